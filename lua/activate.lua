@@ -1,0 +1,3 @@
+#!lua
+-- activate: to be written.
+return {"todo"}

@@ -1,0 +1,3 @@
+#!lua
+-- lookup: to be written.
+return {"todo"}

@@ -1,0 +1,3 @@
+#!lua
+-- outbox: to be written.
+return {"todo"}

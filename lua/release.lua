@@ -1,0 +1,3 @@
+#!lua
+-- release: to be written.
+return {"todo"}

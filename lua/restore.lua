@@ -1,0 +1,3 @@
+#!lua
+-- restore: to be written.
+return {"todo"}

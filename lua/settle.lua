@@ -1,0 +1,3 @@
+#!lua
+-- settle: to be written.
+return {"todo"}

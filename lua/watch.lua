@@ -1,0 +1,3 @@
+#!lua
+-- watch: to be written.
+return {"todo"}

@@ -1,0 +1,1 @@
+//! The embedded bus: a log in memory.

@@ -1,0 +1,85 @@
+//! The bus seam: carries admitted orders to landing, through Kafka or in process.
+
+pub mod embedded;
+pub mod kafka;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+pub const ORDERS_TOPIC: &str = "rushgate.orders";
+
+/// One encoded order event with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    pub key: String,
+    pub payload: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// Not acknowledged; it may still be in the log. The outbox keeps the entry.
+    #[error("not acknowledged: {0}")]
+    Unacknowledged(String),
+    #[error("{brokers} not reachable: {cause}")]
+    Unreachable { brokers: String, cause: String },
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Called once, from any thread, and must not block: `Ok` when every order of the batch is
+/// acknowledged by all in-sync replicas.
+pub type Acknowledge = Box<dyn FnOnce(Result<(), BusError>) + Send>;
+
+/// The producing side.
+pub trait Producer: Send + Sync + 'static {
+    fn name(&self) -> &'static str;
+
+    /// Enqueues a batch and returns at once.
+    fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge);
+
+    /// Orders enqueued and not yet acknowledged.
+    fn in_flight(&self) -> usize;
+
+    /// Waits until nothing is in flight, at most `limit`; says whether that was reached.
+    fn flush(&self, limit: Duration) -> BoxFuture<'_, bool>;
+
+    /// One past the last record of every partition of the orders topic.
+    fn high_watermarks(&self) -> BoxFuture<'_, Result<BTreeMap<i32, i64>, BusError>>;
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), BusError>>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub offset: i64,
+    pub payload: Vec<u8>,
+}
+
+/// A contiguous stretch of one partition: everything from `from` up to, not including, `next`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    pub partition: i32,
+    pub from: i64,
+    pub next: i64,
+    pub records: Vec<Record>,
+}
+
+/// Where to start reading newly assigned partitions; a partition that is missing starts at 0 (or
+/// the log's beginning). Called on the polling thread.
+pub type StartOffsets = Box<dyn Fn(&[i32]) -> Result<BTreeMap<i32, i64>, String> + Send>;
+
+/// The consuming side; lives on one OS thread.
+pub trait Consumer: Send {
+    /// Gathers up to `max` records for up to `wait`; empty when there was nothing. Slices of
+    /// partitions that were revoked meanwhile are dropped, not returned.
+    fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError>;
+
+    /// The slices are in the database: (partition, next offset). For lag tools only; the
+    /// database's own offsets decide.
+    fn commit(&mut self, landed: &[(i32, i64)]);
+
+    /// Reads a partition again from an offset: the database expected another one.
+    fn seek(&mut self, partition: i32, offset: i64);
+}

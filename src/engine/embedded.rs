@@ -1,0 +1,1 @@
+//! The embedded engine: mlua over an in-memory keyspace.

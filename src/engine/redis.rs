@@ -1,0 +1,1 @@
+//! The Redis engine: EVALSHA over a multiplexed connection.

@@ -1,0 +1,41 @@
+//! rushgate: a gateway that stands in front of a flash sale.
+//!
+//! ```text
+//!  client ─▶ gateway ─▶ admission ─▶ engine: Redis script (stock + limits + idempotency + outbox)
+//!                                        │ admitted
+//!                                        ▼
+//!                             relay ─▶ bus: Kafka ─▶ landing ─▶ store: MySQL
+//!
+//!  merchant ─▶ admin ─▶ control: wasm.compile(params) ─▶ plan ─▶ check ─▶ lua ─▶ load ─▶ swap
+//! ```
+//!
+//! A module imports only modules of a lower rank; `tests/rank.rs` keeps it so.
+
+// Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
+pub mod campaign;
+pub mod lua;
+pub mod order;
+pub mod plan;
+pub mod ruleset;
+
+// Rank 1: adapters. One foreign vocabulary each.
+pub mod bus;
+pub mod engine;
+pub mod store;
+pub mod wasm;
+
+// Rank 2: stages. They meet only in data and never import each other.
+pub mod admission;
+pub mod control;
+pub mod landing;
+pub mod reconcile;
+pub mod relay;
+
+// Rank 3: fronts.
+pub mod admin;
+pub mod gateway;
+
+// Rank 4: wiring.
+pub mod app;
+pub mod config;
+pub mod telemetry;

@@ -1,0 +1,30 @@
+//! The hand-written scripts of `lua/`, which no plan changes.
+
+use std::sync::LazyLock;
+
+use super::Script;
+
+macro_rules! fixed {
+    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
+        $($(#[$doc])* pub static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new($file, include_str!(concat!("../../lua/", $file, ".lua")).to_owned())
+        });)*
+    };
+}
+
+fixed! {
+    /// Removes acknowledged outbox entries and counts their orders as settled.
+    SETTLE = "settle";
+    /// Undoes one order's charges and stock, exactly once.
+    RELEASE = "release";
+    /// Rebuilds a shard from the database, step by step, behind a closed gate.
+    RESTORE = "restore";
+    /// Moves the fence to a newer epoch and revision.
+    ACTIVATE = "activate";
+    /// Finds orders by id: record, and whether still in the outbox.
+    LOOKUP = "lookup";
+    /// Reads old outbox entries under a lease.
+    OUTBOX = "outbox";
+    /// Adds a gateway's rejection figures and reads the shard's state.
+    WATCH = "watch";
+}

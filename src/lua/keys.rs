@@ -1,0 +1,55 @@
+//! The one place that spells Redis keys. Everything of a campaign shard shares one hash tag.
+
+/// One shard of one campaign.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Shard {
+    pub campaign: String,
+    pub number: u32,
+}
+
+impl Shard {
+    pub fn new(campaign: &str, number: u32) -> Self {
+        Self {
+            campaign: campaign.to_owned(),
+            number,
+        }
+    }
+
+    /// `rg:{<campaign>.<shard>}:`; every other key starts with it.
+    pub fn prefix(&self) -> String {
+        format!("rg:{{{}.{}}}:", self.campaign, self.number)
+    }
+
+    /// KEYS[1] of every script. Scripts derive the other keys from its prefix.
+    pub fn state(&self) -> String {
+        self.prefix() + STATE
+    }
+}
+
+// Names after the prefix.
+pub const STATE: &str = "state";
+pub const STOCK: &str = "stock";
+pub const OUTBOX: &str = "outbox";
+/// Rejections counted by gateways, by reason.
+pub const FIGURES: &str = "figures";
+pub const RELAY_LEASE: &str = "relay";
+
+/// Bucket of order records.
+pub fn orders(bucket: u32) -> String {
+    format!("orders:{bucket}")
+}
+
+/// Bucket of a counter. `window` is the start of its window, 0 for the whole campaign.
+pub fn counter(id: &str, window: i64, bucket: u32) -> String {
+    format!("counter:{id}:{window}:{bucket}")
+}
+
+/// Bucket of a rolling counter.
+pub fn rolling(id: &str, bucket: u32) -> String {
+    format!("rolling:{id}:{bucket}")
+}
+
+/// One set of an uploaded list.
+pub fn audience(id: &str, version: u32, bucket: u32) -> String {
+    format!("audience:{id}:{version}:{bucket}")
+}

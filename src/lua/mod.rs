@@ -1,0 +1,49 @@
+//! Lua: keys, the scripts generated from a plan, the hand-written fragments, and the codec between
+//! them and Rust. `lua/README.md` is the ABI.
+
+pub mod codec;
+pub mod emit;
+pub mod fixed;
+pub mod keys;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha1::{Digest, Sha1};
+
+use crate::plan::CheckedPlan;
+
+/// Bytes of one generated script.
+pub const SCRIPT_BYTES_MAX: usize = 512 * 1024;
+
+/// Text of a Lua script with the SHA-1 that Redis knows it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// `admit`, `settle`, …: for logs and errors.
+    pub name: &'static str,
+    pub text: String,
+    /// 40 lower-case hex digits.
+    pub sha1: String,
+}
+
+impl Script {
+    pub fn new(name: &'static str, text: String) -> Self {
+        let digest = Sha1::digest(text.as_bytes());
+        let sha1 = digest.iter().fold(String::with_capacity(40), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        Self { name, text, sha1 }
+    }
+}
+
+/// The scripts generated from one plan.
+#[derive(Clone, Debug)]
+pub struct Family {
+    pub plan: Arc<CheckedPlan>,
+    pub revision: u32,
+    /// Decides a batch of attempts: see [`codec::admit_args`] and [`codec::admit_reply`].
+    pub admit: Script,
+    /// What a user has used and still has: see [`codec::inspect_args`].
+    pub inspect: Script,
+}

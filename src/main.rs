@@ -1,0 +1,5 @@
+//! The rushgate binary: one subcommand per role.
+
+fn main() {
+    todo!("main")
+}

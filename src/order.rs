@@ -1,0 +1,233 @@
+//! Orders: an attempt, what was decided about it, and the event that carries it to the database.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::plan::Attribute;
+
+/// Units of one order at most.
+pub const QUANTITY_MAX: u32 = 1_000_000;
+/// Bytes of a user id or of one attribute's value.
+pub const VALUE_BYTES_MAX: usize = 256;
+/// Client attributes of one order.
+pub const CLIENT_ATTRIBUTES_MAX: usize = 16;
+
+/// 128 bits, written as 32 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderId(uuid::Uuid);
+
+impl OrderId {
+    /// The id of an attempt without an `Idempotency-Key`: time-ordered, from the caller's clock and
+    /// random bytes.
+    pub fn fresh(now_ms: i64, random: [u8; 10]) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(now_ms.max(0) as u64, &random).into_uuid())
+    }
+
+    /// The id of an attempt with an `Idempotency-Key`. It follows from campaign, user and key, so
+    /// every retry, through whichever gateway, names the same order, and looking the order up is
+    /// looking the key up.
+    pub fn keyed(campaign: &str, user: &str, key: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [campaign, user, key] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+}
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.simple())
+    }
+}
+
+impl fmt::Debug for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not 32 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an order id is 32 lower-case hex digits")]
+pub struct OrderIdError;
+
+impl FromStr for OrderId {
+    type Err = OrderIdError;
+
+    fn from_str(text: &str) -> Result<Self, OrderIdError> {
+        let strict = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !strict {
+            return Err(OrderIdError);
+        }
+        uuid::Uuid::try_parse(text).map(Self).map_err(|_| OrderIdError)
+    }
+}
+
+impl Serialize for OrderId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for OrderId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// One order attempt, its edge checks done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub order: OrderId,
+    pub user: String,
+    pub sku: String,
+    /// 1 to [`QUANTITY_MAX`].
+    pub quantity: u32,
+    /// The `ip`, `claim` and `client` attributes the active plan reads, missing ones left out.
+    /// Keyed by [`Attribute`]'s text form.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Attempt {
+    /// The text of an attribute; the empty text where the attempt has none.
+    pub fn text(&self, attribute: &Attribute) -> std::borrow::Cow<'_, str> {
+        match attribute {
+            Attribute::User => self.user.as_str().into(),
+            Attribute::Sku => self.sku.as_str().into(),
+            Attribute::Quantity => self.quantity.to_string().into(),
+            other => self
+                .attributes
+                .get(&other.to_string())
+                .map_or("", String::as_str)
+                .into(),
+        }
+    }
+
+    /// 16 hex digits over what the client asked for: a retry must ask for the same.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update((self.sku.len() as u64).to_be_bytes());
+        hash.update(self.sku.as_bytes());
+        hash.update(self.quantity.to_be_bytes());
+        format!(
+            "{:016x}",
+            u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap_or_default())
+        )
+    }
+}
+
+/// What an admitted order consumed of one counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// Counter id of the merged plan: `<rule>/<id>`.
+    pub counter: String,
+    /// Start of the window in milliseconds since 1970-01-01 UTC; 0 for the whole campaign; the
+    /// moment of the order for a rolling window.
+    pub window: i64,
+    /// Length of a rolling window in milliseconds; 0 for every other window.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rolling_ms: i64,
+    /// The composed key: see [`crate::lua::codec::subject`].
+    pub subject: String,
+    /// Always above 0: a charge of nothing is left out.
+    pub cost: i64,
+}
+
+fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderState {
+    /// Redis admitted it; it is in the outbox.
+    Pending,
+    /// Kafka acknowledged it.
+    Accepted,
+    /// It is in the database.
+    Confirmed,
+    /// Admitted, but refused by the database's own guard.
+    Revoked,
+}
+
+impl OrderState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Confirmed => "confirmed",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Version of [`OrderEvent`]'s JSON form.
+pub const EVENT_VERSION: u32 = 1;
+
+/// An admitted order on its way to the database, with its receipt (charges, revision, digests).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderEvent {
+    /// [`EVENT_VERSION`].
+    pub v: u32,
+    pub order: OrderId,
+    pub campaign: String,
+    pub shard: u32,
+    pub sku: String,
+    pub user: String,
+    pub quantity: u32,
+    pub revision: u32,
+    /// Lower-case hex SHA-256 of the plan that admitted it.
+    pub plan: String,
+    /// Digests of the revision's modules, in the order of its rules.
+    pub modules: Vec<String>,
+    /// Redis' clock at the decision, milliseconds since 1970-01-01 UTC.
+    pub placed_at: i64,
+    pub fingerprint: String,
+    pub charges: Vec<Charge>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Why the bytes are not an order event. None of these can succeed on a retry.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    #[error("not an order event: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("order event of version {0}; this build reads version {EVENT_VERSION}")]
+    Version(u64),
+}
+
+impl OrderEvent {
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an event is plain data with text keys")
+    }
+
+    /// Reads the version first, so that a newer event is named as such and not as malformed.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EventError> {
+        #[derive(Deserialize)]
+        struct Version {
+            v: u64,
+        }
+        let version: Version = serde_json::from_slice(bytes)?;
+        if version.v != u64::from(EVENT_VERSION) {
+            return Err(EventError::Version(version.v));
+        }
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// Kafka key: one buyer's orders of one campaign stay in order.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.campaign, self.user)
+    }
+}

@@ -1,0 +1,197 @@
+//! Plans: what a rule module answers for given parameters. Data, not code.
+//!
+//! Three types, one after the other, so that skipping a stage does not compile:
+//! [`Plan`] (untrusted) → [`CheckedPlan`] (bounds, references, types, cost) → [`crate::lua::Script`].
+//! The interpreter in [`eval`] reads the same [`CheckedPlan`] and is the oracle the scripts are
+//! held against.
+
+pub mod calendar;
+pub mod check;
+pub mod eval;
+pub mod explain;
+pub mod merge;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::{CheckContext, CheckedPlan, PlanError, check};
+
+/// Largest integer a plan may reach: Lua numbers are doubles, exact to ±(2^53−1).
+pub const INTEGER_MAX: i64 = (1 << 53) - 1;
+/// Expression nodes of one merged plan.
+pub const PLAN_NODES_MAX: usize = 4096;
+pub const PLAN_COUNTERS_MAX: usize = 32;
+pub const PLAN_CONSTRAINTS_MAX: usize = 64;
+/// Entries of one `lookup` or `one-of` table.
+pub const PLAN_TABLE_ENTRIES_MAX: usize = 1024;
+/// Entries of all tables of one plan together.
+pub const PLAN_TABLES_ENTRIES_MAX: usize = 8192;
+/// Bytes of one text (constant, table key, attribute name, sentence).
+pub const PLAN_TEXT_BYTES_MAX: usize = 512;
+/// Redis commands one attempt may cause at most.
+pub const PLAN_COMMANDS_MAX: u32 = 96;
+/// Attributes in the key of one counter.
+pub const COUNTER_KEY_MAX: usize = 8;
+/// What one order may add to one counter at most.
+pub const COST_MAX: i64 = 1_000_000;
+/// A counter never exceeds this: [`crate::campaign::STOCK_MAX`] orders of [`COST_MAX`].
+pub const COUNTER_MAX: i64 = 1_000_000_000_000_000;
+/// Orders kept for one subject of a rolling window; one more is rejected with `window-full`.
+pub const ROLLING_ORDERS_MAX: usize = 1000;
+
+/// Where the value of an attribute comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attribute {
+    /// `sub` of the verified token.
+    User,
+    Sku,
+    /// Units of the order; the only attribute that is an integer.
+    Quantity,
+    /// Address of the connection, as text.
+    Ip,
+    /// A claim of the verified token.
+    Claim(String),
+    /// Sent by the client in `attributes`: forgeable.
+    Client(String),
+}
+
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str("user"),
+            Self::Sku => f.write_str("sku"),
+            Self::Quantity => f.write_str("quantity"),
+            Self::Ip => f.write_str("ip"),
+            Self::Claim(name) => write!(f, "claim:{name}"),
+            Self::Client(name) => write!(f, "client:{name}"),
+        }
+    }
+}
+
+/// Index into [`Plan::nodes`].
+pub type Node = u32;
+
+/// One node of the expression arena; operands have smaller indices. See `wit/policy.wit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expr {
+    Int(i64),
+    Text(String),
+    Attribute(Attribute),
+    Counter(u32),
+    Remaining,
+    Stock,
+    Now,
+    OpensAt,
+    ClosesAt,
+    Add(Node, Node),
+    Sub(Node, Node),
+    Mul(Node, Node),
+    Div(Node, i64),
+    Mod(Node, i64),
+    Min(Node, Node),
+    Max(Node, Node),
+    Lt(Node, Node),
+    Le(Node, Node),
+    Eq(Node, Node),
+    And(Node, Node),
+    Or(Node, Node),
+    Not(Node),
+    Select(Node, Node, Node),
+    OneOf(Node, Vec<String>),
+    Lookup {
+        of: Node,
+        entries: Vec<(String, i64)>,
+        default: i64,
+    },
+    Member {
+        audience: String,
+        of: Attribute,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalendarUnit {
+    Day,
+    Week,
+    Month,
+}
+
+/// The stretch of time a counter counts over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    Campaign,
+    Tumbling { length_ms: i64, origin_ms: i64 },
+    Calendar { unit: CalendarUnit, zone: String },
+    Rolling { length_ms: i64 },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// Stable over revisions. After [`merge::merge`] it is `<rule name>/<id of the module>`.
+    pub id: String,
+    pub key: Vec<Attribute>,
+    pub window: Window,
+    pub cost: Node,
+}
+
+/// Numbers shown with a rejection: so much used of so much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    pub counter: u32,
+    pub limit: Node,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    pub when: Option<Node>,
+    pub require: Node,
+    /// Reason code of the module's descriptor.
+    pub reason: String,
+    /// The rule this came from; empty before [`merge::merge`]. `<rule>/<reason>` is the name a
+    /// rejection carries.
+    #[serde(default)]
+    pub rule: String,
+    /// Whether the descriptor calls the reason retryable; filled by [`merge::merge`].
+    #[serde(default)]
+    pub retryable: bool,
+    /// What the merchant reads.
+    pub sentence: String,
+    pub measure: Option<Measure>,
+}
+
+/// Lets some buyers in before the campaign opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyAccess {
+    pub lead_ms: i64,
+    pub when: Node,
+    pub sentence: String,
+}
+
+/// A plan as a module answered it, or several merged. Nothing in it is trusted yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub nodes: Vec<Expr>,
+    pub counters: Vec<Counter>,
+    pub constraints: Vec<Constraint>,
+    pub early_access: Vec<EarlyAccess>,
+    /// Attributes an order must carry: without one it is refused as `attribute-missing`.
+    #[serde(default)]
+    pub required: Vec<Attribute>,
+}
+
+/// An uploaded list as a revision pins it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudienceRef {
+    pub version: u32,
+    /// Number of Redis sets the members are spread over.
+    pub buckets: u32,
+}
+
+/// The uploaded lists a plan may ask for, by id.
+pub type Audiences = BTreeMap<String, AudienceRef>;

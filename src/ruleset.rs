@@ -1,0 +1,71 @@
+//! What a gateway decides with right now: one immutable snapshot per campaign, swapped by a pointer
+//! store. Building a snapshot may fail; the old one then keeps serving.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::campaign::{Activation, Campaign, Revision};
+use crate::lua::Family;
+use crate::lua::codec::Fence;
+
+/// A campaign with its active revision, compiled.
+#[derive(Debug)]
+pub struct ActiveCampaign {
+    pub campaign: Campaign,
+    pub revision: Revision,
+    pub activation: Activation,
+    pub family: Family,
+}
+
+impl ActiveCampaign {
+    pub fn fence(&self) -> Fence {
+        Fence {
+            uid: self.campaign.uid.clone(),
+            epoch: self.activation.epoch,
+        }
+    }
+}
+
+/// All campaigns a gateway serves.
+#[derive(Debug, Default)]
+pub struct Ruleset {
+    campaigns: ArcSwap<HashMap<String, Arc<ActiveCampaign>>>,
+}
+
+impl Ruleset {
+    pub fn get(&self, campaign: &str) -> Option<Arc<ActiveCampaign>> {
+        self.campaigns.load().get(campaign).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<ActiveCampaign>> {
+        self.campaigns.load().values().cloned().collect()
+    }
+
+    /// Puts a snapshot in place unless a newer epoch is already there; says whether it did.
+    pub fn put(&self, active: Arc<ActiveCampaign>) -> bool {
+        let id = active.campaign.id.clone();
+        let newer = |there: &ActiveCampaign| {
+            there.campaign.uid == active.campaign.uid && there.activation.epoch > active.activation.epoch
+        };
+        let before = self.campaigns.rcu(|map| {
+            if map.get(&id).is_some_and(|there| newer(there)) {
+                return map.clone();
+            }
+            let mut map = HashMap::clone(map);
+            map.insert(id.clone(), active.clone());
+            Arc::new(map)
+        });
+        !before.get(&id).is_some_and(|there| newer(there))
+    }
+
+    /// Forgets a campaign (ended and expired).
+    pub fn remove(&self, campaign: &str) {
+        self.campaigns.rcu(|map| {
+            let mut map = HashMap::clone(map);
+            map.remove(campaign);
+            map
+        });
+    }
+}
