@@ -203,7 +203,7 @@ impl Worker {
         if there.epoch < active.activation.epoch {
             return self.activate(active).await;
         }
-        match self.shared.rules.load(campaign).await {
+        match self.shared.rules.load(campaign, there.epoch).await {
             Ok(Some(loaded)) if loaded.activation.epoch >= there.epoch => Step::Again,
             Ok(_) => Step::Closed("the engine is ahead of the database".into()),
             Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),

@@ -107,9 +107,13 @@ pub enum AdmissionError {
 
 /// Where rules come from when a gateway finds that its own are old, or are missing.
 pub trait Rules: Send + Sync + 'static {
-    /// Loads the campaign's active revision into the ruleset when it is newer than what is there;
-    /// `None` when there is no such campaign.
-    fn load<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
+    /// Sees to it that the ruleset has the campaign under epoch `at_least` or a later one; `None`
+    /// when there is no such campaign.
+    fn load<'a>(
+        &'a self,
+        campaign: &'a str,
+        at_least: u64,
+    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
 
     /// Loads every live campaign that is new or has a newer activation.
     fn sync(&self) -> BoxFuture<'_, Result<(), String>>;
@@ -278,7 +282,7 @@ impl Admission {
         let loaded = self
             .shared
             .rules
-            .load(campaign)
+            .load(campaign, 0)
             .await
             .map_err(AdmissionError::Engine)?;
         loaded.ok_or_else(|| AdmissionError::UnknownCampaign(campaign.to_owned()))

@@ -87,7 +87,7 @@ impl Admission {
         }
         lane.local.seen_epoch(fence.epoch);
         if fence.epoch > active.activation.epoch
-            && let Err(why) = self.shared.rules.load(campaign).await
+            && let Err(why) = self.shared.rules.load(campaign, fence.epoch).await
         {
             tracing::warn!(campaign, why, "the active revision could not be read");
         }
