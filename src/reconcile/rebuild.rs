@@ -83,7 +83,23 @@ impl Reconcile {
         if self.is_open(&shard, &row.campaign).await? {
             return Ok(Rebuilt::Open);
         }
-        self.restore(&lease, &shard, row).await
+        let restored = self.restore(&lease, &shard, row).await;
+        // Let go at once, so that another gateway need not wait should the state be lost again.
+        self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
+        restored
+    }
+
+    /// Like [`Self::rebuild`], and waits where another gateway is at it.
+    pub async fn open(&self, campaign: &str) -> Result<Rebuilt, RebuildError> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            match self.rebuild(campaign).await {
+                Err(RebuildError::Elsewhere) if begun.elapsed() < self.config.patience => {
+                    tokio::time::sleep(self.config.poll).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     async fn restore(&self, lease: &str, shard: &Shard, row: CampaignRow) -> Result<Rebuilt, RebuildError> {
