@@ -18,6 +18,9 @@ pub struct ActiveCampaign {
     pub revision: Revision,
     pub activation: Activation,
     pub family: Family,
+    /// Text forms of the attributes the plan reads besides user, SKU and quantity: what a gateway
+    /// keeps of an attempt.
+    pub reads: Vec<String>,
 }
 
 impl ActiveCampaign {
@@ -31,12 +34,14 @@ impl ActiveCampaign {
             buckets: campaign.buckets,
         };
         let plan = plan::check(revision.plan.clone(), context)?;
+        let reads = plan.attributes().iter().map(ToString::to_string).collect();
         let family = emit::emit(Arc::new(plan), revision.number);
         Ok(Self {
             campaign,
             revision,
             activation,
             family,
+            reads,
         })
     }
 

@@ -174,12 +174,11 @@ impl Worker {
     /// Keeps of each attempt the attributes the plan reads, and answers those that lack one.
     fn prepare(&self, active: &ActiveCampaign, jobs: &mut Vec<Job>) {
         let plan = &active.family.plan;
-        let reads = plan.attributes();
         let mut missing = Vec::new();
         for (index, job) in jobs.iter_mut().enumerate() {
             job.attempt
                 .attributes
-                .retain(|name, _| reads.iter().any(|a| a.to_string() == *name));
+                .retain(|name, _| active.reads.contains(name));
             if let Some(refusal) = Refusal::missing(plan, &job.attempt) {
                 missing.push((index, refusal));
             }
