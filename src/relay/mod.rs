@@ -23,6 +23,9 @@ use crate::order::OrderEvent;
 use crate::outbox::Entry;
 use crate::ruleset::{ActiveCampaign, Ruleset};
 
+/// Between looks at what is left while draining.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Entries younger than this are left to the gateway that made them.
@@ -45,6 +48,9 @@ impl Default for Config {
         }
     }
 }
+
+/// Entries on their way: (shard, stream id).
+type InFlight = Arc<Mutex<HashSet<(Shard, String)>>>;
 
 /// Finds the revision an old entry was admitted under.
 pub trait Revisions: Send + Sync + 'static {
@@ -77,8 +83,9 @@ pub struct Relay {
     revisions: Arc<dyn Revisions>,
     /// Names this gateway in leases.
     owner: String,
-    in_flight: Mutex<HashSet<(Shard, String)>>,
-    settled: mpsc::UnboundedSender<(Shard, String, usize)>,
+    /// Entries published and not yet settled.
+    in_flight: InFlight,
+    settled: mpsc::UnboundedSender<settle::Settled>,
     figures: Figures,
 }
 
@@ -102,11 +109,11 @@ impl Relay {
             ruleset,
             revisions,
             owner,
-            in_flight: Mutex::default(),
+            in_flight: InFlight::default(),
             settled,
             figures: Figures::default(),
         });
-        tokio::spawn(settle::run(engine, queue));
+        tokio::spawn(settle::run(engine, queue, relay.in_flight.clone()));
         tokio::spawn(publish_fresh(relay.clone(), fresh));
         tokio::spawn(sweep::run(Arc::downgrade(&relay)));
         relay
@@ -116,9 +123,24 @@ impl Relay {
         &self.figures
     }
 
-    /// Entries published and not yet answered by the bus.
+    /// Entries published and not yet settled.
     pub fn in_flight(&self) -> usize {
         self.in_flight.lock().expect("no panic holds this lock").len()
+    }
+
+    /// Waits until everything published is acknowledged and settled, at most `limit`; says whether
+    /// that was reached. What is left stays in the outbox for another gateway.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        let begun = tokio::time::Instant::now();
+        loop {
+            if self.in_flight() == 0 {
+                return true;
+            }
+            if begun.elapsed() >= limit {
+                return false;
+            }
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
     }
 
     /// Publishes an entry; it is settled when the bus acknowledged all of its orders.
@@ -144,8 +166,8 @@ impl Relay {
         self.producer.publish(
             batch,
             Box::new(move |result| {
-                relay.in_flight.lock().expect("no panic holds this lock").remove(&key);
                 if let Err(error) = &result {
+                    relay.in_flight.lock().expect("no panic holds this lock").remove(&key);
                     relay.figures.failed.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(campaign = %key.0.campaign, entry = %key.1, %error, "the outbox keeps the entry");
                 } else {

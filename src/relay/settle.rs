@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::InFlight;
 use crate::engine::Engine;
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
@@ -16,7 +17,14 @@ const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Tries before an entry is left to the sweep, which publishes and settles it again.
 const TRIES: u32 = 50;
 
-pub(super) async fn run(engine: Arc<dyn Engine>, mut queue: mpsc::UnboundedReceiver<(Shard, String, usize)>) {
+/// Shard, entry, number of orders.
+pub(super) type Settled = (Shard, String, usize);
+
+pub(super) async fn run(
+    engine: Arc<dyn Engine>,
+    mut queue: mpsc::UnboundedReceiver<Settled>,
+    in_flight: InFlight,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let mut shards: BTreeMap<Shard, Vec<(String, usize)>> = BTreeMap::new();
@@ -25,6 +33,10 @@ pub(super) async fn run(engine: Arc<dyn Engine>, mut queue: mpsc::UnboundedRecei
         }
         for (shard, entries) in shards {
             settle(&*engine, &shard, &entries).await;
+            let mut in_flight = in_flight.lock().expect("no panic holds this lock");
+            for (id, _) in entries {
+                in_flight.remove(&(shard.clone(), id));
+            }
         }
     }
 }
