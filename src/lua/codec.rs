@@ -6,7 +6,7 @@ use super::record;
 use crate::campaign::bucket_of;
 use crate::order::Attempt;
 use crate::plan::check::Slot;
-use crate::plan::eval::{Decision, Measured, Placed, Rejection};
+use crate::plan::eval::{Decision, Measured, Rejection};
 use crate::plan::{Attribute, CheckedPlan};
 
 pub use super::record::{NO_ENTRY, decode_record, encode_record};

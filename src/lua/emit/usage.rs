@@ -107,11 +107,6 @@ impl Usage {
     pub(super) fn is_counter_shared(&self, counter: u32) -> bool {
         self.counter_owners[counter as usize] == Owner::Many
     }
-
-    /// Whether any expression or measure reads the counter.
-    pub(super) fn is_read(&self, counter: u32) -> bool {
-        self.counter_owners[counter as usize] != Owner::None
-    }
 }
 
 /// Leaves cost nothing to write twice.
