@@ -46,8 +46,8 @@ pub enum AdmitReply {
 
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
 /// its length and a colon, so that different combinations never meet. None: empty.
-pub fn subject(_key: &[Attribute], _attempt: &Attempt) -> String {
-    todo!("lua::codec")
+pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
+    crate::plan::eval::compose_subject(key, attempt)
 }
 
 /// ARGV of `admit` for a batch.
