@@ -17,6 +17,7 @@ pub mod lua;
 pub mod order;
 pub mod plan;
 pub mod ruleset;
+pub mod wire;
 
 // Rank 1: adapters. One foreign vocabulary each.
 pub mod bus;
@@ -37,5 +38,6 @@ pub mod gateway;
 
 // Rank 4: wiring.
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod telemetry;
