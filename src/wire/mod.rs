@@ -42,6 +42,37 @@ pub fn is_media_type(value: &str, wanted: &str) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted))
 }
 
+/// An address that could not be listened on, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({what}): {cause}{hint}", hint = self.hint())]
+pub struct BindError {
+    /// The flag that names the address: `--listen`.
+    pub what: &'static str,
+    pub address: std::net::SocketAddr,
+    pub cause: std::io::Error,
+}
+
+impl BindError {
+    fn hint(&self) -> String {
+        use std::io::ErrorKind;
+        let (what, address) = (self.what, self.address);
+        match self.cause.kind() {
+            ErrorKind::AddrInUse => format!(
+                "; another process has the port (see: ss -ltnp 'sport = :{}'): stop it or choose another \
+                 address with {what}",
+                address.port()
+            ),
+            ErrorKind::AddrNotAvailable => {
+                format!("; this machine has no such address: choose another one with {what}")
+            }
+            ErrorKind::PermissionDenied => {
+                format!("; ports below 1024 need a privilege: choose a higher one with {what}")
+            }
+            _ => String::new(),
+        }
+    }
+}
+
 /// Text of a client shown back to it: escaped, and short.
 pub fn echo(text: &str) -> String {
     const SHOWN: usize = 80;

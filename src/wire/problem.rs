@@ -180,6 +180,12 @@ impl Problem {
         }
     }
 
+    /// `<rule>/<reason>` of what failed.
+    pub fn constraint(mut self, constraint: Option<String>) -> Self {
+        self.constraint = constraint;
+        self
+    }
+
     pub fn pointer(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = Some(pointer.into());
         self
