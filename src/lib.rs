@@ -15,6 +15,7 @@
 pub mod campaign;
 pub mod lua;
 pub mod order;
+pub mod outbox;
 pub mod plan;
 pub mod ruleset;
 pub mod wire;

@@ -1,1 +1,3 @@
-//! app
+//! The composition root: configuration in, running roles out; drains when asked to stop.
+
+mod parts;
