@@ -54,6 +54,7 @@ impl<O: Orders> Gateway<O> {
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let builder = self.builder();
         let graceful = GracefulShutdown::new();
+        let (closing, _) = tokio::sync::watch::channel(false);
         let permits = Arc::new(Semaphore::new(self.config.connections));
         let mut tasks = tokio::task::JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
@@ -72,8 +73,15 @@ impl<O: Orders> Gateway<O> {
             match accepted {
                 Ok((stream, peer)) => {
                     let (gateway, watcher, builder) = (self.clone(), graceful.watcher(), builder.clone());
+                    let mut closing = closing.subscribe();
                     tasks.spawn(async move {
-                        gateway.connection(stream, peer.ip(), builder, watcher).await;
+                        let spoke = tokio::select! {
+                            spoke = gateway.spoke(&stream) => spoke,
+                            _ = closing.changed() => false,
+                        };
+                        if spoke {
+                            gateway.connection(stream, peer.ip(), builder, watcher).await;
+                        }
                         drop(permit);
                     });
                 }
@@ -85,6 +93,7 @@ impl<O: Orders> Gateway<O> {
             }
         }
         drop(listener);
+        closing.send_replace(true);
         graceful.shutdown().await;
         while tasks.join_next().await.is_some() {}
     }
@@ -105,6 +114,13 @@ impl<O: Orders> Gateway<O> {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY);
         builder
+    }
+
+    /// Waits for the first byte, which hyper's own head timeout does not cover: it only begins when
+    /// the protocol is known.
+    async fn spoke(&self, stream: &TcpStream) -> bool {
+        let first = tokio::time::timeout(self.config.header_timeout, stream.readable());
+        matches!(first.await, Ok(Ok(())))
     }
 
     async fn connection(

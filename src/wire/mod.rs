@@ -27,6 +27,15 @@ impl serde::Serialize for Moment {
     }
 }
 
+/// State of a campaign as clients see it.
+pub fn campaign_state(schedule: crate::campaign::Schedule, now: i64) -> &'static str {
+    match now {
+        _ if now < schedule.opens_at => "scheduled",
+        _ if now < schedule.closes_at => "open",
+        _ => "closed",
+    }
+}
+
 /// The token of an `Authorization` header's value; the scheme's case does not matter (RFC 9110).
 pub fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
