@@ -193,7 +193,7 @@ impl Worker {
     async fn refence(&self, active: &ActiveCampaign, there: Option<Fence>) -> Step {
         let campaign = &self.shard.campaign;
         let Some(there) = there else {
-            self.shared.rules.lost(campaign);
+            self.shared.rules.lost(campaign, active.activation.epoch);
             return Step::Closed("the engine holds no state of this campaign; it is being rebuilt".into());
         };
         if there.uid != active.campaign.uid {

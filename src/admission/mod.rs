@@ -118,9 +118,9 @@ pub trait Rules: Send + Sync + 'static {
     /// Loads every live campaign that is new or has a newer activation.
     fn sync(&self) -> BoxFuture<'_, Result<(), String>>;
 
-    /// The engine has lost or never had the campaign's state: somebody should rebuild it. Returns
-    /// at once.
-    fn lost(&self, campaign: &str);
+    /// The engine has lost or never had the campaign's state under this epoch, or parts of it: somebody
+    /// should rebuild it. Returns at once.
+    fn lost(&self, campaign: &str, epoch: u64);
 }
 
 /// What every lane shares.

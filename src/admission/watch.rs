@@ -76,7 +76,7 @@ impl Admission {
             return;
         };
         let Some(fence) = &status.fence else {
-            self.shared.rules.lost(campaign);
+            self.shared.rules.lost(campaign, 0);
             return;
         };
         if fence.uid != active.campaign.uid {

@@ -124,8 +124,8 @@ impl Rules for Glue {
         self.loader.sync().boxed()
     }
 
-    fn lost(&self, campaign: &str) {
-        self.reconcile.rebuild_soon(campaign);
+    fn lost(&self, campaign: &str, epoch: u64) {
+        self.reconcile.rebuild_soon(campaign, epoch);
     }
 }
 

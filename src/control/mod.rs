@@ -52,7 +52,7 @@ impl From<StoreError> for ControlError {
         match error {
             StoreError::Transient(_) => Self::Unavailable(error.to_string()),
             StoreError::Conflict(what) => Self::Conflict(what),
-            StoreError::Permanent(_) => Self::Internal(error.to_string()),
+            StoreError::Permanent(_) | StoreError::Refused(_) => Self::Internal(error.to_string()),
         }
     }
 }

@@ -69,8 +69,9 @@ impl Reconcile {
         }
     }
 
-    /// Rebuilds a campaign in the background, once at a time. Returns at once.
-    pub fn rebuild_soon(self: &Arc<Self>, campaign: &str) {
+    /// Rebuilds a campaign in the background, once at a time: its state under epoch `lost` is missing or
+    /// incomplete. Returns at once.
+    pub fn rebuild_soon(self: &Arc<Self>, campaign: &str, lost: u64) {
         let fresh = self
             .running
             .lock()
@@ -81,7 +82,7 @@ impl Reconcile {
         }
         let (reconcile, campaign) = (self.clone(), campaign.to_owned());
         tokio::spawn(async move {
-            match reconcile.rebuild(&campaign).await {
+            match reconcile.rebuild(&campaign, lost).await {
                 Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
                 Err(error) => tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed"),
             }

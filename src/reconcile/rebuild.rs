@@ -30,7 +30,7 @@ const PAGE: u32 = 1000;
 /// Keys removed by one call.
 const DROP_PAGE: usize = 1000;
 /// The outbox entry of an order that is in the database: none.
-const NO_ENTRY: &str = "0-0";
+const NO_ENTRY: &str = "-";
 
 /// What a rebuild found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +67,13 @@ pub enum RebuildError {
 }
 
 impl Reconcile {
-    /// Opens the gate of a campaign: from the database when anything was ever admitted.
-    pub async fn rebuild(&self, campaign: &str) -> Result<Rebuilt, RebuildError> {
+    /// Opens the gate of a campaign: from the database when anything was ever admitted. `lost` is the
+    /// epoch whose state somebody found incomplete, 0 where only missing state is to be mended.
+    pub async fn rebuild(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
         let unknown = || RebuildError::UnknownCampaign(campaign.to_owned());
         let row = self.store.campaign(campaign).await?.ok_or_else(unknown)?;
         let shard = Shard::new(campaign, 0);
-        if self.is_open(&shard, &row.campaign).await? {
+        if self.is_open(&shard, &row.campaign, lost).await? {
             return Ok(Rebuilt::Open);
         }
         let lease = format!("rebuild:{campaign}");
@@ -80,7 +81,7 @@ impl Reconcile {
             return Err(RebuildError::Elsewhere);
         }
         // Whoever held the lease before may have finished.
-        if self.is_open(&shard, &row.campaign).await? {
+        if self.is_open(&shard, &row.campaign, lost).await? {
             return Ok(Rebuilt::Open);
         }
         let restored = self.restore(&lease, &shard, row).await;
@@ -93,7 +94,7 @@ impl Reconcile {
     pub async fn open(&self, campaign: &str) -> Result<Rebuilt, RebuildError> {
         let begun = tokio::time::Instant::now();
         loop {
-            match self.rebuild(campaign).await {
+            match self.rebuild(campaign, 0).await {
                 Err(RebuildError::Elsewhere) if begun.elapsed() < self.config.patience => {
                     tokio::time::sleep(self.config.poll).await;
                 }
@@ -146,10 +147,10 @@ impl Reconcile {
         Ok(found.ok_or_else(missing)?)
     }
 
-    async fn is_open(&self, shard: &Shard, campaign: &Campaign) -> Result<bool, RebuildError> {
+    async fn is_open(&self, shard: &Shard, campaign: &Campaign, lost: u64) -> Result<bool, RebuildError> {
         match self.status(shard).await?.fence {
             None => Ok(false),
-            Some(fence) if fence.uid == campaign.uid => Ok(true),
+            Some(fence) if fence.uid == campaign.uid => Ok(fence.epoch > lost),
             Some(_) => Err(RebuildError::Foreign),
         }
     }
