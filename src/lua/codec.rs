@@ -92,16 +92,7 @@ pub enum InspectReply {
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
 /// its length in bytes and a colon, so that different combinations never meet. None: empty.
 pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
-    match key {
-        [] => String::new(),
-        [one] => attempt.text(one).into_owned(),
-        several => several
-            .iter()
-            .map(|attribute| attempt.text(attribute))
-            .fold(String::new(), |composed, text| {
-                composed + &format!("{}:{text}", text.len())
-            }),
-    }
+    crate::plan::eval::compose_subject(key, attempt)
 }
 
 /// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts.
