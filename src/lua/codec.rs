@@ -90,7 +90,7 @@ pub enum InspectReply {
 }
 
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
-/// its length in bytes and a colon, so that different combinations never meet. None: empty.
+/// its length and a colon, so that different combinations never meet. None: empty.
 pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
     crate::plan::eval::compose_subject(key, attempt)
 }
