@@ -186,7 +186,6 @@ pub fn fresh_shard(campaign: &str) -> Shard {
 }
 
 pub struct World {
-    shard: Shard,
     pub family: Family,
     pub fence: Fence,
     pub redis: Real,
@@ -232,7 +231,6 @@ impl World {
                 epoch: 1,
             },
             now: family.plan.context().schedule.opens_at,
-            shard,
             family,
             oracle,
             decided: 0,
