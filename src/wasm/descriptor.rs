@@ -102,7 +102,11 @@ fn reasons(reasons: &[Reason]) -> Result<(), String> {
     Ok(())
 }
 
-fn check_example(descriptor: &Descriptor, schema: &ParamsSchema<'_>, example: &Example) -> Result<(), String> {
+fn check_example(
+    descriptor: &Descriptor,
+    schema: &ParamsSchema<'_>,
+    example: &Example,
+) -> Result<(), String> {
     let context = &example.context;
     check_id(&context.campaign).map_err(|error| format!("the campaign's id {error}"))?;
     if context.opens_at >= context.closes_at {
@@ -143,7 +147,9 @@ fn check_attempt(descriptor: &Descriptor, example: &Example, attempt: &ExampleAt
     entries("attributes", attempt.attributes.len())?;
     for (name, value) in &attempt.attributes {
         if matches!(name.as_str(), "user" | "sku" | "quantity") {
-            return Err(format!("{name} is a field of the attempt, not one of its attributes"));
+            return Err(format!(
+                "{name} is a field of the attempt, not one of its attributes"
+            ));
         }
         let declared = descriptor
             .attributes
@@ -183,9 +189,12 @@ fn code(what: &str, code: &str) -> Result<(), String> {
 
 fn attribute(attribute: &Attribute) -> Result<(), String> {
     match attribute {
-        Attribute::Claim(name) | Attribute::Client(name) => {
-            text("an attribute's name", name, 1, PLAN_TEXT_BYTES_MAX.min(VALUE_BYTES_MAX))
-        }
+        Attribute::Claim(name) | Attribute::Client(name) => text(
+            "an attribute's name",
+            name,
+            1,
+            PLAN_TEXT_BYTES_MAX.min(VALUE_BYTES_MAX),
+        ),
         Attribute::User | Attribute::Sku | Attribute::Quantity | Attribute::Ip => Ok(()),
     }
 }
@@ -196,7 +205,10 @@ fn text(what: &str, text: &str, least: usize, most: usize) -> Result<(), String>
         return Err(format!("{what} is empty"));
     }
     if text.len() > most {
-        return Err(format!("{what} has {} bytes; at most {most} are allowed", text.len()));
+        return Err(format!(
+            "{what} has {} bytes; at most {most} are allowed",
+            text.len()
+        ));
     }
     match text.chars().find(|c| c.is_control() && *c != '\n') {
         Some(c) => Err(format!("{what} contains the control character {c:?}")),

@@ -21,7 +21,15 @@ pub struct Step {
 
 /// What the example's plan is checked against. Every audience is its version 1 in one bucket.
 pub fn check_context(example: &Example) -> CheckContext {
-    let pinned = |(id, _): &(String, Vec<String>)| (id.clone(), AudienceRef { version: 1, buckets: 1 });
+    let pinned = |(id, _): &(String, Vec<String>)| {
+        (
+            id.clone(),
+            AudienceRef {
+                version: 1,
+                buckets: 1,
+            },
+        )
+    };
     CheckContext {
         campaign: example.context.campaign.clone(),
         schedule: Schedule {
@@ -105,12 +113,11 @@ pub fn outcome(plan: &CheckedPlan, decision: &Decision) -> Expected {
         Decision::Rejected(Rejection::UnknownSku) => "unknown-sku",
         Decision::Rejected(Rejection::SoldOut { .. }) => "sold-out",
         Decision::Rejected(Rejection::WindowFull { .. }) => "window-full",
-        Decision::Rejected(Rejection::Constraint { index, .. }) => {
-            plan.plan()
-                .constraints
-                .get(*index as usize)
-                .map_or("an unknown constraint", |constraint| constraint.reason.as_str())
-        }
+        Decision::Rejected(Rejection::Constraint { index, .. }) => plan
+            .plan()
+            .constraints
+            .get(*index as usize)
+            .map_or("an unknown constraint", |constraint| constraint.reason.as_str()),
     };
     Expected::Rejected(reason.to_owned())
 }

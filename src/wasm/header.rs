@@ -17,7 +17,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Kind, ModuleError> {
         message,
     };
     if bytes.is_empty() {
-        return Err(refused("the upload is empty; send the bytes of a .wasm component".into()));
+        return Err(refused(
+            "the upload is empty; send the bytes of a .wasm component".into(),
+        ));
     }
     if !bytes.starts_with(MAGIC) {
         let text = bytes.trim_ascii_start();

@@ -12,20 +12,17 @@ use wasmtime::{Config, Engine, OptLevel};
 use super::bindings::RuleModulePre;
 use super::bounds::{CACHED_MODULES_MAX, MODULE_BYTES_MAX, PARAMS_BYTES_MAX, RUNS_MAX, STACK_BYTES_MAX};
 use super::clock::Clock;
-use super::run::{self, Guest};
+use super::run::{Budget, Guest, Runner};
 use super::schema::ParamsSchema;
-use super::{
-    CONTRACT, Compiled, Context, Diagnostic, Inspected, ModuleError, convert, descriptor, header,
-};
+use super::{CONTRACT, Compiled, Context, Diagnostic, Inspected, ModuleError, convert, descriptor, header};
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
 #[derive(Clone)]
 pub struct Host(Arc<Inner>);
 
 struct Inner {
-    engine: Engine,
+    runner: Runner,
     linker: Linker<Guest>,
-    clock: Clock,
     /// Most recently used first.
     cache: Mutex<VecDeque<(String, RuleModulePre<Guest>)>>,
     /// One compilation at a time: it takes every core it gets.
@@ -35,6 +32,10 @@ struct Inner {
 
 impl Host {
     pub fn new() -> Result<Self, ModuleError> {
+        Self::with_budget(Budget::default())
+    }
+
+    pub(super) fn with_budget(budget: Budget) -> Result<Self, ModuleError> {
         let failed = |error: &dyn std::fmt::Display| ModuleError::Refused {
             code: "host",
             message: format!("WebAssembly cannot run on this machine: {error}"),
@@ -44,8 +45,11 @@ impl Host {
         Ok(Self(Arc::new(Inner {
             // Nothing is ever added to the linker: a module has no imports.
             linker: Linker::new(&engine),
-            engine,
-            clock,
+            runner: Runner {
+                engine,
+                clock,
+                budget,
+            },
             cache: Mutex::default(),
             compiling: Mutex::default(),
             runs: Arc::new(Semaphore::new(RUNS_MAX)),
@@ -112,7 +116,7 @@ impl Inner {
     fn inspect(&self, bytes: &[u8]) -> Result<Inspected, ModuleError> {
         let digest = digest(bytes);
         let module = self.load(&digest, bytes)?;
-        let answer = run::call(&self.engine, &self.clock, &module, "describe", |instance, store| {
+        let answer = self.runner.call(&module, "describe", |instance, store| {
             instance.rushgate_policy_rule().call_describe(store)
         })?;
         let descriptor = convert::descriptor(answer)?;
@@ -136,7 +140,7 @@ impl Inner {
         }
         let module = self.load(&inspected.digest, bytes)?;
         let context = convert::context(context);
-        let answer = run::call(&self.engine, &self.clock, &module, "compile", |instance, store| {
+        let answer = self.runner.call(&module, "compile", |instance, store| {
             instance
                 .rushgate_policy_rule()
                 .call_compile(store, &context, &text)
@@ -202,8 +206,11 @@ impl Inner {
                     .into(),
             ));
         }
-        let component = Component::from_binary(&self.engine, bytes).map_err(|error| {
-            refused("not-wasm", format!("the component is not valid: {}", error.root_cause()))
+        let component = Component::from_binary(&self.runner.engine, bytes).map_err(|error| {
+            refused(
+                "not-wasm",
+                format!("the component is not valid: {}", error.root_cause()),
+            )
         })?;
         self.check_world(&component)?;
         self.linker
@@ -223,7 +230,7 @@ impl Inner {
     fn check_world(&self, component: &Component) -> Result<(), ModuleError> {
         let world = component.component_type();
         let imports: Vec<String> = world
-            .imports(&self.engine)
+            .imports(&self.runner.engine)
             .map(|(name, _)| format!("{name:?}"))
             .collect();
         if !imports.is_empty() {
@@ -237,7 +244,7 @@ impl Inner {
             ));
         }
         let exports: Vec<String> = world
-            .exports(&self.engine)
+            .exports(&self.runner.engine)
             .map(|(name, _)| name.to_owned())
             .collect();
         check_exports(&exports)
@@ -247,9 +254,10 @@ impl Inner {
 /// Refuses by the names of the exports, so that the answer says what was found and what was expected.
 fn check_exports(exports: &[String]) -> Result<(), ModuleError> {
     let version_of = |interface: &str| {
-        exports
-            .iter()
-            .find_map(|name| name.strip_prefix(interface).and_then(|rest| rest.strip_prefix('@')))
+        exports.iter().find_map(|name| {
+            name.strip_prefix(interface)
+                .and_then(|rest| rest.strip_prefix('@'))
+        })
     };
     match version_of("rushgate:policy/rule") {
         None => {
@@ -345,7 +353,7 @@ fn whole_numbers(value: &mut serde_json::Value) {
 }
 
 /// Lower-case hex SHA-256.
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .fold(String::with_capacity(64), |mut hex, byte| {

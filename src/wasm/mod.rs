@@ -30,8 +30,6 @@ pub use descriptor::RESERVED_REASONS;
 pub use host::Host;
 pub use wrap::wrap_core_module;
 
-
-
 /// Version of `wit/` this host speaks.
 pub const CONTRACT: &str = "1.0.0";
 

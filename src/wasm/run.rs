@@ -1,5 +1,7 @@
 //! One call into a module: a fresh store and instance, bounded, and every way it can end named.
 
+use std::time::Duration;
+
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
 use super::ModuleError;
@@ -52,9 +54,7 @@ impl ResourceLimiter for Guest {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self
-            .table_entries
-            .saturating_add(desired.saturating_sub(current));
+        let total = self.table_entries.saturating_add(desired.saturating_sub(current));
         if total > TABLE_ENTRIES_MAX {
             return self.refuse(format!(
                 "it asked for {total} table entries; at most {TABLE_ENTRIES_MAX} are allowed"
@@ -77,53 +77,87 @@ impl ResourceLimiter for Guest {
     }
 }
 
-/// Instantiates the module and calls it. `function` names the call in errors.
-pub(super) fn call<T>(
-    engine: &Engine,
-    clock: &Clock,
-    module: &RuleModulePre<Guest>,
-    function: &'static str,
-    call: impl FnOnce(&RuleModule, &mut Store<Guest>) -> wasmtime::Result<T>,
-) -> Result<T, ModuleError> {
-    let mut store = Store::new(engine, Guest::default());
-    store.limiter(|guest| guest);
-    store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
-    store.set_epoch_deadline(Clock::ticks(CALL_TIME_MAX));
-    let _ticking = clock.run();
-    store
-        .set_fuel(FUEL_MAX)
-        .and_then(|()| module.instantiate(&mut store))
-        .and_then(|instance| call(&instance, &mut store))
-        .map_err(|error| misbehaved(function, &error, store.data()))
+/// What one call may use up.
+#[derive(Clone, Copy)]
+pub(super) struct Budget {
+    pub(super) fuel: u64,
+    pub(super) time: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            fuel: FUEL_MAX,
+            time: CALL_TIME_MAX,
+        }
+    }
+}
+
+/// Runs calls: the engine, its clock and the budget of each call.
+pub(super) struct Runner {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    pub(super) budget: Budget,
+}
+
+impl Runner {
+    /// Instantiates the module and calls it. `function` names the call in errors.
+    pub(super) fn call<T>(
+        &self,
+        module: &RuleModulePre<Guest>,
+        function: &'static str,
+        call: impl FnOnce(&RuleModule, &mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Result<T, ModuleError> {
+        let mut store = Store::new(&self.engine, Guest::default());
+        store.limiter(|guest| guest);
+        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
+        store.set_epoch_deadline(Clock::ticks(self.budget.time));
+        let _ticking = self.clock.run();
+        store
+            .set_fuel(self.budget.fuel)
+            .and_then(|()| module.instantiate(&mut store))
+            .and_then(|instance| call(&instance, &mut store))
+            .map_err(|error| {
+                let (code, message) = ending(&error, store.data(), self.budget);
+                ModuleError::Misbehaved {
+                    function,
+                    code,
+                    message,
+                }
+            })
+    }
 }
 
 /// The error wasmtime gives when an answer exceeds the hostcall fuel has no public type.
 const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
-fn misbehaved(function: &'static str, error: &wasmtime::Error, guest: &Guest) -> ModuleError {
-    let (code, message) = if let Some(refused) = &guest.refused {
-        ("memory", refused.clone())
-    } else {
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::OutOfFuel) => (
-                "fuel",
-                format!("it did not end within {FUEL_MAX} instructions; look for a loop without an end"),
+/// Code and sentence of how a call ended.
+fn ending(error: &wasmtime::Error, guest: &Guest, budget: Budget) -> (&'static str, String) {
+    if let Some(refused) = &guest.refused {
+        return ("memory", refused.clone());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => (
+            "fuel",
+            format!(
+                "it did not end within {} instructions; look for a loop without an end",
+                budget.fuel
             ),
-            Some(Trap::Interrupt) => (
-                "time",
-                format!("it did not end within {} ms", CALL_TIME_MAX.as_millis()),
-            ),
-            Some(trap) => ("trap", format!("it trapped: {trap}")),
-            None if error.chain().any(|cause| cause.to_string().contains(OUTPUT_EXHAUSTED)) => (
+        ),
+        Some(Trap::Interrupt) => (
+            "time",
+            format!("it did not end within {} ms", budget.time.as_millis()),
+        ),
+        Some(trap) => ("trap", format!("it trapped: {trap}")),
+        None if error
+            .chain()
+            .any(|cause| cause.to_string().contains(OUTPUT_EXHAUSTED)) =>
+        {
+            (
                 "output",
                 format!("it answered more than {} MiB", OUTPUT_BYTES_MAX >> 20),
-            ),
-            None => ("trap", format!("it could not be run: {}", error.root_cause())),
+            )
         }
-    };
-    ModuleError::Misbehaved {
-        function,
-        code,
-        message,
+        None => ("trap", format!("it could not be run: {}", error.root_cause())),
     }
 }

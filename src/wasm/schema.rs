@@ -43,11 +43,20 @@ impl<'a> ParamsSchema<'a> {
 
     /// Everything wrong with the parameters, at most [`DIAGNOSTICS_MAX`]; empty when they fit.
     pub(super) fn problems(&self, params: &Value) -> Vec<Diagnostic> {
-        self.validator
+        let mut problems: Vec<Diagnostic> = self
+            .validator
             .iter_errors(params)
             .flat_map(|error| violation::explain(self.schema, &error))
-            .take(DIAGNOSTICS_MAX)
-            .collect()
+            .collect();
+        // A list of allowed values says more than their type.
+        let listed: Vec<String> = problems
+            .iter()
+            .filter(|problem| problem.code == "enum")
+            .map(|problem| problem.pointer.clone())
+            .collect();
+        problems.retain(|problem| problem.code != "type" || !listed.contains(&problem.pointer));
+        problems.truncate(DIAGNOSTICS_MAX);
+        problems
     }
 }
 
@@ -145,5 +154,96 @@ impl<'a> Walk<'a> {
         self.schema(target)?;
         self.following.pop();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(schema: Value) -> String {
+        match ParamsSchema::new(&schema) {
+            Err(message) => message,
+            Ok(_) => panic!("{schema} was accepted"),
+        }
+    }
+
+    #[test]
+    fn schemas_stay_inside_themselves_and_finite() {
+        for (schema, word) in [
+            (json!(true), "object"),
+            (json!({"type": "nonsense"}), "not a valid JSON Schema"),
+            (
+                json!({"$schema": "http://json-schema.org/draft-07/schema#"}),
+                "draft",
+            ),
+            (json!({"$ref": "https://example.com/schema.json"}), "stay inside"),
+            (json!({"$ref": "#"}), "recursion"),
+            (json!({"properties": {"const": {"$ref": "#"}}}), "recursion"),
+            (
+                json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+                "recursion",
+            ),
+            (json!({"$ref": "#/$defs/none"}), "does not contain"),
+            (json!({"properties": {"a": {"$id": "x"}}}), "$id"),
+            (json!({"$dynamicRef": "#x"}), "$dynamicRef"),
+            (json!({"pattern": "(a{1000}){1000}"}), "not a valid JSON Schema"),
+            (json!({"description": "x".repeat(SCHEMA_BYTES_MAX)}), "bytes"),
+        ] {
+            let message = refused(schema);
+            assert!(message.contains(word), "{message:?} does not say {word:?}");
+        }
+    }
+
+    #[test]
+    fn references_that_multiply_are_counted() {
+        let mut defs = Map::new();
+        for level in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/l{}", level + 1)});
+            defs.insert(format!("l{level}"), json!({"allOf": [next, next]}));
+        }
+        defs.insert("l40".into(), json!({"type": "integer"}));
+        let message = refused(json!({"$ref": "#/$defs/l0", "$defs": defs}));
+        assert!(message.contains("parts"), "{message}");
+    }
+
+    #[test]
+    fn a_shared_definition_is_no_recursion() {
+        let schema = json!({
+            "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/n"}, "$ref": {"type": "string"}},
+            "$defs": {"n": {"type": "integer"}},
+            "additionalProperties": false
+        });
+        let schema = ParamsSchema::new(&schema).expect("a plain schema");
+        assert_eq!(schema.problems(&json!({"a": 1, "b": 2, "$ref": "x"})), []);
+        assert_eq!(schema.problems(&json!({"a": "1", "b": false})).len(), 2);
+    }
+
+    #[test]
+    fn nested_fields_have_nested_pointers() {
+        let schema = json!({
+            "properties": {"tiers": {"type": "array", "items": {"$ref": "#/$defs/tier"}}},
+            "$defs": {"tier": {
+                "type": "object", "additionalProperties": false, "required": ["name"],
+                "properties": {"name": {"type": "string"}, "kind": {"oneOf": [{"const": "a"}, {"const": "b"}]}}
+            }}
+        });
+        let schema = ParamsSchema::new(&schema).expect("a plain schema");
+        let problems = schema.problems(&json!({"tiers": [{"name": "x"}, {"nmae": 1, "kind": "c"}]}));
+        let found: Vec<_> = problems
+            .iter()
+            .map(|p| (p.pointer.as_str(), p.message.as_str()))
+            .collect();
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found.contains(&("/tiers/1/name", "\"name\" is missing")));
+        assert!(found.contains(&("/tiers/1/nmae", "\"nmae\" is not a known parameter")));
+        assert!(found.contains(&("/tiers/1/kind", "expected \"a\" or \"b\", found \"c\"")));
+        let unknown = problems
+            .iter()
+            .find(|p| p.code == "unknown-field")
+            .expect("found above");
+        assert_eq!(unknown.hint.as_deref(), Some("known here: \"kind\", \"name\""));
     }
 }

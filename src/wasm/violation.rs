@@ -25,7 +25,12 @@ pub(super) fn explain(schema: &Value, error: &ValidationError<'_>) -> Vec<Diagno
         }
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            vec![problem(child(&at, name), "required", format!("{name:?} is missing"), None)]
+            vec![problem(
+                child(&at, name),
+                "required",
+                format!("{name:?} is missing"),
+                None,
+            )]
         }
         Kind::PropertyNames { error: inner } => {
             let message = format!("a field has a name that is not allowed: {inner}");
@@ -111,7 +116,8 @@ fn alternatives(
         })
         .collect();
     let message = format!("{found} fits none of the allowed forms");
-    let hint = (!forms.is_empty()).then(|| format!("one of these must be put right: {}", forms.join("; or ")));
+    let hint =
+        (!forms.is_empty()).then(|| format!("one of these must be put right: {}", forms.join("; or ")));
     vec![problem(at, code, message, hint)]
 }
 
