@@ -39,4 +39,5 @@ pub mod gateway;
 // Rank 4: wiring.
 pub mod app;
 pub mod config;
+pub mod load;
 pub mod telemetry;
