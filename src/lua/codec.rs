@@ -51,7 +51,11 @@ pub fn subject(_key: &[Attribute], _attempt: &Attempt) -> String {
 }
 
 /// ARGV of `admit` for a batch.
-pub fn admit_args(_family: &Family, _fence: &Fence, _attempts: &[Attempt]) -> Vec<Vec<u8>> {
+pub fn admit_args<'a>(
+    _family: &Family,
+    _fence: &Fence,
+    _attempts: impl ExactSizeIterator<Item = &'a Attempt>,
+) -> Vec<Vec<u8>> {
     todo!("lua::codec")
 }
 

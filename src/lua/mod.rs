@@ -1,6 +1,7 @@
 //! Lua: keys, the scripts generated from a plan, the hand-written fragments, and the codec between
 //! them and Rust. `lua/README.md` is the ABI.
 
+pub mod calls;
 pub mod codec;
 pub mod emit;
 pub mod fixed;

@@ -1,30 +1,32 @@
 //! The store: MySQL/MariaDB or SQLite through sqlx. One code over both; what differs in SQL is in
-//! `dialect`.
+//! `dialect`. `migrations/README.md` says what the tables mean.
+
+mod campaigns;
+mod dialect;
+mod error;
+mod fence;
+mod land;
+mod modules;
+mod orders;
+mod rows;
+mod schema;
+mod stock;
+mod time;
+mod trail;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::campaign::{Activation, Campaign, Revision, Schedule};
+use sqlx::any::AnyConnectOptions;
+use sqlx::pool::PoolOptions;
+use sqlx::{Any, AnyPool, Transaction};
+
+use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
-
-/// Why the database did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Connection lost, deadlock, lock wait, too many connections: the same call may succeed.
-    #[error("database: {0}")]
-    Transient(String),
-    /// Another writer holds what this call needs: a newer owner, an id already taken.
-    #[error("database: {0}")]
-    Conflict(String),
-    /// The call can never succeed.
-    #[error("database: {0}")]
-    Permanent(String),
-}
-
-impl StoreError {
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient(_))
-    }
-}
+use dialect::Dialect;
+pub use error::StoreError;
+pub use land::check_event;
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -74,13 +76,25 @@ pub struct OrderRow {
     pub charges: Vec<Charge>,
 }
 
-/// One partition's part of a landing transaction: its records from `from` up to `next`.
-#[derive(Clone, Debug, PartialEq)]
+/// One partition's part of a landing transaction: its records from `from` up to, not including,
+/// `next`. Orders and dead records are each in order of offset.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LandingSlice {
     pub partition: i32,
     pub from: i64,
     pub next: i64,
-    pub orders: Vec<OrderEvent>,
+    /// Offset and order, which [`check_event`] has accepted.
+    pub orders: Vec<(i64, OrderEvent)>,
+    pub dead: Vec<DeadRecord>,
+}
+
+/// A record that cannot land, kept with what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadRecord {
+    pub offset: i64,
+    pub key: Vec<u8>,
+    pub payload: Vec<u8>,
+    pub error: String,
 }
 
 /// What a landing transaction did.
@@ -90,14 +104,14 @@ pub struct Landed {
     pub revoked: u64,
     /// Orders that were in the database already.
     pub duplicates: u64,
+    /// Records put among the dead letters.
+    pub dead: u64,
     /// Partitions whose expected offset was another one, with the offset the database expects.
-    /// Nothing of these slices was written; the other slices were.
+    /// Nothing of these slices was written; the other slices were. The expected offset lies behind
+    /// the slice when another consumer landed it before (its orders count as duplicates), before
+    /// the slice when records between would be skipped.
     pub fenced: BTreeMap<i32, i64>,
 }
-
-/// The database.
-#[derive(Clone, Debug)]
-pub struct Store {}
 
 /// How to reach it.
 #[derive(Clone, Debug)]
@@ -107,135 +121,142 @@ pub struct Config {
     pub connections: u32,
 }
 
-#[allow(unused_variables)]
+/// How long a caller waits for a free or new connection.
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The database. Clones share one pool of connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+    dialect: Dialect,
+    /// For messages: never the URL, which holds a password.
+    place: Arc<str>,
+}
+
 impl Store {
-    /// Connects, with a session in UTC; does not migrate.
+    /// Connects, with a session in UTC; does not migrate. A SQLite file is created when missing.
     pub async fn connect(config: &Config) -> StoreResult<Self> {
-        todo!("store")
+        sqlx::any::install_default_drivers();
+        let (dialect, url) = parse_url(&config.url)?;
+        let options: AnyConnectOptions = url
+            .parse()
+            .map_err(|error: sqlx::Error| StoreError::Permanent(format!("database URL: {error}")))?;
+        let place: Arc<str> = describe(dialect, &options).into();
+        let mut pool = PoolOptions::<Any>::new()
+            .max_connections(config.connections.max(1))
+            .acquire_timeout(ACQUIRE_LIMIT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for statement in dialect.session() {
+                        sqlx::raw_sql(*statement).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            });
+        if is_memory(&url) {
+            // The data lives in the connection: exactly one, for ever.
+            pool = pool
+                .min_connections(1)
+                .max_connections(1)
+                .idle_timeout(None)
+                .max_lifetime(None);
+        }
+        let pool = pool
+            .connect_with(options)
+            .await
+            .map_err(|error| at_place(&place, error.into()))?;
+        Ok(Self { pool, dialect, place })
     }
 
-    /// Applies what is missing of `migrations/`; the number applied.
-    pub async fn migrate(&self) -> StoreResult<usize> {
-        todo!("store")
-    }
-
-    /// Fails with what to run when the schema is older or newer than this build.
-    pub async fn check_schema(&self) -> StoreResult<()> {
-        todo!("store")
+    /// For logs, errors and the banner: `mysql at db:3306/sales`.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     pub async fn ping(&self) -> StoreResult<()> {
-        todo!("store")
+        let ask = sqlx::query("SELECT 1").execute(&self.pool);
+        match tokio::time::timeout(ACQUIRE_LIMIT, ask).await {
+            Ok(answer) => answer
+                .map(|_| ())
+                .map_err(|error| at_place(&self.place, error.into())),
+            Err(_) => Err(StoreError::Transient(format!("{} does not answer", self.place))),
+        }
     }
 
-    /// Stores a module; `false` when these bytes were stored before.
-    pub async fn insert_module(&self, module: &ModuleRow, bytes: &[u8]) -> StoreResult<bool> {
-        todo!("store")
+    /// Closes every connection; waits for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 
-    /// Newest upload first.
-    pub async fn modules(&self) -> StoreResult<Vec<ModuleRow>> {
-        todo!("store")
+    async fn begin(&self) -> StoreResult<Transaction<'static, Any>> {
+        Ok(self.pool.begin_with(self.dialect.begin()).await?)
     }
+}
 
-    /// By `id` (newest upload), `id@version` (newest upload of it) or digest.
-    pub async fn module(&self, selector: &str) -> StoreResult<Option<ModuleRow>> {
-        todo!("store")
+/// The dialect a URL asks for, and the URL as sqlx is to see it.
+fn parse_url(url: &str) -> StoreResult<(Dialect, String)> {
+    if let Some(rest) = url.strip_prefix("mariadb://") {
+        return Ok((Dialect::MySql, format!("mysql://{rest}")));
     }
-
-    pub async fn module_bytes(&self, digest: &str) -> StoreResult<Option<Vec<u8>>> {
-        todo!("store")
+    if url.starts_with("mysql://") {
+        return Ok((Dialect::MySql, url.to_owned()));
     }
-
-    /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
-    /// `Conflict` when the id is taken.
-    pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
-        todo!("store")
+    if url.starts_with("sqlite:") {
+        let plain = is_memory(url) || url.contains("mode=");
+        let joint = if url.contains('?') { '&' } else { '?' };
+        let url = if plain {
+            url.to_owned()
+        } else {
+            format!("{url}{joint}mode=rwc")
+        };
+        return Ok((Dialect::Sqlite, url));
     }
+    Err(StoreError::Permanent(
+        "the database URL starts with neither mysql:// nor sqlite:".to_owned(),
+    ))
+}
 
-    pub async fn campaign(&self, id: &str) -> StoreResult<Option<CampaignRow>> {
-        todo!("store")
+fn is_memory(url: &str) -> bool {
+    url.starts_with("sqlite:") && (url.contains(":memory:") || url.contains("mode=memory"))
+}
+
+fn describe(dialect: Dialect, options: &AnyConnectOptions) -> String {
+    let url = &options.database_url;
+    match dialect {
+        Dialect::MySql => format!(
+            "mysql at {}:{}{}",
+            url.host_str().unwrap_or("localhost"),
+            url.port().unwrap_or(3306),
+            url.path()
+        ),
+        Dialect::Sqlite => format!("sqlite at {}", url.path()),
     }
+}
 
-    /// Newest first, those created before `before` (id of the last one seen), at most `limit`.
-    pub async fn campaigns(&self, before: Option<&str>, limit: u32) -> StoreResult<Vec<CampaignRow>> {
-        todo!("store")
+fn at_place(place: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Transient(text) => StoreError::Transient(format!("{place}: {text}")),
+        StoreError::Conflict(text) => StoreError::Conflict(format!("{place}: {text}")),
+        StoreError::Refused(text) => StoreError::Refused(format!("{place}: {text}")),
+        StoreError::Permanent(text) => StoreError::Permanent(format!("{place}: {text}")),
     }
+}
 
-    /// Those whose retention has not ended at `now`.
-    pub async fn live_campaigns(&self, now: i64) -> StoreResult<Vec<CampaignRow>> {
-        todo!("store")
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Stores the revision under the next free number (its own `number` is ignored) and returns it.
-    pub async fn insert_revision(&self, revision: &Revision) -> StoreResult<u32> {
-        todo!("store")
-    }
-
-    pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
-        todo!("store")
-    }
-
-    /// Appends an activation with the next epoch. `Conflict` when the revision does not exist.
-    /// Also how a rebuild raises the epoch: with the revision that is active.
-    pub async fn insert_activation(
-        &self,
-        campaign: &str,
-        revision: u32,
-        now: i64,
-    ) -> StoreResult<Activation> {
-        todo!("store")
-    }
-
-    /// Highest epoch of the campaign.
-    pub async fn activation(&self, campaign: &str) -> StoreResult<Option<Activation>> {
-        todo!("store")
-    }
-
-    /// The order if it landed.
-    pub async fn order(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
-        todo!("store")
-    }
-
-    pub async fn stock(&self, campaign: &str) -> StoreResult<Vec<StockRow>> {
-        todo!("store")
-    }
-
-    /// Landed orders of a campaign in order of id, after `after`, at most `limit`: for a rebuild.
-    pub async fn orders_page(
-        &self,
-        campaign: &str,
-        after: Option<OrderId>,
-        limit: u32,
-    ) -> StoreResult<Vec<OrderRow>> {
-        todo!("store")
-    }
-
-    /// Next offset per partition; partitions never landed are missing.
-    pub async fn offsets(&self, topic: &str) -> StoreResult<BTreeMap<i32, i64>> {
-        todo!("store")
-    }
-
-    /// Lands slices of several partitions in one transaction: offset rows locked and compared,
-    /// orders inserted once, usage added, stock last and conditionally.
-    pub async fn land(&self, topic: &str, slices: &[LandingSlice], now: i64) -> StoreResult<Landed> {
-        todo!("store")
-    }
-
-    /// Appends to the audit trail.
-    pub async fn audit(
-        &self,
-        now: i64,
-        actor: &str,
-        action: &str,
-        target: &str,
-        detail: &serde_json::Value,
-    ) -> StoreResult<()> {
-        todo!("store")
-    }
-
-    /// Takes or renews a named lease until `now + for_ms`; says whether `owner` holds it.
-    pub async fn lease(&self, name: &str, owner: &str, now: i64, for_ms: i64) -> StoreResult<bool> {
-        todo!("store")
+    #[test]
+    fn urls_choose_the_dialect_and_hide_the_password() {
+        sqlx::any::install_default_drivers();
+        let (dialect, url) = parse_url("mysql://me:secret@db:3307/sales").expect("mysql");
+        let options: AnyConnectOptions = url.parse().expect("a URL");
+        assert_eq!(describe(dialect, &options), "mysql at db:3307/sales");
+        assert_eq!(
+            parse_url("sqlite:///data/x.db").expect("sqlite"),
+            (Dialect::Sqlite, "sqlite:///data/x.db?mode=rwc".to_owned())
+        );
+        assert_eq!(parse_url("sqlite::memory:").expect("sqlite").1, "sqlite::memory:");
+        assert!(parse_url("postgres://x").is_err());
     }
 }

@@ -352,8 +352,8 @@ fn whole_numbers(value: &mut serde_json::Value) {
     }
 }
 
-/// Lower-case hex SHA-256.
-pub(super) fn digest(bytes: &[u8]) -> String {
+/// Lower-case hex SHA-256: how a module is named.
+pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .fold(String::with_capacity(64), |mut hex, byte| {

@@ -1,0 +1,119 @@
+//! What MySQL and SQLite write differently.
+
+/// The SQL a connection speaks. MariaDB and MySQL are one: every statement here is plain enough for
+/// both (no `RETURNING`, no row alias in an upsert).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    MySql,
+    Sqlite,
+}
+
+impl Dialect {
+    /// Opens a transaction that is going to write. SQLite takes its one write lock at once: a read
+    /// lock that is upgraded later fails when another writer came between.
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Self::MySql => "START TRANSACTION",
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// Ends a SELECT whose rows stay locked until the transaction ends. SQLite's write lock covers
+    /// the whole database.
+    pub(super) fn for_update(self) -> &'static str {
+        match self {
+            Self::MySql => " FOR UPDATE",
+            Self::Sqlite => "",
+        }
+    }
+
+    /// Ends an INSERT: a row whose key (the columns `key`) exists gets `column = expression`, where
+    /// `{new}` stands for the value that was to be inserted.
+    pub(super) fn on_conflict(self, key: &str, column: &str, expression: &str) -> String {
+        match self {
+            Self::MySql => {
+                let value = expression.replace("{new}", &format!("VALUES({column})"));
+                format!(" ON DUPLICATE KEY UPDATE {column} = {value}")
+            }
+            Self::Sqlite => {
+                let value = expression.replace("{new}", &format!("excluded.{column}"));
+                format!(" ON CONFLICT ({key}) DO UPDATE SET {column} = {value}")
+            }
+        }
+    }
+
+    /// Run on every new connection.
+    pub(super) fn session(self) -> &'static [&'static str] {
+        match self {
+            Self::MySql => &[
+                "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
+                 ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', \
+                 innodb_lock_wait_timeout = 5",
+                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            ],
+            // A commit that answered must survive a power cut: the embedded bus acknowledges on it.
+            Self::Sqlite => &[
+                "PRAGMA busy_timeout = 5000",
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = OFF",
+            ],
+        }
+    }
+}
+
+/// `(?,?),(?,?)` for so many rows of so many columns.
+pub(super) fn placeholders(rows: usize, columns: usize) -> String {
+    let mut row = String::with_capacity(2 * columns + 2);
+    row.push('(');
+    row.push_str(&vec!["?"; columns].join(","));
+    row.push(')');
+    vec![row.as_str(); rows].join(",")
+}
+
+/// Cuts `len` items into pieces of few different sizes, so that statements over a piece are
+/// prepared once and found again: ranges in order, covering everything.
+pub(super) fn pieces(len: usize) -> Vec<std::ops::Range<usize>> {
+    const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    for size in SIZES {
+        while len - start >= size {
+            ranges.push(start..start + size);
+            start += size;
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_everything_once() {
+        for len in [0, 1, 3, 4, 255, 256, 257, 2000] {
+            let ranges = pieces(len);
+            let mut next = 0;
+            for range in &ranges {
+                assert_eq!(range.start, next);
+                next = range.end;
+            }
+            assert_eq!(next, len);
+        }
+        assert_eq!(pieces(2000).len(), 7 + 3 + 1);
+    }
+
+    #[test]
+    fn upserts_name_the_new_value() {
+        assert_eq!(
+            Dialect::MySql.on_conflict("a, b", "used", "used + {new}"),
+            " ON DUPLICATE KEY UPDATE used = used + VALUES(used)"
+        );
+        assert_eq!(
+            Dialect::Sqlite.on_conflict("a, b", "used", "used + {new}"),
+            " ON CONFLICT (a, b) DO UPDATE SET used = used + excluded.used"
+        );
+        assert_eq!(placeholders(2, 3), "(?,?,?),(?,?,?)");
+    }
+}

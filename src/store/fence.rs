@@ -1,0 +1,138 @@
+//! Decides, from the offsets the database holds, which records of a landing batch are still to be
+//! written. Pure: the locks are taken by `land`.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{DeadRecord, Landed, LandingSlice};
+use crate::order::{OrderEvent, OrderId};
+
+/// What is left to write, in order of partition and offset.
+#[derive(Debug, Default)]
+pub(super) struct Work<'a> {
+    pub orders: Vec<&'a OrderEvent>,
+    pub dead: Vec<(i32, &'a DeadRecord)>,
+    /// Next offset of every partition that moves.
+    pub advance: BTreeMap<i32, i64>,
+    /// Duplicates and fenced partitions so far.
+    pub landed: Landed,
+}
+
+/// Compares each slice with the offset stored for its partition; a partition without one has never
+/// landed anything and starts where its slice does.
+pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64>) -> Work<'a> {
+    let mut work = Work::default();
+    let mut seen: HashSet<(&str, OrderId)> = HashSet::new();
+    let mut ascending: Vec<&LandingSlice> = slices.iter().collect();
+    ascending.sort_by_key(|slice| (slice.partition, slice.from));
+    for slice in ascending {
+        let partition = slice.partition;
+        let expected = work
+            .advance
+            .get(&partition)
+            .or_else(|| stored.get(&partition))
+            .copied()
+            .unwrap_or(slice.from);
+        if expected < slice.from {
+            work.landed.fenced.insert(partition, expected);
+            continue;
+        }
+        if expected >= slice.next {
+            work.landed.duplicates += slice.orders.len() as u64;
+            if expected > slice.next {
+                work.landed.fenced.insert(partition, expected);
+            }
+            continue;
+        }
+        for (offset, order) in &slice.orders {
+            if *offset < expected || !seen.insert((order.campaign.as_str(), order.order)) {
+                work.landed.duplicates += 1;
+            } else {
+                work.orders.push(order);
+            }
+        }
+        let dead = slice.dead.iter().filter(|record| record.offset >= expected);
+        work.dead.extend(dead.map(|record| (partition, record)));
+        work.advance.insert(partition, slice.next);
+    }
+    work
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(n: u8) -> OrderEvent {
+        OrderEvent {
+            v: crate::order::EVENT_VERSION,
+            order: OrderId::fresh(1, [n; 10]),
+            campaign: "spring".into(),
+            shard: 0,
+            sku: "shoe".into(),
+            user: format!("u{n}"),
+            quantity: 1,
+            revision: 1,
+            plan: String::new(),
+            modules: Vec::new(),
+            placed_at: 1,
+            fingerprint: String::new(),
+            charges: Vec::new(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    fn slice(partition: i32, from: i64, orders: u8) -> LandingSlice {
+        LandingSlice {
+            partition,
+            from,
+            next: from + i64::from(orders),
+            orders: (0..orders).map(|n| (from + i64::from(n), order(n))).collect(),
+            dead: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_slice_at_the_stored_offset_is_written_whole() {
+        let slices = [slice(0, 5, 3)];
+        let work = compare(&slices, &BTreeMap::from([(0, 5)]));
+        assert_eq!(work.orders.len(), 3);
+        assert_eq!(work.advance, BTreeMap::from([(0, 8)]));
+        assert_eq!(work.landed, Landed::default());
+        assert_eq!(
+            compare(&slices, &BTreeMap::new()).advance,
+            BTreeMap::from([(0, 8)])
+        );
+    }
+
+    #[test]
+    fn a_prefix_that_landed_before_is_dropped() {
+        let slices = [slice(0, 5, 3)];
+        let work = compare(&slices, &BTreeMap::from([(0, 7)]));
+        assert_eq!(work.orders, [&slices[0].orders[2].1]);
+        assert_eq!(work.landed.duplicates, 2);
+    }
+
+    #[test]
+    fn a_slice_that_landed_whole_writes_nothing() {
+        let slices = [slice(0, 5, 3)];
+        let level = compare(&slices, &BTreeMap::from([(0, 8)]));
+        assert!(level.orders.is_empty() && level.advance.is_empty() && level.landed.fenced.is_empty());
+        assert_eq!(level.landed.duplicates, 3);
+        let behind = compare(&slices, &BTreeMap::from([(0, 20)]));
+        assert_eq!(behind.landed.fenced, BTreeMap::from([(0, 20)]));
+    }
+
+    #[test]
+    fn a_gap_fences_only_its_partition() {
+        let slices = [slice(1, 9, 1), slice(0, 5, 1)];
+        let work = compare(&slices, &BTreeMap::from([(0, 5), (1, 7)]));
+        assert_eq!(work.advance, BTreeMap::from([(0, 6)]));
+        assert_eq!(work.landed.fenced, BTreeMap::from([(1, 7)]));
+    }
+
+    #[test]
+    fn an_order_twice_in_one_batch_counts_once() {
+        let slices = [slice(0, 0, 2), slice(1, 0, 1)];
+        let work = compare(&slices, &BTreeMap::new());
+        assert_eq!((work.orders.len(), work.landed.duplicates), (2, 1));
+    }
+}
