@@ -75,10 +75,7 @@ impl<Kind, Scope> Expr<Kind, Scope> {
         }
     }
 
-    pub(crate) fn new(
-        operands: Vec<Rc<Tree>>,
-        write: impl Fn(&[wit::Node]) -> wit::Expr + 'static,
-    ) -> Self {
+    pub(crate) fn new(operands: Vec<Rc<Tree>>, write: impl Fn(&[wit::Node]) -> wit::Expr + 'static) -> Self {
         Self::of(Rc::new(Tree {
             operands,
             write: Box::new(write),
@@ -392,11 +389,7 @@ impl Arena {
         if let Some(node) = self.known.get(&Rc::as_ptr(tree)) {
             return *node;
         }
-        let operands: Vec<wit::Node> = tree
-            .operands
-            .iter()
-            .map(|operand| self.place(operand))
-            .collect();
+        let operands: Vec<wit::Node> = tree.operands.iter().map(|operand| self.place(operand)).collect();
         let node = self.nodes.len() as wit::Node;
         self.nodes.push((tree.write)(&operands));
         self.known.insert(Rc::as_ptr(tree), node);

@@ -39,11 +39,16 @@ mod runtime;
 pub use bindings::exports::rushgate::policy::types::{Context, Sku};
 pub use example::{Example, Order};
 pub use expr::{
-    Attribute, Bool, Expr, Int, Live, Operand, PerOrder, Text, claim, client, closes_at, int, ip, now, opens_at,
-    quantity, remaining, select, sku, stock, text, user,
+    Attribute, Bool, Expr, Int, Live, Operand, PerOrder, Text, claim, client, closes_at, int, ip, now,
+    opens_at, quantity, remaining, select, sku, stock, text, user,
 };
 pub use plan::{Constraint, Counter, Plan, Window};
 pub use rule::{Diagnostic, Exported, Need, Reason, Rule};
 pub use schemars;
 pub use serde;
 pub use serde_json::{self, json};
+
+/// The example of `rules/README.md` compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -17,11 +17,20 @@ pub enum Window {
     Campaign,
     /// Windows of this length, one after the other, the first starting at a time in milliseconds since
     /// 1970-01-01 UTC.
-    Tumbling { length: Duration, origin_ms: u64 },
+    Tumbling {
+        length: Duration,
+        origin_ms: u64,
+    },
     /// A calendar day, Monday to Sunday, or a month in an IANA time zone: `Asia/Shanghai`.
-    Day { zone: String },
-    Week { zone: String },
-    Month { zone: String },
+    Day {
+        zone: String,
+    },
+    Week {
+        zone: String,
+    },
+    Month {
+        zone: String,
+    },
     /// The last so much time, to the millisecond.
     Rolling(Duration),
 }
@@ -221,14 +230,20 @@ mod tests {
         let plan = plan.finish();
 
         assert_eq!(plan.counters[0].key.len(), 2);
-        assert!(matches!(plan.nodes[plan.counters[0].cost as usize], wit::Expr::Attribute(_)));
+        assert!(matches!(
+            plan.nodes[plan.counters[0].cost as usize],
+            wit::Expr::Attribute(_)
+        ));
         for (index, node) in plan.nodes.iter().enumerate() {
             for operand in operands(node) {
                 assert!((operand as usize) < index, "node {index} uses node {operand}");
             }
         }
         let constraint = &plan.constraints[0];
-        assert!(matches!(plan.nodes[constraint.require as usize], wit::Expr::Le(_)));
+        assert!(matches!(
+            plan.nodes[constraint.require as usize],
+            wit::Expr::Le(_)
+        ));
         assert_eq!(constraint.reason, "limit");
         assert!(constraint.when.is_some());
     }
