@@ -10,7 +10,7 @@ use crate::admission::AdmissionError;
 use crate::order::{OrderId, OrderState};
 use crate::plan::eval::Placed;
 use crate::store::OrderRow;
-use crate::wire::problem::{UNAVAILABLE, UNKNOWN_ORDER};
+use crate::wire::problem::{UNAVAILABLE, UNKNOWN};
 use crate::wire::{Moment, Problem, campaign_state};
 
 #[derive(Serialize)]
@@ -57,7 +57,10 @@ impl<O: Orders> Gateway<O> {
             // Neither place could say that there is no such order.
             (_, Err(error)) => {
                 tracing::warn!(%error, "an order could not be looked up");
-                Err(Problem::new(&UNAVAILABLE, "the order cannot be looked up right now"))
+                Err(Problem::new(
+                    &UNAVAILABLE,
+                    "the order cannot be looked up right now",
+                ))
             }
         }
     }
@@ -83,7 +86,7 @@ impl<O: Orders> Gateway<O> {
 }
 
 fn unknown() -> Problem {
-    Problem::new(&UNKNOWN_ORDER, "you have no order of this id in this campaign")
+    Problem::new(&UNKNOWN, "you have no order of this id in this campaign")
 }
 
 fn show_row(campaign: &str, row: &OrderRow) -> Answer {

@@ -6,8 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::attribute::Attribute;
 use crate::bindings::exports::rushgate::policy::types as wit;
-use crate::expr::{Arena, Attribute, Boolean, Int, Integer, Operand, PerOrder, Tree, used};
+use crate::expr::{Arena, Boolean, Int, Integer, Operand, PerOrder, Tree, used};
 use crate::rule::Reason;
 
 /// The stretch of time a counter counts over.
