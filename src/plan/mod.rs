@@ -12,6 +12,7 @@ pub mod explain;
 pub mod merge;
 mod nodes;
 mod reach;
+mod run;
 
 use std::collections::BTreeMap;
 use std::fmt;
