@@ -165,10 +165,11 @@ fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
         set.admin_token = config.admin_token.clone();
         Ok(set)
     };
-    match (with(as_text), as_scalar) {
-        (Err(_), Some(scalar)) => with(scalar),
-        (result, _) => result,
-    }
+    // Where neither fits, the message about the text is the one that names what was written.
+    with(as_text).or_else(|error: String| match as_scalar {
+        Some(scalar) => with(scalar).map_err(|_| error),
+        None => Err(error),
+    })
 }
 
 fn put(table: &mut Table, key: &str, value: Value) {
