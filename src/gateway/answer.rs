@@ -122,9 +122,8 @@ fn own_kind(reason: &str) -> Option<&'static Kind> {
 /// A rejection as a problem document.
 pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
     // A module may call its reason `sold-out` too; only the gateway's own have no constraint.
-    let own = own_kind(&refusal.reason).filter(|kind| {
-        refusal.constraint.is_none() || std::ptr::eq::<Kind>(*kind, &problem::WINDOW_FULL)
-    });
+    let own = own_kind(&refusal.reason)
+        .filter(|kind| refusal.constraint.is_none() || std::ptr::eq::<Kind>(*kind, &problem::WINDOW_FULL));
     let mut document = match own {
         Some(kind) => Problem::new(kind, refusal.detail.clone()).constraint(refusal.constraint.clone()),
         None => Problem::by_rule(
@@ -183,7 +182,10 @@ pub(super) fn admission_error(error: &AdmissionError) -> Problem {
 }
 
 pub(super) fn unknown_campaign(id: &str) -> Problem {
-    Problem::new(&problem::UNKNOWN_CAMPAIGN, format!("there is no campaign {}", echo(id)))
+    Problem::new(
+        &problem::UNKNOWN_CAMPAIGN,
+        format!("there is no campaign {}", echo(id)),
+    )
 }
 
 #[cfg(test)]
@@ -215,12 +217,21 @@ mod tests {
             ("window-full", Some("n/window-full"), 409, "/problems/window-full"),
             ("attribute-missing", None, 422, "/problems/attribute-missing"),
             ("key-reused", None, 422, "/problems/key-reused"),
-            ("limit-per-user", Some("n/limit-per-user"), 409, "/problems/rule/limit-per-user"),
+            (
+                "limit-per-user",
+                Some("n/limit-per-user"),
+                409,
+                "/problems/rule/limit-per-user",
+            ),
             ("sold-out", Some("n/sold-out"), 409, "/problems/rule/sold-out"),
         ] {
             let document = refusal(&refused(reason, constraint), 0);
             let json: serde_json::Value = serde_json::from_slice(&document.to_json()).expect("JSON");
-            assert_eq!((document.status(), json["type"].as_str()), (status, Some(uri)), "{json}");
+            assert_eq!(
+                (document.status(), json["type"].as_str()),
+                (status, Some(uri)),
+                "{json}"
+            );
             assert_eq!(json["reason"], reason);
             assert_eq!(json["constraint"].as_str(), constraint);
         }
@@ -241,20 +252,41 @@ mod tests {
     fn every_error_has_its_row_and_leaks_nothing() {
         let wait = Duration::from_millis(2500);
         for (error, status, reason, retry_after) in [
-            (AdmissionError::UnknownCampaign("x".into()), 404, "unknown-campaign", None),
-            (AdmissionError::Overloaded { retry_after: wait }, 429, "overloaded", Some("3")),
             (
-                AdmissionError::GateClosed { why: "redis-7.internal".into(), retry_after: wait },
+                AdmissionError::UnknownCampaign("x".into()),
+                404,
+                "unknown-campaign",
+                None,
+            ),
+            (
+                AdmissionError::Overloaded { retry_after: wait },
+                429,
+                "overloaded",
+                Some("3"),
+            ),
+            (
+                AdmissionError::GateClosed {
+                    why: "redis-7.internal".into(),
+                    retry_after: wait,
+                },
                 503,
                 "gate-closed",
                 Some("3"),
             ),
             (AdmissionError::Deadline(wait), 503, "deadline", Some("1")),
-            (AdmissionError::Engine("redis-7.internal".into()), 503, "unavailable", Some("1")),
+            (
+                AdmissionError::Engine("redis-7.internal".into()),
+                503,
+                "unavailable",
+                Some("1"),
+            ),
         ] {
             let document = admission_error(&error);
             let shown = String::from_utf8(document.to_json()).expect("UTF-8");
-            assert_eq!((document.status(), document.reason_code().as_ref()), (status, reason));
+            assert_eq!(
+                (document.status(), document.reason_code().as_ref()),
+                (status, reason)
+            );
             assert!(!shown.contains("internal"), "{shown}");
             let answer = problem(&document);
             let header = answer.headers().get(header::RETRY_AFTER);

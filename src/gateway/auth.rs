@@ -85,11 +85,16 @@ impl Auth {
                         bytes: secret.len(),
                     });
                 }
-                Some(Jwt::new(DecodingKey::from_secret(secret), Algorithm::HS256, config))
+                Some(Jwt::new(
+                    DecodingKey::from_secret(secret),
+                    Algorithm::HS256,
+                    config,
+                ))
             }
             (None, Some(path)) => {
                 let pem = read(path)?;
-                let (key, algorithm) = public_key(&pem).ok_or(AuthConfigError::NoKey { path: path.clone() })?;
+                let (key, algorithm) =
+                    public_key(&pem).ok_or(AuthConfigError::NoKey { path: path.clone() })?;
                 Some(Jwt::new(key, algorithm, config))
             }
             (None, None) if config.insecure_dev_auth => None,
@@ -225,9 +230,10 @@ fn problem(error: &ErrorKind) -> Problem {
         ErrorKind::ExpiredSignature => (&TOKEN_EXPIRED, "the token has expired".into()),
         ErrorKind::ImmatureSignature => (&TOKEN_NOT_YET_VALID, "the token is not valid yet".into()),
         ErrorKind::InvalidSignature => (&TOKEN_INVALID, "the signature does not match".into()),
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::UnsupportedAlgorithm => {
-            (&TOKEN_INVALID, "the token is signed with another algorithm".into())
-        }
+        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::UnsupportedAlgorithm => (
+            &TOKEN_INVALID,
+            "the token is signed with another algorithm".into(),
+        ),
         ErrorKind::InvalidIssuer => (&TOKEN_INVALID, "the token has another issuer (iss)".into()),
         ErrorKind::InvalidAudience => (&TOKEN_INVALID, "the token is for another audience (aud)".into()),
         ErrorKind::MissingRequiredClaim(claim) => {

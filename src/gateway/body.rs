@@ -79,7 +79,10 @@ fn too_large() -> Problem {
 }
 
 fn cut_off(error: &dyn fmt::Display) -> Problem {
-    Problem::new(&MALFORMED, format!("the body was cut off or badly framed: {error}"))
+    Problem::new(
+        &MALFORMED,
+        format!("the body was cut off or badly framed: {error}"),
+    )
 }
 
 #[derive(Deserialize)]
@@ -96,9 +99,8 @@ struct Raw<'a> {
 pub fn parse(body: &[u8]) -> Result<OrderBody, Problem> {
     let raw: Raw<'_> = json::parse(body)?;
     let sku = raw.sku.0;
-    check_id(&sku).map_err(|error| {
-        Problem::new(&INVALID, format!("SKU {} {error}", echo(&sku))).pointer("/sku")
-    })?;
+    check_id(&sku)
+        .map_err(|error| Problem::new(&INVALID, format!("SKU {} {error}", echo(&sku))).pointer("/sku"))?;
     let attributes = raw.attributes.0;
     if attributes.len() > CLIENT_ATTRIBUTES_MAX {
         let detail = format!(
@@ -255,7 +257,10 @@ mod tests {
             (r#"{"sku":"a","quantity":1000001}"#.into(), "/quantity"),
             (r#"{"sku":"a","quantity":4294967297}"#.into(), "/quantity"),
             (r#"{"sku":"a","quantity":9007199254740992}"#.into(), "/quantity"),
-            (r#"{"sku":"a","quantity":99999999999999999999999}"#.into(), "/quantity"),
+            (
+                r#"{"sku":"a","quantity":99999999999999999999999}"#.into(),
+                "/quantity",
+            ),
             (r#"{"sku":"a","quantity":"1"}"#.into(), "/quantity"),
             (r#"{"sku":"a","quantity":null}"#.into(), "/quantity"),
             (r#"{"sku":"a"}"#.into(), "/quantity"),
@@ -282,8 +287,16 @@ mod tests {
             let problem = parse(body.as_bytes()).expect_err(&body);
             let shown = String::from_utf8(problem.to_json()).expect("UTF-8");
             let json: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
-            assert_eq!((problem.status(), json["pointer"].as_str()), (422, Some(pointer)), "{shown}");
-            assert!(shown.len() < 700, "long text is not sent back whole: {}", shown.len());
+            assert_eq!(
+                (problem.status(), json["pointer"].as_str()),
+                (422, Some(pointer)),
+                "{shown}"
+            );
+            assert!(
+                shown.len() < 700,
+                "long text is not sent back whole: {}",
+                shown.len()
+            );
         }
     }
 }

@@ -63,7 +63,9 @@ impl Metrics {
     }
 
     pub(super) fn request(&self, route: &'static str, status: u16, begun: Instant) {
-        self.requests.get_or_create(&RequestLabels { route, status }).inc();
+        self.requests
+            .get_or_create(&RequestLabels { route, status })
+            .inc();
         if route == "place" {
             self.place_seconds.observe(begun.elapsed().as_secs_f64());
         }

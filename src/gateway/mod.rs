@@ -103,12 +103,7 @@ pub struct Stages {
 }
 
 impl Orders for Stages {
-    async fn place(
-        &self,
-        campaign: &str,
-        attempt: Attempt,
-        keyed: bool,
-    ) -> Result<Outcome, AdmissionError> {
+    async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
         self.admission.place(campaign, attempt, keyed).await
     }
 

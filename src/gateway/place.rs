@@ -56,7 +56,11 @@ impl<O: Orders> Gateway<O> {
             quantity: asked.quantity,
             attributes,
         };
-        self.answer(campaign, order, self.orders.place(campaign, attempt, key.is_some()).await)
+        self.answer(
+            campaign,
+            order,
+            self.orders.place(campaign, attempt, key.is_some()).await,
+        )
     }
 
     fn answer(
@@ -105,7 +109,10 @@ impl<O: Orders> Gateway<O> {
             .and_then(|value| value.to_str().ok())
             .and_then(bearer)
             .ok_or_else(|| {
-                Problem::new(&TOKEN_MISSING, "an order needs the header Authorization: Bearer <token>")
+                Problem::new(
+                    &TOKEN_MISSING,
+                    "an order needs the header Authorization: Bearer <token>",
+                )
             })?;
         self.auth.verify(token)
     }
@@ -220,10 +227,24 @@ mod tests {
     fn other_keys_are_refused() {
         let long = "k".repeat(256);
         let quoted_long = format!("\"{long}\"");
-        for value in ["", "a b", "\"", "\"\"", "\"a", "\"a\"b", "\"a\\b\"", "\"a\";p=1", "ü", &long, &quoted_long]
-        {
+        for value in [
+            "",
+            "a b",
+            "\"",
+            "\"\"",
+            "\"a",
+            "\"a\"b",
+            "\"a\\b\"",
+            "\"a\";p=1",
+            "ü",
+            &long,
+            &quoted_long,
+        ] {
             let problem = idempotency_key(&headers("idempotency-key", &[value])).expect_err(value);
-            assert_eq!((problem.status(), problem.reason_code().as_ref()), (400, "idempotency-key"));
+            assert_eq!(
+                (problem.status(), problem.reason_code().as_ref()),
+                (400, "idempotency-key")
+            );
         }
         assert!(idempotency_key(&headers("idempotency-key", &["a", "a"])).is_err());
     }

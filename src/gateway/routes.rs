@@ -12,10 +12,19 @@ use crate::wire::{Problem, echo};
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    Place { campaign: Cow<'a, str> },
-    Order { campaign: Cow<'a, str>, order: Cow<'a, str> },
-    Campaign { campaign: Cow<'a, str> },
-    Problem { text: String },
+    Place {
+        campaign: Cow<'a, str>,
+    },
+    Order {
+        campaign: Cow<'a, str>,
+        order: Cow<'a, str>,
+    },
+    Campaign {
+        campaign: Cow<'a, str>,
+    },
+    Problem {
+        text: String,
+    },
 }
 
 impl Route<'_> {
@@ -95,7 +104,11 @@ mod tests {
     fn paths_find_their_route() {
         let campaign = || Cow::Borrowed("spring");
         for path in ["/v1/campaigns/spring/orders", "/v1/campaigns/sp%72ing/orders"] {
-            assert_eq!(find(path).ok(), Some(Route::Place { campaign: campaign() }), "{path}");
+            assert_eq!(
+                find(path).ok(),
+                Some(Route::Place { campaign: campaign() }),
+                "{path}"
+            );
         }
         assert_eq!(
             find("/v1/campaigns/spring").ok(),
@@ -103,7 +116,10 @@ mod tests {
         );
         assert_eq!(
             find("/v1/campaigns/spring/orders/0a").ok(),
-            Some(Route::Order { campaign: campaign(), order: "0a".into() })
+            Some(Route::Order {
+                campaign: campaign(),
+                order: "0a".into()
+            })
         );
         assert_eq!(find("/problems/sold-out").map(|r| r.name()).ok(), Some("problem"));
     }
@@ -124,7 +140,11 @@ mod tests {
             "/problems/nope",
         ] {
             let problem = find(path).expect_err(path);
-            assert_eq!((problem.status(), problem.reason_code().as_ref()), (404, "not-found"), "{path}");
+            assert_eq!(
+                (problem.status(), problem.reason_code().as_ref()),
+                (404, "not-found"),
+                "{path}"
+            );
         }
     }
 

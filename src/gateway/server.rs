@@ -151,7 +151,10 @@ impl<O: Orders> Gateway<O> {
 /// Failures of one peer before it was accepted; the listener itself is fine.
 fn is_of_the_peer(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 /// Counts a connection while it is open, whichever way it ends.

@@ -57,7 +57,10 @@ impl<O: Orders> Gateway<O> {
             // Neither place could say that there is no such order.
             (_, Err(error)) => {
                 tracing::warn!(%error, "an order could not be looked up");
-                Err(Problem::new(&UNAVAILABLE, "the order cannot be looked up right now"))
+                Err(Problem::new(
+                    &UNAVAILABLE,
+                    "the order cannot be looked up right now",
+                ))
             }
         }
     }
