@@ -115,8 +115,6 @@ impl Member {
     pub fn spawn(&mut self) -> Result<()> {
         let mut command = self.setup.command(self.role, &self.log())?;
         command.args(["--admin-listen", &self.admin]);
-        // A lander that is started again under its old name gets its partitions back at once.
-        command.env("RUSHGATE_INSTANCE", &self.name);
         if self.role == "serve" {
             command.args(["--listen", &self.orders, "--insecure-dev-auth"]);
         }
