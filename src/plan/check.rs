@@ -542,3 +542,6 @@ pub(super) fn is_name(text: &str) -> bool {
 fn is_reason(text: &str) -> bool {
     is_name(text) && !text.ends_with('-') && !text.contains("--")
 }
+
+#[cfg(test)]
+mod tests;
