@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- lookup: finds orders by id.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- outbox: reads old outbox entries under a lease, so that one gateway relays at a time.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
@@ -7,6 +7,7 @@
 -- Reply    {'held'}   another owner has the lease
 --          {'ok', per entry: id, revision, moment of the decision, k, payload × k}
 --
+-- Runs when memory is short, because the entries it reads are what settle then removes.
 -- An entry's fields are `rev`, revision, `at`, moment, `n`, number of orders, then `o`, payload per order.
 
 local call = redis.call

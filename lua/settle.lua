@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- settle: removes acknowledged entries from the outbox.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
@@ -6,7 +6,8 @@
 -- Reply    {'ok', orders removed}
 --
 -- An entry counts once, however often it is settled: only the call that removes it adds to `settled`.
--- Needs no fence, because an acknowledged order stays acknowledged under every revision.
+-- Needs no fence, because an acknowledged order stays acknowledged under every revision. Runs when memory
+-- is short, because it frees some.
 
 local call = redis.call
 local state = KEYS[1]

@@ -35,7 +35,7 @@ impl ActiveCampaign {
         };
         let plan = plan::check(revision.plan.clone(), context)?;
         let reads = plan.attributes().iter().map(ToString::to_string).collect();
-        let family = emit::emit(Arc::new(plan), revision.number);
+        let family = emit::emit(Arc::new(plan), revision.number)?;
         Ok(Self {
             campaign,
             revision,
