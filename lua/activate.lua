@@ -1,3 +1,42 @@
 #!lua
--- activate: to be written.
-return {"todo"}
+-- activate: moves the fence to a newer epoch and revision.
+--
+-- KEYS[1]  state key of the shard; the other keys are derived from its prefix
+-- ARGV     fence (new), revision, opens_at, closes_at, expires_at,
+--          then the bucket keys (after the prefix) that live until expires_at
+-- Reply    {'ok'}                         the fence is the new one; also when it already was
+--          {'fence', fence there or ''}   other uid, no state, or a newer epoch: nothing was done
+--
+-- From here on every script called with an older fence answers `fence`. Bucket keys of counters that
+-- the revision brings are made here, with the same marker field as `restore` makes.
+
+local call = redis.call
+local state = KEYS[1]
+local prefix = string.sub(state, 1, -#'state' - 1)
+local fence, revision, opens_at, closes_at, expires_at = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local there = call('HGET', state, 'fence')
+if not there then
+  return {'fence', ''}
+end
+local uid, epoch = string.match(fence, '^(.*):(%d+)$')
+local uid_there, epoch_there = string.match(there, '^(.*):(%d+)$')
+if not uid then
+  return redis.error_reply('ERR activate: malformed fence')
+end
+if uid ~= uid_there or tonumber(epoch_there) > tonumber(epoch) then
+  return {'fence', there}
+end
+
+for i = 6, #ARGV do
+  local key = prefix .. ARGV[i]
+  call('HSETNX', key, '', '0')
+  call('PEXPIREAT', key, expires_at)
+end
+call('PEXPIREAT', prefix .. 'stock', expires_at)
+call('PEXPIREAT', prefix .. 'outbox', expires_at)
+call('PEXPIREAT', prefix .. 'figures', expires_at)
+call('HSET', state, 'revision', revision, 'opens_at', opens_at, 'closes_at', closes_at,
+  'expires_at', expires_at, 'fence', fence)
+call('PEXPIREAT', state, expires_at)
+return {'ok'}

@@ -1,3 +1,43 @@
-#!lua
--- outbox: to be written.
-return {"todo"}
+#!lua flags=allow-oom
+-- outbox: reads old outbox entries under a lease, so that one gateway relays at a time.
+--
+-- KEYS[1]  state key of the shard; the other keys are derived from its prefix
+-- ARGV     owner, lease in milliseconds, entries must be at least so many milliseconds old,
+--          start id (exclusive) or '-', most entries
+-- Reply    {'held'}   another owner has the lease
+--          {'ok', per entry: id, revision, moment of the decision, k, payload × k}
+--
+-- Runs when memory is short, because the entries it reads are what settle then removes.
+-- An entry's fields are `rev`, revision, `at`, moment, `n`, number of orders, then `o`, payload per order.
+
+local call = redis.call
+local prefix = string.sub(KEYS[1], 1, -#'state' - 1)
+local lease, owner = prefix .. 'relay', ARGV[1]
+
+if not call('SET', lease, owner, 'NX', 'PX', ARGV[2]) then
+  if call('GET', lease) ~= owner then
+    return {'held'}
+  end
+  call('PEXPIRE', lease, ARGV[2])
+end
+
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local newest = string.format('%.0f', math.max(0, now - ARGV[3]))
+local start = ARGV[4]
+if start ~= '-' then
+  start = '(' .. start
+end
+
+local reply = {'ok'}
+for _, entry in ipairs(call('XRANGE', prefix .. 'outbox', start, newest, 'COUNT', ARGV[5])) do
+  local fields = entry[2]
+  reply[#reply + 1] = entry[1]
+  reply[#reply + 1] = fields[2]
+  reply[#reply + 1] = fields[4]
+  reply[#reply + 1] = fields[6]
+  for i = 8, #fields, 2 do
+    reply[#reply + 1] = fields[i]
+  end
+end
+return reply

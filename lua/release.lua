@@ -1,3 +1,67 @@
 #!lua
--- release: to be written.
-return {"todo"}
+-- release: undoes one order's charges and stock, exactly once, in the windows they were made in.
+--
+-- KEYS[1]  state key of the shard; the other keys are derived from its prefix
+-- ARGV     fence, order id, order bucket, sku, quantity,
+--          then per charge: kind (`counter` or `rolling`), key after the prefix, subject, cost, moment
+-- Reply    {'fence', fence there or ''}   the caller's fence is not the shard's: nothing was done
+--          {'ok', 1}                      released
+--          {'ok', 0}                      released before, or never admitted
+--
+-- The record's flag decides, so a second call finds `r` and does nothing. A charge whose key has
+-- expired meanwhile is left alone: undoing it would make a negative count.
+
+local call = redis.call
+local state = KEYS[1]
+local prefix = string.sub(state, 1, -#'state' - 1)
+
+local fence = call('HGET', state, 'fence')
+if fence ~= ARGV[1] then
+  return {'fence', fence or ''}
+end
+
+local order, sku, quantity = ARGV[2], ARGV[4], tonumber(ARGV[5])
+local orders = prefix .. 'orders:' .. ARGV[3]
+local record = call('HGET', orders, order)
+if not record or string.sub(record, 1, 2) ~= 'a ' then
+  return {'ok', 0}
+end
+
+-- Everything that could make a write fail is looked at before the first one.
+if not quantity or (#ARGV - 5) % 5 ~= 0 then
+  return redis.error_reply('ERR release: malformed arguments')
+end
+for i = 6, #ARGV, 5 do
+  if (ARGV[i] ~= 'counter' and ARGV[i] ~= 'rolling') or not tonumber(ARGV[i + 3]) then
+    return redis.error_reply('ERR release: malformed charge')
+  end
+end
+
+-- The entries without the first one that is exactly `entry`.
+local function without(entries, entry)
+  local kept, found = {}, false
+  for each in string.gmatch(entries, '[^,]+') do
+    if each == entry and not found then
+      found = true
+    else
+      kept[#kept + 1] = each
+    end
+  end
+  return table.concat(kept, ',')
+end
+
+call('HSET', orders, order, 'r' .. string.sub(record, 2))
+if call('HGET', prefix .. 'stock', sku) then
+  call('HINCRBY', prefix .. 'stock', sku, string.format('%.0f', quantity))
+end
+for i = 6, #ARGV, 5 do
+  local key, subject, cost = prefix .. ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local there = call('HGET', key, subject)
+  if there and ARGV[i] == 'rolling' then
+    call('HSET', key, subject, without(there, ARGV[i + 4] .. ':' .. ARGV[i + 3]))
+  elseif there then
+    call('HINCRBY', key, subject, string.format('%.0f', -math.min(cost, tonumber(there) or 0)))
+  end
+end
+call('HINCRBY', state, 'reopened', 1)
+return {'ok', 1}

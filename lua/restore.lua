@@ -1,3 +1,114 @@
 #!lua
--- restore: to be written.
-return {"todo"}
+-- restore: rebuilds a shard from the database, step by step, behind a closed gate.
+--
+-- KEYS[1]  state key of the shard; the other keys are derived from its prefix
+-- ARGV     step, token, …
+--   begin   uid                      closes the gate: removes `state.fence` and `stock`, sets
+--                                    `state.rebuilding` to the token; takes over from another token
+--   drop    key after the prefix, …  removes keys
+--   order   bucket, order id, record, …
+--   charge  kind (`counter` or `rolling`), key after the prefix, subject, cost, moment, …
+--   finish  fence, revision, opens_at, closes_at, expires_at, k, (sku, units left) × k,
+--           bucket keys after the prefix, …
+--                                    writes the stock, makes every named bucket key and gives it its
+--                                    expiry, and writes `state` last: the gate is open
+-- Reply    {'ok'}
+--          {'lost'}   another token is rebuilding, or the state belongs to another campaign's uid
+--
+-- `charge` adds, so a call whose outcome is unknown must not be repeated: begin again instead.
+
+local call = redis.call
+local state = KEYS[1]
+local prefix = string.sub(state, 1, -#'state' - 1)
+local step, token = ARGV[1], ARGV[2]
+
+-- Longer than any campaign with its retention: for keys that `finish` does not name (buckets of past
+-- windows), so that nothing stays for ever. Milliseconds.
+local PROVISIONAL_MS = 900 * 24 * 3600 * 1000
+
+local steps = {}
+
+function steps.begin()
+  local fence = call('HGET', state, 'fence')
+  if fence and string.match(fence, '^(.*):%d+$') ~= ARGV[3] then
+    return {'lost'}
+  end
+  call('HSET', state, 'rebuilding', token)
+  call('HDEL', state, 'fence')
+  call('DEL', prefix .. 'stock')
+  return {'ok'}
+end
+
+function steps.drop()
+  for i = 3, #ARGV do
+    call('DEL', prefix .. ARGV[i])
+  end
+  return {'ok'}
+end
+
+function steps.order()
+  for i = 3, #ARGV, 3 do
+    call('HSET', prefix .. 'orders:' .. ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  end
+  return {'ok'}
+end
+
+function steps.charge()
+  local time = call('TIME')
+  local expiry = string.format('%.0f', time[1] * 1000 + PROVISIONAL_MS)
+  local touched = {}
+  for i = 3, #ARGV, 5 do
+    local key, subject, cost, moment = prefix .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+    if ARGV[i] == 'rolling' then
+      local there = call('HGET', key, subject)
+      local entry = moment .. ':' .. cost
+      if there and there ~= '' and there ~= '0' then
+        entry = there .. ',' .. entry
+      end
+      call('HSET', key, subject, entry)
+    else
+      call('HINCRBY', key, subject, cost)
+    end
+    if not touched[key] then
+      touched[key] = true
+      call('PEXPIREAT', key, expiry)
+    end
+  end
+  return {'ok'}
+end
+
+function steps.finish()
+  local fence, revision, opens_at, closes_at, expires_at = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+  local stock, outbox = prefix .. 'stock', prefix .. 'outbox'
+  local keys_from = 9 + 2 * tonumber(ARGV[8])
+  for i = 9, keys_from - 1, 2 do
+    call('HSET', stock, ARGV[i], ARGV[i + 1])
+  end
+  call('PEXPIREAT', stock, expires_at)
+  -- The marker field tells a bucket nobody has used from a bucket that was lost; it reads as 0 used.
+  for i = keys_from, #ARGV do
+    local key = prefix .. ARGV[i]
+    call('HSETNX', key, '', '0')
+    call('PEXPIREAT', key, expires_at)
+  end
+  -- A stream cannot be made empty: make an entry and take it out again.
+  if call('EXISTS', outbox) == 0 then
+    call('XDEL', outbox, call('XADD', outbox, '*', 'rev', revision))
+  end
+  call('PEXPIREAT', outbox, expires_at)
+  call('PEXPIREAT', prefix .. 'figures', expires_at)
+  call('HINCRBY', state, 'reopened', 1)
+  call('HDEL', state, 'rebuilding')
+  call('HSET', state, 'revision', revision, 'opens_at', opens_at, 'closes_at', closes_at,
+    'expires_at', expires_at, 'fence', fence)
+  call('PEXPIREAT', state, expires_at)
+  return {'ok'}
+end
+
+if not steps[step] then
+  return redis.error_reply('ERR restore: unknown step')
+end
+if step ~= 'begin' and call('HGET', state, 'rebuilding') ~= token then
+  return {'lost'}
+end
+return steps[step]()

@@ -15,8 +15,10 @@
 pub mod campaign;
 pub mod lua;
 pub mod order;
+pub mod outbox;
 pub mod plan;
 pub mod ruleset;
+pub mod wire;
 
 // Rank 1: adapters. One foreign vocabulary each.
 pub mod bus;
@@ -37,5 +39,7 @@ pub mod gateway;
 
 // Rank 4: wiring.
 pub mod app;
+pub mod cli;
 pub mod config;
+pub mod load;
 pub mod telemetry;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::campaign::{Activation, Campaign, Revision};
-use crate::lua::Family;
 use crate::lua::codec::Fence;
+use crate::lua::{Family, emit};
+use crate::plan::{self, Audiences, CheckContext, PlanError};
 
 /// A campaign with its active revision, compiled.
 #[derive(Debug)]
@@ -17,9 +18,33 @@ pub struct ActiveCampaign {
     pub revision: Revision,
     pub activation: Activation,
     pub family: Family,
+    /// Text forms of the attributes the plan reads besides user, SKU and quantity: what a gateway
+    /// keeps of an attempt.
+    pub reads: Vec<String>,
 }
 
 impl ActiveCampaign {
+    /// Checks the stored plan once more and compiles it. Needs no module.
+    pub fn build(campaign: Campaign, revision: Revision, activation: Activation) -> Result<Self, PlanError> {
+        let context = CheckContext {
+            campaign: campaign.id.clone(),
+            schedule: revision.schedule,
+            skus: campaign.skus.clone(),
+            audiences: Audiences::default(),
+            buckets: campaign.buckets,
+        };
+        let plan = plan::check(revision.plan.clone(), context)?;
+        let reads = plan.attributes().iter().map(ToString::to_string).collect();
+        let family = emit::emit(Arc::new(plan), revision.number)?;
+        Ok(Self {
+            campaign,
+            revision,
+            activation,
+            family,
+            reads,
+        })
+    }
+
     pub fn fence(&self) -> Fence {
         Fence {
             uid: self.campaign.uid.clone(),

@@ -1,10 +1,78 @@
 //! Admission: decides order attempts in batches, one script call for whatever arrived while the last
 //! call was in flight.
+//!
+//! ```text
+//!  place() ─▶ queue of the campaign ─▶ lane: one call at a time ─▶ answers
+//!                                        │ admitted
+//!                                        ▼
+//!                                      outbox entries ─▶ relay
+//! ```
+//!
+//! A lane owns what it began: a caller that goes away loses its answer, never its order.
 
+mod lane;
+mod local;
+mod refusal;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::Engine;
+use crate::lua::codec::{self, Reply};
+use crate::lua::{calls, fixed, keys};
 use crate::order::{Attempt, OrderId, OrderState};
+use crate::outbox;
 use crate::plan::eval::Placed;
+use crate::ruleset::{ActiveCampaign, Ruleset};
+
+pub use refusal::Refusal;
+pub use watch::Watch;
+
+use lane::{Job, Lane, Verdict};
+
+/// When the answer to an admitted order is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// After Kafka's acknowledgement, `pending` when that takes longer than `accept_wait`.
+    Accepted,
+    /// At once, as `pending`.
+    Admitted,
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub answer: Answer,
+    pub accept_wait: Duration,
+    /// Attempts that may wait per campaign; one more is answered 429.
+    pub queue: usize,
+    /// Attempts of one script call at most.
+    pub batch: usize,
+    /// An attempt that has no decision by then is answered 503.
+    pub deadline: Duration,
+    /// How often a gateway reads each campaign's state: bounds how long a reopened SKU is still
+    /// answered as sold out.
+    pub watch_every: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            answer: Answer::Accepted,
+            accept_wait: Duration::from_millis(200),
+            queue: 20_000,
+            batch: 256,
+            deadline: Duration::from_secs(2),
+            watch_every: Duration::from_millis(250),
+        }
+    }
+}
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,24 +84,6 @@ pub enum Outcome {
         replayed: bool,
     },
     Rejected(Refusal),
-}
-
-/// A rejection with the names a client sees. `reason` is one of the gateway's own (`not-open`,
-/// `closed`, `sold-out`, `unknown-sku`, `window-full`, `attribute-missing`, `key-reused`) or a
-/// module's reason code, in which case `constraint` is `<rule>/<reason>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: String,
-    pub constraint: Option<String>,
-    /// Sentence for the buyer.
-    pub detail: String,
-    pub retryable: bool,
-    /// When time alone would help, milliseconds since 1970-01-01 UTC.
-    pub retry_at: Option<i64>,
-    /// (used, limit) where the constraint measures.
-    pub measure: Option<(i64, i64)>,
-    /// JSON pointer into the order, for `attribute-missing`.
-    pub pointer: Option<String>,
 }
 
 /// Why an attempt got no decision. The order id of a keyed attempt stays the same on a retry.
@@ -55,11 +105,61 @@ pub enum AdmissionError {
     Engine(String),
 }
 
-/// The stage.
-pub struct Admission {}
+/// Where rules come from when a gateway finds that its own are old, or are missing.
+pub trait Rules: Send + Sync + 'static {
+    /// Sees to it that the ruleset has the campaign under epoch `at_least` or a later one; `None`
+    /// when there is no such campaign.
+    fn load<'a>(
+        &'a self,
+        campaign: &'a str,
+        at_least: u64,
+    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
 
-#[allow(unused_variables)]
+    /// Loads every live campaign that is new or has a newer activation.
+    fn sync(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// The engine has lost or never had the campaign's state under this epoch, or parts of it: somebody
+    /// should rebuild it. Returns at once.
+    fn lost(&self, campaign: &str, epoch: u64);
+}
+
+/// What every lane shares.
+struct Shared {
+    config: Config,
+    engine: Arc<dyn Engine>,
+    ruleset: Arc<Ruleset>,
+    rules: Arc<dyn Rules>,
+    outbox: mpsc::UnboundedSender<outbox::Entry>,
+}
+
+/// The stage.
+pub struct Admission {
+    shared: Arc<Shared>,
+    lanes: RwLock<HashMap<String, Arc<Lane>>>,
+}
+
 impl Admission {
+    /// `outbox` receives every admitted batch; the relay publishes it.
+    pub fn new(
+        config: Config,
+        engine: Arc<dyn Engine>,
+        ruleset: Arc<Ruleset>,
+        rules: Arc<dyn Rules>,
+        outbox: mpsc::UnboundedSender<outbox::Entry>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            config,
+            engine,
+            ruleset,
+            rules,
+            outbox,
+        });
+        Self {
+            shared,
+            lanes: RwLock::default(),
+        }
+    }
+
     /// Decides an attempt and, where it is admitted, waits up to `accept_wait` for Kafka. What was
     /// begun goes on when the caller goes away. `keyed`: the attempt carried an `Idempotency-Key`.
     pub async fn place(
@@ -68,7 +168,64 @@ impl Admission {
         attempt: Attempt,
         keyed: bool,
     ) -> Result<Outcome, AdmissionError> {
-        todo!("admission")
+        let lane = self.lane(campaign).await?;
+        if let Some(refusal) = lane.local.refuse(&attempt, keyed) {
+            return Ok(Outcome::Rejected(refusal));
+        }
+        let order = attempt.order;
+        let (answer, verdict) = oneshot::channel();
+        let deadline = tokio::time::Instant::now() + self.shared.config.deadline;
+        if lane
+            .jobs
+            .try_send(Job {
+                attempt,
+                deadline,
+                answer,
+            })
+            .is_err()
+        {
+            return Err(AdmissionError::Overloaded {
+                retry_after: Duration::from_secs(1),
+            });
+        }
+        let lost = || AdmissionError::Engine("the admission lane ended".into());
+        match verdict.await.map_err(|_| lost())?? {
+            Verdict::Rejected(refusal) => Ok(Outcome::Rejected(refusal)),
+            Verdict::Existing(placed) => {
+                let state = self
+                    .find(campaign, order)
+                    .await?
+                    .map_or(OrderState::Pending, |(_, state)| state);
+                Ok(Outcome::Order {
+                    placed,
+                    state,
+                    replayed: true,
+                })
+            }
+            Verdict::Admitted(placed, acknowledged) => {
+                let state = self.wait(acknowledged).await;
+                Ok(Outcome::Order {
+                    placed,
+                    state,
+                    replayed: false,
+                })
+            }
+        }
+    }
+
+    /// `accepted` when Kafka acknowledged in time.
+    async fn wait(&self, mut acknowledged: lane::Acknowledgement) -> OrderState {
+        if self.shared.config.answer == Answer::Admitted {
+            return OrderState::Pending;
+        }
+        let waited = tokio::time::timeout(
+            self.shared.config.accept_wait,
+            acknowledged.wait_for(|answer| answer.is_some()),
+        );
+        match waited.await {
+            Ok(Ok(answer)) if *answer == Some(true) => OrderState::Accepted,
+            _ => OrderState::Pending,
+        }
     }
 
     /// An order as the engine knows it: its record and whether Kafka has it.
@@ -77,11 +234,78 @@ impl Admission {
         campaign: &str,
         order: OrderId,
     ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
-        todo!("admission")
+        let active = self.active(campaign).await?;
+        let shard = keys::Shard::new(campaign, 0);
+        let args = calls::lookup_args(order, active.campaign.buckets);
+        let reply = self.shared.engine.run(&fixed::LOOKUP, &shard.state(), args).await;
+        let reply = reply.map_err(|error| AdmissionError::Engine(error.to_string()))?;
+        let odd = || AdmissionError::Engine("lookup: unexpected reply".into());
+        let Reply::Array(parts) = reply else {
+            return Err(odd());
+        };
+        match parts.as_slice() {
+            [_, Reply::Bulk(record), Reply::Int(waiting)] if !record.is_empty() => {
+                let (placed, _) = codec::decode_record(record).map_err(|_| odd())?;
+                let state = if *waiting == 1 {
+                    OrderState::Pending
+                } else {
+                    OrderState::Accepted
+                };
+                Ok(Some((placed, state)))
+            }
+            [_, Reply::Bulk(_), Reply::Int(_)] => Ok(None),
+            _ => Err(odd()),
+        }
     }
 
-    /// SKUs that this gateway answers `sold-out` without asking.
+    /// Whether this gateway answers the SKU `sold-out` without asking.
     pub fn sold_out(&self, campaign: &str, sku: &str) -> bool {
-        todo!("admission")
+        let lanes = self.lanes.read().expect("no panic holds this lock");
+        lanes
+            .get(campaign)
+            .is_some_and(|lane| lane.local.is_sold_out(sku))
+    }
+
+    /// Attempts waiting for a decision, over all campaigns.
+    pub fn waiting(&self) -> usize {
+        let lanes = self.lanes.read().expect("no panic holds this lock");
+        lanes
+            .values()
+            .map(|lane| lane.jobs.max_capacity() - lane.jobs.capacity())
+            .sum()
+    }
+
+    async fn active(&self, campaign: &str) -> Result<Arc<ActiveCampaign>, AdmissionError> {
+        if let Some(active) = self.shared.ruleset.get(campaign) {
+            return Ok(active);
+        }
+        let loaded = self
+            .shared
+            .rules
+            .load(campaign, 0)
+            .await
+            .map_err(AdmissionError::Engine)?;
+        loaded.ok_or_else(|| AdmissionError::UnknownCampaign(campaign.to_owned()))
+    }
+
+    async fn lane(&self, campaign: &str) -> Result<Arc<Lane>, AdmissionError> {
+        if let Some(lane) = self.lanes.read().expect("no panic holds this lock").get(campaign) {
+            return Ok(lane.clone());
+        }
+        let active = self.active(campaign).await?;
+        let mut lanes = self.lanes.write().expect("no panic holds this lock");
+        let lane = lanes
+            .entry(campaign.to_owned())
+            .or_insert_with(|| Lane::spawn(self.shared.clone(), &active));
+        Ok(lane.clone())
+    }
+
+    fn lanes(&self) -> Vec<Arc<Lane>> {
+        self.lanes
+            .read()
+            .expect("no panic holds this lock")
+            .values()
+            .cloned()
+            .collect()
     }
 }

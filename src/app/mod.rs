@@ -1,1 +1,5 @@
-//! app
+//! The composition root: configuration in, running roles out; drains when asked to stop.
+
+mod banner;
+mod parts;
+mod shutdown;

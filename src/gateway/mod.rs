@@ -1,1 +1,193 @@
-//! gateway
+//! The data plane: order clients over plain HTTP/1.1 and h2c, on bare hyper.
+//!
+//! ```text
+//! request ─▶ routes ─▶ auth ─▶ body ─▶ Orders::place ─▶ answer
+//! ```
+
+pub mod answer;
+pub mod auth;
+pub mod body;
+mod metrics;
+mod place;
+mod routes;
+mod server;
+mod show;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::Body;
+use prometheus_client::registry::Registry;
+
+use crate::admission::{Admission, AdmissionError, Outcome};
+use crate::campaign::Schedule;
+use crate::order::{Attempt, OrderId, OrderState};
+use crate::plan::eval::Placed;
+use crate::ruleset::Ruleset;
+use crate::store::{OrderRow, Store, StoreResult};
+
+use answer::Answer;
+use auth::Auth;
+use metrics::Metrics;
+pub use server::bind;
+
+/// How the data plane treats connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Open connections at most; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// A connection that sends no complete request head for so long is closed.
+    pub header_timeout: Duration,
+    /// A body must arrive within this.
+    pub body_timeout: Duration,
+    /// Proxies in front of the gateway that append to `X-Forwarded-For`. With 0 the header is
+    /// ignored and `ip` is the address of the connection.
+    pub trusted_proxies: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections: 65_536,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(10),
+            trusted_proxies: 0,
+        }
+    }
+}
+
+/// What buyers see of a campaign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignView {
+    pub schedule: Schedule,
+    /// (SKU, sold out as far as this gateway knows).
+    pub skus: Vec<(String, bool)>,
+}
+
+/// What the data plane asks of the stages behind it.
+pub trait Orders: Send + Sync + 'static {
+    /// See [`Admission::place`]. The returned future may be dropped at any time.
+    fn place(
+        &self,
+        campaign: &str,
+        attempt: Attempt,
+        keyed: bool,
+    ) -> impl Future<Output = Result<Outcome, AdmissionError>> + Send;
+
+    /// See [`Admission::find`].
+    fn find(
+        &self,
+        campaign: &str,
+        order: OrderId,
+    ) -> impl Future<Output = Result<Option<(Placed, OrderState)>, AdmissionError>> + Send;
+
+    /// See [`Store::order`].
+    fn landed(
+        &self,
+        campaign: &str,
+        order: OrderId,
+    ) -> impl Future<Output = StoreResult<Option<OrderRow>>> + Send;
+
+    fn campaign(&self, campaign: &str) -> Option<CampaignView>;
+}
+
+/// The stages as they run.
+pub struct Stages {
+    pub admission: Arc<Admission>,
+    pub store: Store,
+    pub ruleset: Arc<Ruleset>,
+}
+
+impl Orders for Stages {
+    async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
+        self.admission.place(campaign, attempt, keyed).await
+    }
+
+    async fn find(
+        &self,
+        campaign: &str,
+        order: OrderId,
+    ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
+        self.admission.find(campaign, order).await
+    }
+
+    async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        self.store.order(campaign, order).await
+    }
+
+    fn campaign(&self, campaign: &str) -> Option<CampaignView> {
+        let active = self.ruleset.get(campaign)?;
+        let skus = active.campaign.skus.iter();
+        Some(CampaignView {
+            schedule: active.revision.schedule,
+            skus: skus
+                .map(|sku| (sku.id.clone(), self.admission.sold_out(campaign, &sku.id)))
+                .collect(),
+        })
+    }
+}
+
+/// The data plane.
+pub struct Gateway<O> {
+    config: Config,
+    auth: Auth,
+    orders: O,
+    metrics: Metrics,
+}
+
+impl<O: Orders> Gateway<O> {
+    pub fn new(config: Config, auth: Auth, orders: O, registry: &mut Registry) -> Self {
+        Self {
+            config,
+            auth,
+            orders,
+            metrics: Metrics::new(registry),
+        }
+    }
+
+    /// Answers one request that came from `peer`. Dropping the future is safe: an order that was
+    /// begun goes on in admission.
+    pub async fn handle<B>(&self, peer: IpAddr, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let begun = Instant::now();
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let route = match routes::find(path) {
+            Ok(route) => route,
+            Err(problem) => {
+                self.metrics.request("none", problem.status(), begun);
+                return answer::problem(&problem);
+            }
+        };
+        let name = route.name();
+        let answered = if route.allows(&parts.method) {
+            match route {
+                routes::Route::Place { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
+                routes::Route::Order { campaign, order } => {
+                    self.show_order(&campaign, &order, &parts.headers).await
+                }
+                routes::Route::Campaign { campaign } => self.show_campaign(&campaign),
+                routes::Route::Problem { text } => Ok(answer::text(text)),
+            }
+        } else {
+            Ok(answer::method_not_allowed(route.allow()))
+        };
+        let answer = answered.unwrap_or_else(|problem| answer::problem(&problem));
+        self.metrics.request(name, answer.status().as_u16(), begun);
+        answer
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC on this machine's clock: for fresh ids and for what is shown,
+/// never for a decision.
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}

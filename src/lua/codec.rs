@@ -1,9 +1,32 @@
-//! The codec between Rust and the scripts: arguments out, replies in. `lua/README.md` is the ABI.
+//! The codec between Rust and the generated scripts: arguments out, replies in. `lua/README.md` is
+//! the ABI; [`super::calls`] does the same for the hand-written scripts.
 
 use super::Family;
+use super::record;
+use crate::campaign::bucket_of;
 use crate::order::Attempt;
-use crate::plan::Attribute;
-use crate::plan::eval::{Decision, Placed};
+use crate::plan::check::Slot;
+use crate::plan::eval::{Decision, Measured, Rejection};
+use crate::plan::{Attribute, CheckedPlan};
+
+pub use super::record::{NO_ENTRY, decode_record, encode_record};
+
+/// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
+pub const BATCH_MAX: usize = 1000;
+
+/// ARGV of one attempt before the plan's slots: order id, order bucket, quantity, SKU, record tail,
+/// payload.
+pub(super) const ATTEMPT_FIELDS: usize = 6;
+
+/// What `admit` answers per attempt: `code`, `detail`. From [`CODE_CONSTRAINT`] on, the constraint's index.
+pub(super) const CODE_ADMITTED: i64 = 0;
+pub(super) const CODE_EXISTING: i64 = 1;
+pub(super) const CODE_NOT_OPEN: i64 = 2;
+pub(super) const CODE_CLOSED: i64 = 3;
+pub(super) const CODE_UNKNOWN_SKU: i64 = 4;
+pub(super) const CODE_SOLD_OUT: i64 = 5;
+pub(super) const CODE_WINDOW_FULL: i64 = 6;
+pub(super) const CODE_CONSTRAINT: i64 = 10;
 
 /// A script's reply, whichever engine ran it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +43,15 @@ pub enum Reply {
 pub struct CodecError {
     pub script: &'static str,
     pub what: String,
+}
+
+impl CodecError {
+    pub(super) fn new(script: &'static str, what: impl Into<String>) -> Self {
+        Self {
+            script,
+            what: what.into(),
+        }
+    }
 }
 
 /// `<uid>:<epoch>`: which state of which campaign a caller decides against.
@@ -44,28 +76,247 @@ pub enum AdmitReply {
     },
 }
 
+/// What `inspect` answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InspectReply {
+    /// The shard's fence is another one; `None` where there is no state.
+    Fenced(Option<Fence>),
+    Counted {
+        /// Redis' clock, milliseconds since 1970-01-01 UTC.
+        now: i64,
+        /// Units used in the current window, one per counter of the plan.
+        used: Vec<i64>,
+    },
+}
+
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
 /// its length and a colon, so that different combinations never meet. None: empty.
-pub fn subject(_key: &[Attribute], _attempt: &Attempt) -> String {
-    todo!("lua::codec")
+pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
+    crate::plan::eval::compose_subject(key, attempt)
 }
 
-/// ARGV of `admit` for a batch.
-pub fn admit_args(_family: &Family, _fence: &Fence, _attempts: &[Attempt]) -> Vec<Vec<u8>> {
-    todo!("lua::codec")
+/// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts.
+pub fn admit_args<'a>(
+    family: &Family,
+    fence: &Fence,
+    attempts: impl ExactSizeIterator<Item = &'a Attempt>,
+) -> Vec<Vec<u8>> {
+    let plan = &family.plan;
+    let mut args = Vec::with_capacity(2 + attempts.len() * (ATTEMPT_FIELDS + plan.slots().len()));
+    args.push(fence.to_string().into_bytes());
+    args.push(attempts.len().to_string().into_bytes());
+    for attempt in attempts {
+        let order = attempt.order.to_string();
+        let bucket = bucket_of(order.as_bytes(), plan.context().buckets);
+        args.push(order.into_bytes());
+        args.push(bucket.to_string().into_bytes());
+        args.push(attempt.quantity.to_string().into_bytes());
+        args.push(attempt.sku.clone().into_bytes());
+        args.push(record::tail(attempt).into_bytes());
+        args.push(serde_json::to_vec(attempt).expect("an attempt is plain data with text keys"));
+        push_slots(plan, attempt, &mut args);
+    }
+    args
 }
 
-pub fn admit_reply(_family: &Family, _attempts: usize, _reply: Reply) -> Result<AdmitReply, CodecError> {
-    todo!("lua::codec")
+/// ARGV of `inspect` for one buyer: an attempt as if ordering one unit.
+pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Vec<Vec<u8>> {
+    let mut args = vec![fence.to_string().into_bytes()];
+    push_slots(&family.plan, attempt, &mut args);
+    args
 }
 
-/// The record of an order as text: `<flag> <entry> <revision> <placed_at> <quantity> <fingerprint>
-/// <sku> <user>`; flag `a` for admitted, `r` for released. The user is last: it may contain spaces.
-pub fn encode_record(_placed: &Placed, _entry: &str) -> String {
-    todo!("lua::codec")
+fn push_slots(plan: &CheckedPlan, attempt: &Attempt, args: &mut Vec<Vec<u8>>) {
+    let buckets = plan.context().buckets;
+    // A subject's bucket usually follows it: compose once.
+    let mut last: Option<(&[Attribute], String)> = None;
+    for slot in plan.slots() {
+        let value = match slot {
+            Slot::Attribute(attribute) => attempt.text(attribute).into_owned(),
+            Slot::Subject(key) => {
+                let composed = subject(key, attempt);
+                last = Some((key, composed.clone()));
+                composed
+            }
+            Slot::Bucket(key) => match &last {
+                Some((same, composed)) if same == key => bucket_of(composed.as_bytes(), buckets).to_string(),
+                _ => bucket_of(subject(key, attempt).as_bytes(), buckets).to_string(),
+            },
+            Slot::MemberBucket { audience, of } => {
+                let sets = plan
+                    .context()
+                    .audiences
+                    .get(audience)
+                    .map_or(1, |list| list.buckets);
+                bucket_of(attempt.text(of).as_bytes(), sets).to_string()
+            }
+        };
+        args.push(value.into_bytes());
+    }
 }
 
-/// The record and the outbox entry it was written with.
-pub fn decode_record(_text: &[u8]) -> Result<(Placed, String), CodecError> {
-    todo!("lua::codec")
+/// Reads the reply to a batch of so many attempts.
+pub fn admit_reply(family: &Family, attempts: usize, reply: Reply) -> Result<AdmitReply, CodecError> {
+    let (head, now, mut parts) = match open("admit", reply)? {
+        Opened::Fenced(fence) => return Ok(AdmitReply::Fenced(fence)),
+        Opened::Ok { now, mut rest } => (rest.next(), now, rest),
+    };
+    let entry = text("admit", head)?;
+    if parts.len() != 2 * attempts {
+        return Err(CodecError::new(
+            "admit",
+            format!("{} values for {attempts} attempts", parts.len()),
+        ));
+    }
+    let decisions = (0..attempts)
+        .map(|_| {
+            let code = number("admit", parts.next())?;
+            decision(family, code, parts.next())
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(AdmitReply::Decided {
+        now,
+        entry,
+        decisions,
+    })
+}
+
+fn decision(family: &Family, code: i64, detail: Option<Reply>) -> Result<Decision, CodecError> {
+    let rejection = match code {
+        CODE_ADMITTED => return Ok(Decision::Admitted),
+        CODE_EXISTING => {
+            let Some(Reply::Bulk(record)) = detail else {
+                return Err(CodecError::new("admit", "no record of an order admitted before"));
+            };
+            return Ok(Decision::Existing(decode_record(&record)?.0));
+        }
+        CODE_NOT_OPEN => Rejection::NotOpen,
+        CODE_CLOSED => Rejection::Closed,
+        CODE_UNKNOWN_SKU => Rejection::UnknownSku,
+        CODE_SOLD_OUT => Rejection::SoldOut {
+            remaining: number("admit", detail)?,
+        },
+        CODE_WINDOW_FULL => Rejection::WindowFull {
+            counter: number("admit", detail)? as u32,
+        },
+        _ => constraint(family, code, detail)?,
+    };
+    Ok(Decision::Rejected(rejection))
+}
+
+fn constraint(family: &Family, code: i64, detail: Option<Reply>) -> Result<Rejection, CodecError> {
+    let index = code - CODE_CONSTRAINT;
+    let known = family.plan.plan().constraints.len();
+    if index < 0 || index as usize >= known {
+        return Err(CodecError::new("admit", format!("code {code}")));
+    }
+    let detail = text("admit", detail)?;
+    let measure = match detail.split(' ').map(str::parse).collect::<Vec<_>>().as_slice() {
+        [_] if detail.is_empty() => None,
+        [Ok(used), Ok(limit), Ok(retry_at)] => Some(Measured {
+            used: *used,
+            limit: *limit,
+            retry_at: Some(*retry_at).filter(|at| *at != 0),
+        }),
+        _ => return Err(CodecError::new("admit", format!("measure {detail:?}"))),
+    };
+    Ok(Rejection::Constraint {
+        index: index as u32,
+        measure,
+    })
+}
+
+pub fn inspect_reply(family: &Family, reply: Reply) -> Result<InspectReply, CodecError> {
+    match open("inspect", reply)? {
+        Opened::Fenced(fence) => Ok(InspectReply::Fenced(fence)),
+        Opened::Ok { now, rest } => {
+            let used = rest
+                .map(|part| number("inspect", Some(part)))
+                .collect::<Result<Vec<_>, _>>()?;
+            if used.len() != family.plan.plan().counters.len() {
+                return Err(CodecError::new("inspect", format!("{} counts", used.len())));
+            }
+            Ok(InspectReply::Counted { now, used })
+        }
+    }
+}
+
+/// The start every fenced reply shares.
+enum Opened {
+    Fenced(Option<Fence>),
+    Ok {
+        now: i64,
+        rest: std::vec::IntoIter<Reply>,
+    },
+}
+
+fn open(script: &'static str, reply: Reply) -> Result<Opened, CodecError> {
+    let Reply::Array(parts) = reply else {
+        return Err(CodecError::new(script, format!("{reply:?}")));
+    };
+    let mut parts = parts.into_iter();
+    match parts.next() {
+        Some(Reply::Bulk(word)) if word == b"ok" => Ok(Opened::Ok {
+            now: number(script, parts.next())?,
+            rest: parts,
+        }),
+        Some(Reply::Bulk(word)) if word == b"fence" => Ok(Opened::Fenced(Fence::parse(
+            text(script, parts.next())?.as_bytes(),
+        ))),
+        other => Err(CodecError::new(script, format!("it starts with {other:?}"))),
+    }
+}
+
+fn text(script: &'static str, part: Option<Reply>) -> Result<String, CodecError> {
+    match part {
+        Some(Reply::Bulk(bytes)) => {
+            String::from_utf8(bytes).map_err(|_| CodecError::new(script, "a text that is not UTF-8"))
+        }
+        other => Err(CodecError::new(script, format!("{other:?} for a text"))),
+    }
+}
+
+/// A number, as Redis' integer or as its text.
+fn number(script: &'static str, part: Option<Reply>) -> Result<i64, CodecError> {
+    match part {
+        Some(Reply::Int(n)) => Ok(n),
+        Some(Reply::Bulk(bytes)) => std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .ok_or_else(|| {
+                CodecError::new(
+                    script,
+                    format!("{:?} for a number", bytes.escape_ascii().to_string()),
+                )
+            }),
+        other => Err(CodecError::new(script, format!("{other:?} for a number"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::OrderId;
+
+    fn attempt(user: &str, device: &str) -> Attempt {
+        Attempt {
+            order: OrderId::keyed("c", user, "k"),
+            user: user.into(),
+            sku: "sku".into(),
+            quantity: 1,
+            attributes: [("client:device".to_owned(), device.to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn subjects_of_different_combinations_never_meet() {
+        let key = [Attribute::User, Attribute::Client("device".into())];
+        assert_eq!(subject(&[], &attempt("ada", "d")), "");
+        assert_eq!(subject(&key[..1], &attempt("ada", "d")), "ada");
+        assert_eq!(subject(&key, &attempt("ä", "1:x")), "2:ä3:1:x");
+        assert_ne!(
+            subject(&key, &attempt("a", "1:b")),
+            subject(&key, &attempt("a1:", "b"))
+        );
+    }
 }

@@ -1,10 +1,12 @@
 //! Lua: keys, the scripts generated from a plan, the hand-written fragments, and the codec between
 //! them and Rust. `lua/README.md` is the ABI.
 
+pub mod calls;
 pub mod codec;
 pub mod emit;
 pub mod fixed;
 pub mod keys;
+pub mod record;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

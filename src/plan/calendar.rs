@@ -1,7 +1,16 @@
 //! Calendar windows as tables: the boundaries of days, weeks or months of a time zone over the life
 //! of a campaign, so that neither Lua nor the interpreter needs to know about time zones.
 
+use std::sync::LazyLock;
+
+use jiff::civil::{Date, Weekday};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::{Span, Timestamp};
+
 use super::CalendarUnit;
+
+/// The database inside the binary, never the machine's: two gateways compute the same tables.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// Sorted starts of consecutive periods, milliseconds since 1970-01-01 UTC. The first is at or
 /// before the earliest moment the campaign can admit, the last after the end of its retention.
@@ -12,13 +21,16 @@ pub struct Periods {
 
 impl Periods {
     /// Start of the period `now` falls into; times before the first count to the first.
-    pub fn start_of(&self, _now: i64) -> i64 {
-        todo!("plan::calendar")
+    pub fn start_of(&self, now: i64) -> i64 {
+        let after = self.starts.partition_point(|start| *start <= now);
+        let index = after.saturating_sub(1);
+        self.starts.get(index).copied().unwrap_or(0)
     }
 
-    /// Start of the next period.
-    pub fn end_of(&self, _now: i64) -> Option<i64> {
-        todo!("plan::calendar")
+    /// Start of the next period; `None` in the last.
+    pub fn end_of(&self, now: i64) -> Option<i64> {
+        let after = self.starts.partition_point(|start| *start <= now);
+        self.starts.get(after.max(1)).copied()
     }
 }
 
@@ -27,7 +39,63 @@ impl Periods {
 #[error("unknown time zone {0:?}; use an IANA name such as \"Europe/Berlin\"")]
 pub struct ZoneError(pub String);
 
-/// Boundaries from `from` to `to` (both milliseconds).
-pub fn periods(_unit: CalendarUnit, _zone: &str, _from: i64, _to: i64) -> Result<Periods, ZoneError> {
-    todo!("plan::calendar")
+/// Boundaries from `from` to `to` (both milliseconds). A period begins with the first moment of its
+/// first day: where the clocks skip midnight, that is the moment after the gap; a day that a zone
+/// skipped altogether has no period.
+pub fn periods(unit: CalendarUnit, zone: &str, from: i64, to: i64) -> Result<Periods, ZoneError> {
+    let tz = zone_of(zone)?;
+    let to = timestamp(to).as_millisecond();
+    let mut date = first_date(unit, timestamp(from).to_zoned(tz.clone()).date());
+    let mut starts = Vec::new();
+    while let Some(start) = start_of_date(date, &tz) {
+        if starts.last().is_none_or(|last| *last < start) {
+            starts.push(start);
+        }
+        if start > to {
+            break;
+        }
+        match date.checked_add(step(unit)) {
+            Ok(next) => date = next,
+            Err(_) => break,
+        }
+    }
+    Ok(Periods { starts })
+}
+
+fn zone_of(zone: &str) -> Result<TimeZone, ZoneError> {
+    ZONES
+        .get(zone)
+        .map_err(|_| ZoneError(zone.chars().take(64).collect()))
+}
+
+fn timestamp(ms: i64) -> Timestamp {
+    let edge = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_millisecond(ms).unwrap_or(edge)
+}
+
+fn first_date(unit: CalendarUnit, date: Date) -> Date {
+    match unit {
+        CalendarUnit::Day => date,
+        CalendarUnit::Week => {
+            let back = date.weekday().since(Weekday::Monday);
+            date.saturating_sub(Span::new().days(back))
+        }
+        CalendarUnit::Month => date.first_of_month(),
+    }
+}
+
+fn step(unit: CalendarUnit) -> Span {
+    match unit {
+        CalendarUnit::Day => Span::new().days(1),
+        CalendarUnit::Week => Span::new().weeks(1),
+        CalendarUnit::Month => Span::new().months(1),
+    }
+}
+
+fn start_of_date(date: Date, tz: &TimeZone) -> Option<i64> {
+    let start = tz
+        .to_ambiguous_zoned(date.to_datetime(jiff::civil::Time::midnight()))
+        .compatible()
+        .ok()?;
+    Some(start.timestamp().as_millisecond())
 }

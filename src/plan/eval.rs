@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::CheckedPlan;
+use super::run::Run;
+use super::{Attribute, CheckedPlan, ROLLING_ORDERS_MAX, Window};
 use crate::order::{Attempt, Charge};
 
 /// Why an attempt was rejected.
@@ -74,23 +75,175 @@ pub struct State {
 
 /// Decides one attempt at `now` (milliseconds since 1970-01-01 UTC) and, when it is admitted,
 /// applies it to the state. A rejected attempt changes nothing.
-pub fn decide(
-    _plan: &CheckedPlan,
-    _revision: u32,
-    _state: &mut State,
-    _attempt: &Attempt,
-    _now: i64,
-) -> Decision {
-    todo!("plan::eval")
+///
+/// The questions come in the order of `lua/README.md`: admitted before? known SKU? closed? open?
+/// enough stock? the constraints in order; rolling windows full?
+pub fn decide(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &Attempt, now: i64) -> Decision {
+    let order = attempt.order.to_string();
+    if let Some(placed) = state.orders.get(&order) {
+        return Decision::Existing(placed.clone());
+    }
+    if let Err(rejection) = judge(plan, state, attempt, now) {
+        return Decision::Rejected(rejection);
+    }
+    apply(state, attempt, &charges(plan, attempt, now), now);
+    let placed = Placed {
+        placed_at: now,
+        revision,
+        quantity: attempt.quantity,
+        fingerprint: attempt.fingerprint(),
+        sku: attempt.sku.clone(),
+        user: attempt.user.clone(),
+        released: false,
+    };
+    state.orders.insert(order, placed);
+    Decision::Admitted
+}
+
+fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Result<(), Rejection> {
+    let mut run = Run::new(plan, Some(state), attempt, now);
+    let schedule = plan.context().schedule;
+    let Some(&remaining) = state.stock.get(&attempt.sku) else {
+        return Err(Rejection::UnknownSku);
+    };
+    if now >= schedule.closes_at {
+        return Err(Rejection::Closed);
+    }
+    if now < schedule.opens_at && !run.is_early() {
+        return Err(Rejection::NotOpen);
+    }
+    if remaining < i64::from(attempt.quantity) {
+        return Err(Rejection::SoldOut { remaining });
+    }
+    for (index, constraint) in (0..).zip(&plan.plan().constraints) {
+        let applies = constraint.when.is_none_or(|when| run.bool(when));
+        if applies && !run.bool(constraint.require) {
+            let measure = constraint.measure.map(|measure| run.measured(measure));
+            return Err(Rejection::Constraint { index, measure });
+        }
+    }
+    for (index, counter) in (0..).zip(&plan.plan().counters) {
+        if run.int(counter.cost) > 0 && run.live(counter).len() >= ROLLING_ORDERS_MAX {
+            return Err(Rejection::WindowFull { counter: index });
+        }
+    }
+    Ok(())
+}
+
+fn apply(state: &mut State, attempt: &Attempt, charges: &[Charge], now: i64) {
+    if let Some(remaining) = state.stock.get_mut(&attempt.sku) {
+        *remaining -= i64::from(attempt.quantity);
+    }
+    for charge in charges {
+        if charge.rolling_ms > 0 {
+            let key = (charge.counter.clone(), charge.subject.clone());
+            let entries = state.rolling.entry(key).or_default();
+            entries.retain(|(moment, _)| is_live(*moment, now, charge.rolling_ms));
+            entries.push((now, charge.cost));
+        } else {
+            let key = (charge.counter.clone(), charge.window, charge.subject.clone());
+            let used = state.counters.entry(key).or_default();
+            *used = used.saturating_add(charge.cost);
+        }
+    }
 }
 
 /// What an attempt admitted at `now` consumes. Follows from the plan, the attempt and the moment
 /// alone, so it can be computed again by whoever finds the order in the outbox.
-pub fn charges(_plan: &CheckedPlan, _attempt: &Attempt, _now: i64) -> Vec<Charge> {
-    todo!("plan::eval")
+pub fn charges(plan: &CheckedPlan, attempt: &Attempt, now: i64) -> Vec<Charge> {
+    let mut run = Run::new(plan, None, attempt, now);
+    let mut charges = Vec::with_capacity(plan.plan().counters.len());
+    for (index, counter) in (0..).zip(&plan.plan().counters) {
+        let cost = run.int(counter.cost);
+        if cost <= 0 {
+            continue;
+        }
+        let (window, rolling_ms) = match counter.window {
+            Window::Rolling { length_ms } => (now, length_ms),
+            _ => (window_start(plan, index, now), 0),
+        };
+        charges.push(Charge {
+            counter: counter.id.clone(),
+            window,
+            rolling_ms,
+            subject: compose_subject(&counter.key, attempt),
+            cost,
+        });
+    }
+    charges
 }
 
-/// Takes back an order's charges and stock, exactly once; says whether it did.
-pub fn release(_state: &mut State, _order: &str, _charges: &[Charge]) -> bool {
-    todo!("plan::eval")
+/// Takes back an order's charges and stock, exactly once; says whether it did. A count that comes
+/// down to nothing is forgotten, one that is already gone stays gone.
+pub fn release(state: &mut State, order: &str, charges: &[Charge]) -> bool {
+    let Some(placed) = state.orders.get_mut(order).filter(|placed| !placed.released) else {
+        return false;
+    };
+    placed.released = true;
+    if let Some(remaining) = state.stock.get_mut(&placed.sku) {
+        *remaining += i64::from(placed.quantity);
+    }
+    for charge in charges {
+        if charge.rolling_ms > 0 {
+            let key = (charge.counter.clone(), charge.subject.clone());
+            let Some(entries) = state.rolling.get_mut(&key) else {
+                continue;
+            };
+            let entry = (charge.window, charge.cost);
+            if let Some(index) = entries.iter().position(|there| *there == entry) {
+                entries.remove(index);
+            }
+            if entries.is_empty() {
+                state.rolling.remove(&key);
+            }
+        } else {
+            let key = (charge.counter.clone(), charge.window, charge.subject.clone());
+            match state.counters.get_mut(&key) {
+                Some(used) if *used > charge.cost => *used -= charge.cost,
+                _ => {
+                    state.counters.remove(&key);
+                }
+            }
+        }
+    }
+    true
+}
+
+/// What `inspect` answers: per counter, how much of it the attempt's subject has used.
+pub fn inspect(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<i64> {
+    let run = Run::new(plan, Some(state), attempt, now);
+    (0..)
+        .zip(&plan.plan().counters)
+        .map(|(index, _)| run.used(index))
+        .collect()
+}
+
+/// Start of the window of a counter that `now` falls into, milliseconds since 1970-01-01 UTC; 0 for
+/// the whole campaign and for a rolling window, which has none.
+pub fn window_start(plan: &CheckedPlan, counter: u32, now: i64) -> i64 {
+    match plan.plan().counters[counter as usize].window {
+        Window::Campaign | Window::Rolling { .. } => 0,
+        Window::Tumbling { length_ms, origin_ms } => {
+            now.saturating_sub(now.saturating_sub(origin_ms).rem_euclid(length_ms))
+        }
+        Window::Calendar { .. } => plan.periods(counter).map_or(0, |periods| periods.start_of(now)),
+    }
+}
+
+/// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
+/// its length in bytes and a colon, so that different combinations never meet. None: empty.
+pub fn compose_subject(key: &[Attribute], attempt: &Attempt) -> String {
+    match key {
+        [] => String::new(),
+        [one] => attempt.text(one).into_owned(),
+        several => several.iter().fold(String::new(), |subject, attribute| {
+            let text = attempt.text(attribute);
+            subject + &text.len().to_string() + ":" + &text
+        }),
+    }
+}
+
+/// A rolling window of a length counts an order until exactly that long after its moment.
+pub(super) fn is_live(moment: i64, now: i64, length_ms: i64) -> bool {
+    moment > now.saturating_sub(length_ms)
 }

@@ -10,6 +10,11 @@ pub mod check;
 pub mod eval;
 pub mod explain;
 pub mod merge;
+mod nodes;
+mod reach;
+mod run;
+#[doc(hidden)]
+pub mod samples;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,8 +33,28 @@ pub const PLAN_CONSTRAINTS_MAX: usize = 64;
 pub const PLAN_TABLE_ENTRIES_MAX: usize = 1024;
 /// Entries of all tables of one plan together.
 pub const PLAN_TABLES_ENTRIES_MAX: usize = 8192;
-/// Bytes of one text (constant, table key, attribute name, sentence).
+/// Bytes of one text (constant, table key, sentence).
 pub const PLAN_TEXT_BYTES_MAX: usize = 512;
+/// Bytes of all texts of one plan together, so that its script stays within
+/// [`crate::lua::SCRIPT_BYTES_MAX`].
+pub const PLAN_TEXTS_BYTES_MAX: usize = 96 * 1024;
+pub const PLAN_EARLY_ACCESS_MAX: usize = 16;
+/// Distinct attributes a plan may read or require.
+pub const PLAN_ATTRIBUTES_MAX: usize = 32;
+/// Distinct calendars (unit and time zone): each is a table of boundaries in the script.
+pub const PLAN_CALENDARS_MAX: usize = 8;
+/// Bytes of a rule name, of a counter id before merging, and of a reason code.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of the name of a claim or client attribute.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
+/// Shortest tumbling window, milliseconds.
+pub const TUMBLING_MS_MIN: i64 = 1000;
+/// Longest tumbling or rolling window, milliseconds: [`crate::campaign::CAMPAIGN_DAYS_MAX`].
+pub const WINDOW_MS_MAX: i64 = crate::campaign::CAMPAIGN_DAYS_MAX * 86_400_000;
+/// Longest early access, milliseconds: 90 days.
+pub const EARLY_ACCESS_MS_MAX: i64 = 90 * 86_400_000;
+/// Latest moment a plan can meet, milliseconds since 1970-01-01 UTC (in the year 2248).
+pub const NOW_MAX: i64 = 1 << 43;
 /// Redis commands one attempt may cause at most.
 pub const PLAN_COMMANDS_MAX: u32 = 96;
 /// Attributes in the key of one counter.
@@ -40,6 +65,16 @@ pub const COST_MAX: i64 = 1_000_000;
 pub const COUNTER_MAX: i64 = 1_000_000_000_000_000;
 /// Orders kept for one subject of a rolling window; one more is rejected with `window-full`.
 pub const ROLLING_ORDERS_MAX: usize = 1000;
+/// Reasons the gateway itself gives; a module cannot use them for its own.
+pub const HOST_REASONS: [&str; 7] = [
+    "not-open",
+    "closed",
+    "sold-out",
+    "unknown-sku",
+    "window-full",
+    "attribute-missing",
+    "key-reused",
+];
 
 /// Where the value of an attribute comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -113,7 +148,76 @@ pub enum Expr {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl Expr {
+    /// The nodes this one is computed from.
+    pub fn operands(&self) -> impl Iterator<Item = Node> + use<> {
+        let (nodes, count) = match *self {
+            Self::Int(_)
+            | Self::Text(_)
+            | Self::Attribute(_)
+            | Self::Counter(_)
+            | Self::Remaining
+            | Self::Stock
+            | Self::Now
+            | Self::OpensAt
+            | Self::ClosesAt
+            | Self::Member { .. } => ([0; 3], 0),
+            Self::Div(a, _) | Self::Mod(a, _) | Self::Not(a) | Self::OneOf(a, _) => ([a, 0, 0], 1),
+            Self::Lookup { of, .. } => ([of, 0, 0], 1),
+            Self::Add(a, b)
+            | Self::Sub(a, b)
+            | Self::Mul(a, b)
+            | Self::Min(a, b)
+            | Self::Max(a, b)
+            | Self::Lt(a, b)
+            | Self::Le(a, b)
+            | Self::Eq(a, b)
+            | Self::And(a, b)
+            | Self::Or(a, b) => ([a, b, 0], 2),
+            Self::Select(a, b, c) => ([a, b, c], 3),
+        };
+        nodes.into_iter().take(count)
+    }
+
+    /// The same expression behind so many other nodes and counters.
+    pub(crate) fn shifted(self, nodes: Node, counters: u32) -> Self {
+        let node = |node: Node| node.saturating_add(nodes);
+        match self {
+            Self::Counter(counter) => Self::Counter(counter.saturating_add(counters)),
+            Self::Add(a, b) => Self::Add(node(a), node(b)),
+            Self::Sub(a, b) => Self::Sub(node(a), node(b)),
+            Self::Mul(a, b) => Self::Mul(node(a), node(b)),
+            Self::Div(a, divisor) => Self::Div(node(a), divisor),
+            Self::Mod(a, divisor) => Self::Mod(node(a), divisor),
+            Self::Min(a, b) => Self::Min(node(a), node(b)),
+            Self::Max(a, b) => Self::Max(node(a), node(b)),
+            Self::Lt(a, b) => Self::Lt(node(a), node(b)),
+            Self::Le(a, b) => Self::Le(node(a), node(b)),
+            Self::Eq(a, b) => Self::Eq(node(a), node(b)),
+            Self::And(a, b) => Self::And(node(a), node(b)),
+            Self::Or(a, b) => Self::Or(node(a), node(b)),
+            Self::Not(a) => Self::Not(node(a)),
+            Self::Select(a, b, c) => Self::Select(node(a), node(b), node(c)),
+            Self::OneOf(of, texts) => Self::OneOf(node(of), texts),
+            Self::Lookup { of, entries, default } => Self::Lookup {
+                of: node(of),
+                entries,
+                default,
+            },
+            leaf @ (Self::Int(_)
+            | Self::Text(_)
+            | Self::Attribute(_)
+            | Self::Remaining
+            | Self::Stock
+            | Self::Now
+            | Self::OpensAt
+            | Self::ClosesAt
+            | Self::Member { .. }) => leaf,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CalendarUnit {
     Day,

@@ -1,1 +1,96 @@
-//! reconcile
+//! Reconcile: what the engine holds and what the database holds, brought together.
+
+mod rebuild;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::bus::Producer;
+use crate::engine::Engine;
+use crate::store::Store;
+
+pub use rebuild::{RebuildError, Rebuilt};
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a rebuilder may be silent before another gateway takes over.
+    pub lease: Duration,
+    /// How long to wait for the outbox to drain and for landing to pass the watermark, before giving
+    /// up for now; the gate stays closed and the next look tries again.
+    pub patience: Duration,
+    /// Between looks at something waited for.
+    pub poll: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            patience: Duration::from_secs(60),
+            poll: Duration::from_millis(50),
+        }
+    }
+}
+
+/// Now, milliseconds since 1970-01-01 UTC.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// The stage.
+pub struct Reconcile {
+    config: Config,
+    engine: Arc<dyn Engine>,
+    producer: Arc<dyn Producer>,
+    store: Store,
+    /// Names this gateway in leases.
+    owner: String,
+    clock: Clock,
+    /// Campaigns being rebuilt in the background by this gateway.
+    running: Mutex<HashSet<String>>,
+}
+
+impl Reconcile {
+    pub fn new(
+        config: Config,
+        engine: Arc<dyn Engine>,
+        producer: Arc<dyn Producer>,
+        store: Store,
+        owner: String,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            config,
+            engine,
+            producer,
+            store,
+            owner,
+            clock,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Rebuilds a campaign in the background, once at a time: its state under epoch `lost` is missing or
+    /// incomplete. Returns at once.
+    pub fn rebuild_soon(self: &Arc<Self>, campaign: &str, lost: u64) {
+        let fresh = self
+            .running
+            .lock()
+            .expect("no panic holds this lock")
+            .insert(campaign.to_owned());
+        if !fresh {
+            return;
+        }
+        let (reconcile, campaign) = (self.clone(), campaign.to_owned());
+        tokio::spawn(async move {
+            match reconcile.rebuild(&campaign, lost).await {
+                Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
+                Err(error) => tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed"),
+            }
+            reconcile
+                .running
+                .lock()
+                .expect("no panic holds this lock")
+                .remove(&campaign);
+        });
+    }
+}

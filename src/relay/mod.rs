@@ -1,1 +1,196 @@
-//! relay
+//! The relay: brings outbox entries to the bus, and removes each only after the bus acknowledged it.
+//!
+//! Fresh entries come from this gateway's admission over a channel. What a gateway left behind, dead
+//! or cut off, stays in the outbox; every gateway looks for entries older than a few seconds and the
+//! one that holds the shard's lease publishes them again. A second copy is harmless: landing knows
+//! orders by their id.
+
+mod settle;
+mod sweep;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use crate::bus::{Outbound, Producer};
+use crate::engine::Engine;
+use crate::lua::keys::Shard;
+use crate::order::OrderEvent;
+use crate::outbox::Entry;
+use crate::ruleset::{ActiveCampaign, Ruleset};
+
+/// Between looks at what is left while draining.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Entries younger than this are left to the gateway that made them.
+    pub age: Duration,
+    /// How often the outboxes are searched.
+    pub every: Duration,
+    /// How long one gateway keeps a shard's relaying to itself without renewing.
+    pub lease: Duration,
+    /// Orders enqueued and not acknowledged at which sweeping waits.
+    pub in_flight_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(3),
+            every: Duration::from_secs(1),
+            lease: Duration::from_secs(5),
+            in_flight_max: 50_000,
+        }
+    }
+}
+
+/// Entries on their way: (shard, stream id).
+type InFlight = Arc<Mutex<HashSet<(Shard, String)>>>;
+
+/// Finds the revision an old entry was admitted under.
+pub trait Revisions: Send + Sync + 'static {
+    fn revision<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Orders of this gateway's own batches that were acknowledged.
+    pub published: AtomicU64,
+    /// Orders found in the outbox and published again.
+    pub relayed: AtomicU64,
+    /// Batches that were not acknowledged.
+    pub failed: AtomicU64,
+    /// Entries that could not be read as orders; they stay.
+    pub unreadable: AtomicU64,
+}
+
+/// The stage.
+pub struct Relay {
+    config: Config,
+    engine: Arc<dyn Engine>,
+    producer: Arc<dyn Producer>,
+    ruleset: Arc<Ruleset>,
+    revisions: Arc<dyn Revisions>,
+    /// Names this gateway in leases.
+    owner: String,
+    /// Entries published and not yet settled.
+    in_flight: InFlight,
+    settled: mpsc::UnboundedSender<settle::Settled>,
+    figures: Figures,
+}
+
+impl Relay {
+    /// Starts publishing what comes through `fresh` and sweeping what was left behind, until `fresh`
+    /// is closed and empty.
+    pub fn spawn(
+        config: Config,
+        engine: Arc<dyn Engine>,
+        producer: Arc<dyn Producer>,
+        ruleset: Arc<Ruleset>,
+        revisions: Arc<dyn Revisions>,
+        owner: String,
+        fresh: mpsc::UnboundedReceiver<Entry>,
+    ) -> Arc<Self> {
+        let (settled, queue) = mpsc::unbounded_channel();
+        let relay = Arc::new(Self {
+            config,
+            engine: engine.clone(),
+            producer,
+            ruleset,
+            revisions,
+            owner,
+            in_flight: InFlight::default(),
+            settled,
+            figures: Figures::default(),
+        });
+        tokio::spawn(settle::run(engine, queue, relay.in_flight.clone()));
+        tokio::spawn(publish_fresh(relay.clone(), fresh));
+        tokio::spawn(sweep::run(Arc::downgrade(&relay)));
+        relay
+    }
+
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Entries published and not yet settled.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.lock().expect("no panic holds this lock").len()
+    }
+
+    /// Waits until everything published is acknowledged and settled, at most `limit`; says whether
+    /// that was reached. What is left stays in the outbox for another gateway.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        let begun = tokio::time::Instant::now();
+        loop {
+            if self.in_flight() == 0 {
+                return true;
+            }
+            if begun.elapsed() >= limit {
+                return false;
+            }
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    }
+
+    /// Publishes an entry; it is settled when the bus acknowledged all of its orders.
+    fn publish(self: &Arc<Self>, entry: Entry, counter: fn(&Figures) -> &AtomicU64) {
+        let Entry {
+            shard,
+            id,
+            orders,
+            acknowledged,
+        } = entry;
+        let key = (shard, id);
+        if !self
+            .in_flight
+            .lock()
+            .expect("no panic holds this lock")
+            .insert(key.clone())
+        {
+            return;
+        }
+        let count = orders.len();
+        let batch = orders.iter().map(outbound).collect();
+        let relay = self.clone();
+        self.producer.publish(
+            batch,
+            Box::new(move |result| {
+                if let Err(error) = &result {
+                    relay.in_flight.lock().expect("no panic holds this lock").remove(&key);
+                    relay.figures.failed.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(campaign = %key.0.campaign, entry = %key.1, %error, "the outbox keeps the entry");
+                } else {
+                    counter(&relay.figures).fetch_add(count as u64, Ordering::Relaxed);
+                    let _ = relay.settled.send((key.0, key.1, count));
+                }
+                if let Some(acknowledged) = acknowledged {
+                    acknowledged(result.is_ok());
+                }
+            }),
+        );
+    }
+}
+
+fn outbound(event: &OrderEvent) -> Outbound {
+    Outbound {
+        key: event.key(),
+        payload: event.encode(),
+    }
+}
+
+async fn publish_fresh(relay: Arc<Relay>, mut fresh: mpsc::UnboundedReceiver<Entry>) {
+    while let Some(entry) = fresh.recv().await {
+        relay.publish(entry, |figures| &figures.published);
+    }
+}

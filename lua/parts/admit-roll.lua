@@ -1,0 +1,27 @@
+
+-- A subject's entries of a rolling counter.
+local function roll(counter, subject, bucket, length)
+  local pair = call('HMGET', keys[counter] .. bucket, '', subject)
+  if not pair[1] then
+    lost = true
+  end
+  local live = rolled(pair[2], length)
+  used[counter][subject] = live
+  return live
+end
+
+-- Adds this order to a subject's entries.
+local function charge_roll(counter, live, subject, bucket, cost)
+  if live.orders > 0 then
+    live.text = live.text .. ','
+  end
+  live.text = live.text .. whole(now) .. ':' .. whole(cost)
+  live.used = live.used + cost
+  live.orders = live.orders + 1
+  live.oldest = min(live.oldest or now, now)
+  if not added[counter][subject] then
+    added[counter][subject] = live
+    local i = #charged
+    charged[i + 1], charged[i + 2], charged[i + 3] = keys[counter] .. bucket, subject, counter
+  end
+end

@@ -1,0 +1,311 @@
+//! A lane: the queue of one campaign and the task that decides it, one script call at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::local::Local;
+use super::{AdmissionError, Refusal, Shared};
+use crate::engine::EngineError;
+use crate::lua::codec::{self, AdmitReply, Fence};
+use crate::lua::keys::Shard;
+use crate::lua::{calls, fixed};
+use crate::order::Attempt;
+use crate::outbox;
+use crate::plan::eval::{Decision, Placed, Rejection};
+use crate::ruleset::ActiveCampaign;
+
+/// `None` while Kafka has not answered; then whether it acknowledged the whole batch.
+pub(super) type Acknowledgement = watch::Receiver<Option<bool>>;
+
+/// Between tries while the engine does not answer.
+const RETRY_EVERY: Duration = Duration::from_millis(25);
+/// What a client is told to wait while the gate is closed.
+const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// An attempt that waits for its decision.
+pub(super) struct Job {
+    pub(super) attempt: Attempt,
+    pub(super) deadline: Instant,
+    pub(super) answer: oneshot::Sender<Result<Verdict, AdmissionError>>,
+}
+
+impl Job {
+    fn end(self, verdict: Result<Verdict, AdmissionError>) {
+        // A caller that went away does not read its answer; the order goes on.
+        let _ = self.answer.send(verdict);
+    }
+}
+
+pub(super) enum Verdict {
+    Admitted(Placed, Acknowledgement),
+    Existing(Placed),
+    Rejected(Refusal),
+}
+
+/// The handle of a lane.
+pub(super) struct Lane {
+    pub(super) shard: Shard,
+    pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) local: Arc<Local>,
+}
+
+impl Lane {
+    /// Starts the lane's task; it ends when the handle is gone and the queue is empty.
+    pub(super) fn spawn(shared: Arc<Shared>, active: &ActiveCampaign) -> Arc<Self> {
+        let (jobs, queue) = mpsc::channel(shared.config.queue);
+        let shard = Shard::new(&active.campaign.id, 0);
+        let local = Arc::new(Local::new(&active.campaign));
+        let worker = Worker {
+            key: shard.state(),
+            shard: shard.clone(),
+            shared,
+            local: local.clone(),
+        };
+        tokio::spawn(worker.run(queue));
+        Arc::new(Self { shard, jobs, local })
+    }
+}
+
+/// What became of one call.
+enum Step {
+    Done,
+    /// Another revision is active, or this gateway's is newer and was put in place: ask again.
+    Again,
+    /// The engine did not answer: ask again in a moment.
+    Later(EngineError),
+    /// Nobody can be admitted.
+    Closed(String),
+    Failed(String),
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    shard: Shard,
+    key: String,
+    local: Arc<Local>,
+}
+
+impl Worker {
+    async fn run(self, mut queue: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::with_capacity(self.shared.config.batch);
+        while queue.recv_many(&mut jobs, self.shared.config.batch).await > 0 {
+            self.decide_all(std::mem::take(&mut jobs)).await;
+        }
+    }
+
+    /// Answers every job, asking as often as their deadlines allow.
+    async fn decide_all(&self, mut jobs: Vec<Job>) {
+        loop {
+            jobs = self.drop_late(jobs);
+            if jobs.is_empty() {
+                return;
+            }
+            let step = self.decide_once(&mut jobs).await;
+            match step {
+                Step::Done => return,
+                Step::Again => {}
+                Step::Later(error) => {
+                    tracing::debug!(campaign = %self.shard.campaign, %error, "admission waits for the engine");
+                    tokio::time::sleep(RETRY_EVERY).await;
+                }
+                Step::Closed(why) => {
+                    let error = AdmissionError::GateClosed {
+                        why,
+                        retry_after: GATE_RETRY_AFTER,
+                    };
+                    return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
+                }
+                Step::Failed(why) => {
+                    tracing::error!(campaign = %self.shard.campaign, why, "admission failed");
+                    return jobs
+                        .into_iter()
+                        .for_each(|job| job.end(Err(AdmissionError::Engine(why.clone()))));
+                }
+            }
+        }
+    }
+
+    fn drop_late(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let now = Instant::now();
+        let (in_time, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
+        late.into_iter()
+            .for_each(|job| job.end(Err(AdmissionError::Deadline(self.shared.config.deadline))));
+        in_time
+    }
+
+    /// One script call for all jobs; leaves those unanswered that have to be asked again.
+    async fn decide_once(&self, jobs: &mut Vec<Job>) -> Step {
+        let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
+            return Step::Closed("the campaign has ended".into());
+        };
+        self.prepare(&active, jobs);
+        if jobs.is_empty() {
+            return Step::Done;
+        }
+        let fence = active.fence();
+        let args = codec::admit_args(&active.family, &fence, jobs.iter().map(|job| &job.attempt));
+        let reply = match self
+            .shared
+            .engine
+            .run(&active.family.admit, &self.key, args)
+            .await
+        {
+            Ok(reply) => reply,
+            Err(error) if error.is_transient() => return Step::Later(error),
+            Err(error) => return Step::Failed(error.to_string()),
+        };
+        match codec::admit_reply(&active.family, jobs.len(), reply) {
+            Ok(AdmitReply::Decided {
+                now,
+                entry,
+                decisions,
+            }) => {
+                self.answer(&active, std::mem::take(jobs), now, entry, decisions);
+                Step::Done
+            }
+            Ok(AdmitReply::Fenced(there)) => self.refence(&active, there).await,
+            Err(error) => Step::Failed(error.to_string()),
+        }
+    }
+
+    /// Keeps of each attempt the attributes the plan reads, and answers those that lack one.
+    fn prepare(&self, active: &ActiveCampaign, jobs: &mut Vec<Job>) {
+        let plan = &active.family.plan;
+        let mut missing = Vec::new();
+        for (index, job) in jobs.iter_mut().enumerate() {
+            job.attempt
+                .attributes
+                .retain(|name, _| active.reads.contains(name));
+            if let Some(refusal) = Refusal::missing(plan, &job.attempt) {
+                missing.push((index, refusal));
+            }
+        }
+        for (index, refusal) in missing.into_iter().rev() {
+            self.local.count(&refusal.reason);
+            jobs.swap_remove(index).end(Ok(Verdict::Rejected(refusal)));
+        }
+    }
+
+    /// The shard's fence is another one: fetch the newer revision, or put this one in place.
+    async fn refence(&self, active: &ActiveCampaign, there: Option<Fence>) -> Step {
+        let campaign = &self.shard.campaign;
+        let Some(there) = there else {
+            self.shared.rules.lost(campaign, active.activation.epoch);
+            return Step::Closed("the engine holds no state of this campaign; it is being rebuilt".into());
+        };
+        if there.uid != active.campaign.uid {
+            return Step::Closed("the engine holds the state of another campaign of this name".into());
+        }
+        if there.epoch < active.activation.epoch {
+            return self.activate(active).await;
+        }
+        match self.shared.rules.load(campaign, there.epoch).await {
+            Ok(Some(loaded)) if loaded.activation.epoch >= there.epoch => Step::Again,
+            Ok(_) => Step::Closed("the engine is ahead of the database".into()),
+            Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),
+        }
+    }
+
+    /// An activation reached the database but not this shard: finish it.
+    async fn activate(&self, active: &ActiveCampaign) -> Step {
+        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        match self.shared.engine.run(&fixed::ACTIVATE, &self.key, args).await {
+            Ok(_) => Step::Again,
+            Err(error) if error.is_transient() => Step::Later(error),
+            Err(error) => Step::Failed(error.to_string()),
+        }
+    }
+
+    /// Hands the admitted orders to the relay first, then answers everybody.
+    fn answer(
+        &self,
+        active: &ActiveCampaign,
+        jobs: Vec<Job>,
+        now: i64,
+        entry: String,
+        decisions: Vec<Decision>,
+    ) {
+        self.local.seen_epoch(active.activation.epoch);
+        let admitted = decisions
+            .iter()
+            .filter(|decision| **decision == Decision::Admitted)
+            .count();
+        let acknowledgement = (admitted > 0).then(|| self.hand_over(active, &jobs, now, entry, &decisions));
+        for (job, decision) in jobs.into_iter().zip(decisions) {
+            let verdict = match decision {
+                Decision::Admitted => {
+                    let placed = placed(active, &job.attempt, now);
+                    let acknowledgement = acknowledgement.as_ref().expect("made when anything was admitted");
+                    Verdict::Admitted(placed, acknowledgement.clone())
+                }
+                Decision::Existing(placed) if placed.fingerprint != job.attempt.fingerprint() => {
+                    Verdict::Rejected(self.counted(Refusal::key_reused()))
+                }
+                Decision::Existing(placed) => Verdict::Existing(placed),
+                Decision::Rejected(rejection) => {
+                    self.learn(active, &job.attempt, &rejection);
+                    Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection)))
+                }
+            };
+            job.end(Ok(verdict));
+        }
+    }
+
+    fn hand_over(
+        &self,
+        active: &ActiveCampaign,
+        jobs: &[Job],
+        now: i64,
+        id: String,
+        decisions: &[Decision],
+    ) -> Acknowledgement {
+        let admitted = jobs
+            .iter()
+            .zip(decisions)
+            .filter(|(_, decision)| **decision == Decision::Admitted);
+        let orders = admitted
+            .map(|(job, _)| outbox::event(active, self.shard.number, &job.attempt, now))
+            .collect();
+        let (acknowledged, acknowledgement) = watch::channel(None);
+        let entry = outbox::Entry {
+            shard: self.shard.clone(),
+            id,
+            orders,
+            acknowledged: Some(Box::new(move |ok| {
+                // Nobody may be waiting any more.
+                let _ = acknowledged.send(Some(ok));
+            })),
+        };
+        // Without a relay the entry stays in the outbox for another gateway's.
+        let _ = self.shared.outbox.send(entry);
+        acknowledgement
+    }
+
+    fn learn(&self, active: &ActiveCampaign, attempt: &Attempt, rejection: &Rejection) {
+        match rejection {
+            Rejection::SoldOut { remaining } => self.local.set_stock(&attempt.sku, *remaining),
+            Rejection::Closed => self.local.set_closed(active.activation.epoch),
+            _ => {}
+        }
+    }
+
+    fn counted(&self, refusal: Refusal) -> Refusal {
+        self.local.count(&refusal.reason);
+        refusal
+    }
+}
+
+fn placed(active: &ActiveCampaign, attempt: &Attempt, now: i64) -> Placed {
+    Placed {
+        placed_at: now,
+        revision: active.revision.number,
+        quantity: attempt.quantity,
+        fingerprint: attempt.fingerprint(),
+        sku: attempt.sku.clone(),
+        user: attempt.user.clone(),
+        released: false,
+    }
+}

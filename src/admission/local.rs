@@ -1,0 +1,95 @@
+//! What a gateway may answer without asking: SKUs the script called sold out, and a campaign it
+//! called closed. The watch takes both back when the shard's state says otherwise.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::refusal::Refusal;
+use crate::campaign::Campaign;
+use crate::order::Attempt;
+
+/// Flags and counts of one campaign on this gateway.
+pub(super) struct Local {
+    sold_out: HashMap<String, AtomicBool>,
+    /// Epoch under which the script answered `closed`; 0 for none.
+    closed: AtomicU64,
+    rejected: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Local {
+    pub(super) fn new(campaign: &Campaign) -> Self {
+        let sold_out = campaign
+            .skus
+            .iter()
+            .map(|sku| (sku.id.clone(), AtomicBool::new(false)))
+            .collect();
+        Self {
+            sold_out,
+            closed: AtomicU64::new(0),
+            rejected: Mutex::default(),
+        }
+    }
+
+    /// A refusal that needs no script. An attempt with an `Idempotency-Key` is always asked for: it
+    /// may be the retry of an admitted order.
+    pub(super) fn refuse(&self, attempt: &Attempt, keyed: bool) -> Option<Refusal> {
+        if keyed {
+            return None;
+        }
+        let refusal = if self.closed.load(Ordering::Relaxed) != 0 {
+            Refusal::closed()
+        } else if self.is_sold_out(&attempt.sku) {
+            Refusal::sold_out(0)
+        } else {
+            return None;
+        };
+        self.count(&refusal.reason);
+        Some(refusal)
+    }
+
+    pub(super) fn is_sold_out(&self, sku: &str) -> bool {
+        self.sold_out
+            .get(sku)
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_stock(&self, sku: &str, remaining: i64) {
+        if let Some(flag) = self.sold_out.get(sku) {
+            flag.store(remaining <= 0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn set_closed(&self, epoch: u64) {
+        self.closed.store(epoch, Ordering::Relaxed);
+    }
+
+    /// The shard is at `epoch`: a `closed` of an older one no longer counts.
+    pub(super) fn seen_epoch(&self, epoch: u64) {
+        let closed = self.closed.load(Ordering::Relaxed);
+        if closed != 0 && closed != epoch {
+            self.closed.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn count(&self, reason: &str) {
+        let mut rejected = self.rejected.lock().expect("no panic holds this lock");
+        match rejected.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => drop(rejected.insert(reason.to_owned(), 1)),
+        }
+    }
+
+    /// Takes the rejections counted since the last call.
+    pub(super) fn take_counts(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut *self.rejected.lock().expect("no panic holds this lock"))
+    }
+
+    /// Puts counts back that could not be delivered.
+    pub(super) fn put_back(&self, counts: BTreeMap<String, u64>) {
+        let mut rejected = self.rejected.lock().expect("no panic holds this lock");
+        for (reason, count) in counts {
+            *rejected.entry(reason).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The watch: reads every campaign's shard state a few times a second, so that a gateway learns of
+//! reopened stock, newer activations and lost state without an order having to find out.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::Admission;
+use super::lane::Lane;
+use crate::engine::EngineError;
+use crate::lua::calls::{self, ShardStatus};
+use crate::lua::fixed;
+
+/// Every so many rounds the list of campaigns is read from the database.
+const SYNC_EVERY: u32 = 4;
+
+/// Runs until dropped.
+pub struct Watch(tokio::task::JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Admission {
+    /// Starts the watch of this gateway.
+    pub fn watch(self: &Arc<Self>) -> Watch {
+        let admission = self.clone();
+        Watch(tokio::spawn(async move {
+            let mut tick = tokio::time::interval(admission.shared.config.watch_every);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            for round in 0_u32.. {
+                tick.tick().await;
+                if round % SYNC_EVERY == 0
+                    && let Err(why) = admission.shared.rules.sync().await
+                {
+                    tracing::warn!(why, "campaigns could not be read from the database");
+                }
+                admission.look().await;
+            }
+        }))
+    }
+
+    /// One look at every campaign this gateway knows.
+    pub async fn look(&self) {
+        for active in self.shared.ruleset.all() {
+            let _ = self.lane(&active.campaign.id).await;
+        }
+        join_all(self.lanes().iter().map(|lane| self.look_at(lane))).await;
+    }
+
+    async fn look_at(&self, lane: &Lane) {
+        let counts = lane.local.take_counts();
+        let args = calls::watch_args(&counts);
+        let reply = self
+            .shared
+            .engine
+            .run(&fixed::WATCH, &lane.shard.state(), args)
+            .await;
+        match reply.map(calls::watch_reply) {
+            Ok(Ok(status)) => self.apply(lane, &status).await,
+            Ok(Err(error)) => tracing::error!(%error, "watch"),
+            Err(error) => {
+                // A call whose reply was lost may have counted: rather a count too few than twice.
+                if !matches!(error, EngineError::Unknown { .. }) {
+                    lane.local.put_back(counts);
+                }
+            }
+        }
+    }
+
+    async fn apply(&self, lane: &Lane, status: &ShardStatus) {
+        let campaign = &lane.shard.campaign;
+        let Some(active) = self.shared.ruleset.get(campaign) else {
+            return;
+        };
+        let Some(fence) = &status.fence else {
+            self.shared.rules.lost(campaign, 0);
+            return;
+        };
+        if fence.uid != active.campaign.uid {
+            return;
+        }
+        for (sku, remaining) in &status.stock {
+            lane.local.set_stock(sku, *remaining);
+        }
+        lane.local.seen_epoch(fence.epoch);
+        if fence.epoch > active.activation.epoch
+            && let Err(why) = self.shared.rules.load(campaign, fence.epoch).await
+        {
+            tracing::warn!(campaign, why, "the active revision could not be read");
+        }
+    }
+}

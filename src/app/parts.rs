@@ -1,0 +1,153 @@
+//! The stages of one process, wired together.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use crate::admission::{self, Admission, Rules, Watch};
+use crate::bus::Producer;
+use crate::control::{Control, Gate, Loader};
+use crate::engine::Engine;
+use crate::reconcile::{self, Reconcile};
+use crate::relay::{self, Relay, Revisions};
+use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::store::Store;
+use crate::wasm::Host;
+
+/// The adapters a gateway stands on.
+pub(super) struct Adapters {
+    pub(super) store: Store,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) producer: Arc<dyn Producer>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct StageConfig {
+    pub(super) admission: admission::Config,
+    pub(super) relay: relay::Config,
+    pub(super) reconcile: reconcile::Config,
+}
+
+/// Everything a gateway runs.
+pub(super) struct Parts {
+    pub(super) ruleset: Arc<Ruleset>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) relay: Arc<Relay>,
+    pub(super) control: Arc<Control>,
+    /// Ends with the process.
+    pub(super) _watch: Watch,
+}
+
+pub(super) fn clock() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}
+
+/// Wires the stages; needs a runtime.
+pub(super) fn wire(config: StageConfig, adapters: &Adapters, host: Host) -> Parts {
+    let owner = uuid::Uuid::now_v7().simple().to_string();
+    let Adapters {
+        store,
+        engine,
+        producer,
+    } = adapters;
+    let ruleset = Arc::new(Ruleset::default());
+    let loader = Arc::new(Loader::new(store.clone(), ruleset.clone(), Arc::new(clock)));
+    let reconcile = Arc::new(Reconcile::new(
+        config.reconcile,
+        engine.clone(),
+        producer.clone(),
+        store.clone(),
+        owner.clone(),
+        Arc::new(clock),
+    ));
+    let glue = Arc::new(Glue {
+        loader: loader.clone(),
+        reconcile,
+    });
+    let (outbox, fresh) = mpsc::unbounded_channel();
+    let admission = Arc::new(Admission::new(
+        config.admission,
+        engine.clone(),
+        ruleset.clone(),
+        glue.clone(),
+        outbox,
+    ));
+    let relay = Relay::spawn(
+        config.relay,
+        engine.clone(),
+        producer.clone(),
+        ruleset.clone(),
+        glue.clone(),
+        owner,
+        fresh,
+    );
+    let control = Arc::new(Control::new(
+        store.clone(),
+        engine.clone(),
+        host,
+        ruleset.clone(),
+        loader,
+        glue,
+        Arc::new(clock),
+    ));
+    let watch = admission.watch();
+    Parts {
+        ruleset,
+        admission,
+        relay,
+        control,
+        _watch: watch,
+    }
+}
+
+/// Stages do not know each other; where one needs what another does, this stands between.
+struct Glue {
+    loader: Arc<Loader>,
+    reconcile: Arc<Reconcile>,
+}
+
+impl Rules for Glue {
+    fn load<'a>(
+        &'a self,
+        campaign: &'a str,
+        at_least: u64,
+    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+        self.loader.load(campaign, at_least).boxed()
+    }
+
+    fn sync(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.loader.sync().boxed()
+    }
+
+    fn lost(&self, campaign: &str, epoch: u64) {
+        self.reconcile.rebuild_soon(campaign, epoch);
+    }
+}
+
+impl Revisions for Glue {
+    fn revision<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+        self.loader.revision(campaign, number).boxed()
+    }
+}
+
+impl Gate for Glue {
+    fn open<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        async {
+            self.reconcile
+                .open(campaign)
+                .await
+                .map(drop)
+                .map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+}

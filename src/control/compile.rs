@@ -1,0 +1,294 @@
+//! From the rules of a request to a revision: modules found and pinned, parameters compiled, plans
+//! merged, checked and emitted.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::requests::Problem;
+use super::{Control, ControlError, RuleSpec};
+use crate::campaign::{Activation, Campaign, PinnedRule, Revision, Schedule};
+use crate::plan::check::PlanCost;
+use crate::plan::merge::{RulePlan, merge};
+use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, check, explain};
+use crate::ruleset::ActiveCampaign;
+use crate::store::ModuleRow;
+use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
+
+/// What a revision answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RevisionAnswer {
+    /// `None` for a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
+    pub explain: Vec<String>,
+    /// The admission script.
+    pub lua: String,
+    pub plan_digest: String,
+    pub cost: PlanCost,
+    /// Warnings of the modules; pointers into the request's body.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether the plan could be spread over shards, and by which attribute.
+    pub sharding: String,
+}
+
+/// A revision that may be stored, with the warnings its modules gave.
+pub(super) struct Draft {
+    pub(super) revision: Revision,
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+impl Draft {
+    pub(super) fn answer(
+        self,
+        campaign: &Campaign,
+        number: Option<u32>,
+    ) -> Result<RevisionAnswer, ControlError> {
+        let revision = Revision {
+            number: number.unwrap_or(0),
+            ..self.revision
+        };
+        let activation = Activation {
+            epoch: 0,
+            revision: revision.number,
+        };
+        let active = ActiveCampaign::build(campaign.clone(), revision, activation)?;
+        let plan = &active.family.plan;
+        Ok(RevisionAnswer {
+            revision: number,
+            explain: explain::explain(plan),
+            lua: active.family.admit.text.clone(),
+            plan_digest: plan.digest().to_owned(),
+            cost: plan.cost(),
+            diagnostics: self.warnings,
+            sharding: sharding(plan.plan()),
+        })
+    }
+}
+
+impl Control {
+    /// Compiles the rules for a campaign. Every problem of every rule is reported, not the first.
+    pub(super) async fn draft(
+        &self,
+        campaign: &Campaign,
+        rules: &[RuleSpec],
+        schedule: Schedule,
+    ) -> Result<Draft, ControlError> {
+        let context = context(campaign, schedule);
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let (mut pinned, mut plans) = (Vec::new(), Vec::new());
+        for (index, rule) in rules.iter().enumerate() {
+            match self.compile_rule(campaign, rule, schedule, index).await? {
+                Ok((pin, plan, warned)) => {
+                    if let Err(error) = check_alone(&plan, &context) {
+                        problems.push(refused_plan(index, &pin, &error));
+                    }
+                    pinned.push(pin);
+                    plans.push(plan);
+                    warnings.extend(warned);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.extend(double_names(&pinned));
+        if !problems.is_empty() {
+            return Err(ControlError::Invalid(problems));
+        }
+        let together = |error: PlanError| {
+            let detail = format!("the rules together make a plan that is refused: {error}");
+            ControlError::Invalid(vec![Problem::new("/rules", detail)])
+        };
+        let plan = merge(plans).map_err(together)?;
+        let checked = check(plan.clone(), context).map_err(together)?;
+        let plan_digest = checked.digest().to_owned();
+        let revision = Revision {
+            campaign: campaign.id.clone(),
+            number: 0,
+            rules: pinned,
+            schedule,
+            plan,
+            plan_digest,
+            created_at: (self.clock)(),
+        };
+        Ok(Draft { revision, warnings })
+    }
+
+    /// One rule: its module found, its parameters compiled. The inner error lists what the merchant
+    /// can mend.
+    async fn compile_rule(
+        &self,
+        campaign: &Campaign,
+        rule: &RuleSpec,
+        schedule: Schedule,
+        index: usize,
+    ) -> Result<Result<(PinnedRule, RulePlan, Vec<Diagnostic>), Vec<Problem>>, ControlError> {
+        let Some(row) = self.store.module(&rule.module).await? else {
+            let problem = Problem::new(
+                format!("/rules/{index}/module"),
+                format!("no module {:?}", rule.module),
+            );
+            return Ok(Err(vec![problem.hint(self.known_modules().await?)]));
+        };
+        let Some(bytes) = self.store.module_bytes(&row.digest).await? else {
+            return Err(ControlError::Internal(format!(
+                "the bytes of module {} are gone",
+                row.digest
+            )));
+        };
+        let inspected = inspected(&row)?;
+        let context = Context {
+            campaign: campaign.id.clone(),
+            opens_at: schedule.opens_at,
+            closes_at: schedule.closes_at,
+            skus: campaign.skus.clone(),
+        };
+        let compiled = match self
+            .host
+            .compile(&inspected, Arc::from(bytes), &context, &rule.params)
+            .await
+        {
+            Ok(compiled) => compiled,
+            Err(ModuleError::Params(found)) => {
+                return Ok(Err(found.into_iter().map(|d| params_problem(index, d)).collect()));
+            }
+            Err(error) => {
+                let detail = format!("module {}@{}: {error}", row.id, row.version);
+                return Ok(Err(vec![Problem::new(format!("/rules/{index}"), detail)]));
+            }
+        };
+        let pin = PinnedRule {
+            name: rule.name.clone().unwrap_or_else(|| row.id.clone()),
+            module: row.id,
+            version: row.version,
+            digest: row.digest,
+            params: rule.params.clone(),
+        };
+        let plan = rule_plan(&pin.name, compiled.plan, &inspected.descriptor);
+        let warned = compiled
+            .warnings
+            .into_iter()
+            .map(|d| under_params(index, d))
+            .collect();
+        Ok(Ok((pin, plan, warned)))
+    }
+
+    async fn known_modules(&self) -> Result<String, ControlError> {
+        let ids: std::collections::BTreeSet<String> = self
+            .store
+            .modules()
+            .await?
+            .into_iter()
+            .map(|row| row.id)
+            .collect();
+        Ok(format!(
+            "known modules: {}",
+            ids.into_iter().collect::<Vec<_>>().join(", ")
+        ))
+    }
+}
+
+fn context(campaign: &Campaign, schedule: Schedule) -> CheckContext {
+    CheckContext {
+        campaign: campaign.id.clone(),
+        schedule,
+        skus: campaign.skus.clone(),
+        audiences: Default::default(),
+        buckets: campaign.buckets,
+    }
+}
+
+fn inspected(row: &ModuleRow) -> Result<Inspected, ControlError> {
+    let descriptor: Descriptor = serde_json::from_value(row.descriptor.clone())
+        .map_err(|error| ControlError::Internal(format!("descriptor of module {}: {error}", row.digest)))?;
+    Ok(Inspected {
+        digest: row.digest.clone(),
+        descriptor,
+    })
+}
+
+fn rule_plan(name: &str, plan: Plan, descriptor: &Descriptor) -> RulePlan {
+    RulePlan {
+        name: name.to_owned(),
+        plan,
+        reasons: descriptor
+            .reasons
+            .iter()
+            .map(|r| (r.code.clone(), r.retryable))
+            .collect(),
+        attributes: descriptor
+            .attributes
+            .iter()
+            .map(|a| (a.attribute.clone(), a.required))
+            .collect(),
+    }
+}
+
+/// Checks one rule's plan by itself, so that a module's fault is told from a fault of the combination.
+fn check_alone(plan: &RulePlan, context: &CheckContext) -> Result<CheckedPlan, PlanError> {
+    check(merge(vec![plan.clone()])?, context.clone())
+}
+
+fn refused_plan(index: usize, rule: &PinnedRule, error: &PlanError) -> Problem {
+    let detail = format!(
+        "module {}@{} answered a plan that is refused: {error}",
+        rule.module, rule.version
+    );
+    Problem::new(format!("/rules/{index}"), detail)
+        .hint("this is a defect of the module, not of the parameters")
+}
+
+fn under_params(index: usize, diagnostic: Diagnostic) -> Diagnostic {
+    Diagnostic {
+        pointer: format!("/rules/{index}/params{}", diagnostic.pointer),
+        ..diagnostic
+    }
+}
+
+fn params_problem(index: usize, diagnostic: Diagnostic) -> Problem {
+    let Diagnostic {
+        pointer,
+        message,
+        hint,
+        ..
+    } = under_params(index, diagnostic);
+    Problem {
+        pointer,
+        detail: message,
+        hint,
+    }
+}
+
+fn double_names(pinned: &[PinnedRule]) -> Vec<Problem> {
+    let mut seen = HashSet::new();
+    let doubled = pinned
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| !seen.insert(&rule.name));
+    doubled
+        .map(|(index, rule)| {
+            Problem::new(
+                format!("/rules/{index}"),
+                format!("a rule named {:?} is there already", rule.name),
+            )
+            .hint("give one of them another \"name\"")
+        })
+        .collect()
+}
+
+/// A campaign can be spread over shards by an attribute that every counter is keyed by.
+fn sharding(plan: &Plan) -> String {
+    let Some((first, others)) = plan.counters.split_first() else {
+        return "could be spread over shards by any attribute: no counter spans orders".into();
+    };
+    let common = first
+        .key
+        .iter()
+        .find(|a| others.iter().all(|counter| counter.key.contains(a)));
+    match common {
+        Some(Attribute::Sku) | None => {
+            "stays on one shard: its counters share no attribute of the buyer".to_owned()
+        }
+        Some(attribute) => format!("could be spread over shards by {attribute}"),
+    }
+}

@@ -1,0 +1,225 @@
+//! Bodies of the control plane's requests, and the checks that need nothing but the body.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::campaign::{CAMPAIGN_DAYS_MAX, RULES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
+
+/// Bytes of a campaign's title.
+const TITLE_BYTES_MAX: usize = 200;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// Body of `POST /admin/v1/campaigns`. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCampaign {
+    pub id: String,
+    #[serde(default)]
+    pub title: String,
+    pub opens_at: jiff::Timestamp,
+    pub closes_at: jiff::Timestamp,
+    pub skus: Vec<Sku>,
+    pub rules: Vec<RuleSpec>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSpec {
+    /// `id` (newest uploaded), `id@version` or digest.
+    pub module: String,
+    #[serde(default = "no_params")]
+    pub params: serde_json::Value,
+    /// Namespace of the rule's counters; the module's id by default. Needed where one module
+    /// stands in a revision twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+fn no_params() -> serde_json::Value {
+    serde_json::json!({})
+}
+
+/// Body of `POST /admin/v1/campaigns/{id}/revisions`. Times left out stay as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRevision {
+    pub rules: Vec<RuleSpec>,
+    #[serde(default)]
+    pub opens_at: Option<jiff::Timestamp>,
+    #[serde(default)]
+    pub closes_at: Option<jiff::Timestamp>,
+}
+
+/// One thing wrong in a request, with a JSON pointer into its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub pointer: String,
+    pub detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Everything that is wrong with a new campaign, its rules' parameters aside.
+pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Err(error) = check_id(&new.id) {
+        problems.push(Problem::new("/id", format!("the campaign id {error}")));
+    }
+    if new.title.len() > TITLE_BYTES_MAX {
+        problems.push(Problem::new(
+            "/title",
+            format!("is longer than {TITLE_BYTES_MAX} bytes"),
+        ));
+    }
+    check_schedule(schedule(new.opens_at, new.closes_at), &mut problems);
+    check_skus(&new.skus, &mut problems);
+    check_rules(&new.rules, &mut problems);
+    problems
+}
+
+pub(super) fn schedule(opens_at: jiff::Timestamp, closes_at: jiff::Timestamp) -> Schedule {
+    Schedule {
+        opens_at: opens_at.as_millisecond(),
+        closes_at: closes_at.as_millisecond(),
+    }
+}
+
+pub(super) fn check_schedule(schedule: Schedule, problems: &mut Vec<Problem>) {
+    let length = schedule.closes_at - schedule.opens_at;
+    if schedule.opens_at < 0 {
+        problems.push(Problem::new("/opens_at", "is before 1970"));
+    } else if length <= 0 {
+        problems.push(Problem::new("/closes_at", "is not after opens_at"));
+    } else if length > CAMPAIGN_DAYS_MAX * DAY_MS {
+        problems.push(Problem::new(
+            "/closes_at",
+            format!("is more than {CAMPAIGN_DAYS_MAX} days after opens_at"),
+        ));
+    }
+}
+
+fn check_skus(skus: &[Sku], problems: &mut Vec<Problem>) {
+    if skus.is_empty() || skus.len() > SKUS_MAX {
+        problems.push(Problem::new(
+            "/skus",
+            format!("has {} entries; 1 to {SKUS_MAX} are allowed", skus.len()),
+        ));
+    }
+    let mut seen = HashSet::new();
+    for (index, sku) in skus.iter().enumerate() {
+        if let Err(error) = check_id(&sku.id) {
+            problems.push(Problem::new(
+                format!("/skus/{index}/id"),
+                format!("the SKU id {error}"),
+            ));
+        } else if !seen.insert(&sku.id) {
+            problems.push(Problem::new(
+                format!("/skus/{index}/id"),
+                format!("{:?} is there twice", sku.id),
+            ));
+        }
+        if sku.stock == 0 || sku.stock > STOCK_MAX {
+            problems.push(Problem::new(
+                format!("/skus/{index}/stock"),
+                format!("is not within 1 to {STOCK_MAX}"),
+            ));
+        }
+    }
+    let total = skus.iter().fold(0_u64, |sum, sku| sum.saturating_add(sku.stock));
+    if total > STOCK_MAX && skus.iter().all(|sku| sku.stock <= STOCK_MAX) {
+        problems.push(Problem::new(
+            "/skus",
+            format!("sell {total} units together; at most {STOCK_MAX} are allowed"),
+        ));
+    }
+}
+
+pub(super) fn check_rules(rules: &[RuleSpec], problems: &mut Vec<Problem>) {
+    if rules.is_empty() || rules.len() > RULES_MAX {
+        problems.push(
+            Problem::new(
+                "/rules",
+                format!("has {} entries; 1 to {RULES_MAX} are allowed", rules.len()),
+            )
+            .hint("the built-in module \"n-per-user\" with a high limit hardly limits anybody"),
+        );
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let name_ok = |name: &str| {
+            let body = name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            body && !name.starts_with('-') && (1..=64).contains(&name.len())
+        };
+        if rule.name.as_deref().is_some_and(|name| !name_ok(name)) {
+            problems.push(Problem::new(
+                format!("/rules/{index}/name"),
+                "is not 1 to 64 of a-z, 0-9 and '-', starting with a letter or digit",
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn campaign(json: serde_json::Value) -> Vec<String> {
+        let mut whole = serde_json::json!({
+            "id": "spring", "opens_at": "2026-03-01T10:00:00Z", "closes_at": "2026-03-02T10:00:00Z",
+            "skus": [{"id": "mug", "stock": 10}], "rules": [{"module": "one-per-user"}],
+        });
+        whole
+            .as_object_mut()
+            .expect("an object")
+            .extend(json.as_object().expect("an object").clone());
+        let new = serde_json::from_value(whole).expect("well-formed");
+        check_campaign(&new)
+            .into_iter()
+            .map(|problem| problem.pointer)
+            .collect()
+    }
+
+    #[test]
+    fn each_problem_is_named_where_it_is() {
+        use serde_json::json;
+        assert_eq!(campaign(json!({})), Vec::<String>::new());
+        assert_eq!(campaign(json!({"id": "a{b}"})), ["/id"]);
+        assert_eq!(
+            campaign(json!({"closes_at": "2026-03-01T10:00:00Z"})),
+            ["/closes_at"]
+        );
+        assert_eq!(
+            campaign(json!({"closes_at": "2036-03-01T10:00:00Z"})),
+            ["/closes_at"]
+        );
+        assert_eq!(campaign(json!({"skus": []})), ["/skus"]);
+        assert_eq!(
+            campaign(
+                json!({"skus": [{"id": "a", "stock": 0}, {"id": "a", "stock": 1}, {"id": "b b", "stock": 1}]})
+            ),
+            ["/skus/0/stock", "/skus/1/id", "/skus/2/id"]
+        );
+        assert_eq!(campaign(json!({"rules": []})), ["/rules"]);
+        assert_eq!(
+            campaign(json!({"rules": [{"module": "m", "name": "A b"}]})),
+            ["/rules/0/name"]
+        );
+    }
+}

@@ -1,1 +1,0 @@
-//! The embedded engine: mlua over an in-memory keyspace.

@@ -1,0 +1,288 @@
+//! Answers of the data plane: orders, problem documents, and the mapping of decisions and errors to
+//! the one table of problems.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::admission::{AdmissionError, Refusal};
+use crate::order::{OrderId, OrderState};
+use crate::wire::problem::{self, Kind, Problem};
+use crate::wire::{Moment, echo};
+
+/// One kind of body only, so that nothing is boxed on the way out.
+pub type Answer = Response<Full<Bytes>>;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// An order as clients see it.
+#[derive(Debug, Serialize)]
+pub(super) struct OrderAnswer<'a> {
+    pub(super) order: OrderId,
+    pub(super) state: OrderState,
+    pub(super) campaign: &'a str,
+    pub(super) sku: &'a str,
+    pub(super) quantity: u32,
+    pub(super) revision: u32,
+    pub(super) placed_at: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confirmed_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) revoked_reason: Option<&'a str>,
+}
+
+/// 202 with the place to ask later.
+pub(super) fn accepted(order: &OrderAnswer<'_>, replayed: bool) -> Answer {
+    let mut answer = json(StatusCode::ACCEPTED, order);
+    let location = format!("/v1/campaigns/{}/orders/{}", order.campaign, order.order);
+    let headers = answer.headers_mut();
+    if let Ok(location) = HeaderValue::try_from(location) {
+        headers.insert(header::LOCATION, location);
+    }
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    answer
+}
+
+/// A body that no cache may keep: it is about one buyer, or changes while the sale runs.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    let mut bytes = Vec::with_capacity(256);
+    serde_json::to_writer(&mut bytes, body).expect("answers are plain data with text keys");
+    let mut answer = new(status, JSON, bytes);
+    answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    answer
+}
+
+pub(super) fn text(text: String) -> Answer {
+    new(StatusCode::OK, TEXT, text.into_bytes())
+}
+
+/// A problem document with the headers that belong to its status.
+pub fn problem(problem: &Problem) -> Answer {
+    let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = new(status, PROBLEM_JSON, problem.to_json());
+    let headers = answer.headers_mut();
+    if let Some(seconds) = problem.retry_after_seconds() {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, challenge(problem.reason_code()));
+    }
+    answer
+}
+
+/// RFC 6750: which token is wanted, and what was wrong with the one that came.
+fn challenge(reason: &str) -> HeaderValue {
+    HeaderValue::from_static(match reason {
+        "token-missing" => r#"Bearer realm="rushgate""#,
+        "token-expired" => {
+            r#"Bearer realm="rushgate", error="invalid_token", error_description="the token has expired""#
+        }
+        _ => r#"Bearer realm="rushgate", error="invalid_token""#,
+    })
+}
+
+pub(super) fn method_not_allowed(allow: &'static str) -> Answer {
+    let detail = format!("this path takes only {allow}");
+    let mut answer = problem(&Problem::new(&problem::METHOD_NOT_ALLOWED, detail));
+    answer
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    answer
+}
+
+/// The gateway's own reasons; every other reason is a module's.
+fn own_kind(reason: &str) -> Option<&'static Kind> {
+    Some(match reason {
+        "sold-out" => &problem::SOLD_OUT,
+        "not-open" => &problem::NOT_OPEN,
+        "closed" => &problem::CLOSED,
+        "unknown-sku" => &problem::UNKNOWN_SKU,
+        "window-full" => &problem::WINDOW_FULL,
+        "attribute-missing" => &problem::ATTRIBUTE_MISSING,
+        "key-reused" => &problem::KEY_REUSED,
+        _ => return None,
+    })
+}
+
+/// A rejection as a problem document.
+pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
+    // A module may call its reason `sold-out` too; only the gateway's own have no constraint.
+    let own = own_kind(&refusal.reason)
+        .filter(|kind| refusal.constraint.is_none() || std::ptr::eq::<Kind>(*kind, &problem::WINDOW_FULL));
+    let mut document = match own {
+        Some(kind) => Problem::new(kind, refusal.detail.clone()).constraint(refusal.constraint.clone()),
+        None => Problem::by_rule(
+            &refusal.reason,
+            refusal.constraint.as_deref(),
+            refusal.retryable,
+            refusal.detail.clone(),
+        ),
+    };
+    if let Some((used, limit)) = refusal.measure {
+        document = document.measure(used, limit);
+    }
+    if let Some(at) = refusal.retry_at {
+        document = document.retry_at(at, now);
+    }
+    match (&refusal.pointer, refusal.reason.as_str()) {
+        (Some(pointer), _) => document.pointer(pointer.clone()),
+        (None, "unknown-sku") => document.pointer("/sku"),
+        (None, _) => document,
+    }
+}
+
+/// An attempt without a decision as a problem document. What went wrong inside stays inside.
+pub(super) fn admission_error(error: &AdmissionError) -> Problem {
+    match error {
+        AdmissionError::UnknownCampaign(id) => unknown_campaign(id),
+        AdmissionError::Overloaded { retry_after } => Problem::new(
+            &problem::OVERLOADED,
+            "too many orders are waiting; nothing was begun",
+        )
+        .retry_after(*retry_after),
+        AdmissionError::GateClosed { why, retry_after } => {
+            tracing::debug!(why, "gate closed");
+            Problem::new(
+                &problem::GATE_CLOSED,
+                "the campaign's state is not available or being rebuilt; nothing is decided meanwhile",
+            )
+            .retry_after(*retry_after)
+        }
+        AdmissionError::Deadline(within) => Problem::new(
+            &problem::DEADLINE,
+            format!(
+                "no decision within {} ms; the order may have been admitted: send it again with the same \
+                 Idempotency-Key",
+                within.as_millis()
+            ),
+        ),
+        AdmissionError::Engine(cause) => {
+            tracing::debug!(cause, "engine failed");
+            Problem::new(
+                &problem::UNAVAILABLE,
+                "orders cannot be decided right now; send the order again with the same Idempotency-Key",
+            )
+        }
+    }
+}
+
+pub(super) fn unknown_campaign(id: &str) -> Problem {
+    Problem::new(&problem::UNKNOWN, format!("there is no campaign {}", echo(id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn refused(reason: &str, constraint: Option<&str>) -> Refusal {
+        Refusal {
+            reason: reason.into(),
+            constraint: constraint.map(Into::into),
+            detail: "because".into(),
+            retryable: false,
+            retry_at: None,
+            measure: None,
+            pointer: None,
+        }
+    }
+
+    #[test]
+    fn every_rejection_has_its_row() {
+        for (reason, constraint, status, uri) in [
+            ("sold-out", None, 409, "/problems/sold-out"),
+            ("not-open", None, 425, "/problems/not-open"),
+            ("closed", None, 410, "/problems/closed"),
+            ("unknown-sku", None, 404, "/problems/unknown-sku"),
+            ("window-full", None, 409, "/problems/window-full"),
+            ("window-full", Some("n/window-full"), 409, "/problems/window-full"),
+            ("attribute-missing", None, 422, "/problems/attribute-missing"),
+            ("key-reused", None, 422, "/problems/key-reused"),
+            (
+                "limit-per-user",
+                Some("n/limit-per-user"),
+                409,
+                "/problems/rule/limit-per-user",
+            ),
+            ("sold-out", Some("n/sold-out"), 409, "/problems/rule/sold-out"),
+        ] {
+            let document = refusal(&refused(reason, constraint), 0);
+            let json: serde_json::Value = serde_json::from_slice(&document.to_json()).expect("JSON");
+            assert_eq!(
+                (document.status(), json["type"].as_str()),
+                (status, Some(uri)),
+                "{json}"
+            );
+            assert_eq!(json["reason"], reason);
+            assert_eq!(json["constraint"].as_str(), constraint);
+        }
+    }
+
+    #[test]
+    fn what_time_heals_says_when() {
+        let early = Refusal {
+            retry_at: Some(61_500),
+            ..refused("not-open", None)
+        };
+        let answer = problem(&refusal(&early, 60_000));
+        assert_eq!(answer.status(), StatusCode::TOO_EARLY);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn every_error_has_its_row_and_leaks_nothing() {
+        let wait = Duration::from_millis(2500);
+        for (error, status, reason, retry_after) in [
+            (AdmissionError::UnknownCampaign("x".into()), 404, "unknown", None),
+            (
+                AdmissionError::Overloaded { retry_after: wait },
+                429,
+                "overloaded",
+                Some("3"),
+            ),
+            (
+                AdmissionError::GateClosed {
+                    why: "redis-7.internal".into(),
+                    retry_after: wait,
+                },
+                503,
+                "gate-closed",
+                Some("3"),
+            ),
+            (AdmissionError::Deadline(wait), 503, "deadline", Some("1")),
+            (
+                AdmissionError::Engine("redis-7.internal".into()),
+                503,
+                "unavailable",
+                Some("1"),
+            ),
+        ] {
+            let document = admission_error(&error);
+            let shown = String::from_utf8(document.to_json()).expect("UTF-8");
+            assert_eq!(
+                (document.status(), document.reason_code().as_ref()),
+                (status, reason)
+            );
+            assert!(!shown.contains("internal"), "{shown}");
+            let answer = problem(&document);
+            let header = answer.headers().get(header::RETRY_AFTER);
+            assert_eq!(header.and_then(|h| h.to_str().ok()), retry_after);
+        }
+    }
+}

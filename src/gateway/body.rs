@@ -1,0 +1,302 @@
+//! The body of an order: read within bounds of size and time, then checked value by value.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use serde::Deserialize;
+use serde::de::{self, MapAccess, Visitor};
+
+use crate::campaign::check_id;
+use crate::order::{CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX};
+use crate::wire::problem::{INVALID, MALFORMED, TIMEOUT, TOO_LARGE};
+use crate::wire::{Problem, check_text, echo, json};
+
+/// Bytes of an order's body.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a client attribute's name.
+const NAME_BYTES_MAX: usize = 64;
+
+/// What a client asks for, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OrderBody {
+    pub sku: String,
+    pub quantity: u32,
+    pub attributes: Vec<(String, String)>,
+}
+
+/// Reads a whole body. The declared length is only believed when it is too large; what arrives is
+/// counted.
+pub async fn read<B>(mut body: B, within: Duration) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: fmt::Display,
+{
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    // Frames that are there already are taken without starting a timer.
+    let collect = async {
+        let mut first = Bytes::new();
+        let mut rest: Option<BytesMut> = None;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| cut_off(&error))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
+            if so_far + data.len() > BODY_BYTES_MAX {
+                return Err(too_large());
+            }
+            match &mut rest {
+                Some(rest) => rest.extend_from_slice(&data),
+                None if first.is_empty() => first = data,
+                None => {
+                    let mut all = BytesMut::with_capacity(first.len() + data.len());
+                    all.extend_from_slice(&first);
+                    all.extend_from_slice(&data);
+                    rest = Some(all);
+                }
+            }
+        }
+        Ok(rest.map_or(first, BytesMut::freeze))
+    };
+    tokio::time::timeout(within, collect).await.unwrap_or_else(|_| {
+        Err(Problem::new(
+            &TIMEOUT,
+            format!("the body did not arrive within {} s", within.as_secs_f32()),
+        ))
+    })
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        &TOO_LARGE,
+        format!("the body of an order may have at most {BODY_BYTES_MAX} bytes"),
+    )
+}
+
+fn cut_off(error: &dyn fmt::Display) -> Problem {
+    Problem::new(
+        &MALFORMED,
+        format!("the body was cut off or badly framed: {error}"),
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    sku: Text<'a>,
+    quantity: Quantity,
+    #[serde(default, borrow)]
+    attributes: Attributes<'a>,
+}
+
+/// Checks the body of `POST …/orders`.
+pub fn parse(body: &[u8]) -> Result<OrderBody, Problem> {
+    let raw: Raw<'_> = json::parse(body)?;
+    let sku = raw.sku.0;
+    check_id(&sku)
+        .map_err(|error| Problem::new(&INVALID, format!("SKU {} {error}", echo(&sku))).pointer("/sku"))?;
+    let attributes = raw.attributes.0;
+    if attributes.len() > CLIENT_ATTRIBUTES_MAX {
+        let detail = format!(
+            "{} attributes; at most {CLIENT_ATTRIBUTES_MAX} are allowed",
+            attributes.len()
+        );
+        return Err(Problem::new(&INVALID, detail).pointer("/attributes"));
+    }
+    for (name, value) in &attributes {
+        let wrong = check_name(name).and_then(|()| {
+            check_text(value).map_err(|wrong| format!("the value of attribute {} {wrong}", echo(name)))
+        });
+        if let Err(detail) = wrong {
+            let pointer = format!("/attributes/{}", json::escape(name));
+            return Err(Problem::new(&INVALID, detail).pointer(pointer));
+        }
+    }
+    Ok(OrderBody {
+        sku: sku.into_owned(),
+        quantity: raw.quantity.0,
+        attributes: attributes
+            .into_iter()
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect(),
+    })
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
+        return Err(format!(
+            "attribute name {}: use 1 to {NAME_BYTES_MAX} of a-z, 0-9, '_' and '-'",
+            echo(name)
+        ));
+    }
+    Ok(())
+}
+
+/// A string, borrowed from the body where it has no escapes.
+#[derive(Default)]
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(v)))
+            }
+
+            fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(v.to_owned())))
+            }
+        }
+        d.deserialize_str(TextVisitor)
+    }
+}
+
+/// 1 to [`QUANTITY_MAX`]; every other number is named as what it is.
+struct Quantity(u32);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct QuantityVisitor;
+        impl Visitor<'_> for QuantityVisitor {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from 1 to {QUANTITY_MAX}")
+            }
+
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Quantity, E> {
+                match u32::try_from(v) {
+                    Ok(quantity @ 1..=QUANTITY_MAX) => Ok(Quantity(quantity)),
+                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(v), &self)),
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, v: i64) -> Result<Quantity, E> {
+                Err(E::invalid_value(de::Unexpected::Signed(v), &self))
+            }
+
+            fn visit_f64<E: de::Error>(self, v: f64) -> Result<Quantity, E> {
+                Err(E::invalid_value(de::Unexpected::Float(v), &self))
+            }
+        }
+        d.deserialize_u32(QuantityVisitor)
+    }
+}
+
+/// Names and values as they came; a name that comes twice is refused, since the buyer could not know
+/// which one counts.
+#[derive(Default)]
+struct Attributes<'a>(BTreeMap<Cow<'a, str>, Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Attributes<'a> {
+    fn deserialize<D: de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct AttributesVisitor;
+        impl<'de> Visitor<'de> for AttributesVisitor {
+            type Value = Attributes<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut attributes = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
+                    if attributes.contains_key(&name.0) {
+                        return Err(de::Error::custom(format!("attribute {} twice", echo(&name.0))));
+                    }
+                    attributes.insert(name.0, value.0);
+                }
+                Ok(Attributes(attributes))
+            }
+        }
+        d.deserialize_map(AttributesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_body() {
+        let body = br#" {"quantity":2,"sku":"phone-\u0031","attributes":{"device":"d 1","b_2":"\u00fc"}} "#;
+        assert_eq!(
+            parse(body).expect("valid"),
+            OrderBody {
+                sku: "phone-1".into(),
+                quantity: 2,
+                attributes: vec![("b_2".into(), "ü".into()), ("device".into(), "d 1".into())],
+            }
+        );
+    }
+
+    #[test]
+    fn wrong_values_have_pointers() {
+        let long = "x".repeat(10_240);
+        let many: Vec<_> = (0..17).map(|n| format!("\"a{n}\":\"\"")).collect();
+        let with = |attributes: &str| format!(r#"{{"sku":"a","quantity":1,"attributes":{attributes}}}"#);
+        for (body, pointer) in [
+            (r#"{"sku":"a","quantity":0}"#.to_owned(), "/quantity"),
+            (r#"{"sku":"a","quantity":-1}"#.into(), "/quantity"),
+            (r#"{"sku":"a","quantity":1.5}"#.into(), "/quantity"),
+            (r#"{"sku":"a","quantity":1e0}"#.into(), "/quantity"),
+            (r#"{"sku":"a","quantity":1000001}"#.into(), "/quantity"),
+            (r#"{"sku":"a","quantity":4294967297}"#.into(), "/quantity"),
+            (r#"{"sku":"a","quantity":9007199254740992}"#.into(), "/quantity"),
+            (
+                r#"{"sku":"a","quantity":99999999999999999999999}"#.into(),
+                "/quantity",
+            ),
+            (r#"{"sku":"a","quantity":"1"}"#.into(), "/quantity"),
+            (r#"{"sku":"a","quantity":null}"#.into(), "/quantity"),
+            (r#"{"sku":"a"}"#.into(), "/quantity"),
+            (r#"{"quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":7,"quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":"","quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":"a\u0000","quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":"a\nb","quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":"{a}","quantity":1}"#.into(), "/sku"),
+            (format!(r#"{{"sku":"{long}","quantity":1}}"#), "/sku"),
+            (r#"{"sku":"a","quantity":1,"price":1}"#.into(), "/price"),
+            (r#"{"sku":"a","sku":"b","quantity":1}"#.into(), "/sku"),
+            (with("[]"), "/attributes"),
+            (with("null"), "/attributes"),
+            (with(&format!("{{{}}}", many.join(","))), "/attributes"),
+            (with(r#"{"device":7}"#), "/attributes/device"),
+            (with(r#"{"device":{"a":1}}"#), "/attributes/device"),
+            (with(r#"{"device":"a\u0000"}"#), "/attributes/device"),
+            (with(&format!(r#"{{"device":"{long}"}}"#)), "/attributes/device"),
+            (with(r#"{"De/vice":"a"}"#), "/attributes/De~1vice"),
+            (with(r#"{"":"a"}"#), "/attributes/"),
+            (with(r#"{"a":"1","a":"2"}"#), "/attributes"),
+        ] {
+            let problem = parse(body.as_bytes()).expect_err(&body);
+            let shown = String::from_utf8(problem.to_json()).expect("UTF-8");
+            let json: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+            assert_eq!(
+                (problem.status(), json["pointer"].as_str()),
+                (422, Some(pointer)),
+                "{shown}"
+            );
+            assert!(
+                shown.len() < 700,
+                "long text is not sent back whole: {}",
+                shown.len()
+            );
+        }
+    }
+}

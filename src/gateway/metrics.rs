@@ -1,0 +1,79 @@
+//! Figures of the data plane.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    outcome: &'static str,
+    reason: Cow<'static, str>,
+}
+
+/// Handles into the registry.
+pub(super) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    decisions: Family<DecisionLabels, Counter>,
+    place_seconds: Histogram,
+    pub(super) connections: Gauge,
+}
+
+impl Metrics {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        // 100 µs to 3.3 s.
+        let metrics = Self {
+            requests: Family::default(),
+            decisions: Family::default(),
+            place_seconds: Histogram::new(exponential_buckets(100e-6, 2.0, 16)),
+            connections: Gauge::default(),
+        };
+        registry.register(
+            "http_requests",
+            "Requests to the data plane by route and status",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "order_decisions",
+            "Order attempts by outcome (admitted, replayed, rejected, failed) and reason",
+            metrics.decisions.clone(),
+        );
+        registry.register(
+            "order_duration_seconds",
+            "Time from the head of an order request to its answer",
+            metrics.place_seconds.clone(),
+        );
+        registry.register(
+            "http_connections",
+            "Open connections to the data plane",
+            metrics.connections.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn request(&self, route: &'static str, status: u16, begun: Instant) {
+        self.requests
+            .get_or_create(&RequestLabels { route, status })
+            .inc();
+        if route == "place" {
+            self.place_seconds.observe(begun.elapsed().as_secs_f64());
+        }
+    }
+
+    pub(super) fn decision(&self, outcome: &'static str, reason: Cow<'static, str>) {
+        self.decisions
+            .get_or_create(&DecisionLabels { outcome, reason })
+            .inc();
+    }
+}

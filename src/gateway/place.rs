@@ -1,0 +1,264 @@
+//! `POST /v1/campaigns/{campaign}/orders`: from headers and body to an attempt, and its answer.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+
+use super::answer::{self, Answer, OrderAnswer};
+use super::auth::Identity;
+use super::{Gateway, Orders, body, now_ms};
+use crate::admission::Outcome;
+use crate::order::{Attempt, OrderId};
+use crate::wire::problem::{IDEMPOTENCY_KEY, MEDIA_TYPE, TOKEN_MISSING};
+use crate::wire::{Moment, Problem, bearer, is_media_type};
+
+/// Characters of an `Idempotency-Key` at most.
+const KEY_MAX: usize = 255;
+
+impl<O: Orders> Gateway<O> {
+    pub(super) async fn place<B>(
+        &self,
+        campaign: &str,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<Answer, Problem>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Display,
+    {
+        let identity = self.authenticate(headers)?;
+        let key = idempotency_key(headers)?;
+        check_content_type(headers)?;
+        let bytes = body::read(body, self.config.body_timeout).await?;
+        let asked = body::parse(&bytes)?;
+
+        let order = match &key {
+            Some(key) => OrderId::keyed(campaign, &identity.user, key),
+            None => OrderId::fresh(now_ms(), random()),
+        };
+        let mut attributes: BTreeMap<String, String> = identity.claims.iter().cloned().collect();
+        for (name, value) in asked.attributes {
+            attributes.insert(format!("client:{name}"), value);
+        }
+        let ip = client_ip(peer, headers, self.config.trusted_proxies);
+        attributes.insert("ip".to_owned(), ip.to_string());
+        let attempt = Attempt {
+            order,
+            user: identity.user.clone(),
+            sku: asked.sku,
+            quantity: asked.quantity,
+            attributes,
+        };
+        self.answer(
+            campaign,
+            order,
+            self.orders.place(campaign, attempt, key.is_some()).await,
+        )
+    }
+
+    fn answer(
+        &self,
+        campaign: &str,
+        order: OrderId,
+        decided: Result<Outcome, crate::admission::AdmissionError>,
+    ) -> Result<Answer, Problem> {
+        match decided {
+            Ok(Outcome::Order {
+                placed,
+                state,
+                replayed,
+            }) => {
+                let outcome = if replayed { "replayed" } else { "admitted" };
+                self.metrics.decision(outcome, Cow::Borrowed(""));
+                let shown = OrderAnswer {
+                    order,
+                    state,
+                    campaign,
+                    sku: &placed.sku,
+                    quantity: placed.quantity,
+                    revision: placed.revision,
+                    placed_at: Moment(placed.placed_at),
+                    confirmed_at: None,
+                    revoked_reason: None,
+                };
+                Ok(answer::accepted(&shown, replayed))
+            }
+            Ok(Outcome::Rejected(refusal)) => {
+                let problem = answer::refusal(&refusal, now_ms());
+                self.metrics.decision("rejected", problem.reason_code().clone());
+                Err(problem)
+            }
+            Err(error) => {
+                let problem = answer::admission_error(&error);
+                self.metrics.decision("failed", problem.reason_code().clone());
+                Err(problem)
+            }
+        }
+    }
+
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(bearer)
+            .ok_or_else(|| {
+                Problem::new(
+                    &TOKEN_MISSING,
+                    "an order needs the header Authorization: Bearer <token>",
+                )
+            })?;
+        self.auth.verify(token)
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if given.is_some_and(|given| is_media_type(given, "application/json")) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        &MEDIA_TYPE,
+        "the body of an order is JSON: send the header Content-Type: application/json",
+    ))
+}
+
+/// The key, bare or as a structured-field string (RFC 9651), which may also hold spaces.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let refused = |detail: &'static str| Err(Problem::new(&IDEMPOTENCY_KEY, detail));
+    if values.next().is_some() {
+        return refused("the header Idempotency-Key was sent more than once");
+    }
+    let Ok(text) = value.to_str() else {
+        return refused("the Idempotency-Key has characters that are not visible ASCII");
+    };
+    let key = match text.strip_prefix('"') {
+        None if text.bytes().all(|b| b.is_ascii_graphic()) => Cow::Borrowed(text),
+        None => return refused("the Idempotency-Key has characters that are not visible ASCII"),
+        Some(rest) => match unquote(rest) {
+            Some(key) => Cow::Owned(key),
+            None => return refused("the Idempotency-Key begins with a quote and is no quoted string"),
+        },
+    };
+    match key.len() {
+        0 => refused("the Idempotency-Key is empty"),
+        1..=KEY_MAX => Ok(Some(key)),
+        _ => refused("the Idempotency-Key has more than 255 characters"),
+    }
+}
+
+/// What stands after the opening quote, up to the closing one that must end it.
+fn unquote(rest: &str) -> Option<String> {
+    let mut text = String::with_capacity(rest.len());
+    let mut chars = rest.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return chars.next().is_none().then_some(text),
+            '\\' => text.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
+            ' '..='~' => text.push(c),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// The buyer's address: that of the connection, or the one the outermost trusted proxy saw. A request
+/// with fewer entries than proxies did not pass them all, so its header is not believed.
+fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted_proxies: usize) -> IpAddr {
+    let forwarded = || {
+        let skipped = trusted_proxies.checked_sub(1)?;
+        let values = headers.get_all("x-forwarded-for").iter().rev();
+        let entries = values.filter_map(|value| value.to_str().ok());
+        let entry = entries.flat_map(|value| value.rsplit(',')).nth(skipped)?;
+        entry.trim().parse::<IpAddr>().ok()
+    };
+    forwarded().unwrap_or(peer).to_canonical()
+}
+
+fn random() -> [u8; 10] {
+    let mut bytes = [0; 10];
+    fastrand::fill(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            let value = HeaderValue::from_bytes(value.as_bytes()).expect("header value");
+            headers.append(HeaderName::from_static(name), value);
+        }
+        headers
+    }
+
+    #[test]
+    fn keys_are_bare_or_quoted() {
+        let longest = "k".repeat(255);
+        for (value, key) in [
+            ("abc", "abc"),
+            ("\"abc\"", "abc"),
+            (r#""a \"b\" \\ c""#, r#"a "b" \ c"#),
+            ("a\"b", "a\"b"),
+            (&longest, &longest),
+        ] {
+            let headers = headers("idempotency-key", &[value]);
+            let got = idempotency_key(&headers).expect(value);
+            assert_eq!(got.as_deref(), Some(key), "{value}");
+        }
+        assert_eq!(idempotency_key(&HeaderMap::new()).ok(), Some(None));
+    }
+
+    #[test]
+    fn other_keys_are_refused() {
+        let long = "k".repeat(256);
+        let quoted_long = format!("\"{long}\"");
+        for value in [
+            "",
+            "a b",
+            "\"",
+            "\"\"",
+            "\"a",
+            "\"a\"b",
+            "\"a\\b\"",
+            "\"a\";p=1",
+            "ü",
+            &long,
+            &quoted_long,
+        ] {
+            let problem = idempotency_key(&headers("idempotency-key", &[value])).expect_err(value);
+            assert_eq!(
+                (problem.status(), problem.reason_code().as_ref()),
+                (400, "idempotency-key")
+            );
+        }
+        assert!(idempotency_key(&headers("idempotency-key", &["a", "a"])).is_err());
+    }
+
+    #[test]
+    fn the_address_comes_from_as_many_proxies_as_are_trusted() {
+        let peer: IpAddr = "::ffff:10.0.0.1".parse().expect("address");
+        let forwarded = headers("x-forwarded-for", &["6.6.6.6, 1.1.1.1", "2.2.2.2"]);
+        for (proxies, ip) in [(0, "10.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1"), (4, "10.0.0.1")] {
+            assert_eq!(client_ip(peer, &forwarded, proxies).to_string(), ip, "{proxies}");
+        }
+        assert_eq!(
+            client_ip(peer, &headers("x-forwarded-for", &["unknown"]), 1).to_string(),
+            "10.0.0.1"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! The router of the data plane: a handful of paths, matched by hand.
+
+use std::borrow::Cow;
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::campaign::check_id;
+use crate::wire::problem::{self, NOT_FOUND, UNKNOWN};
+use crate::wire::{Problem, echo};
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    Place {
+        campaign: Cow<'a, str>,
+    },
+    Order {
+        campaign: Cow<'a, str>,
+        order: Cow<'a, str>,
+    },
+    Campaign {
+        campaign: Cow<'a, str>,
+    },
+    Problem {
+        text: String,
+    },
+}
+
+impl Route<'_> {
+    /// Label of the metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Place { .. } => "place",
+            Self::Order { .. } => "order",
+            Self::Campaign { .. } => "campaign",
+            Self::Problem { .. } => "problem",
+        }
+    }
+
+    /// Value of the header `Allow`.
+    pub(super) fn allow(&self) -> &'static str {
+        match self {
+            Self::Place { .. } => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    pub(super) fn allows(&self, method: &Method) -> bool {
+        match self {
+            Self::Place { .. } => method == Method::POST,
+            _ => method == Method::GET || method == Method::HEAD,
+        }
+    }
+}
+
+/// Finds the route of a path. Campaign ids are percent-decoded and checked here, so that nothing
+/// further in sees an id that could not exist.
+pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
+    if let Some(rest) = path.strip_prefix("/v1/campaigns/") {
+        let mut segments = rest.split('/');
+        let campaign = segments.next().unwrap_or_default();
+        match (segments.next(), segments.next(), segments.next()) {
+            (None, ..) => {
+                let campaign = campaign_id(campaign)?;
+                return Ok(Route::Campaign { campaign });
+            }
+            (Some("orders"), None, _) => {
+                let campaign = campaign_id(campaign)?;
+                return Ok(Route::Place { campaign });
+            }
+            (Some("orders"), Some(order), None) if !order.is_empty() => {
+                let campaign = campaign_id(campaign)?;
+                let order = percent_decode_str(order).decode_utf8_lossy();
+                return Ok(Route::Order { campaign, order });
+            }
+            _ => {}
+        }
+    } else if let Some(text) = path.strip_prefix(problem::PATH).and_then(problem::explain) {
+        return Ok(Route::Problem { text });
+    }
+    Err(Problem::new(
+        &NOT_FOUND,
+        format!("nothing is served under the path {}", echo(path)),
+    ))
+}
+
+fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
+    let id = percent_decode_str(segment).decode_utf8_lossy();
+    match check_id(&id) {
+        Ok(()) => Ok(id),
+        Err(error) => Err(Problem::new(
+            &UNKNOWN,
+            format!("no campaign can have the id {}: it {error}", echo(&id)),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_route() {
+        let campaign = || Cow::Borrowed("spring");
+        for path in ["/v1/campaigns/spring/orders", "/v1/campaigns/sp%72ing/orders"] {
+            assert_eq!(
+                find(path).ok(),
+                Some(Route::Place { campaign: campaign() }),
+                "{path}"
+            );
+        }
+        assert_eq!(
+            find("/v1/campaigns/spring").ok(),
+            Some(Route::Campaign { campaign: campaign() })
+        );
+        assert_eq!(
+            find("/v1/campaigns/spring/orders/0a").ok(),
+            Some(Route::Order {
+                campaign: campaign(),
+                order: "0a".into()
+            })
+        );
+        assert_eq!(find("/problems/sold-out").map(|r| r.name()).ok(), Some("problem"));
+    }
+
+    #[test]
+    fn other_paths_are_not_found() {
+        for path in [
+            "/",
+            "/v1",
+            "/v1/campaigns",
+            "/v2/campaigns/spring",
+            "/v1/campaigns/spring/",
+            "/v1/campaigns/spring/quota",
+            "/v1/campaigns/spring/orders/",
+            "/v1/campaigns/spring/orders/1/events",
+            "/v1/campaigns/spring/orders/1/2/3",
+            "//v1/campaigns/spring",
+            "/problems/nope",
+        ] {
+            let problem = find(path).expect_err(path);
+            assert_eq!(
+                (problem.status(), problem.reason_code().as_ref()),
+                (404, "not-found"),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn impossible_campaign_ids_are_unknown() {
+        let long = format!("/v1/campaigns/{}", "a".repeat(10_240));
+        for path in [
+            "/v1/campaigns/",
+            "/v1/campaigns/a%7Bb%7D/orders",
+            "/v1/campaigns/a%00/orders",
+            "/v1/campaigns/a%0Ab/orders",
+            "/v1/campaigns/a%27/orders",
+            "/v1/campaigns/a%2Fb/orders",
+            "/v1/campaigns/a%20/orders",
+            "/v1/campaigns/%ff/orders",
+            "/v1/campaigns/%/orders",
+            "/v1/campaigns/%E4%BD%A0/orders/1",
+            &long,
+        ] {
+            let problem = find(path).expect_err(path);
+            assert_eq!(problem.reason_code(), "unknown", "{path}");
+            assert!(problem.to_json().len() < 600);
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Arguments and replies of the hand-written scripts. `lua/README.md` is the ABI.
+
+use std::collections::BTreeMap;
+
+use super::codec::{CodecError, Fence, Reply};
+use super::keys;
+use crate::campaign::{RETENTION_MS, Schedule, bucket_of};
+use crate::order::{Charge, OrderId};
+use crate::plan::{CheckedPlan, Window};
+
+/// What `watch` answers about a shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// `None` where there is no state, or behind a closed gate.
+    pub fence: Option<Fence>,
+    /// Rises with every release: sold-out SKUs may have units again.
+    pub reopened: i64,
+    pub admitted: i64,
+    pub settled: i64,
+    /// Entries in the outbox.
+    pub outbox: i64,
+    /// The engine's clock, milliseconds since 1970-01-01 UTC.
+    pub now: i64,
+    pub stock: BTreeMap<String, i64>,
+    pub rejected: BTreeMap<String, u64>,
+}
+
+/// One outbox entry as `outbox` answers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawEntry {
+    pub id: String,
+    pub revision: u32,
+    /// The moment of the decision, milliseconds since 1970-01-01 UTC.
+    pub placed_at: i64,
+    pub payloads: Vec<Vec<u8>>,
+}
+
+impl Fence {
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (uid, epoch) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
+        Some(Self {
+            uid: uid.to_owned(),
+            epoch: epoch.parse().ok()?,
+        })
+    }
+}
+
+impl std::fmt::Display for Fence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.uid, self.epoch)
+    }
+}
+
+fn text(value: impl ToString) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+/// Bucket keys that live as long as the campaign: order records, and the counters whose window is
+/// the whole campaign or rolls.
+pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
+    let buckets = plan.context().buckets;
+    let mut names: Vec<String> = (0..buckets).map(keys::orders).collect();
+    for counter in &plan.plan().counters {
+        match counter.window {
+            Window::Campaign => names.extend((0..buckets).map(|b| keys::counter(&counter.id, 0, b))),
+            Window::Rolling { .. } => names.extend((0..buckets).map(|b| keys::rolling(&counter.id, b))),
+            Window::Tumbling { .. } | Window::Calendar { .. } => {}
+        }
+    }
+    names
+}
+
+/// When the keys of a campaign may go.
+pub fn expires_at(schedule: Schedule) -> i64 {
+    schedule.closes_at + RETENTION_MS
+}
+
+/// `fence`, `revision` and times, as `activate` and the last step of `restore` take them.
+fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> {
+    vec![
+        text(fence),
+        text(revision),
+        text(schedule.opens_at),
+        text(schedule.closes_at),
+        text(expires_at(schedule)),
+    ]
+}
+
+pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Vec<Vec<u8>> {
+    let mut args = state_args(fence, revision, plan.context().schedule);
+    args.extend(lasting_keys(plan).into_iter().map(String::into_bytes));
+    args
+}
+
+/// `Ok(None)` when the fence moved; the shard's own fence (or none) when it did not.
+pub fn activate_reply(reply: Reply) -> Result<Option<Option<Fence>>, CodecError> {
+    let odd = || CodecError {
+        script: "activate",
+        what: "not an answer".into(),
+    };
+    let Reply::Array(parts) = reply else {
+        return Err(odd());
+    };
+    match parts.as_slice() {
+        [Reply::Bulk(word), ..] if word == b"ok" => Ok(None),
+        [Reply::Bulk(word), Reply::Bulk(fence)] if word == b"fence" => Ok(Some(Fence::parse(fence))),
+        _ => Err(odd()),
+    }
+}
+
+/// The steps of a restore.
+pub enum Restore<'a> {
+    Begin {
+        uid: &'a str,
+    },
+    Drop {
+        keys: Vec<String>,
+    },
+    Orders {
+        records: Vec<(u32, OrderId, String)>,
+    },
+    Charges {
+        charges: Vec<&'a Charge>,
+        buckets: u32,
+    },
+    Finish {
+        fence: &'a Fence,
+        revision: u32,
+        plan: &'a CheckedPlan,
+        stock: &'a BTreeMap<String, i64>,
+    },
+}
+
+pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
+    let name = match &step {
+        Restore::Begin { .. } => "begin",
+        Restore::Drop { .. } => "drop",
+        Restore::Orders { .. } => "order",
+        Restore::Charges { .. } => "charge",
+        Restore::Finish { .. } => "finish",
+    };
+    let mut args = vec![text(name), text(token)];
+    match step {
+        Restore::Begin { uid } => args.push(text(uid)),
+        Restore::Drop { keys } => args.extend(keys.into_iter().map(String::into_bytes)),
+        Restore::Orders { records } => {
+            args.extend(
+                records
+                    .into_iter()
+                    .flat_map(|(bucket, order, record)| [text(bucket), text(order), record.into_bytes()]),
+            );
+        }
+        Restore::Charges { charges, buckets } => {
+            args.extend(
+                charges
+                    .into_iter()
+                    .flat_map(|charge| charge_args(charge, buckets)),
+            );
+        }
+        Restore::Finish {
+            fence,
+            revision,
+            plan,
+            stock,
+        } => {
+            args.extend(state_args(fence, revision, plan.context().schedule));
+            args.push(text(stock.len()));
+            args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
+            args.extend(lasting_keys(plan).into_iter().map(String::into_bytes));
+        }
+    }
+    args
+}
+
+/// Kind, key, subject, cost, moment.
+fn charge_args(charge: &Charge, buckets: u32) -> [Vec<u8>; 5] {
+    let bucket = bucket_of(charge.subject.as_bytes(), buckets);
+    let (kind, key) = match charge.rolling_ms {
+        0 => ("counter", keys::counter(&charge.counter, charge.window, bucket)),
+        _ => ("rolling", keys::rolling(&charge.counter, bucket)),
+    };
+    [
+        text(kind),
+        text(key),
+        text(&charge.subject),
+        text(charge.cost),
+        text(charge.window),
+    ]
+}
+
+/// Whether the step was done; `false` when another token is rebuilding.
+pub fn restore_reply(reply: Reply) -> Result<bool, CodecError> {
+    match reply {
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"ok".to_vec())) => Ok(true),
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"lost".to_vec())) => Ok(false),
+        other => Err(CodecError {
+            script: "restore",
+            what: format!("{other:?}"),
+        }),
+    }
+}
+
+pub fn release_args(
+    fence: &Fence,
+    order: OrderId,
+    sku: &str,
+    quantity: u32,
+    charges: &[Charge],
+    buckets: u32,
+) -> Vec<Vec<u8>> {
+    let id = order.to_string();
+    let bucket = bucket_of(id.as_bytes(), buckets);
+    let mut args = vec![text(fence), text(id), text(bucket), text(sku), text(quantity)];
+    args.extend(charges.iter().flat_map(|charge| charge_args(charge, buckets)));
+    args
+}
+
+pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
+    entries
+        .iter()
+        .flat_map(|(id, orders)| [text(id), text(orders)])
+        .collect()
+}
+
+pub fn lookup_args(order: OrderId, buckets: u32) -> Vec<Vec<u8>> {
+    let id = order.to_string();
+    vec![text(bucket_of(id.as_bytes(), buckets)), text(id)]
+}
+
+pub fn outbox_args(owner: &str, lease_ms: u64, age_ms: u64, after: &str, most: usize) -> Vec<Vec<u8>> {
+    vec![text(owner), text(lease_ms), text(age_ms), text(after), text(most)]
+}
+
+/// `None` when another gateway holds the lease.
+pub fn outbox_reply(reply: Reply) -> Result<Option<Vec<RawEntry>>, CodecError> {
+    let mut reader = Reader::new("outbox", reply)?;
+    if reader.word()? == "held" {
+        return Ok(None);
+    }
+    let mut entries = Vec::new();
+    while !reader.is_empty() {
+        let id = reader.word()?;
+        let revision = reader.number()?;
+        let placed_at = reader.number()?;
+        let count = reader.number::<usize>()?;
+        let payloads = (0..count).map(|_| reader.bytes()).collect::<Result<_, _>>()?;
+        entries.push(RawEntry {
+            id,
+            revision,
+            placed_at,
+            payloads,
+        });
+    }
+    Ok(Some(entries))
+}
+
+pub fn watch_args(rejected: &BTreeMap<String, u64>) -> Vec<Vec<u8>> {
+    rejected
+        .iter()
+        .flat_map(|(reason, count)| [text(reason), text(count)])
+        .collect()
+}
+
+pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
+    let mut reader = Reader::new("watch", reply)?;
+    reader.word()?;
+    let fence = Fence::parse(&reader.bytes()?);
+    for _ in ["revision", "opens_at", "closes_at"] {
+        reader.bytes()?;
+    }
+    let mut status = ShardStatus {
+        fence,
+        reopened: reader.number()?,
+        admitted: reader.number()?,
+        settled: reader.number()?,
+        outbox: reader.number()?,
+        now: reader.number()?,
+        ..ShardStatus::default()
+    };
+    for _ in 0..reader.number::<usize>()? {
+        let sku = reader.word()?;
+        status.stock.insert(sku, reader.number()?);
+    }
+    while !reader.is_empty() {
+        let reason = reader.word()?;
+        status.rejected.insert(reason, reader.number()?);
+    }
+    Ok(status)
+}
+
+/// Takes a flat reply apart, one value at a time.
+struct Reader {
+    script: &'static str,
+    parts: std::vec::IntoIter<Reply>,
+}
+
+impl Reader {
+    fn new(script: &'static str, reply: Reply) -> Result<Self, CodecError> {
+        match reply {
+            Reply::Array(parts) => Ok(Self {
+                script,
+                parts: parts.into_iter(),
+            }),
+            other => Err(CodecError {
+                script,
+                what: format!("{other:?}"),
+            }),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.len() == 0
+    }
+
+    /// Integers are given as their text; nothing as the empty text.
+    fn bytes(&mut self) -> Result<Vec<u8>, CodecError> {
+        match self.parts.next() {
+            Some(Reply::Bulk(bytes)) => Ok(bytes),
+            Some(Reply::Int(n)) => Ok(text(n)),
+            Some(Reply::Nil) => Ok(Vec::new()),
+            other => Err(CodecError {
+                script: self.script,
+                what: format!("{other:?} for a value"),
+            }),
+        }
+    }
+
+    fn word(&mut self) -> Result<String, CodecError> {
+        String::from_utf8(self.bytes()?).map_err(|_| CodecError {
+            script: self.script,
+            what: "not UTF-8".into(),
+        })
+    }
+
+    /// The empty text counts as 0: a field that was never written.
+    fn number<T: std::str::FromStr + Default>(&mut self) -> Result<T, CodecError> {
+        let word = self.word()?;
+        if word.is_empty() {
+            return Ok(T::default());
+        }
+        word.parse().map_err(|_| CodecError {
+            script: self.script,
+            what: format!("{word:?} for a number"),
+        })
+    }
+}

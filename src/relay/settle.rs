@@ -1,0 +1,58 @@
+//! Settling: removes acknowledged entries from the outboxes, many per call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::InFlight;
+use crate::engine::Engine;
+use crate::lua::keys::Shard;
+use crate::lua::{calls, fixed};
+
+/// Entries settled by one call at most.
+const BATCH: usize = 512;
+const RETRY_EVERY: Duration = Duration::from_millis(200);
+/// Tries before an entry is left to the sweep, which publishes and settles it again.
+const TRIES: u32 = 50;
+
+/// Shard, entry, number of orders.
+pub(super) type Settled = (Shard, String, usize);
+
+pub(super) async fn run(
+    engine: Arc<dyn Engine>,
+    mut queue: mpsc::UnboundedReceiver<Settled>,
+    in_flight: InFlight,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        let mut shards: BTreeMap<Shard, Vec<(String, usize)>> = BTreeMap::new();
+        for (shard, id, orders) in batch.drain(..) {
+            shards.entry(shard).or_default().push((id, orders));
+        }
+        for (shard, entries) in shards {
+            settle(&*engine, &shard, &entries).await;
+            let mut in_flight = in_flight.lock().expect("no panic holds this lock");
+            for (id, _) in entries {
+                in_flight.remove(&(shard.clone(), id));
+            }
+        }
+    }
+}
+
+/// Settling twice is harmless, so an unknown outcome is simply tried again.
+async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)]) {
+    let key = shard.state();
+    for _ in 0..TRIES {
+        match engine
+            .run(&fixed::SETTLE, &key, calls::settle_args(entries))
+            .await
+        {
+            Ok(_) => return,
+            Err(error) if error.is_transient() => tokio::time::sleep(RETRY_EVERY).await,
+            Err(error) => return tracing::error!(%error, campaign = %shard.campaign, "settle"),
+        }
+    }
+    tracing::warn!(campaign = %shard.campaign, entries = entries.len(), "acknowledged entries stay in the outbox for now");
+}

@@ -1,0 +1,113 @@
+//! The sweep: looks for outbox entries that nobody settled and publishes them again.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use super::Relay;
+use crate::lua::calls::{self, RawEntry};
+use crate::lua::fixed;
+use crate::lua::keys::Shard;
+use crate::order::Attempt;
+use crate::outbox::{self, Entry};
+use crate::ruleset::ActiveCampaign;
+
+/// Entries read by one call.
+const PAGE: usize = 64;
+
+pub(super) async fn run(relay: Weak<Relay>) {
+    loop {
+        let Some(strong) = relay.upgrade() else { return };
+        let every = strong.config.every;
+        for active in strong.ruleset.all() {
+            for number in 0..active.campaign.shards {
+                let shard = Shard::new(&active.campaign.id, number);
+                if let Err(why) = strong.sweep(&active, &shard).await {
+                    tracing::debug!(campaign = %shard.campaign, why, "sweep");
+                }
+            }
+        }
+        drop(strong);
+        tokio::time::sleep(every).await;
+    }
+}
+
+impl Relay {
+    /// Publishes every entry of a shard that is old enough and not already on its way from here.
+    async fn sweep(self: &Arc<Self>, active: &Arc<ActiveCampaign>, shard: &Shard) -> Result<(), String> {
+        let mut after = "-".to_owned();
+        let (lease, age) = (
+            self.config.lease.as_millis() as u64,
+            self.config.age.as_millis() as u64,
+        );
+        while self.producer.in_flight() < self.config.in_flight_max {
+            let args = calls::outbox_args(&self.owner, lease, age, &after, PAGE);
+            let reply = self.engine.run(&fixed::OUTBOX, &shard.state(), args).await;
+            let entries = calls::outbox_reply(reply.map_err(|error| error.to_string())?);
+            let Some(entries) = entries.map_err(|error| error.to_string())? else {
+                return Ok(());
+            };
+            let Some(last) = entries.last() else { return Ok(()) };
+            after = last.id.clone();
+            let full = entries.len() == PAGE;
+            for raw in entries {
+                self.republish(active, shard, raw).await?;
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn republish(
+        self: &Arc<Self>,
+        active: &Arc<ActiveCampaign>,
+        shard: &Shard,
+        raw: RawEntry,
+    ) -> Result<(), String> {
+        let known = self
+            .in_flight
+            .lock()
+            .expect("no panic holds this lock")
+            .contains(&(shard.clone(), raw.id.clone()));
+        if known {
+            return Ok(());
+        }
+        let admitted_under = if active.revision.number == raw.revision {
+            Some(active.clone())
+        } else {
+            self.revisions.revision(&shard.campaign, raw.revision).await?
+        };
+        let orders = admitted_under
+            .ok_or("its revision is not in the database")
+            .and_then(|active| {
+                let attempts = raw
+                    .payloads
+                    .iter()
+                    .map(|payload| serde_json::from_slice::<Attempt>(payload));
+                let attempts = attempts
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|_| "its payload is not an attempt")?;
+                Ok(attempts
+                    .iter()
+                    .map(|a| outbox::event(&active, shard.number, a, raw.placed_at))
+                    .collect::<Vec<_>>())
+            });
+        match orders {
+            Ok(orders) => {
+                let entry = Entry {
+                    shard: shard.clone(),
+                    id: raw.id,
+                    orders,
+                    acknowledged: None,
+                };
+                self.publish(entry, |figures| &figures.relayed);
+            }
+            Err(why) => {
+                self.figures.unreadable.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(campaign = %shard.campaign, entry = %raw.id, why, "an outbox entry cannot be relayed");
+            }
+        }
+        Ok(())
+    }
+}

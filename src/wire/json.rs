@@ -1,0 +1,128 @@
+//! JSON bodies: what is no JSON is 400 with line and column, what is JSON of the wrong shape is 422
+//! with an RFC 6901 pointer to the place.
+
+use serde::Deserialize;
+use serde_json::error::Category;
+use serde_path_to_error::Segment;
+
+use super::Problem;
+use super::problem::{INVALID, MALFORMED};
+
+/// Reads a body. The pointer is found by reading a second time, so good bodies pay nothing for it.
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    // serde would take the members of a struct from an array, by position.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Problem::new(&INVALID, "an object is expected, not an array").pointer(""));
+    }
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => invalid::<T>(body, &error),
+        _ if body.is_empty() => Problem::new(&MALFORMED, "the body is empty; JSON is expected"),
+        Category::Eof => Problem::new(&MALFORMED, format!("the body is cut off: {error}")),
+        Category::Syntax | Category::Io => Problem::new(&MALFORMED, format!("the body is no JSON: {error}")),
+    })
+}
+
+fn invalid<'a, T: Deserialize<'a>>(body: &'a [u8], first: &serde_json::Error) -> Problem {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let (mut at, detail) = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Ok(_) => (String::new(), first.to_string()),
+        Err(error) => (pointer(error.path()), error.inner().to_string()),
+    };
+    // serde names a missing or a doubled field only in its text; a pointer to the member helps more
+    // than one to the object around it.
+    let named = ["missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| detail.strip_prefix(prefix))
+        .and_then(|rest| rest.split_once('`'));
+    if let Some((field, _)) = named {
+        at.push('/');
+        at.push_str(&escape(field));
+    }
+    Problem::new(&INVALID, detail).pointer(at)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", escape(key))),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// One token of an RFC 6901 pointer.
+pub fn escape(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Body {
+        id: String,
+        #[serde(default)]
+        rules: Vec<Rule>,
+        #[serde(default)]
+        map: std::collections::BTreeMap<String, u8>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Rule {
+        limit: u32,
+    }
+
+    #[test]
+    fn wrong_bodies_name_the_place() {
+        for (body, status, pointer, text) in [
+            (r#""#, 400, None, "the body is empty"),
+            (r#"{"id":"a""#, 400, None, "cut off"),
+            ("{\n \"id\": nope}", 400, None, "line 2 column"),
+            (r#"{"id":"a"} x"#, 400, None, "trailing characters"),
+            ("{\"id\":\"\u{0}\"}", 400, None, "control character"),
+            (r#"{"id":"\ud800"}"#, 400, None, "line 1"),
+            (r#"{}"#, 422, Some("/id"), "missing field"),
+            (r#" ["a"]"#, 422, Some(""), "not an array"),
+            (r#"7"#, 422, Some(""), "invalid type"),
+            (r#"{"id":7}"#, 422, Some("/id"), "expected a string"),
+            (r#"{"id":"a","x":1}"#, 422, Some("/x"), "unknown field `x`"),
+            (r#"{"id":"a","id":"b"}"#, 422, Some("/id"), "duplicate"),
+            (
+                r#"{"id":"a","rules":[{"limit":1},{"limit":-1}]}"#,
+                422,
+                Some("/rules/1/limit"),
+                "u32",
+            ),
+            (
+                r#"{"id":"a","rules":[{}]}"#,
+                422,
+                Some("/rules/0/limit"),
+                "missing field",
+            ),
+            (r#"{"id":"a","map":{"a/b~":"x"}}"#, 422, Some("/map/a~1b~0"), "u8"),
+        ] {
+            let problem = parse::<Body>(body.as_bytes()).expect_err(body);
+            let json: serde_json::Value = serde_json::from_slice(&problem.to_json()).expect("JSON");
+            assert_eq!(problem.status(), status, "{body}: {json}");
+            assert_eq!(json["pointer"].as_str(), pointer, "{body}: {json}");
+            assert!(
+                json["detail"].as_str().is_some_and(|d| d.contains(text)),
+                "{body}: {json}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_malformed() {
+        let problem = parse::<Body>(b"{\"id\":\"\xff\"}").expect_err("not UTF-8");
+        assert_eq!(problem.status(), 400);
+    }
+}

@@ -1,0 +1,341 @@
+//! The one table of everything that can go wrong for a client: RFC 9457 problem documents.
+//!
+//! `reason` is what programs switch on; `type` resolves on both planes to the text of [`Kind::help`].
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Moment;
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Kind {
+    /// Last part of the `type`, and the `reason` unless something more exact is known.
+    pub slug: &'static str,
+    /// The document's `type`: a path on the plane that answered.
+    pub uri: &'static str,
+    pub status: u16,
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub retryable: bool,
+    pub title: &'static str,
+    /// What `GET /problems/<slug>` explains.
+    pub help: &'static str,
+}
+
+macro_rules! problems {
+    ($($name:ident = $slug:literal $status:literal $retry:ident $title:literal $help:literal;)*) => {
+        $(pub static $name: Kind = Kind {
+            slug: $slug, uri: concat!("/problems/", $slug), status: $status, retryable: problems!(@$retry), title: $title, help: $help,
+        };)*
+        /// The table.
+        pub static ALL: &[&Kind] = &[$(&$name),*];
+    };
+    (@retry) => { true };
+    (@final) => { false };
+}
+
+problems! {
+    MALFORMED = "malformed" 400 final "Malformed request"
+        "The request could not be read: the body is no JSON, was cut off, or a header or query parameter has the wrong form.";
+    IDEMPOTENCY_KEY = "idempotency-key" 400 final "Malformed Idempotency-Key"
+        "An Idempotency-Key is 1 to 255 visible ASCII characters, bare or as a quoted string, sent once.";
+    TOKEN_MISSING = "token-missing" 401 final "Authentication required"
+        "Send the token in the header: Authorization: Bearer <token>.";
+    TOKEN_INVALID = "token-invalid" 401 final "Token not accepted"
+        "The bearer token is malformed, was signed by another key or with another algorithm, or was issued for somebody else.";
+    TOKEN_EXPIRED = "token-expired" 401 final "Token expired"
+        "The bearer token has expired. Get a new one and send the request again with the same Idempotency-Key.";
+    TOKEN_NOT_YET_VALID = "token-not-yet-valid" 401 retry "Token not yet valid"
+        "The bearer token says that it may be used only later (claim nbf).";
+    FORBIDDEN = "forbidden" 403 final "Not allowed"
+        "The request is understood and refused.";
+    NOT_FOUND = "not-found" 404 final "No such path"
+        "Nothing is served under this path.";
+    UNKNOWN_SKU = "unknown-sku" 404 final "Unknown SKU"
+        "The campaign does not sell this SKU.";
+    UNKNOWN = "unknown" 404 final "Not found"
+        "What the request names does not exist, or belongs to somebody else: the detail says what.";
+    METHOD_NOT_ALLOWED = "method-not-allowed" 405 final "Method not allowed"
+        "The path exists, but not with this method; the header Allow names those it has.";
+    TIMEOUT = "request-timeout" 408 retry "Request too slow"
+        "The body did not arrive in time.";
+    SOLD_OUT = "sold-out" 409 final "Sold out"
+        "Fewer units are left than the order asks for. Nothing was ordered.";
+    WINDOW_FULL = "window-full" 409 retry "Too many orders in the window"
+        "This buyer has as many orders in a rolling window as can be counted. Nothing was ordered.";
+    RULE_REJECTED = "rule-rejected" 409 final "Rejected by a rule of the campaign"
+        "A rule of the campaign does not allow this order; the members reason and constraint name it. Nothing was ordered.";
+    CONFLICT = "conflict" 409 final "Conflict"
+        "The id is taken, or somebody else changed the same thing.";
+    CLOSED = "closed" 410 final "Sale closed"
+        "The sale is over. Nothing was ordered.";
+    TOO_LARGE = "too-large" 413 final "Body too large"
+        "The body exceeds the limit that the detail names.";
+    MEDIA_TYPE = "unsupported-media-type" 415 final "Unsupported media type"
+        "The header Content-Type names another format than this path takes.";
+    INVALID = "invalid" 422 final "Invalid request"
+        "The body can be read, but a value in it cannot be accepted; pointer (RFC 6901) says which.";
+    ATTRIBUTE_MISSING = "attribute-missing" 422 final "Attribute missing"
+        "A rule of the campaign needs an attribute that the order does not carry. Nothing was ordered.";
+    KEY_REUSED = "key-reused" 422 final "Idempotency-Key reused"
+        "This buyer used the same Idempotency-Key for an order of another SKU or quantity. Nothing was ordered.";
+    MODULE_REFUSED = "module-refused" 422 final "Rule module refused"
+        "The bytes are no rule module that can be used, or the module did not keep its promises; reason and detail say why.";
+    NOT_OPEN = "not-open" 425 retry "Sale not open yet"
+        "The sale has not opened for this buyer. Nothing was ordered.";
+    OVERLOADED = "overloaded" 429 retry "Too many orders are waiting"
+        "Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
+    INTERNAL = "internal" 500 final "Internal error"
+        "A defect of the service. If it was an order, ask again with the same Idempotency-Key before giving up.";
+    GATE_CLOSED = "gate-closed" 503 retry "Gate closed"
+        "The campaign's state is missing or being rebuilt, so nothing is decided. Retry with the same Idempotency-Key.";
+    DEADLINE = "deadline" 503 retry "No decision in time"
+        "The order may have been admitted. Send it again with the same Idempotency-Key to find out.";
+    UNAVAILABLE = "unavailable" 503 retry "Temporarily unavailable"
+        "A service behind this one does not answer. If it was an order, send it again with the same Idempotency-Key.";
+}
+
+/// Where a problem's `type` resolves, on both planes.
+pub const PATH: &str = "/problems/";
+/// `type` of a module's own reason: `/problems/rule/<reason>`.
+const RULE_PATH: &str = "/problems/rule/";
+
+/// A problem document. Optional members are left out where they say nothing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    uri: Cow<'static, str>,
+    title: &'static str,
+    status: u16,
+    detail: Cow<'static, str>,
+    reason: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    constraint: Option<String>,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
+    /// Becomes the header `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+/// One of several things wrong in a body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// RFC 6901 pointer into the body.
+    pub pointer: String,
+    pub detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A 429 or 503 says when to come back: a second, unless [`Self::retry_after`] knows better.
+    pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            uri: Cow::Borrowed(kind.uri),
+            title: kind.title,
+            status: kind.status,
+            detail: detail.into(),
+            reason: Cow::Borrowed(kind.slug),
+            constraint: None,
+            retryable: kind.retryable,
+            pointer: None,
+            used: None,
+            limit: None,
+            retry_at: None,
+            errors: Vec::new(),
+            retry_after: matches!(kind.status, 429 | 503).then_some(Duration::from_secs(1)),
+        }
+    }
+
+    /// A reason more exact than the kind, the `type` staying that of the kind.
+    pub fn reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+
+    /// A rejection by a module, under its own reason code and with a `type` of its own.
+    pub fn by_rule(reason: &str, constraint: Option<&str>, retryable: bool, detail: String) -> Self {
+        Self {
+            uri: format!("{RULE_PATH}{reason}").into(),
+            reason: reason.to_owned().into(),
+            constraint: constraint.map(str::to_owned),
+            retryable,
+            ..Self::new(&RULE_REJECTED, detail)
+        }
+    }
+
+    /// `<rule>/<reason>` of what failed.
+    pub fn constraint(mut self, constraint: Option<String>) -> Self {
+        self.constraint = constraint;
+        self
+    }
+
+    pub fn pointer(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = Some(pointer.into());
+        self
+    }
+
+    /// So much used of so much.
+    pub fn measure(mut self, used: i64, limit: i64) -> Self {
+        (self.used, self.limit) = (Some(used), Some(limit));
+        self
+    }
+
+    /// When time alone would help, milliseconds since 1970-01-01 UTC; `now` gives `Retry-After`.
+    pub fn retry_at(mut self, at: i64, now: i64) -> Self {
+        self.retry_at = Some(Moment(at));
+        self.retry_after = Some(Duration::from_millis(at.saturating_sub(now).max(0) as u64));
+        self
+    }
+
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Everything that is wrong; the first one's pointer becomes the document's.
+    pub fn errors(mut self, errors: Vec<Fault>) -> Self {
+        self.pointer = errors.first().map(|fault| fault.pointer.clone());
+        self.errors = errors;
+        self
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason code: for metrics.
+    pub fn reason_code(&self) -> &Cow<'static, str> {
+        &self.reason
+    }
+
+    /// Whole seconds for the header `Retry-After`, rounded up and at least 1.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after
+            .map(|wait| (wait.as_millis().div_ceil(1000) as u64).max(1))
+    }
+
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(320);
+        serde_json::to_writer(&mut json, self).expect("a problem is plain data with text keys");
+        json
+    }
+}
+
+/// The text a `type` resolves to; `slug` is what stands after [`PATH`].
+pub fn explain(slug: &str) -> Option<String> {
+    if let Some(code) = slug.strip_prefix("rule/") {
+        let is_code = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let named = !code.is_empty() && code.len() <= 64 && code.chars().all(is_code);
+        return named.then(|| page(&RULE_REJECTED, &format!("Reason of the rule's module: {code}.\n")));
+    }
+    ALL.iter()
+        .find(|kind| kind.slug == slug)
+        .map(|kind| page(kind, ""))
+}
+
+fn page(kind: &Kind, more: &str) -> String {
+    let retry = match kind.retryable {
+        true => "The same request may succeed later.",
+        false => "The same request fails again until something else changes.",
+    };
+    format!(
+        "{} ({})\n\n{}\n{more}{retry}\n",
+        kind.title, kind.status, kind.help
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_what_clients_rely_on() {
+        let expected = [
+            ("malformed", 400, false),
+            ("idempotency-key", 400, false),
+            ("token-missing", 401, false),
+            ("token-invalid", 401, false),
+            ("token-expired", 401, false),
+            ("token-not-yet-valid", 401, true),
+            ("forbidden", 403, false),
+            ("not-found", 404, false),
+            ("unknown-sku", 404, false),
+            ("unknown", 404, false),
+            ("method-not-allowed", 405, false),
+            ("request-timeout", 408, true),
+            ("sold-out", 409, false),
+            ("window-full", 409, true),
+            ("rule-rejected", 409, false),
+            ("conflict", 409, false),
+            ("closed", 410, false),
+            ("too-large", 413, false),
+            ("unsupported-media-type", 415, false),
+            ("invalid", 422, false),
+            ("attribute-missing", 422, false),
+            ("key-reused", 422, false),
+            ("module-refused", 422, false),
+            ("not-open", 425, true),
+            ("overloaded", 429, true),
+            ("internal", 500, false),
+            ("gate-closed", 503, true),
+            ("deadline", 503, true),
+            ("unavailable", 503, true),
+        ];
+        let table: Vec<_> = ALL.iter().map(|k| (k.slug, k.status, k.retryable)).collect();
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn every_type_resolves() {
+        for kind in ALL {
+            let slug = kind.uri.strip_prefix(PATH).expect("types are paths");
+            assert!(explain(slug).expect(slug).starts_with(kind.title), "{slug}");
+        }
+        assert!(explain("rule/limit-per-user").is_some_and(|text| text.contains("limit-per-user")));
+        for nothing in ["", "nope", "rule/", "rule/<script>", "rule/../x"] {
+            assert_eq!(explain(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn documents_have_the_members_of_the_contract() {
+        let json =
+            |problem: Problem| serde_json::from_slice::<serde_json::Value>(&problem.to_json()).expect("JSON");
+        assert_eq!(
+            json(Problem::new(&INVALID, "no").pointer("/quantity")),
+            serde_json::json!({"type": "/problems/invalid", "title": "Invalid request", "status": 422,
+                "detail": "no", "reason": "invalid", "retryable": false, "pointer": "/quantity"})
+        );
+        let limit = Problem::by_rule(
+            "limit-per-user",
+            Some("n-per-user/limit-per-user"),
+            true,
+            "2 of 2".into(),
+        )
+        .measure(2, 2)
+        .retry_at(1_795_255_200_000, 1_795_255_198_500);
+        assert_eq!(limit.retry_after_seconds(), Some(2));
+        assert_eq!(
+            json(limit),
+            serde_json::json!({"type": "/problems/rule/limit-per-user", "title": RULE_REJECTED.title,
+                "status": 409, "detail": "2 of 2", "reason": "limit-per-user",
+                "constraint": "n-per-user/limit-per-user", "retryable": true, "used": 2, "limit": 2,
+                "retry_at": "2026-11-21T10:00:00.000Z"})
+        );
+        assert_eq!(Problem::new(&GATE_CLOSED, "x").retry_after_seconds(), Some(1));
+        assert_eq!(Problem::new(&SOLD_OUT, "x").retry_after_seconds(), None);
+    }
+}

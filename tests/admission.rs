@@ -1,0 +1,606 @@
+//! Admission and relay over the embedded engine: hang-ups, fences, overload, a bus that refuses.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
+use rushgate::bus::{Acknowledge, BusError, Outbound, Producer};
+use rushgate::campaign::{Activation, Campaign, Revision, Schedule, Sku, buckets_for};
+use rushgate::engine::embedded::Embedded;
+use rushgate::engine::{Engine, EngineError};
+use rushgate::lua::calls::{self, Restore, ShardStatus};
+use rushgate::lua::codec::{Fence, Reply};
+use rushgate::lua::keys::Shard;
+use rushgate::lua::{Script, fixed};
+use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
+use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
+use rushgate::relay::{self, Relay, Revisions};
+use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use tokio::sync::mpsc;
+
+const CAMPAIGN: &str = "spring";
+
+fn per_user(limit: i64) -> Plan {
+    Plan {
+        nodes: vec![
+            Expr::Int(1),
+            Expr::Counter(0),
+            Expr::Add(1, 0),
+            Expr::Int(limit),
+            Expr::Le(2, 3),
+        ],
+        counters: vec![Counter {
+            id: "n-per-user/orders".into(),
+            key: vec![Attribute::User],
+            window: Window::Campaign,
+            cost: 0,
+        }],
+        constraints: vec![Constraint {
+            when: None,
+            require: 4,
+            reason: "limit-per-user".into(),
+            rule: "n-per-user".into(),
+            retryable: false,
+            sentence: format!("Each user may place at most {limit} orders."),
+            measure: Some(Measure { counter: 0, limit: 3 }),
+        }],
+        ..Plan::default()
+    }
+}
+
+fn active(limit: i64, activation: Activation) -> Arc<ActiveCampaign> {
+    let skus = vec![Sku {
+        id: "mug".into(),
+        stock: 10,
+    }];
+    let campaign = Campaign {
+        id: CAMPAIGN.into(),
+        title: "Spring".into(),
+        buckets: buckets_for(&skus),
+        skus,
+        uid: "u1".into(),
+        shards: 1,
+        created_at: 0,
+    };
+    let now = jiff::Timestamp::now().as_millisecond();
+    let revision = Revision {
+        campaign: CAMPAIGN.into(),
+        number: activation.revision,
+        rules: vec![],
+        schedule: Schedule {
+            opens_at: now - 3_600_000,
+            closes_at: now + 3_600_000,
+        },
+        plan: per_user(limit),
+        plan_digest: "d".into(),
+        created_at: 0,
+    };
+    Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a valid plan"))
+}
+
+/// An engine that can be made to fail, in front of the embedded one.
+struct Flaky {
+    inner: Embedded,
+    down: AtomicBool,
+    /// Replies of the next so many `admit` calls are lost after they ran.
+    lose: AtomicUsize,
+}
+
+impl Engine for Flaky {
+    fn name(&self) -> &'static str {
+        "flaky"
+    }
+
+    fn run<'a>(
+        &'a self,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        async move {
+            let (engine, address) = ("flaky", String::new());
+            if self.down.load(Ordering::SeqCst) {
+                return Err(EngineError::Unreachable {
+                    engine,
+                    address,
+                    cause: "down".into(),
+                });
+            }
+            let reply = self.inner.run(script, key, args).await;
+            let lost = script.name == "admit"
+                && self
+                    .lose
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
+                    .is_ok();
+            if lost {
+                return Err(EngineError::Unknown {
+                    engine,
+                    address,
+                    cause: "reply lost".into(),
+                });
+            }
+            reply
+        }
+        .boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// A bus that keeps what it is given and acknowledges when told to.
+#[derive(Default)]
+struct Held {
+    batches: Mutex<Vec<(Vec<Outbound>, Option<Acknowledge>)>>,
+    automatic: AtomicBool,
+    refuse: AtomicBool,
+}
+
+impl Held {
+    fn published(&self) -> Vec<OrderEvent> {
+        let batches = self.batches.lock().expect("no panic");
+        let all = batches.iter().flat_map(|(batch, _)| batch);
+        all.map(|out| OrderEvent::decode(&out.payload).expect("an event"))
+            .collect()
+    }
+}
+
+impl Producer for Held {
+    fn name(&self) -> &'static str {
+        "held"
+    }
+
+    fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
+        if self.refuse.load(Ordering::SeqCst) {
+            return acknowledge(Err(BusError::Unacknowledged("refused".into())));
+        }
+        let mut batches = self.batches.lock().expect("no panic");
+        if self.automatic.load(Ordering::SeqCst) {
+            batches.push((batch, None));
+            drop(batches);
+            acknowledge(Ok(()));
+        } else {
+            batches.push((batch, Some(acknowledge)));
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        0
+    }
+
+    fn flush(&self, _: Duration) -> BoxFuture<'_, bool> {
+        async { true }.boxed()
+    }
+
+    fn high_watermarks(&self) -> BoxFuture<'_, Result<BTreeMap<i32, i64>, BusError>> {
+        async { Ok(BTreeMap::new()) }.boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), BusError>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// The database's side: the revision that is active there.
+struct Database {
+    ruleset: Arc<Ruleset>,
+    newest: Mutex<Arc<ActiveCampaign>>,
+    lost: AtomicUsize,
+}
+
+impl Rules for Database {
+    fn load<'a>(
+        &'a self,
+        campaign: &'a str,
+        _: u64,
+    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+        async move {
+            if campaign != CAMPAIGN {
+                return Ok(None);
+            }
+            let newest = self.newest.lock().expect("no panic").clone();
+            self.ruleset.put(newest.clone());
+            Ok(Some(newest))
+        }
+        .boxed()
+    }
+
+    fn sync(&self) -> BoxFuture<'_, Result<(), String>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn lost(&self, _: &str, _: u64) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Revisions for Database {
+    fn revision<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+        async { Ok(Some(self.newest.lock().expect("no panic").clone())) }.boxed()
+    }
+}
+
+struct Stage {
+    engine: Arc<Flaky>,
+    bus: Arc<Held>,
+    database: Arc<Database>,
+    admission: Arc<Admission>,
+    relay: Arc<Relay>,
+}
+
+async fn stage(config: Config) -> Stage {
+    let first = active(
+        1,
+        Activation {
+            epoch: 1,
+            revision: 1,
+        },
+    );
+    let inner = Embedded::new();
+    let engine = Arc::new(Flaky {
+        inner,
+        down: AtomicBool::new(false),
+        lose: AtomicUsize::new(0),
+    });
+    open(&*engine, &first).await;
+    let ruleset = Arc::new(Ruleset::default());
+    ruleset.put(first.clone());
+    let database = Arc::new(Database {
+        ruleset: ruleset.clone(),
+        newest: Mutex::new(first),
+        lost: AtomicUsize::new(0),
+    });
+    let bus = Arc::new(Held::default());
+    bus.automatic.store(true, Ordering::SeqCst);
+    let (outbox, fresh) = mpsc::unbounded_channel();
+    let admission = Arc::new(Admission::new(
+        config,
+        engine.clone(),
+        ruleset.clone(),
+        database.clone(),
+        outbox,
+    ));
+    let quick = relay::Config {
+        age: Duration::ZERO,
+        every: Duration::from_millis(5),
+        ..relay::Config::default()
+    };
+    let relay = Relay::spawn(
+        quick,
+        engine.clone(),
+        bus.clone(),
+        ruleset,
+        database.clone(),
+        "me".into(),
+        fresh,
+    );
+    Stage {
+        engine,
+        bus,
+        database,
+        admission,
+        relay,
+    }
+}
+
+async fn open(engine: &dyn Engine, active: &ActiveCampaign) {
+    let key = Shard::new(CAMPAIGN, 0).state();
+    let stock = BTreeMap::from([("mug".to_owned(), 10)]);
+    let fence = active.fence();
+    let plan = &active.family.plan;
+    let steps = [
+        Restore::Begin { uid: "u1" },
+        Restore::Finish {
+            fence: &fence,
+            revision: active.revision.number,
+            plan,
+            stock: &stock,
+        },
+    ];
+    for step in steps {
+        let reply = engine
+            .run(&fixed::RESTORE, &key, calls::restore_args("t", step))
+            .await
+            .expect("runs");
+        assert_eq!(calls::restore_reply(reply), Ok(true));
+    }
+}
+
+impl Stage {
+    async fn status(&self) -> ShardStatus {
+        let key = Shard::new(CAMPAIGN, 0).state();
+        let reply = self
+            .engine
+            .inner
+            .run(&fixed::WATCH, &key, Vec::new())
+            .await
+            .expect("runs");
+        calls::watch_reply(reply).expect("a status")
+    }
+
+    /// Moves the fence as an activation through another gateway does.
+    async fn activate(&self, limit: i64, activation: Activation) {
+        let newer = active(limit, activation);
+        let args = calls::activate_args(&newer.fence(), newer.revision.number, &newer.family.plan);
+        let key = Shard::new(CAMPAIGN, 0).state();
+        let reply = self
+            .engine
+            .inner
+            .run(&fixed::ACTIVATE, &key, args)
+            .await
+            .expect("runs");
+        assert_eq!(calls::activate_reply(reply), Ok(None));
+        *self.database.newest.lock().expect("no panic") = newer;
+    }
+
+    async fn place(&self, user: &str, key: &str) -> Result<Outcome, AdmissionError> {
+        self.admission.place(CAMPAIGN, attempt(user, key), true).await
+    }
+
+    async fn drained(&self) {
+        assert!(
+            self.relay.drain(Duration::from_secs(20)).await,
+            "entries stay in flight"
+        );
+    }
+}
+
+fn attempt(user: &str, key: &str) -> Attempt {
+    Attempt {
+        order: OrderId::keyed(CAMPAIGN, user, key),
+        user: user.into(),
+        sku: "mug".into(),
+        quantity: 1,
+        attributes: BTreeMap::new(),
+    }
+}
+
+fn state(outcome: Result<Outcome, AdmissionError>) -> (OrderState, bool) {
+    match outcome {
+        Ok(Outcome::Order { state, replayed, .. }) => (state, replayed),
+        other => panic!("not an order: {other:?}"),
+    }
+}
+
+fn reason(outcome: Result<Outcome, AdmissionError>) -> String {
+    match outcome {
+        Ok(Outcome::Rejected(refusal)) => refusal.reason,
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_acknowledged_order_is_accepted_and_leaves_the_outbox() {
+    let stage = stage(Config::default()).await;
+    assert_eq!(
+        state(stage.place("ada", "1").await),
+        (OrderState::Accepted, false)
+    );
+    stage.drained().await;
+    let status = stage.status().await;
+    assert_eq!((status.outbox, status.admitted, status.settled), (0, 1, 1));
+    assert_eq!(state(stage.place("ada", "1").await), (OrderState::Accepted, true));
+    assert_eq!(reason(stage.place("ada", "2").await), "limit-per-user");
+    let event = stage.bus.published().remove(0);
+    assert_eq!(
+        (event.user.as_str(), event.charges.len(), event.revision),
+        ("ada", 1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_loses_its_answer_not_its_order() {
+    let stage = stage(Config::default()).await;
+    for n in 0..5 {
+        let user = format!("u{n}");
+        let mut placing = Box::pin(stage.place(&user, "k"));
+        // One poll hands the attempt to the lane; then the caller is gone.
+        assert!(futures_util::poll!(&mut placing).is_pending());
+        drop(placing);
+    }
+    assert_eq!(state(stage.place("last", "k").await).0, OrderState::Accepted);
+    stage.drained().await;
+    let users: Vec<String> = stage
+        .bus
+        .published()
+        .into_iter()
+        .map(|event| event.user)
+        .collect();
+    assert_eq!(users.len(), 6, "{users:?}");
+    assert_eq!(stage.status().await.stock["mug"], 4);
+}
+
+#[tokio::test]
+async fn without_an_acknowledgement_the_answer_is_pending() {
+    let config = Config {
+        accept_wait: Duration::from_millis(1),
+        ..Config::default()
+    };
+    let stage = stage(config).await;
+    stage.bus.automatic.store(false, Ordering::SeqCst);
+    assert_eq!(state(stage.place("ada", "1").await), (OrderState::Pending, false));
+    assert_eq!(state(stage.place("ada", "1").await), (OrderState::Pending, true));
+    let held: Vec<_> = stage.bus.batches.lock().expect("no panic").drain(..).collect();
+    held.into_iter()
+        .filter_map(|(_, acknowledge)| acknowledge)
+        .for_each(|acknowledge| acknowledge(Ok(())));
+    stage.drained().await;
+    assert_eq!(state(stage.place("ada", "1").await), (OrderState::Accepted, true));
+}
+
+#[tokio::test]
+async fn what_the_bus_refuses_stays_in_the_outbox_and_is_relayed() {
+    let stage = stage(Config::default()).await;
+    stage.bus.refuse.store(true, Ordering::SeqCst);
+    assert_eq!(state(stage.place("ada", "1").await), (OrderState::Pending, false));
+    assert_eq!(stage.status().await.outbox, 1);
+    stage.bus.refuse.store(false, Ordering::SeqCst);
+    while stage.status().await.outbox > 0 {
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let relayed = stage.bus.published();
+    assert_eq!(relayed.len(), 1);
+    assert_eq!(relayed[0].charges.len(), 1, "the charges are computed again");
+    assert!(stage.relay.figures().relayed.load(Ordering::SeqCst) >= 1);
+}
+
+#[tokio::test]
+async fn a_stale_gateway_decides_again_under_the_newer_revision() {
+    let stage = stage(Config::default()).await;
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+    stage
+        .activate(
+            2,
+            Activation {
+                epoch: 2,
+                revision: 2,
+            },
+        )
+        .await;
+    match stage.place("ada", "2").await {
+        Ok(Outcome::Order { placed, .. }) => assert_eq!(placed.revision, 2),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(reason(stage.place("ada", "3").await), "limit-per-user");
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_asked_again_and_decided_once() {
+    let stage = stage(Config::default()).await;
+    stage.engine.lose.store(1, Ordering::SeqCst);
+    let outcome = stage.place("ada", "1").await;
+    assert!(state(outcome).1, "the second call finds what the first decided");
+    stage.drained().await;
+    while stage.status().await.outbox > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(stage.status().await.stock["mug"], 9);
+    assert_eq!(
+        stage.bus.published().len(),
+        1,
+        "the sweep publishes what no answer was read of"
+    );
+}
+
+#[tokio::test]
+async fn a_dead_engine_is_a_deadline_and_nothing_is_counted() {
+    let config = Config {
+        deadline: Duration::from_millis(60),
+        ..Config::default()
+    };
+    let stage = stage(config).await;
+    stage.engine.down.store(true, Ordering::SeqCst);
+    assert!(matches!(
+        stage.place("ada", "1").await,
+        Err(AdmissionError::Deadline(_))
+    ));
+    stage.engine.down.store(false, Ordering::SeqCst);
+    assert_eq!(stage.status().await.stock["mug"], 10);
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+}
+
+#[tokio::test]
+async fn missing_state_closes_the_gate_and_asks_for_a_rebuild() {
+    let stage = stage(Config::default()).await;
+    let key = Shard::new(CAMPAIGN, 0).state();
+    let begin = calls::restore_args("t", Restore::Begin { uid: "u1" });
+    stage
+        .engine
+        .inner
+        .run(&fixed::RESTORE, &key, begin)
+        .await
+        .expect("runs");
+    assert!(matches!(
+        stage.place("ada", "1").await,
+        Err(AdmissionError::GateClosed { .. })
+    ));
+    assert!(stage.database.lost.load(Ordering::SeqCst) >= 1);
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_at_once() {
+    let stage = stage(Config {
+        queue: 2,
+        ..Config::default()
+    })
+    .await;
+    stage.engine.down.store(true, Ordering::SeqCst);
+    let mut waiting = Vec::new();
+    let mut overloaded = 0;
+    for n in 0..10 {
+        let (admission, user) = (stage.admission.clone(), format!("u{n}"));
+        let mut placing = async move { admission.place(CAMPAIGN, attempt(&user, "k"), true).await }.boxed();
+        match futures_util::poll!(&mut placing) {
+            std::task::Poll::Ready(Err(AdmissionError::Overloaded { .. })) => overloaded += 1,
+            std::task::Poll::Ready(other) => panic!("{other:?}"),
+            std::task::Poll::Pending => waiting.push(placing),
+        }
+    }
+    assert!(overloaded >= 7, "{overloaded}");
+    stage.engine.down.store(false, Ordering::SeqCst);
+    for placing in waiting {
+        assert_eq!(state(placing.await).0, OrderState::Accepted);
+    }
+}
+
+#[tokio::test]
+async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
+    let stage = stage(Config::default()).await;
+    for n in 0..10 {
+        assert_eq!(
+            state(stage.place(&format!("u{n}"), "k").await).0,
+            OrderState::Accepted
+        );
+    }
+    let unkeyed = || stage.admission.place(CAMPAIGN, attempt("late", "x"), false);
+    assert_eq!(reason(unkeyed().await), "sold-out");
+    assert!(stage.admission.sold_out(CAMPAIGN, "mug"));
+    stage.engine.down.store(true, Ordering::SeqCst);
+    assert_eq!(reason(unkeyed().await), "sold-out", "no script is asked");
+    stage.engine.down.store(false, Ordering::SeqCst);
+    assert_eq!(
+        state(stage.place("u0", "k").await),
+        (OrderState::Accepted, true),
+        "a retry finds its order"
+    );
+
+    let event = stage
+        .bus
+        .published()
+        .into_iter()
+        .find(|event| event.user == "u0")
+        .expect("published");
+    let fence = Fence {
+        uid: "u1".into(),
+        epoch: 1,
+    };
+    let args = calls::release_args(&fence, event.order, "mug", 1, &event.charges, 1);
+    let key = Shard::new(CAMPAIGN, 0).state();
+    stage
+        .engine
+        .inner
+        .run(&fixed::RELEASE, &key, args)
+        .await
+        .expect("runs");
+    stage.admission.look().await;
+    assert!(!stage.admission.sold_out(CAMPAIGN, "mug"));
+    assert_eq!(state(unkeyed().await).0, OrderState::Accepted);
+    assert_eq!(stage.status().await.rejected["sold-out"], 2);
+}
+
+#[tokio::test]
+async fn an_unknown_campaign_is_named() {
+    let stage = stage(Config::default()).await;
+    let outcome = stage.admission.place("none", attempt("ada", "1"), true).await;
+    assert_eq!(outcome, Err(AdmissionError::UnknownCampaign("none".into())));
+}

@@ -1,0 +1,8 @@
+//! Stories over HTTP, told to real processes.
+
+mod gate;
+mod http;
+mod limits;
+mod restarts;
+mod retries;
+mod wrong_input;
