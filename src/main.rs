@@ -51,8 +51,8 @@ async fn work_on(module: Module) -> anyhow::Result<()> {
     };
     match module {
         Module::Wrap { core, output } => {
-            // TODO: wasm::wrap_core_module, when it is merged.
-            anyhow::bail!("cannot wrap {} into {} yet", core.display(), output.display())
+            let component = wasm::wrap_core_module(&read(&core)?)?;
+            std::fs::write(&output, component).with_context(|| format!("cannot write {}", output.display()))
         }
         Module::Inspect { file } => {
             let inspected = wasm::Host::new()?.inspect(read(&file)?.into()).await?;
