@@ -303,6 +303,7 @@ env_lines() {
     for port in $KAFKA_PORTS; do brokers="${brokers:+$brokers,}127.0.0.1:$port"; done
     printf 'export RUSHGATE_REDIS_URL=%s\n' "redis://127.0.0.1:$REDIS_PORT/0"
     printf 'export RUSHGATE_KAFKA_BROKERS=%s\n' "$brokers"
+    printf 'export RUSHGATE_KAFKA_REPLICATION=%s\n' "$BROKERS"
     printf 'export RUSHGATE_DATABASE_URL=%s\n' "mysql://rushgate:rushgate@127.0.0.1:$MARIADB_PORT/rushgate"
 }
 

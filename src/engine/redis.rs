@@ -1,1 +1,335 @@
-//! The Redis engine: EVALSHA over a multiplexed connection.
+//! The Redis engine: EVALSHA over one multiplexed connection, made when first needed and again after
+//! it broke. Every failure is told apart by whether the script may have run.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+
+use super::{Engine, EngineError};
+use crate::lua::Script;
+use crate::lua::codec::Reply;
+
+const NAME: &str = "redis";
+
+/// Codes of error replies that mean "not now": the script did not start.
+const REFUSALS: [&str; 13] = [
+    "LOADING",
+    "OOM",
+    "READONLY",
+    "BUSY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MISCONF",
+    "NOREPLICAS",
+    "NOAUTH",
+    "NOPERM",
+    "MOVED",
+    "ASK",
+];
+
+#[derive(Clone)]
+pub struct Config {
+    /// `redis://[user:password@]host:port[/db]` or `redis+unix:///path`.
+    pub url: String,
+    /// How long a call may take before its outcome counts as unknown.
+    pub response_timeout: Duration,
+    pub connect_timeout: Duration,
+}
+
+impl Config {
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            response_timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Without the password.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &without_secrets(&self.url))
+            .field("response_timeout", &self.response_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish()
+    }
+}
+
+/// A URL as it may be shown: what stands before the `@` is left out.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let shown = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    // A unix URL carries its password as a query parameter.
+    let shown = shown.split('?').next().unwrap_or_default();
+    match scheme {
+        "" => shown.to_owned(),
+        _ => format!("{scheme}://{shown}"),
+    }
+}
+
+/// The connection in use, with a number that tells it from the ones before.
+type Numbered = (u64, MultiplexedConnection);
+
+/// What connecting leaves behind for those who waited meanwhile.
+#[derive(Default)]
+struct Connecting {
+    made: u64,
+    failed: Option<(Instant, String)>,
+}
+
+/// One Redis (or Valkey) server.
+pub struct Redis {
+    client: Client,
+    config: Config,
+    /// Host and port or socket path: for errors.
+    address: String,
+    current: Mutex<Option<Numbered>>,
+    /// Held while connecting, so that one call does it and the others get its outcome.
+    connecting: tokio::sync::Mutex<Connecting>,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Without connecting. Fails only where the URL cannot be read.
+    pub fn new(config: Config) -> Result<Self, EngineError> {
+        let client = Client::open(config.url.as_str()).map_err(|error| EngineError::Unreachable {
+            engine: NAME,
+            address: without_secrets(&config.url),
+            cause: format!("the URL cannot be used: {error}"),
+        })?;
+        let address = client.get_connection_info().addr().to_string();
+        Ok(Self {
+            client,
+            config,
+            address,
+            current: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Connects once, so that a wrong address is known at start.
+    pub async fn connect(config: Config) -> Result<Self, EngineError> {
+        let redis = Self::new(config)?;
+        redis.ping().await?;
+        Ok(redis)
+    }
+
+    /// Host and port, or the path of the socket.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn there(&self) -> Option<Numbered> {
+        self.current.lock().expect("no panic holds this lock").clone()
+    }
+
+    async fn connection(&self) -> Result<Numbered, EngineError> {
+        if let Some(there) = self.there() {
+            return Ok(there);
+        }
+        let asked = Instant::now();
+        let mut connecting = self.connecting.lock().await;
+        if let Some(there) = self.there() {
+            return Ok(there);
+        }
+        if let Some((_, cause)) = connecting.failed.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(self.unreachable(cause));
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.config.connect_timeout))
+            .set_response_timeout(Some(self.config.response_timeout));
+        let made = self.client.get_multiplexed_async_connection_with_config(&config);
+        // The handshake after the TCP connection has a limit too.
+        let limit = self.config.connect_timeout + self.config.response_timeout;
+        let outcome = match tokio::time::timeout(limit, made).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("connecting timed out".into()),
+        };
+        match outcome {
+            Ok(connection) => {
+                connecting.made += 1;
+                let numbered = (connecting.made, connection);
+                *self.current.lock().expect("no panic holds this lock") = Some(numbered.clone());
+                Ok(numbered)
+            }
+            Err(cause) => {
+                connecting.failed = Some((Instant::now(), cause.clone()));
+                Err(self.unreachable(&cause))
+            }
+        }
+    }
+
+    /// Leaves a broken connection to those who still wait on it; the next call makes a new one.
+    fn forget(&self, number: u64) {
+        let mut current = self.current.lock().expect("no panic holds this lock");
+        if current.as_ref().is_some_and(|(there, _)| *there == number) {
+            *current = None;
+        }
+    }
+
+    async fn call(&self, command: &Cmd) -> Result<Result<Value, RedisError>, EngineError> {
+        let (number, mut connection) = self.connection().await?;
+        let outcome = connection
+            .send_packed_command(command)
+            .await
+            .and_then(Value::extract_error);
+        if let Err(error) = &outcome
+            && (error.is_io_error() || error.is_unrecoverable_error())
+            && !is_refusal(error)
+        {
+            self.forget(number);
+        }
+        Ok(outcome)
+    }
+
+    async fn evaluate(&self, script: &Script, key: &str, args: &[Vec<u8>]) -> Result<Reply, EngineError> {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&script.sha1).arg(1).arg(key).arg(args);
+        match self.call(&command).await? {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {}
+            outcome => return self.reply(script, outcome),
+        }
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(&script.text);
+        if let Err(error) = self.call(&load).await? {
+            return Err(match self.failure(script, &error) {
+                // Only the loading is unknown: nothing was decided.
+                EngineError::Unknown { cause, .. } => self.unreachable(&cause),
+                other => other,
+            });
+        }
+        let outcome = self.call(&command).await?;
+        self.reply(script, outcome)
+    }
+
+    fn reply(&self, script: &Script, outcome: Result<Value, RedisError>) -> Result<Reply, EngineError> {
+        let value = outcome.map_err(|error| self.failure(script, &error))?;
+        to_reply(value).ok_or_else(|| EngineError::Script {
+            script: script.name,
+            cause: "a reply of a kind no script makes".into(),
+        })
+    }
+
+    fn failure(&self, script: &Script, error: &RedisError) -> EngineError {
+        if is_refusal(error) || error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
+            return EngineError::Refused {
+                engine: NAME,
+                cause: error.to_string(),
+            };
+        }
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => EngineError::Script {
+                script: script.name,
+                cause: error.to_string(),
+            },
+            _ => EngineError::Unknown {
+                engine: NAME,
+                address: self.address.clone(),
+                cause: error.to_string(),
+            },
+        }
+    }
+
+    fn unreachable(&self, cause: &str) -> EngineError {
+        EngineError::Unreachable {
+            engine: NAME,
+            address: self.address.clone(),
+            cause: cause.to_owned(),
+        }
+    }
+}
+
+fn is_refusal(error: &RedisError) -> bool {
+    error.code().is_some_and(|code| REFUSALS.contains(&code))
+}
+
+/// `None` for the kinds that only RESP3 has.
+fn to_reply(value: Value) -> Option<Reply> {
+    Some(match value {
+        Value::Nil => Reply::Nil,
+        Value::Int(n) => Reply::Int(n),
+        Value::BulkString(bytes) => Reply::Bulk(bytes),
+        Value::SimpleString(text) => Reply::Bulk(text.into_bytes()),
+        Value::Okay => Reply::Bulk(b"OK".to_vec()),
+        Value::Array(parts) => Reply::Array(parts.into_iter().map(to_reply).collect::<Option<_>>()?),
+        _ => return None,
+    })
+}
+
+impl Engine for Redis {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn run<'a>(
+        &'a self,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        async move { self.evaluate(script, key, &args).await }.boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        async {
+            match self.call(&redis::cmd("PING")).await? {
+                Ok(_) => Ok(()),
+                Err(error) if is_refusal(&error) => Err(EngineError::Refused {
+                    engine: NAME,
+                    cause: error.to_string(),
+                }),
+                Err(error) => Err(self.unreachable(&error.to_string())),
+            }
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_never_shown() {
+        let config = Config::new("redis://shop:s3@cret@cache.example:6380/1");
+        assert_eq!(without_secrets(&config.url), "redis://cache.example:6380/1");
+        assert!(!format!("{config:?}").contains("cret"));
+        assert_eq!(
+            without_secrets("redis+unix:///run/r.sock?pass=s3cret"),
+            "redis+unix:///run/r.sock"
+        );
+        let error = Redis::new(Config::new("http://shop:s3cret@cache.example")).unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        assert!(error.to_string().contains("cache.example"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_unreachable_and_names_the_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let error = Redis::connect(Config::new(format!("redis://:s3cret@{address}")))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error:?}");
+        assert!(
+            error.to_string().contains(&address) && !error.to_string().contains("s3cret"),
+            "{error}"
+        );
+    }
+}

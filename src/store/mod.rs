@@ -104,6 +104,9 @@ pub struct Landed {
     pub revoked: u64,
     /// Orders that were in the database already.
     pub duplicates: u64,
+    /// Of those written: orders whose offset was counted as landed and which were not in the database.
+    /// Above 0 only after Kafka's log was rewritten; the partition's offset went back.
+    pub recovered: u64,
     /// Records put among the dead letters.
     pub dead: u64,
     /// Partitions whose expected offset was another one, with the offset the database expects.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Bytes of a module. Python and JavaScript carry their interpreter along: about 12 to 18 MB.
 pub const MODULE_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// WebAssembly instructions of one call, about half a second of them. Deterministic.
-pub const FUEL_MAX: u64 = 500_000_000;
+/// WebAssembly instructions of one call: well under a second of them. Deterministic.
+pub const FUEL_MAX: u64 = 200_000_000;
 /// Wall-clock time of one call: ends what costs much time and little fuel, such as bulk copies.
 pub const CALL_TIME_MAX: Duration = Duration::from_secs(2);
 /// Linear memory of one instance, all memories together.

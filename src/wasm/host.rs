@@ -352,7 +352,7 @@ fn whole_numbers(value: &mut serde_json::Value) {
     }
 }
 
-/// Lower-case hex SHA-256.
+/// Lower-case hex SHA-256: how a module is named.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()

@@ -27,7 +27,7 @@ use crate::plan::{Attribute, Plan};
 pub use bounds::MODULE_BYTES_MAX;
 pub use builtin::builtin;
 pub use descriptor::RESERVED_REASONS;
-pub use host::Host;
+pub use host::{Host, digest};
 pub use wrap::wrap_core_module;
 
 /// Version of `wit/` this host speaks.

@@ -54,8 +54,7 @@ impl Rule for NPerUser {
     const ID: &'static str = "n-per-user";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const TITLE: &'static str = "So many per user";
-    const SUMMARY: &'static str =
-        "Each user may place a number of orders, or order a number of units, in the whole campaign or of each SKU.";
+    const SUMMARY: &'static str = "Each user may place a number of orders, or order a number of units, in the whole campaign or of each SKU.";
     const REASONS: &'static [Reason] = &[LIMIT];
 
     fn examples() -> Vec<Example> {
@@ -65,17 +64,23 @@ impl Rule for NPerUser {
                 .admits(Order::by("ann").units(5))
                 .rejects(Order::by("ann"), &LIMIT)
                 .admits(Order::by("bob")),
-            Example::new("three units, however split", json!({"limit": 3, "count": "units"}))
-                .rejects(Order::by("ann").units(4), &LIMIT)
-                .admits(Order::by("ann").units(2))
-                .rejects(Order::by("ann").units(2), &LIMIT)
-                .admits(Order::by("ann"))
-                .rejects(Order::by("ann"), &LIMIT),
-            Example::new("two units of each SKU", json!({"limit": 2, "count": "units", "per": "sku"}))
-                .sku("poster", 10)
-                .admits(Order::by("ann").units(2))
-                .admits(Order::by("ann").units(2).of("poster"))
-                .rejects(Order::by("ann").of("poster"), &LIMIT),
+            Example::new(
+                "three units, however split",
+                json!({"limit": 3, "count": "units"}),
+            )
+            .rejects(Order::by("ann").units(4), &LIMIT)
+            .admits(Order::by("ann").units(2))
+            .rejects(Order::by("ann").units(2), &LIMIT)
+            .admits(Order::by("ann"))
+            .rejects(Order::by("ann"), &LIMIT),
+            Example::new(
+                "two units of each SKU",
+                json!({"limit": 2, "count": "units", "per": "sku"}),
+            )
+            .sku("poster", 10)
+            .admits(Order::by("ann").units(2))
+            .admits(Order::by("ann").units(2).of("poster"))
+            .rejects(Order::by("ann").of("poster"), &LIMIT),
             Example::new("one order of each SKU", json!({"limit": 1, "per": "sku"}))
                 .sku("poster", 10)
                 .admits(Order::by("ann"))

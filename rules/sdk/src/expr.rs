@@ -25,6 +25,10 @@ pub trait Meet<Other> {
     type Scope;
 }
 
+/// [`PerOrder`] where both are, otherwise [`Live`].
+pub type Both<A, B> = <A as Meet<B>>::Scope;
+type Three<A, B, C> = Both<Both<A, B>, C>;
+
 impl Meet<PerOrder> for PerOrder {
     type Scope = PerOrder;
 }
@@ -55,10 +59,12 @@ pub type Int<Scope = Live> = Expr<Integer, Scope>;
 pub type Bool<Scope = Live> = Expr<Boolean, Scope>;
 pub type Text<Scope = PerOrder> = Expr<Textual, Scope>;
 
+type Write = Box<dyn Fn(&[wit::Node]) -> wit::Expr>;
+
 /// A node before it has an index: its operands, and how to write it once they have theirs.
 pub(crate) struct Tree {
     operands: Vec<Rc<Tree>>,
-    write: Box<dyn Fn(&[wit::Node]) -> wit::Expr>,
+    write: Write,
 }
 
 impl<Kind, Scope> Clone for Expr<Kind, Scope> {
@@ -75,23 +81,20 @@ impl<Kind, Scope> Expr<Kind, Scope> {
         }
     }
 
-    pub(crate) fn new(
-        operands: Vec<Rc<Tree>>,
-        write: impl Fn(&[wit::Node]) -> wit::Expr + 'static,
-    ) -> Self {
+    pub(crate) fn new(operands: Vec<Rc<Tree>>, write: impl Fn(&[wit::Node]) -> wit::Expr + 'static) -> Self {
         Self::of(Rc::new(Tree {
             operands,
             write: Box::new(write),
         }))
     }
 
-    fn leaf(expr: wit::Expr) -> Self {
+    pub(crate) fn leaf(expr: wit::Expr) -> Self {
         Self::new(Vec::new(), move |_| expr.clone())
     }
 }
 
-/// Anything that can stand where an expression of kind `Kind` is expected: the expression itself, or a plain
-/// `i64`, `bool`-free text or [`Attribute`].
+/// Anything that can stand where an expression of kind `Kind` is expected: the expression itself, a plain
+/// `i64`, a plain text, or an [`Attribute`].
 #[diagnostic::on_unimplemented(message = "`{Self}` is not an expression of the kind {Kind}")]
 pub trait Operand<Kind> {
     type Scope;
@@ -131,87 +134,6 @@ impl Operand<Textual> for &str {
     }
 }
 
-impl Operand<Textual> for &Attribute {
-    type Scope = PerOrder;
-    fn tree(self) -> TreeHandle {
-        self.text().tree()
-    }
-}
-
-impl Operand<Textual> for Attribute {
-    type Scope = PerOrder;
-    fn tree(self) -> TreeHandle {
-        self.text().tree()
-    }
-}
-
-/// A text attribute of the order: can be read, and can be part of a counter's key.
-#[derive(Clone, Debug)]
-pub struct Attribute(pub(crate) wit::Attribute);
-
-impl Attribute {
-    pub fn text(&self) -> Text {
-        Expr::leaf(wit::Expr::Attribute(self.0.clone()))
-    }
-
-    pub fn equals<O: Operand<Textual>>(&self, other: O) -> Bool<<PerOrder as Meet<O::Scope>>::Scope>
-    where
-        PerOrder: Meet<O::Scope>,
-    {
-        self.text().equals(other)
-    }
-
-    pub fn one_of<T: Into<String>>(&self, texts: impl IntoIterator<Item = T>) -> Bool<PerOrder> {
-        self.text().one_of(texts)
-    }
-
-    /// The number beside this text in a table; `default` where there is none.
-    pub fn lookup<T: Into<String>>(
-        &self,
-        entries: impl IntoIterator<Item = (T, i64)>,
-        default: i64,
-    ) -> Int<PerOrder> {
-        self.text().lookup(entries, default)
-    }
-
-    /// Whether an uploaded list contains the value.
-    pub fn member_of(&self, audience: &str) -> Bool<Live> {
-        Expr::leaf(wit::Expr::Member(wit::Membership {
-            audience: audience.to_owned(),
-            of: self.0.clone(),
-        }))
-    }
-}
-
-/// `sub` of the verified token.
-pub fn user() -> Attribute {
-    Attribute(wit::Attribute::User)
-}
-
-pub fn sku() -> Attribute {
-    Attribute(wit::Attribute::Sku)
-}
-
-/// Address of the connection.
-pub fn ip() -> Attribute {
-    Attribute(wit::Attribute::Ip)
-}
-
-/// A claim of the verified token.
-pub fn claim(name: &str) -> Attribute {
-    Attribute(wit::Attribute::Claim(name.to_owned()))
-}
-
-/// Sent by the buyer's program in the body: forgeable.
-pub fn client(name: &str) -> Attribute {
-    Attribute(wit::Attribute::Client(name.to_owned()))
-}
-
-/// Units of this order.
-pub fn quantity() -> Int<PerOrder> {
-    Expr::leaf(wit::Expr::Attribute(wit::Attribute::Quantity))
-}
-
 pub fn int(value: i64) -> Int<PerOrder> {
     Expr::leaf(wit::Expr::Int(value))
 }
@@ -249,17 +171,18 @@ pub(crate) fn used(counter: u32) -> Int {
 }
 
 /// `then` where the condition holds, `otherwise` where it does not.
+#[allow(clippy::type_complexity, reason = "the result depends on all three parts")]
 pub fn select<Kind, C, A, B>(
     condition: C,
     then: A,
     otherwise: B,
-) -> Expr<Kind, <<C::Scope as Meet<A::Scope>>::Scope as Meet<B::Scope>>::Scope>
+) -> Expr<Kind, Three<C::Scope, A::Scope, B::Scope>>
 where
     C: Operand<Boolean>,
     A: Operand<Kind>,
     B: Operand<Kind>,
     C::Scope: Meet<A::Scope>,
-    <C::Scope as Meet<A::Scope>>::Scope: Meet<B::Scope>,
+    Both<C::Scope, A::Scope>: Meet<B::Scope>,
 {
     let operands = vec![condition.tree().0, then.tree().0, otherwise.tree().0];
     Expr::new(operands, |at| wit::Expr::Select((at[0], at[1], at[2])))
@@ -268,7 +191,7 @@ where
 macro_rules! binary {
     ($($(#[$doc:meta])* $name:ident: $of:ty => $to:ident $write:ident;)*) => {$(
         $(#[$doc])*
-        pub fn $name<O: Operand<$of>>(self, other: O) -> Expr<$to, <Scope as Meet<O::Scope>>::Scope>
+        pub fn $name<O: Operand<$of>>(self, other: O) -> Expr<$to, Both<Scope, O::Scope>>
         where
             Scope: Meet<O::Scope>,
         {
@@ -286,7 +209,7 @@ impl<Scope> Int<Scope> {
         max: Integer => Integer Max;
     }
 
-    pub fn gt<O: Operand<Integer>>(self, other: O) -> Bool<<Scope as Meet<O::Scope>>::Scope>
+    pub fn gt<O: Operand<Integer>>(self, other: O) -> Bool<Both<Scope, O::Scope>>
     where
         Scope: Meet<O::Scope>,
     {
@@ -295,7 +218,7 @@ impl<Scope> Int<Scope> {
         })
     }
 
-    pub fn ge<O: Operand<Integer>>(self, other: O) -> Bool<<Scope as Meet<O::Scope>>::Scope>
+    pub fn ge<O: Operand<Integer>>(self, other: O) -> Bool<Both<Scope, O::Scope>>
     where
         Scope: Meet<O::Scope>,
     {
@@ -305,7 +228,7 @@ impl<Scope> Int<Scope> {
     }
 
     /// Rounded towards minus infinity; `by` is at least 1.
-    pub fn div(self, by: i64) -> Self {
+    pub fn div_floor(self, by: i64) -> Self {
         Expr::new(vec![self.tree], move |at| wit::Expr::Div((at[0], by)))
     }
 
@@ -357,7 +280,7 @@ impl<Scope> Text<Scope> {
 macro_rules! operator {
     ($($operator:ident $method:ident;)*) => {$(
         impl<Scope: Meet<O::Scope>, O: Operand<Integer>> $operator<O> for Int<Scope> {
-            type Output = Int<<Scope as Meet<O::Scope>>::Scope>;
+            type Output = Int<Both<Scope, O::Scope>>;
             fn $method(self, other: O) -> Self::Output {
                 Expr::new(vec![self.tree, other.tree().0], |at| wit::Expr::$operator((at[0], at[1])))
             }
@@ -392,11 +315,7 @@ impl Arena {
         if let Some(node) = self.known.get(&Rc::as_ptr(tree)) {
             return *node;
         }
-        let operands: Vec<wit::Node> = tree
-            .operands
-            .iter()
-            .map(|operand| self.place(operand))
-            .collect();
+        let operands: Vec<wit::Node> = tree.operands.iter().map(|operand| self.place(operand)).collect();
         let node = self.nodes.len() as wit::Node;
         self.nodes.push((tree.write)(&operands));
         self.known.insert(Rc::as_ptr(tree), node);

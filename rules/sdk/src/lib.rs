@@ -27,6 +27,7 @@
 
 extern crate alloc;
 
+mod attribute;
 #[doc(hidden)]
 pub mod bindings;
 mod example;
@@ -36,14 +37,20 @@ mod rule;
 #[cfg(target_family = "wasm")]
 mod runtime;
 
+pub use attribute::{Attribute, claim, client, ip, quantity, sku, user};
 pub use bindings::exports::rushgate::policy::types::{Context, Sku};
 pub use example::{Example, Order};
 pub use expr::{
-    Attribute, Bool, Expr, Int, Live, Operand, PerOrder, Text, claim, client, closes_at, int, ip, now, opens_at,
-    quantity, remaining, select, sku, stock, text, user,
+    Bool, Boolean, Both, Expr, Int, Integer, Live, Meet, Operand, PerOrder, Text, Textual, closes_at, int,
+    now, opens_at, remaining, select, stock, text,
 };
 pub use plan::{Constraint, Counter, Plan, Window};
 pub use rule::{Diagnostic, Exported, Need, Reason, Rule};
 pub use schemars;
 pub use serde;
 pub use serde_json::{self, json};
+
+/// The example of `rules/README.md` compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -6,8 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::attribute::Attribute;
 use crate::bindings::exports::rushgate::policy::types as wit;
-use crate::expr::{Arena, Attribute, Boolean, Int, Integer, Operand, PerOrder, Tree, used};
+use crate::expr::{Arena, Boolean, Int, Integer, Operand, PerOrder, Tree, used};
 use crate::rule::Reason;
 
 /// The stretch of time a counter counts over.
@@ -17,11 +18,20 @@ pub enum Window {
     Campaign,
     /// Windows of this length, one after the other, the first starting at a time in milliseconds since
     /// 1970-01-01 UTC.
-    Tumbling { length: Duration, origin_ms: u64 },
+    Tumbling {
+        length: Duration,
+        origin_ms: u64,
+    },
     /// A calendar day, Monday to Sunday, or a month in an IANA time zone: `Asia/Shanghai`.
-    Day { zone: String },
-    Week { zone: String },
-    Month { zone: String },
+    Day {
+        zone: String,
+    },
+    Week {
+        zone: String,
+    },
+    Month {
+        zone: String,
+    },
     /// The last so much time, to the millisecond.
     Rolling(Duration),
 }
@@ -221,14 +231,20 @@ mod tests {
         let plan = plan.finish();
 
         assert_eq!(plan.counters[0].key.len(), 2);
-        assert!(matches!(plan.nodes[plan.counters[0].cost as usize], wit::Expr::Attribute(_)));
+        assert!(matches!(
+            plan.nodes[plan.counters[0].cost as usize],
+            wit::Expr::Attribute(_)
+        ));
         for (index, node) in plan.nodes.iter().enumerate() {
             for operand in operands(node) {
                 assert!((operand as usize) < index, "node {index} uses node {operand}");
             }
         }
         let constraint = &plan.constraints[0];
-        assert!(matches!(plan.nodes[constraint.require as usize], wit::Expr::Le(_)));
+        assert!(matches!(
+            plan.nodes[constraint.require as usize],
+            wit::Expr::Le(_)
+        ));
         assert_eq!(constraint.reason, "limit");
         assert!(constraint.when.is_some());
     }

@@ -107,7 +107,7 @@ fn write_prelude(lines: &mut Lines, expressions: &Expressions<'_>, revision: u32
     {
         lines.part(include_str!("../../../lua/parts/pick.lua"));
     }
-    write_tables(lines, plan);
+    write_tables(lines, expressions);
     if counters::any_calendar(plan) {
         lines.part(include_str!("../../../lua/parts/period.lua"));
     }
@@ -132,7 +132,8 @@ fn write_prelude(lines: &mut Lines, expressions: &Expressions<'_>, revision: u32
 }
 
 /// Functions that build the tables too large for a row of comparisons.
-fn write_tables(lines: &mut Lines, plan: &CheckedPlan) {
+fn write_tables(lines: &mut Lines, expressions: &Expressions<'_>) {
+    let plan = expressions.plan;
     let mut first = true;
     for (index, expr) in plan.plan().nodes.iter().enumerate() {
         let rows: Vec<(String, String)> = match expr {
@@ -141,7 +142,7 @@ fn write_tables(lines: &mut Lines, plan: &CheckedPlan) {
             Expr::Stock => number_rows(&stock_entries(plan)),
             _ => continue,
         };
-        if rows.len() <= CHAIN_MAX {
+        if rows.len() <= CHAIN_MAX || !expressions.usage.is_needed(index as Node) {
             continue;
         }
         if std::mem::take(&mut first) {

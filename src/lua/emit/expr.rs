@@ -1,7 +1,7 @@
 //! Expressions of a plan as Lua text.
 
 use super::text::{integer, literal};
-use super::usage::{Usage, operands};
+use super::usage::Usage;
 use crate::lua::codec::ATTEMPT_FIELDS;
 use crate::plan::check::{Kind, Slot};
 use crate::plan::{Attribute, CheckedPlan, Expr, INTEGER_MAX, Node};
@@ -273,7 +273,7 @@ impl Expressions<'_> {
             if let Expr::Counter(counter) = nodes[node as usize] {
                 counters.push(counter);
             }
-            open.extend(operands(&nodes[node as usize]));
+            open.extend(nodes[node as usize].operands());
         }
         variables.sort_unstable();
         counters.sort_unstable();

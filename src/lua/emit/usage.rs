@@ -52,7 +52,7 @@ impl Usage {
             if owners[index] == Owner::None {
                 continue;
             }
-            for operand in operands(expr) {
+            for operand in expr.operands() {
                 let operand = operand as usize;
                 owners[operand] = owners[operand].join(owners[index]);
                 uses[operand] += 1;
@@ -71,7 +71,7 @@ impl Usage {
                 let counter = &mut usage.counter_owners[*counter as usize];
                 *counter = counter.join(usage.owners[index]);
             }
-            let deepest = operands(expr).map(|operand| depths[operand as usize]).max();
+            let deepest = expr.operands().map(|operand| depths[operand as usize]).max();
             let depth = deepest.map_or(0, |depth| depth + 1);
             let needed = usage.owners[index] != Owner::None && !is_leaf(expr);
             if needed && (uses[index] > 1 || alone[index] || depth >= DEPTH_MAX) {
@@ -93,6 +93,11 @@ impl Usage {
     /// Whether the node's value is kept in a variable.
     pub(super) fn is_variable(&self, node: Node) -> bool {
         self.variable[node as usize]
+    }
+
+    /// Whether anything needs the node.
+    pub(super) fn is_needed(&self, node: Node) -> bool {
+        self.owners[node as usize] != Owner::None
     }
 
     pub(super) fn variables(&self) -> usize {
@@ -122,24 +127,4 @@ pub(super) fn is_leaf(expr: &Expr) -> bool {
             | Expr::OpensAt
             | Expr::ClosesAt
     )
-}
-
-pub(super) fn operands(expr: &Expr) -> impl Iterator<Item = Node> {
-    let operands = match expr {
-        Expr::Add(a, b)
-        | Expr::Sub(a, b)
-        | Expr::Mul(a, b)
-        | Expr::Min(a, b)
-        | Expr::Max(a, b)
-        | Expr::Lt(a, b)
-        | Expr::Le(a, b)
-        | Expr::Eq(a, b)
-        | Expr::And(a, b)
-        | Expr::Or(a, b) => [Some(*a), Some(*b), None],
-        Expr::Div(a, _) | Expr::Mod(a, _) | Expr::Not(a) | Expr::OneOf(a, _) => [Some(*a), None, None],
-        Expr::Lookup { of, .. } => [Some(*of), None, None],
-        Expr::Select(condition, yes, no) => [Some(*condition), Some(*yes), Some(*no)],
-        _ => [None; 3],
-    };
-    operands.into_iter().flatten()
 }

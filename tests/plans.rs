@@ -1,0 +1,121 @@
+//! Plans: random ones through the checker and the interpreter.
+
+mod strategies;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use rushgate::plan::Window;
+use rushgate::plan::check::check;
+use rushgate::plan::eval::{Decision, State, charges, decide, release};
+use rushgate::plan::samples::{Act, Expected, samples};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What a rejected attempt leaves is what it found; what all admitted orders took comes back
+    /// when all of them are released.
+    #[test]
+    fn random_plans_never_take_from_the_rejected(
+        (plan, context) in strategies::valid_plan(),
+        attempts in strategies::attempts(),
+    ) {
+        let opens_at = context.schedule.opens_at;
+        let stock: BTreeMap<String, i64> =
+            context.skus.iter().map(|sku| (sku.id.clone(), sku.stock as i64)).collect();
+        let plan = check(plan, context).expect("the strategy makes valid plans");
+        let mut state = State { stock: stock.clone(), audiences: strategies::audiences(), ..State::default() };
+        let mut admitted = BTreeSet::new();
+        let mut taken = Vec::new();
+        for (at, attempt) in attempts {
+            let now = opens_at + at;
+            let before = state.clone();
+            let order = attempt.order.to_string();
+            match decide(&plan, 1, &mut state, &attempt, now) {
+                Decision::Admitted => {
+                    prop_assert!(admitted.insert(order.clone()));
+                    taken.push((order, charges(&plan, &attempt, now)));
+                }
+                Decision::Existing(_) => {
+                    prop_assert!(admitted.contains(&order));
+                    prop_assert_eq!(&before, &state);
+                }
+                Decision::Rejected(_) => prop_assert_eq!(&before, &state),
+            }
+            prop_assert!(state.stock.values().all(|units| *units >= 0));
+        }
+        for (order, charges) in &taken {
+            prop_assert!(release(&mut state, order, charges));
+            prop_assert!(!release(&mut state, order, charges));
+        }
+        prop_assert_eq!(&state.stock, &stock);
+        prop_assert!(state.counters.is_empty() && state.rolling.is_empty());
+    }
+}
+
+/// Every sample through checker and interpreter; the engines run the same table.
+#[test]
+fn samples_are_answered_as_they_say() {
+    for sample in samples() {
+        let name = sample.name;
+        let opens_at = sample.context.schedule.opens_at;
+        let stock = sample
+            .context
+            .skus
+            .iter()
+            .map(|sku| (sku.id.clone(), sku.stock as i64));
+        let mut state = State {
+            stock: stock.collect(),
+            audiences: sample.audiences,
+            ..State::default()
+        };
+        let plan = check(sample.plan, sample.context).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut admitted = BTreeMap::new();
+        for (index, step) in sample.steps.iter().enumerate() {
+            let now = opens_at + step.at_ms;
+            match &step.act {
+                Act::Attempt { attempt, expect } => {
+                    let decision = decide(&plan, 1, &mut state, attempt, now);
+                    assert_eq!(
+                        &Expected::of(&plan, &decision),
+                        expect,
+                        "{name}, step {index}: {attempt:?}"
+                    );
+                    admitted.insert(index, (attempt.order.to_string(), charges(&plan, attempt, now)));
+                }
+                Act::Release { step } => {
+                    let (order, charges) = &admitted[step];
+                    assert!(release(&mut state, order, charges), "{name}, step {index}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn samples_have_names_of_their_own_and_cover_every_window() {
+    let samples = samples();
+    let names: BTreeSet<&str> = samples.iter().map(|sample| sample.name).collect();
+    assert_eq!(names.len(), samples.len());
+    let windows: Vec<&Window> = samples
+        .iter()
+        .flat_map(|sample| &sample.plan.counters)
+        .map(|counter| &counter.window)
+        .collect();
+    assert!(windows.iter().any(|window| matches!(window, Window::Campaign)));
+    assert!(
+        windows
+            .iter()
+            .any(|window| matches!(window, Window::Tumbling { .. }))
+    );
+    assert!(
+        windows
+            .iter()
+            .any(|window| matches!(window, Window::Calendar { .. }))
+    );
+    assert!(
+        windows
+            .iter()
+            .any(|window| matches!(window, Window::Rolling { .. }))
+    );
+}
