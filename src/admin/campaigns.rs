@@ -21,7 +21,7 @@ use crate::wire::{Moment, Problem, campaign_state};
 
 /// Campaigns of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;
-const PAGE_MAX: u32 = 200;
+const PAGE_MAX: u32 = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +54,7 @@ struct ActivateAnswer {
 #[derive(Serialize)]
 struct Page {
     campaigns: Vec<Listed>,
-    /// Value of `before` for the next page; missing on the last one.
+    /// Value of `before` for the next page; missing where this one is not full.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -130,11 +130,8 @@ pub(super) async fn list(
         let detail = format!("limit is {limit}; use 1 to {PAGE_MAX}");
         return Err(Problem::new(&MALFORMED, detail).into());
     }
-    // One more than asked for tells whether there is a next page.
-    let mut rows = admin.rules.campaigns(page.before.as_deref(), limit + 1).await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| row.campaign.id.clone());
+    let rows = admin.rules.campaigns(page.before.as_deref(), limit).await?;
+    let next = rows.get(limit as usize - 1).map(|row| row.campaign.id.clone());
     let listed = |row: CampaignRow| Listed {
         head: head(&row),
         skus: row.campaign.skus,
