@@ -1,1 +1,175 @@
-//! cli
+//! The command line: one subcommand per role.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Source, load};
+
+/// A gateway for flash sales: rules in WebAssembly, decisions in one atomic Redis script, orders landed
+/// exactly once.
+///
+/// Start with `rushgate dev`: it needs nothing installed.
+#[derive(Debug, Parser)]
+#[command(name = "rushgate", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything in one process, for trying out: no Redis, no Kafka, no database needed.
+    Dev(Dev),
+    /// The gateway: takes orders, decides them in Redis and sends them to Kafka.
+    Serve(Settings),
+    /// The lander: takes orders from Kafka and writes them into the database.
+    Land(Settings),
+    /// Brings the database's tables and Kafka's topics up to this build.
+    Migrate(Settings),
+    /// Works on rule modules.
+    #[command(subcommand)]
+    Module(Module),
+}
+
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// Keep orders, rules and limits in this folder and come back with them.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Module {
+    /// Makes a rule module of a core module that was built for wasm32-unknown-unknown.
+    Wrap {
+        /// The core module.
+        core: PathBuf,
+        /// Where to write the rule module.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Checks a rule module and shows what it says about itself, as JSON.
+    Inspect {
+        /// The rule module.
+        file: PathBuf,
+    },
+}
+
+/// What every role takes; other keys stand in the file or the environment.
+#[derive(Debug, Default, Args)]
+pub struct Settings {
+    /// TOML file; rushgate.example.toml documents every key [env: RUSHGATE_CONFIG].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data plane: orders [env: RUSHGATE_LISTEN] [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Control plane, metrics and health [env: RUSHGATE_ADMIN_LISTEN] [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<String>,
+    /// Redis or Valkey [env: RUSHGATE_REDIS_URL].
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
+    /// Comma-separated host:port [env: RUSHGATE_KAFKA_BROKERS].
+    #[arg(long, value_name = "LIST")]
+    pub kafka_brokers: Option<String>,
+    /// MySQL or MariaDB [env: RUSHGATE_DATABASE_URL].
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// For trying only: take `Bearer dev:<user>` from anybody.
+    #[arg(long)]
+    pub insecure_dev_auth: bool,
+    /// text or json [env: RUSHGATE_LOG_FORMAT].
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// error, warn, info, debug, trace, or directives [env: RUSHGATE_LOG_LEVEL].
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+impl Settings {
+    /// Settles the configuration from file, environment and these flags.
+    pub fn settle(self, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let file = self
+            .config
+            .clone()
+            .or_else(|| env("RUSHGATE_CONFIG").map(PathBuf::from));
+        load(&Source {
+            file: file.as_deref(),
+            env,
+            flags: self.flags(),
+        })
+    }
+
+    fn flags(self) -> Vec<(&'static str, &'static str, String)> {
+        let dev_auth = self.insecure_dev_auth.then(|| "true".to_owned());
+        [
+            ("--listen", "listen", self.listen),
+            ("--admin-listen", "admin_listen", self.admin_listen),
+            ("--redis-url", "redis.url", self.redis_url),
+            ("--kafka-brokers", "kafka.brokers", self.kafka_brokers),
+            ("--database-url", "database.url", self.database_url),
+            ("--insecure-dev-auth", "auth.insecure_dev_auth", dev_auth),
+            ("--log-format", "log.format", self.log_format),
+            ("--log-level", "log.level", self.log_level),
+        ]
+        .into_iter()
+        .filter_map(|(flag, key, value)| Some((flag, key, value?)))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_reach_the_configuration() {
+        let cli = Cli::try_parse_from([
+            "rushgate",
+            "dev",
+            "--data",
+            "d",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--redis-url",
+            "redis://r",
+            "--insecure-dev-auth",
+            "--log-format",
+            "json",
+        ])
+        .expect("valid");
+        let Command::Dev(dev) = cli.command else {
+            panic!("not dev");
+        };
+        assert_eq!(dev.data, Some("d".into()));
+        let config = dev.settings.settle(&|_| None).expect("valid");
+        assert_eq!(config.listen.port(), 0);
+        assert_eq!(config.redis.url, "redis://r");
+        assert!(config.auth.insecure_dev_auth);
+        assert!(config.log.format == crate::config::LogFormat::Json);
+    }
+
+    #[test]
+    fn the_file_may_come_from_the_environment() {
+        let env = |name: &str| (name == "RUSHGATE_CONFIG").then(|| "/nowhere/rushgate.toml".to_owned());
+        let error = Settings::default().settle(&env).err().expect("no such file");
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot read the configuration /nowhere/rushgate.toml")
+        );
+    }
+}

@@ -41,4 +41,5 @@ pub mod gateway;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod load;
 pub mod telemetry;

@@ -1,5 +1,67 @@
 //! The rushgate binary: one subcommand per role.
 
-fn main() {
-    todo!("main")
+use std::process::ExitCode;
+
+use clap::Parser;
+use rushgate::cli::{Cli, Command, Dev, Module, Settings};
+use rushgate::config::Config;
+use rushgate::{app, telemetry, wasm};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rushgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Dev(Dev { data, settings }) => start(settings, |config| app::dev(config, data)),
+        Command::Serve(settings) => start(settings, app::serve),
+        Command::Land(settings) => start(settings, app::land),
+        Command::Migrate(settings) => start(settings, app::migrate),
+        Command::Module(module) => on_runtime(work_on(module)),
+    }
+}
+
+/// Settles the configuration, starts logging, and runs the role until it ends.
+fn start<F>(settings: Settings, role: impl FnOnce(Config) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let config = settings.settle(&|name| std::env::var(name).ok())?;
+    telemetry::init(&config.log)?;
+    on_runtime(role(config))
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+async fn work_on(module: Module) -> anyhow::Result<()> {
+    use anyhow::Context;
+    let read = |path: &std::path::Path| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    match module {
+        Module::Wrap { core, output } => {
+            let component = wasm::wrap_core_module(&read(&core)?)?;
+            std::fs::write(&output, component).with_context(|| format!("cannot write {}", output.display()))
+        }
+        Module::Inspect { file } => {
+            let inspected = wasm::Host::new()?.inspect(read(&file)?.into()).await?;
+            let shown = serde_json::json!({
+                "digest": inspected.digest,
+                "descriptor": inspected.descriptor,
+            });
+            println!("{}", serde_json::to_string_pretty(&shown)?);
+            Ok(())
+        }
+    }
 }

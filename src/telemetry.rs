@@ -1,1 +1,71 @@
-//! telemetry
+//! Logs and the metrics registry.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Sends logs to stderr, so that stdout stays for what a command answers.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = filter(&log.level)?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(level).map_err(|error| {
+        anyhow::anyhow!(
+            "log.level {level:?}: {error}; write error, warn, info, debug or trace, or directives such as \
+             info,rushgate::relay=debug"
+        )
+    })
+}
+
+/// An empty registry under the prefix `rushgate_`, with `rushgate_build_info`.
+pub fn registry() -> Registry {
+    let mut registry = Registry::with_prefix("rushgate");
+    let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "The build that runs", build);
+    registry
+}
+
+/// The registry as Prometheus reads it (OpenMetrics text).
+pub fn text(registry: &Registry) -> String {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = encode(&mut text, registry);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_names_the_build() {
+        let text = text(&registry());
+        let line = format!(
+            "rushgate_build_info{{version=\"{}\"}} 1",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert!(text.contains(&line), "{text}");
+    }
+
+    #[test]
+    fn wrong_levels_say_what_is_right() {
+        assert!(filter("info,rushgate::relay=debug").is_ok());
+        let error = filter("rushgate=loud").expect_err("no such level").to_string();
+        assert!(
+            error.contains("log.level \"rushgate=loud\"") && error.contains("write error"),
+            "{error}"
+        );
+    }
+}

@@ -1,1 +1,273 @@
-//! admin
+//! The control plane: merchants' API, health and metrics, on axum.
+
+mod answer;
+mod campaigns;
+mod guard;
+mod modules;
+mod readiness;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRef, Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::campaign::Activation;
+use crate::control::{CampaignFigures, Control, ControlError, NewCampaign, NewRevision, RevisionAnswer};
+use crate::store::{CampaignRow, ModuleRow};
+use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, explain};
+use crate::wire::{BindError, Problem, echo};
+
+use answer::Refused;
+pub use readiness::{Check, Readiness};
+
+const BACKLOG: u32 = 1024;
+/// OpenMetrics text, as prometheus-client writes it.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Who may use the control plane, and from where.
+#[derive(Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Bearer token; without one, only loopback addresses may be listened on.
+    pub token: Option<String>,
+}
+
+/// Why the control plane does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "the control plane would listen on {0} without a token: set RUSHGATE_ADMIN_TOKEN, or listen on a \
+         loopback address (--admin-listen 127.0.0.1:8081)"
+    )]
+    Open(SocketAddr),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Listens on the control plane's address, if it may.
+pub fn bind(config: &Config) -> Result<TcpListener, StartError> {
+    let address = config.listen;
+    if config.token.is_none() && !address.ip().is_loopback() {
+        return Err(StartError::Open(address));
+    }
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|cause| {
+        StartError::Bind(BindError {
+            what: "--admin-listen",
+            address,
+            cause,
+        })
+    })
+}
+
+type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
+
+/// What the control plane asks of [`Control`].
+pub trait Rules: Send + Sync + 'static {
+    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)>;
+    fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
+    fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
+    fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
+    fn create_revision<'a>(
+        &'a self,
+        actor: &'a str,
+        campaign: &'a str,
+        new: NewRevision,
+        dry_run: bool,
+    ) -> Answered<'a, RevisionAnswer>;
+    fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation>;
+    fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>>;
+    fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)>;
+}
+
+impl Rules for Control {
+    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)> {
+        self.upload_module(actor, bytes).boxed()
+    }
+
+    fn modules(&self) -> Answered<'_, Vec<ModuleRow>> {
+        self.modules().boxed()
+    }
+
+    fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow> {
+        self.module(selector).boxed()
+    }
+
+    fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
+        self.create_campaign(actor, new).boxed()
+    }
+
+    fn create_revision<'a>(
+        &'a self,
+        actor: &'a str,
+        campaign: &'a str,
+        new: NewRevision,
+        dry_run: bool,
+    ) -> Answered<'a, RevisionAnswer> {
+        self.create_revision(actor, campaign, new, dry_run).boxed()
+    }
+
+    fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation> {
+        self.activate(actor, campaign, revision).boxed()
+    }
+
+    fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
+        self.campaigns(before, limit).boxed()
+    }
+
+    fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)> {
+        self.campaign(id).boxed()
+    }
+}
+
+/// Health and metrics: what every role serves.
+#[derive(Clone)]
+pub struct Health {
+    pub readiness: Arc<Readiness>,
+    pub registry: Arc<Registry>,
+}
+
+impl Health {
+    /// Serves health and metrics alone, until `shutdown`.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let router = health_routes::<Self>().fallback(not_found).with_state(self);
+        axum::serve(listener, router)
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+}
+
+/// Health, metrics and the texts of problems say nothing that needs a token, and those who ask for
+/// them rarely carry one.
+fn health_routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Health: FromRef<S>,
+{
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readiness::readyz))
+        .route("/metrics", get(metrics))
+        .route("/problems/{*slug}", get(problem_text))
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
+/// The control plane.
+#[derive(Clone)]
+pub struct Admin {
+    pub rules: Arc<dyn Rules>,
+    pub health: Health,
+    /// The bearer token that is asked for; `None` on a loopback address.
+    pub token: Option<String>,
+}
+
+impl Admin {
+    /// Serves until `shutdown`, then finishes what is in flight.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+
+    fn router(self) -> Router {
+        let guard = Arc::new(guard::Guard::new(self.token.as_deref()));
+        let admin = Router::new()
+            .route("/modules", post(modules::upload).get(modules::list))
+            .route("/modules/{selector}", get(modules::show))
+            .route("/campaigns", post(campaigns::create).get(campaigns::list))
+            .route("/campaigns/{id}", get(campaigns::show))
+            .route("/campaigns/{id}/revisions", post(campaigns::revise))
+            .route("/campaigns/{id}/activate", post(campaigns::activate))
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(axum::middleware::from_fn_with_state(guard, guard::check));
+        health_routes()
+            .nest("/admin/v1", admin)
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(self)
+    }
+}
+
+impl FromRef<Admin> for Health {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.health.clone()
+    }
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &health.registry);
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
+}
+
+async fn problem_text(Path(slug): Path<String>) -> Result<String, Refused> {
+    explain(&slug)
+        .ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no problem {}", echo(&slug))).into())
+}
+
+async fn not_found(uri: axum::http::Uri) -> Refused {
+    Problem::new(
+        &NOT_FOUND,
+        format!("nothing is served under the path {}", echo(uri.path())),
+    )
+    .into()
+}
+
+/// The router adds the header `Allow`.
+async fn method_not_allowed(method: axum::http::Method) -> Refused {
+    Problem::new(
+        &METHOD_NOT_ALLOWED,
+        format!("this path does not take {method}; see the header Allow"),
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_token_only_loopback_will_do() {
+        let config = |listen: &str, token: Option<&str>| Config {
+            listen: listen.parse().expect("address"),
+            token: token.map(Into::into),
+        };
+        for open in ["0.0.0.0:0", "[::]:0", "10.0.0.1:0"] {
+            let error = bind(&config(open, None)).expect_err(open).to_string();
+            assert!(error.contains("RUSHGATE_ADMIN_TOKEN"), "{error}");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let _entered = runtime.as_ref().expect("a runtime").enter();
+        assert!(bind(&config("127.0.0.1:0", None)).is_ok());
+        let taken = bind(&config("0.0.0.0:0", Some("t"))).expect("with a token");
+        let address = taken.local_addr().expect("bound").to_string();
+        let error = bind(&config(&address, Some("t"))).expect_err("taken").to_string();
+        assert!(error.contains(&address) && error.contains("--admin-listen") && error.contains("ss -ltnp"));
+    }
+}

@@ -274,7 +274,10 @@ impl Worker {
             shard: self.shard.clone(),
             id,
             orders,
-            acknowledged: Some(Box::new(move |ok| drop(acknowledged.send(Some(ok))))),
+            acknowledged: Some(Box::new(move |ok| {
+                // Nobody may be waiting any more.
+                let _ = acknowledged.send(Some(ok));
+            })),
         };
         // Without a relay the entry stays in the outbox for another gateway's.
         let _ = self.shared.outbox.send(entry);

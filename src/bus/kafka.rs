@@ -1,1 +1,118 @@
-//! The Kafka bus: rdkafka.
+//! The Kafka bus: rdkafka. What producer, consumer and topic set-up share.
+
+mod consumer;
+mod producer;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{BusError, ORDERS_TOPIC};
+pub use consumer::KafkaConsumer;
+pub use producer::KafkaProducer;
+pub use topics::{TopicReport, migrate_topics};
+
+/// How long a question to the brokers may take.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// How to reach Kafka, and how to use it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `host:port`, several joined by commas.
+    pub brokers: String,
+    /// The orders topic.
+    pub topic: String,
+    /// How long a producer waits for more orders before it sends what it has.
+    pub linger_ms: u32,
+    /// How long a producer keeps trying before an order counts as not acknowledged. Large, because
+    /// giving up loses nothing but makes duplicates, and a frozen broker is not worth them.
+    pub delivery_timeout_ms: u32,
+    /// Consumer group of the landers.
+    pub group: String,
+    /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
+    /// running landers must not share it.
+    pub instance: Option<String>,
+    /// Options of librdkafka, the same for producer and consumer; they win over everything above.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl Config {
+    pub fn new(brokers: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            topic: ORDERS_TOPIC.to_owned(),
+            linger_ms: 2,
+            delivery_timeout_ms: 300_000,
+            group: "rushgate-landing".to_owned(),
+            instance: None,
+            extra: BTreeMap::new(),
+        }
+    }
+
+    fn client(&self, own: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "rushgate")
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.max.ms", "2000");
+        for (key, value) in own {
+            config.set(*key, *value);
+        }
+        for (key, value) in &self.extra {
+            config.set(key, value);
+        }
+        config
+    }
+
+    fn unreachable(&self, error: &KafkaError) -> BusError {
+        BusError::Unreachable {
+            brokers: self.brokers.clone(),
+            cause: error.to_string(),
+        }
+    }
+
+    /// Partitions of the orders topic. Blocks.
+    fn partitions<C: ClientContext>(&self, client: &Client<C>) -> Result<Vec<i32>, BusError> {
+        let metadata = client
+            .fetch_metadata(Some(&self.topic), ASK_LIMIT)
+            .map_err(|error| self.unreachable(&error))?;
+        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
+        let partitions: Vec<i32> = topic
+            .filter(|topic| topic.error().is_none())
+            .map(|topic| {
+                topic
+                    .partitions()
+                    .iter()
+                    .map(|partition| partition.id())
+                    .collect()
+            })
+            .unwrap_or_default();
+        if partitions.is_empty() {
+            return Err(self.no_topic());
+        }
+        Ok(partitions)
+    }
+
+    fn no_topic(&self) -> BusError {
+        BusError::Unreadable(format!(
+            "Kafka at {} has no topic {}: run `rushgate migrate`",
+            self.brokers, self.topic
+        ))
+    }
+}
+
+/// A client that could not even be made: a wrong option.
+fn unusable(error: KafkaError) -> BusError {
+    BusError::Fatal(format!("Kafka client: {error}"))
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}

@@ -9,6 +9,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub const ORDERS_TOPIC: &str = "rushgate.orders";
+/// Where orders wait that could not land for now; each is named after its delay.
+pub const RETRY_TOPICS: [&str; 3] = [
+    "rushgate.orders.retry.5s",
+    "rushgate.orders.retry.30s",
+    "rushgate.orders.retry.5m",
+];
+/// Where records end that cannot land.
+pub const DEAD_LETTER_TOPIC: &str = "rushgate.orders.dlt";
 
 /// One encoded order event with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +32,10 @@ pub enum BusError {
     Unacknowledged(String),
     #[error("{brokers} not reachable: {cause}")]
     Unreachable { brokers: String, cause: String },
+    /// A partition cannot be read; the others go on.
+    #[error("{0}")]
+    Unreadable(String),
+    /// This client is of no use any more.
     #[error("{0}")]
     Fatal(String),
 }
@@ -54,6 +66,9 @@ pub trait Producer: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub offset: i64,
+    /// Empty where the record has none.
+    pub key: Vec<u8>,
+    /// Empty for a tombstone.
     pub payload: Vec<u8>,
 }
 
@@ -70,14 +85,18 @@ pub struct Slice {
 /// the log's beginning). Called on the polling thread.
 pub type StartOffsets = Box<dyn Fn(&[i32]) -> Result<BTreeMap<i32, i64>, String> + Send>;
 
+/// How long a poll waits for a first record.
+pub const IDLE_WAIT: Duration = Duration::from_millis(200);
+
 /// The consuming side; lives on one OS thread.
 pub trait Consumer: Send {
-    /// Gathers up to `max` records for up to `wait`; empty when there was nothing. Slices of
-    /// partitions that were revoked meanwhile are dropped, not returned.
+    /// Gathers up to `max` records: waits for the first one up to [`IDLE_WAIT`], then for more up to
+    /// `wait`. Empty when there was nothing. Slices of partitions that were revoked meanwhile are
+    /// dropped, not returned.
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError>;
 
-    /// The slices are in the database: (partition, next offset). For lag tools only; the
-    /// database's own offsets decide.
+    /// The slices are in the database: (partition, next offset). For Kafka this serves lag tools only:
+    /// the database's own offsets decide. The embedded bus acknowledges its orders with it.
     fn commit(&mut self, landed: &[(i32, i64)]);
 
     /// Reads a partition again from an offset: the database expected another one.

@@ -182,10 +182,7 @@ pub(super) fn admission_error(error: &AdmissionError) -> Problem {
 }
 
 pub(super) fn unknown_campaign(id: &str) -> Problem {
-    Problem::new(
-        &problem::UNKNOWN_CAMPAIGN,
-        format!("there is no campaign {}", echo(id)),
-    )
+    Problem::new(&problem::UNKNOWN, format!("there is no campaign {}", echo(id)))
 }
 
 #[cfg(test)]
@@ -252,12 +249,7 @@ mod tests {
     fn every_error_has_its_row_and_leaks_nothing() {
         let wait = Duration::from_millis(2500);
         for (error, status, reason, retry_after) in [
-            (
-                AdmissionError::UnknownCampaign("x".into()),
-                404,
-                "unknown-campaign",
-                None,
-            ),
+            (AdmissionError::UnknownCampaign("x".into()), 404, "unknown", None),
             (
                 AdmissionError::Overloaded { retry_after: wait },
                 429,

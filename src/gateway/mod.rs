@@ -4,9 +4,9 @@
 //! request ─▶ routes ─▶ auth ─▶ body ─▶ Orders::place ─▶ answer
 //! ```
 
-pub mod answer;
+mod answer;
 pub mod auth;
-pub mod body;
+mod body;
 mod metrics;
 mod place;
 mod routes;
@@ -30,9 +30,10 @@ use crate::plan::eval::Placed;
 use crate::ruleset::Ruleset;
 use crate::store::{OrderRow, Store, StoreResult};
 
-use answer::Answer;
 use auth::Auth;
 use metrics::Metrics;
+
+pub use answer::Answer;
 pub use server::bind;
 
 /// How the data plane treats connections.

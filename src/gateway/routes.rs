@@ -6,7 +6,7 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::campaign::check_id;
-use crate::wire::problem::{self, NOT_FOUND, UNKNOWN_CAMPAIGN};
+use crate::wire::problem::{self, NOT_FOUND, UNKNOWN};
 use crate::wire::{Problem, echo};
 
 /// Where a request goes.
@@ -90,7 +90,7 @@ fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
     match check_id(&id) {
         Ok(()) => Ok(id),
         Err(error) => Err(Problem::new(
-            &UNKNOWN_CAMPAIGN,
+            &UNKNOWN,
             format!("no campaign can have the id {}: it {error}", echo(&id)),
         )),
     }
@@ -165,7 +165,7 @@ mod tests {
             &long,
         ] {
             let problem = find(path).expect_err(path);
-            assert_eq!(problem.reason_code(), "unknown-campaign", "{path}");
+            assert_eq!(problem.reason_code(), "unknown", "{path}");
             assert!(problem.to_json().len() < 600);
         }
     }

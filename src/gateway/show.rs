@@ -10,7 +10,7 @@ use crate::admission::AdmissionError;
 use crate::order::{OrderId, OrderState};
 use crate::plan::eval::Placed;
 use crate::store::OrderRow;
-use crate::wire::problem::{UNAVAILABLE, UNKNOWN_ORDER};
+use crate::wire::problem::{UNAVAILABLE, UNKNOWN};
 use crate::wire::{Moment, Problem, campaign_state};
 
 #[derive(Serialize)]
@@ -86,7 +86,7 @@ impl<O: Orders> Gateway<O> {
 }
 
 fn unknown() -> Problem {
-    Problem::new(&UNKNOWN_ORDER, "you have no order of this id in this campaign")
+    Problem::new(&UNKNOWN, "you have no order of this id in this campaign")
 }
 
 fn show_row(campaign: &str, row: &OrderRow) -> Answer {

@@ -1,9 +1,197 @@
 //! The explanation of a plan in sentences: what the merchant reads before activating a revision.
 
-use super::CheckedPlan;
+use std::collections::BTreeSet;
 
-/// One entry per constraint and early access, in order; says which attributes can be forged, over
-/// which window counts run, and when the sale opens and closes.
-pub fn explain(_plan: &CheckedPlan) -> Vec<String> {
-    todo!("plan::explain")
+use jiff::Timestamp;
+
+use super::reach::{needed, reachable_from};
+use super::{
+    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, Node, Plan, Window,
+};
+
+/// When the sale opens and closes, then one entry per early access and one per constraint, in order.
+/// The module's own sentence comes first; what follows it is the host's: over whom and which window
+/// counts run, which lists are asked, and which attributes can be forged.
+pub fn explain(plan: &CheckedPlan) -> Vec<String> {
+    let schedule = plan.context().schedule;
+    let times = format!(
+        "The sale opens at {} and closes at {}.",
+        rfc3339(schedule.opens_at),
+        rfc3339(schedule.closes_at)
+    );
+    let parts = plan.plan();
+    let early = parts
+        .early_access
+        .iter()
+        .map(|early| explain_early(plan, early, schedule.opens_at));
+    let constraints = parts
+        .constraints
+        .iter()
+        .map(|constraint| explain_constraint(plan, constraint));
+    std::iter::once(times).chain(early).chain(constraints).collect()
 }
+
+fn explain_early(plan: &CheckedPlan, early: &EarlyAccess, opens_at: i64) -> String {
+    let mut text = sentence(&early.sentence);
+    text += &format!(
+        " Opens {} earlier for them, at {}.",
+        duration(early.lead_ms),
+        rfc3339(opens_at - early.lead_ms)
+    );
+    text + &facts(plan, &[early.when], None)
+}
+
+fn explain_constraint(plan: &CheckedPlan, constraint: &Constraint) -> String {
+    let mut roots = vec![constraint.require];
+    roots.extend(constraint.when);
+    roots.extend(constraint.measure.map(|measure| measure.limit));
+    let measured = constraint.measure.map(|measure| measure.counter);
+    sentence(&constraint.sentence) + &facts(plan, &roots, measured)
+}
+
+/// What the host knows about the expressions behind a sentence; each fact starts with a space.
+fn facts(checked: &CheckedPlan, roots: &[Node], measured: Option<u32>) -> String {
+    let plan = checked.plan();
+    let reached = reachable_from(plan, roots.iter().copied());
+    let mut counters: BTreeSet<u32> = measured.into_iter().collect();
+    let mut lists = BTreeSet::new();
+    let mut clients = BTreeSet::new();
+    for expr in needed(plan, &reached) {
+        match expr {
+            Expr::Counter(counter) => {
+                counters.insert(*counter);
+            }
+            Expr::Member { audience, of } => {
+                lists.insert((audience, of));
+            }
+            _ => {}
+        }
+        if let Expr::Attribute(Attribute::Client(name))
+        | Expr::Member {
+            of: Attribute::Client(name),
+            ..
+        } = expr
+        {
+            clients.insert(name.as_str());
+        }
+    }
+    clients.extend(counters.iter().flat_map(|counter| forgeable(plan, *counter)));
+
+    let counts: BTreeSet<String> = counters
+        .iter()
+        .map(|counter| counts(&plan.counters[*counter as usize]))
+        .collect();
+    let asked = lists.iter().map(|(audience, of)| {
+        let version = checked
+            .context()
+            .audiences
+            .get(*audience)
+            .map_or(0, |list| list.version);
+        format!(
+            " Looks up the {} in the list {audience} (version {version}).",
+            noun(of)
+        )
+    });
+    let forged = clients
+        .iter()
+        .map(|name| format!(" {name} is sent by the buyer's program and can be forged."));
+    counts.into_iter().chain(asked).chain(forged).collect()
+}
+
+fn forgeable(plan: &Plan, counter: u32) -> impl Iterator<Item = &str> {
+    plan.counters[counter as usize]
+        .key
+        .iter()
+        .filter_map(|attribute| match attribute {
+            Attribute::Client(name) => Some(name.as_str()),
+            _ => None,
+        })
+}
+
+fn counts(counter: &Counter) -> String {
+    let nouns: Vec<String> = counter.key.iter().map(noun).collect();
+    let whom = match nouns.as_slice() {
+        [] => "all orders together".to_owned(),
+        [one] => format!("per {one}"),
+        [first @ .., last] => format!("per {} and {last}", first.join(", ")),
+    };
+    format!(" Counts {whom}, {}.", window(&counter.window))
+}
+
+fn noun(attribute: &Attribute) -> String {
+    match attribute {
+        Attribute::User => "user".to_owned(),
+        Attribute::Sku => "SKU".to_owned(),
+        Attribute::Quantity => "quantity".to_owned(),
+        Attribute::Ip => "IP address".to_owned(),
+        Attribute::Claim(name) => format!("{name} of the token"),
+        Attribute::Client(name) => name.clone(),
+    }
+}
+
+fn window(window: &Window) -> String {
+    match window {
+        Window::Campaign => "over the whole campaign".to_owned(),
+        Window::Tumbling { length_ms, origin_ms } => format!(
+            "in windows of {} that start at {} and every {} from there",
+            duration(*length_ms),
+            rfc3339(*origin_ms),
+            duration(*length_ms)
+        ),
+        Window::Calendar { unit, zone } => {
+            let unit = match unit {
+                CalendarUnit::Day => "per day",
+                CalendarUnit::Week => "per week from Monday",
+                CalendarUnit::Month => "per month",
+            };
+            format!("{unit} in the time zone {zone}")
+        }
+        Window::Rolling { length_ms } => format!("over the last {}", duration(*length_ms)),
+    }
+}
+
+/// `1 hour 30 minutes`; a day is 24 hours.
+fn duration(ms: i64) -> String {
+    let units = [
+        (86_400_000, "day"),
+        (3_600_000, "hour"),
+        (60_000, "minute"),
+        (1000, "second"),
+        (1, "millisecond"),
+    ];
+    let mut rest = ms;
+    let mut words = Vec::new();
+    for (length, unit) in units {
+        let count = rest / length;
+        rest %= length;
+        match count {
+            0 => {}
+            1 => words.push(format!("1 {unit}")),
+            count => words.push(format!("{count} {unit}s")),
+        }
+    }
+    if words.is_empty() {
+        return "0 milliseconds".to_owned();
+    }
+    words.join(" ")
+}
+
+fn rfc3339(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(time) => format!("{time:.3}"),
+        Err(_) => format!("{ms} ms"),
+    }
+}
+
+/// The module's sentence with its full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?', '。']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ pub mod merge;
 mod nodes;
 mod reach;
 mod run;
+#[doc(hidden)]
+pub mod samples;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -175,6 +177,43 @@ impl Expr {
             Self::Select(a, b, c) => ([a, b, c], 3),
         };
         nodes.into_iter().take(count)
+    }
+
+    /// The same expression behind so many other nodes and counters.
+    pub(crate) fn shifted(self, nodes: Node, counters: u32) -> Self {
+        let node = |node: Node| node.saturating_add(nodes);
+        match self {
+            Self::Counter(counter) => Self::Counter(counter.saturating_add(counters)),
+            Self::Add(a, b) => Self::Add(node(a), node(b)),
+            Self::Sub(a, b) => Self::Sub(node(a), node(b)),
+            Self::Mul(a, b) => Self::Mul(node(a), node(b)),
+            Self::Div(a, divisor) => Self::Div(node(a), divisor),
+            Self::Mod(a, divisor) => Self::Mod(node(a), divisor),
+            Self::Min(a, b) => Self::Min(node(a), node(b)),
+            Self::Max(a, b) => Self::Max(node(a), node(b)),
+            Self::Lt(a, b) => Self::Lt(node(a), node(b)),
+            Self::Le(a, b) => Self::Le(node(a), node(b)),
+            Self::Eq(a, b) => Self::Eq(node(a), node(b)),
+            Self::And(a, b) => Self::And(node(a), node(b)),
+            Self::Or(a, b) => Self::Or(node(a), node(b)),
+            Self::Not(a) => Self::Not(node(a)),
+            Self::Select(a, b, c) => Self::Select(node(a), node(b), node(c)),
+            Self::OneOf(of, texts) => Self::OneOf(node(of), texts),
+            Self::Lookup { of, entries, default } => Self::Lookup {
+                of: node(of),
+                entries,
+                default,
+            },
+            leaf @ (Self::Int(_)
+            | Self::Text(_)
+            | Self::Attribute(_)
+            | Self::Remaining
+            | Self::Stock
+            | Self::Now
+            | Self::OpensAt
+            | Self::ClosesAt
+            | Self::Member { .. }) => leaf,
+        }
     }
 }
 

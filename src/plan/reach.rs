@@ -20,8 +20,13 @@ const JSON_BYTES: usize = 6;
 
 /// Which nodes are needed: those reachable from a constraint, an early access, a cost or a measure.
 pub(super) fn reachable(plan: &Plan) -> Vec<bool> {
+    reachable_from(plan, roots(plan))
+}
+
+/// Which nodes the roots are computed from, themselves included. Every index is known to be valid.
+pub(super) fn reachable_from(plan: &Plan, roots: impl Iterator<Item = Node>) -> Vec<bool> {
     let mut reached = vec![false; plan.nodes.len()];
-    for root in roots(plan) {
+    for root in roots {
         reached[root as usize] = true;
     }
     for (index, expr) in plan.nodes.iter().enumerate().rev() {
@@ -83,7 +88,7 @@ pub(super) fn slots(plan: &Plan, reached: &[bool]) -> Vec<Slot> {
     slots
 }
 
-fn needed<'a>(plan: &'a Plan, reached: &'a [bool]) -> impl Iterator<Item = &'a Expr> {
+pub(super) fn needed<'a>(plan: &'a Plan, reached: &'a [bool]) -> impl Iterator<Item = &'a Expr> {
     plan.nodes
         .iter()
         .zip(reached)

@@ -11,6 +11,8 @@ use crate::order::{OrderEvent, OrderId};
 pub(super) struct Work<'a> {
     pub orders: Vec<&'a OrderEvent>,
     pub dead: Vec<(i32, &'a DeadRecord)>,
+    /// Orders that landed before, by their offset. Counted as duplicates.
+    pub replayed: Vec<(&'a LandingSlice, &'a OrderEvent)>,
     /// Next offset of every partition that moves.
     pub advance: BTreeMap<i32, i64>,
     /// Duplicates and fenced partitions so far.
@@ -36,25 +38,42 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
             work.landed.fenced.insert(partition, expected);
             continue;
         }
-        if expected >= slice.next {
-            work.landed.duplicates += slice.orders.len() as u64;
-            if expected > slice.next {
-                work.landed.fenced.insert(partition, expected);
-            }
-            continue;
-        }
         for (offset, order) in &slice.orders {
-            if *offset < expected || !seen.insert((order.campaign.as_str(), order.order)) {
+            if !seen.insert((order.campaign.as_str(), order.order)) {
                 work.landed.duplicates += 1;
+            } else if *offset < expected {
+                work.landed.duplicates += 1;
+                work.replayed.push((slice, order));
             } else {
                 work.orders.push(order);
             }
         }
         let dead = slice.dead.iter().filter(|record| record.offset >= expected);
         work.dead.extend(dead.map(|record| (partition, record)));
-        work.advance.insert(partition, slice.next);
+        if expected > slice.next {
+            work.landed.fenced.insert(partition, expected);
+        }
+        if expected < slice.next {
+            work.advance.insert(partition, slice.next);
+        }
     }
     work
+}
+
+/// Takes up replayed orders that are not in the database after all: the log was rewritten (a topic
+/// made anew, a tail lost by the brokers), so the stored offset belongs to other records. Its
+/// partition goes back to where the slice ends.
+pub(super) fn recover<'a>(work: &mut Work<'a>, landed_before: impl Fn(&OrderEvent) -> bool) {
+    for (slice, order) in std::mem::take(&mut work.replayed) {
+        if landed_before(order) {
+            continue;
+        }
+        work.orders.push(order);
+        work.landed.duplicates -= 1;
+        work.landed.recovered += 1;
+        work.landed.fenced.remove(&slice.partition);
+        work.advance.insert(slice.partition, slice.next);
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +138,17 @@ mod tests {
         assert_eq!(level.landed.duplicates, 3);
         let behind = compare(&slices, &BTreeMap::from([(0, 20)]));
         assert_eq!(behind.landed.fenced, BTreeMap::from([(0, 20)]));
+    }
+
+    #[test]
+    fn a_rewritten_log_is_found_out_and_lands() {
+        let slices = [slice(0, 5, 3)];
+        let mut work = compare(&slices, &BTreeMap::from([(0, 20)]));
+        recover(&mut work, |order| order.user != "u1");
+        assert_eq!(work.orders, [&slices[0].orders[1].1]);
+        assert_eq!(work.advance, BTreeMap::from([(0, 8)]));
+        assert_eq!((work.landed.duplicates, work.landed.recovered), (2, 1));
+        assert!(work.landed.fenced.is_empty());
     }
 
     #[test]

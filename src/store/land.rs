@@ -95,7 +95,12 @@ async fn transaction(
     let now = time::to_text(now)?;
     let mut tx = connection.begin_with(dialect.begin()).await?;
     let stored = lock_offsets(&mut tx, dialect, topic, slices).await?;
-    let work = fence::compare(slices, &stored);
+    let mut work = fence::compare(slices, &stored);
+    if !work.replayed.is_empty() {
+        let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|(_, order)| *order).collect();
+        let known = existing(&mut tx, &replayed).await?;
+        fence::recover(&mut work, |order| known.contains(&order.order.to_string()));
+    }
     let mut landed = work.landed;
     if work.advance.is_empty() {
         tx.rollback().await?;
@@ -268,12 +273,14 @@ async fn existing(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashSe
     }
     let mut known = HashSet::new();
     for (campaign, ids) in by_campaign {
-        let marks = placeholders(1, ids.len());
-        let sql = format!("SELECT order_id FROM orders WHERE campaign_id = ? AND order_id IN {marks}");
-        let query = sqlx::query(AssertSqlSafe(sql)).persistent(false).bind(campaign);
-        let query = ids.iter().fold(query, |query, id| query.bind(id.as_str()));
-        for row in query.fetch_all(&mut **tx).await? {
-            known.insert(row.try_get(0)?);
+        for range in pieces(ids.len()) {
+            let marks = placeholders(1, range.len());
+            let sql = format!("SELECT order_id FROM orders WHERE campaign_id = ? AND order_id IN {marks}");
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
+            let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+            for row in query.fetch_all(&mut **tx).await? {
+                known.insert(row.try_get(0)?);
+            }
         }
     }
     Ok(known)

@@ -1,13 +1,35 @@
 //! Rule modules as WebAssembly components: the only place that knows wasmtime.
+//!
+//! A module is untrusted. It has no imports, runs in a fresh instance per call inside bounds of fuel, time,
+//! memory and output ([`bounds`]), and everything it answers is checked before anyone reads it.
 
-use std::sync::Arc;
+mod bindings;
+pub mod bounds;
+mod builtin;
+mod clock;
+mod convert;
+mod descriptor;
+pub mod examples;
+mod header;
+mod host;
+mod run;
+mod schema;
+mod violation;
+mod wrap;
+
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Attribute, Plan};
 
-/// Bytes of a module.
-pub const MODULE_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub use bounds::MODULE_BYTES_MAX;
+pub use builtin::builtin;
+pub use descriptor::RESERVED_REASONS;
+pub use host::{Host, digest};
+pub use wrap::wrap_core_module;
+
 /// Version of `wit/` this host speaks.
 pub const CONTRACT: &str = "1.0.0";
 
@@ -93,7 +115,8 @@ pub struct Diagnostic {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
     /// Not WebAssembly, a core module, imports, another world, too large, malformed descriptor.
-    /// `code` is stable: `not-wasm`, `core-module`, `imports`, `wrong-world`, `too-large`, `descriptor`.
+    /// `code` is stable: `not-wasm`, `core-module`, `imports`, `wrong-world`, `precheck`, `too-large`,
+    /// `descriptor`, `digest`; `host` where the gateway itself could not run modules.
     #[error("{message}")]
     Refused { code: &'static str, message: String },
     /// It trapped, ran out of fuel, time or memory, or answered too much.
@@ -122,41 +145,4 @@ pub struct Inspected {
     /// Lower-case hex SHA-256 of the bytes.
     pub digest: String,
     pub descriptor: Descriptor,
-}
-
-/// Runs modules inside bounds of fuel, memory, time and output.
-#[derive(Clone)]
-pub struct Host {}
-
-#[allow(unused_variables)]
-impl Host {
-    pub fn new() -> Result<Self, ModuleError> {
-        todo!("wasm")
-    }
-
-    /// Compiles the bytes off the serving threads, checks the contract, and asks `describe`.
-    pub async fn inspect(&self, bytes: Arc<[u8]>) -> Result<Inspected, ModuleError> {
-        todo!("wasm")
-    }
-
-    /// Checks the parameters against the schema, then asks the module for its plan.
-    pub async fn compile(
-        &self,
-        module: &Inspected,
-        bytes: Arc<[u8]>,
-        context: &Context,
-        params: &serde_json::Value,
-    ) -> Result<Compiled, ModuleError> {
-        todo!("wasm")
-    }
-}
-
-/// Built-in modules: (file name, bytes) of `rules/dist`.
-pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
-    &[]
-}
-
-/// Lower-case hex SHA-256: how a module is named.
-pub fn digest(_bytes: &[u8]) -> String {
-    todo!("wasm")
 }

@@ -28,12 +28,13 @@ fn invalid<'a, T: Deserialize<'a>>(body: &'a [u8], first: &serde_json::Error) ->
         Ok(_) => (String::new(), first.to_string()),
         Err(error) => (pointer(error.path()), error.inner().to_string()),
     };
-    // serde names a missing field only in its text; a pointer to the member that should be there
-    // helps more than one to the object around it.
-    if let Some((field, _)) = detail
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split_once('`'))
-    {
+    // serde names a missing or a doubled field only in its text; a pointer to the member helps more
+    // than one to the object around it.
+    let named = ["missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| detail.strip_prefix(prefix))
+        .and_then(|rest| rest.split_once('`'));
+    if let Some((field, _)) = named {
         at.push('/');
         at.push_str(&escape(field));
     }

@@ -53,14 +53,10 @@ problems! {
         "The request is understood and refused.";
     NOT_FOUND = "not-found" 404 final "No such path"
         "Nothing is served under this path.";
-    UNKNOWN_CAMPAIGN = "unknown-campaign" 404 final "Unknown campaign"
-        "There is no campaign of this id here.";
-    UNKNOWN_ORDER = "unknown-order" 404 final "Unknown order"
-        "There is no order of this id that belongs to this buyer.";
     UNKNOWN_SKU = "unknown-sku" 404 final "Unknown SKU"
         "The campaign does not sell this SKU.";
     UNKNOWN = "unknown" 404 final "Not found"
-        "What the request names does not exist.";
+        "What the request names does not exist, or belongs to somebody else: the detail says what.";
     METHOD_NOT_ALLOWED = "method-not-allowed" 405 final "Method not allowed"
         "The path exists, but not with this method; the header Allow names those it has.";
     TIMEOUT = "request-timeout" 408 retry "Request too slow"
@@ -276,8 +272,6 @@ mod tests {
             ("token-not-yet-valid", 401, true),
             ("forbidden", 403, false),
             ("not-found", 404, false),
-            ("unknown-campaign", 404, false),
-            ("unknown-order", 404, false),
             ("unknown-sku", 404, false),
             ("unknown", 404, false),
             ("method-not-allowed", 405, false),

@@ -1,1 +1,217 @@
+//! Tokens that are taken, and every way in which one is not.
 
+use std::io::Write as _;
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::json;
+
+use super::*;
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+const FOREIGN: &[u8] = b"fedcba9876543210fedcba9876543210";
+const ED_PRIVATE: &[u8] = include_bytes!("../../../tests/fixtures/keys/ed25519.pem");
+const ED_PUBLIC: &[u8] = include_bytes!("../../../tests/fixtures/keys/ed25519.pub.pem");
+const RSA_PRIVATE: &[u8] = include_bytes!("../../../tests/fixtures/keys/rsa.pem");
+const RSA_PUBLIC: &[u8] = include_bytes!("../../../tests/fixtures/keys/rsa.pub.pem");
+
+fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(bytes).expect("written");
+    file
+}
+
+fn with_secret(bytes: &[u8], config: Config) -> Result<Auth, AuthConfigError> {
+    let file = file(bytes);
+    Auth::new(&Config {
+        jwt_hs256_secret_file: Some(file.path().to_owned()),
+        ..config
+    })
+}
+
+fn with_public_key(bytes: &[u8]) -> Result<Auth, AuthConfigError> {
+    let file = file(bytes);
+    Auth::new(&Config {
+        jwt_public_key_file: Some(file.path().to_owned()),
+        ..Config::default()
+    })
+}
+
+fn hours_from_now(hours: i64) -> i64 {
+    jsonwebtoken::get_current_timestamp() as i64 + hours * 3600
+}
+
+fn hs256(claims: &Value) -> String {
+    sign(Algorithm::HS256, &EncodingKey::from_secret(SECRET), claims)
+}
+
+fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
+    encode(&Header::new(algorithm), claims, key).expect("a token")
+}
+
+#[test]
+fn a_good_token_names_user_and_claims() {
+    let auth = with_secret(&[SECRET, b"\n"].concat(), Config::default()).expect("a key");
+    let token = hs256(&json!({
+        "sub": "ada ", "exp": hours_from_now(1), "iat": 1, "jti": "x", "aud": "somebody",
+        "tier": "gold", "age": 7, "staff": false, "roles": ["a"], "nick": null, "long": "x".repeat(300),
+    }));
+    let identity = auth.verify(&token).expect("valid");
+    assert_eq!(identity.user, "ada ", "a trailing space is part of the name");
+    let mut claims: Vec<_> = identity
+        .claims
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    claims.sort_unstable();
+    let expected = [
+        ("claim:age", "7"),
+        ("claim:aud", "somebody"),
+        ("claim:staff", "false"),
+        ("claim:tier", "gold"),
+    ];
+    assert_eq!(claims, expected);
+}
+
+#[test]
+fn other_tokens_are_refused_with_a_reason() {
+    let config = Config {
+        issuer: Some("login".into()),
+        audience: Some("rushgate".into()),
+        ..Config::default()
+    };
+    let auth = with_secret(SECRET, config).expect("a key");
+    let exp = hours_from_now(1);
+    let good = json!({"sub": "ada", "exp": exp, "iss": "login", "aud": ["rushgate", "other"]});
+    assert!(auth.verify(&hs256(&good)).is_ok());
+    let but = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        hs256(&claims)
+    };
+    let without = |name: &str| {
+        let mut claims = good.clone();
+        claims.as_object_mut().expect("an object").remove(name);
+        hs256(&claims)
+    };
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTl9.";
+    let ed = EncodingKey::from_ed_pem(ED_PRIVATE).expect("a key");
+    for (token, reason, text) in [
+        (but("exp", json!(hours_from_now(-1))), "token-expired", "expired"),
+        (but("nbf", json!(exp)), "token-not-yet-valid", "not valid yet"),
+        (but("iss", json!("other")), "token-invalid", "issuer"),
+        (but("aud", json!("other")), "token-invalid", "audience"),
+        (without("exp"), "token-invalid", "lacks the claim exp"),
+        (without("sub"), "token-invalid", "lacks the claim sub"),
+        (without("iss"), "token-invalid", "lacks the claim iss"),
+        (without("aud"), "token-invalid", "lacks the claim aud"),
+        (but("sub", json!(7)), "token-invalid", "sub"),
+        (but("sub", json!("")), "token-invalid", "empty"),
+        (but("sub", json!("a\0")), "token-invalid", "control character"),
+        (but("sub", json!("a".repeat(257))), "token-invalid", "257 bytes"),
+        (
+            sign(Algorithm::HS256, &EncodingKey::from_secret(FOREIGN), &good),
+            "token-invalid",
+            "signature",
+        ),
+        (
+            sign(Algorithm::HS384, &EncodingKey::from_secret(SECRET), &good),
+            "token-invalid",
+            "another algorithm",
+        ),
+        (
+            sign(Algorithm::EdDSA, &ed, &good),
+            "token-invalid",
+            "another algorithm",
+        ),
+        (none.to_owned(), "token-invalid", ""),
+        ("a.b.c".to_owned(), "token-invalid", "no JSON Web Token"),
+        ("x".to_owned(), "token-invalid", "no JSON Web Token"),
+        ("dev:ada".to_owned(), "token-invalid", "no JSON Web Token"),
+    ] {
+        let problem = auth.verify(&token).expect_err(text);
+        let shown = String::from_utf8(problem.to_json()).expect("UTF-8");
+        assert_eq!(
+            (problem.status(), problem.reason_code().as_ref()),
+            (401, reason),
+            "{shown}"
+        );
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn public_keys_take_their_own_algorithm_only() {
+    let claims = json!({"sub": "ada", "exp": hours_from_now(1)});
+    let ed = sign(
+        Algorithm::EdDSA,
+        &EncodingKey::from_ed_pem(ED_PRIVATE).expect("a key"),
+        &claims,
+    );
+    let rsa = sign(
+        Algorithm::RS256,
+        &EncodingKey::from_rsa_pem(RSA_PRIVATE).expect("a key"),
+        &claims,
+    );
+    // The classic confusion: the public key's text used as a shared secret.
+    let confused = sign(Algorithm::HS256, &EncodingKey::from_secret(ED_PUBLIC), &claims);
+    for (key, good, bad) in [
+        (ED_PUBLIC, &ed, [&rsa, &confused]),
+        (RSA_PUBLIC, &rsa, [&ed, &confused]),
+    ] {
+        let auth = with_public_key(key).expect("a key");
+        for _ in 0..2 {
+            assert_eq!(
+                auth.verify(good).expect("valid").user,
+                "ada",
+                "the second time from the cache"
+            );
+        }
+        for token in bad {
+            assert!(auth.verify(token).is_err());
+        }
+    }
+}
+
+#[test]
+fn development_tokens_only_where_they_are_enabled() {
+    let auth = Auth::new(&Config {
+        insecure_dev_auth: true,
+        ..Config::default()
+    })
+    .expect("development");
+    let identity = auth.verify("dev:ada%20?tier=gold&region=e%75").expect("valid");
+    assert_eq!(identity.user, "ada ");
+    let expected = [("claim:tier", "gold"), ("claim:region", "eu")];
+    assert_eq!(
+        identity.claims,
+        expected.map(|(n, v)| (n.to_owned(), v.to_owned()))
+    );
+    for bad in [
+        "ada",
+        "dev:",
+        "dev:?tier=gold",
+        "dev:a%00",
+        "dev:%ff",
+        "dev:a?tier=%0A",
+    ] {
+        assert_eq!(auth.verify(bad).expect_err(bad).status(), 401, "{bad}");
+    }
+}
+
+#[test]
+fn a_gateway_that_could_not_check_tokens_does_not_start() {
+    let error = |result: Result<Auth, AuthConfigError>| result.err().expect("refused").to_string();
+    assert!(error(Auth::new(&Config::default())).contains("--insecure-dev-auth"));
+    assert!(error(with_secret(b"short", Config::default())).contains("has 5 bytes"));
+    assert!(error(with_public_key(b"-----BEGIN NOTHING-----")).contains("is no PEM public key"));
+    let both = Config {
+        jwt_public_key_file: Some("x".into()),
+        ..Config::default()
+    };
+    assert!(error(with_secret(SECRET, both)).contains("not both"));
+    let missing = Config {
+        jwt_public_key_file: Some("/nowhere/key.pem".into()),
+        ..Config::default()
+    };
+    assert!(error(Auth::new(&missing)).contains("cannot read /nowhere/key.pem"));
+}

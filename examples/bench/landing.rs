@@ -1,0 +1,152 @@
+//! Landed rows per second, beside a bare multi-row insert of the same rows in transactions of the same size.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use sqlx::{AssertSqlSafe, MySqlPool, QueryBuilder, Row};
+use tokio::time::Instant;
+
+use crate::Bench;
+use crate::common::services;
+
+const POLL: Duration = Duration::from_millis(10);
+const LANDED_WITHIN: Duration = Duration::from_secs(300);
+/// Rows the reference inserts at most: they are held in memory.
+const REFERENCE_ROWS_MAX: i64 = 100_000;
+/// Placeholders of one statement in MySQL's protocol.
+const BINDS_MAX: usize = 65_535;
+
+pub async fn run(bench: &mut Bench) -> Result<()> {
+    let database = services::database(&bench.setup.urls).await?;
+    let commits = commits(&database).await?;
+    let lander = bench.setup.land(1).await?;
+    let (rows, seconds) = drain(&database, bench).await?;
+    let batch = (rows / (self::commits(&database).await? - commits).max(1)).max(1) as usize;
+    let cpu = crate::common::process::cpu(lander.pid())?;
+    lander.stop().await?;
+    let landed = rows as f64 / seconds;
+    let bare = bare_insert(&database, batch).await?;
+    bench.table.ratio(
+        format!("landed rows, {batch} in a transaction on average"),
+        landed,
+        "per s",
+        bare,
+        Some("≥ 0.70"),
+    );
+    bench.table.figure(
+        "lander CPU per order",
+        cpu.as_micros() as f64 / rows.max(1) as f64,
+        "µs",
+    );
+    Ok(())
+}
+
+async fn commits(database: &MySqlPool) -> Result<i64> {
+    let row = sqlx::query("SHOW GLOBAL STATUS LIKE 'Com_commit'")
+        .fetch_one(database)
+        .await?;
+    Ok(row.try_get::<String, _>(1)?.parse()?)
+}
+
+async fn orders(database: &MySqlPool) -> Result<i64> {
+    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM orders")
+        .fetch_one(database)
+        .await?)
+}
+
+/// Waits until the backlog of the runs before is in the database: rows, and seconds from the first row
+/// to the last.
+async fn drain(database: &MySqlPool, bench: &Bench) -> Result<(i64, f64)> {
+    let expected = admitted(bench).await?;
+    let before = orders(database).await?;
+    let offsets = "SELECT CAST(COALESCE(SUM(next_offset), 0) AS SIGNED) FROM landing_offsets";
+    let begun = Instant::now();
+    let mut first: Option<(Instant, i64)> = None;
+    loop {
+        ensure!(
+            begun.elapsed() < LANDED_WITHIN,
+            "not landed after {LANDED_WITHIN:?}"
+        );
+        // Adding up a few offsets disturbs less than counting rows.
+        let landed: i64 = sqlx::query_scalar(offsets).fetch_one(database).await?;
+        let (since, base) = *first.get_or_insert((Instant::now(), landed));
+        if landed == base {
+            first = None;
+        }
+        if landed >= expected {
+            let rows = orders(database).await? - before;
+            return Ok((rows - base, since.elapsed().as_secs_f64()));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Orders admitted so far, over all campaigns.
+async fn admitted(bench: &Bench) -> Result<i64> {
+    let mut redis = services::redis(&bench.setup.urls).await?;
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("rg:*:state")
+        .query_async(&mut redis)
+        .await?;
+    let mut sum = 0;
+    for key in keys {
+        let mut hget = redis::cmd("HGET");
+        let admitted: Option<i64> = hget.arg(key).arg("admitted").query_async(&mut redis).await?;
+        sum += admitted.unwrap_or(0);
+    }
+    if sum == 0 {
+        bail!("no order was admitted before landing was measured");
+    }
+    Ok(sum)
+}
+
+/// Rows per second of plain multi-row inserts, each its own transaction, into a table of the same shape.
+async fn bare_insert(database: &MySqlPool, batch: usize) -> Result<f64> {
+    sqlx::raw_sql("DROP TABLE IF EXISTS bench_orders; CREATE TABLE bench_orders LIKE orders")
+        .execute(database)
+        .await?;
+    let columns: Vec<String> = sqlx::query_scalar(
+        "SELECT CAST(column_name AS CHAR) FROM information_schema.columns
+         WHERE table_schema = DATABASE() AND table_name = 'orders' ORDER BY ordinal_position",
+    )
+    .fetch_all(database)
+    .await?;
+    let rows = text_rows(database, &columns).await?;
+    let names = columns.join(", ");
+    let mut connection = database.acquire().await?;
+    let begun = Instant::now();
+    for chunk in rows.chunks(batch.min(BINDS_MAX / columns.len())) {
+        let mut insert = QueryBuilder::new(format!("INSERT INTO bench_orders ({names}) "));
+        insert.push_values(chunk, |mut values, row| {
+            for value in row {
+                values.push_bind(value);
+            }
+        });
+        insert.build().execute(&mut *connection).await?;
+    }
+    let rate = rows.len() as f64 / begun.elapsed().as_secs_f64();
+    sqlx::raw_sql("DROP TABLE bench_orders")
+        .execute(&mut *connection)
+        .await?;
+    Ok(rate)
+}
+
+/// Rows of `orders` with every column as text, whatever columns there are.
+async fn text_rows(database: &MySqlPool, columns: &[String]) -> Result<Vec<Vec<Option<String>>>> {
+    let casts: Vec<String> = columns
+        .iter()
+        .map(|column| format!("CAST({column} AS CHAR)"))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM orders LIMIT {REFERENCE_ROWS_MAX}",
+        casts.join(", ")
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(database).await?;
+    rows.iter()
+        .map(|row| {
+            (0..columns.len())
+                .map(|at| row.try_get(at).context("a column as text"))
+                .collect()
+        })
+        .collect()
+}

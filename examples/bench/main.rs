@@ -1,0 +1,89 @@
+//! `./x bench`: what an order costs, beside a bare reference measured in the same run on the same machine.
+//!
+//! Load tool, gateway, Redis, Kafka and the database share the machine, so throughputs say little by
+//! themselves; CPU time per order, read from /proc, says more, and ratios say most.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod end;
+mod gateway;
+mod landing;
+mod script;
+mod small;
+mod table;
+mod wrk;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+use common::control::Control;
+use common::deployment::{Member, Setup};
+use table::Table;
+
+/// Measures the gateway, its Redis script, landing and the whole path
+#[derive(Clone, Debug, Parser)]
+struct Flags {
+    /// The binary to measure
+    #[arg(long, default_value = "target/release/rushgate")]
+    rushgate: PathBuf,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Orders per second of the latency run
+    #[arg(long, default_value_t = 9_000.0)]
+    rate: f64,
+    /// Where the table goes as JSON
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
+}
+
+/// What every part of the benchmark works with.
+pub struct Bench {
+    pub setup: Setup,
+    pub time: Duration,
+    pub rate: f64,
+    pub table: Table,
+}
+
+pub const SKU: &str = "mug";
+/// More than any run sells.
+pub const STOCK: u64 = 500_000_000;
+
+impl Bench {
+    /// Opens a campaign with one order per user.
+    pub async fn campaign(&self, gateway: &Member, id: &str, stock: u64) -> Result<()> {
+        let rules = serde_json::json!([{"module": "one-per-user"}]);
+        Control::new(&gateway.admin)
+            .create_campaign(id, SKU, stock, rules)
+            .await
+            .map(drop)
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let mut bench = Bench {
+        setup: Setup::new(&flags.rushgate, "bench")?,
+        time: Duration::from_secs(flags.seconds.max(1)),
+        rate: flags.rate,
+        table: Table::default(),
+    };
+    bench.setup.migrate()?;
+    eprintln!("start and compile");
+    small::run(&mut bench).await?;
+    eprintln!("gateway beside a bare responder, Redis beside a hand-written script");
+    gateway::run(&mut bench).await?;
+    eprintln!("landing beside a bare insert");
+    landing::run(&mut bench).await?;
+    eprintln!("end to end");
+    end::run(&mut bench).await?;
+    bench.table.print();
+    bench.table.write(&flags.json)?;
+    println!("written to {}", flags.json.display());
+    Ok(())
+}

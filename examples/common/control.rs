@@ -1,0 +1,95 @@
+//! A client of the control plane.
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+/// The token every process of a deployment is started with.
+pub const TOKEN: &str = "driven-by-an-example";
+
+#[derive(Clone, Debug)]
+pub struct Control {
+    client: Client<HttpConnector, Full<Bytes>>,
+    base: String,
+}
+
+impl Control {
+    /// `admin`: `host:port` of a control plane.
+    pub fn new(admin: &str) -> Self {
+        Self {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            base: format!("http://{admin}"),
+        }
+    }
+
+    /// Status and body of any request; the body as JSON where it is JSON, otherwise as text.
+    pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let url = format!("{}{path}", self.base);
+        let bytes = if body.is_null() {
+            Bytes::new()
+        } else {
+            body.to_string().into()
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("content-type", "application/json")
+            .body(Full::new(bytes))?;
+        let response = self.client.request(request).await.with_context(|| url.clone())?;
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        let value = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Ok((status, value))
+    }
+
+    pub async fn ready(&self) -> bool {
+        matches!(
+            self.send(Method::GET, "/readyz", &Value::Null).await,
+            Ok((200, _))
+        )
+    }
+
+    async fn post(&self, path: &str, body: &Value, expected: u16) -> Result<Value> {
+        let (status, answer) = self.send(Method::POST, path, body).await?;
+        if status != expected {
+            bail!("POST {path} answered {status} instead of {expected}: {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// A campaign with one SKU that opened long ago and closes in a long time.
+    pub async fn create_campaign(&self, id: &str, sku: &str, stock: u64, rules: Value) -> Result<Value> {
+        let now = jiff::Timestamp::now();
+        let hours = |n| jiff::SignedDuration::from_hours(n);
+        let body = json!({
+            "id": id, "title": id,
+            "opens_at": now - hours(1), "closes_at": now + hours(24),
+            "skus": [{"id": sku, "stock": stock}],
+            "rules": rules,
+        });
+        self.post("/admin/v1/campaigns", &body, 201).await
+    }
+
+    /// The number of the new revision.
+    pub async fn create_revision(&self, campaign: &str, rules: Value) -> Result<u64> {
+        let path = format!("/admin/v1/campaigns/{campaign}/revisions");
+        let answer = self.post(&path, &json!({"rules": rules}), 201).await?;
+        answer["revision"]
+            .as_u64()
+            .with_context(|| format!("no revision in {answer}"))
+    }
+
+    pub async fn activate(&self, campaign: &str, revision: u64) -> Result<()> {
+        let path = format!("/admin/v1/campaigns/{campaign}/activate");
+        self.post(&path, &json!({"revision": revision}), 200)
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,208 @@
+//! A deployment of real processes: gateways and landers on free ports, started, killed and started again.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::time::Instant;
+
+use super::control::{Control, TOKEN};
+use super::services::Urls;
+
+/// A process that is not ready after this will not become it.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+/// Drain limit of a process that was asked to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// Below the range of outgoing connections, so that a killed process finds its port free again.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// What every process is started with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub rushgate: PathBuf,
+    pub urls: Urls,
+    /// One log file per process goes here.
+    pub logs: PathBuf,
+}
+
+impl Setup {
+    pub fn new(rushgate: &Path, logs: &str) -> Result<Self> {
+        let target = rushgate
+            .parent()
+            .and_then(Path::parent)
+            .context("the binary is in no target folder")?;
+        let logs = target.join(logs);
+        // A folder that is not there yet is as good as an empty one.
+        let _ = fs::remove_dir_all(&logs);
+        fs::create_dir_all(&logs)?;
+        Ok(Self {
+            rushgate: rushgate.to_owned(),
+            urls: Urls::from_env()?,
+            logs,
+        })
+    }
+
+    fn command(&self, role: &str, log: &Path) -> Result<Command> {
+        let log = OpenOptions::new().create(true).append(true).open(log)?;
+        let mut command = Command::new(&self.rushgate);
+        command
+            .arg(role)
+            .args(["--redis-url", &self.urls.redis])
+            .args(["--kafka-brokers", &self.urls.kafka])
+            .args(["--database-url", &self.urls.database])
+            .env("RUSHGATE_ADMIN_TOKEN", TOKEN)
+            .stdin(Stdio::null())
+            .stdout(File::try_clone(&log)?)
+            .stderr(log);
+        Ok(command)
+    }
+
+    /// Runs `rushgate migrate`.
+    pub fn migrate(&self) -> Result<()> {
+        let log = self.logs.join("migrate.log");
+        let status = self.command("migrate", &log)?.status()?;
+        if !status.success() {
+            bail!("rushgate migrate failed: {}", tail(&log));
+        }
+        Ok(())
+    }
+
+    /// Starts `serve` number `number` (from 1) and waits until it is ready.
+    pub async fn serve(&self, number: usize) -> Result<Member> {
+        Member::start(self.clone(), "serve", number).await
+    }
+
+    pub async fn land(&self, number: usize) -> Result<Member> {
+        Member::start(self.clone(), "land", number).await
+    }
+}
+
+/// One process with the addresses it keeps over restarts; killed when it goes out of scope.
+#[derive(Debug)]
+pub struct Member {
+    setup: Setup,
+    role: &'static str,
+    pub name: String,
+    /// `host:port` of the data plane; unused by landers.
+    pub orders: String,
+    pub admin: String,
+    child: Option<Child>,
+}
+
+impl Member {
+    async fn start(setup: Setup, role: &'static str, number: usize) -> Result<Self> {
+        let mut member = Self {
+            setup,
+            role,
+            name: format!("{role}-{number}"),
+            orders: format!("127.0.0.1:{}", free_port()?),
+            admin: format!("127.0.0.1:{}", free_port()?),
+            child: None,
+        };
+        member.spawn()?;
+        member.ready().await?;
+        Ok(member)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.setup.logs.join(format!("{}.log", self.name))
+    }
+
+    pub fn spawn(&mut self) -> Result<()> {
+        let mut command = self.setup.command(self.role, &self.log())?;
+        command.args(["--admin-listen", &self.admin]);
+        if self.role == "serve" {
+            command.args(["--listen", &self.orders, "--insecure-dev-auth"]);
+        }
+        self.child = Some(command.spawn()?);
+        Ok(())
+    }
+
+    pub async fn ready(&mut self) -> Result<()> {
+        let control = Control::new(&self.admin);
+        let begun = Instant::now();
+        while !control.ready().await {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok()?);
+            if let Some(status) = ended {
+                bail!("{} ended with {status}: {}", self.name, tail(&self.log()));
+            }
+            if begun.elapsed() > READY_WITHIN {
+                bail!(
+                    "{} is not ready after {READY_WITHIN:?}: {}",
+                    self.name,
+                    tail(&self.log())
+                );
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// SIGKILL: nothing is finished, flushed or said.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Both fail only for a process that is gone already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM; fails unless the process then ends by itself with exit code 0.
+    pub async fn stop(mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()?;
+        let begun = Instant::now();
+        loop {
+            match child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!(
+                    "{} ended with {status} after SIGTERM: {}",
+                    self.name,
+                    tail(&self.log())
+                ),
+                None if begun.elapsed() > STOP_WITHIN => {
+                    child.kill()?;
+                    child.wait()?;
+                    bail!("{} still ran {STOP_WITHIN:?} after SIGTERM", self.name);
+                }
+                None => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn free_port() -> Result<u16> {
+    for _ in 0..1000 {
+        let port = fastrand::u16(PORTS);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port in {PORTS:?}")
+}
+
+/// The end of a log, for an error message.
+pub fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(15);
+    format!("{}\n{}", log.display(), lines[from..].join("\n"))
+}

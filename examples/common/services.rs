@@ -1,0 +1,47 @@
+//! Redis and the database asked directly, past rushgate's own code, so that a check does not share its errors.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use redis::aio::MultiplexedConnection;
+use sqlx::MySqlPool;
+
+/// Where the stack is, from the environment that `./x stack env` prints.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    pub redis: String,
+    pub kafka: String,
+    pub database: String,
+}
+
+impl Urls {
+    pub fn from_env() -> Result<Self> {
+        let read =
+            |name: &str| env::var(name).with_context(|| format!("{name} is not set: run it through ./x"));
+        Ok(Self {
+            redis: read("RUSHGATE_REDIS_URL")?,
+            kafka: read("RUSHGATE_KAFKA_BROKERS")?,
+            database: read("RUSHGATE_DATABASE_URL")?,
+        })
+    }
+}
+
+pub async fn redis(urls: &Urls) -> Result<MultiplexedConnection> {
+    let client = redis::Client::open(urls.redis.as_str())?;
+    Ok(client.get_multiplexed_async_connection().await?)
+}
+
+pub async fn database(urls: &Urls) -> Result<MySqlPool> {
+    Ok(MySqlPool::connect(&urls.database).await?)
+}
+
+/// Process id of the Redis server, for its CPU time.
+pub async fn redis_pid(redis: &mut MultiplexedConnection) -> Result<u32> {
+    let info: String = redis::cmd("INFO").arg("server").query_async(redis).await?;
+    info.lines()
+        .find_map(|line| line.strip_prefix("process_id:"))
+        .context("INFO names no process_id")?
+        .trim()
+        .parse()
+        .context("process_id is a number")
+}

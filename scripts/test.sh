@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# ./x test: what CI checks, on services of its own. Arguments go to `cargo test` (a filter, say).
+#
+# Every check runs even when one before it failed, so that one run shows all there is to mend.
+set -uo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT" || exit 1
+
+export RUSHGATE_STACK_DIR="$TARGET/test-stack"
+REPORT="$TARGET/test-report.txt"
+FAILED=()
+
+finish() {
+    scripts/stack.sh down --wipe >/dev/null 2>&1
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# check <name> <command>...: runs it and remembers its failure.
+check() {
+    local name="$1"
+    shift
+    step "$name"
+    "$@" || { say "x: failed: $name"; FAILED+=("$name"); }
+}
+
+licences() {
+    if command -v cargo-deny >/dev/null; then
+        # Advisories would need a database from the network.
+        cargo deny --offline check bans licenses sources
+    else
+        say "    cargo-deny is not installed: deny.toml is not checked here (cargo install cargo-deny)"
+    fi
+}
+
+guests() {
+    [ -x rules/build.sh ] || die "rules/build.sh is missing"
+    rules/build.sh && cargo fmt --manifest-path rules/Cargo.toml --all --check
+}
+
+tests() {
+    # Nothing may be left out because an environment variable of the caller says so.
+    unset RUSHGATE_ADMIN_TOKEN RUSHGATE_REDIS_URL RUSHGATE_KAFKA_BROKERS RUSHGATE_DATABASE_URL
+    eval "$(scripts/stack.sh env)"
+    cargo test --no-fail-fast "$@" 2>&1 | tee "$REPORT"
+}
+
+# Reads cargo's output: a line that names the binary, then the line with its result.
+table() {
+    awk '
+        function flush_kind() { if (kind != "" && !seen) { missing++; rows[++n] = sprintf("%-28s %8s", kind, "no result"); } }
+        $1 == "Running" {
+            flush_kind(); seen = 0
+            kind = $2
+            if (kind == "unittests") { kind = $3; sub(/^src\//, "", kind); sub(/\.rs$/, "", kind); kind = "unit (" kind ")" }
+            else { sub(/^tests\//, "", kind); sub(/\/main\.rs$/, "", kind); sub(/\.rs$/, "", kind); kind = "integration (" kind ")" }
+        }
+        $1 == "Doc-tests" { flush_kind(); seen = 0; kind = "documentation (" $2 ")" }
+        /^test result:/ {
+            seen = 1
+            for (i = 1; i < NF; i++) {
+                if ($(i + 1) == "passed;") p = $i
+                if ($(i + 1) == "failed;") f = $i
+                if ($(i + 1) == "ignored;") s = $i
+            }
+            passed += p; failed += f; ignored += s
+            if (p + f + s > 0) rows[++n] = sprintf("%-28s %8d %8d %8d", kind, p, f, s)
+        }
+        END {
+            flush_kind()
+            printf "\n%-28s %8s %8s %8s\n", "tests", "passed", "failed", "skipped"
+            for (i = 1; i <= n; i++) print rows[i]
+            printf "\n%d passed, %d failed\n", passed, failed + missing
+            exit (failed + missing + ignored > 0 || passed == 0)
+        }' "$REPORT"
+}
+
+need_build
+check "Format" cargo fmt --all --check
+check "Rule modules" guests
+check "Lints" cargo clippy --all-targets -- -D warnings
+check "Licences and sources" licences
+scripts/stack.sh down --wipe >/dev/null 2>&1
+check "Services for the tests" scripts/stack.sh up --brokers 1
+check "Tests" tests "$@"
+
+if [ ${#FAILED[@]} -gt 0 ]; then
+    printf '\n'
+    printf 'failed: %s\n' "${FAILED[@]}"
+fi
+table
+counted=$?
+[ ${#FAILED[@]} = 0 ] && [ "$counted" = 0 ]

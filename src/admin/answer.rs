@@ -1,0 +1,172 @@
+//! Problem documents of the control plane, and bodies read within bounds.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::control::ControlError;
+use crate::wire::problem::{
+    CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, TOO_LARGE, UNAVAILABLE,
+    UNKNOWN,
+};
+use crate::wire::{Problem, is_media_type, json};
+
+/// Bytes of a JSON body: a thousand SKUs and rules with long tables fit well.
+const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(super) struct Refused(Problem);
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<ControlError> for Refused {
+    fn from(error: ControlError) -> Self {
+        Self(problem(error))
+    }
+}
+
+fn problem(error: ControlError) -> Problem {
+    match error {
+        ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
+        ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+        ControlError::Invalid(problems) => {
+            let detail = match problems.as_slice() {
+                [] => "the request is not valid".to_owned(),
+                [only] => only.detail.clone(),
+                [first, rest @ ..] => format!("{} (and {} more, see errors)", first.detail, rest.len()),
+            };
+            let fault = |problem: crate::control::Problem| Fault {
+                pointer: problem.pointer,
+                detail: problem.detail,
+                hint: problem.hint,
+            };
+            Problem::new(&INVALID, detail).errors(problems.into_iter().map(fault).collect())
+        }
+        ControlError::Module {
+            code: "too-large",
+            message,
+        } => Problem::new(&TOO_LARGE, message),
+        ControlError::Module { code, message } => Problem::new(&MODULE_REFUSED, message).reason(code),
+        ControlError::Unavailable(detail) => {
+            tracing::warn!(detail, "the control plane cannot do its work");
+            Problem::new(&UNAVAILABLE, detail)
+        }
+        ControlError::Internal(detail) => {
+            tracing::error!(detail, "the control plane failed");
+            Problem::new(
+                &INTERNAL,
+                "the request could not be carried out; the log of the gateway says why",
+            )
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = Response::new(Body::from(problem.to_json()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = problem.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer realm="rushgate-admin""#),
+            );
+        }
+        response
+    }
+}
+
+/// Reads a body of the named media type.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    media_type: &'static str,
+    body: Body,
+    limit: usize,
+) -> Result<Vec<u8>, Refused> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if !given.is_some_and(|given| is_media_type(given, media_type)) {
+        let detail = format!("this path takes {media_type}: send the header Content-Type: {media_type}");
+        return Err(Problem::new(&MEDIA_TYPE, detail).into());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().into()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body may have at most {} MiB", limit / (1024 * 1024));
+            Err(Problem::new(&TOO_LARGE, detail).into())
+        }
+        Err(error) => {
+            let detail = format!("the body was cut off or badly framed: {error}");
+            Err(Problem::new(&MALFORMED, detail).into())
+        }
+    }
+}
+
+pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refused> {
+    let bytes = read(headers, "application/json", body, JSON_BYTES_MAX).await?;
+    Ok(json::parse(&bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control;
+
+    #[test]
+    fn every_error_has_its_row() {
+        let invalid = |pointers: &[&str]| {
+            let problem = |pointer: &&str| control::Problem {
+                pointer: (*pointer).to_owned(),
+                detail: "is wrong".into(),
+                hint: None,
+            };
+            ControlError::Invalid(pointers.iter().map(problem).collect())
+        };
+        let module = |code| ControlError::Module {
+            code,
+            message: "no".into(),
+        };
+        for (error, status, reason) in [
+            (ControlError::Unknown("no".into()), 404, "unknown"),
+            (ControlError::Conflict("no".into()), 409, "conflict"),
+            (invalid(&["/id"]), 422, "invalid"),
+            (module("not-wasm"), 422, "not-wasm"),
+            (module("too-large"), 413, "too-large"),
+            (ControlError::Unavailable("no".into()), 503, "unavailable"),
+            (ControlError::Internal("no".into()), 500, "internal"),
+        ] {
+            let problem = problem(error);
+            assert_eq!(
+                (problem.status(), problem.reason_code().as_ref()),
+                (status, reason)
+            );
+        }
+        let json = problem(invalid(&["/rules/0/params/limit", "/id"])).to_json();
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        assert_eq!(json["pointer"], "/rules/0/params/limit");
+        assert_eq!(json["errors"][1]["pointer"], "/id");
+    }
+
+    #[test]
+    fn defects_stay_inside() {
+        let json = problem(ControlError::Internal("secret path".into())).to_json();
+        assert!(!String::from_utf8_lossy(&json).contains("secret"));
+    }
+}

@@ -1,0 +1,185 @@
+//! Campaigns, their revisions, and which one is active.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Admin;
+use super::answer::{Refused, read_json};
+use super::guard::Actor;
+use crate::campaign::Sku;
+use crate::control::{CampaignFigures, NewCampaign, NewRevision};
+use crate::store::CampaignRow;
+use crate::wire::problem::MALFORMED;
+use crate::wire::{Moment, Problem, campaign_state};
+
+/// Campaigns of one page unless `limit` says otherwise.
+const PAGE: u32 = 50;
+const PAGE_MAX: u32 = 100;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    limit: Option<u32>,
+    /// Id of the last campaign of the page before.
+    before: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevisionQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActivateBody {
+    revision: u32,
+}
+
+#[derive(Serialize)]
+struct ActivateAnswer {
+    campaign: String,
+    revision: u32,
+    epoch: u64,
+}
+
+#[derive(Serialize)]
+struct Page {
+    campaigns: Vec<Listed>,
+    /// Value of `before` for the next page; missing where this one is not full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// What both the list and the single view show.
+#[derive(Serialize)]
+struct Head {
+    id: String,
+    title: String,
+    revision: u32,
+    state: &'static str,
+    opens_at: Moment,
+    closes_at: Moment,
+    created_at: Moment,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    head: Head,
+    skus: Vec<Sku>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    head: Head,
+    #[serde(flatten)]
+    figures: CampaignFigures,
+}
+
+fn head(row: &CampaignRow) -> Head {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since.map_or(0, |since| since.as_millis() as i64);
+    Head {
+        id: row.campaign.id.clone(),
+        title: row.campaign.title.clone(),
+        revision: row.activation.revision,
+        state: campaign_state(row.schedule, now),
+        opens_at: Moment(row.schedule.opens_at),
+        closes_at: Moment(row.schedule.closes_at),
+        created_at: Moment(row.campaign.created_at),
+    }
+}
+
+fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
+    match query {
+        Ok(Query(query)) => Ok(query),
+        Err(rejection) => Err(Problem::new(&MALFORMED, rejection.body_text()).into()),
+    }
+}
+
+pub(super) async fn create(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let new: NewCampaign = read_json(&headers, body).await?;
+    let location = [(header::LOCATION, format!("/admin/v1/campaigns/{}", new.id))];
+    let answer = admin.rules.create_campaign(actor, new).await?;
+    Ok((StatusCode::CREATED, location, Json(answer)).into_response())
+}
+
+/// Newest first.
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    page: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let page = query(page)?;
+    let limit = page.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        let detail = format!("limit is {limit}; use 1 to {PAGE_MAX}");
+        return Err(Problem::new(&MALFORMED, detail).into());
+    }
+    let rows = admin.rules.campaigns(page.before.as_deref(), limit).await?;
+    let next = rows.get(limit as usize - 1).map(|row| row.campaign.id.clone());
+    let listed = |row: CampaignRow| Listed {
+        head: head(&row),
+        skus: row.campaign.skus,
+    };
+    let campaigns = rows.into_iter().map(listed).collect();
+    Ok(Json(Page { campaigns, next }).into_response())
+}
+
+pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refused> {
+    let (row, figures) = admin.rules.campaign(&id).await?;
+    let head = head(&row);
+    Ok(Json(Shown { head, figures }).into_response())
+}
+
+/// 201 with the number of the new revision, or 200 without one for a dry run.
+pub(super) async fn revise(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    dry: Result<Query<RevisionQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let RevisionQuery { dry_run } = query(dry)?;
+    let new: NewRevision = read_json(&headers, body).await?;
+    let answer = admin.rules.create_revision(actor, &id, new, dry_run).await?;
+    let status = if dry_run {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    Ok((status, Json(answer)).into_response())
+}
+
+/// Answers when no gateway can admit under an older revision any more.
+pub(super) async fn activate(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let ActivateBody { revision } = read_json(&headers, body).await?;
+    let activation = admin.rules.activate(actor, &id, revision).await?;
+    let answer = ActivateAnswer {
+        campaign: id,
+        revision: activation.revision,
+        epoch: activation.epoch,
+    };
+    Ok(Json(answer).into_response())
+}

@@ -1,0 +1,128 @@
+//! Who may use the API: the holder of the token, or, without one, programs of this machine.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::answer::Refused;
+use crate::wire::problem::{FORBIDDEN, TOKEN_INVALID, TOKEN_MISSING};
+use crate::wire::{Problem, bearer};
+
+/// Who made a change, for the audit trail.
+#[derive(Clone, Copy)]
+pub(super) struct Actor(pub(super) &'static str);
+
+pub(super) struct Guard {
+    /// SHA-256 of the token: both sides of the comparison have one length.
+    token: Option<[u8; 32]>,
+}
+
+impl Guard {
+    pub(super) fn new(token: Option<&str>) -> Self {
+        Self {
+            token: token.map(|token| Sha256::digest(token.as_bytes()).into()),
+        }
+    }
+
+    fn actor(&self, headers: &HeaderMap) -> Result<Actor, Problem> {
+        let Some(token) = &self.token else {
+            return local(headers).map(|()| Actor("local"));
+        };
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(bearer)
+            .ok_or_else(|| {
+                Problem::new(
+                    &TOKEN_MISSING,
+                    "the control plane needs the header Authorization: Bearer <RUSHGATE_ADMIN_TOKEN>",
+                )
+            })?;
+        let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
+        match bool::from(given.ct_eq(token)) {
+            true => Ok(Actor("admin")),
+            false => Err(Problem::new(
+                &TOKEN_INVALID,
+                "this is not the token of the control plane",
+            )),
+        }
+    }
+}
+
+/// Without a token anybody on this machine may do anything, and a page in a browser on this machine
+/// must not: it would come under a foreign host name (DNS rebinding) or say its origin.
+fn local(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &axum::http::HeaderValue| value.to_str().unwrap_or("?"))
+    };
+    let host_is_local = text(header::HOST).is_none_or(is_local);
+    let origin_is_local = text(header::ORIGIN).is_none_or(|origin| {
+        origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| is_local(authority))
+    });
+    match host_is_local && origin_is_local {
+        true => Ok(()),
+        false => Err(Problem::new(
+            &FORBIDDEN,
+            "without RUSHGATE_ADMIN_TOKEN the control plane is for programs of this machine: call it as \
+             localhost or 127.0.0.1",
+        )),
+    }
+}
+
+/// Whether `host` or `host:port` names this machine.
+fn is_local(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    let ip = host.parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    match guard.actor(request.headers()) {
+        Ok(actor) => {
+            request.extensions_mut().insert(actor);
+            next.run(request).await
+        }
+        Err(problem) => Refused::from(problem).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine() {
+        for local in [
+            "localhost",
+            "LocalHost:8081",
+            "127.0.0.1:8081",
+            "127.8.8.8",
+            "[::1]:8081",
+            "[::1]",
+        ] {
+            assert!(is_local(local), "{local}");
+        }
+        for foreign in [
+            "",
+            "evil.example",
+            "localhost.evil.example:80",
+            "10.0.0.1:8081",
+            "[::2]:1",
+            "null",
+        ] {
+            assert!(!is_local(foreign), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Reads the sources of the configuration, one over the other, and says exactly where one is wrong.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Every key that has one value, by its dotted name. `kafka.options` is a table of its own.
+pub const KEYS: &[&str] = &[
+    "listen",
+    "admin_listen",
+    "drain_ms",
+    "redis.url",
+    "kafka.brokers",
+    "kafka.partitions",
+    "kafka.replication",
+    "database.url",
+    "database.connections",
+    "auth.jwt_hs256_secret_file",
+    "auth.jwt_public_key_file",
+    "auth.issuer",
+    "auth.audience",
+    "auth.insecure_dev_auth",
+    "gateway.connections",
+    "gateway.header_timeout_ms",
+    "gateway.body_timeout_ms",
+    "gateway.trusted_proxies",
+    "admission.answer",
+    "admission.accept_wait_ms",
+    "admission.queue",
+    "admission.batch",
+    "admission.deadline_ms",
+    "admission.watch_ms",
+    "relay.age_ms",
+    "relay.every_ms",
+    "relay.lease_ms",
+    "relay.in_flight",
+    "reconcile.lease_ms",
+    "reconcile.patience_ms",
+    "landing.batch",
+    "landing.wait_ms",
+    "log.format",
+    "log.level",
+];
+
+/// Keys that a setting of 0 would stop dead.
+const AT_LEAST_ONE: &[&str] = &[
+    "kafka.partitions",
+    "kafka.replication",
+    "database.connections",
+    "gateway.connections",
+    "gateway.header_timeout_ms",
+    "gateway.body_timeout_ms",
+    "admission.queue",
+    "admission.batch",
+    "admission.deadline_ms",
+    "admission.watch_ms",
+    "relay.every_ms",
+    "relay.lease_ms",
+    "relay.in_flight",
+    "reconcile.lease_ms",
+    "reconcile.patience_ms",
+    "landing.batch",
+];
+
+/// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.
+pub fn env_name(key: &str) -> String {
+    format!("RUSHGATE_{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {path}: {cause}", path = path.display())]
+    Unreadable { path: PathBuf, cause: std::io::Error },
+    /// Line and column count from 1.
+    #[error("{path}:{line}:{column}: {message}", path = path.display())]
+    File {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    /// `at` is an environment variable or a flag.
+    #[error("{at}: {message}")]
+    Value { at: String, message: String },
+    #[error("{key} must be at least 1")]
+    Zero { key: &'static str },
+    #[error(
+        "listen and admin_listen are both {0}: the control plane needs an address of its own (--admin-listen)"
+    )]
+    SameAddress(std::net::SocketAddr),
+}
+
+/// Where values come from, besides the built-in ones.
+pub struct Source<'a> {
+    pub file: Option<&'a Path>,
+    /// Reads an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// (flag as typed, key, value).
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// Settles the configuration.
+pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
+    let mut config = match source.file {
+        None => Config::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
+                path: path.to_owned(),
+                cause,
+            })?;
+            parse(path, &text)?
+        }
+    };
+    for key in KEYS {
+        let name = env_name(key);
+        if let Some(value) = (source.env)(&name) {
+            config = set(&config, key, &value).map_err(|message| ConfigError::Value { at: name, message })?;
+        }
+    }
+    for (flag, key, value) in &source.flags {
+        config = set(&config, key, value).map_err(|message| ConfigError::Value {
+            at: (*flag).to_owned(),
+            message,
+        })?;
+    }
+    config.admin_token = (source.env)("RUSHGATE_ADMIN_TOKEN").filter(|token| !token.is_empty());
+    check(&config)?;
+    Ok(config)
+}
+
+/// Reads a file's text; `path` is for messages.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let before = &text[..start.min(text.len())];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        ConfigError::File {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: error.message().to_owned(),
+        }
+    })
+}
+
+/// The configuration with one key set. Text from outside has no type: it is tried as a text, then as
+/// a number or a boolean.
+fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
+    let as_text = Value::String(text.to_owned());
+    let as_scalar = match (text.parse::<i64>(), text.parse::<bool>()) {
+        (Ok(number), _) => Some(Value::Integer(number)),
+        (_, Ok(flag)) => Some(Value::Boolean(flag)),
+        _ => None,
+    };
+    let with = |value: Value| {
+        let mut table = Table::try_from(config).map_err(|error| error.to_string())?;
+        put(&mut table, key, value);
+        let mut set = Config::deserialize(table).map_err(|error| error.message().to_owned())?;
+        set.admin_token = config.admin_token.clone();
+        Ok(set)
+    };
+    // Where neither fits, the message about the text is the one that names what was written.
+    with(as_text).or_else(|error: String| match as_scalar {
+        Some(scalar) => with(scalar).map_err(|_| error),
+        None => Err(error),
+    })
+}
+
+fn put(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let inner = table
+                .entry(section.to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn check(config: &Config) -> Result<(), ConfigError> {
+    let table = Table::try_from(config).unwrap_or_default();
+    let at = |key: &str| {
+        let (section, rest) = key.split_once('.')?;
+        table.get(section)?.get(rest)?.as_integer()
+    };
+    if let Some(key) = AT_LEAST_ONE.iter().find(|key| at(key) == Some(0)) {
+        return Err(ConfigError::Zero { key });
+    }
+    if config.listen == config.admin_listen && config.listen.port() != 0 {
+        return Err(ConfigError::SameAddress(config.listen));
+    }
+    Ok(())
+}
+
+/// Options of librdkafka have dots in their names, which TOML reads as tables in tables unless they
+/// are quoted: both are taken. Numbers and booleans become the text librdkafka wants.
+pub(super) fn options<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let mut options = BTreeMap::new();
+    flatten("", Table::deserialize(d)?, &mut options).map_err(D::Error::custom)?;
+    Ok(options)
+}
+
+fn flatten(prefix: &str, table: Table, options: &mut BTreeMap<String, String>) -> Result<(), String> {
+    for (key, value) in table {
+        let name = format!("{prefix}{key}");
+        let text = match value {
+            Value::String(text) => text,
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(flag) => flag.to_string(),
+            Value::Float(number) => number.to_string(),
+            Value::Table(inner) => {
+                flatten(&format!("{name}."), inner, options)?;
+                continue;
+            }
+            Value::Array(_) | Value::Datetime(_) => {
+                return Err(format!(
+                    "option {name}: a text, a number or a boolean is expected"
+                ));
+            }
+        };
+        options.insert(name, text);
+    }
+    Ok(())
+}

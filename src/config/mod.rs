@@ -1,0 +1,212 @@
+//! The settled configuration: built-in values < TOML file < environment < flags.
+//!
+//! Every key has one dotted name, `admission.accept_wait_ms`; the environment calls it
+//! `RUSHGATE_ADMISSION_ACCEPT_WAIT_MS`. `rushgate.example.toml` documents them all.
+
+mod load;
+mod stages;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use load::{ConfigError, KEYS, Source, env_name, load};
+
+use crate::admission::Answer;
+
+/// Everything a role needs. Times are in milliseconds, as the names of the keys say.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Data plane.
+    pub listen: SocketAddr,
+    /// Control plane.
+    pub admin_listen: SocketAddr,
+    /// How long a process that was asked to stop may take to finish what it began.
+    pub drain_ms: u64,
+    pub redis: Redis,
+    pub kafka: Kafka,
+    pub database: Database,
+    pub auth: Auth,
+    pub gateway: Gateway,
+    pub admission: Admission,
+    pub relay: Relay,
+    pub reconcile: Reconcile,
+    pub landing: Landing,
+    pub log: Log,
+    /// Bearer token of the control plane. Only from `RUSHGATE_ADMIN_TOKEN`: a secret has no place in
+    /// a file that is shared, or on a command line that others can list.
+    #[serde(skip)]
+    pub admin_token: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            admin_listen: ([127, 0, 0, 1], 8081).into(),
+            drain_ms: 15_000,
+            redis: Redis::default(),
+            kafka: Kafka::default(),
+            database: Database::default(),
+            auth: Auth::default(),
+            gateway: Gateway::default(),
+            admission: Admission::default(),
+            relay: Relay::default(),
+            reconcile: Reconcile::default(),
+            landing: Landing::default(),
+            log: Log::default(),
+            admin_token: None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redis {
+    /// May hold a password: `redis://user:password@host:6379/0`.
+    pub url: String,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            url: "redis://127.0.0.1:6379".into(),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    /// Comma-separated `host:port`.
+    pub brokers: String,
+    /// Partitions of every topic that `rushgate migrate` makes.
+    pub partitions: u32,
+    /// Replicas of every topic that `rushgate migrate` makes.
+    pub replication: u16,
+    /// Further options of librdkafka, for producer and consumer.
+    #[serde(deserialize_with = "load::options")]
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: "127.0.0.1:9092".into(),
+            partitions: 12,
+            replication: 1,
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// May hold a password: `mysql://user:password@host:3306/rushgate`.
+    pub url: String,
+    pub connections: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: "mysql://root@127.0.0.1:3306/rushgate".into(),
+            connections: 8,
+        }
+    }
+}
+
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    pub jwt_hs256_secret_file: Option<PathBuf>,
+    pub jwt_public_key_file: Option<PathBuf>,
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    pub insecure_dev_auth: bool,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    pub connections: usize,
+    pub header_timeout_ms: u64,
+    pub body_timeout_ms: u64,
+    pub trusted_proxies: usize,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admission {
+    pub answer: Answer,
+    pub accept_wait_ms: u64,
+    pub queue: usize,
+    pub batch: usize,
+    pub deadline_ms: u64,
+    pub watch_ms: u64,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Relay {
+    pub age_ms: u64,
+    pub every_ms: u64,
+    pub lease_ms: u64,
+    pub in_flight: usize,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconcile {
+    pub lease_ms: u64,
+    pub patience_ms: u64,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Landing {
+    /// Orders of one transaction at most.
+    pub batch: usize,
+    /// How long a batch that is not full waits for more.
+    pub wait_ms: u64,
+}
+
+impl Default for Landing {
+    fn default() -> Self {
+        Self {
+            batch: 1000,
+            wait_ms: 20,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A level, or directives of `tracing`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: "info".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

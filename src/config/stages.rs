@@ -1,0 +1,144 @@
+//! From keys to the `Config` each module owns. The built-in values are theirs: the keys' defaults are
+//! read from them, so a value stands in one place.
+
+use std::time::Duration;
+
+use super::{Admission, Auth, Config, Database, Gateway, Reconcile, Relay};
+use crate::{admission, gateway, reconcile, relay, store};
+
+fn ms(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        let stage = gateway::Config::default();
+        Self {
+            connections: stage.connections,
+            header_timeout_ms: ms(stage.header_timeout),
+            body_timeout_ms: ms(stage.body_timeout),
+            trusted_proxies: stage.trusted_proxies,
+        }
+    }
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        let stage = admission::Config::default();
+        Self {
+            answer: stage.answer,
+            accept_wait_ms: ms(stage.accept_wait),
+            queue: stage.queue,
+            batch: stage.batch,
+            deadline_ms: ms(stage.deadline),
+            watch_ms: ms(stage.watch_every),
+        }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        let stage = relay::Config::default();
+        Self {
+            age_ms: ms(stage.age),
+            every_ms: ms(stage.every),
+            lease_ms: ms(stage.lease),
+            in_flight: stage.in_flight_max,
+        }
+    }
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        let stage = reconcile::Config::default();
+        Self {
+            lease_ms: ms(stage.lease),
+            patience_ms: ms(stage.patience),
+        }
+    }
+}
+
+impl Config {
+    pub fn gateway(&self) -> gateway::Config {
+        let Gateway {
+            connections,
+            header_timeout_ms,
+            body_timeout_ms,
+            trusted_proxies,
+        } = self.gateway;
+        gateway::Config {
+            connections,
+            header_timeout: Duration::from_millis(header_timeout_ms),
+            body_timeout: Duration::from_millis(body_timeout_ms),
+            trusted_proxies,
+        }
+    }
+
+    pub fn auth(&self) -> gateway::auth::Config {
+        let Auth {
+            jwt_hs256_secret_file,
+            jwt_public_key_file,
+            issuer,
+            audience,
+            insecure_dev_auth,
+        } = self.auth.clone();
+        gateway::auth::Config {
+            jwt_hs256_secret_file,
+            jwt_public_key_file,
+            issuer,
+            audience,
+            insecure_dev_auth,
+        }
+    }
+
+    pub fn admission(&self) -> admission::Config {
+        let Admission {
+            answer,
+            accept_wait_ms,
+            queue,
+            batch,
+            deadline_ms,
+            watch_ms,
+        } = self.admission;
+        admission::Config {
+            answer,
+            accept_wait: Duration::from_millis(accept_wait_ms),
+            queue,
+            batch,
+            deadline: Duration::from_millis(deadline_ms),
+            watch_every: Duration::from_millis(watch_ms),
+        }
+    }
+
+    pub fn relay(&self) -> relay::Config {
+        let Relay {
+            age_ms,
+            every_ms,
+            lease_ms,
+            in_flight,
+        } = self.relay;
+        relay::Config {
+            age: Duration::from_millis(age_ms),
+            every: Duration::from_millis(every_ms),
+            lease: Duration::from_millis(lease_ms),
+            in_flight_max: in_flight,
+        }
+    }
+
+    pub fn reconcile(&self) -> reconcile::Config {
+        reconcile::Config {
+            lease: Duration::from_millis(self.reconcile.lease_ms),
+            patience: Duration::from_millis(self.reconcile.patience_ms),
+            ..reconcile::Config::default()
+        }
+    }
+
+    pub fn store(&self) -> store::Config {
+        let Database { url, connections } = self.database.clone();
+        store::Config { url, connections }
+    }
+
+    pub fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+}

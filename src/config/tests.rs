@@ -1,0 +1,202 @@
+//! Precedence, messages, and that the example file tells the truth.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../rushgate.example.toml");
+
+fn file(text: &str) -> Result<Config, String> {
+    load::parse(Path::new("rushgate.toml"), text).map_err(|error| error.to_string())
+}
+
+fn settle(env: &[(&str, &str)], flags: &[(&'static str, &'static str, &str)]) -> Result<Config, String> {
+    let flags = flags
+        .iter()
+        .map(|(flag, key, value)| (*flag, *key, (*value).to_owned()));
+    let env = |name: &str| {
+        let found = env.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let source = Source {
+        file: None,
+        env: &env,
+        flags: flags.collect(),
+    };
+    load(&source).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_example_holds_the_built_in_values() {
+    assert!(file(EXAMPLE).expect("the example parses") == Config::default());
+}
+
+/// Comments that are a key: `# issuer = "…"`.
+fn uncommented() -> String {
+    let is_key = |line: &&str| {
+        let rest = line.strip_prefix("# ").and_then(|rest| rest.split_once(" = "));
+        rest.is_some_and(|(key, _)| {
+            key.chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        })
+    };
+    let lines = EXAMPLE
+        .lines()
+        .map(|line| if is_key(&line) { &line[2..] } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_names_every_key() {
+    let text = uncommented();
+    let config = file(&text).expect("the example parses with every key");
+    assert_eq!(config.auth.audience.as_deref(), Some("rushgate"));
+    let table: toml::Table = text.parse().expect("TOML");
+    let mut named = BTreeSet::new();
+    for (key, value) in &table {
+        match value {
+            toml::Value::Table(section) => {
+                named.extend(section.keys().map(|inner| format!("{key}.{inner}")));
+            }
+            _ => {
+                named.insert(key.clone());
+            }
+        }
+    }
+    assert!(named.remove("kafka.options"));
+    let known: BTreeSet<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
+    assert_eq!(named, known);
+}
+
+#[test]
+fn a_wrong_file_is_answered_with_line_column_and_key() {
+    for (text, expected) in [
+        (
+            "listen = \"127.0.0.1:1\"\nlisten_port = 7\n",
+            "rushgate.toml:2:1: unknown field `listen_port`",
+        ),
+        (
+            "[admission]\n\nbacth = 7\n",
+            "rushgate.toml:3:1: unknown field `bacth`, expected one of `answer`",
+        ),
+        (
+            "[admission]\n  batch = \"many\"\n",
+            "rushgate.toml:2:11: invalid type: string \"many\", expected usize",
+        ),
+        (
+            "[admission]\nanswer = \"soon\"\n",
+            "rushgate.toml:2:10: unknown variant `soon`, expected `accepted` or",
+        ),
+        ("[admision]\n", "rushgate.toml:1:2: unknown field `admision`"),
+        (
+            "listen = \"here\"\n",
+            "rushgate.toml:1:10: invalid socket address syntax",
+        ),
+        ("[redis\n", "rushgate.toml:1:7: "),
+        (
+            "drain_ms = -1\n",
+            "rushgate.toml:1:12: invalid value: integer `-1`",
+        ),
+    ] {
+        let error = file(text).err().expect(text);
+        assert!(error.starts_with(expected), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn the_environment_is_over_the_file_and_flags_over_both() {
+    let path = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(
+        path.path(),
+        "drain_ms = 1\n[redis]\nurl = \"redis://file\"\n[kafka]\nbrokers = \"file\"\n",
+    )
+    .expect("written");
+    let env = |name: &str| match name {
+        "RUSHGATE_REDIS_URL" => Some("redis://env".to_owned()),
+        "RUSHGATE_KAFKA_BROKERS" => Some("env".to_owned()),
+        "RUSHGATE_ADMIN_TOKEN" => Some("t".to_owned()),
+        _ => None,
+    };
+    let source = Source {
+        file: Some(path.path()),
+        env: &env,
+        flags: vec![("--redis-url", "redis.url", "redis://flag".to_owned())],
+    };
+    let config = load(&source).expect("valid");
+    assert_eq!(config.drain_ms, 1);
+    assert_eq!(config.kafka.brokers, "env");
+    assert_eq!(config.redis.url, "redis://flag");
+    assert_eq!(config.admin_token.as_deref(), Some("t"));
+}
+
+#[test]
+fn text_of_the_environment_takes_the_type_of_its_key() {
+    let config = settle(
+        &[
+            ("RUSHGATE_ADMISSION_BATCH", "7"),
+            ("RUSHGATE_AUTH_INSECURE_DEV_AUTH", "true"),
+            ("RUSHGATE_AUTH_ISSUER", "123"),
+            ("RUSHGATE_LISTEN", "[::1]:9"),
+        ],
+        &[],
+    )
+    .expect("valid");
+    assert_eq!(config.admission.batch, 7);
+    assert!(config.auth.insecure_dev_auth);
+    assert_eq!(config.auth.issuer.as_deref(), Some("123"));
+    assert_eq!(config.listen.to_string(), "[::1]:9");
+}
+
+#[test]
+fn a_wrong_value_is_answered_with_its_source() {
+    for (env, flag, expected) in [
+        (
+            ("RUSHGATE_ADMISSION_BATCH", "many"),
+            None,
+            "RUSHGATE_ADMISSION_BATCH: invalid type",
+        ),
+        (
+            ("RUSHGATE_LOG_FORMAT", "xml"),
+            None,
+            "RUSHGATE_LOG_FORMAT: unknown variant `xml`",
+        ),
+        (
+            ("RUSHGATE_X", ""),
+            Some(("--listen", "listen", "8080")),
+            "--listen: invalid socket address",
+        ),
+        (
+            ("RUSHGATE_ADMISSION_BATCH", "0"),
+            None,
+            "admission.batch must be at least 1",
+        ),
+        (
+            ("RUSHGATE_LISTEN", "127.0.0.1:8081"),
+            None,
+            "listen and admin_listen are both 127.0.0.1:8081",
+        ),
+    ] {
+        let flags: Vec<_> = flag.into_iter().collect();
+        let error = settle(&[env], &flags).err().expect(expected);
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn options_of_librdkafka_may_be_quoted_or_not() {
+    let config = file(
+        "[kafka.options]\n\"security.protocol\" = \"SSL\"\nlinger.ms = 5\nenable.ssl.certificate.verification = false\n",
+    )
+    .expect("valid");
+    let options: Vec<_> = config.kafka.options.into_iter().collect();
+    let expected = [
+        ("enable.ssl.certificate.verification", "false"),
+        ("linger.ms", "5"),
+        ("security.protocol", "SSL"),
+    ];
+    assert_eq!(
+        options,
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+}

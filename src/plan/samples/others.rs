@@ -1,0 +1,234 @@
+//! Samples of everything besides one limit per buyer: several subjects, tables, lists, early access,
+//! the shape of one order, and the gateway's own reasons.
+
+use super::Sample;
+use super::story::{Draft, HOUR, MINUTE, Story, again, claim, client, order, release};
+use crate::plan::{Attribute, Expr, Window};
+
+pub(super) fn samples() -> Vec<Sample> {
+    vec![
+        no_rules(),
+        several_subjects(),
+        tiers(),
+        region_quota(),
+        allow_list(),
+        deny_list(),
+        early_access(),
+        cap_and_packs(),
+        last_units(),
+    ]
+}
+
+fn no_rules() -> Sample {
+    Story::new("no rules: only stock and schedule", Draft::default()).steps(vec![
+        order(-1, "ann", "shirt", 1, "", "not-open"),
+        order(0, "ann", "hat", 1, "", "unknown-sku"),
+        order(0, "ann", "shirt", 60, "", "admitted"),
+        order(1, "bob", "shirt", 41, "", "sold-out"),
+        order(1, "bob", "shirt", 40, "", "admitted"),
+        order(2, "cid", "shirt", 1, "", "sold-out"),
+        order(2, "cid", "shoe", 1, "", "admitted"),
+        again(2, 2),
+        release(3, 2),
+        order(4, "cid", "shirt", 60, "", "admitted"),
+        again(5, 2),
+        order(96 * HOUR - 1, "cid", "shoe", 1, "", "admitted"),
+        order(96 * HOUR, "cid", "shoe", 1, "", "closed"),
+        order(96 * HOUR, "cid", "hat", 1, "", "unknown-sku"),
+        again(96 * HOUR, 4),
+    ])
+}
+
+fn several_subjects() -> Sample {
+    let mut draft = Draft::default();
+    let subjects = [
+        (vec![Attribute::User], 2, "user-limit"),
+        (vec![client("device")], 3, "device-limit"),
+        (vec![client("street"), client("town")], 2, "address-limit"),
+    ];
+    for (key, most, reason) in subjects {
+        let orders = draft.orders(&key, Window::Campaign);
+        let limit = draft.push(Expr::Int(most));
+        draft.at_most(orders, limit, "A limit for each of user, device and address.");
+        draft.last().reason = reason.to_owned();
+    }
+    let at =
+        |device, street, town| format!("client:device={device} client:street={street} client:town={town}");
+    Story::new("several subjects at once", draft).steps(vec![
+        order(0, "ann", "shirt", 1, &at("d", "a", "bc"), "admitted"),
+        order(0, "ann", "shirt", 1, &at("d", "ab", "c"), "admitted"),
+        order(0, "ann", "shirt", 1, &at("e", "x", "y"), "user-limit"),
+        order(0, "bob", "shirt", 1, &at("d", "a", "bc"), "admitted"),
+        order(0, "bob", "shirt", 1, &at("d", "x", "y"), "device-limit"),
+        order(0, "bob", "shirt", 1, &at("e", "a", "bc"), "address-limit"),
+        order(0, "bob", "shirt", 1, &at("e", "ab", "c"), "admitted"),
+        order(0, "cid", "shirt", 1, &at("e", "ab", "c"), "address-limit"),
+    ])
+}
+
+fn tiers() -> Sample {
+    let mut draft = Draft::default();
+    let orders = draft.orders(&[Attribute::User], Window::Campaign);
+    let tier = draft.push(Expr::Attribute(claim("tier")));
+    let limit = draft.push(Expr::Lookup {
+        of: tier,
+        entries: vec![("gold".into(), 3), ("silver".into(), 2), ("banned".into(), 0)],
+        default: 1,
+    });
+    draft.at_most(orders, limit, "Gold buys 3, silver 2, everybody else 1.");
+    Story::new("tier to limit", draft).steps(vec![
+        order(0, "ann", "shirt", 1, "claim:tier=gold", "admitted"),
+        order(0, "ann", "shirt", 1, "claim:tier=gold", "admitted"),
+        order(0, "ann", "shirt", 1, "claim:tier=silver", "limit"),
+        order(0, "ann", "shirt", 1, "claim:tier=gold", "admitted"),
+        order(0, "ann", "shirt", 1, "claim:tier=gold", "limit"),
+        order(0, "bob", "shirt", 1, "claim:tier=Gold", "admitted"),
+        order(0, "bob", "shirt", 1, "", "limit"),
+        order(0, "cid", "shirt", 1, "claim:tier=banned", "limit"),
+    ])
+}
+
+fn region_quota() -> Sample {
+    let mut draft = Draft::default();
+    let units = draft.units(&[claim("region")], Window::Campaign);
+    let of = draft.push(Expr::Attribute(claim("region")));
+    let quota = draft.push(Expr::Lookup {
+        of,
+        entries: vec![("eu".into(), 5), ("us".into(), 3)],
+        default: 0,
+    });
+    draft.at_most(units, quota, "5 units for the EU, 3 for the US.");
+    Story::new("region quota", draft).steps(vec![
+        order(0, "ann", "shirt", 4, "claim:region=eu", "admitted"),
+        order(0, "bob", "shirt", 2, "claim:region=eu", "limit"),
+        order(0, "cid", "shirt", 3, "claim:region=us", "admitted"),
+        order(0, "dan", "shirt", 1, "claim:region=asia", "limit"),
+        order(0, "dan", "shirt", 1, "", "limit"),
+        release(1, 0),
+        order(1, "bob", "shirt", 2, "claim:region=eu", "admitted"),
+        order(1, "ann", "shirt", 3, "claim:region=eu", "admitted"),
+        order(1, "ann", "shirt", 1, "claim:region=eu", "limit"),
+    ])
+}
+
+fn allow_list() -> Sample {
+    let mut draft = Draft::default();
+    let invited = draft.push(Expr::Member {
+        audience: "invited".into(),
+        of: Attribute::User,
+    });
+    draft.require(invited, "not-invited", "Only invited users can buy.");
+    let story = Story::new("member of an uploaded list", draft).list("invited", &["ann", "O'Hara \"x\""]);
+    story.steps(vec![
+        order(0, "ann", "shirt", 1, "", "admitted"),
+        order(0, "bob", "shirt", 1, "", "not-invited"),
+        order(0, "O'Hara \"x\"", "shirt", 1, "", "admitted"),
+        order(0, "Ann", "shirt", 1, "", "not-invited"),
+    ])
+}
+
+fn deny_list() -> Sample {
+    let mut draft = Draft::default();
+    let stolen = draft.push(Expr::Member {
+        audience: "stolen".into(),
+        of: client("device"),
+    });
+    let blocked = draft.push(Expr::Member {
+        audience: "blocked".into(),
+        of: Attribute::Sku,
+    });
+    let either = draft.push(Expr::Or(stolen, blocked));
+    let neither = draft.push(Expr::Not(either));
+    draft.require(
+        neither,
+        "on-a-list",
+        "Stolen devices and blocked SKUs are turned away.",
+    );
+    let story = Story::new("not member of an uploaded list", draft);
+    story
+        .list("stolen", &["d9"])
+        .list("blocked", &["shoe"])
+        .steps(vec![
+            order(0, "ann", "shirt", 1, "client:device=d1", "admitted"),
+            order(0, "ann", "shirt", 1, "", "admitted"),
+            order(0, "ann", "shirt", 1, "client:device=d9", "on-a-list"),
+            order(0, "ann", "shoe", 1, "client:device=d1", "on-a-list"),
+        ])
+}
+
+fn early_access() -> Sample {
+    let mut draft = Draft::default();
+    let tier = draft.push(Expr::Attribute(claim("tier")));
+    let gold = draft.push(Expr::OneOf(tier, vec!["gold".into(), "platinum".into()]));
+    let invited = draft.push(Expr::Member {
+        audience: "invited".into(),
+        of: Attribute::User,
+    });
+    draft.early(HOUR, gold, "Gold and platinum members come in an hour early.");
+    draft.early(MINUTE, invited, "Invited users come in a minute early.");
+    let orders = draft.orders(&[Attribute::User], Window::Campaign);
+    let one = draft.push(Expr::Int(1));
+    draft.at_most(orders, one, "One order per user.");
+    Story::new("early access", draft)
+        .list("invited", &["ann"])
+        .steps(vec![
+            order(-HOUR - 1, "gil", "shirt", 1, "claim:tier=gold", "not-open"),
+            order(-HOUR, "gil", "shirt", 1, "claim:tier=gold", "admitted"),
+            order(-HOUR, "gil", "shirt", 1, "claim:tier=gold", "limit"),
+            order(-HOUR, "ann", "shirt", 1, "", "not-open"),
+            order(-MINUTE - 1, "ann", "shirt", 1, "", "not-open"),
+            order(-MINUTE, "ann", "shirt", 1, "", "admitted"),
+            order(-1, "bob", "shirt", 1, "claim:tier=silver", "not-open"),
+            order(0, "bob", "shirt", 1, "", "admitted"),
+        ])
+}
+
+fn cap_and_packs() -> Sample {
+    let mut draft = Draft::default();
+    let quantity = draft.push(Expr::Attribute(Attribute::Quantity));
+    let twelve = draft.push(Expr::Int(12));
+    let within = draft.push(Expr::Le(quantity, twelve));
+    draft.require(within, "too-many", "At most 12 units in one order.");
+    let sku = draft.push(Expr::Attribute(Attribute::Sku));
+    let shoe = draft.push(Expr::Text("shoe".into()));
+    let is_shoe = draft.push(Expr::Eq(sku, shoe));
+    let rest = draft.push(Expr::Mod(quantity, 6));
+    let zero = draft.push(Expr::Int(0));
+    let full = draft.push(Expr::Eq(rest, zero));
+    draft.require(full, "not-a-pack", "Shoes are sold in packs of 6.");
+    draft.last().when = Some(is_shoe);
+    Story::new("cap per order and packs", draft).steps(vec![
+        order(0, "ann", "shirt", 13, "", "too-many"),
+        order(0, "ann", "shirt", 11, "", "admitted"),
+        order(0, "ann", "shoe", 18, "", "too-many"),
+        order(0, "ann", "shoe", 5, "", "not-a-pack"),
+        order(0, "ann", "shoe", 6, "", "admitted"),
+        order(0, "ann", "shoe", 12, "", "admitted"),
+    ])
+}
+
+/// At most a tenth of what the SKU started with while more than half is left, then one by one.
+fn last_units() -> Sample {
+    let mut draft = Draft::default();
+    let stock = draft.push(Expr::Stock);
+    let remaining = draft.push(Expr::Remaining);
+    let half = draft.push(Expr::Div(stock, 2));
+    let tenth = draft.push(Expr::Div(stock, 10));
+    let one = draft.push(Expr::Int(1));
+    let plenty = draft.push(Expr::Lt(half, remaining));
+    let most = draft.push(Expr::Select(plenty, tenth, one));
+    let quantity = draft.push(Expr::Attribute(Attribute::Quantity));
+    let fits = draft.push(Expr::Le(quantity, most));
+    draft.require(fits, "last-units", "Small orders only once half is sold.");
+    Story::new("smaller orders as stock runs out", draft).steps(vec![
+        order(0, "ann", "shoe", 3, "", "last-units"),
+        order(0, "ann", "shoe", 2, "", "admitted"),
+        order(0, "ann", "shoe", 2, "", "admitted"),
+        order(0, "ann", "shoe", 2, "", "admitted"),
+        order(0, "ann", "shoe", 2, "", "admitted"),
+        order(0, "ann", "shoe", 2, "", "admitted"),
+        order(0, "ann", "shoe", 2, "", "last-units"),
+        order(0, "ann", "shoe", 1, "", "admitted"),
+        order(0, "ann", "shirt", 10, "", "admitted"),
+    ])
+}

@@ -1,0 +1,226 @@
+//! Checks a descriptor: everything in it is shown to people, stored, or relied on when plans are merged.
+
+use std::collections::BTreeSet;
+
+use super::bounds::{DESCRIPTOR_ENTRIES_MAX, EXAMPLE_ATTEMPTS_MAX, SUMMARY_BYTES_MAX, TITLE_BYTES_MAX};
+use super::schema::ParamsSchema;
+use super::{Descriptor, Example, ExampleAttempt, Expected, ModuleError, Reason};
+use crate::campaign::{ID_BYTES_MAX, SKUS_MAX, check_id};
+use crate::order::{QUANTITY_MAX, VALUE_BYTES_MAX};
+use crate::plan::{Attribute, PLAN_TEXT_BYTES_MAX};
+
+/// Reasons the gateway itself rejects with; no module may declare them.
+pub const RESERVED_REASONS: &[&str] = &[
+    "not-open",
+    "closed",
+    "unknown-sku",
+    "sold-out",
+    "window-full",
+    "attribute-missing",
+    "key-reused",
+    "unknown-campaign",
+    "unknown-order",
+    "unauthenticated",
+    "forbidden",
+    "malformed",
+    "invalid",
+    "too-large",
+    "overloaded",
+    "gate-closed",
+    "stale",
+    "unavailable",
+    "internal",
+];
+
+/// A descriptor that is wrong; `message` is a sentence about what.
+pub(super) fn refused(message: String) -> ModuleError {
+    ModuleError::Refused {
+        code: "descriptor",
+        message: format!("describe: {message}"),
+    }
+}
+
+pub(super) fn check(descriptor: &Descriptor) -> Result<(), ModuleError> {
+    checked(descriptor).map_err(refused)
+}
+
+fn checked(descriptor: &Descriptor) -> Result<(), String> {
+    code("id", &descriptor.id)?;
+    semver::Version::parse(&descriptor.version).map_err(|error| {
+        format!(
+            "version {:?} is not a semantic version such as 1.0.0: {error}",
+            descriptor.version
+        )
+    })?;
+    text("version", &descriptor.version, 1, TITLE_BYTES_MAX)?;
+    text("title", &descriptor.title, 1, TITLE_BYTES_MAX)?;
+    text("summary", &descriptor.summary, 0, SUMMARY_BYTES_MAX)?;
+    reasons(&descriptor.reasons)?;
+    entries("attributes", descriptor.attributes.len())?;
+    let mut seen = BTreeSet::new();
+    for need in &descriptor.attributes {
+        attribute(&need.attribute)?;
+        if !seen.insert(&need.attribute) {
+            return Err(format!("attribute {} is listed twice", need.attribute));
+        }
+    }
+    entries("annotations", descriptor.annotations.len())?;
+    for (key, value) in &descriptor.annotations {
+        text("an annotation's key", key, 1, TITLE_BYTES_MAX)?;
+        text("an annotation's value", value, 0, SUMMARY_BYTES_MAX)?;
+    }
+    let schema = ParamsSchema::new(&descriptor.params_schema)?;
+    entries("examples", descriptor.examples.len())?;
+    let mut names = BTreeSet::new();
+    for example in &descriptor.examples {
+        text("an example's name", &example.name, 1, TITLE_BYTES_MAX)?;
+        if !names.insert(&example.name) {
+            return Err(format!("two examples are named {:?}", example.name));
+        }
+        check_example(descriptor, &schema, example)
+            .map_err(|message| format!("example {:?}: {message}", example.name))?;
+    }
+    Ok(())
+}
+
+fn reasons(reasons: &[Reason]) -> Result<(), String> {
+    entries("reasons", reasons.len())?;
+    let mut seen = BTreeSet::new();
+    for reason in reasons {
+        code("a reason's code", &reason.code)?;
+        text("a reason's title", &reason.title, 1, TITLE_BYTES_MAX)?;
+        if RESERVED_REASONS.contains(&reason.code.as_str()) {
+            return Err(format!(
+                "reason {:?} is one of the gateway's own; give it another code",
+                reason.code
+            ));
+        }
+        if !seen.insert(&reason.code) {
+            return Err(format!("reason {:?} is listed twice", reason.code));
+        }
+    }
+    Ok(())
+}
+
+fn check_example(
+    descriptor: &Descriptor,
+    schema: &ParamsSchema<'_>,
+    example: &Example,
+) -> Result<(), String> {
+    let context = &example.context;
+    check_id(&context.campaign).map_err(|error| format!("the campaign's id {error}"))?;
+    if context.opens_at >= context.closes_at {
+        return Err("the campaign closes before it opens".into());
+    }
+    if context.skus.is_empty() || context.skus.len() > SKUS_MAX {
+        return Err(format!("the campaign must have 1 to {SKUS_MAX} SKUs"));
+    }
+    for sku in &context.skus {
+        check_id(&sku.id).map_err(|error| format!("the SKU's id {error}"))?;
+    }
+    if let Some(problem) = schema.problems(&example.params).first() {
+        return Err(format!("params{}: {}", problem.pointer, problem.message));
+    }
+    entries("audiences", example.audiences.len())?;
+    if example.attempts.is_empty() || example.attempts.len() > EXAMPLE_ATTEMPTS_MAX {
+        return Err(format!("there must be 1 to {EXAMPLE_ATTEMPTS_MAX} attempts"));
+    }
+    example
+        .attempts
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, attempt)| {
+            check_attempt(descriptor, example, attempt)
+                .map_err(|message| format!("attempt {index}: {message}"))
+        })
+}
+
+fn check_attempt(descriptor: &Descriptor, example: &Example, attempt: &ExampleAttempt) -> Result<(), String> {
+    text("the user", &attempt.user, 1, VALUE_BYTES_MAX)?;
+    check_id(&attempt.sku).map_err(|error| format!("the SKU's id {error}"))?;
+    if !(1..=QUANTITY_MAX).contains(&attempt.quantity) {
+        return Err(format!("the quantity must be 1 to {QUANTITY_MAX}"));
+    }
+    if example.context.opens_at.checked_add(attempt.at_ms).is_none() {
+        return Err(format!("at-ms {} is out of range", attempt.at_ms));
+    }
+    entries("attributes", attempt.attributes.len())?;
+    for (name, value) in &attempt.attributes {
+        if matches!(name.as_str(), "user" | "sku" | "quantity") {
+            return Err(format!(
+                "{name} is a field of the attempt, not one of its attributes"
+            ));
+        }
+        let declared = descriptor
+            .attributes
+            .iter()
+            .any(|need| need.attribute.to_string() == *name);
+        if !declared {
+            return Err(format!("attribute {name} is not declared by the module"));
+        }
+        text("an attribute's value", value, 0, VALUE_BYTES_MAX)?;
+    }
+    match &attempt.expect {
+        Expected::Rejected(reason)
+            if !RESERVED_REASONS.contains(&reason.as_str())
+                && !descriptor.reasons.iter().any(|known| known.code == *reason) =>
+        {
+            Err(format!("it expects the reason {reason:?}, which is not declared"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lower-case words joined by single hyphens, at most [`ID_BYTES_MAX`] bytes.
+fn code(what: &str, code: &str) -> Result<(), String> {
+    let word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    if code.len() <= ID_BYTES_MAX && code.split('-').all(word) {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} is {code:?}; use lower-case words joined by hyphens, at most {ID_BYTES_MAX} bytes"
+    ))
+}
+
+fn attribute(attribute: &Attribute) -> Result<(), String> {
+    match attribute {
+        Attribute::Claim(name) | Attribute::Client(name) => text(
+            "an attribute's name",
+            name,
+            1,
+            PLAN_TEXT_BYTES_MAX.min(VALUE_BYTES_MAX),
+        ),
+        Attribute::User | Attribute::Sku | Attribute::Quantity | Attribute::Ip => Ok(()),
+    }
+}
+
+/// Bounded, and without control characters except the line break of longer texts.
+fn text(what: &str, text: &str, least: usize, most: usize) -> Result<(), String> {
+    if text.len() < least {
+        return Err(format!("{what} is empty"));
+    }
+    if text.len() > most {
+        return Err(format!(
+            "{what} has {} bytes; at most {most} are allowed",
+            text.len()
+        ));
+    }
+    match text.chars().find(|c| c.is_control() && *c != '\n') {
+        Some(c) => Err(format!("{what} contains the control character {c:?}")),
+        None => Ok(()),
+    }
+}
+
+fn entries(what: &str, count: usize) -> Result<(), String> {
+    match count <= DESCRIPTOR_ENTRIES_MAX {
+        true => Ok(()),
+        false => Err(format!(
+            "there are {count} {what}; at most {DESCRIPTOR_ENTRIES_MAX} are allowed"
+        )),
+    }
+}

@@ -1,0 +1,163 @@
+//! One call into a module: a fresh store and instance, bounded, and every way it can end named.
+
+use std::time::Duration;
+
+use wasmtime::{Engine, ResourceLimiter, Store, Trap};
+
+use super::ModuleError;
+use super::bindings::{RuleModule, RuleModulePre};
+use super::bounds::{
+    CALL_TIME_MAX, FUEL_MAX, INSTANCE_PARTS_MAX, MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, TABLE_ENTRIES_MAX,
+};
+use super::clock::Clock;
+
+/// What a store carries: the limits on memory and tables, counted over the whole instance.
+#[derive(Default)]
+pub(super) struct Guest {
+    memory_bytes: usize,
+    table_entries: usize,
+    refused: Option<String>,
+}
+
+impl Guest {
+    fn refuse(&mut self, what: String) -> wasmtime::Result<bool> {
+        let error = wasmtime::Error::msg(what.clone());
+        self.refused = Some(what);
+        Err(error)
+    }
+}
+
+/// Growth beyond a limit ends the call: a guest that is merely told "no" would most often trap a moment
+/// later, and nobody would learn why.
+impl ResourceLimiter for Guest {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if total > MEMORY_BYTES_MAX {
+            return self.refuse(format!(
+                "it asked for {} MiB of memory; at most {} MiB are allowed",
+                total >> 20,
+                MEMORY_BYTES_MAX >> 20
+            ));
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.table_entries.saturating_add(desired.saturating_sub(current));
+        if total > TABLE_ENTRIES_MAX {
+            return self.refuse(format!(
+                "it asked for {total} table entries; at most {TABLE_ENTRIES_MAX} are allowed"
+            ));
+        }
+        self.table_entries = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCE_PARTS_MAX
+    }
+
+    fn tables(&self) -> usize {
+        INSTANCE_PARTS_MAX
+    }
+
+    fn memories(&self) -> usize {
+        INSTANCE_PARTS_MAX
+    }
+}
+
+/// What one call may use up.
+#[derive(Clone, Copy)]
+pub(super) struct Budget {
+    pub(super) fuel: u64,
+    pub(super) time: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            fuel: FUEL_MAX,
+            time: CALL_TIME_MAX,
+        }
+    }
+}
+
+/// Runs calls: the engine, its clock and the budget of each call.
+pub(super) struct Runner {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    pub(super) budget: Budget,
+}
+
+impl Runner {
+    /// Instantiates the module and calls it. `function` names the call in errors.
+    pub(super) fn call<T>(
+        &self,
+        module: &RuleModulePre<Guest>,
+        function: &'static str,
+        call: impl FnOnce(&RuleModule, &mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Result<T, ModuleError> {
+        let mut store = Store::new(&self.engine, Guest::default());
+        store.limiter(|guest| guest);
+        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
+        store.set_epoch_deadline(Clock::ticks(self.budget.time));
+        let _ticking = self.clock.run();
+        store
+            .set_fuel(self.budget.fuel)
+            .and_then(|()| module.instantiate(&mut store))
+            .and_then(|instance| call(&instance, &mut store))
+            .map_err(|error| {
+                let (code, message) = ending(&error, store.data(), self.budget);
+                ModuleError::Misbehaved {
+                    function,
+                    code,
+                    message,
+                }
+            })
+    }
+}
+
+/// The error wasmtime gives when an answer exceeds the hostcall fuel has no public type.
+const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// Code and sentence of how a call ended.
+fn ending(error: &wasmtime::Error, guest: &Guest, budget: Budget) -> (&'static str, String) {
+    if let Some(refused) = &guest.refused {
+        return ("memory", refused.clone());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => (
+            "fuel",
+            format!(
+                "it did not end within {} instructions; look for a loop without an end",
+                budget.fuel
+            ),
+        ),
+        Some(Trap::Interrupt) => (
+            "time",
+            format!("it did not end within {} ms", budget.time.as_millis()),
+        ),
+        Some(trap) => ("trap", format!("it trapped: {trap}")),
+        None if error
+            .chain()
+            .any(|cause| cause.to_string().contains(OUTPUT_EXHAUSTED)) =>
+        {
+            (
+                "output",
+                format!("it answered more than {} MiB", OUTPUT_BYTES_MAX >> 20),
+            )
+        }
+        None => ("trap", format!("it could not be run: {}", error.root_cause())),
+    }
+}

@@ -1,0 +1,511 @@
+//! The control plane over scripted rules.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rushgate::admin::{self, Admin, Check, Readiness, Rules};
+use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
+use rushgate::control::{
+    CampaignFigures, ControlError, NewCampaign, NewRevision, Problem, RevisionAnswer, SkuFigures,
+};
+use rushgate::plan::check::PlanCost;
+use rushgate::store::{CampaignRow, ModuleRow};
+use serde_json::{Value, json};
+
+use crate::stage::PLACED_AT;
+use crate::wire::{Reply, call, request, send};
+
+type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
+
+fn answered<'a, T: Send + 'a>(result: Result<T, ControlError>) -> Answered<'a, T> {
+    std::future::ready(result).boxed()
+}
+
+#[derive(Default)]
+struct Scripted;
+
+fn module(id: &str) -> ModuleRow {
+    ModuleRow {
+        digest: "d".repeat(64),
+        id: id.into(),
+        version: "1.0.0".into(),
+        descriptor: json!({"id": id}),
+        uploaded_at: PLACED_AT,
+    }
+}
+
+fn row(id: &str) -> CampaignRow {
+    CampaignRow {
+        campaign: Campaign {
+            id: id.into(),
+            title: "Spring".into(),
+            skus: vec![Sku {
+                id: "mug".into(),
+                stock: 10,
+            }],
+            uid: "u".into(),
+            buckets: 1,
+            shards: 1,
+            created_at: PLACED_AT,
+        },
+        activation: Activation {
+            epoch: 4,
+            revision: 2,
+        },
+        schedule: Schedule {
+            opens_at: 0,
+            closes_at: 1,
+        },
+    }
+}
+
+fn revision(number: Option<u32>) -> RevisionAnswer {
+    RevisionAnswer {
+        revision: number,
+        explain: vec!["Each user may place at most 2 orders.".into()],
+        lua: "-- admit".into(),
+        plan_digest: "p".repeat(64),
+        cost: PlanCost::default(),
+        diagnostics: Vec::new(),
+        sharding: "by user".into(),
+    }
+}
+
+impl Rules for Scripted {
+    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)> {
+        answered(match bytes.as_slice() {
+            b"new" => Ok((true, module(actor))),
+            b"old" => Ok((false, module(actor))),
+            _ => Err(ControlError::Module {
+                code: "not-wasm",
+                message: "these bytes are no WebAssembly".into(),
+            }),
+        })
+    }
+
+    fn modules(&self) -> Answered<'_, Vec<ModuleRow>> {
+        answered(Ok(vec![module("n-per-user")]))
+    }
+
+    fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow> {
+        answered(match selector {
+            "n-per-user" | "n-per-user@1.0.0" => Ok(module("n-per-user")),
+            other => Err(ControlError::Unknown(format!("no module {other:?}"))),
+        })
+    }
+
+    fn create_campaign<'a>(&'a self, _: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
+        answered(match new.id.as_str() {
+            "taken" => Err(ControlError::Conflict(
+                "there is a campaign \"taken\" already".into(),
+            )),
+            _ => Ok(revision(Some(1))),
+        })
+    }
+
+    fn create_revision<'a>(
+        &'a self,
+        _: &'a str,
+        campaign: &'a str,
+        _: NewRevision,
+        dry_run: bool,
+    ) -> Answered<'a, RevisionAnswer> {
+        let problem = |pointer: &str| Problem {
+            pointer: pointer.into(),
+            detail: "is less than 1".into(),
+            hint: Some("use 1".into()),
+        };
+        answered(match campaign {
+            "invalid" => Err(ControlError::Invalid(vec![
+                problem("/rules/0/params/limit"),
+                problem("/opens_at"),
+            ])),
+            "down" => Err(ControlError::Unavailable("the database does not answer".into())),
+            "broken" => Err(ControlError::Internal("secret".into())),
+            _ => Ok(revision((!dry_run).then_some(2))),
+        })
+    }
+
+    fn activate<'a>(&'a self, _: &'a str, _: &'a str, revision: u32) -> Answered<'a, Activation> {
+        answered(match revision {
+            2 => Ok(Activation { epoch: 5, revision }),
+            _ => Err(ControlError::Unknown(format!("no revision {revision}"))),
+        })
+    }
+
+    fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
+        let all = ["c", "b", "a"];
+        let start = before.map_or(0, |before| {
+            all.iter().position(|id| *id == before).map_or(3, |at| at + 1)
+        });
+        answered(Ok(all
+            .iter()
+            .skip(start)
+            .take(limit as usize)
+            .map(|id| row(id))
+            .collect()))
+    }
+
+    fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)> {
+        let sku = SkuFigures {
+            id: "mug".into(),
+            stock: 10,
+            remaining: 7,
+            admitted: 3,
+            landed: 2,
+        };
+        let figures = CampaignFigures {
+            skus: vec![sku],
+            rejected: [("sold-out".to_owned(), 5)].into(),
+            pending: 1,
+            lag: 1,
+            gate_open: true,
+        };
+        answered(Ok((row(id), figures)))
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    store_down: Arc<AtomicBool>,
+    readiness: Arc<Readiness>,
+}
+
+fn start(token: Option<&str>) -> Running {
+    let listener = admin::bind(&admin::Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        token: token.map(Into::into),
+    })
+    .expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let store_down = Arc::new(AtomicBool::new(false));
+    let down = store_down.clone();
+    let store = Check {
+        name: "store",
+        ask: Box::new(move || {
+            let down = down.load(Ordering::SeqCst);
+            async move {
+                if down {
+                    Err("connection refused".to_owned())
+                } else {
+                    Ok(())
+                }
+            }
+            .boxed()
+        }),
+    };
+    let engine = Check {
+        name: "engine",
+        ask: Box::new(|| std::future::ready(Ok(())).boxed()),
+    };
+    let readiness = Arc::new(Readiness::new(vec![engine, store]));
+    let admin = Admin {
+        rules: Arc::new(Scripted),
+        readiness: readiness.clone(),
+        registry: Arc::new(rushgate::telemetry::registry()),
+        token: token.map(Into::into),
+    };
+    tokio::spawn(admin.serve(listener, std::future::pending()));
+    Running {
+        address,
+        store_down,
+        readiness,
+    }
+}
+
+impl Running {
+    async fn get(&self, path: &str) -> Reply {
+        call(self.address, "GET", path, &[], b"").await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Reply {
+        let json = [("content-type", "application/json")];
+        call(self.address, "POST", path, &json, body.to_string().as_bytes()).await
+    }
+}
+
+fn campaign() -> Value {
+    json!({
+        "id": "spring", "title": "Spring", "opens_at": "2026-11-21T10:00:00Z", "closes_at": "2026-11-22T10:00:00Z",
+        "skus": [{"id": "mug", "stock": 10}], "rules": [{"module": "n-per-user", "params": {"limit": 2}}],
+    })
+}
+
+#[tokio::test]
+async fn modules_are_uploaded_once_and_found_by_name() {
+    let running = start(None);
+    let wasm = [("content-type", "application/wasm")];
+    let upload = async |bytes: &[u8]| call(running.address, "POST", "/admin/v1/modules", &wasm, bytes).await;
+    let new = upload(b"new").await;
+    assert_eq!(new.status, 201);
+    assert_eq!(
+        new.header("location"),
+        Some(format!("/admin/v1/modules/{}", "d".repeat(64)).as_str())
+    );
+    assert_eq!(
+        new.json()["descriptor"]["id"],
+        "local",
+        "the actor without a token"
+    );
+    assert_eq!(upload(b"old").await.status, 200);
+    upload(b"MZ").await.problem(422, "not-wasm");
+    let huge = request(
+        "POST",
+        "/admin/v1/modules",
+        &[wasm[0], ("content-length", "33554433")],
+        b"",
+    );
+    let huge = String::from_utf8(huge)
+        .expect("text")
+        .replace("content-length: 0\r\n", "");
+    send(running.address, huge.as_bytes())
+        .await
+        .problem(413, "too-large");
+    running
+        .post("/admin/v1/modules", &json!({}))
+        .await
+        .problem(415, "unsupported-media-type");
+    assert_eq!(
+        running.get("/admin/v1/modules").await.json()["modules"][0]["id"],
+        "n-per-user"
+    );
+    assert_eq!(
+        running.get("/admin/v1/modules/n-per-user@1.0.0").await.json()["version"],
+        "1.0.0"
+    );
+    running
+        .get("/admin/v1/modules/none")
+        .await
+        .problem(404, "unknown");
+}
+
+#[tokio::test]
+async fn campaigns_are_created_listed_and_shown() {
+    let running = start(None);
+    let created = running.post("/admin/v1/campaigns", &campaign()).await;
+    assert_eq!((created.status, &created.json()["revision"]), (201, &1.into()));
+    assert_eq!(created.header("location"), Some("/admin/v1/campaigns/spring"));
+    let mut taken = campaign();
+    taken["id"] = "taken".into();
+    running
+        .post("/admin/v1/campaigns", &taken)
+        .await
+        .problem(409, "conflict");
+
+    let page = running.get("/admin/v1/campaigns?limit=2").await.json();
+    assert_eq!(
+        (&page["campaigns"][0]["id"], &page["next"]),
+        (&"c".into(), &"b".into()),
+        "{page}"
+    );
+    let page = running.get("/admin/v1/campaigns?limit=2&before=b").await.json();
+    assert_eq!(
+        (&page["campaigns"][0]["id"], page.get("next")),
+        (&"a".into(), None),
+        "{page}"
+    );
+    for query in ["limit=0", "limit=101", "limit=x", "after=b"] {
+        running
+            .get(&format!("/admin/v1/campaigns?{query}"))
+            .await
+            .problem(400, "malformed");
+    }
+
+    let expected = json!({
+        "id": "spring", "title": "Spring", "revision": 2, "state": "closed",
+        "opens_at": "1970-01-01T00:00:00.000Z", "closes_at": "1970-01-01T00:00:00.001Z",
+        "created_at": "2026-11-21T10:00:00.000Z",
+        "skus": [{"id": "mug", "stock": 10, "remaining": 7, "admitted": 3, "landed": 2}],
+        "rejected": {"sold-out": 5}, "pending": 1, "lag": 1, "gate_open": true,
+    });
+    assert_eq!(running.get("/admin/v1/campaigns/spring").await.json(), expected);
+}
+
+#[tokio::test]
+async fn revisions_are_tried_stored_and_activated() {
+    let running = start(None);
+    let rules = json!({"rules": [{"module": "n-per-user", "params": {"limit": 2}}]});
+    let stored = running.post("/admin/v1/campaigns/spring/revisions", &rules).await;
+    assert_eq!((stored.status, &stored.json()["revision"]), (201, &2.into()));
+    let dry = running
+        .post("/admin/v1/campaigns/spring/revisions?dry_run=true", &rules)
+        .await;
+    assert_eq!((dry.status, dry.json().get("revision")), (200, None));
+    running
+        .post("/admin/v1/campaigns/spring/revisions?dry_run=maybe", &rules)
+        .await
+        .problem(400, "malformed");
+
+    let invalid = running
+        .post("/admin/v1/campaigns/invalid/revisions", &rules)
+        .await
+        .problem(422, "invalid");
+    assert_eq!(invalid["pointer"], "/rules/0/params/limit");
+    assert_eq!(
+        invalid["errors"][1],
+        json!({"pointer": "/opens_at", "detail": "is less than 1", "hint": "use 1"})
+    );
+    let down = running.post("/admin/v1/campaigns/down/revisions", &rules).await;
+    down.problem(503, "unavailable");
+    assert_eq!(down.header("retry-after"), Some("1"));
+    let broken = running.post("/admin/v1/campaigns/broken/revisions", &rules).await;
+    broken.problem(500, "internal");
+    assert!(!broken.body.contains("secret"));
+
+    let activated = running
+        .post("/admin/v1/campaigns/spring/activate", &json!({"revision": 2}))
+        .await;
+    assert_eq!(activated.status, 200);
+    assert_eq!(
+        activated.json(),
+        json!({"campaign": "spring", "revision": 2, "epoch": 5})
+    );
+    running
+        .post("/admin/v1/campaigns/spring/activate", &json!({"revision": 9}))
+        .await
+        .problem(404, "unknown");
+}
+
+#[tokio::test]
+async fn wrong_bodies_name_the_place() {
+    let running = start(None);
+    let but = |pointer: &str, value: Value| {
+        let mut body = campaign();
+        *body.pointer_mut(pointer).expect("a member") = value;
+        body
+    };
+    let mut unknown = campaign();
+    unknown["colour"] = "red".into();
+    let mut missing = campaign();
+    missing.as_object_mut().expect("an object").remove("skus");
+    for (body, pointer) in [
+        (unknown, "/colour"),
+        (missing, "/skus"),
+        (but("/opens_at", "tomorrow".into()), "/opens_at"),
+        (but("/skus/0/stock", (-1).into()), "/skus/0/stock"),
+        (but("/skus/0/stock", json!(1.5)), "/skus/0/stock"),
+        (but("/rules/0/module", 7.into()), "/rules/0/module"),
+        (
+            but("/rules/0", json!({"module": "a", "parms": {}})),
+            "/rules/0/parms",
+        ),
+        (json!([]), ""),
+    ] {
+        let problem = running
+            .post("/admin/v1/campaigns", &body)
+            .await
+            .problem(422, "invalid");
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    }
+    let activate = "/admin/v1/campaigns/spring/activate";
+    for (body, pointer) in [(json!({"revision": -1}), "/revision"), (json!({}), "/revision")] {
+        let problem = running.post(activate, &body).await.problem(422, "invalid");
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    }
+    let json = [("content-type", "application/json")];
+    call(running.address, "POST", activate, &json, b"{\"revision\":")
+        .await
+        .problem(400, "malformed");
+    call(running.address, "POST", activate, &[], b"{}")
+        .await
+        .problem(415, "unsupported-media-type");
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_problems_too() {
+    let running = start(None);
+    for path in [
+        "/",
+        "/admin/v1/nothing",
+        "/admin/v1/campaigns/a/b",
+        "/problems/nope",
+    ] {
+        running.get(path).await.problem(404, "not-found");
+    }
+    for (method, path, allow) in [
+        ("DELETE", "/admin/v1/campaigns", "POST"),
+        ("POST", "/admin/v1/campaigns/spring", "GET"),
+        ("POST", "/livez", "GET"),
+    ] {
+        let reply = call(running.address, method, path, &[], b"").await;
+        reply.problem(405, "method-not-allowed");
+        assert!(
+            reply
+                .header("allow")
+                .is_some_and(|allowed| allowed.contains(allow)),
+            "{reply:?}"
+        );
+    }
+    let text = running.get("/problems/sold-out").await;
+    assert!(text.status == 200 && text.body.starts_with("Sold out"));
+    assert_eq!(running.get("/problems/rule/limit-per-user").await.status, 200);
+}
+
+#[tokio::test]
+async fn with_a_token_nobody_else_gets_in() {
+    let running = start(Some("s3cret"));
+    let with = async |value: &str| {
+        let headers = [("authorization", value)];
+        call(running.address, "GET", "/admin/v1/modules", &headers, b"").await
+    };
+    assert_eq!(with("Bearer s3cret").await.status, 200);
+    for wrong in ["Bearer s3cre", "Bearer s3cret1", "Bearer S3CRET"] {
+        with(wrong).await.problem(401, "token-invalid");
+    }
+    let none = running.get("/admin/v1/modules").await;
+    none.problem(401, "token-missing");
+    assert!(none.header("www-authenticate").is_some());
+    running
+        .post("/admin/v1/campaigns", &json!({}))
+        .await
+        .problem(401, "token-missing");
+    for open in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(running.get(open).await.status, 200, "{open}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_pages_in_a_browser_are_kept_out() {
+    let running = start(None);
+    let raw = |host: &str, more: &str| {
+        format!("GET /admin/v1/modules HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{more}\r\n")
+    };
+    for (host, more, status) in [
+        ("localhost:8081", "", 200),
+        ("127.0.0.1", "origin: http://localhost:3000\r\n", 200),
+        ("evil.example", "", 403),
+        ("localhost", "origin: https://evil.example\r\n", 403),
+        ("localhost", "origin: null\r\n", 403),
+    ] {
+        let reply = send(running.address, raw(host, more).as_bytes()).await;
+        assert_eq!(reply.status, status, "{host} {more}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_names_what_is_missing() {
+    let running = start(None);
+    let ready = running.get("/readyz").await;
+    assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
+    let verbose = running.get("/readyz?verbose").await;
+    assert_eq!(verbose.body, "[+]engine ok\n[+]store ok\n[+]draining ok\nready\n");
+    running.store_down.store(true, Ordering::SeqCst);
+    let down = running.get("/readyz").await;
+    assert_eq!(
+        (down.status, down.body.as_str()),
+        (503, "[-]store failed: connection refused\nnot ready\n")
+    );
+    running.store_down.store(false, Ordering::SeqCst);
+    running.readiness.drain();
+    let draining = running.get("/readyz").await;
+    assert!(
+        draining.status == 503 && draining.body.contains("draining"),
+        "{draining:?}"
+    );
+    assert_eq!(running.get("/livez").await.status, 200);
+    let metrics = running.get("/metrics").await;
+    assert!(metrics.body.contains("rushgate_build_info"), "{metrics:?}");
+}

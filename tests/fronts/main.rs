@@ -1,0 +1,7 @@
+//! Both fronts on real sockets, over stages that are scripted.
+
+mod connections;
+mod control;
+mod orders;
+mod stage;
+mod wire;

@@ -1,0 +1,189 @@
+//! Stages behind the fronts that do as the SKU or campaign says, and a gateway over them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use rushgate::admission::{AdmissionError, Outcome, Refusal};
+use rushgate::campaign::Schedule;
+use rushgate::gateway::{self, CampaignView, Config, Gateway, Orders, auth};
+use rushgate::order::{Attempt, OrderId, OrderState};
+use rushgate::plan::eval::Placed;
+use rushgate::store::{OrderRow, StoreError, StoreResult};
+use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// 2026-11-21T10:00:00.000Z.
+pub const PLACED_AT: i64 = 1_795_255_200_000;
+
+#[derive(Default)]
+pub struct Stage {
+    /// Attempts that reached admission.
+    pub begun: AtomicUsize,
+    pub seen: Mutex<Vec<(Attempt, bool)>>,
+    /// Signalled when an attempt for the SKU `slow` has begun.
+    pub slow_begun: Notify,
+    /// Lets one such attempt go on.
+    pub go_on: Notify,
+}
+
+fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
+    Placed {
+        placed_at: PLACED_AT,
+        revision: 3,
+        quantity,
+        fingerprint: "0".repeat(16),
+        sku: sku.into(),
+        user: user.into(),
+        released: false,
+    }
+}
+
+fn rejected(reason: &str, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
+    Ok(Outcome::Rejected(Refusal {
+        reason: reason.into(),
+        constraint: constraint.map(Into::into),
+        detail: "as the stage was told".into(),
+        retryable: false,
+        retry_at: (reason == "not-open").then_some(i64::MAX / 2),
+        measure: constraint.map(|_| (2, 2)),
+        pointer: None,
+    }))
+}
+
+/// Ids of orders that [`Stage`] knows.
+pub fn known(name: &str) -> OrderId {
+    OrderId::keyed("known", "", name)
+}
+
+impl Orders for Arc<Stage> {
+    async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
+        if campaign != "spring" {
+            return Err(AdmissionError::UnknownCampaign(campaign.into()));
+        }
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        self.seen.lock().await.push((attempt.clone(), keyed));
+        let wait = Duration::from_secs(2);
+        match attempt.sku.as_str() {
+            "gone" => rejected("sold-out", None),
+            "early" => rejected("not-open", None),
+            "late" => rejected("closed", None),
+            "other" => rejected("unknown-sku", None),
+            "limited" => rejected("limit-per-user", Some("n-per-user/limit-per-user")),
+            "busy" => Err(AdmissionError::Overloaded { retry_after: wait }),
+            "gate" => Err(AdmissionError::GateClosed {
+                why: "redis-7.internal".into(),
+                retry_after: wait,
+            }),
+            "never" => Err(AdmissionError::Deadline(wait)),
+            "down" => Err(AdmissionError::Engine("redis-7.internal".into())),
+            sku => {
+                if sku == "slow" {
+                    self.slow_begun.notify_one();
+                    self.go_on.notified().await;
+                }
+                Ok(Outcome::Order {
+                    placed: placed(&attempt.user, sku, attempt.quantity),
+                    state: OrderState::Accepted,
+                    replayed: sku == "again",
+                })
+            }
+        }
+    }
+
+    async fn find(
+        &self,
+        campaign: &str,
+        order: OrderId,
+    ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
+        match order {
+            _ if campaign != "spring" => Err(AdmissionError::UnknownCampaign(campaign.into())),
+            _ if order == known("pending") => Ok(Some((placed("ada", "mug", 1), OrderState::Pending))),
+            _ if order == known("engine-down") => Err(AdmissionError::Engine("redis-7.internal".into())),
+            _ if order == known("database-down") => Ok(Some((placed("ada", "mug", 1), OrderState::Accepted))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        let row = |state, confirmed_at, revoked_reason: Option<&str>| OrderRow {
+            order,
+            campaign: campaign.into(),
+            sku: "mug".into(),
+            user: "ada".into(),
+            quantity: 2,
+            revision: 3,
+            state,
+            placed_at: PLACED_AT,
+            confirmed_at,
+            revoked_reason: revoked_reason.map(Into::into),
+            fingerprint: "0".repeat(16),
+            charges: Vec::new(),
+        };
+        match order {
+            _ if order == known("confirmed") => {
+                Ok(Some(row(OrderState::Confirmed, Some(PLACED_AT + 7), None)))
+            }
+            _ if order == known("revoked") => Ok(Some(row(OrderState::Revoked, None, Some("sold-out")))),
+            _ if order == known("database-down") || order == known("all-down") => {
+                Err(StoreError::Transient("mysql.internal".into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn campaign(&self, campaign: &str) -> Option<CampaignView> {
+        (campaign == "spring").then(|| CampaignView {
+            schedule: Schedule {
+                opens_at: 0,
+                closes_at: PLACED_AT * 100,
+            },
+            skus: vec![("mug".into(), false), ("gone".into(), true)],
+        })
+    }
+}
+
+/// A running gateway; stops when asked or dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    pub stage: Arc<Stage>,
+    pub registry: Registry,
+    stop: Option<oneshot::Sender<()>>,
+    pub served: JoinHandle<()>,
+}
+
+impl Running {
+    pub fn start() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub fn with(config: Config) -> Self {
+        let stage = Arc::new(Stage::default());
+        let auth = auth::Auth::new(&auth::Config {
+            insecure_dev_auth: true,
+            ..auth::Config::default()
+        })
+        .expect("development tokens");
+        let mut registry = Registry::default();
+        let gateway = Arc::new(Gateway::new(config, auth, stage.clone(), &mut registry));
+        let listener = gateway::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(gateway.serve(listener, async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            stage,
+            registry,
+            stop: Some(stop),
+            served,
+        }
+    }
+
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+}
