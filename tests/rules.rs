@@ -83,10 +83,7 @@ async fn golden_examples_come_out_as_promised() {
 async fn every_module_is_built_in_and_shows_a_rejection() {
     let host = Host::new().expect("this machine runs WebAssembly");
     let modules = modules(&host).await;
-    let built_in: Vec<&str> = rushgate::wasm::builtin()
-        .iter()
-        .map(|(name, _)| *name)
-        .collect();
+    let built_in: Vec<&str> = rushgate::wasm::builtin().iter().map(|(name, _)| *name).collect();
     for module in &modules {
         let descriptor = &module.inspected.descriptor;
         assert_eq!(descriptor.id, module.name, "a module's file is named by its id");
