@@ -82,7 +82,9 @@ pub struct Activation {
 /// Number of hash buckets for a campaign with so much stock: only admitted orders write, so there
 /// are never more entries than units.
 pub fn buckets_for(skus: &[Sku]) -> u32 {
-    let units: u64 = skus.iter().map(|sku| sku.stock).sum();
+    let units = skus
+        .iter()
+        .fold(0, |units: u64, sku| units.saturating_add(sku.stock));
     (units / BUCKET_ENTRIES + 1).next_power_of_two().min(65_536) as u32
 }
 
@@ -148,5 +150,6 @@ mod tests {
         assert_eq!(buckets_for(&skus(10)), 1);
         assert_eq!(buckets_for(&skus(50_000)), 64);
         assert_eq!(buckets_for(&skus(STOCK_MAX)), 65_536);
+        assert_eq!(buckets_for(&[skus(u64::MAX), skus(u64::MAX)].concat()), 65_536);
     }
 }

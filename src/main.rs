@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rushgate::cli::{Cli, Command, Dev, Module, Settings};
 use rushgate::config::Config;
-use rushgate::{telemetry, wasm};
+use rushgate::{app, telemetry, wasm};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -63,28 +63,5 @@ async fn work_on(module: Module) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&shown)?);
             Ok(())
         }
-    }
-}
-
-/// TODO: the composition root takes the place of these four when it is there.
-mod app {
-    use std::path::PathBuf;
-
-    use rushgate::config::Config;
-
-    pub async fn dev(_config: Config, _data: Option<PathBuf>) -> anyhow::Result<()> {
-        anyhow::bail!("dev is not wired yet")
-    }
-
-    pub async fn serve(_config: Config) -> anyhow::Result<()> {
-        anyhow::bail!("serve is not wired yet")
-    }
-
-    pub async fn land(_config: Config) -> anyhow::Result<()> {
-        anyhow::bail!("land is not wired yet")
-    }
-
-    pub async fn migrate(_config: Config) -> anyhow::Result<()> {
-        anyhow::bail!("migrate is not wired yet")
     }
 }

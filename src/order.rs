@@ -231,3 +231,6 @@ impl OrderEvent {
         format!("{}/{}", self.campaign, self.user)
     }
 }
+
+#[cfg(test)]
+mod tests;

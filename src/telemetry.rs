@@ -1,5 +1,7 @@
 //! Logs and the metrics registry.
 
+use std::io::IsTerminal;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -12,6 +14,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = filter(&log.level)?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => subscriber.try_init(),

@@ -5,9 +5,11 @@ mod strategies;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use rushgate::plan::Window;
 use rushgate::plan::check::check;
-use rushgate::plan::eval::{Decision, State, charges, decide, release};
+use rushgate::plan::eval::{Decision, Rejection, State, charges, decide, release};
 use rushgate::plan::samples::{Act, Expected, samples};
 
 proptest! {
@@ -118,4 +120,62 @@ fn samples_have_names_of_their_own_and_cover_every_window() {
             .iter()
             .any(|window| matches!(window, Window::Rolling { .. }))
     );
+}
+
+/// The strategies are only worth something while every answer comes about.
+#[test]
+fn random_attempts_meet_every_answer() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for _ in 0..300 {
+        let mut draw =
+            |strategy: BoxedStrategy<_>| strategy.new_tree(&mut runner).expect("a value").current();
+        let ((plan, context), attempts) = draw((strategies::valid_plan(), strategies::attempts()).boxed());
+        let opens_at = context.schedule.opens_at;
+        let stock = context.skus.iter().map(|sku| (sku.id.clone(), sku.stock as i64));
+        let mut state = State {
+            stock: stock.collect(),
+            audiences: strategies::audiences(),
+            ..State::default()
+        };
+        let plan = check(plan, context).expect("the strategy makes valid plans");
+        for (at, attempt) in attempts {
+            *seen
+                .entry(answer(&decide(&plan, 1, &mut state, &attempt, opens_at + at)))
+                .or_default() += 1;
+        }
+    }
+    let every = [
+        "admitted",
+        "existing",
+        "not-open",
+        "closed",
+        "unknown-sku",
+        "sold-out",
+        "constraint",
+        "timed",
+    ];
+    for answer in every {
+        assert!(
+            seen.get(answer).is_some_and(|count| *count >= 20),
+            "{answer}: {seen:?}"
+        );
+    }
+}
+
+fn answer(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Admitted => "admitted",
+        Decision::Existing(_) => "existing",
+        Decision::Rejected(Rejection::NotOpen) => "not-open",
+        Decision::Rejected(Rejection::Closed) => "closed",
+        Decision::Rejected(Rejection::UnknownSku) => "unknown-sku",
+        Decision::Rejected(Rejection::SoldOut { .. }) => "sold-out",
+        Decision::Rejected(Rejection::WindowFull { .. }) => "window-full",
+        Decision::Rejected(Rejection::Constraint {
+            measure: Some(measure),
+            ..
+        }) if measure.retry_at.is_some() => "timed",
+        Decision::Rejected(Rejection::Constraint { .. }) => "constraint",
+    }
 }

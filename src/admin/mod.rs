@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -137,12 +137,47 @@ impl Rules for Control {
     }
 }
 
+/// Health and metrics: what every role serves.
+#[derive(Clone)]
+pub struct Health {
+    pub readiness: Arc<Readiness>,
+    pub registry: Arc<Registry>,
+}
+
+impl Health {
+    /// Serves health and metrics alone, until `shutdown`.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let router = health_routes::<Self>().fallback(not_found).with_state(self);
+        axum::serve(listener, router)
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+}
+
+/// Health, metrics and the texts of problems say nothing that needs a token, and those who ask for
+/// them rarely carry one.
+fn health_routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Health: FromRef<S>,
+{
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readiness::readyz))
+        .route("/metrics", get(metrics))
+        .route("/problems/{*slug}", get(problem_text))
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
 /// The control plane.
 #[derive(Clone)]
 pub struct Admin {
     pub rules: Arc<dyn Rules>,
-    pub readiness: Arc<Readiness>,
-    pub registry: Arc<Registry>,
+    pub health: Health,
     /// The bearer token that is asked for; `None` on a loopback address.
     pub token: Option<String>,
 }
@@ -170,24 +205,24 @@ impl Admin {
             .route("/campaigns/{id}/activate", post(campaigns::activate))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
-        // Health, metrics and the texts of problems say nothing that needs a token, and those who
-        // ask for them rarely carry one.
-        Router::new()
+        health_routes()
             .nest("/admin/v1", admin)
-            .route("/livez", get(async || "ok\n"))
-            .route("/readyz", get(readiness::readyz))
-            .route("/metrics", get(metrics))
-            .route("/problems/{*slug}", get(problem_text))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(self)
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
+impl FromRef<Admin> for Health {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.health.clone()
+    }
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
     let mut text = String::new();
     // Writing into a String cannot fail.
-    let _ = prometheus_client::encoding::text::encode(&mut text, &admin.registry);
+    let _ = prometheus_client::encoding::text::encode(&mut text, &health.registry);
     ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }
 

@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use futures_util::future::{BoxFuture, join_all};
 
-use super::Admin;
+use super::Health;
 
 /// A dependency that does not answer within this is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,11 +60,11 @@ impl Readiness {
 }
 
 /// `GET /readyz`: 200 or 503; with `?verbose` every check, otherwise only those that failed.
-pub(super) async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> (StatusCode, String) {
+pub(super) async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> (StatusCode, String) {
     let verbose = query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose")));
     let mut text = String::new();
     let mut ready = true;
-    for (name, wrong) in admin.readiness.ask().await {
+    for (name, wrong) in health.readiness.ask().await {
         ready &= wrong.is_none();
         let _ = match wrong {
             Some(cause) => writeln!(text, "[-]{name} failed: {cause}"),

@@ -1,5 +1,17 @@
 //! The composition root: configuration in, running roles out; drains when asked to stop.
 
+mod adapters;
 mod banner;
+mod dev;
+mod fronts;
+mod land;
+mod metrics;
+mod migrate;
 mod parts;
+mod serve;
 mod shutdown;
+
+pub use dev::dev;
+pub use land::land;
+pub use migrate::migrate;
+pub use serve::serve;

@@ -7,29 +7,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::admission::{self, Admission, Rules, Watch};
-use crate::bus::Producer;
+use super::adapters::Adapters;
+use crate::admission::{Admission, Rules, Watch};
+use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
-use crate::engine::Engine;
-use crate::reconcile::{self, Reconcile};
-use crate::relay::{self, Relay, Revisions};
+use crate::reconcile::Reconcile;
+use crate::relay::{Relay, Revisions};
 use crate::ruleset::{ActiveCampaign, Ruleset};
-use crate::store::Store;
 use crate::wasm::Host;
-
-/// The adapters a gateway stands on.
-pub(super) struct Adapters {
-    pub(super) store: Store,
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) producer: Arc<dyn Producer>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct StageConfig {
-    pub(super) admission: admission::Config,
-    pub(super) relay: relay::Config,
-    pub(super) reconcile: reconcile::Config,
-}
 
 /// Everything a gateway runs.
 pub(super) struct Parts {
@@ -37,6 +22,8 @@ pub(super) struct Parts {
     pub(super) admission: Arc<Admission>,
     pub(super) relay: Arc<Relay>,
     pub(super) control: Arc<Control>,
+    pub(super) loader: Arc<Loader>,
+    pub(super) reconcile: Arc<Reconcile>,
     /// Ends with the process.
     pub(super) _watch: Watch,
 }
@@ -48,7 +35,7 @@ pub(super) fn clock() -> i64 {
 }
 
 /// Wires the stages; needs a runtime.
-pub(super) fn wire(config: StageConfig, adapters: &Adapters, host: Host) -> Parts {
+pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let owner = uuid::Uuid::now_v7().simple().to_string();
     let Adapters {
         store,
@@ -58,7 +45,7 @@ pub(super) fn wire(config: StageConfig, adapters: &Adapters, host: Host) -> Part
     let ruleset = Arc::new(Ruleset::default());
     let loader = Arc::new(Loader::new(store.clone(), ruleset.clone(), Arc::new(clock)));
     let reconcile = Arc::new(Reconcile::new(
-        config.reconcile,
+        config.reconcile(),
         engine.clone(),
         producer.clone(),
         store.clone(),
@@ -67,18 +54,18 @@ pub(super) fn wire(config: StageConfig, adapters: &Adapters, host: Host) -> Part
     ));
     let glue = Arc::new(Glue {
         loader: loader.clone(),
-        reconcile,
+        reconcile: reconcile.clone(),
     });
     let (outbox, fresh) = mpsc::unbounded_channel();
     let admission = Arc::new(Admission::new(
-        config.admission,
+        config.admission(),
         engine.clone(),
         ruleset.clone(),
         glue.clone(),
         outbox,
     ));
     let relay = Relay::spawn(
-        config.relay,
+        config.relay(),
         engine.clone(),
         producer.clone(),
         ruleset.clone(),
@@ -91,7 +78,7 @@ pub(super) fn wire(config: StageConfig, adapters: &Adapters, host: Host) -> Part
         engine.clone(),
         host,
         ruleset.clone(),
-        loader,
+        loader.clone(),
         glue,
         Arc::new(clock),
     ));
@@ -101,6 +88,8 @@ pub(super) fn wire(config: StageConfig, adapters: &Adapters, host: Host) -> Part
         admission,
         relay,
         control,
+        loader,
+        reconcile,
         _watch: watch,
     }
 }

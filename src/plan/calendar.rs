@@ -99,3 +99,6 @@ fn start_of_date(date: Date, tz: &TimeZone) -> Option<i64> {
         .ok()?;
     Some(start.timestamp().as_millisecond())
 }
+
+#[cfg(test)]
+mod tests;

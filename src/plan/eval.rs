@@ -247,3 +247,6 @@ pub fn compose_subject(key: &[Attribute], attempt: &Attempt) -> String {
 pub(super) fn is_live(moment: i64, now: i64, length_ms: i64) -> bool {
     moment > now.saturating_sub(length_ms)
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,5 +204,4 @@ fn append(merged: &mut Plan, rule: RulePlan) {
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
 mod tests;

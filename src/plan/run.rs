@@ -66,7 +66,7 @@ impl<'a> Run<'a> {
             }
             Window::Calendar { .. } => self.plan.periods(index)?.end_of(self.now),
             Window::Rolling { length_ms } => {
-                let (oldest, _) = self.live(counter).first().copied()?;
+                let oldest = self.live(counter).into_iter().map(|(moment, _)| moment).min()?;
                 Some(oldest.saturating_add(length_ms))
             }
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::pool::PoolOptions;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
@@ -164,10 +164,17 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None);
         }
-        let pool = pool
-            .connect_with(options)
-            .await
-            .map_err(|error| at_place(&place, error.into()))?;
+        let pool = match is_memory(&url) {
+            true => pool.connect_with(options).await,
+            // A pool retries in silence and then only says that it timed out; one connection by hand
+            // says at once what is wrong.
+            false => match tokio::time::timeout(ACQUIRE_LIMIT, options.connect()).await {
+                Ok(Ok(probe)) => probe.close().await.map(|()| pool.connect_lazy_with(options)),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(sqlx::Error::PoolTimedOut),
+            },
+        };
+        let pool = pool.map_err(|error| at_place(&place, error.into()))?;
         Ok(Self { pool, dialect, place })
     }
 

@@ -311,7 +311,7 @@ impl Builder {
             require,
             reason: format!("reason-{index}"),
             rule: format!("rule-{}", index % 2),
-            retryable: index % 2 == 0,
+            retryable: index.is_multiple_of(2),
             sentence: format!("Sentence {index} with ]] and -- and \"quotes\"."),
             measure: measure.map(|(counter, limit)| Measure {
                 counter: counter.index(self.plan.counters.len()) as u32,

@@ -245,6 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_client_is_replaced_once() {
+        let producer = KafkaProducer::new(Config::new("127.0.0.1:1")).expect("made");
+        let dead = producer.client().expect("there");
+        dead.context().note(&KafkaError::MessageProduction(
+            rdkafka::types::RDKafkaErrorCode::Fatal,
+        ));
+        let fresh = producer.client().expect("made anew");
+        assert!(!Arc::ptr_eq(&dead, &fresh));
+        assert!(Arc::ptr_eq(&fresh, &producer.client().expect("there")));
+    }
+
+    #[test]
     fn a_wrong_option_is_named() {
         let mut config = Config::new("127.0.0.1:1");
         config.extra.insert("no.such.option".into(), "1".into());

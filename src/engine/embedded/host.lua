@@ -1,13 +1,18 @@
--- host: the sandbox a script runs in. Loaded once; gets `raw`, which runs a command and answers its
--- reply, an error reply being a table with `err`. Answers the function that runs a compiled script.
+-- host: the sandbox a script runs in. Loaded once; gets `raw`, which runs a command (a table of words
+-- and their number) and answers its reply, an error reply being a table with `err`. Answers the
+-- function that runs a compiled script.
 
 local raw = ...
-local pcall, type, tostring, error = pcall, type, tostring, error
+local pcall, type, tostring, error, select = pcall, type, tostring, error, select
 
-local redis = {pcall = raw}
+local redis = {}
+
+function redis.pcall(...)
+  return raw({...}, select('#', ...))
+end
 
 function redis.call(...)
-  local reply = raw(...)
+  local reply = raw({...}, select('#', ...))
   if type(reply) == 'table' and reply.err then
     error(reply, 0)
   end

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Value, VmState};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
 use super::commands::{self, Answer};
 use super::keyspace::{Bytes, Keyspace};
@@ -36,9 +36,9 @@ impl Machine {
         let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         lua.set_memory_limit(MEMORY_MAX)?;
-        let raw = lua.create_function(move |lua, args: MultiValue| {
+        let raw = lua.create_function(move |lua, (args, count): (Table, usize)| {
             let mut keys = keys.lock().expect("no panic holds this lock");
-            let answer = words(args).and_then(|words| commands::run(&mut keys, &words));
+            let answer = words(&args, count)?.and_then(|words| commands::run(&mut keys, &words));
             match answer {
                 Ok(answer) => to_lua(lua, answer),
                 Err(text) => error_table(lua, &text),
@@ -80,11 +80,12 @@ impl Machine {
         let function = self.compile(script)?;
         let globals = self.lua.globals();
         globals.raw_set("KEYS", [key])?;
-        let args = args
-            .iter()
-            .map(|arg| self.lua.create_string(arg))
-            .collect::<mlua::Result<Vec<_>>>()?;
-        globals.raw_set("ARGV", self.lua.create_sequence_from(args)?)?;
+        // One at a time: values held from Rust take room on a stack of Lua's.
+        let table = self.lua.create_table_with_capacity(args.len(), 0)?;
+        for (index, arg) in args.iter().enumerate() {
+            table.raw_set(index + 1, self.lua.create_string(arg)?)?;
+        }
+        globals.raw_set("ARGV", table)?;
         let (ok, reply): (bool, Value) = self.runner.call(function)?;
         if !ok {
             return Ok(Err(reply.to_string()?));
@@ -116,16 +117,22 @@ impl Machine {
 }
 
 /// Arguments of a command as bytes; numbers are written as Redis writes them (`%.17g`).
-fn words(args: MultiValue) -> Result<Vec<Bytes>, String> {
-    args.into_iter()
-        .map(|arg| match arg {
-            Value::String(text) => Ok(text.as_bytes().to_vec()),
-            Value::Integer(n) => Ok(n.to_string().into_bytes()),
-            Value::Number(n) if n.fract() == 0.0 && n.abs() < 1e17 => Ok(format!("{n:.0}").into_bytes()),
-            Value::Number(n) => Ok(format!("{n:e}").into_bytes()),
-            _ => Err("ERR Lua redis lib command arguments must be strings or integers".into()),
-        })
-        .collect()
+fn words(args: &Table, count: usize) -> mlua::Result<Result<Vec<Bytes>, String>> {
+    let mut words = Vec::with_capacity(count);
+    for index in 1..=count {
+        words.push(match args.raw_get(index)? {
+            Value::String(text) => text.as_bytes().to_vec(),
+            Value::Integer(n) => n.to_string().into_bytes(),
+            Value::Number(n) if n.fract() == 0.0 && n.abs() < 1e17 => format!("{n:.0}").into_bytes(),
+            Value::Number(n) => format!("{n:e}").into_bytes(),
+            _ => {
+                return Ok(Err(
+                    "ERR Lua redis lib command arguments must be strings or integers".into(),
+                ));
+            }
+        });
+    }
+    Ok(Ok(words))
 }
 
 /// Redis' conversion: nil is `false`, a status a table with `ok`.

@@ -1,0 +1,95 @@
+//! The adapters a process stands on: connected, and named in errors and readiness checks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::FutureExt;
+
+use crate::admin::Check;
+use crate::bus::Producer;
+use crate::bus::kafka::{self, KafkaProducer};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::engine::redis::{self, Redis};
+use crate::store::Store;
+
+/// How long a start waits for Kafka before it goes on without.
+const START_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a gateway stands on.
+#[derive(Clone)]
+pub(super) struct Adapters {
+    pub(super) store: Store,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) producer: Arc<dyn Producer>,
+}
+
+impl Adapters {
+    /// Redis, Kafka and the database. The database has to be there: the rules are in it. Without Redis
+    /// the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
+    pub(super) async fn connect(config: &Config) -> anyhow::Result<Self> {
+        let store = store(config).await?;
+        let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
+        if let Err(error) = engine.ping().await {
+            tracing::warn!(%error, "starting without the engine: the gate is closed until it is there");
+        }
+        let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+        match tokio::time::timeout(START_PATIENCE, producer.ping()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "starting without Kafka: orders wait in the outbox"),
+            Err(_) => tracing::warn!("starting without Kafka: orders wait in the outbox"),
+        }
+        Ok(Self {
+            store,
+            engine: Arc::new(engine),
+            producer: Arc::new(producer),
+        })
+    }
+
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let Self { engine, producer, .. } = self.clone();
+        vec![
+            Check {
+                name: "engine",
+                ask: Box::new(move || {
+                    let engine = engine.clone();
+                    async move { engine.ping().await.map_err(|error| error.to_string()) }.boxed()
+                }),
+            },
+            Check {
+                name: "bus",
+                ask: Box::new(move || {
+                    let producer = producer.clone();
+                    async move { producer.ping().await.map_err(|error| error.to_string()) }.boxed()
+                }),
+            },
+            store_check(&self.store),
+        ]
+    }
+}
+
+pub(super) fn store_check(store: &Store) -> Check {
+    let store = store.clone();
+    Check {
+        name: "store",
+        ask: Box::new(move || {
+            let store = store.clone();
+            async move { store.ping().await.map_err(|error| error.to_string()) }.boxed()
+        }),
+    }
+}
+
+/// The database, with the schema of this build.
+pub(super) async fn store(config: &Config) -> anyhow::Result<Store> {
+    let store = Store::connect(&config.store()).await?;
+    store.check_schema().await?;
+    Ok(store)
+}
+
+pub(super) fn kafka_config(config: &Config) -> kafka::Config {
+    kafka::Config {
+        extra: config.kafka.options.clone(),
+        ..kafka::Config::new(&config.kafka.brokers)
+    }
+}

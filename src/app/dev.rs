@@ -1,0 +1,159 @@
+//! `rushgate dev`: everything in one process, on the embedded engine, an in-process bus and SQLite.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use super::adapters::Adapters;
+use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
+use super::fronts::{self, Listeners};
+use super::metrics::LandingFigures;
+use super::parts::{Parts, clock, wire};
+use super::shutdown::Shutdown;
+use crate::bus::{ORDERS_TOPIC, embedded};
+use crate::campaign::Sku;
+use crate::config::Config;
+use crate::control::{NewCampaign, RuleSpec};
+use crate::engine::embedded::Embedded;
+use crate::gateway::auth::Auth;
+use crate::landing::{Landing, LandingHandle};
+use crate::plan::explain;
+use crate::store::{self, Store};
+use crate::telemetry;
+use crate::wasm::Host;
+
+/// The one partition of the embedded bus.
+const PARTITION: i32 = 0;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+/// The demo campaign has been open for a day and stays open for a year.
+const DEMO_OPEN_SINCE_MS: i64 = DAY_MS;
+const DEMO_OPEN_FOR_MS: i64 = 365 * DAY_MS;
+
+/// Runs until asked to stop. With `data`, the database is a file there, and everything comes back
+/// from it: the same rebuild that mends a Redis that lost its memory.
+pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()> {
+    config.auth.insecure_dev_auth = true;
+    let shutdown = Shutdown::listen()?;
+    let listeners = Listeners::bind(&config)?;
+    let auth = Auth::new(&config.auth())?;
+    let store = open(data.as_deref()).await?;
+    let (adapters, landing) = start(&config, store).await?;
+    let parts = wire(&config, &adapters, Host::new()?);
+    parts.control.install_builtin().await?;
+    come_back(&parts, &adapters).await?;
+    seed(&parts, &adapters).await?;
+
+    let (orders, admin) = listeners.addresses()?;
+    let persistence = data.map_or("in memory".to_owned(), |folder| folder.display().to_string());
+    print(
+        &parts,
+        &Banner {
+            orders,
+            admin,
+            persistence: &persistence,
+            rule: &[],
+            remaining: 0,
+            admin_token: config.admin_token.is_some(),
+        },
+    )
+    .await?;
+    let mut registry = telemetry::registry();
+    registry.register_collector(Box::new(LandingFigures(landing.figures())));
+    fronts::run(&config, auth, &adapters, &parts, registry, listeners, shutdown).await?;
+    tokio::task::spawn_blocking(move || landing.stop()).await?;
+    adapters.store.close().await;
+    Ok(())
+}
+
+async fn open(data: Option<&Path>) -> anyhow::Result<Store> {
+    let url = match data {
+        None => "sqlite::memory:".to_owned(),
+        Some(folder) => {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            let file = std::path::absolute(folder.join("rushgate.db"))?;
+            format!("sqlite://{}", file.display())
+        }
+    };
+    let store = Store::connect(&store::Config { url, connections: 4 }).await?;
+    store.migrate().await?;
+    Ok(store)
+}
+
+async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, LandingHandle)> {
+    let next = store
+        .offsets(ORDERS_TOPIC)
+        .await?
+        .get(&PARTITION)
+        .copied()
+        .unwrap_or(0);
+    let (producer, consumer) = embedded::pair(next);
+    let settings = super::land::settings(config);
+    let landing = Landing::spawn(settings, Box::new(consumer), store.clone(), Handle::current())?;
+    let adapters = Adapters {
+        store,
+        engine: Arc::new(Embedded::new()),
+        producer: Arc::new(producer),
+    };
+    Ok((adapters, landing))
+}
+
+/// The engine starts empty: every campaign's state is rebuilt from the database before the first order.
+async fn come_back(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
+    for row in adapters.store.live_campaigns(clock()).await? {
+        let rebuilt = parts.reconcile.open(&row.campaign.id).await;
+        rebuilt.with_context(|| format!("campaign {}", row.campaign.id))?;
+        let loaded = parts
+            .loader
+            .load(&row.campaign.id, row.activation.epoch + 1)
+            .await;
+        loaded.map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
+}
+
+/// A first start has the demo campaign.
+async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
+    if !adapters.store.campaigns(None, 1).await?.is_empty() {
+        return Ok(());
+    }
+    let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).context("the clock is beyond all calendars");
+    let demo = NewCampaign {
+        id: DEMO.into(),
+        title: "Demo: one mug each".into(),
+        opens_at: at(clock() - DEMO_OPEN_SINCE_MS)?,
+        closes_at: at(clock() + DEMO_OPEN_FOR_MS)?,
+        skus: vec![Sku {
+            id: DEMO_SKU.into(),
+            stock: DEMO_STOCK,
+        }],
+        rules: vec![RuleSpec {
+            module: "n-per-user".into(),
+            params: json!({"limit": 1}),
+            name: None,
+        }],
+    };
+    parts.control.create_campaign("rushgate dev", demo).await?;
+    Ok(())
+}
+
+async fn print(parts: &Parts, banner: &Banner<'_>) -> anyhow::Result<()> {
+    let Some(demo) = parts.ruleset.get(DEMO) else {
+        println!("{banner}");
+        return Ok(());
+    };
+    let (_, figures) = parts.control.campaign(DEMO).await?;
+    let rule: Vec<String> = explain::explain(&demo.family.plan);
+    let remaining = figures.skus.first().map_or(0, |sku| sku.remaining);
+    println!(
+        "{}",
+        Banner {
+            rule: &rule,
+            remaining,
+            ..*banner
+        }
+    );
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The two listening sides of a gateway: bound early, served late, drained in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use super::adapters::Adapters;
+use super::metrics::GatewayFigures;
+use super::parts::Parts;
+use super::shutdown::Shutdown;
+use crate::admin::{self, Admin, Health, Readiness};
+use crate::config::Config;
+use crate::gateway::auth::Auth;
+use crate::gateway::{self, Gateway, Stages};
+
+/// Bound before anything else is started: a taken port is known at once.
+pub(super) struct Listeners {
+    orders: TcpListener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
+        let orders = gateway::bind(config.listen)?;
+        let admin = admin::Config {
+            listen: config.admin_listen,
+            token: config.admin_token.clone(),
+        };
+        Ok(Self {
+            orders,
+            admin: admin::bind(&admin)?,
+        })
+    }
+
+    /// Data plane, control plane.
+    pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.orders.local_addr()?, self.admin.local_addr()?))
+    }
+}
+
+/// Serves until asked to stop, then drains: no new connections, requests in flight answered, what they
+/// began acknowledged and settled.
+pub(super) async fn run(
+    config: &Config,
+    auth: Auth,
+    adapters: &Adapters,
+    parts: &Parts,
+    mut registry: Registry,
+    listeners: Listeners,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    registry.register_collector(Box::new(GatewayFigures {
+        admission: parts.admission.clone(),
+        relay: parts.relay.clone(),
+        producer: adapters.producer.clone(),
+    }));
+    let stages = Stages {
+        admission: parts.admission.clone(),
+        store: adapters.store.clone(),
+        ruleset: parts.ruleset.clone(),
+    };
+    let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
+    let readiness = Arc::new(Readiness::new(adapters.checks()));
+    let health = Health {
+        readiness: readiness.clone(),
+        registry: Arc::new(registry),
+    };
+    let admin = Admin {
+        rules: parts.control.clone(),
+        health,
+        token: config.admin_token.clone(),
+    };
+
+    let served_admin = tokio::spawn(admin.serve(listeners.admin, shutdown.clone().asked()));
+    let asked = {
+        let shutdown = shutdown.clone();
+        async move {
+            shutdown.asked().await;
+            readiness.drain();
+        }
+    };
+    let serving = tokio::spawn(gateway.serve(listeners.orders, asked));
+    shutdown.asked().await;
+    let begun = tokio::time::Instant::now();
+    let left = |limit: Duration| limit.saturating_sub(begun.elapsed());
+    if tokio::time::timeout(config.drain(), serving).await.is_err() {
+        tracing::warn!("requests were still in flight when the time to drain was over");
+    }
+    if !parts.relay.drain(left(config.drain())).await {
+        tracing::warn!(
+            entries = parts.relay.in_flight(),
+            "not acknowledged in time; another gateway relays them"
+        );
+    }
+    adapters.producer.flush(left(config.drain())).await;
+    // An open connection of a scraper must not hold the process.
+    served_admin.abort();
+    Ok(())
+}

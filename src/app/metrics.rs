@@ -1,0 +1,146 @@
+//! The stages' own counters, as Prometheus reads them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::parts::clock;
+use crate::admission::Admission;
+use crate::bus::Producer;
+use crate::landing;
+use crate::relay::Relay;
+
+/// Admission and relay of a gateway.
+pub(super) struct GatewayFigures {
+    pub(super) admission: Arc<Admission>,
+    pub(super) relay: Arc<Relay>,
+    pub(super) producer: Arc<dyn Producer>,
+}
+
+impl fmt::Debug for GatewayFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GatewayFigures")
+    }
+}
+
+impl Collector for GatewayFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let figures = self.relay.figures();
+        gauge(
+            &mut encoder,
+            "admission_waiting",
+            "Attempts waiting for a decision",
+            self.admission.waiting() as i64,
+        )?;
+        gauge(
+            &mut encoder,
+            "relay_entries_in_flight",
+            "Entries not settled yet",
+            self.relay.in_flight() as i64,
+        )?;
+        gauge(
+            &mut encoder,
+            "bus_orders_in_flight",
+            "Orders not acknowledged yet",
+            self.producer.in_flight() as i64,
+        )?;
+        counter(
+            &mut encoder,
+            "relay_orders_published",
+            "Own orders acknowledged",
+            count(&figures.published),
+        )?;
+        counter(
+            &mut encoder,
+            "relay_orders_relayed",
+            "Orders found in the outbox and published",
+            count(&figures.relayed),
+        )?;
+        counter(
+            &mut encoder,
+            "relay_batches_failed",
+            "Batches not acknowledged",
+            count(&figures.failed),
+        )?;
+        counter(
+            &mut encoder,
+            "relay_entries_unreadable",
+            "Outbox entries that are no orders",
+            count(&figures.unreadable),
+        )
+    }
+}
+
+/// Landing.
+#[derive(Debug)]
+pub(super) struct LandingFigures(pub(super) Arc<landing::Figures>);
+
+impl Collector for LandingFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let figures = self.0.read(clock());
+        counter(
+            &mut encoder,
+            "landing_orders_confirmed",
+            "Orders confirmed",
+            figures.landed,
+        )?;
+        counter(
+            &mut encoder,
+            "landing_orders_revoked",
+            "Orders revoked",
+            figures.revoked,
+        )?;
+        counter(
+            &mut encoder,
+            "landing_orders_duplicate",
+            "Orders that were there already",
+            figures.duplicates,
+        )?;
+        counter(
+            &mut encoder,
+            "landing_records_dead",
+            "Records that cannot land",
+            figures.dead,
+        )?;
+        counter(
+            &mut encoder,
+            "landing_slices_fenced",
+            "Slices expected elsewhere",
+            figures.fenced,
+        )?;
+        counter(
+            &mut encoder,
+            "landing_batches",
+            "Transactions committed",
+            figures.batches,
+        )?;
+        counter(
+            &mut encoder,
+            "landing_retries",
+            "Transactions tried again",
+            figures.retries,
+        )?;
+        gauge(
+            &mut encoder,
+            "landing_lag_milliseconds",
+            "Age of the oldest order in hand",
+            figures.lag_ms,
+        )
+    }
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let metric = ConstCounter::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
+    let metric = ConstGauge::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}

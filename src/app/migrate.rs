@@ -1,0 +1,33 @@
+//! `rushgate migrate`: the database's tables and Kafka's topics, brought up to this build.
+
+use anyhow::Context;
+
+use super::adapters::kafka_config;
+use crate::bus::kafka::migrate_topics;
+use crate::config::Config;
+use crate::store::Store;
+
+/// Safe to run again, and beside running gateways.
+pub async fn migrate(config: Config) -> anyhow::Result<()> {
+    let store = Store::connect(&config.store()).await?;
+    let applied = store.migrate().await?;
+    println!(
+        "{}: {}",
+        store.place(),
+        match applied {
+            0 => "up to date".to_owned(),
+            n => format!("{n} migration(s) applied"),
+        }
+    );
+    let (partitions, replication) = (
+        config.kafka.partitions as usize,
+        usize::from(config.kafka.replication),
+    );
+    let reports = migrate_topics(&kafka_config(&config), partitions, replication).await;
+    for report in reports.context("kafka topics")? {
+        let made = if report.created { "made" } else { "there already" };
+        let note = report.note.map(|note| format!("; {note}")).unwrap_or_default();
+        println!("{}: {made}, {} partitions{note}", report.topic, report.partitions);
+    }
+    Ok(())
+}

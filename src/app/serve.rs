@@ -1,0 +1,35 @@
+//! `rushgate serve`: the gateway on Redis, Kafka and the database.
+
+use super::adapters::Adapters;
+use super::fronts::{self, Listeners};
+use super::parts::wire;
+use super::shutdown::Shutdown;
+use crate::config::Config;
+use crate::gateway::auth::Auth;
+use crate::telemetry;
+use crate::wasm::Host;
+
+/// Runs until asked to stop; comes up with the rules that are in the database.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let shutdown = Shutdown::listen()?;
+    let listeners = Listeners::bind(&config)?;
+    let auth = Auth::new(&config.auth())?;
+    let adapters = Adapters::connect(&config).await?;
+    let parts = wire(&config, &adapters, Host::new()?);
+    parts.control.install_builtin().await?;
+    let (orders, admin) = listeners.addresses()?;
+    tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
+    fronts::run(
+        &config,
+        auth,
+        &adapters,
+        &parts,
+        telemetry::registry(),
+        listeners,
+        shutdown,
+    )
+    .await?;
+    adapters.store.close().await;
+    tracing::info!("drained");
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Whether the campaign a plan is checked against makes sense itself.
+
+use std::collections::BTreeSet;
+
+use super::{CheckContext, PlanError};
+use crate::campaign::{CAMPAIGN_DAYS_MAX, SKUS_MAX, STOCK_MAX, Schedule, check_id};
+use crate::plan::NOW_MAX;
+
+pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
+    let bound = |at: &str, message: String| Err(PlanError::new(format!("context/{at}"), "bound", message));
+    let Schedule { opens_at, closes_at } = context.schedule;
+    if !(0 <= opens_at && opens_at < closes_at && closes_at <= NOW_MAX) {
+        let message = format!("opens at {opens_at} and closes at {closes_at}; it must open before it closes");
+        return bound("schedule", message);
+    }
+    if closes_at - opens_at > CAMPAIGN_DAYS_MAX * 86_400_000 {
+        return bound(
+            "schedule",
+            format!("a campaign lasts at most {CAMPAIGN_DAYS_MAX} days"),
+        );
+    }
+    if let Err(error) = check_id(&context.campaign) {
+        return Err(PlanError::new(
+            "context/campaign",
+            "name",
+            format!("the id {error}"),
+        ));
+    }
+    if !(1..=SKUS_MAX).contains(&context.skus.len()) {
+        let count = context.skus.len();
+        return bound("skus", format!("{count} SKUs; 1 to {SKUS_MAX} are allowed"));
+    }
+    let mut ids = BTreeSet::new();
+    let mut units: u64 = 0;
+    for (index, sku) in context.skus.iter().enumerate() {
+        let at = format!("context/skus/{index}/id");
+        check_id(&sku.id).map_err(|error| PlanError::new(&at, "name", format!("the id {error}")))?;
+        if !ids.insert(&sku.id) {
+            return Err(PlanError::new(
+                at,
+                "name",
+                format!("the SKU {:?} is there twice", sku.id),
+            ));
+        }
+        units = units.saturating_add(sku.stock);
+    }
+    if units > STOCK_MAX {
+        return bound("skus", format!("{units} units; at most {STOCK_MAX} are allowed"));
+    }
+    if !(1..=65_536).contains(&context.buckets) {
+        return bound(
+            "buckets",
+            format!("{} buckets; 1 to 65536 are allowed", context.buckets),
+        );
+    }
+    for (id, audience) in &context.audiences {
+        let at = format!("context/audiences/{id}");
+        check_id(id).map_err(|error| PlanError::new(&at, "audience", format!("the id {error}")))?;
+        if !(1..=65_536).contains(&audience.buckets) {
+            let message = format!("{} buckets; 1 to 65536 are allowed", audience.buckets);
+            return Err(PlanError::new(at, "audience", message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The state an engine left behind, in a form that can be compared: the same for both engines, and
+//! translated back into the interpreter's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rushgate::campaign::bucket_of;
+use rushgate::engine::embedded::Held;
+use rushgate::lua::codec::decode_record;
+use rushgate::lua::keys;
+use rushgate::plan::eval::State;
+use rushgate::plan::{CheckedPlan, Window};
+
+/// Key after the prefix → what it holds and when it expires.
+pub type Dump = BTreeMap<String, (Held, Option<i64>)>;
+
+/// Redis' stream ids follow its own clock: they are replaced by their place in the stream, in the
+/// stream and in the records that name them.
+pub fn without_stream_ids(mut dump: Dump) -> Dump {
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    if let Some((Held::Stream(entries), _)) = dump.get_mut(keys::OUTBOX) {
+        for (place, (id, _)) in entries.iter_mut().enumerate() {
+            places.insert(std::mem::replace(id, format!("#{place}")), format!("#{place}"));
+        }
+    }
+    for (key, (held, _)) in &mut dump {
+        let (true, Held::Hash(records)) = (key.starts_with("orders:"), held) else {
+            continue;
+        };
+        for record in records.values_mut() {
+            let text = String::from_utf8(record.clone()).expect("a record is text");
+            let mut parts = text.splitn(3, ' ').map(str::to_owned).collect::<Vec<_>>();
+            if let Some(place) = parts.get(1).and_then(|id| places.get(id)) {
+                parts[1] = place.clone();
+                *record = parts.join(" ").into_bytes();
+            }
+        }
+    }
+    dump
+}
+
+/// Reads a dump back as the interpreter's state, counts of nothing left out and rolling entries that no
+/// longer count dropped. Checks on the way that everything lies in its bucket.
+pub fn as_state(plan: &CheckedPlan, dump: &Dump, now: i64) -> State {
+    let mut state = State::default();
+    let buckets = plan.context().buckets;
+    for (key, fields) in hashes(dump) {
+        for (field, value) in fields.iter().filter(|(field, value)| !is_marker(field, value)) {
+            let (field, value) = (text(field), text(value));
+            let in_bucket =
+                |bucket: &str| assert_eq!(bucket, bucket_of(field.as_bytes(), buckets).to_string(), "{key}");
+            let parts: Vec<&str> = key.split(':').collect();
+            match parts.as_slice() {
+                [keys::STOCK] => drop(state.stock.insert(field, number(&value))),
+                ["orders", bucket] => {
+                    in_bucket(bucket);
+                    let (placed, _) = decode_record(value.as_bytes()).expect("a record");
+                    state.orders.insert(field, placed);
+                }
+                ["counter", id, window, bucket] => {
+                    in_bucket(bucket);
+                    let units = number(&value);
+                    if units != 0 {
+                        state
+                            .counters
+                            .insert(((*id).to_owned(), number(window), field), units);
+                    }
+                }
+                ["rolling", id, bucket] => {
+                    in_bucket(bucket);
+                    state.rolling.insert(((*id).to_owned(), field), entries(&value));
+                }
+                _ => {}
+            }
+        }
+    }
+    live_only(plan, state, now)
+}
+
+/// Drops rolling entries that no longer count at `now`, and subjects left with none.
+pub fn live_only(plan: &CheckedPlan, mut state: State, now: i64) -> State {
+    for counter in &plan.plan().counters {
+        let Window::Rolling { length_ms } = counter.window else {
+            continue;
+        };
+        for ((id, _), entries) in &mut state.rolling {
+            if *id == counter.id {
+                entries.retain(|(moment, _)| *moment > now - length_ms);
+            }
+        }
+    }
+    state.rolling.retain(|_, entries| !entries.is_empty());
+    state.counters.retain(|_, units| *units != 0);
+    state.audiences = BTreeMap::new();
+    state
+}
+
+/// Every payload in the outbox, oldest first, and the number of orders its entries claim.
+pub fn outbox(dump: &Dump) -> (Vec<Vec<u8>>, usize) {
+    let Some((Held::Stream(entries), _)) = dump.get(keys::OUTBOX) else {
+        return (Vec::new(), 0);
+    };
+    let (mut payloads, mut claimed) = (Vec::new(), 0);
+    for (_, fields) in entries {
+        let names: Vec<String> = fields.iter().step_by(2).map(|name| text(name)).collect();
+        assert_eq!(&names[..3], ["rev", "at", "n"]);
+        assert!(names[3..].iter().all(|name| name == "o"));
+        claimed += number(&text(&fields[5])) as usize;
+        payloads.extend(fields[6..].iter().skip(1).step_by(2).cloned());
+    }
+    (payloads, claimed)
+}
+
+pub fn field(dump: &Dump, key: &str, field: &str) -> Option<String> {
+    match &dump.get(key)?.0 {
+        Held::Hash(hash) => hash.get(field.as_bytes()).map(|value| text(value)),
+        _ => None,
+    }
+}
+
+fn hashes(dump: &Dump) -> impl Iterator<Item = (&String, &BTreeMap<Vec<u8>, Vec<u8>>)> {
+    dump.iter().filter_map(|(key, (held, _))| match held {
+        Held::Hash(hash) => Some((key, hash)),
+        _ => None,
+    })
+}
+
+fn is_marker(field: &[u8], value: &[u8]) -> bool {
+    field.is_empty() && value == b"0"
+}
+
+fn entries(text: &str) -> Vec<(i64, i64)> {
+    let pairs = text.split(',').filter(|entry| !entry.is_empty());
+    pairs
+        .map(|entry| {
+            let (moment, cost) = entry.split_once(':').expect("moment and cost");
+            (number(moment), number(cost))
+        })
+        .collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("fields are text")
+}
+
+fn number(text: &str) -> i64 {
+    text.parse()
+        .unwrap_or_else(|_| panic!("{text:?} is not a decimal integer"))
+}
+
+/// Reads every key of a shard through a plain connection.
+pub fn read_redis(raw: &mut redis::Connection, prefix: &str) -> Dump {
+    let keys: Vec<String> = redis::cmd("KEYS").arg(glob(prefix)).query(raw).expect("KEYS");
+    let mut dump = Dump::new();
+    for key in keys {
+        let kind: String = redis::cmd("TYPE").arg(&key).query(raw).expect("TYPE");
+        let held = match kind.as_str() {
+            "hash" => Held::Hash(redis::cmd("HGETALL").arg(&key).query(raw).expect("HGETALL")),
+            "set" => Held::Set(
+                redis::cmd("SMEMBERS")
+                    .arg(&key)
+                    .query::<BTreeSet<_>>(raw)
+                    .expect("SMEMBERS"),
+            ),
+            "stream" => Held::Stream(
+                redis::cmd("XRANGE")
+                    .arg(&key)
+                    .arg("-")
+                    .arg("+")
+                    .query(raw)
+                    .expect("XRANGE"),
+            ),
+            "string" => Held::Text(redis::cmd("GET").arg(&key).query(raw).expect("GET")),
+            other => panic!("{key} is a {other}"),
+        };
+        let expiry: i64 = redis::cmd("PEXPIRETIME")
+            .arg(&key)
+            .query(raw)
+            .expect("PEXPIRETIME");
+        dump.insert(
+            key[prefix.len()..].to_owned(),
+            (held, Some(expiry).filter(|at| *at > 0)),
+        );
+    }
+    dump
+}
+
+fn glob(prefix: &str) -> String {
+    format!("{prefix}*")
+}

@@ -1,0 +1,213 @@
+//! What a gateway is told when Redis does not answer, and when it comes back.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rushgate::engine::redis::{Config, Redis};
+use rushgate::engine::{Engine, EngineError};
+use rushgate::lua::Script;
+use rushgate::lua::codec::Reply;
+
+use crate::server::Server;
+
+const KEY: &str = "rg:{c.0}:state";
+
+fn quick(url: String) -> Config {
+    Config {
+        response_timeout: Duration::from_millis(300),
+        ..Config::new(url)
+    }
+}
+
+fn count() -> Script {
+    Script::new(
+        "count",
+        "#!lua\nreturn redis.call('HINCRBY', KEYS[1], 'n', ARGV[1])".into(),
+    )
+}
+
+fn by(n: u32) -> Vec<Vec<u8>> {
+    vec![n.to_string().into_bytes()]
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_loaded_again() {
+    let server = Server::start(&[]);
+    let redis = Redis::connect(Config::new(server.url()))
+        .await
+        .expect("Redis is up");
+    let mut raw = redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    for expected in 1..=3 {
+        assert_eq!(redis.run(&count(), KEY, by(1)).await, Ok(Reply::Int(expected)));
+        redis::cmd("SCRIPT").arg("FLUSH").exec(&mut raw).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again() {
+    let mut server = Server::start(&[]);
+    let redis = Redis::connect(Config::new(server.url()))
+        .await
+        .expect("Redis is up");
+    assert_eq!(redis.run(&count(), KEY, by(1)).await, Ok(Reply::Int(1)));
+    server.kill();
+    let first = redis.run(&count(), KEY, by(1)).await.unwrap_err();
+    assert!(
+        matches!(
+            first,
+            EngineError::Unknown { .. } | EngineError::Unreachable { .. }
+        ),
+        "{first:?}"
+    );
+    let second = redis.run(&count(), KEY, by(1)).await.unwrap_err();
+    assert!(matches!(second, EngineError::Unreachable { .. }), "{second:?}");
+    assert!(
+        second.is_transient() && second.to_string().contains("redis.sock"),
+        "{second}"
+    );
+    server.restart();
+    assert_eq!(redis.ping().await, Ok(()));
+    assert_eq!(redis.run(&count(), KEY, by(5)).await, Ok(Reply::Int(5)));
+}
+
+#[tokio::test]
+async fn a_call_in_flight_when_the_connection_breaks_is_unknown() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://user:s3cret@{}", listener.local_addr().unwrap());
+    // Answers the handshake, then takes the call and hangs up.
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut heard = Vec::new();
+        let mut buffer = [0; 4096];
+        while !heard.windows(7).any(|word| word == b"EVALSHA") {
+            let n = stream.read(&mut buffer).unwrap();
+            assert_ne!(n, 0);
+            let said = &buffer[..n];
+            heard.extend_from_slice(said);
+            let commands = said
+                .split(|byte| *byte == b'\n')
+                .filter(|line| line.starts_with(b"*"))
+                .count();
+            if !said.windows(7).any(|word| word == b"EVALSHA") {
+                stream.write_all("+OK\r\n".repeat(commands).as_bytes()).unwrap();
+            }
+        }
+    });
+    let redis = Redis::new(Config::new(url)).expect("a URL");
+    let error = redis.run(&count(), KEY, by(1)).await.unwrap_err();
+    assert!(matches!(error, EngineError::Unknown { .. }), "{error:?}");
+    assert!(
+        error.is_transient() && !error.to_string().contains("s3cret"),
+        "{error}"
+    );
+    server.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_unknown() {
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let redis = Redis::connect(quick(server.url())).await.expect("Redis is up");
+    redis.run(&count(), KEY, by(1)).await.expect("loaded");
+    let mut raw = redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    raw.send_packed_command(&redis::cmd("DEBUG").arg("SLEEP").arg("1").get_packed_command())
+        .unwrap();
+    let error = redis.run(&count(), KEY, by(1)).await.unwrap_err();
+    assert!(matches!(error, EngineError::Unknown { .. }), "{error:?}");
+    raw.recv_response().unwrap();
+    // It did run, as an unknown outcome may.
+    assert_eq!(redis.run(&count(), KEY, by(1)).await, Ok(Reply::Int(3)));
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_take_the_call_refuses() {
+    let server = Server::start(&[]);
+    let redis = Redis::connect(Config::new(server.url()))
+        .await
+        .expect("Redis is up");
+    redis.run(&count(), KEY, by(1)).await.expect("loaded");
+    let mut raw = redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let mut limit = |bytes: &str| {
+        redis::cmd("CONFIG")
+            .arg(&["SET", "maxmemory", bytes])
+            .exec(&mut raw)
+            .unwrap();
+    };
+    limit("1000");
+    let error = redis.run(&count(), KEY, by(1)).await.unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Refused { cause, .. } if cause.contains("OOM")),
+        "{error:?}"
+    );
+    let freeing = Script::new(
+        "freeing",
+        "#!lua flags=allow-oom\nreturn redis.call('EXISTS', KEYS[1])".into(),
+    );
+    assert_eq!(redis.run(&freeing, KEY, Vec::new()).await, Ok(Reply::Int(1)));
+    limit("0");
+    assert_eq!(
+        redis.run(&count(), KEY, by(1)).await,
+        Ok(Reply::Int(2)),
+        "nothing was counted"
+    );
+
+    redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg("1")
+        .exec(&mut raw)
+        .unwrap();
+    let error = redis.run(&count(), KEY, by(1)).await.unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Refused { cause, .. } if cause.contains("READONLY")),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_defect_in_a_script_is_named() {
+    let server = Server::shared();
+    let redis = Redis::connect(Config::new(server.url()))
+        .await
+        .expect("Redis is up");
+    for (text, cause) in [
+        ("#!lua\nreturn 1 +", "compiling"),
+        ("#!lua\nreturn nothing.there", "nothing"),
+        ("#!lua\nreturn redis.call('NOPE')", "Unknown"),
+        ("#!lua\nreturn redis.error_reply('ERR mine')", "mine"),
+    ] {
+        let error = redis
+            .run(&Script::new("broken", text.into()), KEY, Vec::new())
+            .await
+            .unwrap_err();
+        assert!(!error.is_transient(), "{error:?}");
+        assert!(error.to_string().starts_with("script broken: "), "{error}");
+        assert!(error.to_string().contains(cause), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn many_calls_share_one_connection() {
+    let server = Server::start(&[]);
+    let redis = Redis::new(Config::new(server.url())).expect("a URL");
+    let calls = (0..64).map(|_| redis.run(&COUNT, KEY, by(1)));
+    let replies = futures_util::future::join_all(calls).await;
+    assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+    assert_eq!(redis.run(&COUNT, KEY, by(0)).await, Ok(Reply::Int(64)));
+    let mut raw = redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let info: String = redis::cmd("INFO").arg("clients").query(&mut raw).unwrap();
+    assert!(info.contains("connected_clients:2"), "{info}");
+}
+
+static COUNT: std::sync::LazyLock<Script> = std::sync::LazyLock::new(count);

@@ -1,0 +1,13 @@
+//! One suite over three sides: the interpreter, the embedded engine and a real Redis, which it starts
+//! itself. The same attempts go to all of them; every answer and the state left behind must agree.
+
+mod canon;
+mod decisions;
+mod failures;
+mod plans;
+mod random;
+mod scripts;
+mod server;
+#[path = "../strategies/mod.rs"]
+mod strategies;
+mod world;

@@ -1,0 +1,456 @@
+//! The hand-written scripts, and the fence, on both engines.
+
+use std::collections::BTreeMap;
+
+use rushgate::campaign::bucket_of;
+use rushgate::engine::embedded::Held;
+use rushgate::lua::calls::{self, Restore};
+use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
+use rushgate::lua::{Family, fixed, keys};
+use rushgate::order::{Attempt, Charge};
+use rushgate::plan::eval::{self, Decision};
+use rushgate::plan::{Attribute, Expr, Plan, Window};
+
+use crate::canon;
+use crate::plans::{add_limit, attempt, context_now, limit};
+use crate::world::{EXPIRES_AT, REVISION, Side, Time, World};
+
+fn per_user(most: i64) -> Plan {
+    limit(&[Attribute::User], Window::Campaign, Expr::Int(1), most)
+}
+
+/// A campaign on both engines, one order of two admitted.
+fn one_order() -> (World, Attempt) {
+    let mut world = World::open(per_user(2), context_now(&[("mug", 5)]), Time::Real);
+    let order = attempt("ann lee", 1, "mug", 2);
+    assert_eq!(world.admit(0, std::slice::from_ref(&order)), [Decision::Admitted]);
+    (world, order)
+}
+
+/// The same on each engine, with what it needs of the world.
+fn on_each(world: &mut World, mut check: impl FnMut(&mut dyn Side, &Family, &Fence)) {
+    let (family, fence) = (world.family.clone(), world.fence.clone());
+    for side in world.sides() {
+        check(side, &family, &fence);
+    }
+}
+
+fn admit(side: &mut dyn Side, family: &Family, fence: &Fence, attempts: &[Attempt]) -> AdmitReply {
+    let reply = side.run(&family.admit, codec::admit_args(family, fence, attempts.iter()));
+    codec::admit_reply(family, attempts.len(), reply.expect("admit runs")).expect("a reply of the ABI")
+}
+
+fn watch(side: &mut dyn Side, rejected: &[(&str, u64)]) -> calls::ShardStatus {
+    let rejected = rejected
+        .iter()
+        .map(|(reason, n)| ((*reason).to_owned(), *n))
+        .collect();
+    let reply = side
+        .run(&fixed::WATCH, calls::watch_args(&rejected))
+        .expect("watch runs");
+    calls::watch_reply(reply).expect("a reply of the ABI")
+}
+
+fn outbox(side: &mut dyn Side, owner: &str, age_ms: u64, after: &str) -> Option<Vec<calls::RawEntry>> {
+    let args = calls::outbox_args(owner, 60_000, age_ms, after, 10);
+    calls::outbox_reply(side.run(&fixed::OUTBOX, args).expect("outbox runs")).expect("a reply of the ABI")
+}
+
+fn lookup(side: &mut dyn Side, order: &Attempt, buckets: u32) -> (String, bool) {
+    match side.run(&fixed::LOOKUP, calls::lookup_args(order.order, buckets)) {
+        Ok(Reply::Array(parts)) => match parts.as_slice() {
+            [Reply::Bulk(_), Reply::Bulk(record), Reply::Int(pending)] => {
+                (String::from_utf8(record.clone()).expect("text"), *pending == 1)
+            }
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_order_is_pending_until_it_is_settled_once() {
+    let (mut world, order) = one_order();
+    let now = world.now;
+    on_each(&mut world, |side, family, _| {
+        let (record, pending) = lookup(side, &order, 4);
+        assert!(pending && record.ends_with(" mug ann lee"), "{record:?}");
+        assert_eq!(
+            lookup(side, &attempt("bob", 1, "mug", 1), 4),
+            (String::new(), false)
+        );
+
+        let entries = outbox(side, "one", 0, "-").expect("the lease is free");
+        let [entry] = entries.as_slice() else {
+            panic!("{entries:?}")
+        };
+        assert_eq!((entry.revision, entry.placed_at), (REVISION, now));
+        let payload: Attempt = serde_json::from_slice(&entry.payloads[0]).expect("an attempt");
+        assert_eq!(payload, order);
+        assert_eq!(record.split(' ').nth(1), Some(entry.id.as_str()));
+        // What the record and the entry say is enough to compute what the order consumed.
+        assert_eq!(eval::charges(&family.plan, &payload, entry.placed_at).len(), 1);
+        assert_eq!(
+            outbox(side, "one", 0, &entry.id),
+            Some(Vec::new()),
+            "exclusive start"
+        );
+        assert_eq!(outbox(side, "one", 3_600_000, "-"), Some(Vec::new()), "too young");
+        assert_eq!(outbox(side, "two", 0, "-"), None, "the lease is held");
+
+        assert_eq!(watch(side, &[]).settled, 0);
+        for expected in [1, 0] {
+            let entries = [(entry.id.clone(), 1), ("5-5".into(), 9)];
+            let reply = side
+                .run(&fixed::SETTLE, calls::settle_args(&entries))
+                .expect("settle runs");
+            assert_eq!(
+                reply,
+                Reply::Array(vec![Reply::Bulk(b"ok".to_vec()), Reply::Int(expected)])
+            );
+        }
+        let status = watch(side, &[]);
+        assert_eq!((status.admitted, status.settled, status.outbox), (1, 1, 0));
+        assert_eq!(lookup(side, &order, 4), (record, false));
+    });
+}
+
+#[test]
+fn releasing_gives_back_what_the_order_took_and_reopens() {
+    let mut plan = per_user(2);
+    let hour = Window::Tumbling {
+        length_ms: 3_600_000,
+        origin_ms: 0,
+    };
+    add_limit(
+        &mut plan,
+        "hourly/units",
+        &[],
+        hour,
+        Expr::Attribute(Attribute::Quantity),
+        5,
+    );
+    let rolling = Window::Rolling { length_ms: 3_600_000 };
+    add_limit(
+        &mut plan,
+        "rolling/units",
+        &[Attribute::Sku],
+        rolling,
+        Expr::Attribute(Attribute::Quantity),
+        5,
+    );
+    let mut world = World::open(plan, context_now(&[("mug", 5)]), Time::Real);
+    let orders = [attempt("ann", 1, "mug", 2), attempt("ann", 2, "mug", 2)];
+    world.admit(0, &orders);
+    let placed_at = world.now;
+    let before = world.oracle.clone();
+    assert!(matches!(
+        world.admit(0, &[attempt("bob", 1, "mug", 1)])[0],
+        Decision::Admitted
+    ));
+    assert!(world.release(&orders[0], placed_at));
+    assert!(!world.release(&orders[0], placed_at), "released before");
+    assert!(
+        !world.release(&attempt("never", 1, "mug", 1), placed_at),
+        "never admitted"
+    );
+    assert_ne!(world.oracle, before);
+    world.assert_same_state();
+    assert_eq!(world.oracle.stock["mug"], 2);
+    on_each(&mut world, |side, _, _| {
+        assert_eq!(watch(side, &[]).reopened, 2, "once by restore, once here")
+    });
+    // The released order keeps its answer; the subject may order again.
+    assert!(matches!(&world.admit(0, &orders[..1])[0], Decision::Existing(placed) if placed.released));
+    assert_eq!(
+        world.admit(0, &[attempt("ann", 3, "mug", 2)]),
+        [Decision::Admitted]
+    );
+    world.assert_same_state();
+}
+
+#[test]
+fn a_charge_whose_key_has_gone_stays_gone() {
+    let (mut world, order) = one_order();
+    let placed_at = world.now;
+    let key = keys::counter("n-per-user/orders", 0, bucket_of(b"ann lee", 4));
+    world.sides().into_iter().for_each(|side| side.remove(&key));
+    world.oracle.counters.clear();
+    assert!(world.release(&order, placed_at));
+    world.assert_same_state();
+}
+
+#[test]
+fn an_older_fence_decides_nothing() {
+    let (mut world, order) = one_order();
+    on_each(&mut world, |side, family, fence| {
+        let newer = Fence {
+            epoch: 2,
+            ..fence.clone()
+        };
+        let activate = |side: &mut dyn Side, fence: &Fence| {
+            let mut args = calls::activate_args(fence, 8, &family.plan);
+            args[4] = EXPIRES_AT.to_string().into_bytes();
+            calls::activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
+        };
+        assert_eq!(activate(side, &newer), None);
+        assert_eq!(activate(side, &newer), None, "again is fine");
+        assert_eq!(activate(side, fence), Some(Some(newer.clone())), "older");
+        let foreign = Fence {
+            uid: "other".into(),
+            epoch: 9,
+        };
+        assert_eq!(activate(side, &foreign), Some(Some(newer.clone())), "foreign");
+
+        let before = side.dump();
+        assert_eq!(
+            admit(side, family, fence, &[attempt("bob", 1, "mug", 1)]),
+            AdmitReply::Fenced(Some(newer.clone()))
+        );
+        let release = calls::release_args(fence, order.order, "mug", 2, &[], 4);
+        let reply = side.run(&fixed::RELEASE, release).expect("release runs");
+        let fenced = [b"fence".to_vec(), newer.to_string().into_bytes()].map(Reply::Bulk);
+        assert_eq!(reply, Reply::Array(fenced.to_vec()));
+        assert_eq!(side.dump(), before, "nothing was done");
+        assert!(matches!(
+            admit(side, family, &newer, &[attempt("bob", 1, "mug", 1)]),
+            AdmitReply::Decided { .. }
+        ));
+        assert_eq!(canon::field(&side.dump(), "state", "revision"), Some("8".into()));
+    });
+}
+
+#[test]
+fn activation_makes_the_buckets_of_new_counters_and_moves_every_expiry() {
+    let (mut world, _) = one_order();
+    let mut plan = per_user(2);
+    add_limit(
+        &mut plan,
+        "new/one",
+        &[],
+        Window::Rolling { length_ms: 1000 },
+        Expr::Int(1),
+        1,
+    );
+    let next = World::open(plan, context_now(&[("mug", 5)]), Time::Real);
+    on_each(&mut world, |side, _, fence| {
+        let newer = Fence {
+            epoch: 2,
+            ..fence.clone()
+        };
+        let mut args = calls::activate_args(&newer, 2, &next.family.plan);
+        let expiry = EXPIRES_AT + 5;
+        args[4] = expiry.to_string().into_bytes();
+        side.run(&fixed::ACTIVATE, args).expect("activate runs");
+        let dump = side.dump();
+        assert!(dump.contains_key("rolling:new/one:3"));
+        assert!(dump.values().all(|(_, at)| *at == Some(expiry)), "{dump:#?}");
+        let order = [attempt("cid", 1, "mug", 1)];
+        assert!(matches!(
+            admit(side, &next.family, &newer, &order),
+            AdmitReply::Decided { .. }
+        ));
+    });
+}
+
+#[test]
+fn missing_state_closes_the_gate() {
+    for lost in ["state", "stock", "orders:*", "counter:*"] {
+        let (mut world, order) = one_order();
+        on_each(&mut world, |side, family, fence| {
+            let gone = |key: &String| match lost.strip_suffix('*') {
+                Some(start) => key.starts_with(start),
+                None => key == lost,
+            };
+            let names: Vec<String> = side.dump().into_keys().filter(gone).collect();
+            assert!(!names.is_empty());
+            names.iter().for_each(|key| side.remove(key));
+            let before = side.dump();
+            let again = admit(side, family, fence, &[attempt("new", 1, "mug", 1), order.clone()]);
+            assert_eq!(again, AdmitReply::Fenced(None), "without {lost}, {}", side.name());
+            assert_eq!(side.dump(), before);
+        });
+    }
+}
+
+#[test]
+fn watch_adds_figures_and_reads_everything() {
+    let (mut world, _) = one_order();
+    let now = world.now;
+    on_each(&mut world, |side, _, fence| {
+        watch(side, &[("sold-out", 3), ("n-per-user/orders", 1)]);
+        let status = watch(side, &[("sold-out", 9_007_199_254_740_000)]);
+        assert_eq!(status.fence.as_ref(), Some(fence));
+        assert_eq!(status.stock, BTreeMap::from([("mug".to_owned(), 3)]));
+        assert_eq!(status.rejected["sold-out"], 9_007_199_254_740_003);
+        assert_eq!((status.admitted, status.outbox, status.rejected.len()), (1, 1, 2));
+        assert!(status.now >= now);
+        assert_eq!(side.dump()["figures"].1, Some(EXPIRES_AT));
+        side.remove("state");
+        assert_eq!(watch(side, &[]).fence, None);
+    });
+}
+
+#[test]
+fn a_rebuild_brings_back_orders_charges_and_stock() {
+    let mut plan = per_user(2);
+    let hour = Window::Tumbling {
+        length_ms: 3_600_000,
+        origin_ms: 0,
+    };
+    add_limit(
+        &mut plan,
+        "hourly/units",
+        &[],
+        hour,
+        Expr::Attribute(Attribute::Quantity),
+        50,
+    );
+    let rolling = Window::Rolling { length_ms: 3_600_000 };
+    add_limit(
+        &mut plan,
+        "rolling/units",
+        &[Attribute::Sku],
+        rolling,
+        Expr::Attribute(Attribute::Quantity),
+        50,
+    );
+    let mut world = World::open(plan, context_now(&[("mug", 20)]), Time::Real);
+    let orders: Vec<Attempt> = (0..3).map(|key| attempt("ann", key, "mug", key + 1)).collect();
+    world.admit(0, &orders);
+    let (oracle, now) = (world.oracle.clone(), world.now);
+    on_each(&mut world, |side, family, fence| {
+        let plan = &family.plan;
+        side.dump()
+            .keys()
+            .filter(|key| *key != "state")
+            .for_each(|key| side.remove(key));
+        let mut step = |token: &str, step: Restore<'_>| {
+            let mut args = calls::restore_args(token, step);
+            if args[0] == b"finish" {
+                args[6] = EXPIRES_AT.to_string().into_bytes();
+            }
+            calls::restore_reply(side.run(&fixed::RESTORE, args).expect("restore runs")).expect("a reply")
+        };
+        assert!(
+            !step("t", Restore::Begin { uid: "foreign" }),
+            "the state is another campaign's"
+        );
+        assert!(
+            !step(
+                "t",
+                Restore::Drop {
+                    keys: vec!["state".into()]
+                }
+            ),
+            "nobody began"
+        );
+        assert!(step("slow", Restore::Begin { uid: &fence.uid }));
+        assert!(step("t", Restore::Begin { uid: &fence.uid }), "takes over");
+        assert!(
+            !step(
+                "slow",
+                Restore::Drop {
+                    keys: vec!["orders:0".into()]
+                }
+            ),
+            "another took over"
+        );
+        assert!(step(
+            "t",
+            Restore::Drop {
+                keys: calls::lasting_keys(plan)
+            }
+        ));
+        let records = oracle.orders.iter().map(|(order, placed)| {
+            let record = codec::encode_record(placed, "");
+            (
+                bucket_of(order.as_bytes(), 4),
+                order.parse().expect("an id"),
+                record,
+            )
+        });
+        assert!(step(
+            "t",
+            Restore::Orders {
+                records: records.collect()
+            }
+        ));
+        let admitted = orders
+            .iter()
+            .filter(|order| oracle.orders.contains_key(&order.order.to_string()));
+        let charges: Vec<Charge> = admitted
+            .flat_map(|order| eval::charges(plan, order, now))
+            .collect();
+        assert_eq!(charges.len(), 6);
+        let all = charges.iter().collect();
+        assert!(step(
+            "t",
+            Restore::Charges {
+                charges: all,
+                buckets: 4
+            }
+        ));
+        let finish = || Restore::Finish {
+            fence,
+            revision: REVISION,
+            plan,
+            stock: &oracle.stock,
+        };
+        assert!(!step("slow", finish()));
+        assert!(step("t", finish()));
+        assert!(!step("t", finish()), "the gate is open");
+        let dump = side.dump();
+        assert_eq!(
+            canon::as_state(plan, &dump, now),
+            canon::live_only(plan, oracle.clone(), now),
+            "{}",
+            side.name()
+        );
+        assert!(
+            dump.values().all(|(_, expiry)| expiry.is_some()),
+            "nothing stays for ever"
+        );
+        assert_eq!(dump["outbox"].0, Held::Stream(Vec::new()));
+    });
+    // And goes on where it stopped: two of ann's orders were admitted before.
+    assert!(matches!(world.admit(0, &orders)[0], Decision::Existing(_)));
+}
+
+#[test]
+fn every_attempt_of_the_largest_batch_is_decided_and_no_larger_one_runs() {
+    let mut world = World::open(per_user(1), context_now(&[("mug", 5000)]), Time::Real);
+    let batch: Vec<Attempt> = (0..codec::BATCH_MAX as u32)
+        .map(|key| attempt(&format!("user {key}"), 1, "mug", 1))
+        .collect();
+    assert!(
+        world
+            .admit(0, &batch)
+            .iter()
+            .all(|decision| *decision == Decision::Admitted)
+    );
+    world.assert_same_state();
+    let larger: Vec<Attempt> = [&batch[..], &batch[..1]].concat();
+    on_each(&mut world, |side, family, fence| {
+        let error = side
+            .run(&family.admit, codec::admit_args(family, fence, larger.iter()))
+            .unwrap_err();
+        assert!(error.to_string().contains("more than 1000 attempts"), "{error}");
+    });
+}
+
+#[test]
+fn bad_arguments_change_nothing() {
+    let (mut world, order) = one_order();
+    on_each(&mut world, |side, _, fence| {
+        let before = side.dump();
+        let mut release = calls::release_args(fence, order.order, "mug", 2, &[], 4);
+        release.push(b"counter".to_vec());
+        side.run(&fixed::RELEASE, release).expect_err("half a charge");
+        let unknown = vec![b"explode".to_vec(), b"t".to_vec()];
+        side.run(&fixed::RESTORE, unknown).expect_err("no such step");
+        side.run(&fixed::ACTIVATE, vec![b"nofence".to_vec(); 5])
+            .expect_err("no fence");
+        assert_eq!(side.dump(), before);
+    });
+}
