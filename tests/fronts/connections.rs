@@ -122,7 +122,10 @@ async fn a_client_that_hangs_up_anywhere_harms_nobody() {
     }
     let cut = send_and_end(running.address, &whole[..whole.len() - 1]).await;
     let cut = String::from_utf8_lossy(&cut);
-    assert!(cut.starts_with("HTTP/1.1 400 ") && cut.contains("cut off"), "{cut}");
+    assert!(
+        cut.starts_with("HTTP/1.1 400 ") && cut.contains("cut off"),
+        "{cut}"
+    );
     assert_eq!(
         running.stage.begun.load(Ordering::SeqCst),
         0,
