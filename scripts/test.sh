@@ -37,7 +37,8 @@ licences() {
 
 guests() {
     [ -x rules/build.sh ] || die "rules/build.sh is missing"
-    rules/build.sh && cargo fmt --manifest-path rules/Cargo.toml --all --check
+    rules/build.sh && cargo fmt --manifest-path rules/Cargo.toml --all --check &&
+        cargo clippy --manifest-path rules/Cargo.toml --all-targets -- -D warnings
 }
 
 tests() {

@@ -10,10 +10,11 @@ use super::requests::{
     NewCampaign, NewRevision, Problem, check_campaign, check_rules, check_schedule, schedule,
 };
 use super::{Control, ControlError};
-use crate::campaign::{Activation, Campaign, Revision, Schedule, buckets_for};
+use crate::campaign::{Activation, Campaign, Schedule, buckets_for};
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
+use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::CampaignRow;
 

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::bus::ORDERS_TOPIC;
-use crate::campaign::{Campaign, Revision, bucket_of};
+use crate::campaign::{Campaign, bucket_of};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, Restore, ShardStatus};
 use crate::lua::codec::{Fence, Reply, encode_record};
@@ -20,6 +20,7 @@ use crate::lua::{Script, fixed};
 use crate::order::{Charge, OrderState};
 use crate::plan::eval::Placed;
 use crate::plan::{CheckedPlan, Window};
+use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::{CampaignRow, OrderRow, StoreError};
 
