@@ -167,7 +167,7 @@ async fn a_server_that_cannot_take_the_call_refuses() {
         .unwrap();
     let error = redis.run(&count(), KEY, by(1)).await.unwrap_err();
     assert!(
-        matches!(&error, EngineError::Refused { cause, .. } if cause.contains("READONLY")),
+        matches!(&error, EngineError::Refused { cause, .. } if cause.contains("read only replica")),
         "{error:?}"
     );
 }

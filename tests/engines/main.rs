@@ -6,6 +6,7 @@ mod decisions;
 mod failures;
 mod plans;
 mod random;
+mod samples;
 mod scripts;
 mod server;
 #[path = "../strategies/mod.rs"]
