@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
@@ -40,21 +39,14 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// The registry as Prometheus reads it (OpenMetrics text).
-pub fn text(registry: &Registry) -> String {
-    let mut text = String::new();
-    // Writing into a String cannot fail.
-    let _ = encode(&mut text, registry);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_registry_names_the_build() {
-        let text = text(&registry());
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry()).expect("text");
         let line = format!(
             "rushgate_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")

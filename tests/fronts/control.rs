@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admin::{self, Admin, Check, Readiness, Rules};
+use rushgate::admin::{self, Admin, Check, Health, Readiness, Rules};
 use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
 use rushgate::control::{
     CampaignFigures, ControlError, NewCampaign, NewRevision, Problem, RevisionAnswer, SkuFigures,
@@ -204,8 +204,10 @@ fn start(token: Option<&str>) -> Running {
     let readiness = Arc::new(Readiness::new(vec![engine, store]));
     let admin = Admin {
         rules: Arc::new(Scripted),
-        readiness: readiness.clone(),
-        registry: Arc::new(rushgate::telemetry::registry()),
+        health: Health {
+            readiness: readiness.clone(),
+            registry: Arc::new(rushgate::telemetry::registry()),
+        },
         token: token.map(Into::into),
     };
     tokio::spawn(admin.serve(listener, std::future::pending()));
