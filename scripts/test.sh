@@ -8,6 +8,8 @@ set -uo pipefail
 cd "$ROOT" || exit 1
 
 export RUSHGATE_STACK_DIR="$TARGET/test-stack"
+# A snapshot that differs fails; it leaves no file behind.
+export INSTA_UPDATE=no
 REPORT="$TARGET/test-report.txt"
 FAILED=()
 
