@@ -292,12 +292,12 @@ impl Reconcile {
 
     /// Windowed counters are not listed by the plan: each window is cleared when its first charge
     /// comes along.
-    async fn clear_windows<'a>(
+    async fn clear_windows(
         &self,
         shard: &Shard,
         token: &str,
         active: &ActiveCampaign,
-        charges: &[&'a Charge],
+        charges: &[&Charge],
         cleared: &mut std::collections::BTreeSet<(String, i64)>,
     ) -> Result<(), RebuildError> {
         let windowed = charges
