@@ -136,6 +136,8 @@ impl Reconcile {
             stock: &stock,
         };
         self.step(shard, token, finish).await?;
+        let args = calls::show_args(&fence, &old.family.admit);
+        self.run(shard, &fixed::SHOW, args).await?;
         Ok(Rebuilt::Restored {
             orders,
             epoch: activation.epoch,
