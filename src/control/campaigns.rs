@@ -161,7 +161,12 @@ impl Control {
             return Err(superseded(active.activation.epoch));
         }
         for number in 0..active.campaign.shards {
-            self.move_fence(&active, &Shard::new(campaign, number)).await?;
+            let shard = Shard::new(campaign, number);
+            self.move_fence(&active, &shard).await?;
+            let args = calls::show_args(&active.fence(), &active.family.admit);
+            if let Err(error) = self.engine.run(&fixed::SHOW, &shard.state(), args).await {
+                tracing::warn!(campaign, %error, "the script is in force but not shown in the engine");
+            }
         }
         Ok(activation)
     }

@@ -136,6 +136,8 @@ impl Reconcile {
             stock: &stock,
         };
         self.step(shard, token, finish).await?;
+        let args = calls::show_args(&fence, &old.family.admit);
+        self.run(shard, &fixed::SHOW, args).await?;
         Ok(Rebuilt::Restored {
             orders,
             epoch: activation.epoch,
@@ -292,12 +294,12 @@ impl Reconcile {
 
     /// Windowed counters are not listed by the plan: each window is cleared when its first charge
     /// comes along.
-    async fn clear_windows<'a>(
+    async fn clear_windows(
         &self,
         shard: &Shard,
         token: &str,
         active: &ActiveCampaign,
-        charges: &[&'a Charge],
+        charges: &[&Charge],
         cleared: &mut std::collections::BTreeSet<(String, i64)>,
     ) -> Result<(), RebuildError> {
         let windowed = charges
