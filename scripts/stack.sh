@@ -111,6 +111,15 @@ SQL
 }
 
 fetch_kafka() {
+    # All stacks of this checkout share the jars.
+    mkdir -p "${KAFKA_LIB%/*}"
+    exec 8>"$KAFKA_LIB.lock"
+    flock 8
+    fetch_kafka_locked
+    exec 8>&-
+}
+
+fetch_kafka_locked() {
     [ -e "$KAFKA_LIB/.complete" ] && [ "$KAFKA_LIB/.complete" -nt "$ROOT/scripts/kafka/pom.xml" ] && return
     need mvn maven "to fetch Kafka's jars"
     say "    kafka: fetching the broker's jars with Maven (about 45 MB, once)"

@@ -8,6 +8,8 @@ set -uo pipefail
 cd "$ROOT" || exit 1
 
 export RUSHGATE_STACK_DIR="$TARGET/test-stack"
+# A snapshot that differs fails; it leaves no file behind.
+export INSTA_UPDATE=no
 REPORT="$TARGET/test-report.txt"
 FAILED=()
 
@@ -37,7 +39,8 @@ licences() {
 
 guests() {
     [ -x rules/build.sh ] || die "rules/build.sh is missing"
-    rules/build.sh && cargo fmt --manifest-path rules/Cargo.toml --all --check
+    rules/build.sh && cargo fmt --manifest-path rules/Cargo.toml --all --check &&
+        cargo clippy --manifest-path rules/Cargo.toml --all-targets -- -D warnings
 }
 
 tests() {

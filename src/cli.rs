@@ -27,6 +27,8 @@ pub enum Command {
     Land(Settings),
     /// Brings the database's tables and Kafka's topics up to this build.
     Migrate(Settings),
+    /// Plays the buyers of a sale against gateways, and reports every answer.
+    Load(crate::load::Args),
     /// Works on rule modules.
     #[command(subcommand)]
     Module(Module),

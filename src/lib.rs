@@ -17,6 +17,7 @@ pub mod lua;
 pub mod order;
 pub mod outbox;
 pub mod plan;
+pub mod revision;
 pub mod ruleset;
 pub mod wire;
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::campaign::{Activation, Campaign, Revision};
+use crate::campaign::{Activation, Campaign};
 use crate::lua::codec::Fence;
 use crate::lua::{Family, emit};
 use crate::plan::{self, Audiences, CheckContext, PlanError};
+use crate::revision::Revision;
 
 /// A campaign with its active revision, compiled.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Logs and the metrics registry.
 
-use prometheus_client::encoding::text::encode;
+use std::io::IsTerminal;
+
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
@@ -12,6 +13,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = filter(&log.level)?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => subscriber.try_init(),
@@ -37,21 +39,14 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// The registry as Prometheus reads it (OpenMetrics text).
-pub fn text(registry: &Registry) -> String {
-    let mut text = String::new();
-    // Writing into a String cannot fail.
-    let _ = encode(&mut text, registry);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_registry_names_the_build() {
-        let text = text(&registry());
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry()).expect("text");
         let line = format!(
             "rushgate_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
 use rushgate::bus::{Acknowledge, BusError, Outbound, Producer};
-use rushgate::campaign::{Activation, Campaign, Revision, Schedule, Sku, buckets_for};
+use rushgate::campaign::{Activation, Campaign, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
 use rushgate::lua::calls::{self, Restore, ShardStatus};
@@ -19,6 +19,7 @@ use rushgate::lua::{Script, fixed};
 use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
 use rushgate::relay::{self, Relay, Revisions};
+use rushgate::revision::Revision;
 use rushgate::ruleset::{ActiveCampaign, Ruleset};
 use tokio::sync::mpsc;
 

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Top-level modules by rank; a new module is added here, where its place can be discussed.
 const RANKS: &[&[&str]] = &[
-    &["campaign", "lua", "order", "outbox", "plan", "ruleset"],
+    &[
+        "campaign", "lua", "order", "outbox", "plan", "revision", "ruleset", "wire",
+    ],
     &["bus", "engine", "store", "wasm"],
     &["admission", "control", "landing", "reconcile", "relay"],
     &["admin", "gateway"],
-    &["app", "config", "load", "telemetry"],
+    &["app", "cli", "config", "load", "telemetry"],
 ];
 
 /// Modules of these ranks may import each other, as long as no file does so in a circle: the core is

@@ -1,11 +1,17 @@
 //! The rules of `rules/dist`, as built: each is inspected, and every golden example in it is compiled,
-//! merged, checked and played through the interpreter.
+//! merged, checked and played, through the interpreter and through the generated script.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use rushgate::engine::embedded::Embedded;
+use rushgate::lua::calls::{self, Restore};
+use rushgate::lua::codec::{self, AdmitReply, Fence};
+use rushgate::lua::keys::{self, Shard};
+use rushgate::lua::{emit, fixed};
 use rushgate::plan::{CheckedPlan, check, merge};
-use rushgate::wasm::{Example, Expected, Host, Inspected, examples};
+use rushgate::wasm::{Example, Expected, Host, Inspected, RESERVED_REASONS, examples};
 
 struct Module {
     name: String,
@@ -59,6 +65,51 @@ async fn plan_of(host: &Host, module: &Module, example: &Example) -> CheckedPlan
     check(merged, examples::check_context(example)).unwrap_or_else(|error| panic!("{at}: {error}"))
 }
 
+/// Plays an example through the script generated from its plan, in the embedded engine.
+fn play_script(at: &str, example: &Example, plan: CheckedPlan) {
+    let clock = Arc::new(AtomicI64::new(example.context.opens_at));
+    let now = clock.clone();
+    let engine = Embedded::with_clock(Arc::new(move || now.load(Ordering::SeqCst) * 1000));
+    let shard = Shard::new(&example.context.campaign, 0);
+    let key = shard.state();
+    let fence = Fence {
+        uid: "example".into(),
+        epoch: 1,
+    };
+    let family = emit::emit(Arc::new(plan), 1).unwrap_or_else(|error| panic!("{at}: {error}"));
+    for (audience, members) in &example.audiences {
+        let members = members.iter().map(String::as_str);
+        engine.sadd(&(shard.prefix() + &keys::audience(audience, 1, 0)), members);
+    }
+    for step in [
+        Restore::Begin { uid: "example" },
+        Restore::Finish {
+            fence: &fence,
+            revision: 1,
+            plan: &family.plan,
+            stock: &examples::state(example).stock,
+        },
+    ] {
+        let reply = engine.run_now(&fixed::RESTORE, &key, calls::restore_args("test", step));
+        let restored = reply.map(calls::restore_reply);
+        assert_eq!(restored, Ok(Ok(true)), "{at}");
+    }
+    for (index, step) in examples::steps(example).into_iter().enumerate() {
+        clock.store(step.now, Ordering::SeqCst);
+        let args = codec::admit_args(&family, &fence, std::iter::once(&step.attempt));
+        let reply = engine
+            .run_now(&family.admit, &key, args)
+            .unwrap_or_else(|error| panic!("{at}: {error}"));
+        match codec::admit_reply(&family, 1, reply) {
+            Ok(AdmitReply::Decided { decisions, .. }) => {
+                let found = examples::outcome(&family.plan, &decisions[0]);
+                assert_eq!(found, step.expect, "{at}, attempt {index}");
+            }
+            other => panic!("{at}, attempt {index}: {other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn golden_examples_come_out_as_promised() {
     let host = Host::new().expect("this machine runs WebAssembly");
@@ -68,12 +119,17 @@ async fn golden_examples_come_out_as_promised() {
         for example in &module.inspected.descriptor.examples {
             let plan = plan_of(&host, module, example).await;
             examples::play(example, &plan).unwrap_or_else(|mismatch| panic!("{}: {mismatch}", module.name));
+            play_script(
+                &format!("{}, example {:?}", module.name, example.name),
+                example,
+                plan,
+            );
             played += 1;
             attempts += example.attempts.len();
         }
     }
     println!(
-        "{} modules, {played} examples, {attempts} attempts",
+        "{} modules, {played} examples, {attempts} attempts, each through interpreter and script",
         modules.len()
     );
     assert!(played > 0, "no module brought an example");
@@ -97,4 +153,15 @@ async fn every_module_is_built_in_and_shows_a_rejection() {
         assert!(rejects, "{}: no example shows what it rejects", module.name);
     }
     assert_eq!(modules.len(), built_in.len());
+}
+
+#[test]
+fn no_module_can_borrow_a_reason_of_the_gateway() {
+    for kind in rushgate::wire::problem::ALL {
+        assert!(
+            RESERVED_REASONS.contains(&kind.slug),
+            "{} is not reserved",
+            kind.slug
+        );
+    }
 }

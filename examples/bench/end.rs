@@ -8,6 +8,7 @@ use rushgate::load::{self, LoadConfig};
 use tokio::time::Instant;
 
 use crate::common::{process, services};
+use crate::wrk::Orders;
 use crate::{Bench, SKU, STOCK, wrk};
 
 const CONNECTIONS: u32 = 64;
@@ -24,19 +25,18 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     pids.extend(stack_pids()?);
 
     bench.campaign(&gateway, "bench-end", STOCK).await?;
-    wrk::run(
-        &gateway.orders,
-        "bench-end",
-        "warm",
-        CONNECTIONS,
-        Duration::from_secs(1),
-    )
-    .await?;
+    let orders = Orders {
+        address: &gateway.orders,
+        campaign: "bench-end",
+        keyed: true,
+        connections: CONNECTIONS,
+    };
+    wrk::run(orders, "warm", Duration::from_secs(1)).await?;
     landed(bench, "bench-end").await?;
     let before = cpu(&pids)?;
     let rows_before = landed(bench, "bench-end").await?;
     let begun = Instant::now();
-    let burst = wrk::run(&gateway.orders, "bench-end", "u", CONNECTIONS, bench.time).await?;
+    let burst = wrk::run(orders, "u", bench.time).await?;
     let answered = begun.elapsed();
     let rows = landed(bench, "bench-end").await? - rows_before;
     let whole = begun.elapsed();

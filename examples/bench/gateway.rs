@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::common::deployment::{Member, free_port};
 use crate::common::{process, services};
+use crate::wrk::{Figures, Orders};
 use crate::{Bench, STOCK, script, wrk};
 
 const CONNECTIONS: [u32; 2] = [64, 256];
@@ -19,7 +20,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 struct Cost {
     us: f64,
     redis_us: f64,
-    figures: wrk::Figures,
+    figures: Figures,
 }
 
 pub async fn run(bench: &mut Bench) -> Result<()> {
@@ -31,21 +32,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     );
     let mut redis_us = Vec::new();
     for connections in CONNECTIONS {
-        let bare = bare(bench, connections).await?;
-        let stock = format!("bench-stock-{connections}");
-        bench.campaign(&gateway, &stock, STOCK).await?;
-        let order = measure(
-            bench,
-            gateway.pid(),
-            &gateway.orders,
-            &stock,
-            connections,
-            Expect::Orders,
-        )
-        .await?;
-        redis_us.push(order.redis_us);
-        let sold = sold_out(bench, &gateway, connections).await?;
-        report(bench, connections, &bare, &order, &sold);
+        redis_us.push(beside_bare(bench, &gateway, connections).await?);
     }
     let memory = process::resident_mib(gateway.pid())?;
     bench
@@ -56,28 +43,38 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     redis(bench, redis_us).await
 }
 
-fn report(bench: &mut Bench, connections: u32, bare: &Cost, order: &Cost, sold: &Cost) {
+/// All runs of one number of connections; the CPU of Redis per order.
+async fn beside_bare(bench: &mut Bench, gateway: &Member, connections: u32) -> Result<f64> {
+    let bare = bare(bench, connections).await?;
+    let stock = format!("bench-stock-{connections}");
+    bench.campaign(gateway, &stock, STOCK).await?;
+    let orders = |campaign, keyed| Orders {
+        address: &gateway.orders,
+        campaign,
+        keyed,
+        connections,
+    };
+    let order = measure(bench, gateway.pid(), orders(&stock, true), Expect::Orders).await?;
+    let sold = sell_out(bench, gateway, connections).await?;
+    let local = measure(bench, gateway.pid(), orders(&sold, false), Expect::Refusals).await?;
+    let asked = measure(bench, gateway.pid(), orders(&sold, true), Expect::Refusals).await?;
     let table = &mut bench.table;
     let name = |what: &str| format!("{what}, {connections} connections");
-    table.figure(name("bare responder"), bare.figures.per_second(), "per s");
-    table.figure(name("orders in stock"), order.figures.per_second(), "per s");
-    table.figure(name("orders in stock p50"), order.figures.p50_ms, "ms");
-    table.figure(name("orders in stock p99"), order.figures.p99_ms, "ms");
-    table.figure(name("sold-out answers"), sold.figures.per_second(), "per s");
-    table.ratio(
-        name("gateway CPU per order in stock"),
-        order.us,
-        "µs",
-        bare.us,
-        Some("≤ 1.8"),
-    );
-    table.ratio(
-        name("gateway CPU per sold-out answer"),
-        sold.us,
-        "µs",
-        bare.us,
-        Some("≤ 1.15"),
-    );
+    for (what, cost) in [
+        ("bare responder", &bare),
+        ("orders in stock", &order),
+        ("sold out", &local),
+        ("sold out, with a key", &asked),
+    ] {
+        table.figure(name(what), cost.figures.per_second(), "per s");
+        table.figure(name(&format!("{what}: p50")), cost.figures.p50_ms, "ms");
+        table.figure(name(&format!("{what}: p99")), cost.figures.p99_ms, "ms");
+    }
+    let mut ratio = |what, cost: &Cost, aim| table.ratio(name(what), cost.us, "µs", bare.us, aim);
+    ratio("gateway CPU per order in stock", &order, Some("≤ 1.8"));
+    ratio("gateway CPU per sold-out answer", &local, Some("≤ 1.15"));
+    ratio("gateway CPU per sold-out answer with a key", &asked, None);
+    Ok(order.redis_us)
 }
 
 /// What the answers of a run must be for its figures to mean anything.
@@ -88,18 +85,11 @@ enum Expect {
     Anything,
 }
 
-async fn measure(
-    bench: &Bench,
-    pid: u32,
-    address: &str,
-    campaign: &str,
-    connections: u32,
-    expect: Expect,
-) -> Result<Cost> {
-    wrk::run(address, campaign, "warm", connections, WARM_UP).await?;
+async fn measure(bench: &Bench, pid: u32, orders: Orders<'_>, expect: Expect) -> Result<Cost> {
+    wrk::run(orders, "warm", WARM_UP).await?;
     let redis_pid = services::redis_pid(&mut services::redis(&bench.setup.urls).await?).await?;
     let (before, redis_before) = (process::cpu(pid)?, process::cpu(redis_pid)?);
-    let figures = wrk::run(address, campaign, "u", connections, bench.time).await?;
+    let figures = wrk::run(orders, "u", bench.time).await?;
     let (used, redis_used) = (
         process::cpu(pid)? - before,
         process::cpu(redis_pid)? - redis_before,
@@ -110,10 +100,12 @@ async fn measure(
         Expect::Anything => true,
     };
     if !right {
+        let Figures {
+            refused, requests, ..
+        } = figures;
         bail!(
-            "{campaign}: {} of {} answers were refusals",
-            figures.refused,
-            figures.requests
+            "{}: {refused} of {requests} answers were refusals",
+            orders.campaign
         );
     }
     let per = |time: Duration| time.as_micros() as f64 / figures.requests.max(1) as f64;
@@ -124,7 +116,8 @@ async fn measure(
     })
 }
 
-async fn sold_out(bench: &Bench, gateway: &Member, connections: u32) -> Result<Cost> {
+/// A campaign whose only unit is gone; the gateway knows.
+async fn sell_out(bench: &Bench, gateway: &Member, connections: u32) -> Result<String> {
     let campaign = format!("bench-sold-{connections}");
     bench.campaign(gateway, &campaign, 1).await?;
     let first = rushgate::load::LoadConfig {
@@ -140,15 +133,7 @@ async fn sold_out(bench: &Bench, gateway: &Member, connections: u32) -> Result<C
     if report.refused.get("sold-out") != Some(&1) {
         bail!("a stock of one did not sell out: {report}");
     }
-    measure(
-        bench,
-        gateway.pid(),
-        &gateway.orders,
-        &campaign,
-        connections,
-        Expect::Refusals,
-    )
-    .await
+    Ok(campaign)
 }
 
 /// Kills the responder whatever happens to the measurement.
@@ -169,15 +154,13 @@ async fn bare(bench: &Bench, connections: u32) -> Result<Cost> {
     while TcpStream::connect(&address).await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    measure(
-        bench,
-        bare.0.id(),
-        &address,
-        "bare",
+    let orders = Orders {
+        address: &address,
+        campaign: "bare",
+        keyed: true,
         connections,
-        Expect::Anything,
-    )
-    .await
+    };
+    measure(bench, bare.0.id(), orders, Expect::Anything).await
 }
 
 /// Waits until Kafka has every order, so that what follows measures nothing left over.

@@ -1,5 +1,5 @@
--- For wrk: every request is an order of a buyer of its own, with a key of its own.
--- Arguments after `--`: campaign, prefix of the users. Prints one line of figures that starts with FIGURES.
+-- For wrk: every request is an order of a buyer of its own; with `keyed`, with an Idempotency-Key of its own.
+-- Arguments after `--`: campaign, prefix of the users, keyed or plain. Prints one line that starts with FIGURES.
 
 local threads = 0
 
@@ -14,13 +14,17 @@ function init(args)
     .. "Content-Length: " .. #body .. "\r\nAuthorization: Bearer dev:"
   tail = "\r\n\r\n" .. body
   buyer = args[2] .. id .. "-"
+  keyed = args[3] == "keyed"
   number = 0
 end
 
 function request()
   number = number + 1
   local user = buyer .. number
-  return head .. user .. "\r\nIdempotency-Key: k" .. user .. tail
+  if keyed then
+    return head .. user .. "\r\nIdempotency-Key: k" .. user .. tail
+  end
+  return head .. user .. tail
 end
 
 function done(summary, latency)

@@ -23,14 +23,24 @@ impl Figures {
     }
 }
 
+/// What every request of a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Orders<'a> {
+    pub address: &'a str,
+    pub campaign: &'a str,
+    /// Whether each order carries an `Idempotency-Key`.
+    pub keyed: bool,
+    pub connections: u32,
+}
+
 /// One run with two threads: each order of a buyer of its own, whose name starts with `prefix`.
-pub async fn run(
-    address: &str,
-    campaign: &str,
-    prefix: &str,
-    connections: u32,
-    time: Duration,
-) -> Result<Figures> {
+pub async fn run(orders: Orders<'_>, prefix: &str, time: Duration) -> Result<Figures> {
+    let Orders {
+        address,
+        campaign,
+        keyed,
+        connections,
+    } = orders;
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/bench/orders.lua");
     let mut command = std::process::Command::new("wrk");
     command
@@ -40,7 +50,7 @@ pub async fn run(
         .arg("-s")
         .arg(script)
         .arg(format!("http://{address}"))
-        .args(["--", campaign, prefix])
+        .args(["--", campaign, prefix, if keyed { "keyed" } else { "plain" }])
         .stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output())
         .await?

@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use futures_util::StreamExt;
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use crate::control::ControlError;
@@ -15,6 +16,9 @@ use crate::wire::{Problem, is_media_type, json};
 
 /// Bytes of a JSON body: a thousand SKUs and rules with long tables fit well.
 const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A body up to so many times its limit is read and dropped, so that its sender can be told.
+const DISCARDED: u64 = 4;
 
 /// A problem on its way out.
 #[derive(Debug)]
@@ -106,16 +110,34 @@ pub(super) async fn read(
         let detail = format!("this path takes {media_type}: send the header Content-Type: {media_type}");
         return Err(Problem::new(&MEDIA_TYPE, detail).into());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body may have at most {} MiB", limit / (1024 * 1024));
-            Err(Problem::new(&TOO_LARGE, detail).into())
-        }
-        Err(error) => {
+    let too_large = || {
+        let detail = format!("the body may have at most {} MiB", limit / (1024 * 1024));
+        Refused::from(Problem::new(&TOO_LARGE, detail))
+    };
+    if body.size_hint().lower() > limit as u64 * DISCARDED {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    let mut frames = body.into_data_stream();
+    while let Some(data) = frames.next().await {
+        let data = data.map_err(|error| {
             let detail = format!("the body was cut off or badly framed: {error}");
-            Err(Problem::new(&MALFORMED, detail).into())
+            Problem::new(&MALFORMED, detail)
+        })?;
+        length += data.len() as u64;
+        // Closing on a client that is still sending would reset the connection, and the client
+        // might never see the answer: what is somewhat too large is read and dropped.
+        if length > limit as u64 * DISCARDED {
+            break;
         }
+        if length <= limit as u64 {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    match length > limit as u64 {
+        true => Err(too_large()),
+        false => Ok(bytes),
     }
 }
 

@@ -275,7 +275,8 @@ impl Admission {
             .sum()
     }
 
-    async fn active(&self, campaign: &str) -> Result<Arc<ActiveCampaign>, AdmissionError> {
+    /// The snapshot this gateway decides with, loaded where it is not there yet.
+    pub async fn active(&self, campaign: &str) -> Result<Arc<ActiveCampaign>, AdmissionError> {
         if let Some(active) = self.shared.ruleset.get(campaign) {
             return Ok(active);
         }

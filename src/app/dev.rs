@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::control::{NewCampaign, RuleSpec};
 use crate::engine::embedded::Embedded;
 use crate::gateway::auth::Auth;
-use crate::landing::{Landing, LandingHandle};
+use crate::landing::{self, Landing, LandingHandle};
 use crate::plan::explain;
 use crate::store::{self, Store};
 use crate::telemetry;
@@ -27,6 +28,7 @@ use crate::wasm::Host;
 
 /// The one partition of the embedded bus.
 const PARTITION: i32 = 0;
+const BATCH_WAIT: Duration = Duration::from_millis(1);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// The demo campaign has been open for a day and stays open for a year.
 const DEMO_OPEN_SINCE_MS: i64 = DAY_MS;
@@ -39,6 +41,7 @@ pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()
     let shutdown = Shutdown::listen()?;
     let listeners = Listeners::bind(&config)?;
     let auth = Auth::new(&config.auth())?;
+    let _alone = data.as_deref().map(lock).transpose()?;
     let store = open(data.as_deref()).await?;
     let (adapters, landing) = start(&config, store).await?;
     let parts = wire(&config, &adapters, Host::new()?);
@@ -68,11 +71,20 @@ pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()
     Ok(())
 }
 
+/// One process per folder: two would land under the same offsets.
+fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join("rushgate.lock");
+    let file = std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let taken = || format!("{} is in use by another rushgate dev", folder.display());
+    file.try_lock().with_context(taken)?;
+    Ok(file)
+}
+
 async fn open(data: Option<&Path>) -> anyhow::Result<Store> {
     let url = match data {
         None => "sqlite::memory:".to_owned(),
         Some(folder) => {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
             let file = std::path::absolute(folder.join("rushgate.db"))?;
             format!("sqlite://{}", file.display())
         }
@@ -90,7 +102,11 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         .copied()
         .unwrap_or(0);
     let (producer, consumer) = embedded::pair(next);
-    let settings = super::land::settings(config);
+    // Here `accepted` waits for landing, so a batch does not wait for company.
+    let settings = landing::Config {
+        batch_wait: BATCH_WAIT,
+        ..super::land::settings(config)
+    };
     let landing = Landing::spawn(settings, Box::new(consumer), store.clone(), Handle::current())?;
     let adapters = Adapters {
         store,

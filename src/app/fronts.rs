@@ -60,7 +60,6 @@ pub(super) async fn run(
     let stages = Stages {
         admission: parts.admission.clone(),
         store: adapters.store.clone(),
-        ruleset: parts.ruleset.clone(),
     };
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
     let readiness = Arc::new(Readiness::new(adapters.checks()));
@@ -74,7 +73,8 @@ pub(super) async fn run(
         token: config.admin_token.clone(),
     };
 
-    let served_admin = tokio::spawn(admin.serve(listeners.admin, shutdown.clone().asked()));
+    // The control plane serves through the drain: `/readyz` has to be able to say so.
+    let served_admin = tokio::spawn(admin.serve(listeners.admin, std::future::pending()));
     let asked = {
         let shutdown = shutdown.clone();
         async move {
@@ -96,7 +96,6 @@ pub(super) async fn run(
         );
     }
     adapters.producer.flush(left(config.drain())).await;
-    // An open connection of a scraper must not hold the process.
     served_admin.abort();
     Ok(())
 }

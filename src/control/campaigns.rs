@@ -10,10 +10,11 @@ use super::requests::{
     NewCampaign, NewRevision, Problem, check_campaign, check_rules, check_schedule, schedule,
 };
 use super::{Control, ControlError};
-use crate::campaign::{Activation, Campaign, Revision, Schedule, buckets_for};
+use crate::campaign::{Activation, Campaign, Schedule, buckets_for};
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
+use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::CampaignRow;
 
@@ -160,7 +161,12 @@ impl Control {
             return Err(superseded(active.activation.epoch));
         }
         for number in 0..active.campaign.shards {
-            self.move_fence(&active, &Shard::new(campaign, number)).await?;
+            let shard = Shard::new(campaign, number);
+            self.move_fence(&active, &shard).await?;
+            let args = calls::show_args(&active.fence(), &active.family.admit);
+            if let Err(error) = self.engine.run(&fixed::SHOW, &shard.state(), args).await {
+                tracing::warn!(campaign, %error, "the script is in force but not shown in the engine");
+            }
         }
         Ok(activation)
     }

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::requests::Problem;
 use super::{Control, ControlError, RuleSpec};
-use crate::campaign::{Activation, Campaign, PinnedRule, Revision, Schedule};
+use crate::campaign::{Activation, Campaign, Schedule};
 use crate::plan::check::PlanCost;
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, check, explain};
+use crate::revision::{PinnedRule, Revision};
 use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};

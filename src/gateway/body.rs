@@ -18,6 +18,8 @@ use crate::wire::{Problem, check_text, echo, json};
 
 /// Bytes of an order's body.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a body that is too large, read so that its sender can be told.
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a client attribute's name.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -29,46 +31,59 @@ pub struct OrderBody {
     pub attributes: Vec<(String, String)>,
 }
 
-/// Reads a whole body. The declared length is only believed when it is too large; what arrives is
+/// Reads a whole body. The declared length is only believed when it is hopeless; what arrives is
 /// counted.
 pub async fn read<B>(mut body: B, within: Duration) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: fmt::Display,
 {
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+    if body.size_hint().lower() > DISCARD_BYTES_MAX as u64 {
         return Err(too_large());
     }
     // Frames that are there already are taken without starting a timer.
-    let collect = async {
-        let mut first = Bytes::new();
-        let mut rest: Option<BytesMut> = None;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| cut_off(&error))?;
-            let Ok(data) = frame.into_data() else { continue };
-            let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
-            if so_far + data.len() > BODY_BYTES_MAX {
-                return Err(too_large());
-            }
-            match &mut rest {
-                Some(rest) => rest.extend_from_slice(&data),
-                None if first.is_empty() => first = data,
-                None => {
-                    let mut all = BytesMut::with_capacity(first.len() + data.len());
-                    all.extend_from_slice(&first);
-                    all.extend_from_slice(&data);
-                    rest = Some(all);
-                }
-            }
-        }
-        Ok(rest.map_or(first, BytesMut::freeze))
-    };
-    tokio::time::timeout(within, collect).await.unwrap_or_else(|_| {
-        Err(Problem::new(
+    let mut length = 0;
+    let collected = tokio::time::timeout(within, collect(&mut body, &mut length)).await;
+    match collected {
+        _ if length > BODY_BYTES_MAX => Err(too_large()),
+        Ok(collected) => collected,
+        Err(_) => Err(Problem::new(
             &TIMEOUT,
             format!("the body did not arrive within {} s", within.as_secs_f32()),
-        ))
-    })
+        )),
+    }
+}
+
+/// Counts what arrives in `length`; above the limit, what is returned is not the whole body.
+async fn collect<B>(body: &mut B, length: &mut usize) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: fmt::Display,
+{
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| cut_off(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        *length += data.len();
+        // Closing on a client that is still sending would reset the connection, and the client
+        // might never see the answer: what is somewhat too large is read and dropped.
+        if *length > DISCARD_BYTES_MAX {
+            break;
+        }
+        if *length > BODY_BYTES_MAX {
+            continue;
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
 fn too_large() -> Problem {

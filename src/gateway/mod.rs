@@ -27,7 +27,6 @@ use crate::admission::{Admission, AdmissionError, Outcome};
 use crate::campaign::Schedule;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
-use crate::ruleset::Ruleset;
 use crate::store::{OrderRow, Store, StoreResult};
 
 use auth::Auth;
@@ -93,14 +92,17 @@ pub trait Orders: Send + Sync + 'static {
         order: OrderId,
     ) -> impl Future<Output = StoreResult<Option<OrderRow>>> + Send;
 
-    fn campaign(&self, campaign: &str) -> Option<CampaignView>;
+    /// `None` when there is no such campaign.
+    fn campaign(
+        &self,
+        campaign: &str,
+    ) -> impl Future<Output = Result<Option<CampaignView>, AdmissionError>> + Send;
 }
 
 /// The stages as they run.
 pub struct Stages {
     pub admission: Arc<Admission>,
     pub store: Store,
-    pub ruleset: Arc<Ruleset>,
 }
 
 impl Orders for Stages {
@@ -120,15 +122,19 @@ impl Orders for Stages {
         self.store.order(campaign, order).await
     }
 
-    fn campaign(&self, campaign: &str) -> Option<CampaignView> {
-        let active = self.ruleset.get(campaign)?;
+    async fn campaign(&self, campaign: &str) -> Result<Option<CampaignView>, AdmissionError> {
+        let active = match self.admission.active(campaign).await {
+            Ok(active) => active,
+            Err(AdmissionError::UnknownCampaign(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let skus = active.campaign.skus.iter();
-        Some(CampaignView {
+        Ok(Some(CampaignView {
             schedule: active.revision.schedule,
             skus: skus
                 .map(|sku| (sku.id.clone(), self.admission.sold_out(campaign, &sku.id)))
                 .collect(),
-        })
+        }))
     }
 }
 
@@ -174,7 +180,7 @@ impl<O: Orders> Gateway<O> {
                 routes::Route::Order { campaign, order } => {
                     self.show_order(&campaign, &order, &parts.headers).await
                 }
-                routes::Route::Campaign { campaign } => self.show_campaign(&campaign),
+                routes::Route::Campaign { campaign } => self.show_campaign(&campaign).await,
                 routes::Route::Problem { text } => Ok(answer::text(text)),
             }
         } else {

@@ -100,12 +100,13 @@ impl<O: Orders> Gateway<O> {
 
     fn builder(&self) -> Builder<TokioExecutor> {
         let mut builder = Builder::new(TokioExecutor::new());
+        // Without `pipeline_flush`: it holds an answer back while half of the next request waits in
+        // the buffer, and loses the 400 for a head that cannot be read.
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.config.header_timeout)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .pipeline_flush(true);
+            .max_buf_size(HEAD_BYTES_MAX);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -119,8 +120,10 @@ impl<O: Orders> Gateway<O> {
     /// Waits for the first byte, which hyper's own head timeout does not cover: it only begins when
     /// the protocol is known.
     async fn spoke(&self, stream: &TcpStream) -> bool {
-        let first = tokio::time::timeout(self.config.header_timeout, stream.readable());
-        matches!(first.await, Ok(Ok(())))
+        // Unlike `readable`, `peek` never answers before there is something to read.
+        let mut first = [0];
+        let peeked = tokio::time::timeout(self.config.header_timeout, stream.peek(&mut first)).await;
+        matches!(peeked, Ok(Ok(1)))
     }
 
     async fn connection(

@@ -65,10 +65,10 @@ impl<O: Orders> Gateway<O> {
         }
     }
 
-    pub(super) fn show_campaign(&self, campaign: &str) -> Result<Answer, Problem> {
-        let view = self
-            .orders
-            .campaign(campaign)
+    pub(super) async fn show_campaign(&self, campaign: &str) -> Result<Answer, Problem> {
+        let found = self.orders.campaign(campaign).await;
+        let view = found
+            .map_err(|error| answer::admission_error(&error))?
             .ok_or_else(|| answer::unknown_campaign(campaign))?;
         let shown = CampaignAnswer {
             campaign,

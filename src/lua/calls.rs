@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::codec::{CodecError, Fence, Reply};
-use super::keys;
+use super::{Script, keys};
 use crate::campaign::{RETENTION_MS, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::{CheckedPlan, Window};
@@ -106,6 +106,10 @@ pub fn activate_reply(reply: Reply) -> Result<Option<Option<Fence>>, CodecError>
         [Reply::Bulk(word), Reply::Bulk(fence)] if word == b"fence" => Ok(Some(Fence::parse(fence))),
         _ => Err(odd()),
     }
+}
+
+pub fn show_args(fence: &Fence, admit: &Script) -> Vec<Vec<u8>> {
+    vec![text(fence), text(&admit.text)]
 }
 
 /// The steps of a restore.

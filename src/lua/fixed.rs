@@ -21,6 +21,8 @@ fixed! {
     RESTORE = "restore";
     /// Moves the fence to a newer epoch and revision.
     ACTIVATE = "activate";
+    /// Keeps the text of the admission script in force for operators.
+    SHOW = "show";
     /// Finds orders by id: record, and whether still in the outbox.
     LOOKUP = "lookup";
     /// Reads old outbox entries under a lease.

@@ -84,6 +84,7 @@ impl Reconcile {
         tokio::spawn(async move {
             match reconcile.rebuild(&campaign, lost).await {
                 Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
+                Err(RebuildError::Elsewhere) => tracing::debug!(campaign, "another gateway rebuilds it"),
                 Err(error) => tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed"),
             }
             reconcile

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::bus::ORDERS_TOPIC;
-use crate::campaign::{Campaign, Revision, bucket_of};
+use crate::campaign::{Campaign, bucket_of};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, Restore, ShardStatus};
 use crate::lua::codec::{Fence, Reply, encode_record};
@@ -20,6 +20,7 @@ use crate::lua::{Script, fixed};
 use crate::order::{Charge, OrderState};
 use crate::plan::eval::Placed;
 use crate::plan::{CheckedPlan, Window};
+use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::{CampaignRow, OrderRow, StoreError};
 
@@ -135,6 +136,8 @@ impl Reconcile {
             stock: &stock,
         };
         self.step(shard, token, finish).await?;
+        let args = calls::show_args(&fence, &old.family.admit);
+        self.run(shard, &fixed::SHOW, args).await?;
         Ok(Rebuilt::Restored {
             orders,
             epoch: activation.epoch,
@@ -291,12 +294,12 @@ impl Reconcile {
 
     /// Windowed counters are not listed by the plan: each window is cleared when its first charge
     /// comes along.
-    async fn clear_windows<'a>(
+    async fn clear_windows(
         &self,
         shard: &Shard,
         token: &str,
         active: &ActiveCampaign,
-        charges: &[&'a Charge],
+        charges: &[&Charge],
         cleared: &mut std::collections::BTreeSet<(String, i64)>,
     ) -> Result<(), RebuildError> {
         let windowed = charges

@@ -8,7 +8,8 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use super::error::is_duplicate;
 use super::rows::{json, moment, narrow, text, to_json};
 use super::{CampaignRow, Store, StoreError, StoreResult, time};
-use crate::campaign::{Activation, Campaign, RETENTION_MS, Revision, Schedule, Sku};
+use crate::campaign::{Activation, Campaign, RETENTION_MS, Schedule, Sku};
+use crate::revision::Revision;
 
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR) \

@@ -11,25 +11,36 @@ use crate::plan::{Attribute, PLAN_TEXT_BYTES_MAX};
 
 /// Reasons the gateway itself rejects with; no module may declare them.
 pub const RESERVED_REASONS: &[&str] = &[
-    "not-open",
-    "closed",
-    "unknown-sku",
-    "sold-out",
-    "window-full",
     "attribute-missing",
-    "key-reused",
-    "unknown-campaign",
-    "unknown-order",
-    "unauthenticated",
+    "closed",
+    "conflict",
+    "deadline",
     "forbidden",
-    "malformed",
-    "invalid",
-    "too-large",
-    "overloaded",
     "gate-closed",
-    "stale",
-    "unavailable",
+    "idempotency-key",
     "internal",
+    "invalid",
+    "key-reused",
+    "malformed",
+    "method-not-allowed",
+    "module-refused",
+    "not-found",
+    "not-open",
+    "overloaded",
+    "request-timeout",
+    "rule-rejected",
+    "sold-out",
+    "stale",
+    "token-expired",
+    "token-invalid",
+    "token-missing",
+    "token-not-yet-valid",
+    "too-large",
+    "unavailable",
+    "unknown",
+    "unknown-sku",
+    "unsupported-media-type",
+    "window-full",
 ];
 
 /// A descriptor that is wrong; `message` is a sentence about what.
@@ -222,5 +233,112 @@ fn entries(what: &str, count: usize) -> Result<(), String> {
         false => Err(format!(
             "there are {count} {what}; at most {DESCRIPTOR_ENTRIES_MAX} are allowed"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{AttributeNeed, Context};
+    use super::*;
+    use crate::campaign::Sku;
+
+    fn good() -> Descriptor {
+        Descriptor {
+            id: "n-per-user".into(),
+            version: "1.0.0".into(),
+            title: "So many per user".into(),
+            summary: String::new(),
+            params_schema: json!({"type": "object", "required": ["limit"]}),
+            reasons: vec![Reason {
+                code: "limit-per-user".into(),
+                title: "Limit reached".into(),
+                retryable: false,
+            }],
+            attributes: vec![AttributeNeed {
+                attribute: Attribute::Claim("tier".into()),
+                required: false,
+            }],
+            examples: vec![Example {
+                name: "one".into(),
+                context: Context {
+                    campaign: "example".into(),
+                    opens_at: 0,
+                    closes_at: 1,
+                    skus: vec![Sku {
+                        id: "ticket".into(),
+                        stock: 1,
+                    }],
+                },
+                params: json!({"limit": 1}),
+                audiences: Vec::new(),
+                attempts: vec![ExampleAttempt {
+                    at_ms: 0,
+                    user: "ann".into(),
+                    sku: "ticket".into(),
+                    quantity: 1,
+                    attributes: vec![("claim:tier".into(), "gold".into())],
+                    expect: Expected::Rejected("limit-per-user".into()),
+                }],
+            }],
+            annotations: Vec::new(),
+            precheck: false,
+        }
+    }
+
+    #[test]
+    fn every_part_is_checked() {
+        assert_eq!(check(&good()), Ok(()));
+        type Spoil = fn(&mut Descriptor);
+        let cases: &[(&str, Spoil)] = &[
+            ("id is", |d| d.id = "N per user".into()),
+            ("id is", |d| d.id = "a--b".into()),
+            ("id is", |d| d.id = "a".repeat(65)),
+            ("semantic version", |d| d.version = "1.0".into()),
+            ("title is empty", |d| d.title.clear()),
+            ("control character", |d| d.title = "a\0b".into()),
+            ("summary has", |d| d.summary = "x".repeat(SUMMARY_BYTES_MAX + 1)),
+            ("JSON Schema", |d| d.params_schema = json!({"type": 7})),
+            ("gateway's own", |d| d.reasons[0].code = "sold-out".into()),
+            ("listed twice", |d| d.reasons.push(d.reasons[0].clone())),
+            ("listed twice", |d| d.attributes.push(d.attributes[0].clone())),
+            ("name is empty", |d| {
+                d.attributes[0].attribute = Attribute::Client(String::new());
+            }),
+            ("two examples", |d| d.examples.push(d.examples[0].clone())),
+            ("params/limit: \"limit\" is missing", |d| {
+                d.examples[0].params = json!({})
+            }),
+            ("closes before", |d| d.examples[0].context.closes_at = 0),
+            ("1 to 256 attempts", |d| d.examples[0].attempts.clear()),
+            ("attempt 0: the quantity", |d| {
+                d.examples[0].attempts[0].quantity = 0;
+            }),
+            ("not declared", |d| {
+                d.examples[0].attempts[0].attributes[0].0 = "client:device".into();
+            }),
+            ("\"no-such\", which is not declared", |d| {
+                d.examples[0].attempts[0].expect = Expected::Rejected("no-such".into());
+            }),
+            ("out of range", |d| {
+                d.examples[0].context.opens_at = -1;
+                d.examples[0].attempts[0].at_ms = i64::MIN;
+            }),
+            ("at most 64", |d| {
+                d.annotations = vec![("k".into(), "v".into()); DESCRIPTOR_ENTRIES_MAX + 1];
+            }),
+        ];
+        for (word, spoil) in cases {
+            let mut descriptor = good();
+            spoil(&mut descriptor);
+            match check(&descriptor) {
+                Err(ModuleError::Refused { code, message }) => {
+                    assert_eq!(code, "descriptor");
+                    assert!(message.contains(word), "{message:?} does not say {word:?}");
+                }
+                other => panic!("{word}: {other:?}"),
+            }
+        }
     }
 }

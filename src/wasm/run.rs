@@ -148,7 +148,11 @@ fn ending(error: &wasmtime::Error, guest: &Guest, budget: Budget) -> (&'static s
             "time",
             format!("it did not end within {} ms", budget.time.as_millis()),
         ),
-        Some(trap) => ("trap", format!("it trapped: {trap}")),
+        Some(trap) => {
+            let trap = trap.to_string();
+            let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
+            ("trap", format!("it trapped: {trap}"))
+        }
         None if error
             .chain()
             .any(|cause| cause.to_string().contains(OUTPUT_EXHAUSTED)) =>

@@ -103,8 +103,12 @@ pub const PATH: &str = "/problems/";
 const RULE_PATH: &str = "/problems/rule/";
 
 /// A problem document. Optional members are left out where they say nothing.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Document>);
+
+/// Boxed, so that a `Result` that is nearly always good stays small.
 #[derive(Clone, Debug, Serialize)]
-pub struct Problem {
+struct Document {
     #[serde(rename = "type")]
     uri: Cow<'static, str>,
     title: &'static str,
@@ -142,7 +146,7 @@ pub struct Fault {
 impl Problem {
     /// A 429 or 503 says when to come back: a second, unless [`Self::retry_after`] knows better.
     pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Box::new(Document {
             uri: Cow::Borrowed(kind.uri),
             title: kind.title,
             status: kind.status,
@@ -156,80 +160,78 @@ impl Problem {
             retry_at: None,
             errors: Vec::new(),
             retry_after: matches!(kind.status, 429 | 503).then_some(Duration::from_secs(1)),
-        }
+        }))
     }
 
     /// A reason more exact than the kind, the `type` staying that of the kind.
     pub fn reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
-        self.reason = reason.into();
+        self.0.reason = reason.into();
         self
     }
 
     /// A rejection by a module, under its own reason code and with a `type` of its own.
     pub fn by_rule(reason: &str, constraint: Option<&str>, retryable: bool, detail: String) -> Self {
-        Self {
-            uri: format!("{RULE_PATH}{reason}").into(),
-            reason: reason.to_owned().into(),
-            constraint: constraint.map(str::to_owned),
-            retryable,
-            ..Self::new(&RULE_REJECTED, detail)
-        }
+        let mut problem = Self::new(&RULE_REJECTED, detail).constraint(constraint.map(str::to_owned));
+        problem.0.uri = format!("{RULE_PATH}{reason}").into();
+        problem.0.retryable = retryable;
+        problem.reason(reason.to_owned())
     }
 
     /// `<rule>/<reason>` of what failed.
     pub fn constraint(mut self, constraint: Option<String>) -> Self {
-        self.constraint = constraint;
+        self.0.constraint = constraint;
         self
     }
 
     pub fn pointer(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.0.pointer = Some(pointer.into());
         self
     }
 
     /// So much used of so much.
     pub fn measure(mut self, used: i64, limit: i64) -> Self {
-        (self.used, self.limit) = (Some(used), Some(limit));
+        (self.0.used, self.0.limit) = (Some(used), Some(limit));
         self
     }
 
     /// When time alone would help, milliseconds since 1970-01-01 UTC; `now` gives `Retry-After`.
     pub fn retry_at(mut self, at: i64, now: i64) -> Self {
-        self.retry_at = Some(Moment(at));
-        self.retry_after = Some(Duration::from_millis(at.saturating_sub(now).max(0) as u64));
+        self.0.retry_at = Some(Moment(at));
+        self.0.retry_after = Some(Duration::from_millis(at.saturating_sub(now).max(0) as u64));
         self
     }
 
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.0.retry_after = Some(wait);
         self
     }
 
     /// Everything that is wrong; the first one's pointer becomes the document's.
     pub fn errors(mut self, errors: Vec<Fault>) -> Self {
-        self.pointer = errors.first().map(|fault| fault.pointer.clone());
-        self.errors = errors;
+        self.0.pointer = errors.first().map(|fault| fault.pointer.clone());
+        self.0.errors = errors;
         self
     }
 
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 
     /// The reason code: for metrics.
     pub fn reason_code(&self) -> &Cow<'static, str> {
-        &self.reason
+        &self.0.reason
     }
 
     /// Whole seconds for the header `Retry-After`, rounded up and at least 1.
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.retry_after
+        self.0
+            .retry_after
             .map(|wait| (wait.as_millis().div_ceil(1000) as u64).max(1))
     }
 
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(320);
-        serde_json::to_writer(&mut json, self).expect("a problem is plain data with text keys");
+        serde_json::to_writer(&mut json, &*self.0).expect("a problem is plain data with text keys");
         json
     }
 }

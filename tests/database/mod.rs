@@ -9,9 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rushgate::campaign::{Campaign, Revision, Schedule, Sku};
+use rushgate::campaign::{Campaign, Schedule, Sku};
 use rushgate::order::{Attempt, Charge, EVENT_VERSION, OrderEvent, OrderId};
 use rushgate::plan::Plan;
+use rushgate::revision::Revision;
 use rushgate::store::{Config, LandingSlice, Store};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
 use tempfile::TempDir;

@@ -71,7 +71,10 @@ async fn many_orders_share_one_h2c_connection() {
 
 #[tokio::test]
 async fn bodies_are_counted_and_not_believed() {
-    let running = Running::start();
+    let running = Running::with(Config {
+        body_timeout: Duration::from_secs(1),
+        ..Config::default()
+    });
     let chunk = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
     let chunked = head("transfer-encoding: chunked") + &chunk + "10\r\n0123456789abcdef\r\n0\r\n\r\n";
     send(running.address, chunked.as_bytes())
@@ -86,7 +89,7 @@ async fn bodies_are_counted_and_not_believed() {
         .await
         .problem(413, "too-large");
     let in_pieces = head("transfer-encoding: chunked")
-        + "9\r\n{\"sku\":\"m\r\n5\r\nug\",\"\r\nd\r\nquantity\": 1 }\r\n0\r\n\r\n";
+        + "9\r\n{\"sku\":\"m\r\n5\r\nug\",\"\r\ne\r\nquantity\": 1 }\r\n0\r\n\r\n";
     assert_eq!(send(running.address, in_pieces.as_bytes()).await.status, 202);
     for bad in [
         "content-length: x",
@@ -117,6 +120,12 @@ async fn a_client_that_hangs_up_anywhere_harms_nobody() {
         send_and_end(running.address, &whole[..cut]).await;
         drop(connect(running.address).await);
     }
+    let cut = send_and_end(running.address, &whole[..whole.len() - 1]).await;
+    let cut = String::from_utf8_lossy(&cut);
+    assert!(
+        cut.starts_with("HTTP/1.1 400 ") && cut.contains("cut off"),
+        "{cut}"
+    );
     assert_eq!(
         running.stage.begun.load(Ordering::SeqCst),
         0,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admin::{self, Admin, Check, Readiness, Rules};
+use rushgate::admin::{self, Admin, Check, Health, Readiness, Rules};
 use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
 use rushgate::control::{
     CampaignFigures, ControlError, NewCampaign, NewRevision, Problem, RevisionAnswer, SkuFigures,
@@ -204,8 +204,10 @@ fn start(token: Option<&str>) -> Running {
     let readiness = Arc::new(Readiness::new(vec![engine, store]));
     let admin = Admin {
         rules: Arc::new(Scripted),
-        readiness: readiness.clone(),
-        registry: Arc::new(rushgate::telemetry::registry()),
+        health: Health {
+            readiness: readiness.clone(),
+            registry: Arc::new(rushgate::telemetry::registry()),
+        },
         token: token.map(Into::into),
     };
     tokio::spawn(admin.serve(listener, std::future::pending()));
@@ -255,7 +257,7 @@ async fn modules_are_uploaded_once_and_found_by_name() {
     let huge = request(
         "POST",
         "/admin/v1/modules",
-        &[wasm[0], ("content-length", "33554433")],
+        &[wasm[0], ("content-length", "99999999999")],
         b"",
     );
     let huge = String::from_utf8(huge)

@@ -58,13 +58,16 @@ pub fn known(name: &str) -> OrderId {
     OrderId::keyed("known", "", name)
 }
 
-impl Orders for Arc<Stage> {
+/// The gateway's handle on a stage that the test holds too.
+struct Shared(Arc<Stage>);
+
+impl Orders for Shared {
     async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
         if campaign != "spring" {
             return Err(AdmissionError::UnknownCampaign(campaign.into()));
         }
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        self.seen.lock().await.push((attempt.clone(), keyed));
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        self.0.seen.lock().await.push((attempt.clone(), keyed));
         let wait = Duration::from_secs(2);
         match attempt.sku.as_str() {
             "gone" => rejected("sold-out", None),
@@ -81,8 +84,8 @@ impl Orders for Arc<Stage> {
             "down" => Err(AdmissionError::Engine("redis-7.internal".into())),
             sku => {
                 if sku == "slow" {
-                    self.slow_begun.notify_one();
-                    self.go_on.notified().await;
+                    self.0.slow_begun.notify_one();
+                    self.0.go_on.notified().await;
                 }
                 Ok(Outcome::Order {
                     placed: placed(&attempt.user, sku, attempt.quantity),
@@ -134,14 +137,14 @@ impl Orders for Arc<Stage> {
         }
     }
 
-    fn campaign(&self, campaign: &str) -> Option<CampaignView> {
-        (campaign == "spring").then(|| CampaignView {
+    async fn campaign(&self, campaign: &str) -> Result<Option<CampaignView>, AdmissionError> {
+        Ok((campaign == "spring").then(|| CampaignView {
             schedule: Schedule {
                 opens_at: 0,
                 closes_at: PLACED_AT * 100,
             },
             skus: vec![("mug".into(), false), ("gone".into(), true)],
-        })
+        }))
     }
 }
 
@@ -167,7 +170,7 @@ impl Running {
         })
         .expect("development tokens");
         let mut registry = Registry::default();
-        let gateway = Arc::new(Gateway::new(config, auth, stage.clone(), &mut registry));
+        let gateway = Arc::new(Gateway::new(config, auth, Shared(stage.clone()), &mut registry));
         let listener = gateway::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();

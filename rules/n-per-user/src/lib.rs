@@ -11,7 +11,7 @@ use rushgate_rule::{
     Context, Diagnostic, Example, Order, Plan, Reason, Rule, Window, int, json, quantity, schemars, sku, user,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const LIMIT: Reason = Reason::new("limit-per-user", "This user has reached the limit");
 
@@ -30,7 +30,7 @@ pub struct Params {
     per: Per,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Count {
     #[default]
@@ -38,7 +38,7 @@ enum Count {
     Units,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Per {
     #[default]

@@ -10,7 +10,7 @@ use rushgate_rule::{
     Context, Diagnostic, Example, Order, Plan, Reason, Rule, Window, json, schemars, sku, user,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const LIMIT: Reason = Reason::new("limit-per-user", "This user has ordered already");
 
@@ -23,7 +23,7 @@ pub struct Params {
     per: Per,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Per {
     #[default]

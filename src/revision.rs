@@ -1,0 +1,31 @@
+//! Revisions: immutable configurations of a campaign, with the plan they compiled to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::campaign::Schedule;
+use crate::plan::Plan;
+
+/// One rule of a revision, its module pinned by digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedRule {
+    /// Namespace of its counters; the module's id unless the merchant gave a name.
+    pub name: String,
+    pub module: String,
+    pub version: String,
+    /// Lower-case hex SHA-256 of the module's bytes.
+    pub digest: String,
+    pub params: serde_json::Value,
+}
+
+/// An immutable configuration of a campaign, numbered from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    pub campaign: String,
+    pub number: u32,
+    pub rules: Vec<PinnedRule>,
+    pub schedule: Schedule,
+    /// The merged plan: what gateways compile, so that serving needs no module.
+    pub plan: Plan,
+    pub plan_digest: String,
+    pub created_at: i64,
+}
