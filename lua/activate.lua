@@ -3,12 +3,13 @@
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     fence (new), revision, opens_at, closes_at, expires_at,
---          then the bucket keys (after the prefix) that live until expires_at
+--          then per family of buckets that live until expires_at: its key up to the bucket (after the
+--          prefix), number of buckets
 -- Reply    {'ok'}                         the fence is the new one; also when it already was
 --          {'fence', fence there or ''}   other uid, no state, or a newer epoch: nothing was done
 --
--- From here on every script called with an older fence answers `fence`. Bucket keys of counters that
--- the revision brings are made here, with the same marks as `restore` makes.
+-- From here on every script called with an older fence answers `fence`. Buckets of counters that the
+-- revision brings are made here, with the same marks as `restore` makes.
 
 local call = redis.call
 local state = KEYS[1]
@@ -30,10 +31,18 @@ end
 
 -- The marks of a bucket: see README.md.
 local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
-for i = 6, #ARGV do
-  local key = prefix .. ARGV[i]
-  call('HSET', key, MARK, '', BALLAST, '')
-  call('PEXPIREAT', key, expires_at)
+-- A family is made once for an expiry, not at every activation: that would be thousands of writes, and
+-- would hide that a bucket was lost.
+for i = 6, #ARGV, 2 do
+  local family = ARGV[i]
+  if call('HGET', state, 'made:' .. family) ~= expires_at then
+    for bucket = 0, ARGV[i + 1] - 1 do
+      local key = prefix .. family .. string.format('%.0f', bucket)
+      call('HSET', key, MARK, '', BALLAST, '')
+      call('PEXPIREAT', key, expires_at)
+    end
+    call('HSET', state, 'made:' .. family, expires_at)
+  end
 end
 call('PEXPIREAT', prefix .. 'stock', expires_at)
 call('PEXPIREAT', prefix .. 'outbox', expires_at)

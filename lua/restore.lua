@@ -9,8 +9,8 @@
 --   order   bucket, order id, record, …
 --   charge  kind (`counter` or `rolling`), key after the prefix, subject, cost, moment, …
 --   finish  fence, revision, opens_at, closes_at, expires_at, k, (sku, units left) × k,
---           bucket keys after the prefix, …
---                                    writes the stock, makes every named bucket key and gives it its
+--           then per family of buckets: its key up to the bucket (after the prefix), number of buckets
+--                                    writes the stock, makes every bucket and gives it its
 --                                    expiry, and writes `state` last: the gate is open
 -- Reply    {'ok'}
 --          {'lost'}   another token is rebuilding, or the state belongs to another campaign's uid
@@ -83,15 +83,19 @@ end
 function steps.finish()
   local fence, revision, opens_at, closes_at, expires_at = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local stock, outbox = prefix .. 'stock', prefix .. 'outbox'
-  local keys_from = 9 + 2 * tonumber(ARGV[8])
-  for i = 9, keys_from - 1, 2 do
+  local families_from = 9 + 2 * tonumber(ARGV[8])
+  for i = 9, families_from - 1, 2 do
     call('HSET', stock, ARGV[i], ARGV[i + 1])
   end
   call('PEXPIREAT', stock, expires_at)
-  for i = keys_from, #ARGV do
-    local key = prefix .. ARGV[i]
-    call('HSET', key, MARK, '', BALLAST, '')
-    call('PEXPIREAT', key, expires_at)
+  for i = families_from, #ARGV, 2 do
+    local family = ARGV[i]
+    for bucket = 0, ARGV[i + 1] - 1 do
+      local key = prefix .. family .. string.format('%.0f', bucket)
+      call('HSET', key, MARK, '', BALLAST, '')
+      call('PEXPIREAT', key, expires_at)
+    end
+    call('HSET', state, 'made:' .. family, expires_at)
   end
   -- A stream cannot be made empty: make an entry and take it out again.
   if call('EXISTS', outbox) == 0 then

@@ -90,8 +90,9 @@ struct Worker {
 
 impl Worker {
     async fn run(self, mut queue: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(self.shared.config.batch);
-        while queue.recv_many(&mut jobs, self.shared.config.batch).await > 0 {
+        let batch = self.shared.config.batch.clamp(1, codec::BATCH_MAX);
+        let mut jobs = Vec::with_capacity(batch);
+        while queue.recv_many(&mut jobs, batch).await > 0 {
             self.decide_all(std::mem::take(&mut jobs)).await;
         }
     }

@@ -55,19 +55,35 @@ fn text(value: impl ToString) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-/// Bucket keys that live as long as the campaign: order records, and the counters whose window is
-/// the whole campaign or rolls.
+/// Families of buckets that live as long as the campaign: order records, and the counters whose window
+/// is the whole campaign or rolls.
+fn lasting_families(plan: &CheckedPlan) -> Vec<String> {
+    let lasting = plan
+        .plan()
+        .counters
+        .iter()
+        .filter_map(|counter| match counter.window {
+            Window::Campaign => Some(keys::counter_family(&counter.id, 0)),
+            Window::Rolling { .. } => Some(keys::rolling_family(&counter.id)),
+            Window::Tumbling { .. } | Window::Calendar { .. } => None,
+        });
+    std::iter::once(keys::ORDERS.to_owned()).chain(lasting).collect()
+}
+
+/// Every bucket key of these families.
 pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
+    let buckets = 0..plan.context().buckets;
+    let families = lasting_families(plan).into_iter();
+    families
+        .flat_map(|family| buckets.clone().map(move |bucket| format!("{family}{bucket}")))
+        .collect()
+}
+
+fn family_args(plan: &CheckedPlan) -> impl Iterator<Item = Vec<u8>> {
     let buckets = plan.context().buckets;
-    let mut names: Vec<String> = (0..buckets).map(keys::orders).collect();
-    for counter in &plan.plan().counters {
-        match counter.window {
-            Window::Campaign => names.extend((0..buckets).map(|b| keys::counter(&counter.id, 0, b))),
-            Window::Rolling { .. } => names.extend((0..buckets).map(|b| keys::rolling(&counter.id, b))),
-            Window::Tumbling { .. } | Window::Calendar { .. } => {}
-        }
-    }
-    names
+    lasting_families(plan)
+        .into_iter()
+        .flat_map(move |family| [family.into_bytes(), text(buckets)])
 }
 
 /// When the keys of a campaign may go.
@@ -88,7 +104,7 @@ fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> 
 
 pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Vec<Vec<u8>> {
     let mut args = state_args(fence, revision, plan.context().schedule);
-    args.extend(lasting_keys(plan).into_iter().map(String::into_bytes));
+    args.extend(family_args(plan));
     args
 }
 
@@ -170,7 +186,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
             args.extend(state_args(fence, revision, plan.context().schedule));
             args.push(text(stock.len()));
             args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
-            args.extend(lasting_keys(plan).into_iter().map(String::into_bytes));
+            args.extend(family_args(plan));
         }
     }
     args

@@ -34,19 +34,33 @@ pub const OUTBOX: &str = "outbox";
 pub const FIGURES: &str = "figures";
 pub const RELAY_LEASE: &str = "relay";
 
+// Families of buckets: the key up to the bucket.
+
+/// Order records.
+pub const ORDERS: &str = "orders:";
+
+/// A counter in one window. `window` is its start, 0 for the whole campaign.
+pub fn counter_family(id: &str, window: i64) -> String {
+    format!("counter:{id}:{window}:")
+}
+
+pub fn rolling_family(id: &str) -> String {
+    format!("rolling:{id}:")
+}
+
 /// Bucket of order records.
 pub fn orders(bucket: u32) -> String {
-    format!("orders:{bucket}")
+    format!("{ORDERS}{bucket}")
 }
 
 /// Bucket of a counter. `window` is the start of its window, 0 for the whole campaign.
 pub fn counter(id: &str, window: i64, bucket: u32) -> String {
-    format!("counter:{id}:{window}:{bucket}")
+    format!("{}{bucket}", counter_family(id, window))
 }
 
 /// Bucket of a rolling counter.
 pub fn rolling(id: &str, bucket: u32) -> String {
-    format!("rolling:{id}:{bucket}")
+    format!("{}{bucket}", rolling_family(id))
 }
 
 /// One set of an uploaded list.
