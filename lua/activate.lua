@@ -8,7 +8,7 @@
 --          {'fence', fence there or ''}   other uid, no state, or a newer epoch: nothing was done
 --
 -- From here on every script called with an older fence answers `fence`. Bucket keys of counters that
--- the revision brings are made here, with the same marker field as `restore` makes.
+-- the revision brings are made here, with the same marks as `restore` makes.
 
 local call = redis.call
 local state = KEYS[1]
@@ -28,9 +28,11 @@ if uid ~= uid_there or tonumber(epoch_there) > tonumber(epoch) then
   return {'fence', there}
 end
 
+-- The marks of a bucket: see README.md.
+local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
 for i = 6, #ARGV do
   local key = prefix .. ARGV[i]
-  call('HSETNX', key, '', '0')
+  call('HSET', key, MARK, '', BALLAST, '')
   call('PEXPIREAT', key, expires_at)
 end
 call('PEXPIREAT', prefix .. 'stock', expires_at)

@@ -26,6 +26,9 @@ local step, token = ARGV[1], ARGV[2]
 -- windows), so that nothing stays for ever. Milliseconds.
 local PROVISIONAL_MS = 900 * 24 * 3600 * 1000
 
+-- The marks of a bucket: see README.md.
+local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
+
 local steps = {}
 
 function steps.begin()
@@ -62,7 +65,7 @@ function steps.charge()
     if ARGV[i] == 'rolling' then
       local there = call('HGET', key, subject)
       local entry = moment .. ':' .. cost
-      if there and there ~= '' and there ~= '0' then
+      if there and there ~= '' then
         entry = there .. ',' .. entry
       end
       call('HSET', key, subject, entry)
@@ -85,10 +88,9 @@ function steps.finish()
     call('HSET', stock, ARGV[i], ARGV[i + 1])
   end
   call('PEXPIREAT', stock, expires_at)
-  -- The marker field tells a bucket nobody has used from a bucket that was lost; it reads as 0 used.
   for i = keys_from, #ARGV do
     local key = prefix .. ARGV[i]
-    call('HSETNX', key, '', '0')
+    call('HSET', key, MARK, '', BALLAST, '')
     call('PEXPIREAT', key, expires_at)
   end
   -- A stream cannot be made empty: make an entry and take it out again.

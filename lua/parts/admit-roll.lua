@@ -1,7 +1,7 @@
 
 -- A subject's entries of a rolling counter.
-local function roll(counter, subject, bucket, length)
-  local pair = call('HMGET', keys[counter] .. bucket, '', subject)
+local function roll(counter, subject, key, length)
+  local pair = call('HMGET', key, MARK, subject)
   if not pair[1] then
     lost = true
   end
@@ -11,7 +11,7 @@ local function roll(counter, subject, bucket, length)
 end
 
 -- Adds this order to a subject's entries.
-local function charge_roll(counter, live, subject, bucket, cost)
+local function charge_roll(counter, live, subject, key, cost)
   if live.orders > 0 then
     live.text = live.text .. ','
   end
@@ -22,6 +22,6 @@ local function charge_roll(counter, live, subject, bucket, cost)
   if not added[counter][subject] then
     added[counter][subject] = live
     local i = #charged
-    charged[i + 1], charged[i + 2], charged[i + 3] = keys[counter] .. bucket, subject, counter
+    charged[i + 1], charged[i + 2], charged[i + 3] = key, subject, counter
   end
 end

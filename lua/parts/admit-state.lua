@@ -1,4 +1,7 @@
 
+-- The marks of a bucket: see lua/README.md.
+local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
+
 local attempts = tonumber(ARGV[2])
 if attempts > batch_max then
   return redis.error_reply('ERR admit: more than ' .. batch_max .. ' attempts')
@@ -7,7 +10,8 @@ end
 -- Everything is read once per call, and kept with what earlier attempts of this batch changed.
 local lost = false                 -- a key that must be there is not
 local stock, sold = {}, {}         -- SKU: units left; units this batch takes
-local decided, taken = {}, {}      -- order id: record tail; positions of admitted attempts
+local decided = {}                 -- order id: record tail, of orders this batch admits
+local taken, homes = {}, {}        -- positions of admitted attempts; keys of their records
 local admitted, repeats = 0, {}    -- repeats: position of an attempt whose order this batch admitted: its tail
 local orders = prefix .. 'orders:'
 local keys, lasting = {}, {}       -- counter: key up to the bucket; whether its buckets live as long as the campaign
@@ -16,8 +20,8 @@ local charged = {}                 -- key, subject, counter of each count to wri
 local starts, ends = {}, {}        -- counter: its current window; 0 where time alone changes nothing
 
 -- The record of an order admitted by an earlier call.
-local function record(order, bucket)
-  local pair = call('HMGET', orders .. bucket, '', order)
+local function record(order, key)
+  local pair = call('HMGET', key, MARK, order)
   if not pair[1] then
     lost = true
   end
@@ -36,28 +40,22 @@ local function units(sku)
 end
 
 -- Units a subject has used of a counter in its current window.
-local function count(counter, subject, bucket)
-  local there
-  if lasting[counter] then
-    local pair = call('HMGET', keys[counter] .. bucket, '', subject)
-    if not pair[1] then
-      lost = true
-    end
-    there = pair[2]
-  else
-    there = call('HGET', keys[counter] .. bucket, subject)
+local function count(counter, subject, key)
+  local pair = call('HMGET', key, MARK, subject)
+  if not pair[1] and lasting[counter] then
+    lost = true
   end
-  local n = (tonumber(there) or 0) + (added[counter][subject] or 0)
+  local n = (tonumber(pair[2]) or 0) + (added[counter][subject] or 0)
   used[counter][subject] = n
   return n
 end
 
 -- Adds to a count of this batch.
-local function charge(counter, subject, bucket, cost)
+local function charge(counter, subject, key, cost)
   local before = added[counter][subject]
   if not before then
     local i = #charged
-    charged[i + 1], charged[i + 2], charged[i + 3] = keys[counter] .. bucket, subject, counter
+    charged[i + 1], charged[i + 2], charged[i + 3] = key, subject, counter
   end
   added[counter][subject] = (before or 0) + cost
   local n = used[counter][subject]

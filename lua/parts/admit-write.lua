@@ -26,13 +26,13 @@ reply[3] = entry
 local head = 'a ' .. entry .. ' ' .. revision .. ' ' .. moment .. ' '
 for i = 1, admitted do
   local at = taken[i]
-  call('HSET', orders .. ARGV[at + 1], ARGV[at], head .. ARGV[at + 4])
+  call('HSET', homes[i], ARGV[at], head .. ARGV[at + 4])
 end
 for at, tail in pairs(repeats) do
   reply[2 * (at - 3) / fields + 5] = head .. tail
 end
 
-local expiring = {}
+local made = {}
 for i = 1, #charged, 3 do
   local key, subject, counter = charged[i], charged[i + 1], charged[i + 2]
   local change = added[counter][subject]
@@ -41,9 +41,11 @@ for i = 1, #charged, 3 do
   else
     call('HINCRBY', key, subject, whole(change))
   end
-  if not lasting[counter] and not expiring[key] then
-    expiring[key] = true
-    call('PEXPIREAT', key, expires_at)
+  if not lasting[counter] and not made[key] then
+    made[key] = true
+    if call('HSET', key, MARK, '', BALLAST, '') > 0 then
+      call('PEXPIREAT', key, whole(max(expires_at, ends[counter])))
+    end
   end
 end
 for sku, quantity in pairs(sold) do

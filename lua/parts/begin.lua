@@ -5,7 +5,7 @@ local prefix = string.sub(state, 1, -#'state' - 1)
 
 -- Another fence: another revision decides here, or the state is gone. Nothing is done then.
 local there = call('HMGET', state, 'fence', 'expires_at')
-local expires_at = there[2]
+local expires_at = tonumber(there[2])
 if there[1] ~= ARGV[1] or not expires_at then
   return {'fence', there[1] or ''}
 end

@@ -44,7 +44,7 @@ pub fn as_state(plan: &CheckedPlan, dump: &Dump, now: i64) -> State {
     let mut state = State::default();
     let buckets = plan.context().buckets;
     for (key, fields) in hashes(dump) {
-        for (field, value) in fields.iter().filter(|(field, value)| !is_marker(field, value)) {
+        for (field, value) in fields.iter().filter(|(field, _)| !is_marker(field)) {
             let (field, value) = (text(field), text(value));
             let in_bucket =
                 |bucket: &str| assert_eq!(bucket, bucket_of(field.as_bytes(), buckets).to_string(), "{key}");
@@ -124,8 +124,8 @@ fn hashes(dump: &Dump) -> impl Iterator<Item = (&String, &BTreeMap<Vec<u8>, Vec<
     })
 }
 
-fn is_marker(field: &[u8], value: &[u8]) -> bool {
-    field.is_empty() && value == b"0"
+fn is_marker(field: &[u8]) -> bool {
+    field.first() == Some(&255)
 }
 
 fn entries(text: &str) -> Vec<(i64, i64)> {

@@ -3,12 +3,14 @@
 
 mod canon;
 mod decisions;
+mod edges;
 mod failures;
 mod plans;
 mod random;
 mod samples;
 mod scripts;
 mod server;
+mod sides;
 #[path = "../strategies/mod.rs"]
 mod strategies;
 mod world;

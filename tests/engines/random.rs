@@ -7,8 +7,9 @@ use rushgate::order::Attempt;
 use rushgate::plan::check;
 use rushgate::plan::eval::Decision;
 
+use crate::sides::Time;
 use crate::strategies;
-use crate::world::{Time, World};
+use crate::world::World;
 
 /// Attempts of one call at most: small, so that sequences have many calls.
 const BATCH: usize = 7;

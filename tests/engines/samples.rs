@@ -2,7 +2,8 @@
 
 use rushgate::plan::samples::{Act, Expected, Sample, samples};
 
-use crate::world::{Time, World};
+use crate::sides::Time;
+use crate::world::World;
 
 /// Plays a story step by step; every step is a call of its own.
 fn play(sample: Sample) -> usize {

@@ -13,7 +13,8 @@ use rushgate::plan::{Attribute, Expr, Plan, Window};
 
 use crate::canon;
 use crate::plans::{add_limit, attempt, context_now, limit};
-use crate::world::{EXPIRES_AT, REVISION, Side, Time, World};
+use crate::sides::{Side, Time};
+use crate::world::{EXPIRES_AT, REVISION, World};
 
 fn per_user(most: i64) -> Plan {
     limit(&[Attribute::User], Window::Campaign, Expr::Int(1), most)

@@ -3,6 +3,7 @@
 
 mod admit;
 mod counters;
+mod decide;
 mod expr;
 mod header;
 mod inspect;
