@@ -51,7 +51,7 @@ pub struct Bench {
 
 pub const SKU: &str = "mug";
 /// More than any run sells.
-pub const STOCK: u64 = 500_000_000;
+pub const STOCK: u64 = 5_000_000;
 
 impl Bench {
     /// Opens a campaign with one order per user.

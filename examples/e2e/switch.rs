@@ -16,8 +16,8 @@ const SKU: &str = "mug";
 const EVERY: Duration = Duration::from_millis(100);
 const FOR: Duration = Duration::from_secs(10);
 /// More than can be sold in the time.
-const STOCK: u64 = 10_000_000;
-const ATTEMPTS: u64 = 2_000_000;
+const STOCK: u64 = 1_000_000;
+const ATTEMPTS: u64 = 900_000;
 
 /// An activation that was answered.
 #[derive(Clone, Copy, Debug)]
