@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, MySqlPool, QueryBuilder, Row};
 use tokio::time::Instant;
 
 use crate::Bench;
-use crate::common::services;
+use crate::common::{process, services};
 
 const POLL: Duration = Duration::from_millis(10);
 const LANDED_WITHIN: Duration = Duration::from_secs(300);
@@ -18,26 +18,21 @@ const BINDS_MAX: usize = 65_535;
 
 pub async fn run(bench: &mut Bench) -> Result<()> {
     let database = services::database(&bench.setup.urls).await?;
-    let commits = commits(&database).await?;
-    let lander = bench.setup.land(1).await?;
-    let (rows, seconds) = drain(&database, bench).await?;
-    let batch = (rows / (self::commits(&database).await? - commits).max(1)).max(1) as usize;
-    let cpu = crate::common::process::cpu(lander.pid())?;
+    let expected = admitted(bench).await?;
+    let commits_before = commits(&database).await?;
+    // It is at work before it says that it is ready.
+    let mut lander = bench.setup.land_soon(1)?;
+    let rate = drain(&database, expected).await?;
+    let transactions = (commits(&database).await? - commits_before).max(1);
+    lander.ready().await?;
+    let cpu = process::cpu(lander.pid())?;
     lander.stop().await?;
-    let landed = rows as f64 / seconds;
+    let batch = (expected / transactions).max(1) as usize;
     let bare = bare_insert(&database, batch).await?;
-    bench.table.ratio(
-        format!("landed rows, {batch} in a transaction on average"),
-        landed,
-        "per s",
-        bare,
-        Some("≥ 0.70"),
-    );
-    bench.table.figure(
-        "lander CPU per order",
-        cpu.as_micros() as f64 / rows.max(1) as f64,
-        "µs",
-    );
+    let what = format!("landed rows, {batch} in a transaction on average");
+    bench.table.ratio(what, rate, "per s", bare, Some("≥ 0.70"));
+    let us = cpu.as_micros() as f64 / expected as f64;
+    bench.table.figure("lander CPU per order", us, "µs");
     Ok(())
 }
 
@@ -48,17 +43,10 @@ async fn commits(database: &MySqlPool) -> Result<i64> {
     Ok(row.try_get::<String, _>(1)?.parse()?)
 }
 
-async fn orders(database: &MySqlPool) -> Result<i64> {
-    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM orders")
-        .fetch_one(database)
-        .await?)
-}
-
-/// Waits until the backlog of the runs before is in the database: rows, and seconds from the first row
-/// to the last.
-async fn drain(database: &MySqlPool, bench: &Bench) -> Result<(i64, f64)> {
-    let expected = admitted(bench).await?;
-    let before = orders(database).await?;
+/// Waits until the backlog of the runs before is in the database; rows per second from the first
+/// transaction seen to the last.
+async fn drain(database: &MySqlPool, expected: i64) -> Result<f64> {
+    // Adding up a few offsets disturbs less than counting rows.
     let offsets = "SELECT CAST(COALESCE(SUM(next_offset), 0) AS SIGNED) FROM landing_offsets";
     let begun = Instant::now();
     let mut first: Option<(Instant, i64)> = None;
@@ -67,15 +55,17 @@ async fn drain(database: &MySqlPool, bench: &Bench) -> Result<(i64, f64)> {
             begun.elapsed() < LANDED_WITHIN,
             "not landed after {LANDED_WITHIN:?}"
         );
-        // Adding up a few offsets disturbs less than counting rows.
         let landed: i64 = sqlx::query_scalar(offsets).fetch_one(database).await?;
-        let (since, base) = *first.get_or_insert((Instant::now(), landed));
-        if landed == base {
-            first = None;
-        }
-        if landed >= expected {
-            let rows = orders(database).await? - before;
-            return Ok((rows - base, since.elapsed().as_secs_f64()));
+        let now = Instant::now();
+        if landed > 0 {
+            let (since, base) = *first.get_or_insert((now, landed));
+            if landed >= expected {
+                ensure!(
+                    landed > base,
+                    "{expected} rows are too few to measure: raise --seconds"
+                );
+                return Ok((landed - base) as f64 / (now - since).as_secs_f64());
+            }
         }
         tokio::time::sleep(POLL).await;
     }

@@ -79,6 +79,11 @@ impl Setup {
     pub async fn land(&self, number: usize) -> Result<Member> {
         Member::start(self.clone(), "land", number).await
     }
+
+    /// Starts `land` number `number` and does not wait.
+    pub fn land_soon(&self, number: usize) -> Result<Member> {
+        Member::begin(self.clone(), "land", number)
+    }
 }
 
 /// One process with the addresses it keeps over restarts; killed when it goes out of scope.
@@ -95,6 +100,12 @@ pub struct Member {
 
 impl Member {
     async fn start(setup: Setup, role: &'static str, number: usize) -> Result<Self> {
+        let mut member = Self::begin(setup, role, number)?;
+        member.ready().await?;
+        Ok(member)
+    }
+
+    fn begin(setup: Setup, role: &'static str, number: usize) -> Result<Self> {
         let mut member = Self {
             setup,
             role,
@@ -104,7 +115,6 @@ impl Member {
             child: None,
         };
         member.spawn()?;
-        member.ready().await?;
         Ok(member)
     }
 
