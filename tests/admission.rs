@@ -54,6 +54,10 @@ fn per_user(limit: i64) -> Plan {
 }
 
 fn active(limit: i64, activation: Activation) -> Arc<ActiveCampaign> {
+    active_with(per_user(limit), activation)
+}
+
+fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
     let skus = vec![Sku {
         id: "mug".into(),
         stock: 10,
@@ -76,7 +80,7 @@ fn active(limit: i64, activation: Activation) -> Arc<ActiveCampaign> {
             opens_at: now - 3_600_000,
             closes_at: now + 3_600_000,
         },
-        plan: per_user(limit),
+        plan,
         plan_digest: "d".into(),
         created_at: 0,
     };
@@ -330,7 +334,11 @@ impl Stage {
 
     /// Moves the fence as an activation through another gateway does.
     async fn activate(&self, limit: i64, activation: Activation) {
-        let newer = active(limit, activation);
+        self.activate_plan(per_user(limit), activation).await;
+    }
+
+    async fn activate_plan(&self, plan: Plan, activation: Activation) {
+        let newer = active_with(plan, activation);
         let args = calls::activate_args(&newer.fence(), newer.revision.number, &newer.family.plan);
         let key = Shard::new(CAMPAIGN, 0).state();
         let reply = self
@@ -473,6 +481,29 @@ async fn a_stale_gateway_decides_again_under_the_newer_revision() {
         other => panic!("{other:?}"),
     }
     assert_eq!(reason(stage.place("ada", "3").await), "limit-per-user");
+}
+
+#[tokio::test]
+async fn a_newer_revision_sees_what_the_older_one_did_not_read() {
+    let stage = stage(Config::default()).await;
+    let plan = Plan {
+        required: vec![Attribute::Client("device".into())],
+        ..per_user(1)
+    };
+    stage
+        .activate_plan(
+            plan,
+            Activation {
+                epoch: 2,
+                revision: 2,
+            },
+        )
+        .await;
+    let mut attempt = attempt("ada", "1");
+    attempt.attributes.insert("client:device".into(), "phone".into());
+    let outcome = stage.admission.place(CAMPAIGN, attempt, true).await;
+    assert_eq!(state(outcome), (OrderState::Accepted, false));
+    assert_eq!(stage.bus.published()[0].attributes["client:device"], "phone");
 }
 
 #[tokio::test]

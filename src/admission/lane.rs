@@ -1,5 +1,6 @@
 //! A lane: the queue of one campaign and the task that decides it, one script call at a time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// An attempt that waits for its decision.
 pub(super) struct Job {
     pub(super) attempt: Attempt,
+    /// Attributes the plan does not read: a newer one, under which the attempt is asked again, may.
+    pub(super) unread: BTreeMap<String, String>,
     pub(super) deadline: Instant,
     pub(super) answer: oneshot::Sender<Result<Verdict, AdmissionError>>,
 }
@@ -177,9 +180,10 @@ impl Worker {
         let plan = &active.family.plan;
         let mut missing = Vec::new();
         for (index, job) in jobs.iter_mut().enumerate() {
-            job.attempt
-                .attributes
-                .retain(|name, _| active.reads.contains(name));
+            let mut all = std::mem::take(&mut job.attempt.attributes);
+            all.append(&mut job.unread);
+            (job.attempt.attributes, job.unread) =
+                all.into_iter().partition(|(name, _)| active.reads.contains(name));
             if let Some(refusal) = Refusal::missing(plan, &job.attempt) {
                 missing.push((index, refusal));
             }

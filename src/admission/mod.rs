@@ -179,6 +179,7 @@ impl Admission {
             .jobs
             .try_send(Job {
                 attempt,
+                unread: Default::default(),
                 deadline,
                 answer,
             })
