@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::Schedule;
-use crate::plan::Plan;
+use crate::plan::{Audiences, Plan};
 
 /// One rule of a revision, its module pinned by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,5 +27,16 @@ pub struct Revision {
     /// The merged plan: what gateways compile, so that serving needs no module.
     pub plan: Plan,
     pub plan_digest: String,
+    /// The uploaded lists the plans ask for, pinned by version.
+    pub audiences: Audiences,
+    pub shadow: Option<Shadow>,
     pub created_at: i64,
+}
+
+/// Rules that decide every attempt a second time, with counters of their own, and admit or reject nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadow {
+    pub rules: Vec<PinnedRule>,
+    /// Their merged plan.
+    pub plan: Plan,
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crate::campaign::{Activation, Campaign};
 use crate::lua::codec::Fence;
 use crate::lua::{Family, emit};
-use crate::plan::{self, Audiences, CheckContext, PlanError};
+use crate::plan::{self, CheckContext, PlanError};
 use crate::revision::Revision;
 
 /// A campaign with its active revision, compiled.
@@ -31,7 +31,7 @@ impl ActiveCampaign {
             campaign: campaign.id.clone(),
             schedule: revision.schedule,
             skus: campaign.skus.clone(),
-            audiences: Audiences::default(),
+            audiences: revision.audiences.clone(),
             buckets: campaign.buckets,
         };
         let plan = plan::check(revision.plan.clone(), context)?;

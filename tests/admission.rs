@@ -82,6 +82,8 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
         },
         plan,
         plan_digest: "d".into(),
+        audiences: Default::default(),
+        shadow: None,
         created_at: 0,
     };
     Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a valid plan"))

@@ -110,6 +110,8 @@ impl Control {
             schedule,
             plan,
             plan_digest,
+            audiences: Default::default(),
+            shadow: None,
             created_at: (self.clock)(),
         };
         Ok(Draft { revision, warnings })

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::error::is_duplicate;
-use super::rows::{json, moment, narrow, text, to_json};
+use super::rows::{json, maybe_json, moment, narrow, text, to_json};
 use super::{CampaignRow, Store, StoreError, StoreResult, time};
 use crate::campaign::{Activation, Campaign, RETENTION_MS, Schedule, Sku};
 use crate::revision::Revision;
@@ -121,7 +121,7 @@ impl Store {
     pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
         let row = sqlx::query(
             "SELECT campaign_id, revision, rules, CAST(opens_at AS CHAR), CAST(closes_at AS CHAR), plan, plan_digest, \
-             CAST(created_at AS CHAR) FROM revisions WHERE campaign_id = ? AND revision = ?",
+             CAST(created_at AS CHAR), audiences, shadow FROM revisions WHERE campaign_id = ? AND revision = ?",
         )
         .bind(campaign)
         .bind(i64::from(number))
@@ -229,8 +229,8 @@ async fn write_revision(
     number: u32,
 ) -> StoreResult<()> {
     sqlx::query(
-        "INSERT INTO revisions (campaign_id, revision, rules, opens_at, closes_at, plan, plan_digest, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO revisions (campaign_id, revision, rules, opens_at, closes_at, plan, plan_digest, created_at, \
+         audiences, shadow) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(campaign)
     .bind(i64::from(number))
@@ -240,6 +240,8 @@ async fn write_revision(
     .bind(to_json(&revision.plan)?)
     .bind(revision.plan_digest.as_str())
     .bind(time::to_text(revision.created_at)?)
+    .bind(to_json(&revision.audiences)?)
+    .bind(revision.shadow.as_ref().map(to_json).transpose()?)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -295,5 +297,7 @@ fn revision_row(row: &AnyRow) -> StoreResult<Revision> {
         plan: json(row, 5)?,
         plan_digest: text(row, 6)?,
         created_at: moment(row, 7)?,
+        audiences: maybe_json(row, 8)?.unwrap_or_default(),
+        shadow: maybe_json(row, 9)?,
     })
 }

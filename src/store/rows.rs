@@ -44,6 +44,13 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: usize) 
         .map_err(|error| StoreError::Permanent(format!("stored JSON in column {column}: {error}")))
 }
 
+pub(super) fn maybe_json<T: serde::de::DeserializeOwned>(
+    row: &AnyRow,
+    column: usize,
+) -> StoreResult<Option<T>> {
+    maybe_text(row, column)?.map(|_| json(row, column)).transpose()
+}
+
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> StoreResult<String> {
     serde_json::to_string(value)
         .map_err(|error| StoreError::Refused(format!("not storable as JSON: {error}")))

@@ -246,6 +246,8 @@ pub fn revision(campaign: &str) -> Revision {
         },
         plan: Plan::default(),
         plan_digest: "ab".repeat(32),
+        audiences: Default::default(),
+        shadow: None,
         created_at: NOW,
     }
 }
