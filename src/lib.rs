@@ -17,6 +17,7 @@ pub mod lua;
 pub mod order;
 pub mod outbox;
 pub mod plan;
+pub mod recorded;
 pub mod revision;
 pub mod ruleset;
 pub mod wire;
@@ -33,6 +34,7 @@ pub mod control;
 pub mod landing;
 pub mod reconcile;
 pub mod relay;
+pub mod sample;
 
 // Rank 3: fronts.
 pub mod admin;
