@@ -43,6 +43,7 @@ pub mod gateway;
 // Rank 4: wiring.
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod load;
 pub mod telemetry;
