@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use rushgate::engine::embedded::Embedded;
 use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence};
-use rushgate::lua::keys::{self, Shard};
+use rushgate::lua::keys::Shard;
+use rushgate::lua::lists::{self, Put};
 use rushgate::lua::{emit, fixed};
 use rushgate::plan::{CheckedPlan, check, merge};
 use rushgate::wasm::{Example, Expected, Host, Inspected, RESERVED_REASONS, examples};
@@ -77,10 +78,6 @@ fn play_script(at: &str, example: &Example, plan: CheckedPlan) {
         epoch: 1,
     };
     let family = emit::emit(Arc::new(plan), 1).unwrap_or_else(|error| panic!("{at}: {error}"));
-    for (audience, members) in &example.audiences {
-        let members = members.iter().map(String::as_str);
-        engine.sadd(&(shard.prefix() + &keys::audience(audience, 1, 0)), members);
-    }
     for step in [
         Restore::Begin { uid: "example" },
         Restore::Finish {
@@ -93,6 +90,13 @@ fn play_script(at: &str, example: &Example, plan: CheckedPlan) {
         let reply = engine.run_now(&fixed::RESTORE, &key, calls::restore_args("test", step));
         let restored = reply.map(calls::restore_reply);
         assert_eq!(restored, Ok(Ok(true)), "{at}");
+    }
+    for args in lists::fill(family.plan.context(), &fence, &examples::state(example).audiences) {
+        let put = engine.run_now(&fixed::AUDIENCE, &key, args).map(lists::put_reply);
+        assert!(
+            matches!(put, Ok(Ok(Put::Complete | Put::Incomplete))),
+            "{at}: {put:?}"
+        );
     }
     for (index, step) in examples::steps(example).into_iter().enumerate() {
         clock.store(step.now, Ordering::SeqCst);

@@ -63,7 +63,7 @@ pub fn rolling(id: &str, bucket: u32) -> String {
     format!("{}{bucket}", rolling_family(id))
 }
 
-/// One set of an uploaded list.
-pub fn audience(id: &str, version: u32, bucket: u32) -> String {
-    format!("audience:{id}:{version}:{bucket}")
+/// The buckets of one version of an uploaded list.
+pub fn audience_family(id: &str, version: u32) -> String {
+    format!("audience:{id}:{version}:")
 }
