@@ -18,6 +18,7 @@ pub mod lua;
 pub mod order;
 pub mod outbox;
 pub mod plan;
+pub mod recorded;
 pub mod revision;
 pub mod ruleset;
 pub mod wire;
@@ -34,6 +35,7 @@ pub mod control;
 pub mod landing;
 pub mod reconcile;
 pub mod relay;
+pub mod sample;
 
 // Rank 3: fronts.
 pub mod admin;
@@ -42,6 +44,7 @@ pub mod gateway;
 // Rank 4: wiring.
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod load;
 pub mod telemetry;
