@@ -47,4 +47,5 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod load;
+pub mod module;
 pub mod telemetry;

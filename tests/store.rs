@@ -1,5 +1,9 @@
 //! The store over SQLite and a real MariaDB: the same cases on both.
 
+#[path = "store/attempts.rs"]
+mod attempts;
+#[path = "store/audiences.rs"]
+mod audiences;
 mod database;
 
 use std::collections::BTreeMap;
