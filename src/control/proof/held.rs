@@ -23,6 +23,7 @@ pub(super) fn state(plan: &CheckedPlan, prefix: &str, dump: &Dump) -> Result<Sta
     for (key, (held, _)) in dump {
         let name = key.strip_prefix(prefix).ok_or_else(|| odd(key))?;
         match held {
+            Held::Hash(_) if name.starts_with(keys::AUDIENCE) => {}
             Held::Hash(fields) => {
                 let values = fields.iter().filter(|(field, _)| field.first() != Some(&MARK));
                 for (field, value) in values {
