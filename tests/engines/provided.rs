@@ -34,6 +34,8 @@ struct Sale {
     engine: Arc<dyn Engine>,
     campaign: Campaign,
     revision: Revision,
+    /// Orders placed so far: each is a new one.
+    placed: AtomicI64,
 }
 
 fn member(n: u32) -> String {
@@ -134,6 +136,7 @@ impl Sale {
             engine,
             campaign,
             revision,
+            placed: AtomicI64::new(0),
         }
     }
 
@@ -150,7 +153,11 @@ impl Sale {
         let attempts: Vec<Attempt> = users
             .iter()
             .map(|user| Attempt {
-                order: OrderId::keyed("spring", user, &activation.epoch.to_string()),
+                order: OrderId::keyed(
+                    "spring",
+                    user,
+                    &self.placed.fetch_add(1, Ordering::Relaxed).to_string(),
+                ),
                 user: (*user).into(),
                 sku: "mug".into(),
                 quantity: 1,
