@@ -139,12 +139,17 @@ impl Control {
         campaign: &str,
         revision: u32,
     ) -> Result<Activation, ControlError> {
-        self.row(campaign).await?;
-        if self.store.revision(campaign, revision).await?.is_none() {
+        let row = self.row(campaign).await?;
+        let Some(stored) = self.store.revision(campaign, revision).await? else {
             return Err(ControlError::Unknown(format!(
                 "campaign {campaign:?} has no revision {revision}"
             )));
-        }
+        };
+        // Before any gateway can learn of the revision: the first to do so may move the fence.
+        let provided = self.gate.provide(&row.campaign, &stored).await;
+        provided.map_err(|why| {
+            ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
+        })?;
         let activation = self
             .store
             .insert_activation(campaign, revision, (self.clock)())
