@@ -1,16 +1,18 @@
 //! Control: modules, campaigns, revisions and activations; the only writer of rules.
 //!
 //! ```text
-//!  rules of a revision ─▶ wasm: compile(params) ─▶ merge ─▶ check ─▶ emit ─▶ database
-//!  activate ─▶ database: next epoch ─▶ engine: move the fence ─▶ answer
+//!  rules of a revision ─▶ wasm: compile(params) ─▶ merge ─▶ check ─▶ emit ─▶ prove ─▶ compare ─▶ database
+//!  activate ─▶ prove ─▶ compare ─▶ database: next epoch ─▶ engine: move the fence ─▶ answer
 //! ```
 
+mod activate;
 mod campaigns;
 mod compile;
 mod loader;
 mod modules;
 pub mod proof;
 mod requests;
+mod revisions;
 
 use std::sync::Arc;
 
@@ -18,14 +20,17 @@ use futures_util::future::BoxFuture;
 
 use crate::engine::Engine;
 use crate::plan::PlanError;
+use crate::plan::diff::Change;
 use crate::ruleset::Ruleset;
 use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
 
+pub use activate::Activated;
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::RevisionAnswer;
 pub use loader::Loader;
 pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
+pub use revisions::{ActivatedAt, Compared, RevisionHead, RevisionView};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
@@ -35,6 +40,12 @@ pub enum ControlError {
     /// 409: the id is taken, or somebody activated something newer meanwhile.
     #[error("{0}")]
     Conflict(String),
+    /// 409: the activation re-keys or drops counters and does not name them.
+    #[error("{} counter(s) must be accepted", .0.len())]
+    AcceptMissing(Vec<Change>),
+    /// 500: interpreter and script part over this plan; the revision is not stored or not activated.
+    #[error("interpreter and script part")]
+    Proof(Box<proof::Counterexample>),
     /// 422: the body is well-formed and wrong.
     #[error("{} problem(s) in the request", .0.len())]
     Invalid(Vec<Problem>),
@@ -96,6 +107,7 @@ pub struct Control {
     loader: Arc<Loader>,
     gate: Arc<dyn Gate>,
     clock: Clock,
+    proofs: proof::Proofs,
 }
 
 impl Control {
@@ -116,6 +128,7 @@ impl Control {
             loader,
             gate,
             clock,
+            proofs: proof::Proofs::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod fence;
 mod land;
 mod modules;
 mod orders;
+mod revisions;
 mod rows;
 mod schema;
 mod stock;
@@ -27,6 +28,7 @@ use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
+pub use revisions::{ActivationRow, AuditRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
