@@ -1,5 +1,6 @@
 //! Stories over HTTP, told to real processes.
 
+mod changes;
 mod gate;
 mod http;
 mod limits;
