@@ -23,6 +23,7 @@ pub(super) fn state(plan: &CheckedPlan, prefix: &str, dump: &Dump) -> Result<Sta
     for (key, (held, _)) in dump {
         let name = key.strip_prefix(prefix).ok_or_else(|| odd(key))?;
         match held {
+            Held::Hash(_) if name.starts_with(keys::AUDIENCE) => {}
             Held::Hash(fields) => {
                 let values = fields.iter().filter(|(field, _)| field.first() != Some(&MARK));
                 for (field, value) in values {
@@ -33,7 +34,7 @@ pub(super) fn state(plan: &CheckedPlan, prefix: &str, dump: &Dump) -> Result<Sta
                 // `rev`, `at`, `n` with their values, then `o` and a payload per order.
                 claimed += entries.iter().map(|(_, flat)| flat.len() / 2 - 3).sum::<usize>();
             }
-            Held::Text(_) | Held::Set(_) => {}
+            Held::Text(_) => {}
         }
     }
     let admitted = state.orders.len();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::held;
-use crate::campaign::bucket_of;
 use crate::engine::embedded::Embedded;
 use crate::lua::calls::{self, Restore};
 use crate::lua::codec::{self, AdmitReply, Fence};
-use crate::lua::keys::{self, Shard};
+use crate::lua::keys::Shard;
+use crate::lua::lists::{self, Put};
 use crate::lua::{Family, Script, fixed};
 use crate::order::{Attempt, Charge};
 use crate::plan::eval::{Decision, State};
@@ -56,22 +56,19 @@ impl Scripted {
             clock,
             family,
         };
-        scripted.upload(start);
         scripted.fill(start)?;
+        scripted.upload(start)?;
         Ok(scripted)
     }
 
-    fn upload(&self, start: &State) {
-        for (id, members) in &start.audiences {
-            let Some(list) = self.family.plan.context().audiences.get(id) else {
-                continue;
-            };
-            for member in members {
-                let bucket = bucket_of(member.as_bytes(), list.buckets);
-                let key = self.shard.prefix() + &keys::audience(id, list.version, bucket);
-                self.engine.sadd(&key, [member.as_str()]);
+    fn upload(&self, start: &State) -> Result<(), String> {
+        for args in lists::fill(self.family.plan.context(), &self.fence, &start.audiences) {
+            match lists::put_reply(self.run(&fixed::AUDIENCE, args)?) {
+                Ok(Put::Complete | Put::Incomplete) => {}
+                other => return Err(format!("the lists could not be filled: {other:?}")),
             }
         }
+        Ok(())
     }
 
     fn fill(&self, start: &State) -> Result<(), String> {
