@@ -46,4 +46,5 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod load;
+pub mod simulate;
 pub mod telemetry;

@@ -5,6 +5,7 @@ mod campaigns;
 mod guard;
 mod modules;
 mod readiness;
+mod simulate;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::campaign::Activation;
+use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{CampaignFigures, Control, ControlError, NewCampaign, NewRevision, RevisionAnswer};
 use crate::store::{CampaignRow, ModuleRow};
 use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, explain};
@@ -93,6 +95,12 @@ pub trait Rules: Send + Sync + 'static {
         dry_run: bool,
     ) -> Answered<'a, RevisionAnswer>;
     fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation>;
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation>;
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>>;
     fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)>;
 }
@@ -126,6 +134,15 @@ impl Rules for Control {
 
     fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation> {
         self.activate(actor, campaign, revision).boxed()
+    }
+
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation> {
+        self.simulate(campaign, new, given).boxed()
     }
 
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
@@ -203,6 +220,7 @@ impl Admin {
             .route("/campaigns/{id}", get(campaigns::show))
             .route("/campaigns/{id}/revisions", post(campaigns::revise))
             .route("/campaigns/{id}/activate", post(campaigns::activate))
+            .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
         health_routes()

@@ -11,6 +11,7 @@ mod loader;
 mod modules;
 pub mod proof;
 mod requests;
+pub mod simulate;
 
 use std::sync::Arc;
 
@@ -96,6 +97,8 @@ pub struct Control {
     loader: Arc<Loader>,
     gate: Arc<dyn Gate>,
     clock: Clock,
+    /// Held by the simulation that runs.
+    simulating: tokio::sync::Semaphore,
 }
 
 impl Control {
@@ -116,6 +119,7 @@ impl Control {
             loader,
             gate,
             clock,
+            simulating: tokio::sync::Semaphore::new(1),
         }
     }
 

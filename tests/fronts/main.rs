@@ -3,5 +3,6 @@
 mod connections;
 mod control;
 mod orders;
+mod simulate;
 mod stage;
 mod wire;
