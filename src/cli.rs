@@ -31,9 +31,9 @@ pub enum Command {
     Load(crate::load::Args),
     /// Replays recorded attempts under other rules, and says what would change.
     Simulate(crate::simulate::Args),
-    /// Works on rule modules.
+    /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
-    Module(Module),
+    Module(crate::module::Module),
 }
 
 #[derive(Debug, Args)]
@@ -43,23 +43,6 @@ pub struct Dev {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub settings: Settings,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Module {
-    /// Makes a rule module of a core module that was built for wasm32-unknown-unknown.
-    Wrap {
-        /// The core module.
-        core: PathBuf,
-        /// Where to write the rule module.
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
-    },
-    /// Checks a rule module and shows what it says about itself, as JSON.
-    Inspect {
-        /// The rule module.
-        file: PathBuf,
-    },
 }
 
 /// What every role takes; other keys stand in the file or the environment.

@@ -12,6 +12,7 @@
 //! A module imports only modules of a lower rank; `tests/rank.rs` keeps it so.
 
 // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
+pub mod audience;
 pub mod campaign;
 pub mod lua;
 pub mod order;
@@ -46,5 +47,6 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod load;
+pub mod module;
 pub mod simulate;
 pub mod telemetry;

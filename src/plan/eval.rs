@@ -144,6 +144,15 @@ pub fn verdicts(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) 
         .collect()
 }
 
+/// Per constraint, the numbers it would show if it failed for an attempt; `None` where it shows none.
+pub fn measures(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<Measured>> {
+    let mut run = Run::new(plan, Some(state), attempt, now);
+    let constraints = plan.plan().constraints.iter();
+    constraints
+        .map(|constraint| constraint.measure.map(|measure| run.measured(measure)))
+        .collect()
+}
+
 fn apply(state: &mut State, attempt: &Attempt, charges: &[Charge], now: i64) {
     if let Some(remaining) = state.stock.get_mut(&attempt.sku) {
         *remaining -= i64::from(attempt.quantity);

@@ -5,4 +5,5 @@ mod http;
 mod limits;
 mod restarts;
 mod retries;
+mod simulate;
 mod wrong_input;

@@ -6,7 +6,13 @@
 //!  random attempts at a plan ────┘
 //! ```
 
+mod candidates;
+mod counterexample;
+pub mod differential;
+mod episode;
 pub mod examples;
+mod held;
 mod scripted;
 
+pub use counterexample::{Counterexample, Shown};
 pub use scripted::{Scripted, compact};
