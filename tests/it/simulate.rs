@@ -81,7 +81,7 @@ async fn what_was_decided_is_recorded_rejections_included() {
     keyed(&one).await.expect(202);
     keyed(&json!({"sku": "mug", "quantity": 2}))
         .await
-        .refused(409, "key-reused");
+        .refused(422, "key-reused");
     place("ada", &one).await.refused(409, "limit-per-user");
     place("bob", &json!({"sku": "cup", "quantity": 1}))
         .await
