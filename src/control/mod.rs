@@ -14,6 +14,7 @@ mod modules;
 pub mod proof;
 mod requests;
 mod revisions;
+pub mod simulate;
 
 use std::sync::Arc;
 
@@ -127,6 +128,8 @@ pub struct Control {
     gate: Arc<dyn Gate>,
     clock: Clock,
     proofs: proof::Proofs,
+    /// Held by the simulation that runs.
+    simulating: tokio::sync::Semaphore,
 }
 
 impl Control {
@@ -148,6 +151,7 @@ impl Control {
             gate,
             clock,
             proofs: proof::Proofs::default(),
+            simulating: tokio::sync::Semaphore::new(1),
         }
     }
 
