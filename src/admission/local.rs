@@ -2,8 +2,10 @@
 //! called closed. The watch takes both back when the shard's state says otherwise.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
@@ -15,6 +17,8 @@ pub(super) struct Local {
     /// Epoch under which the script answered `closed`; 0 for none.
     closed: AtomicU64,
     rejected: Mutex<BTreeMap<String, u64>>,
+    /// Held while the watch has a newer revision loaded.
+    loading: Arc<Semaphore>,
 }
 
 impl Local {
@@ -28,6 +32,7 @@ impl Local {
             sold_out,
             closed: AtomicU64::new(0),
             rejected: Mutex::default(),
+            loading: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -70,6 +75,11 @@ impl Local {
         if closed != 0 && closed != epoch {
             self.closed.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// `None` while another load that was begun here goes on.
+    pub(super) fn begin_load(&self) -> Option<OwnedSemaphorePermit> {
+        self.loading.clone().try_acquire_owned().ok()
     }
 
     pub(super) fn count(&self, reason: &str) {

@@ -24,6 +24,7 @@ pub(super) struct Parts {
     pub(super) control: Arc<Control>,
     pub(super) loader: Arc<Loader>,
     pub(super) reconcile: Arc<Reconcile>,
+    pub(super) host: Host,
     /// Ends with the process.
     pub(super) _watch: Watch,
 }
@@ -43,7 +44,12 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         producer,
     } = adapters;
     let ruleset = Arc::new(Ruleset::default());
-    let loader = Arc::new(Loader::new(store.clone(), ruleset.clone(), Arc::new(clock)));
+    let loader = Arc::new(Loader::new(
+        store.clone(),
+        ruleset.clone(),
+        host.clone(),
+        Arc::new(clock),
+    ));
     let reconcile = Arc::new(Reconcile::new(
         config.reconcile(),
         engine.clone(),
@@ -76,7 +82,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let control = Arc::new(Control::new(
         store.clone(),
         engine.clone(),
-        host,
+        host.clone(),
         ruleset.clone(),
         loader.clone(),
         glue,
@@ -90,6 +96,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         control,
         loader,
         reconcile,
+        host,
         _watch: watch,
     }
 }

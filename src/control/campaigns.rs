@@ -140,11 +140,16 @@ impl Control {
         revision: u32,
     ) -> Result<Activation, ControlError> {
         self.row(campaign).await?;
-        if self.store.revision(campaign, revision).await?.is_none() {
+        let Some(stored) = self.store.revision(campaign, revision).await? else {
             return Err(ControlError::Unknown(format!(
                 "campaign {campaign:?} has no revision {revision}"
             )));
-        }
+        };
+        // Before anything is recorded: where it cannot be served, nothing is to change.
+        self.loader
+            .can_serve(&stored)
+            .await
+            .map_err(ControlError::Unavailable)?;
         let activation = self
             .store
             .insert_activation(campaign, revision, (self.clock)())

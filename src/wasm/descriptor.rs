@@ -27,6 +27,7 @@ pub const RESERVED_REASONS: &[&str] = &[
     "not-found",
     "not-open",
     "overloaded",
+    "precheck-failed",
     "request-timeout",
     "rule-rejected",
     "sold-out",
