@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::local::Local;
+use super::refusal::KEY_REUSED;
 use super::{AdmissionError, Refusal, Shared};
 use crate::engine::EngineError;
 use crate::lua::codec::{self, AdmitReply, Fence};
@@ -16,6 +17,7 @@ use crate::lua::{calls, fixed};
 use crate::order::Attempt;
 use crate::outbox;
 use crate::plan::eval::{Decision, Placed, Rejection};
+use crate::recorded::Outcome;
 use crate::ruleset::ActiveCampaign;
 
 /// `None` while Kafka has not answered; then whether it acknowledged the whole batch.
@@ -218,41 +220,55 @@ impl Worker {
     /// Hands the admitted orders to the relay first, then answers everybody.
     fn answer(
         &self,
-        active: &ActiveCampaign,
+        active: &Arc<ActiveCampaign>,
         jobs: Vec<Job>,
         now: i64,
         entry: String,
         decisions: Vec<Decision>,
     ) {
+        self.local.seen_now(now);
         self.local.seen_epoch(active.activation.epoch);
         let admitted = decisions
             .iter()
             .filter(|decision| **decision == Decision::Admitted)
             .count();
         let acknowledgement = (admitted > 0).then(|| self.hand_over(active, &jobs, now, entry, &decisions));
+        let mut decided = Vec::with_capacity(self.shared.recorder.as_ref().map_or(0, |_| jobs.len()));
         for (job, decision) in jobs.into_iter().zip(decisions) {
+            let mut outcome = Outcome::of(&decision);
             let verdict = match decision {
                 Decision::Admitted => {
                     let placed = placed(active, &job.attempt, now);
                     let acknowledgement = acknowledgement.as_ref().expect("made when anything was admitted");
                     Verdict::Admitted(placed, acknowledgement.clone())
                 }
-                Decision::Existing(placed) => self.existing(&job.attempt, placed),
+                Decision::Existing(placed) => {
+                    let (verdict, found) = self.existing(&job.attempt, placed);
+                    outcome = found;
+                    verdict
+                }
                 Decision::Rejected(rejection) => {
                     self.learn(active, &job.attempt, &rejection);
                     Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection)))
                 }
             };
-            job.end(Ok(verdict));
+            let Job { attempt, answer, .. } = job;
+            // A caller that went away does not read its answer; the order goes on.
+            let _ = answer.send(Ok(verdict));
+            if self.shared.recorder.is_some() {
+                decided.extend(outcome.map(|outcome| (attempt, outcome)));
+            }
         }
+        self.shared.record(active, now, decided);
     }
 
-    /// Found to have been admitted before.
-    pub(super) fn existing(&self, attempt: &Attempt, placed: Placed) -> Verdict {
-        match placed.fingerprint == attempt.fingerprint() {
-            true => Verdict::Existing(placed),
-            false => Verdict::Rejected(self.counted(Refusal::key_reused())),
+    /// Found to have been admitted before; with how that is recorded, where it is another attempt.
+    pub(super) fn existing(&self, attempt: &Attempt, placed: Placed) -> (Verdict, Option<Outcome>) {
+        if placed.fingerprint == attempt.fingerprint() {
+            return (Verdict::Existing(placed), None);
         }
+        let refusal = self.counted(Refusal::key_reused());
+        (Verdict::Rejected(refusal), Some(Outcome::Gateway(KEY_REUSED)))
     }
 
     fn hand_over(

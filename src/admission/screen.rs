@@ -13,6 +13,7 @@ use super::Refusal;
 use super::lane::{Job, Step, Verdict, Worker};
 use crate::engine::EngineError;
 use crate::lua::{calls, fixed};
+use crate::recorded::Outcome;
 use crate::ruleset::{ActiveCampaign, Asked, Verdict as Checked};
 
 /// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.
@@ -78,7 +79,11 @@ impl Worker {
     }
 
     /// Answers the refused, unless the revision is no longer the active one.
-    async fn refuse(&self, active: &ActiveCampaign, refused: &mut Vec<(Job, Refusal)>) -> Result<(), Step> {
+    async fn refuse(
+        &self,
+        active: &Arc<ActiveCampaign>,
+        refused: &mut Vec<(Job, Refusal)>,
+    ) -> Result<(), Step> {
         let may_exist = |job: &Job| job.keyed || job.asked;
         let retries = refused.iter().filter(|(job, _)| may_exist(job));
         let args = calls::lookup_args(retries.map(|(job, _)| job.attempt.order), active.campaign.buckets);
@@ -92,17 +97,26 @@ impl Worker {
             return Err(self.refence(active, found.fence).await);
         }
         let mut orders = found.orders.into_iter();
+        let mut decided = Vec::new();
         for (job, refusal) in refused.drain(..) {
             let before = match may_exist(&job) {
                 true => orders.next().flatten(),
                 false => None,
             };
-            let verdict = match before {
+            let (verdict, outcome) = match before {
                 Some(order) => self.existing(&job.attempt, order.placed),
-                None => Verdict::Rejected(self.counted(refusal)),
+                None => {
+                    let name = refusal.constraint.as_ref().unwrap_or(&refusal.reason).clone();
+                    (
+                        Verdict::Rejected(self.counted(refusal)),
+                        Some(Outcome::Named(name)),
+                    )
+                }
             };
+            decided.extend(outcome.map(|outcome| (job.attempt.clone(), outcome)));
             job.end(Ok(verdict));
         }
+        self.shared.record(active, self.local.now(), decided);
         Ok(())
     }
 }

@@ -87,6 +87,7 @@ impl Admission {
         for (sku, remaining) in &status.stock {
             lane.local.set_stock(sku, *remaining);
         }
+        lane.local.seen_now(status.now);
         lane.local.seen_epoch(fence.epoch);
         if fence.epoch > active.activation.epoch {
             self.load_soon(lane, fence.epoch);

@@ -15,6 +15,7 @@ use crate::admission::Admission;
 use crate::bus::Producer;
 use crate::landing;
 use crate::relay::Relay;
+use crate::sample::Sample;
 use crate::wasm::{Host, PrecheckFigures};
 
 /// Admission and relay of a gateway.
@@ -23,6 +24,7 @@ pub(super) struct GatewayFigures {
     pub(super) relay: Arc<Relay>,
     pub(super) producer: Arc<dyn Producer>,
     pub(super) host: Host,
+    pub(super) sample: Arc<Sample>,
 }
 
 impl fmt::Debug for GatewayFigures {
@@ -77,15 +79,51 @@ impl Collector for GatewayFigures {
             "Outbox entries that are no orders",
             count(&figures.unreadable),
         )?;
+        self.encode_prechecks(&mut encoder)?;
+        self.encode_sample(&mut encoder)
+    }
+}
+
+impl GatewayFigures {
+    fn encode_prechecks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let prechecks = self.host.precheck_figures();
         let runs = prechecks.iter().map(|module| (module, module.runs));
-        by_module(&mut encoder, "module_prechecks", "Prechecks run", runs)?;
+        by_module(encoder, "module_prechecks", "Prechecks run", runs)?;
         let failures = prechecks.iter().map(|module| (module, module.failures));
         by_module(
-            &mut encoder,
+            encoder,
             "module_precheck_failures",
             "Prechecks that trapped, overran their budget or answered what is not declared",
             failures,
+        )
+    }
+
+    fn encode_sample(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let figures = self.sample.figures();
+        gauge(
+            encoder,
+            "sample_attempts_waiting",
+            "Decided attempts not written yet",
+            self.sample.waiting() as i64,
+        )?;
+        counter(
+            encoder,
+            "sample_attempts_recorded",
+            "Decided attempts written into the sample",
+            count(&figures.recorded),
+        )?;
+        counter(
+            encoder,
+            "sample_attempts_skipped",
+            "Decided attempts of buyers outside of the sample",
+            count(&figures.skipped),
+        )?;
+        counter(
+            encoder,
+            "sample_attempts_dropped",
+            "Decided attempts the sample could not keep up with",
+            count(&figures.dropped),
         )
     }
 }

@@ -8,12 +8,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
-use crate::admission::{Admission, Rules, Watch};
+use crate::admission::{Admission, Recorder, Rules, Watch};
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
 use crate::reconcile::Reconcile;
+use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
 use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::sample::Sample;
 use crate::wasm::Host;
 
 /// Everything a gateway runs.
@@ -25,6 +27,7 @@ pub(super) struct Parts {
     pub(super) loader: Arc<Loader>,
     pub(super) reconcile: Arc<Reconcile>,
     pub(super) host: Host,
+    pub(super) sample: Arc<Sample>,
     /// Ends with the process.
     pub(super) _watch: Watch,
 }
@@ -62,6 +65,10 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         loader: loader.clone(),
         reconcile: reconcile.clone(),
     });
+    let sample = Sample::spawn(config.sample(), store.clone(), Arc::new(clock));
+    let recorder = sample
+        .is_on()
+        .then(|| Arc::new(Keeper(sample.clone())) as Arc<dyn Recorder>);
     let (outbox, fresh) = mpsc::unbounded_channel();
     let admission = Arc::new(Admission::new(
         config.admission(),
@@ -69,6 +76,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         ruleset.clone(),
         glue.clone(),
         outbox,
+        recorder,
     ));
     let relay = Relay::spawn(
         config.relay(),
@@ -97,7 +105,17 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         loader,
         reconcile,
         host,
+        sample,
         _watch: watch,
+    }
+}
+
+/// Where admission's decided attempts go.
+struct Keeper(Arc<Sample>);
+
+impl Recorder for Keeper {
+    fn record(&self, decided: Decided) {
+        self.0.record(decided);
     }
 }
 

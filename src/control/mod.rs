@@ -10,6 +10,7 @@ mod compile;
 mod loader;
 mod modules;
 mod prechecks;
+pub mod proof;
 mod requests;
 
 use std::sync::Arc;

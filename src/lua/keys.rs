@@ -39,6 +39,9 @@ pub const RELAY_LEASE: &str = "relay";
 /// Order records.
 pub const ORDERS: &str = "orders:";
 
+/// Buckets of every uploaded list.
+pub const AUDIENCE: &str = "audience:";
+
 /// A counter in one window. `window` is its start, 0 for the whole campaign.
 pub fn counter_family(id: &str, window: i64) -> String {
     format!("counter:{id}:{window}:")
@@ -63,7 +66,7 @@ pub fn rolling(id: &str, bucket: u32) -> String {
     format!("{}{bucket}", rolling_family(id))
 }
 
-/// One set of an uploaded list.
-pub fn audience(id: &str, version: u32, bucket: u32) -> String {
-    format!("audience:{id}:{version}:{bucket}")
+/// The buckets of one version of an uploaded list.
+pub fn audience_family(id: &str, version: u32) -> String {
+    format!("{AUDIENCE}{id}:{version}:")
 }

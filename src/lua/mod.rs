@@ -6,6 +6,7 @@ pub mod codec;
 pub mod emit;
 pub mod fixed;
 pub mod keys;
+pub mod lists;
 pub mod record;
 
 use std::fmt::Write as _;

@@ -130,6 +130,29 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
     Ok(())
 }
 
+/// Per constraint, whether it holds for an attempt; `None` where it does not apply. All of them, also
+/// those behind the first that fails.
+pub fn verdicts(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<bool>> {
+    let mut run = Run::new(plan, Some(state), attempt, now);
+    plan.plan()
+        .constraints
+        .iter()
+        .map(|constraint| {
+            let applies = constraint.when.is_none_or(|when| run.bool(when));
+            applies.then(|| run.bool(constraint.require))
+        })
+        .collect()
+}
+
+/// Per constraint, the numbers it would show if it failed for an attempt; `None` where it shows none.
+pub fn measures(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<Measured>> {
+    let mut run = Run::new(plan, Some(state), attempt, now);
+    let constraints = plan.plan().constraints.iter();
+    constraints
+        .map(|constraint| constraint.measure.map(|measure| run.measured(measure)))
+        .collect()
+}
+
 fn apply(state: &mut State, attempt: &Attempt, charges: &[Charge], now: i64) {
     if let Some(remaining) = state.stock.get_mut(&attempt.sku) {
         *remaining -= i64::from(attempt.quantity);

@@ -4,9 +4,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::bounds::MODULE_BYTES_MAX;
-use super::{CONTRACT, ModuleError, header};
+use super::wrap::component_of;
+use super::{CONTRACT, ModuleError};
 
-/// Compiles the bytes, if they are a component.
+/// Compiles the bytes: a component, or a core module that says which world it was built against.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, ModuleError> {
     if bytes.len() > MODULE_BYTES_MAX {
         return Err(refused(
@@ -17,15 +18,8 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Module
             ),
         ));
     }
-    if header::read(bytes)? == header::Kind::Core {
-        return Err(refused(
-            "core-module",
-            "this is a core module, not a component; wrap it with `rushgate module wrap CORE.wasm -o \
-             COMPONENT.wasm` and upload the result"
-                .into(),
-        ));
-    }
-    Component::from_binary(engine, bytes).map_err(|error| {
+    let bytes = component_of(bytes)?;
+    Component::from_binary(engine, &bytes).map_err(|error| {
         refused(
             "not-wasm",
             format!("the component is not valid: {}", error.root_cause()),
@@ -50,8 +44,12 @@ pub(super) fn check_world(engine: &Engine, component: &Component) -> Result<bool
             ),
         ));
     }
-    let exports: Vec<String> = world.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    check_exports(&exports)
+    check_exports(&exports(engine, component))
+}
+
+pub(super) fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    let world = component.component_type();
+    world.exports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Refuses by the names of the exports, so that the answer says what was found and what was expected.

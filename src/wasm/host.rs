@@ -17,7 +17,7 @@ use super::params::accept;
 use super::precheck::{PrecheckFigures, Prechecks};
 use super::run::{Budget, Guest, Runner};
 use super::schema::ParamsSchema;
-use super::{Compiled, Context, Inspected, ModuleError, convert, descriptor};
+use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor};
 use crate::ruleset::Precheck;
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
@@ -67,7 +67,28 @@ impl Host {
 
     /// Compiles the bytes off the serving threads, checks the contract, and asks `describe`.
     pub async fn inspect(&self, bytes: Arc<[u8]>) -> Result<Inspected, ModuleError> {
+        Ok(self.inspect_measured(bytes).await?.0)
+    }
+
+    /// [`Self::inspect`], with what `describe` took.
+    pub async fn inspect_measured(&self, bytes: Arc<[u8]>) -> Result<(Inspected, CallCost), ModuleError> {
         self.blocking(move |inner| inner.inspect(&bytes)).await
+    }
+
+    /// Makes machine code of the bytes and checks the contract, as [`Self::inspect`] does before it asks.
+    pub async fn prepare(&self, bytes: Arc<[u8]>) -> Result<(), ModuleError> {
+        self.blocking(move |inner| inner.load(&digest(&bytes), &bytes).map(drop))
+            .await
+    }
+
+    /// Names of what the module exports: `rushgate:policy/rule@1.0.0`.
+    pub async fn exports(&self, bytes: Arc<[u8]>) -> Result<Vec<String>, ModuleError> {
+        self.blocking(move |inner| {
+            let module = inner.load(&digest(&bytes), &bytes)?;
+            let component = module.rule.instance_pre().component();
+            Ok(contract::exports(&inner.runner.engine, component))
+        })
+        .await
     }
 
     /// Checks the parameters against the schema, then asks the module for its plan. Parameters left out
@@ -79,6 +100,17 @@ impl Host {
         context: &Context,
         params: &serde_json::Value,
     ) -> Result<Compiled, ModuleError> {
+        Ok(self.compile_measured(module, bytes, context, params).await?.0)
+    }
+
+    /// [`Self::compile`], with what the module's `compile` took.
+    pub async fn compile_measured(
+        &self,
+        module: &Inspected,
+        bytes: Arc<[u8]>,
+        context: &Context,
+        params: &serde_json::Value,
+    ) -> Result<(Compiled, CallCost), ModuleError> {
         let (module, context, params) = (module.clone(), context.clone(), params.clone());
         self.blocking(move |inner| inner.compile(&module, &bytes, &context, params))
             .await
@@ -154,10 +186,10 @@ fn config() -> Config {
 }
 
 impl Inner {
-    fn inspect(&self, bytes: &[u8]) -> Result<Inspected, ModuleError> {
+    fn inspect(&self, bytes: &[u8]) -> Result<(Inspected, CallCost), ModuleError> {
         let digest = digest(bytes);
         let module = self.load(&digest, bytes)?;
-        let answer = self.runner.call("describe", |store| {
+        let (answer, cost) = self.runner.call("describe", |store| {
             let instance = module.rule.instantiate(&mut *store)?;
             instance.rushgate_policy_rule().call_describe(store)
         })?;
@@ -166,7 +198,7 @@ impl Inner {
         if module.precheck {
             self.prechecks()?.try_out(&digest, bytes)?;
         }
-        Ok(Inspected { digest, descriptor })
+        Ok((Inspected { digest, descriptor }, cost))
     }
 
     fn compile(
@@ -175,7 +207,7 @@ impl Inner {
         bytes: &[u8],
         context: &Context,
         params: serde_json::Value,
-    ) -> Result<Compiled, ModuleError> {
+    ) -> Result<(Compiled, CallCost), ModuleError> {
         let (params, text) = accept(params).map_err(|problem| ModuleError::Params(vec![problem]))?;
         let problems = ParamsSchema::new(&inspected.descriptor.params_schema)
             .map_err(descriptor::refused)?
@@ -185,17 +217,20 @@ impl Inner {
         }
         let module = self.load(&inspected.digest, bytes)?;
         let context = convert::context(context);
-        let answer = self.runner.call("compile", |store| {
+        let (answer, cost) = self.runner.call("compile", |store| {
             let instance = module.rule.instantiate(&mut *store)?;
             instance
                 .rushgate_policy_rule()
                 .call_compile(store, &context, &text)
         })?;
         match answer {
-            Ok(plan) => Ok(Compiled {
-                plan: convert::plan(plan)?,
-                warnings: Vec::new(),
-            }),
+            Ok(plan) => {
+                let compiled = Compiled {
+                    plan: convert::plan(plan)?,
+                    warnings: Vec::new(),
+                };
+                Ok((compiled, cost))
+            }
             Err(diagnostics) => Err(ModuleError::Params(convert::diagnostics(diagnostics)?)),
         }
     }
@@ -204,7 +239,7 @@ impl Inner {
         self.kept.load(digest, bytes, |bytes| self.admit(bytes))
     }
 
-    /// Compiles the bytes and checks that they speak the contract.
+    /// Wraps a core module, compiles the component and checks that it speaks the contract.
     fn admit(&self, bytes: &[u8]) -> Result<Module, ModuleError> {
         let component = contract::compile(&self.runner.engine, bytes)?;
         let precheck = contract::check_world(&self.runner.engine, &component)?;

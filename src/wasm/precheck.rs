@@ -77,6 +77,7 @@ impl Prechecks {
         let module = self.load(digest, bytes)?;
         self.runner
             .call("precheck", |store| module.instantiate(store).map(drop))
+            .map(drop)
     }
 
     pub(super) fn ready(
@@ -203,8 +204,8 @@ impl Precheck for Ready {
                 .call_check(store, &self.params, &request)
         });
         match answer {
-            Ok(wit::Verdict::Pass) => Verdict::Pass,
-            Ok(wit::Verdict::Reject(code)) => self.rejection(&code),
+            Ok((wit::Verdict::Pass, _)) => Verdict::Pass,
+            Ok((wit::Verdict::Reject(code), _)) => self.rejection(&code),
             Err(error) => self.failed(&error.to_string()),
         }
     }

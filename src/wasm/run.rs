@@ -1,16 +1,16 @@
 //! One call into a module: a fresh store and instance, bounded, and every way it can end named.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
-use super::ModuleError;
 use super::bounds::{
     CALL_TIME_MAX, FUEL_MAX, INSTANCE_PARTS_MAX, MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, PRECHECK_FUEL_MAX,
     PRECHECK_MEMORY_BYTES_MAX, PRECHECK_OUTPUT_BYTES_MAX, PRECHECK_TABLE_ENTRIES_MAX, PRECHECK_TIME_MAX,
     TABLE_ENTRIES_MAX,
 };
 use super::clock::Clock;
+use super::{CallCost, ModuleError};
 
 /// What a store carries: the limits on memory and tables, counted over the whole instance.
 pub(super) struct Guest {
@@ -126,18 +126,20 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Gives `call` a fresh store to instantiate a module in and call it. `function` names the call in errors.
+    /// Gives `call` a fresh store to instantiate a module in and call it; with the answer, what that cost.
+    /// `function` names the call in errors.
     pub(super) fn call<T>(
         &self,
         function: &'static str,
         call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
-    ) -> Result<T, ModuleError> {
+    ) -> Result<(T, CallCost), ModuleError> {
+        let begun = Instant::now();
         let mut store = Store::new(&self.engine, Guest::new(self.budget));
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(self.budget.output_bytes);
         store.set_epoch_deadline(Clock::ticks(self.budget.time));
         let _ticking = self.clock.run();
-        store
+        let answer = store
             .set_fuel(self.budget.fuel)
             .and_then(|()| call(&mut store))
             .map_err(|error| {
@@ -147,7 +149,13 @@ impl Runner {
                     code,
                     message,
                 }
-            })
+            })?;
+        let cost = CallCost {
+            fuel: self.budget.fuel - store.get_fuel().unwrap_or_default(),
+            time: begun.elapsed(),
+            memory_bytes: store.data().memory_bytes,
+        };
+        Ok((answer, cost))
     }
 }
 

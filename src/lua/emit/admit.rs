@@ -91,6 +91,9 @@ fn write_prelude(lines: &mut Lines, expressions: &Expressions<'_>, revision: u32
     {
         lines.part(include_str!("../../../lua/parts/pick.lua"));
     }
+    if nodes.iter().any(|expr| matches!(expr, Expr::Member { .. })) {
+        lines.part(include_str!("../../../lua/parts/member.lua"));
+    }
     write_tables(lines, expressions);
     if counters::any_calendar(plan) {
         lines.part(include_str!("../../../lua/parts/period.lua"));

@@ -3,6 +3,7 @@
 use super::text::{integer, literal};
 use super::usage::Usage;
 use crate::lua::codec::ATTEMPT_FIELDS;
+use crate::lua::keys;
 use crate::plan::check::{Kind, Slot};
 use crate::plan::{Attribute, CheckedPlan, Expr, INTEGER_MAX, Node};
 
@@ -224,13 +225,13 @@ impl Expressions<'_> {
             audience: audience.to_owned(),
             of: of.clone(),
         };
-        let key = literal(&format!("audience:{audience}:{version}:"));
+        let family = literal(&keys::audience_family(audience, version));
         let text = format!(
-            "call('SISMEMBER', prefix .. {key} .. {}, {}) == 1",
+            "member(prefix .. {family} .. {}, {})",
             self.slot(&slot),
             self.text_of(of)
         );
-        (text, Binding::Compare)
+        (text, Binding::Atom)
     }
 
     /// An attribute's value: an integer for the quantity, text for all others.

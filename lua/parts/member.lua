@@ -1,0 +1,18 @@
+
+-- Whether a value is in a bucket of an uploaded list. The bucket is asked once per value.
+local asked = {}                   -- bucket: value: whether it is there
+local function member(key, value)
+  local known = asked[key]
+  if not known then
+    known = {}
+    asked[key] = known
+  end
+  if known[value] == nil then
+    local pair = call('HMGET', key, MARK, value)
+    if not pair[1] then
+      lost = true
+    end
+    known[value] = pair[2] and true or false
+  end
+  return known[value]
+end
