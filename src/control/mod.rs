@@ -11,6 +11,7 @@ mod campaigns;
 mod compile;
 mod loader;
 mod modules;
+mod prechecks;
 pub mod proof;
 mod requests;
 mod revisions;

@@ -53,11 +53,17 @@ fn limit(limit: u32) -> Value {
 async fn control(db: &Database, stock: u64) -> Control {
     let clock = Arc::new(|| NOW);
     let ruleset = Arc::new(Ruleset::default());
-    let loader = Arc::new(Loader::new(db.store.clone(), ruleset.clone(), clock.clone()));
+    let host = Host::new().expect("a host");
+    let loader = Arc::new(Loader::new(
+        db.store.clone(),
+        ruleset.clone(),
+        host.clone(),
+        clock.clone(),
+    ));
     let control = Control::new(
         db.store.clone(),
         Arc::new(Embedded::new()),
-        Host::new().expect("a host"),
+        host,
         ruleset,
         loader,
         Arc::new(Open),
