@@ -100,7 +100,7 @@ fn play_script(at: &str, example: &Example, plan: CheckedPlan) {
         let reply = engine
             .run_now(&family.admit, &key, args)
             .unwrap_or_else(|error| panic!("{at}: {error}"));
-        match codec::admit_reply(&family, 1, reply) {
+        match codec::admit_reply(&family, std::iter::once(&step.attempt), reply) {
             Ok(AdmitReply::Decided { decisions, .. }) => {
                 let found = examples::outcome(&family.plan, &decisions[0]);
                 assert_eq!(found, step.expect, "{at}, attempt {index}");

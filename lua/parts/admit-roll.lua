@@ -18,7 +18,6 @@ local function charge_roll(counter, live, subject, key, cost)
   live.text = live.text .. whole(now) .. ':' .. whole(cost)
   live.used = live.used + cost
   live.orders = live.orders + 1
-  live.oldest = min(live.oldest or now, now)
   if not added[counter][subject] then
     added[counter][subject] = live
     local i = #charged

@@ -63,8 +63,3 @@ local function charge(counter, subject, key, cost)
     used[counter][subject] = n + cost
   end
 end
-
--- The numbers of a failed constraint.
-local function measure(so_much, limit, retry_at)
-  return format('%.0f %.0f %.0f', so_much, limit, retry_at)
-end

@@ -4,6 +4,7 @@
 pub mod calls;
 pub mod codec;
 pub mod emit;
+mod facts;
 pub mod fixed;
 pub mod keys;
 pub mod record;

@@ -110,13 +110,28 @@ pub(super) fn attributes(plan: &Plan, reached: &[bool]) -> BTreeSet<Attribute> {
 }
 
 /// Bounds of one attempt: see [`PlanCost`].
-pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: usize) -> PlanCost {
+pub(super) fn cost(
+    plan: &Plan,
+    reached: &[bool],
+    slots: &[Slot],
+    attributes: usize,
+    members_again: usize,
+) -> PlanCost {
     let members = needed(plan, reached)
         .filter(|expr| matches!(expr, Expr::Member { .. }))
         .count();
-    // Reads: order, stock, counters, members. Writes: record, counters. Every counter counts as
-    // read and as charged: a counter that is neither is a plan's mistake, not worth a rule.
-    let commands = 2 + plan.counters.len() + members + 1 + plan.counters.len();
+    // Reads: order, stock, counters, members. Every counter counts as read and as charged: a counter
+    // that is neither is a plan's mistake, not worth a rule. Writes of an admitted order: record, stock,
+    // counters, and where it is the first of its bucket in a window, the bucket's marks and expiry. A
+    // rejected one writes nothing, but may ask lists once more for its answer, or whether there is stock.
+    let reads = 2 + plan.counters.len() + members;
+    let windowed = plan
+        .counters
+        .iter()
+        .filter(|counter| !counter.is_lasting())
+        .count();
+    let writes = 2 + plan.counters.len() + 2 * windowed;
+    let commands = reads + writes.max(members_again);
 
     let attempt = VALUE_BYTES_MAX + ID_BYTES_MAX + NUMBER_BYTES;
     let record = attempt + FINGERPRINT_BYTES + 3;

@@ -7,6 +7,7 @@ mod edges;
 mod failures;
 mod plans;
 mod random;
+mod retries;
 mod samples;
 mod scripts;
 mod server;

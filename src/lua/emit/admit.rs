@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::counters::{self, is_lasting, is_rolling};
+use super::counters::{self, is_rolling};
 use super::decide;
 use super::expr::{CHAIN_MAX, Expressions, stock_entries};
 use super::header::{self, Header};
@@ -55,9 +55,9 @@ fn usage(plan: &CheckedPlan) -> Usage {
     }
     roots.extend(plan_text.counters.iter().map(|counter| (charges, counter.cost)));
     let mut usage = Usage::of(plan, &roots);
-    for (root, constraint) in (0..).zip(&plan_text.constraints) {
-        if let Some(measure) = constraint.measure {
-            usage.use_counter(root, measure.counter);
+    for root in 0..constraints {
+        for counter in &plan.needs(root).counters {
+            usage.use_counter(root, *counter);
         }
     }
     for (counter, _) in (0..)
@@ -103,7 +103,7 @@ fn write_prelude(lines: &mut Lines, expressions: &Expressions<'_>, revision: u32
     for (index, counter) in plan.plan().counters.iter().enumerate() {
         lines.line(format!(
             "lasting[{index}], used[{index}], added[{index}] = {}, {{}}, {{}}",
-            is_lasting(counter)
+            counter.is_lasting()
         ));
     }
     if expressions.variables_in_table() {

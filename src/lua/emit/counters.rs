@@ -20,11 +20,6 @@ pub(super) fn is_rolling(counter: &Counter) -> bool {
     matches!(counter.window, Window::Rolling { .. })
 }
 
-/// Whether the counter's buckets live as long as the campaign.
-pub(super) fn is_lasting(counter: &Counter) -> bool {
-    matches!(counter.window, Window::Campaign | Window::Rolling { .. })
-}
-
 /// Sets `keys[k]`, and `starts[k]` and `ends[k]` for counters whose windows change.
 pub(super) fn windows(lines: &mut Lines, plan: &CheckedPlan) {
     for (index, counter) in plan.plan().counters.iter().enumerate() {

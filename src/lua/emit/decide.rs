@@ -12,14 +12,12 @@ use crate::lua::codec::{
     CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
 };
 use crate::plan::check::{Kind, Slot};
+use crate::plan::facts::Needs;
 use crate::plan::{CheckedPlan, Constraint, EarlyAccess, Node, ROLLING_ORDERS_MAX, Window};
 
-/// Every node a constraint starts from.
+/// The nodes that decide whether a constraint holds.
 pub(super) fn constraint_nodes(constraint: &Constraint) -> impl Iterator<Item = Node> {
-    let limit = constraint.measure.map(|measure| measure.limit);
-    [constraint.when, Some(constraint.require), limit]
-        .into_iter()
-        .flatten()
+    constraint.when.into_iter().chain([constraint.require])
 }
 
 /// A moment as a person reads it.
@@ -121,7 +119,8 @@ impl Writer<'_> {
         for early in early_access {
             self.early(early, schedule.opens_at);
         }
-        self.reject_if("not early", CODE_NOT_OPEN, "''");
+        let facts = self.facts(plan.early_needs());
+        self.reject_if("not early", CODE_NOT_OPEN, &facts);
         self.lines.close("end");
     }
 
@@ -159,9 +158,9 @@ impl Writer<'_> {
         let failed = self.expressions.negation(constraint.require);
         self.lines.open(format!("if {failed} then"));
         let inside = self.known.clone();
-        let detail = self.detail(constraint);
+        let facts = self.facts(self.plan.needs(index as u32));
         self.lines
-            .line(format!("return {}, {detail}", CODE_CONSTRAINT + index as i64));
+            .line(format!("return {}, {facts}", CODE_CONSTRAINT + index as i64));
         self.lines.close("end");
         self.known = inside;
         if let Some(before) = before {
@@ -170,23 +169,31 @@ impl Writer<'_> {
         }
     }
 
-    /// The numbers of a failed constraint, as an expression.
-    fn detail(&mut self, constraint: &Constraint) -> String {
-        let Some(measure) = constraint.measure else {
-            return "''".into();
-        };
-        self.read_counter(measure.counter);
-        self.prepare(&[measure.limit], false);
-        let counter = measure.counter;
-        let retry_at = match self.plan.plan().counters[counter as usize].window {
-            Window::Campaign => "0".into(),
-            Window::Rolling { length_ms } => {
-                format!("live_{counter}.oldest and live_{counter}.oldest + {length_ms} or 0")
-            }
-            _ => format!("ends[{counter}]"),
-        };
-        let limit = self.expressions.value(measure.limit).0;
-        format!("measure(used_{counter}, {limit}, {retry_at})")
+    /// What an answer carries besides its code, as an expression; counters that were not read are.
+    fn facts(&mut self, needs: &Needs) -> String {
+        let (mut formats, mut values) = (Vec::new(), Vec::new());
+        if needs.remaining {
+            formats.push("%.0f");
+            values.push("remaining".to_owned());
+        }
+        for counter in &needs.counters {
+            self.read_counter(*counter);
+            let rolling = is_rolling(&self.plan.plan().counters[*counter as usize]);
+            formats.push(if rolling { "%s" } else { "%.0f" });
+            values.push(match rolling {
+                true => format!("live_{counter}.text"),
+                false => format!("used_{counter}"),
+            });
+        }
+        for (audience, of) in &needs.members {
+            formats.push("%.0f");
+            values.push(self.expressions.membership(audience, of));
+        }
+        match values.as_slice() {
+            [] => "''".to_owned(),
+            [one] => one.clone(),
+            several => format!("format('{}', {})", formats.join(" "), several.join(", ")),
+        }
     }
 
     /// Gives every variable the nodes need its value. With `shared`, only those that other parts of
@@ -259,7 +266,8 @@ impl Writer<'_> {
             self.read_counter(number);
             let full = format!("live_{number}.orders >= {ROLLING_ORDERS_MAX}");
             if let Some(condition) = self.charged_when(counter.cost, &full) {
-                self.reject_if(&condition, CODE_WINDOW_FULL, &number.to_string());
+                let detail = format!("'{number} ' .. live_{number}.text");
+                self.reject_if(&condition, CODE_WINDOW_FULL, &detail);
             }
         }
         for (number, counter) in (0..).zip(counters) {

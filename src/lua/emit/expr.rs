@@ -214,23 +214,19 @@ impl Expressions<'_> {
     }
 
     fn member(&self, audience: &str, of: &Attribute) -> Written {
-        let version = self
-            .plan
-            .context()
-            .audiences
-            .get(audience)
-            .map_or(0, |list| list.version);
+        (
+            format!("{} == 1", self.membership(audience, of)),
+            Binding::Compare,
+        )
+    }
+
+    /// Whether a list has the attempt: 1 or 0.
+    pub(super) fn membership(&self, audience: &str, of: &Attribute) -> String {
         let slot = Slot::MemberBucket {
             audience: audience.to_owned(),
             of: of.clone(),
         };
-        let key = literal(&format!("audience:{audience}:{version}:"));
-        let text = format!(
-            "call('SISMEMBER', prefix .. {key} .. {}, {}) == 1",
-            self.slot(&slot),
-            self.text_of(of)
-        );
-        (text, Binding::Compare)
+        membership(self.plan, audience, &self.slot(&slot), &self.text_of(of))
     }
 
     /// An attribute's value: an integer for the quantity, text for all others.
@@ -280,6 +276,14 @@ impl Expressions<'_> {
         counters.dedup();
         (variables, counters)
     }
+}
+
+/// Asks a list: 1 for a member, 0 otherwise.
+pub(super) fn membership(plan: &CheckedPlan, audience: &str, bucket: &str, member: &str) -> String {
+    let lists = &plan.context().audiences;
+    let version = lists.get(audience).map_or(0, |list| list.version);
+    let key = literal(&format!("audience:{audience}:{version}:"));
+    format!("call('SISMEMBER', prefix .. {key} .. {bucket}, {member})")
 }
 
 /// Units every SKU started with.
