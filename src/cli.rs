@@ -29,9 +29,9 @@ pub enum Command {
     Migrate(Settings),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(crate::load::Args),
-    /// Works on rule modules.
+    /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
-    Module(Module),
+    Module(crate::module::Module),
 }
 
 #[derive(Debug, Args)]
@@ -41,23 +41,6 @@ pub struct Dev {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub settings: Settings,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Module {
-    /// Makes a rule module of a core module that was built for wasm32-unknown-unknown.
-    Wrap {
-        /// The core module.
-        core: PathBuf,
-        /// Where to write the rule module.
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
-    },
-    /// Checks a rule module and shows what it says about itself, as JSON.
-    Inspect {
-        /// The rule module.
-        file: PathBuf,
-    },
 }
 
 /// What every role takes; other keys stand in the file or the environment.

@@ -12,11 +12,13 @@
 //! A module imports only modules of a lower rank; `tests/rank.rs` keeps it so.
 
 // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
+pub mod audience;
 pub mod campaign;
 pub mod lua;
 pub mod order;
 pub mod outbox;
 pub mod plan;
+pub mod recorded;
 pub mod revision;
 pub mod ruleset;
 pub mod wire;
@@ -33,6 +35,7 @@ pub mod control;
 pub mod landing;
 pub mod reconcile;
 pub mod relay;
+pub mod sample;
 
 // Rank 3: fronts.
 pub mod admin;
@@ -41,6 +44,8 @@ pub mod gateway;
 // Rank 4: wiring.
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod load;
+pub mod module;
 pub mod telemetry;

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rushgate::cli::{Cli, Command, Dev, Module, Settings};
+use rushgate::cli::{Cli, Command, Dev, Settings};
 use rushgate::config::Config;
-use rushgate::{app, load, telemetry, wasm};
+use rushgate::{app, load, module, telemetry};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -24,7 +24,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Land(settings) => start(settings, app::land),
         Command::Migrate(settings) => start(settings, app::migrate),
         Command::Load(args) => on_runtime(play(args)),
-        Command::Module(module) => on_runtime(work_on(module)),
+        Command::Module(command) => on_runtime(module::run(command)),
     }
 }
 
@@ -50,27 +50,5 @@ async fn play(args: load::Args) -> anyhow::Result<()> {
     match load::main(args).await? {
         true => Ok(()),
         false => anyhow::bail!("an attempt got no final answer, or two answers contradict each other"),
-    }
-}
-
-async fn work_on(module: Module) -> anyhow::Result<()> {
-    use anyhow::Context;
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    match module {
-        Module::Wrap { core, output } => {
-            let component = wasm::wrap_core_module(&read(&core)?)?;
-            std::fs::write(&output, component).with_context(|| format!("cannot write {}", output.display()))
-        }
-        Module::Inspect { file } => {
-            let inspected = wasm::Host::new()?.inspect(read(&file)?.into()).await?;
-            let shown = serde_json::json!({
-                "digest": inspected.digest,
-                "descriptor": inspected.descriptor,
-            });
-            println!("{}", serde_json::to_string_pretty(&shown)?);
-            Ok(())
-        }
     }
 }

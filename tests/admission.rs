@@ -279,6 +279,7 @@ async fn stage(config: Config) -> Stage {
         ruleset.clone(),
         database.clone(),
         outbox,
+        None,
     ));
     let quick = relay::Config {
         age: Duration::ZERO,

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// Top-level modules by rank; a new module is added here, where its place can be discussed.
 const RANKS: &[&[&str]] = &[
     &[
-        "campaign", "lua", "order", "outbox", "plan", "revision", "ruleset", "wire",
+        "audience", "campaign", "lua", "order", "outbox", "plan", "recorded", "revision", "ruleset", "wire",
     ],
     &["bus", "engine", "store", "wasm"],
-    &["admission", "control", "landing", "reconcile", "relay"],
+    &["admission", "control", "landing", "reconcile", "relay", "sample"],
     &["admin", "gateway"],
-    &["app", "cli", "config", "load", "telemetry"],
+    &["app", "cli", "client", "config", "load", "module", "telemetry"],
 ];
 
 /// Modules of these ranks may import each other, as long as no file does so in a circle: the core is

@@ -3,15 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use rushgate::engine::embedded::Embedded;
-use rushgate::lua::calls::{self, Restore};
-use rushgate::lua::codec::{self, AdmitReply, Fence};
-use rushgate::lua::keys::{self, Shard};
-use rushgate::lua::{emit, fixed};
-use rushgate::plan::{CheckedPlan, check, merge};
-use rushgate::wasm::{Example, Expected, Host, Inspected, RESERVED_REASONS, examples};
+use rushgate::control::proof::examples;
+use rushgate::wasm::{Expected, Host, Inspected, RESERVED_REASONS};
 
 struct Module {
     name: String,
@@ -48,91 +42,67 @@ async fn modules(host: &Host) -> Vec<Module> {
     modules
 }
 
-/// The checked plan of an example's parameters in its campaign.
-async fn plan_of(host: &Host, module: &Module, example: &Example) -> CheckedPlan {
-    let at = format!("{}, example {:?}", module.name, example.name);
-    let compiled = host
-        .compile(
-            &module.inspected,
-            module.bytes.clone(),
-            &example.context,
-            &example.params,
-        )
-        .await
-        .unwrap_or_else(|error| panic!("{at}: {error}"));
-    let rule = examples::rule_plan(&module.inspected.descriptor, compiled.plan);
-    let merged = merge::merge(vec![rule]).unwrap_or_else(|error| panic!("{at}: {error}"));
-    check(merged, examples::check_context(example)).unwrap_or_else(|error| panic!("{at}: {error}"))
-}
-
-/// Plays an example through the script generated from its plan, in the embedded engine.
-fn play_script(at: &str, example: &Example, plan: CheckedPlan) {
-    let clock = Arc::new(AtomicI64::new(example.context.opens_at));
-    let now = clock.clone();
-    let engine = Embedded::with_clock(Arc::new(move || now.load(Ordering::SeqCst) * 1000));
-    let shard = Shard::new(&example.context.campaign, 0);
-    let key = shard.state();
-    let fence = Fence {
-        uid: "example".into(),
-        epoch: 1,
-    };
-    let family = emit::emit(Arc::new(plan), 1).unwrap_or_else(|error| panic!("{at}: {error}"));
-    for (audience, members) in &example.audiences {
-        let members = members.iter().map(String::as_str);
-        engine.sadd(&(shard.prefix() + &keys::audience(audience, 1, 0)), members);
-    }
-    for step in [
-        Restore::Begin { uid: "example" },
-        Restore::Finish {
-            fence: &fence,
-            revision: 1,
-            plan: &family.plan,
-            stock: &examples::state(example).stock,
-        },
-    ] {
-        let reply = engine.run_now(&fixed::RESTORE, &key, calls::restore_args("test", step));
-        let restored = reply.map(calls::restore_reply);
-        assert_eq!(restored, Ok(Ok(true)), "{at}");
-    }
-    for (index, step) in examples::steps(example).into_iter().enumerate() {
-        clock.store(step.now, Ordering::SeqCst);
-        let args = codec::admit_args(&family, &fence, std::iter::once(&step.attempt));
-        let reply = engine
-            .run_now(&family.admit, &key, args)
-            .unwrap_or_else(|error| panic!("{at}: {error}"));
-        match codec::admit_reply(&family, std::iter::once(&step.attempt), reply) {
-            Ok(AdmitReply::Decided { decisions, .. }) => {
-                let found = examples::outcome(&family.plan, &decisions[0]);
-                assert_eq!(found, step.expect, "{at}, attempt {index}");
-            }
-            other => panic!("{at}, attempt {index}: {other:?}"),
-        }
-    }
-}
-
 #[tokio::test]
 async fn golden_examples_come_out_as_promised() {
     let host = Host::new().expect("this machine runs WebAssembly");
     let (mut played, mut attempts) = (0, 0);
     let modules = modules(&host).await;
     for module in &modules {
-        for example in &module.inspected.descriptor.examples {
-            let plan = plan_of(&host, module, example).await;
-            examples::play(example, &plan).unwrap_or_else(|mismatch| panic!("{}: {mismatch}", module.name));
-            play_script(
-                &format!("{}, example {:?}", module.name, example.name),
-                example,
-                plan,
-            );
-            played += 1;
-            attempts += example.attempts.len();
-        }
+        let report = examples::play_module(&host, &module.inspected, module.bytes.clone())
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", module.name));
+        assert!(report.holds(), "{}: {:#?}", module.name, report.lies());
+        assert_eq!(
+            report.unseen(),
+            Vec::<&str>::new(),
+            "{}: no example shows these reasons",
+            module.name
+        );
+        assert_eq!(report.examples.len(), module.inspected.descriptor.examples.len());
+        played += report.examples.len();
+        attempts += report.attempts();
     }
     println!(
         "{} modules, {played} examples, {attempts} attempts, each through interpreter and script",
         modules.len()
     );
     assert!(played > 0, "no module brought an example");
+}
+
+#[tokio::test]
+async fn an_example_that_lies_is_told_with_what_came_instead() {
+    let host = Host::new().expect("this machine runs WebAssembly");
+    let modules = modules(&host).await;
+    let honest = modules
+        .iter()
+        .find(|module| module.name == "n-per-user")
+        .expect("it is built in");
+    let mut inspected = honest.inspected.clone();
+    let example = &mut inspected.descriptor.examples[0];
+    let limit = Expected::Rejected("limit-per-user".into());
+    let index = example
+        .attempts
+        .iter()
+        .position(|attempt| attempt.expect == limit)
+        .expect("it shows the limit");
+    example.attempts[index].expect = Expected::Admitted;
+    let name = example.name.clone();
+    let report = examples::play_module(&host, &inspected, honest.bytes.clone())
+        .await
+        .expect("the host works");
+    assert!(!report.holds());
+    let lie = format!("example {name:?}, attempt {index}: promised admitted, the plan gives limit-per-user");
+    assert_eq!(report.lies(), [lie]);
+
+    inspected.descriptor.examples[0].params = serde_json::json!({"limit": 0});
+    let report = examples::play_module(&host, &inspected, honest.bytes.clone())
+        .await
+        .expect("the host works");
+    assert!(
+        report.lies()[0].contains("refuses its own parameters at \"/limit\""),
+        "{:?}",
+        report.lies()
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The store over SQLite and a real MariaDB: the same cases on both.
 
+#[path = "store/attempts.rs"]
+mod attempts;
 mod database;
 
 use std::collections::BTreeMap;

@@ -9,12 +9,14 @@ use tokio::time::Instant;
 
 use super::fence::Step;
 use super::local::Local;
+use super::refusal::KEY_REUSED;
 use super::{AdmissionError, Refusal, Shared};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
 use crate::order::Attempt;
 use crate::outbox;
 use crate::plan::eval::{Decision, Placed, Rejection};
+use crate::recorded::Outcome;
 use crate::ruleset::ActiveCampaign;
 
 /// `None` while Kafka has not answered; then whether it acknowledged the whole batch.
@@ -163,7 +165,7 @@ impl Worker {
     }
 
     /// Keeps of each attempt the attributes the plan reads, and answers those that lack one.
-    fn prepare(&self, active: &ActiveCampaign, jobs: &mut Vec<Job>) {
+    fn prepare(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>) {
         let plan = &active.family.plan;
         let mut missing = Vec::new();
         for (index, job) in jobs.iter_mut().enumerate() {
@@ -175,28 +177,36 @@ impl Worker {
                 missing.push((index, refusal));
             }
         }
+        let mut refused = Vec::new();
         for (index, refusal) in missing.into_iter().rev() {
             self.local.count(&refusal.reason);
-            jobs.swap_remove(index).end(Ok(Verdict::Rejected(refusal)));
+            let Job { attempt, answer, .. } = jobs.swap_remove(index);
+            let outcome = Outcome::Named(refusal.reason.clone());
+            let _ = answer.send(Ok(Verdict::Rejected(refusal)));
+            refused.push((attempt, outcome));
         }
+        self.shared.record(active, self.local.now(), refused);
     }
 
     /// Hands the admitted orders to the relay first, then answers everybody.
     fn answer(
         &self,
-        active: &ActiveCampaign,
+        active: &Arc<ActiveCampaign>,
         jobs: Vec<Job>,
         now: i64,
         entry: String,
         decisions: Vec<Decision>,
     ) {
+        self.local.seen_now(now);
         self.local.seen_epoch(active.activation.epoch);
         let admitted = decisions
             .iter()
             .filter(|decision| **decision == Decision::Admitted)
             .count();
         let acknowledgement = (admitted > 0).then(|| self.hand_over(active, &jobs, now, entry, &decisions));
+        let mut decided = Vec::with_capacity(self.shared.recorder.as_ref().map_or(0, |_| jobs.len()));
         for (job, decision) in jobs.into_iter().zip(decisions) {
+            let mut outcome = Outcome::of(&decision);
             let verdict = match decision {
                 Decision::Admitted => {
                     let placed = placed(active, &job.attempt, now);
@@ -204,6 +214,7 @@ impl Worker {
                     Verdict::Admitted(placed, acknowledgement.clone())
                 }
                 Decision::Existing(placed) if placed.fingerprint != job.attempt.fingerprint() => {
+                    outcome = Some(Outcome::Gateway(KEY_REUSED));
                     Verdict::Rejected(self.counted(Refusal::key_reused()))
                 }
                 Decision::Existing(placed) => Verdict::Existing(placed),
@@ -212,8 +223,14 @@ impl Worker {
                     Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection, now)))
                 }
             };
-            job.end(Ok(verdict));
+            let Job { attempt, answer, .. } = job;
+            // A caller that went away does not read its answer; the order goes on.
+            let _ = answer.send(Ok(verdict));
+            if self.shared.recorder.is_some() {
+                decided.extend(outcome.map(|outcome| (attempt, outcome)));
+            }
         }
+        self.shared.record(active, now, decided);
     }
 
     fn hand_over(

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
@@ -14,6 +15,10 @@ pub(super) struct Local {
     sold_out: HashMap<String, AtomicBool>,
     /// Epoch under which the script answered `closed`; 0 for none.
     closed: AtomicU64,
+    begun: Instant,
+    /// The engine's clock at `begun`, milliseconds since 1970-01-01 UTC; until the engine has said it,
+    /// this machine's.
+    begun_at: AtomicI64,
     rejected: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -27,6 +32,12 @@ impl Local {
         Self {
             sold_out,
             closed: AtomicU64::new(0),
+            begun: Instant::now(),
+            begun_at: AtomicI64::new(
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |since| since.as_millis() as i64),
+            ),
             rejected: Mutex::default(),
         }
     }
@@ -70,6 +81,17 @@ impl Local {
         if closed != 0 && closed != epoch {
             self.closed.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// The engine said that it is this moment.
+    pub(super) fn seen_now(&self, now: i64) {
+        let since = self.begun.elapsed().as_millis() as i64;
+        self.begun_at.store(now - since, Ordering::Relaxed);
+    }
+
+    /// About the engine's clock: the moment of what is answered without asking it.
+    pub(super) fn now(&self) -> i64 {
+        self.begun_at.load(Ordering::Relaxed) + self.begun.elapsed().as_millis() as i64
     }
 
     pub(super) fn count(&self, reason: &str) {

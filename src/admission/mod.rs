@@ -31,6 +31,7 @@ use crate::lua::{calls, fixed, keys};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::eval::Placed;
+use crate::recorded::{Decided, Outcome as Recorded};
 use crate::ruleset::{ActiveCampaign, Ruleset};
 
 pub use quota::Quota;
@@ -126,6 +127,11 @@ pub trait Rules: Send + Sync + 'static {
     fn lost(&self, campaign: &str, epoch: u64);
 }
 
+/// Keeps what was decided, for simulations. Called where orders wait: it returns at once.
+pub trait Recorder: Send + Sync + 'static {
+    fn record(&self, decided: Decided);
+}
+
 /// What every lane shares.
 struct Shared {
     config: Config,
@@ -133,6 +139,18 @@ struct Shared {
     ruleset: Arc<Ruleset>,
     rules: Arc<dyn Rules>,
     outbox: mpsc::UnboundedSender<outbox::Entry>,
+    recorder: Option<Arc<dyn Recorder>>,
+}
+
+impl Shared {
+    fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
+        if let Some(recorder) = &self.recorder
+            && !attempts.is_empty()
+        {
+            let active = active.clone();
+            recorder.record(Decided { active, at, attempts });
+        }
+    }
 }
 
 /// The stage.
@@ -142,13 +160,15 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// `outbox` receives every admitted batch; the relay publishes it.
+    /// `outbox` receives every admitted batch; the relay publishes it. `recorder` receives every decided
+    /// attempt, rejected ones included.
     pub fn new(
         config: Config,
         engine: Arc<dyn Engine>,
         ruleset: Arc<Ruleset>,
         rules: Arc<dyn Rules>,
         outbox: mpsc::UnboundedSender<outbox::Entry>,
+        recorder: Option<Arc<dyn Recorder>>,
     ) -> Self {
         let shared = Arc::new(Shared {
             config,
@@ -156,6 +176,7 @@ impl Admission {
             ruleset,
             rules,
             outbox,
+            recorder,
         });
         Self {
             shared,
@@ -173,6 +194,11 @@ impl Admission {
     ) -> Result<Outcome, AdmissionError> {
         let lane = self.lane(campaign).await?;
         if let Some(refusal) = lane.local.refuse(&attempt, keyed) {
+            if let Some(active) = self.shared.ruleset.get(campaign) {
+                let outcome = Recorded::Named(refusal.reason.clone());
+                self.shared
+                    .record(&active, lane.local.now(), vec![(attempt, outcome)]);
+            }
             return Ok(Outcome::Rejected(refusal));
         }
         let order = attempt.order;

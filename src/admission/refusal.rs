@@ -5,6 +5,9 @@ use crate::plan::calendar::spoken;
 use crate::plan::eval::{Measured, Rejection};
 use crate::plan::{Attribute, CheckedPlan, Window};
 
+/// The reason of an attempt whose `Idempotency-Key` belongs to another order.
+pub(super) const KEY_REUSED: &str = "key-reused";
+
 /// A rejection with the names a client sees. `reason` is one of the gateway's own (`not-open`,
 /// `closed`, `sold-out`, `unknown-sku`, `window-full`, `attribute-missing`, `key-reused`) or a
 /// module's reason code, in which case `constraint` is `<rule>/<reason>`.
@@ -52,7 +55,7 @@ impl Refusal {
     /// The key was used before for an order of something else.
     pub(super) fn key_reused() -> Self {
         Self::own(
-            "key-reused",
+            KEY_REUSED,
             "This Idempotency-Key belongs to an order with another SKU or quantity; use a new key for a new order.",
             false,
         )

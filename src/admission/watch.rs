@@ -85,6 +85,7 @@ impl Admission {
         for (sku, remaining) in &status.stock {
             lane.local.set_stock(sku, *remaining);
         }
+        lane.local.seen_now(status.now);
         lane.local.seen_epoch(fence.epoch);
         if fence.epoch > active.activation.epoch
             && let Err(why) = self.shared.rules.load(campaign, fence.epoch).await

@@ -56,6 +56,7 @@ pub(super) async fn run(
         admission: parts.admission.clone(),
         relay: parts.relay.clone(),
         producer: adapters.producer.clone(),
+        sample: parts.sample.clone(),
     }));
     let stages = Stages {
         admission: parts.admission.clone(),
@@ -93,6 +94,12 @@ pub(super) async fn run(
         tracing::warn!(
             entries = parts.relay.in_flight(),
             "not acknowledged in time; another gateway relays them"
+        );
+    }
+    if !parts.sample.drain(left(config.drain())).await {
+        tracing::warn!(
+            attempts = parts.sample.waiting(),
+            "not written in time; the sample lacks them"
         );
     }
     adapters.producer.flush(left(config.drain())).await;

@@ -14,12 +14,14 @@ use crate::admission::Admission;
 use crate::bus::Producer;
 use crate::landing;
 use crate::relay::Relay;
+use crate::sample::Sample;
 
 /// Admission and relay of a gateway.
 pub(super) struct GatewayFigures {
     pub(super) admission: Arc<Admission>,
     pub(super) relay: Arc<Relay>,
     pub(super) producer: Arc<dyn Producer>,
+    pub(super) sample: Arc<Sample>,
 }
 
 impl fmt::Debug for GatewayFigures {
@@ -73,6 +75,38 @@ impl Collector for GatewayFigures {
             "relay_entries_unreadable",
             "Outbox entries that are no orders",
             count(&figures.unreadable),
+        )?;
+        self.encode_sample(&mut encoder)
+    }
+}
+
+impl GatewayFigures {
+    fn encode_sample(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let figures = self.sample.figures();
+        gauge(
+            encoder,
+            "sample_attempts_waiting",
+            "Decided attempts not written yet",
+            self.sample.waiting() as i64,
+        )?;
+        counter(
+            encoder,
+            "sample_attempts_recorded",
+            "Decided attempts written into the sample",
+            count(&figures.recorded),
+        )?;
+        counter(
+            encoder,
+            "sample_attempts_skipped",
+            "Decided attempts of buyers outside of the sample",
+            count(&figures.skipped),
+        )?;
+        counter(
+            encoder,
+            "sample_attempts_dropped",
+            "Decided attempts the sample could not keep up with",
+            count(&figures.dropped),
         )
     }
 }

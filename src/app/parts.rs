@@ -8,12 +8,14 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
-use crate::admission::{Admission, Rules, Watch};
+use crate::admission::{Admission, Recorder, Rules, Watch};
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
 use crate::reconcile::Reconcile;
+use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
 use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::sample::Sample;
 use crate::wasm::Host;
 
 /// Everything a gateway runs.
@@ -24,6 +26,7 @@ pub(super) struct Parts {
     pub(super) control: Arc<Control>,
     pub(super) loader: Arc<Loader>,
     pub(super) reconcile: Arc<Reconcile>,
+    pub(super) sample: Arc<Sample>,
     /// Ends with the process.
     pub(super) _watch: Watch,
 }
@@ -56,6 +59,10 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         loader: loader.clone(),
         reconcile: reconcile.clone(),
     });
+    let sample = Sample::spawn(config.sample(), store.clone(), Arc::new(clock));
+    let recorder = sample
+        .is_on()
+        .then(|| Arc::new(Keeper(sample.clone())) as Arc<dyn Recorder>);
     let (outbox, fresh) = mpsc::unbounded_channel();
     let admission = Arc::new(Admission::new(
         config.admission(),
@@ -63,6 +70,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         ruleset.clone(),
         glue.clone(),
         outbox,
+        recorder,
     ));
     let relay = Relay::spawn(
         config.relay(),
@@ -90,7 +98,17 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         control,
         loader,
         reconcile,
+        sample,
         _watch: watch,
+    }
+}
+
+/// Where admission's decided attempts go.
+struct Keeper(Arc<Sample>);
+
+impl Recorder for Keeper {
+    fn record(&self, decided: Decided) {
+        self.0.record(decided);
     }
 }
 

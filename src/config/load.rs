@@ -43,6 +43,7 @@ pub const KEYS: &[&str] = &[
     "reconcile.patience_ms",
     "landing.batch",
     "landing.wait_ms",
+    "sample.attempts_max",
     "log.format",
     "log.level",
 ];

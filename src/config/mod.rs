@@ -35,6 +35,7 @@ pub struct Config {
     pub relay: Relay,
     pub reconcile: Reconcile,
     pub landing: Landing,
+    pub sample: Sample,
     pub log: Log,
     /// Bearer token of the control plane. Only from `RUSHGATE_ADMIN_TOKEN`: a secret has no place in
     /// a file that is shared, or on a command line that others can list.
@@ -57,6 +58,7 @@ impl Default for Config {
             relay: Relay::default(),
             reconcile: Reconcile::default(),
             landing: Landing::default(),
+            sample: Sample::default(),
             log: Log::default(),
             admin_token: None,
         }
@@ -182,6 +184,13 @@ impl Default for Landing {
             wait_ms: 20,
         }
     }
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sample {
+    /// Decided attempts kept per campaign; 0 keeps none.
+    pub attempts_max: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

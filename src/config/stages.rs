@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Admission, Auth, Config, Database, Gateway, Reconcile, Relay};
-use crate::{admission, gateway, reconcile, relay, store};
+use super::{Admission, Auth, Config, Database, Gateway, Reconcile, Relay, Sample};
+use crate::{admission, gateway, reconcile, relay, sample, store};
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
@@ -54,6 +54,14 @@ impl Default for Reconcile {
         Self {
             lease_ms: ms(stage.lease),
             patience_ms: ms(stage.patience),
+        }
+    }
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            attempts_max: sample::Config::default().attempts_max,
         }
     }
 }
@@ -130,6 +138,13 @@ impl Config {
             lease: Duration::from_millis(self.reconcile.lease_ms),
             patience: Duration::from_millis(self.reconcile.patience_ms),
             ..reconcile::Config::default()
+        }
+    }
+
+    pub fn sample(&self) -> sample::Config {
+        sample::Config {
+            attempts_max: self.sample.attempts_max,
+            ..sample::Config::default()
         }
     }
 

@@ -9,6 +9,7 @@ mod campaigns;
 mod compile;
 mod loader;
 mod modules;
+pub mod proof;
 mod requests;
 
 use std::sync::Arc;

@@ -51,7 +51,7 @@ impl std::fmt::Display for Fence {
     }
 }
 
-fn text(value: impl ToString) -> Vec<u8> {
+pub(super) fn text(value: impl ToString) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 

@@ -28,6 +28,9 @@ pub(super) const CODE_UNKNOWN_SKU: i64 = 4;
 pub(super) const CODE_SOLD_OUT: i64 = 5;
 pub(super) const CODE_WINDOW_FULL: i64 = 6;
 pub(super) const CODE_CONSTRAINT: i64 = 10;
+/// Outcomes of the shadow alone; no reply has them.
+pub(super) const CODE_ATTRIBUTE_MISSING: i64 = 7;
+pub(super) const CODE_FAULT: i64 = 9;
 
 /// A script's reply, whichever engine ran it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +102,7 @@ pub fn admit_args<'a>(
     attempts: impl ExactSizeIterator<Item = &'a Attempt>,
 ) -> Vec<Vec<u8>> {
     let plan = &family.plan;
-    let mut args = Vec::with_capacity(2 + attempts.len() * (ATTEMPT_FIELDS + plan.slots().len()));
+    let mut args = Vec::with_capacity(2 + attempts.len() * (ATTEMPT_FIELDS + family.slots.len()));
     args.push(fence.to_string().into_bytes());
     args.push(attempts.len().to_string().into_bytes());
     for attempt in attempts {
@@ -111,7 +114,7 @@ pub fn admit_args<'a>(
         args.push(attempt.sku.clone().into_bytes());
         args.push(record::tail(attempt).into_bytes());
         args.push(serde_json::to_vec(attempt).expect("an attempt is plain data with text keys"));
-        push_slots(plan, attempt, &mut args);
+        push_slots(plan, &family.slots, attempt, &mut args);
     }
     args
 }
@@ -119,15 +122,15 @@ pub fn admit_args<'a>(
 /// ARGV of `inspect` for one buyer: an attempt as if ordering. Its SKU may be the empty text.
 pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Vec<Vec<u8>> {
     let mut args = vec![fence.to_string().into_bytes(), attempt.sku.clone().into_bytes()];
-    push_slots(&family.plan, attempt, &mut args);
+    push_slots(&family.plan, family.plan.slots(), attempt, &mut args);
     args
 }
 
-fn push_slots(plan: &CheckedPlan, attempt: &Attempt, args: &mut Vec<Vec<u8>>) {
+fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut Vec<Vec<u8>>) {
     let buckets = plan.context().buckets;
     // A subject's bucket usually follows it: compose once.
     let mut last: Option<(&[Attribute], String)> = None;
-    for slot in plan.slots() {
+    for slot in slots {
         let value = match slot {
             Slot::Attribute(attribute) => attempt.text(attribute).into_owned(),
             Slot::Subject(key) => {

@@ -19,6 +19,8 @@ fixed! {
     RELEASE = "release";
     /// Rebuilds a shard from the database, step by step, behind a closed gate.
     RESTORE = "restore";
+    /// Puts buckets of an uploaded list next to a shard.
+    AUDIENCE = "audience";
     /// Moves the fence to a newer epoch and revision.
     ACTIVATE = "activate";
     /// Keeps the text of the admission script in force for operators.

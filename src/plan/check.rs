@@ -131,6 +131,11 @@ impl CheckedPlan {
         self.cost
     }
 
+    /// The same for attempts that a shadow decides too; `slots` are those of both, its own first.
+    pub fn cost_with_shadow(&self, shadow: Option<&CheckedPlan>, slots: &[Slot]) -> PlanCost {
+        shadow.map_or(self.cost, |shadow| reach::cost_with_shadow(self, shadow, slots))
+    }
+
     /// Lower-case hex SHA-256 of the plan's canonical JSON.
     pub fn digest(&self) -> &str {
         &self.digest
@@ -196,7 +201,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     let attributes = check_attributes(&plan, &reached)?;
     let slots = reach::slots(&plan, &reached);
     let wanted = Wanted::of(&plan);
-    let cost = reach::cost(&plan, &reached, &slots, attributes.len(), wanted.members_max());
+    let cost = reach::cost(&plan, &reached, &slots, attributes.len());
     if cost.commands > PLAN_COMMANDS_MAX {
         let message = format!(
             "one attempt could cause {} Redis commands; at most {PLAN_COMMANDS_MAX} are allowed",

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
+use super::outcome;
 use super::retry;
 use super::run::{Run, Source};
 use super::{Attribute, CheckedPlan, ROLLING_ORDERS_MAX, Window};
@@ -78,6 +79,19 @@ pub struct State {
     pub orders: BTreeMap<String, Placed>,
     /// Audience id → members.
     pub audiences: BTreeMap<String, BTreeSet<String>>,
+    /// What rules in shadow have counted.
+    pub shadow: ShadowState,
+}
+
+/// Counts of rules in shadow, and how they compare with the rules that decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShadowState {
+    /// As [`State::counters`].
+    pub counters: BTreeMap<(String, i64, String), i64>,
+    /// As [`State::rolling`].
+    pub rolling: BTreeMap<(String, String), Vec<(i64, i64)>>,
+    /// (outcome of the rules, outcome of the shadow) → attempts: see [`outcome`].
+    pub figures: BTreeMap<(String, String), u64>,
 }
 
 /// Decides one attempt at `now` (milliseconds since 1970-01-01 UTC) and, when it is admitted,
@@ -105,6 +119,44 @@ pub fn decide(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &At
     };
     state.orders.insert(order, placed);
     Decision::Admitted
+}
+
+/// The same while other rules decide every attempt a second time, on counts of their own. Their answer
+/// changes nothing but those counts and the figures.
+pub fn decide_with_shadow(
+    plan: &CheckedPlan,
+    shadow: &CheckedPlan,
+    revision: u32,
+    state: &mut State,
+    attempt: &Attempt,
+    now: i64,
+) -> Decision {
+    let mut other = state.clone();
+    let decision = decide(plan, revision, state, attempt, now);
+    let live = match &decision {
+        Decision::Existing(_) | Decision::Rejected(Rejection::UnknownSku) => return decision,
+        Decision::Admitted => outcome::of(plan, Ok(())),
+        Decision::Rejected(rejection) => outcome::of(plan, Err(rejection)),
+    };
+    other.counters = std::mem::take(&mut state.shadow.counters);
+    other.rolling = std::mem::take(&mut state.shadow.rolling);
+    let required = &shadow.plan().required;
+    let shadowed = if required
+        .iter()
+        .any(|attribute| attempt.text(attribute).is_empty())
+    {
+        outcome::ATTRIBUTE_MISSING.to_owned()
+    } else {
+        let judged = judge(shadow, &other, attempt, now);
+        if judged.is_ok() {
+            apply(&mut other, attempt, &charges(shadow, attempt, now), now);
+        }
+        outcome::of(shadow, judged.as_ref().map(|()| ()))
+    };
+    state.shadow.counters = other.counters;
+    state.shadow.rolling = other.rolling;
+    *state.shadow.figures.entry((live, shadowed)).or_default() += 1;
+    decision
 }
 
 fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Result<(), Rejection> {
@@ -142,6 +194,29 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
 /// Whether one constraint holds for an attempt at `now`, whatever the others say.
 pub fn holds(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64, constraint: u32) -> bool {
     Run::new(plan, Source::State(state), attempt, now).holds(constraint)
+}
+
+/// Per constraint, whether it holds for an attempt; `None` where it does not apply. All of them, also
+/// those behind the first that fails.
+pub fn verdicts(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<bool>> {
+    let mut run = Run::new(plan, Source::State(state), attempt, now);
+    plan.plan()
+        .constraints
+        .iter()
+        .map(|constraint| {
+            let applies = constraint.when.is_none_or(|when| run.bool(when));
+            applies.then(|| run.bool(constraint.require))
+        })
+        .collect()
+}
+
+/// Per constraint, the numbers it would show if it failed for an attempt; `None` where it shows none.
+pub fn measures(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<Measured>> {
+    let mut run = Run::new(plan, Source::State(state), attempt, now);
+    let constraints = plan.plan().constraints.iter();
+    constraints
+        .map(|constraint| constraint.measure.map(|measure| run.measured(measure)))
+        .collect()
 }
 
 fn apply(state: &mut State, attempt: &Attempt, charges: &[Charge], now: i64) {

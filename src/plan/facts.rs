@@ -99,12 +99,6 @@ impl Wanted {
             timed,
         }
     }
-
-    /// Lists that are asked once more for the answer to a rejected attempt, at most.
-    pub(super) fn members_max(&self) -> usize {
-        let needs = self.constraints.iter().chain([&self.early]);
-        needs.map(|needs| needs.members.len()).max().unwrap_or(0)
-    }
 }
 
 /// The numbers need the limit and the measured counter; the moment of a retry, everything.

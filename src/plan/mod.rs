@@ -12,6 +12,7 @@ pub mod explain;
 pub mod facts;
 pub mod merge;
 mod nodes;
+pub mod outcome;
 pub mod quota;
 mod reach;
 pub mod retry;

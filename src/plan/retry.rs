@@ -8,7 +8,7 @@
 //! steps has none.
 
 use super::check::Kind;
-use super::eval::{Measured, Rejection, window_start};
+use super::eval::{Rejection, window_start};
 use super::facts::{Count, Facts, condition};
 use super::reach::reachable_from;
 use super::run::{Run, Source};
@@ -25,10 +25,7 @@ const SLOPE_MAX: i128 = 1 << 90;
 pub fn by_constraint(plan: &CheckedPlan, index: u32, facts: &Facts, attempt: &Attempt) -> Rejection {
     let constraint = &plan.plan().constraints[index as usize];
     let mut run = Run::new(plan, Source::Facts(facts), attempt, facts.taken_at);
-    let measure = constraint.measure.map(|measure| Measured {
-        used: run.used(measure.counter),
-        limit: run.int(measure.limit),
-    });
+    let measure = constraint.measure.map(|measure| run.measured(measure));
     let closes_at = plan.context().schedule.closes_at;
     let search = || {
         Search::new(plan, facts, attempt, condition(constraint)).first(closes_at, &[], |run| run.holds(index))

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::eval::{State, compose_subject, is_live, window_start};
+use super::eval::{Measured, State, compose_subject, is_live, window_start};
 use super::facts::{Count, Facts, Needs};
-use super::{Attribute, CheckedPlan, Expr, Node, Window};
+use super::{Attribute, CheckedPlan, Expr, Measure, Node, Window};
 use crate::order::Attempt;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,13 @@ impl<'a> Run<'a> {
         let constraint = &self.plan.plan().constraints[constraint as usize];
         let applies = constraint.when.is_none_or(|when| self.bool(when));
         !applies || self.bool(constraint.require)
+    }
+
+    pub(super) fn measured(&mut self, measure: Measure) -> Measured {
+        Measured {
+            used: self.used(measure.counter),
+            limit: self.int(measure.limit),
+        }
     }
 
     /// What the needs name, at this moment.

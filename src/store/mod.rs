@@ -1,6 +1,7 @@
 //! The store: MySQL/MariaDB or SQLite through sqlx. One code over both; what differs in SQL is in
 //! `dialect`. `migrations/README.md` says what the tables mean.
 
+mod attempts;
 mod campaigns;
 mod dialect;
 mod error;
@@ -24,6 +25,7 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
+pub use attempts::{AttemptsAt, SampleRow};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;

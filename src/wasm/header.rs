@@ -38,3 +38,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Kind, ModuleError> {
         None => Err(refused("the file ends inside the WebAssembly header".into())),
     }
 }
+
+/// Whether these bytes begin like a core module, which the host wraps into a component.
+pub fn is_core_module(bytes: &[u8]) -> bool {
+    matches!(read(bytes), Ok(Kind::Core))
+}

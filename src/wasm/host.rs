@@ -14,7 +14,8 @@ use super::bounds::{CACHED_MODULES_MAX, MODULE_BYTES_MAX, PARAMS_BYTES_MAX, RUNS
 use super::clock::Clock;
 use super::run::{Budget, Guest, Runner};
 use super::schema::ParamsSchema;
-use super::{CONTRACT, Compiled, Context, Diagnostic, Inspected, ModuleError, convert, descriptor, header};
+use super::wrap::component_of;
+use super::{CONTRACT, CallCost, Compiled, Context, Diagnostic, Inspected, ModuleError, convert, descriptor};
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
 #[derive(Clone)]
@@ -58,7 +59,27 @@ impl Host {
 
     /// Compiles the bytes off the serving threads, checks the contract, and asks `describe`.
     pub async fn inspect(&self, bytes: Arc<[u8]>) -> Result<Inspected, ModuleError> {
+        Ok(self.inspect_measured(bytes).await?.0)
+    }
+
+    /// [`Self::inspect`], with what `describe` took.
+    pub async fn inspect_measured(&self, bytes: Arc<[u8]>) -> Result<(Inspected, CallCost), ModuleError> {
         self.blocking(move |inner| inner.inspect(&bytes)).await
+    }
+
+    /// Makes machine code of the bytes and checks the contract, as [`Self::inspect`] does before it asks.
+    pub async fn prepare(&self, bytes: Arc<[u8]>) -> Result<(), ModuleError> {
+        self.blocking(move |inner| inner.load(&digest(&bytes), &bytes).map(drop))
+            .await
+    }
+
+    /// Names of what the module exports: `rushgate:policy/rule@1.0.0`.
+    pub async fn exports(&self, bytes: Arc<[u8]>) -> Result<Vec<String>, ModuleError> {
+        self.blocking(move |inner| {
+            let module = inner.load(&digest(&bytes), &bytes)?;
+            Ok(exports(&inner.runner.engine, module.instance_pre().component()))
+        })
+        .await
     }
 
     /// Checks the parameters against the schema, then asks the module for its plan. Parameters left out
@@ -70,6 +91,17 @@ impl Host {
         context: &Context,
         params: &serde_json::Value,
     ) -> Result<Compiled, ModuleError> {
+        Ok(self.compile_measured(module, bytes, context, params).await?.0)
+    }
+
+    /// [`Self::compile`], with what the module's `compile` took.
+    pub async fn compile_measured(
+        &self,
+        module: &Inspected,
+        bytes: Arc<[u8]>,
+        context: &Context,
+        params: &serde_json::Value,
+    ) -> Result<(Compiled, CallCost), ModuleError> {
         let (module, context, params) = (module.clone(), context.clone(), params.clone());
         self.blocking(move |inner| inner.compile(&module, &bytes, &context, params))
             .await
@@ -113,15 +145,15 @@ fn config() -> Config {
 }
 
 impl Inner {
-    fn inspect(&self, bytes: &[u8]) -> Result<Inspected, ModuleError> {
+    fn inspect(&self, bytes: &[u8]) -> Result<(Inspected, CallCost), ModuleError> {
         let digest = digest(bytes);
         let module = self.load(&digest, bytes)?;
-        let answer = self.runner.call(&module, "describe", |instance, store| {
+        let (answer, cost) = self.runner.call(&module, "describe", |instance, store| {
             instance.rushgate_policy_rule().call_describe(store)
         })?;
         let descriptor = convert::descriptor(answer)?;
         descriptor::check(&descriptor)?;
-        Ok(Inspected { digest, descriptor })
+        Ok((Inspected { digest, descriptor }, cost))
     }
 
     fn compile(
@@ -130,7 +162,7 @@ impl Inner {
         bytes: &[u8],
         context: &Context,
         params: serde_json::Value,
-    ) -> Result<Compiled, ModuleError> {
+    ) -> Result<(Compiled, CallCost), ModuleError> {
         let (params, text) = accept(params).map_err(|problem| ModuleError::Params(vec![problem]))?;
         let problems = ParamsSchema::new(&inspected.descriptor.params_schema)
             .map_err(descriptor::refused)?
@@ -140,16 +172,19 @@ impl Inner {
         }
         let module = self.load(&inspected.digest, bytes)?;
         let context = convert::context(context);
-        let answer = self.runner.call(&module, "compile", |instance, store| {
+        let (answer, cost) = self.runner.call(&module, "compile", |instance, store| {
             instance
                 .rushgate_policy_rule()
                 .call_compile(store, &context, &text)
         })?;
         match answer {
-            Ok(plan) => Ok(Compiled {
-                plan: convert::plan(plan)?,
-                warnings: Vec::new(),
-            }),
+            Ok(plan) => {
+                let compiled = Compiled {
+                    plan: convert::plan(plan)?,
+                    warnings: Vec::new(),
+                };
+                Ok((compiled, cost))
+            }
             Err(diagnostics) => Err(ModuleError::Params(convert::diagnostics(diagnostics)?)),
         }
     }
@@ -196,17 +231,10 @@ impl Inner {
         Some(module)
     }
 
-    /// Compiles the bytes and checks that they speak the contract.
+    /// Wraps a core module, compiles the component and checks that it speaks the contract.
     fn admit(&self, bytes: &[u8]) -> Result<RuleModulePre<Guest>, ModuleError> {
-        if header::read(bytes)? == header::Kind::Core {
-            return Err(refused(
-                "core-module",
-                "this is a core module, not a component; wrap it with `rushgate module wrap CORE.wasm -o \
-                 COMPONENT.wasm` and upload the result"
-                    .into(),
-            ));
-        }
-        let component = Component::from_binary(&self.runner.engine, bytes).map_err(|error| {
+        let bytes = component_of(bytes)?;
+        let component = Component::from_binary(&self.runner.engine, &bytes).map_err(|error| {
             refused(
                 "not-wasm",
                 format!("the component is not valid: {}", error.root_cause()),
@@ -243,12 +271,13 @@ impl Inner {
                 ),
             ));
         }
-        let exports: Vec<String> = world
-            .exports(&self.runner.engine)
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        check_exports(&exports)
+        check_exports(&exports(&self.runner.engine, component))
     }
+}
+
+fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    let world = component.component_type();
+    world.exports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Refuses by the names of the exports, so that the answer says what was found and what was expected.

@@ -27,6 +27,7 @@ use crate::plan::{Attribute, Plan};
 pub use bounds::MODULE_BYTES_MAX;
 pub use builtin::builtin;
 pub use descriptor::RESERVED_REASONS;
+pub use header::is_core_module;
 pub use host::{Host, digest};
 pub use wrap::wrap_core_module;
 
@@ -114,7 +115,7 @@ pub struct Diagnostic {
 /// Why a module was refused, or did not do what it promises.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
-    /// Not WebAssembly, a core module, imports, another world, too large, malformed descriptor.
+    /// Not WebAssembly, a core module without its world, imports, another world, too large, malformed descriptor.
     /// `code` is stable: `not-wasm`, `core-module`, `imports`, `wrong-world`, `precheck`, `too-large`,
     /// `descriptor`, `digest`; `host` where the gateway itself could not run modules.
     #[error("{message}")]
@@ -145,4 +146,14 @@ pub struct Inspected {
     /// Lower-case hex SHA-256 of the bytes.
     pub digest: String,
     pub descriptor: Descriptor,
+}
+
+/// What one call into a module took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallCost {
+    /// WebAssembly instructions, instantiation included; the same on every machine.
+    pub fuel: u64,
+    pub time: std::time::Duration,
+    /// Linear memory at the end of the call; it never shrinks.
+    pub memory_bytes: usize,
 }

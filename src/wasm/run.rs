@@ -1,15 +1,15 @@
 //! One call into a module: a fresh store and instance, bounded, and every way it can end named.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
-use super::ModuleError;
 use super::bindings::{RuleModule, RuleModulePre};
 use super::bounds::{
     CALL_TIME_MAX, FUEL_MAX, INSTANCE_PARTS_MAX, MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, TABLE_ENTRIES_MAX,
 };
 use super::clock::Clock;
+use super::{CallCost, ModuleError};
 
 /// What a store carries: the limits on memory and tables, counted over the whole instance.
 #[derive(Default)]
@@ -101,19 +101,21 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Instantiates the module and calls it. `function` names the call in errors.
+    /// Instantiates the module and calls it; with the answer, what the call cost. `function` names the call
+    /// in errors.
     pub(super) fn call<T>(
         &self,
         module: &RuleModulePre<Guest>,
         function: &'static str,
         call: impl FnOnce(&RuleModule, &mut Store<Guest>) -> wasmtime::Result<T>,
-    ) -> Result<T, ModuleError> {
+    ) -> Result<(T, CallCost), ModuleError> {
+        let begun = Instant::now();
         let mut store = Store::new(&self.engine, Guest::default());
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
         store.set_epoch_deadline(Clock::ticks(self.budget.time));
         let _ticking = self.clock.run();
-        store
+        let answer = store
             .set_fuel(self.budget.fuel)
             .and_then(|()| module.instantiate(&mut store))
             .and_then(|instance| call(&instance, &mut store))
@@ -124,7 +126,13 @@ impl Runner {
                     code,
                     message,
                 }
-            })
+            })?;
+        let cost = CallCost {
+            fuel: self.budget.fuel - store.get_fuel().unwrap_or_default(),
+            time: begun.elapsed(),
+            memory_bytes: store.data().memory_bytes,
+        };
+        Ok((answer, cost))
     }
 }
 

@@ -158,11 +158,7 @@ async fn what_is_no_component_is_refused_by_name() {
         "not-wasm",
         "not valid",
     );
-    assert_refused(
-        inspect(core(TRAP, TRAP)).await,
-        "core-module",
-        "rushgate module wrap",
-    );
+    assert_refused(inspect(core(TRAP, TRAP)).await, "core-module", "wit-bindgen");
     let mut truncated = component(TRAP, TRAP).to_vec();
     truncated.truncate(truncated.len() / 2);
     assert_refused(inspect(truncated).await, "not-wasm", "not valid");

@@ -1,7 +1,7 @@
 //! The state an engine left behind, in a form that can be compared: the same for both engines, and
 //! translated back into the interpreter's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
@@ -155,12 +155,6 @@ pub fn read_redis(raw: &mut redis::Connection, prefix: &str) -> Dump {
         let kind: String = redis::cmd("TYPE").arg(&key).query(raw).expect("TYPE");
         let held = match kind.as_str() {
             "hash" => Held::Hash(redis::cmd("HGETALL").arg(&key).query(raw).expect("HGETALL")),
-            "set" => Held::Set(
-                redis::cmd("SMEMBERS")
-                    .arg(&key)
-                    .query::<BTreeSet<_>>(raw)
-                    .expect("SMEMBERS"),
-            ),
             "stream" => Held::Stream(
                 redis::cmd("XRANGE")
                     .arg(&key)

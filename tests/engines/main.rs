@@ -5,6 +5,7 @@ mod canon;
 mod decisions;
 mod edges;
 mod failures;
+mod lists;
 mod plans;
 mod random;
 mod retries;

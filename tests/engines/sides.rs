@@ -28,7 +28,6 @@ pub trait Side {
     fn name(&self) -> &'static str;
     fn run(&mut self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, EngineError>;
     fn dump(&mut self) -> Dump;
-    fn sadd(&mut self, key: &str, member: &str);
     fn remove(&mut self, key: &str);
     /// `None` leaves Redis' own clock.
     fn set_now(&mut self, now: i64);
@@ -65,10 +64,6 @@ impl Side for InProcess {
             .into_iter()
             .map(|(key, held)| (key[prefix.len()..].to_owned(), held))
             .collect()
-    }
-
-    fn sadd(&mut self, key: &str, member: &str) {
-        self.engine.sadd(&(self.shard.prefix() + key), [member]);
     }
 
     fn remove(&mut self, key: &str) {
@@ -148,10 +143,6 @@ impl Side for Real {
 
     fn dump(&mut self) -> Dump {
         canon::read_redis(&mut self.raw, &self.shard.prefix())
-    }
-
-    fn sadd(&mut self, key: &str, member: &str) {
-        self.command(&["SADD", &(self.shard.prefix() + key), member]);
     }
 
     fn remove(&mut self, key: &str) {

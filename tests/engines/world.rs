@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rushgate::campaign::bucket_of;
 use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, InspectReply, Reply};
 use rushgate::lua::emit::emit;
 use rushgate::lua::keys::{self, Shard};
+use rushgate::lua::lists::{self, Put};
 use rushgate::lua::{Family, Script, fixed};
 use rushgate::order::Attempt;
 use rushgate::plan::eval::{self, Decision, State};
@@ -115,13 +115,12 @@ impl World {
 
     fn upload(&mut self, lists: &std::collections::BTreeMap<String, std::collections::BTreeSet<String>>) {
         let plan = self.family.plan.clone();
-        for (id, members) in lists {
-            let Some(list) = plan.context().audiences.get(id) else {
-                continue;
-            };
-            for member in members {
-                let key = keys::audience(id, list.version, bucket_of(member.as_bytes(), list.buckets));
-                self.sides().into_iter().for_each(|side| side.sadd(&key, member));
+        for mut args in lists::fill(plan.context(), &self.fence, lists) {
+            args[4] = EXPIRES_AT.to_string().into_bytes();
+            for side in self.sides() {
+                let reply = side.run(&fixed::AUDIENCE, args.clone()).expect("audience runs");
+                let put = lists::put_reply(reply).expect("a reply of the ABI");
+                assert!(!matches!(put, Put::Fenced(_)), "{}: {put:?}", side.name());
             }
         }
     }

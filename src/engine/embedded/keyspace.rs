@@ -1,6 +1,6 @@
 //! The keyspace: what Redis would hold, with expiry looked at when a key is touched.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 pub(super) type Bytes = Vec<u8>;
 
@@ -17,7 +17,6 @@ pub(super) struct Stream {
 pub(super) enum Value {
     Text(Bytes),
     Hash(BTreeMap<Bytes, Bytes>),
-    Set(BTreeSet<Bytes>),
     Stream(Stream),
 }
 
@@ -68,7 +67,6 @@ macro_rules! typed {
 
 impl Keyspace {
     typed!(hash, hash_mut, Hash, BTreeMap<Bytes, Bytes>);
-    typed!(set, set_mut, Set, BTreeSet<Bytes>);
     typed!(stream, stream_mut, Stream, Stream);
 
     pub(super) fn set_now(&mut self, now_us: i64) {
@@ -113,11 +111,10 @@ impl Keyspace {
         self.items.remove(key).is_some()
     }
 
-    /// Removes a hash or set that has become empty, as Redis does; an empty stream stays.
+    /// Removes a hash that has become empty, as Redis does; an empty stream stays.
     pub(super) fn remove_if_empty(&mut self, key: &[u8]) {
         let empty = match self.items.get(key).map(|item| &item.value) {
             Some(Value::Hash(hash)) => hash.is_empty(),
-            Some(Value::Set(set)) => set.is_empty(),
             _ => false,
         };
         if empty {

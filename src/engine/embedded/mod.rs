@@ -5,7 +5,7 @@ mod commands;
 mod keyspace;
 mod machine;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -33,7 +33,6 @@ pub struct Embedded {
 pub enum Held {
     Text(Vec<u8>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
-    Set(BTreeSet<Vec<u8>>),
     /// Id and flat fields per entry, oldest first.
     Stream(Vec<(String, Vec<Vec<u8>>)>),
 }
@@ -79,16 +78,6 @@ impl Embedded {
             })
     }
 
-    /// Adds members to a set, as uploading a list does.
-    pub fn sadd(&self, key: &str, members: impl IntoIterator<Item = impl Into<Vec<u8>>>) {
-        let mut keys = self.keys.lock().expect("no panic holds this lock");
-        keys.set_now((self.clock)());
-        if let Ok(set) = keys.set_mut(key.as_bytes()) {
-            set.extend(members.into_iter().map(Into::into));
-        }
-        keys.remove_if_empty(key.as_bytes());
-    }
-
     /// Removes keys, as losing part of the state would. Says how many there were.
     pub fn forget(&self, mut which: impl FnMut(&str) -> bool) -> usize {
         let names: Vec<String> = self.dump().into_keys().filter(|key| which(key)).collect();
@@ -115,7 +104,6 @@ fn held(value: &Value) -> Held {
     match value {
         Value::Text(text) => Held::Text(text.clone()),
         Value::Hash(hash) => Held::Hash(hash.clone()),
-        Value::Set(set) => Held::Set(set.clone()),
         Value::Stream(stream) => {
             let entries = stream.entries.iter();
             let id = |id| String::from_utf8_lossy(&commands::id_text(id)).into_owned();

@@ -1,7 +1,7 @@
 //! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
 use super::counters;
-use super::expr::membership;
+use super::expr::member_key;
 use super::header::{self, Header};
 use super::text::Lines;
 use crate::plan::check::Slot;
@@ -19,7 +19,7 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
     let mut lines = Lines::default();
     header::write(&mut lines, &HEADER, plan, revision);
     lines.line("-- ARGV     fence, SKU or '', then");
-    header::slots(&mut lines, plan, FIELDS + 1);
+    header::slots(&mut lines, plan.slots(), FIELDS + 1);
     lines.line(HEADER.reply);
     lines.line("");
     lines.part(include_str!("../../../lua/parts/begin.lua"));
@@ -32,7 +32,7 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
     }
     lines.part(include_str!("../../../lua/parts/inspect.lua"));
-    counters::windows(&mut lines, plan);
+    counters::windows(&mut lines, plan, &|index, counter| (index, counter.id.clone()));
     lines.line("");
     lines.line("local reply = {'ok', whole(now)}");
     for fact in facts(plan) {
@@ -74,7 +74,8 @@ fn facts(plan: &CheckedPlan) -> Vec<String> {
             Attribute::Sku => "ARGV[2]".to_owned(),
             other => argument(plan, &Slot::Attribute(other.clone())),
         };
-        facts.push(membership(plan, audience, &bucket, &member));
+        let key = member_key(plan, audience, &bucket);
+        facts.push(format!("count({key}, {member}, true) and '1' or '0'"));
     }
     facts
 }

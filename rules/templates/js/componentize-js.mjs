@@ -1,0 +1,17 @@
+// Builds rule.js into dist/NAME.wasm: a component that carries SpiderMonkey along and imports nothing.
+import { componentize } from "@bytecodealliance/componentize-js";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+const here = (file) => fileURLToPath(new URL(file, import.meta.url));
+const { name } = JSON.parse(await readFile(here("package.json"), "utf8"));
+
+const { component } = await componentize({
+  sourcePath: here("rule.js"),
+  witPath: here("wit"),
+  worldName: "rule-module",
+  // A module imports nothing: no clock, no random numbers, no network, no console.
+  disableFeatures: ["clocks", "random", "stdio", "http", "fetch-event"],
+});
+await mkdir(here("dist"), { recursive: true });
+await writeFile(here(`dist/${name}.wasm`), component);

@@ -1,0 +1,435 @@
+//! A client of the control plane, for the command line: JSON and uploads over HTTP, problem documents readable.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client as Http, Error as HttpError};
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A service on the same network answers a connection in far less.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// One request with its answer: compiling a module of 32 MiB and proving a revision fit well.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(300);
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Characters shown of an answer that is no problem document.
+const SHOWN_CHARS_MAX: usize = 200;
+/// Every path of the control plane's API starts with it.
+const API: &str = "/admin/v1";
+/// The token has no flag: a secret has no place in a list of processes.
+const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
+
+/// Where the control plane is. The token comes from the environment alone.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Connection {
+    /// The control plane; its token is read from RUSHGATE_ADMIN_TOKEN.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RUSHGATE_ADMIN_URL",
+        default_value = "http://127.0.0.1:8081"
+    )]
+    pub admin_url: String,
+}
+
+impl Connection {
+    /// A client for this control plane, with the token of the environment.
+    pub fn client(&self) -> Result<Client, ClientError> {
+        let token = std::env::var(TOKEN_VARIABLE).ok();
+        Client::new(&self.admin_url, token.filter(|token| !token.is_empty()))
+    }
+}
+
+/// Why there is no good answer. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("--admin-url {url:?} {why}; write it as http://127.0.0.1:8081")]
+    Url { url: String, why: String },
+    #[error(
+        "{TOKEN_VARIABLE} holds a character that no HTTP header may carry; it must be the token alone, in ASCII"
+    )]
+    Token,
+    #[error(
+        "no control plane answers at {url}: {cause}. Is rushgate running there (`rushgate dev` or \
+         `rushgate serve`)? --admin-url names its --admin-listen address"
+    )]
+    Unreachable { url: String, cause: String },
+    #[error("{url} did not answer within {} s", .time.as_secs())]
+    Slow { url: String, time: Duration },
+    #[error("the connection to {url} broke: {cause}; whether the request was carried out is unknown")]
+    Broken { url: String, cause: String },
+    /// A problem document of the control plane.
+    #[error("{method} {path} was refused: {document}{}", hint(.document))]
+    Refused {
+        method: Method,
+        path: String,
+        document: Box<Document>,
+    },
+    /// Something answers there that is no rushgate.
+    #[error("{url} does not answer like rushgate's control plane: {what}")]
+    Strange { url: String, what: String },
+}
+
+/// What to do about a refusal, where this side of the wire knows it.
+fn hint(document: &Document) -> String {
+    match document.status {
+        401 => format!("\n  set {TOKEN_VARIABLE} to the token the gateway was started with"),
+        _ => String::new(),
+    }
+}
+
+/// A problem document as received (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Document {
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    pub reason: String,
+    #[serde(default)]
+    pub retryable: bool,
+    #[serde(default)]
+    pub pointer: Option<String>,
+    #[serde(default)]
+    pub errors: Vec<Fault>,
+}
+
+/// One of several things wrong in a body.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Fault {
+    pub pointer: String,
+    pub detail: String,
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// `Invalid request (422 invalid): …`, then one line per fault.
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({} {}): {}",
+            self.title, self.status, self.reason, self.detail
+        )?;
+        match (self.errors.as_slice(), &self.pointer) {
+            ([], Some(pointer)) => write!(f, "\n  at {pointer:?} of the body")?,
+            (faults, _) => {
+                for fault in faults {
+                    write!(f, "\n  at {:?}: {}", fault.pointer, fault.detail)?;
+                    if let Some(hint) = &fault.hint {
+                        write!(f, " ({hint})")?;
+                    }
+                }
+            }
+        }
+        match self.retryable {
+            true => f.write_str("\n  the same request may succeed later"),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A good answer: 2xx.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// A client that keeps its connections. Clones share them.
+#[derive(Clone)]
+pub struct Client {
+    http: Http<HttpConnector, Full<Bytes>>,
+    /// Without a slash at its end.
+    base: String,
+    authorization: Option<header::HeaderValue>,
+}
+
+impl Client {
+    /// `admin_url` is `http://host:port`; a path in it stands before `/admin/v1` (a proxy may want one).
+    pub fn new(admin_url: &str, token: Option<String>) -> Result<Self, ClientError> {
+        check_url(admin_url)?;
+        let authorization = token
+            .map(|token| header::HeaderValue::try_from(format!("Bearer {token}")))
+            .transpose()
+            .map_err(|_| ClientError::Token)?
+            .map(|mut value| {
+                value.set_sensitive(true);
+                value
+            });
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
+        connector.set_nodelay(true);
+        Ok(Self {
+            http: Http::builder(TokioExecutor::new()).build(connector),
+            base: admin_url.trim_end_matches('/').to_owned(),
+            authorization,
+        })
+    }
+
+    /// The control plane this client speaks to.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// GET of a path below `/admin/v1`: `/campaigns/demo`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.send(Method::GET, path, None, Bytes::new()).await?;
+        self.read(path, &answer)
+    }
+
+    /// POST of a JSON body to a path below `/admin/v1`.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, ClientError> {
+        let body = Bytes::from(body.to_string());
+        let answer = self
+            .send(Method::POST, path, Some("application/json"), body)
+            .await?;
+        self.read(path, &answer)
+    }
+
+    /// Any request below `/admin/v1`; an answer that is not 2xx is an error.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
+        let answer = self.exchange(method.clone(), path, content_type, body).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        match serde_json::from_slice(&answer.body) {
+            Ok(document) => Err(ClientError::Refused {
+                method,
+                path: format!("{API}{path}"),
+                document: Box::new(document),
+            }),
+            Err(_) => {
+                let what = format!("{method} got {}: {}", answer.status, shown(&answer.body));
+                Err(self.strange(path, what))
+            }
+        }
+    }
+
+    /// The answer's JSON.
+    pub fn read<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T, ClientError> {
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            let what = format!("{} with a body that does not fit: {error}", answer.status);
+            self.strange(path, what)
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
+        let url = format!("{}{API}{path}", self.base);
+        let mut request = Request::builder().method(method).uri(&url);
+        if let Some(value) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| ClientError::Url {
+            url: url.clone(),
+            why: format!("makes no request: {error}"),
+        })?;
+        let exchange = async {
+            let response = self.http.request(request).await.map_err(|e| self.unsent(e))?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| ClientError::Broken {
+                url: url.clone(),
+                cause: causes(error.as_ref()),
+            })?;
+            Ok(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.to_bytes(),
+            })
+        };
+        let slow = |_| ClientError::Slow {
+            url: url.clone(),
+            time: ANSWER_TIME_MAX,
+        };
+        tokio::time::timeout(ANSWER_TIME_MAX, exchange)
+            .await
+            .map_err(slow)?
+    }
+
+    fn unsent(&self, error: HttpError) -> ClientError {
+        let (url, cause) = (self.base.clone(), causes(&error));
+        match error.is_connect() {
+            true => ClientError::Unreachable { url, cause },
+            false => ClientError::Broken { url, cause },
+        }
+    }
+
+    fn strange(&self, path: &str, what: String) -> ClientError {
+        let url = format!("{}{API}{path}", self.base);
+        ClientError::Strange { url, what }
+    }
+}
+
+fn check_url(url: &str) -> Result<(), ClientError> {
+    let wrong = |why: &str| {
+        Err(ClientError::Url {
+            url: url.to_owned(),
+            why: why.to_owned(),
+        })
+    };
+    let Ok(parsed) = url.parse::<Uri>() else {
+        return wrong("is not a URL");
+    };
+    match parsed.scheme() {
+        None => return wrong("has no scheme"),
+        Some(scheme) if *scheme == Scheme::HTTPS => {
+            return wrong("asks for TLS, which the control plane does not speak; go through a tunnel");
+        }
+        Some(scheme) if *scheme != Scheme::HTTP => return wrong("has an unknown scheme"),
+        Some(_) => {}
+    }
+    match parsed.path_and_query().and_then(PathAndQuery::query) {
+        Some(_) => wrong("has a query"),
+        None => Ok(()),
+    }
+}
+
+/// The innermost causes say what happened: "Connection refused".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = cause.to_string();
+        next = cause.source();
+    }
+    text
+}
+
+/// The beginning of a body, in one line.
+fn shown(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_CHARS_MAX)]);
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.is_empty() {
+        true => "an empty body".to_owned(),
+        false => line.chars().take(SHOWN_CHARS_MAX).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Answers one request with these bytes, and gives back what was asked.
+    async fn once(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let task = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                let read = stream.read(&mut buffer).await.expect("a request");
+                request.extend_from_slice(&buffer[..read]);
+            }
+            stream
+                .write_all(answer.as_bytes())
+                .await
+                .expect("the client listens");
+            String::from_utf8_lossy(&request).into_owned()
+        });
+        (url, task)
+    }
+
+    #[tokio::test]
+    async fn the_token_goes_along_and_json_comes_back() {
+        let (url, asked) = once("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").await;
+        let client = Client::new(&format!("{url}/"), Some("secret".into())).expect("a client");
+        let found: Value = client.get("/campaigns/demo").await.expect("an answer");
+        assert_eq!(found, serde_json::json!({"a": 1}));
+        let asked = asked.await.expect("asked").to_ascii_lowercase();
+        assert!(
+            asked.starts_with("get /admin/v1/campaigns/demo http/1.1"),
+            "{asked}"
+        );
+        assert!(asked.contains("authorization: bearer secret"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn problems_read_as_sentences() {
+        let body = r#"{"type":"/problems/invalid","title":"Invalid request","status":422,"detail":"no","reason":"invalid","retryable":false,"errors":[{"pointer":"/rules/0","detail":"no module \"x\"","hint":"known modules: y"}]}"#;
+        let answer = format!("HTTP/1.1 422 x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let (url, _) = once(Box::leak(answer.into_boxed_str())).await;
+        let client = Client::new(&url, None).expect("a client");
+        let error = client.post::<Value>("/campaigns", &Value::Null).await;
+        assert_eq!(
+            error.expect_err("refused").to_string(),
+            "POST /admin/v1/campaigns was refused: Invalid request (422 invalid): no\n  at \"/rules/0\": no module \"x\" \
+             (known modules: y)"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_control_plane_is_called_so() {
+        let (url, _) = once("HTTP/1.1 404 Not Found\r\ncontent-length: 12\r\n\r\n<h1>hi</h1>\n").await;
+        let client = Client::new(&url, None).expect("a client");
+        let error = client.get::<Value>("/modules").await.expect_err("strange");
+        let error = error.to_string();
+        assert!(
+            error.contains("does not answer like") && error.contains("<h1>hi</h1>"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_down_is_named_with_what_to_do() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        drop(listener);
+        let client = Client::new(&url, None).expect("a client");
+        let error = client
+            .get::<Value>("/modules")
+            .await
+            .expect_err("down")
+            .to_string();
+        assert!(
+            error.contains(&url) && error.contains("rushgate dev") && error.contains("refused"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn urls_and_tokens_that_cannot_work_are_refused() {
+        for (url, word) in [
+            ("127.0.0.1:8081", "http://"),
+            ("https://gate.example", "TLS"),
+            ("ftp://gate.example", "scheme"),
+            ("http://gate.example/?a=b", "query"),
+            ("http://a b", "not a URL"),
+        ] {
+            let error = Client::new(url, None).err().expect(url).to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(matches!(
+            Client::new("http://h:1", Some("a\nb".into())),
+            Err(ClientError::Token)
+        ));
+    }
+}

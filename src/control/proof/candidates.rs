@@ -1,0 +1,275 @@
+//! What random attempts at a plan are drawn from: the values its expressions ask for, the moments at
+//! which something changes, and buyers so few that limits bite.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fastrand::Rng;
+
+use crate::order::QUANTITY_MAX;
+use crate::plan::{Attribute, CheckedPlan, Expr, Node, Plan, Window};
+
+/// Values of one attribute in one episode, the missing one besides.
+const VALUES: usize = 4;
+const SKUS: usize = 3;
+/// Texts, numbers and moments kept of a plan at most: its tables may be long, an episode is short.
+const KEPT_MAX: usize = 256;
+/// Values that belong to no table of the plan, some of them hard to quote.
+const STRANGERS: [&str; 6] = ["ada", "bob", "1:a", "it's \"q\" ]]\\ {x}", "ü 1", "line\nbreak"];
+
+/// Everything a plan gives to draw from.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    /// Texts that an attribute is compared with or looked up by.
+    texts: BTreeMap<Attribute, BTreeSet<String>>,
+    /// Texts compared with something computed: any attribute may have them.
+    shared: BTreeSet<String>,
+    numbers: BTreeSet<i64>,
+    /// Attributes an attempt carries besides user, SKU and quantity.
+    attributes: BTreeSet<Attribute>,
+    /// (list, attribute) of every membership asked for.
+    memberships: BTreeSet<(String, Attribute)>,
+    skus: Vec<(String, i64)>,
+    /// Sorted.
+    moments: Vec<i64>,
+    /// How many of them are before the closing.
+    closing: usize,
+    /// Lengths of windows, milliseconds.
+    lengths: BTreeSet<i64>,
+}
+
+/// Those who take part in one episode.
+#[derive(Debug)]
+pub(super) struct Cast {
+    pub(super) values: BTreeMap<Attribute, Vec<String>>,
+    pub(super) skus: Vec<(String, i64)>,
+    pub(super) members: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Candidates {
+    /// Of one plan, or of several for the same campaign.
+    pub(super) fn of(plans: &[&CheckedPlan]) -> Self {
+        let mut all = Self::default();
+        for plan in plans {
+            all.read(plan);
+        }
+        for plan in plans {
+            all.moments_of(plan);
+        }
+        all.moments.sort_unstable();
+        all.moments.dedup();
+        let closes_at = plans.iter().map(|plan| plan.context().schedule.closes_at).max();
+        all.closing = all.moments.partition_point(|moment| Some(*moment) < closes_at);
+        all
+    }
+
+    fn read(&mut self, plan: &CheckedPlan) {
+        let nodes = &plan.plan().nodes;
+        for expr in nodes {
+            match expr {
+                Expr::Int(number) | Expr::Div(_, number) | Expr::Mod(_, number) => self.number(*number),
+                Expr::OneOf(of, texts) => self.compared(nodes, *of, texts.iter()),
+                Expr::Lookup { of, entries, .. } => {
+                    self.compared(nodes, *of, entries.iter().map(|(text, _)| text));
+                    entries.iter().for_each(|(_, number)| self.number(*number));
+                }
+                Expr::Eq(a, b) => {
+                    for (of, with) in [(a, b), (b, a)] {
+                        if let Expr::Text(text) = &nodes[*with as usize] {
+                            self.compared(nodes, *of, std::iter::once(text));
+                        }
+                    }
+                }
+                Expr::Member { audience, of } => {
+                    self.memberships.insert((audience.clone(), of.clone()));
+                }
+                _ => {}
+            }
+        }
+        self.attributes.extend(plan.attributes());
+        let skus = plan.context().skus.iter();
+        for sku in skus {
+            let stock = i64::try_from(sku.stock).unwrap_or(i64::MAX);
+            if !self.skus.iter().any(|(id, _)| *id == sku.id) {
+                self.skus.push((sku.id.clone(), stock));
+            }
+        }
+    }
+
+    fn number(&mut self, number: i64) {
+        if self.numbers.len() < KEPT_MAX {
+            self.numbers.insert(number);
+        }
+    }
+
+    fn compared<'a>(&mut self, nodes: &[Expr], of: Node, texts: impl Iterator<Item = &'a String>) {
+        let known = match &nodes[of as usize] {
+            Expr::Attribute(attribute) => self.texts.entry(attribute.clone()).or_default(),
+            _ => &mut self.shared,
+        };
+        let room = KEPT_MAX.saturating_sub(known.len());
+        known.extend(texts.take(room).cloned());
+    }
+
+    /// Opening, closing, early access, the ends of windows, and every moment a number of the plan could
+    /// mean: by itself, or counted from the opening or the closing.
+    fn moments_of(&mut self, plan: &CheckedPlan) {
+        let Plan {
+            counters,
+            early_access,
+            ..
+        } = plan.plan();
+        let schedule = plan.context().schedule;
+        let (opens_at, closes_at) = (schedule.opens_at, schedule.closes_at);
+        let leads = early_access.iter().map(|early| opens_at - early.lead_ms);
+        let middle = opens_at + (closes_at - opens_at) / 2;
+        let mut edges: BTreeSet<i64> = leads.chain([opens_at, middle, closes_at]).collect();
+        let first = edges.first().copied().unwrap_or(opens_at) - 1;
+        for number in &self.numbers {
+            edges.extend([
+                *number,
+                opens_at.saturating_add(*number),
+                opens_at.saturating_sub(*number),
+                closes_at.saturating_sub(*number),
+            ]);
+        }
+        for (index, counter) in (0..).zip(counters) {
+            match &counter.window {
+                Window::Campaign => {}
+                Window::Rolling { length_ms } => {
+                    self.lengths.insert(*length_ms);
+                }
+                Window::Tumbling { length_ms, origin_ms } => {
+                    self.lengths.insert(*length_ms);
+                    let next = opens_at + (origin_ms - opens_at).rem_euclid(*length_ms);
+                    edges.extend((0..4).map(|n| next.saturating_add(n * length_ms)));
+                }
+                Window::Calendar { .. } => {
+                    let starts = plan.periods(index).map_or(&[][..], |periods| &periods.starts);
+                    edges.extend(starts.iter().take(KEPT_MAX));
+                }
+            }
+        }
+        // The state is kept long after the closing, but nothing more happens then.
+        let inside = edges
+            .into_iter()
+            .flat_map(|edge| [edge.saturating_sub(1), edge, edge.saturating_add(1)]);
+        self.moments
+            .extend(inside.filter(|moment| (first.max(0)..=closes_at + 1).contains(moment)));
+    }
+
+    /// Draws those who take part in an episode.
+    pub(super) fn cast(&self, rng: &mut Rng) -> Cast {
+        let mut values = BTreeMap::new();
+        for attribute in self.attributes.iter().chain([&Attribute::User]) {
+            values.insert(attribute.clone(), self.values(attribute, rng));
+        }
+        let mut members: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let skus = self.cast_skus(rng);
+        for (audience, of) in &self.memberships {
+            let list = members.entry(audience.clone()).or_default();
+            let ids = skus.iter().map(|(id, _)| id);
+            let values = values.get(of).into_iter().flatten();
+            let there = ids.filter(|_| *of == Attribute::Sku).chain(values);
+            list.extend(there.filter(|_| rng.bool()).cloned());
+        }
+        Cast {
+            values,
+            skus,
+            members,
+        }
+    }
+
+    fn values(&self, attribute: &Attribute, rng: &mut Rng) -> Vec<String> {
+        let asked = self.texts.get(attribute).into_iter().flatten();
+        let asked: Vec<&String> = asked
+            .chain(&self.shared)
+            .filter(|text| !text.is_empty())
+            .collect();
+        let mut drawn: BTreeSet<String> = BTreeSet::new();
+        for _ in 0..VALUES {
+            let value = match rng.choice(&asked) {
+                Some(text) if rng.u8(0..4) > 0 => (*text).clone(),
+                _ => STRANGERS[rng.usize(..STRANGERS.len())].to_owned(),
+            };
+            drawn.insert(value);
+        }
+        drawn.into_iter().collect()
+    }
+
+    /// SKUs the plan names come first; each with the units it starts with: few, so that it sells out, all,
+    /// or nearly all.
+    fn cast_skus(&self, rng: &mut Rng) -> Vec<(String, i64)> {
+        let named = self.texts.get(&Attribute::Sku);
+        let mut pool: Vec<&(String, i64)> = self.skus.iter().collect();
+        rng.shuffle(&mut pool);
+        pool.sort_by_key(|(id, _)| !named.is_some_and(|named| named.contains(id)));
+        let units = |stock: i64, rng: &mut Rng| match rng.u8(0..4) {
+            0 => rng.i64(0..=stock.min(8)),
+            1 => rng.i64(0..=stock.min(80)),
+            2 => (stock - rng.i64(0..20)).max(0),
+            _ => stock,
+        };
+        pool.into_iter()
+            .take(SKUS)
+            .map(|(id, stock)| (id.clone(), units(*stock, rng)))
+            .collect()
+    }
+
+    /// A moment to begin an episode at: mostly while the sale is open.
+    pub(super) fn first_moment(&self, rng: &mut Rng) -> i64 {
+        let range = match rng.u8(0..8) {
+            0 => self.moments.len(),
+            _ => self.closing.max(1),
+        };
+        self.moments[rng.usize(..range)]
+    }
+
+    /// The moment of the next call: mostly the same or milliseconds later, now and then where
+    /// something changes; rarely the closing, because nothing comes after it.
+    pub(super) fn next_moment(&self, now: i64, rng: &mut Rng) -> i64 {
+        let last = self.moments.last().copied().unwrap_or(now);
+        let next = match rng.u8(0..16) {
+            0..8 => now,
+            8..12 => now + rng.i64(1..6),
+            12 | 13 => {
+                let lengths: Vec<&i64> = self.lengths.iter().collect();
+                rng.choice(lengths)
+                    .map_or(now, |length| now.saturating_add(length + rng.i64(-1..2)))
+            }
+            _ => {
+                let end = match rng.u8(0..8) {
+                    0 => self.moments.len(),
+                    _ => self.closing,
+                };
+                let later = self.moments.partition_point(|moment| *moment <= now);
+                match end.saturating_sub(later).min(6) {
+                    0 => now,
+                    reach => self.moments[later + rng.usize(..reach)],
+                }
+            }
+        };
+        let most = if rng.u8(0..8) == 0 {
+            last
+        } else {
+            self.moments[self.closing.max(1) - 1]
+        };
+        next.min(most).max(now)
+    }
+
+    /// Units of an order: mostly few, else around a number of the plan.
+    pub(super) fn quantity(&self, rng: &mut Rng) -> u32 {
+        let around = |number: i64, rng: &mut Rng| {
+            let near = number.saturating_add(rng.i64(-1..2));
+            u32::try_from(near)
+                .ok()
+                .filter(|near| (1..=QUANTITY_MAX).contains(near))
+        };
+        if rng.u8(0..4) > 0 {
+            return rng.u32(1..4);
+        }
+        let numbers: Vec<&i64> = self.numbers.iter().collect();
+        rng.choice(numbers)
+            .and_then(|number| around(*number, rng))
+            .unwrap_or_else(|| rng.u32(1..13))
+    }
+}

@@ -1,0 +1,207 @@
+//! An episode: a shard's start and the batches of attempts made on it, drawn while the interpreter
+//! decides them, so that quantities meet limits.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+
+use super::candidates::{Candidates, Cast};
+use crate::order::{Attempt, OrderId, QUANTITY_MAX};
+use crate::plan::eval::{Decision, Measured, State, compose_subject, decide, measures, window_start};
+use crate::plan::{Attribute, COST_MAX, CheckedPlan, Counter, ROLLING_ORDERS_MAX, Window};
+
+/// Attempts of one episode.
+pub(super) const ATTEMPTS: usize = 100;
+/// Attempts of one call at most.
+const BATCH_MAX: usize = 8;
+/// Subjects that have nearly used up a limit when an episode starts.
+const NEARLY_FULL: usize = 6;
+/// Limits below this are reached by the attempts themselves.
+const SMALL: i64 = 6;
+/// The revision number of a proof's scripts.
+pub(super) const REVISION: u32 = 1;
+
+/// Attempts of one call.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(super) now: i64,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Episode {
+    pub(super) start: State,
+    pub(super) batches: Vec<Batch>,
+}
+
+/// What the interpreter says to an episode.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) decisions: Vec<Vec<Decision>>,
+    pub(super) end: State,
+}
+
+struct Draw<'a> {
+    plan: &'a CheckedPlan,
+    candidates: &'a Candidates,
+    cast: Cast,
+    rng: &'a mut Rng,
+    /// Orders so far, for retries.
+    made: Vec<Attempt>,
+}
+
+/// Draws an episode and decides it.
+pub(super) fn draw(plan: &CheckedPlan, candidates: &Candidates, rng: &mut Rng) -> (Episode, Answered) {
+    let cast = candidates.cast(rng);
+    let mut now = candidates.first_moment(rng);
+    let mut draw = Draw {
+        plan,
+        candidates,
+        cast,
+        rng,
+        made: Vec::new(),
+    };
+    let start = draw.start(now);
+    let mut state = start.clone();
+    let (mut batches, mut decisions) = (Vec::new(), Vec::new());
+    while draw.made.len() < ATTEMPTS {
+        let count = draw.rng.usize(1..=BATCH_MAX.min(ATTEMPTS - draw.made.len()));
+        let (mut batch, mut answers) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for _ in 0..count {
+            let attempt = draw.attempt(&state, now);
+            answers.push(decide(plan, REVISION, &mut state, &attempt, now));
+            draw.made.push(attempt.clone());
+            batch.push(attempt);
+        }
+        batches.push(Batch { now, attempts: batch });
+        decisions.push(answers);
+        now = candidates.next_moment(now, draw.rng);
+    }
+    (
+        Episode { start, batches },
+        Answered {
+            decisions,
+            end: state,
+        },
+    )
+}
+
+/// What the interpreter says to an episode that is there already.
+pub(super) fn decided(plan: &CheckedPlan, episode: &Episode) -> Answered {
+    let mut state = episode.start.clone();
+    let decisions = episode
+        .batches
+        .iter()
+        .map(|Batch { now, attempts }| {
+            attempts
+                .iter()
+                .map(|attempt| decide(plan, REVISION, &mut state, attempt, *now))
+                .collect()
+        })
+        .collect();
+    Answered {
+        decisions,
+        end: state,
+    }
+}
+
+impl Draw<'_> {
+    /// Stock and lists of the cast, and some subjects near the limits that an episode could not reach.
+    fn start(&mut self, now: i64) -> State {
+        let mut state = State {
+            stock: self.cast.skus.iter().cloned().collect(),
+            audiences: self.cast.members.clone(),
+            ..State::default()
+        };
+        for _ in 0..NEARLY_FULL {
+            let attempt = self.fresh();
+            let measured = measures(self.plan, &state, &attempt, now);
+            let plan = self.plan;
+            for (constraint, measured) in plan.plan().constraints.iter().zip(measured) {
+                if let (Some(measure), Some(Measured { limit, .. })) = (constraint.measure, measured)
+                    && limit > SMALL
+                {
+                    self.nearly_use_up(&mut state, measure.counter, limit, &attempt, now);
+                }
+            }
+        }
+        state
+    }
+
+    fn nearly_use_up(&mut self, state: &mut State, index: u32, limit: i64, attempt: &Attempt, now: i64) {
+        let counter: &Counter = &self.plan.plan().counters[index as usize];
+        let subject = compose_subject(&counter.key, attempt);
+        let used = limit - self.rng.i64(0..SMALL);
+        let Window::Rolling { length_ms } = counter.window else {
+            let window = window_start(self.plan, index, now);
+            let key = (counter.id.clone(), window, subject);
+            state.counters.entry(key).or_insert(used);
+            return;
+        };
+        let orders = used.min(ROLLING_ORDERS_MAX as i64);
+        let each = (used / orders).clamp(1, COST_MAX);
+        let span = length_ms.min(now);
+        let mut moments: Vec<i64> = (0..orders).map(|_| now - self.rng.i64(0..=span)).collect();
+        moments.sort_unstable();
+        let entries = moments.into_iter().map(|moment| (moment, each)).collect();
+        state
+            .rolling
+            .entry((counter.id.clone(), subject))
+            .or_insert(entries);
+    }
+
+    /// The next attempt: mostly a new order, now and then one that was tried before.
+    fn attempt(&mut self, state: &State, now: i64) -> Attempt {
+        if self.rng.u8(0..16) == 0
+            && let Some(again) = self.rng.choice(&self.made)
+        {
+            return again.clone();
+        }
+        let mut attempt = self.fresh();
+        if self.rng.u8(0..4) == 0 {
+            self.meet_a_limit(state, &mut attempt, now);
+        }
+        attempt
+    }
+
+    fn fresh(&mut self) -> Attempt {
+        let cast = &self.cast;
+        let mut attributes = BTreeMap::new();
+        for (attribute, values) in &cast.values {
+            // A missing value reads as the empty text.
+            if *attribute != Attribute::User && self.rng.u8(0..10) > 0 {
+                let value = self.rng.choice(values).cloned().unwrap_or_default();
+                attributes.insert(attribute.to_string(), value);
+            }
+        }
+        let user = cast.values.get(&Attribute::User);
+        let user = user.and_then(|users| self.rng.choice(users)).cloned();
+        let sku = match self.rng.u8(0..32) {
+            0 => None,
+            _ => self.rng.choice(&cast.skus).map(|(id, _)| id.clone()),
+        };
+        let number = self.made.len().to_string();
+        let user = user.unwrap_or_default();
+        Attempt {
+            order: OrderId::keyed("proof", &self.rng.u64(..).to_string(), &number),
+            user,
+            sku: sku.unwrap_or_else(|| "unknown".to_owned()),
+            quantity: self.candidates.quantity(self.rng),
+            attributes,
+        }
+    }
+
+    /// As many units as a constraint, or the stock, still allows, or one more.
+    fn meet_a_limit(&mut self, state: &State, attempt: &mut Attempt, now: i64) {
+        let measured = measures(self.plan, state, attempt, now).into_iter().flatten();
+        let mut left: Vec<i64> = measured
+            .map(|numbers| numbers.limit.saturating_sub(numbers.used))
+            .collect();
+        left.extend(state.stock.get(&attempt.sku));
+        if let Some(left) = self.rng.choice(&left) {
+            let units = left.saturating_add(self.rng.i64(0..2));
+            attempt.quantity = units.clamp(1, i64::from(QUANTITY_MAX)) as u32;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a shard of the embedded engine holds, read back as the interpreter's state, so that the two can
+//! be compared.
+
+use std::collections::BTreeMap;
+
+use crate::campaign::bucket_of;
+use crate::engine::embedded::Held;
+use crate::lua::codec::decode_record;
+use crate::lua::keys;
+use crate::plan::CheckedPlan;
+use crate::plan::eval::State;
+
+type Dump = BTreeMap<String, (Held, Option<i64>)>;
+
+/// Marks of buckets are fields that start with this byte; no subject does.
+const MARK: u8 = 255;
+
+/// Lists are left out: no script writes them. The error names the key or value that no script should
+/// have written.
+pub(super) fn state(plan: &CheckedPlan, prefix: &str, dump: &Dump) -> Result<State, String> {
+    let mut state = State::default();
+    let mut claimed = 0;
+    for (key, (held, _)) in dump {
+        let name = key.strip_prefix(prefix).ok_or_else(|| odd(key))?;
+        match held {
+            Held::Hash(_) if name.starts_with(keys::AUDIENCE) => {}
+            Held::Hash(fields) => {
+                let values = fields.iter().filter(|(field, _)| field.first() != Some(&MARK));
+                for (field, value) in values {
+                    read(plan, name, &mut state, field, value).ok_or_else(|| odd(key))?;
+                }
+            }
+            Held::Stream(entries) => {
+                // `rev`, `at`, `n` with their values, then `o` and a payload per order.
+                claimed += entries.iter().map(|(_, flat)| flat.len() / 2 - 3).sum::<usize>();
+            }
+            Held::Text(_) => {}
+        }
+    }
+    let admitted = state.orders.len();
+    if claimed != admitted {
+        return Err(format!(
+            "{admitted} orders are recorded and {claimed} are in the outbox"
+        ));
+    }
+    Ok(state)
+}
+
+fn odd(key: &str) -> String {
+    format!("the key {key:?} holds what no script should have written there")
+}
+
+/// One field of a hash; `None` where it is not what its key is for, or in the wrong bucket.
+fn read(plan: &CheckedPlan, name: &str, state: &mut State, field: &[u8], value: &[u8]) -> Option<()> {
+    let buckets = plan.context().buckets;
+    let placed = |bucket: &str| (bucket == bucket_of(field, buckets).to_string()).then_some(());
+    let field_text = std::str::from_utf8(field).ok()?.to_owned();
+    let value_text = std::str::from_utf8(value).ok()?;
+    match name.split(':').collect::<Vec<_>>().as_slice() {
+        [keys::STOCK] => {
+            state.stock.insert(field_text, value_text.parse().ok()?);
+        }
+        ["orders", bucket] => {
+            placed(bucket)?;
+            let (record, _) = decode_record(value).ok()?;
+            state.orders.insert(field_text, record);
+        }
+        ["counter", id, window, bucket] => {
+            placed(bucket)?;
+            let key = ((*id).to_owned(), window.parse().ok()?, field_text);
+            state.counters.insert(key, value_text.parse().ok()?);
+        }
+        ["rolling", id, bucket] => {
+            placed(bucket)?;
+            let entries = value_text.split(',').filter(|entry| !entry.is_empty());
+            let entries = entries.map(|entry| {
+                let (moment, cost) = entry.split_once(':')?;
+                Some((moment.parse().ok()?, cost.parse().ok()?))
+            });
+            let entries = entries.collect::<Option<Vec<_>>>()?;
+            state.rolling.insert(((*id).to_owned(), field_text), entries);
+        }
+        _ => {}
+    }
+    Some(())
+}

@@ -1,0 +1,58 @@
+//! `rushgate module push`: upload a module, and say whether it is new there.
+
+use anyhow::bail;
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+
+use super::subject::Subject;
+use super::{grouped, print, print_json};
+use crate::client::Connection;
+use crate::wasm::MODULE_BYTES_MAX;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print the control plane's answer
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
+    let loaded = args.subject.load()?;
+    let size = loaded.bytes.len();
+    if size > MODULE_BYTES_MAX {
+        bail!(
+            "{} has {} bytes; a control plane takes at most {}",
+            loaded.file.display(),
+            grouped(size as u64),
+            grouped(MODULE_BYTES_MAX as u64)
+        );
+    }
+    let client = args.connection.client()?;
+    let body = Bytes::copy_from_slice(&loaded.bytes);
+    let path = "/modules";
+    let answer = client
+        .send(Method::POST, path, Some("application/wasm"), body)
+        .await?;
+    let module: Value = client.read(path, &answer)?;
+    if args.json {
+        return print_json(&module);
+    }
+    let text = |field: &str| module[field].as_str().unwrap_or("?").to_owned();
+    let new = match answer.status == StatusCode::CREATED {
+        true => "uploaded",
+        false => "known already",
+    };
+    print(&format!(
+        "{new}: {}@{} at {}, {} bytes\ndigest {}",
+        text("id"),
+        text("version"),
+        client.url(),
+        grouped(size as u64),
+        text("digest"),
+    ))
+}

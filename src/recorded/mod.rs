@@ -1,0 +1,145 @@
+//! Recorded attempts: what buyers asked for, when it was decided and how, rejected attempts included.
+//!
+//! A sample is taken by *buyer*, so that whole histories are kept and counters stay meaningful: it holds
+//! those whose [`user_hash`] is below a threshold that starts at everybody and halves.
+
+pub mod replay;
+pub mod tally;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::order::Attempt;
+use crate::plan::CheckedPlan;
+use crate::plan::eval::{Decision, Rejection};
+use crate::ruleset::ActiveCampaign;
+
+/// The name of the outcome of an admitted attempt.
+pub const ADMITTED: &str = "admitted";
+/// How often the share of buyers may halve: one in a million is left then.
+pub const HALVINGS_MAX: u32 = 20;
+
+/// One decided attempt. Of its attributes it has those the plan that decided read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Moment of the decision, milliseconds since 1970-01-01 UTC.
+    pub at: i64,
+    pub attempt: Attempt,
+    /// The revision that decided; `None` where nobody knows.
+    pub revision: Option<u32>,
+    /// Name of the [`Outcome`]; `None` where nobody knows.
+    pub outcome: Option<String>,
+}
+
+/// How an attempt was decided. Cheap to make where orders wait; the plan knows its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Admitted,
+    /// A reason of the gateway's own.
+    Gateway(&'static str),
+    /// Index into the constraints of the plan.
+    Constraint(u32),
+    /// `<rule>/<reason>` of what the plan does not know.
+    Named(String),
+}
+
+impl Outcome {
+    /// `None` for a retry of an admitted order: it is the same order, not another attempt.
+    pub fn of(decision: &Decision) -> Option<Self> {
+        match decision {
+            Decision::Admitted => Some(Self::Admitted),
+            Decision::Existing(_) => None,
+            Decision::Rejected(rejection) => Some(Self::rejected(rejection)),
+        }
+    }
+
+    fn rejected(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::NotOpen { .. } => Self::Gateway("not-open"),
+            Rejection::Closed => Self::Gateway("closed"),
+            Rejection::UnknownSku => Self::Gateway("unknown-sku"),
+            Rejection::SoldOut { .. } => Self::Gateway("sold-out"),
+            Rejection::WindowFull { .. } => Self::Gateway("window-full"),
+            Rejection::Constraint { index, .. } => Self::Constraint(*index),
+        }
+    }
+
+    /// `admitted`, a reason of the gateway's own, or `<rule>/<reason>`.
+    pub fn name<'a>(&'a self, plan: &CheckedPlan) -> Cow<'a, str> {
+        match self {
+            Self::Admitted => ADMITTED.into(),
+            Self::Gateway(reason) => (*reason).into(),
+            Self::Named(name) => name.as_str().into(),
+            Self::Constraint(index) => match plan.plan().constraints.get(*index as usize) {
+                Some(constraint) => format!("{}/{}", constraint.rule, constraint.reason).into(),
+                None => format!("constraint/{index}").into(),
+            },
+        }
+    }
+}
+
+/// What one batch decided, in the order of the decisions.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    pub active: Arc<ActiveCampaign>,
+    /// Milliseconds since 1970-01-01 UTC by the engine's clock.
+    pub at: i64,
+    pub attempts: Vec<(Attempt, Outcome)>,
+}
+
+impl Decided {
+    /// With names, and with those attributes alone that the plan reads.
+    pub fn into_recorded(self) -> impl Iterator<Item = Recorded> {
+        let Self { active, at, attempts } = self;
+        attempts.into_iter().map(move |(mut attempt, outcome)| {
+            attempt.attributes.retain(|name, _| active.reads.contains(name));
+            Recorded {
+                at,
+                attempt,
+                revision: Some(active.revision.number),
+                outcome: Some(outcome.name(&active.family.plan).into_owned()),
+            }
+        })
+    }
+}
+
+/// The same on every gateway and in every build: which buyers a sample holds hangs on it.
+pub fn user_hash(user: &str) -> u32 {
+    crc32fast::hash(user.as_bytes())
+}
+
+/// Whether a sample whose share of buyers was halved so often holds a buyer.
+pub fn is_sampled(user_hash: u32, halvings: u32) -> bool {
+    u64::from(user_hash) < threshold(halvings)
+}
+
+/// Hashes below it are in the sample.
+pub fn threshold(halvings: u32) -> u64 {
+    (1 << 32) >> halvings.min(HALVINGS_MAX)
+}
+
+/// The attributes of an order as a text map.
+pub type Attributes = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_halving_keeps_half_of_the_buyers_that_were_kept() {
+        let users: Vec<String> = (0..10_000).map(|n| format!("user-{n}")).collect();
+        let kept = |halvings| {
+            let sampled = |user: &&String| is_sampled(user_hash(user), halvings);
+            users.iter().filter(sampled).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(0).len(), users.len());
+        for halvings in 1..=4 {
+            let (before, after) = (kept(halvings - 1), kept(halvings));
+            assert!(after.iter().all(|user| before.contains(user)));
+            let share = after.len() as f64 / before.len() as f64;
+            assert!((0.45..0.55).contains(&share), "{share} at {halvings}");
+        }
+        assert_eq!(threshold(HALVINGS_MAX), threshold(64), "it never reaches nobody");
+    }
+}

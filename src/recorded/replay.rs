@@ -1,0 +1,119 @@
+//! The replay: recorded attempts decided a second time, in order, by two sides. Each side has a world of its
+//! own (stock, counters, admitted orders), which nothing but its own decisions changes; both are decided by
+//! the interpreter.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::tally::Tally;
+use super::{Outcome, Recorded};
+use crate::campaign::Sku;
+use crate::order::{Attempt, OrderId};
+use crate::plan::CheckedPlan;
+use crate::plan::eval::{self, Decision, State};
+
+/// The stock of a world in which a share of all buyers buys: each SKU times `1 / 2^halvings`, rounded up, so
+/// that nothing is sold out before it is sold.
+pub fn scaled(skus: &[Sku], halvings: u32) -> Vec<Sku> {
+    let share = |stock: u64| stock.div_ceil(1 << halvings.min(super::HALVINGS_MAX));
+    skus.iter()
+        .map(|sku| Sku {
+            id: sku.id.clone(),
+            stock: share(sku.stock),
+        })
+        .collect()
+}
+
+/// What one side has sold and counted so far.
+pub struct World {
+    state: State,
+    /// Admitted orders: position of the SKU and quantity, which a retry must ask for again.
+    admitted: HashMap<OrderId, (Option<usize>, u32)>,
+    skus: Vec<String>,
+}
+
+impl World {
+    pub fn new(skus: &[Sku]) -> Self {
+        let stock = skus
+            .iter()
+            .map(|sku| (sku.id.clone(), i64::try_from(sku.stock).unwrap_or(i64::MAX)));
+        Self {
+            state: State {
+                stock: stock.collect(),
+                ..State::default()
+            },
+            admitted: HashMap::new(),
+            skus: skus.iter().map(|sku| sku.id.clone()).collect(),
+        }
+    }
+
+    /// Decides as a gateway does: what lacks an attribute is refused before anything is asked, and a
+    /// retry of an admitted order gets that order.
+    pub fn decide(&mut self, plan: &CheckedPlan, attempt: &Attempt, at: i64) -> Outcome {
+        if is_incomplete(plan, attempt) {
+            return Outcome::Gateway("attribute-missing");
+        }
+        let asked = (
+            self.skus.iter().position(|sku| *sku == attempt.sku),
+            attempt.quantity,
+        );
+        if let Some(before) = self.admitted.get(&attempt.order) {
+            return match *before == asked {
+                true => Outcome::Admitted,
+                false => Outcome::Gateway("key-reused"),
+            };
+        }
+        let decision = eval::decide(plan, 0, &mut self.state, attempt, at);
+        if decision == Decision::Admitted {
+            self.admitted.insert(attempt.order, asked);
+            // The interpreter's own record is far larger.
+            self.state.orders.clear();
+        }
+        Outcome::of(&decision).unwrap_or(Outcome::Admitted)
+    }
+
+    /// Members of the uploaded lists, by id.
+    pub fn audiences(
+        &mut self,
+    ) -> &mut std::collections::BTreeMap<String, std::collections::BTreeSet<String>> {
+        &mut self.state.audiences
+    }
+}
+
+fn is_incomplete(plan: &CheckedPlan, attempt: &Attempt) -> bool {
+    let required = &plan.plan().required;
+    required
+        .iter()
+        .any(|attribute| attempt.text(attribute).is_empty())
+}
+
+/// Two worlds that meet the same attempts.
+pub struct Replay {
+    pub old: World,
+    pub new: World,
+    new_plan: Arc<CheckedPlan>,
+    pub tally: Tally,
+}
+
+impl Replay {
+    pub fn new(old: World, new: World, new_plan: Arc<CheckedPlan>) -> Self {
+        let carried = new_plan.attributes().iter().map(|a| (a.to_string(), 0)).collect();
+        Self {
+            old,
+            new,
+            new_plan,
+            tally: Tally {
+                carried,
+                ..Tally::default()
+            },
+        }
+    }
+
+    /// Lets both sides decide an attempt; `old_plan` is what the old side decides it with.
+    pub fn play(&mut self, old_plan: &CheckedPlan, recorded: &Recorded) {
+        let old = self.old.decide(old_plan, &recorded.attempt, recorded.at);
+        let new = self.new.decide(&self.new_plan, &recorded.attempt, recorded.at);
+        self.tally
+            .add(recorded, &old.name(old_plan), &new.name(&self.new_plan));
+    }
+}
