@@ -9,6 +9,7 @@ mod lists;
 mod plans;
 mod provided;
 mod random;
+mod retries;
 mod samples;
 mod scripts;
 mod server;
