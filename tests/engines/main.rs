@@ -6,8 +6,12 @@ mod decisions;
 mod edges;
 mod failures;
 mod lists;
+#[path = "../modules/mod.rs"]
+mod modules;
 mod plans;
 mod random;
+mod report;
+mod rules;
 mod samples;
 mod scripts;
 mod server;
