@@ -31,7 +31,14 @@ fn context() -> CheckContext {
                 stock: 200,
             },
         ],
-        audiences: [("vip".to_owned(), AudienceRef { version: 3, buckets: 4 })].into(),
+        audiences: [(
+            "vip".to_owned(),
+            AudienceRef {
+                version: 3,
+                buckets: 4,
+            },
+        )]
+        .into(),
         buckets: 4,
     }
 }
@@ -46,11 +53,15 @@ fn text(rules: &[Rule]) -> String {
         let params = serde_json::to_string_pretty(&rule.params).expect("JSON");
         format!("{}: {params}\n", rule.module)
     });
-    format!("{}\n{explanation}\n\n{}", rules.collect::<String>(), family.admit.text)
+    format!(
+        "{}\n{explanation}\n\n{}",
+        rules.collect::<String>(),
+        family.admit.text
+    )
 }
 
-fn assert_golden(name: &str, rules: &[Rule]) {
-    insta::with_settings!({snapshot_path => "rules", prepend_module_to_snapshot => false, omit_expression => true}, {
+fn assert_golden(name: &str, of_interest: &str, rules: &[Rule]) {
+    insta::with_settings!({snapshot_path => "rules", prepend_module_to_snapshot => false, omit_expression => true, description => of_interest}, {
         insta::assert_snapshot!(name, text(rules));
     });
 }
@@ -83,27 +94,63 @@ fn params(module: &str) -> Value {
 fn every_rule_reads_as_it_did() {
     for module in &Modules::shared().all {
         let id = module.inspected.descriptor.id.as_str();
-        assert_golden(id, &[Rule::new(id, params(id))]);
+        assert_golden(
+            id,
+            module.inspected.descriptor.title.as_str(),
+            &[Rule::new(id, params(id))],
+        );
     }
 }
 
 /// Which two, and what is of interest where they meet.
 const PAIRS: [(&str, &str, &str); 9] = [
-    ("one-per-user", "order-cap", "a counter beside a question of the order alone"),
-    ("n-per-user", "per-window", "the same buyer counted over two windows"),
+    (
+        "one-per-user",
+        "order-cap",
+        "a counter beside a question of the order alone",
+    ),
+    (
+        "n-per-user",
+        "per-window",
+        "the same buyer counted over two windows",
+    ),
     ("per-window", "cooldown", "a calendar window beside a rolling one"),
     ("per-subject", "tiered", "several subjects, and a limit looked up"),
-    ("per-subject", "cooldown", "two rolling windows of different subjects"),
-    ("tiered", "early-access", "the same claim decides when and how much"),
-    ("audience", "early-access", "one list asked twice: once before the opening, once for every order"),
-    ("region-quota", "n-per-user", "units counted by region and by buyer"),
-    ("region-quota", "order-cap", "quotas released by the clock, and whole packs"),
+    (
+        "per-subject",
+        "cooldown",
+        "two rolling windows of different subjects",
+    ),
+    (
+        "tiered",
+        "early-access",
+        "the same claim decides when and how much",
+    ),
+    (
+        "audience",
+        "early-access",
+        "one list asked twice: once before the opening, once for every order",
+    ),
+    (
+        "region-quota",
+        "n-per-user",
+        "units counted by region and by buyer",
+    ),
+    (
+        "region-quota",
+        "order-cap",
+        "quotas released by the clock, and whole packs",
+    ),
 ];
 
 #[test]
 fn pairs_of_rules_read_as_they_did() {
-    for (one, other, _) in PAIRS {
+    for (one, other, of_interest) in PAIRS {
         let rules = [Rule::new(one, params(one)), Rule::new(other, params(other))];
-        assert_golden(&format!("{one} and {other}").replace(' ', "-"), &rules);
+        assert_golden(
+            &format!("{one} and {other}").replace(' ', "-"),
+            of_interest,
+            &rules,
+        );
     }
 }
