@@ -131,7 +131,6 @@ impl Store {
     }
 
     /// Appends an activation with the next epoch. `Conflict` when the revision does not exist.
-    /// Also how a rebuild raises the epoch: with the revision that is active.
     pub async fn insert_activation(
         &self,
         campaign: &str,
@@ -152,14 +151,30 @@ impl Store {
         }
         let activation = Activation { epoch, revision };
         write_activation(&mut tx, campaign, activation, now).await?;
-        sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
-            .bind(epoch as i64)
-            .bind(i64::from(revision))
-            .bind(campaign)
-            .execute(&mut *tx)
-            .await?;
         tx.commit().await?;
         Ok(activation)
+    }
+
+    /// Appends an activation of the revision that is active, with the next epoch, as a rebuild does. `None` when
+    /// the newest activation is not `from` any more.
+    pub async fn raise_epoch(
+        &self,
+        campaign: &str,
+        from: Activation,
+        now: i64,
+    ) -> StoreResult<Option<Activation>> {
+        let mut tx = self.begin().await?;
+        let epoch = self.lock_epoch(&mut tx, campaign).await?;
+        if epoch != from.epoch {
+            return Ok(None);
+        }
+        let activation = Activation {
+            epoch: epoch + 1,
+            ..from
+        };
+        write_activation(&mut tx, campaign, activation, now).await?;
+        tx.commit().await?;
+        Ok(Some(activation))
     }
 
     /// Highest epoch of the campaign.
@@ -247,6 +262,7 @@ async fn write_revision(
     Ok(())
 }
 
+/// Appends it, and makes it the campaign's newest.
 async fn write_activation(
     tx: &mut Transaction<'_, Any>,
     campaign: &str,
@@ -258,6 +274,12 @@ async fn write_activation(
         .bind(activation.epoch as i64)
         .bind(i64::from(activation.revision))
         .bind(time::to_text(now)?)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
+        .bind(activation.epoch as i64)
+        .bind(i64::from(activation.revision))
+        .bind(campaign)
         .execute(&mut **tx)
         .await?;
     Ok(())
