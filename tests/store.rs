@@ -197,13 +197,14 @@ async fn revisions_and_activations_are_numbered(db: Database) {
     assert_eq!(db.store.activation("autumn").await.expect("asked"), None);
     let row = db.store.campaign("spring").await.expect("asked").expect("there");
     assert_eq!((row.activation, row.schedule), (active, second.schedule));
-    let raised = db.store.raise_epoch("spring", active, NOW).await.expect("asked");
+    let raise = || db.store.insert_activation_after("spring", 2, 2, NOW);
+    let raised = raise().await.expect("asked");
     let third = Activation {
         epoch: 3,
         revision: 2,
     };
     assert_eq!(raised, Some(third));
-    let raised = db.store.raise_epoch("spring", active, NOW).await.expect("asked");
+    let raised = raise().await.expect("asked");
     assert_eq!(raised, None, "it is not the newest any more");
     assert_eq!(db.store.activation("spring").await.expect("asked"), Some(third));
     assert_eq!(db.number("SELECT COUNT(*) FROM activations").await, 3);

@@ -147,7 +147,12 @@ impl Reconcile {
         // The epoch rises even when nothing was restored: whoever still holds the old fence is stale.
         let raised = self
             .store
-            .raise_epoch(&campaign.id, row.activation, (self.clock)())
+            .insert_activation_after(
+                &campaign.id,
+                row.activation.revision,
+                row.activation.epoch,
+                (self.clock)(),
+            )
             .await?;
         let Some(activation) = raised else {
             return Ok(None);

@@ -131,6 +131,7 @@ impl Store {
     }
 
     /// Appends an activation with the next epoch. `Conflict` when the revision does not exist.
+    /// Also how a rebuild raises the epoch: with the revision that is active.
     pub async fn insert_activation(
         &self,
         campaign: &str,
@@ -138,43 +139,25 @@ impl Store {
         now: i64,
     ) -> StoreResult<Activation> {
         let mut tx = self.begin().await?;
-        let epoch = self.lock_epoch(&mut tx, campaign).await? + 1;
-        let known: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM revisions WHERE campaign_id = ? AND revision = ?")
-                .bind(campaign)
-                .bind(i64::from(revision))
-                .fetch_one(&mut *tx)
-                .await?;
-        if known == 0 {
-            let what = format!("campaign {campaign:?} has no revision {revision}");
-            return Err(StoreError::Conflict(what));
-        }
-        let activation = Activation { epoch, revision };
-        write_activation(&mut tx, campaign, activation, now).await?;
-        tx.commit().await?;
-        Ok(activation)
+        let last = self.lock_epoch(&mut tx, campaign).await?;
+        append_activation(tx, campaign, revision, last + 1, now).await
     }
 
-    /// Appends an activation of the revision that is active, with the next epoch, as a rebuild does. `None` when
-    /// the newest activation is not `from` any more.
-    pub async fn raise_epoch(
+    /// The same, unless the epoch is no longer the one that the caller has seen: `None` then.
+    pub async fn insert_activation_after(
         &self,
         campaign: &str,
-        from: Activation,
+        revision: u32,
+        seen: u64,
         now: i64,
     ) -> StoreResult<Option<Activation>> {
         let mut tx = self.begin().await?;
-        let epoch = self.lock_epoch(&mut tx, campaign).await?;
-        if epoch != from.epoch {
+        if self.lock_epoch(&mut tx, campaign).await? != seen {
             return Ok(None);
         }
-        let activation = Activation {
-            epoch: epoch + 1,
-            ..from
-        };
-        write_activation(&mut tx, campaign, activation, now).await?;
-        tx.commit().await?;
-        Ok(Some(activation))
+        append_activation(tx, campaign, revision, seen + 1, now)
+            .await
+            .map(Some)
     }
 
     /// Highest epoch of the campaign.
@@ -262,7 +245,36 @@ async fn write_revision(
     Ok(())
 }
 
-/// Appends it, and makes it the campaign's newest.
+/// Commits an activation under an epoch that is the next one, the campaign being locked.
+async fn append_activation(
+    mut tx: Transaction<'_, Any>,
+    campaign: &str,
+    revision: u32,
+    epoch: u64,
+    now: i64,
+) -> StoreResult<Activation> {
+    let known: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM revisions WHERE campaign_id = ? AND revision = ?")
+            .bind(campaign)
+            .bind(i64::from(revision))
+            .fetch_one(&mut *tx)
+            .await?;
+    if known == 0 {
+        let what = format!("campaign {campaign:?} has no revision {revision}");
+        return Err(StoreError::Conflict(what));
+    }
+    let activation = Activation { epoch, revision };
+    write_activation(&mut tx, campaign, activation, now).await?;
+    sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
+        .bind(epoch as i64)
+        .bind(i64::from(revision))
+        .bind(campaign)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(activation)
+}
+
 async fn write_activation(
     tx: &mut Transaction<'_, Any>,
     campaign: &str,
@@ -274,12 +286,6 @@ async fn write_activation(
         .bind(activation.epoch as i64)
         .bind(i64::from(activation.revision))
         .bind(time::to_text(now)?)
-        .execute(&mut **tx)
-        .await?;
-    sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
-        .bind(activation.epoch as i64)
-        .bind(i64::from(activation.revision))
-        .bind(campaign)
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Stories over HTTP, told to real processes.
 
 mod audiences;
+mod changes;
 mod gate;
 mod http;
 mod limits;
