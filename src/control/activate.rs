@@ -48,6 +48,9 @@ impl Control {
     ) -> Result<Activated, ControlError> {
         let built = self.stored_revision(campaign, revision).await?;
         self.prove(&built).await?;
+        // Before anything is recorded: where it cannot be served, nothing is to change.
+        let servable = self.loader.can_serve(&built.revision).await;
+        servable.map_err(ControlError::Unavailable)?;
         // Before any gateway can learn of the revision: the first to do so may move the fence.
         let provided = self.gate.provide(&built.campaign, &built.revision).await;
         provided.map_err(|why| {

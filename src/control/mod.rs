@@ -11,9 +11,11 @@ mod campaigns;
 mod compile;
 mod loader;
 mod modules;
+mod prechecks;
 pub mod proof;
 mod requests;
 mod revisions;
+pub mod simulate;
 
 use std::sync::Arc;
 
@@ -127,6 +129,8 @@ pub struct Control {
     gate: Arc<dyn Gate>,
     clock: Clock,
     proofs: proof::Proofs,
+    /// Held by the simulation that runs.
+    simulating: tokio::sync::Semaphore,
 }
 
 impl Control {
@@ -148,6 +152,7 @@ impl Control {
             gate,
             clock,
             proofs: proof::Proofs::default(),
+            simulating: tokio::sync::Semaphore::new(1),
         }
     }
 

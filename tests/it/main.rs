@@ -2,9 +2,13 @@
 
 mod audiences;
 mod changes;
+#[path = "../forge/mod.rs"]
+mod forge;
 mod gate;
 mod http;
 mod limits;
+mod prechecks;
 mod restarts;
 mod retries;
+mod simulate;
 mod wrong_input;
