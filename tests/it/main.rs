@@ -3,6 +3,7 @@
 mod gate;
 mod http;
 mod limits;
+mod modules;
 mod restarts;
 mod retries;
 mod wrong_input;
