@@ -86,6 +86,12 @@ pub fn decide(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &At
     if let Err(rejection) = judge(plan, state, attempt, now) {
         return Decision::Rejected(rejection);
     }
+    place(plan, revision, state, attempt, now);
+    Decision::Admitted
+}
+
+/// Records an attempt as admitted at `now`, whatever the plan would have said to it.
+pub fn place(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &Attempt, now: i64) {
     apply(state, attempt, &charges(plan, attempt, now), now);
     let placed = Placed {
         placed_at: now,
@@ -96,8 +102,7 @@ pub fn decide(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &At
         user: attempt.user.clone(),
         released: false,
     };
-    state.orders.insert(order, placed);
-    Decision::Admitted
+    state.orders.insert(attempt.order.to_string(), placed);
 }
 
 fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Result<(), Rejection> {
