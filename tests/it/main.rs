@@ -7,6 +7,7 @@ mod forge;
 mod gate;
 mod http;
 mod limits;
+mod modules;
 mod prechecks;
 mod restarts;
 mod retries;
