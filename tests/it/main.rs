@@ -1,5 +1,6 @@
 //! Stories over HTTP, told to real processes.
 
+mod eight_rules;
 mod gate;
 mod http;
 mod limits;
