@@ -6,6 +6,7 @@ mod modules;
 #[path = "rules/parameters.rs"]
 mod parameters;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,7 +112,7 @@ async fn an_example_that_lies_is_told_with_what_came_instead() {
 }
 
 #[tokio::test]
-async fn every_module_is_built_in_and_shows_a_rejection() {
+async fn every_module_is_built_in_and_shows_every_reason_it_rejects_for() {
     let host = Host::new().expect("this machine runs WebAssembly");
     let modules = modules(&host).await;
     let built_in: Vec<&str> = rushgate::wasm::builtin().iter().map(|(name, _)| *name).collect();
@@ -119,11 +120,18 @@ async fn every_module_is_built_in_and_shows_a_rejection() {
         let descriptor = &module.inspected.descriptor;
         assert_eq!(descriptor.id, module.name, "a module's file is named by its id");
         assert!(built_in.contains(&format!("{}.wasm", module.name).as_str()));
-        // early-access declares no reason: whom it does not let in, the gateway itself tells so.
         let attempts = descriptor.examples.iter().flat_map(|example| &example.attempts);
-        let rejects = |expect: &Expected| matches!(expect, Expected::Rejected(_));
-        let shows = attempts.map(|attempt| &attempt.expect).any(rejects);
-        assert!(shows, "{}: no example shows a rejection", module.name);
+        let shown: BTreeSet<&str> = attempts
+            .filter_map(|attempt| match &attempt.expect {
+                Expected::Rejected(reason) => Some(reason.as_str()),
+                Expected::Admitted => None,
+            })
+            .collect();
+        assert!(!shown.is_empty(), "{}: no example shows a rejection", module.name);
+        for reason in &descriptor.reasons {
+            let code = reason.code.as_str();
+            assert!(shown.contains(code), "{}: no example shows {code}", module.name);
+        }
     }
     assert_eq!(modules.len(), built_in.len());
 }

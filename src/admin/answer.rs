@@ -8,14 +8,15 @@ use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use crate::control::ControlError;
+use crate::plan::diff::{Change, needs_accept};
 use crate::wire::problem::{
-    CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, TOO_LARGE, UNAVAILABLE,
-    UNKNOWN,
+    ACCEPT_MISSING, CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, PROOF_FAILED,
+    TOO_LARGE, UNAVAILABLE, UNKNOWN,
 };
 use crate::wire::{Problem, is_media_type, json};
 
 /// Bytes of a JSON body: a thousand SKUs and rules with long tables fit well.
-const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A body up to so many times its limit is read and dropped, so that its sender can be told.
 const DISCARDED: u64 = 4;
@@ -40,6 +41,12 @@ fn problem(error: ControlError) -> Problem {
     match error {
         ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
         ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+        ControlError::AcceptMissing(changes) => accept_missing(&changes),
+        ControlError::Proof(counterexample) => {
+            tracing::error!(?counterexample, "interpreter and script part");
+            let detail = "interpreter and script part over this plan; the gateway is at fault, and nothing was changed";
+            Problem::new(&PROOF_FAILED, detail).member("counterexample", &counterexample)
+        }
         ControlError::Invalid(problems) => {
             let detail = match problems.as_slice() {
                 [] => "the request is not valid".to_owned(),
@@ -53,6 +60,8 @@ fn problem(error: ControlError) -> Problem {
             };
             Problem::new(&INVALID, detail).errors(problems.into_iter().map(fault).collect())
         }
+        ControlError::Malformed(detail) => Problem::new(&MALFORMED, detail),
+        ControlError::TooLarge(detail) => Problem::new(&TOO_LARGE, detail),
         ControlError::Module {
             code: "too-large",
             message,
@@ -70,6 +79,21 @@ fn problem(error: ControlError) -> Problem {
             )
         }
     }
+}
+
+/// What has to be accepted, and what it would mean.
+fn accept_missing(changes: &[Change]) -> Problem {
+    let ids: Vec<&str> = needs_accept(changes).map(|(id, _)| id).collect();
+    let sentences: Vec<&str> = changes.iter().map(|change| change.sentence.as_str()).collect();
+    let detail = format!(
+        "{} To activate all the same, send \"accept\": {}.",
+        sentences.join(" "),
+        serde_json::json!(ids)
+    );
+    Problem::new(&ACCEPT_MISSING, detail)
+        .pointer("/accept")
+        .member("accept", &ids)
+        .member("changes", &changes)
 }
 
 impl IntoResponse for Refused {
@@ -96,6 +120,18 @@ impl IntoResponse for Refused {
     }
 }
 
+/// Refuses a body that does not say it is of the named media type.
+pub(super) fn check_media_type(headers: &HeaderMap, media_type: &'static str) -> Result<(), Refused> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if given.is_some_and(|given| is_media_type(given, media_type)) {
+        return Ok(());
+    }
+    let detail = format!("this path takes {media_type}: send the header Content-Type: {media_type}");
+    Err(Problem::new(&MEDIA_TYPE, detail).into())
+}
+
 /// Reads a body of the named media type.
 pub(super) async fn read(
     headers: &HeaderMap,
@@ -103,13 +139,7 @@ pub(super) async fn read(
     body: Body,
     limit: usize,
 ) -> Result<Vec<u8>, Refused> {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    if !given.is_some_and(|given| is_media_type(given, media_type)) {
-        let detail = format!("this path takes {media_type}: send the header Content-Type: {media_type}");
-        return Err(Problem::new(&MEDIA_TYPE, detail).into());
-    }
+    check_media_type(headers, media_type)?;
     let too_large = || {
         let detail = format!("the body may have at most {} MiB", limit / (1024 * 1024));
         Refused::from(Problem::new(&TOO_LARGE, detail))
@@ -169,6 +199,8 @@ mod tests {
             (ControlError::Unknown("no".into()), 404, "unknown"),
             (ControlError::Conflict("no".into()), 409, "conflict"),
             (invalid(&["/id"]), 422, "invalid"),
+            (ControlError::Malformed("no".into()), 400, "malformed"),
+            (ControlError::TooLarge("no".into()), 413, "too-large"),
             (module("not-wasm"), 422, "not-wasm"),
             (module("too-large"), 413, "too-large"),
             (ControlError::Unavailable("no".into()), 503, "unavailable"),

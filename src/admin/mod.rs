@@ -1,10 +1,13 @@
 //! The control plane: merchants' API, health and metrics, on axum.
 
 mod answer;
+mod audiences;
 mod campaigns;
 mod guard;
 mod modules;
 mod readiness;
+mod revisions;
+mod simulate;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,15 +17,18 @@ use axum::Router;
 use axum::extract::{FromRef, Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::campaign::Activation;
-use crate::control::{CampaignFigures, Control, ControlError, NewCampaign, NewRevision, RevisionAnswer};
-use crate::store::{CampaignRow, ModuleRow};
+use crate::control::simulate::{Given, NewSimulation, Simulation};
+use crate::control::{
+    Activated, CampaignFigures, Compared, Control, ControlError, ListUpload, NewCampaign, NewRevision,
+    RevisionAnswer, RevisionHead, RevisionView, Uploaded,
+};
+use crate::store::{AudienceRow, CampaignRow, ModuleRow};
 use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, explain};
 use crate::wire::{BindError, Problem, echo};
 
@@ -84,6 +90,11 @@ pub trait Rules: Send + Sync + 'static {
     fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)>;
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded>;
+    /// Every version, the list uploaded last first, and of each list the newest version first.
+    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
+    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>>;
+    fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()>;
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
     fn create_revision<'a>(
         &'a self,
@@ -92,7 +103,32 @@ pub trait Rules: Send + Sync + 'static {
         new: NewRevision,
         dry_run: bool,
     ) -> Answered<'a, RevisionAnswer>;
-    fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation>;
+    fn activate<'a>(
+        &'a self,
+        actor: &'a str,
+        campaign: &'a str,
+        revision: u32,
+        accept: &'a [String],
+    ) -> Answered<'a, Activated>;
+    fn revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answered<'a, Vec<RevisionHead>>;
+    fn revision<'a>(&'a self, campaign: &'a str, number: u32) -> Answered<'a, RevisionView>;
+    fn compare_revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+        against: Option<u32>,
+    ) -> Answered<'a, Compared>;
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation>;
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>>;
     fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)>;
 }
@@ -110,6 +146,22 @@ impl Rules for Control {
         self.module(selector).boxed()
     }
 
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded> {
+        self.upload_audience(actor, upload).boxed()
+    }
+
+    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
+        self.audiences().boxed()
+    }
+
+    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>> {
+        self.audience(id).boxed()
+    }
+
+    fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()> {
+        self.delete_audience(actor, id, version).boxed()
+    }
+
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
         self.create_campaign(actor, new).boxed()
     }
@@ -124,8 +176,45 @@ impl Rules for Control {
         self.create_revision(actor, campaign, new, dry_run).boxed()
     }
 
-    fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation> {
-        self.activate(actor, campaign, revision).boxed()
+    fn activate<'a>(
+        &'a self,
+        actor: &'a str,
+        campaign: &'a str,
+        revision: u32,
+        accept: &'a [String],
+    ) -> Answered<'a, Activated> {
+        self.activate(actor, campaign, revision, accept).boxed()
+    }
+
+    fn revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answered<'a, Vec<RevisionHead>> {
+        self.revisions(campaign, before, limit).boxed()
+    }
+
+    fn revision<'a>(&'a self, campaign: &'a str, number: u32) -> Answered<'a, RevisionView> {
+        self.revision(campaign, number).boxed()
+    }
+
+    fn compare_revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+        against: Option<u32>,
+    ) -> Answered<'a, Compared> {
+        self.compare_revisions(campaign, number, against).boxed()
+    }
+
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation> {
+        self.simulate(campaign, new, given).boxed()
     }
 
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
@@ -199,10 +288,19 @@ impl Admin {
         let admin = Router::new()
             .route("/modules", post(modules::upload).get(modules::list))
             .route("/modules/{selector}", get(modules::show))
+            .route("/audiences", get(audiences::list))
+            .route("/audiences/{id}", get(audiences::show).put(audiences::upload))
+            .route("/audiences/{id}/{version}", delete(audiences::delete))
             .route("/campaigns", post(campaigns::create).get(campaigns::list))
             .route("/campaigns/{id}", get(campaigns::show))
-            .route("/campaigns/{id}/revisions", post(campaigns::revise))
-            .route("/campaigns/{id}/activate", post(campaigns::activate))
+            .route(
+                "/campaigns/{id}/revisions",
+                post(revisions::create).get(revisions::list),
+            )
+            .route("/campaigns/{id}/revisions/{revision}", get(revisions::show))
+            .route("/campaigns/{id}/revisions/{revision}/diff", get(revisions::diff))
+            .route("/campaigns/{id}/activate", post(revisions::activate))
+            .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
         health_routes()

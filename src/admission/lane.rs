@@ -7,13 +7,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::fence::Step;
 use super::local::Local;
 use super::refusal::KEY_REUSED;
 use super::{AdmissionError, Refusal, Shared};
-use crate::engine::EngineError;
-use crate::lua::codec::{self, AdmitReply, Fence};
+use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
-use crate::lua::{calls, fixed};
 use crate::order::Attempt;
 use crate::outbox;
 use crate::plan::eval::{Decision, Placed, Rejection};
@@ -24,21 +23,27 @@ use crate::ruleset::ActiveCampaign;
 pub(super) type Acknowledgement = watch::Receiver<Option<bool>>;
 
 /// Between tries while the engine does not answer.
-const RETRY_EVERY: Duration = Duration::from_millis(25);
+pub(super) const RETRY_EVERY: Duration = Duration::from_millis(25);
 /// What a client is told to wait while the gate is closed.
-const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An attempt that waits for its decision.
 pub(super) struct Job {
     pub(super) attempt: Attempt,
     /// Attributes the plan does not read: a newer one, under which the attempt is asked again, may.
     pub(super) unread: BTreeMap<String, String>,
+    /// It carried an `Idempotency-Key`.
+    pub(super) keyed: bool,
+    /// A script call was made for it, whose reply may have been lost: it may have been admitted.
+    pub(super) asked: bool,
+    /// The epoch whose prechecks it has passed.
+    pub(super) passed: Option<u64>,
     pub(super) deadline: Instant,
     pub(super) answer: oneshot::Sender<Result<Verdict, AdmissionError>>,
 }
 
 impl Job {
-    fn end(self, verdict: Result<Verdict, AdmissionError>) {
+    pub(super) fn end(self, verdict: Result<Verdict, AdmissionError>) {
         // A caller that went away does not read its answer; the order goes on.
         let _ = self.answer.send(verdict);
     }
@@ -74,23 +79,11 @@ impl Lane {
     }
 }
 
-/// What became of one call.
-enum Step {
-    Done,
-    /// Another revision is active, or this gateway's is newer and was put in place: ask again.
-    Again,
-    /// The engine did not answer: ask again in a moment.
-    Later(EngineError),
-    /// Nobody can be admitted.
-    Closed(String),
-    Failed(String),
-}
-
-struct Worker {
-    shared: Arc<Shared>,
-    shard: Shard,
-    key: String,
-    local: Arc<Local>,
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) shard: Shard,
+    pub(super) key: String,
+    pub(super) local: Arc<Local>,
 }
 
 impl Worker {
@@ -147,10 +140,14 @@ impl Worker {
         let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
             return Step::Closed("the campaign has ended".into());
         };
-        self.prepare(&active, jobs);
+        if let Err(step) = self.screen(&active, jobs).await {
+            return step;
+        }
+        *jobs = self.drop_late(std::mem::take(jobs));
         if jobs.is_empty() {
             return Step::Done;
         }
+        jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         let args = codec::admit_args(&active.family, &fence, jobs.iter().map(|job| &job.attempt));
         let reply = match self
@@ -163,7 +160,7 @@ impl Worker {
             Err(error) if error.is_transient() => return Step::Later(error),
             Err(error) => return Step::Failed(error.to_string()),
         };
-        match codec::admit_reply(&active.family, jobs.len(), reply) {
+        match codec::admit_reply(&active.family, jobs.iter().map(|job| &job.attempt), reply) {
             Ok(AdmitReply::Decided {
                 now,
                 entry,
@@ -172,61 +169,7 @@ impl Worker {
                 self.answer(&active, std::mem::take(jobs), now, entry, decisions);
                 Step::Done
             }
-            Ok(AdmitReply::Fenced(there)) => self.refence(&active, there).await,
-            Err(error) => Step::Failed(error.to_string()),
-        }
-    }
-
-    /// Keeps of each attempt the attributes the plan reads, and answers those that lack one.
-    fn prepare(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>) {
-        let plan = &active.family.plan;
-        let mut missing = Vec::new();
-        for (index, job) in jobs.iter_mut().enumerate() {
-            let mut all = std::mem::take(&mut job.attempt.attributes);
-            all.append(&mut job.unread);
-            (job.attempt.attributes, job.unread) =
-                all.into_iter().partition(|(name, _)| active.reads.contains(name));
-            if let Some(refusal) = Refusal::missing(plan, &job.attempt) {
-                missing.push((index, refusal));
-            }
-        }
-        let mut refused = Vec::new();
-        for (index, refusal) in missing.into_iter().rev() {
-            self.local.count(&refusal.reason);
-            let Job { attempt, answer, .. } = jobs.swap_remove(index);
-            let outcome = Outcome::Named(refusal.reason.clone());
-            let _ = answer.send(Ok(Verdict::Rejected(refusal)));
-            refused.push((attempt, outcome));
-        }
-        self.shared.record(active, self.local.now(), refused);
-    }
-
-    /// The shard's fence is another one: fetch the newer revision, or put this one in place.
-    async fn refence(&self, active: &ActiveCampaign, there: Option<Fence>) -> Step {
-        let campaign = &self.shard.campaign;
-        let Some(there) = there else {
-            self.shared.rules.lost(campaign, active.activation.epoch);
-            return Step::Closed("the engine holds no state of this campaign; it is being rebuilt".into());
-        };
-        if there.uid != active.campaign.uid {
-            return Step::Closed("the engine holds the state of another campaign of this name".into());
-        }
-        if there.epoch < active.activation.epoch {
-            return self.activate(active).await;
-        }
-        match self.shared.rules.load(campaign, there.epoch).await {
-            Ok(Some(loaded)) if loaded.activation.epoch >= there.epoch => Step::Again,
-            Ok(_) => Step::Closed("the engine is ahead of the database".into()),
-            Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),
-        }
-    }
-
-    /// An activation reached the database but not this shard: finish it.
-    async fn activate(&self, active: &ActiveCampaign) -> Step {
-        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
-        match self.shared.engine.run(&fixed::ACTIVATE, &self.key, args).await {
-            Ok(_) => Step::Again,
-            Err(error) if error.is_transient() => Step::Later(error),
+            Ok(AdmitReply::Fenced(there)) => self.shared.refence(&self.shard, &active, there).await,
             Err(error) => Step::Failed(error.to_string()),
         }
     }
@@ -256,14 +199,14 @@ impl Worker {
                     let acknowledgement = acknowledgement.as_ref().expect("made when anything was admitted");
                     Verdict::Admitted(placed, acknowledgement.clone())
                 }
-                Decision::Existing(placed) if placed.fingerprint != job.attempt.fingerprint() => {
-                    outcome = Some(Outcome::Gateway(KEY_REUSED));
-                    Verdict::Rejected(self.counted(Refusal::key_reused()))
+                Decision::Existing(placed) => {
+                    let (verdict, found) = self.existing(&job.attempt, placed);
+                    outcome = found;
+                    verdict
                 }
-                Decision::Existing(placed) => Verdict::Existing(placed),
                 Decision::Rejected(rejection) => {
                     self.learn(active, &job.attempt, &rejection);
-                    Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection)))
+                    Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection, now)))
                 }
             };
             let Job { attempt, answer, .. } = job;
@@ -274,6 +217,15 @@ impl Worker {
             }
         }
         self.shared.record(active, now, decided);
+    }
+
+    /// Found to have been admitted before; with how that is recorded, where it is another attempt.
+    pub(super) fn existing(&self, attempt: &Attempt, placed: Placed) -> (Verdict, Option<Outcome>) {
+        if placed.fingerprint == attempt.fingerprint() {
+            return (Verdict::Existing(placed), None);
+        }
+        let refusal = self.counted(Refusal::key_reused());
+        (Verdict::Rejected(refusal), Some(Outcome::Gateway(KEY_REUSED)))
     }
 
     fn hand_over(
@@ -314,7 +266,7 @@ impl Worker {
         }
     }
 
-    fn counted(&self, refusal: Refusal) -> Refusal {
+    pub(super) fn counted(&self, refusal: Refusal) -> Refusal {
         self.local.count(&refusal.reason);
         refusal
     }

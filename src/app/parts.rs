@@ -9,11 +9,13 @@ use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
 use crate::admission::{Admission, Recorder, Rules, Watch};
+use crate::campaign::Campaign;
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
 use crate::reconcile::Reconcile;
 use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
+use crate::revision::Revision;
 use crate::ruleset::{ActiveCampaign, Ruleset};
 use crate::sample::Sample;
 use crate::wasm::Host;
@@ -26,6 +28,7 @@ pub(super) struct Parts {
     pub(super) control: Arc<Control>,
     pub(super) loader: Arc<Loader>,
     pub(super) reconcile: Arc<Reconcile>,
+    pub(super) host: Host,
     pub(super) sample: Arc<Sample>,
     /// Ends with the process.
     pub(super) _watch: Watch,
@@ -46,7 +49,12 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         producer,
     } = adapters;
     let ruleset = Arc::new(Ruleset::default());
-    let loader = Arc::new(Loader::new(store.clone(), ruleset.clone(), Arc::new(clock)));
+    let loader = Arc::new(Loader::new(
+        store.clone(),
+        ruleset.clone(),
+        host.clone(),
+        Arc::new(clock),
+    ));
     let reconcile = Arc::new(Reconcile::new(
         config.reconcile(),
         engine.clone(),
@@ -84,7 +92,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let control = Arc::new(Control::new(
         store.clone(),
         engine.clone(),
-        host,
+        host.clone(),
         ruleset.clone(),
         loader.clone(),
         glue,
@@ -98,6 +106,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         control,
         loader,
         reconcile,
+        host,
         sample,
         _watch: watch,
     }
@@ -154,6 +163,18 @@ impl Gate for Glue {
                 .await
                 .map(drop)
                 .map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+
+    fn provide<'a>(
+        &'a self,
+        campaign: &'a Campaign,
+        revision: &'a Revision,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        async {
+            let provided = self.reconcile.provide(campaign, revision).await;
+            provided.map_err(|error| error.to_string())
         }
         .boxed()
     }

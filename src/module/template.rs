@@ -17,47 +17,32 @@ const RULE_DEPENDENCIES: [&str; 2] = ["schemars", "serde"];
 
 const WIT: &str = include_str!("../../wit/policy.wit");
 
+macro_rules! sdk {
+    ($($file:literal,)*) => {
+        [$(($file, include_str!(concat!("../../rules/sdk/src/", $file))),)*]
+    };
+}
+
 /// The Rust SDK, file by file.
-const SDK_SOURCES: &[(&str, &str)] = &[
-    ("attribute.rs", include_str!("../../rules/sdk/src/attribute.rs")),
-    ("bindings.rs", include_str!("../../rules/sdk/src/bindings.rs")),
-    ("example.rs", include_str!("../../rules/sdk/src/example.rs")),
-    ("expr.rs", include_str!("../../rules/sdk/src/expr.rs")),
-    ("id.rs", include_str!("../../rules/sdk/src/id.rs")),
-    ("lib.rs", include_str!("../../rules/sdk/src/lib.rs")),
-    (
-        "params/attribute.rs",
-        include_str!("../../rules/sdk/src/params/attribute.rs"),
-    ),
-    (
-        "params/count.rs",
-        include_str!("../../rules/sdk/src/params/count.rs"),
-    ),
-    (
-        "params/missing.rs",
-        include_str!("../../rules/sdk/src/params/missing.rs"),
-    ),
-    ("params/mod.rs", include_str!("../../rules/sdk/src/params/mod.rs")),
-    (
-        "params/moment.rs",
-        include_str!("../../rules/sdk/src/params/moment.rs"),
-    ),
-    (
-        "params/schema.rs",
-        include_str!("../../rules/sdk/src/params/schema.rs"),
-    ),
-    (
-        "params/span.rs",
-        include_str!("../../rules/sdk/src/params/span.rs"),
-    ),
-    (
-        "params/window.rs",
-        include_str!("../../rules/sdk/src/params/window.rs"),
-    ),
-    ("plan.rs", include_str!("../../rules/sdk/src/plan.rs")),
-    ("rule.rs", include_str!("../../rules/sdk/src/rule.rs")),
-    ("runtime.rs", include_str!("../../rules/sdk/src/runtime.rs")),
-    ("words.rs", include_str!("../../rules/sdk/src/words.rs")),
+const SDK_SOURCES: &[(&str, &str)] = &sdk![
+    "attribute.rs",
+    "bindings.rs",
+    "example.rs",
+    "expr.rs",
+    "id.rs",
+    "lib.rs",
+    "params/attribute.rs",
+    "params/count.rs",
+    "params/missing.rs",
+    "params/mod.rs",
+    "params/moment.rs",
+    "params/schema.rs",
+    "params/span.rs",
+    "params/window.rs",
+    "plan.rs",
+    "rule.rs",
+    "runtime.rs",
+    "words.rs",
 ];
 
 /// A file of a folder: its path inside, and its text.
@@ -218,31 +203,27 @@ fn package(name: &str, engine: Engine) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    /// Paths of all files in a folder and the folders in it.
-    fn files_of(folder: &std::path::Path, prefix: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).expect("the SDK");
-        let paths = entries.map(|entry| entry.expect("a file").path());
-        paths
-            .flat_map(|path| {
-                let name = path
-                    .file_name()
-                    .expect("it has a name")
-                    .to_string_lossy()
-                    .into_owned();
-                match path.is_dir() {
-                    true => files_of(&path, &format!("{prefix}{name}/")),
-                    false => vec![format!("{prefix}{name}")],
-                }
-            })
-            .collect()
-    }
+    use super::*;
 
     #[test]
     fn the_whole_sdk_goes_along() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/sdk/src");
-        let mut there = files_of(&folder, "");
+        fn list(folder: &Path, root: &Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).expect("a folder of the SDK") {
+                let path = entry.expect("an entry").path();
+                match path.is_dir() {
+                    true => list(&path, root, found),
+                    false => {
+                        let inside = path.strip_prefix(root).expect("below its root");
+                        found.push(inside.to_string_lossy().into_owned());
+                    }
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/sdk/src");
+        let mut there = Vec::new();
+        list(&root, &root, &mut there);
         there.sort();
         let known: Vec<&str> = SDK_SOURCES.iter().map(|(file, _)| *file).collect();
         assert_eq!(there, known, "SDK_SOURCES must name every file of rules/sdk/src");

@@ -2,8 +2,8 @@
 //!
 //! The gate is closed the whole time. What is left of the outbox goes to the bus first, and landing
 //! has to pass the bus's watermark, so that the database knows every order that was ever admitted and
-//! survived. Then stock, counters and order records are restored, the epoch is raised, and the state
-//! is written last, which opens the gate.
+//! survived. Then stock, counters, order records and uploaded lists are restored, the epoch is raised, and
+//! the state is written last, which opens the gate.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,7 @@ use crate::ruleset::ActiveCampaign;
 use crate::store::{CampaignRow, OrderRow, StoreError};
 
 use super::Reconcile;
+use super::lists::Standing;
 
 /// Orders read from the database and written to the engine at a time.
 const PAGE: u32 = 1000;
@@ -71,9 +72,10 @@ impl Reconcile {
     /// Opens the gate of a campaign: from the database when anything was ever admitted. `lost` is the
     /// epoch whose state somebody found incomplete, 0 where only missing state is to be mended.
     pub async fn rebuild(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
-        let unknown = || RebuildError::UnknownCampaign(campaign.to_owned());
-        let row = self.store.campaign(campaign).await?.ok_or_else(unknown)?;
         let shard = Shard::new(campaign, 0);
+        let turn = self.turn(campaign);
+        let _alone = turn.lock().await;
+        let row = self.row(campaign).await?;
         if self.is_open(&shard, &row.campaign, lost).await? {
             return Ok(Rebuilt::Open);
         }
@@ -85,10 +87,25 @@ impl Reconcile {
         if self.is_open(&shard, &row.campaign, lost).await? {
             return Ok(Rebuilt::Open);
         }
-        let restored = self.restore(&lease, &shard, row).await;
+        let restored = loop {
+            let row = self.row(campaign).await?;
+            match self.restore(&lease, &shard, row).await {
+                Ok(None) => tracing::info!(
+                    campaign,
+                    "another revision was activated meanwhile; rebuilding for it"
+                ),
+                Ok(Some(rebuilt)) => break Ok(rebuilt),
+                Err(error) => break Err(error),
+            }
+        };
         // Let go at once, so that another gateway need not wait should the state be lost again.
         self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
         restored
+    }
+
+    async fn row(&self, campaign: &str) -> Result<CampaignRow, RebuildError> {
+        let row = self.store.campaign(campaign).await?;
+        row.ok_or_else(|| RebuildError::UnknownCampaign(campaign.to_owned()))
     }
 
     /// Like [`Self::rebuild`], and waits where another gateway is at it.
@@ -104,7 +121,13 @@ impl Reconcile {
         }
     }
 
-    async fn restore(&self, lease: &str, shard: &Shard, row: CampaignRow) -> Result<Rebuilt, RebuildError> {
+    /// `None` when an activation came in between: what was restored is not what it needs.
+    async fn restore(
+        &self,
+        lease: &str,
+        shard: &Shard,
+        row: CampaignRow,
+    ) -> Result<Option<Rebuilt>, RebuildError> {
         let token = &self.owner;
         let campaign = row.campaign.clone();
         self.step(shard, token, Restore::Begin { uid: &campaign.uid })
@@ -118,12 +141,22 @@ impl Reconcile {
         }
         self.drop_leftovers(shard, token, &old.family.plan).await?;
         let orders = self.restore_orders(lease, shard, token, &old).await?;
+        let standing = Standing::Rebuild { token, lease };
+        self.put_lists(shard, &campaign, &revision, standing).await?;
         let stock = self.remaining(&campaign).await?;
         // The epoch rises even when nothing was restored: whoever still holds the old fence is stale.
-        let activation = self
+        let raised = self
             .store
-            .insert_activation(&campaign.id, row.activation.revision, (self.clock)())
+            .insert_activation_after(
+                &campaign.id,
+                row.activation.revision,
+                row.activation.epoch,
+                (self.clock)(),
+            )
             .await?;
+        let Some(activation) = raised else {
+            return Ok(None);
+        };
         let fence = Fence {
             uid: campaign.uid.clone(),
             epoch: activation.epoch,
@@ -138,10 +171,10 @@ impl Reconcile {
         self.step(shard, token, finish).await?;
         let args = calls::show_args(&fence, &old.family.admit);
         self.run(shard, &fixed::SHOW, args).await?;
-        Ok(Rebuilt::Restored {
+        Ok(Some(Rebuilt::Restored {
             orders,
             epoch: activation.epoch,
-        })
+        }))
     }
 
     async fn revision(&self, campaign: &Campaign, number: u32) -> Result<Revision, RebuildError> {
@@ -179,7 +212,7 @@ impl Reconcile {
         }
     }
 
-    async fn hold(&self, lease: &str) -> Result<bool, RebuildError> {
+    pub(super) async fn hold(&self, lease: &str) -> Result<bool, RebuildError> {
         let for_ms = self.config.lease.as_millis() as i64;
         Ok(self
             .store

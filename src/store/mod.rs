@@ -2,6 +2,7 @@
 //! `dialect`. `migrations/README.md` says what the tables mean.
 
 mod attempts;
+mod audiences;
 mod campaigns;
 mod dialect;
 mod error;
@@ -9,6 +10,7 @@ mod fence;
 mod land;
 mod modules;
 mod orders;
+mod revisions;
 mod rows;
 mod schema;
 mod stock;
@@ -29,6 +31,7 @@ pub use attempts::{AttemptsAt, SampleRow};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
+pub use revisions::{ActivationRow, AuditRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -41,6 +44,32 @@ pub struct ModuleRow {
     pub version: String,
     /// The descriptor as JSON.
     pub descriptor: serde_json::Value,
+    pub uploaded_at: i64,
+}
+
+/// A version of an uploaded list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudienceRow {
+    pub id: String,
+    /// From 1; the newest is what the next revision pins.
+    pub version: u32,
+    /// Different ones.
+    pub members: u64,
+    pub buckets: u32,
+    /// Lower-case hex SHA-256 over the members, whatever their order.
+    pub digest: String,
+    pub uploaded_at: i64,
+}
+
+/// A list about to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAudience {
+    pub id: String,
+    /// Random: the members are kept under it.
+    pub upload: String,
+    pub members: u64,
+    pub buckets: u32,
+    pub digest: String,
     pub uploaded_at: i64,
 }
 

@@ -11,6 +11,7 @@ use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
 
 /// Reasons the gateway itself rejects with; no module may declare them.
 pub const RESERVED_REASONS: &[&str] = &[
+    "accept-missing",
     "attribute-missing",
     "closed",
     "conflict",
@@ -27,6 +28,8 @@ pub const RESERVED_REASONS: &[&str] = &[
     "not-found",
     "not-open",
     "overloaded",
+    "precheck-failed",
+    "proof-failed",
     "request-timeout",
     "rule-rejected",
     "sold-out",

@@ -9,8 +9,10 @@ mod lists;
 #[path = "../modules/mod.rs"]
 mod modules;
 mod plans;
+mod provided;
 mod random;
 mod report;
+mod retries;
 mod rules;
 mod samples;
 mod scripts;

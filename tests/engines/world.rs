@@ -11,6 +11,7 @@ use rushgate::lua::lists::{self, Put};
 use rushgate::lua::{Family, Script, fixed};
 use rushgate::order::Attempt;
 use rushgate::plan::eval::{self, Decision, State};
+use rushgate::plan::facts::Facts;
 use rushgate::plan::{CheckContext, Plan, check};
 
 use crate::canon::{self};
@@ -164,7 +165,7 @@ impl World {
     }
 
     fn read(&self, attempts: &[Attempt], reply: Reply) -> (i64, Vec<Decision>) {
-        match codec::admit_reply(&self.family, attempts.len(), reply).expect("a reply of the ABI") {
+        match codec::admit_reply(&self.family, attempts.iter(), reply).expect("a reply of the ABI") {
             AdmitReply::Decided {
                 now,
                 entry,
@@ -194,7 +195,7 @@ impl World {
     }
 
     /// What a buyer has used, by all sides.
-    pub fn inspect(&mut self, attempt: &Attempt) -> Vec<i64> {
+    pub fn inspect(&mut self, attempt: &Attempt) -> Facts {
         let expected = eval::inspect(&self.family.plan, &self.oracle, attempt, self.now);
         let args = codec::inspect_args(&self.family, &self.fence, attempt);
         let (family, frozen) = (self.family.clone(), self.time != Time::Real);
@@ -205,7 +206,7 @@ impl World {
             }
             let reply = side.run(&family.inspect, args.clone()).expect("inspect runs");
             match codec::inspect_reply(&family, reply).expect("a reply of the ABI") {
-                InspectReply::Counted { used, .. } => assert_eq!(used, expected, "{}", side.name()),
+                InspectReply::Counted(facts) => assert_eq!(facts, expected, "{}", side.name()),
                 InspectReply::Fenced(fence) => panic!("fenced by {fence:?}"),
             }
         }

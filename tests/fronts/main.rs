@@ -1,7 +1,9 @@
 //! Both fronts on real sockets, over stages that are scripted.
 
+mod audiences;
 mod connections;
 mod control;
 mod orders;
+mod simulate;
 mod stage;
 mod wire;
