@@ -2,6 +2,7 @@
 
 mod audiences;
 mod changes;
+mod eight_rules;
 #[path = "../forge/mod.rs"]
 mod forge;
 mod gate;
