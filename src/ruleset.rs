@@ -1,7 +1,7 @@
 //! What a gateway decides with right now: one immutable snapshot per campaign, swapped by a pointer
 //! store. Building a snapshot may fail; the old one then keeps serving.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -19,7 +19,7 @@ pub struct ActiveCampaign {
     pub revision: Revision,
     pub activation: Activation,
     pub family: Family,
-    /// Text forms of the attributes the plan reads besides user, SKU and quantity: what a gateway
+    /// Text forms of the attributes the plan and its shadow read besides user, SKU and quantity: what a gateway
     /// keeps of an attempt.
     pub reads: Vec<String>,
 }
@@ -34,15 +34,22 @@ impl ActiveCampaign {
             audiences: revision.audiences.clone(),
             buckets: campaign.buckets,
         };
-        let plan = plan::check(revision.plan.clone(), context)?;
-        let reads = plan.attributes().iter().map(ToString::to_string).collect();
-        let family = emit::emit(Arc::new(plan), revision.number)?;
+        let plan = Arc::new(plan::check(revision.plan.clone(), context.clone())?);
+        let shadow = revision.shadow.as_ref();
+        let shadow = shadow.map(|shadow| plan::check(shadow.plan.clone(), context));
+        let shadow = shadow.transpose()?.map(Arc::new);
+        let all = [Some(&plan), shadow.as_ref()].into_iter().flatten();
+        let reads: BTreeSet<String> = all
+            .flat_map(|plan| plan.attributes())
+            .map(|attribute| attribute.to_string())
+            .collect();
+        let family = emit::emit_with_shadow(plan, shadow, revision.number)?;
         Ok(Self {
             campaign,
             revision,
             activation,
             family,
-            reads,
+            reads: reads.into_iter().collect(),
         })
     }
 

@@ -14,6 +14,7 @@ mod modules;
 pub mod proof;
 mod requests;
 mod revisions;
+mod shadow;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub use compile::RevisionAnswer;
 pub use loader::Loader;
 pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
 pub use revisions::{ActivatedAt, Compared, RevisionHead, RevisionView};
+pub use shadow::{Difference, ShadowFigures};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {

@@ -13,6 +13,7 @@ mod retries;
 mod samples;
 mod scripts;
 mod server;
+mod shadow;
 mod sides;
 #[path = "../strategies/mod.rs"]
 mod strategies;

@@ -7,4 +7,5 @@ mod http;
 mod limits;
 mod restarts;
 mod retries;
+mod shadow;
 mod wrong_input;
