@@ -153,6 +153,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             params: json!({"limit": 1}),
             name: None,
         }],
+        shadow: Vec::new(),
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())
