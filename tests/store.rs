@@ -201,12 +201,16 @@ async fn revisions_and_activations_are_numbered(db: Database) {
     assert_eq!(db.store.activation("autumn").await.expect("asked"), None);
     let row = db.store.campaign("spring").await.expect("asked").expect("there");
     assert_eq!((row.activation, row.schedule), (active, second.schedule));
-    let raised = db
-        .store
-        .insert_activation("spring", 2, NOW)
-        .await
-        .expect("activated");
-    assert_eq!(raised.epoch, 3);
+    let raise = || db.store.insert_activation_after("spring", 2, 2, NOW);
+    let raised = raise().await.expect("asked");
+    let third = Activation {
+        epoch: 3,
+        revision: 2,
+    };
+    assert_eq!(raised, Some(third));
+    let raised = raise().await.expect("asked");
+    assert_eq!(raised, None, "it is not the newest any more");
+    assert_eq!(db.store.activation("spring").await.expect("asked"), Some(third));
     assert_eq!(db.number("SELECT COUNT(*) FROM activations").await, 3);
 
     let tasks: Vec<_> = (0..4)
