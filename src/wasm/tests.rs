@@ -50,7 +50,14 @@ fn component(describe: &str, compile: &str) -> Arc<[u8]> {
     )
 }
 
-fn encode(mut core: Vec<u8>, wit: &str, world: &str) -> Arc<[u8]> {
+fn encode(core: Vec<u8>, wit: &str, world: &str) -> Arc<[u8]> {
+    wrap_core_module(&with_world(core, wit, world))
+        .expect("the test's module can be wrapped")
+        .into()
+}
+
+/// The core module with what wit-bindgen leaves in one: the world it was built against.
+fn with_world(mut core: Vec<u8>, wit: &str, world: &str) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve
         .push_str("test.wit", wit)
@@ -60,9 +67,7 @@ fn encode(mut core: Vec<u8>, wit: &str, world: &str) -> Arc<[u8]> {
         .expect("the world is in it");
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
         .expect("metadata can be written");
-    wrap_core_module(&core)
-        .expect("the test's module can be wrapped")
-        .into()
+    core
 }
 
 fn text_component(text: &str) -> Arc<[u8]> {
@@ -167,6 +172,26 @@ async fn what_is_no_component_is_refused_by_name() {
         "too-large",
         "at most",
     );
+}
+
+#[tokio::test]
+async fn a_core_module_that_carries_its_world_is_wrapped() {
+    let wit = include_str!("../../wit/policy.wit");
+    // It is taken, and asked.
+    let bare = with_world(core(TRAP, TRAP), wit, "rule-module");
+    assert_misbehaved(inspect(bare.clone()).await, "describe", "trap");
+    let exports = host().exports(bare.clone().into()).await.expect("a module");
+    assert!(
+        exports.contains(&format!("rushgate:policy/rule@{CONTRACT}")),
+        "{exports:?}"
+    );
+    // It keeps the digest of the bytes that were uploaded: they are what is stored.
+    let host = host();
+    let module = inspected(&bare, json!({}));
+    let answer = host
+        .compile(&module, bare.clone().into(), &context(), &json!({}))
+        .await;
+    assert_misbehaved(answer, "compile", "trap");
 }
 
 #[tokio::test]
