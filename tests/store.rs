@@ -2,6 +2,8 @@
 
 #[path = "store/attempts.rs"]
 mod attempts;
+#[path = "store/audiences.rs"]
+mod audiences;
 mod database;
 
 use std::collections::BTreeMap;

@@ -53,6 +53,8 @@ fn problem(error: ControlError) -> Problem {
             };
             Problem::new(&INVALID, detail).errors(problems.into_iter().map(fault).collect())
         }
+        ControlError::Malformed(detail) => Problem::new(&MALFORMED, detail),
+        ControlError::TooLarge(detail) => Problem::new(&TOO_LARGE, detail),
         ControlError::Module {
             code: "too-large",
             message,
@@ -96,6 +98,18 @@ impl IntoResponse for Refused {
     }
 }
 
+/// Refuses a body that does not say it is of the named media type.
+pub(super) fn check_media_type(headers: &HeaderMap, media_type: &'static str) -> Result<(), Refused> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if given.is_some_and(|given| is_media_type(given, media_type)) {
+        return Ok(());
+    }
+    let detail = format!("this path takes {media_type}: send the header Content-Type: {media_type}");
+    Err(Problem::new(&MEDIA_TYPE, detail).into())
+}
+
 /// Reads a body of the named media type.
 pub(super) async fn read(
     headers: &HeaderMap,
@@ -103,13 +117,7 @@ pub(super) async fn read(
     body: Body,
     limit: usize,
 ) -> Result<Vec<u8>, Refused> {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    if !given.is_some_and(|given| is_media_type(given, media_type)) {
-        let detail = format!("this path takes {media_type}: send the header Content-Type: {media_type}");
-        return Err(Problem::new(&MEDIA_TYPE, detail).into());
-    }
+    check_media_type(headers, media_type)?;
     let too_large = || {
         let detail = format!("the body may have at most {} MiB", limit / (1024 * 1024));
         Refused::from(Problem::new(&TOO_LARGE, detail))
@@ -169,6 +177,8 @@ mod tests {
             (ControlError::Unknown("no".into()), 404, "unknown"),
             (ControlError::Conflict("no".into()), 409, "conflict"),
             (invalid(&["/id"]), 422, "invalid"),
+            (ControlError::Malformed("no".into()), 400, "malformed"),
+            (ControlError::TooLarge("no".into()), 413, "too-large"),
             (module("not-wasm"), 422, "not-wasm"),
             (module("too-large"), 413, "too-large"),
             (ControlError::Unavailable("no".into()), 503, "unavailable"),

@@ -1,6 +1,7 @@
 //! The control plane: merchants' API, health and metrics, on axum.
 
 mod answer;
+mod audiences;
 mod campaigns;
 mod guard;
 mod modules;
@@ -14,15 +15,17 @@ use axum::Router;
 use axum::extract::{FromRef, Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::campaign::Activation;
-use crate::control::{CampaignFigures, Control, ControlError, NewCampaign, NewRevision, RevisionAnswer};
-use crate::store::{CampaignRow, ModuleRow};
+use crate::control::{
+    CampaignFigures, Control, ControlError, ListUpload, NewCampaign, NewRevision, RevisionAnswer, Uploaded,
+};
+use crate::store::{AudienceRow, CampaignRow, ModuleRow};
 use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, explain};
 use crate::wire::{BindError, Problem, echo};
 
@@ -84,6 +87,11 @@ pub trait Rules: Send + Sync + 'static {
     fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)>;
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded>;
+    /// Every version, the list uploaded last first, and of each list the newest version first.
+    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
+    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>>;
+    fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()>;
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
     fn create_revision<'a>(
         &'a self,
@@ -108,6 +116,22 @@ impl Rules for Control {
 
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow> {
         self.module(selector).boxed()
+    }
+
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded> {
+        self.upload_audience(actor, upload).boxed()
+    }
+
+    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
+        self.audiences().boxed()
+    }
+
+    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>> {
+        self.audience(id).boxed()
+    }
+
+    fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()> {
+        self.delete_audience(actor, id, version).boxed()
     }
 
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
@@ -199,6 +223,9 @@ impl Admin {
         let admin = Router::new()
             .route("/modules", post(modules::upload).get(modules::list))
             .route("/modules/{selector}", get(modules::show))
+            .route("/audiences", get(audiences::list))
+            .route("/audiences/{id}", get(audiences::show).put(audiences::upload))
+            .route("/audiences/{id}/{version}", delete(audiences::delete))
             .route("/campaigns", post(campaigns::create).get(campaigns::list))
             .route("/campaigns/{id}", get(campaigns::show))
             .route("/campaigns/{id}/revisions", post(campaigns::revise))

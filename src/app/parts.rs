@@ -9,11 +9,13 @@ use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
 use crate::admission::{Admission, Recorder, Rules, Watch};
+use crate::campaign::Campaign;
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
 use crate::reconcile::Reconcile;
 use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
+use crate::revision::Revision;
 use crate::ruleset::{ActiveCampaign, Ruleset};
 use crate::sample::Sample;
 use crate::wasm::Host;
@@ -161,6 +163,18 @@ impl Gate for Glue {
                 .await
                 .map(drop)
                 .map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+
+    fn provide<'a>(
+        &'a self,
+        campaign: &'a Campaign,
+        revision: &'a Revision,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        async {
+            let provided = self.reconcile.provide(campaign, revision).await;
+            provided.map_err(|error| error.to_string())
         }
         .boxed()
     }

@@ -139,7 +139,7 @@ impl Control {
         campaign: &str,
         revision: u32,
     ) -> Result<Activation, ControlError> {
-        self.row(campaign).await?;
+        let row = self.row(campaign).await?;
         let Some(stored) = self.store.revision(campaign, revision).await? else {
             return Err(ControlError::Unknown(format!(
                 "campaign {campaign:?} has no revision {revision}"
@@ -150,6 +150,11 @@ impl Control {
             .can_serve(&stored)
             .await
             .map_err(ControlError::Unavailable)?;
+        // Before any gateway can learn of the revision: the first to do so may move the fence.
+        let provided = self.gate.provide(&row.campaign, &stored).await;
+        provided.map_err(|why| {
+            ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
+        })?;
         let activation = self
             .store
             .insert_activation(campaign, revision, (self.clock)())

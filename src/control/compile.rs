@@ -76,15 +76,22 @@ impl Control {
         rules: &[RuleSpec],
         schedule: Schedule,
     ) -> Result<Draft, ControlError> {
-        let context = context(campaign, schedule);
+        let mut context = context(campaign, schedule);
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let (mut pinned, mut plans) = (Vec::new(), Vec::new());
         for (index, rule) in rules.iter().enumerate() {
             match self.compile_rule(campaign, rule, schedule, index).await? {
                 Ok((pin, plan, warned)) => {
-                    if let Err(error) = check_alone(&plan, &context) {
+                    let at = format!("/rules/{index}");
+                    let missing = self
+                        .pin_lists(&at, rule, &plan.plan, &mut context.audiences)
+                        .await?;
+                    if missing.is_empty()
+                        && let Err(error) = check_alone(&plan, &context)
+                    {
                         problems.push(refused_plan(index, &pin, &error));
                     }
+                    problems.extend(missing);
                     pinned.push(pin);
                     plans.push(plan);
                     warnings.extend(warned);
@@ -101,6 +108,7 @@ impl Control {
             ControlError::Invalid(vec![Problem::new("/rules", detail)])
         };
         let plan = merge(plans).map_err(together)?;
+        let audiences = context.audiences.clone();
         let checked = check(plan.clone(), context).map_err(together)?;
         let plan_digest = checked.digest().to_owned();
         let revision = Revision {
@@ -110,7 +118,7 @@ impl Control {
             schedule,
             plan,
             plan_digest,
-            audiences: Default::default(),
+            audiences,
             shadow: None,
             created_at: (self.clock)(),
         };

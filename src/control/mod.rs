@@ -1,10 +1,11 @@
-//! Control: modules, campaigns, revisions and activations; the only writer of rules.
+//! Control: modules, audiences, campaigns, revisions and activations; the only writer of rules.
 //!
 //! ```text
 //!  rules of a revision ─▶ wasm: compile(params) ─▶ merge ─▶ check ─▶ emit ─▶ database
-//!  activate ─▶ database: next epoch ─▶ engine: move the fence ─▶ answer
+//!  activate ─▶ engine: lists ─▶ database: next epoch ─▶ engine: move the fence ─▶ answer
 //! ```
 
+mod audiences;
 mod campaigns;
 mod compile;
 mod loader;
@@ -17,12 +18,15 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::campaign::Campaign;
 use crate::engine::Engine;
 use crate::plan::PlanError;
+use crate::revision::Revision;
 use crate::ruleset::Ruleset;
 use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
 
+pub use audiences::{ListUpload, Uploaded};
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::RevisionAnswer;
 pub use loader::Loader;
@@ -39,6 +43,12 @@ pub enum ControlError {
     /// 422: the body is well-formed and wrong.
     #[error("{} problem(s) in the request", .0.len())]
     Invalid(Vec<Problem>),
+    /// 400: the body cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// 413.
+    #[error("{0}")]
+    TooLarge(String),
     /// 422: a module was refused or misbehaved; code of [`crate::wasm::ModuleError`].
     #[error("{message}")]
     Module { code: &'static str, message: String },
@@ -80,9 +90,18 @@ impl From<PlanError> for ControlError {
     }
 }
 
-/// Opens the gate of a campaign whose state the engine does not hold.
+/// What the engine has to hold before anybody can be admitted.
 pub trait Gate: Send + Sync + 'static {
+    /// Opens the gate of a campaign whose state the engine does not hold.
     fn open<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Puts the lists a revision asks for next to the campaign's shards. Behind a closed gate it does
+    /// nothing: opening it does.
+    fn provide<'a>(
+        &'a self,
+        campaign: &'a Campaign,
+        revision: &'a Revision,
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// Now, milliseconds since 1970-01-01 UTC: injected, so that tests own the clock.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::{CodecError, Fence, Reply};
 use super::{calls, keys};
-use crate::audience::{pack, unpack};
+use crate::audience::unpack;
 use crate::campaign::bucket_of;
 use crate::plan::{AudienceRef, CheckContext};
 
@@ -33,10 +33,16 @@ impl Target<'_> {
     /// Packed buckets from `first` on, as arguments of one or more calls in order. The call that
     /// carries the list's last bucket makes it complete.
     pub fn put(&self, first: u32, buckets: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+        let unpacked = buckets
+            .iter()
+            .map(|packed| unpack(packed).map(<[u8]>::to_vec).collect());
+        self.calls(first, unpacked)
+    }
+
+    fn calls(&self, first: u32, buckets: impl Iterator<Item = Vec<Vec<u8>>>) -> Vec<Vec<Vec<u8>>> {
         let mut all = Vec::new();
         let (mut args, mut members) = (self.args(first), 0);
-        for (bucket, packed) in (first..).zip(buckets) {
-            let values: Vec<Vec<u8>> = unpack(packed).map(<[u8]>::to_vec).collect();
+        for (bucket, values) in (first..).zip(buckets) {
             if members > 0 && members + values.len() > CALL_MEMBERS_MAX {
                 all.push(std::mem::replace(&mut args, self.args(bucket)));
                 members = 0;
@@ -99,15 +105,11 @@ pub fn fill(
     lists: &BTreeMap<String, BTreeSet<String>>,
 ) -> Vec<Vec<Vec<u8>>> {
     let calls = context.audiences.iter().flat_map(|(id, list)| {
-        let mut buckets: Vec<Vec<&[u8]>> = vec![Vec::new(); list.buckets as usize];
+        let mut buckets: Vec<Vec<Vec<u8>>> = vec![Vec::new(); list.buckets as usize];
         for member in lists.get(id).into_iter().flatten() {
             let member = member.as_bytes();
-            buckets[bucket_of(member, list.buckets) as usize].push(member);
+            buckets[bucket_of(member, list.buckets) as usize].push(member.to_vec());
         }
-        let packed: Vec<Vec<u8>> = buckets
-            .into_iter()
-            .map(|bucket| pack(bucket.into_iter()))
-            .collect();
         let target = Target {
             uid: &fence.uid,
             token: "",
@@ -115,7 +117,7 @@ pub fn fill(
             list,
             expires_at: calls::expires_at(context.schedule),
         };
-        target.put(0, &packed)
+        target.calls(0, buckets.into_iter())
     });
     calls.collect()
 }

@@ -127,7 +127,11 @@ impl Folder {
 
     /// The file a build writes: `dist/NAME.wasm`.
     pub(super) fn output(&self) -> PathBuf {
-        self.path.join("dist").join(format!("{}.wasm", self.name))
+        let file = Path::new("dist").join(format!("{}.wasm", self.name));
+        match self.path == Path::new(".") {
+            true => file,
+            false => self.path.join(file),
+        }
     }
 
     /// The newest file the module is made of, where it is newer than the built one.

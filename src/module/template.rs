@@ -17,16 +17,32 @@ const RULE_DEPENDENCIES: [&str; 2] = ["schemars", "serde"];
 
 const WIT: &str = include_str!("../../wit/policy.wit");
 
+macro_rules! sdk {
+    ($($file:literal,)*) => {
+        [$(($file, include_str!(concat!("../../rules/sdk/src/", $file))),)*]
+    };
+}
+
 /// The Rust SDK, file by file.
-const SDK_SOURCES: &[(&str, &str)] = &[
-    ("attribute.rs", include_str!("../../rules/sdk/src/attribute.rs")),
-    ("bindings.rs", include_str!("../../rules/sdk/src/bindings.rs")),
-    ("example.rs", include_str!("../../rules/sdk/src/example.rs")),
-    ("expr.rs", include_str!("../../rules/sdk/src/expr.rs")),
-    ("lib.rs", include_str!("../../rules/sdk/src/lib.rs")),
-    ("plan.rs", include_str!("../../rules/sdk/src/plan.rs")),
-    ("rule.rs", include_str!("../../rules/sdk/src/rule.rs")),
-    ("runtime.rs", include_str!("../../rules/sdk/src/runtime.rs")),
+const SDK_SOURCES: &[(&str, &str)] = &sdk![
+    "attribute.rs",
+    "bindings.rs",
+    "example.rs",
+    "expr.rs",
+    "id.rs",
+    "lib.rs",
+    "params/attribute.rs",
+    "params/count.rs",
+    "params/missing.rs",
+    "params/mod.rs",
+    "params/moment.rs",
+    "params/schema.rs",
+    "params/span.rs",
+    "params/window.rs",
+    "plan.rs",
+    "rule.rs",
+    "runtime.rs",
+    "words.rs",
 ];
 
 /// A file of a folder: its path inside, and its text.
@@ -187,15 +203,27 @@ fn package(name: &str, engine: Engine) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn the_whole_sdk_goes_along() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/sdk/src");
-        let mut there: Vec<String> = std::fs::read_dir(folder)
-            .expect("the SDK")
-            .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
-            .collect();
+        fn list(folder: &Path, root: &Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).expect("a folder of the SDK") {
+                let path = entry.expect("an entry").path();
+                match path.is_dir() {
+                    true => list(&path, root, found),
+                    false => {
+                        let inside = path.strip_prefix(root).expect("below its root");
+                        found.push(inside.to_string_lossy().into_owned());
+                    }
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/sdk/src");
+        let mut there = Vec::new();
+        list(&root, &root, &mut there);
         there.sort();
         let known: Vec<&str> = SDK_SOURCES.iter().map(|(file, _)| *file).collect();
         assert_eq!(there, known, "SDK_SOURCES must name every file of rules/sdk/src");

@@ -159,7 +159,12 @@ fn check_index(at: String, index: u32, count: usize, what: &str) -> Result<(), P
 }
 
 fn check_declared(at: String, attribute: &Attribute, rule: &RulePlan) -> Result<(), PlanError> {
-    if is_given(attribute) || rule.attributes.iter().any(|(declared, _)| declared == attribute) {
+    if is_given(attribute)
+        || rule
+            .attributes
+            .iter()
+            .any(|(declared, _)| declared.declares(attribute))
+    {
         return Ok(());
     }
     let message = format!("the module does not declare the attribute {attribute}");

@@ -47,6 +47,8 @@ pub const PLAN_CALENDARS_MAX: usize = 8;
 pub const NAME_BYTES_MAX: usize = 64;
 /// Bytes of the name of a claim or client attribute.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
+/// Name of a declared claim or client attribute that stands for all of them.
+pub const ANY_NAME: &str = "*";
 /// Shortest tumbling window, milliseconds.
 pub const TUMBLING_MS_MIN: i64 = 1000;
 /// Longest tumbling or rolling window, milliseconds: [`crate::campaign::CAMPAIGN_DAYS_MAX`].
@@ -102,6 +104,21 @@ impl fmt::Display for Attribute {
             Self::Ip => f.write_str("ip"),
             Self::Claim(name) => write!(f, "claim:{name}"),
             Self::Client(name) => write!(f, "client:{name}"),
+        }
+    }
+}
+
+impl Attribute {
+    /// Whether a module that declares this attribute may read the other: the same one, or any claim or any
+    /// client attribute where the declared one is named `*`.
+    pub fn declares(&self, read: &Self) -> bool {
+        match (self, read) {
+            (Self::Claim(name), Self::Claim(_)) | (Self::Client(name), Self::Client(_))
+                if name == ANY_NAME =>
+            {
+                true
+            }
+            _ => self == read,
         }
     }
 }

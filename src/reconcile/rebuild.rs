@@ -2,8 +2,8 @@
 //!
 //! The gate is closed the whole time. What is left of the outbox goes to the bus first, and landing
 //! has to pass the bus's watermark, so that the database knows every order that was ever admitted and
-//! survived. Then stock, counters and order records are restored, the epoch is raised, and the state
-//! is written last, which opens the gate.
+//! survived. Then stock, counters, order records and uploaded lists are restored, the epoch is raised, and
+//! the state is written last, which opens the gate.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,7 @@ use crate::ruleset::ActiveCampaign;
 use crate::store::{CampaignRow, OrderRow, StoreError};
 
 use super::Reconcile;
+use super::lists::Standing;
 
 /// Orders read from the database and written to the engine at a time.
 const PAGE: u32 = 1000;
@@ -118,6 +119,8 @@ impl Reconcile {
         }
         self.drop_leftovers(shard, token, &old.family.plan).await?;
         let orders = self.restore_orders(lease, shard, token, &old).await?;
+        let standing = Standing::Rebuild { token, lease };
+        self.put_lists(shard, &campaign, &revision, standing).await?;
         let stock = self.remaining(&campaign).await?;
         // The epoch rises even when nothing was restored: whoever still holds the old fence is stale.
         let activation = self
@@ -179,7 +182,7 @@ impl Reconcile {
         }
     }
 
-    async fn hold(&self, lease: &str) -> Result<bool, RebuildError> {
+    pub(super) async fn hold(&self, lease: &str) -> Result<bool, RebuildError> {
         let for_ms = self.config.lease.as_millis() as i64;
         Ok(self
             .store

@@ -2,6 +2,7 @@
 //! `dialect`. `migrations/README.md` says what the tables mean.
 
 mod attempts;
+mod audiences;
 mod campaigns;
 mod dialect;
 mod error;
@@ -41,6 +42,32 @@ pub struct ModuleRow {
     pub version: String,
     /// The descriptor as JSON.
     pub descriptor: serde_json::Value,
+    pub uploaded_at: i64,
+}
+
+/// A version of an uploaded list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudienceRow {
+    pub id: String,
+    /// From 1; the newest is what the next revision pins.
+    pub version: u32,
+    /// Different ones.
+    pub members: u64,
+    pub buckets: u32,
+    /// Lower-case hex SHA-256 over the members, whatever their order.
+    pub digest: String,
+    pub uploaded_at: i64,
+}
+
+/// A list about to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAudience {
+    pub id: String,
+    /// Random: the members are kept under it.
+    pub upload: String,
+    pub members: u64,
+    pub buckets: u32,
+    pub digest: String,
     pub uploaded_at: i64,
 }
 

@@ -18,8 +18,8 @@ pub const INSTANCE_PARTS_MAX: usize = 64;
 pub const STACK_BYTES_MAX: usize = 512 * 1024;
 /// Bytes the host copies out of the guest for one answer.
 pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Compiled modules kept, by digest.
-pub const CACHED_MODULES_MAX: usize = 8;
+/// Compiled modules kept, by digest: the built-in ones and as many again.
+pub const CACHED_MODULES_MAX: usize = 24;
 /// Calls at the same time; further ones wait.
 pub const RUNS_MAX: usize = 4;
 

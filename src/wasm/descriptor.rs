@@ -7,7 +7,7 @@ use super::schema::ParamsSchema;
 use super::{Descriptor, Example, ExampleAttempt, Expected, ModuleError, Reason};
 use crate::campaign::{ID_BYTES_MAX, SKUS_MAX, check_id};
 use crate::order::{QUANTITY_MAX, VALUE_BYTES_MAX};
-use crate::plan::{Attribute, PLAN_TEXT_BYTES_MAX};
+use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
 
 /// Reasons the gateway itself rejects with; no module may declare them.
 pub const RESERVED_REASONS: &[&str] = &[
@@ -72,6 +72,12 @@ fn checked(descriptor: &Descriptor) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for need in &descriptor.attributes {
         attribute(&need.attribute)?;
+        if need.required && is_any(&need.attribute) {
+            return Err(format!(
+                "attribute {} stands for many and cannot be required; let the plan say what must be there",
+                need.attribute
+            ));
+        }
         if !seen.insert(&need.attribute) {
             return Err(format!("attribute {} is listed twice", need.attribute));
         }
@@ -166,7 +172,7 @@ fn check_attempt(descriptor: &Descriptor, example: &Example, attempt: &ExampleAt
         let declared = descriptor
             .attributes
             .iter()
-            .any(|need| need.attribute.to_string() == *name);
+            .any(|need| declares(&need.attribute, name));
         if !declared {
             return Err(format!("attribute {name} is not declared by the module"));
         }
@@ -209,6 +215,20 @@ fn attribute(attribute: &Attribute) -> Result<(), String> {
         ),
         Attribute::User | Attribute::Sku | Attribute::Quantity | Attribute::Ip => Ok(()),
     }
+}
+
+/// Whether a declared attribute covers the one an example's attempt gives, in its text form.
+fn declares(declared: &Attribute, given: &str) -> bool {
+    let given = match given.split_once(':') {
+        Some(("claim", name)) => Attribute::Claim(name.to_owned()),
+        Some(("client", name)) => Attribute::Client(name.to_owned()),
+        _ => return declared.to_string() == given,
+    };
+    declared.declares(&given)
+}
+
+fn is_any(attribute: &Attribute) -> bool {
+    matches!(attribute, Attribute::Claim(name) | Attribute::Client(name) if name == ANY_NAME)
 }
 
 /// Bounded, and without control characters except the line break of longer texts.
@@ -289,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn a_star_declares_every_claim_or_client_attribute() {
+        let mut descriptor = good();
+        descriptor.attributes[0].attribute = Attribute::Claim("*".into());
+        assert_eq!(check(&descriptor), Ok(()));
+        descriptor.attributes[0].attribute = Attribute::Client("*".into());
+        assert!(
+            check(&descriptor).is_err(),
+            "a claim is given, client attributes are declared"
+        );
+    }
+
+    #[test]
     fn every_part_is_checked() {
         assert_eq!(check(&good()), Ok(()));
         type Spoil = fn(&mut Descriptor);
@@ -306,6 +338,12 @@ mod tests {
             ("listed twice", |d| d.attributes.push(d.attributes[0].clone())),
             ("name is empty", |d| {
                 d.attributes[0].attribute = Attribute::Client(String::new());
+            }),
+            ("stands for many", |d| {
+                d.attributes[0] = AttributeNeed {
+                    attribute: Attribute::Claim("*".into()),
+                    required: true,
+                };
             }),
             ("two examples", |d| d.examples.push(d.examples[0].clone())),
             ("params/limit: \"limit\" is missing", |d| {

@@ -22,7 +22,7 @@ use super::host::{common, unable};
 use super::kept::{Compiling, Kept};
 use super::run::{Budget, Guest, Runner};
 use super::{Inspected, ModuleError, Reason};
-use crate::plan::Attribute;
+use crate::plan::{ANY_NAME, Attribute};
 use crate::ruleset::{Asked, Objection, Precheck, Verdict};
 
 /// Bytes of each instance's memory that are put back by writing instead of by the kernel: cheaper for
@@ -213,12 +213,15 @@ impl Precheck for Ready {
 
 impl Ready {
     fn request(&self, asked: &Asked<'_>) -> wit::Request {
-        let value = |attribute: &Attribute| (to_wit(attribute), asked.text(attribute).to_owned());
         wit::Request {
             user: asked.attempt.user.clone(),
             sku: asked.attempt.sku.clone(),
             quantity: asked.attempt.quantity,
-            attributes: self.attributes.iter().map(value).collect(),
+            attributes: self
+                .attributes
+                .iter()
+                .flat_map(|declared| values(declared, asked))
+                .collect(),
         }
     }
 
@@ -246,6 +249,24 @@ impl Ready {
             );
         }
         Verdict::Failed
+    }
+}
+
+/// What an order has of a declared attribute. One it does not have is the empty text; one that stands for
+/// all of its kind is as many as there are.
+fn values(declared: &Attribute, asked: &Asked<'_>) -> Vec<(wit::Attribute, String)> {
+    let all = |kind: &str, of: fn(String) -> wit::Attribute| {
+        let named = asked
+            .all()
+            .filter_map(|(name, value)| Some((name.strip_prefix(kind)?, value)));
+        named
+            .map(|(name, value)| (of(name.to_owned()), value.to_owned()))
+            .collect()
+    };
+    match declared {
+        Attribute::Claim(name) if name == ANY_NAME => all("claim:", wit::Attribute::Claim),
+        Attribute::Client(name) if name == ANY_NAME => all("client:", wit::Attribute::Client),
+        one => vec![(to_wit(one), asked.text(one).to_owned())],
     }
 }
 

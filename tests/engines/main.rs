@@ -7,6 +7,7 @@ mod edges;
 mod failures;
 mod lists;
 mod plans;
+mod provided;
 mod random;
 mod samples;
 mod scripts;

@@ -9,10 +9,11 @@ use futures_util::future::BoxFuture;
 use rushgate::admin::{self, Admin, Check, Health, Readiness, Rules};
 use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
 use rushgate::control::{
-    CampaignFigures, ControlError, NewCampaign, NewRevision, Problem, RevisionAnswer, SkuFigures,
+    CampaignFigures, ControlError, ListUpload, NewCampaign, NewRevision, Problem, RevisionAnswer, SkuFigures,
+    Uploaded,
 };
 use rushgate::plan::check::PlanCost;
-use rushgate::store::{CampaignRow, ModuleRow};
+use rushgate::store::{AudienceRow, CampaignRow, ModuleRow};
 use serde_json::{Value, json};
 
 use crate::stage::PLACED_AT;
@@ -97,6 +98,32 @@ impl Rules for Scripted {
         })
     }
 
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded> {
+        crate::audiences::upload(actor, upload).boxed()
+    }
+
+    fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
+        answered(Ok([("vip", 2), ("vip", 1), ("staff", 1)]
+            .map(|(id, version)| crate::audiences::row(id, version, "d"))
+            .into()))
+    }
+
+    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>> {
+        answered(match id {
+            "vip" => Ok([2, 1]
+                .map(|version| crate::audiences::row(id, version, "d"))
+                .into()),
+            _ => Err(ControlError::Unknown(format!("no list {id:?}"))),
+        })
+    }
+
+    fn delete_audience<'a>(&'a self, _: &'a str, _: &'a str, version: u32) -> Answered<'a, ()> {
+        answered(match version {
+            1 => Ok(()),
+            _ => Err(ControlError::Conflict(format!("version {version} is the newest"))),
+        })
+    }
+
     fn create_campaign<'a>(&'a self, _: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
         answered(match new.id.as_str() {
             "taken" => Err(ControlError::Conflict(
@@ -168,13 +195,13 @@ impl Rules for Scripted {
     }
 }
 
-struct Running {
-    address: SocketAddr,
+pub struct Running {
+    pub address: SocketAddr,
     store_down: Arc<AtomicBool>,
     readiness: Arc<Readiness>,
 }
 
-fn start(token: Option<&str>) -> Running {
+pub fn start(token: Option<&str>) -> Running {
     let listener = admin::bind(&admin::Config {
         listen: ([127, 0, 0, 1], 0).into(),
         token: token.map(Into::into),
@@ -219,7 +246,7 @@ fn start(token: Option<&str>) -> Running {
 }
 
 impl Running {
-    async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> Reply {
         call(self.address, "GET", path, &[], b"").await
     }
 

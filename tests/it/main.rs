@@ -1,5 +1,6 @@
 //! Stories over HTTP, told to real processes.
 
+mod audiences;
 #[path = "../forge/mod.rs"]
 mod forge;
 mod gate;

@@ -93,6 +93,19 @@ impl<Kind, Scope> Expr<Kind, Scope> {
     }
 }
 
+impl<Kind> Expr<Kind, PerOrder> {
+    /// The same expression where one that may depend on more is expected.
+    pub fn live(self) -> Expr<Kind, Live> {
+        Expr::of(self.tree)
+    }
+}
+
+impl<Kind> From<Expr<Kind, PerOrder>> for Expr<Kind, Live> {
+    fn from(expr: Expr<Kind, PerOrder>) -> Self {
+        expr.live()
+    }
+}
+
 /// Anything that can stand where an expression of kind `Kind` is expected: the expression itself, a plain
 /// `i64`, a plain text, or an [`Attribute`].
 #[diagnostic::on_unimplemented(message = "`{Self}` is not an expression of the kind {Kind}")]

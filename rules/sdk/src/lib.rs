@@ -32,10 +32,13 @@ mod attribute;
 pub mod bindings;
 mod example;
 mod expr;
+mod id;
+pub mod params;
 mod plan;
 mod rule;
 #[cfg(target_family = "wasm")]
 mod runtime;
+mod words;
 
 pub use attribute::{Attribute, claim, client, ip, quantity, sku, user};
 pub use bindings::exports::rushgate::policy::types::{Context, Sku};
@@ -44,11 +47,13 @@ pub use expr::{
     Bool, Boolean, Both, Expr, Int, Integer, Live, Meet, Operand, PerOrder, Text, Textual, closes_at, int,
     now, opens_at, remaining, select, stock, text,
 };
+pub use id::counter_id;
 pub use plan::{Constraint, Counter, Plan, Window};
-pub use rule::{Diagnostic, Exported, Need, Reason, Rule};
+pub use rule::{Diagnostic, Exported, Need, Reason, Rule, refuse};
 pub use schemars;
 pub use serde;
 pub use serde_json::{self, json};
+pub use words::listed;
 
 /// The example of `rules/README.md` compiles.
 #[cfg(doctest)]

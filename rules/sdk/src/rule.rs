@@ -89,6 +89,15 @@ impl Diagnostic {
     }
 }
 
+/// Goes on where nothing is wrong: `refuse(problems)?`.
+pub fn refuse(problems: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
 /// A rule.
 pub trait Rule {
     /// The merchant's parameters. Their JSON Schema is derived from the type, and checked by the host

@@ -1,0 +1,199 @@
+//! Audiences: uploaded lists of ids, kept in versions, pinned by revisions.
+//!
+//! ```text
+//!  body ─▶ intake: gunzip, lines ─▶ spool: partitions ─▶ different ids, digest ─▶ buckets ─▶ database
+//! ```
+
+mod intake;
+mod pin;
+mod spool;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::{Control, ControlError, Problem};
+use crate::audience::{AUDIENCE_BYTES_MAX, ListError};
+use crate::campaign::check_id;
+use crate::store::{AudienceRow, NewAudience};
+use intake::{Intake, IntakeError};
+use spool::{Spool, Summary};
+
+/// Pieces of a body between the connection and the thread that reads them.
+const PIECES_AHEAD: usize = 4;
+/// Buckets between the thread that fills them and the database: some of their kilobytes each.
+const BUCKETS_AHEAD: usize = 64;
+
+/// A list on its way in.
+pub struct ListUpload {
+    pub id: String,
+    /// Whether the body is compressed.
+    pub gzip: bool,
+    /// The body, piece by piece; an error where it was cut off.
+    pub body: BoxStream<'static, Result<Bytes, String>>,
+}
+
+/// What became of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// `false` where the newest version has the same members.
+    pub new: bool,
+    pub row: AudienceRow,
+    /// Campaigns whose active revision goes on with another version: campaign, revision, version.
+    pub behind: Vec<(String, u32, u32)>,
+}
+
+impl Control {
+    /// Stores a list as its next version. Nothing is stored of a body that is wrong or cut off. No
+    /// campaign changes: a revision pins the version that is newest when it is made.
+    pub async fn upload_audience(&self, actor: &str, upload: ListUpload) -> Result<Uploaded, ControlError> {
+        let ListUpload { id, gzip, body } = upload;
+        check_id(&id).map_err(|error| invalid(format!("the list id {error}")))?;
+        let (summary, spool) = collect(gzip, body).await?;
+        if let Some(row) = self.store.audience(&id).await?.into_iter().next()
+            && row.digest == summary.digest
+        {
+            return Ok(self.uploaded(false, row));
+        }
+        let new = NewAudience {
+            id,
+            upload: uuid::Uuid::now_v7().simple().to_string(),
+            members: summary.members,
+            buckets: summary.buckets,
+            digest: summary.digest,
+            uploaded_at: (self.clock)(),
+        };
+        let (new, row) = self
+            .store
+            .insert_audience(&new, filled(spool, new.buckets))
+            .await?;
+        if new {
+            let detail =
+                serde_json::json!({"version": row.version, "members": row.members, "digest": row.digest});
+            self.audit(actor, "audience.upload", &row.id, detail).await;
+        }
+        Ok(self.uploaded(new, row))
+    }
+
+    fn uploaded(&self, new: bool, row: AudienceRow) -> Uploaded {
+        let mut behind: Vec<_> = self
+            .ruleset
+            .all()
+            .iter()
+            .filter_map(|active| {
+                let version = active.revision.audiences.get(&row.id)?.version;
+                (version != row.version)
+                    .then(|| (active.campaign.id.clone(), active.revision.number, version))
+            })
+            .collect();
+        behind.sort();
+        Uploaded { new, row, behind }
+    }
+
+    /// Every version, the list uploaded last first, and of each list the newest version first.
+    pub async fn audiences(&self) -> Result<Vec<AudienceRow>, ControlError> {
+        Ok(self.store.audiences().await?)
+    }
+
+    /// The versions of one list, newest first: at least one.
+    pub async fn audience(&self, id: &str) -> Result<Vec<AudienceRow>, ControlError> {
+        let rows = self.store.audience(id).await?;
+        match rows.is_empty() {
+            true => Err(unknown(id)),
+            false => Ok(rows),
+        }
+    }
+
+    /// Removes a version that is not the newest and that no revision pins.
+    pub async fn delete_audience(&self, actor: &str, id: &str, version: u32) -> Result<(), ControlError> {
+        if !self.store.delete_audience(id, version).await? {
+            return Err(ControlError::Unknown(format!(
+                "the list {id:?} has no version {version}"
+            )));
+        }
+        let detail = serde_json::json!({"version": version});
+        self.audit(actor, "audience.delete", id, detail).await;
+        Ok(())
+    }
+}
+
+fn unknown(id: &str) -> ControlError {
+    ControlError::Unknown(format!("no list {id:?}"))
+}
+
+fn invalid(detail: String) -> ControlError {
+    ControlError::Invalid(vec![Problem::new("", detail)])
+}
+
+impl From<IntakeError> for ControlError {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::List(error) => error.into(),
+            IntakeError::Gzip(_) => Self::Malformed(error.to_string()),
+            IntakeError::Spool(_) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<ListError> for ControlError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::TooLarge => Self::TooLarge(error.to_string()),
+            _ => invalid(error.to_string()),
+        }
+    }
+}
+
+/// Reads a body to its end on a thread that may wait for the disk. What comes after a refusal is
+/// read and dropped, so that a sender who is still sending can be told.
+async fn collect(
+    gzip: bool,
+    mut body: BoxStream<'static, Result<Bytes, String>>,
+) -> Result<(Summary, Spool), ControlError> {
+    let (sender, mut pieces) = mpsc::channel::<Bytes>(PIECES_AHEAD);
+    let reading = spawn_blocking(move || {
+        let mut intake = Intake::new(gzip, AUDIENCE_BYTES_MAX);
+        while let Some(piece) = pieces.blocking_recv() {
+            intake.take(&piece)?;
+        }
+        intake.end()
+    });
+    let (mut refused, mut length) = (false, 0);
+    while let Some(piece) = body.next().await {
+        // The thread ends with its sender, and what it has read goes with it.
+        let piece = piece.map_err(ControlError::Malformed)?;
+        length += piece.len() as u64;
+        if length > AUDIENCE_BYTES_MAX {
+            return Err(ListError::TooLarge.into());
+        }
+        refused = refused || sender.send(piece).await.is_err();
+    }
+    drop(sender);
+    Ok(ended(reading.await)??)
+}
+
+/// The packed buckets of a spool, filled on a thread of their own.
+fn filled(mut spool: Spool, buckets: u32) -> BoxStream<'static, Result<(u32, Vec<u8>), ControlError>> {
+    let (sender, receiver) = mpsc::channel(BUCKETS_AHEAD);
+    let filling = spawn_blocking(move || {
+        let each =
+            |bucket: Result<_, ListError>| sender.blocking_send(bucket.map_err(ControlError::from)).is_ok();
+        spool.fill(buckets, each).map_err(IntakeError::Spool)
+    });
+    let sent = stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|bucket| (bucket, receiver))
+    });
+    // Without its end a list would be stored that is not whole.
+    let end = stream::once(filling).filter_map(async |outcome| match ended(outcome) {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(Err(error.into())),
+        Err(error) => Some(Err(error)),
+    });
+    sent.chain(end).boxed()
+}
+
+fn ended<T>(outcome: Result<T, tokio::task::JoinError>) -> Result<T, ControlError> {
+    outcome.map_err(|error| ControlError::Internal(format!("reading a list: {error}")))
+}

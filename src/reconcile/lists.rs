@@ -1,0 +1,139 @@
+//! Uploaded lists from the database to the engine: before a revision that asks for them is activated,
+//! and whenever a campaign's state is rebuilt.
+
+use std::time::Duration;
+
+use crate::campaign::Campaign;
+use crate::engine::EngineError;
+use crate::lua::keys::Shard;
+use crate::lua::lists::{Put, Target, put_reply};
+use crate::lua::{calls, fixed};
+use crate::revision::Revision;
+
+use super::{RebuildError, Reconcile};
+
+/// Buckets read from the database at a time: a third of a MiB for most lists.
+const PAGE: u32 = 256;
+/// Tries of one call: it may be repeated whatever became of it before.
+const TRIES: u32 = 5;
+/// Between two tries.
+const TRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Who puts lists next to a shard.
+pub(super) enum Standing<'a> {
+    /// Anybody, while the gate is open.
+    Open,
+    /// The rebuilder, under its token; `lease` is to be kept.
+    Rebuild { token: &'a str, lease: &'a str },
+}
+
+impl Reconcile {
+    /// Puts every list of a revision next to every shard of its campaign, unless it is there already. Behind
+    /// a closed gate nothing is done: the rebuild that opens it brings the lists along.
+    pub async fn provide(&self, campaign: &Campaign, revision: &Revision) -> Result<(), RebuildError> {
+        for number in 0..campaign.shards {
+            let shard = Shard::new(&campaign.id, number);
+            self.put_lists(&shard, campaign, revision, Standing::Open).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn put_lists(
+        &self,
+        shard: &Shard,
+        campaign: &Campaign,
+        revision: &Revision,
+        standing: Standing<'_>,
+    ) -> Result<(), RebuildError> {
+        for (audience, list) in &revision.audiences {
+            let target = Target {
+                uid: &campaign.uid,
+                token: match standing {
+                    Standing::Open => "",
+                    Standing::Rebuild { token, .. } => token,
+                },
+                audience,
+                list,
+                expires_at: calls::expires_at(revision.schedule),
+            };
+            // What a rebuild finds may have holes: it writes everything again.
+            let put = match standing {
+                Standing::Rebuild { .. } => Put::Incomplete,
+                Standing::Open => self.put(shard, target.ask()).await?,
+            };
+            match put {
+                Put::Complete => {}
+                Put::Incomplete => self.put_list(shard, &target, &standing).await?,
+                Put::Fenced(there) => return refused(&standing, there.is_some()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_list(
+        &self,
+        shard: &Shard,
+        target: &Target<'_>,
+        standing: &Standing<'_>,
+    ) -> Result<(), RebuildError> {
+        let begun = tokio::time::Instant::now();
+        let mut next = 0;
+        while next < target.list.buckets {
+            let page = self
+                .store
+                .audience_buckets(target.audience, target.list.version, next, PAGE)
+                .await?;
+            for args in target.put(next, &page) {
+                if let Put::Fenced(there) = self.put(shard, args).await? {
+                    return refused(standing, there.is_some());
+                }
+            }
+            next += page.len() as u32;
+            if let Standing::Rebuild { lease, .. } = standing
+                && !self.hold(lease).await?
+            {
+                return Err(RebuildError::Elsewhere);
+            }
+        }
+        tracing::info!(
+            campaign = shard.campaign,
+            shard = shard.number,
+            audience = target.audience,
+            version = target.list.version,
+            buckets = target.list.buckets,
+            took_ms = begun.elapsed().as_millis() as u64,
+            "list loaded"
+        );
+        Ok(())
+    }
+
+    async fn put(&self, shard: &Shard, args: Vec<Vec<u8>>) -> Result<Put, RebuildError> {
+        let mut tries = 1;
+        loop {
+            let reply = self
+                .engine
+                .run(&fixed::AUDIENCE, &shard.state(), args.clone())
+                .await;
+            match reply {
+                Ok(reply) => return Ok(put_reply(reply)?),
+                Err(error) if error.is_transient() && tries < TRIES => again(&mut tries, &error).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+async fn again(tries: &mut u32, error: &EngineError) {
+    tracing::debug!(%error, "a part of a list is put again");
+    *tries += 1;
+    tokio::time::sleep(TRY_PAUSE).await;
+}
+
+/// The engine put nothing there. `foreign`: it holds another campaign's state.
+fn refused(standing: &Standing<'_>, foreign: bool) -> Result<(), RebuildError> {
+    match standing {
+        _ if foreign => Err(RebuildError::Foreign),
+        Standing::Open => Ok(()),
+        Standing::Rebuild { .. } => Err(RebuildError::Elsewhere),
+    }
+}
