@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::bindings::precheck::{RuleModuleWithPrecheckPre, wit};
 use super::bounds::{
@@ -57,8 +57,8 @@ pub(super) struct Prechecks {
 }
 
 impl Prechecks {
-    pub(super) fn new(compiling: Compiling) -> Result<Self, ModuleError> {
-        let engine = Engine::new(&config()).map_err(unable)?;
+    pub(super) fn new(cache: Option<Cache>, compiling: Compiling) -> Result<Self, ModuleError> {
+        let engine = Engine::new(&config(cache)).map_err(unable)?;
         Ok(Self {
             linker: Linker::new(&engine),
             runner: Arc::new(Runner {
@@ -146,7 +146,7 @@ impl Prechecks {
     }
 }
 
-fn config() -> Config {
+fn config(cache: Option<Cache>) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(PRECHECK_RUNS_MAX)
         .total_core_instances(PRECHECK_RUNS_MAX * PRECHECK_PARTS_MAX)
@@ -161,7 +161,7 @@ fn config() -> Config {
         .table_elements(PRECHECK_TABLE_ENTRIES_MAX)
         .linear_memory_keep_resident(KEPT_RESIDENT_BYTES)
         .table_keep_resident(KEPT_RESIDENT_BYTES);
-    let mut config = common();
+    let mut config = common(cache);
     config
         .cranelift_opt_level(OptLevel::Speed)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
