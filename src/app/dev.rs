@@ -44,7 +44,8 @@ pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()
     let _alone = data.as_deref().map(lock).transpose()?;
     let store = open(data.as_deref()).await?;
     let (adapters, landing) = start(&config, store).await?;
-    let parts = wire(&config, &adapters, Host::new()?);
+    let host = Host::with(&config.wasm(data.as_deref(), |name| std::env::var_os(name)))?;
+    let parts = wire(&config, &adapters, host);
     parts.control.install_builtin().await?;
     come_back(&parts, &adapters).await?;
     seed(&parts, &adapters).await?;

@@ -259,7 +259,7 @@ async fn time_is_bounded_beside_fuel() {
         time: Duration::from_millis(100),
         ..run::Budget::CALL
     };
-    let host = Host::with_budget(budget).expect("this machine runs WebAssembly");
+    let host = Host::with_budget(None, budget).expect("this machine runs WebAssembly");
     assert_misbehaved(host.inspect(component(LOOP, TRAP)).await, "describe", "time");
 }
 
@@ -395,4 +395,37 @@ async fn calls_run_beside_each_other_and_share_nothing() {
         .compile(&module, Arc::from([]), &context(), &json!({"limit": 1}))
         .await;
     assert!(again.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_compiled_once_is_read_from_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = Config {
+        cache_dir: Some(folder.path().join("wasm")),
+    };
+    let bytes = bytes_of("n-per-user.wasm");
+    for (hits, misses) in [(0, 1), (1, 0)] {
+        let cache = disk::open(&config).expect("the folder can be used");
+        let host = Host::with_budget(Some(cache.clone()), run::Budget::CALL).expect("WebAssembly runs");
+        let module = host.inspect(bytes.clone()).await.expect("a built-in module");
+        assert_eq!(module.descriptor.id, "n-per-user");
+        assert_eq!((cache.cache_hits(), cache.cache_misses()), (hits, misses));
+        // The file is written by a thread of its own, which ends with the cache.
+        drop((host, cache));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_others_may_write_to_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = Config {
+        cache_dir: Some(folder.path().to_owned()),
+    };
+    assert!(disk::open(&config).is_some());
+    let open_to_all = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open_to_all).expect("ours");
+    assert!(disk::open(&config).is_none());
+    assert!(Host::with(&config).is_ok(), "modules run all the same");
 }
