@@ -20,6 +20,9 @@ use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
 
+/// Where a request names its shadow rules.
+const SHADOW: &str = "/shadow";
+
 /// What a revision answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RevisionAnswer {
@@ -133,7 +136,7 @@ impl Control {
             warnings: Vec::new(),
         };
         let (pinned, plans) = self.compile_rules("/rules", rules, &mut drafting).await?;
-        let (shadow_pinned, shadow_plans) = self.compile_rules("/shadow", shadow, &mut drafting).await?;
+        let (shadow_pinned, shadow_plans) = self.compile_rules(SHADOW, shadow, &mut drafting).await?;
         if !drafting.problems.is_empty() {
             return Err(ControlError::Invalid(drafting.problems));
         }
@@ -141,7 +144,7 @@ impl Control {
         let checked = check_together("/rules", plans, &context)?;
         let shadow = match shadow_pinned.is_empty() {
             true => None,
-            false => Some(Arc::new(check_together("/shadow", shadow_plans, &context)?)),
+            false => Some(Arc::new(check_together(SHADOW, shadow_plans, &context)?)),
         };
         let revision = Revision {
             campaign: campaign.id.clone(),
@@ -158,7 +161,7 @@ impl Control {
             created_at: (self.clock)(),
         };
         emit_with_shadow(Arc::new(checked), shadow, 0).map_err(|error| {
-            let at = if error.at == "shadow" { "/shadow" } else { "/rules" };
+            let at = if error.at == "shadow" { SHADOW } else { "/rules" };
             refused_together(at, &error)
         })?;
         Ok(Draft {
@@ -218,6 +221,11 @@ impl Control {
         };
         let bytes = self.module_bytes(&row.digest).await?;
         let inspected = inspected(&row)?;
+        if at.starts_with(SHADOW)
+            && let Err(why) = inspected.descriptor.shadowable()
+        {
+            return Ok(Err(vec![Problem::new(format!("{at}/module"), why)]));
+        }
         let context = Context {
             campaign: campaign.id.clone(),
             opens_at: schedule.opens_at,
