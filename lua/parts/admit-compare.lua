@@ -11,7 +11,7 @@ local function compare(at, code)
     remaining = remaining + quantity
   end
   local fine, other = pcall(shadow, at, quantity, sku, remaining)
-  if not fine then
+  if not fine or lost ~= before then
     other = 9
   end
   lost = before

@@ -21,6 +21,10 @@ use crate::plan::check::{PlanCost, Slot};
 /// Bytes of one generated script.
 pub const SCRIPT_BYTES_MAX: usize = 512 * 1024;
 
+/// Commands of one `admit` call besides those of its attempts: the fence, the time, the outbox entry and
+/// the number of admitted orders.
+pub const BATCH_COMMANDS: u32 = 4;
+
 /// Text of a Lua script with the SHA-1 that Redis knows it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {

@@ -17,6 +17,7 @@ mod rules;
 mod samples;
 mod scripts;
 mod server;
+mod shadow;
 mod sides;
 #[path = "../strategies/mod.rs"]
 mod strategies;

@@ -16,7 +16,7 @@ use crate::world::World;
 const BATCH: usize = 7;
 
 /// Attempts at the same moment go in one call, as long as it is not too large.
-fn batches(attempts: Vec<(i64, Attempt)>) -> Vec<(i64, Vec<Attempt>)> {
+pub fn batches(attempts: Vec<(i64, Attempt)>) -> Vec<(i64, Vec<Attempt>)> {
     let mut batches: Vec<(i64, Vec<Attempt>)> = Vec::new();
     for (at, attempt) in attempts {
         match batches.last_mut() {
@@ -28,7 +28,7 @@ fn batches(attempts: Vec<(i64, Attempt)>) -> Vec<(i64, Vec<Attempt>)> {
 }
 
 /// Runs the sequence, inspects every buyer, releases every third order, and runs the sequence again.
-fn play(world: &mut World, opens_at: i64, batches: &[(i64, Vec<Attempt>)]) {
+pub fn play(world: &mut World, opens_at: i64, batches: &[(i64, Vec<Attempt>)]) {
     let mut taken = Vec::new();
     for (at, batch) in batches {
         let decisions = world.admit(opens_at + at, batch);

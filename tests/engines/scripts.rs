@@ -425,8 +425,8 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
         assert!(!step("t", finish()), "the gate is open");
         let dump = side.dump();
         assert_eq!(
-            canon::as_state(plan, &dump, now),
-            canon::live_only(plan, oracle.clone(), now),
+            canon::as_state(plan, None, &dump, now),
+            canon::live_only(plan, None, oracle.clone(), now),
             "{}",
             side.name()
         );

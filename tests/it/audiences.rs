@@ -141,10 +141,9 @@ async fn a_sale_for_a_list_and_the_list_changes() {
     )
     .await;
 
-    // A wrong upload changes nothing.
-    let wrong = put(&gate, "vip", &[TEXT], b"dan\n\xff\n".to_vec())
-        .await
-        .refused(422, "invalid");
+    // A wrong upload changes nothing, and its sender hears so, however much is still to come.
+    let long = [b"dan\n\xff\n".as_slice(), many.repeat(20).as_bytes()].concat();
+    let wrong = put(&gate, "vip", &[TEXT], long).await.refused(422, "invalid");
     assert!(
         wrong["detail"].as_str().expect("text").starts_with("line 2:"),
         "{wrong}"

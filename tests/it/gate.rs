@@ -36,6 +36,10 @@ impl Gate {
             .args(args)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .env_remove("RUSHGATE_ADMIN_TOKEN")
+            .env(
+                "RUSHGATE_WASM_CACHE_DIR",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/wasm"),
+            )
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()

@@ -12,5 +12,6 @@ mod modules;
 mod prechecks;
 mod restarts;
 mod retries;
+mod shadow;
 mod simulate;
 mod wrong_input;

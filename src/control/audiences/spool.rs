@@ -221,6 +221,23 @@ mod tests {
     }
 
     #[test]
+    fn ids_made_to_collide_are_refused() {
+        let colliding = (0..)
+            .map(|n| format!("buyer-{n}"))
+            .filter(|id| bucket_of(id.as_bytes(), 32) == 7);
+        let mut spool = spool(colliding.take(AUDIENCE_BUCKET_MEMBERS_MAX + 1));
+        let summary = summary(&mut spool);
+        assert_eq!(summary.buckets, 32);
+        let mut errors = Vec::new();
+        let each = |bucket: Result<(u32, Vec<u8>), ListError>| {
+            errors.extend(bucket.err());
+            true
+        };
+        spool.fill(summary.buckets, each).expect("readable");
+        assert_eq!(errors, [ListError::Crowded { members: 1025 }]);
+    }
+
+    #[test]
     fn the_digest_knows_neither_order_nor_repetition() {
         let ids = |from: u32, to: u32| (from..to).map(|n| format!("buyer-{n}"));
         let forth = summary(&mut spool(ids(0, 3000)));

@@ -13,8 +13,8 @@ use crate::plan::{CheckedPlan, outcome};
 pub(super) fn keep(lines: &mut Lines, plan: &Part<'_>, shadow: &Part<'_>, revision: u32) {
     lines.line("");
     lines.line("-- Keeps what the shadow counted. Whatever goes wrong in here stays in here.");
+    lines.line("pcall(write, shadowed)");
     lines.open("pcall(function()");
-    lines.line("write(shadowed)");
     outcomes(lines, "live", plan.plan);
     outcomes(lines, "other", shadow.plan);
     let prefix = literal(&keys::shadow_figures(revision));

@@ -25,8 +25,10 @@ async fn tell(section: &str, folder: &Path) {
         .args(["-euc", &script])
         .env("RUSHGATE_ADMIN_URL", &gate.admin);
     let said = said(shell).await;
+    // Shown where the story fails.
+    println!("{}\n{}", said.out, said.err);
     let printed: Vec<&str> = said.out.split(MARK).collect();
-    assert_eq!((said.code, printed.len()), (Some(0), steps.len()), "{said:?}");
+    assert_eq!((said.code, printed.len()), (Some(0), steps.len()));
     for (step, printed) in steps.iter().zip(printed) {
         if let Some(expected) = &step.expected {
             expected.check(printed);
