@@ -3,7 +3,7 @@
 
 mod precheck;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -23,7 +23,7 @@ pub struct ActiveCampaign {
     pub revision: Revision,
     pub activation: Activation,
     pub family: Family,
-    /// Text forms of the attributes the plan reads besides user, SKU and quantity: what a gateway
+    /// Text forms of the attributes the plan and its shadow read besides user, SKU and quantity: what a gateway
     /// keeps of an attempt.
     pub reads: Vec<String>,
     /// Of the rules that have one, in the order of the revision's rules.
@@ -40,15 +40,22 @@ impl ActiveCampaign {
             audiences: revision.audiences.clone(),
             buckets: campaign.buckets,
         };
-        let plan = plan::check(revision.plan.clone(), context)?;
-        let reads = plan.attributes().iter().map(ToString::to_string).collect();
-        let family = emit::emit(Arc::new(plan), revision.number)?;
+        let plan = Arc::new(plan::check(revision.plan.clone(), context.clone())?);
+        let shadow = revision.shadow.as_ref();
+        let shadow = shadow.map(|shadow| plan::check(shadow.plan.clone(), context));
+        let shadow = shadow.transpose()?.map(Arc::new);
+        let all = [Some(&plan), shadow.as_ref()].into_iter().flatten();
+        let reads: BTreeSet<String> = all
+            .flat_map(|plan| plan.attributes())
+            .map(|attribute| attribute.to_string())
+            .collect();
+        let family = emit::emit_with_shadow(plan, shadow, revision.number)?;
         Ok(Self {
             campaign,
             revision,
             activation,
             family,
-            reads,
+            reads: reads.into_iter().collect(),
             prechecks: Vec::new(),
         })
     }

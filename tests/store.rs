@@ -5,6 +5,8 @@ mod attempts;
 #[path = "store/audiences.rs"]
 mod audiences;
 mod database;
+#[path = "store/revisions.rs"]
+mod revisions;
 #[path = "store/simulate.rs"]
 mod simulate;
 

@@ -38,10 +38,24 @@ impl Control {
         let request = Request::builder()
             .method(method)
             .uri(&url)
+            .header("content-type", "application/json");
+        self.exchange(request, bytes).await
+    }
+
+    /// Puts a gzipped text.
+    pub async fn put_zipped(&self, path: &str, body: Bytes) -> Result<(u16, Value)> {
+        let request = Request::put(format!("{}{path}", self.base))
+            .header("content-type", "text/plain")
+            .header("content-encoding", "gzip");
+        self.exchange(request, body).await
+    }
+
+    async fn exchange(&self, request: hyper::http::request::Builder, body: Bytes) -> Result<(u16, Value)> {
+        let request = request
             .header("authorization", format!("Bearer {TOKEN}"))
-            .header("content-type", "application/json")
-            .body(Full::new(bytes))?;
-        let response = self.client.request(request).await.with_context(|| url.clone())?;
+            .body(Full::new(body))?;
+        let url = request.uri().to_string();
+        let response = self.client.request(request).await.with_context(|| url)?;
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await?.to_bytes();
         let value = serde_json::from_slice(&bytes)

@@ -44,7 +44,8 @@ pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()
     let _alone = data.as_deref().map(lock).transpose()?;
     let store = open(data.as_deref()).await?;
     let (adapters, landing) = start(&config, store).await?;
-    let parts = wire(&config, &adapters, Host::new()?);
+    let host = Host::with(&config.wasm(data.as_deref(), |name| std::env::var_os(name)))?;
+    let parts = wire(&config, &adapters, host);
     parts.control.install_builtin().await?;
     come_back(&parts, &adapters).await?;
     seed(&parts, &adapters).await?;
@@ -153,6 +154,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             params: json!({"limit": 1}),
             name: None,
         }],
+        shadow: Vec::new(),
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())

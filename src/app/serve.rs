@@ -15,7 +15,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&config)?;
     let auth = Auth::new(&config.auth())?;
     let adapters = Adapters::connect(&config).await?;
-    let parts = wire(&config, &adapters, Host::new()?);
+    let host = Host::with(&config.wasm(None, |name| std::env::var_os(name)))?;
+    let parts = wire(&config, &adapters, host);
     parts.control.install_builtin().await?;
     let (orders, admin) = listeners.addresses()?;
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");

@@ -44,6 +44,7 @@ pub const KEYS: &[&str] = &[
     "landing.batch",
     "landing.wait_ms",
     "sample.attempts_max",
+    "wasm.cache_dir",
     "log.format",
     "log.level",
 ];

@@ -36,6 +36,7 @@ pub struct Config {
     pub reconcile: Reconcile,
     pub landing: Landing,
     pub sample: Sample,
+    pub wasm: Wasm,
     pub log: Log,
     /// Bearer token of the control plane. Only from `RUSHGATE_ADMIN_TOKEN`: a secret has no place in
     /// a file that is shared, or on a command line that others can list.
@@ -59,6 +60,7 @@ impl Default for Config {
             reconcile: Reconcile::default(),
             landing: Landing::default(),
             sample: Sample::default(),
+            wasm: Wasm::default(),
             log: Log::default(),
             admin_token: None,
         }
@@ -191,6 +193,13 @@ impl Default for Landing {
 pub struct Sample {
     /// Decided attempts kept per campaign; 0 keeps none.
     pub attempts_max: u64,
+}
+
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wasm {
+    /// Where compiled modules are kept; the empty text keeps them in memory alone.
+    pub cache_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

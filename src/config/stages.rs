@@ -1,10 +1,12 @@
 //! From keys to the `Config` each module owns. The built-in values are theirs: the keys' defaults are
 //! read from them, so a value stands in one place.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Admission, Auth, Config, Database, Gateway, Reconcile, Relay, Sample};
-use crate::{admission, gateway, reconcile, relay, sample, store};
+use crate::{admission, gateway, reconcile, relay, sample, store, wasm};
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
@@ -151,6 +153,21 @@ impl Config {
     pub fn store(&self) -> store::Config {
         let Database { url, connections } = self.database.clone();
         store::Config { url, connections }
+    }
+
+    /// Compiled modules are kept where the configuration says, else in the folder `data`, else in the user's
+    /// folder for such things; `env` reads an environment variable.
+    pub fn wasm(&self, data: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> wasm::Config {
+        let of_user = || {
+            let home = || Some(PathBuf::from(env("HOME").filter(|home| !home.is_empty())?).join(".cache"));
+            let caches = env("XDG_CACHE_HOME").filter(|caches| !caches.is_empty());
+            Some(caches.map(PathBuf::from).or_else(home)?.join("rushgate/wasm"))
+        };
+        let cache_dir = match &self.wasm.cache_dir {
+            Some(folder) => Some(folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
+            None => data.map(|data| data.join("wasm")).or_else(of_user),
+        };
+        wasm::Config { cache_dir }
     }
 
     pub fn drain(&self) -> Duration {

@@ -200,3 +200,37 @@ fn options_of_librdkafka_may_be_quoted_or_not() {
         expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
     );
 }
+
+#[test]
+fn compiled_modules_have_a_place() {
+    let place = |config: &Config, data: Option<&str>, env: &[(&str, &str)]| {
+        let env = |name: &str| {
+            let found = env.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| std::ffi::OsString::from(value))
+        };
+        let chosen = config.wasm(data.map(Path::new), env).cache_dir;
+        chosen.map(|folder| folder.display().to_string())
+    };
+    let (home, xdg) = (("HOME", "/home/ada"), ("XDG_CACHE_HOME", "/var/caches"));
+    let plain = Config::default();
+    assert_eq!(place(&plain, None, &[]), None);
+    assert_eq!(
+        place(&plain, None, &[home]).as_deref(),
+        Some("/home/ada/.cache/rushgate/wasm")
+    );
+    assert_eq!(
+        place(&plain, None, &[home, xdg]).as_deref(),
+        Some("/var/caches/rushgate/wasm")
+    );
+    assert_eq!(
+        place(&plain, Some("/data"), &[home]).as_deref(),
+        Some("/data/wasm")
+    );
+    let chosen = settle(&[("RUSHGATE_WASM_CACHE_DIR", "/srv/wasm")], &[]).expect("a path");
+    assert_eq!(
+        place(&chosen, Some("/data"), &[home]).as_deref(),
+        Some("/srv/wasm")
+    );
+    let off = settle(&[("RUSHGATE_WASM_CACHE_DIR", "")], &[]).expect("the empty text");
+    assert_eq!(place(&off, Some("/data"), &[home]), None);
+}

@@ -48,6 +48,8 @@ impl Control {
     ) -> Result<Activated, ControlError> {
         let built = self.stored_revision(campaign, revision).await?;
         self.prove(&built).await?;
+        // What is refused is refused before its lists are loaded.
+        self.accepted(&built, accept).await?;
         // Before anything is recorded: where it cannot be served, nothing is to change.
         let servable = self.loader.can_serve(&built.revision).await;
         servable.map_err(ControlError::Unavailable)?;
@@ -71,6 +73,25 @@ impl Control {
         })
     }
 
+    /// What the revision changes against the one in force, under which epoch that is; an error where it
+    /// re-keys or drops counters that `accept` does not name.
+    async fn accepted(
+        &self,
+        built: &ActiveCampaign,
+        accept: &[String],
+    ) -> Result<(u64, Compared), ControlError> {
+        let row = self.row(&built.campaign.id).await?;
+        let compared = self.compare(&row, built).await?;
+        let missing: Vec<Change> = needs_accept(&compared.changes)
+            .filter(|(id, _)| !accept.iter().any(|accepted| accepted == id))
+            .map(|(_, change)| change.clone())
+            .collect();
+        if !missing.is_empty() {
+            return Err(ControlError::AcceptMissing(missing));
+        }
+        Ok((row.activation.epoch, compared))
+    }
+
     /// Compares and appends the activation, the epoch being the same before and after.
     async fn record(
         &self,
@@ -79,16 +100,7 @@ impl Control {
     ) -> Result<(Activation, Compared), ControlError> {
         let (campaign, revision) = (&built.campaign.id, built.revision.number);
         for _ in 0..COMPARE_TRIES {
-            let row = self.row(campaign).await?;
-            let compared = self.compare(&row, built).await?;
-            let missing: Vec<Change> = needs_accept(&compared.changes)
-                .filter(|(id, _)| !accept.iter().any(|accepted| accepted == id))
-                .map(|(_, change)| change.clone())
-                .collect();
-            if !missing.is_empty() {
-                return Err(ControlError::AcceptMissing(missing));
-            }
-            let seen = row.activation.epoch;
+            let (seen, compared) = self.accepted(built, accept).await?;
             let appended = self
                 .store
                 .insert_activation_after(campaign, revision, seen, (self.clock)())

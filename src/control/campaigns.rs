@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::compile::RevisionAnswer;
 use super::requests::{
-    NewCampaign, NewRevision, Problem, check_campaign, check_rules, check_schedule, schedule,
+    NewCampaign, NewRevision, Problem, check_campaign, check_rules, check_schedule, check_shadow, schedule,
 };
+use super::shadow::ShadowFigures;
 use super::{Control, ControlError};
 use crate::campaign::{Campaign, Schedule, buckets_for};
 use crate::lua::calls::{self, ShardStatus};
@@ -33,6 +34,9 @@ pub struct CampaignFigures {
     pub lag: u64,
     /// Whether the engine holds the campaign's state.
     pub gate_open: bool,
+    /// How the active revision's rules in shadow compare; missing where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowFigures>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,7 +79,12 @@ impl Control {
             created_at: (self.clock)(),
         };
         let draft = self
-            .draft(&campaign, &new.rules, schedule(new.opens_at, new.closes_at))
+            .draft(
+                &campaign,
+                &new.rules,
+                &new.shadow,
+                schedule(new.opens_at, new.closes_at),
+            )
             .await?;
         let first = Revision {
             number: 1,
@@ -112,10 +121,13 @@ impl Control {
         let mut problems: Vec<Problem> = Vec::new();
         check_schedule(schedule, &mut problems);
         check_rules(&new.rules, &mut problems);
+        check_shadow(&new.shadow, &mut problems);
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
-        let draft = self.draft(&row.campaign, &new.rules, schedule).await?;
+        let draft = self
+            .draft(&row.campaign, &new.rules, &new.shadow, schedule)
+            .await?;
         let built = draft.build(&row.campaign)?;
         let proof = self.prove(&built).await?;
         let compared = Some(self.compare(&row, &built).await?);
@@ -166,7 +178,9 @@ impl Control {
                 }
             })
             .collect();
+        let shadow = self.shadow_figures(&row, &status.shadow).await?;
         let figures = CampaignFigures {
+            shadow,
             lag: skus
                 .iter()
                 .map(|sku| (sku.admitted - sku.landed).max(0) as u64)

@@ -11,13 +11,17 @@ use super::requests::Problem;
 use super::revisions::Compared;
 use super::{Control, ControlError, RuleSpec};
 use crate::campaign::{Activation, Campaign, Schedule};
+use crate::lua::emit::emit_with_shadow;
 use crate::plan::check::PlanCost;
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, check, explain};
-use crate::revision::{PinnedRule, Revision};
+use crate::revision::{PinnedRule, Revision, Shadow};
 use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
+
+/// Where a request names its shadow rules.
+const SHADOW: &str = "/shadow";
 
 /// What a revision answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +48,15 @@ pub struct RevisionAnswer {
 pub(super) struct Draft {
     pub(super) revision: Revision,
     pub(super) warnings: Vec<Diagnostic>,
+}
+
+/// A draft in the making.
+struct Drafting<'a> {
+    campaign: &'a Campaign,
+    /// Lists are pinned here, rule by rule.
+    context: CheckContext,
+    problems: Vec<Problem>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Draft {
@@ -85,12 +98,20 @@ pub(super) fn answer(
     compared: Option<Compared>,
 ) -> RevisionAnswer {
     let plan = &active.family.plan;
+    let mut sentences = explain::explain(plan);
+    sentences.extend(
+        active
+            .family
+            .shadow
+            .iter()
+            .flat_map(|plan| explain::explain_shadow(plan)),
+    );
     RevisionAnswer {
         revision: number,
-        explain: explain::explain(plan),
+        explain: sentences,
         lua: active.family.admit.text.clone(),
         plan_digest: plan.digest().to_owned(),
-        cost: plan.cost(),
+        cost: active.family.cost,
         diagnostics,
         sharding: sharding(plan.plan()),
         proof,
@@ -99,60 +120,90 @@ pub(super) fn answer(
 }
 
 impl Control {
-    /// Compiles the rules for a campaign. Every problem of every rule is reported, not the first.
+    /// Compiles the rules for a campaign, and those in shadow. Every problem of every rule is reported,
+    /// not the first.
     pub(super) async fn draft(
         &self,
         campaign: &Campaign,
         rules: &[RuleSpec],
+        shadow: &[RuleSpec],
         schedule: Schedule,
     ) -> Result<Draft, ControlError> {
-        let mut context = context(campaign, schedule);
-        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        let (mut pinned, mut plans) = (Vec::new(), Vec::new());
-        for (index, rule) in rules.iter().enumerate() {
-            match self.compile_rule(campaign, rule, schedule, index).await? {
-                Ok((pin, plan, warned)) => {
-                    let at = format!("/rules/{index}");
-                    let missing = self
-                        .pin_lists(&at, rule, &plan.plan, &mut context.audiences)
-                        .await?;
-                    if missing.is_empty()
-                        && let Err(error) = check_alone(&plan, &context)
-                    {
-                        problems.push(refused_plan(index, &pin, &error));
-                    }
-                    problems.extend(missing);
-                    pinned.push(pin);
-                    plans.push(plan);
-                    warnings.extend(warned);
-                }
-                Err(found) => problems.extend(found),
-            }
-        }
-        problems.extend(double_names(&pinned));
-        if !problems.is_empty() {
-            return Err(ControlError::Invalid(problems));
-        }
-        let together = |error: PlanError| {
-            let detail = format!("the rules together make a plan that is refused: {error}");
-            ControlError::Invalid(vec![Problem::new("/rules", detail)])
+        let mut drafting = Drafting {
+            campaign,
+            context: context(campaign, schedule),
+            problems: Vec::new(),
+            warnings: Vec::new(),
         };
-        let plan = merge(plans).map_err(together)?;
-        let audiences = context.audiences.clone();
-        let checked = check(plan.clone(), context).map_err(together)?;
-        let plan_digest = checked.digest().to_owned();
+        let (pinned, plans) = self.compile_rules("/rules", rules, &mut drafting).await?;
+        let (shadow_pinned, shadow_plans) = self.compile_rules(SHADOW, shadow, &mut drafting).await?;
+        if !drafting.problems.is_empty() {
+            return Err(ControlError::Invalid(drafting.problems));
+        }
+        let context = drafting.context;
+        let checked = check_together("/rules", plans, &context)?;
+        let shadow = match shadow_pinned.is_empty() {
+            true => None,
+            false => Some(Arc::new(check_together(SHADOW, shadow_plans, &context)?)),
+        };
         let revision = Revision {
             campaign: campaign.id.clone(),
             number: 0,
             rules: pinned,
             schedule,
-            plan,
-            plan_digest,
-            audiences,
-            shadow: None,
+            plan: checked.plan().clone(),
+            plan_digest: checked.digest().to_owned(),
+            audiences: context.audiences,
+            shadow: shadow.as_ref().map(|checked| Shadow {
+                rules: shadow_pinned,
+                plan: checked.plan().clone(),
+            }),
             created_at: (self.clock)(),
         };
-        Ok(Draft { revision, warnings })
+        emit_with_shadow(Arc::new(checked), shadow, 0).map_err(|error| {
+            let at = if error.at == "shadow" { SHADOW } else { "/rules" };
+            refused_together(at, &error)
+        })?;
+        Ok(Draft {
+            revision,
+            warnings: drafting.warnings,
+        })
+    }
+
+    /// The rules that stand at `at` in the request.
+    async fn compile_rules(
+        &self,
+        at: &str,
+        rules: &[RuleSpec],
+        drafting: &mut Drafting<'_>,
+    ) -> Result<(Vec<PinnedRule>, Vec<RulePlan>), ControlError> {
+        let (mut pinned, mut plans) = (Vec::new(), Vec::new());
+        let schedule = drafting.context.schedule;
+        for (index, rule) in rules.iter().enumerate() {
+            let here = format!("{at}/{index}");
+            match self
+                .compile_rule(drafting.campaign, rule, schedule, &here)
+                .await?
+            {
+                Ok((pin, plan, warned)) => {
+                    let missing = self
+                        .pin_lists(&here, rule, &plan.plan, &mut drafting.context.audiences)
+                        .await?;
+                    if missing.is_empty()
+                        && let Err(error) = check_alone(&plan, &drafting.context)
+                    {
+                        drafting.problems.push(refused_plan(&here, &pin, &error));
+                    }
+                    drafting.problems.extend(missing);
+                    pinned.push(pin);
+                    plans.push(plan);
+                    drafting.warnings.extend(warned);
+                }
+                Err(found) => drafting.problems.extend(found),
+            }
+        }
+        drafting.problems.extend(double_names(at, &pinned));
+        Ok((pinned, plans))
     }
 
     /// One rule: its module found, its parameters compiled. The inner error lists what the merchant
@@ -162,17 +213,19 @@ impl Control {
         campaign: &Campaign,
         rule: &RuleSpec,
         schedule: Schedule,
-        index: usize,
+        at: &str,
     ) -> Result<Result<(PinnedRule, RulePlan, Vec<Diagnostic>), Vec<Problem>>, ControlError> {
         let Some(row) = self.store.module(&rule.module).await? else {
-            let problem = Problem::new(
-                format!("/rules/{index}/module"),
-                format!("no module {:?}", rule.module),
-            );
+            let problem = Problem::new(format!("{at}/module"), format!("no module {:?}", rule.module));
             return Ok(Err(vec![problem.hint(self.known_modules().await?)]));
         };
         let bytes = self.module_bytes(&row.digest).await?;
         let inspected = inspected(&row)?;
+        if at.starts_with(SHADOW)
+            && let Err(why) = inspected.descriptor.shadowable()
+        {
+            return Ok(Err(vec![Problem::new(format!("{at}/module"), why)]));
+        }
         let context = Context {
             campaign: campaign.id.clone(),
             opens_at: schedule.opens_at,
@@ -182,11 +235,11 @@ impl Control {
         let compiled = match self.host.compile(&inspected, bytes, &context, &rule.params).await {
             Ok(compiled) => compiled,
             Err(ModuleError::Params(found)) => {
-                return Ok(Err(found.into_iter().map(|d| params_problem(index, d)).collect()));
+                return Ok(Err(found.into_iter().map(|d| params_problem(at, d)).collect()));
             }
             Err(error) => {
                 let detail = format!("module {}@{}: {error}", row.id, row.version);
-                return Ok(Err(vec![Problem::new(format!("/rules/{index}"), detail)]));
+                return Ok(Err(vec![Problem::new(at, detail)]));
             }
         };
         let pin = PinnedRule {
@@ -200,7 +253,7 @@ impl Control {
         let warned = compiled
             .warnings
             .into_iter()
-            .map(|d| under_params(index, d))
+            .map(|d| under_params(at, d))
             .collect();
         Ok(Ok((pin, plan, warned)))
     }
@@ -269,34 +322,48 @@ fn rule_plan(name: &str, plan: Plan, descriptor: &Descriptor) -> RulePlan {
     }
 }
 
+/// Merges the plans of the rules that stand at `at` in the request, and checks the whole.
+fn check_together(
+    at: &str,
+    plans: Vec<RulePlan>,
+    context: &CheckContext,
+) -> Result<CheckedPlan, ControlError> {
+    let checked = merge(plans).and_then(|plan| check(plan, context.clone()));
+    checked.map_err(|error| refused_together(at, &error))
+}
+
+fn refused_together(at: &str, error: &PlanError) -> ControlError {
+    let detail = format!("the rules together make a plan that is refused: {error}");
+    ControlError::Invalid(vec![Problem::new(at, detail)])
+}
+
 /// Checks one rule's plan by itself, so that a module's fault is told from a fault of the combination.
 fn check_alone(plan: &RulePlan, context: &CheckContext) -> Result<CheckedPlan, PlanError> {
     check(merge(vec![plan.clone()])?, context.clone())
 }
 
-fn refused_plan(index: usize, rule: &PinnedRule, error: &PlanError) -> Problem {
+fn refused_plan(at: &str, rule: &PinnedRule, error: &PlanError) -> Problem {
     let detail = format!(
         "module {}@{} answered a plan that is refused: {error}",
         rule.module, rule.version
     );
-    Problem::new(format!("/rules/{index}"), detail)
-        .hint("this is a defect of the module, not of the parameters")
+    Problem::new(at, detail).hint("this is a defect of the module, not of the parameters")
 }
 
-fn under_params(index: usize, diagnostic: Diagnostic) -> Diagnostic {
+fn under_params(at: &str, diagnostic: Diagnostic) -> Diagnostic {
     Diagnostic {
-        pointer: format!("/rules/{index}/params{}", diagnostic.pointer),
+        pointer: format!("{at}/params{}", diagnostic.pointer),
         ..diagnostic
     }
 }
 
-fn params_problem(index: usize, diagnostic: Diagnostic) -> Problem {
+fn params_problem(at: &str, diagnostic: Diagnostic) -> Problem {
     let Diagnostic {
         pointer,
         message,
         hint,
         ..
-    } = under_params(index, diagnostic);
+    } = under_params(at, diagnostic);
     Problem {
         pointer,
         detail: message,
@@ -304,7 +371,7 @@ fn params_problem(index: usize, diagnostic: Diagnostic) -> Problem {
     }
 }
 
-fn double_names(pinned: &[PinnedRule]) -> Vec<Problem> {
+fn double_names(at: &str, pinned: &[PinnedRule]) -> Vec<Problem> {
     let mut seen = HashSet::new();
     let doubled = pinned
         .iter()
@@ -313,7 +380,7 @@ fn double_names(pinned: &[PinnedRule]) -> Vec<Problem> {
     doubled
         .map(|(index, rule)| {
             Problem::new(
-                format!("/rules/{index}"),
+                format!("{at}/{index}"),
                 format!("a rule named {:?} is there already", rule.name),
             )
             .hint("give one of them another \"name\"")

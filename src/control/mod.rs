@@ -15,6 +15,7 @@ mod prechecks;
 pub mod proof;
 mod requests;
 mod revisions;
+mod shadow;
 pub mod simulate;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use compile::RevisionAnswer;
 pub use loader::Loader;
 pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
 pub use revisions::{ActivatedAt, Compared, RevisionHead, RevisionView};
+pub use shadow::{Difference, ShadowFigures};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {

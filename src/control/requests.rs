@@ -21,6 +21,10 @@ pub struct NewCampaign {
     pub closes_at: jiff::Timestamp,
     pub skus: Vec<Sku>,
     pub rules: Vec<RuleSpec>,
+    /// Rules that decide every attempt a second time, on counters of their own, and admit or reject
+    /// nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<RuleSpec>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +49,9 @@ fn no_params() -> serde_json::Value {
 #[serde(deny_unknown_fields)]
 pub struct NewRevision {
     pub rules: Vec<RuleSpec>,
+    /// As in [`NewCampaign`]; a revision without it has no shadow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<RuleSpec>,
     #[serde(default)]
     pub opens_at: Option<jiff::Timestamp>,
     #[serde(default)]
@@ -90,6 +97,7 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
     check_schedule(schedule(new.opens_at, new.closes_at), &mut problems);
     check_skus(&new.skus, &mut problems);
     check_rules(&new.rules, &mut problems);
+    check_shadow(&new.shadow, &mut problems);
     problems
 }
 
@@ -160,6 +168,21 @@ pub(super) fn check_rules(rules: &[RuleSpec], problems: &mut Vec<Problem>) {
             .hint("the built-in module \"n-per-user\" with a high limit hardly limits anybody"),
         );
     }
+    check_names("/rules", rules, problems);
+}
+
+/// At most as many rules again.
+pub(super) fn check_shadow(rules: &[RuleSpec], problems: &mut Vec<Problem>) {
+    if rules.len() > RULES_MAX {
+        problems.push(Problem::new(
+            "/shadow",
+            format!("has {} entries; at most {RULES_MAX} are allowed", rules.len()),
+        ));
+    }
+    check_names("/shadow", rules, problems);
+}
+
+fn check_names(at: &str, rules: &[RuleSpec], problems: &mut Vec<Problem>) {
     for (index, rule) in rules.iter().enumerate() {
         let name_ok = |name: &str| {
             let body = name
@@ -169,7 +192,7 @@ pub(super) fn check_rules(rules: &[RuleSpec], problems: &mut Vec<Problem>) {
         };
         if rule.name.as_deref().is_some_and(|name| !name_ok(name)) {
             problems.push(Problem::new(
-                format!("/rules/{index}/name"),
+                format!("{at}/{index}/name"),
                 "is not 1 to 64 of a-z, 0-9 and '-', starting with a letter or digit",
             ));
         }
@@ -220,6 +243,16 @@ mod tests {
         assert_eq!(
             campaign(json!({"rules": [{"module": "m", "name": "A b"}]})),
             ["/rules/0/name"]
+        );
+        let rule = json!({"module": "m"});
+        assert_eq!(
+            campaign(json!({"shadow": vec![rule.clone(); 8]})),
+            Vec::<String>::new()
+        );
+        assert_eq!(campaign(json!({"shadow": vec![rule; 9]})), ["/shadow"]);
+        assert_eq!(
+            campaign(json!({"shadow": [{"module": "m", "name": "-"}]})),
+            ["/shadow/0/name"]
         );
     }
 }

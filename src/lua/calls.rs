@@ -24,6 +24,29 @@ pub struct ShardStatus {
     pub now: i64,
     pub stock: BTreeMap<String, i64>,
     pub rejected: BTreeMap<String, u64>,
+    /// Attempts by their outcome under a revision's rules and under its shadow.
+    pub shadow: BTreeMap<ShadowPair, u64>,
+}
+
+/// What rules and shadow of one revision made of the same attempts: see [`crate::plan::outcome`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShadowPair {
+    pub revision: u32,
+    pub live: String,
+    pub shadow: String,
+}
+
+impl ShadowPair {
+    /// Reads `<revision>:<outcome>:<outcome>`.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let pair = Self {
+            revision: parts.next()?.parse().ok()?,
+            live: parts.next()?.to_owned(),
+            shadow: parts.next()?.to_owned(),
+        };
+        parts.next().is_none().then_some(pair)
+    }
 }
 
 /// One outbox entry as `outbox` answers it.
@@ -343,8 +366,18 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
         status.stock.insert(sku, reader.number()?);
     }
     while !reader.is_empty() {
-        let reason = reader.word()?;
-        status.rejected.insert(reason, reader.number()?);
+        let (figure, count) = (reader.word()?, reader.number()?);
+        let Some(pair) = figure.strip_prefix(keys::SHADOW_FIGURES) else {
+            status.rejected.insert(figure, count);
+            continue;
+        };
+        let odd = || CodecError {
+            script: "watch",
+            what: format!("the figure {figure:?}"),
+        };
+        status
+            .shadow
+            .insert(ShadowPair::parse(pair).ok_or_else(odd)?, count);
     }
     Ok(status)
 }

@@ -31,6 +31,14 @@ pub fn explain(plan: &CheckedPlan) -> Vec<String> {
     std::iter::once(times).chain(early).chain(constraints).collect()
 }
 
+/// The same of rules in shadow, marked as such; the times are those of the rules that decide.
+pub fn explain_shadow(plan: &CheckedPlan) -> Vec<String> {
+    let sentences = explain(plan).into_iter().skip(1);
+    sentences
+        .map(|sentence| format!("In shadow, deciding nothing: {sentence}"))
+        .collect()
+}
+
 fn explain_early(plan: &CheckedPlan, early: &EarlyAccess, opens_at: i64) -> String {
     let mut text = sentence(&early.sentence);
     text += &format!(

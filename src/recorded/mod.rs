@@ -57,7 +57,7 @@ impl Outcome {
 
     fn rejected(rejection: &Rejection) -> Self {
         match rejection {
-            Rejection::NotOpen => Self::Gateway("not-open"),
+            Rejection::NotOpen { .. } => Self::Gateway("not-open"),
             Rejection::Closed => Self::Gateway("closed"),
             Rejection::UnknownSku => Self::Gateway("unknown-sku"),
             Rejection::SoldOut { .. } => Self::Gateway("sold-out"),

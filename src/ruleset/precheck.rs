@@ -19,9 +19,14 @@ impl Asked<'_> {
     pub fn text(&self, attribute: &Attribute) -> &str {
         let name = attribute.to_string();
         let found = self.attempt.attributes.get(&name);
-        found
-            .or_else(|| self.unread.get(&name))
-            .map_or("", String::as_str)
+        let found = found.or_else(|| self.unread.get(&name));
+        found.map_or("", String::as_str)
+    }
+
+    /// Every attribute by its text form, with its value.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let both = self.attempt.attributes.iter().chain(self.unread);
+        both.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 

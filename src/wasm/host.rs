@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, OptLevel};
+use wasmtime::{Cache, Config, Engine, OptLevel};
 
 use super::bindings::RuleModulePre;
 use super::bounds::{CACHED_MODULES_MAX, RUNS_MAX, STACK_BYTES_MAX};
@@ -17,7 +17,7 @@ use super::params::accept;
 use super::precheck::{PrecheckFigures, Prechecks};
 use super::run::{Budget, Guest, Runner};
 use super::schema::ParamsSchema;
-use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor};
+use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk};
 use crate::ruleset::Precheck;
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
@@ -29,6 +29,7 @@ struct Inner {
     linker: Linker<Guest>,
     kept: Kept<Module>,
     compiling: Compiling,
+    cache: Option<Cache>,
     runs: Arc<Semaphore>,
     /// Made when the first module with a precheck comes.
     prechecks: OnceLock<Result<Prechecks, ModuleError>>,
@@ -43,12 +44,17 @@ struct Module {
 }
 
 impl Host {
+    /// Keeps nothing on disk.
     pub fn new() -> Result<Self, ModuleError> {
-        Self::with_budget(Budget::CALL)
+        Self::with(&disk::Config::default())
     }
 
-    pub(super) fn with_budget(budget: Budget) -> Result<Self, ModuleError> {
-        let engine = Engine::new(&config()).map_err(unable)?;
+    pub fn with(config: &disk::Config) -> Result<Self, ModuleError> {
+        Self::with_budget(disk::open(config), Budget::CALL)
+    }
+
+    pub(super) fn with_budget(cache: Option<Cache>, budget: Budget) -> Result<Self, ModuleError> {
+        let engine = Engine::new(&config(cache.clone())).map_err(unable)?;
         let compiling = Compiling::default();
         Ok(Self(Arc::new(Inner {
             // Nothing is ever added to the linker: a module has no imports.
@@ -60,6 +66,7 @@ impl Host {
             },
             kept: Kept::new(CACHED_MODULES_MAX, compiling.clone()),
             compiling,
+            cache,
             runs: Arc::new(Semaphore::new(RUNS_MAX)),
             prechecks: OnceLock::new(),
         })))
@@ -166,9 +173,12 @@ pub(super) fn unable(error: impl std::fmt::Display) -> ModuleError {
 
 /// What every engine has in common. What is not deterministic is off or fixed, so that a module answers the
 /// same on every machine.
-pub(super) fn common() -> Config {
+pub(super) fn common(cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config
+        .cache(cache)
+        // One core at most goes to a compilation, the others to orders.
+        .parallel_compilation(false)
         .consume_fuel(true)
         .epoch_interruption(true)
         .concurrency_support(false)
@@ -178,8 +188,8 @@ pub(super) fn common() -> Config {
     config
 }
 
-fn config() -> Config {
-    let mut config = common();
+fn config(cache: Option<Cache>) -> Config {
+    let mut config = common(cache);
     // A module runs once per upload and once per revision: compiling it is what takes time.
     config.cranelift_opt_level(OptLevel::None);
     config
@@ -254,7 +264,7 @@ impl Inner {
     fn prechecks(&self) -> Result<&Prechecks, ModuleError> {
         let made = self
             .prechecks
-            .get_or_init(|| Prechecks::new(self.compiling.clone()));
+            .get_or_init(|| Prechecks::new(self.cache.clone(), self.compiling.clone()));
         made.as_ref().map_err(ModuleError::clone)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::bindings::precheck::{RuleModuleWithPrecheckPre, wit};
 use super::bounds::{
@@ -22,7 +22,7 @@ use super::host::{common, unable};
 use super::kept::{Compiling, Kept};
 use super::run::{Budget, Guest, Runner};
 use super::{Inspected, ModuleError, Reason};
-use crate::plan::Attribute;
+use crate::plan::{ANY_NAME, Attribute};
 use crate::ruleset::{Asked, Objection, Precheck, Verdict};
 
 /// Bytes of each instance's memory that are put back by writing instead of by the kernel: cheaper for
@@ -57,8 +57,8 @@ pub(super) struct Prechecks {
 }
 
 impl Prechecks {
-    pub(super) fn new(compiling: Compiling) -> Result<Self, ModuleError> {
-        let engine = Engine::new(&config()).map_err(unable)?;
+    pub(super) fn new(cache: Option<Cache>, compiling: Compiling) -> Result<Self, ModuleError> {
+        let engine = Engine::new(&config(cache)).map_err(unable)?;
         Ok(Self {
             linker: Linker::new(&engine),
             runner: Arc::new(Runner {
@@ -146,7 +146,7 @@ impl Prechecks {
     }
 }
 
-fn config() -> Config {
+fn config(cache: Option<Cache>) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(PRECHECK_RUNS_MAX)
         .total_core_instances(PRECHECK_RUNS_MAX * PRECHECK_PARTS_MAX)
@@ -161,7 +161,7 @@ fn config() -> Config {
         .table_elements(PRECHECK_TABLE_ENTRIES_MAX)
         .linear_memory_keep_resident(KEPT_RESIDENT_BYTES)
         .table_keep_resident(KEPT_RESIDENT_BYTES);
-    let mut config = common();
+    let mut config = common(cache);
     config
         .cranelift_opt_level(OptLevel::Speed)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
@@ -213,12 +213,15 @@ impl Precheck for Ready {
 
 impl Ready {
     fn request(&self, asked: &Asked<'_>) -> wit::Request {
-        let value = |attribute: &Attribute| (to_wit(attribute), asked.text(attribute).to_owned());
         wit::Request {
             user: asked.attempt.user.clone(),
             sku: asked.attempt.sku.clone(),
             quantity: asked.attempt.quantity,
-            attributes: self.attributes.iter().map(value).collect(),
+            attributes: self
+                .attributes
+                .iter()
+                .flat_map(|declared| values(declared, asked))
+                .collect(),
         }
     }
 
@@ -246,6 +249,24 @@ impl Ready {
             );
         }
         Verdict::Failed
+    }
+}
+
+/// What an order has of a declared attribute. One it does not have is the empty text; one that stands for
+/// all of its kind is as many as there are.
+fn values(declared: &Attribute, asked: &Asked<'_>) -> Vec<(wit::Attribute, String)> {
+    let all = |kind: &str, of: fn(String) -> wit::Attribute| {
+        let named = asked
+            .all()
+            .filter_map(|(name, value)| Some((name.strip_prefix(kind)?, value)));
+        named
+            .map(|(name, value)| (of(name.to_owned()), value.to_owned()))
+            .collect()
+    };
+    match declared {
+        Attribute::Claim(name) if name == ANY_NAME => all("claim:", wit::Attribute::Claim),
+        Attribute::Client(name) if name == ANY_NAME => all("client:", wit::Attribute::Client),
+        one => vec![(to_wit(one), asked.text(one).to_owned())],
     }
 }
 

@@ -50,7 +50,14 @@ fn component(describe: &str, compile: &str) -> Arc<[u8]> {
     )
 }
 
-fn encode(mut core: Vec<u8>, wit: &str, world: &str) -> Arc<[u8]> {
+fn encode(core: Vec<u8>, wit: &str, world: &str) -> Arc<[u8]> {
+    wrap_core_module(&with_world(core, wit, world))
+        .expect("the test's module can be wrapped")
+        .into()
+}
+
+/// The core module with what wit-bindgen leaves in one: the world it was built against.
+fn with_world(mut core: Vec<u8>, wit: &str, world: &str) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve
         .push_str("test.wit", wit)
@@ -60,9 +67,7 @@ fn encode(mut core: Vec<u8>, wit: &str, world: &str) -> Arc<[u8]> {
         .expect("the world is in it");
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
         .expect("metadata can be written");
-    wrap_core_module(&core)
-        .expect("the test's module can be wrapped")
-        .into()
+    core
 }
 
 fn text_component(text: &str) -> Arc<[u8]> {
@@ -170,6 +175,26 @@ async fn what_is_no_component_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_core_module_that_carries_its_world_is_wrapped() {
+    let wit = include_str!("../../wit/policy.wit");
+    // It is taken, and asked.
+    let bare = with_world(core(TRAP, TRAP), wit, "rule-module");
+    assert_misbehaved(inspect(bare.clone()).await, "describe", "trap");
+    let exports = host().exports(bare.clone().into()).await.expect("a module");
+    assert!(
+        exports.contains(&format!("rushgate:policy/rule@{CONTRACT}")),
+        "{exports:?}"
+    );
+    // It keeps the digest of the bytes that were uploaded: they are what is stored.
+    let host = host();
+    let module = inspected(&bare, json!({}));
+    let answer = host
+        .compile(&module, bare.clone().into(), &context(), &json!({}))
+        .await;
+    assert_misbehaved(answer, "compile", "trap");
+}
+
+#[tokio::test]
 async fn imports_are_refused_and_named() {
     let bytes = text_component(r#"(component (import "wasi:clocks/monotonic-clock@0.2.0" (instance)))"#);
     assert_refused(
@@ -234,7 +259,7 @@ async fn time_is_bounded_beside_fuel() {
         time: Duration::from_millis(100),
         ..run::Budget::CALL
     };
-    let host = Host::with_budget(budget).expect("this machine runs WebAssembly");
+    let host = Host::with_budget(None, budget).expect("this machine runs WebAssembly");
     assert_misbehaved(host.inspect(component(LOOP, TRAP)).await, "describe", "time");
 }
 
@@ -370,4 +395,37 @@ async fn calls_run_beside_each_other_and_share_nothing() {
         .compile(&module, Arc::from([]), &context(), &json!({"limit": 1}))
         .await;
     assert!(again.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_compiled_once_is_read_from_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = Config {
+        cache_dir: Some(folder.path().join("wasm")),
+    };
+    let bytes = bytes_of("n-per-user.wasm");
+    for (hits, misses) in [(0, 1), (1, 0)] {
+        let cache = disk::open(&config).expect("the folder can be used");
+        let host = Host::with_budget(Some(cache.clone()), run::Budget::CALL).expect("WebAssembly runs");
+        let module = host.inspect(bytes.clone()).await.expect("a built-in module");
+        assert_eq!(module.descriptor.id, "n-per-user");
+        assert_eq!((cache.cache_hits(), cache.cache_misses()), (hits, misses));
+        // The file is written by a thread of its own, which ends with the cache.
+        drop((host, cache));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_others_may_write_to_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = Config {
+        cache_dir: Some(folder.path().to_owned()),
+    };
+    assert!(disk::open(&config).is_some());
+    let open_to_all = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open_to_all).expect("ours");
+    assert!(disk::open(&config).is_none());
+    assert!(Host::with(&config).is_ok(), "modules run all the same");
 }

@@ -10,6 +10,8 @@ use rushgate::lua::keys;
 use rushgate::plan::eval::State;
 use rushgate::plan::{CheckedPlan, Window};
 
+use crate::world::REVISION;
+
 /// Key after the prefix → what it holds and when it expires.
 pub type Dump = BTreeMap<String, (Held, Option<i64>)>;
 
@@ -40,7 +42,7 @@ pub fn without_stream_ids(mut dump: Dump) -> Dump {
 
 /// Reads a dump back as the interpreter's state, counts of nothing left out and rolling entries that no
 /// longer count dropped. Checks on the way that everything lies in its bucket.
-pub fn as_state(plan: &CheckedPlan, dump: &Dump, now: i64) -> State {
+pub fn as_state(plan: &CheckedPlan, shadow: Option<&CheckedPlan>, dump: &Dump, now: i64) -> State {
     let mut state = State::default();
     let buckets = plan.context().buckets;
     for (key, fields) in hashes(dump) {
@@ -58,40 +60,65 @@ pub fn as_state(plan: &CheckedPlan, dump: &Dump, now: i64) -> State {
                 }
                 ["counter", id, window, bucket] => {
                     in_bucket(bucket);
-                    let units = number(&value);
-                    if units != 0 {
-                        state
-                            .counters
-                            .insert(((*id).to_owned(), number(window), field), units);
-                    }
+                    let (counters, id) = match shadow_id(id) {
+                        Some(id) => (&mut state.shadow.counters, id),
+                        None => (&mut state.counters, *id),
+                    };
+                    counters.insert((id.to_owned(), number(window), field), number(&value));
                 }
                 ["rolling", id, bucket] => {
                     in_bucket(bucket);
-                    state.rolling.insert(((*id).to_owned(), field), entries(&value));
+                    let (rolling, id) = match shadow_id(id) {
+                        Some(id) => (&mut state.shadow.rolling, id),
+                        None => (&mut state.rolling, *id),
+                    };
+                    rolling.insert((id.to_owned(), field), entries(&value));
+                }
+                [keys::FIGURES] => {
+                    let prefix = keys::shadow_figures(REVISION);
+                    let pair = field
+                        .strip_prefix(&prefix)
+                        .expect("nobody else writes figures here");
+                    let (live, other) = pair.split_once(':').expect("two outcomes");
+                    let pair = (live.to_owned(), other.to_owned());
+                    state.shadow.figures.insert(pair, number(&value) as u64);
                 }
                 _ => {}
             }
         }
     }
-    live_only(plan, state, now)
+    live_only(plan, shadow, state, now)
+}
+
+/// The id of a shadow's counter without the mark of the shadow.
+fn shadow_id(id: &str) -> Option<&str> {
+    id.strip_prefix(&keys::shadow_id(REVISION, ""))
 }
 
 /// Drops rolling entries that no longer count at `now`, and subjects left with none.
-pub fn live_only(plan: &CheckedPlan, mut state: State, now: i64) -> State {
+pub fn live_only(plan: &CheckedPlan, shadow: Option<&CheckedPlan>, mut state: State, now: i64) -> State {
+    drop_past(plan, &mut state.rolling, now);
+    state.counters.retain(|_, units| *units != 0);
+    if let Some(shadow) = shadow {
+        drop_past(shadow, &mut state.shadow.rolling, now);
+        state.shadow.counters.retain(|_, units| *units != 0);
+    }
+    state.audiences = BTreeMap::new();
+    state
+}
+
+fn drop_past(plan: &CheckedPlan, rolling: &mut BTreeMap<(String, String), Vec<(i64, i64)>>, now: i64) {
     for counter in &plan.plan().counters {
         let Window::Rolling { length_ms } = counter.window else {
             continue;
         };
-        for ((id, _), entries) in &mut state.rolling {
+        for ((id, _), entries) in rolling.iter_mut() {
             if *id == counter.id {
                 entries.retain(|(moment, _)| *moment > now - length_ms);
             }
         }
     }
-    state.rolling.retain(|_, entries| !entries.is_empty());
-    state.counters.retain(|_, units| *units != 0);
-    state.audiences = BTreeMap::new();
-    state
+    rolling.retain(|_, entries| !entries.is_empty());
 }
 
 /// Every payload in the outbox, oldest first, and the number of orders its entries claim.

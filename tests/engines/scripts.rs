@@ -38,7 +38,7 @@ fn on_each(world: &mut World, mut check: impl FnMut(&mut dyn Side, &Family, &Fen
 
 fn admit(side: &mut dyn Side, family: &Family, fence: &Fence, attempts: &[Attempt]) -> AdmitReply {
     let reply = side.run(&family.admit, codec::admit_args(family, fence, attempts.iter()));
-    codec::admit_reply(family, attempts.len(), reply.expect("admit runs")).expect("a reply of the ABI")
+    codec::admit_reply(family, attempts.iter(), reply.expect("admit runs")).expect("a reply of the ABI")
 }
 
 fn watch(side: &mut dyn Side, rejected: &[(&str, u64)]) -> calls::ShardStatus {
@@ -425,8 +425,8 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
         assert!(!step("t", finish()), "the gate is open");
         let dump = side.dump();
         assert_eq!(
-            canon::as_state(plan, &dump, now),
-            canon::live_only(plan, oracle.clone(), now),
+            canon::as_state(plan, None, &dump, now),
+            canon::live_only(plan, None, oracle.clone(), now),
             "{}",
             side.name()
         );

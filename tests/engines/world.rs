@@ -1,16 +1,18 @@
 //! A campaign shard on three sides at once. Whatever is asked is asked of all, and they must agree.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, InspectReply, Reply};
-use rushgate::lua::emit::emit;
+use rushgate::lua::emit::emit_with_shadow;
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::lists::{self, Put};
-use rushgate::lua::{Family, Script, fixed};
+use rushgate::lua::{BATCH_COMMANDS, Family, Script, fixed};
 use rushgate::order::Attempt;
 use rushgate::plan::eval::{self, Decision, State};
+use rushgate::plan::facts::Facts;
 use rushgate::plan::{CheckContext, Plan, check};
 
 use crate::canon::{self};
@@ -27,6 +29,9 @@ static SHARDS: AtomicU32 = AtomicU32::new(0);
 pub fn fresh_shard(campaign: &str) -> Shard {
     Shard::new(campaign, SHARDS.fetch_add(1, Ordering::Relaxed))
 }
+
+/// Members of uploaded lists, by id.
+pub type Lists = BTreeMap<String, BTreeSet<String>>;
 
 pub struct World {
     pub family: Family,
@@ -48,15 +53,22 @@ impl World {
         Self::with_lists(plan, context, time, &State::default().audiences)
     }
 
-    pub fn with_lists(
+    pub fn with_lists(plan: Plan, context: CheckContext, time: Time, lists: &Lists) -> Self {
+        Self::with_shadow(plan, None, context, time, lists)
+    }
+
+    /// The same with a second plan in shadow.
+    pub fn with_shadow(
         plan: Plan,
+        shadow: Option<Plan>,
         context: CheckContext,
         time: Time,
-        lists: &std::collections::BTreeMap<String, std::collections::BTreeSet<String>>,
+        lists: &Lists,
     ) -> Self {
         let shard = fresh_shard(&context.campaign);
-        let checked = check(plan, context).expect("a valid plan");
-        let family = emit(Arc::new(checked), REVISION).expect("it fits a script");
+        let checked = |plan| Arc::new(check(plan, context.clone()).expect("a valid plan"));
+        let (plan, shadow) = (checked(plan), shadow.map(checked));
+        let family = emit_with_shadow(plan, shadow, REVISION).expect("it fits a script");
         let skus = &family.plan.context().skus;
         let oracle = State {
             stock: skus
@@ -112,7 +124,7 @@ impl World {
         }
     }
 
-    fn upload(&mut self, lists: &std::collections::BTreeMap<String, std::collections::BTreeSet<String>>) {
+    fn upload(&mut self, lists: &Lists) {
         let plan = self.family.plan.clone();
         for mut args in lists::fill(plan.context(), &self.fence, lists) {
             args[4] = EXPIRES_AT.to_string().into_bytes();
@@ -130,22 +142,20 @@ impl World {
         self.redis.set_now(now);
         let reply = self.redis.run(&self.family.admit, args()).expect("Redis decides");
         let (now_there, from_redis) = self.read(attempts, reply);
-        if self.time == Time::Frozen {
+        if self.time != Time::Real {
             assert_eq!(now_there, now);
         }
         self.now = now_there;
         self.embedded.set_now(self.now);
+        let commands = self.embedded.engine.commands();
         let reply = self
             .embedded
             .run(&self.family.admit, args())
             .expect("the embedded engine decides");
+        self.assert_within_cost(attempts, self.embedded.engine.commands() - commands);
         let (now_there, from_embedded) = self.read(attempts, reply);
         assert_eq!(now_there, self.now);
-        let plan = self.family.plan.clone();
-        let expected: Vec<Decision> = attempts
-            .iter()
-            .map(|attempt| eval::decide(&plan, REVISION, &mut self.oracle, attempt, self.now))
-            .collect();
+        let expected: Vec<Decision> = attempts.iter().map(|attempt| self.decide(attempt)).collect();
         let script = &self.family.admit.text;
         assert_eq!(
             from_embedded, expected,
@@ -163,8 +173,36 @@ impl World {
         expected
     }
 
+    /// The interpreter's answer.
+    fn decide(&mut self, attempt: &Attempt) -> Decision {
+        let (plan, now) = (&self.family.plan, self.now);
+        match &self.family.shadow {
+            None => eval::decide(plan, REVISION, &mut self.oracle, attempt, now),
+            Some(shadow) => eval::decide_with_shadow(plan, shadow, REVISION, &mut self.oracle, attempt, now),
+        }
+    }
+
+    /// No call does more than the plan's bounds promise.
+    fn assert_within_cost(&self, attempts: &[Attempt], commands: u64) {
+        let (cost, count) = (self.family.cost, attempts.len() as u64);
+        let most = u64::from(BATCH_COMMANDS) + u64::from(cost.commands) * count;
+        assert!(
+            commands <= most,
+            "{commands} commands for {count} attempts; {cost:?}"
+        );
+        let args = codec::admit_args(&self.family, &self.fence, attempts.iter());
+        let bytes: usize = args[2..]
+            .iter()
+            .map(|arg| format!("${}\r\n\r\n", arg.len()).len() + arg.len())
+            .sum();
+        assert!(
+            bytes as u64 <= u64::from(cost.bytes) * count,
+            "{bytes} bytes; {cost:?}"
+        );
+    }
+
     fn read(&self, attempts: &[Attempt], reply: Reply) -> (i64, Vec<Decision>) {
-        match codec::admit_reply(&self.family, attempts.len(), reply).expect("a reply of the ABI") {
+        match codec::admit_reply(&self.family, attempts.iter(), reply).expect("a reply of the ABI") {
             AdmitReply::Decided {
                 now,
                 entry,
@@ -194,10 +232,10 @@ impl World {
     }
 
     /// What a buyer has used, by all sides.
-    pub fn inspect(&mut self, attempt: &Attempt) -> Vec<i64> {
+    pub fn inspect(&mut self, attempt: &Attempt) -> Facts {
         let expected = eval::inspect(&self.family.plan, &self.oracle, attempt, self.now);
         let args = codec::inspect_args(&self.family, &self.fence, attempt);
-        let (family, frozen) = (self.family.clone(), self.time == Time::Frozen);
+        let (family, frozen) = (self.family.clone(), self.time != Time::Real);
         for side in self.sides() {
             // Redis' own clock has moved on since: windows may have too.
             if side.name() == "redis" && !frozen {
@@ -205,7 +243,7 @@ impl World {
             }
             let reply = side.run(&family.inspect, args.clone()).expect("inspect runs");
             match codec::inspect_reply(&family, reply).expect("a reply of the ABI") {
-                InspectReply::Counted { used, .. } => assert_eq!(used, expected, "{}", side.name()),
+                InspectReply::Counted(facts) => assert_eq!(facts, expected, "{}", side.name()),
                 InspectReply::Fenced(fence) => panic!("fenced by {fence:?}"),
             }
         }
@@ -232,9 +270,10 @@ impl World {
             "Redis and the embedded engine hold different things"
         );
         let plan = self.family.plan.clone();
-        let expected = canon::live_only(&plan, self.oracle.clone(), self.now);
+        let shadow = self.family.shadow.as_deref();
+        let expected = canon::live_only(&plan, shadow, self.oracle.clone(), self.now);
         assert_eq!(
-            canon::as_state(&plan, &embedded, self.now),
+            canon::as_state(&plan, shadow, &embedded, self.now),
             expected,
             "the engines and the interpreter"
         );

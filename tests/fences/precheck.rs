@@ -111,6 +111,11 @@ async fn it_is_handed_the_parameters_and_the_declared_attributes_alone() {
         "a missing one is empty, not left out"
     );
 
+    let any = json!([{"attribute": {"claim": "*"}}]);
+    let several = [&all[..], &[("claim:age", "42")]].concat();
+    let precheck = ready(&host, &declaring(any, lengths(2, 2)), json!({})).await;
+    assert_eq!(ask(&precheck, &attempt("ada", 1, &several)), Verdict::Pass);
+
     // The value of the only attribute starts with a `g`: its address is behind the attribute's twelve bytes.
     let gold = "(if (result i32) (i32.eqz (i32.load offset=16 (local.get $attributes)))
         (then (global.get $reject0))

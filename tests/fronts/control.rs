@@ -329,6 +329,7 @@ impl Rules for Scripted {
             landed: 2,
         };
         let figures = CampaignFigures {
+            shadow: None,
             skus: vec![sku],
             rejected: [("sold-out".to_owned(), 5)].into(),
             pending: 1,

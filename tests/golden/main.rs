@@ -1,9 +1,13 @@
 //! Golden text: the scripts a merchant's operator reads, for a handful of plans. A change of the
 //! emitter shows here; that the text is right is shown by running it (`tests/engines`).
 
+#[path = "../modules/mod.rs"]
+mod modules;
+mod rules;
+
 use std::sync::Arc;
 
-use rushgate::lua::emit::emit;
+use rushgate::lua::emit::{emit, emit_with_shadow};
 use rushgate::plan::check;
 use rushgate::plan::samples::{Sample, samples};
 
@@ -29,6 +33,18 @@ fn admit_scripts_read_as_they_did() {
             let family = emit(Arc::new(plan), 2).expect("samples are small");
             insta::assert_snapshot!(format!("admit {name}").replace(' ', "-"), family.admit.text);
         }
+    });
+}
+
+/// The tiers in force, and in shadow a limit per minute.
+#[test]
+fn an_admit_script_with_a_shadow_reads_as_it_did() {
+    insta::with_settings!({snapshot_path => ".", prepend_module_to_snapshot => false, omit_expression => true}, {
+        let Sample { plan, context, .. } = sample("tier to limit");
+        let shadow = check(sample("rolling window").plan, context.clone()).expect("samples are valid");
+        let plan = check(plan, context).expect("samples are valid");
+        let family = emit_with_shadow(Arc::new(plan), Some(Arc::new(shadow)), 2).expect("samples are small");
+        insta::assert_snapshot!("admit-shadow", family.admit.text);
     });
 }
 

@@ -83,10 +83,7 @@ async fn limits_are_tightened_and_loosened_with_their_numbers() {
     );
     assert_eq!(about(&tighter, "counter").0, "unchanged");
     let activated = activate(&gate, json!({"revision": 2})).await.expect(200).json();
-    assert_eq!(
-        (&activated["epoch"], &activated["replaced"]),
-        (&json!(2), &json!(1))
-    );
+    assert_eq!(activated["replaced"], 1);
     assert_eq!(activated["changes"], tighter["changes"]);
     order(&gate, "ada").await.refused(409, "limit-per-user");
 
@@ -193,4 +190,59 @@ async fn revisions_have_a_history() {
     assert_eq!(about(&compared, "constraint").0, "unchanged");
     let url = format!("{}/admin/v1{CAMPAIGN}/revisions/9", gate.admin);
     gate.http.get(&url, &[]).await.refused(404, "unknown");
+}
+
+/// The module of the folder with its second buyer renamed to the first: its examples now promise what its
+/// plan does not keep.
+fn lying_module() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/dist/n-per-user.wasm");
+    let mut bytes = std::fs::read(path).expect("it is part of the repository");
+    let places: Vec<usize> = (0..bytes.len() - 3)
+        .filter(|at| &bytes[*at..at + 3] == b"bob")
+        .collect();
+    assert!(!places.is_empty(), "an example has a second buyer");
+    for at in places {
+        bytes[at..at + 3].copy_from_slice(b"ann");
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_module_whose_examples_lie_is_refused() {
+    let gate = Gate::dev().await;
+    let url = format!("{}/admin/v1/modules", gate.admin);
+    let wasm = [("content-type", "application/wasm")];
+    let refused = gate
+        .http
+        .send(hyper::Method::POST, &url, &wasm, lying_module())
+        .await;
+    let problem = refused.refused(422, "examples");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(
+        detail.contains("promised admitted, the plan gives limit-per-user"),
+        "{problem}"
+    );
+}
+
+/// Both want to replace revision 1, and only one of them may drop what the other brought.
+#[tokio::test]
+async fn two_activations_at_once_are_compared_one_after_the_other() {
+    let gate = campaign().await;
+    revise(&gate, json!({"limit": 1, "count": "units"})).await;
+    revise(&gate, json!({"limit": 1, "per": "sku"})).await;
+    let accept = json!(["n-per-user/orders-per-user"]);
+    let [two, three] = [2, 3].map(|revision| json!({"revision": revision, "accept": accept}));
+    let (two, three) = tokio::join!(activate(&gate, two), activate(&gate, three));
+    let statuses = [two.status, three.status];
+    assert!(
+        statuses.contains(&200) && statuses.contains(&409),
+        "{two:?} {three:?}"
+    );
+    let refused = if two.status == 409 { two } else { three };
+    let problem = refused.json();
+    // The loser either saw the winner's counter, which it did not name, or was told that it came too late.
+    assert!(
+        ["accept-missing", "conflict"].contains(&problem["reason"].as_str().unwrap_or_default()),
+        "{problem}"
+    );
 }

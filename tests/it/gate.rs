@@ -36,6 +36,10 @@ impl Gate {
             .args(args)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .env_remove("RUSHGATE_ADMIN_TOKEN")
+            .env(
+                "RUSHGATE_WASM_CACHE_DIR",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/wasm"),
+            )
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -76,6 +80,13 @@ impl Gate {
                 &body,
             )
             .await
+    }
+
+    /// What a buyer still has; `query` starts with `?` or is empty.
+    pub async fn quota(&self, campaign: &str, user: &str, query: &str) -> Reply {
+        let token = format!("Bearer dev:{user}");
+        let url = format!("{}/v1/campaigns/{campaign}/quota{query}", self.orders);
+        self.http.get(&url, &[("authorization", &token)]).await
     }
 
     /// The order's document once it has this state.

@@ -170,6 +170,8 @@ impl Candidates {
             let ids = skus.iter().map(|(id, _)| id);
             let values = values.get(of).into_iter().flatten();
             let there = ids.filter(|_| *of == Attribute::Sku).chain(values);
+            // A list has one member per line.
+            let there = there.filter(|value| !value.contains(['\n', '\r']));
             list.extend(there.filter(|_| rng.bool()).cloned());
         }
         Cast {

@@ -83,3 +83,65 @@ fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> Vec<Flips>
     }
     flips
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::diff::diff;
+    use crate::plan::samples::samples;
+    use crate::plan::{Expr, check};
+
+    /// Two orders per user; the limit is written so that structure says nothing about it.
+    fn limited(limit: impl Fn(u32) -> Vec<Expr>) -> CheckedPlan {
+        let mut sample = samples()
+            .into_iter()
+            .find(|sample| sample.name == "orders per user")
+            .expect("a sample of this name");
+        let plan = &mut sample.plan;
+        let quantity = crate::plan::Attribute::Quantity;
+        let first = plan.nodes.len() as u32;
+        plan.nodes.push(Expr::Attribute(quantity));
+        plan.nodes.extend(limit(first));
+        let limit = plan.nodes.len() as u32 - 1;
+        let Expr::Le(used, _) = plan.nodes[plan.constraints[0].require as usize] else {
+            panic!("at most so many: {plan:?}");
+        };
+        plan.nodes.push(Expr::Le(used, limit));
+        plan.constraints[0].require = limit + 1;
+        check(sample.plan, sample.context).expect("a valid plan")
+    }
+
+    fn weighed(old: &CheckedPlan, new: &CheckedPlan) -> (Class, String) {
+        let mut changes = diff(old, new, &[], old.context().schedule.opens_at);
+        let change = changes.iter().position(|change| change.indices.is_some());
+        let index = change.expect("both have the constraint");
+        assert_eq!(changes[index].class, Class::Changed, "structure cannot tell");
+        weigh(old, new, &mut changes);
+        (changes[index].class, changes[index].sentence.clone())
+    }
+
+    #[test]
+    fn what_structure_cannot_tell_is_weighed() {
+        // min(q, 2) against q mod 3: never more, where an order is of one or more units.
+        let least = |q: u32| vec![Expr::Int(2), Expr::Min(q, q + 1)];
+        let rest = |q: u32| vec![Expr::Mod(q, 3)];
+        let (class, sentence) = weighed(&limited(least), &limited(rest));
+        assert_eq!(class, Class::Tighter, "{sentence}");
+        assert!(
+            sentence.contains("refused that were admitted, 0 the other way"),
+            "{sentence}"
+        );
+        let (class, _) = weighed(&limited(rest), &limited(least));
+        assert_eq!(class, Class::Looser);
+        // max(q, q) is q.
+        let (class, sentence) = weighed(
+            &limited(|q| vec![Expr::Max(q, q)]),
+            &limited(|q| vec![Expr::Min(q, q)]),
+        );
+        assert_eq!(class, Class::Changed);
+        assert!(
+            sentence.ends_with("random attempts no answer differs"),
+            "{sentence}"
+        );
+    }
+}

@@ -22,6 +22,9 @@ pub(super) fn state(plan: &CheckedPlan, prefix: &str, dump: &Dump) -> Result<Sta
     let mut claimed = 0;
     for (key, (held, _)) in dump {
         let name = key.strip_prefix(prefix).ok_or_else(|| odd(key))?;
+        if name.starts_with(keys::AUDIENCE) {
+            continue;
+        }
         match held {
             Held::Hash(_) if name.starts_with(keys::AUDIENCE) => {}
             Held::Hash(fields) => {

@@ -119,6 +119,9 @@ impl Control {
                 examples.modules.push(played);
             }
         }
+        if let Some(shadow) = &active.family.shadow {
+            self.differential(shadow).await?;
+        }
         let differential = self.differential(&active.family.plan).await?;
         Ok(Proof {
             examples,

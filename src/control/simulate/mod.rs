@@ -174,7 +174,7 @@ impl Control {
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
-        let draft = self.draft(&row.campaign, &new.rules, schedule).await?;
+        let draft = self.draft(&row.campaign, &new.rules, &[], schedule).await?;
         let number = row.activation.revision;
         let Some(old) = self.store.revision(campaign, number).await? else {
             return Err(ControlError::Internal(format!(

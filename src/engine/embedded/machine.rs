@@ -29,6 +29,7 @@ pub(super) struct Machine {
     runner: Function,
     compiled: HashMap<String, Function>,
     instructions: Arc<AtomicU64>,
+    commands: Arc<AtomicU64>,
 }
 
 impl Machine {
@@ -36,7 +37,10 @@ impl Machine {
         let libraries = StdLib::STRING | StdLib::TABLE | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         lua.set_memory_limit(MEMORY_MAX)?;
+        let commands = Arc::new(AtomicU64::new(0));
+        let ran = commands.clone();
         let raw = lua.create_function(move |lua, (args, count): (Table, usize)| {
+            ran.fetch_add(1, Ordering::Relaxed);
             let mut keys = keys.lock().expect("no panic holds this lock");
             let answer = words(&args, count)?.and_then(|words| commands::run(&mut keys, &words));
             match answer {
@@ -66,7 +70,13 @@ impl Machine {
             runner,
             compiled: HashMap::new(),
             instructions,
+            commands,
         })
+    }
+
+    /// Commands run so far, by all scripts.
+    pub(super) fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
     }
 
     /// The error is text for a person: the script is at fault.

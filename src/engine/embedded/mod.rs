@@ -78,6 +78,11 @@ impl Embedded {
             })
     }
 
+    /// Commands run so far, by all scripts: to hold a plan's bound against.
+    pub fn commands(&self) -> u64 {
+        self.machine.lock().expect("no panic holds this lock").commands()
+    }
+
     /// Removes keys, as losing part of the state would. Says how many there were.
     pub fn forget(&self, mut which: impl FnMut(&str) -> bool) -> usize {
         let names: Vec<String> = self.dump().into_keys().filter(|key| which(key)).collect();
