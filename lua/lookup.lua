@@ -3,15 +3,20 @@
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     (bucket, order id), …
--- Reply    {'ok', per pair: record or '', 1 when its entry is in the outbox else 0}
+-- Reply    {'ok', fence or '' when state is missing, per pair: record or '', 1 when its entry is in the outbox else 0}
 
 local call = redis.call
 local prefix = string.sub(KEYS[1], 1, -#'state' - 1)
 local outbox = prefix .. 'outbox'
 
-local reply = {'ok'}
+local reply = {'ok', call('HGET', KEYS[1], 'fence') or ''}
 for i = 1, #ARGV, 2 do
-  local record = call('HGET', prefix .. 'orders:' .. ARGV[i], ARGV[i + 1]) or ''
+  local orders = prefix .. 'orders:' .. ARGV[i]
+  local record = call('HGET', orders, ARGV[i + 1]) or ''
+  -- A bucket without its mark was lost: that an order is not in it says nothing.
+  if record == '' and not call('HGET', orders, '\255') then
+    reply[2] = ''
+  end
   local entry = string.match(record, '^%a (%d+%-%d+) ')
   local pending = 0
   if entry and #call('XRANGE', outbox, entry, entry) > 0 then

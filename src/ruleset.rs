@@ -1,6 +1,8 @@
 //! What a gateway decides with right now: one immutable snapshot per campaign, swapped by a pointer
 //! store. Building a snapshot may fail; the old one then keeps serving.
 
+mod precheck;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use crate::lua::{Family, emit};
 use crate::plan::{self, CheckContext, PlanError};
 use crate::revision::Revision;
 
+pub use precheck::{Asked, Objection, Precheck, Verdict};
+
 /// A campaign with its active revision, compiled.
 #[derive(Debug)]
 pub struct ActiveCampaign {
@@ -22,10 +26,12 @@ pub struct ActiveCampaign {
     /// Text forms of the attributes the plan and its shadow read besides user, SKU and quantity: what a gateway
     /// keeps of an attempt.
     pub reads: Vec<String>,
+    /// Of the rules that have one, in the order of the revision's rules.
+    pub prechecks: Vec<Arc<dyn Precheck>>,
 }
 
 impl ActiveCampaign {
-    /// Checks the stored plan once more and compiles it. Needs no module.
+    /// Checks the stored plan once more and compiles it. Needs no module, and so has no prechecks.
     pub fn build(campaign: Campaign, revision: Revision, activation: Activation) -> Result<Self, PlanError> {
         let context = CheckContext {
             campaign: campaign.id.clone(),
@@ -50,7 +56,13 @@ impl ActiveCampaign {
             activation,
             family,
             reads: reads.into_iter().collect(),
+            prechecks: Vec::new(),
         })
+    }
+
+    /// With the prechecks of its rules: without them nobody may be admitted under a revision that has some.
+    pub fn with_prechecks(self, prechecks: Vec<Arc<dyn Precheck>>) -> Self {
+        Self { prechecks, ..self }
     }
 
     pub fn fence(&self) -> Fence {

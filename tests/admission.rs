@@ -1,5 +1,8 @@
 //! Admission and relay over the embedded engine: hang-ups, fences, overload, a bus that refuses.
 
+#[path = "admission/prechecks.rs"]
+mod prechecks;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -99,6 +102,8 @@ struct Flaky {
     down: AtomicBool,
     /// Replies of the next so many `admit` calls are lost after they ran.
     lose: AtomicUsize,
+    /// It is down from the next lost reply on.
+    down_after_loss: AtomicBool,
 }
 
 impl Engine for Flaky {
@@ -128,6 +133,9 @@ impl Engine for Flaky {
                     .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
                     .is_ok();
             if lost {
+                if self.down_after_loss.load(Ordering::SeqCst) {
+                    self.down.store(true, Ordering::SeqCst);
+                }
                 return Err(EngineError::Unknown {
                     engine,
                     address,
@@ -261,6 +269,7 @@ async fn stage(config: Config) -> Stage {
         inner,
         down: AtomicBool::new(false),
         lose: AtomicUsize::new(0),
+        down_after_loss: AtomicBool::new(false),
     });
     open(&*engine, &first).await;
     let ruleset = Arc::new(Ruleset::default());
@@ -305,7 +314,11 @@ async fn stage(config: Config) -> Stage {
 }
 
 async fn open(engine: &dyn Engine, active: &ActiveCampaign) {
-    let key = Shard::new(CAMPAIGN, 0).state();
+    open_as(CAMPAIGN, engine, active).await;
+}
+
+async fn open_as(campaign: &str, engine: &dyn Engine, active: &ActiveCampaign) {
+    let key = Shard::new(campaign, 0).state();
     let stock = BTreeMap::from([("mug".to_owned(), 10)]);
     let fence = active.fence();
     let plan = &active.family.plan;

@@ -16,7 +16,7 @@ use crate::wire::problem::{
 use crate::wire::{Problem, is_media_type, json};
 
 /// Bytes of a JSON body: a thousand SKUs and rules with long tables fit well.
-const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A body up to so many times its limit is read and dropped, so that its sender can be told.
 const DISCARDED: u64 = 4;

@@ -7,6 +7,7 @@ mod guard;
 mod modules;
 mod readiness;
 mod revisions;
+mod simulate;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
     Activated, CampaignFigures, Compared, Control, ControlError, ListUpload, NewCampaign, NewRevision,
     RevisionAnswer, RevisionHead, RevisionView, Uploaded,
@@ -121,6 +123,12 @@ pub trait Rules: Send + Sync + 'static {
         number: u32,
         against: Option<u32>,
     ) -> Answered<'a, Compared>;
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation>;
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>>;
     fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)>;
 }
@@ -198,6 +206,15 @@ impl Rules for Control {
         against: Option<u32>,
     ) -> Answered<'a, Compared> {
         self.compare_revisions(campaign, number, against).boxed()
+    }
+
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation> {
+        self.simulate(campaign, new, given).boxed()
     }
 
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
@@ -283,6 +300,7 @@ impl Admin {
             .route("/campaigns/{id}/revisions/{revision}", get(revisions::show))
             .route("/campaigns/{id}/revisions/{revision}/diff", get(revisions::diff))
             .route("/campaigns/{id}/activate", post(revisions::activate))
+            .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
         health_routes()

@@ -32,12 +32,18 @@ pub(super) struct Job {
     pub(super) attempt: Attempt,
     /// Attributes the plan does not read: a newer one, under which the attempt is asked again, may.
     pub(super) unread: BTreeMap<String, String>,
+    /// It carried an `Idempotency-Key`.
+    pub(super) keyed: bool,
+    /// A script call was made for it, whose reply may have been lost: it may have been admitted.
+    pub(super) asked: bool,
+    /// The epoch whose prechecks it has passed.
+    pub(super) passed: Option<u64>,
     pub(super) deadline: Instant,
     pub(super) answer: oneshot::Sender<Result<Verdict, AdmissionError>>,
 }
 
 impl Job {
-    fn end(self, verdict: Result<Verdict, AdmissionError>) {
+    pub(super) fn end(self, verdict: Result<Verdict, AdmissionError>) {
         // A caller that went away does not read its answer; the order goes on.
         let _ = self.answer.send(verdict);
     }
@@ -73,11 +79,11 @@ impl Lane {
     }
 }
 
-struct Worker {
-    shared: Arc<Shared>,
-    shard: Shard,
-    key: String,
-    local: Arc<Local>,
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) shard: Shard,
+    pub(super) key: String,
+    pub(super) local: Arc<Local>,
 }
 
 impl Worker {
@@ -134,10 +140,14 @@ impl Worker {
         let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
             return Step::Closed("the campaign has ended".into());
         };
-        self.prepare(&active, jobs);
+        if let Err(step) = self.screen(&active, jobs).await {
+            return step;
+        }
+        *jobs = self.drop_late(std::mem::take(jobs));
         if jobs.is_empty() {
             return Step::Done;
         }
+        jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         let args = codec::admit_args(&active.family, &fence, jobs.iter().map(|job| &job.attempt));
         let reply = match self
@@ -162,30 +172,6 @@ impl Worker {
             Ok(AdmitReply::Fenced(there)) => self.shared.refence(&self.shard, &active, there).await,
             Err(error) => Step::Failed(error.to_string()),
         }
-    }
-
-    /// Keeps of each attempt the attributes the plan reads, and answers those that lack one.
-    fn prepare(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>) {
-        let plan = &active.family.plan;
-        let mut missing = Vec::new();
-        for (index, job) in jobs.iter_mut().enumerate() {
-            let mut all = std::mem::take(&mut job.attempt.attributes);
-            all.append(&mut job.unread);
-            (job.attempt.attributes, job.unread) =
-                all.into_iter().partition(|(name, _)| active.reads.contains(name));
-            if let Some(refusal) = Refusal::missing(plan, &job.attempt) {
-                missing.push((index, refusal));
-            }
-        }
-        let mut refused = Vec::new();
-        for (index, refusal) in missing.into_iter().rev() {
-            self.local.count(&refusal.reason);
-            let Job { attempt, answer, .. } = jobs.swap_remove(index);
-            let outcome = Outcome::Named(refusal.reason.clone());
-            let _ = answer.send(Ok(Verdict::Rejected(refusal)));
-            refused.push((attempt, outcome));
-        }
-        self.shared.record(active, self.local.now(), refused);
     }
 
     /// Hands the admitted orders to the relay first, then answers everybody.
@@ -213,11 +199,11 @@ impl Worker {
                     let acknowledgement = acknowledgement.as_ref().expect("made when anything was admitted");
                     Verdict::Admitted(placed, acknowledgement.clone())
                 }
-                Decision::Existing(placed) if placed.fingerprint != job.attempt.fingerprint() => {
-                    outcome = Some(Outcome::Gateway(KEY_REUSED));
-                    Verdict::Rejected(self.counted(Refusal::key_reused()))
+                Decision::Existing(placed) => {
+                    let (verdict, found) = self.existing(&job.attempt, placed);
+                    outcome = found;
+                    verdict
                 }
-                Decision::Existing(placed) => Verdict::Existing(placed),
                 Decision::Rejected(rejection) => {
                     self.learn(active, &job.attempt, &rejection);
                     Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection, now)))
@@ -231,6 +217,15 @@ impl Worker {
             }
         }
         self.shared.record(active, now, decided);
+    }
+
+    /// Found to have been admitted before; with how that is recorded, where it is another attempt.
+    pub(super) fn existing(&self, attempt: &Attempt, placed: Placed) -> (Verdict, Option<Outcome>) {
+        if placed.fingerprint == attempt.fingerprint() {
+            return (Verdict::Existing(placed), None);
+        }
+        let refusal = self.counted(Refusal::key_reused());
+        (Verdict::Rejected(refusal), Some(Outcome::Gateway(KEY_REUSED)))
     }
 
     fn hand_over(
@@ -271,7 +266,7 @@ impl Worker {
         }
     }
 
-    fn counted(&self, refusal: Refusal) -> Refusal {
+    pub(super) fn counted(&self, refusal: Refusal) -> Refusal {
         self.local.count(&refusal.reason);
         refusal
     }

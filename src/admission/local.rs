@@ -2,9 +2,11 @@
 //! called closed. The watch takes both back when the shard's state says otherwise.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
@@ -20,6 +22,8 @@ pub(super) struct Local {
     /// this machine's.
     begun_at: AtomicI64,
     rejected: Mutex<BTreeMap<String, u64>>,
+    /// Held while the watch has a newer revision loaded.
+    loading: Arc<Semaphore>,
 }
 
 impl Local {
@@ -39,6 +43,7 @@ impl Local {
                     .map_or(0, |since| since.as_millis() as i64),
             ),
             rejected: Mutex::default(),
+            loading: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -81,6 +86,11 @@ impl Local {
         if closed != 0 && closed != epoch {
             self.closed.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// `None` while another load that was begun here goes on.
+    pub(super) fn begin_load(&self) -> Option<OwnedSemaphorePermit> {
+        self.loading.clone().try_acquire_owned().ok()
     }
 
     /// The engine said that it is this moment.

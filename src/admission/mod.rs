@@ -2,7 +2,7 @@
 //! call was in flight.
 //!
 //! ```text
-//!  place() ─▶ queue of the campaign ─▶ lane: one call at a time ─▶ answers
+//!  place() ─▶ queue of the campaign ─▶ screen: prechecks ─▶ lane: one call at a time ─▶ answers
 //!                                        │ admitted
 //!                                        ▼
 //!                                      outbox entries ─▶ relay
@@ -15,6 +15,7 @@ mod lane;
 mod local;
 mod quota;
 mod refusal;
+mod screen;
 mod watch;
 
 use std::collections::HashMap;
@@ -23,10 +24,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::engine::Engine;
-use crate::lua::codec::{self, Reply};
 use crate::lua::{calls, fixed, keys};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
@@ -139,6 +139,8 @@ struct Shared {
     ruleset: Arc<Ruleset>,
     rules: Arc<dyn Rules>,
     outbox: mpsc::UnboundedSender<outbox::Entry>,
+    /// Runs of prechecks at the same time, over all campaigns.
+    prechecks: Arc<Semaphore>,
     recorder: Option<Arc<dyn Recorder>>,
 }
 
@@ -176,6 +178,7 @@ impl Admission {
             ruleset,
             rules,
             outbox,
+            prechecks: Arc::new(Semaphore::new(screen::runs())),
             recorder,
         });
         Self {
@@ -209,6 +212,9 @@ impl Admission {
             .try_send(Job {
                 attempt,
                 unread: Default::default(),
+                keyed,
+                asked: false,
+                passed: None,
                 deadline,
                 answer,
             })
@@ -266,26 +272,16 @@ impl Admission {
     ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
         let active = self.active(campaign).await?;
         let shard = keys::Shard::new(campaign, 0);
-        let args = calls::lookup_args(order, active.campaign.buckets);
+        let args = calls::lookup_args([order], active.campaign.buckets);
         let reply = self.shared.engine.run(&fixed::LOOKUP, &shard.state(), args).await;
         let reply = reply.map_err(|error| AdmissionError::Engine(error.to_string()))?;
-        let odd = || AdmissionError::Engine("lookup: unexpected reply".into());
-        let Reply::Array(parts) = reply else {
-            return Err(odd());
-        };
-        match parts.as_slice() {
-            [_, Reply::Bulk(record), Reply::Int(waiting)] if !record.is_empty() => {
-                let (placed, _) = codec::decode_record(record).map_err(|_| odd())?;
-                let state = if *waiting == 1 {
-                    OrderState::Pending
-                } else {
-                    OrderState::Accepted
-                };
-                Ok(Some((placed, state)))
-            }
-            [_, Reply::Bulk(_), Reply::Int(_)] => Ok(None),
-            _ => Err(odd()),
-        }
+        let mut found =
+            calls::lookup_reply(reply).map_err(|error| AdmissionError::Engine(error.to_string()))?;
+        let found = found.orders.pop().flatten();
+        Ok(found.map(|order| match order.waiting {
+            true => (order.placed, OrderState::Pending),
+            false => (order.placed, OrderState::Accepted),
+        }))
     }
 
     /// Whether this gateway answers the SKU `sold-out` without asking.

@@ -4,13 +4,16 @@ use crate::order::Attempt;
 use crate::plan::calendar::spoken;
 use crate::plan::eval::{Measured, Rejection};
 use crate::plan::{Attribute, CheckedPlan, Window};
+use crate::ruleset::Objection;
+
+const PRECHECK_FAILED: &str = "precheck-failed";
 
 /// The reason of an attempt whose `Idempotency-Key` belongs to another order.
 pub(super) const KEY_REUSED: &str = "key-reused";
 
 /// A rejection with the names a client sees. `reason` is one of the gateway's own (`not-open`,
-/// `closed`, `sold-out`, `unknown-sku`, `window-full`, `attribute-missing`, `key-reused`) or a
-/// module's reason code, in which case `constraint` is `<rule>/<reason>`.
+/// `closed`, `sold-out`, `unknown-sku`, `window-full`, `attribute-missing`, `key-reused`,
+/// `precheck-failed`) or a module's reason code, in which case `constraint` is `<rule>/<reason>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: String,
@@ -59,6 +62,29 @@ impl Refusal {
             "This Idempotency-Key belongs to an order with another SKU or quantity; use a new key for a new order.",
             false,
         )
+    }
+
+    /// A precheck does not let it pass, for a reason that its module declares.
+    pub(super) fn objected(rule: &str, objection: Objection) -> Self {
+        let Objection {
+            code,
+            title,
+            retryable,
+        } = objection;
+        let mut refusal = Self::own(&code, title, retryable);
+        refusal.constraint = Some(format!("{rule}/{code}"));
+        refusal
+    }
+
+    /// A precheck trapped, overran its budget or answered nonsense: the order is not admitted.
+    pub(super) fn precheck_failed(rule: &str) -> Self {
+        let mut refusal = Self::own(
+            PRECHECK_FAILED,
+            "A rule of this sale could not check the order; nothing was ordered.",
+            true,
+        );
+        refusal.constraint = Some(format!("{rule}/{PRECHECK_FAILED}"));
+        refusal
     }
 
     /// The attempt lacks an attribute the active plan requires.

@@ -1,7 +1,9 @@
 //! The watch: reads every campaign's shard state a few times a second, so that a gateway learns of
 //! reopened stock, newer activations and lost state without an order having to find out.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -11,7 +13,7 @@ use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
 
-/// Every so many rounds the list of campaigns is read from the database.
+/// Every so many looks the list of campaigns is read from the database.
 const SYNC_EVERY: u32 = 4;
 
 /// Runs until dropped.
@@ -28,18 +30,18 @@ impl Admission {
     pub fn watch(self: &Arc<Self>) -> Watch {
         let admission = self.clone();
         Watch(tokio::spawn(async move {
-            let mut tick = tokio::time::interval(admission.shared.config.watch_every);
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            for round in 0_u32.. {
-                tick.tick().await;
-                if round % SYNC_EVERY == 0
-                    && let Err(why) = admission.shared.rules.sync().await
-                {
-                    tracing::warn!(why, "campaigns could not be read from the database");
-                }
-                admission.look().await;
-            }
+            let every = admission.shared.config.watch_every;
+            // Beside each other: a campaign may take seconds to load when its rules have large prechecks.
+            let looks = repeat(every, || admission.look());
+            let syncs = repeat(every * SYNC_EVERY, || admission.sync());
+            futures_util::future::join(looks, syncs).await;
         }))
+    }
+
+    async fn sync(&self) {
+        if let Err(why) = self.shared.rules.sync().await {
+            tracing::warn!(why, "campaigns could not be read from the database");
+        }
     }
 
     /// One look at every campaign this gateway knows.
@@ -87,10 +89,31 @@ impl Admission {
         }
         lane.local.seen_now(status.now);
         lane.local.seen_epoch(fence.epoch);
-        if fence.epoch > active.activation.epoch
-            && let Err(why) = self.shared.rules.load(campaign, fence.epoch).await
-        {
-            tracing::warn!(campaign, why, "the active revision could not be read");
+        if fence.epoch > active.activation.epoch {
+            self.load_soon(lane, fence.epoch);
         }
+    }
+
+    /// Does not wait for it: see [`Admission::watch`].
+    fn load_soon(&self, lane: &Lane, epoch: u64) {
+        let Some(loading) = lane.local.begin_load() else {
+            return;
+        };
+        let (rules, campaign) = (self.shared.rules.clone(), lane.shard.campaign.clone());
+        tokio::spawn(async move {
+            if let Err(why) = rules.load(&campaign, epoch).await {
+                tracing::warn!(campaign, why, "the active revision could not be read");
+            }
+            drop(loading);
+        });
+    }
+}
+
+async fn repeat<F: Future<Output = ()>>(every: Duration, mut work: impl FnMut() -> F) {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        work().await;
     }
 }

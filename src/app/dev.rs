@@ -125,7 +125,10 @@ async fn come_back(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             .loader
             .load(&row.campaign.id, row.activation.epoch + 1)
             .await;
-        loaded.map_err(anyhow::Error::msg)?;
+        // Nobody is admitted to it; the others are served.
+        if let Err(why) = loaded {
+            tracing::error!(campaign = row.campaign.id, why, "the campaign stays closed");
+        }
     }
     Ok(())
 }

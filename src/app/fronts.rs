@@ -56,6 +56,7 @@ pub(super) async fn run(
         admission: parts.admission.clone(),
         relay: parts.relay.clone(),
         producer: adapters.producer.clone(),
+        host: parts.host.clone(),
         sample: parts.sample.clone(),
     }));
     let stages = Stages {

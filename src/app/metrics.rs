@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
@@ -15,12 +16,14 @@ use crate::bus::Producer;
 use crate::landing;
 use crate::relay::Relay;
 use crate::sample::Sample;
+use crate::wasm::{Host, PrecheckFigures};
 
 /// Admission and relay of a gateway.
 pub(super) struct GatewayFigures {
     pub(super) admission: Arc<Admission>,
     pub(super) relay: Arc<Relay>,
     pub(super) producer: Arc<dyn Producer>,
+    pub(super) host: Host,
     pub(super) sample: Arc<Sample>,
 }
 
@@ -76,11 +79,25 @@ impl Collector for GatewayFigures {
             "Outbox entries that are no orders",
             count(&figures.unreadable),
         )?;
+        self.encode_prechecks(&mut encoder)?;
         self.encode_sample(&mut encoder)
     }
 }
 
 impl GatewayFigures {
+    fn encode_prechecks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let prechecks = self.host.precheck_figures();
+        let runs = prechecks.iter().map(|module| (module, module.runs));
+        by_module(encoder, "module_prechecks", "Prechecks run", runs)?;
+        let failures = prechecks.iter().map(|module| (module, module.failures));
+        by_module(
+            encoder,
+            "module_precheck_failures",
+            "Prechecks that trapped, overran their budget or answered what is not declared",
+            failures,
+        )
+    }
+
     fn encode_sample(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let figures = self.sample.figures();
@@ -172,6 +189,23 @@ impl Collector for LandingFigures {
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let metric = ConstCounter::new(value);
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn by_module<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl Iterator<Item = (&'a PrecheckFigures, u64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (module, value) in values {
+        let labels = [
+            ("module", module.module.as_str()),
+            ("digest", module.digest.as_str()),
+        ];
+        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {

@@ -28,6 +28,7 @@ pub(super) struct Parts {
     pub(super) control: Arc<Control>,
     pub(super) loader: Arc<Loader>,
     pub(super) reconcile: Arc<Reconcile>,
+    pub(super) host: Host,
     pub(super) sample: Arc<Sample>,
     /// Ends with the process.
     pub(super) _watch: Watch,
@@ -48,7 +49,12 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         producer,
     } = adapters;
     let ruleset = Arc::new(Ruleset::default());
-    let loader = Arc::new(Loader::new(store.clone(), ruleset.clone(), Arc::new(clock)));
+    let loader = Arc::new(Loader::new(
+        store.clone(),
+        ruleset.clone(),
+        host.clone(),
+        Arc::new(clock),
+    ));
     let reconcile = Arc::new(Reconcile::new(
         config.reconcile(),
         engine.clone(),
@@ -86,7 +92,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let control = Arc::new(Control::new(
         store.clone(),
         engine.clone(),
-        host,
+        host.clone(),
         ruleset.clone(),
         loader.clone(),
         glue,
@@ -100,6 +106,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         control,
         loader,
         reconcile,
+        host,
         sample,
         _watch: watch,
     }

@@ -7,6 +7,7 @@ use super::revisions::Compared;
 use super::{Control, ControlError};
 use crate::campaign::Activation;
 use crate::lua::calls;
+use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::plan::diff::{Change, Class, needs_accept};
@@ -14,6 +15,8 @@ use crate::ruleset::ActiveCampaign;
 
 /// Tries of one shard's fence before an activation is left to the gateways.
 const ACTIVATE_TRIES: u32 = 5;
+/// Looks at what is to be put in force, when rebuilds come in between.
+const LOOK_TRIES: u32 = 5;
 /// Comparisons with a revision that was replaced meanwhile by somebody else.
 const COMPARE_TRIES: u32 = 5;
 
@@ -45,6 +48,9 @@ impl Control {
     ) -> Result<Activated, ControlError> {
         let built = self.stored_revision(campaign, revision).await?;
         self.prove(&built).await?;
+        // Before anything is recorded: where it cannot be served, nothing is to change.
+        let servable = self.loader.can_serve(&built.revision).await;
+        servable.map_err(ControlError::Unavailable)?;
         // Before any gateway can learn of the revision: the first to do so may move the fence.
         let provided = self.gate.provide(&built.campaign, &built.revision).await;
         provided.map_err(|why| {
@@ -53,7 +59,7 @@ impl Control {
         let (activation, compared) = self.record(&built, accept).await?;
         let detail = serde_json::json!({"revision": revision, "epoch": activation.epoch, "accept": accept});
         self.audit(actor, "revision.activate", campaign, detail).await;
-        self.put_in_force(campaign, activation).await?;
+        let activation = self.put_in_force(campaign, activation.revision).await?;
         Ok(Activated {
             campaign: campaign.to_owned(),
             revision,
@@ -96,37 +102,80 @@ impl Control {
         )))
     }
 
-    async fn put_in_force(&self, campaign: &str, activation: Activation) -> Result<(), ControlError> {
-        let active = self
-            .loader
-            .load(campaign, activation.epoch)
-            .await
-            .map_err(ControlError::Unavailable)?;
-        let active = active.ok_or_else(|| ControlError::Unknown(format!("no campaign {campaign:?}")))?;
-        if active.activation.epoch > activation.epoch {
-            return Err(superseded(active.activation.epoch));
+    /// Moves the fences of all shards to the newest activation, as long as it is of this revision: a rebuild
+    /// raises the epoch too. Answers the activation that is then in force.
+    async fn put_in_force(&self, campaign: &str, revision: u32) -> Result<Activation, ControlError> {
+        for _ in 0..LOOK_TRIES {
+            let unknown = || ControlError::Unknown(format!("no campaign {campaign:?}"));
+            let newest = self.store.activation(campaign).await?.ok_or_else(unknown)?;
+            let loaded = self.loader.load(campaign, newest.epoch).await;
+            let active = loaded.map_err(ControlError::Unavailable)?.ok_or_else(unknown)?;
+            if active.revision.number != revision {
+                return Err(superseded(active.activation.epoch));
+            }
+            if self.move_fences(&active).await? {
+                return Ok(active.activation);
+            }
         }
+        Err(ControlError::Unavailable(format!(
+            "revision {revision} is recorded and takes effect when the engine keeps its state: it was lost again and again"
+        )))
+    }
+
+    /// `false` when a rebuild came in between, and the newest activation may be another one.
+    async fn move_fences(&self, active: &ActiveCampaign) -> Result<bool, ControlError> {
+        let campaign = &active.campaign.id;
         for number in 0..active.campaign.shards {
             let shard = Shard::new(campaign, number);
-            self.move_fence(&active, &shard).await?;
+            match self.move_fence(active, &shard).await? {
+                None => {}
+                Some(Some(there)) if there.uid != active.campaign.uid => {
+                    return Err(ControlError::Conflict(
+                        "the engine holds the state of another campaign of this name; is this the right Redis?"
+                            .into(),
+                    ));
+                }
+                Some(Some(_)) => return Ok(false),
+                Some(None) => {
+                    self.reopen(active).await?;
+                    return Ok(false);
+                }
+            }
             let args = calls::show_args(&active.fence(), &active.family.admit);
             if let Err(error) = self.engine.run(&fixed::SHOW, &shard.state(), args).await {
                 tracing::warn!(campaign, %error, "the script is in force but not shown in the engine");
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn move_fence(&self, active: &ActiveCampaign, shard: &Shard) -> Result<(), ControlError> {
+    /// The gate is closed, so nobody is admitted under any revision. A rebuild that has begun before this
+    /// activation opens it for the older revision, without the lists of this one.
+    async fn reopen(&self, active: &ActiveCampaign) -> Result<(), ControlError> {
+        let opened = self.gate.open(&active.campaign.id).await;
+        opened.map_err(ControlError::Unavailable)?;
+        let provided = self.gate.provide(&active.campaign, &active.revision).await;
+        provided.map_err(ControlError::Unavailable)
+    }
+
+    /// `None` when the fence is this one; the shard's own fence (or none) when it did not move.
+    async fn move_fence(
+        &self,
+        active: &ActiveCampaign,
+        shard: &Shard,
+    ) -> Result<Option<Option<Fence>>, ControlError> {
         let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
         let mut last = String::new();
         for _ in 0..ACTIVATE_TRIES {
-            match self
+            let reply = self
                 .engine
                 .run(&fixed::ACTIVATE, &shard.state(), args.clone())
-                .await
-            {
-                Ok(reply) => return self.fence_moved(active, reply).await,
+                .await;
+            match reply {
+                Ok(reply) => {
+                    let moved = calls::activate_reply(reply);
+                    return moved.map_err(|error| ControlError::Internal(error.to_string()));
+                }
                 Err(error) if error.is_transient() => last = error.to_string(),
                 Err(error) => return Err(ControlError::Internal(error.to_string())),
             }
@@ -135,27 +184,6 @@ impl Control {
             "revision {} is recorded as epoch {} and takes effect when the engine is back: {last}",
             active.revision.number, active.activation.epoch
         )))
-    }
-
-    async fn fence_moved(
-        &self,
-        active: &ActiveCampaign,
-        reply: crate::lua::codec::Reply,
-    ) -> Result<(), ControlError> {
-        match calls::activate_reply(reply).map_err(|error| ControlError::Internal(error.to_string()))? {
-            None => Ok(()),
-            Some(Some(there)) if there.uid == active.campaign.uid => Err(superseded(there.epoch)),
-            Some(Some(_)) => Err(ControlError::Conflict(
-                "the engine holds the state of another campaign of this name; is this the right Redis?"
-                    .into(),
-            )),
-            // The gate is closed, so nobody is admitted under any revision; it opens with this one.
-            Some(None) => self
-                .gate
-                .open(&active.campaign.id)
-                .await
-                .map_err(ControlError::Unavailable),
-        }
     }
 }
 

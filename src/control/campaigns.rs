@@ -117,11 +117,7 @@ impl Control {
         dry_run: bool,
     ) -> Result<RevisionAnswer, ControlError> {
         let row = self.row(campaign).await?;
-        let millis = |time: Option<jiff::Timestamp>, old| time.map_or(old, |time| time.as_millisecond());
-        let schedule = Schedule {
-            opens_at: millis(new.opens_at, row.schedule.opens_at),
-            closes_at: millis(new.closes_at, row.schedule.closes_at),
-        };
+        let schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
         let mut problems: Vec<Problem> = Vec::new();
         check_schedule(schedule, &mut problems);
         check_rules(&new.rules, &mut problems);
@@ -212,5 +208,18 @@ impl Control {
     /// The snapshot this gateway decides with.
     pub fn active(&self, campaign: &str) -> Option<Arc<ActiveCampaign>> {
         self.ruleset.get(campaign)
+    }
+}
+
+/// A schedule with other times, where they are given.
+pub(super) fn schedule_of(
+    old: Schedule,
+    opens_at: Option<jiff::Timestamp>,
+    closes_at: Option<jiff::Timestamp>,
+) -> Schedule {
+    let millis = |time: Option<jiff::Timestamp>, old| time.map_or(old, |time| time.as_millisecond());
+    Schedule {
+        opens_at: millis(opens_at, old.opens_at),
+        closes_at: millis(closes_at, old.closes_at),
     }
 }

@@ -4,10 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::OwnedMutexGuard;
+
 use super::Clock;
+use super::prechecks::Prechecks;
 use crate::campaign::Activation;
+use crate::revision::Revision;
 use crate::ruleset::{ActiveCampaign, Ruleset};
 use crate::store::{CampaignRow, Store};
+use crate::wasm::Host;
 
 /// A campaign that was not found is not looked for again for so long: requests for invented names
 /// must not become database queries.
@@ -16,6 +23,8 @@ const MISS_FOR: Duration = Duration::from_secs(1);
 const MISSES_MAX: usize = 10_000;
 /// Compiled revisions kept for relaying old entries.
 const REVISIONS_MAX: usize = 64;
+/// Campaigns loaded at the same time by a sync: one with a large precheck must not hold up all others.
+const SYNC_AT_ONCE: usize = 4;
 
 /// Loads campaigns from the database.
 pub struct Loader {
@@ -24,19 +33,22 @@ pub struct Loader {
     clock: Clock,
     misses: Mutex<HashMap<String, Instant>>,
     revisions: Mutex<HashMap<(String, u32), Arc<ActiveCampaign>>>,
-    /// One load at a time: a stampede after an activation must not become a stampede on the database.
-    loading: tokio::sync::Mutex<()>,
+    prechecks: Prechecks,
+    /// Per campaign, one load at a time: a stampede after an activation must not become a stampede on the
+    /// database.
+    loading: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Loader {
-    pub fn new(store: Store, ruleset: Arc<Ruleset>, clock: Clock) -> Self {
+    pub fn new(store: Store, ruleset: Arc<Ruleset>, host: Host, clock: Clock) -> Self {
         Self {
+            prechecks: Prechecks::new(store.clone(), host),
             store,
             ruleset,
             clock,
             misses: Mutex::default(),
             revisions: Mutex::default(),
-            loading: tokio::sync::Mutex::new(()),
+            loading: Mutex::default(),
         }
     }
 
@@ -46,7 +58,7 @@ impl Loader {
         if self.missed(campaign) {
             return Ok(None);
         }
-        let _one = self.loading.lock().await;
+        let _one = self.alone(campaign).await;
         if let Some(active) = self.ruleset.get(campaign)
             && active.activation.epoch >= at_least
         {
@@ -77,13 +89,25 @@ impl Loader {
                 self.ruleset.remove(&gone.campaign.id);
             }
         }
-        for row in rows {
-            self.put(row).await?;
+        let loads = rows.into_iter().map(|row| async {
+            let _one = self.alone(&row.campaign.id).await;
+            self.put(row).await
+        });
+        let loaded: Vec<_> = stream::iter(loads).buffer_unordered(SYNC_AT_ONCE).collect().await;
+        let failed: Vec<String> = loaded.into_iter().filter_map(Result::err).collect();
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(failed.join("; ")),
         }
-        Ok(())
     }
 
-    /// A revision that need not be the active one.
+    /// Whether the revision could be served by this gateway; compiles what it needs for that.
+    pub(super) async fn can_serve(&self, revision: &Revision) -> Result<(), String> {
+        self.prechecks.of(revision).await.map(drop)
+    }
+
+    /// A revision that need not be the active one, to relay what was admitted under it. Nobody is admitted
+    /// under this one: it has no prechecks.
     pub async fn revision(&self, campaign: &str, number: u32) -> Result<Option<Arc<ActiveCampaign>>, String> {
         let key = (campaign.to_owned(), number);
         if let Some(found) = self.revisions.lock().expect("no panic holds this lock").get(&key) {
@@ -104,6 +128,7 @@ impl Loader {
         let Some(built) = self.build(CampaignRow { activation, ..row }).await? else {
             return Ok(None);
         };
+        let built = Arc::new(built);
         let mut revisions = self.revisions.lock().expect("no panic holds this lock");
         if revisions.len() >= REVISIONS_MAX {
             revisions.clear();
@@ -122,12 +147,23 @@ impl Loader {
         }
         let (campaign, number) = (row.campaign.id.clone(), row.activation.revision);
         let built = self.build(row).await?;
-        self.ruleset
-            .put(built.ok_or_else(|| format!("revision {number} of {campaign} is not in the database"))?);
+        let built = built.ok_or_else(|| format!("revision {number} of {campaign} is not in the database"))?;
+        let prechecks = self.prechecks.of(&built.revision).await;
+        let prechecks = prechecks.map_err(|why| format!("campaign {campaign}: {why}"))?;
+        self.ruleset.put(Arc::new(built.with_prechecks(prechecks)));
         Ok(())
     }
 
-    async fn build(&self, row: CampaignRow) -> Result<Option<Arc<ActiveCampaign>>, String> {
+    async fn alone(&self, campaign: &str) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut loading = self.loading.lock().expect("no panic holds this lock");
+            loading.retain(|_, lock| Arc::strong_count(lock) > 1);
+            loading.entry(campaign.to_owned()).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
+
+    async fn build(&self, row: CampaignRow) -> Result<Option<ActiveCampaign>, String> {
         let CampaignRow {
             campaign, activation, ..
         } = row;
@@ -137,7 +173,7 @@ impl Loader {
         };
         let built =
             ActiveCampaign::build(campaign, revision, activation).map_err(|error| error.to_string())?;
-        Ok(Some(Arc::new(built)))
+        Ok(Some(built))
     }
 
     fn missed(&self, campaign: &str) -> bool {

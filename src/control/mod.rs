@@ -11,10 +11,12 @@ mod campaigns;
 mod compile;
 mod loader;
 mod modules;
+mod prechecks;
 pub mod proof;
 mod requests;
 mod revisions;
 mod shadow;
+pub mod simulate;
 
 use std::sync::Arc;
 
@@ -129,6 +131,8 @@ pub struct Control {
     gate: Arc<dyn Gate>,
     clock: Clock,
     proofs: proof::Proofs,
+    /// Held by the simulation that runs.
+    simulating: tokio::sync::Semaphore,
 }
 
 impl Control {
@@ -150,6 +154,7 @@ impl Control {
             gate,
             clock,
             proofs: proof::Proofs::default(),
+            simulating: tokio::sync::Semaphore::new(1),
         }
     }
 

@@ -115,15 +115,20 @@ fn own_kind(reason: &str) -> Option<&'static Kind> {
         "window-full" => &problem::WINDOW_FULL,
         "attribute-missing" => &problem::ATTRIBUTE_MISSING,
         "key-reused" => &problem::KEY_REUSED,
+        "precheck-failed" => &problem::PRECHECK_FAILED,
         _ => return None,
     })
 }
 
 /// A rejection as a problem document.
 pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
-    // A module may call its reason `sold-out` too; only the gateway's own have no constraint.
-    let own = own_kind(&refusal.reason)
-        .filter(|kind| refusal.constraint.is_none() || std::ptr::eq::<Kind>(*kind, &problem::WINDOW_FULL));
+    // A module may call its reason `sold-out` too; of the gateway's own, only these name a constraint.
+    let names_one = |kind: &Kind| {
+        [&problem::WINDOW_FULL, &problem::PRECHECK_FAILED]
+            .iter()
+            .any(|own| std::ptr::eq::<Kind>(kind, *own))
+    };
+    let own = own_kind(&refusal.reason).filter(|kind| refusal.constraint.is_none() || names_one(kind));
     let mut document = match own {
         Some(kind) => Problem::new(kind, refusal.detail.clone()).constraint(refusal.constraint.clone()),
         None => Problem::by_rule(
@@ -214,6 +219,12 @@ mod tests {
             ("window-full", Some("n/window-full"), 409, "/problems/window-full"),
             ("attribute-missing", None, 422, "/problems/attribute-missing"),
             ("key-reused", None, 422, "/problems/key-reused"),
+            (
+                "precheck-failed",
+                Some("n/precheck-failed"),
+                503,
+                "/problems/precheck-failed",
+            ),
             (
                 "limit-per-user",
                 Some("n/limit-per-user"),

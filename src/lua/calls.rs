@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::codec::{CodecError, Fence, Reply};
+use super::codec::{CodecError, Fence, Reply, decode_record};
 use super::{Script, keys};
 use crate::campaign::{RETENTION_MS, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
+use crate::plan::eval::Placed;
 use crate::plan::{CheckedPlan, Window};
 
 /// What `watch` answers about a shard.
@@ -265,9 +266,49 @@ pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-pub fn lookup_args(order: OrderId, buckets: u32) -> Vec<Vec<u8>> {
-    let id = order.to_string();
-    vec![text(bucket_of(id.as_bytes(), buckets)), text(id)]
+pub fn lookup_args(orders: impl IntoIterator<Item = OrderId>, buckets: u32) -> Vec<Vec<u8>> {
+    let args = |order: OrderId| {
+        let id = order.to_string();
+        [text(bucket_of(id.as_bytes(), buckets)), text(id)]
+    };
+    orders.into_iter().flat_map(args).collect()
+}
+
+/// What `lookup` answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// `None` where state is missing: then an order that was not found may have been admitted all the same.
+    pub fence: Option<Fence>,
+    /// Per order asked for.
+    pub orders: Vec<Option<Found>>,
+}
+
+/// An order that `lookup` found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub placed: Placed,
+    /// Id of the outbox entry it was written with.
+    pub entry: String,
+    /// Whether that entry is still there.
+    pub waiting: bool,
+}
+
+pub fn lookup_reply(reply: Reply) -> Result<Lookup, CodecError> {
+    let mut reader = Reader::new("lookup", reply)?;
+    reader.word()?;
+    let fence = Fence::parse(&reader.bytes()?);
+    let mut orders = Vec::new();
+    while !reader.is_empty() {
+        let record = reader.bytes()?;
+        let waiting: i64 = reader.number()?;
+        let found = (!record.is_empty()).then(|| decode_record(&record)).transpose()?;
+        orders.push(found.map(|(placed, entry)| Found {
+            placed,
+            entry,
+            waiting: waiting == 1,
+        }));
+    }
+    Ok(Lookup { fence, orders })
 }
 
 pub fn outbox_args(owner: &str, lease_ms: u64, age_ms: u64, after: &str, most: usize) -> Vec<Vec<u8>> {

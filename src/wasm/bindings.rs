@@ -6,3 +6,13 @@ wasmtime::component::bindgen!({
 });
 
 pub(super) use exports::rushgate::policy::types as wit;
+
+/// The same with the optional interface: what is asked per request.
+pub(super) mod precheck {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "rule-module-with-precheck",
+    });
+
+    pub(in crate::wasm) use exports::rushgate::policy::types as wit;
+}

@@ -23,6 +23,27 @@ pub const CACHED_MODULES_MAX: usize = 24;
 /// Calls at the same time; further ones wait.
 pub const RUNS_MAX: usize = 4;
 
+/// WebAssembly instructions of one precheck, its instantiation included: about a millisecond of them. What
+/// every order waits for has to be worth a thousandth of a second at most.
+pub const PRECHECK_FUEL_MAX: u64 = 1_000_000;
+/// Wall-clock time of one precheck. Fuel is what bounds it; this is for what costs time and no fuel, and
+/// long enough that a call the machine merely interrupted is not taken for one.
+pub const PRECHECK_TIME_MAX: Duration = Duration::from_millis(20);
+/// Linear memory of a precheck: as many times as prechecks run at once.
+pub const PRECHECK_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Entries of all tables of a precheck together: an interpreter has some thousands of functions.
+pub const PRECHECK_TABLE_ENTRIES_MAX: usize = 20_000;
+/// Core instances and tables inside a component with a precheck, each.
+pub const PRECHECK_PARTS_MAX: u32 = 16;
+/// Memories inside a component with a precheck: each reserves gigabytes of address space.
+pub const PRECHECK_MEMORIES_MAX: u32 = 2;
+/// Bytes the host copies out of the guest for one verdict: a reason code has at most 64.
+pub const PRECHECK_OUTPUT_BYTES_MAX: usize = 4096;
+/// Prechecks at the same time in one process.
+pub const PRECHECK_RUNS_MAX: u32 = 32;
+/// Prechecks kept ready, by the digest of their module: as many as campaigns may use at once.
+pub const PRECHECKS_KEPT_MAX: usize = 64;
+
 /// Bytes of a parameter schema's text.
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 /// Nodes of a parameter schema, every reference followed: bounds the work of a validation.

@@ -6,11 +6,13 @@ use std::time::Duration;
 use wasmtime::Engine;
 
 /// How finely time is measured.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 struct State {
     running: usize,
+    /// The thread waits for somebody to run. Otherwise it ticks on by itself, and is not woken for every call.
+    asleep: bool,
     closed: bool,
 }
 
@@ -49,8 +51,12 @@ impl Clock {
     }
 
     pub(super) fn run(&self) -> Ticking<'_> {
-        self.0.lock().running += 1;
-        self.0.changed.notify_all();
+        let mut state = self.0.lock();
+        state.running += 1;
+        if state.asleep {
+            self.0.changed.notify_all();
+        }
+        drop(state);
         Ticking(&self.0)
     }
 
@@ -64,10 +70,13 @@ impl Shared {
     /// Waits for the next tick; `false` when the clock is gone.
     fn tick(&self) -> bool {
         let idle = |state: &mut State| state.running == 0 && !state.closed;
-        let state = self
+        let mut state = self.lock();
+        state.asleep = true;
+        let mut state = self
             .changed
-            .wait_while(self.lock(), idle)
+            .wait_while(state, idle)
             .unwrap_or_else(PoisonError::into_inner);
+        state.asleep = false;
         let (state, _) = self
             .changed
             .wait_timeout_while(state, TICK, |state| !state.closed)

@@ -13,7 +13,8 @@ use crate::plan::{
     PLAN_COUNTERS_MAX, PLAN_NODES_MAX, Plan, Window,
 };
 
-pub(super) fn descriptor(answer: wit::Descriptor) -> Result<Descriptor, ModuleError> {
+/// `precheck`: whether the component exports that interface.
+pub(super) fn descriptor(answer: wit::Descriptor, precheck: bool) -> Result<Descriptor, ModuleError> {
     let params_schema = json(&answer.params_schema, "params-schema")?;
     let examples = answer
         .examples
@@ -30,8 +31,7 @@ pub(super) fn descriptor(answer: wit::Descriptor) -> Result<Descriptor, ModuleEr
         attributes: answer.attributes.into_iter().map(need).collect(),
         examples,
         annotations: answer.annotations,
-        // The host refuses modules that export it.
-        precheck: false,
+        precheck,
     })
 }
 

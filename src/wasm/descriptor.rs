@@ -28,6 +28,7 @@ pub const RESERVED_REASONS: &[&str] = &[
     "not-found",
     "not-open",
     "overloaded",
+    "precheck-failed",
     "proof-failed",
     "request-timeout",
     "rule-rejected",

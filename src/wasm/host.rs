@@ -1,21 +1,24 @@
 //! The host: compiles modules, keeps them by digest, and asks them for descriptor and plan.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, OptLevel};
 
 use super::bindings::RuleModulePre;
-use super::bounds::{CACHED_MODULES_MAX, MODULE_BYTES_MAX, PARAMS_BYTES_MAX, RUNS_MAX, STACK_BYTES_MAX};
+use super::bounds::{CACHED_MODULES_MAX, RUNS_MAX, STACK_BYTES_MAX};
 use super::clock::Clock;
+use super::contract::{self, refused};
+use super::kept::{Compiling, Kept};
+use super::params::accept;
+use super::precheck::{PrecheckFigures, Prechecks};
 use super::run::{Budget, Guest, Runner};
 use super::schema::ParamsSchema;
-use super::wrap::component_of;
-use super::{CONTRACT, CallCost, Compiled, Context, Diagnostic, Inspected, ModuleError, convert, descriptor};
+use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor};
+use crate::ruleset::Precheck;
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
 #[derive(Clone)]
@@ -24,36 +27,41 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     runner: Runner,
     linker: Linker<Guest>,
-    /// Most recently used first.
-    cache: Mutex<VecDeque<(String, RuleModulePre<Guest>)>>,
-    /// One compilation at a time: it takes every core it gets.
-    compiling: Mutex<()>,
+    kept: Kept<Module>,
+    compiling: Compiling,
     runs: Arc<Semaphore>,
+    /// Made when the first module with a precheck comes.
+    prechecks: OnceLock<Result<Prechecks, ModuleError>>,
+}
+
+/// A compiled module.
+#[derive(Clone)]
+struct Module {
+    rule: RuleModulePre<Guest>,
+    /// Whether it exports the optional interface.
+    precheck: bool,
 }
 
 impl Host {
     pub fn new() -> Result<Self, ModuleError> {
-        Self::with_budget(Budget::default())
+        Self::with_budget(Budget::CALL)
     }
 
     pub(super) fn with_budget(budget: Budget) -> Result<Self, ModuleError> {
-        let failed = |error: &dyn std::fmt::Display| ModuleError::Refused {
-            code: "host",
-            message: format!("WebAssembly cannot run on this machine: {error}"),
-        };
-        let engine = Engine::new(&config()).map_err(|error| failed(&error))?;
-        let clock = Clock::start(&engine).map_err(|error| failed(&error))?;
+        let engine = Engine::new(&config()).map_err(unable)?;
+        let compiling = Compiling::default();
         Ok(Self(Arc::new(Inner {
             // Nothing is ever added to the linker: a module has no imports.
             linker: Linker::new(&engine),
             runner: Runner {
+                clock: Clock::start(&engine).map_err(unable)?,
                 engine,
-                clock,
                 budget,
             },
-            cache: Mutex::default(),
-            compiling: Mutex::default(),
+            kept: Kept::new(CACHED_MODULES_MAX, compiling.clone()),
+            compiling,
             runs: Arc::new(Semaphore::new(RUNS_MAX)),
+            prechecks: OnceLock::new(),
         })))
     }
 
@@ -77,7 +85,8 @@ impl Host {
     pub async fn exports(&self, bytes: Arc<[u8]>) -> Result<Vec<String>, ModuleError> {
         self.blocking(move |inner| {
             let module = inner.load(&digest(&bytes), &bytes)?;
-            Ok(exports(&inner.runner.engine, module.instance_pre().component()))
+            let component = module.rule.instance_pre().component();
+            Ok(contract::exports(&inner.runner.engine, component))
         })
         .await
     }
@@ -107,6 +116,31 @@ impl Host {
             .await
     }
 
+    /// The precheck of a rule, compiled and ready to be asked. `rule` is the rule's name in its revision;
+    /// `bytes` are those `module` was inspected from, and the parameters those it has compiled.
+    pub async fn precheck(
+        &self,
+        module: &Inspected,
+        bytes: Arc<[u8]>,
+        rule: &str,
+        params: &serde_json::Value,
+    ) -> Result<Arc<dyn Precheck>, ModuleError> {
+        let (module, rule, params) = (module.clone(), rule.to_owned(), params.clone());
+        self.blocking(move |inner| {
+            let (_, params) = accept(params).map_err(|problem| ModuleError::Params(vec![problem]))?;
+            inner.prechecks()?.ready(&module, &bytes, rule, params)
+        })
+        .await
+    }
+
+    /// What became of the prechecks this process ran, by module.
+    pub fn precheck_figures(&self) -> Vec<PrecheckFigures> {
+        match self.0.prechecks.get() {
+            Some(Ok(prechecks)) => prechecks.figures(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Runs on a blocking thread. The work goes on when the caller goes away, so it owns its permit.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -121,16 +155,18 @@ impl Host {
         match task.await {
             Ok(answer) => answer,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(ModuleError::Refused {
-                code: "host",
-                message: "the gateway is shutting down".into(),
-            }),
+            Err(_) => Err(refused("host", "the gateway is shutting down".into())),
         }
     }
 }
 
-/// What is not deterministic is off or fixed, so that a module answers the same on every machine.
-fn config() -> Config {
+pub(super) fn unable(error: impl std::fmt::Display) -> ModuleError {
+    refused("host", format!("WebAssembly cannot run on this machine: {error}"))
+}
+
+/// What every engine has in common. What is not deterministic is off or fixed, so that a module answers the
+/// same on every machine.
+pub(super) fn common() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -138,9 +174,14 @@ fn config() -> Config {
         .concurrency_support(false)
         .max_wasm_stack(STACK_BYTES_MAX)
         .relaxed_simd_deterministic(true)
-        .cranelift_nan_canonicalization(true)
-        // A module runs once per upload and once per revision: compiling it is what takes time.
-        .cranelift_opt_level(OptLevel::None);
+        .cranelift_nan_canonicalization(true);
+    config
+}
+
+fn config() -> Config {
+    let mut config = common();
+    // A module runs once per upload and once per revision: compiling it is what takes time.
+    config.cranelift_opt_level(OptLevel::None);
     config
 }
 
@@ -148,11 +189,15 @@ impl Inner {
     fn inspect(&self, bytes: &[u8]) -> Result<(Inspected, CallCost), ModuleError> {
         let digest = digest(bytes);
         let module = self.load(&digest, bytes)?;
-        let (answer, cost) = self.runner.call(&module, "describe", |instance, store| {
+        let (answer, cost) = self.runner.call("describe", |store| {
+            let instance = module.rule.instantiate(&mut *store)?;
             instance.rushgate_policy_rule().call_describe(store)
         })?;
-        let descriptor = convert::descriptor(answer)?;
+        let descriptor = convert::descriptor(answer, module.precheck)?;
         descriptor::check(&descriptor)?;
+        if module.precheck {
+            self.prechecks()?.try_out(&digest, bytes)?;
+        }
         Ok((Inspected { digest, descriptor }, cost))
     }
 
@@ -172,7 +217,8 @@ impl Inner {
         }
         let module = self.load(&inspected.digest, bytes)?;
         let context = convert::context(context);
-        let (answer, cost) = self.runner.call(&module, "compile", |instance, store| {
+        let (answer, cost) = self.runner.call("compile", |store| {
+            let instance = module.rule.instantiate(&mut *store)?;
             instance
                 .rushgate_policy_rule()
                 .call_compile(store, &context, &text)
@@ -189,195 +235,27 @@ impl Inner {
         }
     }
 
-    /// The compiled module: from the cache, or compiled now and kept.
-    fn load(&self, wanted: &str, bytes: &[u8]) -> Result<RuleModulePre<Guest>, ModuleError> {
-        if let Some(module) = self.cached(wanted) {
-            return Ok(module);
-        }
-        // A panic of an earlier compilation left nothing behind that could be wrong.
-        let _one = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = self.cached(wanted) {
-            return Ok(module);
-        }
-        if bytes.len() > MODULE_BYTES_MAX {
-            return Err(refused(
-                "too-large",
-                format!(
-                    "the module has {} bytes; at most {MODULE_BYTES_MAX} are allowed",
-                    bytes.len()
-                ),
-            ));
-        }
-        let found = digest(bytes);
-        if found != wanted {
-            return Err(refused(
-                "digest",
-                format!("the stored bytes have digest {found}, not {wanted}: they were changed"),
-            ));
-        }
-        let module = self.admit(bytes)?;
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.push_front((wanted.to_owned(), module.clone()));
-        cache.truncate(CACHED_MODULES_MAX);
-        Ok(module)
-    }
-
-    fn cached(&self, digest: &str) -> Option<RuleModulePre<Guest>> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = cache.iter().position(|(known, _)| known == digest)?;
-        let entry = cache.remove(at)?;
-        let module = entry.1.clone();
-        cache.push_front(entry);
-        Some(module)
+    fn load(&self, digest: &str, bytes: &[u8]) -> Result<Module, ModuleError> {
+        self.kept.load(digest, bytes, |bytes| self.admit(bytes))
     }
 
     /// Wraps a core module, compiles the component and checks that it speaks the contract.
-    fn admit(&self, bytes: &[u8]) -> Result<RuleModulePre<Guest>, ModuleError> {
-        let bytes = component_of(bytes)?;
-        let component = Component::from_binary(&self.runner.engine, &bytes).map_err(|error| {
-            refused(
-                "not-wasm",
-                format!("the component is not valid: {}", error.root_cause()),
-            )
-        })?;
-        self.check_world(&component)?;
-        self.linker
+    fn admit(&self, bytes: &[u8]) -> Result<Module, ModuleError> {
+        let component = contract::compile(&self.runner.engine, bytes)?;
+        let precheck = contract::check_world(&self.runner.engine, &component)?;
+        let rule = self
+            .linker
             .instantiate_pre(&component)
             .and_then(RuleModulePre::new)
-            .map_err(|error| {
-                refused(
-                    "wrong-world",
-                    format!(
-                        "the component exports rushgate:policy/rule, but not as version {CONTRACT} defines it: {error:#}. \
-                         Build it against wit/policy.wit"
-                    ),
-                )
-            })
+            .map_err(|error| contract::wrong_interface("rule", &error))?;
+        Ok(Module { rule, precheck })
     }
 
-    fn check_world(&self, component: &Component) -> Result<(), ModuleError> {
-        let world = component.component_type();
-        let imports: Vec<String> = world
-            .imports(&self.runner.engine)
-            .map(|(name, _)| format!("{name:?}"))
-            .collect();
-        if !imports.is_empty() {
-            return Err(refused(
-                "imports",
-                format!(
-                    "a rule module may not import anything, this one imports {}; build it without WASI (for \
-                     example for wasm32-unknown-unknown) against the world rushgate:policy/rule-module",
-                    listed(&imports)
-                ),
-            ));
-        }
-        check_exports(&exports(&self.runner.engine, component))
-    }
-}
-
-fn exports(engine: &Engine, component: &Component) -> Vec<String> {
-    let world = component.component_type();
-    world.exports(engine).map(|(name, _)| name.to_owned()).collect()
-}
-
-/// Refuses by the names of the exports, so that the answer says what was found and what was expected.
-fn check_exports(exports: &[String]) -> Result<(), ModuleError> {
-    let version_of = |interface: &str| {
-        exports.iter().find_map(|name| {
-            name.strip_prefix(interface)
-                .and_then(|rest| rest.strip_prefix('@'))
-        })
-    };
-    match version_of("rushgate:policy/rule") {
-        None => {
-            let found: Vec<String> = exports.iter().map(|name| format!("{name:?}")).collect();
-            let found = match found.is_empty() {
-                true => "nothing".to_owned(),
-                false => listed(&found),
-            };
-            return Err(refused(
-                "wrong-world",
-                format!(
-                    "the component does not export \"rushgate:policy/rule@{CONTRACT}\"; it exports {found}. \
-                     Build it against wit/policy.wit"
-                ),
-            ));
-        }
-        Some(version) if !version.starts_with("1.") => {
-            return Err(refused(
-                "wrong-world",
-                format!(
-                    "the component speaks rushgate:policy {version}; this gateway speaks {CONTRACT} and \
-                     everything else of major version 1"
-                ),
-            ));
-        }
-        Some(_) => {}
-    }
-    // Ignoring it would admit what the module means to reject.
-    if version_of("rushgate:policy/precheck").is_some() {
-        return Err(refused(
-            "precheck",
-            "the component exports rushgate:policy/precheck, which this version of the gateway does not run; \
-             build it against the world rule-module and express the check in the plan"
-                .into(),
-        ));
-    }
-    Ok(())
-}
-
-/// At most eight of many.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(8) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-fn refused(code: &'static str, message: String) -> ModuleError {
-    ModuleError::Refused { code, message }
-}
-
-/// Parameters as the schema and the module read them, with their text: whole numbers written as `2.0` are
-/// integers in JSON Schema, but not for most deserialisers.
-fn accept(params: serde_json::Value) -> Result<(serde_json::Value, String), Diagnostic> {
-    let params = match params {
-        serde_json::Value::Null => serde_json::Value::Object(serde_json::Map::new()),
-        mut given => {
-            whole_numbers(&mut given);
-            given
-        }
-    };
-    let text = params.to_string();
-    if text.len() > PARAMS_BYTES_MAX {
-        return Err(Diagnostic {
-            severity: "error".into(),
-            pointer: String::new(),
-            code: "too-large".into(),
-            message: format!(
-                "the parameters have {} bytes; at most {PARAMS_BYTES_MAX} are allowed",
-                text.len()
-            ),
-            hint: None,
-        });
-    }
-    Ok((params, text))
-}
-
-fn whole_numbers(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::Number(number) if number.is_f64() => {
-            let whole = number
-                .as_f64()
-                .filter(|n| n.fract() == 0.0 && n.abs() <= crate::plan::INTEGER_MAX as f64);
-            if let Some(whole) = whole {
-                *value = (whole as i64).into();
-            }
-        }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(whole_numbers),
-        serde_json::Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
-        _ => {}
+    fn prechecks(&self) -> Result<&Prechecks, ModuleError> {
+        let made = self
+            .prechecks
+            .get_or_init(|| Prechecks::new(self.compiling.clone()));
+        made.as_ref().map_err(ModuleError::clone)
     }
 }
 

@@ -2,16 +2,21 @@
 //!
 //! A module is untrusted. It has no imports, runs in a fresh instance per call inside bounds of fuel, time,
 //! memory and output ([`bounds`]), and everything it answers is checked before anyone reads it.
+//! `describe` runs once per upload, `compile` once per revision, and the optional `precheck` per order.
 
 mod bindings;
 pub mod bounds;
 mod builtin;
 mod clock;
+mod contract;
 mod convert;
 mod descriptor;
 pub mod examples;
 mod header;
 mod host;
+mod kept;
+mod params;
+mod precheck;
 mod run;
 mod schema;
 mod violation;
@@ -29,6 +34,7 @@ pub use builtin::builtin;
 pub use descriptor::RESERVED_REASONS;
 pub use header::is_core_module;
 pub use host::{Host, digest};
+pub use precheck::PrecheckFigures;
 pub use wrap::wrap_core_module;
 
 /// Version of `wit/` this host speaks.
@@ -91,6 +97,21 @@ pub struct Descriptor {
     pub precheck: bool,
 }
 
+impl Descriptor {
+    /// Whether the module can be a shadow rule. A precheck cannot be shadowed: shadow rules decide inside
+    /// the script, and a precheck has decided before. The error is a sentence about what to do.
+    pub fn shadowable(&self) -> Result<(), String> {
+        match self.precheck {
+            false => Ok(()),
+            true => Err(format!(
+                "module {}@{} has a precheck, which decides before the script and so cannot be shadowed; \
+                 try it in a campaign of its own",
+                self.id, self.version
+            )),
+        }
+    }
+}
+
 /// The campaign a revision is compiled for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
@@ -120,7 +141,8 @@ pub enum ModuleError {
     /// `descriptor`, `digest`; `host` where the gateway itself could not run modules.
     #[error("{message}")]
     Refused { code: &'static str, message: String },
-    /// It trapped, ran out of fuel, time or memory, or answered too much.
+    /// It trapped, ran out of fuel, time or memory, or answered too much. `function`: `describe`, `compile`,
+    /// or `precheck` where instantiating it for that was too much.
     /// `code`: `trap`, `fuel`, `time`, `memory`, `output`.
     #[error("{function}: {message}")]
     Misbehaved {

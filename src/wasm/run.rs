@@ -4,22 +4,32 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
-use super::bindings::{RuleModule, RuleModulePre};
 use super::bounds::{
-    CALL_TIME_MAX, FUEL_MAX, INSTANCE_PARTS_MAX, MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, TABLE_ENTRIES_MAX,
+    CALL_TIME_MAX, FUEL_MAX, INSTANCE_PARTS_MAX, MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, PRECHECK_FUEL_MAX,
+    PRECHECK_MEMORY_BYTES_MAX, PRECHECK_OUTPUT_BYTES_MAX, PRECHECK_TABLE_ENTRIES_MAX, PRECHECK_TIME_MAX,
+    TABLE_ENTRIES_MAX,
 };
 use super::clock::Clock;
 use super::{CallCost, ModuleError};
 
 /// What a store carries: the limits on memory and tables, counted over the whole instance.
-#[derive(Default)]
 pub(super) struct Guest {
+    budget: Budget,
     memory_bytes: usize,
     table_entries: usize,
     refused: Option<String>,
 }
 
 impl Guest {
+    fn new(budget: Budget) -> Self {
+        Self {
+            budget,
+            memory_bytes: 0,
+            table_entries: 0,
+            refused: None,
+        }
+    }
+
     fn refuse(&mut self, what: String) -> wasmtime::Result<bool> {
         let error = wasmtime::Error::msg(what.clone());
         self.refused = Some(what);
@@ -37,11 +47,12 @@ impl ResourceLimiter for Guest {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
-        if total > MEMORY_BYTES_MAX {
+        let most = self.budget.memory_bytes;
+        if total > most {
             return self.refuse(format!(
                 "it asked for {} MiB of memory; at most {} MiB are allowed",
                 total >> 20,
-                MEMORY_BYTES_MAX >> 20
+                most >> 20
             ));
         }
         self.memory_bytes = total;
@@ -55,9 +66,10 @@ impl ResourceLimiter for Guest {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let total = self.table_entries.saturating_add(desired.saturating_sub(current));
-        if total > TABLE_ENTRIES_MAX {
+        let most = self.budget.table_entries;
+        if total > most {
             return self.refuse(format!(
-                "it asked for {total} table entries; at most {TABLE_ENTRIES_MAX} are allowed"
+                "it asked for {total} table entries; at most {most} are allowed"
             ));
         }
         self.table_entries = total;
@@ -82,15 +94,28 @@ impl ResourceLimiter for Guest {
 pub(super) struct Budget {
     pub(super) fuel: u64,
     pub(super) time: Duration,
+    pub(super) memory_bytes: usize,
+    pub(super) table_entries: usize,
+    pub(super) output_bytes: usize,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            fuel: FUEL_MAX,
-            time: CALL_TIME_MAX,
-        }
-    }
+impl Budget {
+    /// `describe` and `compile`: once per upload, once per revision.
+    pub(super) const CALL: Self = Self {
+        fuel: FUEL_MAX,
+        time: CALL_TIME_MAX,
+        memory_bytes: MEMORY_BYTES_MAX,
+        table_entries: TABLE_ENTRIES_MAX,
+        output_bytes: OUTPUT_BYTES_MAX,
+    };
+    /// `precheck`: once per order.
+    pub(super) const PRECHECK: Self = Self {
+        fuel: PRECHECK_FUEL_MAX,
+        time: PRECHECK_TIME_MAX,
+        memory_bytes: PRECHECK_MEMORY_BYTES_MAX,
+        table_entries: PRECHECK_TABLE_ENTRIES_MAX,
+        output_bytes: PRECHECK_OUTPUT_BYTES_MAX,
+    };
 }
 
 /// Runs calls: the engine, its clock and the budget of each call.
@@ -101,26 +126,24 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Instantiates the module and calls it; with the answer, what the call cost. `function` names the call
-    /// in errors.
+    /// Gives `call` a fresh store to instantiate a module in and call it; with the answer, what that cost.
+    /// `function` names the call in errors.
     pub(super) fn call<T>(
         &self,
-        module: &RuleModulePre<Guest>,
         function: &'static str,
-        call: impl FnOnce(&RuleModule, &mut Store<Guest>) -> wasmtime::Result<T>,
+        call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<(T, CallCost), ModuleError> {
         let begun = Instant::now();
-        let mut store = Store::new(&self.engine, Guest::default());
+        let mut store = Store::new(&self.engine, Guest::new(self.budget));
         store.limiter(|guest| guest);
-        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
+        store.set_hostcall_fuel(self.budget.output_bytes);
         store.set_epoch_deadline(Clock::ticks(self.budget.time));
         let _ticking = self.clock.run();
         let answer = store
             .set_fuel(self.budget.fuel)
-            .and_then(|()| module.instantiate(&mut store))
-            .and_then(|instance| call(&instance, &mut store))
+            .and_then(|()| call(&mut store))
             .map_err(|error| {
-                let (code, message) = ending(&error, store.data(), self.budget);
+                let (code, message) = ending(&error, store.data());
                 ModuleError::Misbehaved {
                     function,
                     code,
@@ -140,7 +163,8 @@ impl Runner {
 const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Code and sentence of how a call ended.
-fn ending(error: &wasmtime::Error, guest: &Guest, budget: Budget) -> (&'static str, String) {
+fn ending(error: &wasmtime::Error, guest: &Guest) -> (&'static str, String) {
+    let budget = &guest.budget;
     if let Some(refused) = &guest.refused {
         return ("memory", refused.clone());
     }
@@ -167,7 +191,7 @@ fn ending(error: &wasmtime::Error, guest: &Guest, budget: Budget) -> (&'static s
         {
             (
                 "output",
-                format!("it answered more than {} MiB", OUTPUT_BYTES_MAX >> 20),
+                format!("it answered more than {} KiB", budget.output_bytes >> 10),
             )
         }
         None => ("trap", format!("it could not be run: {}", error.root_cause())),

@@ -203,13 +203,13 @@ async fn another_world_is_refused_with_what_was_found() {
 }
 
 #[tokio::test]
-async fn a_precheck_is_refused_rather_than_ignored() {
+async fn a_precheck_of_another_version_is_refused_rather_than_ignored() {
     let bytes = text_component(
         r#"(component (instance $i)
             (export "rushgate:policy/rule@1.0.0" (instance $i))
-            (export "rushgate:policy/precheck@1.0.0" (instance $i)))"#,
+            (export "rushgate:policy/precheck@2.0.0" (instance $i)))"#,
     );
-    assert_refused(inspect(bytes).await, "precheck", "does not run");
+    assert_refused(inspect(bytes).await, "precheck", "version 2.0.0");
 }
 
 #[tokio::test]
@@ -232,6 +232,7 @@ async fn time_is_bounded_beside_fuel() {
     let budget = run::Budget {
         fuel: u64::MAX,
         time: Duration::from_millis(100),
+        ..run::Budget::CALL
     };
     let host = Host::with_budget(budget).expect("this machine runs WebAssembly");
     assert_misbehaved(host.inspect(component(LOOP, TRAP)).await, "describe", "time");

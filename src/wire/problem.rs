@@ -97,6 +97,8 @@ problems! {
          shows where. The revision is not in force; the one that was active still is.";
     GATE_CLOSED = "gate-closed" 503 retry "Gate closed"
         "The campaign's state is missing or being rebuilt, so nothing is decided. Retry with the same Idempotency-Key.";
+    PRECHECK_FAILED = "precheck-failed" 503 retry "A rule could not check the order"
+        "A rule of the campaign checks each order before it is decided, and failed to; an order that was not checked is not admitted. Nothing was ordered. Retry with the same Idempotency-Key.";
     DEADLINE = "deadline" 503 retry "No decision in time"
         "The order may have been admitted. Send it again with the same Idempotency-Key to find out.";
     UNAVAILABLE = "unavailable" 503 retry "Temporarily unavailable"
@@ -313,6 +315,7 @@ mod tests {
             ("internal", 500, false),
             ("proof-failed", 500, false),
             ("gate-closed", 503, true),
+            ("precheck-failed", 503, true),
             ("deadline", 503, true),
             ("unavailable", 503, true),
         ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
-use rushgate::lua::calls::{self, Restore};
+use rushgate::lua::calls::{self, Found, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
 use rushgate::lua::{Family, fixed, keys};
 use rushgate::order::{Attempt, Charge};
@@ -57,16 +57,11 @@ fn outbox(side: &mut dyn Side, owner: &str, age_ms: u64, after: &str) -> Option<
     calls::outbox_reply(side.run(&fixed::OUTBOX, args).expect("outbox runs")).expect("a reply of the ABI")
 }
 
-fn lookup(side: &mut dyn Side, order: &Attempt, buckets: u32) -> (String, bool) {
-    match side.run(&fixed::LOOKUP, calls::lookup_args(order.order, buckets)) {
-        Ok(Reply::Array(parts)) => match parts.as_slice() {
-            [Reply::Bulk(_), Reply::Bulk(record), Reply::Int(pending)] => {
-                (String::from_utf8(record.clone()).expect("text"), *pending == 1)
-            }
-            other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
-    }
+fn lookup(side: &mut dyn Side, order: &Attempt, buckets: u32) -> Option<Found> {
+    let reply = side.run(&fixed::LOOKUP, calls::lookup_args([order.order], buckets));
+    let mut found = calls::lookup_reply(reply.expect("lookup runs")).expect("a reply of the ABI");
+    assert_eq!(found.orders.len(), 1);
+    found.orders.remove(0)
 }
 
 #[test]
@@ -74,12 +69,13 @@ fn an_order_is_pending_until_it_is_settled_once() {
     let (mut world, order) = one_order();
     let now = world.now;
     on_each(&mut world, |side, family, _| {
-        let (record, pending) = lookup(side, &order, 4);
-        assert!(pending && record.ends_with(" mug ann lee"), "{record:?}");
+        let found = lookup(side, &order, 4).expect("it was admitted");
+        assert!(found.waiting, "{found:?}");
         assert_eq!(
-            lookup(side, &attempt("bob", 1, "mug", 1), 4),
-            (String::new(), false)
+            (found.placed.sku.as_str(), found.placed.user.as_str()),
+            ("mug", "ann lee")
         );
+        assert_eq!(lookup(side, &attempt("bob", 1, "mug", 1), 4), None);
 
         let entries = outbox(side, "one", 0, "-").expect("the lease is free");
         let [entry] = entries.as_slice() else {
@@ -88,7 +84,7 @@ fn an_order_is_pending_until_it_is_settled_once() {
         assert_eq!((entry.revision, entry.placed_at), (REVISION, now));
         let payload: Attempt = serde_json::from_slice(&entry.payloads[0]).expect("an attempt");
         assert_eq!(payload, order);
-        assert_eq!(record.split(' ').nth(1), Some(entry.id.as_str()));
+        assert_eq!(found.entry, entry.id);
         // What the record and the entry say is enough to compute what the order consumed.
         assert_eq!(eval::charges(&family.plan, &payload, entry.placed_at).len(), 1);
         assert_eq!(
@@ -112,7 +108,33 @@ fn an_order_is_pending_until_it_is_settled_once() {
         }
         let status = watch(side, &[]);
         assert_eq!((status.admitted, status.settled, status.outbox), (1, 1, 0));
-        assert_eq!(lookup(side, &order, 4), (record, false));
+        let settled = Found {
+            waiting: false,
+            ..found
+        };
+        assert_eq!(lookup(side, &order, 4), Some(settled));
+    });
+}
+
+#[test]
+fn a_lookup_says_when_what_it_did_not_find_may_have_been_lost() {
+    let (mut world, order) = one_order();
+    let bucket = bucket_of(order.order.to_string().as_bytes(), 4);
+    let ask = |side: &mut dyn Side| {
+        let reply = side.run(&fixed::LOOKUP, calls::lookup_args([order.order], 4));
+        calls::lookup_reply(reply.expect("lookup runs")).expect("a reply of the ABI")
+    };
+    on_each(&mut world, |side, _, fence| {
+        let found = ask(side);
+        assert_eq!(found.fence.as_ref(), Some(fence));
+        assert!(found.orders[0].is_some());
+        side.remove(&format!("orders:{bucket}"));
+        let (fence, orders) = (None, vec![None]);
+        assert_eq!(ask(side), calls::Lookup { fence, orders }, "its bucket is gone");
+        side.remove("state");
+        assert_eq!(ask(side).fence, None);
+        let nothing = side.run(&fixed::LOOKUP, Vec::new()).expect("lookup runs");
+        assert_eq!(calls::lookup_reply(nothing).expect("a reply").fence, None);
     });
 }
 

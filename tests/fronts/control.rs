@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use rushgate::admin::{self, Admin, Check, Health, Readiness, Rules};
 use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
+use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
     Activated, ActivatedAt, CampaignFigures, Compared, ControlError, ListUpload, NewCampaign, NewRevision,
     Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded,
@@ -263,6 +264,47 @@ impl Rules for Scripted {
             against: against.unwrap_or(2),
             changes: vec![dropped()],
         }))
+    }
+
+    /// Counts what comes along.
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation> {
+        async move {
+            let mut given = given.unwrap_or_else(|| futures_util::stream::empty().boxed());
+            let mut attempts = 0;
+            while let Some(page) = given.next().await {
+                attempts += page?.len() as u64;
+            }
+            let side = SideAnswer {
+                revision: None,
+                explain: Vec::new(),
+                plan_digest: String::new(),
+            };
+            Ok(Simulation {
+                campaign: campaign.to_owned(),
+                from: new.from.unwrap_or_default(),
+                attempts,
+                first_at: None,
+                last_at: None,
+                sample: None,
+                old: side.clone(),
+                new: side,
+                outcomes: Vec::new(),
+                flipped: 0,
+                flips: Vec::new(),
+                recorded: simulate::Compared {
+                    attempts: 0,
+                    differ: 0,
+                    kinds: Vec::new(),
+                },
+                notes: Vec::new(),
+            })
+        }
+        .boxed()
     }
 
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {

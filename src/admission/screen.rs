@@ -1,0 +1,164 @@
+//! The screen: what is refused before the script is asked. An attempt lacks an attribute that the plan
+//! requires, or a precheck of the revision's rules does not let it pass.
+//!
+//! Prechecks run on blocking threads, a few at a time: a lane waits for its own, and for no other
+//! lane's for longer than one [`CHUNK`]. A refusal is answered only after the engine has said that the
+//! revision is still the active one, and that the attempt, if it may be a retry, was not admitted before.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::Refusal;
+use super::fence::Step;
+use super::lane::{Job, Verdict, Worker};
+use crate::engine::EngineError;
+use crate::lua::{calls, fixed};
+use crate::recorded::Outcome;
+use crate::ruleset::{ActiveCampaign, Asked, Verdict as Checked};
+
+/// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.
+const CHUNK: usize = 16;
+/// Runs at the same time at most.
+const RUNS_MAX: usize = 16;
+
+/// Runs at the same time on this machine: prechecks only compute.
+pub(super) fn runs() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(RUNS_MAX))
+}
+
+impl Worker {
+    /// Leaves in `jobs` those that the script is to be asked about. Where a refusal cannot be answered
+    /// yet, all are left, with the step to take.
+    pub(super) async fn screen(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>) -> Result<(), Step> {
+        let mut refused = sort_attributes(active, jobs);
+        if !active.prechecks.is_empty() {
+            refused.extend(self.precheck(active, jobs).await);
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        match self.refuse(active, &mut refused).await {
+            Ok(()) => Ok(()),
+            Err(step) => {
+                jobs.extend(refused.into_iter().map(|(job, _)| job));
+                Err(step)
+            }
+        }
+    }
+
+    /// Runs the prechecks for those that have not passed them under this epoch; takes out of `jobs` what is
+    /// refused.
+    async fn precheck(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
+        let mut runs = Vec::new();
+        let mut rest = std::mem::take(jobs);
+        while !rest.is_empty() {
+            let later = rest.split_off(rest.len().min(CHUNK));
+            runs.push(self.checked(active.clone(), std::mem::replace(&mut rest, later)));
+        }
+        let mut refused = Vec::new();
+        for (job, refusal) in join_all(runs).await.into_iter().flatten() {
+            match refusal {
+                None => jobs.push(job),
+                Some(refusal) => refused.push((job, refusal)),
+            }
+        }
+        refused
+    }
+
+    async fn checked(&self, active: Arc<ActiveCampaign>, jobs: Vec<Job>) -> Vec<(Job, Option<Refusal>)> {
+        let permit = self.shared.prechecks.clone().acquire_owned().await;
+        let run = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            jobs.into_iter().map(|job| check(&active, job)).collect()
+        });
+        // Jobs that a panic took along are answered by their dropped senders: with no decision.
+        run.await.unwrap_or_else(|error| {
+            tracing::error!(campaign = %self.shard.campaign, %error, "prechecks");
+            Vec::new()
+        })
+    }
+
+    /// Answers the refused, unless the revision is no longer the active one.
+    async fn refuse(
+        &self,
+        active: &Arc<ActiveCampaign>,
+        refused: &mut Vec<(Job, Refusal)>,
+    ) -> Result<(), Step> {
+        let may_exist = |job: &Job| job.keyed || job.asked;
+        let retries = refused.iter().filter(|(job, _)| may_exist(job));
+        let args = calls::lookup_args(retries.map(|(job, _)| job.attempt.order), active.campaign.buckets);
+        let reply = self.shared.engine.run(&fixed::LOOKUP, &self.key, args).await;
+        let reply = reply.map_err(|error: EngineError| match error.is_transient() {
+            true => Step::Later(error),
+            false => Step::Failed(error.to_string()),
+        })?;
+        let found = calls::lookup_reply(reply).map_err(|error| Step::Failed(error.to_string()))?;
+        if found.fence.as_ref() != Some(&active.fence()) {
+            return Err(self.shared.refence(&self.shard, active, found.fence).await);
+        }
+        let mut orders = found.orders.into_iter();
+        let mut decided = Vec::new();
+        for (job, refusal) in refused.drain(..) {
+            let before = match may_exist(&job) {
+                true => orders.next().flatten(),
+                false => None,
+            };
+            let (verdict, outcome) = match before {
+                Some(order) => self.existing(&job.attempt, order.placed),
+                None => {
+                    let name = refusal.constraint.as_ref().unwrap_or(&refusal.reason).clone();
+                    (
+                        Verdict::Rejected(self.counted(refusal)),
+                        Some(Outcome::Named(name)),
+                    )
+                }
+            };
+            decided.extend(outcome.map(|outcome| (job.attempt.clone(), outcome)));
+            job.end(Ok(verdict));
+        }
+        self.shared.record(active, self.local.now(), decided);
+        Ok(())
+    }
+}
+
+/// Keeps of each attempt the attributes the plan reads, and takes out those that lack one.
+fn sort_attributes(active: &ActiveCampaign, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
+    let (mut complete, mut refused) = (Vec::with_capacity(jobs.len()), Vec::new());
+    for mut job in jobs.drain(..) {
+        let mut all = std::mem::take(&mut job.attempt.attributes);
+        all.append(&mut job.unread);
+        (job.attempt.attributes, job.unread) =
+            all.into_iter().partition(|(name, _)| active.reads.contains(name));
+        match Refusal::missing(&active.family.plan, &job.attempt) {
+            None => complete.push(job),
+            Some(refusal) => refused.push((job, refusal)),
+        }
+    }
+    *jobs = complete;
+    refused
+}
+
+/// Asks every precheck of the revision until one does not let the attempt pass.
+fn check(active: &ActiveCampaign, mut job: Job) -> (Job, Option<Refusal>) {
+    let epoch = Some(active.activation.epoch);
+    if job.passed == epoch {
+        return (job, None);
+    }
+    let asked = Asked {
+        attempt: &job.attempt,
+        unread: &job.unread,
+    };
+    let refusal = active
+        .prechecks
+        .iter()
+        .find_map(|precheck| match precheck.check(&asked) {
+            Checked::Pass => None,
+            Checked::Reject(objection) => Some(Refusal::objected(precheck.rule(), objection)),
+            Checked::Failed => Some(Refusal::precheck_failed(precheck.rule())),
+        });
+    if refusal.is_none() {
+        job.passed = epoch;
+    }
+    (job, refusal)
+}

@@ -1,0 +1,52 @@
+//! Prechecks as admission sees them: asked for each attempt before the script is. They may only reject.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::order::Attempt;
+use crate::plan::Attribute;
+
+/// An attempt with every attribute the gateway has of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub attempt: &'a Attempt,
+    /// Attributes that the active plan does not read, by their text form.
+    pub unread: &'a BTreeMap<String, String>,
+}
+
+impl Asked<'_> {
+    /// The value of an `ip`, `claim` or `client` attribute; the empty text where the attempt has none.
+    pub fn text(&self, attribute: &Attribute) -> &str {
+        let name = attribute.to_string();
+        let found = self.attempt.attributes.get(&name);
+        found
+            .or_else(|| self.unread.get(&name))
+            .map_or("", String::as_str)
+    }
+}
+
+/// What a precheck says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Reject(Objection),
+    /// The module trapped, overran its budget, or answered what it did not declare. Never a pass.
+    Failed,
+}
+
+/// A reason that the module's descriptor declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    pub code: String,
+    pub title: String,
+    pub retryable: bool,
+}
+
+/// The precheck of one rule of a revision, ready to be asked.
+pub trait Precheck: fmt::Debug + Send + Sync {
+    /// Name of the rule in its revision.
+    fn rule(&self) -> &str;
+
+    /// Blocks for as long as the module runs, which is bounded: not for a serving thread.
+    fn check(&self, asked: &Asked<'_>) -> Verdict;
+}

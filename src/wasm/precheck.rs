@@ -1,0 +1,261 @@
+//! Prechecks: the one function of a module that runs per order, on an engine of its own that is made for it.
+//!
+//! Code is compiled to be fast, and instances come from a pool: their memory is mapped beforehand and put
+//! back to the module's initial image after each call. So every call gets a fresh instance, nothing of one
+//! order is ever seen by the next, and a call that trapped leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::bindings::precheck::{RuleModuleWithPrecheckPre, wit};
+use super::bounds::{
+    PRECHECK_MEMORIES_MAX, PRECHECK_MEMORY_BYTES_MAX, PRECHECK_PARTS_MAX, PRECHECK_RUNS_MAX,
+    PRECHECK_TABLE_ENTRIES_MAX, PRECHECKS_KEPT_MAX,
+};
+use super::clock::Clock;
+use super::contract::{self, refused};
+use super::host::{common, unable};
+use super::kept::{Compiling, Kept};
+use super::run::{Budget, Guest, Runner};
+use super::{Inspected, ModuleError, Reason};
+use crate::plan::Attribute;
+use crate::ruleset::{Asked, Objection, Precheck, Verdict};
+
+/// Bytes of each instance's memory that are put back by writing instead of by the kernel: cheaper for
+/// the little that a small module touches.
+const KEPT_RESIDENT_BYTES: usize = 64 * 1024;
+
+type Pre = RuleModuleWithPrecheckPre<Guest>;
+
+/// What became of the prechecks of one module, since the process started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrecheckFigures {
+    /// Id of the module.
+    pub module: String,
+    pub digest: String,
+    pub runs: u64,
+    /// Runs that trapped, overran their budget or answered what the module does not declare.
+    pub failures: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    runs: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// Everything that runs prechecks.
+pub(super) struct Prechecks {
+    runner: Arc<Runner>,
+    linker: Linker<Guest>,
+    kept: Kept<Pre>,
+    counts: Mutex<BTreeMap<(String, String), Arc<Counts>>>,
+}
+
+impl Prechecks {
+    pub(super) fn new(compiling: Compiling) -> Result<Self, ModuleError> {
+        let engine = Engine::new(&config()).map_err(unable)?;
+        Ok(Self {
+            linker: Linker::new(&engine),
+            runner: Arc::new(Runner {
+                clock: Clock::start(&engine).map_err(unable)?,
+                engine,
+                budget: Budget::PRECHECK,
+            }),
+            kept: Kept::new(PRECHECKS_KEPT_MAX, compiling),
+            counts: Mutex::default(),
+        })
+    }
+
+    /// Whether the module can be instantiated inside a precheck's bounds; what is to run for every order
+    /// is not found out to be too big by the first of them.
+    pub(super) fn try_out(&self, digest: &str, bytes: &[u8]) -> Result<(), ModuleError> {
+        let module = self.load(digest, bytes)?;
+        self.runner
+            .call("precheck", |store| module.instantiate(store).map(drop))
+            .map(drop)
+    }
+
+    pub(super) fn ready(
+        &self,
+        module: &Inspected,
+        bytes: &[u8],
+        rule: String,
+        params: String,
+    ) -> Result<Arc<dyn Precheck>, ModuleError> {
+        let handed = |attribute: &Attribute| {
+            matches!(
+                attribute,
+                Attribute::Ip | Attribute::Claim(_) | Attribute::Client(_)
+            )
+        };
+        let descriptor = &module.descriptor;
+        let name = (descriptor.id.clone(), module.digest.clone());
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counts.entry(name).or_default().clone();
+        Ok(Arc::new(Ready {
+            module: self.load(&module.digest, bytes)?,
+            runner: self.runner.clone(),
+            name: format!("{}@{}", descriptor.id, descriptor.version),
+            rule,
+            params,
+            reasons: descriptor.reasons.clone(),
+            attributes: descriptor
+                .attributes
+                .iter()
+                .map(|need| need.attribute.clone())
+                .filter(handed)
+                .collect(),
+            counts,
+        }))
+    }
+
+    pub(super) fn figures(&self) -> Vec<PrecheckFigures> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let figures = |((module, digest), counts): (&(String, String), &Arc<Counts>)| PrecheckFigures {
+            module: module.clone(),
+            digest: digest.clone(),
+            runs: counts.runs.load(Ordering::Relaxed),
+            failures: counts.failures.load(Ordering::Relaxed),
+        };
+        counts.iter().map(figures).collect()
+    }
+
+    fn load(&self, digest: &str, bytes: &[u8]) -> Result<Pre, ModuleError> {
+        self.kept.load(digest, bytes, |bytes| {
+            let engine = &self.runner.engine;
+            // The bytes were compiled before, without the bounds of this engine's pool.
+            let component = contract::compile(engine, bytes).map_err(|error| {
+                refused(
+                    "precheck",
+                    format!("the module is too big to run per order: {error}"),
+                )
+            })?;
+            if !contract::check_world(engine, &component)? {
+                return Err(refused("precheck", "the module has no precheck".into()));
+            }
+            self.linker
+                .instantiate_pre(&component)
+                .and_then(Pre::new)
+                .map_err(|error| contract::wrong_interface("precheck", &error))
+        })
+    }
+}
+
+fn config() -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(PRECHECK_RUNS_MAX)
+        .total_core_instances(PRECHECK_RUNS_MAX * PRECHECK_PARTS_MAX)
+        .total_tables(PRECHECK_RUNS_MAX * PRECHECK_PARTS_MAX)
+        .total_memories(PRECHECK_RUNS_MAX * PRECHECK_MEMORIES_MAX)
+        .max_core_instances_per_component(PRECHECK_PARTS_MAX)
+        .max_tables_per_component(PRECHECK_PARTS_MAX)
+        .max_tables_per_module(PRECHECK_PARTS_MAX)
+        .max_memories_per_component(PRECHECK_MEMORIES_MAX)
+        .max_memories_per_module(PRECHECK_MEMORIES_MAX)
+        .max_memory_size(PRECHECK_MEMORY_BYTES_MAX)
+        .table_elements(PRECHECK_TABLE_ENTRIES_MAX)
+        .linear_memory_keep_resident(KEPT_RESIDENT_BYTES)
+        .table_keep_resident(KEPT_RESIDENT_BYTES);
+    let mut config = common();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// One rule's precheck.
+struct Ready {
+    module: Pre,
+    runner: Arc<Runner>,
+    /// `<id>@<version>`, for the log.
+    name: String,
+    rule: String,
+    /// JSON text, as `compile` got it.
+    params: String,
+    reasons: Vec<Reason>,
+    /// What the module may see of an order besides user, SKU and quantity.
+    attributes: Vec<Attribute>,
+    counts: Arc<Counts>,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "precheck of {} ({})", self.rule, self.name)
+    }
+}
+
+impl Precheck for Ready {
+    fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    fn check(&self, asked: &Asked<'_>) -> Verdict {
+        self.counts.runs.fetch_add(1, Ordering::Relaxed);
+        let request = self.request(asked);
+        let answer = self.runner.call("precheck", |store| {
+            let instance = self.module.instantiate(&mut *store)?;
+            instance
+                .rushgate_policy_precheck()
+                .call_check(store, &self.params, &request)
+        });
+        match answer {
+            Ok((wit::Verdict::Pass, _)) => Verdict::Pass,
+            Ok((wit::Verdict::Reject(code), _)) => self.rejection(&code),
+            Err(error) => self.failed(&error.to_string()),
+        }
+    }
+}
+
+impl Ready {
+    fn request(&self, asked: &Asked<'_>) -> wit::Request {
+        let value = |attribute: &Attribute| (to_wit(attribute), asked.text(attribute).to_owned());
+        wit::Request {
+            user: asked.attempt.user.clone(),
+            sku: asked.attempt.sku.clone(),
+            quantity: asked.attempt.quantity,
+            attributes: self.attributes.iter().map(value).collect(),
+        }
+    }
+
+    fn rejection(&self, code: &str) -> Verdict {
+        match self.reasons.iter().find(|reason| reason.code == code) {
+            Some(reason) => Verdict::Reject(Objection {
+                code: reason.code.clone(),
+                title: reason.title.clone(),
+                retryable: reason.retryable,
+            }),
+            None => self.failed(&format!("it rejected with {code:?}, which it does not declare")),
+        }
+    }
+
+    /// Logged at the 1st, 2nd, 4th, 8th … failure: an endless loop must not flood the log as well.
+    fn failed(&self, why: &str) -> Verdict {
+        let before = self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        if (before + 1).is_power_of_two() {
+            tracing::warn!(
+                module = self.name,
+                rule = self.rule,
+                failures = before + 1,
+                why,
+                "precheck failed"
+            );
+        }
+        Verdict::Failed
+    }
+}
+
+fn to_wit(attribute: &Attribute) -> wit::Attribute {
+    match attribute {
+        Attribute::User => wit::Attribute::User,
+        Attribute::Sku => wit::Attribute::Sku,
+        Attribute::Quantity => wit::Attribute::Quantity,
+        Attribute::Ip => wit::Attribute::Ip,
+        Attribute::Claim(name) => wit::Attribute::Claim(name.clone()),
+        Attribute::Client(name) => wit::Attribute::Client(name.clone()),
+    }
+}
