@@ -111,7 +111,10 @@ impl Control {
         let status = response.status().as_u16();
         let answer = response.into_body().collect().await?.to_bytes();
         if !matches!(status, 200 | 201) {
-            bail!("PUT {path} answered {status}: {}", String::from_utf8_lossy(&answer));
+            bail!(
+                "PUT {path} answered {status}: {}",
+                String::from_utf8_lossy(&answer)
+            );
         }
         Ok(serde_json::from_slice(&answer)?)
     }
