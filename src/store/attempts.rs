@@ -89,7 +89,7 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         row.as_ref()
-            .map_or(Ok(SampleRow::default()), |row| sample_row(row))
+            .map_or(Ok(SampleRow::default()), sample_row)
     }
 
     /// The newest arrival so far; 0 where there is none.

@@ -19,6 +19,7 @@ mod scripts;
 mod server;
 mod shadow;
 mod sides;
+mod speed;
 #[path = "../strategies/mod.rs"]
 mod strategies;
 mod world;
