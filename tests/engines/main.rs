@@ -19,7 +19,6 @@ mod scripts;
 mod server;
 mod shadow;
 mod sides;
-mod speed;
 #[path = "../strategies/mod.rs"]
 mod strategies;
 mod world;
