@@ -81,6 +81,9 @@ table() {
 }
 
 need_build
+need curl curl "the stories of rules/README.md speak to a gateway with it"
+need node nodejs "to build rule modules in JavaScript"
+need npm npm "to fetch what builds rule modules in JavaScript"
 check "Format" cargo fmt --all --check
 check "Rule modules" guests
 check "Lints" cargo clippy --all-targets -- -D warnings

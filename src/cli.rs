@@ -29,6 +29,8 @@ pub enum Command {
     Migrate(Settings),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(crate::load::Args),
+    /// Replays recorded attempts under other rules, and says what would change.
+    Simulate(crate::simulate::Args),
     /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
     Module(crate::module::Module),

@@ -48,4 +48,5 @@ pub mod client;
 pub mod config;
 pub mod load;
 pub mod module;
+pub mod simulate;
 pub mod telemetry;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rushgate::cli::{Cli, Command, Dev, Settings};
 use rushgate::config::Config;
-use rushgate::{app, load, module, telemetry};
+use rushgate::{app, load, module, simulate, telemetry};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -24,6 +24,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Land(settings) => start(settings, app::land),
         Command::Migrate(settings) => start(settings, app::migrate),
         Command::Load(args) => on_runtime(play(args)),
+        Command::Simulate(args) => on_runtime(simulate::main(args)),
         Command::Module(command) => on_runtime(module::run(command)),
     }
 }

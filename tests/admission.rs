@@ -17,7 +17,7 @@ use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
 use rushgate::lua::calls::{self, Restore, ShardStatus};
 use rushgate::lua::codec::{Fence, Reply};
-use rushgate::lua::keys::Shard;
+use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Script, fixed};
 use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
@@ -27,6 +27,10 @@ use rushgate::ruleset::{ActiveCampaign, Ruleset};
 use tokio::sync::mpsc;
 
 const CAMPAIGN: &str = "spring";
+const ACTIVATION: Activation = Activation {
+    epoch: 1,
+    revision: 1,
+};
 
 fn per_user(limit: i64) -> Plan {
     Plan {
@@ -573,6 +577,46 @@ async fn missing_state_closes_the_gate_and_asks_for_a_rebuild() {
         Err(AdmissionError::GateClosed { .. })
     ));
     assert!(stage.database.lost.load(Ordering::SeqCst) >= 1);
+}
+
+#[tokio::test]
+async fn the_quota_is_that_of_the_active_revision_and_never_writes() {
+    let stage = stage(Config::default()).await;
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+    stage
+        .activate(
+            3,
+            Activation {
+                epoch: 2,
+                revision: 2,
+            },
+        )
+        .await;
+    stage.drained().await;
+    let before = stage.engine.inner.dump();
+    let mut asked = attempt("ada", "");
+    for sku in ["", "mug"] {
+        asked.sku = sku.into();
+        let quota = stage.admission.quota(CAMPAIGN, &asked).await;
+        let quota = quota.expect("answered").expect("a SKU of the campaign");
+        assert_eq!(quota.revision, 2, "a stale gateway loads the newer revision");
+        let numbers = quota.allowances[0].numbers.expect("it counts");
+        assert_eq!((numbers.used, numbers.limit, numbers.remaining()), (1, 3, 2));
+        assert_eq!(numbers.resets_at, None);
+    }
+    asked.sku = "hat".into();
+    assert_eq!(stage.admission.quota(CAMPAIGN, &asked).await, Ok(None));
+    assert_eq!(stage.engine.inner.dump(), before);
+
+    // One bucket of the counter is lost: nothing may be told from it.
+    let bucket = rushgate::campaign::bucket_of(b"ada", buckets_for(&active(1, ACTIVATION).campaign.skus));
+    let lost = Shard::new(CAMPAIGN, 0).prefix() + &keys::counter("n-per-user/orders", 0, bucket);
+    stage.engine.inner.forget(|key| key == lost);
+    let refused = stage.admission.quota(CAMPAIGN, &attempt("ada", "")).await;
+    assert!(
+        matches!(refused, Err(AdmissionError::GateClosed { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use rushgate::plan::Window;
 use rushgate::plan::check::check;
-use rushgate::plan::eval::{Decision, Rejection, State, charges, decide, release};
+use rushgate::plan::eval::{Decision, Rejection, State, charges, decide, holds, release};
 use rushgate::plan::samples::{Act, Expected, samples};
+use rushgate::plan::{Expr, Plan, Window};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
@@ -52,6 +52,75 @@ proptest! {
         }
         prop_assert_eq!(&state.stock, &stock);
         prop_assert!(state.counters.is_empty() && state.rolling.is_empty());
+    }
+}
+
+/// Moments between the rejection and `until` to look at: all where there are few, or the edges and some
+/// in between.
+fn moments(now: i64, until: i64) -> Vec<i64> {
+    const FEW: i64 = 400;
+    if until - now <= FEW {
+        return (now + 1..until).collect();
+    }
+    let step = (until - now) / FEW;
+    let spread = (1..FEW).map(|n| now + n * step + n % 7);
+    let edges = (1..20).flat_map(|n| [now + n, until - n]);
+    spread
+        .chain(edges)
+        .filter(|at| (now + 1..until).contains(at))
+        .collect()
+}
+
+/// Whether the constraint steps up and down so often that a search may give up.
+fn is_wild(plan: &Plan) -> bool {
+    let steps = |expr: &Expr| matches!(expr, Expr::Mod(..) | Expr::Div(..) | Expr::Mul(..));
+    plan.nodes.iter().any(steps)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The moment of a retry is the first at which the constraint holds, nothing else having changed.
+    #[test]
+    fn a_retry_fits_at_its_moment_and_not_before(
+        (plan, context) in strategies::valid_plan(),
+        attempts in strategies::attempts(),
+    ) {
+        let schedule = context.schedule;
+        let stock = context.skus.iter().map(|sku| (sku.id.clone(), sku.stock as i64)).collect();
+        let wild = is_wild(&plan);
+        let plan = check(plan, context).expect("the strategy makes valid plans");
+        let mut state = State { stock, audiences: strategies::audiences(), ..State::default() };
+        for (at, attempt) in attempts {
+            let now = schedule.opens_at + at;
+            let Decision::Rejected(rejection) = decide(&plan, 1, &mut state, &attempt, now) else {
+                continue;
+            };
+            match rejection {
+                Rejection::Constraint { index, retry_at, .. } => {
+                    let fits = |at: &i64| holds(&plan, &state, &attempt, *at, index);
+                    if let Some(at) = retry_at {
+                        prop_assert!(now < at && at < schedule.closes_at);
+                        prop_assert!(fits(&at), "constraint {index} fails at {at}, {} ms later", at - now);
+                    }
+                    if retry_at.is_some() || !wild {
+                        let until = retry_at.unwrap_or(schedule.closes_at);
+                        let earlier = moments(now, until).into_iter().find(fits);
+                        prop_assert_eq!(earlier, None, "constraint {} from {} to {}", index, now, until);
+                    }
+                }
+                Rejection::NotOpen { retry_at } => {
+                    let not_open = |at: i64| {
+                        let decision = decide(&plan, 1, &mut state.clone(), &attempt, at);
+                        matches!(decision, Decision::Rejected(Rejection::NotOpen { .. }))
+                    };
+                    prop_assert!(now < retry_at && retry_at <= schedule.opens_at);
+                    prop_assert!(!not_open(retry_at));
+                    prop_assert!(wild || moments(now, retry_at).into_iter().all(not_open));
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -167,15 +236,14 @@ fn answer(decision: &Decision) -> &'static str {
     match decision {
         Decision::Admitted => "admitted",
         Decision::Existing(_) => "existing",
-        Decision::Rejected(Rejection::NotOpen) => "not-open",
+        Decision::Rejected(Rejection::NotOpen { .. }) => "not-open",
         Decision::Rejected(Rejection::Closed) => "closed",
         Decision::Rejected(Rejection::UnknownSku) => "unknown-sku",
         Decision::Rejected(Rejection::SoldOut { .. }) => "sold-out",
         Decision::Rejected(Rejection::WindowFull { .. }) => "window-full",
         Decision::Rejected(Rejection::Constraint {
-            measure: Some(measure),
-            ..
-        }) if measure.retry_at.is_some() => "timed",
+            retry_at: Some(_), ..
+        }) => "timed",
         Decision::Rejected(Rejection::Constraint { .. }) => "constraint",
     }
 }

@@ -12,7 +12,16 @@ const RANKS: &[&[&str]] = &[
     &["bus", "engine", "store", "wasm"],
     &["admission", "control", "landing", "reconcile", "relay", "sample"],
     &["admin", "gateway"],
-    &["app", "cli", "client", "config", "load", "module", "telemetry"],
+    &[
+        "app",
+        "cli",
+        "client",
+        "config",
+        "load",
+        "module",
+        "simulate",
+        "telemetry",
+    ],
 ];
 
 /// Modules of these ranks may import each other, as long as no file does so in a circle: the core is

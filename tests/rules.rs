@@ -1,6 +1,11 @@
 //! The rules of `rules/dist`, as built: each is inspected, and every golden example in it is compiled,
 //! merged, checked and played, through the interpreter and through the generated script.
 
+#[path = "modules/mod.rs"]
+mod modules;
+#[path = "rules/parameters.rs"]
+mod parameters;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

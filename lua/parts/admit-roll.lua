@@ -2,7 +2,7 @@
 -- A subject's entries of a rolling counter.
 local function roll(counter, subject, key, length)
   local pair = call('HMGET', key, MARK, subject)
-  if not pair[1] then
+  if not pair[1] and lasting[counter] then
     lost = true
   end
   local live = rolled(pair[2], length)
@@ -10,18 +10,17 @@ local function roll(counter, subject, key, length)
   return live
 end
 
--- Adds this order to a subject's entries.
-local function charge_roll(counter, live, subject, key, cost)
+-- Adds this order to a subject's entries; `list` names each subject once.
+local function charge_roll(list, counter, live, subject, key, cost)
   if live.orders > 0 then
     live.text = live.text .. ','
   end
   live.text = live.text .. whole(now) .. ':' .. whole(cost)
   live.used = live.used + cost
   live.orders = live.orders + 1
-  live.oldest = min(live.oldest or now, now)
   if not added[counter][subject] then
     added[counter][subject] = live
-    local i = #charged
-    charged[i + 1], charged[i + 2], charged[i + 3] = key, subject, counter
+    local i = #list
+    list[i + 1], list[i + 2], list[i + 3] = key, subject, counter
   end
 end

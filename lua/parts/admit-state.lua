@@ -50,21 +50,16 @@ local function count(counter, subject, key)
   return n
 end
 
--- Adds to a count of this batch.
-local function charge(counter, subject, key, cost)
+-- Adds to a count of this batch; `list` names each once.
+local function charge(list, counter, subject, key, cost)
   local before = added[counter][subject]
   if not before then
-    local i = #charged
-    charged[i + 1], charged[i + 2], charged[i + 3] = key, subject, counter
+    local i = #list
+    list[i + 1], list[i + 2], list[i + 3] = key, subject, counter
   end
   added[counter][subject] = (before or 0) + cost
   local n = used[counter][subject]
   if n then
     used[counter][subject] = n + cost
   end
-end
-
--- The numbers of a failed constraint.
-local function measure(so_much, limit, retry_at)
-  return format('%.0f %.0f %.0f', so_much, limit, retry_at)
 end

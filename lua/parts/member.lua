@@ -10,7 +10,9 @@ local function member(key, value)
   if known[value] == nil then
     local pair = call('HMGET', key, MARK, value)
     if not pair[1] then
+      -- Not kept: whoever asks next has to find out too.
       lost = true
+      return false
     end
     known[value] = pair[2] and true or false
   end

@@ -1,14 +1,12 @@
 
--- What of a rolling counter's entries still counts: units, orders, the oldest moment, and the entries as text.
+-- What of a rolling counter's entries still counts: units, orders, and the entries as text.
 local function rolled(text, length)
-  local live = {used = 0, orders = 0, oldest = false, text = ''}
+  local live = {used = 0, orders = 0, text = ''}
   local kept = {}
   for entry, moment, cost in string.gmatch(text or '', '((%d+):(%d+))') do
-    moment = tonumber(moment)
-    if moment > now - length then
+    if tonumber(moment) > now - length then
       live.used = live.used + cost
       live.orders = live.orders + 1
-      live.oldest = min(live.oldest or moment, moment)
       kept[live.orders] = entry
     end
   end

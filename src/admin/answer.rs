@@ -8,14 +8,15 @@ use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use crate::control::ControlError;
+use crate::plan::diff::{Change, needs_accept};
 use crate::wire::problem::{
-    CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, TOO_LARGE, UNAVAILABLE,
-    UNKNOWN,
+    ACCEPT_MISSING, CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, PROOF_FAILED,
+    TOO_LARGE, UNAVAILABLE, UNKNOWN,
 };
 use crate::wire::{Problem, is_media_type, json};
 
 /// Bytes of a JSON body: a thousand SKUs and rules with long tables fit well.
-const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A body up to so many times its limit is read and dropped, so that its sender can be told.
 const DISCARDED: u64 = 4;
@@ -40,6 +41,12 @@ fn problem(error: ControlError) -> Problem {
     match error {
         ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
         ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+        ControlError::AcceptMissing(changes) => accept_missing(&changes),
+        ControlError::Proof(counterexample) => {
+            tracing::error!(?counterexample, "interpreter and script part");
+            let detail = "interpreter and script part over this plan; the gateway is at fault, and nothing was changed";
+            Problem::new(&PROOF_FAILED, detail).member("counterexample", &counterexample)
+        }
         ControlError::Invalid(problems) => {
             let detail = match problems.as_slice() {
                 [] => "the request is not valid".to_owned(),
@@ -72,6 +79,21 @@ fn problem(error: ControlError) -> Problem {
             )
         }
     }
+}
+
+/// What has to be accepted, and what it would mean.
+fn accept_missing(changes: &[Change]) -> Problem {
+    let ids: Vec<&str> = needs_accept(changes).map(|(id, _)| id).collect();
+    let sentences: Vec<&str> = changes.iter().map(|change| change.sentence.as_str()).collect();
+    let detail = format!(
+        "{} To activate all the same, send \"accept\": {}.",
+        sentences.join(" "),
+        serde_json::json!(ids)
+    );
+    Problem::new(&ACCEPT_MISSING, detail)
+        .pointer("/accept")
+        .member("accept", &ids)
+        .member("changes", &changes)
 }
 
 impl IntoResponse for Refused {

@@ -1,4 +1,4 @@
-//! Campaigns, their revisions, and which one is active.
+//! Campaigns: created, listed, and their figures.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use super::Admin;
 use super::answer::{Refused, read_json};
 use super::guard::Actor;
 use crate::campaign::Sku;
-use crate::control::{CampaignFigures, NewCampaign, NewRevision};
+use crate::control::{CampaignFigures, NewCampaign};
 use crate::store::CampaignRow;
 use crate::wire::problem::MALFORMED;
 use crate::wire::{Moment, Problem, campaign_state};
@@ -29,26 +29,6 @@ pub(super) struct PageQuery {
     limit: Option<u32>,
     /// Id of the last campaign of the page before.
     before: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RevisionQuery {
-    #[serde(default)]
-    dry_run: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ActivateBody {
-    revision: u32,
-}
-
-#[derive(Serialize)]
-struct ActivateAnswer {
-    campaign: String,
-    revision: u32,
-    epoch: u64,
 }
 
 #[derive(Serialize)]
@@ -100,7 +80,7 @@ fn head(row: &CampaignRow) -> Head {
     }
 }
 
-fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
     match query {
         Ok(Query(query)) => Ok(query),
         Err(rejection) => Err(Problem::new(&MALFORMED, rejection.body_text()).into()),
@@ -144,42 +124,4 @@ pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> 
     let (row, figures) = admin.rules.campaign(&id).await?;
     let head = head(&row);
     Ok(Json(Shown { head, figures }).into_response())
-}
-
-/// 201 with the number of the new revision, or 200 without one for a dry run.
-pub(super) async fn revise(
-    State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
-    Path(id): Path<String>,
-    dry: Result<Query<RevisionQuery>, QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
-    let RevisionQuery { dry_run } = query(dry)?;
-    let new: NewRevision = read_json(&headers, body).await?;
-    let answer = admin.rules.create_revision(actor, &id, new, dry_run).await?;
-    let status = if dry_run {
-        StatusCode::OK
-    } else {
-        StatusCode::CREATED
-    };
-    Ok((status, Json(answer)).into_response())
-}
-
-/// Answers when no gateway can admit under an older revision any more.
-pub(super) async fn activate(
-    State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
-    let ActivateBody { revision } = read_json(&headers, body).await?;
-    let activation = admin.rules.activate(actor, &id, revision).await?;
-    let answer = ActivateAnswer {
-        campaign: id,
-        revision: activation.revision,
-        epoch: activation.epoch,
-    };
-    Ok(Json(answer).into_response())
 }

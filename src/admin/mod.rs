@@ -6,6 +6,8 @@ mod campaigns;
 mod guard;
 mod modules;
 mod readiness;
+mod revisions;
+mod simulate;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,9 +23,10 @@ use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::campaign::Activation;
+use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
-    CampaignFigures, Control, ControlError, ListUpload, NewCampaign, NewRevision, RevisionAnswer, Uploaded,
+    Activated, CampaignFigures, Compared, Control, ControlError, ListUpload, NewCampaign, NewRevision,
+    RevisionAnswer, RevisionHead, RevisionView, Uploaded,
 };
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
 use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, explain};
@@ -100,7 +103,32 @@ pub trait Rules: Send + Sync + 'static {
         new: NewRevision,
         dry_run: bool,
     ) -> Answered<'a, RevisionAnswer>;
-    fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation>;
+    fn activate<'a>(
+        &'a self,
+        actor: &'a str,
+        campaign: &'a str,
+        revision: u32,
+        accept: &'a [String],
+    ) -> Answered<'a, Activated>;
+    fn revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answered<'a, Vec<RevisionHead>>;
+    fn revision<'a>(&'a self, campaign: &'a str, number: u32) -> Answered<'a, RevisionView>;
+    fn compare_revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+        against: Option<u32>,
+    ) -> Answered<'a, Compared>;
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation>;
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>>;
     fn campaign<'a>(&'a self, id: &'a str) -> Answered<'a, (CampaignRow, CampaignFigures)>;
 }
@@ -148,8 +176,45 @@ impl Rules for Control {
         self.create_revision(actor, campaign, new, dry_run).boxed()
     }
 
-    fn activate<'a>(&'a self, actor: &'a str, campaign: &'a str, revision: u32) -> Answered<'a, Activation> {
-        self.activate(actor, campaign, revision).boxed()
+    fn activate<'a>(
+        &'a self,
+        actor: &'a str,
+        campaign: &'a str,
+        revision: u32,
+        accept: &'a [String],
+    ) -> Answered<'a, Activated> {
+        self.activate(actor, campaign, revision, accept).boxed()
+    }
+
+    fn revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answered<'a, Vec<RevisionHead>> {
+        self.revisions(campaign, before, limit).boxed()
+    }
+
+    fn revision<'a>(&'a self, campaign: &'a str, number: u32) -> Answered<'a, RevisionView> {
+        self.revision(campaign, number).boxed()
+    }
+
+    fn compare_revisions<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+        against: Option<u32>,
+    ) -> Answered<'a, Compared> {
+        self.compare_revisions(campaign, number, against).boxed()
+    }
+
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation> {
+        self.simulate(campaign, new, given).boxed()
     }
 
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
@@ -228,8 +293,14 @@ impl Admin {
             .route("/audiences/{id}/{version}", delete(audiences::delete))
             .route("/campaigns", post(campaigns::create).get(campaigns::list))
             .route("/campaigns/{id}", get(campaigns::show))
-            .route("/campaigns/{id}/revisions", post(campaigns::revise))
-            .route("/campaigns/{id}/activate", post(campaigns::activate))
+            .route(
+                "/campaigns/{id}/revisions",
+                post(revisions::create).get(revisions::list),
+            )
+            .route("/campaigns/{id}/revisions/{revision}", get(revisions::show))
+            .route("/campaigns/{id}/revisions/{revision}/diff", get(revisions::diff))
+            .route("/campaigns/{id}/activate", post(revisions::activate))
+            .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
         health_routes()

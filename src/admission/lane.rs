@@ -7,13 +7,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::fence::Step;
 use super::local::Local;
 use super::refusal::KEY_REUSED;
 use super::{AdmissionError, Refusal, Shared};
-use crate::engine::EngineError;
-use crate::lua::codec::{self, AdmitReply, Fence};
+use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
-use crate::lua::{calls, fixed};
 use crate::order::Attempt;
 use crate::outbox;
 use crate::plan::eval::{Decision, Placed, Rejection};
@@ -24,9 +23,9 @@ use crate::ruleset::ActiveCampaign;
 pub(super) type Acknowledgement = watch::Receiver<Option<bool>>;
 
 /// Between tries while the engine does not answer.
-const RETRY_EVERY: Duration = Duration::from_millis(25);
+pub(super) const RETRY_EVERY: Duration = Duration::from_millis(25);
 /// What a client is told to wait while the gate is closed.
-const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An attempt that waits for its decision.
 pub(super) struct Job {
@@ -78,18 +77,6 @@ impl Lane {
         tokio::spawn(worker.run(queue));
         Arc::new(Self { shard, jobs, local })
     }
-}
-
-/// What became of one call.
-pub(super) enum Step {
-    Done,
-    /// Another revision is active, or this gateway's is newer and was put in place: ask again.
-    Again,
-    /// The engine did not answer: ask again in a moment.
-    Later(EngineError),
-    /// Nobody can be admitted.
-    Closed(String),
-    Failed(String),
 }
 
 pub(super) struct Worker {
@@ -173,7 +160,7 @@ impl Worker {
             Err(error) if error.is_transient() => return Step::Later(error),
             Err(error) => return Step::Failed(error.to_string()),
         };
-        match codec::admit_reply(&active.family, jobs.len(), reply) {
+        match codec::admit_reply(&active.family, jobs.iter().map(|job| &job.attempt), reply) {
             Ok(AdmitReply::Decided {
                 now,
                 entry,
@@ -182,37 +169,7 @@ impl Worker {
                 self.answer(&active, std::mem::take(jobs), now, entry, decisions);
                 Step::Done
             }
-            Ok(AdmitReply::Fenced(there)) => self.refence(&active, there).await,
-            Err(error) => Step::Failed(error.to_string()),
-        }
-    }
-
-    /// The shard's fence is another one: fetch the newer revision, or put this one in place.
-    pub(super) async fn refence(&self, active: &ActiveCampaign, there: Option<Fence>) -> Step {
-        let campaign = &self.shard.campaign;
-        let Some(there) = there else {
-            self.shared.rules.lost(campaign, active.activation.epoch);
-            return Step::Closed("the engine holds no state of this campaign; it is being rebuilt".into());
-        };
-        if there.uid != active.campaign.uid {
-            return Step::Closed("the engine holds the state of another campaign of this name".into());
-        }
-        if there.epoch < active.activation.epoch {
-            return self.activate(active).await;
-        }
-        match self.shared.rules.load(campaign, there.epoch).await {
-            Ok(Some(loaded)) if loaded.activation.epoch >= there.epoch => Step::Again,
-            Ok(_) => Step::Closed("the engine is ahead of the database".into()),
-            Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),
-        }
-    }
-
-    /// An activation reached the database but not this shard: finish it.
-    async fn activate(&self, active: &ActiveCampaign) -> Step {
-        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
-        match self.shared.engine.run(&fixed::ACTIVATE, &self.key, args).await {
-            Ok(_) => Step::Again,
-            Err(error) if error.is_transient() => Step::Later(error),
+            Ok(AdmitReply::Fenced(there)) => self.shared.refence(&self.shard, &active, there).await,
             Err(error) => Step::Failed(error.to_string()),
         }
     }
@@ -249,7 +206,7 @@ impl Worker {
                 }
                 Decision::Rejected(rejection) => {
                     self.learn(active, &job.attempt, &rejection);
-                    Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection)))
+                    Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection, now)))
                 }
             };
             let Job { attempt, answer, .. } = job;

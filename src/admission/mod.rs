@@ -10,8 +10,10 @@
 //!
 //! A lane owns what it began: a caller that goes away loses its answer, never its order.
 
+mod fence;
 mod lane;
 mod local;
+mod quota;
 mod refusal;
 mod screen;
 mod watch;
@@ -32,6 +34,7 @@ use crate::plan::eval::Placed;
 use crate::recorded::{Decided, Outcome as Recorded};
 use crate::ruleset::{ActiveCampaign, Ruleset};
 
+pub use quota::Quota;
 pub use refusal::Refusal;
 pub use watch::Watch;
 

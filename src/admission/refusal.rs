@@ -1,8 +1,9 @@
 //! Rejections with the names a client sees.
 
 use crate::order::Attempt;
-use crate::plan::eval::Rejection;
-use crate::plan::{Attribute, CheckedPlan};
+use crate::plan::calendar::spoken;
+use crate::plan::eval::{Measured, Rejection};
+use crate::plan::{Attribute, CheckedPlan, Window};
 use crate::ruleset::Objection;
 
 const PRECHECK_FAILED: &str = "precheck-failed";
@@ -105,13 +106,12 @@ impl Refusal {
         Some(refusal)
     }
 
-    /// Names a rejection of the script.
-    pub(super) fn named(plan: &CheckedPlan, rejection: &Rejection) -> Self {
-        let schedule = plan.context().schedule;
+    /// Names a rejection of the script, made at `now`.
+    pub(super) fn named(plan: &CheckedPlan, rejection: &Rejection, now: i64) -> Self {
         match rejection {
-            Rejection::NotOpen => {
+            Rejection::NotOpen { retry_at } => {
                 let mut refusal = Self::own("not-open", "The sale has not opened yet.", true);
-                refusal.retry_at = Some(schedule.opens_at);
+                refusal.retry_at = Some(*retry_at);
                 refusal
             }
             Rejection::Closed => Self::closed(),
@@ -121,33 +121,118 @@ impl Refusal {
                 refusal
             }
             Rejection::SoldOut { remaining } => Self::sold_out(*remaining),
-            Rejection::WindowFull { counter } => {
+            Rejection::WindowFull { counter, retry_at } => {
                 let id = &plan.plan().counters[*counter as usize].id;
                 let mut refusal = Self::own(
                     "window-full",
                     "Too many orders in this rolling window to be counted.",
-                    true,
+                    retry_at.is_some(),
                 );
                 refusal.constraint = Some(id.clone());
+                refusal.retry_at = *retry_at;
                 refusal
             }
-            Rejection::Constraint { index, measure } => {
-                let constraint = &plan.plan().constraints[*index as usize];
-                let retry_at = measure.and_then(|m| m.retry_at);
-                let detail = match measure {
-                    Some(m) => format!("{} ({} of {} used)", constraint.sentence, m.used, m.limit),
-                    None => constraint.sentence.clone(),
-                };
-                Self {
-                    reason: constraint.reason.clone(),
-                    constraint: Some(format!("{}/{}", constraint.rule, constraint.reason)),
-                    detail,
-                    retryable: constraint.retryable || retry_at.is_some(),
-                    retry_at,
-                    measure: measure.map(|m| (m.used, m.limit)),
-                    pointer: None,
-                }
-            }
+            Rejection::Constraint {
+                index,
+                measure,
+                retry_at,
+            } => Self::by_constraint(plan, *index, *measure, *retry_at, now),
         }
+    }
+
+    fn by_constraint(
+        plan: &CheckedPlan,
+        index: u32,
+        measure: Option<Measured>,
+        retry_at: Option<i64>,
+        now: i64,
+    ) -> Self {
+        let constraint = &plan.plan().constraints[index as usize];
+        let zone = constraint.measure.and_then(|measure| zone(plan, measure.counter));
+        let mut numbers = Vec::new();
+        numbers.extend(measure.map(|m| format!("{} of {} used", m.used, m.limit)));
+        numbers.extend(retry_at.map(|at| format!("next at {}", spoken(at, now, zone))));
+        let detail = match numbers.is_empty() {
+            true => constraint.sentence.clone(),
+            false => format!("{} ({})", constraint.sentence, numbers.join(", ")),
+        };
+        Self {
+            reason: constraint.reason.clone(),
+            constraint: Some(constraint.name()),
+            detail,
+            // Where the clock matters the host knows better than the module: time helps, or it does not.
+            retryable: retry_at.is_some() || (constraint.retryable && !plan.changes_with_time(index)),
+            retry_at,
+            measure: measure.map(|m| (m.used, m.limit)),
+            pointer: None,
+        }
+    }
+}
+
+/// The time zone a counter's windows follow.
+fn zone(plan: &CheckedPlan, counter: u32) -> Option<&str> {
+    match &plan.plan().counters[counter as usize].window {
+        Window::Calendar { zone, .. } => Some(zone),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::check;
+    use crate::plan::samples::samples;
+
+    fn plan(name: &str, retryable: bool) -> CheckedPlan {
+        let mut sample = samples()
+            .into_iter()
+            .find(|sample| sample.name == name)
+            .expect(name);
+        sample.plan.constraints[0].retryable = retryable;
+        check(sample.plan, sample.context).expect("passes")
+    }
+
+    fn named(plan: &CheckedPlan, after: i64, retry_after: Option<i64>) -> Refusal {
+        let opens_at = plan.context().schedule.opens_at;
+        let rejection = Rejection::Constraint {
+            index: 0,
+            measure: Some(Measured { used: 2, limit: 2 }),
+            retry_at: retry_after.map(|after| opens_at + after),
+        };
+        Refusal::named(plan, &rejection, opens_at + after)
+    }
+
+    #[test]
+    fn the_detail_names_the_numbers_and_the_local_time_of_the_next_try() {
+        let hour = 3_600_000;
+        // Midnight in Berlin, in the night in which the clocks skip an hour.
+        let daily = plan("per day across the clock change in spring", false);
+        let refusal = named(&daily, 2 * hour, Some(11 * hour));
+        assert!(
+            refusal
+                .detail
+                .ends_with(" (2 of 2 used, next at 00:00 Europe/Berlin)"),
+            "{}",
+            refusal.detail
+        );
+        assert_eq!((refusal.retryable, refusal.measure), (true, Some((2, 2))));
+        let rolling = plan("rolling window", false);
+        for (retry_after, words) in [
+            (1, "12:00:01 UTC"),
+            (60_000, "12:01 UTC"),
+            (25 * hour, "2026-03-29 13:00 UTC"),
+        ] {
+            let detail = named(&rolling, 0, Some(retry_after)).detail;
+            assert!(detail.ends_with(&format!("used, next at {words})")), "{detail}");
+        }
+    }
+
+    #[test]
+    fn retryable_is_what_a_retry_can_mend() {
+        // The module calls both retryable; where only time could help and does not, it is not.
+        assert!(!named(&plan("rolling window", true), 0, None).retryable);
+        assert!(named(&plan("rolling window", true), 0, Some(1)).retryable);
+        assert!(named(&plan("orders per user", true), 0, None).retryable);
+        assert!(!named(&plan("orders per user", false), 0, None).retryable);
     }
 }

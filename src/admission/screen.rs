@@ -10,7 +10,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Refusal;
-use super::lane::{Job, Step, Verdict, Worker};
+use super::fence::Step;
+use super::lane::{Job, Verdict, Worker};
 use crate::engine::EngineError;
 use crate::lua::{calls, fixed};
 use crate::recorded::Outcome;
@@ -94,7 +95,7 @@ impl Worker {
         })?;
         let found = calls::lookup_reply(reply).map_err(|error| Step::Failed(error.to_string()))?;
         if found.fence.as_ref() != Some(&active.fence()) {
-            return Err(self.refence(active, found.fence).await);
+            return Err(self.shared.refence(&self.shard, active, found.fence).await);
         }
         let mut orders = found.orders.into_iter();
         let mut decided = Vec::new();

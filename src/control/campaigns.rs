@@ -10,7 +10,7 @@ use super::requests::{
     NewCampaign, NewRevision, Problem, check_campaign, check_rules, check_schedule, schedule,
 };
 use super::{Control, ControlError};
-use crate::campaign::{Activation, Campaign, Schedule, buckets_for};
+use crate::campaign::{Campaign, Schedule, buckets_for};
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
@@ -18,8 +18,6 @@ use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::CampaignRow;
 
-/// Tries of one shard's fence before an activation is left to the gateways.
-const ACTIVATE_TRIES: u32 = 5;
 /// Campaigns of one page at most.
 const PAGE_MAX: u32 = 100;
 
@@ -83,6 +81,7 @@ impl Control {
             number: 1,
             ..draft.revision.clone()
         };
+        let proof = self.prove(&draft.build(&campaign)?).await?;
         self.store.insert_campaign(&campaign, &first).await?;
         self.audit(actor, "campaign.create", &campaign.id, serde_json::json!(new))
             .await;
@@ -97,7 +96,7 @@ impl Control {
             .load(&campaign.id, 1)
             .await
             .map_err(ControlError::Unavailable)?;
-        draft.answer(&campaign, Some(1))
+        draft.answer(&campaign, Some(1), proof, None)
     }
 
     /// Stores a revision, or with `dry_run` only says what it would be.
@@ -109,11 +108,7 @@ impl Control {
         dry_run: bool,
     ) -> Result<RevisionAnswer, ControlError> {
         let row = self.row(campaign).await?;
-        let millis = |time: Option<jiff::Timestamp>, old| time.map_or(old, |time| time.as_millisecond());
-        let schedule = Schedule {
-            opens_at: millis(new.opens_at, row.schedule.opens_at),
-            closes_at: millis(new.closes_at, row.schedule.closes_at),
-        };
+        let schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
         let mut problems: Vec<Problem> = Vec::new();
         check_schedule(schedule, &mut problems);
         check_rules(&new.rules, &mut problems);
@@ -121,105 +116,17 @@ impl Control {
             return Err(ControlError::Invalid(problems));
         }
         let draft = self.draft(&row.campaign, &new.rules, schedule).await?;
+        let built = draft.build(&row.campaign)?;
+        let proof = self.prove(&built).await?;
+        let compared = Some(self.compare(&row, &built).await?);
         if dry_run {
-            return draft.answer(&row.campaign, None);
+            return draft.answer(&row.campaign, None, proof, compared);
         }
         let number = self.store.insert_revision(&draft.revision).await?;
         let mut detail = serde_json::json!(new);
         detail["revision"] = number.into();
         self.audit(actor, "revision.create", campaign, detail).await;
-        draft.answer(&row.campaign, Some(number))
-    }
-
-    /// Answers when no gateway can admit under an older revision any more: the fence in the engine
-    /// has moved, and the admission script compares it.
-    pub async fn activate(
-        &self,
-        actor: &str,
-        campaign: &str,
-        revision: u32,
-    ) -> Result<Activation, ControlError> {
-        let row = self.row(campaign).await?;
-        let Some(stored) = self.store.revision(campaign, revision).await? else {
-            return Err(ControlError::Unknown(format!(
-                "campaign {campaign:?} has no revision {revision}"
-            )));
-        };
-        // Before anything is recorded: where it cannot be served, nothing is to change.
-        self.loader
-            .can_serve(&stored)
-            .await
-            .map_err(ControlError::Unavailable)?;
-        // Before any gateway can learn of the revision: the first to do so may move the fence.
-        let provided = self.gate.provide(&row.campaign, &stored).await;
-        provided.map_err(|why| {
-            ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
-        })?;
-        let activation = self
-            .store
-            .insert_activation(campaign, revision, (self.clock)())
-            .await?;
-        let detail = serde_json::json!({"revision": revision, "epoch": activation.epoch});
-        self.audit(actor, "revision.activate", campaign, detail).await;
-        let active = self
-            .loader
-            .load(campaign, activation.epoch)
-            .await
-            .map_err(ControlError::Unavailable)?;
-        let active = active.ok_or_else(|| ControlError::Unknown(format!("no campaign {campaign:?}")))?;
-        if active.activation.epoch > activation.epoch {
-            return Err(superseded(active.activation.epoch));
-        }
-        for number in 0..active.campaign.shards {
-            let shard = Shard::new(campaign, number);
-            self.move_fence(&active, &shard).await?;
-            let args = calls::show_args(&active.fence(), &active.family.admit);
-            if let Err(error) = self.engine.run(&fixed::SHOW, &shard.state(), args).await {
-                tracing::warn!(campaign, %error, "the script is in force but not shown in the engine");
-            }
-        }
-        Ok(activation)
-    }
-
-    async fn move_fence(&self, active: &ActiveCampaign, shard: &Shard) -> Result<(), ControlError> {
-        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
-        let mut last = String::new();
-        for _ in 0..ACTIVATE_TRIES {
-            match self
-                .engine
-                .run(&fixed::ACTIVATE, &shard.state(), args.clone())
-                .await
-            {
-                Ok(reply) => return self.fence_moved(active, reply).await,
-                Err(error) if error.is_transient() => last = error.to_string(),
-                Err(error) => return Err(ControlError::Internal(error.to_string())),
-            }
-        }
-        Err(ControlError::Unavailable(format!(
-            "revision {} is recorded as epoch {} and takes effect when the engine is back: {last}",
-            active.revision.number, active.activation.epoch
-        )))
-    }
-
-    async fn fence_moved(
-        &self,
-        active: &ActiveCampaign,
-        reply: crate::lua::codec::Reply,
-    ) -> Result<(), ControlError> {
-        match calls::activate_reply(reply).map_err(|error| ControlError::Internal(error.to_string()))? {
-            None => Ok(()),
-            Some(Some(there)) if there.uid == active.campaign.uid => Err(superseded(there.epoch)),
-            Some(Some(_)) => Err(ControlError::Conflict(
-                "the engine holds the state of another campaign of this name; is this the right Redis?"
-                    .into(),
-            )),
-            // The gate is closed, so nobody is admitted under any revision; it opens with this one.
-            Some(None) => self
-                .gate
-                .open(&active.campaign.id)
-                .await
-                .map_err(ControlError::Unavailable),
-        }
+        draft.answer(&row.campaign, Some(number), proof, compared)
     }
 
     /// Newest first, those created before the campaign `before`.
@@ -279,7 +186,7 @@ impl Control {
         calls::watch_reply(reply).map_err(|error| ControlError::Internal(error.to_string()))
     }
 
-    async fn row(&self, campaign: &str) -> Result<CampaignRow, ControlError> {
+    pub(super) async fn row(&self, campaign: &str) -> Result<CampaignRow, ControlError> {
         let row = self.store.campaign(campaign).await?;
         row.ok_or_else(|| ControlError::Unknown(format!("no campaign {campaign:?}")))
     }
@@ -290,8 +197,15 @@ impl Control {
     }
 }
 
-fn superseded(epoch: u64) -> ControlError {
-    ControlError::Conflict(format!(
-        "another activation (epoch {epoch}) came later and is in force"
-    ))
+/// A schedule with other times, where they are given.
+pub(super) fn schedule_of(
+    old: Schedule,
+    opens_at: Option<jiff::Timestamp>,
+    closes_at: Option<jiff::Timestamp>,
+) -> Schedule {
+    let millis = |time: Option<jiff::Timestamp>, old| time.map_or(old, |time| time.as_millisecond());
+    Schedule {
+        opens_at: millis(opens_at, old.opens_at),
+        closes_at: millis(closes_at, old.closes_at),
+    }
 }

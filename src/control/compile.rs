@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::proof::Proof;
 use super::requests::Problem;
+use super::revisions::Compared;
 use super::{Control, ControlError, RuleSpec};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::plan::check::PlanCost;
@@ -32,6 +34,10 @@ pub struct RevisionAnswer {
     pub diagnostics: Vec<Diagnostic>,
     /// Whether the plan could be spread over shards, and by which attribute.
     pub sharding: String,
+    pub proof: Proof,
+    /// What it changes against the active revision; missing where there is none.
+    #[serde(flatten)]
+    pub compared: Option<Compared>,
 }
 
 /// A revision that may be stored, with the warnings its modules gave.
@@ -41,30 +47,54 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Compiled as it would be, under no number yet.
+    pub(super) fn build(&self, campaign: &Campaign) -> Result<ActiveCampaign, ControlError> {
+        build(campaign, self.revision.clone())
+    }
+
     pub(super) fn answer(
         self,
         campaign: &Campaign,
         number: Option<u32>,
+        proof: Proof,
+        compared: Option<Compared>,
     ) -> Result<RevisionAnswer, ControlError> {
         let revision = Revision {
             number: number.unwrap_or(0),
             ..self.revision
         };
-        let activation = Activation {
-            epoch: 0,
-            revision: revision.number,
-        };
-        let active = ActiveCampaign::build(campaign.clone(), revision, activation)?;
-        let plan = &active.family.plan;
-        Ok(RevisionAnswer {
-            revision: number,
-            explain: explain::explain(plan),
-            lua: active.family.admit.text.clone(),
-            plan_digest: plan.digest().to_owned(),
-            cost: plan.cost(),
-            diagnostics: self.warnings,
-            sharding: sharding(plan.plan()),
-        })
+        let active = build(campaign, revision)?;
+        Ok(answer(&active, number, self.warnings, proof, compared))
+    }
+}
+
+fn build(campaign: &Campaign, revision: Revision) -> Result<ActiveCampaign, ControlError> {
+    let activation = Activation {
+        epoch: 0,
+        revision: revision.number,
+    };
+    Ok(ActiveCampaign::build(campaign.clone(), revision, activation)?)
+}
+
+/// What a compiled revision answers.
+pub(super) fn answer(
+    active: &ActiveCampaign,
+    number: Option<u32>,
+    diagnostics: Vec<Diagnostic>,
+    proof: Proof,
+    compared: Option<Compared>,
+) -> RevisionAnswer {
+    let plan = &active.family.plan;
+    RevisionAnswer {
+        revision: number,
+        explain: explain::explain(plan),
+        lua: active.family.admit.text.clone(),
+        plan_digest: plan.digest().to_owned(),
+        cost: plan.cost(),
+        diagnostics,
+        sharding: sharding(plan.plan()),
+        proof,
+        compared,
     }
 }
 
@@ -141,12 +171,7 @@ impl Control {
             );
             return Ok(Err(vec![problem.hint(self.known_modules().await?)]));
         };
-        let Some(bytes) = self.store.module_bytes(&row.digest).await? else {
-            return Err(ControlError::Internal(format!(
-                "the bytes of module {} are gone",
-                row.digest
-            )));
-        };
+        let bytes = self.module_bytes(&row.digest).await?;
         let inspected = inspected(&row)?;
         let context = Context {
             campaign: campaign.id.clone(),
@@ -154,11 +179,7 @@ impl Control {
             closes_at: schedule.closes_at,
             skus: campaign.skus.clone(),
         };
-        let compiled = match self
-            .host
-            .compile(&inspected, Arc::from(bytes), &context, &rule.params)
-            .await
-        {
+        let compiled = match self.host.compile(&inspected, bytes, &context, &rule.params).await {
             Ok(compiled) => compiled,
             Err(ModuleError::Params(found)) => {
                 return Ok(Err(found.into_iter().map(|d| params_problem(index, d)).collect()));
@@ -182,6 +203,19 @@ impl Control {
             .map(|d| under_params(index, d))
             .collect();
         Ok(Ok((pin, plan, warned)))
+    }
+
+    pub(super) async fn module_bytes(&self, digest: &str) -> Result<Arc<[u8]>, ControlError> {
+        let bytes = self.store.module_bytes(digest).await?;
+        let gone = || ControlError::Internal(format!("the bytes of module {digest} are gone"));
+        bytes.map(Arc::from).ok_or_else(gone)
+    }
+
+    /// A stored module by its digest.
+    pub(super) async fn inspected(&self, digest: &str) -> Result<Inspected, ControlError> {
+        let row = self.store.module(digest).await?;
+        let gone = || ControlError::Internal(format!("the module {digest} is gone"));
+        inspected(&row.ok_or_else(gone)?)
     }
 
     async fn known_modules(&self) -> Result<String, ControlError> {

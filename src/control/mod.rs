@@ -1,10 +1,11 @@
 //! Control: modules, audiences, campaigns, revisions and activations; the only writer of rules.
 //!
 //! ```text
-//!  rules of a revision ─▶ wasm: compile(params) ─▶ merge ─▶ check ─▶ emit ─▶ database
-//!  activate ─▶ engine: lists ─▶ database: next epoch ─▶ engine: move the fence ─▶ answer
+//!  rules of a revision ─▶ wasm: compile(params) ─▶ merge ─▶ check ─▶ emit ─▶ prove ─▶ compare ─▶ database
+//!  activate ─▶ prove ─▶ engine: lists ─▶ compare ─▶ database: next epoch ─▶ engine: move the fence ─▶ answer
 //! ```
 
+mod activate;
 mod audiences;
 mod campaigns;
 mod compile;
@@ -13,6 +14,8 @@ mod modules;
 mod prechecks;
 pub mod proof;
 mod requests;
+mod revisions;
+pub mod simulate;
 
 use std::sync::Arc;
 
@@ -21,16 +24,19 @@ use futures_util::future::BoxFuture;
 use crate::campaign::Campaign;
 use crate::engine::Engine;
 use crate::plan::PlanError;
+use crate::plan::diff::Change;
 use crate::revision::Revision;
 use crate::ruleset::Ruleset;
 use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
 
+pub use activate::Activated;
 pub use audiences::{ListUpload, Uploaded};
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::RevisionAnswer;
 pub use loader::Loader;
 pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
+pub use revisions::{ActivatedAt, Compared, RevisionHead, RevisionView};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
@@ -40,6 +46,12 @@ pub enum ControlError {
     /// 409: the id is taken, or somebody activated something newer meanwhile.
     #[error("{0}")]
     Conflict(String),
+    /// 409: the activation re-keys or drops counters and does not name them.
+    #[error("{} counter(s) must be accepted", .0.len())]
+    AcceptMissing(Vec<Change>),
+    /// 500: interpreter and script part over this plan; the revision is not stored or not activated.
+    #[error("interpreter and script part")]
+    Proof(Box<proof::Counterexample>),
     /// 422: the body is well-formed and wrong.
     #[error("{} problem(s) in the request", .0.len())]
     Invalid(Vec<Problem>),
@@ -116,6 +128,9 @@ pub struct Control {
     loader: Arc<Loader>,
     gate: Arc<dyn Gate>,
     clock: Clock,
+    proofs: proof::Proofs,
+    /// Held by the simulation that runs.
+    simulating: tokio::sync::Semaphore,
 }
 
 impl Control {
@@ -136,6 +151,8 @@ impl Control {
             loader,
             gate,
             clock,
+            proofs: proof::Proofs::default(),
+            simulating: tokio::sync::Semaphore::new(1),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::store::ModuleRow;
 use crate::wasm;
 
 impl Control {
-    /// Stores a module after inspecting it; `true` when it is new. `actor` is for the audit trail.
+    /// Stores a module after inspecting it and playing its examples; `true` when it is new. `actor` is for the audit trail.
     pub async fn upload_module(
         &self,
         actor: &str,
@@ -15,6 +15,9 @@ impl Control {
     ) -> Result<(bool, ModuleRow), ControlError> {
         let bytes: Arc<[u8]> = bytes.into();
         let inspected = self.host.inspect(bytes.clone()).await?;
+        if self.store.module(&inspected.digest).await?.is_none() {
+            self.play_examples(&inspected, bytes.clone()).await?;
+        }
         let descriptor = &inspected.descriptor;
         let row = ModuleRow {
             digest: inspected.digest.clone(),

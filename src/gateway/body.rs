@@ -125,7 +125,7 @@ pub fn parse(body: &[u8]) -> Result<OrderBody, Problem> {
         return Err(Problem::new(&INVALID, detail).pointer("/attributes"));
     }
     for (name, value) in &attributes {
-        let wrong = check_name(name).and_then(|()| {
+        let wrong = check_attribute_name(name).and_then(|()| {
             check_text(value).map_err(|wrong| format!("the value of attribute {} {wrong}", echo(name)))
         });
         if let Err(detail) = wrong {
@@ -143,7 +143,8 @@ pub fn parse(body: &[u8]) -> Result<OrderBody, Problem> {
     })
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Checks the name of a client attribute; `Err` says what is wrong with it.
+pub(super) fn check_attribute_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
         return Err(format!(

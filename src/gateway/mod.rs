@@ -9,6 +9,7 @@ pub mod auth;
 mod body;
 mod metrics;
 mod place;
+mod quota;
 mod routes;
 mod server;
 mod show;
@@ -23,7 +24,7 @@ use hyper::Request;
 use hyper::body::Body;
 use prometheus_client::registry::Registry;
 
-use crate::admission::{Admission, AdmissionError, Outcome};
+use crate::admission::{Admission, AdmissionError, Outcome, Quota};
 use crate::campaign::Schedule;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
@@ -92,6 +93,13 @@ pub trait Orders: Send + Sync + 'static {
         order: OrderId,
     ) -> impl Future<Output = StoreResult<Option<OrderRow>>> + Send;
 
+    /// See [`Admission::quota`].
+    fn quota(
+        &self,
+        campaign: &str,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<Option<Quota>, AdmissionError>> + Send;
+
     /// `None` when there is no such campaign.
     fn campaign(
         &self,
@@ -120,6 +128,10 @@ impl Orders for Stages {
 
     async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
         self.store.order(campaign, order).await
+    }
+
+    async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
+        self.admission.quota(campaign, attempt).await
     }
 
     async fn campaign(&self, campaign: &str) -> Result<Option<CampaignView>, AdmissionError> {
@@ -181,6 +193,10 @@ impl<O: Orders> Gateway<O> {
                     self.show_order(&campaign, &order, &parts.headers).await
                 }
                 routes::Route::Campaign { campaign } => self.show_campaign(&campaign).await,
+                routes::Route::Quota { campaign } => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    self.show_quota(&campaign, query, peer, &parts.headers).await
+                }
                 routes::Route::Problem { text } => Ok(answer::text(text)),
             }
         } else {

@@ -43,12 +43,7 @@ impl<O: Orders> Gateway<O> {
             Some(key) => OrderId::keyed(campaign, &identity.user, key),
             None => OrderId::fresh(now_ms(), random()),
         };
-        let mut attributes: BTreeMap<String, String> = identity.claims.iter().cloned().collect();
-        for (name, value) in asked.attributes {
-            attributes.insert(format!("client:{name}"), value);
-        }
-        let ip = client_ip(peer, headers, self.config.trusted_proxies);
-        attributes.insert("ip".to_owned(), ip.to_string());
+        let attributes = self.attributes(&identity, peer, headers, asked.attributes);
         let attempt = Attempt {
             order,
             user: identity.user.clone(),
@@ -61,6 +56,24 @@ impl<O: Orders> Gateway<O> {
             order,
             self.orders.place(campaign, attempt, key.is_some()).await,
         )
+    }
+
+    /// What rules may read of a request, by [`crate::plan::Attribute`]'s text form.
+    pub(super) fn attributes(
+        &self,
+        identity: &Identity,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        client: Vec<(String, String)>,
+    ) -> BTreeMap<String, String> {
+        let mut attributes: BTreeMap<String, String> = identity.claims.iter().cloned().collect();
+        let named = client
+            .into_iter()
+            .map(|(name, value)| (format!("client:{name}"), value));
+        attributes.extend(named);
+        let ip = client_ip(peer, headers, self.config.trusted_proxies);
+        attributes.insert("ip".to_owned(), ip.to_string());
+        attributes
     }
 
     fn answer(
@@ -111,7 +124,7 @@ impl<O: Orders> Gateway<O> {
             .ok_or_else(|| {
                 Problem::new(
                     &TOKEN_MISSING,
-                    "an order needs the header Authorization: Bearer <token>",
+                    "this path needs the header Authorization: Bearer <token>",
                 )
             })?;
         self.auth.verify(token)
@@ -185,7 +198,7 @@ fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted_proxies: usize) -> IpAdd
     forwarded().unwrap_or(peer).to_canonical()
 }
 
-fn random() -> [u8; 10] {
+pub(super) fn random() -> [u8; 10] {
     let mut bytes = [0; 10];
     fastrand::fill(&mut bytes);
     bytes

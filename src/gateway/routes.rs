@@ -22,6 +22,9 @@ pub(super) enum Route<'a> {
     Campaign {
         campaign: Cow<'a, str>,
     },
+    Quota {
+        campaign: Cow<'a, str>,
+    },
     Problem {
         text: String,
     },
@@ -34,6 +37,7 @@ impl Route<'_> {
             Self::Place { .. } => "place",
             Self::Order { .. } => "order",
             Self::Campaign { .. } => "campaign",
+            Self::Quota { .. } => "quota",
             Self::Problem { .. } => "problem",
         }
     }
@@ -68,6 +72,10 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             (Some("orders"), None, _) => {
                 let campaign = campaign_id(campaign)?;
                 return Ok(Route::Place { campaign });
+            }
+            (Some("quota"), None, _) => {
+                let campaign = campaign_id(campaign)?;
+                return Ok(Route::Quota { campaign });
             }
             (Some("orders"), Some(order), None) if !order.is_empty() => {
                 let campaign = campaign_id(campaign)?;
@@ -121,6 +129,10 @@ mod tests {
                 order: "0a".into()
             })
         );
+        assert_eq!(
+            find("/v1/campaigns/spring/quota").ok(),
+            Some(Route::Quota { campaign: campaign() })
+        );
         assert_eq!(find("/problems/sold-out").map(|r| r.name()).ok(), Some("problem"));
     }
 
@@ -132,7 +144,7 @@ mod tests {
             "/v1/campaigns",
             "/v2/campaigns/spring",
             "/v1/campaigns/spring/",
-            "/v1/campaigns/spring/quota",
+            "/v1/campaigns/spring/quota/",
             "/v1/campaigns/spring/orders/",
             "/v1/campaigns/spring/orders/1/events",
             "/v1/campaigns/spring/orders/1/2/3",

@@ -2,12 +2,13 @@
 //! the ABI; [`super::calls`] does the same for the hand-written scripts.
 
 use super::Family;
-use super::record;
+use super::{facts, record};
 use crate::campaign::bucket_of;
 use crate::order::Attempt;
 use crate::plan::check::Slot;
-use crate::plan::eval::{Decision, Measured, Rejection};
-use crate::plan::{Attribute, CheckedPlan};
+use crate::plan::eval::{Decision, Rejection};
+use crate::plan::facts::Facts;
+use crate::plan::{Attribute, CheckedPlan, retry};
 
 pub use super::record::{NO_ENTRY, decode_record, encode_record};
 
@@ -27,6 +28,9 @@ pub(super) const CODE_UNKNOWN_SKU: i64 = 4;
 pub(super) const CODE_SOLD_OUT: i64 = 5;
 pub(super) const CODE_WINDOW_FULL: i64 = 6;
 pub(super) const CODE_CONSTRAINT: i64 = 10;
+/// Outcomes of the shadow alone; no reply has them.
+pub(super) const CODE_ATTRIBUTE_MISSING: i64 = 7;
+pub(super) const CODE_FAULT: i64 = 9;
 
 /// A script's reply, whichever engine ran it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,12 +85,8 @@ pub enum AdmitReply {
 pub enum InspectReply {
     /// The shard's fence is another one; `None` where there is no state.
     Fenced(Option<Fence>),
-    Counted {
-        /// Redis' clock, milliseconds since 1970-01-01 UTC.
-        now: i64,
-        /// Units used in the current window, one per counter of the plan.
-        used: Vec<i64>,
-    },
+    /// What [`CheckedPlan::quota_needs`] names; its moment is Redis' clock.
+    Counted(Facts),
 }
 
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
@@ -102,7 +102,7 @@ pub fn admit_args<'a>(
     attempts: impl ExactSizeIterator<Item = &'a Attempt>,
 ) -> Vec<Vec<u8>> {
     let plan = &family.plan;
-    let mut args = Vec::with_capacity(2 + attempts.len() * (ATTEMPT_FIELDS + plan.slots().len()));
+    let mut args = Vec::with_capacity(2 + attempts.len() * (ATTEMPT_FIELDS + family.slots.len()));
     args.push(fence.to_string().into_bytes());
     args.push(attempts.len().to_string().into_bytes());
     for attempt in attempts {
@@ -114,23 +114,23 @@ pub fn admit_args<'a>(
         args.push(attempt.sku.clone().into_bytes());
         args.push(record::tail(attempt).into_bytes());
         args.push(serde_json::to_vec(attempt).expect("an attempt is plain data with text keys"));
-        push_slots(plan, attempt, &mut args);
+        push_slots(plan, &family.slots, attempt, &mut args);
     }
     args
 }
 
-/// ARGV of `inspect` for one buyer: an attempt as if ordering one unit.
+/// ARGV of `inspect` for one buyer: an attempt as if ordering. Its SKU may be the empty text.
 pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Vec<Vec<u8>> {
-    let mut args = vec![fence.to_string().into_bytes()];
-    push_slots(&family.plan, attempt, &mut args);
+    let mut args = vec![fence.to_string().into_bytes(), attempt.sku.clone().into_bytes()];
+    push_slots(&family.plan, family.plan.slots(), attempt, &mut args);
     args
 }
 
-fn push_slots(plan: &CheckedPlan, attempt: &Attempt, args: &mut Vec<Vec<u8>>) {
+fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut Vec<Vec<u8>>) {
     let buckets = plan.context().buckets;
     // A subject's bucket usually follows it: compose once.
     let mut last: Option<(&[Attribute], String)> = None;
-    for slot in plan.slots() {
+    for slot in slots {
         let value = match slot {
             Slot::Attribute(attribute) => attempt.text(attribute).into_owned(),
             Slot::Subject(key) => {
@@ -155,23 +155,27 @@ fn push_slots(plan: &CheckedPlan, attempt: &Attempt, args: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Reads the reply to a batch of so many attempts.
-pub fn admit_reply(family: &Family, attempts: usize, reply: Reply) -> Result<AdmitReply, CodecError> {
+/// Reads the reply to a batch of these attempts.
+pub fn admit_reply<'a>(
+    family: &Family,
+    attempts: impl ExactSizeIterator<Item = &'a Attempt>,
+    reply: Reply,
+) -> Result<AdmitReply, CodecError> {
     let (head, now, mut parts) = match open("admit", reply)? {
         Opened::Fenced(fence) => return Ok(AdmitReply::Fenced(fence)),
         Opened::Ok { now, mut rest } => (rest.next(), now, rest),
     };
     let entry = text("admit", head)?;
-    if parts.len() != 2 * attempts {
+    if parts.len() != 2 * attempts.len() {
         return Err(CodecError::new(
             "admit",
-            format!("{} values for {attempts} attempts", parts.len()),
+            format!("{} values for {} attempts", parts.len(), attempts.len()),
         ));
     }
-    let decisions = (0..attempts)
-        .map(|_| {
+    let decisions = attempts
+        .map(|attempt| {
             let code = number("admit", parts.next())?;
-            decision(family, code, parts.next())
+            decision(&family.plan, attempt, now, code, parts.next())
         })
         .collect::<Result<_, _>>()?;
     Ok(AdmitReply::Decided {
@@ -181,7 +185,13 @@ pub fn admit_reply(family: &Family, attempts: usize, reply: Reply) -> Result<Adm
     })
 }
 
-fn decision(family: &Family, code: i64, detail: Option<Reply>) -> Result<Decision, CodecError> {
+fn decision(
+    plan: &CheckedPlan,
+    attempt: &Attempt,
+    now: i64,
+    code: i64,
+    detail: Option<Reply>,
+) -> Result<Decision, CodecError> {
     let rejection = match code {
         CODE_ADMITTED => return Ok(Decision::Admitted),
         CODE_EXISTING => {
@@ -190,53 +200,57 @@ fn decision(family: &Family, code: i64, detail: Option<Reply>) -> Result<Decisio
             };
             return Ok(Decision::Existing(decode_record(&record)?.0));
         }
-        CODE_NOT_OPEN => Rejection::NotOpen,
+        CODE_NOT_OPEN => {
+            let facts = facts::read_line("admit", plan, plan.early_needs(), now, &text("admit", detail)?)?;
+            retry::not_open(plan, &facts, attempt)
+        }
         CODE_CLOSED => Rejection::Closed,
         CODE_UNKNOWN_SKU => Rejection::UnknownSku,
         CODE_SOLD_OUT => Rejection::SoldOut {
             remaining: number("admit", detail)?,
         },
-        CODE_WINDOW_FULL => Rejection::WindowFull {
-            counter: number("admit", detail)? as u32,
-        },
-        _ => constraint(family, code, detail)?,
+        CODE_WINDOW_FULL => window_full(plan, &text("admit", detail)?)?,
+        _ => {
+            let index = constraint(plan, code)?;
+            let facts = facts::read_line("admit", plan, plan.needs(index), now, &text("admit", detail)?)?;
+            retry::by_constraint(plan, index, &facts, attempt)
+        }
     };
     Ok(Decision::Rejected(rejection))
 }
 
-fn constraint(family: &Family, code: i64, detail: Option<Reply>) -> Result<Rejection, CodecError> {
-    let index = code - CODE_CONSTRAINT;
-    let known = family.plan.plan().constraints.len();
-    if index < 0 || index as usize >= known {
-        return Err(CodecError::new("admit", format!("code {code}")));
+/// `<counter> <entries>`.
+fn window_full(plan: &CheckedPlan, detail: &str) -> Result<Rejection, CodecError> {
+    let odd = || CodecError::new("admit", format!("window {detail:?}"));
+    let (counter, entries) = detail.split_once(' ').ok_or_else(odd)?;
+    let counter: u32 = counter.parse().map_err(|_| odd())?;
+    if counter as usize >= plan.plan().counters.len() {
+        return Err(odd());
     }
-    let detail = text("admit", detail)?;
-    let measure = match detail.split(' ').map(str::parse).collect::<Vec<_>>().as_slice() {
-        [_] if detail.is_empty() => None,
-        [Ok(used), Ok(limit), Ok(retry_at)] => Some(Measured {
-            used: *used,
-            limit: *limit,
-            retry_at: Some(*retry_at).filter(|at| *at != 0),
-        }),
-        _ => return Err(CodecError::new("admit", format!("measure {detail:?}"))),
-    };
-    Ok(Rejection::Constraint {
-        index: index as u32,
-        measure,
-    })
+    Ok(retry::window_full(
+        plan,
+        counter,
+        &facts::entries("admit", entries)?,
+    ))
+}
+
+fn constraint(plan: &CheckedPlan, code: i64) -> Result<u32, CodecError> {
+    let index = code - CODE_CONSTRAINT;
+    match u32::try_from(index) {
+        Ok(index) if (index as usize) < plan.plan().constraints.len() => Ok(index),
+        _ => Err(CodecError::new("admit", format!("code {code}"))),
+    }
 }
 
 pub fn inspect_reply(family: &Family, reply: Reply) -> Result<InspectReply, CodecError> {
     match open("inspect", reply)? {
         Opened::Fenced(fence) => Ok(InspectReply::Fenced(fence)),
         Opened::Ok { now, rest } => {
-            let used = rest
-                .map(|part| number("inspect", Some(part)))
+            let words = rest
+                .map(|part| text("inspect", Some(part)))
                 .collect::<Result<Vec<_>, _>>()?;
-            if used.len() != family.plan.plan().counters.len() {
-                return Err(CodecError::new("inspect", format!("{} counts", used.len())));
-            }
-            Ok(InspectReply::Counted { now, used })
+            let (plan, words) = (&family.plan, words.iter().map(String::as_str));
+            facts::read("inspect", plan, plan.quota_needs(), now, words).map(InspectReply::Counted)
         }
     }
 }
@@ -267,8 +281,10 @@ fn open(script: &'static str, reply: Reply) -> Result<Opened, CodecError> {
     }
 }
 
+/// A text; an integer is given as its digits.
 fn text(script: &'static str, part: Option<Reply>) -> Result<String, CodecError> {
     match part {
+        Some(Reply::Int(n)) => Ok(n.to_string()),
         Some(Reply::Bulk(bytes)) => {
             String::from_utf8(bytes).map_err(|_| CodecError::new(script, "a text that is not UTF-8"))
         }

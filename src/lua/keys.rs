@@ -32,6 +32,8 @@ pub const STOCK: &str = "stock";
 pub const OUTBOX: &str = "outbox";
 /// Rejections counted by gateways, by reason.
 pub const FIGURES: &str = "figures";
+/// Start of the fields of [`FIGURES`] that are no reason.
+pub const SHADOW_FIGURES: &str = "shadow:";
 pub const RELAY_LEASE: &str = "relay";
 
 // Families of buckets: the key up to the bucket.
@@ -44,7 +46,23 @@ pub const AUDIENCE: &str = "audience:";
 
 /// A counter in one window. `window` is its start, 0 for the whole campaign.
 pub fn counter_family(id: &str, window: i64) -> String {
-    format!("counter:{id}:{window}:")
+    format!("{}{window}:", counter_windows(id))
+}
+
+/// A counter in all its windows.
+pub fn counter_windows(id: &str) -> String {
+    format!("counter:{id}:")
+}
+
+/// The id a counter of a revision's shadow is kept under. The id of every other counter has one `/` at
+/// most, so the two never meet.
+pub fn shadow_id(revision: u32, id: &str) -> String {
+    format!("shadow/{revision}/{id}")
+}
+
+/// Fields of [`FIGURES`] that compare a revision's rules with its shadow, up to `<outcome>:<outcome>`.
+pub fn shadow_figures(revision: u32) -> String {
+    format!("{SHADOW_FIGURES}{revision}:")
 }
 
 pub fn rolling_family(id: &str) -> String {

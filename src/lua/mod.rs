@@ -4,6 +4,7 @@
 pub mod calls;
 pub mod codec;
 pub mod emit;
+mod facts;
 pub mod fixed;
 pub mod keys;
 pub mod lists;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use sha1::{Digest, Sha1};
 
 use crate::plan::CheckedPlan;
+use crate::plan::check::{PlanCost, Slot};
 
 /// Bytes of one generated script.
 pub const SCRIPT_BYTES_MAX: usize = 512 * 1024;
@@ -44,6 +46,13 @@ impl Script {
 #[derive(Clone, Debug)]
 pub struct Family {
     pub plan: Arc<CheckedPlan>,
+    /// Rules that decide every attempt a second time and admit or reject nobody.
+    pub shadow: Option<Arc<CheckedPlan>>,
+    /// The values `admit` receives per attempt, in order: those of the plan, then what the shadow needs
+    /// besides.
+    pub slots: Vec<Slot>,
+    /// Upper bounds of one attempt, the shadow's part included.
+    pub cost: PlanCost,
     pub revision: u32,
     /// Decides a batch of attempts: see [`codec::admit_args`] and [`codec::admit_reply`].
     pub admit: Script,

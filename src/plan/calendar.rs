@@ -62,6 +62,24 @@ pub fn periods(unit: CalendarUnit, zone: &str, from: i64, to: i64) -> Result<Per
     Ok(Periods { starts })
 }
 
+/// A moment as a person reads it, in a time zone or else in UTC: `00:00 Asia/Shanghai`, with seconds
+/// where it is no full minute (rounded up, so that it is never too early), and with the date where it
+/// is more than a day after `now`.
+pub fn spoken(at: i64, now: i64, zone: Option<&str>) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    let name = zone.unwrap_or("UTC");
+    let tz = zone.and_then(|zone| zone_of(zone).ok()).unwrap_or(TimeZone::UTC);
+    let whole = at.div_euclid(1000) + i64::from(at.rem_euclid(1000) > 0);
+    let moment = timestamp(whole.saturating_mul(1000)).to_zoned(tz);
+    let date = if at.saturating_sub(now) > DAY_MS {
+        "%Y-%m-%d "
+    } else {
+        ""
+    };
+    let time = if moment.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+    format!("{} {name}", moment.strftime(&format!("{date}{time}")))
+}
+
 fn zone_of(zone: &str) -> Result<TimeZone, ZoneError> {
     ZONES
         .get(zone)

@@ -14,6 +14,7 @@ use self::counters::check_counters;
 pub(super) use self::parts::{check_attribute, is_name};
 use self::parts::{check_attributes, check_constraint, check_early};
 use super::calendar::Periods;
+use super::facts::{Needs, Wanted};
 use super::nodes::check_nodes;
 use super::{
     Attribute, Audiences, Node, PLAN_ATTRIBUTES_MAX, PLAN_COMMANDS_MAX, PLAN_CONSTRAINTS_MAX,
@@ -77,6 +78,7 @@ pub struct CheckedPlan {
     /// One per counter: the boundaries of a calendar window over the campaign.
     pub(super) periods: Vec<Option<Periods>>,
     pub(super) slots: Vec<Slot>,
+    pub(super) wanted: Wanted,
     pub(super) attributes: Vec<Attribute>,
     pub(super) cost: PlanCost,
     pub(super) digest: String,
@@ -105,8 +107,33 @@ impl CheckedPlan {
         &self.slots
     }
 
+    /// What a rejection by a constraint answers.
+    pub fn needs(&self, constraint: u32) -> &Needs {
+        &self.wanted.constraints[constraint as usize]
+    }
+
+    /// Whether the passing of time alone can change a constraint.
+    pub fn changes_with_time(&self, constraint: u32) -> bool {
+        self.wanted.timed[constraint as usize]
+    }
+
+    /// What a rejection before the opening answers.
+    pub fn early_needs(&self) -> &Needs {
+        &self.wanted.early
+    }
+
+    /// What `inspect` answers.
+    pub fn quota_needs(&self) -> &Needs {
+        &self.wanted.quota
+    }
+
     pub fn cost(&self) -> PlanCost {
         self.cost
+    }
+
+    /// The same for attempts that a shadow decides too; `slots` are those of both, its own first.
+    pub fn cost_with_shadow(&self, shadow: Option<&CheckedPlan>, slots: &[Slot]) -> PlanCost {
+        shadow.map_or(self.cost, |shadow| reach::cost_with_shadow(self, shadow, slots))
     }
 
     /// Lower-case hex SHA-256 of the plan's canonical JSON.
@@ -173,6 +200,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     let reached = reach::reachable(&plan);
     let attributes = check_attributes(&plan, &reached)?;
     let slots = reach::slots(&plan, &reached);
+    let wanted = Wanted::of(&plan);
     let cost = reach::cost(&plan, &reached, &slots, attributes.len());
     if cost.commands > PLAN_COMMANDS_MAX {
         let message = format!(
@@ -188,6 +216,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
         kinds: nodes.kinds,
         periods,
         slots,
+        wanted,
         attributes,
         cost,
         digest,

@@ -3,15 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::Run;
+use super::facts::Facts;
+use super::outcome;
+use super::retry;
+use super::run::{Run, Source};
 use super::{Attribute, CheckedPlan, ROLLING_ORDERS_MAX, Window};
 use crate::order::{Attempt, Charge};
 
 /// Why an attempt was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// The sale has not opened for this buyer.
-    NotOpen,
+    /// The sale has not opened for this buyer; it does at `retry_at`, milliseconds since 1970-01-01 UTC.
+    NotOpen {
+        retry_at: i64,
+    },
     Closed,
     UnknownSku,
     /// Fewer units are left than the order asks for.
@@ -21,11 +26,16 @@ pub enum Rejection {
     /// A rolling window holds as many orders of this subject as can be counted exactly.
     WindowFull {
         counter: u32,
+        /// When the first order leaves it, if that is before closing.
+        retry_at: Option<i64>,
     },
     /// Index into the constraints of the plan: the first that failed.
     Constraint {
         index: u32,
         measure: Option<Measured>,
+        /// The earliest moment before closing at which time alone makes the constraint hold,
+        /// milliseconds since 1970-01-01 UTC.
+        retry_at: Option<i64>,
     },
 }
 
@@ -34,8 +44,6 @@ pub enum Rejection {
 pub struct Measured {
     pub used: i64,
     pub limit: i64,
-    /// When time alone changes the count, milliseconds since 1970-01-01 UTC.
-    pub retry_at: Option<i64>,
 }
 
 /// The record of an admitted order, as kept in Redis and by the interpreter.
@@ -71,6 +79,19 @@ pub struct State {
     pub orders: BTreeMap<String, Placed>,
     /// Audience id → members.
     pub audiences: BTreeMap<String, BTreeSet<String>>,
+    /// What rules in shadow have counted.
+    pub shadow: ShadowState,
+}
+
+/// Counts of rules in shadow, and how they compare with the rules that decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShadowState {
+    /// As [`State::counters`].
+    pub counters: BTreeMap<(String, i64, String), i64>,
+    /// As [`State::rolling`].
+    pub rolling: BTreeMap<(String, String), Vec<(i64, i64)>>,
+    /// (outcome of the rules, outcome of the shadow) → attempts: see [`outcome`].
+    pub figures: BTreeMap<(String, String), u64>,
 }
 
 /// Decides one attempt at `now` (milliseconds since 1970-01-01 UTC) and, when it is admitted,
@@ -86,6 +107,12 @@ pub fn decide(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &At
     if let Err(rejection) = judge(plan, state, attempt, now) {
         return Decision::Rejected(rejection);
     }
+    place(plan, revision, state, attempt, now);
+    Decision::Admitted
+}
+
+/// Records an attempt as admitted at `now`, whatever the plan would have said to it.
+pub fn place(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &Attempt, now: i64) {
     apply(state, attempt, &charges(plan, attempt, now), now);
     let placed = Placed {
         placed_at: now,
@@ -96,12 +123,49 @@ pub fn decide(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &At
         user: attempt.user.clone(),
         released: false,
     };
-    state.orders.insert(order, placed);
-    Decision::Admitted
+    state.orders.insert(attempt.order.to_string(), placed);
+}
+
+/// The same while other rules decide every attempt a second time, on counts of their own. Their answer
+/// changes nothing but those counts and the figures.
+pub fn decide_with_shadow(
+    plan: &CheckedPlan,
+    shadow: &CheckedPlan,
+    revision: u32,
+    state: &mut State,
+    attempt: &Attempt,
+    now: i64,
+) -> Decision {
+    let mut other = state.clone();
+    let decision = decide(plan, revision, state, attempt, now);
+    let live = match &decision {
+        Decision::Existing(_) | Decision::Rejected(Rejection::UnknownSku) => return decision,
+        Decision::Admitted => outcome::of(plan, Ok(())),
+        Decision::Rejected(rejection) => outcome::of(plan, Err(rejection)),
+    };
+    other.counters = std::mem::take(&mut state.shadow.counters);
+    other.rolling = std::mem::take(&mut state.shadow.rolling);
+    let required = &shadow.plan().required;
+    let shadowed = if required
+        .iter()
+        .any(|attribute| attempt.text(attribute).is_empty())
+    {
+        outcome::ATTRIBUTE_MISSING.to_owned()
+    } else {
+        let judged = judge(shadow, &other, attempt, now);
+        if judged.is_ok() {
+            apply(&mut other, attempt, &charges(shadow, attempt, now), now);
+        }
+        outcome::of(shadow, judged.as_ref().map(|()| ()))
+    };
+    state.shadow.counters = other.counters;
+    state.shadow.rolling = other.rolling;
+    *state.shadow.figures.entry((live, shadowed)).or_default() += 1;
+    decision
 }
 
 fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Result<(), Rejection> {
-    let mut run = Run::new(plan, Some(state), attempt, now);
+    let mut run = Run::new(plan, Source::State(state), attempt, now);
     let schedule = plan.context().schedule;
     let Some(&remaining) = state.stock.get(&attempt.sku) else {
         return Err(Rejection::UnknownSku);
@@ -110,30 +174,37 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
         return Err(Rejection::Closed);
     }
     if now < schedule.opens_at && !run.is_early() {
-        return Err(Rejection::NotOpen);
+        return Err(retry::not_open(plan, &run.facts(plan.early_needs()), attempt));
     }
     if remaining < i64::from(attempt.quantity) {
         return Err(Rejection::SoldOut { remaining });
     }
-    for (index, constraint) in (0..).zip(&plan.plan().constraints) {
-        let applies = constraint.when.is_none_or(|when| run.bool(when));
-        if applies && !run.bool(constraint.require) {
-            let measure = constraint.measure.map(|measure| run.measured(measure));
-            return Err(Rejection::Constraint { index, measure });
+    for index in 0..plan.plan().constraints.len() as u32 {
+        if !run.holds(index) {
+            let facts = run.facts(plan.needs(index));
+            return Err(retry::by_constraint(plan, index, &facts, attempt));
         }
     }
     for (index, counter) in (0..).zip(&plan.plan().counters) {
-        if run.int(counter.cost) > 0 && run.live(counter).len() >= ROLLING_ORDERS_MAX {
-            return Err(Rejection::WindowFull { counter: index });
+        if run.int(counter.cost) > 0 {
+            let live = run.live(index);
+            if live.len() >= ROLLING_ORDERS_MAX {
+                return Err(retry::window_full(plan, index, &live));
+            }
         }
     }
     Ok(())
 }
 
+/// Whether one constraint holds for an attempt at `now`, whatever the others say.
+pub fn holds(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64, constraint: u32) -> bool {
+    Run::new(plan, Source::State(state), attempt, now).holds(constraint)
+}
+
 /// Per constraint, whether it holds for an attempt; `None` where it does not apply. All of them, also
 /// those behind the first that fails.
 pub fn verdicts(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<bool>> {
-    let mut run = Run::new(plan, Some(state), attempt, now);
+    let mut run = Run::new(plan, Source::State(state), attempt, now);
     plan.plan()
         .constraints
         .iter()
@@ -146,7 +217,7 @@ pub fn verdicts(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) 
 
 /// Per constraint, the numbers it would show if it failed for an attempt; `None` where it shows none.
 pub fn measures(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<Measured>> {
-    let mut run = Run::new(plan, Some(state), attempt, now);
+    let mut run = Run::new(plan, Source::State(state), attempt, now);
     let constraints = plan.plan().constraints.iter();
     constraints
         .map(|constraint| constraint.measure.map(|measure| run.measured(measure)))
@@ -174,7 +245,7 @@ fn apply(state: &mut State, attempt: &Attempt, charges: &[Charge], now: i64) {
 /// What an attempt admitted at `now` consumes. Follows from the plan, the attempt and the moment
 /// alone, so it can be computed again by whoever finds the order in the outbox.
 pub fn charges(plan: &CheckedPlan, attempt: &Attempt, now: i64) -> Vec<Charge> {
-    let mut run = Run::new(plan, None, attempt, now);
+    let mut run = Run::new(plan, Source::Nothing, attempt, now);
     let mut charges = Vec::with_capacity(plan.plan().counters.len());
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         let cost = run.int(counter.cost);
@@ -232,13 +303,10 @@ pub fn release(state: &mut State, order: &str, charges: &[Charge]) -> bool {
     true
 }
 
-/// What `inspect` answers: per counter, how much of it the attempt's subject has used.
-pub fn inspect(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<i64> {
-    let run = Run::new(plan, Some(state), attempt, now);
-    (0..)
-        .zip(&plan.plan().counters)
-        .map(|(index, _)| run.used(index))
-        .collect()
+/// What `inspect` answers: per counter, how much of it the attempt's subject has used, and what else
+/// decides about the limits.
+pub fn inspect(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Facts {
+    Run::new(plan, Source::State(state), attempt, now).facts(plan.quota_needs())
 }
 
 /// Start of the window of a counter that `now` falls into, milliseconds since 1970-01-01 UTC; 0 for

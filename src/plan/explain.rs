@@ -118,7 +118,7 @@ fn counts(counter: &Counter) -> String {
     format!(" Counts {whom}, {}.", window(&counter.window))
 }
 
-fn noun(attribute: &Attribute) -> String {
+pub(super) fn noun(attribute: &Attribute) -> String {
     match attribute {
         Attribute::User => "user".to_owned(),
         Attribute::Sku => "SKU".to_owned(),
@@ -129,7 +129,7 @@ fn noun(attribute: &Attribute) -> String {
     }
 }
 
-fn window(window: &Window) -> String {
+pub(super) fn window(window: &Window) -> String {
     match window {
         Window::Campaign => "over the whole campaign".to_owned(),
         Window::Tumbling { length_ms, origin_ms } => format!(
@@ -151,7 +151,7 @@ fn window(window: &Window) -> String {
 }
 
 /// `1 hour 30 minutes`; a day is 24 hours.
-fn duration(ms: i64) -> String {
+pub(super) fn duration(ms: i64) -> String {
     let units = [
         (86_400_000, "day"),
         (3_600_000, "hour"),
@@ -176,7 +176,7 @@ fn duration(ms: i64) -> String {
     words.join(" ")
 }
 
-fn rfc3339(ms: i64) -> String {
+pub(super) fn rfc3339(ms: i64) -> String {
     match Timestamp::from_millisecond(ms) {
         Ok(time) => format!("{time:.3}"),
         Err(_) => format!("{ms} ms"),

@@ -7,11 +7,16 @@
 
 pub mod calendar;
 pub mod check;
+pub mod diff;
 pub mod eval;
 pub mod explain;
+pub mod facts;
 pub mod merge;
 mod nodes;
+pub mod outcome;
+pub mod quota;
 mod reach;
+pub mod retry;
 mod run;
 #[doc(hidden)]
 pub mod samples;
@@ -58,7 +63,7 @@ pub const EARLY_ACCESS_MS_MAX: i64 = 90 * 86_400_000;
 /// Latest moment a plan can meet, milliseconds since 1970-01-01 UTC (in the year 2248).
 pub const NOW_MAX: i64 = 1 << 43;
 /// Redis commands one attempt may cause at most.
-pub const PLAN_COMMANDS_MAX: u32 = 96;
+pub const PLAN_COMMANDS_MAX: u32 = 160;
 /// Attributes in the key of one counter.
 pub const COUNTER_KEY_MAX: usize = 8;
 /// What one order may add to one counter at most.
@@ -261,6 +266,13 @@ pub struct Counter {
     pub cost: Node,
 }
 
+impl Counter {
+    /// Whether its buckets live as long as the campaign.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self.window, Window::Campaign | Window::Rolling { .. })
+    }
+}
+
 /// Numbers shown with a rejection: so much used of so much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measure {
@@ -284,6 +296,13 @@ pub struct Constraint {
     /// What the merchant reads.
     pub sentence: String,
     pub measure: Option<Measure>,
+}
+
+impl Constraint {
+    /// The name a rejection carries: `<rule>/<reason>`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.rule, self.reason)
+    }
 }
 
 /// Lets some buyers in before the campaign opens.

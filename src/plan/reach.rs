@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::check::{PlanCost, Slot};
+use super::check::{CheckedPlan, PlanCost, Slot};
 use super::{ATTRIBUTE_NAME_BYTES_MAX, Attribute, Counter, Expr, Node, Plan};
 use crate::campaign::ID_BYTES_MAX;
 use crate::order::VALUE_BYTES_MAX;
@@ -114,9 +114,18 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
     let members = needed(plan, reached)
         .filter(|expr| matches!(expr, Expr::Member { .. }))
         .count();
-    // Reads: order, stock, counters, members. Writes: record, counters. Every counter counts as
-    // read and as charged: a counter that is neither is a plan's mistake, not worth a rule.
-    let commands = 2 + plan.counters.len() + members + 1 + plan.counters.len();
+    // Reads: order, stock, counters, members. Every counter counts as read and as charged: a counter
+    // that is neither is a plan's mistake, not worth a rule. Writes of an admitted order: record, stock,
+    // counters, and where it is the first of its bucket in a window, the bucket's marks and expiry. A
+    // rejected one writes nothing, but may ask whether there is any stock.
+    let reads = 2 + plan.counters.len() + members;
+    let windowed = plan
+        .counters
+        .iter()
+        .filter(|counter| !counter.is_lasting())
+        .count();
+    let writes = 2 + plan.counters.len() + 2 * windowed;
+    let commands = reads + writes;
 
     let attempt = VALUE_BYTES_MAX + ID_BYTES_MAX + NUMBER_BYTES;
     let record = attempt + FINGERPRINT_BYTES + 3;
@@ -129,6 +138,22 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
         commands: u32::try_from(commands).unwrap_or(u32::MAX),
         bytes: u32::try_from(fixed + per_slot.sum::<usize>()).unwrap_or(u32::MAX),
         nodes: u32::try_from(plan.nodes.len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// Bounds of one attempt that a shadow decides too, with the slots of both.
+pub(super) fn cost_with_shadow(plan: &CheckedPlan, shadow: &CheckedPlan, slots: &[Slot]) -> PlanCost {
+    let (live, other) = (plan.cost(), shadow.cost());
+    // The shadow does without order, stock and record, and adds to a figure, which may get an expiry.
+    // It makes the buckets of lasting counters too.
+    let counters = &shadow.plan().counters;
+    let lasting = counters.iter().filter(|counter| counter.is_lasting()).count();
+    let more = slots[plan.slots().len()..].iter();
+    let bytes: usize = more.map(|slot| ARGUMENT_BYTES + slot_bytes(slot)).sum();
+    PlanCost {
+        commands: live.commands + other.commands + u32::try_from(2 * lasting).unwrap_or(u32::MAX),
+        bytes: live.bytes + u32::try_from(bytes).unwrap_or(u32::MAX),
+        nodes: live.nodes + other.nodes,
     }
 }
 

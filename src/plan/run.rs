@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::eval::{Measured, State, compose_subject, is_live, window_start};
-use super::{Attribute, CheckedPlan, Counter, Expr, Measure, Node, Window};
+use super::facts::{Count, Facts, Needs};
+use super::{Attribute, CheckedPlan, Expr, Measure, Node, Window};
 use crate::order::Attempt;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,26 +14,30 @@ enum Value<'a> {
     Text(Cow<'a, str>),
 }
 
+/// Where counters, stock and lists come from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// Nothing but the attempt is read.
+    Nothing,
+    State(&'a State),
+    /// As they were at the moment of the facts; later, only windows have moved on.
+    Facts(&'a Facts),
+}
+
 /// One attempt at one moment. Nodes are computed when asked for, each once.
 pub(super) struct Run<'a> {
     plan: &'a CheckedPlan,
-    /// `None` where nothing but the attempt is read.
-    state: Option<&'a State>,
+    source: Source<'a>,
     attempt: &'a Attempt,
     now: i64,
     values: Vec<Option<Value<'a>>>,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(
-        plan: &'a CheckedPlan,
-        state: Option<&'a State>,
-        attempt: &'a Attempt,
-        now: i64,
-    ) -> Self {
+    pub(super) fn new(plan: &'a CheckedPlan, source: Source<'a>, attempt: &'a Attempt, now: i64) -> Self {
         Self {
             plan,
-            state,
+            source,
             attempt,
             now,
             values: Vec::new(),
@@ -48,61 +53,102 @@ impl<'a> Run<'a> {
             .any(|early| self.now >= opens_at - early.lead_ms && self.bool(early.when))
     }
 
+    pub(super) fn holds(&mut self, constraint: u32) -> bool {
+        let constraint = &self.plan.plan().constraints[constraint as usize];
+        let applies = constraint.when.is_none_or(|when| self.bool(when));
+        !applies || self.bool(constraint.require)
+    }
+
     pub(super) fn measured(&mut self, measure: Measure) -> Measured {
         Measured {
             used: self.used(measure.counter),
             limit: self.int(measure.limit),
-            retry_at: self.retry_at(measure.counter),
         }
     }
 
-    /// When the passing of time next lowers a counter.
-    fn retry_at(&self, index: u32) -> Option<i64> {
-        let counter = &self.plan.plan().counters[index as usize];
-        match counter.window {
-            Window::Campaign => None,
-            Window::Tumbling { length_ms, .. } => {
-                Some(window_start(self.plan, index, self.now).saturating_add(length_ms))
-            }
-            Window::Calendar { .. } => self.plan.periods(index)?.end_of(self.now),
-            Window::Rolling { length_ms } => {
-                let oldest = self.live(counter).into_iter().map(|(moment, _)| moment).min()?;
-                Some(oldest.saturating_add(length_ms))
-            }
+    /// What the needs name, at this moment.
+    pub(super) fn facts(&self, needs: &Needs) -> Facts {
+        let count = |counter: &u32| match self.plan.plan().counters[*counter as usize].window {
+            Window::Rolling { .. } => Count::Rolling(self.live(*counter)),
+            _ => Count::Units(self.used(*counter)),
+        };
+        let is_member = |(audience, of): &&(String, Attribute)| self.is_member(audience, of);
+        Facts {
+            taken_at: self.now,
+            remaining: if needs.remaining { self.remaining() } else { 0 },
+            counters: needs.counters.iter().map(|each| (*each, count(each))).collect(),
+            members: needs.members.iter().filter(is_member).cloned().collect(),
         }
     }
 
     pub(super) fn used(&self, index: u32) -> i64 {
         let counter = &self.plan.plan().counters[index as usize];
         if matches!(counter.window, Window::Rolling { .. }) {
-            let live = self.live(counter);
+            let live = self.live(index);
             return live.iter().fold(0, |used, (_, cost)| used.saturating_add(*cost));
         }
         let window = window_start(self.plan, index, self.now);
-        let key = (
-            counter.id.clone(),
-            window,
-            compose_subject(&counter.key, self.attempt),
-        );
-        self.state
-            .and_then(|state| state.counters.get(&key))
-            .copied()
-            .unwrap_or(0)
+        match self.source {
+            Source::Nothing => 0,
+            Source::State(state) => {
+                let subject = compose_subject(&counter.key, self.attempt);
+                let key = (counter.id.clone(), window, subject);
+                state.counters.get(&key).copied().unwrap_or(0)
+            }
+            Source::Facts(facts) => match facts.counters.get(&index) {
+                Some(Count::Units(units)) if window == window_start(self.plan, index, facts.taken_at) => {
+                    *units
+                }
+                _ => 0,
+            },
+        }
     }
 
     /// Orders a rolling counter still counts; none for every other window.
-    pub(super) fn live(&self, counter: &Counter) -> Vec<(i64, i64)> {
+    pub(super) fn live(&self, index: u32) -> Vec<(i64, i64)> {
+        let counter = &self.plan.plan().counters[index as usize];
         let Window::Rolling { length_ms } = counter.window else {
             return Vec::new();
         };
-        let key = (counter.id.clone(), compose_subject(&counter.key, self.attempt));
-        let entries = self.state.and_then(|state| state.rolling.get(&key));
+        let entries = match self.source {
+            Source::Nothing => None,
+            Source::State(state) => {
+                let key = (counter.id.clone(), compose_subject(&counter.key, self.attempt));
+                state.rolling.get(&key)
+            }
+            Source::Facts(facts) => match facts.counters.get(&index) {
+                Some(Count::Rolling(entries)) => Some(entries),
+                _ => None,
+            },
+        };
         entries
             .into_iter()
             .flatten()
             .filter(|(moment, _)| is_live(*moment, self.now, length_ms))
             .copied()
             .collect()
+    }
+
+    fn remaining(&self) -> i64 {
+        match self.source {
+            Source::Nothing => 0,
+            Source::State(state) => state.stock.get(&self.attempt.sku).copied().unwrap_or(0),
+            Source::Facts(facts) => facts.remaining,
+        }
+    }
+
+    fn is_member(&self, audience: &str, of: &Attribute) -> bool {
+        match self.source {
+            Source::Nothing => false,
+            Source::State(state) => {
+                let members = state.audiences.get(audience);
+                members.is_some_and(|members| members.contains(&*self.attempt.text(of)))
+            }
+            Source::Facts(facts) => {
+                let mut members = facts.members.iter();
+                members.any(|(id, attribute)| id == audience && attribute == of)
+            }
+        }
     }
 
     // The checker has settled every type, so the other arms below are never taken.
@@ -157,6 +203,19 @@ impl<'a> Run<'a> {
         value
     }
 
+    /// Computes one node whose operands are settled.
+    pub(super) fn settle(&mut self, node: Node) {
+        let nodes = &self.plan.plan().nodes;
+        let expr = &nodes[node as usize];
+        if expr.operands().next().is_none() {
+            return;
+        }
+        self.values.resize(nodes.len(), None);
+        if self.values[node as usize].is_none() {
+            self.values[node as usize] = Some(self.compute(expr));
+        }
+    }
+
     fn leaf(&self, expr: &'a Expr) -> Value<'a> {
         let schedule = self.plan.context().schedule;
         match expr {
@@ -165,18 +224,12 @@ impl<'a> Run<'a> {
             Expr::Attribute(Attribute::Quantity) => Value::Int(i64::from(self.attempt.quantity)),
             Expr::Attribute(attribute) => Value::Text(self.attempt.text(attribute)),
             Expr::Counter(index) => Value::Int(self.used(*index)),
-            Expr::Remaining => {
-                let stock = self.state.and_then(|state| state.stock.get(&self.attempt.sku));
-                Value::Int(stock.copied().unwrap_or(0))
-            }
+            Expr::Remaining => Value::Int(self.remaining()),
             Expr::Stock => Value::Int(self.initial_stock()),
             Expr::Now => Value::Int(self.now),
             Expr::OpensAt => Value::Int(schedule.opens_at),
             Expr::ClosesAt => Value::Int(schedule.closes_at),
-            Expr::Member { audience, of } => {
-                let members = self.state.and_then(|state| state.audiences.get(audience));
-                Value::Bool(members.is_some_and(|members| members.contains(&*self.attempt.text(of))))
-            }
+            Expr::Member { audience, of } => Value::Bool(self.is_member(audience, of)),
             _ => Value::Bool(false),
         }
     }

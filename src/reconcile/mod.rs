@@ -3,7 +3,7 @@
 mod lists;
 mod rebuild;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ pub struct Reconcile {
     clock: Clock,
     /// Campaigns being rebuilt in the background by this gateway.
     running: Mutex<HashSet<String>>,
+    /// One rebuild of a campaign at a time: the lease tells gateways apart, not two tasks of one, and charges
+    /// restored twice would count twice.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Reconcile {
@@ -67,7 +70,13 @@ impl Reconcile {
             owner,
             clock,
             running: Mutex::default(),
+            turns: Mutex::default(),
         }
+    }
+
+    fn turn(&self, campaign: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().expect("no panic holds this lock");
+        turns.entry(campaign.to_owned()).or_default().clone()
     }
 
     /// Rebuilds a campaign in the background, once at a time: its state under epoch `lost` is missing or

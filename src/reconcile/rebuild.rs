@@ -72,9 +72,10 @@ impl Reconcile {
     /// Opens the gate of a campaign: from the database when anything was ever admitted. `lost` is the
     /// epoch whose state somebody found incomplete, 0 where only missing state is to be mended.
     pub async fn rebuild(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
-        let unknown = || RebuildError::UnknownCampaign(campaign.to_owned());
-        let row = self.store.campaign(campaign).await?.ok_or_else(unknown)?;
         let shard = Shard::new(campaign, 0);
+        let turn = self.turn(campaign);
+        let _alone = turn.lock().await;
+        let row = self.row(campaign).await?;
         if self.is_open(&shard, &row.campaign, lost).await? {
             return Ok(Rebuilt::Open);
         }
@@ -86,10 +87,25 @@ impl Reconcile {
         if self.is_open(&shard, &row.campaign, lost).await? {
             return Ok(Rebuilt::Open);
         }
-        let restored = self.restore(&lease, &shard, row).await;
+        let restored = loop {
+            let row = self.row(campaign).await?;
+            match self.restore(&lease, &shard, row).await {
+                Ok(None) => tracing::info!(
+                    campaign,
+                    "another revision was activated meanwhile; rebuilding for it"
+                ),
+                Ok(Some(rebuilt)) => break Ok(rebuilt),
+                Err(error) => break Err(error),
+            }
+        };
         // Let go at once, so that another gateway need not wait should the state be lost again.
         self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
         restored
+    }
+
+    async fn row(&self, campaign: &str) -> Result<CampaignRow, RebuildError> {
+        let row = self.store.campaign(campaign).await?;
+        row.ok_or_else(|| RebuildError::UnknownCampaign(campaign.to_owned()))
     }
 
     /// Like [`Self::rebuild`], and waits where another gateway is at it.
@@ -105,7 +121,13 @@ impl Reconcile {
         }
     }
 
-    async fn restore(&self, lease: &str, shard: &Shard, row: CampaignRow) -> Result<Rebuilt, RebuildError> {
+    /// `None` when an activation came in between: what was restored is not what it needs.
+    async fn restore(
+        &self,
+        lease: &str,
+        shard: &Shard,
+        row: CampaignRow,
+    ) -> Result<Option<Rebuilt>, RebuildError> {
         let token = &self.owner;
         let campaign = row.campaign.clone();
         self.step(shard, token, Restore::Begin { uid: &campaign.uid })
@@ -123,10 +145,18 @@ impl Reconcile {
         self.put_lists(shard, &campaign, &revision, standing).await?;
         let stock = self.remaining(&campaign).await?;
         // The epoch rises even when nothing was restored: whoever still holds the old fence is stale.
-        let activation = self
+        let raised = self
             .store
-            .insert_activation(&campaign.id, row.activation.revision, (self.clock)())
+            .insert_activation_after(
+                &campaign.id,
+                row.activation.revision,
+                row.activation.epoch,
+                (self.clock)(),
+            )
             .await?;
+        let Some(activation) = raised else {
+            return Ok(None);
+        };
         let fence = Fence {
             uid: campaign.uid.clone(),
             epoch: activation.epoch,
@@ -141,10 +171,10 @@ impl Reconcile {
         self.step(shard, token, finish).await?;
         let args = calls::show_args(&fence, &old.family.admit);
         self.run(shard, &fixed::SHOW, args).await?;
-        Ok(Rebuilt::Restored {
+        Ok(Some(Rebuilt::Restored {
             orders,
             epoch: activation.epoch,
-        })
+        }))
     }
 
     async fn revision(&self, campaign: &Campaign, number: u32) -> Result<Revision, RebuildError> {

@@ -3,6 +3,7 @@
 //! A sample is taken by *buyer*, so that whole histories are kept and counters stay meaningful: it holds
 //! those whose [`user_hash`] is below a threshold that starts at everybody and halves.
 
+pub mod lines;
 pub mod replay;
 pub mod tally;
 
@@ -56,7 +57,7 @@ impl Outcome {
 
     fn rejected(rejection: &Rejection) -> Self {
         match rejection {
-            Rejection::NotOpen => Self::Gateway("not-open"),
+            Rejection::NotOpen { .. } => Self::Gateway("not-open"),
             Rejection::Closed => Self::Gateway("closed"),
             Rejection::UnknownSku => Self::Gateway("unknown-sku"),
             Rejection::SoldOut { .. } => Self::Gateway("sold-out"),

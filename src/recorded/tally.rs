@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
-
-use super::{Attributes, Recorded};
-use crate::wire::Moment;
+use super::Recorded;
 
 /// Examples kept of one kind of difference.
 pub const EXAMPLES_MAX: usize = 10;
 
 /// How often one outcome was answered on each side.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sides {
     /// As it was recorded, where the record says so.
     pub recorded: u64,
@@ -20,31 +17,13 @@ pub struct Sides {
 }
 
 /// Attempts that were answered one way on one side and another way on the other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flip {
-    #[serde(skip)]
     pub from: String,
-    #[serde(skip)]
     pub to: String,
     pub count: u64,
-    /// The first ones.
-    pub examples: Vec<Example>,
-}
-
-/// An attempt as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Example {
-    #[serde(serialize_with = "moment")]
-    pub at: i64,
-    pub user: String,
-    pub sku: String,
-    pub quantity: u32,
-    #[serde(skip_serializing_if = "Attributes::is_empty")]
-    pub attributes: Attributes,
-}
-
-fn moment<S: Serializer>(at: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    Moment(*at).serialize(serializer)
+    /// The first [`EXAMPLES_MAX`].
+    pub examples: Vec<Recorded>,
 }
 
 /// Differences between two sides, by (outcome of one, outcome of the other).
@@ -62,14 +41,7 @@ impl Flips {
         });
         flip.count += 1;
         if flip.examples.len() < EXAMPLES_MAX {
-            let attempt = &recorded.attempt;
-            flip.examples.push(Example {
-                at: recorded.at,
-                user: attempt.user.clone(),
-                sku: attempt.sku.clone(),
-                quantity: attempt.quantity,
-                attributes: attempt.attributes.clone(),
-            });
+            flip.examples.push(recorded.clone());
         }
     }
 
@@ -93,6 +65,8 @@ pub struct Tally {
     /// Moments of the first and the last attempt.
     pub span: Option<(i64, i64)>,
     pub outcomes: BTreeMap<String, Sides>,
+    /// Attempts by the revision they were recorded under.
+    pub revisions: BTreeMap<u32, u64>,
     /// Old against new.
     pub flips: Flips,
     /// Recorded against old.
@@ -110,6 +84,9 @@ impl Tally {
             None => Some((recorded.at, recorded.at)),
             Some((first, last)) => Some((first.min(recorded.at), last.max(recorded.at))),
         };
+        if let Some(revision) = recorded.revision {
+            *self.revisions.entry(revision).or_default() += 1;
+        }
         self.sides(old).old += 1;
         self.sides(new).new += 1;
         if old != new {

@@ -7,8 +7,9 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::dialect::{pieces, placeholders};
+use super::orders::order_id;
 use super::rows::{int, maybe_json, maybe_text, moment, narrow, text, to_json};
-use super::{Store, StoreError, StoreResult, time};
+use super::{Store, StoreResult, time};
 use crate::order::Attempt;
 use crate::recorded::{HALVINGS_MAX, Recorded, is_sampled, threshold, user_hash};
 
@@ -253,14 +254,11 @@ async fn insert_rows(
 }
 
 fn recorded(row: &AnyRow) -> StoreResult<Recorded> {
-    let id = text(row, 2)?;
     let revision: u32 = narrow(row, 7)?;
     Ok(Recorded {
         at: moment(row, 1)?,
         attempt: Attempt {
-            order: id
-                .parse()
-                .map_err(|error| StoreError::Permanent(format!("stored order id {id:?}: {error}")))?,
+            order: order_id(&text(row, 2)?)?,
             user: text(row, 3)?,
             sku: text(row, 4)?,
             quantity: narrow(row, 5)?,

@@ -52,8 +52,9 @@ impl Store {
         mut tx: Transaction<'static, Any>,
         new: &NewAudience,
     ) -> StoreResult<(bool, AudienceRow)> {
-        let lock = self.dialect.for_update();
-        let newest = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC LIMIT 1{lock}");
+        // Without a lock: an upload that is refused a number keeps a shared one on its row, and two of those
+        // would wait for each other.
+        let newest = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC LIMIT 1");
         for _ in 0..NUMBER_TRIES {
             let there = sqlx::query(AssertSqlSafe(newest.as_str()))
                 .bind(new.id.as_str())

@@ -139,27 +139,25 @@ impl Store {
         now: i64,
     ) -> StoreResult<Activation> {
         let mut tx = self.begin().await?;
-        let epoch = self.lock_epoch(&mut tx, campaign).await? + 1;
-        let known: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM revisions WHERE campaign_id = ? AND revision = ?")
-                .bind(campaign)
-                .bind(i64::from(revision))
-                .fetch_one(&mut *tx)
-                .await?;
-        if known == 0 {
-            let what = format!("campaign {campaign:?} has no revision {revision}");
-            return Err(StoreError::Conflict(what));
+        let last = self.lock_epoch(&mut tx, campaign).await?;
+        append_activation(tx, campaign, revision, last + 1, now).await
+    }
+
+    /// The same, unless the epoch is no longer the one that the caller has seen: `None` then.
+    pub async fn insert_activation_after(
+        &self,
+        campaign: &str,
+        revision: u32,
+        seen: u64,
+        now: i64,
+    ) -> StoreResult<Option<Activation>> {
+        let mut tx = self.begin().await?;
+        if self.lock_epoch(&mut tx, campaign).await? != seen {
+            return Ok(None);
         }
-        let activation = Activation { epoch, revision };
-        write_activation(&mut tx, campaign, activation, now).await?;
-        sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
-            .bind(epoch as i64)
-            .bind(i64::from(revision))
-            .bind(campaign)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(activation)
+        append_activation(tx, campaign, revision, seen + 1, now)
+            .await
+            .map(Some)
     }
 
     /// Highest epoch of the campaign.
@@ -245,6 +243,36 @@ async fn write_revision(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Commits an activation under an epoch that is the next one, the campaign being locked.
+async fn append_activation(
+    mut tx: Transaction<'_, Any>,
+    campaign: &str,
+    revision: u32,
+    epoch: u64,
+    now: i64,
+) -> StoreResult<Activation> {
+    let known: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM revisions WHERE campaign_id = ? AND revision = ?")
+            .bind(campaign)
+            .bind(i64::from(revision))
+            .fetch_one(&mut *tx)
+            .await?;
+    if known == 0 {
+        let what = format!("campaign {campaign:?} has no revision {revision}");
+        return Err(StoreError::Conflict(what));
+    }
+    let activation = Activation { epoch, revision };
+    write_activation(&mut tx, campaign, activation, now).await?;
+    sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
+        .bind(epoch as i64)
+        .bind(i64::from(revision))
+        .bind(campaign)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(activation)
 }
 
 async fn write_activation(

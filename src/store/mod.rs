@@ -10,6 +10,7 @@ mod fence;
 mod land;
 mod modules;
 mod orders;
+mod revisions;
 mod rows;
 mod schema;
 mod stock;
@@ -30,6 +31,7 @@ pub use attempts::{AttemptsAt, SampleRow};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
+pub use revisions::{ActivationRow, AuditRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

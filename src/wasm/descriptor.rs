@@ -11,6 +11,7 @@ use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
 
 /// Reasons the gateway itself rejects with; no module may declare them.
 pub const RESERVED_REASONS: &[&str] = &[
+    "accept-missing",
     "attribute-missing",
     "closed",
     "conflict",
@@ -28,6 +29,7 @@ pub const RESERVED_REASONS: &[&str] = &[
     "not-open",
     "overloaded",
     "precheck-failed",
+    "proof-failed",
     "request-timeout",
     "rule-rejected",
     "sold-out",

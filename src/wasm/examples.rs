@@ -108,7 +108,7 @@ pub fn rule_plan(descriptor: &Descriptor, plan: Plan) -> RulePlan {
 pub fn outcome(plan: &CheckedPlan, decision: &Decision) -> Expected {
     let reason = match decision {
         Decision::Admitted | Decision::Existing(_) => return Expected::Admitted,
-        Decision::Rejected(Rejection::NotOpen) => "not-open",
+        Decision::Rejected(Rejection::NotOpen { .. }) => "not-open",
         Decision::Rejected(Rejection::Closed) => "closed",
         Decision::Rejected(Rejection::UnknownSku) => "unknown-sku",
         Decision::Rejected(Rejection::SoldOut { .. }) => "sold-out",

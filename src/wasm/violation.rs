@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::Diagnostic;
 
+/// Examples of a schema shown in a hint.
+const EXAMPLES_MAX: usize = 4;
 /// Characters of a value quoted in a message.
 const QUOTED_CHARS_MAX: usize = 60;
 
@@ -39,7 +41,7 @@ pub(super) fn explain(schema: &Value, error: &ValidationError<'_>) -> Vec<Diagno
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => alternatives(at, error, context),
         kind => {
             let message = sentence(kind, error);
-            vec![problem(at, kind.keyword(), message, None)]
+            vec![problem(at, kind.keyword(), message, examples(schema, error))]
         }
     }
 }
@@ -135,6 +137,14 @@ fn known_fields(schema: &Value, error: &ValidationError<'_>) -> Option<String> {
         true => Some("this rule takes no parameters".into()),
         false => Some(format!("known here: {}", names.join(", "))),
     }
+}
+
+/// What the violated schema shows as examples: a pattern alone is hard to read.
+fn examples(schema: &Value, error: &ValidationError<'_>) -> Option<String> {
+    let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
+    let examples = schema.pointer(parent)?.get("examples")?.as_array()?;
+    let shown: Vec<String> = examples.iter().take(EXAMPLES_MAX).map(quoted).collect();
+    (!shown.is_empty()).then(|| format!("for example {}", shown.join(", ")))
 }
 
 fn types(kind: &TypeKind) -> String {

@@ -69,6 +69,9 @@ problems! {
         "A rule of the campaign does not allow this order; the members reason and constraint name it. Nothing was ordered.";
     CONFLICT = "conflict" 409 final "Conflict"
         "The id is taken, or somebody else changed the same thing.";
+    ACCEPT_MISSING = "accept-missing" 409 final "Counters would be re-keyed or dropped"
+        "Activating the revision changes what counters count, or leaves them unread: the member changes says what becomes of their \
+         counts. Name their ids in accept to activate all the same.";
     CLOSED = "closed" 410 final "Sale closed"
         "The sale is over. Nothing was ordered.";
     TOO_LARGE = "too-large" 413 final "Body too large"
@@ -89,6 +92,9 @@ problems! {
         "Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
     INTERNAL = "internal" 500 final "Internal error"
         "A defect of the service. If it was an order, ask again with the same Idempotency-Key before giving up.";
+    PROOF_FAILED = "proof-failed" 500 final "The proof of the revision failed"
+        "Over this plan the gateway's interpreter and the generated script part, a defect of the gateway: the member counterexample \
+         shows where. The revision is not in force; the one that was active still is.";
     GATE_CLOSED = "gate-closed" 503 retry "Gate closed"
         "The campaign's state is missing or being rebuilt, so nothing is decided. Retry with the same Idempotency-Key.";
     PRECHECK_FAILED = "precheck-failed" 503 retry "A rule could not check the order"
@@ -130,6 +136,9 @@ struct Document {
     retry_at: Option<Moment>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
+    /// Members of one kind of problem alone.
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
     /// Becomes the header `Retry-After`.
     #[serde(skip)]
     retry_after: Option<Duration>,
@@ -161,6 +170,7 @@ impl Problem {
             limit: None,
             retry_at: None,
             errors: Vec::new(),
+            more: serde_json::Map::new(),
             retry_after: matches!(kind.status, 429 | 503).then_some(Duration::from_secs(1)),
         }))
     }
@@ -212,6 +222,14 @@ impl Problem {
     pub fn errors(mut self, errors: Vec<Fault>) -> Self {
         self.0.pointer = errors.first().map(|fault| fault.pointer.clone());
         self.0.errors = errors;
+        self
+    }
+
+    /// A member that only this kind of problem has; one that cannot be written as JSON is left out.
+    pub fn member(mut self, name: &str, value: &impl Serialize) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.0.more.insert(name.to_owned(), value);
+        }
         self
     }
 
@@ -284,6 +302,7 @@ mod tests {
             ("window-full", 409, true),
             ("rule-rejected", 409, false),
             ("conflict", 409, false),
+            ("accept-missing", 409, false),
             ("closed", 410, false),
             ("too-large", 413, false),
             ("unsupported-media-type", 415, false),
@@ -294,6 +313,7 @@ mod tests {
             ("not-open", 425, true),
             ("overloaded", 429, true),
             ("internal", 500, false),
+            ("proof-failed", 500, false),
             ("gate-closed", 503, true),
             ("precheck-failed", 503, true),
             ("deadline", 503, true),

@@ -2,6 +2,7 @@
 
 use rushgate::order::Attempt;
 use rushgate::plan::eval::{Decision, Measured, Rejection};
+use rushgate::plan::facts::Count;
 use rushgate::plan::{Attribute, AudienceRef, EarlyAccess, Expr, Plan, ROLLING_ORDERS_MAX, Window};
 
 use crate::canon;
@@ -16,12 +17,16 @@ pub fn one_per_user() -> Plan {
 }
 
 pub fn failed(index: u32, used: i64, limit: i64, retry_at: Option<i64>) -> Decision {
-    let measure = Some(Measured {
-        used,
-        limit,
+    let measure = Some(Measured { used, limit });
+    Rejected(Rejection::Constraint {
+        index,
+        measure,
         retry_at,
-    });
-    Rejected(Rejection::Constraint { index, measure })
+    })
+}
+
+pub fn not_open(retry_at: i64) -> Decision {
+    Rejected(Rejection::NotOpen { retry_at })
 }
 
 fn is_existing(decision: &Decision, of: &Attempt) -> bool {
@@ -35,7 +40,7 @@ fn every_code_is_answered() {
     let at =
         |world: &mut World, now, attempt: &Attempt| world.admit(now, std::slice::from_ref(attempt)).remove(0);
 
-    assert_eq!(at(&mut world, OPENS_AT - 1, &first), Rejected(Rejection::NotOpen));
+    assert_eq!(at(&mut world, OPENS_AT - 1, &first), not_open(OPENS_AT));
     assert_eq!(at(&mut world, OPENS_AT, &first), Admitted);
     assert!(is_existing(&at(&mut world, OPENS_AT, &first), &first));
     assert!(
@@ -129,7 +134,10 @@ fn rolling_windows_roll_and_fill() {
     assert_eq!(world.oracle.orders.len(), ROLLING_ORDERS_MAX);
     assert_eq!(
         world.admit(OPENS_AT + 2, &[order(5000)]),
-        [Rejected(Rejection::WindowFull { counter: 0 })]
+        [Rejected(Rejection::WindowFull {
+            counter: 0,
+            retry_at: None
+        })]
     );
     world.assert_same_state();
 }
@@ -182,7 +190,11 @@ fn windows_start_anew_and_say_when() {
         [failed(1, 4, 5, Some(midnight))]
     );
     assert_eq!(world.admit(midnight, &[order(3)]), [Admitted]);
-    assert_eq!(world.inspect(&order(4)), [1, 2]);
+    let counters = world.inspect(&order(4)).counters;
+    assert_eq!(
+        counters.into_values().collect::<Vec<_>>(),
+        [Count::Units(1), Count::Units(2)]
+    );
     world.assert_same_state();
 }
 
@@ -213,11 +225,13 @@ fn early_access_lets_some_in() {
     let lists = [("vip".to_owned(), ["ann".to_owned()].into())].into();
     let mut world = World::with_lists(plan, context, Time::Frozen, &lists);
     let both = [attempt("ann", 1, "mug", 1), attempt("bob", 1, "mug", 1)];
-    let not_open = Rejected(Rejection::NotOpen);
     assert_eq!(
         world.admit(OPENS_AT - 60_001, &both),
-        [not_open.clone(), not_open.clone()]
+        [not_open(OPENS_AT - 60_000), not_open(OPENS_AT)]
     );
-    assert_eq!(world.admit(OPENS_AT - 60_000, &both), [Admitted, not_open]);
+    assert_eq!(
+        world.admit(OPENS_AT - 60_000, &both),
+        [Admitted, not_open(OPENS_AT)]
+    );
     world.assert_same_state();
 }

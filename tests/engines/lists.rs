@@ -53,6 +53,7 @@ fn not_a_member() -> Decision {
     Rejected(Rejection::Constraint {
         index: 0,
         measure: None,
+        retry_at: None,
     })
 }
 
@@ -107,10 +108,11 @@ fn a_lost_bucket_closes_the_gate() {
     for side in world.sides() {
         side.remove(&key);
         let before = side.dump();
-        let args = codec::admit_args(&family, &fence, [attempt(user, 1, "mug", 1)].iter());
+        let attempts = [attempt(user, 1, "mug", 1)];
+        let args = codec::admit_args(&family, &fence, attempts.iter());
         side.set_now(now);
         let reply = side.run(&family.admit, args).expect("admit runs");
-        let reply = codec::admit_reply(&family, 1, reply).expect("a reply of the ABI");
+        let reply = codec::admit_reply(&family, attempts.iter(), reply).expect("a reply of the ABI");
         assert_eq!(reply, AdmitReply::Fenced(None), "{}", side.name());
         assert_eq!(side.dump(), before, "{}", side.name());
     }

@@ -6,9 +6,14 @@ mod decisions;
 mod edges;
 mod failures;
 mod lists;
+#[path = "../modules/mod.rs"]
+mod modules;
 mod plans;
 mod provided;
 mod random;
+mod report;
+mod retries;
+mod rules;
 mod samples;
 mod scripts;
 mod server;

@@ -171,7 +171,7 @@ impl Sale {
             .run(&active.family.admit, &state, args)
             .await
             .expect("admit runs");
-        match codec::admit_reply(&active.family, users.len(), reply).expect("a reply of the ABI") {
+        match codec::admit_reply(&active.family, attempts.iter(), reply).expect("a reply of the ABI") {
             AdmitReply::Fenced(None) => None,
             AdmitReply::Fenced(other) => panic!("fenced by {other:?}"),
             AdmitReply::Decided { decisions, .. } => Some(

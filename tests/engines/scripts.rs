@@ -38,7 +38,7 @@ fn on_each(world: &mut World, mut check: impl FnMut(&mut dyn Side, &Family, &Fen
 
 fn admit(side: &mut dyn Side, family: &Family, fence: &Fence, attempts: &[Attempt]) -> AdmitReply {
     let reply = side.run(&family.admit, codec::admit_args(family, fence, attempts.iter()));
-    codec::admit_reply(family, attempts.len(), reply.expect("admit runs")).expect("a reply of the ABI")
+    codec::admit_reply(family, attempts.iter(), reply.expect("admit runs")).expect("a reply of the ABI")
 }
 
 fn watch(side: &mut dyn Side, rejected: &[(&str, u64)]) -> calls::ShardStatus {

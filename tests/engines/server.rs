@@ -5,6 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 
+/// In the folder of a server with a clock of its own.
+const CLOCK: &str = "clock";
+const CLOCK_LIBRARY: &str = "clock.so";
+
 pub struct Server {
     process: Child,
     directory: tempfile::TempDir,
@@ -28,6 +32,26 @@ impl Server {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let process = run(&directory, options);
         Self { process, directory }
+    }
+
+    /// One of its own, whose clock stands where [`Self::set_clock`] puts it.
+    pub fn with_clock(now: i64) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engines/clock.c");
+        let built = Command::new("cc")
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .arg(directory.path().join(CLOCK_LIBRARY))
+            .arg(source)
+            .status();
+        assert!(built.expect("a C compiler is installed").success());
+        put_clock(&directory, now);
+        let process = run(&directory, &[]);
+        Self { process, directory }
+    }
+
+    /// Milliseconds since 1970-01-01 UTC. Only for one made by [`Self::with_clock`].
+    pub fn set_clock(&self, now: i64) {
+        put_clock(&self.directory, now);
     }
 
     /// After [`Self::kill`]: an empty one at the same address.
@@ -54,9 +78,23 @@ impl Drop for Server {
     }
 }
 
+/// In one step, so that the server never reads half of it.
+fn put_clock(directory: &tempfile::TempDir, now: i64) {
+    let next = directory.path().join("next");
+    std::fs::write(&next, now.to_string()).expect("the folder can be written");
+    std::fs::rename(next, directory.path().join(CLOCK)).expect("the folder can be written");
+}
+
 /// Starts a server and waits until it says that it is ready.
 fn run(directory: &tempfile::TempDir, options: &[&str]) -> Child {
-    let mut process = Command::new("redis-server")
+    let mut command = Command::new("redis-server");
+    let library = directory.path().join(CLOCK_LIBRARY);
+    if library.exists() {
+        command
+            .env("LD_PRELOAD", library)
+            .env("RUSHGATE_TEST_CLOCK", directory.path().join(CLOCK));
+    }
+    let mut process = command
         .args([
             "--port",
             "0",

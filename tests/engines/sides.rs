@@ -19,6 +19,8 @@ use crate::server::Server;
 pub enum Time {
     /// Redis' own: the others are asked with the moment it answered.
     Real,
+    /// The test's: a server of its own whose clock is the test's.
+    Faked,
     /// The test's: the one line of a script that asks Redis for the time reads a key instead.
     Frozen,
 }
@@ -82,12 +84,15 @@ pub struct Real {
     pub raw: redis::Connection,
     runtime: tokio::runtime::Runtime,
     time: Time,
-    _server: Arc<Server>,
+    server: Arc<Server>,
 }
 
 impl Real {
     pub fn new(shard: Shard, time: Time) -> Self {
-        let server = Server::shared();
+        let server = match time {
+            Time::Faked => Arc::new(Server::with_clock(0)),
+            Time::Real | Time::Frozen => Server::shared(),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -103,7 +108,7 @@ impl Real {
             raw,
             runtime,
             time,
-            _server: server,
+            server,
         }
     }
 
@@ -127,7 +132,7 @@ impl Side for Real {
 
     fn run(&mut self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, EngineError> {
         let frozen = match self.time {
-            Time::Real => None,
+            Time::Real | Time::Faked => None,
             Time::Frozen => {
                 let clock = "call('LRANGE', 'clock:' .. prefix, 0, 1)";
                 Some(Script::new(
@@ -150,6 +155,9 @@ impl Side for Real {
     }
 
     fn set_now(&mut self, now: i64) {
+        if self.time == Time::Faked {
+            self.server.set_clock(now);
+        }
         if self.time == Time::Frozen {
             let key = self.clock_key();
             let (seconds, micros) = ((now / 1000).to_string(), (now % 1000 * 1000 + 999).to_string());

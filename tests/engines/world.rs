@@ -11,6 +11,7 @@ use rushgate::lua::lists::{self, Put};
 use rushgate::lua::{Family, Script, fixed};
 use rushgate::order::Attempt;
 use rushgate::plan::eval::{self, Decision, State};
+use rushgate::plan::facts::Facts;
 use rushgate::plan::{CheckContext, Plan, check};
 
 use crate::canon::{self};
@@ -130,7 +131,7 @@ impl World {
         self.redis.set_now(now);
         let reply = self.redis.run(&self.family.admit, args()).expect("Redis decides");
         let (now_there, from_redis) = self.read(attempts, reply);
-        if self.time == Time::Frozen {
+        if self.time != Time::Real {
             assert_eq!(now_there, now);
         }
         self.now = now_there;
@@ -164,7 +165,7 @@ impl World {
     }
 
     fn read(&self, attempts: &[Attempt], reply: Reply) -> (i64, Vec<Decision>) {
-        match codec::admit_reply(&self.family, attempts.len(), reply).expect("a reply of the ABI") {
+        match codec::admit_reply(&self.family, attempts.iter(), reply).expect("a reply of the ABI") {
             AdmitReply::Decided {
                 now,
                 entry,
@@ -194,10 +195,10 @@ impl World {
     }
 
     /// What a buyer has used, by all sides.
-    pub fn inspect(&mut self, attempt: &Attempt) -> Vec<i64> {
+    pub fn inspect(&mut self, attempt: &Attempt) -> Facts {
         let expected = eval::inspect(&self.family.plan, &self.oracle, attempt, self.now);
         let args = codec::inspect_args(&self.family, &self.fence, attempt);
-        let (family, frozen) = (self.family.clone(), self.time == Time::Frozen);
+        let (family, frozen) = (self.family.clone(), self.time != Time::Real);
         for side in self.sides() {
             // Redis' own clock has moved on since: windows may have too.
             if side.name() == "redis" && !frozen {
@@ -205,7 +206,7 @@ impl World {
             }
             let reply = side.run(&family.inspect, args.clone()).expect("inspect runs");
             match codec::inspect_reply(&family, reply).expect("a reply of the ABI") {
-                InspectReply::Counted { used, .. } => assert_eq!(used, expected, "{}", side.name()),
+                InspectReply::Counted(facts) => assert_eq!(facts, expected, "{}", side.name()),
                 InspectReply::Fenced(fence) => panic!("fenced by {fence:?}"),
             }
         }

@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use rushgate::admin::{self, Admin, Check, Health, Readiness, Rules};
 use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
+use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
+use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    CampaignFigures, ControlError, ListUpload, NewCampaign, NewRevision, Problem, RevisionAnswer, SkuFigures,
-    Uploaded,
+    Activated, ActivatedAt, CampaignFigures, Compared, ControlError, ListUpload, NewCampaign, NewRevision,
+    Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded,
 };
 use rushgate::plan::check::PlanCost;
+use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
 use rushgate::store::{AudienceRow, CampaignRow, ModuleRow};
 use serde_json::{Value, json};
 
@@ -72,6 +75,58 @@ fn revision(number: Option<u32>) -> RevisionAnswer {
         cost: PlanCost::default(),
         diagnostics: Vec::new(),
         sharding: "by user".into(),
+        proof: Proof {
+            examples: ExamplesPlayed::default(),
+            differential: Arc::new(Differential {
+                attempts: 2000,
+                seed: "0".repeat(16),
+                admitted: 1,
+                rejected: [("sold-out".to_owned(), 1999)].into(),
+                disagreements: 0,
+                counterexample: None,
+            }),
+        },
+        compared: number.map(|_| Compared {
+            against: 1,
+            changes: vec![dropped()],
+        }),
+    }
+}
+
+/// A change that must be accepted.
+fn dropped() -> Change {
+    Change {
+        rule: "n-per-user".into(),
+        part: Part::Counter,
+        class: Class::Dropped,
+        sentence: "n-per-user/orders: dropped.".into(),
+        counter: Some(CounterChange {
+            id: "n-per-user/orders".into(),
+            counts: Counts::Unread,
+            needs_accept: true,
+        }),
+        indices: None,
+    }
+}
+
+fn head(number: u32) -> RevisionHead {
+    RevisionHead {
+        revision: number,
+        active: number == 2,
+        created_at: PLACED_AT,
+        created_by: Some("admin".into()),
+        activations: vec![ActivatedAt {
+            epoch: 4,
+            at: PLACED_AT,
+            by: None,
+        }],
+        schedule: Schedule {
+            opens_at: 0,
+            closes_at: 1,
+        },
+        rules: Vec::new(),
+        plan_digest: "p".repeat(64),
+        changed: vec!["Everything.".into()],
     }
 }
 
@@ -156,11 +211,100 @@ impl Rules for Scripted {
         })
     }
 
-    fn activate<'a>(&'a self, _: &'a str, _: &'a str, revision: u32) -> Answered<'a, Activation> {
+    fn activate<'a>(
+        &'a self,
+        _: &'a str,
+        campaign: &'a str,
+        revision: u32,
+        accept: &'a [String],
+    ) -> Answered<'a, Activated> {
+        let proof = Counterexample {
+            stock: [("mug".to_owned(), 1)].into(),
+            used: Vec::new(),
+            audiences: Default::default(),
+            attempts: Vec::new(),
+            interpreter: "Admitted".into(),
+            script: "Rejected(Closed)".into(),
+        };
         answered(match revision {
-            2 => Ok(Activation { epoch: 5, revision }),
+            2 => Ok(Activated {
+                campaign: campaign.into(),
+                revision,
+                epoch: 5,
+                replaced: 1,
+                rollback: false,
+                meaning: vec!["Revision 2 decides.".into()],
+                changes: Vec::new(),
+            }),
+            3 if accept.is_empty() => Err(ControlError::AcceptMissing(vec![dropped()])),
+            4 => Err(ControlError::Proof(Box::new(proof))),
             _ => Err(ControlError::Unknown(format!("no revision {revision}"))),
         })
+    }
+
+    fn revisions<'a>(
+        &'a self,
+        _: &'a str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answered<'a, Vec<RevisionHead>> {
+        let numbers = (1..before.unwrap_or(4)).rev().take(limit as usize);
+        answered(Ok(numbers.map(head).collect()))
+    }
+
+    fn revision<'a>(&'a self, _: &'a str, number: u32) -> Answered<'a, RevisionView> {
+        answered(Ok(RevisionView {
+            head: head(number),
+            answer: revision(Some(number)),
+        }))
+    }
+
+    fn compare_revisions<'a>(&'a self, _: &'a str, _: u32, against: Option<u32>) -> Answered<'a, Compared> {
+        answered(Ok(Compared {
+            against: against.unwrap_or(2),
+            changes: vec![dropped()],
+        }))
+    }
+
+    /// Counts what comes along.
+    fn simulate<'a>(
+        &'a self,
+        campaign: &'a str,
+        new: NewSimulation,
+        given: Option<Given<'a>>,
+    ) -> Answered<'a, Simulation> {
+        async move {
+            let mut given = given.unwrap_or_else(|| futures_util::stream::empty().boxed());
+            let mut attempts = 0;
+            while let Some(page) = given.next().await {
+                attempts += page?.len() as u64;
+            }
+            let side = SideAnswer {
+                revision: None,
+                explain: Vec::new(),
+                plan_digest: String::new(),
+            };
+            Ok(Simulation {
+                campaign: campaign.to_owned(),
+                from: new.from.unwrap_or_default(),
+                attempts,
+                first_at: None,
+                last_at: None,
+                sample: None,
+                old: side.clone(),
+                new: side,
+                outcomes: Vec::new(),
+                flipped: 0,
+                flips: Vec::new(),
+                recorded: simulate::Compared {
+                    attempts: 0,
+                    differ: 0,
+                    kinds: Vec::new(),
+                },
+                notes: Vec::new(),
+            })
+        }
+        .boxed()
     }
 
     fn campaigns<'a>(&'a self, before: Option<&'a str>, limit: u32) -> Answered<'a, Vec<CampaignRow>> {
@@ -390,7 +534,8 @@ async fn revisions_are_tried_stored_and_activated() {
     assert_eq!(activated.status, 200);
     assert_eq!(
         activated.json(),
-        json!({"campaign": "spring", "revision": 2, "epoch": 5})
+        json!({"campaign": "spring", "revision": 2, "epoch": 5, "replaced": 1, "rollback": false,
+            "meaning": ["Revision 2 decides."], "changes": []})
     );
     running
         .post("/admin/v1/campaigns/spring/activate", &json!({"revision": 9}))
@@ -537,4 +682,67 @@ async fn readiness_names_what_is_missing() {
     assert_eq!(running.get("/livez").await.status, 200);
     let metrics = running.get("/metrics").await;
     assert!(metrics.body.contains("rushgate_build_info"), "{metrics:?}");
+}
+
+#[tokio::test]
+async fn an_activation_that_loses_counts_must_name_them() {
+    let running = start(None);
+    let activate = "/admin/v1/campaigns/spring/activate";
+    let refused = running.post(activate, &json!({"revision": 3})).await;
+    refused.problem(409, "accept-missing");
+    let problem = refused.json();
+    assert_eq!(problem["accept"], json!(["n-per-user/orders"]));
+    assert_eq!(
+        problem["changes"],
+        json!([{"rule": "n-per-user", "part": "counter", "class": "dropped",
+            "sentence": "n-per-user/orders: dropped.",
+            "counter": {"id": "n-per-user/orders", "counts": "unread", "needs_accept": true}}])
+    );
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains(r#""accept": ["n-per-user/orders"]"#)),
+        "{problem}"
+    );
+    let refused = running.post(activate, &json!({"revision": 4})).await;
+    refused.problem(500, "proof-failed");
+    assert_eq!(refused.json()["counterexample"]["interpreter"], "Admitted");
+}
+
+#[tokio::test]
+async fn revisions_are_listed_shown_and_compared() {
+    let running = start(None);
+    let page = running
+        .get("/admin/v1/campaigns/spring/revisions?limit=2")
+        .await
+        .json();
+    assert_eq!(page["next"], 2, "{page}");
+    assert_eq!(
+        page["revisions"][1],
+        json!({"revision": 2, "active": true, "created_at": "2026-11-21T10:00:00.000Z", "created_by": "admin",
+            "activations": [{"epoch": 4, "at": "2026-11-21T10:00:00.000Z", "by": null}],
+            "opens_at": "1970-01-01T00:00:00.000Z", "closes_at": "1970-01-01T00:00:00.001Z", "rules": [],
+            "plan_digest": "p".repeat(64), "changed": ["Everything."]})
+    );
+    let rest = running
+        .get("/admin/v1/campaigns/spring/revisions?before=2")
+        .await
+        .json();
+    assert_eq!(
+        (&rest["revisions"][0]["revision"], rest.get("next")),
+        (&json!(1), None)
+    );
+    let shown = running.get("/admin/v1/campaigns/spring/revisions/2").await.json();
+    assert_eq!(shown["proof"]["differential"]["attempts"], 2000, "{shown}");
+    assert_eq!((&shown["revision"], &shown["active"]), (&json!(2), &json!(true)));
+    assert_eq!(shown["changes"][0]["class"], "dropped");
+    let compared = running
+        .get("/admin/v1/campaigns/spring/revisions/2/diff?against=1")
+        .await
+        .json();
+    assert_eq!(compared["against"], 1);
+    let none = running.get("/admin/v1/campaigns/spring/revisions/last").await;
+    none.problem(404, "unknown");
+    let zero = running.get("/admin/v1/campaigns/spring/revisions?limit=0").await;
+    zero.problem(400, "malformed");
 }

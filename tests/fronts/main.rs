@@ -4,5 +4,6 @@ mod audiences;
 mod connections;
 mod control;
 mod orders;
+mod simulate;
 mod stage;
 mod wire;

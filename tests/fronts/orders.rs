@@ -335,3 +335,47 @@ async fn the_registry_counts_requests_and_decisions() {
     }
     assert_eq!(PLACED_AT % 1000, 0);
 }
+
+#[tokio::test]
+async fn the_quota_says_what_is_left_and_what_it_lacks() {
+    const QUOTA: &str = "/v1/campaigns/spring/quota";
+    let running = Running::start();
+    let get = async |path: String, headers: &[(&str, &str)]| {
+        call(running.address, "GET", &path, headers, b"").await
+    };
+    let reply = get(QUOTA.into(), &[ADA]).await;
+    assert_eq!(
+        (reply.status, reply.header("cache-control")),
+        (200, Some("no-store"))
+    );
+    let expected = serde_json::json!({
+        "campaign": "spring", "revision": 3, "as_of": "2026-11-21T10:00:00.000Z",
+        "constraints": [
+            {"constraint": "n-per-user/limit-per-user", "sentence": "Each user may order 2 times.", "used": 3,
+             "limit": 2, "remaining": 0, "resets_at": "2026-11-21T10:00:00.001Z"},
+            {"constraint": "per-subject/limit-per-device", "sentence": "Each device may order once.",
+             "missing": ["client.device"]},
+        ],
+    });
+    assert_eq!(reply.json(), expected);
+    let reply = get(format!("{QUOTA}?sku=mug&client.device=d%201"), &[ADA]).await;
+    assert_eq!(reply.json()["sku"], "mug");
+    assert_eq!(reply.json()["constraints"][1]["remaining"], 1);
+    let (attempt, _) = running.stage.seen.lock().await.pop().expect("asked");
+    assert_eq!((attempt.user.as_str(), attempt.quantity), ("ada", 1));
+    assert_eq!(attempt.attributes["client:device"], "d 1");
+
+    get(QUOTA.into(), &[]).await.problem(401, "token-missing");
+    get(format!("{QUOTA}?sku=other"), &[ADA])
+        .await
+        .problem(404, "unknown-sku");
+    get(format!("{QUOTA}?device=d1"), &[ADA])
+        .await
+        .problem(400, "malformed");
+    get("/v1/campaigns/autumn/quota".into(), &[ADA])
+        .await
+        .problem(404, "unknown");
+    let posted = call(running.address, "POST", QUOTA, &[ADA], b"").await;
+    posted.problem(405, "method-not-allowed");
+    assert_eq!(posted.header("allow"), Some("GET, HEAD"));
+}

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use rushgate::admission::{AdmissionError, Outcome, Refusal};
+use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal};
 use rushgate::campaign::Schedule;
 use rushgate::gateway::{self, CampaignView, Config, Gateway, Orders, auth};
 use rushgate::order::{Attempt, OrderId, OrderState};
+use rushgate::plan::Attribute;
 use rushgate::plan::eval::Placed;
+use rushgate::plan::quota::{Allowance, Numbers};
 use rushgate::store::{OrderRow, StoreError, StoreResult};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -135,6 +137,44 @@ impl Orders for Shared {
             }
             _ => Ok(None),
         }
+    }
+
+    async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
+        if campaign != "spring" {
+            return Err(AdmissionError::UnknownCampaign(campaign.into()));
+        }
+        self.0.seen.lock().await.push((attempt.clone(), false));
+        let known = attempt.attributes.contains_key("client:device");
+        let quota = Quota {
+            revision: 3,
+            as_of: PLACED_AT,
+            allowances: vec![
+                Allowance {
+                    constraint: "n-per-user/limit-per-user".into(),
+                    sentence: "Each user may order 2 times.".into(),
+                    numbers: Some(Numbers {
+                        used: 3,
+                        limit: 2,
+                        resets_at: Some(PLACED_AT + 1),
+                    }),
+                    missing: Vec::new(),
+                },
+                Allowance {
+                    constraint: "per-subject/limit-per-device".into(),
+                    sentence: "Each device may order once.".into(),
+                    numbers: known.then_some(Numbers {
+                        used: 0,
+                        limit: 1,
+                        resets_at: None,
+                    }),
+                    missing: (!known)
+                        .then(|| Attribute::Client("device".into()))
+                        .into_iter()
+                        .collect(),
+                },
+            ],
+        };
+        Ok((attempt.sku != "other").then_some(quota))
     }
 
     async fn campaign(&self, campaign: &str) -> Result<Option<CampaignView>, AdmissionError> {

@@ -1,6 +1,10 @@
 //! Golden text: the scripts a merchant's operator reads, for a handful of plans. A change of the
 //! emitter shows here; that the text is right is shown by running it (`tests/engines`).
 
+#[path = "../modules/mod.rs"]
+mod modules;
+mod rules;
+
 use std::sync::Arc;
 
 use rushgate::lua::emit::emit;

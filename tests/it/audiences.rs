@@ -152,7 +152,7 @@ async fn a_sale_for_a_list_and_the_list_changes() {
     put(&gate, "vip", &[TEXT, GZIP], b"dan\n".to_vec())
         .await
         .refused(400, "malformed");
-    put(&gate, "v i p", &[TEXT], b"dan\n".to_vec())
+    put(&gate, "v%20i%20p", &[TEXT], b"dan\n".to_vec())
         .await
         .refused(422, "invalid");
     let shown = get(&gate, "/audiences/vip").await.expect(200).json();

@@ -82,6 +82,13 @@ impl Gate {
             .await
     }
 
+    /// What a buyer still has; `query` starts with `?` or is empty.
+    pub async fn quota(&self, campaign: &str, user: &str, query: &str) -> Reply {
+        let token = format!("Bearer dev:{user}");
+        let url = format!("{}/v1/campaigns/{campaign}/quota{query}", self.orders);
+        self.http.get(&url, &[("authorization", &token)]).await
+    }
+
     /// The order's document once it has this state.
     pub async fn order_in_state(&self, user: &str, location: &str, state: &str) -> Value {
         let token = format!("Bearer dev:{user}");

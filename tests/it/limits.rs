@@ -49,6 +49,20 @@ async fn a_limit_holds_and_is_raised_live() {
         .await
         .expect(200);
 
+    let quota = gate.quota("demo", "ada", "").await.expect(200).json();
+    assert_eq!(
+        (&quota["campaign"], &quota["revision"]),
+        (&json!("demo"), &json!(2))
+    );
+    let limit = &quota["constraints"][0];
+    assert_eq!(limit["constraint"], "n-per-user/limit-per-user");
+    assert_eq!(
+        (&limit["used"], &limit["limit"], &limit["remaining"]),
+        (&json!(1), &json!(2), &json!(1))
+    );
+    let fresh = gate.quota("demo", "bob", "?sku=mug").await.expect(200).json();
+    assert_eq!(fresh["constraints"][0]["remaining"], 2);
+
     let second = gate.place("ada", one.clone()).await.expect(202).json();
     assert_eq!(second["revision"], 2);
     gate.place("ada", one).await.refused(409, "limit-per-user");

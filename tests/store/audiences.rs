@@ -127,13 +127,13 @@ async fn uploads_that_meet_get_a_number_each(db: Database) {
             store.insert_audience(&new, short("ann\n")).await
         }
     };
-    let stored = futures_util::future::join_all((0..4).map(upload)).await;
+    let stored = futures_util::future::join_all((0..6).map(upload)).await;
     let mut versions: Vec<u32> = stored
         .into_iter()
         .map(|row| row.expect("stored").1.version)
         .collect();
     versions.sort_unstable();
-    assert_eq!(versions, [1, 2, 3, 4]);
+    assert_eq!(versions, [1, 2, 3, 4, 5, 6]);
 }
 
 async fn a_version_is_removed_when_nothing_needs_it(db: Database) {

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use rushgate_rule::params::{AttributeParam, MomentParam};
 use rushgate_rule::{
     Bool, Context, Counter, Diagnostic, Example, Int, Need, Plan, Reason, Rule, Window, counter_id, int,
-    listed, now, quantity, schemars, select, sku, stock,
+    json, listed, now, quantity, schemars, select, sku, stock,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ const QUOTA: Reason = Reason::new("region-quota", "The share of this region is u
 pub struct Params {
     /// The share of each region in the stock of every SKU, by the value of the attribute: {"eu": 40, "us": 30}.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 64))]
-    #[schemars(inner(range(max = 1_000_000_000)))]
+    #[schemars(extend("additionalProperties" = json!({"type": "integer", "minimum": 0, "maximum": 1_000_000_000})))]
     shares: BTreeMap<String, u32>,
     /// The share of all other regions together; what the others leave where it is left out.
     #[schemars(range(max = 1_000_000_000))]

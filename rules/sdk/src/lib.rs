@@ -23,6 +23,46 @@
 //! use rushgate_rule::*;
 //! Plan::new().counter("per-quantity", [quantity()], Window::Campaign, 1);
 //! ```
+//!
+//! # Parameters
+//!
+//! [`params`] has the parts that merchants meet in many rules, so that a window or a length of time is written the same way
+//! everywhere: [`params::WindowParam`], [`params::Span`], [`params::MomentParam`], [`params::Subject`], [`params::AttributeParam`],
+//! [`params::Count`], [`params::ListId`]. Each brings its JSON Schema, what it adds to a counter's id (`slug`), what it
+//! says in a sentence (`words`, `noun`), and, where a schema cannot say everything, a `check` that pushes [`Diagnostic`]s:
+//!
+//! ```
+//! use rushgate_rule::{Context, Diagnostic, Plan, Reason, counter_id, refuse, user};
+//! use rushgate_rule::params::{Count, WindowParam};
+//!
+//! const LIMIT: Reason = Reason::new("limit-per-window", "Limit reached").retryable();
+//!
+//! fn compile(context: &Context, limit: u32, count: Count, window: WindowParam) -> Result<Plan, Vec<Diagnostic>> {
+//!     let mut problems = Vec::new();
+//!     window.check("/window", &mut problems);
+//!     refuse(problems)?;
+//!     let mut plan = Plan::new();
+//!     let id = counter_id(&[count.noun(), "per-user", &window.slug(context)]);
+//!     let counter = plan.counter(id, [user()], window.window(context), count.cost());
+//!     let limit = i64::from(limit);
+//!     plan.require((counter.used() + count.cost()).le(limit), &LIMIT, "At most so many in each window.")
+//!         .measure(counter, limit);
+//!     Ok(plan)
+//! }
+//! ```
+//!
+//! # Ids of counters
+//!
+//! A count goes on in the next revision where its counter has the same id. So the id names what is counted, for whom, and over
+//! which window, and nothing else: `orders-per-user-day-europe-berlin`. With another limit the count goes on; with another key,
+//! window or unit the number would mean something else, the id differs, and the count starts at nothing. [`counter_id`] joins the parts
+//! to a name the host accepts, and never makes the same of two different ones.
+//!
+//! # Choosing attributes by parameter
+//!
+//! A plan reads only attributes its module declares. Where the merchant names the attribute, declare `claim("*")` and
+//! `client("*")`, which stand for every name: [`params::AttributeParam::needs`]. They are never required; let the plan reject
+//! orders without a value where that matters: [`params::Missing`].
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;

@@ -28,7 +28,7 @@ pub struct Params {
     /// How much a user of each tier may order, by the value of the claim: {"gold": 5, "silver": 2}. 0 lets a tier
     /// order nothing.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 100))]
-    #[schemars(inner(range(max = 1_000_000)))]
+    #[schemars(extend("additionalProperties" = json!({"type": "integer", "minimum": 0, "maximum": 1_000_000})))]
     tiers: BTreeMap<String, u32>,
     /// How much every other user may order: those with another tier, and those with none.
     #[schemars(range(max = 1_000_000))]

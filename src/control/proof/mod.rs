@@ -10,9 +10,194 @@ mod candidates;
 mod counterexample;
 pub mod differential;
 mod episode;
+mod evidence;
 pub mod examples;
 mod held;
 mod scripted;
 
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::{Control, ControlError};
+use crate::plan::{CheckedPlan, PlanError};
+use crate::revision::PinnedRule;
+use crate::ruleset::ActiveCampaign;
+
 pub use counterexample::{Counterexample, Shown};
+pub use differential::Differential;
+pub use evidence::weigh;
 pub use scripted::{Scripted, compact};
+
+/// Proofs at the same time: they take a core each.
+const PROOFS_MAX: usize = 2;
+/// Proofs remembered, of modules and of plans each; when full, all are forgotten and made again.
+const REMEMBERED_MAX: usize = 1000;
+
+/// What a revision was proven by, before it could be stored or activated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    pub examples: ExamplesPlayed,
+    pub differential: Arc<Differential>,
+}
+
+/// The golden examples of a revision's modules, all as promised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExamplesPlayed {
+    pub modules: Vec<Arc<ModulePlayed>>,
+    /// Examples of all modules.
+    pub played: usize,
+}
+
+/// The golden examples of one module, all as promised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModulePlayed {
+    pub module: String,
+    pub version: String,
+    pub digest: String,
+    pub examples: usize,
+    pub attempts: usize,
+}
+
+/// What this process has proven. A newer build starts with nothing: its emitter may be another.
+pub(super) struct Proofs {
+    modules: Memory<String, ModulePlayed>,
+    plans: Memory<[u8; 32], Differential>,
+    running: Semaphore,
+}
+
+impl Default for Proofs {
+    fn default() -> Self {
+        Self {
+            modules: Memory::default(),
+            plans: Memory::default(),
+            running: Semaphore::new(PROOFS_MAX),
+        }
+    }
+}
+
+struct Memory<K, V>(Mutex<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Memory<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Hash + Eq, V> Memory<K, V> {
+    fn get(&self, key: &K) -> Option<Arc<V>> {
+        let known = self.0.lock().expect("no panic holds this lock");
+        known.get(key).cloned()
+    }
+
+    fn keep(&self, key: K, value: V) -> Arc<V> {
+        let mut known = self.0.lock().expect("no panic holds this lock");
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        let value = Arc::new(value);
+        known.insert(key, value.clone());
+        value
+    }
+}
+
+impl Control {
+    /// Proves a compiled revision, unless this process has done so already. `Module` with the code
+    /// `examples` where a module does not keep its promises, `Proof` where interpreter and script part.
+    pub(super) async fn prove(&self, active: &ActiveCampaign) -> Result<Proof, ControlError> {
+        let mut examples = ExamplesPlayed::default();
+        let mut seen = BTreeSet::new();
+        let shadow = active.revision.shadow.iter().flat_map(|shadow| &shadow.rules);
+        for rule in active.revision.rules.iter().chain(shadow) {
+            if seen.insert(&rule.digest) {
+                let played = self.play(rule).await?;
+                examples.played += played.examples;
+                examples.modules.push(played);
+            }
+        }
+        let differential = self.differential(&active.family.plan).await?;
+        Ok(Proof {
+            examples,
+            differential,
+        })
+    }
+
+    async fn play(&self, rule: &PinnedRule) -> Result<Arc<ModulePlayed>, ControlError> {
+        if let Some(known) = self.proofs.modules.get(&rule.digest) {
+            return Ok(known);
+        }
+        let module = self.inspected(&rule.digest).await?;
+        let bytes = self.module_bytes(&rule.digest).await?;
+        self.play_examples(&module, bytes).await
+    }
+
+    /// Plays a module's examples; also when it is uploaded.
+    pub(super) async fn play_examples(
+        &self,
+        module: &crate::wasm::Inspected,
+        bytes: Arc<[u8]>,
+    ) -> Result<Arc<ModulePlayed>, ControlError> {
+        let _turn = self.proofs.running.acquire().await;
+        let report = examples::play_module(&self.host, module, bytes).await?;
+        let lies = report.lies();
+        if let Some(first) = lies.first() {
+            let more = match lies.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let message = format!(
+                "module {}@{} does not keep its promises: {first}{more}",
+                report.module, report.version
+            );
+            return Err(ControlError::Module {
+                code: "examples",
+                message,
+            });
+        }
+        let played = ModulePlayed {
+            examples: report.examples.len(),
+            attempts: report.attempts(),
+            module: report.module,
+            version: report.version,
+            digest: report.digest,
+        };
+        let digest = played.digest.clone();
+        Ok(self.proofs.modules.keep(digest, played))
+    }
+
+    async fn differential(&self, plan: &Arc<CheckedPlan>) -> Result<Arc<Differential>, ControlError> {
+        let key = key(plan);
+        if let Some(known) = self.proofs.plans.get(&key) {
+            return Ok(known);
+        }
+        let _turn = self.proofs.running.acquire().await;
+        let plan = plan.clone();
+        let run = tokio::task::spawn_blocking(move || {
+            let family = differential::family(&plan)?;
+            Ok::<_, PlanError>(differential::run(&family, differential::ATTEMPTS))
+        });
+        let report = run
+            .await
+            .map_err(|error| ControlError::Internal(format!("the proof: {error}")))??;
+        if let Some(counterexample) = report.counterexample {
+            return Err(ControlError::Proof(Box::new(counterexample)));
+        }
+        Ok(self.proofs.plans.keep(key, report))
+    }
+}
+
+/// What a differential run depends on: the plan's digest covers the rules, the times and the lists.
+fn key(plan: &CheckedPlan) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(plan.digest());
+    for sku in &plan.context().skus {
+        hash.update((sku.id.len() as u64).to_be_bytes());
+        hash.update(&sku.id);
+        hash.update(sku.stock.to_be_bytes());
+    }
+    hash.finalize().into()
+}

@@ -99,7 +99,7 @@ impl Scripted {
         self.clock.store(now, Ordering::SeqCst);
         let args = codec::admit_args(&self.family, &self.fence, attempts.iter());
         let reply = self.run(&self.family.admit, args)?;
-        match codec::admit_reply(&self.family, attempts.len(), reply) {
+        match codec::admit_reply(&self.family, attempts.iter(), reply) {
             Ok(AdmitReply::Decided { decisions, .. }) => Ok(decisions),
             Ok(AdmitReply::Fenced(_)) => Err("the script found no state to decide by".into()),
             Err(error) => Err(error.to_string()),

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::counters::{self, is_lasting, is_rolling};
+use super::counters;
 use super::decide;
 use super::expr::{CHAIN_MAX, Expressions, stock_entries};
 use super::header::{self, Header};
+use super::part::{Part, Role};
+use super::shadow;
 use super::text::{Lines, integer, literal};
-use super::usage::{Root, Usage};
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
-use crate::plan::check::Kind;
+use crate::plan::check::{Kind, Slot};
 use crate::plan::{CheckedPlan, Expr, Node};
 
 const HEADER: Header = Header {
@@ -18,98 +19,84 @@ const HEADER: Header = Header {
     reply: "-- Reply    {'fence', fence there or ''} | {'ok', now, entry id or '', then per attempt: code, detail}",
 };
 
-pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
-    let usage = usage(plan);
-    let expressions = Expressions { plan, usage: &usage };
+pub(super) fn script(
+    plan: &CheckedPlan,
+    shadow: Option<&CheckedPlan>,
+    slots: &[Slot],
+    revision: u32,
+) -> String {
+    let mut parts = vec![Part::decides(plan, slots)];
+    parts.extend(shadow.map(|shadow| Part::shadow(shadow, &parts[0], revision)));
     let mut lines = Lines::default();
-    write_header(&mut lines, plan, revision);
-    write_prelude(&mut lines, &expressions, revision);
-    let mut lines = decide::write(lines, expressions);
+    write_header(&mut lines, &parts, revision);
+    write_prelude(&mut lines, &parts, revision);
+    for part in &parts {
+        lines = decide::write(lines, Expressions { part });
+    }
+    if shadow.is_some() {
+        lines.part(include_str!("../../../lua/parts/admit-compare.lua"));
+    }
+    lines.part(include_str!("../../../lua/parts/admit-loop.lua"));
+    if shadow.is_some() {
+        lines.line("  compare(at, code)");
+    }
     lines.part(include_str!("../../../lua/parts/admit-write.lua"));
+    if let [plan, shadow] = parts.as_slice() {
+        shadow::keep(&mut lines, plan, shadow, revision);
+    }
+    lines.line("return reply");
     lines.into_text()
 }
 
-fn write_header(lines: &mut Lines, plan: &CheckedPlan, revision: u32) {
-    header::write(lines, &HEADER, plan, revision);
+fn write_header(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
+    header::write(lines, &HEADER, parts[0].plan, revision);
+    if let Some(shadow) = parts.get(1) {
+        lines.line(format!(
+            "-- Shadow   plan {}, which decides every attempt a second time and changes no answer",
+            shadow.plan.digest()
+        ));
+    }
     lines.line("-- ARGV     fence, number of attempts, then per attempt");
     header::attempt_fields(lines);
-    header::slots(lines, plan, ATTEMPT_FIELDS);
+    header::slots(lines, parts[0].slots, ATTEMPT_FIELDS);
     lines.line(HEADER.reply);
     lines.line("-- Codes    0 admitted, 1 admitted before, 2 not open, 3 closed, 4 unknown SKU, 5 sold out,");
     lines.line("--          6 rolling window full, 10 + k constraint k failed");
     lines.line("");
 }
 
-/// Every place an expression is used from. Constraints come first, then early accesses, then the
-/// charges all together.
-fn usage(plan: &CheckedPlan) -> Usage {
-    let plan_text = plan.plan();
-    let constraints = plan_text.constraints.len() as Root;
-    let charges = constraints + plan_text.early_access.len() as Root;
-    let mut roots: Vec<(Root, Node)> = Vec::new();
-    for (root, constraint) in (0..).zip(&plan_text.constraints) {
-        roots.extend(decide::constraint_nodes(constraint).map(|node| (root, node)));
-    }
-    for (root, early) in (constraints..).zip(&plan_text.early_access) {
-        roots.push((root, early.when));
-    }
-    roots.extend(plan_text.counters.iter().map(|counter| (charges, counter.cost)));
-    let mut usage = Usage::of(plan, &roots);
-    for (root, constraint) in (0..).zip(&plan_text.constraints) {
-        if let Some(measure) = constraint.measure {
-            usage.use_counter(root, measure.counter);
-        }
-    }
-    for (counter, _) in (0..)
-        .zip(&plan_text.counters)
-        .filter(|(_, counter)| is_rolling(counter))
-    {
-        usage.use_counter(charges, counter);
-    }
-    usage
-}
-
 /// Everything before the decisions: shared parts, large tables, the counters' windows.
-fn write_prelude(lines: &mut Lines, expressions: &Expressions<'_>, revision: u32) {
-    let plan = expressions.plan;
-    let nodes = &plan.plan().nodes;
+fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     lines.part(include_str!("../../../lua/parts/begin.lua"));
     lines.line("");
     lines.line(format!("local revision, batch_max = '{revision}', {BATCH_MAX}"));
     lines.line(format!(
         "local fields = {}  -- ARGV per attempt",
-        ATTEMPT_FIELDS + plan.slots().len()
+        ATTEMPT_FIELDS + parts[0].slots.len()
     ));
     lines.part(include_str!("../../../lua/parts/admit-state.lua"));
-    if nodes.iter().any(|expr| matches!(expr, Expr::Mod(..))) {
+    let any = |is: fn(&CheckedPlan) -> bool| parts.iter().any(|part| is(part.plan));
+    if any(|plan| has(plan, |expr| matches!(expr, Expr::Mod(..)))) {
         lines.part(include_str!("../../../lua/parts/mod.lua"));
     }
-    if nodes
-        .iter()
-        .enumerate()
-        .any(|(index, expr)| matches!(expr, Expr::Select(..)) && plan.kind(index as Node) == Kind::Bool)
-    {
+    if any(chooses_truth) {
         lines.part(include_str!("../../../lua/parts/pick.lua"));
     }
-    if nodes.iter().any(|expr| matches!(expr, Expr::Member { .. })) {
+    if any(|plan| has(plan, |expr| matches!(expr, Expr::Member { .. }))) {
         lines.part(include_str!("../../../lua/parts/member.lua"));
     }
-    write_tables(lines, expressions);
-    if counters::any_calendar(plan) {
+    write_tables(lines, parts);
+    if any(counters::any_calendar) {
         lines.part(include_str!("../../../lua/parts/period.lua"));
     }
-    if counters::any_rolling(plan) {
+    if any(counters::any_rolling) {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
         lines.part(include_str!("../../../lua/parts/admit-roll.lua"));
     }
-    counters::windows(lines, plan);
-    for (index, counter) in plan.plan().counters.iter().enumerate() {
-        lines.line(format!(
-            "lasting[{index}], used[{index}], added[{index}] = {}, {{}}, {{}}",
-            is_lasting(counter)
-        ));
+    for part in parts {
+        write_counters(lines, part);
     }
-    if expressions.variables_in_table() {
+    if parts.iter().any(|part| part.usage.variables_in_table()) {
         lines.line("");
         lines.line(
             "-- Values used more than once; each is written before it is read, for every attempt anew.",
@@ -118,33 +105,77 @@ fn write_prelude(lines: &mut Lines, expressions: &Expressions<'_>, revision: u32
     }
 }
 
-/// Functions that build the tables too large for a row of comparisons.
-fn write_tables(lines: &mut Lines, expressions: &Expressions<'_>) {
-    let plan = expressions.plan;
-    let mut first = true;
-    for (index, expr) in plan.plan().nodes.iter().enumerate() {
-        let rows: Vec<(String, String)> = match expr {
-            Expr::OneOf(_, texts) => texts.iter().map(|text| (literal(text), "true".into())).collect(),
-            Expr::Lookup { entries, .. } => number_rows(entries),
-            Expr::Stock => number_rows(&stock_entries(plan)),
-            _ => continue,
-        };
-        if rows.len() <= CHAIN_MAX || !expressions.usage.is_needed(index as Node) {
-            continue;
-        }
-        if std::mem::take(&mut first) {
-            lines.part(include_str!("../../../lua/parts/tables.lua"));
-        }
-        let mut seen = BTreeSet::new();
+fn has(plan: &CheckedPlan, is: fn(&Expr) -> bool) -> bool {
+    plan.plan().nodes.iter().any(is)
+}
+
+fn chooses_truth(plan: &CheckedPlan) -> bool {
+    let mut nodes = (0..).zip(&plan.plan().nodes);
+    nodes.any(|(node, expr)| matches!(expr, Expr::Select(..)) && plan.kind(node) == Kind::Bool)
+}
+
+fn write_counters(lines: &mut Lines, part: &Part<'_>) {
+    if part.is_shadow() && !part.plan.plan().counters.is_empty() {
         lines.line("");
-        lines.open(format!("build[{index}] = function()"));
-        lines.open("return {");
-        for (key, value) in rows.iter().filter(|(key, _)| seen.insert(key)) {
-            lines.line(format!("[{key}] = {value},"));
-        }
-        lines.close("}");
-        lines.close("end");
+        lines.line(
+            "-- Counters of the shadow: no others have such keys. Their buckets are made when first used.",
+        );
+        lines.line("local shadowed = {}");
+    } else if part.is_shadow() {
+        lines.line("");
+        lines.line("local shadowed = {}  -- the shadow counts nothing");
     }
+    counters::windows(lines, part.plan, &|index, counter| {
+        (part.counter(index), part.counter_id(counter))
+    });
+    for (index, counter) in (0..).zip(&part.plan.plan().counters) {
+        let number = part.counter(index);
+        let lasting = part.is_lasting(counter);
+        lines.line(format!(
+            "lasting[{number}], used[{number}], added[{number}] = {lasting}, {{}}, {{}}"
+        ));
+        if counter.is_lasting() && matches!(part.role, Role::Shadow { .. }) {
+            lines.line(format!("ends[{number}] = 0"));
+        }
+    }
+}
+
+/// Functions that build the tables too large for a row of comparisons.
+fn write_tables(lines: &mut Lines, parts: &[Part<'_>]) {
+    let mut first = true;
+    for part in parts {
+        for (node, expr) in (0..).zip(&part.plan.plan().nodes) {
+            let rows = table_rows(part.plan, expr);
+            if rows.len() <= CHAIN_MAX || !part.usage.is_needed(node) {
+                continue;
+            }
+            if std::mem::take(&mut first) {
+                lines.part(include_str!("../../../lua/parts/tables.lua"));
+            }
+            write_table(lines, part.table(node), &rows);
+        }
+    }
+}
+
+fn table_rows(plan: &CheckedPlan, expr: &Expr) -> Vec<(String, String)> {
+    match expr {
+        Expr::OneOf(_, texts) => texts.iter().map(|text| (literal(text), "true".into())).collect(),
+        Expr::Lookup { entries, .. } => number_rows(entries),
+        Expr::Stock => number_rows(&stock_entries(plan)),
+        _ => Vec::new(),
+    }
+}
+
+fn write_table(lines: &mut Lines, number: Node, rows: &[(String, String)]) {
+    let mut seen = BTreeSet::new();
+    lines.line("");
+    lines.open(format!("build[{number}] = function()"));
+    lines.open("return {");
+    for (key, value) in rows.iter().filter(|(key, _)| seen.insert(key)) {
+        lines.line(format!("[{key}] = {value},"));
+    }
+    lines.close("}");
+    lines.close("end");
 }
 
 fn number_rows(entries: &[(String, i64)]) -> Vec<(String, String)> {

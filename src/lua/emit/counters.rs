@@ -2,6 +2,7 @@
 
 use super::header::counter_name;
 use super::text::{Lines, integer, literal};
+use crate::lua::keys;
 use crate::plan::{CheckedPlan, Counter, Window};
 
 /// Whether any counter has a calendar window.
@@ -20,49 +21,43 @@ pub(super) fn is_rolling(counter: &Counter) -> bool {
     matches!(counter.window, Window::Rolling { .. })
 }
 
-/// Whether the counter's buckets live as long as the campaign.
-pub(super) fn is_lasting(counter: &Counter) -> bool {
-    matches!(counter.window, Window::Campaign | Window::Rolling { .. })
-}
-
-/// Sets `keys[k]`, and `starts[k]` and `ends[k]` for counters whose windows change.
-pub(super) fn windows(lines: &mut Lines, plan: &CheckedPlan) {
-    for (index, counter) in plan.plan().counters.iter().enumerate() {
-        let number = index as u32;
+/// Sets `keys[k]`, and `starts[k]` and `ends[k]` for counters whose windows change. `place` gives a
+/// counter's number in the script and the id it is kept under.
+pub(super) fn windows(lines: &mut Lines, plan: &CheckedPlan, place: &dyn Fn(u32, &Counter) -> (u32, String)) {
+    for (index, counter) in (0..).zip(&plan.plan().counters) {
+        let (number, id) = place(index, counter);
         lines.line("");
         lines.line(format!("-- Counter {number}, {}.", counter_name(counter)));
         match &counter.window {
-            Window::Campaign => {
-                let name = literal(&format!("counter:{}:0:", counter.id));
-                lines.line(format!("keys[{number}] = prefix .. {name}"));
-            }
-            Window::Rolling { .. } => {
-                let name = literal(&format!("rolling:{}:", counter.id));
-                lines.line(format!("keys[{number}] = prefix .. {name}"));
-            }
+            Window::Campaign => family(lines, number, &keys::counter_family(&id, 0)),
+            Window::Rolling { .. } => family(lines, number, &keys::rolling_family(&id)),
             Window::Tumbling { length_ms, origin_ms } => {
                 let origin = integer(*origin_ms);
                 lines.line(format!(
                     "starts[{number}] = {origin} + floor((now - {origin}) / {length_ms}) * {length_ms}"
                 ));
                 lines.line(format!("ends[{number}] = starts[{number}] + {length_ms}"));
-                windowed(lines, number, counter);
+                windowed(lines, number, &id);
             }
             Window::Calendar { .. } => {
                 lines.line(format!("starts[{number}], ends[{number}] = period({{"));
-                for row in needed_starts(plan, number).chunks(8) {
+                for row in needed_starts(plan, index).chunks(8) {
                     let row: Vec<String> = row.iter().map(i64::to_string).collect();
                     lines.line(format!("  {},", row.join(", ")));
                 }
                 lines.line("})");
-                windowed(lines, number, counter);
+                windowed(lines, number, &id);
             }
         }
     }
 }
 
-fn windowed(lines: &mut Lines, number: u32, counter: &Counter) {
-    let name = literal(&format!("counter:{}:", counter.id));
+fn family(lines: &mut Lines, number: u32, family: &str) {
+    lines.line(format!("keys[{number}] = prefix .. {}", literal(family)));
+}
+
+fn windowed(lines: &mut Lines, number: u32, id: &str) {
+    let name = literal(&keys::counter_windows(id));
     lines.line(format!(
         "keys[{number}] = prefix .. {name} .. whole(starts[{number}]) .. ':'"
     ));

@@ -1,25 +1,25 @@
 //! The function of the `admit` script that decides one attempt: the questions of the ABI in their
-//! order, the plan's constraints among them, and what an admitted order consumes.
+//! order, the plan's constraints among them, and what an admitted order consumes. For rules in shadow,
+//! the same without the questions that only the deciding plan asks.
 
 use std::collections::BTreeSet;
 
 use super::counters::is_rolling;
 use super::expr::{Binding, Expressions};
 use super::header::counter_name;
+use super::part::Role;
 use super::text::{Lines, comment, integer};
 use crate::lua::codec::{
-    CODE_ADMITTED, CODE_CLOSED, CODE_CONSTRAINT, CODE_EXISTING, CODE_NOT_OPEN, CODE_SOLD_OUT,
-    CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
+    CODE_ADMITTED, CODE_ATTRIBUTE_MISSING, CODE_CLOSED, CODE_CONSTRAINT, CODE_EXISTING, CODE_FAULT,
+    CODE_NOT_OPEN, CODE_SOLD_OUT, CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
 };
 use crate::plan::check::{Kind, Slot};
+use crate::plan::facts::Needs;
 use crate::plan::{CheckedPlan, Constraint, EarlyAccess, Node, ROLLING_ORDERS_MAX, Window};
 
-/// Every node a constraint starts from.
+/// The nodes that decide whether a constraint holds.
 pub(super) fn constraint_nodes(constraint: &Constraint) -> impl Iterator<Item = Node> {
-    let limit = constraint.measure.map(|measure| measure.limit);
-    [constraint.when, Some(constraint.require), limit]
-        .into_iter()
-        .flatten()
+    constraint.when.into_iter().chain([constraint.require])
 }
 
 /// A moment as a person reads it.
@@ -47,12 +47,15 @@ struct Writer<'a> {
 /// Appends the function that decides one attempt.
 pub(super) fn write(lines: Lines, expressions: Expressions<'_>) -> Lines {
     let mut writer = Writer {
-        plan: expressions.plan,
+        plan: expressions.part.plan,
         expressions,
         lines,
         known: Known::default(),
     };
-    writer.decide();
+    match writer.expressions.part.role {
+        Role::Decides => writer.decide(),
+        Role::Shadow { .. } => writer.shadow(),
+    }
     writer.lines
 }
 
@@ -69,6 +72,40 @@ impl Writer<'_> {
         self.lines.line("-- A SKU of this campaign?");
         self.lines.line("local remaining = stock[sku] or units(sku)");
         self.reject_if("not remaining", CODE_UNKNOWN_SKU, "''");
+        self.rules();
+        self.charges();
+        self.lines.line("stock[sku] = remaining - quantity");
+        self.lines.line("sold[sku] = (sold[sku] or 0) + quantity");
+        self.lines.line("decided[order] = ARGV[at + 4]");
+        self.lines.line("admitted = admitted + 1");
+        self.lines.line("taken[admitted], homes[admitted] = at, home");
+        self.answer(CODE_ADMITTED, "''");
+        self.lines.close("end");
+    }
+
+    fn shadow(&mut self) {
+        self.lines.line("");
+        self.lines.line(
+            "-- Decides it a second time, by the rules in shadow: its code. They have counters of their own.",
+        );
+        self.lines
+            .open("local function shadow(at, quantity, sku, remaining)");
+        let plan = self.plan;
+        for attribute in &plan.plan().required {
+            let value = self.expressions.slot(&Slot::Attribute(attribute.clone()));
+            self.reject_if(&format!("{value} == ''"), CODE_ATTRIBUTE_MISSING, "");
+        }
+        self.rules();
+        self.lines.line("");
+        self.lines.line("-- Something it needs is not there.");
+        self.reject_if("lost", CODE_FAULT, "");
+        self.charges();
+        self.answer(CODE_ADMITTED, "");
+        self.lines.close("end");
+    }
+
+    /// The questions every plan asks.
+    fn rules(&mut self) {
         self.open();
         self.lines.line("");
         self.lines.line("-- Enough units left?");
@@ -77,8 +114,6 @@ impl Writer<'_> {
         for (index, constraint) in plan.plan().constraints.iter().enumerate() {
             self.constraint(index, constraint);
         }
-        self.charges();
-        self.lines.close("end");
     }
 
     fn admitted_before(&mut self) {
@@ -88,16 +123,24 @@ impl Writer<'_> {
         self.lines.line("local tail = decided[order]");
         self.lines.open("if tail then");
         self.lines.line("repeats[at] = tail");
-        self.lines.line(format!("return {CODE_EXISTING}, ''"));
+        self.answer(CODE_EXISTING, "''");
         self.lines.close("end");
         self.lines.line("local home = orders .. ARGV[at + 1]");
         self.lines.line("local before = record(order, home)");
         self.reject_if("before", CODE_EXISTING, "before");
     }
 
+    /// Nobody reads the details of the shadow.
+    fn answer(&mut self, code: i64, detail: &str) {
+        self.lines.line(match self.expressions.part.role {
+            Role::Decides => format!("return {code}, {detail}"),
+            Role::Shadow { .. } => format!("return {code}"),
+        });
+    }
+
     fn reject_if(&mut self, condition: &str, code: i64, detail: &str) {
         self.lines.open(format!("if {condition} then"));
-        self.lines.line(format!("return {code}, {detail}"));
+        self.answer(code, detail);
         self.lines.close("end");
     }
 
@@ -121,7 +164,8 @@ impl Writer<'_> {
         for early in early_access {
             self.early(early, schedule.opens_at);
         }
-        self.reject_if("not early", CODE_NOT_OPEN, "''");
+        let facts = self.facts(plan.early_needs());
+        self.reject_if("not early", CODE_NOT_OPEN, &facts);
         self.lines.close("end");
     }
 
@@ -141,12 +185,9 @@ impl Writer<'_> {
 
     fn constraint(&mut self, index: usize, constraint: &Constraint) {
         self.lines.line("");
-        self.lines.line(format!(
-            "-- {}/{}: {}",
-            comment(&constraint.rule),
-            comment(&constraint.reason),
-            comment(&constraint.sentence)
-        ));
+        let name = comment(&constraint.name());
+        self.lines
+            .line(format!("-- {name}: {}", comment(&constraint.sentence)));
         let before = constraint.when.map(|when| {
             self.prepare(&[when], false);
             let rest: Vec<Node> = constraint_nodes(constraint).collect();
@@ -159,9 +200,8 @@ impl Writer<'_> {
         let failed = self.expressions.negation(constraint.require);
         self.lines.open(format!("if {failed} then"));
         let inside = self.known.clone();
-        let detail = self.detail(constraint);
-        self.lines
-            .line(format!("return {}, {detail}", CODE_CONSTRAINT + index as i64));
+        let facts = self.facts(self.plan.needs(index as u32));
+        self.answer(CODE_CONSTRAINT + index as i64, &facts);
         self.lines.close("end");
         self.known = inside;
         if let Some(before) = before {
@@ -170,51 +210,63 @@ impl Writer<'_> {
         }
     }
 
-    /// The numbers of a failed constraint, as an expression.
-    fn detail(&mut self, constraint: &Constraint) -> String {
-        let Some(measure) = constraint.measure else {
-            return "''".into();
-        };
-        self.read_counter(measure.counter);
-        self.prepare(&[measure.limit], false);
-        let counter = measure.counter;
-        let retry_at = match self.plan.plan().counters[counter as usize].window {
-            Window::Campaign => "0".into(),
-            Window::Rolling { length_ms } => {
-                format!("live_{counter}.oldest and live_{counter}.oldest + {length_ms} or 0")
-            }
-            _ => format!("ends[{counter}]"),
-        };
-        let limit = self.expressions.value(measure.limit).0;
-        format!("measure(used_{counter}, {limit}, {retry_at})")
+    /// What an answer carries besides its code, as an expression; counters that were not read are.
+    fn facts(&mut self, needs: &Needs) -> String {
+        if self.expressions.part.is_shadow() {
+            return String::new();
+        }
+        let (mut formats, mut values) = (Vec::new(), Vec::new());
+        if needs.remaining {
+            formats.push("%.0f");
+            values.push("remaining".to_owned());
+        }
+        for counter in &needs.counters {
+            self.read_counter(*counter);
+            let rolling = is_rolling(&self.plan.plan().counters[*counter as usize]);
+            formats.push(if rolling { "%s" } else { "%.0f" });
+            values.push(match rolling {
+                true => format!("live_{counter}.text"),
+                false => format!("used_{counter}"),
+            });
+        }
+        for (audience, of) in &needs.members {
+            formats.push("%.0f");
+            values.push(format!("{} and 1 or 0", self.expressions.member(audience, of).0));
+        }
+        match values.as_slice() {
+            [] => "''".to_owned(),
+            [one] => one.clone(),
+            several => format!("format('{}', {})", formats.join(" "), several.join(", ")),
+        }
     }
 
     /// Gives every variable the nodes need its value. With `shared`, only those that other parts of
     /// the script need too: they must not end up inside a block.
     fn prepare(&mut self, nodes: &[Node], shared: bool) {
-        let usage = self.expressions.usage;
+        let part = self.expressions.part;
         let (variables, counters) = self.expressions.needs(nodes);
         for counter in counters {
-            if !shared || usage.is_counter_shared(counter) {
+            if !shared || part.usage.is_counter_shared(counter) {
                 self.read_counter(counter);
             }
         }
         for node in variables {
-            if (!shared || usage.is_shared(node)) && self.known.nodes.insert(node) {
+            if (!shared || part.usage.is_shared(node)) && self.known.nodes.insert(node) {
                 let assignment = self.expressions.assignment(node);
                 self.lines.line(assignment);
             }
         }
     }
 
-    fn read_counter(&mut self, number: u32) {
-        if !self.known.counters.insert(number) {
+    fn read_counter(&mut self, index: u32) {
+        if !self.known.counters.insert(index) {
             return;
         }
-        let subject = self.subject(number);
-        let key = self.key(number);
+        let subject = self.subject(index);
+        let key = self.key(index);
+        let number = self.expressions.part.counter(index);
         let known = format!("used[{number}][{subject}]");
-        match self.plan.plan().counters[number as usize].window {
+        match self.plan.plan().counters[index as usize].window {
             Window::Rolling { length_ms } => {
                 let read = format!("roll({number}, {subject}, {key}, {length_ms})");
                 self.lines
@@ -231,20 +283,21 @@ impl Writer<'_> {
     }
 
     /// Where an attempt's subject of a counter stands.
-    fn subject(&self, counter: u32) -> String {
-        let key = &self.plan.plan().counters[counter as usize].key;
+    fn subject(&self, index: u32) -> String {
+        let key = &self.plan.plan().counters[index as usize].key;
         self.expressions.slot(&Slot::Subject(key.clone()))
     }
 
     /// The variable that holds the key of the subject's bucket.
-    fn key(&mut self, counter: u32) -> String {
-        if self.known.keys.insert(counter) {
-            let key = &self.plan.plan().counters[counter as usize].key;
+    fn key(&mut self, index: u32) -> String {
+        let number = self.expressions.part.counter(index);
+        if self.known.keys.insert(index) {
+            let key = &self.plan.plan().counters[index as usize].key;
             let bucket = self.expressions.slot(&Slot::Bucket(key.clone()));
             self.lines
-                .line(format!("local key_{counter} = keys[{counter}] .. {bucket}"));
+                .line(format!("local key_{number} = keys[{number}] .. {bucket}"));
         }
-        format!("key_{counter}")
+        format!("key_{number}")
     }
 
     /// What an admitted order consumes. Rolling windows are asked first, because one that is full rejects.
@@ -255,22 +308,18 @@ impl Writer<'_> {
         self.lines.line("");
         self.lines.line("-- What the order consumes.");
         self.prepare(&costs, false);
-        for (number, counter) in (0..).zip(counters).filter(|(_, counter)| is_rolling(counter)) {
-            self.read_counter(number);
+        for (index, counter) in (0..).zip(counters).filter(|(_, counter)| is_rolling(counter)) {
+            self.read_counter(index);
+            let number = self.expressions.part.counter(index);
             let full = format!("live_{number}.orders >= {ROLLING_ORDERS_MAX}");
             if let Some(condition) = self.charged_when(counter.cost, &full) {
-                self.reject_if(&condition, CODE_WINDOW_FULL, &number.to_string());
+                let detail = format!("'{index} ' .. live_{number}.text");
+                self.reject_if(&condition, CODE_WINDOW_FULL, &detail);
             }
         }
-        for (number, counter) in (0..).zip(counters) {
-            self.charge(number, counter.cost, &counter_name(counter), is_rolling(counter));
+        for (index, counter) in (0..).zip(counters) {
+            self.charge(index, counter.cost, &counter_name(counter), is_rolling(counter));
         }
-        self.lines.line("stock[sku] = remaining - quantity");
-        self.lines.line("sold[sku] = (sold[sku] or 0) + quantity");
-        self.lines.line("decided[order] = ARGV[at + 4]");
-        self.lines.line("admitted = admitted + 1");
-        self.lines.line("taken[admitted], homes[admitted] = at, home");
-        self.lines.line(format!("return {CODE_ADMITTED}, ''"));
     }
 
     /// `condition` joined with the test that the cost is above 0; `None` where it never is.
@@ -284,20 +333,25 @@ impl Writer<'_> {
         }
     }
 
-    fn charge(&mut self, number: u32, cost: Node, name: &str, rolling: bool) {
+    fn charge(&mut self, index: u32, cost: Node, name: &str, rolling: bool) {
         let Some(condition) = self.charged_when(cost, "") else {
             return;
         };
-        let subject = self.subject(number);
+        let subject = self.subject(index);
         let units = self.expressions.value(cost).0;
+        let number = self.expressions.part.counter(index);
         let before = self.known.clone();
         if !condition.is_empty() {
             self.lines.open(format!("if {condition} then"));
         }
-        let key = self.key(number);
+        let key = self.key(index);
+        let list = match self.expressions.part.role {
+            Role::Decides => "charged",
+            Role::Shadow { .. } => "shadowed",
+        };
         let call = match rolling {
-            true => format!("charge_roll({number}, live_{number}, {subject}, {key}, {units})"),
-            false => format!("charge({number}, {subject}, {key}, {units})"),
+            true => format!("charge_roll({list}, {number}, live_{number}, {subject}, {key}, {units})"),
+            false => format!("charge({list}, {number}, {subject}, {key}, {units})"),
         };
         self.lines.line(format!("{call}  -- {name}"));
         if !condition.is_empty() {

@@ -1,7 +1,7 @@
 //! Expressions of a plan as Lua text.
 
+use super::part::Part;
 use super::text::{integer, literal};
-use super::usage::Usage;
 use crate::lua::codec::ATTEMPT_FIELDS;
 use crate::lua::keys;
 use crate::plan::check::{Kind, Slot};
@@ -9,9 +9,6 @@ use crate::plan::{Attribute, CheckedPlan, Expr, INTEGER_MAX, Node};
 
 /// Tables of more entries are built as tables; smaller ones are a row of comparisons.
 pub(super) const CHAIN_MAX: usize = 8;
-/// Lua has 200 locals a function; with more variables than this they become fields of one table.
-const LOCALS_MAX: usize = 60;
-
 /// How tightly Lua binds, loosest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Binding {
@@ -29,8 +26,7 @@ pub(super) type Written = (String, Binding);
 
 /// Writes expressions; knows the plan and which nodes have variables.
 pub(super) struct Expressions<'a> {
-    pub(super) plan: &'a CheckedPlan,
-    pub(super) usage: &'a Usage,
+    pub(super) part: &'a Part<'a>,
 }
 
 impl Expressions<'_> {
@@ -41,18 +37,14 @@ impl Expressions<'_> {
 
     /// The node's variable, or its expression.
     pub(super) fn value(&self, node: Node) -> Written {
-        if self.usage.is_variable(node) {
+        if self.part.usage.is_variable(node) {
             return (self.variable(node), Binding::Atom);
         }
         self.definition(node)
     }
 
-    pub(super) fn variables_in_table(&self) -> bool {
-        self.usage.variables() > LOCALS_MAX
-    }
-
     fn variable(&self, node: Node) -> String {
-        match self.variables_in_table() {
+        match self.part.usage.variables_in_table() {
             true => format!("v[{node}]"),
             false => format!("v{node}"),
         }
@@ -60,13 +52,17 @@ impl Expressions<'_> {
 
     /// The statement that gives a node's variable its value.
     pub(super) fn assignment(&self, node: Node) -> String {
-        let local = if self.variables_in_table() { "" } else { "local " };
+        let local = if self.part.usage.variables_in_table() {
+            ""
+        } else {
+            "local "
+        };
         format!("{local}{} = {}", self.variable(node), self.definition(node).0)
     }
 
     /// The opposite of a condition, without a `not` where Lua has an operator for it.
     pub(super) fn negation(&self, node: Node) -> String {
-        let expr = &self.plan.plan().nodes[node as usize];
+        let expr = &self.part.plan.plan().nodes[node as usize];
         let compare = |a, operator, b| {
             format!(
                 "{} {operator} {}",
@@ -75,7 +71,7 @@ impl Expressions<'_> {
             )
         };
         match expr {
-            _ if self.usage.is_variable(node) => format!("not {}", self.variable(node)),
+            _ if self.part.usage.is_variable(node) => format!("not {}", self.variable(node)),
             Expr::Lt(a, b) => compare(*a, ">=", *b),
             Expr::Le(a, b) => compare(*a, ">", *b),
             Expr::Eq(a, b) => compare(*a, "~=", *b),
@@ -85,13 +81,13 @@ impl Expressions<'_> {
     }
 
     fn definition(&self, node: Node) -> Written {
-        let context = self.plan.context();
+        let context = self.part.plan.context();
         let atom = |text: String| (text, Binding::Atom);
-        match &self.plan.plan().nodes[node as usize] {
+        match &self.part.plan.plan().nodes[node as usize] {
             Expr::Int(n) => atom(integer(*n)),
             Expr::Text(text) => atom(literal(text)),
             Expr::Attribute(attribute) => atom(self.attribute(attribute)),
-            Expr::Counter(counter) => atom(format!("used_{counter}")),
+            Expr::Counter(counter) => atom(format!("used_{}", self.part.counter(*counter))),
             Expr::Remaining => atom("remaining".into()),
             Expr::Stock => self.stock(node),
             Expr::Now => atom("now".into()),
@@ -148,7 +144,7 @@ impl Expressions<'_> {
     }
 
     fn modulo(&self, of: Node, by: i64) -> Written {
-        let exact = matches!(self.plan.kind(of), Kind::Int { low, .. } if low >= by - 1 - INTEGER_MAX);
+        let exact = matches!(self.part.plan.kind(of), Kind::Int { low, .. } if low >= by - 1 - INTEGER_MAX);
         match exact {
             true => (
                 format!("{} % {by}", self.operand(of, Binding::Multiply)),
@@ -161,7 +157,7 @@ impl Expressions<'_> {
     /// Integers and texts are always true in Lua, so `and`/`or` choose between them; truth values
     /// need a function.
     fn select(&self, condition: Node, yes: Node, no: Node) -> Written {
-        if self.plan.kind(yes) == Kind::Bool {
+        if self.part.plan.kind(yes) == Kind::Bool {
             let (condition, yes, no) = (self.value(condition).0, self.value(yes).0, self.value(no).0);
             return (format!("pick({condition}, {yes}, {no})"), Binding::Atom);
         }
@@ -174,7 +170,10 @@ impl Expressions<'_> {
         let of = self.value(of).0;
         match texts {
             [] => ("false".into(), Binding::Atom),
-            _ if texts.len() > CHAIN_MAX => (format!("entries({node})[{of}] == true"), Binding::Compare),
+            _ if texts.len() > CHAIN_MAX => (
+                format!("entries({})[{of}] == true", self.part.table(node)),
+                Binding::Compare,
+            ),
             _ => {
                 let tests: Vec<_> = texts
                     .iter()
@@ -193,7 +192,11 @@ impl Expressions<'_> {
     fn lookup(&self, node: Node, of: &str, entries: &[(String, i64)], default: i64) -> Written {
         if entries.len() > CHAIN_MAX {
             return (
-                format!("(entries({node})[{of}] or {})", integer(default)),
+                format!(
+                    "(entries({})[{of}] or {})",
+                    self.part.table(node),
+                    integer(default)
+                ),
                 Binding::Atom,
             );
         }
@@ -210,28 +213,18 @@ impl Expressions<'_> {
     }
 
     fn stock(&self, node: Node) -> Written {
-        let entries: Vec<_> = stock_entries(self.plan);
+        let entries: Vec<_> = stock_entries(self.part.plan);
         self.lookup(node, "sku", &entries, 0)
     }
 
-    fn member(&self, audience: &str, of: &Attribute) -> Written {
-        let version = self
-            .plan
-            .context()
-            .audiences
-            .get(audience)
-            .map_or(0, |list| list.version);
+    /// Whether a list has the attempt.
+    pub(super) fn member(&self, audience: &str, of: &Attribute) -> Written {
         let slot = Slot::MemberBucket {
             audience: audience.to_owned(),
             of: of.clone(),
         };
-        let family = literal(&keys::audience_family(audience, version));
-        let text = format!(
-            "member(prefix .. {family} .. {}, {})",
-            self.slot(&slot),
-            self.text_of(of)
-        );
-        (text, Binding::Atom)
+        let key = member_key(self.part.plan, audience, &self.slot(&slot));
+        (format!("member({key}, {})", self.text_of(of)), Binding::Atom)
     }
 
     /// An attribute's value: an integer for the quantity, text for all others.
@@ -252,7 +245,7 @@ impl Expressions<'_> {
 
     /// Where an attempt's value of a slot stands.
     pub(super) fn slot(&self, slot: &Slot) -> String {
-        let index = self.plan.slots().iter().position(|each| each == slot);
+        let index = self.part.slots.iter().position(|each| each == slot);
         let index = index.expect("the checker lists every slot the plan reads");
         format!("ARGV[at + {}]", ATTEMPT_FIELDS + index)
     }
@@ -260,7 +253,7 @@ impl Expressions<'_> {
     /// Every node with a variable, and every counter, that the given nodes need; sorted, so that
     /// operands come first.
     pub(super) fn needs(&self, roots: &[Node]) -> (Vec<Node>, Vec<u32>) {
-        let nodes = &self.plan.plan().nodes;
+        let nodes = &self.part.plan.plan().nodes;
         let mut seen = vec![false; nodes.len()];
         let mut open = roots.to_vec();
         let (mut variables, mut counters) = (Vec::new(), Vec::new());
@@ -268,7 +261,7 @@ impl Expressions<'_> {
             if std::mem::replace(&mut seen[node as usize], true) {
                 continue;
             }
-            if self.usage.is_variable(node) {
+            if self.part.usage.is_variable(node) {
                 variables.push(node);
             }
             if let Expr::Counter(counter) = nodes[node as usize] {
@@ -281,6 +274,14 @@ impl Expressions<'_> {
         counters.dedup();
         (variables, counters)
     }
+}
+
+/// The key of a list's bucket.
+pub(super) fn member_key(plan: &CheckedPlan, audience: &str, bucket: &str) -> String {
+    let lists = &plan.context().audiences;
+    let version = lists.get(audience).map_or(0, |list| list.version);
+    let family = literal(&keys::audience_family(audience, version));
+    format!("prefix .. {family} .. {bucket}")
 }
 
 /// Units every SKU started with.

@@ -26,9 +26,9 @@ pub(super) fn write(lines: &mut Lines, header: &Header, plan: &CheckedPlan, revi
     lines.line("-- KEYS[1]  state key of the shard; the other keys are derived from its prefix");
 }
 
-/// The slots of the plan, as lines of the header, counted from `first`.
-pub(super) fn slots(lines: &mut Lines, plan: &CheckedPlan, first: usize) {
-    for (index, slot) in plan.slots().iter().enumerate() {
+/// Slots as lines of the header, counted from `first`.
+pub(super) fn slots(lines: &mut Lines, slots: &[Slot], first: usize) {
+    for (index, slot) in slots.iter().enumerate() {
         lines.line(format!(
             "--   {:>2}  {}",
             first + index,

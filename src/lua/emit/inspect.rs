@@ -1,22 +1,25 @@
-//! The `inspect` script: what one buyer has used of every counter.
+//! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
-use super::counters::{self, is_rolling};
+use super::counters;
+use super::expr::member_key;
 use super::header::{self, Header};
 use super::text::Lines;
 use crate::plan::check::Slot;
-use crate::plan::{CheckedPlan, Window};
+use crate::plan::{Attribute, CheckedPlan, Window};
 
 const HEADER: Header = Header {
     shebang: "#!lua flags=no-writes",
     purpose: "-- inspect: what one buyer has used of every counter, in its current window.",
-    reply: "-- Reply    {'fence', fence there or ''} | {'ok', now, per counter: units used}",
+    reply: "-- Reply    {'fence', fence there or ''} | {'ok', now, the facts: see lua/README.md}",
 };
+/// ARGV before the plan's slots: fence, SKU.
+const FIELDS: usize = 2;
 
 pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
     let mut lines = Lines::default();
     header::write(&mut lines, &HEADER, plan, revision);
-    lines.line("-- ARGV     fence, then");
-    header::slots(&mut lines, plan, 2);
+    lines.line("-- ARGV     fence, SKU or '', then");
+    header::slots(&mut lines, plan.slots(), FIELDS + 1);
     lines.line(HEADER.reply);
     lines.line("");
     lines.part(include_str!("../../../lua/parts/begin.lua"));
@@ -28,27 +31,57 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
     if counters::any_rolling(plan) {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
     }
-    counters::windows(&mut lines, plan);
+    lines.part(include_str!("../../../lua/parts/inspect.lua"));
+    counters::windows(&mut lines, plan, &|index, counter| (index, counter.id.clone()));
     lines.line("");
     lines.line("local reply = {'ok', whole(now)}");
-    for (index, counter) in plan.plan().counters.iter().enumerate() {
-        let argument = |slot: Slot| {
-            let position = plan.slots().iter().position(|each| *each == slot);
-            format!(
-                "ARGV[{}]",
-                position.expect("the checker lists every slot the plan reads") + 2
-            )
-        };
-        let subject = argument(Slot::Subject(counter.key.clone()));
-        let bucket = argument(Slot::Bucket(counter.key.clone()));
-        let read = format!("call('HGET', keys[{index}] .. {bucket}, {subject})");
-        let units = match counter.window {
-            Window::Rolling { length_ms } => format!("rolled({read}, {length_ms}).used"),
-            _ => format!("tonumber({read}) or 0"),
-        };
-        debug_assert_eq!(is_rolling(counter), units.starts_with("rolled"));
-        lines.line(format!("reply[{}] = whole({units})", index + 3));
+    for fact in facts(plan) {
+        lines.line(format!("reply[#reply + 1] = {fact}"));
     }
+    lines.line("if lost then");
+    lines.line("  return {'fence', ''}");
+    lines.line("end");
     lines.line("return reply");
     lines.into_text()
+}
+
+fn facts(plan: &CheckedPlan) -> Vec<String> {
+    let needs = plan.quota_needs();
+    let mut facts = Vec::with_capacity(needs.len());
+    if needs.remaining {
+        facts.push("units(ARGV[2])".to_owned());
+    }
+    for index in &needs.counters {
+        let counter = &plan.plan().counters[*index as usize];
+        let subject = argument(plan, &Slot::Subject(counter.key.clone()));
+        let bucket = argument(plan, &Slot::Bucket(counter.key.clone()));
+        let lasting = counter.is_lasting();
+        let read = format!("count(keys[{index}] .. {bucket}, {subject}, {lasting})");
+        facts.push(match counter.window {
+            Window::Rolling { length_ms } => format!("rolled({read}, {length_ms}).text"),
+            _ => format!("{read} or '0'"),
+        });
+    }
+    for (audience, of) in &needs.members {
+        let bucket = argument(
+            plan,
+            &Slot::MemberBucket {
+                audience: audience.clone(),
+                of: of.clone(),
+            },
+        );
+        let member = match of {
+            Attribute::Sku => "ARGV[2]".to_owned(),
+            other => argument(plan, &Slot::Attribute(other.clone())),
+        };
+        let key = member_key(plan, audience, &bucket);
+        facts.push(format!("count({key}, {member}, true) and '1' or '0'"));
+    }
+    facts
+}
+
+fn argument(plan: &CheckedPlan, slot: &Slot) -> String {
+    let index = plan.slots().iter().position(|each| each == slot);
+    let index = index.expect("the checker lists every slot the plan reads");
+    format!("ARGV[{}]", index + FIELDS + 1)
 }

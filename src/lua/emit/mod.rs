@@ -7,21 +7,50 @@ mod decide;
 mod expr;
 mod header;
 mod inspect;
+mod part;
+mod shadow;
 mod text;
 mod usage;
 
 use std::sync::Arc;
 
 use super::{Family, SCRIPT_BYTES_MAX, Script};
-use crate::plan::{CheckedPlan, PlanError};
+use crate::plan::{CheckedPlan, PLAN_COMMANDS_MAX, PlanError};
 
 /// Writes the family of scripts. The text follows from plan and revision alone. Refused when a
 /// script would be longer than [`SCRIPT_BYTES_MAX`].
 pub fn emit(plan: Arc<CheckedPlan>, revision: u32) -> Result<Family, PlanError> {
-    let admit = script("admit", admit::script(&plan, revision))?;
+    emit_with_shadow(plan, None, revision)
+}
+
+/// The same with a second plan in shadow, checked against the same campaign. Both together have to stay
+/// within [`PLAN_COMMANDS_MAX`].
+pub fn emit_with_shadow(
+    plan: Arc<CheckedPlan>,
+    shadow: Option<Arc<CheckedPlan>>,
+    revision: u32,
+) -> Result<Family, PlanError> {
+    let slots = part::slots(&plan, shadow.as_deref());
+    let cost = plan.cost_with_shadow(shadow.as_deref(), &slots);
+    if cost.commands > PLAN_COMMANDS_MAX {
+        return Err(PlanError {
+            at: "shadow".into(),
+            code: "cost",
+            message: format!(
+                "with the rules in shadow one attempt could cause {} Redis commands; at most \
+                 {PLAN_COMMANDS_MAX} are allowed",
+                cost.commands
+            ),
+        });
+    }
+    let admit = admit::script(&plan, shadow.as_deref(), &slots, revision);
+    let admit = script("admit", admit)?;
     let inspect = script("inspect", inspect::script(&plan, revision))?;
     Ok(Family {
         plan,
+        shadow,
+        slots,
+        cost,
         revision,
         admit,
         inspect,

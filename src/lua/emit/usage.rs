@@ -7,6 +7,9 @@ use crate::plan::{CheckedPlan, Expr, Node};
 /// a reader has a lower one.
 const DEPTH_MAX: u32 = 20;
 
+/// Lua has 200 locals a function; with more variables than this they become fields of one table.
+const LOCALS_MAX: usize = 60;
+
 /// A place expressions are used from: an early access, a constraint, or the charges.
 pub(super) type Root = u32;
 
@@ -100,8 +103,9 @@ impl Usage {
         self.owners[node as usize] != Owner::None
     }
 
-    pub(super) fn variables(&self) -> usize {
-        self.variables
+    /// Whether there are so many variables that they are fields of one table.
+    pub(super) fn variables_in_table(&self) -> bool {
+        self.variables > LOCALS_MAX
     }
 
     /// Whether more than one place needs the node.

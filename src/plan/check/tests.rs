@@ -470,10 +470,10 @@ fn cost_is_within_budget() {
         }
         check(plan, context())
     };
-    // Order, stock, record, and the one counter read and charged.
-    assert_eq!(members(0).expect("passes").cost().commands, 5);
-    assert_eq!(members(91).expect("passes").cost().commands, PLAN_COMMANDS_MAX);
-    let error = members(92).expect_err("refused");
+    // Order, stock and the one counter, each read and written.
+    assert_eq!(members(0).expect("passes").cost().commands, 6);
+    assert_eq!(members(154).expect("passes").cost().commands, PLAN_COMMANDS_MAX);
+    let error = members(155).expect_err("refused");
     assert_eq!((error.at.as_str(), error.code), ("nodes", "cost"));
 }
 
@@ -615,7 +615,7 @@ fn the_digest_follows_from_what_decides() {
 fn an_empty_plan_passes() {
     let checked = check(Plan::default(), context()).expect("passes");
     assert!(checked.slots().is_empty() && checked.attributes().is_empty());
-    assert_eq!(checked.cost().commands, 3);
+    assert_eq!(checked.cost().commands, 4);
 }
 
 #[test]

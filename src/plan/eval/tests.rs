@@ -4,6 +4,7 @@
 use super::*;
 use crate::order::OrderId;
 use crate::plan::check;
+use crate::plan::facts::Count;
 use crate::plan::samples::samples;
 
 fn plan(name: &str) -> (CheckedPlan, State) {
@@ -30,16 +31,6 @@ fn attempt(key: u32, quantity: u32) -> Attempt {
     }
 }
 
-fn measured(decision: Decision) -> Measured {
-    match decision {
-        Decision::Rejected(Rejection::Constraint {
-            measure: Some(measure),
-            ..
-        }) => measure,
-        other => panic!("no measured rejection: {other:?}"),
-    }
-}
-
 /// Admits `first` units at the moments, then asks for too many at the last.
 fn rejection_after(name: &str, orders: &[(i64, u32)], last: (i64, u32)) -> (i64, i64, Option<i64>) {
     let (plan, mut state) = plan(name);
@@ -49,11 +40,14 @@ fn rejection_after(name: &str, orders: &[(i64, u32)], last: (i64, u32)) -> (i64,
         assert_eq!(decision, Decision::Admitted);
     }
     let decision = decide(&plan, 1, &mut state, &attempt(999, last.1), opens_at + last.0);
-    let Measured {
-        used,
-        limit,
+    let Decision::Rejected(Rejection::Constraint {
+        measure: Some(Measured { used, limit }),
         retry_at,
-    } = measured(decision);
+        ..
+    }) = decision
+    else {
+        panic!("no measured rejection: {decision:?}")
+    };
     (used, limit, retry_at.map(|moment| moment - opens_at))
 }
 
@@ -78,10 +72,14 @@ fn rejections_say_how_much_and_when() {
         ),
         (1, 1, Some(34 * HOUR))
     );
-    // The oldest order that still counts leaves first.
+    // The oldest order that still counts leaves first; a larger order waits for as many as it needs.
     assert_eq!(
         rejection_after("rolling window", &[(0, 1), (1000, 4)], (59_999, 1)),
         (5, 5, Some(MINUTE))
+    );
+    assert_eq!(
+        rejection_after("rolling window", &[(0, 1), (1000, 4)], (59_999, 2)),
+        (5, 5, Some(MINUTE + 1000))
     );
     assert_eq!(
         rejection_after("rolling window", &[(0, 1), (1000, 4)], (MINUTE, 2)),
@@ -100,7 +98,10 @@ fn a_rolling_window_holds_so_many_orders_and_no_more() {
         .rolling
         .insert(key.clone(), vec![(opens_at, 0); ROLLING_ORDERS_MAX]);
     let before = state.clone();
-    let full = Decision::Rejected(Rejection::WindowFull { counter: 0 });
+    let full = Decision::Rejected(Rejection::WindowFull {
+        counter: 0,
+        retry_at: Some(opens_at + 60_000),
+    });
     assert_eq!(
         decide(&plan, 1, &mut state, &attempt(0, 1), opens_at + 59_999),
         full
@@ -160,7 +161,8 @@ fn a_release_gives_back_once() {
     }
     assert!(release(&mut state, &order, &charges));
     assert!(!release(&mut state, &order, &charges));
-    assert_eq!(inspect(&plan, &state, &attempt(2, 1), opens_at), [2]);
+    let facts = inspect(&plan, &state, &attempt(2, 1), opens_at);
+    assert_eq!(facts.counters[&0], Count::Rolling(vec![(opens_at, 2)]));
     assert_eq!(state.stock["shirt"], 999_998);
     assert!(release(&mut state, &attempt(1, 2).order.to_string(), &charges));
     assert_eq!((state.stock, state.rolling), (fresh.stock, fresh.rolling));

@@ -59,7 +59,7 @@ impl Expected {
             Decision::Admitted => return Self::Admitted,
             Decision::Existing(_) => return Self::Existing,
             Decision::Rejected(rejection) => match rejection {
-                Rejection::NotOpen => "not-open",
+                Rejection::NotOpen { .. } => "not-open",
                 Rejection::Closed => "closed",
                 Rejection::UnknownSku => "unknown-sku",
                 Rejection::SoldOut { .. } => "sold-out",

@@ -1,0 +1,220 @@
+//! Revisions of a campaign: made, looked at, compared and activated.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Admin;
+use super::answer::{Refused, read_json};
+use super::campaigns::query;
+use super::guard::Actor;
+use crate::control::{ActivatedAt, NewRevision, RevisionAnswer, RevisionHead};
+use crate::revision::PinnedRule;
+use crate::wire::problem::{MALFORMED, UNKNOWN};
+use crate::wire::{Moment, Problem};
+
+/// Revisions of one page unless `limit` says otherwise.
+const PAGE: u32 = 20;
+const PAGE_MAX: u32 = 100;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevisionQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    limit: Option<u32>,
+    /// Number of the last revision of the page before.
+    before: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DiffQuery {
+    /// The active revision unless it is named.
+    against: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActivateBody {
+    revision: u32,
+    /// Ids of counters that may be re-keyed or dropped.
+    #[serde(default)]
+    accept: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    revisions: Vec<Head>,
+    /// Value of `before` for the next page; missing where this one is not full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Head {
+    revision: u32,
+    active: bool,
+    created_at: Moment,
+    created_by: Option<String>,
+    activations: Vec<Activation>,
+    opens_at: Moment,
+    closes_at: Moment,
+    rules: Vec<PinnedRule>,
+    plan_digest: String,
+    changed: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Activation {
+    epoch: u64,
+    at: Moment,
+    by: Option<String>,
+}
+
+/// The answer a revision was created with, and its history.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    answer: RevisionAnswer,
+    active: bool,
+    created_at: Moment,
+    created_by: Option<String>,
+    activations: Vec<Activation>,
+    opens_at: Moment,
+    closes_at: Moment,
+    rules: Vec<PinnedRule>,
+    /// Against the revision before it.
+    changed: Vec<String>,
+}
+
+impl From<ActivatedAt> for Activation {
+    fn from(activated: ActivatedAt) -> Self {
+        Self {
+            epoch: activated.epoch,
+            at: Moment(activated.at),
+            by: activated.by,
+        }
+    }
+}
+
+impl From<RevisionHead> for Head {
+    fn from(head: RevisionHead) -> Self {
+        Self {
+            revision: head.revision,
+            active: head.active,
+            created_at: Moment(head.created_at),
+            created_by: head.created_by,
+            activations: head.activations.into_iter().map(Activation::from).collect(),
+            opens_at: Moment(head.schedule.opens_at),
+            closes_at: Moment(head.schedule.closes_at),
+            rules: head.rules,
+            plan_digest: head.plan_digest,
+            changed: head.changed,
+        }
+    }
+}
+
+/// The campaign and the number in a path; what is no number names no revision.
+fn named(path: Result<Path<(String, u32)>, PathRejection>) -> Result<(String, u32), Refused> {
+    match path {
+        Ok(Path(named)) => Ok(named),
+        Err(rejection) => {
+            let detail = format!("a revision is named by its number: {}", rejection.body_text());
+            Err(Problem::new(&UNKNOWN, detail).into())
+        }
+    }
+}
+
+/// 201 with the number of the new revision, or 200 without one for a dry run.
+pub(super) async fn create(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    dry: Result<Query<RevisionQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let RevisionQuery { dry_run } = query(dry)?;
+    let new: NewRevision = read_json(&headers, body).await?;
+    let answer = admin.rules.create_revision(actor, &id, new, dry_run).await?;
+    let status = if dry_run {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    Ok((status, Json(answer)).into_response())
+}
+
+/// Newest first.
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    page: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let page = query(page)?;
+    let limit = page.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        let detail = format!("limit is {limit}; use 1 to {PAGE_MAX}");
+        return Err(Problem::new(&MALFORMED, detail).into());
+    }
+    let heads = admin.rules.revisions(&id, page.before, limit).await?;
+    let next = heads.get(limit as usize - 1).map(|head| head.revision);
+    let revisions = heads.into_iter().map(Head::from).collect();
+    Ok(Json(Page { revisions, next }).into_response())
+}
+
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    path: Result<Path<(String, u32)>, PathRejection>,
+) -> Result<Response, Refused> {
+    let (id, number) = named(path)?;
+    let view = admin.rules.revision(&id, number).await?;
+    let head = Head::from(view.head);
+    Ok(Json(Shown {
+        answer: view.answer,
+        active: head.active,
+        created_at: head.created_at,
+        created_by: head.created_by,
+        activations: head.activations,
+        opens_at: head.opens_at,
+        closes_at: head.closes_at,
+        rules: head.rules,
+        changed: head.changed,
+    })
+    .into_response())
+}
+
+/// What a revision changes against another.
+pub(super) async fn diff(
+    State(admin): State<Admin>,
+    path: Result<Path<(String, u32)>, PathRejection>,
+    against: Result<Query<DiffQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let (id, number) = named(path)?;
+    let DiffQuery { against } = query(against)?;
+    let compared = admin.rules.compare_revisions(&id, number, against).await?;
+    Ok(Json(compared).into_response())
+}
+
+/// Answers when no gateway can admit under an older revision any more.
+pub(super) async fn activate(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let ActivateBody { revision, accept } = read_json(&headers, body).await?;
+    let activated = admin.rules.activate(actor, &id, revision, &accept).await?;
+    Ok(Json(activated).into_response())
+}

@@ -1,0 +1,52 @@
+//! What to do when the shard's fence is another one than the caller's.
+
+use super::Shared;
+use crate::engine::EngineError;
+use crate::lua::codec::Fence;
+use crate::lua::keys::Shard;
+use crate::lua::{calls, fixed};
+use crate::ruleset::ActiveCampaign;
+
+/// What became of one call.
+pub(super) enum Step {
+    Done,
+    /// Another revision is active, or this gateway's is newer and was put in place: ask again.
+    Again,
+    /// The engine did not answer: ask again in a moment.
+    Later(EngineError),
+    /// Nobody can be admitted.
+    Closed(String),
+    Failed(String),
+}
+
+impl Shared {
+    /// Fetches the newer revision, or puts this gateway's in place.
+    pub(super) async fn refence(&self, shard: &Shard, active: &ActiveCampaign, there: Option<Fence>) -> Step {
+        let campaign = &shard.campaign;
+        let Some(there) = there else {
+            self.rules.lost(campaign, active.activation.epoch);
+            return Step::Closed("the engine holds no state of this campaign; it is being rebuilt".into());
+        };
+        if there.uid != active.campaign.uid {
+            return Step::Closed("the engine holds the state of another campaign of this name".into());
+        }
+        if there.epoch < active.activation.epoch {
+            return self.activate(shard, active).await;
+        }
+        match self.rules.load(campaign, there.epoch).await {
+            Ok(Some(loaded)) if loaded.activation.epoch >= there.epoch => Step::Again,
+            Ok(_) => Step::Closed("the engine is ahead of the database".into()),
+            Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),
+        }
+    }
+
+    /// An activation reached the database but not this shard: finish it.
+    async fn activate(&self, shard: &Shard, active: &ActiveCampaign) -> Step {
+        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        match self.engine.run(&fixed::ACTIVATE, &shard.state(), args).await {
+            Ok(_) => Step::Again,
+            Err(error) if error.is_transient() => Step::Later(error),
+            Err(error) => Step::Failed(error.to_string()),
+        }
+    }
+}

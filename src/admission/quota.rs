@@ -1,0 +1,100 @@
+//! What a buyer has used and still has: one call of the `inspect` script, past the lanes, because it
+//! decides nothing and must not wait behind orders.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::fence::Step;
+use super::lane::{GATE_RETRY_AFTER, RETRY_EVERY};
+use super::{Admission, AdmissionError};
+use crate::lua::codec::{self, InspectReply};
+use crate::lua::keys::Shard;
+use crate::order::Attempt;
+use crate::plan::Attribute;
+use crate::plan::facts::Facts;
+use crate::plan::quota::{Allowance, quota};
+use crate::ruleset::ActiveCampaign;
+
+/// The constraints of the active revision as they stand for one buyer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub revision: u32,
+    /// The engine's clock, milliseconds since 1970-01-01 UTC.
+    pub as_of: i64,
+    pub allowances: Vec<Allowance>,
+}
+
+impl Admission {
+    /// Reads and never writes. `attempt` is as if ordering; its SKU is the empty text where the buyer
+    /// names none, and of its attributes only those count that are there. `None`: the campaign does not
+    /// have this SKU.
+    pub async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
+        let within = self.shared.config.deadline;
+        let until = Instant::now() + within;
+        let shard = Shard::new(campaign, 0);
+        loop {
+            let active = self.active(campaign).await?;
+            let known = |sku: &str| active.campaign.skus.iter().any(|each| each.id == sku);
+            if !attempt.sku.is_empty() && !known(&attempt.sku) {
+                return Ok(None);
+            }
+            let step = match self.inspect(&shard, &active, attempt).await {
+                Ok(facts) => return Ok(Some(answer(&active, &facts, attempt))),
+                Err(step) => step,
+            };
+            match step {
+                Step::Closed(why) => {
+                    return Err(AdmissionError::GateClosed {
+                        why,
+                        retry_after: GATE_RETRY_AFTER,
+                    });
+                }
+                Step::Failed(why) => return Err(AdmissionError::Engine(why)),
+                Step::Later(error) if Instant::now() >= until => {
+                    return Err(AdmissionError::Engine(error.to_string()));
+                }
+                Step::Later(_) => tokio::time::sleep(RETRY_EVERY).await,
+                Step::Done | Step::Again if Instant::now() >= until => {
+                    return Err(AdmissionError::Engine(format!("no answer within {within:?}")));
+                }
+                Step::Done | Step::Again => {}
+            }
+        }
+    }
+
+    async fn inspect(
+        &self,
+        shard: &Shard,
+        active: &Arc<ActiveCampaign>,
+        attempt: &Attempt,
+    ) -> Result<Facts, Step> {
+        let args = codec::inspect_args(&active.family, &active.fence(), attempt);
+        let engine = &self.shared.engine;
+        let reply = match engine.run(&active.family.inspect, &shard.state(), args).await {
+            Ok(reply) => reply,
+            Err(error) if error.is_transient() => return Err(Step::Later(error)),
+            Err(error) => return Err(Step::Failed(error.to_string())),
+        };
+        match codec::inspect_reply(&active.family, reply) {
+            Ok(InspectReply::Counted(facts)) => Ok(facts),
+            Ok(InspectReply::Fenced(there)) => Err(self.shared.refence(shard, active, there).await),
+            Err(error) => Err(Step::Failed(error.to_string())),
+        }
+    }
+}
+
+fn answer(active: &ActiveCampaign, facts: &Facts, attempt: &Attempt) -> Quota {
+    // A claim the token lacks counts as the empty text, as it does for an order. What the buyer's
+    // program would send is only known when it is sent.
+    let given = |attribute: &Attribute| match attribute {
+        Attribute::Sku => !attempt.sku.is_empty(),
+        Attribute::Client(_) => attempt.attributes.contains_key(&attribute.to_string()),
+        Attribute::User | Attribute::Quantity | Attribute::Ip | Attribute::Claim(_) => true,
+    };
+    Quota {
+        revision: active.revision.number,
+        as_of: facts.taken_at,
+        allowances: quota(&active.family.plan, facts, attempt, given),
+    }
+}

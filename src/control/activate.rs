@@ -1,0 +1,237 @@
+//! Activation: the revision proven once more, its lists loaded, compared with the one it replaces, recorded
+//! under the next epoch, and the fence moved, so that no gateway can admit under an older one.
+
+use serde::Serialize;
+
+use super::revisions::Compared;
+use super::{Control, ControlError};
+use crate::campaign::Activation;
+use crate::lua::calls;
+use crate::lua::codec::Fence;
+use crate::lua::fixed;
+use crate::lua::keys::Shard;
+use crate::plan::diff::{Change, Class, needs_accept};
+use crate::ruleset::ActiveCampaign;
+
+/// Tries of one shard's fence before an activation is left to the gateways.
+const ACTIVATE_TRIES: u32 = 5;
+/// Looks at what is to be put in force, when rebuilds come in between.
+const LOOK_TRIES: u32 = 5;
+/// Comparisons with a revision that was replaced meanwhile by somebody else.
+const COMPARE_TRIES: u32 = 5;
+
+/// What an activation answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Activated {
+    pub campaign: String,
+    pub revision: u32,
+    pub epoch: u64,
+    /// The revision that decided before.
+    pub replaced: u32,
+    /// Whether that one is newer.
+    pub rollback: bool,
+    /// What it means, in sentences.
+    pub meaning: Vec<String>,
+    pub changes: Vec<Change>,
+}
+
+impl Control {
+    /// Answers when no gateway can admit under an older revision any more: the fence in the engine
+    /// has moved, and the admission script compares it. `accept` names the counters that may be re-keyed or
+    /// dropped; what is compared is what is replaced, also when others activate at the same time.
+    pub async fn activate(
+        &self,
+        actor: &str,
+        campaign: &str,
+        revision: u32,
+        accept: &[String],
+    ) -> Result<Activated, ControlError> {
+        let built = self.stored_revision(campaign, revision).await?;
+        self.prove(&built).await?;
+        // Before anything is recorded: where it cannot be served, nothing is to change.
+        let servable = self.loader.can_serve(&built.revision).await;
+        servable.map_err(ControlError::Unavailable)?;
+        // Before any gateway can learn of the revision: the first to do so may move the fence.
+        let provided = self.gate.provide(&built.campaign, &built.revision).await;
+        provided.map_err(|why| {
+            ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
+        })?;
+        let (activation, compared) = self.record(&built, accept).await?;
+        let detail = serde_json::json!({"revision": revision, "epoch": activation.epoch, "accept": accept});
+        self.audit(actor, "revision.activate", campaign, detail).await;
+        let activation = self.put_in_force(campaign, activation.revision).await?;
+        Ok(Activated {
+            campaign: campaign.to_owned(),
+            revision,
+            epoch: activation.epoch,
+            replaced: compared.against,
+            rollback: revision < compared.against,
+            meaning: meaning(revision, activation.epoch, &compared),
+            changes: compared.changes,
+        })
+    }
+
+    /// Compares and appends the activation, the epoch being the same before and after.
+    async fn record(
+        &self,
+        built: &ActiveCampaign,
+        accept: &[String],
+    ) -> Result<(Activation, Compared), ControlError> {
+        let (campaign, revision) = (&built.campaign.id, built.revision.number);
+        for _ in 0..COMPARE_TRIES {
+            let row = self.row(campaign).await?;
+            let compared = self.compare(&row, built).await?;
+            let missing: Vec<Change> = needs_accept(&compared.changes)
+                .filter(|(id, _)| !accept.iter().any(|accepted| accepted == id))
+                .map(|(_, change)| change.clone())
+                .collect();
+            if !missing.is_empty() {
+                return Err(ControlError::AcceptMissing(missing));
+            }
+            let seen = row.activation.epoch;
+            let appended = self
+                .store
+                .insert_activation_after(campaign, revision, seen, (self.clock)())
+                .await?;
+            if let Some(activation) = appended {
+                return Ok((activation, compared));
+            }
+        }
+        Err(ControlError::Conflict(format!(
+            "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
+        )))
+    }
+
+    /// Moves the fences of all shards to the newest activation, as long as it is of this revision: a rebuild
+    /// raises the epoch too. Answers the activation that is then in force.
+    async fn put_in_force(&self, campaign: &str, revision: u32) -> Result<Activation, ControlError> {
+        for _ in 0..LOOK_TRIES {
+            let unknown = || ControlError::Unknown(format!("no campaign {campaign:?}"));
+            let newest = self.store.activation(campaign).await?.ok_or_else(unknown)?;
+            let loaded = self.loader.load(campaign, newest.epoch).await;
+            let active = loaded.map_err(ControlError::Unavailable)?.ok_or_else(unknown)?;
+            if active.revision.number != revision {
+                return Err(superseded(active.activation.epoch));
+            }
+            if self.move_fences(&active).await? {
+                return Ok(active.activation);
+            }
+        }
+        Err(ControlError::Unavailable(format!(
+            "revision {revision} is recorded and takes effect when the engine keeps its state: it was lost again and again"
+        )))
+    }
+
+    /// `false` when a rebuild came in between, and the newest activation may be another one.
+    async fn move_fences(&self, active: &ActiveCampaign) -> Result<bool, ControlError> {
+        let campaign = &active.campaign.id;
+        for number in 0..active.campaign.shards {
+            let shard = Shard::new(campaign, number);
+            match self.move_fence(active, &shard).await? {
+                None => {}
+                Some(Some(there)) if there.uid != active.campaign.uid => {
+                    return Err(ControlError::Conflict(
+                        "the engine holds the state of another campaign of this name; is this the right Redis?"
+                            .into(),
+                    ));
+                }
+                Some(Some(_)) => return Ok(false),
+                Some(None) => {
+                    self.reopen(active).await?;
+                    return Ok(false);
+                }
+            }
+            let args = calls::show_args(&active.fence(), &active.family.admit);
+            if let Err(error) = self.engine.run(&fixed::SHOW, &shard.state(), args).await {
+                tracing::warn!(campaign, %error, "the script is in force but not shown in the engine");
+            }
+        }
+        Ok(true)
+    }
+
+    /// The gate is closed, so nobody is admitted under any revision. A rebuild that has begun before this
+    /// activation opens it for the older revision, without the lists of this one.
+    async fn reopen(&self, active: &ActiveCampaign) -> Result<(), ControlError> {
+        let opened = self.gate.open(&active.campaign.id).await;
+        opened.map_err(ControlError::Unavailable)?;
+        let provided = self.gate.provide(&active.campaign, &active.revision).await;
+        provided.map_err(ControlError::Unavailable)
+    }
+
+    /// `None` when the fence is this one; the shard's own fence (or none) when it did not move.
+    async fn move_fence(
+        &self,
+        active: &ActiveCampaign,
+        shard: &Shard,
+    ) -> Result<Option<Option<Fence>>, ControlError> {
+        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let mut last = String::new();
+        for _ in 0..ACTIVATE_TRIES {
+            let reply = self
+                .engine
+                .run(&fixed::ACTIVATE, &shard.state(), args.clone())
+                .await;
+            match reply {
+                Ok(reply) => {
+                    let moved = calls::activate_reply(reply);
+                    return moved.map_err(|error| ControlError::Internal(error.to_string()));
+                }
+                Err(error) if error.is_transient() => last = error.to_string(),
+                Err(error) => return Err(ControlError::Internal(error.to_string())),
+            }
+        }
+        Err(ControlError::Unavailable(format!(
+            "revision {} is recorded as epoch {} and takes effect when the engine is back: {last}",
+            active.revision.number, active.activation.epoch
+        )))
+    }
+}
+
+fn superseded(epoch: u64) -> ControlError {
+    ControlError::Conflict(format!(
+        "another activation (epoch {epoch}) came later and is in force"
+    ))
+}
+
+/// What the merchant reads: which revision decides, and what becomes of the counts.
+fn meaning(revision: u32, epoch: u64, compared: &Compared) -> Vec<String> {
+    let against = compared.against;
+    if revision == against {
+        return vec![format!(
+            "Revision {revision} goes on deciding, from epoch {epoch} on. Counters are as they were."
+        )];
+    }
+    let mut sentences = vec![format!(
+        "Revision {revision} decides from epoch {epoch} on, instead of revision {against}."
+    )];
+    if revision < against {
+        sentences.push(
+            "Counters are as they are now: orders admitted since then keep what they took, and count under the \
+             earlier limits too."
+                .to_owned(),
+        );
+    }
+    let count = |class: Class| {
+        let of_class = compared.changes.iter().filter(|change| change.class == class);
+        of_class.count()
+    };
+    let classes = [
+        (Class::Tighter, "tighter"),
+        (Class::Looser, "looser"),
+        (Class::ReKeyed, "re-keyed"),
+        (Class::Dropped, "dropped"),
+        (Class::New, "new"),
+        (Class::Changed, "changed"),
+    ];
+    let counted: Vec<String> = classes
+        .into_iter()
+        .map(|(class, word)| (count(class), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    sentences.push(match counted.as_slice() {
+        [] => "Nothing changes for orders.".to_owned(),
+        counted => format!("Of its parts: {}.", counted.join(", ")),
+    });
+    sentences
+}

@@ -1,0 +1,85 @@
+//! Evidence where structure cannot tell: two constraints asked about the same orders, many times.
+
+use fastrand::Rng;
+
+use super::candidates::Candidates;
+use super::episode::{self, REVISION};
+use crate::plan::CheckedPlan;
+use crate::plan::diff::{Change, Class};
+use crate::plan::eval::{self, Decision};
+
+/// Attempts looked at.
+const ATTEMPTS: usize = 2000;
+
+/// How often the new constraint says otherwise than the old one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Flips {
+    refused: usize,
+    admitted: usize,
+}
+
+/// Classes by evidence what [`Class::Changed`] says nothing about. Both constraints are asked about each
+/// attempt, over the orders that the old plan admitted: the counts of each plan are of those.
+pub fn weigh(old: &CheckedPlan, new: &CheckedPlan, changes: &mut [Change]) {
+    let undecided = |change: &Change| change.class == Class::Changed && change.indices.is_some();
+    if !changes.iter().any(undecided) {
+        return;
+    }
+    let flips = flips(old, new, changes);
+    for (change, flips) in changes.iter_mut().zip(flips) {
+        if undecided(change) {
+            tell(change, flips);
+        }
+    }
+}
+
+fn tell(change: &mut Change, flips: Flips) {
+    let Flips { refused, admitted } = flips;
+    change.class = match (refused, admitted) {
+        (1.., 0) => Class::Tighter,
+        (0, 1..) => Class::Looser,
+        _ => Class::Changed,
+    };
+    change.sentence += &match (refused, admitted) {
+        (0, 0) => format!("; in {ATTEMPTS} random attempts no answer differs"),
+        _ => format!(
+            "; in {ATTEMPTS} random attempts: {refused} refused that were admitted, {admitted} the other way"
+        ),
+    };
+}
+
+/// One per change; only those with indices are counted.
+fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> Vec<Flips> {
+    let digits = old.digest().get(..16).zip(new.digest().get(..16));
+    let half = |text: &str| u64::from_str_radix(text, 16).unwrap_or_default();
+    let seed = digits.map_or(0, |(one, other)| half(one) ^ half(other).rotate_left(1));
+    let mut rng = Rng::with_seed(seed);
+    let candidates = Candidates::of(&[old, new]);
+    let mut flips = vec![Flips::default(); changes.len()];
+    let mut attempts = 0;
+    while attempts < ATTEMPTS {
+        let (episode, _) = episode::draw(old, &candidates, &mut rng);
+        let (mut before, mut after) = (episode.start.clone(), episode.start);
+        for batch in &episode.batches {
+            for attempt in &batch.attempts {
+                attempts += 1;
+                let held = eval::verdicts(old, &before, attempt, batch.now);
+                let holds = eval::verdicts(new, &after, attempt, batch.now);
+                for (change, flips) in changes.iter().zip(&mut flips) {
+                    let Some((one, other)) = change.indices else {
+                        continue;
+                    };
+                    // A constraint that does not apply lets pass.
+                    let was = held[one as usize].unwrap_or(true);
+                    let is = holds[other as usize].unwrap_or(true);
+                    flips.refused += usize::from(was && !is);
+                    flips.admitted += usize::from(is && !was);
+                }
+                if eval::decide(old, REVISION, &mut before, attempt, batch.now) == Decision::Admitted {
+                    eval::place(new, REVISION, &mut after, attempt, batch.now);
+                }
+            }
+        }
+    }
+    flips
+}

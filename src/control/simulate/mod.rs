@@ -1,0 +1,268 @@
+//! Simulation: recorded attempts replayed, in order, under the active revision and under other rules.
+//!
+//! ```text
+//!  database or file ─▶ pages of attempts ─▶ a thread of its own: two worlds, the interpreter ─▶ differences
+//! ```
+//!
+//! Nothing is stored, and no counter, stock or order of the campaign is touched.
+
+mod answer;
+mod notes;
+mod source;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::campaigns::schedule_of;
+use super::requests::{Problem, check_rules, check_schedule};
+use super::{Control, ControlError, RuleSpec};
+use crate::campaign::{Campaign, Sku};
+use crate::plan::{CheckContext, CheckedPlan, check, explain};
+use crate::recorded::Recorded;
+use crate::recorded::replay::{Replay, World, scaled};
+use crate::recorded::tally::Tally;
+use crate::revision::Revision;
+use crate::store::SampleRow;
+
+pub use answer::{Compared, ExampleAnswer, FlipAnswer, OutcomeAnswer, SampleAnswer, SideAnswer, Simulation};
+use source::Feed;
+
+/// Attempts of one simulation at most: both worlds remember every admitted order and every counter.
+pub const SIMULATED_MAX: u64 = 1_000_000;
+/// Pages that may wait for the thread that replays.
+const PAGES_WAITING: usize = 4;
+/// How often a simulation begins again because the sample shrank under it.
+const ROUNDS_MAX: u32 = 3;
+
+/// What is replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The recorded sample.
+    #[default]
+    Sample,
+    /// The landed orders.
+    Orders,
+    /// What comes with the request.
+    File,
+}
+
+/// What decides on the old side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OldSide {
+    /// The active revision, every attempt.
+    #[default]
+    Active,
+    /// The revision an attempt was recorded under.
+    Recorded,
+}
+
+/// Body of `POST /admin/v1/campaigns/{id}/simulate`. Times left out are those of the active revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSimulation {
+    pub rules: Vec<RuleSpec>,
+    /// The sample where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
+    #[serde(default)]
+    pub old: OldSide,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<jiff::Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<jiff::Timestamp>,
+}
+
+/// Attempts that come with the request, in the order of their moments.
+pub type Given<'a> = BoxStream<'a, Result<Vec<Recorded>, ControlError>>;
+
+/// An attempt with the plan the old side decides it by.
+type Step = (Recorded, Arc<CheckedPlan>);
+
+/// The two revisions that are compared. The new one is not stored.
+struct Compare {
+    campaign: Campaign,
+    old: Revision,
+    new: Revision,
+    side: OldSide,
+}
+
+/// A revision's plan for a world that holds a share of the buyers.
+fn plan_of(revision: &Revision, campaign: &Campaign, skus: &[Sku]) -> Result<Arc<CheckedPlan>, ControlError> {
+    let context = CheckContext {
+        campaign: campaign.id.clone(),
+        schedule: revision.schedule,
+        skus: skus.to_vec(),
+        audiences: revision.audiences.clone(),
+        buckets: campaign.buckets,
+    };
+    Ok(Arc::new(check(revision.plan.clone(), context)?))
+}
+
+impl Control {
+    /// Replays attempts under the active revision and under these rules. One at a time per gateway.
+    /// `given`: what comes with the request, where `new.from` says so.
+    pub async fn simulate(
+        &self,
+        campaign: &str,
+        new: NewSimulation,
+        given: Option<Given<'_>>,
+    ) -> Result<Simulation, ControlError> {
+        let Ok(_only) = self.simulating.try_acquire() else {
+            let why = "this gateway is running another simulation; try again when it has ended";
+            return Err(ControlError::Conflict(why.to_owned()));
+        };
+        let (compare, warnings) = self.sides(campaign, &new).await?;
+        let from = new.from.unwrap_or_default();
+        let mut given = given;
+        for _ in 0..ROUNDS_MAX {
+            let sample = match from {
+                Origin::Sample => self.store.sample(campaign).await?,
+                Origin::Orders | Origin::File => SampleRow::default(),
+            };
+            let feed = match (from, given.take()) {
+                (Origin::Sample, _) => Feed::sample(&self.store, campaign, sample).await?,
+                (Origin::Orders, _) => Feed::orders(&self.store, campaign).await?,
+                (Origin::File, Some(given)) => Feed::Given(given),
+                (Origin::File, None) => return Err(no_file()),
+            };
+            let skus = scaled(&compare.campaign.skus, sample.halvings);
+            let (old, fresh) = (
+                plan_of(&compare.old, &compare.campaign, &skus)?,
+                plan_of(&compare.new, &compare.campaign, &skus)?,
+            );
+            let worlds = (World::new(&skus), World::new(&skus));
+            let replay = Replay::new(worlds.0, worlds.1, fresh.clone());
+            let tally = self.replay(&compare, &skus, old.clone(), replay, feed).await?;
+            // A sample that shrank meanwhile lost buyers half-way.
+            let is_whole =
+                from != Origin::Sample || self.store.sample(campaign).await?.halvings == sample.halvings;
+            if is_whole {
+                let facts = notes::Facts {
+                    from,
+                    side: new.old,
+                    sample,
+                    old: &old,
+                    new: &fresh,
+                    revision: compare.old.number,
+                    warnings: &warnings,
+                };
+                let notes = notes::notes(&facts, &tally);
+                return Ok(answer::answer(&facts, campaign, tally, notes));
+            }
+        }
+        let why = "the sample is shrinking because many attempts come in; try again in a moment";
+        Err(ControlError::Conflict(why.to_owned()))
+    }
+
+    /// Compiles the new rules as a revision would.
+    async fn sides(
+        &self,
+        campaign: &str,
+        new: &NewSimulation,
+    ) -> Result<(Compare, Vec<crate::wasm::Diagnostic>), ControlError> {
+        let row = self.row(campaign).await?;
+        let schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
+        let mut problems: Vec<Problem> = Vec::new();
+        check_schedule(schedule, &mut problems);
+        check_rules(&new.rules, &mut problems);
+        if !problems.is_empty() {
+            return Err(ControlError::Invalid(problems));
+        }
+        let draft = self.draft(&row.campaign, &new.rules, schedule).await?;
+        let number = row.activation.revision;
+        let Some(old) = self.store.revision(campaign, number).await? else {
+            return Err(ControlError::Internal(format!(
+                "revision {number} of {campaign} is not in the database"
+            )));
+        };
+        let compare = Compare {
+            campaign: row.campaign,
+            old,
+            new: draft.revision,
+            side: new.old,
+        };
+        Ok((compare, draft.warnings))
+    }
+
+    /// Feeds the thread that replays, until everything is read.
+    async fn replay(
+        &self,
+        compare: &Compare,
+        skus: &[Sku],
+        active: Arc<CheckedPlan>,
+        mut replay: Replay,
+        mut feed: Feed<'_>,
+    ) -> Result<Tally, ControlError> {
+        let (pages, mut read) = mpsc::channel::<Vec<Step>>(PAGES_WAITING);
+        let played = tokio::task::spawn_blocking(move || {
+            while let Some(page) = read.blocking_recv() {
+                for (recorded, old) in &page {
+                    replay.play(old, recorded);
+                }
+            }
+            replay.tally
+        });
+        let mut plans = HashMap::from([(compare.old.number, active.clone())]);
+        let mut count = 0;
+        while let Some(page) = feed.next().await? {
+            count += page.len() as u64;
+            if count > SIMULATED_MAX {
+                let why = format!("more than {SIMULATED_MAX} attempts; take a shorter time or fewer buyers");
+                return Err(ControlError::Invalid(vec![Problem::new("", why)]));
+            }
+            let mut steps = Vec::with_capacity(page.len());
+            for recorded in page {
+                let plan = match (compare.side, recorded.revision) {
+                    (OldSide::Recorded, Some(number)) => {
+                        self.old_plan(compare, skus, &mut plans, &active, number).await?
+                    }
+                    _ => active.clone(),
+                };
+                steps.push((recorded, plan));
+            }
+            if pages.send(steps).await.is_err() {
+                break;
+            }
+        }
+        drop(pages);
+        let ended = |error| ControlError::Internal(format!("the replay broke off: {error}"));
+        played.await.map_err(ended)
+    }
+
+    /// The plan of an earlier revision; the active one where there is no such revision.
+    async fn old_plan(
+        &self,
+        compare: &Compare,
+        skus: &[Sku],
+        plans: &mut HashMap<u32, Arc<CheckedPlan>>,
+        active: &Arc<CheckedPlan>,
+        number: u32,
+    ) -> Result<Arc<CheckedPlan>, ControlError> {
+        if let Some(plan) = plans.get(&number) {
+            return Ok(plan.clone());
+        }
+        let plan = match self.store.revision(&compare.campaign.id, number).await? {
+            Some(revision) => plan_of(&revision, &compare.campaign, skus)?,
+            None => active.clone(),
+        };
+        plans.insert(number, plan.clone());
+        Ok(plan)
+    }
+}
+
+fn no_file() -> ControlError {
+    let problem = Problem::new("/from", "the attempts of a file come behind this line")
+        .hint("send application/x-ndjson: this object on the first line, then one attempt per line");
+    ControlError::Invalid(vec![problem])
+}
+
+/// The sentences of a plan, as a merchant reads them.
+fn sentences(plan: &CheckedPlan) -> Vec<String> {
+    explain::explain(plan)
+}

@@ -1,0 +1,201 @@
+//! `GET /v1/campaigns/{campaign}/quota`: what this buyer has used and still has under each constraint.
+
+use std::net::IpAddr;
+
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use super::answer::{self, Answer};
+use super::body::check_attribute_name;
+use super::place::random;
+use super::{Gateway, Orders, now_ms};
+use crate::admission::{AdmissionError, Quota};
+use crate::campaign::check_id;
+use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId};
+use crate::plan::Attribute;
+use crate::plan::quota::Allowance;
+use crate::wire::problem::{MALFORMED, UNAVAILABLE, UNKNOWN_SKU};
+use crate::wire::{Moment, Problem, check_text, echo};
+
+#[derive(Serialize)]
+struct QuotaAnswer<'a> {
+    campaign: &'a str,
+    revision: u32,
+    as_of: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sku: Option<&'a str>,
+    constraints: Vec<ConstraintAnswer<'a>>,
+}
+
+#[derive(Serialize)]
+struct ConstraintAnswer<'a> {
+    constraint: &'a str,
+    sentence: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at: Option<Moment>,
+    /// Query parameters that would bring the numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<String>,
+}
+
+impl<O: Orders> Gateway<O> {
+    pub(super) async fn show_quota(
+        &self,
+        campaign: &str,
+        query: &str,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Answer, Problem> {
+        let identity = self.authenticate(headers)?;
+        let asked = parse(query)?;
+        let sku = asked.sku;
+        let attempt = Attempt {
+            // Nothing is looked up or stored under it.
+            order: OrderId::fresh(now_ms(), random()),
+            user: identity.user.clone(),
+            sku: sku.clone().unwrap_or_default(),
+            quantity: 1,
+            attributes: self.attributes(&identity, peer, headers, asked.attributes),
+        };
+        let found = self.orders.quota(campaign, &attempt).await;
+        let quota = found
+            .map_err(|error| match error {
+                AdmissionError::Engine(cause) => {
+                    tracing::debug!(cause, "engine failed");
+                    Problem::new(&UNAVAILABLE, "the quota cannot be read right now")
+                }
+                error => answer::admission_error(&error),
+            })?
+            .ok_or_else(|| Problem::new(&UNKNOWN_SKU, "the campaign does not sell this SKU"))?;
+        Ok(show(campaign, sku.as_deref(), &quota))
+    }
+}
+
+fn show(campaign: &str, sku: Option<&str>, quota: &Quota) -> Answer {
+    let shown = QuotaAnswer {
+        campaign,
+        revision: quota.revision,
+        as_of: Moment(quota.as_of),
+        sku,
+        constraints: quota.allowances.iter().map(constraint).collect(),
+    };
+    answer::json(StatusCode::OK, &shown)
+}
+
+fn constraint(allowance: &Allowance) -> ConstraintAnswer<'_> {
+    let numbers = allowance.numbers;
+    ConstraintAnswer {
+        constraint: &allowance.constraint,
+        sentence: &allowance.sentence,
+        used: numbers.map(|numbers| numbers.used),
+        limit: numbers.map(|numbers| numbers.limit),
+        remaining: numbers.map(|numbers| numbers.remaining()),
+        resets_at: numbers.and_then(|numbers| numbers.resets_at).map(Moment),
+        missing: allowance.missing.iter().map(parameter).collect(),
+    }
+}
+
+/// The query parameter that gives an attribute.
+fn parameter(attribute: &Attribute) -> String {
+    match attribute {
+        Attribute::Client(name) => format!("client.{name}"),
+        other => other.to_string(),
+    }
+}
+
+/// What the query says: `sku=mug&client.device=d1`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    sku: Option<String>,
+    attributes: Vec<(String, String)>,
+}
+
+fn parse(query: &str) -> Result<Asked, Problem> {
+    let mut asked = Asked::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decoded(name)?, decoded(value)?);
+        let wrong = |why: String| Problem::new(&MALFORMED, format!("query parameter {} {why}", echo(&name)));
+        match name.strip_prefix("client.") {
+            Some(attribute) => {
+                check_attribute_name(attribute).map_err(|why| Problem::new(&MALFORMED, why))?;
+                check_text(&value).map_err(wrong)?;
+                if asked.attributes.iter().any(|(there, _)| there == attribute) {
+                    return Err(wrong("was sent twice".into()));
+                }
+                asked.attributes.push((attribute.to_owned(), value));
+            }
+            None if name == "sku" && asked.sku.is_none() => {
+                check_id(&value).map_err(|why| wrong(why.to_string()))?;
+                asked.sku = Some(value);
+            }
+            None if name == "sku" => return Err(wrong("was sent twice".into())),
+            None => return Err(wrong("is not known; use sku and client.<attribute>".into())),
+        }
+    }
+    if asked.attributes.len() > CLIENT_ATTRIBUTES_MAX {
+        let detail = format!(
+            "{} client attributes; at most {CLIENT_ATTRIBUTES_MAX} are allowed",
+            asked.attributes.len()
+        );
+        return Err(Problem::new(&MALFORMED, detail));
+    }
+    Ok(asked)
+}
+
+fn decoded(text: &str) -> Result<String, Problem> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.map(|text| text.into_owned()).map_err(|_| {
+        Problem::new(
+            &MALFORMED,
+            format!("the query has {}, which is not UTF-8", echo(text)),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_name_a_sku_and_attributes() {
+        assert_eq!(parse("").expect("nothing"), Asked::default());
+        assert_eq!(
+            parse("client.device=d+1%2B&sku=mug&").expect("valid"),
+            Asked {
+                sku: Some("mug".into()),
+                attributes: vec![("device".into(), "d 1+".into())],
+            }
+        );
+    }
+
+    #[test]
+    fn other_queries_are_refused() {
+        let many: Vec<String> = (0..17).map(|n| format!("client.a{n}=")).collect();
+        for query in [
+            "sku=",
+            "sku=a&sku=a",
+            "sku=%00",
+            "sku=%ff",
+            "client.=x",
+            "client.De=x",
+            "client.device=%0A",
+            "client.device=a&client.device=a",
+            "user=bob",
+            "device=d1",
+            &many.join("&"),
+        ] {
+            let problem = parse(query).expect_err(query);
+            assert_eq!(problem.status(), 400, "{query}");
+        }
+    }
+}

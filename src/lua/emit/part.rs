@@ -1,0 +1,128 @@
+//! The plans of one script: the one that decides, and perhaps one in shadow. Their counters and large
+//! tables share Lua tables, so the shadow's are numbered behind the others.
+
+use super::counters::is_rolling;
+use super::decide;
+use super::usage::{Root, Usage};
+use crate::lua::keys;
+use crate::plan::check::Slot;
+use crate::plan::{CheckedPlan, Counter, Node};
+
+/// Whose decision a plan makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Decides,
+    /// Decides a second time and admits or rejects nobody.
+    Shadow {
+        revision: u32,
+    },
+}
+
+/// One plan as a part of a script.
+pub(super) struct Part<'a> {
+    pub(super) plan: &'a CheckedPlan,
+    pub(super) role: Role,
+    pub(super) usage: Usage,
+    /// Values the script receives per attempt, for all its plans.
+    pub(super) slots: &'a [Slot],
+    counters_from: u32,
+    nodes_from: u32,
+}
+
+impl<'a> Part<'a> {
+    pub(super) fn decides(plan: &'a CheckedPlan, slots: &'a [Slot]) -> Self {
+        Self {
+            plan,
+            role: Role::Decides,
+            usage: usage(plan),
+            slots,
+            counters_from: 0,
+            nodes_from: 0,
+        }
+    }
+
+    /// The shadow behind the plan that decides.
+    pub(super) fn shadow(plan: &'a CheckedPlan, of: &Self, revision: u32) -> Self {
+        Self {
+            plan,
+            role: Role::Shadow { revision },
+            usage: usage(plan),
+            slots: of.slots,
+            counters_from: of.plan.plan().counters.len() as u32,
+            nodes_from: of.plan.plan().nodes.len() as u32,
+        }
+    }
+
+    pub(super) fn is_shadow(&self) -> bool {
+        self.role != Role::Decides
+    }
+
+    /// Number of a counter in the script.
+    pub(super) fn counter(&self, index: u32) -> u32 {
+        self.counters_from + index
+    }
+
+    /// Number of a node's large table in the script.
+    pub(super) fn table(&self, node: Node) -> u32 {
+        self.nodes_from + node
+    }
+
+    /// The id a counter is kept under.
+    pub(super) fn counter_id(&self, counter: &Counter) -> String {
+        match self.role {
+            Role::Decides => counter.id.clone(),
+            Role::Shadow { revision } => keys::shadow_id(revision, &counter.id),
+        }
+    }
+
+    /// Whether a missing bucket of the counter was lost. The shadow's are made by the first order that is
+    /// counted in them.
+    pub(super) fn is_lasting(&self, counter: &Counter) -> bool {
+        !self.is_shadow() && counter.is_lasting()
+    }
+}
+
+/// The slots of the first plan, then what the second needs besides.
+pub(super) fn slots(plan: &CheckedPlan, shadow: Option<&CheckedPlan>) -> Vec<Slot> {
+    let mut slots = plan.slots().to_vec();
+    let mut add = |slot: &Slot| {
+        if !slots.contains(slot) {
+            slots.push(slot.clone());
+        }
+    };
+    if let Some(shadow) = shadow {
+        shadow.slots().iter().for_each(&mut add);
+        // The gateway refuses an order that lacks what the deciding plan requires; for the shadow the
+        // script has to look.
+        let required = shadow.plan().required.iter();
+        required.for_each(|attribute| add(&Slot::Attribute(attribute.clone())));
+    }
+    slots
+}
+
+/// Every place an expression is used from. Constraints come first, then early accesses, then the
+/// charges all together.
+fn usage(plan: &CheckedPlan) -> Usage {
+    let parts = plan.plan();
+    let constraints = parts.constraints.len() as Root;
+    let charges = constraints + parts.early_access.len() as Root;
+    let mut roots: Vec<(Root, Node)> = Vec::new();
+    for (root, constraint) in (0..).zip(&parts.constraints) {
+        roots.extend(decide::constraint_nodes(constraint).map(|node| (root, node)));
+    }
+    for (root, early) in (constraints..).zip(&parts.early_access) {
+        roots.push((root, early.when));
+    }
+    roots.extend(parts.counters.iter().map(|counter| (charges, counter.cost)));
+    let mut usage = Usage::of(plan, &roots);
+    for root in 0..constraints {
+        for counter in &plan.needs(root).counters {
+            usage.use_counter(root, *counter);
+        }
+    }
+    let counters = (0..).zip(&parts.counters);
+    for (counter, _) in counters.filter(|(_, counter)| is_rolling(counter)) {
+        usage.use_counter(charges, counter);
+    }
+    usage
+}

@@ -1,0 +1,269 @@
+//! Counters compared by what is stored: the key of a count is the counter's id, the start of its window
+//! and the subject's text, so what becomes of a count follows from those three and from the cost.
+
+use std::collections::BTreeMap;
+
+use super::shape::{Shape, shapes};
+use super::{Change, Class, CounterChange, Counts, Part};
+use crate::plan::eval::window_start;
+use crate::plan::explain::{duration, noun, rfc3339, window};
+use crate::plan::{Attribute, CheckedPlan, Counter, Expr, Window};
+
+/// A counter as it is stored: what counts under the same id, key, window and cost can be read by
+/// whichever revision asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub id: String,
+    /// The revision that counted it.
+    pub revision: u32,
+    key: Vec<Attribute>,
+    window: Window,
+    cost: Shape,
+}
+
+/// The counters of a revision's plan.
+pub fn stored(plan: &CheckedPlan, revision: u32) -> Vec<Stored> {
+    // A cost reads no counter, so their names do not matter.
+    let shapes = shapes(plan, |index| index.to_string());
+    let counters = plan.plan().counters.iter();
+    counters
+        .map(|counter| Stored {
+            id: counter.id.clone(),
+            revision,
+            key: counter.key.clone(),
+            window: counter.window.clone(),
+            cost: shapes[counter.cost as usize],
+        })
+        .collect()
+}
+
+impl Stored {
+    fn counts_like(&self, other: &Self) -> bool {
+        self.id == other.id && self.key == other.key && self.window == other.window && self.cost == other.cost
+    }
+}
+
+/// Counter id → whether old and new plan store the same under it; only ids both have.
+pub(super) struct Pairs {
+    same: BTreeMap<String, bool>,
+    old: Vec<Stored>,
+    new: Vec<Stored>,
+}
+
+impl Pairs {
+    pub(super) fn is_same(&self, id: &str) -> bool {
+        self.same.get(id).copied().unwrap_or(false)
+    }
+}
+
+pub(super) fn pair(old: &CheckedPlan, new: &CheckedPlan) -> Pairs {
+    let (old, new) = (stored(old, 0), stored(new, 0));
+    let same = old
+        .iter()
+        .filter_map(|one| {
+            let other = new.iter().find(|other| other.id == one.id)?;
+            Some((one.id.clone(), one.counts_like(other)))
+        })
+        .collect();
+    Pairs { same, old, new }
+}
+
+pub(super) fn changes(
+    old: &CheckedPlan,
+    new: &CheckedPlan,
+    pairs: &Pairs,
+    earlier: &[Stored],
+    now: i64,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (index, counter) in (0..).zip(&new.plan().counters) {
+        let before = old.plan().counters.iter().position(|old| old.id == counter.id);
+        changes.push(match before {
+            None => fresh(counter, &pairs.new[index as usize], earlier),
+            Some(_) if pairs.is_same(&counter.id) => {
+                let sentence = format!("{}: unchanged; counts are kept.", counter.id);
+                change(&counter.id, Class::Unchanged, sentence, Counts::Kept)
+            }
+            Some(before) => re_keyed((old, before as u32), (new, index), pairs, now),
+        });
+    }
+    for counter in &old.plan().counters {
+        if !new.plan().counters.iter().any(|new| new.id == counter.id) {
+            let sentence = format!(
+                "{}: dropped; its counts stay stored and nothing reads them: a later revision that brings it \
+                 back goes on from them without the orders in between.",
+                counter.id
+            );
+            changes.push(change(&counter.id, Class::Dropped, sentence, Counts::Unread));
+        }
+    }
+    changes
+}
+
+fn change(id: &str, class: Class, sentence: String, counts: Counts) -> Change {
+    let rule = id.split('/').next().unwrap_or_default();
+    let mut change = Change::new(rule, Part::Counter, class, sentence);
+    change.counter = Some(CounterChange {
+        id: id.to_owned(),
+        counts,
+        needs_accept: matches!(class, Class::ReKeyed | Class::Dropped),
+    });
+    change
+}
+
+fn fresh(counter: &Counter, stored: &Stored, earlier: &[Stored]) -> Change {
+    let id = &counter.id;
+    let before = earlier.iter().filter(|old| old.counts_like(stored));
+    match before.map(|old| old.revision).max() {
+        Some(revision) => {
+            let sentence = format!(
+                "{id}: back from revision {revision}; goes on from the counts it had then, without the orders since."
+            );
+            change(id, Class::New, sentence, Counts::Carried)
+        }
+        None => {
+            let sentence = format!("{id}: new; starts at zero: orders admitted so far are not in it.");
+            change(id, Class::New, sentence, Counts::Zero)
+        }
+    }
+}
+
+fn re_keyed(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), pairs: &Pairs, now: i64) -> Change {
+    let (before, after) = (
+        &old.0.plan().counters[old.1 as usize],
+        &new.0.plan().counters[new.1 as usize],
+    );
+    let mut what = Vec::new();
+    let mut counts = Counts::Kept;
+    let mut effects = Vec::new();
+    let mut note = |effect: (Counts, String)| {
+        counts = counts.max(effect.0);
+        effects.push(effect);
+    };
+    if before.key != after.key {
+        what.push(format!("{} → {}", whom(&before.key), whom(&after.key)));
+        note(key_effect(&before.key, &after.key));
+    }
+    if before.window != after.window {
+        what.push(format!("{} → {}", window(&before.window), window(&after.window)));
+        note(window_effect(old, new, now));
+    }
+    if pairs.old[old.1 as usize].cost != pairs.new[new.1 as usize].cost {
+        let (from, to) = (cost(old.0, before), cost(new.0, after));
+        what.push(format!("{from} → {to}"));
+        note((
+            Counts::Carried,
+            format!("counts go on as numbers: what was counted in {from} is read in {to}"),
+        ));
+    }
+    // Where one part begins at zero, nothing is left for the others to say.
+    let effects: Vec<String> = effects
+        .into_iter()
+        .filter(|(of, _)| *of == counts)
+        .map(|(_, text)| text)
+        .collect();
+    let sentence = format!(
+        "{}: re-keyed, {}; {}.",
+        after.id,
+        what.join(", "),
+        effects.join("; ")
+    );
+    change(&after.id, Class::ReKeyed, sentence, counts)
+}
+
+/// Subjects are texts: of one attribute its value, of several each value behind its length.
+fn key_effect(before: &[Attribute], after: &[Attribute]) -> (Counts, String) {
+    let text = match (before, after) {
+        ([one], [other]) => format!(
+            "starts at zero, except that {} with the same text as {} goes on from that one's count",
+            a(other),
+            a(one)
+        ),
+        ([], [other]) => format!(
+            "starts at zero, except that orders without {} go on from the count of all orders",
+            noun(other)
+        ),
+        ([one], []) => format!(
+            "starts at zero, except that it goes on from the count of orders without {}",
+            noun(one)
+        ),
+        _ => "starts at zero".to_owned(),
+    };
+    (Counts::Zero, text)
+}
+
+fn window_effect(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), now: i64) -> (Counts, String) {
+    let before = &old.0.plan().counters[old.1 as usize].window;
+    let after = &new.0.plan().counters[new.1 as usize].window;
+    match (before, after) {
+        (Window::Rolling { length_ms: from }, Window::Rolling { length_ms: to }) if to < from => (
+            Counts::Kept,
+            format!(
+                "counts are kept; orders older than {} stop counting at once",
+                duration(*to)
+            ),
+        ),
+        (Window::Rolling { length_ms: from }, Window::Rolling { .. }) => (
+            Counts::Carried,
+            format!(
+                "counts are kept, but orders older than {} of those who ordered again are forgotten already",
+                duration(*from)
+            ),
+        ),
+        (Window::Rolling { .. } | Window::Campaign, _) | (_, Window::Rolling { .. } | Window::Campaign) => {
+            (Counts::Zero, "starts at zero".to_owned())
+        }
+        _ => periods_effect(old, new, now),
+    }
+}
+
+/// Two windows that start anew again and again: a count is found where both have a window of the same start.
+fn periods_effect(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), now: i64) -> (Counts, String) {
+    let start = window_start(new.0, new.1, now);
+    if start == window_start(old.0, old.1, now) {
+        let text = format!(
+            "the current window, from {}, goes on with its count",
+            rfc3339(start)
+        );
+        return (Counts::Kept, text);
+    }
+    if start == window_start(old.0, old.1, start) {
+        let later = window_start(old.0, old.1, now);
+        let text = format!(
+            "the current window, from {}, goes on with what the old window of the same start counted; what later \
+             windows counted (the last from {}) is not in it",
+            rfc3339(start),
+            rfc3339(later)
+        );
+        return (Counts::Carried, text);
+    }
+    let text = format!("starts at zero with the window from {}", rfc3339(start));
+    (Counts::Zero, text)
+}
+
+fn a(attribute: &Attribute) -> String {
+    let noun = noun(attribute);
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'I']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {noun}")
+}
+
+fn whom(key: &[Attribute]) -> String {
+    let nouns: Vec<String> = key.iter().map(noun).collect();
+    match nouns.as_slice() {
+        [] => "all orders together".to_owned(),
+        several => format!("per {}", several.join(" and ")),
+    }
+}
+
+fn cost(plan: &CheckedPlan, counter: &Counter) -> String {
+    match &plan.plan().nodes[counter.cost as usize] {
+        Expr::Int(1) => "orders".to_owned(),
+        Expr::Int(each) => format!("{each} per order"),
+        Expr::Attribute(Attribute::Quantity) => "units".to_owned(),
+        _ => "a computed cost".to_owned(),
+    }
+}

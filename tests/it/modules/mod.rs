@@ -1,0 +1,7 @@
+//! Rule modules made, built, tried and shipped with `rushgate module`, as a platform team would.
+
+mod languages;
+mod readme;
+mod story;
+mod tool;
+mod wrong;
