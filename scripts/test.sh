@@ -60,6 +60,8 @@ table() {
             if (kind == "unittests") { kind = $3; sub(/^src\//, "", kind); sub(/\.rs$/, "", kind); kind = "unit (" kind ")" }
             else { sub(/^tests\//, "", kind); sub(/\/main\.rs$/, "", kind); sub(/\.rs$/, "", kind); kind = "integration (" kind ")" }
         }
+        # Suites that compare engines say how many cases they compared, sometimes in the middle of a line.
+        match($0, /cases: [0-9]+ /) { line = substr($0, RSTART + 7); cases += line; compared[++c] = line; next }
         $1 == "Doc-tests" { flush_kind(); seen = 0; kind = "documentation (" $2 ")" }
         /^test result:/ {
             seen = 1
@@ -75,6 +77,9 @@ table() {
             flush_kind()
             printf "\n%-28s %8s %8s %8s\n", "tests", "passed", "failed", "skipped"
             for (i = 1; i <= n; i++) print rows[i]
+            printf "\n"
+            for (i = 1; i <= c; i++) print "compared: " compared[i]
+            printf "compared: %d cases in all\n", cases
             printf "\n%d passed, %d failed\n", passed, failed + missing
             exit (failed + missing + ignored > 0 || passed == 0)
         }' "$REPORT"

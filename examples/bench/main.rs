@@ -9,6 +9,7 @@ mod common;
 mod end;
 mod gateway;
 mod landing;
+mod rules;
 mod script;
 mod small;
 mod table;
@@ -27,6 +28,9 @@ use table::Table;
 /// Measures the gateway, its Redis script, landing and the whole path
 #[derive(Clone, Debug, Parser)]
 struct Flags {
+    /// What to measure
+    #[arg(value_enum, default_value_t = Part::Orders)]
+    part: Part,
     /// The binary to measure
     #[arg(long, default_value = "target/release/rushgate")]
     rushgate: PathBuf,
@@ -39,6 +43,14 @@ struct Flags {
     /// Where the table goes as JSON
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Part {
+    /// What an order costs: gateway, script, landing, the whole path
+    Orders,
+    /// What rules cost: time in the script, shadows, prechecks, memory, lists
+    Rules,
 }
 
 /// What every part of the benchmark works with.
@@ -74,16 +86,23 @@ async fn main() -> Result<()> {
         table: Table::default(),
     };
     bench.setup.migrate()?;
-    eprintln!("start and compile");
-    small::run(&mut bench).await?;
-    eprintln!("gateway beside a bare responder, Redis beside a hand-written script");
-    gateway::run(&mut bench).await?;
-    eprintln!("landing beside a bare insert");
-    landing::run(&mut bench).await?;
-    eprintln!("end to end");
-    end::run(&mut bench).await?;
+    match flags.part {
+        Part::Orders => orders(&mut bench).await?,
+        Part::Rules => rules::run(&mut bench).await?,
+    }
     bench.table.print();
     bench.table.write(&flags.json)?;
     println!("written to {}", flags.json.display());
     Ok(())
+}
+
+async fn orders(bench: &mut Bench) -> Result<()> {
+    eprintln!("start and compile");
+    small::run(bench).await?;
+    eprintln!("gateway beside a bare responder, Redis beside a hand-written script");
+    gateway::run(bench).await?;
+    eprintln!("landing beside a bare insert");
+    landing::run(bench).await?;
+    eprintln!("end to end");
+    end::run(bench).await
 }

@@ -38,10 +38,24 @@ impl Control {
         let request = Request::builder()
             .method(method)
             .uri(&url)
+            .header("content-type", "application/json");
+        self.exchange(request, bytes).await
+    }
+
+    /// Puts a gzipped text.
+    pub async fn put_zipped(&self, path: &str, body: Bytes) -> Result<(u16, Value)> {
+        let request = Request::put(format!("{}{path}", self.base))
+            .header("content-type", "text/plain")
+            .header("content-encoding", "gzip");
+        self.exchange(request, body).await
+    }
+
+    async fn exchange(&self, request: hyper::http::request::Builder, body: Bytes) -> Result<(u16, Value)> {
+        let request = request
             .header("authorization", format!("Bearer {TOKEN}"))
-            .header("content-type", "application/json")
-            .body(Full::new(bytes))?;
-        let response = self.client.request(request).await.with_context(|| url.clone())?;
+            .body(Full::new(body))?;
+        let url = request.uri().to_string();
+        let response = self.client.request(request).await.with_context(|| url)?;
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await?.to_bytes();
         let value = serde_json::from_slice(&bytes)
@@ -84,6 +98,25 @@ impl Control {
         answer["revision"]
             .as_u64()
             .with_context(|| format!("no revision in {answer}"))
+    }
+
+    /// Uploads a list, one id per line; what the control plane answered.
+    pub async fn put_audience(&self, id: &str, lines: impl Into<Bytes>) -> Result<Value> {
+        let path = format!("/admin/v1/audiences/{id}");
+        let request = Request::put(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("content-type", "text/plain")
+            .body(Full::new(lines.into()))?;
+        let response = self.client.request(request).await?;
+        let status = response.status().as_u16();
+        let answer = response.into_body().collect().await?.to_bytes();
+        if !matches!(status, 200 | 201) {
+            bail!(
+                "PUT {path} answered {status}: {}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        Ok(serde_json::from_slice(&answer)?)
     }
 
     pub async fn activate(&self, campaign: &str, revision: u64) -> Result<()> {

@@ -20,6 +20,10 @@ use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
 
+/// Where rules stand in a request.
+const RULES: &str = "/rules";
+const SHADOW: &str = "/shadow";
+
 /// What a revision answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RevisionAnswer {
@@ -132,16 +136,16 @@ impl Control {
             problems: Vec::new(),
             warnings: Vec::new(),
         };
-        let (pinned, plans) = self.compile_rules("/rules", rules, &mut drafting).await?;
-        let (shadow_pinned, shadow_plans) = self.compile_rules("/shadow", shadow, &mut drafting).await?;
+        let (pinned, plans) = self.compile_rules(RULES, rules, &mut drafting).await?;
+        let (shadow_pinned, shadow_plans) = self.compile_rules(SHADOW, shadow, &mut drafting).await?;
         if !drafting.problems.is_empty() {
             return Err(ControlError::Invalid(drafting.problems));
         }
         let context = drafting.context;
-        let checked = check_together("/rules", plans, &context)?;
+        let checked = check_together(RULES, plans, &context)?;
         let shadow = match shadow_pinned.is_empty() {
             true => None,
-            false => Some(Arc::new(check_together("/shadow", shadow_plans, &context)?)),
+            false => Some(Arc::new(check_together(SHADOW, shadow_plans, &context)?)),
         };
         let revision = Revision {
             campaign: campaign.id.clone(),
@@ -158,7 +162,7 @@ impl Control {
             created_at: (self.clock)(),
         };
         emit_with_shadow(Arc::new(checked), shadow, 0).map_err(|error| {
-            let at = if error.at == "shadow" { "/shadow" } else { "/rules" };
+            let at = if error.at == "shadow" { SHADOW } else { RULES };
             refused_together(at, &error)
         })?;
         Ok(Draft {
@@ -218,6 +222,11 @@ impl Control {
         };
         let bytes = self.module_bytes(&row.digest).await?;
         let inspected = inspected(&row)?;
+        if at.starts_with(SHADOW)
+            && let Err(why) = inspected.descriptor.shadowable()
+        {
+            return Ok(Err(vec![Problem::new(format!("{at}/module"), why)]));
+        }
         let context = Context {
             campaign: campaign.id.clone(),
             opens_at: schedule.opens_at,

@@ -7,6 +7,7 @@ use rushgate::order::Attempt;
 use rushgate::plan::check;
 use rushgate::plan::eval::Decision;
 
+use crate::report;
 use crate::sides::Time;
 use crate::strategies;
 use crate::world::World;
@@ -69,7 +70,10 @@ fn random_plans_are_decided_alike_by_all_sides() {
         ADMITTED.fetch_add(world.oracle.orders.len(), Ordering::Relaxed);
     });
     let (attempts, admitted) = (ATTEMPTS.load(Ordering::Relaxed), ADMITTED.load(Ordering::Relaxed));
-    println!("{cases} random plans, {attempts} attempts, {admitted} admitted");
+    report::cases(
+        cases as usize,
+        &format!("random plans over oracle, embedded and Redis: {attempts} attempts, {admitted} admitted"),
+    );
     assert!(admitted > 0 && admitted < attempts);
 }
 
@@ -94,8 +98,9 @@ fn random_plans_are_decided_alike_on_the_clock_of_redis() {
         play(&mut world, 0, &batches(attempts));
         ATTEMPTS.fetch_add(world.decided, Ordering::Relaxed);
     });
-    println!(
-        "{cases} random plans, {} attempts on the clock of Redis",
-        ATTEMPTS.load(Ordering::Relaxed)
+    let attempts = ATTEMPTS.load(Ordering::Relaxed);
+    report::cases(
+        cases as usize,
+        &format!("random plans on the clock of Redis: {attempts} attempts"),
     );
 }

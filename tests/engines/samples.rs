@@ -2,6 +2,7 @@
 
 use rushgate::plan::samples::{Act, Expected, Sample, samples};
 
+use crate::report;
 use crate::sides::Time;
 use crate::world::World;
 
@@ -40,7 +41,10 @@ fn every_sample_tells_the_same_story_on_all_sides() {
     let samples = samples();
     let count = samples.len();
     let steps: usize = samples.into_iter().map(play).sum();
-    println!("{count} samples, {steps} steps");
+    report::cases(
+        count,
+        &format!("samples over oracle, embedded and Redis: {steps} steps"),
+    );
     assert!(count >= 10);
 }
 

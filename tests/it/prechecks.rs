@@ -124,3 +124,16 @@ async fn a_restarted_gateway_runs_prechecks_from_the_first_order_on() {
         .refused(409, "no");
     gate.place_in("checked", "ada", &[], mugs(2)).await.expect(202);
 }
+
+#[tokio::test]
+async fn a_rule_with_a_precheck_cannot_be_in_shadow() {
+    let gate = Gate::dev().await;
+    upload(&gate, &named("up-to-two", UP_TO_TWO)).await.expect(201);
+    let rules = json!({"rules": [{"module": "one-per-user"}], "shadow": [{"module": "up-to-two"}]});
+    let refused = gate.control("/campaigns/demo/revisions", &rules).await;
+    let problem = refused.expect(422).json();
+    let first = &problem["errors"][0];
+    assert_eq!(first["pointer"], "/shadow/0/module", "{problem}");
+    let why = first["detail"].as_str().expect("a sentence");
+    assert!(why.contains("cannot be shadowed"), "{why}");
+}

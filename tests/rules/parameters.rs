@@ -88,6 +88,11 @@ fn what_no_schema_can_say_is_said_with_pointer_and_hint() {
             window(json!({"tumbling": {"length": "9999999d"}})),
             "/window/tumbling/length too-long",
         ),
+        (
+            "per-window",
+            window(json!({"tumbling": {"length": "1h", "from": "2926-01-01T00:00:00Z"}})),
+            "/window/tumbling/from too-late",
+        ),
         ("per-window", rolling_orders, "/limit too-many"),
         (
             "per-subject",

@@ -7,8 +7,9 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use rushgate_rule::params::Count;
 use rushgate_rule::{
-    Context, Diagnostic, Example, Order, Plan, Reason, Rule, Window, int, json, quantity, schemars, sku, user,
+    Context, Diagnostic, Example, Order, Plan, Reason, Rule, Window, json, schemars, sku, user,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,14 +29,6 @@ pub struct Params {
     /// What the limit is for: the whole campaign, or every SKU.
     #[serde(default)]
     per: Per,
-}
-
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Count {
-    #[default]
-    Orders,
-    Units,
 }
 
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema, Serialize)]
@@ -91,10 +84,7 @@ impl Rule for NPerUser {
 
     fn compile(_: &Context, params: Params) -> Result<Plan, Vec<Diagnostic>> {
         let limit = i64::from(params.limit);
-        let (noun, cost) = match params.count {
-            Count::Orders => ("orders", int(1)),
-            Count::Units => ("units", quantity()),
-        };
+        let (noun, cost) = (params.count.noun(), params.count.cost());
         let (id, key) = match params.per {
             Per::Campaign => (format!("{noun}-per-user"), vec![user()]),
             Per::Sku => (format!("{noun}-per-user-and-sku"), vec![user(), sku()]),
@@ -109,18 +99,11 @@ impl Rule for NPerUser {
 
 /// "Each user may place at most 2 orders in the whole campaign."
 fn sentence(params: &Params) -> alloc::string::String {
-    let limit = params.limit;
-    let what = match (params.count, limit) {
-        (Count::Orders, 1) => "place at most 1 order".into(),
-        (Count::Orders, _) => format!("place at most {limit} orders"),
-        (Count::Units, 1) => "order at most 1 unit".into(),
-        (Count::Units, _) => format!("order at most {limit} units"),
-    };
     let scope = match params.per {
         Per::Campaign => "in the whole campaign",
         Per::Sku => "of each SKU",
     };
-    format!("Each user may {what} {scope}.")
+    format!("Each user may {} {scope}.", params.count.at_most(params.limit))
 }
 
 rushgate_rule::export!(NPerUser);

@@ -135,7 +135,7 @@ fn sentence(params: &Params) -> String {
         .map_or_else(|| "in the whole campaign".into(), WindowParam::words);
     let noun = params.count.noun();
     format!(
-        "Each user may order so many {noun} {window} as the tier allows: {}; everybody else {}.",
+        "Each user may order as many {noun} {window} as the tier allows: {}; everybody else {}.",
         listed(&of),
         params.others
     )

@@ -19,6 +19,8 @@ use crate::rule::Diagnostic;
 pub const WINDOW_MAX: Span = Span::from_days(800);
 /// The shortest tumbling window the host allows.
 pub const TUMBLING_MIN: Span = Span::from_ms(1000);
+/// The latest start of a tumbling window the host allows, milliseconds since 1970-01-01 UTC: in the year 2248.
+const FROM_MAX_MS: u64 = 1 << 43;
 /// Orders the host keeps for one subject of a rolling window.
 pub const ROLLING_ORDERS_MAX: u32 = 1000;
 
@@ -94,10 +96,7 @@ impl WindowParam {
     /// Its part of a counter's id. Windows that cut time in the same places have the same.
     pub fn slug(&self, context: &Context) -> String {
         let calendar = |unit: &str, zone: &Zone| {
-            counter_id(&[
-                unit,
-                &zone.0.to_ascii_lowercase().replace('_', "-").replace('/', "-"),
-            ])
+            counter_id(&[unit, &zone.0.to_ascii_lowercase().replace(['_', '/'], "-")])
         };
         match self {
             Self::Day(zone) => calendar("day", zone),
@@ -126,8 +125,15 @@ impl WindowParam {
         }
     }
 
-    /// Refuses lengths the host would refuse, with the parameter's own pointer.
+    /// Refuses lengths and times the host would refuse, with the parameter's own pointer.
     pub fn check(&self, pointer: &str, problems: &mut Vec<Diagnostic>) {
+        if let Self::Tumbling(Tumbling { from: Some(from), .. }) = self
+            && from.ms() > FROM_MAX_MS
+        {
+            let at = format!("{pointer}/tumbling/from");
+            let problem = Diagnostic::error(&at, "too-late", format!("{} is too far ahead", from.as_str()));
+            problems.push(problem.hint("any start of a window will do, also one before the campaign"));
+        }
         let (at, length, least) = match self {
             Self::Rolling(span) => (format!("{pointer}/rolling"), *span, Span::from_ms(1)),
             Self::Tumbling(tumbling) => (
