@@ -1,6 +1,7 @@
 //! Golden examples played: through the interpreter and through the generated script, with what each
 //! attempt came to and which constraints were seen at work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,11 @@ use serde::Serialize;
 
 use super::scripted::{Scripted, compact};
 use crate::lua::emit::emit;
+use crate::order::Attempt;
 use crate::plan::eval::{Decision, Rejection, decide, verdicts};
 use crate::plan::merge::merge;
 use crate::plan::{CheckedPlan, check};
+use crate::ruleset::{Asked, Objection, Precheck, Verdict};
 use crate::wasm::examples::{check_context, outcome, rule_plan, state, steps};
 use crate::wasm::{Descriptor, Example, Expected, Host, Inspected, ModuleError};
 
@@ -41,6 +44,9 @@ pub struct ExampleReport {
     pub attempts: Vec<AttemptReport>,
     /// One per constraint of the plan, in its order.
     pub constraints: Vec<ConstraintSeen>,
+    /// Reasons the module's precheck rejected attempts with: those never reached the plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objections: Vec<String>,
 }
 
 /// One attempt: `admitted` or a reason code, three times.
@@ -73,10 +79,21 @@ pub struct ReasonSeen {
     pub reason: String,
     /// Attempts that a constraint with this reason applied to and let pass.
     pub passed: usize,
+    /// By a constraint, or by the precheck.
     pub rejected: usize,
 }
 
 impl AttemptReport {
+    /// The precheck rejected it, so neither interpreter nor script was asked.
+    fn objected(promised: &Expected, reason: &str) -> Self {
+        Self {
+            expected: word(promised.clone()),
+            oracle: reason.to_owned(),
+            script: reason.to_owned(),
+            difference: None,
+        }
+    }
+
     pub fn holds(&self) -> bool {
         self.expected == self.oracle && self.expected == self.script && self.difference.is_none()
     }
@@ -89,6 +106,7 @@ impl ExampleReport {
             failure: Some(failure),
             attempts: Vec::new(),
             constraints: Vec::new(),
+            objections: Vec::new(),
         }
     }
 
@@ -133,10 +151,11 @@ impl ModuleReport {
                 .fold((0, 0), |(passed, rejected), constraint| {
                     (passed + constraint.passed, rejected + constraint.rejected)
                 });
+            let objections = examples.iter().flat_map(|example| &example.objections);
             ReasonSeen {
                 reason: reason.to_owned(),
                 passed,
-                rejected,
+                rejected: rejected + objections.filter(|objection| *objection == reason).count(),
             }
         };
         let reasons = reasons.iter().map(|reason| seen(&reason.code)).collect();
@@ -205,11 +224,18 @@ pub async fn play_module(
             Err(error @ ModuleError::Refused { .. }) => return Err(error),
         };
         let rule = rule_plan(&module.descriptor, plan);
+        let precheck = match module.descriptor.precheck {
+            true => Some(
+                host.precheck(module, bytes.clone(), &rule.name, &example.params)
+                    .await?,
+            ),
+            false => None,
+        };
         let example = example.clone();
         let played = tokio::task::spawn_blocking(move || {
             let checked = merge(vec![rule]).and_then(|merged| check(merged, check_context(&example)));
             match checked {
-                Ok(plan) => play(&example, &plan),
+                Ok(plan) => play(&example, &plan, precheck.as_deref()),
                 Err(error) => ExampleReport::failed(&example.name, format!("its plan is refused: {error}")),
             }
         });
@@ -228,9 +254,9 @@ fn too_slow() -> String {
     )
 }
 
-/// Plays an example through interpreter and script. `plan` is the example's own: compiled from its
-/// parameters and checked against [`check_context`].
-pub fn play(example: &Example, plan: &CheckedPlan) -> ExampleReport {
+/// Plays an example through interpreter and script, each attempt that the precheck lets pass. `plan` is the
+/// example's own: compiled from its parameters and checked against [`check_context`].
+pub fn play(example: &Example, plan: &CheckedPlan, precheck: Option<&dyn Precheck>) -> ExampleReport {
     let mut oracle = state(example);
     let opened = compact(plan)
         .and_then(|plan| emit(Arc::new(plan), REVISION))
@@ -245,8 +271,24 @@ pub fn play(example: &Example, plan: &CheckedPlan) -> ExampleReport {
         failure: None,
         attempts: Vec::new(),
         constraints: plan.plan().constraints.iter().map(unseen).collect(),
+        objections: Vec::new(),
     };
     for (index, step) in steps(example).into_iter().enumerate() {
+        match precheck.map_or(Verdict::Pass, |precheck| ask(precheck, &step.attempt)) {
+            Verdict::Pass => {}
+            Verdict::Reject(Objection { code, .. }) => {
+                let attempt = AttemptReport::objected(&step.expect, &code);
+                report.attempts.push(attempt);
+                report.objections.push(code);
+                continue;
+            }
+            Verdict::Failed => {
+                report.failure = Some(format!(
+                    "attempt {index}: the precheck trapped, overran its budget or gave a reason that is not declared"
+                ));
+                break;
+            }
+        }
         let applied = verdicts(plan, &oracle, &step.attempt, step.now);
         let expected = decide(plan, REVISION, &mut oracle, &step.attempt, step.now);
         see(&mut report.constraints, &applied, &expected);
@@ -261,6 +303,11 @@ pub fn play(example: &Example, plan: &CheckedPlan) -> ExampleReport {
         }
     }
     report
+}
+
+fn ask(precheck: &dyn Precheck, attempt: &Attempt) -> Verdict {
+    let unread = &BTreeMap::new();
+    precheck.check(&Asked { attempt, unread })
 }
 
 fn unseen(constraint: &crate::plan::Constraint) -> ConstraintSeen {
@@ -287,11 +334,14 @@ fn see(seen: &mut [ConstraintSeen], applied: &[Option<bool>], decision: &Decisio
     }
 }
 
-fn compare(plan: &CheckedPlan, promised: &Expected, oracle: &Decision, script: &Decision) -> AttemptReport {
-    let word = |expected: Expected| match expected {
+fn word(expected: Expected) -> String {
+    match expected {
         Expected::Admitted => "admitted".to_owned(),
         Expected::Rejected(reason) => reason,
-    };
+    }
+}
+
+fn compare(plan: &CheckedPlan, promised: &Expected, oracle: &Decision, script: &Decision) -> AttemptReport {
     let (says, does) = (word(outcome(plan, oracle)), word(outcome(plan, script)));
     let difference = (says == does && oracle != script)
         .then(|| format!("the interpreter gives {oracle:?} and the script {script:?}"));
