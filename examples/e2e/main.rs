@@ -6,6 +6,7 @@ mod common;
 
 mod burst;
 mod ledger;
+mod simulate;
 mod switch;
 
 use std::path::PathBuf;
@@ -42,6 +43,9 @@ pub struct Flags {
     /// Instead of the sale: activate another revision every 100 ms for 10 s under load
     #[arg(long, conflicts_with = "kill")]
     switch: bool,
+    /// Instead of the sale: a tightened limit found by simulation, by a shadow and by SQL
+    #[arg(long, conflicts_with_all = ["kill", "switch"])]
+    simulate: bool,
     /// Decides users, twins and the moments of the kills
     #[arg(long)]
     seed: Option<u64>,
@@ -116,6 +120,8 @@ async fn run(flags: &Flags, seed: u64) -> Result<Verdict> {
     );
     let (deployment, mut verdict) = if flags.switch {
         switch::run(&setup, deployment, flags, seed).await?
+    } else if flags.simulate {
+        simulate::run(&setup, deployment, flags, seed).await?
     } else {
         burst::run(&setup, deployment, flags, seed).await?
     };

@@ -78,9 +78,6 @@ fn text(report: &ModuleReport) -> String {
         };
         let _ = writeln!(out, "  {passed:>8} {rejected:>8}  {reason}: {sentence}{never}");
     }
-    for (reason, rejected) in objections(report) {
-        let _ = writeln!(out, "  {:>8} {rejected:>8}  {reason}: by the precheck", "");
-    }
     let _ = writeln!(
         out,
         "\n{}, {}, through interpreter and script; {} of {} seen",
@@ -102,15 +99,6 @@ fn constraints(report: &ModuleReport) -> BTreeMap<(&str, &str), (usize, usize)> 
             .or_default();
         counts.0 += constraint.passed;
         counts.1 += constraint.rejected;
-    }
-    seen
-}
-
-/// Attempts that the precheck rejected, by reason.
-fn objections(report: &ModuleReport) -> BTreeMap<&str, usize> {
-    let mut seen = BTreeMap::new();
-    for reason in report.examples.iter().flat_map(|example| &example.objections) {
-        *seen.entry(reason.as_str()).or_default() += 1;
     }
     seen
 }

@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::order::Attempt;
-use crate::plan::CheckedPlan;
 use crate::plan::eval::{Decision, Rejection};
+use crate::plan::{CheckedPlan, outcome};
 use crate::ruleset::ActiveCampaign;
 
 /// The name of the outcome of an admitted attempt.
-pub const ADMITTED: &str = "admitted";
+pub use crate::plan::outcome::ADMITTED;
+
 /// How often the share of buyers may halve: one in a million is left then.
 pub const HALVINGS_MAX: u32 = 20;
 
@@ -57,11 +58,11 @@ impl Outcome {
 
     fn rejected(rejection: &Rejection) -> Self {
         match rejection {
-            Rejection::NotOpen { .. } => Self::Gateway("not-open"),
-            Rejection::Closed => Self::Gateway("closed"),
-            Rejection::UnknownSku => Self::Gateway("unknown-sku"),
-            Rejection::SoldOut { .. } => Self::Gateway("sold-out"),
-            Rejection::WindowFull { .. } => Self::Gateway("window-full"),
+            Rejection::NotOpen { .. } => Self::Gateway(outcome::NOT_OPEN),
+            Rejection::Closed => Self::Gateway(outcome::CLOSED),
+            Rejection::UnknownSku => Self::Gateway(outcome::UNKNOWN_SKU),
+            Rejection::SoldOut { .. } => Self::Gateway(outcome::SOLD_OUT),
+            Rejection::WindowFull { .. } => Self::Gateway(outcome::WINDOW_FULL),
             Rejection::Constraint { index, .. } => Self::Constraint(*index),
         }
     }
@@ -73,7 +74,7 @@ impl Outcome {
             Self::Gateway(reason) => (*reason).into(),
             Self::Named(name) => name.as_str().into(),
             Self::Constraint(index) => match plan.plan().constraints.get(*index as usize) {
-                Some(constraint) => format!("{}/{}", constraint.rule, constraint.reason).into(),
+                Some(constraint) => constraint.name().into(),
                 None => format!("constraint/{index}").into(),
             },
         }

@@ -11,6 +11,7 @@ use crate::campaign::Sku;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::{self, Decision, State};
+use crate::plan::outcome::ATTRIBUTE_MISSING;
 
 /// The stock of a world in which a share of all buyers buys: each SKU times `1 / 2^halvings`, rounded up, so
 /// that nothing is sold out before it is sold.
@@ -51,7 +52,7 @@ impl World {
     /// retry of an admitted order gets that order.
     pub fn decide(&mut self, plan: &CheckedPlan, attempt: &Attempt, at: i64) -> Outcome {
         if is_incomplete(plan, attempt) {
-            return Outcome::Gateway("attribute-missing");
+            return Outcome::Gateway(ATTRIBUTE_MISSING);
         }
         let asked = (
             self.skus.iter().position(|sku| *sku == attempt.sku),

@@ -13,7 +13,7 @@ use crate::order::Attempt;
 use crate::plan::eval::{Decision, Rejection, decide, verdicts};
 use crate::plan::merge::merge;
 use crate::plan::{CheckedPlan, check};
-use crate::ruleset::{Asked, Objection, Precheck, Verdict};
+use crate::ruleset::{Asked, Precheck, Verdict};
 use crate::wasm::examples::{check_context, outcome, rule_plan, state, steps};
 use crate::wasm::{Descriptor, Example, Expected, Host, Inspected, ModuleError};
 
@@ -42,11 +42,8 @@ pub struct ExampleReport {
     pub failure: Option<String>,
     /// In order; fewer than the example has where it failed.
     pub attempts: Vec<AttemptReport>,
-    /// One per constraint of the plan, in its order.
+    /// One per constraint of the plan, in its order; then one per reason that a precheck gave.
     pub constraints: Vec<ConstraintSeen>,
-    /// Reasons the module's precheck rejected attempts with: those never reached the plan.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub objections: Vec<String>,
 }
 
 /// One attempt: `admitted` or a reason code, three times.
@@ -79,21 +76,10 @@ pub struct ReasonSeen {
     pub reason: String,
     /// Attempts that a constraint with this reason applied to and let pass.
     pub passed: usize,
-    /// By a constraint, or by the precheck.
     pub rejected: usize,
 }
 
 impl AttemptReport {
-    /// The precheck rejected it, so neither interpreter nor script was asked.
-    fn objected(promised: &Expected, reason: &str) -> Self {
-        Self {
-            expected: word(promised.clone()),
-            oracle: reason.to_owned(),
-            script: reason.to_owned(),
-            difference: None,
-        }
-    }
-
     pub fn holds(&self) -> bool {
         self.expected == self.oracle && self.expected == self.script && self.difference.is_none()
     }
@@ -106,7 +92,27 @@ impl ExampleReport {
             failure: Some(failure),
             attempts: Vec::new(),
             constraints: Vec::new(),
-            objections: Vec::new(),
+        }
+    }
+
+    /// An attempt that came no further than the precheck, which counts as a constraint of its reason.
+    fn refuse(&mut self, promised: &Expected, (reason, title): (String, String)) {
+        self.attempts.push(AttemptReport {
+            expected: word(promised.clone()),
+            oracle: reason.clone(),
+            script: reason.clone(),
+            difference: None,
+        });
+        let sentence = format!("precheck: {title}");
+        let known = |seen: &&mut ConstraintSeen| seen.reason == reason && seen.sentence == sentence;
+        match self.constraints.iter_mut().find(known) {
+            Some(seen) => seen.rejected += 1,
+            None => self.constraints.push(ConstraintSeen {
+                reason,
+                sentence,
+                passed: 0,
+                rejected: 1,
+            }),
         }
     }
 
@@ -151,11 +157,10 @@ impl ModuleReport {
                 .fold((0, 0), |(passed, rejected), constraint| {
                     (passed + constraint.passed, rejected + constraint.rejected)
                 });
-            let objections = examples.iter().flat_map(|example| &example.objections);
             ReasonSeen {
                 reason: reason.to_owned(),
                 passed,
-                rejected: rejected + objections.filter(|objection| *objection == reason).count(),
+                rejected,
             }
         };
         let reasons = reasons.iter().map(|reason| seen(&reason.code)).collect();
@@ -225,11 +230,11 @@ pub async fn play_module(
         };
         let rule = rule_plan(&module.descriptor, plan);
         let precheck = match module.descriptor.precheck {
-            true => Some(
-                host.precheck(module, bytes.clone(), &rule.name, &example.params)
-                    .await?,
-            ),
             false => None,
+            true => {
+                let ready = host.precheck(module, bytes.clone(), &rule.name, &example.params);
+                Some(ready.await?)
+            }
         };
         let example = example.clone();
         let played = tokio::task::spawn_blocking(move || {
@@ -254,8 +259,8 @@ fn too_slow() -> String {
     )
 }
 
-/// Plays an example through interpreter and script, each attempt that the precheck lets pass. `plan` is the
-/// example's own: compiled from its parameters and checked against [`check_context`].
+/// Plays an example through interpreter and script. `plan` is the example's own: compiled from its
+/// parameters and checked against [`check_context`]. A precheck has its say before either.
 pub fn play(example: &Example, plan: &CheckedPlan, precheck: Option<&dyn Precheck>) -> ExampleReport {
     let mut oracle = state(example);
     let opened = compact(plan)
@@ -271,23 +276,11 @@ pub fn play(example: &Example, plan: &CheckedPlan, precheck: Option<&dyn Prechec
         failure: None,
         attempts: Vec::new(),
         constraints: plan.plan().constraints.iter().map(unseen).collect(),
-        objections: Vec::new(),
     };
     for (index, step) in steps(example).into_iter().enumerate() {
-        match precheck.map_or(Verdict::Pass, |precheck| ask(precheck, &step.attempt)) {
-            Verdict::Pass => {}
-            Verdict::Reject(Objection { code, .. }) => {
-                let attempt = AttemptReport::objected(&step.expect, &code);
-                report.attempts.push(attempt);
-                report.objections.push(code);
-                continue;
-            }
-            Verdict::Failed => {
-                report.failure = Some(format!(
-                    "attempt {index}: the precheck trapped, overran its budget or gave a reason that is not declared"
-                ));
-                break;
-            }
+        if let Some(found) = precheck.and_then(|precheck| refused(precheck, &step.attempt)) {
+            report.refuse(&step.expect, found);
+            continue;
         }
         let applied = verdicts(plan, &oracle, &step.attempt, step.now);
         let expected = decide(plan, REVISION, &mut oracle, &step.attempt, step.now);
@@ -305,9 +298,24 @@ pub fn play(example: &Example, plan: &CheckedPlan, precheck: Option<&dyn Prechec
     report
 }
 
-fn ask(precheck: &dyn Precheck, attempt: &Attempt) -> Verdict {
-    let unread = &BTreeMap::new();
-    precheck.check(&Asked { attempt, unread })
+/// What a precheck refuses an attempt with: code, and what it stands for.
+fn refused(precheck: &dyn Precheck, attempt: &Attempt) -> Option<(String, String)> {
+    let asked = Asked {
+        attempt,
+        unread: &BTreeMap::new(),
+    };
+    match precheck.check(&asked) {
+        Verdict::Pass => None,
+        Verdict::Reject(objection) => Some((objection.code, objection.title)),
+        Verdict::Failed => Some(("precheck-failed".into(), "The precheck failed".into())),
+    }
+}
+
+fn word(expected: Expected) -> String {
+    match expected {
+        Expected::Admitted => "admitted".to_owned(),
+        Expected::Rejected(reason) => reason,
+    }
 }
 
 fn unseen(constraint: &crate::plan::Constraint) -> ConstraintSeen {
@@ -331,13 +339,6 @@ fn see(seen: &mut [ConstraintSeen], applied: &[Option<bool>], decision: &Decisio
     };
     for (constraint, applied) in seen.iter_mut().zip(applied).take(reached) {
         constraint.passed += usize::from(applied.is_some());
-    }
-}
-
-fn word(expected: Expected) -> String {
-    match expected {
-        Expected::Admitted => "admitted".to_owned(),
-        Expected::Rejected(reason) => reason,
     }
 }
 

@@ -89,14 +89,24 @@ async fn prechecks_are_played_with_the_examples() {
     let shown = module(here, &["test", "m.wasm"]).await.ok();
     assert!(shown.contains("ok    two at once: 2 attempts"), "{shown}");
     assert!(
-        shown.contains("1  no: by the precheck") && shown.contains("1 of 1 reason seen"),
+        shown.contains("1  no: ") && shown.contains("1 of 1 reason seen"),
         "{shown}"
     );
 
     write(forged(up_to_two, vec![attempt(3, json!("admitted"))]));
-    refused(here, &["test", "m.wasm"], &["promised admitted", "gives no"]).await;
+    refused(
+        here,
+        &["test", "m.wasm"],
+        &["attempt 0: promised admitted, the plan gives no"],
+    )
+    .await;
     write(forged("unreachable", vec![attempt(1, no)]));
-    refused(here, &["test", "m.wasm"], &["attempt 0: the precheck trapped"]).await;
+    refused(
+        here,
+        &["test", "m.wasm"],
+        &["attempt 0: promised no, the plan gives precheck-failed"],
+    )
+    .await;
 }
 
 #[tokio::test]
