@@ -100,6 +100,25 @@ impl Control {
             .with_context(|| format!("no revision in {answer}"))
     }
 
+    /// Uploads a list, one id per line; what the control plane answered.
+    pub async fn put_audience(&self, id: &str, lines: impl Into<Bytes>) -> Result<Value> {
+        let path = format!("/admin/v1/audiences/{id}");
+        let request = Request::put(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("content-type", "text/plain")
+            .body(Full::new(lines.into()))?;
+        let response = self.client.request(request).await?;
+        let status = response.status().as_u16();
+        let answer = response.into_body().collect().await?.to_bytes();
+        if !matches!(status, 200 | 201) {
+            bail!(
+                "PUT {path} answered {status}: {}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
     pub async fn activate(&self, campaign: &str, revision: u64) -> Result<()> {
         let path = format!("/admin/v1/campaigns/{campaign}/activate");
         self.post(&path, &json!({"revision": revision}), 200)

@@ -20,7 +20,8 @@ use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
 
-/// Where a request names its shadow rules.
+/// Where rules stand in a request.
+const RULES: &str = "/rules";
 const SHADOW: &str = "/shadow";
 
 /// What a revision answers.
@@ -135,13 +136,13 @@ impl Control {
             problems: Vec::new(),
             warnings: Vec::new(),
         };
-        let (pinned, plans) = self.compile_rules("/rules", rules, &mut drafting).await?;
+        let (pinned, plans) = self.compile_rules(RULES, rules, &mut drafting).await?;
         let (shadow_pinned, shadow_plans) = self.compile_rules(SHADOW, shadow, &mut drafting).await?;
         if !drafting.problems.is_empty() {
             return Err(ControlError::Invalid(drafting.problems));
         }
         let context = drafting.context;
-        let checked = check_together("/rules", plans, &context)?;
+        let checked = check_together(RULES, plans, &context)?;
         let shadow = match shadow_pinned.is_empty() {
             true => None,
             false => Some(Arc::new(check_together(SHADOW, shadow_plans, &context)?)),
@@ -161,7 +162,7 @@ impl Control {
             created_at: (self.clock)(),
         };
         emit_with_shadow(Arc::new(checked), shadow, 0).map_err(|error| {
-            let at = if error.at == "shadow" { SHADOW } else { "/rules" };
+            let at = if error.at == "shadow" { SHADOW } else { RULES };
             refused_together(at, &error)
         })?;
         Ok(Draft {

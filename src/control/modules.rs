@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Control, ControlError};
 use crate::store::ModuleRow;
-use crate::wasm;
+use crate::wasm::{self, Inspected};
 
 impl Control {
-    /// Stores a module after inspecting it and playing its examples; `true` when it is new. `actor` is for the audit trail.
+    /// Stores a module after inspecting it and playing its examples; `true` when it is new. `actor` is for
+    /// the audit trail.
     pub async fn upload_module(
         &self,
         actor: &str,
@@ -18,6 +19,15 @@ impl Control {
         if self.store.module(&inspected.digest).await?.is_none() {
             self.play_examples(&inspected, bytes.clone()).await?;
         }
+        self.keep_module(actor, inspected, bytes).await
+    }
+
+    async fn keep_module(
+        &self,
+        actor: &str,
+        inspected: Inspected,
+        bytes: Arc<[u8]>,
+    ) -> Result<(bool, ModuleRow), ControlError> {
         let descriptor = &inspected.descriptor;
         let row = ModuleRow {
             digest: inspected.digest.clone(),
@@ -36,11 +46,14 @@ impl Control {
         Ok((true, row))
     }
 
-    /// Stores the built-in modules that are not there yet.
+    /// Stores the built-in modules that are not there yet. Their examples are played when a revision first
+    /// pins them: a gateway need not wait for all of them to start.
     pub async fn install_builtin(&self) -> Result<(), ControlError> {
         for (name, bytes) in wasm::builtin() {
             if self.store.module(&wasm::digest(bytes)).await?.is_none() {
-                let (_, row) = self.upload_module("rushgate", bytes.to_vec()).await?;
+                let bytes: Arc<[u8]> = Arc::from(*bytes);
+                let inspected = self.host.inspect(bytes.clone()).await?;
+                let (_, row) = self.keep_module("rushgate", inspected, bytes).await?;
                 tracing::debug!(
                     name,
                     id = row.id,

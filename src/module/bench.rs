@@ -74,6 +74,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn measure(loaded: &Loaded, runs: u32) -> anyhow::Result<Report> {
+    // Nothing is kept from an earlier run: making machine code is measured, too.
     let host = Host::new()?;
     let begun = Instant::now();
     let no_module = || format!("{} is no rule module", loaded.file.display());

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::subject::{Loaded, Subject};
-use super::{counted, grouped, print, print_json};
+use super::{counted, grouped, host, print, print_json};
 use crate::plan::Attribute;
-use crate::wasm::{self, AttributeNeed, Descriptor, Host};
+use crate::wasm::{self, AttributeNeed, Descriptor};
 
 /// The interface that gives the contract's version.
 const RULE: &str = "rushgate:policy/rule@";
@@ -50,7 +50,7 @@ struct Read {
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = args.subject.load()?;
-    let host = Host::new()?;
+    let host = host()?;
     let inspected = loaded.inspect(&host).await?;
     let exports = host.exports(loaded.bytes.clone()).await?;
     let report = report(&loaded, exports, inspected.digest, inspected.descriptor);
@@ -240,6 +240,7 @@ fn kind(root: &Value, field: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasm::Host;
 
     #[tokio::test]
     async fn a_built_in_module_is_shown_whole() {

@@ -19,6 +19,9 @@ use std::io::{ErrorKind, Write as _};
 
 use clap::Subcommand;
 
+use crate::config::{self, Source};
+use crate::wasm::Host;
+
 /// What can be done with a rule module.
 #[derive(Debug, Subcommand)]
 pub enum Module {
@@ -53,6 +56,17 @@ pub async fn run(command: Module) -> anyhow::Result<()> {
         Module::Push(args) => push::run(&args).await,
         Module::Wrap(args) => wrap::run(&args),
     }
+}
+
+/// A host that keeps compiled modules where a gateway of the same user keeps them: the first of both to see a
+/// module compiles it for the other.
+fn host() -> anyhow::Result<Host> {
+    let config = config::load(&Source {
+        file: None,
+        env: &|name| std::env::var(name).ok(),
+        flags: Vec::new(),
+    })?;
+    Ok(Host::with(&config.wasm(None, |name| std::env::var_os(name)))?)
 }
 
 /// Prints to standard output. A reader that has seen enough (`| head`) is no error.

@@ -7,9 +7,8 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::subject::Subject;
-use super::{counted, print, print_json};
+use super::{counted, host, print, print_json};
 use crate::control::proof::examples::{ModuleReport, play_module};
-use crate::wasm::Host;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,7 +30,7 @@ struct Outcome<'a> {
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = args.subject.load()?;
-    let host = Host::new()?;
+    let host = host()?;
     let module = loaded.inspect(&host).await?;
     let report = play_module(&host, &module, loaded.bytes).await?;
     let problems = problems(&report);
@@ -107,7 +106,7 @@ fn constraints(report: &ModuleReport) -> BTreeMap<(&str, &str), (usize, usize)> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wasm;
+    use crate::wasm::{self, Host};
 
     #[tokio::test]
     async fn examples_that_lie_and_reasons_that_never_come_are_problems() {

@@ -156,7 +156,7 @@ pub fn decide_with_shadow(
         if judged.is_ok() {
             apply(&mut other, attempt, &charges(shadow, attempt, now), now);
         }
-        outcome::of(shadow, judged.as_ref().map(|()| ()))
+        outcome::of(shadow, judged.as_ref().copied())
     };
     state.shadow.counters = other.counters;
     state.shadow.rolling = other.rolling;

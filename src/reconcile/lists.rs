@@ -77,18 +77,17 @@ impl Reconcile {
         standing: &Standing<'_>,
     ) -> Result<(), RebuildError> {
         let begun = tokio::time::Instant::now();
-        let mut next = 0;
-        while next < target.list.buckets {
-            let page = self
-                .store
-                .audience_buckets(target.audience, target.list.version, next, PAGE)
-                .await?;
-            for args in target.put(next, &page) {
-                if let Put::Fenced(there) = self.put(shard, args).await? {
-                    return refused(standing, there.is_some());
-                }
+        let mut first = 0;
+        let mut page = self.page(target, first).await?;
+        while !page.is_empty() {
+            let next = first + page.len() as u32;
+            // The database reads the next page while the engine takes this one.
+            let put = self.put_page(shard, target, first, &page);
+            let (put, following) = futures_util::try_join!(put, self.page(target, next))?;
+            if let Put::Fenced(there) = put {
+                return refused(standing, there.is_some());
             }
-            next += page.len() as u32;
+            (first, page) = (next, following);
             if let Standing::Rebuild { lease, .. } = standing
                 && !self.hold(lease).await?
             {
@@ -105,6 +104,31 @@ impl Reconcile {
             "list loaded"
         );
         Ok(())
+    }
+
+    /// Empty at the end of the list.
+    async fn page(&self, target: &Target<'_>, first: u32) -> Result<Vec<Vec<u8>>, RebuildError> {
+        let Target { audience, list, .. } = target;
+        let page = self.store.audience_buckets(audience, list.version, first, PAGE);
+        Ok(page.await?)
+    }
+
+    /// What the engine said last, or first of all that it put nothing there.
+    async fn put_page(
+        &self,
+        shard: &Shard,
+        target: &Target<'_>,
+        first: u32,
+        page: &[Vec<u8>],
+    ) -> Result<Put, RebuildError> {
+        let mut said = Put::Incomplete;
+        for args in target.put(first, page) {
+            said = self.put(shard, args).await?;
+            if let Put::Fenced(_) = said {
+                break;
+            }
+        }
+        Ok(said)
     }
 
     async fn put(&self, shard: &Shard, args: Vec<Vec<u8>>) -> Result<Put, RebuildError> {

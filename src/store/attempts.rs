@@ -88,8 +88,7 @@ impl Store {
             .bind(campaign)
             .fetch_optional(&self.pool)
             .await?;
-        row.as_ref()
-            .map_or(Ok(SampleRow::default()), |row| sample_row(row))
+        row.as_ref().map_or(Ok(SampleRow::default()), sample_row)
     }
 
     /// The newest arrival so far; 0 where there is none.

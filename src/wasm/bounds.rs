@@ -12,6 +12,13 @@ pub const CALL_TIME_MAX: Duration = Duration::from_secs(2);
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Entries of all tables of one instance together.
 pub const TABLE_ENTRIES_MAX: usize = 100_000;
+/// Components inside each other, the outermost counted: those of compilers are two or three deep.
+pub const COMPONENT_DEPTH_MAX: usize = 8;
+/// Loops times local variables of one function. Compiling takes time in proportion, about a second for so
+/// many; in the engine of JavaScript it is 46,000 at most.
+pub const LOOP_LOCALS_MAX: u64 = 100_000;
+/// The same, over all functions of a module.
+pub const LOOP_LOCALS_TOTAL_MAX: u64 = 1_000_000;
 /// Core instances, tables and memories inside one component, each.
 pub const INSTANCE_PARTS_MAX: usize = 64;
 /// Stack of a call.

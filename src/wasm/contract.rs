@@ -5,7 +5,7 @@ use wasmtime::component::Component;
 
 use super::bounds::MODULE_BYTES_MAX;
 use super::wrap::component_of;
-use super::{CONTRACT, ModuleError};
+use super::{CONTRACT, ModuleError, shape};
 
 /// Compiles the bytes: a component, or a core module that says which world it was built against.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, ModuleError> {
@@ -19,6 +19,7 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Module
         ));
     }
     let bytes = component_of(bytes)?;
+    shape::check(&bytes)?;
     Component::from_binary(engine, &bytes).map_err(|error| {
         refused(
             "not-wasm",

@@ -20,6 +20,7 @@ mod params;
 mod precheck;
 mod run;
 mod schema;
+mod shape;
 mod violation;
 mod wrap;
 
@@ -139,7 +140,7 @@ pub struct Diagnostic {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
     /// Not WebAssembly, a core module without its world, imports, another world, too large, malformed descriptor.
-    /// `code` is stable: `not-wasm`, `core-module`, `imports`, `wrong-world`, `precheck`, `too-large`,
+    /// `code` is stable: `not-wasm`, `core-module`, `imports`, `wrong-world`, `precheck`, `too-large`, `too-complex`,
     /// `descriptor`, `digest`; `host` where the gateway itself could not run modules.
     #[error("{message}")]
     Refused { code: &'static str, message: String },

@@ -161,6 +161,8 @@ impl Runner {
 
 /// The error wasmtime gives when an answer exceeds the hostcall fuel has no public type.
 const OUTPUT_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+/// Nor has that of too many instances, tables or memories.
+const PARTS_EXCEEDED: &str = "resource limit exceeded";
 
 /// Code and sentence of how a call ended.
 fn ending(error: &wasmtime::Error, guest: &Guest) -> (&'static str, String) {
@@ -194,6 +196,14 @@ fn ending(error: &wasmtime::Error, guest: &Guest) -> (&'static str, String) {
                 format!("it answered more than {} KiB", budget.output_bytes >> 10),
             )
         }
-        None => ("trap", format!("it could not be run: {}", error.root_cause())),
+        None => {
+            let why = error.root_cause().to_string();
+            let code = if why.contains(PARTS_EXCEEDED) {
+                "memory"
+            } else {
+                "trap"
+            };
+            (code, format!("it could not be run: {why}"))
+        }
     }
 }

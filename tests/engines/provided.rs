@@ -184,8 +184,8 @@ impl Sale {
     }
 }
 
-/// From the first opening to the loss of one bucket.
-async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(&str)) {
+/// From the first opening to the loss of one bucket, and of everything. `lose` takes one key, or all there are.
+async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
     let sale = Sale::new(engine).await;
     let (first, last) = (member(0), member(MEMBERS - 1));
     let users = [first.as_str(), "stranger", last.as_str()];
@@ -204,7 +204,7 @@ async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(&str)) {
     assert_eq!(sale.admit(&users).await, expected);
 
     let bucket = bucket_of(last.as_bytes(), sale.revision.audiences["vip"].buckets);
-    lose(&format!("rg:{{spring.0}}:audience:vip:1:{bucket}")).await;
+    lose(Some(&format!("rg:{{spring.0}}:audience:vip:1:{bucket}"))).await;
     assert_eq!(sale.admit(&users).await, None, "a lost bucket closes the gate");
     let Activation { epoch, .. } = sale
         .store
@@ -217,6 +217,12 @@ async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(&str)) {
     let restored = sale.reconcile.rebuild("spring", epoch).await.expect("restored");
     assert!(matches!(restored, Rebuilt::Restored { .. }), "{restored:?}");
     assert_eq!(sale.admit(&users).await, expected, "every bucket is back");
+
+    lose(None).await;
+    assert_eq!(sale.admit(&users).await, None, "so does the loss of everything");
+    let restored = sale.reconcile.rebuild("spring", 0).await.expect("restored");
+    assert!(matches!(restored, Rebuilt::Restored { .. }), "{restored:?}");
+    assert_eq!(sale.admit(&users).await, expected, "everything is back");
 
     // A revision that ends later keeps its lists for longer; one that ends earlier takes nothing away.
     let mut later = sale.revision.clone();
@@ -262,8 +268,9 @@ async fn drained(sale: &Sale) {
 async fn lists_come_with_the_gate_and_come_back_in_process() {
     let engine = Arc::new(Embedded::new());
     let lost = engine.clone();
-    story(engine, async move |key: &str| {
-        assert_eq!(lost.forget(|there| there == key), 1);
+    story(engine, async move |key: Option<&str>| {
+        let gone = lost.forget(|there| key.is_none_or(|key| there == key));
+        assert!(gone == 1 || key.is_none());
     })
     .await;
 }
@@ -275,10 +282,15 @@ async fn lists_come_with_the_gate_and_come_back_in_redis() {
         .await
         .expect("Redis is up");
     let client = ::redis::Client::open(server.url()).expect("a URL");
-    story(Arc::new(engine), async move |key: &str| {
+    story(Arc::new(engine), async move |key: Option<&str>| {
         let mut raw = client.get_connection().expect("Redis is up");
-        let removed: i64 = ::redis::cmd("DEL").arg(key).query(&mut raw).expect("DEL");
-        assert_eq!(removed, 1);
+        match key {
+            Some(key) => {
+                let removed: i64 = ::redis::cmd("DEL").arg(key).query(&mut raw).expect("DEL");
+                assert_eq!(removed, 1);
+            }
+            None => ::redis::cmd("FLUSHALL").exec(&mut raw).expect("FLUSHALL"),
+        }
     })
     .await;
 }

@@ -2,5 +2,10 @@
 
 #[path = "../forge/mod.rs"]
 mod forge;
+#[path = "../forge/hostile.rs"]
+mod hostile;
+#[path = "../forge/plans.rs"]
+mod plans;
 
+mod corpus;
 mod precheck;

@@ -18,6 +18,13 @@ pub const LOOP: &str = "(loop $again (br $again)) unreachable";
 pub const TRAP: &str = "unreachable";
 pub const PASS: &str = "(global.get $pass)";
 
+/// Takes the next bytes of the memory, and never gives any back.
+const REALLOC: &str = "(local.set $at (i32.and
+        (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
+        (i32.sub (i32.const 0) (local.get $align))))
+    (global.set $heap (i32.add (local.get $at) (local.get $new)))
+    (local.get $at)";
+
 /// What one of the module's functions does.
 #[derive(Clone, Debug)]
 pub enum Body {
@@ -42,6 +49,8 @@ pub struct Forge {
     pub more: String,
     /// Pages of memory beyond what the answers take.
     pub pages: usize,
+    /// Body of the function that makes room for what the host hands over; a good one when left out.
+    pub realloc: Option<String>,
 }
 
 impl Default for Forge {
@@ -54,6 +63,7 @@ impl Default for Forge {
             verdicts: vec!["no".into()],
             more: String::new(),
             pages: 1,
+            realloc: None,
         }
     }
 }
@@ -136,18 +146,14 @@ impl Forge {
                 (global $heap (mut i32) (i32.const {heap}))
                 {globals}
                 (func (export "cabi_realloc") (param $old i32) (param $size i32) (param $align i32) (param $new i32)
-                    (result i32) (local $at i32)
-                    (local.set $at (i32.and
-                        (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
-                        (i32.sub (i32.const 0) (local.get $align))))
-                    (global.set $heap (i32.add (local.get $at) (local.get $new)))
-                    (local.get $at))
+                    (result i32) (local $at i32) {realloc})
                 (func (export "rushgate:policy/rule@1.0.0#describe") (result i32) {describe})
                 (func (export "rushgate:policy/rule@1.0.0#compile")
                     (param i32 i32 i64 i64 i32 i32 i32 i32 i32 i32) (result i32) {compile})
                 {check}
                 {more})"#,
             data = escaped(&image.bytes),
+            realloc = self.realloc.as_deref().unwrap_or(REALLOC),
             more = self.more,
         );
         wat::parse_str(&text).unwrap_or_else(|error| panic!("the forged module is not valid text: {error}"))

@@ -82,6 +82,7 @@ fn revision(number: Option<u32>) -> RevisionAnswer {
                 seed: "0".repeat(16),
                 admitted: 1,
                 rejected: [("sold-out".to_owned(), 1999)].into(),
+                shadow: Default::default(),
                 disagreements: 0,
                 counterexample: None,
             }),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::differential::{Disagreement, disagreement};
-use super::episode::{Batch, Episode, decided};
+use super::episode::{Batch, Episode, Plans, decided};
 use crate::lua::Family;
 use crate::wire::Moment;
 
@@ -81,7 +81,7 @@ impl Shrinking<'_> {
             return false;
         }
         self.tries += 1;
-        let answered = decided(&self.family.plan, &shorter);
+        let answered = decided(Plans::of(self.family), &shorter);
         let Some(found) = disagreement(self.family, &shorter, &answered) else {
             return false;
         };
@@ -95,6 +95,7 @@ impl Shrinking<'_> {
         let mut bare = self.episode.clone();
         bare.start.counters.clear();
         bare.start.rolling.clear();
+        bare.start.shadow = Default::default();
         if !self.keep(bare) {
             for key in self.episode.start.counters.clone().into_keys() {
                 let mut without = self.episode.clone();

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::candidates::Candidates;
 use super::counterexample::{Counterexample, shrink};
-use super::episode::{self, Answered, Batch, Episode, REVISION};
+use super::episode::{self, Answered, Batch, Episode, Plans, REVISION};
 use super::scripted::{Scripted, compact};
 use crate::lua::Family;
-use crate::lua::emit::emit;
+use crate::lua::emit::emit_with_shadow;
 use crate::plan::eval::{Decision, State};
 use crate::plan::{CheckedPlan, PlanError, Window};
 use crate::wasm::examples::outcome;
@@ -32,6 +32,9 @@ pub struct Differential {
     pub admitted: usize,
     /// Reason → attempts rejected with it: what the run has seen at work.
     pub rejected: BTreeMap<String, usize>,
+    /// Outcome by the rules in shadow → attempts, where there are some.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shadow: BTreeMap<String, u64>,
     pub disagreements: usize,
     /// The first disagreement, made as short as it goes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,9 +50,10 @@ pub(super) struct Disagreement {
     pub(super) script: String,
 }
 
-/// The plan's script over few buckets, as a run wants it.
-pub fn family(plan: &CheckedPlan) -> Result<Family, PlanError> {
-    emit(Arc::new(compact(plan)?), REVISION)
+/// The script of a plan, with another in shadow, over few buckets, as a run wants it.
+pub fn family(plan: &CheckedPlan, shadow: Option<&CheckedPlan>) -> Result<Family, PlanError> {
+    let shadow = shadow.map(compact).transpose()?.map(Arc::new);
+    emit_with_shadow(Arc::new(compact(plan)?), shadow, REVISION)
 }
 
 /// Runs so many attempts against a family from [`family`]. Stops at the first disagreement and after
@@ -63,15 +67,20 @@ pub fn run(family: &Family, attempts: usize) -> Differential {
         seed,
         admitted: 0,
         rejected: BTreeMap::new(),
+        shadow: BTreeMap::new(),
         disagreements: 0,
         counterexample: None,
     };
-    let candidates = Candidates::of(&[plan]);
+    let plans = Plans::of(family);
+    let candidates = Candidates::of(&plans.all().collect::<Vec<_>>());
     let deadline = Instant::now() + TIME_MAX;
     while report.attempts < attempts && (report.attempts == 0 || Instant::now() < deadline) {
-        let (episode, answered) = episode::draw(plan, &candidates, &mut rng);
+        let (episode, answered) = episode::draw(plans, &candidates, &mut rng);
         for decision in answered.decisions.iter().flatten() {
             report.count(plan, decision);
+        }
+        for ((_, shadow), attempts) in &answered.end.shadow.figures {
+            *report.shadow.entry(shadow.clone()).or_default() += attempts;
         }
         if let Some(found) = disagreement(family, &episode, &answered) {
             report.disagreements = 1;
@@ -125,10 +134,10 @@ pub(super) fn disagreement(family: &Family, episode: &Episode, answered: &Answer
     }
     let last = episode.batches.len().saturating_sub(1);
     let now = episode.batches.last().map_or(0, |Batch { now, .. }| *now);
-    let left = comparable(&family.plan, answered.end.clone(), now);
+    let left = comparable(Plans::of(family), answered.end.clone(), now);
     match scripted.state() {
         Ok(found) => {
-            let found = comparable(&family.plan, found, now);
+            let found = comparable(Plans::of(family), found, now);
             let (interpreter, script) = first_difference(&left, &found)?;
             here(last, interpreter, script)
         }
@@ -138,20 +147,29 @@ pub(super) fn disagreement(family: &Family, episode: &Episode, answered: &Answer
 
 /// Without what no longer counts: entries that left a rolling window are dropped when their subject orders
 /// again, by each reader in its own time.
-fn comparable(plan: &CheckedPlan, mut state: State, now: i64) -> State {
+fn comparable(plans: Plans<'_>, mut state: State, now: i64) -> State {
+    drop_past(plans.live, &mut state.rolling, now);
+    state.counters.retain(|_, used| *used != 0);
+    if let Some(shadow) = plans.shadow {
+        drop_past(shadow, &mut state.shadow.rolling, now);
+    }
+    state.shadow.counters.retain(|_, used| *used != 0);
+    state.audiences.clear();
+    state
+}
+
+fn drop_past(plan: &CheckedPlan, rolling: &mut BTreeMap<(String, String), Vec<(i64, i64)>>, now: i64) {
     for counter in &plan.plan().counters {
         let Window::Rolling { length_ms } = counter.window else {
             continue;
         };
-        let of_counter = state.rolling.iter_mut().filter(|((id, _), _)| *id == counter.id);
-        for (_, entries) in of_counter {
-            entries.retain(|(moment, _)| *moment > now.saturating_sub(length_ms));
+        for ((id, _), entries) in rolling.iter_mut() {
+            if *id == counter.id {
+                entries.retain(|(moment, _)| *moment > now.saturating_sub(length_ms));
+            }
         }
     }
-    state.rolling.retain(|_, entries| !entries.is_empty());
-    state.counters.retain(|_, used| *used != 0);
-    state.audiences.clear();
-    state
+    rolling.retain(|_, entries| !entries.is_empty());
 }
 
 /// The first thing two states hold differently, in words for each.
@@ -173,6 +191,21 @@ fn first_difference(one: &State, other: &State) -> Option<(String, String)> {
         .or_else(|| differ("the counter", &one.counters, &other.counters))
         .or_else(|| differ("the rolling counter", &one.rolling, &other.rolling))
         .or_else(|| differ("the order", &one.orders, &other.orders))
+        .or_else(|| {
+            differ(
+                "the shadow's counter",
+                &one.shadow.counters,
+                &other.shadow.counters,
+            )
+        })
+        .or_else(|| {
+            differ(
+                "the shadow's rolling counter",
+                &one.shadow.rolling,
+                &other.shadow.rolling,
+            )
+        })
+        .or_else(|| differ("the shadow's figure", &one.shadow.figures, &other.shadow.figures))
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use super::candidates::{Candidates, Cast};
+use crate::lua::Family;
 use crate::order::{Attempt, OrderId, QUANTITY_MAX};
-use crate::plan::eval::{Decision, Measured, State, compose_subject, decide, measures, window_start};
-use crate::plan::{Attribute, COST_MAX, CheckedPlan, Counter, ROLLING_ORDERS_MAX, Window};
+use crate::plan::eval::{
+    Decision, State, compose_subject, decide, decide_with_shadow, measures, window_start,
+};
+use crate::plan::{Attribute, COST_MAX, COUNTER_MAX, CheckedPlan, ROLLING_ORDERS_MAX, Window};
 
 /// Attempts of one episode.
 pub(super) const ATTEMPTS: usize = 100;
@@ -42,8 +45,35 @@ pub(super) struct Answered {
     pub(super) end: State,
 }
 
+/// The plan that decides, and the one in shadow if there is one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plans<'a> {
+    pub(super) live: &'a CheckedPlan,
+    pub(super) shadow: Option<&'a CheckedPlan>,
+}
+
+impl<'a> Plans<'a> {
+    pub(super) fn of(family: &'a Family) -> Self {
+        Self {
+            live: &family.plan,
+            shadow: family.shadow.as_deref(),
+        }
+    }
+
+    pub(super) fn all(self) -> impl Iterator<Item = &'a CheckedPlan> {
+        std::iter::once(self.live).chain(self.shadow)
+    }
+
+    fn decide(self, state: &mut State, attempt: &Attempt, now: i64) -> Decision {
+        match self.shadow {
+            None => decide(self.live, REVISION, state, attempt, now),
+            Some(shadow) => decide_with_shadow(self.live, shadow, REVISION, state, attempt, now),
+        }
+    }
+}
+
 struct Draw<'a> {
-    plan: &'a CheckedPlan,
+    plans: Plans<'a>,
     candidates: &'a Candidates,
     cast: Cast,
     rng: &'a mut Rng,
@@ -52,11 +82,11 @@ struct Draw<'a> {
 }
 
 /// Draws an episode and decides it.
-pub(super) fn draw(plan: &CheckedPlan, candidates: &Candidates, rng: &mut Rng) -> (Episode, Answered) {
+pub(super) fn draw(plans: Plans<'_>, candidates: &Candidates, rng: &mut Rng) -> (Episode, Answered) {
     let cast = candidates.cast(rng);
     let mut now = candidates.first_moment(rng);
     let mut draw = Draw {
-        plan,
+        plans,
         candidates,
         cast,
         rng,
@@ -70,7 +100,7 @@ pub(super) fn draw(plan: &CheckedPlan, candidates: &Candidates, rng: &mut Rng) -
         let (mut batch, mut answers) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for _ in 0..count {
             let attempt = draw.attempt(&state, now);
-            answers.push(decide(plan, REVISION, &mut state, &attempt, now));
+            answers.push(plans.decide(&mut state, &attempt, now));
             draw.made.push(attempt.clone());
             batch.push(attempt);
         }
@@ -88,7 +118,7 @@ pub(super) fn draw(plan: &CheckedPlan, candidates: &Candidates, rng: &mut Rng) -
 }
 
 /// What the interpreter says to an episode that is there already.
-pub(super) fn decided(plan: &CheckedPlan, episode: &Episode) -> Answered {
+pub(super) fn decided(plans: Plans<'_>, episode: &Episode) -> Answered {
     let mut state = episode.start.clone();
     let decisions = episode
         .batches
@@ -96,7 +126,7 @@ pub(super) fn decided(plan: &CheckedPlan, episode: &Episode) -> Answered {
         .map(|Batch { now, attempts }| {
             attempts
                 .iter()
-                .map(|attempt| decide(plan, REVISION, &mut state, attempt, *now))
+                .map(|attempt| plans.decide(&mut state, attempt, *now))
                 .collect()
         })
         .collect();
@@ -116,25 +146,45 @@ impl Draw<'_> {
         };
         for _ in 0..NEARLY_FULL {
             let attempt = self.fresh();
-            let measured = measures(self.plan, &state, &attempt, now);
-            let plan = self.plan;
-            for (constraint, measured) in plan.plan().constraints.iter().zip(measured) {
-                if let (Some(measure), Some(Measured { limit, .. })) = (constraint.measure, measured)
-                    && limit > SMALL
-                {
-                    self.nearly_use_up(&mut state, measure.counter, limit, &attempt, now);
-                }
+            self.near_the_limits(self.plans.live, &mut state, &attempt, now);
+            if let Some(shadow) = self.plans.shadow {
+                let mut counts = State {
+                    counters: std::mem::take(&mut state.shadow.counters),
+                    rolling: std::mem::take(&mut state.shadow.rolling),
+                    ..state.clone()
+                };
+                self.near_the_limits(shadow, &mut counts, &attempt, now);
+                state.shadow.counters = counts.counters;
+                state.shadow.rolling = counts.rolling;
             }
         }
         state
     }
 
-    fn nearly_use_up(&mut self, state: &mut State, index: u32, limit: i64, attempt: &Attempt, now: i64) {
-        let counter: &Counter = &self.plan.plan().counters[index as usize];
+    fn near_the_limits(&mut self, plan: &CheckedPlan, state: &mut State, attempt: &Attempt, now: i64) {
+        let measured = measures(plan, state, attempt, now);
+        for (constraint, measured) in plan.plan().constraints.iter().zip(measured) {
+            if let (Some(measure), Some(limit)) = (constraint.measure, measured.map(|m| m.limit))
+                && limit > SMALL
+            {
+                self.nearly_use_up((plan, measure.counter), state, limit, attempt, now);
+            }
+        }
+    }
+
+    fn nearly_use_up(
+        &mut self,
+        (plan, index): (&CheckedPlan, u32),
+        state: &mut State,
+        limit: i64,
+        attempt: &Attempt,
+        now: i64,
+    ) {
+        let counter = &plan.plan().counters[index as usize];
         let subject = compose_subject(&counter.key, attempt);
-        let used = limit - self.rng.i64(0..SMALL);
+        let used = limit.min(COUNTER_MAX) - self.rng.i64(0..SMALL);
         let Window::Rolling { length_ms } = counter.window else {
-            let window = window_start(self.plan, index, now);
+            let window = window_start(plan, index, now);
             let key = (counter.id.clone(), window, subject);
             state.counters.entry(key).or_insert(used);
             return;
@@ -194,7 +244,9 @@ impl Draw<'_> {
 
     /// As many units as a constraint, or the stock, still allows, or one more.
     fn meet_a_limit(&mut self, state: &State, attempt: &mut Attempt, now: i64) {
-        let measured = measures(self.plan, state, attempt, now).into_iter().flatten();
+        let measured = measures(self.plans.live, state, attempt, now)
+            .into_iter()
+            .flatten();
         let mut left: Vec<i64> = measured
             .map(|numbers| numbers.limit.saturating_sub(numbers.used))
             .collect();

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use super::candidates::Candidates;
-use super::episode::{self, REVISION};
+use super::episode::{self, Plans, REVISION};
 use crate::plan::CheckedPlan;
 use crate::plan::diff::{Change, Class};
 use crate::plan::eval::{self, Decision};
@@ -55,10 +55,14 @@ fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> Vec<Flips>
     let seed = digits.map_or(0, |(one, other)| half(one) ^ half(other).rotate_left(1));
     let mut rng = Rng::with_seed(seed);
     let candidates = Candidates::of(&[old, new]);
+    let plans = Plans {
+        live: old,
+        shadow: None,
+    };
     let mut flips = vec![Flips::default(); changes.len()];
     let mut attempts = 0;
     while attempts < ATTEMPTS {
-        let (episode, _) = episode::draw(old, &candidates, &mut rng);
+        let (episode, _) = episode::draw(plans, &candidates, &mut rng);
         let (mut before, mut after) = (episode.start.clone(), episode.start);
         for batch in &episode.batches {
             for attempt in &batch.attempts {

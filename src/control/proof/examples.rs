@@ -1,6 +1,7 @@
 //! Golden examples played: through the interpreter and through the generated script, with what each
 //! attempt came to and which constraints were seen at work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,11 @@ use serde::Serialize;
 
 use super::scripted::{Scripted, compact};
 use crate::lua::emit::emit;
+use crate::order::Attempt;
 use crate::plan::eval::{Decision, Rejection, decide, verdicts};
 use crate::plan::merge::merge;
 use crate::plan::{CheckedPlan, check};
+use crate::ruleset::{Asked, Precheck, Verdict};
 use crate::wasm::examples::{check_context, outcome, rule_plan, state, steps};
 use crate::wasm::{Descriptor, Example, Expected, Host, Inspected, ModuleError};
 
@@ -39,7 +42,7 @@ pub struct ExampleReport {
     pub failure: Option<String>,
     /// In order; fewer than the example has where it failed.
     pub attempts: Vec<AttemptReport>,
-    /// One per constraint of the plan, in its order.
+    /// One per constraint of the plan, in its order; then one per reason that a precheck gave.
     pub constraints: Vec<ConstraintSeen>,
 }
 
@@ -89,6 +92,27 @@ impl ExampleReport {
             failure: Some(failure),
             attempts: Vec::new(),
             constraints: Vec::new(),
+        }
+    }
+
+    /// An attempt that came no further than the precheck, which counts as a constraint of its reason.
+    fn refuse(&mut self, promised: &Expected, (reason, title): (String, String)) {
+        self.attempts.push(AttemptReport {
+            expected: word(promised.clone()),
+            oracle: reason.clone(),
+            script: reason.clone(),
+            difference: None,
+        });
+        let sentence = format!("precheck: {title}");
+        let known = |seen: &&mut ConstraintSeen| seen.reason == reason && seen.sentence == sentence;
+        match self.constraints.iter_mut().find(known) {
+            Some(seen) => seen.rejected += 1,
+            None => self.constraints.push(ConstraintSeen {
+                reason,
+                sentence,
+                passed: 0,
+                rejected: 1,
+            }),
         }
     }
 
@@ -205,11 +229,18 @@ pub async fn play_module(
             Err(error @ ModuleError::Refused { .. }) => return Err(error),
         };
         let rule = rule_plan(&module.descriptor, plan);
+        let precheck = match module.descriptor.precheck {
+            false => None,
+            true => {
+                let ready = host.precheck(module, bytes.clone(), &rule.name, &example.params);
+                Some(ready.await?)
+            }
+        };
         let example = example.clone();
         let played = tokio::task::spawn_blocking(move || {
             let checked = merge(vec![rule]).and_then(|merged| check(merged, check_context(&example)));
             match checked {
-                Ok(plan) => play(&example, &plan),
+                Ok(plan) => play(&example, &plan, precheck.as_deref()),
                 Err(error) => ExampleReport::failed(&example.name, format!("its plan is refused: {error}")),
             }
         });
@@ -229,8 +260,8 @@ fn too_slow() -> String {
 }
 
 /// Plays an example through interpreter and script. `plan` is the example's own: compiled from its
-/// parameters and checked against [`check_context`].
-pub fn play(example: &Example, plan: &CheckedPlan) -> ExampleReport {
+/// parameters and checked against [`check_context`]. A precheck has its say before either.
+pub fn play(example: &Example, plan: &CheckedPlan, precheck: Option<&dyn Precheck>) -> ExampleReport {
     let mut oracle = state(example);
     let opened = compact(plan)
         .and_then(|plan| emit(Arc::new(plan), REVISION))
@@ -247,6 +278,10 @@ pub fn play(example: &Example, plan: &CheckedPlan) -> ExampleReport {
         constraints: plan.plan().constraints.iter().map(unseen).collect(),
     };
     for (index, step) in steps(example).into_iter().enumerate() {
+        if let Some(found) = precheck.and_then(|precheck| refused(precheck, &step.attempt)) {
+            report.refuse(&step.expect, found);
+            continue;
+        }
         let applied = verdicts(plan, &oracle, &step.attempt, step.now);
         let expected = decide(plan, REVISION, &mut oracle, &step.attempt, step.now);
         see(&mut report.constraints, &applied, &expected);
@@ -261,6 +296,26 @@ pub fn play(example: &Example, plan: &CheckedPlan) -> ExampleReport {
         }
     }
     report
+}
+
+/// What a precheck refuses an attempt with: code, and what it stands for.
+fn refused(precheck: &dyn Precheck, attempt: &Attempt) -> Option<(String, String)> {
+    let asked = Asked {
+        attempt,
+        unread: &BTreeMap::new(),
+    };
+    match precheck.check(&asked) {
+        Verdict::Pass => None,
+        Verdict::Reject(objection) => Some((objection.code, objection.title)),
+        Verdict::Failed => Some(("precheck-failed".into(), "The precheck failed".into())),
+    }
+}
+
+fn word(expected: Expected) -> String {
+    match expected {
+        Expected::Admitted => "admitted".to_owned(),
+        Expected::Rejected(reason) => reason,
+    }
 }
 
 fn unseen(constraint: &crate::plan::Constraint) -> ConstraintSeen {
@@ -288,10 +343,6 @@ fn see(seen: &mut [ConstraintSeen], applied: &[Option<bool>], decision: &Decisio
 }
 
 fn compare(plan: &CheckedPlan, promised: &Expected, oracle: &Decision, script: &Decision) -> AttemptReport {
-    let word = |expected: Expected| match expected {
-        Expected::Admitted => "admitted".to_owned(),
-        Expected::Rejected(reason) => reason,
-    };
     let (says, does) = (word(outcome(plan, oracle)), word(outcome(plan, script)));
     let difference = (says == does && oracle != script)
         .then(|| format!("the interpreter gives {oracle:?} and the script {script:?}"));

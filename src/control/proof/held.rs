@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::episode::REVISION;
 use crate::campaign::bucket_of;
 use crate::engine::embedded::Held;
 use crate::lua::codec::decode_record;
@@ -70,8 +71,12 @@ fn read(plan: &CheckedPlan, name: &str, state: &mut State, field: &[u8], value: 
         }
         ["counter", id, window, bucket] => {
             placed(bucket)?;
-            let key = ((*id).to_owned(), window.parse().ok()?, field_text);
-            state.counters.insert(key, value_text.parse().ok()?);
+            let (counters, id) = match shadow_id(id) {
+                Some(id) => (&mut state.shadow.counters, id),
+                None => (&mut state.counters, *id),
+            };
+            let key = (id.to_owned(), window.parse().ok()?, field_text);
+            counters.insert(key, value_text.parse().ok()?);
         }
         ["rolling", id, bucket] => {
             placed(bucket)?;
@@ -81,9 +86,24 @@ fn read(plan: &CheckedPlan, name: &str, state: &mut State, field: &[u8], value: 
                 Some((moment.parse().ok()?, cost.parse().ok()?))
             });
             let entries = entries.collect::<Option<Vec<_>>>()?;
-            state.rolling.insert(((*id).to_owned(), field_text), entries);
+            let (rolling, id) = match shadow_id(id) {
+                Some(id) => (&mut state.shadow.rolling, id),
+                None => (&mut state.rolling, *id),
+            };
+            rolling.insert((id.to_owned(), field_text), entries);
+        }
+        [keys::FIGURES] => {
+            let pair = field_text.strip_prefix(&keys::shadow_figures(REVISION))?;
+            let (live, shadow) = pair.split_once(':')?;
+            let pair = (live.to_owned(), shadow.to_owned());
+            state.shadow.figures.insert(pair, value_text.parse().ok()?);
         }
         _ => {}
     }
     Some(())
+}
+
+/// The id of a shadow's counter without the mark of the shadow.
+fn shadow_id(id: &str) -> Option<&str> {
+    id.strip_prefix(&keys::shadow_id(REVISION, ""))
 }

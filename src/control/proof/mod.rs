@@ -24,7 +24,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::{Control, ControlError};
-use crate::plan::{CheckedPlan, PlanError};
+use crate::lua::Family;
+use crate::plan::PlanError;
 use crate::revision::PinnedRule;
 use crate::ruleset::ActiveCampaign;
 
@@ -119,10 +120,7 @@ impl Control {
                 examples.modules.push(played);
             }
         }
-        if let Some(shadow) = &active.family.shadow {
-            self.differential(shadow).await?;
-        }
-        let differential = self.differential(&active.family.plan).await?;
+        let differential = self.differential(&active.family).await?;
         Ok(Proof {
             examples,
             differential,
@@ -172,15 +170,15 @@ impl Control {
         Ok(self.proofs.modules.keep(digest, played))
     }
 
-    async fn differential(&self, plan: &Arc<CheckedPlan>) -> Result<Arc<Differential>, ControlError> {
-        let key = key(plan);
+    async fn differential(&self, family: &Family) -> Result<Arc<Differential>, ControlError> {
+        let key = key(family);
         if let Some(known) = self.proofs.plans.get(&key) {
             return Ok(known);
         }
         let _turn = self.proofs.running.acquire().await;
-        let plan = plan.clone();
+        let (plan, shadow) = (family.plan.clone(), family.shadow.clone());
         let run = tokio::task::spawn_blocking(move || {
-            let family = differential::family(&plan)?;
+            let family = differential::family(&plan, shadow.as_deref())?;
             Ok::<_, PlanError>(differential::run(&family, differential::ATTEMPTS))
         });
         let report = run
@@ -193,11 +191,14 @@ impl Control {
     }
 }
 
-/// What a differential run depends on: the plan's digest covers the rules, the times and the lists.
-fn key(plan: &CheckedPlan) -> [u8; 32] {
+/// What a differential run depends on: a plan's digest covers the rules, the times and the lists.
+fn key(family: &Family) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(plan.digest());
-    for sku in &plan.context().skus {
+    hash.update(family.plan.digest());
+    if let Some(shadow) = &family.shadow {
+        hash.update(shadow.digest());
+    }
+    for sku in &family.plan.context().skus {
         hash.update((sku.id.len() as u64).to_be_bytes());
         hash.update(&sku.id);
         hash.update(sku.stock.to_be_bytes());

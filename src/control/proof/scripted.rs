@@ -1,6 +1,7 @@
 //! A campaign shard in the embedded engine, on a clock of the proof's: the generated script as it will
 //! run, away from every real campaign.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,11 +9,11 @@ use super::held;
 use crate::engine::embedded::Embedded;
 use crate::lua::calls::{self, Restore};
 use crate::lua::codec::{self, AdmitReply, Fence};
-use crate::lua::keys::Shard;
+use crate::lua::keys::{self, Shard};
 use crate::lua::lists::{self, Put};
 use crate::lua::{Family, Script, fixed};
 use crate::order::{Attempt, Charge};
-use crate::plan::eval::{Decision, State};
+use crate::plan::eval::{Decision, ShadowState, State};
 use crate::plan::{CheckedPlan, PlanError, Window, check};
 
 /// Buckets of a proof's keys: more than one, so that the wrong one would be noticed, and few, because
@@ -20,6 +21,9 @@ use crate::plan::{CheckedPlan, PlanError, Window, check};
 const BUCKETS_MAX: u32 = 4;
 /// Token of the restore that fills the shard.
 const TOKEN: &str = "proof";
+
+type Counters = BTreeMap<(String, i64, String), i64>;
+type Rolling = BTreeMap<(String, String), Vec<(i64, i64)>>;
 
 /// The same plan over few buckets.
 pub fn compact(plan: &CheckedPlan) -> Result<CheckedPlan, PlanError> {
@@ -73,7 +77,7 @@ impl Scripted {
 
     fn fill(&self, start: &State) -> Result<(), String> {
         let begin = Restore::Begin { uid: &self.fence.uid };
-        let used = used_before(&self.family.plan, start);
+        let used = used_before(&self.family, start);
         let charges = Restore::Charges {
             charges: used.iter().collect(),
             buckets: self.family.plan.context().buckets,
@@ -118,18 +122,36 @@ impl Scripted {
 }
 
 /// What the counters of a state hold, as charges that restore it.
-fn used_before(plan: &CheckedPlan, start: &State) -> Vec<Charge> {
-    let counted = start
-        .counters
-        .iter()
-        .map(|((counter, window, subject), used)| Charge {
-            counter: counter.clone(),
-            window: *window,
-            rolling_ms: 0,
-            subject: subject.clone(),
-            cost: *used,
-        });
-    let rolling = start.rolling.iter().flat_map(|((counter, subject), entries)| {
+fn used_before(family: &Family, start: &State) -> Vec<Charge> {
+    let mut charges = charges(&family.plan, &start.counters, &start.rolling);
+    if let Some(shadow) = &family.shadow {
+        let counted = charges_of_shadow(shadow, &start.shadow, family.revision);
+        charges.extend(counted);
+    }
+    charges
+}
+
+fn charges_of_shadow(
+    plan: &CheckedPlan,
+    counts: &ShadowState,
+    revision: u32,
+) -> impl Iterator<Item = Charge> {
+    let charges = charges(plan, &counts.counters, &counts.rolling).into_iter();
+    charges.map(move |charge| Charge {
+        counter: keys::shadow_id(revision, &charge.counter),
+        ..charge
+    })
+}
+
+fn charges(plan: &CheckedPlan, counters: &Counters, rolling: &Rolling) -> Vec<Charge> {
+    let counted = counters.iter().map(|((counter, window, subject), used)| Charge {
+        counter: counter.clone(),
+        window: *window,
+        rolling_ms: 0,
+        subject: subject.clone(),
+        cost: *used,
+    });
+    let rolling = rolling.iter().flat_map(|((counter, subject), entries)| {
         let length_ms = rolling_ms(plan, counter);
         entries.iter().map(move |(moment, cost)| Charge {
             counter: counter.clone(),

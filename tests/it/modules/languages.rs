@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rushgate::wasm::{Context, Descriptor, Host, Inspected, ModuleError};
+use rushgate::wasm::{Config, Context, Descriptor, Host, Inspected, ModuleError};
 use serde_json::{Value, json};
 
-use super::tool::{Engine, QUICKJS, SPIDERMONKEY, javascript_folder, module, repository};
+use super::tool::{CACHE, Engine, QUICKJS, SPIDERMONKEY, javascript_folder, module, repository};
 
 struct Module {
     bytes: Arc<[u8]>,
@@ -48,7 +48,8 @@ async fn hold(name: &str, engine: Engine, more: &[Value]) {
     std::fs::copy(rule, folder.path().join(name).join("rule.js")).expect("the rule is there");
     module(folder.path(), &["build", name]).await.ok();
 
-    let host = Host::new().expect("WebAssembly runs here");
+    let cache_dir = Some(CACHE.into());
+    let host = Host::with(&Config { cache_dir }).expect("WebAssembly runs here");
     let built = folder.path().join(name).join(format!("dist/{name}.wasm"));
     let script = Module::load(&host, &built).await;
     let rust = Module::load(&host, &repository().join(format!("rules/dist/{name}.wasm"))).await;

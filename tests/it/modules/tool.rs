@@ -11,6 +11,9 @@ pub type Engine = (&'static str, &'static str);
 pub const SPIDERMONKEY: Engine = ("spidermonkey", "@bytecodealliance/componentize-js");
 pub const QUICKJS: Engine = ("quickjs", "componentize-qjs");
 
+/// Where modules stay compiled from run to run; the gateways under test look there, too.
+pub const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/wasm");
+
 /// What a command said.
 #[derive(Debug)]
 pub struct Said {
@@ -49,6 +52,7 @@ pub fn command(program: &str, folder: &Path) -> Command {
         .env("PATH", path.expect("a path without colons in its parts"))
         // The rules of this repository are built there with the same crates and profile.
         .env("CARGO_TARGET_DIR", repository().join("rules/target"))
+        .env("RUSHGATE_WASM_CACHE_DIR", CACHE)
         .env("npm_config_cache", shared("npm-cache"))
         .env("npm_config_update_notifier", "false")
         .env_remove("RUSHGATE_ADMIN_URL")

@@ -14,7 +14,7 @@ fn sample(name: &str) -> Sample {
 
 fn family_of(sample: Sample) -> Family {
     let plan = check(sample.plan, sample.context).expect("samples are valid");
-    family(&plan).expect("it fits a script")
+    family(&plan, None).expect("it fits a script")
 }
 
 /// The family with one place of its script written otherwise.
@@ -38,6 +38,22 @@ fn samples_agree_and_are_seen_at_work() {
             assert!(rejected.is_some(), "{name}, {}: {report:#?}", constraint.reason);
         }
     }
+}
+
+#[test]
+fn a_shadow_is_proven_with_its_counts_and_figures() {
+    let (live, shadow) = (sample("orders per user"), sample("rolling window"));
+    let shadow = check(shadow.plan, live.context.clone()).expect("valid there too");
+    let live = check(live.plan, live.context).expect("samples are valid");
+    let family = family(&live, Some(&shadow)).expect("it fits a script");
+    let report = run(&family, 600);
+    assert!(report.holds(), "{report:#?}");
+    assert!(
+        report.shadow.contains_key("admitted") && report.shadow.len() > 3,
+        "{report:#?}"
+    );
+    let wrong = run(&doctored(family, ".. ':' ..", ".. '-' .."), 600);
+    assert!(!wrong.holds());
 }
 
 #[test]

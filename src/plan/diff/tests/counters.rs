@@ -1,0 +1,173 @@
+//! What becomes of counts: counters that store something else, come and go.
+
+use super::*;
+
+#[test]
+fn a_counter_that_stores_something_else_is_re_keyed() {
+    use Attribute::{Ip, Sku as Mug, User};
+    let units = || {
+        limited(
+            &[User],
+            Window::Campaign,
+            Expr::Attribute(Attribute::Quantity),
+            vec![Expr::Int(2)],
+        )
+    };
+    for (old, new, counts, sentence) in [
+        (
+            keyed(&[User]),
+            keyed(&[Ip]),
+            Counts::Zero,
+            "per user → per IP address; starts at zero, except that an IP address with the same text as a user goes \
+             on from that one's count.",
+        ),
+        (
+            keyed(&[User]),
+            keyed(&[User, Mug]),
+            Counts::Zero,
+            "per user → per user and SKU; starts at zero.",
+        ),
+        (
+            keyed(&[]),
+            keyed(&[Ip]),
+            Counts::Zero,
+            "all orders together → per IP address; starts at zero, except that orders without IP address go on from \
+             the count of all orders.",
+        ),
+        (
+            per_user(2),
+            units(),
+            Counts::Carried,
+            "orders → units; counts go on as numbers: what was counted in orders is read in units.",
+        ),
+        (
+            per_user(2),
+            rolling(1),
+            Counts::Zero,
+            "over the whole campaign → over the last 1 hour; starts at zero.",
+        ),
+        (
+            rolling(2),
+            rolling(1),
+            Counts::Kept,
+            "over the last 2 hours → over the last 1 hour; counts are kept; orders older than 1 hour stop counting \
+             at once.",
+        ),
+        (
+            rolling(1),
+            rolling(2),
+            Counts::Carried,
+            "over the last 1 hour → over the last 2 hours; counts are kept, but orders older than 1 hour of those \
+             who ordered again are forgotten already.",
+        ),
+        // It is half past one: the second hour has begun, the three hours have not ended.
+        (
+            tumbling(1),
+            tumbling(3),
+            Counts::Carried,
+            "in windows of 1 hour that start at 2026-03-04T12:00:00.000Z and every 1 hour from there → in windows \
+             of 3 hours that start at 2026-03-04T12:00:00.000Z and every 3 hours from there; the current window, \
+             from 2026-03-04T12:00:00.000Z, goes on with what the old window of the same start counted; what later \
+             windows counted (the last from 2026-03-04T13:00:00.000Z) is not in it.",
+        ),
+        (
+            tumbling(3),
+            tumbling(6),
+            Counts::Kept,
+            "in windows of 3 hours that start at 2026-03-04T12:00:00.000Z and every 3 hours from there → in windows \
+             of 6 hours that start at 2026-03-04T12:00:00.000Z and every 6 hours from there; the current window, \
+             from 2026-03-04T12:00:00.000Z, goes on with its count.",
+        ),
+        (
+            calendar(CalendarUnit::Day, "Europe/Berlin"),
+            calendar(CalendarUnit::Day, "Asia/Kolkata"),
+            Counts::Zero,
+            "per day in the time zone Europe/Berlin → per day in the time zone Asia/Kolkata; starts at zero with \
+             the window from 2026-03-03T18:30:00.000Z.",
+        ),
+        // Wednesday: the week began with a Monday that is a day of its own.
+        (
+            calendar(CalendarUnit::Day, "UTC"),
+            calendar(CalendarUnit::Month, "UTC"),
+            Counts::Zero,
+            "per day in the time zone UTC → per month in the time zone UTC; starts at zero with the window from \
+             2026-03-01T00:00:00.000Z.",
+        ),
+    ] {
+        let change = changes(old, new).pop().expect("the counter comes last");
+        assert_eq!(change.class, Class::ReKeyed, "{sentence}");
+        assert_eq!(change.sentence, format!("n/orders: re-keyed, {sentence}"));
+        let counter = change.counter.expect("about a counter");
+        assert_eq!(
+            (counter.counts, counter.needs_accept),
+            (counts, true),
+            "{sentence}"
+        );
+    }
+}
+
+/// A limit on a counter that counts something else cannot be compared by its number.
+#[test]
+fn a_constraint_on_a_re_keyed_counter_is_changed() {
+    let (class, _) = said(
+        keyed(&[Attribute::User]),
+        keyed(&[Attribute::Ip]),
+        Part::Constraint,
+    );
+    assert_eq!(class, Class::Changed);
+}
+
+#[test]
+fn counters_come_and_go() {
+    let renamed = || {
+        let mut plan = per_user(2);
+        plan.counters[0].id = "n/units".into();
+        plan.constraints[0].reason = "units".into();
+        plan
+    };
+    let all: Vec<(Part, Class, String)> = changes(per_user(2), renamed())
+        .into_iter()
+        .map(|change| (change.part, change.class, change.sentence))
+        .collect();
+    assert_eq!(
+        all,
+        [
+            (
+                Part::Constraint,
+                Class::New,
+                "n/units: new: So many per user.".to_owned()
+            ),
+            (
+                Part::Constraint,
+                Class::Dropped,
+                "n/limit: dropped: So many per user.".to_owned()
+            ),
+            (
+                Part::Counter,
+                Class::New,
+                "n/units: new; starts at zero: orders admitted so far are not in it.".to_owned()
+            ),
+            (
+                Part::Counter,
+                Class::Dropped,
+                "n/orders: dropped; its counts stay stored and nothing reads them: a later revision that brings it \
+                 back goes on from them without the orders in between."
+                    .to_owned()
+            ),
+        ]
+    );
+    let [old, new] = [renamed(), per_user(2)].map(|plan| check(plan, context()).expect("valid"));
+    let earlier = stored(&new, 4);
+    let back = diff(&old, &new, &earlier, NOW);
+    let back = back
+        .iter()
+        .find(|change| change.part == Part::Counter)
+        .expect("a counter");
+    assert_eq!(
+        back.sentence,
+        "n/orders: back from revision 4; goes on from the counts it had then, without the orders since."
+    );
+    let changes = diff(&old, &new, &earlier, NOW);
+    let ids: Vec<&str> = needs_accept(&changes).map(|(id, _)| id).collect();
+    assert_eq!(ids, ["n/units"]);
+}
