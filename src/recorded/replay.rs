@@ -144,3 +144,58 @@ impl Replay {
             .add(recorded, &old.name(old_plan), &new.name(&self.new_plan));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::check;
+    use crate::plan::samples::samples;
+
+    fn attempt(key: &str, quantity: u32) -> Attempt {
+        Attempt {
+            order: OrderId::keyed("sample", "ann", key),
+            user: "ann".into(),
+            sku: "shirt".into(),
+            quantity,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_world_decides_as_a_gateway_does() {
+        let sample = samples()
+            .into_iter()
+            .find(|sample| sample.name == "orders per user")
+            .expect("there");
+        let opens_at = sample.context.schedule.opens_at;
+        let mut required = sample.plan.clone();
+        required.required = vec![crate::plan::Attribute::Client("device".into())];
+        let plan = check(sample.plan, sample.context.clone()).expect("a plan");
+        let required = check(required, sample.context.clone()).expect("a plan");
+        let mut world = World::new(&sample.context.skus, Lists::new(), Vec::new());
+        let mut decide = |plan: &CheckedPlan, key: &str, quantity: u32| {
+            let outcome = world.decide(plan, &attempt(key, quantity), opens_at);
+            outcome.name(plan).into_owned()
+        };
+        assert_eq!(decide(&required, "a", 1), "attribute-missing");
+        assert_eq!(decide(&plan, "a", 1), "admitted");
+        assert_eq!(decide(&plan, "a", 1), "admitted", "a retry is the same order");
+        assert_eq!(decide(&plan, "a", 2), "key-reused");
+        assert_eq!(decide(&plan, "b", 1), "admitted");
+        let refused = decide(&plan, "c", 1);
+        assert_eq!(refused, "sample/limit");
+    }
+
+    #[test]
+    fn a_share_of_the_stock_is_rounded_up() {
+        let sku = |stock| Sku {
+            id: "mug".into(),
+            stock,
+        };
+        let shares: Vec<u64> = [8, 9, 1]
+            .iter()
+            .map(|stock| scaled(&[sku(*stock)], 2)[0].stock)
+            .collect();
+        assert_eq!(shares, [2, 3, 1]);
+    }
+}

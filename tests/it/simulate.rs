@@ -131,12 +131,19 @@ async fn what_was_decided_is_recorded_rejections_included() {
 }
 
 #[tokio::test]
-async fn a_tightened_limit_flips_what_sql_finds() {
+async fn a_tightened_limit_flips_what_sql_and_the_shadow_find() {
     const BUYERS: u64 = 60;
     const ATTEMPTS: u64 = 300;
     let data = tempfile::tempdir().expect("a temporary folder");
     let gate = Gate::dev_in(data.path()).await;
     gate.create("spring", 10_000, limit(3)).await;
+    let watched = json!({"rules": limit(3), "shadow": limit(1)});
+    gate.control("/campaigns/spring/revisions", &watched)
+        .await
+        .expect(201);
+    gate.control("/campaigns/spring/activate", &json!({"revision": 2}))
+        .await
+        .expect(200);
     let places = (0..ATTEMPTS).map(|number| {
         let user = format!("user-{}", number * number % BUYERS);
         let gate = &gate;
@@ -159,6 +166,13 @@ async fn a_tightened_limit_flips_what_sql_finds() {
     .await;
     assert!(flips > 20);
     assert_eq!(answer["flipped"], flips);
+    let shadow = gate.figures("spring").await["shadow"]["differ"].clone();
+    let expected = json!([{"live": "admitted", "shadow": REFUSED, "count": flips}]);
+    assert_eq!(shadow, expected);
+    eprintln!(
+        "{ATTEMPTS} attempts: {flips} flips by SQL, {} by simulation, {} by the shadow",
+        answer["flipped"], shadow[0]["count"]
+    );
 
     // The same from the command line, in a merchant's words.
     let rules = data.path().join("rules.json");
@@ -176,7 +190,7 @@ async fn a_tightened_limit_flips_what_sql_finds() {
         "{text}"
     );
     assert!(
-        text.contains("The replay under revision 1 answers every attempt as it was answered then."),
+        text.contains("The replay under revision 2 answers every attempt as it was answered then."),
         "{text}"
     );
 
