@@ -1,6 +1,10 @@
 //! The rules of `rules/dist`, as built: each is inspected, and every golden example in it is compiled,
 //! merged, checked and played, through the interpreter and through the generated script.
 
+#[path = "rules/counters.rs"]
+mod counters;
+#[path = "rules/extremes.rs"]
+mod extremes;
 #[path = "modules/mod.rs"]
 mod modules;
 #[path = "rules/parameters.rs"]

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use hyper::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
+use crate::forge::{Body, Forge, described};
 use crate::gate::Gate;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -261,4 +263,47 @@ async fn attempts_of_a_file_are_replayed_and_wrong_ones_named() {
         let (good, _, error) = simulate(rules, from).await;
         assert!(!good && error.contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn lists_and_prechecks_decide_in_a_simulation_too() {
+    let gate = Gate::dev().await;
+    gate.create("spring", 100, limit(5)).await;
+    let upload = async |method, path: &str, media_type: &str, body: Vec<u8>| {
+        let url = format!("{}/admin/v1{path}", gate.admin);
+        let headers = [("content-type", media_type)];
+        gate.http.send(method, &url, &headers, body).await.expect(201)
+    };
+    upload(
+        Method::PUT,
+        "/audiences/vip",
+        "text/plain",
+        b"ada\nbob\n".to_vec(),
+    )
+    .await;
+    let pairs = Forge {
+        describe: Body::Answer(described(json!({"id": "no-pairs"}))),
+        ..Forge::checking(
+            "(select (global.get $reject0) (global.get $pass) (i32.gt_u (local.get $quantity) (i32.const 1)))",
+        )
+    };
+    upload(Method::POST, "/modules", "application/wasm", pairs.component()).await;
+    for (user, quantity) in [("ada", 1), ("bob", 2), ("eve", 1), ("eve", 1)] {
+        let body = json!({"sku": "mug", "quantity": quantity});
+        gate.place_in("spring", user, &[], body).await.expect(202);
+    }
+    let rules = json!([
+        {"module": "audience", "params": {"list": "vip", "mode": "allow"}},
+        {"module": "no-pairs"},
+    ]);
+    let answer = simulated(&gate, "spring", 4, rules).await;
+    let new = |name: &str| {
+        let rows = answer["outcomes"].as_array().expect("outcomes");
+        let row = rows.iter().find(|row| row["outcome"] == name);
+        row.map(|row| row["new"].clone())
+    };
+    assert_eq!(new("admitted"), Some(json!(1)), "{answer}");
+    assert_eq!(new("audience/not-invited"), Some(json!(2)), "{answer}");
+    assert_eq!(new("no-pairs/no"), Some(json!(1)), "{answer}");
+    assert_eq!(answer["recorded"]["differ"], 0, "{answer}");
 }

@@ -1,5 +1,4 @@
-//! What merchants can mistake: every diagnostic of the built-in rules, with its pointer; and the READMEs of the rules,
-//! whose parameters must compile and name every parameter there is.
+//! What merchants can mistake: every diagnostic of the built-in rules, with its pointer.
 
 use rushgate::campaign::{Schedule, Sku};
 use rushgate::plan::{AudienceRef, CheckContext, check};
@@ -10,7 +9,7 @@ use crate::modules::{Modules, Rule};
 /// 2026-03-01T00:00:00Z, for ten days.
 const OPENS_AT: i64 = 1_772_323_200_000;
 
-fn context() -> CheckContext {
+pub fn context() -> CheckContext {
     let sku = |id: &str, stock| Sku { id: id.into(), stock };
     CheckContext {
         campaign: "spring-sale".into(),
@@ -51,7 +50,7 @@ fn problems(module: &str, params: Value) -> Vec<String> {
     }
 }
 
-fn window(window: Value) -> Value {
+pub fn window(window: Value) -> Value {
     json!({"limit": 2, "window": window})
 }
 
@@ -317,151 +316,4 @@ fn an_unknown_zone_is_refused_by_the_host() {
     let plan = Modules::shared().merged(&[rule], &context());
     let error = check(plan, context()).expect_err("there is no such zone");
     assert!(error.message.contains("Europe/Atlantis"), "{error}");
-}
-
-/// A changed limit keeps the counter; whatever changes what is counted has another.
-#[test]
-fn ids_of_counters_follow_what_is_counted() {
-    let ids = |module: &str, params: Value| -> Vec<String> {
-        let plan = Modules::shared().merged(&[Rule::new(module, params)], &context());
-        plan.counters.into_iter().map(|counter| counter.id).collect()
-    };
-    let same = [
-        (
-            "per-window",
-            json!({"limit": 1, "window": {"day": "UTC"}}),
-            json!({"limit": 9, "window": {"day": "UTC"}}),
-        ),
-        (
-            "per-window",
-            window(json!({"rolling": "90m"})),
-            window(json!({"rolling": "1h30m"})),
-        ),
-        (
-            "per-subject",
-            json!({"limits": [{"by": ["ip", "client:device"], "limit": 1}]}),
-            json!({"limits": [{"by": ["client:device", "ip"], "limit": 2}]}),
-        ),
-        (
-            "tiered",
-            json!({"tiers": {"a": 1}, "others": 1}),
-            json!({"tiers": {"b": 2}, "others": 0, "claim": "level"}),
-        ),
-        ("cooldown", json!({"pause": "1m"}), json!({"pause": "1h"})),
-        (
-            "region-quota",
-            json!({"shares": {"eu": 1}}),
-            json!({"shares": {"us": 20}, "unit": "permille", "others": 30}),
-        ),
-    ];
-    for (module, one, other) in same {
-        assert_eq!(
-            ids(module, one.clone()),
-            ids(module, other.clone()),
-            "{module} {one} {other}"
-        );
-    }
-    let different = [
-        (
-            "per-window",
-            window(json!({"day": "UTC"})),
-            window(json!({"week": "UTC"})),
-        ),
-        (
-            "per-window",
-            window(json!({"day": "UTC"})),
-            window(json!({"day": "Asia/Tokyo"})),
-        ),
-        (
-            "per-window",
-            window(json!({"rolling": "1h"})),
-            window(json!({"rolling": "2h"})),
-        ),
-        (
-            "per-window",
-            window(json!({"rolling": "1h"})),
-            window(json!({"tumbling": {"length": "1h"}})),
-        ),
-        (
-            "per-window",
-            window(json!({"tumbling": {"length": "1h"}})),
-            window(json!({"tumbling": {"length": "1h", "from": "2026-03-01T00:30:00Z"}})),
-        ),
-        (
-            "per-window",
-            window(json!({"day": "UTC"})),
-            json!({"limit": 2, "window": {"day": "UTC"}, "per": "user-and-sku"}),
-        ),
-        (
-            "per-subject",
-            json!({"limits": [{"by": ["client:device"], "limit": 1}]}),
-            json!({"limits": [{"by": ["claim:device"], "limit": 1}]}),
-        ),
-        (
-            "tiered",
-            json!({"tiers": {"a": 1}, "others": 1}),
-            json!({"tiers": {"a": 1}, "others": 1, "count": "units"}),
-        ),
-        (
-            "cooldown",
-            json!({"pause": "1m"}),
-            json!({"pause": "1m", "by": ["ip"]}),
-        ),
-        (
-            "region-quota",
-            json!({"shares": {"eu": 1}}),
-            json!({"shares": {"eu": 1}, "region": "client:region"}),
-        ),
-    ];
-    for (module, one, other) in different {
-        assert_ne!(
-            ids(module, one.clone()),
-            ids(module, other.clone()),
-            "{module} {one} {other}"
-        );
-    }
-}
-
-/// The indented JSON of a README, and its text.
-fn readme(module: &str) -> (Value, String) {
-    let path = format!("{}/rules/{module}/README.md", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let block: Vec<&str> = text.lines().filter(|line| line.starts_with("    ")).collect();
-    let rule = serde_json::from_str(&block.join("\n")).unwrap_or_else(|error| panic!("{path}: {error}"));
-    (rule, text)
-}
-
-#[test]
-fn readmes_show_parameters_that_compile_and_name_them_all() {
-    let modules = Modules::shared();
-    for module in &modules.all {
-        let descriptor = &module.inspected.descriptor;
-        let id = descriptor.id.as_str();
-        let (rule, text) = readme(id);
-        assert_eq!(rule["module"], id);
-        let rule = Rule::new(id, rule["params"].clone());
-        let plan = modules.merged(std::slice::from_ref(&rule), &context());
-        check(plan, context()).unwrap_or_else(|error| panic!("{rule:?}: {error}"));
-        let properties = descriptor.params_schema["properties"]
-            .as_object()
-            .expect("an object's schema");
-        for name in properties.keys() {
-            assert!(
-                text.contains(&format!("| `{name}` |")),
-                "{id}: the README says nothing about {name}"
-            );
-            let field = &properties[name];
-            assert!(
-                field["description"].is_string(),
-                "{id}: {name} has no description"
-            );
-        }
-        for reason in &descriptor.reasons {
-            assert!(
-                text.contains(&format!("`{}`", reason.code)),
-                "{id}: the README does not name {}",
-                reason.code
-            );
-        }
-    }
 }

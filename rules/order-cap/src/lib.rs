@@ -9,7 +9,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use rushgate_rule::{
-    Bool, Context, Diagnostic, Example, Order, Plan, Reason, Rule, json, quantity, refuse, schemars, sku,
+    Bool, Context, Diagnostic, Example, Order, Plan, Reason, Rule, json, listed, quantity, refuse, schemars,
+    sku,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -83,9 +84,10 @@ impl Rule for OrderCap {
     fn compile(context: &Context, params: Params) -> Result<Plan, Vec<Diagnostic>> {
         check(context, &params)?;
         let Params { max, min, pack, skus } = params;
-        let of = skus
-            .as_deref()
-            .map_or_else(String::new, |skus| format!(" of {}", skus.join(", ")));
+        let of = skus.as_deref().map_or_else(String::new, |skus| {
+            let skus: Vec<&str> = skus.iter().map(String::as_str).collect();
+            format!(" of {}", listed(&skus))
+        });
         let mut plan = Plan::new();
         let mut require = |condition: Bool<_>, reason, sentence| {
             let constraint = plan.require(condition, reason, sentence);

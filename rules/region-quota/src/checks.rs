@@ -64,15 +64,12 @@ fn sum(context: &Context, params: &Params, problems: &mut Vec<Diagnostic>) {
 
 /// A share that is less than one unit sells nothing.
 fn rounded_to_nothing(context: &Context, params: &Params, problems: &mut Vec<Diagnostic>) {
-    let (Some(whole), Some(least)) = (
-        params.unit.whole(),
-        context.skus.iter().min_by_key(|sku| sku.stock),
-    ) else {
+    let Some(least) = context.skus.iter().min_by_key(|sku| sku.stock) else {
         return;
     };
     let shares = params.shares.iter().map(|(region, share)| (Some(region), *share));
     for (region, share) in shares.chain(params.others.map(|share| (None, share))) {
-        let units = u128::from(least.stock) * u128::from(share) / u128::from(whole.unsigned_abs());
+        let units = params.unit.of(least.stock, share);
         if share > 0 && units == 0 {
             let whose = region.map_or_else(|| "the other regions".into(), |region| format!("{region:?}"));
             let message = format!(

@@ -71,6 +71,14 @@ impl Unit {
         }
     }
 
+    /// The units of a share of so many.
+    fn of(self, stock: u64, share: u32) -> u64 {
+        match self.whole() {
+            Some(whole) => stock.saturating_mul(u64::from(share)) / whole.unsigned_abs(),
+            None => u64::from(share),
+        }
+    }
+
     /// The units of a share of the SKU that is ordered.
     fn of_stock(self, share: impl Into<Int>) -> Int {
         let share = share.into();
@@ -132,7 +140,7 @@ impl Rule for RegionQuota {
             &quota,
             shares_sentence(&params),
         );
-        let quota = others(&params);
+        let quota = others(context, &params);
         limit(
             &mut plan,
             &params,
@@ -162,16 +170,20 @@ fn limit(
 }
 
 /// What all other regions have together, in units.
-fn others(params: &Params) -> Int {
+fn others(context: &Context, params: &Params) -> Int {
     if let Some(share) = params.others {
         return params.unit.of_stock(int(i64::from(share)));
     }
     // Every share is rounded down by itself, as above; what that leaves is here.
-    let shares = params
-        .shares
-        .values()
-        .map(|share| params.unit.of_stock(int(i64::from(*share))));
-    shares.fold(stock(), |left, share| left - share).max(0)
+    let rest = context.skus.iter().map(|on_sale| {
+        let shares = params
+            .shares
+            .values()
+            .map(|share| params.unit.of(on_sale.stock, *share));
+        let left = on_sale.stock.saturating_sub(shares.sum());
+        (on_sale.id.as_str(), i64::try_from(left).unwrap_or(i64::MAX))
+    });
+    sku().lookup(rest, 0).live()
 }
 
 fn shares_sentence(params: &Params) -> String {
