@@ -1,8 +1,8 @@
 //! A gateway of one process, and the way of a module through it.
 
 use std::fmt;
-use std::path::Path;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -118,7 +118,8 @@ impl Gate {
 
     pub async fn upload(&self, bytes: Vec<u8>) -> Result<(u16, Value)> {
         let url = format!("http://{}/admin/v1/modules", self.admin);
-        self.send(url, &[("content-type", "application/wasm")], bytes).await
+        self.send(url, &[("content-type", "application/wasm")], bytes)
+            .await
     }
 
     async fn create(&self, id: &str, rule: &str) -> Result<(u16, Value)> {
@@ -143,17 +144,28 @@ impl Gate {
         let (status, module) = self.upload(bytes).await?;
         if !matches!(status, 200 | 201) {
             let too_large = status == 413;
-            return Ok(Answer::Upload(if too_large { "too-large".into() } else { text(&module["reason"]) }));
+            return Ok(Answer::Upload(if too_large {
+                "too-large".into()
+            } else {
+                text(&module["reason"])
+            }));
         }
         let campaign = format!("hostile-{number}");
-        let (status, answer) = self.create(&campaign, module["digest"].as_str().unwrap_or_default()).await?;
+        let (status, answer) = self
+            .create(&campaign, module["digest"].as_str().unwrap_or_default())
+            .await?;
         if status != 201 {
             let detail = answer.pointer("/errors/0/detail").unwrap_or(&answer["detail"]);
             return Ok(Answer::Revision(text(detail)));
         }
         let url = format!("http://{}/v1/campaigns/{campaign}/orders", self.orders);
-        let headers = [("content-type", "application/json"), ("authorization", "Bearer dev:ada")];
-        let (status, answer) = self.send(url, &headers, br#"{"sku":"mug","quantity":1}"#.to_vec()).await?;
+        let headers = [
+            ("content-type", "application/json"),
+            ("authorization", "Bearer dev:ada"),
+        ];
+        let (status, answer) = self
+            .send(url, &headers, br#"{"sku":"mug","quantity":1}"#.to_vec())
+            .await?;
         Ok(match status {
             202 => Answer::Taken,
             _ => Answer::Order(text(&answer["reason"])),

@@ -3,10 +3,6 @@
 
 #[path = "../../tests/forge/mod.rs"]
 mod forge;
-#[path = "../../tests/forge/hostile.rs"]
-mod hostile;
-#[path = "../../tests/forge/plans.rs"]
-mod plans;
 #[path = "../common/process.rs"]
 #[allow(dead_code, reason = "each of the programs uses a part of it")]
 mod process;
@@ -22,8 +18,8 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use rushgate::load::{self, LatencyReport, LoadConfig};
 
+use forge::hostile::{At, Hostile, corpus};
 use gate::Gate;
-use hostile::{At, Hostile, corpus};
 
 /// Uploads hostile modules to a gateway under load
 #[derive(Clone, Debug, Parser)]
@@ -85,7 +81,11 @@ async fn orders(gate: &Gate, rate: f64, time: Duration, prefix: &str) -> Result<
         ..LoadConfig::default()
     })
     .await?;
-    ensure!(report.orders.len() as u64 == attempts, "{} of {attempts} orders", report.orders.len());
+    ensure!(
+        report.orders.len() as u64 == attempts,
+        "{} of {attempts} orders",
+        report.orders.len()
+    );
     Ok(report.order_latency)
 }
 

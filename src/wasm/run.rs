@@ -51,7 +51,7 @@ impl ResourceLimiter for Guest {
         if total > most {
             return self.refuse(format!(
                 "it asked for {} MiB of memory; at most {} MiB are allowed",
-                total >> 20,
+                total.div_ceil(1 << 20),
                 most >> 20
             ));
         }

@@ -12,7 +12,7 @@ use rushgate::ruleset::{Asked, Verdict};
 use rushgate::wasm::{Context, Host, Inspected, ModuleError, examples};
 
 use crate::forge::Forge;
-use crate::hostile::{At, corpus};
+use crate::forge::hostile::{At, corpus};
 
 /// Far beyond what any of them takes; a machine that tests on all cores is no stopwatch.
 const PATIENCE: Duration = Duration::from_secs(30);

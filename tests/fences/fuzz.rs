@@ -50,7 +50,7 @@ fn nothing_the_fuzzer_found_breaks_a_promise() {
     for (target, run) in targets::TARGETS {
         let corpus = corpus(target);
         assert!(!corpus.is_empty(), "{target} has no corpus");
-        corpus.iter().for_each(|data| run(data));
+        corpus.iter().for_each(|data| targets::run(target, data));
         let mut random = fastrand::Rng::with_seed(7);
         let copies = if *target == "descriptor" {
             COPIES_OF_DESCRIPTORS

@@ -1,11 +1,7 @@
-//! The fences around rule modules: prechecks that run per order, and modules that mean harm.
+//! The fences around rule modules: prechecks that run per order, modules that mean harm, and what a fuzzer found.
 
 #[path = "../forge/mod.rs"]
 mod forge;
-#[path = "../forge/hostile.rs"]
-mod hostile;
-#[path = "../forge/plans.rs"]
-mod plans;
 
 mod corpus;
 mod fuzz;

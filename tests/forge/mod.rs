@@ -2,6 +2,8 @@
 //! of WebAssembly text do. For every test that needs a module nobody would build.
 #![allow(dead_code)]
 
+pub mod hostile;
+
 use std::fmt::Write as _;
 
 use rushgate::wasm::wrap_core_module;

@@ -54,10 +54,6 @@ impl<'a> Input<'a> {
         Self(data)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn byte(&mut self) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
@@ -106,10 +102,5 @@ impl<'a> Input<'a> {
     pub fn list<T>(&mut self, most: usize, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let count = self.below(most + 1);
         (0..count).map(|_| one(self)).collect()
-    }
-
-    /// All that is left.
-    pub fn rest(&self) -> &'a [u8] {
-        self.0
     }
 }

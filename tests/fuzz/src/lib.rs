@@ -1,4 +1,4 @@
-//! What is fuzzed: one function per target, each taking any bytes. They panic where a promise is broken.
+//! What is fuzzed: one function per target.
 //!
 //! Also compiled into the test binary `fences`, which replays the corpus without a fuzzer.
 
@@ -7,8 +7,11 @@ mod modules;
 mod plans;
 mod replies;
 
+/// Takes any bytes; panics where a promise is broken.
+pub type Target = fn(&[u8]);
+
 /// The targets by name: a folder of `corpus` each.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("plan", plans::run),
     ("event", event),
     ("answer", modules::answer),

@@ -145,7 +145,7 @@ fn constraint(input: &mut Input<'_>, nodes: usize) -> Constraint {
 
 fn node(input: &mut Input<'_>, index: usize, counters: usize) -> Expr {
     let kind = input.byte() % 26;
-    let mut operand = |input: &mut Input<'_>| input.index(index);
+    let operand = |input: &mut Input<'_>| input.index(index);
     match kind {
         0 => Expr::Int(input.number()),
         1 => Expr::Text(input.text()),

@@ -1,9 +1,8 @@
 //! Plans that are refused: what a module can say in the right types and must not be believed.
-#![allow(dead_code)]
-
 use serde_json::{Map, Value, json};
 
-use super::hostile::{Hostile, planned};
+use super::super::{Body, Forge, described};
+use super::{At, Hostile, forged};
 
 /// Nodes 0 to 4: `1`, the counter 0, their sum, the limit 2, sum ≤ limit; one counter per user, one constraint.
 fn limit() -> Value {
@@ -43,6 +42,15 @@ pub fn refused() -> Vec<Hostile> {
         .flatten()
         .map(|(name, code, plan)| planned(name, code, json!({}), plan))
         .collect()
+}
+
+/// A descriptor whose reason is `no`, and a plan.
+fn planned(name: impl Into<String>, code: &'static str, descriptor: Value, plan: Value) -> Hostile {
+    let forge = Forge {
+        describe: Body::Answer(described(descriptor)),
+        ..Forge::planning(plan)
+    };
+    forged(name, At::Revision(code), forge)
 }
 
 type Case = (&'static str, &'static str, Value);
