@@ -38,6 +38,8 @@ impl MariaDb {
             .arg("--auth-root-authentication-method=normal")
             .arg("--skip-test-db")
             .arg("--user=root")
+            // Servers that are made at the same time must not share names of temporary tables.
+            .env("TMPDIR", folder.path())
             .arg(format!("--datadir={}", folder.path().join("data").display()))
             .output()
             .expect("mariadb-install-db runs: install mariadb-server");
@@ -75,6 +77,7 @@ impl MariaDb {
                 "--innodb-buffer-pool-size=64M",
                 "--innodb-flush-log-at-trx-commit=1",
             ])
+            .env("TMPDIR", self.folder.path())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
