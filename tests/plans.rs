@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use rushgate::control::proof::differential;
 use rushgate::plan::check::check;
 use rushgate::plan::eval::{Decision, Rejection, State, charges, decide, holds, release};
 use rushgate::plan::samples::{Act, Expected, samples};
@@ -121,6 +122,20 @@ proptest! {
                 _ => {}
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The differential run takes any plan that passes the checker, and finds nothing.
+    #[test]
+    fn random_plans_can_be_proven((plan, context) in strategies::valid_plan()) {
+        let plan = check(plan, context).expect("the strategy makes valid plans");
+        let family = differential::family(&plan, None).expect("it fits a script");
+        let report = differential::run(&family, 150);
+        prop_assert!(report.holds(), "{report:#?}");
+        prop_assert_eq!(report.attempts, 150);
     }
 }
 

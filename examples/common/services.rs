@@ -1,10 +1,14 @@
 //! Redis and the database asked directly, past rushgate's own code, so that a check does not share its errors.
 
 use std::env;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use sqlx::MySqlPool;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where the stack is, from the environment that `./x stack env` prints.
 #[derive(Clone, Debug)]
@@ -28,7 +32,10 @@ impl Urls {
 
 pub async fn redis(urls: &Urls) -> Result<MultiplexedConnection> {
     let client = redis::Client::open(urls.redis.as_str())?;
-    Ok(client.get_multiplexed_async_connection().await?)
+    // Emptying a server that held millions of orders takes its time.
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_WITHIN));
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    Ok(connection.await?)
 }
 
 pub async fn database(urls: &Urls) -> Result<MySqlPool> {

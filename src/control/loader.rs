@@ -12,7 +12,7 @@ use super::Clock;
 use super::prechecks::Prechecks;
 use crate::campaign::Activation;
 use crate::revision::Revision;
-use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::ruleset::{ActiveCampaign, Precheck, Ruleset};
 use crate::store::{CampaignRow, Store};
 use crate::wasm::Host;
 
@@ -104,6 +104,11 @@ impl Loader {
     /// Whether the revision could be served by this gateway; compiles what it needs for that.
     pub(super) async fn can_serve(&self, revision: &Revision) -> Result<(), String> {
         self.prechecks.of(revision).await.map(drop)
+    }
+
+    /// The prechecks of a revision that need not be stored, ready to run.
+    pub(super) async fn prechecks(&self, revision: &Revision) -> Result<Vec<Arc<dyn Precheck>>, String> {
+        self.prechecks.of(revision).await
     }
 
     /// A revision that need not be the active one, to relay what was admitted under it. Nobody is admitted

@@ -2,7 +2,7 @@
 //! own (stock, counters, admitted orders), which nothing but its own decisions changes; both are decided by
 //! the interpreter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::tally::Tally;
@@ -12,6 +12,11 @@ use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::{self, Decision, State};
 use crate::plan::outcome::ATTRIBUTE_MISSING;
+use crate::ruleset::{Asked, Precheck, Verdict};
+
+/// Reasons that no plan gives.
+const KEY_REUSED: &str = "key-reused";
+const PRECHECK_FAILED: &str = "precheck-failed";
 
 /// The stock of a world in which a share of all buyers buys: each SKU times `1 / 2^halvings`, rounded up, so
 /// that nothing is sold out before it is sold.
@@ -25,35 +30,39 @@ pub fn scaled(skus: &[Sku], halvings: u32) -> Vec<Sku> {
         .collect()
 }
 
+/// Members of uploaded lists, by the id of the list.
+pub type Lists = BTreeMap<String, BTreeSet<String>>;
+
 /// What one side has sold and counted so far.
 pub struct World {
     state: State,
     /// Admitted orders: position of the SKU and quantity, which a retry must ask for again.
     admitted: HashMap<OrderId, (Option<usize>, u32)>,
     skus: Vec<String>,
+    prechecks: Vec<Arc<dyn Precheck>>,
 }
 
 impl World {
-    pub fn new(skus: &[Sku]) -> Self {
+    /// With all of the stock, these lists, and the prechecks of its revision.
+    pub fn new(skus: &[Sku], lists: Lists, prechecks: Vec<Arc<dyn Precheck>>) -> Self {
         let stock = skus
             .iter()
             .map(|sku| (sku.id.clone(), i64::try_from(sku.stock).unwrap_or(i64::MAX)));
         Self {
             state: State {
                 stock: stock.collect(),
+                audiences: lists,
                 ..State::default()
             },
             admitted: HashMap::new(),
             skus: skus.iter().map(|sku| sku.id.clone()).collect(),
+            prechecks,
         }
     }
 
-    /// Decides as a gateway does: what lacks an attribute is refused before anything is asked, and a
-    /// retry of an admitted order gets that order.
+    /// Decides as a gateway does: a retry of an admitted order gets that order, what lacks an attribute is
+    /// refused before anything is asked, and prechecks come before the plan. Blocks while they run.
     pub fn decide(&mut self, plan: &CheckedPlan, attempt: &Attempt, at: i64) -> Outcome {
-        if is_incomplete(plan, attempt) {
-            return Outcome::Gateway(ATTRIBUTE_MISSING);
-        }
         let asked = (
             self.skus.iter().position(|sku| *sku == attempt.sku),
             attempt.quantity,
@@ -61,8 +70,18 @@ impl World {
         if let Some(before) = self.admitted.get(&attempt.order) {
             return match *before == asked {
                 true => Outcome::Admitted,
-                false => Outcome::Gateway("key-reused"),
+                false => Outcome::Gateway(KEY_REUSED),
             };
+        }
+        if is_incomplete(plan, attempt) {
+            return Outcome::Gateway(ATTRIBUTE_MISSING);
+        }
+        if let Some(objection) = self
+            .prechecks
+            .iter()
+            .find_map(|precheck| object(&**precheck, attempt))
+        {
+            return objection;
         }
         let decision = eval::decide(plan, 0, &mut self.state, attempt, at);
         if decision == Decision::Admitted {
@@ -72,13 +91,20 @@ impl World {
         }
         Outcome::of(&decision).unwrap_or(Outcome::Admitted)
     }
+}
 
-    /// Members of the uploaded lists, by id.
-    pub fn audiences(
-        &mut self,
-    ) -> &mut std::collections::BTreeMap<String, std::collections::BTreeSet<String>> {
-        &mut self.state.audiences
-    }
+fn object(precheck: &dyn Precheck, attempt: &Attempt) -> Option<Outcome> {
+    let unread = BTreeMap::new();
+    let asked = Asked {
+        attempt,
+        unread: &unread,
+    };
+    let reason = match precheck.check(&asked) {
+        Verdict::Pass => return None,
+        Verdict::Reject(objection) => objection.code,
+        Verdict::Failed => PRECHECK_FAILED.to_owned(),
+    };
+    Some(Outcome::Named(format!("{}/{reason}", precheck.rule())))
 }
 
 fn is_incomplete(plan: &CheckedPlan, attempt: &Attempt) -> bool {
@@ -116,5 +142,60 @@ impl Replay {
         let new = self.new.decide(&self.new_plan, &recorded.attempt, recorded.at);
         self.tally
             .add(recorded, &old.name(old_plan), &new.name(&self.new_plan));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::check;
+    use crate::plan::samples::samples;
+
+    fn attempt(key: &str, quantity: u32) -> Attempt {
+        Attempt {
+            order: OrderId::keyed("sample", "ann", key),
+            user: "ann".into(),
+            sku: "shirt".into(),
+            quantity,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_world_decides_as_a_gateway_does() {
+        let sample = samples()
+            .into_iter()
+            .find(|sample| sample.name == "orders per user")
+            .expect("there");
+        let opens_at = sample.context.schedule.opens_at;
+        let mut required = sample.plan.clone();
+        required.required = vec![crate::plan::Attribute::Client("device".into())];
+        let plan = check(sample.plan, sample.context.clone()).expect("a plan");
+        let required = check(required, sample.context.clone()).expect("a plan");
+        let mut world = World::new(&sample.context.skus, Lists::new(), Vec::new());
+        let mut decide = |plan: &CheckedPlan, key: &str, quantity: u32| {
+            let outcome = world.decide(plan, &attempt(key, quantity), opens_at);
+            outcome.name(plan).into_owned()
+        };
+        assert_eq!(decide(&required, "a", 1), "attribute-missing");
+        assert_eq!(decide(&plan, "a", 1), "admitted");
+        assert_eq!(decide(&plan, "a", 1), "admitted", "a retry is the same order");
+        assert_eq!(decide(&plan, "a", 2), "key-reused");
+        assert_eq!(decide(&plan, "b", 1), "admitted");
+        let refused = decide(&plan, "c", 1);
+        assert_eq!(refused, "sample/limit");
+    }
+
+    #[test]
+    fn a_share_of_the_stock_is_rounded_up() {
+        let sku = |stock| Sku {
+            id: "mug".into(),
+            stock,
+        };
+        let shares: Vec<u64> = [8, 9, 1]
+            .iter()
+            .map(|stock| scaled(&[sku(*stock)], 2)[0].stock)
+            .collect();
+        assert_eq!(shares, [2, 3, 1]);
     }
 }

@@ -178,3 +178,6 @@ impl Shared {
         dropped.remove(campaign).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests;

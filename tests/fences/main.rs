@@ -8,4 +8,5 @@ mod hostile;
 mod plans;
 
 mod corpus;
+mod fuzz;
 mod precheck;

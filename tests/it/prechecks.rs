@@ -76,7 +76,8 @@ async fn a_precheck_rejects_fails_and_is_swapped_live() {
     gate.control("/campaigns/checked/revisions", &rules)
         .await
         .expect(201);
-    gate.control("/campaigns/checked/activate", &json!({"revision": 2}))
+    let accepted = json!({"revision": 2, "accept": ["one-per-user/orders-per-user"]});
+    gate.control("/campaigns/checked/activate", &accepted)
         .await
         .expect(200);
     let problem = gate

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use hyper::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
+use crate::forge::{Body, Forge, described};
 use crate::gate::Gate;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,12 +131,19 @@ async fn what_was_decided_is_recorded_rejections_included() {
 }
 
 #[tokio::test]
-async fn a_tightened_limit_flips_what_sql_finds() {
+async fn a_tightened_limit_flips_what_sql_and_the_shadow_find() {
     const BUYERS: u64 = 60;
     const ATTEMPTS: u64 = 300;
     let data = tempfile::tempdir().expect("a temporary folder");
     let gate = Gate::dev_in(data.path()).await;
     gate.create("spring", 10_000, limit(3)).await;
+    let watched = json!({"rules": limit(3), "shadow": limit(1)});
+    gate.control("/campaigns/spring/revisions", &watched)
+        .await
+        .expect(201);
+    gate.control("/campaigns/spring/activate", &json!({"revision": 2}))
+        .await
+        .expect(200);
     let places = (0..ATTEMPTS).map(|number| {
         let user = format!("user-{}", number * number % BUYERS);
         let gate = &gate;
@@ -157,6 +166,13 @@ async fn a_tightened_limit_flips_what_sql_finds() {
     .await;
     assert!(flips > 20);
     assert_eq!(answer["flipped"], flips);
+    let shadow = gate.figures("spring").await["shadow"]["differ"].clone();
+    let expected = json!([{"live": "admitted", "shadow": REFUSED, "count": flips}]);
+    assert_eq!(shadow, expected);
+    eprintln!(
+        "{ATTEMPTS} attempts: {flips} flips by SQL, {} by simulation, {} by the shadow",
+        answer["flipped"], shadow[0]["count"]
+    );
 
     // The same from the command line, in a merchant's words.
     let rules = data.path().join("rules.json");
@@ -174,7 +190,7 @@ async fn a_tightened_limit_flips_what_sql_finds() {
         "{text}"
     );
     assert!(
-        text.contains("The replay under revision 1 answers every attempt as it was answered then."),
+        text.contains("The replay under revision 2 answers every attempt as it was answered then."),
         "{text}"
     );
 
@@ -261,4 +277,47 @@ async fn attempts_of_a_file_are_replayed_and_wrong_ones_named() {
         let (good, _, error) = simulate(rules, from).await;
         assert!(!good && error.contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn lists_and_prechecks_decide_in_a_simulation_too() {
+    let gate = Gate::dev().await;
+    gate.create("spring", 100, limit(5)).await;
+    let upload = async |method, path: &str, media_type: &str, body: Vec<u8>| {
+        let url = format!("{}/admin/v1{path}", gate.admin);
+        let headers = [("content-type", media_type)];
+        gate.http.send(method, &url, &headers, body).await.expect(201)
+    };
+    upload(
+        Method::PUT,
+        "/audiences/vip",
+        "text/plain",
+        b"ada\nbob\n".to_vec(),
+    )
+    .await;
+    let pairs = Forge {
+        describe: Body::Answer(described(json!({"id": "no-pairs"}))),
+        ..Forge::checking(
+            "(select (global.get $reject0) (global.get $pass) (i32.gt_u (local.get $quantity) (i32.const 1)))",
+        )
+    };
+    upload(Method::POST, "/modules", "application/wasm", pairs.component()).await;
+    for (user, quantity) in [("ada", 1), ("bob", 2), ("eve", 1), ("eve", 1)] {
+        let body = json!({"sku": "mug", "quantity": quantity});
+        gate.place_in("spring", user, &[], body).await.expect(202);
+    }
+    let rules = json!([
+        {"module": "audience", "params": {"list": "vip", "mode": "allow"}},
+        {"module": "no-pairs"},
+    ]);
+    let answer = simulated(&gate, "spring", 4, rules).await;
+    let new = |name: &str| {
+        let rows = answer["outcomes"].as_array().expect("outcomes");
+        let row = rows.iter().find(|row| row["outcome"] == name);
+        row.map(|row| row["new"].clone())
+    };
+    assert_eq!(new("admitted"), Some(json!(1)), "{answer}");
+    assert_eq!(new("audience/not-invited"), Some(json!(2)), "{answer}");
+    assert_eq!(new("no-pairs/no"), Some(json!(1)), "{answer}");
+    assert_eq!(answer["recorded"]["differ"], 0, "{answer}");
 }

@@ -75,6 +75,7 @@ mod expr;
 mod id;
 pub mod params;
 mod plan;
+pub mod precheck;
 mod rule;
 #[cfg(target_family = "wasm")]
 mod runtime;

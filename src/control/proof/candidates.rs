@@ -205,10 +205,10 @@ impl Candidates {
         let mut pool: Vec<&(String, i64)> = self.skus.iter().collect();
         rng.shuffle(&mut pool);
         pool.sort_by_key(|(id, _)| !named.is_some_and(|named| named.contains(id)));
-        let units = |stock: i64, rng: &mut Rng| match rng.u8(0..4) {
+        let units = |stock: i64, rng: &mut Rng| match rng.u8(0..8) {
             0 => rng.i64(0..=stock.min(8)),
-            1 => rng.i64(0..=stock.min(80)),
-            2 => (stock - rng.i64(0..20)).max(0),
+            1 | 2 => rng.i64(0..=stock.min(80)),
+            3 => (stock - rng.i64(0..20)).max(0),
             _ => stock,
         };
         pool.into_iter()

@@ -75,7 +75,7 @@ pub fn run(family: &Family, attempts: usize) -> Differential {
     let candidates = Candidates::of(&plans.all().collect::<Vec<_>>());
     let deadline = Instant::now() + TIME_MAX;
     while report.attempts < attempts && (report.attempts == 0 || Instant::now() < deadline) {
-        let (episode, answered) = episode::draw(plans, &candidates, &mut rng);
+        let (episode, answered) = episode::draw(plans, &candidates, attempts - report.attempts, &mut rng);
         for decision in answered.decisions.iter().flatten() {
             report.count(plan, decision);
         }

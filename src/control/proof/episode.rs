@@ -81,8 +81,13 @@ struct Draw<'a> {
     made: Vec<Attempt>,
 }
 
-/// Draws an episode and decides it.
-pub(super) fn draw(plans: Plans<'_>, candidates: &Candidates, rng: &mut Rng) -> (Episode, Answered) {
+/// Draws an episode of so many attempts at most and decides it. It ends with the sale.
+pub(super) fn draw(
+    plans: Plans<'_>,
+    candidates: &Candidates,
+    most: usize,
+    rng: &mut Rng,
+) -> (Episode, Answered) {
     let cast = candidates.cast(rng);
     let mut now = candidates.first_moment(rng);
     let mut draw = Draw {
@@ -95,8 +100,9 @@ pub(super) fn draw(plans: Plans<'_>, candidates: &Candidates, rng: &mut Rng) -> 
     let start = draw.start(now);
     let mut state = start.clone();
     let (mut batches, mut decisions) = (Vec::new(), Vec::new());
-    while draw.made.len() < ATTEMPTS {
-        let count = draw.rng.usize(1..=BATCH_MAX.min(ATTEMPTS - draw.made.len()));
+    let most = most.min(ATTEMPTS);
+    while draw.made.len() < most {
+        let count = draw.rng.usize(1..=BATCH_MAX.min(most - draw.made.len()));
         let (mut batch, mut answers) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for _ in 0..count {
             let attempt = draw.attempt(&state, now);
@@ -106,6 +112,9 @@ pub(super) fn draw(plans: Plans<'_>, candidates: &Candidates, rng: &mut Rng) -> 
         }
         batches.push(Batch { now, attempts: batch });
         decisions.push(answers);
+        if now >= plans.live.context().schedule.closes_at {
+            break;
+        }
         now = candidates.next_moment(now, draw.rng);
     }
     (
@@ -250,7 +259,9 @@ impl Draw<'_> {
         let mut left: Vec<i64> = measured
             .map(|numbers| numbers.limit.saturating_sub(numbers.used))
             .collect();
-        left.extend(state.stock.get(&attempt.sku));
+        if self.rng.u8(0..8) == 0 {
+            left.extend(state.stock.get(&attempt.sku));
+        }
         if let Some(left) = self.rng.choice(&left) {
             let units = left.saturating_add(self.rng.i64(0..2));
             attempt.quantity = units.clamp(1, i64::from(QUANTITY_MAX)) as u32;

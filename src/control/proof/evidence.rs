@@ -1,8 +1,11 @@
 //! Evidence where structure cannot tell: two constraints asked about the same orders, many times.
 
+use std::time::Instant;
+
 use fastrand::Rng;
 
 use super::candidates::Candidates;
+use super::differential::TIME_MAX;
 use super::episode::{self, Plans, REVISION};
 use crate::plan::CheckedPlan;
 use crate::plan::diff::{Change, Class};
@@ -25,15 +28,15 @@ pub fn weigh(old: &CheckedPlan, new: &CheckedPlan, changes: &mut [Change]) {
     if !changes.iter().any(undecided) {
         return;
     }
-    let flips = flips(old, new, changes);
+    let (flips, attempts) = flips(old, new, changes);
     for (change, flips) in changes.iter_mut().zip(flips) {
         if undecided(change) {
-            tell(change, flips);
+            tell(change, flips, attempts);
         }
     }
 }
 
-fn tell(change: &mut Change, flips: Flips) {
+fn tell(change: &mut Change, flips: Flips, attempts: usize) {
     let Flips { refused, admitted } = flips;
     change.class = match (refused, admitted) {
         (1.., 0) => Class::Tighter,
@@ -41,15 +44,15 @@ fn tell(change: &mut Change, flips: Flips) {
         _ => Class::Changed,
     };
     change.sentence += &match (refused, admitted) {
-        (0, 0) => format!("; in {ATTEMPTS} random attempts no answer differs"),
+        (0, 0) => format!("; in {attempts} random attempts no answer differs"),
         _ => format!(
-            "; in {ATTEMPTS} random attempts: {refused} refused that were admitted, {admitted} the other way"
+            "; in {attempts} random attempts: {refused} refused that were admitted, {admitted} the other way"
         ),
     };
 }
 
-/// One per change; only those with indices are counted.
-fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> Vec<Flips> {
+/// One per change, and the attempts looked at; only changes with indices are counted.
+fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> (Vec<Flips>, usize) {
     let digits = old.digest().get(..16).zip(new.digest().get(..16));
     let half = |text: &str| u64::from_str_radix(text, 16).unwrap_or_default();
     let seed = digits.map_or(0, |(one, other)| half(one) ^ half(other).rotate_left(1));
@@ -61,8 +64,9 @@ fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> Vec<Flips>
     };
     let mut flips = vec![Flips::default(); changes.len()];
     let mut attempts = 0;
-    while attempts < ATTEMPTS {
-        let (episode, _) = episode::draw(plans, &candidates, &mut rng);
+    let deadline = Instant::now() + TIME_MAX;
+    while attempts < ATTEMPTS && (attempts == 0 || Instant::now() < deadline) {
+        let (episode, _) = episode::draw(plans, &candidates, ATTEMPTS - attempts, &mut rng);
         let (mut before, mut after) = (episode.start.clone(), episode.start);
         for batch in &episode.batches {
             for attempt in &batch.attempts {
@@ -85,7 +89,7 @@ fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> Vec<Flips>
             }
         }
     }
-    flips
+    (flips, attempts)
 }
 
 #[cfg(test)]

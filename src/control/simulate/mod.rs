@@ -7,6 +7,7 @@
 //! Nothing is stored, and no counter, stock or order of the campaign is touched.
 
 mod answer;
+mod lists;
 mod notes;
 mod source;
 
@@ -136,7 +137,10 @@ impl Control {
                 plan_of(&compare.old, &compare.campaign, &skus)?,
                 plan_of(&compare.new, &compare.campaign, &skus)?,
             );
-            let worlds = (World::new(&skus), World::new(&skus));
+            let worlds = (
+                self.world(&compare.old, &old, &skus).await?,
+                self.world(&compare.new, &fresh, &skus).await?,
+            );
             let replay = Replay::new(worlds.0, worlds.1, fresh.clone());
             let tally = self.replay(&compare, &skus, old.clone(), replay, feed).await?;
             // A sample that shrank meanwhile lost buyers half-way.
@@ -158,6 +162,18 @@ impl Control {
         }
         let why = "the sample is shrinking because many attempts come in; try again in a moment";
         Err(ControlError::Conflict(why.to_owned()))
+    }
+
+    /// A revision's world before its first order.
+    async fn world(
+        &self,
+        revision: &Revision,
+        plan: &CheckedPlan,
+        skus: &[Sku],
+    ) -> Result<World, ControlError> {
+        let prechecks = self.loader.prechecks(revision).await;
+        let prechecks = prechecks.map_err(ControlError::Unavailable)?;
+        Ok(World::new(skus, self.lists(plan).await?, prechecks))
     }
 
     /// Compiles the new rules as a revision would.

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use super::tool::{Said, command, module, repository, said};
+use crate::forge::{Body, Forge, described};
 use crate::gate::Gate;
 
 async fn refused(folder: &Path, arguments: &[&str], words: &[&str]) -> Said {
@@ -56,6 +59,54 @@ async fn files_that_are_no_modules() {
         )
         .await;
     }
+}
+
+#[tokio::test]
+async fn prechecks_are_played_with_the_examples() {
+    let up_to_two =
+        "(select (global.get $reject0) (global.get $pass) (i32.gt_u (local.get $quantity) (i32.const 2)))";
+    let attempt = |quantity: u32, expect: Value| json!({"user": "ann", "sku": "mug", "quantity": quantity, "expect": expect});
+    let no = json!({"rejected": "no"});
+    let forged = |check: &str, attempts: Vec<Value>| {
+        let context = json!({"campaign": "example", "opens-at-ms": 1_767_225_600_000_u64,
+            "closes-at-ms": 1_767_312_000_000_u64, "skus": [{"id": "mug", "stock": 100}], "contract": "1.0.0"});
+        let example =
+            json!({"name": "two at once", "context": context, "params": "{}", "attempts": attempts});
+        let forge = Forge {
+            describe: Body::Answer(described(json!({"examples": [example]}))),
+            ..Forge::checking(check)
+        };
+        forge.component()
+    };
+    let temp = tempfile::tempdir().expect("a folder can be made");
+    let here = temp.path();
+    let write = |bytes: Vec<u8>| std::fs::write(here.join("m.wasm"), bytes).expect("written");
+
+    write(forged(
+        up_to_two,
+        vec![attempt(2, json!("admitted")), attempt(3, no.clone())],
+    ));
+    let shown = module(here, &["test", "m.wasm"]).await.ok();
+    assert!(shown.contains("ok    two at once: 2 attempts"), "{shown}");
+    assert!(
+        shown.contains("1  no: ") && shown.contains("1 of 1 reason seen"),
+        "{shown}"
+    );
+
+    write(forged(up_to_two, vec![attempt(3, json!("admitted"))]));
+    refused(
+        here,
+        &["test", "m.wasm"],
+        &["attempt 0: promised admitted, the plan gives no"],
+    )
+    .await;
+    write(forged("unreachable", vec![attempt(1, no)]));
+    refused(
+        here,
+        &["test", "m.wasm"],
+        &["attempt 0: promised no, the plan gives precheck-failed"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! The client against small servers that answer once.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+/// Answers one request with these bytes, and gives back what was asked.
+async fn once(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut request = Vec::new();
+        let mut buffer = [0; 4096];
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = stream.read(&mut buffer).await.expect("a request");
+            request.extend_from_slice(&buffer[..read]);
+        }
+        stream
+            .write_all(answer.as_bytes())
+            .await
+            .expect("the client listens");
+        String::from_utf8_lossy(&request).into_owned()
+    });
+    (url, task)
+}
+
+#[tokio::test]
+async fn the_token_goes_along_and_json_comes_back() {
+    let (url, asked) = once("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").await;
+    let client = Client::new(&format!("{url}/"), Some("secret".into())).expect("a client");
+    let found: Value = client.get("/campaigns/demo").await.expect("an answer");
+    assert_eq!(found, serde_json::json!({"a": 1}));
+    let asked = asked.await.expect("asked").to_ascii_lowercase();
+    assert!(
+        asked.starts_with("get /admin/v1/campaigns/demo http/1.1"),
+        "{asked}"
+    );
+    assert!(asked.contains("authorization: bearer secret"), "{asked}");
+}
+
+#[tokio::test]
+async fn problems_read_as_sentences() {
+    let body = r#"{"type":"/problems/invalid","title":"Invalid request","status":422,"detail":"no","reason":"invalid","retryable":false,"errors":[{"pointer":"/rules/0","detail":"no module \"x\"","hint":"known modules: y"}]}"#;
+    let answer = format!("HTTP/1.1 422 x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let (url, _) = once(Box::leak(answer.into_boxed_str())).await;
+    let client = Client::new(&url, None).expect("a client");
+    let error = client.post::<Value>("/campaigns", &Value::Null).await;
+    assert_eq!(
+        error.expect_err("refused").to_string(),
+        "POST /admin/v1/campaigns was refused: Invalid request (422 invalid): no\n  at \"/rules/0\": no module \"x\" \
+         (known modules: y)"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_control_plane_is_called_so() {
+    let (url, _) = once("HTTP/1.1 404 Not Found\r\ncontent-length: 12\r\n\r\n<h1>hi</h1>\n").await;
+    let client = Client::new(&url, None).expect("a client");
+    let error = client.get::<Value>("/modules").await.expect_err("strange");
+    let error = error.to_string();
+    assert!(
+        error.contains("does not answer like") && error.contains("<h1>hi</h1>"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_is_named_with_what_to_do() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    drop(listener);
+    let client = Client::new(&url, None).expect("a client");
+    let error = client
+        .get::<Value>("/modules")
+        .await
+        .expect_err("down")
+        .to_string();
+    assert!(
+        error.contains(&url) && error.contains("rushgate dev") && error.contains("refused"),
+        "{error}"
+    );
+}
+
+#[test]
+fn urls_and_tokens_that_cannot_work_are_refused() {
+    for (url, word) in [
+        ("127.0.0.1:8081", "http://"),
+        ("https://gate.example", "TLS"),
+        ("ftp://gate.example", "scheme"),
+        ("http://gate.example/?a=b", "query"),
+        ("http://a b", "not a URL"),
+    ] {
+        let error = Client::new(url, None).err().expect(url).to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    assert!(matches!(
+        Client::new("http://h:1", Some("a\nb".into())),
+        Err(ClientError::Token)
+    ));
+}

@@ -1,0 +1,35 @@
+//! Members of uploaded lists, for worlds that decide about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Control, ControlError};
+use crate::audience::unpack;
+use crate::plan::CheckedPlan;
+use crate::recorded::replay::Lists;
+
+/// Buckets of one read.
+const PAGE: u32 = 1024;
+
+impl Control {
+    /// The lists a plan asks for, in the versions its revision pinned.
+    pub(super) async fn lists(&self, plan: &CheckedPlan) -> Result<Lists, ControlError> {
+        let mut lists = BTreeMap::new();
+        for (id, list) in &plan.context().audiences {
+            let mut members = BTreeSet::new();
+            let mut next = 0;
+            while next < list.buckets {
+                let page = self.store.audience_buckets(id, list.version, next, PAGE).await?;
+                for packed in &page {
+                    let ids = unpack(packed).map(|id| String::from_utf8_lossy(id).into_owned());
+                    members.extend(ids);
+                }
+                next += page.len() as u32;
+                if page.is_empty() {
+                    break;
+                }
+            }
+            lists.insert(id.clone(), members);
+        }
+        Ok(lists)
+    }
+}
