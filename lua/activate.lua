@@ -8,8 +8,8 @@
 -- Reply    {'ok'}                         the fence is the new one; also when it already was
 --          {'fence', fence there or ''}   other uid, no state, or a newer epoch: nothing was done
 --
--- From here on every script called with an older fence answers `fence`. Buckets of counters that the
--- revision brings are made here, with the same marks as `restore` makes.
+-- From here on every script called with an older fence answers `fence`. Buckets that are not there yet
+-- are made here, with the same marks as `restore` makes.
 
 local call = redis.call
 local state = KEYS[1]

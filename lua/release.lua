@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     fence, order id, order bucket, sku, quantity,
---          then per charge: kind (`counter` or `rolling`), key after the prefix, subject, cost, moment
+--          then per charge: kind (`counter` or `rolling`), key after the prefix, field, cost, moment
 -- Reply    {'fence', fence there or ''}   the caller's fence is not the shard's: nothing was done
 --          {'ok', 1}                      released
 --          {'ok', 0}                      released before, or never admitted

@@ -610,7 +610,7 @@ async fn the_quota_is_that_of_the_active_revision_and_never_writes() {
 
     // One bucket of the counter is lost: nothing may be told from it.
     let bucket = rushgate::campaign::bucket_of(b"ada", buckets_for(&active(1, ACTIVATION).campaign.skus));
-    let lost = Shard::new(CAMPAIGN, 0).prefix() + &keys::counter("n-per-user/orders", 0, bucket);
+    let lost = Shard::new(CAMPAIGN, 0).prefix() + &keys::counts("n-per-user/orders", bucket);
     stage.engine.inner.forget(|key| key == lost);
     let refused = stage.admission.quota(CAMPAIGN, &attempt("ada", "")).await;
     assert!(

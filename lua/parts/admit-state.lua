@@ -14,10 +14,10 @@ local decided = {}                 -- order id: record tail, of orders this batc
 local taken, homes = {}, {}        -- positions of admitted attempts; keys of their records
 local admitted, repeats = 0, {}    -- repeats: position of an attempt whose order this batch admitted: its tail
 local orders = prefix .. 'orders:'
-local keys, lasting = {}, {}       -- counter: key up to the bucket; whether its buckets live as long as the campaign
-local used, added = {}, {}         -- counter: subject: units used; units this batch adds
-local charged = {}                 -- key, subject, counter of each count to write
-local starts, ends = {}, {}        -- counter: its current window; 0 where time alone changes nothing
+-- Counts lie in groups: one row per subject, with a place for each counter of the group.
+local keys, read, rows = {}, {}, {}  -- group: key up to the bucket; reads a row; subject: row
+local touched = {}                   -- group: rows to write
+local starts, ends = {}, {}          -- group: its current window
 
 -- The record of an order admitted by an earlier call.
 local function record(order, key)
@@ -39,27 +39,11 @@ local function units(sku)
   return left
 end
 
--- Units a subject has used of a counter in its current window.
-local function count(counter, subject, key)
-  local pair = call('HMGET', key, MARK, subject)
-  if not pair[1] and lasting[counter] then
-    lost = true
-  end
-  local n = (tonumber(pair[2]) or 0) + (added[counter][subject] or 0)
-  used[counter][subject] = n
-  return n
-end
-
--- Adds to a count of this batch; `list` names each once.
-local function charge(list, counter, subject, key, cost)
-  local before = added[counter][subject]
-  if not before then
-    local i = #list
-    list[i + 1], list[i + 2], list[i + 3] = key, subject, counter
-  end
-  added[counter][subject] = (before or 0) + cost
-  local n = used[counter][subject]
-  if n then
-    used[counter][subject] = n + cost
+-- Notes that a row was charged.
+local function touch(group, row)
+  if not row.touched then
+    row.touched = true
+    local list = touched[group]
+    list[#list + 1] = row
   end
 end

@@ -3,9 +3,9 @@
 local MARK = '\255'
 local lost = false  -- a key that must be there is not
 
--- What a bucket holds of a subject; false for nothing.
-local function count(key, subject, lasting)
-  local pair = call('HMGET', key, MARK, subject)
+-- What a bucket holds in a field; false for nothing.
+local function count(key, field, lasting)
+  local pair = call('HMGET', key, MARK, field)
   if not pair[1] and lasting then
     lost = true
   end

@@ -6,8 +6,8 @@ use super::codec::{CodecError, Fence, Reply, decode_record};
 use super::{Script, keys};
 use crate::campaign::{RETENTION_MS, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
+use crate::plan::CheckedPlan;
 use crate::plan::eval::Placed;
-use crate::plan::{CheckedPlan, Window};
 
 /// What `watch` answers about a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,33 +81,22 @@ pub(super) fn text(value: impl ToString) -> Vec<u8> {
 
 /// Families of buckets that live as long as the campaign: order records, and the counters whose window
 /// is the whole campaign or rolls.
-fn lasting_families(plan: &CheckedPlan) -> Vec<String> {
-    let lasting = plan
-        .plan()
-        .counters
-        .iter()
-        .filter_map(|counter| match counter.window {
-            Window::Campaign => Some(keys::counter_family(&counter.id, 0)),
-            Window::Rolling { .. } => Some(keys::rolling_family(&counter.id)),
-            Window::Tumbling { .. } | Window::Calendar { .. } => None,
-        });
-    std::iter::once(keys::ORDERS.to_owned()).chain(lasting).collect()
-}
+const LASTING_FAMILIES: [&str; 2] = [keys::ORDERS, keys::COUNTS];
 
 /// Every bucket key of these families.
 pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
     let buckets = 0..plan.context().buckets;
-    let families = lasting_families(plan).into_iter();
-    families
+    LASTING_FAMILIES
+        .into_iter()
         .flat_map(|family| buckets.clone().map(move |bucket| format!("{family}{bucket}")))
         .collect()
 }
 
 fn family_args(plan: &CheckedPlan) -> impl Iterator<Item = Vec<u8>> {
     let buckets = plan.context().buckets;
-    lasting_families(plan)
+    LASTING_FAMILIES
         .into_iter()
-        .flat_map(move |family| [family.into_bytes(), text(buckets)])
+        .flat_map(move |family| [text(family), text(buckets)])
 }
 
 /// When the keys of a campaign may go.
@@ -216,17 +205,28 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
     args
 }
 
-/// Kind, key, subject, cost, moment.
+/// Kind, key, field, cost, moment.
 fn charge_args(charge: &Charge, buckets: u32) -> [Vec<u8>; 5] {
     let bucket = bucket_of(charge.subject.as_bytes(), buckets);
-    let (kind, key) = match charge.rolling_ms {
-        0 => ("counter", keys::counter(&charge.counter, charge.window, bucket)),
-        _ => ("rolling", keys::rolling(&charge.counter, bucket)),
+    let kind = if charge.rolling_ms == 0 {
+        "counter"
+    } else {
+        "rolling"
+    };
+    let (key, field) = match charge.rolling_ms == 0 && charge.window != 0 {
+        true => (
+            keys::counter(&charge.counter, charge.window, bucket),
+            charge.subject.clone(),
+        ),
+        false => (
+            keys::counts(&charge.counter, bucket),
+            keys::count_field(&charge.counter, &charge.subject),
+        ),
     };
     [
         text(kind),
         text(key),
-        text(&charge.subject),
+        text(field),
         text(charge.cost),
         text(charge.window),
     ]

@@ -40,14 +40,13 @@ pub const RELAY_LEASE: &str = "relay";
 
 /// Order records.
 pub const ORDERS: &str = "orders:";
+/// Counts that live as long as the campaign.
+pub const COUNTS: &str = "counts:";
+/// Start of the ids of a shadow's counters.
+const SHADOW: &str = "shadow/";
 
 /// Buckets of every uploaded list.
 pub const AUDIENCE: &str = "audience:";
-
-/// A counter in one window. `window` is its start, 0 for the whole campaign.
-pub fn counter_family(id: &str, window: i64) -> String {
-    format!("{}{window}:", counter_windows(id))
-}
 
 /// A counter in all its windows.
 pub fn counter_windows(id: &str) -> String {
@@ -57,7 +56,7 @@ pub fn counter_windows(id: &str) -> String {
 /// The id a counter of a revision's shadow is kept under. The id of every other counter has one `/` at
 /// most, so the two never meet.
 pub fn shadow_id(revision: u32, id: &str) -> String {
-    format!("shadow/{revision}/{id}")
+    format!("{SHADOW}{revision}/{id}")
 }
 
 /// Fields of [`FIGURES`] that compare a revision's rules with its shadow, up to `<outcome>:<outcome>`.
@@ -65,8 +64,25 @@ pub fn shadow_figures(revision: u32) -> String {
     format!("{SHADOW_FIGURES}{revision}:")
 }
 
-pub fn rolling_family(id: &str) -> String {
-    format!("rolling:{id}:")
+/// Counts that live as long as the campaign, those of a shadow apart from all others.
+pub fn counts_family(id: &str) -> String {
+    match shadow_of(id) {
+        Some((revision, _)) => format!("{COUNTS}{SHADOW}{revision}:"),
+        None => COUNTS.to_owned(),
+    }
+}
+
+/// The field of a subject's count that lives as long as the campaign. No id has a space.
+pub fn count_field(id: &str, subject: &str) -> String {
+    let id = shadow_of(id).map_or(id, |(_, id)| id);
+    format!("{id} {subject}")
+}
+
+/// Revision and id of a shadow's counter.
+fn shadow_of(id: &str) -> Option<(&str, &str)> {
+    id.strip_prefix(SHADOW)?
+        .split_once('/')
+        .filter(|(_, id)| id.contains('/'))
 }
 
 /// Bucket of order records.
@@ -74,14 +90,14 @@ pub fn orders(bucket: u32) -> String {
     format!("{ORDERS}{bucket}")
 }
 
-/// Bucket of a counter. `window` is the start of its window, 0 for the whole campaign.
+/// Bucket of a counter in one window, which starts at `window`.
 pub fn counter(id: &str, window: i64, bucket: u32) -> String {
-    format!("{}{bucket}", counter_family(id, window))
+    format!("{}{window}:{bucket}", counter_windows(id))
 }
 
-/// Bucket of a rolling counter.
-pub fn rolling(id: &str, bucket: u32) -> String {
-    format!("{}{bucket}", rolling_family(id))
+/// Bucket of the counts that live as long as the campaign.
+pub fn counts(id: &str, bucket: u32) -> String {
+    format!("{}{bucket}", counts_family(id))
 }
 
 /// The buckets of one version of an uploaded list.

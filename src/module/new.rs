@@ -14,9 +14,9 @@ pub struct Args {
     /// Language to write it in
     #[arg(long, value_enum, default_value_t = Lang::Rust)]
     lang: Lang,
-    /// What runs a JavaScript module
-    #[arg(long, value_enum, default_value_t = Engine::Spidermonkey)]
-    engine: Engine,
+    /// What runs a JavaScript module [default: spidermonkey]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// Folder to make the module's folder in
     #[arg(long = "in", value_name = "FOLDER", default_value = ".")]
     parent: PathBuf,
@@ -63,9 +63,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.parent.is_dir() {
         bail!("there is no folder {}", args.parent.display());
     }
-    let files = match args.lang {
-        Lang::Rust => template::rust(name)?,
-        Lang::Js => template::javascript(name, args.engine)?,
+    let files = match (args.lang, args.engine) {
+        (Lang::Rust, None) => template::rust(name)?,
+        (Lang::Rust, Some(_)) => bail!("--engine is for JavaScript modules: give --lang js with it"),
+        (Lang::Js, engine) => template::javascript(name, engine.unwrap_or(Engine::Spidermonkey))?,
     };
     let path = args.parent.join(name);
     write(&path, &files)?;
@@ -108,7 +109,7 @@ mod tests {
         let args = |name: &str, parent: &Path| Args {
             name: name.into(),
             lang: Lang::Js,
-            engine: Engine::Quickjs,
+            engine: Some(Engine::Quickjs),
             parent: parent.into(),
         };
         run(&args("tiers", temp.path())).expect("made");

@@ -66,13 +66,22 @@ pub fn as_state(plan: &CheckedPlan, shadow: Option<&CheckedPlan>, dump: &Dump, n
                     };
                     counters.insert((id.to_owned(), number(window), field), number(&value));
                 }
-                ["rolling", id, bucket] => {
-                    in_bucket(bucket);
-                    let (rolling, id) = match shadow_id(id) {
-                        Some(id) => (&mut state.shadow.rolling, id),
-                        None => (&mut state.rolling, *id),
+                ["counts", .., bucket] => {
+                    let (id, subject) = field.split_once(' ').expect("id and subject");
+                    assert_eq!(
+                        *bucket,
+                        bucket_of(subject.as_bytes(), buckets).to_string(),
+                        "{key}"
+                    );
+                    let (counters, rolling) = match parts.len() {
+                        2 => (&mut state.counters, &mut state.rolling),
+                        _ => (&mut state.shadow.counters, &mut state.shadow.rolling),
                     };
-                    rolling.insert((id.to_owned(), field), entries(&value));
+                    let (id, subject) = (id.to_owned(), subject.to_owned());
+                    match value.parse() {
+                        Ok(units) => drop(counters.insert((id, 0, subject), units)),
+                        Err(_) => drop(rolling.insert((id, subject), entries(&value))),
+                    }
                 }
                 [keys::FIGURES] => {
                     let prefix = keys::shadow_figures(REVISION);

@@ -196,7 +196,7 @@ fn releasing_gives_back_what_the_order_took_and_reopens() {
 fn a_charge_whose_key_has_gone_stays_gone() {
     let (mut world, order) = one_order();
     let placed_at = world.now;
-    let key = keys::counter("n-per-user/orders", 0, bucket_of(b"ann lee", 4));
+    let key = keys::counts("n-per-user/orders", bucket_of(b"ann lee", 4));
     world.sides().into_iter().for_each(|side| side.remove(&key));
     world.oracle.counters.clear();
     assert!(world.release(&order, placed_at));
@@ -266,7 +266,7 @@ fn activation_makes_the_buckets_of_new_counters_and_moves_every_expiry() {
         args[4] = expiry.to_string().into_bytes();
         side.run(&fixed::ACTIVATE, args).expect("activate runs");
         let dump = side.dump();
-        assert!(dump.contains_key("rolling:new/one:3"));
+        assert!(dump.contains_key("counts:3"));
         assert!(dump.values().all(|(_, at)| *at == Some(expiry)), "{dump:#?}");
         let order = [attempt("cid", 1, "mug", 1)];
         assert!(matches!(
@@ -278,7 +278,7 @@ fn activation_makes_the_buckets_of_new_counters_and_moves_every_expiry() {
 
 #[test]
 fn missing_state_closes_the_gate() {
-    for lost in ["state", "stock", "orders:*", "counter:*"] {
+    for lost in ["state", "stock", "orders:*", "counts:*"] {
         let (mut world, order) = one_order();
         on_each(&mut world, |side, family, fence| {
             let gone = |key: &String| match lost.strip_suffix('*') {

@@ -128,7 +128,7 @@ fn a_shadow_opens_by_its_own_early_access_and_needs_its_own_attributes() {
 
 /// Everything but what the shadow keeps.
 fn live(mut dump: Dump) -> Dump {
-    dump.retain(|key, _| !key.contains(":shadow/") && key != keys::FIGURES);
+    dump.retain(|key, _| !key.contains("shadow/") && key != keys::FIGURES);
     dump
 }
 
@@ -182,7 +182,7 @@ fn a_fault_of_the_shadow_stays_its_own() {
     assert_eq!(decide(&mut plain, &first), [[Admitted], [Admitted]]);
     // Something else lies where the shadow counts.
     let bucket = rushgate::campaign::bucket_of(b"bob", 4);
-    let counter = keys::counter(&keys::shadow_id(REVISION, "n-per-user/orders"), 0, bucket);
+    let counter = keys::counts(&keys::shadow_id(REVISION, "n-per-user/orders"), bucket);
     for side in world.sides() {
         side.remove(&counter);
         let text = "return redis.call('SET', string.sub(KEYS[1], 1, -6) .. ARGV[1], 'x').ok";

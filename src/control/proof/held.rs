@@ -9,7 +9,7 @@ use crate::engine::embedded::Held;
 use crate::lua::codec::decode_record;
 use crate::lua::keys;
 use crate::plan::CheckedPlan;
-use crate::plan::eval::State;
+use crate::plan::eval::{ShadowState, State};
 
 type Dump = BTreeMap<String, (Held, Option<i64>)>;
 
@@ -78,19 +78,19 @@ fn read(plan: &CheckedPlan, name: &str, state: &mut State, field: &[u8], value: 
             let key = (id.to_owned(), window.parse().ok()?, field_text);
             counters.insert(key, value_text.parse().ok()?);
         }
-        ["rolling", id, bucket] => {
-            placed(bucket)?;
-            let entries = value_text.split(',').filter(|entry| !entry.is_empty());
-            let entries = entries.map(|entry| {
-                let (moment, cost) = entry.split_once(':')?;
-                Some((moment.parse().ok()?, cost.parse().ok()?))
-            });
-            let entries = entries.collect::<Option<Vec<_>>>()?;
-            let (rolling, id) = match shadow_id(id) {
-                Some(id) => (&mut state.shadow.rolling, id),
-                None => (&mut state.rolling, *id),
-            };
-            rolling.insert((id.to_owned(), field_text), entries);
+        ["counts", bucket] => count(
+            plan,
+            bucket,
+            &mut state.counters,
+            &mut state.rolling,
+            field,
+            value,
+        )?,
+        ["counts", _, bucket] => {
+            let ShadowState {
+                counters, rolling, ..
+            } = &mut state.shadow;
+            count(plan, bucket, counters, rolling, field, value)?;
         }
         [keys::FIGURES] => {
             let pair = field_text.strip_prefix(&keys::shadow_figures(REVISION))?;
@@ -100,6 +100,33 @@ fn read(plan: &CheckedPlan, name: &str, state: &mut State, field: &[u8], value: 
         }
         _ => {}
     }
+    Some(())
+}
+
+/// A count that lives as long as the campaign: `<id> <subject>`.
+fn count(
+    plan: &CheckedPlan,
+    bucket: &str,
+    counters: &mut BTreeMap<(String, i64, String), i64>,
+    rolling: &mut BTreeMap<(String, String), Vec<(i64, i64)>>,
+    field: &[u8],
+    value: &[u8],
+) -> Option<()> {
+    let (field, value) = (std::str::from_utf8(field).ok()?, std::str::from_utf8(value).ok()?);
+    let (id, subject) = field.split_once(' ')?;
+    let buckets = plan.context().buckets;
+    (bucket == bucket_of(subject.as_bytes(), buckets).to_string()).then_some(())?;
+    if let Ok(units) = value.parse() {
+        counters.insert((id.to_owned(), 0, subject.to_owned()), units);
+        return Some(());
+    }
+    let entries = value.split(',').filter(|entry| !entry.is_empty());
+    let entries = entries.map(|entry| {
+        let (moment, cost) = entry.split_once(':')?;
+        Some((moment.parse().ok()?, cost.parse().ok()?))
+    });
+    let entries = entries.collect::<Option<Vec<_>>>()?;
+    rolling.insert((id.to_owned(), subject.to_owned()), entries);
     Some(())
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::counters;
 use super::decide;
 use super::expr::{CHAIN_MAX, Expressions, stock_entries};
+use super::groups;
 use super::header::{self, Header};
-use super::part::{Part, Role};
+use super::part::Part;
 use super::shadow;
 use super::text::{Lines, integer, literal};
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
@@ -41,6 +41,10 @@ pub(super) fn script(
         lines.line("  compare(at, code)");
     }
     lines.part(include_str!("../../../lua/parts/admit-write.lua"));
+    lines.indent();
+    groups::write_back(&mut lines, &parts[0]);
+    lines.outdent();
+    lines.part(include_str!("../../../lua/parts/admit-sold.lua"));
     if let [plan, shadow] = parts.as_slice() {
         shadow::keep(&mut lines, plan, shadow, revision);
     }
@@ -85,16 +89,23 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if any(|plan| has(plan, |expr| matches!(expr, Expr::Member { .. }))) {
         lines.part(include_str!("../../../lua/parts/member.lua"));
     }
+    if parts.iter().any(needs_marks) {
+        lines.part(include_str!("../../../lua/parts/admit-mark.lua"));
+    }
     write_tables(lines, parts);
-    if any(counters::any_calendar) {
+    if any(groups::any_calendar) {
         lines.part(include_str!("../../../lua/parts/period.lua"));
     }
-    if any(counters::any_rolling) {
+    if any(groups::any_rolling) {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
         lines.part(include_str!("../../../lua/parts/admit-roll.lua"));
     }
     for part in parts {
-        write_counters(lines, part);
+        if part.is_shadow() {
+            lines.line("");
+            lines.line("-- The shadow's own. Their buckets are made when first used.");
+        }
+        groups::write_all(lines, part);
     }
     if parts.iter().any(|part| part.usage.variables_in_table()) {
         lines.line("");
@@ -105,6 +116,11 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     }
 }
 
+/// Whether it makes buckets when they are first used.
+fn needs_marks(part: &Part<'_>) -> bool {
+    part.groups.iter().any(|group| !group.lasting || part.is_shadow())
+}
+
 fn has(plan: &CheckedPlan, is: fn(&Expr) -> bool) -> bool {
     plan.plan().nodes.iter().any(is)
 }
@@ -112,32 +128,6 @@ fn has(plan: &CheckedPlan, is: fn(&Expr) -> bool) -> bool {
 fn chooses_truth(plan: &CheckedPlan) -> bool {
     let mut nodes = (0..).zip(&plan.plan().nodes);
     nodes.any(|(node, expr)| matches!(expr, Expr::Select(..)) && plan.kind(node) == Kind::Bool)
-}
-
-fn write_counters(lines: &mut Lines, part: &Part<'_>) {
-    if part.is_shadow() && !part.plan.plan().counters.is_empty() {
-        lines.line("");
-        lines.line(
-            "-- Counters of the shadow: no others have such keys. Their buckets are made when first used.",
-        );
-        lines.line("local shadowed = {}");
-    } else if part.is_shadow() {
-        lines.line("");
-        lines.line("local shadowed = {}  -- the shadow counts nothing");
-    }
-    counters::windows(lines, part.plan, &|index, counter| {
-        (part.counter(index), part.counter_id(counter))
-    });
-    for (index, counter) in (0..).zip(&part.plan.plan().counters) {
-        let number = part.counter(index);
-        let lasting = part.is_lasting(counter);
-        lines.line(format!(
-            "lasting[{number}], used[{number}], added[{number}] = {lasting}, {{}}, {{}}"
-        ));
-        if counter.is_lasting() && matches!(part.role, Role::Shadow { .. }) {
-            lines.line(format!("ends[{number}] = 0"));
-        }
-    }
 }
 
 /// Functions that build the tables too large for a row of comparisons.

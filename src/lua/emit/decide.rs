@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::counters::is_rolling;
 use super::expr::{Binding, Expressions};
+use super::groups::is_rolling;
 use super::header::counter_name;
 use super::part::Role;
 use super::text::{Lines, comment, integer};
@@ -13,9 +13,9 @@ use crate::lua::codec::{
     CODE_ADMITTED, CODE_ATTRIBUTE_MISSING, CODE_CLOSED, CODE_CONSTRAINT, CODE_EXISTING, CODE_FAULT,
     CODE_NOT_OPEN, CODE_SOLD_OUT, CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
 };
-use crate::plan::check::{Kind, Slot};
+use crate::plan::check::Slot;
 use crate::plan::facts::Needs;
-use crate::plan::{CheckedPlan, Constraint, EarlyAccess, Node, ROLLING_ORDERS_MAX, Window};
+use crate::plan::{CheckedPlan, Constraint, Counter, EarlyAccess, Node, ROLLING_ORDERS_MAX};
 
 /// The nodes that decide whether a constraint holds.
 pub(super) fn constraint_nodes(constraint: &Constraint) -> impl Iterator<Item = Node> {
@@ -32,8 +32,8 @@ fn moment(ms: i64) -> String {
 struct Known {
     nodes: BTreeSet<Node>,
     counters: BTreeSet<u32>,
-    /// Counters the key of whose bucket is known.
-    keys: BTreeSet<u32>,
+    /// Groups whose row is known.
+    groups: BTreeSet<u32>,
 }
 
 /// Writes the function that decides one attempt.
@@ -96,9 +96,6 @@ impl Writer<'_> {
             self.reject_if(&format!("{value} == ''"), CODE_ATTRIBUTE_MISSING, "");
         }
         self.rules();
-        self.lines.line("");
-        self.lines.line("-- Something it needs is not there.");
-        self.reject_if("lost", CODE_FAULT, "");
         self.charges();
         self.answer(CODE_ADMITTED, "");
         self.lines.close("end");
@@ -262,101 +259,96 @@ impl Writer<'_> {
         if !self.known.counters.insert(index) {
             return;
         }
-        let subject = self.subject(index);
-        let key = self.key(index);
+        let counter = &self.plan.plan().counters[index as usize];
+        let (group, place) = self.expressions.part.place(index);
         let number = self.expressions.part.counter(index);
-        let known = format!("used[{number}][{subject}]");
-        match self.plan.plan().counters[index as usize].window {
-            Window::Rolling { length_ms } => {
-                let read = format!("roll({number}, {subject}, {key}, {length_ms})");
-                self.lines
-                    .line(format!("local live_{number} = {known} or {read}"));
-                self.lines
-                    .line(format!("local used_{number} = live_{number}.used"));
-            }
-            _ => {
-                let read = format!("count({number}, {subject}, {key})");
-                self.lines
-                    .line(format!("local used_{number} = {known} or {read}"));
-            }
+        if self.known.groups.insert(group) {
+            let subject = self.expressions.slot(&Slot::Subject(counter.key.clone()));
+            let bucket = self.expressions.slot(&Slot::Bucket(counter.key.clone()));
+            self.lines.line(format!(
+                "local row_{group} = rows[{group}][{subject}] or read[{group}]({subject}, keys[{group}] .. {bucket})"
+            ));
         }
-    }
-
-    /// Where an attempt's subject of a counter stands.
-    fn subject(&self, index: u32) -> String {
-        let key = &self.plan.plan().counters[index as usize].key;
-        self.expressions.slot(&Slot::Subject(key.clone()))
-    }
-
-    /// The variable that holds the key of the subject's bucket.
-    fn key(&mut self, index: u32) -> String {
-        let number = self.expressions.part.counter(index);
-        if self.known.keys.insert(index) {
-            let key = &self.plan.plan().counters[index as usize].key;
-            let bucket = self.expressions.slot(&Slot::Bucket(key.clone()));
+        if is_rolling(counter) {
             self.lines
-                .line(format!("local key_{number} = keys[{number}] .. {bucket}"));
+                .line(format!("local live_{number} = row_{group}[{place}]"));
+            self.lines
+                .line(format!("local used_{number} = live_{number}.used"));
+        } else {
+            self.lines
+                .line(format!("local used_{number} = row_{group}[{place}]"));
         }
-        format!("key_{number}")
     }
 
-    /// What an admitted order consumes. Rolling windows are asked first, because one that is full rejects.
+    /// What an admitted order consumes. Everything is read before anything is changed, and rolling windows
+    /// are asked first, because one that is full rejects.
     fn charges(&mut self) {
-        let plan = self.plan;
-        let counters = &plan.plan().counters;
+        let part = self.expressions.part;
+        let counters = &self.plan.plan().counters;
         let costs: Vec<Node> = counters.iter().map(|counter| counter.cost).collect();
         self.lines.line("");
         self.lines.line("-- What the order consumes.");
         self.prepare(&costs, false);
-        for (index, counter) in (0..).zip(counters).filter(|(_, counter)| is_rolling(counter)) {
-            self.read_counter(index);
-            let number = self.expressions.part.counter(index);
-            let full = format!("live_{number}.orders >= {ROLLING_ORDERS_MAX}");
-            if let Some(condition) = self.charged_when(counter.cost, &full) {
-                let detail = format!("'{index} ' .. live_{number}.text");
-                self.reject_if(&condition, CODE_WINDOW_FULL, &detail);
+        for (index, counter) in (0..).zip(counters) {
+            if part.charged(counter).is_some() {
+                self.read_counter(index);
             }
         }
+        for (index, counter) in (0..).zip(counters).filter(|(_, counter)| is_rolling(counter)) {
+            let live = format!("live_{}", part.counter(index));
+            let full = format!("{live}.orders >= {ROLLING_ORDERS_MAX}");
+            let condition = match part.charged(counter) {
+                Some(true) => full,
+                Some(false) => format!("{} and {full}", self.above_zero(counter.cost)),
+                None => continue,
+            };
+            self.reject_if(
+                &condition,
+                CODE_WINDOW_FULL,
+                &format!("'{index} ' .. {live}.text"),
+            );
+        }
+        if part.is_shadow() {
+            self.reject_if("lost", CODE_FAULT, "");
+        }
+        let mut touched = BTreeSet::new();
         for (index, counter) in (0..).zip(counters) {
-            self.charge(index, counter.cost, &counter_name(counter), is_rolling(counter));
+            self.charge(index, counter, &mut touched);
         }
     }
 
-    /// `condition` joined with the test that the cost is above 0; `None` where it never is.
-    fn charged_when(&self, cost: Node, condition: &str) -> Option<String> {
-        let above_zero = format!("{} > 0", self.expressions.operand(cost, Binding::Add));
-        match self.plan.kind(cost) {
-            Kind::Int { high, .. } if high <= 0 => None,
-            Kind::Int { low, .. } if low > 0 => Some(condition.into()),
-            _ if condition.is_empty() => Some(above_zero),
-            _ => Some(format!("{above_zero} and {condition}")),
-        }
+    fn above_zero(&self, cost: Node) -> String {
+        format!("{} > 0", self.expressions.operand(cost, Binding::Add))
     }
 
-    fn charge(&mut self, index: u32, cost: Node, name: &str, rolling: bool) {
-        let Some(condition) = self.charged_when(cost, "") else {
+    fn charge(&mut self, index: u32, counter: &Counter, touched: &mut BTreeSet<u32>) {
+        let part = self.expressions.part;
+        let Some(always) = part.charged(counter) else {
             return;
         };
-        let subject = self.subject(index);
-        let units = self.expressions.value(cost).0;
-        let number = self.expressions.part.counter(index);
-        let before = self.known.clone();
-        if !condition.is_empty() {
+        let (group, place) = part.place(index);
+        let number = part.counter(index);
+        if !always {
+            let condition = self.above_zero(counter.cost);
             self.lines.open(format!("if {condition} then"));
+            self.lines.line(format!("row_{group}.charged_{place} = true"));
         }
-        let key = self.key(index);
-        let list = match self.expressions.part.role {
-            Role::Decides => "charged",
-            Role::Shadow { .. } => "shadowed",
-        };
-        let call = match rolling {
-            true => format!("charge_roll({list}, {number}, live_{number}, {subject}, {key}, {units})"),
-            false => format!("charge({list}, {number}, {subject}, {key}, {units})"),
-        };
-        self.lines.line(format!("{call}  -- {name}"));
-        if !condition.is_empty() {
+        let name = counter_name(counter);
+        self.lines.line(match is_rolling(counter) {
+            true => format!(
+                "add(live_{number}, {})  -- {name}",
+                self.expressions.value(counter.cost).0
+            ),
+            false => format!(
+                "row_{group}[{place}] = used_{number} + {}  -- {name}",
+                self.expressions.operand(counter.cost, Binding::Multiply)
+            ),
+        });
+        if !always || touched.insert(group) {
+            self.lines.line(format!("touch({group}, row_{group})"));
+        }
+        if !always {
             self.lines.close("end");
-            self.known = before;
         }
     }
 }

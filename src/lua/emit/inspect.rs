@@ -1,9 +1,10 @@
 //! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
-use super::counters;
 use super::expr::member_key;
-use super::header::{self, Header};
-use super::text::Lines;
+use super::groups;
+use super::header::{self, Header, counter_name};
+use super::text::{Lines, literal};
+use crate::lua::keys;
 use crate::plan::check::Slot;
 use crate::plan::{Attribute, CheckedPlan, Window};
 
@@ -25,14 +26,22 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
     lines.part(include_str!("../../../lua/parts/begin.lua"));
     lines.line("");
     lines.line("local keys, starts, ends = {}, {}, {}");
-    if counters::any_calendar(plan) {
+    if groups::any_calendar(plan) {
         lines.part(include_str!("../../../lua/parts/period.lua"));
     }
-    if counters::any_rolling(plan) {
+    if groups::any_rolling(plan) {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
     }
     lines.part(include_str!("../../../lua/parts/inspect.lua"));
-    counters::windows(&mut lines, plan, &|index, counter| (index, counter.id.clone()));
+    for (index, counter) in (0..).zip(&plan.plan().counters) {
+        if !counter.is_lasting() {
+            lines.line("");
+            lines.line(format!("-- Counter {index}, {}.", counter_name(counter)));
+            let name = literal(&keys::counter_windows(&counter.id));
+            let key = format!("keys[{index}] = prefix .. {name} .. ");
+            groups::window(&mut lines, plan, index, index, &key);
+        }
+    }
     lines.line("");
     lines.line("local reply = {'ok', whole(now)}");
     for fact in facts(plan) {
@@ -55,8 +64,14 @@ fn facts(plan: &CheckedPlan) -> Vec<String> {
         let counter = &plan.plan().counters[*index as usize];
         let subject = argument(plan, &Slot::Subject(counter.key.clone()));
         let bucket = argument(plan, &Slot::Bucket(counter.key.clone()));
-        let lasting = counter.is_lasting();
-        let read = format!("count(keys[{index}] .. {bucket}, {subject}, {lasting})");
+        let read = match counter.is_lasting() {
+            true => {
+                let family = literal(&keys::counts_family(&counter.id));
+                let field = literal(&keys::count_field(&counter.id, ""));
+                format!("count(prefix .. {family} .. {bucket}, {field} .. {subject}, true)")
+            }
+            false => format!("count(keys[{index}] .. {bucket}, {subject}, false)"),
+        };
         facts.push(match counter.window {
             Window::Rolling { length_ms } => format!("rolled({read}, {length_ms}).text"),
             _ => format!("{read} or '0'"),

@@ -2,9 +2,9 @@
 //! emitter writes the header, the counters' windows and the questions of the plan.
 
 mod admit;
-mod counters;
 mod decide;
 mod expr;
+mod groups;
 mod header;
 mod inspect;
 mod part;

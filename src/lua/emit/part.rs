@@ -1,11 +1,12 @@
 //! The plans of one script: the one that decides, and perhaps one in shadow. Their counters and large
 //! tables share Lua tables, so the shadow's are numbered behind the others.
 
-use super::counters::is_rolling;
 use super::decide;
+use super::groups::{Group, groups, is_rolling};
+use super::text::literal;
 use super::usage::{Root, Usage};
 use crate::lua::keys;
-use crate::plan::check::Slot;
+use crate::plan::check::{Kind, Slot};
 use crate::plan::{CheckedPlan, Counter, Node};
 
 /// Whose decision a plan makes.
@@ -25,6 +26,8 @@ pub(super) struct Part<'a> {
     pub(super) usage: Usage,
     /// Values the script receives per attempt, for all its plans.
     pub(super) slots: &'a [Slot],
+    pub(super) groups: Vec<Group>,
+    groups_from: u32,
     counters_from: u32,
     nodes_from: u32,
 }
@@ -36,6 +39,8 @@ impl<'a> Part<'a> {
             role: Role::Decides,
             usage: usage(plan),
             slots,
+            groups: groups(plan),
+            groups_from: 0,
             counters_from: 0,
             nodes_from: 0,
         }
@@ -48,6 +53,8 @@ impl<'a> Part<'a> {
             role: Role::Shadow { revision },
             usage: usage(plan),
             slots: of.slots,
+            groups: groups(plan),
+            groups_from: of.groups.len() as u32,
             counters_from: of.plan.plan().counters.len() as u32,
             nodes_from: of.plan.plan().nodes.len() as u32,
         }
@@ -75,10 +82,37 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Whether a missing bucket of the counter was lost. The shadow's are made by the first order that is
-    /// counted in them.
-    pub(super) fn is_lasting(&self, counter: &Counter) -> bool {
-        !self.is_shadow() && counter.is_lasting()
+    /// Number of a group in the script.
+    pub(super) fn group(&self, index: usize) -> u32 {
+        self.groups_from + index as u32
+    }
+
+    /// The group of a counter, and its place in the group's rows.
+    pub(super) fn place(&self, counter: u32) -> (u32, usize) {
+        let place = |group: &Group| group.counters.iter().position(|each| *each == counter);
+        let mut groups = self.groups.iter().enumerate();
+        let found = groups.find_map(|(index, group)| Some((self.group(index), place(group)? + 1)));
+        found.expect("every counter is in a group")
+    }
+
+    /// Whether an admitted order always charges the counter; `None` where it never does.
+    pub(super) fn charged(&self, counter: &Counter) -> Option<bool> {
+        match self.plan.kind(counter.cost) {
+            Kind::Int { high, .. } if high <= 0 => None,
+            Kind::Int { low, .. } => Some(low > 0),
+            _ => None,
+        }
+    }
+
+    /// The field of a subject's count, as an expression.
+    pub(super) fn field(&self, group: &Group, counter: &Counter, subject: &str) -> String {
+        match group.lasting {
+            true => format!(
+                "{} .. {subject}",
+                literal(&keys::count_field(&self.counter_id(counter), ""))
+            ),
+            false => subject.to_owned(),
+        }
     }
 }
 

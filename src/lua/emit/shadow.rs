@@ -1,5 +1,6 @@
 //! What the rules in shadow leave: counts of their own, and figures of how often which outcomes met.
 
+use super::groups;
 use super::part::Part;
 use super::text::{Lines, literal};
 use crate::lua::codec::{
@@ -13,7 +14,9 @@ use crate::plan::{CheckedPlan, outcome};
 pub(super) fn keep(lines: &mut Lines, plan: &Part<'_>, shadow: &Part<'_>, revision: u32) {
     lines.line("");
     lines.line("-- Keeps what the shadow counted. Whatever goes wrong in here stays in here.");
-    lines.line("pcall(write, shadowed)");
+    lines.open("pcall(function()");
+    groups::write_back(lines, shadow);
+    lines.close("end)");
     lines.open("pcall(function()");
     outcomes(lines, "live", plan.plan);
     outcomes(lines, "other", shadow.plan);

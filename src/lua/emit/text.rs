@@ -72,6 +72,15 @@ impl Lines {
         self.line(line);
     }
 
+    /// What follows stands inside a block that a part has opened.
+    pub(super) fn indent(&mut self) {
+        self.depth += 1;
+    }
+
+    pub(super) fn outdent(&mut self) {
+        self.depth -= 1;
+    }
+
     pub(super) fn into_text(self) -> String {
         self.text
     }

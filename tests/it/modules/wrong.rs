@@ -18,6 +18,7 @@ async fn names_and_folders_that_cannot_be() {
     let here = temp.path();
     refused(here, &["new", "Tiers"], &["\"Tiers\"", "lower-case words"]).await;
     refused(here, &["new", "tiers", "--in", "none"], &["no folder none"]).await;
+    refused(here, &["new", "tiers", "--engine", "quickjs"], &["--lang js"]).await;
     module(here, &["new", "tiers"]).await.ok();
     refused(
         here,

@@ -81,8 +81,8 @@ fn a_count_that_is_not_written_is_caught_by_what_is_left() {
     let report = run(
         &doctored(
             family,
-            "call('HINCRBY', key, subject, whole(change))",
-            "local _ = key",
+            "call('HSET', row.key, 'sample/count-0 ' .. row.subject, whole(row[1]))",
+            "local _ = row",
         ),
         100,
     );
