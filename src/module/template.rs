@@ -40,6 +40,7 @@ const SDK_SOURCES: &[(&str, &str)] = &sdk![
     "params/span.rs",
     "params/window.rs",
     "plan.rs",
+    "precheck.rs",
     "rule.rs",
     "runtime.rs",
     "words.rs",
