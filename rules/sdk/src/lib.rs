@@ -75,6 +75,8 @@ mod expr;
 mod id;
 pub mod params;
 mod plan;
+// What describes its export is linked into the module as soon as it is compiled: only where it is asked for.
+#[cfg(any(feature = "precheck", not(target_family = "wasm")))]
 pub mod precheck;
 mod rule;
 #[cfg(target_family = "wasm")]

@@ -1,4 +1,4 @@
-//! The optional precheck: a look at each order before it is decided.
+//! The optional precheck: a look at each order before it is decided. For a module, it needs the feature `precheck`.
 
 use alloc::string::{String, ToString};
 use core::marker::PhantomData;
