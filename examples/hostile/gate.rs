@@ -16,6 +16,11 @@ use serde_json::{Value, json};
 
 use crate::{At, process};
 
+/// More than the load buys.
+const LOAD_STOCK: u64 = 10_000_000;
+/// A campaign's keys are made for its stock: what a trial takes must not be taken for what its module takes.
+const TRIAL_STOCK: u64 = 10;
+
 pub struct Gate {
     child: std::process::Child,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -122,17 +127,17 @@ impl Gate {
             .await
     }
 
-    async fn create(&self, id: &str, rule: &str) -> Result<(u16, Value)> {
+    async fn create(&self, id: &str, rule: &str, stock: u64) -> Result<(u16, Value)> {
         let body = json!({
             "id": id, "opens_at": "2026-01-01T00:00:00Z", "closes_at": "2027-12-31T00:00:00Z",
-            "skus": [{"id": "mug", "stock": 10_000_000}], "rules": [{"module": rule}],
+            "skus": [{"id": "mug", "stock": stock}], "rules": [{"module": rule}],
         });
         self.control("/campaigns", &body).await
     }
 
     /// A campaign to put load on.
     pub async fn campaign(&self, id: &str) -> Result<()> {
-        match self.create(id, "one-per-user").await? {
+        match self.create(id, "one-per-user", LOAD_STOCK).await? {
             (201, _) => Ok(()),
             (status, answer) => bail!("campaign {id}: {status} {answer}"),
         }
@@ -152,7 +157,11 @@ impl Gate {
         }
         let campaign = format!("hostile-{number}");
         let (status, answer) = self
-            .create(&campaign, module["digest"].as_str().unwrap_or_default())
+            .create(
+                &campaign,
+                module["digest"].as_str().unwrap_or_default(),
+                TRIAL_STOCK,
+            )
             .await?;
         if status != 201 {
             let detail = answer.pointer("/errors/0/detail").unwrap_or(&answer["detail"]);
