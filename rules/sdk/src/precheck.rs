@@ -160,7 +160,11 @@ mod tests {
     impl Precheck for Even {
         fn check(by: u32, order: &Request) -> Result<(), Reason> {
             let gold = order.text(&claim("tier")) == "gold" && order.text(&client("tier")).is_empty();
-            if gold || order.quantity().is_multiple_of(by) { Ok(()) } else { Err(ODD) }
+            if gold || order.quantity().is_multiple_of(by) {
+                Ok(())
+            } else {
+                Err(ODD)
+            }
         }
     }
 
@@ -184,7 +188,13 @@ mod tests {
     fn a_reason_becomes_its_code_and_attributes_are_told_apart() {
         assert!(verdict(2, vec![]));
         assert!(!verdict(3, vec![]));
-        assert!(verdict(3, vec![(wit::Attribute::Claim("tier".into()), "gold".into())]));
-        assert!(!verdict(3, vec![(wit::Attribute::Client("tier".into()), "gold".into())]));
+        assert!(verdict(
+            3,
+            vec![(wit::Attribute::Claim("tier".into()), "gold".into())]
+        ));
+        assert!(!verdict(
+            3,
+            vec![(wit::Attribute::Client("tier".into()), "gold".into())]
+        ));
     }
 }
