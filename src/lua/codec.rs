@@ -235,7 +235,7 @@ fn window_full(plan: &CheckedPlan, detail: &str) -> Result<Rejection, CodecError
 }
 
 fn constraint(plan: &CheckedPlan, code: i64) -> Result<u32, CodecError> {
-    let index = code - CODE_CONSTRAINT;
+    let index = code.saturating_sub(CODE_CONSTRAINT);
     match u32::try_from(index) {
         Ok(index) if (index as usize) < plan.plan().constraints.len() => Ok(index),
         _ => Err(CodecError::new("admit", format!("code {code}"))),
