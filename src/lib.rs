@@ -14,6 +14,7 @@
 // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
 pub mod audience;
 pub mod campaign;
+pub mod failpoint;
 pub mod lua;
 pub mod order;
 pub mod outbox;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rushgate::cli::{Cli, Command, Dev, Settings};
 use rushgate::config::Config;
-use rushgate::{app, load, module, simulate, telemetry};
+use rushgate::{app, failpoint, load, module, simulate, telemetry};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -18,6 +18,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
+    if let Ok(text) = std::env::var(failpoint::VARIABLE) {
+        failpoint::arm(&text)?;
+    }
     match command {
         Command::Dev(Dev { data, settings }) => start(settings, |config| app::dev(config, data)),
         Command::Serve(settings) => start(settings, app::serve),

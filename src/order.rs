@@ -141,6 +141,10 @@ pub struct Charge {
     pub subject: String,
     /// Always above 0: a charge of nothing is left out.
     pub cost: i64,
+    /// What the counter may hold with this charge in it, under the limits that admitted the order: the database
+    /// refuses more. `None` where no limit follows from the order alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
 }
 
 fn is_zero(n: &i64) -> bool {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
-use rushgate::bus::{Acknowledge, BusError, Outbound, Producer};
+use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 use rushgate::campaign::{Activation, Campaign, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
@@ -188,6 +188,10 @@ impl Producer for Held {
         }
     }
 
+    fn forward(&self, _: Vec<Forward>, acknowledge: Acknowledge) {
+        acknowledge(Err(BusError::Unacknowledged("a gateway forwards nothing".into())));
+    }
+
     fn in_flight(&self) -> usize {
         0
     }
@@ -196,7 +200,7 @@ impl Producer for Held {
         async { true }.boxed()
     }
 
-    fn high_watermarks(&self) -> BoxFuture<'_, Result<BTreeMap<i32, i64>, BusError>> {
+    fn high_watermarks<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
         async { Ok(BTreeMap::new()) }.boxed()
     }
 

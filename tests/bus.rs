@@ -56,7 +56,7 @@ async fn until_ready(config: &Config) {
     let producer = KafkaProducer::new(config.clone()).expect("made");
     let begun = Instant::now();
     let mut often = tokio::time::interval(Duration::from_millis(50));
-    while let Err(error) = producer.high_watermarks().await {
+    while let Err(error) = producer.high_watermarks(&config.topic).await {
         assert!(begun.elapsed() < LIMIT, "{error}");
         often.tick().await;
     }
@@ -146,7 +146,7 @@ async fn orders_of_one_key_stay_in_order_in_the_partition_java_would_choose() {
     }
     assert_eq!(producer.in_flight(), 0);
     assert_eq!(acknowledged(&publish(&producer, Vec::new())), Ok(()));
-    let watermarks = producer.high_watermarks().await.expect("asked");
+    let watermarks = producer.high_watermarks(&config.topic).await.expect("asked");
     assert_eq!(watermarks.values().sum::<i64>(), 200);
 
     let mut consumer = KafkaConsumer::new(config, from_beginning()).expect("made");
@@ -322,7 +322,7 @@ async fn landers_that_come_and_go_land_every_order_once() {
         .await
         .expect("joins");
 
-    let watermarks = producer.high_watermarks().await.expect("asked");
+    let watermarks = producer.high_watermarks(&config.topic).await.expect("asked");
     assert_eq!(watermarks.values().sum::<i64>(), ORDERS + 360);
     assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, ORDERS);
     assert_eq!(

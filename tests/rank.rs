@@ -7,7 +7,17 @@ use std::path::{Path, PathBuf};
 /// Top-level modules by rank; a new module is added here, where its place can be discussed.
 const RANKS: &[&[&str]] = &[
     &[
-        "audience", "campaign", "lua", "order", "outbox", "plan", "recorded", "revision", "ruleset", "wire",
+        "audience",
+        "campaign",
+        "failpoint",
+        "lua",
+        "order",
+        "outbox",
+        "plan",
+        "recorded",
+        "revision",
+        "ruleset",
+        "wire",
     ],
     &["bus", "engine", "store", "wasm"],
     &["admission", "control", "landing", "reconcile", "relay", "sample"],

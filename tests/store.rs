@@ -237,6 +237,7 @@ async fn orders_come_back_as_they_landed(db: Database) {
         rolling_ms: 60_000,
         subject: "1:a2:bb".to_owned(),
         cost: 3,
+        limit: None,
     });
     let answer = db.store.land(TOPIC, &[slice(0, 0, vec![odd.clone()])], NOW).await;
     assert_eq!(answer.expect("landed"), landed(1));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use super::{Acknowledge, BusError, Consumer, IDLE_WAIT, Outbound, Producer, Record, Slice};
+use super::{Acknowledge, BusError, Consumer, Forward, IDLE_WAIT, Outbound, Producer, Record, Slice};
 
 const PARTITION: i32 = 0;
 
@@ -58,13 +58,10 @@ pub struct EmbeddedProducer {
     shared: Arc<Shared>,
 }
 
-impl Producer for EmbeddedProducer {
-    fn name(&self) -> &'static str {
-        "embedded"
-    }
-
-    fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
-        if batch.is_empty() {
+impl EmbeddedProducer {
+    /// Gives the records their offsets.
+    fn append(&self, records: Vec<Record>, acknowledge: Acknowledge) {
+        if records.is_empty() {
             return acknowledge(Ok(()));
         }
         let mut log = self.shared.lock();
@@ -72,19 +69,43 @@ impl Producer for EmbeddedProducer {
             drop(log);
             return acknowledge(Err(stopped()));
         }
-        for order in batch {
+        for record in records {
             let offset = log.next;
-            log.records.push_back(Record {
-                offset,
-                key: order.key.into_bytes(),
-                payload: order.payload,
-            });
+            log.records.push_back(Record { offset, ..record });
             log.next += 1;
         }
         let end = log.next;
         log.waiting.push_back((end, acknowledge));
         drop(log);
         self.shared.changed.notify_all();
+    }
+}
+
+impl Producer for EmbeddedProducer {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
+        let records = batch.into_iter().map(|order| Record {
+            offset: 0,
+            key: order.key.into_bytes(),
+            payload: order.payload,
+            headers: Vec::new(),
+            timestamp: 0,
+        });
+        self.append(records.collect(), acknowledge);
+    }
+
+    fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
+        let records = records.into_iter().map(|record| Record {
+            offset: 0,
+            key: record.key,
+            payload: record.payload,
+            headers: record.headers,
+            timestamp: 0,
+        });
+        self.append(records.collect(), acknowledge);
     }
 
     fn in_flight(&self) -> usize {
@@ -104,7 +125,7 @@ impl Producer for EmbeddedProducer {
         Box::pin(async move { tokio::task::spawn_blocking(wait).await.unwrap_or(false) })
     }
 
-    fn high_watermarks(&self) -> BoxFuture<'_, Result<BTreeMap<i32, i64>, BusError>> {
+    fn high_watermarks<'a>(&'a self, _topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
         let next = self.shared.lock().next;
         Box::pin(async move { Ok(BTreeMap::from([(PARTITION, next)])) })
     }

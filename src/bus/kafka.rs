@@ -77,13 +77,13 @@ impl Config {
         }
     }
 
-    /// Partitions of the orders topic. Blocks.
-    fn partitions<C: ClientContext>(&self, client: &Client<C>) -> Result<Vec<i32>, BusError> {
+    /// Partitions of a topic. Blocks.
+    fn partitions<C: ClientContext>(&self, client: &Client<C>, topic: &str) -> Result<Vec<i32>, BusError> {
         let metadata = client
-            .fetch_metadata(Some(&self.topic), ASK_LIMIT)
+            .fetch_metadata(Some(topic), ASK_LIMIT)
             .map_err(|error| self.unreachable(&error))?;
-        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
-        let partitions: Vec<i32> = topic
+        let found = metadata.topics().iter().find(|each| each.name() == topic);
+        let partitions: Vec<i32> = found
             .filter(|topic| topic.error().is_none())
             .map(|topic| {
                 topic
@@ -94,15 +94,15 @@ impl Config {
             })
             .unwrap_or_default();
         if partitions.is_empty() {
-            return Err(self.no_topic());
+            return Err(self.no_topic(topic));
         }
         Ok(partitions)
     }
 
-    fn no_topic(&self) -> BusError {
+    fn no_topic(&self, topic: &str) -> BusError {
         BusError::Unreadable(format!(
-            "Kafka at {} has no topic {}: run `rushgate migrate`",
-            self.brokers, self.topic
+            "Kafka at {} has no topic {topic}: run `rushgate migrate`",
+            self.brokers
         ))
     }
 }

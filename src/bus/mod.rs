@@ -25,6 +25,20 @@ pub struct Outbound {
     pub payload: Vec<u8>,
 }
 
+/// Names and values, in order.
+pub type Headers = Vec<(String, Vec<u8>)>;
+
+/// A record on its way to a topic and partition of choice: to a retry topic, to the dead letters, or back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    pub topic: String,
+    /// `None`: the one its key belongs to.
+    pub partition: Option<i32>,
+    pub key: Vec<u8>,
+    pub payload: Vec<u8>,
+    pub headers: Headers,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
     /// Not acknowledged; it may still be in the log. The outbox keeps the entry.
@@ -51,14 +65,17 @@ pub trait Producer: Send + Sync + 'static {
     /// Enqueues a batch and returns at once.
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge);
 
+    /// Like [`Self::publish`], to the topics the records name.
+    fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge);
+
     /// Orders enqueued and not yet acknowledged.
     fn in_flight(&self) -> usize;
 
     /// Waits until nothing is in flight, at most `limit`; says whether that was reached.
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool>;
 
-    /// One past the last record of every partition of the orders topic.
-    fn high_watermarks(&self) -> BoxFuture<'_, Result<BTreeMap<i32, i64>, BusError>>;
+    /// One past the last record of every partition of a topic.
+    fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>>;
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BusError>>;
 }
@@ -70,6 +87,9 @@ pub struct Record {
     pub key: Vec<u8>,
     /// Empty for a tombstone.
     pub payload: Vec<u8>,
+    pub headers: Headers,
+    /// Milliseconds since 1970-01-01 UTC; 0 where the record has none.
+    pub timestamp: i64,
 }
 
 /// A contiguous stretch of one partition: everything from `from` up to, not including, `next`.

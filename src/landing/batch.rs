@@ -56,6 +56,8 @@ pub(super) fn halve(mut slices: Vec<LandingSlice>, error: &str) -> Halves {
                     offset,
                     key: event.key().into_bytes(),
                     payload: event.encode(),
+                    headers: Vec::new(),
+                    timestamp: 0,
                 };
                 slice.dead.push(bury(record, error));
             }
@@ -146,6 +148,8 @@ mod tests {
             offset,
             key: b"k".to_vec(),
             payload,
+            headers: Vec::new(),
+            timestamp: 0,
         }
     }
 

@@ -26,6 +26,7 @@ fn event() -> OrderEvent {
                 rolling_ms: 0,
                 subject: "ann \"ü\" 1".into(),
                 cost: 2,
+                limit: None,
             },
             Charge {
                 counter: "cooldown/orders".into(),
@@ -33,6 +34,7 @@ fn event() -> OrderEvent {
                 rolling_ms: 30_000,
                 subject: "d1".into(),
                 cost: 1,
+                limit: None,
             },
         ],
         attributes: BTreeMap::from([("client:device".into(), "d1".into())]),

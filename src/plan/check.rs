@@ -14,6 +14,7 @@ use self::counters::check_counters;
 pub(super) use self::parts::{check_attribute, is_name};
 use self::parts::{check_attributes, check_constraint, check_early};
 use super::calendar::Periods;
+use super::ceiling::{self, Ceiling};
 use super::facts::{Needs, Wanted};
 use super::nodes::check_nodes;
 use super::{
@@ -79,6 +80,7 @@ pub struct CheckedPlan {
     pub(super) periods: Vec<Option<Periods>>,
     pub(super) slots: Vec<Slot>,
     pub(super) wanted: Wanted,
+    pub(super) ceilings: Vec<Ceiling>,
     pub(super) attributes: Vec<Attribute>,
     pub(super) cost: PlanCost,
     pub(super) digest: String,
@@ -201,6 +203,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     let attributes = check_attributes(&plan, &reached)?;
     let slots = reach::slots(&plan, &reached);
     let wanted = Wanted::of(&plan);
+    let ceilings = ceiling::ceilings(&plan);
     let cost = reach::cost(&plan, &reached, &slots, attributes.len());
     if cost.commands > PLAN_COMMANDS_MAX {
         let message = format!(
@@ -217,6 +220,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
         periods,
         slots,
         wanted,
+        ceilings,
         attributes,
         cost,
         digest,

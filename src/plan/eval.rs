@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ceiling;
 use super::facts::Facts;
 use super::outcome;
 use super::retry;
@@ -262,6 +263,7 @@ pub fn charges(plan: &CheckedPlan, attempt: &Attempt, now: i64) -> Vec<Charge> {
             rolling_ms,
             subject: compose_subject(&counter.key, attempt),
             cost,
+            limit: ceiling::before(plan, index, &mut run).map(|before| before.saturating_add(cost)),
         });
     }
     charges

@@ -6,6 +6,7 @@
 //! held against.
 
 pub mod calendar;
+mod ceiling;
 pub mod check;
 pub mod diff;
 pub mod eval;

@@ -250,7 +250,7 @@ impl Reconcile {
     }
 
     async fn wait_for_landing(&self, lease: &str) -> Result<(), RebuildError> {
-        let marks = self.producer.high_watermarks().await?;
+        let marks = self.producer.high_watermarks(ORDERS_TOPIC).await?;
         let marks = &marks;
         let passed = || {
             async move {

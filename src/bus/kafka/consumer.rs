@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ASK_LIMIT, Config, is_fatal, unusable};
-use crate::bus::{BusError, Consumer, IDLE_WAIT, Record, Slice, StartOffsets};
+use crate::bus::{BusError, Consumer, Headers, IDLE_WAIT, Record, Slice, StartOffsets};
 
 /// Kafka's own offsets serve lag tools only, so they are committed rarely.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
@@ -237,7 +237,7 @@ impl KafkaConsumer {
         match error.rdkafka_error_code() {
             Some(AutoOffsetReset | OffsetOutOfRange) => self.find_gaps(),
             Some(UnknownTopic | UnknownTopicOrPartition) => {
-                self.assignment().trouble = Some(self.config.no_topic().to_string());
+                self.assignment().trouble = Some(self.config.no_topic(&self.config.topic).to_string());
             }
             _ => self.assignment().trouble = Some(self.config.unreachable(error).to_string()),
         }
@@ -314,6 +314,13 @@ impl Consumer for KafkaConsumer {
     }
 }
 
+/// A header without a value is as good as an empty one.
+fn headers(message: &BorrowedMessage<'_>) -> Headers {
+    let each = message.headers().into_iter().flat_map(|headers| headers.iter());
+    each.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+        .collect()
+}
+
 /// The slices of one poll.
 #[derive(Default)]
 struct Gathered {
@@ -339,6 +346,8 @@ impl Gathered {
             offset,
             key: message.key().unwrap_or_default().to_vec(),
             payload: message.payload().unwrap_or_default().to_vec(),
+            headers: headers(message),
+            timestamp: message.timestamp().to_millis().unwrap_or(0),
         });
         slice.next = offset + 1;
         *position = Some(offset + 1);

@@ -9,10 +9,11 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 
 use super::{ASK_LIMIT, Config, is_fatal, unusable};
-use crate::bus::{Acknowledge, BusError, Outbound, Producer};
+use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 
 /// One published batch; the last delivery report of its orders answers it.
 struct Batch {
@@ -121,6 +122,41 @@ impl KafkaProducer {
         Ok(fresh)
     }
 
+    /// Enqueues all of them, or as many as fit: the others are answered as not acknowledged.
+    fn send<'r, T>(
+        &'r self,
+        all: &'r [T],
+        acknowledge: Acknowledge,
+        record: impl Fn(&'r T, Arc<Batch>) -> BaseRecord<'r, [u8], [u8], Arc<Batch>>,
+    ) {
+        if all.is_empty() {
+            return acknowledge(Ok(()));
+        }
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return acknowledge(Err(error)),
+        };
+        self.in_flight.fetch_add(all.len(), Ordering::AcqRel);
+        let batch = Arc::new(Batch {
+            left: AtomicUsize::new(all.len()),
+            failure: Mutex::new(None),
+            acknowledge: Mutex::new(Some(acknowledge)),
+            in_flight: self.in_flight.clone(),
+        });
+        for (sent, each) in all.iter().enumerate() {
+            if let Err((error, _)) = client.send(record(each, batch.clone())) {
+                // The queue is full, most likely: waiting here would hold up the caller, and the
+                // outbox keeps what was not sent.
+                client.context().note(&error);
+                batch.done(
+                    all.len() - sent,
+                    Some(BusError::Unacknowledged(error.to_string())),
+                );
+                break;
+            }
+        }
+    }
+
     /// Runs a blocking question on a thread that may block.
     fn ask<T: Send + 'static>(
         &self,
@@ -134,6 +170,26 @@ impl KafkaProducer {
                 .await
                 .unwrap_or_else(|error| Err(BusError::Fatal(error.to_string())))
         })
+    }
+}
+
+fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], Arc<Batch>> {
+    let headers = record
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        });
+    let base = BaseRecord::with_opaque_to(&record.topic, batch)
+        .key(record.key.as_slice())
+        .payload(record.payload.as_slice())
+        .headers(headers);
+    match record.partition {
+        Some(partition) => base.partition(partition),
+        None => base,
     }
 }
 
@@ -158,35 +214,15 @@ impl Producer for KafkaProducer {
     }
 
     fn publish(&self, orders: Vec<Outbound>, acknowledge: Acknowledge) {
-        if orders.is_empty() {
-            return acknowledge(Ok(()));
-        }
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => return acknowledge(Err(error)),
-        };
-        self.in_flight.fetch_add(orders.len(), Ordering::AcqRel);
-        let batch = Arc::new(Batch {
-            left: AtomicUsize::new(orders.len()),
-            failure: Mutex::new(None),
-            acknowledge: Mutex::new(Some(acknowledge)),
-            in_flight: self.in_flight.clone(),
+        self.send(&orders, acknowledge, |order, batch| {
+            BaseRecord::with_opaque_to(&self.config.topic, batch)
+                .key(order.key.as_bytes())
+                .payload(order.payload.as_slice())
         });
-        for (sent, order) in orders.iter().enumerate() {
-            let record = BaseRecord::with_opaque_to(&self.config.topic, batch.clone())
-                .key(&order.key)
-                .payload(&order.payload);
-            if let Err((error, _)) = client.send(record) {
-                // The queue is full, most likely: waiting here would hold up the caller, and the
-                // outbox keeps what was not sent.
-                client.context().note(&error);
-                batch.done(
-                    orders.len() - sent,
-                    Some(BusError::Unacknowledged(error.to_string())),
-                );
-                break;
-            }
-        }
+    }
+
+    fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
+        self.send(&records, acknowledge, forwarded);
     }
 
     fn in_flight(&self) -> usize {
@@ -201,13 +237,14 @@ impl Producer for KafkaProducer {
         })
     }
 
-    fn high_watermarks(&self) -> BoxFuture<'_, Result<BTreeMap<i32, i64>, BusError>> {
-        self.ask(|config, client| {
+    fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
+        let topic = topic.to_owned();
+        self.ask(move |config, client| {
             let mut watermarks = BTreeMap::new();
-            for partition in config.partitions(client.client())? {
+            for partition in config.partitions(client.client(), &topic)? {
                 let (_, high) = client
                     .client()
-                    .fetch_watermarks(&config.topic, partition, ASK_LIMIT)
+                    .fetch_watermarks(&topic, partition, ASK_LIMIT)
                     .map_err(|error| config.unreachable(&error))?;
                 watermarks.insert(partition, high);
             }
@@ -216,7 +253,7 @@ impl Producer for KafkaProducer {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BusError>> {
-        self.ask(|config, client| config.partitions(client.client()).map(|_| ()))
+        self.ask(|config, client| config.partitions(client.client(), &config.topic).map(|_| ()))
     }
 }
 

@@ -150,6 +150,7 @@ fn charges(plan: &CheckedPlan, counters: &Counters, rolling: &Rolling) -> Vec<Ch
         rolling_ms: 0,
         subject: subject.clone(),
         cost: *used,
+        limit: None,
     });
     let rolling = rolling.iter().flat_map(|((counter, subject), entries)| {
         let length_ms = rolling_ms(plan, counter);
@@ -159,6 +160,7 @@ fn charges(plan: &CheckedPlan, counters: &Counters, rolling: &Rolling) -> Vec<Ch
             rolling_ms: length_ms,
             subject: subject.clone(),
             cost: *cost,
+            limit: None,
         })
     });
     counted.chain(rolling).collect()

@@ -1,0 +1,102 @@
+//! Ceilings: what a counter may hold once an order is counted, as far as that follows from the order alone.
+//!
+//! The database holds landed orders against them, in whatever order they land. For that a ceiling must be certain:
+//! only constraints of the form `counter + … <= …` give one, whose other parts read neither counters nor stock nor
+//! lists. Every other constraint gives none.
+
+use super::run::Run;
+use super::{CheckedPlan, Expr, Node, Plan};
+
+/// `counter <= Σ terms`, less one where `strict`, for every order that `when` applies to, before it is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ceiling {
+    counter: u32,
+    when: Option<Node>,
+    /// Sign and node.
+    terms: Vec<(i64, Node)>,
+    strict: bool,
+}
+
+/// Every ceiling of a plan.
+pub(super) fn ceilings(plan: &Plan) -> Vec<Ceiling> {
+    let stateful = stateful(plan);
+    let certain = plan
+        .constraints
+        .iter()
+        .filter(|constraint| constraint.when.is_none_or(|when| !stateful[when as usize]));
+    certain
+        .flat_map(|constraint| {
+            let parts = conjuncts(plan, constraint.require).into_iter();
+            parts.filter_map(|part| comparison(plan, &stateful, constraint.when, part))
+        })
+        .collect()
+}
+
+/// The least that the ceilings of a counter allow it before the order of `run` is counted.
+pub(super) fn before(plan: &CheckedPlan, counter: u32, run: &mut Run<'_>) -> Option<i64> {
+    let ceilings = plan.ceilings.iter().filter(|ceiling| ceiling.counter == counter);
+    ceilings
+        .filter_map(|ceiling| {
+            let applies = ceiling.when.is_none_or(|when| run.bool(when));
+            applies.then(|| {
+                let terms = ceiling.terms.iter();
+                let sum = terms.fold(0_i64, |sum, (sign, node)| {
+                    sum.saturating_add(sign.saturating_mul(run.int(*node)))
+                });
+                sum - i64::from(ceiling.strict)
+            })
+        })
+        .min()
+}
+
+/// Which nodes are computed from more than the order and the clock.
+fn stateful(plan: &Plan) -> Vec<bool> {
+    let mut stateful: Vec<bool> = Vec::with_capacity(plan.nodes.len());
+    for expr in &plan.nodes {
+        let own = matches!(expr, Expr::Counter(_) | Expr::Remaining | Expr::Member { .. });
+        let inherited = expr.operands().any(|operand| stateful[operand as usize]);
+        stateful.push(own || inherited);
+    }
+    stateful
+}
+
+/// The parts that must all hold for a condition to hold.
+fn conjuncts(plan: &Plan, root: Node) -> Vec<Node> {
+    let (mut parts, mut open) = (Vec::new(), vec![root]);
+    while let Some(node) = open.pop() {
+        match plan.nodes[node as usize] {
+            Expr::And(a, b) => open.extend([b, a]),
+            _ => parts.push(node),
+        }
+    }
+    parts
+}
+
+/// Brings `a <= b` or `a < b` into the form of a ceiling: one counter, added once, on the smaller side.
+fn comparison(plan: &Plan, stateful: &[bool], when: Option<Node>, node: Node) -> Option<Ceiling> {
+    let (small, large, strict) = match plan.nodes[node as usize] {
+        Expr::Le(a, b) => (a, b, false),
+        Expr::Lt(a, b) => (a, b, true),
+        _ => return None,
+    };
+    let (mut counter, mut terms) = (None, Vec::new());
+    let mut open = vec![(1, small), (-1, large)];
+    while let Some((sign, node)) = open.pop() {
+        if !stateful[node as usize] {
+            terms.push((-sign, node));
+            continue;
+        }
+        match plan.nodes[node as usize] {
+            Expr::Counter(index) if sign == 1 && counter.is_none() => counter = Some(index),
+            Expr::Add(a, b) => open.extend([(sign, a), (sign, b)]),
+            Expr::Sub(a, b) => open.extend([(sign, a), (-sign, b)]),
+            _ => return None,
+        }
+    }
+    Some(Ceiling {
+        counter: counter?,
+        when,
+        terms,
+        strict,
+    })
+}
