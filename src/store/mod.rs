@@ -16,6 +16,7 @@ mod schema;
 mod stock;
 mod time;
 mod trail;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
