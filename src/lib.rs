@@ -33,6 +33,7 @@ pub mod wasm;
 // Rank 2: stages. They meet only in data and never import each other.
 pub mod admission;
 pub mod control;
+pub mod flow;
 pub mod landing;
 pub mod reconcile;
 pub mod relay;

@@ -20,7 +20,15 @@ const RANKS: &[&[&str]] = &[
         "wire",
     ],
     &["bus", "engine", "store", "wasm"],
-    &["admission", "control", "landing", "reconcile", "relay", "sample"],
+    &[
+        "admission",
+        "control",
+        "flow",
+        "landing",
+        "reconcile",
+        "relay",
+        "sample",
+    ],
     &["admin", "gateway"],
     &[
         "app",

@@ -22,6 +22,8 @@ pub(super) struct Local {
     /// this machine's.
     begun_at: AtomicI64,
     rejected: Mutex<BTreeMap<String, u64>>,
+    /// Orders in the outbox.
+    in_outbox: AtomicU64,
     /// Held while the watch has a newer revision loaded.
     loading: Arc<Semaphore>,
 }
@@ -42,6 +44,7 @@ impl Local {
                     .duration_since(UNIX_EPOCH)
                     .map_or(0, |since| since.as_millis() as i64),
             ),
+            in_outbox: AtomicU64::new(0),
             rejected: Mutex::default(),
             loading: Arc::new(Semaphore::new(1)),
         }
@@ -91,6 +94,15 @@ impl Local {
     /// `None` while another load that was begun here goes on.
     pub(super) fn begin_load(&self) -> Option<OwnedSemaphorePermit> {
         self.loading.clone().try_acquire_owned().ok()
+    }
+
+    pub(super) fn seen_outbox(&self, admitted: i64, settled: i64) {
+        let waiting = u64::try_from(admitted - settled).unwrap_or(0);
+        self.in_outbox.store(waiting, Ordering::Relaxed);
+    }
+
+    pub(super) fn in_outbox(&self) -> u64 {
+        self.in_outbox.load(Ordering::Relaxed)
     }
 
     /// The engine said that it is this moment.

@@ -19,6 +19,7 @@ mod screen;
 mod watch;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -98,6 +99,13 @@ pub enum AdmissionError {
     /// The queue is full: nothing was begun.
     #[error("too many orders are waiting")]
     Overloaded { retry_after: Duration },
+    /// Landing is too far behind: nothing was begun.
+    #[error("too many orders are on their way to the database")]
+    Backlog {
+        retry_after: Duration,
+        /// All orders are refused, not a share of them.
+        refused: bool,
+    },
     /// The engine has no state for the campaign, or a foreign one; or it is being rebuilt.
     #[error("the gate is closed: {why}")]
     GateClosed { why: String, retry_after: Duration },
@@ -125,6 +133,12 @@ pub trait Rules: Send + Sync + 'static {
     /// The engine has lost or never had the campaign's state under this epoch, or parts of it: somebody
     /// should rebuild it. Returns at once.
     fn lost(&self, campaign: &str, epoch: u64);
+}
+
+/// Says whether one more order may be taken while so many wait in the outboxes; an error where landing is too
+/// far behind. Asked for each order: it returns at once.
+pub trait Intake: Send + Sync + 'static {
+    fn check(&self, in_outbox: u64) -> Result<(), AdmissionError>;
 }
 
 /// Keeps what was decided, for simulations. Called where orders wait: it returns at once.
@@ -159,6 +173,9 @@ impl Shared {
 pub struct Admission {
     shared: Arc<Shared>,
     lanes: RwLock<HashMap<String, Arc<Lane>>>,
+    intake: Option<Arc<dyn Intake>>,
+    /// Orders in the outboxes of all campaigns when the watch last looked.
+    in_outbox: AtomicU64,
 }
 
 impl Admission {
@@ -184,7 +201,20 @@ impl Admission {
         Self {
             shared,
             lanes: RwLock::default(),
+            intake: None,
+            in_outbox: AtomicU64::new(0),
         }
+    }
+
+    /// The same, asking before every order whether it may be taken.
+    pub fn behind(mut self, intake: Arc<dyn Intake>) -> Self {
+        self.intake = Some(intake);
+        self
+    }
+
+    /// Orders in the outboxes of all campaigns when the watch last looked.
+    pub fn in_outbox(&self) -> u64 {
+        self.in_outbox.load(Ordering::Relaxed)
     }
 
     /// Decides an attempt and, where it is admitted, waits up to `accept_wait` for Kafka. What was
@@ -203,6 +233,9 @@ impl Admission {
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }
             return Ok(Outcome::Rejected(refusal));
+        }
+        if let Some(intake) = &self.intake {
+            intake.check(self.in_outbox())?;
         }
         let order = attempt.order;
         let (answer, verdict) = oneshot::channel();

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -49,7 +50,10 @@ impl Admission {
         for active in self.shared.ruleset.all() {
             let _ = self.lane(&active.campaign.id).await;
         }
-        join_all(self.lanes().iter().map(|lane| self.look_at(lane))).await;
+        let lanes = self.lanes();
+        join_all(lanes.iter().map(|lane| self.look_at(lane))).await;
+        let in_outbox = lanes.iter().map(|lane| lane.local.in_outbox()).sum();
+        self.in_outbox.store(in_outbox, Ordering::Relaxed);
     }
 
     async fn look_at(&self, lane: &Lane) {
@@ -88,6 +92,7 @@ impl Admission {
             lane.local.set_stock(sku, *remaining);
         }
         lane.local.seen_now(status.now);
+        lane.local.seen_outbox(status.admitted, status.settled);
         lane.local.seen_epoch(fence.epoch);
         if fence.epoch > active.activation.epoch {
             self.load_soon(lane, fence.epoch);

@@ -8,10 +8,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
-use crate::admission::{Admission, Recorder, Rules, Watch};
+use crate::admission::{Admission, AdmissionError, Intake, Recorder, Rules, Watch};
 use crate::campaign::Campaign;
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
+use crate::flow::Flow;
 use crate::reconcile::Reconcile;
 use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
@@ -30,6 +31,7 @@ pub(super) struct Parts {
     pub(super) reconcile: Arc<Reconcile>,
     pub(super) host: Host,
     pub(super) sample: Arc<Sample>,
+    pub(super) flow: Arc<Flow>,
     /// Ends with the process.
     pub(super) _watch: Watch,
 }
@@ -72,14 +74,16 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         .is_on()
         .then(|| Arc::new(Keeper(sample.clone())) as Arc<dyn Recorder>);
     let (outbox, fresh) = mpsc::unbounded_channel();
-    let admission = Arc::new(Admission::new(
+    let flow = Flow::spawn(config.flow(), producer.clone(), store.clone());
+    let admission = Admission::new(
         config.admission(),
         engine.clone(),
         ruleset.clone(),
         glue.clone(),
         outbox,
         recorder,
-    ));
+    );
+    let admission = Arc::new(admission.behind(Arc::new(Backlog(flow.clone()))));
     let relay = Relay::spawn(
         config.relay(),
         engine.clone(),
@@ -108,6 +112,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         reconcile,
         host,
         sample,
+        flow,
         _watch: watch,
     }
 }
@@ -118,6 +123,18 @@ struct Keeper(Arc<Sample>);
 impl Recorder for Keeper {
     fn record(&self, decided: Decided) {
         self.0.record(decided);
+    }
+}
+
+/// What admission asks about the way behind it.
+struct Backlog(Arc<Flow>);
+
+impl Intake for Backlog {
+    fn check(&self, in_outbox: u64) -> Result<(), AdmissionError> {
+        self.0.check(in_outbox).map_err(|shed| AdmissionError::Backlog {
+            retry_after: shed.retry_after,
+            refused: shed.refused,
+        })
     }
 }
 

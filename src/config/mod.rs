@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use load::{ConfigError, KEYS, Source, env_name, load};
 
 use crate::admission::Answer;
+use crate::flow::Policy;
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,7 @@ pub struct Config {
     pub relay: Relay,
     pub reconcile: Reconcile,
     pub landing: Landing,
+    pub flow: Flow,
     pub sample: Sample,
     pub wasm: Wasm,
     pub log: Log,
@@ -59,6 +61,7 @@ impl Default for Config {
             relay: Relay::default(),
             reconcile: Reconcile::default(),
             landing: Landing::default(),
+            flow: Flow::default(),
             sample: Sample::default(),
             wasm: Wasm::default(),
             log: Log::default(),
@@ -186,6 +189,14 @@ impl Default for Landing {
             wait_ms: 20,
         }
     }
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Flow {
+    pub policy: Policy,
+    pub backlog_max: u64,
+    pub every_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
