@@ -66,7 +66,9 @@ impl Feed {
             self.records += count as i64;
             left -= count;
             let failed = self.failed.clone();
-            let note = move |failure: bool| drop(failed.fetch_add(usize::from(failure), Ordering::Relaxed));
+            let note = move |failure: bool| {
+                failed.fetch_add(usize::from(failure), Ordering::Relaxed);
+            };
             let (first, second) = (note.clone(), note);
             self.producer
                 .publish(batch, Box::new(move |result| first(result.is_err())));
