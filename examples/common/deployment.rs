@@ -27,6 +27,10 @@ pub struct Setup {
     pub urls: Urls,
     /// One log file per process goes here.
     pub logs: PathBuf,
+    /// Environment of every process.
+    pub env: Vec<(String, String)>,
+    /// Configuration file of every process.
+    pub config: Option<PathBuf>,
 }
 
 impl Setup {
@@ -43,6 +47,8 @@ impl Setup {
             rushgate: rushgate.to_owned(),
             urls: Urls::from_env()?,
             logs,
+            env: Vec::new(),
+            config: None,
         })
     }
 
@@ -55,9 +61,13 @@ impl Setup {
             .args(["--kafka-brokers", &self.urls.kafka])
             .args(["--database-url", &self.urls.database])
             .env("RUSHGATE_ADMIN_TOKEN", TOKEN)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::try_clone(&log)?)
             .stderr(log);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
         Ok(command)
     }
 
@@ -103,6 +113,22 @@ impl Setup {
 
     pub async fn land(&self, number: usize) -> Result<Member> {
         Member::start(self.clone(), "land", number).await
+    }
+
+    /// Starts `serve` number `number` with more environment and does not wait.
+    pub fn serve_soon(&self, number: usize, env: &[(String, String)]) -> Result<Member> {
+        Member::begin(self.with(env), "serve", number)
+    }
+
+    /// The same for `land`.
+    pub fn land_soon_with(&self, number: usize, env: &[(String, String)]) -> Result<Member> {
+        Member::begin(self.with(env), "land", number)
+    }
+
+    fn with(&self, env: &[(String, String)]) -> Self {
+        let mut setup = self.clone();
+        setup.env.extend_from_slice(env);
+        setup
     }
 
     /// Starts `land` number `number` and does not wait.
@@ -184,6 +210,20 @@ impl Member {
             tokio::time::sleep(POLL).await;
         }
         Ok(())
+    }
+
+    /// Environment of the next start.
+    pub fn set_env(&mut self, env: Vec<(String, String)>) {
+        self.setup.env = env;
+    }
+
+    /// How the process ended, once it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.as_mut()?.try_wait().ok()?
+    }
+
+    pub fn is_gateway(&self) -> bool {
+        self.role == "serve"
     }
 
     pub fn pid(&self) -> u32 {

@@ -11,6 +11,7 @@ use super::fence::Step;
 use super::local::Local;
 use super::refusal::KEY_REUSED;
 use super::{AdmissionError, Refusal, Shared};
+use crate::failpoint::{self, Point};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
 use crate::order::Attempt;
@@ -149,6 +150,7 @@ impl Worker {
         }
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
+        failpoint::hit(Point::G1);
         let args = codec::admit_args(&active.family, &fence, jobs.iter().map(|job| &job.attempt));
         let reply = match self
             .shared
@@ -253,6 +255,7 @@ impl Worker {
                 let _ = acknowledged.send(Some(ok));
             })),
         };
+        failpoint::hit(Point::G3);
         // Without a relay the entry stays in the outbox for another gateway's.
         let _ = self.shared.outbox.send(entry);
         acknowledgement

@@ -10,6 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::{Engine, EngineError};
+use crate::failpoint::{self, Point};
 use crate::lua::Script;
 use crate::lua::codec::Reply;
 
@@ -188,6 +189,7 @@ impl Redis {
             .send_packed_command(command)
             .await
             .and_then(Value::extract_error);
+        failpoint::hit(Point::G2);
         if let Err(error) = &outcome
             && (error.is_io_error() || error.is_unrecoverable_error())
             && !is_refusal(error)

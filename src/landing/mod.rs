@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::bus::{BusError, Consumer, Slice};
+use crate::failpoint::{self, Point};
 use crate::store::{Landed, LandingSlice, Store, StoreError};
 pub use figures::{Figures, Snapshot};
 
@@ -124,12 +125,18 @@ impl Landing {
             self.figures.idle();
             return Ok(());
         }
+        failpoint::hit(Point::C1);
         let next: Vec<(i32, i64)> = slices.iter().map(|slice| (slice.partition, slice.next)).collect();
         let mut todo = vec![slices.into_iter().map(batch::decode).collect::<Vec<_>>()];
         let mut landed = Landed::default();
         while let Some(slices) = todo.pop() {
             match self.land_once(&slices)? {
-                Ok(part) => batch::add(&mut landed, part),
+                Ok(part) => {
+                    batch::add(&mut landed, part);
+                    if !todo.is_empty() {
+                        failpoint::hit(Point::C6);
+                    }
+                }
                 // One of its values cannot be stored. Halves find out which; later half first onto the
                 // stack, so that each partition lands in order.
                 Err(refusal) => match batch::halve(slices, &refusal) {
@@ -138,6 +145,7 @@ impl Landing {
                 },
             }
         }
+        failpoint::hit(Point::C3);
         self.figures.count(&landed, now());
         for (partition, expected) in &landed.fenced {
             tracing::warn!(

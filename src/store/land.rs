@@ -16,6 +16,7 @@ use super::rows::{int, narrow, to_json};
 use super::stock::Revoked;
 use super::{Landed, LandingSlice, Store, StoreError, StoreResult, fence, stock, time, usage};
 use crate::campaign::check_id;
+use crate::failpoint::{self, Point};
 use crate::order::{OrderEvent, OrderState, QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::plan::{COST_MAX, PLAN_COUNTERS_MAX};
 
@@ -108,6 +109,7 @@ async fn transaction(
         return Ok(landed);
     }
     let fresh = insert_orders(&mut tx, &work.orders, &now).await?;
+    failpoint::hit(Point::C2);
     landed.duplicates += (work.orders.len() - fresh.len()) as u64;
     landed.dead = insert_dead(&mut tx, dialect, topic, &work.dead, &now).await?;
     write_offsets(&mut tx, dialect, topic, &work.advance).await?;

@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ASK_LIMIT, Config, is_fatal, unusable};
 use crate::bus::{BusError, Consumer, Headers, IDLE_WAIT, Record, Slice, StartOffsets};
+use crate::failpoint::{self, Point};
 
 /// Kafka's own offsets serve lag tools only, so they are committed rarely.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
@@ -99,6 +100,7 @@ impl Rebalance {
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        failpoint::hit(Point::C5);
         let mut assignment = self.assignment();
         for partition in partitions_of(list) {
             assignment.positions.remove(&partition);
