@@ -24,6 +24,8 @@ pub(super) struct Local {
     rejected: Mutex<BTreeMap<String, u64>>,
     /// Held while the watch has a newer revision loaded.
     loading: Arc<Semaphore>,
+    /// The incarnation of the engine whose state was found to be whole.
+    verified: Mutex<Option<String>>,
 }
 
 impl Local {
@@ -44,6 +46,24 @@ impl Local {
             ),
             rejected: Mutex::default(),
             loading: Arc::new(Semaphore::new(1)),
+            verified: Mutex::default(),
+        }
+    }
+
+    /// The incarnation of the engine that may decide, where one is known.
+    pub(super) fn verified(&self) -> Option<String> {
+        self.verified.lock().expect("no panic holds this lock").clone()
+    }
+
+    pub(super) fn verify(&self, incarnation: String) {
+        *self.verified.lock().expect("no panic holds this lock") = Some(incarnation);
+    }
+
+    /// It is no longer there, or what it holds is no longer whole.
+    pub(super) fn forget(&self, incarnation: &str) {
+        let mut verified = self.verified.lock().expect("no panic holds this lock");
+        if verified.as_deref() == Some(incarnation) {
+            *verified = None;
         }
     }
 
