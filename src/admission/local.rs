@@ -26,6 +26,8 @@ pub(super) struct Local {
     in_outbox: AtomicU64,
     /// Held while the watch has a newer revision loaded.
     loading: Arc<Semaphore>,
+    /// The incarnation of the engine whose state was found to be whole.
+    verified: Mutex<Option<String>>,
 }
 
 impl Local {
@@ -47,6 +49,24 @@ impl Local {
             in_outbox: AtomicU64::new(0),
             rejected: Mutex::default(),
             loading: Arc::new(Semaphore::new(1)),
+            verified: Mutex::default(),
+        }
+    }
+
+    /// The incarnation of the engine that may decide, where one is known.
+    pub(super) fn verified(&self) -> Option<String> {
+        self.verified.lock().expect("no panic holds this lock").clone()
+    }
+
+    pub(super) fn verify(&self, incarnation: String) {
+        *self.verified.lock().expect("no panic holds this lock") = Some(incarnation);
+    }
+
+    /// It is no longer there, or what it holds is no longer whole.
+    pub(super) fn forget(&self, incarnation: &str) {
+        let mut verified = self.verified.lock().expect("no panic holds this lock");
+        if verified.as_deref() == Some(incarnation) {
+            *verified = None;
         }
     }
 

@@ -16,6 +16,7 @@ mod local;
 mod quota;
 mod refusal;
 mod screen;
+mod verify;
 mod watch;
 
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::engine::Engine;
-use crate::lua::{calls, fixed, keys};
+use crate::lua::{calls, fixed};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::eval::Placed;
@@ -39,7 +40,11 @@ pub use quota::Quota;
 pub use refusal::Refusal;
 pub use watch::Watch;
 
+use fence::Step;
 use lane::{Job, Lane, Verdict};
+
+/// How often an order is looked up anew because the engine turned out to be another one.
+const FIND_TRIES: u32 = 3;
 
 /// When the answer to an admitted order is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +164,24 @@ struct Shared {
 }
 
 impl Shared {
+    /// `None` where the engine is whole and has no such order.
+    async fn lookup(
+        &self,
+        lane: &Lane,
+        active: &ActiveCampaign,
+        order: OrderId,
+    ) -> Result<Option<calls::Found>, Step> {
+        let args = calls::lookup_args([order], active.campaign.buckets);
+        let reply = self
+            .ask(&lane.shard, &lane.local, active, &fixed::LOOKUP, args)
+            .await?;
+        let found = calls::lookup_reply(reply).map_err(|error| Step::Failed(error.to_string()))?;
+        match (found.orders.into_iter().next().flatten(), found.fence) {
+            (None, None) => Err(self.refence(&lane.shard, active, None).await),
+            (found, _) => Ok(found),
+        }
+    }
+
     fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
         if let Some(recorder) = &self.recorder
             && !attempts.is_empty()
@@ -303,14 +326,16 @@ impl Admission {
         campaign: &str,
         order: OrderId,
     ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
-        let active = self.active(campaign).await?;
-        let shard = keys::Shard::new(campaign, 0);
-        let args = calls::lookup_args([order], active.campaign.buckets);
-        let reply = self.shared.engine.run(&fixed::LOOKUP, &shard.state(), args).await;
-        let reply = reply.map_err(|error| AdmissionError::Engine(error.to_string()))?;
-        let mut found =
-            calls::lookup_reply(reply).map_err(|error| AdmissionError::Engine(error.to_string()))?;
-        let found = found.orders.pop().flatten();
+        let lane = self.lane(campaign).await?;
+        let mut tries = 1;
+        let found = loop {
+            let active = self.active(campaign).await?;
+            match self.shared.lookup(&lane, &active, order).await {
+                Ok(found) => break found,
+                Err(Step::Again) if tries < FIND_TRIES => tries += 1,
+                Err(step) => return Err(step.into()),
+            }
+        };
         Ok(found.map(|order| match order.waiting {
             true => (order.placed, OrderState::Pending),
             false => (order.placed, OrderState::Accepted),

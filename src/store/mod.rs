@@ -10,7 +10,9 @@ mod fence;
 mod land;
 mod modules;
 mod orders;
+mod restorable;
 mod revisions;
+mod revocations;
 mod rows;
 mod schema;
 mod stock;
@@ -32,7 +34,9 @@ pub use attempts::{AttemptsAt, SampleRow};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
+pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
+pub use revocations::{OVER_LIMIT, Revocation};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
