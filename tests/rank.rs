@@ -27,6 +27,7 @@ const RANKS: &[&[&str]] = &[
         "cli",
         "client",
         "config",
+        "dlt",
         "load",
         "module",
         "simulate",

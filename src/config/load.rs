@@ -43,6 +43,7 @@ pub const KEYS: &[&str] = &[
     "reconcile.patience_ms",
     "landing.batch",
     "landing.wait_ms",
+    "landing.redrive",
     "sample.attempts_max",
     "wasm.cache_dir",
     "log.format",
