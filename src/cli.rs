@@ -31,6 +31,9 @@ pub enum Command {
     Load(crate::load::Args),
     /// Replays recorded attempts under other rules, and says what would change.
     Simulate(crate::simulate::Args),
+    /// Looks after dead letters: lists, replays, exports, imports and discards them.
+    #[command(subcommand)]
+    Dlt(crate::dlt::Dlt),
     /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
     Module(crate::module::Module),

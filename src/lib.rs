@@ -48,6 +48,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod dlt;
 pub mod load;
 pub mod module;
 pub mod simulate;

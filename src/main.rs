@@ -28,6 +28,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(settings) => start(settings, app::migrate),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
+        Command::Dlt(command) => on_runtime(app::dlt(command)),
         Command::Module(command) => on_runtime(module::run(command)),
     }
 }

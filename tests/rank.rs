@@ -35,6 +35,7 @@ const RANKS: &[&[&str]] = &[
         "cli",
         "client",
         "config",
+        "dlt",
         "load",
         "module",
         "simulate",

@@ -3,15 +3,18 @@
 mod adapters;
 mod banner;
 mod dev;
+mod dlt;
 mod fronts;
 mod land;
 mod metrics;
 mod migrate;
 mod parts;
+mod redrive;
 mod serve;
 mod shutdown;
 
 pub use dev::dev;
+pub use dlt::dlt;
 pub use land::land;
 pub use migrate::migrate;
 pub use serve::serve;

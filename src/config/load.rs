@@ -43,6 +43,7 @@ pub const KEYS: &[&str] = &[
     "reconcile.patience_ms",
     "landing.batch",
     "landing.wait_ms",
+    "landing.redrive",
     "flow.policy",
     "flow.backlog_max",
     "flow.every_ms",

@@ -4,6 +4,7 @@
 //! `RUSHGATE_ADMISSION_ACCEPT_WAIT_MS`. `rushgate.example.toml` documents them all.
 
 mod load;
+mod services;
 mod stages;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, KEYS, Source, env_name, load};
+pub use services::Services;
 
 use crate::admission::Answer;
 use crate::flow::Policy;
@@ -180,6 +182,8 @@ pub struct Landing {
     pub batch: usize,
     /// How long a batch that is not full waits for more.
     pub wait_ms: u64,
+    /// Classes of dead letters that are replayed by themselves, joined by commas; none where empty.
+    pub redrive: String,
 }
 
 impl Default for Landing {
@@ -187,6 +191,7 @@ impl Default for Landing {
         Self {
             batch: 1000,
             wait_ms: 20,
+            redrive: String::new(),
         }
     }
 }

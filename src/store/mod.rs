@@ -4,6 +4,7 @@
 mod attempts;
 mod audiences;
 mod campaigns;
+mod dead_letters;
 mod dialect;
 mod error;
 mod fence;
@@ -31,6 +32,9 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 pub use attempts::{AttemptsAt, SampleRow};
+pub use dead_letters::{
+    DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, OriginError, Stage,
+};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
