@@ -4,7 +4,7 @@
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     (reason, count), …   added to `figures`
 -- Reply    {'ok', fence or '', revision, opens_at, closes_at, reopened, admitted, settled, run,
---           entries in the outbox or '' where there is none, now, k, (sku, units left) × k, (reason, count) × …}
+--           entries in the outbox or '' where there is none, moment of the oldest or 0, now, k, (sku, units left) × k, (reason, count) × …}
 --          A field that was never written is the empty text.
 
 local call = redis.call
@@ -29,8 +29,10 @@ local time = call('TIME')
 local stock = call('HGETALL', prefix .. 'stock')
 local outbox = prefix .. 'outbox'
 reply[10] = call('EXISTS', outbox) == 1 and call('XLEN', outbox) or ''
-reply[11] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-reply[12] = #stock / 2
+local oldest = call('XRANGE', outbox, '-', '+', 'COUNT', 1)[1]
+reply[11] = oldest and string.match(oldest[1], '^%d+') or 0
+reply[12] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+reply[13] = #stock / 2
 for _, list in ipairs({stock, call('HGETALL', figures)}) do
   for i = 1, #list do
     reply[#reply + 1] = list[i]

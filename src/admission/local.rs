@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
+use crate::lua::calls::ShardStatus;
 use crate::order::Attempt;
 
 /// Flags and counts of one campaign on this gateway.
@@ -24,6 +25,8 @@ pub(super) struct Local {
     rejected: Mutex<BTreeMap<String, u64>>,
     /// Orders in the outbox.
     in_outbox: AtomicU64,
+    /// Age of the oldest entry there.
+    oldest_ms: AtomicU64,
     /// Held while the watch has a newer revision loaded.
     loading: Arc<Semaphore>,
     /// The incarnation of the engine whose state was found to be whole.
@@ -47,6 +50,7 @@ impl Local {
                     .map_or(0, |since| since.as_millis() as i64),
             ),
             in_outbox: AtomicU64::new(0),
+            oldest_ms: AtomicU64::new(0),
             rejected: Mutex::default(),
             loading: Arc::new(Semaphore::new(1)),
             verified: Mutex::default(),
@@ -116,9 +120,19 @@ impl Local {
         self.loading.clone().try_acquire_owned().ok()
     }
 
-    pub(super) fn seen_outbox(&self, admitted: i64, settled: i64) {
-        let waiting = u64::try_from(admitted - settled).unwrap_or(0);
+    pub(super) fn seen_outbox(&self, status: &ShardStatus) {
+        let waiting = u64::try_from(status.admitted - status.settled).unwrap_or(0);
         self.in_outbox.store(waiting, Ordering::Relaxed);
+        let age = match status.oldest {
+            0 => 0,
+            oldest => u64::try_from(status.now - oldest).unwrap_or(0),
+        };
+        self.oldest_ms.store(age, Ordering::Relaxed);
+    }
+
+    /// Age of the oldest entry of the outbox; 0 where there is none.
+    pub(super) fn oldest_ms(&self) -> u64 {
+        self.oldest_ms.load(Ordering::Relaxed)
     }
 
     pub(super) fn in_outbox(&self) -> u64 {

@@ -199,6 +199,10 @@ pub struct Admission {
     intake: Option<Arc<dyn Intake>>,
     /// Orders in the outboxes of all campaigns when the watch last looked.
     in_outbox: AtomicU64,
+    /// Age of the oldest entry of any outbox then.
+    oldest_ms: AtomicU64,
+    /// Campaigns nobody could be admitted to then.
+    closed: AtomicU64,
 }
 
 impl Admission {
@@ -226,6 +230,8 @@ impl Admission {
             lanes: RwLock::default(),
             intake: None,
             in_outbox: AtomicU64::new(0),
+            oldest_ms: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
         }
     }
 
@@ -238,6 +244,16 @@ impl Admission {
     /// Orders in the outboxes of all campaigns when the watch last looked.
     pub fn in_outbox(&self) -> u64 {
         self.in_outbox.load(Ordering::Relaxed)
+    }
+
+    /// Age of the oldest entry of any outbox when the watch last looked; 0 where there is none.
+    pub fn oldest_ms(&self) -> u64 {
+        self.oldest_ms.load(Ordering::Relaxed)
+    }
+
+    /// Campaigns whose gate was closed when the watch last looked.
+    pub fn gates_closed(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Decides an attempt and, where it is admitted, waits up to `accept_wait` for Kafka. What was

@@ -87,6 +87,18 @@ impl Collector for GatewayFigures {
             "Orders in the outboxes of all campaigns",
             i64::try_from(self.admission.in_outbox()).unwrap_or(i64::MAX),
         )?;
+        gauge(
+            &mut encoder,
+            "outbox_oldest_milliseconds",
+            "Age of the oldest entry of any outbox",
+            i64::try_from(self.admission.oldest_ms()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
+            &mut encoder,
+            "gates_closed",
+            "Campaigns nobody can be admitted to, their state being lost or unverified",
+            i64::try_from(self.admission.gates_closed()).unwrap_or(i64::MAX),
+        )?;
         counter(
             &mut encoder,
             "admission_orders_shed",

@@ -24,6 +24,8 @@ pub struct ShardStatus {
     pub outbox: i64,
     /// Whether there is an outbox, be it an empty one.
     pub has_outbox: bool,
+    /// When the oldest entry of the outbox was written, milliseconds since 1970-01-01 UTC; 0 where there is none.
+    pub oldest: i64,
     /// The engine's clock, milliseconds since 1970-01-01 UTC.
     pub now: i64,
     pub stock: BTreeMap<String, i64>,
@@ -411,6 +413,7 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
         run,
         outbox: entries,
         has_outbox: !outbox.is_empty(),
+        oldest: reader.number()?,
         now: reader.number()?,
         ..ShardStatus::default()
     };
