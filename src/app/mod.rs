@@ -8,10 +8,12 @@ mod land;
 mod metrics;
 mod migrate;
 mod parts;
+mod rebuild;
 mod serve;
 mod shutdown;
 
 pub use dev::dev;
 pub use land::land;
 pub use migrate::migrate;
+pub use rebuild::rebuild;
 pub use serve::serve;
