@@ -300,6 +300,18 @@ pub fn release_args(
     args
 }
 
+/// Whether the order holds nothing any more; `false` when the caller's fence is not the shard's.
+pub fn release_reply(reply: Reply) -> Result<bool, CodecError> {
+    match reply {
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"ok".to_vec())) => Ok(true),
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"fence".to_vec())) => Ok(false),
+        other => Err(CodecError {
+            script: "release",
+            what: format!("{other:?}"),
+        }),
+    }
+}
+
 pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
     entries
         .iter()

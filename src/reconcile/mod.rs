@@ -3,6 +3,7 @@
 mod lists;
 mod rebuild;
 mod restore;
+mod revoked;
 mod wait;
 mod work;
 
@@ -16,6 +17,7 @@ use crate::engine::Engine;
 use crate::store::Store;
 
 pub use rebuild::{RebuildError, Rebuilt};
+pub use revoked::GivingBack;
 
 #[derive(Clone, Debug)]
 pub struct Config {

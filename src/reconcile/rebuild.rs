@@ -110,7 +110,11 @@ impl Reconcile {
     }
 
     /// An attempt at the server that is there now.
-    async fn work<'a>(&'a self, shard: &'a Shard, lease: &'a str) -> Result<Work<'a>, RebuildError> {
+    pub(super) async fn work<'a>(
+        &'a self,
+        shard: &'a Shard,
+        lease: &'a str,
+    ) -> Result<Work<'a>, RebuildError> {
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
         Ok(Work {
             reconcile: self,
@@ -121,7 +125,7 @@ impl Reconcile {
         })
     }
 
-    async fn row(&self, campaign: &str) -> Result<CampaignRow, RebuildError> {
+    pub(super) async fn row(&self, campaign: &str) -> Result<CampaignRow, RebuildError> {
         let row = self.store.campaign(campaign).await?;
         row.ok_or_else(|| RebuildError::UnknownCampaign(campaign.to_owned()))
     }
@@ -155,17 +159,20 @@ impl Reconcile {
 }
 
 impl Work<'_> {
-    /// A fence that looks right is not enough: the state has to be whole, and declared so for this server.
     async fn is_open(&self, campaign: &Campaign, lost: u64) -> Result<bool, RebuildError> {
-        let status = self.status().await?;
-        match &status.fence {
-            None => Ok(false),
-            Some(fence) if fence.uid == campaign.uid => {
-                let ours = status.run == self.incarnation && status.lacks(campaign).is_none();
-                Ok(ours && fence.epoch > lost)
-            }
-            Some(_) => Err(RebuildError::Foreign),
+        let fence = self.open_fence(campaign).await?;
+        Ok(fence.is_some_and(|fence| fence.epoch > lost))
+    }
+
+    /// The fence of an open gate. One that looks right is not enough: the state has to be whole, and declared so
+    /// for this server.
+    pub(super) async fn open_fence(&self, campaign: &Campaign) -> Result<Option<Fence>, RebuildError> {
+        let mut status = self.status().await?;
+        let fence = status.fence.take();
+        if fence.as_ref().is_some_and(|fence| fence.uid != campaign.uid) {
+            return Err(RebuildError::Foreign);
         }
+        Ok(fence.filter(|_| status.run == self.incarnation && status.lacks(campaign).is_none()))
     }
 
     /// `None` when an activation came in between: what was restored is not what it needs.
