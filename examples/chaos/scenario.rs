@@ -74,6 +74,8 @@ pub enum Fault {
     Join,
     /// Two landers under one name.
     SameInstance,
+    /// All of them at once, each a moment after the one before.
+    Together(&'static [Fault]),
 }
 
 /// A fail-point that a process is started with: role, number (from 1; 0: by lot), point, highest hit that is drawn.
@@ -219,6 +221,11 @@ pub const ALL: &[Scenario] = &[
     fault("poison", &[Poison]),
     fault("scaling", &[Scaling]),
     fault("same-instance", &[SameInstance]),
+    // What was sent and not acknowledged dies with its gateway.
+    fault(
+        "brokers-down-and-gateway",
+        &[Fault::Together(&[BrokersDown(3, Some(8.0)), Kill(What::Gateway)])],
+    ),
     fault(
         "gateway-and-broker",
         &[Kill(What::Gateway), Kill(What::Broker), Kill(What::Gateway)],

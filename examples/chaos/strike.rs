@@ -18,6 +18,8 @@ const DEAD_MS: std::ops::Range<u64> = 200..2_500;
 const LATENCY: Duration = Duration::from_millis(200);
 /// Bytes cut off the end of Redis' log.
 const CUT_BYTES: std::ops::Range<u64> = 1_000..400_000;
+/// Between faults that are there together.
+const APART: Duration = Duration::from_secs(2);
 const POISON_EVERY: u64 = 500;
 
 /// What faults are done to.
@@ -76,6 +78,17 @@ impl Scene<'_> {
             Fault::Scaling => self.scaling().await,
             Fault::Join => self.join().await,
             Fault::SameInstance => self.same_instance().await,
+            Fault::Together(faults) => {
+                let each = faults.iter().zip(0u32..).map(|(fault, number)| {
+                    let mut random = random.fork();
+                    // Boxed, because it calls itself.
+                    Box::pin(async move {
+                        tokio::time::sleep(APART * number).await;
+                        self.strike(*fault, &mut random).await
+                    })
+                });
+                futures_util::future::try_join_all(each).await.map(drop)
+            }
         }
     }
 
