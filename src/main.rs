@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rushgate::cli::{Cli, Command, Dev, Settings};
+use rushgate::cli::{Cli, Command, Dev, Rebuild, Settings};
 use rushgate::config::Config;
 use rushgate::{app, failpoint, load, module, simulate, telemetry};
 
@@ -25,9 +25,15 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Dev(Dev { data, settings }) => start(settings, |config| app::dev(config, data)),
         Command::Serve(settings) => start(settings, app::serve),
         Command::Land(settings) => start(settings, app::land),
+        Command::Rebuild(Rebuild {
+            campaign,
+            force,
+            settings,
+        }) => start(settings, |config| app::rebuild(config, campaign, force)),
         Command::Migrate(settings) => start(settings, app::migrate),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
+        Command::Dlt(command) => on_runtime(app::dlt(command)),
         Command::Module(command) => on_runtime(module::run(command)),
     }
 }

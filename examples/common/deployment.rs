@@ -71,6 +71,18 @@ impl Setup {
         Ok(command)
     }
 
+    /// Any command that takes the connections; its output is the caller's.
+    pub fn tool(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.rushgate);
+        command
+            .args(args)
+            .args(["--redis-url", &self.urls.redis])
+            .args(["--kafka-brokers", &self.urls.kafka])
+            .args(["--database-url", &self.urls.database])
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs `rushgate migrate`.
     pub fn migrate(&self) -> Result<()> {
         let log = self.logs.join("migrate.log");
@@ -84,6 +96,19 @@ impl Setup {
     /// Starts `serve` number `number` (from 1) and waits until it is ready.
     pub async fn serve(&self, number: usize) -> Result<Member> {
         Member::start(self.clone(), "serve", number).await
+    }
+
+    /// The same with settings from the environment.
+    pub async fn serve_with(
+        &self,
+        number: usize,
+        settings: &[(&'static str, &'static str)],
+    ) -> Result<Member> {
+        let mut member = Member::idle(self.clone(), "serve", number)?;
+        member.settings = settings.to_vec();
+        member.spawn()?;
+        member.ready().await?;
+        Ok(member)
     }
 
     pub async fn land(&self, number: usize) -> Result<Member> {
@@ -121,6 +146,8 @@ pub struct Member {
     /// `host:port` of the data plane; unused by landers.
     pub orders: String,
     pub admin: String,
+    /// Environment variables of its own.
+    settings: Vec<(&'static str, &'static str)>,
     child: Option<Child>,
 }
 
@@ -132,16 +159,22 @@ impl Member {
     }
 
     fn begin(setup: Setup, role: &'static str, number: usize) -> Result<Self> {
-        let mut member = Self {
+        let mut member = Self::idle(setup, role, number)?;
+        member.spawn()?;
+        Ok(member)
+    }
+
+    /// Not started.
+    fn idle(setup: Setup, role: &'static str, number: usize) -> Result<Self> {
+        Ok(Self {
             setup,
             role,
             name: format!("{role}-{number}"),
             orders: format!("127.0.0.1:{}", free_port()?),
             admin: format!("127.0.0.1:{}", free_port()?),
+            settings: Vec::new(),
             child: None,
-        };
-        member.spawn()?;
-        Ok(member)
+        })
     }
 
     fn log(&self) -> PathBuf {
@@ -151,6 +184,7 @@ impl Member {
     pub fn spawn(&mut self) -> Result<()> {
         let mut command = self.setup.command(self.role, &self.log())?;
         command.args(["--admin-listen", &self.admin]);
+        command.envs(self.settings.iter().copied());
         if self.role == "serve" {
             command.args(["--listen", &self.orders, "--insecure-dev-auth"]);
         }

@@ -8,6 +8,8 @@ use tokio::runtime::Handle;
 
 use super::adapters::{kafka_config, store, store_check};
 use super::metrics::LandingFigures;
+use super::parts::clock;
+use super::redrive;
 use super::shutdown::Shutdown;
 use crate::admin::{self, Health, Readiness};
 use crate::bus::kafka::KafkaConsumer;
@@ -28,6 +30,8 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     })?;
     let store = store(&config).await?;
     let handle = start(&config, &store)?;
+    let figures = handle.figures();
+    let redrive = redrive::spawn(&config, &store, move || figures.read(clock()).retries)?;
     let mut registry = telemetry::registry();
     registry.register_collector(Box::new(LandingFigures(handle.figures())));
     let readiness = Arc::new(Readiness::new(vec![store_check(&store)]));
@@ -43,13 +47,16 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         () = ended(&handle) => true,
     };
     readiness.drain();
+    if let Some(redrive) = redrive {
+        redrive.abort();
+    }
     let figures = handle.figures();
     // Joining the thread blocks: it may be in the middle of a transaction.
     tokio::task::spawn_blocking(move || handle.stop()).await?;
     served.abort();
     store.close().await;
     if ended_itself {
-        let error = figures.read(super::parts::clock()).last_error.unwrap_or_default();
+        let error = figures.read(clock()).last_error.unwrap_or_default();
         bail!("landing ended: {error}");
     }
     tracing::info!("stopped");

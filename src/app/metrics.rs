@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::parts::clock;
 use crate::admission::Admission;
 use crate::bus::Producer;
+use crate::flow::Flow;
 use crate::landing;
 use crate::relay::Relay;
 use crate::sample::Sample;
@@ -25,6 +26,7 @@ pub(super) struct GatewayFigures {
     pub(super) producer: Arc<dyn Producer>,
     pub(super) host: Host,
     pub(super) sample: Arc<Sample>,
+    pub(super) flow: Arc<Flow>,
 }
 
 impl fmt::Debug for GatewayFigures {
@@ -79,6 +81,31 @@ impl Collector for GatewayFigures {
             "Outbox entries that are no orders",
             count(&figures.unreadable),
         )?;
+        gauge(
+            &mut encoder,
+            "outbox_orders",
+            "Orders in the outboxes of all campaigns",
+            i64::try_from(self.admission.in_outbox()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
+            &mut encoder,
+            "outbox_oldest_milliseconds",
+            "Age of the oldest entry of any outbox",
+            i64::try_from(self.admission.oldest_ms()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
+            &mut encoder,
+            "gates_closed",
+            "Campaigns nobody can be admitted to, their state being lost or unverified",
+            i64::try_from(self.admission.gates_closed()).unwrap_or(i64::MAX),
+        )?;
+        counter(
+            &mut encoder,
+            "admission_orders_shed",
+            "Orders not taken because landing was behind",
+            self.flow.shed(),
+        )?;
+        lag(&mut encoder, &self.flow)?;
         self.encode_prechecks(&mut encoder)?;
         self.encode_sample(&mut encoder)
     }
@@ -189,6 +216,21 @@ impl Collector for LandingFigures {
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let metric = ConstCounter::new(value);
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+/// Per partition, owned by a lander or not.
+pub(super) fn lag(encoder: &mut DescriptorEncoder<'_>, flow: &Flow) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(
+        "landing_lag_records",
+        "Records of a partition that have not landed",
+        None,
+        MetricType::Gauge,
+    )?;
+    for (topic, partition, lag) in flow.lag() {
+        let labels = [("topic", topic), ("partition", partition.to_string())];
+        ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX)).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 fn by_module<'a>(

@@ -43,6 +43,10 @@ pub const KEYS: &[&str] = &[
     "reconcile.patience_ms",
     "landing.batch",
     "landing.wait_ms",
+    "landing.redrive",
+    "flow.policy",
+    "flow.backlog_max",
+    "flow.every_ms",
     "sample.attempts_max",
     "wasm.cache_dir",
     "log.format",
@@ -67,6 +71,8 @@ const AT_LEAST_ONE: &[&str] = &[
     "reconcile.lease_ms",
     "reconcile.patience_ms",
     "landing.batch",
+    "flow.backlog_max",
+    "flow.every_ms",
 ];
 
 /// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.

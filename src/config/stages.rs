@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Admission, Auth, Config, Database, Gateway, Reconcile, Relay, Sample};
-use crate::{admission, gateway, reconcile, relay, sample, store, wasm};
+use super::{Admission, Auth, Config, Database, Flow, Gateway, Reconcile, Relay, Sample};
+use crate::{admission, flow, gateway, reconcile, relay, sample, store, wasm};
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
@@ -56,6 +56,17 @@ impl Default for Reconcile {
         Self {
             lease_ms: ms(stage.lease),
             patience_ms: ms(stage.patience),
+        }
+    }
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        let stage = flow::Config::default();
+        Self {
+            policy: stage.policy,
+            backlog_max: stage.backlog_max,
+            every_ms: ms(stage.every),
         }
     }
 }
@@ -140,6 +151,15 @@ impl Config {
             lease: Duration::from_millis(self.reconcile.lease_ms),
             patience: Duration::from_millis(self.reconcile.patience_ms),
             ..reconcile::Config::default()
+        }
+    }
+
+    pub fn flow(&self) -> flow::Config {
+        flow::Config {
+            policy: self.flow.policy,
+            backlog_max: self.flow.backlog_max,
+            every: Duration::from_millis(self.flow.every_ms),
+            ..flow::Config::default()
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod batch;
 mod figures;
+pub mod redrive;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};

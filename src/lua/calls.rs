@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::codec::{CodecError, Fence, Reply, decode_record};
 use super::{Script, keys};
-use crate::campaign::{RETENTION_MS, Schedule, bucket_of};
+use crate::campaign::{Campaign, RETENTION_MS, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::Placed;
@@ -18,14 +18,32 @@ pub struct ShardStatus {
     pub reopened: i64,
     pub admitted: i64,
     pub settled: i64,
+    /// The incarnation of the server for which the state was declared whole; empty where none was.
+    pub run: String,
     /// Entries in the outbox.
     pub outbox: i64,
+    /// Whether there is an outbox, be it an empty one.
+    pub has_outbox: bool,
+    /// When the oldest entry of the outbox was written, milliseconds since 1970-01-01 UTC; 0 where there is none.
+    pub oldest: i64,
     /// The engine's clock, milliseconds since 1970-01-01 UTC.
     pub now: i64,
     pub stock: BTreeMap<String, i64>,
     pub rejected: BTreeMap<String, u64>,
     /// Attempts by their outcome under a revision's rules and under its shadow.
     pub shadow: BTreeMap<ShadowPair, u64>,
+}
+
+impl ShardStatus {
+    /// What an open gate of this campaign needs and the shard does not have.
+    pub fn lacks(&self, campaign: &Campaign) -> Option<String> {
+        if !self.has_outbox {
+            return Some("its outbox".into());
+        }
+        let mut skus = campaign.skus.iter();
+        let lost = skus.find(|sku| !self.stock.contains_key(&sku.id))?;
+        Some(format!("the stock of {}", lost.id))
+    }
 }
 
 /// What rules and shadow of one revision made of the same attempts: see [`crate::plan::outcome`].
@@ -81,7 +99,7 @@ pub(super) fn text(value: impl ToString) -> Vec<u8> {
 
 /// Families of buckets that live as long as the campaign: order records, and the counters whose window
 /// is the whole campaign or rolls.
-const LASTING_FAMILIES: [&str; 2] = [keys::ORDERS, keys::COUNTS];
+pub const LASTING_FAMILIES: [&str; 2] = [keys::ORDERS, keys::COUNTS];
 
 /// Every bucket key of these families.
 pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
@@ -92,8 +110,7 @@ pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
         .collect()
 }
 
-fn family_args(plan: &CheckedPlan) -> impl Iterator<Item = Vec<u8>> {
-    let buckets = plan.context().buckets;
+fn family_args(buckets: u32) -> impl Iterator<Item = Vec<u8>> {
     LASTING_FAMILIES
         .into_iter()
         .flat_map(move |family| [text(family), text(buckets)])
@@ -117,7 +134,7 @@ fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> 
 
 pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Vec<Vec<u8>> {
     let mut args = state_args(fence, revision, plan.context().schedule);
-    args.extend(family_args(plan));
+    args.extend(family_args(plan.context().buckets));
     args
 }
 
@@ -156,11 +173,21 @@ pub enum Restore<'a> {
         charges: Vec<&'a Charge>,
         buckets: u32,
     },
+    /// Makes these buckets of a family.
+    Make {
+        family: &'static str,
+        buckets: std::ops::RangeInclusive<u32>,
+        expires_at: i64,
+    },
     Finish {
         fence: &'a Fence,
+        /// Incarnation of the server that holds what was restored.
+        run: &'a str,
         revision: u32,
         plan: &'a CheckedPlan,
         stock: &'a BTreeMap<String, i64>,
+        /// Whether [`Restore::Make`] made the buckets of [`LASTING_FAMILIES`].
+        made: bool,
     },
 }
 
@@ -170,6 +197,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
         Restore::Drop { .. } => "drop",
         Restore::Orders { .. } => "order",
         Restore::Charges { .. } => "charge",
+        Restore::Make { .. } => "make",
         Restore::Finish { .. } => "finish",
     };
     let mut args = vec![text(name), text(token)];
@@ -190,16 +218,29 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
                     .flat_map(|charge| charge_args(charge, buckets)),
             );
         }
+        Restore::Make {
+            family,
+            buckets,
+            expires_at,
+        } => args.extend([
+            text(expires_at),
+            text(family),
+            text(buckets.start()),
+            text(buckets.end()),
+        ]),
         Restore::Finish {
             fence,
+            run,
             revision,
             plan,
             stock,
+            made,
         } => {
             args.extend(state_args(fence, revision, plan.context().schedule));
+            args.push(text(run));
             args.push(text(stock.len()));
             args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
-            args.extend(family_args(plan));
+            args.extend(family_args(if made { 0 } else { plan.context().buckets }));
         }
     }
     args
@@ -257,6 +298,18 @@ pub fn release_args(
     let mut args = vec![text(fence), text(id), text(bucket), text(sku), text(quantity)];
     args.extend(charges.iter().flat_map(|charge| charge_args(charge, buckets)));
     args
+}
+
+/// Whether the order holds nothing any more; `false` when the caller's fence is not the shard's.
+pub fn release_reply(reply: Reply) -> Result<bool, CodecError> {
+    match reply {
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"ok".to_vec())) => Ok(true),
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"fence".to_vec())) => Ok(false),
+        other => Err(CodecError {
+            script: "release",
+            what: format!("{other:?}"),
+        }),
+    }
 }
 
 pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
@@ -352,12 +405,27 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
     for _ in ["revision", "opens_at", "closes_at"] {
         reader.bytes()?;
     }
+    let (reopened, admitted, settled) = (reader.number()?, reader.number()?, reader.number()?);
+    let (run, outbox) = (reader.word()?, reader.word()?);
+    let odd = |what: String| CodecError {
+        script: "watch",
+        what,
+    };
+    let entries = match outbox.as_str() {
+        "" => 0,
+        entries => entries
+            .parse()
+            .map_err(|_| odd(format!("{entries:?} entries in the outbox")))?,
+    };
     let mut status = ShardStatus {
         fence,
-        reopened: reader.number()?,
-        admitted: reader.number()?,
-        settled: reader.number()?,
-        outbox: reader.number()?,
+        reopened,
+        admitted,
+        settled,
+        run,
+        outbox: entries,
+        has_outbox: !outbox.is_empty(),
+        oldest: reader.number()?,
         now: reader.number()?,
         ..ShardStatus::default()
     };
@@ -371,13 +439,8 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
             status.rejected.insert(figure, count);
             continue;
         };
-        let odd = || CodecError {
-            script: "watch",
-            what: format!("the figure {figure:?}"),
-        };
-        status
-            .shadow
-            .insert(ShadowPair::parse(pair).ok_or_else(odd)?, count);
+        let pair = ShadowPair::parse(pair).ok_or_else(|| odd(format!("the figure {figure:?}")))?;
+        status.shadow.insert(pair, count);
     }
     Ok(status)
 }

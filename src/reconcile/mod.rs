@@ -2,8 +2,13 @@
 
 mod lists;
 mod rebuild;
+mod restore;
+mod revoked;
+mod wait;
+mod work;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +17,7 @@ use crate::engine::Engine;
 use crate::store::Store;
 
 pub use rebuild::{RebuildError, Rebuilt};
+pub use revoked::GivingBack;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -51,6 +57,8 @@ pub struct Reconcile {
     /// One rebuild of a campaign at a time: the lease tells gateways apart, not two tasks of one, and charges
     /// restored twice would count twice.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Attempts at rebuilding so far: each has a name of its own.
+    attempts: AtomicU64,
 }
 
 impl Reconcile {
@@ -71,6 +79,7 @@ impl Reconcile {
             clock,
             running: Mutex::default(),
             turns: Mutex::default(),
+            attempts: AtomicU64::default(),
         }
     }
 

@@ -30,15 +30,30 @@ impl Dialect {
     /// Ends an INSERT: a row whose key (the columns `key`) exists gets `column = expression`, where
     /// `{new}` stands for the value that was to be inserted.
     pub(super) fn on_conflict(self, key: &str, column: &str, expression: &str) -> String {
+        self.on_conflict_all(key, &[(column, expression)])
+    }
+
+    /// The same for several columns, each given its expression.
+    pub(super) fn on_conflict_all(self, key: &str, columns: &[(&str, &str)]) -> String {
+        let set = columns.iter().map(|(column, expression)| {
+            let new = match self {
+                Self::MySql => format!("VALUES({column})"),
+                Self::Sqlite => format!("excluded.{column}"),
+            };
+            format!("{column} = {}", expression.replace("{new}", &new))
+        });
+        let set = set.collect::<Vec<_>>().join(", ");
         match self {
-            Self::MySql => {
-                let value = expression.replace("{new}", &format!("VALUES({column})"));
-                format!(" ON DUPLICATE KEY UPDATE {column} = {value}")
-            }
-            Self::Sqlite => {
-                let value = expression.replace("{new}", &format!("excluded.{column}"));
-                format!(" ON CONFLICT ({key}) DO UPDATE SET {column} = {value}")
-            }
+            Self::MySql => format!(" ON DUPLICATE KEY UPDATE {set}"),
+            Self::Sqlite => format!(" ON CONFLICT ({key}) DO UPDATE SET {set}"),
+        }
+    }
+
+    /// The larger of `allowed` and what was to be inserted; null where one of them is.
+    pub(super) fn greatest(self) -> &'static str {
+        match self {
+            Self::MySql => "GREATEST(allowed, {new})",
+            Self::Sqlite => "MAX(allowed, {new})",
         }
     }
 

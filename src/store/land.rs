@@ -13,7 +13,8 @@ use super::dialect::{Dialect, pieces, placeholders};
 use super::error::is_duplicate;
 use super::orders::Receipt;
 use super::rows::{int, narrow, to_json};
-use super::{Landed, LandingSlice, Store, StoreError, StoreResult, fence, stock, time};
+use super::stock::Revoked;
+use super::{Landed, LandingSlice, Store, StoreError, StoreResult, fence, stock, time, usage};
 use crate::campaign::check_id;
 use crate::failpoint::{self, Point};
 use crate::order::{OrderEvent, OrderState, QUANTITY_MAX, VALUE_BYTES_MAX};
@@ -112,17 +113,33 @@ async fn transaction(
     landed.duplicates += (work.orders.len() - fresh.len()) as u64;
     landed.dead = insert_dead(&mut tx, dialect, topic, &work.dead, &now).await?;
     write_offsets(&mut tx, dialect, topic, &work.advance).await?;
-    charge(&mut tx, dialect, &fresh, 1).await?;
-    let revoked = stock::sell(&mut tx, dialect, &fresh).await?;
+    let mut revoked = usage::charge(&mut tx, dialect, &fresh).await?;
+    let within = without(&fresh, &revoked);
+    let oversold = stock::sell(&mut tx, dialect, &within).await?;
+    if !oversold.is_empty() {
+        let refunded: Vec<&OrderEvent> = oversold.iter().map(|revoked| revoked.order).collect();
+        usage::refund(&mut tx, dialect, &refunded).await?;
+        revoked.extend(oversold);
+    }
     if !revoked.is_empty() {
-        stock::revoke(&mut tx, &revoked).await?;
-        let refunded: Vec<&OrderEvent> = revoked.iter().map(|(order, _)| *order).collect();
-        charge(&mut tx, dialect, &refunded, -1).await?;
+        stock::revoke(&mut tx, &revoked, &now).await?;
     }
     tx.commit().await?;
     landed.revoked = revoked.len() as u64;
     landed.confirmed = fresh.len() as u64 - landed.revoked;
     Ok(landed)
+}
+
+fn without<'a>(orders: &[&'a OrderEvent], revoked: &[Revoked<'_>]) -> Vec<&'a OrderEvent> {
+    let is_revoked = |order: &OrderEvent| {
+        let mut each = revoked.iter();
+        each.any(|revoked| std::ptr::eq(revoked.order, order))
+    };
+    orders
+        .iter()
+        .copied()
+        .filter(|order| !is_revoked(order))
+        .collect()
 }
 
 /// Locks the offset rows of the slices' partitions, after adding those that are missing.
@@ -286,40 +303,6 @@ async fn existing(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashSe
         }
     }
     Ok(known)
-}
-
-/// Adds the orders' charges to `usage`, or takes them off with `sign` −1.
-async fn charge(tx: &mut Tx<'_>, dialect: Dialect, orders: &[&OrderEvent], sign: i64) -> StoreResult<()> {
-    let mut sums: BTreeMap<(&str, &str, i64, &str), i64> = BTreeMap::new();
-    for order in orders {
-        for charge in &order.charges {
-            let key = (
-                order.campaign.as_str(),
-                charge.counter.as_str(),
-                charge.window,
-                charge.subject.as_str(),
-            );
-            *sums.entry(key).or_default() += sign * charge.cost;
-        }
-    }
-    let sums: Vec<_> = sums.into_iter().collect();
-    let key = "campaign_id, counter, window_start, subject";
-    let clause = dialect.on_conflict(key, "used", "used + {new}");
-    for range in pieces(sums.len()) {
-        let marks = placeholders(range.len(), 5);
-        let sql = format!("INSERT INTO `usage` ({key}, used) VALUES {marks}{clause}");
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for ((campaign, counter, window, subject), used) in &sums[range] {
-            query = query
-                .bind(*campaign)
-                .bind(*counter)
-                .bind(*window)
-                .bind(*subject)
-                .bind(*used);
-        }
-        query.execute(&mut **tx).await?;
-    }
-    Ok(())
 }
 
 /// Keeps records that cannot land; one that is kept already stays as it is.

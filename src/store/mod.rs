@@ -4,18 +4,22 @@
 mod attempts;
 mod audiences;
 mod campaigns;
+mod dead_letters;
 mod dialect;
 mod error;
 mod fence;
 mod land;
 mod modules;
 mod orders;
+mod restorable;
 mod revisions;
+mod revocations;
 mod rows;
 mod schema;
 mod stock;
 mod time;
 mod trail;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,10 +32,15 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 pub use attempts::{AttemptsAt, SampleRow};
+pub use dead_letters::{
+    DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, OriginError, Stage,
+};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
+pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
+pub use revocations::{OVER_LIMIT, Revocation};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
