@@ -7,6 +7,7 @@ mod common;
 mod clients;
 mod drain;
 mod fleet;
+mod letters;
 mod play;
 mod proxy;
 mod refusal;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clients::{self, Clients, PER_DEVICE, PER_USER};
+use crate::common::deployment::Setup;
 use crate::drain::{self, Drain};
 use crate::fleet::{Env, Fleet, Role};
 use crate::refusal;
@@ -83,7 +84,7 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
         log: setup.logs.join("clients.jsonl"),
     };
     let mut drain = Drain::open(&world.stack.urls, &world.topics, &campaign).await?;
-    let struck = under_load(world, &order, &fleet, &buyers, &mut drain, &mut random).await;
+    let struck = under_load(world, &order, &setup, &fleet, &buyers, &mut drain, &mut random).await;
     // A scenario that broke off half-way leaves nothing broken behind.
     world.stack.heal_network();
     world.stack.mend().await?;
@@ -145,6 +146,7 @@ async fn create(fleet: &Fleet, campaign: &str, stock: u64) -> Result<()> {
 async fn under_load(
     world: &World,
     order: &Order<'_>,
+    setup: &Setup,
     fleet: &Fleet,
     buyers: &Clients,
     drain: &mut Drain,
@@ -156,6 +158,7 @@ async fn under_load(
         stack: &world.stack,
         topics: &world.topics,
         fleet,
+        setup,
         campaign: &buyers.campaign,
         attempts: order.attempts,
         load,

@@ -9,14 +9,17 @@ use sqlx::{Connection, MySqlConnection};
 use tokio::time::Instant;
 
 use crate::scenario::Refusal;
-use crate::stack::run as execute;
+use crate::stack::{Stack, run as execute};
 use crate::strike::Scene;
 
 /// The smallest number MariaDB lets one ask for.
 const CONNECTIONS_MIN: usize = 10;
+/// As scripts/stack.sh starts it.
+const CONNECTIONS: usize = 400;
 const AGAIN: Duration = Duration::from_millis(250);
 const USER: &str = "rushgate";
 const BALLAST: &str = "ballast";
+const UNDO_TRIGGER: &str = "DROP TRIGGER IF EXISTS rushgate.chaos_refuses";
 
 /// Refuses for a while, then is as before.
 pub async fn run(scene: &Scene<'_>, refusal: Refusal, time: Duration) -> Result<()> {
@@ -31,6 +34,7 @@ pub async fn run(scene: &Scene<'_>, refusal: Refusal, time: Duration) -> Result<
         Refusal::ConnectionsExhausted => exhausted(scene, time).await,
         Refusal::RowLocked => row_locked(scene, time).await,
         Refusal::DiskFull => disk_full(scene, time).await,
+        Refusal::SomeOrders => some_orders(scene, time).await,
     }
 }
 
@@ -53,26 +57,31 @@ async fn gone_away(scene: &Scene<'_>, time: Duration) -> Result<()> {
 
 /// Takes every connection there may be.
 async fn exhausted(scene: &Scene<'_>, time: Duration) -> Result<()> {
-    scene
-        .stack
-        .sql(&format!("SET GLOBAL max_connections = {CONNECTIONS_MIN}"))
-        .await?;
+    let url = &scene.stack.urls.database;
+    // Connected before: afterwards not even root gets in for certain.
+    let mut root = MySqlConnection::connect(&url.replacen("rushgate:rushgate@", "root@", 1)).await?;
+    set_connections(&mut root, CONNECTIONS_MIN).await?;
     let begun = Instant::now();
     let mut held = Vec::new();
     kill_connections(scene).await?;
     // Others come back at the same moment: whoever is faster gets the slot, so it takes a few rounds.
     while begun.elapsed() < time {
-        match MySqlConnection::connect(&scene.stack.urls.database).await {
+        match MySqlConnection::connect(url).await {
             Ok(connection) => held.push(connection),
             Err(_) => tokio::time::sleep(AGAIN).await,
         }
     }
     println!("    held {} of {CONNECTIONS_MIN} connections", held.len());
-    scene
-        .stack
-        .sql("SET GLOBAL max_connections = 400")
-        .await
-        .map(drop)
+    drop(held);
+    set_connections(&mut root, CONNECTIONS).await
+}
+
+async fn set_connections(root: &mut MySqlConnection, most: usize) -> Result<()> {
+    let statement = format!("SET GLOBAL max_connections = {most}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+        .execute(root)
+        .await?;
+    Ok(())
 }
 
 async fn row_locked(scene: &Scene<'_>, time: Duration) -> Result<()> {
@@ -85,6 +94,28 @@ async fn row_locked(scene: &Scene<'_>, time: Duration) -> Result<()> {
     tokio::time::sleep(time).await;
     transaction.rollback().await?;
     Ok(())
+}
+
+/// One buyer in a hundred, and an error number that landing has never heard of.
+async fn some_orders(scene: &Scene<'_>, time: Duration) -> Result<()> {
+    let mut connection = MySqlConnection::connect(&scene.stack.urls.database).await?;
+    let refuse = "CREATE TRIGGER chaos_refuses BEFORE INSERT ON orders FOR EACH ROW BEGIN \
+         IF NEW.user_id LIKE '%37' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'chaos refuses'; END IF; END";
+    sqlx::raw_sql(refuse).execute(&mut connection).await?;
+    tokio::time::sleep(time).await;
+    scene.stack.sql(UNDO_TRIGGER).await.map(drop)
+}
+
+/// Takes back what a run that broke off may have left.
+pub async fn undo(stack: &Stack) -> Result<()> {
+    stack.sql(UNDO_TRIGGER).await?;
+    stack
+        .sql("SET GLOBAL read_only = 0; SET GLOBAL max_connections = 400")
+        .await?;
+    match std::fs::remove_file(data_folder()?.join("mariadb").join(BALLAST)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Fills the tmpfs that MariaDB's data lies on. A server that dies of it starts again.

@@ -34,6 +34,8 @@ pub enum Refusal {
     /// Somebody holds the row of the stock.
     RowLocked,
     DiskFull,
+    /// A trigger refuses the orders of some buyers, with an error that says nothing about why.
+    SomeOrders,
 }
 
 /// A stretch of network.
@@ -74,6 +76,8 @@ pub enum Fault {
     Join,
     /// Two landers under one name.
     SameInstance,
+    /// Dead letters are replayed by a command that dies at this fail-point, and then by one that does not.
+    Replay(&'static str),
     /// All of them at once, each a moment after the one before.
     Together(&'static [Fault]),
 }
@@ -147,6 +151,9 @@ use Link::{Brokers, Database, Redis};
 use Role::{Gateway, Lander};
 use Trouble::{Cut, Latency, OneWay, Reset};
 
+/// Long enough for some orders to go through every retry topic, so that they end among the dead letters.
+const REFUSES: Fault = Fault::Refusal(Refusal::SomeOrders, 7.0);
+
 const fn lost(memory: Memory) -> Fault {
     Fault::Memory(memory)
 }
@@ -169,17 +176,19 @@ pub const ALL: &[Scenario] = &[
     armed("C2", &[(Lander, 0, "C2", 100)]),
     quick(armed("C3", &[(Lander, 0, "C3", 100)])),
     Scenario {
-        faults: &[Poison],
-        ..armed("C4", &[(Lander, 0, "C4", 3)])
+        faults: &[Poison, REFUSES],
+        ..armed("C4", &[(Lander, 1, "C4", 3), (Lander, 2, "C4", 3)])
     },
     Scenario {
         faults: &[Join],
         ..armed("C5", &[(Lander, 0, "C5", 1)])
     },
     Scenario {
-        faults: &[Poison],
-        ..armed("C6", &[(Lander, 0, "C6", 3)])
+        faults: &[REFUSES],
+        ..armed("C6", &[(Lander, 1, "C6", 3), (Lander, 2, "C6", 3)])
     },
+    fault("D1", &[REFUSES, Fault::Replay("D1")]),
+    fault("D2", &[REFUSES, Fault::Replay("D2")]),
     quick(fault("kill-gateway", &[Kill(What::Gateway)])),
     fault("kill-lander", &[Kill(What::Lander)]),
     lossy("kill-redis", &[Kill(What::Redis)]),
@@ -219,6 +228,11 @@ pub const ALL: &[Scenario] = &[
     network("brokers-latency", &[Network(Brokers, Latency, 8.0)]),
     network("brokers-reset", &[Network(Brokers, Reset, 3.0)]),
     fault("poison", &[Poison]),
+    fault("some-refused", &[REFUSES]),
+    fault(
+        "poison-and-refused",
+        &[Fault::Together(&[Poison, REFUSES, Kill(What::Lander)])],
+    ),
     fault("scaling", &[Scaling]),
     fault("same-instance", &[SameInstance]),
     // What was sent and not acknowledged dies with its gateway.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::watch;
 
+use crate::common::deployment::Setup;
 use crate::common::services;
 use crate::fleet::{Env, Fleet, Role};
+use crate::letters;
 use crate::proxy::{Mode, Proxy};
 use crate::refusal;
 use crate::scenario::{Fault, Link, Memory, Trouble, What};
@@ -27,6 +29,7 @@ pub struct Scene<'a> {
     pub stack: &'a Stack,
     pub topics: &'a Topics,
     pub fleet: &'a Fleet,
+    pub setup: &'a Setup,
     pub campaign: &'a str,
     pub attempts: u64,
     /// How long the load is meant to last.
@@ -78,6 +81,7 @@ impl Scene<'_> {
             Fault::Scaling => self.scaling().await,
             Fault::Join => self.join().await,
             Fault::SameInstance => self.same_instance().await,
+            Fault::Replay(point) => letters::replay(self, point, random).await,
             Fault::Together(faults) => {
                 let each = faults.iter().zip(0u32..).map(|(fault, number)| {
                     let mut random = random.fork();

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::common::deployment::Setup;
 use crate::common::services;
 use crate::fleet::Env;
+use crate::refusal;
 use crate::stack::Stack;
 use crate::topics::Topics;
 
@@ -84,6 +85,7 @@ impl World {
     /// Empties what the run before left in Redis and in the tables, so that runs do not weigh on each other.
     pub async fn reset(&self) -> Result<()> {
         self.stack.mend().await?;
+        refusal::undo(&self.stack).await?;
         self.topics.in_sync().await?;
         let mut redis = services::redis(&self.stack.urls).await?;
         redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
