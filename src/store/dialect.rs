@@ -42,6 +42,31 @@ impl Dialect {
         }
     }
 
+    /// Like [`Self::on_conflict`], for several columns. Expressions may read the row's other columns, but none that
+    /// stands before theirs in the list: MySQL has changed it already.
+    pub(super) fn on_conflict_all(self, key: &str, changes: &[(&str, String)]) -> String {
+        let sets = changes.iter().map(|(column, expression)| {
+            let new = match self {
+                Self::MySql => format!("VALUES({column})"),
+                Self::Sqlite => format!("excluded.{column}"),
+            };
+            format!("{column} = {}", expression.replace("{new}", &new))
+        });
+        let sets = sets.collect::<Vec<_>>().join(", ");
+        match self {
+            Self::MySql => format!(" ON DUPLICATE KEY UPDATE {sets}"),
+            Self::Sqlite => format!(" ON CONFLICT ({key}) DO UPDATE SET {sets}"),
+        }
+    }
+
+    /// Bounds how long a statement waits for a row's lock, in whole seconds; `None` where nothing is to be set.
+    pub(super) fn lock_wait(self, seconds: u64) -> Option<String> {
+        match self {
+            Self::MySql => Some(format!("SET SESSION innodb_lock_wait_timeout = {seconds}")),
+            Self::Sqlite => None,
+        }
+    }
+
     /// Run on every new connection.
     pub(super) fn session(self) -> &'static [&'static str] {
         match self {
