@@ -33,7 +33,7 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         every: Duration::from_millis(5),
         ..Config::default()
     };
-    let flow = Flow::spawn(config, producer, db.store.clone());
+    let flow = Flow::spawn(config, producer.clone(), db.store.clone());
     until("the lag is seen", || {
         flow.lag() == [(TOPIC.to_owned(), 0, ORDERS)]
     })
@@ -49,8 +49,14 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         batch_wait: Duration::from_millis(1),
         ..landing::Config::default()
     };
-    let landing =
-        Landing::spawn(settings, Box::new(consumer), db.store.clone(), Handle::current()).expect("a thread");
+    let landing = Landing::spawn(
+        settings,
+        Box::new(consumer),
+        producer,
+        db.store.clone(),
+        Handle::current(),
+    )
+    .expect("a thread");
     until("orders are taken again", || flow.check(0).is_ok()).await;
     // What waits in the outboxes counts like what waits in Kafka.
     assert!(flow.check(ORDERS).is_err());

@@ -33,27 +33,36 @@ impl Dialect {
         self.on_conflict_all(key, &[(column, expression)])
     }
 
-    /// The same for several columns, each given its expression.
-    pub(super) fn on_conflict_all(self, key: &str, columns: &[(&str, &str)]) -> String {
-        let set = columns.iter().map(|(column, expression)| {
-            let new = match self {
-                Self::MySql => format!("VALUES({column})"),
-                Self::Sqlite => format!("excluded.{column}"),
-            };
-            format!("{column} = {}", expression.replace("{new}", &new))
-        });
-        let set = set.collect::<Vec<_>>().join(", ");
-        match self {
-            Self::MySql => format!(" ON DUPLICATE KEY UPDATE {set}"),
-            Self::Sqlite => format!(" ON CONFLICT ({key}) DO UPDATE SET {set}"),
-        }
-    }
-
     /// The larger of `allowed` and what was to be inserted; null where one of them is.
     pub(super) fn greatest(self) -> &'static str {
         match self {
             Self::MySql => "GREATEST(allowed, {new})",
             Self::Sqlite => "MAX(allowed, {new})",
+        }
+    }
+
+    /// Like [`Self::on_conflict`], for several columns. Expressions may read the row's other columns, but none that
+    /// stands before theirs in the list: MySQL has changed it already.
+    pub(super) fn on_conflict_all(self, key: &str, changes: &[(&str, impl AsRef<str>)]) -> String {
+        let sets = changes.iter().map(|(column, expression)| {
+            let new = match self {
+                Self::MySql => format!("VALUES({column})"),
+                Self::Sqlite => format!("excluded.{column}"),
+            };
+            format!("{column} = {}", expression.as_ref().replace("{new}", &new))
+        });
+        let sets = sets.collect::<Vec<_>>().join(", ");
+        match self {
+            Self::MySql => format!(" ON DUPLICATE KEY UPDATE {sets}"),
+            Self::Sqlite => format!(" ON CONFLICT ({key}) DO UPDATE SET {sets}"),
+        }
+    }
+
+    /// Bounds how long a statement waits for a row's lock, in whole seconds; `None` where nothing is to be set.
+    pub(super) fn lock_wait(self, seconds: u64) -> Option<String> {
+        match self {
+            Self::MySql => Some(format!("SET SESSION innodb_lock_wait_timeout = {seconds}")),
+            Self::Sqlite => None,
         }
     }
 

@@ -256,7 +256,13 @@ impl Sale {
             batch_wait: Duration::from_millis(1),
             ..landing::Config::default()
         };
-        let landing = Landing::spawn(quick, Box::new(consumer), store.clone(), Handle::current());
+        let landing = Landing::spawn(
+            quick,
+            Box::new(consumer),
+            producer.clone(),
+            store.clone(),
+            Handle::current(),
+        );
         // Each gateway has a connection of its own.
         let engine = || Arc::new(Redis::new(Config::new(address.url())).expect("a URL")) as Arc<dyn Engine>;
         let opener = rebuilder("opener", engine(), producer.clone(), store);
