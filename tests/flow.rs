@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use database::{NOW, TOPIC, order, sale, sqlite, until};
 use rushgate::bus::{Outbound, Producer, embedded};
-use rushgate::flow::{Config, Flow, Policy};
+use rushgate::flow::{Config, Flow, Partition, Policy};
 use rushgate::landing::{self, Landing};
 use tokio::runtime::Handle;
 
@@ -34,10 +34,13 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         ..Config::default()
     };
     let flow = Flow::spawn(config, producer.clone(), db.store.clone());
-    until("the lag is seen", || {
-        flow.lag() == [(TOPIC.to_owned(), 0, ORDERS)]
-    })
-    .await;
+    let behind = Partition {
+        topic: TOPIC.to_owned(),
+        number: 0,
+        lag: ORDERS,
+        landed: 0,
+    };
+    until("the lag is seen", || flow.partitions() == [behind.clone()]).await;
     let shed = flow.check(0).expect_err("behind");
     assert!(
         shed.refused && shed.retry_after >= Duration::from_secs(1),

@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::parts::clock;
 use crate::admission::Admission;
 use crate::bus::Producer;
-use crate::flow::Flow;
+use crate::flow::{Flow, Partition};
 use crate::landing::{self, Snapshot};
 use crate::relay::Relay;
 use crate::sample::Sample;
@@ -269,15 +269,26 @@ impl Collector for LagFigures {
 
 /// Per partition, owned by a lander or not.
 fn lag(encoder: &mut DescriptorEncoder<'_>, flow: &Flow) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(
-        "landing_lag_records",
-        "Records of a partition that have not landed",
-        None,
-        MetricType::Gauge,
-    )?;
-    for (topic, partition, lag) in flow.lag() {
-        let labels = [("topic", topic), ("partition", partition.to_string())];
-        ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX)).encode(family.encode_family(&labels)?)?;
+    let partitions = flow.partitions();
+    let lag = |partition: &Partition| i64::try_from(partition.lag).unwrap_or(i64::MAX);
+    for (name, help, read) in [
+        (
+            "landing_lag_records",
+            "Records of a partition that have not landed",
+            &lag as &dyn Fn(&Partition) -> i64,
+        ),
+        (
+            "landing_next_offset",
+            "First offset of a partition that has not landed",
+            &|partition| partition.landed,
+        ),
+    ] {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for partition in &partitions {
+            let number = partition.number.to_string();
+            let labels = [("topic", partition.topic.as_str()), ("partition", &number)];
+            ConstGauge::new(read(partition)).encode(family.encode_family(&labels)?)?;
+        }
     }
     Ok(())
 }
