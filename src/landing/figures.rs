@@ -91,10 +91,12 @@ impl Figures {
         }
     }
 
+    /// A transaction with orders is about to be tried.
     pub(super) fn begin(&self, oldest: Option<i64>, now: i64) {
-        self.oldest.store(oldest.unwrap_or(0), Relaxed);
-        self.lag_ms
-            .store(oldest.map_or(0, |oldest| (now - oldest).max(0)), Relaxed);
+        if let Some(oldest) = oldest {
+            self.oldest.store(oldest, Relaxed);
+            self.lag_ms.store((now - oldest).max(0), Relaxed);
+        }
     }
 
     pub(super) fn count(&self, landed: &Landed, now: i64) {

@@ -69,10 +69,12 @@ impl Dialect {
     /// Run on every new connection.
     pub(super) fn session(self) -> &'static [&'static str] {
         match self {
+            // A client that is frozen inside a transaction keeps its locks; the server ends it for us. MySQL knows no
+            // such limit for transactions alone, only for idle connections; the pool notices those.
             Self::MySql => &[
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
                  ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', \
-                 innodb_lock_wait_timeout = 5",
+                 innodb_lock_wait_timeout = 5, wait_timeout = 60 /*M! , idle_transaction_timeout = 10 */",
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             ],
             // A commit that answered must survive a power cut: the embedded bus acknowledges on it.

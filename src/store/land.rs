@@ -23,7 +23,7 @@ use crate::order::{OrderEvent, OrderState, QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::plan::{COST_MAX, PLAN_COUNTERS_MAX};
 
 /// A server that does not answer this long has let the connection hang.
-const LAND_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LAND_LIMIT: Duration = Duration::from_secs(30);
 /// How often a batch is tried again around rows that another transaction has just inserted.
 const DUPLICATE_ROUNDS_MAX: usize = 3;
 const ORDER_COLUMNS: usize = 13;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::dialect::{pieces, placeholders};
-use super::land::lock_offsets;
+use super::land::{LAND_LIMIT, lock_offsets};
 use super::rows::int;
-use super::{LandingSlice, Store, StoreResult, time};
+use super::{LandingSlice, Store, StoreError, StoreResult, time};
 use crate::order::OrderState;
 
 /// What such a transaction had written.
@@ -21,6 +21,16 @@ impl Store {
     /// What the landing of `slices` at the moment `now` has left in the database, where its answer was lost: nothing
     /// if it was rolled back. Waits until that transaction holds no lock any more, so the answer is final.
     pub async fn resolve(&self, topic: &str, slices: &[LandingSlice], now: i64) -> StoreResult<Resolved> {
+        let resolving = self.read_back(topic, slices, now);
+        tokio::time::timeout(LAND_LIMIT, resolving)
+            .await
+            .unwrap_or_else(|_| {
+                let what = format!("{} gave no answer within {LAND_LIMIT:?}", self.place);
+                Err(StoreError::Transient(what))
+            })
+    }
+
+    async fn read_back(&self, topic: &str, slices: &[LandingSlice], now: i64) -> StoreResult<Resolved> {
         let at = time::to_text(now)?;
         let mut connection = self.pool.acquire().await?;
         let mut tx = connection.begin_with(self.dialect.begin()).await?;

@@ -200,7 +200,7 @@ impl ConsumerContext for Rebalance {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions = partitions_of(list);
         let assign = matches!(what, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
-        tracing::info!(assign, ?partitions, "kafka partitions");
+        tracing::info!(topic = self.topic, assign, ?partitions, "kafka partitions");
         let done = match assign {
             true => self.assign(consumer, &partitions),
             false => self.revoke(consumer, list),
