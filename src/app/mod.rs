@@ -9,7 +9,9 @@ mod land;
 mod metrics;
 mod migrate;
 mod parts;
+mod reconcile;
 mod redrive;
+mod schedule;
 mod serve;
 mod shutdown;
 
@@ -17,4 +19,5 @@ pub use dev::dev;
 pub use dlt::dlt;
 pub use land::land;
 pub use migrate::migrate;
+pub use reconcile::{Exit, ReconcileArgs, reconcile};
 pub use serve::serve;

@@ -4,6 +4,7 @@
 mod attempts;
 mod audiences;
 mod campaigns;
+mod compare;
 mod dead_letters;
 mod dialect;
 mod error;
@@ -29,6 +30,7 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 pub use attempts::{AttemptsAt, SampleRow};
+pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead_letters::{
     DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, OriginError, Stage,
 };
