@@ -1,6 +1,10 @@
 //! The Kafka bus against a real broker, named by `RUSHGATE_KAFKA_BROKERS`.
 
 mod database;
+#[path = "bus/pauses.rs"]
+mod pauses;
+#[path = "bus/zombie.rs"]
+mod zombie;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use database::{NOW, order, sale, until};
 use rushgate::bus::kafka::{Config, KafkaConsumer, KafkaProducer, migrate_topics};
-use rushgate::bus::{BusError, Consumer, Outbound, Producer, Slice, StartOffsets};
-use rushgate::landing::{self, Landing, LandingHandle};
+use rushgate::bus::{BusError, Consumer, Outbound, Producer, Slice, StartOffsets, Topics};
+use rushgate::landing::{self, Landing, LandingHandle, Snapshot};
 use rushgate::store::Store;
 use tokio::runtime::Handle;
 
@@ -43,20 +47,27 @@ async fn fresh() -> Config {
     let mut config = Config::new(&brokers());
     config.topic = name.clone();
     config.group = name;
-    let reports = migrate_topics(&config, PARTITIONS, 1)
+    let reports = migrate_topics(&config, &topics(&config), PARTITIONS, 1)
         .await
         .expect("topics are made");
-    assert!(reports[0].created, "{reports:?}");
-    until_ready(&config).await;
+    assert!(reports.iter().all(|report| report.created), "{reports:?}");
+    for topic in topics(&config).names() {
+        until_ready(&config, topic).await;
+    }
     config
 }
 
+/// The orders topic of a test, one retry topic and the dead letters.
+fn topics(config: &Config) -> Topics {
+    Topics::new(&config.topic, "700ms").expect("delays")
+}
+
 /// A topic exists for a moment before all of its partitions have a leader.
-async fn until_ready(config: &Config) {
+async fn until_ready(config: &Config, topic: &str) {
     let producer = KafkaProducer::new(config.clone()).expect("made");
     let begun = Instant::now();
     let mut often = tokio::time::interval(Duration::from_millis(50));
-    while let Err(error) = producer.high_watermarks(&config.topic).await {
+    while let Err(error) = producer.high_watermarks(topic).await {
         assert!(begun.elapsed() < LIMIT, "{error}");
         often.tick().await;
     }
@@ -109,23 +120,39 @@ fn texts(slices: &[Slice], partition: i32) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn topics_are_made_once_and_a_different_count_is_told() {
     let config = fresh().await;
-    let again = migrate_topics(&config, PARTITIONS + 1, 1)
+    let longer = Topics::new(&config.topic, "700ms,90s").expect("delays");
+    let again = migrate_topics(&config, &longer, PARTITIONS + 1, 1)
         .await
-        .expect("nothing to do");
-    assert!(again.iter().all(|report| !report.created), "{again:?}");
+        .expect("one to do");
+    let created: Vec<bool> = again.iter().map(|report| report.created).collect();
+    assert_eq!(created, [false, false, true, false], "{again:?}");
     assert_eq!(again[0].partitions, PARTITIONS);
     let note = again[0].note.as_deref().unwrap_or_default();
     assert!(note.contains("has 4 partitions, not 5"), "{note}");
-    let names: Vec<&str> = again[1..].iter().map(|report| report.topic.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "rushgate.orders.retry.5s",
-            "rushgate.orders.retry.30s",
-            "rushgate.orders.retry.5m",
-            "rushgate.orders.dlt"
-        ]
+    let names: Vec<&str> = again.iter().map(|report| report.topic.as_str()).collect();
+    assert_eq!(names, longer.names());
+    assert!(
+        names[2].ends_with(".retry.90s") && names[3].ends_with(".dlt"),
+        "{names:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_forgets_too_soon_is_told() {
+    let orders = fresh().await;
+    // Its orders topic has the brokers' seven days, which are too few for dead letters.
+    let mut topics = topics(&orders);
+    std::mem::swap(&mut topics.orders, &mut topics.dead_letters);
+    let reports = migrate_topics(&orders, &topics, PARTITIONS, 1)
+        .await
+        .expect("nothing to do");
+    let note = reports[2].note.as_deref().unwrap_or_default();
+    assert!(
+        note.contains("keeps records for 7.0 days, not 30.0") && note.contains("retention.ms"),
+        "{reports:?}"
+    );
+    assert_eq!(reports[0].note, None, "longer than needed");
+    assert_eq!(reports[1].note, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -261,19 +288,53 @@ async fn brokers_that_are_not_there_leave_orders_unacknowledged() {
     assert!(matches!(error, BusError::Unreachable { .. }), "{error:?}");
 }
 
-fn lander(config: &Config, store: &Store) -> LandingHandle {
-    let (offsets, topic, runtime) = (store.clone(), config.topic.clone(), Handle::current());
+/// Landing threads for the orders and their retry topic.
+fn landers(config: &Config, store: &Store) -> Vec<LandingHandle> {
+    let orders = landing::Config {
+        batch_records: 200,
+        group: config.group.clone(),
+        ..landing::Config::default()
+    };
+    let levels = landing::Config::levels(&topics(config), &orders);
+    levels
+        .into_iter()
+        .map(|level| spawn(config, store, level))
+        .collect()
+}
+
+fn spawn(config: &Config, store: &Store, level: landing::Config) -> LandingHandle {
+    let (offsets, topic, runtime) = (store.clone(), level.topic.clone(), Handle::current());
     let start: StartOffsets = Box::new(move |_| {
         let stored = runtime.block_on(offsets.offsets(&topic));
         stored.map_err(|error| error.to_string())
     });
-    let consumer = KafkaConsumer::new(config.clone(), start).expect("made");
-    let landing = landing::Config {
-        topic: config.topic.clone(),
-        batch_records: 200,
-        ..landing::Config::default()
+    let config = Config {
+        topic: level.topic.clone(),
+        group: level.group.clone(),
+        ..config.clone()
     };
-    Landing::spawn(landing, Box::new(consumer), store.clone(), Handle::current()).expect("a thread")
+    let consumer = KafkaConsumer::new(config.clone(), start).expect("made");
+    let producer = Arc::new(KafkaProducer::new(config).expect("made"));
+    Landing::spawn(
+        level,
+        Box::new(consumer),
+        producer,
+        store.clone(),
+        Handle::current(),
+    )
+    .expect("a thread")
+}
+
+fn lander(config: &Config, store: &Store) -> LandingHandle {
+    landers(config, store).remove(0)
+}
+
+async fn stop(landing: LandingHandle) -> Snapshot {
+    let figures = landing.figures();
+    tokio::task::spawn_blocking(move || landing.stop())
+        .await
+        .expect("joins");
+    figures.read(NOW)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -307,20 +368,14 @@ async fn landers_that_come_and_go_land_every_order_once() {
         second.figures().read(NOW).landed > 0 || publishing.is_finished()
     })
     .await;
-    let figures = first.figures();
-    tokio::task::spawn_blocking(move || first.stop())
-        .await
-        .expect("joins");
+    let by_first = stop(first).await.landed;
     publishing.await.expect("all acknowledged");
-    let by_first = figures.read(NOW).landed;
     let others = second.figures();
     until("every order landed", || {
         by_first + others.read(NOW).landed == ORDERS as u64
     })
     .await;
-    tokio::task::spawn_blocking(move || second.stop())
-        .await
-        .expect("joins");
+    stop(second).await;
 
     let watermarks = producer.high_watermarks(&config.topic).await.expect("asked");
     assert_eq!(watermarks.values().sum::<i64>(), ORDERS + 360);

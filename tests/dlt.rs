@@ -663,7 +663,10 @@ async fn a_killed_replay_goes_on_against_a_real_broker() {
     let db = database::mariadb().await;
     let brokers = brokers();
     let mut config = kafka::Config::new(&brokers);
-    migrate_topics(&config, 4, 1).await.expect("topics are there");
+    let topics = rushgate::bus::Topics::new(rushgate::bus::ORDERS_TOPIC, "").expect("no delays");
+    migrate_topics(&config, &topics, 4, 1)
+        .await
+        .expect("topics are there");
     let producer = KafkaProducer::new(config.clone()).expect("made");
     let begun = Instant::now();
     let from = loop {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use database::{NOW, TOPIC, order, sale, sqlite, until};
 use rushgate::bus::{Outbound, Producer, embedded};
-use rushgate::flow::{Config, Flow, Policy};
+use rushgate::flow::{Config, Flow, Partition, Policy};
 use rushgate::landing::{self, Landing};
 use tokio::runtime::Handle;
 
@@ -33,11 +33,14 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         every: Duration::from_millis(5),
         ..Config::default()
     };
-    let flow = Flow::spawn(config, producer, db.store.clone());
-    until("the lag is seen", || {
-        flow.lag() == [(TOPIC.to_owned(), 0, ORDERS)]
-    })
-    .await;
+    let flow = Flow::spawn(config, producer.clone(), db.store.clone());
+    let behind = Partition {
+        topic: TOPIC.to_owned(),
+        number: 0,
+        lag: ORDERS,
+        landed: 0,
+    };
+    until("the lag is seen", || flow.partitions() == [behind.clone()]).await;
     let shed = flow.check(0).expect_err("behind");
     assert!(
         shed.refused && shed.retry_after >= Duration::from_secs(1),
@@ -49,8 +52,14 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         batch_wait: Duration::from_millis(1),
         ..landing::Config::default()
     };
-    let landing =
-        Landing::spawn(settings, Box::new(consumer), db.store.clone(), Handle::current()).expect("a thread");
+    let landing = Landing::spawn(
+        settings,
+        Box::new(consumer),
+        producer,
+        db.store.clone(),
+        Handle::current(),
+    )
+    .expect("a thread");
     until("orders are taken again", || flow.check(0).is_ok()).await;
     // What waits in the outboxes counts like what waits in Kafka.
     assert!(flow.check(ORDERS).is_err());

@@ -1,13 +1,23 @@
 //! Landing over SQLite and a real MariaDB, fed by the embedded bus.
 
 mod database;
+#[path = "landing/guard.rs"]
+mod guard;
+#[path = "landing/levels.rs"]
+mod levels;
+#[path = "landing/outages.rs"]
+mod outages;
+#[path = "landing/poison.rs"]
+mod poison;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use database::{Database, MariaDb, NOW, TOPIC, connect, order, sale, slice};
-use rushgate::bus::embedded::{self, EmbeddedProducer};
-use rushgate::bus::{BusError, Consumer, Outbound, Producer, Slice};
+use database::{Database, NOW, TOPIC, order, sale, slice};
+use rushgate::bus::embedded::{self, EmbeddedConsumer, EmbeddedProducer};
+use rushgate::bus::{BusError, Consumer, ConsumerState, Outbound, Producer, Slice};
 use rushgate::landing::{Config, Landing, LandingHandle, Snapshot};
 use rushgate::order::OrderEvent;
 use rushgate::store::Store;
@@ -18,8 +28,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 on_both!(
     orders_land_and_are_acknowledged_then,
     duplicates_and_overselling_are_told_apart,
-    records_that_cannot_be_decoded_are_kept_and_do_not_block,
-    a_value_the_database_refuses_is_found_and_buried,
     a_zombie_is_fenced_and_catches_up,
     a_stopped_landing_answers_what_is_left,
 );
@@ -40,12 +48,41 @@ fn publish(producer: &EmbeddedProducer, batch: Vec<Outbound>) -> Answer {
     answer
 }
 
-fn start(store: &Store, consumer: impl Consumer + 'static) -> LandingHandle {
-    let config = Config {
+/// Both sides of the bus with a landing thread between consumer and database.
+fn start(store: &Store) -> (EmbeddedProducer, LandingHandle) {
+    let (producer, consumer) = embedded::pair(0);
+    let landing = spawn(quick(), store, &producer, consumer);
+    (producer, landing)
+}
+
+fn quick() -> Config {
+    Config {
         batch_wait: Duration::from_millis(1),
         ..Config::default()
-    };
-    Landing::spawn(config, Box::new(consumer), store.clone(), Handle::current()).expect("a thread")
+    }
+}
+
+fn spawn(
+    config: Config,
+    store: &Store,
+    producer: &EmbeddedProducer,
+    consumer: impl Consumer + 'static,
+) -> LandingHandle {
+    let producer: Arc<dyn Producer> = Arc::new(producer.clone());
+    Landing::spawn(
+        config,
+        Box::new(consumer),
+        producer,
+        store.clone(),
+        Handle::current(),
+    )
+    .expect("a thread")
+}
+
+/// Everything the topic holds by now.
+fn records(consumer: &mut EmbeddedConsumer) -> Vec<rushgate::bus::Record> {
+    let slices = consumer.poll(10_000, Duration::ZERO).expect("readable");
+    slices.into_iter().flat_map(|slice| slice.records).collect()
 }
 
 fn wait(answer: &Answer) -> Result<(), BusError> {
@@ -63,8 +100,7 @@ async fn stop(landing: LandingHandle) -> Snapshot {
 
 async fn orders_land_and_are_acknowledged_then(db: Database) {
     sale(&db.store, 5000).await;
-    let (producer, consumer) = embedded::pair(0);
-    let landing = start(&db.store, consumer);
+    let (producer, landing) = start(&db.store);
     let batches: Vec<Vec<OrderEvent>> = (0..10)
         .map(|batch| (0..300).map(|n| order(&format!("u{batch}-{n}"), "1")).collect())
         .collect();
@@ -91,8 +127,7 @@ async fn orders_land_and_are_acknowledged_then(db: Database) {
 
 async fn duplicates_and_overselling_are_told_apart(db: Database) {
     sale(&db.store, 10).await;
-    let (producer, consumer) = embedded::pair(0);
-    let landing = start(&db.store, consumer);
+    let (producer, landing) = start(&db.store);
     let orders: Vec<Outbound> = (0..15).map(|n| outbound(&order(&format!("u{n}"), "1"))).collect();
     assert_eq!(wait(&publish(&producer, orders.clone())), Ok(()));
     assert_eq!(wait(&publish(&producer, orders)), Ok(()));
@@ -117,65 +152,6 @@ async fn duplicates_and_overselling_are_told_apart(db: Database) {
     );
 }
 
-async fn records_that_cannot_be_decoded_are_kept_and_do_not_block(db: Database) {
-    sale(&db.store, 10).await;
-    let (producer, consumer) = embedded::pair(0);
-    let landing = start(&db.store, consumer);
-    let mut newer = order("n", "1");
-    newer.v = 999;
-    let mut long = order("l", "1");
-    long.user = "x".repeat(300);
-    let batch = vec![
-        outbound(&order("a", "1")),
-        Outbound {
-            key: "k".to_owned(),
-            payload: b"{\"v\":1".to_vec(),
-        },
-        outbound(&newer),
-        Outbound {
-            key: "k".to_owned(),
-            payload: Vec::new(),
-        },
-        outbound(&long),
-        outbound(&order("b", "1")),
-    ];
-    assert_eq!(wait(&publish(&producer, batch)), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (2, 4));
-    assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 4);
-    let kept = "SELECT COUNT(*) FROM dead_letters WHERE `offset` = 2 AND error LIKE '%version 999%'";
-    assert_eq!(db.number(kept).await, 1);
-    assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 6);
-}
-
-async fn a_value_the_database_refuses_is_found_and_buried(db: Database) {
-    sale(&db.store, 100).await;
-    // A rule of the database that the decoder knows nothing of.
-    if db.url.starts_with("mysql:") {
-        db.execute("ALTER TABLE orders ADD CONSTRAINT nobody CHECK (user_id <> 'nobody')")
-            .await;
-    } else {
-        db.execute(
-            "CREATE TRIGGER nobody BEFORE INSERT ON orders WHEN NEW.user_id = 'nobody' \
-             BEGIN SELECT RAISE(ABORT, 'nobody'); END",
-        )
-        .await;
-    }
-    let (producer, consumer) = embedded::pair(0);
-    let landing = start(&db.store, consumer);
-    let mut batch: Vec<Outbound> = (0..40).map(|n| outbound(&order(&format!("u{n}"), "1"))).collect();
-    batch[17] = outbound(&order("nobody", "1"));
-    assert_eq!(wait(&publish(&producer, batch)), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (39, 1));
-    assert_eq!(db.number("SELECT `offset` FROM dead_letters").await, 17);
-    assert_eq!(
-        db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await,
-        39
-    );
-    assert_eq!(db.number("SELECT COUNT(*) FROM `usage` WHERE used > 0").await, 39);
-}
-
 /// Stands for a consumer whose partition another one took over: its log is the same.
 async fn a_zombie_is_fenced_and_catches_up(db: Database) {
     sale(&db.store, 100).await;
@@ -190,8 +166,7 @@ async fn a_zombie_is_fenced_and_catches_up(db: Database) {
         batch_wait: Duration::ZERO,
         ..Config::default()
     };
-    let landing =
-        Landing::spawn(config, Box::new(consumer), db.store.clone(), Handle::current()).expect("a thread");
+    let landing = spawn(config, &db.store, &producer, consumer);
     assert_eq!(wait(&answer), Ok(()));
     let figures = stop(landing).await;
     // One batch of the past, then straight to offset 15.
@@ -204,52 +179,11 @@ async fn a_zombie_is_fenced_and_catches_up(db: Database) {
 }
 
 async fn a_stopped_landing_answers_what_is_left(db: Database) {
-    let (producer, consumer) = embedded::pair(0);
-    let landing = start(&db.store, consumer);
+    let (producer, landing) = start(&db.store);
     stop(landing).await;
     let answer = wait(&publish(&producer, vec![outbound(&order("a", "1"))]));
     assert!(matches!(answer, Err(BusError::Unacknowledged(_))), "{answer:?}");
     assert!(producer.ping().await.is_err());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_goes_away_holds_landing_up_and_loses_nothing() {
-    let mut server = MariaDb::start().await;
-    let store = connect(&server.create("sales").await).await;
-    store.migrate().await.expect("migrates");
-    sale(&store, 100).await;
-    let (producer, consumer) = embedded::pair(0);
-    let landing = start(&store, consumer);
-    assert_eq!(
-        wait(&publish(&producer, vec![outbound(&order("a", "1"))])),
-        Ok(())
-    );
-    server.down();
-    let orders: Vec<Outbound> = (0..50).map(|n| outbound(&order(&format!("u{n}"), "1"))).collect();
-    let answer = publish(&producer, orders);
-    database::until("landing notices", || landing.figures().read(NOW).retries >= 2).await;
-    assert!(answer.try_recv().is_err(), "nothing is acknowledged meanwhile");
-    server.up().await;
-    assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!(figures.landed, 51);
-    assert!(figures.last_error.is_some());
-    let stock = store.stock("spring").await.expect("read");
-    assert_eq!(stock[0].sold, 51);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_does_not_wait_for_a_database_that_is_away() {
-    let mut server = MariaDb::start().await;
-    let store = connect(&server.create("sales").await).await;
-    store.migrate().await.expect("migrates");
-    let (producer, consumer) = embedded::pair(0);
-    let landing = start(&store, consumer);
-    server.down();
-    let answer = publish(&producer, vec![outbound(&order("a", "1"))]);
-    database::until("landing notices", || landing.figures().read(NOW).retries >= 1).await;
-    stop(landing).await;
-    assert!(matches!(wait(&answer), Err(BusError::Unacknowledged(_))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,11 +193,22 @@ async fn a_consumer_of_no_use_ends_the_thread_and_says_why() {
         fn poll(&mut self, _max: usize, _wait: Duration) -> Result<Vec<Slice>, BusError> {
             Err(BusError::Fatal("fenced by its own instance id".to_owned()))
         }
+        fn idle(&mut self, _wait: Duration) -> Result<(), BusError> {
+            Ok(())
+        }
+        fn lost(&mut self) -> BTreeSet<i32> {
+            BTreeSet::new()
+        }
         fn commit(&mut self, _landed: &[(i32, i64)]) {}
         fn seek(&mut self, _partition: i32, _offset: i64) {}
+        fn hold(&mut self, _partition: i32, _offset: i64, _wait: Duration) {}
+        fn state(&self) -> ConsumerState {
+            ConsumerState::default()
+        }
     }
     let db = database::sqlite().await;
-    let landing = start(&db.store, Broken);
+    let (producer, _orders) = embedded::pair(0);
+    let landing = spawn(quick(), &db.store, &producer, Broken);
     database::until("the thread ends", || landing.is_finished()).await;
     let figures = landing.figures().read(NOW);
     assert!(figures.failed);

@@ -610,7 +610,10 @@ async fn dead_records_are_kept(db: Database) {
         offset,
         key: b"spring/a".to_vec(),
         payload: vec![0, 255, b'{'],
+        class: "undecodable",
         error: "not an order event".to_owned(),
+        attempts: 1,
+        ..DeadRecord::default()
     };
     sale(&db.store, 10).await;
     let mut first = slice(0, 0, vec![order("a", "1")]);

@@ -90,6 +90,8 @@ pub(super) async fn store(config: &Config) -> anyhow::Result<Store> {
 pub(super) fn kafka_config(config: &Config) -> kafka::Config {
     kafka::Config {
         extra: config.kafka.options.clone(),
+        producer: config.kafka.producer.clone(),
+        consumer: config.kafka.consumer.clone(),
         ..kafka::Config::new(&config.kafka.brokers)
     }
 }

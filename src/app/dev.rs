@@ -65,7 +65,10 @@ pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()
     )
     .await?;
     let mut registry = telemetry::registry();
-    registry.register_collector(Box::new(LandingFigures(landing.figures())));
+    registry.register_collector(Box::new(LandingFigures::new([(
+        ORDERS_TOPIC.to_owned(),
+        landing.figures(),
+    )])));
     fronts::run(&config, auth, &adapters, &parts, registry, listeners, shutdown).await?;
     tokio::task::spawn_blocking(move || landing.stop()).await?;
     adapters.store.close().await;
@@ -106,13 +109,20 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
     // Here `accepted` waits for landing, so a batch does not wait for company.
     let settings = landing::Config {
         batch_wait: BATCH_WAIT,
-        ..super::land::settings(config)
+        ..config.landing()
     };
-    let landing = Landing::spawn(settings, Box::new(consumer), store.clone(), Handle::current())?;
+    let producer = Arc::new(producer);
+    let landing = Landing::spawn(
+        settings,
+        Box::new(consumer),
+        producer.clone(),
+        store.clone(),
+        Handle::current(),
+    )?;
     let adapters = Adapters {
         store,
         engine: Arc::new(Embedded::new()),
-        producer: Arc::new(producer),
+        producer,
     };
     Ok((adapters, landing))
 }

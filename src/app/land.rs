@@ -1,27 +1,37 @@
-//! `rushgate land`: takes orders from Kafka and writes them into the database.
+//! `rushgate land`: takes orders from Kafka and writes them into the database; one thread per topic, the orders and
+//! every retry topic.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::adapters::{kafka_config, store, store_check};
-use super::metrics::LandingFigures;
+use super::metrics::{LagFigures, LandingFigures};
 use super::parts::clock;
 use super::redrive;
 use super::shutdown::Shutdown;
-use crate::admin::{self, Health, Readiness};
-use crate::bus::kafka::KafkaConsumer;
+use crate::admin::{self, Check, Health, Readiness};
+use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
+use crate::bus::{Producer, StartOffsets};
 use crate::config::Config;
-use crate::landing::{self, Landing, LandingHandle};
+use crate::flow::{self, Flow};
+use crate::landing::{self, Figures, Landing, LandingHandle};
 use crate::store::Store;
 use crate::telemetry;
 
-/// How often the landing thread is looked after.
+/// How often the landing threads are looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Runs until asked to stop, or until the landing thread cannot go on.
+/// One topic that is landed.
+struct Level {
+    topic: String,
+    handle: LandingHandle,
+}
+
+/// Runs until asked to stop, or until one of the landing threads cannot go on.
 pub async fn land(config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::listen()?;
     let listener = admin::bind(&admin::Config {
@@ -29,68 +39,108 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         token: config.admin_token.clone(),
     })?;
     let store = store(&config).await?;
-    let handle = start(&config, &store)?;
-    let figures = handle.figures();
-    let redrive = redrive::spawn(&config, &store, move || figures.read(clock()).retries)?;
+    let producer: Arc<dyn Producer> = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
+    let mut levels = start(&config, &store, &producer)?;
+    let orders = levels.first().map(|orders| orders.handle.figures());
+    let retries = move || orders.as_ref().map_or(0, |orders| orders.read(clock()).retries);
+    let redrive = redrive::spawn(&config, &store, retries)?;
     let mut registry = telemetry::registry();
-    registry.register_collector(Box::new(LandingFigures(handle.figures())));
-    let readiness = Arc::new(Readiness::new(vec![store_check(&store)]));
+    let figures = levels
+        .iter()
+        .map(|level| (level.topic.clone(), level.handle.figures()));
+    registry.register_collector(Box::new(LandingFigures::new(figures)));
+    let watched = flow::Config {
+        topics: levels.iter().map(|level| level.topic.clone()).collect(),
+        ..config.flow()
+    };
+    let flow = Flow::spawn(watched, producer, store.clone());
+    registry.register_collector(Box::new(LagFigures(flow)));
+    let mut checks = vec![store_check(&store)];
+    checks.extend(levels.first().map(|orders| guard_check(orders.handle.figures())));
+    let readiness = Arc::new(Readiness::new(checks));
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
     };
-    tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %listener.local_addr()?, "landing");
+    let topics: Vec<&str> = levels.iter().map(|level| level.topic.as_str()).collect();
+    tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %listener.local_addr()?, ?topics, "landing");
     let served = tokio::spawn(health.serve(listener, shutdown.clone().asked()));
 
-    let ended_itself = tokio::select! {
-        () = shutdown.asked() => false,
-        () = ended(&handle) => true,
+    let ended = tokio::select! {
+        () = shutdown.asked() => None,
+        ended = ended(&levels) => Some(ended),
     };
     readiness.drain();
     if let Some(redrive) = redrive {
         redrive.abort();
     }
-    let figures = handle.figures();
-    // Joining the thread blocks: it may be in the middle of a transaction.
-    tokio::task::spawn_blocking(move || handle.stop()).await?;
+    for level in &mut levels {
+        level.handle.ask_to_stop();
+    }
+    // Joining a thread blocks: it may be in the middle of a transaction.
+    tokio::task::spawn_blocking(move || drop(levels)).await?;
     served.abort();
     store.close().await;
-    if ended_itself {
+    if let Some((topic, figures)) = ended {
         let error = figures.read(clock()).last_error.unwrap_or_default();
-        bail!("landing ended: {error}");
+        bail!("landing {topic} ended: {error}");
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-fn start(config: &Config, store: &Store) -> anyhow::Result<LandingHandle> {
-    let (offsets, runtime) = (store.clone(), Handle::current());
-    // Asked on the consumer's own thread, which is none of the runtime's.
-    let start_offsets = Box::new(move |partitions: &[i32]| {
-        let stored = runtime.block_on(offsets.offsets(crate::bus::ORDERS_TOPIC));
+fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {
+    let topics = config.topics()?;
+    let levels = landing::Config::levels(&topics, &config.landing());
+    let started = levels.into_iter().map(|level| {
+        let mut kafka = kafka_config(config);
+        let suffix = level.topic.strip_prefix(&topics.orders).unwrap_or_default();
+        kafka.topic = level.topic.clone();
+        kafka.group = level.group.clone();
+        kafka.instance = config.instance().map(|name| format!("{name}{suffix}"));
+        let consumer = KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?;
+        let topic = level.topic.clone();
+        let (consumer, producer) = (Box::new(consumer), producer.clone());
+        let handle = Landing::spawn(level, consumer, producer, store.clone(), Handle::current())?;
+        Ok(Level { topic, handle })
+    });
+    started.collect()
+}
+
+/// Asks the database where to start; called on the consumer's own thread, which is none of the runtime's.
+fn start_offsets(store: &Store, topic: &str) -> StartOffsets {
+    let (offsets, topic, runtime) = (store.clone(), topic.to_owned(), Handle::current());
+    Box::new(move |partitions: &[i32]| {
+        let stored = runtime.block_on(offsets.offsets(&topic));
         let mut stored = stored.map_err(|error| error.to_string())?;
         stored.retain(|partition, _| partitions.contains(partition));
         Ok(stored)
-    });
-    let consumer = KafkaConsumer::new(kafka_config(config), start_offsets)?;
-    Ok(Landing::spawn(
-        settings(config),
-        Box::new(consumer),
-        store.clone(),
-        Handle::current(),
-    )?)
+    })
 }
 
-pub(super) fn settings(config: &Config) -> landing::Config {
-    landing::Config {
-        batch_records: config.landing.batch,
-        batch_wait: Duration::from_millis(config.landing.wait_ms),
-        ..landing::Config::default()
+/// Not ready while too many records fail.
+fn guard_check(figures: Arc<Figures>) -> Check {
+    Check {
+        name: "guard",
+        ask: Box::new(move || {
+            let tripped = figures.read(super::parts::clock()).guard;
+            let answer = match tripped {
+                None => Ok(()),
+                Some((failing, seen)) => Err(format!(
+                    "{failing} of the last {seen} orders fail, more than landing.poison_share allows; landing waits"
+                )),
+            };
+            async move { answer }.boxed()
+        }),
     }
 }
 
-async fn ended(handle: &LandingHandle) {
-    while !handle.is_finished() {
+/// Resolves when one of the threads has ended by itself.
+async fn ended(levels: &[Level]) -> (String, Arc<Figures>) {
+    loop {
+        if let Some(level) = levels.iter().find(|level| level.handle.is_finished()) {
+            return (level.topic.clone(), level.handle.figures());
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -13,8 +13,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::parts::clock;
 use crate::admission::Admission;
 use crate::bus::Producer;
-use crate::flow::Flow;
-use crate::landing;
+use crate::flow::{Flow, Partition};
+use crate::landing::{self, Snapshot};
 use crate::relay::Relay;
 use crate::sample::Sample;
 use crate::wasm::{Host, PrecheckFigures};
@@ -155,61 +155,95 @@ impl GatewayFigures {
     }
 }
 
-/// Landing.
+/// Landing, by topic.
 #[derive(Debug)]
-pub(super) struct LandingFigures(pub(super) Arc<landing::Figures>);
+pub(super) struct LandingFigures(Vec<(String, Arc<landing::Figures>)>);
+
+/// Name, help, and the figure: counters.
+const LANDING_COUNTERS: &[(&str, &str, fn(&Snapshot) -> u64)] = &[
+    ("landing_orders_confirmed", "Orders confirmed", |read| read.landed),
+    ("landing_orders_revoked", "Orders revoked", |read| read.revoked),
+    (
+        "landing_orders_duplicate",
+        "Orders that were there already",
+        |read| read.duplicates,
+    ),
+    ("landing_slices_fenced", "Slices expected elsewhere", |read| {
+        read.fenced
+    }),
+    ("landing_batches", "Batches landed", |read| read.batches),
+    ("landing_retries", "Transactions and moves tried again", |read| {
+        read.retries
+    }),
+    (
+        "landing_commits_resolved",
+        "Commits without an answer that were found out by reading",
+        |read| read.commits_resolved,
+    ),
+    (
+        "landing_rebalances",
+        "Times that partitions were given or taken",
+        |read| read.consumer.rebalances,
+    ),
+];
+
+/// The same for gauges.
+const LANDING_GAUGES: &[(&str, &str, fn(&Snapshot) -> i64)] = &[
+    (
+        "landing_lag_milliseconds",
+        "Age of the oldest order in hand",
+        |read| read.lag_ms,
+    ),
+    (
+        "landing_guard_tripped",
+        "1 while too many records fail to move them away",
+        |read| i64::from(read.guard.is_some()),
+    ),
+    ("landing_partitions_assigned", "Partitions assigned", |read| {
+        read.consumer.assigned as i64
+    }),
+    (
+        "landing_partitions_paused",
+        "Assigned partitions that wait for their time, or for the database",
+        |read| read.consumer.paused as i64,
+    ),
+];
+
+impl LandingFigures {
+    pub(super) fn new(levels: impl IntoIterator<Item = (String, Arc<landing::Figures>)>) -> Self {
+        Self(levels.into_iter().collect())
+    }
+}
 
 impl Collector for LandingFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let figures = self.0.read(clock());
-        counter(
-            &mut encoder,
-            "landing_orders_confirmed",
-            "Orders confirmed",
-            figures.landed,
-        )?;
-        counter(
-            &mut encoder,
-            "landing_orders_revoked",
-            "Orders revoked",
-            figures.revoked,
-        )?;
-        counter(
-            &mut encoder,
-            "landing_orders_duplicate",
-            "Orders that were there already",
-            figures.duplicates,
-        )?;
-        counter(
-            &mut encoder,
-            "landing_records_dead",
-            "Records that cannot land",
-            figures.dead,
-        )?;
-        counter(
-            &mut encoder,
-            "landing_slices_fenced",
-            "Slices expected elsewhere",
-            figures.fenced,
-        )?;
-        counter(
-            &mut encoder,
-            "landing_batches",
-            "Transactions committed",
-            figures.batches,
-        )?;
-        counter(
-            &mut encoder,
-            "landing_retries",
-            "Transactions tried again",
-            figures.retries,
-        )?;
-        gauge(
-            &mut encoder,
-            "landing_lag_milliseconds",
-            "Age of the oldest order in hand",
-            figures.lag_ms,
-        )
+        let now = clock();
+        let read = self.0.iter().map(|(topic, figures)| (topic, figures.read(now)));
+        let read: Vec<(&String, Snapshot)> = read.collect();
+        for (name, help, value) in LANDING_COUNTERS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (topic, read) in &read {
+                let labels = [("topic", topic.as_str())];
+                ConstCounter::new(value(read)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        for (name, help, value) in LANDING_GAUGES {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (topic, read) in &read {
+                let labels = [("topic", topic.as_str())];
+                ConstGauge::new(value(read)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Records that do not land, by the class of their error and the topic they were moved to";
+        let mut family =
+            encoder.encode_descriptor("landing_records_moved", help, None, MetricType::Counter)?;
+        for (topic, read) in &read {
+            for ((class, to), records) in &read.moved {
+                let labels = [("topic", topic.as_str()), ("class", *class), ("to", to.as_str())];
+                ConstCounter::new(*records).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -218,17 +252,43 @@ fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
 }
 
+/// How far landing is behind, as a lander sees it.
+pub(super) struct LagFigures(pub(super) Arc<Flow>);
+
+impl fmt::Debug for LagFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LagFigures")
+    }
+}
+
+impl Collector for LagFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        lag(&mut encoder, &self.0)
+    }
+}
+
 /// Per partition, owned by a lander or not.
-pub(super) fn lag(encoder: &mut DescriptorEncoder<'_>, flow: &Flow) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(
-        "landing_lag_records",
-        "Records of a partition that have not landed",
-        None,
-        MetricType::Gauge,
-    )?;
-    for (topic, partition, lag) in flow.lag() {
-        let labels = [("topic", topic), ("partition", partition.to_string())];
-        ConstGauge::new(i64::try_from(lag).unwrap_or(i64::MAX)).encode(family.encode_family(&labels)?)?;
+fn lag(encoder: &mut DescriptorEncoder<'_>, flow: &Flow) -> fmt::Result {
+    let partitions = flow.partitions();
+    let lag = |partition: &Partition| i64::try_from(partition.lag).unwrap_or(i64::MAX);
+    for (name, help, read) in [
+        (
+            "landing_lag_records",
+            "Records of a partition that have not landed",
+            &lag as &dyn Fn(&Partition) -> i64,
+        ),
+        (
+            "landing_next_offset",
+            "First offset of a partition that has not landed",
+            &|partition| partition.landed,
+        ),
+    ] {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for partition in &partitions {
+            let number = partition.number.to_string();
+            let labels = [("topic", partition.topic.as_str()), ("partition", &number)];
+            ConstGauge::new(read(partition)).encode(family.encode_family(&labels)?)?;
+        }
     }
     Ok(())
 }

@@ -23,7 +23,8 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
         config.kafka.partitions as usize,
         usize::from(config.kafka.replication),
     );
-    let reports = migrate_topics(&kafka_config(&config), partitions, replication).await;
+    let topics = config.topics()?;
+    let reports = migrate_topics(&kafka_config(&config), &topics, partitions, replication).await;
     for report in reports.context("kafka topics")? {
         let made = if report.created { "made" } else { "there already" };
         let note = report.note.map(|note| format!("; {note}")).unwrap_or_default();

@@ -1,15 +1,19 @@
-//! The embedded bus: a log of one partition in memory, between a producer and one consumer.
+//! The embedded bus: logs of one partition each in memory, between a producer and one consumer per topic.
 //!
-//! Orders are acknowledged when the consumer commits them, that is when they are in the database:
-//! the log itself survives nothing.
+//! Orders are acknowledged when their consumer commits them, that is when they are in the database: the logs
+//! survive nothing. What is forwarded to another topic is acknowledged at once, because the database keeps it
+//! too; a topic that nobody reads keeps no records.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use super::{Acknowledge, BusError, Consumer, Forward, IDLE_WAIT, Outbound, Producer, Record, Slice};
+use super::{
+    Acknowledge, BusError, Consumer, ConsumerState, Forward, Headers, IDLE_WAIT, ORDERS_TOPIC, Outbound,
+    Producer, Record, Slice,
+};
 
 const PARTITION: i32 = 0;
 
@@ -24,60 +28,87 @@ struct Log {
     closed: bool,
 }
 
+impl Log {
+    fn starting(start: i64) -> Self {
+        Self {
+            first: start,
+            next: start,
+            ..Self::default()
+        }
+    }
+
+    fn push(&mut self, key: Vec<u8>, payload: Vec<u8>, headers: Headers) {
+        self.records.push_back(Record {
+            offset: self.next,
+            key,
+            payload,
+            headers,
+            timestamp: jiff::Timestamp::now().as_millisecond(),
+        });
+        self.next += 1;
+    }
+
+    /// Records that a reader at `position` has not seen.
+    fn ahead(&self, position: i64) -> usize {
+        usize::try_from(self.next - position.max(self.first)).unwrap_or(0)
+    }
+}
+
+type Logs = BTreeMap<String, Log>;
+
 #[derive(Default)]
 struct Shared {
-    log: Mutex<Log>,
+    /// By topic; topics that have a consumer.
+    logs: Mutex<Logs>,
     /// Told of new records, of commits and of the end.
     changed: Condvar,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the condition no longer holds, at most `limit`.
+    fn wait_while<'a>(
+        &self,
+        logs: MutexGuard<'a, Logs>,
+        limit: Duration,
+        condition: impl Fn(&Logs) -> bool,
+    ) -> MutexGuard<'a, Logs> {
+        let waited = self
+            .changed
+            .wait_timeout_while(logs, limit, |logs| condition(logs));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-/// Makes both sides. `start` is the offset of the first order: what the database expects next of
-/// partition 0.
+/// Makes both sides of the orders topic. `start` is the offset of the first order: what the database expects next
+/// of partition 0.
 pub fn pair(start: i64) -> (EmbeddedProducer, EmbeddedConsumer) {
-    let shared = Arc::new(Shared::default());
-    {
-        let mut log = shared.lock();
-        log.first = start;
-        log.next = start;
-    }
-    let consumer = EmbeddedConsumer {
-        shared: shared.clone(),
-        position: start,
+    let producer = EmbeddedProducer {
+        shared: Arc::default(),
     };
-    (EmbeddedProducer { shared }, consumer)
+    let consumer = producer.consumer(ORDERS_TOPIC, start);
+    (producer, consumer)
 }
 
 /// The producing side.
+#[derive(Clone)]
 pub struct EmbeddedProducer {
     shared: Arc<Shared>,
 }
 
 impl EmbeddedProducer {
-    /// Gives the records their offsets.
-    fn append(&self, records: Vec<Record>, acknowledge: Acknowledge) {
-        if records.is_empty() {
-            return acknowledge(Ok(()));
+    /// Makes a topic with its one consumer; its first record gets the offset `start`.
+    pub fn consumer(&self, topic: &str, start: i64) -> EmbeddedConsumer {
+        self.shared.lock().insert(topic.to_owned(), Log::starting(start));
+        EmbeddedConsumer {
+            shared: self.shared.clone(),
+            topic: topic.to_owned(),
+            position: start,
+            held: None,
         }
-        let mut log = self.shared.lock();
-        if log.closed {
-            drop(log);
-            return acknowledge(Err(stopped()));
-        }
-        for record in records {
-            let offset = log.next;
-            log.records.push_back(Record { offset, ..record });
-            log.next += 1;
-        }
-        let end = log.next;
-        log.waiting.push_back((end, acknowledge));
-        drop(log);
-        self.shared.changed.notify_all();
     }
 }
 
@@ -87,51 +118,65 @@ impl Producer for EmbeddedProducer {
     }
 
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
-        let records = batch.into_iter().map(|order| Record {
-            offset: 0,
+        let records = batch.into_iter().map(|order| Forward {
+            topic: ORDERS_TOPIC.to_owned(),
+            partition: None,
             key: order.key.into_bytes(),
             payload: order.payload,
             headers: Vec::new(),
-            timestamp: 0,
         });
-        self.append(records.collect(), acknowledge);
+        self.forward(records.collect(), acknowledge);
     }
 
     fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
-        let records = records.into_iter().map(|record| Record {
-            offset: 0,
-            key: record.key,
-            payload: record.payload,
-            headers: record.headers,
-            timestamp: 0,
-        });
-        self.append(records.collect(), acknowledge);
+        let mut logs = self.shared.lock();
+        let closed = |record: &Forward| logs.get(&record.topic).is_some_and(|log| log.closed);
+        if records.iter().any(closed) {
+            drop(logs);
+            return acknowledge(Err(stopped()));
+        }
+        let mut orders = false;
+        for record in records {
+            orders |= record.topic == ORDERS_TOPIC;
+            if let Some(log) = logs.get_mut(&record.topic) {
+                log.push(record.key, record.payload, record.headers);
+            }
+        }
+        match logs.get_mut(ORDERS_TOPIC).filter(|_| orders) {
+            Some(log) => {
+                log.waiting.push_back((log.next, acknowledge));
+                drop(logs);
+            }
+            None => {
+                drop(logs);
+                acknowledge(Ok(()));
+            }
+        }
+        self.shared.changed.notify_all();
     }
 
     fn in_flight(&self) -> usize {
-        self.shared.lock().records.len()
+        let logs = self.shared.lock();
+        logs.get(ORDERS_TOPIC).map_or(0, |log| log.records.len())
     }
 
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool> {
         let shared = self.shared.clone();
+        let waits = |logs: &Logs| logs.values().any(|log| !log.waiting.is_empty());
         let wait = move || {
-            let log = shared.lock();
-            let (log, _) = shared
-                .changed
-                .wait_timeout_while(log, limit, |log| !log.waiting.is_empty())
-                .unwrap_or_else(PoisonError::into_inner);
-            log.waiting.is_empty()
+            let logs = shared.lock();
+            !waits(&shared.wait_while(logs, limit, waits))
         };
         Box::pin(async move { tokio::task::spawn_blocking(wait).await.unwrap_or(false) })
     }
 
-    fn high_watermarks<'a>(&'a self, _topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
-        let next = self.shared.lock().next;
+    fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
+        let next = self.shared.lock().get(topic).map_or(0, |log| log.next);
         Box::pin(async move { Ok(BTreeMap::from([(PARTITION, next)])) })
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BusError>> {
-        let closed = self.shared.lock().closed;
+        let closed = self.shared.lock().get(ORDERS_TOPIC).is_none_or(|log| log.closed);
         Box::pin(async move { if closed { Err(stopped()) } else { Ok(()) } })
     }
 }
@@ -140,36 +185,52 @@ fn stopped() -> BusError {
     BusError::Unacknowledged("landing has stopped".to_owned())
 }
 
-/// The consuming side. When it is dropped, what was not committed is answered as unacknowledged.
+/// The consuming side of one topic. When it is dropped, what was not committed is answered as unacknowledged.
 pub struct EmbeddedConsumer {
     shared: Arc<Shared>,
+    topic: String,
     position: i64,
+    /// Nothing is read before then.
+    held: Option<Instant>,
+}
+
+impl EmbeddedConsumer {
+    fn ahead(&self, logs: &Logs) -> usize {
+        logs.get(&self.topic).map_or(0, |log| log.ahead(self.position))
+    }
+
+    /// Whether reading waits; waits a little for its end.
+    fn still_held(&mut self) -> bool {
+        let Some(until) = self.held else { return false };
+        std::thread::sleep(until.saturating_duration_since(Instant::now()).min(IDLE_WAIT));
+        let held = Instant::now() < until;
+        if !held {
+            self.held = None;
+        }
+        held
+    }
 }
 
 impl Consumer for EmbeddedConsumer {
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError> {
-        let position = self.position;
-        let held = |log: &Log| usize::try_from(log.next - position.max(log.first)).unwrap_or(0);
-        let log = self.shared.lock();
-        let (log, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(log, IDLE_WAIT, |log| held(log) == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        if held(&log) == 0 {
+        if self.still_held() {
             return Ok(Vec::new());
         }
-        let deadline = Instant::now() + wait;
-        let more = deadline.saturating_duration_since(Instant::now());
-        let (log, _) = self
+        let logs = self.shared.lock();
+        let logs = self
             .shared
-            .changed
-            .wait_timeout_while(log, more, |log| held(log) < max)
-            .unwrap_or_else(PoisonError::into_inner);
-        let from = position.max(log.first);
+            .wait_while(logs, IDLE_WAIT, |logs| self.ahead(logs) == 0);
+        if self.ahead(&logs) == 0 {
+            return Ok(Vec::new());
+        }
+        let logs = self.shared.wait_while(logs, wait, |logs| self.ahead(logs) < max);
+        let Some(log) = logs.get(&self.topic) else {
+            return Ok(Vec::new());
+        };
+        let from = self.position.max(log.first);
         let skip = usize::try_from(from - log.first).unwrap_or(0);
         let records: Vec<Record> = log.records.iter().skip(skip).take(max).cloned().collect();
-        drop(log);
+        drop(logs);
         self.position = from + records.len() as i64;
         Ok(vec![Slice {
             partition: PARTITION,
@@ -179,19 +240,30 @@ impl Consumer for EmbeddedConsumer {
         }])
     }
 
+    fn idle(&mut self, wait: Duration) -> Result<(), BusError> {
+        std::thread::sleep(wait);
+        Ok(())
+    }
+
+    fn lost(&mut self) -> BTreeSet<i32> {
+        BTreeSet::new()
+    }
+
     fn commit(&mut self, landed: &[(i32, i64)]) {
         let Some((_, next)) = landed.iter().find(|(partition, _)| *partition == PARTITION) else {
             return;
         };
         let mut done = Vec::new();
-        let mut log = self.shared.lock();
-        while log.first < *next && log.records.pop_front().is_some() {
-            log.first += 1;
+        let mut logs = self.shared.lock();
+        if let Some(log) = logs.get_mut(&self.topic) {
+            while log.first < *next && log.records.pop_front().is_some() {
+                log.first += 1;
+            }
+            while log.waiting.front().is_some_and(|(end, _)| end <= next) {
+                done.extend(log.waiting.pop_front());
+            }
         }
-        while log.waiting.front().is_some_and(|(end, _)| end <= next) {
-            done.extend(log.waiting.pop_front());
-        }
-        drop(log);
+        drop(logs);
         for (_, acknowledge) in done {
             acknowledge(Ok(()));
         }
@@ -201,16 +273,32 @@ impl Consumer for EmbeddedConsumer {
     fn seek(&mut self, _partition: i32, offset: i64) {
         self.position = offset;
     }
+
+    fn hold(&mut self, _partition: i32, offset: i64, wait: Duration) {
+        self.position = offset;
+        self.held = Some(Instant::now() + wait);
+    }
+
+    fn state(&self) -> ConsumerState {
+        ConsumerState {
+            assigned: 1,
+            paused: u64::from(self.held.is_some()),
+            rebalances: 0,
+        }
+    }
 }
 
 impl Drop for EmbeddedConsumer {
     fn drop(&mut self) {
-        let mut log = self.shared.lock();
+        let mut logs = self.shared.lock();
+        let Some(log) = logs.get_mut(&self.topic) else {
+            return;
+        };
         log.closed = true;
         log.records.clear();
         log.first = log.next;
         let waiting = std::mem::take(&mut log.waiting);
-        drop(log);
+        drop(logs);
         for (_, acknowledge) in waiting {
             acknowledge(Err(stopped()));
         }
@@ -263,6 +351,30 @@ mod tests {
         consumer.seek(0, 1);
         let again = consumer.poll(10, Duration::ZERO).expect("readable");
         assert_eq!((again[0].from, again[0].next), (1, 5));
+    }
+
+    #[test]
+    fn a_topic_with_a_consumer_keeps_what_is_forwarded_and_any_other_forgets_it() {
+        let (producer, _orders) = pair(0);
+        let mut retry = producer.consumer("retry", 5);
+        let forward = |topic: &str| Forward {
+            topic: topic.to_owned(),
+            partition: Some(0),
+            key: b"k".to_vec(),
+            payload: b"p".to_vec(),
+            headers: vec![("h".to_owned(), vec![1])],
+        };
+        let (sent, answer) = acknowledge();
+        producer.forward(vec![forward("retry"), forward("dead")], sent);
+        assert_eq!(answer.try_recv(), Ok(Ok(())), "at once: the database has them");
+        assert_eq!(producer.in_flight(), 0);
+        let slices = retry.poll(10, Duration::ZERO).expect("readable");
+        assert_eq!((slices[0].from, slices[0].records.len()), (5, 1));
+        assert!(slices[0].records[0].timestamp > 0);
+        retry.hold(0, 5, Duration::from_millis(30));
+        let begun = Instant::now();
+        while retry.poll(10, Duration::ZERO).expect("readable").is_empty() {}
+        assert!(begun.elapsed() >= Duration::from_millis(30), "not early");
     }
 
     #[test]

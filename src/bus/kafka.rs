@@ -1,7 +1,9 @@
 //! The Kafka bus: rdkafka. What producer, consumer and topic set-up share.
 
 mod consumer;
+mod options;
 mod producer;
+mod rebalance;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{BusError, ORDERS_TOPIC};
 pub use consumer::KafkaConsumer;
+pub use options::{OptionError, Side, check_options};
 pub use producer::KafkaProducer;
 pub use topics::{TopicReport, migrate_topics};
 
@@ -37,8 +40,13 @@ pub struct Config {
     /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
     /// running landers must not share it.
     pub instance: Option<String>,
-    /// Options of librdkafka, the same for producer and consumer; they win over everything above.
+    /// Options of librdkafka for every client; they win over everything above. [`check_options`] says which are
+    /// refused.
     pub extra: BTreeMap<String, String>,
+    /// The same for the producer alone, over [`Self::extra`].
+    pub producer: BTreeMap<String, String>,
+    /// The same for consumers alone, over [`Self::extra`].
+    pub consumer: BTreeMap<String, String>,
 }
 
 impl Config {
@@ -51,10 +59,13 @@ impl Config {
             group: "rushgate-landing".to_owned(),
             instance: None,
             extra: BTreeMap::new(),
+            producer: BTreeMap::new(),
+            consumer: BTreeMap::new(),
         }
     }
 
-    fn client(&self, own: &[(&str, &str)]) -> ClientConfig {
+    /// A client with its `own` options; `by_hand` are those of its side.
+    fn client(&self, own: &[(&str, &str)], by_hand: &BTreeMap<String, String>) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -64,7 +75,7 @@ impl Config {
         for (key, value) in own {
             config.set(*key, *value);
         }
-        for (key, value) in &self.extra {
+        for (key, value) in self.extra.iter().chain(by_hand) {
             config.set(key, value);
         }
         config

@@ -2,19 +2,17 @@
 
 pub mod embedded;
 pub mod kafka;
+pub mod origin;
+mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use topics::{DelaysError, RetryTopic, Topics};
+
 pub const ORDERS_TOPIC: &str = "rushgate.orders";
-/// Where orders wait that could not land for now; each is named after its delay.
-pub const RETRY_TOPICS: [&str; 3] = [
-    "rushgate.orders.retry.5s",
-    "rushgate.orders.retry.30s",
-    "rushgate.orders.retry.5m",
-];
 /// Where records end that cannot land.
 pub const DEAD_LETTER_TOPIC: &str = "rushgate.orders.dlt";
 
@@ -108,6 +106,17 @@ pub type StartOffsets = Box<dyn Fn(&[i32]) -> Result<BTreeMap<i32, i64>, String>
 /// How long a poll waits for a first record.
 pub const IDLE_WAIT: Duration = Duration::from_millis(200);
 
+/// What a consumer is doing, for figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConsumerState {
+    /// Partitions that are assigned.
+    pub assigned: u64,
+    /// Of those, partitions that are not read at the moment.
+    pub paused: u64,
+    /// Partitions given or taken, in turns, since the start.
+    pub rebalances: u64,
+}
+
 /// The consuming side; lives on one OS thread.
 pub trait Consumer: Send {
     /// Gathers up to `max` records: waits for the first one up to [`IDLE_WAIT`], then for more up to
@@ -115,10 +124,23 @@ pub trait Consumer: Send {
     /// dropped, not returned.
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError>;
 
+    /// Waits for a while and reads nothing. The consumer stays a member of its group, and the next poll goes on
+    /// where the last one ended. A pause throws away what was read ahead, so this is for long waits.
+    fn idle(&mut self, wait: Duration) -> Result<(), BusError>;
+
+    /// Partitions taken away since the last poll began: another consumer has or gets them, so what is in hand of
+    /// them is its business.
+    fn lost(&mut self) -> BTreeSet<i32>;
+
     /// The slices are in the database: (partition, next offset). For Kafka this serves lag tools only:
     /// the database's own offsets decide. The embedded bus acknowledges its orders with it.
     fn commit(&mut self, landed: &[(i32, i64)]);
 
     /// Reads a partition again from an offset: the database expected another one.
     fn seek(&mut self, partition: i32, offset: i64);
+
+    /// Reads a partition again from an offset, but not before `wait` is over; other partitions go on.
+    fn hold(&mut self, partition: i32, offset: i64, wait: Duration);
+
+    fn state(&self) -> ConsumerState;
 }

@@ -8,8 +8,10 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use super::Config;
+use crate::bus::kafka::{Side, check_options};
 
-/// Every key that has one value, by its dotted name. `kafka.options` is a table of its own.
+/// Every key by its dotted name. `kafka.options`, `kafka.producer` and `kafka.consumer` are tables of their own, which
+/// the environment writes as `name=value,name=value`.
 pub const KEYS: &[&str] = &[
     "listen",
     "admin_listen",
@@ -18,6 +20,9 @@ pub const KEYS: &[&str] = &[
     "kafka.brokers",
     "kafka.partitions",
     "kafka.replication",
+    "kafka.options",
+    "kafka.producer",
+    "kafka.consumer",
     "database.url",
     "database.connections",
     "auth.jwt_hs256_secret_file",
@@ -43,6 +48,10 @@ pub const KEYS: &[&str] = &[
     "reconcile.patience_ms",
     "landing.batch",
     "landing.wait_ms",
+    "landing.retry_delays",
+    "landing.poison_share",
+    "landing.poison_window",
+    "landing.instance",
     "landing.redrive",
     "flow.policy",
     "flow.backlog_max",
@@ -71,6 +80,7 @@ const AT_LEAST_ONE: &[&str] = &[
     "reconcile.lease_ms",
     "reconcile.patience_ms",
     "landing.batch",
+    "landing.poison_window",
     "flow.backlog_max",
     "flow.every_ms",
 ];
@@ -161,9 +171,10 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 /// a number or a boolean.
 fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
     let as_text = Value::String(text.to_owned());
-    let as_scalar = match (text.parse::<i64>(), text.parse::<bool>()) {
-        (Ok(number), _) => Some(Value::Integer(number)),
-        (_, Ok(flag)) => Some(Value::Boolean(flag)),
+    let as_scalar = match (text.parse::<i64>(), text.parse::<f64>(), text.parse::<bool>()) {
+        (Ok(number), ..) => Some(Value::Integer(number)),
+        (_, Ok(number), _) => Some(Value::Float(number)),
+        (.., Ok(flag)) => Some(Value::Boolean(flag)),
         _ => None,
     };
     let with = |value: Value| {
@@ -208,6 +219,30 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if config.listen == config.admin_listen && config.listen.port() != 0 {
         return Err(ConfigError::SameAddress(config.listen));
     }
+    check_landing(config)
+}
+
+fn check_landing(config: &Config) -> Result<(), ConfigError> {
+    let wrong = |at: &str, message: String| {
+        let at = at.to_owned();
+        Err(ConfigError::Value { at, message })
+    };
+    if let Err(error) = config.topics() {
+        return wrong("landing.retry_delays", error.to_string());
+    }
+    let share = config.landing.poison_share;
+    if !(0.0..=1.0).contains(&share) {
+        return wrong("landing.poison_share", format!("{share} is not within 0 to 1"));
+    }
+    for (at, side, options) in [
+        ("kafka.options", Side::Both, &config.kafka.options),
+        ("kafka.producer", Side::Producer, &config.kafka.producer),
+        ("kafka.consumer", Side::Consumer, &config.kafka.consumer),
+    ] {
+        if let Err(error) = check_options(side, options) {
+            return wrong(at, error.to_string());
+        }
+    }
     Ok(())
 }
 
@@ -215,7 +250,22 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 /// are quoted: both are taken. Numbers and booleans become the text librdkafka wants.
 pub(super) fn options<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
     let mut options = BTreeMap::new();
-    flatten("", Table::deserialize(d)?, &mut options).map_err(D::Error::custom)?;
+    match Value::deserialize(d)? {
+        Value::Table(table) => flatten("", table, &mut options).map_err(D::Error::custom)?,
+        Value::String(text) => {
+            for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+                let (name, value) = pair.split_once('=').ok_or_else(|| {
+                    D::Error::custom(format!("{pair:?} is not of the form name=value,name=value"))
+                })?;
+                options.insert(name.trim().to_owned(), value.trim().to_owned());
+            }
+        }
+        _ => {
+            return Err(D::Error::custom(
+                "a table, or text name=value,name=value, is expected",
+            ));
+        }
+    }
     Ok(options)
 }
 

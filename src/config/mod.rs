@@ -99,6 +99,12 @@ pub struct Kafka {
     /// Further options of librdkafka, for producer and consumer.
     #[serde(deserialize_with = "load::options")]
     pub options: BTreeMap<String, String>,
+    /// The same for the producer alone.
+    #[serde(deserialize_with = "load::options")]
+    pub producer: BTreeMap<String, String>,
+    /// The same for the landers' consumers alone.
+    #[serde(deserialize_with = "load::options")]
+    pub consumer: BTreeMap<String, String>,
 }
 
 impl Default for Kafka {
@@ -108,6 +114,8 @@ impl Default for Kafka {
             partitions: 12,
             replication: 1,
             options: BTreeMap::new(),
+            producer: BTreeMap::new(),
+            consumer: BTreeMap::new(),
         }
     }
 }
@@ -182,18 +190,16 @@ pub struct Landing {
     pub batch: usize,
     /// How long a batch that is not full waits for more.
     pub wait_ms: u64,
+    /// Delays of the retry topics: `5s,30s,5m`, or empty.
+    pub retry_delays: String,
+    /// Share of recent records above which nothing is moved away.
+    pub poison_share: f64,
+    /// Records that count as recent.
+    pub poison_window: usize,
+    /// Name of this lander in its group.
+    pub instance: Option<String>,
     /// Classes of dead letters that are replayed by themselves, joined by commas; none where empty.
     pub redrive: String,
-}
-
-impl Default for Landing {
-    fn default() -> Self {
-        Self {
-            batch: 1000,
-            wait_ms: 20,
-            redrive: String::new(),
-        }
-    }
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Admission, Auth, Config, Database, Flow, Gateway, Reconcile, Relay, Sample};
-use crate::{admission, flow, gateway, reconcile, relay, sample, store, wasm};
+use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
+use crate::bus::{DelaysError, ORDERS_TOPIC, Topics};
+use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
@@ -67,6 +68,21 @@ impl Default for Flow {
             policy: stage.policy,
             backlog_max: stage.backlog_max,
             every_ms: ms(stage.every),
+        }
+    }
+}
+
+impl Default for Landing {
+    fn default() -> Self {
+        let guard = landing::GuardConfig::default();
+        Self {
+            batch: 1000,
+            wait_ms: 20,
+            retry_delays: "5s,30s,5m".into(),
+            poison_share: guard.share,
+            poison_window: guard.window,
+            instance: None,
+            redrive: String::new(),
         }
     }
 }
@@ -161,6 +177,51 @@ impl Config {
             every: Duration::from_millis(self.flow.every_ms),
             ..flow::Config::default()
         }
+    }
+
+    /// The topics an order may pass through.
+    pub fn topics(&self) -> Result<Topics, DelaysError> {
+        Topics::new(ORDERS_TOPIC, &self.landing.retry_delays)
+    }
+
+    /// How the orders topic is landed.
+    pub fn landing(&self) -> landing::Config {
+        let Landing {
+            batch,
+            wait_ms,
+            poison_share,
+            poison_window,
+            ..
+        } = self.landing;
+        landing::Config {
+            batch_records: batch,
+            batch_wait: Duration::from_millis(wait_ms),
+            guard: Some(landing::GuardConfig {
+                share: poison_share,
+                window: poison_window,
+            }),
+            ..landing::Config::default()
+        }
+    }
+
+    /// Name of this lander in its group, for static membership. Unless it is given, host and admin port: two
+    /// processes of one host cannot have the same. None where the port is chosen anew at each start.
+    pub fn instance(&self) -> Option<String> {
+        let given = self.landing.instance.clone().filter(|name| !name.is_empty());
+        given.or_else(|| {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+            let port = Some(self.admin_listen.port()).filter(|port| *port != 0)?;
+            // Kafka takes what it takes in names of topics.
+            let legal = |c: char| {
+                if c.is_ascii_alphanumeric() || c == '-' {
+                    c
+                } else {
+                    '_'
+                }
+            };
+            let host: String = host.trim().chars().map(legal).collect();
+            Some(format!("{host}.{port}"))
+        })
     }
 
     pub fn sample(&self) -> sample::Config {

@@ -64,7 +64,6 @@ fn the_example_names_every_key() {
             }
         }
     }
-    assert!(named.remove("kafka.options"));
     let known: BTreeSet<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
     assert_eq!(named, known);
 }
@@ -149,6 +148,38 @@ fn text_of_the_environment_takes_the_type_of_its_key() {
 }
 
 #[test]
+fn a_lander_is_told_from_others_by_its_name() {
+    let named = |env: &[(&str, &str)]| settle(env, &[]).expect("valid").instance();
+    assert_eq!(
+        named(&[("RUSHGATE_LANDING_INSTANCE", "lander-1")]).as_deref(),
+        Some("lander-1")
+    );
+    assert_eq!(named(&[("RUSHGATE_ADMIN_LISTEN", "127.0.0.1:0")]), None);
+    let by_host = named(&[("RUSHGATE_ADMIN_LISTEN", "127.0.0.1:9")]).expect("host and port");
+    assert!(by_host.ends_with(".9") && by_host.len() > 2, "{by_host}");
+}
+
+#[test]
+fn landing_is_configured_from_the_environment_too() {
+    let config = settle(
+        &[
+            ("RUSHGATE_LANDING_RETRY_DELAYS", "200ms,5s"),
+            ("RUSHGATE_LANDING_POISON_SHARE", "0.25"),
+            (
+                "RUSHGATE_KAFKA_CONSUMER",
+                "session.timeout.ms=6000, fetch.min.bytes=1",
+            ),
+        ],
+        &[],
+    )
+    .expect("valid");
+    let topics = config.topics().expect("delays");
+    assert_eq!(topics.retries[1].name, "rushgate.orders.retry.5s");
+    assert_eq!(config.landing().guard.map(|guard| guard.share), Some(0.25));
+    assert_eq!(config.kafka.consumer["session.timeout.ms"], "6000");
+}
+
+#[test]
 fn a_wrong_value_is_answered_with_its_source() {
     for (env, flag, expected) in [
         (
@@ -165,6 +196,26 @@ fn a_wrong_value_is_answered_with_its_source() {
             ("RUSHGATE_X", ""),
             Some(("--listen", "listen", "8080")),
             "--listen: invalid socket address",
+        ),
+        (
+            ("RUSHGATE_LANDING_RETRY_DELAYS", "5s,soon"),
+            None,
+            "landing.retry_delays: \"5s,soon\" is not a list of different delays",
+        ),
+        (
+            ("RUSHGATE_LANDING_POISON_SHARE", "1.5"),
+            None,
+            "landing.poison_share: 1.5 is not within 0 to 1",
+        ),
+        (
+            ("RUSHGATE_KAFKA_PRODUCER", "linger.ms=5,acks=1"),
+            None,
+            "kafka.producer: option acks = \"1\": an order is accepted only when",
+        ),
+        (
+            ("RUSHGATE_KAFKA_CONSUMER", "session.timeout.ms"),
+            None,
+            "RUSHGATE_KAFKA_CONSUMER: \"session.timeout.ms\" is not of the form name=value",
         ),
         (
             ("RUSHGATE_ADMISSION_BATCH", "0"),

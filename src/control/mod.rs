@@ -76,7 +76,9 @@ pub enum ControlError {
 impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Transient(_) => Self::Unavailable(error.to_string()),
+            StoreError::Transient(_) | StoreError::Locked(_) | StoreError::Unanswered(_) => {
+                Self::Unavailable(error.to_string())
+            }
             StoreError::Conflict(what) => Self::Conflict(what),
             StoreError::Permanent(_) | StoreError::Refused(_) => Self::Internal(error.to_string()),
         }

@@ -59,6 +59,17 @@ pub struct Shed {
     pub refused: bool,
 }
 
+/// How far one partition has landed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub topic: String,
+    pub number: i32,
+    /// Records that have not landed.
+    pub lag: u64,
+    /// The first offset that has not landed.
+    pub landed: i64,
+}
+
 /// Next offsets of one topic on both sides, by partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Topic {
@@ -140,13 +151,19 @@ impl Flow {
         self.shed.load(Relaxed)
     }
 
-    /// Records of every partition of every topic that have not landed.
-    pub fn lag(&self) -> Vec<(String, i32, u64)> {
+    /// Every partition of every topic.
+    pub fn partitions(&self) -> Vec<Partition> {
         let seen = self.seen();
         let topics = seen.topics.iter();
-        topics
-            .flat_map(|(name, topic)| topic.lag().map(|(partition, lag)| (name.clone(), partition, lag)))
-            .collect()
+        let partitions = topics.flat_map(|(name, topic)| {
+            topic.lag().map(|(number, lag)| Partition {
+                topic: name.clone(),
+                number,
+                lag,
+                landed: topic.landed.get(&number).copied().unwrap_or(0),
+            })
+        });
+        partitions.collect()
     }
 
     /// Asks both sides once. A side that does not answer keeps its last figures: a database that is down

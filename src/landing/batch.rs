@@ -1,212 +1,254 @@
-//! Batches between bus and store: decoding, and halving around a value the database refuses. Pure.
+//! The records of one poll on their way into the database: decoded, and those that fail kept apart. Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bus::origin::Origin;
 use crate::bus::{Record, Slice};
-use crate::order::OrderEvent;
-use crate::store::{DeadRecord, Landed, LandingSlice, check_event};
+use crate::order::{EventError, OrderEvent};
+use crate::store::{DeadRecord, Failed, Landed, LandingSlice, RecordId, StoreError, check_event};
 
-/// Bytes of an error kept with a dead record.
-const ERROR_BYTES_MAX: usize = 1000;
+/// Why a record does not land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// Its bytes are no order.
+    Undecodable,
+    /// An order as a newer build writes them.
+    UnknownVersion,
+    /// An order that no database of rushgate can hold.
+    Invalid,
+    /// The database refuses one of its values.
+    Refused,
+    /// The database fails with it, for a reason of its own.
+    Failing,
+    /// Another transaction keeps its rows locked.
+    Locked,
+}
 
-/// Splits the records into orders and those that can never land.
-pub(super) fn decode(slice: Slice) -> LandingSlice {
-    let mut landing = LandingSlice {
-        partition: slice.partition,
-        from: slice.from,
-        next: slice.next,
-        orders: Vec::with_capacity(slice.records.len()),
-        dead: Vec::new(),
-    };
-    for record in slice.records {
-        let decoded = OrderEvent::decode(&record.payload)
-            .map_err(|error| error.to_string())
-            .and_then(|event| check_event(&event).map(|()| event));
-        match decoded {
-            Ok(event) => landing.orders.push((record.offset, event)),
-            Err(error) => landing.dead.push(bury(record, &error)),
+impl Class {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::UnknownVersion => "unknown-version",
+            Self::Invalid => "invalid",
+            Self::Refused => "refused",
+            Self::Failing => "failing",
+            Self::Locked => "locked",
         }
     }
-    landing
-}
 
-fn bury(record: Record, error: &str) -> DeadRecord {
-    let end = error.floor_char_boundary(ERROR_BYTES_MAX);
-    DeadRecord {
-        offset: record.offset,
-        key: record.key,
-        payload: record.payload,
-        error: error[..end].to_owned(),
+    /// Whether a later attempt may succeed without anybody changing the record.
+    pub fn retries(self) -> bool {
+        matches!(self, Self::Failing | Self::Locked)
+    }
+
+    fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::Refused(_) | StoreError::Conflict(_) => Self::Refused,
+            StoreError::Locked(_) => Self::Locked,
+            StoreError::Permanent(_) | StoreError::Transient(_) | StoreError::Unanswered(_) => Self::Failing,
+        }
     }
 }
 
-/// A batch after the database refused a value in it.
-pub(super) enum Halves {
-    Two(Vec<LandingSlice>, Vec<LandingSlice>),
-    /// The one order left was it: it is among the dead records now.
-    Dead(Vec<LandingSlice>),
+/// A record that does not land.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Poison {
+    pub class: Class,
+    pub error: String,
+    /// The order, where it is one.
+    pub event: Option<OrderEvent>,
 }
 
-/// Cuts a batch in two halves of its orders, each partition's records staying in order; a batch
-/// of one order has found the one to bury.
-pub(super) fn halve(mut slices: Vec<LandingSlice>, error: &str) -> Halves {
-    let orders: usize = slices.iter().map(|slice| slice.orders.len()).sum();
-    if orders <= 1 {
-        for slice in &mut slices {
-            for (offset, event) in std::mem::take(&mut slice.orders) {
-                let record = Record {
-                    offset,
-                    key: event.key().into_bytes(),
-                    payload: event.encode(),
-                    headers: Vec::new(),
-                    timestamp: 0,
-                };
-                slice.dead.push(bury(record, error));
+/// One partition's records: what is left of them to land, and those that fail, by offset.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub partition: i32,
+    records: Vec<Record>,
+    pub poison: BTreeMap<i64, Poison>,
+}
+
+/// The records of one poll.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// What the next transaction writes, in the order of `parts`.
+    pub slices: Vec<LandingSlice>,
+    pub parts: Vec<Part>,
+}
+
+impl Batch {
+    pub fn decode(slices: Vec<Slice>) -> Self {
+        let mut batch = Self::default();
+        for slice in slices {
+            let mut landing = LandingSlice {
+                partition: slice.partition,
+                from: slice.from,
+                next: slice.next,
+                orders: Vec::with_capacity(slice.records.len()),
+                ..LandingSlice::default()
+            };
+            let mut poison = BTreeMap::new();
+            for record in &slice.records {
+                match decode(record) {
+                    Ok(event) => add_order(&mut landing, record, event),
+                    Err(bad) => drop(poison.insert(record.offset, bad)),
+                }
             }
-            slice.dead.sort_by_key(|record| record.offset);
+            landing.stop = poison.keys().next().copied();
+            batch.slices.push(landing);
+            batch.parts.push(Part {
+                partition: slice.partition,
+                records: slice.records,
+                poison,
+            });
         }
-        return Halves::Dead(slices);
+        batch
     }
-    let mut room = orders / 2;
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    for slice in slices {
-        if slice.orders.len() <= room {
-            room -= slice.orders.len();
-            first.push(slice);
-        } else if room == 0 {
-            second.push(slice);
-        } else {
-            let (head, tail) = cut(slice, room);
-            room = 0;
-            first.push(head);
-            second.push(tail);
+
+    /// Records, and those of them that fail as far as is known.
+    pub fn size(&self) -> (usize, usize) {
+        let records = self.parts.iter().map(|part| part.records.len()).sum();
+        let poison = self.parts.iter().map(|part| part.poison.len()).sum();
+        (records, poison)
+    }
+
+    /// Whether a transaction has anything to write.
+    pub fn has_work(&self) -> bool {
+        let mut slices = self.slices.iter();
+        slices.any(|slice| !slice.orders.is_empty() || !slice.dead.is_empty() || slice.stop.is_none())
+    }
+
+    /// When its oldest order was placed.
+    pub fn oldest(&self) -> Option<i64> {
+        let orders = self.slices.iter().flat_map(|slice| &slice.orders);
+        orders.map(|(_, order)| order.placed_at).min()
+    }
+
+    /// Up to where each partition has been read: (partition, next offset).
+    pub fn ends(&self) -> Vec<(i32, i64)> {
+        let ends = self.slices.iter().map(|slice| (slice.partition, slice.next));
+        ends.collect()
+    }
+
+    /// Forgets partitions that are another consumer's business.
+    pub fn forget(&mut self, partitions: &BTreeSet<i32>) {
+        if !partitions.is_empty() {
+            self.slices.retain(|slice| !partitions.contains(&slice.partition));
+            self.parts.retain(|part| !partitions.contains(&part.partition));
         }
     }
-    Halves::Two(first, second)
+
+    /// Takes in what a transaction did: orders have landed or are poison now, and offsets have moved.
+    pub fn settle(&mut self, landed: &Landed) {
+        self.forget(&landed.fenced.keys().copied().collect());
+        for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
+            let orders = std::mem::take(&mut slice.orders);
+            let failed = |failed: &&Failed| failed.partition == slice.partition;
+            let failed: BTreeMap<i64, &StoreError> = landed
+                .failed
+                .iter()
+                .filter(failed)
+                .map(|failed| (failed.offset, &failed.error))
+                .collect();
+            for (offset, event) in orders {
+                if let Some(error) = failed.get(&offset) {
+                    let poison = Poison {
+                        class: Class::of(error),
+                        error: error.to_string(),
+                        event: Some(event),
+                    };
+                    part.poison.insert(offset, poison);
+                }
+            }
+            slice.returned.clear();
+            slice.dead.clear();
+            slice.stop = part.poison.keys().next().copied();
+            slice.from = slice.stop.unwrap_or(slice.next);
+        }
+    }
+
+    /// Gives orders that failed another chance.
+    pub fn again(&mut self) {
+        for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
+            for (offset, poison) in &mut part.poison {
+                let record = find(&part.records, *offset);
+                if let (Some(record), Some(event)) = (record, poison.event.take()) {
+                    add_order(slice, record, event);
+                }
+            }
+            let orders = &slice.orders;
+            part.poison
+                .retain(|offset, _| orders.binary_search_by_key(offset, |(at, _)| *at).is_err());
+            slice.stop = part.poison.keys().next().copied();
+        }
+    }
+
+    /// Every record that fails.
+    pub fn poison(&self) -> impl Iterator<Item = (i32, &Record, &Poison)> {
+        self.parts.iter().flat_map(|part| {
+            let poison = part.poison.iter();
+            poison
+                .filter_map(|(offset, poison)| Some((part.partition, find(&part.records, *offset)?, poison)))
+        })
+    }
+
+    /// The records that fail are elsewhere now: the next transaction writes these rows and moves past them.
+    pub fn bury(&mut self, dead: Vec<(i32, DeadRecord)>) {
+        for part in &mut self.parts {
+            part.poison.clear();
+        }
+        for slice in &mut self.slices {
+            slice.stop = None;
+            let own = dead.iter().filter(|(partition, _)| *partition == slice.partition);
+            slice.dead = own.map(|(_, record)| record.clone()).collect();
+        }
+    }
 }
 
-/// Cuts a slice before its order number `at`.
-fn cut(mut slice: LandingSlice, at: usize) -> (LandingSlice, LandingSlice) {
-    let orders = slice.orders.split_off(at);
-    let middle = orders.first().map_or(slice.next, |(offset, _)| *offset);
-    let (before, after) = slice.dead.into_iter().partition(|record| record.offset < middle);
-    let head = LandingSlice {
-        next: middle,
-        dead: before,
-        ..slice
-    };
-    let tail = LandingSlice {
-        partition: head.partition,
-        from: middle,
-        next: slice.next,
-        orders,
-        dead: after,
-    };
-    (head, tail)
+fn add_order(slice: &mut LandingSlice, record: &Record, event: OrderEvent) {
+    if let Some(origin) = Origin::read(&record.headers) {
+        slice.returned.push((record.offset, record_id(origin)));
+    }
+    slice.orders.push((record.offset, event));
+}
+
+pub(super) fn record_id(origin: Origin) -> RecordId {
+    RecordId {
+        topic: origin.topic,
+        partition: origin.partition,
+        offset: origin.offset,
+    }
+}
+
+fn decode(record: &Record) -> Result<OrderEvent, Poison> {
+    let poison = |class, error: String, event| Poison { class, error, event };
+    let event = OrderEvent::decode(&record.payload).map_err(|error| {
+        let class = match error {
+            EventError::Json(_) => Class::Undecodable,
+            EventError::Version(_) => Class::UnknownVersion,
+        };
+        poison(class, error.to_string(), None)
+    })?;
+    match check_event(&event) {
+        Ok(()) => Ok(event),
+        Err(error) => Err(poison(Class::Invalid, error, None)),
+    }
+}
+
+/// Records are in order of offset.
+fn find(records: &[Record], offset: i64) -> Option<&Record> {
+    let at = records.binary_search_by_key(&offset, |record| record.offset);
+    records.get(at.ok()?)
 }
 
 /// Sums up the transactions of one batch.
-pub(super) fn add(sum: &mut Landed, part: Landed) {
+pub(super) fn add(sum: &mut Landed, part: &Landed) {
     sum.confirmed += part.confirmed;
     sum.revoked += part.revoked;
     sum.duplicates += part.duplicates;
     sum.recovered += part.recovered;
     sum.dead += part.dead;
-    sum.fenced.extend(part.fenced);
-}
-
-/// When the oldest order of a batch was placed.
-pub(super) fn oldest(slices: &[LandingSlice]) -> Option<i64> {
-    let orders = slices.iter().flat_map(|slice| &slice.orders);
-    orders.map(|(_, order)| order.placed_at).min()
+    sum.fenced.extend(&part.fenced);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::order::{EVENT_VERSION, OrderId};
-
-    fn event(n: u8) -> OrderEvent {
-        OrderEvent {
-            v: EVENT_VERSION,
-            order: OrderId::fresh(1, [n; 10]),
-            campaign: "spring".into(),
-            shard: 0,
-            sku: "shoe".into(),
-            user: format!("u{n}"),
-            quantity: 1,
-            revision: 1,
-            plan: String::new(),
-            modules: Vec::new(),
-            placed_at: 1,
-            fingerprint: String::new(),
-            charges: Vec::new(),
-            attributes: Default::default(),
-        }
-    }
-
-    fn record(offset: i64, payload: Vec<u8>) -> Record {
-        Record {
-            offset,
-            key: b"k".to_vec(),
-            payload,
-            headers: Vec::new(),
-            timestamp: 0,
-        }
-    }
-
-    #[test]
-    fn records_that_are_no_orders_are_kept_apart() {
-        let mut zero = event(3);
-        zero.quantity = 0;
-        let slice = Slice {
-            partition: 2,
-            from: 10,
-            next: 14,
-            records: vec![
-                record(10, event(1).encode()),
-                record(11, b"{".to_vec()),
-                record(12, Vec::new()),
-                record(13, zero.encode()),
-            ],
-        };
-        let landing = decode(slice);
-        assert_eq!(landing.orders, [(10, event(1))]);
-        let offsets: Vec<i64> = landing.dead.iter().map(|record| record.offset).collect();
-        assert_eq!(offsets, [11, 12, 13]);
-        assert!(
-            landing.dead[2].error.contains("quantity 0"),
-            "{}",
-            landing.dead[2].error
-        );
-    }
-
-    #[test]
-    fn halving_ends_at_the_one_that_is_refused_and_keeps_every_offset() {
-        let dead = DeadRecord {
-            offset: 2,
-            key: vec![],
-            payload: vec![],
-            error: "x".into(),
-        };
-        let slice = LandingSlice {
-            partition: 0,
-            from: 0,
-            next: 4,
-            orders: vec![(0, event(0)), (1, event(1)), (3, event(3))],
-            dead: vec![dead.clone()],
-        };
-        let Halves::Two(first, second) = halve(vec![slice], "no") else {
-            panic!("three orders make two halves");
-        };
-        assert_eq!((first[0].from, first[0].next, first[0].orders.len()), (0, 1, 1));
-        assert_eq!((second[0].from, second[0].next, second[0].dead.len()), (1, 4, 1));
-        let Halves::Dead(buried) = halve(first, "no") else {
-            panic!("one order is buried");
-        };
-        assert!(buried[0].orders.is_empty());
-        assert_eq!(
-            (buried[0].dead[0].offset, buried[0].dead[0].error.as_str()),
-            (0, "no")
-        );
-        assert_eq!(buried[0].dead[0].payload, event(0).encode());
-    }
-}
+mod tests;

@@ -1,9 +1,16 @@
 //! What landing did: counters that the wiring reads.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::batch::Class;
+use super::guard::Tripped;
+use crate::bus::ConsumerState;
 use crate::store::Landed;
+
+/// Records moved away, by the class of their error and the topic they went to.
+pub type Moved = BTreeMap<(&'static str, String), u64>;
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -16,6 +23,10 @@ pub struct Figures {
     fenced: AtomicU64,
     batches: AtomicU64,
     retries: AtomicU64,
+    commits_resolved: AtomicU64,
+    moved: Mutex<Moved>,
+    guard: Mutex<Option<Tripped>>,
+    consumer: Mutex<ConsumerState>,
     /// `placed_at` of the oldest order in hand; 0 when there is none.
     oldest: AtomicI64,
     lag_ms: AtomicI64,
@@ -29,15 +40,23 @@ pub struct Snapshot {
     /// Orders confirmed.
     pub landed: u64,
     pub revoked: u64,
+    /// Orders that were in the database already.
     pub duplicates: u64,
     /// See [`Landed::recovered`].
     pub recovered: u64,
+    /// Records moved away, to whichever topic.
     pub dead: u64,
     /// Slices the database expected elsewhere.
     pub fenced: u64,
     pub batches: u64,
-    /// Transactions that failed and were tried again.
+    /// Transactions and moves that failed and were tried again.
     pub retries: u64,
+    /// Commits whose answer was lost, and which were found out by reading.
+    pub commits_resolved: u64,
+    pub moved: Moved,
+    /// (failing, seen) of the recent records, while the guard keeps landing from moving them away.
+    pub guard: Option<(usize, usize)>,
+    pub consumer: ConsumerState,
     /// Age of the oldest order of the batch in hand, or of the last batch when it landed; 0 when the
     /// bus is empty.
     pub lag_ms: i64,
@@ -59,23 +78,25 @@ impl Figures {
             fenced: self.fenced.load(Relaxed),
             batches: self.batches.load(Relaxed),
             retries: self.retries.load(Relaxed),
+            commits_resolved: self.commits_resolved.load(Relaxed),
+            moved: lock(&self.moved).clone(),
+            guard: lock(&self.guard).map(|tripped| (tripped.failing, tripped.seen)),
+            consumer: *lock(&self.consumer),
             lag_ms: match oldest {
                 0 => self.lag_ms.load(Relaxed),
                 oldest => (now - oldest).max(0),
             },
             failed: self.failed.load(Relaxed),
-            last_error: self
-                .last_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            last_error: lock(&self.last_error).clone(),
         }
     }
 
+    /// A transaction with orders is about to be tried.
     pub(super) fn begin(&self, oldest: Option<i64>, now: i64) {
-        self.oldest.store(oldest.unwrap_or(0), Relaxed);
-        self.lag_ms
-            .store(oldest.map_or(0, |oldest| (now - oldest).max(0)), Relaxed);
+        if let Some(oldest) = oldest {
+            self.oldest.store(oldest, Relaxed);
+            self.lag_ms.store((now - oldest).max(0), Relaxed);
+        }
     }
 
     pub(super) fn count(&self, landed: &Landed, now: i64) {
@@ -102,11 +123,40 @@ impl Figures {
     }
 
     pub(super) fn note_error(&self, error: String) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *lock(&self.last_error) = Some(error);
+    }
+
+    pub(super) fn resolved(&self) {
+        self.commits_resolved.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn moved(&self, moved: BTreeMap<(Class, String), u64>) {
+        let mut sums = lock(&self.moved);
+        for ((class, topic), records) in moved {
+            *sums.entry((class.as_str(), topic)).or_default() += records;
+        }
+    }
+
+    /// Says whether it had not tripped before.
+    pub(super) fn trip(&self, tripped: Tripped) -> bool {
+        lock(&self.guard).replace(tripped).is_none()
+    }
+
+    /// Says whether it had tripped.
+    pub(super) fn pass(&self) -> bool {
+        lock(&self.guard).take().is_some()
+    }
+
+    pub(super) fn consumer(&self, state: ConsumerState) {
+        *lock(&self.consumer) = state;
     }
 
     pub(super) fn fail(&self, error: String) {
         self.note_error(error);
         self.failed.store(true, Relaxed);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,46 +1,101 @@
 //! Landing: takes orders off the bus and writes them into the database, exactly once in effect.
 //!
-//! One OS thread per consumer: poll → decode → one transaction → commit. The database's offsets
-//! decide what is landed; whatever goes wrong, the same records are read or tried again.
+//! One OS thread per consumer, one consumer per topic: poll → decode → one transaction → commit. The database's
+//! offsets decide what is landed; whatever goes wrong, the same records are read or tried again. A record that fails
+//! for itself is moved: to the topic's retry topic, or to the dead letters.
 
 mod batch;
 mod figures;
+mod guard;
 pub mod redrive;
+mod transfer;
+mod wait;
+mod write;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::bus::{BusError, Consumer, Slice};
+use crate::bus::origin;
+use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic, Slice, Topics};
 use crate::failpoint::{self, Point};
-use crate::store::{Landed, LandingSlice, Store, StoreError};
+use crate::store::{Landed, Store};
+use batch::Batch;
 pub use figures::{Figures, Snapshot};
+pub use guard::GuardConfig;
+use guard::{Guard, Tripped};
+use wait::{Backoff, End};
 
-/// First and longest pause before a failed batch or poll is tried again.
-const BACKOFF_MIN: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// First and longest pause of a guard that has tripped.
+const GUARD_PAUSE_MIN: Duration = Duration::from_secs(1);
+const GUARD_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A record that is not due is looked at again after this long at the latest, should a clock have been put right.
+const HOLD_MAX: Duration = Duration::from_secs(60);
 
-/// How landing batches.
+/// How landing batches, and where it moves what does not land.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The topic whose offsets the database keeps.
     pub topic: String,
+    /// The consumer's group: dead letters say who could not land them.
+    pub group: String,
     /// Records of one transaction at most.
     pub batch_records: usize,
     /// How long a batch waits for more records after its first.
     pub batch_wait: Duration,
+    /// A retry topic's records are not tried before they have waited so long; zero for the orders topic.
+    pub delay: Duration,
+    /// Where records go that may succeed later; `None`: to the dead letters too.
+    pub retry: Option<RetryTopic>,
+    /// Where all other records go that do not land.
+    pub dead_letters: String,
+    /// So often a batch meets locked rows before the orders behind them are looked for, and moved.
+    pub locked_tries: u32,
+    /// `None` for a retry topic: what is there has failed before.
+    pub guard: Option<GuardConfig>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            topic: crate::bus::ORDERS_TOPIC.to_owned(),
+            topic: ORDERS_TOPIC.to_owned(),
+            group: "rushgate-landing".to_owned(),
             batch_records: 2000,
             batch_wait: Duration::from_millis(20),
+            delay: Duration::ZERO,
+            retry: None,
+            dead_letters: crate::bus::DEAD_LETTER_TOPIC.to_owned(),
+            locked_tries: 8,
+            guard: Some(GuardConfig::default()),
         }
+    }
+}
+
+impl Config {
+    /// One configuration per topic that is landed, the orders first, each leading to the next.
+    pub fn levels(topics: &Topics, orders: &Self) -> Vec<Self> {
+        let mut levels = vec![Self {
+            topic: topics.orders.clone(),
+            retry: topics.retries.first().cloned(),
+            dead_letters: topics.dead_letters.clone(),
+            ..orders.clone()
+        }];
+        for (at, retry) in topics.retries.iter().enumerate() {
+            let suffix = retry.name.strip_prefix(topics.orders.as_str());
+            levels.push(Self {
+                topic: retry.name.clone(),
+                group: format!("{}{}", orders.group, suffix.unwrap_or_default()),
+                delay: retry.delay,
+                retry: topics.retries.get(at + 1).cloned(),
+                guard: None,
+                ..levels[0].clone()
+            });
+        }
+        levels
     }
 }
 
@@ -48,9 +103,13 @@ impl Default for Config {
 pub struct Landing {
     config: Config,
     consumer: Box<dyn Consumer>,
+    producer: Arc<dyn Producer>,
     store: Store,
     runtime: Handle,
     figures: Arc<Figures>,
+    guard: Option<Guard>,
+    /// Partitions of the topics that records were moved to.
+    targets: BTreeMap<String, BTreeSet<i32>>,
     /// Disconnects when the handle asks to stop.
     stop: Receiver<()>,
 }
@@ -62,25 +121,27 @@ pub struct LandingHandle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The handle asked to stop; what is in hand stays on the bus.
-struct Stopped;
-
 impl Landing {
-    /// Starts the thread. Store calls run on `runtime`, which must outlive the handle.
+    /// Starts the thread. Store calls run on `runtime`, which must outlive the handle; `producer` takes what
+    /// does not land.
     pub fn spawn(
         config: Config,
         consumer: Box<dyn Consumer>,
+        producer: Arc<dyn Producer>,
         store: Store,
         runtime: Handle,
     ) -> std::io::Result<LandingHandle> {
         let (stop, stopped) = mpsc::channel();
         let figures = Arc::new(Figures::default());
         let mut landing = Self {
+            guard: config.guard.map(Guard::new),
             config,
             consumer,
+            producer,
             store,
             runtime,
             figures: figures.clone(),
+            targets: BTreeMap::new(),
             stop: stopped,
         };
         let thread = std::thread::Builder::new()
@@ -94,111 +155,151 @@ impl Landing {
     }
 
     fn run(&mut self) {
-        let mut backoff = BACKOFF_MIN;
-        loop {
-            let polled = self
-                .consumer
-                .poll(self.config.batch_records, self.config.batch_wait);
-            let went_on = match polled {
-                Ok(slices) => {
-                    backoff = BACKOFF_MIN;
-                    self.land(slices)
-                }
-                Err(BusError::Fatal(error)) => {
-                    tracing::error!(error, "landing ends: its consumer is of no use any more");
-                    return self.figures.fail(error);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "landing cannot read");
-                    self.figures.note_error(error.to_string());
-                    self.pause(&mut backoff)
-                }
-            };
-            if went_on.and_then(|()| self.check_stop(Duration::ZERO)).is_err() {
-                return;
+        let mut backoff = Backoff::default();
+        let end = loop {
+            if let Err(end) = self.turn(&mut backoff) {
+                break end;
             }
+        };
+        if let End::Fatal(error) = end {
+            let topic = &self.config.topic;
+            tracing::error!(topic, error, "landing ends: its consumer is of no use any more");
+            self.figures.fail(error);
         }
     }
 
-    /// Lands what one poll gave, or stops trying.
-    fn land(&mut self, slices: Vec<Slice>) -> Result<(), Stopped> {
+    /// One poll, and what it gave.
+    fn turn(&mut self, backoff: &mut Backoff) -> Result<(), End> {
+        let polled = self
+            .consumer
+            .poll(self.config.batch_records, self.config.batch_wait);
+        self.figures.consumer(self.consumer.state());
+        match polled {
+            Ok(slices) => {
+                *backoff = Backoff::default();
+                self.land(slices)?;
+            }
+            Err(BusError::Fatal(error)) => return Err(End::Fatal(error)),
+            Err(error) => {
+                tracing::warn!(topic = self.config.topic, %error, "landing cannot read");
+                self.figures.note_error(error.to_string());
+                self.wait(backoff.next())?;
+            }
+        }
+        self.check_stop(Duration::ZERO)
+    }
+
+    /// Lands what one poll gave: the orders that land, then what becomes of the others.
+    fn land(&mut self, slices: Vec<Slice>) -> Result<(), End> {
+        let slices = self.due(slices);
         if slices.is_empty() {
             self.figures.idle();
             return Ok(());
         }
         failpoint::hit(Point::C1);
-        let next: Vec<(i32, i64)> = slices.iter().map(|slice| (slice.partition, slice.next)).collect();
-        let mut todo = vec![slices.into_iter().map(batch::decode).collect::<Vec<_>>()];
-        let mut landed = Landed::default();
-        while let Some(slices) = todo.pop() {
-            match self.land_once(&slices)? {
-                Ok(part) => {
-                    batch::add(&mut landed, part);
-                    if !todo.is_empty() {
-                        failpoint::hit(Point::C6);
-                    }
-                }
-                // One of its values cannot be stored. Halves find out which; later half first onto the
-                // stack, so that each partition lands in order.
-                Err(refusal) => match batch::halve(slices, &refusal) {
-                    batch::Halves::Two(first, second) => todo.extend([second, first]),
-                    batch::Halves::Dead(slices) => todo.push(slices),
-                },
+        let mut batch = Batch::decode(slices);
+        let mut sum = Landed::default();
+        let mut pause = Backoff::new(GUARD_PAUSE_MIN, GUARD_PAUSE_MAX);
+        loop {
+            if batch.has_work() {
+                let landed = self.write(&mut batch)?;
+                batch.settle(&landed);
+                batch::add(&mut sum, &landed);
+            }
+            let (records, failing) = batch.size();
+            let guard = self.guard.as_ref().filter(|_| failing > 0);
+            if let Some(tripped) = guard.and_then(|guard| guard.check(records, failing)) {
+                self.trip(tripped);
+                self.wait(pause.next())?;
+                batch.forget(&self.consumer.lost());
+                batch.again();
+                continue;
+            }
+            self.pass();
+            if failing > 0 {
+                let landed = self.move_away(&mut batch)?;
+                batch::add(&mut sum, &landed);
+            }
+            if let Some(guard) = &mut self.guard {
+                guard.record(records, failing);
+            }
+            self.finish(&batch, &sum);
+            return Ok(());
+        }
+    }
+
+    /// Cuts off what is not due yet; its partitions are read again from there when it is.
+    fn due(&mut self, slices: Vec<Slice>) -> Vec<Slice> {
+        if self.config.delay.is_zero() {
+            return slices;
+        }
+        let now = now();
+        let mut due = Vec::new();
+        for mut slice in slices {
+            let wait = |record: &Record| self.due_at(record).saturating_sub(now);
+            if let Some(at) = slice.records.iter().position(|record| wait(record) > 0) {
+                let first = &slice.records[at];
+                let wait = Duration::from_millis(wait(first).unsigned_abs()).min(HOLD_MAX);
+                self.consumer.hold(slice.partition, first.offset, wait);
+                slice.next = first.offset;
+                slice.records.truncate(at);
+            }
+            if !slice.records.is_empty() {
+                due.push(slice);
             }
         }
+        due
+    }
+
+    fn due_at(&self, record: &Record) -> i64 {
+        let said = origin::due(&record.headers);
+        said.unwrap_or(record.timestamp + self.config.delay.as_millis() as i64)
+    }
+
+    /// Too many records fail: nothing is moved, and somebody is told, once.
+    fn trip(&self, tripped: Tripped) {
+        if self.figures.trip(tripped) {
+            tracing::error!(
+                topic = self.config.topic,
+                failing = tripped.failing,
+                of = tripped.seen,
+                "landing has stopped: more records fail than landing.poison_share allows, and moving them all to the \
+                 dead letters would not help. It tries again by itself; mend the cause (see the errors before), or \
+                 raise the share to let them go"
+            );
+        }
+    }
+
+    fn pass(&self) {
+        if self.figures.pass() {
+            tracing::info!(
+                topic = self.config.topic,
+                "landing goes on: few enough records fail"
+            );
+        }
+    }
+
+    /// The batch is done with: tells the consumer and the figures.
+    fn finish(&mut self, batch: &Batch, sum: &Landed) {
         failpoint::hit(Point::C3);
-        self.figures.count(&landed, now());
-        for (partition, expected) in &landed.fenced {
+        self.figures.count(sum, now());
+        for (partition, expected) in &sum.fenced {
             tracing::warn!(
+                topic = self.config.topic,
                 partition,
                 expected,
-                "the database expects another offset; reading from there"
+                "fenced: the database expects another offset; reading from there"
             );
             self.consumer.seek(*partition, *expected);
         }
-        if landed.recovered > 0 {
+        if sum.recovered > 0 {
             tracing::error!(
-                landed.recovered,
+                topic = self.config.topic,
+                sum.recovered,
                 "the log was rewritten below offsets that had landed"
             );
         }
-        let kept = |(partition, _): &&(i32, i64)| !landed.fenced.contains_key(partition);
-        let done: Vec<(i32, i64)> = next.iter().filter(kept).copied().collect();
-        self.consumer.commit(&done);
-        Ok(())
-    }
-
-    /// One transaction, tried until it is done or refused for a value in it. Every other failure is
-    /// waited out, because nothing may be skipped.
-    fn land_once(&mut self, slices: &[LandingSlice]) -> Result<Result<Landed, String>, Stopped> {
-        let mut backoff = BACKOFF_MIN;
-        self.figures.begin(batch::oldest(slices), now());
-        loop {
-            let landing = self.store.land(&self.config.topic, slices, now());
-            match self.runtime.block_on(landing) {
-                Ok(landed) => return Ok(Ok(landed)),
-                Err(StoreError::Refused(error)) => return Ok(Err(error)),
-                Err(error) => {
-                    tracing::warn!(%error, "landing waits for the database");
-                    self.figures.retry(error.to_string());
-                    self.pause(&mut backoff)?;
-                }
-            }
-        }
-    }
-
-    /// Waits, and doubles the next wait; a stop ends it at once.
-    fn pause(&self, backoff: &mut Duration) -> Result<(), Stopped> {
-        let wait = *backoff;
-        *backoff = (wait * 2).min(BACKOFF_MAX);
-        self.check_stop(wait)
-    }
-
-    fn check_stop(&self, wait: Duration) -> Result<(), Stopped> {
-        match self.stop.recv_timeout(wait) {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Stopped),
-        }
+        self.consumer.commit(&batch.ends());
     }
 }
 
@@ -216,6 +317,11 @@ impl LandingHandle {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Asks the thread to stop, without waiting for it.
+    pub fn ask_to_stop(&mut self) {
+        self.stop = None;
+    }
+
     /// Finishes the transaction that is running, if any, and joins the thread. Blocks; call it from a
     /// thread that may. Batches that wait for the database to come back stay on the bus.
     pub fn stop(mut self) {
@@ -223,7 +329,7 @@ impl LandingHandle {
     }
 
     fn end(&mut self) {
-        self.stop = None;
+        self.ask_to_stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

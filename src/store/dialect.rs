@@ -33,22 +33,6 @@ impl Dialect {
         self.on_conflict_all(key, &[(column, expression)])
     }
 
-    /// The same for several columns, each given its expression.
-    pub(super) fn on_conflict_all(self, key: &str, columns: &[(&str, &str)]) -> String {
-        let set = columns.iter().map(|(column, expression)| {
-            let new = match self {
-                Self::MySql => format!("VALUES({column})"),
-                Self::Sqlite => format!("excluded.{column}"),
-            };
-            format!("{column} = {}", expression.replace("{new}", &new))
-        });
-        let set = set.collect::<Vec<_>>().join(", ");
-        match self {
-            Self::MySql => format!(" ON DUPLICATE KEY UPDATE {set}"),
-            Self::Sqlite => format!(" ON CONFLICT ({key}) DO UPDATE SET {set}"),
-        }
-    }
-
     /// The larger of `allowed` and what was to be inserted; null where one of them is.
     pub(super) fn greatest(self) -> &'static str {
         match self {
@@ -57,13 +41,40 @@ impl Dialect {
         }
     }
 
+    /// Like [`Self::on_conflict`], for several columns. Expressions may read the row's other columns, but none that
+    /// stands before theirs in the list: MySQL has changed it already.
+    pub(super) fn on_conflict_all(self, key: &str, changes: &[(&str, impl AsRef<str>)]) -> String {
+        let sets = changes.iter().map(|(column, expression)| {
+            let new = match self {
+                Self::MySql => format!("VALUES({column})"),
+                Self::Sqlite => format!("excluded.{column}"),
+            };
+            format!("{column} = {}", expression.as_ref().replace("{new}", &new))
+        });
+        let sets = sets.collect::<Vec<_>>().join(", ");
+        match self {
+            Self::MySql => format!(" ON DUPLICATE KEY UPDATE {sets}"),
+            Self::Sqlite => format!(" ON CONFLICT ({key}) DO UPDATE SET {sets}"),
+        }
+    }
+
+    /// Bounds how long a statement waits for a row's lock, in whole seconds; `None` where nothing is to be set.
+    pub(super) fn lock_wait(self, seconds: u64) -> Option<String> {
+        match self {
+            Self::MySql => Some(format!("SET SESSION innodb_lock_wait_timeout = {seconds}")),
+            Self::Sqlite => None,
+        }
+    }
+
     /// Run on every new connection.
     pub(super) fn session(self) -> &'static [&'static str] {
         match self {
+            // A client that is frozen inside a transaction keeps its locks; the server ends it for us. MySQL knows no
+            // such limit for transactions alone, only for idle connections; the pool notices those.
             Self::MySql => &[
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
                  ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', \
-                 innodb_lock_wait_timeout = 5",
+                 innodb_lock_wait_timeout = 5, wait_timeout = 60 /*M! , idle_transaction_timeout = 10 */",
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             ],
             // A commit that answered must survive a power cut: the embedded bus acknowledges on it.

@@ -4,12 +4,17 @@ use sqlx::error::{DatabaseError, Error, ErrorKind};
 use sqlx::mysql::MySqlDatabaseError;
 
 /// Why the database did not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Connection lost, deadlock, lock wait, too many connections, read-only for now: the same call
-    /// may succeed. A commit whose answer was lost is one of these.
+    /// Connection lost, too many connections, disk full, read-only for now: the same call may succeed.
     #[error("database: {0}")]
     Transient(String),
+    /// Deadlock, or a row that another transaction keeps locked: the same call may succeed.
+    #[error("database: {0}")]
+    Locked(String),
+    /// The connection was lost while a transaction was to be committed: it may have happened.
+    #[error("database: {0}")]
+    Unanswered(String),
     /// Another writer holds what this call needs: a newer owner, an id already taken.
     #[error("database: {0}")]
     Conflict(String),
@@ -23,7 +28,22 @@ pub enum StoreError {
 
 impl StoreError {
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient(_))
+        matches!(self, Self::Transient(_) | Self::Locked(_) | Self::Unanswered(_))
+    }
+
+    /// Whether a value of the call may be the cause: other values may pass.
+    pub(super) fn is_of_a_row(&self) -> bool {
+        matches!(self, Self::Conflict(_) | Self::Refused(_) | Self::Permanent(_))
+    }
+
+    /// The error of a COMMIT: without an answer, nobody knows yet.
+    pub(super) fn of_commit(error: Error) -> Self {
+        match error {
+            Error::Io(_) | Error::Protocol(_) | Error::WorkerCrashed | Error::Tls(_) => {
+                Self::Unanswered(error.to_string())
+            }
+            _ => error.into(),
+        }
     }
 }
 
@@ -50,6 +70,7 @@ fn sort_database(error: &dyn DatabaseError, text: String) -> StoreError {
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
         return match sort_mysql(error.number(), error.code().unwrap_or_default()) {
             Sort::Transient => StoreError::Transient(text),
+            Sort::Locked => StoreError::Locked(text),
             Sort::Conflict => StoreError::Conflict(text),
             Sort::Refused => StoreError::Refused(text),
             Sort::Permanent => StoreError::Permanent(text),
@@ -69,6 +90,7 @@ fn sort_database(error: &dyn DatabaseError, text: String) -> StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sort {
     Transient,
+    Locked,
     Conflict,
     Refused,
     Permanent,
@@ -77,8 +99,10 @@ enum Sort {
 /// Sorts an error number of MySQL or MariaDB; `state` is its SQLSTATE.
 fn sort_mysql(number: u16, state: &str) -> Sort {
     match number {
-        // Deadlock, lock wait, lock table full, changed since last read.
-        1213 | 1205 | 1206 | 1020 => Sort::Transient,
+        // Deadlock, lock wait.
+        1213 | 1205 => Sort::Locked,
+        // Lock table full, changed since last read.
+        1206 | 1020 => Sort::Transient,
         // Too many connections (server, user), shutting down, killed, interrupted, timed out.
         1040 | 1203 | 1226 | 1053 | 1077 | 1078 | 1079 | 1927 | 1317 | 1969 | 3024 => Sort::Transient,
         // Connection lost, aborted, or closed for inactivity.
@@ -115,9 +139,13 @@ mod tests {
 
     #[test]
     fn mysql_errors_are_sorted_by_what_helps() {
-        for number in [1213, 1205, 1040, 2006, 2013, 1290, 1114] {
+        for number in [1206, 1040, 2006, 2013, 1290, 1114] {
             assert_eq!(sort_mysql(number, "HY000"), Sort::Transient, "{number}");
         }
+        for number in [1213, 1205] {
+            assert_eq!(sort_mysql(number, "HY000"), Sort::Locked, "{number}");
+        }
+        assert_eq!(sort_mysql(1644, "45000"), Sort::Permanent, "a trigger's SIGNAL");
         assert_eq!(sort_mysql(1062, "23000"), Sort::Conflict);
         assert_eq!(sort_mysql(1406, "22001"), Sort::Refused, "data too long");
         assert_eq!(sort_mysql(1048, "23000"), Sort::Refused, "not null");

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{DeadRecord, Landed, LandingSlice};
+use super::{DeadRecord, Landed, LandingSlice, RecordId};
 use crate::order::{OrderEvent, OrderId};
 
 /// What is left to write, in order of partition and offset.
@@ -11,6 +11,8 @@ use crate::order::{OrderEvent, OrderId};
 pub(super) struct Work<'a> {
     pub orders: Vec<&'a OrderEvent>,
     pub dead: Vec<(i32, &'a DeadRecord)>,
+    /// Partition, offset and origin of orders that were moved before.
+    pub returned: Vec<(i32, i64, &'a RecordId)>,
     /// Orders that landed before, by their offset. Counted as duplicates.
     pub replayed: Vec<(&'a LandingSlice, &'a OrderEvent)>,
     /// Next offset of every partition that moves.
@@ -50,11 +52,14 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
         }
         let dead = slice.dead.iter().filter(|record| record.offset >= expected);
         work.dead.extend(dead.map(|record| (partition, record)));
+        let returned = slice.returned.iter().filter(|(offset, _)| *offset >= expected);
+        work.returned
+            .extend(returned.map(|(offset, origin)| (partition, *offset, origin)));
         if expected > slice.next {
             work.landed.fenced.insert(partition, expected);
         }
         if expected < slice.next {
-            work.advance.insert(partition, slice.next);
+            work.advance.insert(partition, end(slice).max(expected));
         }
     }
     work
@@ -72,8 +77,22 @@ pub(super) fn recover<'a>(work: &mut Work<'a>, landed_before: impl Fn(&OrderEven
         work.landed.duplicates -= 1;
         work.landed.recovered += 1;
         work.landed.fenced.remove(&slice.partition);
-        work.advance.insert(slice.partition, slice.next);
+        work.advance.insert(slice.partition, end(slice));
     }
+}
+
+/// How far a slice moves its partition's offset.
+fn end(slice: &LandingSlice) -> i64 {
+    slice.stop.map_or(slice.next, |stop| stop.min(slice.next))
+}
+
+/// Where an order of the slices stands: (partition, offset).
+pub(super) fn place(slices: &[LandingSlice], order: &OrderEvent) -> Option<(i32, i64)> {
+    slices.iter().find_map(|slice| {
+        let mut orders = slice.orders.iter();
+        let found = orders.find(|(_, each)| std::ptr::eq(each, order));
+        found.map(|(offset, _)| (slice.partition, *offset))
+    })
 }
 
 #[cfg(test)]
@@ -105,8 +124,21 @@ mod tests {
             from,
             next: from + i64::from(orders),
             orders: (0..orders).map(|n| (from + i64::from(n), order(n))).collect(),
-            dead: Vec::new(),
+            ..LandingSlice::default()
         }
+    }
+
+    #[test]
+    fn a_record_that_is_still_to_be_moved_stops_the_offset_and_nothing_else() {
+        let mut stopped = slice(0, 5, 3);
+        stopped.stop = Some(6);
+        let slices = [stopped];
+        let work = compare(&slices, &BTreeMap::from([(0, 5)]));
+        assert_eq!((work.orders.len(), &work.advance), (3, &BTreeMap::from([(0, 6)])));
+        assert_eq!(place(&slices, work.orders[2]), Some((0, 7)));
+        // Somebody else has moved it: the offset does not go back.
+        let work = compare(&slices, &BTreeMap::from([(0, 7)]));
+        assert_eq!((work.orders.len(), &work.advance), (1, &BTreeMap::from([(0, 7)])));
     }
 
     #[test]
@@ -115,7 +147,7 @@ mod tests {
         let work = compare(&slices, &BTreeMap::from([(0, 5)]));
         assert_eq!(work.orders.len(), 3);
         assert_eq!(work.advance, BTreeMap::from([(0, 8)]));
-        assert_eq!(work.landed, Landed::default());
+        assert!(work.landed.duplicates == 0 && work.landed.fenced.is_empty());
         assert_eq!(
             compare(&slices, &BTreeMap::new()).advance,
             BTreeMap::from([(0, 8)])

@@ -14,14 +14,16 @@ use super::error::is_duplicate;
 use super::orders::Receipt;
 use super::rows::{int, narrow, to_json};
 use super::stock::Revoked;
-use super::{Landed, LandingSlice, Store, StoreError, StoreResult, fence, stock, time, usage};
+use super::{
+    Failed, Landed, LandingSlice, Store, StoreError, StoreResult, apart, dead, fence, stock, time, usage,
+};
 use crate::campaign::check_id;
 use crate::failpoint::{self, Point};
 use crate::order::{OrderEvent, OrderState, QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::plan::{COST_MAX, PLAN_COUNTERS_MAX};
 
 /// A server that does not answer this long has let the connection hang.
-const LAND_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LAND_LIMIT: Duration = Duration::from_secs(30);
 /// How often a batch is tried again around rows that another transaction has just inserted.
 const DUPLICATE_ROUNDS_MAX: usize = 3;
 const ORDER_COLUMNS: usize = 13;
@@ -31,7 +33,21 @@ const SUBJECT_BYTES_MAX: usize = 2080;
 const DIGEST_BYTES_MAX: usize = 64;
 const FINGERPRINT_BYTES_MAX: usize = 32;
 
-type Tx<'t> = Transaction<'t, Any>;
+pub(super) type Tx<'t> = Transaction<'t, Any>;
+
+/// An order that fails for itself, with the reason.
+pub(super) type Apart<'a> = (&'a OrderEvent, StoreError);
+
+/// What becomes of a batch when one of its orders fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nothing is written.
+    Whole,
+    /// The others land. Only the orders' own rows are tried one by one.
+    Rows,
+    /// The others land; whatever statement fails, and with `locks` also when a lock keeps it waiting.
+    Groups { locks: bool },
+}
 
 /// Whether the database can hold the order at all; what is wrong where it cannot.
 pub fn check_event(event: &OrderEvent) -> Result<(), String> {
@@ -71,17 +87,45 @@ impl Store {
     /// After any error the same call may be made again, also when the commit's answer was lost:
     /// what was written then counts as duplicates.
     pub async fn land(&self, topic: &str, slices: &[LandingSlice], now: i64) -> StoreResult<Landed> {
+        self.land_in(Mode::Whole, topic, slices, now).await
+    }
+
+    /// Like [`Self::land`], but orders that fail for themselves are left out, found by halving, and told; the
+    /// others land. With `locks`, an order whose rows another transaction keeps locked fails for itself too.
+    pub async fn land_apart(
+        &self,
+        topic: &str,
+        slices: &[LandingSlice],
+        now: i64,
+        locks: bool,
+    ) -> StoreResult<Landed> {
+        if !locks {
+            match self.land_in(Mode::Rows, topic, slices, now).await {
+                Err(error) if error.is_of_a_row() => {}
+                answer => return answer,
+            }
+        }
+        self.land_in(Mode::Groups { locks }, topic, slices, now).await
+    }
+
+    async fn land_in(
+        &self,
+        mode: Mode,
+        topic: &str,
+        slices: &[LandingSlice],
+        now: i64,
+    ) -> StoreResult<Landed> {
         if slices.is_empty() {
             return Ok(Landed::default());
         }
         let mut connection = self.pool.acquire().await?;
-        let landing = transaction(&mut connection, self.dialect, topic, slices, now);
+        let landing = transaction(&mut connection, self.dialect, mode, topic, slices, now);
         match tokio::time::timeout(LAND_LIMIT, landing).await {
             Ok(landed) => landed,
             Err(_) => {
                 drop(connection.detach());
                 let what = format!("{} gave no answer within {LAND_LIMIT:?}", self.place);
-                Err(StoreError::Transient(what))
+                Err(StoreError::Unanswered(what))
             }
         }
     }
@@ -90,6 +134,7 @@ impl Store {
 async fn transaction(
     connection: &mut AnyConnection,
     dialect: Dialect,
+    mode: Mode,
     topic: &str,
     slices: &[LandingSlice],
     now: i64,
@@ -103,31 +148,60 @@ async fn transaction(
         let known = existing(&mut tx, &replayed).await?;
         fence::recover(&mut work, |order| known.contains(&order.order.to_string()));
     }
-    let mut landed = work.landed;
     if work.advance.is_empty() {
         tx.rollback().await?;
-        return Ok(landed);
+        return Ok(work.landed);
     }
-    let fresh = insert_orders(&mut tx, &work.orders, &now).await?;
+    let mut failed = Vec::new();
+    let written = if let Mode::Groups { locks } = mode {
+        let written = apart::write(&mut tx, dialect, &work.orders, &now, locks, &mut failed).await?;
+        advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
+        written
+    } else {
+        let apart = (mode == Mode::Rows).then_some(&mut failed);
+        let fresh = insert_orders(&mut tx, &work.orders, &now, apart).await?;
+        advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
+        let revoked = account(&mut tx, dialect, &fresh, &now).await?;
+        let fresh = fresh.len() as u64;
+        Written { fresh, revoked }
+    };
+    tx.commit().await.map_err(StoreError::of_commit)?;
+    let tried = (work.orders.len() - work.landed.failed.len()) as u64;
+    let mut landed = work.landed;
+    landed.duplicates += tried - written.fresh;
+    landed.dead = work.dead.len() as u64;
+    landed.revoked = written.revoked;
+    landed.confirmed = written.fresh - written.revoked;
+    Ok(landed)
+}
+
+/// New orders that were written, and how many of these were revoked.
+#[derive(Default)]
+pub(super) struct Written {
+    pub fresh: u64,
+    pub revoked: u64,
+}
+
+/// Counts new orders in `usage` and stock, and revokes those that do not fit: how many these are.
+pub(super) async fn account(
+    tx: &mut Tx<'_>,
+    dialect: Dialect,
+    fresh: &[&OrderEvent],
+    now: &str,
+) -> StoreResult<u64> {
     failpoint::hit(Point::C2);
-    landed.duplicates += (work.orders.len() - fresh.len()) as u64;
-    landed.dead = insert_dead(&mut tx, dialect, topic, &work.dead, &now).await?;
-    write_offsets(&mut tx, dialect, topic, &work.advance).await?;
-    let mut revoked = usage::charge(&mut tx, dialect, &fresh).await?;
-    let within = without(&fresh, &revoked);
-    let oversold = stock::sell(&mut tx, dialect, &within).await?;
+    let mut revoked = usage::charge(tx, dialect, fresh).await?;
+    let within = without(fresh, &revoked);
+    let oversold = stock::sell(tx, dialect, &within).await?;
     if !oversold.is_empty() {
         let refunded: Vec<&OrderEvent> = oversold.iter().map(|revoked| revoked.order).collect();
-        usage::refund(&mut tx, dialect, &refunded).await?;
+        usage::refund(tx, dialect, &refunded).await?;
         revoked.extend(oversold);
     }
     if !revoked.is_empty() {
-        stock::revoke(&mut tx, &revoked, &now).await?;
+        stock::revoke(tx, &revoked, now).await?;
     }
-    tx.commit().await?;
-    landed.revoked = revoked.len() as u64;
-    landed.confirmed = fresh.len() as u64 - landed.revoked;
-    Ok(landed)
+    Ok(revoked.len() as u64)
 }
 
 fn without<'a>(orders: &[&'a OrderEvent], revoked: &[Revoked<'_>]) -> Vec<&'a OrderEvent> {
@@ -135,15 +209,49 @@ fn without<'a>(orders: &[&'a OrderEvent], revoked: &[Revoked<'_>]) -> Vec<&'a Or
         let mut each = revoked.iter();
         each.any(|revoked| std::ptr::eq(revoked.order, order))
     };
-    orders
-        .iter()
-        .copied()
-        .filter(|order| !is_revoked(order))
-        .collect()
+    let kept = orders.iter().copied();
+    kept.filter(|order| !is_revoked(order)).collect()
+}
+
+/// Moves the offsets, up to the first order that failed, and writes what becomes of moved records.
+async fn advance(
+    tx: &mut Tx<'_>,
+    dialect: Dialect,
+    topic: &str,
+    slices: &[LandingSlice],
+    work: &mut fence::Work<'_>,
+    failed: Vec<Apart<'_>>,
+    now: &str,
+) -> StoreResult<()> {
+    for (order, error) in failed {
+        let Some((partition, offset)) = fence::place(slices, order) else {
+            continue;
+        };
+        if let Some(next) = work.advance.get_mut(&partition) {
+            *next = offset.min(*next);
+        }
+        work.landed.failed.push(Failed {
+            partition,
+            offset,
+            error,
+        });
+    }
+    dead::insert(tx, dialect, topic, &work.dead, now).await?;
+    let failed = &work.landed.failed;
+    let has_landed = |partition: i32, offset: i64| {
+        let mut failed = failed.iter();
+        !failed.any(|failed| (failed.partition, failed.offset) == (partition, offset))
+    };
+    let returned = work.returned.iter();
+    let origins = returned
+        .filter(|(partition, offset, _)| has_landed(*partition, *offset))
+        .map(|(_, _, origin)| *origin);
+    dead::landed(tx, origins, now).await?;
+    write_offsets(tx, dialect, topic, &work.advance).await
 }
 
 /// Locks the offset rows of the slices' partitions, after adding those that are missing.
-async fn lock_offsets(
+pub(super) async fn lock_offsets(
     tx: &mut Tx<'_>,
     dialect: Dialect,
     topic: &str,
@@ -216,30 +324,55 @@ async fn upsert_offsets(
     Ok(())
 }
 
-/// Inserts the orders that are not there yet, and returns these.
-async fn insert_orders<'a>(
+/// Inserts the orders that are not there yet, and returns these. With `failed`, orders that fail for themselves
+/// are found by halving the statement that fails, and left out: a statement that fails writes nothing.
+pub(super) async fn insert_orders<'a>(
     tx: &mut Tx<'_>,
     orders: &[&'a OrderEvent],
     now: &str,
+    mut failed: Option<&mut Vec<Apart<'a>>>,
 ) -> StoreResult<Vec<&'a OrderEvent>> {
     let mut fresh = Vec::with_capacity(orders.len());
     for range in pieces(orders.len()) {
-        let mut chunk = orders[range].to_vec();
-        let mut rounds = 0;
-        // A plain INSERT, because duplicates are rare. One that meets a duplicate writes nothing;
-        // then the rows that exist are looked up and left out.
-        while !chunk.is_empty() && !insert_rows(tx, &chunk, now, rounds == 0).await? {
-            rounds += 1;
-            if rounds > DUPLICATE_ROUNDS_MAX {
-                let what = "another transaction keeps inserting the same orders";
-                return Err(StoreError::Transient(what.to_owned()));
+        let mut open = vec![(&orders[range], true)];
+        while let Some((part, whole)) = open.pop() {
+            match (insert_new(tx, part, now, whole).await, &mut failed) {
+                (Ok(new), _) => fresh.extend(new),
+                (Err(error), Some(failed)) if error.is_of_a_row() => match part {
+                    [one] => failed.push((*one, error)),
+                    _ => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        open.extend([(second, false), (first, false)]);
+                    }
+                },
+                (Err(error), _) => return Err(error),
             }
-            let known = existing(tx, &chunk).await?;
-            chunk.retain(|order| !known.contains(&order.order.to_string()));
         }
-        fresh.extend(chunk);
     }
     Ok(fresh)
+}
+
+/// Inserts those of the orders that are not there yet, and returns these.
+async fn insert_new<'a>(
+    tx: &mut Tx<'_>,
+    orders: &[&'a OrderEvent],
+    now: &str,
+    persistent: bool,
+) -> StoreResult<Vec<&'a OrderEvent>> {
+    let mut new = orders.to_vec();
+    let mut rounds = 0;
+    // A plain INSERT, because duplicates are rare. One that meets a duplicate writes nothing;
+    // then the rows that exist are looked up and left out.
+    while !new.is_empty() && !insert_rows(tx, &new, now, persistent && rounds == 0).await? {
+        rounds += 1;
+        if rounds > DUPLICATE_ROUNDS_MAX {
+            let what = "an order collides with another one in a unique key that is not rushgate's";
+            return Err(StoreError::Conflict(what.to_owned()));
+        }
+        let known = existing(tx, &new).await?;
+        new.retain(|order| !known.contains(&order.order.to_string()));
+    }
+    Ok(new)
 }
 
 /// One INSERT; `false` when one of the rows exists already, and then none was inserted.
@@ -284,7 +417,7 @@ async fn insert_rows(
 }
 
 /// Ids of those orders that have a row.
-async fn existing(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashSet<String>> {
+pub(super) async fn existing(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashSet<String>> {
     let mut by_campaign: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for order in orders {
         let ids = by_campaign.entry(order.campaign.as_str()).or_default();
@@ -303,32 +436,4 @@ async fn existing(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashSe
         }
     }
     Ok(known)
-}
-
-/// Keeps records that cannot land; one that is kept already stays as it is.
-async fn insert_dead(
-    tx: &mut Tx<'_>,
-    dialect: Dialect,
-    topic: &str,
-    dead: &[(i32, &super::DeadRecord)],
-    now: &str,
-) -> StoreResult<u64> {
-    let clause = dialect.on_conflict("topic, `partition`, `offset`", "topic", "topic");
-    let sql = format!(
-        "INSERT INTO dead_letters (topic, `partition`, `offset`, record_key, payload, error, landed_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?){clause}"
-    );
-    for (partition, record) in dead {
-        sqlx::query(AssertSqlSafe(sql.as_str()))
-            .bind(topic)
-            .bind(i64::from(*partition))
-            .bind(record.offset)
-            .bind(record.key.as_slice())
-            .bind(record.payload.as_slice())
-            .bind(record.error.as_str())
-            .bind(now)
-            .execute(&mut **tx)
-            .await?;
-    }
-    Ok(dead.len() as u64)
 }

@@ -1,9 +1,11 @@
 //! The store: MySQL/MariaDB or SQLite through sqlx. One code over both; what differs in SQL is in
 //! `dialect`. `migrations/README.md` says what the tables mean.
 
+mod apart;
 mod attempts;
 mod audiences;
 mod campaigns;
+mod dead;
 mod dead_letters;
 mod dialect;
 mod error;
@@ -11,6 +13,7 @@ mod fence;
 mod land;
 mod modules;
 mod orders;
+mod resolve;
 mod restorable;
 mod revisions;
 mod revocations;
@@ -38,6 +41,7 @@ pub use dead_letters::{
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
+pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
@@ -116,6 +120,14 @@ pub struct OrderRow {
     pub charges: Vec<Charge>,
 }
 
+/// Where a record is, or first was: its topic, partition and offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordId {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
 /// One partition's part of a landing transaction: its records from `from` up to, not including,
 /// `next`. Orders and dead records are each in order of offset.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,18 +135,52 @@ pub struct LandingSlice {
     pub partition: i32,
     pub from: i64,
     pub next: i64,
+    /// The partition's offset moves up to here at most, though orders behind it land: a record that is still to be
+    /// moved away.
+    pub stop: Option<i64>,
     /// Offset and order, which [`check_event`] has accepted.
     pub orders: Vec<(i64, OrderEvent)>,
+    /// Offset and origin of those orders that were moved before: their dead letter has landed then.
+    pub returned: Vec<(i64, RecordId)>,
     pub dead: Vec<DeadRecord>,
 }
 
-/// A record that cannot land, kept with what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A record that was moved to another topic because it does not land, kept with what is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadRecord {
     pub offset: i64,
+    /// Where it was first; `None`: here.
+    pub origin: Option<RecordId>,
     pub key: Vec<u8>,
     pub payload: Vec<u8>,
+    /// It will be tried again by itself; otherwise it is among the dead letters.
+    pub retry: bool,
+    /// Class of the error, one word.
+    pub class: &'static str,
     pub error: String,
+    /// Landings that were tried.
+    pub attempts: i64,
+    /// The order, where it is one.
+    pub order: Option<DeadOrder>,
+    /// Its timestamp where it was first, in milliseconds since 1970-01-01 UTC.
+    pub recorded_at: Option<i64>,
+}
+
+/// What a dead record holds back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadOrder {
+    pub order: OrderId,
+    pub campaign: String,
+    pub sku: String,
+    pub quantity: u32,
+}
+
+/// An order that fails for itself, while others of its batch land.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub partition: i32,
+    pub offset: i64,
+    pub error: StoreError,
 }
 
 /// What a landing transaction did.
@@ -154,6 +200,9 @@ pub struct Landed {
     /// the slice when another consumer landed it before (its orders count as duplicates), before
     /// the slice when records between would be skipped.
     pub fenced: BTreeMap<i32, i64>,
+    /// Orders that fail for themselves; only [`Store::land_apart`] has any. Their partitions' offsets moved up to
+    /// the first of them, the other orders landed.
+    pub failed: Vec<Failed>,
 }
 
 /// How to reach it.
@@ -286,6 +335,8 @@ fn describe(dialect: Dialect, options: &AnyConnectOptions) -> String {
 fn at_place(place: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::Transient(text) => StoreError::Transient(format!("{place}: {text}")),
+        StoreError::Locked(text) => StoreError::Locked(format!("{place}: {text}")),
+        StoreError::Unanswered(text) => StoreError::Unanswered(format!("{place}: {text}")),
         StoreError::Conflict(text) => StoreError::Conflict(format!("{place}: {text}")),
         StoreError::Refused(text) => StoreError::Refused(format!("{place}: {text}")),
         StoreError::Permanent(text) => StoreError::Permanent(format!("{place}: {text}")),

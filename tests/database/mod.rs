@@ -53,7 +53,7 @@ impl MariaDb {
         server
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
@@ -154,13 +154,26 @@ impl Database {
         query.fetch_one(&mut connection).await.expect("a row").get(0)
     }
 
-    pub async fn execute(&self, sql: &str) {
+    /// One text of the database, read past the store.
+    pub async fn text(&self, sql: &str) -> String {
         let mut connection = self.raw().await;
         let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
-        query.execute(&mut connection).await.expect("runs");
+        query.fetch_one(&mut connection).await.expect("a row").get(0)
     }
 
-    async fn raw(&self) -> AnyConnection {
+    /// Any statement, also those that cannot be prepared.
+    pub async fn execute(&self, sql: &str) {
+        let mut connection = self.raw().await;
+        let statement = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        connection.execute(statement).await.expect("runs");
+    }
+
+    /// Whether it is SQLite.
+    pub fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
+    pub async fn raw(&self) -> AnyConnection {
         AnyConnection::connect(&self.url).await.expect("connects")
     }
 }
@@ -315,6 +328,6 @@ pub fn slice(partition: i32, from: i64, orders: Vec<OrderEvent>) -> LandingSlice
         from,
         next: from + orders.len() as i64,
         orders: (from..).zip(orders).collect(),
-        dead: Vec::new(),
+        ..LandingSlice::default()
     }
 }

@@ -2,166 +2,33 @@
 //! database holds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message};
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::rebalance::{Assignment, Rebalance};
 use super::{ASK_LIMIT, Config, is_fatal, unusable};
-use crate::bus::{BusError, Consumer, Headers, IDLE_WAIT, Record, Slice, StartOffsets};
-use crate::failpoint::{self, Point};
+use crate::bus::{BusError, Consumer, ConsumerState, Headers, IDLE_WAIT, Record, Slice, StartOffsets};
 
 /// Kafka's own offsets serve lag tools only, so they are committed rarely.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-
-/// What the rebalance callback and the polling loop, on the same thread, tell each other.
-#[derive(Default)]
-struct Assignment {
-    /// Offset of the next record of each assigned partition; `None` until the first one from the
-    /// log's beginning arrives.
-    positions: BTreeMap<i32, Option<i64>>,
-    /// Revoked since the loop last looked.
-    revoked: BTreeSet<i32>,
-    trouble: Option<String>,
-}
-
-struct Rebalance {
-    topic: String,
-    start: Mutex<StartOffsets>,
-    assignment: Mutex<Assignment>,
-}
-
-impl Rebalance {
-    fn assignment(&self) -> MutexGuard<'_, Assignment> {
-        self.assignment.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where to start each partition. Where the database does not answer, the log is read from its
-    /// beginning: what landed before is recognised.
-    fn starts(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> BTreeMap<i32, Option<i64>> {
-        let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = start(partitions).unwrap_or_else(|error| {
-            self.assignment().trouble = Some(format!("no offsets from the database: {error}"));
-            BTreeMap::new()
-        });
-        let checked = |partition: i32| {
-            let expected = *stored.get(&partition)?;
-            match self.gap(consumer, partition, expected) {
-                Some(Gap::Behind) => None,
-                Some(Gap::Ahead) | None => Some(expected),
-            }
-        };
-        partitions
-            .iter()
-            .map(|partition| (*partition, checked(*partition)))
-            .collect()
-    }
-
-    /// Whether the log does not hold the offset, and on which side.
-    fn gap(&self, consumer: &BaseConsumer<Self>, partition: i32, offset: i64) -> Option<Gap> {
-        let (low, high) = consumer
-            .fetch_watermarks(&self.topic, partition, ASK_LIMIT)
-            .ok()?;
-        let place = format!("{}/{partition} holds {low} to {high}", self.topic);
-        if offset > high {
-            self.assignment().trouble = Some(format!(
-                "{place}, the database expects {offset}: the topic was made anew or lost records; it is read from \
-                 the beginning, and orders are recognised by their id"
-            ));
-            Some(Gap::Behind)
-        } else if offset < low {
-            self.assignment().trouble = Some(format!(
-                "{place}, the database expects {offset}: records were removed before they landed; compare with \
-                 `rushgate reconcile`, then set landing_offsets.next_offset to {low}"
-            ));
-            Some(Gap::Ahead)
-        } else {
-            None
-        }
-    }
-
-    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> KafkaResult<()> {
-        let starts = self.starts(consumer, partitions);
-        let mut list = TopicPartitionList::new();
-        for (partition, start) in &starts {
-            let offset = start.map_or(Offset::Beginning, Offset::Offset);
-            list.add_partition_offset(&self.topic, *partition, offset)?;
-        }
-        self.assignment().positions.extend(starts);
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
-            _ => consumer.assign(&list),
-        }
-    }
-
-    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
-        failpoint::hit(Point::C5);
-        let mut assignment = self.assignment();
-        for partition in partitions_of(list) {
-            assignment.positions.remove(&partition);
-            assignment.revoked.insert(partition);
-        }
-        drop(assignment);
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
-            _ => consumer.unassign(),
-        }
-    }
-}
-
-/// The log does not reach up to an offset, or starts only after it.
-enum Gap {
-    Behind,
-    Ahead,
-}
-
-fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
-    list.elements()
-        .iter()
-        .map(|element| element.partition())
-        .collect()
-}
-
-impl ClientContext for Rebalance {}
-
-impl ConsumerContext for Rebalance {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions = partitions_of(list);
-        let assign = matches!(what, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
-        tracing::info!(assign, ?partitions, "kafka partitions");
-        let done = match assign {
-            true => self.assign(consumer, &partitions),
-            false => self.revoke(consumer, list),
-        };
-        if let Err(error) = done {
-            self.assignment().trouble = Some(format!("rebalance: {error}"));
-        }
-    }
-}
 
 /// The consuming side.
 pub struct KafkaConsumer {
     config: Config,
     consumer: BaseConsumer<Rebalance>,
-    /// Seeks that did not succeed yet.
-    seeks: BTreeMap<i32, i64>,
-    landed: BTreeMap<i32, i64>,
     committed_at: Instant,
 }
 
 impl KafkaConsumer {
     /// Joins the group; partitions arrive with later polls. `Fatal` for a wrong option.
     pub fn new(config: Config, start: StartOffsets) -> Result<Self, BusError> {
-        let context = Rebalance {
-            topic: config.topic.clone(),
-            start: Mutex::new(start),
-            assignment: Mutex::default(),
-        };
+        let context = Rebalance::new(&config.topic, start);
         let mut own = vec![
             ("group.id", config.group.as_str()),
             ("partition.assignment.strategy", "cooperative-sticky"),
@@ -175,15 +42,13 @@ impl KafkaConsumer {
         ];
         own.extend(config.instance.as_deref().map(|name| ("group.instance.id", name)));
         let consumer: BaseConsumer<Rebalance> = config
-            .client(&own)
+            .client(&own, &config.consumer)
             .create_with_context(context)
             .map_err(unusable)?;
         consumer.subscribe(&[&config.topic]).map_err(unusable)?;
         Ok(Self {
             config,
             consumer,
-            seeks: BTreeMap::new(),
-            landed: BTreeMap::new(),
             committed_at: Instant::now(),
         })
     }
@@ -192,13 +57,76 @@ impl KafkaConsumer {
         self.consumer.context().assignment()
     }
 
+    fn list(&self, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.config.topic, partition);
+        }
+        list
+    }
+
+    fn trouble(&self, partition: i32, error: &KafkaError) {
+        self.assignment().trouble = Some(format!("{}/{partition}: {error}", self.config.topic));
+    }
+
     fn retry_seeks(&mut self) {
-        for (partition, offset) in std::mem::take(&mut self.seeks) {
-            let position = self.assignment().positions.get(&partition).copied();
-            if position.is_some() {
-                self.seek(partition, offset);
+        let seeks = std::mem::take(&mut self.assignment().seeks);
+        for (partition, offset) in seeks {
+            self.seek(partition, offset);
+        }
+    }
+
+    /// Reads on after a pause, exactly where reading stopped.
+    fn read_on(&mut self, partitions: &[i32]) {
+        if partitions.is_empty() {
+            return;
+        }
+        if let Err(error) = self.consumer.resume(&self.list(partitions.iter().copied())) {
+            self.trouble(partitions[0], &error);
+        }
+        // Resuming starts behind the last record that was polled, which is not where a held partition goes on.
+        for partition in partitions {
+            let position = self.assignment().positions.get(partition).copied().flatten();
+            if let Some(position) = position {
+                self.seek(*partition, position);
             }
         }
+    }
+
+    /// Ends an idle time.
+    fn wake(&mut self) {
+        let mut assignment = self.assignment();
+        if !std::mem::take(&mut assignment.idle) {
+            return;
+        }
+        let paused = assignment.positions.keys();
+        let paused: Vec<i32> = paused
+            .filter(|partition| !assignment.held.contains_key(partition))
+            .copied()
+            .collect();
+        drop(assignment);
+        self.read_on(&paused);
+    }
+
+    /// Lets held partitions go whose time has come, and says when the next one's comes.
+    fn release(&mut self) -> Option<Instant> {
+        let mut assignment = self.assignment();
+        if assignment.held.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let held = assignment.held.iter();
+        let due: Vec<i32> = held
+            .filter(|(_, until)| **until <= now)
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in &due {
+            assignment.held.remove(partition);
+        }
+        let next = assignment.held.values().min().copied();
+        drop(assignment);
+        self.read_on(&due);
+        next
     }
 
     /// Something asked for an offset the log does not hold: partitions whose position is outside
@@ -220,7 +148,7 @@ impl KafkaConsumer {
                 .consumer
                 .seek(&self.config.topic, partition, Offset::Beginning, ASK_LIMIT);
             if let Err(error) = beginning {
-                self.assignment().trouble = Some(format!("{}/{partition}: {error}", self.config.topic));
+                self.trouble(partition, &error);
             }
         }
     }
@@ -249,9 +177,13 @@ impl KafkaConsumer {
 
 impl Consumer for KafkaConsumer {
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError> {
+        self.wake();
+        let next_due = self.release();
         self.retry_seeks();
+        self.assignment().lost.clear();
         let mut gathered = Gathered::default();
         let mut deadline = Instant::now() + IDLE_WAIT;
+        deadline = next_due.map_or(deadline, |due| due.min(deadline));
         while gathered.records < max {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut failure = None;
@@ -279,39 +211,94 @@ impl Consumer for KafkaConsumer {
         Ok(gathered.slices.into_values().collect())
     }
 
-    fn commit(&mut self, landed: &[(i32, i64)]) {
-        self.landed.extend(landed.iter().copied());
-        if self.committed_at.elapsed() < COMMIT_EVERY {
-            return;
-        }
-        self.committed_at = Instant::now();
-        let mut list = TopicPartitionList::new();
-        for (partition, next) in std::mem::take(&mut self.landed) {
-            let owned = self.assignment().positions.contains_key(&partition);
-            if owned
-                && let Err(error) =
-                    list.add_partition_offset(&self.config.topic, partition, Offset::Offset(next))
-            {
-                tracing::debug!(%error, "kafka commit");
+    fn idle(&mut self, wait: Duration) -> Result<(), BusError> {
+        let deadline = Instant::now() + wait;
+        if !std::mem::replace(&mut self.assignment().idle, true) {
+            let assigned: Vec<i32> = self.assignment().positions.keys().copied().collect();
+            if let Err(error) = self.consumer.pause(&self.list(assigned)) {
+                tracing::debug!(%error, "kafka pause");
             }
         }
-        if list.count() > 0
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::debug!(%error, "kafka commit");
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut failure = None;
+            match self.consumer.poll(left) {
+                // Read again later; the position of a partition that had none yet is known now.
+                Some(Ok(message)) => {
+                    let mut assignment = self.consumer.context().assignment();
+                    if let Some(position @ None) = assignment.positions.get_mut(&message.partition()) {
+                        *position = Some(message.offset());
+                    }
+                }
+                Some(Err(error)) => failure = Some(error),
+                None if left.is_zero() => return Ok(()),
+                None => {}
+            }
+            if let Some(error) = failure {
+                self.sort_error(&error)?;
+            }
         }
     }
 
+    fn lost(&mut self) -> BTreeSet<i32> {
+        self.assignment().lost.clone()
+    }
+
+    fn commit(&mut self, landed: &[(i32, i64)]) {
+        let landed_so_far = {
+            let mut assignment = self.assignment();
+            assignment.landed.extend(landed.iter().copied());
+            if self.committed_at.elapsed() < COMMIT_EVERY {
+                return;
+            }
+            assignment.landed.keys().copied().collect::<Vec<i32>>()
+        };
+        self.committed_at = Instant::now();
+        let context = self.consumer.context();
+        context.commit(&self.consumer, &landed_so_far, CommitMode::Async);
+    }
+
     fn seek(&mut self, partition: i32, offset: i64) {
+        if !self.assignment().positions.contains_key(&partition) {
+            return;
+        }
         let to = Offset::Offset(offset);
         match self.consumer.seek(&self.config.topic, partition, to, ASK_LIMIT) {
             Ok(()) => {
                 self.assignment().positions.insert(partition, Some(offset));
             }
             Err(error) => {
-                self.assignment().trouble = Some(format!("{}/{partition}: {error}", self.config.topic));
-                self.seeks.insert(partition, offset);
+                self.trouble(partition, &error);
+                self.assignment().seeks.insert(partition, offset);
             }
+        }
+    }
+
+    fn hold(&mut self, partition: i32, offset: i64, wait: Duration) {
+        let mut assignment = self.assignment();
+        let Some(position) = assignment.positions.get_mut(&partition) else {
+            return;
+        };
+        *position = Some(offset);
+        assignment.held.insert(partition, Instant::now() + wait);
+        drop(assignment);
+        if let Err(error) = self.consumer.pause(&self.list([partition])) {
+            self.trouble(partition, &error);
+        }
+    }
+
+    fn state(&self) -> ConsumerState {
+        let assignment = self.assignment();
+        let assigned = assignment.positions.len();
+        let paused = if assignment.idle {
+            assigned
+        } else {
+            assignment.held.len()
+        };
+        ConsumerState {
+            assigned: assigned as u64,
+            paused: paused as u64,
+            rebalances: assignment.rebalances,
         }
     }
 }
@@ -334,6 +321,9 @@ impl Gathered {
     /// Copies the record: holding the message would pin the whole fetched buffer.
     fn add(&mut self, assignment: &mut Assignment, message: &BorrowedMessage<'_>) {
         let (partition, offset) = (message.partition(), message.offset());
+        if assignment.ignores(partition) {
+            return;
+        }
         let Some(position) = assignment.positions.get_mut(&partition) else {
             return;
         };

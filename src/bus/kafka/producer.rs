@@ -194,16 +194,17 @@ fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], 
 }
 
 fn connect(config: &Config) -> Result<Client, BusError> {
+    let own = [
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        ("compression.type", "lz4"),
+        ("partitioner", "murmur2_random"),
+        ("linger.ms", &config.linger_ms.to_string()),
+        ("message.timeout.ms", &config.delivery_timeout_ms.to_string()),
+        ("queue.buffering.max.messages", "500000"),
+    ];
     config
-        .client(&[
-            ("enable.idempotence", "true"),
-            ("acks", "all"),
-            ("compression.type", "lz4"),
-            ("partitioner", "murmur2_random"),
-            ("linger.ms", &config.linger_ms.to_string()),
-            ("message.timeout.ms", &config.delivery_timeout_ms.to_string()),
-            ("queue.buffering.max.messages", "500000"),
-        ])
+        .client(&own, &config.producer)
         .create_with_context(Reports::default())
         .map_err(unusable)
 }

@@ -1,0 +1,169 @@
+//! Which of librdkafka's options may be set by hand: all but those that the guarantees hang on.
+
+use std::collections::BTreeMap;
+
+/// Who an option is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Both,
+    Producer,
+    Consumer,
+}
+
+/// An option that may not be set so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("option {name} = {value:?}: {why}")]
+pub struct OptionError {
+    pub name: String,
+    value: String,
+    why: &'static str,
+}
+
+/// Values an option may have; none: it is not to be set at all.
+struct Fixed {
+    side: Side,
+    names: &'static [&'static str],
+    allowed: &'static [&'static str],
+    why: &'static str,
+}
+
+const ONLY_TRUE: &[&str] = &["true", "1"];
+const ONLY_FALSE: &[&str] = &["false", "0"];
+
+const FIXED: &[Fixed] = &[
+    Fixed {
+        side: Side::Both,
+        names: &["bootstrap.servers", "metadata.broker.list"],
+        allowed: &[],
+        why: "set kafka.brokers",
+    },
+    Fixed {
+        side: Side::Producer,
+        names: &["enable.idempotence"],
+        allowed: ONLY_TRUE,
+        why: "without it a retry of the producer doubles orders and swaps a buyer's orders",
+    },
+    Fixed {
+        side: Side::Producer,
+        names: &["acks", "request.required.acks"],
+        allowed: &["all", "-1"],
+        why: "an order is accepted only when all in-sync replicas have it",
+    },
+    Fixed {
+        side: Side::Producer,
+        names: &["partitioner"],
+        allowed: &["murmur2_random", "murmur2"],
+        why: "another partitioner moves buyers to other partitions, and breaks the order of their orders",
+    },
+    Fixed {
+        side: Side::Producer,
+        names: &["transactional.id"],
+        allowed: &[],
+        why: "rushgate does not use Kafka's transactions",
+    },
+    Fixed {
+        side: Side::Producer,
+        names: &["retries", "message.send.max.retries"],
+        allowed: &["2147483647"],
+        why: "sending is tried again until delivery.timeout.ms is over: set that",
+    },
+    Fixed {
+        side: Side::Consumer,
+        names: &["enable.auto.commit", "enable.auto.offset.store"],
+        allowed: ONLY_FALSE,
+        why: "the database's offsets decide what has landed, and are written together with it",
+    },
+    Fixed {
+        side: Side::Consumer,
+        names: &["auto.offset.reset"],
+        allowed: &["error"],
+        why: "a reset would skip orders in silence",
+    },
+    Fixed {
+        side: Side::Consumer,
+        names: &["isolation.level"],
+        allowed: &["read_committed"],
+        why: "records of an aborted transaction are no orders",
+    },
+    Fixed {
+        side: Side::Consumer,
+        names: &["partition.assignment.strategy"],
+        allowed: &["cooperative-sticky"],
+        why: "all landers of a group need the same one",
+    },
+    Fixed {
+        side: Side::Consumer,
+        names: &["group.protocol"],
+        allowed: &["classic"],
+        why: "landing relies on the classic protocol's static membership",
+    },
+    Fixed {
+        side: Side::Consumer,
+        names: &["group.id"],
+        allowed: &[],
+        why: "all landers share one group",
+    },
+    Fixed {
+        side: Side::Consumer,
+        names: &["group.instance.id"],
+        allowed: &[],
+        why: "set landing.instance",
+    },
+];
+
+/// Whether the options may be set for that side.
+pub fn check_options(side: Side, options: &BTreeMap<String, String>) -> Result<(), OptionError> {
+    for (name, value) in options {
+        let fixed = FIXED.iter().find(|fixed| {
+            let concerns = side == Side::Both || fixed.side == Side::Both || fixed.side == side;
+            concerns && fixed.names.contains(&name.as_str())
+        });
+        if let Some(fixed) = fixed.filter(|fixed| !fixed.allowed.contains(&value.as_str())) {
+            return Err(OptionError {
+                name: name.clone(),
+                value: value.clone(),
+                why: fixed.why,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(side: Side, name: &str, value: &str) -> Result<(), String> {
+        let options = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        check_options(side, &options).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_would_break_a_guarantee_is_refused_with_the_reason() {
+        for (side, name, value) in [
+            (Side::Producer, "acks", "1"),
+            (Side::Producer, "enable.idempotence", "false"),
+            (Side::Both, "acks", "0"),
+            (Side::Both, "enable.auto.commit", "true"),
+            (Side::Consumer, "auto.offset.reset", "latest"),
+            (Side::Consumer, "isolation.level", "read_uncommitted"),
+            (Side::Consumer, "bootstrap.servers", "elsewhere:9092"),
+        ] {
+            let error = check(side, name, value).expect_err(name);
+            assert!(
+                error.starts_with(&format!("option {name} = {value:?}: ")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_else_is_the_operators_business() {
+        assert_eq!(check(Side::Producer, "linger.ms", "50"), Ok(()));
+        assert_eq!(check(Side::Producer, "acks", "all"), Ok(()));
+        assert_eq!(check(Side::Consumer, "session.timeout.ms", "6000"), Ok(()));
+        assert_eq!(check(Side::Both, "security.protocol", "SSL"), Ok(()));
+        // An option of the other side does nothing here.
+        assert_eq!(check(Side::Consumer, "acks", "1"), Ok(()));
+    }
+}

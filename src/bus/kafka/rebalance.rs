@@ -1,0 +1,212 @@
+//! What happens when the group gives or takes partitions: the callback, and what it shares with the loop that polls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::ASK_LIMIT;
+use crate::bus::StartOffsets;
+use crate::failpoint::{self, Point};
+
+/// What the rebalance callback and the polling loop, on the same thread, tell each other.
+#[derive(Default)]
+pub(super) struct Assignment {
+    /// Offset of the next record of each assigned partition; `None` until the first one from the
+    /// log's beginning arrives.
+    pub positions: BTreeMap<i32, Option<i64>>,
+    /// Partitions that are not read before a moment.
+    pub held: BTreeMap<i32, Instant>,
+    /// Nothing is read at the moment.
+    pub idle: bool,
+    /// Seeks that did not succeed yet.
+    pub seeks: BTreeMap<i32, i64>,
+    /// Next offsets that are in the database and not committed to Kafka.
+    pub landed: BTreeMap<i32, i64>,
+    /// Revoked since the loop last looked.
+    pub revoked: BTreeSet<i32>,
+    /// Revoked since the last poll began.
+    pub lost: BTreeSet<i32>,
+    pub rebalances: u64,
+    pub trouble: Option<String>,
+}
+
+impl Assignment {
+    /// Whether what arrives of a partition is to be dropped, because it will be read again.
+    pub fn ignores(&self, partition: i32) -> bool {
+        self.idle || self.held.contains_key(&partition) || self.seeks.contains_key(&partition)
+    }
+
+    /// Another consumer has the partition, or gets it.
+    fn remove(&mut self, partition: i32) {
+        self.positions.remove(&partition);
+        self.held.remove(&partition);
+        self.seeks.remove(&partition);
+        self.landed.remove(&partition);
+        self.revoked.insert(partition);
+        self.lost.insert(partition);
+    }
+}
+
+/// The callback's side.
+pub(super) struct Rebalance {
+    topic: String,
+    start: Mutex<StartOffsets>,
+    assignment: Mutex<Assignment>,
+}
+
+impl Rebalance {
+    pub fn new(topic: &str, start: StartOffsets) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            start: Mutex::new(start),
+            assignment: Mutex::default(),
+        }
+    }
+
+    pub fn assignment(&self) -> MutexGuard<'_, Assignment> {
+        self.assignment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to start each partition. Where the database does not answer, the log is read from its
+    /// beginning: what landed before is recognised.
+    fn starts(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> BTreeMap<i32, Option<i64>> {
+        let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = start(partitions).unwrap_or_else(|error| {
+            self.assignment().trouble = Some(format!("no offsets from the database: {error}"));
+            BTreeMap::new()
+        });
+        let checked = |partition: i32| {
+            let expected = *stored.get(&partition)?;
+            match self.gap(consumer, partition, expected) {
+                Some(Gap::Behind) => None,
+                Some(Gap::Ahead) | None => Some(expected),
+            }
+        };
+        partitions
+            .iter()
+            .map(|partition| (*partition, checked(*partition)))
+            .collect()
+    }
+
+    /// Whether the log does not hold the offset, and on which side.
+    pub fn gap(&self, consumer: &BaseConsumer<Self>, partition: i32, offset: i64) -> Option<Gap> {
+        let (low, high) = consumer
+            .fetch_watermarks(&self.topic, partition, ASK_LIMIT)
+            .ok()?;
+        let place = format!("{}/{partition} holds {low} to {high}", self.topic);
+        if offset > high {
+            self.assignment().trouble = Some(format!(
+                "{place}, the database expects {offset}: the topic was made anew or lost records; it is read from \
+                 the beginning, and orders are recognised by their id"
+            ));
+            Some(Gap::Behind)
+        } else if offset < low {
+            self.assignment().trouble = Some(format!(
+                "{place}, the database expects {offset}: records were removed before they landed; compare with \
+                 `rushgate reconcile`, then set landing_offsets.next_offset to {low}"
+            ));
+            Some(Gap::Ahead)
+        } else {
+            None
+        }
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> KafkaResult<()> {
+        let starts = self.starts(consumer, partitions);
+        let mut list = TopicPartitionList::new();
+        for (partition, start) in &starts {
+            let offset = start.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(&self.topic, *partition, offset)?;
+        }
+        let idle = {
+            let mut assignment = self.assignment();
+            assignment.positions.extend(starts);
+            assignment.rebalances += 1;
+            assignment.idle
+        };
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
+            _ => consumer.assign(&list)?,
+        }
+        // librdkafka remembers a pause over a partition's absence.
+        match idle {
+            true => consumer.pause(&list),
+            false => consumer.resume(&list),
+        }
+    }
+
+    /// Tells Kafka how far these partitions have landed: for lag tools, so a failure is no trouble.
+    pub fn commit(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], mode: CommitMode) {
+        let mut list = TopicPartitionList::new();
+        let mut assignment = self.assignment();
+        for partition in partitions {
+            let next = assignment.landed.remove(partition).map(Offset::Offset);
+            let owned = assignment.positions.contains_key(partition);
+            if let Some(next) = next.filter(|_| owned)
+                && let Err(error) = list.add_partition_offset(&self.topic, *partition, next)
+            {
+                tracing::debug!(%error, "kafka commit");
+            }
+        }
+        drop(assignment);
+        if list.count() > 0
+            && let Err(error) = consumer.commit(&list, mode)
+        {
+            tracing::debug!(%error, "kafka commit");
+        }
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        failpoint::hit(Point::C5);
+        // Taken by force, the partition has another owner already, and Kafka refuses the commit.
+        if !consumer.assignment_lost() {
+            self.commit(consumer, &partitions_of(list), CommitMode::Sync);
+        }
+        let mut assignment = self.assignment();
+        for partition in partitions_of(list) {
+            assignment.remove(partition);
+        }
+        assignment.rebalances += 1;
+        drop(assignment);
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+            _ => consumer.unassign(),
+        }
+    }
+}
+
+/// The log does not reach up to an offset, or starts only after it.
+pub(super) enum Gap {
+    Behind,
+    Ahead,
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements()
+        .iter()
+        .map(|element| element.partition())
+        .collect()
+}
+
+impl ClientContext for Rebalance {}
+
+impl ConsumerContext for Rebalance {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions = partitions_of(list);
+        let assign = matches!(what, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
+        tracing::info!(topic = self.topic, assign, ?partitions, "kafka partitions");
+        let done = match assign {
+            true => self.assign(consumer, &partitions),
+            false => self.revoke(consumer, list),
+        };
+        if let Err(error) = done {
+            self.assignment().trouble = Some(format!("rebalance: {error}"));
+        }
+    }
+}

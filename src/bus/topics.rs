@@ -1,0 +1,117 @@
+//! Names of the topics: the orders, one retry topic per delay, and the dead letters, all named after the first.
+
+use std::time::Duration;
+
+/// Where orders wait that could not land for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryTopic {
+    pub name: String,
+    /// How long each record waits there.
+    pub delay: Duration,
+}
+
+/// The topics one order may pass through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    pub orders: String,
+    /// In the order in which a record that keeps failing passes them.
+    pub retries: Vec<RetryTopic>,
+    pub dead_letters: String,
+}
+
+/// The text does not name delays.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a list of different delays such as \"5s,30s,5m\" (ms, s, m or h; empty for none): {1}")]
+pub struct DelaysError(String, String);
+
+impl Topics {
+    /// `delays` is a list such as `5s,30s,5m`, or empty: then what fails goes to the dead letters at once. Each
+    /// delay as it is written ends the name of its topic.
+    pub fn new(orders: &str, delays: &str) -> Result<Self, DelaysError> {
+        let wrong = |why: String| DelaysError(delays.to_owned(), why);
+        let mut retries: Vec<RetryTopic> = Vec::new();
+        for text in delays.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            let delay = delay(text).ok_or_else(|| wrong(format!("{text:?} is no delay")))?;
+            if retries.iter().any(|retry| retry.delay == delay) {
+                return Err(wrong(format!("{text} stands there twice")));
+            }
+            retries.push(RetryTopic {
+                name: format!("{orders}.retry.{text}"),
+                delay,
+            });
+        }
+        Ok(Self {
+            orders: orders.to_owned(),
+            retries,
+            dead_letters: format!("{orders}.dlt"),
+        })
+    }
+
+    /// Every name: orders, retry topics, dead letters.
+    pub fn names(&self) -> Vec<&str> {
+        let retries = self.retries.iter().map(|retry| retry.name.as_str());
+        std::iter::once(self.orders.as_str())
+            .chain(retries)
+            .chain([self.dead_letters.as_str()])
+            .collect()
+    }
+}
+
+/// `200ms`, `5s`, `5m` or `1h`; above 0.
+fn delay(text: &str) -> Option<Duration> {
+    let unit = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit);
+    let ms: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let ms = number.parse::<u64>().ok()?.checked_mul(ms)?;
+    (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_name_their_topics() {
+        let topics = Topics::new("rushgate.orders", " 200ms, 5s,5m").expect("delays");
+        assert_eq!(
+            topics.names(),
+            [
+                "rushgate.orders",
+                "rushgate.orders.retry.200ms",
+                "rushgate.orders.retry.5s",
+                "rushgate.orders.retry.5m",
+                "rushgate.orders.dlt"
+            ]
+        );
+        let delays: Vec<u128> = topics
+            .retries
+            .iter()
+            .map(|retry| retry.delay.as_millis())
+            .collect();
+        assert_eq!(delays, [200, 5000, 300_000]);
+        let none = Topics::new("o", "").expect("none");
+        assert_eq!(none.names(), ["o", "o.dlt"]);
+    }
+
+    #[test]
+    fn what_is_no_delay_is_named() {
+        for (text, named) in [
+            ("5s,soon", "\"soon\" is no delay"),
+            ("5", "\"5\" is no delay"),
+            ("0s", "\"0s\" is no delay"),
+            ("-5s", "\"-5s\" is no delay"),
+            ("5 s", "\"5 s\" is no delay"),
+            ("60s,1m", "1m stands there twice"),
+            ("99999999999999999999s", "is no delay"),
+        ] {
+            let error = Topics::new("o", text).expect_err(text).to_string();
+            assert!(error.contains(named) && error.contains("5s,30s,5m"), "{error}");
+        }
+    }
+}

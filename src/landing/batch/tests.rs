@@ -1,0 +1,141 @@
+//! What becomes of a batch's records.
+
+use super::*;
+use crate::order::{EVENT_VERSION, OrderId};
+
+fn event(n: u8) -> OrderEvent {
+    OrderEvent {
+        v: EVENT_VERSION,
+        order: OrderId::fresh(1, [n; 10]),
+        campaign: "spring".into(),
+        shard: 0,
+        sku: "shoe".into(),
+        user: format!("u{n}"),
+        quantity: 1,
+        revision: 1,
+        plan: String::new(),
+        modules: Vec::new(),
+        placed_at: 1,
+        fingerprint: String::new(),
+        charges: Vec::new(),
+        attributes: Default::default(),
+    }
+}
+
+fn record(offset: i64, payload: Vec<u8>) -> Record {
+    Record {
+        offset,
+        key: b"k".to_vec(),
+        payload,
+        headers: Vec::new(),
+        timestamp: 0,
+    }
+}
+
+fn batch() -> Batch {
+    let mut newer = event(2);
+    newer.v = 999;
+    let mut zero = event(3);
+    zero.quantity = 0;
+    Batch::decode(vec![Slice {
+        partition: 2,
+        from: 10,
+        next: 15,
+        records: vec![
+            record(10, event(1).encode()),
+            record(11, b"{".to_vec()),
+            record(12, newer.encode()),
+            record(13, zero.encode()),
+            record(14, event(4).encode()),
+        ],
+    }])
+}
+
+fn failed(offset: i64, error: StoreError) -> Landed {
+    let partition = 2;
+    Landed {
+        failed: vec![Failed {
+            partition,
+            offset,
+            error,
+        }],
+        ..Landed::default()
+    }
+}
+
+#[test]
+fn records_that_are_no_orders_are_kept_apart_by_class() {
+    let batch = batch();
+    assert_eq!(batch.slices[0].orders, [(10, event(1)), (14, event(4))]);
+    assert_eq!(batch.slices[0].stop, Some(11));
+    let classes: Vec<(i64, &str)> = batch.parts[0]
+        .poison
+        .iter()
+        .map(|(offset, poison)| (*offset, poison.class.as_str()))
+        .collect();
+    assert_eq!(
+        classes,
+        [(11, "undecodable"), (12, "unknown-version"), (13, "invalid")]
+    );
+    assert!(batch.parts[0].poison[&13].error.contains("quantity 0"));
+    assert_eq!(batch.size(), (5, 3));
+}
+
+#[test]
+fn orders_that_fail_get_another_chance_and_the_others_have_landed() {
+    let mut batch = batch();
+    batch.settle(&failed(10, StoreError::Permanent("no".into())));
+    assert_eq!(batch.size(), (5, 4));
+    assert_eq!((batch.slices[0].from, batch.slices[0].orders.len()), (10, 0));
+    batch.again();
+    assert_eq!(batch.slices[0].orders, [(10, event(1))]);
+    assert_eq!((batch.slices[0].stop, batch.size()), (Some(11), (5, 3)));
+    batch.settle(&Landed::default());
+    assert_eq!((batch.slices[0].from, batch.has_work()), (11, false));
+}
+
+#[test]
+fn buried_records_are_passed() {
+    let mut batch = batch();
+    batch.settle(&failed(14, StoreError::Locked("held".into())));
+    let poison: Vec<(i64, Class)> = batch
+        .poison()
+        .map(|(_, record, poison)| (record.offset, poison.class))
+        .collect();
+    assert_eq!(poison[3], (14, Class::Locked));
+    let dead = |offset| DeadRecord {
+        offset,
+        ..DeadRecord::default()
+    };
+    batch.bury(vec![(2, dead(11)), (2, dead(14)), (3, dead(0))]);
+    let slice = &batch.slices[0];
+    assert_eq!((slice.from, slice.next, slice.stop), (11, 15, None));
+    assert_eq!((slice.dead.len(), batch.has_work()), (2, true));
+}
+
+#[test]
+fn a_lost_partition_is_forgotten() {
+    let mut batch = batch();
+    batch.forget(&[7].into());
+    assert_eq!(batch.ends(), [(2, 15)]);
+    batch.settle(&Landed {
+        fenced: [(2, 40)].into(),
+        ..Landed::default()
+    });
+    assert_eq!(
+        (batch.ends(), batch.size(), batch.has_work()),
+        (vec![], (0, 0), false)
+    );
+}
+
+#[test]
+fn errors_have_their_class() {
+    for (error, class) in [
+        (StoreError::Refused(String::new()), Class::Refused),
+        (StoreError::Conflict(String::new()), Class::Refused),
+        (StoreError::Permanent(String::new()), Class::Failing),
+        (StoreError::Locked(String::new()), Class::Locked),
+    ] {
+        assert_eq!(Class::of(&error), class);
+    }
+}

@@ -1,0 +1,271 @@
+//! Moving records that do not land: to the next retry topic, or to the dead letters.
+//!
+//! First the copies are acknowledged by all replicas, then one transaction moves the offsets and writes the rows.
+//! Whoever dies in between leaves copies that will be made again; orders are known by their id, so none lands twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Class, Poison, record_id};
+use super::wait::{Backoff, End, PAUSE_FROM};
+use super::{Config, Landing, now};
+use crate::bus::origin::{self, Move, Origin};
+use crate::bus::{BusError, Forward, Record};
+use crate::campaign::check_id;
+use crate::failpoint::{self, Point};
+use crate::order::OrderEvent;
+use crate::store::{DeadOrder, DeadRecord, Landed};
+
+/// Bytes of an error kept with a record.
+const ERROR_BYTES_MAX: usize = 1000;
+/// Bytes of a payload that are copied to another topic: with its headers it has to fit into a message of 1 MB. No
+/// order is as long; the database keeps the whole.
+const COPY_BYTES_MAX: usize = 900_000;
+/// Between looks at whether to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A record on its way: its copy, and its row.
+#[derive(Debug, PartialEq)]
+pub(super) struct Transfer {
+    pub copy: Forward,
+    pub dead: DeadRecord,
+}
+
+/// Decides where a record that fails goes, and what is kept of it.
+pub(super) fn transfer(
+    config: &Config,
+    partition: i32,
+    record: &Record,
+    poison: &Poison,
+    now: i64,
+) -> Transfer {
+    let error = &poison.error[..poison.error.floor_char_boundary(ERROR_BYTES_MAX)];
+    let known = Origin::read(&record.headers);
+    let origin = known.clone().unwrap_or_else(|| Origin {
+        topic: config.topic.clone(),
+        partition,
+        offset: record.offset,
+        timestamp: record.timestamp,
+        group: config.group.clone(),
+    });
+    let retry = config.retry.as_ref().filter(|_| poison.class.retries());
+    let how = Move {
+        class: poison.class.as_str(),
+        error,
+        attempts: origin::attempts(&record.headers).saturating_add(1),
+        due: retry.map(|retry| now + retry.delay.as_millis() as i64),
+    };
+    let target = retry.map_or(&config.dead_letters, |retry| &retry.name);
+    let copied = record.payload.len().min(COPY_BYTES_MAX);
+    Transfer {
+        copy: Forward {
+            topic: target.clone(),
+            partition: Some(partition),
+            key: record.key.clone(),
+            payload: record.payload[..copied].to_vec(),
+            headers: origin.moved(record, &how),
+        },
+        dead: DeadRecord {
+            offset: record.offset,
+            recorded_at: (origin.timestamp > 0).then_some(origin.timestamp),
+            origin: known.map(record_id),
+            key: record.key.clone(),
+            payload: record.payload.clone(),
+            retry: retry.is_some(),
+            class: poison.class.as_str(),
+            error: error.to_owned(),
+            attempts: how.attempts.into(),
+            order: order(record),
+        },
+    }
+}
+
+/// The order a record holds, as far as it can be told and kept.
+fn order(record: &Record) -> Option<DeadOrder> {
+    let event = OrderEvent::decode(&record.payload).ok()?;
+    check_id(&event.campaign).and(check_id(&event.sku)).ok()?;
+    Some(DeadOrder {
+        order: event.order,
+        campaign: event.campaign,
+        sku: event.sku,
+        quantity: event.quantity,
+    })
+}
+
+impl Landing {
+    /// Moves every record of the batch that fails, and the offsets past them.
+    pub(super) fn move_away(&mut self, batch: &mut Batch) -> Result<Landed, End> {
+        let mut moved: BTreeMap<(Class, String), u64> = BTreeMap::new();
+        let (mut copies, mut dead) = (Vec::new(), Vec::new());
+        let at = now();
+        for (partition, record, poison) in batch.poison() {
+            let transfer = transfer(&self.config, partition, record, poison, at);
+            tracing::warn!(
+                topic = self.config.topic,
+                partition,
+                offset = record.offset,
+                to = transfer.copy.topic,
+                class = poison.class.as_str(),
+                attempts = transfer.dead.attempts,
+                error = transfer.dead.error,
+                "a record does not land and is moved"
+            );
+            *moved
+                .entry((poison.class, transfer.copy.topic.clone()))
+                .or_default() += 1;
+            copies.push(transfer.copy);
+            dead.push((partition, transfer.dead));
+        }
+        self.check_partitions(&mut copies)?;
+        self.send(&copies)?;
+        failpoint::hit(Point::C4);
+        batch.bury(dead);
+        let landed = self.write(batch)?;
+        if landed.fenced.is_empty() {
+            self.figures.moved(moved);
+        }
+        batch.settle(&landed);
+        Ok(landed)
+    }
+
+    /// A topic with fewer partitions than the orders gets a record where its key belongs.
+    fn check_partitions(&mut self, copies: &mut [Forward]) -> Result<(), End> {
+        for copy in copies {
+            if !self.targets.contains_key(&copy.topic) {
+                let partitions = self.partitions(&copy.topic)?;
+                self.targets.insert(copy.topic.clone(), partitions);
+            }
+            let exists = |partition: &i32| self.targets[&copy.topic].contains(partition);
+            copy.partition = copy.partition.filter(exists);
+        }
+        Ok(())
+    }
+
+    fn partitions(&mut self, topic: &str) -> Result<BTreeSet<i32>, End> {
+        let mut backoff = Backoff::default();
+        loop {
+            let producer = self.producer.clone();
+            match self.runtime.block_on(producer.high_watermarks(topic)) {
+                Ok(watermarks) => return Ok(watermarks.into_keys().collect()),
+                Err(error) => self.trouble("landing cannot move a record", error.to_string()),
+            }
+            self.wait(backoff.next())?;
+        }
+    }
+
+    /// Sends copies, until all are acknowledged.
+    fn send(&mut self, copies: &[Forward]) -> Result<(), End> {
+        let mut backoff = Backoff::default();
+        loop {
+            let (sender, answer) = mpsc::channel();
+            // A landing that was stopped no longer listens.
+            let acknowledge = Box::new(move |result| drop(sender.send(result)));
+            self.producer.forward(copies.to_vec(), acknowledge);
+            match self.acknowledged(&answer)? {
+                Ok(()) => return Ok(()),
+                Err(error) => self.trouble("landing cannot move records", error.to_string()),
+            }
+            self.wait(backoff.next())?;
+        }
+    }
+
+    fn acknowledged(
+        &mut self,
+        answer: &mpsc::Receiver<Result<(), BusError>>,
+    ) -> Result<Result<(), BusError>, End> {
+        let begun = Instant::now();
+        loop {
+            match answer.recv_timeout(LOOK_EVERY) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let unanswered = "the producer dropped them".to_owned();
+                    return Ok(Err(BusError::Unacknowledged(unanswered)));
+                }
+                Err(RecvTimeoutError::Timeout) if begun.elapsed() < PAUSE_FROM => {
+                    self.check_stop(Duration::ZERO)?;
+                }
+                Err(RecvTimeoutError::Timeout) => self.wait(PAUSE_FROM)?,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Topics;
+
+    fn config(delays: &str) -> Config {
+        let topics = Topics::new("o", delays).expect("delays");
+        Config {
+            topic: "o".into(),
+            retry: topics.retries.first().cloned(),
+            dead_letters: topics.dead_letters,
+            ..Config::default()
+        }
+    }
+
+    fn poison(class: Class) -> Poison {
+        Poison {
+            class,
+            error: "é".repeat(2000),
+            event: None,
+        }
+    }
+
+    fn record() -> Record {
+        Record {
+            offset: 7,
+            key: b"spring/ada".to_vec(),
+            payload: vec![b'x'; COPY_BYTES_MAX + 10],
+            headers: Vec::new(),
+            timestamp: 5,
+        }
+    }
+
+    #[test]
+    fn what_may_succeed_later_goes_to_the_retry_topic_and_all_else_to_the_dead_letters() {
+        let with = config("5s");
+        for (class, config, topic, due) in [
+            (Class::Failing, &with, "o.retry.5s", Some(5100)),
+            (Class::Locked, &with, "o.retry.5s", Some(5100)),
+            (Class::Refused, &with, "o.dlt", None),
+            (Class::Undecodable, &with, "o.dlt", None),
+            (Class::Failing, &config(""), "o.dlt", None),
+        ] {
+            let made = transfer(config, 3, &record(), &poison(class), 100);
+            assert_eq!((made.copy.topic.as_str(), made.copy.partition), (topic, Some(3)));
+            assert_eq!(origin::due(&made.copy.headers), due);
+            assert_eq!((made.dead.retry, made.dead.attempts), (due.is_some(), 1));
+        }
+    }
+
+    #[test]
+    fn the_second_move_counts_on_and_keeps_the_first_origin() {
+        let first = transfer(&config("5s,30s"), 3, &record(), &poison(Class::Failing), 100);
+        assert_eq!(first.dead.origin, None);
+        let again = Record {
+            offset: 99,
+            payload: first.copy.payload,
+            headers: first.copy.headers,
+            ..record()
+        };
+        let second = transfer(&config(""), 3, &again, &poison(Class::Failing), 200);
+        assert_eq!(second.dead.attempts, 2);
+        let origin = second.dead.origin.expect("it was elsewhere before");
+        assert_eq!(
+            (origin.topic.as_str(), origin.partition, origin.offset),
+            ("o", 3, 7)
+        );
+        assert_eq!(second.dead.recorded_at, Some(5));
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let made = transfer(&config(""), 0, &record(), &poison(Class::Undecodable), 0);
+        assert_eq!(made.copy.payload.len(), COPY_BYTES_MAX);
+        assert_eq!(made.dead.payload.len(), COPY_BYTES_MAX + 10);
+        assert_eq!(made.dead.error.len(), ERROR_BYTES_MAX);
+    }
+}

@@ -1,0 +1,80 @@
+//! Waiting, without losing the partitions over it.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use super::Landing;
+use crate::bus::BusError;
+
+/// From this length on a wait is spent idling: the partitions are paused and the consumer still polled, so that the
+/// group does not take it for dead. A shorter one is not worth what a pause throws away.
+pub(super) const PAUSE_FROM: Duration = Duration::from_secs(1);
+/// Between looks at whether to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Why landing ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The handle asked to stop; what is in hand stays on the bus.
+    Asked,
+    /// The consumer is of no use any more.
+    Fatal(String),
+}
+
+/// Waits that double.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+    max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            next: Duration::from_millis(50),
+            max: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Backoff {
+    pub fn new(first: Duration, max: Duration) -> Self {
+        Self { next: first, max }
+    }
+
+    pub fn next(&mut self) -> Duration {
+        let wait = self.next;
+        self.next = (wait * 2).min(self.max);
+        wait
+    }
+}
+
+impl Landing {
+    /// Waits; a stop ends it at once.
+    pub(super) fn wait(&mut self, wait: Duration) -> Result<(), End> {
+        if wait < PAUSE_FROM {
+            return self.check_stop(wait);
+        }
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            match self.consumer.idle(left.min(LOOK_EVERY)) {
+                Err(BusError::Fatal(error)) => return Err(End::Fatal(error)),
+                Err(error) => tracing::debug!(%error, "idle"),
+                Ok(()) => {}
+            }
+            self.figures.consumer(self.consumer.state());
+            self.check_stop(Duration::ZERO)?;
+        }
+    }
+
+    pub(super) fn check_stop(&self, wait: Duration) -> Result<(), End> {
+        match self.stop.recv_timeout(wait) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(End::Asked),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! One batch's transactions: tried until the database has answered.
+
+use super::batch::Batch;
+use super::wait::{Backoff, End};
+use super::{Landing, now};
+use crate::store::{Landed, Resolved, StoreError, StoreResult};
+
+/// What earlier attempts at one transaction have left open.
+#[derive(Default)]
+struct Attempts {
+    /// The moment of an attempt whose answer was lost.
+    unanswered: Option<i64>,
+    /// What attempts without an answer turned out to have written.
+    resolved: Resolved,
+    /// Attempts in a row that met a lock.
+    locked: u32,
+}
+
+impl Landing {
+    /// One transaction for what the batch has to write. Failures that pass are waited out, because nothing may be
+    /// skipped; orders that fail for themselves are in the answer.
+    pub(super) fn write(&mut self, batch: &mut Batch) -> Result<Landed, End> {
+        let mut backoff = Backoff::default();
+        let mut attempts = Attempts::default();
+        self.figures.begin(batch.oldest(), now());
+        loop {
+            // Waiting, the consumer may have lost some of them.
+            batch.forget(&self.consumer.lost());
+            let at = now();
+            match self.attempt(batch, at, &mut attempts) {
+                Ok(landed) => return Ok(landed),
+                Err(error) => {
+                    let locked = matches!(error, StoreError::Locked(_));
+                    attempts.locked = if locked { attempts.locked + 1 } else { 0 };
+                    if matches!(error, StoreError::Unanswered(_)) && attempts.unanswered.is_none() {
+                        attempts.unanswered = Some(at);
+                    }
+                    self.trouble("landing waits for the database", error.to_string());
+                }
+            }
+            self.wait(backoff.next())?;
+        }
+    }
+
+    fn attempt(&self, batch: &Batch, at: i64, attempts: &mut Attempts) -> StoreResult<Landed> {
+        let (topic, slices) = (&self.config.topic, &batch.slices);
+        if let Some(before) = attempts.unanswered {
+            let resolved = self.runtime.block_on(self.store.resolve(topic, slices, before))?;
+            attempts.unanswered = None;
+            attempts.resolved.confirmed += resolved.confirmed;
+            attempts.resolved.revoked += resolved.revoked;
+            self.figures.resolved();
+            tracing::info!(
+                topic,
+                committed = resolved != Resolved::default(),
+                "a commit without an answer is resolved"
+            );
+        }
+        let locks = attempts.locked >= self.config.locked_tries;
+        let landing = self.store.land_apart(topic, slices, at, locks);
+        let mut landed = self.runtime.block_on(landing)?;
+        // What an attempt without an answer had written is met again as a duplicate.
+        let Resolved { confirmed, revoked } = attempts.resolved;
+        landed.duplicates = landed.duplicates.saturating_sub(confirmed + revoked);
+        landed.confirmed += confirmed;
+        landed.revoked += revoked;
+        Ok(landed)
+    }
+
+    /// Something failed and is tried again.
+    pub(super) fn trouble(&self, what: &str, error: String) {
+        tracing::warn!(topic = self.config.topic, error, "{what}");
+        self.figures.retry(error);
+    }
+}

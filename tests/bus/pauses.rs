@@ -1,0 +1,173 @@
+//! Waiting without losing anything: idle consumers, held partitions, handed-over partitions.
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::*;
+
+/// Keys of `foobar` and of `21`, which live in different partitions.
+const KEYS: [&str; 2] = ["foobar", "21"];
+
+fn send(producer: &KafkaProducer, key: &str, range: std::ops::Range<i32>) {
+    let batch = range.map(|n| outbound(key, &n.to_string())).collect();
+    assert_eq!(acknowledged(&publish(producer, batch)), Ok(()));
+}
+
+/// Numbers of one partition, in the order in which they came; every slice has to follow the one before.
+#[derive(Default)]
+struct Seen {
+    numbers: Vec<String>,
+    next: i64,
+}
+
+impl Seen {
+    fn take(&mut self, partition: i32, slices: &[Slice]) {
+        for slice in slices.iter().filter(|slice| slice.partition == partition) {
+            assert_eq!(slice.from, self.next, "no gap, nothing twice");
+            self.next = slice.next;
+        }
+        self.numbers.extend(texts(slices, partition));
+    }
+}
+
+fn numbers(range: std::ops::Range<i32>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+/// Polls until `done`.
+fn poll_until(consumer: &mut KafkaConsumer, max: usize, mut done: impl FnMut(Vec<Slice>) -> bool) {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < LIMIT, "in vain");
+        let slices = consumer.poll(max, Duration::ZERO).unwrap_or_default();
+        if done(slices) {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_consumer_stays_a_member_and_reads_on_where_it_was() {
+    let mut config = fresh().await;
+    for (name, value) in [
+        ("session.timeout.ms", "6000"),
+        ("heartbeat.interval.ms", "1000"),
+        ("max.poll.interval.ms", "6000"),
+    ] {
+        config.consumer.insert(name.to_owned(), value.to_owned());
+    }
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    send(&producer, "foobar", 0..20);
+    let mut consumer = KafkaConsumer::new(config, from_beginning()).expect("made");
+    let (partition, mut seen) = (JAVA_PARTITIONS[0], Seen::default());
+    poll_until(&mut consumer, 5, |slices| {
+        seen.take(partition, &slices);
+        !seen.numbers.is_empty()
+    });
+    let before = consumer.state();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(7500) {
+        consumer.idle(Duration::from_millis(500)).expect("no trouble");
+        assert_eq!(consumer.state().paused, PARTITIONS as u64);
+    }
+    assert!(consumer.lost().is_empty());
+    send(&producer, "foobar", 20..30);
+    poll_until(&mut consumer, 5, |slices| {
+        seen.take(partition, &slices);
+        seen.next == 30
+    });
+    assert_eq!(seen.numbers, numbers(0..30));
+    let after = consumer.state();
+    assert_eq!((after.rebalances, after.paused), (before.rebalances, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_partition_is_read_again_in_its_time_while_others_go_on() {
+    const HOLD: Duration = Duration::from_millis(800);
+    let config = fresh().await;
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    let [held, free] = [JAVA_PARTITIONS[0], JAVA_PARTITIONS[1]];
+    send(&producer, KEYS[0], 0..10);
+    let mut consumer = KafkaConsumer::new(config, from_beginning()).expect("made");
+    let mut first = Seen::default();
+    poll_until(&mut consumer, 100, |slices| {
+        first.take(held, &slices);
+        first.next == 10
+    });
+    consumer.hold(held, 3, HOLD);
+    let begun = Instant::now();
+    let (mut again, mut other) = (Seen::default(), Seen::default());
+    again.next = 3;
+    send(&producer, KEYS[0], 10..15);
+    send(&producer, KEYS[1], 0..5);
+    poll_until(&mut consumer, 100, |slices| {
+        again.take(held, &slices);
+        other.take(free, &slices);
+        other.next == 5
+    });
+    assert!(
+        again.numbers.is_empty() && begun.elapsed() < HOLD,
+        "the other one goes on"
+    );
+    assert_eq!(consumer.state().paused, 1);
+    // An idle time in between changes nothing.
+    consumer.idle(Duration::from_millis(100)).expect("no trouble");
+    poll_until(&mut consumer, 100, |slices| {
+        again.take(held, &slices);
+        assert!(slices.is_empty() || begun.elapsed() >= HOLD, "early");
+        again.next == 15
+    });
+    assert_eq!(again.numbers, numbers(3..15));
+    assert_eq!(consumer.state().paused, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_are_handed_over_leave_their_offsets_with_kafka() {
+    let config = fresh().await;
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    send(&producer, "foobar", 0..10);
+    let mut consumer = KafkaConsumer::new(config.clone(), from_beginning()).expect("made");
+    let partition = JAVA_PARTITIONS[0];
+    let slices = read(&mut consumer, 10);
+    assert_eq!(slices.iter().map(|slice| slice.next).max(), Some(10));
+    // Too early for the next regular commit.
+    consumer.commit(&[(partition, 10)]);
+    let second = KafkaConsumer::new(config.clone(), from_beginning()).expect("made");
+    drop(consumer);
+    drop(second);
+    let looker: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &config.brokers)
+        .set("group.id", &config.group)
+        .create()
+        .expect("made");
+    let mut list = TopicPartitionList::new();
+    list.add_partition(&config.topic, partition);
+    let committed = looker.committed_offsets(list, LIMIT).expect("answered");
+    assert_eq!(committed.elements()[0].offset(), Offset::Offset(10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_consumers_with_one_name_the_first_ends_and_says_why() {
+    let mut config = fresh().await;
+    config.instance = Some("lander-1".to_owned());
+    let mut first = KafkaConsumer::new(config.clone(), from_beginning()).expect("made");
+    poll_until(&mut first, 1, |_| true);
+    let begun = Instant::now();
+    while first.state().assigned < PARTITIONS as u64 {
+        assert!(begun.elapsed() < LIMIT, "no partitions");
+        first.poll(1, Duration::ZERO).expect("no trouble");
+    }
+    let mut second = KafkaConsumer::new(config, from_beginning()).expect("made");
+    loop {
+        assert!(begun.elapsed() < LIMIT, "both live");
+        let _ = second.poll(1, Duration::ZERO);
+        match first.poll(1, Duration::ZERO) {
+            Err(BusError::Fatal(error)) => {
+                assert!(error.contains("fenced"), "{error}");
+                return;
+            }
+            _ => continue,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Landers that fail orders, and a lander that is frozen past its session: over a real broker and database.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use rushgate::bus::origin::{self, Origin};
+use sqlx::Executor as _;
+
+use super::*;
+use crate::database::{Database, connect};
+
+fn batch(orders: impl IntoIterator<Item = rushgate::order::OrderEvent>) -> Vec<Outbound> {
+    let orders = orders.into_iter().map(|order| Outbound {
+        key: order.key(),
+        payload: order.encode(),
+    });
+    orders.collect()
+}
+
+async fn until_number(db: &Database, sql: &str, number: i64) {
+    let begun = Instant::now();
+    // InnoDB's own tables are not brought up to date for who asks more often than every 100 ms.
+    let mut often = tokio::time::interval(Duration::from_millis(150));
+    while db.number(sql).await != number {
+        assert!(begun.elapsed() < LIMIT, "never {number}: {sql}");
+        often.tick().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_order_waits_in_its_retry_topic_and_lands_from_there() {
+    let config = fresh().await;
+    let db = database::mariadb().await;
+    sale(&db.store, 1000).await;
+    db.execute(
+        "CREATE TRIGGER trap BEFORE INSERT ON orders FOR EACH ROW \
+         IF NEW.user_id = 'u7' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the trap'; END IF",
+    )
+    .await;
+    let landers = landers(&config, &db.store);
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    let begun = Instant::now();
+    let orders = (0..100).map(|n| order(&format!("u{n}"), "1"));
+    assert_eq!(acknowledged(&publish(&producer, batch(orders))), Ok(()));
+    until_number(&db, "SELECT COUNT(*) FROM dead_letters WHERE stage = 'retry'", 1).await;
+    db.execute("DROP TRIGGER trap").await;
+    until_number(&db, "SELECT COUNT(*) FROM dead_letters WHERE stage = 'landed'", 1).await;
+    assert!(
+        begun.elapsed() >= Duration::from_millis(700),
+        "early: {:?}",
+        begun.elapsed()
+    );
+    let mut figures = Vec::new();
+    for landing in landers {
+        figures.push(stop(landing).await);
+    }
+    assert_eq!((figures[0].landed, figures[1].landed), (99, 1));
+    assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 100);
+
+    let retry = &topics(&config).retries[0].name;
+    let reader = Config {
+        topic: retry.clone(),
+        group: format!("{}.reader", config.group),
+        ..config.clone()
+    };
+    let mut consumer = KafkaConsumer::new(reader, from_beginning()).expect("made");
+    let slices = read(&mut consumer, 1);
+    let (slice, record) = (&slices[0], &slices[0].records[0]);
+    let origin = Origin::read(&record.headers).expect("an origin");
+    assert_eq!(origin.partition, slice.partition, "the same partition");
+    assert_eq!(
+        (origin.topic.as_str(), origin.group.as_str()),
+        (config.topic.as_str(), config.group.as_str())
+    );
+    assert_eq!(record.key, b"spring/u7");
+    assert_eq!(origin::attempts(&record.headers), 1);
+    let row = format!(
+        "SELECT COUNT(*) FROM dead_letters WHERE topic = '{}' AND `partition` = {} AND `offset` = {}",
+        origin.topic, origin.partition, origin.offset
+    );
+    assert_eq!(db.number(&row).await, 1, "the row is kept by origin");
+}
+
+const PROCESS: &str = "RUSHGATE_TEST_LANDER";
+
+/// A lander in a process of its own: this test binary again, running the test below.
+struct Lander(Child);
+
+impl Lander {
+    fn start(config: &Config, database: &str) -> Self {
+        let child = Command::new(std::env::current_exe().expect("known"))
+            .args([
+                "--exact",
+                "zombie::a_lander_in_a_process_of_its_own",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(PROCESS, format!("{} {} {database}", config.topic, config.group))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        Self(child)
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.0.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// (landed, duplicates, fenced) at its end.
+    fn end(mut self) -> (u64, u64, u64) {
+        drop(self.0.stdin.take());
+        let lines = BufReader::new(self.0.stdout.take().expect("piped")).lines();
+        let told = lines
+            .map_while(Result::ok)
+            .filter_map(|line| Some(line.split_once("figures ")?.1.to_owned()));
+        let line = told.last().expect("the lander tells its figures");
+        let numbers: Vec<u64> = line
+            .split(' ')
+            .map(|number| number.parse().expect("a number"))
+            .collect();
+        self.0.wait().expect("ends");
+        (numbers[0], numbers[1], numbers[2])
+    }
+}
+
+impl Drop for Lander {
+    fn drop(&mut self) {
+        // Stopped or not; nothing is left where a test has failed.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Short, so that a frozen lander is given up soon.
+fn impatient(config: &mut Config) {
+    for (name, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")] {
+        config.consumer.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "no test: the process that the test below starts and freezes"]
+async fn a_lander_in_a_process_of_its_own() {
+    let told = std::env::var(PROCESS).expect("started by the test below");
+    let [topic, group, database] = told.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{told}");
+    };
+    let mut config = Config::new(&brokers());
+    (config.topic, config.group) = (topic.to_owned(), group.to_owned());
+    impatient(&mut config);
+    let landing = lander(&config, &connect(database).await);
+    tokio::task::spawn_blocking(|| std::io::stdin().lines().for_each(drop))
+        .await
+        .expect("told to end");
+    let figures = stop(landing).await;
+    println!(
+        "figures {} {} {}",
+        figures.landed, figures.duplicates, figures.fenced
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lander_frozen_in_mid_transaction_past_its_session_writes_nothing() {
+    const ORDERS: i64 = 200;
+    let mut config = fresh().await;
+    impatient(&mut config);
+    let db = database::mariadb().await;
+    sale(&db.store, 1000).await;
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    let orders = |from: i64| batch((from..from + ORDERS / 2).map(|n| order(&format!("u{n}"), "1")));
+    let zombie = Lander::start(&config, &db.url);
+    assert_eq!(acknowledged(&publish(&producer, orders(0))), Ok(()));
+    until_number(&db, "SELECT COUNT(*) FROM orders", ORDERS / 2).await;
+
+    // It is caught inside a transaction: the offsets it needs are locked.
+    let mut holder = db.raw().await;
+    for statement in ["START TRANSACTION", "SELECT * FROM landing_offsets FOR UPDATE"] {
+        holder.execute(sqlx::raw_sql(statement)).await.expect("runs");
+    }
+    assert_eq!(acknowledged(&publish(&producer, orders(ORDERS / 2))), Ok(()));
+    let waits = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
+    until_number(&db, waits, 1).await;
+    zombie.signal("STOP");
+    holder.execute(sqlx::raw_sql("ROLLBACK")).await.expect("runs");
+
+    let successor = lander(&config, &db.store);
+    until_number(&db, "SELECT COUNT(*) FROM orders", ORDERS).await;
+    until("it has all partitions", || {
+        successor.figures().read(NOW).consumer.assigned == PARTITIONS as u64
+    })
+    .await;
+    zombie.signal("CONT");
+    // Once it is back in the group, it has had its say.
+    until("both share the partitions", || {
+        successor.figures().read(NOW).consumer.assigned < PARTITIONS as u64
+    })
+    .await;
+    let (landed, duplicates, fenced) = zombie.end();
+    let successor = stop(successor).await;
+    assert_eq!((landed, successor.landed), (ORDERS as u64 / 2, ORDERS as u64 / 2));
+    assert!(fenced + duplicates > 0, "it tried, and was told");
+    assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, ORDERS);
+    assert_eq!(
+        db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await,
+        ORDERS
+    );
+    assert_eq!(db.number("SELECT COUNT(*) FROM `usage` WHERE used <> 1").await, 0);
+}

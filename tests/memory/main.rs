@@ -1,0 +1,11 @@
+//! Redis loses its memory while orders flow: nothing is admitted on what is left, the gate opens by itself, and
+//! the sums are right. Real Redis servers, which these tests stop, cut, copy and empty; landing into SQLite.
+
+#[path = "../database/mod.rs"]
+mod database;
+mod hands;
+mod losses;
+mod restored;
+mod returns;
+mod sale;
+mod server;
