@@ -50,6 +50,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the checker found something: a run that could not be played shows nothing.
+    pub fn is_found(&self) -> bool {
+        matches!(self, Self::Played(row) if !row.findings.wrong().is_empty())
+    }
+
     pub fn to_json(&self) -> Value {
         match self {
             Self::Skipped { scenario, why } => json!({"scenario": scenario, "skipped": why}),

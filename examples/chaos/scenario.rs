@@ -172,9 +172,9 @@ pub const ALL: &[Scenario] = &[
     armed("R2", &[(Gateway, 1, "G3", 100), (Gateway, 2, "R2", 1)]),
     armed("R3", &[(Gateway, 1, "G3", 100), (Gateway, 2, "R3", 1)]),
     armed("R4", &[(Gateway, 1, "G3", 100), (Gateway, 2, "R4", 1)]),
-    armed("C1", &[(Lander, 0, "C1", 100)]),
-    armed("C2", &[(Lander, 0, "C2", 100)]),
-    quick(armed("C3", &[(Lander, 0, "C3", 100)])),
+    armed("C1", &[(Lander, 1, "C1", 40), (Lander, 2, "C1", 40)]),
+    armed("C2", &[(Lander, 1, "C2", 40), (Lander, 2, "C2", 40)]),
+    quick(armed("C3", &[(Lander, 1, "C3", 40), (Lander, 2, "C3", 40)])),
     Scenario {
         faults: &[Poison, REFUSES],
         ..armed("C4", &[(Lander, 1, "C4", 3), (Lander, 2, "C4", 3)])
@@ -263,6 +263,7 @@ impl Scenario {
     pub fn restart_after(&self) -> Duration {
         match self.arms.len() {
             0 | 1 => Duration::from_millis(500),
+            _ if self.arms.iter().all(|(role, ..)| *role == Role::Lander) => Duration::from_millis(500),
             _ => Duration::from_secs(8),
         }
     }

@@ -144,7 +144,7 @@ pub fn judge(rules: &Rules, told: &Told, logs: &Logs, books: &Books) -> Findings
     every_row(&mut found, told, books);
     counted(&mut found, books);
     limits(&mut found, rules, books);
-    topic(&mut found, logs, books, &rows);
+    topic(&mut found, told, logs, books, &rows);
     if let Some(remaining) = rules.remaining {
         let total: i64 = books.stock.values().map(|(total, _)| total).sum();
         let held = |stage: &str| stage != "discarded" && stage != "landed";
@@ -304,8 +304,8 @@ fn limits(found: &mut Findings, rules: &Rules, books: &Books) {
     }
 }
 
-/// The orders topic, against the rows.
-fn topic(found: &mut Findings, logs: &Logs, books: &Books, rows: &BTreeMap<&str, bool>) {
+/// The orders topic, against the rows. What a buyer was told of and is nowhere is counted already.
+fn topic(found: &mut Findings, told: &Told, logs: &Logs, books: &Books, rows: &BTreeMap<&str, bool>) {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mut newest: BTreeMap<&[u8], i64> = BTreeMap::new();
     for copy in &logs.orders {
@@ -316,7 +316,8 @@ fn topic(found: &mut Findings, logs: &Logs, books: &Books, rows: &BTreeMap<&str,
         let newest = newest.entry(copy.key.as_slice()).or_insert(copy.placed_at);
         found.inverted += u64::from(copy.placed_at < *newest);
         *newest = copy.placed_at.max(*newest);
-        if !rows.contains_key(copy.order.as_str()) && !books.dead.contains_key(&copy.order) {
+        let told = told.get(&copy.order).is_some_and(|attempt| attempt.ok);
+        if !told && !rows.contains_key(copy.order.as_str()) && !books.dead.contains_key(&copy.order) {
             found.lost += 1;
             found.case(format!(
                 "order {} ({} unit(s)) is in Kafka and nowhere else",
