@@ -19,6 +19,9 @@ use crate::store::Store;
 pub use rebuild::{RebuildError, Rebuilt};
 pub use revoked::GivingBack;
 
+/// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
+const FAILED_PAUSE: Duration = Duration::from_millis(500);
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How long a rebuilder may be silent before another gateway takes over.
@@ -104,7 +107,10 @@ impl Reconcile {
             match reconcile.rebuild(&campaign, lost).await {
                 Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
                 Err(RebuildError::Elsewhere) => tracing::debug!(campaign, "another gateway rebuilds it"),
-                Err(error) => tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed"),
+                Err(error) => {
+                    tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed");
+                    tokio::time::sleep(FAILED_PAUSE).await;
+                }
             }
             reconcile
                 .running
