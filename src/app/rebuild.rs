@@ -42,7 +42,7 @@ pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::R
     let outcome = mending.reconcile.rebuild(&campaign, lost).await;
     let detail = json!({
         "force": force,
-        "outcome": outcome.as_ref().map_or_else(ToString::to_string, |rebuilt| told(rebuilt)),
+        "outcome": outcome.as_ref().map_or_else(ToString::to_string, told),
     });
     store
         .audit(clock(), ACTOR, "campaign.rebuild", &campaign, &detail)

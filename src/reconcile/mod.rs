@@ -94,14 +94,9 @@ impl Reconcile {
     /// Rebuilds a campaign in the background, once at a time: its state under epoch `lost` is missing or
     /// incomplete. Returns at once.
     pub fn rebuild_soon(self: &Arc<Self>, campaign: &str, lost: u64) {
-        let fresh = self
-            .running
-            .lock()
-            .expect("no panic holds this lock")
-            .insert(campaign.to_owned());
-        if !fresh {
+        let Some(running) = Running::begin(self, campaign) else {
             return;
-        }
+        };
         let (reconcile, campaign) = (self.clone(), campaign.to_owned());
         tokio::spawn(async move {
             match reconcile.rebuild(&campaign, lost).await {
@@ -112,11 +107,31 @@ impl Reconcile {
                     tokio::time::sleep(FAILED_PAUSE).await;
                 }
             }
-            reconcile
-                .running
-                .lock()
-                .expect("no panic holds this lock")
-                .remove(&campaign);
+            drop(running);
         });
+    }
+}
+
+/// A rebuild in the background; however it ends, the next may begin.
+struct Running {
+    reconcile: Arc<Reconcile>,
+    campaign: String,
+}
+
+impl Running {
+    /// `None` while one is under way.
+    fn begin(reconcile: &Arc<Reconcile>, campaign: &str) -> Option<Self> {
+        let mut running = reconcile.running.lock().expect("no panic holds this lock");
+        running.insert(campaign.to_owned()).then(|| Self {
+            reconcile: reconcile.clone(),
+            campaign: campaign.to_owned(),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self.reconcile.running.lock().expect("no panic holds this lock");
+        running.remove(&self.campaign);
     }
 }
