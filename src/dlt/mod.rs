@@ -9,6 +9,7 @@ mod discard;
 mod headers;
 mod import;
 mod line;
+mod redrive;
 mod replay;
 mod select;
 mod show;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use crate::bus::Producer;
 use crate::store::{LetterFilter, Stage, Store};
 pub use args::{Discard, Dlt, Export, Import, List, Pace, Replay, Selection, Show};
+pub use redrive::Redrive;
 pub use replay::{Item, Replayer, Report};
 use select::{Letters, PAGE};
 
