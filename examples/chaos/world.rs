@@ -24,8 +24,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("RUSHGATE_LOG_LEVEL", "info"),
 ];
 /// 6 s is the shortest session that brokers allow.
-const CONFIG: &str = "[kafka.options]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\
-     \"topic.metadata.refresh.interval.ms\" = \"5000\"\n\"socket.timeout.ms\" = \"10000\"\n";
+const CONFIG: &str = "[kafka.options]\n\"topic.metadata.refresh.interval.ms\" = \"5000\"\n\
+     \"socket.timeout.ms\" = \"10000\"\n[kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\
+     \"heartbeat.interval.ms\" = \"500\"\n";
 /// Tables that hold what a run left; offsets, modules and lists stay.
 const OF_RUNS: &[&str] = &[
     "campaigns",
