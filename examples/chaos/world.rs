@@ -20,7 +20,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("RUSHGATE_RELAY_LEASE_MS", "2000"),
     ("RUSHGATE_RECONCILE_LEASE_MS", "3000"),
     ("RUSHGATE_KAFKA_PARTITIONS", "6"),
-    ("RUSHGATE_LANDING_RETRY_DELAYS", "1s,2s"),
+    ("RUSHGATE_LANDING_RETRY_DELAYS", "500ms,1s"),
     ("RUSHGATE_LOG_LEVEL", "info"),
 ];
 /// 6 s is the shortest session that brokers allow.
