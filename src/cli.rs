@@ -33,6 +33,8 @@ pub enum Command {
     Load(crate::load::Args),
     /// Replays recorded attempts under other rules, and says what would change.
     Simulate(crate::simulate::Args),
+    /// Compares what Redis and the database know of each campaign, and puts differences right.
+    Reconcile(crate::app::ReconcileArgs),
     /// Looks after dead letters: lists, replays, exports, imports and discards them.
     #[command(subcommand)]
     Dlt(crate::dlt::Dlt),

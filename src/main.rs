@@ -10,10 +10,13 @@ use rushgate::{app, failpoint, load, module, simulate, telemetry};
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rushgate: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<app::Exit>() {
+            Some(exit) => ExitCode::from(exit.0),
+            None => {
+                eprintln!("rushgate: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -33,6 +36,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(settings) => start(settings, app::migrate),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
+        Command::Reconcile(args) => on_runtime(app::reconcile(args)),
         Command::Dlt(command) => on_runtime(app::dlt(command)),
         Command::Module(command) => on_runtime(module::run(command)),
     }

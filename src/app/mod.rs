@@ -10,7 +10,9 @@ mod metrics;
 mod migrate;
 mod parts;
 mod rebuild;
+mod reconcile;
 mod redrive;
+mod schedule;
 mod serve;
 mod shutdown;
 
@@ -19,4 +21,5 @@ pub use dlt::dlt;
 pub use land::land;
 pub use migrate::migrate;
 pub use rebuild::rebuild;
+pub use reconcile::{Exit, ReconcileArgs, reconcile};
 pub use serve::serve;

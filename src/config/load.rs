@@ -46,6 +46,8 @@ pub const KEYS: &[&str] = &[
     "relay.in_flight",
     "reconcile.lease_ms",
     "reconcile.patience_ms",
+    "reconcile.every_ms",
+    "reconcile.repair",
     "landing.batch",
     "landing.wait_ms",
     "landing.retry_delays",

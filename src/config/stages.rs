@@ -57,6 +57,8 @@ impl Default for Reconcile {
         Self {
             lease_ms: ms(stage.lease),
             patience_ms: ms(stage.patience),
+            every_ms: 0,
+            repair: false,
         }
     }
 }

@@ -376,17 +376,7 @@ pub fn outbox_reply(reply: Reply) -> Result<Option<Vec<RawEntry>>, CodecError> {
     }
     let mut entries = Vec::new();
     while !reader.is_empty() {
-        let id = reader.word()?;
-        let revision = reader.number()?;
-        let placed_at = reader.number()?;
-        let count = reader.number::<usize>()?;
-        let payloads = (0..count).map(|_| reader.bytes()).collect::<Result<_, _>>()?;
-        entries.push(RawEntry {
-            id,
-            revision,
-            placed_at,
-            payloads,
-        });
+        entries.push(reader.entry()?);
     }
     Ok(Some(entries))
 }
@@ -446,13 +436,13 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
 }
 
 /// Takes a flat reply apart, one value at a time.
-struct Reader {
+pub(super) struct Reader {
     script: &'static str,
     parts: std::vec::IntoIter<Reply>,
 }
 
 impl Reader {
-    fn new(script: &'static str, reply: Reply) -> Result<Self, CodecError> {
+    pub(super) fn new(script: &'static str, reply: Reply) -> Result<Self, CodecError> {
         match reply {
             Reply::Array(parts) => Ok(Self {
                 script,
@@ -465,12 +455,26 @@ impl Reader {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    /// One outbox entry.
+    pub(super) fn entry(&mut self) -> Result<RawEntry, CodecError> {
+        let (id, revision) = (self.word()?, self.number()?);
+        let placed_at = self.number()?;
+        let count = self.number::<usize>()?;
+        let payloads = (0..count).map(|_| self.bytes()).collect::<Result<_, _>>()?;
+        Ok(RawEntry {
+            id,
+            revision,
+            placed_at,
+            payloads,
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.parts.len() == 0
     }
 
     /// Integers are given as their text; nothing as the empty text.
-    fn bytes(&mut self) -> Result<Vec<u8>, CodecError> {
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, CodecError> {
         match self.parts.next() {
             Some(Reply::Bulk(bytes)) => Ok(bytes),
             Some(Reply::Int(n)) => Ok(text(n)),
@@ -482,7 +486,7 @@ impl Reader {
         }
     }
 
-    fn word(&mut self) -> Result<String, CodecError> {
+    pub(super) fn word(&mut self) -> Result<String, CodecError> {
         String::from_utf8(self.bytes()?).map_err(|_| CodecError {
             script: self.script,
             what: "not UTF-8".into(),
@@ -490,7 +494,7 @@ impl Reader {
     }
 
     /// The empty text counts as 0: a field that was never written.
-    fn number<T: std::str::FromStr + Default>(&mut self) -> Result<T, CodecError> {
+    pub(super) fn number<T: std::str::FromStr + Default>(&mut self) -> Result<T, CodecError> {
         let word = self.word()?;
         if word.is_empty() {
             return Ok(T::default());

@@ -9,6 +9,7 @@ pub mod fixed;
 pub mod keys;
 pub mod lists;
 pub mod record;
+pub mod repair;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

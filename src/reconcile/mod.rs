@@ -1,5 +1,6 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
+pub mod compare;
 mod lists;
 mod rebuild;
 mod restore;
@@ -16,6 +17,7 @@ use crate::bus::Producer;
 use crate::engine::Engine;
 use crate::store::Store;
 
+pub use compare::{CompareError, Comparison, Difference, Kind, Outcome, Place};
 pub use rebuild::{RebuildError, Rebuilt};
 pub use revoked::GivingBack;
 

@@ -5,6 +5,7 @@ mod apart;
 mod attempts;
 mod audiences;
 mod campaigns;
+mod compare;
 mod dead;
 mod dead_letters;
 mod dialect;
@@ -35,6 +36,7 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 pub use attempts::{AttemptsAt, SampleRow};
+pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead_letters::{
     DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, OriginError, Stage,
 };
