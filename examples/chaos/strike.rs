@@ -81,7 +81,7 @@ impl Scene<'_> {
             Fault::Scaling => self.scaling().await,
             Fault::Join => self.join().await,
             Fault::SameInstance => self.same_instance().await,
-            Fault::Replay(point) => letters::replay(self, point, random).await,
+            Fault::Replay(point) => letters::replay(self, point).await,
             Fault::Together(faults) => {
                 let each = faults.iter().zip(0u32..).map(|(fault, number)| {
                     let mut random = random.fork();
