@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::json;
 
 use super::adapters::Adapters;
@@ -42,7 +42,7 @@ pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::R
     let outcome = mending.reconcile.rebuild(&campaign, lost).await;
     let detail = json!({
         "force": force,
-        "outcome": outcome.as_ref().map_or_else(ToString::to_string, |rebuilt| told(rebuilt)),
+        "outcome": outcome.as_ref().map_or_else(ToString::to_string, told),
     });
     store
         .audit(clock(), ACTOR, "campaign.rebuild", &campaign, &detail)
@@ -81,18 +81,17 @@ fn told(rebuilt: &Rebuilt) -> String {
 
 /// The error, with what a person can do about it.
 fn advised(error: RebuildError, config: &Config) -> anyhow::Error {
-    let advice = match &error {
-        RebuildError::Elsewhere => format!(
-            "wait for it; should it have died, its lease ends within {} ms",
-            config.reconcile.lease_ms
-        ),
+    match &error {
+        RebuildError::Elsewhere => {
+            let lease = config.reconcile.lease_ms;
+            anyhow!("{error}; wait for it: should it have died, its lease ends within {lease} ms")
+        }
         RebuildError::Patience { .. } => {
-            "the gate stays closed; gateways go on trying, and so may you (reconcile.patience_ms)".into()
+            anyhow!("{error} The gate stays closed; gateways go on trying, and so may you.")
         }
         RebuildError::Engine(EngineError::Changed { .. }) => {
-            "Redis does not stay the same: look there first".into()
+            anyhow!("{error}, several times in a row; see why Redis does not stay up")
         }
-        _ => return error.into(),
-    };
-    anyhow::Error::from(error).context(advice)
+        _ => error.into(),
+    }
 }

@@ -93,8 +93,8 @@ struct Link {
 }
 
 impl Link {
-    fn leads_to(&self) -> String {
-        self.incarnation.lock().expect("no panic holds this lock").clone()
+    fn leads_to(&self, incarnation: &str) -> bool {
+        *self.incarnation.lock().expect("no panic holds this lock") == incarnation
     }
 }
 
@@ -350,7 +350,7 @@ impl Engine for Redis {
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
             let link = self.link().await?;
-            if link.leads_to() != incarnation {
+            if !link.leads_to(incarnation) {
                 return Err(EngineError::Changed { engine: NAME });
             }
             self.evaluate(&link, script, key, &args).await

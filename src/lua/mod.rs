@@ -10,6 +10,7 @@ pub mod keys;
 pub mod lists;
 pub mod record;
 pub mod repair;
+pub mod restore;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

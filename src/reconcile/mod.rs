@@ -21,6 +21,9 @@ pub use compare::{CompareError, Comparison, Difference, Kind, Outcome, Place};
 pub use rebuild::{RebuildError, Rebuilt};
 pub use revoked::GivingBack;
 
+/// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
+const FAILED_PAUSE: Duration = Duration::from_millis(500);
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How long a rebuilder may be silent before another gateway takes over.
@@ -93,26 +96,44 @@ impl Reconcile {
     /// Rebuilds a campaign in the background, once at a time: its state under epoch `lost` is missing or
     /// incomplete. Returns at once.
     pub fn rebuild_soon(self: &Arc<Self>, campaign: &str, lost: u64) {
-        let fresh = self
-            .running
-            .lock()
-            .expect("no panic holds this lock")
-            .insert(campaign.to_owned());
-        if !fresh {
+        let Some(running) = Running::begin(self, campaign) else {
             return;
-        }
+        };
         let (reconcile, campaign) = (self.clone(), campaign.to_owned());
         tokio::spawn(async move {
             match reconcile.rebuild(&campaign, lost).await {
                 Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
                 Err(RebuildError::Elsewhere) => tracing::debug!(campaign, "another gateway rebuilds it"),
-                Err(error) => tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed"),
+                Err(error) => {
+                    tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed");
+                    tokio::time::sleep(FAILED_PAUSE).await;
+                }
             }
-            reconcile
-                .running
-                .lock()
-                .expect("no panic holds this lock")
-                .remove(&campaign);
+            drop(running);
         });
+    }
+}
+
+/// A rebuild in the background; however it ends, the next may begin.
+struct Running {
+    reconcile: Arc<Reconcile>,
+    campaign: String,
+}
+
+impl Running {
+    /// `None` while one is under way.
+    fn begin(reconcile: &Arc<Reconcile>, campaign: &str) -> Option<Self> {
+        let mut running = reconcile.running.lock().expect("no panic holds this lock");
+        running.insert(campaign.to_owned()).then(|| Self {
+            reconcile: reconcile.clone(),
+            campaign: campaign.to_owned(),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self.reconcile.running.lock().expect("no panic holds this lock");
+        running.remove(&self.campaign);
     }
 }

@@ -79,7 +79,10 @@ impl Reconcile {
         }
         let restored = self.rebuild_alone(&shard, &lease, lost).await;
         // Let go at once, so that another gateway need not wait should the state be lost again.
-        self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
+        let released = self.store.lease(&lease, &self.owner, (self.clock)(), 0).await;
+        if let Err(error) = released {
+            tracing::warn!(campaign, %error, "the right to rebuild it lasts until it runs out");
+        }
         restored
     }
 

@@ -17,12 +17,12 @@ use crate::plan::{CheckedPlan, Window};
 use crate::store::Restorable;
 
 /// Orders read from the database at a time.
-const PAGE: u32 = 4000;
+const PAGE: u32 = 8000;
 // Of one call; each takes Redis a few milliseconds at most.
-const RECORDS: usize = 1000;
-const CHARGES: usize = 1000;
+const RECORDS: usize = 500;
+const CHARGES: usize = 500;
 const KEYS: usize = 1000;
-const BUCKETS: u32 = 500;
+const BUCKETS: u32 = 250;
 
 /// What was put back.
 #[derive(Default)]
@@ -118,10 +118,17 @@ impl Work<'_> {
         for order in orders.iter().filter(|order| !order.revoked) {
             *tally.units.entry(order.sku.clone()).or_default() += i64::from(order.quantity);
         }
-        let charges: Vec<&Charge> = orders.iter().flat_map(|order| &order.charges).collect();
+        let mut charges: Vec<&Charge> = orders.iter().flat_map(|order| &order.charges).collect();
+        // Those of one key together: a call then touches few keys.
+        charges.sort_by_cached_key(|charge| {
+            let bucket = bucket_of(charge.subject.as_bytes(), buckets);
+            (bucket, charge.counter.as_str(), charge.window)
+        });
         self.clear_windows(buckets, &charges, &mut tally.cleared).await?;
-        let records = orders.chunks(RECORDS).map(|orders| Restore::Orders {
-            records: orders.iter().map(|order| record(order, buckets)).collect(),
+        let mut records: Vec<_> = orders.iter().map(|order| record(order, buckets)).collect();
+        records.sort_by_key(|(bucket, ..)| *bucket);
+        let records = records.chunks(RECORDS).map(|records| Restore::Orders {
+            records: records.to_vec(),
         });
         let charges = charges.chunks(CHARGES).map(|charges| Restore::Charges {
             charges: charges.to_vec(),

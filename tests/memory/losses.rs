@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use rushgate::admission::{AdmissionError, Outcome};
 
-use crate::sale::{Buyers, CAMPAIGN, PATIENCE, Sale};
+use crate::buyers::Buyers;
+use crate::sale::{CAMPAIGN, PATIENCE, Sale};
 use crate::server::Server;
 
 fn key(name: &str) -> String {

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use rushgate::admission::{self, Admission, AdmissionError, Outcome, Rules, Watch};
+use rushgate::admission::{AdmissionError, Outcome};
 use rushgate::bus::{Producer, embedded};
 use rushgate::campaign::{Campaign, Schedule, Sku};
 use rushgate::engine::Engine;
@@ -19,14 +16,12 @@ use rushgate::lua::keys::Shard;
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
 use rushgate::reconcile::{self, Reconcile};
-use rushgate::relay::{self, Relay, Revisions};
 use rushgate::revision::Revision;
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
 use rushgate::store::Store;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use crate::database::{self, Database};
+use crate::gateway::Gateway;
 use crate::server::{Address, Server};
 
 pub const CAMPAIGN: &str = "spring";
@@ -35,7 +30,7 @@ pub const LIMIT: i64 = 2;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How soon a loss has to be known.
 const NOTICED: Duration = Duration::from_secs(1);
-const POLL: Duration = Duration::from_millis(5);
+pub const POLL: Duration = Duration::from_millis(5);
 
 /// At most [`LIMIT`] orders per user, over the campaign and in an hour.
 pub fn plan() -> Plan {
@@ -133,98 +128,6 @@ pub fn rebuilder(
         owner.into(),
         Arc::new(now),
     )
-}
-
-/// What the stages of one gateway need of each other.
-struct Glue {
-    store: Store,
-    ruleset: Arc<Ruleset>,
-    reconcile: Arc<Reconcile>,
-}
-
-impl Glue {
-    async fn put(&self) -> Option<Arc<ActiveCampaign>> {
-        let row = self.store.campaign(CAMPAIGN).await.expect("asked")?;
-        let revision = self.store.revision(CAMPAIGN, row.activation.revision).await;
-        let revision = revision.expect("asked").expect("stored");
-        let active = ActiveCampaign::build(row.campaign, revision, row.activation).expect("a valid plan");
-        self.ruleset.put(Arc::new(active));
-        self.ruleset.get(CAMPAIGN)
-    }
-}
-
-impl Rules for Glue {
-    fn load<'a>(
-        &'a self,
-        campaign: &'a str,
-        _: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        async move {
-            match campaign {
-                CAMPAIGN => Ok(self.put().await),
-                _ => Ok(None),
-            }
-        }
-        .boxed()
-    }
-
-    fn sync(&self) -> BoxFuture<'_, Result<(), String>> {
-        self.put().map(|_| Ok(())).boxed()
-    }
-
-    fn lost(&self, campaign: &str, epoch: u64) {
-        self.reconcile.rebuild_soon(campaign, epoch);
-    }
-}
-
-impl Revisions for Glue {
-    fn revision<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        self.put().map(Ok).boxed()
-    }
-}
-
-pub struct Gateway {
-    pub admission: Arc<Admission>,
-    relay: Arc<Relay>,
-    _watch: Watch,
-}
-
-impl Gateway {
-    fn start(name: &str, engine: Arc<dyn Engine>, producer: Arc<dyn Producer>, store: &Store) -> Self {
-        let ruleset = Arc::new(Ruleset::default());
-        let reconcile = Arc::new(rebuilder(name, engine.clone(), producer.clone(), store));
-        let glue = Arc::new(Glue {
-            store: store.clone(),
-            ruleset: ruleset.clone(),
-            reconcile,
-        });
-        let (outbox, fresh) = mpsc::unbounded_channel();
-        let admission = Arc::new(Admission::new(
-            admission::Config::default(),
-            engine.clone(),
-            ruleset.clone(),
-            glue.clone(),
-            outbox,
-            None,
-        ));
-        let quick = relay::Config {
-            age: Duration::from_millis(100),
-            every: Duration::from_millis(50),
-            lease: Duration::from_millis(200),
-            ..relay::Config::default()
-        };
-        let relay = Relay::spawn(quick, engine, producer, ruleset, glue, name.into(), fresh);
-        let watch = admission.watch();
-        Self {
-            admission,
-            relay,
-            _watch: watch,
-        }
-    }
 }
 
 pub struct Sale {
@@ -430,57 +333,4 @@ pub fn attempt(user: &str, key: &str) -> Attempt {
         quantity: 1,
         attributes: BTreeMap::new(),
     }
-}
-
-/// Buyers who keep ordering, and ask again with the same key until they know.
-pub struct Buyers {
-    stop: Arc<AtomicBool>,
-    tasks: Vec<tokio::task::JoinHandle<Vec<(String, String, i64)>>>,
-}
-
-impl Buyers {
-    pub fn start(sale: &Sale, buyers: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let tasks = (0..buyers).map(|n| {
-            let admission = sale.gateways[n % 2].admission.clone();
-            tokio::spawn(buy(admission, n, stop.clone()))
-        });
-        Self {
-            tasks: tasks.collect(),
-            stop: stop.clone(),
-        }
-    }
-
-    /// User, key and moment of every order they were told of.
-    pub async fn stop(self) -> Vec<(String, String, i64)> {
-        self.stop.store(true, Ordering::SeqCst);
-        let told = futures_util::future::join_all(self.tasks).await;
-        told.into_iter()
-            .flat_map(|told| told.expect("no panic"))
-            .collect()
-    }
-}
-
-async fn buy(admission: Arc<Admission>, buyer: usize, stop: Arc<AtomicBool>) -> Vec<(String, String, i64)> {
-    let mut told = Vec::new();
-    for n in 0.. {
-        // Two orders each are allowed, three are tried.
-        let (user, key) = (format!("b{buyer}-{}", n / 3), format!("k{}", n % 3));
-        loop {
-            if stop.load(Ordering::SeqCst) {
-                return told;
-            }
-            match admission.place(CAMPAIGN, attempt(&user, &key), true).await {
-                Ok(Outcome::Order { placed, .. }) => {
-                    told.push((user, key, placed.placed_at));
-                    // As buyers do: one order after the other, not all at once.
-                    tokio::time::sleep(POLL).await;
-                    break;
-                }
-                Ok(Outcome::Rejected(_)) => break,
-                Err(_) => tokio::time::sleep(POLL).await,
-            }
-        }
-    }
-    told
 }
