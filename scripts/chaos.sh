@@ -34,7 +34,9 @@ build_broken() {
     rm -rf "$copy" && mkdir -p "$copy/tree"
     git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -xf - -C "$copy/tree"
     patch -d "$copy/tree" -p1 --silent <"$patch" >&2 || die "$patch does not fit these sources any more: make it anew"
-    # The dependencies are the same as this checkout's, and built already.
+    # The dependencies are this checkout's, and built already. A version of its own tells its artefacts from the
+    # checkout's: cargo does not look at where a package lies.
+    sed -i "0,/^version = /s/^version = .*/version = \"0.0.0-broken-$1\"/" "$copy/tree/Cargo.toml"
     (cd "$copy/tree" && CARGO_TARGET_DIR="$TARGET" cargo build --profile "$PROFILE" --bin rushgate >&2)
     cp "$OUT/rushgate" "$copy/rushgate"
     cargo build --profile "$PROFILE" --bin rushgate >&2

@@ -19,7 +19,7 @@ const ATTEMPTS_EACH: u64 = 3;
 /// They could have eight orders in all.
 const USERS_PER_DEVICE: u64 = 4;
 /// Below what the limits would let through, 5 of 12.
-const STOCK_SHARE: f64 = 0.35;
+const STOCK_SHARE: f64 = 0.38;
 pub const SKU: &str = "mug";
 /// So long one attempt is tried before its buyer gives up.
 const PATIENCE_S: u64 = 20;

@@ -15,6 +15,9 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 /// A process that ended by itself starts again after this.
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 
+/// Names a lander in its group.
+pub const INSTANCE: &str = "RUSHGATE_LANDING_INSTANCE";
+
 /// Environment, as of a process.
 pub type Env = Vec<(String, String)>;
 
@@ -33,6 +36,8 @@ struct Slot {
     /// Whether it ended by itself at least once.
     died: u32,
     restart_after: Duration,
+    /// Environment of a start that is not armed.
+    plain: Env,
 }
 
 type Slots = Arc<Mutex<Vec<Slot>>>;
@@ -53,17 +58,19 @@ impl Fleet {
     ) -> Result<Self> {
         let mut slots = Vec::new();
         for number in [1, 2] {
-            let gateway = setup.serve_soon(number, &env(Role::Gateway, number))?;
-            let lander = setup.land_soon_with(number, &env(Role::Lander, number))?;
-            slots.extend([gateway, lander].map(|member| Slot {
-                member: Some(member),
-                due: None,
-                died: 0,
-                restart_after,
-            }));
+            for role in [Role::Gateway, Role::Lander] {
+                slots.push(begin(
+                    setup,
+                    role,
+                    number,
+                    &Env::new(),
+                    &env(role, number),
+                    restart_after,
+                )?);
+            }
         }
         let slots = Arc::new(Mutex::new(slots));
-        let watcher = tokio::spawn(watch(slots.clone(), setup.env.clone()));
+        let watcher = tokio::spawn(watch(slots.clone()));
         let fleet = Self {
             setup: setup.clone(),
             slots,
@@ -121,13 +128,8 @@ impl Fleet {
 
     /// Adds a lander with more environment, and does not wait.
     pub fn add_lander(&self, number: usize, env: &Env) -> Result<()> {
-        let member = self.setup.land_soon_with(number, env)?;
-        self.slots().push(Slot {
-            member: Some(member),
-            due: None,
-            died: 0,
-            restart_after: RESTART_AFTER,
-        });
+        let slot = begin(&self.setup, Role::Lander, number, env, &Env::new(), RESTART_AFTER)?;
+        self.slots().push(slot);
         Ok(())
     }
 
@@ -208,17 +210,45 @@ fn is(member: &Member, role: Role) -> bool {
     member.is_gateway() == (role == Role::Gateway)
 }
 
+/// Starts a process; it keeps `own` over restarts, and `armed` it has only now.
+fn begin(
+    setup: &Setup,
+    role: Role,
+    number: usize,
+    own: &Env,
+    armed: &Env,
+    restart_after: Duration,
+) -> Result<Slot> {
+    let mut setup = setup.clone();
+    if role == Role::Lander {
+        // Without a name it is named after its port, and the run after this one waits for its session to end.
+        setup.env.push((INSTANCE.to_owned(), format!("lander-{number}")));
+    }
+    setup.env.extend_from_slice(own);
+    let member = match role {
+        Role::Gateway => setup.serve_soon(number, armed)?,
+        Role::Lander => setup.land_soon_with(number, armed)?,
+    };
+    Ok(Slot {
+        member: Some(member),
+        due: None,
+        died: 0,
+        restart_after,
+        plain: setup.env,
+    })
+}
+
 /// Starts what ended, without what armed its fail-point.
-async fn watch(slots: Slots, plain: Env) {
+async fn watch(slots: Slots) {
     loop {
         for slot in lock(&slots).iter_mut() {
-            look_after(slot, &plain);
+            look_after(slot);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn look_after(slot: &mut Slot, plain: &Env) {
+fn look_after(slot: &mut Slot) {
     let Some(member) = &mut slot.member else { return };
     if slot.due.is_none()
         && let Some(status) = member.ended()
@@ -230,7 +260,7 @@ fn look_after(slot: &mut Slot, plain: &Env) {
     }
     if slot.due.is_some_and(|due| due <= Instant::now()) {
         slot.due = None;
-        member.set_env(plain.clone());
+        member.set_env(slot.plain.clone());
         if let Err(error) = member.spawn() {
             println!("    {} does not start: {error:#}", member.name);
             slot.due = Some(Instant::now() + slot.restart_after);

@@ -18,7 +18,7 @@ use crate::strike::Scene;
 use crate::world::World;
 
 /// The fault strikes within this part of the load.
-const MOMENT: std::ops::Range<f64> = 0.2..0.5;
+const MOMENT: std::ops::Range<f64> = 0.15..0.4;
 const DRAIN_WITHIN: Duration = Duration::from_secs(150);
 const ARMED: &str = "RUSHGATE_FAILPOINT";
 
@@ -65,7 +65,7 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
     let since = setup.logs.join("since.json");
     std::fs::write(&since, json!(world.topics.ends().await?).to_string())?;
 
-    let arms = draw_arms(scenario, &mut random);
+    let arms = draw_arms(scenario, attempts, &mut random);
     let armed = |role, number| {
         arms.iter()
             .filter(|(r, n, _)| (*r, *n) == (role, number))
@@ -113,12 +113,14 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
 }
 
 /// Role and number of each process that is armed, with what.
-fn draw_arms(scenario: &Scenario, random: &mut fastrand::Rng) -> Vec<(Role, usize, String)> {
+fn draw_arms(scenario: &Scenario, attempts: u64, random: &mut fastrand::Rng) -> Vec<(Role, usize, String)> {
     let draw = |(role, number, point, most): &(Role, usize, &str, u64)| {
         let lot = random.usize(1..=2);
         let number = if *number == 0 { lot } else { *number };
-        // Early hits belong to the start of the sale.
-        let hit = random.u64(most.div_ceil(3)..=*most);
+        // A short run has fewer batches, of a lander above all; very early hits belong to the start of the sale.
+        let batches = attempts / if *role == Role::Gateway { 250 } else { 1_000 };
+        let most = (*most).min(batches.max(1));
+        let hit = random.u64(most.div_ceil(3)..=most);
         println!("    {role:?} {number} dies at hit {hit} of {point}");
         (*role, number, format!("{point}=abort@{hit}"))
     };

@@ -57,21 +57,27 @@ async fn gone_away(scene: &Scene<'_>, time: Duration) -> Result<()> {
 
 /// Takes every connection there may be.
 async fn exhausted(scene: &Scene<'_>, time: Duration) -> Result<()> {
-    let url = &scene.stack.urls.database;
+    let url = scene
+        .stack
+        .urls
+        .database
+        .replacen("rushgate:rushgate@", "root@", 1);
     // Connected before: afterwards not even root gets in for certain.
-    let mut root = MySqlConnection::connect(&url.replacen("rushgate:rushgate@", "root@", 1)).await?;
+    let mut root = MySqlConnection::connect(&url).await?;
     set_connections(&mut root, CONNECTIONS_MIN).await?;
-    let kill = format!("KILL CONNECTION USER {USER}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(kill))
-        .execute(&mut root)
-        .await?;
     let begun = Instant::now();
     let mut held = Vec::new();
-    // Others come back at the same moment: whoever is faster gets the slot, so it takes a few rounds.
     while begun.elapsed() < time {
-        match MySqlConnection::connect(url).await {
+        // Others come back at the same moment, and whoever is faster gets the slot: it takes a few rounds.
+        match MySqlConnection::connect(&url).await {
             Ok(connection) => held.push(connection),
-            Err(_) => tokio::time::sleep(AGAIN).await,
+            Err(_) => {
+                let kill = format!("KILL CONNECTION USER {USER}");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(kill))
+                    .execute(&mut root)
+                    .await?;
+                tokio::time::sleep(AGAIN / 10).await;
+            }
         }
     }
     println!("    held {} of {CONNECTIONS_MIN} connections", held.len());
@@ -99,14 +105,16 @@ async fn row_locked(scene: &Scene<'_>, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// One buyer in a hundred, and an error number that landing has never heard of.
+/// One buyer in fifty, and an error number that landing has never heard of.
 async fn some_orders(scene: &Scene<'_>, time: Duration) -> Result<()> {
     let mut connection = MySqlConnection::connect(&scene.stack.urls.database).await?;
     let refuse = "CREATE TRIGGER chaos_refuses BEFORE INSERT ON orders FOR EACH ROW BEGIN \
-         IF NEW.user_id LIKE '%37' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'chaos refuses'; END IF; END";
+         IF NEW.user_id LIKE '%37' OR NEW.user_id LIKE '%73' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'chaos refuses'; END IF; END";
     sqlx::raw_sql(refuse).execute(&mut connection).await?;
     tokio::time::sleep(time).await;
-    scene.stack.sql(UNDO_TRIGGER).await.map(drop)
+    // It waits for the transactions that are using the table.
+    sqlx::raw_sql(UNDO_TRIGGER).execute(&mut connection).await?;
+    Ok(())
 }
 
 /// Takes back what a run that broke off may have left.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,7 @@ const SCRIPT: &str = "scripts/stack.sh";
 /// A service that does not come back within this will not.
 const BACK_WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
+const ENDED_POLL: Duration = Duration::from_millis(10);
 
 /// One of the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,17 +172,42 @@ async fn script(args: &[&str]) -> Result<String> {
     run(Command::new("bash").arg(SCRIPT).args(args)).await
 }
 
-/// What a program printed; an error with what it complained of where it failed.
+/// What a program printed; an error with what it complained of where it failed. It is killed when nobody waits for it
+/// any more.
 pub async fn run(command: &mut Command) -> Result<String> {
+    struct Running(Child);
+    impl Drop for Running {
+        fn drop(&mut self) {
+            // Both fail only for a process that is gone already.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
     let what = format!("{command:?}");
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let child = command.spawn().with_context(|| what.clone())?;
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await??;
-    if !output.status.success() {
-        bail!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let mut running = Running(command.spawn().with_context(|| what.clone())?);
+    let (out, err) = (running.0.stdout.take(), running.0.stderr.take());
+    let out = tokio::task::spawn_blocking(move || text(out));
+    let err = tokio::task::spawn_blocking(move || text(err));
+    let status = loop {
+        match running.0.try_wait()? {
+            Some(status) => break status,
+            None => tokio::time::sleep(ENDED_POLL).await,
+        }
+    };
+    if !status.success() {
+        bail!("{what}: {}", err.await??.trim());
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(out.await??)
+}
+
+fn text(stream: Option<impl Read>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes)?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::common::deployment::Setup;
 use crate::common::services;
-use crate::fleet::{Env, Fleet, Role};
+use crate::fleet::{Env, Fleet, INSTANCE, Role};
 use crate::letters;
 use crate::proxy::{Mode, Proxy};
 use crate::refusal;
@@ -81,7 +81,7 @@ impl Scene<'_> {
             Fault::Scaling => self.scaling().await,
             Fault::Join => self.join().await,
             Fault::SameInstance => self.same_instance().await,
-            Fault::Replay(point) => letters::replay(self, point, random).await,
+            Fault::Replay(point) => letters::replay(self, point).await,
             Fault::Together(faults) => {
                 let each = faults.iter().zip(0u32..).map(|(fault, number)| {
                     let mut random = random.fork();
@@ -228,7 +228,7 @@ impl Scene<'_> {
 
     async fn same_instance(&self) -> Result<()> {
         println!("    two more landers under one name");
-        let twin = || vec![("RUSHGATE_LANDING_INSTANCE".to_owned(), "twin".to_owned())];
+        let twin = || vec![(INSTANCE.to_owned(), "twin".to_owned())];
         self.fleet.add_lander(3, &twin())?;
         self.fleet.add_lander(4, &twin())?;
         tokio::time::sleep(self.load / 4).await;

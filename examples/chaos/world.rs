@@ -20,12 +20,13 @@ const SETTINGS: &[(&str, &str)] = &[
     ("RUSHGATE_RELAY_LEASE_MS", "2000"),
     ("RUSHGATE_RECONCILE_LEASE_MS", "3000"),
     ("RUSHGATE_KAFKA_PARTITIONS", "6"),
-    ("RUSHGATE_LANDING_RETRY_DELAYS", "1s,2s"),
+    ("RUSHGATE_LANDING_RETRY_DELAYS", "500ms,1s"),
     ("RUSHGATE_LOG_LEVEL", "info"),
 ];
 /// 6 s is the shortest session that brokers allow.
-const CONFIG: &str = "[kafka.options]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\
-     \"topic.metadata.refresh.interval.ms\" = \"5000\"\n\"socket.timeout.ms\" = \"10000\"\n";
+const CONFIG: &str = "[kafka.options]\n\"topic.metadata.refresh.interval.ms\" = \"5000\"\n\
+     \"socket.timeout.ms\" = \"10000\"\n[kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\
+     \"heartbeat.interval.ms\" = \"500\"\n";
 /// Tables that hold what a run left; offsets, modules and lists stay.
 const OF_RUNS: &[&str] = &[
     "campaigns",

@@ -337,7 +337,12 @@ pub(super) async fn insert_orders<'a>(
         let mut open = vec![(&orders[range], true)];
         while let Some((part, whole)) = open.pop() {
             match (insert_new(tx, part, now, whole).await, &mut failed) {
-                (Ok(new), _) => fresh.extend(new),
+                (Ok(new), _) => {
+                    fresh.extend(new);
+                    if !open.is_empty() {
+                        failpoint::hit(Point::C6);
+                    }
+                }
                 (Err(error), Some(failed)) if error.is_of_a_row() => match part {
                     [one] => failed.push((*one, error)),
                     _ => {
