@@ -4,7 +4,6 @@
 //! back to their topic, out as lines to be repaired and in again, or are given up; each act is in the audit trail.
 
 mod args;
-mod base64;
 mod discard;
 mod headers;
 mod import;
