@@ -41,6 +41,7 @@ pub const KEYS: &[&str] = &[
     "relay.in_flight",
     "reconcile.lease_ms",
     "reconcile.patience_ms",
+    "reconcile.grace_ms",
     "landing.batch",
     "landing.wait_ms",
     "sample.attempts_max",

@@ -168,6 +168,7 @@ pub struct Relay {
 pub struct Reconcile {
     pub lease_ms: u64,
     pub patience_ms: u64,
+    pub grace_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

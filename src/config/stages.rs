@@ -56,6 +56,7 @@ impl Default for Reconcile {
         Self {
             lease_ms: ms(stage.lease),
             patience_ms: ms(stage.patience),
+            grace_ms: ms(stage.grace),
         }
     }
 }
@@ -139,6 +140,7 @@ impl Config {
         reconcile::Config {
             lease: Duration::from_millis(self.reconcile.lease_ms),
             patience: Duration::from_millis(self.reconcile.patience_ms),
+            grace: Duration::from_millis(self.reconcile.grace_ms),
             ..reconcile::Config::default()
         }
     }
