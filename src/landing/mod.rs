@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -108,6 +108,7 @@ pub struct Landing {
     guard: Option<Guard>,
     /// Partitions of the topics that records were moved to.
     targets: BTreeMap<String, BTreeSet<i32>>,
+    polled_at: Instant,
     /// Disconnects when the handle asks to stop.
     stop: Receiver<()>,
 }
@@ -140,6 +141,7 @@ impl Landing {
             runtime,
             figures: figures.clone(),
             targets: BTreeMap::new(),
+            polled_at: Instant::now(),
             stop: stopped,
         };
         let thread = std::thread::Builder::new()
@@ -171,6 +173,7 @@ impl Landing {
         let polled = self
             .consumer
             .poll(self.config.batch_records, self.config.batch_wait);
+        self.polled_at = Instant::now();
         self.figures.consumer(self.consumer.state());
         match polled {
             Ok(slices) => {
