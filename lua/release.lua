@@ -2,7 +2,7 @@
 -- release: undoes one order's charges and stock, exactly once, in the windows they were made in.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
--- ARGV     fence, order id, order bucket, sku, quantity,
+-- ARGV     fence, order id, order bucket, sku, quantity (0 where no stock comes back),
 --          then per charge: kind (`counter` or `rolling`), key after the prefix, field, cost, moment
 -- Reply    {'fence', fence there or ''}   the caller's fence is not the shard's: nothing was done
 --          {'ok', 1}                      released
@@ -51,7 +51,7 @@ local function without(entries, entry)
 end
 
 call('HSET', orders, order, 'r' .. string.sub(record, 2))
-if call('HGET', prefix .. 'stock', sku) then
+if quantity > 0 and call('HGET', prefix .. 'stock', sku) then
   call('HINCRBY', prefix .. 'stock', sku, string.format('%.0f', quantity))
 end
 for i = 6, #ARGV, 5 do

@@ -3,15 +3,18 @@
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     step, token, …
---   begin   uid                      closes the gate: removes `state.fence` and `stock`, sets
+--   begin   uid                      closes the gate: removes `state.fence`, `state.run` and `stock`, sets
 --                                    `state.rebuilding` to the token; takes over from another token
 --   drop    key after the prefix, …  removes keys
 --   order   bucket, order id, record, …
 --   charge  kind (`counter` or `rolling`), key after the prefix, field, cost, moment, …
---   finish  fence, revision, opens_at, closes_at, expires_at, k, (sku, units left) × k,
---           then per family of buckets: its key up to the bucket (after the prefix), number of buckets
---                                    writes the stock, makes every bucket and gives it its
---                                    expiry, and writes `state` last: the gate is open
+--   make    expires_at, family (key up to the bucket, after the prefix), first bucket, last bucket
+--                                    makes these buckets and gives them their expiry
+--   finish  fence, revision, opens_at, closes_at, expires_at, run, k, (sku, units left) × k,
+--           then per family of buckets: its key up to the bucket (after the prefix), number of buckets to make
+--                                    (0 where `make` made them)
+--                                    writes the stock, makes the buckets, and writes `state` last:
+--                                    the gate is open, for the server that `run` names
 -- Reply    {'ok'}
 --          {'lost'}   another token is rebuilding, or the state belongs to another campaign's uid
 --
@@ -37,14 +40,14 @@ function steps.begin()
     return {'lost'}
   end
   call('HSET', state, 'rebuilding', token)
-  call('HDEL', state, 'fence')
+  call('HDEL', state, 'fence', 'run')
   call('DEL', prefix .. 'stock')
   return {'ok'}
 end
 
 function steps.drop()
   for i = 3, #ARGV do
-    call('DEL', prefix .. ARGV[i])
+    call('UNLINK', prefix .. ARGV[i])
   end
   return {'ok'}
 end
@@ -80,22 +83,30 @@ function steps.charge()
   return {'ok'}
 end
 
+local function make(family, first, last, expires_at)
+  for bucket = first, last do
+    local key = prefix .. family .. string.format('%.0f', bucket)
+    call('HSET', key, MARK, '', BALLAST, '')
+    call('PEXPIREAT', key, expires_at)
+  end
+end
+
+function steps.make()
+  make(ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[3])
+  return {'ok'}
+end
+
 function steps.finish()
   local fence, revision, opens_at, closes_at, expires_at = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local stock, outbox = prefix .. 'stock', prefix .. 'outbox'
-  local families_from = 9 + 2 * tonumber(ARGV[8])
-  for i = 9, families_from - 1, 2 do
+  local families_from = 10 + 2 * tonumber(ARGV[9])
+  for i = 10, families_from - 1, 2 do
     call('HSET', stock, ARGV[i], ARGV[i + 1])
   end
   call('PEXPIREAT', stock, expires_at)
   for i = families_from, #ARGV, 2 do
-    local family = ARGV[i]
-    for bucket = 0, ARGV[i + 1] - 1 do
-      local key = prefix .. family .. string.format('%.0f', bucket)
-      call('HSET', key, MARK, '', BALLAST, '')
-      call('PEXPIREAT', key, expires_at)
-    end
-    call('HSET', state, 'made:' .. family, expires_at)
+    make(ARGV[i], 0, ARGV[i + 1] - 1, expires_at)
+    call('HSET', state, 'made:' .. ARGV[i], expires_at)
   end
   -- A stream cannot be made empty: make an entry and take it out again.
   if call('EXISTS', outbox) == 0 then
@@ -106,7 +117,7 @@ function steps.finish()
   call('HINCRBY', state, 'reopened', 1)
   call('HDEL', state, 'rebuilding')
   call('HSET', state, 'revision', revision, 'opens_at', opens_at, 'closes_at', closes_at,
-    'expires_at', expires_at, 'fence', fence)
+    'expires_at', expires_at, 'run', ARGV[8], 'fence', fence)
   call('PEXPIREAT', state, expires_at)
   return {'ok'}
 end

@@ -16,10 +16,14 @@ STOP_SECONDS=15
 usage() {
     cat >&2 <<'USAGE'
 ./x stack up [--brokers 1|3]   start Redis, MariaDB and Kafka; a second call starts what is missing
+    --proxied                  brokers listen on a second port each, and tell clients there to come to a third: a proxy's
+    --database-tmpfs SIZE      MariaDB's data on a tmpfs of this size, so that its disk can be filled (needs root)
 ./x stack down [--wipe]        stop them; with --wipe their data goes too
 ./x stack status               what runs where; fails unless everything answers
 ./x stack env                  export lines: eval "$(./x stack env)"
 ./x stack logs [service]       the last lines of redis, mariadb, kafka-1 …
+./x stack kill|freeze|thaw|start|wipe SERVICE   SIGKILL, SIGSTOP, SIGCONT, start without waiting, remove its data
+./x stack sql STATEMENT        run it in MariaDB as root
 USAGE
 }
 
@@ -32,11 +36,14 @@ REDIS_PORT=$REDIS_PORT
 MARIADB_PORT=$MARIADB_PORT
 KAFKA_PORTS="$KAFKA_PORTS"
 CONTROLLER_PORTS="$CONTROLLER_PORTS"
+PROXIED_PORTS="$PROXIED_PORTS"
+PROXY_PORTS="$PROXY_PORTS"
 ENV
 }
 
 recall() {
     [ -f "$STACK/env" ] || return 1
+    PROXIED_PORTS='' PROXY_PORTS=''
     # shellcheck disable=SC1091
     . "$STACK/env"
 }
@@ -93,7 +100,8 @@ start_mariadb() {
     user="$(id -un)"
     if [ ! -d "$data/mysql" ]; then
         say "    mariadb: making a data folder"
-        rm -rf "$data" && mkdir -p "$data"
+        # It may be a mount point.
+        mkdir -p "$data" && find "$data" -mindepth 1 -delete
         mariadb-install-db --no-defaults --datadir="$data" --user="$user" --auth-root-authentication-method=normal \
             --skip-test-db >"$STACK/log/mariadb-install" 2>&1 || die "mariadb-install-db failed: $STACK/log/mariadb-install"
     fi
@@ -142,17 +150,25 @@ voters() {
 }
 
 write_kafka_config() {
-    local id="$1" isr=1 controller
+    local id="$1" isr=1 controller listeners advertised
     # shellcheck disable=SC2086
     controller="$(nth "$id" $CONTROLLER_PORTS)"
     [ "$BROKERS" = 1 ] || isr=2
+    advertised="BROKER://127.0.0.1:$(port_of "kafka-$id")"
+    listeners="$advertised"
+    if [ -n "$PROXIED_PORTS" ]; then
+        # shellcheck disable=SC2086
+        listeners="$listeners,PROXIED://127.0.0.1:$(nth "$id" $PROXIED_PORTS)"
+        # shellcheck disable=SC2086
+        advertised="$advertised,PROXIED://127.0.0.1:$(nth "$id" $PROXY_PORTS)"
+    fi
     cat <<CONF
 process.roles=broker,controller
 node.id=$id
 controller.quorum.voters=$(voters)
-listeners=BROKER://127.0.0.1:$(port_of "kafka-$id"),CONTROLLER://127.0.0.1:$controller
-advertised.listeners=BROKER://127.0.0.1:$(port_of "kafka-$id")
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=$listeners,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=$advertised
+listener.security.protocol.map=BROKER:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=BROKER
 log.dirs=$STACK/data/kafka-$id
@@ -206,19 +222,39 @@ wait_ready() {
 
 choose_ports() {
     local ports=()
-    mapfile -t ports < <(free_ports $((2 + 2 * BROKERS)))
+    mapfile -t ports < <(free_ports $((2 + 4 * BROKERS)))
     REDIS_PORT="${ports[0]}" MARIADB_PORT="${ports[1]}"
     KAFKA_PORTS="${ports[*]:2:$BROKERS}" CONTROLLER_PORTS="${ports[*]:2+$BROKERS:$BROKERS}"
+    PROXIED_PORTS='' PROXY_PORTS=''
+    if [ -n "$PROXIED" ]; then
+        PROXIED_PORTS="${ports[*]:2+2*$BROKERS:$BROKERS}" PROXY_PORTS="${ports[*]:2+3*$BROKERS:$BROKERS}"
+    fi
+}
+
+# Without the right to mount, the data stays on the disk, and what wants to fill it has to say that it cannot.
+mount_database() {
+    local data="$STACK/data/mariadb"
+    mkdir -p "$data"
+    mountpoint -q "$data" && return
+    mount -t tmpfs -o "size=$1" rushgate-mariadb "$data" 2>/dev/null || say "    mariadb: no tmpfs may be mounted here"
+}
+
+unmount_database() {
+    local data="$STACK/data/mariadb"
+    if mountpoint -q "$data" 2>/dev/null; then umount "$data"; fi
 }
 
 any_running() { local s; for s in $(services); do running "$s" && return 0; done; return 1; }
 
 up() {
-    local wanted='' name started=()
+    local wanted='' name tmpfs='' started=()
+    PROXIED=''
     while [ $# -gt 0 ]; do
         case "$1" in
             --brokers) wanted="${2:-}"; shift 2 ;;
             --brokers=*) wanted="${1#*=}"; shift ;;
+            --proxied) PROXIED=yes; shift ;;
+            --database-tmpfs) tmpfs="${2:-}"; shift 2 ;;
             *) usage; die "stack up: unknown argument $1" ;;
         esac
     done
@@ -235,6 +271,7 @@ up() {
         if [ -n "$wanted" ] && [ "$wanted" != "$BROKERS" ]; then
             say "    from $BROKERS to $wanted broker(s): the stack starts over with empty data"
             stop_all
+            unmount_database
             rm -rf "$STACK/data"
             mkdir -p "$STACK/data"
             BROKERS="$wanted"
@@ -247,6 +284,7 @@ up() {
         choose_ports
     fi
     remember
+    [ -z "$tmpfs" ] || mount_database "$tmpfs"
     for name in $(services); do
         running "$name" && continue
         [ ${#started[@]} -gt 0 ] || step "Starting the stack in ${STACK#"$ROOT"/}"
@@ -286,6 +324,7 @@ down() {
         stop_all
     fi
     if [ -n "$wipe" ]; then
+        unmount_database
         rm -rf "$STACK"/{data,log,conf,pid,env,lock}
         say "stack: stopped, its data removed"
     else
@@ -314,6 +353,46 @@ env_lines() {
     printf 'export RUSHGATE_KAFKA_BROKERS=%s\n' "$brokers"
     printf 'export RUSHGATE_KAFKA_REPLICATION=%s\n' "$BROKERS"
     printf 'export RUSHGATE_DATABASE_URL=%s\n' "mysql://rushgate:rushgate@127.0.0.1:$MARIADB_PORT/rushgate"
+    # Ports of brokers for whoever comes through a proxy, and the ports this proxy has to listen on.
+    [ -z "$PROXIED_PORTS" ] || printf 'export RUSHGATE_STACK_PROXIED="%s"\nexport RUSHGATE_STACK_PROXIES="%s"\n' \
+        "$PROXIED_PORTS" "$PROXY_PORTS"
+}
+
+# ---- faults ----
+
+# known <service>: one of this stack's.
+known() {
+    recall || die "the stack was never started: ./x stack up"
+    local name
+    for name in $(services); do if [ "$name" = "${1:-}" ]; then return; fi; done
+    die "no service '${1:-}': $(services | tr '\n' ' ')"
+}
+
+signal() {
+    known "$2"
+    running "$2" || die "$2 does not run"
+    kill "-$1" "$(pid_of "$2")"
+    [ "$1" != KILL ] || while running "$2"; do sleep 0.02; done
+}
+
+# Does not wait: brokers may be too few to answer.
+start_one() {
+    known "$1"
+    if running "$1"; then return; fi
+    "start_${1%%-*}" "$1"
+}
+
+wipe() {
+    known "$1"
+    if running "$1"; then die "$1 runs: its data stays"; fi
+    find "$STACK/data/$1" -mindepth 1 -delete
+}
+
+sql() {
+    known mariadb
+    # The socket's path may be too long from anywhere else.
+    cd "$STACK/data/mariadb"
+    timeout 20 mariadb --no-defaults --user=root --socket=mariadb.sock --batch --execute="$1"
 }
 
 logs() {
@@ -333,5 +412,11 @@ case "$command" in
     status) status ;;
     env) env_lines ;;
     logs) logs "$@" ;;
+    kill) signal KILL "${1:-}" ;;
+    freeze) signal STOP "${1:-}" ;;
+    thaw) signal CONT "${1:-}" ;;
+    start) start_one "${1:-}" ;;
+    wipe) wipe "${1:-}" ;;
+    sql) sql "${1:-}" ;;
     *) usage; exit 2 ;;
 esac

@@ -50,6 +50,21 @@ tests() {
     cargo test --no-fail-fast "$@" 2>&1 | tee "$REPORT"
 }
 
+# Whoever moves the lines they change makes them anew.
+broken_builds() {
+    local each failed=0
+    for each in examples/chaos/broken/*.patch; do
+        patch -p1 --dry-run --silent <"$each" >&2 || { say "    $each does not fit any more"; failed=1; }
+    done
+    return $failed
+}
+
+# A handful of short runs: the long ones are ./x chaos.
+faults() {
+    scripts/stack.sh down --wipe >/dev/null 2>&1
+    scripts/chaos.sh --dev --quick --attempts 5000 --rate 1000 --seed 1
+}
+
 # Reads cargo's output: a line that names the binary, then the line with its result.
 table() {
     awk '
@@ -89,6 +104,7 @@ need_build
 need curl curl "the stories of rules/README.md speak to a gateway with it"
 need node nodejs "to build rule modules in JavaScript"
 need npm npm "to fetch what builds rule modules in JavaScript"
+need patch patch "to see whether the builds that are broken on purpose still can be made"
 check "Format" cargo fmt --all --check
 check "Rule modules" guests
 check "Lints" cargo clippy --all-targets -- -D warnings
@@ -96,6 +112,8 @@ check "Licences and sources" licences
 scripts/stack.sh down --wipe >/dev/null 2>&1
 check "Services for the tests" scripts/stack.sh up --brokers 1
 check "Tests" tests "$@"
+check "Broken builds" broken_builds
+check "Faults under load" faults
 
 if [ ${#FAILED[@]} -gt 0 ]; then
     printf '\n'

@@ -25,12 +25,19 @@ pub enum Command {
     Serve(Settings),
     /// The lander: takes orders from Kafka and writes them into the database.
     Land(Settings),
+    /// Restores a campaign in Redis from the database, as gateways do when Redis lost its memory.
+    Rebuild(Rebuild),
     /// Brings the database's tables and Kafka's topics up to this build.
     Migrate(Settings),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(crate::load::Args),
     /// Replays recorded attempts under other rules, and says what would change.
     Simulate(crate::simulate::Args),
+    /// Compares what Redis and the database know of each campaign, and puts differences right.
+    Reconcile(crate::app::ReconcileArgs),
+    /// Looks after dead letters: lists, replays, exports, imports and discards them.
+    #[command(subcommand)]
+    Dlt(crate::dlt::Dlt),
     /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
     Module(crate::module::Module),
@@ -41,6 +48,18 @@ pub struct Dev {
     /// Keep orders, rules and limits in this folder and come back with them.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub struct Rebuild {
+    /// The campaign's id.
+    #[arg(long, value_name = "ID")]
+    pub campaign: String,
+    /// Also where the gate looks open: it is closed while its state is written anew.
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub settings: Settings,
 }

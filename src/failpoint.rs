@@ -29,7 +29,7 @@ macro_rules! points {
 points! {
     /// The admission script is about to be sent.
     G1,
-    /// It was sent; its reply has not been read.
+    /// A script ran; its reply has not been looked at. Counts every script of the gateway.
     G2,
     /// The reply was read; nothing was published.
     G3,
@@ -39,7 +39,7 @@ points! {
     G5,
     /// Acknowledged; the outbox entry is still there.
     G6,
-    /// The outbox entry is gone; the client has no answer.
+    /// The outbox entry is gone; the client may be without its answer.
     G7,
     /// The lease is held and entries were read; nothing was published.
     R1,

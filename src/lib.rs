@@ -33,6 +33,7 @@ pub mod wasm;
 // Rank 2: stages. They meet only in data and never import each other.
 pub mod admission;
 pub mod control;
+pub mod flow;
 pub mod landing;
 pub mod reconcile;
 pub mod relay;
@@ -47,6 +48,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod dlt;
 pub mod load;
 pub mod module;
 pub mod simulate;

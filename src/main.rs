@@ -3,17 +3,20 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rushgate::cli::{Cli, Command, Dev, Settings};
+use rushgate::cli::{Cli, Command, Dev, Rebuild, Settings};
 use rushgate::config::Config;
 use rushgate::{app, failpoint, load, module, simulate, telemetry};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rushgate: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<app::Exit>() {
+            Some(exit) => ExitCode::from(exit.0),
+            None => {
+                eprintln!("rushgate: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -25,9 +28,16 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Dev(Dev { data, settings }) => start(settings, |config| app::dev(config, data)),
         Command::Serve(settings) => start(settings, app::serve),
         Command::Land(settings) => start(settings, app::land),
+        Command::Rebuild(Rebuild {
+            campaign,
+            force,
+            settings,
+        }) => start(settings, |config| app::rebuild(config, campaign, force)),
         Command::Migrate(settings) => start(settings, app::migrate),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
+        Command::Reconcile(args) => on_runtime(app::reconcile(args)),
+        Command::Dlt(command) => on_runtime(app::dlt(command)),
         Command::Module(command) => on_runtime(module::run(command)),
     }
 }

@@ -147,6 +147,26 @@ impl Engine for Flaky {
         .boxed()
     }
 
+    fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>> {
+        self.inner.incarnation()
+    }
+
+    fn run_on<'a>(
+        &'a self,
+        incarnation: &'a str,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        async move {
+            if self.inner.incarnation().await? != incarnation {
+                return Err(EngineError::Changed { engine: "flaky" });
+            }
+            self.run(script, key, args).await
+        }
+        .boxed()
+    }
+
     fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         async { Ok(()) }.boxed()
     }
@@ -326,13 +346,16 @@ async fn open_as(campaign: &str, engine: &dyn Engine, active: &ActiveCampaign) {
     let stock = BTreeMap::from([("mug".to_owned(), 10)]);
     let fence = active.fence();
     let plan = &active.family.plan;
+    let run = engine.incarnation().await.expect("an engine has a name");
     let steps = [
         Restore::Begin { uid: "u1" },
         Restore::Finish {
             fence: &fence,
+            run: &run,
             revision: active.revision.number,
             plan,
             stock: &stock,
+            made: false,
         },
     ];
     for step in steps {

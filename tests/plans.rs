@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use rushgate::control::proof::differential;
+use rushgate::order::Charge;
 use rushgate::plan::check::check;
 use rushgate::plan::eval::{Decision, Rejection, State, charges, decide, holds, release};
 use rushgate::plan::samples::{Act, Expected, samples};
@@ -37,7 +38,9 @@ proptest! {
             match decide(&plan, 1, &mut state, &attempt, now) {
                 Decision::Admitted => {
                     prop_assert!(admitted.insert(order.clone()));
-                    taken.push((order, charges(&plan, &attempt, now)));
+                    let charges = charges(&plan, &attempt, now);
+                    prop_assert!(charges.iter().all(|charge| used(&state, charge, now) <= charge.limit.unwrap_or(i64::MAX)));
+                    taken.push((order, charges));
                 }
                 Decision::Existing(_) => {
                     prop_assert!(admitted.contains(&order));
@@ -54,6 +57,23 @@ proptest! {
         prop_assert_eq!(&state.stock, &stock);
         prop_assert!(state.counters.is_empty() && state.rolling.is_empty());
     }
+}
+
+/// What the counter of a charge holds.
+fn used(state: &State, charge: &Charge, now: i64) -> i64 {
+    let Charge {
+        counter,
+        window,
+        rolling_ms,
+        subject,
+        ..
+    } = charge.clone();
+    if rolling_ms == 0 {
+        return state.counters[&(counter, window, subject)];
+    }
+    let entries = &state.rolling[&(counter, subject)];
+    let live = entries.iter().filter(|(moment, _)| *moment > now - rolling_ms);
+    live.map(|(_, cost)| cost).sum()
 }
 
 /// Moments between the rejection and `until` to look at: all where there are few, or the edges and some

@@ -5,6 +5,8 @@ mod attempts;
 #[path = "store/audiences.rs"]
 mod audiences;
 mod database;
+#[path = "store/guards.rs"]
+mod guards;
 #[path = "store/revisions.rs"]
 mod revisions;
 #[path = "store/simulate.rs"]

@@ -98,7 +98,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
 }
 
 /// Redis, MariaDB and Kafka by the pid files of `./x stack`.
-fn stack_pids() -> Result<Vec<(String, u32)>> {
+pub fn stack_pids() -> Result<Vec<(String, u32)>> {
     let folder = std::env::var_os("RUSHGATE_STACK_DIR").context("RUSHGATE_STACK_DIR is not set")?;
     let mut pids = Vec::new();
     for entry in std::fs::read_dir(PathBuf::from(folder).join("pid"))? {
@@ -115,7 +115,7 @@ fn cpu(pids: &[(String, u32)]) -> Result<Vec<Duration>> {
 }
 
 /// Waits until every admitted order of the campaign is in the database; the rows.
-async fn landed(bench: &Bench, campaign: &str) -> Result<i64> {
+pub async fn landed(bench: &Bench, campaign: &str) -> Result<i64> {
     let database = services::database(&bench.setup.urls).await?;
     let mut redis = services::redis(&bench.setup.urls).await?;
     let begun = Instant::now();

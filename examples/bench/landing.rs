@@ -36,7 +36,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-async fn commits(database: &MySqlPool) -> Result<i64> {
+pub async fn commits(database: &MySqlPool) -> Result<i64> {
     let row = sqlx::query("SHOW GLOBAL STATUS LIKE 'Com_commit'")
         .fetch_one(database)
         .await?;
@@ -91,7 +91,7 @@ async fn admitted(bench: &Bench) -> Result<i64> {
 }
 
 /// Rows per second of plain multi-row inserts, each its own transaction, into a table of the same shape.
-async fn bare_insert(database: &MySqlPool, batch: usize) -> Result<f64> {
+pub async fn bare_insert(database: &MySqlPool, batch: usize) -> Result<f64> {
     sqlx::raw_sql("DROP TABLE IF EXISTS bench_orders; CREATE TABLE bench_orders LIKE orders")
         .execute(database)
         .await?;

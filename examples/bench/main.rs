@@ -9,6 +9,7 @@ mod common;
 mod end;
 mod gateway;
 mod landing;
+mod pipeline;
 mod rules;
 mod script;
 mod small;
@@ -40,6 +41,9 @@ struct Flags {
     /// Orders per second of the latency run
     #[arg(long, default_value_t = 9_000.0)]
     rate: f64,
+    /// Landed orders that the pipeline is measured with
+    #[arg(long, default_value_t = 1_000_000)]
+    orders: u64,
     /// Where the table goes as JSON
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -51,6 +55,8 @@ enum Part {
     Orders,
     /// What rules cost: time in the script, shadows, prechecks, memory, lists
     Rules,
+    /// What comes after admission: landing, a stalled Kafka, rebuild, reconcile, bytes
+    Pipeline,
 }
 
 /// What every part of the benchmark works with.
@@ -58,6 +64,7 @@ pub struct Bench {
     pub setup: Setup,
     pub time: Duration,
     pub rate: f64,
+    pub orders: u64,
     pub table: Table,
 }
 
@@ -83,12 +90,14 @@ async fn main() -> Result<()> {
         setup: Setup::new(&flags.rushgate, "bench")?,
         time: Duration::from_secs(flags.seconds.max(1)),
         rate: flags.rate,
+        orders: flags.orders,
         table: Table::default(),
     };
     bench.setup.migrate()?;
     match flags.part {
         Part::Orders => orders(&mut bench).await?,
         Part::Rules => rules::run(&mut bench).await?,
+        Part::Pipeline => pipeline::run(&mut bench).await?,
     }
     bench.table.print();
     bench.table.write(&flags.json)?;

@@ -27,6 +27,10 @@ pub struct Setup {
     pub urls: Urls,
     /// One log file per process goes here.
     pub logs: PathBuf,
+    /// Environment of every process.
+    pub env: Vec<(String, String)>,
+    /// Configuration file of every process.
+    pub config: Option<PathBuf>,
 }
 
 impl Setup {
@@ -43,6 +47,8 @@ impl Setup {
             rushgate: rushgate.to_owned(),
             urls: Urls::from_env()?,
             logs,
+            env: Vec::new(),
+            config: None,
         })
     }
 
@@ -55,10 +61,26 @@ impl Setup {
             .args(["--kafka-brokers", &self.urls.kafka])
             .args(["--database-url", &self.urls.database])
             .env("RUSHGATE_ADMIN_TOKEN", TOKEN)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::try_clone(&log)?)
             .stderr(log);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
         Ok(command)
+    }
+
+    /// Any command that takes the connections; its output is the caller's.
+    pub fn tool(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.rushgate);
+        command
+            .args(args)
+            .args(["--redis-url", &self.urls.redis])
+            .args(["--kafka-brokers", &self.urls.kafka])
+            .args(["--database-url", &self.urls.database])
+            .stdin(Stdio::null());
+        command
     }
 
     /// Runs `rushgate migrate`.
@@ -76,8 +98,37 @@ impl Setup {
         Member::start(self.clone(), "serve", number).await
     }
 
+    /// The same with settings from the environment.
+    pub async fn serve_with(
+        &self,
+        number: usize,
+        settings: &[(&'static str, &'static str)],
+    ) -> Result<Member> {
+        let mut member = Member::idle(self.clone(), "serve", number)?;
+        member.settings = settings.to_vec();
+        member.spawn()?;
+        member.ready().await?;
+        Ok(member)
+    }
+
     pub async fn land(&self, number: usize) -> Result<Member> {
         Member::start(self.clone(), "land", number).await
+    }
+
+    /// Starts `serve` number `number` with more environment and does not wait.
+    pub fn serve_soon(&self, number: usize, env: &[(String, String)]) -> Result<Member> {
+        Member::begin(self.with(env), "serve", number)
+    }
+
+    /// The same for `land`.
+    pub fn land_soon_with(&self, number: usize, env: &[(String, String)]) -> Result<Member> {
+        Member::begin(self.with(env), "land", number)
+    }
+
+    fn with(&self, env: &[(String, String)]) -> Self {
+        let mut setup = self.clone();
+        setup.env.extend_from_slice(env);
+        setup
     }
 
     /// Starts `land` number `number` and does not wait.
@@ -95,6 +146,8 @@ pub struct Member {
     /// `host:port` of the data plane; unused by landers.
     pub orders: String,
     pub admin: String,
+    /// Environment variables of its own.
+    settings: Vec<(&'static str, &'static str)>,
     child: Option<Child>,
 }
 
@@ -106,16 +159,22 @@ impl Member {
     }
 
     fn begin(setup: Setup, role: &'static str, number: usize) -> Result<Self> {
-        let mut member = Self {
+        let mut member = Self::idle(setup, role, number)?;
+        member.spawn()?;
+        Ok(member)
+    }
+
+    /// Not started.
+    fn idle(setup: Setup, role: &'static str, number: usize) -> Result<Self> {
+        Ok(Self {
             setup,
             role,
             name: format!("{role}-{number}"),
             orders: format!("127.0.0.1:{}", free_port()?),
             admin: format!("127.0.0.1:{}", free_port()?),
+            settings: Vec::new(),
             child: None,
-        };
-        member.spawn()?;
-        Ok(member)
+        })
     }
 
     fn log(&self) -> PathBuf {
@@ -125,6 +184,7 @@ impl Member {
     pub fn spawn(&mut self) -> Result<()> {
         let mut command = self.setup.command(self.role, &self.log())?;
         command.args(["--admin-listen", &self.admin]);
+        command.envs(self.settings.iter().copied());
         if self.role == "serve" {
             command.args(["--listen", &self.orders, "--insecure-dev-auth"]);
         }
@@ -150,6 +210,20 @@ impl Member {
             tokio::time::sleep(POLL).await;
         }
         Ok(())
+    }
+
+    /// Environment of the next start.
+    pub fn set_env(&mut self, env: Vec<(String, String)>) {
+        self.setup.env = env;
+    }
+
+    /// How the process ended, once it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.as_mut()?.try_wait().ok()?
+    }
+
+    pub fn is_gateway(&self) -> bool {
+        self.role == "serve"
     }
 
     pub fn pid(&self) -> u32 {

@@ -11,7 +11,11 @@ if admitted > 0 then
     carried[2 * i + 5] = 'o'
     carried[2 * i + 6] = ARGV[taken[i] + 5]
   end
-  local entry = call('XADD', prefix .. 'outbox', '*', unpack(carried))
+  local entry = call('XADD', prefix .. 'outbox', 'NOMKSTREAM', '*', unpack(carried))
+  -- The stream is there from the start: without it entries were lost, and nothing was written yet.
+  if not entry then
+    return {'fence', ''}
+  end
   reply[3] = entry
 
   local head = 'a ' .. entry .. ' ' .. revision .. ' ' .. moment .. ' '

@@ -1,6 +1,8 @@
 //! What to do when the shard's fence is another one than the caller's.
 
-use super::Shared;
+use super::lane::GATE_RETRY_AFTER;
+use super::verify::FOREIGN;
+use super::{AdmissionError, Shared};
 use crate::engine::EngineError;
 use crate::lua::codec::Fence;
 use crate::lua::keys::Shard;
@@ -19,6 +21,21 @@ pub(super) enum Step {
     Failed(String),
 }
 
+/// For a caller that does not ask again.
+impl From<Step> for AdmissionError {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Closed(why) => Self::GateClosed {
+                why,
+                retry_after: GATE_RETRY_AFTER,
+            },
+            Step::Later(error) => Self::Engine(error.to_string()),
+            Step::Failed(why) => Self::Engine(why),
+            Step::Done | Step::Again => Self::Engine("the engine does not settle down".into()),
+        }
+    }
+}
+
 impl Shared {
     /// Fetches the newer revision, or puts this gateway's in place.
     pub(super) async fn refence(&self, shard: &Shard, active: &ActiveCampaign, there: Option<Fence>) -> Step {
@@ -28,7 +45,7 @@ impl Shared {
             return Step::Closed("the engine holds no state of this campaign; it is being rebuilt".into());
         };
         if there.uid != active.campaign.uid {
-            return Step::Closed("the engine holds the state of another campaign of this name".into());
+            return Step::Closed(FOREIGN.into());
         }
         if there.epoch < active.activation.epoch {
             return self.activate(shard, active).await;

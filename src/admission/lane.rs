@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use super::fence::Step;
 use super::local::Local;
 use super::refusal::KEY_REUSED;
+use super::verify::Standing;
 use super::{AdmissionError, Refusal, Shared};
+use crate::failpoint::{self, Point};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
 use crate::order::Attempt;
@@ -69,7 +71,6 @@ impl Lane {
         let shard = Shard::new(&active.campaign.id, 0);
         let local = Arc::new(Local::new(&active.campaign));
         let worker = Worker {
-            key: shard.state(),
             shard: shard.clone(),
             shared,
             local: local.clone(),
@@ -82,7 +83,6 @@ impl Lane {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) shard: Shard,
-    pub(super) key: String,
     pub(super) local: Arc<Local>,
 }
 
@@ -111,10 +111,7 @@ impl Worker {
                     tokio::time::sleep(RETRY_EVERY).await;
                 }
                 Step::Closed(why) => {
-                    let error = AdmissionError::GateClosed {
-                        why,
-                        retry_after: GATE_RETRY_AFTER,
-                    };
+                    let error = AdmissionError::from(Step::Closed(why));
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
                 Step::Failed(why) => {
@@ -149,16 +146,14 @@ impl Worker {
         }
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
+        failpoint::hit(Point::G1);
         let args = codec::admit_args(&active.family, &fence, jobs.iter().map(|job| &job.attempt));
-        let reply = match self
+        let asked = self
             .shared
-            .engine
-            .run(&active.family.admit, &self.key, args)
-            .await
-        {
+            .ask(&self.shard, &self.local, &active, &active.family.admit, args);
+        let reply = match asked.await {
             Ok(reply) => reply,
-            Err(error) if error.is_transient() => return Step::Later(error),
-            Err(error) => return Step::Failed(error.to_string()),
+            Err(step) => return step,
         };
         match codec::admit_reply(&active.family, jobs.iter().map(|job| &job.attempt), reply) {
             Ok(AdmitReply::Decided {
@@ -192,6 +187,10 @@ impl Worker {
         let acknowledgement = (admitted > 0).then(|| self.hand_over(active, &jobs, now, entry, &decisions));
         let mut decided = Vec::with_capacity(self.shared.recorder.as_ref().map_or(0, |_| jobs.len()));
         for (job, decision) in jobs.into_iter().zip(decisions) {
+            if let Some(why) = self.lost(active, &job.attempt, &decision) {
+                job.end(Err(Step::Closed(why).into()));
+                continue;
+            }
             let mut outcome = Outcome::of(&decision);
             let verdict = match decision {
                 Decision::Admitted => {
@@ -217,6 +216,20 @@ impl Worker {
             }
         }
         self.shared.record(active, now, decided);
+    }
+
+    /// The engine does not know a SKU of the campaign: its stock was lost, and nothing may be said of it.
+    fn lost(&self, active: &ActiveCampaign, attempt: &Attempt, decision: &Decision) -> Option<String> {
+        let unknown = *decision == Decision::Rejected(Rejection::UnknownSku);
+        let known = || active.campaign.skus.iter().any(|sku| sku.id == attempt.sku);
+        if !unknown || !known() {
+            return None;
+        }
+        if let Some(incarnation) = self.local.verified() {
+            self.local.forget(&incarnation);
+        }
+        let what = format!("the stock of {}", attempt.sku);
+        self.shared.judge(active, Standing::Lacks(what))
     }
 
     /// Found to have been admitted before; with how that is recorded, where it is another attempt.
@@ -253,6 +266,7 @@ impl Worker {
                 let _ = acknowledged.send(Some(ok));
             })),
         };
+        failpoint::hit(Point::G3);
         // Without a relay the entry stays in the outbox for another gateway's.
         let _ = self.shared.outbox.send(entry);
         acknowledgement

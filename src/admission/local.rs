@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
+use crate::lua::calls::ShardStatus;
 use crate::order::Attempt;
 
 /// Flags and counts of one campaign on this gateway.
@@ -22,8 +23,14 @@ pub(super) struct Local {
     /// this machine's.
     begun_at: AtomicI64,
     rejected: Mutex<BTreeMap<String, u64>>,
+    /// Orders in the outbox.
+    in_outbox: AtomicU64,
+    /// Age of the oldest entry there.
+    oldest_ms: AtomicU64,
     /// Held while the watch has a newer revision loaded.
     loading: Arc<Semaphore>,
+    /// The incarnation of the engine whose state was found to be whole.
+    verified: Mutex<Option<String>>,
 }
 
 impl Local {
@@ -42,8 +49,28 @@ impl Local {
                     .duration_since(UNIX_EPOCH)
                     .map_or(0, |since| since.as_millis() as i64),
             ),
+            in_outbox: AtomicU64::new(0),
+            oldest_ms: AtomicU64::new(0),
             rejected: Mutex::default(),
             loading: Arc::new(Semaphore::new(1)),
+            verified: Mutex::default(),
+        }
+    }
+
+    /// The incarnation of the engine that may decide, where one is known.
+    pub(super) fn verified(&self) -> Option<String> {
+        self.verified.lock().expect("no panic holds this lock").clone()
+    }
+
+    pub(super) fn verify(&self, incarnation: String) {
+        *self.verified.lock().expect("no panic holds this lock") = Some(incarnation);
+    }
+
+    /// It is no longer there, or what it holds is no longer whole.
+    pub(super) fn forget(&self, incarnation: &str) {
+        let mut verified = self.verified.lock().expect("no panic holds this lock");
+        if verified.as_deref() == Some(incarnation) {
+            *verified = None;
         }
     }
 
@@ -91,6 +118,25 @@ impl Local {
     /// `None` while another load that was begun here goes on.
     pub(super) fn begin_load(&self) -> Option<OwnedSemaphorePermit> {
         self.loading.clone().try_acquire_owned().ok()
+    }
+
+    pub(super) fn seen_outbox(&self, status: &ShardStatus) {
+        let waiting = u64::try_from(status.admitted - status.settled).unwrap_or(0);
+        self.in_outbox.store(waiting, Ordering::Relaxed);
+        let age = match status.oldest {
+            0 => 0,
+            oldest => u64::try_from(status.now - oldest).unwrap_or(0),
+        };
+        self.oldest_ms.store(age, Ordering::Relaxed);
+    }
+
+    /// Age of the oldest entry of the outbox; 0 where there is none.
+    pub(super) fn oldest_ms(&self) -> u64 {
+        self.oldest_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn in_outbox(&self) -> u64 {
+        self.in_outbox.load(Ordering::Relaxed)
     }
 
     /// The engine said that it is this moment.

@@ -16,9 +16,11 @@ mod local;
 mod quota;
 mod refusal;
 mod screen;
+mod verify;
 mod watch;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::engine::Engine;
-use crate::lua::{calls, fixed, keys};
+use crate::lua::{calls, fixed};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::eval::Placed;
@@ -38,7 +40,11 @@ pub use quota::Quota;
 pub use refusal::Refusal;
 pub use watch::Watch;
 
+use fence::Step;
 use lane::{Job, Lane, Verdict};
+
+/// How often an order is looked up anew because the engine turned out to be another one.
+const FIND_TRIES: u32 = 3;
 
 /// When the answer to an admitted order is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +104,13 @@ pub enum AdmissionError {
     /// The queue is full: nothing was begun.
     #[error("too many orders are waiting")]
     Overloaded { retry_after: Duration },
+    /// Landing is too far behind: nothing was begun.
+    #[error("too many orders are on their way to the database")]
+    Backlog {
+        retry_after: Duration,
+        /// All orders are refused, not a share of them.
+        refused: bool,
+    },
     /// The engine has no state for the campaign, or a foreign one; or it is being rebuilt.
     #[error("the gate is closed: {why}")]
     GateClosed { why: String, retry_after: Duration },
@@ -127,6 +140,12 @@ pub trait Rules: Send + Sync + 'static {
     fn lost(&self, campaign: &str, epoch: u64);
 }
 
+/// Says whether one more order may be taken while so many wait in the outboxes; an error where landing is too
+/// far behind. Asked for each order: it returns at once.
+pub trait Intake: Send + Sync + 'static {
+    fn check(&self, in_outbox: u64) -> Result<(), AdmissionError>;
+}
+
 /// Keeps what was decided, for simulations. Called where orders wait: it returns at once.
 pub trait Recorder: Send + Sync + 'static {
     fn record(&self, decided: Decided);
@@ -145,6 +164,24 @@ struct Shared {
 }
 
 impl Shared {
+    /// `None` where the engine is whole and has no such order.
+    async fn lookup(
+        &self,
+        lane: &Lane,
+        active: &ActiveCampaign,
+        order: OrderId,
+    ) -> Result<Option<calls::Found>, Step> {
+        let args = calls::lookup_args([order], active.campaign.buckets);
+        let reply = self
+            .ask(&lane.shard, &lane.local, active, &fixed::LOOKUP, args)
+            .await?;
+        let found = calls::lookup_reply(reply).map_err(|error| Step::Failed(error.to_string()))?;
+        match (found.orders.into_iter().next().flatten(), found.fence) {
+            (None, None) => Err(self.refence(&lane.shard, active, None).await),
+            (found, _) => Ok(found),
+        }
+    }
+
     fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
         if let Some(recorder) = &self.recorder
             && !attempts.is_empty()
@@ -159,6 +196,13 @@ impl Shared {
 pub struct Admission {
     shared: Arc<Shared>,
     lanes: RwLock<HashMap<String, Arc<Lane>>>,
+    intake: Option<Arc<dyn Intake>>,
+    /// Orders in the outboxes of all campaigns when the watch last looked.
+    in_outbox: AtomicU64,
+    /// Age of the oldest entry of any outbox then.
+    oldest_ms: AtomicU64,
+    /// Campaigns nobody could be admitted to then.
+    closed: AtomicU64,
 }
 
 impl Admission {
@@ -184,7 +228,32 @@ impl Admission {
         Self {
             shared,
             lanes: RwLock::default(),
+            intake: None,
+            in_outbox: AtomicU64::new(0),
+            oldest_ms: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
         }
+    }
+
+    /// The same, asking before every order whether it may be taken.
+    pub fn behind(mut self, intake: Arc<dyn Intake>) -> Self {
+        self.intake = Some(intake);
+        self
+    }
+
+    /// Orders in the outboxes of all campaigns when the watch last looked.
+    pub fn in_outbox(&self) -> u64 {
+        self.in_outbox.load(Ordering::Relaxed)
+    }
+
+    /// Age of the oldest entry of any outbox when the watch last looked; 0 where there is none.
+    pub fn oldest_ms(&self) -> u64 {
+        self.oldest_ms.load(Ordering::Relaxed)
+    }
+
+    /// Campaigns whose gate was closed when the watch last looked.
+    pub fn gates_closed(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Decides an attempt and, where it is admitted, waits up to `accept_wait` for Kafka. What was
@@ -203,6 +272,9 @@ impl Admission {
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }
             return Ok(Outcome::Rejected(refusal));
+        }
+        if let Some(intake) = &self.intake {
+            intake.check(self.in_outbox())?;
         }
         let order = attempt.order;
         let (answer, verdict) = oneshot::channel();
@@ -270,14 +342,16 @@ impl Admission {
         campaign: &str,
         order: OrderId,
     ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
-        let active = self.active(campaign).await?;
-        let shard = keys::Shard::new(campaign, 0);
-        let args = calls::lookup_args([order], active.campaign.buckets);
-        let reply = self.shared.engine.run(&fixed::LOOKUP, &shard.state(), args).await;
-        let reply = reply.map_err(|error| AdmissionError::Engine(error.to_string()))?;
-        let mut found =
-            calls::lookup_reply(reply).map_err(|error| AdmissionError::Engine(error.to_string()))?;
-        let found = found.orders.pop().flatten();
+        let lane = self.lane(campaign).await?;
+        let mut tries = 1;
+        let found = loop {
+            let active = self.active(campaign).await?;
+            match self.shared.lookup(&lane, &active, order).await {
+                Ok(found) => break found,
+                Err(Step::Again) if tries < FIND_TRIES => tries += 1,
+                Err(step) => return Err(step.into()),
+            }
+        };
         Ok(found.map(|order| match order.waiting {
             true => (order.placed, OrderState::Pending),
             false => (order.placed, OrderState::Accepted),

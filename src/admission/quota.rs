@@ -6,10 +6,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::fence::Step;
-use super::lane::{GATE_RETRY_AFTER, RETRY_EVERY};
+use super::lane::{Lane, RETRY_EVERY};
 use super::{Admission, AdmissionError};
 use crate::lua::codec::{self, InspectReply};
-use crate::lua::keys::Shard;
 use crate::order::Attempt;
 use crate::plan::Attribute;
 use crate::plan::facts::Facts;
@@ -32,28 +31,20 @@ impl Admission {
     pub async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
         let within = self.shared.config.deadline;
         let until = Instant::now() + within;
-        let shard = Shard::new(campaign, 0);
+        let lane = self.lane(campaign).await?;
         loop {
             let active = self.active(campaign).await?;
             let known = |sku: &str| active.campaign.skus.iter().any(|each| each.id == sku);
             if !attempt.sku.is_empty() && !known(&attempt.sku) {
                 return Ok(None);
             }
-            let step = match self.inspect(&shard, &active, attempt).await {
+            let step = match self.inspect(&lane, &active, attempt).await {
                 Ok(facts) => return Ok(Some(answer(&active, &facts, attempt))),
                 Err(step) => step,
             };
             match step {
-                Step::Closed(why) => {
-                    return Err(AdmissionError::GateClosed {
-                        why,
-                        retry_after: GATE_RETRY_AFTER,
-                    });
-                }
-                Step::Failed(why) => return Err(AdmissionError::Engine(why)),
-                Step::Later(error) if Instant::now() >= until => {
-                    return Err(AdmissionError::Engine(error.to_string()));
-                }
+                Step::Closed(_) | Step::Failed(_) => return Err(step.into()),
+                Step::Later(_) if Instant::now() >= until => return Err(step.into()),
                 Step::Later(_) => tokio::time::sleep(RETRY_EVERY).await,
                 Step::Done | Step::Again if Instant::now() >= until => {
                     return Err(AdmissionError::Engine(format!("no answer within {within:?}")));
@@ -65,20 +56,17 @@ impl Admission {
 
     async fn inspect(
         &self,
-        shard: &Shard,
+        lane: &Lane,
         active: &Arc<ActiveCampaign>,
         attempt: &Attempt,
     ) -> Result<Facts, Step> {
         let args = codec::inspect_args(&active.family, &active.fence(), attempt);
-        let engine = &self.shared.engine;
-        let reply = match engine.run(&active.family.inspect, &shard.state(), args).await {
-            Ok(reply) => reply,
-            Err(error) if error.is_transient() => return Err(Step::Later(error)),
-            Err(error) => return Err(Step::Failed(error.to_string())),
-        };
+        let script = &active.family.inspect;
+        let asked = self.shared.ask(&lane.shard, &lane.local, active, script, args);
+        let reply = asked.await?;
         match codec::inspect_reply(&active.family, reply) {
             Ok(InspectReply::Counted(facts)) => Ok(facts),
-            Ok(InspectReply::Fenced(there)) => Err(self.shared.refence(shard, active, there).await),
+            Ok(InspectReply::Fenced(there)) => Err(self.shared.refence(&lane.shard, active, there).await),
             Err(error) => Err(Step::Failed(error.to_string())),
         }
     }

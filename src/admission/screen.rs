@@ -12,7 +12,6 @@ use futures_util::future::join_all;
 use super::Refusal;
 use super::fence::Step;
 use super::lane::{Job, Verdict, Worker};
-use crate::engine::EngineError;
 use crate::lua::{calls, fixed};
 use crate::recorded::Outcome;
 use crate::ruleset::{ActiveCampaign, Asked, Verdict as Checked};
@@ -88,11 +87,10 @@ impl Worker {
         let may_exist = |job: &Job| job.keyed || job.asked;
         let retries = refused.iter().filter(|(job, _)| may_exist(job));
         let args = calls::lookup_args(retries.map(|(job, _)| job.attempt.order), active.campaign.buckets);
-        let reply = self.shared.engine.run(&fixed::LOOKUP, &self.key, args).await;
-        let reply = reply.map_err(|error: EngineError| match error.is_transient() {
-            true => Step::Later(error),
-            false => Step::Failed(error.to_string()),
-        })?;
+        let asked = self
+            .shared
+            .ask(&self.shard, &self.local, active, &fixed::LOOKUP, args);
+        let reply = asked.await?;
         let found = calls::lookup_reply(reply).map_err(|error| Step::Failed(error.to_string()))?;
         if found.fence.as_ref() != Some(&active.fence()) {
             return Err(self.shared.refence(&self.shard, active, found.fence).await);

@@ -1,16 +1,20 @@
 //! The watch: reads every campaign's shard state a few times a second, so that a gateway learns of
 //! reopened stock, newer activations and lost state without an order having to find out.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::Admission;
 use super::lane::Lane;
+use super::verify::Standing;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
+use crate::lua::codec::Reply;
 use crate::lua::fixed;
 
 /// Every so many looks the list of campaigns is read from the database.
@@ -49,48 +53,77 @@ impl Admission {
         for active in self.shared.ruleset.all() {
             let _ = self.lane(&active.campaign.id).await;
         }
-        join_all(self.lanes().iter().map(|lane| self.look_at(lane))).await;
+        let lanes = self.lanes();
+        join_all(lanes.iter().map(|lane| self.look_at(lane))).await;
+        let in_outbox = lanes.iter().map(|lane| lane.local.in_outbox()).sum();
+        self.in_outbox.store(in_outbox, Ordering::Relaxed);
+        let ages = lanes.iter().map(|lane| lane.local.oldest_ms());
+        self.oldest_ms.store(ages.max().unwrap_or(0), Ordering::Relaxed);
+        let closed = lanes.iter().filter(|lane| lane.local.verified().is_none());
+        self.closed.store(closed.count() as u64, Ordering::Relaxed);
     }
 
     async fn look_at(&self, lane: &Lane) {
         let counts = lane.local.take_counts();
-        let args = calls::watch_args(&counts);
-        let reply = self
-            .shared
-            .engine
-            .run(&fixed::WATCH, &lane.shard.state(), args)
-            .await;
-        match reply.map(calls::watch_reply) {
-            Ok(Ok(status)) => self.apply(lane, &status).await,
-            Ok(Err(error)) => tracing::error!(%error, "watch"),
+        match self.read(lane, &counts).await {
+            Ok((incarnation, reply)) => match calls::watch_reply(reply) {
+                Ok(status) => self.apply(lane, &incarnation, &status),
+                Err(error) => tracing::error!(%error, "watch"),
+            },
+            // A call whose reply was lost may have counted: rather a count too few than twice.
+            Err(EngineError::Unknown { .. }) => {}
+            Err(_) => lane.local.put_back(counts),
+        }
+    }
+
+    /// Who answered, and what.
+    async fn read(
+        &self,
+        lane: &Lane,
+        counts: &BTreeMap<String, u64>,
+    ) -> Result<(String, Reply), EngineError> {
+        let engine = &self.shared.engine;
+        let incarnation = match lane.local.verified() {
+            Some(incarnation) => incarnation,
+            None => engine.incarnation().await?,
+        };
+        let (key, args) = (lane.shard.state(), calls::watch_args(counts));
+        match engine.run_on(&incarnation, &fixed::WATCH, &key, args).await {
+            Ok(reply) => Ok((incarnation, reply)),
             Err(error) => {
-                // A call whose reply was lost may have counted: rather a count too few than twice.
-                if !matches!(error, EngineError::Unknown { .. }) {
-                    lane.local.put_back(counts);
+                if let EngineError::Changed { .. } = error {
+                    lane.local.forget(&incarnation);
                 }
+                Err(error)
             }
         }
     }
 
-    async fn apply(&self, lane: &Lane, status: &ShardStatus) {
-        let campaign = &lane.shard.campaign;
-        let Some(active) = self.shared.ruleset.get(campaign) else {
+    fn apply(&self, lane: &Lane, incarnation: &str, status: &ShardStatus) {
+        let Some(active) = self.shared.ruleset.get(&lane.shard.campaign) else {
             return;
         };
-        let Some(fence) = &status.fence else {
-            self.shared.rules.lost(campaign, 0);
-            return;
-        };
-        if fence.uid != active.campaign.uid {
-            return;
+        let was_verified = lane.local.verified().is_some();
+        match Standing::of(status, &active, incarnation) {
+            Standing::Whole => lane.local.verify(incarnation.to_owned()),
+            standing => {
+                lane.local.forget(incarnation);
+                // The name may have changed since it was asked for: the next look asks again.
+                if !(was_verified && matches!(standing, Standing::Unverified)) {
+                    self.shared.judge(&active, standing);
+                }
+                return;
+            }
         }
         for (sku, remaining) in &status.stock {
             lane.local.set_stock(sku, *remaining);
         }
+        let epoch = status.fence.as_ref().map_or(0, |fence| fence.epoch);
         lane.local.seen_now(status.now);
-        lane.local.seen_epoch(fence.epoch);
-        if fence.epoch > active.activation.epoch {
-            self.load_soon(lane, fence.epoch);
+        lane.local.seen_outbox(status);
+        lane.local.seen_epoch(epoch);
+        if epoch > active.activation.epoch {
+            self.load_soon(lane, epoch);
         }
     }
 

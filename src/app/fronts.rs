@@ -58,6 +58,7 @@ pub(super) async fn run(
         producer: adapters.producer.clone(),
         host: parts.host.clone(),
         sample: parts.sample.clone(),
+        flow: parts.flow.clone(),
     }));
     let stages = Stages {
         admission: parts.admission.clone(),

@@ -9,12 +9,15 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::adapters::{kafka_config, store, store_check};
-use super::metrics::LandingFigures;
+use super::metrics::{LagFigures, LandingFigures};
+use super::parts::clock;
+use super::redrive;
 use super::shutdown::Shutdown;
 use crate::admin::{self, Check, Health, Readiness};
 use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
 use crate::bus::{Producer, StartOffsets};
 use crate::config::Config;
+use crate::flow::{self, Flow};
 use crate::landing::{self, Figures, Landing, LandingHandle};
 use crate::store::Store;
 use crate::telemetry;
@@ -36,12 +39,22 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         token: config.admin_token.clone(),
     })?;
     let store = store(&config).await?;
-    let levels = start(&config, &store)?;
+    let producer: Arc<dyn Producer> = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
+    let levels = start(&config, &store, &producer)?;
+    let orders = levels.first().map(|orders| orders.handle.figures());
+    let retries = move || orders.as_ref().map_or(0, |orders| orders.read(clock()).retries);
+    let redrive = redrive::spawn(&config, &store, retries)?;
     let mut registry = telemetry::registry();
     let figures = levels
         .iter()
         .map(|level| (level.topic.clone(), level.handle.figures()));
     registry.register_collector(Box::new(LandingFigures::new(figures)));
+    let watched = flow::Config {
+        topics: levels.iter().map(|level| level.topic.clone()).collect(),
+        ..config.flow()
+    };
+    let flow = Flow::spawn(watched, producer, store.clone());
+    registry.register_collector(Box::new(LagFigures(flow)));
     let mut checks = vec![store_check(&store)];
     checks.extend(levels.first().map(|orders| guard_check(orders.handle.figures())));
     let readiness = Arc::new(Readiness::new(checks));
@@ -58,6 +71,9 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         ended = ended(&levels) => Some(ended),
     };
     readiness.drain();
+    if let Some(redrive) = redrive {
+        redrive.abort();
+    }
     if !stop(levels, config.drain()).await {
         tracing::warn!(
             "a landing thread has not ended within drain_ms: most likely Kafka does not answer. Nothing is lost by \
@@ -67,7 +83,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     served.abort();
     store.close().await;
     if let Some((topic, figures)) = ended {
-        let error = figures.read(super::parts::clock()).last_error.unwrap_or_default();
+        let error = figures.read(clock()).last_error.unwrap_or_default();
         bail!("landing {topic} ended: {error}");
     }
     tracing::info!("stopped");
@@ -90,9 +106,8 @@ async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
     tokio::time::timeout(limit, joined).await.is_ok()
 }
 
-fn start(config: &Config, store: &Store) -> anyhow::Result<Vec<Level>> {
+fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {
     let topics = config.topics()?;
-    let producer: Arc<dyn Producer> = Arc::new(KafkaProducer::new(kafka_config(config)).context("kafka")?);
     let levels = landing::Config::levels(&topics, &config.landing());
     let started = levels.into_iter().map(|level| {
         let mut kafka = kafka_config(config);

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::parts::clock;
 use crate::admission::Admission;
 use crate::bus::Producer;
+use crate::flow::{Flow, Partition};
 use crate::landing::{self, Snapshot};
 use crate::relay::Relay;
 use crate::sample::Sample;
@@ -25,6 +26,7 @@ pub(super) struct GatewayFigures {
     pub(super) producer: Arc<dyn Producer>,
     pub(super) host: Host,
     pub(super) sample: Arc<Sample>,
+    pub(super) flow: Arc<Flow>,
 }
 
 impl fmt::Debug for GatewayFigures {
@@ -79,6 +81,31 @@ impl Collector for GatewayFigures {
             "Outbox entries that are no orders",
             count(&figures.unreadable),
         )?;
+        gauge(
+            &mut encoder,
+            "outbox_orders",
+            "Orders in the outboxes of all campaigns",
+            i64::try_from(self.admission.in_outbox()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
+            &mut encoder,
+            "outbox_oldest_milliseconds",
+            "Age of the oldest entry of any outbox",
+            i64::try_from(self.admission.oldest_ms()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
+            &mut encoder,
+            "gates_closed",
+            "Campaigns nobody can be admitted to, their state being lost or unverified",
+            i64::try_from(self.admission.gates_closed()).unwrap_or(i64::MAX),
+        )?;
+        counter(
+            &mut encoder,
+            "admission_orders_shed",
+            "Orders not taken because landing was behind",
+            self.flow.shed(),
+        )?;
+        lag(&mut encoder, &self.flow)?;
         self.encode_prechecks(&mut encoder)?;
         self.encode_sample(&mut encoder)
     }
@@ -223,6 +250,47 @@ impl Collector for LandingFigures {
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let metric = ConstCounter::new(value);
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+/// How far landing is behind, as a lander sees it.
+pub(super) struct LagFigures(pub(super) Arc<Flow>);
+
+impl fmt::Debug for LagFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LagFigures")
+    }
+}
+
+impl Collector for LagFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        lag(&mut encoder, &self.0)
+    }
+}
+
+/// Per partition, owned by a lander or not.
+fn lag(encoder: &mut DescriptorEncoder<'_>, flow: &Flow) -> fmt::Result {
+    let partitions = flow.partitions();
+    let lag = |partition: &Partition| i64::try_from(partition.lag).unwrap_or(i64::MAX);
+    for (name, help, read) in [
+        (
+            "landing_lag_records",
+            "Records of a partition that have not landed",
+            &lag as &dyn Fn(&Partition) -> i64,
+        ),
+        (
+            "landing_next_offset",
+            "First offset of a partition that has not landed",
+            &|partition| partition.landed,
+        ),
+    ] {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for partition in &partitions {
+            let number = partition.number.to_string();
+            let labels = [("topic", partition.topic.as_str()), ("partition", &number)];
+            ConstGauge::new(read(partition)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn by_module<'a>(

@@ -3,15 +3,23 @@
 mod adapters;
 mod banner;
 mod dev;
+mod dlt;
 mod fronts;
 mod land;
 mod metrics;
 mod migrate;
 mod parts;
+mod rebuild;
+mod reconcile;
+mod redrive;
+mod schedule;
 mod serve;
 mod shutdown;
 
 pub use dev::dev;
+pub use dlt::dlt;
 pub use land::land;
 pub use migrate::migrate;
+pub use rebuild::rebuild;
+pub use reconcile::{Exit, ReconcileArgs, reconcile};
 pub use serve::serve;

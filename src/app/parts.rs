@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
-use crate::admission::{Admission, Recorder, Rules, Watch};
+use crate::admission::{Admission, AdmissionError, Intake, Recorder, Rules, Watch};
 use crate::campaign::Campaign;
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
-use crate::reconcile::Reconcile;
+use crate::flow::Flow;
+use crate::outbox::Entry;
+use crate::reconcile::{GivingBack, Reconcile};
 use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
 use crate::revision::Revision;
 use crate::ruleset::{ActiveCampaign, Ruleset};
 use crate::sample::Sample;
+use crate::store::CampaignRow;
 use crate::wasm::Host;
 
 /// Everything a gateway runs.
@@ -30,8 +34,10 @@ pub(super) struct Parts {
     pub(super) reconcile: Arc<Reconcile>,
     pub(super) host: Host,
     pub(super) sample: Arc<Sample>,
-    /// Ends with the process.
+    pub(super) flow: Arc<Flow>,
+    /// These end with the process.
     pub(super) _watch: Watch,
+    pub(super) _giving_back: GivingBack,
 }
 
 pub(super) fn clock() -> i64 {
@@ -40,25 +46,24 @@ pub(super) fn clock() -> i64 {
         .map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Wires the stages; needs a runtime.
-pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
+/// What loads and mends campaigns.
+struct Base {
+    owner: String,
+    ruleset: Arc<Ruleset>,
+    loader: Arc<Loader>,
+    reconcile: Arc<Reconcile>,
+    glue: Arc<Glue>,
+}
+
+fn base(config: &Config, adapters: &Adapters, host: Host) -> Base {
     let owner = uuid::Uuid::now_v7().simple().to_string();
-    let Adapters {
-        store,
-        engine,
-        producer,
-    } = adapters;
+    let store = &adapters.store;
     let ruleset = Arc::new(Ruleset::default());
-    let loader = Arc::new(Loader::new(
-        store.clone(),
-        ruleset.clone(),
-        host.clone(),
-        Arc::new(clock),
-    ));
+    let loader = Arc::new(Loader::new(store.clone(), ruleset.clone(), host, Arc::new(clock)));
     let reconcile = Arc::new(Reconcile::new(
         config.reconcile(),
-        engine.clone(),
-        producer.clone(),
+        adapters.engine.clone(),
+        adapters.producer.clone(),
         store.clone(),
         owner.clone(),
         Arc::new(clock),
@@ -67,19 +72,87 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         loader: loader.clone(),
         reconcile: reconcile.clone(),
     });
+    Base {
+        owner,
+        ruleset,
+        loader,
+        reconcile,
+        glue,
+    }
+}
+
+/// Rebuilding by hand: nobody is admitted here, and nothing is watched.
+pub(super) struct Mending {
+    pub(super) reconcile: Arc<Reconcile>,
+    ruleset: Arc<Ruleset>,
+    loader: Arc<Loader>,
+    /// Sends on what is left in the outbox, as long as this lives.
+    _relay: Arc<Relay>,
+    _fresh: mpsc::UnboundedSender<Entry>,
+}
+
+impl Mending {
+    /// Has the outbox of this campaign sent on.
+    pub(super) async fn relay_for(&self, row: &CampaignRow) -> anyhow::Result<()> {
+        let (campaign, number) = (&row.campaign.id, row.activation.revision);
+        let found = self.loader.revision(campaign, number).await;
+        let active = found.map_err(anyhow::Error::msg)?;
+        self.ruleset
+            .put(active.with_context(|| format!("revision {number} of {campaign} is missing"))?);
+        Ok(())
+    }
+}
+
+pub(super) fn mend(config: &Config, adapters: &Adapters, host: Host) -> Mending {
+    let base = base(config, adapters, host);
+    let (fresh, none) = mpsc::unbounded_channel();
+    let relay = Relay::spawn(
+        config.relay(),
+        adapters.engine.clone(),
+        adapters.producer.clone(),
+        base.ruleset.clone(),
+        base.glue,
+        base.owner,
+        none,
+    );
+    Mending {
+        reconcile: base.reconcile,
+        ruleset: base.ruleset,
+        loader: base.loader,
+        _relay: relay,
+        _fresh: fresh,
+    }
+}
+
+/// Wires the stages; needs a runtime.
+pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
+    let Base {
+        owner,
+        ruleset,
+        loader,
+        reconcile,
+        glue,
+    } = base(config, adapters, host.clone());
+    let Adapters {
+        store,
+        engine,
+        producer,
+    } = adapters;
     let sample = Sample::spawn(config.sample(), store.clone(), Arc::new(clock));
     let recorder = sample
         .is_on()
         .then(|| Arc::new(Keeper(sample.clone())) as Arc<dyn Recorder>);
     let (outbox, fresh) = mpsc::unbounded_channel();
-    let admission = Arc::new(Admission::new(
+    let flow = Flow::spawn(config.flow(), producer.clone(), store.clone());
+    let admission = Admission::new(
         config.admission(),
         engine.clone(),
         ruleset.clone(),
         glue.clone(),
         outbox,
         recorder,
-    ));
+    );
+    let admission = Arc::new(admission.behind(Arc::new(Backlog(flow.clone()))));
     let relay = Relay::spawn(
         config.relay(),
         engine.clone(),
@@ -99,6 +172,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         Arc::new(clock),
     ));
     let watch = admission.watch();
+    let giving_back = reconcile.keep_giving_back();
     Parts {
         ruleset,
         admission,
@@ -108,7 +182,9 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         reconcile,
         host,
         sample,
+        flow,
         _watch: watch,
+        _giving_back: giving_back,
     }
 }
 
@@ -118,6 +194,18 @@ struct Keeper(Arc<Sample>);
 impl Recorder for Keeper {
     fn record(&self, decided: Decided) {
         self.0.record(decided);
+    }
+}
+
+/// What admission asks about the way behind it.
+struct Backlog(Arc<Flow>);
+
+impl Intake for Backlog {
+    fn check(&self, in_outbox: u64) -> Result<(), AdmissionError> {
+        self.0.check(in_outbox).map_err(|shed| AdmissionError::Backlog {
+            retry_after: shed.retry_after,
+            refused: shed.refused,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::adapters::Adapters;
 use super::fronts::{self, Listeners};
 use super::parts::wire;
+use super::schedule::{self, ReconcileFigures};
 use super::shutdown::Shutdown;
 use crate::config::Config;
 use crate::gateway::auth::Auth;
@@ -20,16 +21,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     parts.control.install_builtin().await?;
     let (orders, admin) = listeners.addresses()?;
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
-    fronts::run(
-        &config,
-        auth,
-        &adapters,
-        &parts,
-        telemetry::registry(),
-        listeners,
-        shutdown,
-    )
-    .await?;
+    let mut registry = telemetry::registry();
+    if let Some(figures) = schedule::spawn(&config, parts.reconcile.clone(), adapters.store.clone()) {
+        registry.register_collector(Box::new(ReconcileFigures(figures)));
+    }
+    fronts::run(&config, auth, &adapters, &parts, registry, listeners, shutdown).await?;
     adapters.store.close().await;
     tracing::info!("drained");
     Ok(())

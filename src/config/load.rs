@@ -46,12 +46,18 @@ pub const KEYS: &[&str] = &[
     "relay.in_flight",
     "reconcile.lease_ms",
     "reconcile.patience_ms",
+    "reconcile.every_ms",
+    "reconcile.repair",
     "landing.batch",
     "landing.wait_ms",
     "landing.retry_delays",
     "landing.poison_share",
     "landing.poison_window",
     "landing.instance",
+    "landing.redrive",
+    "flow.policy",
+    "flow.backlog_max",
+    "flow.every_ms",
     "sample.attempts_max",
     "wasm.cache_dir",
     "log.format",
@@ -77,6 +83,8 @@ const AT_LEAST_ONE: &[&str] = &[
     "reconcile.patience_ms",
     "landing.batch",
     "landing.poison_window",
+    "flow.backlog_max",
+    "flow.every_ms",
 ];
 
 /// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.

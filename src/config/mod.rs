@@ -4,6 +4,7 @@
 //! `RUSHGATE_ADMISSION_ACCEPT_WAIT_MS`. `rushgate.example.toml` documents them all.
 
 mod load;
+mod services;
 mod stages;
 
 use std::collections::BTreeMap;
@@ -13,8 +14,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, KEYS, Source, env_name, load};
+pub use services::Services;
 
 use crate::admission::Answer;
+use crate::flow::Policy;
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,7 @@ pub struct Config {
     pub relay: Relay,
     pub reconcile: Reconcile,
     pub landing: Landing,
+    pub flow: Flow,
     pub sample: Sample,
     pub wasm: Wasm,
     pub log: Log,
@@ -59,6 +63,7 @@ impl Default for Config {
             relay: Relay::default(),
             reconcile: Reconcile::default(),
             landing: Landing::default(),
+            flow: Flow::default(),
             sample: Sample::default(),
             wasm: Wasm::default(),
             log: Log::default(),
@@ -176,6 +181,10 @@ pub struct Relay {
 pub struct Reconcile {
     pub lease_ms: u64,
     pub patience_ms: u64,
+    /// How often engine and database are compared; 0: never by themselves.
+    pub every_ms: u64,
+    /// Whether that puts differences right, too.
+    pub repair: bool,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -193,6 +202,16 @@ pub struct Landing {
     pub poison_window: usize,
     /// Name of this lander in its group.
     pub instance: Option<String>,
+    /// Classes of dead letters that are replayed by themselves, joined by commas; none where empty.
+    pub redrive: String,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Flow {
+    pub policy: Policy,
+    pub backlog_max: u64,
+    pub every_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

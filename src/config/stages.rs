@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Admission, Auth, Config, Database, Gateway, Landing, Reconcile, Relay, Sample};
+use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
 use crate::bus::{DelaysError, ORDERS_TOPIC, Topics};
-use crate::{admission, gateway, landing, reconcile, relay, sample, store, wasm};
+use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
@@ -57,6 +57,19 @@ impl Default for Reconcile {
         Self {
             lease_ms: ms(stage.lease),
             patience_ms: ms(stage.patience),
+            every_ms: 0,
+            repair: false,
+        }
+    }
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        let stage = flow::Config::default();
+        Self {
+            policy: stage.policy,
+            backlog_max: stage.backlog_max,
+            every_ms: ms(stage.every),
         }
     }
 }
@@ -71,6 +84,7 @@ impl Default for Landing {
             poison_share: guard.share,
             poison_window: guard.window,
             instance: None,
+            redrive: String::new(),
         }
     }
 }
@@ -155,6 +169,15 @@ impl Config {
             lease: Duration::from_millis(self.reconcile.lease_ms),
             patience: Duration::from_millis(self.reconcile.patience_ms),
             ..reconcile::Config::default()
+        }
+    }
+
+    pub fn flow(&self) -> flow::Config {
+        flow::Config {
+            policy: self.flow.policy,
+            backlog_max: self.flow.backlog_max,
+            every: Duration::from_millis(self.flow.every_ms),
+            ..flow::Config::default()
         }
     }
 

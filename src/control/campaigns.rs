@@ -12,6 +12,7 @@ use super::requests::{
 use super::shadow::ShadowFigures;
 use super::{Control, ControlError};
 use crate::campaign::{Campaign, Schedule, buckets_for};
+use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
@@ -188,16 +189,22 @@ impl Control {
             skus,
             rejected: status.rejected,
             pending: (status.admitted - status.settled).max(0) as u64,
-            gate_open: status.fence.is_some_and(|fence| fence.uid == row.campaign.uid),
+            gate_open: status.fence.is_some(),
         };
         Ok((row, figures))
     }
 
+    /// Its fence is that of an open gate: none where the state is another campaign's, another server's or not whole.
     async fn status(&self, campaign: &Campaign) -> Result<ShardStatus, ControlError> {
-        let key = Shard::new(&campaign.id, 0).state();
-        let reply = self.engine.run(&fixed::WATCH, &key, Vec::new()).await;
-        let reply = reply.map_err(|error| ControlError::Unavailable(error.to_string()))?;
-        calls::watch_reply(reply).map_err(|error| ControlError::Internal(error.to_string()))
+        let (key, engine) = (Shard::new(&campaign.id, 0).state(), &self.engine);
+        let unavailable = |error: EngineError| ControlError::Unavailable(error.to_string());
+        let incarnation = engine.incarnation().await.map_err(unavailable)?;
+        let reply = engine.run_on(&incarnation, &fixed::WATCH, &key, Vec::new()).await;
+        let status = calls::watch_reply(reply.map_err(unavailable)?);
+        let mut status = status.map_err(|error| ControlError::Internal(error.to_string()))?;
+        let whole = status.run == incarnation && status.lacks(campaign).is_none();
+        status.fence = status.fence.filter(|fence| whole && fence.uid == campaign.uid);
+        Ok(status)
     }
 
     pub(super) async fn row(&self, campaign: &str) -> Result<CampaignRow, ControlError> {

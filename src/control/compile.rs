@@ -18,6 +18,7 @@ use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, check, 
 use crate::revision::{PinnedRule, Revision, Shadow};
 use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
+use crate::wasm::examples::rule_plan;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
 
 /// Where rules stand in a request.
@@ -250,7 +251,10 @@ impl Control {
             digest: row.digest,
             params: rule.params.clone(),
         };
-        let plan = rule_plan(&pin.name, compiled.plan, &inspected.descriptor);
+        let plan = RulePlan {
+            name: pin.name.clone(),
+            ..rule_plan(&inspected.descriptor, compiled.plan)
+        };
         let warned = compiled
             .warnings
             .into_iter()
@@ -304,23 +308,6 @@ fn inspected(row: &ModuleRow) -> Result<Inspected, ControlError> {
         digest: row.digest.clone(),
         descriptor,
     })
-}
-
-fn rule_plan(name: &str, plan: Plan, descriptor: &Descriptor) -> RulePlan {
-    RulePlan {
-        name: name.to_owned(),
-        plan,
-        reasons: descriptor
-            .reasons
-            .iter()
-            .map(|r| (r.code.clone(), r.retryable))
-            .collect(),
-        attributes: descriptor
-            .attributes
-            .iter()
-            .map(|a| (a.attribute.clone(), a.required))
-            .collect(),
-    }
 }
 
 /// Merges the plans of the rules that stand at `at` in the request, and checks the whole.

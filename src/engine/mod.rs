@@ -30,6 +30,10 @@ pub enum EngineError {
     /// The engine refused before running it (loading, out of memory, read-only replica).
     #[error("{engine} refuses for now: {cause}")]
     Refused { engine: &'static str, cause: String },
+    /// The connection leads to another server than the caller asked for: it restarted, or another took
+    /// over. Nothing ran.
+    #[error("{engine} is not the server that was asked for: it restarted, or another one took over")]
+    Changed { engine: &'static str },
     /// The script itself failed: a defect, never the caller's fault.
     #[error("script {script}: {cause}")]
     Script { script: &'static str, cause: String },
@@ -51,6 +55,19 @@ pub trait Engine: Send + Sync + 'static {
     /// state key of the shard.
     fn run<'a>(
         &'a self,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>>;
+
+    /// Names the memory that the current connection leads to, asking the server for it. A server that
+    /// restarted, or another one that took over, has another name, however much of the data it kept.
+    fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>>;
+
+    /// Like [`Self::run`], and only on the server of this name: [`EngineError::Changed`] elsewhere.
+    fn run_on<'a>(
+        &'a self,
+        incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
         args: Vec<Vec<u8>>,

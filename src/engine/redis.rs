@@ -1,7 +1,10 @@
 //! The Redis engine: EVALSHA over one multiplexed connection, made when first needed and again after
-//! it broke. Every failure is told apart by whether the script may have run.
+//! it broke. Every failure is told apart by whether the script may have run, and every connection knows
+//! which server it leads to before anybody uses it.
 
-use std::sync::Mutex;
+mod incarnation;
+
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -10,16 +13,21 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::{Engine, EngineError};
+use crate::failpoint::{self, Point};
 use crate::lua::Script;
 use crate::lua::codec::Reply;
 
 const NAME: &str = "redis";
 
+/// The code of a server that was made a replica: its history is another's from now on, so the connection is
+/// given up and the next one asks for its name again.
+const DEMOTED: &str = "READONLY";
+
 /// Codes of error replies that mean "not now": the script did not start.
 const REFUSALS: [&str; 13] = [
     "LOADING",
     "OOM",
-    "READONLY",
+    DEMOTED,
     "BUSY",
     "MASTERDOWN",
     "CLUSTERDOWN",
@@ -74,8 +82,21 @@ fn without_secrets(url: &str) -> String {
     }
 }
 
-/// The connection in use, with a number that tells it from the ones before.
-type Numbered = (u64, MultiplexedConnection);
+/// A connection in use.
+#[derive(Clone)]
+struct Link {
+    /// Tells it from the ones before.
+    number: u64,
+    connection: MultiplexedConnection,
+    /// Which server it leads to, as the server said last.
+    incarnation: Arc<Mutex<String>>,
+}
+
+impl Link {
+    fn leads_to(&self, incarnation: &str) -> bool {
+        *self.incarnation.lock().expect("no panic holds this lock") == incarnation
+    }
+}
 
 /// What connecting leaves behind for those who waited meanwhile.
 #[derive(Default)]
@@ -90,7 +111,7 @@ pub struct Redis {
     config: Config,
     /// Host and port or socket path: for errors.
     address: String,
-    current: Mutex<Option<Numbered>>,
+    current: Mutex<Option<Link>>,
     /// Held while connecting, so that one call does it and the others get its outcome.
     connecting: tokio::sync::Mutex<Connecting>,
 }
@@ -133,11 +154,11 @@ impl Redis {
         &self.address
     }
 
-    fn there(&self) -> Option<Numbered> {
+    fn there(&self) -> Option<Link> {
         self.current.lock().expect("no panic holds this lock").clone()
     }
 
-    async fn connection(&self) -> Result<Numbered, EngineError> {
+    async fn link(&self) -> Result<Link, EngineError> {
         if let Some(there) = self.there() {
             return Ok(there);
         }
@@ -149,23 +170,22 @@ impl Redis {
         if let Some((_, cause)) = connecting.failed.as_ref().filter(|(at, _)| *at >= asked) {
             return Err(self.unreachable(cause));
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.config.connect_timeout))
-            .set_response_timeout(Some(self.config.response_timeout));
-        let made = self.client.get_multiplexed_async_connection_with_config(&config);
         // The handshake after the TCP connection has a limit too.
         let limit = self.config.connect_timeout + self.config.response_timeout;
-        let outcome = match tokio::time::timeout(limit, made).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(error.to_string()),
+        let outcome = match tokio::time::timeout(limit, self.shake_hands()).await {
+            Ok(outcome) => outcome,
             Err(_) => Err("connecting timed out".into()),
         };
         match outcome {
-            Ok(connection) => {
+            Ok((connection, incarnation)) => {
                 connecting.made += 1;
-                let numbered = (connecting.made, connection);
-                *self.current.lock().expect("no panic holds this lock") = Some(numbered.clone());
-                Ok(numbered)
+                let link = Link {
+                    number: connecting.made,
+                    connection,
+                    incarnation: Arc::new(Mutex::new(incarnation)),
+                };
+                *self.current.lock().expect("no panic holds this lock") = Some(link.clone());
+                Ok(link)
             }
             Err(cause) => {
                 connecting.failed = Some((Instant::now(), cause.clone()));
@@ -174,46 +194,65 @@ impl Redis {
         }
     }
 
+    /// Connects, and asks the server for its name before anybody else asks it anything.
+    async fn shake_hands(&self) -> Result<(MultiplexedConnection, String), String> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.config.connect_timeout))
+            .set_response_timeout(Some(self.config.response_timeout));
+        let made = self.client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = made.await.map_err(|error| error.to_string())?;
+        let info = connection.send_packed_command(&incarnation::ask()).await;
+        let incarnation = incarnation::read(info.and_then(Value::extract_error))?;
+        Ok((connection, incarnation))
+    }
+
     /// Leaves a broken connection to those who still wait on it; the next call makes a new one.
     fn forget(&self, number: u64) {
         let mut current = self.current.lock().expect("no panic holds this lock");
-        if current.as_ref().is_some_and(|(there, _)| *there == number) {
+        if current.as_ref().is_some_and(|there| there.number == number) {
             *current = None;
         }
     }
 
-    async fn call(&self, command: &Cmd) -> Result<Result<Value, RedisError>, EngineError> {
-        let (number, mut connection) = self.connection().await?;
+    async fn call(&self, link: &Link, command: &Cmd) -> Result<Value, RedisError> {
+        let mut connection = link.connection.clone();
         let outcome = connection
             .send_packed_command(command)
             .await
             .and_then(Value::extract_error);
+        failpoint::hit(Point::G2);
         if let Err(error) = &outcome
-            && (error.is_io_error() || error.is_unrecoverable_error())
-            && !is_refusal(error)
+            && is_over(error)
         {
-            self.forget(number);
+            self.forget(link.number);
         }
-        Ok(outcome)
+        outcome
     }
 
-    async fn evaluate(&self, script: &Script, key: &str, args: &[Vec<u8>]) -> Result<Reply, EngineError> {
+    /// All of it on one connection: what the caller knows of the server holds to the end.
+    async fn evaluate(
+        &self,
+        link: &Link,
+        script: &Script,
+        key: &str,
+        args: &[Vec<u8>],
+    ) -> Result<Reply, EngineError> {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&script.sha1).arg(1).arg(key).arg(args);
-        match self.call(&command).await? {
+        match self.call(link, &command).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {}
             outcome => return self.reply(script, outcome),
         }
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg(&script.text);
-        if let Err(error) = self.call(&load).await? {
+        if let Err(error) = self.call(link, &load).await {
             return Err(match self.failure(script, &error) {
                 // Only the loading is unknown: nothing was decided.
                 EngineError::Unknown { cause, .. } => self.unreachable(&cause),
                 other => other,
             });
         }
-        let outcome = self.call(&command).await?;
+        let outcome = self.call(link, &command).await;
         self.reply(script, outcome)
     }
 
@@ -254,6 +293,12 @@ impl Redis {
     }
 }
 
+/// Whether the connection is of no further use.
+fn is_over(error: &RedisError) -> bool {
+    let broken = (error.is_io_error() || error.is_unrecoverable_error()) && !is_refusal(error);
+    broken || error.code() == Some(DEMOTED)
+}
+
 fn is_refusal(error: &RedisError) -> bool {
     error.code().is_some_and(|code| REFUSALS.contains(&code))
 }
@@ -282,12 +327,40 @@ impl Engine for Redis {
         key: &'a str,
         args: Vec<Vec<u8>>,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
-        async move { self.evaluate(script, key, &args).await }.boxed()
+        async move { self.evaluate(&self.link().await?, script, key, &args).await }.boxed()
+    }
+
+    fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>> {
+        async {
+            let link = self.link().await?;
+            let info = self.call(&link, &incarnation::ask()).await;
+            let incarnation = incarnation::read(info).map_err(|cause| self.unreachable(&cause))?;
+            *link.incarnation.lock().expect("no panic holds this lock") = incarnation.clone();
+            Ok(incarnation)
+        }
+        .boxed()
+    }
+
+    fn run_on<'a>(
+        &'a self,
+        incarnation: &'a str,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        async move {
+            let link = self.link().await?;
+            if !link.leads_to(incarnation) {
+                return Err(EngineError::Changed { engine: NAME });
+            }
+            self.evaluate(&link, script, key, &args).await
+        }
+        .boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         async {
-            match self.call(&redis::cmd("PING")).await? {
+            match self.call(&self.link().await?, &redis::cmd("PING")).await {
                 Ok(_) => Ok(()),
                 Err(error) if is_refusal(&error) => Err(EngineError::Refused {
                     engine: NAME,

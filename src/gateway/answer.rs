@@ -160,6 +160,18 @@ pub(super) fn admission_error(error: &AdmissionError) -> Problem {
             "too many orders are waiting; nothing was begun",
         )
         .retry_after(*retry_after),
+        AdmissionError::Backlog { retry_after, refused } => {
+            let kind = if *refused {
+                &problem::BACKLOG
+            } else {
+                &problem::OVERLOADED
+            };
+            Problem::new(
+                kind,
+                "orders come faster than they reach the database; nothing was begun",
+            )
+            .retry_after(*retry_after)
+        }
         AdmissionError::GateClosed { why, retry_after } => {
             tracing::debug!(why, "gate closed");
             Problem::new(
@@ -265,6 +277,24 @@ mod tests {
                 AdmissionError::Overloaded { retry_after: wait },
                 429,
                 "overloaded",
+                Some("3"),
+            ),
+            (
+                AdmissionError::Backlog {
+                    retry_after: wait,
+                    refused: false,
+                },
+                429,
+                "overloaded",
+                Some("3"),
+            ),
+            (
+                AdmissionError::Backlog {
+                    retry_after: wait,
+                    refused: true,
+                },
+                503,
+                "backlog",
                 Some("3"),
             ),
             (

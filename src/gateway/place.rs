@@ -13,9 +13,10 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
 use super::{Gateway, Orders, body, now_ms};
-use crate::admission::Outcome;
+use crate::admission::{AdmissionError, Outcome};
 use crate::order::{Attempt, OrderId};
-use crate::wire::problem::{IDEMPOTENCY_KEY, MEDIA_TYPE, TOKEN_MISSING};
+use crate::store::OrderRow;
+use crate::wire::problem::{IDEMPOTENCY_KEY, MEDIA_TYPE, TOKEN_MISSING, UNAVAILABLE};
 use crate::wire::{Moment, Problem, bearer, is_media_type};
 
 /// Characters of an `Idempotency-Key` at most.
@@ -51,11 +52,8 @@ impl<O: Orders> Gateway<O> {
             quantity: asked.quantity,
             attributes,
         };
-        self.answer(
-            campaign,
-            order,
-            self.orders.place(campaign, attempt, key.is_some()).await,
-        )
+        let decided = self.orders.place(campaign, attempt, key.is_some()).await;
+        self.answer(campaign, order, decided).await
     }
 
     /// What rules may read of a request, by [`crate::plan::Attribute`]'s text form.
@@ -76,11 +74,11 @@ impl<O: Orders> Gateway<O> {
         attributes
     }
 
-    fn answer(
+    async fn answer(
         &self,
         campaign: &str,
         order: OrderId,
-        decided: Result<Outcome, crate::admission::AdmissionError>,
+        decided: Result<Outcome, AdmissionError>,
     ) -> Result<Answer, Problem> {
         match decided {
             Ok(Outcome::Order {
@@ -90,16 +88,20 @@ impl<O: Orders> Gateway<O> {
             }) => {
                 let outcome = if replayed { "replayed" } else { "admitted" };
                 self.metrics.decision(outcome, Cow::Borrowed(""));
+                let landed = match placed.released {
+                    true => self.landed(campaign, order).await?,
+                    false => None,
+                };
                 let shown = OrderAnswer {
                     order,
-                    state,
+                    state: landed.as_ref().map_or(state, |row| row.state),
                     campaign,
                     sku: &placed.sku,
                     quantity: placed.quantity,
                     revision: placed.revision,
                     placed_at: Moment(placed.placed_at),
                     confirmed_at: None,
-                    revoked_reason: None,
+                    revoked_reason: landed.as_ref().and_then(|row| row.revoked_reason.as_deref()),
                 };
                 Ok(answer::accepted(&shown, replayed))
             }
@@ -114,6 +116,14 @@ impl<O: Orders> Gateway<O> {
                 Err(problem)
             }
         }
+    }
+
+    /// An order that gave back what it held: the engine does not know why, the database does.
+    async fn landed(&self, campaign: &str, order: OrderId) -> Result<Option<OrderRow>, Problem> {
+        self.orders.landed(campaign, order).await.map_err(|error| {
+            tracing::warn!(%error, "a revoked order could not be looked up");
+            Problem::new(&UNAVAILABLE, "the order cannot be looked up right now")
+        })
     }
 
     pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {

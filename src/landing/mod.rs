@@ -7,6 +7,7 @@
 mod batch;
 mod figures;
 mod guard;
+pub mod redrive;
 mod transfer;
 mod wait;
 mod write;
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 
 use crate::bus::origin;
 use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic, Slice, Topics};
+use crate::failpoint::{self, Point};
 use crate::store::{Landed, Store};
 use batch::Batch;
 pub use figures::{Figures, Snapshot};
@@ -197,6 +199,7 @@ impl Landing {
             self.figures.idle();
             return Ok(());
         }
+        failpoint::hit(Point::C1);
         let mut batch = Batch::decode(slices);
         let mut sum = Landed::default();
         let mut pause = Backoff::new(GUARD_PAUSE_MIN, GUARD_PAUSE_MAX);
@@ -281,6 +284,7 @@ impl Landing {
 
     /// The batch is done with: tells the consumer and the figures.
     fn finish(&mut self, batch: &Batch, sum: &Landed) {
+        failpoint::hit(Point::C3);
         self.figures.count(sum, now());
         for (partition, expected) in &sum.fenced {
             tracing::warn!(

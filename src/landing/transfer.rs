@@ -13,6 +13,7 @@ use super::{Config, Landing, now};
 use crate::bus::origin::{self, Move, Origin};
 use crate::bus::{BusError, Forward, Record};
 use crate::campaign::check_id;
+use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;
 use crate::store::{DeadOrder, DeadRecord, Landed};
 
@@ -118,6 +119,7 @@ impl Landing {
         }
         self.check_partitions(&mut copies)?;
         self.send(&copies)?;
+        failpoint::hit(Point::C4);
         batch.bury(dead);
         let landed = self.write(batch)?;
         if landed.fenced.is_empty() {

@@ -49,6 +49,14 @@ impl Link {
         }
     }
 
+    /// The target the next request goes to.
+    pub(super) fn target(&self) -> &str {
+        match &self.open {
+            Some((_, host)) => host,
+            None => self.targets.get(self.next).map_or("", String::as_str),
+        }
+    }
+
     /// Sends one order. After an error the next one goes to the next target.
     pub(super) async fn post(
         &mut self,

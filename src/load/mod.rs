@@ -4,13 +4,16 @@
 
 mod answer;
 mod link;
+mod log;
 mod report;
 mod script;
 mod worker;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use answer::{Answer, Refused};
+pub use log::{Logged, LoggedAnswer, Outcome};
 pub use report::{LatencyReport, LoadReport, SeenOrder};
 
 /// Attempts of one run at most: their order is kept in memory.
@@ -31,6 +34,10 @@ pub struct LoadConfig {
     pub users: u64,
     /// Share of the attempts that are sent twice with the same key, 0 to 1.
     pub twice: f64,
+    /// Share of the attempts whose sender gives up after the first request without an answer, 0 to 1.
+    pub impatient: f64,
+    /// Different devices, as the client attribute `device`: each buyer uses one, several buyers share it. 0 sends none.
+    pub devices: u64,
     /// Connections over all targets together; each has one request in flight.
     pub connections: usize,
     /// Attempts per second (open loop: a slow answer does not slow the next attempts down while
@@ -46,6 +53,8 @@ pub struct LoadConfig {
     pub seed: u64,
     /// Beginning of user names and keys: two runs against one campaign use different ones.
     pub prefix: String,
+    /// Where every answer is written down, as JSON lines of [`Logged`].
+    pub log: Option<PathBuf>,
 }
 
 impl Default for LoadConfig {
@@ -58,6 +67,8 @@ impl Default for LoadConfig {
             attempts: 10_000,
             users: 10_000,
             twice: 0.0,
+            impatient: 0.0,
+            devices: 0,
             connections: 64,
             rate: None,
             duration: None,
@@ -65,6 +76,7 @@ impl Default for LoadConfig {
             retry_for: Duration::from_secs(60),
             seed: 1,
             prefix: "u".to_owned(),
+            log: None,
         }
     }
 }
@@ -76,6 +88,8 @@ pub enum LoadError {
     Config(String),
     #[error("no gateway answers: {0}")]
     Unreachable(String),
+    #[error("--log {path}: {cause}", path = path.display())]
+    Log { path: PathBuf, cause: std::io::Error },
 }
 
 impl LoadConfig {
@@ -90,8 +104,11 @@ impl LoadConfig {
         if self.users == 0 || self.connections == 0 {
             return wrong("users and connections must be at least 1");
         }
-        if !(0.0..=1.0).contains(&self.twice) {
-            return wrong("twice is a share: 0 to 1");
+        if ![self.twice, self.impatient]
+            .iter()
+            .all(|share| (0.0..=1.0).contains(share))
+        {
+            return wrong("twice and impatient are shares: 0 to 1");
         }
         if self.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
             return wrong("the rate must be above 0");
@@ -127,6 +144,12 @@ pub struct Args {
     /// Share of the attempts sent twice with the same key
     #[arg(long, default_value_t = 0.0)]
     twice: f64,
+    /// Share of the attempts whose sender gives up after the first request without an answer
+    #[arg(long, default_value_t = 0.0)]
+    impatient: f64,
+    /// Different devices, sent as the client attribute `device`; several buyers share each
+    #[arg(long, default_value_t = 0)]
+    devices: u64,
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Attempts per second; without it, as fast as answers come
@@ -146,6 +169,9 @@ pub struct Args {
     /// Beginning of user names and keys
     #[arg(long, default_value = "u")]
     prefix: String,
+    /// Write every attempt with all its answers to this file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// Print the report as JSON, without the single orders
     #[arg(long)]
     json: bool,
@@ -161,6 +187,8 @@ impl Args {
             attempts: self.attempts,
             users: self.users,
             twice: self.twice,
+            impatient: self.impatient,
+            devices: self.devices,
             connections: self.connections,
             rate: self.rate,
             duration: self.duration.map(|s| Duration::from_secs_f64(s.max(0.0))),
@@ -168,6 +196,7 @@ impl Args {
             retry_for: Duration::from_secs(self.retry_for),
             seed: self.seed,
             prefix: self.prefix.clone(),
+            log: self.log.clone(),
         }
     }
 }

@@ -12,11 +12,15 @@ pub(super) struct Job {
     pub(super) attempt: u32,
     /// Number of the buyer.
     pub(super) user: u32,
+    /// Its sender gives up after the first request without an answer.
+    pub(super) impatient: bool,
 }
 
 /// All jobs in the order they are begun.
 pub(super) fn jobs(config: &LoadConfig) -> Vec<Job> {
     let mut random = fastrand::Rng::with_seed(config.seed);
+    // Of its own, so that the share changes nothing else about a script.
+    let mut impatience = fastrand::Rng::with_seed(!config.seed);
     let mut users: Vec<u32> = (0..config.attempts).map(|n| (n % config.users) as u32).collect();
     random.shuffle(&mut users);
     let mut placed: Vec<(u64, Job)> = Vec::with_capacity(users.len());
@@ -24,6 +28,7 @@ pub(super) fn jobs(config: &LoadConfig) -> Vec<Job> {
         let job = Job {
             attempt: attempt as u32,
             user,
+            impatient: impatience.f64() < config.impatient,
         };
         // Even places are attempts, odd ones twins.
         let place = attempt as u64 * 2;
@@ -48,6 +53,7 @@ mod tests {
             attempts: 10_000,
             users: 6_000,
             twice: 0.2,
+            impatient: 0.1,
             ..LoadConfig::default()
         };
         let jobs = jobs(&config);
@@ -61,6 +67,8 @@ mod tests {
         let twins = sent.values().filter(|n| **n == 2).count();
         assert!((1_800..2_200).contains(&twins), "{twins}");
         assert!(sent.values().all(|n| *n <= 2));
+        let impatient = jobs.iter().filter(|job| job.impatient).count();
+        assert!((1_000..1_500).contains(&impatient), "{impatient}");
         assert_eq!(jobs, super::jobs(&config), "the same seed is the same script");
     }
 }

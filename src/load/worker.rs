@@ -11,12 +11,14 @@ use tokio::time::Instant;
 
 use super::answer::{Meaning, read};
 use super::link::{Broken, Link};
+use super::log::{Log, Logged, LoggedAnswer, Outcome};
 use super::report::{LoadReport, Seen};
 use super::script::{Job, jobs};
 use super::{LoadConfig, LoadError};
 
-/// A buyer whose connection broke tries again after up to so many milliseconds.
-const RECONNECT_MS_MAX: u64 = 50;
+/// A buyer without an answer tries again after up to so many milliseconds, twice as many after each failure.
+const BACKOFF_MS_FIRST: u64 = 50;
+const BACKOFF_MS_MAX: u64 = 1_000;
 
 /// What all workers of a run share.
 struct Run {
@@ -25,7 +27,7 @@ struct Run {
     next: AtomicUsize,
     begun: Instant,
     path: String,
-    body: Bytes,
+    log: Log,
 }
 
 impl Run {
@@ -45,14 +47,19 @@ impl Run {
 
 pub(super) async fn run(config: LoadConfig) -> Result<LoadReport, LoadError> {
     answers(&config.targets).await?;
-    let body = serde_json::json!({"sku": config.sku, "quantity": config.quantity});
+    let unwritable = |cause| LoadError::Log {
+        path: config.log.clone().unwrap_or_default(),
+        cause,
+    };
+    let log = Log::open(config.log.as_deref()).map_err(unwritable)?;
+    let path = config.log.clone().unwrap_or_default();
     let run = Arc::new(Run {
         jobs: jobs(&config),
         next: AtomicUsize::new(0),
         begun: Instant::now(),
         path: format!("/v1/campaigns/{}/orders", config.campaign),
-        body: body.to_string().into(),
         config,
+        log,
     });
     let mut workers = JoinSet::new();
     for number in 0..run.config.connections {
@@ -65,7 +72,12 @@ pub(super) async fn run(config: LoadConfig) -> Result<LoadReport, LoadError> {
         all.merge(seen);
         attempts.extend(taken);
     }
-    Ok(all.finish(attempts.len() as u64, run.begun.elapsed()))
+    let elapsed = run.begun.elapsed();
+    if let Some(run) = Arc::into_inner(run) {
+        let closed = run.log.close();
+        closed.map_err(|cause| LoadError::Log { path, cause })?;
+    }
+    Ok(all.finish(attempts.len() as u64, elapsed))
 }
 
 /// A typing error in the address should not look like an outage.
@@ -105,39 +117,125 @@ async fn wait_until(due: Option<Instant>) -> Instant {
     }
 }
 
+/// A request of one job as it goes on, for the log.
+struct Trail {
+    logged: Logged,
+    backoff_ms: u64,
+}
+
+impl Trail {
+    fn new(run: &Run, job: Job, since: Instant) -> Self {
+        let LoadConfig { prefix, devices, .. } = &run.config;
+        let now = now();
+        Self {
+            logged: Logged {
+                campaign: run.config.campaign.clone(),
+                key: format!("{prefix}-{}", job.attempt),
+                user: format!("{prefix}{}", job.user),
+                device: (*devices > 0).then(|| format!("{prefix}-d{}", u64::from(job.user) % devices)),
+                sku: run.config.sku.clone(),
+                quantity: run.config.quantity,
+                begun: now - since.elapsed().as_millis() as i64,
+                ended: now,
+                answers: Vec::new(),
+                outcome: Outcome::Unknown,
+                order: None,
+            },
+            backoff_ms: BACKOFF_MS_FIRST,
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        let Logged { sku, quantity, .. } = &self.logged;
+        let mut body = serde_json::json!({"sku": sku, "quantity": quantity});
+        if let Some(device) = &self.logged.device {
+            body["attributes"] = serde_json::json!({"device": device});
+        }
+        body.to_string().into()
+    }
+
+    fn note(&mut self, by: String, status: u16, said: &str) {
+        self.logged.answers.push(LoggedAnswer {
+            at: now(),
+            status,
+            said: said.to_owned(),
+            by,
+        });
+    }
+
+    /// How long to wait before asking again; `asked` is what the gateway asked for.
+    fn pause(&mut self, asked: Duration) -> Duration {
+        let backoff = Duration::from_millis(fastrand::u64(1..=self.backoff_ms));
+        self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_MS_MAX);
+        asked.max(backoff)
+    }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
 /// Sends one job until it has a final answer or patience ends.
 async fn buy(run: &Run, link: &mut Link, seen: &mut Seen, job: Job, since: Instant) {
-    let prefix = &run.config.prefix;
-    let user = format!("{prefix}{}", job.user);
-    let token = format!("Bearer dev:{user}");
-    let key = format!("{prefix}-{}", job.attempt);
+    let mut trail = Trail::new(run, job, since);
+    trail.logged.outcome = ask(run, link, seen, job, since, &mut trail).await;
+    trail.logged.ended = now();
+    run.log.write(&trail.logged);
+}
+
+async fn ask(
+    run: &Run,
+    link: &mut Link,
+    seen: &mut Seen,
+    job: Job,
+    since: Instant,
+    trail: &mut Trail,
+) -> Outcome {
+    let token = format!("Bearer dev:{}", trail.logged.user);
+    let (key, body) = (trail.logged.key.clone(), trail.body());
     loop {
         seen.report.requests += 1;
-        let pause = match link.post(&run.path, &token, &key, run.body.clone()).await {
+        let by = link.target().to_owned();
+        let asked = match link.post(&run.path, &token, &key, body.clone()).await {
             Ok(raw) => match read(&raw) {
-                Meaning::Order(answer) => return seen.order(job.attempt, user, answer, since.elapsed()),
-                Meaning::Refused(refused) => return seen.refused(refused, since.elapsed()),
+                Meaning::Order(answer) => {
+                    trail.note(by, raw.status.as_u16(), &answer.state);
+                    trail.logged.order = Some(answer.order.clone());
+                    seen.order(job.attempt, trail.logged.user.clone(), answer, since.elapsed());
+                    return Outcome::Ok;
+                }
+                Meaning::Refused(refused) => {
+                    trail.note(by, refused.status, &refused.reason);
+                    seen.refused(refused, since.elapsed());
+                    return Outcome::Rejected;
+                }
                 Meaning::Again { status, after } => {
+                    trail.note(by, status, "");
                     *seen.report.again.entry(status).or_default() += 1;
                     after
                 }
                 Meaning::Strange(what) => {
+                    trail.note(by, raw.status.as_u16(), &what);
                     seen.report.unknown += 1;
-                    return seen.contradiction(format!("attempt {}: {what}", job.attempt));
+                    seen.contradiction(format!("attempt {}: {what}", job.attempt));
+                    return Outcome::Unknown;
                 }
             },
             Err(Broken::Timeout) => {
+                trail.note(by, 0, "timeout");
                 seen.report.timeouts += 1;
                 Duration::ZERO
             }
             Err(Broken::Connection) => {
+                trail.note(by, 0, "connection");
                 seen.report.connection_errors += 1;
-                Duration::from_millis(fastrand::u64(1..=RECONNECT_MS_MAX))
+                Duration::ZERO
             }
         };
-        if since.elapsed() + pause > run.config.retry_for {
+        let pause = trail.pause(asked);
+        if job.impatient || since.elapsed() + pause > run.config.retry_for {
             seen.report.unknown += 1;
-            return;
+            return Outcome::Unknown;
         }
         tokio::time::sleep(pause).await;
     }
@@ -230,5 +328,57 @@ mod tests {
         assert_eq!((report.unknown, report.connection_errors), (0, 2));
         assert_eq!(report.requests, 44, "20 attempts, 20 twins, 4 repetitions");
         assert_eq!(report.server_errors(), 1);
+    }
+
+    #[tokio::test]
+    async fn everything_a_buyer_was_told_is_in_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("clients.log");
+        let config = LoadConfig {
+            targets: vec![gateway(&[Fault::Status(503), Fault::Hangup]).await],
+            attempts: 3,
+            users: 3,
+            devices: 2,
+            connections: 1,
+            log: Some(path.clone()),
+            ..LoadConfig::default()
+        };
+        run(config).await.expect("the gateway is there");
+        let text = std::fs::read_to_string(path).expect("written");
+        let lines: Vec<Logged> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line"))
+            .collect();
+        assert_eq!(lines.len(), 3);
+        let said: Vec<(u16, &str)> = lines[0]
+            .answers
+            .iter()
+            .map(|a| (a.status, a.said.as_str()))
+            .collect();
+        assert_eq!(said, [(503, ""), (0, "connection"), (202, "accepted")]);
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.outcome == Outcome::Ok && line.accepted())
+        );
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.device.is_some() && line.order.is_some())
+        );
+    }
+
+    #[tokio::test]
+    async fn the_impatient_give_up_after_one_request() {
+        let config = LoadConfig {
+            targets: vec![gateway(&[Fault::Status(503); 2]).await],
+            attempts: 3,
+            users: 3,
+            impatient: 1.0,
+            connections: 1,
+            ..LoadConfig::default()
+        };
+        let report = run(config).await.expect("the gateway is there");
+        assert_eq!((report.requests, report.unknown, report.orders.len()), (3, 2, 1));
     }
 }

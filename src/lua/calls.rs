@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::codec::{CodecError, Fence, Reply, decode_record};
+use super::restore::charge_args;
+pub use super::restore::{Restore, restore_args, restore_reply};
 use super::{Script, keys};
-use crate::campaign::{RETENTION_MS, Schedule, bucket_of};
+use crate::campaign::{Campaign, RETENTION_MS, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::Placed;
@@ -18,14 +20,32 @@ pub struct ShardStatus {
     pub reopened: i64,
     pub admitted: i64,
     pub settled: i64,
+    /// The incarnation of the server for which the state was declared whole; empty where none was.
+    pub run: String,
     /// Entries in the outbox.
     pub outbox: i64,
+    /// Whether there is an outbox, be it an empty one.
+    pub has_outbox: bool,
+    /// When the oldest entry of the outbox was written, milliseconds since 1970-01-01 UTC; 0 where there is none.
+    pub oldest: i64,
     /// The engine's clock, milliseconds since 1970-01-01 UTC.
     pub now: i64,
     pub stock: BTreeMap<String, i64>,
     pub rejected: BTreeMap<String, u64>,
     /// Attempts by their outcome under a revision's rules and under its shadow.
     pub shadow: BTreeMap<ShadowPair, u64>,
+}
+
+impl ShardStatus {
+    /// What an open gate of this campaign needs and the shard does not have.
+    pub fn lacks(&self, campaign: &Campaign) -> Option<String> {
+        if !self.has_outbox {
+            return Some("its outbox".into());
+        }
+        let mut skus = campaign.skus.iter();
+        let lost = skus.find(|sku| !self.stock.contains_key(&sku.id))?;
+        Some(format!("the stock of {}", lost.id))
+    }
 }
 
 /// What rules and shadow of one revision made of the same attempts: see [`crate::plan::outcome`].
@@ -81,7 +101,7 @@ pub(super) fn text(value: impl ToString) -> Vec<u8> {
 
 /// Families of buckets that live as long as the campaign: order records, and the counters whose window
 /// is the whole campaign or rolls.
-const LASTING_FAMILIES: [&str; 2] = [keys::ORDERS, keys::COUNTS];
+pub const LASTING_FAMILIES: [&str; 2] = [keys::ORDERS, keys::COUNTS];
 
 /// Every bucket key of these families.
 pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
@@ -92,8 +112,7 @@ pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
         .collect()
 }
 
-fn family_args(plan: &CheckedPlan) -> impl Iterator<Item = Vec<u8>> {
-    let buckets = plan.context().buckets;
+pub(super) fn family_args(buckets: u32) -> impl Iterator<Item = Vec<u8>> {
     LASTING_FAMILIES
         .into_iter()
         .flat_map(move |family| [text(family), text(buckets)])
@@ -105,7 +124,7 @@ pub fn expires_at(schedule: Schedule) -> i64 {
 }
 
 /// `fence`, `revision` and times, as `activate` and the last step of `restore` take them.
-fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> {
+pub(super) fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> {
     vec![
         text(fence),
         text(revision),
@@ -117,7 +136,7 @@ fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> 
 
 pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Vec<Vec<u8>> {
     let mut args = state_args(fence, revision, plan.context().schedule);
-    args.extend(family_args(plan));
+    args.extend(family_args(plan.context().buckets));
     args
 }
 
@@ -141,109 +160,6 @@ pub fn show_args(fence: &Fence, admit: &Script) -> Vec<Vec<u8>> {
     vec![text(fence), text(&admit.text)]
 }
 
-/// The steps of a restore.
-pub enum Restore<'a> {
-    Begin {
-        uid: &'a str,
-    },
-    Drop {
-        keys: Vec<String>,
-    },
-    Orders {
-        records: Vec<(u32, OrderId, String)>,
-    },
-    Charges {
-        charges: Vec<&'a Charge>,
-        buckets: u32,
-    },
-    Finish {
-        fence: &'a Fence,
-        revision: u32,
-        plan: &'a CheckedPlan,
-        stock: &'a BTreeMap<String, i64>,
-    },
-}
-
-pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
-    let name = match &step {
-        Restore::Begin { .. } => "begin",
-        Restore::Drop { .. } => "drop",
-        Restore::Orders { .. } => "order",
-        Restore::Charges { .. } => "charge",
-        Restore::Finish { .. } => "finish",
-    };
-    let mut args = vec![text(name), text(token)];
-    match step {
-        Restore::Begin { uid } => args.push(text(uid)),
-        Restore::Drop { keys } => args.extend(keys.into_iter().map(String::into_bytes)),
-        Restore::Orders { records } => {
-            args.extend(
-                records
-                    .into_iter()
-                    .flat_map(|(bucket, order, record)| [text(bucket), text(order), record.into_bytes()]),
-            );
-        }
-        Restore::Charges { charges, buckets } => {
-            args.extend(
-                charges
-                    .into_iter()
-                    .flat_map(|charge| charge_args(charge, buckets)),
-            );
-        }
-        Restore::Finish {
-            fence,
-            revision,
-            plan,
-            stock,
-        } => {
-            args.extend(state_args(fence, revision, plan.context().schedule));
-            args.push(text(stock.len()));
-            args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
-            args.extend(family_args(plan));
-        }
-    }
-    args
-}
-
-/// Kind, key, field, cost, moment.
-fn charge_args(charge: &Charge, buckets: u32) -> [Vec<u8>; 5] {
-    let bucket = bucket_of(charge.subject.as_bytes(), buckets);
-    let kind = if charge.rolling_ms == 0 {
-        "counter"
-    } else {
-        "rolling"
-    };
-    let (key, field) = match charge.rolling_ms == 0 && charge.window != 0 {
-        true => (
-            keys::counter(&charge.counter, charge.window, bucket),
-            charge.subject.clone(),
-        ),
-        false => (
-            keys::counts(&charge.counter, bucket),
-            keys::count_field(&charge.counter, &charge.subject),
-        ),
-    };
-    [
-        text(kind),
-        text(key),
-        text(field),
-        text(charge.cost),
-        text(charge.window),
-    ]
-}
-
-/// Whether the step was done; `false` when another token is rebuilding.
-pub fn restore_reply(reply: Reply) -> Result<bool, CodecError> {
-    match reply {
-        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"ok".to_vec())) => Ok(true),
-        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"lost".to_vec())) => Ok(false),
-        other => Err(CodecError {
-            script: "restore",
-            what: format!("{other:?}"),
-        }),
-    }
-}
-
 pub fn release_args(
     fence: &Fence,
     order: OrderId,
@@ -257,6 +173,18 @@ pub fn release_args(
     let mut args = vec![text(fence), text(id), text(bucket), text(sku), text(quantity)];
     args.extend(charges.iter().flat_map(|charge| charge_args(charge, buckets)));
     args
+}
+
+/// Whether the order holds nothing any more; `false` when the caller's fence is not the shard's.
+pub fn release_reply(reply: Reply) -> Result<bool, CodecError> {
+    match reply {
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"ok".to_vec())) => Ok(true),
+        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"fence".to_vec())) => Ok(false),
+        other => Err(CodecError {
+            script: "release",
+            what: format!("{other:?}"),
+        }),
+    }
 }
 
 pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
@@ -323,17 +251,7 @@ pub fn outbox_reply(reply: Reply) -> Result<Option<Vec<RawEntry>>, CodecError> {
     }
     let mut entries = Vec::new();
     while !reader.is_empty() {
-        let id = reader.word()?;
-        let revision = reader.number()?;
-        let placed_at = reader.number()?;
-        let count = reader.number::<usize>()?;
-        let payloads = (0..count).map(|_| reader.bytes()).collect::<Result<_, _>>()?;
-        entries.push(RawEntry {
-            id,
-            revision,
-            placed_at,
-            payloads,
-        });
+        entries.push(reader.entry()?);
     }
     Ok(Some(entries))
 }
@@ -352,12 +270,27 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
     for _ in ["revision", "opens_at", "closes_at"] {
         reader.bytes()?;
     }
+    let (reopened, admitted, settled) = (reader.number()?, reader.number()?, reader.number()?);
+    let (run, outbox) = (reader.word()?, reader.word()?);
+    let odd = |what: String| CodecError {
+        script: "watch",
+        what,
+    };
+    let entries = match outbox.as_str() {
+        "" => 0,
+        entries => entries
+            .parse()
+            .map_err(|_| odd(format!("{entries:?} entries in the outbox")))?,
+    };
     let mut status = ShardStatus {
         fence,
-        reopened: reader.number()?,
-        admitted: reader.number()?,
-        settled: reader.number()?,
-        outbox: reader.number()?,
+        reopened,
+        admitted,
+        settled,
+        run,
+        outbox: entries,
+        has_outbox: !outbox.is_empty(),
+        oldest: reader.number()?,
         now: reader.number()?,
         ..ShardStatus::default()
     };
@@ -371,25 +304,20 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
             status.rejected.insert(figure, count);
             continue;
         };
-        let odd = || CodecError {
-            script: "watch",
-            what: format!("the figure {figure:?}"),
-        };
-        status
-            .shadow
-            .insert(ShadowPair::parse(pair).ok_or_else(odd)?, count);
+        let pair = ShadowPair::parse(pair).ok_or_else(|| odd(format!("the figure {figure:?}")))?;
+        status.shadow.insert(pair, count);
     }
     Ok(status)
 }
 
 /// Takes a flat reply apart, one value at a time.
-struct Reader {
+pub(super) struct Reader {
     script: &'static str,
     parts: std::vec::IntoIter<Reply>,
 }
 
 impl Reader {
-    fn new(script: &'static str, reply: Reply) -> Result<Self, CodecError> {
+    pub(super) fn new(script: &'static str, reply: Reply) -> Result<Self, CodecError> {
         match reply {
             Reply::Array(parts) => Ok(Self {
                 script,
@@ -402,12 +330,26 @@ impl Reader {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    /// One outbox entry.
+    pub(super) fn entry(&mut self) -> Result<RawEntry, CodecError> {
+        let (id, revision) = (self.word()?, self.number()?);
+        let placed_at = self.number()?;
+        let count = self.number::<usize>()?;
+        let payloads = (0..count).map(|_| self.bytes()).collect::<Result<_, _>>()?;
+        Ok(RawEntry {
+            id,
+            revision,
+            placed_at,
+            payloads,
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.parts.len() == 0
     }
 
     /// Integers are given as their text; nothing as the empty text.
-    fn bytes(&mut self) -> Result<Vec<u8>, CodecError> {
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, CodecError> {
         match self.parts.next() {
             Some(Reply::Bulk(bytes)) => Ok(bytes),
             Some(Reply::Int(n)) => Ok(text(n)),
@@ -419,7 +361,7 @@ impl Reader {
         }
     }
 
-    fn word(&mut self) -> Result<String, CodecError> {
+    pub(super) fn word(&mut self) -> Result<String, CodecError> {
         String::from_utf8(self.bytes()?).map_err(|_| CodecError {
             script: self.script,
             what: "not UTF-8".into(),
@@ -427,7 +369,7 @@ impl Reader {
     }
 
     /// The empty text counts as 0: a field that was never written.
-    fn number<T: std::str::FromStr + Default>(&mut self) -> Result<T, CodecError> {
+    pub(super) fn number<T: std::str::FromStr + Default>(&mut self) -> Result<T, CodecError> {
         let word = self.word()?;
         if word.is_empty() {
             return Ok(T::default());

@@ -31,4 +31,12 @@ fixed! {
     OUTBOX = "outbox";
     /// Adds a gateway's rejection figures and reads the shard's state.
     WATCH = "watch";
+    /// Reads a shard at one moment: stock, and what is in the outbox.
+    LEDGER = "ledger";
+    /// Reads whole buckets.
+    BUCKETS = "buckets";
+    /// Reads fields of buckets.
+    COUNTS = "counts";
+    /// Puts one value right, unless it has changed since it was compared.
+    REPAIR = "repair";
 }

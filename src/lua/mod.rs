@@ -9,6 +9,8 @@ pub mod fixed;
 pub mod keys;
 pub mod lists;
 pub mod record;
+pub mod repair;
+pub mod restore;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

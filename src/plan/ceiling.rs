@@ -1,8 +1,8 @@
 //! Ceilings: what a counter may hold once an order is counted, as far as that follows from the order alone.
 //!
 //! The database holds landed orders against them, in whatever order they land. For that a ceiling must be certain:
-//! only constraints of the form `counter + … <= …` give one, whose other parts read neither counters nor stock nor
-//! lists. Every other constraint gives none.
+//! only constraints of the form `counter + … <= …` (or `<`, or `==`) give one, whose other parts read neither counters
+//! nor stock nor lists. Every other constraint gives none.
 
 use super::run::Run;
 use super::{CheckedPlan, Expr, Node, Plan};
@@ -27,7 +27,7 @@ pub(super) fn ceilings(plan: &Plan) -> Vec<Ceiling> {
     certain
         .flat_map(|constraint| {
             let parts = conjuncts(plan, constraint.require).into_iter();
-            parts.filter_map(|part| comparison(plan, &stateful, constraint.when, part))
+            parts.filter_map(|part| ceiling(plan, &stateful, constraint.when, part))
         })
         .collect()
 }
@@ -72,13 +72,23 @@ fn conjuncts(plan: &Plan, root: Node) -> Vec<Node> {
     parts
 }
 
-/// Brings `a <= b` or `a < b` into the form of a ceiling: one counter, added once, on the smaller side.
-fn comparison(plan: &Plan, stateful: &[bool], when: Option<Node>, node: Node) -> Option<Ceiling> {
-    let (small, large, strict) = match plan.nodes[node as usize] {
-        Expr::Le(a, b) => (a, b, false),
-        Expr::Lt(a, b) => (a, b, true),
-        _ => return None,
-    };
+fn ceiling(plan: &Plan, stateful: &[bool], when: Option<Node>, node: Node) -> Option<Ceiling> {
+    let form = |small, large| form(plan, stateful, small, large);
+    let (counter, terms) = match plan.nodes[node as usize] {
+        Expr::Le(a, b) | Expr::Lt(a, b) => form(a, b),
+        Expr::Eq(a, b) => form(a, b).or_else(|| form(b, a)),
+        _ => None,
+    }?;
+    Some(Ceiling {
+        counter,
+        when,
+        terms,
+        strict: matches!(plan.nodes[node as usize], Expr::Lt(..)),
+    })
+}
+
+/// Solves `small <= large` for the one counter that is added, once, on the smaller side.
+fn form(plan: &Plan, stateful: &[bool], small: Node, large: Node) -> Option<(u32, Vec<(i64, Node)>)> {
     let (mut counter, mut terms) = (None, Vec::new());
     let mut open = vec![(1, small), (-1, large)];
     while let Some((sign, node)) = open.pop() {
@@ -93,10 +103,5 @@ fn comparison(plan: &Plan, stateful: &[bool], when: Option<Node>, node: Node) ->
             _ => return None,
         }
     }
-    Some(Ceiling {
-        counter: counter?,
-        when,
-        terms,
-        strict,
-    })
+    Some((counter?, terms))
 }

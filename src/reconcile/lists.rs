@@ -20,11 +20,16 @@ const TRIES: u32 = 5;
 const TRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Who puts lists next to a shard.
+#[derive(Clone, Copy)]
 pub(super) enum Standing<'a> {
     /// Anybody, while the gate is open.
     Open,
-    /// The rebuilder, under its token; `lease` is to be kept.
-    Rebuild { token: &'a str, lease: &'a str },
+    /// The rebuilder, under its token, to the one server it rebuilds; `lease` is to be kept.
+    Rebuild {
+        token: &'a str,
+        incarnation: &'a str,
+        lease: &'a str,
+    },
 }
 
 impl Reconcile {
@@ -59,12 +64,12 @@ impl Reconcile {
             // What a rebuild finds may have holes: it writes everything again.
             let put = match standing {
                 Standing::Rebuild { .. } => Put::Incomplete,
-                Standing::Open => self.put(shard, target.ask()).await?,
+                Standing::Open => self.put(shard, standing, target.ask()).await?,
             };
             match put {
                 Put::Complete => {}
-                Put::Incomplete => self.put_list(shard, &target, &standing).await?,
-                Put::Fenced(there) => return refused(&standing, there.is_some()),
+                Put::Incomplete => self.put_list(shard, &target, standing).await?,
+                Put::Fenced(there) => return refused(standing, there.is_some()),
             }
         }
         Ok(())
@@ -74,7 +79,7 @@ impl Reconcile {
         &self,
         shard: &Shard,
         target: &Target<'_>,
-        standing: &Standing<'_>,
+        standing: Standing<'_>,
     ) -> Result<(), RebuildError> {
         let begun = tokio::time::Instant::now();
         let mut first = 0;
@@ -82,7 +87,7 @@ impl Reconcile {
         while !page.is_empty() {
             let next = first + page.len() as u32;
             // The database reads the next page while the engine takes this one.
-            let put = self.put_page(shard, target, first, &page);
+            let put = self.put_page(shard, target, standing, first, &page);
             let (put, following) = futures_util::try_join!(put, self.page(target, next))?;
             if let Put::Fenced(there) = put {
                 return refused(standing, there.is_some());
@@ -118,12 +123,13 @@ impl Reconcile {
         &self,
         shard: &Shard,
         target: &Target<'_>,
+        standing: Standing<'_>,
         first: u32,
         page: &[Vec<u8>],
     ) -> Result<Put, RebuildError> {
         let mut said = Put::Incomplete;
         for args in target.put(first, page) {
-            said = self.put(shard, args).await?;
+            said = self.put(shard, standing, args).await?;
             if let Put::Fenced(_) = said {
                 break;
             }
@@ -131,15 +137,25 @@ impl Reconcile {
         Ok(said)
     }
 
-    async fn put(&self, shard: &Shard, args: Vec<Vec<u8>>) -> Result<Put, RebuildError> {
+    async fn put(
+        &self,
+        shard: &Shard,
+        standing: Standing<'_>,
+        args: Vec<Vec<u8>>,
+    ) -> Result<Put, RebuildError> {
+        let (script, key) = (&fixed::AUDIENCE, shard.state());
         let mut tries = 1;
         loop {
-            let reply = self
-                .engine
-                .run(&fixed::AUDIENCE, &shard.state(), args.clone())
-                .await;
+            let args = args.clone();
+            let reply = match standing {
+                Standing::Open => self.engine.run(script, &key, args).await,
+                Standing::Rebuild { incarnation, .. } => {
+                    self.engine.run_on(incarnation, script, &key, args).await
+                }
+            };
             match reply {
                 Ok(reply) => return Ok(put_reply(reply)?),
+                Err(error @ EngineError::Changed { .. }) => return Err(error.into()),
                 Err(error) if error.is_transient() && tries < TRIES => again(&mut tries, &error).await,
                 Err(error) => return Err(error.into()),
             }
@@ -154,7 +170,7 @@ async fn again(tries: &mut u32, error: &EngineError) {
 }
 
 /// The engine put nothing there. `foreign`: it holds another campaign's state.
-fn refused(standing: &Standing<'_>, foreign: bool) -> Result<(), RebuildError> {
+fn refused(standing: Standing<'_>, foreign: bool) -> Result<(), RebuildError> {
     match standing {
         _ if foreign => Err(RebuildError::Foreign),
         Standing::Open => Ok(()),

@@ -1,9 +1,15 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
+pub mod compare;
 mod lists;
 mod rebuild;
+mod restore;
+mod revoked;
+mod wait;
+mod work;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +17,12 @@ use crate::bus::Producer;
 use crate::engine::Engine;
 use crate::store::Store;
 
+pub use compare::{CompareError, Comparison, Difference, Kind, Outcome, Place};
 pub use rebuild::{RebuildError, Rebuilt};
+pub use revoked::GivingBack;
+
+/// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
+const FAILED_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -51,6 +62,8 @@ pub struct Reconcile {
     /// One rebuild of a campaign at a time: the lease tells gateways apart, not two tasks of one, and charges
     /// restored twice would count twice.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Attempts at rebuilding so far: each has a name of its own.
+    attempts: AtomicU64,
 }
 
 impl Reconcile {
@@ -71,6 +84,7 @@ impl Reconcile {
             clock,
             running: Mutex::default(),
             turns: Mutex::default(),
+            attempts: AtomicU64::default(),
         }
     }
 
@@ -82,26 +96,44 @@ impl Reconcile {
     /// Rebuilds a campaign in the background, once at a time: its state under epoch `lost` is missing or
     /// incomplete. Returns at once.
     pub fn rebuild_soon(self: &Arc<Self>, campaign: &str, lost: u64) {
-        let fresh = self
-            .running
-            .lock()
-            .expect("no panic holds this lock")
-            .insert(campaign.to_owned());
-        if !fresh {
+        let Some(running) = Running::begin(self, campaign) else {
             return;
-        }
+        };
         let (reconcile, campaign) = (self.clone(), campaign.to_owned());
         tokio::spawn(async move {
             match reconcile.rebuild(&campaign, lost).await {
                 Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
                 Err(RebuildError::Elsewhere) => tracing::debug!(campaign, "another gateway rebuilds it"),
-                Err(error) => tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed"),
+                Err(error) => {
+                    tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed");
+                    tokio::time::sleep(FAILED_PAUSE).await;
+                }
             }
-            reconcile
-                .running
-                .lock()
-                .expect("no panic holds this lock")
-                .remove(&campaign);
+            drop(running);
         });
+    }
+}
+
+/// A rebuild in the background; however it ends, the next may begin.
+struct Running {
+    reconcile: Arc<Reconcile>,
+    campaign: String,
+}
+
+impl Running {
+    /// `None` while one is under way.
+    fn begin(reconcile: &Arc<Reconcile>, campaign: &str) -> Option<Self> {
+        let mut running = reconcile.running.lock().expect("no panic holds this lock");
+        running.insert(campaign.to_owned()).then(|| Self {
+            reconcile: reconcile.clone(),
+            campaign: campaign.to_owned(),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self.reconcile.running.lock().expect("no panic holds this lock");
+        running.remove(&self.campaign);
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::bus::{Outbound, Producer};
 use crate::engine::Engine;
+use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
 use crate::order::OrderEvent;
 use crate::outbox::Entry;
@@ -162,6 +163,7 @@ impl Relay {
         }
         let count = orders.len();
         let batch = orders.iter().map(outbound).collect();
+        let own = acknowledged.is_some();
         let relay = self.clone();
         self.producer.publish(
             batch,
@@ -171,14 +173,22 @@ impl Relay {
                     relay.figures.failed.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(campaign = %key.0.campaign, entry = %key.1, %error, "the outbox keeps the entry");
                 } else {
+                    failpoint::hit(if own { Point::G5 } else { Point::R3 });
                     counter(&relay.figures).fetch_add(count as u64, Ordering::Relaxed);
-                    let _ = relay.settled.send((key.0, key.1, count));
+                    let (shard, id) = key;
+                    let _ = relay.settled.send(settle::Settled {
+                        shard,
+                        id,
+                        orders: count,
+                        own,
+                    });
                 }
                 if let Some(acknowledged) = acknowledged {
                     acknowledged(result.is_ok());
                 }
             }),
         );
+        failpoint::hit(if own { Point::G4 } else { Point::R2 });
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::InFlight;
 use crate::engine::Engine;
+use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
 
@@ -17,8 +18,15 @@ const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Tries before an entry is left to the sweep, which publishes and settles it again.
 const TRIES: u32 = 50;
 
-/// Shard, entry, number of orders.
-pub(super) type Settled = (Shard, String, usize);
+/// An entry whose orders are all acknowledged.
+pub(super) struct Settled {
+    pub(super) shard: Shard,
+    pub(super) id: String,
+    /// Number of orders.
+    pub(super) orders: usize,
+    /// Admitted by this gateway, not found in the outbox.
+    pub(super) own: bool,
+}
 
 pub(super) async fn run(
     engine: Arc<dyn Engine>,
@@ -28,8 +36,14 @@ pub(super) async fn run(
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let mut shards: BTreeMap<Shard, Vec<(String, usize)>> = BTreeMap::new();
-        for (shard, id, orders) in batch.drain(..) {
-            shards.entry(shard).or_default().push((id, orders));
+        let own = batch.iter().any(|settled: &Settled| settled.own);
+        let relayed = batch.iter().any(|settled| !settled.own);
+        for settled in batch.drain(..) {
+            let entries = shards.entry(settled.shard).or_default();
+            entries.push((settled.id, settled.orders));
+        }
+        if own {
+            failpoint::hit(Point::G6);
         }
         for (shard, entries) in shards {
             settle(&*engine, &shard, &entries).await;
@@ -37,6 +51,12 @@ pub(super) async fn run(
             for (id, _) in entries {
                 in_flight.remove(&(shard.clone(), id));
             }
+        }
+        if own {
+            failpoint::hit(Point::G7);
+        }
+        if relayed {
+            failpoint::hit(Point::R4);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use super::Relay;
+use crate::failpoint::{self, Point};
 use crate::lua::calls::{self, RawEntry};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
@@ -47,6 +48,7 @@ impl Relay {
                 return Ok(());
             };
             let Some(last) = entries.last() else { return Ok(()) };
+            failpoint::hit(Point::R1);
             after = last.id.clone();
             let full = entries.len() == PAGE;
             for raw in entries {

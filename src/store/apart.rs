@@ -7,6 +7,7 @@
 use super::dialect::Dialect;
 use super::land::{Apart, Tx, Written, account, insert_orders};
 use super::{StoreError, StoreResult};
+use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;
 
 /// Seconds a statement waits for a lock while orders behind locks are looked for: each failing group waits once.
@@ -49,6 +50,9 @@ async fn groups<'a>(
             Ok(part) => {
                 written.fresh += part.fresh;
                 written.revoked += part.revoked;
+                if !open.is_empty() {
+                    failpoint::hit(Point::C6);
+                }
                 continue;
             }
             Err(error) => error,
@@ -80,7 +84,7 @@ async fn write_group(
     now: &str,
 ) -> StoreResult<Written> {
     let fresh = insert_orders(tx, group, now, None).await?;
-    let revoked = account(tx, dialect, &fresh).await?;
+    let revoked = account(tx, dialect, &fresh, now).await?;
     let fresh = fresh.len() as u64;
     Ok(Written { fresh, revoked })
 }

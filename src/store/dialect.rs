@@ -30,27 +30,26 @@ impl Dialect {
     /// Ends an INSERT: a row whose key (the columns `key`) exists gets `column = expression`, where
     /// `{new}` stands for the value that was to be inserted.
     pub(super) fn on_conflict(self, key: &str, column: &str, expression: &str) -> String {
+        self.on_conflict_all(key, &[(column, expression)])
+    }
+
+    /// The larger of `allowed` and what was to be inserted; null where one of them is.
+    pub(super) fn greatest(self) -> &'static str {
         match self {
-            Self::MySql => {
-                let value = expression.replace("{new}", &format!("VALUES({column})"));
-                format!(" ON DUPLICATE KEY UPDATE {column} = {value}")
-            }
-            Self::Sqlite => {
-                let value = expression.replace("{new}", &format!("excluded.{column}"));
-                format!(" ON CONFLICT ({key}) DO UPDATE SET {column} = {value}")
-            }
+            Self::MySql => "GREATEST(allowed, {new})",
+            Self::Sqlite => "MAX(allowed, {new})",
         }
     }
 
     /// Like [`Self::on_conflict`], for several columns. Expressions may read the row's other columns, but none that
     /// stands before theirs in the list: MySQL has changed it already.
-    pub(super) fn on_conflict_all(self, key: &str, changes: &[(&str, String)]) -> String {
+    pub(super) fn on_conflict_all(self, key: &str, changes: &[(&str, impl AsRef<str>)]) -> String {
         let sets = changes.iter().map(|(column, expression)| {
             let new = match self {
                 Self::MySql => format!("VALUES({column})"),
                 Self::Sqlite => format!("excluded.{column}"),
             };
-            format!("{column} = {}", expression.replace("{new}", &new))
+            format!("{column} = {}", expression.as_ref().replace("{new}", &new))
         });
         let sets = sets.collect::<Vec<_>>().join(", ");
         match self {

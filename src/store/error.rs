@@ -126,6 +126,13 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
         .is_some_and(|error| error.kind() == ErrorKind::UniqueViolation)
 }
 
+/// Whether a row would break a CHECK of its table.
+pub(super) fn is_check_violation(error: &Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.kind() == ErrorKind::CheckViolation)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,8 +13,12 @@ use super::dialect::{Dialect, pieces, placeholders};
 use super::error::is_duplicate;
 use super::orders::Receipt;
 use super::rows::{int, narrow, to_json};
-use super::{Failed, Landed, LandingSlice, Store, StoreError, StoreResult, apart, dead, fence, stock, time};
+use super::stock::Revoked;
+use super::{
+    Failed, Landed, LandingSlice, Store, StoreError, StoreResult, apart, dead, fence, stock, time, usage,
+};
 use crate::campaign::check_id;
+use crate::failpoint::{self, Point};
 use crate::order::{OrderEvent, OrderState, QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::plan::{COST_MAX, PLAN_COUNTERS_MAX};
 
@@ -157,7 +161,7 @@ async fn transaction(
         let apart = (mode == Mode::Rows).then_some(&mut failed);
         let fresh = insert_orders(&mut tx, &work.orders, &now, apart).await?;
         advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
-        let revoked = account(&mut tx, dialect, &fresh).await?;
+        let revoked = account(&mut tx, dialect, &fresh, &now).await?;
         let fresh = fresh.len() as u64;
         Written { fresh, revoked }
     };
@@ -179,15 +183,34 @@ pub(super) struct Written {
 }
 
 /// Counts new orders in `usage` and stock, and revokes those that do not fit: how many these are.
-pub(super) async fn account(tx: &mut Tx<'_>, dialect: Dialect, fresh: &[&OrderEvent]) -> StoreResult<u64> {
-    charge(tx, dialect, fresh, 1).await?;
-    let revoked = stock::sell(tx, dialect, fresh).await?;
+pub(super) async fn account(
+    tx: &mut Tx<'_>,
+    dialect: Dialect,
+    fresh: &[&OrderEvent],
+    now: &str,
+) -> StoreResult<u64> {
+    failpoint::hit(Point::C2);
+    let mut revoked = usage::charge(tx, dialect, fresh).await?;
+    let within = without(fresh, &revoked);
+    let oversold = stock::sell(tx, dialect, &within).await?;
+    if !oversold.is_empty() {
+        let refunded: Vec<&OrderEvent> = oversold.iter().map(|revoked| revoked.order).collect();
+        usage::refund(tx, dialect, &refunded).await?;
+        revoked.extend(oversold);
+    }
     if !revoked.is_empty() {
-        stock::revoke(tx, &revoked).await?;
-        let refunded: Vec<&OrderEvent> = revoked.iter().map(|(order, _)| *order).collect();
-        charge(tx, dialect, &refunded, -1).await?;
+        stock::revoke(tx, &revoked, now).await?;
     }
     Ok(revoked.len() as u64)
+}
+
+fn without<'a>(orders: &[&'a OrderEvent], revoked: &[Revoked<'_>]) -> Vec<&'a OrderEvent> {
+    let is_revoked = |order: &OrderEvent| {
+        let mut each = revoked.iter();
+        each.any(|revoked| std::ptr::eq(revoked.order, order))
+    };
+    let kept = orders.iter().copied();
+    kept.filter(|order| !is_revoked(order)).collect()
 }
 
 /// Moves the offsets, up to the first order that failed, and writes what becomes of moved records.
@@ -315,7 +338,12 @@ pub(super) async fn insert_orders<'a>(
         let mut open = vec![&orders[range]];
         while let Some(part) = open.pop() {
             match (insert_new(tx, part, now).await, &mut failed) {
-                (Ok(new), _) => fresh.extend(new),
+                (Ok(new), _) => {
+                    fresh.extend(new);
+                    if !open.is_empty() {
+                        failpoint::hit(Point::C6);
+                    }
+                }
                 (Err(error), Some(failed)) if error.is_of_a_row() => match part {
                     [one] => failed.push((*one, error)),
                     _ => open.extend(part.chunks(part.len().div_ceil(4)).rev()),
@@ -410,38 +438,4 @@ pub(super) async fn existing(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreRe
         }
     }
     Ok(known)
-}
-
-/// Adds the orders' charges to `usage`, or takes them off with `sign` −1.
-async fn charge(tx: &mut Tx<'_>, dialect: Dialect, orders: &[&OrderEvent], sign: i64) -> StoreResult<()> {
-    let mut sums: BTreeMap<(&str, &str, i64, &str), i64> = BTreeMap::new();
-    for order in orders {
-        for charge in &order.charges {
-            let key = (
-                order.campaign.as_str(),
-                charge.counter.as_str(),
-                charge.window,
-                charge.subject.as_str(),
-            );
-            *sums.entry(key).or_default() += sign * charge.cost;
-        }
-    }
-    let sums: Vec<_> = sums.into_iter().collect();
-    let key = "campaign_id, counter, window_start, subject";
-    let clause = dialect.on_conflict(key, "used", "used + {new}");
-    for range in pieces(sums.len()) {
-        let marks = placeholders(range.len(), 5);
-        let sql = format!("INSERT INTO `usage` ({key}, used) VALUES {marks}{clause}");
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for ((campaign, counter, window, subject), used) in &sums[range] {
-            query = query
-                .bind(*campaign)
-                .bind(*counter)
-                .bind(*window)
-                .bind(*subject)
-                .bind(*used);
-        }
-        query.execute(&mut **tx).await?;
-    }
-    Ok(())
 }

@@ -5,7 +5,9 @@ mod apart;
 mod attempts;
 mod audiences;
 mod campaigns;
+mod compare;
 mod dead;
+mod dead_letters;
 mod dialect;
 mod error;
 mod fence;
@@ -13,12 +15,15 @@ mod land;
 mod modules;
 mod orders;
 mod resolve;
+mod restorable;
 mod revisions;
+mod revocations;
 mod rows;
 mod schema;
 mod stock;
 mod time;
 mod trail;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,11 +36,17 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 pub use attempts::{AttemptsAt, SampleRow};
+pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
+pub use dead_letters::{
+    DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, OriginError, Stage,
+};
 use dialect::Dialect;
 pub use error::StoreError;
 pub use land::check_event;
 pub use resolve::Resolved;
+pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
+pub use revocations::{OVER_LIMIT, Revocation};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

@@ -17,6 +17,10 @@ pub(super) fn int(row: &AnyRow, column: usize) -> StoreResult<i64> {
     Ok(row.try_get(column)?)
 }
 
+pub(super) fn maybe_int(row: &AnyRow, column: usize) -> StoreResult<Option<i64>> {
+    Ok(row.try_get(column)?)
+}
+
 /// An integer of a narrower type.
 pub(super) fn narrow<T: TryFrom<i64>>(row: &AnyRow, column: usize) -> StoreResult<T> {
     let value = int(row, column)?;

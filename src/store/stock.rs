@@ -6,15 +6,31 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::StoreResult;
 use super::dialect::{Dialect, pieces, placeholders};
-use super::rows::int;
+use super::rows::{int, to_json};
 use crate::order::{OrderEvent, OrderState};
 
 /// Reasons an order is revoked for.
 pub(super) const OVERSOLD: &str = "oversold";
 pub(super) const UNKNOWN_SKU: &str = "unknown-sku";
 
-/// An order that does not fit, with the reason.
-pub(super) type Revoked<'a> = (&'a OrderEvent, &'static str);
+/// An order that does not fit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Revoked<'a> {
+    pub order: &'a OrderEvent,
+    pub reason: &'static str,
+    /// Ids of the counters that are full.
+    pub counters: Vec<&'a str>,
+}
+
+impl<'a> Revoked<'a> {
+    fn new(order: &'a OrderEvent, reason: &'static str) -> Self {
+        Self {
+            order,
+            reason,
+            counters: Vec::new(),
+        }
+    }
+}
 
 /// Sells the orders' units, SKU by SKU in a fixed order, and says which orders did not fit. The rows
 /// touched stay locked until the transaction ends, so this comes last.
@@ -67,7 +83,8 @@ async fn sell_what_fits<'a>(
         .fetch_optional(&mut **tx)
         .await?;
     let Some(row) = row else {
-        return Ok(orders.iter().map(|order| (*order, UNKNOWN_SKU)).collect());
+        let unknown = |order: &&'a OrderEvent| Revoked::new(order, UNKNOWN_SKU);
+        return Ok(orders.iter().map(unknown).collect());
     };
     let room = int(&row, 0)? - int(&row, 1)?;
     let mut left = room;
@@ -77,7 +94,7 @@ async fn sell_what_fits<'a>(
         if units <= left {
             left -= units;
         } else {
-            revoked.push((*order, OVERSOLD));
+            revoked.push(Revoked::new(order, OVERSOLD));
         }
     }
     if left < room {
@@ -86,13 +103,18 @@ async fn sell_what_fits<'a>(
     Ok(revoked)
 }
 
-/// Marks rows of this transaction as revoked.
-pub(super) async fn revoke(tx: &mut Transaction<'_, Any>, revoked: &[Revoked<'_>]) -> StoreResult<()> {
+/// Marks rows of this transaction as revoked, and notes that the engine is to get back what they hold.
+pub(super) async fn revoke(
+    tx: &mut Transaction<'_, Any>,
+    revoked: &[Revoked<'_>],
+    now: &str,
+) -> StoreResult<()> {
     let mut groups: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-    for (order, reason) in revoked {
+    for Revoked { order, reason, .. } in revoked {
         let group = groups.entry((order.campaign.as_str(), *reason)).or_default();
         group.push(order.order.to_string());
     }
+    note(tx, revoked, now).await?;
     for ((campaign, reason), ids) in groups {
         for range in pieces(ids.len()) {
             let marks = placeholders(1, range.len());
@@ -107,6 +129,26 @@ pub(super) async fn revoke(tx: &mut Transaction<'_, Any>, revoked: &[Revoked<'_>
             let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
             query.execute(&mut **tx).await?;
         }
+    }
+    Ok(())
+}
+
+async fn note(tx: &mut Transaction<'_, Any>, revoked: &[Revoked<'_>], now: &str) -> StoreResult<()> {
+    for range in pieces(revoked.len()) {
+        let marks = placeholders(range.len(), 5);
+        let sql = format!(
+            "INSERT INTO revocations (campaign_id, order_id, reason, counters, revoked_at) VALUES {marks}"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for each in &revoked[range] {
+            query = query
+                .bind(each.order.campaign.as_str())
+                .bind(each.order.order.to_string())
+                .bind(each.reason)
+                .bind(to_json(&each.counters)?)
+                .bind(now);
+        }
+        query.execute(&mut **tx).await?;
     }
     Ok(())
 }

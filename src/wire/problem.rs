@@ -97,6 +97,8 @@ problems! {
          shows where. The revision is not in force; the one that was active still is.";
     GATE_CLOSED = "gate-closed" 503 retry "Gate closed"
         "The campaign's state is missing or being rebuilt, so nothing is decided. Retry with the same Idempotency-Key.";
+    BACKLOG = "backlog" 503 retry "Too many orders are on their way"
+        "Orders are taken again when the database has caught up. Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
     PRECHECK_FAILED = "precheck-failed" 503 retry "A rule could not check the order"
         "A rule of the campaign checks each order before it is decided, and failed to; an order that was not checked is not admitted. Nothing was ordered. Retry with the same Idempotency-Key.";
     DEADLINE = "deadline" 503 retry "No decision in time"
@@ -315,6 +317,7 @@ mod tests {
             ("internal", 500, false),
             ("proof-failed", 500, false),
             ("gate-closed", 503, true),
+            ("backlog", 503, true),
             ("precheck-failed", 503, true),
             ("deadline", 503, true),
             ("unavailable", 503, true),

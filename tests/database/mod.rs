@@ -315,7 +315,7 @@ pub fn order(user: &str, key: &str) -> OrderEvent {
             rolling_ms: 0,
             subject: user.to_owned(),
             cost: 1,
-            limit: Some(1),
+            limit: None,
         }],
         attributes: attempt.attributes,
     }

@@ -75,6 +75,65 @@ async fn a_restarted_server_is_found_again() {
 }
 
 #[tokio::test]
+async fn what_is_asked_of_one_run_of_a_server_never_runs_on_the_next() {
+    let mut server = Server::start(&[]);
+    let redis = Redis::new(Config::new(server.url())).expect("a URL");
+    let first = redis.incarnation().await.expect("it has a name");
+    assert_eq!(
+        redis.run_on(&first, &count(), KEY, by(1)).await,
+        Ok(Reply::Int(1))
+    );
+    let changed = Err(EngineError::Changed { engine: "redis" });
+    assert_eq!(redis.run_on("another", &count(), KEY, by(1)).await, changed);
+
+    server.kill();
+    assert!(redis.run_on(&first, &count(), KEY, by(1)).await.is_err());
+    server.restart();
+    assert_eq!(redis.run_on(&first, &count(), KEY, by(1)).await, changed);
+    let second = redis.incarnation().await.expect("it has a name");
+    assert_ne!(first, second);
+    assert_eq!(
+        redis.run_on(&second, &count(), KEY, by(1)).await,
+        Ok(Reply::Int(1)),
+        "nothing ran before"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_was_a_replica_for_a_while_is_another_one() {
+    let server = Server::start(&[]);
+    let redis = Redis::new(Config::new(server.url())).expect("a URL");
+    let first = redis.incarnation().await.expect("it has a name");
+    let mut raw = redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let mut follow = |host: &str, port: &str| {
+        redis::cmd("REPLICAOF")
+            .arg(host)
+            .arg(port)
+            .exec(&mut raw)
+            .unwrap();
+    };
+    follow("127.0.0.1", "1");
+    let refused = redis.run_on(&first, &count(), KEY, by(1)).await;
+    assert!(matches!(refused, Err(EngineError::Refused { .. })), "{refused:?}");
+    follow("no", "one");
+    let changed = Err(EngineError::Changed { engine: "redis" });
+    assert_eq!(redis.run_on(&first, &count(), KEY, by(1)).await, changed);
+    let second = redis.incarnation().await.expect("it has a name");
+    assert_eq!(
+        first.split('.').next(),
+        second.split('.').next(),
+        "the same process"
+    );
+    assert_eq!(
+        redis.run_on(&second, &count(), KEY, by(1)).await,
+        Ok(Reply::Int(1))
+    );
+}
+
+#[tokio::test]
 async fn a_call_in_flight_when_the_connection_breaks_is_unknown() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://user:s3cret@{}", listener.local_addr().unwrap());
@@ -92,7 +151,9 @@ async fn a_call_in_flight_when_the_connection_breaks_is_unknown() {
                 .split(|byte| *byte == b'\n')
                 .filter(|line| line.starts_with(b"*"))
                 .count();
-            if !said.windows(7).any(|word| word == b"EVALSHA") {
+            if said.windows(7).any(|word| word == b"\nINFO\r\n") {
+                stream.write_all(b"$11\r\nrun_id:ab12\r\n").unwrap();
+            } else if !said.windows(7).any(|word| word == b"EVALSHA") {
                 stream.write_all("+OK\r\n".repeat(commands).as_bytes()).unwrap();
             }
         }

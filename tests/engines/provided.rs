@@ -204,19 +204,25 @@ async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
     assert_eq!(sale.admit(&users).await, expected);
 
     let bucket = bucket_of(last.as_bytes(), sale.revision.audiences["vip"].buckets);
-    lose(Some(&format!("rg:{{spring.0}}:audience:vip:1:{bucket}"))).await;
-    assert_eq!(sale.admit(&users).await, None, "a lost bucket closes the gate");
-    let Activation { epoch, .. } = sale
-        .store
-        .activation("spring")
-        .await
-        .expect("asked")
-        .expect("active");
-    // Nothing has landed and nothing is on the bus, so there is nothing to wait for.
-    drained(&sale).await;
-    let restored = sale.reconcile.rebuild("spring", epoch).await.expect("restored");
-    assert!(matches!(restored, Rebuilt::Restored { .. }), "{restored:?}");
-    assert_eq!(sale.admit(&users).await, expected, "every bucket is back");
+    for part in [&format!("audience:vip:1:{bucket}"), "orders:0", "outbox", "stock"] {
+        if part == "outbox" {
+            // What is in it when it is lost would be lost with it.
+            drained(&sale).await;
+        }
+        lose(Some(&format!("rg:{{spring.0}}:{part}"))).await;
+        assert_eq!(
+            sale.admit(&users).await,
+            None,
+            "without {part} the gate is closed"
+        );
+        let activation = sale.store.activation("spring").await.expect("asked");
+        let Activation { epoch, .. } = activation.expect("active");
+        // Nothing has landed and nothing is on the bus, so there is nothing to wait for.
+        drained(&sale).await;
+        let restored = sale.reconcile.rebuild("spring", epoch).await.expect("restored");
+        assert!(matches!(restored, Rebuilt::Restored { .. }), "{restored:?}");
+        assert_eq!(sale.admit(&users).await, expected, "{part} is back");
+    }
 
     lose(None).await;
     assert_eq!(sale.admit(&users).await, None, "so does the loss of everything");

@@ -416,9 +416,11 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
         ));
         let finish = || Restore::Finish {
             fence,
+            run: "run",
             revision: REVISION,
             plan,
             stock: &oracle.stock,
+            made: false,
         };
         assert!(!step("slow", finish()));
         assert!(step("t", finish()));

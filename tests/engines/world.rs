@@ -111,9 +111,11 @@ impl World {
             let begin = calls::restore_args("token", Restore::Begin { uid: &fence.uid });
             let finish = Restore::Finish {
                 fence: &fence,
+                run: "run",
                 revision: REVISION,
                 plan: &plan,
                 stock: &stock,
+                made: false,
             };
             let mut finish = calls::restore_args("token", finish);
             finish[6] = EXPIRES_AT.to_string().into_bytes();

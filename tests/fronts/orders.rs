@@ -51,6 +51,21 @@ async fn an_order_is_answered_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_retry_of_a_revoked_order_is_told_so_with_the_reason() {
+    let running = Running::start();
+    let body = r#"{"sku":"given-back","quantity":1}"#;
+    let reply = place(&running, &[("idempotency-key", "revoked")], body).await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert_eq!(reply.header("idempotent-replayed"), Some("true"));
+    let shown = reply.json();
+    assert_eq!(shown["state"], "revoked");
+    assert_eq!(shown["revoked_reason"], "sold-out");
+    // The engine alone does not know what became of it.
+    let reply = place(&running, &[("idempotency-key", "database-down")], body).await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+}
+
+#[tokio::test]
 async fn the_same_key_names_the_same_order_and_none_a_fresh_one() {
     let running = Running::start();
     let body = r#"{"sku":"again","quantity":1}"#;

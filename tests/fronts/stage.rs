@@ -89,10 +89,12 @@ impl Orders for Shared {
                     self.0.slow_begun.notify_one();
                     self.0.go_on.notified().await;
                 }
+                let mut placed = placed(&attempt.user, sku, attempt.quantity);
+                placed.released = sku == "given-back";
                 Ok(Outcome::Order {
-                    placed: placed(&attempt.user, sku, attempt.quantity),
+                    placed,
                     state: OrderState::Accepted,
-                    replayed: sku == "again",
+                    replayed: matches!(sku, "again" | "given-back"),
                 })
             }
         }
@@ -131,7 +133,12 @@ impl Orders for Shared {
             _ if order == known("confirmed") => {
                 Ok(Some(row(OrderState::Confirmed, Some(PLACED_AT + 7), None)))
             }
-            _ if order == known("revoked") => Ok(Some(row(OrderState::Revoked, None, Some("sold-out")))),
+            _ if [known("revoked"), OrderId::keyed("spring", "ada", "revoked")].contains(&order) => {
+                Ok(Some(row(OrderState::Revoked, None, Some("sold-out"))))
+            }
+            _ if order == OrderId::keyed("spring", "ada", "database-down") => {
+                Err(StoreError::Transient("mysql.internal".into()))
+            }
             _ if order == known("database-down") || order == known("all-down") => {
                 Err(StoreError::Transient("mysql.internal".into()))
             }

@@ -128,11 +128,14 @@ impl Gate {
             buyers: 0,
         };
         let stock: BTreeMap<String, i64> = [(SKU.to_owned(), STOCK as i64)].into();
+        let run = gate.redis.incarnation().await?;
         let finish = Restore::Finish {
             fence: &gate.fence,
             revision: 1,
             plan: &gate.family.plan,
             stock: &stock,
+            run: &run,
+            made: false,
         };
         for step in [Restore::Begin { uid: "bench" }, finish] {
             let args = calls::restore_args("bench", step);

@@ -12,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::ASK_LIMIT;
 use crate::bus::StartOffsets;
+use crate::failpoint::{self, Point};
 
 /// What the rebalance callback and the polling loop, on the same thread, tell each other.
 #[derive(Default)]
@@ -162,6 +163,7 @@ impl Rebalance {
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
+        failpoint::hit(Point::C5);
         // Taken by force, the partition has another owner already, and Kafka refuses the commit. It is sent before
         // the group hears that the partitions are free. Nobody waits for the answer here: a frozen broker would
         // hold this thread up for as long as it is frozen.

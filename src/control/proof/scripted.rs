@@ -84,9 +84,11 @@ impl Scripted {
         };
         let finish = Restore::Finish {
             fence: &self.fence,
+            run: TOKEN,
             revision: self.family.revision,
             plan: &self.family.plan,
             stock: &start.stock,
+            made: false,
         };
         for step in [begin, charges, finish] {
             let reply = self.run(&fixed::RESTORE, calls::restore_args(TOKEN, step))?;

@@ -31,6 +31,7 @@ const COMMANDS: &[(&str, usize, usize, Command)] = &[
     ("PEXPIREAT", 2, 2, pexpireat),
     ("SET", 2, 5, set),
     ("TIME", 0, 0, time),
+    ("UNLINK", 1, usize::MAX, del),
     ("XADD", 4, usize::MAX, xadd),
     ("XDEL", 2, usize::MAX, xdel),
     ("XLEN", 1, 1, xlen),
@@ -194,8 +195,15 @@ fn time(keys: &mut Keyspace, _args: &[Bytes]) -> Result {
     ))
 }
 
-/// `XADD key * field value …`: the scripts let the stream make its ids.
+/// `XADD key [NOMKSTREAM] * field value …`: the scripts let the stream make its ids.
 fn xadd(keys: &mut Keyspace, args: &[Bytes]) -> Result {
+    let mut args = args.to_vec();
+    if args[1].eq_ignore_ascii_case(b"NOMKSTREAM") {
+        if keys.stream(&args[0])?.is_none() {
+            return Ok(Answer::Nil);
+        }
+        args.remove(1);
+    }
     if !args.len().is_multiple_of(2) {
         return Err(wrong_arity("XADD"));
     }
@@ -356,6 +364,19 @@ mod tests {
         assert_eq!(call(&mut keys, "SET lease b NX PX 500"), Ok(Answer::Status("OK")));
         assert_eq!(call(&mut keys, "PEXPIREAT lease 1"), Ok(Answer::Int(1)));
         assert_eq!(call(&mut keys, "EXISTS lease"), Ok(Answer::Int(0)));
+    }
+
+    #[test]
+    fn a_stream_is_not_made_where_that_is_not_wanted() {
+        let mut keys = Keyspace::default();
+        assert_eq!(call(&mut keys, "XADD s NOMKSTREAM * f 1"), Ok(Answer::Nil));
+        assert_eq!(call(&mut keys, "EXISTS s"), Ok(Answer::Int(0)));
+        assert!(call(&mut keys, "XADD s * f 1").is_ok());
+        assert!(matches!(
+            call(&mut keys, "XADD s NOMKSTREAM * f 2"),
+            Ok(Answer::Bulk(_))
+        ));
+        assert_eq!(call(&mut keys, "XLEN s"), Ok(Answer::Int(2)));
     }
 
     #[test]

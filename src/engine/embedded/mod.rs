@@ -26,6 +26,8 @@ pub struct Embedded {
     machine: Mutex<Machine>,
     keys: Arc<Mutex<Keyspace>>,
     clock: Clock,
+    /// Its memory ends with the value, so the value's own name is that of its memory.
+    incarnation: String,
 }
 
 /// What a key holds, for looking at it from outside.
@@ -60,6 +62,7 @@ impl Embedded {
             machine: Mutex::new(machine),
             keys,
             clock,
+            incarnation: uuid::Uuid::now_v7().simple().to_string(),
         }
     }
 
@@ -129,6 +132,26 @@ impl Engine for Embedded {
         args: Vec<Vec<u8>>,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move { self.run_now(script, key, args) }.boxed()
+    }
+
+    fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>> {
+        async { Ok(self.incarnation.clone()) }.boxed()
+    }
+
+    fn run_on<'a>(
+        &'a self,
+        incarnation: &'a str,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        async move {
+            match incarnation == self.incarnation {
+                true => self.run_now(script, key, args),
+                false => Err(EngineError::Changed { engine: self.name() }),
+            }
+        }
+        .boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {

@@ -146,6 +146,20 @@ fn charges_follow_from_plan_attempt_and_moment() {
 }
 
 #[test]
+fn a_charge_says_what_its_counter_may_hold() {
+    let limit = |name: &str, quantity: u32| {
+        let (plan, _) = plan(name);
+        let opens_at = plan.context().schedule.opens_at;
+        let charges = charges(&plan, &attempt(0, quantity), opens_at);
+        charges.iter().map(|charge| charge.limit).collect::<Vec<_>>()
+    };
+    assert_eq!(limit("orders per user", 3), [Some(2)]);
+    assert_eq!(limit("units per user", 2), [Some(3)]);
+    assert_eq!(limit("rolling window", 4), [Some(5)]);
+    assert_eq!(limit("cooldown", 1), [Some(1)]);
+}
+
+#[test]
 fn a_release_gives_back_once() {
     let (plan, mut state) = plan("rolling window");
     let opens_at = plan.context().schedule.opens_at;

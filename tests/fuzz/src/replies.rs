@@ -59,6 +59,7 @@ pub fn run(data: &[u8]) {
     let _ = codec::inspect_reply(&FAMILY, reply.clone());
     let _ = calls::activate_reply(reply.clone());
     let _ = calls::restore_reply(reply.clone());
+    let _ = calls::release_reply(reply.clone());
     let _ = calls::watch_reply(reply.clone());
     let _ = calls::outbox_reply(reply.clone());
     let _ = calls::lookup_reply(reply);

@@ -1,0 +1,26 @@
+//! The pipeline behind admission: landing beside a bare insert, poison, a stalled Kafka, rebuild, reconcile, bytes.
+
+mod feed;
+mod landing;
+mod repair;
+mod stall;
+
+use anyhow::Result;
+
+use crate::{Bench, STOCK};
+use feed::Feed;
+
+const CAMPAIGN: &str = "bench-pipeline";
+
+pub async fn run(bench: &mut Bench) -> Result<()> {
+    let gateway = bench.setup.serve(1).await?;
+    bench.campaign(&gateway, CAMPAIGN, STOCK).await?;
+    gateway.stop().await?;
+    let mut feed = Feed::open(&bench.setup.urls, CAMPAIGN).await?;
+    eprintln!("landing: 1 lander, 3 landers, poison");
+    landing::run(bench, &mut feed).await?;
+    eprintln!("admission while Kafka is stalled");
+    stall::run(bench).await?;
+    eprintln!("rebuild and reconcile of {} landed orders", bench.orders);
+    repair::run(bench, &mut feed).await
+}

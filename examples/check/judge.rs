@@ -1,0 +1,334 @@
+//! The comparison: pure, so that it can be tested without any service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::database::{Books, Counted};
+use crate::kafka::Logs;
+use crate::told::Told;
+
+/// Cases that are named; the others are counted.
+const NAMED_MAX: usize = 8;
+
+/// What the campaign promised, and what the run did to it.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    pub per_user: Option<u64>,
+    pub per_device: Option<u64>,
+    pub redis_lost: bool,
+    pub remaining: Option<i64>,
+}
+
+/// The figures of a run. Those of the first group must be 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// Told of an order that is neither in the database nor among the dead letters, or in Kafka and nowhere else.
+    pub lost: u64,
+    /// Units and charges that the database counted more than once.
+    pub doubled: u64,
+    /// Units sold beyond the stock.
+    pub oversold: u64,
+    /// Orders beyond a buyer's or a device's limit, counted from rows alone.
+    pub over_limit: u64,
+    /// Confirmed orders whose every answer was a no, or that nobody asked for.
+    pub phantom: u64,
+    /// Units and charges that confirmed rows hold and stock or usage do not count.
+    pub uncounted: u64,
+    /// Rows that say something else than the buyer asked for.
+    pub altered: u64,
+    /// Answers that cannot all be true: another order's id, a no about an order there is (unless Redis lost writes).
+    pub contradicted: u64,
+    /// Told accepted and then revoked although Redis lost nothing.
+    pub revoked_wrongly: u64,
+
+    pub attempts: u64,
+    pub ok: u64,
+    pub rejected: u64,
+    pub unknown: u64,
+    /// Unknown attempts that became an order.
+    pub unknown_landed: u64,
+    pub rows: u64,
+    pub confirmed: u64,
+    /// Revoked orders by reason.
+    pub revoked: BTreeMap<String, u64>,
+    pub accepted_then_revoked: u64,
+    /// Orders told `pending` that are gone, where Redis lost writes.
+    pub pending_gone: u64,
+    /// Orders that are not in `orders`, by the stage of their dead letter.
+    pub dead: BTreeMap<String, u64>,
+    /// Copies in the orders topic beyond the first of each order: each would have been a doubled order.
+    pub duplicates_absorbed: u64,
+    /// Orders in the orders topic.
+    pub in_kafka: u64,
+    pub unreadable: u64,
+    pub retried: u64,
+    pub dead_lettered: u64,
+    pub replayed: u64,
+    /// Orders placed before the one ahead of them under the same key. An outbox entry that a dead gateway left
+    /// behind comes late by design.
+    pub inverted: u64,
+    /// Units neither sold, nor left, nor held by a dead letter; below 0 there is more left than there may be.
+    pub leaked: Option<i64>,
+    /// The first few cases of whatever must not be.
+    pub cases: Vec<String>,
+}
+
+impl Findings {
+    /// Whether nothing is there that must not be.
+    pub fn is_right(&self) -> bool {
+        self.wrong().iter().all(|(_, count)| *count == 0)
+    }
+
+    /// The figures that must be 0.
+    pub fn wrong(&self) -> [(&'static str, u64); 9] {
+        [
+            ("lost", self.lost),
+            ("doubled", self.doubled),
+            ("oversold", self.oversold),
+            ("over limit", self.over_limit),
+            ("phantom", self.phantom),
+            ("uncounted", self.uncounted),
+            ("altered", self.altered),
+            ("contradicted", self.contradicted),
+            ("revoked wrongly", self.revoked_wrongly),
+        ]
+    }
+
+    fn case(&mut self, text: String) {
+        if self.cases.len() < NAMED_MAX {
+            self.cases.push(text);
+        }
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} attempts: {} ok, {} rejected, {} unknown ({} of them became orders)",
+            self.attempts, self.ok, self.rejected, self.unknown, self.unknown_landed
+        )?;
+        writeln!(
+            f,
+            "{} rows: {} confirmed, revoked {:?}; dead letters {:?}; {} duplicates absorbed, {} inverted, leaked {:?}",
+            self.rows,
+            self.confirmed,
+            self.revoked,
+            self.dead,
+            self.duplicates_absorbed,
+            self.inverted,
+            self.leaked
+        )?;
+        for (name, count) in self.wrong() {
+            let verdict = if count == 0 { "ok   " } else { "WRONG" };
+            writeln!(f, "  {verdict}  {name}: {count}")?;
+        }
+        for case in &self.cases {
+            writeln!(f, "  case   {case}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares the three.
+pub fn judge(rules: &Rules, told: &Told, logs: &Logs, books: &Books) -> Findings {
+    let mut found = Findings::default();
+    let rows: BTreeMap<&str, bool> = books
+        .rows
+        .iter()
+        .map(|row| (row.order.as_str(), row.confirmed))
+        .collect();
+    clients(&mut found, rules, told, books, &rows);
+    every_row(&mut found, told, books);
+    counted(&mut found, books);
+    limits(&mut found, rules, books);
+    topic(&mut found, told, logs, books, &rows);
+    if let Some(remaining) = rules.remaining {
+        let total: i64 = books.stock.values().map(|(total, _)| total).sum();
+        let held = |stage: &str| stage != "discarded" && stage != "landed";
+        let sold: i64 = books
+            .rows
+            .iter()
+            .filter(|row| row.confirmed)
+            .map(|row| row.quantity)
+            .sum();
+        let dead = books
+            .dead
+            .iter()
+            .filter(|(id, _)| !rows.contains_key(id.as_str()));
+        let dead: i64 = dead
+            .filter(|(_, (stage, _))| held(stage))
+            .map(|(_, (_, units))| units)
+            .sum();
+        found.leaked = Some(total - sold - remaining - dead);
+    }
+    found
+}
+
+/// What each buyer was told, against the rows.
+fn clients(found: &mut Findings, rules: &Rules, told: &Told, books: &Books, rows: &BTreeMap<&str, bool>) {
+    for (id, attempt) in told {
+        found.attempts += 1;
+        let row = rows.get(id.as_str()).copied();
+        for strange in &attempt.strange {
+            found.contradicted += 1;
+            found.case(format!(
+                "{} was told of order {strange} instead of {id}",
+                attempt.user
+            ));
+        }
+        if attempt.ok {
+            found.ok += 1;
+        } else if attempt.rejected {
+            found.rejected += 1;
+        } else {
+            found.unknown += 1;
+            found.unknown_landed += u64::from(row.is_some());
+        }
+        if attempt.ok && row.is_none() && !books.dead.contains_key(id) {
+            if rules.redis_lost && !attempt.accepted {
+                found.pending_gone += 1;
+            } else {
+                found.lost += 1;
+                let state = if attempt.accepted { "accepted" } else { "pending" };
+                found.case(format!(
+                    "{} was told {state} of order {id}, which is nowhere",
+                    attempt.user
+                ));
+            }
+        }
+        if attempt.accepted && row == Some(false) {
+            found.accepted_then_revoked += 1;
+            found.revoked_wrongly += u64::from(!rules.redis_lost);
+        }
+        if row == Some(true) && attempt.only_no {
+            found.phantom += 1;
+            found.case(format!(
+                "{} was always told no, and order {id} is confirmed",
+                attempt.user
+            ));
+        } else if row == Some(true) && attempt.rejected && !rules.redis_lost {
+            found.contradicted += 1;
+            found.case(format!(
+                "{} was told no in the end, and order {id} is confirmed",
+                attempt.user
+            ));
+        }
+    }
+}
+
+/// Every row, against what its buyer asked for.
+fn every_row(found: &mut Findings, told: &Told, books: &Books) {
+    for row in &books.rows {
+        found.rows += 1;
+        match (&row.revoked_reason, row.confirmed) {
+            (_, true) => found.confirmed += 1,
+            (reason, false) => {
+                let reason = reason.clone().unwrap_or_else(|| "no reason".to_owned());
+                *found.revoked.entry(reason).or_default() += 1;
+            }
+        }
+        let Some(asked) = told.get(&row.order) else {
+            found.phantom += 1;
+            found.case(format!(
+                "order {} of {} was asked for by nobody",
+                row.order, row.user
+            ));
+            continue;
+        };
+        let same = asked.user == row.user && asked.sku == row.sku && asked.device == row.device;
+        if !same || i64::from(asked.quantity) != row.quantity {
+            found.altered += 1;
+            found.case(format!("order {} is {row:?}, asked for was {asked:?}", row.order));
+        }
+    }
+    for (stage, _) in books.dead.values() {
+        *found.dead.entry(stage.clone()).or_default() += 1;
+    }
+}
+
+/// Stock and usage, against the confirmed rows: each unit and each charge once.
+fn counted(found: &mut Findings, books: &Books) {
+    let mut units: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut charges: BTreeMap<Counted, i64> = BTreeMap::new();
+    for row in books.rows.iter().filter(|row| row.confirmed) {
+        *units.entry(row.sku.as_str()).or_default() += row.quantity;
+        for charge in &row.charges {
+            let key = (charge.counter.clone(), charge.window, charge.subject.clone());
+            *charges.entry(key).or_default() += charge.cost;
+        }
+    }
+    let distinct: BTreeSet<&str> = books.rows.iter().map(|row| row.order.as_str()).collect();
+    found.doubled += (books.rows.len() - distinct.len()) as u64;
+    for (sku, (total, sold)) in &books.stock {
+        let confirmed = units.get(sku.as_str()).copied().unwrap_or(0);
+        found.oversold += (*sold.max(&confirmed) - total).max(0) as u64;
+        differ(found, &format!("stock of {sku}"), *sold, confirmed);
+    }
+    let keys: BTreeSet<&Counted> = charges.keys().chain(books.usage.keys()).collect();
+    for key in keys {
+        let used = books.usage.get(key).copied().unwrap_or(0);
+        let expected = charges.get(key).copied().unwrap_or(0);
+        differ(found, &format!("usage of {key:?}"), used, expected);
+    }
+}
+
+fn differ(found: &mut Findings, what: &str, counted: i64, rows: i64) {
+    if counted != rows {
+        found.doubled += (counted - rows).max(0) as u64;
+        found.uncounted += (rows - counted).max(0) as u64;
+        found.case(format!("{what} is {counted}, confirmed rows make {rows}"));
+    }
+}
+
+/// Orders per buyer and per device.
+fn limits(found: &mut Findings, rules: &Rules, books: &Books) {
+    let mut users: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut devices: BTreeMap<&str, u64> = BTreeMap::new();
+    for row in books.rows.iter().filter(|row| row.confirmed) {
+        *users.entry(row.user.as_str()).or_default() += 1;
+        if let Some(device) = &row.device {
+            *devices.entry(device.as_str()).or_default() += 1;
+        }
+    }
+    for (counts, limit) in [(users, rules.per_user), (devices, rules.per_device)] {
+        for (who, count) in counts {
+            let over = limit.map_or(0, |limit| count.saturating_sub(limit));
+            if over > 0 {
+                found.over_limit += over;
+                found.case(format!("{who} has {count} confirmed orders"));
+            }
+        }
+    }
+}
+
+/// The orders topic, against the rows. What a buyer was told of and is nowhere is counted already.
+fn topic(found: &mut Findings, told: &Told, logs: &Logs, books: &Books, rows: &BTreeMap<&str, bool>) {
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut newest: BTreeMap<&[u8], i64> = BTreeMap::new();
+    for copy in &logs.orders {
+        if !seen.insert(copy.order.as_str()) {
+            found.duplicates_absorbed += 1;
+            continue;
+        }
+        let newest = newest.entry(copy.key.as_slice()).or_insert(copy.placed_at);
+        found.inverted += u64::from(copy.placed_at < *newest);
+        *newest = copy.placed_at.max(*newest);
+        let told = told.get(&copy.order).is_some_and(|attempt| attempt.ok);
+        if !told && !rows.contains_key(copy.order.as_str()) && !books.dead.contains_key(&copy.order) {
+            found.lost += 1;
+            found.case(format!(
+                "order {} ({} unit(s)) is in Kafka and nowhere else",
+                copy.order, copy.quantity
+            ));
+        }
+    }
+    found.in_kafka = seen.len() as u64;
+    (found.unreadable, found.retried) = (logs.unreadable, logs.retried);
+    (found.dead_lettered, found.replayed) = (logs.dead, logs.replayed);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+#!lua flags=no-writes
+-- ledger: what a shard holds at one moment, to be held against the database.
+--
+-- KEYS[1]  state key of the shard; the other keys are derived from its prefix
+-- ARGV     most orders of the outbox to answer
+-- Reply    {'ok', fence or '' when state is missing, now, expires_at, reopened,
+--           k, (sku, units left) × k,
+--           then, unless more orders than ARGV[1] wait: 1, per entry of the outbox: id, revision, moment of the
+--           decision, k, payload × k; otherwise 0}
+--
+-- An order admitted until now is in the outbox of this answer, or Kafka has acknowledged it.
+
+local call = redis.call
+local state = KEYS[1]
+local prefix = string.sub(state, 1, -#'state' - 1)
+local most = tonumber(ARGV[1])
+
+local fields = call('HMGET', state, 'fence', 'expires_at', 'reopened')
+local time = call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local stock = call('HGETALL', prefix .. 'stock')
+local reply = {'ok', fields[1] or '', now, fields[2] or '', fields[3] or '', #stock / 2}
+for i = 1, #stock do
+  reply[#reply + 1] = stock[i]
+end
+
+-- An entry holds an order at least.
+local entries = call('XRANGE', prefix .. 'outbox', '-', '+', 'COUNT', string.format('%.0f', most + 1))
+local waiting = 0
+for _, entry in ipairs(entries) do
+  waiting = waiting + entry[2][6]
+end
+if waiting > most then
+  reply[#reply + 1] = 0
+  return reply
+end
+reply[#reply + 1] = 1
+for _, entry in ipairs(entries) do
+  local values = entry[2]
+  reply[#reply + 1] = entry[1]
+  reply[#reply + 1] = values[2]
+  reply[#reply + 1] = values[4]
+  reply[#reply + 1] = values[6]
+  for i = 8, #values, 2 do
+    reply[#reply + 1] = values[i]
+  end
+end
+return reply

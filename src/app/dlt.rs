@@ -1,0 +1,102 @@
+//! `rushgate dlt`: the database, and the bus where something is sent.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::watch;
+
+use super::adapters::{kafka_config, store};
+use super::parts::clock;
+use crate::bus::Producer;
+use crate::bus::kafka::KafkaProducer;
+use crate::config::Config;
+use crate::dlt::{self, Desk, Dlt};
+use crate::telemetry;
+
+/// How long Kafka has to answer at all.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take to acknowledge: a person waits for it.
+const DELIVERY_TIMEOUT_MS: u32 = 30_000;
+
+/// Runs one command on dead letters.
+pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
+    let config = command.services().settle(&|name| std::env::var(name).ok())?;
+    telemetry::init(&config.log)?;
+    let kafka = kafka_config(&config);
+    let producer = match command.sends() {
+        true => Some(producer(&config).await?),
+        false => None,
+    };
+    let desk = Desk {
+        store: store(&config).await?,
+        producer,
+        targets: vec![kafka.topic],
+        group: kafka.group,
+        user: user(),
+        interactive: io::stdin().is_terminal(),
+        clock,
+        stop: interrupted(),
+    };
+    let store = desk.store.clone();
+    let done = dlt::run(command, desk, &mut io::stdout().lock()).await;
+    store.close().await;
+    quiet_pipe(done)
+}
+
+/// The name a person is known by here, where a command names no other.
+pub(super) fn user() -> String {
+    let named = ["USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok());
+    named
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Whoever reads only the first lines has what they wanted.
+pub(super) fn quiet_pipe(done: anyhow::Result<()>) -> anyhow::Result<()> {
+    let done = done.and_then(|()| Ok(io::stdout().flush()?));
+    match done {
+        Err(error)
+            if error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+async fn producer(config: &Config) -> anyhow::Result<Arc<dyn Producer>> {
+    let kafka = crate::bus::kafka::Config {
+        delivery_timeout_ms: DELIVERY_TIMEOUT_MS,
+        ..kafka_config(config)
+    };
+    let producer = KafkaProducer::new(kafka).context("kafka")?;
+    match tokio::time::timeout(ASK_LIMIT, producer.ping()).await {
+        Ok(answer) => answer.context("nothing was sent")?,
+        Err(_) => bail!(
+            "Kafka at {} does not answer (--kafka-brokers); nothing was sent",
+            config.kafka.brokers
+        ),
+    }
+    Ok(Arc::new(producer))
+}
+
+/// Turns true at the first Ctrl-C, which lets the batch in hand be recorded; the second ends at once.
+fn interrupted() -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("finishing the batch in hand; Ctrl-C again ends at once");
+            let _ = stop.send(true);
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(130);
+        }
+    });
+    stopped
+}

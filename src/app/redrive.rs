@@ -1,0 +1,97 @@
+//! The re-drive of a lander, where classes of errors are configured for it.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use super::adapters::kafka_config;
+use super::parts::clock;
+use crate::bus::kafka::KafkaProducer;
+use crate::config::Config;
+use crate::dlt::{Redrive, Replayer};
+use crate::landing::redrive;
+use crate::store::Store;
+
+/// Classes of errors landing knows.
+const CLASSES: [&str; 6] = [
+    "undecodable",
+    "unknown-version",
+    "invalid",
+    "refused",
+    "failing",
+    "locked",
+];
+/// Times a letter is replayed by itself before it is parked.
+const REPLAYS_MAX: u32 = 3;
+/// No faster than this, whatever the size of a batch.
+const RATE: u32 = 100;
+
+/// Starts it where classes are configured; `retries` reads how often landing tried something again.
+pub(super) fn spawn(
+    config: &Config,
+    store: &Store,
+    retries: impl Fn() -> u64 + Send + 'static,
+) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
+    let classes = classes(&config.landing.redrive)?;
+    if classes.is_empty() {
+        return Ok(None);
+    }
+    tracing::info!(
+        ?classes,
+        "dead letters of these classes are replayed once landing is healthy"
+    );
+    let letters = Redrive {
+        replayer: replayer(config, store)?,
+        owner: uuid::Uuid::now_v7().simple().to_string(),
+        classes,
+    };
+    Ok(Some(tokio::spawn(redrive::run(
+        Arc::new(letters),
+        redrive::QUIET,
+        retries,
+    ))))
+}
+
+fn classes(text: &str) -> anyhow::Result<Vec<String>> {
+    let named = text.split(',').map(str::trim).filter(|class| !class.is_empty());
+    let classes: Vec<String> = named.map(str::to_owned).collect();
+    if let Some(odd) = classes.iter().find(|class| !CLASSES.contains(&class.as_str())) {
+        bail!(
+            "landing.redrive: {odd:?} is no class of errors; classes are {}",
+            CLASSES.join(", ")
+        );
+    }
+    Ok(classes)
+}
+
+fn replayer(config: &Config, store: &Store) -> anyhow::Result<Replayer> {
+    let kafka = kafka_config(config);
+    Ok(Replayer {
+        store: store.clone(),
+        targets: vec![kafka.topic.clone()],
+        group: kafka.group.clone(),
+        producer: Some(Arc::new(KafkaProducer::new(kafka)?)),
+        actor: "rushgate land".to_owned(),
+        action: "dlt.redrive",
+        rate: RATE,
+        max_replays: REPLAYS_MAX,
+        force: false,
+        clock,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_named_and_checked() {
+        assert_eq!(classes("").expect("none"), Vec::<String>::new());
+        assert_eq!(classes(" failing, locked ").expect("two"), ["failing", "locked"]);
+        let error = classes("failed").expect_err("no class").to_string();
+        assert!(
+            error.contains("\"failed\"") && error.contains("unknown-version"),
+            "{error}"
+        );
+    }
+}

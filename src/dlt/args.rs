@@ -1,0 +1,173 @@
+//! The command line of `rushgate dlt`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::select;
+use crate::config::Services;
+use crate::store::{Origin, Stage};
+
+/// Looks after dead letters: orders that could not land.
+#[derive(Debug, Subcommand)]
+pub enum Dlt {
+    /// A table of dead letters, and how many of each class there are.
+    List(List),
+    /// Everything about one: errors, headers of a replay, payload.
+    Show(Show),
+    /// Sends dead letters back to the topic they came from, key and order kept.
+    Replay(Replay),
+    /// Writes them as JSON lines, to be repaired and imported.
+    Export(Export),
+    /// Reads repaired lines, checks them all, and replays them.
+    Import(Import),
+    /// Gives dead letters up: their orders never land, and what they held may be sold again.
+    Discard(Discard),
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Selection {
+    /// Ids as `list` prints them.
+    #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
+    pub ids: Vec<Origin>,
+    /// Of this campaign.
+    #[arg(long, value_name = "ID")]
+    pub campaign: Option<String>,
+    /// With this record key, `<campaign>/<user>`; with `*` or `/` at its end every key that starts so.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Of this class of errors; may be given more than once.
+    #[arg(long, value_name = "CLASS")]
+    pub class: Vec<String>,
+    /// Whose error contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub error: Option<String>,
+    /// In their stage since this moment or later: RFC 3339, or how long ago (`90s`, `30m`, `2h`, `7d`).
+    #[arg(long, value_name = "TIME", value_parser = select::moment)]
+    pub since: Option<select::Moment>,
+    /// In their stage since before this moment.
+    #[arg(long, value_name = "TIME", value_parser = select::moment)]
+    pub until: Option<select::Moment>,
+    /// retry, dead, replayed, parked, discarded or landed; `dead` where left out, for ids any.
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<Stage>,
+    /// At most so many, in order of topic, partition and offset.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub which: Selection,
+    /// JSON lines, as `export` writes them.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
+    pub id: Origin,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+/// How a replay goes about it.
+#[derive(Clone, Debug, Args)]
+pub struct Pace {
+    /// Records per second at most.
+    #[arg(long, value_name = "N/s", default_value = "100", value_parser = select::rate)]
+    pub rate: u32,
+    /// A record that was replayed so often and failed again is parked instead.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub max_replays: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    #[command(flatten)]
+    pub which: Selection,
+    /// Every dead letter of the stage.
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub pace: Pace,
+    /// Also parked and replayed ones (`--stage`), however often they were replayed.
+    #[arg(long)]
+    pub force: bool,
+    /// Say what would be done and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Who does it, for the audit trail [default: $USER].
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub which: Selection,
+    /// Into this file instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "Who does it, for the audit trail [default: $USER]"
+    )]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Lines as `export` writes them; `id` and `payload` (or `payload_base64`) are read.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub pace: Pace,
+    /// Replay the valid lines where others are not.
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Check the lines and say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "Who does it, for the audit trail [default: $USER]"
+    )]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+#[derive(Debug, Args)]
+pub struct Discard {
+    #[command(flatten)]
+    pub which: Selection,
+    /// Every dead letter of the stage.
+    #[arg(long)]
+    pub all: bool,
+    /// Why, for the audit trail.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "Who does it, for the audit trail [default: $USER]"
+    )]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub services: Services,
+}

@@ -1,0 +1,97 @@
+//! `rushgate dlt discard`: gives dead letters up, for a reason.
+
+use std::io::{self, Write};
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::select::{Letters, PAGE};
+use super::{Desk, Discard, asked_for};
+use crate::store::{LetterMove, Origin, Stage};
+
+pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> anyhow::Result<()> {
+    asked_for(&args.which, args.all, "discard")?;
+    if args.reason.trim().is_empty() {
+        bail!("--reason is empty: the audit trail is to say why");
+    }
+    if let Some(stage) = args
+        .which
+        .stage
+        .filter(|stage| !matches!(stage, Stage::Dead | Stage::Parked))
+    {
+        bail!("letters of stage {stage} cannot be discarded: only dead and parked ones");
+    }
+    let now = (desk.clock)();
+    if args.which.ids.is_empty() {
+        let matching = desk.count(&args.which.filter(now)).await?;
+        confirm(desk, args, matching.min(args.which.limit.unwrap_or(u64::MAX)))?;
+    }
+    let mut letters = Letters::find(&desk.store, &args.which, now).await?;
+    let actor = desk.actor(args.actor.as_ref());
+    let (mut discarded, mut moved_on) = (0_u64, 0_u64);
+    while !desk.stopped() {
+        let page = letters.next(PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        if let Some(other) = page.iter().find(|letter| !is_discardable(letter.stage)) {
+            let (id, stage): (&Origin, Stage) = (&other.origin, other.stage);
+            bail!("{id} is in stage {stage}: only dead and parked letters can be discarded");
+        }
+        let detail = json!({"reason": args.reason});
+        let moves: Vec<LetterMove<'_>> = page
+            .iter()
+            .map(|letter| LetterMove {
+                letter,
+                to: Stage::Discarded,
+                repaired: None,
+                detail: detail.clone(),
+            })
+            .collect();
+        for moved in desk
+            .store
+            .move_dead_letters((desk.clock)(), &actor, "dlt.discard", &moves)
+            .await?
+        {
+            match moved {
+                true => discarded += 1,
+                false => moved_on += 1,
+            }
+        }
+    }
+    if discarded + moved_on == 0 && !desk.stopped() {
+        bail!("no dead letter matches; `rushgate dlt list` shows what there is");
+    }
+    let others = match moved_on {
+        0 => String::new(),
+        n => format!("; {n} were moved on by somebody else meanwhile"),
+    };
+    writeln!(
+        out,
+        "{discarded} discarded{others}. `rushgate reconcile --repair` gives back what they held"
+    )?;
+    match desk.stopped() {
+        true => bail!("interrupted; the same command goes on with what is left"),
+        false => Ok(()),
+    }
+}
+
+fn is_discardable(stage: Stage) -> bool {
+    matches!(stage, Stage::Dead | Stage::Parked)
+}
+
+fn confirm(desk: &Desk, args: &Discard, letters: u64) -> anyhow::Result<()> {
+    if args.yes || letters == 0 {
+        return Ok(());
+    }
+    if !desk.interactive {
+        bail!("{letters} dead letters would be discarded and nobody can be asked here: give --yes");
+    }
+    eprint!("Discard {letters} dead letters? Their orders will never land. Type yes: ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "yes" => Ok(()),
+        _ => bail!("nothing was discarded"),
+    }
+}

@@ -1,0 +1,224 @@
+//! From the command line to a filter: which dead letters somebody means.
+
+use anyhow::bail;
+
+use super::args::Selection;
+use crate::store::{DeadLetter, KeyMatch, LetterFilter, Origin, Stage, Store};
+
+/// Letters read from the database at a time.
+pub(super) const PAGE: u32 = 500;
+
+/// A moment as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Milliseconds since 1970-01-01 UTC.
+    At(i64),
+    /// Milliseconds before now.
+    Ago(i64),
+}
+
+impl Moment {
+    fn resolve(self, now: i64) -> i64 {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ms) => now.saturating_sub(ms),
+        }
+    }
+}
+
+/// Reads `2026-11-20T12:00:00Z` or `2h`.
+pub fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(Moment::At(at.as_millisecond()));
+    }
+    let ago = || {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let unit_ms = match unit {
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        number
+            .parse::<i64>()
+            .ok()
+            .filter(|n| *n >= 0)?
+            .checked_mul(unit_ms)
+    };
+    ago().map(Moment::Ago).ok_or_else(|| {
+        "write RFC 3339 with its offset (2026-11-20T12:00:00Z), or how long ago (90s, 30m, 2h, 7d)".to_owned()
+    })
+}
+
+/// Reads `100` or `100/s`.
+pub fn rate(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text).parse();
+    let number: Option<u32> = number.ok().filter(|n| *n > 0);
+    number.ok_or_else(|| "write records per second, at least 1: 100 or 100/s".to_owned())
+}
+
+impl Selection {
+    /// Whether anything narrows it down.
+    pub(super) fn names_some(&self) -> bool {
+        let Self {
+            ids,
+            campaign,
+            key,
+            class,
+            error,
+            since,
+            until,
+            stage: _,
+            limit,
+        } = self;
+        !ids.is_empty()
+            || campaign.is_some()
+            || key.is_some()
+            || !class.is_empty()
+            || error.is_some()
+            || since.is_some()
+            || until.is_some()
+            || limit.is_some()
+    }
+
+    pub(super) fn filter(&self, now: i64) -> LetterFilter {
+        let key = self.key.as_deref().map(|key| match key.strip_suffix('*') {
+            Some(start) => KeyMatch::Prefix(start.as_bytes().to_vec()),
+            None if key.ends_with('/') => KeyMatch::Prefix(key.as_bytes().to_vec()),
+            None => KeyMatch::Exact(key.as_bytes().to_vec()),
+        });
+        LetterFilter {
+            campaign: self.campaign.clone(),
+            key,
+            classes: self.class.clone(),
+            error: self.error.clone(),
+            since: self.since.map(|moment| moment.resolve(now)),
+            until: self.until.map(|moment| moment.resolve(now)),
+            stages: vec![self.stage.unwrap_or(Stage::Dead)],
+        }
+    }
+}
+
+/// Letters one page after the other, in order of origin: by ids, or by a filter.
+pub(super) struct Letters {
+    store: Store,
+    source: Source,
+    left: u64,
+}
+
+enum Source {
+    /// Read already.
+    Named(std::vec::IntoIter<DeadLetter>),
+    Filter {
+        filter: LetterFilter,
+        after: Option<Origin>,
+    },
+}
+
+impl Letters {
+    /// Fails where an id is given that is no dead letter, or one of another stage than asked for.
+    pub(super) async fn find(store: &Store, which: &Selection, now: i64) -> anyhow::Result<Self> {
+        let source = match which.ids.is_empty() {
+            true => Source::Filter {
+                filter: which.filter(now),
+                after: None,
+            },
+            false => Source::Named(named(store, which).await?.into_iter()),
+        };
+        Ok(Self {
+            store: store.clone(),
+            source,
+            left: which.limit.unwrap_or(u64::MAX),
+        })
+    }
+
+    /// At most `most` of them; empty at the end.
+    pub(super) async fn next(&mut self, most: u32) -> anyhow::Result<Vec<DeadLetter>> {
+        let most = u32::try_from(self.left).unwrap_or(u32::MAX).min(most);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let page = match &mut self.source {
+            Source::Named(letters) => letters.take(most as usize).collect(),
+            Source::Filter { filter, after } => {
+                let page = self.store.dead_letters(filter, after.as_ref(), most).await?;
+                *after = page.last().map(|letter| letter.origin.clone());
+                page
+            }
+        };
+        self.left -= page.len() as u64;
+        Ok(page)
+    }
+}
+
+async fn named(store: &Store, which: &Selection) -> anyhow::Result<Vec<DeadLetter>> {
+    let filters = Selection {
+        ids: Vec::new(),
+        stage: None,
+        limit: None,
+        ..which.clone()
+    };
+    if filters.names_some() {
+        bail!("give either ids or filters: an id names one dead letter whatever its campaign, key or error");
+    }
+    let mut ids = which.ids.clone();
+    ids.sort();
+    ids.dedup();
+    let mut letters = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Some(letter) = store.dead_letter(&id).await? else {
+            bail!(
+                "there is no dead letter {id} in {}: `rushgate dlt list` prints ids",
+                store.place()
+            );
+        };
+        if let Some(stage) = which.stage.filter(|stage| *stage != letter.stage) {
+            bail!("{id} is in stage {}, not {stage}", letter.stage);
+        }
+        letters.push(letter);
+    }
+    Ok(letters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_rates_are_read_as_people_write_them() {
+        assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(Moment::At(1000)));
+        assert_eq!(moment("2h"), Ok(Moment::Ago(7_200_000)));
+        assert_eq!(Moment::Ago(1).resolve(10), 9);
+        for wrong in ["", "h", "2", "yesterday", "-1h", "2w", "99999999999999999d", "2½"] {
+            assert!(moment(wrong).expect_err(wrong).contains("RFC 3339"), "{wrong}");
+        }
+        assert_eq!((rate("7"), rate("100/s")), (Ok(7), Ok(100)));
+        assert!(rate("0").is_err() && rate("fast").is_err());
+    }
+
+    #[test]
+    fn keys_are_whole_or_starts() {
+        let key = |text: &str| {
+            let which = Selection {
+                key: Some(text.to_owned()),
+                ..Selection::default()
+            };
+            which.filter(0).key.expect("a key")
+        };
+        assert_eq!(key("spring/ada"), KeyMatch::Exact(b"spring/ada".to_vec()));
+        assert_eq!(key("spring/a*"), KeyMatch::Prefix(b"spring/a".to_vec()));
+        assert_eq!(key("spring/"), KeyMatch::Prefix(b"spring/".to_vec()));
+    }
+
+    #[test]
+    fn a_stage_alone_names_nothing() {
+        let mut which = Selection {
+            stage: Some(Stage::Parked),
+            ..Selection::default()
+        };
+        assert!(!which.names_some());
+        which.campaign = Some("spring".to_owned());
+        assert!(which.names_some());
+    }
+}

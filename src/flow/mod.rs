@@ -1,0 +1,234 @@
+//! Flow: how far landing is behind, and whether a gateway takes more orders meanwhile.
+//!
+//! The lag of a partition is what Kafka holds and the database has not landed, owned by a lander or not. Together with the
+//! orders that wait in the outboxes it is the backlog, and a policy says what a backlog above its limit means.
+
+mod shed;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::bus::Producer;
+use crate::store::Store;
+use shed::Valve;
+
+/// What a backlog above its limit means for new orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// They are taken: nothing is lost, they are confirmed later.
+    Accept,
+    /// A share of them is answered 429, from none at the limit to all at twice the limit.
+    Throttle,
+    /// All of them are answered 503 until the backlog is well below the limit.
+    Refuse,
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub policy: Policy,
+    /// Orders that may be on their way.
+    pub backlog_max: u64,
+    /// How often Kafka and the database are asked.
+    pub every: Duration,
+    /// The first one carries the orders; the others are watched too.
+    pub topics: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Accept,
+            backlog_max: 500_000,
+            every: Duration::from_secs(1),
+            topics: vec![crate::bus::ORDERS_TOPIC.to_owned()],
+        }
+    }
+}
+
+/// An order that is not taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shed {
+    pub retry_after: Duration,
+    /// All orders are refused, not a share.
+    pub refused: bool,
+}
+
+/// How far one partition has landed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub topic: String,
+    pub number: i32,
+    /// Records that have not landed.
+    pub lag: u64,
+    /// The first offset that has not landed.
+    pub landed: i64,
+}
+
+/// Next offsets of one topic on both sides, by partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Topic {
+    /// One past Kafka's last record.
+    end: BTreeMap<i32, i64>,
+    /// The first that has not landed.
+    landed: BTreeMap<i32, i64>,
+}
+
+impl Topic {
+    /// Records per partition that have not landed.
+    fn lag(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+        self.end.iter().map(|(partition, end)| {
+            let landed = self.landed.get(partition).copied().unwrap_or(0);
+            (*partition, u64::try_from(end - landed).unwrap_or(0))
+        })
+    }
+
+    fn total(&self) -> u64 {
+        self.lag().map(|(_, lag)| lag).sum()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    topics: BTreeMap<String, Topic>,
+    valve: Valve,
+    /// When the orders topic was last read on both sides, and what had landed of it.
+    landed: Option<(Instant, i64)>,
+    trouble: Option<String>,
+}
+
+/// The stage.
+pub struct Flow {
+    config: Config,
+    producer: Arc<dyn Producer>,
+    store: Store,
+    seen: Mutex<Seen>,
+    shed: AtomicU64,
+}
+
+impl Flow {
+    /// Starts asking, until the last handle is gone.
+    pub fn spawn(config: Config, producer: Arc<dyn Producer>, store: Store) -> Arc<Self> {
+        let flow = Arc::new(Self {
+            config,
+            producer,
+            store,
+            seen: Mutex::default(),
+            shed: AtomicU64::new(0),
+        });
+        tokio::spawn(run(Arc::downgrade(&flow)));
+        flow
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more order may be taken, while so many wait in the outboxes.
+    pub fn check(&self, in_outbox: u64) -> Result<(), Shed> {
+        if self.config.policy == Policy::Accept {
+            return Ok(());
+        }
+        let mut seen = self.seen();
+        let orders = self.config.topics.first();
+        let lag = orders
+            .and_then(|topic| seen.topics.get(topic))
+            .map_or(0, Topic::total);
+        let answer = seen.valve.check(&self.config, lag + in_outbox);
+        if answer.is_err() {
+            self.shed.fetch_add(1, Relaxed);
+        }
+        answer
+    }
+
+    /// Orders not taken since the start.
+    pub fn shed(&self) -> u64 {
+        self.shed.load(Relaxed)
+    }
+
+    /// Every partition of every topic.
+    pub fn partitions(&self) -> Vec<Partition> {
+        let seen = self.seen();
+        let topics = seen.topics.iter();
+        let partitions = topics.flat_map(|(name, topic)| {
+            topic.lag().map(|(number, lag)| Partition {
+                topic: name.clone(),
+                number,
+                lag,
+                landed: topic.landed.get(&number).copied().unwrap_or(0),
+            })
+        });
+        partitions.collect()
+    }
+
+    /// Asks both sides once. A side that does not answer keeps its last figures: a database that is down
+    /// lands nothing, so the lag grows with what Kafka says.
+    pub async fn look(&self) {
+        for name in &self.config.topics {
+            let (end, landed) = tokio::join!(self.producer.high_watermarks(name), self.store.offsets(name));
+            let mut seen = self.seen();
+            let mut trouble = None;
+            let topic = seen.topics.entry(name.clone()).or_default();
+            match end {
+                Ok(end) => topic.end = end,
+                Err(error) => trouble = Some(error.to_string()),
+            }
+            match landed {
+                Ok(landed) => topic.landed = landed,
+                Err(error) => trouble = Some(error.to_string()),
+            }
+            if trouble.is_some() && seen.trouble.is_none() {
+                tracing::warn!(
+                    topic = name,
+                    error = trouble,
+                    "the lag cannot be read; the last one stays"
+                );
+            }
+            seen.trouble = trouble;
+        }
+        self.measure_rate();
+    }
+
+    fn measure_rate(&self) {
+        let mut seen = self.seen();
+        let Some(topic) = self.config.topics.first().and_then(|name| seen.topics.get(name)) else {
+            return;
+        };
+        let (now, landed) = (Instant::now(), topic.landed.values().sum::<i64>());
+        if let Some((then, before)) = seen.landed.replace((now, landed)) {
+            let seconds = now.duration_since(then).as_secs_f64();
+            seen.valve
+                .note_rate((landed - before).max(0) as f64 / seconds.max(0.001));
+        }
+    }
+}
+
+async fn run(flow: Weak<Flow>) {
+    loop {
+        let Some(strong) = flow.upgrade() else { return };
+        strong.look().await;
+        let every = strong.config.every;
+        drop(strong);
+        tokio::time::sleep(every).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_never_landed_lags_by_all_it_holds() {
+        let topic = Topic {
+            end: BTreeMap::from([(0, 10), (1, 7), (2, 5)]),
+            landed: BTreeMap::from([(0, 4), (2, 6)]),
+        };
+        assert_eq!(topic.lag().collect::<Vec<_>>(), [(0, 6), (1, 7), (2, 0)]);
+        assert_eq!(topic.total(), 13);
+    }
+}

@@ -1,0 +1,199 @@
+//! Arguments and replies of the scripts that compare a shard with the database and put it right.
+
+use std::collections::BTreeMap;
+
+use super::calls::{RawEntry, Reader, text};
+use super::codec::{CodecError, Fence, Reply};
+use super::keys;
+use crate::campaign::bucket_of;
+use crate::order::OrderId;
+
+/// What `ledger` answers: a shard at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// `None` where there is no state, or behind a closed gate.
+    pub fence: Option<Fence>,
+    /// The engine's clock, milliseconds since 1970-01-01 UTC.
+    pub now: i64,
+    /// When the campaign's keys go.
+    pub expires_at: i64,
+    /// As text: what a repair of the stock compares.
+    pub reopened: String,
+    pub stock: BTreeMap<String, i64>,
+    /// `None` where more orders wait than were asked for.
+    pub outbox: Option<Vec<RawEntry>>,
+}
+
+pub fn ledger_args(most_orders: usize) -> Vec<Vec<u8>> {
+    vec![text(most_orders)]
+}
+
+pub fn ledger_reply(reply: Reply) -> Result<Ledger, CodecError> {
+    let mut reader = Reader::new("ledger", reply)?;
+    reader.word()?;
+    let mut ledger = Ledger {
+        fence: Fence::parse(&reader.bytes()?),
+        now: reader.number()?,
+        expires_at: reader.number()?,
+        reopened: reader.word()?,
+        stock: BTreeMap::new(),
+        outbox: None,
+    };
+    for _ in 0..reader.number::<usize>()? {
+        let sku = reader.word()?;
+        ledger.stock.insert(sku, reader.number()?);
+    }
+    if reader.number::<u8>()? == 1 {
+        let mut entries = Vec::new();
+        while !reader.is_empty() {
+            entries.push(reader.entry()?);
+        }
+        ledger.outbox = Some(entries);
+    }
+    Ok(ledger)
+}
+
+/// One bucket: field and value.
+pub type Bucket = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What `buckets` answers: the fence, and per key its bucket; `None` for one without its mark.
+pub fn buckets_reply(reply: Reply) -> Result<(Option<Fence>, Vec<Option<Bucket>>), CodecError> {
+    let mut reader = Reader::new("buckets", reply)?;
+    reader.word()?;
+    let fence = Fence::parse(&reader.bytes()?);
+    let mut buckets = Vec::new();
+    while !reader.is_empty() {
+        let marked = reader.number::<u8>()? == 1;
+        let count = reader.number::<usize>()?;
+        let fields = (0..count).map(|_| Ok((reader.bytes()?, reader.bytes()?)));
+        let bucket = fields.collect::<Result<Bucket, CodecError>>()?;
+        buckets.push(marked.then_some(bucket));
+    }
+    Ok((fence, buckets))
+}
+
+/// Where a count is: key after the prefix, and field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountAt {
+    pub key: String,
+    pub field: String,
+}
+
+impl CountAt {
+    /// The place of a subject's count; `window` is the start of its window, `None` where the count lives as long
+    /// as the campaign.
+    pub fn new(counter: &str, window: Option<i64>, subject: &str, buckets: u32) -> Self {
+        let bucket = bucket_of(subject.as_bytes(), buckets);
+        match window {
+            None => Self {
+                key: keys::counts(counter, bucket),
+                field: keys::count_field(counter, subject),
+            },
+            Some(start) => Self {
+                key: keys::counter(counter, start, bucket),
+                field: subject.to_owned(),
+            },
+        }
+    }
+}
+
+pub fn counts_args<'a>(places: impl IntoIterator<Item = &'a CountAt>) -> Vec<Vec<u8>> {
+    let places = places.into_iter();
+    places.flat_map(|at| [text(&at.key), text(&at.field)]).collect()
+}
+
+/// The fence, and the value per place as text; the empty text for none.
+pub fn counts_reply(reply: Reply) -> Result<(Option<Fence>, Vec<String>), CodecError> {
+    let mut reader = Reader::new("counts", reply)?;
+    reader.word()?;
+    let fence = Fence::parse(&reader.bytes()?);
+    let mut values = Vec::new();
+    while !reader.is_empty() {
+        values.push(reader.word()?);
+    }
+    Ok((fence, values))
+}
+
+/// What `repair` is to put right.
+#[derive(Clone, Debug)]
+pub enum Repair<'a> {
+    Stock {
+        sku: &'a str,
+        /// As the ledger had it.
+        reopened: &'a str,
+        /// Above 0: given back; below: taken off.
+        units: i64,
+    },
+    Order {
+        order: OrderId,
+        buckets: u32,
+        record: &'a str,
+    },
+    Count {
+        at: &'a CountAt,
+        there: &'a str,
+        to_be: &'a str,
+        /// Of the key, where it does not live as long as the campaign.
+        expires_at: Option<i64>,
+    },
+}
+
+pub fn repair_args(fence: &Fence, repair: &Repair<'_>) -> Vec<Vec<u8>> {
+    let mut args = vec![text(fence)];
+    match repair {
+        Repair::Stock { sku, reopened, units } => {
+            args.extend([text("stock"), text(sku), text(reopened), text(units)]);
+        }
+        Repair::Order {
+            order,
+            buckets,
+            record,
+        } => {
+            let bucket = bucket_of(order.to_string().as_bytes(), *buckets);
+            args.extend([text("order"), text(bucket), text(order), text(record)]);
+        }
+        Repair::Count {
+            at,
+            there,
+            to_be,
+            expires_at,
+        } => {
+            let expiry = expires_at.map_or_else(Vec::new, text);
+            args.extend([
+                text("count"),
+                text(&at.key),
+                text(&at.field),
+                text(there),
+                text(to_be),
+            ]);
+            args.push(expiry);
+        }
+    }
+    args
+}
+
+/// What became of a repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repaired {
+    Done {
+        before: String,
+        after: String,
+    },
+    /// It is not as it was compared; nothing was done.
+    Moved,
+    /// Another revision is in force; nothing was done.
+    Fenced,
+}
+
+pub fn repair_reply(reply: Reply) -> Result<Repaired, CodecError> {
+    let mut reader = Reader::new("repair", reply)?;
+    match reader.word()?.as_str() {
+        "ok" => Ok(Repaired::Done {
+            before: reader.word()?,
+            after: reader.word()?,
+        }),
+        "moved" => Ok(Repaired::Moved),
+        "fence" => Ok(Repaired::Fenced),
+        other => Err(CodecError::new("repair", format!("it starts with {other:?}"))),
+    }
+}

@@ -1,0 +1,118 @@
+//! Puts differences right: each value only while it is still what was compared, and each in the audit trail.
+
+use serde_json::json;
+
+use super::super::Reconcile;
+use super::difference::Mend;
+use super::shard::Desk;
+use super::{CompareError, Difference, Outcome, Place, order_of};
+use crate::lua::repair::{Repair, Repaired};
+
+const ACTION: &str = "reconcile.repair";
+
+impl Reconcile {
+    /// Every difference gets its outcome. Ends early where the lease is lost.
+    pub(super) async fn mend(
+        &self,
+        campaign: &str,
+        actor: &str,
+        lease: &str,
+        differences: &mut [Difference],
+    ) -> Result<(), CompareError> {
+        let desk = Desk::open(self, campaign).await?;
+        // Each repair of the stock counts as giving back.
+        let mut given_back = 0;
+        for difference in differences {
+            if !self.lease_compare(lease).await? {
+                return Err(CompareError::Busy(campaign.to_owned()));
+            }
+            let repaired = match difference.kind.is_repairable() {
+                true => desk.mend(difference, given_back).await?,
+                false => None,
+            };
+            let done = matches!(repaired, Some(Repaired::Done { .. }));
+            given_back += i64::from(done && matches!(difference.mend, Mend::Stock { .. }));
+            difference.outcome = match &repaired {
+                None => Outcome::Refused,
+                Some(Repaired::Done { .. }) => Outcome::Repaired,
+                Some(Repaired::Moved | Repaired::Fenced) => Outcome::Moved,
+            };
+            if let Some(Repaired::Done { before, after }) = repaired {
+                let detail = json!({
+                    "kind": difference.kind,
+                    "where": difference.place,
+                    "before": before,
+                    "after": after,
+                });
+                self.store
+                    .audit((self.clock)(), actor, ACTION, campaign, &detail)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Desk<'_> {
+    /// `None` where nothing can be done.
+    async fn mend(&self, difference: &Difference, given_back: i64) -> Result<Option<Repaired>, CompareError> {
+        let repaired = match (&difference.mend, &difference.place) {
+            (Mend::Stock { reopened, units }, Place::Sku { sku }) => {
+                let since = reopened.parse::<i64>().unwrap_or(0) + given_back;
+                let reopened = match given_back {
+                    0 => reopened.clone(),
+                    _ => since.to_string(),
+                };
+                let (reopened, units) = (reopened.as_str(), *units);
+                self.repair(&Repair::Stock { sku, reopened, units }).await?
+            }
+            (Mend::Sold, Place::Sku { sku }) => self.mend_sold(sku, difference).await?,
+            (Mend::Order { record }, place) => {
+                let Some(order) = order_of(place) else {
+                    return Ok(None);
+                };
+                let buckets = self.buckets();
+                self.repair(&Repair::Order {
+                    order,
+                    buckets,
+                    record,
+                })
+                .await?
+            }
+            (
+                Mend::Count {
+                    at,
+                    there,
+                    to_be,
+                    expires_at,
+                },
+                _,
+            ) => {
+                let expires_at = *expires_at;
+                self.repair(&Repair::Count {
+                    at,
+                    there,
+                    to_be,
+                    expires_at,
+                })
+                .await?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(repaired))
+    }
+
+    async fn mend_sold(&self, sku: &str, difference: &Difference) -> Result<Repaired, CompareError> {
+        let (sold, confirmed) = (difference.engine, difference.database);
+        let store = &self.reconcile.store;
+        Ok(
+            match store.mend_sold(self.campaign(), sku, sold, confirmed).await? {
+                true => Repaired::Done {
+                    before: sold.to_string(),
+                    after: confirmed.to_string(),
+                },
+                false => Repaired::Moved,
+            },
+        )
+    }
+}

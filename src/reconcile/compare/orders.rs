@@ -1,0 +1,214 @@
+//! Orders: each record in the engine has to be in the database or on its way there, and each confirmed row has to
+//! have a record.
+//!
+//! The ids of the landed orders are held in memory, 16 bytes each and two bits; the engine's records are read a few
+//! buckets at a time.
+
+use std::collections::HashSet;
+
+use super::shard::Desk;
+use super::{CompareError, Difference, Kind, Mend, Part, Place};
+use crate::lua::codec::{NO_ENTRY, decode_record, encode_record};
+use crate::lua::keys;
+use crate::order::{OrderId, OrderState};
+use crate::plan::eval::Placed;
+
+/// Ids read from the database at a time.
+const PAGE: u32 = 10_000;
+/// Buckets of some 1,000 orders that one call reads: the engine does nothing else meanwhile.
+pub(super) const BUCKETS_AT_ONCE: usize = 2;
+
+/// Orders that only one side knows are looked up in groups of this size.
+const VERIFY_AT_ONCE: usize = 5000;
+
+/// Landed orders by id.
+#[derive(Default)]
+struct Landed {
+    /// Ascending.
+    ids: Vec<OrderId>,
+    confirmed: Bits,
+    seen: Bits,
+}
+
+/// One bit per order.
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn set(&mut self, at: usize) {
+        if self.0.len() <= at / 64 {
+            self.0.resize(at / 64 + 1, 0);
+        }
+        self.0[at / 64] |= 1 << (at % 64);
+    }
+
+    fn get(&self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+}
+
+impl Landed {
+    fn push(&mut self, order: OrderId, confirmed: bool) {
+        if confirmed {
+            self.confirmed.set(self.ids.len());
+        }
+        self.ids.push(order);
+    }
+
+    /// Notes that the engine knows the order; says whether it landed.
+    fn see(&mut self, order: OrderId) -> bool {
+        match self.ids.binary_search(&order) {
+            Ok(at) => {
+                self.seen.set(at);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Confirmed, and the engine did not know them.
+    fn unseen(&self) -> impl Iterator<Item = OrderId> {
+        let ids = self.ids.iter().enumerate();
+        ids.filter(|(at, _)| self.confirmed.get(*at) && !self.seen.get(*at))
+            .map(|(_, order)| *order)
+    }
+}
+
+impl Desk<'_> {
+    pub(super) async fn compare_orders(&self) -> Result<Part, CompareError> {
+        let moment = self.moment().await?;
+        self.landed().await?;
+        let mut landed = self.landed_orders().await?;
+        let waiting = moment.outbox_ids();
+        let (mut part, mut missing) = (Part::default(), Vec::new());
+        let buckets: Vec<String> = (0..self.buckets()).map(keys::orders).collect();
+        for keys in buckets.chunks(BUCKETS_AT_ONCE) {
+            for bucket in self.read_buckets(keys).await? {
+                let bucket = bucket.ok_or_else(|| CompareError::Incomplete(self.campaign().to_owned()))?;
+                for (field, value) in bucket {
+                    let Some(order) = std::str::from_utf8(&field).ok().and_then(|id| id.parse().ok()) else {
+                        continue;
+                    };
+                    let (placed, _) = decode_record(&value)?;
+                    // Those placed at that moment or later may be on their way.
+                    let settled = placed.placed_at < moment.ledger.now && !waiting.contains(&order);
+                    if !landed.see(order) && settled && !placed.released {
+                        missing.push((order, placed));
+                    }
+                }
+            }
+            // Dead letters are among them.
+            if missing.len() >= VERIFY_AT_ONCE {
+                part.add(self.lost(std::mem::take(&mut missing)).await?);
+            }
+        }
+        part.add(self.lost(missing).await?);
+        let unseen: Vec<OrderId> = landed.unseen().collect();
+        for orders in unseen.chunks(VERIFY_AT_ONCE) {
+            part.add(self.unknown(orders).await?);
+        }
+        part.compared = landed.ids.len() as u64;
+        Ok(part)
+    }
+
+    async fn landed_orders(&self) -> Result<Landed, CompareError> {
+        let (mut landed, mut after) = (Landed::default(), None);
+        loop {
+            let page = self
+                .reconcile
+                .store
+                .order_ids_page(self.campaign(), after, PAGE)
+                .await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(landed);
+            };
+            after = Some(*last);
+            for (order, confirmed) in page {
+                landed.push(order, confirmed);
+            }
+        }
+    }
+
+    /// Of these, the orders that are still nowhere.
+    async fn lost(&self, candidates: Vec<(OrderId, Placed)>) -> Result<Vec<Difference>, CompareError> {
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<OrderId> = candidates.iter().map(|(order, _)| *order).collect();
+        let found = self.look_up(&ids).await?;
+        self.landed().await?;
+        let known: HashSet<OrderId> = self.reconcile.store.orders_known(self.campaign(), &ids).await?;
+        let still = candidates.into_iter().zip(found);
+        Ok(still
+            .filter(|((order, _), found)| {
+                let held = found
+                    .as_ref()
+                    .is_some_and(|found| !found.waiting && !found.placed.released);
+                held && !known.contains(order)
+            })
+            .map(|((order, placed), _)| {
+                let place = Place::Order {
+                    order,
+                    user: placed.user,
+                    sku: placed.sku,
+                    quantity: placed.quantity,
+                    placed_at: placed.placed_at,
+                };
+                Difference::new(Kind::LostOrder, place, 1, 0, Mend::Never)
+            })
+            .collect())
+    }
+
+    /// Of these, the orders that the engine still has no record of.
+    async fn unknown(&self, candidates: &[OrderId]) -> Result<Vec<Difference>, CompareError> {
+        let mut differences = Vec::new();
+        let found = self.look_up(candidates).await?;
+        let missing = candidates.iter().zip(found).filter(|(_, found)| found.is_none());
+        for (order, _) in missing {
+            let row = self.reconcile.store.order(self.campaign(), *order).await?;
+            let Some(row) = row.filter(|row| row.state == OrderState::Confirmed) else {
+                continue;
+            };
+            let placed = Placed {
+                placed_at: row.placed_at,
+                revision: row.revision,
+                quantity: row.quantity,
+                fingerprint: row.fingerprint,
+                sku: row.sku.clone(),
+                user: row.user.clone(),
+                released: false,
+            };
+            let place = Place::Order {
+                order: row.order,
+                user: row.user,
+                sku: row.sku,
+                quantity: row.quantity,
+                placed_at: row.placed_at,
+            };
+            let mend = Mend::Order {
+                record: encode_record(&placed, NO_ENTRY),
+            };
+            differences.push(Difference::new(Kind::UnknownOrder, place, 0, 1, mend));
+        }
+        Ok(differences)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confirmed_orders_that_were_not_seen_stand_out() {
+        let id = |n: u8| OrderId::fresh(i64::from(n), [n; 10]);
+        let mut landed = Landed::default();
+        for n in 0..200 {
+            landed.push(id(n), n != 7);
+        }
+        for n in (0..200).filter(|n| ![7, 8, 130].contains(n)) {
+            assert!(landed.see(id(n)));
+        }
+        assert!(!landed.see(id(201)));
+        assert_eq!(landed.unseen().collect::<Vec<_>>(), [id(8), id(130)]);
+    }
+}

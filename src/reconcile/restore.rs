@@ -1,0 +1,209 @@
+//! Restoring: what orders hold, from the database into the engine.
+//!
+//! A page is read while the one before is written. Each call stays small, so that the orders of other
+//! campaigns hardly wait for it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::RebuildError;
+use super::work::Work;
+use crate::campaign::bucket_of;
+use crate::lua::calls::{self, LASTING_FAMILIES, Restore};
+use crate::lua::codec::encode_record;
+use crate::lua::keys;
+use crate::order::{Charge, OrderEvent, OrderId};
+use crate::plan::eval::Placed;
+use crate::plan::{CheckedPlan, Window};
+use crate::store::Restorable;
+
+/// Orders read from the database at a time.
+const PAGE: u32 = 8000;
+// Of one call; each takes Redis a few milliseconds at most.
+const RECORDS: usize = 500;
+const CHARGES: usize = 500;
+const KEYS: usize = 1000;
+const BUCKETS: u32 = 250;
+
+/// What was put back.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Units held per SKU.
+    units: BTreeMap<String, i64>,
+    pub(super) landed: u64,
+    pub(super) stranded: u64,
+    /// Of stranded orders: should one land while the pages are read, it must not count twice.
+    seen: HashSet<OrderId>,
+    /// Windows of counters whose leftovers are gone.
+    cleared: BTreeSet<(String, i64)>,
+}
+
+impl Tally {
+    /// Units left of a SKU with so many in all.
+    pub(super) fn left(&self, sku: &str, total: i64) -> i64 {
+        let held = self.units.get(sku).copied().unwrap_or(0);
+        if held > total {
+            tracing::error!(sku, held, total, "orders hold more units than there are");
+        }
+        (total - held).max(0)
+    }
+}
+
+impl Work<'_> {
+    /// Part of the keys may have survived: they are not to be counted twice.
+    pub(super) async fn drop_leftovers(&self, plan: &CheckedPlan) -> Result<(), RebuildError> {
+        let mut names = calls::lasting_keys(plan);
+        for (index, counter) in plan.plan().counters.iter().enumerate() {
+            if let (Window::Calendar { .. }, Some(periods)) = (&counter.window, plan.periods(index as u32)) {
+                let buckets = plan.context().buckets;
+                let windows = periods.starts.iter();
+                names.extend(windows.flat_map(|start| window_keys(&counter.id, *start, buckets)));
+            }
+        }
+        self.drop_keys(&names).await
+    }
+
+    /// Everything the database knows to be admitted. Stranded orders come first: one that lands meanwhile is
+    /// then known already when its row is read, and none is missed.
+    pub(super) async fn restore_orders(&self, plan: &CheckedPlan) -> Result<Tally, RebuildError> {
+        let mut tally = Tally::default();
+        self.restore_stranded(plan, &mut tally).await?;
+        let mut page = self.page(None).await?;
+        while let Some(last) = page.last() {
+            let following = self.page(Some(last.order));
+            page.retain(|order| !tally.seen.contains(&order.order));
+            tally.landed += page.iter().filter(|order| !order.revoked).count() as u64;
+            let (following, ()) = futures_util::try_join!(following, self.write(plan, &page, &mut tally))?;
+            page = following;
+            self.hold().await?;
+        }
+        Ok(tally)
+    }
+
+    async fn page(&self, after: Option<OrderId>) -> Result<Vec<Restorable>, RebuildError> {
+        let store = &self.reconcile.store;
+        Ok(store.restorable(&self.shard.campaign, after, PAGE).await?)
+    }
+
+    async fn restore_stranded(&self, plan: &CheckedPlan, tally: &mut Tally) -> Result<(), RebuildError> {
+        let (store, campaign) = (&self.reconcile.store, &self.shard.campaign);
+        let mut after = None;
+        loop {
+            let page = store.stranded(campaign, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.order);
+            let mut orders = Vec::with_capacity(page.len());
+            for stranded in &page {
+                match OrderEvent::decode(&stranded.payload) {
+                    Ok(event) => orders.push(held_by(event)),
+                    Err(error) => {
+                        tracing::error!(campaign, order = %stranded.order, %error, "a dead letter holds nothing")
+                    }
+                }
+            }
+            tally.stranded += orders.len() as u64;
+            tally.seen.extend(orders.iter().map(|order| order.order));
+            self.write(plan, &orders, tally).await?;
+            self.hold().await?;
+        }
+    }
+
+    /// Records of all orders, and what those hold that are not revoked.
+    async fn write(
+        &self,
+        plan: &CheckedPlan,
+        orders: &[Restorable],
+        tally: &mut Tally,
+    ) -> Result<(), RebuildError> {
+        let buckets = plan.context().buckets;
+        for order in orders.iter().filter(|order| !order.revoked) {
+            *tally.units.entry(order.sku.clone()).or_default() += i64::from(order.quantity);
+        }
+        let mut charges: Vec<&Charge> = orders.iter().flat_map(|order| &order.charges).collect();
+        // Those of one key together: a call then touches few keys.
+        charges.sort_by_cached_key(|charge| {
+            let bucket = bucket_of(charge.subject.as_bytes(), buckets);
+            (bucket, charge.counter.as_str(), charge.window)
+        });
+        self.clear_windows(buckets, &charges, &mut tally.cleared).await?;
+        let mut records: Vec<_> = orders.iter().map(|order| record(order, buckets)).collect();
+        records.sort_by_key(|(bucket, ..)| *bucket);
+        let records = records.chunks(RECORDS).map(|records| Restore::Orders {
+            records: records.to_vec(),
+        });
+        let charges = charges.chunks(CHARGES).map(|charges| Restore::Charges {
+            charges: charges.to_vec(),
+            buckets,
+        });
+        self.steps(records.chain(charges)).await
+    }
+
+    /// Tumbling windows are not listed by the plan: each is cleared when its first charge comes along.
+    async fn clear_windows(
+        &self,
+        buckets: u32,
+        charges: &[&Charge],
+        cleared: &mut BTreeSet<(String, i64)>,
+    ) -> Result<(), RebuildError> {
+        let mut names = Vec::new();
+        for charge in charges {
+            let windowed = charge.window != 0 && charge.rolling_ms == 0;
+            if windowed && cleared.insert((charge.counter.clone(), charge.window)) {
+                names.extend(window_keys(&charge.counter, charge.window, buckets));
+            }
+        }
+        self.drop_keys(&names).await
+    }
+
+    async fn drop_keys(&self, names: &[String]) -> Result<(), RebuildError> {
+        let pages = names.chunks(KEYS);
+        self.steps(pages.map(|page| Restore::Drop { keys: page.to_vec() }))
+            .await
+    }
+
+    /// Every bucket that an open gate has, with or without entries.
+    pub(super) async fn make_buckets(&self, plan: &CheckedPlan) -> Result<(), RebuildError> {
+        let buckets = plan.context().buckets;
+        let expires_at = calls::expires_at(plan.context().schedule);
+        let pieces = (0..buckets.div_ceil(BUCKETS)).flat_map(|piece| {
+            LASTING_FAMILIES.map(|family| Restore::Make {
+                family,
+                buckets: piece * BUCKETS..=(buckets - 1).min(piece * BUCKETS + BUCKETS - 1),
+                expires_at,
+            })
+        });
+        self.steps(pieces).await
+    }
+}
+
+fn window_keys(counter: &str, start: i64, buckets: u32) -> impl Iterator<Item = String> {
+    (0..buckets).map(move |bucket| keys::counter(counter, start, bucket))
+}
+
+fn held_by(event: OrderEvent) -> Restorable {
+    Restorable {
+        order: event.order,
+        sku: event.sku,
+        user: event.user,
+        quantity: event.quantity,
+        revision: event.revision,
+        placed_at: event.placed_at,
+        fingerprint: event.fingerprint,
+        revoked: false,
+        charges: event.charges,
+    }
+}
+
+fn record(order: &Restorable, buckets: u32) -> (u32, OrderId, String) {
+    let placed = Placed {
+        placed_at: order.placed_at,
+        revision: order.revision,
+        quantity: order.quantity,
+        fingerprint: order.fingerprint.clone(),
+        sku: order.sku.clone(),
+        user: order.user.clone(),
+        released: order.revoked,
+    };
+    let bucket = bucket_of(order.order.to_string().as_bytes(), buckets);
+    // It is in no outbox any more.
+    (bucket, order.order, encode_record(&placed, ""))
+}

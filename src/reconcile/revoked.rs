@@ -1,0 +1,174 @@
+//! Giving back what revoked orders hold in the engine: the database refused them, so nobody will ever
+//! get what they took.
+//!
+//! An order is revoked only after the engine lost something, and what is full in the database then stands for what
+//! the engine forgot. So an oversold order gives back its counters and not its unit, which never existed; one
+//! beyond a limit gives back its unit and every charge but those of the counters that are full.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::work::Work;
+use super::{RebuildError, Reconcile};
+use crate::lua::calls;
+use crate::lua::codec::Fence;
+use crate::lua::fixed;
+use crate::lua::keys::Shard;
+use crate::order::{Charge, OrderId};
+use crate::store::{OVER_LIMIT, Revocation};
+
+/// Between two looks at the database.
+const EVERY: Duration = Duration::from_secs(1);
+/// Orders of one round per campaign.
+const PAGE: u32 = 500;
+/// Calls on their way at the same time.
+const CALLS_AT_ONCE: usize = 16;
+
+/// Runs until dropped.
+pub struct GivingBack(tokio::task::JoinHandle<()>);
+
+impl Drop for GivingBack {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Reconcile {
+    /// Looks every second for revoked orders that still hold something.
+    pub fn keep_giving_back(self: &Arc<Self>) -> GivingBack {
+        let reconcile = self.clone();
+        GivingBack(tokio::spawn(async move {
+            let mut tick = tokio::time::interval(EVERY);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                if let Err(error) = reconcile.give_back().await {
+                    tracing::warn!(%error, "what revoked orders hold could not be looked for");
+                }
+            }
+        }))
+    }
+
+    /// One round over all campaigns: how many orders have given back. Those behind a closed gate wait for
+    /// the rebuild, after which they hold nothing.
+    pub async fn give_back(&self) -> Result<u64, RebuildError> {
+        let mut given = 0;
+        for campaign in self.store.campaigns_with_revoked().await? {
+            let lease = format!("give-back:{campaign}");
+            if !self.hold(&lease).await? {
+                continue;
+            }
+            match self.give_back_in(&Shard::new(&campaign, 0), &lease).await {
+                Ok(0) => {}
+                Ok(orders) => {
+                    given += orders;
+                    tracing::info!(campaign, orders, "revoked orders gave back what they held");
+                }
+                Err(error) => tracing::warn!(campaign, %error, "revoked orders still hold what they took"),
+            }
+        }
+        Ok(given)
+    }
+
+    async fn give_back_in(&self, shard: &Shard, lease: &str) -> Result<u64, RebuildError> {
+        let row = self.row(&shard.campaign).await?;
+        let (campaign, now) = (&row.campaign, (self.clock)());
+        let waiting = self.store.revoked(&campaign.id, PAGE).await?;
+        let ids: Vec<OrderId> = waiting.iter().map(|revocation| revocation.order).collect();
+        if calls::expires_at(row.schedule) <= now {
+            // With its keys went whatever they held.
+            self.store.mark_given_back(&campaign.id, &ids, now).await?;
+            return Ok(0);
+        }
+        let work = self.work(shard, lease).await?;
+        let Some(fence) = work.open_fence(campaign).await? else {
+            return Ok(0);
+        };
+        let (work, fence) = (&work, &fence);
+        let released: Vec<bool> = stream::iter(waiting)
+            .map(|revocation| async move { work.release(fence, &revocation, campaign.buckets).await })
+            .buffered(CALLS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let done: Vec<OrderId> = ids
+            .into_iter()
+            .zip(&released)
+            .filter_map(|(order, released)| released.then_some(order))
+            .collect();
+        self.store.mark_given_back(&campaign.id, &done, now).await?;
+        Ok(done.len() as u64)
+    }
+}
+
+impl Work<'_> {
+    /// Whether the order holds nothing any more; `false` where the fence moved meanwhile. A call that is
+    /// repeated finds the record's flag and does nothing.
+    async fn release(
+        &self,
+        fence: &Fence,
+        revocation: &Revocation,
+        buckets: u32,
+    ) -> Result<bool, RebuildError> {
+        let (units, charges) = returns(revocation);
+        let args = calls::release_args(fence, revocation.order, &revocation.sku, units, &charges, buckets);
+        let reply = self.run(&fixed::RELEASE, args).await?;
+        Ok(calls::release_reply(reply)?)
+    }
+}
+
+/// Units and charges that come back.
+fn returns(revocation: &Revocation) -> (u32, Vec<Charge>) {
+    if revocation.reason != OVER_LIMIT {
+        return (0, revocation.charges.clone());
+    }
+    let full = |charge: &&Charge| !revocation.counters.contains(&charge.counter);
+    let charges = revocation.charges.iter().filter(full).cloned().collect();
+    (revocation.quantity, charges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revoked(reason: &str, full: &[&str]) -> Revocation {
+        let charge = |counter: &str| Charge {
+            counter: counter.into(),
+            window: 0,
+            rolling_ms: 0,
+            subject: "ada".into(),
+            cost: 2,
+            limit: None,
+        };
+        Revocation {
+            order: OrderId::keyed("spring", "ada", "1"),
+            reason: reason.into(),
+            counters: full.iter().map(|counter| (*counter).to_owned()).collect(),
+            sku: "mug".into(),
+            quantity: 2,
+            charges: vec![charge("a/units"), charge("b/units")],
+        }
+    }
+
+    #[test]
+    fn what_is_full_in_the_database_does_not_come_back() {
+        let counters = |revocation| {
+            let (units, charges) = returns(&revocation);
+            let counters: Vec<String> = charges.into_iter().map(|charge| charge.counter).collect();
+            (units, counters.join(" "))
+        };
+        for reason in ["oversold", "unknown-sku"] {
+            assert_eq!(counters(revoked(reason, &[])), (0, "a/units b/units".to_owned()));
+        }
+        assert_eq!(
+            counters(revoked("over-limit", &["a/units"])),
+            (2, "b/units".to_owned())
+        );
+        assert_eq!(
+            counters(revoked("over-limit", &["a/units", "b/units"])),
+            (2, String::new())
+        );
+    }
+}

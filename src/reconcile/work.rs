@@ -1,0 +1,81 @@
+//! One attempt at a rebuild: its steps run on one server, under one token, as long as the lease is held.
+
+use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::lists::Standing;
+use super::{RebuildError, Reconcile};
+use crate::engine::EngineError;
+use crate::lua::calls::{self, Restore, ShardStatus};
+use crate::lua::codec::Reply;
+use crate::lua::keys::Shard;
+use crate::lua::{Script, fixed};
+
+/// Calls on their way at the same time: the next one arrives while the engine is at one.
+const CALLS_AT_ONCE: usize = 4;
+
+/// What every step of an attempt needs.
+pub(super) struct Work<'a> {
+    pub(super) reconcile: &'a Reconcile,
+    pub(super) shard: &'a Shard,
+    /// The server that everything is written to. Another one gets nothing of it.
+    pub(super) incarnation: String,
+    /// This attempt's alone: a call of an earlier one that arrives late finds another token.
+    pub(super) token: String,
+    pub(super) lease: &'a str,
+}
+
+impl Work<'_> {
+    pub(super) async fn run(&self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, EngineError> {
+        let engine = &self.reconcile.engine;
+        engine
+            .run_on(&self.incarnation, script, &self.shard.state(), args)
+            .await
+    }
+
+    pub(super) async fn status(&self) -> Result<ShardStatus, RebuildError> {
+        Ok(calls::watch_reply(self.run(&fixed::WATCH, Vec::new()).await?)?)
+    }
+
+    pub(super) async fn step(&self, step: Restore<'_>) -> Result<(), RebuildError> {
+        self.call(calls::restore_args(&self.token, step)).await
+    }
+
+    /// Steps whose order does not matter.
+    pub(super) async fn steps<'s>(
+        &self,
+        steps: impl IntoIterator<Item = Restore<'s>>,
+    ) -> Result<(), RebuildError> {
+        let steps = steps.into_iter();
+        let all: Vec<_> = steps
+            .map(|step| self.call(calls::restore_args(&self.token, step)))
+            .collect();
+        stream::iter(all)
+            .buffer_unordered(CALLS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn call(&self, args: Vec<Vec<u8>>) -> Result<(), RebuildError> {
+        match calls::restore_reply(self.run(&fixed::RESTORE, args).await?)? {
+            true => Ok(()),
+            false => Err(RebuildError::Elsewhere),
+        }
+    }
+
+    /// Keeps the lease; an error where another gateway has it by now.
+    pub(super) async fn hold(&self) -> Result<(), RebuildError> {
+        match self.reconcile.hold(self.lease).await? {
+            true => Ok(()),
+            false => Err(RebuildError::Elsewhere),
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing<'_> {
+        Standing::Rebuild {
+            token: &self.token,
+            incarnation: &self.incarnation,
+            lease: self.lease,
+        }
+    }
+}

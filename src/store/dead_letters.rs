@@ -1,0 +1,199 @@
+//! Dead letters: records that failed to land, where they were first and where they are now.
+//!
+//! Landing writes the rows; `query` finds them, and moves them on for people.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::order::OrderEvent;
+
+mod query;
+
+/// Where a record was when it failed first: the id of a dead letter, `<topic>/<partition>/<offset>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// The text is no id of a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no id of a dead letter: write <topic>/<partition>/<offset>, as `rushgate dlt list` prints it"
+)]
+pub struct OriginError(String);
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        let odd = || OriginError(text.to_owned());
+        let mut parts = text.rsplitn(3, '/');
+        let offset = parts
+            .next()
+            .and_then(|part| part.parse().ok())
+            .filter(|n| *n >= 0);
+        let partition = parts
+            .next()
+            .and_then(|part| part.parse().ok())
+            .filter(|n| *n >= 0);
+        let topic = parts.next().filter(|topic| !topic.is_empty());
+        Ok(Self {
+            topic: topic.ok_or_else(odd)?.to_owned(),
+            partition: partition.ok_or_else(odd)?,
+            offset: offset.ok_or_else(odd)?,
+        })
+    }
+}
+
+/// Where a dead letter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Waits in a retry topic.
+    Retry,
+    /// In the dead letters: a person has to look.
+    Dead,
+    /// Sent back to its topic; it has not landed since.
+    Replayed,
+    /// Failed after so many replays that it is left alone.
+    Parked,
+    /// Given up by a person.
+    Discarded,
+    /// In the database after all.
+    Landed,
+}
+
+impl Stage {
+    pub const ALL: [Self; 6] = [
+        Self::Retry,
+        Self::Dead,
+        Self::Replayed,
+        Self::Parked,
+        Self::Discarded,
+        Self::Landed,
+    ];
+
+    /// Stages whose orders may land yet: they hold their stock and what they count.
+    pub const OPEN: [Self; 4] = [Self::Retry, Self::Dead, Self::Replayed, Self::Parked];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Dead => "dead",
+            Self::Replayed => "replayed",
+            Self::Parked => "parked",
+            Self::Discarded => "discarded",
+            Self::Landed => "landed",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|stage| stage.as_str() == text);
+        found.ok_or_else(|| {
+            let all = Self::ALL.map(Self::as_str).join(", ");
+            format!("{text:?} is no stage; stages are {all}")
+        })
+    }
+}
+
+/// One row of `dead_letters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub origin: Origin,
+    pub key: Vec<u8>,
+    pub payload: Vec<u8>,
+    /// The last one.
+    pub error: String,
+    pub stage: Stage,
+    pub class: String,
+    /// Landings that were tried.
+    pub attempts: i64,
+    /// Times it was sent back to its topic.
+    pub replays: i64,
+    /// `None` where the record is no order; so the three below.
+    pub order: Option<String>,
+    pub campaign: Option<String>,
+    pub sku: Option<String>,
+    pub quantity: Option<i64>,
+    pub failed_at: i64,
+    /// The timestamp it had in its topic.
+    pub recorded_at: Option<i64>,
+    /// When it came to its stage, if not by its first failure.
+    pub changed_at: Option<i64>,
+}
+
+/// Which dead letters; what is empty matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetterFilter {
+    pub campaign: Option<String>,
+    /// The record's whole key, or its start.
+    pub key: Option<KeyMatch>,
+    pub classes: Vec<String>,
+    /// Contained in the error.
+    pub error: Option<String>,
+    /// In its stage since this moment or a later one.
+    pub since: Option<i64>,
+    /// In its stage since before this moment.
+    pub until: Option<i64>,
+    pub stages: Vec<Stage>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyMatch {
+    Exact(Vec<u8>),
+    Prefix(Vec<u8>),
+}
+
+/// How many dead letters of a stage and class there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterTotal {
+    pub stage: Stage,
+    pub class: String,
+    pub letters: u64,
+}
+
+/// A dead letter on its way to another stage, by somebody.
+#[derive(Clone, Debug)]
+pub struct LetterMove<'a> {
+    /// As it was read.
+    pub letter: &'a DeadLetter,
+    pub to: Stage,
+    /// What was sent instead of the payload that failed.
+    pub repaired: Option<(&'a [u8], &'a OrderEvent)>,
+    /// For the audit trail.
+    pub detail: serde_json::Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_read_back_and_wrong_ones_say_what_is_right() {
+        let origin: Origin = "rushgate.orders/3/17".parse().expect("an id");
+        assert_eq!((origin.partition, origin.offset), (3, 17));
+        assert_eq!(origin.to_string(), "rushgate.orders/3/17");
+        for wrong in ["", "3/17", "/3/17", "t/x/1", "t/1/-1", "t/1", "t/1/2/x"] {
+            let error = wrong.parse::<Origin>().expect_err(wrong).to_string();
+            assert!(error.contains("<topic>/<partition>/<offset>"), "{error}");
+        }
+        assert!("soon".parse::<Stage>().expect_err("none").contains("parked"));
+    }
+}

@@ -1,0 +1,318 @@
+//! Finds dead letters and moves them on. A row is only moved while it is as it was read: landing may have
+//! landed, or refused, the record in between.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
+
+use super::{DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, Stage};
+use crate::store::rows::{int, maybe_moment, maybe_text, moment, narrow, text, to_json};
+use crate::store::{Store, StoreError, StoreResult, time};
+
+/// A value bound to a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bound {
+    Text(String),
+    Bytes(Vec<u8>),
+    Int(i64),
+}
+
+/// Conditions with their values, in order.
+#[derive(Default)]
+struct Where {
+    conditions: Vec<String>,
+    values: Vec<Bound>,
+}
+
+impl Where {
+    fn and(&mut self, condition: impl Into<String>, values: impl IntoIterator<Item = Bound>) {
+        self.conditions.push(condition.into());
+        self.values.extend(values);
+    }
+
+    fn one_of<'a>(&mut self, column: &str, values: impl ExactSizeIterator<Item = &'a str>) {
+        if values.len() > 0 {
+            let marks = vec!["?"; values.len()].join(",");
+            self.and(
+                format!("{column} IN ({marks})"),
+                values.map(|value| Bound::Text(value.to_owned())),
+            );
+        }
+    }
+
+    fn sql(&self) -> String {
+        match self.conditions.is_empty() {
+            true => String::new(),
+            false => format!(" WHERE {}", self.conditions.join(" AND ")),
+        }
+    }
+}
+
+/// The moment a letter came to its stage.
+const SINCE: &str = "COALESCE(changed_at, landed_at)";
+
+fn conditions(filter: &LetterFilter) -> StoreResult<Where> {
+    let mut found = Where::default();
+    found.one_of("stage", filter.stages.iter().map(|stage| stage.as_str()));
+    found.one_of("class", filter.classes.iter().map(String::as_str));
+    if let Some(campaign) = &filter.campaign {
+        // What is no order has a key all the same.
+        let (low, high) = prefix_range(format!("{campaign}/").as_bytes());
+        found.and(
+            "(campaign_id = ? OR (campaign_id IS NULL AND record_key >= ? AND record_key < ?))",
+            [
+                Bound::Text(campaign.clone()),
+                Bound::Bytes(low),
+                Bound::Bytes(high),
+            ],
+        );
+    }
+    match &filter.key {
+        None => {}
+        Some(KeyMatch::Exact(key)) => found.and("record_key = ?", [Bound::Bytes(key.clone())]),
+        Some(KeyMatch::Prefix(prefix)) => {
+            let (low, high) = prefix_range(prefix);
+            found.and(
+                "record_key >= ? AND record_key < ?",
+                [Bound::Bytes(low), Bound::Bytes(high)],
+            );
+        }
+    }
+    if let Some(error) = &filter.error {
+        found.and("INSTR(error, ?) > 0", [Bound::Text(error.clone())]);
+    }
+    if let Some(since) = filter.since {
+        found.and(format!("{SINCE} >= ?"), [Bound::Text(time::to_text(since)?)]);
+    }
+    if let Some(until) = filter.until {
+        found.and(format!("{SINCE} < ?"), [Bound::Text(time::to_text(until)?)]);
+    }
+    Ok(found)
+}
+
+/// Every key that starts with `prefix` is at least the first and less than the second.
+fn prefix_range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut high = prefix.to_vec();
+    while high.last() == Some(&0xff) {
+        high.pop();
+    }
+    match high.last_mut() {
+        Some(last) => *last += 1,
+        // Longer than any key is of that byte.
+        None => high = vec![0xff; 1024],
+    }
+    (prefix.to_vec(), high)
+}
+
+const SELECT: &str = "SELECT topic, `partition`, `offset`, record_key, payload, error, stage, class, attempts, replays, \
+     order_id, campaign_id, sku_id, quantity, CAST(landed_at AS CHAR), CAST(recorded_at AS CHAR), \
+     CAST(changed_at AS CHAR) FROM dead_letters";
+const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ?";
+
+type Query<'q> = sqlx::query::Query<'q, Any, <Any as sqlx::Database>::Arguments>;
+
+fn bind_all<'q>(query: Query<'q>, values: Vec<Bound>) -> Query<'q> {
+    values.into_iter().fold(query, |query, value| match value {
+        Bound::Text(text) => query.bind(text),
+        Bound::Bytes(bytes) => query.bind(bytes),
+        Bound::Int(number) => query.bind(number),
+    })
+}
+
+fn bind_origin<'q>(query: Query<'q>, origin: &'q Origin) -> Query<'q> {
+    query
+        .bind(origin.topic.as_str())
+        .bind(i64::from(origin.partition))
+        .bind(origin.offset)
+}
+
+impl Store {
+    /// Dead letters in order of origin, after `after`, at most `limit`.
+    pub async fn dead_letters(
+        &self,
+        filter: &LetterFilter,
+        after: Option<&Origin>,
+        limit: u32,
+    ) -> StoreResult<Vec<DeadLetter>> {
+        let mut found = conditions(filter)?;
+        if let Some(after) = after {
+            let (partition, topic) = (
+                Bound::Int(after.partition.into()),
+                Bound::Text(after.topic.clone()),
+            );
+            found.and(
+                "(topic > ? OR (topic = ? AND (`partition` > ? OR (`partition` = ? AND `offset` > ?))))",
+                [
+                    topic.clone(),
+                    topic,
+                    partition.clone(),
+                    partition,
+                    Bound::Int(after.offset),
+                ],
+            );
+        }
+        let sql = format!(
+            "{SELECT}{} ORDER BY topic, `partition`, `offset` LIMIT ?",
+            found.sql()
+        );
+        let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values).bind(i64::from(limit));
+        let rows = query.fetch_all(&self.pool).await?;
+        rows.iter().map(letter).collect()
+    }
+
+    pub async fn dead_letter(&self, origin: &Origin) -> StoreResult<Option<DeadLetter>> {
+        let sql = format!("{SELECT} WHERE {ORIGIN}");
+        let query = bind_origin(sqlx::query(AssertSqlSafe(sql)), origin);
+        let row = query.fetch_optional(&self.pool).await?;
+        row.as_ref().map(letter).transpose()
+    }
+
+    /// How many match, by stage and class.
+    pub async fn dead_letter_totals(&self, filter: &LetterFilter) -> StoreResult<Vec<LetterTotal>> {
+        let found = conditions(filter)?;
+        let sql = format!(
+            "SELECT stage, class, COUNT(*) FROM dead_letters{} GROUP BY stage, class ORDER BY stage, class",
+            found.sql()
+        );
+        let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values);
+        let total = |row: &AnyRow| {
+            Ok(LetterTotal {
+                stage: stage(&text(row, 0)?)?,
+                class: text(row, 1)?,
+                letters: narrow(row, 2)?,
+            })
+        };
+        query.fetch_all(&self.pool).await?.iter().map(total).collect()
+    }
+
+    /// Moves dead letters to another stage and writes the audit trail, in one transaction. Says which were as
+    /// they had been read; the others stay where they are by now. A replay counts, and is in the trail, all the same.
+    pub async fn move_dead_letters(
+        &self,
+        now: i64,
+        actor: &str,
+        action: &str,
+        moves: &[LetterMove<'_>],
+    ) -> StoreResult<Vec<bool>> {
+        let now = time::to_text(now)?;
+        let mut tx = self.begin().await?;
+        let mut moved = Vec::with_capacity(moves.len());
+        for each in moves {
+            if each.to == Stage::Replayed {
+                let sql = format!("UPDATE dead_letters SET replays = replays + 1 WHERE {ORIGIN}");
+                let query = bind_origin(sqlx::query(AssertSqlSafe(sql)), &each.letter.origin);
+                query.execute(&mut *tx).await?;
+            }
+            let done = set_stage(&mut tx, each, &now).await?;
+            if done || each.to == Stage::Replayed {
+                sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
+                    .bind(now.as_str())
+                    .bind(actor)
+                    .bind(action)
+                    .bind(each.letter.origin.to_string())
+                    .bind(to_json(&each.detail)?)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            moved.push(done);
+        }
+        tx.commit().await?;
+        Ok(moved)
+    }
+}
+
+/// Says whether the letter was still as it had been read.
+async fn set_stage(connection: &mut AnyConnection, each: &LetterMove<'_>, now: &str) -> StoreResult<bool> {
+    let letter = each.letter;
+    let mut set = "stage = ?, changed_at = ?".to_owned();
+    let mut values = vec![
+        Bound::Text(each.to.as_str().to_owned()),
+        Bound::Text(now.to_owned()),
+    ];
+    if let Some((payload, event)) = each.repaired {
+        set += ", payload = ?, order_id = ?, campaign_id = ?, sku_id = ?, quantity = ?";
+        values.extend([
+            Bound::Bytes(payload.to_vec()),
+            Bound::Text(event.order.to_string()),
+            Bound::Text(event.campaign.clone()),
+            Bound::Text(event.sku.clone()),
+            Bound::Int(event.quantity.into()),
+        ]);
+    }
+    let seen = letter
+        .changed_at
+        .map(time::to_text)
+        .transpose()?
+        .unwrap_or_default();
+    let sql = format!(
+        "UPDATE dead_letters SET {set} WHERE {ORIGIN} AND stage = ? AND attempts = ? \
+         AND COALESCE(CAST(changed_at AS CHAR), '') = ?"
+    );
+    let query = bind_origin(bind_all(sqlx::query(AssertSqlSafe(sql)), values), &letter.origin);
+    let query = query.bind(letter.stage.as_str()).bind(letter.attempts).bind(seen);
+    Ok(query.execute(connection).await?.rows_affected() > 0)
+}
+
+fn stage(text: &str) -> StoreResult<Stage> {
+    text.parse()
+        .map_err(|error| StoreError::Permanent(format!("stored stage of a dead letter: {error}")))
+}
+
+fn letter(row: &AnyRow) -> StoreResult<DeadLetter> {
+    Ok(DeadLetter {
+        origin: Origin {
+            topic: text(row, 0)?,
+            partition: narrow(row, 1)?,
+            offset: int(row, 2)?,
+        },
+        key: row.try_get(3)?,
+        payload: row.try_get(4)?,
+        error: text(row, 5)?,
+        stage: stage(&text(row, 6)?)?,
+        class: text(row, 7)?,
+        attempts: int(row, 8)?,
+        replays: int(row, 9)?,
+        order: maybe_text(row, 10)?,
+        campaign: maybe_text(row, 11)?,
+        sku: maybe_text(row, 12)?,
+        quantity: row.try_get(13)?,
+        failed_at: moment(row, 14)?,
+        recorded_at: maybe_moment(row, 15)?,
+        changed_at: maybe_moment(row, 16)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_becomes_conditions_with_their_values() {
+        let filter = LetterFilter {
+            campaign: Some("spring".into()),
+            key: Some(KeyMatch::Prefix(b"spring/a".to_vec())),
+            classes: vec!["failing".into(), "locked".into()],
+            error: Some("1644".into()),
+            since: Some(0),
+            until: None,
+            stages: vec![Stage::Dead],
+        };
+        let found = conditions(&filter).expect("times are in range");
+        assert_eq!(
+            found.sql(),
+            " WHERE stage IN (?) AND class IN (?,?) AND (campaign_id = ? OR (campaign_id IS NULL AND record_key >= ? \
+             AND record_key < ?)) AND record_key >= ? AND record_key < ? AND INSTR(error, ?) > 0 AND \
+             COALESCE(changed_at, landed_at) >= ?"
+        );
+        assert_eq!(found.values.len(), found.sql().matches('?').count());
+        assert_eq!(conditions(&LetterFilter::default()).expect("nothing").sql(), "");
+    }
+
+    #[test]
+    fn a_prefix_covers_what_starts_with_it_and_no_more() {
+        let (low, high) = prefix_range(b"spring/");
+        assert!(low.as_slice() <= b"spring/a".as_slice() && b"spring/\xff\xff".as_slice() < high.as_slice());
+        assert!(b"spring0".as_slice() >= high.as_slice());
+        assert_eq!(prefix_range(b"a\xff").1, b"b");
+        assert!(prefix_range(b"\xff").1.len() > 1);
+    }
+}

@@ -1,0 +1,71 @@
+//! Flow over a real database: what has not landed is the lag, and a lag above the limit sheds orders.
+
+mod database;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use database::{NOW, TOPIC, order, sale, sqlite, until};
+use rushgate::bus::{Outbound, Producer, embedded};
+use rushgate::flow::{Config, Flow, Partition, Policy};
+use rushgate::landing::{self, Landing};
+use tokio::runtime::Handle;
+
+const ORDERS: u64 = 30;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_refused_until_landing_has_caught_up() {
+    let db = sqlite().await;
+    sale(&db.store, 1000).await;
+    let (producer, consumer) = embedded::pair(0);
+    let producer = Arc::new(producer);
+    let batch = (0..ORDERS).map(|n| {
+        let order = order(&format!("u{n}"), "1");
+        Outbound {
+            key: order.key(),
+            payload: order.encode(),
+        }
+    });
+    producer.publish(batch.collect(), Box::new(|_| {}));
+    let config = Config {
+        policy: Policy::Refuse,
+        backlog_max: ORDERS - 1,
+        every: Duration::from_millis(5),
+        ..Config::default()
+    };
+    let flow = Flow::spawn(config, producer.clone(), db.store.clone());
+    let behind = Partition {
+        topic: TOPIC.to_owned(),
+        number: 0,
+        lag: ORDERS,
+        landed: 0,
+    };
+    until("the lag is seen", || flow.partitions() == [behind.clone()]).await;
+    let shed = flow.check(0).expect_err("behind");
+    assert!(
+        shed.refused && shed.retry_after >= Duration::from_secs(1),
+        "{shed:?}"
+    );
+    assert_eq!(flow.shed(), 1);
+
+    let settings = landing::Config {
+        batch_wait: Duration::from_millis(1),
+        ..landing::Config::default()
+    };
+    let landing = Landing::spawn(
+        settings,
+        Box::new(consumer),
+        producer,
+        db.store.clone(),
+        Handle::current(),
+    )
+    .expect("a thread");
+    until("orders are taken again", || flow.check(0).is_ok()).await;
+    // What waits in the outboxes counts like what waits in Kafka.
+    assert!(flow.check(ORDERS).is_err());
+    let figures = landing.figures();
+    tokio::task::spawn_blocking(move || landing.stop())
+        .await
+        .expect("joins");
+    assert_eq!(figures.read(NOW).landed, ORDERS);
+}

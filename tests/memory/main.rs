@@ -1,0 +1,14 @@
+//! Redis loses its memory while orders flow: nothing is admitted on what is left, the gate opens by itself, and
+//! the sums are right. Real Redis servers, which these tests stop, cut, copy and empty; landing into SQLite.
+
+mod buyers;
+mod by_hand;
+#[path = "../database/mod.rs"]
+mod database;
+mod gateway;
+mod hands;
+mod losses;
+mod restored;
+mod returns;
+mod sale;
+mod server;
