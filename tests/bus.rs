@@ -1,10 +1,10 @@
 //! The Kafka bus against a real broker, named by `RUSHGATE_KAFKA_BROKERS`.
 
 mod database;
+#[path = "bus/landers.rs"]
+mod landers;
 #[path = "bus/pauses.rs"]
 mod pauses;
-#[path = "bus/zombie.rs"]
-mod zombie;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -40,7 +40,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     })?;
     let store = store(&config).await?;
     let producer: Arc<dyn Producer> = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
-    let mut levels = start(&config, &store, &producer)?;
+    let levels = start(&config, &store, &producer)?;
     let orders = levels.first().map(|orders| orders.handle.figures());
     let retries = move || orders.as_ref().map_or(0, |orders| orders.read(clock()).retries);
     let redrive = redrive::spawn(&config, &store, retries)?;
@@ -74,11 +74,12 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     if let Some(redrive) = redrive {
         redrive.abort();
     }
-    for level in &mut levels {
-        level.handle.ask_to_stop();
+    if !stop(levels, config.drain()).await {
+        tracing::warn!(
+            "a landing thread has not ended within drain_ms: most likely Kafka does not answer. Nothing is lost by \
+             leaving it"
+        );
     }
-    // Joining a thread blocks: it may be in the middle of a transaction.
-    tokio::task::spawn_blocking(move || drop(levels)).await?;
     served.abort();
     store.close().await;
     if let Some((topic, figures)) = ended {
@@ -87,6 +88,22 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Ends the threads, and says whether all did within the limit. Joining one blocks: it may be in the middle of a
+/// transaction, or its consumer in taking leave of a broker that is frozen. The process does not wait for a plain
+/// thread when it ends, as it would for one of the runtime's.
+async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
+    for level in &mut levels {
+        level.handle.ask_to_stop();
+    }
+    let (done, joined) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        drop(levels);
+        // Nobody waits any more once the limit is over.
+        let _ = done.send(());
+    });
+    tokio::time::timeout(limit, joined).await.is_ok()
 }
 
 fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -110,6 +110,7 @@ pub struct Landing {
     guard: Option<Guard>,
     /// Partitions of the topics that records were moved to.
     targets: BTreeMap<String, BTreeSet<i32>>,
+    polled_at: Instant,
     /// Disconnects when the handle asks to stop.
     stop: Receiver<()>,
 }
@@ -142,6 +143,7 @@ impl Landing {
             runtime,
             figures: figures.clone(),
             targets: BTreeMap::new(),
+            polled_at: Instant::now(),
             stop: stopped,
         };
         let thread = std::thread::Builder::new()
@@ -173,6 +175,7 @@ impl Landing {
         let polled = self
             .consumer
             .poll(self.config.batch_records, self.config.batch_wait);
+        self.polled_at = Instant::now();
         self.figures.consumer(self.consumer.state());
         match polled {
             Ok(slices) => {

@@ -146,7 +146,7 @@ impl Landing {
         let mut backoff = Backoff::default();
         loop {
             let producer = self.producer.clone();
-            match self.runtime.block_on(producer.high_watermarks(topic)) {
+            match self.drive(producer.high_watermarks(topic))? {
                 Ok(watermarks) => return Ok(watermarks.into_keys().collect()),
                 Err(error) => self.trouble("landing cannot move a record", error.to_string()),
             }

@@ -1,5 +1,6 @@
 //! Waiting, without losing the partitions over it.
 
+use std::pin::pin;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,11 @@ use crate::bus::BusError;
 /// From this length on a wait is spent idling: the partitions are paused and the consumer still polled, so that the
 /// group does not take it for dead. A shorter one is not worth what a pause throws away.
 pub(super) const PAUSE_FROM: Duration = Duration::from_secs(1);
+/// For so long the consumer may go without being polled, whatever the database does meanwhile. Far below every
+/// sensible `max.poll.interval.ms`, and above what a transaction takes.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// A poll that only shows that somebody is there.
+const GLIMPSE: Duration = Duration::from_millis(5);
 /// Between looks at whether to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -52,7 +58,7 @@ impl Backoff {
 impl Landing {
     /// Waits; a stop ends it at once.
     pub(super) fn wait(&mut self, wait: Duration) -> Result<(), End> {
-        if wait < PAUSE_FROM {
+        if wait < PAUSE_FROM && self.polled_at.elapsed() < SILENCE_MAX {
             return self.check_stop(wait);
         }
         let deadline = Instant::now() + wait;
@@ -61,13 +67,35 @@ impl Landing {
             if left.is_zero() {
                 return Ok(());
             }
-            match self.consumer.idle(left.min(LOOK_EVERY)) {
-                Err(BusError::Fatal(error)) => return Err(End::Fatal(error)),
-                Err(error) => tracing::debug!(%error, "idle"),
-                Ok(()) => {}
-            }
-            self.figures.consumer(self.consumer.state());
+            self.idle(left.min(LOOK_EVERY))?;
             self.check_stop(Duration::ZERO)?;
+        }
+    }
+
+    fn idle(&mut self, wait: Duration) -> Result<(), End> {
+        let idled = self.consumer.idle(wait);
+        self.polled_at = Instant::now();
+        self.figures.consumer(self.consumer.state());
+        match idled {
+            Err(BusError::Fatal(error)) => Err(End::Fatal(error)),
+            Err(error) => {
+                tracing::debug!(%error, "idle");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Waits for an answer of the database or of Kafka, and lets the group know meanwhile that this consumer lives.
+    pub(super) fn drive<T>(&mut self, asked: impl Future<Output = T>) -> Result<T, End> {
+        let mut asked = pin!(asked);
+        loop {
+            let silence = SILENCE_MAX.saturating_sub(self.polled_at.elapsed());
+            let waited = async { tokio::time::timeout(silence, &mut asked).await };
+            match self.runtime.block_on(waited) {
+                Ok(answer) => return Ok(answer),
+                Err(_) => self.idle(GLIMPSE)?,
+            }
         }
     }
 

@@ -27,7 +27,7 @@ impl Landing {
             // Waiting, the consumer may have lost some of them.
             batch.forget(&self.consumer.lost());
             let at = now();
-            match self.attempt(batch, at, &mut attempts) {
+            match self.attempt(batch, at, &mut attempts)? {
                 Ok(landed) => return Ok(landed),
                 Err(error) => {
                     let locked = matches!(error, StoreError::Locked(_));
@@ -42,10 +42,18 @@ impl Landing {
         }
     }
 
-    fn attempt(&self, batch: &Batch, at: i64, attempts: &mut Attempts) -> StoreResult<Landed> {
-        let (topic, slices) = (&self.config.topic, &batch.slices);
+    fn attempt(
+        &mut self,
+        batch: &Batch,
+        at: i64,
+        attempts: &mut Attempts,
+    ) -> Result<StoreResult<Landed>, End> {
+        let (topic, store, slices) = (self.config.topic.clone(), self.store.clone(), &batch.slices);
         if let Some(before) = attempts.unanswered {
-            let resolved = self.runtime.block_on(self.store.resolve(topic, slices, before))?;
+            let resolved = match self.drive(store.resolve(&topic, slices, before))? {
+                Ok(resolved) => resolved,
+                Err(error) => return Ok(Err(error)),
+            };
             attempts.unanswered = None;
             attempts.resolved.confirmed += resolved.confirmed;
             attempts.resolved.revoked += resolved.revoked;
@@ -57,14 +65,16 @@ impl Landing {
             );
         }
         let locks = attempts.locked >= self.config.locked_tries;
-        let landing = self.store.land_apart(topic, slices, at, locks);
-        let mut landed = self.runtime.block_on(landing)?;
+        let mut landed = match self.drive(store.land_apart(&topic, slices, at, locks))? {
+            Ok(landed) => landed,
+            Err(error) => return Ok(Err(error)),
+        };
         // What an attempt without an answer had written is met again as a duplicate.
         let Resolved { confirmed, revoked } = attempts.resolved;
         landed.duplicates = landed.duplicates.saturating_sub(confirmed + revoked);
         landed.confirmed += confirmed;
         landed.revoked += revoked;
-        Ok(landed)
+        Ok(Ok(landed))
     }
 
     /// Something failed and is tried again.

@@ -325,7 +325,8 @@ async fn upsert_offsets(
 }
 
 /// Inserts the orders that are not there yet, and returns these. With `failed`, orders that fail for themselves
-/// are found by halving the statement that fails, and left out: a statement that fails writes nothing.
+/// are found by quartering the statement that fails, and left out: a statement that fails writes nothing. Quarters
+/// of a piece are pieces too, so their statements are prepared already.
 pub(super) async fn insert_orders<'a>(
     tx: &mut Tx<'_>,
     orders: &[&'a OrderEvent],
@@ -334,9 +335,9 @@ pub(super) async fn insert_orders<'a>(
 ) -> StoreResult<Vec<&'a OrderEvent>> {
     let mut fresh = Vec::with_capacity(orders.len());
     for range in pieces(orders.len()) {
-        let mut open = vec![(&orders[range], true)];
-        while let Some((part, whole)) = open.pop() {
-            match (insert_new(tx, part, now, whole).await, &mut failed) {
+        let mut open = vec![&orders[range]];
+        while let Some(part) = open.pop() {
+            match (insert_new(tx, part, now).await, &mut failed) {
                 (Ok(new), _) => {
                     fresh.extend(new);
                     if !open.is_empty() {
@@ -345,10 +346,7 @@ pub(super) async fn insert_orders<'a>(
                 }
                 (Err(error), Some(failed)) if error.is_of_a_row() => match part {
                     [one] => failed.push((*one, error)),
-                    _ => {
-                        let (first, second) = part.split_at(part.len() / 2);
-                        open.extend([(second, false), (first, false)]);
-                    }
+                    _ => open.extend(part.chunks(part.len().div_ceil(4)).rev()),
                 },
                 (Err(error), _) => return Err(error),
             }
@@ -362,13 +360,12 @@ async fn insert_new<'a>(
     tx: &mut Tx<'_>,
     orders: &[&'a OrderEvent],
     now: &str,
-    persistent: bool,
 ) -> StoreResult<Vec<&'a OrderEvent>> {
     let mut new = orders.to_vec();
     let mut rounds = 0;
     // A plain INSERT, because duplicates are rare. One that meets a duplicate writes nothing;
     // then the rows that exist are looked up and left out.
-    while !new.is_empty() && !insert_rows(tx, &new, now, persistent && rounds == 0).await? {
+    while !new.is_empty() && !insert_rows(tx, &new, now, rounds == 0).await? {
         rounds += 1;
         if rounds > DUPLICATE_ROUNDS_MAX {
             let what = "an order collides with another one in a unique key that is not rushgate's";

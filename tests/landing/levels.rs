@@ -13,6 +13,7 @@ crate::on_both!(
     an_order_that_keeps_failing_passes_every_level_and_is_never_early,
     an_order_lands_from_a_retry_topic_once_the_cause_is_gone,
     a_replayed_order_lands_and_its_row_says_so,
+    a_record_without_headers_waits_from_its_own_timestamp,
 );
 
 /// A landing thread for the orders and each retry topic.
@@ -147,4 +148,26 @@ async fn a_replayed_order_lands_and_its_row_says_so(db: Database) {
     levels.stop().await;
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 1);
     assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 1);
+}
+
+async fn a_record_without_headers_waits_from_its_own_timestamp(db: Database) {
+    sale(&db.store, 100).await;
+    let levels = levels(&db.store, "400ms");
+    let record = rushgate::bus::Forward {
+        topic: format!("{TOPIC}.retry.400ms"),
+        partition: Some(0),
+        key: b"spring/a".to_vec(),
+        payload: order("a", "1").encode(),
+        headers: Vec::new(),
+    };
+    let begun = Instant::now();
+    levels.producer.forward(vec![record], Box::new(|_| {}));
+    let figures = levels.landings[1].figures();
+    database::until("it lands", || figures.read(NOW).landed == 1).await;
+    assert!(
+        begun.elapsed() >= Duration::from_millis(395),
+        "early: {:?}",
+        begun.elapsed()
+    );
+    levels.stop().await;
 }

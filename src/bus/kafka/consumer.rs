@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 use rdkafka::types::RDKafkaErrorCode;
@@ -255,7 +255,7 @@ impl Consumer for KafkaConsumer {
         };
         self.committed_at = Instant::now();
         let context = self.consumer.context();
-        context.commit(&self.consumer, &landed_so_far, CommitMode::Async);
+        context.commit(&self.consumer, &landed_so_far);
     }
 
     fn seek(&mut self, partition: i32, offset: i64) {

@@ -142,7 +142,7 @@ impl Rebalance {
     }
 
     /// Tells Kafka how far these partitions have landed: for lag tools, so a failure is no trouble.
-    pub fn commit(&self, consumer: &BaseConsumer<Self>, partitions: &[i32], mode: CommitMode) {
+    pub fn commit(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) {
         let mut list = TopicPartitionList::new();
         let mut assignment = self.assignment();
         for partition in partitions {
@@ -156,7 +156,7 @@ impl Rebalance {
         }
         drop(assignment);
         if list.count() > 0
-            && let Err(error) = consumer.commit(&list, mode)
+            && let Err(error) = consumer.commit(&list, CommitMode::Async)
         {
             tracing::debug!(%error, "kafka commit");
         }
@@ -164,9 +164,11 @@ impl Rebalance {
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
         failpoint::hit(Point::C5);
-        // Taken by force, the partition has another owner already, and Kafka refuses the commit.
+        // Taken by force, the partition has another owner already, and Kafka refuses the commit. It is sent before
+        // the group hears that the partitions are free. Nobody waits for the answer here: a frozen broker would
+        // hold this thread up for as long as it is frozen.
         if !consumer.assignment_lost() {
-            self.commit(consumer, &partitions_of(list), CommitMode::Sync);
+            self.commit(consumer, &partitions_of(list));
         }
         let mut assignment = self.assignment();
         for partition in partitions_of(list) {
