@@ -104,6 +104,8 @@ struct Flaky {
     lose: AtomicUsize,
     /// It is down from the next lost reply on.
     down_after_loss: AtomicBool,
+    /// It came back with the same state under another name.
+    restarted: AtomicBool,
 }
 
 impl Engine for Flaky {
@@ -148,7 +150,14 @@ impl Engine for Flaky {
     }
 
     fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>> {
-        self.inner.incarnation()
+        async {
+            let name = self.inner.incarnation().await?;
+            Ok(match self.restarted.load(Ordering::SeqCst) {
+                true => name + " again",
+                false => name,
+            })
+        }
+        .boxed()
     }
 
     fn run_on<'a>(
@@ -159,7 +168,7 @@ impl Engine for Flaky {
         args: Vec<Vec<u8>>,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
-            if self.inner.incarnation().await? != incarnation {
+            if self.incarnation().await? != incarnation {
                 return Err(EngineError::Changed { engine: "flaky" });
             }
             self.run(script, key, args).await
@@ -294,6 +303,7 @@ async fn stage(config: Config) -> Stage {
         down: AtomicBool::new(false),
         lose: AtomicUsize::new(0),
         down_after_loss: AtomicBool::new(false),
+        restarted: AtomicBool::new(false),
     });
     open(&*engine, &first).await;
     let ruleset = Arc::new(Ruleset::default());
@@ -644,6 +654,62 @@ async fn the_quota_is_that_of_the_active_revision_and_never_writes() {
         matches!(refused, Err(AdmissionError::GateClosed { .. })),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn an_engine_that_restarted_is_believed_nothing_however_whole_it_looks() {
+    let stage = stage(Config::default()).await;
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+    stage.drained().await;
+    let before = stage.engine.inner.dump();
+    stage.engine.restarted.store(true, Ordering::SeqCst);
+    let closed = |error: AdmissionError| match error {
+        AdmissionError::GateClosed { retry_after, .. } => assert!(!retry_after.is_zero()),
+        other => panic!("{other:?}"),
+    };
+    closed(stage.place("bob", "1").await.expect_err("nobody is admitted"));
+    let asked = attempt("ada", "1");
+    let found = stage.admission.find(CAMPAIGN, asked.order).await;
+    closed(found.expect_err("nor told that there is no order"));
+    closed(
+        stage
+            .admission
+            .quota(CAMPAIGN, &asked)
+            .await
+            .expect_err("nor how many"),
+    );
+    assert!(stage.database.lost.load(Ordering::SeqCst) > 0);
+    stage.admission.look().await;
+    assert_eq!(stage.engine.inner.dump(), before, "nothing was written");
+
+    // Somebody rebuilt it; here the name alone is what it was.
+    stage.engine.restarted.store(false, Ordering::SeqCst);
+    assert_eq!(state(stage.place("bob", "1").await).0, OrderState::Accepted);
+    let found = stage.admission.find(CAMPAIGN, asked.order).await;
+    assert!(found.is_ok_and(|found| found.is_some()));
+}
+
+#[tokio::test]
+async fn a_sku_without_stock_is_lost_and_not_unknown() {
+    let stage = stage(Config::default()).await;
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+    stage.drained().await;
+    let stock = Shard::new(CAMPAIGN, 0).prefix() + keys::STOCK;
+    stage.engine.inner.forget(|key| key == stock);
+    // Another SKU is still there, so the script takes the first one for unknown.
+    let script = Script::new("hat", "return redis.call('HSET', KEYS[1], 'hat', 1)".into());
+    stage
+        .engine
+        .inner
+        .run(&script, &stock, Vec::new())
+        .await
+        .expect("runs");
+    let refused = stage.place("bob", "1").await;
+    assert!(
+        matches!(refused, Err(AdmissionError::GateClosed { .. })),
+        "{refused:?}"
+    );
+    assert!(stage.database.lost.load(Ordering::SeqCst) > 0);
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use futures_util::future::BoxFuture;
 use rushgate::bus::kafka::{self, KafkaConsumer, KafkaProducer, migrate_topics};
 use rushgate::bus::{Acknowledge, BusError, Consumer, Forward, ORDERS_TOPIC, Outbound, Producer};
 use rushgate::cli::{Cli, Command as Role};
-use rushgate::dlt::{self, Desk};
+use rushgate::dlt::{self, Desk, Redrive, Replayer};
+use rushgate::landing::redrive::DeadLetters;
 use rushgate::order::OrderEvent;
 use rushgate::store::{DeadLetter, Origin, Stage};
 use serde_json::Value;
@@ -34,6 +35,7 @@ on_both!(
     wrong_lines_stop_an_import,
     letters_are_discarded_with_a_reason,
     what_is_not_meant_is_refused,
+    chosen_classes_are_replayed_by_themselves,
 );
 
 /// A bus that keeps what it is given.
@@ -605,6 +607,65 @@ async fn what_is_not_meant_is_refused(db: Database) {
         assert!(error.contains(why), "{line}: {error}");
     }
     assert!(bus.sent.lock().expect("unharmed").is_empty());
+}
+
+async fn chosen_classes_are_replayed_by_themselves(db: Database) {
+    let bus: Arc<Tape> = Arc::default();
+    for (offset, class, replays) in [
+        (1, "failing", 0),
+        (2, "undecodable", 0),
+        (3, "locked", 3),
+        (4, "locked", 1),
+    ] {
+        Row {
+            offset,
+            class,
+            replays,
+            ..Row::default()
+        }
+        .write(&db)
+        .await;
+    }
+    let lander = |owner: &str| {
+        let sends: Arc<dyn Producer> = bus.clone();
+        Redrive {
+            replayer: Replayer {
+                store: db.store.clone(),
+                producer: Some(sends),
+                targets: vec![TOPIC.to_owned()],
+                group: "rushgate-landing".to_owned(),
+                actor: "rushgate land".to_owned(),
+                action: "dlt.redrive",
+                rate: 100,
+                max_replays: 3,
+                force: false,
+                clock: || NOW + 10_000,
+            },
+            owner: owner.to_owned(),
+            classes: vec!["failing".to_owned(), "locked".to_owned()],
+        }
+    };
+    let (one, other) = (lander("one"), lander("other"));
+    assert_eq!(
+        (one.hold().await, other.hold().await),
+        (Ok(true), Ok(false)),
+        "one does it for all"
+    );
+    let quiet = Duration::from_secs(30);
+    assert_eq!(one.replay(20, quiet).await, Ok(0), "they died only just now");
+    let quiet = Duration::from_secs(5);
+    assert_eq!(one.replay(20, quiet).await, Ok(2));
+    assert_eq!(bus.offsets(), [1, 4]);
+    assert_eq!(
+        (row(&db, 0, 2).await.stage, row(&db, 0, 3).await.stage),
+        (Stage::Dead, Stage::Parked)
+    );
+    assert_eq!(one.replay(20, quiet).await, Ok(0));
+    let trail = db.store.audited("rushgate.orders/0/4", 9).await.expect("read");
+    assert_eq!(
+        (trail[0].actor.as_str(), trail[0].action.as_str()),
+        ("rushgate land", "dlt.redrive")
+    );
 }
 
 fn brokers() -> String {

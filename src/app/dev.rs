@@ -38,6 +38,8 @@ const DEMO_OPEN_FOR_MS: i64 = 365 * DAY_MS;
 /// from it: the same rebuild that mends a Redis that lost its memory.
 pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()> {
     config.auth.insecure_dev_auth = true;
+    // There is no other gateway.
+    config.reconcile.grace_ms = 0;
     let shutdown = Shutdown::listen()?;
     let listeners = Listeners::bind(&config)?;
     let auth = Auth::new(&config.auth())?;

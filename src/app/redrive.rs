@@ -1,23 +1,17 @@
-//! What the re-drive of landing stands on: the database's lease and a replay of dead letters.
+//! The re-drive of a lander, where classes of errors are configured for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::bail;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use tokio::time::Instant;
 
 use super::adapters::kafka_config;
 use super::parts::clock;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
-use crate::dlt::{Item, Replayer, Report};
-use crate::landing::redrive::{self, DeadLetters};
-use crate::store::{LetterFilter, Stage, Store};
+use crate::dlt::{Redrive, Replayer};
+use crate::landing::redrive;
+use crate::store::Store;
 
-const LEASE: &str = "redrive";
-const LEASE_MS: i64 = 15_000;
 /// Classes of errors landing knows.
 const CLASSES: [&str; 6] = [
     "undecodable",
@@ -46,7 +40,7 @@ pub(super) fn spawn(
         ?classes,
         "dead letters of these classes are replayed once landing is healthy"
     );
-    let letters = Letters {
+    let letters = Redrive {
         replayer: replayer(config, store)?,
         owner: uuid::Uuid::now_v7().simple().to_string(),
         classes,
@@ -84,39 +78,6 @@ fn replayer(config: &Config, store: &Store) -> anyhow::Result<Replayer> {
         force: false,
         clock,
     })
-}
-
-struct Letters {
-    replayer: Replayer,
-    /// Names this lander in the lease.
-    owner: String,
-    classes: Vec<String>,
-}
-
-impl DeadLetters for Letters {
-    fn hold(&self) -> BoxFuture<'_, Result<bool, String>> {
-        let lease = self.replayer.store.lease(LEASE, &self.owner, clock(), LEASE_MS);
-        async { lease.await.map_err(|error| error.to_string()) }.boxed()
-    }
-
-    fn replay(&self, most: u32, quiet: Duration) -> BoxFuture<'_, Result<u64, String>> {
-        async move {
-            let filter = LetterFilter {
-                classes: self.classes.clone(),
-                stages: vec![Stage::Dead],
-                until: Some(clock() - quiet.as_millis() as i64),
-                ..LetterFilter::default()
-            };
-            let letters = self.replayer.store.dead_letters(&filter, None, most).await;
-            let letters = letters.map_err(|error| error.to_string())?;
-            let items: Vec<Item> = letters.into_iter().map(Item::from).collect();
-            let (mut paced, mut report) = (Instant::now(), Report::default());
-            let done = self.replayer.replay(&items, &mut paced, &mut report).await;
-            done.map_err(|error| format!("{error:#}"))?;
-            Ok(report.replayed)
-        }
-        .boxed()
-    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ pub const KEYS: &[&str] = &[
     "relay.in_flight",
     "reconcile.lease_ms",
     "reconcile.patience_ms",
+    "reconcile.grace_ms",
     "reconcile.every_ms",
     "reconcile.repair",
     "landing.batch",

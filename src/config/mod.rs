@@ -181,6 +181,7 @@ pub struct Relay {
 pub struct Reconcile {
     pub lease_ms: u64,
     pub patience_ms: u64,
+    pub grace_ms: u64,
     /// How often engine and database are compared; 0: never by themselves.
     pub every_ms: u64,
     /// Whether that puts differences right, too.

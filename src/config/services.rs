@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use super::{Config, ConfigError, Log, Source, load};
 
+/// Statements over a whole campaign are slow, and no news.
+const QUIET: &str = "warn,sqlx::query=error";
+
 /// What a command of an operator takes; other keys stand in the file or the environment.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Services {
@@ -51,7 +54,7 @@ impl Services {
             flags: own.chain(more).collect(),
         })?;
         if self.log_level.is_none() && config.log == Log::default() {
-            config.log.level = "warn".to_owned();
+            config.log.level = QUIET.to_owned();
         }
         Ok(config)
     }

@@ -57,6 +57,7 @@ impl Default for Reconcile {
         Self {
             lease_ms: ms(stage.lease),
             patience_ms: ms(stage.patience),
+            grace_ms: ms(stage.grace),
             every_ms: 0,
             repair: false,
         }
@@ -168,6 +169,7 @@ impl Config {
         reconcile::Config {
             lease: Duration::from_millis(self.reconcile.lease_ms),
             patience: Duration::from_millis(self.reconcile.patience_ms),
+            grace: Duration::from_millis(self.reconcile.grace_ms),
             ..reconcile::Config::default()
         }
     }

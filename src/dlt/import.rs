@@ -32,7 +32,8 @@ pub(super) async fn run(desk: &mut Desk, args: &Import, out: &mut dyn Write) -> 
     for (at, line) in BufReader::new(lines).lines().enumerate() {
         let line = line.with_context(|| format!("cannot read {file}, line {}", at + 1))?;
         if !line.trim().is_empty() {
-            read.line(&desk.store, at + 1, &line).await?;
+            let checked = read.check(&desk.store, &line).await?;
+            read.take(at + 1, checked);
         }
     }
     for (at, why) in read.wrong.iter().take(NAMED_MAX) {
@@ -66,30 +67,37 @@ pub(super) async fn run(desk: &mut Desk, args: &Import, out: &mut dyn Write) -> 
 }
 
 impl Read {
-    async fn line(&mut self, store: &Store, at: usize, line: &str) -> anyhow::Result<()> {
+    /// Everything that can be wrong with a line, before anything is sent.
+    async fn check(&self, store: &Store, line: &str) -> anyhow::Result<Result<Item, String>> {
         let Checked { id, payload, event } = match line::read(line) {
             Ok(checked) => checked,
-            Err(why) => return Ok(self.wrong.push((at, why))),
+            Err(why) => return Ok(Err(why)),
         };
+        if let Some((first, _)) = self.items.get(&id) {
+            return Ok(Err(format!("{id} stands in line {first} already")));
+        }
         let Some(letter) = store.dead_letter(&id).await? else {
-            return Ok(self.wrong.push((at, format!("there is no dead letter {id}"))));
+            return Ok(Err(format!("there is no dead letter {id}")));
         };
         if !matches!(letter.stage, Stage::Dead | Stage::Parked) {
-            let why = format!(
-                "{id} is in stage {}; only dead and parked letters are replayed",
-                letter.stage
-            );
-            return Ok(self.wrong.push((at, why)));
-        }
-        if let Some((first, _)) = self.items.get(&id) {
-            let why = format!("{id} stands in line {first} already");
-            return Ok(self.wrong.push((at, why)));
-        }
-        if letter.key != event.key().as_bytes() {
-            self.other_key += 1;
+            let stage = letter.stage;
+            return Ok(Err(format!(
+                "{id} is in stage {stage}; only dead and parked letters are replayed"
+            )));
         }
         let repaired = Some((payload, event));
-        self.items.insert(id, (at, Item { letter, repaired }));
-        Ok(())
+        Ok(Ok(Item { letter, repaired }))
+    }
+
+    fn take(&mut self, at: usize, checked: Result<Item, String>) {
+        match checked {
+            Err(why) => self.wrong.push((at, why)),
+            Ok(item) => {
+                let key = item.repaired.as_ref().map(|(_, event)| event.key());
+                let same = key.is_some_and(|key| key.as_bytes() == item.letter.key);
+                self.other_key += usize::from(!same);
+                self.items.insert(item.letter.origin.clone(), (at, item));
+            }
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! A dead letter as one line of JSON, and back with a repaired payload.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::base64;
 use crate::order::OrderEvent;
 use crate::store::{DeadLetter, Origin, check_event};
 
@@ -44,7 +45,7 @@ pub(super) fn write(letter: &DeadLetter) -> String {
     let line = Line {
         id: letter.origin.to_string(),
         key,
-        key_base64: key.is_none().then(|| base64::encode(&letter.key)),
+        key_base64: key.is_none().then(|| BASE64.encode(&letter.key)),
         stage: letter.stage.as_str(),
         class: &letter.class,
         error: &letter.error,
@@ -57,7 +58,7 @@ pub(super) fn write(letter: &DeadLetter) -> String {
             timestamp: letter.recorded_at.map(rfc3339),
         },
         failed_at: rfc3339(letter.failed_at),
-        payload_base64: payload.is_none().then(|| base64::encode(&letter.payload)),
+        payload_base64: payload.is_none().then(|| BASE64.encode(&letter.payload)),
         payload,
     };
     serde_json::to_string(&line).expect("a line is plain data with text keys")
@@ -109,7 +110,9 @@ pub(super) fn read(line: &str) -> Result<Checked, String> {
         .map_err(|error: crate::store::OriginError| error.to_string())?;
     let payload = match (repaired.payload, repaired.payload_base64) {
         (Some(json), None) => json.get().as_bytes().to_vec(),
-        (None, Some(text)) => base64::decode(&text).ok_or("payload_base64 is not base64")?,
+        (None, Some(text)) => BASE64
+            .decode(&text)
+            .map_err(|error| format!("payload_base64 is not base64: {error}"))?,
         (None, None) => return Err("it has neither payload nor payload_base64".to_owned()),
         (Some(_), Some(_)) => {
             return Err(

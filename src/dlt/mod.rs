@@ -4,11 +4,11 @@
 //! back to their topic, out as lines to be repaired and in again, or are given up; each act is in the audit trail.
 
 mod args;
-mod base64;
 mod discard;
 mod headers;
 mod import;
 mod line;
+mod redrive;
 mod replay;
 mod select;
 mod show;
@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use crate::bus::Producer;
 use crate::store::{LetterFilter, Stage, Store};
 pub use args::{Discard, Dlt, Export, Import, List, Pace, Replay, Selection, Show};
+pub use redrive::Redrive;
 pub use replay::{Item, Replayer, Report};
 use select::{Letters, PAGE};
 

@@ -31,6 +31,8 @@ pub struct Config {
     /// How long to wait for the outbox to drain and for landing to pass the watermark, before giving
     /// up for now; the gate stays closed and the next look tries again.
     pub patience: Duration,
+    /// How long other gateways may take to get acknowledged what they had admitted when the engine lost it.
+    pub grace: Duration,
     /// Between looks at something waited for.
     pub poll: Duration,
 }
@@ -40,6 +42,7 @@ impl Default for Config {
         Self {
             lease: Duration::from_secs(15),
             patience: Duration::from_secs(60),
+            grace: Duration::from_millis(500),
             poll: Duration::from_millis(50),
         }
     }

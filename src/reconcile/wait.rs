@@ -33,8 +33,11 @@ impl Work<'_> {
             .boxed()
         };
         self.wait_until(drained).await?;
-        // What this gateway has admitted and Kafka has not acknowledged is to be below the watermark.
-        self.reconcile.producer.flush(FLUSH_LIMIT).await;
+        // What gateways had in hand and the outbox no longer has is to be below the watermark: this one's is
+        // waited for, the others' gets its time.
+        let flushed = self.reconcile.producer.flush(FLUSH_LIMIT);
+        futures_util::join!(flushed, tokio::time::sleep(self.reconcile.config.grace));
+        self.hold().await?;
         let marks = self.reconcile.producer.high_watermarks(ORDERS_TOPIC).await?;
         let landed = || {
             async {

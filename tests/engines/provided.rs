@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -123,7 +124,10 @@ impl Sale {
         let (producer, _) = embedded::pair(0);
         let clock = Arc::new(AtomicI64::new(now));
         let reconcile = Reconcile::new(
-            Config::default(),
+            Config {
+                grace: Duration::ZERO,
+                ..Config::default()
+            },
             engine.clone(),
             Arc::new(producer),
             store.clone(),

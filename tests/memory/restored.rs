@@ -70,6 +70,7 @@ impl Past {
     pub fn rebuilder_over(&self, owner: &str, producer: Arc<dyn Producer>, patience: Duration) -> Reconcile {
         let config = reconcile::Config {
             patience,
+            grace: Duration::ZERO,
             ..reconcile::Config::default()
         };
         let store = self.database.store.clone();

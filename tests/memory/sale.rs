@@ -118,6 +118,8 @@ pub fn rebuilder(
     let config = reconcile::Config {
         lease: Duration::from_millis(300),
         patience: Duration::from_secs(10),
+        // Everybody shares a producer, which is flushed.
+        grace: Duration::ZERO,
         poll: POLL,
     };
     Reconcile::new(

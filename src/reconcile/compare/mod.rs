@@ -28,7 +28,7 @@ use difference::Mend;
 pub use difference::{Difference, Kind, Outcome, Place};
 use shard::Desk;
 
-/// Differences of one sort that are looked at; more are counted.
+/// Differences of one sort that are listed, and repaired by one run; more are counted.
 const DIFFERENCES_MAX: usize = 10_000;
 /// Times a comparison begins anew because another revision was activated.
 const REVISIONS_MAX: u32 = 3;
@@ -80,7 +80,7 @@ pub struct Comparison {
     pub subjects: u64,
     /// Counts that kept changing and could not be compared.
     pub unsettled: u64,
-    /// Differences beyond those that are listed.
+    /// Differences beyond those that are listed: of the newest look.
     pub more: u64,
     pub took_ms: u64,
     /// Found and, where a repair was asked for, repaired or not.
@@ -106,26 +106,36 @@ impl Reconcile {
     /// Compares a campaign; with an `actor`, also repairs in their name and compares again.
     pub async fn compare(&self, campaign: &str, actor: Option<&str>) -> Result<Comparison, CompareError> {
         let begun = Instant::now();
-        let mut comparison = self.look(campaign).await?;
-        if let Some(actor) = actor.filter(|_| !comparison.differences.is_empty()) {
-            let lease = format!("reconcile:{campaign}");
-            if !self.lease_compare(&lease).await? {
-                return Err(CompareError::Busy(campaign.to_owned()));
-            }
-            // Somebody may have repaired before the lease was taken.
-            comparison = self.look(campaign).await?;
-            let mended = self
-                .mend(campaign, actor, &lease, &mut comparison.differences)
-                .await;
-            if mended.is_ok() {
-                let again = self.look(campaign).await?;
-                comparison.left = again.differences;
-                comparison.repaired = true;
-            }
-            self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
-            mended?;
-        }
+        let mut comparison = match actor {
+            None => self.look(campaign).await?,
+            Some(actor) => self.look_and_mend(campaign, actor).await?,
+        };
         comparison.took_ms = begun.elapsed().as_millis() as u64;
+        Ok(comparison)
+    }
+
+    /// Under a lease: two repairs of one campaign would put right what the other just did.
+    async fn look_and_mend(&self, campaign: &str, actor: &str) -> Result<Comparison, CompareError> {
+        let lease = format!("reconcile:{campaign}");
+        if !self.lease_compare(&lease).await? {
+            return Err(CompareError::Busy(campaign.to_owned()));
+        }
+        let done = self.mend_under(campaign, actor, &lease).await;
+        self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
+        done
+    }
+
+    async fn mend_under(&self, campaign: &str, actor: &str, lease: &str) -> Result<Comparison, CompareError> {
+        let mut comparison = self.look(campaign).await?;
+        if comparison.differences.is_empty() {
+            return Ok(comparison);
+        }
+        self.mend(campaign, actor, lease, &mut comparison.differences)
+            .await?;
+        let again = self.look(campaign).await?;
+        comparison.left = again.differences;
+        comparison.more = again.more;
+        comparison.repaired = true;
         Ok(comparison)
     }
 
@@ -191,27 +201,14 @@ struct Part {
     differences: Vec<Difference>,
 }
 
-/// At most so many candidates are kept; the rest is counted.
-#[derive(Debug)]
-struct Candidates<T> {
-    kept: Vec<T>,
-    more: u64,
-}
-
-impl<T> Default for Candidates<T> {
-    fn default() -> Self {
-        Self {
-            kept: Vec::new(),
-            more: 0,
-        }
-    }
-}
-
-impl<T> Candidates<T> {
-    fn push(&mut self, candidate: T) {
-        match self.kept.len() < DIFFERENCES_MAX {
-            true => self.kept.push(candidate),
-            false => self.more += 1,
+impl Part {
+    /// Keeps the first differences, and counts the rest.
+    fn add(&mut self, differences: impl IntoIterator<Item = Difference>) {
+        for difference in differences {
+            match self.differences.len() < DIFFERENCES_MAX {
+                true => self.differences.push(difference),
+                false => self.more += 1,
+            }
         }
     }
 }

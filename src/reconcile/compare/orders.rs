@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::shard::Desk;
-use super::{Candidates, CompareError, Difference, Kind, Mend, Part, Place};
+use super::{CompareError, Difference, Kind, Mend, Part, Place};
 use crate::lua::codec::{NO_ENTRY, decode_record, encode_record};
 use crate::lua::keys;
 use crate::order::{OrderId, OrderState};
@@ -17,6 +17,9 @@ use crate::plan::eval::Placed;
 const PAGE: u32 = 10_000;
 /// Buckets of some 1,000 orders that one call reads: the engine does nothing else meanwhile.
 pub(super) const BUCKETS_AT_ONCE: usize = 2;
+
+/// Orders that only one side knows are looked up in groups of this size.
+const VERIFY_AT_ONCE: usize = 5000;
 
 /// Landed orders by id.
 #[derive(Default)]
@@ -77,7 +80,7 @@ impl Desk<'_> {
         self.landed().await?;
         let mut landed = self.landed_orders().await?;
         let waiting = moment.outbox_ids();
-        let mut missing = Candidates::default();
+        let (mut part, mut missing) = (Part::default(), Vec::new());
         let buckets: Vec<String> = (0..self.buckets()).map(keys::orders).collect();
         for keys in buckets.chunks(BUCKETS_AT_ONCE) {
             for bucket in self.read_buckets(keys).await? {
@@ -94,17 +97,18 @@ impl Desk<'_> {
                     }
                 }
             }
+            // Dead letters are among them.
+            if missing.len() >= VERIFY_AT_ONCE {
+                part.add(self.lost(std::mem::take(&mut missing)).await?);
+            }
         }
-        let mut unknown = Candidates::default();
-        landed.unseen().for_each(|order| unknown.push(order));
-        let mut differences = self.lost(missing.kept).await?;
-        differences.extend(self.unknown(&unknown.kept).await?);
-        Ok(Part {
-            compared: landed.ids.len() as u64,
-            more: missing.more + unknown.more,
-            differences,
-            ..Part::default()
-        })
+        part.add(self.lost(missing).await?);
+        let unseen: Vec<OrderId> = landed.unseen().collect();
+        for orders in unseen.chunks(VERIFY_AT_ONCE) {
+            part.add(self.unknown(orders).await?);
+        }
+        part.compared = landed.ids.len() as u64;
+        Ok(part)
     }
 
     async fn landed_orders(&self) -> Result<Landed, CompareError> {

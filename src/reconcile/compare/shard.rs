@@ -1,5 +1,6 @@
 //! What a comparison reads a campaign's shard with, and how it waits for landing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
 use tokio::sync::Mutex;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use super::super::Reconcile;
 use super::CompareError;
 use crate::bus::ORDERS_TOPIC;
+use crate::campaign::{Activation, Campaign};
 use crate::lua::calls::{self, Lookup};
 use crate::lua::codec::{Fence, Reply};
 use crate::lua::keys::Shard;
@@ -19,7 +21,7 @@ use crate::ruleset::ActiveCampaign;
 use crate::store::StoreError;
 
 /// Orders of the outbox that a comparison takes in; with more it waits for the relay.
-const OUTBOX_ORDERS_MAX: usize = 2000;
+const OUTBOX_ORDERS_MAX: usize = 10_000;
 /// Orders one call looks up.
 const LOOKUP_MAX: usize = 500;
 
@@ -109,15 +111,17 @@ impl<'a> Desk<'a> {
 
     async fn events(&self, entry: calls::RawEntry) -> Result<Vec<OrderEvent>, CompareError> {
         let mut revisions = self.revisions.lock().await;
-        if !revisions.contains_key(&entry.revision) {
-            let activation = crate::campaign::Activation {
-                revision: entry.revision,
-                ..self.active.activation
-            };
-            let built = build(self.reconcile, self.active.campaign.clone(), activation).await?;
-            revisions.insert(entry.revision, built);
-        }
-        let active = &revisions[&entry.revision];
+        let active = match revisions.entry(entry.revision) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(missing) => {
+                let activation = Activation {
+                    revision: entry.revision,
+                    ..self.active.activation
+                };
+                let campaign = self.active.campaign.clone();
+                missing.insert(build(self.reconcile, campaign, activation).await?)
+            }
+        };
         // What is no attempt cannot be relayed either, and is reported there.
         let attempts = entry
             .payloads
@@ -199,8 +203,8 @@ impl<'a> Desk<'a> {
 
 async fn build(
     reconcile: &Reconcile,
-    campaign: crate::campaign::Campaign,
-    activation: crate::campaign::Activation,
+    campaign: Campaign,
+    activation: Activation,
 ) -> Result<ActiveCampaign, CompareError> {
     let number = activation.revision;
     let revision = reconcile.store.revision(&campaign.id, number).await?;
