@@ -1,16 +1,11 @@
 //! The comparison: pure, so that it can be tested without any service.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-use serde::Serialize;
 
 use crate::database::{Books, Counted};
+use crate::findings::Findings;
 use crate::kafka::Logs;
 use crate::told::Told;
-
-/// Cases that are named; the others are counted.
-const NAMED_MAX: usize = 8;
 
 /// What the campaign promised, and what the run did to it.
 #[derive(Clone, Debug, Default)]
@@ -19,117 +14,6 @@ pub struct Rules {
     pub per_device: Option<u64>,
     pub redis_lost: bool,
     pub remaining: Option<i64>,
-}
-
-/// The figures of a run. Those of the first group must be 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Findings {
-    /// Told of an order that is neither in the database nor among the dead letters, or in Kafka and nowhere else.
-    pub lost: u64,
-    /// Units and charges that the database counted more than once.
-    pub doubled: u64,
-    /// Units sold beyond the stock.
-    pub oversold: u64,
-    /// Orders beyond a buyer's or a device's limit, counted from rows alone.
-    pub over_limit: u64,
-    /// Confirmed orders whose every answer was a no, or that nobody asked for.
-    pub phantom: u64,
-    /// Units and charges that confirmed rows hold and stock or usage do not count.
-    pub uncounted: u64,
-    /// Rows that say something else than the buyer asked for.
-    pub altered: u64,
-    /// Answers that cannot all be true: another order's id, a no about an order there is (unless Redis lost writes).
-    pub contradicted: u64,
-    /// Told accepted and then revoked although Redis lost nothing.
-    pub revoked_wrongly: u64,
-
-    pub attempts: u64,
-    pub ok: u64,
-    pub rejected: u64,
-    pub unknown: u64,
-    /// Unknown attempts that became an order.
-    pub unknown_landed: u64,
-    pub rows: u64,
-    pub confirmed: u64,
-    /// Revoked orders by reason.
-    pub revoked: BTreeMap<String, u64>,
-    pub accepted_then_revoked: u64,
-    /// Orders told `pending` that are gone, where Redis lost writes.
-    pub pending_gone: u64,
-    /// Orders that are not in `orders`, by the stage of their dead letter.
-    pub dead: BTreeMap<String, u64>,
-    /// Copies in the orders topic beyond the first of each order: each would have been a doubled order.
-    pub duplicates_absorbed: u64,
-    /// Orders in the orders topic.
-    pub in_kafka: u64,
-    pub unreadable: u64,
-    pub retried: u64,
-    pub dead_lettered: u64,
-    pub replayed: u64,
-    /// Orders placed before the one ahead of them under the same key. An outbox entry that a dead gateway left
-    /// behind comes late by design.
-    pub inverted: u64,
-    /// Units neither sold, nor left, nor held by a dead letter; below 0 there is more left than there may be.
-    pub leaked: Option<i64>,
-    /// The first few cases of whatever must not be.
-    pub cases: Vec<String>,
-}
-
-impl Findings {
-    /// Whether nothing is there that must not be.
-    pub fn is_right(&self) -> bool {
-        self.wrong().iter().all(|(_, count)| *count == 0)
-    }
-
-    /// The figures that must be 0.
-    pub fn wrong(&self) -> [(&'static str, u64); 9] {
-        [
-            ("lost", self.lost),
-            ("doubled", self.doubled),
-            ("oversold", self.oversold),
-            ("over limit", self.over_limit),
-            ("phantom", self.phantom),
-            ("uncounted", self.uncounted),
-            ("altered", self.altered),
-            ("contradicted", self.contradicted),
-            ("revoked wrongly", self.revoked_wrongly),
-        ]
-    }
-
-    fn case(&mut self, text: String) {
-        if self.cases.len() < NAMED_MAX {
-            self.cases.push(text);
-        }
-    }
-}
-
-impl fmt::Display for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} attempts: {} ok, {} rejected, {} unknown ({} of them became orders)",
-            self.attempts, self.ok, self.rejected, self.unknown, self.unknown_landed
-        )?;
-        writeln!(
-            f,
-            "{} rows: {} confirmed, revoked {:?}; dead letters {:?}; {} duplicates absorbed, {} inverted, leaked {:?}",
-            self.rows,
-            self.confirmed,
-            self.revoked,
-            self.dead,
-            self.duplicates_absorbed,
-            self.inverted,
-            self.leaked
-        )?;
-        for (name, count) in self.wrong() {
-            let verdict = if count == 0 { "ok   " } else { "WRONG" };
-            writeln!(f, "  {verdict}  {name}: {count}")?;
-        }
-        for case in &self.cases {
-            writeln!(f, "  case   {case}")?;
-        }
-        Ok(())
-    }
 }
 
 /// Compares the three.

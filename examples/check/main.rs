@@ -3,6 +3,7 @@
 //! lost, doubled, oversold, over a limit, or sold to somebody who was told no.
 
 mod database;
+mod findings;
 mod judge;
 mod kafka;
 mod told;
@@ -13,7 +14,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use judge::{Findings, Rules};
+use findings::Findings;
+use judge::Rules;
 
 /// Checks one campaign after everything has landed.
 #[derive(Debug, Parser)]

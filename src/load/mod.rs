@@ -7,6 +7,7 @@ mod link;
 mod log;
 mod report;
 mod script;
+mod trail;
 mod worker;
 
 use std::path::PathBuf;

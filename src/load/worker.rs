@@ -5,20 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::answer::{Meaning, read};
 use super::link::{Broken, Link};
-use super::log::{Log, Logged, LoggedAnswer, Outcome};
+use super::log::{Log, Outcome};
 use super::report::{LoadReport, Seen};
 use super::script::{Job, jobs};
+use super::trail::{Trail, now};
 use super::{LoadConfig, LoadError};
-
-/// A buyer without an answer tries again after up to so many milliseconds, twice as many after each failure.
-const BACKOFF_MS_FIRST: u64 = 50;
-const BACKOFF_MS_MAX: u64 = 1_000;
 
 /// What all workers of a run share.
 struct Run {
@@ -117,67 +113,9 @@ async fn wait_until(due: Option<Instant>) -> Instant {
     }
 }
 
-/// A request of one job as it goes on, for the log.
-struct Trail {
-    logged: Logged,
-    backoff_ms: u64,
-}
-
-impl Trail {
-    fn new(run: &Run, job: Job, since: Instant) -> Self {
-        let LoadConfig { prefix, devices, .. } = &run.config;
-        let now = now();
-        Self {
-            logged: Logged {
-                campaign: run.config.campaign.clone(),
-                key: format!("{prefix}-{}", job.attempt),
-                user: format!("{prefix}{}", job.user),
-                device: (*devices > 0).then(|| format!("{prefix}-d{}", u64::from(job.user) % devices)),
-                sku: run.config.sku.clone(),
-                quantity: run.config.quantity,
-                begun: now - since.elapsed().as_millis() as i64,
-                ended: now,
-                answers: Vec::new(),
-                outcome: Outcome::Unknown,
-                order: None,
-            },
-            backoff_ms: BACKOFF_MS_FIRST,
-        }
-    }
-
-    fn body(&self) -> Bytes {
-        let Logged { sku, quantity, .. } = &self.logged;
-        let mut body = serde_json::json!({"sku": sku, "quantity": quantity});
-        if let Some(device) = &self.logged.device {
-            body["attributes"] = serde_json::json!({"device": device});
-        }
-        body.to_string().into()
-    }
-
-    fn note(&mut self, by: String, status: u16, said: &str) {
-        self.logged.answers.push(LoggedAnswer {
-            at: now(),
-            status,
-            said: said.to_owned(),
-            by,
-        });
-    }
-
-    /// How long to wait before asking again; `asked` is what the gateway asked for.
-    fn pause(&mut self, asked: Duration) -> Duration {
-        let backoff = Duration::from_millis(fastrand::u64(1..=self.backoff_ms));
-        self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_MS_MAX);
-        asked.max(backoff)
-    }
-}
-
-fn now() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
-}
-
 /// Sends one job until it has a final answer or patience ends.
 async fn buy(run: &Run, link: &mut Link, seen: &mut Seen, job: Job, since: Instant) {
-    let mut trail = Trail::new(run, job, since);
+    let mut trail = Trail::new(&run.config, job, since);
     trail.logged.outcome = ask(run, link, seen, job, since, &mut trail).await;
     trail.logged.ended = now();
     run.log.write(&trail.logged);
@@ -243,12 +181,14 @@ async fn ask(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http_body_util::Full;
     use hyper::service::service_fn;
     use hyper::{Request, Response, body::Incoming};
     use hyper_util::rt::TokioIo;
     use tokio::net::TcpListener;
 
+    use super::super::log::Logged;
     use super::*;
 
     /// What goes wrong with the first requests, before an order is answered.
