@@ -114,7 +114,10 @@ pub fn hit(point: Point) {
 }
 
 #[cold]
-#[allow(clippy::disallowed_methods, reason = "a stall is to hold up whoever runs into it")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a stall is to hold up whoever runs into it"
+)]
 fn fail(point: Point) {
     let Some(armed) = ARMED.get().filter(|armed| armed.point == point) else {
         return;

@@ -80,6 +80,15 @@ pub struct Latency {
     pub p99: i64,
 }
 
+/// When the gate was closed and open again, in milliseconds after the fault struck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// The first buyer was told `gate-closed`.
+    pub closed_ms: i64,
+    /// The first order was told after the last buyer had been.
+    pub opened_ms: i64,
+}
+
 /// Before, during and after the fault; and the longest time in which nobody got an answer.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Latencies {
@@ -87,14 +96,24 @@ pub struct Latencies {
     pub during: Latency,
     pub after: Latency,
     pub worst_gap_ms: i64,
+    /// `None` where nobody was told that it is closed.
+    pub gate: Option<Gate>,
 }
 
 /// Reads them from the log; the fault lasted from `struck` to `healed`, in milliseconds since 1970.
 pub fn latencies(log: &Path, struck: i64, healed: i64) -> Result<Latencies> {
     let mut phases: [Vec<i64>; 3] = Default::default();
     let mut ends = Vec::new();
+    let (mut closed, mut orders) = (Vec::new(), Vec::new());
     for line in BufReader::new(File::open(log)?).lines() {
         let logged: Logged = serde_json::from_str(&line?).context("the clients' log")?;
+        for answer in logged.answers.iter().filter(|answer| answer.at >= struck) {
+            match (answer.status, answer.said.as_str()) {
+                (503, "gate-closed") => closed.push(answer.at),
+                (201 | 202, _) => orders.push(answer.at),
+                _ => {}
+            }
+        }
         if logged.outcome == Outcome::Unknown {
             continue;
         }
@@ -110,6 +129,16 @@ pub fn latencies(log: &Path, struck: i64, healed: i64) -> Result<Latencies> {
         during,
         after,
         worst_gap_ms: gaps.max().unwrap_or(0),
+        gate: gate(struck, &closed, &orders),
+    })
+}
+
+fn gate(struck: i64, closed: &[i64], orders: &[i64]) -> Option<Gate> {
+    let (first, last) = (closed.iter().min()?, closed.iter().max()?);
+    let opened = orders.iter().filter(|at| *at > last).min()?;
+    Some(Gate {
+        closed_ms: first - struck,
+        opened_ms: opened - struck,
     })
 }
 

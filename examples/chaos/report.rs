@@ -82,6 +82,12 @@ pub fn print(outcome: &Outcome) {
             for case in row.findings.cases() {
                 println!("  case   {case}");
             }
+            if let Some(gate) = row.latencies.gate {
+                println!(
+                    "    gate closed {} ms after the fault, open after {} ms",
+                    gate.closed_ms, gate.opened_ms
+                );
+            }
             if row.idle {
                 println!("  IDLE   no process died: its fail-point was not reached");
             }
@@ -137,6 +143,7 @@ fn line(row: &Row) -> String {
         during,
         after,
         worst_gap_ms,
+        ..
     } = row.latencies;
     let unknown = format!("{}({})", n("unknown"), n("unknown_landed"));
     let pair = |latency: crate::clients::Latency| format!("{}/{}", latency.p50, latency.p99);

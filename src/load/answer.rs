@@ -38,6 +38,8 @@ pub(super) enum Meaning {
     Again {
         status: u16,
         after: Duration,
+        /// Empty where none is named.
+        reason: String,
     },
     /// An answer the contract does not know.
     Strange(String),
@@ -50,13 +52,10 @@ pub(super) fn read(raw: &Raw) -> Meaning {
             Ok(answer) => Meaning::Order(answer),
             Err(error) => Meaning::Strange(format!("{status} that is no order: {error}")),
         },
-        StatusCode::TOO_MANY_REQUESTS => Meaning::Again {
+        code if code == StatusCode::TOO_MANY_REQUESTS || code.is_server_error() => Meaning::Again {
             status,
             after: retry_after(raw),
-        },
-        code if code.is_server_error() => Meaning::Again {
-            status,
-            after: retry_after(raw),
+            reason: reason(&raw.body).unwrap_or_default(),
         },
         code if code.is_client_error() => refused(status, &raw.body),
         _ => Meaning::Strange(format!("status {status}")),
@@ -64,17 +63,19 @@ pub(super) fn read(raw: &Raw) -> Meaning {
 }
 
 fn refused(status: u16, body: &[u8]) -> Meaning {
+    match reason(body) {
+        Ok(reason) => Meaning::Refused(Refused { status, reason }),
+        Err(error) => Meaning::Strange(format!("{status} without a reason: {error}")),
+    }
+}
+
+/// Of a problem document.
+fn reason(body: &[u8]) -> serde_json::Result<String> {
     #[derive(Deserialize)]
     struct Problem {
         reason: String,
     }
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => Meaning::Refused(Refused {
-            status,
-            reason: problem.reason,
-        }),
-        Err(error) => Meaning::Strange(format!("{status} without a reason: {error}")),
-    }
+    serde_json::from_slice::<Problem>(body).map(|problem| problem.reason)
 }
 
 fn retry_after(raw: &Raw) -> Duration {
@@ -113,8 +114,16 @@ mod tests {
         };
         assert_eq!(no, Meaning::Refused(refused));
         for status in [429, 500, 503] {
-            let after = Duration::from_secs(1);
-            assert_eq!(read(&raw(status, "")), Meaning::Again { status, after });
+            let again = |reason: &str| Meaning::Again {
+                status,
+                after: Duration::from_secs(1),
+                reason: reason.to_owned(),
+            };
+            assert_eq!(read(&raw(status, "")), again(""));
+            assert_eq!(
+                read(&raw(status, r#"{"reason":"gate-closed"}"#)),
+                again("gate-closed")
+            );
         }
         assert!(matches!(read(&raw(202, "{}")), Meaning::Strange(_)));
         assert!(matches!(read(&raw(404, "nginx")), Meaning::Strange(_)));

@@ -27,7 +27,7 @@ pub struct LoggedAnswer {
     pub at: i64,
     /// 0 where there was none.
     pub status: u16,
-    /// The order's state, the reason of a rejection, `connection` or `timeout`; empty for 429 and 5xx.
+    /// The order's state, the reason of a rejection, `connection` or `timeout`.
     pub said: String,
     /// `host:port` that was asked.
     pub by: String,

@@ -147,8 +147,12 @@ async fn ask(
                     seen.refused(refused, since.elapsed());
                     return Outcome::Rejected;
                 }
-                Meaning::Again { status, after } => {
-                    trail.note(by, status, "");
+                Meaning::Again {
+                    status,
+                    after,
+                    reason,
+                } => {
+                    trail.note(by, status, &reason);
                     *seen.report.again.entry(status).or_default() += 1;
                     after
                 }
