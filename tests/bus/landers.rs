@@ -92,7 +92,6 @@ impl Lander {
             .args([
                 "--exact",
                 "landers::a_lander_in_a_process_of_its_own",
-                "--ignored",
                 "--nocapture",
             ])
             .env(PROCESS, format!("{} {} {database}", config.topic, config.group))
@@ -143,9 +142,11 @@ fn impatient(config: &mut Config) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "no test: the process that the test below starts and freezes"]
 async fn a_lander_in_a_process_of_its_own() {
-    let told = std::env::var(PROCESS).expect("started by the test below");
+    // No test, but the process that the test below starts and freezes: nothing where nobody asks for it.
+    let Ok(told) = std::env::var(PROCESS) else {
+        return;
+    };
     let [topic, group, database] = told.split(' ').collect::<Vec<_>>()[..] else {
         panic!("{told}");
     };

@@ -171,3 +171,37 @@ async fn of_two_consumers_with_one_name_the_first_ends_and_says_why() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_read_before_the_database_has_said_from_where() {
+    let config = fresh().await;
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    send(&producer, "foobar", 0..20);
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    let start: StartOffsets = Box::new(move |partitions| {
+        // The first answers are lost with the database.
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0..3 => Err("the database is away".to_owned()),
+            _ => Ok(partitions.iter().map(|partition| (*partition, 15)).collect()),
+        }
+    });
+    let mut consumer = KafkaConsumer::new(config, start).expect("made");
+    let (mut slices, mut told) = (Vec::new(), false);
+    let begun = Instant::now();
+    while slices
+        .iter()
+        .map(|slice: &Slice| slice.records.len())
+        .sum::<usize>()
+        < 5
+    {
+        assert!(begun.elapsed() < LIMIT, "in vain");
+        match consumer.poll(100, Duration::ZERO) {
+            Ok(more) => slices.extend(more),
+            Err(error) => told |= error.to_string().contains("the database is away"),
+        }
+    }
+    assert!(told, "somebody has to know why nothing lands");
+    assert!(asked.load(Ordering::SeqCst) > 3);
+    assert_eq!(texts(&slices, JAVA_PARTITIONS[0]), numbers(15..20));
+}

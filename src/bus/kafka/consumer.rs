@@ -93,6 +93,27 @@ impl KafkaConsumer {
         }
     }
 
+    /// Asks again for offsets that the database did not tell when the partitions came.
+    fn learn(&mut self) {
+        let unknown: Vec<i32> = self.assignment().unknown.iter().copied().collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let (starts, still) = self.consumer.context().starts(&self.consumer, &unknown);
+        let known: Vec<i32> = unknown
+            .into_iter()
+            .filter(|partition| !still.contains(partition))
+            .collect();
+        let mut assignment = self.assignment();
+        for partition in &known {
+            assignment.unknown.remove(partition);
+            assignment.behind.remove(partition);
+            assignment.positions.insert(*partition, starts[partition]);
+        }
+        drop(assignment);
+        self.read_on(&known);
+    }
+
     /// Ends an idle time.
     fn wake(&mut self) {
         let mut assignment = self.assignment();
@@ -101,7 +122,7 @@ impl KafkaConsumer {
         }
         let paused = assignment.positions.keys();
         let paused: Vec<i32> = paused
-            .filter(|partition| !assignment.held.contains_key(partition))
+            .filter(|partition| !assignment.ignores(**partition))
             .copied()
             .collect();
         drop(assignment);
@@ -178,6 +199,7 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError> {
         self.wake();
+        self.learn();
         let next_due = self.release();
         self.retry_seeks();
         self.assignment().lost.clear();

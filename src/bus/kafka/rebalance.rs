@@ -14,12 +14,19 @@ use super::ASK_LIMIT;
 use crate::bus::StartOffsets;
 use crate::failpoint::{self, Point};
 
+/// Looks, one per poll, after which a log that ends too early is believed to.
+const BEHIND_LOOKS: u32 = 8;
+
 /// What the rebalance callback and the polling loop, on the same thread, tell each other.
 #[derive(Default)]
 pub(super) struct Assignment {
     /// Offset of the next record of each assigned partition; `None` until the first one from the
     /// log's beginning arrives.
     pub positions: BTreeMap<i32, Option<i64>>,
+    /// Partitions that the database has told no offset of yet: nothing of them is read.
+    pub unknown: BTreeSet<i32>,
+    /// How often in a row the log of a partition seemed to end before its offset.
+    pub behind: BTreeMap<i32, u32>,
     /// Partitions that are not read before a moment.
     pub held: BTreeMap<i32, Instant>,
     /// Nothing is read at the moment.
@@ -39,12 +46,17 @@ pub(super) struct Assignment {
 impl Assignment {
     /// Whether what arrives of a partition is to be dropped, because it will be read again.
     pub fn ignores(&self, partition: i32) -> bool {
-        self.idle || self.held.contains_key(&partition) || self.seeks.contains_key(&partition)
+        self.idle
+            || self.unknown.contains(&partition)
+            || self.held.contains_key(&partition)
+            || self.seeks.contains_key(&partition)
     }
 
     /// Another consumer has the partition, or gets it.
     fn remove(&mut self, partition: i32) {
         self.positions.remove(&partition);
+        self.unknown.remove(&partition);
+        self.behind.remove(&partition);
         self.held.remove(&partition);
         self.seeks.remove(&partition);
         self.landed.remove(&partition);
@@ -73,25 +85,43 @@ impl Rebalance {
         self.assignment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where to start each partition. Where the database does not answer, the log is read from its
-    /// beginning: what landed before is recognised.
-    fn starts(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> BTreeMap<i32, Option<i64>> {
+    /// Where to start each partition, and which of them nobody knows yet: the database did not answer, or the log
+    /// seems to end before the offset, as it does for a moment when its leader has changed. Those are asked for again
+    /// before anything of them is read: reading a whole log again takes hours.
+    pub fn starts(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &[i32],
+    ) -> (BTreeMap<i32, Option<i64>>, Vec<i32>) {
         let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = start(partitions).unwrap_or_else(|error| {
-            self.assignment().trouble = Some(format!("no offsets from the database: {error}"));
-            BTreeMap::new()
-        });
-        let checked = |partition: i32| {
-            let expected = *stored.get(&partition)?;
-            match self.gap(consumer, partition, expected) {
-                Some(Gap::Behind) => None,
-                Some(Gap::Ahead) | None => Some(expected),
+        let stored = match start(partitions) {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.assignment().trouble = Some(format!("no offsets from the database: {error}"));
+                let nothing = partitions.iter().map(|partition| (*partition, None));
+                return (nothing.collect(), partitions.to_vec());
             }
         };
-        partitions
-            .iter()
-            .map(|partition| (*partition, checked(*partition)))
-            .collect()
+        let (mut starts, mut unknown) = (BTreeMap::new(), Vec::new());
+        for partition in partitions {
+            let offset = stored.get(partition).copied();
+            let behind = offset
+                .is_some_and(|offset| matches!(self.gap(consumer, *partition, offset), Some(Gap::Behind)));
+            let looks = if behind { self.look(*partition) } else { 0 };
+            if (1..BEHIND_LOOKS).contains(&looks) {
+                unknown.push(*partition);
+            }
+            starts.insert(*partition, offset.filter(|_| !behind));
+        }
+        (starts, unknown)
+    }
+
+    /// How often in a row the log of a partition seemed to end too early.
+    fn look(&self, partition: i32) -> u32 {
+        let mut assignment = self.assignment();
+        let looks = assignment.behind.entry(partition).or_default();
+        *looks += 1;
+        *looks
     }
 
     /// Whether the log does not hold the offset, and on which side.
@@ -118,7 +148,7 @@ impl Rebalance {
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> KafkaResult<()> {
-        let starts = self.starts(consumer, partitions);
+        let (starts, unknown) = self.starts(consumer, partitions);
         let mut list = TopicPartitionList::new();
         for (partition, start) in &starts {
             let offset = start.map_or(Offset::Beginning, Offset::Offset);
@@ -127,8 +157,9 @@ impl Rebalance {
         let idle = {
             let mut assignment = self.assignment();
             assignment.positions.extend(starts);
+            assignment.unknown.extend(&unknown);
             assignment.rebalances += 1;
-            assignment.idle
+            assignment.idle || !unknown.is_empty()
         };
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
