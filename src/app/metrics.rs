@@ -37,74 +37,8 @@ impl fmt::Debug for GatewayFigures {
 
 impl Collector for GatewayFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let figures = self.relay.figures();
-        gauge(
-            &mut encoder,
-            "admission_waiting",
-            "Attempts waiting for a decision",
-            self.admission.waiting() as i64,
-        )?;
-        gauge(
-            &mut encoder,
-            "relay_entries_in_flight",
-            "Entries not settled yet",
-            self.relay.in_flight() as i64,
-        )?;
-        gauge(
-            &mut encoder,
-            "bus_orders_in_flight",
-            "Orders not acknowledged yet",
-            self.producer.in_flight() as i64,
-        )?;
-        counter(
-            &mut encoder,
-            "relay_orders_published",
-            "Own orders acknowledged",
-            count(&figures.published),
-        )?;
-        counter(
-            &mut encoder,
-            "relay_orders_relayed",
-            "Orders found in the outbox and published",
-            count(&figures.relayed),
-        )?;
-        counter(
-            &mut encoder,
-            "relay_batches_failed",
-            "Batches not acknowledged",
-            count(&figures.failed),
-        )?;
-        counter(
-            &mut encoder,
-            "relay_entries_unreadable",
-            "Outbox entries that are no orders",
-            count(&figures.unreadable),
-        )?;
-        gauge(
-            &mut encoder,
-            "outbox_orders",
-            "Orders in the outboxes of all campaigns",
-            i64::try_from(self.admission.in_outbox()).unwrap_or(i64::MAX),
-        )?;
-        gauge(
-            &mut encoder,
-            "outbox_oldest_milliseconds",
-            "Age of the oldest entry of any outbox",
-            i64::try_from(self.admission.oldest_ms()).unwrap_or(i64::MAX),
-        )?;
-        gauge(
-            &mut encoder,
-            "gates_closed",
-            "Campaigns nobody can be admitted to, their state being lost or unverified",
-            i64::try_from(self.admission.gates_closed()).unwrap_or(i64::MAX),
-        )?;
-        counter(
-            &mut encoder,
-            "admission_orders_shed",
-            "Orders not taken because landing was behind",
-            self.flow.shed(),
-        )?;
+        self.encode_admission(&mut encoder)?;
+        self.encode_relay(&mut encoder)?;
         lag(&mut encoder, &self.flow)?;
         self.encode_prechecks(&mut encoder)?;
         self.encode_sample(&mut encoder)
@@ -112,6 +46,80 @@ impl Collector for GatewayFigures {
 }
 
 impl GatewayFigures {
+    fn encode_relay(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let figures = self.relay.figures();
+        gauge(
+            encoder,
+            "relay_entries_in_flight",
+            "Entries not settled yet",
+            self.relay.in_flight() as i64,
+        )?;
+        gauge(
+            encoder,
+            "bus_orders_in_flight",
+            "Orders not acknowledged yet",
+            self.producer.in_flight() as i64,
+        )?;
+        counter(
+            encoder,
+            "relay_orders_published",
+            "Own orders acknowledged",
+            count(&figures.published),
+        )?;
+        counter(
+            encoder,
+            "relay_orders_relayed",
+            "Orders found in the outbox and published",
+            count(&figures.relayed),
+        )?;
+        counter(
+            encoder,
+            "relay_batches_failed",
+            "Batches not acknowledged",
+            count(&figures.failed),
+        )?;
+        counter(
+            encoder,
+            "relay_entries_unreadable",
+            "Outbox entries that are no orders",
+            count(&figures.unreadable),
+        )
+    }
+
+    fn encode_admission(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        gauge(
+            encoder,
+            "admission_waiting",
+            "Attempts waiting for a decision",
+            self.admission.waiting() as i64,
+        )?;
+        gauge(
+            encoder,
+            "outbox_orders",
+            "Orders in the outboxes of all campaigns",
+            i64::try_from(self.admission.in_outbox()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
+            encoder,
+            "outbox_oldest_milliseconds",
+            "Age of the oldest entry of any outbox",
+            i64::try_from(self.admission.oldest_ms()).unwrap_or(i64::MAX),
+        )?;
+        gauge(
+            encoder,
+            "gates_closed",
+            "Campaigns nobody can be admitted to, their state being lost or unverified",
+            i64::try_from(self.admission.gates_closed()).unwrap_or(i64::MAX),
+        )?;
+        counter(
+            encoder,
+            "admission_orders_shed",
+            "Orders not taken because landing was behind",
+            self.flow.shed(),
+        )
+    }
+
     fn encode_prechecks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let prechecks = self.host.precheck_figures();
         let runs = prechecks.iter().map(|module| (module, module.runs));
@@ -159,8 +167,10 @@ impl GatewayFigures {
 #[derive(Debug)]
 pub(super) struct LandingFigures(Vec<(String, Arc<landing::Figures>)>);
 
-/// Name, help, and the figure: counters.
-const LANDING_COUNTERS: &[(&str, &str, fn(&Snapshot) -> u64)] = &[
+/// Name, help, and the figure.
+type Figure<T> = (&'static str, &'static str, fn(&Snapshot) -> T);
+
+const LANDING_COUNTERS: &[Figure<u64>] = &[
     ("landing_orders_confirmed", "Orders confirmed", |read| read.landed),
     ("landing_orders_revoked", "Orders revoked", |read| read.revoked),
     (
@@ -187,8 +197,7 @@ const LANDING_COUNTERS: &[(&str, &str, fn(&Snapshot) -> u64)] = &[
     ),
 ];
 
-/// The same for gauges.
-const LANDING_GAUGES: &[(&str, &str, fn(&Snapshot) -> i64)] = &[
+const LANDING_GAUGES: &[Figure<i64>] = &[
     (
         "landing_lag_milliseconds",
         "Age of the oldest order in hand",

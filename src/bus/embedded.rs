@@ -81,6 +81,11 @@ impl Shared {
             .wait_timeout_while(logs, limit, |logs| condition(logs));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
+
+    /// Lets time pass.
+    fn let_pass(&self, wait: Duration) {
+        drop(self.wait_while(self.lock(), wait, |_| true));
+    }
 }
 
 /// Makes both sides of the orders topic. `start` is the offset of the first order: what the database expects next
@@ -202,7 +207,8 @@ impl EmbeddedConsumer {
     /// Whether reading waits; waits a little for its end.
     fn still_held(&mut self) -> bool {
         let Some(until) = self.held else { return false };
-        std::thread::sleep(until.saturating_duration_since(Instant::now()).min(IDLE_WAIT));
+        self.shared
+            .let_pass(until.saturating_duration_since(Instant::now()).min(IDLE_WAIT));
         let held = Instant::now() < until;
         if !held {
             self.held = None;
@@ -241,7 +247,7 @@ impl Consumer for EmbeddedConsumer {
     }
 
     fn idle(&mut self, wait: Duration) -> Result<(), BusError> {
-        std::thread::sleep(wait);
+        self.shared.let_pass(wait);
         Ok(())
     }
 

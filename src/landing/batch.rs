@@ -90,7 +90,7 @@ impl Batch {
             for record in &slice.records {
                 match decode(record) {
                     Ok(event) => add_order(&mut landing, record, event),
-                    Err(bad) => drop(poison.insert(record.offset, bad)),
+                    Err(bad) => drop(poison.insert(record.offset, *bad)),
                 }
             }
             landing.stop = poison.keys().next().copied();
@@ -219,8 +219,8 @@ pub(super) fn record_id(origin: Origin) -> RecordId {
     }
 }
 
-fn decode(record: &Record) -> Result<OrderEvent, Poison> {
-    let poison = |class, error: String, event| Poison { class, error, event };
+fn decode(record: &Record) -> Result<OrderEvent, Box<Poison>> {
+    let poison = |class, error: String, event| Box::new(Poison { class, error, event });
     let event = OrderEvent::decode(&record.payload).map_err(|error| {
         let class = match error {
             EventError::Json(_) => Class::Undecodable,

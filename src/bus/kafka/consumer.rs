@@ -11,46 +11,64 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::rebalance::{Assignment, Rebalance};
+use super::rebalance::{Assignment, Gap, Rebalance};
 use super::{ASK_LIMIT, Config, is_fatal, unusable};
 use crate::bus::{BusError, Consumer, ConsumerState, Headers, IDLE_WAIT, Record, Slice, StartOffsets};
 
 /// Kafka's own offsets serve lag tools only, so they are committed rarely.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
+/// A consumer that was fenced joins again under its name, unless it did so this recently. Kafka fences a static member by
+/// its own past, too: a request to join that is answered by the coordinator before and the one after a broker died.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
+
 /// The consuming side.
 pub struct KafkaConsumer {
     config: Config,
     consumer: BaseConsumer<Rebalance>,
     committed_at: Instant,
+    renewed_at: Option<Instant>,
 }
 
 impl KafkaConsumer {
     /// Joins the group; partitions arrive with later polls. `Fatal` for a wrong option.
     pub fn new(config: Config, start: StartOffsets) -> Result<Self, BusError> {
-        let context = Rebalance::new(&config.topic, start);
-        let mut own = vec![
-            ("group.id", config.group.as_str()),
-            ("partition.assignment.strategy", "cooperative-sticky"),
-            ("session.timeout.ms", "10000"),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("auto.offset.reset", "error"),
-            ("fetch.queue.backoff.ms", "10"),
-            ("fetch.error.backoff.ms", "100"),
-            ("queued.max.messages.kbytes", "65536"),
-        ];
-        own.extend(config.instance.as_deref().map(|name| ("group.instance.id", name)));
-        let consumer: BaseConsumer<Rebalance> = config
-            .client(&own, &config.consumer)
-            .create_with_context(context)
-            .map_err(unusable)?;
-        consumer.subscribe(&[&config.topic]).map_err(unusable)?;
+        let consumer = join(&config, Rebalance::new(&config.topic, start))?;
         Ok(Self {
             config,
             consumer,
             committed_at: Instant::now(),
+            renewed_at: None,
         })
+    }
+
+    /// Joins again with a client of its own; everything it had is lost.
+    fn renew(&mut self) -> Result<(), BusError> {
+        let context = self.consumer.context().successor();
+        let fresh = join(&self.config, context)?;
+        let fenced = std::mem::replace(&mut self.consumer, fresh);
+        self.renewed_at = Some(Instant::now());
+        // Taking leave may block for as long as a broker is frozen.
+        std::thread::spawn(move || drop(fenced));
+        Ok(())
+    }
+
+    /// Ends the consumer, unless it may only have met its own past.
+    fn sort_fatal(&mut self, error: &KafkaError) -> Result<(), BusError> {
+        let (code, what) = match self.consumer.client().fatal_error() {
+            Some((code, text)) => (Some(code), text),
+            None => (None, error.to_string()),
+        };
+        let fenced = code == Some(RDKafkaErrorCode::FencedInstanceId);
+        if fenced && self.renewed_at.is_none_or(|at| at.elapsed() > RENEW_EVERY) {
+            tracing::warn!(
+                topic = self.config.topic,
+                what,
+                "kafka consumer: fenced once; joining again"
+            );
+            return self.renew();
+        }
+        Err(BusError::Fatal(format!("kafka consumer: {what}")))
     }
 
     fn assignment(&self) -> MutexGuard<'_, Assignment> {
@@ -150,19 +168,22 @@ impl KafkaConsumer {
         next
     }
 
-    /// Something asked for an offset the log does not hold: partitions whose position is outside
-    /// go on at the log's beginning.
+    /// Something asked for an offset the log does not hold. Where the log begins later, reading goes on at its beginning;
+    /// where it seems to end before, that is looked at again first.
     fn find_gaps(&mut self) {
         let positions = self.assignment().positions.clone();
         for (partition, position) in positions {
             let Some(position) = position else { continue };
-            if self
-                .consumer
-                .context()
-                .gap(&self.consumer, partition, position)
-                .is_none()
-            {
-                continue;
+            match self.consumer.context().gap(&self.consumer, partition, position) {
+                None => continue,
+                Some(Gap::Behind) => {
+                    self.assignment().unknown.insert(partition);
+                    if let Err(error) = self.consumer.pause(&self.list([partition])) {
+                        self.trouble(partition, &error);
+                    }
+                    continue;
+                }
+                Some(Gap::Ahead) => {}
             }
             self.assignment().positions.insert(partition, None);
             let beginning = self
@@ -178,12 +199,7 @@ impl KafkaConsumer {
     fn sort_error(&mut self, error: &KafkaError) -> Result<(), BusError> {
         use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange, UnknownTopic, UnknownTopicOrPartition};
         if is_fatal(error) {
-            let what = self
-                .consumer
-                .client()
-                .fatal_error()
-                .map_or(error.to_string(), |(_, text)| text);
-            return Err(BusError::Fatal(format!("kafka consumer: {what}")));
+            return self.sort_fatal(error);
         }
         match error.rdkafka_error_code() {
             Some(AutoOffsetReset | OffsetOutOfRange) => self.find_gaps(),
@@ -323,6 +339,27 @@ impl Consumer for KafkaConsumer {
             rebalances: assignment.rebalances,
         }
     }
+}
+
+fn join(config: &Config, context: Rebalance) -> Result<BaseConsumer<Rebalance>, BusError> {
+    let mut own = vec![
+        ("group.id", config.group.as_str()),
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("session.timeout.ms", "10000"),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("auto.offset.reset", "error"),
+        ("fetch.queue.backoff.ms", "10"),
+        ("fetch.error.backoff.ms", "100"),
+        ("queued.max.messages.kbytes", "65536"),
+    ];
+    own.extend(config.instance.as_deref().map(|name| ("group.instance.id", name)));
+    let consumer: BaseConsumer<Rebalance> = config
+        .client(&own, &config.consumer)
+        .create_with_context(context)
+        .map_err(unusable)?;
+    consumer.subscribe(&[&config.topic]).map_err(unusable)?;
+    Ok(consumer)
 }
 
 /// A header without a value is as good as an empty one.

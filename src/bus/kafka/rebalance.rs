@@ -1,7 +1,7 @@
 //! What happens when the group gives or takes partitions: the callback, and what it shares with the loop that polls.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rdkafka::client::ClientContext;
@@ -68,7 +68,7 @@ impl Assignment {
 /// The callback's side.
 pub(super) struct Rebalance {
     topic: String,
-    start: Mutex<StartOffsets>,
+    start: Arc<Mutex<StartOffsets>>,
     assignment: Mutex<Assignment>,
 }
 
@@ -76,8 +76,26 @@ impl Rebalance {
     pub fn new(topic: &str, start: StartOffsets) -> Self {
         Self {
             topic: topic.to_owned(),
-            start: Mutex::new(start),
+            start: Arc::new(Mutex::new(start)),
             assignment: Mutex::default(),
+        }
+    }
+
+    /// For the consumer that follows this one: it has lost what this one had.
+    pub fn successor(&self) -> Self {
+        let before = self.assignment();
+        let lost: BTreeSet<i32> = before.positions.keys().copied().collect();
+        let assignment = Assignment {
+            idle: before.idle,
+            revoked: lost.clone(),
+            lost,
+            rebalances: before.rebalances,
+            ..Assignment::default()
+        };
+        Self {
+            topic: self.topic.clone(),
+            start: self.start.clone(),
+            assignment: Mutex::new(assignment),
         }
     }
 
