@@ -10,6 +10,7 @@ mod dead;
 mod dead_letters;
 mod dialect;
 mod error;
+mod event;
 mod fence;
 mod land;
 mod modules;
@@ -42,7 +43,7 @@ pub use dead_letters::{
 };
 use dialect::Dialect;
 pub use error::StoreError;
-pub use land::check_event;
+pub use event::check_event;
 pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};

@@ -1,0 +1,44 @@
+//! Whether the database can hold an order at all: asked before anything is written, so that one order that does not
+//! fit holds up no others.
+
+use super::time;
+use crate::campaign::check_id;
+use crate::order::{OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX};
+use crate::plan::{COST_MAX, PLAN_COUNTERS_MAX};
+
+// Widths of columns, in bytes.
+const COUNTER_BYTES_MAX: usize = 160;
+const SUBJECT_BYTES_MAX: usize = 2080;
+const DIGEST_BYTES_MAX: usize = 64;
+const FINGERPRINT_BYTES_MAX: usize = 32;
+
+/// Whether the database can hold the order at all; what is wrong where it cannot.
+pub fn check_event(event: &OrderEvent) -> Result<(), String> {
+    let fits = |what: &str, bytes: usize, limit: usize| match bytes <= limit {
+        true => Ok(()),
+        false => Err(format!("{what} is {bytes} bytes long; at most {limit} fit")),
+    };
+    let within = |what: &str, value: i64, low: i64, high: i64| match (low..=high).contains(&value) {
+        true => Ok(()),
+        false => Err(format!("{what} {value} is not within {low} to {high}")),
+    };
+    check_id(&event.campaign).map_err(|error| format!("campaign id {error}"))?;
+    check_id(&event.sku).map_err(|error| format!("SKU id {error}"))?;
+    fits("user", event.user.len(), VALUE_BYTES_MAX)?;
+    fits("plan digest", event.plan.len(), DIGEST_BYTES_MAX)?;
+    fits("fingerprint", event.fingerprint.len(), FINGERPRINT_BYTES_MAX)?;
+    within("quantity", event.quantity.into(), 1, QUANTITY_MAX.into())?;
+    within("placed_at", event.placed_at, time::TIME_MIN_MS, time::TIME_MAX_MS)?;
+    within(
+        "number of charges",
+        event.charges.len() as i64,
+        0,
+        PLAN_COUNTERS_MAX as i64,
+    )?;
+    for charge in &event.charges {
+        fits("counter", charge.counter.len(), COUNTER_BYTES_MAX)?;
+        fits("subject", charge.subject.len(), SUBJECT_BYTES_MAX)?;
+        within("cost", charge.cost, 1, COST_MAX)?;
+    }
+    Ok(())
+}
