@@ -91,6 +91,12 @@ impl Feed {
         Ok(())
     }
 
+    /// Counts the records again: others publish into the topic, too.
+    pub async fn recount(&mut self) -> Result<()> {
+        self.records = self.producer.high_watermarks(ORDERS_TOPIC).await?.values().sum();
+        Ok(())
+    }
+
     fn order(&self, number: u64, placed_at: i64) -> Outbound {
         let campaign = &self.active.campaign.id;
         let user = format!("buyer-{number}");

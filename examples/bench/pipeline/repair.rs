@@ -20,6 +20,7 @@ pub async fn run(bench: &mut Bench, feed: &mut Feed) -> Result<()> {
     let lander = bench.setup.land(1).await?;
     feed.publish(bench.orders.saturating_sub(feed.orders), None)
         .await?;
+    feed.recount().await?;
     while landed(&database).await? < feed.records {
         tokio::time::sleep(POLL).await;
     }
