@@ -204,3 +204,25 @@ async fn nothing_is_read_before_the_database_has_said_from_where() {
     assert!(asked.load(Ordering::SeqCst) > 3);
     assert_eq!(texts(&slices, JAVA_PARTITIONS[0]), numbers(15..20));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_seems_too_short_holds_up_no_other_partition() {
+    let config = fresh().await;
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    let [short, whole] = [JAVA_PARTITIONS[0], JAVA_PARTITIONS[1]];
+    for key in KEYS {
+        send(&producer, key, 0..20);
+    }
+    let start: StartOffsets = Box::new(move |partitions| {
+        let offset = |partition: i32| if partition == short { 500 } else { 0 };
+        Ok(partitions.iter().map(|each| (*each, offset(*each))).collect())
+    });
+    let mut consumer = KafkaConsumer::new(config, start).expect("made");
+    let (mut first, mut second) = (Seen::default(), Seen::default());
+    poll_until(&mut consumer, 100, |slices| {
+        first.take(short, &slices);
+        second.take(whole, &slices);
+        first.next == 20 && second.next == 20
+    });
+    assert_eq!((first.numbers, second.numbers), (numbers(0..20), numbers(0..20)));
+}

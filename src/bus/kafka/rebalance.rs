@@ -177,7 +177,7 @@ impl Rebalance {
             assignment.positions.extend(starts);
             assignment.unknown.extend(&unknown);
             assignment.rebalances += 1;
-            assignment.idle || !unknown.is_empty()
+            assignment.idle
         };
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
@@ -185,9 +185,14 @@ impl Rebalance {
         }
         // librdkafka remembers a pause over a partition's absence.
         match idle {
-            true => consumer.pause(&list),
-            false => consumer.resume(&list),
+            true => consumer.pause(&list)?,
+            false => consumer.resume(&list)?,
         }
+        let mut waiting = TopicPartitionList::new();
+        for partition in unknown {
+            waiting.add_partition(&self.topic, partition);
+        }
+        consumer.pause(&waiting)
     }
 
     /// Tells Kafka how far these partitions have landed: for lag tools, so a failure is no trouble.
