@@ -82,14 +82,17 @@ impl Origin {
 
     /// The headers that name this origin.
     pub fn headers(&self) -> Headers {
-        vec![
+        let mut headers = vec![
             (TOPIC.into(), self.topic.clone().into_bytes()),
             (PARTITION.into(), self.partition.to_be_bytes().to_vec()),
             (OFFSET.into(), self.offset.to_be_bytes().to_vec()),
-            (TIMESTAMP.into(), self.timestamp.to_be_bytes().to_vec()),
-            (TIMESTAMP_TYPE.into(), b"CREATE_TIME".to_vec()),
-            (GROUP.into(), self.group.clone().into_bytes()),
-        ]
+        ];
+        if self.timestamp != 0 {
+            headers.push((TIMESTAMP.into(), self.timestamp.to_be_bytes().to_vec()));
+            headers.push((TIMESTAMP_TYPE.into(), b"CreateTime".to_vec()));
+        }
+        headers.push((GROUP.into(), self.group.clone().into_bytes()));
+        headers
     }
 
     /// The headers of the moved record: its own, as far as they fit, and what the move adds.

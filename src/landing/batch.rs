@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::bus::origin::Origin;
 use crate::bus::{Record, Slice};
 use crate::order::{EventError, OrderEvent};
-use crate::store::{DeadRecord, Failed, Landed, LandingSlice, RecordId, StoreError, check_event};
+use crate::store::{self, DeadRecord, Failed, Landed, LandingSlice, StoreError, check_event};
 
 /// Why a record does not land.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,8 +211,8 @@ fn add_order(slice: &mut LandingSlice, record: &Record, event: OrderEvent) {
     slice.orders.push((record.offset, event));
 }
 
-pub(super) fn record_id(origin: Origin) -> RecordId {
-    RecordId {
+pub(super) fn record_id(origin: Origin) -> store::Origin {
+    store::Origin {
         topic: origin.topic,
         partition: origin.partition,
         offset: origin.offset,

@@ -3,7 +3,7 @@
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::dialect::Dialect;
-use super::{DeadRecord, RecordId, StoreResult, time};
+use super::{DeadRecord, Origin, StoreResult, time};
 
 const DEAD: &str = "dead";
 const RETRY: &str = "retry";
@@ -85,7 +85,7 @@ pub(super) async fn insert(
 /// Marks the dead letters of records that have landed after all.
 pub(super) async fn landed(
     tx: &mut Transaction<'_, Any>,
-    origins: impl Iterator<Item = &RecordId>,
+    origins: impl Iterator<Item = &Origin>,
     now: &str,
 ) -> StoreResult<()> {
     for origin in origins {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{DeadRecord, Landed, LandingSlice, RecordId};
+use super::{DeadRecord, Landed, LandingSlice, Origin};
 use crate::order::{OrderEvent, OrderId};
 
 /// What is left to write, in order of partition and offset.
@@ -12,7 +12,7 @@ pub(super) struct Work<'a> {
     pub orders: Vec<&'a OrderEvent>,
     pub dead: Vec<(i32, &'a DeadRecord)>,
     /// Partition, offset and origin of orders that were moved before.
-    pub returned: Vec<(i32, i64, &'a RecordId)>,
+    pub returned: Vec<(i32, i64, &'a Origin)>,
     /// Orders that landed before, by their offset. Counted as duplicates.
     pub replayed: Vec<(&'a LandingSlice, &'a OrderEvent)>,
     /// Next offset of every partition that moves.

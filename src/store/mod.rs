@@ -123,14 +123,6 @@ pub struct OrderRow {
     pub charges: Vec<Charge>,
 }
 
-/// Where a record is, or first was: its topic, partition and offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordId {
-    pub topic: String,
-    pub partition: i32,
-    pub offset: i64,
-}
-
 /// One partition's part of a landing transaction: its records from `from` up to, not including,
 /// `next`. Orders and dead records are each in order of offset.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -144,7 +136,7 @@ pub struct LandingSlice {
     /// Offset and order, which [`check_event`] has accepted.
     pub orders: Vec<(i64, OrderEvent)>,
     /// Offset and origin of those orders that were moved before: their dead letter has landed then.
-    pub returned: Vec<(i64, RecordId)>,
+    pub returned: Vec<(i64, Origin)>,
     pub dead: Vec<DeadRecord>,
 }
 
@@ -153,7 +145,7 @@ pub struct LandingSlice {
 pub struct DeadRecord {
     pub offset: i64,
     /// Where it was first; `None`: here.
-    pub origin: Option<RecordId>,
+    pub origin: Option<Origin>,
     pub key: Vec<u8>,
     pub payload: Vec<u8>,
     /// It will be tried again by itself; otherwise it is among the dead letters.
