@@ -199,10 +199,6 @@ pub struct Admission {
     intake: Option<Arc<dyn Intake>>,
     /// Orders in the outboxes of all campaigns when the watch last looked.
     in_outbox: AtomicU64,
-    /// Age of the oldest entry of any outbox then.
-    oldest_ms: AtomicU64,
-    /// Campaigns nobody could be admitted to then.
-    closed: AtomicU64,
 }
 
 impl Admission {
@@ -230,8 +226,6 @@ impl Admission {
             lanes: RwLock::default(),
             intake: None,
             in_outbox: AtomicU64::new(0),
-            oldest_ms: AtomicU64::new(0),
-            closed: AtomicU64::new(0),
         }
     }
 
@@ -248,12 +242,15 @@ impl Admission {
 
     /// Age of the oldest entry of any outbox when the watch last looked; 0 where there is none.
     pub fn oldest_ms(&self) -> u64 {
-        self.oldest_ms.load(Ordering::Relaxed)
+        let lanes = self.lanes();
+        lanes.iter().map(|lane| lane.local.oldest_ms()).max().unwrap_or(0)
     }
 
-    /// Campaigns whose gate was closed when the watch last looked.
+    /// Campaigns that nobody can be admitted to.
     pub fn gates_closed(&self) -> u64 {
-        self.closed.load(Ordering::Relaxed)
+        let lanes = self.lanes();
+        let closed = lanes.iter().filter(|lane| lane.local.verified().is_none());
+        closed.count() as u64
     }
 
     /// Decides an attempt and, where it is admitted, waits up to `accept_wait` for Kafka. What was

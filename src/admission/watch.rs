@@ -57,10 +57,6 @@ impl Admission {
         join_all(lanes.iter().map(|lane| self.look_at(lane))).await;
         let in_outbox = lanes.iter().map(|lane| lane.local.in_outbox()).sum();
         self.in_outbox.store(in_outbox, Ordering::Relaxed);
-        let ages = lanes.iter().map(|lane| lane.local.oldest_ms());
-        self.oldest_ms.store(ages.max().unwrap_or(0), Ordering::Relaxed);
-        let closed = lanes.iter().filter(|lane| lane.local.verified().is_none());
-        self.closed.store(closed.count() as u64, Ordering::Relaxed);
     }
 
     async fn look_at(&self, lane: &Lane) {

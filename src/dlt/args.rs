@@ -76,6 +76,14 @@ pub struct Show {
     pub services: Services,
 }
 
+/// Who acts.
+#[derive(Clone, Debug, Args)]
+pub struct By {
+    /// Who does it, for the audit trail [default: $USER].
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
+}
+
 /// How a replay goes about it.
 #[derive(Clone, Debug, Args)]
 pub struct Pace {
@@ -102,9 +110,8 @@ pub struct Replay {
     /// Say what would be done and do nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Who does it, for the audit trail [default: $USER].
-    #[arg(long, value_name = "NAME")]
-    pub actor: Option<String>,
+    #[command(flatten)]
+    pub by: By,
     #[command(flatten)]
     pub services: Services,
 }
@@ -116,12 +123,8 @@ pub struct Export {
     /// Into this file instead of stdout.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    #[arg(
-        long,
-        value_name = "NAME",
-        help = "Who does it, for the audit trail [default: $USER]"
-    )]
-    pub actor: Option<String>,
+    #[command(flatten)]
+    pub by: By,
     #[command(flatten)]
     pub services: Services,
 }
@@ -139,12 +142,8 @@ pub struct Import {
     /// Check the lines and say what would be done.
     #[arg(long)]
     pub dry_run: bool,
-    #[arg(
-        long,
-        value_name = "NAME",
-        help = "Who does it, for the audit trail [default: $USER]"
-    )]
-    pub actor: Option<String>,
+    #[command(flatten)]
+    pub by: By,
     #[command(flatten)]
     pub services: Services,
 }
@@ -162,12 +161,8 @@ pub struct Discard {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
-    #[arg(
-        long,
-        value_name = "NAME",
-        help = "Who does it, for the audit trail [default: $USER]"
-    )]
-    pub actor: Option<String>,
+    #[command(flatten)]
+    pub by: By,
     #[command(flatten)]
     pub services: Services,
 }

@@ -27,7 +27,7 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
         confirm(desk, args, matching.min(args.which.limit.unwrap_or(u64::MAX)))?;
     }
     let mut letters = Letters::find(&desk.store, &args.which, now).await?;
-    let actor = desk.actor(args.actor.as_ref());
+    let actor = desk.actor(args.by.actor.as_ref());
     let (mut discarded, mut moved_on) = (0_u64, 0_u64);
     while !desk.stopped() {
         let page = letters.next(PAGE).await?;

@@ -54,7 +54,7 @@ pub(super) async fn run(desk: &mut Desk, args: &Import, out: &mut dyn Write) -> 
             read.other_key
         );
     }
-    let replayer = desk.replayer(&args.pace, args.actor.as_ref(), "dlt.import");
+    let replayer = desk.replayer(&args.pace, args.by.actor.as_ref(), "dlt.import");
     let items: Vec<Item> = read.items.into_values().map(|(_, item)| item).collect();
     let mut work = Work::new(args.dry_run);
     for batch in items.chunks(replayer.batch() as usize) {

@@ -187,7 +187,7 @@ async fn replay(desk: &mut Desk, args: &Replay, out: &mut dyn Write) -> anyhow::
             _ => bail!("letters of stage {stage} cannot be replayed: only dead, parked and replayed ones"),
         }
     }
-    let mut replayer = desk.replayer(&args.pace, args.actor.as_ref(), "dlt.replay");
+    let mut replayer = desk.replayer(&args.pace, args.by.actor.as_ref(), "dlt.replay");
     replayer.force = args.force;
     let mut letters = Letters::find(&desk.store, &args.which, (desk.clock)()).await?;
     let mut work = Work::new(args.dry_run);
@@ -293,7 +293,7 @@ async fn export(desk: &Desk, args: &Export, out: &mut dyn Write) -> anyhow::Resu
         .out
         .as_deref()
         .map_or("stdout".to_owned(), |path| path.display().to_string());
-    let actor = desk.actor(args.actor.as_ref());
+    let actor = desk.actor(args.by.actor.as_ref());
     let detail = json!({"letters": written});
     desk.store
         .audit((desk.clock)(), &actor, "dlt.export", &target, &detail)

@@ -97,6 +97,8 @@ impl Topic {
 struct Seen {
     topics: BTreeMap<String, Topic>,
     valve: Valve,
+    /// Records of the orders topic that have not landed.
+    lag: u64,
     /// When the orders topic was last read on both sides, and what had landed of it.
     landed: Option<(Instant, i64)>,
     trouble: Option<String>,
@@ -135,11 +137,8 @@ impl Flow {
             return Ok(());
         }
         let mut seen = self.seen();
-        let orders = self.config.topics.first();
-        let lag = orders
-            .and_then(|topic| seen.topics.get(topic))
-            .map_or(0, Topic::total);
-        let answer = seen.valve.check(&self.config, lag + in_outbox);
+        let backlog = seen.lag + in_outbox;
+        let answer = seen.valve.check(&self.config, backlog);
         if answer.is_err() {
             self.shed.fetch_add(1, Relaxed);
         }
@@ -191,15 +190,16 @@ impl Flow {
             }
             seen.trouble = trouble;
         }
-        self.measure_rate();
+        self.measure();
     }
 
-    fn measure_rate(&self) {
+    fn measure(&self) {
         let mut seen = self.seen();
         let Some(topic) = self.config.topics.first().and_then(|name| seen.topics.get(name)) else {
             return;
         };
-        let (now, landed) = (Instant::now(), topic.landed.values().sum::<i64>());
+        let (now, landed, lag) = (Instant::now(), topic.landed.values().sum::<i64>(), topic.total());
+        seen.lag = lag;
         if let Some((then, before)) = seen.landed.replace((now, landed)) {
             let seconds = now.duration_since(then).as_secs_f64();
             seen.valve
