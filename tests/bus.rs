@@ -200,6 +200,49 @@ async fn orders_of_one_key_stay_in_order_in_the_partition_java_would_choose() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_wait_for_their_partition_keep_their_order_and_are_flushed() {
+    const BATCHES: usize = 300;
+    const EACH: usize = 40;
+    let config = fresh().await;
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    // From here on it knows the partitions, and makes orders wait.
+    producer.ping().await.expect("there");
+    let keys = ["foobar", "21", "spring/alice", "spring/bob"];
+    let batches = (0..BATCHES).map(|batch| {
+        let orders = (0..EACH).map(|n| outbound(keys[n % 4], &(batch * EACH + n).to_string()));
+        publish(&producer, orders.collect())
+    });
+    let answers: Vec<_> = batches.collect();
+    assert!(producer.flush(LIMIT).await);
+    assert_eq!(producer.in_flight(), 0);
+    assert!(answers.iter().all(|answer| answer.try_recv() == Ok(Ok(()))));
+
+    let mut consumer = KafkaConsumer::new(config, from_beginning()).expect("made");
+    let slices = read(&mut consumer, BATCHES * EACH);
+    for (at, partition) in JAVA_PARTITIONS.into_iter().enumerate() {
+        let expected: Vec<String> = (at..BATCHES * EACH).step_by(4).map(|n| n.to_string()).collect();
+        assert_eq!(texts(&slices, partition), expected, "{}", keys[at]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_its_partition_is_answered_when_the_producer_goes() {
+    let config = fresh().await;
+    let producer = KafkaProducer::new(config).expect("made");
+    producer.ping().await.expect("there");
+    let batch = (0..1000).map(|n| outbound("foobar", &n.to_string()));
+    let answers: Vec<_> = batch.map(|order| publish(&producer, vec![order])).collect();
+    drop(producer);
+    for answer in &answers {
+        let answer = acknowledged(answer);
+        assert!(
+            matches!(answer, Ok(()) | Err(BusError::Unacknowledged(_))),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reading_starts_where_the_database_says_and_seeks() {
     let config = fresh().await;
     let producer = KafkaProducer::new(config.clone()).expect("made");

@@ -1,6 +1,8 @@
 //! The Kafka bus: rdkafka. What producer, consumer and topic set-up share.
 
 mod consumer;
+mod delivery;
+mod lanes;
 mod options;
 mod producer;
 mod rebalance;
@@ -79,6 +81,15 @@ impl Config {
             config.set(key, value);
         }
         config
+    }
+
+    /// A producer's duration, as options given by hand have it.
+    fn producer_ms(&self, option: &str, otherwise: u32) -> Duration {
+        let by_hand = self.producer.get(option).or(self.extra.get(option));
+        let ms: Option<f64> = by_hand.and_then(|text| text.parse().ok());
+        let otherwise_ms = Duration::from_millis(otherwise.into());
+        ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
+            .unwrap_or(otherwise_ms)
     }
 
     fn unreachable(&self, error: &KafkaError) -> BusError {

@@ -1,168 +1,194 @@
 //! The producing side: idempotent, acknowledged by all in-sync replicas, keyed as Java clients do.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use rdkafka::client::ClientContext;
-use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
-use super::{ASK_LIMIT, Config, is_fatal, unusable};
+use super::delivery::{Batch, Reports, Ticket, Waiting};
+use super::lanes::Lanes;
+use super::{ASK_LIMIT, Config, unusable};
 use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
-
-/// One published batch; the last delivery report of its orders answers it.
-struct Batch {
-    left: AtomicUsize,
-    failure: Mutex<Option<BusError>>,
-    acknowledge: Mutex<Option<Acknowledge>>,
-    in_flight: Arc<AtomicUsize>,
-}
-
-impl Batch {
-    /// `orders` of the batch are done; the first failure is the batch's answer.
-    fn done(&self, orders: usize, failure: Option<BusError>) {
-        if let Some(failure) = failure {
-            let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            first.get_or_insert(failure);
-        }
-        self.in_flight.fetch_sub(orders, Ordering::AcqRel);
-        if self.left.fetch_sub(orders, Ordering::AcqRel) == orders {
-            let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let acknowledge = self
-                .acknowledge
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
-            if let Some(acknowledge) = acknowledge {
-                acknowledge(failure.map_or(Ok(()), Err));
-            }
-        }
-    }
-}
-
-/// Receives what librdkafka reports.
-#[derive(Default)]
-struct Reports {
-    /// The idempotent producer has lost its place for good: only a new one helps.
-    fatal: AtomicBool,
-}
-
-impl Reports {
-    fn note(&self, error: &KafkaError) {
-        if is_fatal(error) {
-            self.fatal.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl ClientContext for Reports {
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.note(&error);
-        tracing::warn!(%error, reason, "kafka producer");
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = Arc<Batch>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, batch: Arc<Batch>) {
-        match result {
-            Ok(_) => batch.done(1, None),
-            Err((error, _)) => {
-                self.note(error);
-                batch.done(1, Some(BusError::Unacknowledged(error.to_string())));
-            }
-        }
-    }
-}
 
 type Client = ThreadedProducer<Reports>;
 
+/// Between looks at whether everything is answered.
+const FLUSH_EVERY: Duration = Duration::from_millis(1);
+
 /// The producing side.
 pub struct KafkaProducer {
+    shared: Arc<Shared>,
+}
+
+/// What the thread that releases waiting orders works with, too.
+struct Shared {
     config: Config,
     client: ArcSwap<Client>,
     rebuilding: Mutex<()>,
     in_flight: Arc<AtomicUsize>,
+    lanes: Arc<Lanes<Waiting>>,
+    linger: Duration,
+    delivery_timeout: Duration,
 }
 
 impl KafkaProducer {
     /// Makes the client; it connects by itself, now or later. `Fatal` for a wrong option.
     pub fn new(config: Config) -> Result<Self, BusError> {
-        let client = connect(&config)?;
-        Ok(Self {
+        let (free, freed) = mpsc::channel();
+        let lanes = Arc::new(Lanes::new(free));
+        let client = connect(&config, &lanes)?;
+        let shared = Arc::new(Shared {
+            linger: config.producer_ms("linger.ms", config.linger_ms),
+            delivery_timeout: config.producer_ms("message.timeout.ms", config.delivery_timeout_ms),
             config,
             client: ArcSwap::from_pointee(client),
             rebuilding: Mutex::new(()),
             in_flight: Arc::default(),
-        })
+            lanes,
+        });
+        let weak = Arc::downgrade(&shared);
+        let thread = std::thread::Builder::new().name("kafka lanes".to_owned());
+        let thread = thread.spawn(move || release(&weak, &freed));
+        thread.map_err(|error| BusError::Fatal(format!("no thread for the producer: {error}")))?;
+        Ok(Self { shared })
     }
 
+    fn client(&self) -> Result<Arc<Client>, BusError> {
+        self.shared.client()
+    }
+}
+
+/// Hands waiting orders over when their lane is free, until the producer is gone.
+fn release(shared: &Weak<Shared>, freed: &Receiver<usize>) {
+    for lane in freed {
+        match shared.upgrade() {
+            Some(shared) => shared.release(lane),
+            None => break,
+        }
+    }
+}
+
+impl Shared {
     /// The client, after making a new one where the old one is dead.
     fn client(&self) -> Result<Arc<Client>, BusError> {
         let client = self.client.load_full();
-        if !client.context().fatal.load(Ordering::Acquire) {
+        if !client.context().is_fatal() {
             return Ok(client);
         }
         let _one = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
         let client = self.client.load_full();
-        if !client.context().fatal.load(Ordering::Acquire) {
+        if !client.context().is_fatal() {
             return Ok(client);
         }
         tracing::warn!("the kafka producer met a fatal error and is made anew");
-        let fresh = Arc::new(connect(&self.config)?);
+        let fresh = Arc::new(connect(&self.config, &self.lanes)?);
         self.client.store(fresh.clone());
         // Dropping answers what the dead client still held, and takes up to half a second.
         std::thread::spawn(move || drop(client));
         Ok(fresh)
     }
 
-    /// Enqueues all of them, or as many as fit: the others are answered as not acknowledged.
-    fn send<'r, T>(
-        &'r self,
-        all: &'r [T],
-        acknowledge: Acknowledge,
-        record: impl Fn(&'r T, Arc<Batch>) -> BaseRecord<'r, [u8], [u8], Arc<Batch>>,
-    ) {
-        if all.is_empty() {
-            return acknowledge(Ok(()));
-        }
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => return acknowledge(Err(error)),
-        };
-        self.in_flight.fetch_add(all.len(), Ordering::AcqRel);
-        let batch = Arc::new(Batch {
-            left: AtomicUsize::new(all.len()),
-            failure: Mutex::new(None),
-            acknowledge: Mutex::new(Some(acknowledge)),
-            in_flight: self.in_flight.clone(),
-        });
-        for (sent, each) in all.iter().enumerate() {
-            if let Err((error, _)) = client.send(record(each, batch.clone())) {
-                // The queue is full, most likely: waiting here would hold up the caller, and the
-                // outbox keeps what was not sent.
-                client.context().note(&error);
-                batch.done(
-                    all.len() - sent,
-                    Some(BusError::Unacknowledged(error.to_string())),
-                );
-                break;
+    fn batch(&self, records: usize, acknowledge: Acknowledge) -> Arc<Batch> {
+        Batch::new(records, acknowledge, self.in_flight.clone())
+    }
+
+    /// Hands an order over, or leaves it waiting in its lane.
+    fn enter(&self, client: &Client, waiting: Waiting) {
+        let Some(number) = self.lanes.of(waiting.order.key.as_bytes()) else {
+            if let Err(error) = self.hand_over(client, &waiting, None) {
+                waiting.batch.fail(1, error);
             }
+            return;
+        };
+        let since = waiting.since;
+        let mut lane = self.lanes.lock(number);
+        let Some(order) = lane.enter(waiting, since, self.linger) else {
+            return;
+        };
+        // Under the lock, which keeps orders of one key in order.
+        let handed = self.hand_over(client, &order, Some(number));
+        drop(lane);
+        self.settle(number, &order, handed);
+    }
+
+    fn release(&self, number: usize) {
+        let client = self.client();
+        let mut lane = self.lanes.lock(number);
+        let orders = lane.release(Instant::now());
+        let hand_over = |order: &Waiting| match &client {
+            _ if order.since.elapsed() > self.delivery_timeout => Err("it waited too long".to_owned()),
+            Ok(client) => self.hand_over(client, order, Some(number)),
+            Err(error) => Err(error.to_string()),
+        };
+        let handed: Vec<_> = orders.iter().map(hand_over).collect();
+        drop(lane);
+        for (order, handed) in orders.iter().zip(handed) {
+            self.settle(number, order, handed);
         }
     }
 
+    /// What librdkafka did not take is no longer on its way.
+    fn settle(&self, lane: usize, order: &Waiting, handed: Result<(), String>) {
+        if let Err(error) = handed {
+            self.lanes.leave(lane);
+            order.batch.fail(1, error);
+        }
+    }
+
+    fn hand_over(&self, client: &Client, waiting: &Waiting, lane: Option<usize>) -> Result<(), String> {
+        let batch = waiting.batch.clone();
+        let record = BaseRecord::with_opaque_to(&self.config.topic, Box::new(Ticket { batch, lane }))
+            .key(waiting.order.key.as_bytes())
+            .payload(waiting.order.payload.as_slice());
+        // Where the queue is full, waiting would hold up the caller; the outbox keeps what was not sent.
+        client.send(record).map_err(|(error, _)| {
+            client.context().note(&error);
+            error.to_string()
+        })
+    }
+}
+
+impl Shared {
+    /// Waits until everything is answered, also what still waits in its lane.
+    async fn flush(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let client = self.client.load_full();
+            let flushed = tokio::task::spawn_blocking(move || client.flush(left).is_ok()).await;
+            if self.in_flight.load(Ordering::Acquire) == 0 {
+                return true;
+            }
+            if left.is_zero() || !flushed.unwrap_or(false) {
+                return false;
+            }
+            // Between two requests of a lane librdkafka has nothing.
+            tokio::time::sleep(FLUSH_EVERY).await;
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for waiting in self.lanes.clear() {
+            waiting.batch.fail(1, "the producer was closed");
+        }
+    }
+}
+
+impl KafkaProducer {
     /// Runs a blocking question on a thread that may block.
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Config, &Client) -> Result<T, BusError> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, BusError>> {
-        let config = self.config.clone();
+        let config = self.shared.config.clone();
         let client = self.client();
         Box::pin(async move {
             let client = client?;
@@ -173,7 +199,7 @@ impl KafkaProducer {
     }
 }
 
-fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], Arc<Batch>> {
+fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], Box<Ticket>> {
     let headers = record
         .headers
         .iter()
@@ -183,7 +209,8 @@ fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], 
                 value: Some(value),
             })
         });
-    let base = BaseRecord::with_opaque_to(&record.topic, batch)
+    let ticket = Ticket { batch, lane: None };
+    let base = BaseRecord::with_opaque_to(&record.topic, Box::new(ticket))
         .key(record.key.as_slice())
         .payload(record.payload.as_slice())
         .headers(headers);
@@ -193,7 +220,7 @@ fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], 
     }
 }
 
-fn connect(config: &Config) -> Result<Client, BusError> {
+fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Client, BusError> {
     let own = [
         ("enable.idempotence", "true"),
         ("acks", "all"),
@@ -205,7 +232,7 @@ fn connect(config: &Config) -> Result<Client, BusError> {
     ];
     config
         .client(&own, &config.producer)
-        .create_with_context(Reports::default())
+        .create_with_context(Reports::new(lanes.clone()))
         .map_err(unusable)
 }
 
@@ -215,34 +242,56 @@ impl Producer for KafkaProducer {
     }
 
     fn publish(&self, orders: Vec<Outbound>, acknowledge: Acknowledge) {
-        self.send(&orders, acknowledge, |order, batch| {
-            BaseRecord::with_opaque_to(&self.config.topic, batch)
-                .key(order.key.as_bytes())
-                .payload(order.payload.as_slice())
-        });
+        if orders.is_empty() {
+            return acknowledge(Ok(()));
+        }
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return acknowledge(Err(error)),
+        };
+        let batch = self.shared.batch(orders.len(), acknowledge);
+        let since = Instant::now();
+        for order in orders {
+            let batch = batch.clone();
+            self.shared.enter(&client, Waiting { order, batch, since });
+        }
     }
 
     fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
-        self.send(&records, acknowledge, forwarded);
+        if records.is_empty() {
+            return acknowledge(Ok(()));
+        }
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return acknowledge(Err(error)),
+        };
+        let batch = self.shared.batch(records.len(), acknowledge);
+        for (sent, record) in records.iter().enumerate() {
+            if let Err((error, _)) = client.send(forwarded(record, batch.clone())) {
+                client.context().note(&error);
+                return batch.fail(records.len() - sent, error);
+            }
+        }
     }
 
     fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        self.shared.in_flight.load(Ordering::Acquire)
     }
 
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool> {
-        let client = self.client.load_full();
-        Box::pin(async move {
-            let flushed = tokio::task::spawn_blocking(move || client.flush(limit).is_ok()).await;
-            flushed.unwrap_or(false)
-        })
+        Box::pin(self.shared.flush(limit))
     }
 
     fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
         let topic = topic.to_owned();
+        let lanes = self.shared.lanes.clone();
         self.ask(move |config, client| {
             let mut watermarks = BTreeMap::new();
-            for partition in config.partitions(client.client(), &topic)? {
+            let partitions = config.partitions(client.client(), &topic)?;
+            if topic == config.topic {
+                lanes.set_partitions(partitions.len());
+            }
+            for partition in partitions {
                 let (_, high) = client
                     .client()
                     .fetch_watermarks(&topic, partition, ASK_LIMIT)
@@ -254,41 +303,27 @@ impl Producer for KafkaProducer {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BusError>> {
-        self.ask(|config, client| config.partitions(client.client(), &config.topic).map(|_| ()))
+        let lanes = self.shared.lanes.clone();
+        self.ask(move |config, client| {
+            let partitions = config.partitions(client.client(), &config.topic)?;
+            lanes.set_partitions(partitions.len());
+            Ok(())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
-
-    #[test]
-    fn a_batch_answers_once_with_its_first_failure() {
-        let (sender, answer) = mpsc::channel();
-        let batch = Batch {
-            left: AtomicUsize::new(3),
-            failure: Mutex::new(None),
-            acknowledge: Mutex::new(Some(Box::new(move |result| {
-                sender.send(result).expect("waited for");
-            }))),
-            in_flight: Arc::new(AtomicUsize::new(3)),
-        };
-        batch.done(1, None);
-        batch.done(1, Some(BusError::Unacknowledged("first".into())));
-        assert!(answer.try_recv().is_err());
-        batch.done(1, Some(BusError::Unacknowledged("second".into())));
-        assert_eq!(answer.recv(), Ok(Err(BusError::Unacknowledged("first".into()))));
-        assert_eq!(batch.in_flight.load(Ordering::Acquire), 0);
-    }
 
     #[test]
     fn a_dead_client_is_replaced_once() {
         let producer = KafkaProducer::new(Config::new("127.0.0.1:1")).expect("made");
         let dead = producer.client().expect("there");
-        dead.context().note(&KafkaError::MessageProduction(
-            rdkafka::types::RDKafkaErrorCode::Fatal,
-        ));
+        dead.context()
+            .note(&rdkafka::error::KafkaError::MessageProduction(
+                rdkafka::types::RDKafkaErrorCode::Fatal,
+            ));
         let fresh = producer.client().expect("made anew");
         assert!(!Arc::ptr_eq(&dead, &fresh));
         assert!(Arc::ptr_eq(&fresh, &producer.client().expect("there")));

@@ -1,0 +1,218 @@
+//! Where orders wait for their partition's turn, before librdkafka gets them.
+//!
+//! librdkafka's idempotent producer has one request of a partition on its way at a time: where five requests are allowed
+//! it counts messages (librdkafka pull request 4989). And while more messages of that partition are due, its broker thread
+//! polls without waiting, a whole core's worth, which slows down the answer it polls for when brokers or the other
+//! threads share the machine. So an order waits here until its partition's last request has been answered.
+//!
+//! Which partition an order belongs to is decided by librdkafka alone. Here a guess is enough: orders of one key
+//! share a lane, and a lane keeps their order.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Below so many messages on their way, librdkafka begins another request.
+const BUSY_FROM: usize = 5;
+/// Partitions beyond share lanes.
+const LANES_MAX: usize = 256;
+
+/// Orders of one partition.
+#[derive(Debug)]
+pub(super) struct Lane<T> {
+    on_their_way: usize,
+    /// When the first order of the request that is being gathered was handed over.
+    opened: Instant,
+    waiting: VecDeque<T>,
+    told: bool,
+}
+
+impl<T> Lane<T> {
+    fn new(now: Instant) -> Self {
+        Self {
+            on_their_way: 0,
+            opened: now,
+            waiting: VecDeque::new(),
+            told: false,
+        }
+    }
+
+    /// Gives the order back where it may be handed over now; otherwise it waits. librdkafka gathers for `linger`.
+    pub(super) fn enter(&mut self, order: T, now: Instant, linger: Duration) -> Option<T> {
+        let is_free = self.on_their_way < BUSY_FROM;
+        let gathers = now.saturating_duration_since(self.opened) < linger;
+        if !self.waiting.is_empty() || !(is_free || gathers) {
+            self.waiting.push_back(order);
+            return None;
+        }
+        if is_free {
+            self.opened = now;
+        }
+        self.on_their_way += 1;
+        Some(order)
+    }
+
+    /// An order handed over is done: whether somebody is to release those who wait.
+    pub(super) fn leave(&mut self) -> bool {
+        self.on_their_way -= 1;
+        let free = self.on_their_way < BUSY_FROM && !self.waiting.is_empty();
+        free && !std::mem::replace(&mut self.told, true)
+    }
+
+    /// All who wait; they count as handed over.
+    pub(super) fn release(&mut self, now: Instant) -> VecDeque<T> {
+        self.told = false;
+        self.opened = now;
+        self.on_their_way += self.waiting.len();
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// One lane per partition of the orders topic.
+#[derive(Debug)]
+pub(super) struct Lanes<T> {
+    lanes: Vec<Mutex<Lane<T>>>,
+    /// How many partitions there are; 0 until that has been told.
+    partitions: AtomicUsize,
+    /// Takes the numbers of lanes whose orders may go on.
+    free: Sender<usize>,
+}
+
+impl<T> Lanes<T> {
+    pub(super) fn new(free: Sender<usize>) -> Self {
+        let now = Instant::now();
+        Self {
+            lanes: (0..LANES_MAX).map(|_| Mutex::new(Lane::new(now))).collect(),
+            partitions: AtomicUsize::new(0),
+            free,
+        }
+    }
+
+    pub(super) fn set_partitions(&self, partitions: usize) {
+        self.partitions.store(partitions, Ordering::Relaxed);
+    }
+
+    /// The lane of a key; `None` while the partitions are unknown.
+    pub(super) fn of(&self, key: &[u8]) -> Option<usize> {
+        let partitions = self.partitions.load(Ordering::Relaxed);
+        (partitions > 0).then(|| partition_of(key, partitions) % LANES_MAX)
+    }
+
+    pub(super) fn lock(&self, lane: usize) -> MutexGuard<'_, Lane<T>> {
+        self.lanes[lane].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An order of the lane has been answered.
+    pub(super) fn leave(&self, lane: usize) {
+        if self.lock(lane).leave() {
+            // Nobody listens any more when the producer is gone; then nobody waits either.
+            let _ = self.free.send(lane);
+        }
+    }
+
+    /// Everybody who waits, of every lane.
+    pub(super) fn clear(&self) -> Vec<T> {
+        let now = Instant::now();
+        let lanes = 0..self.lanes.len();
+        lanes.flat_map(|lane| self.lock(lane).release(now)).collect()
+    }
+}
+
+/// The partition Kafka's clients choose for a key.
+fn partition_of(key: &[u8], partitions: usize) -> usize {
+    (murmur2(key) & 0x7fff_ffff) as usize % partitions
+}
+
+/// MurmurHash2 by Austin Appleby, 32 bits, with the seed Kafka's clients use.
+fn murmur2(bytes: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    const SEED: u32 = 0x9747_b28c;
+    let mut hash = SEED ^ bytes.len() as u32;
+    let mut words = bytes.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes([word[0], word[1], word[2], word[3]]).wrapping_mul(M);
+        k = (k ^ (k >> 24)).wrapping_mul(M);
+        hash = hash.wrapping_mul(M) ^ k;
+    }
+    let rest = words.remainder();
+    for (at, byte) in rest.iter().enumerate() {
+        hash ^= u32::from(*byte) << (8 * at);
+    }
+    if !rest.is_empty() {
+        hash = hash.wrapping_mul(M);
+    }
+    hash = (hash ^ (hash >> 13)).wrapping_mul(M);
+    hash ^ (hash >> 15)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LINGER: Duration = Duration::from_millis(2);
+
+    #[test]
+    fn keys_hash_as_in_java() {
+        // From the tests of Kafka's own client.
+        for (key, hash) in [
+            ("21", -973_932_308),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            ("abc", 479_470_107),
+        ] {
+            assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");
+        }
+    }
+
+    #[test]
+    fn orders_gather_for_as_long_as_librdkafka_does_and_then_wait_for_its_answer() {
+        let begun = Instant::now();
+        let mut lane = Lane::new(begun);
+        for order in 0..20 {
+            assert_eq!(lane.enter(order, begun, LINGER), Some(order));
+        }
+        let later = begun + LINGER;
+        assert_eq!(lane.enter(20, later, LINGER), None);
+        assert_eq!(lane.enter(21, later, LINGER), None);
+        let told: Vec<usize> = (0..20).filter(|_| lane.leave()).collect();
+        assert_eq!(told, [15], "once, when fewer than five are left");
+        assert_eq!(lane.enter(22, later, LINGER), None, "nobody overtakes");
+        assert_eq!(lane.release(later), [20, 21, 22]);
+        assert_eq!(lane.enter(23, later, LINGER), Some(23), "they gather again");
+    }
+
+    #[test]
+    fn a_quiet_partition_is_never_waited_for() {
+        let begun = Instant::now();
+        let mut lane = Lane::new(begun);
+        for order in 0..100 {
+            let now = begun + LINGER * (order + 1);
+            assert_eq!(lane.enter(order, now, LINGER), Some(order));
+            assert!(!lane.leave());
+        }
+    }
+
+    #[test]
+    fn a_lane_that_is_free_again_is_told_and_what_waits_can_be_taken_back() {
+        let (free, told) = mpsc::channel();
+        let lanes = Lanes::new(free);
+        assert_eq!(lanes.of(b"spring/ada"), None, "before the partitions are known");
+        lanes.set_partitions(12);
+        let lane = lanes.of(b"spring/ada").expect("known");
+        let now = Instant::now();
+        for order in 0..BUSY_FROM + 2 {
+            lanes.lock(lane).enter(order, now, Duration::ZERO);
+        }
+        lanes.leave(lane);
+        assert_eq!(told.try_recv(), Ok(lane));
+        lanes.leave(lane);
+        assert!(told.try_recv().is_err(), "told once");
+        assert_eq!(lanes.clear(), [BUSY_FROM, BUSY_FROM + 1]);
+    }
+}
