@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::adapters::Adapters;
 use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
 use super::fronts::{self, Listeners};
-use super::metrics::LandingFigures;
+use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
 use super::shutdown::Shutdown;
 use crate::bus::{ORDERS_TOPIC, embedded};
@@ -67,10 +67,10 @@ pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()
     )
     .await?;
     let mut registry = telemetry::registry();
-    registry.register_collector(Box::new(LandingFigures::new([(
-        ORDERS_TOPIC.to_owned(),
-        landing.figures(),
-    )])));
+    registry.register_collector(Box::new(LandingFigures::new([TopicFigures {
+        topic: ORDERS_TOPIC.to_owned(),
+        consumers: vec![landing.figures()],
+    }])));
     fronts::run(&config, auth, &adapters, &parts, registry, listeners, shutdown).await?;
     tokio::task::spawn_blocking(move || landing.stop()).await?;
     adapters.store.close().await;

@@ -1,5 +1,5 @@
-//! `rushgate land`: takes orders from Kafka and writes them into the database; one thread per topic, the orders and
-//! every retry topic.
+//! `rushgate land`: takes orders from Kafka and writes them into the database; one thread per consumer, several of the
+//! orders and one of every retry topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::adapters::{kafka_config, store, store_check};
-use super::metrics::{LagFigures, LandingFigures};
-use super::parts::clock;
+use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::shutdown::Shutdown;
 use crate::admin::{self, Check, Health, Readiness};
@@ -18,7 +17,7 @@ use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
 use crate::bus::{Producer, StartOffsets};
 use crate::config::Config;
 use crate::flow::{self, Flow};
-use crate::landing::{self, Figures, Landing, LandingHandle};
+use crate::landing::{self, Landing, LandingHandle};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -28,7 +27,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// One topic that is landed.
 struct Level {
     topic: String,
-    handle: LandingHandle,
+    consumers: Vec<LandingHandle>,
+}
+
+impl Level {
+    fn figures(&self) -> TopicFigures {
+        TopicFigures {
+            topic: self.topic.clone(),
+            consumers: self.consumers.iter().map(LandingHandle::figures).collect(),
+        }
+    }
 }
 
 /// Runs until asked to stop, or until one of the landing threads cannot go on.
@@ -41,13 +49,11 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     let store = store(&config).await?;
     let producer: Arc<dyn Producer> = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
     let levels = start(&config, &store, &producer)?;
-    let orders = levels.first().map(|orders| orders.handle.figures());
-    let retries = move || orders.as_ref().map_or(0, |orders| orders.read(clock()).retries);
+    let orders = levels.first().map(Level::figures);
+    let retries = move || orders.as_ref().map_or(0, |orders| orders.read().retries);
     let redrive = redrive::spawn(&config, &store, retries)?;
     let mut registry = telemetry::registry();
-    let figures = levels
-        .iter()
-        .map(|level| (level.topic.clone(), level.handle.figures()));
+    let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
     let watched = flow::Config {
         topics: levels.iter().map(|level| level.topic.clone()).collect(),
@@ -56,7 +62,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     let flow = Flow::spawn(watched, producer, store.clone());
     registry.register_collector(Box::new(LagFigures(flow)));
     let mut checks = vec![store_check(&store)];
-    checks.extend(levels.first().map(|orders| guard_check(orders.handle.figures())));
+    checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
     let readiness = Arc::new(Readiness::new(checks));
     let health = Health {
         readiness: readiness.clone(),
@@ -82,9 +88,9 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     }
     served.abort();
     store.close().await;
-    if let Some((topic, figures)) = ended {
-        let error = figures.read(clock()).last_error.unwrap_or_default();
-        bail!("landing {topic} ended: {error}");
+    if let Some(figures) = ended {
+        let error = figures.read().last_error.unwrap_or_default();
+        bail!("landing {} ended: {error}", figures.topic);
     }
     tracing::info!("stopped");
     Ok(())
@@ -94,8 +100,8 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
 /// transaction, or its consumer in taking leave of a broker that is frozen. The process does not wait for a plain
 /// thread when it ends, as it would for one of the runtime's.
 async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
-    for level in &mut levels {
-        level.handle.ask_to_stop();
+    for consumer in levels.iter_mut().flat_map(|level| &mut level.consumers) {
+        consumer.ask_to_stop();
     }
     let (done, joined) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
@@ -109,17 +115,34 @@ async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
 fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {
     let topics = config.topics()?;
     let levels = landing::Config::levels(&topics, &config.landing());
-    let started = levels.into_iter().map(|level| {
+    let start = |level: &landing::Config, suffix: String| -> anyhow::Result<LandingHandle> {
         let mut kafka = kafka_config(config);
-        let suffix = level.topic.strip_prefix(&topics.orders).unwrap_or_default();
         kafka.topic = level.topic.clone();
         kafka.group = level.group.clone();
-        kafka.instance = config.instance().map(|name| format!("{name}{suffix}"));
-        let consumer = KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?;
+        kafka.instance = config.instance().map(|name| name + &suffix);
+        let consumer = Box::new(KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?);
+        let (store, runtime) = (store.clone(), Handle::current());
+        Ok(Landing::spawn(
+            level.clone(),
+            consumer,
+            producer.clone(),
+            store,
+            runtime,
+        )?)
+    };
+    let started = levels.iter().map(|level| {
+        let consumers = match level.topic.strip_prefix(&topics.orders) {
+            Some("") | None => (1..=config.landing.consumers)
+                .map(|number| start(level, format!(".{number}")))
+                .collect(),
+            // Little is there, unless much is wrong.
+            Some(suffix) => start(level, suffix.to_owned()).map(|handle| vec![handle]),
+        };
         let topic = level.topic.clone();
-        let (consumer, producer) = (Box::new(consumer), producer.clone());
-        let handle = Landing::spawn(level, consumer, producer, store.clone(), Handle::current())?;
-        Ok(Level { topic, handle })
+        Ok(Level {
+            topic,
+            consumers: consumers?,
+        })
     });
     started.collect()
 }
@@ -136,11 +159,11 @@ fn start_offsets(store: &Store, topic: &str) -> StartOffsets {
 }
 
 /// Not ready while too many records fail.
-fn guard_check(figures: Arc<Figures>) -> Check {
+fn guard_check(figures: TopicFigures) -> Check {
     Check {
         name: "guard",
         ask: Box::new(move || {
-            let tripped = figures.read(super::parts::clock()).guard;
+            let tripped = figures.read().guard;
             let answer = match tripped {
                 None => Ok(()),
                 Some((failing, seen)) => Err(format!(
@@ -152,11 +175,16 @@ fn guard_check(figures: Arc<Figures>) -> Check {
     }
 }
 
-/// Resolves when one of the threads has ended by itself.
-async fn ended(levels: &[Level]) -> (String, Arc<Figures>) {
+/// Resolves when one of the threads has ended by itself: what it says.
+async fn ended(levels: &[Level]) -> TopicFigures {
     loop {
-        if let Some(level) = levels.iter().find(|level| level.handle.is_finished()) {
-            return (level.topic.clone(), level.handle.figures());
+        for level in levels {
+            if let Some(consumer) = level.consumers.iter().find(|consumer| consumer.is_finished()) {
+                return TopicFigures {
+                    topic: level.topic.clone(),
+                    consumers: vec![consumer.figures()],
+                };
+            }
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -165,7 +165,26 @@ impl GatewayFigures {
 
 /// Landing, by topic.
 #[derive(Debug)]
-pub(super) struct LandingFigures(Vec<(String, Arc<landing::Figures>)>);
+pub(super) struct LandingFigures(Vec<TopicFigures>);
+
+/// What the consumers of one topic did.
+#[derive(Clone, Debug)]
+pub(super) struct TopicFigures {
+    pub topic: String,
+    pub consumers: Vec<Arc<landing::Figures>>,
+}
+
+impl TopicFigures {
+    pub(super) fn read(&self) -> Snapshot {
+        let now = clock();
+        let each = self.consumers.iter().map(|figures| figures.read(now));
+        let sum = each.reduce(|mut sum, each| {
+            sum.add(each);
+            sum
+        });
+        sum.unwrap_or_default()
+    }
+}
 
 /// Name, help, and the figure.
 type Figure<T> = (&'static str, &'static str, fn(&Snapshot) -> T);
@@ -219,15 +238,14 @@ const LANDING_GAUGES: &[Figure<i64>] = &[
 ];
 
 impl LandingFigures {
-    pub(super) fn new(levels: impl IntoIterator<Item = (String, Arc<landing::Figures>)>) -> Self {
+    pub(super) fn new(levels: impl IntoIterator<Item = TopicFigures>) -> Self {
         Self(levels.into_iter().collect())
     }
 }
 
 impl Collector for LandingFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let now = clock();
-        let read = self.0.iter().map(|(topic, figures)| (topic, figures.read(now)));
+        let read = self.0.iter().map(|level| (&level.topic, level.read()));
         let read: Vec<(&String, Snapshot)> = read.collect();
         for (name, help, value) in LANDING_COUNTERS {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

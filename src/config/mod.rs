@@ -191,6 +191,8 @@ pub struct Reconcile {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Landing {
+    /// Consumers of the orders topic in this process.
+    pub consumers: usize,
     /// Orders of one transaction at most.
     pub batch: usize,
     /// How long a batch that is not full waits for more.

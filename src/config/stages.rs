@@ -79,7 +79,8 @@ impl Default for Landing {
     fn default() -> Self {
         let guard = landing::GuardConfig::default();
         Self {
-            batch: 1000,
+            consumers: 2,
+            batch: 1024,
             wait_ms: 20,
             retry_delays: "5s,30s,5m".into(),
             poison_share: guard.share,

@@ -65,6 +65,31 @@ pub struct Snapshot {
     pub last_error: Option<String>,
 }
 
+impl Snapshot {
+    /// Takes in what another consumer of the same topic did: sums, and the worse of what is no sum.
+    pub fn add(&mut self, other: Self) {
+        self.landed += other.landed;
+        self.revoked += other.revoked;
+        self.duplicates += other.duplicates;
+        self.recovered += other.recovered;
+        self.dead += other.dead;
+        self.fenced += other.fenced;
+        self.batches += other.batches;
+        self.retries += other.retries;
+        self.commits_resolved += other.commits_resolved;
+        for (way, records) in other.moved {
+            *self.moved.entry(way).or_default() += records;
+        }
+        self.guard = self.guard.max(other.guard);
+        self.consumer.assigned += other.consumer.assigned;
+        self.consumer.paused += other.consumer.paused;
+        self.consumer.rebalances += other.consumer.rebalances;
+        self.lag_ms = self.lag_ms.max(other.lag_ms);
+        self.failed |= other.failed;
+        self.last_error = self.last_error.take().or(other.last_error);
+    }
+}
+
 impl Figures {
     /// `now` in milliseconds since 1970-01-01 UTC, for the lag.
     pub fn read(&self, now: i64) -> Snapshot {
@@ -159,4 +184,48 @@ impl Figures {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consumers_of_one_topic_are_told_as_one() {
+        let moved = |records| Moved::from([(("refused", "o.dlt".to_owned()), records)]);
+        let consumer = |assigned| ConsumerState {
+            assigned,
+            ..ConsumerState::default()
+        };
+        let mut sum = Snapshot {
+            landed: 5,
+            moved: moved(1),
+            consumer: consumer(6),
+            lag_ms: 10,
+            ..Snapshot::default()
+        };
+        sum.add(Snapshot {
+            landed: 7,
+            moved: moved(2),
+            guard: Some((600, 1000)),
+            consumer: consumer(6),
+            lag_ms: 30,
+            failed: true,
+            last_error: Some("gone".to_owned()),
+            ..Snapshot::default()
+        });
+        assert_eq!(
+            sum,
+            Snapshot {
+                landed: 12,
+                moved: moved(3),
+                guard: Some((600, 1000)),
+                consumer: consumer(12),
+                lag_ms: 30,
+                failed: true,
+                last_error: Some("gone".to_owned()),
+                ..Snapshot::default()
+            }
+        );
+    }
 }

@@ -310,7 +310,7 @@ fn held(row: &AnyRow, kind: &str) -> StoreResult<HeldOrder> {
     } else {
         let receipt: Receipt = serde_json::from_str(&text(row, 8)?)
             .map_err(|error| StoreError::Permanent(format!("stored receipt of {}: {error}", held.order)))?;
-        held.charges = receipt.charges;
+        held.charges = receipt.charges.into_owned();
     }
     Ok(held)
 }

@@ -4,6 +4,7 @@
 //! ascending, new orders, usage ascending, stock ascending. Stock is last because all landers of a
 //! sale meet in its row.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -354,9 +355,9 @@ async fn insert_rows(
     let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(persistent);
     for order in orders {
         let receipt = Receipt {
-            modules: order.modules.clone(),
-            charges: order.charges.clone(),
-            attributes: order.attributes.clone(),
+            modules: (&order.modules).into(),
+            charges: (&order.charges).into(),
+            attributes: Cow::Borrowed(&order.attributes),
         };
         query = query
             .bind(order.order.to_string())

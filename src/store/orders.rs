@@ -1,5 +1,6 @@
 //! Landed orders, stock and offsets: reading.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
@@ -18,11 +19,15 @@ const SELECT: &str = "SELECT order_id, campaign_id, sku_id, CAST(user_id AS CHAR
 
 /// What `orders.receipt` holds besides the columns of its own.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Receipt {
-    pub modules: Vec<String>,
-    pub charges: Vec<Charge>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
+pub(super) struct Receipt<'a> {
+    pub modules: Cow<'a, [String]>,
+    pub charges: Cow<'a, [Charge]>,
+    #[serde(default, skip_serializing_if = "no_attributes")]
+    pub attributes: Cow<'a, BTreeMap<String, String>>,
+}
+
+fn no_attributes(attributes: &BTreeMap<String, String>) -> bool {
+    attributes.is_empty()
 }
 
 impl Store {
@@ -133,7 +138,7 @@ fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
         confirmed_at: maybe_moment(row, 8)?,
         revoked_reason: maybe_text(row, 9)?,
         fingerprint: text(row, 10)?,
-        charges: receipt.charges,
+        charges: receipt.charges.into_owned(),
     })
 }
 
@@ -146,7 +151,7 @@ fn recorded(row: &AnyRow) -> StoreResult<Recorded> {
             user: text(row, 1)?,
             sku: text(row, 2)?,
             quantity: narrow(row, 3)?,
-            attributes: receipt.attributes,
+            attributes: receipt.attributes.into_owned(),
         },
         revision: Some(narrow(row, 4)?),
         outcome: Some(ADMITTED.to_owned()),

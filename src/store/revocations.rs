@@ -75,6 +75,6 @@ fn revocation(row: &AnyRow) -> StoreResult<Revocation> {
         counters: json(row, 2)?,
         sku: text(row, 3)?,
         quantity: narrow(row, 4)?,
-        charges: json::<Receipt>(row, 5)?.charges,
+        charges: json::<Receipt>(row, 5)?.charges.into_owned(),
     })
 }
