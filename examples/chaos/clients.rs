@@ -19,7 +19,7 @@ const ATTEMPTS_EACH: u64 = 3;
 /// They could have eight orders in all.
 const USERS_PER_DEVICE: u64 = 4;
 /// Below what the limits would let through, 5 of 12.
-const STOCK_SHARE: f64 = 0.38;
+pub const STOCK_SHARE: f64 = 0.38;
 pub const SKU: &str = "mug";
 /// So long one attempt is tried before its buyer gives up.
 const PATIENCE_S: u64 = 20;
@@ -32,13 +32,9 @@ pub struct Clients {
     pub campaign: String,
     pub attempts: u64,
     pub rate: f64,
+    pub connections: usize,
     pub seed: u64,
     pub log: PathBuf,
-}
-
-/// Units there are for so many attempts.
-pub fn stock(attempts: u64) -> u64 {
-    (attempts as f64 * STOCK_SHARE) as u64
 }
 
 impl Clients {
@@ -59,7 +55,8 @@ impl Clients {
                 &users.to_string(),
             ])
             .args(["--devices", &users.div_ceil(USERS_PER_DEVICE).to_string()])
-            .args(["--twice", "0.1", "--impatient", "0.02", "--connections", "128"])
+            .args(["--twice", "0.1", "--impatient", "0.02"])
+            .args(["--connections", &self.connections.to_string()])
             .args(["--rate", &self.rate.to_string(), "--seed", &self.seed.to_string()])
             .args(["--timeout-ms", "3000", "--retry-for", &PATIENCE_S.to_string()])
             .arg("--log")
@@ -72,7 +69,7 @@ impl Clients {
     }
 }
 
-/// Final answers to attempts that began in one phase of a run, in milliseconds.
+/// Final answers to attempts that became orders and began in one phase of a run, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Latency {
     pub answers: usize,
@@ -114,12 +111,13 @@ pub fn latencies(log: &Path, struck: i64, healed: i64) -> Result<Latencies> {
                 _ => {}
             }
         }
-        if logged.outcome == Outcome::Unknown {
-            continue;
+        if logged.outcome != Outcome::Unknown {
+            ends.push(logged.ended);
         }
-        let phase = usize::from(logged.begun >= struck) + usize::from(logged.begun >= healed);
-        phases[phase].push(logged.ended - logged.begun);
-        ends.push(logged.ended);
+        if logged.outcome == Outcome::Ok {
+            let phase = usize::from(logged.begun >= struck) + usize::from(logged.begun >= healed);
+            phases[phase].push(logged.ended - logged.begun);
+        }
     }
     ends.sort_unstable();
     let gaps = ends.windows(2).map(|pair| pair[1] - pair[0]);

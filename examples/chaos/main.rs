@@ -58,6 +58,12 @@ pub struct Flags {
     /// Attempts per second; such that the load lasts 20 s where left out
     #[arg(long)]
     rate: Option<f64>,
+    /// Connections the buyers share: each waits for an answer, which waits for Kafka
+    #[arg(long, default_value_t = 512)]
+    connections: usize,
+    /// Units of stock per attempt; below what the limits let through, unless all of the load is to be orders
+    #[arg(long, default_value_t = clients::STOCK_SHARE)]
+    stock: f64,
     /// Write every figure to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -154,6 +160,8 @@ async fn one(world: &World, flags: &Flags, scenario: &Scenario, seed: u64) -> Ou
         seed,
         attempts: flags.attempts,
         rate: flags.rate.unwrap_or(flags.attempts as f64 / LOAD_S),
+        connections: flags.connections,
+        stock: (flags.attempts as f64 * flags.stock) as u64,
     };
     match play::play(world, order).await {
         Ok(row) => Outcome::Played(row),

@@ -29,6 +29,8 @@ pub struct Order<'a> {
     pub seed: u64,
     pub attempts: u64,
     pub rate: f64,
+    pub connections: usize,
+    pub stock: u64,
 }
 
 /// When the fault began and was healed, in milliseconds since 1970, and how long landing took from there.
@@ -73,13 +75,14 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
             .collect()
     };
     let fleet = Fleet::start(&setup, scenario.restart_after(), armed).await?;
-    create(&fleet, &campaign, clients::stock(attempts)).await?;
+    create(&fleet, &campaign, order.stock).await?;
     let buyers = Clients {
         rushgate: setup.rushgate.clone(),
         targets: fleet.targets(),
         campaign: campaign.clone(),
         attempts,
         rate: order.rate,
+        connections: order.connections,
         seed,
         log: setup.logs.join("clients.jsonl"),
     };
