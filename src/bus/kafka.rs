@@ -83,13 +83,16 @@ impl Config {
         config
     }
 
-    /// A producer's duration, as options given by hand have it.
-    fn producer_ms(&self, option: &str, otherwise: u32) -> Duration {
+    /// What a producer's option is, unless options given by hand say otherwise.
+    fn producer_number(&self, option: &str, otherwise: u32) -> f64 {
         let by_hand = self.producer.get(option).or(self.extra.get(option));
-        let ms: Option<f64> = by_hand.and_then(|text| text.parse().ok());
-        let otherwise_ms = Duration::from_millis(otherwise.into());
-        ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
-            .unwrap_or(otherwise_ms)
+        let number: Option<f64> = by_hand.and_then(|text| text.parse().ok());
+        number.unwrap_or(otherwise.into())
+    }
+
+    fn producer_ms(&self, option: &str, otherwise: u32) -> Duration {
+        let seconds = self.producer_number(option, otherwise) / 1000.0;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     fn unreachable(&self, error: &KafkaError) -> BusError {

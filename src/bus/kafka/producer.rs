@@ -18,6 +18,9 @@ use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 
 type Client = ThreadedProducer<Reports>;
 
+/// The option that bounds what librdkafka holds, and with it what waits for it.
+const QUEUE: &str = "queue.buffering.max.messages";
+const ORDERS_MAX: u32 = 500_000;
 /// Between looks at whether everything is answered.
 const FLUSH_EVERY: Duration = Duration::from_millis(1);
 
@@ -33,6 +36,8 @@ struct Shared {
     rebuilding: Mutex<()>,
     in_flight: Arc<AtomicUsize>,
     lanes: Arc<Lanes<Waiting>>,
+    /// Orders in flight at most, those that wait in their lane included.
+    orders_max: usize,
     linger: Duration,
     delivery_timeout: Duration,
 }
@@ -44,6 +49,11 @@ impl KafkaProducer {
         let lanes = Arc::new(Lanes::new(free));
         let client = connect(&config, &lanes)?;
         let shared = Arc::new(Shared {
+            orders_max: match config.producer_number(QUEUE, ORDERS_MAX) as usize {
+                // As librdkafka takes it.
+                0 => usize::MAX,
+                orders => orders,
+            },
             linger: config.producer_ms("linger.ms", config.linger_ms),
             delivery_timeout: config.producer_ms("message.timeout.ms", config.delivery_timeout_ms),
             config,
@@ -146,7 +156,6 @@ impl Shared {
         let record = BaseRecord::with_opaque_to(&self.config.topic, Box::new(Ticket { batch, lane }))
             .key(waiting.order.key.as_bytes())
             .payload(waiting.order.payload.as_slice());
-        // Where the queue is full, waiting would hold up the caller; the outbox keeps what was not sent.
         client.send(record).map_err(|(error, _)| {
             client.context().note(&error);
             error.to_string()
@@ -228,7 +237,7 @@ fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Client, BusEr
         ("partitioner", "murmur2_random"),
         ("linger.ms", &config.linger_ms.to_string()),
         ("message.timeout.ms", &config.delivery_timeout_ms.to_string()),
-        ("queue.buffering.max.messages", "500000"),
+        (QUEUE, &ORDERS_MAX.to_string()),
     ];
     config
         .client(&own, &config.producer)
@@ -249,11 +258,17 @@ impl Producer for KafkaProducer {
             Ok(client) => client,
             Err(error) => return acknowledge(Err(error)),
         };
-        let batch = self.shared.batch(orders.len(), acknowledge);
+        let all = orders.len();
+        let room = self.shared.orders_max.saturating_sub(self.in_flight());
+        let batch = self.shared.batch(all, acknowledge);
         let since = Instant::now();
-        for order in orders {
+        for order in orders.into_iter().take(room) {
             let batch = batch.clone();
             self.shared.enter(&client, Waiting { order, batch, since });
+        }
+        if all > room {
+            // The outbox keeps what does not fit.
+            batch.fail(all - room, "too many orders wait for Kafka already");
         }
     }
 
