@@ -6,13 +6,20 @@ use std::collections::{BTreeMap, HashSet};
 use super::{DeadRecord, Landed, LandingSlice, Origin};
 use crate::order::{OrderEvent, OrderId};
 
+/// An order that was moved before, and where it stood then.
+#[derive(Debug)]
+pub(super) struct Returned<'a> {
+    pub order: &'a OrderEvent,
+    pub origin: &'a Origin,
+}
+
 /// What is left to write, in order of partition and offset.
 #[derive(Debug, Default)]
 pub(super) struct Work<'a> {
     pub orders: Vec<&'a OrderEvent>,
     pub dead: Vec<(i32, &'a DeadRecord)>,
-    /// Partition, offset and origin of orders that were moved before.
-    pub returned: Vec<(i32, i64, &'a Origin)>,
+    /// Also the copies of one order: each may come from elsewhere, and whether it has landed is known of the order.
+    pub returned: Vec<Returned<'a>>,
     /// Orders that landed before, by their offset. Counted as duplicates.
     pub replayed: Vec<(&'a LandingSlice, &'a OrderEvent)>,
     /// Next offset of every partition that moves.
@@ -41,7 +48,7 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
             continue;
         }
         for (offset, order) in &slice.orders {
-            if !seen.insert((order.campaign.as_str(), order.order)) {
+            if !seen.insert(identity(order)) {
                 work.landed.duplicates += 1;
             } else if *offset < expected {
                 work.landed.duplicates += 1;
@@ -53,8 +60,11 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
         let dead = slice.dead.iter().filter(|record| record.offset >= expected);
         work.dead.extend(dead.map(|record| (partition, record)));
         let returned = slice.returned.iter().filter(|(offset, _)| *offset >= expected);
-        work.returned
-            .extend(returned.map(|(offset, origin)| (partition, *offset, origin)));
+        work.returned.extend(returned.filter_map(|(offset, origin)| {
+            let at = slice.orders.binary_search_by_key(offset, |(at, _)| *at).ok()?;
+            let order = &slice.orders[at].1;
+            Some(Returned { order, origin })
+        }));
         if expected > slice.next {
             work.landed.fenced.insert(partition, expected);
         }
@@ -79,6 +89,11 @@ pub(super) fn recover<'a>(work: &mut Work<'a>, landed_before: impl Fn(&OrderEven
         work.landed.fenced.remove(&slice.partition);
         work.advance.insert(slice.partition, end(slice));
     }
+}
+
+/// What makes two records one order.
+pub(super) fn identity(order: &OrderEvent) -> (&str, OrderId) {
+    (order.campaign.as_str(), order.order)
 }
 
 /// How far a slice moves its partition's offset.

@@ -186,6 +186,7 @@ async fn advance(
     failed: Vec<Apart<'_>>,
     now: &str,
 ) -> StoreResult<()> {
+    let failing: HashSet<_> = failed.iter().map(|(order, _)| fence::identity(order)).collect();
     for (order, error) in failed {
         let Some((partition, offset)) = fence::place(slices, order) else {
             continue;
@@ -200,15 +201,10 @@ async fn advance(
         });
     }
     dead::insert(tx, dialect, topic, &work.dead, now).await?;
-    let failed = &work.landed.failed;
-    let has_landed = |partition: i32, offset: i64| {
-        let mut failed = failed.iter();
-        !failed.any(|failed| (failed.partition, failed.offset) == (partition, offset))
-    };
     let returned = work.returned.iter();
     let origins = returned
-        .filter(|(partition, offset, _)| has_landed(*partition, *offset))
-        .map(|(_, _, origin)| *origin);
+        .filter(|returned| !failing.contains(&fence::identity(returned.order)))
+        .map(|returned| returned.origin);
     dead::landed(tx, origins, now).await?;
     write_offsets(tx, dialect, topic, &work.advance).await
 }

@@ -14,6 +14,7 @@ crate::on_both!(
     an_order_lands_from_a_retry_topic_once_the_cause_is_gone,
     a_replayed_order_lands_and_its_row_says_so,
     a_record_without_headers_waits_from_its_own_timestamp,
+    a_letter_whose_order_fails_is_not_landed_because_its_copy_was_left_out,
 );
 
 /// A landing thread for the orders and each retry topic.
@@ -113,24 +114,25 @@ async fn an_order_lands_from_a_retry_topic_once_the_cause_is_gone(db: Database) 
     assert_eq!(db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await, 1);
 }
 
+/// Sends so many copies of a letter back to its topic, in one go.
+fn replay(levels: &Levels, letter: &rushgate::bus::Record, copies: usize) -> Answer {
+    let (sender, answer) = mpsc::channel();
+    let record = rushgate::bus::Forward {
+        topic: TOPIC.to_owned(),
+        partition: Some(0),
+        key: letter.key.clone(),
+        payload: letter.payload.clone(),
+        headers: Origin::read(&letter.headers).expect("an origin").headers(),
+    };
+    let acknowledge = Box::new(move |result| drop(sender.send(result)));
+    levels.producer.forward(vec![record; copies], acknowledge);
+    answer
+}
+
 async fn a_replayed_order_lands_and_its_row_says_so(db: Database) {
     sale(&db.store, 100).await;
     trap(&db).await;
     let mut levels = levels(&db.store, "");
-    let replay = |levels: &Levels, letter: &rushgate::bus::Record| {
-        let (sender, answer) = mpsc::channel();
-        let record = rushgate::bus::Forward {
-            topic: TOPIC.to_owned(),
-            partition: Some(0),
-            key: letter.key.clone(),
-            payload: letter.payload.clone(),
-            headers: Origin::read(&letter.headers).expect("an origin").headers(),
-        };
-        levels
-            .producer
-            .forward(vec![record], Box::new(move |result| drop(sender.send(result))));
-        answer
-    };
     assert_eq!(
         wait(&publish(&levels.producer, vec![outbound(&order(FAILING, "1"))])),
         Ok(())
@@ -139,11 +141,11 @@ async fn a_replayed_order_lands_and_its_row_says_so(db: Database) {
     // Too early: it fails again, and is the same dead letter.
     db.execute("UPDATE dead_letters SET stage = 'replayed', replays = 1")
         .await;
-    assert_eq!(wait(&replay(&levels, &letter)), Ok(()));
+    assert_eq!(wait(&replay(&levels, &letter, 1)), Ok(()));
     until_stage(&db, "dead", 2).await;
     assert_eq!(db.number("SELECT replays FROM dead_letters").await, 1);
     release(&db).await;
-    assert_eq!(wait(&replay(&levels, &letter)), Ok(()));
+    assert_eq!(wait(&replay(&levels, &letter, 1)), Ok(()));
     until_stage(&db, "landed", 2).await;
     levels.stop().await;
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 1);
@@ -170,4 +172,22 @@ async fn a_record_without_headers_waits_from_its_own_timestamp(db: Database) {
         begun.elapsed()
     );
     levels.stop().await;
+}
+
+async fn a_letter_whose_order_fails_is_not_landed_because_its_copy_was_left_out(db: Database) {
+    sale(&db.store, 100).await;
+    trap(&db).await;
+    let mut levels = levels(&db.store, "");
+    let failing = vec![outbound(&order(FAILING, "1"))];
+    assert_eq!(wait(&publish(&levels.producer, failing)), Ok(()));
+    let letter = records(&mut levels.dead).remove(0);
+    // A lander that died before its transaction leaves two copies, and both come in one batch.
+    assert_eq!(wait(&replay(&levels, &letter, 2)), Ok(()));
+    until_stage(&db, "dead", 2).await;
+    release(&db).await;
+    assert_eq!(wait(&replay(&levels, &letter, 2)), Ok(()));
+    until_stage(&db, "landed", 2).await;
+    levels.stop().await;
+    assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 1);
+    assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 1);
 }
