@@ -114,6 +114,13 @@ async fn an_order_lands_from_a_retry_topic_once_the_cause_is_gone(db: Database) 
     assert_eq!(db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await, 1);
 }
 
+/// Publishes an order that fails, and waits for its dead letter.
+fn dead_letter(levels: &mut Levels) -> rushgate::bus::Record {
+    let failing = vec![outbound(&order(FAILING, "1"))];
+    assert_eq!(wait(&publish(&levels.producer, failing)), Ok(()));
+    records(&mut levels.dead).remove(0)
+}
+
 /// Sends so many copies of a letter back to its topic, in one go.
 fn replay(levels: &Levels, letter: &rushgate::bus::Record, copies: usize) -> Answer {
     let (sender, answer) = mpsc::channel();
@@ -133,11 +140,7 @@ async fn a_replayed_order_lands_and_its_row_says_so(db: Database) {
     sale(&db.store, 100).await;
     trap(&db).await;
     let mut levels = levels(&db.store, "");
-    assert_eq!(
-        wait(&publish(&levels.producer, vec![outbound(&order(FAILING, "1"))])),
-        Ok(())
-    );
-    let letter = records(&mut levels.dead).remove(0);
+    let letter = dead_letter(&mut levels);
     // Too early: it fails again, and is the same dead letter.
     db.execute("UPDATE dead_letters SET stage = 'replayed', replays = 1")
         .await;
@@ -178,9 +181,7 @@ async fn a_letter_whose_order_fails_is_not_landed_because_its_copy_was_left_out(
     sale(&db.store, 100).await;
     trap(&db).await;
     let mut levels = levels(&db.store, "");
-    let failing = vec![outbound(&order(FAILING, "1"))];
-    assert_eq!(wait(&publish(&levels.producer, failing)), Ok(()));
-    let letter = records(&mut levels.dead).remove(0);
+    let letter = dead_letter(&mut levels);
     // A lander that died before its transaction leaves two copies, and both come in one batch.
     assert_eq!(wait(&replay(&levels, &letter, 2)), Ok(()));
     until_stage(&db, "dead", 2).await;

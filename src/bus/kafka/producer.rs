@@ -72,6 +72,21 @@ impl KafkaProducer {
     fn client(&self) -> Result<Arc<Client>, BusError> {
         self.shared.client()
     }
+
+    /// Runs a blocking question on a thread that may block.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Config, &Client) -> Result<T, BusError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, BusError>> {
+        let config = self.shared.config.clone();
+        let client = self.client();
+        Box::pin(async move {
+            let client = client?;
+            tokio::task::spawn_blocking(move || question(&config, &client))
+                .await
+                .unwrap_or_else(|error| Err(BusError::Fatal(error.to_string())))
+        })
+    }
 }
 
 /// Hands waiting orders over when their lane is free, until the producer is gone.
@@ -104,8 +119,19 @@ impl Shared {
         Ok(fresh)
     }
 
-    fn batch(&self, records: usize, acknowledge: Acknowledge) -> Arc<Batch> {
-        Batch::new(records, acknowledge, self.in_flight.clone())
+    /// A batch to fill, and the client to send it with; `None` where it is answered already.
+    fn begin(&self, records: usize, acknowledge: Acknowledge) -> Option<(Arc<Client>, Arc<Batch>)> {
+        if records == 0 {
+            acknowledge(Ok(()));
+            return None;
+        }
+        match self.client() {
+            Ok(client) => Some((client, Batch::new(records, acknowledge, self.in_flight.clone()))),
+            Err(error) => {
+                acknowledge(Err(error));
+                None
+            }
+        }
     }
 
     /// Hands an order over, or leaves it waiting in its lane.
@@ -161,9 +187,7 @@ impl Shared {
             error.to_string()
         })
     }
-}
 
-impl Shared {
     /// Waits until everything is answered, also what still waits in its lane.
     async fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
@@ -191,21 +215,18 @@ impl Drop for Shared {
     }
 }
 
-impl KafkaProducer {
-    /// Runs a blocking question on a thread that may block.
-    fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Config, &Client) -> Result<T, BusError> + Send + 'static,
-    ) -> BoxFuture<'_, Result<T, BusError>> {
-        let config = self.shared.config.clone();
-        let client = self.client();
-        Box::pin(async move {
-            let client = client?;
-            tokio::task::spawn_blocking(move || question(&config, &client))
-                .await
-                .unwrap_or_else(|error| Err(BusError::Fatal(error.to_string())))
-        })
+/// Partitions of a topic; the lanes learn how many the orders have. Blocks.
+fn partitions(
+    config: &Config,
+    client: &Client,
+    lanes: &Lanes<Waiting>,
+    topic: &str,
+) -> Result<Vec<i32>, BusError> {
+    let partitions = config.partitions(client.client(), topic)?;
+    if topic == config.topic {
+        lanes.set_partitions(partitions.len());
     }
+    Ok(partitions)
 }
 
 fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], Box<Ticket>> {
@@ -251,16 +272,11 @@ impl Producer for KafkaProducer {
     }
 
     fn publish(&self, orders: Vec<Outbound>, acknowledge: Acknowledge) {
-        if orders.is_empty() {
-            return acknowledge(Ok(()));
-        }
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => return acknowledge(Err(error)),
-        };
         let all = orders.len();
         let room = self.shared.orders_max.saturating_sub(self.in_flight());
-        let batch = self.shared.batch(all, acknowledge);
+        let Some((client, batch)) = self.shared.begin(all, acknowledge) else {
+            return;
+        };
         let since = Instant::now();
         for order in orders.into_iter().take(room) {
             let batch = batch.clone();
@@ -273,14 +289,9 @@ impl Producer for KafkaProducer {
     }
 
     fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
-        if records.is_empty() {
-            return acknowledge(Ok(()));
-        }
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(error) => return acknowledge(Err(error)),
+        let Some((client, batch)) = self.shared.begin(records.len(), acknowledge) else {
+            return;
         };
-        let batch = self.shared.batch(records.len(), acknowledge);
         for (sent, record) in records.iter().enumerate() {
             if let Err((error, _)) = client.send(forwarded(record, batch.clone())) {
                 client.context().note(&error);
@@ -302,11 +313,7 @@ impl Producer for KafkaProducer {
         let lanes = self.shared.lanes.clone();
         self.ask(move |config, client| {
             let mut watermarks = BTreeMap::new();
-            let partitions = config.partitions(client.client(), &topic)?;
-            if topic == config.topic {
-                lanes.set_partitions(partitions.len());
-            }
-            for partition in partitions {
+            for partition in partitions(config, client, &lanes, &topic)? {
                 let (_, high) = client
                     .client()
                     .fetch_watermarks(&topic, partition, ASK_LIMIT)
@@ -319,11 +326,7 @@ impl Producer for KafkaProducer {
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BusError>> {
         let lanes = self.shared.lanes.clone();
-        self.ask(move |config, client| {
-            let partitions = config.partitions(client.client(), &config.topic)?;
-            lanes.set_partitions(partitions.len());
-            Ok(())
-        })
+        self.ask(move |config, client| partitions(config, client, &lanes, &config.topic).map(|_| ()))
     }
 }
 
