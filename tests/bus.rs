@@ -331,18 +331,20 @@ async fn brokers_that_are_not_there_leave_orders_unacknowledged() {
     assert!(matches!(error, BusError::Unreachable { .. }), "{error:?}");
 }
 
-/// Landing threads for the orders and their retry topic.
-fn landers(config: &Config, store: &Store) -> Vec<LandingHandle> {
+/// The orders and their retry topic.
+fn levels(config: &Config) -> Vec<landing::Config> {
     let orders = landing::Config {
         batch_records: 200,
         group: config.group.clone(),
         ..landing::Config::default()
     };
-    let levels = landing::Config::levels(&topics(config), &orders);
-    levels
-        .into_iter()
-        .map(|level| spawn(config, store, level))
-        .collect()
+    landing::Config::levels(&topics(config), &orders)
+}
+
+/// A landing thread for each.
+fn landers(config: &Config, store: &Store) -> Vec<LandingHandle> {
+    let levels = levels(config).into_iter();
+    levels.map(|level| spawn(config, store, level)).collect()
 }
 
 fn spawn(config: &Config, store: &Store, level: landing::Config) -> LandingHandle {
@@ -368,8 +370,9 @@ fn spawn(config: &Config, store: &Store, level: landing::Config) -> LandingHandl
     .expect("a thread")
 }
 
+/// One for the orders alone.
 fn lander(config: &Config, store: &Store) -> LandingHandle {
-    landers(config, store).remove(0)
+    spawn(config, store, levels(config).remove(0))
 }
 
 async fn stop(landing: LandingHandle) -> Snapshot {

@@ -12,9 +12,10 @@ use super::adapters::{kafka_config, store, store_check};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::shutdown::Shutdown;
+use super::unassigned;
 use crate::admin::{self, Check, Health, Readiness};
 use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
-use crate::bus::{Producer, StartOffsets};
+use crate::bus::{self, Producer, StartOffsets};
 use crate::config::Config;
 use crate::flow::{self, Flow};
 use crate::landing::{self, Landing, LandingHandle};
@@ -47,7 +48,8 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         token: config.admin_token.clone(),
     })?;
     let store = store(&config).await?;
-    let producer: Arc<dyn Producer> = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
+    let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
+    let producer: Arc<dyn Producer> = kafka.clone();
     let levels = start(&config, &store, &producer)?;
     let orders = levels.first().map(Level::figures);
     let retries = move || orders.as_ref().map_or(0, |orders| orders.read().retries);
@@ -60,6 +62,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         ..config.flow()
     };
     let flow = Flow::spawn(watched, producer, store.clone());
+    let watch = unassigned::watch(flow.clone(), kafka, members(&config)?);
     registry.register_collector(Box::new(LagFigures(flow)));
     let mut checks = vec![store_check(&store)];
     checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
@@ -77,6 +80,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         ended = ended(&levels) => Some(ended),
     };
     readiness.drain();
+    watch.abort();
     if let Some(redrive) = redrive {
         redrive.abort();
     }
@@ -112,13 +116,25 @@ async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
     tokio::time::timeout(limit, joined).await.is_ok()
 }
 
+/// How a consumer of one topic reaches Kafka; its name is for who makes it.
+fn member(config: &Config, level: &landing::Config) -> bus::kafka::Config {
+    bus::kafka::Config {
+        topic: level.topic.clone(),
+        group: level.group.clone(),
+        ..kafka_config(config)
+    }
+}
+
+fn members(config: &Config) -> anyhow::Result<Vec<bus::kafka::Config>> {
+    let levels = landing::Config::levels(&config.topics()?, &config.landing());
+    Ok(levels.iter().map(|level| member(config, level)).collect())
+}
+
 fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {
     let topics = config.topics()?;
     let levels = landing::Config::levels(&topics, &config.landing());
     let start = |level: &landing::Config, suffix: String| -> anyhow::Result<LandingHandle> {
-        let mut kafka = kafka_config(config);
-        kafka.topic = level.topic.clone();
-        kafka.group = level.group.clone();
+        let mut kafka = member(config, level);
         kafka.instance = config.instance().map(|name| name + &suffix);
         let consumer = Box::new(KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?);
         let (store, runtime) = (store.clone(), Handle::current());

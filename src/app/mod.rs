@@ -15,6 +15,7 @@ mod redrive;
 mod schedule;
 mod serve;
 mod shutdown;
+mod unassigned;
 
 pub use dev::dev;
 pub use dlt::dlt;

@@ -2,6 +2,7 @@
 
 mod consumer;
 mod delivery;
+mod group;
 mod lanes;
 mod options;
 mod producer;
@@ -18,6 +19,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{BusError, ORDERS_TOPIC};
 pub use consumer::KafkaConsumer;
+pub use group::rebalance;
 pub use options::{OptionError, Side, check_options};
 pub use producer::KafkaProducer;
 pub use topics::{TopicReport, migrate_topics};

@@ -4,6 +4,7 @@
 //! orders that wait in the outboxes it is the backlog, and a policy says what a backlog above its limit means.
 
 mod shed;
+mod standstill;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use crate::bus::Producer;
 use crate::store::Store;
 use shed::Valve;
+pub use standstill::Standstill;
 
 /// What a backlog above its limit means for new orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use rushgate::bus::kafka::rebalance;
 use rushgate::bus::origin::{self, Origin};
+use rushgate::failpoint;
 use sqlx::Executor as _;
 
 use super::*;
@@ -82,19 +84,29 @@ async fn a_failing_order_waits_in_its_retry_topic_and_lands_from_there() {
 }
 
 const PROCESS: &str = "RUSHGATE_TEST_LANDER";
+const SESSION: &str = "session.timeout.ms";
 
 /// A lander in a process of its own: this test binary again, running the test below.
 struct Lander(Child);
 
 impl Lander {
     fn start(config: &Config, database: &str) -> Self {
+        Self::start_with(config, database, "")
+    }
+
+    /// With a fail-point armed.
+    fn start_with(config: &Config, database: &str, failpoint: &str) -> Self {
+        let name = config.instance.as_deref().unwrap_or_default();
+        let session = &config.consumer[SESSION];
+        let told = [&config.topic, &config.group, database, name, session];
         let child = Command::new(std::env::current_exe().expect("known"))
             .args([
                 "--exact",
                 "landers::a_lander_in_a_process_of_its_own",
                 "--nocapture",
             ])
-            .env(PROCESS, format!("{} {} {database}", config.topic, config.group))
+            .env(PROCESS, told.join("|"))
+            .env(failpoint::VARIABLE, failpoint)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -107,6 +119,14 @@ impl Lander {
             .args([format!("-{name}"), self.0.id().to_string()])
             .status();
         assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits until it has died.
+    fn dies(&mut self) {
+        // Waiting would close its standard input, and it would end.
+        let stdin = self.0.stdin.take();
+        assert!(!self.0.wait().expect("waited for").success());
+        drop(stdin);
     }
 
     /// (landed, retries and slices fenced) at its end.
@@ -136,7 +156,7 @@ impl Drop for Lander {
 
 /// Short, so that a frozen lander is given up soon.
 fn impatient(config: &mut Config) {
-    for (name, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")] {
+    for (name, value) in [(SESSION, "6000"), ("heartbeat.interval.ms", "1000")] {
         config.consumer.insert(name.to_owned(), value.to_owned());
     }
 }
@@ -147,12 +167,18 @@ async fn a_lander_in_a_process_of_its_own() {
     let Ok(told) = std::env::var(PROCESS) else {
         return;
     };
-    let [topic, group, database] = told.split(' ').collect::<Vec<_>>()[..] else {
+    let [topic, group, database, name, session] = told.split('|').collect::<Vec<_>>()[..] else {
         panic!("{told}");
     };
+    let armed = std::env::var(failpoint::VARIABLE).unwrap_or_default();
+    if !armed.is_empty() {
+        failpoint::arm(&armed).expect("a fail-point");
+    }
     let mut config = Config::new(&brokers());
     (config.topic, config.group) = (topic.to_owned(), group.to_owned());
+    config.instance = Some(name.to_owned()).filter(|name| !name.is_empty());
     impatient(&mut config);
+    config.consumer.insert(SESSION.to_owned(), session.to_owned());
     let landing = lander(&config, &connect(database).await);
     tokio::task::spawn_blocking(|| std::io::stdin().lines().for_each(drop))
         .await
@@ -241,4 +267,65 @@ async fn a_database_that_is_away_for_longer_than_a_poll_interval_costs_no_partit
     assert_eq!(figures.duplicates, 0);
     assert_eq!(figures.consumer.assigned, before.assigned);
     assert_eq!(figures.consumer.rebalances, before.rebalances);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_are_nobodys_are_found_and_shared_out() {
+    const ORDERS: i64 = 100;
+    /// Of those who have the most, the assignor takes from the last by name.
+    const MORTAL: &str = "mortal";
+    let mut config = fresh().await;
+    impatient(&mut config);
+    // It is back long before the group gives it up.
+    config.consumer.insert(SESSION.to_owned(), "30000".to_owned());
+    let named = |name: &str| Config {
+        instance: Some(name.to_owned()),
+        ..config.clone()
+    };
+    let db = database::mariadb().await;
+    sale(&db.store, 1000).await;
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    let nobodys = || producer.unassigned(&config.topic, &config.group);
+    let none = BTreeSet::new();
+    assert_eq!(nobodys().await, Ok(none.clone()), "no group, nobody to have them");
+
+    let has = |lander: &LandingHandle| lander.figures().read(NOW).consumer.assigned as usize;
+    let keeper = lander(&named("keeper"), &db.store);
+    until("it has all", || has(&keeper) == PARTITIONS).await;
+    let mut mortal = Lander::start_with(&named(MORTAL), &db.url, "C5=abort");
+    until("both have some", || has(&keeper) == PARTITIONS / 2).await;
+    let orders = |from: i64| batch((from..from + ORDERS / 2).map(|n| order(&format!("u{n}"), "1")));
+    assert_eq!(acknowledged(&publish(&producer, orders(0))), Ok(()));
+    until_number(&db, "SELECT COUNT(*) FROM orders", ORDERS / 2).await;
+    // The group tells one of them to let go, and it dies doing so.
+    let third = lander(&named("third"), &db.store);
+    mortal.dies();
+    let let_go = nobodys().await.expect("asked");
+    assert_eq!(let_go.len(), 1, "{let_go:?}");
+    let again = Lander::start(&named(MORTAL), &db.url);
+    assert_eq!(acknowledged(&publish(&producer, orders(ORDERS / 2))), Ok(()));
+    let ends = producer.high_watermarks(&config.topic).await.expect("asked");
+    let lags = || async {
+        let landed = db.store.offsets(&config.topic).await.expect("asked");
+        let lags = ends
+            .iter()
+            .filter(|(partition, end)| landed.get(partition) != Some(end));
+        lags.map(|(partition, _)| *partition).collect::<BTreeSet<i32>>()
+    };
+    let begun = Instant::now();
+    let mut often = tokio::time::interval(Duration::from_millis(150));
+    while lags().await != let_go {
+        assert!(begun.elapsed() < LIMIT, "{:?} lag, not {let_go:?}", lags().await);
+        often.tick().await;
+    }
+    assert_eq!(nobodys().await, Ok(let_go), "it came back to what it kept");
+
+    let shared_out = config.clone();
+    let shared_out = tokio::task::spawn_blocking(move || rebalance(&shared_out));
+    assert_eq!(shared_out.await.expect("joins"), Ok(()));
+    until_number(&db, "SELECT COUNT(*) FROM orders", ORDERS).await;
+    assert_eq!(nobodys().await, Ok(none));
+    again.end();
+    stop(keeper).await;
+    stop(third).await;
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 use rdkafka::types::RDKafkaErrorCode;
@@ -341,7 +341,8 @@ impl Consumer for KafkaConsumer {
     }
 }
 
-fn join(config: &Config, context: Rebalance) -> Result<BaseConsumer<Rebalance>, BusError> {
+/// A member of the group: the partitions come with its polls.
+pub(super) fn join<C: ConsumerContext>(config: &Config, context: C) -> Result<BaseConsumer<C>, BusError> {
     let mut own = vec![
         ("group.id", config.group.as_str()),
         ("partition.assignment.strategy", "cooperative-sticky"),
@@ -354,7 +355,7 @@ fn join(config: &Config, context: Rebalance) -> Result<BaseConsumer<Rebalance>, 
         ("queued.max.messages.kbytes", "65536"),
     ];
     own.extend(config.instance.as_deref().map(|name| ("group.instance.id", name)));
-    let consumer: BaseConsumer<Rebalance> = config
+    let consumer: BaseConsumer<C> = config
         .client(&own, &config.consumer)
         .create_with_context(context)
         .map_err(unusable)?;

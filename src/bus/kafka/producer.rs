@@ -74,7 +74,7 @@ impl KafkaProducer {
     }
 
     /// Runs a blocking question on a thread that may block.
-    fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Config, &Client) -> Result<T, BusError> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, BusError>> {
