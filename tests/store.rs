@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 
 use database::{Database, NOW, TOPIC, campaign, connect, order, revision, sale, slice};
 use rushgate::campaign::{Activation, RETENTION_MS};
-use rushgate::order::{Charge, OrderState};
-use rushgate::store::{Config, DeadRecord, Landed, ModuleRow, Store, StoreError};
+use rushgate::order::{Charge, OrderEvent, OrderState};
+use rushgate::store::{Config, DeadOrder, DeadRecord, Landed, ModuleRow, Store, StoreError};
 
 on_both!(
     migrating_twice_applies_once,
@@ -33,6 +33,7 @@ on_both!(
     an_order_published_twice_counts_once,
     a_gap_is_fenced_and_the_rest_lands,
     a_rewritten_log_lands_what_is_new,
+    a_moved_order_that_is_read_again_is_known,
     stock_is_never_oversold_and_what_does_not_fit_is_revoked,
     unknown_skus_and_campaigns_do_not_block,
     landers_that_meet_in_one_stock_row_lose_nothing,
@@ -454,6 +455,37 @@ async fn a_rewritten_log_lands_what_is_new(db: Database) {
         db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await,
         10
     );
+}
+
+async fn a_moved_order_that_is_read_again_is_known(db: Database) {
+    sale(&db.store, 100).await;
+    let orders: Vec<_> = (0..3).map(|n| order(&format!("u{n}"), "1")).collect();
+    let read = |orders: &[OrderEvent]| slice(0, 0, orders.to_vec());
+    let mut first = read(&orders);
+    let (offset, moved) = first.orders.remove(1);
+    first.dead = vec![DeadRecord {
+        offset,
+        key: moved.key().into_bytes(),
+        payload: moved.encode(),
+        retry: true,
+        class: "failing",
+        error: "the trap".to_owned(),
+        order: Some(DeadOrder {
+            order: moved.order,
+            campaign: moved.campaign.clone(),
+            sku: moved.sku.clone(),
+            quantity: moved.quantity,
+        }),
+        ..DeadRecord::default()
+    }];
+    let answer = db.store.land(TOPIC, &[first], NOW).await.expect("landed");
+    assert_eq!((answer.confirmed, answer.dead), (2, 1));
+    let answer = db.store.land(TOPIC, &[read(&orders)], NOW).await.expect("read");
+    assert_eq!((answer.duplicates, answer.recovered), (3, 0));
+    // The same order elsewhere in the log is a record of its own.
+    let elsewhere = read(&orders[1..2]);
+    let answer = db.store.land(TOPIC, &[elsewhere], NOW).await.expect("landed");
+    assert_eq!((answer.confirmed, answer.recovered), (1, 1));
 }
 
 async fn stock_is_never_oversold_and_what_does_not_fit_is_revoked(db: Database) {

@@ -13,6 +13,14 @@ pub(super) struct Returned<'a> {
     pub origin: &'a Origin,
 }
 
+/// An order below the offset the database holds: it landed before, or was moved.
+#[derive(Debug)]
+pub(super) struct Replayed<'a> {
+    pub slice: &'a LandingSlice,
+    pub offset: i64,
+    pub order: &'a OrderEvent,
+}
+
 /// What is left to write, in order of partition and offset.
 #[derive(Debug, Default)]
 pub(super) struct Work<'a> {
@@ -20,8 +28,8 @@ pub(super) struct Work<'a> {
     pub dead: Vec<(i32, &'a DeadRecord)>,
     /// Also the copies of one order: each may come from elsewhere, and whether it has landed is known of the order.
     pub returned: Vec<Returned<'a>>,
-    /// Orders that landed before, by their offset. Counted as duplicates.
-    pub replayed: Vec<(&'a LandingSlice, &'a OrderEvent)>,
+    /// Counted as duplicates.
+    pub replayed: Vec<Replayed<'a>>,
     /// Next offset of every partition that moves.
     pub advance: BTreeMap<i32, i64>,
     /// Duplicates and fenced partitions so far.
@@ -52,7 +60,8 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
                 work.landed.duplicates += 1;
             } else if *offset < expected {
                 work.landed.duplicates += 1;
-                work.replayed.push((slice, order));
+                let offset = *offset;
+                work.replayed.push(Replayed { slice, offset, order });
             } else {
                 work.orders.push(order);
             }
@@ -75,15 +84,16 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
     work
 }
 
-/// Takes up replayed orders that are not in the database after all: the log was rewritten (a topic
+/// Takes up replayed orders that the database does not know after all: the log was rewritten (a topic
 /// made anew, a tail lost by the brokers), so the stored offset belongs to other records. Its
 /// partition goes back to where the slice ends.
-pub(super) fn recover<'a>(work: &mut Work<'a>, landed_before: impl Fn(&OrderEvent) -> bool) {
-    for (slice, order) in std::mem::take(&mut work.replayed) {
-        if landed_before(order) {
+pub(super) fn recover<'a>(work: &mut Work<'a>, is_known: impl Fn(&Replayed<'a>) -> bool) {
+    for replayed in std::mem::take(&mut work.replayed) {
+        if is_known(&replayed) {
             continue;
         }
-        work.orders.push(order);
+        let slice = replayed.slice;
+        work.orders.push(replayed.order);
         work.landed.duplicates -= 1;
         work.landed.recovered += 1;
         work.landed.fenced.remove(&slice.partition);
@@ -191,7 +201,7 @@ mod tests {
     fn a_rewritten_log_is_found_out_and_lands() {
         let slices = [slice(0, 5, 3)];
         let mut work = compare(&slices, &BTreeMap::from([(0, 20)]));
-        recover(&mut work, |order| order.user != "u1");
+        recover(&mut work, |replayed| replayed.order.user != "u1");
         assert_eq!(work.orders, [&slices[0].orders[1].1]);
         assert_eq!(work.advance, BTreeMap::from([(0, 8)]));
         assert_eq!((work.landed.duplicates, work.landed.recovered), (2, 1));

@@ -107,9 +107,13 @@ async fn transaction(
     let stored = lock_offsets(&mut tx, dialect, topic, slices).await?;
     let mut work = fence::compare(slices, &stored);
     if !work.replayed.is_empty() {
-        let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|(_, order)| *order).collect();
-        let known = existing(&mut tx, &replayed).await?;
-        fence::recover(&mut work, |order| known.contains(&order.order.to_string()));
+        let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|replayed| replayed.order).collect();
+        let landed = existing(&mut tx, &replayed).await?;
+        let moved = moved(&mut tx, topic, &work.replayed).await?;
+        fence::recover(&mut work, |replayed| {
+            let id = replayed.order.order.to_string();
+            landed.contains(&id) || moved.contains(&(replayed.slice.partition, replayed.offset, id))
+        });
     }
     if work.advance.is_empty() {
         tx.rollback().await?;
@@ -375,6 +379,39 @@ async fn insert_rows(
         Err(error) if is_duplicate(&error) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Which of these records were moved, to a retry topic or to the dead letters: (partition, offset, order).
+async fn moved(
+    tx: &mut Tx<'_>,
+    topic: &str,
+    replayed: &[fence::Replayed<'_>],
+) -> StoreResult<HashSet<(i32, i64, String)>> {
+    let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    for record in replayed {
+        offsets
+            .entry(record.slice.partition)
+            .or_default()
+            .push(record.offset);
+    }
+    let mut moved = HashSet::new();
+    for (partition, offsets) in offsets {
+        for range in pieces(offsets.len()) {
+            let marks = placeholders(1, range.len());
+            let sql = format!(
+                "SELECT `offset`, order_id FROM dead_letters \
+                 WHERE topic = ? AND `partition` = ? AND order_id IS NOT NULL AND `offset` IN {marks}"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(topic).bind(partition);
+            let query = offsets[range]
+                .iter()
+                .fold(query, |query, offset| query.bind(offset));
+            for row in query.fetch_all(&mut **tx).await? {
+                moved.insert((partition, row.try_get(0)?, row.try_get(1)?));
+            }
+        }
+    }
+    Ok(moved)
 }
 
 /// Ids of those orders that have a row.
