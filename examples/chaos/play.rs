@@ -63,6 +63,10 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
         scenario.name
     );
     world.reset().await?;
+    if scenario.faults.contains(&Fault::Join) {
+        // One that is still a member would not have to join.
+        world.topics.landers_left().await?;
+    }
     let setup = world.setup_of(&campaign, scenario.proxied)?;
     let since = setup.logs.join("since.json");
     std::fs::write(&since, json!(world.topics.ends().await?).to_string())?;

@@ -10,8 +10,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::time::Instant;
 
 pub const ORDERS: &str = "rushgate.orders";
+/// How the names of the landers' groups begin.
+const GROUPS: &str = "rushgate-landing";
 const ASK: Duration = Duration::from_secs(10);
-const IN_SYNC_WITHIN: Duration = Duration::from_secs(90);
+const WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(200);
 
 /// Topic → partition → offset.
@@ -68,20 +70,40 @@ impl Topics {
 
     /// Waits until every replica of every partition is in sync.
     pub async fn in_sync(&self) -> Result<()> {
+        self.until_none("replicas that are not in sync", |client| {
+            let metadata = client.fetch_metadata(None, ASK)?;
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            Ok(partitions
+                .filter(|p| p.isr().len() < p.replicas().len() || p.leader() < 0)
+                .count())
+        })
+        .await
+    }
+
+    /// Waits until the landers of the run before have left. They have names, so Kafka keeps their partitions for them for
+    /// as long as a session.
+    pub async fn landers_left(&self) -> Result<()> {
+        self.until_none("landers of the run before", |client| {
+            let list = client.fetch_group_list(None, ASK)?;
+            let groups = list
+                .groups()
+                .iter()
+                .filter(|group| group.name().starts_with(GROUPS));
+            Ok(groups.map(|group| group.members().len()).sum())
+        })
+        .await
+    }
+
+    async fn until_none(
+        &self,
+        what: &str,
+        count: impl Fn(&BaseConsumer) -> Result<usize> + Copy + Send + 'static,
+    ) -> Result<()> {
         let begun = Instant::now();
         loop {
-            let behind = self.ask(|client| {
-                let metadata = client.fetch_metadata(None, ASK)?;
-                let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-                Ok(partitions
-                    .filter(|p| p.isr().len() < p.replicas().len() || p.leader() < 0)
-                    .count())
-            });
-            match behind.await {
+            match self.ask(count).await {
                 Ok(0) => return Ok(()),
-                _ if begun.elapsed() > IN_SYNC_WITHIN => {
-                    bail!("replicas are not in sync after {IN_SYNC_WITHIN:?}")
-                }
+                _ if begun.elapsed() > WITHIN => bail!("still {what} after {WITHIN:?}"),
                 _ => tokio::time::sleep(POLL).await,
             }
         }
