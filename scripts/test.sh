@@ -37,6 +37,14 @@ licences() {
     fi
 }
 
+alarms() {
+    if command -v promtool >/dev/null; then
+        promtool check rules docs/prometheus-rules.yml && promtool test rules docs/prometheus-rules-test.yml
+    else
+        say "    promtool is not installed: the alarms are not tried here (it comes with Prometheus)"
+    fi
+}
+
 guests() {
     [ -x rules/build.sh ] || die "rules/build.sh is missing"
     rules/build.sh && cargo fmt --manifest-path rules/Cargo.toml --all --check &&
@@ -109,6 +117,7 @@ check "Format" cargo fmt --all --check
 check "Rule modules" guests
 check "Lints" cargo clippy --all-targets -- -D warnings
 check "Licences and sources" licences
+check "Alarms" alarms
 scripts/stack.sh down --wipe >/dev/null 2>&1
 check "Services for the tests" scripts/stack.sh up --brokers 1
 check "Tests" tests "$@"
