@@ -93,16 +93,24 @@ async fn main() -> ExitCode {
 
 /// The scenarios that the flags ask for.
 fn chosen(flags: &Flags) -> Result<Vec<&'static Scenario>> {
-    let wanted = |scenario: &&Scenario| match &flags.only {
-        _ if flags.quick && !scenario.quick => false,
-        None => true,
-        Some(names) => names.split(',').any(|name| scenario.name.starts_with(name)),
-    };
-    let chosen: Vec<_> = scenario::ALL.iter().filter(wanted).collect();
-    match chosen.is_empty() {
-        true => bail!("no scenario is called {:?}; --list names them", flags.only),
-        false => Ok(chosen),
+    let mut chosen: Vec<_> = scenario::ALL.iter().collect();
+    if let Some(only) = &flags.only {
+        let names: Vec<&str> = only.split(',').collect();
+        let is_called =
+            |scenario: &Scenario, name: &&str| !name.is_empty() && scenario.name.starts_with(name);
+        let unknown = |name: &&&str| !scenario::ALL.iter().any(|scenario| is_called(scenario, name));
+        if let Some(unknown) = names.iter().find(unknown) {
+            bail!("--only: no scenario is called {unknown:?}; --list names them");
+        }
+        chosen.retain(|scenario| names.iter().any(|name| is_called(scenario, name)));
     }
+    if flags.quick {
+        chosen.retain(|scenario| scenario.quick);
+    }
+    if chosen.is_empty() {
+        bail!("--quick leaves out every scenario of --only; give one of the two");
+    }
+    Ok(chosen)
 }
 
 /// Whether every run was right; or, of a build that is broken on purpose, whether the checker found it.
