@@ -27,14 +27,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// One topic that is landed.
 struct Level {
-    topic: String,
+    /// How its consumers reach Kafka, but for their names.
+    kafka: bus::kafka::Config,
     consumers: Vec<LandingHandle>,
 }
 
 impl Level {
     fn figures(&self) -> TopicFigures {
         TopicFigures {
-            topic: self.topic.clone(),
+            topic: self.kafka.topic.clone(),
             consumers: self.consumers.iter().map(LandingHandle::figures).collect(),
         }
     }
@@ -58,11 +59,12 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
     let watched = flow::Config {
-        topics: levels.iter().map(|level| level.topic.clone()).collect(),
+        topics: levels.iter().map(|level| level.kafka.topic.clone()).collect(),
         ..config.flow()
     };
     let flow = Flow::spawn(watched, producer, store.clone());
-    let watch = unassigned::watch(flow.clone(), kafka, members(&config)?);
+    let groups = levels.iter().map(|level| level.kafka.clone()).collect();
+    let watch = unassigned::watch(flow.clone(), kafka, groups);
     registry.register_collector(Box::new(LagFigures(flow)));
     let mut checks = vec![store_check(&store)];
     checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
@@ -71,7 +73,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
     };
-    let topics: Vec<&str> = levels.iter().map(|level| level.topic.as_str()).collect();
+    let topics: Vec<&str> = levels.iter().map(|level| level.kafka.topic.as_str()).collect();
     tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %listener.local_addr()?, ?topics, "landing");
     let served = tokio::spawn(health.serve(listener, shutdown.clone().asked()));
 
@@ -116,26 +118,14 @@ async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
     tokio::time::timeout(limit, joined).await.is_ok()
 }
 
-/// How a consumer of one topic reaches Kafka; its name is for who makes it.
-fn member(config: &Config, level: &landing::Config) -> bus::kafka::Config {
-    bus::kafka::Config {
-        topic: level.topic.clone(),
-        group: level.group.clone(),
-        ..kafka_config(config)
-    }
-}
-
-fn members(config: &Config) -> anyhow::Result<Vec<bus::kafka::Config>> {
-    let levels = landing::Config::levels(&config.topics()?, &config.landing());
-    Ok(levels.iter().map(|level| member(config, level)).collect())
-}
-
 fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {
     let topics = config.topics()?;
     let levels = landing::Config::levels(&topics, &config.landing());
-    let start = |level: &landing::Config, suffix: String| -> anyhow::Result<LandingHandle> {
-        let mut kafka = member(config, level);
-        kafka.instance = config.instance().map(|name| name + &suffix);
+    let start = |level: &landing::Config, kafka: &bus::kafka::Config, suffix: String| -> anyhow::Result<_> {
+        let kafka = bus::kafka::Config {
+            instance: config.instance().map(|name| name + &suffix),
+            ..kafka.clone()
+        };
         let consumer = Box::new(KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?);
         let (store, runtime) = (store.clone(), Handle::current());
         Ok(Landing::spawn(
@@ -147,18 +137,20 @@ fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow
         )?)
     };
     let started = levels.iter().map(|level| {
-        let consumers = match level.topic.strip_prefix(&topics.orders) {
+        let kafka = bus::kafka::Config {
+            topic: level.topic.clone(),
+            group: level.group.clone(),
+            ..kafka_config(config)
+        };
+        let consumers: anyhow::Result<Vec<LandingHandle>> = match level.topic.strip_prefix(&topics.orders) {
             Some("") | None => (1..=config.landing.consumers)
-                .map(|number| start(level, format!(".{number}")))
+                .map(|number| start(level, &kafka, format!(".{number}")))
                 .collect(),
             // Little is there, unless much is wrong.
-            Some(suffix) => start(level, suffix.to_owned()).map(|handle| vec![handle]),
+            Some(suffix) => start(level, &kafka, suffix.to_owned()).map(|handle| vec![handle]),
         };
-        let topic = level.topic.clone();
-        Ok(Level {
-            topic,
-            consumers: consumers?,
-        })
+        let consumers = consumers?;
+        Ok(Level { kafka, consumers })
     });
     started.collect()
 }
@@ -197,7 +189,7 @@ async fn ended(levels: &[Level]) -> TopicFigures {
         for level in levels {
             if let Some(consumer) = level.consumers.iter().find(|consumer| consumer.is_finished()) {
                 return TopicFigures {
-                    topic: level.topic.clone(),
+                    topic: level.kafka.topic.clone(),
                     consumers: vec![consumer.figures()],
                 };
             }

@@ -109,10 +109,11 @@ async fn transaction(
     if !work.replayed.is_empty() {
         let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|replayed| replayed.order).collect();
         let landed = existing(&mut tx, &replayed).await?;
-        let moved = moved(&mut tx, topic, &work.replayed).await?;
+        let has_landed = |replayed: &fence::Replayed<'_>| landed.contains(&replayed.order.order.to_string());
+        let others = work.replayed.iter().filter(|replayed| !has_landed(replayed));
+        let moved = moved(&mut tx, topic, others).await?;
         fence::recover(&mut work, |replayed| {
-            let id = replayed.order.order.to_string();
-            landed.contains(&id) || moved.contains(&(replayed.slice.partition, replayed.offset, id))
+            has_landed(replayed) || moved.contains(&place_of(replayed))
         });
     }
     if work.advance.is_empty() {
@@ -381,12 +382,20 @@ async fn insert_rows(
     }
 }
 
-/// Which of these records were moved, to a retry topic or to the dead letters: (partition, offset, order).
-async fn moved(
+/// A record's partition, offset and order.
+type Place = (i32, i64, String);
+
+fn place_of(replayed: &fence::Replayed<'_>) -> Place {
+    let id = replayed.order.order.to_string();
+    (replayed.slice.partition, replayed.offset, id)
+}
+
+/// Which of these records were moved, to a retry topic or to the dead letters.
+async fn moved<'a>(
     tx: &mut Tx<'_>,
     topic: &str,
-    replayed: &[fence::Replayed<'_>],
-) -> StoreResult<HashSet<(i32, i64, String)>> {
+    replayed: impl Iterator<Item = &'a fence::Replayed<'a>>,
+) -> StoreResult<HashSet<Place>> {
     let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
     for record in replayed {
         offsets

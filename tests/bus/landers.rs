@@ -19,14 +19,26 @@ fn batch(orders: impl IntoIterator<Item = rushgate::order::OrderEvent>) -> Vec<O
     orders.collect()
 }
 
-async fn until_number(db: &Database, sql: &str, number: i64) {
+/// Asks until the answer is the one that is wanted.
+async fn until_answer<T: PartialEq + std::fmt::Debug>(what: &str, wanted: T, ask: impl AsyncFn() -> T) {
     let begun = Instant::now();
     // InnoDB's own tables are not brought up to date for who asks more often than every 100 ms.
     let mut often = tokio::time::interval(Duration::from_millis(150));
-    while db.number(sql).await != number {
-        assert!(begun.elapsed() < LIMIT, "never {number}: {sql}");
+    loop {
+        let answer = ask().await;
+        if answer == wanted {
+            return;
+        }
+        assert!(
+            begun.elapsed() < LIMIT,
+            "never {wanted:?}, but {answer:?}: {what}"
+        );
         often.tick().await;
     }
+}
+
+async fn until_number(db: &Database, sql: &str, number: i64) {
+    until_answer(sql, number, async || db.number(sql).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,19 +317,14 @@ async fn partitions_that_are_nobodys_are_found_and_shared_out() {
     let again = Lander::start(&named(MORTAL), &db.url);
     assert_eq!(acknowledged(&publish(&producer, orders(ORDERS / 2))), Ok(()));
     let ends = producer.high_watermarks(&config.topic).await.expect("asked");
-    let lags = || async {
+    let lags = async || {
         let landed = db.store.offsets(&config.topic).await.expect("asked");
         let lags = ends
             .iter()
             .filter(|(partition, end)| landed.get(partition) != Some(end));
         lags.map(|(partition, _)| *partition).collect::<BTreeSet<i32>>()
     };
-    let begun = Instant::now();
-    let mut often = tokio::time::interval(Duration::from_millis(150));
-    while lags().await != let_go {
-        assert!(begun.elapsed() < LIMIT, "{:?} lag, not {let_go:?}", lags().await);
-        often.tick().await;
-    }
+    until_answer("lag", let_go.clone(), lags).await;
     assert_eq!(nobodys().await, Ok(let_go), "it came back to what it kept");
 
     let shared_out = config.clone();
