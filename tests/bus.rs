@@ -1,5 +1,7 @@
 //! The Kafka bus against a real broker, named by `RUSHGATE_KAFKA_BROKERS`.
 
+#[path = "bus/acknowledged.rs"]
+mod acknowledged;
 mod database;
 #[path = "bus/landers.rs"]
 mod landers;
@@ -201,15 +203,20 @@ async fn orders_of_one_key_stay_in_order_in_the_partition_java_would_choose() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_that_wait_for_their_partition_keep_their_order_and_are_flushed() {
-    const BATCHES: usize = 300;
-    const EACH: usize = 40;
+    const BATCHES: usize = 100;
+    const EACH: usize = 120;
+    /// Enough for each partition to have several requests' worth on its way, few enough for a key to wait for itself.
+    const KEYS: usize = 200;
     let config = fresh().await;
     let producer = KafkaProducer::new(config.clone()).expect("made");
-    // From here on it knows the partitions, and makes orders wait.
+    // From here on it knows the partitions, and makes orders wait for them, too.
     producer.ping().await.expect("there");
-    let keys = ["foobar", "21", "spring/alice", "spring/bob"];
+    let order = |n: usize| {
+        let key = format!("spring/u{}", n % KEYS);
+        outbound(&key, &format!("{key}#{n}"))
+    };
     let batches = (0..BATCHES).map(|batch| {
-        let orders = (0..EACH).map(|n| outbound(keys[n % 4], &(batch * EACH + n).to_string()));
+        let orders = (batch * EACH..(batch + 1) * EACH).map(order);
         publish(&producer, orders.collect())
     });
     let answers: Vec<_> = batches.collect();
@@ -219,9 +226,21 @@ async fn orders_that_wait_for_their_partition_keep_their_order_and_are_flushed()
 
     let mut consumer = KafkaConsumer::new(config, from_beginning()).expect("made");
     let slices = read(&mut consumer, BATCHES * EACH);
-    for (at, partition) in JAVA_PARTITIONS.into_iter().enumerate() {
-        let expected: Vec<String> = (at..BATCHES * EACH).step_by(4).map(|n| n.to_string()).collect();
-        assert_eq!(texts(&slices, partition), expected, "{}", keys[at]);
+    let mut read: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for text in (0..PARTITIONS as i32).flat_map(|partition| texts(&slices, partition)) {
+        let (key, number) = text.split_once('#').expect("written so");
+        let numbers = read.entry(key.to_owned()).or_default();
+        numbers.push(number.parse().expect("a number"));
+    }
+    assert_eq!(read.len(), KEYS);
+    for (key, numbers) in read {
+        let first: usize = key
+            .strip_prefix("spring/u")
+            .expect("u")
+            .parse()
+            .expect("a number");
+        let expected: Vec<usize> = (first..BATCHES * EACH).step_by(KEYS).collect();
+        assert_eq!(numbers, expected, "{key}");
     }
 }
 

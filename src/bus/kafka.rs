@@ -6,8 +6,10 @@ mod group;
 mod lanes;
 mod options;
 mod producer;
+mod proof;
 mod rebalance;
 mod topics;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,13 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use rdkafka::Message;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::is_fatal;
 use super::lanes::Lanes;
-use crate::bus::{Acknowledge, BusError, Outbound};
+use super::proof::{Proofs, Said};
+use super::turns::Turn;
+use crate::bus::{Acknowledge, BusError, Forward, Outbound};
 
 /// One published batch; the last delivery report of its orders answers it.
 pub(super) struct Batch {
@@ -57,24 +61,48 @@ impl Batch {
     }
 }
 
-/// A record that librdkafka has: whose it is, and the lane it came through.
+/// A record that librdkafka has: whose it is, and what is free again when it has been answered.
 pub(super) struct Ticket {
     pub batch: Arc<Batch>,
     pub lane: Option<usize>,
+    pub turn: Option<Turn>,
+    /// Which one it is of all that were handed over; see [`Proofs`].
+    pub number: u64,
 }
 
-/// An order that waits in its lane.
+/// What is sent.
+pub(super) enum Sending {
+    Order(Outbound),
+    Moved(Forward),
+}
+
+impl Sending {
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Order(order) => order.key.as_bytes(),
+            Self::Moved(record) => &record.key,
+        }
+    }
+}
+
+/// A record that waits for its key's turn, or in its lane.
 pub(super) struct Waiting {
-    pub order: Outbound,
+    pub what: Sending,
     pub batch: Arc<Batch>,
     pub since: Instant,
+    pub turn: Option<Turn>,
 }
+
+/// How librdkafka calls what it says about a batch, and what it says of one that was not taken.
+const BATCH_FACILITY: &str = "MSGSET";
+const BATCH_REFUSED: &str = "encountered error";
 
 /// Receives what librdkafka reports.
 pub(super) struct Reports {
-    /// The idempotent producer has lost its place for good: only a new one helps.
+    /// An idempotent producer has lost its place for good: only a new one helps. Never, where it is not idempotent.
     fatal: AtomicBool,
     lanes: Arc<Lanes<Waiting>>,
+    proofs: Proofs,
 }
 
 impl Reports {
@@ -82,6 +110,7 @@ impl Reports {
         Self {
             fatal: AtomicBool::new(false),
             lanes,
+            proofs: Proofs::default(),
         }
     }
 
@@ -94,6 +123,36 @@ impl Reports {
     pub fn is_fatal(&self) -> bool {
         self.fatal.load(Ordering::Acquire)
     }
+
+    /// The number of a record that is about to be handed over.
+    pub fn number(&self) -> u64 {
+        self.proofs.number()
+    }
+
+    /// Answers a record. It is acknowledged only by a broker's own word: the offset it gave the record.
+    fn answer(&self, ticket: &Ticket, said: Result<Said<'_>, &KafkaError>) {
+        let failure = match said {
+            Ok(said) => self.proofs.check(ticket.number, said).err(),
+            Err(error) => {
+                self.note(error);
+                Some(error.to_string())
+            }
+        };
+        go_on(&self.lanes, ticket.lane, ticket.turn);
+        ticket.batch.done(1, failure.map(BusError::Unacknowledged));
+    }
+}
+
+/// Why what still waits is not sent.
+pub(super) const CLOSED: &str = "the producer was closed";
+
+/// A record has been answered, or was not taken: the next of its lane and its key may go on.
+pub(super) fn go_on(lanes: &Lanes<Waiting>, lane: Option<usize>, turn: Option<Turn>) {
+    let mut next = lanes.leave(lane, turn);
+    while let Some(waiting) = next {
+        waiting.batch.fail(1, CLOSED);
+        next = lanes.leave(None, turn);
+    }
 }
 
 impl ClientContext for Reports {
@@ -101,22 +160,33 @@ impl ClientContext for Reports {
         self.note(&error);
         tracing::warn!(%error, reason, "kafka producer");
     }
+
+    /// Only with librdkafka's option `debug`. Of its topic `msg` a batch that a broker refused is what somebody wants to
+    /// see: librdkafka tries it again and says so nowhere else.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == BATCH_FACILITY && message.contains(BATCH_REFUSED) {
+            tracing::info!(message, "kafka refused a batch");
+        } else if level as i32 <= RDKafkaLogLevel::Warning as i32 {
+            tracing::warn!(facility, message, "kafka producer");
+        } else {
+            tracing::debug!(facility, message, "kafka producer");
+        }
+    }
 }
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        if let Some(lane) = ticket.lane {
-            self.lanes.leave(lane);
-        }
-        match result {
-            Ok(_) => ticket.batch.done(1, None),
-            Err((error, _)) => {
-                self.note(error);
-                ticket.batch.fail(1, error);
-            }
-        }
+        let said = match result {
+            Ok(record) => Ok(Said {
+                topic: record.topic(),
+                partition: record.partition(),
+                offset: record.offset(),
+            }),
+            Err((error, _)) => Err(error),
+        };
+        self.answer(&ticket, said);
     }
 }
 
@@ -124,6 +194,7 @@ impl ProducerContext for Reports {
 mod tests {
     use std::sync::mpsc;
 
+    use super::super::lanes::Free;
     use super::*;
 
     #[test]
@@ -138,5 +209,137 @@ mod tests {
         batch.fail(1, "second");
         assert_eq!(answer.recv(), Ok(Err(BusError::Unacknowledged("first".into()))));
         assert_eq!(in_flight.load(Ordering::Acquire), 0);
+    }
+
+    type Answer = mpsc::Receiver<Result<(), BusError>>;
+
+    /// Reports about batches of one record each, in the order they are handed over, and what becomes of each.
+    struct Told {
+        reports: Reports,
+        sent: Vec<(Ticket, Answer)>,
+    }
+
+    impl Told {
+        fn new(records: usize) -> Self {
+            let (free, _) = mpsc::channel();
+            let reports = Reports::new(Arc::new(Lanes::new(free)));
+            let mut told = Self {
+                reports,
+                sent: Vec::new(),
+            };
+            (0..records).for_each(|_| told.hand_over());
+            told
+        }
+
+        fn hand_over(&mut self) {
+            let (sender, answer) = mpsc::channel();
+            let acknowledge = Box::new(move |result| sender.send(result).expect("waited for"));
+            let ticket = Ticket {
+                batch: Batch::new(1, acknowledge, Arc::default()),
+                lane: None,
+                turn: None,
+                number: self.reports.number(),
+            };
+            self.sent.push((ticket, answer));
+        }
+
+        fn report(&self, record: usize, partition: i32, offset: i64) {
+            let topic = "o";
+            let said = Said {
+                topic,
+                partition,
+                offset,
+            };
+            self.reports.answer(&self.sent[record].0, Ok(said));
+        }
+
+        fn is_acknowledged(&self, record: usize) -> bool {
+            self.sent[record].1.try_recv().expect("answered") == Ok(())
+        }
+    }
+
+    #[test]
+    fn only_what_a_broker_gave_an_offset_is_acknowledged() {
+        let told = Told::new(2);
+        told.report(0, 0, 0);
+        // Implicitly, because a later batch was taken.
+        told.report(1, 1, -1001);
+        assert!(told.is_acknowledged(0));
+        assert!(!told.is_acknowledged(1));
+    }
+
+    #[test]
+    fn a_repetition_acknowledges_none_of_its_batch_whatever_its_numbers_say() {
+        let told = Told::new(3);
+        for (record, offset) in [(0, -1), (1, 0), (2, 1)] {
+            told.report(record, 0, offset);
+        }
+        assert!((0..3).all(|record| !told.is_acknowledged(record)));
+    }
+
+    #[test]
+    fn a_doubt_fails_what_is_on_its_way_in_its_partition_and_spares_what_comes_later() {
+        let mut told = Told::new(4);
+        told.report(0, 7, -1001);
+        told.hand_over();
+        told.report(1, 7, 12);
+        told.report(2, 7, 13);
+        told.report(3, 8, 5);
+        told.report(4, 7, 14);
+        let acknowledged: Vec<bool> = (0..5).map(|record| told.is_acknowledged(record)).collect();
+        assert_eq!(acknowledged, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_batch_of_which_a_part_is_acknowledged_is_not() {
+        let (sender, answer) = mpsc::channel();
+        let acknowledge = Box::new(move |result| sender.send(result).expect("waited for"));
+        let batch = Batch::new(2, acknowledge, Arc::default());
+        let told = Told::new(0);
+        for (partition, offset) in [(0, 4), (1, -1001)] {
+            let ticket = Ticket {
+                batch: batch.clone(),
+                lane: None,
+                turn: None,
+                number: told.reports.number(),
+            };
+            let topic = "o";
+            let said = Said {
+                topic,
+                partition,
+                offset,
+            };
+            told.reports.answer(&ticket, Ok(said));
+        }
+        let answer = answer.recv().expect("answered");
+        assert!(matches!(answer, Err(BusError::Unacknowledged(_))), "{answer:?}");
+    }
+
+    #[test]
+    fn an_answer_lets_the_next_order_of_its_key_go_on() {
+        let (free, freed) = mpsc::channel();
+        let lanes = Arc::new(Lanes::new(free));
+        let reports = Reports::new(lanes.clone());
+        let turn = lanes.turn(b"spring/ada");
+        let waiting = || Waiting {
+            what: Sending::Order(Outbound {
+                key: "spring/ada".to_owned(),
+                payload: Vec::new(),
+            }),
+            batch: Batch::new(1, Box::new(|_| {}), Arc::default()),
+            since: Instant::now(),
+            turn,
+        };
+        let first = lanes.take(turn, waiting()).expect("its turn");
+        assert!(lanes.take(turn, waiting()).is_none());
+        let ticket = Ticket {
+            batch: first.batch,
+            lane: None,
+            turn,
+            number: reports.number(),
+        };
+        // A failure, too: what is behind it does not wait for ever.
+        reports.answer(&ticket, Err(&KafkaError::Canceled));
+        assert!(matches!(freed.try_recv(), Ok(Free::Next(_))));
     }
 }

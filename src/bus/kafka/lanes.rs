@@ -1,20 +1,23 @@
 //! Where orders wait for their partition's turn, before librdkafka gets them.
 //!
-//! librdkafka's idempotent producer has one request of a partition on its way at a time: where five requests are allowed
-//! it counts messages (librdkafka pull request 4989). And while more messages of that partition are due, its broker thread
-//! polls without waiting, a whole core's worth, which slows down the answer it polls for when brokers or the other
-//! threads share the machine. So an order waits here until its partition's last request has been answered.
+//! A partition that is given every order at once gets many small requests. And where librdkafka's idempotence is asked
+//! for, its broker thread polls without waiting while more messages are due than it may send (librdkafka pull request
+//! 4989), a whole core's worth, which slows down the answer it polls for. So an order waits here until its partition's
+//! last request has been answered. That is a matter of load alone, and no barrier: below five orders another request
+//! may begin, one that is gathered over the linger may be two, and while the partitions are unknown there is no lane.
+//! That a key's orders stay in order is the business of its turn (`turns.rs`), which comes first.
 //!
-//! Which partition an order belongs to is decided by librdkafka alone. Here a guess is enough: orders of one key
-//! share a lane, and a lane keeps their order.
+//! Which partition an order belongs to is decided by librdkafka alone. Here a guess is enough.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{SendError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Below so many messages on their way, librdkafka begins another request.
+use super::turns::{Turn, Turns};
+
+/// Below so many messages on their way, librdkafka begins another request even where it is idempotent.
 const BUSY_FROM: usize = 5;
 /// Partitions beyond share lanes.
 const LANES_MAX: usize = 256;
@@ -70,20 +73,31 @@ impl<T> Lane<T> {
     }
 }
 
-/// One lane per partition of the orders topic.
+/// What may go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Free<T> {
+    /// Those who wait in this lane.
+    Lane(usize),
+    /// The next record of a key.
+    Next(T),
+}
+
+/// One lane per partition of the orders topic, behind the turns of the keys.
 #[derive(Debug)]
 pub(super) struct Lanes<T> {
+    turns: Turns<T>,
     lanes: Vec<Mutex<Lane<T>>>,
     /// How many partitions there are; 0 until that has been told.
     partitions: AtomicUsize,
-    /// Takes the numbers of lanes whose orders may go on.
-    free: Sender<usize>,
+    /// Takes what may go on.
+    free: Sender<Free<T>>,
 }
 
 impl<T> Lanes<T> {
-    pub(super) fn new(free: Sender<usize>) -> Self {
+    pub(super) fn new(free: Sender<Free<T>>) -> Self {
         let now = Instant::now();
         Self {
+            turns: Turns::default(),
             lanes: (0..LANES_MAX).map(|_| Mutex::new(Lane::new(now))).collect(),
             partitions: AtomicUsize::new(0),
             free,
@@ -104,19 +118,40 @@ impl<T> Lanes<T> {
         self.lanes[lane].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An order of the lane has been answered.
-    pub(super) fn leave(&self, lane: usize) {
-        if self.lock(lane).leave() {
-            // Nobody listens any more when the producer is gone; then nobody waits either.
-            let _ = self.free.send(lane);
+    /// The turn of a key; see [`Turns::of`].
+    pub(super) fn turn(&self, key: &[u8]) -> Option<Turn> {
+        self.turns.of(key)
+    }
+
+    /// Gives the record back where its turn has come; otherwise it waits for it.
+    pub(super) fn take(&self, turn: Option<Turn>, record: T) -> Option<T> {
+        match turn {
+            Some(turn) => self.turns.take(turn, record),
+            None => Some(record),
         }
     }
 
-    /// Everybody who waits, of every lane.
+    /// A record has been answered: its lane and its key's turn are free for the next. Gives back one that nobody
+    /// will take up any more, because the producer is gone.
+    #[must_use]
+    pub(super) fn leave(&self, lane: Option<usize>, turn: Option<Turn>) -> Option<T> {
+        if let Some(lane) = lane.filter(|lane| self.lock(*lane).leave()) {
+            // Nobody listens any more when the producer is gone; then nobody waits in a lane either.
+            let _ = self.free.send(Free::Lane(lane));
+        }
+        let next = self.turns.pass(turn?)?;
+        match self.free.send(Free::Next(next)) {
+            Err(SendError(Free::Next(next))) => Some(next),
+            _ => None,
+        }
+    }
+
+    /// Everybody who waits, for a lane or a turn.
     pub(super) fn clear(&self) -> Vec<T> {
         let now = Instant::now();
         let lanes = 0..self.lanes.len();
-        lanes.flat_map(|lane| self.lock(lane).release(now)).collect()
+        let waiting = lanes.flat_map(|lane| self.lock(lane).release(now));
+        waiting.chain(self.turns.clear()).collect()
     }
 }
 
@@ -209,10 +244,29 @@ mod tests {
         for order in 0..BUSY_FROM + 2 {
             lanes.lock(lane).enter(order, now, Duration::ZERO);
         }
-        lanes.leave(lane);
-        assert_eq!(told.try_recv(), Ok(lane));
-        lanes.leave(lane);
+        assert_eq!(lanes.leave(Some(lane), None), None);
+        assert_eq!(told.try_recv(), Ok(Free::Lane(lane)));
+        assert_eq!(lanes.leave(Some(lane), None), None);
         assert!(told.try_recv().is_err(), "told once");
         assert_eq!(lanes.clear(), [BUSY_FROM, BUSY_FROM + 1]);
+    }
+
+    #[test]
+    fn the_next_order_of_a_key_goes_on_when_the_last_one_is_answered() {
+        let (free, told) = mpsc::channel();
+        let lanes = Lanes::new(free);
+        let turn = lanes.turn(b"spring/ada");
+        assert_eq!(lanes.take(turn, 1), Some(1));
+        assert_eq!(lanes.take(turn, 2), None);
+        assert_eq!(lanes.take(turn, 3), None);
+        assert_eq!(
+            lanes.take(None, 4),
+            Some(4),
+            "without a key there is nothing to wait for"
+        );
+        assert_eq!(lanes.leave(None, turn), None);
+        assert_eq!(told.try_recv(), Ok(Free::Next(2)));
+        drop(told);
+        assert_eq!(lanes.leave(None, turn), Some(3), "given back: nobody takes it up");
     }
 }

@@ -27,7 +27,6 @@ struct Fixed {
     why: &'static str,
 }
 
-const ONLY_TRUE: &[&str] = &["true", "1"];
 const ONLY_FALSE: &[&str] = &["false", "0"];
 
 const FIXED: &[Fixed] = &[
@@ -39,15 +38,21 @@ const FIXED: &[Fixed] = &[
     },
     Fixed {
         side: Side::Producer,
-        names: &["enable.idempotence"],
-        allowed: ONLY_TRUE,
-        why: "without it a retry of the producer doubles orders and swaps a buyer's orders",
-    },
-    Fixed {
-        side: Side::Producer,
         names: &["acks", "request.required.acks"],
         allowed: &["all", "-1"],
         why: "an order is accepted only when all in-sync replicas have it",
+    },
+    Fixed {
+        side: Side::Producer,
+        names: &["delivery.report.only.error"],
+        allowed: ONLY_FALSE,
+        why: "an order whose delivery is not reported is never acknowledged",
+    },
+    Fixed {
+        side: Side::Both,
+        names: &["test.mock.num.brokers"],
+        allowed: &["0"],
+        why: "brokers that are none acknowledge orders that nobody keeps",
     },
     Fixed {
         side: Side::Producer,
@@ -142,7 +147,8 @@ mod tests {
     fn what_would_break_a_guarantee_is_refused_with_the_reason() {
         for (side, name, value) in [
             (Side::Producer, "acks", "1"),
-            (Side::Producer, "enable.idempotence", "false"),
+            (Side::Producer, "delivery.report.only.error", "true"),
+            (Side::Both, "test.mock.num.brokers", "3"),
             (Side::Both, "acks", "0"),
             (Side::Both, "enable.auto.commit", "true"),
             (Side::Consumer, "auto.offset.reset", "latest"),
@@ -161,6 +167,8 @@ mod tests {
     fn everything_else_is_the_operators_business() {
         assert_eq!(check(Side::Producer, "linger.ms", "50"), Ok(()));
         assert_eq!(check(Side::Producer, "acks", "all"), Ok(()));
+        assert_eq!(check(Side::Producer, "enable.idempotence", "true"), Ok(()));
+        assert_eq!(check(Side::Producer, "enable.idempotence", "false"), Ok(()));
         assert_eq!(check(Side::Consumer, "session.timeout.ms", "6000"), Ok(()));
         assert_eq!(check(Side::Both, "security.protocol", "SSL"), Ok(()));
         // An option of the other side does nothing here.

@@ -1,4 +1,5 @@
-//! The producing side: idempotent, acknowledged by all in-sync replicas, keyed as Java clients do.
+//! The producing side: acknowledged by all in-sync replicas, keyed as Java clients do. docs/PRODUCER.md says why no
+//! report that a record was delivered can be wrong.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer};
 
-use super::delivery::{Batch, Reports, Ticket, Waiting};
-use super::lanes::Lanes;
+use super::delivery::{Batch, CLOSED, Reports, Sending, Ticket, Waiting, go_on};
+use super::lanes::{Free, Lanes};
 use super::{ASK_LIMIT, Config, unusable};
 use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 
@@ -21,6 +23,10 @@ type Client = ThreadedProducer<Reports>;
 /// The option that bounds what librdkafka holds, and with it what waits for it.
 const QUEUE: &str = "queue.buffering.max.messages";
 const ORDERS_MAX: u32 = 500_000;
+/// librdkafka logs what this option asks for, at a level of its own.
+const DEBUG: &str = "debug";
+/// A dead client answers what it held within this.
+const DEAD_ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Between looks at whether everything is answered.
 const FLUSH_EVERY: Duration = Duration::from_millis(1);
 
@@ -55,7 +61,11 @@ impl KafkaProducer {
                 orders => orders,
             },
             linger: config.producer_ms("linger.ms", config.linger_ms),
-            delivery_timeout: config.producer_ms("message.timeout.ms", config.delivery_timeout_ms),
+            delivery_timeout: match config.producer_ms("message.timeout.ms", config.delivery_timeout_ms) {
+                // As librdkafka takes it.
+                Duration::ZERO => Duration::MAX,
+                timeout => timeout,
+            },
             config,
             client: ArcSwap::from_pointee(client),
             rebuilding: Mutex::new(()),
@@ -89,18 +99,22 @@ impl KafkaProducer {
     }
 }
 
-/// Hands waiting orders over when their lane is free, until the producer is gone.
-fn release(shared: &Weak<Shared>, freed: &Receiver<usize>) {
-    for lane in freed {
-        match shared.upgrade() {
-            Some(shared) => shared.release(lane),
-            None => break,
+/// Hands waiting records over when they may go on, until the producer is gone.
+fn release(shared: &Weak<Shared>, freed: &Receiver<Free<Waiting>>) {
+    for free in freed {
+        match (shared.upgrade(), free) {
+            (Some(shared), Free::Lane(lane)) => shared.release(lane),
+            (Some(shared), Free::Next(next)) => shared.go(next, Instant::now()),
+            // Who waits in a lane has been answered by then.
+            (None, Free::Lane(_)) => {}
+            (None, Free::Next(next)) => next.batch.fail(1, CLOSED),
         }
     }
 }
 
 impl Shared {
-    /// The client, after making a new one where the old one is dead.
+    /// The client, after making a new one where the old one is dead: only one that is idempotent, by an option that
+    /// was set by hand, can meet a fatal error.
     fn client(&self) -> Result<Arc<Client>, BusError> {
         let client = self.client.load_full();
         if !client.context().is_fatal() {
@@ -114,74 +128,104 @@ impl Shared {
         tracing::warn!("the kafka producer met a fatal error and is made anew");
         let fresh = Arc::new(connect(&self.config, &self.lanes)?);
         self.client.store(fresh.clone());
-        // Dropping answers what the dead client still held, and takes up to half a second.
-        std::thread::spawn(move || drop(client));
+        std::thread::spawn(move || {
+            // What the dead client held is answered before it goes: whatever is not would be on its way for ever.
+            client.purge(PurgeConfig::default().queue().inflight());
+            if let Err(error) = client.flush(DEAD_ANSWER_WITHIN) {
+                tracing::error!(%error, "a dead kafka producer does not answer what it held");
+            }
+        });
         Ok(fresh)
     }
 
-    /// A batch to fill, and the client to send it with; `None` where it is answered already.
-    fn begin(&self, records: usize, acknowledge: Acknowledge) -> Option<(Arc<Client>, Arc<Batch>)> {
+    /// A batch to fill; `None` where it is answered already.
+    fn begin(&self, records: usize, acknowledge: Acknowledge) -> Option<Arc<Batch>> {
         if records == 0 {
             acknowledge(Ok(()));
             return None;
         }
-        match self.client() {
-            Ok(client) => Some((client, Batch::new(records, acknowledge, self.in_flight.clone()))),
-            Err(error) => {
-                acknowledge(Err(error));
-                None
-            }
+        Some(Batch::new(records, acknowledge, self.in_flight.clone()))
+    }
+
+    /// Lets a record go on, or wait for its key's turn.
+    fn enter(&self, what: Sending, batch: &Arc<Batch>, since: Instant) {
+        let turn = self.lanes.turn(what.key());
+        let waiting = Waiting {
+            what,
+            batch: batch.clone(),
+            since,
+            turn,
+        };
+        if let Some(waiting) = self.lanes.take(turn, waiting) {
+            self.go(waiting, since);
         }
     }
 
-    /// Hands an order over, or leaves it waiting in its lane.
-    fn enter(&self, client: &Client, waiting: Waiting) {
-        let Some(number) = self.lanes.of(waiting.order.key.as_bytes()) else {
-            if let Err(error) = self.hand_over(client, &waiting, None) {
-                waiting.batch.fail(1, error);
-            }
-            return;
+    /// Hands over a record whose turn it is, or leaves it waiting in its lane. Only orders have lanes.
+    fn go(&self, waiting: Waiting, now: Instant) {
+        let lane = match waiting.what {
+            Sending::Order(_) => self.lanes.of(waiting.what.key()),
+            Sending::Moved(_) => None,
         };
-        let since = waiting.since;
+        let client = self.client();
+        let Some(number) = lane else {
+            let handed = self.hand_over(&client, &waiting, None);
+            return self.settle(None, &waiting, handed);
+        };
         let mut lane = self.lanes.lock(number);
-        let Some(order) = lane.enter(waiting, since, self.linger) else {
+        let Some(waiting) = lane.enter(waiting, now, self.linger) else {
             return;
         };
-        // Under the lock, which keeps orders of one key in order.
-        let handed = self.hand_over(client, &order, Some(number));
+        // Under the lock, as what waited before it is.
+        let handed = self.hand_over(&client, &waiting, Some(number));
         drop(lane);
-        self.settle(number, &order, handed);
+        self.settle(Some(number), &waiting, handed);
     }
 
     fn release(&self, number: usize) {
         let client = self.client();
         let mut lane = self.lanes.lock(number);
-        let orders = lane.release(Instant::now());
-        let hand_over = |order: &Waiting| match &client {
-            _ if order.since.elapsed() > self.delivery_timeout => Err("it waited too long".to_owned()),
-            Ok(client) => self.hand_over(client, order, Some(number)),
-            Err(error) => Err(error.to_string()),
-        };
-        let handed: Vec<_> = orders.iter().map(hand_over).collect();
+        let waiting = lane.release(Instant::now());
+        let handed: Vec<_> = waiting
+            .iter()
+            .map(|waiting| self.hand_over(&client, waiting, Some(number)))
+            .collect();
         drop(lane);
-        for (order, handed) in orders.iter().zip(handed) {
-            self.settle(number, order, handed);
+        for (waiting, handed) in waiting.iter().zip(handed) {
+            self.settle(Some(number), waiting, handed);
         }
     }
 
     /// What librdkafka did not take is no longer on its way.
-    fn settle(&self, lane: usize, order: &Waiting, handed: Result<(), String>) {
+    fn settle(&self, lane: Option<usize>, waiting: &Waiting, handed: Result<(), String>) {
         if let Err(error) = handed {
-            self.lanes.leave(lane);
-            order.batch.fail(1, error);
+            go_on(&self.lanes, lane, waiting.turn);
+            waiting.batch.fail(1, error);
         }
     }
 
-    fn hand_over(&self, client: &Client, waiting: &Waiting, lane: Option<usize>) -> Result<(), String> {
-        let batch = waiting.batch.clone();
-        let record = BaseRecord::with_opaque_to(&self.config.topic, Box::new(Ticket { batch, lane }))
-            .key(waiting.order.key.as_bytes())
-            .payload(waiting.order.payload.as_slice());
+    fn hand_over(
+        &self,
+        client: &Result<Arc<Client>, BusError>,
+        waiting: &Waiting,
+        lane: Option<usize>,
+    ) -> Result<(), String> {
+        if waiting.since.elapsed() > self.delivery_timeout {
+            return Err("it waited too long".to_owned());
+        }
+        let client = client.as_ref().map_err(ToString::to_string)?;
+        let ticket = Box::new(Ticket {
+            batch: waiting.batch.clone(),
+            lane,
+            turn: waiting.turn,
+            number: client.context().number(),
+        });
+        let record = match &waiting.what {
+            Sending::Order(order) => BaseRecord::with_opaque_to(&self.config.topic, ticket)
+                .key(order.key.as_bytes())
+                .payload(order.payload.as_slice()),
+            Sending::Moved(moved) => forwarded(moved, ticket),
+        };
         client.send(record).map_err(|(error, _)| {
             client.context().note(&error);
             error.to_string()
@@ -201,7 +245,7 @@ impl Shared {
             if left.is_zero() || !flushed.unwrap_or(false) {
                 return false;
             }
-            // Between two requests of a lane librdkafka has nothing.
+            // Between two requests of a lane, or two records of a key, librdkafka has nothing.
             tokio::time::sleep(FLUSH_EVERY).await;
         }
     }
@@ -210,7 +254,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         for waiting in self.lanes.clear() {
-            waiting.batch.fail(1, "the producer was closed");
+            waiting.batch.fail(1, CLOSED);
         }
     }
 }
@@ -229,7 +273,7 @@ fn partitions(
     Ok(partitions)
 }
 
-fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], Box<Ticket>> {
+fn forwarded(record: &Forward, ticket: Box<Ticket>) -> BaseRecord<'_, [u8], [u8], Box<Ticket>> {
     let headers = record
         .headers
         .iter()
@@ -239,8 +283,7 @@ fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], 
                 value: Some(value),
             })
         });
-    let ticket = Ticket { batch, lane: None };
-    let base = BaseRecord::with_opaque_to(&record.topic, Box::new(ticket))
+    let base = BaseRecord::with_opaque_to(&record.topic, ticket)
         .key(record.key.as_slice())
         .payload(record.payload.as_slice())
         .headers(headers);
@@ -252,7 +295,8 @@ fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], 
 
 fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Client, BusError> {
     let own = [
-        ("enable.idempotence", "true"),
+        // With it, librdkafka reports records as delivered that no broker has: docs/PRODUCER.md.
+        ("enable.idempotence", "false"),
         ("acks", "all"),
         ("compression.type", "lz4"),
         ("partitioner", "murmur2_random"),
@@ -260,8 +304,11 @@ fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Client, BusEr
         ("message.timeout.ms", &config.delivery_timeout_ms.to_string()),
         (QUEUE, &ORDERS_MAX.to_string()),
     ];
-    config
-        .client(&own, &config.producer)
+    let mut client = config.client(&own, &config.producer);
+    if client.get(DEBUG).is_some() {
+        client.set_log_level(RDKafkaLogLevel::Debug);
+    }
+    client
         .create_with_context(Reports::new(lanes.clone()))
         .map_err(unusable)
 }
@@ -274,13 +321,12 @@ impl Producer for KafkaProducer {
     fn publish(&self, orders: Vec<Outbound>, acknowledge: Acknowledge) {
         let all = orders.len();
         let room = self.shared.orders_max.saturating_sub(self.in_flight());
-        let Some((client, batch)) = self.shared.begin(all, acknowledge) else {
+        let Some(batch) = self.shared.begin(all, acknowledge) else {
             return;
         };
         let since = Instant::now();
         for order in orders.into_iter().take(room) {
-            let batch = batch.clone();
-            self.shared.enter(&client, Waiting { order, batch, since });
+            self.shared.enter(Sending::Order(order), &batch, since);
         }
         if all > room {
             // The outbox keeps what does not fit.
@@ -289,14 +335,12 @@ impl Producer for KafkaProducer {
     }
 
     fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
-        let Some((client, batch)) = self.shared.begin(records.len(), acknowledge) else {
+        let Some(batch) = self.shared.begin(records.len(), acknowledge) else {
             return;
         };
-        for (sent, record) in records.iter().enumerate() {
-            if let Err((error, _)) = client.send(forwarded(record, batch.clone())) {
-                client.context().note(&error);
-                return batch.fail(records.len() - sent, error);
-            }
+        let since = Instant::now();
+        for record in records {
+            self.shared.enter(Sending::Moved(record), &batch, since);
         }
     }
 
