@@ -238,7 +238,10 @@ mod tests {
         }
         // Old records, and those of plans that read nothing, say so.
         let plain = encode_record(&placed, "1-0");
-        assert_eq!(Record::decode(plain.as_bytes()).expect("a record").attributes, None);
+        assert_eq!(
+            Record::decode(plain.as_bytes()).expect("a record").attributes,
+            None
+        );
     }
 
     #[test]
