@@ -1,6 +1,10 @@
 //! Comparing and repairing, over the embedded engine with SQLite and over Redis with MariaDB, while orders flow.
 
 mod database;
+#[path = "reconcile/lossy.rs"]
+mod lossy;
+#[path = "reconcile/missing.rs"]
+mod missing;
 #[path = "reconcile/sale.rs"]
 mod sale;
 #[path = "engines/server.rs"]
@@ -21,18 +25,19 @@ use rushgate::reconcile::{CompareError, Kind, Outcome, Place};
 use sale::{CAMPAIGN, Sale, Side};
 
 /// Runs each named story on both sides.
+#[macro_export]
 macro_rules! on_both_sides {
     ($($name:ident),* $(,)?) => {
         mod embedded {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(super::Side::embedded().await).await;
+                super::$name($crate::sale::Side::embedded().await).await;
             })*
         }
         mod real {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(super::Side::real().await).await;
+                super::$name($crate::sale::Side::real().await).await;
             })*
         }
     };
@@ -560,6 +565,13 @@ async fn the_command_answers_with_its_exit_code() {
     assert!(
         text(&repaired).ends_with("compared again: no differences are left\n"),
         "{repaired:?}"
+    );
+
+    let release = go(&redis_url, &["--release"]);
+    assert_eq!(release.status.code(), Some(2), "{release:?}");
+    assert!(
+        String::from_utf8_lossy(&release.stderr).contains("--repair"),
+        "{release:?}"
     );
 
     let unknown = go(&redis_url, &["--campaign", "winter"]);

@@ -8,6 +8,7 @@ mod fronts;
 mod land;
 mod metrics;
 mod migrate;
+mod missing;
 mod parts;
 mod rebuild;
 mod reconcile;

@@ -37,9 +37,14 @@ pub struct ReconcileArgs {
     /// This one alone; otherwise every campaign whose state is still kept.
     #[arg(long, value_name = "ID")]
     pub campaign: Option<String>,
-    /// Put differences right, and compare again. What is oversold or lost is never touched.
+    /// Put differences right, and compare again: lost orders are sent again, and land. What is oversold is never
+    /// touched.
     #[arg(long)]
     pub repair: bool,
+    /// Give lost orders up instead of sending them again: they become `revoked`, their units and counts are free again,
+    /// and a copy that turns up later does not land.
+    #[arg(long, requires = "repair")]
+    pub release: bool,
     /// One JSON document.
     #[arg(long)]
     pub json: bool,
@@ -114,7 +119,11 @@ async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
     let actor = args.repair.then(|| args.actor.clone().unwrap_or_else(user));
     let mut answer = Answer::default();
     for campaign in campaigns {
-        match stage.compare(&campaign, actor.as_deref()).await {
+        let compared = match &actor {
+            Some(actor) if args.release => stage.compare_and_release(&campaign, actor).await,
+            actor => stage.compare(&campaign, actor.as_deref()).await,
+        };
+        match compared {
             Ok(comparison) => answer.compared.push(comparison),
             Err(error) => answer.failed.push((campaign, error.to_string())),
         }
@@ -203,6 +212,8 @@ fn shown(comparison: &Comparison, repair: bool) -> String {
         let outcome = match (repair, difference.outcome) {
             (false, _) | (_, Outcome::Found) => "",
             (_, Outcome::Repaired) => "[repaired] ",
+            (_, Outcome::SentAgain) => "[sent again] ",
+            (_, Outcome::GivenUp) => "[given up] ",
             (_, Outcome::Moved) => "[changed meanwhile] ",
             (_, Outcome::Refused) => "[left alone] ",
         };

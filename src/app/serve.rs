@@ -2,6 +2,7 @@
 
 use super::adapters::Adapters;
 use super::fronts::{self, Listeners};
+use super::missing::{self, MissingCollector};
 use super::parts::wire;
 use super::schedule::{self, ReconcileFigures};
 use super::shutdown::Shutdown;
@@ -25,6 +26,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(figures) = schedule::spawn(&config, parts.reconcile.clone(), adapters.store.clone()) {
         registry.register_collector(Box::new(ReconcileFigures(figures)));
     }
+    let missing = missing::spawn(parts.reconcile.clone());
+    registry.register_collector(Box::new(MissingCollector(missing)));
     fronts::run(&config, auth, &adapters, &parts, registry, listeners, shutdown).await?;
     adapters.store.close().await;
     tracing::info!("drained");

@@ -10,7 +10,7 @@ use crate::plan::eval::{Decision, Rejection};
 use crate::plan::facts::Facts;
 use crate::plan::{Attribute, CheckedPlan, retry};
 
-pub use super::record::{NO_ENTRY, decode_record, encode_record};
+pub use super::record::{Attributes, NO_ENTRY, Record, decode_record, encode_record, kept};
 
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
 pub const BATCH_MAX: usize = 1000;
@@ -112,7 +112,7 @@ pub fn admit_args<'a>(
         args.push(bucket.to_string().into_bytes());
         args.push(attempt.quantity.to_string().into_bytes());
         args.push(attempt.sku.clone().into_bytes());
-        args.push(record::tail(attempt).into_bytes());
+        args.push(record::tail(plan, attempt).into_bytes());
         args.push(serde_json::to_vec(attempt).expect("an attempt is plain data with text keys"));
         push_slots(plan, &family.slots, attempt, &mut args);
     }

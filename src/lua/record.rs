@@ -1,71 +1,181 @@
 //! Records of orders: the text kept in `orders:<bucket>` for status, idempotency and release.
 
-use std::fmt::Display;
+use std::collections::BTreeMap;
 
 use super::codec::CodecError;
-use crate::order::Attempt;
+use crate::order::{Attempt, OrderId};
+use crate::plan::CheckedPlan;
 use crate::plan::eval::Placed;
 
 /// The entry in the record of an order that never was in this outbox (a restored one).
 pub const NO_ENTRY: &str = "0-0";
 
-/// The record of an order as text: `<flag> <entry> <revision> <placed_at> <quantity> <fingerprint>
-/// <sku> <user>`; flag `a` for admitted, `r` for released. The user is last: it may contain spaces.
-/// An empty entry is written as [`NO_ENTRY`].
+/// Between the fingerprint and the length of the user's text, where attributes follow the user. A fingerprint is hex
+/// digits, so records without attributes have none.
+const KEPT: char = '+';
+
+/// By the text form of [`crate::plan::Attribute`].
+pub type Attributes = BTreeMap<String, String>;
+
+/// What is kept of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub placed: Placed,
+    /// Id of the outbox entry it was written with: [`NO_ENTRY`] where there was none.
+    pub entry: String,
+    /// What its plan reads of the attempt besides user, SKU and quantity. `None` where the plan reads nothing, and in
+    /// records that were written before attributes were kept.
+    pub attributes: Option<Attributes>,
+}
+
+impl Record {
+    /// `<flag> <entry> <revision> <placed_at> <quantity> <fingerprint> <sku> <user>`; flag `a` for admitted, `r` for
+    /// released. The user is last: it may contain spaces. With attributes, `+<bytes of the user>` follows the
+    /// fingerprint, and their JSON, where there are any, the user.
+    pub fn encode(&self) -> String {
+        let Placed {
+            placed_at,
+            revision,
+            released,
+            ..
+        } = &self.placed;
+        let flag = if *released { 'r' } else { 'a' };
+        let entry = match self.entry.as_str() {
+            "" => NO_ENTRY,
+            entry => entry,
+        };
+        let tail = Tail {
+            quantity: self.placed.quantity,
+            fingerprint: &self.placed.fingerprint,
+            sku: &self.placed.sku,
+            user: &self.placed.user,
+            attributes: self.attributes.as_ref(),
+        };
+        format!("{flag} {entry} {revision} {placed_at} {}", tail.text())
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let odd = || CodecError::new("record", format!("{:?}", bytes.escape_ascii().to_string()));
+        let text = std::str::from_utf8(bytes).map_err(|_| odd())?;
+        let parts: Vec<&str> = text.splitn(8, ' ').collect();
+        let [flag, entry, revision, placed_at, quantity, fingerprint, sku, rest] = parts[..] else {
+            return Err(odd());
+        };
+        let (fingerprint, user, attributes) = match fingerprint.split_once(KEPT) {
+            None => (fingerprint, rest, None),
+            Some((fingerprint, length)) => {
+                let length = length.parse().map_err(|_| odd())?;
+                let (user, json) = rest.split_at_checked(length).ok_or_else(odd)?;
+                let attributes = match json {
+                    "" => Attributes::new(),
+                    json => serde_json::from_str(json).map_err(|_| odd())?,
+                };
+                (fingerprint, user, Some(attributes))
+            }
+        };
+        let placed = Placed {
+            placed_at: placed_at.parse().map_err(|_| odd())?,
+            revision: revision.parse().map_err(|_| odd())?,
+            quantity: quantity.parse().map_err(|_| odd())?,
+            fingerprint: fingerprint.to_owned(),
+            sku: sku.to_owned(),
+            user: user.to_owned(),
+            released: match flag {
+                "a" => false,
+                "r" => true,
+                _ => return Err(odd()),
+            },
+        };
+        Ok(Self {
+            placed,
+            entry: entry.to_owned(),
+            attributes,
+        })
+    }
+
+    /// The attempt that was admitted; `None` where `plan`, under which it was, reads what the record does not have.
+    pub fn attempt(&self, order: OrderId, plan: &CheckedPlan) -> Option<Attempt> {
+        let attributes = match &self.attributes {
+            Some(attributes) => attributes.clone(),
+            None if plan.attributes().is_empty() => Attributes::new(),
+            None => return None,
+        };
+        Some(Attempt {
+            order,
+            user: self.placed.user.clone(),
+            sku: self.placed.sku.clone(),
+            quantity: self.placed.quantity,
+            attributes,
+        })
+    }
+}
+
+/// Of these attributes, those that the plan reads; `None` where it reads none, so that its records stay short.
+pub fn kept(plan: &CheckedPlan, attributes: &Attributes) -> Option<Attributes> {
+    let reads = plan.attributes();
+    if reads.is_empty() {
+        return None;
+    }
+    let names = reads.iter().map(ToString::to_string);
+    let found = names.filter_map(|name| attributes.get_key_value(&name));
+    Some(found.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// The record of an order of which no attributes are kept.
 pub fn encode_record(placed: &Placed, entry: &str) -> String {
-    let Placed {
-        placed_at,
-        revision,
-        quantity,
-        fingerprint,
-        sku,
-        user,
-        released,
-    } = placed;
-    let flag = if *released { 'r' } else { 'a' };
-    let entry = if entry.is_empty() { NO_ENTRY } else { entry };
-    format!(
-        "{flag} {entry} {revision} {placed_at} {}",
-        join_tail(quantity, fingerprint, sku, user)
-    )
+    let record = Record {
+        placed: placed.clone(),
+        entry: entry.to_owned(),
+        attributes: None,
+    };
+    record.encode()
+}
+
+/// Like [`Record::decode`], for those who do not need the attributes.
+pub fn decode_record(bytes: &[u8]) -> Result<(Placed, String), CodecError> {
+    let record = Record::decode(bytes)?;
+    Ok((record.placed, record.entry))
 }
 
 /// What of an attempt's record is known before the decision.
-pub(super) fn tail(attempt: &Attempt) -> String {
-    join_tail(
-        attempt.quantity,
-        attempt.fingerprint(),
-        &attempt.sku,
-        &attempt.user,
-    )
+pub(super) fn tail(plan: &CheckedPlan, attempt: &Attempt) -> String {
+    let attributes = kept(plan, &attempt.attributes);
+    let tail = Tail {
+        quantity: attempt.quantity,
+        fingerprint: &attempt.fingerprint(),
+        sku: &attempt.sku,
+        user: &attempt.user,
+        attributes: attributes.as_ref(),
+    };
+    tail.text()
 }
 
-fn join_tail(quantity: impl Display, fingerprint: impl Display, sku: &str, user: &str) -> String {
-    format!("{quantity} {fingerprint} {sku} {user}")
+struct Tail<'a> {
+    quantity: u32,
+    fingerprint: &'a str,
+    sku: &'a str,
+    user: &'a str,
+    attributes: Option<&'a Attributes>,
 }
 
-/// The record and the outbox entry it was written with: [`NO_ENTRY`] where there was none.
-pub fn decode_record(bytes: &[u8]) -> Result<(Placed, String), CodecError> {
-    let odd = || CodecError::new("record", format!("{:?}", bytes.escape_ascii().to_string()));
-    let text = std::str::from_utf8(bytes).map_err(|_| odd())?;
-    let parts: Vec<&str> = text.splitn(8, ' ').collect();
-    let [flag, entry, revision, placed_at, quantity, fingerprint, sku, user] = parts[..] else {
-        return Err(odd());
-    };
-    let placed = Placed {
-        placed_at: placed_at.parse().map_err(|_| odd())?,
-        revision: revision.parse().map_err(|_| odd())?,
-        quantity: quantity.parse().map_err(|_| odd())?,
-        fingerprint: fingerprint.to_owned(),
-        sku: sku.to_owned(),
-        user: user.to_owned(),
-        released: match flag {
-            "a" => false,
-            "r" => true,
-            _ => return Err(odd()),
-        },
-    };
-    Ok((placed, entry.to_owned()))
+impl Tail<'_> {
+    fn text(&self) -> String {
+        let Self {
+            quantity,
+            fingerprint,
+            sku,
+            user,
+            attributes,
+        } = self;
+        let Some(attributes) = attributes else {
+            return format!("{quantity} {fingerprint} {sku} {user}");
+        };
+        let json = match attributes.is_empty() {
+            true => String::new(),
+            false => serde_json::to_string(attributes).expect("texts by text"),
+        };
+        format!("{quantity} {fingerprint}{KEPT}{} {sku} {user}{json}", user.len())
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +204,47 @@ mod tests {
     }
 
     #[test]
+    fn attributes_follow_the_user_whatever_its_text_is() {
+        let placed = Placed {
+            placed_at: 1_700_000_000_123,
+            revision: 3,
+            quantity: 2,
+            fingerprint: "00ff00ff00ff00ff".into(),
+            sku: "shoe-42".into(),
+            user: "ä {\"ip\":\"1\"}".into(),
+            released: false,
+        };
+        let record = |attributes: &[(&str, &str)]| Record {
+            placed: placed.clone(),
+            entry: "1700000000123-0".into(),
+            attributes: Some(
+                attributes
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
+        };
+        let full = record(&[("claim:tier", "gold \"}"), ("ip", "10.0.0.1")]);
+        let text = full.encode();
+        assert_eq!(
+            text,
+            "a 1700000000123-0 3 1700000000123 2 00ff00ff00ff00ff+13 shoe-42 ä {\"ip\":\"1\"}\
+             {\"claim:tier\":\"gold \\\"}\",\"ip\":\"10.0.0.1\"}"
+        );
+        for record in [full, record(&[])] {
+            assert_eq!(Record::decode(record.encode().as_bytes()), Ok(record.clone()));
+            let (read, entry) = decode_record(record.encode().as_bytes()).expect("a record");
+            assert_eq!((read, entry), (placed.clone(), record.entry));
+        }
+        // Old records, and those of plans that read nothing, say so.
+        let plain = encode_record(&placed, "1-0");
+        assert_eq!(
+            Record::decode(plain.as_bytes()).expect("a record").attributes,
+            None
+        );
+    }
+
+    #[test]
     fn what_is_no_record_is_refused() {
         for text in [
             "",
@@ -101,6 +252,12 @@ mod tests {
             "x 1-0 1 1 1 f s u",
             "a 1-0 1 1 one f s u",
             "a 1-0 1 1 1 f s",
+            "a 1-0 1 1 1 f+ s u",
+            "a 1-0 1 1 1 f+x s u",
+            "a 1-0 1 1 1 f+2 s u",
+            "a 1-0 1 1 1 f+1 s ä",
+            "a 1-0 1 1 1 f+1 s u{",
+            "a 1-0 1 1 1 f+1 s u{\"ip\":1}",
         ] {
             assert!(decode_record(text.as_bytes()).is_err(), "{text:?}");
         }

@@ -2,6 +2,7 @@
 
 pub mod compare;
 mod lists;
+pub mod missing;
 mod rebuild;
 mod restore;
 mod revoked;

@@ -9,7 +9,7 @@ use super::RebuildError;
 use super::work::Work;
 use crate::campaign::bucket_of;
 use crate::lua::calls::{self, LASTING_FAMILIES, Restore};
-use crate::lua::codec::encode_record;
+use crate::lua::codec::{NO_ENTRY, Record};
 use crate::lua::keys;
 use crate::order::{Charge, OrderEvent, OrderId};
 use crate::plan::eval::Placed;
@@ -125,7 +125,7 @@ impl Work<'_> {
             (bucket, charge.counter.as_str(), charge.window)
         });
         self.clear_windows(buckets, &charges, &mut tally.cleared).await?;
-        let mut records: Vec<_> = orders.iter().map(|order| record(order, buckets)).collect();
+        let mut records: Vec<_> = orders.iter().map(|order| record(plan, order)).collect();
         records.sort_by_key(|(bucket, ..)| *bucket);
         let records = records.chunks(RECORDS).map(|records| Restore::Orders {
             records: records.to_vec(),
@@ -190,10 +190,11 @@ fn held_by(event: OrderEvent) -> Restorable {
         fingerprint: event.fingerprint,
         revoked: false,
         charges: event.charges,
+        attributes: event.attributes,
     }
 }
 
-fn record(order: &Restorable, buckets: u32) -> (u32, OrderId, String) {
+fn record(plan: &CheckedPlan, order: &Restorable) -> (u32, OrderId, String) {
     let placed = Placed {
         placed_at: order.placed_at,
         revision: order.revision,
@@ -203,7 +204,14 @@ fn record(order: &Restorable, buckets: u32) -> (u32, OrderId, String) {
         user: order.user.clone(),
         released: order.revoked,
     };
-    let bucket = bucket_of(order.order.to_string().as_bytes(), buckets);
-    // It is in no outbox any more.
-    (bucket, order.order, encode_record(&placed, ""))
+    // What the database has is all there was, under whichever revision the order was admitted.
+    let needed = !order.attributes.is_empty() || !plan.attributes().is_empty();
+    let record = Record {
+        placed,
+        // It is in no outbox any more.
+        entry: NO_ENTRY.to_owned(),
+        attributes: (needed && !order.revoked).then(|| order.attributes.clone()),
+    };
+    let bucket = bucket_of(order.order.to_string().as_bytes(), plan.context().buckets);
+    (bucket, order.order, record.encode())
 }

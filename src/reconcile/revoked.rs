@@ -3,7 +3,8 @@
 //!
 //! An order is revoked only after the engine lost something, and what is full in the database then stands for what
 //! the engine forgot. So an oversold order gives back its counters and not its unit, which never existed; one
-//! beyond a limit gives back its unit and every charge but those of the counters that are full.
+//! beyond a limit gives back its unit and every charge but those of the counters that are full. One that was lost on
+//! its way, and given up, gives back everything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::order::{Charge, OrderId};
-use crate::store::{OVER_LIMIT, Revocation};
+use crate::store::{LOST, OVER_LIMIT, Revocation};
 
 /// Between two looks at the database.
 const EVERY: Duration = Duration::from_secs(1);
@@ -121,7 +122,7 @@ impl Work<'_> {
 
 /// Units and charges that come back.
 fn returns(revocation: &Revocation) -> (u32, Vec<Charge>) {
-    if revocation.reason != OVER_LIMIT {
+    if ![OVER_LIMIT, LOST].contains(&revocation.reason.as_str()) {
         return (0, revocation.charges.clone());
     }
     let full = |charge: &&Charge| !revocation.counters.contains(&charge.counter);
@@ -170,5 +171,6 @@ mod tests {
             counters(revoked("over-limit", &["a/units", "b/units"])),
             (2, String::new())
         );
+        assert_eq!(counters(revoked("lost", &[])), (2, "a/units b/units".to_owned()));
     }
 }

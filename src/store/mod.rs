@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod fence;
 mod land;
+mod lost;
 mod modules;
 mod orders;
 mod resolve;
@@ -44,6 +45,7 @@ pub use dead_letters::{
 use dialect::Dialect;
 pub use error::StoreError;
 pub use event::check_event;
+pub use lost::LOST;
 pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};

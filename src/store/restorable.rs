@@ -1,6 +1,8 @@
 //! What a rebuild puts back into the engine: landed orders, and those that were admitted and stand among
 //! the dead letters. Only the columns it needs, a page at a time.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
@@ -27,6 +29,8 @@ pub struct Restorable {
     pub revoked: bool,
     /// Empty where it is revoked.
     pub charges: Vec<Charge>,
+    /// What its gateway kept of the attempt, by the attributes' text form. Empty where it is revoked.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// An admitted order that waits for a retry or for a person.
@@ -38,9 +42,11 @@ pub struct Stranded {
 }
 
 /// Of `orders.receipt` only this is read.
-#[derive(Deserialize)]
-struct Charges {
+#[derive(Default, Deserialize)]
+struct Held {
     charges: Vec<Charge>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
 }
 
 impl Store {
@@ -92,9 +98,9 @@ impl Store {
 
 fn restorable(row: &AnyRow) -> StoreResult<Restorable> {
     let revoked = text(row, 7)? == OrderState::Revoked.as_str();
-    let charges = match revoked {
-        true => Vec::new(),
-        false => json::<Charges>(row, 8)?.charges,
+    let Held { charges, attributes } = match revoked {
+        true => Held::default(),
+        false => json(row, 8)?,
     };
     Ok(Restorable {
         order: order_id(&text(row, 0)?)?,
@@ -106,6 +112,7 @@ fn restorable(row: &AnyRow) -> StoreResult<Restorable> {
         fingerprint: text(row, 6)?,
         revoked,
         charges,
+        attributes,
     })
 }
 

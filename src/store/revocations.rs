@@ -16,7 +16,7 @@ pub const OVER_LIMIT: &str = "over-limit";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub order: OrderId,
-    /// `oversold`, `unknown-sku` or [`OVER_LIMIT`].
+    /// `oversold`, `unknown-sku`, [`OVER_LIMIT`] or [`super::LOST`].
     pub reason: String,
     /// Counters that were full.
     pub counters: Vec<String>,

@@ -23,7 +23,7 @@ pub(super) struct Revoked<'a> {
 }
 
 impl<'a> Revoked<'a> {
-    fn new(order: &'a OrderEvent, reason: &'static str) -> Self {
+    pub(super) fn new(order: &'a OrderEvent, reason: &'static str) -> Self {
         Self {
             order,
             reason,

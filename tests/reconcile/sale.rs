@@ -30,6 +30,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::database::{Database, TOPIC, mariadb, sqlite};
+use crate::lossy::Lossy;
 use crate::server::Server;
 
 pub const CAMPAIGN: &str = "spring";
@@ -150,13 +151,15 @@ pub struct Sale {
     pub opened_at: i64,
     engine: Arc<dyn Engine>,
     producer: Arc<EmbeddedProducer>,
+    /// What the relay publishes through.
+    pub bus: Arc<Lossy>,
     admission: Arc<Admission>,
     relay: Arc<Relay>,
     landing: Option<LandingHandle>,
     _server: Option<Server>,
 }
 
-fn now() -> i64 {
+pub fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
@@ -179,6 +182,11 @@ fn reconcile(engine: Arc<dyn Engine>, producer: Arc<EmbeddedProducer>, db: &Data
 impl Sale {
     /// Open, with so many mugs and hats.
     pub async fn open(side: Side, stock: u64) -> Self {
+        Self::open_under(side, stock, plan()).await
+    }
+
+    /// Open under a plan of its own.
+    pub async fn open_under(side: Side, stock: u64, plan: Plan) -> Self {
         let Side { db, engine, server } = side;
         let opened_at = now() - 1000;
         let sku = |id: &str| Sku { id: id.into(), stock };
@@ -199,7 +207,7 @@ impl Sale {
                 opens_at: opened_at,
                 closes_at: opened_at + HOUR_MS,
             },
-            plan: plan(),
+            plan,
             plan_digest: "d".into(),
             audiences: BTreeMap::new(),
             shadow: None,
@@ -220,7 +228,8 @@ impl Sale {
             .expect("asked")
             .expect("active");
         let active = Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a valid plan"));
-        let (admission, relay) = front(&engine, &producer, &active);
+        let bus = Arc::new(Lossy::over(producer.clone()));
+        let (admission, relay) = front(&engine, bus.clone(), &active);
         let quick = landing::Config {
             batch_wait: Duration::from_millis(1),
             ..landing::Config::default()
@@ -240,6 +249,7 @@ impl Sale {
             opened_at,
             engine,
             producer,
+            bus,
             admission,
             relay,
             _server: server,
@@ -253,12 +263,19 @@ impl Sale {
 
     /// Says whether it was admitted.
     pub async fn place(&self, user: &str, key: &str, sku: &str) -> bool {
+        self.place_with(user, key, sku, &[]).await
+    }
+
+    pub async fn place_with(&self, user: &str, key: &str, sku: &str, attributes: &[(&str, &str)]) -> bool {
+        let attributes = attributes.iter();
         let attempt = Attempt {
             order: OrderId::keyed(CAMPAIGN, user, key),
             user: user.into(),
             sku: sku.into(),
             quantity: 1,
-            attributes: BTreeMap::new(),
+            attributes: attributes
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         };
         let outcome = self.admission.place(CAMPAIGN, attempt, true).await;
         matches!(outcome.expect("decided"), Outcome::Order { .. })
@@ -355,7 +372,7 @@ impl Sale {
 
 fn front(
     engine: &Arc<dyn Engine>,
-    producer: &Arc<EmbeddedProducer>,
+    producer: Arc<Lossy>,
     active: &Arc<ActiveCampaign>,
 ) -> (Arc<Admission>, Arc<Relay>) {
     let ruleset = Arc::new(Ruleset::default());
@@ -378,7 +395,7 @@ fn front(
     let relay = Relay::spawn(
         quick,
         engine.clone(),
-        producer.clone(),
+        producer,
         ruleset,
         rules,
         "me".into(),

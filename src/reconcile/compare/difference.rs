@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::lua::repair::CountAt;
-use crate::order::OrderId;
+use crate::order::{OrderEvent, OrderId};
 
 /// What differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,10 +27,12 @@ pub enum Kind {
     CounterLow,
     /// The engine counts too much.
     CounterHigh,
+    /// An entry of the outbox that nobody can relay.
+    StuckEntry,
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Oversold,
         Self::Overcommitted,
         Self::Leaked,
@@ -39,6 +41,7 @@ impl Kind {
         Self::UnknownOrder,
         Self::CounterLow,
         Self::CounterHigh,
+        Self::StuckEntry,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -51,12 +54,13 @@ impl Kind {
             Self::UnknownOrder => "unknown-order",
             Self::CounterLow => "counter-low",
             Self::CounterHigh => "counter-high",
+            Self::StuckEntry => "stuck-entry",
         }
     }
 
-    /// Whether a repair may touch it: what is sold twice or lost needs a person.
+    /// Whether a repair may touch it: what is sold twice needs a person.
     pub fn is_repairable(self) -> bool {
-        !matches!(self, Self::Oversold | Self::LostOrder)
+        self != Self::Oversold
     }
 
     /// What it means, and what to do.
@@ -75,14 +79,17 @@ impl Kind {
                 "the database's own guard counts with a wrong number; --repair sets it to what the orders say"
             }
             Self::LostOrder => {
-                "its buyer was told that it was admitted and it will not land by itself; look for it in Kafka and \
-                 among `rushgate dlt list`, then talk to the buyer"
+                "its buyer was told that it was admitted; --repair sends it again with what it was charged, with \
+                 --release it is given up and gives back what it holds"
             }
             Self::UnknownOrder => {
                 "a retry of it would be admitted as another order; --repair puts its record back"
             }
             Self::CounterLow => "this subject could pass its limit; --repair sets the count",
             Self::CounterHigh => "this subject is refused too early; --repair sets the count",
+            Self::StuckEntry => {
+                "the relay cannot read it; --repair removes it once its orders are in the database"
+            }
         }
     }
 }
@@ -108,6 +115,10 @@ pub enum Place {
         /// Milliseconds since 1970-01-01 UTC.
         placed_at: i64,
     },
+    Entry {
+        /// Id in the outbox.
+        entry: String,
+    },
     Count {
         counter: String,
         subject: String,
@@ -127,6 +138,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sku { sku } => write!(f, "SKU {sku}"),
+            Self::Entry { entry } => write!(f, "outbox entry {entry}"),
             Self::Order {
                 order,
                 user,
@@ -165,6 +177,10 @@ pub enum Outcome {
     /// It is there.
     Found,
     Repaired,
+    /// A lost order is on its way again.
+    SentAgain,
+    /// A lost order is revoked, and gives back what it holds.
+    GivenUp,
     /// It changed between comparing and repairing; the next run sees what is left.
     Moved,
     /// Not by itself.
@@ -200,6 +216,15 @@ pub(super) enum Mend {
         units: i64,
     },
     Sold,
+    /// The order to be sent again. Where it is not `whole`, it has no charges and can only be given up.
+    Lost {
+        event: Box<OrderEvent>,
+        whole: bool,
+    },
+    /// The orders of an outbox entry, all of them.
+    Entry {
+        orders: Vec<OrderId>,
+    },
     /// The record to be written.
     Order {
         record: String,
@@ -226,6 +251,7 @@ impl Difference {
                 "the engine admitted it, and it is in no outbox, no dead letter and not in the database"
                     .to_owned()
             }
+            Kind::StuckEntry => format!("{database} of its {engine} orders are in the database"),
             Kind::UnknownOrder => "the database has it and the engine has no record".to_owned(),
             Kind::CounterLow | Kind::CounterHigh => {
                 format!("the engine counts {engine} and landed orders make {database}")
@@ -240,6 +266,11 @@ impl Difference {
             database,
             mend,
         }
+    }
+
+    /// A lost order that cannot be sent again by itself.
+    pub fn needs_operator(&self) -> bool {
+        matches!(self.mend, Mend::Lost { whole: false, .. })
     }
 
     /// Says why it is left alone although its kind could be repaired.
@@ -278,6 +309,6 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
         }
-        assert!(!Kind::Oversold.is_repairable() && !Kind::LostOrder.is_repairable());
+        assert!(!Kind::Oversold.is_repairable() && Kind::LostOrder.is_repairable());
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::Reconcile;
 use super::difference::Mend;
 use super::shard::Desk;
-use super::{CompareError, Difference, Outcome, Place, order_of};
+use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place, order_of};
 use crate::lua::repair::{Repair, Repaired};
 
 const ACTION: &str = "reconcile.repair";
@@ -17,12 +17,17 @@ impl Reconcile {
         campaign: &str,
         actor: &str,
         lease: &str,
+        lost: LostOrders,
         differences: &mut [Difference],
     ) -> Result<(), CompareError> {
         let desk = Desk::open(self, campaign).await?;
+        self.mend_lost(&desk, actor, lease, lost, differences).await?;
         // Each repair of the stock counts as giving back.
         let mut given_back = 0;
-        for difference in differences {
+        let others = differences
+            .iter_mut()
+            .filter(|difference| !matches!(difference.kind, Kind::LostOrder | Kind::StuckEntry));
+        for difference in others {
             if !self.lease_compare(lease).await? {
                 return Err(CompareError::Busy(campaign.to_owned()));
             }

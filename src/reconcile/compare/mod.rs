@@ -7,6 +7,8 @@
 
 mod counters;
 mod difference;
+mod gap;
+mod lost;
 mod mend;
 mod orders;
 mod shard;
@@ -26,12 +28,22 @@ use crate::plan::PlanError;
 use crate::store::StoreError;
 use difference::Mend;
 pub use difference::{Difference, Kind, Outcome, Place};
+pub(super) use gap::{Gap, quiet_gap};
 use shard::Desk;
 
 /// Differences of one sort that are listed, and repaired by one run; more are counted.
 const DIFFERENCES_MAX: usize = 10_000;
 /// Times a comparison begins anew because another revision was activated.
 const REVISIONS_MAX: u32 = 3;
+
+/// What a repair makes of lost orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostOrders {
+    /// They are published again with what they were charged, and land as any order.
+    SendAgain,
+    /// They are revoked, and give back what they hold.
+    GiveUp,
+}
 
 /// Why a campaign could not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -103,34 +115,83 @@ impl Comparison {
 }
 
 impl Reconcile {
-    /// Compares a campaign; with an `actor`, also repairs in their name and compares again.
+    /// Compares a campaign; with an `actor`, also repairs in their name and compares again. Lost orders are sent
+    /// again.
     pub async fn compare(&self, campaign: &str, actor: Option<&str>) -> Result<Comparison, CompareError> {
         let begun = Instant::now();
         let mut comparison = match actor {
             None => self.look(campaign).await?,
-            Some(actor) => self.look_and_mend(campaign, actor).await?,
+            Some(actor) => self.look_and_mend(campaign, actor, LostOrders::SendAgain).await?,
         };
         comparison.took_ms = begun.elapsed().as_millis() as u64;
         Ok(comparison)
     }
 
+    /// Like [`Self::compare`] with an actor, but lost orders are given up.
+    pub async fn compare_and_release(&self, campaign: &str, actor: &str) -> Result<Comparison, CompareError> {
+        let begun = Instant::now();
+        let mut comparison = self.look_and_mend(campaign, actor, LostOrders::GiveUp).await?;
+        comparison.took_ms = begun.elapsed().as_millis() as u64;
+        Ok(comparison)
+    }
+
+    async fn look_and_mend(
+        &self,
+        campaign: &str,
+        actor: &str,
+        lost: LostOrders,
+    ) -> Result<Comparison, CompareError> {
+        let lease = lease_of(campaign);
+        self.alone(campaign, self.mend_under(campaign, actor, &lease, lost))
+            .await
+    }
+
     /// Under a lease: two repairs of one campaign would put right what the other just did.
-    async fn look_and_mend(&self, campaign: &str, actor: &str) -> Result<Comparison, CompareError> {
-        let lease = format!("reconcile:{campaign}");
+    async fn alone<T>(
+        &self,
+        campaign: &str,
+        work: impl Future<Output = Result<T, CompareError>>,
+    ) -> Result<T, CompareError> {
+        let lease = lease_of(campaign);
         if !self.lease_compare(&lease).await? {
             return Err(CompareError::Busy(campaign.to_owned()));
         }
-        let done = self.mend_under(campaign, actor, &lease).await;
+        let done = work.await;
         self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
         done
     }
 
-    async fn mend_under(&self, campaign: &str, actor: &str, lease: &str) -> Result<Comparison, CompareError> {
+    /// Names the lost orders of a campaign, one by one, and sends those again that can be. Answers them, with what
+    /// became of each, and the entries of the outbox that nobody can relay.
+    pub(super) async fn send_lost_again(
+        &self,
+        campaign: &str,
+        actor: &str,
+    ) -> Result<Vec<Difference>, CompareError> {
+        let work = async {
+            let desk = Desk::open(self, campaign).await?;
+            let mut found = desk.compare_orders().await?.differences;
+            found.retain(|each| matches!(each.kind, Kind::LostOrder | Kind::StuckEntry));
+            let lease = lease_of(campaign);
+            self.mend_lost(&desk, actor, &lease, LostOrders::SendAgain, &mut found)
+                .await?;
+            Ok(found)
+        };
+        self.alone(campaign, work).await
+    }
+
+    async fn mend_under(
+        &self,
+        campaign: &str,
+        actor: &str,
+        lease: &str,
+        lost: LostOrders,
+    ) -> Result<Comparison, CompareError> {
         let mut comparison = self.look(campaign).await?;
         if comparison.differences.is_empty() {
             return Ok(comparison);
         }
-        self.mend(campaign, actor, lease, &mut comparison.differences)
+        self.mend(campaign, actor, lease, lost, &mut comparison.differences)
             .await?;
         let again = self.look(campaign).await?;
         comparison.left = again.differences;
@@ -190,6 +251,10 @@ impl Reconcile {
             ..Comparison::default()
         })
     }
+}
+
+fn lease_of(campaign: &str) -> String {
+    format!("reconcile:{campaign}")
 }
 
 /// What one part of a comparison saw.

@@ -4,11 +4,11 @@
 //! The ids of the landed orders are held in memory, 16 bytes each and two bits; the engine's records are read a few
 //! buckets at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::shard::Desk;
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
-use crate::lua::codec::{NO_ENTRY, decode_record, encode_record};
+use crate::lua::codec::{Attributes, NO_ENTRY, Record, kept};
 use crate::lua::keys;
 use crate::order::{OrderId, OrderState};
 use crate::plan::eval::Placed;
@@ -80,6 +80,7 @@ impl Desk<'_> {
         self.landed().await?;
         let mut landed = self.landed_orders().await?;
         let waiting = moment.outbox_ids();
+        let mut stuck: BTreeMap<&str, Vec<OrderId>> = BTreeMap::new();
         let (mut part, mut missing) = (Part::default(), Vec::new());
         let buckets: Vec<String> = (0..self.buckets()).map(keys::orders).collect();
         for keys in buckets.chunks(BUCKETS_AT_ONCE) {
@@ -89,20 +90,29 @@ impl Desk<'_> {
                     let Some(order) = std::str::from_utf8(&field).ok().and_then(|id| id.parse().ok()) else {
                         continue;
                     };
-                    let (placed, _) = decode_record(&value)?;
+                    let record = Record::decode(&value)?;
+                    if let Some((entry, _)) = moment.stuck.get_key_value(&record.entry) {
+                        stuck.entry(entry).or_default().push(order);
+                    }
                     // Those placed at that moment or later may be on their way.
+                    let placed = &record.placed;
                     let settled = placed.placed_at < moment.ledger.now && !waiting.contains(&order);
                     if !landed.see(order) && settled && !placed.released {
-                        missing.push((order, placed));
+                        missing.push((order, record));
                     }
                 }
             }
             // Dead letters are among them.
             if missing.len() >= VERIFY_AT_ONCE {
-                part.add(self.lost(std::mem::take(&mut missing)).await?);
+                let missing = std::mem::take(&mut missing);
+                part.add(self.lost(missing, &moment.stuck).await?);
             }
         }
-        part.add(self.lost(missing).await?);
+        part.add(self.lost(missing, &moment.stuck).await?);
+        for (entry, orders) in &moment.stuck {
+            let known = stuck.remove(entry.as_str()).unwrap_or_default();
+            part.add([self.stuck_entry(entry, *orders, known).await?]);
+        }
         let unseen: Vec<OrderId> = landed.unseen().collect();
         for orders in unseen.chunks(VERIFY_AT_ONCE) {
             part.add(self.unknown(orders).await?);
@@ -129,8 +139,12 @@ impl Desk<'_> {
         }
     }
 
-    /// Of these, the orders that are still nowhere.
-    async fn lost(&self, candidates: Vec<(OrderId, Placed)>) -> Result<Vec<Difference>, CompareError> {
+    /// Of these, the orders that are still nowhere. Being in an entry that nobody can relay is being nowhere.
+    async fn lost(
+        &self,
+        candidates: Vec<(OrderId, Record)>,
+        stuck: &BTreeMap<String, usize>,
+    ) -> Result<Vec<Difference>, CompareError> {
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
@@ -138,25 +152,16 @@ impl Desk<'_> {
         let found = self.look_up(&ids).await?;
         self.landed().await?;
         let known: HashSet<OrderId> = self.reconcile.store.orders_known(self.campaign(), &ids).await?;
-        let still = candidates.into_iter().zip(found);
-        Ok(still
-            .filter(|((order, _), found)| {
-                let held = found
-                    .as_ref()
-                    .is_some_and(|found| !found.waiting && !found.placed.released);
-                held && !known.contains(order)
-            })
-            .map(|((order, placed), _)| {
-                let place = Place::Order {
-                    order,
-                    user: placed.user,
-                    sku: placed.sku,
-                    quantity: placed.quantity,
-                    placed_at: placed.placed_at,
-                };
-                Difference::new(Kind::LostOrder, place, 1, 0, Mend::Never)
-            })
-            .collect())
+        let mut lost = Vec::new();
+        for ((order, record), found) in candidates.into_iter().zip(found) {
+            let held = found.is_some_and(|found| {
+                (!found.waiting || stuck.contains_key(&found.entry)) && !found.placed.released
+            });
+            if held && !known.contains(&order) {
+                lost.push(self.lost_order(order, &record).await?);
+            }
+        }
+        Ok(lost)
     }
 
     /// Of these, the orders that the engine still has no record of.
@@ -185,12 +190,27 @@ impl Desk<'_> {
                 quantity: row.quantity,
                 placed_at: row.placed_at,
             };
+            let record = Record {
+                placed,
+                entry: NO_ENTRY.to_owned(),
+                attributes: self.kept_attributes(row.order).await?,
+            };
             let mend = Mend::Order {
-                record: encode_record(&placed, NO_ENTRY),
+                record: record.encode(),
             };
             differences.push(Difference::new(Kind::UnknownOrder, place, 0, 1, mend));
         }
         Ok(differences)
+    }
+
+    /// What a landed order's record has of its attributes.
+    async fn kept_attributes(&self, order: OrderId) -> Result<Option<Attributes>, CompareError> {
+        let store = &self.reconcile.store;
+        let landed = store.orders_as_attempts(self.campaign(), &[order]).await?;
+        let plan = &self.active.family.plan;
+        Ok(landed
+            .first()
+            .and_then(|landed| kept(plan, &landed.attempt.attributes)))
     }
 }
 

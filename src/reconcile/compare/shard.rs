@@ -1,7 +1,8 @@
 //! What a comparison reads a campaign's shard with, and how it waits for landing.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -31,8 +32,10 @@ pub(super) struct Desk<'a> {
     pub(super) shard: Shard,
     pub(super) active: ActiveCampaign,
     fence: Fence,
-    /// Revisions that orders in the outbox were admitted under.
-    revisions: Mutex<BTreeMap<u32, ActiveCampaign>>,
+    /// How long it waits for the outbox, and for landing.
+    patience: Duration,
+    /// Revisions that orders were admitted under; `None` for those that the database does not have.
+    revisions: Mutex<BTreeMap<u32, Option<Arc<ActiveCampaign>>>>,
 }
 
 /// The shard at one moment, with what is in its outbox.
@@ -40,6 +43,8 @@ pub(super) struct Moment {
     pub(super) ledger: Ledger,
     /// As landing is going to get them.
     pub(super) outbox: Vec<OrderEvent>,
+    /// Entries that nobody can relay, with the number of their orders: none of these is on its way.
+    pub(super) stuck: BTreeMap<String, usize>,
 }
 
 impl Moment {
@@ -50,14 +55,26 @@ impl Moment {
 
 impl<'a> Desk<'a> {
     pub(super) async fn open(reconcile: &'a Reconcile, campaign: &str) -> Result<Self, CompareError> {
+        Self::open_for(reconcile, campaign, reconcile.config.patience).await
+    }
+
+    pub(super) async fn open_for(
+        reconcile: &'a Reconcile,
+        campaign: &str,
+        patience: Duration,
+    ) -> Result<Self, CompareError> {
         let row = reconcile.store.campaign(campaign).await?;
         let row = row.ok_or_else(|| CompareError::UnknownCampaign(campaign.to_owned()))?;
+        let number = row.activation.revision;
+        let missing = || StoreError::Permanent(format!("revision {number} of {campaign:?} is missing"));
         let active = build(reconcile, row.campaign, row.activation).await?;
+        let active = active.ok_or_else(missing)?;
         Ok(Self {
             reconcile,
             shard: Shard::new(campaign, 0),
             fence: active.fence(),
             active,
+            patience,
             revisions: Mutex::default(),
         })
     }
@@ -99,69 +116,66 @@ impl<'a> Desk<'a> {
             let mut ledger = repair::ledger_reply(reply)?;
             self.check(ledger.fence.as_ref())?;
             if let Some(entries) = ledger.outbox.take() {
-                let mut outbox = Vec::new();
+                let (mut outbox, mut stuck) = (Vec::new(), BTreeMap::new());
                 for entry in entries {
-                    outbox.extend(self.events(entry).await?);
+                    match self.events(&entry).await? {
+                        Some(events) => outbox.extend(events),
+                        None => drop(stuck.insert(entry.id, entry.payloads.len())),
+                    }
                 }
-                return Ok(Moment { ledger, outbox });
+                return Ok(Moment {
+                    ledger,
+                    outbox,
+                    stuck,
+                });
             }
             self.wait(begun, "the outbox to drain").await?;
         }
     }
 
-    async fn events(&self, entry: calls::RawEntry) -> Result<Vec<OrderEvent>, CompareError> {
-        let mut revisions = self.revisions.lock().await;
-        let active = match revisions.entry(entry.revision) {
-            Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(missing) => {
-                let activation = Activation {
-                    revision: entry.revision,
-                    ..self.active.activation
-                };
-                let campaign = self.active.campaign.clone();
-                missing.insert(build(self.reconcile, campaign, activation).await?)
-            }
+    /// What the relay makes of an entry; `None` where it cannot read it, which is then reported there.
+    async fn events(&self, entry: &calls::RawEntry) -> Result<Option<Vec<OrderEvent>>, CompareError> {
+        let Some(active) = self.admitted_under(entry.revision).await? else {
+            return Ok(None);
         };
-        // What is no attempt cannot be relayed either, and is reported there.
-        let attempts = entry
-            .payloads
-            .iter()
-            .filter_map(|payload| serde_json::from_slice::<Attempt>(payload).ok());
-        Ok(attempts
-            .map(|attempt| outbox::event(active, self.shard.number, &attempt, entry.placed_at))
-            .collect())
+        let attempts = entry.payloads.iter().map(|payload| {
+            let attempt = serde_json::from_slice::<Attempt>(payload).ok()?;
+            Some(outbox::event(
+                &active,
+                self.shard.number,
+                &attempt,
+                entry.placed_at,
+            ))
+        });
+        Ok(attempts.collect())
+    }
+
+    /// A revision as orders were admitted under it; `None` where the database does not have it.
+    pub(super) async fn admitted_under(
+        &self,
+        number: u32,
+    ) -> Result<Option<Arc<ActiveCampaign>>, CompareError> {
+        let mut revisions = self.revisions.lock().await;
+        if let Some(known) = revisions.get(&number) {
+            return Ok(known.clone());
+        }
+        let activation = Activation {
+            revision: number,
+            ..self.active.activation
+        };
+        let campaign = self.active.campaign.clone();
+        let built = build(self.reconcile, campaign, activation).await?.map(Arc::new);
+        revisions.insert(number, built.clone());
+        Ok(built)
     }
 
     async fn wait(&self, begun: Instant, what: &'static str) -> Result<(), CompareError> {
-        let patience = self.reconcile.config.patience;
-        if begun.elapsed() > patience {
-            return Err(CompareError::Patience {
-                what,
-                waited: patience,
-            });
-        }
-        tokio::time::sleep(self.reconcile.config.poll).await;
-        Ok(())
+        self.reconcile.wait_a_little(begun, self.patience, what).await
     }
 
     /// Waits until everything the bus holds now has landed or become a dead letter.
     pub(super) async fn landed(&self) -> Result<(), CompareError> {
-        let begun = Instant::now();
-        let marks = self.reconcile.producer.high_watermarks(ORDERS_TOPIC).await?;
-        loop {
-            let landed = self.reconcile.store.offsets(ORDERS_TOPIC).await?;
-            let passed = |(partition, mark): (&i32, &i64)| {
-                *mark == 0 || landed.get(partition).is_some_and(|offset| offset >= mark)
-            };
-            if marks.iter().all(passed) {
-                return Ok(());
-            }
-            self.wait(
-                begun,
-                "landing to pass the watermark (is `rushgate land` running?)",
-            )
-            .await?;
-        }
+        self.reconcile.landed_within(self.patience).await
     }
 
     /// Whole buckets; `None` for one without its mark.
@@ -201,14 +215,50 @@ impl<'a> Desk<'a> {
     }
 }
 
+impl Reconcile {
+    /// Waits until everything the bus holds now has landed or become a dead letter.
+    pub(in crate::reconcile) async fn landed_within(&self, patience: Duration) -> Result<(), CompareError> {
+        let begun = Instant::now();
+        let marks = self.producer.high_watermarks(ORDERS_TOPIC).await?;
+        loop {
+            let landed = self.store.offsets(ORDERS_TOPIC).await?;
+            let passed = |(partition, mark): (&i32, &i64)| {
+                *mark == 0 || landed.get(partition).is_some_and(|offset| offset >= mark)
+            };
+            if marks.iter().all(passed) {
+                return Ok(());
+            }
+            let what = "landing to pass the watermark (is `rushgate land` running?)";
+            self.wait_a_little(begun, patience, what).await?;
+        }
+    }
+
+    async fn wait_a_little(
+        &self,
+        begun: Instant,
+        patience: Duration,
+        what: &'static str,
+    ) -> Result<(), CompareError> {
+        if begun.elapsed() > patience {
+            return Err(CompareError::Patience {
+                what,
+                waited: patience,
+            });
+        }
+        tokio::time::sleep(self.config.poll).await;
+        Ok(())
+    }
+}
+
+/// `None` where the database does not have the revision.
 async fn build(
     reconcile: &Reconcile,
     campaign: Campaign,
     activation: Activation,
-) -> Result<ActiveCampaign, CompareError> {
-    let number = activation.revision;
-    let revision = reconcile.store.revision(&campaign.id, number).await?;
-    let missing = || StoreError::Permanent(format!("revision {number} of {:?} is missing", campaign.id));
-    let revision = revision.ok_or_else(missing)?;
-    Ok(ActiveCampaign::build(campaign, revision, activation)?)
+) -> Result<Option<ActiveCampaign>, CompareError> {
+    let found = reconcile.store.revision(&campaign.id, activation.revision);
+    let built = found
+        .await?
+        .map(|revision| ActiveCampaign::build(campaign, revision, activation));
+    Ok(built.transpose()?)
 }

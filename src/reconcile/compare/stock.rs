@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::shard::{Desk, Moment};
+use super::shard::Desk;
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
+use crate::lua::repair::Ledger;
+use crate::order::OrderEvent;
 use crate::store::CampaignSums;
 
 /// Times a shard is read because an order fell into the very millisecond it was read at.
@@ -38,7 +40,10 @@ impl Desk<'_> {
         })
     }
 
-    async fn stock_once(&self, lost: &[&Difference]) -> Result<(u64, Vec<Difference>), CompareError> {
+    pub(super) async fn stock_once(
+        &self,
+        lost: &[&Difference],
+    ) -> Result<(u64, Vec<Difference>), CompareError> {
         let mut tries = 0;
         loop {
             let moment = self.moment().await?;
@@ -48,7 +53,7 @@ impl Desk<'_> {
             let sums = store
                 .campaign_sums(self.campaign(), moment.ledger.now, &except)
                 .await?;
-            let skus = add_up(&moment, &sums, lost);
+            let skus = add_up(&moment.ledger, &moment.outbox, &sums, lost);
             let differences = skus
                 .iter()
                 .flat_map(|(id, sku)| judge(id, sku, &moment.ledger.reopened));
@@ -68,7 +73,19 @@ fn is_same(first: &Difference, second: &Difference) -> bool {
     first.kind == second.kind && first.place == second.place && gap(first) == gap(second)
 }
 
-fn add_up(moment: &Moment, sums: &CampaignSums, lost: &[&Difference]) -> BTreeMap<String, Sku> {
+/// Differences of a shard that had nothing in its outbox, where nothing landed since.
+pub(super) fn judge_quiet(ledger: &Ledger, sums: &CampaignSums) -> Vec<Difference> {
+    let skus = add_up(ledger, &[], sums, &[]);
+    let judged = skus.iter().flat_map(|(id, sku)| judge(id, sku, &ledger.reopened));
+    judged.collect()
+}
+
+fn add_up(
+    ledger: &Ledger,
+    outbox: &[OrderEvent],
+    sums: &CampaignSums,
+    lost: &[&Difference],
+) -> BTreeMap<String, Sku> {
     let mut skus: BTreeMap<String, Sku> = BTreeMap::new();
     for (id, sku) in &sums.skus {
         skus.insert(
@@ -77,7 +94,7 @@ fn add_up(moment: &Moment, sums: &CampaignSums, lost: &[&Difference]) -> BTreeMa
                 total: sku.total,
                 sold: sku.sold,
                 confirmed: sku.confirmed,
-                left: moment.ledger.stock.get(id).copied(),
+                left: ledger.stock.get(id).copied(),
                 held: sku.before,
             },
         );
@@ -88,11 +105,11 @@ fn add_up(moment: &Moment, sums: &CampaignSums, lost: &[&Difference]) -> BTreeMa
             sku.held += units;
         }
     };
-    for event in &moment.outbox {
+    for event in outbox {
         hold(&event.sku, event.quantity.into());
     }
     for order in &sums.held {
-        if order.placed_at < moment.ledger.now {
+        if order.placed_at < ledger.now {
             hold(&order.sku, order.quantity);
         }
     }
@@ -103,7 +120,7 @@ fn add_up(moment: &Moment, sums: &CampaignSums, lost: &[&Difference]) -> BTreeMa
             placed_at,
             ..
         } = &difference.place
-            && *placed_at < moment.ledger.now
+            && *placed_at < ledger.now
         {
             hold(sku, (*quantity).into());
         }

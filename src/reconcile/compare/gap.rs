@@ -1,0 +1,67 @@
+//! The gap: units that the engine admitted and that nobody has, neither the database, nor a dead letter, nor the
+//! outbox. It names SKUs, and no orders; finding these costs far more.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::Reconcile;
+use super::difference::Mend;
+use super::shard::Desk;
+use super::stock::judge_quiet;
+use super::{CompareError, Difference, Kind, Place};
+use crate::lua::repair::Ledger;
+use crate::store::CampaignSums;
+
+/// Times the sides are read because something was given back in between.
+const TRIES: u32 = 3;
+
+/// Units by SKU, each above 0. Units that are there too often are not its business.
+pub(in crate::reconcile) type Gap = BTreeMap<String, i64>;
+
+impl Reconcile {
+    /// The gap at one moment, while orders flow: reads the confirmed orders in one sum. `None` where units were given
+    /// back during every try: what comes back between the two sides is on neither.
+    pub(in crate::reconcile) async fn gap(
+        &self,
+        campaign: &str,
+        patience: Duration,
+    ) -> Result<Option<Gap>, CompareError> {
+        let desk = Desk::open_for(self, campaign, patience).await?;
+        for _ in 0..TRIES {
+            let (_, differences) = desk.stock_once(&[]).await?;
+            let gap = gap_of(&differences);
+            let Some(since) = differences.iter().find_map(reopened) else {
+                return Ok(Some(gap));
+            };
+            if gap.is_empty() || desk.moment().await?.ledger.reopened == since {
+                return Ok(Some(gap));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// As it was when the engine's side was read: it rises with whatever is given back.
+fn reopened(difference: &Difference) -> Option<&str> {
+    match &difference.mend {
+        Mend::Stock { reopened, .. } => Some(reopened),
+        _ => None,
+    }
+}
+
+/// The gap where nothing was in the outbox, and nothing landed between two answers of the database around it.
+pub(in crate::reconcile) fn quiet_gap(ledger: &Ledger, sums: &CampaignSums) -> Gap {
+    gap_of(&judge_quiet(ledger, sums))
+}
+
+fn gap_of(differences: &[Difference]) -> Gap {
+    let mut gap = Gap::new();
+    for difference in differences {
+        // A SKU that the engine does not know has no units to miss: the campaign is to be rebuilt.
+        let known = reopened(difference).is_some();
+        if let (Kind::Leaked, true, Place::Sku { sku }) = (difference.kind, known, &difference.place) {
+            gap.insert(sku.clone(), difference.database - difference.engine);
+        }
+    }
+    gap
+}

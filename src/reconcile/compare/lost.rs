@@ -1,0 +1,299 @@
+//! Lost orders: computed again from their records, so that they can be sent again with their charges, or given up.
+//!
+//! Whichever is done, the order's row in the database decides: a copy that turns up later is a duplicate. So an order
+//! that was given up is never sold, and one that is sent twice lands once.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::super::Reconcile;
+use super::difference::Mend;
+use super::shard::Desk;
+use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place};
+use crate::bus::{BusError, Outbound};
+use crate::lua::codec::Record;
+use crate::lua::{calls, fixed};
+use crate::order::{EVENT_VERSION, OrderEvent, OrderId};
+use crate::outbox;
+use crate::plan::CheckedPlan;
+use crate::store::check_event;
+
+/// Orders sent at a time.
+const BATCH: usize = 500;
+/// What one round of giving back takes in: see `reconcile::revoked`.
+const GIVEN_BACK_AT_ONCE: usize = 500;
+
+const SENT_AGAIN: &str = "reconcile.send-again";
+const GIVEN_UP: &str = "reconcile.give-up";
+const ENTRY_REMOVED: &str = "reconcile.entry-removed";
+
+impl Desk<'_> {
+    pub(super) async fn lost_order(
+        &self,
+        order: OrderId,
+        record: &Record,
+    ) -> Result<Difference, CompareError> {
+        let placed = &record.placed;
+        let place = Place::Order {
+            order,
+            user: placed.user.clone(),
+            sku: placed.sku.clone(),
+            quantity: placed.quantity,
+            placed_at: placed.placed_at,
+        };
+        let (event, why) = self.event_of(order, record).await?;
+        let mend = Mend::Lost {
+            event: Box::new(event),
+            whole: why.is_none(),
+        };
+        let mut lost = Difference::new(Kind::LostOrder, place, 1, 0, mend);
+        if let Some(why) = why {
+            lost.sentence += "; it cannot be sent again, an operator decides: ";
+            lost.sentence += &why;
+        }
+        Ok(lost)
+    }
+
+    /// The order as its gateway published it. With a reason where that cannot be computed any more: then the event
+    /// has no charges, and serves to give the order up.
+    async fn event_of(
+        &self,
+        order: OrderId,
+        record: &Record,
+    ) -> Result<(OrderEvent, Option<String>), CompareError> {
+        let number = record.placed.revision;
+        let Some(active) = self.admitted_under(number).await? else {
+            let why = format!("revision {number} is not in the database");
+            return Ok((self.without_charges(order, record), Some(why)));
+        };
+        let plan = &active.family.plan;
+        let Some(attempt) = record.attempt(order, plan) else {
+            let why = format!(
+                "revision {number} reads {}, and its record was written before that was kept",
+                reads(plan)
+            );
+            return Ok((self.without_charges(order, record), Some(why)));
+        };
+        let event = outbox::event(&active, self.shard.number, &attempt, record.placed.placed_at);
+        let wrong = match event.fingerprint == record.placed.fingerprint {
+            true => check_event(&event).err(),
+            false => Some("its fingerprint is that of another order".to_owned()),
+        };
+        Ok(match wrong {
+            None => (event, None),
+            Some(wrong) => (
+                self.without_charges(order, record),
+                Some(format!("its record is wrong: {wrong}")),
+            ),
+        })
+    }
+
+    fn without_charges(&self, order: OrderId, record: &Record) -> OrderEvent {
+        let placed = record.placed.clone();
+        OrderEvent {
+            v: EVENT_VERSION,
+            order,
+            campaign: self.campaign().to_owned(),
+            shard: self.shard.number,
+            sku: placed.sku,
+            user: placed.user,
+            quantity: placed.quantity,
+            revision: placed.revision,
+            plan: String::new(),
+            modules: Vec::new(),
+            placed_at: placed.placed_at,
+            fingerprint: placed.fingerprint,
+            charges: Vec::new(),
+            attributes: record.attributes.clone().unwrap_or_default(),
+        }
+    }
+
+    /// An entry of the outbox that nobody can relay. `known`: its orders that have a record.
+    pub(super) async fn stuck_entry(
+        &self,
+        entry: &str,
+        orders: usize,
+        known: Vec<OrderId>,
+    ) -> Result<Difference, CompareError> {
+        let landed = self.count_landed(&known).await?;
+        let place = Place::Entry {
+            entry: entry.to_owned(),
+        };
+        let complete = known.len() == orders;
+        let mend = Mend::Entry { orders: known };
+        let mut stuck = Difference::new(Kind::StuckEntry, place, orders as i64, landed as i64, mend);
+        if !complete {
+            stuck.refuse("not all of its orders have a record; look at the entry with XRANGE");
+        }
+        Ok(stuck)
+    }
+
+    async fn count_landed(&self, orders: &[OrderId]) -> Result<usize, CompareError> {
+        let store = &self.reconcile.store;
+        Ok(store.orders_known(self.campaign(), orders).await?.len())
+    }
+
+    /// Takes an entry away once all of its orders are in the database; says whether they are.
+    async fn remove_entry(&self, entry: &str, orders: &[OrderId], actor: &str) -> Result<bool, CompareError> {
+        self.landed().await?;
+        if self.count_landed(orders).await? < orders.len() {
+            return Ok(false);
+        }
+        let args = calls::settle_args(&[(entry.to_owned(), orders.len())]);
+        self.run(&fixed::SETTLE, args).await?;
+        let detail = json!({"entry": entry, "orders": orders});
+        self.audit(actor, ENTRY_REMOVED, &detail).await?;
+        Ok(true)
+    }
+
+    async fn audit(&self, actor: &str, action: &str, detail: &serde_json::Value) -> Result<(), CompareError> {
+        let (store, now) = (&self.reconcile.store, (self.reconcile.clock)());
+        Ok(store.audit(now, actor, action, self.campaign(), detail).await?)
+    }
+
+    /// Returns once the bus has them all: from there on they land as any order does.
+    async fn send_again(&self, events: &[&OrderEvent]) -> Result<(), CompareError> {
+        let records = events.iter().map(|event| Outbound {
+            key: event.key(),
+            payload: event.encode(),
+        });
+        let (answer, acknowledged) = oneshot::channel();
+        self.reconcile.producer.publish(
+            records.collect(),
+            // Whoever waited may be gone: then the next look finds the orders landed.
+            Box::new(move |result| drop(answer.send(result))),
+        );
+        let patience = self.reconcile.config.patience;
+        let silent = |_| {
+            let what = format!("{} lost orders were sent again, without an answer", events.len());
+            CompareError::Bus(BusError::Unacknowledged(what))
+        };
+        let answer = tokio::time::timeout(patience, acknowledged)
+            .await
+            .map_err(silent)?;
+        Ok(answer.unwrap_or_else(|_| Err(BusError::Fatal("the producer ended".into())))?)
+    }
+}
+
+fn reads(plan: &CheckedPlan) -> String {
+    let names: Vec<String> = plan.attributes().iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+impl Reconcile {
+    /// Does what is asked for about the lost orders among the differences, and takes away entries whose orders have
+    /// all landed.
+    pub(super) async fn mend_lost(
+        &self,
+        desk: &Desk<'_>,
+        actor: &str,
+        lease: &str,
+        lost: LostOrders,
+        differences: &mut [Difference],
+    ) -> Result<(), CompareError> {
+        for group in differences.chunks_mut(BATCH) {
+            if !self.lease_compare(lease).await? {
+                return Err(CompareError::Busy(desk.campaign().to_owned()));
+            }
+            match lost {
+                LostOrders::SendAgain => send_group(desk, actor, group).await?,
+                LostOrders::GiveUp => self.give_up(desk, actor, group).await?,
+            }
+        }
+        if lost == LostOrders::GiveUp {
+            self.give_back_all(differences.len()).await;
+        }
+        for difference in differences {
+            let Place::Entry { entry } = &difference.place else {
+                continue;
+            };
+            difference.outcome = match &difference.mend {
+                Mend::Entry { orders } if desk.remove_entry(entry, orders, actor).await? => Outcome::Repaired,
+                Mend::Entry { .. } => Outcome::Moved,
+                _ => Outcome::Refused,
+            };
+        }
+        Ok(())
+    }
+
+    async fn give_up(
+        &self,
+        desk: &Desk<'_>,
+        actor: &str,
+        group: &mut [Difference],
+    ) -> Result<(), CompareError> {
+        for difference in group {
+            let Mend::Lost { event, whole } = &difference.mend else {
+                continue;
+            };
+            let mut detail = about(event);
+            detail["counters"] = (*whole).into();
+            let (store, now) = (&self.store, (self.clock)());
+            difference.outcome = match store.give_up(event, now, actor, GIVEN_UP, &detail).await? {
+                true => Outcome::GivenUp,
+                false => Outcome::Moved,
+            };
+            tracing::warn!(
+                campaign = desk.campaign(), order = %event.order, outcome = ?difference.outcome, "a lost order"
+            );
+        }
+        Ok(())
+    }
+
+    /// Gateways do it within a second; where none runs, nobody else does.
+    async fn give_back_all(&self, orders: usize) {
+        for _ in 0..orders.div_ceil(GIVEN_BACK_AT_ONCE) {
+            if let Err(error) = self.give_back().await {
+                return tracing::warn!(%error, "orders that were given up still hold what they took");
+            }
+        }
+    }
+}
+
+async fn send_group(desk: &Desk<'_>, actor: &str, group: &mut [Difference]) -> Result<(), CompareError> {
+    let whole = |difference: &Difference| match &difference.mend {
+        Mend::Lost { event, whole: true } => Some(event.clone()),
+        _ => None,
+    };
+    let events: Vec<_> = group.iter().filter_map(whole).collect();
+    if events.is_empty() {
+        return refuse_lost(group);
+    }
+    let all: Vec<&OrderEvent> = events.iter().map(|event| &**event).collect();
+    desk.send_again(&all).await?;
+    for difference in &mut *group {
+        if let Some(event) = whole(difference) {
+            desk.audit(actor, SENT_AGAIN, &about(&event)).await?;
+            difference.outcome = Outcome::SentAgain;
+            tracing::warn!(campaign = desk.campaign(), order = %event.order, "a lost order was sent again");
+        }
+    }
+    refuse_lost(group)
+}
+
+fn refuse_lost(group: &mut [Difference]) -> Result<(), CompareError> {
+    for difference in group {
+        if let Mend::Lost { whole: false, .. } = difference.mend {
+            difference.outcome = Outcome::Refused;
+        }
+    }
+    Ok(())
+}
+
+fn about(event: &OrderEvent) -> serde_json::Value {
+    let charges = event
+        .charges
+        .iter()
+        .map(|charge| (charge.counter.as_str(), charge.cost));
+    json!({
+        "order": event.order,
+        "user": event.user,
+        "sku": event.sku,
+        "quantity": event.quantity,
+        "revision": event.revision,
+        "placed_at": event.placed_at,
+        "charges": charges.collect::<BTreeMap<_, _>>(),
+    })
+}

@@ -1,0 +1,66 @@
+//! A glance: whether a campaign's sums agree, from a row per SKU on each side.
+//!
+//! It answers only where nothing is on its way: what is in the outbox, or lands meanwhile, is for the longer sum.
+
+use futures_util::future::join_all;
+
+use super::super::Reconcile;
+use super::super::compare::{CompareError, quiet_gap};
+use super::PATIENCE;
+use super::looks::{Mark, Target};
+use crate::lua::fixed;
+use crate::lua::keys::Shard;
+use crate::lua::repair::{Ledger, ledger_args, ledger_reply};
+use crate::store::CampaignSums;
+
+pub(super) enum Seen {
+    /// Nothing was on its way, and nothing is missing.
+    Clear(Mark),
+    /// Something is on its way, or missing.
+    Moving,
+    Failed(CompareError),
+}
+
+/// One side and the other, before landing was waited for.
+type Sides = (CampaignSums, Ledger);
+
+impl Reconcile {
+    /// Looks at these campaigns. An error where landing is behind: then nothing can be said of any.
+    pub(super) async fn glance(&self, targets: &[Target]) -> Result<Vec<Seen>, CompareError> {
+        let first = join_all(targets.iter().map(|target| self.sides(target))).await;
+        self.landed_within(PATIENCE).await?;
+        let second = targets
+            .iter()
+            .zip(first)
+            .map(|(target, first)| async move { self.seen(target, first?).await });
+        let seen = join_all(second).await.into_iter();
+        Ok(seen.map(|seen| seen.unwrap_or_else(Seen::Failed)).collect())
+    }
+
+    async fn sides(&self, target: &Target) -> Result<Sides, CompareError> {
+        let sums = self.store.sold_sums(&target.campaign).await?;
+        let state = Shard::new(&target.campaign, 0).state();
+        // What is in the outbox is not asked for, only whether anything is.
+        let reply = self.engine.run(&fixed::LEDGER, &state, ledger_args(0)).await?;
+        let ledger = ledger_reply(reply)?;
+        match &ledger.fence {
+            None => Err(CompareError::Closed(target.campaign.clone())),
+            Some(fence) if fence.uid != target.uid => Err(CompareError::Foreign(target.campaign.clone())),
+            Some(_) => Ok((sums, ledger)),
+        }
+    }
+
+    async fn seen(&self, target: &Target, (before, ledger): Sides) -> Result<Seen, CompareError> {
+        if ledger.outbox.is_none() {
+            return Ok(Seen::Moving);
+        }
+        let after = self.store.sold_sums(&target.campaign).await?;
+        if before != after || !quiet_gap(&ledger, &after).is_empty() {
+            return Ok(Seen::Moving);
+        }
+        Ok(Seen::Clear(Mark {
+            left: ledger.stock,
+            reopened: ledger.reopened,
+        }))
+    }
+}
