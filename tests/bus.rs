@@ -1,6 +1,8 @@
 //! The Kafka bus against a real broker, named by `RUSHGATE_KAFKA_BROKERS`.
 
 mod database;
+#[path = "bus/gaps.rs"]
+mod gaps;
 #[path = "bus/landers.rs"]
 mod landers;
 #[path = "bus/pauses.rs"]

@@ -2,11 +2,13 @@
 
 mod consumer;
 mod delivery;
+mod gather;
 mod group;
 mod lanes;
 mod options;
 mod producer;
 mod rebalance;
+mod start;
 mod topics;
 
 use std::collections::BTreeMap;

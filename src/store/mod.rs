@@ -12,6 +12,7 @@ mod dialect;
 mod error;
 mod event;
 mod fence;
+mod gaps;
 mod land;
 mod modules;
 mod orders;
@@ -44,6 +45,7 @@ pub use dead_letters::{
 use dialect::Dialect;
 pub use error::StoreError;
 pub use event::check_event;
+pub use gaps::LogGap;
 pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
