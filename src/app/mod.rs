@@ -15,7 +15,7 @@ mod redrive;
 mod schedule;
 mod serve;
 mod shutdown;
-mod unassigned;
+mod standstill;
 
 pub use dev::dev;
 pub use dlt::dlt;
