@@ -22,6 +22,7 @@ mod revisions;
 mod revocations;
 mod rows;
 mod schema;
+mod server;
 mod stock;
 mod time;
 mod trail;
@@ -50,6 +51,7 @@ pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
+pub use schema::Schema;
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
