@@ -3,6 +3,8 @@
 #[path = "bus/acknowledged.rs"]
 mod acknowledged;
 mod database;
+#[path = "bus/gaps.rs"]
+mod gaps;
 #[path = "bus/landers.rs"]
 mod landers;
 #[path = "bus/pauses.rs"]

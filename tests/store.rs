@@ -9,6 +9,8 @@ mod database;
 mod guards;
 #[path = "store/revisions.rs"]
 mod revisions;
+#[path = "store/server.rs"]
+mod server;
 #[path = "store/simulate.rs"]
 mod simulate;
 

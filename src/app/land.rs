@@ -12,7 +12,7 @@ use super::adapters::{kafka_config, store, store_check};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::shutdown::Shutdown;
-use super::unassigned;
+use super::standstill::{self, Landed};
 use crate::admin::{self, Check, Health, Readiness};
 use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
 use crate::bus::{self, Producer, StartOffsets};
@@ -29,10 +29,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 struct Level {
     /// How its consumers reach Kafka, but for their names.
     kafka: bus::kafka::Config,
+    /// How long its records wait before they are tried.
+    delay: Duration,
     consumers: Vec<LandingHandle>,
 }
 
 impl Level {
+    fn landed(&self) -> Landed {
+        Landed {
+            kafka: self.kafka.clone(),
+            consumers: self.consumers.iter().map(LandingHandle::nudger).collect(),
+        }
+    }
+
     fn figures(&self) -> TopicFigures {
         TopicFigures {
             topic: self.kafka.topic.clone(),
@@ -60,13 +69,17 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     registry.register_collector(Box::new(LandingFigures::new(figures)));
     let watched = flow::Config {
         topics: levels.iter().map(|level| level.kafka.topic.clone()).collect(),
+        delays: levels
+            .iter()
+            .map(|level| (level.kafka.topic.clone(), level.delay))
+            .collect(),
         ..config.flow()
     };
     let flow = Flow::spawn(watched, producer, store.clone());
-    let groups = levels.iter().map(|level| level.kafka.clone()).collect();
-    let watch = unassigned::watch(flow.clone(), kafka, groups);
+    let landed = levels.iter().map(Level::landed).collect();
+    let watch = standstill::watch(flow.clone(), kafka, landed);
+    let mut checks = vec![store_check(&store), standstill::check(&flow)];
     registry.register_collector(Box::new(LagFigures(flow)));
-    let mut checks = vec![store_check(&store)];
     checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
     let readiness = Arc::new(Readiness::new(checks));
     let health = Health {
@@ -150,7 +163,11 @@ fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow
             Some(suffix) => start(level, &kafka, suffix.to_owned()).map(|handle| vec![handle]),
         };
         let consumers = consumers?;
-        Ok(Level { kafka, consumers })
+        Ok(Level {
+            kafka,
+            delay: level.delay,
+            consumers,
+        })
     });
     started.collect()
 }

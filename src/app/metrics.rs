@@ -210,6 +210,21 @@ const LANDING_COUNTERS: &[Figure<u64>] = &[
         |read| read.commits_resolved,
     ),
     (
+        "landing_log_gaps",
+        "Times that the log did not hold what the database expected",
+        |read| read.gaps,
+    ),
+    (
+        "landing_records_missing",
+        "Records that were removed from Kafka before they landed",
+        |read| read.missing,
+    ),
+    (
+        "landing_partitions_begun_anew",
+        "Times that partitions which stood still were begun anew",
+        |read| read.begun_anew,
+    ),
+    (
         "landing_rebalances",
         "Times that partitions were given or taken",
         |read| read.consumer.rebalances,
@@ -317,7 +332,32 @@ fn lag(encoder: &mut DescriptorEncoder<'_>, flow: &Flow) -> fmt::Result {
             ConstGauge::new(read(partition)).encode(family.encode_family(&labels)?)?;
         }
     }
-    Ok(())
+    standing(encoder, flow, &partitions)
+}
+
+/// For how long nothing has landed of each partition that has records: 0 also while the lag cannot be read, which is
+/// told by itself.
+fn standing(encoder: &mut DescriptorEncoder<'_>, flow: &Flow, partitions: &[Partition]) -> fmt::Result {
+    let still = flow.standing();
+    let help =
+        "Seconds for which nothing has landed of a partition that has records, beyond the delay of its topic";
+    let mut family =
+        encoder.encode_descriptor("landing_standstill_seconds", help, None, MetricType::Gauge)?;
+    for partition in partitions {
+        let found = still.iter().find(|each| {
+            each.partition.topic == partition.topic && each.partition.number == partition.number
+        });
+        let seconds = found.map_or(0, |each| each.still.as_secs() as i64);
+        let number = partition.number.to_string();
+        let labels = [("topic", partition.topic.as_str()), ("partition", &number)];
+        ConstGauge::new(seconds).encode(family.encode_family(&labels)?)?;
+    }
+    gauge(
+        encoder,
+        "landing_lag_unread",
+        "Topics whose lag cannot be read, because Kafka or the database does not answer",
+        i64::try_from(flow.unread()).unwrap_or(i64::MAX),
+    )
 }
 
 fn by_module<'a>(

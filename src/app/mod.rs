@@ -16,7 +16,7 @@ mod redrive;
 mod schedule;
 mod serve;
 mod shutdown;
-mod unassigned;
+mod standstill;
 
 pub use dev::dev;
 pub use dlt::dlt;

@@ -2,12 +2,14 @@
 
 mod consumer;
 mod delivery;
+mod gather;
 mod group;
 mod lanes;
 mod options;
 mod producer;
 mod proof;
 mod rebalance;
+mod start;
 mod topics;
 mod turns;
 

@@ -60,6 +60,11 @@ pub type Acknowledge = Box<dyn FnOnce(Result<(), BusError>) + Send>;
 pub trait Producer: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
+    /// The topic that [`Self::publish`] writes to.
+    fn orders_topic(&self) -> &str {
+        ORDERS_TOPIC
+    }
+
     /// Enqueues a batch and returns at once.
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge);
 
@@ -97,6 +102,44 @@ pub struct Slice {
     pub from: i64,
     pub next: i64,
     pub records: Vec<Record>,
+}
+
+/// A partition whose log does not hold the offset that the database expects next. Nothing of it is read until the
+/// database expects another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub partition: i32,
+    /// What the database expects next; 0 where nothing has landed yet.
+    pub expected: i64,
+    /// The log's first offset.
+    pub low: i64,
+    /// One past the log's last record. Where that lies below `expected`, everything below it has been read again.
+    pub high: i64,
+}
+
+impl Gap {
+    /// Where landing goes on.
+    pub fn next(&self) -> i64 {
+        if self.expected < self.low {
+            self.low
+        } else {
+            self.high
+        }
+    }
+
+    /// Records that were removed before they landed.
+    pub fn missing(&self) -> u64 {
+        u64::try_from(self.low - self.expected).unwrap_or(0)
+    }
+}
+
+/// How thoroughly a partition that stands still is begun anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Anew {
+    /// It is read again from the database's offset.
+    Partition,
+    /// The consumer leaves, and joins again with a client of its own.
+    Consumer,
 }
 
 /// Where to start reading newly assigned partitions; a partition that is missing starts at 0 (or
@@ -141,6 +184,19 @@ pub trait Consumer: Send {
 
     /// Reads a partition again from an offset, but not before `wait` is over; other partitions go on.
     fn hold(&mut self, partition: i32, offset: i64, wait: Duration);
+
+    /// Partitions that cannot be read on before the database expects another offset. Each is told again until it
+    /// does. None where a log loses nothing.
+    fn gaps(&mut self) -> Vec<Gap> {
+        Vec::new()
+    }
+
+    /// Begins partitions anew that stand still though they have records; those that this consumer does not have are
+    /// another one's business. Says whether it has any of them.
+    fn begin_anew(&mut self, partitions: &BTreeSet<i32>, how: Anew) -> Result<bool, BusError> {
+        let _ = (partitions, how);
+        Ok(false)
+    }
 
     fn state(&self) -> ConsumerState;
 }

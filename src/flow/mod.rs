@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use crate::bus::Producer;
 use crate::store::Store;
 use shed::Valve;
-pub use standstill::Standstill;
+use standstill::Standstill;
+pub use standstill::{Ladder, Standing, Step};
 
 /// What a backlog above its limit means for new orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub every: Duration,
     /// The first one carries the orders; the others are watched too.
     pub topics: Vec<String>,
+    /// How long the records of a topic wait before anybody tries to land them.
+    pub delays: BTreeMap<String, Duration>,
 }
 
 impl Default for Config {
@@ -49,6 +52,7 @@ impl Default for Config {
             backlog_max: 500_000,
             every: Duration::from_secs(1),
             topics: vec![crate::bus::ORDERS_TOPIC.to_owned()],
+            delays: BTreeMap::new(),
         }
     }
 }
@@ -103,7 +107,25 @@ struct Seen {
     lag: u64,
     /// When the orders topic was last read on both sides, and what had landed of it.
     landed: Option<(Instant, i64)>,
-    trouble: Option<String>,
+    standstill: Standstill,
+    /// Of the topics that could not be read on both sides the last time.
+    trouble: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// Partitions of one topic.
+    fn partitions(&self, name: &str) -> Vec<Partition> {
+        let Some(topic) = self.topics.get(name) else {
+            return Vec::new();
+        };
+        let partitions = topic.lag().map(|(number, lag)| Partition {
+            topic: name.to_owned(),
+            number,
+            lag,
+            landed: topic.landed.get(&number).copied().unwrap_or(0),
+        });
+        partitions.collect()
+    }
 }
 
 /// The stage.
@@ -155,16 +177,27 @@ impl Flow {
     /// Every partition of every topic.
     pub fn partitions(&self) -> Vec<Partition> {
         let seen = self.seen();
-        let topics = seen.topics.iter();
-        let partitions = topics.flat_map(|(name, topic)| {
-            topic.lag().map(|(number, lag)| Partition {
-                topic: name.clone(),
-                number,
-                lag,
-                landed: topic.landed.get(&number).copied().unwrap_or(0),
-            })
-        });
-        partitions.collect()
+        seen.topics
+            .keys()
+            .flat_map(|name| seen.partitions(name))
+            .collect()
+    }
+
+    /// Partitions with records of which nothing lands. A topic that cannot be read on both sides has none: what it looks
+    /// like is old.
+    pub fn standing(&self) -> Vec<Standing> {
+        let (seen, now) = (self.seen(), Instant::now());
+        let known = seen
+            .topics
+            .keys()
+            .filter(|name| !seen.trouble.contains_key(*name));
+        let partitions = known.flat_map(|name| seen.partitions(name)).collect();
+        seen.standstill.find(partitions, &self.config.delays, now)
+    }
+
+    /// Topics whose lag cannot be read at the moment.
+    pub fn unread(&self) -> u64 {
+        self.seen().trouble.len() as u64
     }
 
     /// Asks both sides once. A side that does not answer keeps its last figures: a database that is down
@@ -183,14 +216,19 @@ impl Flow {
                 Ok(landed) => topic.landed = landed,
                 Err(error) => trouble = Some(error.to_string()),
             }
-            if trouble.is_some() && seen.trouble.is_none() {
-                tracing::warn!(
-                    topic = name,
-                    error = trouble,
-                    "the lag cannot be read; the last one stays"
-                );
+            match trouble {
+                None => {
+                    seen.trouble.remove(name);
+                    let partitions = seen.partitions(name);
+                    seen.standstill.note(&partitions, Instant::now());
+                }
+                Some(error) => {
+                    if !seen.trouble.contains_key(name) {
+                        tracing::warn!(topic = name, error, "the lag cannot be read; the last one stays");
+                    }
+                    seen.trouble.insert(name.clone(), error);
+                }
             }
-            seen.trouble = trouble;
         }
         self.measure();
     }

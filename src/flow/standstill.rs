@@ -1,4 +1,4 @@
-//! Partitions that have something to land, and of which nothing lands.
+//! Partitions that have something to land, and of which nothing lands: for how long, and what is done about it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,31 +7,92 @@ use tokio::time::Instant;
 
 use super::Partition;
 
+/// A partition of which nothing lands though it has records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub partition: Partition,
+    /// For how long, the time left out that a record of its topic has to wait anyway.
+    pub still: Duration,
+}
+
 /// Remembers how far each partition had landed, and since when.
 #[derive(Debug, Default)]
-pub struct Standstill {
+pub(super) struct Standstill {
     seen: BTreeMap<(String, i32), (i64, Instant)>,
 }
 
 impl Standstill {
-    /// Takes in how far every partition has landed; says which of them have stood still for so long, with lag.
-    pub fn find(&mut self, partitions: Vec<Partition>, now: Instant, long: Duration) -> Vec<Partition> {
-        let mut still = Vec::new();
+    /// Takes in how far partitions have landed.
+    pub(super) fn note(&mut self, partitions: &[Partition], now: Instant) {
         for partition in partitions {
             let key = (partition.topic.clone(), partition.number);
             let (landed, since) = self.seen.entry(key).or_insert((partition.landed, now));
             if *landed != partition.landed || partition.lag == 0 {
                 (*landed, *since) = (partition.landed, now);
-            } else if now.duration_since(*since) >= long {
-                still.push(partition);
             }
         }
-        still
     }
 
-    /// Counts a topic's time from now on.
-    pub fn restart(&mut self, topic: &str) {
-        self.seen.retain(|(name, _), _| name != topic);
+    /// Those that stand still for longer than their topic's records have to wait.
+    pub(super) fn find(
+        &self,
+        partitions: Vec<Partition>,
+        delays: &BTreeMap<String, Duration>,
+        now: Instant,
+    ) -> Vec<Standing> {
+        let still = |partition: &Partition| {
+            let (_, since) = self.seen.get(&(partition.topic.clone(), partition.number))?;
+            let delay = delays.get(&partition.topic).copied().unwrap_or_default();
+            let still = now.saturating_duration_since(*since).saturating_sub(delay);
+            (partition.lag > 0 && !still.is_zero()).then_some(still)
+        };
+        let found = partitions.into_iter().filter_map(|partition| {
+            let still = still(&partition)?;
+            Some(Standing { partition, still })
+        });
+        found.collect()
+    }
+}
+
+/// What is to be done about a topic whose partitions stand still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// They are read again from where the database is.
+    Partitions,
+    /// That did not help: their consumers are made anew.
+    Consumers,
+}
+
+/// Of so many steps in a row one makes the consumers anew, the last.
+const CONSUMERS_EVERY: u32 = 4;
+
+/// Decides when something is done about one topic.
+#[derive(Debug, Default)]
+pub struct Ladder {
+    /// When the last step was taken, and how many in a row.
+    taken: Option<(Instant, u32)>,
+}
+
+impl Ladder {
+    /// The next step, where partitions have stood still for `long`, and so long after the step before.
+    pub fn step(&mut self, stillest: Option<Duration>, long: Duration, now: Instant) -> Option<Step> {
+        if stillest.is_none_or(|still| still < long) {
+            self.taken = None;
+            return None;
+        }
+        let (before, steps) = match self.taken {
+            Some((before, steps)) => (Some(before), steps),
+            None => (None, 0),
+        };
+        if before.is_some_and(|before| now.saturating_duration_since(before) < long) {
+            return None;
+        }
+        let steps = steps + 1;
+        self.taken = Some((now, steps));
+        Some(match steps % CONSUMERS_EVERY {
+            0 => Step::Consumers,
+            _ => Step::Partitions,
+        })
     }
 }
 
@@ -39,11 +100,11 @@ impl Standstill {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(10);
+    const SECOND: Duration = Duration::from_secs(1);
 
-    fn partition(number: i32, landed: i64, lag: u64) -> Partition {
+    fn partition(topic: &str, number: i32, landed: i64, lag: u64) -> Partition {
         Partition {
-            topic: "orders".to_owned(),
+            topic: topic.to_owned(),
             number,
             lag,
             landed,
@@ -54,22 +115,68 @@ mod tests {
     fn what_stands_still_with_lag_is_found() {
         let begun = Instant::now();
         let mut standstill = Standstill::default();
-        let mut find = |second, landed: [i64; 3]| {
-            let lags = [5, 5, 0];
-            let partitions = (0..3).map(|n| partition(n as i32, landed[n], lags[n])).collect();
-            let found = standstill.find(partitions, begun + Duration::from_secs(second), LONG);
-            found.iter().map(|found| found.number).collect::<Vec<_>>()
+        let mut find = |second: u32, landed: [i64; 3], lags: [u64; 3]| {
+            let now = begun + SECOND * second;
+            let partitions = || (0..3).map(|n| partition("o", n as i32, landed[n], lags[n]));
+            standstill.note(&partitions().collect::<Vec<_>>(), now);
+            let found = standstill.find(partitions().collect(), &BTreeMap::new(), now);
+            let told = found
+                .iter()
+                .map(|found| (found.partition.number, found.still.as_secs()));
+            told.collect::<Vec<_>>()
         };
-        assert_eq!(find(0, [7, 7, 7]), [0; 0]);
-        assert_eq!(find(9, [7, 8, 7]), [0; 0]);
-        assert_eq!(find(10, [7, 8, 7]), [0], "the second moved, the third has no lag");
-        assert_eq!(find(19, [8, 8, 7]), [1]);
-        standstill.restart("orders");
-        let again = |seconds, standstill: &mut Standstill| {
-            let now = begun + Duration::from_secs(seconds);
-            standstill.find(vec![partition(1, 8, 5)], now, LONG).len()
+        assert_eq!(find(0, [7, 7, 7], [5, 5, 0]), []);
+        assert_eq!(find(9, [7, 8, 7], [5, 5, 0]), [(0, 9)]);
+        assert_eq!(find(10, [7, 8, 7], [5, 5, 3]), [(0, 10), (1, 1), (2, 1)]);
+        assert_eq!(
+            find(20, [8, 8, 7], [5, 0, 4]),
+            [(2, 11)],
+            "the second has no lag any more"
+        );
+        assert_eq!(
+            find(30, [6, 8, 7], [5, 0, 0]),
+            [],
+            "an offset that was set back moves too"
+        );
+    }
+
+    #[test]
+    fn a_record_that_waits_for_its_time_is_no_standstill() {
+        let begun = Instant::now();
+        let mut standstill = Standstill::default();
+        let delays = BTreeMap::from([("o.retry.5m".to_owned(), SECOND * 300)]);
+        let all = || vec![partition("o", 0, 7, 1), partition("o.retry.5m", 0, 7, 1)];
+        let mut find = |second: u32| {
+            let now = begun + SECOND * second;
+            standstill.note(&all(), now);
+            let found = standstill.find(all(), &delays, now);
+            let told = found
+                .iter()
+                .map(|found| (found.partition.topic.clone(), found.still.as_secs()));
+            told.collect::<Vec<_>>()
         };
-        assert_eq!(again(20, &mut standstill), 0);
-        assert_eq!(again(30, &mut standstill), 1);
+        assert_eq!(find(0), []);
+        assert_eq!(find(299), [("o".to_owned(), 299)]);
+        let both = [("o".to_owned(), 400), ("o.retry.5m".to_owned(), 100)];
+        assert_eq!(find(400), both);
+    }
+
+    #[test]
+    fn steps_are_apart_and_get_thorough() {
+        let begun = Instant::now();
+        let long = SECOND * 15;
+        let mut ladder = Ladder::default();
+        let mut step = |second: u32, still: Option<u32>| {
+            ladder.step(still.map(|still| SECOND * still), long, begun + SECOND * second)
+        };
+        assert_eq!(step(0, Some(14)), None);
+        assert_eq!(step(1, Some(15)), Some(Step::Partitions));
+        assert_eq!(step(2, Some(16)), None, "too soon after the one before");
+        assert_eq!(step(16, Some(30)), Some(Step::Partitions));
+        assert_eq!(step(31, Some(45)), Some(Step::Partitions));
+        assert_eq!(step(46, Some(60)), Some(Step::Consumers));
+        assert_eq!(step(61, Some(75)), Some(Step::Partitions));
+        assert_eq!(step(62, None), None);
+        assert_eq!(step(63, Some(15)), Some(Step::Partitions), "from the start");
     }
 }

@@ -24,6 +24,9 @@ pub struct Figures {
     batches: AtomicU64,
     retries: AtomicU64,
     commits_resolved: AtomicU64,
+    gaps: AtomicU64,
+    missing: AtomicU64,
+    begun_anew: AtomicU64,
     moved: Mutex<Moved>,
     guard: Mutex<Option<Tripped>>,
     consumer: Mutex<ConsumerState>,
@@ -53,6 +56,12 @@ pub struct Snapshot {
     pub retries: u64,
     /// Commits whose answer was lost, and which were found out by reading.
     pub commits_resolved: u64,
+    /// Times that the log did not hold what the database expected.
+    pub gaps: u64,
+    /// Records that were removed before they landed.
+    pub missing: u64,
+    /// Times that partitions which stood still were begun anew.
+    pub begun_anew: u64,
     pub moved: Moved,
     /// (failing, seen) of the recent records, while the guard keeps landing from moving them away.
     pub guard: Option<(usize, usize)>,
@@ -60,6 +69,8 @@ pub struct Snapshot {
     /// Age of the oldest order of the batch in hand, or of the last batch when it landed; 0 when the
     /// bus is empty.
     pub lag_ms: i64,
+    /// A batch waits for its transaction: for the database, or for the guard.
+    pub in_hand: bool,
     /// The thread has ended by itself.
     pub failed: bool,
     pub last_error: Option<String>,
@@ -77,6 +88,9 @@ impl Snapshot {
         self.batches += other.batches;
         self.retries += other.retries;
         self.commits_resolved += other.commits_resolved;
+        self.gaps += other.gaps;
+        self.missing += other.missing;
+        self.begun_anew += other.begun_anew;
         for (way, records) in other.moved {
             *self.moved.entry(way).or_default() += records;
         }
@@ -85,6 +99,7 @@ impl Snapshot {
         self.consumer.paused += other.consumer.paused;
         self.consumer.rebalances += other.consumer.rebalances;
         self.lag_ms = self.lag_ms.max(other.lag_ms);
+        self.in_hand |= other.in_hand;
         self.failed |= other.failed;
         self.last_error = self.last_error.take().or(other.last_error);
     }
@@ -104,6 +119,9 @@ impl Figures {
             batches: self.batches.load(Relaxed),
             retries: self.retries.load(Relaxed),
             commits_resolved: self.commits_resolved.load(Relaxed),
+            gaps: self.gaps.load(Relaxed),
+            missing: self.missing.load(Relaxed),
+            begun_anew: self.begun_anew.load(Relaxed),
             moved: lock(&self.moved).clone(),
             guard: lock(&self.guard).map(|tripped| (tripped.failing, tripped.seen)),
             consumer: *lock(&self.consumer),
@@ -111,6 +129,7 @@ impl Figures {
                 0 => self.lag_ms.load(Relaxed),
                 oldest => (now - oldest).max(0),
             },
+            in_hand: oldest > 0,
             failed: self.failed.load(Relaxed),
             last_error: lock(&self.last_error).clone(),
         }
@@ -153,6 +172,15 @@ impl Figures {
 
     pub(super) fn resolved(&self) {
         self.commits_resolved.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn gap(&self, missing: u64) {
+        self.gaps.fetch_add(1, Relaxed);
+        self.missing.fetch_add(missing, Relaxed);
+    }
+
+    pub(super) fn begun_anew(&self) {
+        self.begun_anew.fetch_add(1, Relaxed);
     }
 
     pub(super) fn moved(&self, moved: BTreeMap<(Class, String), u64>) {

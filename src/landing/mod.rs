@@ -6,7 +6,9 @@
 
 mod batch;
 mod figures;
+mod gaps;
 mod guard;
+mod nudge;
 pub mod redrive;
 mod transfer;
 mod wait;
@@ -28,6 +30,8 @@ use batch::Batch;
 pub use figures::{Figures, Snapshot};
 pub use guard::GuardConfig;
 use guard::{Guard, Tripped};
+use nudge::Nudge;
+pub use nudge::Nudger;
 use wait::{Backoff, End};
 
 /// First and longest pause of a guard that has tripped.
@@ -111,6 +115,7 @@ pub struct Landing {
     /// Partitions of the topics that records were moved to.
     targets: BTreeMap<String, BTreeSet<i32>>,
     polled_at: Instant,
+    nudge: Arc<Nudge>,
     /// Disconnects when the handle asks to stop.
     stop: Receiver<()>,
 }
@@ -118,6 +123,7 @@ pub struct Landing {
 /// A running landing thread.
 pub struct LandingHandle {
     figures: Arc<Figures>,
+    nudge: Arc<Nudge>,
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -134,6 +140,7 @@ impl Landing {
     ) -> std::io::Result<LandingHandle> {
         let (stop, stopped) = mpsc::channel();
         let figures = Arc::new(Figures::default());
+        let nudge = Arc::new(Nudge::default());
         let mut landing = Self {
             guard: config.guard.map(Guard::new),
             config,
@@ -144,6 +151,7 @@ impl Landing {
             figures: figures.clone(),
             targets: BTreeMap::new(),
             polled_at: Instant::now(),
+            nudge: nudge.clone(),
             stop: stopped,
         };
         let thread = std::thread::Builder::new()
@@ -151,6 +159,7 @@ impl Landing {
             .spawn(move || landing.run())?;
         Ok(LandingHandle {
             figures,
+            nudge,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -172,6 +181,7 @@ impl Landing {
 
     /// One poll, and what it gave.
     fn turn(&mut self, backoff: &mut Backoff) -> Result<(), End> {
+        self.begin_anew()?;
         let polled = self
             .consumer
             .poll(self.config.batch_records, self.config.batch_wait);
@@ -189,6 +199,7 @@ impl Landing {
                 self.wait(backoff.next())?;
             }
         }
+        self.close_gaps()?;
         self.check_stop(Duration::ZERO)
     }
 
@@ -313,6 +324,14 @@ fn now() -> i64 {
 impl LandingHandle {
     pub fn figures(&self) -> Arc<Figures> {
         self.figures.clone()
+    }
+
+    /// Asks the thread to begin partitions anew.
+    pub fn nudger(&self) -> Nudger {
+        Nudger {
+            nudge: self.nudge.clone(),
+            figures: self.figures.clone(),
+        }
     }
 
     /// Whether the thread has ended by itself: see the last error.

@@ -70,11 +70,14 @@ impl Dialect {
     pub(super) fn session(self) -> &'static [&'static str] {
         match self {
             // A client that is frozen inside a transaction keeps its locks; the server ends it for us. MySQL knows no
-            // such limit for transactions alone, only for idle connections; the pool notices those.
+            // such limit for transactions alone, only for idle connections; the pool notices those. What a server's
+            // settings may have switched off for every session is switched on again: commits, CHECKs, whole answers.
             Self::MySql => &[
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
                  ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', \
-                 innodb_lock_wait_timeout = 5, wait_timeout = 60 /*M! , idle_transaction_timeout = 10 */",
+                 autocommit = 1, unique_checks = 1, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, \
+                 innodb_lock_wait_timeout = 5, wait_timeout = 60 \
+                 /*M! , idle_transaction_timeout = 10, check_constraint_checks = 1 */",
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             ],
             // A commit that answered must survive a power cut: the embedded bus acknowledges on it.

@@ -12,6 +12,7 @@ mod dialect;
 mod error;
 mod event;
 mod fence;
+mod gaps;
 mod land;
 mod lost;
 mod modules;
@@ -22,6 +23,7 @@ mod revisions;
 mod revocations;
 mod rows;
 mod schema;
+mod server;
 mod stock;
 mod time;
 mod trail;
@@ -46,10 +48,12 @@ use dialect::Dialect;
 pub use error::StoreError;
 pub use event::check_event;
 pub use lost::LOST;
+pub use gaps::LogGap;
 pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
+pub use schema::Schema;
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

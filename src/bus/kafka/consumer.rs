@@ -1,22 +1,26 @@
 //! The consuming side: one `BaseConsumer` polled by one OS thread, reading from the offsets that the
 //! database holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message};
+use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::rebalance::{Assignment, Gap, Rebalance};
+use super::gather::Gathered;
+use super::rebalance::{Assignment, Rebalance};
 use super::{ASK_LIMIT, Config, is_fatal, unusable};
-use crate::bus::{BusError, Consumer, ConsumerState, Headers, IDLE_WAIT, Record, Slice, StartOffsets};
+use crate::bus::{Anew, BusError, Consumer, ConsumerState, Gap, IDLE_WAIT, Slice, StartOffsets};
 
 /// Kafka's own offsets serve lag tools only, so they are committed rarely.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// Between questions to the database about partitions that are not known yet.
+const LEARN_EVERY: Duration = Duration::from_millis(250);
 
 /// A consumer that was fenced joins again under its name, unless it did so this recently. Kafka fences a static member by
 /// its own past, too: a request to join that is answered by the coordinator before and the one after a broker died.
@@ -27,6 +31,7 @@ pub struct KafkaConsumer {
     config: Config,
     consumer: BaseConsumer<Rebalance>,
     committed_at: Instant,
+    learned_at: Option<Instant>,
     renewed_at: Option<Instant>,
 }
 
@@ -38,6 +43,7 @@ impl KafkaConsumer {
             config,
             consumer,
             committed_at: Instant::now(),
+            learned_at: None,
             renewed_at: None,
         })
     }
@@ -46,10 +52,9 @@ impl KafkaConsumer {
     fn renew(&mut self) -> Result<(), BusError> {
         let context = self.consumer.context().successor();
         let fresh = join(&self.config, context)?;
-        let fenced = std::mem::replace(&mut self.consumer, fresh);
-        self.renewed_at = Some(Instant::now());
+        let before = std::mem::replace(&mut self.consumer, fresh);
         // Taking leave may block for as long as a broker is frozen.
-        std::thread::spawn(move || drop(fenced));
+        std::thread::spawn(move || drop(before));
         Ok(())
     }
 
@@ -66,6 +71,7 @@ impl KafkaConsumer {
                 what,
                 "kafka consumer: fenced once; joining again"
             );
+            self.renewed_at = Some(Instant::now());
             return self.renew();
         }
         Err(BusError::Fatal(format!("kafka consumer: {what}")))
@@ -87,13 +93,6 @@ impl KafkaConsumer {
         self.assignment().trouble = Some(format!("{}/{partition}: {error}", self.config.topic));
     }
 
-    fn retry_seeks(&mut self) {
-        let seeks = std::mem::take(&mut self.assignment().seeks);
-        for (partition, offset) in seeks {
-            self.seek(partition, offset);
-        }
-    }
-
     /// Reads on after a pause, exactly where reading stopped.
     fn read_on(&mut self, partitions: &[i32]) {
         if partitions.is_empty() {
@@ -106,17 +105,35 @@ impl KafkaConsumer {
         for partition in partitions {
             let position = self.assignment().positions.get(partition).copied().flatten();
             if let Some(position) = position {
-                self.seek(*partition, position);
+                self.go_to(*partition, position);
             }
         }
     }
 
-    /// Asks again for offsets that the database did not tell when the partitions came.
-    fn learn(&mut self) {
-        let unknown: Vec<i32> = self.assignment().unknown.iter().copied().collect();
-        if unknown.is_empty() {
+    /// Begins partitions anew that librdkafka no longer fetches.
+    fn restart(&mut self) {
+        let mut assignment = self.assignment();
+        let mut again = std::mem::take(&mut assignment.again);
+        again.retain(|partition| assignment.positions.contains_key(partition));
+        drop(assignment);
+        if again.is_empty() {
             return;
         }
+        let partitions: Vec<i32> = again.iter().copied().collect();
+        let context = self.consumer.context();
+        if let Err(error) = context.assign_again(&self.consumer, &partitions) {
+            self.trouble(partitions[0], &error);
+            self.assignment().again.extend(again);
+        }
+    }
+
+    /// Asks again for offsets that the database did not tell when the partitions came, or that the log did not hold.
+    fn learn(&mut self) {
+        let unknown: Vec<i32> = self.assignment().unknown.iter().copied().collect();
+        if unknown.is_empty() || self.learned_at.is_some_and(|at| at.elapsed() < LEARN_EVERY) {
+            return;
+        }
+        self.learned_at = Some(Instant::now());
         let (starts, still) = self.consumer.context().starts(&self.consumer, &unknown);
         let known: Vec<i32> = unknown
             .into_iter()
@@ -126,6 +143,7 @@ impl KafkaConsumer {
         for partition in &known {
             assignment.unknown.remove(partition);
             assignment.behind.remove(partition);
+            assignment.gaps.remove(partition);
             assignment.positions.insert(*partition, starts[partition]);
         }
         drop(assignment);
@@ -168,30 +186,50 @@ impl KafkaConsumer {
         next
     }
 
-    /// Something asked for an offset the log does not hold. Where the log begins later, reading goes on at its beginning;
-    /// where it seems to end before, that is looked at again first.
-    fn find_gaps(&mut self) {
-        let positions = self.assignment().positions.clone();
-        for (partition, position) in positions {
-            let Some(position) = position else { continue };
-            match self.consumer.context().gap(&self.consumer, partition, position) {
-                None => continue,
-                Some(Gap::Behind) => {
-                    self.assignment().unknown.insert(partition);
-                    if let Err(error) = self.consumer.pause(&self.list([partition])) {
-                        self.trouble(partition, &error);
-                    }
-                    continue;
-                }
-                Some(Gap::Ahead) => {}
+    /// Goes on reading a partition from an offset.
+    fn go_to(&mut self, partition: i32, offset: i64) {
+        let to = Offset::Offset(offset);
+        let sought = self.consumer.seek(&self.config.topic, partition, to, ASK_LIMIT);
+        let mut assignment = self.assignment();
+        match sought {
+            Ok(()) => {
+                assignment.positions.insert(partition, Some(offset));
             }
-            self.assignment().positions.insert(partition, None);
-            let beginning = self
-                .consumer
-                .seek(&self.config.topic, partition, Offset::Beginning, ASK_LIMIT);
-            if let Err(error) = beginning {
-                self.trouble(partition, &error);
+            // Where librdkafka has stopped fetching, no seek makes it fetch again.
+            Err(error) => {
+                tracing::debug!(topic = self.config.topic, partition, offset, %error, "kafka seek");
+                assignment.again.insert(partition);
             }
+        }
+    }
+
+    /// Whether the partition is read from its beginning because its log ended before that offset. At the end of what
+    /// the log held then, the database has to expect less.
+    fn reads_again(&self, partition: i32, expected: i64) -> bool {
+        let mut assignment = self.assignment();
+        let Some(gap) = assignment.rewritten.get(&partition).copied() else {
+            return false;
+        };
+        if gap.expected != expected {
+            assignment.rewritten.remove(&partition);
+            return false;
+        }
+        let position = assignment.positions.get(&partition).copied().flatten();
+        let Some(position) = position.filter(|position| *position >= gap.high) else {
+            return true;
+        };
+        assignment.rewritten.remove(&partition);
+        assignment.unknown.insert(partition);
+        let high = position;
+        assignment.gaps.insert(partition, Gap { high, ..gap });
+        drop(assignment);
+        self.pause(partition);
+        true
+    }
+
+    fn pause(&self, partition: i32) {
+        if let Err(error) = self.consumer.pause(&self.list([partition])) {
+            self.trouble(partition, &error);
         }
     }
 
@@ -202,7 +240,12 @@ impl KafkaConsumer {
             return self.sort_fatal(error);
         }
         match error.rdkafka_error_code() {
-            Some(AutoOffsetReset | OffsetOutOfRange) => self.find_gaps(),
+            // librdkafka has stopped fetching a partition for good, and does not say which.
+            Some(AutoOffsetReset | OffsetOutOfRange) => {
+                let mut assignment = self.assignment();
+                let assigned: Vec<i32> = assignment.positions.keys().copied().collect();
+                assignment.again.extend(assigned);
+            }
             Some(UnknownTopic | UnknownTopicOrPartition) => {
                 self.assignment().trouble = Some(self.config.no_topic(&self.config.topic).to_string());
             }
@@ -215,9 +258,9 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError> {
         self.wake();
+        self.restart();
         self.learn();
         let next_due = self.release();
-        self.retry_seeks();
         self.assignment().lost.clear();
         let mut gathered = Gathered::default();
         let mut deadline = Instant::now() + IDLE_WAIT;
@@ -241,10 +284,11 @@ impl Consumer for KafkaConsumer {
             }
             gathered.drop_revoked(&mut self.assignment());
         }
-        if gathered.records == 0
-            && let Some(trouble) = self.assignment().trouble.take()
-        {
-            return Err(BusError::Unreadable(trouble));
+        let trouble = self.assignment().trouble.take();
+        match trouble {
+            Some(trouble) if gathered.records == 0 => return Err(BusError::Unreadable(trouble)),
+            Some(trouble) => tracing::warn!(topic = self.config.topic, trouble, "kafka consumer"),
+            None => {}
         }
         Ok(gathered.slices.into_values().collect())
     }
@@ -300,15 +344,8 @@ impl Consumer for KafkaConsumer {
         if !self.assignment().positions.contains_key(&partition) {
             return;
         }
-        let to = Offset::Offset(offset);
-        match self.consumer.seek(&self.config.topic, partition, to, ASK_LIMIT) {
-            Ok(()) => {
-                self.assignment().positions.insert(partition, Some(offset));
-            }
-            Err(error) => {
-                self.trouble(partition, &error);
-                self.assignment().seeks.insert(partition, offset);
-            }
+        if !self.reads_again(partition, offset) {
+            self.go_to(partition, offset);
         }
     }
 
@@ -320,9 +357,30 @@ impl Consumer for KafkaConsumer {
         *position = Some(offset);
         assignment.held.insert(partition, Instant::now() + wait);
         drop(assignment);
-        if let Err(error) = self.consumer.pause(&self.list([partition])) {
-            self.trouble(partition, &error);
+        self.pause(partition);
+    }
+
+    fn gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.assignment().gaps)
+            .into_values()
+            .collect()
+    }
+
+    fn begin_anew(&mut self, partitions: &BTreeSet<i32>, how: Anew) -> Result<bool, BusError> {
+        let mut assignment = self.assignment();
+        let own = partitions
+            .iter()
+            .filter(|partition| assignment.positions.contains_key(partition));
+        let own: Vec<i32> = own.copied().collect();
+        for partition in &own {
+            assignment.held.remove(partition);
         }
+        assignment.again.extend(&own);
+        drop(assignment);
+        if how == Anew::Consumer && !own.is_empty() {
+            self.renew()?;
+        }
+        Ok(!own.is_empty())
     }
 
     fn state(&self) -> ConsumerState {
@@ -331,7 +389,10 @@ impl Consumer for KafkaConsumer {
         let paused = if assignment.idle {
             assigned
         } else {
-            assignment.held.len()
+            let waits = |partition: &&i32| {
+                assignment.held.contains_key(*partition) || assignment.unknown.contains(*partition)
+            };
+            assignment.positions.keys().filter(waits).count()
         };
         ConsumerState {
             assigned: assigned as u64,
@@ -361,56 +422,4 @@ pub(super) fn join<C: ConsumerContext>(config: &Config, context: C) -> Result<Ba
         .map_err(unusable)?;
     consumer.subscribe(&[&config.topic]).map_err(unusable)?;
     Ok(consumer)
-}
-
-/// A header without a value is as good as an empty one.
-fn headers(message: &BorrowedMessage<'_>) -> Headers {
-    let each = message.headers().into_iter().flat_map(|headers| headers.iter());
-    each.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
-        .collect()
-}
-
-/// The slices of one poll.
-#[derive(Default)]
-struct Gathered {
-    slices: BTreeMap<i32, Slice>,
-    records: usize,
-}
-
-impl Gathered {
-    /// Copies the record: holding the message would pin the whole fetched buffer.
-    fn add(&mut self, assignment: &mut Assignment, message: &BorrowedMessage<'_>) {
-        let (partition, offset) = (message.partition(), message.offset());
-        if assignment.ignores(partition) {
-            return;
-        }
-        let Some(position) = assignment.positions.get_mut(&partition) else {
-            return;
-        };
-        let from = position.unwrap_or(offset);
-        let slice = self.slices.entry(partition).or_insert_with(|| Slice {
-            partition,
-            from,
-            next: from,
-            records: Vec::new(),
-        });
-        slice.records.push(Record {
-            offset,
-            key: message.key().unwrap_or_default().to_vec(),
-            payload: message.payload().unwrap_or_default().to_vec(),
-            headers: headers(message),
-            timestamp: message.timestamp().to_millis().unwrap_or(0),
-        });
-        slice.next = offset + 1;
-        *position = Some(offset + 1);
-        self.records += 1;
-    }
-
-    fn drop_revoked(&mut self, assignment: &mut Assignment) {
-        for partition in std::mem::take(&mut assignment.revoked) {
-            if let Some(slice) = self.slices.remove(&partition) {
-                self.records -= slice.records.len();
-            }
-        }
-    }
 }

@@ -24,6 +24,19 @@ const STABLE: &str = "Stable";
 const STAY_MAX: Duration = Duration::from_secs(30);
 
 impl KafkaProducer {
+    /// Partitions of a topic that have no leader: nobody can read them.
+    pub fn leaderless(&self, topic: &str) -> BoxFuture<'_, Result<BTreeSet<i32>, BusError>> {
+        let topic = topic.to_owned();
+        self.ask(move |config, client| {
+            let metadata = client.client().fetch_metadata(Some(&topic), ASK_LIMIT);
+            let metadata = metadata.map_err(|error| config.unreachable(&error))?;
+            let found = metadata.topics().iter().find(|each| each.name() == topic);
+            let partitions = found.ok_or_else(|| config.no_topic(&topic))?.partitions();
+            let leaderless = partitions.iter().filter(|partition| partition.leader() < 0);
+            Ok(leaderless.map(|partition| partition.id()).collect())
+        })
+    }
+
     /// Partitions of a topic that no member of a group has; none while the group rebalances, and none for a group
     /// without members.
     pub fn unassigned(&self, topic: &str, group: &str) -> BoxFuture<'_, Result<BTreeSet<i32>, BusError>> {

@@ -11,11 +11,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ASK_LIMIT;
-use crate::bus::StartOffsets;
+use super::start::{Start, is_behind, start};
+use crate::bus::{Gap, StartOffsets};
 use crate::failpoint::{self, Point};
-
-/// Looks, one per poll, after which a log that ends too early is believed to.
-const BEHIND_LOOKS: u32 = 8;
 
 /// What the rebalance callback and the polling loop, on the same thread, tell each other.
 #[derive(Default)]
@@ -23,16 +21,21 @@ pub(super) struct Assignment {
     /// Offset of the next record of each assigned partition; `None` until the first one from the
     /// log's beginning arrives.
     pub positions: BTreeMap<i32, Option<i64>>,
-    /// Partitions that the database has told no offset of yet: nothing of them is read.
+    /// Partitions that the database has told no offset of yet, or none that the log holds: nothing of them is read.
     pub unknown: BTreeSet<i32>,
+    /// What of them keeps landing from going on, until it was told.
+    pub gaps: BTreeMap<i32, Gap>,
+    /// Partitions that are read from the log's beginning, because the log ended before the database's offset.
+    pub rewritten: BTreeMap<i32, Gap>,
+    /// Partitions to be taken out of librdkafka and put in again: it has stopped fetching some of them, and does not
+    /// say which.
+    pub again: BTreeSet<i32>,
     /// How often in a row the log of a partition seemed to end before its offset.
     pub behind: BTreeMap<i32, u32>,
     /// Partitions that are not read before a moment.
     pub held: BTreeMap<i32, Instant>,
     /// Nothing is read at the moment.
     pub idle: bool,
-    /// Seeks that did not succeed yet.
-    pub seeks: BTreeMap<i32, i64>,
     /// Next offsets that are in the database and not committed to Kafka.
     pub landed: BTreeMap<i32, i64>,
     /// Revoked since the loop last looked.
@@ -49,16 +52,18 @@ impl Assignment {
         self.idle
             || self.unknown.contains(&partition)
             || self.held.contains_key(&partition)
-            || self.seeks.contains_key(&partition)
+            || self.again.contains(&partition)
     }
 
     /// Another consumer has the partition, or gets it.
     fn remove(&mut self, partition: i32) {
         self.positions.remove(&partition);
         self.unknown.remove(&partition);
+        self.gaps.remove(&partition);
+        self.rewritten.remove(&partition);
+        self.again.remove(&partition);
         self.behind.remove(&partition);
         self.held.remove(&partition);
-        self.seeks.remove(&partition);
         self.landed.remove(&partition);
         self.revoked.insert(partition);
         self.lost.insert(partition);
@@ -103,16 +108,18 @@ impl Rebalance {
         self.assignment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where to start each partition, and which of them nobody knows yet: the database did not answer, or the log
-    /// seems to end before the offset, as it does for a moment when its leader has changed. Those are asked for again
-    /// before anything of them is read: reading a whole log again takes hours.
+    /// Where to start each partition, and which of them nobody knows yet: the database did not answer, or the log does
+    /// not hold the offset. Those are asked for again before anything of them is read.
     pub fn starts(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &[i32],
     ) -> (BTreeMap<i32, Option<i64>>, Vec<i32>) {
-        let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = match start(partitions) {
+        let stored = {
+            let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+            start(partitions)
+        };
+        let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
                 self.assignment().trouble = Some(format!("no offsets from the database: {error}"));
@@ -122,47 +129,80 @@ impl Rebalance {
         };
         let (mut starts, mut unknown) = (BTreeMap::new(), Vec::new());
         for partition in partitions {
-            let offset = stored.get(partition).copied();
-            let behind = offset
-                .is_some_and(|offset| matches!(self.gap(consumer, *partition, offset), Some(Gap::Behind)));
-            let looks = if behind { self.look(*partition) } else { 0 };
-            if (1..BEHIND_LOOKS).contains(&looks) {
-                unknown.push(*partition);
-            }
-            starts.insert(*partition, offset.filter(|_| !behind));
+            let found = self.find(consumer, *partition, stored.get(partition).copied());
+            let position = match found {
+                Start::At(offset) => Some(offset),
+                Start::Beginning | Start::Rewritten(_) => None,
+                Start::Wait | Start::Blocked(_) => {
+                    unknown.push(*partition);
+                    None
+                }
+            };
+            starts.insert(*partition, position);
         }
         (starts, unknown)
     }
 
-    /// How often in a row the log of a partition seemed to end too early.
-    fn look(&self, partition: i32) -> u32 {
+    /// Looks at the log of one partition, and notes what is to be told about it.
+    fn find(&self, consumer: &BaseConsumer<Self>, partition: i32, stored: Option<i64>) -> Start {
+        // A partition without a leader has no answer.
+        let log = consumer.fetch_watermarks(&self.topic, partition, ASK_LIMIT).ok();
         let mut assignment = self.assignment();
-        let looks = assignment.behind.entry(partition).or_default();
-        *looks += 1;
-        *looks
+        let looks = match is_behind(stored, log) {
+            true => {
+                let looks = assignment.behind.entry(partition).or_default();
+                *looks += 1;
+                *looks
+            }
+            false => 0,
+        };
+        let found = start(partition, stored, log, looks);
+        match found {
+            Start::Blocked(gap) => {
+                assignment.gaps.insert(partition, gap);
+            }
+            Start::Rewritten(gap) => {
+                assignment.rewritten.insert(partition, gap);
+            }
+            Start::Wait if looks == 1 => {
+                let (low, high) = log.unwrap_or_default();
+                assignment.trouble = Some(format!(
+                    "{}/{partition} holds {low} to {high}, the database expects {}: the topic was made anew or lost \
+                     records; if it stays so, it is read from the beginning, and orders are recognised by their id",
+                    self.topic,
+                    stored.unwrap_or_default()
+                ));
+            }
+            Start::Wait | Start::At(_) | Start::Beginning => {}
+        }
+        found
     }
 
-    /// Whether the log does not hold the offset, and on which side.
-    pub fn gap(&self, consumer: &BaseConsumer<Self>, partition: i32, offset: i64) -> Option<Gap> {
-        let (low, high) = consumer
-            .fetch_watermarks(&self.topic, partition, ASK_LIMIT)
-            .ok()?;
-        let place = format!("{}/{partition} holds {low} to {high}", self.topic);
-        if offset > high {
-            self.assignment().trouble = Some(format!(
-                "{place}, the database expects {offset}: the topic was made anew or lost records; it is read from \
-                 the beginning, and orders are recognised by their id"
-            ));
-            Some(Gap::Behind)
-        } else if offset < low {
-            self.assignment().trouble = Some(format!(
-                "{place}, the database expects {offset}: records were removed before they landed; compare with \
-                 `rushgate reconcile`, then set landing_offsets.next_offset to {low}"
-            ));
-            Some(Gap::Ahead)
-        } else {
-            None
+    /// Takes partitions out of librdkafka and puts them in again, at the offsets of the database. The group hears
+    /// nothing of it.
+    pub fn assign_again(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> KafkaResult<()> {
+        if consumer.assignment_lost() {
+            // The group takes them away, and gives others.
+            return Ok(());
         }
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.topic, *partition);
+        }
+        if let Err(error) = consumer.incremental_unassign(&list) {
+            // They are not in it: that is what was wrong.
+            tracing::debug!(topic = self.topic, ?partitions, %error, "kafka unassign");
+        }
+        let held = {
+            let assignment = self.assignment();
+            let mut held = TopicPartitionList::new();
+            for partition in assignment.held.keys().filter(|held| partitions.contains(held)) {
+                held.add_partition(&self.topic, *partition);
+            }
+            held
+        };
+        self.assign(consumer, partitions)?;
+        consumer.pause(&held)
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> KafkaResult<()> {
@@ -174,9 +214,11 @@ impl Rebalance {
         }
         let idle = {
             let mut assignment = self.assignment();
+            for partition in partitions {
+                assignment.unknown.remove(partition);
+            }
             assignment.positions.extend(starts);
             assignment.unknown.extend(&unknown);
-            assignment.rebalances += 1;
             assignment.idle
         };
         match consumer.rebalance_protocol() {
@@ -228,19 +270,12 @@ impl Rebalance {
         for partition in partitions_of(list) {
             assignment.remove(partition);
         }
-        assignment.rebalances += 1;
         drop(assignment);
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
             _ => consumer.unassign(),
         }
     }
-}
-
-/// The log does not reach up to an offset, or starts only after it.
-pub(super) enum Gap {
-    Behind,
-    Ahead,
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
@@ -257,6 +292,7 @@ impl ConsumerContext for Rebalance {
         let partitions = partitions_of(list);
         let assign = matches!(what, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
         tracing::info!(topic = self.topic, assign, ?partitions, "kafka partitions");
+        self.assignment().rebalances += 1;
         let done = match assign {
             true => self.assign(consumer, &partitions),
             false => self.revoke(consumer, list),

@@ -1,0 +1,68 @@
+//! Going on where the log does not hold what the database expects: told, written down, and read on.
+//!
+//! Records can be removed before they have landed (retention, an operator), and a topic can be made anew or lose its tail.
+//! Waiting would not bring anything back, and would hold up the orders behind.
+
+use super::wait::End;
+use super::{Landing, now};
+use crate::bus::Gap;
+use crate::store::LogGap;
+
+impl Landing {
+    /// Moves the database's offset past every gap the consumer stands at. One that could not be written is told again.
+    pub(super) fn close_gaps(&mut self) -> Result<(), End> {
+        for gap in self.consumer.gaps() {
+            let (topic, store) = (self.config.topic.clone(), self.store.clone());
+            let written = LogGap {
+                partition: gap.partition,
+                expected: gap.expected,
+                low: gap.low,
+                high: gap.high,
+                next: gap.next(),
+                missing: gap.missing(),
+            };
+            match self.drive(store.close_gap(&topic, &written, now()))? {
+                Ok(true) => self.tell(&gap),
+                // Whoever moved it says so; the consumer reads on from there.
+                Ok(false) => {}
+                Err(error) => self.trouble("landing waits for the database", error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, gap: &Gap) {
+        let Gap {
+            partition,
+            expected,
+            low,
+            high,
+        } = *gap;
+        let (topic, missing, next) = (&self.config.topic, gap.missing(), gap.next());
+        self.figures.gap(missing);
+        if missing > 0 {
+            tracing::error!(
+                topic,
+                partition,
+                expected,
+                log_start = low,
+                log_end = high,
+                missing,
+                next,
+                "records were removed from Kafka before they landed: landing goes on behind them. Their orders are still \
+                 held in Redis: `rushgate reconcile` names them"
+            );
+        } else {
+            tracing::error!(
+                topic,
+                partition,
+                expected,
+                log_start = low,
+                log_end = high,
+                next,
+                "the log ended before what had landed: the topic was made anew or lost records. All of it has been read \
+                 again; landing goes on at its end"
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Gaps: where landing goes on although the log does not hold what the database expects.
+
+use serde_json::json;
+use sqlx::Row;
+
+use super::rows::{int, to_json};
+use super::{Store, StoreResult, time};
+
+/// What the log of a partition holds, and what the database expects of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogGap {
+    pub partition: i32,
+    /// 0 where nothing has landed yet.
+    pub expected: i64,
+    /// The log's first offset, and one past its last record.
+    pub low: i64,
+    pub high: i64,
+    /// Where landing is to go on.
+    pub next: i64,
+    /// Records that were removed before they landed.
+    pub missing: u64,
+}
+
+impl Store {
+    /// Moves a partition's offset past a gap, provided it is still what was expected; a row in `log_gaps` and one in the
+    /// audit trail say so. `false`: somebody else has moved it.
+    pub async fn close_gap(&self, topic: &str, gap: &LogGap, now: i64) -> StoreResult<bool> {
+        let at = time::to_text(now)?;
+        let partition = i64::from(gap.partition);
+        let mut tx = self.begin().await?;
+        let lock = self.dialect.for_update();
+        let sql =
+            format!("SELECT next_offset FROM landing_offsets WHERE topic = ? AND `partition` = ?{lock}");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(topic)
+            .bind(partition)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let stored = row.as_ref().map(|row| int(row, 0)).transpose()?;
+        if stored.unwrap_or(0) != gap.expected {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        let write = match stored {
+            Some(_) => "UPDATE landing_offsets SET next_offset = ? WHERE topic = ? AND `partition` = ?",
+            None => "INSERT INTO landing_offsets (next_offset, topic, `partition`) VALUES (?, ?, ?)",
+        };
+        sqlx::query(write)
+            .bind(gap.next)
+            .bind(topic)
+            .bind(partition)
+            .execute(&mut *tx)
+            .await?;
+        let missing = i64::try_from(gap.missing).unwrap_or(i64::MAX);
+        sqlx::query(
+            "INSERT INTO log_gaps (topic, `partition`, expected, next_offset, log_start, log_end, records, found_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(topic)
+        .bind(partition)
+        .bind(gap.expected)
+        .bind(gap.next)
+        .bind(gap.low)
+        .bind(gap.high)
+        .bind(missing)
+        .bind(at.as_str())
+        .execute(&mut *tx)
+        .await?;
+        let detail = json!({
+            "expected": gap.expected, "next_offset": gap.next, "log_start": gap.low, "log_end": gap.high,
+            "records_missing": gap.missing,
+        });
+        sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
+            .bind(at)
+            .bind("rushgate land")
+            .bind("landing.gap")
+            .bind(format!("{topic}/{partition}"))
+            .bind(to_json(&detail)?)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Records of a topic that were removed before they landed, in all.
+    pub async fn missing_records(&self, topic: &str) -> StoreResult<u64> {
+        let sum = match self.dialect {
+            super::Dialect::MySql => {
+                "SELECT CAST(COALESCE(SUM(records), 0) AS SIGNED) FROM log_gaps WHERE topic = ?"
+            }
+            super::Dialect::Sqlite => "SELECT COALESCE(SUM(records), 0) FROM log_gaps WHERE topic = ?",
+        };
+        let row = sqlx::query(sum).bind(topic).fetch_one(&self.pool).await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0))
+    }
+}
