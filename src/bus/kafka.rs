@@ -1,5 +1,6 @@
 //! The Kafka bus: rdkafka. What producer, consumer and topic set-up share.
 
+mod client;
 mod consumer;
 mod delivery;
 mod group;
@@ -8,6 +9,7 @@ mod options;
 mod producer;
 mod proof;
 mod rebalance;
+mod refusals;
 mod topics;
 mod turns;
 
