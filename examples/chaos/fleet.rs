@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use hyper::Method;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -50,12 +52,8 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts two gateways and two landers; `env` is asked for what each gets besides the setup's.
-    pub async fn start(
-        setup: &Setup,
-        restart_after: Duration,
-        env: impl Fn(Role, usize) -> Env,
-    ) -> Result<Self> {
+    /// Starts two gateways and two landers and does not wait; `env` is asked for what each gets besides the setup's.
+    pub fn begin(setup: &Setup, restart_after: Duration, env: impl Fn(Role, usize) -> Env) -> Result<Self> {
         let mut slots = Vec::new();
         for number in [1, 2] {
             for role in [Role::Gateway, Role::Lander] {
@@ -71,13 +69,25 @@ impl Fleet {
         }
         let slots = Arc::new(Mutex::new(slots));
         let watcher = tokio::spawn(watch(slots.clone()));
-        let fleet = Self {
+        Ok(Self {
             setup: setup.clone(),
             slots,
             watcher,
-        };
-        fleet.ready().await?;
-        Ok(fleet)
+        })
+    }
+
+    /// Waits until every gateway's control plane answers, ready or not.
+    pub async fn answers(&self) -> Result<()> {
+        let begun = Instant::now();
+        for control in self.controls() {
+            while control.send(Method::GET, "/readyz", &Value::Null).await.is_err() {
+                if begun.elapsed() > READY_WITHIN {
+                    bail!("a gateway does not answer after {READY_WITHIN:?}");
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(())
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {

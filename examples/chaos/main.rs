@@ -5,12 +5,15 @@
 mod common;
 
 mod clients;
+mod cold;
 mod drain;
 mod fleet;
+mod leaders;
 mod letters;
 mod play;
 mod proxy;
 mod refusal;
+mod refused;
 mod report;
 mod scenario;
 mod stack;
@@ -64,6 +67,9 @@ pub struct Flags {
     /// Units of stock per attempt; below what the limits let through, unless all of the load is to be orders
     #[arg(long, default_value_t = clients::STOCK_SHARE)]
     stock: f64,
+    /// Producers with librdkafka's idempotence, which is off unless asked for
+    #[arg(long)]
+    idempotent: bool,
     /// Write every figure to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -170,6 +176,7 @@ async fn one(world: &World, flags: &Flags, scenario: &Scenario, seed: u64) -> Ou
         rate: flags.rate.unwrap_or(flags.attempts as f64 / LOAD_S),
         connections: flags.connections,
         stock: (flags.attempts as f64 * flags.stock) as u64,
+        idempotent: flags.idempotent,
     };
     match play::play(world, order).await {
         Ok(row) => Outcome::Played(row),

@@ -8,10 +8,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clients::{self, Clients, PER_DEVICE, PER_USER};
+use crate::cold::Start;
 use crate::common::deployment::Setup;
 use crate::drain::{self, Drain};
 use crate::fleet::{Env, Fleet, Role};
 use crate::refusal;
+use crate::refused;
 use crate::report::Row;
 use crate::scenario::{Fault, Refusal, Scenario};
 use crate::strike::Scene;
@@ -31,6 +33,8 @@ pub struct Order<'a> {
     pub rate: f64,
     pub connections: usize,
     pub stock: u64,
+    /// Producers with librdkafka's idempotence.
+    pub idempotent: bool,
 }
 
 /// When the fault began and was healed, in milliseconds since 1970, and how long landing took from there.
@@ -62,12 +66,12 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
         "{}: seed {seed}, {attempts} attempts, campaign {campaign}",
         scenario.name
     );
-    world.reset().await?;
+    world.reset(scenario.cold).await?;
     if scenario.faults.contains(&Fault::Join) {
         // One that is still a member would not have to join.
         world.topics.landers_left().await?;
     }
-    let setup = world.setup_of(&campaign, scenario.proxied)?;
+    let setup = world.setup_of(&campaign, scenario, order.idempotent)?;
     let since = setup.logs.join("since.json");
     std::fs::write(&since, json!(world.topics.ends().await?).to_string())?;
 
@@ -78,7 +82,8 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
             .map(arming)
             .collect()
     };
-    let fleet = Fleet::start(&setup, scenario.restart_after(), armed).await?;
+    let fleet = Fleet::begin(&setup, scenario.restart_after(), armed)?;
+    start(&fleet, &setup, scenario.cold).await?;
     create(&fleet, &campaign, order.stock).await?;
     let buyers = Clients {
         rushgate: setup.rushgate.clone(),
@@ -115,6 +120,10 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
         died,
         // What never struck shows nothing.
         idle: scenario.must_die() && died == 0,
+        refused: match scenario.counts_refused {
+            true => Some(refused::count(&setup.logs)?),
+            false => None,
+        },
         findings,
     })
 }
@@ -136,6 +145,22 @@ fn draw_arms(scenario: &Scenario, attempts: u64, random: &mut fastrand::Rng) -> 
 
 fn arming((_, _, text): &(Role, usize, String)) -> (String, String) {
     (ARMED.to_owned(), text.clone())
+}
+
+/// Waits until orders can be placed. A cold run does not wait until the processes are ready: its first orders meet
+/// producers that have sent nothing yet, and topics that are just being made or that are not there.
+async fn start(fleet: &Fleet, setup: &Setup, start: Option<Start>) -> Result<()> {
+    match start {
+        None => fleet.ready().await,
+        Some(Start::Missing) => fleet.answers().await,
+        Some(Start::JustMade) => {
+            let setup = setup.clone();
+            let making = tokio::task::spawn_blocking(move || setup.migrate());
+            let (made, answers) = tokio::join!(making, fleet.answers());
+            made??;
+            answers
+        }
+    }
 }
 
 async fn create(fleet: &Fleet, campaign: &str, stock: u64) -> Result<()> {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::clients::Latencies;
+use crate::refused::Refused;
 use crate::stack;
 use crate::world::Findings;
 
@@ -23,6 +24,8 @@ pub struct Row {
     pub died: u32,
     /// A fail-point was armed and nobody came by.
     pub idle: bool,
+    /// `None` where nobody counted.
+    pub refused: Option<Refused>,
     pub findings: Findings,
 }
 
@@ -64,7 +67,7 @@ impl Outcome {
             Self::Played(row) => json!({
                 "scenario": row.scenario, "seed": row.seed, "campaign": row.campaign, "died": row.died,
                 "idle": row.idle, "fault_ms": row.fault_ms, "recovery_ms": row.recovery_ms,
-                "latency_ms": row.latencies, "findings": row.findings.0,
+                "latency_ms": row.latencies, "refused_batches": row.refused, "findings": row.findings.0,
             }),
         }
     }
@@ -86,6 +89,11 @@ pub fn print(outcome: &Outcome) {
                 println!(
                     "    gate closed {} ms after the fault, open after {} ms",
                     gate.closed_ms, gate.opened_ms
+                );
+            }
+            if let Some(Refused { batches, first }) = row.refused {
+                println!(
+                    "    brokers refused {batches} batches, {first} of them the first of a producer on a partition"
                 );
             }
             if row.idle {
@@ -128,6 +136,22 @@ pub fn table(outcomes: &[Outcome]) {
         "phantom",
     ];
     let sums: Vec<String> = names.iter().map(|name| format!("{name} {}", sum(name))).collect();
+    let refused: Vec<Refused> = outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Played(row) => row.refused,
+            _ => None,
+        })
+        .collect();
+    if !refused.is_empty() {
+        println!(
+            "\n{} cold runs: {} batches refused, {} of them first ones, in {} of the runs",
+            refused.len(),
+            refused.iter().map(|each| each.batches).sum::<u64>(),
+            refused.iter().map(|each| each.first).sum::<u64>(),
+            refused.iter().filter(|each| each.first > 0).count(),
+        );
+    }
     let wrong = outcomes.iter().filter(|outcome| !outcome.is_right()).count();
     println!(
         "\n{} runs, {wrong} wrong: {}",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cold::Start;
 use crate::fleet::Role;
 
 /// What is hurt.
@@ -78,6 +79,13 @@ pub enum Fault {
     SameInstance,
     /// Dead letters are replayed by a command that dies at this fail-point, and then by one that does not.
     Replay(&'static str),
+    /// The topics of a cold start that were missing.
+    MakeTopics,
+    AddPartitions,
+    /// Again and again for so long, without anybody dying.
+    LeadersMove(f64),
+    /// One gateway ends and another begins, for so long.
+    NewGateways(f64),
     /// All of them at once, each a moment after the one before.
     Together(&'static [Fault]),
 }
@@ -92,6 +100,10 @@ pub struct Scenario {
     pub arms: &'static [Arm],
     /// One after the other.
     pub faults: &'static [Fault],
+    /// The topics are made anew for the run.
+    pub cold: Option<Start>,
+    /// What librdkafka says of its batches is kept: how many were refused is counted.
+    pub counts_refused: bool,
     /// Admitted orders may be gone from Redis: some may be revoked, pending ones may vanish.
     pub redis_lost: bool,
     /// Everything goes through the proxies.
@@ -104,6 +116,8 @@ const NOTHING: Scenario = Scenario {
     name: "",
     arms: &[],
     faults: &[Fault::Armed],
+    cold: None,
+    counts_refused: false,
     redis_lost: false,
     proxied: false,
     quick: false,
@@ -135,6 +149,15 @@ const fn lossy(name: &'static str, faults: &'static [Fault]) -> Scenario {
 const fn network(name: &'static str, faults: &'static [Fault]) -> Scenario {
     Scenario {
         proxied: true,
+        ..fault(name, faults)
+    }
+}
+
+/// Producers and partitions that do not know each other yet.
+const fn cold(name: &'static str, start: Option<Start>, faults: &'static [Fault]) -> Scenario {
+    Scenario {
+        cold: start,
+        counts_refused: true,
         ..fault(name, faults)
     }
 }
@@ -256,6 +279,22 @@ pub const ALL: &[Scenario] = &[
             Kill(What::Gateway),
         ],
     ),
+    quick(cold("cold-start", Some(Start::JustMade), &[Armed])),
+    cold("cold-topics", Some(Start::Missing), &[Fault::MakeTopics]),
+    cold(
+        "cold-partitions",
+        None,
+        &[Fault::Together(&[Fault::AddPartitions, Fault::NewGateways(3.0)])],
+    ),
+    cold(
+        "cold-leaders",
+        None,
+        &[Fault::Together(&[
+            Fault::LeadersMove(8.0),
+            Fault::NewGateways(6.0),
+        ])],
+    ),
+    cold("cold-gateways", None, &[Fault::NewGateways(8.0)]),
 ];
 
 impl Scenario {

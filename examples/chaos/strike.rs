@@ -82,6 +82,10 @@ impl Scene<'_> {
             Fault::Join => self.join().await,
             Fault::SameInstance => self.same_instance().await,
             Fault::Replay(point) => letters::replay(self, point).await,
+            Fault::MakeTopics => self.make_topics().await,
+            Fault::AddPartitions => self.add_partitions().await,
+            Fault::LeadersMove(time) => self.leaders_move(seconds(time)).await,
+            Fault::NewGateways(time) => self.new_gateways(seconds(time), random).await,
             Fault::Together(faults) => {
                 let each = faults.iter().zip(0u32..).map(|(fault, number)| {
                     let mut random = random.fork();

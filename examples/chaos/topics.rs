@@ -9,6 +9,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::time::Instant;
 
+use crate::leaders::Placed;
+
 pub const ORDERS: &str = "rushgate.orders";
 /// How the names of the landers' groups begin.
 const GROUPS: &str = "rushgate-landing";
@@ -23,7 +25,7 @@ pub type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
 #[derive(Clone)]
 pub struct Topics {
     client: std::sync::Arc<BaseConsumer>,
-    brokers: String,
+    pub brokers: String,
 }
 
 impl Topics {
@@ -66,6 +68,40 @@ impl Topics {
             Ok(ends)
         })
         .await
+    }
+
+    /// The pipeline's topics, with the replicas of each partition, the preferred leader first.
+    pub async fn placed(&self) -> Result<Vec<Placed>> {
+        self.ask(|client| {
+            let metadata = client.fetch_metadata(None, ASK)?;
+            let ours = metadata
+                .topics()
+                .iter()
+                .filter(|topic| topic.name().starts_with(ORDERS));
+            let placed = ours.map(|topic| {
+                let partitions = topic.partitions().iter();
+                let partitions = partitions.map(|each| (each.id(), each.replicas().to_vec()));
+                (topic.name().to_owned(), partitions.collect())
+            });
+            Ok(placed.collect())
+        })
+        .await
+    }
+
+    /// Waits until the brokers know the topics they just made: so many partitions of the orders, all of which can be read.
+    pub async fn made(&self, partitions: usize) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            if let Ok(ends) = self.ends().await
+                && ends.get(ORDERS).is_some_and(|orders| orders.len() == partitions)
+            {
+                return self.in_sync().await;
+            }
+            if begun.elapsed() > WITHIN {
+                bail!("the topics that were made are not there after {WITHIN:?}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Waits until every replica of every partition is in sync.

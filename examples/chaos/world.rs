@@ -6,20 +6,28 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::cold::{self, Start};
 use crate::common::deployment::Setup;
 use crate::common::services;
 use crate::fleet::Env;
 use crate::refusal;
+use crate::refused;
+use crate::scenario::Scenario;
 use crate::stack::Stack;
-use crate::topics::Topics;
+use crate::topics::{self, Topics};
 
+const PARTITIONS: &str = "RUSHGATE_KAFKA_PARTITIONS";
+/// Of the orders topic, unless the run begins cold.
+const PARTITIONS_USUAL: usize = 6;
+/// Options of the producers.
+const PRODUCER: &str = "RUSHGATE_KAFKA_PRODUCER";
+const IDEMPOTENCE: &str = "enable.idempotence=true";
 /// Times short enough for a run, each as an operator might set it.
 const SETTINGS: &[(&str, &str)] = &[
     ("RUSHGATE_RELAY_AGE_MS", "1000"),
     ("RUSHGATE_RELAY_EVERY_MS", "300"),
     ("RUSHGATE_RELAY_LEASE_MS", "2000"),
     ("RUSHGATE_RECONCILE_LEASE_MS", "3000"),
-    ("RUSHGATE_KAFKA_PARTITIONS", "6"),
     ("RUSHGATE_LANDING_RETRY_DELAYS", "500ms,1s"),
     ("RUSHGATE_LOG_LEVEL", "info"),
 ];
@@ -60,6 +68,9 @@ impl World {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
+        setup
+            .env
+            .push((PARTITIONS.to_owned(), PARTITIONS_USUAL.to_string()));
         let config = setup.logs.join("chaos.toml");
         std::fs::write(&config, CONFIG)?;
         setup.config = Some(config);
@@ -73,21 +84,38 @@ impl World {
     }
 
     /// The setup of one run, with a folder of its own for logs.
-    pub fn setup_of(&self, run: &str, proxied: bool) -> Result<Setup> {
+    pub fn setup_of(&self, run: &str, scenario: &Scenario, idempotent: bool) -> Result<Setup> {
         let mut setup = self.setup.clone();
         setup.logs = self.setup.logs.join(run);
         std::fs::create_dir_all(&setup.logs)?;
-        if proxied {
+        if scenario.proxied {
             setup.urls = self.stack.proxied.clone();
+        }
+        if scenario.cold.is_some() {
+            setup
+                .env
+                .push((PARTITIONS.to_owned(), cold::PARTITIONS.to_string()));
+        }
+        let options = [
+            (refused::OPTION, scenario.counts_refused),
+            (IDEMPOTENCE, idempotent),
+        ];
+        let options = options
+            .iter()
+            .filter(|(_, wanted)| *wanted)
+            .map(|(option, _)| *option);
+        let options: Vec<&str> = options.collect();
+        if !options.is_empty() {
+            setup.env.push((PRODUCER.to_owned(), options.join(",")));
         }
         Ok(setup)
     }
 
     /// Empties what the run before left in Redis and in the tables, so that runs do not weigh on each other.
-    pub async fn reset(&self) -> Result<()> {
+    pub async fn reset(&self, start: Option<Start>) -> Result<()> {
         self.stack.mend().await?;
         refusal::undo(&self.stack).await?;
-        self.topics.in_sync().await?;
+        self.reset_topics(start).await?;
         let mut redis = services::redis(&self.stack.urls).await?;
         redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
         let emptied = OF_RUNS.iter().map(|table| format!("TRUNCATE rushgate.`{table}`"));
@@ -95,6 +123,27 @@ impl World {
         self.stack
             .sql(&format!("SET FOREIGN_KEY_CHECKS = 0; {statements}"))
             .await?;
+        Ok(())
+    }
+
+    /// A cold start begins without topics. After one, or after partitions were added, there are the usual ones again.
+    async fn reset_topics(&self, start: Option<Start>) -> Result<()> {
+        let placed = self.topics.placed().await?;
+        let orders = placed.iter().find(|(name, _)| name == topics::ORDERS);
+        let usual = orders.is_some_and(|(_, partitions)| partitions.len() == PARTITIONS_USUAL);
+        if start.is_some() || !usual {
+            self.topics.landers_left().await?;
+            self.topics.delete().await?;
+            // Offsets belong to the topics that are gone.
+            self.stack.sql("TRUNCATE rushgate.landing_offsets").await?;
+        }
+        if start.is_none() {
+            if !usual {
+                self.setup.migrate()?;
+                self.topics.made(PARTITIONS_USUAL).await?;
+            }
+            self.topics.in_sync().await?;
+        }
         Ok(())
     }
 

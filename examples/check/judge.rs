@@ -71,15 +71,15 @@ fn clients(found: &mut Findings, rules: &Rules, told: &Told, books: &Books, rows
             found.unknown += 1;
             found.unknown_landed += u64::from(row.is_some());
         }
-        if attempt.ok && row.is_none() && !books.dead.contains_key(id) {
+        let told = !attempt.states.is_empty();
+        if told && row.is_none() && !books.dead.contains_key(id) {
             if rules.redis_lost && !attempt.accepted {
                 found.pending_gone += 1;
             } else {
                 found.lost += 1;
-                let state = if attempt.accepted { "accepted" } else { "pending" };
                 found.case(format!(
-                    "{} was told {state} of order {id}, which is nowhere",
-                    attempt.user
+                    "{} was told {:?} of order {id}, which is nowhere",
+                    attempt.user, attempt.states
                 ));
             }
         }
@@ -200,7 +200,9 @@ fn topic(found: &mut Findings, told: &Told, logs: &Logs, books: &Books, rows: &B
         let newest = newest.entry(copy.key.as_slice()).or_insert(copy.placed_at);
         found.inverted += u64::from(copy.placed_at < *newest);
         *newest = copy.placed_at.max(*newest);
-        let told = told.get(&copy.order).is_some_and(|attempt| attempt.ok);
+        let told = told
+            .get(&copy.order)
+            .is_some_and(|attempt| !attempt.states.is_empty());
         if !told && !rows.contains_key(copy.order.as_str()) && !books.dead.contains_key(&copy.order) {
             found.lost += 1;
             found.case(format!(

@@ -1,6 +1,6 @@
 //! What clients were told: their log, put together by `Idempotency-Key`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -16,8 +16,10 @@ pub struct Attempt {
     pub device: Option<String>,
     pub sku: String,
     pub quantity: u32,
-    /// Some answer named an order.
+    /// Its sender ended with an order.
     pub ok: bool,
+    /// What answers called the order, however it ended afterwards: `pending`, `accepted`, `confirmed` or `revoked`.
+    pub states: BTreeSet<String>,
     /// Some answer called it accepted, or further on its way.
     pub accepted: bool,
     /// Every sender ended with a final no.
@@ -57,6 +59,8 @@ pub fn add(told: &mut Told, logged: Logged) {
         ..Attempt::default()
     });
     attempt.ok |= logged.outcome == Outcome::Ok;
+    let named = logged.answers.iter().filter(|answer| names_order(answer));
+    attempt.states.extend(named.map(|answer| answer.said.clone()));
     attempt.accepted |= accepted;
     attempt.rejected &= logged.outcome == Outcome::Rejected;
     attempt.only_no &= logged.answers.iter().all(is_no);
@@ -65,6 +69,11 @@ pub fn add(told: &mut Told, logged: Logged) {
     attempt.device = logged.device;
     attempt.sku = logged.sku;
     attempt.quantity = logged.quantity;
+}
+
+/// Whoever is told of an order in any state has one.
+fn names_order(answer: &LoggedAnswer) -> bool {
+    (200..300).contains(&answer.status)
 }
 
 /// 429 means "not now" and decides nothing.

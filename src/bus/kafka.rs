@@ -1,5 +1,6 @@
 //! The Kafka bus: rdkafka. What producer, consumer and topic set-up share.
 
+mod client;
 mod consumer;
 mod delivery;
 mod gather;
@@ -9,6 +10,7 @@ mod options;
 mod producer;
 mod proof;
 mod rebalance;
+mod refusals;
 mod start;
 mod topics;
 mod turns;

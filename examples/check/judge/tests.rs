@@ -212,3 +212,43 @@ fn a_key_out_of_order_is_counted() {
     run.logs.orders.swap(0, 1);
     assert_eq!(run.judge().inverted, 1);
 }
+
+#[test]
+fn whoever_was_told_of_an_order_in_any_state_has_one() {
+    for (said, outcome) in [
+        (&[(202, "pending")][..], Outcome::Ok),
+        (&[(202, "accepted")], Outcome::Ok),
+        (&[(202, "pending"), (503, "gate-closed")], Outcome::Unknown),
+        (
+            &[(0, "timeout"), (202, "pending"), (409, "sold-out")],
+            Outcome::Rejected,
+        ),
+        (&[(201, "confirmed")], Outcome::Ok),
+        (&[(202, "revoked")], Outcome::Ok),
+    ] {
+        let mut run = Run::new(1);
+        told::add(&mut run.told, line("late", "k", said, outcome));
+        assert_eq!(run.judge().lost, 1, "{said:?}");
+        // Redis may forget what it had only admitted, not what Kafka had acknowledged.
+        run.rules.redis_lost = true;
+        let found = run.judge();
+        let only_pending = !said
+            .iter()
+            .any(|(_, said)| matches!(*said, "accepted" | "confirmed"));
+        assert_eq!(
+            (found.lost == 0, found.pending_gone == 1),
+            (only_pending, only_pending),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn whoever_was_told_of_none_has_lost_none() {
+    let mut run = Run::new(1);
+    told::add(
+        &mut run.told,
+        line("late", "k", &[(0, "timeout"), (503, "")], Outcome::Unknown),
+    );
+    assert!(run.judge().is_right());
+}

@@ -13,6 +13,7 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use super::is_fatal;
 use super::lanes::Lanes;
 use super::proof::{Proofs, Said};
+use super::refusals::{Refusals, Refused};
 use super::turns::Turn;
 use crate::bus::{Acknowledge, BusError, Forward, Outbound};
 
@@ -93,16 +94,13 @@ pub(super) struct Waiting {
     pub turn: Option<Turn>,
 }
 
-/// How librdkafka calls what it says about a batch, and what it says of one that was not taken.
-const BATCH_FACILITY: &str = "MSGSET";
-const BATCH_REFUSED: &str = "encountered error";
-
 /// Receives what librdkafka reports.
 pub(super) struct Reports {
     /// An idempotent producer has lost its place for good: only a new one helps. Never, where it is not idempotent.
     fatal: AtomicBool,
     lanes: Arc<Lanes<Waiting>>,
     proofs: Proofs,
+    refusals: Refusals,
 }
 
 impl Reports {
@@ -111,6 +109,7 @@ impl Reports {
             fatal: AtomicBool::new(false),
             lanes,
             proofs: Proofs::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -161,15 +160,14 @@ impl ClientContext for Reports {
         tracing::warn!(%error, reason, "kafka producer");
     }
 
-    /// Only with librdkafka's option `debug`. Of its topic `msg` a batch that a broker refused is what somebody wants to
-    /// see: librdkafka tries it again and says so nowhere else.
+    /// Only with librdkafka's option `debug`.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == BATCH_FACILITY && message.contains(BATCH_REFUSED) {
-            tracing::info!(message, "kafka refused a batch");
+        if let Some(Refused { first }) = self.refusals.hear(facility, message) {
+            tracing::info!(first, librdkafka = message, "kafka refused a batch");
         } else if level as i32 <= RDKafkaLogLevel::Warning as i32 {
-            tracing::warn!(facility, message, "kafka producer");
+            tracing::warn!(facility, librdkafka = message, "kafka producer");
         } else {
-            tracing::debug!(facility, message, "kafka producer");
+            tracing::debug!(facility, librdkafka = message, "kafka producer");
         }
     }
 }

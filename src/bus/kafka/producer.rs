@@ -9,22 +9,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{Producer as _, PurgeConfig};
 
-use super::delivery::{Batch, CLOSED, Reports, Sending, Ticket, Waiting, go_on};
+use super::client::{Client, ORDERS_MAX, QUEUE, connect, record};
+use super::delivery::{Batch, CLOSED, Sending, Ticket, Waiting, go_on};
 use super::lanes::{Free, Lanes};
-use super::{ASK_LIMIT, Config, unusable};
+use super::{ASK_LIMIT, Config};
 use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 
-type Client = ThreadedProducer<Reports>;
-
-/// The option that bounds what librdkafka holds, and with it what waits for it.
-const QUEUE: &str = "queue.buffering.max.messages";
-const ORDERS_MAX: u32 = 500_000;
-/// librdkafka logs what this option asks for, at a level of its own.
-const DEBUG: &str = "debug";
 /// A dead client answers what it held within this.
 const DEAD_ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Between looks at whether everything is answered.
@@ -220,12 +212,7 @@ impl Shared {
             turn: waiting.turn,
             number: client.context().number(),
         });
-        let record = match &waiting.what {
-            Sending::Order(order) => BaseRecord::with_opaque_to(&self.config.topic, ticket)
-                .key(order.key.as_bytes())
-                .payload(order.payload.as_slice()),
-            Sending::Moved(moved) => forwarded(moved, ticket),
-        };
+        let record = record(&self.config.topic, &waiting.what, ticket);
         client.send(record).map_err(|(error, _)| {
             client.context().note(&error);
             error.to_string()
@@ -271,46 +258,6 @@ fn partitions(
         lanes.set_partitions(partitions.len());
     }
     Ok(partitions)
-}
-
-fn forwarded(record: &Forward, ticket: Box<Ticket>) -> BaseRecord<'_, [u8], [u8], Box<Ticket>> {
-    let headers = record
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
-    let base = BaseRecord::with_opaque_to(&record.topic, ticket)
-        .key(record.key.as_slice())
-        .payload(record.payload.as_slice())
-        .headers(headers);
-    match record.partition {
-        Some(partition) => base.partition(partition),
-        None => base,
-    }
-}
-
-fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Client, BusError> {
-    let own = [
-        // With it, librdkafka reports records as delivered that no broker has: docs/PRODUCER.md.
-        ("enable.idempotence", "false"),
-        ("acks", "all"),
-        ("compression.type", "lz4"),
-        ("partitioner", "murmur2_random"),
-        ("linger.ms", &config.linger_ms.to_string()),
-        ("message.timeout.ms", &config.delivery_timeout_ms.to_string()),
-        (QUEUE, &ORDERS_MAX.to_string()),
-    ];
-    let mut client = config.client(&own, &config.producer);
-    if client.get(DEBUG).is_some() {
-        client.set_log_level(RDKafkaLogLevel::Debug);
-    }
-    client
-        .create_with_context(Reports::new(lanes.clone()))
-        .map_err(unusable)
 }
 
 impl Producer for KafkaProducer {

@@ -1,0 +1,72 @@
+//! librdkafka's producer as rushgate sets it up, and the records it is given.
+
+use std::sync::Arc;
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
+
+use super::delivery::{Reports, Sending, Ticket, Waiting};
+use super::lanes::Lanes;
+use super::{Config, unusable};
+use crate::bus::{BusError, Forward};
+
+pub(super) type Client = ThreadedProducer<Reports>;
+pub(super) type Record<'a> = BaseRecord<'a, [u8], [u8], Box<Ticket>>;
+
+/// The option that bounds what librdkafka holds, and with it what waits for it.
+pub(super) const QUEUE: &str = "queue.buffering.max.messages";
+pub(super) const ORDERS_MAX: u32 = 500_000;
+/// librdkafka logs what this option asks for, at a level of its own.
+const DEBUG: &str = "debug";
+
+/// What is sent, as librdkafka takes it; `topic` is that of orders.
+pub(super) fn record<'a>(topic: &'a str, what: &'a Sending, ticket: Box<Ticket>) -> Record<'a> {
+    match what {
+        Sending::Order(order) => BaseRecord::with_opaque_to(topic, ticket)
+            .key(order.key.as_bytes())
+            .payload(order.payload.as_slice()),
+        Sending::Moved(record) => moved(record, ticket),
+    }
+}
+
+fn moved(record: &Forward, ticket: Box<Ticket>) -> Record<'_> {
+    let headers = record
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(value),
+            })
+        });
+    let base = BaseRecord::with_opaque_to(&record.topic, ticket)
+        .key(record.key.as_slice())
+        .payload(record.payload.as_slice())
+        .headers(headers);
+    match record.partition {
+        Some(partition) => base.partition(partition),
+        None => base,
+    }
+}
+
+/// Makes the client; it connects by itself, now or later. `Fatal` for a wrong option.
+pub(super) fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Client, BusError> {
+    let own = [
+        // With it, librdkafka reports records as delivered that no broker has: docs/PRODUCER.md.
+        ("enable.idempotence", "false"),
+        ("acks", "all"),
+        ("compression.type", "lz4"),
+        ("partitioner", "murmur2_random"),
+        ("linger.ms", &config.linger_ms.to_string()),
+        ("message.timeout.ms", &config.delivery_timeout_ms.to_string()),
+        (QUEUE, &ORDERS_MAX.to_string()),
+    ];
+    let mut client = config.client(&own, &config.producer);
+    if client.get(DEBUG).is_some() {
+        client.set_log_level(RDKafkaLogLevel::Debug);
+    }
+    client
+        .create_with_context(Reports::new(lanes.clone()))
+        .map_err(unusable)
+}
