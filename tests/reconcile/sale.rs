@@ -198,6 +198,7 @@ impl Sale {
             schedule: Schedule {
                 opens_at: opened_at,
                 closes_at: opened_at + HOUR_MS,
+                retention_ms: rushgate::campaign::RETENTION_MS,
             },
             plan: plan(),
             plan_digest: "d".into(),

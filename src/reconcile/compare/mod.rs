@@ -24,6 +24,7 @@ use crate::lua::codec::CodecError;
 use crate::order::OrderId;
 use crate::plan::PlanError;
 use crate::store::StoreError;
+use crate::wire::Moment;
 use difference::Mend;
 pub use difference::{Difference, Kind, Outcome, Place};
 use shard::Desk;
@@ -42,6 +43,11 @@ pub enum CompareError {
         "the gate of {0:?} is closed: its state in the engine is missing. A gateway rebuilds it; compare afterwards"
     )]
     Closed(String),
+    /// By choice, nothing is kept of it in the engine.
+    #[error(
+        "campaign {campaign:?} is archived since {since}: the engine holds nothing of it, and there is nothing to compare"
+    )]
+    Archived { campaign: String, since: Moment },
     #[error("the engine holds the state of another campaign named {0:?}; is this the right Redis?")]
     Foreign(String),
     #[error(
@@ -106,12 +112,29 @@ impl Reconcile {
     /// Compares a campaign; with an `actor`, also repairs in their name and compares again.
     pub async fn compare(&self, campaign: &str, actor: Option<&str>) -> Result<Comparison, CompareError> {
         let begun = Instant::now();
-        let mut comparison = match actor {
-            None => self.look(campaign).await?,
-            Some(actor) => self.look_and_mend(campaign, actor).await?,
+        let compared = match actor {
+            None => self.look(campaign).await,
+            Some(actor) => self.look_and_mend(campaign, actor).await,
+        };
+        let mut comparison = match compared {
+            Err(CompareError::Closed(_)) => return Err(self.closed(campaign).await?),
+            compared => compared?,
         };
         comparison.took_ms = begun.elapsed().as_millis() as u64;
         Ok(comparison)
+    }
+
+    /// Why the gate is closed.
+    async fn closed(&self, campaign: &str) -> Result<CompareError, CompareError> {
+        let row = self.store.campaign(campaign).await?;
+        let archived = row.filter(|row| row.schedule.is_archived((self.clock)()));
+        Ok(match archived {
+            Some(row) => CompareError::Archived {
+                campaign: campaign.to_owned(),
+                since: Moment(row.schedule.archived_at()),
+            },
+            None => CompareError::Closed(campaign.to_owned()),
+        })
     }
 
     /// Under a lease: two repairs of one campaign would put right what the other just did.
