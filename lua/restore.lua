@@ -3,11 +3,14 @@
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     step, token, …
---   begin   uid                      closes the gate: removes `state.fence`, `state.run` and `stock`, sets
+--   begin   uid, expires_at          closes the gate: removes `state.fence`, `state.run` and `stock`, sets
 --                                    `state.rebuilding` to the token; takes over from another token
 --   drop    key after the prefix, …  removes keys
 --   order   bucket, order id, record, …
---   charge  kind (`counter` or `rolling`), key after the prefix, field, cost, moment, …
+--   charge  kind (`counter` or `rolling`), key after the prefix, field, cost, moment, end of the window
+--           (0 where it has none), …
+--                                    what `order` and `charge` write expires as it would have where the order was
+--                                    admitted: with the campaign or at the end of its window, whichever is later
 --   make    expires_at, family (key up to the bucket, after the prefix), first bucket, last bucket
 --                                    makes these buckets and gives them their expiry
 --   finish  fence, revision, opens_at, closes_at, expires_at, run, k, (sku, units left) × k,
@@ -25,10 +28,6 @@ local state = KEYS[1]
 local prefix = string.sub(state, 1, -#'state' - 1)
 local step, token = ARGV[1], ARGV[2]
 
--- Longer than any campaign with its retention: for keys that `finish` does not name (buckets of past
--- windows), so that nothing stays for ever. Milliseconds.
-local PROVISIONAL_MS = 900 * 24 * 3600 * 1000
-
 -- The marks of a bucket: see README.md.
 local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
 
@@ -39,7 +38,8 @@ function steps.begin()
   if fence and string.match(fence, '^(.*):%d+$') ~= ARGV[3] then
     return {'lost'}
   end
-  call('HSET', state, 'rebuilding', token)
+  call('HSET', state, 'rebuilding', token, 'expires_at', ARGV[4])
+  call('PEXPIREAT', state, ARGV[4])
   call('HDEL', state, 'fence', 'run')
   call('DEL', prefix .. 'stock')
   return {'ok'}
@@ -53,17 +53,21 @@ function steps.drop()
 end
 
 function steps.order()
+  local expires_at, touched = call('HGET', state, 'expires_at'), {}
   for i = 3, #ARGV, 3 do
-    call('HSET', prefix .. 'orders:' .. ARGV[i], ARGV[i + 1], ARGV[i + 2])
+    local key = prefix .. 'orders:' .. ARGV[i]
+    call('HSET', key, ARGV[i + 1], ARGV[i + 2])
+    if not touched[key] then
+      touched[key] = true
+      call('PEXPIREAT', key, expires_at)
+    end
   end
   return {'ok'}
 end
 
 function steps.charge()
-  local time = call('TIME')
-  local expiry = string.format('%.0f', time[1] * 1000 + PROVISIONAL_MS)
-  local touched = {}
-  for i = 3, #ARGV, 5 do
+  local expires_at, touched = call('HGET', state, 'expires_at'), {}
+  for i = 3, #ARGV, 6 do
     local key, subject, cost, moment = prefix .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
     if ARGV[i] == 'rolling' then
       local there = call('HGET', key, subject)
@@ -77,7 +81,8 @@ function steps.charge()
     end
     if not touched[key] then
       touched[key] = true
-      call('PEXPIREAT', key, expiry)
+      local ends = ARGV[i + 5]
+      call('PEXPIREAT', key, tonumber(ends) > tonumber(expires_at) and ends or expires_at)
     end
   end
   return {'ok'}

@@ -2,7 +2,7 @@
 -- watch: adds a gateway's rejection figures and reads the shard's state.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
--- ARGV     (reason, count), …   added to `figures`
+-- ARGV     (reason, count), …   added to `figures`, where there is a state
 -- Reply    {'ok', fence or '', revision, opens_at, closes_at, reopened, admitted, settled, run,
 --           entries in the outbox or '' where there is none, moment of the oldest or 0, now, k, (sku, units left) × k, (reason, count) × …}
 --          A field that was never written is the empty text.
@@ -14,10 +14,11 @@ local figures = prefix .. 'figures'
 
 local fields = call('HMGET', state, 'fence', 'revision', 'opens_at', 'closes_at', 'reopened', 'admitted',
   'settled', 'run', 'expires_at')
-for i = 1, #ARGV, 2 do
-  call('HINCRBY', figures, ARGV[i], ARGV[i + 1])
-end
+-- Without a state nobody knows when they may go: what is counted then is dropped, and nothing stays for ever.
 if #ARGV > 0 and fields[9] then
+  for i = 1, #ARGV, 2 do
+    call('HINCRBY', figures, ARGV[i], ARGV[i + 1])
+  end
   call('PEXPIREAT', figures, fields[9])
 end
 

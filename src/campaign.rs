@@ -13,8 +13,16 @@ pub const ID_BYTES_MAX: usize = 64;
 pub const CAMPAIGN_DAYS_MAX: i64 = 800;
 /// Entries a bucketed hash should hold at most (keys stay small: no multi-megabyte value).
 pub const BUCKET_ENTRIES: u64 = 1000;
-/// Redis keys outlive the end of the campaign by this.
-pub const RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Days for which a campaign is kept after it closed, unless it or the configuration says otherwise.
+pub const RETENTION_DAYS: u32 = 7;
+/// At most so many: Redis holds what a campaign counts for so long.
+pub const RETENTION_DAYS_MAX: u32 = 366;
+/// [`RETENTION_DAYS`] in milliseconds.
+pub const RETENTION_MS: i64 = RETENTION_DAYS as i64 * DAY_MS;
+/// A campaign is archived so long before its Redis keys go, so that no gateway takes keys that expired for lost
+/// memory: the clocks of gateways and Redis differ by less.
+pub const ARCHIVE_LEAD_MS: i64 = 60_000;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +52,52 @@ pub struct Campaign {
 pub struct Schedule {
     pub opens_at: i64,
     pub closes_at: i64,
+    /// For how long the campaign's state is kept after it closed, milliseconds: whole days.
+    #[serde(default = "built_in_retention")]
+    pub retention_ms: i64,
+}
+
+fn built_in_retention() -> i64 {
+    RETENTION_MS
+}
+
+impl Schedule {
+    /// When the campaign's Redis keys go.
+    pub fn expires_at(self) -> i64 {
+        self.closes_at.saturating_add(self.retention_ms)
+    }
+
+    /// When the campaign becomes archived: nobody restores its state by himself any more, and what there is to say
+    /// of it the database says. Activating a revision that closes later brings it back.
+    pub fn archived_at(self) -> i64 {
+        self.expires_at().saturating_sub(ARCHIVE_LEAD_MS)
+    }
+
+    pub fn is_archived(self, now: i64) -> bool {
+        now >= self.archived_at()
+    }
+
+    pub fn is_over(self, now: i64) -> bool {
+        now >= self.closes_at
+    }
+
+    /// The same, kept until `at` at least.
+    pub fn kept_until(self, at: i64) -> Self {
+        Self {
+            retention_ms: self.retention_ms.max(at.saturating_sub(self.closes_at)),
+            ..self
+        }
+    }
+
+    /// The retention in whole days, begun ones included.
+    pub fn retention_days(self) -> u32 {
+        u32::try_from((self.retention_ms.max(0) + DAY_MS - 1) / DAY_MS).unwrap_or(u32::MAX)
+    }
+}
+
+/// So many days in milliseconds.
+pub fn days_ms(days: u32) -> i64 {
+    i64::from(days) * DAY_MS
 }
 
 /// Which revision decides, since which epoch. The epoch only grows, over all activations and
@@ -112,6 +166,23 @@ mod tests {
             assert!(matches!(check_id(bad), Err(IdError::Character(_))), "{bad:?}");
         }
         assert_eq!(check_id(&"a".repeat(10_240)), Err(IdError::TooLong(10_240)));
+    }
+
+    #[test]
+    fn a_campaign_is_archived_a_little_before_its_keys_go() {
+        let schedule = Schedule {
+            opens_at: 0,
+            closes_at: 1000,
+            retention_ms: days_ms(2),
+        };
+        assert_eq!(schedule.expires_at(), 1000 + 2 * DAY_MS);
+        assert_eq!(schedule.retention_days(), 2);
+        assert!(!schedule.is_over(999) && schedule.is_over(1000));
+        let at = schedule.archived_at();
+        assert_eq!(at, schedule.expires_at() - ARCHIVE_LEAD_MS);
+        assert!(!schedule.is_archived(at - 1) && schedule.is_archived(at));
+        let older: Schedule = serde_json::from_str(r#"{"opens_at":0,"closes_at":1}"#).expect("as it was");
+        assert_eq!(older.retention_ms, RETENTION_MS);
     }
 
     #[test]

@@ -4,11 +4,11 @@
 mod precheck;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use arc_swap::ArcSwap;
 
-use crate::campaign::{Activation, Campaign};
+use crate::campaign::{Activation, Campaign, Schedule};
 use crate::lua::codec::Fence;
 use crate::lua::{Family, emit};
 use crate::plan::{self, CheckContext, PlanError};
@@ -73,10 +73,23 @@ impl ActiveCampaign {
     }
 }
 
-/// All campaigns a gateway serves.
+/// Archived campaigns a gateway remembers; when there are more, it forgets all, and reads again what is asked for.
+const ARCHIVED_MAX: usize = 10_000;
+
+/// A campaign that is archived: nobody decides anything about it any more, and this is what there is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchivedCampaign {
+    pub schedule: Schedule,
+    pub activation: Activation,
+    /// (SKU, whether every unit was sold).
+    pub skus: Vec<(String, bool)>,
+}
+
+/// All campaigns a gateway serves, and archived ones that somebody asked for.
 #[derive(Debug, Default)]
 pub struct Ruleset {
     campaigns: ArcSwap<HashMap<String, Arc<ActiveCampaign>>>,
+    archived: RwLock<HashMap<String, Arc<ArchivedCampaign>>>,
 }
 
 impl Ruleset {
@@ -102,10 +115,32 @@ impl Ruleset {
             map.insert(id.clone(), active.clone());
             Arc::new(map)
         });
+        let mut archived = self.archived.write().expect("no panic holds this lock");
+        archived.remove(&id);
+        drop(archived);
         !before.get(&id).is_some_and(|there| newer(there))
     }
 
-    /// Forgets a campaign (ended and expired).
+    /// What is remembered of an archived campaign.
+    pub fn archived(&self, campaign: &str) -> Option<Arc<ArchivedCampaign>> {
+        let archived = self.archived.read().expect("no panic holds this lock");
+        archived.get(campaign).cloned()
+    }
+
+    /// Remembers that a campaign is archived, and no longer decides with it.
+    pub fn archive(&self, campaign: &str, as_it_was: ArchivedCampaign) {
+        let mut archived = self.archived.write().expect("no panic holds this lock");
+        if archived.len() >= ARCHIVED_MAX {
+            archived.clear();
+        }
+        archived.insert(campaign.to_owned(), Arc::new(as_it_was));
+        drop(archived);
+        if self.get(campaign).is_some() {
+            self.remove(campaign);
+        }
+    }
+
+    /// Forgets a campaign.
     pub fn remove(&self, campaign: &str) {
         self.campaigns.rcu(|map| {
             let mut map = HashMap::clone(map);

@@ -27,6 +27,8 @@ use rushgate::ruleset::{ActiveCampaign, Ruleset};
 use tokio::sync::mpsc;
 
 const CAMPAIGN: &str = "spring";
+/// 2100-01-01.
+const EXPIRES_AT: i64 = 4_102_444_800_000;
 const ACTIVATION: Activation = Activation {
     epoch: 1,
     revision: 1,
@@ -86,6 +88,7 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
         schedule: Schedule {
             opens_at: now - 3_600_000,
             closes_at: now + 3_600_000,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         plan,
         plan_digest: "d".into(),
@@ -358,7 +361,10 @@ async fn open_as(campaign: &str, engine: &dyn Engine, active: &ActiveCampaign) {
     let plan = &active.family.plan;
     let run = engine.incarnation().await.expect("an engine has a name");
     let steps = [
-        Restore::Begin { uid: "u1" },
+        Restore::Begin {
+            uid: "u1",
+            expires_at: EXPIRES_AT,
+        },
         Restore::Finish {
             fence: &fence,
             run: &run,
@@ -602,7 +608,13 @@ async fn a_dead_engine_is_a_deadline_and_nothing_is_counted() {
 async fn missing_state_closes_the_gate_and_asks_for_a_rebuild() {
     let stage = stage(Config::default()).await;
     let key = Shard::new(CAMPAIGN, 0).state();
-    let begin = calls::restore_args("t", Restore::Begin { uid: "u1" });
+    let begin = calls::restore_args(
+        "t",
+        Restore::Begin {
+            uid: "u1",
+            expires_at: EXPIRES_AT,
+        },
+    );
     stage
         .engine
         .inner

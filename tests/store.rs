@@ -1,5 +1,7 @@
 //! The store over SQLite and a real MariaDB: the same cases on both.
 
+#[path = "store/archive.rs"]
+mod archive;
 #[path = "store/attempts.rs"]
 mod attempts;
 #[path = "store/audiences.rs"]

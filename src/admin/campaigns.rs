@@ -48,6 +48,9 @@ struct Head {
     state: &'static str,
     opens_at: Moment,
     closes_at: Moment,
+    retention_days: u32,
+    /// From here on the state is `archived`.
+    archived_at: Moment,
     created_at: Moment,
 }
 
@@ -73,9 +76,14 @@ fn head(row: &CampaignRow) -> Head {
         id: row.campaign.id.clone(),
         title: row.campaign.title.clone(),
         revision: row.activation.revision,
-        state: campaign_state(row.schedule, now),
+        state: match row.schedule.is_archived(now) {
+            true => "archived",
+            false => campaign_state(row.schedule, now),
+        },
         opens_at: Moment(row.schedule.opens_at),
         closes_at: Moment(row.schedule.closes_at),
+        retention_days: row.schedule.retention_days(),
+        archived_at: Moment(row.schedule.archived_at()),
         created_at: Moment(row.campaign.created_at),
     }
 }

@@ -69,6 +69,7 @@ struct Head {
     activations: Vec<Activation>,
     opens_at: Moment,
     closes_at: Moment,
+    retention_days: u32,
     rules: Vec<PinnedRule>,
     plan_digest: String,
     changed: Vec<String>,
@@ -92,6 +93,7 @@ struct Shown {
     activations: Vec<Activation>,
     opens_at: Moment,
     closes_at: Moment,
+    retention_days: u32,
     rules: Vec<PinnedRule>,
     /// Against the revision before it.
     changed: Vec<String>,
@@ -117,6 +119,7 @@ impl From<RevisionHead> for Head {
             activations: head.activations.into_iter().map(Activation::from).collect(),
             opens_at: Moment(head.schedule.opens_at),
             closes_at: Moment(head.schedule.closes_at),
+            retention_days: head.schedule.retention_days(),
             rules: head.rules,
             plan_digest: head.plan_digest,
             changed: head.changed,
@@ -188,6 +191,7 @@ pub(super) async fn show(
         activations: head.activations,
         opens_at: head.opens_at,
         closes_at: head.closes_at,
+        retention_days: head.retention_days,
         rules: head.rules,
         changed: head.changed,
     })

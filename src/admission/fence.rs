@@ -18,6 +18,12 @@ pub(super) enum Step {
     Later(EngineError),
     /// Nobody can be admitted.
     Closed(String),
+    /// Nobody can be admitted: the campaign's state under this epoch is lost (0: missing). An order has it rebuilt,
+    /// a question about something else does not.
+    Lost {
+        why: String,
+        epoch: u64,
+    },
     Failed(String),
 }
 
@@ -25,7 +31,7 @@ pub(super) enum Step {
 impl From<Step> for AdmissionError {
     fn from(step: Step) -> Self {
         match step {
-            Step::Closed(why) => Self::GateClosed {
+            Step::Closed(why) | Step::Lost { why, .. } => Self::GateClosed {
                 why,
                 retry_after: GATE_RETRY_AFTER,
             },
@@ -41,8 +47,10 @@ impl Shared {
     pub(super) async fn refence(&self, shard: &Shard, active: &ActiveCampaign, there: Option<Fence>) -> Step {
         let campaign = &shard.campaign;
         let Some(there) = there else {
-            self.rules.lost(campaign, active.activation.epoch);
-            return Step::Closed("the engine holds no state of this campaign; it is being rebuilt".into());
+            return Step::Lost {
+                why: "the engine holds no state of this campaign; it is being rebuilt".into(),
+                epoch: active.activation.epoch,
+            };
         };
         if there.uid != active.campaign.uid {
             return Step::Closed(FOREIGN.into());

@@ -110,8 +110,11 @@ impl Worker {
                     tracing::debug!(campaign = %self.shard.campaign, %error, "admission waits for the engine");
                     tokio::time::sleep(RETRY_EVERY).await;
                 }
-                Step::Closed(why) => {
-                    let error = AdmissionError::from(Step::Closed(why));
+                Step::Closed(_) | Step::Lost { .. } => {
+                    if let Step::Lost { epoch, .. } = &step {
+                        self.shared.rules.lost(&self.shard.campaign, *epoch);
+                    }
+                    let error = AdmissionError::from(step);
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
                 Step::Failed(why) => {

@@ -34,7 +34,7 @@ use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::eval::Placed;
 use crate::recorded::{Decided, Outcome as Recorded};
-use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
 
 pub use quota::Quota;
 pub use refusal::Refusal;
@@ -101,6 +101,10 @@ pub enum Outcome {
 pub enum AdmissionError {
     #[error("no campaign {0:?}")]
     UnknownCampaign(String),
+    /// The sale is over and the engine has nothing to say, so only a landed order can still be answered. `archived`:
+    /// for good; otherwise the campaign's state is lost, and an order may be on its way to the database.
+    #[error("the sale is over")]
+    Over { archived: bool },
     /// The queue is full: nothing was begun.
     #[error("too many orders are waiting")]
     Overloaded { retry_after: Duration },
@@ -125,7 +129,7 @@ pub enum AdmissionError {
 /// Where rules come from when a gateway finds that its own are old, or are missing.
 pub trait Rules: Send + Sync + 'static {
     /// Sees to it that the ruleset has the campaign under epoch `at_least` or a later one; `None`
-    /// when there is no such campaign.
+    /// when there is no such campaign, or it is archived: then the ruleset says so.
     fn load<'a>(
         &'a self,
         campaign: &'a str,
@@ -261,7 +265,10 @@ impl Admission {
         attempt: Attempt,
         keyed: bool,
     ) -> Result<Outcome, AdmissionError> {
-        let lane = self.lane(campaign).await?;
+        let lane = match self.lane(campaign).await {
+            Err(AdmissionError::Over { .. }) if !keyed => return Ok(Outcome::Rejected(Refusal::closed())),
+            lane => lane?,
+        };
         if let Some(refusal) = lane.local.refuse(&attempt, keyed) {
             if let Some(active) = self.shared.ruleset.get(campaign) {
                 let outcome = Recorded::Named(refusal.reason.clone());
@@ -294,7 +301,14 @@ impl Admission {
             });
         }
         let lost = || AdmissionError::Engine("the admission lane ended".into());
-        match verdict.await.map_err(|_| lost())?? {
+        let verdict = match verdict.await.map_err(|_| lost())? {
+            Err(AdmissionError::GateClosed { .. }) if self.is_over(campaign, &lane) => match keyed {
+                true => return Err(AdmissionError::Over { archived: false }),
+                false => return Ok(Outcome::Rejected(Refusal::closed())),
+            },
+            verdict => verdict?,
+        };
+        match verdict {
             Verdict::Rejected(refusal) => Ok(Outcome::Rejected(refusal)),
             Verdict::Existing(placed) => {
                 let state = self
@@ -316,6 +330,12 @@ impl Admission {
                 })
             }
         }
+    }
+
+    /// Whether the sale has closed, by the revision this gateway decides with and about the engine's clock.
+    fn is_over(&self, campaign: &str, lane: &Lane) -> bool {
+        let active = self.shared.ruleset.get(campaign);
+        active.is_some_and(|active| active.revision.schedule.is_over(lane.local.now()))
     }
 
     /// `accepted` when Kafka acknowledged in time.
@@ -372,10 +392,26 @@ impl Admission {
             .sum()
     }
 
+    /// What there is to say of a campaign that is archived, once somebody has asked for it.
+    pub fn archived(&self, campaign: &str) -> Option<Arc<ArchivedCampaign>> {
+        self.shared.ruleset.archived(campaign)
+    }
+
+    /// Whether there is such a campaign, be it archived. Where that cannot be found out, there may be.
+    pub async fn knows(&self, campaign: &str) -> bool {
+        !matches!(
+            self.active(campaign).await,
+            Err(AdmissionError::UnknownCampaign(_))
+        )
+    }
+
     /// The snapshot this gateway decides with, loaded where it is not there yet.
     pub async fn active(&self, campaign: &str) -> Result<Arc<ActiveCampaign>, AdmissionError> {
         if let Some(active) = self.shared.ruleset.get(campaign) {
             return Ok(active);
+        }
+        if self.archived(campaign).is_some() {
+            return Err(AdmissionError::Over { archived: true });
         }
         let loaded = self
             .shared
@@ -383,14 +419,18 @@ impl Admission {
             .load(campaign, 0)
             .await
             .map_err(AdmissionError::Engine)?;
-        loaded.ok_or_else(|| AdmissionError::UnknownCampaign(campaign.to_owned()))
+        loaded.ok_or_else(|| match self.archived(campaign) {
+            Some(_) => AdmissionError::Over { archived: true },
+            None => AdmissionError::UnknownCampaign(campaign.to_owned()),
+        })
     }
 
     async fn lane(&self, campaign: &str) -> Result<Arc<Lane>, AdmissionError> {
+        // First: the lane of a campaign that was archived meanwhile decides nothing any more.
+        let active = self.active(campaign).await?;
         if let Some(lane) = self.lanes.read().expect("no panic holds this lock").get(campaign) {
             return Ok(lane.clone());
         }
-        let active = self.active(campaign).await?;
         let mut lanes = self.lanes.write().expect("no panic holds this lock");
         let lane = lanes
             .entry(campaign.to_owned())
@@ -398,12 +438,23 @@ impl Admission {
         Ok(lane.clone())
     }
 
+    /// Those of campaigns that are served. The others end: nobody looks at a campaign that was archived, and its gate
+    /// counts as neither open nor closed.
     fn lanes(&self) -> Vec<Arc<Lane>> {
-        self.lanes
-            .read()
-            .expect("no panic holds this lock")
-            .values()
-            .cloned()
+        let served = |campaign: &str| self.shared.ruleset.get(campaign).is_some();
+        let lanes = self.lanes.read().expect("no panic holds this lock");
+        let there: Vec<_> = lanes
+            .iter()
+            .map(|(id, lane)| (served(id), lane.clone()))
+            .collect();
+        drop(lanes);
+        if there.iter().any(|(served, _)| !served) {
+            let mut lanes = self.lanes.write().expect("no panic holds this lock");
+            lanes.retain(|campaign, _| served(campaign));
+        }
+        there
+            .into_iter()
+            .filter_map(|(served, lane)| served.then_some(lane))
             .collect()
     }
 }

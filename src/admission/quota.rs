@@ -43,7 +43,7 @@ impl Admission {
                 Err(step) => step,
             };
             match step {
-                Step::Closed(_) | Step::Failed(_) => return Err(step.into()),
+                Step::Closed(_) | Step::Lost { .. } | Step::Failed(_) => return Err(step.into()),
                 Step::Later(_) if Instant::now() >= until => return Err(step.into()),
                 Step::Later(_) => tokio::time::sleep(RETRY_EVERY).await,
                 Step::Done | Step::Again if Instant::now() >= until => {

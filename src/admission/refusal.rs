@@ -42,7 +42,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn closed() -> Self {
+    pub fn closed() -> Self {
         Self::own("closed", "The sale is over.", false)
     }
 
@@ -56,7 +56,7 @@ impl Refusal {
     }
 
     /// The key was used before for an order of something else.
-    pub(super) fn key_reused() -> Self {
+    pub fn key_reused() -> Self {
         Self::own(
             KEY_REUSED,
             "This Idempotency-Key belongs to an order with another SKU or quantity; use a new key for a new order.",

@@ -34,6 +34,24 @@ impl Standing {
             Some(_) => status.lacks(&active.campaign).map_or(Self::Whole, Self::Lacks),
         }
     }
+
+    /// Why nobody can be admitted; `None` where the engine may decide.
+    fn closes(self, active: &ActiveCampaign) -> Option<Step> {
+        let why = match self {
+            Self::Whole => return None,
+            Self::Foreign => return Some(Step::Closed(FOREIGN.into())),
+            Self::Closed => "the engine holds no state of this campaign".to_owned(),
+            Self::Unverified => "the engine restarted, or another server took over".to_owned(),
+            Self::Lacks(what) => {
+                let (campaign, epoch) = (&active.campaign.id, active.activation.epoch);
+                tracing::warn!(campaign, what, "the engine lost a part of the campaign's state");
+                let why = format!("the engine lost {what}; the campaign is being rebuilt");
+                return Some(Step::Lost { why, epoch });
+            }
+        };
+        let why = format!("{why}; the campaign is being rebuilt");
+        Some(Step::Lost { why, epoch: 0 })
+    }
 }
 
 impl Shared {
@@ -74,8 +92,8 @@ impl Shared {
         let status = calls::watch_reply(reply.map_err(failed)?);
         let status = status.map_err(|error| Step::Failed(error.to_string()))?;
         let standing = Standing::of(&status, active, &incarnation);
-        match self.judge(active, standing) {
-            Some(why) => Err(Step::Closed(why)),
+        match standing.closes(active) {
+            Some(step) => Err(step),
             None => {
                 local.verify(incarnation.clone());
                 Ok(incarnation)
@@ -85,20 +103,14 @@ impl Shared {
 
     /// Why nobody can be admitted; has the state rebuilt where that can help.
     pub(super) fn judge(&self, active: &ActiveCampaign, standing: Standing) -> Option<String> {
-        let campaign = &active.campaign.id;
-        let why = match standing {
-            Standing::Whole => return None,
-            Standing::Foreign => return Some(FOREIGN.into()),
-            Standing::Closed => "the engine holds no state of this campaign".to_owned(),
-            Standing::Unverified => "the engine restarted, or another server took over".to_owned(),
-            Standing::Lacks(what) => {
-                tracing::warn!(campaign, what, "the engine lost a part of the campaign's state");
-                self.rules.lost(campaign, active.activation.epoch);
-                return Some(format!("the engine lost {what}; the campaign is being rebuilt"));
+        match standing.closes(active)? {
+            Step::Lost { why, epoch } => {
+                self.rules.lost(&active.campaign.id, epoch);
+                Some(why)
             }
-        };
-        self.rules.lost(campaign, 0);
-        Some(format!("{why}; the campaign is being rebuilt"))
+            Step::Closed(why) => Some(why),
+            _ => None,
+        }
     }
 }
 

@@ -157,6 +157,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
         title: "Demo: one mug each".into(),
         opens_at: at(clock() - DEMO_OPEN_SINCE_MS)?,
         closes_at: at(clock() + DEMO_OPEN_FOR_MS)?,
+        retention_days: None,
         skus: vec![Sku {
             id: DEMO_SKU.into(),
             stock: DEMO_STOCK,

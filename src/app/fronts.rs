@@ -60,10 +60,7 @@ pub(super) async fn run(
         sample: parts.sample.clone(),
         flow: parts.flow.clone(),
     }));
-    let stages = Stages {
-        admission: parts.admission.clone(),
-        store: adapters.store.clone(),
-    };
+    let stages = Stages::new(parts.admission.clone(), adapters.store.clone());
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
     let readiness = Arc::new(Readiness::new(adapters.checks()));
     let health = Health {

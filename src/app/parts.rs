@@ -162,7 +162,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         owner,
         fresh,
     );
-    let control = Arc::new(Control::new(
+    let control = Control::new(
         store.clone(),
         engine.clone(),
         host.clone(),
@@ -170,7 +170,8 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         loader.clone(),
         glue,
         Arc::new(clock),
-    ));
+    );
+    let control = Arc::new(control.keeping(config.campaigns.retention_days));
     let watch = admission.watch();
     let giving_back = reconcile.keep_giving_back();
     Parts {

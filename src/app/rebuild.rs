@@ -53,6 +53,12 @@ pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::R
         told(&rebuilt),
         begun.elapsed().as_secs_f64()
     );
+    if row.schedule.is_archived(clock()) {
+        println!(
+            "{campaign} is archived: this state can be compared and looked at for a day, gateways go on answering 410. To \
+             sell again, create a revision with a later closes_at and activate it."
+        );
+    }
     adapters.store.close().await;
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::bus::kafka::KafkaProducer;
 use crate::config::{Config, Services};
 use crate::engine::Engine;
 use crate::engine::redis::{self, Redis};
-use crate::reconcile::{Comparison, Outcome, Reconcile};
+use crate::reconcile::{CompareError, Comparison, Outcome, Reconcile};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -96,6 +96,8 @@ pub async fn reconcile(args: ReconcileArgs) -> anyhow::Result<()> {
 struct Answer {
     compared: Vec<Comparison>,
     failed: Vec<(String, String)>,
+    /// Archived ones that were asked for, each with a sentence.
+    archived: Vec<(String, String)>,
 }
 
 async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
@@ -125,6 +127,7 @@ async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
         };
         match compared {
             Ok(comparison) => answer.compared.push(comparison),
+            Err(error @ CompareError::Archived { .. }) => answer.archived.push((campaign, error.to_string())),
             Err(error) => answer.failed.push((campaign, error.to_string())),
         }
     }
@@ -170,18 +173,21 @@ impl Answer {
         json!({
             "campaigns": self.compared,
             "failed": failed.collect::<Vec<_>>(),
+            "archived": self.archived.iter().map(|(campaign, _)| campaign).collect::<Vec<_>>(),
             "differences_left": self.left(),
         })
     }
 
     fn text(&self, repair: bool) -> String {
-        if self.compared.is_empty() && self.failed.is_empty() {
+        if self.compared.is_empty() && self.failed.is_empty() && self.archived.is_empty() {
             return "There is no campaign to compare.\n".to_owned();
         }
-        self.compared
+        let compared = self.compared.iter().map(|comparison| shown(comparison, repair));
+        let archived = self
+            .archived
             .iter()
-            .map(|comparison| shown(comparison, repair))
-            .collect()
+            .map(|(campaign, why)| format!("{campaign}: {why}\n"));
+        compared.chain(archived).collect()
     }
 }
 

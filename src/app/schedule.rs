@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::parts::clock;
 use crate::config::Config;
-use crate::reconcile::{Comparison, Kind, Reconcile};
+use crate::reconcile::{CompareError, Comparison, Kind, Reconcile};
 use crate::store::{Store, StoreError};
 
 const LEASE: &str = "reconcile";
@@ -76,6 +76,7 @@ async fn round(
                 }
                 figures.count(&comparison);
             }
+            Err(CompareError::Archived { .. }) => {}
             Err(error) => {
                 tracing::warn!(campaign, %error, "not compared");
                 figures.lock().failed += 1;

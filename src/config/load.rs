@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use super::Config;
 use crate::bus::kafka::{Side, check_options};
+use crate::campaign::RETENTION_DAYS_MAX;
 
 /// Every key by its dotted name. `kafka.options`, `kafka.producer` and `kafka.consumer` are tables of their own, which
 /// the environment writes as `name=value,name=value`.
@@ -34,6 +35,7 @@ pub const KEYS: &[&str] = &[
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
     "gateway.trusted_proxies",
+    "campaigns.retention_days",
     "admission.answer",
     "admission.accept_wait_ms",
     "admission.queue",
@@ -223,6 +225,13 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if config.listen == config.admin_listen && config.listen.port() != 0 {
         return Err(ConfigError::SameAddress(config.listen));
+    }
+    let days = config.campaigns.retention_days;
+    if !(1..=RETENTION_DAYS_MAX).contains(&days) {
+        return Err(ConfigError::Value {
+            at: "campaigns.retention_days".to_owned(),
+            message: format!("{days} is not within 1 to {RETENTION_DAYS_MAX}"),
+        });
     }
     check_landing(config)
 }

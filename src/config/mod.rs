@@ -17,6 +17,7 @@ pub use load::{ConfigError, KEYS, Source, env_name, load};
 pub use services::Services;
 
 use crate::admission::Answer;
+use crate::campaign::RETENTION_DAYS;
 use crate::flow::Policy;
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
@@ -34,6 +35,7 @@ pub struct Config {
     pub database: Database,
     pub auth: Auth,
     pub gateway: Gateway,
+    pub campaigns: Campaigns,
     pub admission: Admission,
     pub relay: Relay,
     pub reconcile: Reconcile,
@@ -59,6 +61,7 @@ impl Default for Config {
             database: Database::default(),
             auth: Auth::default(),
             gateway: Gateway::default(),
+            campaigns: Campaigns::default(),
             admission: Admission::default(),
             relay: Relay::default(),
             reconcile: Reconcile::default(),
@@ -154,6 +157,21 @@ pub struct Gateway {
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
     pub trusted_proxies: usize,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Campaigns {
+    /// For how many days a campaign that says nothing else is kept after it closed.
+    pub retention_days: u32,
+}
+
+impl Default for Campaigns {
+    fn default() -> Self {
+        Self {
+            retention_days: RETENTION_DAYS,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -223,6 +223,11 @@ fn a_wrong_value_is_answered_with_its_source() {
             "admission.batch must be at least 1",
         ),
         (
+            ("RUSHGATE_CAMPAIGNS_RETENTION_DAYS", "0"),
+            None,
+            "campaigns.retention_days: 0 is not within 1 to 366",
+        ),
+        (
             ("RUSHGATE_LISTEN", "127.0.0.1:8081"),
             None,
             "listen and admin_listen are both 127.0.0.1:8081",

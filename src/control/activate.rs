@@ -12,6 +12,7 @@ use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::plan::diff::{Change, Class, needs_accept};
 use crate::ruleset::ActiveCampaign;
+use crate::wire::Moment;
 
 /// Tries of one shard's fence before an activation is left to the gateways.
 const ACTIVATE_TRIES: u32 = 5;
@@ -47,6 +48,7 @@ impl Control {
         accept: &[String],
     ) -> Result<Activated, ControlError> {
         let built = self.stored_revision(campaign, revision).await?;
+        self.not_archived(&built)?;
         self.prove(&built).await?;
         // What is refused is refused before its lists are loaded.
         self.accepted(&built, accept).await?;
@@ -71,6 +73,22 @@ impl Control {
             meaning: meaning(revision, activation.epoch, &compared),
             changes: compared.changes,
         })
+    }
+
+    /// A revision whose retention is over would take the keys of the campaign away, orders that are on their way
+    /// among them.
+    fn not_archived(&self, built: &ActiveCampaign) -> Result<(), ControlError> {
+        let schedule = built.revision.schedule;
+        if !schedule.is_archived((self.clock)()) {
+            return Ok(());
+        }
+        Err(ControlError::Conflict(format!(
+            "revision {} closed at {} and was kept for {} days: the campaign would be archived at once. Create a \
+             revision with a later closes_at, and activate that",
+            built.revision.number,
+            Moment(schedule.closes_at),
+            schedule.retention_days()
+        )))
     }
 
     /// What the revision changes against the one in force, under which epoch that is; an error where it

@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::compile::RevisionAnswer;
 use super::requests::{
-    NewCampaign, NewRevision, Problem, check_campaign, check_rules, check_schedule, check_shadow, schedule,
+    NewCampaign, NewRevision, Problem, check_campaign, check_retention, check_rules, check_schedule,
+    check_shadow, schedule,
 };
 use super::shadow::ShadowFigures;
 use super::{Control, ControlError};
-use crate::campaign::{Campaign, Schedule, buckets_for};
+use crate::campaign::{Campaign, Schedule, buckets_for, days_ms};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
@@ -79,14 +80,12 @@ impl Control {
             shards: 1,
             created_at: (self.clock)(),
         };
-        let draft = self
-            .draft(
-                &campaign,
-                &new.rules,
-                &new.shadow,
-                schedule(new.opens_at, new.closes_at),
-            )
-            .await?;
+        let schedule = schedule(
+            new.opens_at,
+            new.closes_at,
+            new.retention_days.unwrap_or(self.retention_days),
+        );
+        let draft = self.draft(&campaign, &new.rules, &new.shadow, schedule).await?;
         let first = Revision {
             number: 1,
             ..draft.revision.clone()
@@ -95,13 +94,16 @@ impl Control {
         self.store.insert_campaign(&campaign, &first).await?;
         self.audit(actor, "campaign.create", &campaign.id, serde_json::json!(new))
             .await;
+        self.loader.note(&campaign.id);
+        if schedule.is_archived((self.clock)()) {
+            return draft.answer(&campaign, Some(1), proof, None);
+        }
         self.gate.open(&campaign.id).await.map_err(|why| {
             ControlError::Unavailable(format!(
                 "campaign {:?} is stored; its gate opens when the engine is back: {why}",
                 campaign.id
             ))
         })?;
-        self.loader.forget_miss(&campaign.id);
         self.loader
             .load(&campaign.id, 1)
             .await
@@ -118,9 +120,13 @@ impl Control {
         dry_run: bool,
     ) -> Result<RevisionAnswer, ControlError> {
         let row = self.row(campaign).await?;
-        let schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
+        let mut schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
+        if let Some(days) = new.retention_days {
+            schedule.retention_ms = days_ms(days);
+        }
         let mut problems: Vec<Problem> = Vec::new();
         check_schedule(schedule, &mut problems);
+        check_retention(new.retention_days, &mut problems);
         check_rules(&new.rules, &mut problems);
         check_shadow(&new.shadow, &mut problems);
         if !problems.is_empty() {
@@ -154,7 +160,11 @@ impl Control {
     pub async fn campaign(&self, id: &str) -> Result<(CampaignRow, CampaignFigures), ControlError> {
         let row = self.row(id).await?;
         let landed = self.store.stock(id).await?;
-        let status = self.status(&row.campaign).await?;
+        // The engine has nothing to say of an archived campaign, and is not asked.
+        let status = match row.schedule.is_archived((self.clock)()) {
+            true => ShardStatus::default(),
+            false => self.status(&row.campaign).await?,
+        };
         let skus: Vec<SkuFigures> = row
             .campaign
             .skus
@@ -228,5 +238,6 @@ pub(super) fn schedule_of(
     Schedule {
         opens_at: millis(opens_at, old.opens_at),
         closes_at: millis(closes_at, old.closes_at),
+        retention_ms: old.retention_ms,
     }
 }

@@ -1,6 +1,6 @@
 //! The loader: brings stored revisions into the ruleset, compiled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,17 @@ use futures_util::stream;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Clock;
+use super::directory::Directory;
 use super::prechecks::Prechecks;
 use crate::campaign::Activation;
 use crate::revision::Revision;
-use crate::ruleset::{ActiveCampaign, Precheck, Ruleset};
+use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Precheck, Ruleset};
 use crate::store::{CampaignRow, Store};
 use crate::wasm::Host;
 
-/// A campaign that was not found is not looked for again for so long: requests for invented names
-/// must not become database queries.
-const MISS_FOR: Duration = Duration::from_secs(1);
-/// Names remembered as missing; when full, all are forgotten.
-const MISSES_MAX: usize = 10_000;
+/// A campaign that could not be loaded is not tried again for so long, only because it is asked for: compiling is
+/// dear, and nobody's request is to begin it again and again.
+const FAILED_FOR: Duration = Duration::from_secs(5);
 /// Compiled revisions kept for relaying old entries.
 const REVISIONS_MAX: usize = 64;
 /// Campaigns loaded at the same time by a sync: one with a large precheck must not hold up all others.
@@ -31,7 +30,9 @@ pub struct Loader {
     store: Store,
     ruleset: Arc<Ruleset>,
     clock: Clock,
-    misses: Mutex<HashMap<String, Instant>>,
+    directory: Directory,
+    /// When a campaign could not be loaded, and why.
+    failures: Mutex<HashMap<String, (Instant, String)>>,
     revisions: Mutex<HashMap<(String, u32), Arc<ActiveCampaign>>>,
     prechecks: Prechecks,
     /// Per campaign, one load at a time: a stampede after an activation must not become a stampede on the
@@ -43,38 +44,48 @@ impl Loader {
     pub fn new(store: Store, ruleset: Arc<Ruleset>, host: Host, clock: Clock) -> Self {
         Self {
             prechecks: Prechecks::new(store.clone(), host),
+            directory: Directory::new(store.clone()),
             store,
             ruleset,
             clock,
-            misses: Mutex::default(),
+            failures: Mutex::default(),
             revisions: Mutex::default(),
             loading: Mutex::default(),
         }
     }
 
     /// Sees to it that the ruleset has the campaign under epoch `at_least` or a later one; answers what
-    /// is then there, `None` when there is no such campaign.
+    /// is then there, `None` when there is no such campaign, or it is archived: the ruleset then says so.
     pub async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<ActiveCampaign>>, String> {
-        if self.missed(campaign) {
+        if let Some(there) = self.there(campaign, at_least) {
+            return Ok(there);
+        }
+        if !self.directory.knows(campaign).await? {
             return Ok(None);
         }
         let _one = self.alone(campaign).await;
-        if let Some(active) = self.ruleset.get(campaign)
-            && active.activation.epoch >= at_least
-        {
-            return Ok(Some(active));
+        if let Some(there) = self.there(campaign, at_least) {
+            return Ok(there);
         }
-        let Some(row) = self
-            .store
-            .campaign(campaign)
-            .await
-            .map_err(|error| error.to_string())?
-        else {
-            self.note_miss(campaign);
+        // Whoever asks for an epoch has learnt of an activation: what failed before may be mended by it.
+        if at_least == 0 {
+            self.failed_lately(campaign)?;
+        }
+        let row = self.store.campaign(campaign).await;
+        let Some(row) = row.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
-        self.put(row).await?;
+        self.take(row).await?;
         Ok(self.ruleset.get(campaign))
+    }
+
+    /// What the ruleset says already: `Some(None)` that the campaign is archived.
+    fn there(&self, campaign: &str, at_least: u64) -> Option<Option<Arc<ActiveCampaign>>> {
+        if let Some(active) = self.ruleset.get(campaign) {
+            return (active.activation.epoch >= at_least).then_some(Some(active));
+        }
+        let archived = self.ruleset.archived(campaign)?;
+        (archived.activation.epoch >= at_least).then_some(None)
     }
 
     /// Loads every live campaign that is new or has a newer activation, and forgets the others.
@@ -84,10 +95,14 @@ impl Loader {
             .live_campaigns((self.clock)())
             .await
             .map_err(|error| error.to_string())?;
-        for gone in self.ruleset.all() {
-            if !rows.iter().any(|row| row.campaign.id == gone.campaign.id) {
-                self.ruleset.remove(&gone.campaign.id);
-            }
+        let live: HashSet<&str> = rows.iter().map(|row| row.campaign.id.as_str()).collect();
+        self.directory.note(live.iter().copied());
+        let all = self.ruleset.all().into_iter();
+        let gone: Vec<_> = all
+            .filter(|active| !live.contains(active.campaign.id.as_str()))
+            .collect();
+        for active in gone {
+            self.look_again(&active.campaign.id).await?;
         }
         let loads = rows.into_iter().map(|row| async {
             let _one = self.alone(&row.campaign.id).await;
@@ -99,6 +114,37 @@ impl Loader {
             true => Ok(()),
             false => Err(failed.join("; ")),
         }
+    }
+
+    /// A campaign that is served was not among the live ones: it is archived, it is gone, or it was made or extended
+    /// while they were read.
+    async fn look_again(&self, campaign: &str) -> Result<(), String> {
+        let _one = self.alone(campaign).await;
+        let row = self.store.campaign(campaign).await;
+        match row.map_err(|error| error.to_string())? {
+            Some(row) => self.take(row).await,
+            None => {
+                self.ruleset.remove(campaign);
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts a campaign where it belongs: among those that are served, or those that are archived.
+    async fn take(&self, row: CampaignRow) -> Result<(), String> {
+        if !row.schedule.is_archived((self.clock)()) {
+            return self.put(row).await;
+        }
+        let stock = self.store.stock(&row.campaign.id).await;
+        let stock = stock.map_err(|error| error.to_string())?.into_iter();
+        let archived = ArchivedCampaign {
+            schedule: row.schedule,
+            activation: row.activation,
+            skus: stock.map(|row| (row.sku, row.sold >= row.total)).collect(),
+        };
+        tracing::debug!(campaign = row.campaign.id, "archived");
+        self.ruleset.archive(&row.campaign.id, archived);
+        Ok(())
     }
 
     /// Whether the revision could be served by this gateway; compiles what it needs for that.
@@ -150,13 +196,34 @@ impl Loader {
         if there.is_some_and(|active| current(&active)) {
             return Ok(());
         }
+        let campaign = row.campaign.id.clone();
+        let made = self.make(row).await;
+        let mut failures = self.failures.lock().expect("no panic holds this lock");
+        match &made {
+            Ok(_) => drop(failures.remove(&campaign)),
+            Err(why) => drop(failures.insert(campaign, (Instant::now(), why.clone()))),
+        }
+        drop(failures);
+        self.ruleset.put(Arc::new(made?));
+        Ok(())
+    }
+
+    /// Compiled, with its prechecks ready to run.
+    async fn make(&self, row: CampaignRow) -> Result<ActiveCampaign, String> {
         let (campaign, number) = (row.campaign.id.clone(), row.activation.revision);
         let built = self.build(row).await?;
         let built = built.ok_or_else(|| format!("revision {number} of {campaign} is not in the database"))?;
         let prechecks = self.prechecks.of(&built.revision).await;
         let prechecks = prechecks.map_err(|why| format!("campaign {campaign}: {why}"))?;
-        self.ruleset.put(Arc::new(built.with_prechecks(prechecks)));
-        Ok(())
+        Ok(built.with_prechecks(prechecks))
+    }
+
+    fn failed_lately(&self, campaign: &str) -> Result<(), String> {
+        let failures = self.failures.lock().expect("no panic holds this lock");
+        match failures.get(campaign) {
+            Some((when, why)) if when.elapsed() < FAILED_FOR => Err(why.clone()),
+            _ => Ok(()),
+        }
     }
 
     async fn alone(&self, campaign: &str) -> OwnedMutexGuard<()> {
@@ -181,24 +248,8 @@ impl Loader {
         Ok(Some(built))
     }
 
-    fn missed(&self, campaign: &str) -> bool {
-        let misses = self.misses.lock().expect("no panic holds this lock");
-        misses.get(campaign).is_some_and(|when| when.elapsed() < MISS_FOR)
-    }
-
-    fn note_miss(&self, campaign: &str) {
-        let mut misses = self.misses.lock().expect("no panic holds this lock");
-        if misses.len() >= MISSES_MAX {
-            misses.clear();
-        }
-        misses.insert(campaign.to_owned(), Instant::now());
-    }
-
     /// A campaign was just created here.
-    pub(super) fn forget_miss(&self, campaign: &str) {
-        self.misses
-            .lock()
-            .expect("no panic holds this lock")
-            .remove(campaign);
+    pub(super) fn note(&self, campaign: &str) {
+        self.directory.note([campaign]);
     }
 }

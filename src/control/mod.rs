@@ -9,6 +9,7 @@ mod activate;
 mod audiences;
 mod campaigns;
 mod compile;
+mod directory;
 mod loader;
 mod modules;
 mod prechecks;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, RETENTION_DAYS};
 use crate::engine::Engine;
 use crate::plan::PlanError;
 use crate::plan::diff::Change;
@@ -132,6 +133,8 @@ pub struct Control {
     loader: Arc<Loader>,
     gate: Arc<dyn Gate>,
     clock: Clock,
+    /// Retention of new campaigns that name none, in days.
+    retention_days: u32,
     proofs: proof::Proofs,
     /// Held by the simulation that runs.
     simulating: tokio::sync::Semaphore,
@@ -155,8 +158,17 @@ impl Control {
             loader,
             gate,
             clock,
+            retention_days: RETENTION_DAYS,
             proofs: proof::Proofs::default(),
             simulating: tokio::sync::Semaphore::new(1),
+        }
+    }
+
+    /// The same, with another retention for new campaigns that name none.
+    pub fn keeping(self, retention_days: u32) -> Self {
+        Self {
+            retention_days,
+            ..self
         }
     }
 

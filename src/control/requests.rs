@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::campaign::{CAMPAIGN_DAYS_MAX, RULES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
+use crate::campaign::{
+    CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku,
+    check_id, days_ms,
+};
 
 /// Bytes of a campaign's title.
 const TITLE_BYTES_MAX: usize = 200;
@@ -19,6 +22,9 @@ pub struct NewCampaign {
     pub title: String,
     pub opens_at: jiff::Timestamp,
     pub closes_at: jiff::Timestamp,
+    /// For how many days it is kept after it closed, 1 to 366; the configuration says it where this does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
     pub skus: Vec<Sku>,
     pub rules: Vec<RuleSpec>,
     /// Rules that decide every attempt a second time, on counters of their own, and admit or reject
@@ -56,6 +62,9 @@ pub struct NewRevision {
     pub opens_at: Option<jiff::Timestamp>,
     #[serde(default)]
     pub closes_at: Option<jiff::Timestamp>,
+    /// As in [`NewCampaign`]; left out, it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 /// One thing wrong in a request, with a JSON pointer into its body.
@@ -94,17 +103,33 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
             format!("is longer than {TITLE_BYTES_MAX} bytes"),
         ));
     }
-    check_schedule(schedule(new.opens_at, new.closes_at), &mut problems);
+    check_schedule(
+        schedule(new.opens_at, new.closes_at, RETENTION_DAYS),
+        &mut problems,
+    );
+    check_retention(new.retention_days, &mut problems);
     check_skus(&new.skus, &mut problems);
     check_rules(&new.rules, &mut problems);
     check_shadow(&new.shadow, &mut problems);
     problems
 }
 
-pub(super) fn schedule(opens_at: jiff::Timestamp, closes_at: jiff::Timestamp) -> Schedule {
+pub(super) fn schedule(
+    opens_at: jiff::Timestamp,
+    closes_at: jiff::Timestamp,
+    retention_days: u32,
+) -> Schedule {
     Schedule {
         opens_at: opens_at.as_millisecond(),
         closes_at: closes_at.as_millisecond(),
+        retention_ms: days_ms(retention_days),
+    }
+}
+
+pub(super) fn check_retention(days: Option<u32>, problems: &mut Vec<Problem>) {
+    if days.is_some_and(|days| !(1..=RETENTION_DAYS_MAX).contains(&days)) {
+        let detail = format!("is not within 1 to {RETENTION_DAYS_MAX}");
+        problems.push(Problem::new("/retention_days", detail));
     }
 }
 
@@ -232,6 +257,12 @@ mod tests {
             campaign(json!({"closes_at": "2036-03-01T10:00:00Z"})),
             ["/closes_at"]
         );
+        for days in [1, 366] {
+            assert_eq!(campaign(json!({"retention_days": days})), Vec::<String>::new());
+        }
+        for days in [0, 367, u32::MAX] {
+            assert_eq!(campaign(json!({"retention_days": days})), ["/retention_days"]);
+        }
         assert_eq!(campaign(json!({"skus": []})), ["/skus"]);
         assert_eq!(
             campaign(

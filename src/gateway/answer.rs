@@ -155,6 +155,7 @@ pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
 pub(super) fn admission_error(error: &AdmissionError) -> Problem {
     match error {
         AdmissionError::UnknownCampaign(id) => unknown_campaign(id),
+        AdmissionError::Over { .. } => Problem::new(&problem::CLOSED, "The sale is over."),
         AdmissionError::Overloaded { retry_after } => Problem::new(
             &problem::OVERLOADED,
             "too many orders are waiting; nothing was begun",
@@ -273,6 +274,7 @@ mod tests {
         let wait = Duration::from_millis(2500);
         for (error, status, reason, retry_after) in [
             (AdmissionError::UnknownCampaign("x".into()), 404, "unknown", None),
+            (AdmissionError::Over { archived: true }, 410, "closed", None),
             (
                 AdmissionError::Overloaded { retry_after: wait },
                 429,

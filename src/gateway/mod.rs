@@ -7,7 +7,9 @@
 mod answer;
 pub mod auth;
 mod body;
+mod lookups;
 mod metrics;
+mod over;
 mod place;
 mod quota;
 mod routes;
@@ -31,6 +33,7 @@ use crate::plan::eval::Placed;
 use crate::store::{OrderRow, Store, StoreResult};
 
 use auth::Auth;
+use lookups::Lookups;
 use metrics::Metrics;
 
 pub use answer::Answer;
@@ -93,6 +96,13 @@ pub trait Orders: Send + Sync + 'static {
         order: OrderId,
     ) -> impl Future<Output = StoreResult<Option<OrderRow>>> + Send;
 
+    /// The order where it was admitted, has not landed and stands among the dead letters: `accepted`.
+    fn stranded(
+        &self,
+        campaign: &str,
+        order: OrderId,
+    ) -> impl Future<Output = StoreResult<Option<OrderRow>>> + Send;
+
     /// See [`Admission::quota`].
     fn quota(
         &self,
@@ -109,8 +119,17 @@ pub trait Orders: Send + Sync + 'static {
 
 /// The stages as they run.
 pub struct Stages {
-    pub admission: Arc<Admission>,
-    pub store: Store,
+    admission: Arc<Admission>,
+    lookups: Lookups,
+}
+
+impl Stages {
+    pub fn new(admission: Arc<Admission>, store: Store) -> Self {
+        Self {
+            admission,
+            lookups: Lookups::new(store),
+        }
+    }
 }
 
 impl Orders for Stages {
@@ -127,7 +146,14 @@ impl Orders for Stages {
     }
 
     async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
-        self.store.order(campaign, order).await
+        match self.admission.knows(campaign).await {
+            true => self.lookups.landed(campaign, order).await,
+            false => Ok(None),
+        }
+    }
+
+    async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        self.lookups.stranded(campaign, order).await
     }
 
     async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
@@ -138,6 +164,13 @@ impl Orders for Stages {
         let active = match self.admission.active(campaign).await {
             Ok(active) => active,
             Err(AdmissionError::UnknownCampaign(_)) => return Ok(None),
+            Err(AdmissionError::Over { .. }) => {
+                let archived = self.admission.archived(campaign);
+                return Ok(archived.map(|archived| CampaignView {
+                    schedule: archived.schedule,
+                    skus: archived.skus.clone(),
+                }));
+            }
             Err(error) => return Err(error),
         };
         let skus = active.campaign.skus.iter();

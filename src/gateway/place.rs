@@ -52,8 +52,20 @@ impl<O: Orders> Gateway<O> {
             quantity: asked.quantity,
             attributes,
         };
-        let decided = self.orders.place(campaign, attempt, key.is_some()).await;
-        self.answer(campaign, order, decided).await
+        // What a retry is known by, should the sale be over.
+        let again = key.is_some().then(|| Attempt {
+            order,
+            user: attempt.user.clone(),
+            sku: attempt.sku.clone(),
+            quantity: attempt.quantity,
+            attributes: BTreeMap::new(),
+        });
+        match (self.orders.place(campaign, attempt, key.is_some()).await, again) {
+            (Err(AdmissionError::Over { archived }), Some(again)) => {
+                self.answer_over(campaign, &again, archived).await
+            }
+            (decided, _) => self.answer(campaign, order, decided).await,
+        }
     }
 
     /// What rules may read of a request, by [`crate::plan::Attribute`]'s text form.

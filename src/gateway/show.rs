@@ -52,6 +52,9 @@ impl<O: Orders> Gateway<O> {
                 Ok(show_placed(campaign, order, &placed, state))
             }
             (Ok(Some(_)), _) | (Ok(None), Ok(_)) => Err(unknown()),
+            (Err(AdmissionError::Over { .. }), Ok(_)) => {
+                self.show_stranded(campaign, order, &identity.user).await
+            }
             (Err(AdmissionError::UnknownCampaign(id)), Ok(_)) => Err(answer::unknown_campaign(&id)),
             (Err(error), Ok(_)) => Err(answer::admission_error(&error)),
             // Neither place could say that there is no such order.
@@ -85,11 +88,11 @@ impl<O: Orders> Gateway<O> {
     }
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::new(&UNKNOWN, "you have no order of this id in this campaign")
 }
 
-fn show_row(campaign: &str, row: &OrderRow) -> Answer {
+pub(super) fn show_row(campaign: &str, row: &OrderRow) -> Answer {
     let shown = OrderAnswer {
         order: row.order,
         state: row.state,

@@ -6,7 +6,7 @@ use super::codec::{CodecError, Fence, Reply, decode_record};
 use super::restore::charge_args;
 pub use super::restore::{Restore, restore_args, restore_reply};
 use super::{Script, keys};
-use crate::campaign::{Campaign, RETENTION_MS, Schedule, bucket_of};
+use crate::campaign::{Campaign, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::Placed;
@@ -118,11 +118,6 @@ pub(super) fn family_args(buckets: u32) -> impl Iterator<Item = Vec<u8>> {
         .flat_map(move |family| [text(family), text(buckets)])
 }
 
-/// When the keys of a campaign may go.
-pub fn expires_at(schedule: Schedule) -> i64 {
-    schedule.closes_at + RETENTION_MS
-}
-
 /// `fence`, `revision` and times, as `activate` and the last step of `restore` take them.
 pub(super) fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> {
     vec![
@@ -130,7 +125,7 @@ pub(super) fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Ve
         text(revision),
         text(schedule.opens_at),
         text(schedule.closes_at),
-        text(expires_at(schedule)),
+        text(schedule.expires_at()),
     ]
 }
 

@@ -115,7 +115,7 @@ pub fn fill(
             token: "",
             audience: id,
             list,
-            expires_at: calls::expires_at(context.schedule),
+            expires_at: context.schedule.expires_at(),
         };
         target.calls(0, buckets.into_iter())
     });

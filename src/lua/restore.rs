@@ -7,12 +7,14 @@ use super::codec::{CodecError, Fence, Reply};
 use super::keys;
 use crate::campaign::bucket_of;
 use crate::order::{Charge, OrderId};
-use crate::plan::CheckedPlan;
+use crate::plan::{CheckedPlan, Window};
 
 /// The steps of a restore.
 pub enum Restore<'a> {
     Begin {
         uid: &'a str,
+        /// When the campaign's keys go: should nobody finish, those that were restored go too.
+        expires_at: i64,
     },
     Drop {
         keys: Vec<String>,
@@ -22,7 +24,8 @@ pub enum Restore<'a> {
     },
     Charges {
         charges: Vec<&'a Charge>,
-        buckets: u32,
+        /// Knows when the windows end.
+        plan: &'a CheckedPlan,
     },
     /// Makes these buckets of a family.
     Make {
@@ -53,7 +56,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
     };
     let mut args = vec![text(name), text(token)];
     match step {
-        Restore::Begin { uid } => args.push(text(uid)),
+        Restore::Begin { uid, expires_at } => args.extend([text(uid), text(expires_at)]),
         Restore::Drop { keys } => args.extend(keys.into_iter().map(String::into_bytes)),
         Restore::Orders { records } => {
             args.extend(
@@ -62,12 +65,12 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
                     .flat_map(|(bucket, order, record)| [text(bucket), text(order), record.into_bytes()]),
             );
         }
-        Restore::Charges { charges, buckets } => {
-            args.extend(
-                charges
-                    .into_iter()
-                    .flat_map(|charge| charge_args(charge, buckets)),
-            );
+        Restore::Charges { charges, plan } => {
+            let buckets = plan.context().buckets;
+            for charge in charges {
+                args.extend(charge_args(charge, buckets));
+                args.push(text(window_end(charge, plan)));
+            }
         }
         Restore::Make {
             family,
@@ -95,6 +98,24 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
         }
     }
     args
+}
+
+/// When the window of a charge ends; 0 where it lives as long as the campaign, or the plan no longer has it.
+fn window_end(charge: &Charge, plan: &CheckedPlan) -> i64 {
+    let mut counters = plan.plan().counters.iter().zip(0..);
+    match counters.find(|(counter, _)| counter.id == charge.counter) {
+        Some((counter, index)) => match &counter.window {
+            Window::Tumbling { length_ms, .. } => charge.window.saturating_add(*length_ms),
+            Window::Calendar { .. } => {
+                let end = plan
+                    .periods(index)
+                    .and_then(|periods| periods.end_of(charge.window));
+                end.unwrap_or(0)
+            }
+            Window::Campaign | Window::Rolling { .. } => 0,
+        },
+        None => 0,
+    }
 }
 
 /// Kind, key, field, cost, moment.
@@ -133,5 +154,51 @@ pub fn restore_reply(reply: Reply) -> Result<bool, CodecError> {
             script: "restore",
             what: format!("{other:?}"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::check;
+    use crate::plan::samples::samples;
+
+    #[test]
+    fn a_restored_charge_says_when_its_window_ends() {
+        let ends = |sample: &str, window, rolling_ms| {
+            let all = samples().into_iter();
+            let sample = all.into_iter().find(|each| each.name == sample).expect(sample);
+            let plan = check(sample.plan, sample.context).expect("passes");
+            let opens_at = plan.context().schedule.opens_at;
+            let window = match (window, plan.periods(0)) {
+                (None, Some(periods)) => periods.start_of(opens_at),
+                (None, None) => opens_at,
+                (Some(window), _) => window,
+            };
+            let charge = |counter: &str| Charge {
+                counter: counter.to_owned(),
+                window,
+                rolling_ms,
+                subject: "ada".into(),
+                cost: 1,
+                limit: None,
+            };
+            let (known, unknown) = (charge(&plan.plan().counters[0].id), charge("gone/counter"));
+            let charges = vec![&known, &unknown];
+            let args = restore_args("t", Restore::Charges { charges, plan: &plan });
+            let number = |index: usize| -> i64 {
+                let text = String::from_utf8(args[index].clone()).expect("text");
+                text.parse().expect("a number")
+            };
+            assert_eq!(args.len(), 2 + 2 * 6);
+            assert_eq!(number(13), 0, "the plan has no such counter any more");
+            let end = plan.periods(0).and_then(|periods| periods.end_of(window));
+            (number(7), end)
+        };
+        let (said, end) = ends("per day across the clock change in spring", None, 0);
+        assert_eq!(Some(said), end);
+        assert!(said > 0);
+        assert_eq!(ends("rolling window", None, 3_600_000).0, 0);
+        assert_eq!(ends("orders per user", Some(0), 0).0, 0);
     }
 }

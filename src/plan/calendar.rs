@@ -13,7 +13,7 @@ use super::CalendarUnit;
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// Sorted starts of consecutive periods, milliseconds since 1970-01-01 UTC. The first is at or
-/// before the earliest moment the campaign can admit, the last after the end of its retention.
+/// before the earliest moment the campaign can admit, the last some days after its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Periods {
     pub starts: Vec<i64>,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::campaign::Campaign;
 use crate::engine::EngineError;
+use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::lua::lists::{Put, Target, put_reply};
-use crate::lua::{calls, fixed};
 use crate::revision::Revision;
 
 use super::{RebuildError, Reconcile};
@@ -59,7 +59,7 @@ impl Reconcile {
                 },
                 audience,
                 list,
-                expires_at: calls::expires_at(revision.schedule),
+                expires_at: revision.schedule.expires_at(),
             };
             // What a rebuild finds may have holes: it writes everything again.
             let put = match standing {

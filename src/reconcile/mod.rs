@@ -105,9 +105,10 @@ impl Reconcile {
         };
         let (reconcile, campaign) = (self.clone(), campaign.to_owned());
         tokio::spawn(async move {
-            match reconcile.rebuild(&campaign, lost).await {
+            match reconcile.rebuild_live(&campaign, lost).await {
                 Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
                 Err(RebuildError::Elsewhere) => tracing::debug!(campaign, "another gateway rebuilds it"),
+                Err(RebuildError::Archived) => tracing::debug!(campaign, "archived; nothing is rebuilt"),
                 Err(error) => {
                     tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed");
                     tokio::time::sleep(FAILED_PAUSE).await;

@@ -23,6 +23,9 @@ use crate::store::{CampaignRow, StoreError};
 /// How often a rebuild begins again because the engine became another one half-way.
 const SERVERS_MAX: u32 = 5;
 
+/// What an operator rebuilds of an archived campaign stays for a day: to be compared, or looked at.
+const ARCHIVED_KEPT_MS: i64 = 24 * 3600 * 1000;
+
 /// What a rebuild found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rebuilt {
@@ -55,6 +58,8 @@ pub enum RebuildError {
     Plan(#[from] crate::plan::PlanError),
     #[error("the engine holds the state of another campaign of this name; is this the right Redis?")]
     Foreign,
+    #[error("it is archived: its state is gone for good, and nothing is to be restored")]
+    Archived,
 }
 
 impl Reconcile {
@@ -139,6 +144,26 @@ impl Reconcile {
         Ok(found.ok_or_else(missing)?)
     }
 
+    /// The active revision, with a schedule by which what is restored stays for a while.
+    async fn kept_revision(&self, row: &CampaignRow) -> Result<Revision, RebuildError> {
+        let mut revision = self.revision(&row.campaign, row.activation.revision).await?;
+        let now = (self.clock)();
+        if row.schedule.is_archived(now) {
+            revision.schedule = revision.schedule.kept_until(now.saturating_add(ARCHIVED_KEPT_MS));
+        }
+        Ok(revision)
+    }
+
+    /// [`Self::rebuild`] for whoever found the state missing: an archived campaign is to have none, and is left
+    /// alone.
+    pub async fn rebuild_live(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
+        let row = self.row(campaign).await?;
+        match row.schedule.is_archived((self.clock)()) {
+            true => Err(RebuildError::Archived),
+            false => self.rebuild(campaign, lost).await,
+        }
+    }
+
     /// Like [`Self::rebuild`], and waits where another gateway is at it.
     pub async fn open(&self, campaign: &str) -> Result<Rebuilt, RebuildError> {
         let begun = tokio::time::Instant::now();
@@ -181,9 +206,11 @@ impl Work<'_> {
     /// `None` when an activation came in between: what was restored is not what it needs.
     async fn restore(&self, row: CampaignRow) -> Result<Option<Rebuilt>, RebuildError> {
         let campaign = row.campaign.clone();
-        self.step(Restore::Begin { uid: &campaign.uid }).await?;
         let number = row.activation.revision;
-        let revision = self.reconcile.revision(&campaign, number).await?;
+        let revision = self.reconcile.kept_revision(&row).await?;
+        let expires_at = revision.schedule.expires_at();
+        let uid = &campaign.uid;
+        self.step(Restore::Begin { uid, expires_at }).await?;
         let old = ActiveCampaign::build(campaign.clone(), revision.clone(), row.activation)?;
         let plan = &old.family.plan;
         // Under the first epoch the gate was never open: there is nothing to wait for.

@@ -132,7 +132,7 @@ impl Work<'_> {
         });
         let charges = charges.chunks(CHARGES).map(|charges| Restore::Charges {
             charges: charges.to_vec(),
-            buckets,
+            plan,
         });
         self.steps(records.chain(charges)).await
     }
@@ -163,7 +163,7 @@ impl Work<'_> {
     /// Every bucket that an open gate has, with or without entries.
     pub(super) async fn make_buckets(&self, plan: &CheckedPlan) -> Result<(), RebuildError> {
         let buckets = plan.context().buckets;
-        let expires_at = calls::expires_at(plan.context().schedule);
+        let expires_at = plan.context().schedule.expires_at();
         let pieces = (0..buckets.div_ceil(BUCKETS)).flat_map(|piece| {
             LASTING_FAMILIES.map(|family| Restore::Make {
                 family,

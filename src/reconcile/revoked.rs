@@ -79,8 +79,8 @@ impl Reconcile {
         let (campaign, now) = (&row.campaign, (self.clock)());
         let waiting = self.store.revoked(&campaign.id, PAGE).await?;
         let ids: Vec<OrderId> = waiting.iter().map(|revocation| revocation.order).collect();
-        if calls::expires_at(row.schedule) <= now {
-            // With its keys went whatever they held.
+        if row.schedule.is_archived(now) {
+            // With its keys goes whatever they held.
             self.store.mark_given_back(&campaign.id, &ids, now).await?;
             return Ok(0);
         }

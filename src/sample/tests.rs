@@ -32,6 +32,7 @@ fn active() -> Arc<ActiveCampaign> {
         schedule: Schedule {
             opens_at: NOW,
             closes_at: NOW + 3_600_000,
+            retention_ms: crate::campaign::RETENTION_MS,
         },
         plan: Plan {
             nodes: vec![Expr::Attribute(Attribute::Client("device".into()))],

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::campaign::RETENTION_MS;
 use crate::recorded::{Decided, Recorded};
 use crate::store::Store;
 
@@ -96,7 +95,7 @@ pub(super) async fn forget(shared: Weak<Shared>, store: Store, clock: Arc<dyn Fn
     let mut tick = tokio::time::interval(FORGET_EVERY);
     while shared.strong_count() > 0 {
         tick.tick().await;
-        match store.forget_attempts(clock().saturating_sub(RETENTION_MS)).await {
+        match store.forget_attempts(clock()).await {
             Ok(0) => {}
             Ok(attempts) => tracing::info!(attempts, "samples were deleted with their campaigns' retention"),
             Err(error) => tracing::warn!(%error, "samples of campaigns that are over are still there"),

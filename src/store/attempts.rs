@@ -139,13 +139,14 @@ impl Store {
         Ok((attempts, last))
     }
 
-    /// Deletes the samples of campaigns whose active revision closed before `moment`; how many rows.
-    pub async fn forget_attempts(&self, moment: i64) -> StoreResult<u64> {
-        let over = sqlx::query(
+    /// Deletes the samples of campaigns whose retention has ended at `now`; how many rows.
+    pub async fn forget_attempts(&self, now: i64) -> StoreResult<u64> {
+        let kept_until = self.dialect.kept_until();
+        let over = sqlx::query(AssertSqlSafe(format!(
             "SELECT s.campaign_id FROM samples s JOIN campaigns c ON c.campaign_id = s.campaign_id \
-             JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision WHERE r.closes_at <= ?",
-        )
-        .bind(time::to_text(moment)?)
+             JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision WHERE {kept_until} <= ?"
+        )))
+        .bind(time::to_text(now)?)
         .fetch_all(&self.pool)
         .await?;
         let mut deleted = 0;

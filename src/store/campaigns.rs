@@ -6,13 +6,13 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::error::is_duplicate;
-use super::rows::{json, maybe_json, moment, narrow, text, to_json};
+use super::rows::{int, json, maybe_json, moment, narrow, text, to_json};
 use super::{CampaignRow, Store, StoreError, StoreResult, time};
-use crate::campaign::{Activation, Campaign, RETENTION_MS, Schedule, Sku};
+use crate::campaign::{ARCHIVE_LEAD_MS, Activation, Campaign, Schedule, Sku, days_ms};
 use crate::revision::Revision;
 
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
-     c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR) \
+     c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision";
 
 impl Store {
@@ -93,14 +93,25 @@ impl Store {
         self.with_skus(&rows).await
     }
 
-    /// Those whose retention has not ended at `now`.
+    /// Those that are not archived at `now`: see [`Schedule::is_archived`].
     pub async fn live_campaigns(&self, now: i64) -> StoreResult<Vec<CampaignRow>> {
-        let sql = format!("{SELECT} WHERE r.closes_at > ? ORDER BY c.seq DESC");
+        let kept_until = self.dialect.kept_until();
+        let sql = format!("{SELECT} WHERE {kept_until} > ? ORDER BY c.seq DESC");
         let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(time::to_text(now.saturating_sub(RETENTION_MS))?)
+            .bind(time::to_text(now.saturating_add(ARCHIVE_LEAD_MS))?)
             .fetch_all(&self.pool)
             .await?;
         self.with_skus(&rows).await
+    }
+
+    /// Ids of campaigns with their number in order of creation, after `after`, at most `limit`.
+    pub async fn campaign_ids(&self, after: i64, limit: u32) -> StoreResult<Vec<(i64, String)>> {
+        let rows = sqlx::query("SELECT seq, campaign_id FROM campaigns WHERE seq > ? ORDER BY seq LIMIT ?")
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok((int(row, 0)?, text(row, 1)?))).collect()
     }
 
     /// Stores the revision under the next free number (its own `number` is ignored) and returns it.
@@ -121,7 +132,7 @@ impl Store {
     pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
         let row = sqlx::query(
             "SELECT campaign_id, revision, rules, CAST(opens_at AS CHAR), CAST(closes_at AS CHAR), plan, plan_digest, \
-             CAST(created_at AS CHAR), audiences, shadow FROM revisions WHERE campaign_id = ? AND revision = ?",
+             CAST(created_at AS CHAR), audiences, shadow, retention_days FROM revisions WHERE campaign_id = ? AND revision = ?",
         )
         .bind(campaign)
         .bind(i64::from(number))
@@ -228,7 +239,7 @@ async fn write_revision(
 ) -> StoreResult<()> {
     sqlx::query(
         "INSERT INTO revisions (campaign_id, revision, rules, opens_at, closes_at, plan, plan_digest, created_at, \
-         audiences, shadow) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         audiences, shadow, retention_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(campaign)
     .bind(i64::from(number))
@@ -240,6 +251,7 @@ async fn write_revision(
     .bind(time::to_text(revision.created_at)?)
     .bind(to_json(&revision.audiences)?)
     .bind(revision.shadow.as_ref().map(to_json).transpose()?)
+    .bind(i64::from(revision.schedule.retention_days()))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -309,6 +321,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
         schedule: Schedule {
             opens_at: moment(row, 8)?,
             closes_at: moment(row, 9)?,
+            retention_ms: days_ms(narrow(row, 10)?),
         },
     })
 }
@@ -321,6 +334,7 @@ fn revision_row(row: &AnyRow) -> StoreResult<Revision> {
         schedule: Schedule {
             opens_at: moment(row, 3)?,
             closes_at: moment(row, 4)?,
+            retention_ms: days_ms(narrow(row, 10)?),
         },
         plan: json(row, 5)?,
         plan_digest: text(row, 6)?,

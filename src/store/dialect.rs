@@ -66,6 +66,14 @@ impl Dialect {
         }
     }
 
+    /// When the state of a campaign goes, as text: `r` is its active revision.
+    pub(super) fn kept_until(self) -> &'static str {
+        match self {
+            Self::MySql => "DATE_ADD(r.closes_at, INTERVAL r.retention_days DAY)",
+            Self::Sqlite => "strftime('%Y-%m-%d %H:%M:%f', r.closes_at, r.retention_days || ' days')",
+        }
+    }
+
     /// Run on every new connection.
     pub(super) fn session(self) -> &'static [&'static str] {
         match self {

@@ -70,6 +70,20 @@ impl Store {
         rows.iter().map(restorable).collect()
     }
 
+    /// One order that was admitted, has not landed and waits for a retry or for a person.
+    pub async fn stranded_order(&self, campaign: &str, order: OrderId) -> StoreResult<Option<Stranded>> {
+        let sql = format!(
+            "SELECT d.order_id, d.payload FROM dead_letters d \
+             WHERE d.campaign_id = ? AND d.order_id = ? AND d.stage IN ({STRANDED}) LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(order.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(stranded).transpose()
+    }
+
     /// Admitted orders of a campaign that have not landed, in order of id, after `after`, at most `limit`.
     pub async fn stranded(
         &self,

@@ -35,6 +35,7 @@ pub fn check_context(example: &Example) -> CheckContext {
         schedule: Schedule {
             opens_at: example.context.opens_at,
             closes_at: example.context.closes_at,
+            retention_ms: crate::campaign::RETENTION_MS,
         },
         skus: example.context.skus.clone(),
         audiences: example.audiences.iter().map(pinned).collect(),

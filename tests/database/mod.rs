@@ -259,6 +259,7 @@ pub fn revision(campaign: &str) -> Revision {
         schedule: Schedule {
             opens_at: NOW,
             closes_at: NOW + 3_600_000,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         plan: Plan::default(),
         plan_digest: "ab".repeat(32),

@@ -202,7 +202,13 @@ fn a_list_goes_only_next_to_its_own_campaign() {
             Put::Fenced(Some(fence.clone())),
             "{name}"
         );
-        let begin = calls::restore_args("token", Restore::Begin { uid: &fence.uid });
+        let begin = calls::restore_args(
+            "token",
+            Restore::Begin {
+                uid: &fence.uid,
+                expires_at: EXPIRES_AT,
+            },
+        );
         side.run(&fixed::RESTORE, begin).expect("restore runs");
         let other = Target {
             token: "other",

@@ -17,6 +17,7 @@ pub fn context(skus: &[(&str, u64)]) -> CheckContext {
         schedule: Schedule {
             opens_at: OPENS_AT,
             closes_at: OPENS_AT + DAY,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: skus
             .iter()
@@ -36,6 +37,7 @@ pub fn context_now(skus: &[(&str, u64)]) -> CheckContext {
     let schedule = Schedule {
         opens_at: now - 3_600_000,
         closes_at: now + DAY,
+        retention_ms: rushgate::campaign::RETENTION_MS,
     };
     CheckContext {
         schedule,

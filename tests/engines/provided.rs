@@ -113,6 +113,7 @@ impl Sale {
             schedule: Schedule {
                 opens_at: now - 1000,
                 closes_at: now + 3_600_000,
+                retention_ms: rushgate::campaign::RETENTION_MS,
             },
             plan: members_only(),
             plan_digest: "p".into(),

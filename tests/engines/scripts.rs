@@ -356,7 +356,13 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             calls::restore_reply(side.run(&fixed::RESTORE, args).expect("restore runs")).expect("a reply")
         };
         assert!(
-            !step("t", Restore::Begin { uid: "foreign" }),
+            !step(
+                "t",
+                Restore::Begin {
+                    uid: "foreign",
+                    expires_at: EXPIRES_AT
+                }
+            ),
             "the state is another campaign's"
         );
         assert!(
@@ -368,8 +374,23 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             ),
             "nobody began"
         );
-        assert!(step("slow", Restore::Begin { uid: &fence.uid }));
-        assert!(step("t", Restore::Begin { uid: &fence.uid }), "takes over");
+        assert!(step(
+            "slow",
+            Restore::Begin {
+                uid: &fence.uid,
+                expires_at: EXPIRES_AT
+            }
+        ));
+        assert!(
+            step(
+                "t",
+                Restore::Begin {
+                    uid: &fence.uid,
+                    expires_at: EXPIRES_AT
+                }
+            ),
+            "takes over"
+        );
         assert!(
             !step(
                 "slow",
@@ -407,13 +428,11 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             .collect();
         assert_eq!(charges.len(), 6);
         let all = charges.iter().collect();
-        assert!(step(
-            "t",
-            Restore::Charges {
-                charges: all,
-                buckets: 4
-            }
-        ));
+        assert!(step("t", Restore::Charges { charges: all, plan }));
+        assert!(
+            side.dump().values().all(|(_, expiry)| expiry.is_some()),
+            "nor where nobody finishes"
+        );
         let finish = || Restore::Finish {
             fence,
             run: "run",

@@ -108,7 +108,13 @@ impl World {
         let now = self.now;
         for side in self.sides() {
             side.set_now(now);
-            let begin = calls::restore_args("token", Restore::Begin { uid: &fence.uid });
+            let begin = calls::restore_args(
+                "token",
+                Restore::Begin {
+                    uid: &fence.uid,
+                    expires_at: EXPIRES_AT,
+                },
+            );
             let finish = Restore::Finish {
                 fence: &fence,
                 run: "run",

@@ -62,6 +62,7 @@ async fn answer(host: &Host, bytes: Arc<[u8]>) -> (Option<At>, String) {
         schedule: Schedule {
             opens_at: context.opens_at,
             closes_at: context.closes_at,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: context.skus.clone(),
         audiences: Default::default(),

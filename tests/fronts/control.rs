@@ -62,6 +62,7 @@ fn row(id: &str) -> CampaignRow {
         schedule: Schedule {
             opens_at: 0,
             closes_at: 1,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
     }
 }
@@ -124,6 +125,7 @@ fn head(number: u32) -> RevisionHead {
         schedule: Schedule {
             opens_at: 0,
             closes_at: 1,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         rules: Vec::new(),
         plan_digest: "p".repeat(64),

@@ -66,6 +66,42 @@ async fn a_retry_of_a_revoked_order_is_told_so_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_sale_that_is_over_answers_retries_from_the_database() {
+    let running = Running::start();
+    let keyed = async |key, body: &str| place(&running, &[("idempotency-key", key)], body).await;
+    let body = r#"{"sku":"over","quantity":1}"#;
+    for sku in ["over", "over-lost"] {
+        let reply = order(&running, sku).await;
+        assert_eq!(
+            (reply.status, reply.json()["reason"].as_str()),
+            (410, Some("closed"))
+        );
+    }
+    // Its order stands among the dead letters: it is what its buyer was told it is.
+    let reply = keyed("stranded", body).await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert_eq!(reply.header("idempotent-replayed"), Some("true"));
+    assert_eq!(reply.json()["state"], "accepted");
+    for (key, body, status, reason) in [
+        // No order came of it, and none will.
+        ("new", body, 410, "closed"),
+        // Its order may be on its way to the database.
+        ("new", r#"{"sku":"over-lost","quantity":1}"#, 503, "gate-closed"),
+        ("stranded", r#"{"sku":"over","quantity":2}"#, 422, "key-reused"),
+        ("database-down", body, 503, "unavailable"),
+    ] {
+        let reply = keyed(key, body).await;
+        let shown = reply.json();
+        assert_eq!(
+            (reply.status, shown["reason"].as_str()),
+            (status, Some(reason)),
+            "{key}"
+        );
+        assert!(!shown.to_string().contains("internal"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_key_names_the_same_order_and_none_a_fresh_one() {
     let running = Running::start();
     let body = r#"{"sku":"again","quantity":1}"#;

@@ -55,6 +55,18 @@ fn rejected(reason: &str, constraint: Option<&str>) -> Result<Outcome, Admission
     }))
 }
 
+/// Of an order of one unit.
+fn fingerprint(order: OrderId, sku: &str) -> String {
+    let attempt = Attempt {
+        order,
+        user: "ada".into(),
+        sku: sku.into(),
+        quantity: 1,
+        attributes: Default::default(),
+    };
+    attempt.fingerprint()
+}
+
 /// Ids of orders that [`Stage`] knows.
 pub fn known(name: &str) -> OrderId {
     OrderId::keyed("known", "", name)
@@ -83,6 +95,8 @@ impl Orders for Shared {
                 retry_after: wait,
             }),
             "never" => Err(AdmissionError::Deadline(wait)),
+            "over" => Err(AdmissionError::Over { archived: true }),
+            "over-lost" => Err(AdmissionError::Over { archived: false }),
             "down" => Err(AdmissionError::Engine("redis-7.internal".into())),
             sku => {
                 if sku == "slow" {
@@ -146,6 +160,24 @@ impl Orders for Shared {
         }
     }
 
+    async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        let known = order == OrderId::keyed(campaign, "ada", "stranded");
+        Ok(known.then(|| OrderRow {
+            order,
+            campaign: campaign.into(),
+            sku: "over".into(),
+            user: "ada".into(),
+            quantity: 1,
+            revision: 3,
+            state: OrderState::Accepted,
+            placed_at: PLACED_AT,
+            confirmed_at: None,
+            revoked_reason: None,
+            fingerprint: fingerprint(order, "over"),
+            charges: Vec::new(),
+        }))
+    }
+
     async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
         if campaign != "spring" {
             return Err(AdmissionError::UnknownCampaign(campaign.into()));
@@ -189,6 +221,7 @@ impl Orders for Shared {
             schedule: Schedule {
                 opens_at: 0,
                 closes_at: PLACED_AT * 100,
+                retention_ms: rushgate::campaign::RETENTION_MS,
             },
             skus: vec![("mug".into(), false), ("gone".into(), true)],
         }))

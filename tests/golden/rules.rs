@@ -20,6 +20,7 @@ fn context() -> CheckContext {
         schedule: Schedule {
             opens_at,
             closes_at: opens_at + 2 * 86_400_000,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: vec![
             Sku {

@@ -5,6 +5,7 @@ mod buyers;
 mod by_hand;
 #[path = "../database/mod.rs"]
 mod database;
+mod expiry;
 mod gateway;
 mod hands;
 mod losses;

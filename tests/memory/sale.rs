@@ -96,6 +96,7 @@ pub fn revision() -> Revision {
         schedule: Schedule {
             opens_at: now() - 3_600_000,
             closes_at: now() + 3_600_000,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         plan: plan(),
         plan_digest: "d".into(),

@@ -206,6 +206,7 @@ impl Sale {
             schedule: Schedule {
                 opens_at: opened_at,
                 closes_at: opened_at + HOUR_MS,
+                retention_ms: rushgate::campaign::RETENTION_MS,
             },
             plan,
             plan_digest: "d".into(),

@@ -16,6 +16,7 @@ pub fn context() -> CheckContext {
         schedule: Schedule {
             opens_at: OPENS_AT,
             closes_at: OPENS_AT + 10 * 86_400_000,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: vec![sku("mug", 100), sku("riesling", 1000)],
         audiences: [(

@@ -139,6 +139,7 @@ fn context() -> impl Strategy<Value = CheckContext> {
             schedule: Schedule {
                 opens_at: OPENS_AT,
                 closes_at: OPENS_AT + lasts,
+                retention_ms: rushgate::campaign::RETENTION_MS,
             },
             skus: vec![
                 Sku {

@@ -57,6 +57,7 @@ impl Forge {
             schedule: Schedule {
                 opens_at: now - HOUR_MS,
                 closes_at: now + 24 * HOUR_MS,
+                retention_ms: rushgate::campaign::RETENTION_MS,
             },
             buckets: buckets_for(&skus),
             skus,
@@ -129,6 +130,7 @@ impl Gate {
         };
         let stock: BTreeMap<String, i64> = [(SKU.to_owned(), STOCK as i64)].into();
         let run = gate.redis.incarnation().await?;
+        let expires_at = gate.family.plan.context().schedule.expires_at();
         let finish = Restore::Finish {
             fence: &gate.fence,
             revision: 1,
@@ -137,7 +139,13 @@ impl Gate {
             run: &run,
             made: false,
         };
-        for step in [Restore::Begin { uid: "bench" }, finish] {
+        for step in [
+            Restore::Begin {
+                uid: "bench",
+                expires_at,
+            },
+            finish,
+        ] {
             let args = calls::restore_args("bench", step);
             let reply = gate.redis.run(&fixed::RESTORE, &gate.key, args).await?;
             anyhow::ensure!(calls::restore_reply(reply)?, "the campaign's state was not made");

@@ -76,11 +76,14 @@ impl Scripted {
     }
 
     fn fill(&self, start: &State) -> Result<(), String> {
-        let begin = Restore::Begin { uid: &self.fence.uid };
+        let begin = Restore::Begin {
+            uid: &self.fence.uid,
+            expires_at: self.family.plan.context().schedule.expires_at(),
+        };
         let used = used_before(&self.family, start);
         let charges = Restore::Charges {
             charges: used.iter().collect(),
-            buckets: self.family.plan.context().buckets,
+            plan: &self.family.plan,
         };
         let finish = Restore::Finish {
             fence: &self.fence,

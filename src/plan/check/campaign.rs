@@ -8,7 +8,11 @@ use crate::plan::NOW_MAX;
 
 pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
     let bound = |at: &str, message: String| Err(PlanError::new(format!("context/{at}"), "bound", message));
-    let Schedule { opens_at, closes_at } = context.schedule;
+    let Schedule {
+        opens_at,
+        closes_at,
+        retention_ms,
+    } = context.schedule;
     if !(0 <= opens_at && opens_at < closes_at && closes_at <= NOW_MAX) {
         let message = format!("opens at {opens_at} and closes at {closes_at}; it must open before it closes");
         return bound("schedule", message);
@@ -18,6 +22,10 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
             "schedule",
             format!("a campaign lasts at most {CAMPAIGN_DAYS_MAX} days"),
         );
+    }
+    if !(0..=NOW_MAX - closes_at).contains(&retention_ms) {
+        let message = format!("its state cannot be kept for {retention_ms} ms after it closed");
+        return bound("schedule", message);
     }
     if let Err(error) = check_id(&context.campaign) {
         return Err(PlanError::new(

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::parts::{check_attribute, is_name, node_kind};
 use super::{CheckContext, Kind, PlanError};
-use crate::campaign::RETENTION_MS;
 use crate::plan::calendar::{Periods, periods};
 use crate::plan::nodes::{Nodes, name};
 use crate::plan::{
     Attribute, COST_MAX, COUNTER_KEY_MAX, CalendarUnit, Counter, EARLY_ACCESS_MS_MAX, NOW_MAX, Node,
     PLAN_CALENDARS_MAX, Plan, TUMBLING_MS_MIN, WINDOW_MS_MAX, Window,
 };
+
+/// Calendars go on for so long after the campaign closed. Nobody is charged any more by then, so this does not
+/// follow the campaign's retention: a revision's script stays the same when that changes.
+const CALENDAR_AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
 
 pub(super) fn check_counters(
     plan: &Plan,
@@ -23,7 +26,7 @@ pub(super) fn check_counters(
         .map(|early| early.lead_ms)
         .fold(0, i64::max);
     let from = context.schedule.opens_at - lead.min(EARLY_ACCESS_MS_MAX);
-    let to = context.schedule.closes_at + RETENTION_MS;
+    let to = context.schedule.closes_at + CALENDAR_AFTER_MS;
     let mut calendars: BTreeMap<(CalendarUnit, &str), Periods> = BTreeMap::new();
     let mut ids = BTreeSet::new();
     let mut all = Vec::with_capacity(plan.counters.len());

@@ -14,6 +14,7 @@ pub(super) fn context() -> CheckContext {
         schedule: Schedule {
             opens_at: 1_774_699_200_000,
             closes_at: 1_774_699_200_000 + 4 * DAY,
+            retention_ms: crate::campaign::RETENTION_MS,
         },
         skus: vec![Sku {
             id: "shirt".into(),

@@ -120,7 +120,7 @@ proptest! {
     #[test]
     fn no_plan_upsets_the_checker(plan in wild_plan(), opens in wild_int(), closes in wild_int()) {
         let mut odd = context();
-        odd.schedule = Schedule { opens_at: opens, closes_at: closes };
+        odd.schedule = Schedule { opens_at: opens, closes_at: closes, retention_ms: crate::campaign::RETENTION_MS };
         let _ = check(plan.clone(), odd);
         if let Ok(checked) = check(plan, context()) {
             prop_assert!(!crate::plan::explain::explain(&checked).is_empty());

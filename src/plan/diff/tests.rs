@@ -24,6 +24,7 @@ fn context() -> CheckContext {
         schedule: Schedule {
             opens_at: OPENS_AT,
             closes_at: OPENS_AT + 96 * HOUR,
+            retention_ms: crate::campaign::RETENTION_MS,
         },
         skus: vec![Sku {
             id: "mug".into(),

@@ -165,6 +165,7 @@ fn four_days(opens_at: i64) -> Schedule {
     Schedule {
         opens_at,
         closes_at: opens_at + 96 * HOUR,
+        retention_ms: crate::campaign::RETENTION_MS,
     }
 }
 

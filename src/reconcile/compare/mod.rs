@@ -26,6 +26,7 @@ use crate::lua::codec::CodecError;
 use crate::order::OrderId;
 use crate::plan::PlanError;
 use crate::store::StoreError;
+use crate::wire::Moment;
 use difference::Mend;
 pub use difference::{Difference, Kind, Outcome, Place};
 pub(super) use gap::{Gap, quiet_gap};
@@ -54,6 +55,11 @@ pub enum CompareError {
         "the gate of {0:?} is closed: its state in the engine is missing. A gateway rebuilds it; compare afterwards"
     )]
     Closed(String),
+    /// By choice, nothing is kept of it in the engine.
+    #[error(
+        "campaign {campaign:?} is archived since {since}: the engine holds nothing of it, and there is nothing to compare"
+    )]
+    Archived { campaign: String, since: Moment },
     #[error("the engine holds the state of another campaign named {0:?}; is this the right Redis?")]
     Foreign(String),
     #[error(
@@ -118,19 +124,29 @@ impl Reconcile {
     /// Compares a campaign; with an `actor`, also repairs in their name and compares again. Lost orders are sent
     /// again.
     pub async fn compare(&self, campaign: &str, actor: Option<&str>) -> Result<Comparison, CompareError> {
-        let begun = Instant::now();
-        let mut comparison = match actor {
-            None => self.look(campaign).await?,
-            Some(actor) => self.look_and_mend(campaign, actor, LostOrders::SendAgain).await?,
-        };
-        comparison.took_ms = begun.elapsed().as_millis() as u64;
-        Ok(comparison)
+        self.compared(campaign, actor.map(|actor| (actor, LostOrders::SendAgain)))
+            .await
     }
 
     /// Like [`Self::compare`] with an actor, but lost orders are given up.
     pub async fn compare_and_release(&self, campaign: &str, actor: &str) -> Result<Comparison, CompareError> {
+        self.compared(campaign, Some((actor, LostOrders::GiveUp))).await
+    }
+
+    async fn compared(
+        &self,
+        campaign: &str,
+        mend: Option<(&str, LostOrders)>,
+    ) -> Result<Comparison, CompareError> {
         let begun = Instant::now();
-        let mut comparison = self.look_and_mend(campaign, actor, LostOrders::GiveUp).await?;
+        let compared = match mend {
+            None => self.look(campaign).await,
+            Some((actor, lost)) => self.look_and_mend(campaign, actor, lost).await,
+        };
+        let mut comparison = match compared {
+            Err(CompareError::Closed(_)) => return Err(self.closed(campaign).await?),
+            compared => compared?,
+        };
         comparison.took_ms = begun.elapsed().as_millis() as u64;
         Ok(comparison)
     }
@@ -144,6 +160,19 @@ impl Reconcile {
         let lease = lease_of(campaign);
         self.alone(campaign, self.mend_under(campaign, actor, &lease, lost))
             .await
+    }
+
+    /// Why the gate is closed.
+    async fn closed(&self, campaign: &str) -> Result<CompareError, CompareError> {
+        let row = self.store.campaign(campaign).await?;
+        let archived = row.filter(|row| row.schedule.is_archived((self.clock)()));
+        Ok(match archived {
+            Some(row) => CompareError::Archived {
+                campaign: campaign.to_owned(),
+                since: Moment(row.schedule.archived_at()),
+            },
+            None => CompareError::Closed(campaign.to_owned()),
+        })
     }
 
     /// Under a lease: two repairs of one campaign would put right what the other just did.

@@ -68,6 +68,7 @@ fn context() -> impl Strategy<Value = CheckContext> {
                 schedule: Schedule {
                     opens_at: OPENS_AT,
                     closes_at: OPENS_AT + lasts,
+                    retention_ms: rushgate::campaign::RETENTION_MS,
                 },
                 skus: vec![sku("a", a), sku("b", b)],
                 audiences: LISTS.iter().map(|id| ((*id).to_owned(), list.clone())).collect(),

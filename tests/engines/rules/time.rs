@@ -35,6 +35,7 @@ fn context() -> CheckContext {
         schedule: Schedule {
             opens_at: ms("2026-01-01T00:00:00Z"),
             closes_at: ms("2027-01-01T00:00:00Z"),
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: vec![Sku {
             id: "mug".into(),

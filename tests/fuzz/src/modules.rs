@@ -139,6 +139,7 @@ pub fn answer(data: &[u8]) {
         schedule: Schedule {
             opens_at: context.opens_at,
             closes_at: context.closes_at,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         buckets: buckets_for(&context.skus),
         skus: context.skus,

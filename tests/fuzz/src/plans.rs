@@ -54,6 +54,7 @@ fn context(input: &mut Input<'_>) -> CheckContext {
         schedule: Schedule {
             opens_at: OPENS_AT,
             closes_at: OPENS_AT + 86_400_000 * (1 + input.below(60) as i64),
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: vec![Sku {
             id: "mug".into(),

@@ -40,6 +40,7 @@ static FAMILY: LazyLock<Family> = LazyLock::new(|| {
         schedule: Schedule {
             opens_at: 0,
             closes_at: 1_000_000,
+            retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: vec![Sku {
             id: "mug".into(),

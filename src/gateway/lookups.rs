@@ -1,0 +1,73 @@
+//! Lookups of orders in the database: buyers ask for what they like, so only a few are made at the same time, and
+//! landing and the control plane find the database free.
+
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::order::{OrderEvent, OrderId, OrderState};
+use crate::store::{OrderRow, Store, StoreError, StoreResult};
+
+/// Lookups at the same time: each reads one row by its key.
+const AT_ONCE: usize = 4;
+/// How long a lookup waits for its turn.
+const TURN_LIMIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Lookups {
+    store: Store,
+    turns: Semaphore,
+}
+
+impl Lookups {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            turns: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// See [`Store::order`].
+    pub(super) async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        let _turn = self.turn().await?;
+        self.store.order(campaign, order).await
+    }
+
+    /// An order among the dead letters as what its buyer was told it is: `accepted`.
+    pub(super) async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        let _turn = self.turn().await?;
+        let Some(stranded) = self.store.stranded_order(campaign, order).await? else {
+            return Ok(None);
+        };
+        let unreadable = |error| StoreError::Permanent(format!("the dead letter of order {order}: {error}"));
+        OrderEvent::decode(&stranded.payload)
+            .map(row)
+            .map(Some)
+            .map_err(unreadable)
+    }
+
+    async fn turn(&self) -> StoreResult<SemaphorePermit<'_>> {
+        match tokio::time::timeout(TURN_LIMIT, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(StoreError::Transient(
+                "too many orders are being looked up".into(),
+            )),
+        }
+    }
+}
+
+fn row(event: OrderEvent) -> OrderRow {
+    OrderRow {
+        order: event.order,
+        campaign: event.campaign,
+        sku: event.sku,
+        user: event.user,
+        quantity: event.quantity,
+        revision: event.revision,
+        state: OrderState::Accepted,
+        placed_at: event.placed_at,
+        confirmed_at: None,
+        revoked_reason: None,
+        fingerprint: event.fingerprint,
+        charges: event.charges,
+    }
+}
