@@ -4,6 +4,7 @@ mod consumer;
 mod delivery;
 mod group;
 mod lanes;
+mod marks;
 mod options;
 mod producer;
 mod rebalance;

@@ -13,7 +13,8 @@ use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use super::delivery::{Batch, Reports, Ticket, Waiting};
 use super::lanes::Lanes;
-use super::{ASK_LIMIT, Config, unusable};
+use super::marks::Asker;
+use super::{Config, unusable};
 use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 
 type Client = ThreadedProducer<Reports>;
@@ -40,6 +41,8 @@ struct Shared {
     orders_max: usize,
     linger: Duration,
     delivery_timeout: Duration,
+    /// Made when first needed.
+    asker: Mutex<Option<Arc<Asker>>>,
 }
 
 impl KafkaProducer {
@@ -56,6 +59,7 @@ impl KafkaProducer {
             },
             linger: config.producer_ms("linger.ms", config.linger_ms),
             delivery_timeout: config.producer_ms("message.timeout.ms", config.delivery_timeout_ms),
+            asker: Mutex::default(),
             config,
             client: ArcSwap::from_pointee(client),
             rebuilding: Mutex::new(()),
@@ -117,6 +121,16 @@ impl Shared {
         // Dropping answers what the dead client still held, and takes up to half a second.
         std::thread::spawn(move || drop(client));
         Ok(fresh)
+    }
+
+    /// Who asks for watermarks.
+    fn asker(&self) -> Result<Arc<Asker>, BusError> {
+        let mut asker = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asker) = &*asker {
+            return Ok(asker.clone());
+        }
+        let made = Arc::new(Asker::new(&self.config)?);
+        Ok(asker.insert(made).clone())
     }
 
     /// A batch to fill, and the client to send it with; `None` where it is answered already.
@@ -311,16 +325,10 @@ impl Producer for KafkaProducer {
     fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
         let topic = topic.to_owned();
         let lanes = self.shared.lanes.clone();
+        let asker = self.shared.asker();
         self.ask(move |config, client| {
-            let mut watermarks = BTreeMap::new();
-            for partition in partitions(config, client, &lanes, &topic)? {
-                let (_, high) = client
-                    .client()
-                    .fetch_watermarks(&topic, partition, ASK_LIMIT)
-                    .map_err(|error| config.unreachable(&error))?;
-                watermarks.insert(partition, high);
-            }
-            Ok(watermarks)
+            let partitions = partitions(config, client, &lanes, &topic)?;
+            asker?.ends(config, &topic, &partitions)
         })
     }
 
