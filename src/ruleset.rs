@@ -3,7 +3,7 @@
 
 mod precheck;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -77,6 +77,7 @@ impl ActiveCampaign {
 #[derive(Debug, Default)]
 pub struct Ruleset {
     campaigns: ArcSwap<HashMap<String, Arc<ActiveCampaign>>>,
+    quiet: ArcSwap<HashSet<String>>,
 }
 
 impl Ruleset {
@@ -103,6 +104,17 @@ impl Ruleset {
             Arc::new(map)
         });
         !before.get(&id).is_some_and(|there| newer(there))
+    }
+
+    /// Whether nobody orders from a campaign, at any gateway, and its outbox was empty when somebody last looked:
+    /// there is nothing to do for it often. Until it is known, it is not.
+    pub fn is_quiet(&self, campaign: &str) -> bool {
+        self.quiet.load().contains(campaign)
+    }
+
+    /// Says which campaigns are quiet; all others are not.
+    pub fn set_quiet(&self, campaigns: HashSet<String>) {
+        self.quiet.store(Arc::new(campaigns));
     }
 
     /// Forgets a campaign (ended and expired).
