@@ -8,6 +8,7 @@ mod database;
 mod gateway;
 mod hands;
 mod losses;
+mod many;
 mod restored;
 mod returns;
 mod sale;
