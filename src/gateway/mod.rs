@@ -140,6 +140,7 @@ impl Orders for Stages {
             Err(AdmissionError::UnknownCampaign(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
+        self.admission.freshen(campaign).await;
         let skus = active.campaign.skus.iter();
         Ok(Some(CampaignView {
             schedule: active.revision.schedule,
