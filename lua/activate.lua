@@ -3,13 +3,14 @@
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     fence (new), revision, opens_at, closes_at, expires_at,
---          then per family of buckets that live until expires_at: its key up to the bucket (after the
+--          then per family of buckets that live as long as the campaign: its key up to the bucket (after the
 --          prefix), number of buckets
 -- Reply    {'ok'}                         the fence is the new one; also when it already was
 --          {'fence', fence there or ''}   other uid, no state, or a newer epoch: nothing was done
 --
--- From here on every script called with an older fence answers `fence`. Buckets that are not there yet
--- are made here, with the same marks as `restore` makes.
+-- From here on every script called with an older fence answers `fence`. A family that was never made is made here, with
+-- the same marks as `restore` makes. To make one last longer is the work of `prolong`, before: it takes many calls. Buckets
+-- that go too early all the same close the gate, and are rebuilt.
 
 local call = redis.call
 local state = KEYS[1]
@@ -31,11 +32,11 @@ end
 
 -- The marks of a bucket: see README.md.
 local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
--- A family is made once for an expiry, not at every activation: that would be thousands of writes, and
--- would hide that a bucket was lost.
+-- A family is made once, not at every activation: that would be thousands of writes at once, and would hide that a
+-- bucket was lost.
 for i = 6, #ARGV, 2 do
   local family = ARGV[i]
-  if call('HGET', state, 'made:' .. family) ~= expires_at then
+  if not call('HGET', state, 'made:' .. family) then
     for bucket = 0, ARGV[i + 1] - 1 do
       local key = prefix .. family .. string.format('%.0f', bucket)
       call('HSET', key, MARK, '', BALLAST, '')

@@ -38,7 +38,7 @@ local at = 7
 while at <= #ARGV do
   local key = prefix .. family .. string.format('%.0f', bucket)
   local last = at + ARGV[at]
-  call('DEL', key)
+  call('UNLINK', key)
   call('HSET', key, MARK, '')
   local fields = {}
   for i = at + 1, last do

@@ -3,7 +3,7 @@
 
 mod precheck;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
 use arc_swap::ArcSwap;
@@ -90,6 +90,7 @@ pub struct ArchivedCampaign {
 pub struct Ruleset {
     campaigns: ArcSwap<HashMap<String, Arc<ActiveCampaign>>>,
     archived: RwLock<HashMap<String, Arc<ArchivedCampaign>>>,
+    quiet: ArcSwap<HashSet<String>>,
 }
 
 impl Ruleset {
@@ -140,7 +141,18 @@ impl Ruleset {
         }
     }
 
-    /// Forgets a campaign.
+    /// Whether nobody orders from a campaign, at any gateway, and its outbox was empty when somebody last looked:
+    /// there is nothing to do for it often. Until it is known, it is not.
+    pub fn is_quiet(&self, campaign: &str) -> bool {
+        self.quiet.load().contains(campaign)
+    }
+
+    /// Says which campaigns are quiet; all others are not.
+    pub fn set_quiet(&self, campaigns: HashSet<String>) {
+        self.quiet.store(Arc::new(campaigns));
+    }
+
+    /// Forgets a campaign (ended and expired).
     pub fn remove(&self, campaign: &str) {
         self.campaigns.rcu(|map| {
             let mut map = HashMap::clone(map);

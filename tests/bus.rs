@@ -163,6 +163,9 @@ async fn a_topic_that_forgets_too_soon_is_told() {
 async fn orders_of_one_key_stay_in_order_in_the_partition_java_would_choose() {
     let config = fresh().await;
     let producer = KafkaProducer::new(config.clone()).expect("made");
+    let all_end_at = |end: i64| (0..PARTITIONS as i32).map(|partition| (partition, end)).collect();
+    let empty: BTreeMap<i32, i64> = all_end_at(0);
+    assert_eq!(producer.high_watermarks(&config.topic).await, Ok(empty));
     let keys = ["foobar", "21", "spring/alice", "spring/bob"];
     let mut answers = Vec::new();
     for n in 0..50 {
@@ -177,8 +180,11 @@ async fn orders_of_one_key_stay_in_order_in_the_partition_java_would_choose() {
     }
     assert_eq!(producer.in_flight(), 0);
     assert_eq!(acknowledged(&publish(&producer, Vec::new())), Ok(()));
-    let watermarks = producer.high_watermarks(&config.topic).await.expect("asked");
-    assert_eq!(watermarks.values().sum::<i64>(), 200);
+    assert_eq!(
+        producer.high_watermarks(&config.topic).await,
+        Ok(all_end_at(50)),
+        "each of the keys has a partition of its own"
+    );
 
     let mut consumer = KafkaConsumer::new(config, from_beginning()).expect("made");
     let slices = read(&mut consumer, 200);

@@ -114,6 +114,8 @@ impl Worker {
                     if let Step::Lost { epoch, .. } = &step {
                         self.shared.rules.lost(&self.shard.campaign, *epoch);
                     }
+                    self.shared.wake.notify_one();
+                    self.shared.rules.hurry(&self.shard.campaign);
                     let error = AdmissionError::from(step);
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
@@ -150,6 +152,7 @@ impl Worker {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         failpoint::hit(Point::G1);
+        let begun = self.local.elapsed();
         let args = codec::admit_args(&active.family, &fence, jobs.iter().map(|job| &job.attempt));
         let asked = self
             .shared
@@ -164,6 +167,9 @@ impl Worker {
                 entry,
                 decisions,
             }) => {
+                self.local.seen_now(now);
+                self.local.seen_epoch(active.activation.epoch, begun);
+                self.learn(&active, jobs, &decisions, begun);
                 self.answer(&active, std::mem::take(jobs), now, entry, decisions);
                 Step::Done
             }
@@ -181,8 +187,6 @@ impl Worker {
         entry: String,
         decisions: Vec<Decision>,
     ) {
-        self.local.seen_now(now);
-        self.local.seen_epoch(active.activation.epoch);
         let admitted = decisions
             .iter()
             .filter(|decision| **decision == Decision::Admitted)
@@ -207,7 +211,6 @@ impl Worker {
                     verdict
                 }
                 Decision::Rejected(rejection) => {
-                    self.learn(active, &job.attempt, &rejection);
                     Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection, now)))
                 }
             };
@@ -275,11 +278,18 @@ impl Worker {
         acknowledgement
     }
 
-    fn learn(&self, active: &ActiveCampaign, attempt: &Attempt, rejection: &Rejection) {
-        match rejection {
-            Rejection::SoldOut { remaining } => self.local.set_stock(&attempt.sku, *remaining),
-            Rejection::Closed => self.local.set_closed(active.activation.epoch),
-            _ => {}
+    /// What the next ones are answered without asking; it was asked at `begun`.
+    fn learn(&self, active: &ActiveCampaign, jobs: &[Job], decisions: &[Decision], begun: u64) {
+        for (job, decision) in jobs.iter().zip(decisions) {
+            match decision {
+                Decision::Rejected(Rejection::SoldOut { remaining }) => {
+                    self.local.set_stock(&job.attempt.sku, *remaining, begun);
+                }
+                Decision::Rejected(Rejection::Closed) => {
+                    self.local.set_closed(active.activation.epoch, begun);
+                }
+                _ => {}
+            }
         }
     }
 

@@ -1,23 +1,34 @@
 //! What a gateway may answer without asking: SKUs the script called sold out, and a campaign it
-//! called closed. The watch takes both back when the shard's state says otherwise.
+//! called closed. The watch takes both back when the shard's state says otherwise, and neither is believed for longer
+//! than a second: where the watch hardly looks, or does not get an answer, the script is asked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::pace::Pace;
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
 use crate::lua::calls::ShardStatus;
 use crate::order::Attempt;
 
+/// How old may be what is answered without asking, milliseconds.
+const ANSWER_MS_MAX: u64 = 1000;
+
 /// Flags and counts of one campaign on this gateway.
 pub(super) struct Local {
-    sold_out: HashMap<String, AtomicBool>,
+    /// When each SKU was last known to have no unit left, by [`Local::elapsed`]; 0 where it has some.
+    sold_out: HashMap<String, AtomicU64>,
     /// Epoch under which the script answered `closed`; 0 for none.
     closed: AtomicU64,
+    /// When that was last known.
+    closed_at: AtomicU64,
+    pub(super) pace: Pace,
+    /// Held by whoever looks because somebody wants to see the campaign.
+    pub(super) showing: tokio::sync::Mutex<()>,
     begun: Instant,
     /// The engine's clock at `begun`, milliseconds since 1970-01-01 UTC; until the engine has said it,
     /// this machine's.
@@ -38,11 +49,14 @@ impl Local {
         let sold_out = campaign
             .skus
             .iter()
-            .map(|sku| (sku.id.clone(), AtomicBool::new(false)))
+            .map(|sku| (sku.id.clone(), AtomicU64::new(0)))
             .collect();
         Self {
             sold_out,
             closed: AtomicU64::new(0),
+            closed_at: AtomicU64::new(0),
+            pace: Pace::default(),
+            showing: tokio::sync::Mutex::default(),
             begun: Instant::now(),
             begun_at: AtomicI64::new(
                 SystemTime::now()
@@ -55,6 +69,35 @@ impl Local {
             loading: Arc::new(Semaphore::new(1)),
             verified: Mutex::default(),
         }
+    }
+
+    /// Milliseconds since this began, never 0.
+    pub(super) fn elapsed(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64 + 1
+    }
+
+    /// An order came. Says whether the campaign was idle.
+    pub(super) fn note_order(&self) -> bool {
+        self.pace.note_order(self.elapsed())
+    }
+
+    /// Whether the state is to be looked at by this gateway now.
+    pub(super) fn is_due(&self) -> bool {
+        self.pace.is_due(self.elapsed(), self.verified().is_some())
+    }
+
+    /// Whether one gateway's look now and then is enough.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pace.is_idle(self.elapsed(), self.verified().is_some())
+    }
+
+    /// Whether the last look is recent enough to answer from.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_recent(self.pace.looked())
+    }
+
+    fn is_recent(&self, known: u64) -> bool {
+        known != 0 && self.elapsed().saturating_sub(known) <= ANSWER_MS_MAX
     }
 
     /// The incarnation of the engine that may decide, where one is known.
@@ -80,9 +123,11 @@ impl Local {
         if keyed {
             return None;
         }
-        let refusal = if self.closed.load(Ordering::Relaxed) != 0 {
+        let recent = |known: &AtomicU64| self.is_recent(known.load(Ordering::Relaxed));
+        let closed = self.closed.load(Ordering::Relaxed) != 0 && recent(&self.closed_at);
+        let refusal = if closed {
             Refusal::closed()
-        } else if self.is_sold_out(&attempt.sku) {
+        } else if self.sold_out.get(&attempt.sku).is_some_and(recent) {
             Refusal::sold_out(0)
         } else {
             return None;
@@ -91,27 +136,31 @@ impl Local {
         Some(refusal)
     }
 
+    /// What was last known, however old.
     pub(super) fn is_sold_out(&self, sku: &str) -> bool {
         self.sold_out
             .get(sku)
-            .is_some_and(|flag| flag.load(Ordering::Relaxed))
+            .is_some_and(|known| known.load(Ordering::Relaxed) != 0)
     }
 
-    pub(super) fn set_stock(&self, sku: &str, remaining: i64) {
-        if let Some(flag) = self.sold_out.get(sku) {
-            flag.store(remaining <= 0, Ordering::Relaxed);
+    /// `asked` is when the question was sent, by [`Self::elapsed`]: the answer is not older.
+    pub(super) fn set_stock(&self, sku: &str, remaining: i64, asked: u64) {
+        if let Some(known) = self.sold_out.get(sku) {
+            known.store(if remaining <= 0 { asked } else { 0 }, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn set_closed(&self, epoch: u64) {
+    pub(super) fn set_closed(&self, epoch: u64, asked: u64) {
         self.closed.store(epoch, Ordering::Relaxed);
+        self.closed_at.store(asked, Ordering::Relaxed);
     }
 
     /// The shard is at `epoch`: a `closed` of an older one no longer counts.
-    pub(super) fn seen_epoch(&self, epoch: u64) {
-        let closed = self.closed.load(Ordering::Relaxed);
-        if closed != 0 && closed != epoch {
-            self.closed.store(0, Ordering::Relaxed);
+    pub(super) fn seen_epoch(&self, epoch: u64, asked: u64) {
+        match self.closed.load(Ordering::Relaxed) {
+            0 => {}
+            closed if closed == epoch => self.closed_at.store(asked, Ordering::Relaxed),
+            _ => self.closed.store(0, Ordering::Relaxed),
         }
     }
 

@@ -13,6 +13,8 @@
 mod fence;
 mod lane;
 mod local;
+mod pace;
+mod pulse;
 mod quota;
 mod refusal;
 mod screen;
@@ -24,9 +26,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::engine::Engine;
 use crate::lua::{calls, fixed};
@@ -42,6 +45,9 @@ pub use watch::Watch;
 
 use fence::Step;
 use lane::{Job, Lane, Verdict};
+
+/// How long somebody who wants to see a campaign waits for its stock to be read.
+const SHOW_LIMIT: Duration = Duration::from_millis(250);
 
 /// How often an order is looked up anew because the engine turned out to be another one.
 const FIND_TRIES: u32 = 3;
@@ -66,8 +72,8 @@ pub struct Config {
     pub batch: usize,
     /// An attempt that has no decision by then is answered 503.
     pub deadline: Duration,
-    /// How often a gateway reads each campaign's state: bounds how long a reopened SKU is still
-    /// answered as sold out.
+    /// How often a gateway reads the state of each campaign that orders come for: bounds, like a second, how long
+    /// a reopened SKU is still answered as sold out.
     pub watch_every: Duration,
 }
 
@@ -142,6 +148,15 @@ pub trait Rules: Send + Sync + 'static {
     /// The engine has lost or never had the campaign's state under this epoch, or parts of it: somebody
     /// should rebuild it. Returns at once.
     fn lost(&self, campaign: &str, epoch: u64);
+
+    /// Orders come for a campaign whose gate is closed: if somebody is to rebuild it, that goes before campaigns
+    /// nobody asks for. Returns at once.
+    fn hurry(&self, _campaign: &str) {}
+
+    /// Whether this gateway looks after what one gateway alone is to look after.
+    fn lead(&self) -> BoxFuture<'_, bool> {
+        async { true }.boxed()
+    }
 }
 
 /// Says whether one more order may be taken while so many wait in the outboxes; an error where landing is too
@@ -165,6 +180,8 @@ struct Shared {
     /// Runs of prechecks at the same time, over all campaigns.
     prechecks: Arc<Semaphore>,
     recorder: Option<Arc<dyn Recorder>>,
+    /// There is something the other gateways, or this one's watch, should know at once.
+    wake: Notify,
 }
 
 impl Shared {
@@ -203,6 +220,7 @@ pub struct Admission {
     intake: Option<Arc<dyn Intake>>,
     /// Orders in the outboxes of all campaigns when the watch last looked.
     in_outbox: AtomicU64,
+    rhythm: pulse::Rhythm,
 }
 
 impl Admission {
@@ -224,12 +242,14 @@ impl Admission {
             outbox,
             prechecks: Arc::new(Semaphore::new(screen::runs())),
             recorder,
+            wake: Notify::new(),
         });
         Self {
             shared,
             lanes: RwLock::default(),
             intake: None,
             in_outbox: AtomicU64::new(0),
+            rhythm: pulse::Rhythm::default(),
         }
     }
 
@@ -269,6 +289,9 @@ impl Admission {
             Err(AdmissionError::Over { .. }) if !keyed => return Ok(Outcome::Rejected(Refusal::closed())),
             lane => lane?,
         };
+        if lane.local.note_order() {
+            self.shared.wake.notify_one();
+        }
         if let Some(refusal) = lane.local.refuse(&attempt, keyed) {
             if let Some(active) = self.shared.ruleset.get(campaign) {
                 let outcome = Recorded::Named(refusal.reason.clone());
@@ -375,7 +398,22 @@ impl Admission {
         }))
     }
 
-    /// Whether this gateway answers the SKU `sold-out` without asking.
+    /// Sees to it that [`Self::sold_out`] is at most about a second old, where the engine answers: nobody may have
+    /// looked at a campaign that nobody orders from. Reads, and never has anything rebuilt.
+    pub async fn freshen(&self, campaign: &str) {
+        let lane = self
+            .lanes
+            .read()
+            .expect("no panic holds this lock")
+            .get(campaign)
+            .cloned();
+        if let Some(lane) = lane {
+            // Who wants to see it is rather shown what was last known than nothing.
+            let _ = tokio::time::timeout(SHOW_LIMIT, self.show(&lane)).await;
+        }
+    }
+
+    /// Whether a SKU was sold out when this gateway last knew.
     pub fn sold_out(&self, campaign: &str, sku: &str) -> bool {
         let lanes = self.lanes.read().expect("no panic holds this lock");
         lanes

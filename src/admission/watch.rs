@@ -1,5 +1,6 @@
-//! The watch: reads every campaign's shard state a few times a second, so that a gateway learns of
-//! reopened stock, newer activations and lost state without an order having to find out.
+//! The watch: reads the shard state of the campaigns that orders come for a few times a second, so that a gateway learns
+//! of reopened stock, newer activations and lost state without an order having to find out. Of the others it learns
+//! by the pulse (see [`super::pulse`]), and one gateway looks at each of them once a minute.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -7,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
 
 use super::Admission;
 use super::lane::Lane;
@@ -17,8 +19,12 @@ use crate::lua::calls::{self, ShardStatus};
 use crate::lua::codec::Reply;
 use crate::lua::fixed;
 
-/// Every so many looks the list of campaigns is read from the database.
-const SYNC_EVERY: u32 = 4;
+/// After so many looks the list of campaigns is read from the database, and the pulse is felt.
+const SLOWLY: u32 = 4;
+/// Between two pulses that somebody asks for.
+const PULSE_GAP: Duration = Duration::from_millis(100);
+/// Looks on their way at the same time: orders, which share the connection, wait for no more than these.
+const LOOKS_AT_ONCE: usize = 32;
 
 /// Runs until dropped.
 pub struct Watch(tokio::task::JoinHandle<()>);
@@ -35,10 +41,17 @@ impl Admission {
         let admission = self.clone();
         Watch(tokio::spawn(async move {
             let every = admission.shared.config.watch_every;
-            // Beside each other: a campaign may take seconds to load when its rules have large prechecks.
-            let looks = repeat(every, || admission.look());
-            let syncs = repeat(every * SYNC_EVERY, || admission.sync());
-            futures_util::future::join(looks, syncs).await;
+            // First of all: a memory that is lost from here on has another mark.
+            admission.pulse().await;
+            let looks = repeat(every, &admission.rhythm.again, || admission.look_where_due());
+            let pulses = repeat(every * SLOWLY, &admission.shared.wake, || async {
+                admission.pulse().await;
+                tokio::time::sleep(PULSE_GAP).await;
+            });
+            // Beside them: a campaign may take seconds to load when its rules have large prechecks.
+            let never = Notify::new();
+            let syncs = repeat(every * SLOWLY, &never, || admission.sync());
+            futures_util::future::join3(looks, pulses, syncs).await;
         }))
     }
 
@@ -46,80 +59,155 @@ impl Admission {
         if let Err(why) = self.shared.rules.sync().await {
             tracing::warn!(why, "campaigns could not be read from the database");
         }
+        let leads = self.shared.rules.lead().await;
+        self.rhythm.leads.store(leads, Ordering::Relaxed);
     }
 
     /// One look at every campaign this gateway knows.
     pub async fn look(&self) {
+        self.keep_lanes().await;
+        self.look_at_all(&self.lanes()).await;
+        self.sum_up();
+    }
+
+    /// One look at every campaign that needs one now.
+    pub async fn look_where_due(&self) {
+        self.keep_lanes().await;
+        let mut due = self.lanes();
+        due.retain(|lane| lane.local.is_due());
+        self.look_at_all(&due).await;
+        self.sum_up();
+    }
+
+    /// A lane for each campaign that there is, and none for those that are gone.
+    async fn keep_lanes(&self) {
         for active in self.shared.ruleset.all() {
             let _ = self.lane(&active.campaign.id).await;
         }
-        let lanes = self.lanes();
-        join_all(lanes.iter().map(|lane| self.look_at(lane))).await;
-        let in_outbox = lanes.iter().map(|lane| lane.local.in_outbox()).sum();
+        let mut lanes = self.lanes.write().expect("no panic holds this lock");
+        lanes.retain(|campaign, _| self.shared.ruleset.get(campaign).is_some());
+    }
+
+    fn sum_up(&self) {
+        let in_outbox = self.lanes().iter().map(|lane| lane.local.in_outbox()).sum();
         self.in_outbox.store(in_outbox, Ordering::Relaxed);
     }
 
-    async fn look_at(&self, lane: &Lane) {
+    pub(super) async fn look_at_all(&self, lanes: &[Arc<Lane>]) {
+        // One question for all whose server is not known.
+        let unknown = lanes.iter().any(|lane| lane.local.verified().is_none());
+        let name = match unknown {
+            true => self.shared.engine.incarnation().await.ok(),
+            false => None,
+        };
+        let looks = lanes.iter().map(|lane| self.look_at(lane, name.as_deref()));
+        let looks = stream::iter(looks.collect::<Vec<_>>());
+        looks.buffer_unordered(LOOKS_AT_ONCE).collect::<()>().await;
+    }
+
+    /// `name` is the server's, asked for just now; it counts where none is verified.
+    async fn look_at(&self, lane: &Lane, name: Option<&str>) {
+        let Some(incarnation) = lane.local.verified().or_else(|| name.map(str::to_owned)) else {
+            return;
+        };
+        let asked = lane.local.elapsed();
+        lane.local.pace.begin_look();
         let counts = lane.local.take_counts();
-        match self.read(lane, &counts).await {
-            Ok((incarnation, reply)) => match calls::watch_reply(reply) {
-                Ok(status) => self.apply(lane, &incarnation, &status),
+        match self.read(lane, &incarnation, &counts).await {
+            Ok(reply) => match calls::watch_reply(reply) {
+                Ok(status) => return self.apply(lane, &incarnation, &status, asked),
                 Err(error) => tracing::error!(%error, "watch"),
             },
             // A call whose reply was lost may have counted: rather a count too few than twice.
             Err(EngineError::Unknown { .. }) => {}
             Err(_) => lane.local.put_back(counts),
         }
+        lane.local.pace.suspect();
     }
 
-    /// Who answered, and what.
     async fn read(
         &self,
         lane: &Lane,
+        incarnation: &str,
         counts: &BTreeMap<String, u64>,
-    ) -> Result<(String, Reply), EngineError> {
-        let engine = &self.shared.engine;
-        let incarnation = match lane.local.verified() {
-            Some(incarnation) => incarnation,
-            None => engine.incarnation().await?,
-        };
+    ) -> Result<Reply, EngineError> {
         let (key, args) = (lane.shard.state(), calls::watch_args(counts));
-        match engine.run_on(&incarnation, &fixed::WATCH, &key, args).await {
-            Ok(reply) => Ok((incarnation, reply)),
-            Err(error) => {
-                if let EngineError::Changed { .. } = error {
-                    lane.local.forget(&incarnation);
-                }
-                Err(error)
-            }
+        let engine = &self.shared.engine;
+        let reply = engine.run_on(incarnation, &fixed::WATCH, &key, args).await;
+        if let Err(EngineError::Changed { .. }) = reply {
+            lane.local.forget(incarnation);
         }
+        reply
     }
 
-    fn apply(&self, lane: &Lane, incarnation: &str, status: &ShardStatus) {
+    fn apply(&self, lane: &Lane, incarnation: &str, status: &ShardStatus, asked: u64) {
         let Some(active) = self.shared.ruleset.get(&lane.shard.campaign) else {
             return;
         };
         let was_verified = lane.local.verified().is_some();
+        let entries = u64::try_from(status.outbox).unwrap_or(0);
         match Standing::of(status, &active, incarnation) {
-            Standing::Whole => lane.local.verify(incarnation.to_owned()),
+            Standing::Whole => {
+                lane.local.verify(incarnation.to_owned());
+                lane.local.pace.note_look(asked, true, entries);
+            }
             standing => {
                 lane.local.forget(incarnation);
-                // The name may have changed since it was asked for: the next look asks again.
-                if !(was_verified && matches!(standing, Standing::Unverified)) {
+                if was_verified {
+                    // It may not be the only one.
+                    self.shared.wake.notify_one();
+                }
+                if was_verified && matches!(standing, Standing::Unverified) {
+                    // The name may have changed since it was asked for: the next look asks again.
+                    lane.local.pace.suspect();
+                } else {
+                    lane.local.pace.note_look(asked, false, entries);
                     self.shared.judge(&active, standing);
                 }
                 return;
             }
         }
-        for (sku, remaining) in &status.stock {
-            lane.local.set_stock(sku, *remaining);
-        }
+        self.learn(lane, status, asked);
         let epoch = status.fence.as_ref().map_or(0, |fence| fence.epoch);
-        lane.local.seen_now(status.now);
-        lane.local.seen_outbox(status);
-        lane.local.seen_epoch(epoch);
+        lane.local.seen_epoch(epoch, asked);
         if epoch > active.activation.epoch {
             self.load_soon(lane, epoch);
+        }
+    }
+
+    /// What a whole state says.
+    fn learn(&self, lane: &Lane, status: &ShardStatus, asked: u64) {
+        for (sku, remaining) in &status.stock {
+            lane.local.set_stock(sku, *remaining, asked);
+        }
+        lane.local.seen_now(status.now);
+        lane.local.seen_outbox(status);
+    }
+
+    /// Reads the stock for somebody who wants to see it, unless it was read just now.
+    pub(super) async fn show(&self, lane: &Lane) {
+        if lane.local.is_fresh() {
+            return;
+        }
+        let _one = lane.local.showing.lock().await;
+        let Some(active) = self.shared.ruleset.get(&lane.shard.campaign) else {
+            return;
+        };
+        let Some(incarnation) = lane.local.verified().filter(|_| !lane.local.is_fresh()) else {
+            return;
+        };
+        let asked = lane.local.elapsed();
+        let reply = self.read(lane, &incarnation, &BTreeMap::new()).await;
+        let Some(status) = reply.ok().and_then(|reply| calls::watch_reply(reply).ok()) else {
+            return;
+        };
+        if let Standing::Whole = Standing::of(&status, &active, &incarnation) {
+            let entries = u64::try_from(status.outbox).unwrap_or(0);
+            lane.local.pace.note_look(asked, true, entries);
+            self.learn(lane, &status, asked);
+        } else {
+            // The watch finds out what that means.
+            lane.local.pace.suspect();
         }
     }
 
@@ -138,11 +226,15 @@ impl Admission {
     }
 }
 
-async fn repeat<F: Future<Output = ()>>(every: Duration, mut work: impl FnMut() -> F) {
+/// Works once in a while, and when told to.
+async fn repeat<F: Future<Output = ()>>(every: Duration, now: &Notify, mut work: impl FnMut() -> F) {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = now.notified() => {}
+        }
         work().await;
     }
 }

@@ -131,9 +131,14 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
 
 /// The engine starts empty: every campaign's state is rebuilt from the database before the first order.
 async fn come_back(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
-    for row in adapters.store.live_campaigns(clock()).await? {
+    let rows = adapters.store.live_campaigns(clock()).await?;
+    // All at once: they wait for landing together.
+    let opened = rows.iter().map(|row| async {
         let rebuilt = parts.reconcile.open(&row.campaign.id).await;
-        rebuilt.with_context(|| format!("campaign {}", row.campaign.id))?;
+        rebuilt.with_context(|| format!("campaign {}", row.campaign.id))
+    });
+    futures_util::future::try_join_all(opened).await?;
+    for row in rows {
         let loaded = parts
             .loader
             .load(&row.campaign.id, row.activation.epoch + 1)

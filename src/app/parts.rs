@@ -232,6 +232,20 @@ impl Rules for Glue {
     fn lost(&self, campaign: &str, epoch: u64) {
         self.reconcile.rebuild_soon(campaign, epoch);
     }
+
+    fn hurry(&self, campaign: &str) {
+        self.reconcile.hurry(campaign);
+    }
+
+    fn lead(&self) -> BoxFuture<'_, bool> {
+        async {
+            self.reconcile.leads().await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "nobody knows which gateway leads");
+                false
+            })
+        }
+        .boxed()
+    }
 }
 
 impl Revisions for Glue {

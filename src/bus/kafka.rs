@@ -6,6 +6,7 @@ mod delivery;
 mod gather;
 mod group;
 mod lanes;
+mod marks;
 mod options;
 mod producer;
 mod proof;

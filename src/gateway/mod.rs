@@ -173,6 +173,7 @@ impl Orders for Stages {
             }
             Err(error) => return Err(error),
         };
+        self.admission.freshen(campaign).await;
         let skus = active.campaign.skus.iter();
         Ok(Some(CampaignView {
             schedule: active.revision.schedule,

@@ -31,6 +31,10 @@ fixed! {
     OUTBOX = "outbox";
     /// Adds a gateway's rejection figures and reads the shard's state.
     WATCH = "watch";
+    /// What gateways tell each other: which campaigns have orders, and whether the memory is the same.
+    PULSE = "pulse";
+    /// Makes the buckets of a family last longer, a few per call.
+    PROLONG = "prolong";
     /// Reads a shard at one moment: stock, and what is in the outbox.
     LEDGER = "ledger";
     /// Reads whole buckets.

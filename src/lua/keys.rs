@@ -36,6 +36,9 @@ pub const FIGURES: &str = "figures";
 pub const SHADOW_FIGURES: &str = "shadow:";
 pub const RELAY_LEASE: &str = "relay";
 
+/// What the gateways of one server tell each other. It belongs to no campaign: no prefix of one looks like it.
+pub const PULSE: &str = "rg:pulse";
+
 // Families of buckets: the key up to the bucket.
 
 /// Order records.

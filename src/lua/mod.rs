@@ -8,6 +8,8 @@ mod facts;
 pub mod fixed;
 pub mod keys;
 pub mod lists;
+pub mod prolong;
+pub mod pulse;
 pub mod record;
 pub mod repair;
 pub mod restore;

@@ -33,11 +33,13 @@ pub(super) enum Standing<'a> {
 }
 
 impl Reconcile {
-    /// Puts every list of a revision next to every shard of its campaign, unless it is there already. Behind
-    /// a closed gate nothing is done: the rebuild that opens it brings the lists along.
+    /// Puts every list of a revision next to every shard of its campaign, unless it is there already, and has the
+    /// shard's buckets last as long as the revision needs them. Behind a closed gate nothing is done: the rebuild that
+    /// opens it brings all of that along.
     pub async fn provide(&self, campaign: &Campaign, revision: &Revision) -> Result<(), RebuildError> {
         for number in 0..campaign.shards {
             let shard = Shard::new(&campaign.id, number);
+            self.prolong(&shard, campaign, revision).await?;
             self.put_lists(&shard, campaign, revision, Standing::Open).await?;
         }
         Ok(())

@@ -1,8 +1,10 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
 pub mod compare;
+mod line;
 mod lists;
 pub mod missing;
+mod prolong;
 mod rebuild;
 mod restore;
 mod revoked;
@@ -12,11 +14,11 @@ mod work;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bus::Producer;
 use crate::engine::Engine;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 pub use compare::{CompareError, Comparison, Difference, Kind, Outcome, Place};
 pub use rebuild::{RebuildError, Rebuilt};
@@ -24,6 +26,8 @@ pub use revoked::GivingBack;
 
 /// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
 const FAILED_PAUSE: Duration = Duration::from_millis(500);
+/// Names the gateway that does what one alone is to do.
+const LEADER: &str = "leader";
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -68,6 +72,10 @@ pub struct Reconcile {
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Attempts at rebuilding so far: each has a name of its own.
     attempts: AtomicU64,
+    line: Arc<line::Line>,
+    rounds: wait::Rounds,
+    /// Until when this gateway need not ask again whether it leads, and the answer.
+    leading: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Reconcile {
@@ -89,6 +97,33 @@ impl Reconcile {
             running: Mutex::default(),
             turns: Mutex::default(),
             attempts: AtomicU64::default(),
+            line: Arc::default(),
+            rounds: wait::Rounds::default(),
+            leading: Mutex::default(),
+        }
+    }
+
+    /// Whether this gateway does what one alone is to do. Asks the database when a third of the lease is over.
+    pub async fn leads(&self) -> Result<bool, StoreError> {
+        let now = Instant::now();
+        let leading = || self.leading.lock().expect("no panic holds this lock");
+        if let Some((until, leads)) = *leading()
+            && now < until
+        {
+            return Ok(leads);
+        }
+        let for_ms = self.config.lease.as_millis() as i64;
+        let asked = self.store.lease(LEADER, &self.owner, (self.clock)(), for_ms);
+        let leads = asked.await?;
+        *leading() = Some((now + self.config.lease / 3, leads));
+        Ok(leads)
+    }
+
+    /// Buyers wait for this campaign: its rebuild, if there is one, goes before those that nobody asks for.
+    pub fn hurry(&self, campaign: &str) {
+        let running = self.running.lock().expect("no panic holds this lock");
+        if running.contains(campaign) {
+            self.line.hurry(campaign);
         }
     }
 
@@ -140,5 +175,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let mut running = self.reconcile.running.lock().expect("no panic holds this lock");
         running.remove(&self.campaign);
+        self.reconcile.line.done(&self.campaign);
     }
 }

@@ -6,9 +6,12 @@
 //! state are written last, for the one server that holds what was restored: the gate is open.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Reconcile;
+use super::line::Turn;
 use super::work::Work;
 use crate::campaign::Campaign;
 use crate::engine::EngineError;
@@ -66,9 +69,19 @@ impl Reconcile {
     /// Opens the gate of a campaign: from the database when anything was ever admitted. `lost` is the
     /// epoch whose state somebody found incomplete, 0 where only missing state is to be mended.
     pub async fn rebuild(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
+        // Somebody waits for the answer.
+        self.line.hurry(campaign);
+        let rebuilt = self.rebuild_in_line(campaign, lost).await;
+        self.line.done(campaign);
+        rebuilt
+    }
+
+    /// The same, when its turn comes.
+    pub(super) async fn rebuild_in_line(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
         let shard = Shard::new(campaign, 0);
         let turn = self.turn(campaign);
         let _alone = turn.lock().await;
+        let turn = self.line.turn(campaign).await;
         let row = self.row(campaign).await?;
         let lease = format!("rebuild:{campaign}");
         if self
@@ -82,7 +95,7 @@ impl Reconcile {
         if !self.hold(&lease).await? {
             return Err(RebuildError::Elsewhere);
         }
-        let restored = self.rebuild_alone(&shard, &lease, lost).await;
+        let restored = self.rebuild_alone(&shard, &lease, lost, turn).await;
         // Let go at once, so that another gateway need not wait should the state be lost again.
         let released = self.store.lease(&lease, &self.owner, (self.clock)(), 0).await;
         if let Err(error) = released {
@@ -92,17 +105,26 @@ impl Reconcile {
     }
 
     /// With the lease.
-    async fn rebuild_alone(&self, shard: &Shard, lease: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
+    async fn rebuild_alone(
+        &self,
+        shard: &Shard,
+        lease: &str,
+        lost: u64,
+        mut turn: Turn,
+    ) -> Result<Rebuilt, RebuildError> {
         let campaign = &shard.campaign;
         let mut servers = 1;
         loop {
+            if !turn.is_mine() {
+                turn = self.line.turn(campaign).await;
+            }
             let row = self.row(campaign).await?;
             let work = self.work(shard, lease).await?;
             // Whoever held the lease before may have finished.
             if work.is_open(&row.campaign, lost).await? {
                 return Ok(Rebuilt::Open);
             }
-            match work.restore(row).await {
+            match work.restore(row, &mut turn).await {
                 Ok(Some(rebuilt)) => return Ok(rebuilt),
                 Ok(None) => tracing::info!(
                     campaign,
@@ -130,6 +152,7 @@ impl Reconcile {
             incarnation: self.engine.incarnation().await?,
             token: format!("{}.{attempt}", self.owner),
             lease,
+            held: Mutex::new(Instant::now()),
         })
     }
 
@@ -160,7 +183,7 @@ impl Reconcile {
         let row = self.row(campaign).await?;
         match row.schedule.is_archived((self.clock)()) {
             true => Err(RebuildError::Archived),
-            false => self.rebuild(campaign, lost).await,
+            false => self.rebuild_in_line(campaign, lost).await,
         }
     }
 
@@ -204,7 +227,7 @@ impl Work<'_> {
     }
 
     /// `None` when an activation came in between: what was restored is not what it needs.
-    async fn restore(&self, row: CampaignRow) -> Result<Option<Rebuilt>, RebuildError> {
+    async fn restore(&self, row: CampaignRow, turn: &mut Turn) -> Result<Option<Rebuilt>, RebuildError> {
         let campaign = row.campaign.clone();
         let number = row.activation.revision;
         let revision = self.reconcile.kept_revision(&row).await?;
@@ -213,17 +236,22 @@ impl Work<'_> {
         self.step(Restore::Begin { uid, expires_at }).await?;
         let old = ActiveCampaign::build(campaign.clone(), revision.clone(), row.activation)?;
         let plan = &old.family.plan;
-        // Under the first epoch the gate was never open: there is nothing to wait for.
-        if row.activation.epoch > 1 {
+        // Under the first epoch the gate was never open: there is nothing to wait for, and nobody waits.
+        let fresh = row.activation.epoch == 1;
+        if !fresh {
+            // Others work meanwhile.
+            *turn = Turn::default();
             self.wait_for_the_database().await?;
+            *turn = self.reconcile.line.turn(&campaign.id).await;
+            self.hold().await?;
         }
-        self.drop_leftovers(plan).await?;
+        self.drop_leftovers(plan, fresh).await?;
         let tally = self.restore_orders(plan).await?;
         let lists = self
             .reconcile
             .put_lists(self.shard, &campaign, &revision, self.standing());
         lists.await?;
-        self.make_buckets(plan).await?;
+        self.make_buckets(plan, fresh).await?;
         let stock = self.reconcile.store.stock(&campaign.id).await?.into_iter();
         let left = |sku: &str, total| tally.left(sku, total);
         let stock: BTreeMap<_, _> = stock

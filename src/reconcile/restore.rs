@@ -18,11 +18,11 @@ use crate::store::Restorable;
 
 /// Orders read from the database at a time.
 const PAGE: u32 = 8000;
-// Of one call; each takes Redis a few milliseconds at most.
-const RECORDS: usize = 500;
-const CHARGES: usize = 500;
-const KEYS: usize = 1000;
-const BUCKETS: u32 = 250;
+// Of one call; each takes Redis about a millisecond.
+const RECORDS: usize = 200;
+const CHARGES: usize = 200;
+const KEYS: usize = 250;
+const BUCKETS: u32 = 32;
 
 /// What was put back.
 #[derive(Default)]
@@ -50,7 +50,7 @@ impl Tally {
 
 impl Work<'_> {
     /// Part of the keys may have survived: they are not to be counted twice.
-    pub(super) async fn drop_leftovers(&self, plan: &CheckedPlan) -> Result<(), RebuildError> {
+    pub(super) async fn drop_leftovers(&self, plan: &CheckedPlan, gently: bool) -> Result<(), RebuildError> {
         let mut names = calls::lasting_keys(plan);
         for (index, counter) in plan.plan().counters.iter().enumerate() {
             if let (Window::Calendar { .. }, Some(periods)) = (&counter.window, plan.periods(index as u32)) {
@@ -59,7 +59,7 @@ impl Work<'_> {
                 names.extend(windows.flat_map(|start| window_keys(&counter.id, *start, buckets)));
             }
         }
-        self.drop_keys(&names).await
+        self.drop_keys(&names, gently).await
     }
 
     /// Everything the database knows to be admitted. Stranded orders come first: one that lands meanwhile is
@@ -151,17 +151,20 @@ impl Work<'_> {
                 names.extend(window_keys(&charge.counter, charge.window, buckets));
             }
         }
-        self.drop_keys(&names).await
+        self.drop_keys(&names, false).await
     }
 
-    async fn drop_keys(&self, names: &[String]) -> Result<(), RebuildError> {
+    async fn drop_keys(&self, names: &[String], gently: bool) -> Result<(), RebuildError> {
         let pages = names.chunks(KEYS);
-        self.steps(pages.map(|page| Restore::Drop { keys: page.to_vec() }))
-            .await
+        let drops = pages.map(|page| Restore::Drop { keys: page.to_vec() });
+        match gently {
+            true => self.gently(drops).await,
+            false => self.steps(drops).await,
+        }
     }
 
     /// Every bucket that an open gate has, with or without entries.
-    pub(super) async fn make_buckets(&self, plan: &CheckedPlan) -> Result<(), RebuildError> {
+    pub(super) async fn make_buckets(&self, plan: &CheckedPlan, gently: bool) -> Result<(), RebuildError> {
         let buckets = plan.context().buckets;
         let expires_at = plan.context().schedule.expires_at();
         let pieces = (0..buckets.div_ceil(BUCKETS)).flat_map(|piece| {
@@ -171,7 +174,10 @@ impl Work<'_> {
                 expires_at,
             })
         });
-        self.steps(pieces).await
+        match gently {
+            true => self.gently(pieces).await,
+            false => self.steps(pieces).await,
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! One attempt at a rebuild: its steps run on one server, under one token, as long as the lease is held.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -11,8 +14,9 @@ use crate::lua::codec::Reply;
 use crate::lua::keys::Shard;
 use crate::lua::{Script, fixed};
 
-/// Calls on their way at the same time: the next one arrives while the engine is at one.
-const CALLS_AT_ONCE: usize = 4;
+/// Calls on their way at the same time: the next one arrives while the engine is at one. Orders of other campaigns wait
+/// for no more than these.
+const CALLS_AT_ONCE: usize = 2;
 
 /// What every step of an attempt needs.
 pub(super) struct Work<'a> {
@@ -23,6 +27,8 @@ pub(super) struct Work<'a> {
     /// This attempt's alone: a call of an earlier one that arrives late finds another token.
     pub(super) token: String,
     pub(super) lease: &'a str,
+    /// When the lease was last known to be held.
+    pub(super) held: Mutex<Instant>,
 }
 
 impl Work<'_> {
@@ -56,6 +62,22 @@ impl Work<'_> {
             .await
     }
 
+    /// The same one at a time, with a rest after each as long as the call took: nobody waits for this campaign, and
+    /// the orders of others are to feel nothing of it.
+    pub(super) async fn gently<'s>(
+        &self,
+        steps: impl IntoIterator<Item = Restore<'s>>,
+    ) -> Result<(), RebuildError> {
+        let steps: Vec<_> = steps.into_iter().collect();
+        for step in steps {
+            let begun = Instant::now();
+            self.step(step).await?;
+            tokio::time::sleep(begun.elapsed()).await;
+            self.hold().await?;
+        }
+        Ok(())
+    }
+
     async fn call(&self, args: Vec<Vec<u8>>) -> Result<(), RebuildError> {
         match calls::restore_reply(self.run(&fixed::RESTORE, args).await?)? {
             true => Ok(()),
@@ -63,12 +85,18 @@ impl Work<'_> {
         }
     }
 
-    /// Keeps the lease; an error where another gateway has it by now.
+    /// Keeps the lease, which is renewed when a third of it is over; an error where another gateway has it by then.
     pub(super) async fn hold(&self) -> Result<(), RebuildError> {
-        match self.reconcile.hold(self.lease).await? {
-            true => Ok(()),
-            false => Err(RebuildError::Elsewhere),
+        let held = || self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held().elapsed() < self.reconcile.config.lease / 3 {
+            return Ok(());
         }
+        let now = Instant::now();
+        if !self.reconcile.hold(self.lease).await? {
+            return Err(RebuildError::Elsewhere);
+        }
+        *held() = now;
+        Ok(())
     }
 
     pub(super) fn standing(&self) -> Standing<'_> {

@@ -1,7 +1,11 @@
-//! The sweep: looks for outbox entries that nobody settled and publishes them again.
+//! The sweep: looks for outbox entries that nobody settled and publishes them again. Quiet campaigns are left out: whoever
+//! looks at one of them and finds entries in its outbox makes it heard again.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+
+use futures_util::{StreamExt, stream};
 
 use super::Relay;
 use crate::failpoint::{self, Point};
@@ -15,27 +19,57 @@ use crate::ruleset::ActiveCampaign;
 /// Entries read by one call.
 const PAGE: usize = 64;
 
+/// Shards swept at the same time: their calls go to the engine together.
+const SHARDS_AT_ONCE: usize = 16;
+
 pub(super) async fn run(relay: Weak<Relay>) {
+    // Where the last sweep found something: as long as it does, quiet or not, another follows.
+    let mut found = HashSet::new();
     loop {
         let Some(strong) = relay.upgrade() else { return };
         let every = strong.config.every;
-        for active in strong.ruleset.all() {
-            for number in 0..active.campaign.shards {
-                let shard = Shard::new(&active.campaign.id, number);
-                if let Err(why) = strong.sweep(&active, &shard).await {
-                    tracing::debug!(campaign = %shard.campaign, why, "sweep");
-                }
-            }
-        }
+        found = strong.sweep_all(&found).await;
         drop(strong);
         tokio::time::sleep(every).await;
     }
 }
 
 impl Relay {
-    /// Publishes every entry of a shard that is old enough and not already on its way from here.
-    async fn sweep(self: &Arc<Self>, active: &Arc<ActiveCampaign>, shard: &Shard) -> Result<(), String> {
-        let mut after = "-".to_owned();
+    /// One sweep over every shard that is not quiet, or is named. Says which had entries.
+    async fn sweep_all(self: &Arc<Self>, named: &HashSet<Shard>) -> HashSet<Shard> {
+        let mut sweeps = Vec::new();
+        for active in self.ruleset.all() {
+            let quiet = self.ruleset.is_quiet(&active.campaign.id);
+            for number in 0..active.campaign.shards {
+                let shard = Shard::new(&active.campaign.id, number);
+                if !quiet || named.contains(&shard) {
+                    sweeps.push(self.sweep_one(active.clone(), shard));
+                }
+            }
+        }
+        let swept: Vec<Option<Shard>> = stream::iter(sweeps)
+            .buffer_unordered(SHARDS_AT_ONCE)
+            .collect()
+            .await;
+        swept.into_iter().flatten().collect()
+    }
+
+    /// The shard, where it had entries or could not be asked.
+    async fn sweep_one(self: &Arc<Self>, active: Arc<ActiveCampaign>, shard: Shard) -> Option<Shard> {
+        match self.sweep(&active, &shard).await {
+            Ok(0) => None,
+            Ok(_) => Some(shard),
+            Err(why) => {
+                tracing::debug!(campaign = %shard.campaign, why, "sweep");
+                Some(shard)
+            }
+        }
+    }
+
+    /// Publishes every entry of a shard that is old enough and not already on its way from here. Says how many
+    /// there were.
+    async fn sweep(self: &Arc<Self>, active: &Arc<ActiveCampaign>, shard: &Shard) -> Result<usize, String> {
+        let (mut after, mut there) = ("-".to_owned(), 0);
         let (lease, age) = (
             self.config.lease.as_millis() as u64,
             self.config.age.as_millis() as u64,
@@ -45,20 +79,21 @@ impl Relay {
             let reply = self.engine.run(&fixed::OUTBOX, &shard.state(), args).await;
             let entries = calls::outbox_reply(reply.map_err(|error| error.to_string())?);
             let Some(entries) = entries.map_err(|error| error.to_string())? else {
-                return Ok(());
+                break;
             };
-            let Some(last) = entries.last() else { return Ok(()) };
+            let Some(last) = entries.last() else { break };
             failpoint::hit(Point::R1);
             after = last.id.clone();
+            there += entries.len();
             let full = entries.len() == PAGE;
             for raw in entries {
                 self.republish(active, shard, raw).await?;
             }
             if !full {
-                return Ok(());
+                break;
             }
         }
-        Ok(())
+        Ok(there)
     }
 
     async fn republish(

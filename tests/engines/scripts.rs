@@ -6,6 +6,7 @@ use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
 use rushgate::lua::calls::{self, Found, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
+use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use rushgate::lua::{Family, fixed, keys};
 use rushgate::order::{Attempt, Charge};
 use rushgate::plan::eval::{self, Decision};
@@ -243,8 +244,79 @@ fn an_older_fence_decides_nothing() {
     });
 }
 
+fn prolong(side: &mut dyn Side, prolong: &Prolong, fence: &str, buckets: Option<u32>) -> Prolonged {
+    let args = prolong.args(fence, buckets.map(|bucket| bucket..=bucket));
+    prolong_reply(side.run(&fixed::PROLONG, args).expect("prolong runs")).expect("a reply")
+}
+
 #[test]
-fn activation_makes_the_buckets_of_new_counters_and_moves_every_expiry() {
+fn buckets_are_made_to_last_longer_a_few_at_a_time() {
+    let (mut world, order) = one_order();
+    on_each(&mut world, |side, family, fence| {
+        let later = |expires_at| Prolong {
+            uid: &fence.uid,
+            family: keys::ORDERS,
+            buckets: 4,
+            expires_at,
+        };
+        assert_eq!(prolong(side, &later(EXPIRES_AT), "", None), Prolonged::Complete);
+        assert_eq!(
+            prolong(side, &later(EXPIRES_AT - 9), "", None),
+            Prolonged::Complete
+        );
+        let (longer, there) = (later(EXPIRES_AT + 5), fence.to_string());
+        let incomplete = Prolonged::Incomplete { fence: there.clone() };
+        assert_eq!(prolong(side, &longer, "", None), incomplete);
+        for bucket in 0..3 {
+            assert_eq!(prolong(side, &longer, &there, Some(bucket)), incomplete);
+        }
+        // A rebuild or an activation came in between: what was done may have been undone.
+        let fenced = Prolonged::Fenced(there.clone());
+        assert_eq!(prolong(side, &longer, "uid:77", Some(3)), fenced);
+        let foreign = Prolong {
+            uid: "other",
+            ..longer
+        };
+        assert_eq!(prolong(side, &foreign, "", Some(3)), fenced);
+        assert_eq!(prolong(side, &longer, "", None), incomplete, "nothing was done");
+        assert_eq!(prolong(side, &longer, &there, Some(3)), Prolonged::Complete);
+        assert_eq!(prolong(side, &longer, "", None), Prolonged::Complete);
+        let dump = side.dump();
+        for (key, (_, expiry)) in &dump {
+            let expected = EXPIRES_AT + if key.starts_with("orders:") { 5 } else { 0 };
+            assert_eq!(*expiry, Some(expected), "{key}");
+        }
+        let again = admit(side, family, fence, std::slice::from_ref(&order));
+        assert!(matches!(again, AdmitReply::Decided { .. }), "all is as it was");
+    });
+}
+
+#[test]
+fn a_bucket_that_is_to_last_longer_and_is_not_there_was_lost() {
+    let (mut world, _) = one_order();
+    on_each(&mut world, |side, _, fence| {
+        let longer = Prolong {
+            uid: &fence.uid,
+            family: keys::COUNTS,
+            buckets: 4,
+            expires_at: EXPIRES_AT + 5,
+        };
+        side.remove("counts:2");
+        assert_eq!(
+            prolong(side, &longer, "", Some(2)),
+            Prolonged::Lost("counts:2".into())
+        );
+        assert!(!side.dump().contains_key("counts:2"), "it is not made anew");
+        side.remove("state");
+        assert_eq!(
+            prolong(side, &longer, "", Some(3)),
+            Prolonged::Fenced(String::new())
+        );
+    });
+}
+
+#[test]
+fn activation_makes_no_buckets_at_once_and_moves_what_is_few() {
     let (mut world, _) = one_order();
     let mut plan = per_user(2);
     add_limit(
@@ -267,7 +339,10 @@ fn activation_makes_the_buckets_of_new_counters_and_moves_every_expiry() {
         side.run(&fixed::ACTIVATE, args).expect("activate runs");
         let dump = side.dump();
         assert!(dump.contains_key("counts:3"));
-        assert!(dump.values().all(|(_, at)| *at == Some(expiry)), "{dump:#?}");
+        for (key, (_, at)) in &dump {
+            let bucket = key.starts_with("orders:") || key.starts_with("counts:");
+            assert_eq!(*at, Some(if bucket { EXPIRES_AT } else { expiry }), "{key}");
+        }
         let order = [attempt("cid", 1, "mug", 1)];
         assert!(matches!(
             admit(side, &next.family, &newer, &order),

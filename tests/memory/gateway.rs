@@ -56,6 +56,10 @@ impl Rules for Glue {
     fn lost(&self, campaign: &str, epoch: u64) {
         self.reconcile.rebuild_soon(campaign, epoch);
     }
+
+    fn hurry(&self, campaign: &str) {
+        self.reconcile.hurry(campaign);
+    }
 }
 
 impl Revisions for Glue {

@@ -9,6 +9,7 @@ mod expiry;
 mod gateway;
 mod hands;
 mod losses;
+mod many;
 mod restored;
 mod returns;
 mod sale;

@@ -14,7 +14,8 @@ use rdkafka::producer::{Producer as _, PurgeConfig};
 use super::client::{Client, ORDERS_MAX, QUEUE, connect, record};
 use super::delivery::{Batch, CLOSED, Sending, Ticket, Waiting, go_on};
 use super::lanes::{Free, Lanes};
-use super::{ASK_LIMIT, Config};
+use super::marks::Asker;
+use super::Config;
 use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 
 /// A dead client answers what it held within this.
@@ -38,6 +39,8 @@ struct Shared {
     orders_max: usize,
     linger: Duration,
     delivery_timeout: Duration,
+    /// Made when first needed.
+    asker: Mutex<Option<Arc<Asker>>>,
 }
 
 impl KafkaProducer {
@@ -58,6 +61,7 @@ impl KafkaProducer {
                 Duration::ZERO => Duration::MAX,
                 timeout => timeout,
             },
+            asker: Mutex::default(),
             config,
             client: ArcSwap::from_pointee(client),
             rebuilding: Mutex::new(()),
@@ -128,6 +132,16 @@ impl Shared {
             }
         });
         Ok(fresh)
+    }
+
+    /// Who asks for watermarks.
+    fn asker(&self) -> Result<Arc<Asker>, BusError> {
+        let mut asker = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asker) = &*asker {
+            return Ok(asker.clone());
+        }
+        let made = Arc::new(Asker::new(&self.config)?);
+        Ok(asker.insert(made).clone())
     }
 
     /// A batch to fill; `None` where it is answered already.
@@ -302,16 +316,10 @@ impl Producer for KafkaProducer {
     fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
         let topic = topic.to_owned();
         let lanes = self.shared.lanes.clone();
+        let asker = self.shared.asker();
         self.ask(move |config, client| {
-            let mut watermarks = BTreeMap::new();
-            for partition in partitions(config, client, &lanes, &topic)? {
-                let (_, high) = client
-                    .client()
-                    .fetch_watermarks(&topic, partition, ASK_LIMIT)
-                    .map_err(|error| config.unreachable(&error))?;
-                watermarks.insert(partition, high);
-            }
-            Ok(watermarks)
+            let partitions = partitions(config, client, &lanes, &topic)?;
+            asker?.ends(config, &topic, &partitions)
         })
     }
 

@@ -22,6 +22,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
         schedule: Schedule {
             opens_at: T,
             closes_at: CLOSES,
+            retention_ms: RETENTION_MS,
         },
     }
 }

@@ -1,0 +1,101 @@
+//! Buckets that have to last longer than they were made for, because the sale goes on for longer: before a revision that says
+//! so is activated, in calls so small that orders do not wait for them.
+
+use std::time::{Duration, Instant};
+
+use crate::campaign::Campaign;
+use crate::lua::calls::LASTING_FAMILIES;
+use crate::lua::codec::Fence;
+use crate::lua::fixed;
+use crate::lua::keys::Shard;
+use crate::lua::prolong::{Prolong, Prolonged, prolong_reply};
+use crate::revision::Revision;
+
+use super::{RebuildError, Reconcile};
+
+/// Buckets of one call: it takes Redis a fraction of a millisecond.
+const BUCKETS: u32 = 250;
+/// How often it begins again, because a rebuild or an activation came in between or a bucket was lost.
+const ROUNDS_MAX: u32 = 10;
+/// Tries of one call: it may be repeated whatever became of it before.
+const TRIES: u32 = 5;
+/// Between two tries.
+const TRY_PAUSE: Duration = Duration::from_millis(200);
+
+impl Reconcile {
+    /// Sees to it that the buckets of an open gate last as long as a revision needs them. One that outlives it is left
+    /// alone.
+    pub(super) async fn prolong(
+        &self,
+        shard: &Shard,
+        campaign: &Campaign,
+        revision: &Revision,
+    ) -> Result<(), RebuildError> {
+        for family in LASTING_FAMILIES {
+            let prolong = Prolong {
+                uid: &campaign.uid,
+                family,
+                buckets: campaign.buckets,
+                expires_at: revision.schedule.expires_at(),
+            };
+            self.prolong_family(shard, &prolong).await?;
+        }
+        Ok(())
+    }
+
+    async fn prolong_family(&self, shard: &Shard, prolong: &Prolong<'_>) -> Result<(), RebuildError> {
+        let (mut fence, mut first, mut rounds) = (String::new(), None::<u32>, 1);
+        loop {
+            let begun = Instant::now();
+            let buckets = first.map(|first| first..=(first + BUCKETS - 1).min(prolong.buckets - 1));
+            let said = self.prolong_some(shard, prolong.args(&fence, buckets)).await?;
+            match said {
+                Prolonged::Complete => return Ok(()),
+                Prolonged::Fenced(there) if there.is_empty() => return Ok(()),
+                Prolonged::Fenced(there) => {
+                    let uid = Fence::parse(there.as_bytes()).map(|fence| fence.uid);
+                    if uid.as_deref() != Some(prolong.uid) {
+                        return Err(RebuildError::Foreign);
+                    }
+                    (fence, first) = (String::new(), None);
+                    rounds += 1;
+                }
+                Prolonged::Lost(key) => {
+                    tracing::warn!(
+                        campaign = shard.campaign,
+                        key,
+                        "the engine lost a part of the campaign's state"
+                    );
+                    let lost = Fence::parse(fence.as_bytes()).map_or(0, |fence| fence.epoch);
+                    self.rebuild(&shard.campaign, lost).await?;
+                    (fence, first) = (String::new(), None);
+                    rounds += 1;
+                }
+                Prolonged::Incomplete { fence: there } => {
+                    fence = there;
+                    first = Some(first.map_or(0, |first| first + BUCKETS));
+                }
+            }
+            if rounds > ROUNDS_MAX {
+                return Err(RebuildError::Elsewhere);
+            }
+            // As long as the call took: orders that came meanwhile go first.
+            tokio::time::sleep(begun.elapsed()).await;
+        }
+    }
+
+    async fn prolong_some(&self, shard: &Shard, args: Vec<Vec<u8>>) -> Result<Prolonged, RebuildError> {
+        let (script, key) = (&fixed::PROLONG, shard.state());
+        let mut tries = 1;
+        loop {
+            match self.engine.run(script, &key, args.clone()).await {
+                Ok(reply) => return Ok(prolong_reply(reply)?),
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(TRY_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
