@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 
 use super::RebuildError;
 use super::work::Work;
-use crate::bus::ORDERS_TOPIC;
 
 /// How long this gateway's own orders may take to be acknowledged before the watermark is read: those
 /// of campaigns that are open keep coming.
@@ -38,11 +37,12 @@ impl Work<'_> {
         let flushed = self.reconcile.producer.flush(FLUSH_LIMIT);
         futures_util::join!(flushed, tokio::time::sleep(self.reconcile.config.grace));
         self.hold().await?;
-        let marks = self.reconcile.producer.high_watermarks(ORDERS_TOPIC).await?;
+        let topic = self.reconcile.producer.orders_topic();
+        let marks = self.reconcile.producer.high_watermarks(topic).await?;
         let landed = || {
             async {
-                let landed = self.reconcile.store.offsets(ORDERS_TOPIC).await?;
-                Ok(behind(&marks, &landed))
+                let landed = self.reconcile.store.offsets(topic).await?;
+                Ok(behind(topic, &marks, &landed))
             }
             .boxed()
         };
@@ -71,7 +71,7 @@ impl Work<'_> {
 }
 
 /// Which partitions have not landed up to their marks.
-fn behind(marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<String> {
+fn behind(topic: &str, marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<String> {
     let at = |partition| landed.get(partition).copied().unwrap_or(0);
     let late: Vec<String> = marks
         .iter()
@@ -87,7 +87,7 @@ fn behind(marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<Str
     };
     let named = late[..late.len().min(NAMED_MAX)].join(", ");
     Some(format!(
-        "landing to pass the watermark of {ORDERS_TOPIC}: {named}{more}; is `rushgate land` running?"
+        "landing to pass the watermark of {topic}: {named}{more}; is `rushgate land` running?"
     ))
 }
 
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn partitions_that_are_behind_are_named_with_how_far() {
         let marks = BTreeMap::from([(0, 0), (1, 450), (2, 10)]);
-        assert_eq!(behind(&marks, &BTreeMap::from([(1, 450), (2, 11)])), None);
-        let text = behind(&marks, &BTreeMap::from([(1, 120)])).expect("two are behind");
+        assert_eq!(behind("o", &marks, &BTreeMap::from([(1, 450), (2, 11)])), None);
+        let text = behind("o", &marks, &BTreeMap::from([(1, 120)])).expect("two are behind");
         assert!(
             text.contains("partition 1 is at 120 of 450, partition 2 is at 0 of 10;"),
             "{text}"
         );
         let many = (0..9).map(|partition| (partition, 1)).collect();
-        let text = behind(&many, &BTreeMap::new()).expect("all are behind");
+        let text = behind("o", &many, &BTreeMap::new()).expect("all are behind");
         assert!(text.contains("partition 4 is at 0 of 1 and 4 more;"), "{text}");
     }
 }

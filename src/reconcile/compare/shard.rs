@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::super::Reconcile;
 use super::CompareError;
-use crate::bus::ORDERS_TOPIC;
 use crate::campaign::{Activation, Campaign};
 use crate::lua::calls::{self, Lookup};
 use crate::lua::codec::{Fence, Reply};
@@ -147,9 +146,10 @@ impl<'a> Desk<'a> {
     /// Waits until everything the bus holds now has landed or become a dead letter.
     pub(super) async fn landed(&self) -> Result<(), CompareError> {
         let begun = Instant::now();
-        let marks = self.reconcile.producer.high_watermarks(ORDERS_TOPIC).await?;
+        let topic = self.reconcile.producer.orders_topic();
+        let marks = self.reconcile.producer.high_watermarks(topic).await?;
         loop {
-            let landed = self.reconcile.store.offsets(ORDERS_TOPIC).await?;
+            let landed = self.reconcile.store.offsets(topic).await?;
             let passed = |(partition, mark): (&i32, &i64)| {
                 *mark == 0 || landed.get(partition).is_some_and(|offset| offset >= mark)
             };
