@@ -7,6 +7,8 @@ mod database;
 mod gaps;
 #[path = "bus/landers.rs"]
 mod landers;
+#[path = "bus/migration.rs"]
+mod migration;
 #[path = "bus/pauses.rs"]
 mod pauses;
 
@@ -122,7 +124,7 @@ fn texts(slices: &[Slice], partition: i32) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn topics_are_made_once_and_a_different_count_is_told() {
+async fn topics_are_made_once_and_get_the_partitions_they_lack() {
     let config = fresh().await;
     let longer = Topics::new(&config.topic, "700ms,90s").expect("delays");
     let again = migrate_topics(&config, &longer, PARTITIONS + 1, 1)
@@ -130,9 +132,25 @@ async fn topics_are_made_once_and_a_different_count_is_told() {
         .expect("one to do");
     let created: Vec<bool> = again.iter().map(|report| report.created).collect();
     assert_eq!(created, [false, false, true, false], "{again:?}");
-    assert_eq!(again[0].partitions, PARTITIONS);
-    let note = again[0].note.as_deref().unwrap_or_default();
-    assert!(note.contains("has 4 partitions, not 5"), "{note}");
+    assert!(
+        again.iter().all(|report| report.partitions == PARTITIONS + 1),
+        "{again:?}"
+    );
+    let grown: Vec<Option<usize>> = again.iter().map(|report| report.grown_from).collect();
+    assert_eq!(
+        grown,
+        [Some(PARTITIONS), Some(PARTITIONS), None, Some(PARTITIONS)]
+    );
+    // Fewer are wanted: none go, and a new topic has as many as the orders.
+    let longest = Topics::new(&config.topic, "700ms,90s,3h").expect("delays");
+    let fewer = migrate_topics(&config, &longest, 2, 1).await.expect("one to do");
+    assert!(
+        fewer.iter().all(|report| report.partitions == PARTITIONS + 1),
+        "{fewer:?}"
+    );
+    assert_eq!((fewer[3].created, fewer[0].grown_from), (true, None));
+    let note = fewer[0].note.as_deref().unwrap_or_default();
+    assert!(note.contains("has 5 partitions, not 2"), "{note}");
     let names: Vec<&str> = again.iter().map(|report| report.topic.as_str()).collect();
     assert_eq!(names, longer.names());
     assert!(

@@ -1,9 +1,10 @@
-//! Flow over a real database: what has not landed is the lag, and a lag above the limit sheds orders.
+//! Flow over a real database: what has not landed is the lag, a lag above the limit sheds orders, and one that stands still
+//! is told.
 
 mod database;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use database::{NOW, TOPIC, order, sale, sqlite, until};
 use rushgate::bus::{Outbound, Producer, embedded};
@@ -68,4 +69,52 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         .await
         .expect("joins");
     assert_eq!(figures.read(NOW).landed, ORDERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lag_that_stands_still_is_told_until_something_lands_and_not_where_it_cannot_be_read() {
+    let db = sqlite().await;
+    sale(&db.store, 1000).await;
+    let (producer, consumer) = embedded::pair(0);
+    let producer = Arc::new(producer);
+    let config = Config {
+        every: Duration::from_millis(5),
+        ..Config::default()
+    };
+    let flow = Flow::spawn(config, producer.clone(), db.store.clone());
+    until("it has been read", || !flow.partitions().is_empty()).await;
+    assert_eq!(flow.standing(), [], "nothing is there to land");
+    let order = order("ada", "1");
+    let outbound = Outbound {
+        key: order.key(),
+        payload: order.encode(),
+    };
+    producer.publish(vec![outbound], Box::new(|_| {}));
+    let stands = || flow.standing().iter().any(|each| each.partition.lag == 1);
+    until("nobody lands it", stands).await;
+
+    db.execute("ALTER TABLE landing_offsets RENAME TO away").await;
+    until("it cannot be read", || flow.unread() == 1).await;
+    assert_eq!(flow.standing(), [], "what it looks like is old");
+    let blind = Instant::now();
+    db.execute("ALTER TABLE away RENAME TO landing_offsets").await;
+    until("it is read again", || flow.unread() == 0).await;
+    let longest = flow.standing().iter().map(|each| each.still).max();
+    assert!(
+        longest >= Some(blind.elapsed()),
+        "the time before counts: {longest:?}"
+    );
+
+    let landing = Landing::spawn(
+        landing::Config::default(),
+        Box::new(consumer),
+        producer,
+        db.store.clone(),
+        Handle::current(),
+    )
+    .expect("a thread");
+    until("it has landed", || flow.standing().is_empty()).await;
+    tokio::task::spawn_blocking(move || landing.stop())
+        .await
+        .expect("joins");
 }

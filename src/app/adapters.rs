@@ -92,6 +92,6 @@ pub(super) fn kafka_config(config: &Config) -> kafka::Config {
         extra: config.kafka.options.clone(),
         producer: config.kafka.producer.clone(),
         consumer: config.kafka.consumer.clone(),
-        ..kafka::Config::new(&config.kafka.brokers)
+        ..kafka::Config::new(&config.kafka.brokers).with_prefix(&config.kafka.prefix)
     }
 }

@@ -14,7 +14,7 @@ use super::fronts::{self, Listeners};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
 use super::shutdown::Shutdown;
-use crate::bus::{ORDERS_TOPIC, embedded};
+use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
 use crate::campaign::Sku;
 use crate::config::Config;
 use crate::control::{NewCampaign, RuleSpec};
@@ -38,6 +38,8 @@ const DEMO_OPEN_FOR_MS: i64 = 365 * DAY_MS;
 /// from it: the same rebuild that mends a Redis that lost its memory.
 pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()> {
     config.auth.insecure_dev_auth = true;
+    // The embedded bus has one deployment.
+    config.kafka.prefix = PREFIX.to_owned();
     // There is no other gateway.
     config.reconcile.grace_ms = 0;
     let shutdown = Shutdown::listen()?;

@@ -13,6 +13,7 @@ use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::shutdown::Shutdown;
 use super::standstill::{self, Landed};
+use super::{leftovers, waiting};
 use crate::admin::{self, Check, Health, Readiness};
 use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
 use crate::bus::{self, Producer, StartOffsets};
@@ -57,6 +58,10 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         listen: config.admin_listen,
         token: config.admin_token.clone(),
     })?;
+    let topics = config.topics()?;
+    if !waiting::for_migration(&config, &shutdown, &topics.names(), Some(&listener)).await? {
+        return Ok(());
+    }
     let store = store(&config).await?;
     let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
     let producer: Arc<dyn Producer> = kafka.clone();
@@ -77,7 +82,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     };
     let flow = Flow::spawn(watched, producer, store.clone());
     let landed = levels.iter().map(Level::landed).collect();
-    let watch = standstill::watch(flow.clone(), kafka, landed);
+    let watch = standstill::watch(flow.clone(), kafka.clone(), landed);
     let mut checks = vec![store_check(&store), standstill::check(&flow)];
     registry.register_collector(Box::new(LagFigures(flow)));
     checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
@@ -88,6 +93,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     };
     let topics: Vec<&str> = levels.iter().map(|level| level.kafka.topic.as_str()).collect();
     tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %listener.local_addr()?, ?topics, "landing");
+    leftovers::tell(&store, &kafka, &topics).await;
     let served = tokio::spawn(health.serve(listener, shutdown.clone().asked()));
 
     let ended = tokio::select! {

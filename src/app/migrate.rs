@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 use super::adapters::kafka_config;
-use crate::bus::kafka::migrate_topics;
+use crate::bus::kafka::{TopicReport, migrate_topics};
 use crate::config::Config;
 use crate::store::Store;
 
@@ -26,9 +26,28 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
     let topics = config.topics()?;
     let reports = migrate_topics(&kafka_config(&config), &topics, partitions, replication).await;
     for report in reports.context("kafka topics")? {
-        let made = if report.created { "made" } else { "there already" };
-        let note = report.note.map(|note| format!("; {note}")).unwrap_or_default();
-        println!("{}: {made}, {} partitions{note}", report.topic, report.partitions);
+        let note = report
+            .note
+            .as_ref()
+            .map(|note| format!("; {note}"))
+            .unwrap_or_default();
+        println!(
+            "{}: {}, {} partitions{note}",
+            report.topic,
+            made(&report),
+            report.partitions
+        );
     }
     Ok(())
+}
+
+fn made(report: &TopicReport) -> String {
+    match report.grown_from {
+        _ if report.created => "made".to_owned(),
+        None => "there already".to_owned(),
+        Some(before) => format!(
+            "grown from {before} (buyers move to other partitions, which landing does not mind; gateways and landers take the \
+             new ones up within seconds)"
+        ),
+    }
 }

@@ -6,6 +6,7 @@ mod dev;
 mod dlt;
 mod fronts;
 mod land;
+mod leftovers;
 mod metrics;
 mod migrate;
 mod missing;
@@ -17,6 +18,7 @@ mod schedule;
 mod serve;
 mod shutdown;
 mod standstill;
+mod waiting;
 
 pub use dev::dev;
 pub use dlt::dlt;

@@ -1,11 +1,12 @@
 //! `rushgate serve`: the gateway on Redis, Kafka and the database.
 
-use super::adapters::Adapters;
+use super::adapters::{Adapters, kafka_config};
 use super::fronts::{self, Listeners};
 use super::missing::{self, MissingCollector};
 use super::parts::wire;
 use super::schedule::{self, ReconcileFigures};
 use super::shutdown::Shutdown;
+use super::waiting;
 use crate::config::Config;
 use crate::gateway::auth::Auth;
 use crate::telemetry;
@@ -16,6 +17,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::listen()?;
     let listeners = Listeners::bind(&config)?;
     let auth = Auth::new(&config.auth())?;
+    // Of the topics a gateway writes to one, and it need not be allowed to see the others.
+    let orders = kafka_config(&config).topic;
+    if !waiting::for_migration(&config, &shutdown, &[&orders], None).await? {
+        return Ok(());
+    }
     let adapters = Adapters::connect(&config).await?;
     let host = Host::with(&config.wasm(None, |name| std::env::var_os(name)))?;
     let parts = wire(&config, &adapters, host);

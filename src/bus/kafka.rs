@@ -24,12 +24,15 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{BusError, ORDERS_TOPIC};
+use super::{BusError, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
 pub use consumer::KafkaConsumer;
 pub use group::rebalance;
 pub use options::{OptionError, Side, check_options};
 pub use producer::KafkaProducer;
 pub use topics::{TopicReport, migrate_topics};
+
+/// How old the knowledge of a topic's partitions may get: clients notice within this that partitions were added.
+const METADATA_AGE_MS: &str = "10000";
 
 /// How long a question to the brokers may take.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub struct Config {
     pub brokers: String,
     /// The orders topic.
     pub topic: String,
+    /// How the brokers name this client in logs and quotas.
+    pub client_id: String,
     /// How long a producer waits for more orders before it sends what it has.
     pub linger_ms: u32,
     /// How long a producer keeps trying before an order counts as not acknowledged. Large, because
@@ -65,13 +70,24 @@ impl Config {
         Self {
             brokers: brokers.to_owned(),
             topic: ORDERS_TOPIC.to_owned(),
+            client_id: PREFIX.to_owned(),
             linger_ms: 2,
             delivery_timeout_ms: 300_000,
-            group: "rushgate-landing".to_owned(),
+            group: landing_group(PREFIX),
             instance: None,
             extra: BTreeMap::new(),
             producer: BTreeMap::new(),
             consumer: BTreeMap::new(),
+        }
+    }
+
+    /// The topics, groups and clients of a deployment with this prefix.
+    pub fn with_prefix(self, prefix: &str) -> Self {
+        Self {
+            topic: orders_topic(prefix),
+            group: landing_group(prefix),
+            client_id: prefix.to_owned(),
+            ..self
         }
     }
 
@@ -80,7 +96,8 @@ impl Config {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
-            .set("client.id", "rushgate")
+            .set("client.id", &self.client_id)
+            .set("topic.metadata.refresh.interval.ms", METADATA_AGE_MS)
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.max.ms", "2000");
         for (key, value) in own {

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use topics::{DelaysError, RetryTopic, Topics};
+pub use topics::{
+    DelaysError, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group, orders_topic,
+};
 
 pub const ORDERS_TOPIC: &str = "rushgate.orders";
 /// Where records end that cannot land.

@@ -1,6 +1,45 @@
-//! Names of the topics: the orders, one retry topic per delay, and the dead letters, all named after the first.
+//! Names of the topics: the orders, one retry topic per delay, and the dead letters, all named after the first; and the
+//! prefix that tells the deployments of one Kafka apart.
 
 use std::time::Duration;
+
+/// What the names of a deployment's topics, groups and clients begin with, unless it is told otherwise.
+pub const PREFIX: &str = "rushgate";
+/// The longest name of a topic that the database keeps is 190 long; ours is the prefix and some 40 more at most.
+const PREFIX_MAX: usize = 100;
+
+/// The text cannot begin the name of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} cannot begin the names of topics: 1 to {PREFIX_MAX} letters, digits, `.`, `_` and `-` are allowed, the first and \
+     the last a letter or a digit"
+)]
+pub struct PrefixError(String);
+
+/// Whether names of topics and groups may begin so.
+pub fn check_prefix(prefix: &str) -> Result<(), PrefixError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let outer = |c: char| c.is_ascii_alphanumeric();
+    let fits = (1..=PREFIX_MAX).contains(&prefix.len())
+        && prefix.chars().all(legal)
+        && prefix.starts_with(outer)
+        && prefix.ends_with(outer);
+    if fits {
+        Ok(())
+    } else {
+        Err(PrefixError(prefix.to_owned()))
+    }
+}
+
+/// The orders topic of a deployment.
+pub fn orders_topic(prefix: &str) -> String {
+    format!("{prefix}.orders")
+}
+
+/// The group of a deployment's landers.
+pub fn landing_group(prefix: &str) -> String {
+    format!("{prefix}-landing")
+}
 
 /// Where orders wait that could not land for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +136,32 @@ mod tests {
         assert_eq!(delays, [200, 5000, 300_000]);
         let none = Topics::new("o", "").expect("none");
         assert_eq!(none.names(), ["o", "o.dlt"]);
+    }
+
+    #[test]
+    fn a_prefix_is_what_kafka_and_the_database_take() {
+        for prefix in ["rushgate", "a", "shop-2.eu_west", &"p".repeat(100)] {
+            assert_eq!(check_prefix(prefix), Ok(()), "{prefix}");
+        }
+        for prefix in [
+            "",
+            ".",
+            "a.",
+            "-a",
+            "a b",
+            "größe",
+            "a/b",
+            "__consumer",
+            &"p".repeat(101),
+        ] {
+            let error = check_prefix(prefix).expect_err(prefix).to_string();
+            assert!(error.contains("1 to 100 letters"), "{error}");
+        }
+        let topics = Topics::new(&orders_topic("shop"), "5s").expect("delays");
+        assert_eq!(
+            topics.names(),
+            ["shop.orders", "shop.orders.retry.5s", "shop.orders.dlt"]
+        );
     }
 
     #[test]

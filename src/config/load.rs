@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use super::Config;
+use crate::bus::check_prefix;
 use crate::bus::kafka::{Side, check_options};
 use crate::campaign::RETENTION_DAYS_MAX;
 
@@ -19,6 +20,7 @@ pub const KEYS: &[&str] = &[
     "drain_ms",
     "redis.url",
     "kafka.brokers",
+    "kafka.prefix",
     "kafka.partitions",
     "kafka.replication",
     "kafka.options",
@@ -241,6 +243,9 @@ fn check_landing(config: &Config) -> Result<(), ConfigError> {
         let at = at.to_owned();
         Err(ConfigError::Value { at, message })
     };
+    if let Err(error) = check_prefix(&config.kafka.prefix) {
+        return wrong("kafka.prefix", error.to_string());
+    }
     if let Err(error) = config.topics() {
         return wrong("landing.retry_delays", error.to_string());
     }

@@ -95,6 +95,8 @@ impl Default for Redis {
 pub struct Kafka {
     /// Comma-separated `host:port`.
     pub brokers: String,
+    /// What the names of topics, groups and clients begin with: one per deployment.
+    pub prefix: String,
     /// Partitions of every topic that `rushgate migrate` makes.
     pub partitions: u32,
     /// Replicas of every topic that `rushgate migrate` makes.
@@ -114,6 +116,7 @@ impl Default for Kafka {
     fn default() -> Self {
         Self {
             brokers: "127.0.0.1:9092".into(),
+            prefix: crate::bus::PREFIX.into(),
             partitions: 12,
             replication: 1,
             options: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
-use crate::bus::{DelaysError, ORDERS_TOPIC, Topics};
+use crate::bus::{DelaysError, Topics, landing_group, orders_topic};
 use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
 
 fn ms(duration: Duration) -> u64 {
@@ -180,13 +180,14 @@ impl Config {
             policy: self.flow.policy,
             backlog_max: self.flow.backlog_max,
             every: Duration::from_millis(self.flow.every_ms),
+            topics: vec![orders_topic(&self.kafka.prefix)],
             ..flow::Config::default()
         }
     }
 
     /// The topics an order may pass through.
     pub fn topics(&self) -> Result<Topics, DelaysError> {
-        Topics::new(ORDERS_TOPIC, &self.landing.retry_delays)
+        Topics::new(&orders_topic(&self.kafka.prefix), &self.landing.retry_delays)
     }
 
     /// How the orders topic is landed.
@@ -198,7 +199,11 @@ impl Config {
             poison_window,
             ..
         } = self.landing;
+        let orders = orders_topic(&self.kafka.prefix);
         landing::Config {
+            group: landing_group(&self.kafka.prefix),
+            dead_letters: format!("{orders}.dlt"),
+            topic: orders,
             batch_records: batch,
             batch_wait: Duration::from_millis(wait_ms),
             guard: Some(landing::GuardConfig {

@@ -180,6 +180,21 @@ fn landing_is_configured_from_the_environment_too() {
 }
 
 #[test]
+fn deployments_that_share_a_kafka_have_a_prefix_each() {
+    let config = settle(&[("RUSHGATE_KAFKA_PREFIX", "shop")], &[]).expect("valid");
+    assert_eq!(
+        config.topics().expect("delays").names().first(),
+        Some(&"shop.orders")
+    );
+    assert_eq!(config.flow().topics, ["shop.orders"]);
+    let landing = config.landing();
+    assert_eq!(
+        [landing.topic, landing.group, landing.dead_letters],
+        ["shop.orders", "shop-landing", "shop.orders.dlt"]
+    );
+}
+
+#[test]
 fn a_wrong_value_is_answered_with_its_source() {
     for (env, flag, expected) in [
         (
@@ -216,6 +231,11 @@ fn a_wrong_value_is_answered_with_its_source() {
             ("RUSHGATE_KAFKA_CONSUMER", "session.timeout.ms"),
             None,
             "RUSHGATE_KAFKA_CONSUMER: \"session.timeout.ms\" is not of the form name=value",
+        ),
+        (
+            ("RUSHGATE_KAFKA_PREFIX", "my shop"),
+            None,
+            "kafka.prefix: \"my shop\" cannot begin the names of topics",
         ),
         (
             ("RUSHGATE_ADMISSION_BATCH", "0"),

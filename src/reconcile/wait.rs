@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, Shared};
 
 use super::work::Work;
 use super::{Config, RebuildError, Reconcile};
-use crate::bus::{ORDERS_TOPIC, Producer};
+use crate::bus::Producer;
 use crate::store::Store;
 
 /// How long this gateway's own orders may take to be acknowledged before the watermark is read: those
@@ -78,11 +78,12 @@ impl Rounds {
 async fn all_landed(config: &Config, producer: &dyn Producer, store: &Store) -> Result<(), Late> {
     // It is to be below the watermark: this gateway's is waited for, the others' gets its time.
     futures_util::join!(producer.flush(FLUSH_LIMIT), tokio::time::sleep(config.grace));
-    let marks = producer.high_watermarks(ORDERS_TOPIC).await.map_err(Late::Bus)?;
+    let topic = producer.orders_topic();
+    let marks = producer.high_watermarks(topic).await.map_err(Late::Bus)?;
     let begun = tokio::time::Instant::now();
     loop {
-        let landed = store.offsets(ORDERS_TOPIC).await.map_err(Late::Store)?;
-        match behind(&marks, &landed) {
+        let landed = store.offsets(topic).await.map_err(Late::Store)?;
+        match behind(topic, &marks, &landed) {
             None => return Ok(()),
             Some(what) if begun.elapsed() > config.patience => return Err(Late::Patience(what)),
             Some(_) => tokio::time::sleep(config.poll).await,
@@ -127,7 +128,7 @@ impl Work<'_> {
 }
 
 /// Which partitions have not landed up to their marks.
-fn behind(marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<String> {
+fn behind(topic: &str, marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<String> {
     let at = |partition| landed.get(partition).copied().unwrap_or(0);
     let late: Vec<String> = marks
         .iter()
@@ -143,7 +144,7 @@ fn behind(marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<Str
     };
     let named = late[..late.len().min(NAMED_MAX)].join(", ");
     Some(format!(
-        "landing to pass the watermark of {ORDERS_TOPIC}: {named}{more}; is `rushgate land` running?"
+        "landing to pass the watermark of {topic}: {named}{more}; is `rushgate land` running?"
     ))
 }
 
@@ -154,14 +155,14 @@ mod tests {
     #[test]
     fn partitions_that_are_behind_are_named_with_how_far() {
         let marks = BTreeMap::from([(0, 0), (1, 450), (2, 10)]);
-        assert_eq!(behind(&marks, &BTreeMap::from([(1, 450), (2, 11)])), None);
-        let text = behind(&marks, &BTreeMap::from([(1, 120)])).expect("two are behind");
+        assert_eq!(behind("o", &marks, &BTreeMap::from([(1, 450), (2, 11)])), None);
+        let text = behind("o", &marks, &BTreeMap::from([(1, 120)])).expect("two are behind");
         assert!(
             text.contains("partition 1 is at 120 of 450, partition 2 is at 0 of 10;"),
             "{text}"
         );
         let many = (0..9).map(|partition| (partition, 1)).collect();
-        let text = behind(&many, &BTreeMap::new()).expect("all are behind");
+        let text = behind("o", &many, &BTreeMap::new()).expect("all are behind");
         assert!(text.contains("partition 4 is at 0 of 1 and 4 more;"), "{text}");
     }
 }

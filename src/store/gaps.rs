@@ -82,6 +82,14 @@ impl Store {
         Ok(true)
     }
 
+    /// Topics that have landed here, with whatever prefix.
+    pub async fn landed_topics(&self) -> StoreResult<Vec<String>> {
+        let rows = sqlx::query("SELECT DISTINCT topic FROM landing_offsets ORDER BY topic")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     /// Records of a topic that were removed before they landed, in all.
     pub async fn missing_records(&self, topic: &str) -> StoreResult<u64> {
         let sum = match self.dialect {

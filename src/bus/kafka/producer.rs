@@ -279,6 +279,10 @@ impl Producer for KafkaProducer {
         "kafka"
     }
 
+    fn orders_topic(&self) -> &str {
+        &self.shared.config.topic
+    }
+
     fn publish(&self, orders: Vec<Outbound>, acknowledge: Acknowledge) {
         let all = orders.len();
         let room = self.shared.orders_max.saturating_sub(self.in_flight());

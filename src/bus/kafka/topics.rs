@@ -1,13 +1,26 @@
-//! Makes the topics; what exists stays as it is.
+//! Makes the topics, and adds partitions to those that have too few; nothing else of what exists is touched.
+//!
+//! Several processes may do this at once: what another one has made or grown meanwhile is found there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use futures_util::future::BoxFuture;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::producer::Producer as _;
 use rdkafka::types::RDKafkaErrorCode;
+use tokio::time::Instant;
 
-use super::{ASK_LIMIT, Config, unusable};
+use super::{ASK_LIMIT, Config, KafkaProducer, unusable};
 use crate::bus::{BusError, Topics};
+
+/// How long topics that were made or grown may take until every partition has a leader.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const READY_POLL: Duration = Duration::from_millis(100);
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// 30 days: somebody has to look at dead letters.
@@ -25,13 +38,19 @@ pub struct TopicReport {
     pub topic: String,
     pub created: bool,
     pub partitions: usize,
+    /// How many it had before, where partitions were added.
+    pub grown_from: Option<usize>,
     /// What somebody should know or do.
     pub note: Option<String>,
 }
 
-/// Makes the orders topic, the retry topics and the dead letters with so many partitions and
-/// replicas; a write needs all replicas but one. Topics that exist are left alone and reported, in the order of
-/// [`Topics::names`].
+/// Partitions of topics: how many there are, and how many of them have a leader.
+type Counts = BTreeMap<String, (usize, usize)>;
+
+/// Makes the orders topic, the retry topics and the dead letters with so many partitions and replicas; a write needs
+/// all replicas but one. Topics that have fewer partitions get more: all of them have as many as the orders, so that a
+/// record that is moved keeps its partition. Nothing is taken away. Returns when every partition has a leader, with the
+/// reports in the order of [`Topics::names`].
 pub async fn migrate_topics(
     config: &Config,
     topics: &Topics,
@@ -39,6 +58,48 @@ pub async fn migrate_topics(
     replication: usize,
 ) -> Result<Vec<TopicReport>, BusError> {
     let admin: Admin = config.client(&[], &BTreeMap::new()).create().map_err(unusable)?;
+    let admin = Arc::new(admin);
+    let before = counts(config, &admin, topics).await?;
+    let wanted = before
+        .get(&topics.orders)
+        .map_or(0, |(all, _)| *all)
+        .max(partitions);
+    let mut reports = create(config, &admin, topics, wanted, replication).await?;
+    // The orders last: where one of them may have to go is there before it.
+    for report in reports.iter_mut().rev() {
+        let has = before.get(&report.topic).map_or(wanted, |(all, _)| *all);
+        if !report.created && has < wanted {
+            grow(config, &admin, &report.topic, wanted).await?;
+            report.grown_from = Some(has);
+        }
+    }
+    let after = until_led(config, &admin, topics, wanted).await?;
+    for report in &mut reports {
+        report.partitions = after.get(&report.topic).map_or(0, |(all, _)| *all);
+        let retention = match report.created {
+            true => None,
+            false => short_retention(&admin, &report.topic, retention(topics, &report.topic)).await,
+        };
+        let more = (report.partitions > partitions).then(|| {
+            format!(
+                "has {} partitions, not {partitions}: none are ever taken away",
+                report.partitions
+            )
+        });
+        let notes: Vec<String> = more.into_iter().chain(retention).collect();
+        report.note = (!notes.is_empty()).then(|| notes.join("; "));
+    }
+    Ok(reports)
+}
+
+/// Makes those that do not exist.
+async fn create(
+    config: &Config,
+    admin: &Admin,
+    topics: &Topics,
+    partitions: usize,
+    replication: usize,
+) -> Result<Vec<TopicReport>, BusError> {
     let in_sync = replication.saturating_sub(1).max(1).to_string();
     let names = topics.names();
     let retentions: Vec<Option<String>> = names
@@ -59,28 +120,109 @@ pub async fn migrate_topics(
         .create_topics(&new.collect::<Vec<_>>(), &options())
         .await
         .map_err(|error| config.unreachable(&error))?;
-    let mut reports = Vec::new();
-    for answer in answers {
+    let reports = answers.into_iter().map(|answer| {
         let (topic, created) = match answer {
             Ok(topic) => (topic, true),
             Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => (topic, false),
             Err((topic, code)) => return Err(BusError::Fatal(format!("topic {topic}: {code}"))),
         };
-        reports.push(TopicReport {
+        Ok(TopicReport {
             topic,
             created,
             partitions,
+            grown_from: None,
             note: None,
-        });
+        })
+    });
+    reports.collect()
+}
+
+/// Adds partitions, unless another process has done so meanwhile: whether there are enough is found out afterwards.
+async fn grow(config: &Config, admin: &Admin, topic: &str, wanted: usize) -> Result<(), BusError> {
+    let more = NewPartitions::new(topic, wanted);
+    let answers = admin
+        .create_partitions(&[more], &options())
+        .await
+        .map_err(|error| config.unreachable(&error))?;
+    for answer in answers {
+        match answer {
+            Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
+            Err((topic, code)) => {
+                return Err(BusError::Fatal(format!("topic {topic}: more partitions: {code}")));
+            }
+        }
     }
-    for report in reports.iter_mut().filter(|report| !report.created) {
-        let wanted = retention(topics, &report.topic);
-        report.note = short_retention(&admin, &report.topic, wanted).await;
+    Ok(())
+}
+
+/// Waits until all topics have so many partitions, each with a leader.
+async fn until_led(
+    config: &Config,
+    admin: &Arc<Admin>,
+    topics: &Topics,
+    wanted: usize,
+) -> Result<Counts, BusError> {
+    let begun = Instant::now();
+    loop {
+        let counts = counts(config, admin, topics).await?;
+        let of = |name: &str| counts.get(name).copied().unwrap_or_default();
+        let names = topics.names();
+        let late = names.iter().find(|name| of(name).1 < wanted.max(of(name).0));
+        let Some(late) = late else {
+            return Ok(counts);
+        };
+        if begun.elapsed() > READY_LIMIT {
+            let (all, led) = of(late);
+            return Err(BusError::Unreadable(format!(
+                "topic {late}: {all} of {wanted} partitions are there and {led} have a leader after {} s: are all brokers \
+                 up?",
+                READY_LIMIT.as_secs()
+            )));
+        }
+        tokio::time::sleep(READY_POLL).await;
     }
-    let config = config.clone();
-    tokio::task::spawn_blocking(move || compare(&config, &admin, reports, partitions))
+}
+
+async fn counts(config: &Config, admin: &Arc<Admin>, topics: &Topics) -> Result<Counts, BusError> {
+    let (config, admin) = (config.clone(), admin.clone());
+    let names: Vec<String> = topics.names().into_iter().map(str::to_owned).collect();
+    tokio::task::spawn_blocking(move || count(&config, admin.inner(), &names))
         .await
         .unwrap_or_else(|error| Err(BusError::Fatal(error.to_string())))
+}
+
+/// Those of the topics that exist. Asks for all there are: asked for by name, brokers may make one that is missing.
+fn count<C: ClientContext>(
+    config: &Config,
+    client: &Client<C>,
+    names: &[String],
+) -> Result<Counts, BusError> {
+    let metadata = client
+        .fetch_metadata(None, ASK_LIMIT)
+        .map_err(|error| config.unreachable(&error))?;
+    let is_ours = |name: &str| names.iter().any(|each| each == name);
+    let ours = metadata.topics().iter().filter(|topic| is_ours(topic.name()));
+    let counted = ours.map(|topic| {
+        let led = topic
+            .partitions()
+            .iter()
+            .filter(|partition| partition.leader() >= 0);
+        (topic.name().to_owned(), (topic.partitions().len(), led.count()))
+    });
+    Ok(counted.collect())
+}
+
+impl KafkaProducer {
+    /// Those of the topics that do not exist.
+    pub fn missing_topics(&self, names: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, BusError>> {
+        self.ask(move |config, client| {
+            let there = count(config, client.client(), &names)?;
+            Ok(names
+                .into_iter()
+                .filter(|name| !there.contains_key(name))
+                .collect())
+        })
+    }
 }
 
 fn options() -> AdminOptions {
@@ -115,36 +257,4 @@ async fn short_retention(admin: &Admin, topic: &str, wanted: Option<i64>) -> Opt
             wanted as f64 / DAY_MS as f64,
         )
     })
-}
-
-/// Fills in how many partitions existing topics have.
-fn compare(
-    config: &Config,
-    admin: &Admin,
-    mut reports: Vec<TopicReport>,
-    wanted: usize,
-) -> Result<Vec<TopicReport>, BusError> {
-    for report in reports.iter_mut().filter(|report| !report.created) {
-        let metadata = admin
-            .inner()
-            .fetch_metadata(Some(&report.topic), ASK_LIMIT)
-            .map_err(|error| config.unreachable(&error))?;
-        let topic = metadata
-            .topics()
-            .iter()
-            .find(|topic| topic.name() == report.topic);
-        report.partitions = topic.map_or(0, |topic| topic.partitions().len());
-        if report.partitions != wanted {
-            let note = format!(
-                "has {} partitions, not {wanted}; it stays so, because more partitions would move buyers to \
-                 others and break the order of their orders",
-                report.partitions
-            );
-            report.note = Some(match report.note.take() {
-                Some(other) => format!("{note}; {other}"),
-                None => note,
-            });
-        }
-    }
-    Ok(reports)
 }

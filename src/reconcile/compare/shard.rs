@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::super::Reconcile;
 use super::CompareError;
-use crate::bus::ORDERS_TOPIC;
 use crate::campaign::{Activation, Campaign};
 use crate::lua::calls::{self, Lookup};
 use crate::lua::codec::{Fence, Reply};
@@ -219,9 +218,10 @@ impl Reconcile {
     /// Waits until everything the bus holds now has landed or become a dead letter.
     pub(in crate::reconcile) async fn landed_within(&self, patience: Duration) -> Result<(), CompareError> {
         let begun = Instant::now();
-        let marks = self.producer.high_watermarks(ORDERS_TOPIC).await?;
+        let topic = self.producer.orders_topic();
+        let marks = self.producer.high_watermarks(topic).await?;
         loop {
-            let landed = self.store.offsets(ORDERS_TOPIC).await?;
+            let landed = self.store.offsets(topic).await?;
             let passed = |(partition, mark): (&i32, &i64)| {
                 *mark == 0 || landed.get(partition).is_some_and(|offset| offset >= mark)
             };

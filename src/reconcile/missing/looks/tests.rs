@@ -1,5 +1,5 @@
 use super::*;
-use crate::campaign::{Activation, Campaign, Schedule};
+use crate::campaign::{Activation, Campaign, RETENTION_MS, Schedule};
 
 const T: i64 = 1_800_000_000_000;
 const CLOSES: i64 = T + 3_600_000;
