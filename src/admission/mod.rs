@@ -10,6 +10,7 @@
 //!
 //! A lane owns what it began: a caller that goes away loses its answer, never its order.
 
+mod delivery;
 mod fence;
 mod lane;
 mod local;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -40,6 +42,7 @@ pub use quota::Quota;
 pub use refusal::Refusal;
 pub use watch::Watch;
 
+use delivery::Delivery;
 use fence::Step;
 use lane::{Job, Lane, Verdict};
 
@@ -153,7 +156,7 @@ pub trait Recorder: Send + Sync + 'static {
 
 /// What every lane shares.
 struct Shared {
-    config: Config,
+    config: ArcSwap<Config>,
     engine: Arc<dyn Engine>,
     ruleset: Arc<Ruleset>,
     rules: Arc<dyn Rules>,
@@ -161,9 +164,18 @@ struct Shared {
     /// Runs of prechecks at the same time, over all campaigns.
     prechecks: Arc<Semaphore>,
     recorder: Option<Arc<dyn Recorder>>,
+    delivery: Arc<Delivery>,
 }
 
 impl Shared {
+    /// As [`Rules::load`], but a database that is silent does not hold the caller for longer than the deadline.
+    async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<ActiveCampaign>>, String> {
+        let within = self.config.load().deadline;
+        let load = tokio::time::timeout(within, self.rules.load(campaign, at_least));
+        load.await
+            .unwrap_or_else(|_| Err(format!("the rules were not read within {within:?}")))
+    }
+
     /// `None` where the engine is whole and has no such order.
     async fn lookup(
         &self,
@@ -213,13 +225,14 @@ impl Admission {
         recorder: Option<Arc<dyn Recorder>>,
     ) -> Self {
         let shared = Arc::new(Shared {
-            config,
+            config: ArcSwap::from_pointee(config),
             engine,
             ruleset,
             rules,
             outbox,
             prechecks: Arc::new(Semaphore::new(screen::runs())),
             recorder,
+            delivery: Arc::default(),
         });
         Self {
             shared,
@@ -275,7 +288,7 @@ impl Admission {
         }
         let order = attempt.order;
         let (answer, verdict) = oneshot::channel();
-        let deadline = tokio::time::Instant::now() + self.shared.config.deadline;
+        let deadline = tokio::time::Instant::now() + self.shared.config.load().deadline;
         if lane
             .jobs
             .try_send(Job {
@@ -315,21 +328,6 @@ impl Admission {
                     replayed: false,
                 })
             }
-        }
-    }
-
-    /// `accepted` when Kafka acknowledged in time.
-    async fn wait(&self, mut acknowledged: lane::Acknowledgement) -> OrderState {
-        if self.shared.config.answer == Answer::Admitted {
-            return OrderState::Pending;
-        }
-        let waited = tokio::time::timeout(
-            self.shared.config.accept_wait,
-            acknowledged.wait_for(|answer| answer.is_some()),
-        );
-        match waited.await {
-            Ok(Ok(answer)) if *answer == Some(true) => OrderState::Accepted,
-            _ => OrderState::Pending,
         }
     }
 
@@ -379,7 +377,6 @@ impl Admission {
         }
         let loaded = self
             .shared
-            .rules
             .load(campaign, 0)
             .await
             .map_err(AdmissionError::Engine)?;

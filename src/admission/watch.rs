@@ -34,7 +34,7 @@ impl Admission {
     pub fn watch(self: &Arc<Self>) -> Watch {
         let admission = self.clone();
         Watch(tokio::spawn(async move {
-            let every = admission.shared.config.watch_every;
+            let every = admission.shared.config.load().watch_every;
             // Beside each other: a campaign may take seconds to load when its rules have large prechecks.
             let looks = repeat(every, || admission.look());
             let syncs = repeat(every * SYNC_EVERY, || admission.sync());
