@@ -15,6 +15,7 @@ use crate::bus::kafka::{Side, check_options};
 pub const KEYS: &[&str] = &[
     "listen",
     "admin_listen",
+    "drain_delay_ms",
     "drain_ms",
     "redis.url",
     "kafka.brokers",
@@ -34,6 +35,7 @@ pub const KEYS: &[&str] = &[
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
     "gateway.trusted_proxies",
+    "gateway.database_wait_ms",
     "admission.answer",
     "admission.accept_wait_ms",
     "admission.queue",
@@ -60,6 +62,7 @@ pub const KEYS: &[&str] = &[
     "flow.policy",
     "flow.backlog_max",
     "flow.every_ms",
+    "ready.outbox_max",
     "sample.attempts_max",
     "wasm.cache_dir",
     "log.format",
@@ -74,6 +77,7 @@ const AT_LEAST_ONE: &[&str] = &[
     "gateway.connections",
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
+    "gateway.database_wait_ms",
     "admission.queue",
     "admission.batch",
     "admission.deadline_ms",
@@ -88,6 +92,7 @@ const AT_LEAST_ONE: &[&str] = &[
     "landing.poison_window",
     "flow.backlog_max",
     "flow.every_ms",
+    "ready.outbox_max",
 ];
 
 /// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.
@@ -196,7 +201,7 @@ fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
     })
 }
 
-fn put(table: &mut Table, key: &str, value: Value) {
+pub(super) fn put(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
             table.insert(key.to_owned(), value);
