@@ -1,6 +1,7 @@
 //! The loader: brings stored revisions into the ruleset, compiled.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::prechecks::Prechecks;
 use crate::campaign::Activation;
 use crate::revision::Revision;
 use crate::ruleset::{ActiveCampaign, Precheck, Ruleset};
-use crate::store::{CampaignRow, Store};
+use crate::store::{CampaignRow, Store, StoreResult};
 use crate::wasm::Host;
 
 /// A campaign that was not found is not looked for again for so long: requests for invented names
@@ -26,8 +27,13 @@ const REVISIONS_MAX: usize = 64;
 /// Campaigns loaded at the same time by a sync: one with a large precheck must not hold up all others.
 const SYNC_AT_ONCE: usize = 4;
 
+/// A database that does not answer within this is not waited for: the next look asks again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 /// Loads campaigns from the database.
 pub struct Loader {
+    /// Every live campaign was read once.
+    loaded: AtomicBool,
     store: Store,
     ruleset: Arc<Ruleset>,
     clock: Clock,
@@ -42,6 +48,7 @@ pub struct Loader {
 impl Loader {
     pub fn new(store: Store, ruleset: Arc<Ruleset>, host: Host, clock: Clock) -> Self {
         Self {
+            loaded: AtomicBool::new(false),
             prechecks: Prechecks::new(store.clone(), host),
             store,
             ruleset,
@@ -64,12 +71,7 @@ impl Loader {
         {
             return Ok(Some(active));
         }
-        let Some(row) = self
-            .store
-            .campaign(campaign)
-            .await
-            .map_err(|error| error.to_string())?
-        else {
+        let Some(row) = answered(self.store.campaign(campaign)).await? else {
             self.note_miss(campaign);
             return Ok(None);
         };
@@ -79,11 +81,7 @@ impl Loader {
 
     /// Loads every live campaign that is new or has a newer activation, and forgets the others.
     pub async fn sync(&self) -> Result<(), String> {
-        let rows = self
-            .store
-            .live_campaigns((self.clock)())
-            .await
-            .map_err(|error| error.to_string())?;
+        let rows = answered(self.store.live_campaigns((self.clock)())).await?;
         for gone in self.ruleset.all() {
             if !rows.iter().any(|row| row.campaign.id == gone.campaign.id) {
                 self.ruleset.remove(&gone.campaign.id);
@@ -95,10 +93,19 @@ impl Loader {
         });
         let loaded: Vec<_> = stream::iter(loads).buffer_unordered(SYNC_AT_ONCE).collect().await;
         let failed: Vec<String> = loaded.into_iter().filter_map(Result::err).collect();
+        // A campaign that fails for itself is refused by every gateway; one that the database did not give is not there yet.
+        if failed.is_empty() || answered(self.store.ping()).await.is_ok() {
+            self.loaded.store(true, Ordering::Relaxed);
+        }
         match failed.is_empty() {
             true => Ok(()),
             false => Err(failed.join("; ")),
         }
+    }
+
+    /// Whether every live campaign was read from the database once.
+    pub fn loaded(&self) -> bool {
+        self.loaded.load(Ordering::Relaxed)
     }
 
     /// Whether the revision could be served by this gateway; compiles what it needs for that.
@@ -118,12 +125,7 @@ impl Loader {
         if let Some(found) = self.revisions.lock().expect("no panic holds this lock").get(&key) {
             return Ok(Some(found.clone()));
         }
-        let Some(row) = self
-            .store
-            .campaign(campaign)
-            .await
-            .map_err(|error| error.to_string())?
-        else {
+        let Some(row) = answered(self.store.campaign(campaign)).await? else {
             return Ok(None);
         };
         let activation = Activation {
@@ -172,8 +174,8 @@ impl Loader {
         let CampaignRow {
             campaign, activation, ..
         } = row;
-        let found = self.store.revision(&campaign.id, activation.revision).await;
-        let Some(revision) = found.map_err(|error| error.to_string())? else {
+        let found = answered(self.store.revision(&campaign.id, activation.revision));
+        let Some(revision) = found.await? else {
             return Ok(None);
         };
         let built =
@@ -200,5 +202,15 @@ impl Loader {
             .lock()
             .expect("no panic holds this lock")
             .remove(campaign);
+    }
+}
+
+async fn answered<T>(ask: impl Future<Output = StoreResult<T>>) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER_WITHIN, ask).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!(
+            "the database gave no answer within {} s",
+            ANSWER_WITHIN.as_secs()
+        )),
     }
 }

@@ -1,0 +1,133 @@
+//! A gateway that starts while the database is away: it listens, answers that it is not ready and for what it waits, and
+//! goes on as soon as the database is there.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+use super::adapters::Adapters;
+use super::fronts::Listeners;
+use crate::admin::{Check, Health, Readiness};
+use crate::admission::{AdmissionError, Outcome, Quota};
+use crate::config::Config;
+use crate::gateway::auth::Auth;
+use crate::gateway::{CampaignView, Gateway, Orders};
+use crate::order::{Attempt, OrderId, OrderState};
+use crate::plan::eval::Placed;
+use crate::store::{OrderRow, StoreError, StoreResult};
+use crate::telemetry;
+
+/// Between tries.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A start that takes no longer is not worth a word.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Connects, however long the database takes to come. What waiting does not mend is an error. A room that was opened is to be
+/// kept until the gateway itself serves.
+pub(super) async fn adapters(
+    config: &Config,
+    auth: &Arc<Auth>,
+    listeners: &Listeners,
+) -> anyhow::Result<(Adapters, Option<Room>)> {
+    let why = Why::default();
+    let mut connecting = std::pin::pin!(connect(config, &why));
+    if let Ok(connected) = tokio::time::timeout(SHORT, &mut connecting).await {
+        return Ok((connected?, None));
+    }
+    let room = Room::open(config, auth, listeners, why.clone())?;
+    let (orders, control) = listeners.addresses()?;
+    tracing::warn!(%orders, %control, "not ready yet, and listening: the start waits for the services");
+    Ok((connecting.await?, Some(room)))
+}
+
+async fn connect(config: &Config, why: &Why) -> anyhow::Result<Adapters> {
+    loop {
+        let error = match Adapters::connect(config).await {
+            Ok(adapters) => return Ok(adapters),
+            Err(error) => error,
+        };
+        let cause = match error.downcast_ref::<StoreError>() {
+            Some(store) if store.is_transient() => store.to_string(),
+            _ => return Err(error),
+        };
+        tracing::warn!(cause, "the database is not there yet");
+        why.say(cause);
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// What the start waits for.
+#[derive(Clone, Default)]
+struct Why(Arc<Mutex<Option<String>>>);
+
+impl Why {
+    fn say(&self, cause: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
+    }
+
+    fn read(&self) -> String {
+        let cause = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cause.unwrap_or_else(|| "one of the services has not answered yet".to_owned())
+    }
+}
+
+/// What is served meanwhile; closes when dropped, connections in order.
+pub(super) struct Room {
+    _close: [oneshot::Sender<()>; 2],
+}
+
+impl Room {
+    fn open(config: &Config, auth: &Arc<Auth>, listeners: &Listeners, why: Why) -> anyhow::Result<Self> {
+        let (orders, admin) = listeners.twins()?;
+        let mut registry = telemetry::registry();
+        let gateway = Gateway::new(config.gateway(), auth.clone(), Starting, &mut registry);
+        let check = Check {
+            name: "start",
+            ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),
+        };
+        let health = Health {
+            readiness: Arc::new(Readiness::new(vec![check])),
+            registry: Arc::new(registry),
+        };
+        let (close_orders, orders_closed) = oneshot::channel();
+        let (close_admin, admin_closed) = oneshot::channel();
+        tokio::spawn(Arc::new(gateway).serve(orders, orders_closed.map(drop)));
+        tokio::spawn(health.serve(admin, admin_closed.map(drop)));
+        Ok(Self {
+            _close: [close_orders, close_admin],
+        })
+    }
+}
+
+/// Stages that are not there yet.
+struct Starting;
+
+fn starting<T>() -> Result<T, AdmissionError> {
+    Err(AdmissionError::Engine(
+        "the gateway waits for the database".into(),
+    ))
+}
+
+impl Orders for Starting {
+    async fn place(&self, _: &str, _: Attempt, _: bool) -> Result<Outcome, AdmissionError> {
+        starting()
+    }
+
+    async fn find(&self, _: &str, _: OrderId) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
+        starting()
+    }
+
+    async fn landed(&self, _: &str, _: OrderId) -> StoreResult<Option<OrderRow>> {
+        Err(StoreError::Transient("the gateway waits for the database".into()))
+    }
+
+    async fn quota(&self, _: &str, _: &Attempt) -> Result<Option<Quota>, AdmissionError> {
+        starting()
+    }
+
+    async fn campaign(&self, _: &str) -> Result<Option<CampaignView>, AdmissionError> {
+        starting()
+    }
+}
