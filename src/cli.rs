@@ -65,7 +65,7 @@ pub struct Rebuild {
 }
 
 /// What every role takes; other keys stand in the file or the environment.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Settings {
     /// TOML file; rushgate.example.toml documents every key [env: RUSHGATE_CONFIG].
     #[arg(long, value_name = "FILE")]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use rushgate::app::Sources;
 use rushgate::cli::{Cli, Command, Dev, Rebuild, Settings};
 use rushgate::config::Config;
 use rushgate::{app, failpoint, load, module, simulate, telemetry};
@@ -25,15 +26,17 @@ fn run(command: Command) -> anyhow::Result<()> {
         failpoint::arm(&text)?;
     }
     match command {
-        Command::Dev(Dev { data, settings }) => start(settings, |config| app::dev(config, data)),
+        Command::Dev(Dev { data, settings }) => {
+            start(settings, |config, sources| app::dev(config, data, sources))
+        }
         Command::Serve(settings) => start(settings, app::serve),
         Command::Land(settings) => start(settings, app::land),
         Command::Rebuild(Rebuild {
             campaign,
             force,
             settings,
-        }) => start(settings, |config| app::rebuild(config, campaign, force)),
-        Command::Migrate(settings) => start(settings, app::migrate),
+        }) => start(settings, |config, _| app::rebuild(config, campaign, force)),
+        Command::Migrate(settings) => start(settings, |config, _| app::migrate(config)),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
         Command::Reconcile(args) => on_runtime(app::reconcile(args)),
@@ -43,13 +46,14 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 /// Settles the configuration, starts logging, and runs the role until it ends.
-fn start<F>(settings: Settings, role: impl FnOnce(Config) -> F) -> anyhow::Result<()>
+fn start<F>(settings: Settings, role: impl FnOnce(Config, Sources) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let config = settings.settle(&|name| std::env::var(name).ok())?;
+    let settle = move || settings.clone().settle(&|name| std::env::var(name).ok());
+    let config = settle()?;
     telemetry::init(&config.log)?;
-    on_runtime(role(config))
+    on_runtime(role(config, Sources::new(settle)))
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Logs and the metrics registry.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -8,21 +9,44 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// Puts another filter in force; set once logging has started.
+static RELOAD: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
 /// Sends logs to stderr, so that stdout stays for what a command answers.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = filter(&log.level)?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // Where stderr is gone with whoever read it, a complaint about that would be a panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let started = match log.format {
-        LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            let subscriber = subscriber.with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            let _ = RELOAD.set(Box::new(move |filter| drop(handle.reload(filter))));
+            subscriber.try_init()
+        }
+        LogFormat::Json => {
+            let subscriber = subscriber.json().flatten_event(true).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            let _ = RELOAD.set(Box::new(move |filter| drop(handle.reload(filter))));
+            subscriber.try_init()
+        }
     };
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
 
-fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+/// From now on logs what `filter` lets pass; without effect where logging has not started.
+pub fn put_in_force(filter: EnvFilter) {
+    if let Some(reload) = RELOAD.get() {
+        reload(filter);
+    }
+}
+
+/// What a value of `log.level` means.
+pub fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     EnvFilter::try_new(level).map_err(|error| {
         anyhow::anyhow!(
             "log.level {level:?}: {error}; write error, warn, info, debug or trace, or directives such as \

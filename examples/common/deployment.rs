@@ -63,6 +63,8 @@ impl Setup {
             .args(["--kafka-brokers", &self.urls.kafka])
             .args(["--database-url", &self.urls.database])
             .env("RUSHGATE_ADMIN_TOKEN", TOKEN)
+            // No balancer stands in front of them.
+            .env("RUSHGATE_DRAIN_DELAY_MS", "0")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::try_clone(&log)?)

@@ -12,10 +12,12 @@ mod simulate;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRef, Path, State};
-use axum::http::header;
+use axum::extract::{FromRef, Path, Request, State};
+use axum::http::{Method, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
@@ -29,13 +31,16 @@ use crate::control::{
     RevisionAnswer, RevisionHead, RevisionView, Uploaded,
 };
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
-use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, explain};
+use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
 use crate::wire::{BindError, Problem, echo};
 
 use answer::Refused;
-pub use readiness::{Check, Readiness};
+pub use readiness::{Check, Helper, Readiness};
 
 const BACKLOG: u32 = 1024;
+/// A read that has no answer by then has none: a database or engine behind it may be silent. Changes are not cut off,
+/// because what became of them would be unknown.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 /// OpenMetrics text, as prometheus-client writes it.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -302,6 +307,7 @@ impl Admin {
             .route("/campaigns/{id}/activate", post(revisions::activate))
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .method_not_allowed_fallback(method_not_allowed)
+            .layer(axum::middleware::from_fn(in_time))
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
         health_routes()
             .nest("/admin/v1", admin)
@@ -315,6 +321,20 @@ impl FromRef<Admin> for Health {
     fn from_ref(admin: &Admin) -> Self {
         admin.health.clone()
     }
+}
+
+async fn in_time(request: Request, next: Next) -> Result<Response, Refused> {
+    if request.method() != Method::GET {
+        return Ok(next.run(request).await);
+    }
+    let answer = tokio::time::timeout(READ_WITHIN, next.run(request)).await;
+    answer.map_err(|_| {
+        let detail = format!(
+            "no answer within {} s: /readyz says which service behind is silent",
+            READ_WITHIN.as_secs()
+        );
+        Problem::new(&UNAVAILABLE, detail).into()
+    })
 }
 
 async fn metrics(State(health): State<Health>) -> Response {

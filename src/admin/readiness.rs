@@ -19,19 +19,43 @@ pub struct Check {
     pub ask: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
+/// Something the process can do without, for a while: what fails is said, and nobody is sent elsewhere for it. All
+/// processes would be unready at once, and nothing gained.
+pub struct Helper {
+    pub check: Check,
+    /// What becomes of the process's work meanwhile.
+    pub without: &'static str,
+}
+
 /// All dependencies, and whether the process is on its way out.
 #[derive(Default)]
 pub struct Readiness {
     checks: Vec<Check>,
+    helpers: Vec<Helper>,
     draining: AtomicBool,
+}
+
+/// How one of them stands.
+enum Standing {
+    Good,
+    /// Not as it should be, and ready all the same.
+    Degraded(String),
+    Failed(String),
 }
 
 impl Readiness {
     pub fn new(checks: Vec<Check>) -> Self {
         Self {
             checks,
+            helpers: Vec::new(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// The same, with what it can do without.
+    pub fn helped_by(mut self, helpers: Vec<Helper>) -> Self {
+        self.helpers = helpers;
+        self
     }
 
     /// From now on not ready: nobody should send anything new.
@@ -39,37 +63,49 @@ impl Readiness {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// (name, what is wrong) of everything that was asked.
-    async fn ask(&self) -> Vec<(&'static str, Option<String>)> {
-        let asked = self.checks.iter().map(async |check| {
-            let wrong = match tokio::time::timeout(PATIENCE, (check.ask)()).await {
-                Ok(Ok(())) => None,
-                Ok(Err(cause)) => Some(cause),
-                Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+    /// (name, standing) of everything that was asked.
+    async fn ask(&self) -> Vec<(&'static str, Standing)> {
+        let needed = self.checks.iter().map(|check| (check, None));
+        let helpers = self.helpers.iter();
+        let helpers = helpers.map(|helper| (&helper.check, Some(helper.without)));
+        let asked = needed.chain(helpers).map(async |(check, without)| {
+            let standing = match (wrong(check).await, without) {
+                (None, _) => Standing::Good,
+                (Some(cause), Some(without)) => Standing::Degraded(format!("{cause}; {without}")),
+                (Some(cause), None) => Standing::Failed(cause),
             };
-            (check.name, wrong)
+            (check.name, standing)
         });
         let mut all = join_all(asked).await;
-        let draining = self.draining.load(Ordering::Relaxed);
-        all.push((
-            "draining",
-            draining.then(|| "the process was asked to stop".to_owned()),
-        ));
+        let draining = match self.draining.load(Ordering::Relaxed) {
+            true => Standing::Failed("the process was asked to stop".to_owned()),
+            false => Standing::Good,
+        };
+        all.push(("draining", draining));
         all
     }
 }
 
-/// `GET /readyz`: 200 or 503; with `?verbose` every check, otherwise only those that failed.
+async fn wrong(check: &Check) -> Option<String> {
+    match tokio::time::timeout(PATIENCE, (check.ask)()).await {
+        Ok(answer) => answer.err(),
+        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// `GET /readyz`: 200 or 503; with `?verbose` every check, otherwise only those that are not as they should be.
 pub(super) async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> (StatusCode, String) {
     let verbose = query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose")));
     let mut text = String::new();
     let mut ready = true;
-    for (name, wrong) in health.readiness.ask().await {
-        ready &= wrong.is_none();
-        let _ = match wrong {
-            Some(cause) => writeln!(text, "[-]{name} failed: {cause}"),
-            None if verbose => writeln!(text, "[+]{name} ok"),
-            None => Ok(()),
+    for (name, standing) in health.readiness.ask().await {
+        ready &= !matches!(standing, Standing::Failed(_));
+        // Writing into a String cannot fail.
+        let _ = match standing {
+            Standing::Failed(cause) => writeln!(text, "[-]{name} failed: {cause}"),
+            Standing::Degraded(cause) => writeln!(text, "[~]{name} degraded: {cause}"),
+            Standing::Good if verbose => writeln!(text, "[+]{name} ok"),
+            Standing::Good => Ok(()),
         };
     }
     let (status, word) = match ready {

@@ -58,7 +58,7 @@ impl Shared {
         if there.epoch < active.activation.epoch {
             return self.activate(shard, active).await;
         }
-        match self.rules.load(campaign, there.epoch).await {
+        match self.load(campaign, there.epoch).await {
             Ok(Some(loaded)) if loaded.activation.epoch >= there.epoch => Step::Again,
             Ok(_) => Step::Closed("the engine is ahead of the database".into()),
             Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),

@@ -67,7 +67,7 @@ pub(super) struct Lane {
 impl Lane {
     /// Starts the lane's task; it ends when the handle is gone and the queue is empty.
     pub(super) fn spawn(shared: Arc<Shared>, active: &ActiveCampaign) -> Arc<Self> {
-        let (jobs, queue) = mpsc::channel(shared.config.queue);
+        let (jobs, queue) = mpsc::channel(shared.config.load().queue);
         let shard = Shard::new(&active.campaign.id, 0);
         let local = Arc::new(Local::new(&active.campaign));
         let worker = Worker {
@@ -88,7 +88,7 @@ pub(super) struct Worker {
 
 impl Worker {
     async fn run(self, mut queue: mpsc::Receiver<Job>) {
-        let batch = self.shared.config.batch.clamp(1, codec::BATCH_MAX);
+        let batch = self.shared.config.load().batch.clamp(1, codec::BATCH_MAX);
         let mut jobs = Vec::with_capacity(batch);
         while queue.recv_many(&mut jobs, batch).await > 0 {
             self.decide_all(std::mem::take(&mut jobs)).await;
@@ -132,8 +132,9 @@ impl Worker {
     fn drop_late(&self, jobs: Vec<Job>) -> Vec<Job> {
         let now = Instant::now();
         let (in_time, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
+        let within = self.shared.config.load().deadline;
         late.into_iter()
-            .for_each(|job| job.end(Err(AdmissionError::Deadline(self.shared.config.deadline))));
+            .for_each(|job| job.end(Err(AdmissionError::Deadline(within))));
         in_time
     }
 
@@ -263,11 +264,13 @@ impl Worker {
             .map(|(job, _)| outbox::event(active, self.shard.number, &job.attempt, now))
             .collect();
         let (acknowledged, acknowledgement) = watch::channel(None);
+        let under_way = self.shared.delivery.sent(Instant::now());
         let entry = outbox::Entry {
             shard: self.shard.clone(),
             id,
             orders,
             acknowledged: Some(Box::new(move |ok| {
+                under_way.answered(Instant::now(), ok);
                 // Nobody may be waiting any more.
                 let _ = acknowledged.send(Some(ok));
             })),

@@ -10,6 +10,7 @@
 //!
 //! A lane owns what it began: a caller that goes away loses its answer, never its order.
 
+mod delivery;
 mod fence;
 mod lane;
 mod local;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,7 @@ pub use quota::Quota;
 pub use refusal::Refusal;
 pub use watch::Watch;
 
+use delivery::Delivery;
 use fence::Step;
 use lane::{Job, Lane, Verdict};
 
@@ -172,7 +175,7 @@ pub trait Recorder: Send + Sync + 'static {
 
 /// What every lane shares.
 struct Shared {
-    config: Config,
+    config: ArcSwap<Config>,
     engine: Arc<dyn Engine>,
     ruleset: Arc<Ruleset>,
     rules: Arc<dyn Rules>,
@@ -182,9 +185,18 @@ struct Shared {
     recorder: Option<Arc<dyn Recorder>>,
     /// There is something the other gateways, or this one's watch, should know at once.
     wake: Notify,
+    delivery: Arc<Delivery>,
 }
 
 impl Shared {
+    /// As [`Rules::load`], but a database that is silent does not hold the caller for longer than the deadline.
+    async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<ActiveCampaign>>, String> {
+        let within = self.config.load().deadline;
+        let load = tokio::time::timeout(within, self.rules.load(campaign, at_least));
+        load.await
+            .unwrap_or_else(|_| Err(format!("the rules were not read within {within:?}")))
+    }
+
     /// `None` where the engine is whole and has no such order.
     async fn lookup(
         &self,
@@ -235,7 +247,7 @@ impl Admission {
         recorder: Option<Arc<dyn Recorder>>,
     ) -> Self {
         let shared = Arc::new(Shared {
-            config,
+            config: ArcSwap::from_pointee(config),
             engine,
             ruleset,
             rules,
@@ -243,6 +255,7 @@ impl Admission {
             prechecks: Arc::new(Semaphore::new(screen::runs())),
             recorder,
             wake: Notify::new(),
+            delivery: Arc::default(),
         });
         Self {
             shared,
@@ -305,7 +318,7 @@ impl Admission {
         }
         let order = attempt.order;
         let (answer, verdict) = oneshot::channel();
-        let deadline = tokio::time::Instant::now() + self.shared.config.deadline;
+        let deadline = tokio::time::Instant::now() + self.shared.config.load().deadline;
         if lane
             .jobs
             .try_send(Job {
@@ -359,21 +372,6 @@ impl Admission {
     fn is_over(&self, campaign: &str, lane: &Lane) -> bool {
         let active = self.shared.ruleset.get(campaign);
         active.is_some_and(|active| active.revision.schedule.is_over(lane.local.now()))
-    }
-
-    /// `accepted` when Kafka acknowledged in time.
-    async fn wait(&self, mut acknowledged: lane::Acknowledgement) -> OrderState {
-        if self.shared.config.answer == Answer::Admitted {
-            return OrderState::Pending;
-        }
-        let waited = tokio::time::timeout(
-            self.shared.config.accept_wait,
-            acknowledged.wait_for(|answer| answer.is_some()),
-        );
-        match waited.await {
-            Ok(Ok(answer)) if *answer == Some(true) => OrderState::Accepted,
-            _ => OrderState::Pending,
-        }
     }
 
     /// An order as the engine knows it: its record and whether Kafka has it.
@@ -453,7 +451,6 @@ impl Admission {
         }
         let loaded = self
             .shared
-            .rules
             .load(campaign, 0)
             .await
             .map_err(AdmissionError::Engine)?;

@@ -29,7 +29,7 @@ impl Admission {
     /// names none, and of its attributes only those count that are there. `None`: the campaign does not
     /// have this SKU.
     pub async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
-        let within = self.shared.config.deadline;
+        let within = self.shared.config.load().deadline;
         let until = Instant::now() + within;
         let lane = self.lane(campaign).await?;
         loop {

@@ -40,7 +40,7 @@ impl Admission {
     pub fn watch(self: &Arc<Self>) -> Watch {
         let admission = self.clone();
         Watch(tokio::spawn(async move {
-            let every = admission.shared.config.watch_every;
+            let every = admission.shared.config.load().watch_every;
             // First of all: a memory that is lost from here on has another mark.
             admission.pulse().await;
             let looks = repeat(every, &admission.rhythm.again, || admission.look_where_due());

@@ -17,6 +17,9 @@ use crate::store::Store;
 /// How long a start waits for Kafka before it goes on without.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long an end waits for the database to take leave.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What a gateway stands on.
 #[derive(Clone)]
 pub(super) struct Adapters {
@@ -26,7 +29,8 @@ pub(super) struct Adapters {
 }
 
 impl Adapters {
-    /// Redis, Kafka and the database. The database has to be there: the rules are in it. Without Redis
+    /// Redis, Kafka and the database. The database has to be there, because the rules are in it: a
+    /// [`crate::store::StoreError`] says that it is not. Without Redis
     /// the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
     pub(super) async fn connect(config: &Config) -> anyhow::Result<Self> {
         let store = store(config).await?;
@@ -47,25 +51,41 @@ impl Adapters {
         })
     }
 
-    pub(super) fn checks(&self) -> Vec<Check> {
-        let Self { engine, producer, .. } = self.clone();
-        vec![
-            Check {
-                name: "engine",
-                ask: Box::new(move || {
-                    let engine = engine.clone();
-                    async move { engine.ping().await.map_err(|error| error.to_string()) }.boxed()
-                }),
-            },
-            Check {
-                name: "bus",
-                ask: Box::new(move || {
-                    let producer = producer.clone();
-                    async move { producer.ping().await.map_err(|error| error.to_string()) }.boxed()
-                }),
-            },
-            store_check(&self.store),
-        ]
+    pub(super) fn engine_check(&self) -> Check {
+        let engine = self.engine.clone();
+        Check {
+            name: "engine",
+            ask: Box::new(move || {
+                let engine = engine.clone();
+                async move { engine.ping().await.map_err(|error| error.to_string()) }.boxed()
+            }),
+        }
+    }
+
+    pub(super) fn bus_check(&self) -> Check {
+        let producer = self.producer.clone();
+        Check {
+            name: "bus",
+            ask: Box::new(move || {
+                let producer = producer.clone();
+                async move { producer.ping().await.map_err(|error| error.to_string()) }.boxed()
+            }),
+        }
+    }
+
+    /// Closes the database's connections; one that is silent is left.
+    pub(super) async fn close(&self) {
+        close(&self.store).await;
+    }
+}
+
+/// Taking leave waits for connections in use, which a silent database never gives back.
+pub(super) async fn close(store: &Store) {
+    if tokio::time::timeout(CLOSE_PATIENCE, store.close()).await.is_err() {
+        tracing::warn!(
+            database = store.place(),
+            "left without an answer from the database"
+        );
     }
 }
 

@@ -13,6 +13,7 @@ use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
 use super::fronts::{self, Listeners};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
+use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
 use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
 use crate::campaign::Sku;
@@ -36,15 +37,12 @@ const DEMO_OPEN_FOR_MS: i64 = 365 * DAY_MS;
 
 /// Runs until asked to stop. With `data`, the database is a file there, and everything comes back
 /// from it: the same rebuild that mends a Redis that lost its memory.
-pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()> {
-    config.auth.insecure_dev_auth = true;
-    // The embedded bus has one deployment.
-    config.kafka.prefix = PREFIX.to_owned();
-    // There is no other gateway.
-    config.reconcile.grace_ms = 0;
+pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> anyhow::Result<()> {
+    let config = alone(config);
     let shutdown = Shutdown::listen()?;
+    let reload = Reload::listen(&config, sources.map(alone))?;
     let listeners = Listeners::bind(&config)?;
-    let auth = Auth::new(&config.auth())?;
+    let auth = Arc::new(Auth::new(&config.auth())?);
     let _alone = data.as_deref().map(lock).transpose()?;
     let store = open(data.as_deref()).await?;
     let (adapters, landing) = start(&config, store).await?;
@@ -73,10 +71,23 @@ pub async fn dev(mut config: Config, data: Option<PathBuf>) -> anyhow::Result<()
         topic: ORDERS_TOPIC.to_owned(),
         consumers: vec![landing.figures()],
     }])));
-    fronts::run(&config, auth, &adapters, &parts, registry, listeners, shutdown).await?;
+    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
     tokio::task::spawn_blocking(move || landing.stop()).await?;
     adapters.store.close().await;
     Ok(())
+}
+
+/// What is different for the only gateway there is.
+fn alone(mut config: Config) -> Config {
+    config.auth.insecure_dev_auth = true;
+    // The embedded bus has one deployment.
+    config.kafka.prefix = PREFIX.to_owned();
+    config.reconcile.grace_ms = 0;
+    // No balancer has to notice, unless somebody tries how one would.
+    if config.drain_delay_ms == Config::default().drain_delay_ms {
+        config.drain_delay_ms = 0;
+    }
+    config
 }
 
 /// One process per folder: two would land under the same offsets.

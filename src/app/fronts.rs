@@ -1,17 +1,23 @@
 //! The two listening sides of a gateway: bound early, served late, drained in order.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::adapters::Adapters;
 use super::metrics::GatewayFigures;
 use super::parts::Parts;
+use super::ready::readiness;
+use super::reload::Reload;
 use super::shutdown::Shutdown;
-use crate::admin::{self, Admin, Health, Readiness};
+use crate::admin::{self, Admin, Health};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
 use crate::gateway::{self, Gateway, Stages};
@@ -35,23 +41,33 @@ impl Listeners {
         })
     }
 
+    /// The same sockets once more, for somebody who answers until these are served.
+    pub(super) fn twins(&self) -> std::io::Result<(TcpListener, TcpListener)> {
+        let twin = |listener: &TcpListener| {
+            let socket = listener.as_fd().try_clone_to_owned()?;
+            TcpListener::from_std(socket.into())
+        };
+        Ok((twin(&self.orders)?, twin(&self.admin)?))
+    }
+
     /// Data plane, control plane.
     pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.orders.local_addr()?, self.admin.local_addr()?))
     }
 }
 
-/// Serves until asked to stop, then drains: no new connections, requests in flight answered, what they
-/// began acknowledged and settled.
+/// Serves until asked to stop. Then, in order: not ready, and serving as before until balancers had time to notice; no new
+/// connections, requests in flight answered; what they began acknowledged and settled.
 pub(super) async fn run(
-    config: &Config,
-    auth: Auth,
+    auth: Arc<Auth>,
     adapters: &Adapters,
     parts: &Parts,
     mut registry: Registry,
     listeners: Listeners,
     shutdown: Shutdown,
+    reload: Reload,
 ) -> anyhow::Result<()> {
+    let in_force = reload.in_force();
     registry.register_collector(Box::new(GatewayFigures {
         admission: parts.admission.clone(),
         relay: parts.relay.clone(),
@@ -61,8 +77,9 @@ pub(super) async fn run(
         flow: parts.flow.clone(),
     }));
     let stages = Stages::new(parts.admission.clone(), adapters.store.clone());
+    let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
-    let readiness = Arc::new(Readiness::new(adapters.checks()));
+    let readiness = Arc::new(readiness(adapters, parts, &in_force));
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
@@ -75,33 +92,51 @@ pub(super) async fn run(
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.
     let served_admin = tokio::spawn(admin.serve(listeners.admin, std::future::pending()));
-    let asked = {
-        let shutdown = shutdown.clone();
-        async move {
-            shutdown.asked().await;
-            readiness.drain();
-        }
-    };
-    let serving = tokio::spawn(gateway.serve(listeners.orders, asked));
-    shutdown.asked().await;
+    let (close, closed) = oneshot::channel::<()>();
+    let serving = tokio::spawn(gateway.clone().serve(listeners.orders, closed.map(drop)));
+    tokio::select! {
+        () = shutdown.clone().asked() => {}
+        () = reload.run(|config| put_in_force(config, &gateway, parts)) => {}
+    }
+    readiness.drain();
+    gateway.leave();
+    tokio::time::sleep(shutdown.delay(in_force.load().drain_delay())).await;
+    drop(close);
+    drain(in_force.load().drain(), serving, adapters, parts).await;
+    served_admin.abort();
+    Ok(())
+}
+
+/// What a configuration that was read again changes here.
+fn put_in_force(config: &Config, gateway: &Gateway<Stages>, parts: &Parts) -> anyhow::Result<()> {
+    // The files of the keys may have changed under their old names.
+    let auth = Auth::new(&config.auth())?;
+    gateway.put_in_force(&config.gateway(), auth);
+    parts.admission.put_in_force(&config.admission());
+    parts
+        .flow
+        .put_in_force(config.flow.policy, config.flow.backlog_max);
+    Ok(())
+}
+
+/// Finishes what was begun, within `limit`.
+async fn drain(limit: Duration, serving: JoinHandle<()>, adapters: &Adapters, parts: &Parts) {
     let begun = tokio::time::Instant::now();
-    let left = |limit: Duration| limit.saturating_sub(begun.elapsed());
-    if tokio::time::timeout(config.drain(), serving).await.is_err() {
+    let left = || limit.saturating_sub(begun.elapsed());
+    if tokio::time::timeout(limit, serving).await.is_err() {
         tracing::warn!("requests were still in flight when the time to drain was over");
     }
-    if !parts.relay.drain(left(config.drain())).await {
+    if !parts.relay.drain(left()).await {
         tracing::warn!(
             entries = parts.relay.in_flight(),
             "not acknowledged in time; another gateway relays them"
         );
     }
-    if !parts.sample.drain(left(config.drain())).await {
+    if !parts.sample.drain(left()).await {
         tracing::warn!(
             attempts = parts.sample.waiting(),
             "not written in time; the sample lacks them"
         );
     }
-    adapters.producer.flush(left(config.drain())).await;
-    served_admin.abort();
-    Ok(())
+    adapters.producer.flush(left()).await;
 }

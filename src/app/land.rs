@@ -8,12 +8,13 @@ use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
-use super::adapters::{kafka_config, store, store_check};
+use super::adapters::{close, kafka_config, store, store_check};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
+use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
 use super::standstill::{self, Landed};
-use super::{leftovers, waiting};
+use super::{leftovers, migration};
 use crate::admin::{self, Check, Health, Readiness};
 use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
 use crate::bus::{self, Producer, StartOffsets};
@@ -52,17 +53,22 @@ impl Level {
 }
 
 /// Runs until asked to stop, or until one of the landing threads cannot go on.
-pub async fn land(config: Config) -> anyhow::Result<()> {
+pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let shutdown = Shutdown::listen()?;
+    let reload = Reload::listen(&config, sources)?;
+    let in_force = reload.in_force();
     let listener = admin::bind(&admin::Config {
         listen: config.admin_listen,
         token: config.admin_token.clone(),
     })?;
     let topics = config.topics()?;
-    if !waiting::for_migration(&config, &shutdown, &topics.names(), Some(&listener)).await? {
+    if !migration::wait_for(&config, &shutdown, &topics.names(), Some(&listener)).await? {
         return Ok(());
     }
-    let store = store(&config).await?;
+    let store = tokio::select! {
+        store = store(&config) => store?,
+        () = shutdown.clone().asked() => return Ok(()),
+    };
     let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
     let producer: Arc<dyn Producer> = kafka.clone();
     let levels = start(&config, &store, &producer)?;
@@ -94,25 +100,27 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     let topics: Vec<&str> = levels.iter().map(|level| level.kafka.topic.as_str()).collect();
     tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %listener.local_addr()?, ?topics, "landing");
     leftovers::tell(&store, &kafka, &topics).await;
-    let served = tokio::spawn(health.serve(listener, shutdown.clone().asked()));
+    // Served through the drain: `/readyz` has to be able to say so.
+    let served = tokio::spawn(health.serve(listener, std::future::pending()));
 
     let ended = tokio::select! {
         () = shutdown.asked() => None,
         ended = ended(&levels) => Some(ended),
+        () = reload.run(|_| Ok(())) => None,
     };
     readiness.drain();
     watch.abort();
     if let Some(redrive) = redrive {
         redrive.abort();
     }
-    if !stop(levels, config.drain()).await {
+    if !stop(levels, in_force.load().drain()).await {
         tracing::warn!(
             "a landing thread has not ended within drain_ms: most likely Kafka does not answer. Nothing is lost by \
              leaving it"
         );
     }
     served.abort();
-    store.close().await;
+    close(&store).await;
     if let Some(figures) = ended {
         let error = figures.read().last_error.unwrap_or_default();
         bail!("landing {} ended: {error}", figures.topic);

@@ -112,6 +112,12 @@ impl GatewayFigures {
             "Campaigns nobody can be admitted to, their state being lost or unverified",
             i64::try_from(self.admission.gates_closed()).unwrap_or(i64::MAX),
         )?;
+        gauge(
+            encoder,
+            "admission_delivery_failing",
+            "1 while orders are answered pending at once, because Kafka acknowledges none",
+            i64::from(self.admission.delivery_fails()),
+        )?;
         counter(
             encoder,
             "admission_orders_shed",

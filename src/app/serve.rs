@@ -1,9 +1,12 @@
 //! `rushgate serve`: the gateway on Redis, Kafka and the database.
 
-use super::adapters::{Adapters, kafka_config};
+use std::sync::Arc;
+
+use super::adapters::Adapters;
 use super::fronts::{self, Listeners};
 use super::missing::{self, MissingCollector};
-use super::parts::wire;
+use super::parts::{Parts, wire};
+use super::reload::{Reload, Sources};
 use super::schedule::{self, ReconcileFigures};
 use super::shutdown::Shutdown;
 use super::waiting;
@@ -13,19 +16,19 @@ use crate::telemetry;
 use crate::wasm::Host;
 
 /// Runs until asked to stop; comes up with the rules that are in the database.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     let shutdown = Shutdown::listen()?;
+    let reload = Reload::listen(&config, sources)?;
     let listeners = Listeners::bind(&config)?;
-    let auth = Auth::new(&config.auth())?;
-    // Of the topics a gateway writes to one, and it need not be allowed to see the others.
-    let orders = kafka_config(&config).topic;
-    if !waiting::for_migration(&config, &shutdown, &[&orders], None).await? {
-        return Ok(());
-    }
-    let adapters = Adapters::connect(&config).await?;
-    let host = Host::with(&config.wasm(None, |name| std::env::var_os(name)))?;
-    let parts = wire(&config, &adapters, host);
-    parts.control.install_builtin().await?;
+    let auth = Arc::new(Auth::new(&config.auth())?);
+    let started = tokio::select! {
+        started = start(&config, &auth, &listeners) => started,
+        () = shutdown.clone().asked() => {
+            tracing::info!("stopped before it was up");
+            return Ok(());
+        }
+    };
+    let (adapters, parts) = started?;
     let (orders, admin) = listeners.addresses()?;
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
     let mut registry = telemetry::registry();
@@ -34,8 +37,20 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let missing = missing::spawn(parts.reconcile.clone());
     registry.register_collector(Box::new(MissingCollector(missing)));
-    fronts::run(&config, auth, &adapters, &parts, registry, listeners, shutdown).await?;
-    adapters.store.close().await;
+    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
+    adapters.close().await;
     tracing::info!("drained");
     Ok(())
+}
+
+async fn start(
+    config: &Config,
+    auth: &Arc<Auth>,
+    listeners: &Listeners,
+) -> anyhow::Result<(Adapters, Parts)> {
+    let (adapters, _room) = waiting::adapters(config, auth, listeners).await?;
+    let host = Host::with(&config.wasm(None, |name| std::env::var_os(name)))?;
+    let parts = wire(config, &adapters, host);
+    parts.control.install_builtin().await?;
+    Ok((adapters, parts))
 }

@@ -1,104 +1,143 @@
-//! A role that is started before `rushgate migrate` has ended waits for it, and says for what.
+//! A gateway that starts while the database is away, or before it is migrated: it listens, answers that it is not ready and for what it waits, and
+//! goes on as soon as the database is there.
 
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use futures_util::FutureExt;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::adapters::kafka_config;
-use super::shutdown::Shutdown;
+use super::adapters::{Adapters, kafka_config};
+use super::fronts::Listeners;
+use super::migration;
 use crate::admin::{Check, Health, Readiness};
-use crate::bus::kafka::KafkaProducer;
+use crate::admission::{AdmissionError, Outcome, Quota};
 use crate::config::Config;
-use crate::store::{Schema, Store};
+use crate::gateway::auth::Auth;
+use crate::gateway::{CampaignView, Gateway, Orders};
+use crate::order::{Attempt, OrderId, OrderState};
+use crate::plan::eval::Placed;
+use crate::store::{OrderRow, StoreError, StoreResult};
 use crate::telemetry;
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between tries.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A start that takes no longer is not worth a word.
+const SHORT: Duration = Duration::from_secs(1);
 
-/// Waits until the database's tables and these of Kafka's topics are there; `false`: the process was asked to stop. Fails where
-/// waiting does not help: a schema that is newer than this build, a database that does not guard what it should.
-/// Services that do not answer are not waited for here. Meanwhile `health`, where one is given, says that the process
-/// lives and is not ready.
-pub(super) async fn for_migration(
+/// Connects, however long the database takes to come. What waiting does not mend is an error. A room that was opened is to be
+/// kept until the gateway itself serves.
+pub(super) async fn adapters(
     config: &Config,
-    shutdown: &Shutdown,
-    topics: &[&str],
-    health: Option<&TcpListener>,
-) -> anyhow::Result<bool> {
-    let _told = health.map(not_ready).transpose()?;
-    tokio::select! {
-        done = until_migrated(config, topics) => done.map(|()| true),
-        () = shutdown.clone().asked() => Ok(false),
+    auth: &Arc<Auth>,
+    listeners: &Listeners,
+) -> anyhow::Result<(Adapters, Option<Room>)> {
+    let why = Why::default();
+    let mut connecting = std::pin::pin!(connect(config, &why));
+    if let Ok(connected) = tokio::time::timeout(SHORT, &mut connecting).await {
+        return Ok((connected?, None));
+    }
+    let room = Room::open(config, auth, listeners, why.clone())?;
+    let (orders, control) = listeners.addresses()?;
+    tracing::warn!(%orders, %control, "not ready yet, and listening: the start waits for the services");
+    Ok((connecting.await?, Some(room)))
+}
+
+async fn connect(config: &Config, why: &Why) -> anyhow::Result<Adapters> {
+    // Of the topics a gateway writes to one, and it need not be allowed to see the others.
+    let orders = kafka_config(config).topic;
+    loop {
+        let migrated = migration::until_migrated(config, &[&orders], |what| {
+            why.say(format!("`rushgate migrate`: {what}"));
+        });
+        let connected = match migrated.await {
+            Ok(()) => Adapters::connect(config).await,
+            Err(error) => Err(error),
+        };
+        let error = match connected {
+            Ok(adapters) => return Ok(adapters),
+            Err(error) => error,
+        };
+        let cause = match error.downcast_ref::<StoreError>() {
+            Some(store) if store.is_transient() => store.to_string(),
+            _ => return Err(error),
+        };
+        tracing::warn!(cause, "the database is not there yet");
+        why.say(cause);
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
-async fn until_migrated(config: &Config, topics: &[&str]) -> anyhow::Result<()> {
-    let store = match Store::connect(&config.store()).await {
-        Ok(store) => store,
-        // Whoever connects next says so.
-        Err(error) if error.is_transient() => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let kafka = KafkaProducer::new(kafka_config(config)).context("kafka")?;
-    let mut told = None;
-    while let Some(what) = missing(config, &store, &kafka, topics).await? {
-        if told.as_ref() != Some(&what) {
-            tracing::warn!("waiting for `rushgate migrate`: {what}");
-            told = Some(what);
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+/// What the start waits for.
+#[derive(Clone, Default)]
+struct Why(Arc<Mutex<Option<String>>>);
+
+impl Why {
+    fn say(&self, cause: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
     }
-    if told.is_some() {
-        tracing::info!("everything is migrated: going on");
+
+    fn read(&self) -> String {
+        let cause = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cause.unwrap_or_else(|| "one of the services has not answered yet".to_owned())
     }
-    store.close().await;
-    Ok(())
 }
 
-/// What is not there yet.
-async fn missing(
-    config: &Config,
-    store: &Store,
-    kafka: &KafkaProducer,
-    topics: &[&str],
-) -> anyhow::Result<Option<String>> {
-    match store.schema().await {
-        Ok(Schema::Current) => {}
-        Ok(Schema::Behind(what)) => return Ok(Some(format!("{}: {what}", store.place()))),
-        Err(error) if error.is_transient() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    // Without Kafka a gateway may start; which topics it has is seen when it is back.
-    let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-    let missing = kafka.missing_topics(topics).await.unwrap_or_default();
-    Ok((!missing.is_empty()).then(|| {
-        format!(
-            "Kafka at {} has no topic {}",
-            config.kafka.brokers,
-            missing.join(", ")
-        )
-    }))
+/// What is served meanwhile; closes when dropped, connections in order.
+pub(super) struct Room {
+    _close: [oneshot::Sender<()>; 2],
 }
 
-/// Serves health until the answer is dropped, on the same socket as the process will afterwards.
-fn not_ready(listener: &TcpListener) -> anyhow::Result<oneshot::Sender<()>> {
-    let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-    let listener = TcpListener::from_std(socket)?;
-    let check = Check {
-        name: "migration",
-        ask: Box::new(|| {
-            async { Err("waiting for `rushgate migrate`; the log says for what".to_owned()) }.boxed()
-        }),
-    };
-    let health = Health {
-        readiness: Arc::new(Readiness::new(vec![check])),
-        registry: Arc::new(telemetry::registry()),
-    };
-    let (over, end) = oneshot::channel();
-    tokio::spawn(health.serve(listener, end.map(drop)));
-    Ok(over)
+impl Room {
+    fn open(config: &Config, auth: &Arc<Auth>, listeners: &Listeners, why: Why) -> anyhow::Result<Self> {
+        let (orders, admin) = listeners.twins()?;
+        let mut registry = telemetry::registry();
+        let gateway = Gateway::new(config.gateway(), auth.clone(), Starting, &mut registry);
+        let check = Check {
+            name: "start",
+            ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),
+        };
+        let health = Health {
+            readiness: Arc::new(Readiness::new(vec![check])),
+            registry: Arc::new(registry),
+        };
+        let (close_orders, orders_closed) = oneshot::channel();
+        let (close_admin, admin_closed) = oneshot::channel();
+        tokio::spawn(Arc::new(gateway).serve(orders, orders_closed.map(drop)));
+        tokio::spawn(health.serve(admin, admin_closed.map(drop)));
+        Ok(Self {
+            _close: [close_orders, close_admin],
+        })
+    }
+}
+
+/// Stages that are not there yet.
+struct Starting;
+
+fn starting<T>() -> Result<T, AdmissionError> {
+    Err(AdmissionError::Engine(
+        "the gateway waits for the database".into(),
+    ))
+}
+
+impl Orders for Starting {
+    async fn place(&self, _: &str, _: Attempt, _: bool) -> Result<Outcome, AdmissionError> {
+        starting()
+    }
+
+    async fn find(&self, _: &str, _: OrderId) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
+        starting()
+    }
+
+    async fn landed(&self, _: &str, _: OrderId) -> StoreResult<Option<OrderRow>> {
+        Err(StoreError::Transient("the gateway waits for the database".into()))
+    }
+
+    async fn quota(&self, _: &str, _: &Attempt) -> Result<Option<Quota>, AdmissionError> {
+        starting()
+    }
+
+    async fn campaign(&self, _: &str) -> Result<Option<CampaignView>, AdmissionError> {
+        starting()
+    }
 }

@@ -17,6 +17,7 @@ use crate::campaign::RETENTION_DAYS_MAX;
 pub const KEYS: &[&str] = &[
     "listen",
     "admin_listen",
+    "drain_delay_ms",
     "drain_ms",
     "redis.url",
     "kafka.brokers",
@@ -37,6 +38,7 @@ pub const KEYS: &[&str] = &[
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
     "gateway.trusted_proxies",
+    "gateway.database_wait_ms",
     "campaigns.retention_days",
     "admission.answer",
     "admission.accept_wait_ms",
@@ -64,6 +66,7 @@ pub const KEYS: &[&str] = &[
     "flow.policy",
     "flow.backlog_max",
     "flow.every_ms",
+    "ready.outbox_max",
     "sample.attempts_max",
     "wasm.cache_dir",
     "log.format",
@@ -78,6 +81,7 @@ const AT_LEAST_ONE: &[&str] = &[
     "gateway.connections",
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
+    "gateway.database_wait_ms",
     "admission.queue",
     "admission.batch",
     "admission.deadline_ms",
@@ -92,6 +96,7 @@ const AT_LEAST_ONE: &[&str] = &[
     "landing.poison_window",
     "flow.backlog_max",
     "flow.every_ms",
+    "ready.outbox_max",
 ];
 
 /// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.
@@ -200,7 +205,7 @@ fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
     })
 }
 
-fn put(table: &mut Table, key: &str, value: Value) {
+pub(super) fn put(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
             table.insert(key.to_owned(), value);

@@ -4,6 +4,7 @@
 //! `RUSHGATE_ADMISSION_ACCEPT_WAIT_MS`. `rushgate.example.toml` documents them all.
 
 mod load;
+mod reread;
 mod services;
 mod stages;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, KEYS, Source, env_name, load};
+pub use reread::{REREAD, Reread};
 pub use services::Services;
 
 use crate::admission::Answer;
@@ -28,7 +30,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Control plane.
     pub admin_listen: SocketAddr,
-    /// How long a process that was asked to stop may take to finish what it began.
+    /// How long a gateway that was asked to stop goes on as before, only no longer ready.
+    pub drain_delay_ms: u64,
+    /// How long a process that was asked to stop may then take to finish what it began.
     pub drain_ms: u64,
     pub redis: Redis,
     pub kafka: Kafka,
@@ -41,6 +45,7 @@ pub struct Config {
     pub reconcile: Reconcile,
     pub landing: Landing,
     pub flow: Flow,
+    pub ready: Ready,
     pub sample: Sample,
     pub wasm: Wasm,
     pub log: Log,
@@ -55,6 +60,7 @@ impl Default for Config {
         Self {
             listen: ([127, 0, 0, 1], 8080).into(),
             admin_listen: ([127, 0, 0, 1], 8081).into(),
+            drain_delay_ms: 5_000,
             drain_ms: 15_000,
             redis: Redis::default(),
             kafka: Kafka::default(),
@@ -67,6 +73,7 @@ impl Default for Config {
             reconcile: Reconcile::default(),
             landing: Landing::default(),
             flow: Flow::default(),
+            ready: Ready::default(),
             sample: Sample::default(),
             wasm: Wasm::default(),
             log: Log::default(),
@@ -160,6 +167,7 @@ pub struct Gateway {
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
     pub trusted_proxies: usize,
+    pub database_wait_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -236,6 +244,19 @@ pub struct Flow {
     pub policy: Policy,
     pub backlog_max: u64,
     pub every_ms: u64,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ready {
+    /// Orders that may wait in the outboxes of all campaigns before a gateway is no longer ready.
+    pub outbox_max: u64,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self { outbox_max: 500_000 }
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

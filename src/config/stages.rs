@@ -21,6 +21,7 @@ impl Default for Gateway {
             header_timeout_ms: ms(stage.header_timeout),
             body_timeout_ms: ms(stage.body_timeout),
             trusted_proxies: stage.trusted_proxies,
+            database_wait_ms: ms(stage.database_wait),
         }
     }
 }
@@ -106,12 +107,14 @@ impl Config {
             header_timeout_ms,
             body_timeout_ms,
             trusted_proxies,
+            database_wait_ms,
         } = self.gateway;
         gateway::Config {
             connections,
             header_timeout: Duration::from_millis(header_timeout_ms),
             body_timeout: Duration::from_millis(body_timeout_ms),
             trusted_proxies,
+            database_wait: Duration::from_millis(database_wait_ms),
         }
     }
 
@@ -259,6 +262,10 @@ impl Config {
             None => data.map(|data| data.join("wasm")).or_else(of_user),
         };
         wasm::Config { cache_dir }
+    }
+
+    pub fn drain_delay(&self) -> Duration {
+        Duration::from_millis(self.drain_delay_ms)
     }
 
     pub fn drain(&self) -> Duration {

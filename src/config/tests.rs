@@ -69,6 +69,28 @@ fn the_example_names_every_key() {
 }
 
 #[test]
+fn the_example_marks_what_is_read_again() {
+    let mut marked = BTreeSet::new();
+    let (mut section, mut is_marked) = (String::new(), false);
+    let (text, plain) = (uncommented(), EXAMPLE);
+    for (line, original) in text.lines().zip(plain.lines()) {
+        assert!(original.ends_with(line), "uncommenting changes no other line");
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        }
+        match line.split_once(" = ") {
+            Some((key, _)) if !line.starts_with('#') => {
+                if is_marked {
+                    marked.insert(format!("{section}{key}"));
+                }
+            }
+            _ => is_marked = line.ends_with("[SIGHUP]"),
+        }
+    }
+    assert_eq!(marked, REREAD.iter().map(|key| (*key).to_owned()).collect());
+}
+
+#[test]
 fn a_wrong_file_is_answered_with_line_column_and_key() {
     for (text, expected) in [
         (

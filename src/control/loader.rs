@@ -1,6 +1,7 @@
 //! The loader: brings stored revisions into the ruleset, compiled.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::prechecks::Prechecks;
 use crate::campaign::Activation;
 use crate::revision::Revision;
 use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Precheck, Ruleset};
-use crate::store::{CampaignRow, Store};
+use crate::store::{CampaignRow, Store, StoreResult};
 use crate::wasm::Host;
 
 /// A campaign that could not be loaded is not tried again for so long, only because it is asked for: compiling is
@@ -25,8 +26,13 @@ const REVISIONS_MAX: usize = 64;
 /// Campaigns loaded at the same time by a sync: one with a large precheck must not hold up all others.
 const SYNC_AT_ONCE: usize = 4;
 
+/// A database that does not answer within this is not waited for: the next look asks again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 /// Loads campaigns from the database.
 pub struct Loader {
+    /// Every live campaign was read once.
+    loaded: AtomicBool,
     store: Store,
     ruleset: Arc<Ruleset>,
     clock: Clock,
@@ -43,6 +49,7 @@ pub struct Loader {
 impl Loader {
     pub fn new(store: Store, ruleset: Arc<Ruleset>, host: Host, clock: Clock) -> Self {
         Self {
+            loaded: AtomicBool::new(false),
             prechecks: Prechecks::new(store.clone(), host),
             directory: Directory::new(store.clone()),
             store,
@@ -71,8 +78,7 @@ impl Loader {
         if at_least == 0 {
             self.failed_lately(campaign)?;
         }
-        let row = self.store.campaign(campaign).await;
-        let Some(row) = row.map_err(|error| error.to_string())? else {
+        let Some(row) = answered(self.store.campaign(campaign)).await? else {
             return Ok(None);
         };
         self.take(row).await?;
@@ -90,11 +96,7 @@ impl Loader {
 
     /// Loads every live campaign that is new or has a newer activation, and forgets the others.
     pub async fn sync(&self) -> Result<(), String> {
-        let rows = self
-            .store
-            .live_campaigns((self.clock)())
-            .await
-            .map_err(|error| error.to_string())?;
+        let rows = answered(self.store.live_campaigns((self.clock)())).await?;
         let live: HashSet<&str> = rows.iter().map(|row| row.campaign.id.as_str()).collect();
         self.directory.note(live.iter().copied());
         let all = self.ruleset.all().into_iter();
@@ -110,6 +112,10 @@ impl Loader {
         });
         let loaded: Vec<_> = stream::iter(loads).buffer_unordered(SYNC_AT_ONCE).collect().await;
         let failed: Vec<String> = loaded.into_iter().filter_map(Result::err).collect();
+        // A campaign that fails for itself is refused by every gateway; one that the database did not give is not there yet.
+        if failed.is_empty() || answered(self.store.ping()).await.is_ok() {
+            self.loaded.store(true, Ordering::Relaxed);
+        }
         match failed.is_empty() {
             true => Ok(()),
             false => Err(failed.join("; ")),
@@ -120,8 +126,7 @@ impl Loader {
     /// while they were read.
     async fn look_again(&self, campaign: &str) -> Result<(), String> {
         let _one = self.alone(campaign).await;
-        let row = self.store.campaign(campaign).await;
-        match row.map_err(|error| error.to_string())? {
+        match answered(self.store.campaign(campaign)).await? {
             Some(row) => self.take(row).await,
             None => {
                 self.ruleset.remove(campaign);
@@ -135,8 +140,7 @@ impl Loader {
         if !row.schedule.is_archived((self.clock)()) {
             return self.put(row).await;
         }
-        let stock = self.store.stock(&row.campaign.id).await;
-        let stock = stock.map_err(|error| error.to_string())?.into_iter();
+        let stock = answered(self.store.stock(&row.campaign.id)).await?.into_iter();
         let archived = ArchivedCampaign {
             schedule: row.schedule,
             activation: row.activation,
@@ -145,6 +149,11 @@ impl Loader {
         tracing::debug!(campaign = row.campaign.id, "archived");
         self.ruleset.archive(&row.campaign.id, archived);
         Ok(())
+    }
+
+    /// Whether every live campaign was read from the database once.
+    pub fn loaded(&self) -> bool {
+        self.loaded.load(Ordering::Relaxed)
     }
 
     /// Whether the revision could be served by this gateway; compiles what it needs for that.
@@ -164,12 +173,7 @@ impl Loader {
         if let Some(found) = self.revisions.lock().expect("no panic holds this lock").get(&key) {
             return Ok(Some(found.clone()));
         }
-        let Some(row) = self
-            .store
-            .campaign(campaign)
-            .await
-            .map_err(|error| error.to_string())?
-        else {
+        let Some(row) = answered(self.store.campaign(campaign)).await? else {
             return Ok(None);
         };
         let activation = Activation {
@@ -239,8 +243,8 @@ impl Loader {
         let CampaignRow {
             campaign, activation, ..
         } = row;
-        let found = self.store.revision(&campaign.id, activation.revision).await;
-        let Some(revision) = found.map_err(|error| error.to_string())? else {
+        let found = answered(self.store.revision(&campaign.id, activation.revision));
+        let Some(revision) = found.await? else {
             return Ok(None);
         };
         let built =
@@ -251,5 +255,15 @@ impl Loader {
     /// A campaign was just created here.
     pub(super) fn note(&self, campaign: &str) {
         self.directory.note([campaign]);
+    }
+}
+
+async fn answered<T>(ask: impl Future<Output = StoreResult<T>>) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER_WITHIN, ask).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!(
+            "the database gave no answer within {} s",
+            ANSWER_WITHIN.as_secs()
+        )),
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -128,9 +129,12 @@ impl Seen {
     }
 }
 
+/// A database that does not answer within this does not count for a look.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The stage.
 pub struct Flow {
-    config: Config,
+    config: ArcSwap<Config>,
     producer: Arc<dyn Producer>,
     store: Store,
     seen: Mutex<Seen>,
@@ -141,7 +145,7 @@ impl Flow {
     /// Starts asking, until the last handle is gone.
     pub fn spawn(config: Config, producer: Arc<dyn Producer>, store: Store) -> Arc<Self> {
         let flow = Arc::new(Self {
-            config,
+            config: ArcSwap::from_pointee(config),
             producer,
             store,
             seen: Mutex::default(),
@@ -157,16 +161,27 @@ impl Flow {
 
     /// Whether one more order may be taken, while so many wait in the outboxes.
     pub fn check(&self, in_outbox: u64) -> Result<(), Shed> {
-        if self.config.policy == Policy::Accept {
+        let config = self.config.load();
+        if config.policy == Policy::Accept {
             return Ok(());
         }
         let mut seen = self.seen();
         let backlog = seen.lag + in_outbox;
-        let answer = seen.valve.check(&self.config, backlog);
+        let answer = seen.valve.check(&config, backlog);
         if answer.is_err() {
             self.shed.fetch_add(1, Relaxed);
         }
         answer
+    }
+
+    /// Puts another policy in force, and how many orders may be on their way.
+    pub fn put_in_force(&self, policy: Policy, backlog_max: u64) {
+        let there = self.config.load();
+        self.config.store(Arc::new(Config {
+            policy,
+            backlog_max,
+            ..Config::clone(&there)
+        }));
     }
 
     /// Orders not taken since the start.
@@ -203,8 +218,9 @@ impl Flow {
     /// Asks both sides once. A side that does not answer keeps its last figures: a database that is down
     /// lands nothing, so the lag grows with what Kafka says.
     pub async fn look(&self) {
-        for name in &self.config.topics {
-            let (end, landed) = tokio::join!(self.producer.high_watermarks(name), self.store.offsets(name));
+        for name in &self.config.load_full().topics {
+            let offsets = tokio::time::timeout(STORE_PATIENCE, self.store.offsets(name));
+            let (end, landed) = tokio::join!(self.producer.high_watermarks(name), offsets);
             let mut seen = self.seen();
             let mut trouble = None;
             let topic = seen.topics.entry(name.clone()).or_default();
@@ -213,8 +229,9 @@ impl Flow {
                 Err(error) => trouble = Some(error.to_string()),
             }
             match landed {
-                Ok(landed) => topic.landed = landed,
-                Err(error) => trouble = Some(error.to_string()),
+                Ok(Ok(landed)) => topic.landed = landed,
+                Ok(Err(error)) => trouble = Some(error.to_string()),
+                Err(_) => trouble = Some(format!("{} does not answer", self.store.place())),
             }
             match trouble {
                 None => {
@@ -235,7 +252,8 @@ impl Flow {
 
     fn measure(&self) {
         let mut seen = self.seen();
-        let Some(topic) = self.config.topics.first().and_then(|name| seen.topics.get(name)) else {
+        let config = self.config.load();
+        let Some(topic) = config.topics.first().and_then(|name| seen.topics.get(name)) else {
             return;
         };
         let (now, landed, lag) = (Instant::now(), topic.landed.values().sum::<i64>(), topic.total());
@@ -252,7 +270,7 @@ async fn run(flow: Weak<Flow>) {
     loop {
         let Some(strong) = flow.upgrade() else { return };
         strong.look().await;
-        let every = strong.config.every;
+        let every = strong.config.load().every;
         drop(strong);
         tokio::time::sleep(every).await;
     }

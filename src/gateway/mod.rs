@@ -15,12 +15,15 @@ mod quota;
 mod routes;
 mod server;
 mod show;
+mod told;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Body;
@@ -30,11 +33,12 @@ use crate::admission::{Admission, AdmissionError, Outcome, Quota};
 use crate::campaign::Schedule;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
-use crate::store::{OrderRow, Store, StoreResult};
+use crate::store::{OrderRow, Store, StoreError, StoreResult};
 
 use auth::Auth;
 use lookups::Lookups;
 use metrics::Metrics;
+use told::Told;
 
 pub use answer::Answer;
 pub use server::bind;
@@ -51,6 +55,8 @@ pub struct Config {
     /// Proxies in front of the gateway that append to `X-Forwarded-For`. With 0 the header is
     /// ignored and `ip` is the address of the connection.
     pub trusted_proxies: usize,
+    /// How long a lookup waits for the database.
+    pub database_wait: Duration,
 }
 
 impl Default for Config {
@@ -60,6 +66,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(10),
             trusted_proxies: 0,
+            database_wait: Duration::from_secs(1),
         }
     }
 }
@@ -186,20 +193,60 @@ impl Orders for Stages {
 
 /// The data plane.
 pub struct Gateway<O> {
-    config: Config,
-    auth: Auth,
+    config: ArcSwap<Config>,
+    auth: ArcSwap<Auth>,
     orders: O,
     metrics: Metrics,
+    told: Told,
+    /// The listener is about to close.
+    leaving: AtomicBool,
 }
 
 impl<O: Orders> Gateway<O> {
-    pub fn new(config: Config, auth: Auth, orders: O, registry: &mut Registry) -> Self {
+    pub fn new(config: Config, auth: impl Into<Arc<Auth>>, orders: O, registry: &mut Registry) -> Self {
         Self {
-            config,
-            auth,
+            config: ArcSwap::from_pointee(config),
+            auth: ArcSwap::new(auth.into()),
             orders,
             metrics: Metrics::new(registry),
+            told: Told::default(),
+            leaving: AtomicBool::new(false),
         }
+    }
+
+    /// Checks tokens anew from now on, and treats requests as `config` says; what concerns connections stays as it was
+    /// at the start.
+    pub fn put_in_force(&self, config: &Config, auth: impl Into<Arc<Auth>>) {
+        let there = self.config.load();
+        self.config.store(Arc::new(Config {
+            body_timeout: config.body_timeout,
+            trusted_proxies: config.trusted_proxies,
+            database_wait: config.database_wait,
+            ..Config::clone(&there)
+        }));
+        self.auth.store(auth.into());
+    }
+
+    /// From now on every answer over HTTP/1.1 closes its connection, so that clients make their next one elsewhere before
+    /// the listener closes; new connections are served all the same.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// [`Orders::landed`] in bounded time: a database may be silent.
+    async fn landed_in_time(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        let within = self.config.load().database_wait;
+        let landed = tokio::time::timeout(within, self.orders.landed(campaign, order)).await;
+        landed.unwrap_or_else(|_| {
+            Err(StoreError::Transient(format!(
+                "no answer within {} ms",
+                within.as_millis()
+            )))
+        })
     }
 
     /// Answers one request that came from `peer`. Dropping the future is safe: an order that was

@@ -12,11 +12,13 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 
 use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
+use super::show::{no_lookup, not_before};
+use super::told::Step;
 use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Outcome};
 use crate::order::{Attempt, OrderId};
 use crate::store::OrderRow;
-use crate::wire::problem::{IDEMPOTENCY_KEY, MEDIA_TYPE, TOKEN_MISSING, UNAVAILABLE};
+use crate::wire::problem::{IDEMPOTENCY_KEY, MEDIA_TYPE, TOKEN_MISSING};
 use crate::wire::{Moment, Problem, bearer, is_media_type};
 
 /// Characters of an `Idempotency-Key` at most.
@@ -37,7 +39,7 @@ impl<O: Orders> Gateway<O> {
         let identity = self.authenticate(headers)?;
         let key = idempotency_key(headers)?;
         check_content_type(headers)?;
-        let bytes = body::read(body, self.config.body_timeout).await?;
+        let bytes = body::read(body, self.config.load().body_timeout).await?;
         let asked = body::parse(&bytes)?;
 
         let order = match &key {
@@ -81,7 +83,7 @@ impl<O: Orders> Gateway<O> {
             .into_iter()
             .map(|(name, value)| (format!("client:{name}"), value));
         attributes.extend(named);
-        let ip = client_ip(peer, headers, self.config.trusted_proxies);
+        let ip = client_ip(peer, headers, self.config.load().trusted_proxies);
         attributes.insert("ip".to_owned(), ip.to_string());
         attributes
     }
@@ -100,13 +102,19 @@ impl<O: Orders> Gateway<O> {
             }) => {
                 let outcome = if replayed { "replayed" } else { "admitted" };
                 self.metrics.decision(outcome, Cow::Borrowed(""));
-                let landed = match placed.released {
+                let told = self.told.of(order);
+                let landed = match placed.released || told == Some(Step::Landed) {
                     true => self.landed(campaign, order).await?,
                     false => None,
                 };
+                let state = match &landed {
+                    Some(row) => row.state,
+                    None => not_before(state, told)?,
+                };
+                self.told.note(order, state);
                 let shown = OrderAnswer {
                     order,
-                    state: landed.as_ref().map_or(state, |row| row.state),
+                    state,
                     campaign,
                     sku: &placed.sku,
                     quantity: placed.quantity,
@@ -130,11 +138,11 @@ impl<O: Orders> Gateway<O> {
         }
     }
 
-    /// An order that gave back what it held: the engine does not know why, the database does.
+    /// An order that gave back what it held, or that its buyer knows to have landed: the database says how it stands.
     async fn landed(&self, campaign: &str, order: OrderId) -> Result<Option<OrderRow>, Problem> {
-        self.orders.landed(campaign, order).await.map_err(|error| {
-            tracing::warn!(%error, "a revoked order could not be looked up");
-            Problem::new(&UNAVAILABLE, "the order cannot be looked up right now")
+        self.landed_in_time(campaign, order).await.map_err(|error| {
+            tracing::warn!(%error, "a landed order could not be looked up");
+            no_lookup()
         })
     }
 
@@ -149,7 +157,7 @@ impl<O: Orders> Gateway<O> {
                     "this path needs the header Authorization: Bearer <token>",
                 )
             })?;
-        self.auth.verify(token)
+        self.auth.load().verify(token)
     }
 }
 

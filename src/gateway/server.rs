@@ -5,16 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 
-use super::{Gateway, Orders};
+use super::{Answer, Gateway, Orders};
 use crate::wire::BindError;
 
 /// Connections the kernel keeps for us while we are busy; it caps this by `net.core.somaxconn`.
@@ -55,7 +56,7 @@ impl<O: Orders> Gateway<O> {
         let builder = self.builder();
         let graceful = GracefulShutdown::new();
         let (closing, _) = tokio::sync::watch::channel(false);
-        let permits = Arc::new(Semaphore::new(self.config.connections));
+        let permits = Arc::new(Semaphore::new(self.config.load().connections));
         let mut tasks = tokio::task::JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -105,7 +106,7 @@ impl<O: Orders> Gateway<O> {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.config.header_timeout)
+            .header_read_timeout(self.config.load().header_timeout)
             .max_buf_size(HEAD_BYTES_MAX);
         builder
             .http2()
@@ -122,8 +123,20 @@ impl<O: Orders> Gateway<O> {
     async fn spoke(&self, stream: &TcpStream) -> bool {
         // Unlike `readable`, `peek` never answers before there is something to read.
         let mut first = [0];
-        let peeked = tokio::time::timeout(self.config.header_timeout, stream.peek(&mut first)).await;
+        let within = self.config.load().header_timeout;
+        let peeked = tokio::time::timeout(within, stream.peek(&mut first)).await;
         matches!(peeked, Ok(Ok(1)))
+    }
+
+    async fn answer_on(&self, peer: IpAddr, request: Request<Incoming>) -> Answer {
+        let is_http1 = request.version() <= Version::HTTP_11;
+        let mut answer = self.handle(peer, request).await;
+        if is_http1 && self.is_leaving() {
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 
     async fn connection(
@@ -142,7 +155,7 @@ impl<O: Orders> Gateway<O> {
         let gateway = self.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let gateway = gateway.clone();
-            async move { Ok::<_, std::convert::Infallible>(gateway.handle(peer, request).await) }
+            async move { Ok::<_, std::convert::Infallible>(gateway.answer_on(peer, request).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {

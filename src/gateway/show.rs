@@ -5,6 +5,7 @@ use hyper::header::HeaderMap;
 use serde::Serialize;
 
 use super::answer::{self, Answer, OrderAnswer};
+use super::told::Step;
 use super::{Gateway, Orders, now_ms};
 use crate::admission::AdmissionError;
 use crate::order::{OrderId, OrderState};
@@ -39,19 +40,32 @@ impl<O: Orders> Gateway<O> {
     ) -> Result<Answer, Problem> {
         let identity = self.authenticate(headers)?;
         let order: OrderId = order.parse().map_err(|_| unknown())?;
-        let landed = self.orders.landed(campaign, order).await;
+        let landed = self.landed_in_time(campaign, order).await;
         if let Ok(Some(row)) = &landed {
             return match row.user == identity.user {
-                true => Ok(show_row(campaign, row)),
+                true => {
+                    self.told.note(order, row.state);
+                    Ok(show_row(campaign, row))
+                }
                 false => Err(unknown()),
             };
         }
         let found = self.orders.find(campaign, order).await;
+        let told = self.told.of(order);
         match (found, landed) {
-            (Ok(Some((placed, state))), _) if placed.user == identity.user => {
+            (Ok(Some((placed, _))), _) if placed.user != identity.user => Err(unknown()),
+            (Ok(Some((placed, state))), Ok(_)) => {
+                let state = not_before(state, told)?;
+                self.told.note(order, state);
                 Ok(show_placed(campaign, order, &placed, state))
             }
-            (Ok(Some(_)), _) | (Ok(None), Ok(_)) => Err(unknown()),
+            // What still waits in the outbox was told to nobody as more than that; of anything else the database may
+            // know more, and have said so.
+            (Ok(Some((placed, OrderState::Pending))), Err(error)) if told.is_none() => {
+                tracing::debug!(%error, "a lookup goes without the database");
+                Ok(show_placed(campaign, order, &placed, OrderState::Pending))
+            }
+            (Ok(None), Ok(_)) => Err(unknown()),
             (Err(AdmissionError::Over { .. }), Ok(_)) => {
                 self.show_stranded(campaign, order, &identity.user).await
             }
@@ -60,10 +74,7 @@ impl<O: Orders> Gateway<O> {
             // Neither place could say that there is no such order.
             (_, Err(error)) => {
                 tracing::warn!(%error, "an order could not be looked up");
-                Err(Problem::new(
-                    &UNAVAILABLE,
-                    "the order cannot be looked up right now",
-                ))
+                Err(no_lookup())
             }
         }
     }
@@ -86,6 +97,20 @@ impl<O: Orders> Gateway<O> {
         };
         Ok(answer::json(StatusCode::OK, &shown))
     }
+}
+
+/// The state to tell of an order that the engine knows and the database does not have: never an older one than was told.
+pub(super) fn not_before(state: OrderState, told: Option<Step>) -> Result<OrderState, Problem> {
+    match told {
+        None => Ok(state),
+        Some(Step::Accepted) => Ok(OrderState::Accepted),
+        // The database lost it, or another one answers: the order lands again.
+        Some(Step::Landed) => Err(no_lookup()),
+    }
+}
+
+pub(super) fn no_lookup() -> Problem {
+    Problem::new(&UNAVAILABLE, "the order cannot be looked up right now")
 }
 
 pub(super) fn unknown() -> Problem {

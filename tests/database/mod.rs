@@ -57,6 +57,10 @@ impl MariaDb {
         self.folder.path().join("socket")
     }
 
+    pub fn pid_file(&self) -> PathBuf {
+        self.folder.path().join("pid")
+    }
+
     pub fn url(&self, name: &str) -> String {
         format!("mysql://root@localhost/{name}?socket={}", self.socket().display())
     }

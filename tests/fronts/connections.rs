@@ -217,6 +217,47 @@ async fn the_drain_finishes_what_is_in_flight_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn before_the_drain_answers_close_their_connections_and_new_ones_are_served() {
+    let running = Running::start();
+    let get = b"GET /v1/campaigns/spring HTTP/1.1\r\nhost: a\r\n\r\n";
+    let mut kept = connect(running.address).await;
+    kept.write_all(get).await.expect("sent");
+    let mut first = [0; 12];
+    soon(kept.read_exact(&mut first)).await.expect("answered");
+    assert_eq!(&first, b"HTTP/1.1 200");
+    let io = TokioIo::new(connect(running.address).await);
+    let (mut h2, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .expect("h2c by prior knowledge");
+    let driver = tokio::spawn(connection);
+
+    running.leave();
+    kept.write_all(get).await.expect("the connection is still open");
+    let last = String::from_utf8(rest(&mut kept).await).expect("text");
+    let second = &last[last.find("HTTP/1.1 200").expect("a second answer")..];
+    assert!(second.contains("connection: close\r\n"), "{second}");
+    for _ in 0..2 {
+        let mut new = connect(running.address).await;
+        new.write_all(get).await.expect("sent");
+        let answer = String::from_utf8(rest(&mut new).await).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close\r\n"));
+    }
+    for _ in 0..2 {
+        let request = Request::get("http://localhost/v1/campaigns/spring")
+            .body(Full::new(Bytes::new()))
+            .expect("a request");
+        let answer = soon(h2.send_request(request)).await.expect("answered");
+        assert_eq!(answer.status(), 200);
+        assert!(
+            !answer.headers().contains_key("connection"),
+            "h2 has no such header"
+        );
+    }
+    drop(running);
+    driver.abort();
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named_with_a_way_out() {
     let running = Running::start();
     let error = gateway::bind(running.address).expect_err("taken").to_string();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use rushgate::admin::{self, Admin, Check, Health, Readiness, Rules};
+use rushgate::admin::{self, Admin, Check, Health, Helper, Readiness, Rules};
 use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
@@ -346,6 +346,7 @@ impl Rules for Scripted {
 pub struct Running {
     pub address: SocketAddr,
     store_down: Arc<AtomicBool>,
+    bus_down: Arc<AtomicBool>,
     readiness: Arc<Readiness>,
 }
 
@@ -376,7 +377,22 @@ pub fn start(token: Option<&str>) -> Running {
         name: "engine",
         ask: Box::new(|| std::future::ready(Ok(())).boxed()),
     };
-    let readiness = Arc::new(Readiness::new(vec![engine, store]));
+    let bus_down = Arc::new(AtomicBool::new(false));
+    let down = bus_down.clone();
+    let bus = Helper {
+        check: Check {
+            name: "bus",
+            ask: Box::new(move || {
+                let answer = match down.load(Ordering::SeqCst) {
+                    true => Err("all brokers down".to_owned()),
+                    false => Ok(()),
+                };
+                std::future::ready(answer).boxed()
+            }),
+        },
+        without: "orders wait in the outbox",
+    };
+    let readiness = Arc::new(Readiness::new(vec![engine, store]).helped_by(vec![bus]));
     let admin = Admin {
         rules: Arc::new(Scripted),
         health: Health {
@@ -389,6 +405,7 @@ pub fn start(token: Option<&str>) -> Running {
     Running {
         address,
         store_down,
+        bus_down,
         readiness,
     }
 }
@@ -669,7 +686,20 @@ async fn readiness_names_what_is_missing() {
     let ready = running.get("/readyz").await;
     assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
     let verbose = running.get("/readyz?verbose").await;
-    assert_eq!(verbose.body, "[+]engine ok\n[+]store ok\n[+]draining ok\nready\n");
+    assert_eq!(
+        verbose.body,
+        "[+]engine ok\n[+]store ok\n[+]bus ok\n[+]draining ok\nready\n"
+    );
+    running.bus_down.store(true, Ordering::SeqCst);
+    let degraded = running.get("/readyz").await;
+    assert_eq!(
+        (degraded.status, degraded.body.as_str()),
+        (
+            200,
+            "[~]bus degraded: all brokers down; orders wait in the outbox\nready\n"
+        )
+    );
+    running.bus_down.store(false, Ordering::SeqCst);
     running.store_down.store(true, Ordering::SeqCst);
     let down = running.get("/readyz").await;
     assert_eq!(

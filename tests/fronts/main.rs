@@ -6,4 +6,5 @@ mod control;
 mod orders;
 mod simulate;
 mod stage;
+mod told;
 mod wire;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::http::{Http, Reply};
 
 /// Patience with a process that starts or an order that lands.
-const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const POLL: Duration = Duration::from_millis(20);
 
 pub struct Gate {
     child: Child,
@@ -31,15 +31,13 @@ impl Gate {
         Self::start(&["dev", "--data", data.to_str().expect("a UTF-8 path")]).await
     }
 
+    /// `rushgate dev` with this configuration file.
+    pub async fn dev_with(config: &Path) -> Self {
+        Self::start(&["dev", "--config", config.to_str().expect("a UTF-8 path")]).await
+    }
+
     async fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rushgate"))
-            .args(args)
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .env_remove("RUSHGATE_ADMIN_TOKEN")
-            .env(
-                "RUSHGATE_WASM_CACHE_DIR",
-                concat!(env!("CARGO_TARGET_TMPDIR"), "/wasm"),
-            )
+        let mut child = command(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -133,13 +131,17 @@ impl Gate {
     }
 
     /// Sends SIGTERM and waits for the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill is there");
-        assert!(status.success());
+    pub fn terminate(self) -> Option<i32> {
+        self.signal("TERM");
+        self.exit()
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Waits for the exit code.
+    pub fn exit(mut self) -> Option<i32> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
@@ -147,8 +149,29 @@ impl Gate {
             }
             std::thread::park_timeout(POLL);
         }
-        panic!("still running {PATIENCE:?} after SIGTERM");
+        panic!("still running {PATIENCE:?} after a signal to end");
     }
+}
+
+/// A role on free ports, with an environment of its own.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rushgate"));
+    command
+        .args(args)
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .env_remove("RUSHGATE_ADMIN_TOKEN")
+        .env(
+            "RUSHGATE_WASM_CACHE_DIR",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/wasm"),
+        );
+    command
+}
+
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(sent.expect("kill is there").success());
 }
 
 impl Drop for Gate {
@@ -159,7 +182,7 @@ impl Drop for Gate {
 }
 
 /// The two addresses of the banner; goes on reading so that the process can go on printing.
-fn addresses(mut lines: BufReader<std::process::ChildStdout>) -> (String, String) {
+pub fn addresses(mut lines: BufReader<std::process::ChildStdout>) -> (String, String) {
     let mut found = [None, None];
     while found.iter().any(Option::is_none) {
         let mut line = String::new();

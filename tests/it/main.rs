@@ -3,6 +3,8 @@
 mod archived;
 mod audiences;
 mod changes;
+#[path = "../database/mod.rs"]
+mod database;
 mod eight_rules;
 #[path = "../forge/mod.rs"]
 mod forge;
@@ -10,9 +12,15 @@ mod gate;
 mod http;
 mod limits;
 mod modules;
+mod outages;
 mod prechecks;
 mod restarts;
 mod retries;
+mod role;
+#[allow(dead_code)]
+#[path = "../engines/server.rs"]
+mod server;
 mod shadow;
 mod simulate;
+mod stopping;
 mod wrong_input;

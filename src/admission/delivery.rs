@@ -1,0 +1,170 @@
+//! Whether acknowledgements come at all: while none do, no order waits for one.
+//!
+//! Delivery fails when a batch came back without one, or when batches are under way and for as long as an order would
+//! wait none was acknowledged. The first acknowledgement ends it; time alone never does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lane::Acknowledgement;
+use super::{Admission, Answer, Config};
+use crate::order::OrderState;
+
+/// Shared by the lanes of all campaigns: they have one bus.
+#[derive(Debug, Default)]
+pub(super) struct Delivery(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Batches without an answer.
+    under_way: usize,
+    /// Since when batches were under way and none was acknowledged.
+    quiet_since: Option<Instant>,
+    /// The last answer was a failure.
+    failed: bool,
+}
+
+/// A batch on its way to Kafka. One that is dropped without an answer no longer counts.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Delivery>);
+
+impl Delivery {
+    pub(super) fn sent(self: &Arc<Self>, now: Instant) -> UnderWay {
+        let mut state = self.state();
+        state.under_way += 1;
+        state.quiet_since.get_or_insert(now);
+        UnderWay(self.clone())
+    }
+
+    /// Whether it would be in vain to wait up to `wait` for an acknowledgement.
+    pub(super) fn is_failing(&self, now: Instant, wait: Duration) -> bool {
+        let state = self.state();
+        let quiet = |since: Instant| now.duration_since(since) >= wait;
+        state.failed || state.quiet_since.is_some_and(quiet)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    /// The bus answered: all of the batch is acknowledged, or not.
+    pub(super) fn answered(self, now: Instant, acknowledged: bool) {
+        let mut state = self.0.state();
+        state.failed = !acknowledged;
+        if acknowledged {
+            state.quiet_since = Some(now);
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.under_way -= 1;
+        if state.under_way == 0 {
+            state.quiet_since = None;
+        }
+    }
+}
+
+impl Admission {
+    /// Puts the answer, its wait and the deadline of `config` in force; the rest stays as it was at the start.
+    pub fn put_in_force(&self, config: &Config) {
+        let there = self.shared.config.load();
+        self.shared.config.store(Arc::new(Config {
+            answer: config.answer,
+            accept_wait: config.accept_wait,
+            deadline: config.deadline,
+            ..Config::clone(&there)
+        }));
+    }
+
+    /// Whether orders are answered `pending` at once, because no acknowledgement comes.
+    pub fn delivery_fails(&self) -> bool {
+        let wait = self.shared.config.load().accept_wait;
+        self.shared.delivery.is_failing(Instant::now(), wait)
+    }
+
+    /// `accepted` when Kafka acknowledged in time; not waited for while no acknowledgement comes at all.
+    pub(super) async fn wait(&self, mut acknowledged: Acknowledgement) -> OrderState {
+        let (answer, accept_wait) = {
+            let config = self.shared.config.load();
+            (config.answer, config.accept_wait)
+        };
+        let there = *acknowledged.borrow() == Some(true);
+        if answer == Answer::Admitted || (!there && self.delivery_fails()) {
+            return OrderState::Pending;
+        }
+        let waited = tokio::time::timeout(accept_wait, acknowledged.wait_for(|answer| answer.is_some()));
+        match waited.await {
+            Ok(Ok(answer)) if *answer == Some(true) => OrderState::Accepted,
+            _ => OrderState::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(200);
+
+    fn at(begun: Instant, ms: u64) -> Instant {
+        begun + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn nobody_waits_while_batches_are_under_way_and_none_is_acknowledged() {
+        let (delivery, begun) = (Arc::new(Delivery::default()), Instant::now());
+        let failing = |ms| delivery.is_failing(at(begun, ms), WAIT);
+        assert!(!failing(0), "nothing was sent");
+        let first = delivery.sent(begun);
+        let second = delivery.sent(at(begun, 150));
+        assert!(!failing(199));
+        assert!(failing(200));
+        assert!(failing(3_600_000), "time does not end it");
+        first.answered(at(begun, 4_000_000), true);
+        assert!(!failing(4_000_199), "the first acknowledgement does");
+        assert!(failing(4_000_200), "the other one is still under way");
+        second.answered(at(begun, 4_000_300), true);
+        assert!(!failing(9_000_000), "nothing is under way");
+    }
+
+    #[test]
+    fn a_batch_that_came_back_says_so_for_the_next_ones() {
+        let (delivery, begun) = (Arc::new(Delivery::default()), Instant::now());
+        let failing = |ms| delivery.is_failing(at(begun, ms), WAIT);
+        delivery.sent(begun).answered(at(begun, 1), false);
+        assert!(failing(2) && failing(1_000_000));
+        let next = delivery.sent(at(begun, 1_000_000));
+        assert!(failing(1_000_001));
+        next.answered(at(begun, 1_000_002), true);
+        assert!(!failing(1_000_003));
+    }
+
+    #[test]
+    fn slow_acknowledgements_that_keep_coming_are_waited_for() {
+        let (delivery, begun) = (Arc::new(Delivery::default()), Instant::now());
+        let mut under_way = std::collections::VecDeque::new();
+        for ms in (0..5000).step_by(50) {
+            under_way.push_back(delivery.sent(at(begun, ms)));
+            // Each takes 150 ms.
+            if under_way.len() > 3 {
+                let oldest = under_way.pop_front().expect("four");
+                oldest.answered(at(begun, ms), true);
+            }
+            assert!(!delivery.is_failing(at(begun, ms), WAIT), "{ms}");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_nobody_answers_for_does_not_count() {
+        let (delivery, begun) = (Arc::new(Delivery::default()), Instant::now());
+        drop(delivery.sent(begun));
+        assert!(!delivery.is_failing(at(begun, 1_000_000), WAIT));
+    }
+}
