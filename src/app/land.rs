@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::adapters::{kafka_config, store, store_check};
+use super::letters::Letters;
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::shutdown::Shutdown;
@@ -58,6 +59,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     let mut registry = telemetry::registry();
     let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
+    registry.register_collector(Box::new(Letters::watch(&store)));
     let watched = flow::Config {
         topics: levels.iter().map(|level| level.kafka.topic.clone()).collect(),
         ..config.flow()

@@ -6,6 +6,7 @@ mod dev;
 mod dlt;
 mod fronts;
 mod land;
+mod letters;
 mod metrics;
 mod migrate;
 mod parts;

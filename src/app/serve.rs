@@ -2,6 +2,7 @@
 
 use super::adapters::Adapters;
 use super::fronts::{self, Listeners};
+use super::letters::Letters;
 use super::parts::wire;
 use super::schedule::{self, ReconcileFigures};
 use super::shutdown::Shutdown;
@@ -22,6 +23,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (orders, admin) = listeners.addresses()?;
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
     let mut registry = telemetry::registry();
+    registry.register_collector(Box::new(Letters::watch(&adapters.store)));
     if let Some(figures) = schedule::spawn(&config, parts.reconcile.clone(), adapters.store.clone()) {
         registry.register_collector(Box::new(ReconcileFigures(figures)));
     }
