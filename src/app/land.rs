@@ -53,9 +53,10 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
     let producer: Arc<dyn Producer> = kafka.clone();
     let levels = start(&config, &store, &producer)?;
-    let orders = levels.first().map(Level::figures);
-    let retries = move || orders.as_ref().map_or(0, |orders| orders.read().retries);
+    let tried: Vec<TopicFigures> = levels.iter().map(Level::figures).collect();
+    let retries = move || tried.iter().map(|level| level.read().retries).sum();
     let redrive = redrive::spawn(&config, &store, retries)?;
+    let scheduled = redrive::spawn_scheduled(&config, &store)?;
     let mut registry = telemetry::registry();
     let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
@@ -85,6 +86,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
     };
     readiness.drain();
     watch.abort();
+    scheduled.abort();
     if let Some(redrive) = redrive {
         redrive.abort();
     }
