@@ -10,17 +10,7 @@ use super::{Desk, Discard, asked_for};
 use crate::store::{Count, LetterMove, Origin, Stage};
 
 pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> anyhow::Result<()> {
-    asked_for(&args.which, args.all, "discard")?;
-    if args.reason.trim().is_empty() {
-        bail!("--reason is empty: the audit trail is to say why");
-    }
-    if let Some(stage) = args
-        .which
-        .stage
-        .filter(|stage| !matches!(stage, Stage::Dead | Stage::Parked))
-    {
-        bail!("letters of stage {stage} cannot be discarded: only dead and parked ones");
-    }
+    check(args)?;
     let now = (desk.clock)();
     args.which.check(now)?;
     let mut letters = Letters::find(&desk.store, &args.which, now).await?;
@@ -82,6 +72,22 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
         true => bail!("interrupted; the same command goes on with what is left"),
         false => Ok(()),
     }
+}
+
+/// What can be wrong with it before anything is read.
+fn check(args: &Discard) -> anyhow::Result<()> {
+    asked_for(&args.which, args.all, "discard")?;
+    if args.reason.trim().is_empty() {
+        bail!("--reason is empty: the audit trail is to say why");
+    }
+    if let Some(stage) = args
+        .which
+        .stage
+        .filter(|stage| !matches!(stage, Stage::Dead | Stage::Parked))
+    {
+        bail!("letters of stage {stage} cannot be discarded: only dead and parked ones");
+    }
+    Ok(())
 }
 
 fn not_discardable(id: &Origin, stage: Stage) -> String {
