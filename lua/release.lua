@@ -47,6 +47,24 @@ local function without(entries, entry)
       kept[#kept + 1] = each
     end
   end
+  return table.concat(kept, ','), found
+end
+
+-- The entries with `cost` taken off those of the moment: a repair may have made one of several.
+local function lowered(entries, moment, cost)
+  local kept = {}
+  for each in string.gmatch(entries, '[^,]+') do
+    local at, units = string.match(each, '^(%-?%d+):(%d+)$')
+    if at == moment then
+      local taken = math.min(cost, tonumber(units))
+      cost = cost - taken
+      if tonumber(units) > taken then
+        kept[#kept + 1] = string.format('%s:%.0f', at, units - taken)
+      end
+    else
+      kept[#kept + 1] = each
+    end
+  end
   return table.concat(kept, ',')
 end
 
@@ -58,7 +76,11 @@ for i = 6, #ARGV, 5 do
   local key, subject, cost = prefix .. ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local there = call('HGET', key, subject)
   if there and ARGV[i] == 'rolling' then
-    call('HSET', key, subject, without(there, ARGV[i + 4] .. ':' .. ARGV[i + 3]))
+    local entries, found = without(there, ARGV[i + 4] .. ':' .. ARGV[i + 3])
+    if not found then
+      entries = lowered(there, ARGV[i + 4], cost)
+    end
+    call('HSET', key, subject, entries)
   elseif there then
     call('HINCRBY', key, subject, string.format('%.0f', -math.min(cost, tonumber(there) or 0)))
   end

@@ -7,7 +7,8 @@
 --                                    `state.reopened` was read: then only admissions changed it
 --   order  bucket, order id, record  writes the record of an order that has none
 --   count  key after the prefix, field, value there ('' for none), value to be ('' removes it),
---          expiry of the key ('' where it lives as long as the campaign)
+--          expiry of the key ('' where it lives as long as the campaign), reopened: a count that an order gave back
+--          and another one took since may look the same and stand for others
 -- Reply    {'fence', fence there or ''}   the caller's fence is not the shard's: nothing was done
 --          {'ok', before, after}          values as text
 --          {'moved', there}               it is not as it was compared: nothing was done
@@ -51,7 +52,7 @@ end
 function steps.count()
   local key, field, expected, value = prefix .. ARGV[3], ARGV[4], ARGV[5], ARGV[6]
   local there = call('HGET', key, field) or ''
-  if there ~= expected then
+  if there ~= expected or (fields[2] or '') ~= ARGV[8] then
     return {'moved', there}
   end
   if value == '' then

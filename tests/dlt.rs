@@ -1,10 +1,14 @@
 //! `rushgate dlt` over SQLite, a real MariaDB, and against a real broker (`RUSHGATE_KAFKA_BROKERS`).
 
 mod database;
+#[path = "dlt/redrive.rs"]
+mod redrive;
+#[path = "dlt/rules.rs"]
+mod rules;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,16 +17,18 @@ use database::{Database, NOW, TOPIC, order};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::bus::kafka::{self, KafkaConsumer, KafkaProducer, migrate_topics};
-use rushgate::bus::{Acknowledge, BusError, Consumer, Forward, ORDERS_TOPIC, Outbound, Producer};
+use rushgate::bus::{
+    Acknowledge, BusError, Consumer, DEAD_LETTER_TOPIC, Forward, ORDERS_TOPIC, Outbound, Producer,
+};
 use rushgate::cli::{Cli, Command as Role};
-use rushgate::dlt::{self, Desk, Redrive, Replayer};
-use rushgate::landing::redrive::DeadLetters;
+use rushgate::dlt::{self, Desk};
 use rushgate::order::OrderEvent;
 use rushgate::store::{DeadLetter, Origin, Stage};
 use serde_json::Value;
 use tokio::sync::watch;
 
 const LIMIT: Duration = Duration::from_secs(60);
+const RETRY: &str = "rushgate.orders.retry.5s";
 
 on_both!(
     a_list_is_filtered_and_summed_up,
@@ -35,7 +41,6 @@ on_both!(
     wrong_lines_stop_an_import,
     letters_are_discarded_with_a_reason,
     what_is_not_meant_is_refused,
-    chosen_classes_are_replayed_by_themselves,
 );
 
 /// A bus that keeps what it is given.
@@ -98,8 +103,13 @@ impl Producer for Tape {
         async { true }.boxed()
     }
 
-    fn high_watermarks<'a>(&'a self, _topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
-        async { Ok(BTreeMap::new()) }.boxed()
+    fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {
+        let partitions = match topic {
+            TOPIC | RETRY => 2,
+            "analysis" => 1,
+            _ => 0,
+        };
+        async move { Ok((0..partitions).map(|partition| (partition, 0)).collect()) }.boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BusError>> {
@@ -174,6 +184,8 @@ async fn run(db: &Database, bus: &Arc<Tape>, line: &str) -> Result<String, Strin
         store: db.store.clone(),
         producer: command.sends().then_some(bus),
         targets: vec![TOPIC.to_owned()],
+        retries: vec![RETRY.to_owned()],
+        dead_letters: DEAD_LETTER_TOPIC.to_owned(),
         group: "rushgate-landing".to_owned(),
         user: "ada".to_owned(),
         interactive: false,
@@ -609,65 +621,6 @@ async fn what_is_not_meant_is_refused(db: Database) {
     assert!(bus.sent.lock().expect("unharmed").is_empty());
 }
 
-async fn chosen_classes_are_replayed_by_themselves(db: Database) {
-    let bus: Arc<Tape> = Arc::default();
-    for (offset, class, replays) in [
-        (1, "failing", 0),
-        (2, "undecodable", 0),
-        (3, "locked", 3),
-        (4, "locked", 1),
-    ] {
-        Row {
-            offset,
-            class,
-            replays,
-            ..Row::default()
-        }
-        .write(&db)
-        .await;
-    }
-    let lander = |owner: &str| {
-        let sends: Arc<dyn Producer> = bus.clone();
-        Redrive {
-            replayer: Replayer {
-                store: db.store.clone(),
-                producer: Some(sends),
-                targets: vec![TOPIC.to_owned()],
-                group: "rushgate-landing".to_owned(),
-                actor: "rushgate land".to_owned(),
-                action: "dlt.redrive",
-                rate: 100,
-                max_replays: 3,
-                force: false,
-                clock: || NOW + 10_000,
-            },
-            owner: owner.to_owned(),
-            classes: vec!["failing".to_owned(), "locked".to_owned()],
-        }
-    };
-    let (one, other) = (lander("one"), lander("other"));
-    assert_eq!(
-        (one.hold().await, other.hold().await),
-        (Ok(true), Ok(false)),
-        "one does it for all"
-    );
-    let quiet = Duration::from_secs(30);
-    assert_eq!(one.replay(20, quiet).await, Ok(0), "they died only just now");
-    let quiet = Duration::from_secs(5);
-    assert_eq!(one.replay(20, quiet).await, Ok(2));
-    assert_eq!(bus.offsets(), [1, 4]);
-    assert_eq!(
-        (row(&db, 0, 2).await.stage, row(&db, 0, 3).await.stage),
-        (Stage::Dead, Stage::Parked)
-    );
-    assert_eq!(one.replay(20, quiet).await, Ok(0));
-    let trail = db.store.audited("rushgate.orders/0/4", 9).await.expect("read");
-    assert_eq!(
-        (trail[0].actor.as_str(), trail[0].action.as_str()),
-        ("rushgate land", "dlt.redrive")
-    );
-}
-
 fn brokers() -> String {
     std::env::var("RUSHGATE_KAFKA_BROKERS").unwrap_or_else(|_| {
         panic!(
@@ -679,6 +632,12 @@ fn brokers() -> String {
 
 /// The binary, with a fail-point where one is named.
 fn rushgate(url: &str, brokers: &str, failpoint: Option<&str>, args: &[&str]) -> Output {
+    command(url, brokers, failpoint, args)
+        .output()
+        .expect("the binary runs")
+}
+
+fn command(url: &str, brokers: &str, failpoint: Option<&str>, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rushgate"));
     command.arg("dlt").args(args);
     command.args([
@@ -693,7 +652,7 @@ fn rushgate(url: &str, brokers: &str, failpoint: Option<&str>, args: &[&str]) ->
         Some(point) => command.env("RUSHGATE_FAILPOINT", point),
         None => command.env_remove("RUSHGATE_FAILPOINT"),
     };
-    command.output().expect("the binary runs")
+    command
 }
 
 /// Records of these keys from `from` on, once there are so many.
@@ -784,4 +743,44 @@ fn uuid_like() -> String {
         jiff::Timestamp::now().as_millisecond(),
         std::process::id()
     )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_is_asked_to_stop_records_what_it_sent() {
+    let db = database::mariadb().await;
+    let brokers = brokers();
+    let topics = rushgate::bus::Topics::new(rushgate::bus::ORDERS_TOPIC, "").expect("no delays");
+    migrate_topics(&kafka::Config::new(&brokers), &topics, 4, 1)
+        .await
+        .expect("topics are there");
+    letters(&db, 30).await;
+    let replay = ["replay", "--all", "--rate", "1/s"];
+    let child = command(&db.url, &brokers, None, &replay)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let replayed = "SELECT COUNT(*) FROM dead_letters WHERE stage = 'replayed'";
+    let begun = Instant::now();
+    while db.number(replayed).await == 0 {
+        assert!(begun.elapsed() < LIMIT, "nothing is replayed");
+        tokio::task::yield_now().await;
+    }
+    let asked = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(asked.expect("kill runs").success());
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output())
+        .await
+        .expect("joins");
+    let output = output.expect("it ends");
+    let recorded = db.number(replayed).await;
+    assert!(recorded < 30 && output.status.code() == Some(1), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{recorded} replayed\n")
+    );
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("interrupted; the same command goes on with what is left"),
+        "{said}"
+    );
 }

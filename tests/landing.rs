@@ -9,6 +9,8 @@ mod levels;
 mod outages;
 #[path = "landing/poison.rs"]
 mod poison;
+#[path = "landing/redrive.rs"]
+mod redrive;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::adapters::{kafka_config, store};
 use super::parts::clock;
+use super::shutdown::Shutdown;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
@@ -24,7 +25,7 @@ const DELIVERY_TIMEOUT_MS: u32 = 30_000;
 pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
     let config = command.services().settle(&|name| std::env::var(name).ok())?;
     telemetry::init(&config.log)?;
-    let kafka = kafka_config(&config);
+    let (kafka, topics) = (kafka_config(&config), config.topics()?);
     let producer = match command.sends() {
         true => Some(producer(&config).await?),
         false => None,
@@ -33,11 +34,14 @@ pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
         store: store(&config).await?,
         producer,
         targets: vec![kafka.topic],
+        retries: topics.retries.into_iter().map(|retry| retry.name).collect(),
+        dead_letters: topics.dead_letters,
         group: kafka.group,
         user: user(),
         interactive: io::stdin().is_terminal(),
         clock,
-        stop: interrupted(),
+        // Until here there is nothing to finish: a signal ends the process.
+        stop: asked_to_stop()?,
     };
     let store = desk.store.clone();
     let done = dlt::run(command, desk, &mut io::stdout().lock()).await;
@@ -87,16 +91,14 @@ async fn producer(config: &Config) -> anyhow::Result<Arc<dyn Producer>> {
     Ok(Arc::new(producer))
 }
 
-/// Turns true at the first Ctrl-C, which lets the batch in hand be recorded; the second ends at once.
-fn interrupted() -> watch::Receiver<bool> {
+/// Turns true when the process is asked to stop, which lets the batch in hand be recorded.
+fn asked_to_stop() -> io::Result<watch::Receiver<bool>> {
+    let shutdown = Shutdown::listen()?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("finishing the batch in hand; Ctrl-C again ends at once");
-            let _ = stop.send(true);
-            let _ = tokio::signal::ctrl_c().await;
-            std::process::exit(130);
-        }
+        shutdown.asked().await;
+        eprintln!("finishing the batch in hand");
+        let _ = stop.send(true);
     });
-    stopped
+    Ok(stopped)
 }

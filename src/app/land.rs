@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::adapters::{close, kafka_config, store, store_check};
+use super::letters::Letters;
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::reload::{Reload, Sources};
@@ -72,12 +73,14 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
     let producer: Arc<dyn Producer> = kafka.clone();
     let levels = start(&config, &store, &producer)?;
-    let orders = levels.first().map(Level::figures);
-    let retries = move || orders.as_ref().map_or(0, |orders| orders.read().retries);
+    let tried: Vec<TopicFigures> = levels.iter().map(Level::figures).collect();
+    let retries = move || tried.iter().map(|level| level.read().retries).sum();
     let redrive = redrive::spawn(&config, &store, retries)?;
+    let scheduled = redrive::spawn_scheduled(&config, &store)?;
     let mut registry = telemetry::registry();
     let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
+    registry.register_collector(Box::new(Letters::watch(&store)));
     let watched = flow::Config {
         topics: levels.iter().map(|level| level.kafka.topic.clone()).collect(),
         delays: levels
@@ -110,6 +113,7 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     };
     readiness.drain();
     watch.abort();
+    scheduled.abort();
     if let Some(redrive) = redrive {
         redrive.abort();
     }

@@ -7,6 +7,7 @@ mod dlt;
 mod fronts;
 mod land;
 mod leftovers;
+mod letters;
 mod metrics;
 mod migrate;
 mod migration;

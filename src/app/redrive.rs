@@ -1,4 +1,4 @@
-//! The re-drive of a lander, where classes of errors are configured for it.
+//! What a lander replays by itself: dead letters of configured classes, and those that somebody asked for.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::adapters::kafka_config;
 use super::parts::clock;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
-use crate::dlt::{Redrive, Replayer};
+use crate::dlt::{Redrive, Replayer, Route, Scheduled};
 use crate::landing::redrive;
 use crate::store::Store;
 
@@ -26,7 +26,21 @@ const REPLAYS_MAX: u32 = 3;
 /// No faster than this, whatever the size of a batch.
 const RATE: u32 = 100;
 
-/// Starts it where classes are configured; `retries` reads how often landing tried something again.
+/// Sends back what people asked for at a later moment.
+pub(super) fn spawn_scheduled(config: &Config, store: &Store) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let retries = config.topics()?.retries.into_iter().map(|retry| retry.name);
+    let scheduled = Scheduled {
+        replayer: Replayer {
+            action: "dlt.replay",
+            ..replayer(config, store)?
+        },
+        retries: retries.collect(),
+        owner: uuid::Uuid::now_v7().simple().to_string(),
+    };
+    Ok(tokio::spawn(scheduled.run()))
+}
+
+/// Starts the re-drive where classes are configured; `retries` reads how often landing tried something again.
 pub(super) fn spawn(
     config: &Config,
     store: &Store,
@@ -38,7 +52,7 @@ pub(super) fn spawn(
     }
     tracing::info!(
         ?classes,
-        "dead letters of these classes are replayed once landing is healthy"
+        "dead letters of these classes are replayed once one of them has landed"
     );
     let letters = Redrive {
         replayer: replayer(config, store)?,
@@ -76,6 +90,8 @@ fn replayer(config: &Config, store: &Store) -> anyhow::Result<Replayer> {
         rate: RATE,
         max_replays: REPLAYS_MAX,
         force: false,
+        route: Route::Back,
+        counts: true,
         clock,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::adapters::Adapters;
 use super::fronts::{self, Listeners};
+use super::letters::Letters;
 use super::missing::{self, MissingCollector};
 use super::parts::{Parts, wire};
 use super::reload::{Reload, Sources};
@@ -32,6 +33,7 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     let (orders, admin) = listeners.addresses()?;
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
     let mut registry = telemetry::registry();
+    registry.register_collector(Box::new(Letters::watch(&adapters.store)));
     if let Some(figures) = schedule::spawn(&config, parts.reconcile.clone(), adapters.store.clone()) {
         registry.register_collector(Box::new(ReconcileFigures(figures)));
     }

@@ -23,6 +23,8 @@ pub enum Dlt {
     Import(Import),
     /// Gives dead letters up: their orders never land, and what they held may be sold again.
     Discard(Discard),
+    /// Makes parked letters dead ones again, as if they had never been replayed.
+    Unpark(Unpark),
 }
 
 /// Which dead letters.
@@ -95,6 +97,17 @@ pub struct Pace {
     pub max_replays: u32,
 }
 
+/// When and where to.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Way {
+    /// Later, by a lander: the first record after so long (`90s`, `10m`, `2h`, `1d`), the others at the rate.
+    #[arg(long, value_name = "TIME", value_parser = select::delay)]
+    pub delay: Option<i64>,
+    /// To a retry topic, which landing reads, or to any other topic, as copies to be looked at.
+    #[arg(long, value_name = "TOPIC")]
+    pub to: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub struct Replay {
     #[command(flatten)]
@@ -104,6 +117,8 @@ pub struct Replay {
     pub all: bool,
     #[command(flatten)]
     pub pace: Pace,
+    #[command(flatten)]
+    pub way: Way,
     /// Also parked and replayed ones (`--stage`), however often they were replayed.
     #[arg(long)]
     pub force: bool,
@@ -161,6 +176,25 @@ pub struct Discard {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
+    /// Say what would be done and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub by: By,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+#[derive(Debug, Args)]
+pub struct Unpark {
+    #[command(flatten)]
+    pub which: Selection,
+    /// Every parked letter.
+    #[arg(long)]
+    pub all: bool,
+    /// Say what would be done and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub by: By,
     #[command(flatten)]

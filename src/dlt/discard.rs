@@ -7,26 +7,24 @@ use serde_json::json;
 
 use super::select::{Letters, PAGE};
 use super::{Desk, Discard, asked_for};
-use crate::store::{LetterMove, Origin, Stage};
+use crate::store::{Count, LetterMove, Origin, Stage};
 
 pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> anyhow::Result<()> {
-    asked_for(&args.which, args.all, "discard")?;
-    if args.reason.trim().is_empty() {
-        bail!("--reason is empty: the audit trail is to say why");
-    }
-    if let Some(stage) = args
-        .which
-        .stage
-        .filter(|stage| !matches!(stage, Stage::Dead | Stage::Parked))
-    {
-        bail!("letters of stage {stage} cannot be discarded: only dead and parked ones");
-    }
+    check(args)?;
     let now = (desk.clock)();
+    args.which.check(now)?;
+    let mut letters = Letters::find(&desk.store, &args.which, now).await?;
+    if args.dry_run {
+        let tally = letters.tally(|letter| match is_discardable(letter.stage) {
+            true => Ok(()),
+            false => Err(not_discardable(&letter.origin, letter.stage)),
+        });
+        return Ok(writeln!(out, "would discard {}; nothing was done", tally.await?)?);
+    }
     if args.which.ids.is_empty() {
         let matching = desk.count(&args.which.filter(now)).await?;
         confirm(desk, args, matching.min(args.which.limit.unwrap_or(u64::MAX)))?;
     }
-    let mut letters = Letters::find(&desk.store, &args.which, now).await?;
     let actor = desk.actor(args.by.actor.as_ref());
     let (mut discarded, mut moved_on) = (0_u64, 0_u64);
     while !desk.stopped() {
@@ -35,8 +33,7 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
             break;
         }
         if let Some(other) = page.iter().find(|letter| !is_discardable(letter.stage)) {
-            let (id, stage): (&Origin, Stage) = (&other.origin, other.stage);
-            bail!("{id} is in stage {stage}: only dead and parked letters can be discarded");
+            bail!(not_discardable(&other.origin, other.stage));
         }
         let detail = json!({"reason": args.reason});
         let moves: Vec<LetterMove<'_>> = page
@@ -45,6 +42,7 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
                 letter,
                 to: Stage::Discarded,
                 repaired: None,
+                count: Count::Keep,
                 detail: detail.clone(),
             })
             .collect();
@@ -74,6 +72,26 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
         true => bail!("interrupted; the same command goes on with what is left"),
         false => Ok(()),
     }
+}
+
+/// What can be wrong with it before anything is read.
+fn check(args: &Discard) -> anyhow::Result<()> {
+    asked_for(&args.which, args.all, "discard")?;
+    if args.reason.trim().is_empty() {
+        bail!("--reason is empty: the audit trail is to say why");
+    }
+    if let Some(stage) = args
+        .which
+        .stage
+        .filter(|stage| !matches!(stage, Stage::Dead | Stage::Parked))
+    {
+        bail!("letters of stage {stage} cannot be discarded: only dead and parked ones");
+    }
+    Ok(())
+}
+
+fn not_discardable(id: &Origin, stage: Stage) -> String {
+    format!("{id} is in stage {stage}: only dead and parked letters can be discarded")
 }
 
 fn is_discardable(stage: Stage) -> bool {

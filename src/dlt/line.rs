@@ -147,6 +147,8 @@ mod tests {
             failed_at: 1000,
             recorded_at: Some(1),
             changed_at: None,
+            replay_at: None,
+            replay_to: None,
         }
     }
 

@@ -10,30 +10,32 @@ mod import;
 mod line;
 mod redrive;
 mod replay;
+mod route;
+mod scheduled;
 mod select;
 mod show;
+mod unpark;
+mod work;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-use anyhow::{Context, bail};
-use serde_json::json;
-use tokio::time::Instant;
 
 use crate::bus::Producer;
 use crate::store::{LetterFilter, Stage, Store};
-pub use args::{Discard, Dlt, Export, Import, List, Pace, Replay, Selection, Show};
+use anyhow::{Context, bail};
+pub use args::{Discard, Dlt, Export, Import, List, Pace, Replay, Selection, Show, Unpark, Way};
 pub use redrive::Redrive;
 pub use replay::{Item, Replayer, Report};
+pub use route::Route;
+pub use scheduled::Scheduled;
 use select::{Letters, PAGE};
+use serde_json::json;
+use work::Work;
 
 /// Lines of a list where nobody says how many.
 const LIST_LINES: u64 = 50;
-/// Between words about how far a replay is.
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 impl Dlt {
     /// What it says about the services.
@@ -45,6 +47,7 @@ impl Dlt {
             Self::Export(args) => &args.services,
             Self::Import(args) => &args.services,
             Self::Discard(args) => &args.services,
+            Self::Unpark(args) => &args.services,
         }
     }
 
@@ -65,6 +68,10 @@ pub struct Desk {
     pub producer: Option<Arc<dyn Producer>>,
     /// Topics a record may be sent back to.
     pub targets: Vec<String>,
+    /// Retry topics, which landing reads as well.
+    pub retries: Vec<String>,
+    /// The topic of the dead letters.
+    pub dead_letters: String,
     /// The landers' consumer group.
     pub group: String,
     /// Who does it where nobody else is named.
@@ -96,6 +103,7 @@ pub async fn run(command: Dlt, mut desk: Desk, out: &mut dyn Write) -> anyhow::R
         Dlt::Export(args) => export(&desk, &args, out).await,
         Dlt::Import(args) => import::run(&mut desk, &args, out).await,
         Dlt::Discard(args) => discard::run(&desk, &args, out).await,
+        Dlt::Unpark(args) => unpark::run(&desk, &args, out).await,
     }
 }
 
@@ -115,6 +123,8 @@ impl Desk {
             rate: pace.rate,
             max_replays: pace.max_replays,
             force: false,
+            route: Route::Back,
+            counts: true,
             clock: self.clock,
         }
     }
@@ -176,23 +186,28 @@ async fn list(desk: &Desk, args: &List, out: &mut dyn Write) -> anyhow::Result<(
 
 async fn replay(desk: &mut Desk, args: &Replay, out: &mut dyn Write) -> anyhow::Result<()> {
     asked_for(&args.which, args.all, "replay")?;
-    if let Some(stage) = args.which.stage {
-        let forced = matches!(stage, Stage::Parked | Stage::Replayed);
-        match stage {
-            Stage::Dead => {}
-            _ if forced && args.force => {}
-            _ if forced => {
-                bail!("letters of stage {stage} are replayed with --force alone: somebody should know why")
-            }
-            _ => bail!("letters of stage {stage} cannot be replayed: only dead, parked and replayed ones"),
-        }
-    }
+    let now = (desk.clock)();
+    args.which.check(now)?;
     let mut replayer = desk.replayer(&args.pace, args.by.actor.as_ref(), "dlt.replay");
     replayer.force = args.force;
-    let mut letters = Letters::find(&desk.store, &args.which, (desk.clock)()).await?;
+    replayer.route = desk.route(args.way.to.as_deref()).await?;
+    match &replayer.route {
+        Route::Copy { topic } if args.way.delay.is_some() => {
+            bail!("--delay is for replays: copies to {topic} are made at once")
+        }
+        Route::Copy { .. } => {}
+        Route::Back | Route::Retry { .. } => check_stage(args)?,
+    }
+    let mut letters = Letters::find(&desk.store, &args.which, now).await?;
+    if !replayer.route.is_copy() {
+        tell_others(desk, &args.which, now).await?;
+        letters.only_of(&replayer.targets);
+    }
     let mut work = Work::new(args.dry_run);
+    let mut at = args.way.delay.map(|delay| now + delay);
     while !desk.stopped() {
-        let page = letters.next(replayer.batch()).await?;
+        let most = if at.is_some() { PAGE } else { replayer.batch() };
+        let page = letters.next(most).await?;
         if page.is_empty() {
             return work.done(
                 out,
@@ -200,69 +215,47 @@ async fn replay(desk: &mut Desk, args: &Replay, out: &mut dyn Write) -> anyhow::
             );
         }
         let items: Vec<Item> = page.into_iter().map(Item::from).collect();
-        work.batch(&replayer, &items).await?;
+        match &mut at {
+            None => work.batch(&replayer, &items).await?,
+            Some(at) => work.schedule(&replayer, &items, at).await?,
+        }
     }
     work.interrupted(out)
 }
 
-/// How far a replay is.
-struct Work {
-    report: Report,
-    paced: Instant,
-    told: Instant,
-    trial: bool,
+/// Which stages may be replayed at all.
+fn check_stage(args: &Replay) -> anyhow::Result<()> {
+    let Some(stage) = args.which.stage else {
+        return Ok(());
+    };
+    match stage {
+        Stage::Dead => Ok(()),
+        Stage::Parked | Stage::Replayed if args.force => Ok(()),
+        Stage::Parked | Stage::Replayed => {
+            bail!("letters of stage {stage} are replayed with --force alone: somebody should know why")
+        }
+        _ => bail!("letters of stage {stage} cannot be replayed: only dead, parked and replayed ones"),
+    }
 }
 
-impl Work {
-    fn new(trial: bool) -> Self {
-        Self {
-            report: Report::default(),
-            paced: Instant::now(),
-            told: Instant::now(),
-            trial,
-        }
+/// Says how many of those that a filter names came from topics which nothing is written to.
+async fn tell_others(desk: &Desk, which: &Selection, now: i64) -> anyhow::Result<()> {
+    if !which.ids.is_empty() {
+        return Ok(());
     }
-
-    async fn batch(&mut self, replayer: &Replayer, items: &[Item]) -> anyhow::Result<()> {
-        let done = replayer.replay(items, &mut self.paced, &mut self.report).await;
-        done.with_context(|| format!("after {} replayed records", self.report.replayed))?;
-        if self.told.elapsed() >= PROGRESS_EVERY {
-            self.told = Instant::now();
-            eprintln!("{} replayed", self.report.replayed);
-        }
-        Ok(())
+    let all = which.filter(now);
+    let ours = LetterFilter {
+        topics: desk.targets.clone(),
+        ..all.clone()
+    };
+    let others = desk.count(&all).await?.saturating_sub(desk.count(&ours).await?);
+    if others > 0 {
+        let known = desk.targets.join(", ");
+        eprintln!(
+            "{others} came from other topics and are left alone: only orders topics are written to: {known}"
+        );
     }
-
-    fn done(&self, out: &mut dyn Write, nothing: &str) -> anyhow::Result<()> {
-        if self.report == Report::default() {
-            bail!("{nothing}");
-        }
-        Ok(writeln!(out, "{}", self.sentence())?)
-    }
-
-    fn interrupted(&self, out: &mut dyn Write) -> anyhow::Result<()> {
-        writeln!(out, "{}", self.sentence())?;
-        bail!("interrupted; the same command goes on with what is left")
-    }
-
-    fn sentence(&self) -> String {
-        let Report {
-            replayed,
-            parked,
-            overtaken,
-        } = self.report;
-        if self.trial {
-            return format!("would replay {replayed} and park {parked}; nothing was done");
-        }
-        let mut text = format!("{replayed} replayed");
-        if overtaken > 0 {
-            text += &format!(" ({overtaken} of them moved on by landing already)");
-        }
-        if parked > 0 {
-            text += &format!(", {parked} parked: replayed too often, see `rushgate dlt list --stage parked`");
-        }
-        text
-    }
+    Ok(())
 }
 
 async fn export(desk: &Desk, args: &Export, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::headers;
+use super::route::Route;
 use crate::bus::{Forward, Producer};
 use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;
-use crate::store::{DeadLetter, LetterMove, Stage, Store};
+use crate::store::{Count, DeadLetter, LetterMove, Stage, Store};
 
 /// Records on their way at a time: what is sent again at most after an interruption.
 const BATCH_MAX: u32 = 100;
@@ -54,12 +55,17 @@ enum Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub replayed: u64,
+    /// Sent to a topic that landing does not read.
+    pub copied: u64,
+    /// To be sent later.
+    pub scheduled: u64,
     pub parked: u64,
     /// Of the replayed ones: those that landing had moved on before they could be recorded.
     pub overtaken: u64,
 }
 
 /// Replays what it is given.
+#[derive(Clone)]
 pub struct Replayer {
     pub store: Store,
     /// `None` for a trial: nothing is sent or recorded.
@@ -77,6 +83,9 @@ pub struct Replayer {
     pub max_replays: u32,
     /// Takes parked and replayed letters too.
     pub force: bool,
+    pub route: Route,
+    /// Whether a replay counts as one of `max_replays`; that of a probe does not.
+    pub counts: bool,
     /// Now, milliseconds since 1970-01-01 UTC.
     pub clock: fn() -> i64,
 }
@@ -85,6 +94,9 @@ impl Replayer {
     fn verdict(&self, item: &Item) -> Verdict {
         let letter = &item.letter;
         let id = &letter.origin;
+        if self.route.is_copy() {
+            return Verdict::Send;
+        }
         if !self.targets.contains(&id.topic) {
             let known = self.targets.join(", ");
             return Verdict::Refuse(format!(
@@ -116,6 +128,46 @@ impl Replayer {
         }
     }
 
+    /// Asks that a batch be sent from `at` on, milliseconds since 1970-01-01 UTC, no faster than the rate: the moment
+    /// after the last one. The report is added to; one that moved on meanwhile is left to the next run.
+    pub async fn schedule(&self, items: &[Item], at: i64, report: &mut Report) -> anyhow::Result<i64> {
+        let (mut send, mut park) = (Vec::new(), Vec::new());
+        for item in items {
+            match self.verdict(item) {
+                Verdict::Send if item.letter.stage == Stage::Replayed => {
+                    bail!(
+                        "{} is on its way already: --delay is for dead and parked letters",
+                        item.letter.origin
+                    )
+                }
+                Verdict::Send => send.push(item),
+                Verdict::Park => park.push(item),
+                Verdict::Refuse(why) => bail!(why),
+            }
+        }
+        let moment = |n: usize| at + n as i64 * 1000 / i64::from(self.rate);
+        let end = moment(send.len());
+        if self.producer.is_none() {
+            report.scheduled += send.len() as u64;
+            report.parked += park.len() as u64;
+            return Ok(end);
+        }
+        self.park(&park, report).await?;
+        let asked: Vec<(&DeadLetter, i64)> = send
+            .iter()
+            .enumerate()
+            .map(|(n, item)| (&item.letter, moment(n)))
+            .collect();
+        let (now, to) = ((self.clock)(), self.route.topic());
+        let done = self
+            .store
+            .schedule_dead_letters(now, &self.actor, &asked, to)
+            .await?;
+        report.scheduled += done.iter().filter(|done| **done).count() as u64;
+        report.overtaken += done.iter().filter(|done| !**done).count() as u64;
+        Ok(end)
+    }
+
     /// Records of one batch at most.
     pub fn batch(&self) -> u32 {
         (self.rate / BATCHES_PER_SECOND).clamp(1, BATCH_MAX)
@@ -137,7 +189,7 @@ impl Replayer {
             }
         }
         let Some(producer) = &self.producer else {
-            report.replayed += send.len() as u64;
+            self.sent(send.len(), report);
             report.parked += park.len() as u64;
             return Ok(());
         };
@@ -150,6 +202,10 @@ impl Replayer {
         failpoint::hit(Point::D1);
         self.send(&**producer, &send).await?;
         failpoint::hit(Point::D2);
+        self.sent(send.len(), report);
+        if let Route::Copy { topic } = &self.route {
+            return self.note_copies(&send, topic).await;
+        }
         let moves: Vec<LetterMove<'_>> = send.iter().map(|item| self.replayed(item)).collect();
         let moved = self.record(&moves).await.with_context(|| {
             format!(
@@ -157,15 +213,34 @@ impl Replayer {
                 send.len()
             )
         })?;
-        report.replayed += send.len() as u64;
         report.overtaken += moved.iter().filter(|moved| !**moved).count() as u64;
+        Ok(())
+    }
+
+    fn sent(&self, records: usize, report: &mut Report) {
+        match self.route.is_copy() {
+            true => report.copied += records as u64,
+            false => report.replayed += records as u64,
+        }
+    }
+
+    /// A copy holds what a buyer ordered: who took it is worth knowing.
+    async fn note_copies(&self, items: &[&Item], topic: &str) -> anyhow::Result<()> {
+        for item in items {
+            let (now, id) = ((self.clock)(), item.letter.origin.to_string());
+            let detail = json!({"to": topic});
+            self.store
+                .audit(now, &self.actor, "dlt.copy", &id, &detail)
+                .await?;
+        }
         Ok(())
     }
 
     async fn send(&self, producer: &dyn Producer, items: &[&Item]) -> anyhow::Result<()> {
         let record = |item: &&Item| -> Forward {
             let repaired = item.repaired.as_ref().map(|(payload, _)| payload.as_slice());
-            headers::record(&item.letter, repaired, &self.group)
+            let back = headers::record(&item.letter, repaired, &self.group);
+            self.route.turn(&item.letter, back)
         };
         let (answer, acknowledged) = oneshot::channel();
         producer.forward(
@@ -191,6 +266,7 @@ impl Replayer {
             letter: &item.letter,
             to: Stage::Parked,
             repaired: None,
+            count: Count::Keep,
             detail: why(item),
         });
         let moves: Vec<_> = moves.collect();
@@ -208,9 +284,15 @@ impl Replayer {
         let mut detail = json!({
             "stage": letter.stage.as_str(),
             "class": letter.class,
-            "replay": letter.replays + 1,
+            "replay": letter.replays + i64::from(self.counts),
             "forced": self.force,
         });
+        if let Some(topic) = self.route.topic() {
+            detail["to"] = topic.into();
+        }
+        if !self.counts {
+            detail["probe"] = true.into();
+        }
         let repaired = item.repaired.as_ref().map(|(payload, event)| {
             detail["payload_before"] = digest(&letter.payload).into();
             detail["payload_after"] = digest(payload).into();
@@ -220,6 +302,7 @@ impl Replayer {
             letter,
             to: Stage::Replayed,
             repaired,
+            count: if self.counts { Count::Add } else { Count::Keep },
             detail,
         }
     }

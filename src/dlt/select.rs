@@ -1,8 +1,12 @@
 //! From the command line to a filter: which dead letters somebody means.
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 
 use super::args::Selection;
+use super::line::rfc3339;
+use super::show::plain;
 use crate::store::{DeadLetter, KeyMatch, LetterFilter, Origin, Stage, Store};
 
 /// Letters read from the database at a time.
@@ -31,24 +35,32 @@ pub fn moment(text: &str) -> Result<Moment, String> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(Moment::At(at.as_millisecond()));
     }
-    let ago = || {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let unit_ms = match unit {
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        number
-            .parse::<i64>()
-            .ok()
-            .filter(|n| *n >= 0)?
-            .checked_mul(unit_ms)
-    };
-    ago().map(Moment::Ago).ok_or_else(|| {
+    length(text).map(Moment::Ago).ok_or_else(|| {
         "write RFC 3339 with its offset (2026-11-20T12:00:00Z), or how long ago (90s, 30m, 2h, 7d)".to_owned()
     })
+}
+
+/// Longest delay of a replay: a month, the time that dead letters stay in their topic.
+const DELAY_MAX_MS: i64 = 30 * 86_400_000;
+
+/// Reads `10m` as milliseconds.
+pub fn delay(text: &str) -> Result<i64, String> {
+    let ms = length(text).filter(|ms| *ms <= DELAY_MAX_MS);
+    ms.ok_or_else(|| "write how long, at most 30 days: 90s, 10m, 2h, 1d".to_owned())
+}
+
+/// A number and `s`, `m`, `h` or `d`, in milliseconds.
+fn length(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit_ms = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let number = number.parse::<i64>().ok().filter(|n| *n >= 0)?;
+    number.checked_mul(unit_ms)
 }
 
 /// Reads `100` or `100/s`.
@@ -82,6 +94,35 @@ impl Selection {
             || limit.is_some()
     }
 
+    /// A filter that is empty would match everything, and one that nothing can match is a slip.
+    pub(super) fn check(&self, now: i64) -> anyhow::Result<()> {
+        let texts = [
+            ("--campaign", self.campaign.as_deref()),
+            ("--key", self.key.as_deref().map(|key| key.trim_end_matches('*'))),
+            ("--error", self.error.as_deref()),
+        ];
+        let classes = self.class.iter().map(|class| ("--class", Some(class.as_str())));
+        for (name, text) in texts.into_iter().chain(classes) {
+            if text.is_some_and(|text| text.trim().is_empty()) {
+                bail!("{name} is empty: leave it out, or give --all where every letter is meant");
+            }
+        }
+        let (since, until) = (
+            self.since.map(|at| at.resolve(now)),
+            self.until.map(|at| at.resolve(now)),
+        );
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            bail!(
+                "--since {} is not before --until {}: nothing can match",
+                rfc3339(since),
+                rfc3339(until)
+            );
+        }
+        Ok(())
+    }
+
     pub(super) fn filter(&self, now: i64) -> LetterFilter {
         let key = self.key.as_deref().map(|key| match key.strip_suffix('*') {
             Some(start) => KeyMatch::Prefix(start.as_bytes().to_vec()),
@@ -96,6 +137,7 @@ impl Selection {
             since: self.since.map(|moment| moment.resolve(now)),
             until: self.until.map(|moment| moment.resolve(now)),
             stages: vec![self.stage.unwrap_or(Stage::Dead)],
+            ..LetterFilter::default()
         }
     }
 }
@@ -131,6 +173,39 @@ impl Letters {
             source,
             left: which.limit.unwrap_or(u64::MAX),
         })
+    }
+
+    /// Leaves letters of other topics alone, where no ids name them.
+    pub(super) fn only_of(&mut self, topics: &[String]) {
+        if let Source::Filter { filter, .. } = &mut self.source {
+            filter.topics = topics.to_vec();
+        }
+    }
+
+    /// How many there are, by class, as a person reads it; an error where one is refused, or there is none.
+    pub(super) async fn tally(
+        &mut self,
+        check: impl Fn(&DeadLetter) -> Result<(), String>,
+    ) -> anyhow::Result<String> {
+        let mut classes: BTreeMap<String, u64> = BTreeMap::new();
+        loop {
+            let page = self.next(PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            for letter in page {
+                check(&letter).map_err(anyhow::Error::msg)?;
+                *classes.entry(letter.class).or_default() += 1;
+            }
+        }
+        if classes.is_empty() {
+            bail!("no dead letter matches; `rushgate dlt list` shows what there is");
+        }
+        let each = classes
+            .iter()
+            .map(|(class, letters)| format!("{letters} {}", plain(class, usize::MAX)));
+        let each: Vec<String> = each.collect();
+        Ok(format!("{} ({})", classes.values().sum::<u64>(), each.join(", ")))
     }
 
     /// At most `most` of them; empty at the end.
@@ -195,6 +270,16 @@ mod tests {
         }
         assert_eq!((rate("7"), rate("100/s")), (Ok(7), Ok(100)));
         assert!(rate("0").is_err() && rate("fast").is_err());
+        assert_eq!(
+            (delay("10m"), delay("0s"), delay("30d")),
+            (Ok(600_000), Ok(0), Ok(2_592_000_000))
+        );
+        for wrong in ["", "10", "-1m", "31d", "soon", "1w"] {
+            assert!(
+                delay(wrong).expect_err(wrong).contains("at most 30 days"),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]
@@ -209,6 +294,51 @@ mod tests {
         assert_eq!(key("spring/ada"), KeyMatch::Exact(b"spring/ada".to_vec()));
         assert_eq!(key("spring/a*"), KeyMatch::Prefix(b"spring/a".to_vec()));
         assert_eq!(key("spring/"), KeyMatch::Prefix(b"spring/".to_vec()));
+    }
+
+    #[test]
+    fn empty_filters_and_times_that_nothing_lies_between_are_refused() {
+        let wrong = |which: Selection| which.check(1000).expect_err("a slip").to_string();
+        let some = || Some(String::new());
+        for (which, name) in [
+            (
+                Selection {
+                    campaign: some(),
+                    ..Selection::default()
+                },
+                "--campaign",
+            ),
+            (
+                Selection {
+                    key: Some("*".into()),
+                    ..Selection::default()
+                },
+                "--key",
+            ),
+            (
+                Selection {
+                    error: Some(" ".into()),
+                    ..Selection::default()
+                },
+                "--error",
+            ),
+            (
+                Selection {
+                    class: vec![String::new()],
+                    ..Selection::default()
+                },
+                "--class",
+            ),
+        ] {
+            assert!(wrong(which).starts_with(&format!("{name} is empty")));
+        }
+        let times = |since, until| Selection {
+            since: Some(Moment::At(since)),
+            until: Some(Moment::At(until)),
+            ..Selection::default()
+        };
+        assert!(wrong(times(5, 5)).contains("nothing can match"));
+        assert!(times(4, 5).check(1000).is_ok());
     }
 
     #[test]

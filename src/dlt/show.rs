@@ -101,10 +101,14 @@ pub(super) fn letter(letter: &DeadLetter, group: &str) -> String {
         ("recorded at", letter.recorded_at),
         ("failed at", Some(letter.failed_at)),
         ("changed at", letter.changed_at),
+        ("replay at", letter.replay_at),
     ] {
         if let Some(at) = moment {
             field(name, &rfc3339(at));
         }
+    }
+    if let Some(topic) = &letter.replay_to {
+        field("replay to", &plain(topic, usize::MAX));
     }
     if let (Some(order), Some(campaign)) = (&letter.order, &letter.campaign) {
         let sku = letter.sku.as_deref().unwrap_or("?");

@@ -80,6 +80,14 @@ pub struct CountAt {
 }
 
 impl CountAt {
+    /// How often something was given back: read with counts, it says whether they only grew in between.
+    pub fn reopened() -> Self {
+        Self {
+            key: keys::STATE.to_owned(),
+            field: "reopened".to_owned(),
+        }
+    }
+
     /// The place of a subject's count; `window` is the start of its window, `None` where the count lives as long
     /// as the campaign.
     pub fn new(counter: &str, window: Option<i64>, subject: &str, buckets: u32) -> Self {
@@ -135,6 +143,8 @@ pub enum Repair<'a> {
         to_be: &'a str,
         /// Of the key, where it does not live as long as the campaign.
         expires_at: Option<i64>,
+        /// As it was when the count was read.
+        reopened: &'a str,
     },
 }
 
@@ -157,6 +167,7 @@ pub fn repair_args(fence: &Fence, repair: &Repair<'_>) -> Vec<Vec<u8>> {
             there,
             to_be,
             expires_at,
+            reopened,
         } => {
             let expiry = expires_at.map_or_else(Vec::new, text);
             args.extend([
@@ -166,7 +177,7 @@ pub fn repair_args(fence: &Fence, repair: &Repair<'_>) -> Vec<Vec<u8>> {
                 text(there),
                 text(to_be),
             ]);
-            args.push(expiry);
+            args.extend([expiry, text(reopened)]);
         }
     }
     args

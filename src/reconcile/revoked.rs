@@ -74,6 +74,20 @@ impl Reconcile {
         Ok(given)
     }
 
+    /// Everything that revoked orders of one campaign hold, as far as no other process is at it.
+    pub(super) async fn give_back_of(&self, campaign: &str) -> Result<(), RebuildError> {
+        let lease = format!("give-back:{campaign}");
+        while !self.store.revoked(campaign, 1).await?.is_empty() && self.hold(&lease).await? {
+            let given = self.give_back_in(&Shard::new(campaign, 0), &lease).await;
+            // Let go at once: whoever gives back from now on has to wait for nobody.
+            self.store.lease(&lease, &self.owner, (self.clock)(), 0).await?;
+            if given? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn give_back_in(&self, shard: &Shard, lease: &str) -> Result<u64, RebuildError> {
         let row = self.row(&shard.campaign).await?;
         let (campaign, now) = (&row.campaign, (self.clock)());
@@ -121,7 +135,7 @@ impl Work<'_> {
 }
 
 /// Units and charges that come back.
-fn returns(revocation: &Revocation) -> (u32, Vec<Charge>) {
+pub(super) fn returns(revocation: &Revocation) -> (u32, Vec<Charge>) {
     if ![OVER_LIMIT, LOST].contains(&revocation.reason.as_str()) {
         return (0, revocation.charges.clone());
     }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::dialect::{pieces, placeholders};
 use super::orders::{Receipt, order_id};
-use super::rows::{int, moment, text};
+use super::rows::{int, maybe_int, moment, text};
 use super::{Stage, Store, StoreError, StoreResult, time};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 
@@ -21,6 +21,8 @@ pub struct HeldOrder {
     pub quantity: i64,
     pub placed_at: i64,
     pub charges: Vec<Charge>,
+    /// It gives back soon what it holds, if the engine does not have that back already.
+    pub revoked: bool,
 }
 
 /// One SKU in the database.
@@ -50,6 +52,8 @@ pub struct UsageRow {
     pub subject: String,
     pub window: i64,
     pub used: i64,
+    /// `None`: any number.
+    pub allowed: Option<i64>,
 }
 
 /// Kind, SKU, order, three numbers, moment, payload, receipt.
@@ -206,7 +210,7 @@ impl Store {
     ) -> StoreResult<Vec<UsageRow>> {
         let (subject, window) = after.unwrap_or(("", i64::MIN));
         let rows = sqlx::query(
-            "SELECT CAST(subject AS CHAR), window_start, used FROM `usage` WHERE campaign_id = ? AND counter = ? \
+            "SELECT CAST(subject AS CHAR), window_start, used, allowed FROM `usage` WHERE campaign_id = ? AND counter = ? \
              AND window_start >= ? AND subject >= ? AND (subject > ? OR window_start > ?) \
              ORDER BY subject, window_start LIMIT ?",
         )
@@ -233,7 +237,7 @@ impl Store {
         let mut found = Vec::new();
         for range in pieces(subjects.len()) {
             let sql = format!(
-                "SELECT CAST(subject AS CHAR), window_start, used FROM `usage` WHERE campaign_id = ? AND counter = ? \
+                "SELECT CAST(subject AS CHAR), window_start, used, allowed FROM `usage` WHERE campaign_id = ? AND counter = ? \
                  AND window_start >= ? AND subject IN {}",
                 placeholders(1, range.len())
             );
@@ -321,6 +325,7 @@ fn held(row: &AnyRow, kind: &str) -> StoreResult<HeldOrder> {
         quantity: int(row, 3)?,
         placed_at: moment(row, 6)?,
         charges: Vec::new(),
+        revoked: kind == "revoked",
     };
     if kind == "letter" {
         let payload: Vec<u8> = row.try_get(7)?;
@@ -342,5 +347,6 @@ fn usage_row(row: &AnyRow) -> StoreResult<UsageRow> {
         subject: text(row, 0)?,
         window: int(row, 1)?,
         used: int(row, 2)?,
+        allowed: maybe_int(row, 3)?,
     })
 }

@@ -1,12 +1,13 @@
 //! Dead letters: records that failed to land, where they were first and where they are now.
 //!
-//! Landing writes the rows; `query` finds them, and moves them on for people.
+//! Landing writes the rows; `query` finds them, `moves` moves them on for people.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::order::OrderEvent;
 
+mod moves;
 mod query;
 
 /// Where a record was when it failed first: the id of a dead letter, `<topic>/<partition>/<offset>`.
@@ -137,6 +138,10 @@ pub struct DeadLetter {
     pub recorded_at: Option<i64>,
     /// When it came to its stage, if not by its first failure.
     pub changed_at: Option<i64>,
+    /// When it is going to be sent back, if somebody asked for that.
+    pub replay_at: Option<i64>,
+    /// To this topic, if not to the one it came from.
+    pub replay_to: Option<String>,
 }
 
 /// Which dead letters; what is empty matches all.
@@ -153,6 +158,31 @@ pub struct LetterFilter {
     /// In its stage since before this moment.
     pub until: Option<i64>,
     pub stages: Vec<Stage>,
+    /// Whose record was in one of these topics first.
+    pub topics: Vec<String>,
+    /// Replayed less often than this.
+    pub replays_below: Option<i64>,
+    pub replay: ReplayMatch,
+}
+
+/// Whether a replay is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplayMatch {
+    #[default]
+    Any,
+    /// Nobody asked for one.
+    None,
+    /// One was to happen at this moment or before.
+    Due(i64),
+}
+
+/// Which letters come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterOrder {
+    /// By topic, partition and offset.
+    Origin,
+    /// Those longest in their stage.
+    Oldest,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,8 +207,19 @@ pub struct LetterMove<'a> {
     pub to: Stage,
     /// What was sent instead of the payload that failed.
     pub repaired: Option<(&'a [u8], &'a OrderEvent)>,
+    /// What its number of replays becomes.
+    pub count: Count,
     /// For the audit trail.
     pub detail: serde_json::Value,
+}
+
+/// What a move does to the number of replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    Keep,
+    /// One more, also where the letter was moved on meanwhile: it was sent.
+    Add,
+    Reset,
 }
 
 #[cfg(test)]

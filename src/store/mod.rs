@@ -42,7 +42,8 @@ use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 pub use attempts::{AttemptsAt, SampleRow};
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead_letters::{
-    DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, OriginError, Stage,
+    Count, DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal, Origin, OriginError,
+    ReplayMatch, Stage,
 };
 use dialect::Dialect;
 pub use error::StoreError;

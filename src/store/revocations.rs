@@ -48,6 +48,27 @@ impl Store {
         rows.iter().map(revocation).collect()
     }
 
+    /// Those of these orders that were revoked, whether they have given back or not.
+    pub async fn revocations_of(&self, campaign: &str, orders: &[OrderId]) -> StoreResult<Vec<Revocation>> {
+        let mut found = Vec::new();
+        for range in pieces(orders.len()) {
+            let sql = format!(
+                "SELECT r.order_id, r.reason, r.counters, o.sku_id, o.quantity, o.receipt FROM revocations r \
+                 JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id \
+                 WHERE r.campaign_id = ? AND r.order_id IN {}",
+                placeholders(1, range.len())
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
+            let query = orders[range]
+                .iter()
+                .fold(query, |query, order| query.bind(order.to_string()));
+            for row in &query.fetch_all(&self.pool).await? {
+                found.push(revocation(row)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// The engine has back what these orders held, or holds nothing of them any more.
     pub async fn mark_given_back(&self, campaign: &str, orders: &[OrderId], now: i64) -> StoreResult<()> {
         for range in pieces(orders.len()) {

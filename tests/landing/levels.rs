@@ -18,13 +18,13 @@ crate::on_both!(
 );
 
 /// A landing thread for the orders and each retry topic.
-struct Levels {
-    producer: EmbeddedProducer,
+pub struct Levels {
+    pub producer: EmbeddedProducer,
     landings: Vec<LandingHandle>,
     dead: EmbeddedConsumer,
 }
 
-fn levels(store: &Store, delays: &str) -> Levels {
+pub fn levels(store: &Store, delays: &str) -> Levels {
     let topics = Topics::new(TOPIC, delays).expect("delays");
     let (producer, orders) = embedded::pair(0);
     let dead = producer.consumer(DEAD_LETTER_TOPIC, 0);
@@ -48,7 +48,7 @@ fn levels(store: &Store, delays: &str) -> Levels {
 }
 
 impl Levels {
-    async fn stop(self) -> Vec<Snapshot> {
+    pub async fn stop(self) -> Vec<Snapshot> {
         let mut figures = Vec::new();
         for landing in self.landings {
             figures.push(stop(landing).await);

@@ -66,6 +66,10 @@ impl Side {
         }
     }
 
+    pub fn is_real(&self) -> bool {
+        self.server.is_some()
+    }
+
     pub fn redis_url(&self) -> String {
         self.server.as_ref().map(Server::url).expect("the real side")
     }
@@ -255,6 +259,10 @@ impl Sale {
             relay,
             _server: server,
         }
+    }
+
+    pub fn engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
     }
 
     /// Another comparison of the same sale, over another engine.

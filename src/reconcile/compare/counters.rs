@@ -1,7 +1,9 @@
 //! Counters: what the engine counts of each subject against what landed orders, and those on their way, were charged.
 //!
 //! Two passes find candidates: rows of `usage` against the engine, and the engine's fields without a row. A candidate
-//! counts when the engine said the same before and after the database was read, and the database something else.
+//! counts when the engine said the same before and after the database was read, and the database something else. Values
+//! alone do not tell: a charge given back and another one taken leave the same number, so that nothing may have been
+//! given back in between either.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -52,9 +54,14 @@ enum Finding {
 struct Known {
     /// By candidate.
     usage: HashMap<Candidate, Units>,
+    /// Most units of it that the database allows; the inner `None`: any number.
+    allowed: HashMap<Candidate, Option<i64>>,
+    /// As the database said.
     held: Vec<HeldOrder>,
-    /// Of held orders, and of those in the outbox that are not in the database.
-    charges: Vec<Charge>,
+    /// Of dead letters, and of orders in the outbox that are not in the database.
+    coming: Vec<Charge>,
+    /// What revoked orders are going to give back.
+    going: Vec<Charge>,
     /// Counts of orders that came into the database while it was read.
     moving: HashSet<Candidate>,
     expires_at: i64,
@@ -70,7 +77,8 @@ impl Desk<'_> {
         }
         // What lags behind would only be looked at twice.
         self.landed().await?;
-        let held = self.reconcile.store.held_orders(self.campaign()).await?;
+        let mut held = self.reconcile.store.held_orders(self.campaign()).await?;
+        self.weigh(&mut held).await?;
         for (counter, live) in lives.iter().enumerate() {
             found.part.compared += self.against_usage(counter, live, &held, &mut found).await?;
         }
@@ -139,7 +147,7 @@ impl Desk<'_> {
             let units = by_subject(live, page);
             subjects += units.len() as u64;
             let places: Vec<CountAt> = units.keys().map(|subject| self.place(live, subject)).collect();
-            let texts = self.read_counts(&places).await?;
+            let texts = self.read_counts(&places).await?.texts;
             for ((subject, mut units), text) in units.into_iter().zip(texts) {
                 if !units.is_empty() {
                     found.charged.push(mark(counter, &subject));
@@ -237,6 +245,7 @@ impl Desk<'_> {
             |orders: &[HeldOrder]| -> HashSet<OrderId> { orders.iter().map(|each| each.order).collect() };
         let (held_before, held_after) = (ids(&known.held), ids(&orders_after));
         let after = self.read_counts(&places).await?;
+        let is_quiet = before.reopened == after.reopened;
         // Whoever landed or died while `usage` was read counts on neither side, or on both.
         let mut moving = known.moving.clone();
         let gone = known
@@ -247,13 +256,17 @@ impl Desk<'_> {
             .iter()
             .filter(|order| !held_before.contains(&order.order));
         moving.extend(gone.chain(come).flat_map(|order| touched(&lives, &order.charges)));
-        let findings = candidates.iter().zip(places).zip(before.iter().zip(after));
+        let texts = before.texts.iter().zip(&after.texts);
+        let findings = candidates.iter().zip(places).zip(texts);
         Ok(findings
-            .map(|((candidate, at), (before, after))| {
-                let live = &lives[candidate.counter];
-                match *before != after || moving.contains(candidate) {
-                    true => Finding::Unsettled,
-                    false => judge(live, candidate, at, &after, &known),
+            .map(|((candidate, at), (before, there))| {
+                if before != there || moving.contains(candidate) {
+                    return Finding::Unsettled;
+                }
+                let (live, reopened) = (&lives[candidate.counter], &after.reopened);
+                match judge(live, candidate, at, there, reopened, &known) {
+                    Finding::Differs(_) if !is_quiet => Finding::Unsettled,
+                    finding => finding,
                 }
             })
             .collect())
@@ -269,13 +282,20 @@ impl Desk<'_> {
         let ids: Vec<OrderId> = outbox.iter().map(|event| event.order).collect();
         let held = store.held_orders(campaign).await?;
         let known_before = store.orders_known(campaign, &ids).await?;
-        let mut usage: HashMap<Candidate, Units> = HashMap::new();
+        let mut weighed = held.clone();
+        self.weigh(&mut weighed).await?;
+        let (going, coming): (Vec<_>, Vec<_>) = weighed.into_iter().partition(|order| order.revoked);
+        let charges = |orders: Vec<HeldOrder>| orders.into_iter().flat_map(|order| order.charges).collect();
+        let (mut usage, mut allowed) = (HashMap::new(), HashMap::new());
         for (counter, live) in lives.iter().enumerate() {
             let of_counter = candidates.iter().filter(|each| each.counter == counter);
             let subjects: Vec<&str> = of_counter.map(|each| each.subject.as_str()).collect();
             let rows = store
                 .usage_of(campaign, &live.counter, live.from(), &subjects)
                 .await?;
+            for (subject, most) in live.allowed(&rows) {
+                allowed.insert(Candidate { counter, subject }, most);
+            }
             for (subject, units) in by_subject(live, rows) {
                 usage.insert(Candidate { counter, subject }, units);
             }
@@ -283,7 +303,9 @@ impl Desk<'_> {
         let known_after = store.orders_known(campaign, &ids).await?;
         let mut known = Known {
             usage,
-            charges: held.iter().flat_map(|order| order.charges.clone()).collect(),
+            allowed,
+            coming: charges(coming),
+            going: charges(going),
             held,
             moving: HashSet::new(),
             expires_at: moment.ledger.expires_at,
@@ -296,7 +318,7 @@ impl Desk<'_> {
                 // It landed before: `usage` or the dead letters have it.
                 (true, _) => {}
                 (false, true) => known.moving.extend(touched(lives, &event.charges)),
-                (false, false) => known.charges.extend(event.charges),
+                (false, false) => known.coming.extend(event.charges),
             }
         }
         Ok(known)
@@ -321,9 +343,18 @@ fn touched<'c>(lives: &'c [Live], charges: &'c [Charge]) -> impl Iterator<Item =
     })
 }
 
-fn judge(live: &Live, candidate: &Candidate, at: CountAt, there: &str, known: &Known) -> Finding {
+fn judge(
+    live: &Live,
+    candidate: &Candidate,
+    at: CountAt,
+    there: &str,
+    reopened: &str,
+    known: &Known,
+) -> Finding {
     let mut right = known.usage.get(candidate).cloned().unwrap_or_default();
-    live.charge(known.charges.iter(), &candidate.subject, &mut right);
+    let allowed = known.allowed.get(candidate).copied();
+    live.expect(&known.coming, &candidate.subject, allowed, &mut right);
+    live.charge(known.going.iter(), &candidate.subject, &mut right);
     let counted = live.read(there);
     if counted == right {
         return Finding::Same;
@@ -347,6 +378,7 @@ fn judge(live: &Live, candidate: &Candidate, at: CountAt, there: &str, known: &K
             Span::Window { end: None, .. } => Some(known.expires_at),
             _ => None,
         },
+        reopened: reopened.to_owned(),
     };
     Finding::Differs(Box::new(Difference::new(kind, place, engine, database, mend)))
 }

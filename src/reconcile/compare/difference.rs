@@ -234,6 +234,7 @@ pub(super) enum Mend {
         there: String,
         to_be: String,
         expires_at: Option<i64>,
+        reopened: String,
     },
 }
 

@@ -63,12 +63,7 @@ impl Desk<'_> {
     async fn mend(&self, difference: &Difference, given_back: i64) -> Result<Option<Repaired>, CompareError> {
         let repaired = match (&difference.mend, &difference.place) {
             (Mend::Stock { reopened, units }, Place::Sku { sku }) => {
-                let since = reopened.parse::<i64>().unwrap_or(0) + given_back;
-                let reopened = match given_back {
-                    0 => reopened.clone(),
-                    _ => since.to_string(),
-                };
-                let (reopened, units) = (reopened.as_str(), *units);
+                let (reopened, units) = (&later(reopened, given_back), *units);
                 self.repair(&Repair::Stock { sku, reopened, units }).await?
             }
             (Mend::Sold, Place::Sku { sku }) => self.mend_sold(sku, difference).await?,
@@ -90,15 +85,17 @@ impl Desk<'_> {
                     there,
                     to_be,
                     expires_at,
+                    reopened,
                 },
                 _,
             ) => {
-                let expires_at = *expires_at;
+                let (expires_at, reopened) = (*expires_at, &later(reopened, given_back));
                 self.repair(&Repair::Count {
                     at,
                     there,
                     to_be,
                     expires_at,
+                    reopened,
                 })
                 .await?
             }
@@ -119,5 +116,13 @@ impl Desk<'_> {
                 false => Repaired::Moved,
             },
         )
+    }
+}
+
+/// `state.reopened` as it is where only this repair gave back since it was read.
+fn later(reopened: &str, given_back: i64) -> String {
+    match given_back {
+        0 => reopened.to_owned(),
+        n => (reopened.parse::<i64>().unwrap_or(0) + n).to_string(),
     }
 }

@@ -11,6 +11,7 @@ mod gap;
 mod lost;
 mod mend;
 mod orders;
+mod revoked;
 mod shard;
 mod stock;
 mod values;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Reconcile;
+use super::{RebuildError, Reconcile};
 use crate::bus::BusError;
 use crate::engine::EngineError;
 use crate::lua::codec::CodecError;
@@ -70,6 +71,8 @@ pub enum CompareError {
     Restless(String),
     #[error("another process repairs {0:?}; compare later")]
     Busy(String),
+    #[error("what revoked orders of it hold cannot be given back, which a repair begins with: {0}")]
+    GivingBack(RebuildError),
     #[error("waited {waited:?} for {what}; nothing can be said until then")]
     Patience { what: &'static str, waited: Duration },
     #[error("{0}")]
@@ -209,6 +212,8 @@ impl Reconcile {
         self.alone(campaign, work).await
     }
 
+    /// Revoked orders give back first, so that few counts are on their way; those that hold something all the same,
+    /// because another process is at it or they were revoked just now, are counted as what they hold.
     async fn mend_under(
         &self,
         campaign: &str,
@@ -216,6 +221,9 @@ impl Reconcile {
         lease: &str,
         lost: LostOrders,
     ) -> Result<Comparison, CompareError> {
+        self.give_back_of(campaign)
+            .await
+            .map_err(CompareError::GivingBack)?;
         let mut comparison = self.look(campaign).await?;
         if comparison.differences.is_empty() {
             return Ok(comparison);

@@ -37,6 +37,14 @@ pub(super) struct Desk<'a> {
     revisions: Mutex<BTreeMap<u32, Option<Arc<ActiveCampaign>>>>,
 }
 
+/// Counts at one moment.
+pub(super) struct Counts {
+    /// While it is the same, no order has given anything back.
+    pub(super) reopened: String,
+    /// Per place asked for.
+    pub(super) texts: Vec<String>,
+}
+
 /// The shard at one moment, with what is in its outbox.
 pub(super) struct Moment {
     pub(super) ledger: Ledger,
@@ -186,11 +194,14 @@ impl<'a> Desk<'a> {
     }
 
     /// The values at these places, as text; the empty text for none.
-    pub(super) async fn read_counts(&self, places: &[CountAt]) -> Result<Vec<String>, CompareError> {
-        let reply = self.run(&fixed::COUNTS, repair::counts_args(places)).await?;
-        let (fence, values) = repair::counts_reply(reply)?;
+    pub(super) async fn read_counts(&self, places: &[CountAt]) -> Result<Counts, CompareError> {
+        let reopened = CountAt::reopened();
+        let all = std::iter::once(&reopened).chain(places);
+        let reply = self.run(&fixed::COUNTS, repair::counts_args(all)).await?;
+        let (fence, mut texts) = repair::counts_reply(reply)?;
         self.check(fence.as_ref())?;
-        Ok(values)
+        let reopened = texts.remove(0);
+        Ok(Counts { reopened, texts })
     }
 
     /// What the engine knows of these orders, in their order.

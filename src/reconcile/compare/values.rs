@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::order::Charge;
 use crate::plan::{CheckedPlan, Window};
+use crate::store::UsageRow;
 
 /// Units by start of the window: 0 for the whole campaign, the moment of the order for a rolling window.
 pub(super) type Units = BTreeMap<i64, i64>;
@@ -86,6 +87,16 @@ impl Live {
         }
     }
 
+    /// Most units that the database allows each subject of these rows, in windows that count now; `None`: any number.
+    pub(super) fn allowed(&self, rows: &[UsageRow]) -> BTreeMap<String, Option<i64>> {
+        let mut subjects: BTreeMap<String, Option<i64>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| self.counts(row.window)) {
+            let most = subjects.entry(row.subject.clone()).or_insert(row.allowed);
+            *most = most.zip(row.allowed).map(|(one, other)| one.max(other));
+        }
+        subjects
+    }
+
     /// Adds what counts now.
     pub(super) fn add(&self, units: &mut Units, window: i64, cost: i64) {
         if cost != 0 && self.counts(window) {
@@ -101,6 +112,30 @@ impl Live {
     ) {
         for charge in charges.filter(|charge| charge.counter == self.counter && charge.subject == subject) {
             self.add(units, charge.window, charge.cost);
+        }
+    }
+
+    /// Adds the charges of orders on their way, as far as landing is going to accept them: an order that would pass what
+    /// the counter may hold is revoked, and its charge stands for one that the engine forgot. `there` is what the
+    /// database allows already: `None` where it has no row, `Some(None)` where it allows any number.
+    pub(super) fn expect(
+        &self,
+        charges: &[Charge],
+        subject: &str,
+        there: Option<Option<i64>>,
+        units: &mut Units,
+    ) {
+        let ours = |charge: &&Charge| {
+            charge.counter == self.counter && charge.subject == subject && self.counts(charge.window)
+        };
+        let limits = charges.iter().filter(ours).map(|charge| charge.limit);
+        // Whichever lands first, the largest limit holds in the end.
+        let allowed = limits.chain(there).reduce(|one, other| Some(one?.max(other?)));
+        for charge in charges.iter().filter(ours) {
+            let with = units.values().sum::<i64>() + charge.cost;
+            if allowed.flatten().is_none_or(|allowed| with <= allowed) {
+                self.add(units, charge.window, charge.cost);
+            }
         }
     }
 
@@ -184,6 +219,51 @@ mod tests {
         let right = Units::from([(11, 3), (13, 2)]);
         assert_eq!(rolling.write("9:1,11:1,11:2,15:1", &right), "11:1,11:2,13:2");
         assert_eq!(rolling.write("15:1", &Units::new()), "");
+    }
+
+    #[test]
+    fn charges_on_their_way_count_as_far_as_landing_accepts_them() {
+        let charge = |limit| Charge {
+            counter: "r/c".into(),
+            window: 0,
+            rolling_ms: 0,
+            subject: "ada".into(),
+            cost: 1,
+            limit,
+        };
+        let expected = |used: i64, there: Option<Option<i64>>, charges: &[Charge]| {
+            let mut units = Units::from([(0, used)]);
+            live(Span::Campaign).expect(charges, "ada", there, &mut units);
+            units[&0]
+        };
+        assert_eq!(expected(1, Some(Some(2)), &[charge(Some(2))]), 2);
+        assert_eq!(
+            expected(2, Some(Some(2)), &[charge(Some(2))]),
+            2,
+            "it is going to be revoked"
+        );
+        assert_eq!(
+            expected(2, Some(Some(3)), &[charge(Some(2))]),
+            3,
+            "the database allows more"
+        );
+        assert_eq!(expected(2, Some(None), &[charge(Some(2))]), 3);
+        assert_eq!(expected(2, None, &[charge(None)]), 3);
+        assert_eq!(
+            expected(0, None, &[charge(Some(1)), charge(Some(2)), charge(Some(2))]),
+            2
+        );
+        assert_eq!(
+            expected(
+                5,
+                None,
+                &[Charge {
+                    subject: "bob".into(),
+                    ..charge(None)
+                }]
+            ),
+            5
+        );
     }
 
     #[test]

@@ -1,16 +1,15 @@
-//! Finds dead letters and moves them on. A row is only moved while it is as it was read: landing may have
-//! landed, or refused, the record in between.
+//! Finds dead letters.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterTotal, Origin, Stage};
-use crate::store::rows::{int, maybe_moment, maybe_text, moment, narrow, text, to_json};
+use super::{DeadLetter, KeyMatch, LetterFilter, LetterOrder, LetterTotal, Origin, ReplayMatch, Stage};
+use crate::store::rows::{int, maybe_moment, maybe_text, moment, narrow, text};
 use crate::store::{Store, StoreError, StoreResult, time};
 
 /// A value bound to a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Bound {
+pub(super) enum Bound {
     Text(String),
     Bytes(Vec<u8>),
     Int(i64),
@@ -86,6 +85,15 @@ fn conditions(filter: &LetterFilter) -> StoreResult<Where> {
     if let Some(until) = filter.until {
         found.and(format!("{SINCE} < ?"), [Bound::Text(time::to_text(until)?)]);
     }
+    found.one_of("topic", filter.topics.iter().map(String::as_str));
+    if let Some(most) = filter.replays_below {
+        found.and("replays < ?", [Bound::Int(most)]);
+    }
+    match filter.replay {
+        ReplayMatch::Any => {}
+        ReplayMatch::None => found.and("replay_at IS NULL", []),
+        ReplayMatch::Due(now) => found.and("replay_at <= ?", [Bound::Text(time::to_text(now)?)]),
+    }
     Ok(found)
 }
 
@@ -105,12 +113,12 @@ fn prefix_range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
 
 const SELECT: &str = "SELECT topic, `partition`, `offset`, record_key, payload, error, stage, class, attempts, replays, \
      order_id, campaign_id, sku_id, quantity, CAST(landed_at AS CHAR), CAST(recorded_at AS CHAR), \
-     CAST(changed_at AS CHAR) FROM dead_letters";
-const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ?";
+     CAST(changed_at AS CHAR), CAST(replay_at AS CHAR), replay_to FROM dead_letters";
+pub(super) const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ?";
 
-type Query<'q> = sqlx::query::Query<'q, Any, <Any as sqlx::Database>::Arguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, Any, <Any as sqlx::Database>::Arguments>;
 
-fn bind_all<'q>(query: Query<'q>, values: Vec<Bound>) -> Query<'q> {
+pub(super) fn bind_all<'q>(query: Query<'q>, values: Vec<Bound>) -> Query<'q> {
     values.into_iter().fold(query, |query, value| match value {
         Bound::Text(text) => query.bind(text),
         Bound::Bytes(bytes) => query.bind(bytes),
@@ -118,7 +126,7 @@ fn bind_all<'q>(query: Query<'q>, values: Vec<Bound>) -> Query<'q> {
     })
 }
 
-fn bind_origin<'q>(query: Query<'q>, origin: &'q Origin) -> Query<'q> {
+pub(super) fn bind_origin<'q>(query: Query<'q>, origin: &'q Origin) -> Query<'q> {
     query
         .bind(origin.topic.as_str())
         .bind(i64::from(origin.partition))
@@ -159,6 +167,39 @@ impl Store {
         rows.iter().map(letter).collect()
     }
 
+    /// The first letters in that order, at most `limit`.
+    pub async fn first_dead_letters(
+        &self,
+        filter: &LetterFilter,
+        order: LetterOrder,
+        limit: u32,
+    ) -> StoreResult<Vec<DeadLetter>> {
+        let found = conditions(filter)?;
+        let first = match order {
+            LetterOrder::Origin => String::new(),
+            LetterOrder::Oldest => format!("{SINCE}, "),
+        };
+        let sql = format!(
+            "{SELECT}{} ORDER BY {first}topic, `partition`, `offset` LIMIT ?",
+            found.sql()
+        );
+        let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values).bind(i64::from(limit));
+        let rows = query.fetch_all(&self.pool).await?;
+        rows.iter().map(letter).collect()
+    }
+
+    /// Where letters stand, in their order; `None` for one that is not there.
+    pub async fn dead_letter_stages(&self, origins: &[Origin]) -> StoreResult<Vec<Option<Stage>>> {
+        let sql = format!("SELECT stage FROM dead_letters WHERE {ORIGIN}");
+        let mut stages = Vec::with_capacity(origins.len());
+        for origin in origins {
+            let query = bind_origin(sqlx::query(AssertSqlSafe(sql.as_str())), origin);
+            let row = query.fetch_optional(&self.pool).await?;
+            stages.push(row.as_ref().map(|row| stage(&text(row, 0)?)).transpose()?);
+        }
+        Ok(stages)
+    }
+
     pub async fn dead_letter(&self, origin: &Origin) -> StoreResult<Option<DeadLetter>> {
         let sql = format!("{SELECT} WHERE {ORIGIN}");
         let query = bind_origin(sqlx::query(AssertSqlSafe(sql)), origin);
@@ -183,73 +224,6 @@ impl Store {
         };
         query.fetch_all(&self.pool).await?.iter().map(total).collect()
     }
-
-    /// Moves dead letters to another stage and writes the audit trail, in one transaction. Says which were as
-    /// they had been read; the others stay where they are by now. A replay counts, and is in the trail, all the same.
-    pub async fn move_dead_letters(
-        &self,
-        now: i64,
-        actor: &str,
-        action: &str,
-        moves: &[LetterMove<'_>],
-    ) -> StoreResult<Vec<bool>> {
-        let now = time::to_text(now)?;
-        let mut tx = self.begin().await?;
-        let mut moved = Vec::with_capacity(moves.len());
-        for each in moves {
-            if each.to == Stage::Replayed {
-                let sql = format!("UPDATE dead_letters SET replays = replays + 1 WHERE {ORIGIN}");
-                let query = bind_origin(sqlx::query(AssertSqlSafe(sql)), &each.letter.origin);
-                query.execute(&mut *tx).await?;
-            }
-            let done = set_stage(&mut tx, each, &now).await?;
-            if done || each.to == Stage::Replayed {
-                sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
-                    .bind(now.as_str())
-                    .bind(actor)
-                    .bind(action)
-                    .bind(each.letter.origin.to_string())
-                    .bind(to_json(&each.detail)?)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            moved.push(done);
-        }
-        tx.commit().await?;
-        Ok(moved)
-    }
-}
-
-/// Says whether the letter was still as it had been read.
-async fn set_stage(connection: &mut AnyConnection, each: &LetterMove<'_>, now: &str) -> StoreResult<bool> {
-    let letter = each.letter;
-    let mut set = "stage = ?, changed_at = ?".to_owned();
-    let mut values = vec![
-        Bound::Text(each.to.as_str().to_owned()),
-        Bound::Text(now.to_owned()),
-    ];
-    if let Some((payload, event)) = each.repaired {
-        set += ", payload = ?, order_id = ?, campaign_id = ?, sku_id = ?, quantity = ?";
-        values.extend([
-            Bound::Bytes(payload.to_vec()),
-            Bound::Text(event.order.to_string()),
-            Bound::Text(event.campaign.clone()),
-            Bound::Text(event.sku.clone()),
-            Bound::Int(event.quantity.into()),
-        ]);
-    }
-    let seen = letter
-        .changed_at
-        .map(time::to_text)
-        .transpose()?
-        .unwrap_or_default();
-    let sql = format!(
-        "UPDATE dead_letters SET {set} WHERE {ORIGIN} AND stage = ? AND attempts = ? \
-         AND COALESCE(CAST(changed_at AS CHAR), '') = ?"
-    );
-    let query = bind_origin(bind_all(sqlx::query(AssertSqlSafe(sql)), values), &letter.origin);
-    let query = query.bind(letter.stage.as_str()).bind(letter.attempts).bind(seen);
-    Ok(query.execute(connection).await?.rows_affected() > 0)
 }
 
 fn stage(text: &str) -> StoreResult<Stage> {
@@ -278,6 +252,8 @@ fn letter(row: &AnyRow) -> StoreResult<DeadLetter> {
         failed_at: moment(row, 14)?,
         recorded_at: maybe_moment(row, 15)?,
         changed_at: maybe_moment(row, 16)?,
+        replay_at: maybe_moment(row, 17)?,
+        replay_to: maybe_text(row, 18)?,
     })
 }
 
@@ -295,13 +271,16 @@ mod tests {
             since: Some(0),
             until: None,
             stages: vec![Stage::Dead],
+            topics: vec!["rushgate.orders".into()],
+            replays_below: Some(3),
+            replay: ReplayMatch::None,
         };
         let found = conditions(&filter).expect("times are in range");
         assert_eq!(
             found.sql(),
             " WHERE stage IN (?) AND class IN (?,?) AND (campaign_id = ? OR (campaign_id IS NULL AND record_key >= ? \
              AND record_key < ?)) AND record_key >= ? AND record_key < ? AND INSTR(error, ?) > 0 AND \
-             COALESCE(changed_at, landed_at) >= ?"
+             COALESCE(changed_at, landed_at) >= ? AND topic IN (?) AND replays < ? AND replay_at IS NULL"
         );
         assert_eq!(found.values.len(), found.sql().matches('?').count());
         assert_eq!(conditions(&LetterFilter::default()).expect("nothing").sql(), "");

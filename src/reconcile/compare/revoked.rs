@@ -1,0 +1,61 @@
+//! Revoked orders under comparison: what they hold is what their give-back is going to give back.
+//!
+//! Between the revocation and its mark in the database there are two acts in the engine and in the database, and a
+//! process may end between them. The engine's own record says which side of the first an order is on: a released one
+//! holds nothing, whatever the database says yet, and one without a record (after a rebuild, say) never will.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::revoked::returns;
+use super::CompareError;
+use super::shard::{Desk, Moment};
+use crate::order::OrderId;
+use crate::store::{HeldOrder, Revocation};
+
+impl Desk<'_> {
+    /// An order may have landed, been revoked and given back while its entry still stands in the outbox, for whoever
+    /// was to settle it is gone: it is the database's then.
+    pub(super) async fn leave_out_revoked(&self, moment: &mut Moment) -> Result<(), CompareError> {
+        let ids: Vec<OrderId> = moment.outbox_ids().into_iter().collect();
+        let store = &self.reconcile.store;
+        let revocations = store.revocations_of(self.campaign(), &ids).await?;
+        let revoked: HashSet<OrderId> = revocations.iter().map(|each| each.order).collect();
+        moment.outbox.retain(|event| !revoked.contains(&event.order));
+        Ok(())
+    }
+
+    /// Leaves each revoked order with what it is going to give back: not with a unit or a charge that stands for what
+    /// the engine had forgotten, and with nothing at all once it was released.
+    ///
+    /// Right as long as no order is released between the engine's reading that this is held against and the return:
+    /// `state.reopened` says so.
+    pub(super) async fn weigh(&self, held: &mut Vec<HeldOrder>) -> Result<(), CompareError> {
+        let revoked: Vec<OrderId> = held
+            .iter()
+            .filter(|order| order.revoked)
+            .map(|order| order.order)
+            .collect();
+        if revoked.is_empty() {
+            return Ok(());
+        }
+        let found = self.look_up(&revoked).await?;
+        let holding = revoked.iter().zip(found).filter(|(_, found)| {
+            let placed = found.as_ref().map(|found| &found.placed);
+            placed.is_some_and(|placed| !placed.released)
+        });
+        let holding: HashSet<OrderId> = holding.map(|(order, _)| *order).collect();
+        held.retain(|order| !order.revoked || holding.contains(&order.order));
+        let ids: Vec<OrderId> = holding.into_iter().collect();
+        let store = &self.reconcile.store;
+        let revocations = store.revocations_of(self.campaign(), &ids).await?;
+        let mut returned: HashMap<OrderId, Revocation> = HashMap::new();
+        returned.extend(revocations.into_iter().map(|each| (each.order, each)));
+        for order in held.iter_mut().filter(|order| order.revoked) {
+            if let Some(revocation) = returned.get(&order.order) {
+                let (units, charges) = returns(revocation);
+                (order.quantity, order.charges) = (units.into(), charges);
+            }
+        }
+        Ok(())
+    }
+}

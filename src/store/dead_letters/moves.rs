@@ -1,0 +1,125 @@
+//! Moves dead letters on, for people and for the re-drive. A row is only moved while it is as it was read: landing
+//! may have landed, or refused, the record in between.
+
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::query::{Bound, ORIGIN, Query, bind_all, bind_origin};
+use super::{Count, DeadLetter, LetterMove, Stage};
+use crate::store::rows::to_json;
+use crate::store::{Store, StoreResult, time};
+
+impl Store {
+    /// Moves dead letters to another stage and writes the audit trail, in one transaction. Says which were as
+    /// they had been read; the others stay where they are by now. A replay counts, and is in the trail, all the same. Whatever
+    /// replay was asked for is not asked for any more.
+    pub async fn move_dead_letters(
+        &self,
+        now: i64,
+        actor: &str,
+        action: &str,
+        moves: &[LetterMove<'_>],
+    ) -> StoreResult<Vec<bool>> {
+        let now = time::to_text(now)?;
+        let mut tx = self.begin().await?;
+        let mut moved = Vec::with_capacity(moves.len());
+        for each in moves {
+            if each.count == Count::Add {
+                let sql = format!("UPDATE dead_letters SET replays = replays + 1 WHERE {ORIGIN}");
+                let query = bind_origin(sqlx::query(AssertSqlSafe(sql)), &each.letter.origin);
+                query.execute(&mut *tx).await?;
+            }
+            let done = set_stage(&mut tx, each, &now).await?;
+            if done || each.to == Stage::Replayed {
+                note(&mut tx, &now, actor, action, each.letter, &each.detail).await?;
+            }
+            moved.push(done);
+        }
+        tx.commit().await?;
+        Ok(moved)
+    }
+
+    /// Asks for replays at their moments, to a topic where one is named, and writes the audit trail, in one
+    /// transaction. Says which letters were as they had been read; of the others nothing is asked.
+    pub async fn schedule_dead_letters(
+        &self,
+        now: i64,
+        actor: &str,
+        replays: &[(&DeadLetter, i64)],
+        to: Option<&str>,
+    ) -> StoreResult<Vec<bool>> {
+        let now = time::to_text(now)?;
+        let mut tx = self.begin().await?;
+        let mut asked = Vec::with_capacity(replays.len());
+        for (letter, at) in replays {
+            let sql = format!("UPDATE dead_letters SET replay_at = ?, replay_to = ? WHERE {UNCHANGED}");
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(time::to_text(*at)?).bind(to);
+            let done = bind_unchanged(query, letter)?
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+                > 0;
+            if done {
+                let detail = serde_json::json!({"at": at, "to": to});
+                note(&mut tx, &now, actor, "dlt.schedule", letter, &detail).await?;
+            }
+            asked.push(done);
+        }
+        tx.commit().await?;
+        Ok(asked)
+    }
+}
+
+async fn note(
+    connection: &mut AnyConnection,
+    now: &str,
+    actor: &str,
+    action: &str,
+    letter: &DeadLetter,
+    detail: &serde_json::Value,
+) -> StoreResult<()> {
+    sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
+        .bind(now)
+        .bind(actor)
+        .bind(action)
+        .bind(letter.origin.to_string())
+        .bind(to_json(detail)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The letter is as it was read.
+const UNCHANGED: &str = "topic = ? AND `partition` = ? AND `offset` = ? AND stage = ? AND attempts = ? \
+     AND COALESCE(CAST(changed_at AS CHAR), '') = ?";
+
+fn bind_unchanged<'q>(query: Query<'q>, letter: &'q DeadLetter) -> StoreResult<Query<'q>> {
+    let seen = letter.changed_at.map(time::to_text).transpose()?;
+    let query = bind_origin(query, &letter.origin).bind(letter.stage.as_str());
+    Ok(query.bind(letter.attempts).bind(seen.unwrap_or_default()))
+}
+
+/// Says whether the letter was still as it had been read.
+async fn set_stage(connection: &mut AnyConnection, each: &LetterMove<'_>, now: &str) -> StoreResult<bool> {
+    let letter = each.letter;
+    let mut set = "stage = ?, changed_at = ?, replay_at = NULL, replay_to = NULL".to_owned();
+    if each.count == Count::Reset {
+        set += ", replays = 0";
+    }
+    let mut values = vec![
+        Bound::Text(each.to.as_str().to_owned()),
+        Bound::Text(now.to_owned()),
+    ];
+    if let Some((payload, event)) = each.repaired {
+        set += ", payload = ?, order_id = ?, campaign_id = ?, sku_id = ?, quantity = ?";
+        values.extend([
+            Bound::Bytes(payload.to_vec()),
+            Bound::Text(event.order.to_string()),
+            Bound::Text(event.campaign.clone()),
+            Bound::Text(event.sku.clone()),
+            Bound::Int(event.quantity.into()),
+        ]);
+    }
+    let sql = format!("UPDATE dead_letters SET {set} WHERE {UNCHANGED}");
+    let query = bind_unchanged(bind_all(sqlx::query(AssertSqlSafe(sql)), values), letter)?;
+    Ok(query.execute(connection).await?.rows_affected() > 0)
+}
