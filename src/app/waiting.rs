@@ -46,8 +46,9 @@ pub(super) async fn adapters(
 async fn connect(config: &Config, why: &Why) -> anyhow::Result<Adapters> {
     // Of the topics a gateway writes to one, and it need not be allowed to see the others.
     let orders = kafka_config(config).topic;
+    let topics = [orders.as_str()];
     loop {
-        let migrated = migration::until_migrated(config, &[&orders], |what| {
+        let migrated = migration::until_migrated(config, &topics, |what| {
             why.say(format!("`rushgate migrate`: {what}"));
         });
         let connected = match migrated.await {
@@ -130,6 +131,10 @@ impl Orders for Starting {
     }
 
     async fn landed(&self, _: &str, _: OrderId) -> StoreResult<Option<OrderRow>> {
+        Err(StoreError::Transient("the gateway waits for the database".into()))
+    }
+
+    async fn stranded(&self, _: &str, _: OrderId) -> StoreResult<Option<OrderRow>> {
         Err(StoreError::Transient("the gateway waits for the database".into()))
     }
 

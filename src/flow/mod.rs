@@ -207,7 +207,7 @@ impl Flow {
             .keys()
             .filter(|name| !seen.trouble.contains_key(*name));
         let partitions = known.flat_map(|name| seen.partitions(name)).collect();
-        seen.standstill.find(partitions, &self.config.delays, now)
+        seen.standstill.find(partitions, &self.config.load().delays, now)
     }
 
     /// Topics whose lag cannot be read at the moment.
