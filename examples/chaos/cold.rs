@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::fleet::Role;
 use crate::leaders;
+use crate::stack::Service;
 use crate::strike::Scene;
 use crate::topics::Topics;
 
@@ -19,6 +20,9 @@ pub const PARTITIONS: usize = 24;
 const ADDED: usize = 12;
 /// Between moves of the leaders.
 const MOVE_EVERY: Duration = Duration::from_millis(700);
+/// So long a broker stops, and so long all go on.
+const STOPPED: Duration = Duration::from_millis(300);
+const GOES_ON: Duration = Duration::from_millis(100);
 /// A gateway is gone for so long before the next one begins in its place.
 const GONE_MS: std::ops::Range<u64> = 20..200;
 const DELETED_WITHIN: Duration = Duration::from_secs(30);
@@ -95,6 +99,21 @@ impl Scene<'_> {
     pub async fn add_partitions(&self) -> Result<()> {
         println!("    {ADDED} partitions more");
         self.topics.grow().await
+    }
+
+    /// What a broker learns late, it learns between two requests that have waited for it.
+    pub async fn stutter(&self, time: Duration) -> Result<()> {
+        println!("    brokers stutter for {time:?}");
+        let begun = Instant::now();
+        let mut numbers = (1..=self.stack.brokers.len()).cycle();
+        while begun.elapsed() < time {
+            let broker = Service::Broker(numbers.next().unwrap_or(1));
+            self.stack.freeze(broker).await?;
+            tokio::time::sleep(STOPPED).await;
+            self.stack.thaw(broker).await?;
+            tokio::time::sleep(GOES_ON).await;
+        }
+        Ok(())
     }
 
     pub async fn leaders_move(&self, time: Duration) -> Result<()> {

@@ -82,6 +82,8 @@ pub enum Fault {
     /// The topics of a cold start that were missing.
     MakeTopics,
     AddPartitions,
+    /// Brokers stop and go on in turn for so long, as on a machine that has too much to do.
+    Stutter(f64),
     /// Again and again for so long, without anybody dying.
     LeadersMove(f64),
     /// One gateway ends and another begins, for so long.
@@ -280,7 +282,11 @@ pub const ALL: &[Scenario] = &[
         ],
     ),
     quick(cold("cold-start", Some(Start::JustMade), &[Armed])),
-    cold("cold-topics", Some(Start::Missing), &[Fault::MakeTopics]),
+    cold(
+        "cold-topics",
+        Some(Start::Missing),
+        &[Fault::Together(&[Fault::Stutter(6.0), Fault::MakeTopics])],
+    ),
     cold(
         "cold-partitions",
         None,
@@ -291,6 +297,7 @@ pub const ALL: &[Scenario] = &[
         None,
         &[Fault::Together(&[
             Fault::LeadersMove(8.0),
+            Fault::Stutter(6.0),
             Fault::NewGateways(6.0),
         ])],
     ),

@@ -84,6 +84,7 @@ impl Scene<'_> {
             Fault::Replay(point) => letters::replay(self, point).await,
             Fault::MakeTopics => self.make_topics().await,
             Fault::AddPartitions => self.add_partitions().await,
+            Fault::Stutter(time) => self.stutter(seconds(time)).await,
             Fault::LeadersMove(time) => self.leaders_move(seconds(time)).await,
             Fault::NewGateways(time) => self.new_gateways(seconds(time), random).await,
             Fault::Together(faults) => {
