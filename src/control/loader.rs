@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::Clock;
 use super::directory::Directory;
@@ -23,7 +23,7 @@ use crate::wasm::Host;
 const FAILED_FOR: Duration = Duration::from_secs(5);
 /// Compiled revisions kept for relaying old entries.
 const REVISIONS_MAX: usize = 64;
-/// Campaigns loaded at the same time by a sync: one with a large precheck must not hold up all others.
+/// Campaigns loaded at the same time by a sync, or because they are asked for: one with a large precheck must not hold up all others.
 const SYNC_AT_ONCE: usize = 4;
 
 /// A database that does not answer within this is not waited for: the next look asks again.
@@ -37,6 +37,8 @@ pub struct Loader {
     ruleset: Arc<Ruleset>,
     clock: Clock,
     directory: Directory,
+    /// Loads at the same time of campaigns that somebody only asked for.
+    asked: Semaphore,
     /// When a campaign could not be loaded, and why.
     failures: Mutex<HashMap<String, (Instant, String)>>,
     revisions: Mutex<HashMap<(String, u32), Arc<ActiveCampaign>>>,
@@ -55,6 +57,7 @@ impl Loader {
             store,
             ruleset,
             clock,
+            asked: Semaphore::new(SYNC_AT_ONCE),
             failures: Mutex::default(),
             revisions: Mutex::default(),
             loading: Mutex::default(),
@@ -74,10 +77,15 @@ impl Loader {
         if let Some(there) = self.there(campaign, at_least) {
             return Ok(there);
         }
-        // Whoever asks for an epoch has learnt of an activation: what failed before may be mended by it.
-        if at_least == 0 {
-            self.failed_lately(campaign)?;
-        }
+        // Whoever asks for an epoch has learnt of an activation: what failed before may be mended by it, and it does not
+        // wait behind those who only ask.
+        let _turn = match at_least {
+            0 => {
+                self.failed_lately(campaign)?;
+                self.asked.acquire().await.ok()
+            }
+            _ => None,
+        };
         let Some(row) = answered(self.store.campaign(campaign)).await? else {
             return Ok(None);
         };
@@ -103,15 +111,16 @@ impl Loader {
         let gone: Vec<_> = all
             .filter(|active| !live.contains(active.campaign.id.as_str()))
             .collect();
+        let mut failed = Vec::new();
         for active in gone {
-            self.look_again(&active.campaign.id).await?;
+            failed.extend(self.look_again(&active.campaign.id).await.err());
         }
         let loads = rows.into_iter().map(|row| async {
             let _one = self.alone(&row.campaign.id).await;
             self.put(row).await
         });
         let loaded: Vec<_> = stream::iter(loads).buffer_unordered(SYNC_AT_ONCE).collect().await;
-        let failed: Vec<String> = loaded.into_iter().filter_map(Result::err).collect();
+        failed.extend(loaded.into_iter().filter_map(Result::err));
         // A campaign that fails for itself is refused by every gateway; one that the database did not give is not there yet.
         if failed.is_empty() || answered(self.store.ping()).await.is_ok() {
             self.loaded.store(true, Ordering::Relaxed);

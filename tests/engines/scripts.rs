@@ -389,6 +389,15 @@ fn watch_adds_figures_and_reads_everything() {
     });
 }
 
+/// Does a step of a restore whose keys go at [`EXPIRES_AT`].
+fn restore(side: &mut dyn Side, token: &str, step: Restore<'_>) -> bool {
+    let mut args = calls::restore_args(token, step);
+    if args[0] == b"finish" {
+        args[6] = EXPIRES_AT.to_string().into_bytes();
+    }
+    calls::restore_reply(side.run(&fixed::RESTORE, args).expect("restore runs")).expect("a reply")
+}
+
 #[test]
 fn a_rebuild_brings_back_orders_charges_and_stock() {
     let mut plan = per_user(2);
@@ -423,13 +432,7 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             .keys()
             .filter(|key| *key != "state")
             .for_each(|key| side.remove(key));
-        let mut step = |token: &str, step: Restore<'_>| {
-            let mut args = calls::restore_args(token, step);
-            if args[0] == b"finish" {
-                args[6] = EXPIRES_AT.to_string().into_bytes();
-            }
-            calls::restore_reply(side.run(&fixed::RESTORE, args).expect("restore runs")).expect("a reply")
-        };
+        let mut step = |token: &str, step: Restore<'_>| restore(side, token, step);
         assert!(
             !step(
                 "t",
@@ -508,6 +511,7 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             side.dump().values().all(|(_, expiry)| expiry.is_some()),
             "nor where nobody finishes"
         );
+        let mut step = |token: &str, step: Restore<'_>| restore(side, token, step);
         let finish = || Restore::Finish {
             fence,
             run: "run",

@@ -509,8 +509,9 @@ async fn campaigns_are_created_listed_and_shown() {
     }
 
     let expected = json!({
-        "id": "spring", "title": "Spring", "revision": 2, "state": "closed",
+        "id": "spring", "title": "Spring", "revision": 2, "state": "archived",
         "opens_at": "1970-01-01T00:00:00.000Z", "closes_at": "1970-01-01T00:00:00.001Z",
+        "retention_days": 7, "archived_at": "1970-01-07T23:59:00.001Z",
         "created_at": "2026-11-21T10:00:00.000Z",
         "skus": [{"id": "mug", "stock": 10, "remaining": 7, "admitted": 3, "landed": 2}],
         "rejected": {"sold-out": 5}, "pending": 1, "lag": 1, "gate_open": true,
@@ -755,7 +756,8 @@ async fn revisions_are_listed_shown_and_compared() {
         page["revisions"][1],
         json!({"revision": 2, "active": true, "created_at": "2026-11-21T10:00:00.000Z", "created_by": "admin",
             "activations": [{"epoch": 4, "at": "2026-11-21T10:00:00.000Z", "by": null}],
-            "opens_at": "1970-01-01T00:00:00.000Z", "closes_at": "1970-01-01T00:00:00.001Z", "rules": [],
+            "opens_at": "1970-01-01T00:00:00.000Z", "closes_at": "1970-01-01T00:00:00.001Z", "retention_days": 7,
+            "rules": [],
             "plan_digest": "p".repeat(64), "changed": ["Everything."]})
     );
     let rest = running
