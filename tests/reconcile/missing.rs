@@ -535,6 +535,16 @@ async fn units_that_no_order_explains_are_looked_into_once(side: Side) {
     for at in [0, 60, 70, 80, 600] {
         round(&sale, &mut looks, start + at * SECOND).await;
     }
+    // The gateways' lease is another's for a moment: what this one knew is old.
+    let mut other = Looks::default();
+    round(&sale, &mut other, start).await;
+    assert_eq!(missing(&other).map(|each| each.units), Some(3));
+    let (lease, later) = ("missing-orders", now() + 3600 * SECOND);
+    let store = &sale.db.store;
+    assert!(store.lease(lease, "other", later, 1).await.expect("taken"));
+    round(&sale, &mut other, start + 60 * SECOND).await;
+    assert_eq!((missing(&other), other.figures.scans), (None, 0));
+    assert!(store.lease(lease, "other", later, -later).await.expect("given"));
     assert_eq!((looks.figures.scans, looks.figures.sent_again), (1, 0));
     assert_eq!(
         missing(&looks).map(|each| (each.units, each.orders)),

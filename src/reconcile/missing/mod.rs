@@ -77,18 +77,7 @@ impl Reconcile {
             Seen::Moving => self.add_up(looks, campaign, now).await,
         };
         if let Err(error) = judged {
-            // These have alarms of their own, or pass by themselves.
-            let usual = matches!(
-                error,
-                CompareError::Closed(_)
-                    | CompareError::Revised
-                    | CompareError::Busy(_)
-                    | CompareError::Patience { .. }
-            );
-            if !usual {
-                looks.figures.failed += 1;
-                tracing::warn!(campaign, %error, "missing orders are not looked for");
-            }
+            tell_failure(looks, campaign, &error);
             looks.unknown(campaign, now);
         }
     }
@@ -116,11 +105,25 @@ impl Reconcile {
     }
 }
 
+/// What has an alarm of its own, or passes by itself, is not told campaign by campaign.
+fn tell_failure(looks: &mut Looks, campaign: &str, error: &CompareError) {
+    match error {
+        CompareError::Closed(_)
+        | CompareError::Revised
+        | CompareError::Busy(_)
+        | CompareError::Patience { .. } => return,
+        CompareError::Engine(down) if down.is_transient() => {
+            tracing::debug!(campaign, %error, "missing orders are not looked for");
+        }
+        _ => tracing::warn!(campaign, %error, "missing orders are not looked for"),
+    }
+    looks.figures.failed += 1;
+}
+
 fn tell(campaign: &str, gap: &Gap, found: &[Difference]) {
-    for difference in found
-        .iter()
-        .filter(|difference| difference.outcome != Outcome::SentAgain)
-    {
+    let done =
+        |difference: &&Difference| matches!(difference.outcome, Outcome::SentAgain | Outcome::Repaired);
+    for difference in found.iter().filter(|difference| !done(difference)) {
         tracing::error!(campaign, outcome = ?difference.outcome, "{}", difference.sentence);
     }
     if found.is_empty() {
