@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod campaigns;
 mod end;
 mod gateway;
 mod landing;
@@ -44,6 +45,9 @@ struct Flags {
     /// Landed orders that the pipeline is measured with
     #[arg(long, default_value_t = 1_000_000)]
     orders: u64,
+    /// Campaigns that there are many of
+    #[arg(long, default_value_t = 1000)]
+    campaigns: usize,
     /// Where the table goes as JSON
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -57,6 +61,8 @@ enum Part {
     Rules,
     /// What comes after admission: landing, a stalled Kafka, rebuild, reconcile, bytes
     Pipeline,
+    /// What many campaigns cost, and large ones: idle, after a loss, made beside others
+    Campaigns,
 }
 
 /// What every part of the benchmark works with.
@@ -65,6 +71,7 @@ pub struct Bench {
     pub time: Duration,
     pub rate: f64,
     pub orders: u64,
+    pub campaigns: usize,
     pub table: Table,
 }
 
@@ -91,6 +98,7 @@ async fn main() -> Result<()> {
         time: Duration::from_secs(flags.seconds.max(1)),
         rate: flags.rate,
         orders: flags.orders,
+        campaigns: flags.campaigns.max(1),
         table: Table::default(),
     };
     bench.setup.migrate()?;
@@ -98,6 +106,7 @@ async fn main() -> Result<()> {
         Part::Orders => orders(&mut bench).await?,
         Part::Rules => rules::run(&mut bench).await?,
         Part::Pipeline => pipeline::run(&mut bench).await?,
+        Part::Campaigns => campaigns::run(&mut bench).await?,
     }
     bench.table.print();
     bench.table.write(&flags.json)?;
