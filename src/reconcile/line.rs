@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Rebuilds that work at the same time; one that waits for landing does not count. Each keeps a connection to the
-/// database busy, of which lookups and leases need some too.
-const AT_ONCE: usize = 6;
+/// Rebuilds that work at the same time; one that waits for landing does not count. What each asks of the database is short,
+/// so lookups and leases come to a connection between them.
+const AT_ONCE: usize = 12;
 /// Where so many work, only those go on whose buyers wait.
-const OTHERS_AT_ONCE: usize = 4;
+const OTHERS_AT_ONCE: usize = 8;
 
 /// Shared by all rebuilds of a process.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use crate::lua::keys::Shard;
 use crate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use crate::revision::Revision;
 
+use super::work::REST_MAX;
 use super::{RebuildError, Reconcile};
 
 /// Buckets of one call: it takes Redis a fraction of a millisecond.
@@ -79,8 +80,8 @@ impl Reconcile {
             if rounds > ROUNDS_MAX {
                 return Err(RebuildError::Elsewhere);
             }
-            // As long as the call took: orders that came meanwhile go first.
-            tokio::time::sleep(begun.elapsed()).await;
+            // Orders that came meanwhile go first.
+            tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
         }
     }
 

@@ -18,11 +18,11 @@ use crate::store::Restorable;
 
 /// Orders read from the database at a time.
 const PAGE: u32 = 8000;
-// Of one call; each takes Redis about a millisecond.
+// Of one call; each takes Redis a millisecond or two.
 const RECORDS: usize = 200;
 const CHARGES: usize = 200;
 const KEYS: usize = 250;
-const BUCKETS: u32 = 32;
+const BUCKETS: u32 = 64;
 
 /// What was put back.
 #[derive(Default)]

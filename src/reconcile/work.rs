@@ -1,7 +1,7 @@
 //! One attempt at a rebuild: its steps run on one server, under one token, as long as the lease is held.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -17,6 +17,9 @@ use crate::lua::{Script, fixed};
 /// Calls on their way at the same time: the next one arrives while the engine is at one. Orders of other campaigns wait
 /// for no more than these.
 const CALLS_AT_ONCE: usize = 2;
+
+/// A rest after a call is as long as the call took, and no longer than this: what took longer was the way, not the engine.
+pub(super) const REST_MAX: Duration = Duration::from_millis(3);
 
 /// What every step of an attempt needs.
 pub(super) struct Work<'a> {
@@ -62,8 +65,8 @@ impl Work<'_> {
             .await
     }
 
-    /// The same one at a time, with a rest after each as long as the call took: nobody waits for this campaign, and
-    /// the orders of others are to feel nothing of it.
+    /// The same one at a time, with a rest after each: nobody waits for this campaign, and the orders of others are to
+    /// feel nothing of it.
     pub(super) async fn gently<'s>(
         &self,
         steps: impl IntoIterator<Item = Restore<'s>>,
@@ -72,7 +75,7 @@ impl Work<'_> {
         for step in steps {
             let begun = Instant::now();
             self.step(step).await?;
-            tokio::time::sleep(begun.elapsed()).await;
+            tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
             self.hold().await?;
         }
         Ok(())

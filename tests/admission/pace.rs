@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::{ACTIVATION, Database, Held, active, attempt, open_as, reason};
 
-const CAMPAIGNS: usize = 1000;
+const CAMPAIGNS: usize = 200;
 
 /// Counts what is called, by script.
 struct Counting {

@@ -15,6 +15,8 @@ use rushgate::engine::embedded::Embedded;
 use rushgate::engine::redis::{self, Redis};
 use rushgate::lua::codec::{self, AdmitReply};
 use rushgate::lua::keys::Shard;
+use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
+use rushgate::lua::{calls, fixed};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::eval::Decision;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
@@ -189,6 +191,28 @@ impl Sale {
     }
 }
 
+impl Sale {
+    /// Whether every bucket that the gate needs stays as long as a revision needs it.
+    async fn lasts_for(&self, revision: &Revision) -> bool {
+        let mut lasts = true;
+        for family in calls::LASTING_FAMILIES {
+            let prolong = Prolong {
+                uid: &self.campaign.uid,
+                family,
+                buckets: self.campaign.buckets,
+                expires_at: calls::expires_at(revision.schedule),
+            };
+            let state = Shard::new("spring", 0).state();
+            let asked = self
+                .engine
+                .run(&fixed::PROLONG, &state, prolong.args("", None))
+                .await;
+            lasts &= prolong_reply(asked.expect("prolong runs")) == Ok(Prolonged::Complete);
+        }
+        lasts
+    }
+}
+
 /// From the first opening to the loss of one bucket, and of everything. `lose` takes one key, or all there are.
 async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
     let sale = Sale::new(engine).await;
@@ -235,13 +259,24 @@ async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
     assert!(matches!(restored, Rebuilt::Restored { .. }), "{restored:?}");
     assert_eq!(sale.admit(&users).await, expected, "everything is back");
 
-    // A revision that ends later keeps its lists for longer; one that ends earlier takes nothing away.
+    // A revision that ends later keeps lists and buckets for longer; one that ends earlier takes nothing away.
     let mut later = sale.revision.clone();
     later.schedule.closes_at += 1000;
+    assert!(!sale.lasts_for(&later).await);
     sale.reconcile
         .provide(&sale.campaign, &later)
         .await
         .expect("put again");
+    assert!(sale.lasts_for(&later).await);
+    // What is to last longer and is not there was lost: it is rebuilt first.
+    later.schedule.closes_at += 1000;
+    drained(&sale).await;
+    lose(Some("rg:{spring.0}:counts:1")).await;
+    sale.reconcile
+        .provide(&sale.campaign, &later)
+        .await
+        .expect("rebuilt, and prolonged");
+    assert!(sale.lasts_for(&later).await);
     sale.reconcile
         .provide(&sale.campaign, &sale.revision)
         .await

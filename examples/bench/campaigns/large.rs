@@ -33,7 +33,7 @@ pub async fn run(bench: &mut Bench, gateway: &Member) -> Result<()> {
     let control = Control::new(&gateway.admin);
     let made = async {
         let begun = Instant::now();
-        control.create_campaign(LARGE, SKU, UNITS, json!([])).await?;
+        control.create_campaign(LARGE, SKU, UNITS, rules()).await?;
         anyhow::Ok(begun.elapsed())
     };
     let (made, beside) = tokio::join!(made, sell(gateway, "made", bench.time));
@@ -43,7 +43,7 @@ pub async fn run(bench: &mut Bench, gateway: &Member) -> Result<()> {
         let begun = Instant::now();
         let closes_at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(48);
         let path = format!("/admin/v1/campaigns/{LARGE}/revisions");
-        let body = json!({"rules": [], "closes_at": closes_at});
+        let body = json!({"rules": rules(), "closes_at": closes_at});
         let (status, answer) = control.send(hyper::Method::POST, &path, &body).await?;
         ensure!(status == 201, "{status}: {answer}");
         let revision = answer["revision"].as_u64().unwrap_or(0);
@@ -52,6 +52,10 @@ pub async fn run(bench: &mut Bench, gateway: &Member) -> Result<()> {
     };
     let (longer, beside) = tokio::join!(longer, sell(gateway, "longer", bench.time));
     note(bench, &mut redis, "prolonging 10 M units", longer?, calm, beside?).await
+}
+
+fn rules() -> serde_json::Value {
+    json!([{"module": "one-per-user"}])
 }
 
 /// p99 of orders at a fixed rate, milliseconds.

@@ -29,8 +29,8 @@ pub async fn run(bench: &mut Bench, gateway: &Member) -> Result<()> {
     );
     let begun = Instant::now();
     redis::cmd("FLUSHALL").exec_async(&mut redis).await?;
-    let wanted = name(campaigns / 2);
-    let asked = ordered(gateway, &wanted, begun);
+    let asked_for = name(campaigns / 2);
+    let asked = ordered(gateway, &asked_for, begun);
     let (asked, all) = tokio::join!(asked, all_open(&mut redis, campaigns, begun));
     let table = &mut bench.table;
     table.figure(
