@@ -12,6 +12,9 @@ use super::Health;
 
 /// A dependency that does not answer within this is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What the process can do without is not waited for as long: whoever probes gives up after a second, as a rule, and would
+/// take a late `ready` for none.
+const HELPER_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Asks one dependency: `engine`, `bus`, `store`.
 pub struct Check {
@@ -69,7 +72,8 @@ impl Readiness {
         let helpers = self.helpers.iter();
         let helpers = helpers.map(|helper| (&helper.check, Some(helper.without)));
         let asked = needed.chain(helpers).map(async |(check, without)| {
-            let standing = match (wrong(check).await, without) {
+            let patience = without.map_or(PATIENCE, |_| HELPER_PATIENCE);
+            let standing = match (wrong(check, patience).await, without) {
                 (None, _) => Standing::Good,
                 (Some(cause), Some(without)) => Standing::Degraded(format!("{cause}; {without}")),
                 (Some(cause), None) => Standing::Failed(cause),
@@ -86,10 +90,10 @@ impl Readiness {
     }
 }
 
-async fn wrong(check: &Check) -> Option<String> {
-    match tokio::time::timeout(PATIENCE, (check.ask)()).await {
+async fn wrong(check: &Check, patience: Duration) -> Option<String> {
+    match tokio::time::timeout(patience, (check.ask)()).await {
         Ok(answer) => answer.err(),
-        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Some(format!("no answer within {} ms", patience.as_millis())),
     }
 }
 
