@@ -153,7 +153,8 @@ enum Source {
     /// Read already.
     Named(std::vec::IntoIter<DeadLetter>),
     Filter {
-        filter: LetterFilter,
+        /// Large beside the other.
+        filter: Box<LetterFilter>,
         after: Option<Origin>,
     },
 }
@@ -163,7 +164,7 @@ impl Letters {
     pub(super) async fn find(store: &Store, which: &Selection, now: i64) -> anyhow::Result<Self> {
         let source = match which.ids.is_empty() {
             true => Source::Filter {
-                filter: which.filter(now),
+                filter: Box::new(which.filter(now)),
                 after: None,
             },
             false => Source::Named(named(store, which).await?.into_iter()),
