@@ -27,7 +27,6 @@ use rushgate::reconcile::{CompareError, Kind, Outcome, Place};
 use sale::{CAMPAIGN, Sale, Side};
 
 /// Runs each named story on both sides.
-#[macro_export]
 macro_rules! on_both_sides {
     ($($name:ident),* $(,)?) => {
         mod embedded {

@@ -32,34 +32,41 @@ impl Reconcile {
         campaign: &Campaign,
         revision: &Revision,
     ) -> Result<(), RebuildError> {
-        for family in LASTING_FAMILIES {
-            let prolong = Prolong {
-                uid: &campaign.uid,
-                family,
-                buckets: campaign.buckets,
-                expires_at: revision.schedule.expires_at(),
-            };
-            self.prolong_family(shard, &prolong).await?;
+        // A rebuild in between makes all families anew: it is done when none has anything left to do.
+        for _ in 0..ROUNDS_MAX {
+            let mut done = true;
+            for family in LASTING_FAMILIES {
+                let prolong = Prolong {
+                    uid: &campaign.uid,
+                    family,
+                    buckets: campaign.buckets,
+                    expires_at: revision.schedule.expires_at(),
+                };
+                done &= self.prolong_family(shard, &prolong).await?;
+            }
+            if done {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(RebuildError::Elsewhere)
     }
 
-    async fn prolong_family(&self, shard: &Shard, prolong: &Prolong<'_>) -> Result<(), RebuildError> {
-        let (mut fence, mut first, mut rounds) = (String::new(), None::<u32>, 1);
+    /// Whether there was nothing to do.
+    async fn prolong_family(&self, shard: &Shard, prolong: &Prolong<'_>) -> Result<bool, RebuildError> {
+        let (mut fence, mut first) = (String::new(), None::<u32>);
         loop {
             let begun = Instant::now();
             let buckets = first.map(|first| first..=(first + BUCKETS - 1).min(prolong.buckets - 1));
-            let said = self.prolong_some(shard, prolong.args(&fence, buckets)).await?;
-            match said {
-                Prolonged::Complete => return Ok(()),
-                Prolonged::Fenced(there) if there.is_empty() => return Ok(()),
+            match self.prolong_some(shard, prolong.args(&fence, buckets)).await? {
+                Prolonged::Complete => return Ok(first.is_none()),
+                // Behind a closed gate.
+                Prolonged::Fenced(there) if there.is_empty() => return Ok(true),
                 Prolonged::Fenced(there) => {
                     let uid = Fence::parse(there.as_bytes()).map(|fence| fence.uid);
-                    if uid.as_deref() != Some(prolong.uid) {
-                        return Err(RebuildError::Foreign);
-                    }
-                    (fence, first) = (String::new(), None);
-                    rounds += 1;
+                    return match uid.as_deref() == Some(prolong.uid) {
+                        true => Ok(false),
+                        false => Err(RebuildError::Foreign),
+                    };
                 }
                 Prolonged::Lost(key) => {
                     tracing::warn!(
@@ -69,16 +76,12 @@ impl Reconcile {
                     );
                     let lost = Fence::parse(fence.as_bytes()).map_or(0, |fence| fence.epoch);
                     self.rebuild(&shard.campaign, lost).await?;
-                    (fence, first) = (String::new(), None);
-                    rounds += 1;
+                    return Ok(false);
                 }
                 Prolonged::Incomplete { fence: there } => {
                     fence = there;
                     first = Some(first.map_or(0, |first| first + BUCKETS));
                 }
-            }
-            if rounds > ROUNDS_MAX {
-                return Err(RebuildError::Elsewhere);
             }
             // Orders that came meanwhile go first.
             tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
