@@ -4,7 +4,7 @@
 //! for, its broker thread polls without waiting while more messages are due than it may send (librdkafka pull request
 //! 4989), a whole core's worth, which slows down the answer it polls for. So an order waits here until its partition's
 //! last request has been answered. That is a matter of load alone, and no barrier: below five orders another request
-//! may begin, one that is gathered over the linger may be two, and while the partitions are unknown there is no lane.
+//! may begin, one that is gathered over the linger may be two, and while the partitions are unknown all share a lane.
 //! That a key's orders stay in order is the business of its turn (`turns.rs`), which comes first.
 //!
 //! Which partition an order belongs to is decided by librdkafka alone. Here a guess is enough.
@@ -21,6 +21,8 @@ use super::turns::{Turn, Turns};
 const BUSY_FROM: usize = 5;
 /// Partitions beyond share lanes.
 const LANES_MAX: usize = 256;
+/// The one lane of all orders while the partitions are unknown.
+const UNKNOWN: usize = LANES_MAX;
 
 /// Orders of one partition.
 #[derive(Debug)]
@@ -98,20 +100,36 @@ impl<T> Lanes<T> {
         let now = Instant::now();
         Self {
             turns: Turns::default(),
-            lanes: (0..LANES_MAX).map(|_| Mutex::new(Lane::new(now))).collect(),
+            lanes: (0..=UNKNOWN).map(|_| Mutex::new(Lane::new(now))).collect(),
             partitions: AtomicUsize::new(0),
             free,
         }
     }
 
     pub(super) fn set_partitions(&self, partitions: usize) {
-        self.partitions.store(partitions, Ordering::Relaxed);
+        if self.partitions.swap(partitions, Ordering::AcqRel) == 0 {
+            // Those before it need not wait for the slowest partition any more.
+            let _ = self.free.send(Free::Lane(UNKNOWN));
+        }
     }
 
-    /// The lane of a key; `None` while the partitions are unknown.
-    pub(super) fn of(&self, key: &[u8]) -> Option<usize> {
-        let partitions = self.partitions.load(Ordering::Relaxed);
-        (partitions > 0).then(|| partition_of(key, partitions) % LANES_MAX)
+    fn of(&self, key: &[u8]) -> usize {
+        match self.partitions.load(Ordering::Acquire) {
+            0 => UNKNOWN,
+            partitions => partition_of(key, partitions) % LANES_MAX,
+        }
+    }
+
+    /// The lane of a key, with its number.
+    pub(super) fn lock_of(&self, key: &[u8]) -> (usize, MutexGuard<'_, Lane<T>>) {
+        loop {
+            let number = self.of(key);
+            let lane = self.lock(number);
+            // The partitions may have been told meanwhile, and then nobody looks after those who wait for them.
+            if self.of(key) == number {
+                return (number, lane);
+            }
+        }
     }
 
     pub(super) fn lock(&self, lane: usize) -> MutexGuard<'_, Lane<T>> {
@@ -237,9 +255,14 @@ mod tests {
     fn a_lane_that_is_free_again_is_told_and_what_waits_can_be_taken_back() {
         let (free, told) = mpsc::channel();
         let lanes = Lanes::new(free);
-        assert_eq!(lanes.of(b"spring/ada"), None, "before the partitions are known");
         lanes.set_partitions(12);
-        let lane = lanes.of(b"spring/ada").expect("known");
+        assert_eq!(
+            told.try_recv(),
+            Ok(Free::Lane(UNKNOWN)),
+            "whoever waited for that goes on"
+        );
+        let (lane, guard) = lanes.lock_of(b"spring/ada");
+        drop(guard);
         let now = Instant::now();
         for order in 0..BUSY_FROM + 2 {
             lanes.lock(lane).enter(order, now, Duration::ZERO);
@@ -249,6 +272,27 @@ mod tests {
         assert_eq!(lanes.leave(Some(lane), None), None);
         assert!(told.try_recv().is_err(), "told once");
         assert_eq!(lanes.clear(), [BUSY_FROM, BUSY_FROM + 1]);
+    }
+
+    #[test]
+    fn all_share_a_lane_until_the_partitions_are_known() {
+        let (free, told) = mpsc::channel();
+        let lanes = Lanes::new(free);
+        let now = Instant::now();
+        for order in 0..=BUSY_FROM {
+            let (number, mut lane) = lanes.lock_of(format!("spring/u{order}").as_bytes());
+            assert_eq!(number, UNKNOWN);
+            lane.enter(order, now, Duration::ZERO);
+        }
+        lanes.set_partitions(12);
+        lanes.set_partitions(24);
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [Free::Lane(UNKNOWN)]);
+        assert_eq!(
+            lanes.lock(UNKNOWN).release(now),
+            [BUSY_FROM],
+            "without an answer to those before"
+        );
+        assert!(lanes.lock_of(b"spring/ada").0 < 24);
     }
 
     #[test]

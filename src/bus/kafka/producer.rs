@@ -169,16 +169,12 @@ impl Shared {
 
     /// Hands over a record whose turn it is, or leaves it waiting in its lane. Only orders have lanes.
     fn go(&self, waiting: Waiting, now: Instant) {
-        let lane = match waiting.what {
-            Sending::Order(_) => self.lanes.of(waiting.what.key()),
-            Sending::Moved(_) => None,
-        };
         let client = self.client();
-        let Some(number) = lane else {
+        if matches!(waiting.what, Sending::Moved(_)) {
             let handed = self.hand_over(&client, &waiting, None);
             return self.settle(None, &waiting, handed);
-        };
-        let mut lane = self.lanes.lock(number);
+        }
+        let (number, mut lane) = self.lanes.lock_of(waiting.what.key());
         let Some(waiting) = lane.enter(waiting, now, self.linger) else {
             return;
         };
