@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use super::delivery::{Batch, Reports, Ticket, Waiting};
 use super::lanes::Lanes;
 use super::{ASK_LIMIT, Config, unusable};
-use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
+use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer, sealed};
 
 type Client = ThreadedProducer<Reports>;
 
@@ -179,9 +179,14 @@ impl Shared {
 
     fn hand_over(&self, client: &Client, waiting: &Waiting, lane: Option<usize>) -> Result<(), String> {
         let batch = waiting.batch.clone();
-        let record = BaseRecord::with_opaque_to(&self.config.topic, Box::new(Ticket { batch, lane }))
-            .key(waiting.order.key.as_bytes())
-            .payload(waiting.order.payload.as_slice());
+        let (key, payload) = (waiting.order.key.as_bytes(), waiting.order.payload.as_slice());
+        let mut record = BaseRecord::with_opaque_to(&self.config.topic, Box::new(Ticket { batch, lane }))
+            .key(key)
+            .payload(payload);
+        if let Some(keys) = &self.config.seal {
+            let seal = sealed::of_order(keys, &self.config.topic, key, payload);
+            record = record.headers(owned(&[seal]));
+        }
         client.send(record).map_err(|(error, _)| {
             client.context().note(&error);
             error.to_string()
@@ -230,24 +235,25 @@ fn partitions(
 }
 
 fn forwarded(record: &Forward, batch: Arc<Batch>) -> BaseRecord<'_, [u8], [u8], Box<Ticket>> {
-    let headers = record
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
     let ticket = Ticket { batch, lane: None };
     let base = BaseRecord::with_opaque_to(&record.topic, Box::new(ticket))
         .key(record.key.as_slice())
         .payload(record.payload.as_slice())
-        .headers(headers);
+        .headers(owned(&record.headers));
     match record.partition {
         Some(partition) => base.partition(partition),
         None => base,
     }
+}
+
+fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
+    let room = OwnedHeaders::new_with_capacity(headers.len());
+    headers.iter().fold(room, |owned, (key, value)| {
+        owned.insert(Header {
+            key,
+            value: Some(value),
+        })
+    })
 }
 
 fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Client, BusError> {
@@ -288,7 +294,10 @@ impl Producer for KafkaProducer {
         }
     }
 
-    fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
+    fn forward(&self, mut records: Vec<Forward>, acknowledge: Acknowledge) {
+        if let Some(keys) = &self.shared.config.seal {
+            records.iter_mut().for_each(|record| sealed::put(keys, record));
+        }
         let Some((client, batch)) = self.shared.begin(records.len(), acknowledge) else {
             return;
         };
