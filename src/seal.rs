@@ -68,7 +68,9 @@ pub struct Key {
 impl Key {
     pub fn new(id: KeyId, secret: &[u8]) -> Result<Self, KeyError> {
         let bytes = secret.len();
-        let mac = Hmac::new_from_slice(secret).ok().filter(|_| bytes >= SECRET_BYTES_MIN);
+        let mac = Hmac::new_from_slice(secret)
+            .ok()
+            .filter(|_| bytes >= SECRET_BYTES_MIN);
         match mac {
             Some(mac) => Ok(Self { id, mac }),
             None => Err(KeyError::Short { id, bytes }),
@@ -155,12 +157,7 @@ impl Keyring {
     }
 
     /// Compares in constant time; `tag` is what [`Self::sign`] gave.
-    pub fn verify<'a>(
-        &self,
-        id: &str,
-        parts: impl Iterator<Item = Option<&'a [u8]>>,
-        tag: &[u8],
-    ) -> Verdict {
+    pub fn verify<'a>(&self, id: &str, parts: impl Iterator<Item = Option<&'a [u8]>>, tag: &[u8]) -> Verdict {
         let Some(key) = self.0.iter().find(|key| key.id.as_str() == id) else {
             return Verdict::UnknownKey;
         };
@@ -172,7 +169,9 @@ impl Keyring {
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }
 
 /// The 32 bytes of 64 lower-case hex digits.
@@ -212,14 +211,20 @@ mod tests {
         assert_eq!(verify(&both, "new", &by_new), Verdict::Genuine);
         assert_eq!(verify(&both, "new", &by_old), Verdict::Wrong, "of another key");
         assert_eq!(verify(&old, "new", &by_new), Verdict::UnknownKey);
-        for tag in ["", "00", &by_old.to_uppercase(), &by_old[..62], &format!("{by_old}0")] {
+        for tag in [
+            "",
+            "00",
+            &by_old.to_uppercase(),
+            &by_old[..62],
+            &format!("{by_old}0"),
+        ] {
             assert_eq!(verify(&old, "old", tag), Verdict::Wrong, "{tag}");
         }
     }
 
     #[test]
     fn the_tag_is_that_of_rfc_4231() {
-        // Its test case 2, whose key is too short for us: the crate's own function, over our feeding of no length.
+        // Its test case 2, whose key is too short for us.
         let mut mac: Hmac<Sha256> = Hmac::new_from_slice(b"Jefe").expect("any length");
         mac.update(b"what do ya want for nothing?");
         assert_eq!(
@@ -240,8 +245,7 @@ mod tests {
             &[None, Some("abc")],
             &[],
         ];
-        let tags: std::collections::BTreeSet<String> =
-            rows.iter().map(|row| ring.sign(parts(row))).collect();
+        let tags: std::collections::BTreeSet<String> = rows.iter().map(|row| ring.sign(parts(row))).collect();
         assert_eq!(tags.len(), rows.len());
     }
 

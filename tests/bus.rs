@@ -5,6 +5,8 @@ mod database;
 mod landers;
 #[path = "bus/pauses.rs"]
 mod pauses;
+#[path = "bus/seals.rs"]
+mod seals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};

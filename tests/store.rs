@@ -9,6 +9,8 @@ mod database;
 mod guards;
 #[path = "store/revisions.rs"]
 mod revisions;
+#[path = "store/seals.rs"]
+mod seals;
 #[path = "store/simulate.rs"]
 mod simulate;
 

@@ -54,7 +54,10 @@ impl<'a> Body<'a> {
         let partition = partition.map_or(ANY_PARTITION.to_owned(), |partition| partition.to_string());
         let id = keys.first().id().as_str();
         let tag = keys.sign(self.parts(id, &partition));
-        (SEAL.to_owned(), format!("{VERSION}:{id}:{partition}:{tag}").into_bytes())
+        (
+            SEAL.to_owned(),
+            format!("{VERSION}:{id}:{partition}:{tag}").into_bytes(),
+        )
     }
 }
 
@@ -187,10 +190,16 @@ mod tests {
             other_key,
             no_due,
         ] {
-            assert!(matches!(read_at("o.retry.5s", 3, &bad), Seal::Wrong(_)), "{bad:?}");
+            assert!(
+                matches!(read_at("o.retry.5s", 3, &bad), Seal::Wrong(_)),
+                "{bad:?}"
+            );
         }
         assert!(matches!(read_at("o", 3, &good), Seal::Wrong(_)), "another topic");
-        assert!(matches!(read_at("o.retry.5s", 4, &good), Seal::Wrong(_)), "another partition");
+        assert!(
+            matches!(read_at("o.retry.5s", 4, &good), Seal::Wrong(_)),
+            "another partition"
+        );
         assert_eq!(read_at("o.retry.5s", 3, &change("trace", vec![1])), Seal::Genuine);
     }
 
@@ -223,8 +232,18 @@ mod tests {
             Seal::UnknownKey("k".into())
         );
         assert_eq!(read(None, "o", 0, &record), Seal::UnknownKey("k".into()));
-        assert!(matches!(read(Some(&keys("k", 2)), "o", 0, &record), Seal::Wrong(_)));
-        for odd in [&b"\xff"[..], b"", b"1:k:-", b"2:k:-:00", b"1::-:00", b"1:a b:-:00"] {
+        assert!(matches!(
+            read(Some(&keys("k", 2)), "o", 0, &record),
+            Seal::Wrong(_)
+        ));
+        for odd in [
+            &b"\xff"[..],
+            b"",
+            b"1:k:-",
+            b"2:k:-:00",
+            b"1::-:00",
+            b"1:a b:-:00",
+        ] {
             let odd = read(Some(&keys("k", 1)), "o", 0, &sealed(odd));
             assert!(matches!(odd, Seal::Wrong(_)), "{odd:?}");
         }

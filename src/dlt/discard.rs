@@ -14,12 +14,8 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
     if args.reason.trim().is_empty() {
         bail!("--reason is empty: the audit trail is to say why");
     }
-    if let Some(stage) = args
-        .which
-        .stage
-        .filter(|stage| !matches!(stage, Stage::Dead | Stage::Parked))
-    {
-        bail!("letters of stage {stage} cannot be discarded: only dead and parked ones");
+    if let Some(stage) = args.which.stage.filter(|stage| !is_discardable(*stage)) {
+        bail!("letters of stage {stage} cannot be discarded: only dead, parked and forged ones");
     }
     let now = (desk.clock)();
     if args.which.ids.is_empty() {
@@ -36,7 +32,7 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
         }
         if let Some(other) = page.iter().find(|letter| !is_discardable(letter.stage)) {
             let (id, stage): (&Origin, Stage) = (&other.origin, other.stage);
-            bail!("{id} is in stage {stage}: only dead and parked letters can be discarded");
+            bail!("{id} is in stage {stage}: only dead, parked and forged letters can be discarded");
         }
         let detail = json!({"reason": args.reason});
         let moves: Vec<LetterMove<'_>> = page
@@ -77,7 +73,7 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
 }
 
 fn is_discardable(stage: Stage) -> bool {
-    matches!(stage, Stage::Dead | Stage::Parked)
+    matches!(stage, Stage::Dead | Stage::Parked | Stage::Forged)
 }
 
 fn confirm(desk: &Desk, args: &Discard, letters: u64) -> anyhow::Result<()> {
