@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::adapters::{kafka_config, store};
 use super::parts::clock;
+use super::seals;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
@@ -25,12 +26,16 @@ pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
     let config = command.services().settle(&|name| std::env::var(name).ok())?;
     telemetry::init(&config.log)?;
     let kafka = kafka_config(&config);
+    let store = store(&config).await?;
     let producer = match command.sends() {
-        true => Some(producer(&config).await?),
+        true => {
+            seals::agree(&config, &store).await?;
+            Some(producer(&config).await?)
+        }
         false => None,
     };
     let desk = Desk {
-        store: store(&config).await?,
+        store,
         producer,
         targets: vec![kafka.topic],
         group: kafka.group,

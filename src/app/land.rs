@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::adapters::{kafka_config, store, store_check};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
+use super::seals;
 use super::shutdown::Shutdown;
 use super::unassigned;
 use crate::admin::{self, Check, Health, Readiness};
@@ -49,6 +50,7 @@ pub async fn land(config: Config) -> anyhow::Result<()> {
         token: config.admin_token.clone(),
     })?;
     let store = store(&config).await?;
+    seals::agree(&config, &store).await?;
     let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
     let producer: Arc<dyn Producer> = kafka.clone();
     let levels = start(&config, &store, &producer)?;

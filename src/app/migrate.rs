@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 use super::adapters::kafka_config;
+use super::seals;
 use crate::bus::kafka::migrate_topics;
 use crate::config::Config;
 use crate::store::Store;
@@ -25,10 +26,19 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
     );
     let topics = config.topics()?;
     let reports = migrate_topics(&kafka_config(&config), &topics, partitions, replication).await;
-    for report in reports.context("kafka topics")? {
+    let reports = reports.context("kafka topics")?;
+    let new = reports
+        .iter()
+        .any(|report| report.created && report.topic == topics.orders);
+    let landed = store.offsets(&topics.orders).await?;
+    for report in reports {
         let made = if report.created { "made" } else { "there already" };
         let note = report.note.map(|note| format!("; {note}")).unwrap_or_default();
         println!("{}: {made}, {} partitions{note}", report.topic, report.partitions);
     }
+    println!(
+        "records: {}",
+        seals::begin(&config, &store, new && landed.is_empty()).await?
+    );
     Ok(())
 }
