@@ -35,6 +35,9 @@ pub enum Command {
     Simulate(crate::simulate::Args),
     /// Compares what Redis and the database know of each campaign, and puts differences right.
     Reconcile(crate::app::ReconcileArgs),
+    /// Looks after the seals of records: which keys were used, and from where on a seal is required.
+    #[command(subcommand)]
+    Seal(crate::app::Seal),
     /// Looks after dead letters: lists, replays, exports, imports and discards them.
     #[command(subcommand)]
     Dlt(crate::dlt::Dlt),

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod recorded;
 pub mod revision;
 pub mod ruleset;
+pub mod seal;
 pub mod wire;
 
 // Rank 1: adapters. One foreign vocabulary each.

@@ -40,6 +40,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
         Command::Reconcile(args) => on_runtime(app::reconcile(args)),
+        Command::Seal(command) => on_runtime(app::seal(command)),
         Command::Dlt(command) => on_runtime(app::dlt(command)),
         Command::Module(command) => on_runtime(module::run(command)),
     }

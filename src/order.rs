@@ -115,16 +115,24 @@ impl Attempt {
 
     /// 16 hex digits over what the client asked for: a retry must ask for the same.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update((self.sku.len() as u64).to_be_bytes());
-        hash.update(self.sku.as_bytes());
-        hash.update(self.quantity.to_be_bytes());
-        format!(
-            "{:016x}",
-            u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap_or_default())
-        )
+        fingerprint(&self.sku, self.quantity)
     }
 }
+
+/// What [`Attempt::fingerprint`] is of an attempt at so many of this SKU.
+pub fn fingerprint(sku: &str, quantity: u32) -> String {
+    let mut hash = Sha256::new();
+    hash.update((sku.len() as u64).to_be_bytes());
+    hash.update(sku.as_bytes());
+    hash.update(quantity.to_be_bytes());
+    format!(
+        "{:016x}",
+        u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap_or_default())
+    )
+}
+
+/// The limit of a charge whose counter the plan leaves without one.
+pub const NO_LIMIT: i64 = i64::MAX;
 
 /// What an admitted order consumed of one counter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +150,7 @@ pub struct Charge {
     /// Always above 0: a charge of nothing is left out.
     pub cost: i64,
     /// What the counter may hold with this charge in it, under the limits that admitted the order: the database
-    /// refuses more. `None` where no limit follows from the order alone.
+    /// refuses more. `None` where no limit follows from the order alone; then whatever limit the database has stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
 }

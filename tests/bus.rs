@@ -11,6 +11,8 @@ mod landers;
 mod migration;
 #[path = "bus/pauses.rs"]
 mod pauses;
+#[path = "bus/seals.rs"]
+mod seals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};

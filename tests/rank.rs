@@ -17,6 +17,7 @@ const RANKS: &[&[&str]] = &[
         "recorded",
         "revision",
         "ruleset",
+        "seal",
         "wire",
     ],
     &["bus", "engine", "store", "wasm"],

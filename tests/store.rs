@@ -11,6 +11,8 @@ mod database;
 mod guards;
 #[path = "store/revisions.rs"]
 mod revisions;
+#[path = "store/seals.rs"]
+mod seals;
 #[path = "store/server.rs"]
 mod server;
 #[path = "store/simulate.rs"]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 
+use super::seals;
 use crate::admin::Check;
 use crate::bus::Producer;
 use crate::bus::kafka::{self, KafkaProducer};
@@ -34,6 +35,7 @@ impl Adapters {
     /// the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
     pub(super) async fn connect(config: &Config) -> anyhow::Result<Self> {
         let store = store(config).await?;
+        seals::agree(config, &store).await?;
         let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
         if let Err(error) = engine.ping().await {
             tracing::warn!(%error, "starting without the engine: the gate is closed until it is there");
@@ -108,10 +110,10 @@ pub(super) async fn store(config: &Config) -> anyhow::Result<Store> {
 }
 
 pub(super) fn kafka_config(config: &Config) -> kafka::Config {
-    kafka::Config {
+    config.sealing(kafka::Config {
         extra: config.kafka.options.clone(),
         producer: config.kafka.producer.clone(),
         consumer: config.kafka.consumer.clone(),
         ..kafka::Config::new(&config.kafka.brokers).with_prefix(&config.kafka.prefix)
-    }
+    })
 }

@@ -23,6 +23,7 @@ use crate::engine::embedded::Embedded;
 use crate::gateway::auth::Auth;
 use crate::landing::{self, Landing, LandingHandle};
 use crate::plan::explain;
+use crate::seal::{Key, Keyring};
 use crate::store::{self, Store};
 use crate::telemetry;
 use crate::wasm::Host;
@@ -121,12 +122,17 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         .copied()
         .unwrap_or(0);
     let (producer, consumer) = embedded::pair(next);
+    let keys = Arc::new(keyring()?);
     // Here `accepted` waits for landing, so a batch does not wait for company.
     let settings = landing::Config {
         batch_wait: BATCH_WAIT,
+        seal: landing::SealConfig {
+            keys: Some(keys.clone()),
+            only: true,
+        },
         ..config.landing()
     };
-    let producer = Arc::new(producer);
+    let producer = Arc::new(producer.sealed(keys));
     let landing = Landing::spawn(
         settings,
         Box::new(consumer),
@@ -140,6 +146,13 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         producer,
     };
     Ok((adapters, landing))
+}
+
+/// A key for as long as the process lives: its topics live no longer.
+fn keyring() -> anyhow::Result<Keyring> {
+    let secret: Vec<u8> = (0..4).flat_map(|_| uuid::Uuid::now_v7().into_bytes()).collect();
+    let key = Key::new("dev".parse()?, &secret)?;
+    Ok(Keyring::new(vec![key])?)
 }
 
 /// The engine starts empty: every campaign's state is rebuilt from the database before the first order.

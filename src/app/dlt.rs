@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::adapters::{kafka_config, store};
 use super::parts::clock;
+use super::seals;
 use super::shutdown::Shutdown;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
@@ -26,12 +27,16 @@ pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
     let config = command.services().settle(&|name| std::env::var(name).ok())?;
     telemetry::init(&config.log)?;
     let (kafka, topics) = (kafka_config(&config), config.topics()?);
+    let store = store(&config).await?;
     let producer = match command.sends() {
-        true => Some(producer(&config).await?),
+        true => {
+            seals::agree(&config, &store).await?;
+            Some(producer(&config).await?)
+        }
         false => None,
     };
     let desk = Desk {
-        store: store(&config).await?,
+        store,
         producer,
         targets: vec![kafka.topic],
         retries: topics.retries.into_iter().map(|retry| retry.name).collect(),

@@ -13,6 +13,7 @@ use super::letters::Letters;
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::reload::{Reload, Sources};
+use super::seals;
 use super::shutdown::Shutdown;
 use super::standstill::{self, Landed};
 use super::{leftovers, migration};
@@ -70,6 +71,7 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
         store = store(&config) => store?,
         () = shutdown.clone().asked() => return Ok(()),
     };
+    seals::agree(&config, &store).await?;
     let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
     let producer: Arc<dyn Producer> = kafka.clone();
     let levels = start(&config, &store, &producer)?;

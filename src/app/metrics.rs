@@ -14,7 +14,7 @@ use super::parts::clock;
 use crate::admission::Admission;
 use crate::bus::Producer;
 use crate::flow::{Flow, Partition};
-use crate::landing::{self, Snapshot};
+use crate::landing::{self, Awaits, Snapshot};
 use crate::relay::Relay;
 use crate::sample::Sample;
 use crate::wasm::{Host, PrecheckFigures};
@@ -203,6 +203,21 @@ const LANDING_COUNTERS: &[Figure<u64>] = &[
         "Orders that were there already",
         |read| read.duplicates,
     ),
+    (
+        "landing_records_forged",
+        "Records that none of ours wrote, passed over",
+        |read| read.forged,
+    ),
+    (
+        "landing_records_forged_kept",
+        "Of these, records that the database keeps",
+        |read| read.forged_kept,
+    ),
+    (
+        "landing_records_unsealed",
+        "Records taken without a seal, before the cut-over",
+        |read| read.unsealed,
+    ),
     ("landing_slices_fenced", "Slices expected elsewhere", |read| {
         read.fenced
     }),
@@ -280,6 +295,17 @@ impl Collector for LandingFigures {
             for (topic, read) in &read {
                 let labels = [("topic", topic.as_str())];
                 ConstGauge::new(value(read)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help =
+            "Partitions whose next record waits for a key of seals that this lander lacks, or for a revision";
+        let mut family =
+            encoder.encode_descriptor("landing_partitions_awaiting", help, None, MetricType::Gauge)?;
+        for (topic, read) in &read {
+            for what in Awaits::ALL {
+                let labels = [("topic", topic.as_str()), ("what", what.as_str())];
+                let partitions = read.awaits.get(&what).copied().unwrap_or(0) as i64;
+                ConstGauge::new(partitions).encode(family.encode_family(&labels)?)?;
             }
         }
         let help = "Records that do not land, by the class of their error and the topic they were moved to";

@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 use super::adapters::kafka_config;
+use super::seals;
 use crate::bus::kafka::{TopicReport, migrate_topics};
 use crate::config::Config;
 use crate::store::Store;
@@ -25,7 +26,12 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
     );
     let topics = config.topics()?;
     let reports = migrate_topics(&kafka_config(&config), &topics, partitions, replication).await;
-    for report in reports.context("kafka topics")? {
+    let reports = reports.context("kafka topics")?;
+    let new = reports
+        .iter()
+        .any(|report| report.created && report.topic == topics.orders);
+    let landed = store.offsets(&topics.orders).await?;
+    for report in reports {
         let note = report
             .note
             .as_ref()
@@ -38,6 +44,10 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
             report.partitions
         );
     }
+    println!(
+        "records: {}",
+        seals::begin(&config, &store, new && landed.is_empty()).await?
+    );
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::adapters::{kafka_config, store};
 use super::dlt::{quiet_pipe, user};
 use super::parts::clock;
+use super::seals;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::{Config, Services};
@@ -110,6 +111,7 @@ async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
         .settle_with(&|name| std::env::var(name).ok(), redis.into_iter().collect())?;
     telemetry::init(&config.log)?;
     let store = store(&config).await?;
+    seals::agree(&config, &store).await?;
     let stage = stage(&config, &store).await?;
     let campaigns = match &args.campaign {
         Some(campaign) => vec![campaign.clone()],

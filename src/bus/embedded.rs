@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 
 use super::{
     Acknowledge, BusError, Consumer, ConsumerState, Forward, Headers, IDLE_WAIT, ORDERS_TOPIC, Outbound,
-    Producer, Record, Slice,
+    Producer, Record, Slice, sealed,
 };
+use crate::seal::Keyring;
 
 const PARTITION: i32 = 0;
 
@@ -93,6 +94,7 @@ impl Shared {
 pub fn pair(start: i64) -> (EmbeddedProducer, EmbeddedConsumer) {
     let producer = EmbeddedProducer {
         shared: Arc::default(),
+        seal: None,
     };
     let consumer = producer.consumer(ORDERS_TOPIC, start);
     (producer, consumer)
@@ -102,9 +104,18 @@ pub fn pair(start: i64) -> (EmbeddedProducer, EmbeddedConsumer) {
 #[derive(Clone)]
 pub struct EmbeddedProducer {
     shared: Arc<Shared>,
+    seal: Option<Arc<Keyring>>,
 }
 
 impl EmbeddedProducer {
+    /// The same logs, by a producer that seals what it sends.
+    pub fn sealed(&self, keys: Arc<Keyring>) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            seal: Some(keys),
+        }
+    }
+
     /// Makes a topic with its one consumer; its first record gets the offset `start`.
     pub fn consumer(&self, topic: &str, start: i64) -> EmbeddedConsumer {
         self.shared.lock().insert(topic.to_owned(), Log::starting(start));
@@ -133,7 +144,10 @@ impl Producer for EmbeddedProducer {
         self.forward(records.collect(), acknowledge);
     }
 
-    fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
+    fn forward(&self, mut records: Vec<Forward>, acknowledge: Acknowledge) {
+        if let Some(keys) = &self.seal {
+            records.iter_mut().for_each(|record| sealed::put(keys, record));
+        }
         let mut logs = self.shared.lock();
         let closed = |record: &Forward| logs.get(&record.topic).is_some_and(|log| log.closed);
         if records.iter().any(closed) {

@@ -17,6 +17,7 @@ mod topics;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -25,6 +26,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{BusError, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
+use crate::seal::Keyring;
 pub use consumer::KafkaConsumer;
 pub use group::rebalance;
 pub use options::{OptionError, Side, check_options};
@@ -56,6 +58,8 @@ pub struct Config {
     /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
     /// running landers must not share it.
     pub instance: Option<String>,
+    /// Keys that seal what is produced.
+    pub seal: Option<Arc<Keyring>>,
     /// Options of librdkafka for every client; they win over everything above. [`check_options`] says which are
     /// refused.
     pub extra: BTreeMap<String, String>,
@@ -75,6 +79,7 @@ impl Config {
             delivery_timeout_ms: 300_000,
             group: landing_group(PREFIX),
             instance: None,
+            seal: None,
             extra: BTreeMap::new(),
             producer: BTreeMap::new(),
             consumer: BTreeMap::new(),

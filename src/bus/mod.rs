@@ -3,6 +3,7 @@
 pub mod embedded;
 pub mod kafka;
 pub mod origin;
+pub mod sealed;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};

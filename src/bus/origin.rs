@@ -4,6 +4,7 @@
 //! ours: text in UTF-8, numbers big-endian. However often a record is moved, its first origin stays and only the
 //! last error is kept, so that headers do not grow.
 
+use super::sealed::SEAL;
 use super::{Headers, Record};
 
 pub const TOPIC: &str = "kafka_dlt-original-topic";
@@ -25,7 +26,8 @@ pub const DUE: &str = "retry_topic-backoff-timestamp";
 /// The same: the timestamp of the first record.
 pub const FIRST: &str = "retry_topic-original-timestamp";
 
-const OURS: [&str; 11] = [
+/// All of them, in the order in which a seal covers them.
+pub(super) const OURS: [&str; 11] = [
     TOPIC,
     PARTITION,
     OFFSET,
@@ -38,6 +40,8 @@ const OURS: [&str; 11] = [
     DUE,
     FIRST,
 ];
+/// Bytes of a topic's name that the database holds.
+const TOPIC_BYTES_MAX: usize = 190;
 /// Bytes of other headers that a moved record keeps: the record has to fit into a message again.
 const FOREIGN_BYTES_MAX: usize = 8192;
 
@@ -65,19 +69,21 @@ pub struct Move<'a> {
 }
 
 impl Origin {
-    /// The origin that the headers carry, if they do.
+    /// The origin that the headers carry, if they carry one that can be.
     pub fn read(headers: &Headers) -> Option<Self> {
         if headers.is_empty() {
             return None;
         }
         let text = |name| String::from_utf8(get(headers, name)?.to_vec()).ok();
-        Some(Self {
+        let origin = Self {
             topic: text(TOPIC)?,
             partition: i32::from_be_bytes(get(headers, PARTITION)?.try_into().ok()?),
             offset: i64::from_be_bytes(get(headers, OFFSET)?.try_into().ok()?),
             timestamp: get(headers, TIMESTAMP).and_then(integer).unwrap_or(0),
             group: text(GROUP).unwrap_or_default(),
-        })
+        };
+        let named = (1..=TOPIC_BYTES_MAX).contains(&origin.topic.len());
+        (named && origin.partition >= 0 && origin.offset >= 0).then_some(origin)
     }
 
     /// The headers that name this origin.
@@ -100,7 +106,9 @@ impl Origin {
         let mut room = FOREIGN_BYTES_MAX;
         let fits = |header: &&(String, Vec<u8>)| {
             let bytes = header.0.len() + header.1.len();
-            let kept = !OURS.contains(&header.0.as_str()) && bytes <= room;
+            // A seal is of the record as it was.
+            let own = OURS.contains(&header.0.as_str()) || header.0 == SEAL;
+            let kept = !own && bytes <= room;
             room -= if kept { bytes } else { 0 };
             kept
         };
@@ -129,7 +137,7 @@ pub fn due(headers: &Headers) -> Option<i64> {
 }
 
 /// The newest header of a name.
-fn get<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
+pub(super) fn get<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
     let found = headers.iter().rev().find(|(known, _)| known == name);
     found.map(|(_, value)| value.as_slice())
 }
@@ -240,5 +248,25 @@ mod tests {
         let odd = vec![(TOPIC.to_owned(), b"t".to_vec()), (PARTITION.to_owned(), vec![1])];
         assert_eq!(Origin::read(&odd), None);
         assert_eq!(attempts(&vec![(ATTEMPTS.to_owned(), vec![7])]), 7);
+        for wrong in [
+            Origin {
+                topic: "t".repeat(191),
+                ..origin()
+            },
+            Origin {
+                topic: String::new(),
+                ..origin()
+            },
+            Origin {
+                partition: -1,
+                ..origin()
+            },
+            Origin {
+                offset: -1,
+                ..origin()
+            },
+        ] {
+            assert_eq!(Origin::read(&wrong.headers()), None, "{wrong:?}");
+        }
     }
 }

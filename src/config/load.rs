@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, seal};
 use crate::bus::check_prefix;
 use crate::bus::kafka::{Side, check_options};
 use crate::campaign::RETENTION_DAYS_MAX;
@@ -27,6 +27,7 @@ pub const KEYS: &[&str] = &[
     "kafka.options",
     "kafka.producer",
     "kafka.consumer",
+    "seal.keys",
     "database.url",
     "database.connections",
     "auth.jwt_hs256_secret_file",
@@ -120,6 +121,8 @@ pub enum ConfigError {
     /// `at` is an environment variable or a flag.
     #[error("{at}: {message}")]
     Value { at: String, message: String },
+    #[error("seal.keys: cannot read {path}: {cause}", path = path.display())]
+    UnreadableKey { path: PathBuf, cause: std::io::Error },
     #[error("{key} must be at least 1")]
     Zero { key: &'static str },
     #[error(
@@ -163,6 +166,7 @@ pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
     }
     config.admin_token = (source.env)("RUSHGATE_ADMIN_TOKEN").filter(|token| !token.is_empty());
     check(&config)?;
+    config.keyring = seal::keyring(&config.seal)?;
     Ok(config)
 }
 

@@ -5,12 +5,14 @@
 
 mod load;
 mod reread;
+mod seal;
 mod services;
 mod stages;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,7 @@ pub use services::Services;
 use crate::admission::Answer;
 use crate::campaign::RETENTION_DAYS;
 use crate::flow::Policy;
+use crate::seal::Keyring;
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +39,7 @@ pub struct Config {
     pub drain_ms: u64,
     pub redis: Redis,
     pub kafka: Kafka,
+    pub seal: Seal,
     pub database: Database,
     pub auth: Auth,
     pub gateway: Gateway,
@@ -53,6 +57,9 @@ pub struct Config {
     /// a file that is shared, or on a command line that others can list.
     #[serde(skip)]
     pub admin_token: Option<String>,
+    /// The keys that `seal.keys` names, read from their files.
+    #[serde(skip)]
+    pub keyring: Option<Arc<Keyring>>,
 }
 
 impl Default for Config {
@@ -64,6 +71,7 @@ impl Default for Config {
             drain_ms: 15_000,
             redis: Redis::default(),
             kafka: Kafka::default(),
+            seal: Seal::default(),
             database: Database::default(),
             auth: Auth::default(),
             gateway: Gateway::default(),
@@ -78,6 +86,7 @@ impl Default for Config {
             wasm: Wasm::default(),
             log: Log::default(),
             admin_token: None,
+            keyring: None,
         }
     }
 }
@@ -131,6 +140,13 @@ impl Default for Kafka {
             consumer: BTreeMap::new(),
         }
     }
+}
+
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seal {
+    /// `id:path,id:path`: the first signs, all verify.
+    pub keys: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

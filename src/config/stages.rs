@@ -213,6 +213,7 @@ impl Config {
                 share: poison_share,
                 window: poison_window,
             }),
+            seal: self.seals(),
             ..landing::Config::default()
         }
     }

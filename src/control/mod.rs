@@ -80,7 +80,7 @@ impl From<StoreError> for ControlError {
             StoreError::Transient(_) | StoreError::Locked(_) | StoreError::Unanswered(_) => {
                 Self::Unavailable(error.to_string())
             }
-            StoreError::Conflict(what) => Self::Conflict(what),
+            StoreError::Conflict(what) | StoreError::Contradiction(what) => Self::Conflict(what),
             StoreError::Permanent(_) | StoreError::Refused(_) => Self::Internal(error.to_string()),
         }
     }

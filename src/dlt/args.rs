@@ -51,7 +51,7 @@ pub struct Selection {
     /// In their stage since before this moment.
     #[arg(long, value_name = "TIME", value_parser = select::moment)]
     pub until: Option<select::Moment>,
-    /// retry, dead, replayed, parked, discarded or landed; `dead` where left out, for ids any.
+    /// retry, dead, replayed, parked, discarded, landed or forged; `dead` where left out, for ids any.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<Stage>,
     /// At most so many, in order of topic, partition and offset.

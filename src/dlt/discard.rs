@@ -80,22 +80,18 @@ fn check(args: &Discard) -> anyhow::Result<()> {
     if args.reason.trim().is_empty() {
         bail!("--reason is empty: the audit trail is to say why");
     }
-    if let Some(stage) = args
-        .which
-        .stage
-        .filter(|stage| !matches!(stage, Stage::Dead | Stage::Parked))
-    {
-        bail!("letters of stage {stage} cannot be discarded: only dead and parked ones");
+    if let Some(stage) = args.which.stage.filter(|stage| !is_discardable(*stage)) {
+        bail!("letters of stage {stage} cannot be discarded: only dead, parked and forged ones");
     }
     Ok(())
 }
 
 fn not_discardable(id: &Origin, stage: Stage) -> String {
-    format!("{id} is in stage {stage}: only dead and parked letters can be discarded")
+    format!("{id} is in stage {stage}: only dead, parked and forged letters can be discarded")
 }
 
 fn is_discardable(stage: Stage) -> bool {
-    matches!(stage, Stage::Dead | Stage::Parked)
+    matches!(stage, Stage::Dead | Stage::Parked | Stage::Forged)
 }
 
 fn confirm(desk: &Desk, args: &Discard, letters: u64) -> anyhow::Result<()> {

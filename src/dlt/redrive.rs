@@ -85,7 +85,9 @@ impl Redrive {
             Some(Stage::Landed) => Fate::Landed,
             Some(Stage::Replayed) => Fate::Open,
             // In a retry topic it may land yet; that it is there says that it failed.
-            Some(Stage::Retry | Stage::Dead | Stage::Parked | Stage::Discarded) | None => Fate::Failed,
+            Some(Stage::Retry | Stage::Dead | Stage::Parked | Stage::Discarded | Stage::Forged) | None => {
+                Fate::Failed
+            }
         };
         Ok(stages.into_iter().map(fate).collect())
     }

@@ -110,7 +110,7 @@ impl Replayer {
             Stage::Dead if often && !self.force && item.repaired.is_none() => Verdict::Park,
             Stage::Dead => Verdict::Send,
             Stage::Parked if self.force || item.repaired.is_some() => Verdict::Send,
-            Stage::Replayed if self.force => Verdict::Send,
+            Stage::Replayed | Stage::Forged if self.force => Verdict::Send,
             Stage::Parked => Verdict::Refuse(format!(
                 "{id} is parked after {} replays: give --stage parked --force to replay it once more",
                 letter.replays
@@ -124,6 +124,10 @@ impl Replayer {
             Stage::Discarded => {
                 Verdict::Refuse(format!("{id} was discarded: what it held may be sold by now"))
             }
+            Stage::Forged => Verdict::Refuse(format!(
+                "{id} carries no seal of ours, and a replay would seal it: look at it, and give --stage forged --force \
+                 if it is an order all the same"
+            )),
             Stage::Landed => Verdict::Refuse(format!("{id} has landed: there is nothing to replay")),
         }
     }

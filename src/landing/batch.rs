@@ -16,6 +16,10 @@ pub(super) enum Class {
     UnknownVersion,
     /// An order that no database of rushgate can hold.
     Invalid,
+    /// An order that nobody can have been admitted with: its campaign or its revision says otherwise.
+    Implausible,
+    /// Another order has its id.
+    Conflict,
     /// The database refuses one of its values.
     Refused,
     /// The database fails with it, for a reason of its own.
@@ -30,6 +34,8 @@ impl Class {
             Self::Undecodable => "undecodable",
             Self::UnknownVersion => "unknown-version",
             Self::Invalid => "invalid",
+            Self::Implausible => "implausible",
+            Self::Conflict => "conflict",
             Self::Refused => "refused",
             Self::Failing => "failing",
             Self::Locked => "locked",
@@ -44,6 +50,7 @@ impl Class {
     fn of(error: &StoreError) -> Self {
         match error {
             StoreError::Refused(_) | StoreError::Conflict(_) => Self::Refused,
+            StoreError::Contradiction(_) => Self::Conflict,
             StoreError::Locked(_) => Self::Locked,
             StoreError::Permanent(_) | StoreError::Transient(_) | StoreError::Unanswered(_) => Self::Failing,
         }
@@ -63,8 +70,45 @@ pub(super) struct Poison {
 #[derive(Debug)]
 pub(super) struct Part {
     pub partition: i32,
+    /// Without the forged ones.
     records: Vec<Record>,
+    /// Offsets of those that carry no seal, ascending.
+    unsealed: Vec<i64>,
     pub poison: BTreeMap<i64, Poison>,
+}
+
+impl Part {
+    fn is_sealed(&self, offset: i64) -> bool {
+        self.unsealed.binary_search(&offset).is_err()
+    }
+}
+
+/// One partition's part of a poll, its seals looked at.
+#[derive(Debug, PartialEq)]
+pub(super) struct Sorted {
+    /// Without the forged ones.
+    pub slice: Slice,
+    /// Offsets of records without a seal, ascending.
+    pub unsealed: Vec<i64>,
+    pub forged: Vec<DeadRecord>,
+}
+
+/// What is known of an order besides the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    Plausible,
+    Implausible(String),
+    /// The database has no such campaign or revision, for now; the text names it.
+    Unknown(String),
+}
+
+/// A record that fails, where it is, and why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Poisoned<'a> {
+    pub partition: i32,
+    pub record: &'a Record,
+    pub poison: &'a Poison,
+    pub sealed: bool,
 }
 
 /// The records of one poll.
@@ -76,14 +120,20 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub fn decode(slices: Vec<Slice>) -> Self {
+    pub fn decode(sorted: Vec<Sorted>) -> Self {
         let mut batch = Self::default();
-        for slice in slices {
+        for Sorted {
+            slice,
+            unsealed,
+            forged,
+        } in sorted
+        {
             let mut landing = LandingSlice {
                 partition: slice.partition,
                 from: slice.from,
                 next: slice.next,
                 orders: Vec::with_capacity(slice.records.len()),
+                forged,
                 ..LandingSlice::default()
             };
             let mut poison = BTreeMap::new();
@@ -98,13 +148,42 @@ impl Batch {
             batch.parts.push(Part {
                 partition: slice.partition,
                 records: slice.records,
+                unsealed,
                 poison,
             });
         }
         batch
     }
 
-    /// Records, and those of them that fail as far as is known.
+    /// The orders that are to be landed, each with whether its record is sealed: those that are implausible become
+    /// poison, and from the first that is not known on its partition waits. Partition, offset and what of these.
+    pub fn weigh(
+        &mut self,
+        mut weigh: impl FnMut(&mut OrderEvent, bool) -> Weight,
+    ) -> Vec<(i32, i64, String)> {
+        let mut waits = Vec::new();
+        for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
+            let orders = std::mem::take(&mut slice.orders);
+            for (offset, mut event) in orders {
+                match weigh(&mut event, part.is_sealed(offset)) {
+                    Weight::Plausible => slice.orders.push((offset, event)),
+                    Weight::Implausible(error) => {
+                        let (class, event) = (Class::Implausible, None);
+                        part.poison.insert(offset, Poison { class, error, event });
+                    }
+                    Weight::Unknown(what) => {
+                        waits.push((slice.partition, offset, what));
+                        cut(slice, part, offset);
+                        break;
+                    }
+                }
+            }
+            slice.stop = part.poison.keys().next().copied();
+        }
+        waits
+    }
+
+    /// Records, and those of them that fail as far as is known. Forged ones are none of ours.
     pub fn size(&self) -> (usize, usize) {
         let records = self.parts.iter().map(|part| part.records.len()).sum();
         let poison = self.parts.iter().map(|part| part.poison.len()).sum();
@@ -114,7 +193,10 @@ impl Batch {
     /// Whether a transaction has anything to write.
     pub fn has_work(&self) -> bool {
         let mut slices = self.slices.iter();
-        slices.any(|slice| !slice.orders.is_empty() || !slice.dead.is_empty() || slice.stop.is_none())
+        slices.any(|slice| {
+            let some = !slice.orders.is_empty() || !slice.dead.is_empty() || !slice.forged.is_empty();
+            some || (slice.stop.is_none() && slice.from < slice.next)
+        })
     }
 
     /// When its oldest order was placed.
@@ -161,6 +243,7 @@ impl Batch {
             }
             slice.returned.clear();
             slice.dead.clear();
+            slice.forged.clear();
             slice.stop = part.poison.keys().next().copied();
             slice.from = slice.stop.unwrap_or(slice.next);
         }
@@ -183,11 +266,17 @@ impl Batch {
     }
 
     /// Every record that fails.
-    pub fn poison(&self) -> impl Iterator<Item = (i32, &Record, &Poison)> {
+    pub fn poison(&self) -> impl Iterator<Item = Poisoned<'_>> {
         self.parts.iter().flat_map(|part| {
             let poison = part.poison.iter();
-            poison
-                .filter_map(|(offset, poison)| Some((part.partition, find(&part.records, *offset)?, poison)))
+            poison.filter_map(|(offset, poison)| {
+                Some(Poisoned {
+                    partition: part.partition,
+                    record: find(&part.records, *offset)?,
+                    poison,
+                    sealed: part.is_sealed(*offset),
+                })
+            })
         })
     }
 
@@ -209,6 +298,15 @@ fn add_order(slice: &mut LandingSlice, record: &Record, event: OrderEvent) {
         slice.returned.push((record.offset, record_id(origin)));
     }
     slice.orders.push((record.offset, event));
+}
+
+/// Leaves out everything from an offset on.
+fn cut(slice: &mut LandingSlice, part: &mut Part, offset: i64) {
+    slice.next = offset;
+    slice.returned.retain(|(at, _)| *at < offset);
+    slice.forged.retain(|record| record.offset < offset);
+    part.records.retain(|record| record.offset < offset);
+    part.poison.split_off(&offset);
 }
 
 pub(super) fn record_id(origin: Origin) -> store::Origin {
@@ -247,6 +345,8 @@ pub(super) fn add(sum: &mut Landed, part: &Landed) {
     sum.duplicates += part.duplicates;
     sum.recovered += part.recovered;
     sum.dead += part.dead;
+    sum.forged += part.forged;
+    sum.forged_kept += part.forged_kept;
     sum.fenced.extend(&part.fenced);
 }
 

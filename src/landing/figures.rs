@@ -1,6 +1,6 @@
 //! What landing did: counters that the wiring reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +12,26 @@ use crate::store::Landed;
 /// Records moved away, by the class of their error and the topic they went to.
 pub type Moved = BTreeMap<(&'static str, String), u64>;
 
+/// What a partition waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Awaits {
+    /// A key of seals that is in use and not here.
+    Key,
+    /// A campaign or a revision.
+    Revision,
+}
+
+impl Awaits {
+    pub const ALL: [Self; 2] = [Self::Key, Self::Revision];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Revision => "revision",
+        }
+    }
+}
+
 /// Counters since the start.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -20,6 +40,10 @@ pub struct Figures {
     duplicates: AtomicU64,
     recovered: AtomicU64,
     dead: AtomicU64,
+    forged: AtomicU64,
+    forged_kept: AtomicU64,
+    unsealed: AtomicU64,
+    awaits: Mutex<BTreeSet<(Awaits, i32)>>,
     fenced: AtomicU64,
     batches: AtomicU64,
     retries: AtomicU64,
@@ -49,6 +73,13 @@ pub struct Snapshot {
     pub recovered: u64,
     /// Records moved away, to whichever topic.
     pub dead: u64,
+    /// Records that none of ours wrote, and those of them that the database keeps.
+    pub forged: u64,
+    pub forged_kept: u64,
+    /// Records taken without a seal.
+    pub unsealed: u64,
+    /// Partitions that wait, by what for.
+    pub awaits: BTreeMap<Awaits, u64>,
     /// Slices the database expected elsewhere.
     pub fenced: u64,
     pub batches: u64,
@@ -84,6 +115,12 @@ impl Snapshot {
         self.duplicates += other.duplicates;
         self.recovered += other.recovered;
         self.dead += other.dead;
+        self.forged += other.forged;
+        self.forged_kept += other.forged_kept;
+        self.unsealed += other.unsealed;
+        for (what, partitions) in other.awaits {
+            *self.awaits.entry(what).or_default() += partitions;
+        }
         self.fenced += other.fenced;
         self.batches += other.batches;
         self.retries += other.retries;
@@ -115,6 +152,15 @@ impl Figures {
             duplicates: self.duplicates.load(Relaxed),
             recovered: self.recovered.load(Relaxed),
             dead: self.dead.load(Relaxed),
+            forged: self.forged.load(Relaxed),
+            forged_kept: self.forged_kept.load(Relaxed),
+            unsealed: self.unsealed.load(Relaxed),
+            awaits: lock(&self.awaits)
+                .iter()
+                .fold(BTreeMap::new(), |mut sums, (what, _)| {
+                    *sums.entry(*what).or_default() += 1;
+                    sums
+                }),
             fenced: self.fenced.load(Relaxed),
             batches: self.batches.load(Relaxed),
             retries: self.retries.load(Relaxed),
@@ -149,6 +195,8 @@ impl Figures {
         self.duplicates.fetch_add(landed.duplicates, Relaxed);
         self.recovered.fetch_add(landed.recovered, Relaxed);
         self.dead.fetch_add(landed.dead, Relaxed);
+        self.forged.fetch_add(landed.forged, Relaxed);
+        self.forged_kept.fetch_add(landed.forged_kept, Relaxed);
         self.fenced.fetch_add(landed.fenced.len() as u64, Relaxed);
         self.batches.fetch_add(1, Relaxed);
         let oldest = self.oldest.swap(0, Relaxed);
@@ -168,6 +216,26 @@ impl Figures {
 
     pub(super) fn note_error(&self, error: String) {
         *lock(&self.last_error) = Some(error);
+    }
+
+    pub(super) fn unsealed(&self, records: usize) {
+        self.unsealed.fetch_add(records as u64, Relaxed);
+    }
+
+    /// A partition waits; says whether it did not before.
+    pub(super) fn awaits(&self, partition: i32, what: Awaits) -> bool {
+        lock(&self.awaits).insert((what, partition))
+    }
+
+    pub(super) fn awaits_no_more(&self, partition: i32, what: Awaits) {
+        lock(&self.awaits).remove(&(what, partition));
+    }
+
+    /// Partitions are another consumer's business.
+    pub(super) fn forget(&self, partitions: &BTreeSet<i32>) {
+        if !partitions.is_empty() {
+            lock(&self.awaits).retain(|(_, partition)| !partitions.contains(partition));
+        }
     }
 
     pub(super) fn resolved(&self) {
@@ -228,6 +296,7 @@ mod tests {
         let mut sum = Snapshot {
             landed: 5,
             moved: moved(1),
+            awaits: [(Awaits::Key, 1)].into(),
             consumer: consumer(6),
             lag_ms: 10,
             ..Snapshot::default()
@@ -235,6 +304,8 @@ mod tests {
         sum.add(Snapshot {
             landed: 7,
             moved: moved(2),
+            forged: 3,
+            awaits: [(Awaits::Key, 2), (Awaits::Revision, 1)].into(),
             guard: Some((600, 1000)),
             consumer: consumer(6),
             lag_ms: 30,
@@ -247,6 +318,8 @@ mod tests {
             Snapshot {
                 landed: 12,
                 moved: moved(3),
+                forged: 3,
+                awaits: [(Awaits::Key, 3), (Awaits::Revision, 1)].into(),
                 guard: Some((600, 1000)),
                 consumer: consumer(12),
                 lag_ms: 30,

@@ -5,11 +5,13 @@
 //! for itself is moved: to the topic's retry topic, or to the dead letters.
 
 mod batch;
+mod book;
 mod figures;
 mod gaps;
 mod guard;
 mod nudge;
 pub mod redrive;
+mod seals;
 mod transfer;
 mod wait;
 mod write;
@@ -27,11 +29,13 @@ use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic,
 use crate::failpoint::{self, Point};
 use crate::store::{Landed, Store};
 use batch::Batch;
-pub use figures::{Figures, Snapshot};
+use book::Book;
+pub use figures::{Awaits, Figures, Snapshot};
 pub use guard::GuardConfig;
 use guard::{Guard, Tripped};
 use nudge::Nudge;
 pub use nudge::Nudger;
+pub use seals::SealConfig;
 use wait::{Backoff, End};
 
 /// First and longest pause of a guard that has tripped.
@@ -61,6 +65,10 @@ pub struct Config {
     pub locked_tries: u32,
     /// `None` for a retry topic: what is there has failed before.
     pub guard: Option<GuardConfig>,
+    /// What its records are verified with.
+    pub seal: SealConfig,
+    /// A partition that waits for a key or a revision is looked at again after so long.
+    pub recheck: Duration,
 }
 
 impl Default for Config {
@@ -75,6 +83,8 @@ impl Default for Config {
             dead_letters: crate::bus::DEAD_LETTER_TOPIC.to_owned(),
             locked_tries: 8,
             guard: Some(GuardConfig::default()),
+            seal: SealConfig::default(),
+            recheck: Duration::from_secs(5),
         }
     }
 }
@@ -112,6 +122,10 @@ pub struct Landing {
     runtime: Handle,
     figures: Arc<Figures>,
     guard: Option<Guard>,
+    book: Book,
+    stored_seals: seals::Stored,
+    /// Since when the first record of a partition of this topic waits that says it is due later than any can be.
+    far_off: BTreeMap<i32, (i64, Instant)>,
     /// Partitions of the topics that records were moved to.
     targets: BTreeMap<String, BTreeSet<i32>>,
     polled_at: Instant,
@@ -149,6 +163,9 @@ impl Landing {
             store,
             runtime,
             figures: figures.clone(),
+            book: Book::default(),
+            stored_seals: seals::Stored::default(),
+            far_off: BTreeMap::new(),
             targets: BTreeMap::new(),
             polled_at: Instant::now(),
             nudge: nudge.clone(),
@@ -187,6 +204,7 @@ impl Landing {
             .poll(self.config.batch_records, self.config.batch_wait);
         self.polled_at = Instant::now();
         self.figures.consumer(self.consumer.state());
+        self.figures.forget(&self.consumer.lost());
         match polled {
             Ok(slices) => {
                 *backoff = Backoff::default();
@@ -211,7 +229,8 @@ impl Landing {
             return Ok(());
         }
         failpoint::hit(Point::C1);
-        let mut batch = Batch::decode(slices);
+        let mut batch = Batch::decode(self.sort_out(slices)?);
+        self.weigh(&mut batch)?;
         let mut sum = Landed::default();
         let mut pause = Backoff::new(GUARD_PAUSE_MIN, GUARD_PAUSE_MAX);
         loop {
@@ -250,11 +269,14 @@ impl Landing {
         let now = now();
         let mut due = Vec::new();
         for mut slice in slices {
-            let wait = |record: &Record| self.due_at(record).saturating_sub(now);
-            if let Some(at) = slice.records.iter().position(|record| wait(record) > 0) {
+            let first = slice.records.iter().enumerate().find_map(|(at, record)| {
+                let wait = self.wait_of(slice.partition, record, now);
+                (!wait.is_zero()).then_some((at, wait))
+            });
+            if let Some((at, wait)) = first {
                 let first = &slice.records[at];
-                let wait = Duration::from_millis(wait(first).unsigned_abs()).min(HOLD_MAX);
-                self.consumer.hold(slice.partition, first.offset, wait);
+                self.consumer
+                    .hold(slice.partition, first.offset, wait.min(HOLD_MAX));
                 slice.next = first.offset;
                 slice.records.truncate(at);
             }
@@ -265,9 +287,21 @@ impl Landing {
         due
     }
 
-    fn due_at(&self, record: &Record) -> i64 {
-        let said = origin::due(&record.headers);
-        said.unwrap_or(record.timestamp + self.config.delay.as_millis() as i64)
+    /// How long a record has to wait yet: never longer, from when it was first seen, than this topic lets anything
+    /// wait. Whatever a header or a timestamp says, the records behind it have their turn.
+    fn wait_of(&mut self, partition: i32, record: &Record, now: i64) -> Duration {
+        let delay = self.config.delay.as_millis() as i64;
+        let said = origin::due(&record.headers).unwrap_or_else(|| record.timestamp.saturating_add(delay));
+        let wait = said.saturating_sub(now);
+        if wait <= delay {
+            return Duration::from_millis(u64::try_from(wait).unwrap_or(0));
+        }
+        let seen = (record.offset, Instant::now());
+        let since = self.far_off.entry(partition).or_insert(seen);
+        if since.0 != record.offset {
+            *since = seen;
+        }
+        self.config.delay.saturating_sub(since.1.elapsed())
     }
 
     /// Too many records fail: nothing is moved, and somebody is told, once.
@@ -305,6 +339,15 @@ impl Landing {
                 "fenced: the database expects another offset; reading from there"
             );
             self.consumer.seek(*partition, *expected);
+        }
+        if sum.forged > 0 {
+            tracing::error!(
+                topic = self.config.topic,
+                sum.forged,
+                kept = sum.forged_kept,
+                "records that none of ours wrote are passed over (rushgate dlt list --stage forged): somebody else \
+                 can write to the topic, or a gateway does not seal"
+            );
         }
         if sum.recovered > 0 {
             tracing::error!(

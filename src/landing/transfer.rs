@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Class, Poison, record_id};
+use super::batch::{Batch, Class, Poisoned, record_id};
 use super::wait::{Backoff, End, PAUSE_FROM};
 use super::{Config, Landing, now};
 use crate::bus::origin::{self, Move, Origin};
@@ -33,13 +33,13 @@ pub(super) struct Transfer {
 }
 
 /// Decides where a record that fails goes, and what is kept of it.
-pub(super) fn transfer(
-    config: &Config,
-    partition: i32,
-    record: &Record,
-    poison: &Poison,
-    now: i64,
-) -> Transfer {
+pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Transfer {
+    let Poisoned {
+        partition,
+        record,
+        poison,
+        sealed,
+    } = poisoned;
     let error = &poison.error[..poison.error.floor_char_boundary(ERROR_BYTES_MAX)];
     let known = Origin::read(&record.headers);
     let origin = known.clone().unwrap_or_else(|| Origin {
@@ -76,7 +76,8 @@ pub(super) fn transfer(
             class: poison.class.as_str(),
             error: error.to_owned(),
             attempts: how.attempts.into(),
-            order: order(record),
+            // What nobody has sealed and nobody can have admitted holds nothing.
+            order: order(record).filter(|_| sealed || poison.class != Class::Implausible),
         },
     }
 }
@@ -99,8 +100,14 @@ impl Landing {
         let mut moved: BTreeMap<(Class, String), u64> = BTreeMap::new();
         let (mut copies, mut dead) = (Vec::new(), Vec::new());
         let at = now();
-        for (partition, record, poison) in batch.poison() {
-            let transfer = transfer(&self.config, partition, record, poison, at);
+        for poisoned in batch.poison() {
+            let transfer = transfer(&self.config, poisoned, at);
+            let Poisoned {
+                partition,
+                record,
+                poison,
+                ..
+            } = poisoned;
             tracing::warn!(
                 topic = self.config.topic,
                 partition,
@@ -195,6 +202,7 @@ impl Landing {
 mod tests {
     use super::*;
     use crate::bus::Topics;
+    use crate::landing::batch::Poison;
 
     fn config(delays: &str) -> Config {
         let topics = Topics::new("o", delays).expect("delays");
@@ -212,6 +220,16 @@ mod tests {
             error: "é".repeat(2000),
             event: None,
         }
+    }
+
+    fn moved(config: &Config, partition: i32, record: &Record, poison: &Poison, now: i64) -> Transfer {
+        let poisoned = Poisoned {
+            partition,
+            record,
+            poison,
+            sealed: true,
+        };
+        transfer(config, poisoned, now)
     }
 
     fn record() -> Record {
@@ -234,7 +252,7 @@ mod tests {
             (Class::Undecodable, &with, "o.dlt", None),
             (Class::Failing, &config(""), "o.dlt", None),
         ] {
-            let made = transfer(config, 3, &record(), &poison(class), 100);
+            let made = moved(config, 3, &record(), &poison(class), 100);
             assert_eq!((made.copy.topic.as_str(), made.copy.partition), (topic, Some(3)));
             assert_eq!(origin::due(&made.copy.headers), due);
             assert_eq!((made.dead.retry, made.dead.attempts), (due.is_some(), 1));
@@ -243,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_second_move_counts_on_and_keeps_the_first_origin() {
-        let first = transfer(&config("5s,30s"), 3, &record(), &poison(Class::Failing), 100);
+        let first = moved(&config("5s,30s"), 3, &record(), &poison(Class::Failing), 100);
         assert_eq!(first.dead.origin, None);
         let again = Record {
             offset: 99,
@@ -251,7 +269,7 @@ mod tests {
             headers: first.copy.headers,
             ..record()
         };
-        let second = transfer(&config(""), 3, &again, &poison(Class::Failing), 200);
+        let second = moved(&config(""), 3, &again, &poison(Class::Failing), 200);
         assert_eq!(second.dead.attempts, 2);
         let origin = second.dead.origin.expect("it was elsewhere before");
         assert_eq!(
@@ -263,7 +281,7 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded() {
-        let made = transfer(&config(""), 0, &record(), &poison(Class::Undecodable), 0);
+        let made = moved(&config(""), 0, &record(), &poison(Class::Undecodable), 0);
         assert_eq!(made.copy.payload.len(), COPY_BYTES_MAX);
         assert_eq!(made.dead.payload.len(), COPY_BYTES_MAX + 10);
         assert_eq!(made.dead.error.len(), ERROR_BYTES_MAX);

@@ -5,7 +5,8 @@
 //! few statements per order that fails and level of halving, and is taken only where simpler means have failed.
 
 use super::dialect::Dialect;
-use super::land::{Apart, Tx, Written, account, insert_orders};
+use super::insert::insert_orders;
+use super::land::{Apart, Tx, Written, account};
 use super::{StoreError, StoreResult};
 use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;

@@ -3,11 +3,22 @@
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::dialect::Dialect;
-use super::{DeadRecord, Origin, StoreResult, time};
+use super::fence::Returned;
+use super::{DeadRecord, StoreResult, time};
 
 const DEAD: &str = "dead";
 const RETRY: &str = "retry";
 const LANDED: &str = "landed";
+const FORGED: &str = "forged";
+/// Class of every forged record.
+const FORGED_CLASS: &str = "forged";
+/// Forged records that are kept of one hour, and in all; further ones are counted only. Landers at the same moment do
+/// not see each other's, so it may be some batches more.
+pub const FORGED_PER_HOUR_MAX: u64 = 1000;
+pub const FORGED_MAX: u64 = 10_000;
+/// Bytes that are kept of a forged record's payload and of its key; the topic has the rest.
+pub const FORGED_PAYLOAD_BYTES_MAX: usize = 16_384;
+const FORGED_KEY_BYTES_MAX: usize = 1024;
 /// Stages that a failing copy does not change: the order is in the database, or somebody gave it up.
 const FINAL: &str = "'landed', 'discarded'";
 
@@ -39,10 +50,13 @@ pub(super) async fn insert(
     now: &str,
 ) -> StoreResult<u64> {
     let key = "topic, `partition`, `offset`";
+    // The row of one order does not take on what another one says, whatever origin that claims.
+    let new_order = dialect.new_value("order_id");
+    let other = format!("(order_id IS NOT NULL AND order_id <> COALESCE({new_order}, ''))");
     let changes: Vec<(&str, String)> = CHANGES
         .iter()
         .map(|(column, new)| {
-            let kept = format!("CASE WHEN stage IN ({FINAL}) THEN {column} ELSE {new} END");
+            let kept = format!("CASE WHEN stage IN ({FINAL}) OR {other} THEN {column} ELSE {new} END");
             (*column, kept)
         })
         .collect();
@@ -58,7 +72,8 @@ pub(super) async fn insert(
             None => (topic, *partition, record.offset),
         };
         let order = record.order.as_ref();
-        let recorded_at = record.recorded_at.map(time::to_text).transpose()?;
+        // A moment that no database holds is none.
+        let recorded_at = record.recorded_at.and_then(|at| time::to_text(at).ok());
         sqlx::query(AssertSqlSafe(sql.as_str()))
             .bind(topic)
             .bind(i64::from(partition))
@@ -82,16 +97,75 @@ pub(super) async fn insert(
     Ok(dead.len() as u64)
 }
 
-/// Marks the dead letters of records that have landed after all.
-pub(super) async fn landed(
+/// Keeps forged records, each where it was read, as far as there is room: how many. `hour_ago` is an hour before `now`.
+pub(super) async fn keep_forged(
     tx: &mut Transaction<'_, Any>,
-    origins: impl Iterator<Item = &Origin>,
+    dialect: Dialect,
+    topic: &str,
+    forged: &[(i32, &DeadRecord)],
+    (now, hour_ago): (&str, &str),
+) -> StoreResult<u64> {
+    if forged.is_empty() {
+        return Ok(0);
+    }
+    let of_hour = count_forged(tx, Some(hour_ago), FORGED_PER_HOUR_MAX).await?;
+    let all = count_forged(tx, None, FORGED_MAX).await?;
+    let room = (FORGED_PER_HOUR_MAX - of_hour).min(FORGED_MAX - all);
+    let key = "topic, `partition`, `offset`";
+    // What stands there already is no less worth keeping.
+    let clause = dialect.on_conflict(key, "stage", "stage");
+    let sql = format!(
+        "INSERT INTO dead_letters ({key}, record_key, payload, error, landed_at, stage, class, recorded_at, changed_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?){clause}"
+    );
+    let mut kept = 0;
+    for (partition, record) in forged.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
+        let recorded_at = record.recorded_at.and_then(|at| time::to_text(at).ok());
+        sqlx::query(AssertSqlSafe(sql.as_str()))
+            .bind(topic)
+            .bind(i64::from(*partition))
+            .bind(record.offset)
+            .bind(&record.key[..record.key.len().min(FORGED_KEY_BYTES_MAX)])
+            .bind(&record.payload[..record.payload.len().min(FORGED_PAYLOAD_BYTES_MAX)])
+            .bind(record.error.as_str())
+            .bind(now)
+            .bind(FORGED)
+            .bind(FORGED_CLASS)
+            .bind(recorded_at)
+            .bind(now)
+            .execute(&mut **tx)
+            .await?;
+        kept += 1;
+    }
+    Ok(kept)
+}
+
+/// How many there are, counted up to `most`.
+async fn count_forged(tx: &mut Transaction<'_, Any>, since: Option<&str>, most: u64) -> StoreResult<u64> {
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM dead_letters WHERE stage = ?{} LIMIT {most}) kept",
+        if since.is_some() { " AND landed_at > ?" } else { "" }
+    );
+    let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(FORGED);
+    let query = match since {
+        Some(since) => query.bind(since),
+        None => query,
+    };
+    let count: i64 = query.fetch_one(&mut **tx).await?;
+    Ok(u64::try_from(count).unwrap_or(0).min(most))
+}
+
+/// Marks the dead letters of orders that have landed after all. A letter of another order is not theirs to close.
+pub(super) async fn landed<'a>(
+    tx: &mut Transaction<'_, Any>,
+    returned: impl Iterator<Item = &'a Returned<'a>>,
     now: &str,
 ) -> StoreResult<()> {
-    for origin in origins {
+    for Returned { order, origin } in returned {
         sqlx::query(
             "UPDATE dead_letters SET stage = ?, changed_at = ? \
-             WHERE topic = ? AND `partition` = ? AND `offset` = ? AND stage <> ?",
+             WHERE topic = ? AND `partition` = ? AND `offset` = ? AND stage <> ? \
+             AND (order_id IS NULL OR (order_id = ? AND campaign_id = ?))",
         )
         .bind(LANDED)
         .bind(now)
@@ -99,6 +173,8 @@ pub(super) async fn landed(
         .bind(i64::from(origin.partition))
         .bind(origin.offset)
         .bind(LANDED)
+        .bind(order.order.to_string())
+        .bind(order.campaign.as_str())
         .execute(&mut **tx)
         .await?;
     }

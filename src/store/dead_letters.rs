@@ -69,16 +69,19 @@ pub enum Stage {
     Discarded,
     /// In the database after all.
     Landed,
+    /// None of ours wrote it: it is kept for people to look at, and holds nothing.
+    Forged,
 }
 
 impl Stage {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Retry,
         Self::Dead,
         Self::Replayed,
         Self::Parked,
         Self::Discarded,
         Self::Landed,
+        Self::Forged,
     ];
 
     /// Stages whose orders may land yet: they hold their stock and what they count.
@@ -92,6 +95,7 @@ impl Stage {
             Self::Parked => "parked",
             Self::Discarded => "discarded",
             Self::Landed => "landed",
+            Self::Forged => "forged",
         }
     }
 }

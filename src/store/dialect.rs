@@ -33,11 +33,19 @@ impl Dialect {
         self.on_conflict_all(key, &[(column, expression)])
     }
 
-    /// The larger of `allowed` and what was to be inserted; null where one of them is.
+    /// The larger of `allowed` and what was to be inserted; the other one where one of them is null.
     pub(super) fn greatest(self) -> &'static str {
         match self {
-            Self::MySql => "GREATEST(allowed, {new})",
-            Self::Sqlite => "MAX(allowed, {new})",
+            Self::MySql => "COALESCE(GREATEST(allowed, {new}), allowed, {new})",
+            Self::Sqlite => "COALESCE(MAX(allowed, {new}), allowed, {new})",
+        }
+    }
+
+    /// In an upsert: what was to be inserted into a column.
+    pub(super) fn new_value(self, column: &str) -> String {
+        match self {
+            Self::MySql => format!("VALUES({column})"),
+            Self::Sqlite => format!("excluded.{column}"),
         }
     }
 
@@ -45,10 +53,7 @@ impl Dialect {
     /// stands before theirs in the list: MySQL has changed it already.
     pub(super) fn on_conflict_all(self, key: &str, changes: &[(&str, impl AsRef<str>)]) -> String {
         let sets = changes.iter().map(|(column, expression)| {
-            let new = match self {
-                Self::MySql => format!("VALUES({column})"),
-                Self::Sqlite => format!("excluded.{column}"),
-            };
+            let new = self.new_value(column);
             format!("{column} = {}", expression.as_ref().replace("{new}", &new))
         });
         let sets = sets.collect::<Vec<_>>().join(", ");

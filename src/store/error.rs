@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Another writer holds what this call needs: a newer owner, an id already taken.
     #[error("database: {0}")]
     Conflict(String),
+    /// Another order has this id already.
+    #[error("{0}")]
+    Contradiction(String),
     /// A value of this call can never be stored; other values can.
     #[error("database: {0}")]
     Refused(String),
@@ -33,7 +36,10 @@ impl StoreError {
 
     /// Whether a value of the call may be the cause: other values may pass.
     pub(super) fn is_of_a_row(&self) -> bool {
-        matches!(self, Self::Conflict(_) | Self::Refused(_) | Self::Permanent(_))
+        matches!(
+            self,
+            Self::Conflict(_) | Self::Contradiction(_) | Self::Refused(_) | Self::Permanent(_)
+        )
     }
 
     /// The error of a COMMIT: without an answer, nobody knows yet.

@@ -1,7 +1,7 @@
 //! Decides, from the offsets the database holds, which records of a landing batch are still to be
 //! written. Pure: the locks are taken by `land`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{DeadRecord, Landed, LandingSlice, Origin};
 use crate::order::{OrderEvent, OrderId};
@@ -25,7 +25,10 @@ pub(super) struct Replayed<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Work<'a> {
     pub orders: Vec<&'a OrderEvent>,
+    /// Orders of this batch whose id another order of it has.
+    pub contradicted: Vec<&'a OrderEvent>,
     pub dead: Vec<(i32, &'a DeadRecord)>,
+    pub forged: Vec<(i32, &'a DeadRecord)>,
     /// Also the copies of one order: each may come from elsewhere, and whether it has landed is known of the order.
     pub returned: Vec<Returned<'a>>,
     /// Counted as duplicates.
@@ -40,7 +43,7 @@ pub(super) struct Work<'a> {
 /// landed anything and starts where its slice does.
 pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64>) -> Work<'a> {
     let mut work = Work::default();
-    let mut seen: HashSet<(&str, OrderId)> = HashSet::new();
+    let mut seen: HashMap<(&str, OrderId), &OrderEvent> = HashMap::new();
     let mut ascending: Vec<&LandingSlice> = slices.iter().collect();
     ascending.sort_by_key(|slice| (slice.partition, slice.from));
     for slice in ascending {
@@ -56,8 +59,13 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
             continue;
         }
         for (offset, order) in &slice.orders {
-            if !seen.insert(identity(order)) {
-                work.landed.duplicates += 1;
+            let first = *seen.entry(identity(order)).or_insert(order);
+            if !std::ptr::eq(first, order) {
+                if *offset >= expected && !is_same(first, order) {
+                    work.contradicted.push(order);
+                } else {
+                    work.landed.duplicates += 1;
+                }
             } else if *offset < expected {
                 work.landed.duplicates += 1;
                 let offset = *offset;
@@ -68,6 +76,8 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
         }
         let dead = slice.dead.iter().filter(|record| record.offset >= expected);
         work.dead.extend(dead.map(|record| (partition, record)));
+        let forged = slice.forged.iter().filter(|record| record.offset >= expected);
+        work.forged.extend(forged.map(|record| (partition, record)));
         let returned = slice.returned.iter().filter(|(offset, _)| *offset >= expected);
         work.returned.extend(returned.filter_map(|(offset, origin)| {
             let at = slice.orders.binary_search_by_key(offset, |(at, _)| *at).ok()?;
@@ -104,6 +114,12 @@ pub(super) fn recover<'a>(work: &mut Work<'a>, is_known: impl Fn(&Replayed<'a>) 
 /// What makes two records one order.
 pub(super) fn identity(order: &OrderEvent) -> (&str, OrderId) {
     (order.campaign.as_str(), order.order)
+}
+
+/// Whether two orders of one id are one order, that came twice: of the same buyer, for the same.
+fn is_same(one: &OrderEvent, other: &OrderEvent) -> bool {
+    (&one.user, &one.sku, one.quantity, &one.fingerprint)
+        == (&other.user, &other.sku, other.quantity, &other.fingerprint)
 }
 
 /// How far a slice moves its partition's offset.
@@ -221,5 +237,17 @@ mod tests {
         let slices = [slice(0, 0, 2), slice(1, 0, 1)];
         let work = compare(&slices, &BTreeMap::new());
         assert_eq!((work.orders.len(), work.landed.duplicates), (2, 1));
+    }
+
+    #[test]
+    fn another_order_of_the_same_id_is_no_duplicate() {
+        let mut slices = [slice(0, 0, 1), slice(1, 0, 1)];
+        slices[1].orders[0].1.user = "eve".into();
+        let work = compare(&slices, &BTreeMap::new());
+        assert_eq!((work.orders.len(), work.landed.duplicates), (1, 0));
+        assert_eq!(work.contradicted, [&slices[1].orders[0].1]);
+        // It was dealt with before.
+        let work = compare(&slices, &BTreeMap::from([(1, 1)]));
+        assert_eq!((work.contradicted.len(), work.landed.duplicates), (0, 1));
     }
 }

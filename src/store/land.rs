@@ -4,28 +4,24 @@
 //! ascending, new orders, usage ascending, stock ascending. Stock is last because all landers of a
 //! sale meet in its row.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Row, Transaction};
 
 use super::dialect::{Dialect, pieces, placeholders};
-use super::error::is_duplicate;
-use super::orders::Receipt;
-use super::rows::{int, narrow, to_json};
+use super::insert::{compare_whole, ids_by_campaign, insert_orders};
+use super::rows::{int, narrow};
 use super::stock::Revoked;
 use super::{
     Failed, Landed, LandingSlice, Store, StoreError, StoreResult, apart, dead, fence, stock, time, usage,
 };
 use crate::failpoint::{self, Point};
-use crate::order::{OrderEvent, OrderState};
+use crate::order::OrderEvent;
 
 /// A server that does not answer this long has let the connection hang.
 pub(super) const LAND_LIMIT: Duration = Duration::from_secs(30);
-/// How often a batch is tried again around rows that another transaction has just inserted.
-const DUPLICATE_ROUNDS_MAX: usize = 3;
-const ORDER_COLUMNS: usize = 13;
+const HOUR_MS: i64 = 3_600_000;
 
 pub(super) type Tx<'t> = Transaction<'t, Any>;
 
@@ -102,6 +98,7 @@ async fn transaction(
     slices: &[LandingSlice],
     now: i64,
 ) -> StoreResult<Landed> {
+    let hour_ago = time::to_text(now.saturating_sub(HOUR_MS))?;
     let now = time::to_text(now)?;
     let mut tx = connection.begin_with(dialect.begin()).await?;
     let stored = lock_offsets(&mut tx, dialect, topic, slices).await?;
@@ -123,19 +120,27 @@ async fn transaction(
     let mut failed = Vec::new();
     let written = if let Mode::Groups { locks } = mode {
         let written = apart::write(&mut tx, dialect, &work.orders, &now, locks, &mut failed).await?;
+        compare_whole(&mut tx, &mut work, &mut failed).await?;
         advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
         written
     } else {
         let apart = (mode == Mode::Rows).then_some(&mut failed);
         let fresh = insert_orders(&mut tx, &work.orders, &now, apart).await?;
+        compare_whole(&mut tx, &mut work, &mut failed).await?;
+        if let (Mode::Whole, Some((_, error))) = (mode, failed.first()) {
+            return Err(error.clone());
+        }
         advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
         let revoked = account(&mut tx, dialect, &fresh, &now).await?;
         let fresh = fresh.len() as u64;
         Written { fresh, revoked }
     };
+    let forged_kept = dead::keep_forged(&mut tx, dialect, topic, &work.forged, (&now, &hour_ago)).await?;
     tx.commit().await.map_err(StoreError::of_commit)?;
-    let tried = (work.orders.len() - work.landed.failed.len()) as u64;
+    let failed = work.landed.failed.len() - work.contradicted.len();
+    let tried = (work.orders.len() - failed) as u64;
     let mut landed = work.landed;
+    (landed.forged, landed.forged_kept) = (work.forged.len() as u64, forged_kept);
     landed.duplicates += tried - written.fresh;
     landed.dead = work.dead.len() as u64;
     landed.revoked = written.revoked;
@@ -207,10 +212,8 @@ async fn advance(
     }
     dead::insert(tx, dialect, topic, &work.dead, now).await?;
     let returned = work.returned.iter();
-    let origins = returned
-        .filter(|returned| !failing.contains(&fence::identity(returned.order)))
-        .map(|returned| returned.origin);
-    dead::landed(tx, origins, now).await?;
+    let returned = returned.filter(|returned| !failing.contains(&fence::identity(returned.order)));
+    dead::landed(tx, returned, now).await?;
     write_offsets(tx, dialect, topic, &work.advance).await
 }
 
@@ -288,100 +291,6 @@ async fn upsert_offsets(
     Ok(())
 }
 
-/// Inserts the orders that are not there yet, and returns these. With `failed`, orders that fail for themselves
-/// are found by quartering the statement that fails, and left out: a statement that fails writes nothing. Quarters
-/// of a piece are pieces too, so their statements are prepared already.
-pub(super) async fn insert_orders<'a>(
-    tx: &mut Tx<'_>,
-    orders: &[&'a OrderEvent],
-    now: &str,
-    mut failed: Option<&mut Vec<Apart<'a>>>,
-) -> StoreResult<Vec<&'a OrderEvent>> {
-    let mut fresh = Vec::with_capacity(orders.len());
-    for range in pieces(orders.len()) {
-        let mut open = vec![&orders[range]];
-        while let Some(part) = open.pop() {
-            match (insert_new(tx, part, now).await, &mut failed) {
-                (Ok(new), _) => {
-                    fresh.extend(new);
-                    if !open.is_empty() {
-                        failpoint::hit(Point::C6);
-                    }
-                }
-                (Err(error), Some(failed)) if error.is_of_a_row() => match part {
-                    [one] => failed.push((*one, error)),
-                    _ => open.extend(part.chunks(part.len().div_ceil(4)).rev()),
-                },
-                (Err(error), _) => return Err(error),
-            }
-        }
-    }
-    Ok(fresh)
-}
-
-/// Inserts those of the orders that are not there yet, and returns these.
-async fn insert_new<'a>(
-    tx: &mut Tx<'_>,
-    orders: &[&'a OrderEvent],
-    now: &str,
-) -> StoreResult<Vec<&'a OrderEvent>> {
-    let mut new = orders.to_vec();
-    let mut rounds = 0;
-    // A plain INSERT, because duplicates are rare. One that meets a duplicate writes nothing;
-    // then the rows that exist are looked up and left out.
-    while !new.is_empty() && !insert_rows(tx, &new, now, rounds == 0).await? {
-        rounds += 1;
-        if rounds > DUPLICATE_ROUNDS_MAX {
-            let what = "an order collides with another one in a unique key that is not rushgate's";
-            return Err(StoreError::Conflict(what.to_owned()));
-        }
-        let known = existing(tx, &new).await?;
-        new.retain(|order| !known.contains(&order.order.to_string()));
-    }
-    Ok(new)
-}
-
-/// One INSERT; `false` when one of the rows exists already, and then none was inserted.
-async fn insert_rows(
-    tx: &mut Tx<'_>,
-    orders: &[&OrderEvent],
-    now: &str,
-    persistent: bool,
-) -> StoreResult<bool> {
-    let sql = format!(
-        "INSERT INTO orders (order_id, campaign_id, sku_id, user_id, quantity, revision, state, placed_at, \
-         confirmed_at, shard, plan_digest, fingerprint, receipt) VALUES {}",
-        placeholders(orders.len(), ORDER_COLUMNS)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(persistent);
-    for order in orders {
-        let receipt = Receipt {
-            modules: (&order.modules).into(),
-            charges: (&order.charges).into(),
-            attributes: Cow::Borrowed(&order.attributes),
-        };
-        query = query
-            .bind(order.order.to_string())
-            .bind(order.campaign.as_str())
-            .bind(order.sku.as_str())
-            .bind(order.user.as_str())
-            .bind(i64::from(order.quantity))
-            .bind(i64::from(order.revision))
-            .bind(OrderState::Confirmed.as_str())
-            .bind(time::to_text(order.placed_at)?)
-            .bind(now)
-            .bind(i64::from(order.shard))
-            .bind(order.plan.as_str())
-            .bind(order.fingerprint.as_str())
-            .bind(to_json(&receipt)?);
-    }
-    match query.execute(&mut **tx).await {
-        Ok(_) => Ok(true),
-        Err(error) if is_duplicate(&error) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// A record's partition, offset and order.
 type Place = (i32, i64, String);
 
@@ -425,13 +334,8 @@ async fn moved<'a>(
 
 /// Ids of those orders that have a row.
 pub(super) async fn existing(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashSet<String>> {
-    let mut by_campaign: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for order in orders {
-        let ids = by_campaign.entry(order.campaign.as_str()).or_default();
-        ids.push(order.order.to_string());
-    }
     let mut known = HashSet::new();
-    for (campaign, ids) in by_campaign {
+    for (campaign, ids) in ids_by_campaign(orders) {
         for range in pieces(ids.len()) {
             let marks = placeholders(1, range.len());
             let sql = format!("SELECT order_id FROM orders WHERE campaign_id = ? AND order_id IN {marks}");

@@ -1,6 +1,6 @@
 //! Orders that were lost on their way and are not to land any more.
 
-use super::land::insert_orders;
+use super::insert::insert_orders;
 use super::rows::to_json;
 use super::stock::{self, Revoked};
 use super::{Store, StoreResult, time};

@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod fence;
 mod gaps;
+mod insert;
 mod land;
 mod lost;
 mod modules;
@@ -23,6 +24,7 @@ mod revisions;
 mod revocations;
 mod rows;
 mod schema;
+mod seals;
 mod server;
 mod stock;
 mod time;
@@ -41,6 +43,7 @@ use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 pub use attempts::{AttemptsAt, SampleRow};
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
+pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use dead_letters::{
     Count, DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal, Origin, OriginError,
     ReplayMatch, Stage,
@@ -48,13 +51,14 @@ pub use dead_letters::{
 use dialect::Dialect;
 pub use error::StoreError;
 pub use event::check_event;
-pub use lost::LOST;
 pub use gaps::LogGap;
+pub use lost::LOST;
 pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
 pub use schema::Schema;
+pub use seals::{CutOver, KeyRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -142,9 +146,11 @@ pub struct LandingSlice {
     pub stop: Option<i64>,
     /// Offset and order, which [`check_event`] has accepted.
     pub orders: Vec<(i64, OrderEvent)>,
-    /// Offset and origin of those orders that were moved before: their dead letter has landed then.
+    /// Offset and origin of those orders that were moved before: their dead letter has landed then, if it is theirs.
     pub returned: Vec<(i64, Origin)>,
     pub dead: Vec<DeadRecord>,
+    /// Records that none of ours wrote: passed over, and kept as far as [`FORGED_PER_HOUR_MAX`] allows.
+    pub forged: Vec<DeadRecord>,
 }
 
 /// A record that was moved to another topic because it does not land, kept with what is wrong.
@@ -197,6 +203,9 @@ pub struct Landed {
     pub recovered: u64,
     /// Records put among the dead letters.
     pub dead: u64,
+    /// Forged records that were passed over, and how many of them were kept.
+    pub forged: u64,
+    pub forged_kept: u64,
     /// Partitions whose expected offset was another one, with the offset the database expects.
     /// Nothing of these slices was written; the other slices were. The expected offset lies behind
     /// the slice when another consumer landed it before (its orders count as duplicates), before
@@ -340,6 +349,7 @@ fn at_place(place: &str, error: StoreError) -> StoreError {
         StoreError::Locked(text) => StoreError::Locked(format!("{place}: {text}")),
         StoreError::Unanswered(text) => StoreError::Unanswered(format!("{place}: {text}")),
         StoreError::Conflict(text) => StoreError::Conflict(format!("{place}: {text}")),
+        StoreError::Contradiction(text) => StoreError::Contradiction(format!("{place}: {text}")),
         StoreError::Refused(text) => StoreError::Refused(format!("{place}: {text}")),
         StoreError::Permanent(text) => StoreError::Permanent(format!("{place}: {text}")),
     }

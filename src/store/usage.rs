@@ -1,7 +1,8 @@
 //! The last guard of the limits: counts what landed orders use, and says which of them no limit allowed.
 //!
 //! A row's `used` never passes its `allowed`, the largest limit under which one of its orders was admitted: the table's
-//! CHECK refuses it, so that orders within their limits cost one upsert and no read. In whatever order orders land, those
+//! CHECK refuses it, so that orders within their limits cost one upsert and no read. A charge without a limit loosens
+//! nothing; [`NO_LIMIT`] does, which landing writes where the plan sets none. In whatever order orders land, those
 //! that one engine admitted in one go fit: the last of them was admitted with all others counted. Entries of a
 //! rolling window are rows of their own and are added up.
 
@@ -14,7 +15,7 @@ use super::error::is_check_violation;
 use super::rows::{int, maybe_int, text};
 use super::stock::Revoked;
 use super::{StoreError, StoreResult};
-use crate::order::{Charge, OrderEvent};
+use crate::order::{Charge, NO_LIMIT, OrderEvent};
 
 /// Why an order is revoked that would pass a limit.
 pub(super) const OVER_LIMIT: &str = "over-limit";
@@ -27,7 +28,7 @@ type Subject<'a> = (&'a str, &'a str, &'a str);
 /// In the order of the table's key, which is the order of its locks.
 type Rows<'a> = BTreeMap<(Subject<'a>, i64), Row>;
 
-/// Units used, and how many are allowed; `None`: any number.
+/// Units used, and how many are allowed; `None`: nobody has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row {
     used: i64,
@@ -44,7 +45,7 @@ impl Row {
 
     fn add(&mut self, other: Self) {
         self.used += other.used;
-        self.allowed = self.allowed.zip(other.allowed).map(|(one, other)| one.max(other));
+        self.allowed = self.allowed.max(other.allowed);
     }
 
     fn fits(self) -> bool {
@@ -164,7 +165,7 @@ fn looks_at(charge: &Charge) -> (i64, i64) {
 
 /// Whether the rolling windows, this transaction's orders counted, hold no more than is allowed.
 async fn rolling_fits(tx: &mut Tx<'_>, dialect: Dialect, orders: &[&OrderEvent]) -> StoreResult<bool> {
-    let is_limited = |charge: &Charge| charge.rolling_ms > 0 && charge.limit.is_some();
+    let is_limited = |charge: &Charge| charge.rolling_ms > 0 && charge.limit != Some(NO_LIMIT);
     let ranges = ranges(orders, is_limited);
     let mut there = Rows::new();
     for some in ranges.chunks(RANGES) {

@@ -200,7 +200,7 @@ impl Sale {
                 uid: &self.campaign.uid,
                 family,
                 buckets: self.campaign.buckets,
-                expires_at: calls::expires_at(revision.schedule),
+                expires_at: revision.schedule.expires_at(),
             };
             let state = Shard::new("spring", 0).state();
             let asked = self

@@ -1,6 +1,6 @@
 //! The last guard of the limits: landed orders never use more than was allowed, in whatever order they land.
 
-use rushgate::order::{Charge, OrderEvent};
+use rushgate::order::{Charge, NO_LIMIT, OrderEvent};
 use rushgate::store::{Landed, Store};
 
 use crate::database::{self, Database, NOW, TOPIC, order, sale, slice};
@@ -8,7 +8,7 @@ use crate::on_both;
 
 on_both!(
     an_order_beyond_its_limit_is_revoked_and_consumes_nothing,
-    an_order_without_a_limit_always_lands,
+    a_charge_without_a_limit_loosens_no_guard,
     the_largest_limit_that_admitted_an_order_counts,
     entries_of_a_rolling_window_are_added_up,
     an_order_beyond_stock_gives_its_charges_back,
@@ -78,16 +78,41 @@ async fn an_order_beyond_its_limit_is_revoked_and_consumes_nothing(db: Database)
     assert_eq!((db.number(SOLD).await, db.number(USED).await), (2, 4));
 }
 
-async fn an_order_without_a_limit_always_lands(db: Database) {
+async fn a_charge_without_a_limit_loosens_no_guard(db: Database) {
     sale(&db.store, 100).await;
-    let free = |key: &str| charged("ann", key, &[("a/orders", None)]);
+    let with = |user: &str, key: &str, limit| charged(user, key, &[("a/orders", limit)]);
+    // Where nobody has said how many, any number lands.
+    let free = vec![with("ann", "1", None), with("ann", "2", None)];
+    assert_eq!(outcome(&land(&db.store, free).await), (2, 0));
+    // Where a limit is there, it stays: in the row, in one batch, and over the entries of a rolling window.
     assert_eq!(
-        outcome(&land(&db.store, vec![free("1"), free("2")]).await),
-        (2, 0)
+        outcome(&land(&db.store, vec![with("bob", "1", Some(1))]).await),
+        (1, 0)
     );
-    let limited = charged("ann", "3", &[("a/orders", Some(1))]);
-    assert_eq!(outcome(&land(&db.store, vec![limited]).await), (1, 0));
-    assert_eq!(db.number(USED).await, 3);
+    assert_eq!(
+        outcome(&land(&db.store, vec![with("bob", "2", None)]).await),
+        (0, 1)
+    );
+    let batch = vec![
+        with("cid", "1", Some(1)),
+        with("cid", "2", None),
+        with("cid", "3", None),
+    ];
+    assert_eq!(outcome(&land(&db.store, batch).await), (1, 2));
+    let mut unsaid = rolling("dan", "2", NOW + 1000, 1);
+    unsaid.charges[0].limit = None;
+    let batch = vec![rolling("dan", "1", NOW, 1), unsaid];
+    assert_eq!(outcome(&land(&db.store, batch).await), (1, 1));
+    // That there is none is said in so many words.
+    assert_eq!(
+        outcome(&land(&db.store, vec![with("bob", "3", Some(NO_LIMIT))]).await),
+        (1, 0)
+    );
+    assert_eq!(
+        outcome(&land(&db.store, vec![with("bob", "4", None)]).await),
+        (1, 0)
+    );
+    assert_eq!(db.number(USED).await, 7);
 }
 
 async fn the_largest_limit_that_admitted_an_order_counts(db: Database) {

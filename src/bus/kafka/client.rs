@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseRecord, ThreadedProducer};
 use super::delivery::{Reports, Sending, Ticket, Waiting};
 use super::lanes::Lanes;
 use super::{Config, unusable};
-use crate::bus::{BusError, Forward};
+use crate::bus::{BusError, Forward, sealed};
 
 pub(super) type Client = ThreadedProducer<Reports>;
 pub(super) type Record<'a> = BaseRecord<'a, [u8], [u8], Box<Ticket>>;
@@ -20,34 +20,42 @@ pub(super) const ORDERS_MAX: u32 = 500_000;
 /// librdkafka logs what this option asks for, at a level of its own.
 const DEBUG: &str = "debug";
 
-/// What is sent, as librdkafka takes it; `topic` is that of orders.
-pub(super) fn record<'a>(topic: &'a str, what: &'a Sending, ticket: Box<Ticket>) -> Record<'a> {
+/// What is sent, as librdkafka takes it. Orders are sealed here; what is moved was, before it waited.
+pub(super) fn record<'a>(config: &'a Config, what: &'a Sending, ticket: Box<Ticket>) -> Record<'a> {
     match what {
-        Sending::Order(order) => BaseRecord::with_opaque_to(topic, ticket)
-            .key(order.key.as_bytes())
-            .payload(order.payload.as_slice()),
+        Sending::Order(order) => {
+            let (key, payload) = (order.key.as_bytes(), order.payload.as_slice());
+            let record = BaseRecord::with_opaque_to(&config.topic, ticket)
+                .key(key)
+                .payload(payload);
+            match &config.seal {
+                Some(keys) => record.headers(owned(&[sealed::of_order(keys, &config.topic, key, payload)])),
+                None => record,
+            }
+        }
         Sending::Moved(record) => moved(record, ticket),
     }
 }
 
 fn moved(record: &Forward, ticket: Box<Ticket>) -> Record<'_> {
-    let headers = record
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
     let base = BaseRecord::with_opaque_to(&record.topic, ticket)
         .key(record.key.as_slice())
         .payload(record.payload.as_slice())
-        .headers(headers);
+        .headers(owned(&record.headers));
     match record.partition {
         Some(partition) => base.partition(partition),
         None => base,
     }
+}
+
+fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
+    let room = OwnedHeaders::new_with_capacity(headers.len());
+    headers.iter().fold(room, |owned, (key, value)| {
+        owned.insert(Header {
+            key,
+            value: Some(value),
+        })
+    })
 }
 
 /// Makes the client; it connects by itself, now or later. `Fatal` for a wrong option.

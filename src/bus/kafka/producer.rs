@@ -11,12 +11,12 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use rdkafka::producer::{Producer as _, PurgeConfig};
 
+use super::Config;
 use super::client::{Client, ORDERS_MAX, QUEUE, connect, record};
 use super::delivery::{Batch, CLOSED, Sending, Ticket, Waiting, go_on};
 use super::lanes::{Free, Lanes};
 use super::marks::Asker;
-use super::Config;
-use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
+use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer, sealed};
 
 /// A dead client answers what it held within this.
 const DEAD_ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -222,7 +222,7 @@ impl Shared {
             turn: waiting.turn,
             number: client.context().number(),
         });
-        let record = record(&self.config.topic, &waiting.what, ticket);
+        let record = record(&self.config, &waiting.what, ticket);
         client.send(record).map_err(|(error, _)| {
             client.context().note(&error);
             error.to_string()
@@ -295,7 +295,10 @@ impl Producer for KafkaProducer {
         }
     }
 
-    fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge) {
+    fn forward(&self, mut records: Vec<Forward>, acknowledge: Acknowledge) {
+        if let Some(keys) = &self.shared.config.seal {
+            records.iter_mut().for_each(|record| sealed::put(keys, record));
+        }
         let Some(batch) = self.shared.begin(records.len(), acknowledge) else {
             return;
         };

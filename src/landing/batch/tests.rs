@@ -37,17 +37,22 @@ fn batch() -> Batch {
     newer.v = 999;
     let mut zero = event(3);
     zero.quantity = 0;
-    Batch::decode(vec![Slice {
-        partition: 2,
-        from: 10,
-        next: 15,
-        records: vec![
-            record(10, event(1).encode()),
-            record(11, b"{".to_vec()),
-            record(12, newer.encode()),
-            record(13, zero.encode()),
-            record(14, event(4).encode()),
-        ],
+    let records = vec![
+        record(10, event(1).encode()),
+        record(11, b"{".to_vec()),
+        record(12, newer.encode()),
+        record(13, zero.encode()),
+        record(14, event(4).encode()),
+    ];
+    Batch::decode(vec![Sorted {
+        slice: Slice {
+            partition: 2,
+            from: 10,
+            next: 15,
+            records,
+        },
+        unsealed: vec![14],
+        forged: Vec::new(),
     }])
 }
 
@@ -100,7 +105,7 @@ fn buried_records_are_passed() {
     batch.settle(&failed(14, StoreError::Locked("held".into())));
     let poison: Vec<(i64, Class)> = batch
         .poison()
-        .map(|(_, record, poison)| (record.offset, poison.class))
+        .map(|each| (each.record.offset, each.poison.class))
         .collect();
     assert_eq!(poison[3], (14, Class::Locked));
     let dead = |offset| DeadRecord {
@@ -133,9 +138,42 @@ fn errors_have_their_class() {
     for (error, class) in [
         (StoreError::Refused(String::new()), Class::Refused),
         (StoreError::Conflict(String::new()), Class::Refused),
+        (StoreError::Contradiction(String::new()), Class::Conflict),
         (StoreError::Permanent(String::new()), Class::Failing),
         (StoreError::Locked(String::new()), Class::Locked),
     ] {
         assert_eq!(Class::of(&error), class);
     }
+}
+
+#[test]
+fn what_is_implausible_is_poison_and_what_is_unknown_is_waited_for() {
+    let mut batch = batch();
+    let waits = batch.weigh(|event, sealed| match (event.user.as_str(), sealed) {
+        ("u1", true) => Weight::Implausible("no".into()),
+        ("u4", false) => Weight::Unknown("it".into()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(waits, [(2, 14, "it".into())]);
+    assert_eq!(batch.parts[0].poison[&10].class, Class::Implausible);
+    let slice = &batch.slices[0];
+    assert_eq!((slice.orders.len(), slice.stop, slice.next), (0, Some(10), 14));
+    assert_eq!((batch.size(), batch.ends()), ((4, 4), vec![(2, 14)]));
+}
+
+#[test]
+fn a_partition_whose_first_record_waits_has_nothing_to_write() {
+    let mut batch = Batch::decode(vec![Sorted {
+        slice: Slice {
+            partition: 0,
+            from: 5,
+            next: 6,
+            records: vec![record(5, event(1).encode())],
+        },
+        unsealed: Vec::new(),
+        forged: Vec::new(),
+    }]);
+    let waits = batch.weigh(|_, _| Weight::Unknown("it".into()));
+    assert_eq!(waits, [(0, 5, "it".into())]);
+    assert_eq!((batch.has_work(), batch.size()), (false, (0, 0)));
 }

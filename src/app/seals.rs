@@ -1,0 +1,272 @@
+//! `rushgate seal`: the keys that seal records, and from where on a record has to carry a seal. docs/KEYS.md says how
+//! keys are replaced.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::adapters::{kafka_config, store};
+use super::dlt::user;
+use super::parts::clock;
+use crate::bus::Producer;
+use crate::bus::kafka::KafkaProducer;
+use crate::config::{Config, Services};
+use crate::seal::Keyring;
+use crate::store::{CutOver, KeyRow, Store};
+use crate::telemetry;
+
+/// Looks after the seals of records.
+#[derive(Debug, Subcommand)]
+pub enum Seal {
+    /// The keys that were ever used, and the cut-over.
+    Status(Status),
+    /// Decides the cut-over: from there on, a record without a seal is forged. It can only ever come earlier.
+    Require(Require),
+    /// Retires a key: a record under it is forged wherever the key is not among seal.keys.
+    Retire(Retire),
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub services: Services,
+}
+
+/// Where the cut-over lies in each partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// Behind the last record there is: what is there lands yet.
+    End,
+    /// Behind the last record that has landed: what waits without a seal is forged.
+    Landed,
+}
+
+#[derive(Debug, Args)]
+pub struct Require {
+    #[arg(long, value_enum, default_value_t = From::End)]
+    pub from: From,
+    /// Who does it, for the audit trail [default: $USER].
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+#[derive(Debug, Args)]
+pub struct Retire {
+    /// The key's id.
+    #[arg(value_name = "KEY")]
+    pub id: String,
+    /// Who does it, for the audit trail [default: $USER].
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub services: Services,
+}
+
+/// Runs one command.
+pub async fn seal(command: Seal) -> anyhow::Result<()> {
+    let services = match &command {
+        Seal::Status(args) => &args.services,
+        Seal::Require(args) => &args.services,
+        Seal::Retire(args) => &args.services,
+    };
+    let config = services.settle(&|name| std::env::var(name).ok())?;
+    telemetry::init(&config.log)?;
+    let store = store(&config).await?;
+    match &command {
+        Seal::Status(_) => print!(
+            "{}",
+            status(&store.seal_keys().await?, store.cut_over().await?.as_ref())
+        ),
+        Seal::Require(args) => require(&config, &store, args).await?,
+        Seal::Retire(args) => retire(&config, &store, args).await?,
+    }
+    store.close().await;
+    Ok(())
+}
+
+/// Writes this process' keys down before it uses them. Fails where they contradict those of others, or are missing.
+pub(super) async fn agree(config: &Config, store: &Store) -> anyhow::Result<()> {
+    match &config.keyring {
+        Some(keyring) => note_keys(keyring, store).await,
+        None => match store.cut_over().await? {
+            Some(cut_over) => bail!(
+                "records have to carry a seal since {}: give seal.keys, as the other gateways and landers have it",
+                moment(cut_over.decided_at)
+            ),
+            None => {
+                tracing::warn!(
+                    "records carry NO SEAL: whoever can write to Kafka can have any order landed. Set seal.keys"
+                );
+                Ok(())
+            }
+        },
+    }
+}
+
+async fn note_keys(keyring: &Keyring, store: &Store) -> anyhow::Result<()> {
+    for key in keyring.keys() {
+        store.use_seal_key(key, clock()).await?;
+    }
+    Ok(())
+}
+
+/// A deployment that has never had a record has nothing to cut over from. Says how seals stand, for `migrate`.
+pub(super) async fn begin(config: &Config, store: &Store, new: bool) -> anyhow::Result<String> {
+    let Some(keyring) = &config.keyring else {
+        agree(config, store).await?;
+        return Ok(
+            "without seals: whoever can write to Kafka can have any order landed (seal.keys)".to_owned(),
+        );
+    };
+    note_keys(keyring, store).await?;
+    let decided = store.cut_over().await?;
+    if decided.is_some() || new {
+        store.decide_cut_over(&BTreeMap::new(), clock()).await?;
+        return Ok(format!("sealed by key {}", keyring.first().id()));
+    }
+    Ok(format!(
+        "sealed by key {}; records without a seal are taken until `rushgate seal require`",
+        keyring.first().id()
+    ))
+}
+
+async fn require(config: &Config, store: &Store, args: &Require) -> anyhow::Result<()> {
+    let Some(keyring) = &config.keyring else {
+        bail!("seal.keys names no key: nothing could land any more");
+    };
+    note_keys(keyring, store).await?;
+    let from = match args.from {
+        From::End => ends(config).await?,
+        From::Landed => landed(config, store).await?,
+    };
+    let decided = store.decide_cut_over(&from, clock()).await?;
+    let shown: BTreeMap<String, i64> = decided
+        .from
+        .iter()
+        .map(|(place, from)| (named(place), *from))
+        .collect();
+    let actor = args.actor.clone().unwrap_or_else(user);
+    store
+        .audit(
+            clock(),
+            &actor,
+            "seal.require",
+            "records",
+            &json!({"from": shown}),
+        )
+        .await?;
+    print!("{}", status(&store.seal_keys().await?, Some(&decided)));
+    Ok(())
+}
+
+/// One past the last record of every partition that is landed.
+async fn ends(config: &Config) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
+    let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+    let topics = config.topics()?;
+    let mut ends = BTreeMap::new();
+    for topic in std::iter::once(&topics.orders).chain(topics.retries.iter().map(|retry| &retry.name)) {
+        let high = producer.high_watermarks(topic).await.context("--kafka-brokers")?;
+        ends.extend(
+            high.into_iter()
+                .map(|(partition, end)| ((topic.clone(), partition), end)),
+        );
+    }
+    Ok(ends)
+}
+
+async fn landed(config: &Config, store: &Store) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
+    let topics = config.topics()?;
+    let mut landed = BTreeMap::new();
+    for topic in std::iter::once(&topics.orders).chain(topics.retries.iter().map(|retry| &retry.name)) {
+        let offsets = store.offsets(topic).await?;
+        landed.extend(
+            offsets
+                .into_iter()
+                .map(|(partition, next)| ((topic.clone(), partition), next)),
+        );
+    }
+    Ok(landed)
+}
+
+async fn retire(config: &Config, store: &Store, args: &Retire) -> anyhow::Result<()> {
+    let own = config.keyring.iter().flat_map(|keyring| keyring.keys());
+    if own.into_iter().any(|key| key.id().as_str() == args.id) {
+        bail!(
+            "key {} is among seal.keys here: take it out of seal.keys of every gateway and lander first",
+            args.id
+        );
+    }
+    if !store.retire_seal_key(&args.id, clock()).await? {
+        bail!(
+            "no key {} was ever used: `rushgate seal status` lists them",
+            args.id
+        );
+    }
+    let actor = args.actor.clone().unwrap_or_else(user);
+    store
+        .audit(clock(), &actor, "seal.retire", &args.id, &json!({}))
+        .await?;
+    println!("key {} is retired", args.id);
+    Ok(())
+}
+
+fn status(keys: &[KeyRow], cut_over: Option<&CutOver>) -> String {
+    let mut text = String::new();
+    for key in keys {
+        let retired = key.retired_at.map(|at| format!(", retired at {}", moment(at)));
+        let (used, retired) = (moment(key.first_used_at), retired.unwrap_or_default());
+        text += &format!("key {}: first used at {used}{retired}\n", key.id);
+    }
+    match cut_over {
+        None => text += "records without a seal are taken: `rushgate seal require` ends that\n",
+        Some(cut_over) => {
+            let at = moment(cut_over.decided_at);
+            text += &format!("since {at} records have to carry a seal; the last ones without end before\n");
+            let open = cut_over.from.iter().filter(|(_, from)| **from > 0);
+            for (place, from) in open {
+                text += &format!("  {}/{from}\n", named(place));
+            }
+        }
+    }
+    text
+}
+
+fn named((topic, partition): &(String, i32)) -> String {
+    format!("{topic}/{partition}")
+}
+
+fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_says_what_is_taken() {
+        let key = KeyRow {
+            id: "2026a".into(),
+            check_value: String::new(),
+            first_used_at: 0,
+            retired_at: Some(1000),
+        };
+        assert_eq!(
+            status(&[key], None),
+            "key 2026a: first used at 1970-01-01T00:00:00Z, retired at 1970-01-01T00:00:01Z\n\
+             records without a seal are taken: `rushgate seal require` ends that\n"
+        );
+        let cut_over = CutOver {
+            decided_at: 0,
+            from: [(("o".to_owned(), 0), 7), (("o".to_owned(), 1), 0)].into(),
+        };
+        assert_eq!(
+            status(&[], Some(&cut_over)),
+            "since 1970-01-01T00:00:00Z records have to carry a seal; the last ones without end before\n  o/0/7\n"
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! The seal of a record: a header that says which key signed it, for which partition, and the tag.
+//!
+//! The tag covers the topic and the partition the record is meant for, its key, its payload, and every header that
+//! says where a moved record was first, how often it was tried and when it is due ([`super::origin`]). Other headers
+//! may be added on the way.
+
+use super::origin::{OURS, get};
+use super::{Forward, Headers, Record};
+use crate::seal::{Keyring, Verdict};
+
+/// `1:<key id>:<partition, or - for the one its key belongs to>:<tag, 64 hex digits>`.
+pub const SEAL: &str = "rushgate-seal";
+const VERSION: &str = "1";
+/// What the tag is computed over begins with this: the keys are good for nothing else.
+const PURPOSE: &[u8] = b"rushgate record 1";
+const ANY_PARTITION: &str = "-";
+
+/// What a record's seal says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seal {
+    Genuine,
+    /// It carries none.
+    Missing,
+    /// It names a key that is not there.
+    UnknownKey(String),
+    /// It carries one that is not its own; the text says which part is known to be wrong.
+    Wrong(&'static str),
+}
+
+/// What is sealed.
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    topic: &'a str,
+    key: &'a [u8],
+    payload: &'a [u8],
+    headers: &'a Headers,
+}
+
+impl<'a> Body<'a> {
+    fn parts(self, id: &'a str, partition: &'a str) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let fixed = [
+            PURPOSE,
+            id.as_bytes(),
+            self.topic.as_bytes(),
+            partition.as_bytes(),
+            self.key,
+            self.payload,
+        ];
+        let headers = OURS.iter().map(move |name| get(self.headers, name));
+        fixed.into_iter().map(Some).chain(headers)
+    }
+
+    fn seal(self, keys: &Keyring, partition: Option<i32>) -> (String, Vec<u8>) {
+        let partition = partition.map_or(ANY_PARTITION.to_owned(), |partition| partition.to_string());
+        let id = keys.first().id().as_str();
+        let tag = keys.sign(self.parts(id, &partition));
+        (
+            SEAL.to_owned(),
+            format!("{VERSION}:{id}:{partition}:{tag}").into_bytes(),
+        )
+    }
+}
+
+/// The seal of an order on its way to its topic, into whichever partition its key belongs to.
+pub(super) fn of_order(keys: &Keyring, topic: &str, key: &[u8], payload: &[u8]) -> (String, Vec<u8>) {
+    let headers = &Headers::new();
+    let body = Body {
+        topic,
+        key,
+        payload,
+        headers,
+    };
+    body.seal(keys, None)
+}
+
+/// Puts a seal of its own on a record that is moved; what it carried was another record's.
+pub(super) fn put(keys: &Keyring, record: &mut Forward) {
+    record.headers.retain(|(name, _)| name != SEAL);
+    let body = Body {
+        topic: &record.topic,
+        key: &record.key,
+        payload: &record.payload,
+        headers: &record.headers,
+    };
+    let seal = body.seal(keys, record.partition);
+    record.headers.push(seal);
+}
+
+/// Whether the record carries a seal at all.
+pub fn is_there(record: &Record) -> bool {
+    get(&record.headers, SEAL).is_some()
+}
+
+/// What the seal says of a record that was read from here. Without `keys`, every key is an unknown one.
+pub fn read(keys: Option<&Keyring>, topic: &str, partition: i32, record: &Record) -> Seal {
+    let Some(value) = get(&record.headers, SEAL) else {
+        return Seal::Missing;
+    };
+    let Some([VERSION, id, meant_for, tag]) = split(value) else {
+        return Seal::Wrong("its seal is of no known form");
+    };
+    let body = Body {
+        topic,
+        key: &record.key,
+        payload: &record.payload,
+        headers: &record.headers,
+    };
+    let verdict = keys.map_or(Verdict::UnknownKey, |keys| {
+        keys.verify(id, body.parts(id, meant_for), tag.as_bytes())
+    });
+    match verdict {
+        Verdict::Genuine if meant_for == ANY_PARTITION || meant_for.parse() == Ok(partition) => Seal::Genuine,
+        Verdict::Genuine => Seal::Wrong("its seal is for another partition"),
+        Verdict::Wrong => Seal::Wrong("its seal is not what its key makes of it"),
+        Verdict::UnknownKey => match id.parse::<crate::seal::KeyId>() {
+            Ok(id) => Seal::UnknownKey(id.to_string()),
+            Err(_) => Seal::Wrong("its seal names no key"),
+        },
+    }
+}
+
+fn split(value: &[u8]) -> Option<[&str; 4]> {
+    let mut fields = std::str::from_utf8(value).ok()?.splitn(4, ':');
+    Some([fields.next()?, fields.next()?, fields.next()?, fields.next()?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::origin::{ATTEMPTS, DUE, OFFSET, Origin};
+    use crate::seal::Key;
+
+    fn keys(id: &str, fill: u8) -> Keyring {
+        let key = Key::new(id.parse().expect("an id"), &[fill; 32]).expect("a key");
+        Keyring::new(vec![key]).expect("a ring")
+    }
+
+    fn moved() -> Forward {
+        let origin = Origin {
+            topic: "o".into(),
+            partition: 3,
+            offset: 7,
+            timestamp: 5,
+            group: "g".into(),
+        };
+        let mut headers = origin.headers();
+        headers.extend([(ATTEMPTS.into(), vec![0, 0, 0, 1]), (DUE.into(), vec![9])]);
+        let mut record = Forward {
+            topic: "o.retry.5s".into(),
+            partition: Some(3),
+            key: b"spring/ada".to_vec(),
+            payload: b"{}".to_vec(),
+            headers,
+        };
+        put(&keys("k", 1), &mut record);
+        record
+    }
+
+    fn read_at(topic: &str, partition: i32, record: &Forward) -> Seal {
+        let record = Record {
+            offset: 0,
+            key: record.key.clone(),
+            payload: record.payload.clone(),
+            headers: record.headers.clone(),
+            timestamp: 0,
+        };
+        read(Some(&keys("k", 1)), topic, partition, &record)
+    }
+
+    #[test]
+    fn whatever_a_moved_record_says_is_sealed() {
+        let good = moved();
+        assert_eq!(read_at("o.retry.5s", 3, &good), Seal::Genuine);
+        let change = |name: &str, value: Vec<u8>| {
+            let mut bad = moved();
+            bad.headers.push((name.to_owned(), value));
+            bad
+        };
+        let mut other_payload = moved();
+        other_payload.payload = b"{ }".to_vec();
+        let mut other_key = moved();
+        other_key.key = b"spring/eve".to_vec();
+        let mut no_due = moved();
+        no_due.headers.retain(|(name, _)| name != DUE);
+        for bad in [
+            change(DUE, (1_i64 << 62).to_be_bytes().to_vec()),
+            change(ATTEMPTS, vec![0]),
+            change(OFFSET, vec![0; 8]),
+            other_payload,
+            other_key,
+            no_due,
+        ] {
+            assert!(
+                matches!(read_at("o.retry.5s", 3, &bad), Seal::Wrong(_)),
+                "{bad:?}"
+            );
+        }
+        assert!(matches!(read_at("o", 3, &good), Seal::Wrong(_)), "another topic");
+        assert!(
+            matches!(read_at("o.retry.5s", 4, &good), Seal::Wrong(_)),
+            "another partition"
+        );
+        assert_eq!(read_at("o.retry.5s", 3, &change("trace", vec![1])), Seal::Genuine);
+    }
+
+    #[test]
+    fn a_record_that_is_moved_again_carries_one_seal() {
+        let mut twice = moved();
+        twice.topic = "o.dlt".into();
+        put(&keys("k", 1), &mut twice);
+        let seals = twice.headers.iter().filter(|(name, _)| name == SEAL);
+        assert_eq!(seals.count(), 1);
+        assert_eq!(read_at("o.dlt", 3, &twice), Seal::Genuine);
+    }
+
+    #[test]
+    fn an_order_is_sealed_for_whichever_partition_its_key_belongs_to() {
+        let sealed = |value: &[u8]| Record {
+            offset: 0,
+            key: b"k".to_vec(),
+            payload: b"p".to_vec(),
+            headers: vec![(SEAL.to_owned(), value.to_vec())],
+            timestamp: 0,
+        };
+        let (_, value) = of_order(&keys("k", 1), "o", b"k", b"p");
+        let record = sealed(&value);
+        for partition in [0, 11] {
+            assert_eq!(read(Some(&keys("k", 1)), "o", partition, &record), Seal::Genuine);
+        }
+        assert_eq!(
+            read(Some(&keys("new", 1)), "o", 0, &record),
+            Seal::UnknownKey("k".into())
+        );
+        assert_eq!(read(None, "o", 0, &record), Seal::UnknownKey("k".into()));
+        assert!(matches!(
+            read(Some(&keys("k", 2)), "o", 0, &record),
+            Seal::Wrong(_)
+        ));
+        for odd in [
+            &b"\xff"[..],
+            b"",
+            b"1:k:-",
+            b"2:k:-:00",
+            b"1::-:00",
+            b"1:a b:-:00",
+        ] {
+            let odd = read(Some(&keys("k", 1)), "o", 0, &sealed(odd));
+            assert!(matches!(odd, Seal::Wrong(_)), "{odd:?}");
+        }
+        let bare = Record {
+            headers: Vec::new(),
+            ..record
+        };
+        assert_eq!(read(Some(&keys("k", 1)), "o", 0, &bare), Seal::Missing);
+    }
+}

@@ -1,0 +1,190 @@
+//! What is held against an order: everything an engine admits passes, and nothing else that is tried here.
+
+use super::*;
+use crate::campaign::{Activation, Campaign};
+use crate::order::{Charge, EVENT_VERSION, OrderId};
+use crate::plan::samples::{Act, Expected, Sample, Step, samples};
+
+const PLAN: &str = "the plan's digest";
+
+fn book(sample: &Sample) -> Book {
+    let context = &sample.context;
+    let campaign = Campaign {
+        id: context.campaign.clone(),
+        title: String::new(),
+        skus: context.skus.clone(),
+        uid: String::new(),
+        buckets: context.buckets,
+        shards: 1,
+        created_at: 0,
+    };
+    let revision = Revision {
+        campaign: campaign.id.clone(),
+        number: 1,
+        rules: Vec::new(),
+        schedule: context.schedule,
+        plan: sample.plan.clone(),
+        plan_digest: PLAN.to_owned(),
+        audiences: context.audiences.clone(),
+        shadow: None,
+        created_at: 0,
+    };
+    let row = CampaignRow {
+        campaign,
+        activation: Activation {
+            epoch: 1,
+            revision: 1,
+        },
+        schedule: context.schedule,
+    };
+    let mut book = Book::default();
+    book.put(row, 1, Some(revision));
+    book
+}
+
+/// The orders of a sample that are admitted, as a gateway publishes them.
+fn admitted(sample: &Sample) -> Vec<OrderEvent> {
+    let plan = plan::check(sample.plan.clone(), sample.context.clone()).expect("a plan");
+    let event = |step: &Step| match &step.act {
+        Act::Attempt {
+            attempt,
+            expect: Expected::Admitted,
+        } => {
+            let placed_at = sample.context.schedule.opens_at + step.at_ms;
+            Some(OrderEvent {
+                v: EVENT_VERSION,
+                order: attempt.order,
+                campaign: sample.context.campaign.clone(),
+                shard: 0,
+                sku: attempt.sku.clone(),
+                user: attempt.user.clone(),
+                quantity: attempt.quantity,
+                revision: 1,
+                plan: PLAN.to_owned(),
+                modules: Vec::new(),
+                placed_at,
+                fingerprint: attempt.fingerprint(),
+                charges: eval::charges(&plan, attempt, placed_at),
+                attributes: attempt.attributes.clone(),
+            })
+        }
+        _ => None,
+    };
+    sample.steps.iter().filter_map(event).collect()
+}
+
+fn named(name: &str) -> Sample {
+    let found = samples().into_iter().find(|sample| sample.name == name);
+    found.expect("a sample of this name")
+}
+
+#[test]
+fn whatever_an_engine_admits_is_plausible() {
+    let mut orders = 0;
+    for sample in samples() {
+        let book = book(&sample);
+        for mut event in admitted(&sample) {
+            assert_eq!(book.weigh(&mut event, true), Weight::Plausible, "{}", sample.name);
+            orders += 1;
+        }
+    }
+    assert!(orders > 50, "{orders}");
+}
+
+#[test]
+fn what_nobody_can_have_been_admitted_with_is_implausible() {
+    let sample = named("units per user");
+    let (book, event) = (book(&sample), admitted(&sample).remove(0));
+    let schedule = sample.context.schedule;
+    let wrong = |what: &str, change: &dyn Fn(&mut OrderEvent)| {
+        let mut forged = event.clone();
+        change(&mut forged);
+        match book.weigh(&mut forged, true) {
+            Weight::Implausible(why) => assert!(why.contains(what), "{what}: {why}"),
+            other => panic!("{what}: {other:?}"),
+        }
+    };
+    wrong("before", &|event| {
+        event.placed_at = schedule.opens_at - SLACK_MS - 1
+    });
+    wrong("before", &|event| event.placed_at = i64::MIN);
+    wrong("after", &|event| event.placed_at = schedule.closes_at + SLACK_MS);
+    wrong("after", &|event| event.placed_at = i64::MAX);
+    wrong("no SKU", &|event| event.sku = "yacht".into());
+    wrong("no shard", &|event| event.shard = 1);
+    wrong("its plan", &|event| event.plan = "another".into());
+    wrong("fingerprint", &|event| event.quantity = 90_000);
+    wrong("not charged", &|event| event.charges.clear());
+    wrong("not the plan's", &|event| {
+        event.quantity = 90_000;
+        event.fingerprint = fingerprint(&event.sku, event.quantity);
+    });
+    wrong("not the plan's", &|event| event.charges[0].subject = "eve".into());
+    wrong("not the plan's", &|event| event.charges[0].window = 1);
+    wrong("twice", &|event| event.charges.push(event.charges[0].clone()));
+}
+
+#[test]
+fn a_limit_is_the_revisions_whatever_the_record_says() {
+    let sample = named("units per user");
+    let (book, event) = (book(&sample), admitted(&sample).remove(0));
+    let right = event.charges[0].limit;
+    assert!(right.is_some());
+    for said in [None, Some(i64::MAX), Some(0)] {
+        let mut forged = event.clone();
+        forged.charges[0].limit = said;
+        assert_eq!(book.weigh(&mut forged, true), Weight::Plausible);
+        assert_eq!(forged.charges[0].limit, right);
+    }
+    // A charge the plan sets no limit for says so, and one the plan knows nothing of stays.
+    let mut free = sample;
+    free.plan.constraints.clear();
+    let book = self::book(&free);
+    let mut event = admitted(&free).remove(0);
+    event.charges.push(Charge {
+        counter: "foreign".into(),
+        limit: None,
+        ..event.charges[0].clone()
+    });
+    assert_eq!(book.weigh(&mut event, true), Weight::Plausible);
+    assert_eq!(
+        (event.charges[0].limit, event.charges[1].limit),
+        (Some(NO_LIMIT), None)
+    );
+}
+
+#[test]
+fn early_access_is_within_the_revision() {
+    let early = samples()
+        .into_iter()
+        .find(|sample| !sample.plan.early_access.is_empty());
+    let sample = early.expect("a sample with early access");
+    let lead = sample.plan.early_access.iter().map(|early| early.lead_ms).max();
+    let (book, mut event) = (book(&sample), admitted(&sample).remove(0));
+    let plan = plan::check(sample.plan.clone(), sample.context.clone()).expect("a plan");
+    event.placed_at = sample.context.schedule.opens_at - lead.expect("one");
+    let attempt = Attempt {
+        order: event.order,
+        user: event.user.clone(),
+        sku: event.sku.clone(),
+        quantity: event.quantity,
+        attributes: event.attributes.clone(),
+    };
+    event.charges = eval::charges(&plan, &attempt, event.placed_at);
+    assert_eq!(book.weigh(&mut event, true), Weight::Plausible);
+    event.placed_at -= SLACK_MS + 1;
+    assert!(matches!(book.weigh(&mut event, true), Weight::Implausible(_)));
+}
+
+#[test]
+fn what_is_not_known_is_not_weighed() {
+    let sample = named("units per user");
+    let (book, event) = (book(&sample), admitted(&sample).remove(0));
+    for (campaign, revision) in [("summer", 1), (event.campaign.as_str(), 4_000_000)] {
+        let mut unknown = event.clone();
+        unknown.order = OrderId::fresh(1, [0; 10]);
+        unknown.campaign = campaign.to_owned();
+        unknown.revision = revision;
+        assert!(matches!(book.weigh(&mut unknown, true), Weight::Unknown(_)));
+    }
+}

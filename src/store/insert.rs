@@ -1,0 +1,204 @@
+//! Inserting orders: each id once. An order that is there already is compared whole, so that another one under its id
+//! is no duplicate.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::{pieces, placeholders};
+use super::error::is_duplicate;
+use super::land::{Apart, Tx};
+use super::orders::Receipt;
+use super::rows::{int, text, to_json};
+use super::{StoreError, StoreResult, fence, time};
+use crate::failpoint::{self, Point};
+use crate::order::{OrderEvent, OrderState};
+
+/// How often a batch is tried again around rows that another transaction has just inserted.
+const DUPLICATE_ROUNDS_MAX: usize = 3;
+const ORDER_COLUMNS: usize = 13;
+
+/// Inserts the orders that are not there yet, and returns these. With `failed`, orders that fail for themselves
+/// are found by quartering the statement that fails, and left out: a statement that fails writes nothing. Quarters
+/// of a piece are pieces too, so their statements are prepared already.
+pub(super) async fn insert_orders<'a>(
+    tx: &mut Tx<'_>,
+    orders: &[&'a OrderEvent],
+    now: &str,
+    mut failed: Option<&mut Vec<Apart<'a>>>,
+) -> StoreResult<Vec<&'a OrderEvent>> {
+    let mut fresh = Vec::with_capacity(orders.len());
+    for range in pieces(orders.len()) {
+        let mut open = vec![&orders[range]];
+        while let Some(part) = open.pop() {
+            match (insert_new(tx, part, now).await, &mut failed) {
+                (Ok((new, others)), failed) => {
+                    fresh.extend(new);
+                    match failed {
+                        Some(failed) => failed.extend(others),
+                        None => others
+                            .into_iter()
+                            .next()
+                            .map_or(Ok(()), |(_, error)| Err(error))?,
+                    }
+                    if !open.is_empty() {
+                        failpoint::hit(Point::C6);
+                    }
+                }
+                (Err(error), Some(failed)) if error.is_of_a_row() => match part {
+                    [one] => failed.push((*one, error)),
+                    _ => open.extend(part.chunks(part.len().div_ceil(4)).rev()),
+                },
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+    Ok(fresh)
+}
+
+/// Inserts those of the orders that are not there yet, and returns these, and those whose id another order has.
+async fn insert_new<'a>(
+    tx: &mut Tx<'_>,
+    orders: &[&'a OrderEvent],
+    now: &str,
+) -> StoreResult<(Vec<&'a OrderEvent>, Vec<Apart<'a>>)> {
+    let mut new = orders.to_vec();
+    let mut others = Vec::new();
+    let mut rounds = 0;
+    // A plain INSERT, because duplicates are rare. One that meets a duplicate writes nothing;
+    // then the rows that exist are looked up and left out.
+    while !new.is_empty() && !insert_rows(tx, &new, now, rounds == 0).await? {
+        rounds += 1;
+        if rounds > DUPLICATE_ROUNDS_MAX {
+            let what = "an order collides with another one in a unique key that is not rushgate's";
+            return Err(StoreError::Conflict(what.to_owned()));
+        }
+        let known = same_ids(tx, &new).await?;
+        new.retain(|order| match known.get(&place_in_table(order)) {
+            None => true,
+            Some(whole) => {
+                if *whole != whole_of(order) {
+                    others.push((*order, other_order(order)));
+                }
+                false
+            }
+        });
+    }
+    Ok((new, others))
+}
+
+/// Orders that differ from another one of their batch, by now in the table: those that are in it themselves are
+/// duplicates, and the others stay in `work` and fail.
+pub(super) async fn compare_whole<'a>(
+    tx: &mut Tx<'_>,
+    work: &mut fence::Work<'a>,
+    failed: &mut Vec<Apart<'a>>,
+) -> StoreResult<()> {
+    if work.contradicted.is_empty() {
+        return Ok(());
+    }
+    let known = same_ids(tx, &work.contradicted).await?;
+    let all = work.contradicted.len();
+    let is_there = |order: &&OrderEvent| known.get(&place_in_table(order)) == Some(&whole_of(order));
+    work.contradicted.retain(|order| !is_there(order));
+    work.landed.duplicates += (all - work.contradicted.len()) as u64;
+    failed.extend(work.contradicted.iter().map(|order| (*order, other_order(order))));
+    Ok(())
+}
+
+/// Campaign and id.
+fn place_in_table(order: &OrderEvent) -> (String, String) {
+    (order.campaign.clone(), order.order.to_string())
+}
+
+/// What makes an order this one and no other: user, SKU, quantity and fingerprint.
+type Whole = (String, String, i64, String);
+
+fn whole_of(order: &OrderEvent) -> Whole {
+    let quantity = i64::from(order.quantity);
+    (
+        order.user.clone(),
+        order.sku.clone(),
+        quantity,
+        order.fingerprint.clone(),
+    )
+}
+
+fn other_order(order: &OrderEvent) -> StoreError {
+    StoreError::Contradiction(format!(
+        "order {} of campaign {} is another one already: its user, SKU, quantity or fingerprint differs",
+        order.order, order.campaign
+    ))
+}
+
+/// The rows that have the orders' ids.
+async fn same_ids(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashMap<(String, String), Whole>> {
+    let mut known = HashMap::new();
+    for (campaign, ids) in ids_by_campaign(orders) {
+        for range in pieces(ids.len()) {
+            let marks = placeholders(1, range.len());
+            let sql = format!(
+                "SELECT order_id, CAST(user_id AS CHAR), sku_id, quantity, fingerprint FROM orders \
+                 WHERE campaign_id = ? AND order_id IN {marks}"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
+            let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+            for row in &query.fetch_all(&mut **tx).await? {
+                let whole = (text(row, 1)?, text(row, 2)?, int(row, 3)?, text(row, 4)?);
+                known.insert((campaign.to_owned(), text(row, 0)?), whole);
+            }
+        }
+    }
+    Ok(known)
+}
+
+pub(super) fn ids_by_campaign<'a>(orders: &[&'a OrderEvent]) -> BTreeMap<&'a str, Vec<String>> {
+    let mut by_campaign: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for order in orders {
+        let ids = by_campaign.entry(order.campaign.as_str()).or_default();
+        ids.push(order.order.to_string());
+    }
+    by_campaign
+}
+
+/// One INSERT; `false` when one of the rows exists already, and then none was inserted.
+async fn insert_rows(
+    tx: &mut Tx<'_>,
+    orders: &[&OrderEvent],
+    now: &str,
+    persistent: bool,
+) -> StoreResult<bool> {
+    let sql = format!(
+        "INSERT INTO orders (order_id, campaign_id, sku_id, user_id, quantity, revision, state, placed_at, \
+         confirmed_at, shard, plan_digest, fingerprint, receipt) VALUES {}",
+        placeholders(orders.len(), ORDER_COLUMNS)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(persistent);
+    for order in orders {
+        let receipt = Receipt {
+            modules: (&order.modules).into(),
+            charges: (&order.charges).into(),
+            attributes: Cow::Borrowed(&order.attributes),
+        };
+        query = query
+            .bind(order.order.to_string())
+            .bind(order.campaign.as_str())
+            .bind(order.sku.as_str())
+            .bind(order.user.as_str())
+            .bind(i64::from(order.quantity))
+            .bind(i64::from(order.revision))
+            .bind(OrderState::Confirmed.as_str())
+            .bind(time::to_text(order.placed_at)?)
+            .bind(now)
+            .bind(i64::from(order.shard))
+            .bind(order.plan.as_str())
+            .bind(order.fingerprint.as_str())
+            .bind(to_json(&receipt)?);
+    }
+    match query.execute(&mut **tx).await {
+        Ok(_) => Ok(true),
+        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

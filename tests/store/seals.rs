@@ -1,0 +1,63 @@
+//! Keys of seals and the cut-over, as the database keeps them.
+
+use rushgate::seal::Key;
+use rushgate::store::{CutOver, StoreError};
+
+use crate::database::{self, Database, NOW, TOPIC};
+use crate::on_both;
+
+on_both!(
+    a_key_has_one_secret_and_stays_retired,
+    a_cut_over_only_ever_comes_earlier,
+);
+
+fn key(id: &str, fill: u8) -> Key {
+    Key::new(id.parse().expect("an id"), &[fill; 32]).expect("a key")
+}
+
+async fn a_key_has_one_secret_and_stays_retired(db: Database) {
+    for _ in 0..2 {
+        db.store.use_seal_key(&key("a", 1), NOW).await.expect("noted");
+    }
+    let refused = |error: StoreError, why: &str| {
+        let conflict = matches!(&error, StoreError::Conflict(text) if text.contains(why));
+        assert!(conflict, "{error}");
+    };
+    let other = db.store.use_seal_key(&key("a", 2), NOW + 1).await;
+    refused(other.expect_err("another secret"), "another secret");
+    assert!(db.store.retire_seal_key("a", NOW + 2).await.expect("asked"));
+    assert!(db.store.retire_seal_key("a", NOW + 3).await.expect("asked"));
+    assert!(!db.store.retire_seal_key("never", NOW).await.expect("asked"));
+    refused(
+        db.store
+            .use_seal_key(&key("a", 1), NOW + 4)
+            .await
+            .expect_err("retired"),
+        "is retired",
+    );
+    let keys = db.store.seal_keys().await.expect("read");
+    assert_eq!((keys[0].first_used_at, keys[0].retired_at), (NOW, Some(NOW + 2)));
+    assert_eq!(
+        (keys.len(), keys[0].check_value.clone()),
+        (1, key("a", 1).check_value())
+    );
+}
+
+async fn a_cut_over_only_ever_comes_earlier(db: Database) {
+    assert_eq!(db.store.cut_over().await.expect("read"), None);
+    let at = |partition: i32, offset: i64| ((TOPIC.to_owned(), partition), offset);
+    let decide = async |from: &[((String, i32), i64)]| -> CutOver {
+        let from = from.iter().cloned().collect();
+        db.store.decide_cut_over(&from, NOW).await.expect("decided")
+    };
+    decide(&[at(0, 10), at(1, 20)]).await;
+    let later = decide(&[at(0, 99), at(1, 5), at(2, 7)]).await;
+    assert_eq!(
+        later.from,
+        [at(0, 10), at(1, 5)].into(),
+        "partition 2 is sealed from its first record on"
+    );
+    assert!(!later.covers(TOPIC, 0, 9) && later.covers(TOPIC, 0, 10));
+    assert!(later.covers(TOPIC, 2, 0) && later.covers("another", 0, 0));
+    assert_eq!(db.store.cut_over().await.expect("read"), Some(later));
+}
