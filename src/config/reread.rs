@@ -129,8 +129,10 @@ mod tests {
 
     #[test]
     fn the_same_configuration_changes_nothing() {
-        let mut config = Config::default();
-        config.admin_token = Some("secret".into());
+        let config = Config {
+            admin_token: Some("secret".into()),
+            ..Config::default()
+        };
         let same = config.take_over(&Config::default());
         assert!(same.applied.is_empty() && same.restart.is_empty());
         assert!(
