@@ -52,13 +52,19 @@ pub struct Campaign {
 pub struct Schedule {
     pub opens_at: i64,
     pub closes_at: i64,
-    /// For how long the campaign's state is kept after it closed, milliseconds: whole days.
-    #[serde(default = "built_in_retention")]
+    /// For how long the campaign's state is kept after it closed, milliseconds: whole days. Left out where it is the
+    /// built-in one: a plan's digest, which orders carry, covers the schedule, and stays what it was before there was
+    /// a choice.
+    #[serde(default = "built_in_retention", skip_serializing_if = "is_built_in")]
     pub retention_ms: i64,
 }
 
 fn built_in_retention() -> i64 {
     RETENTION_MS
+}
+
+fn is_built_in(retention_ms: &i64) -> bool {
+    *retention_ms == RETENTION_MS
 }
 
 impl Schedule {

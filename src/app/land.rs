@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
-use super::adapters::{close, kafka_config, store, store_check};
+use super::adapters::{close, kafka_config, store_check};
 use super::letters::Letters;
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
@@ -64,12 +64,9 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
         token: config.admin_token.clone(),
     })?;
     let topics = config.topics()?;
-    if !migration::wait_for(&config, &shutdown, &topics.names(), Some(&listener)).await? {
+    let there = migration::wait_for_store(&config, &shutdown, &topics.names(), &listener);
+    let Some(store) = there.await? else {
         return Ok(());
-    }
-    let store = tokio::select! {
-        store = store(&config) => store?,
-        () = shutdown.clone().asked() => return Ok(()),
     };
     seals::agree(&config, &store).await?;
     let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);

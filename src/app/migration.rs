@@ -1,5 +1,6 @@
-//! A role that is started before `rushgate migrate` has ended waits for it, and says for what.
+//! A role that is started before the database is there, or before `rushgate migrate` has ended, waits and says for what.
 
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,30 +10,50 @@ use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::adapters::kafka_config;
+use super::adapters::{kafka_config, store};
 use super::shutdown::Shutdown;
 use crate::admin::{Check, Health, Readiness};
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
-use crate::store::{Schema, Store};
+use crate::store::{Schema, Store, StoreError};
 use crate::telemetry;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Waits until the database's tables and these of Kafka's topics are there; `false`: the process was asked to stop. Fails where
-/// waiting does not help: a schema that is newer than this build, a database that does not guard what it should.
-/// Services that do not answer are not waited for here. Meanwhile `health`, where one is given, says that the process
-/// lives and is not ready.
-pub(super) async fn wait_for(
+/// Waits until the database answers and its tables and these of Kafka's topics are there; `None`: the process was asked to
+/// stop. Fails where waiting does not help: a schema that is newer than this build, a database that does not guard
+/// what it should. Meanwhile `health` says that the process lives and is not ready.
+pub(super) async fn wait_for_store(
     config: &Config,
     shutdown: &Shutdown,
     topics: &[&str],
-    health: Option<&TcpListener>,
-) -> anyhow::Result<bool> {
-    let _told = health.map(not_ready).transpose()?;
+    health: &TcpListener,
+) -> anyhow::Result<Option<Store>> {
+    let _told = not_ready(health)?;
+    let address = health.local_addr()?;
     tokio::select! {
-        done = until_migrated(config, topics, |_| {}) => done.map(|()| true),
-        () = shutdown.clone().asked() => Ok(false),
+        store = until_there(config, topics, address) => store.map(Some),
+        () = shutdown.clone().asked() => Ok(None),
+    }
+}
+
+async fn until_there(config: &Config, topics: &[&str], health: SocketAddr) -> anyhow::Result<Store> {
+    let mut told = String::new();
+    loop {
+        until_migrated(config, topics, |_| {}).await?;
+        let error = match store(config).await {
+            Ok(store) => return Ok(store),
+            Err(error) => error,
+        };
+        let cause = match error.downcast_ref::<StoreError>() {
+            Some(away) if away.is_transient() => away.to_string(),
+            _ => return Err(error),
+        };
+        if told != cause {
+            tracing::warn!(cause, %health, "waiting for the database");
+            told = cause;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -97,7 +118,10 @@ fn not_ready(listener: &TcpListener) -> anyhow::Result<oneshot::Sender<()>> {
     let check = Check {
         name: "migration",
         ask: Box::new(|| {
-            async { Err("waiting for `rushgate migrate`; the log says for what".to_owned()) }.boxed()
+            async {
+                Err("waiting for the database or for `rushgate migrate`; the log says for what".to_owned())
+            }
+            .boxed()
         }),
     };
     let health = Health {

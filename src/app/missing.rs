@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::parts::clock;
 use crate::reconcile::Reconcile;
 use crate::reconcile::missing::{CampaignFigures, Figures, Looks};
+use crate::ruleset::Ruleset;
 
 /// Between rounds; each looks only at the campaigns whose turn it is.
 const EVERY: Duration = Duration::from_secs(2);
@@ -23,7 +24,7 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(super) struct MissingFigures(Mutex<Figures>);
 
 /// Starts it; ends with the process.
-pub(super) fn spawn(reconcile: Arc<Reconcile>) -> Arc<MissingFigures> {
+pub(super) fn spawn(reconcile: Arc<Reconcile>, ruleset: Arc<Ruleset>) -> Arc<MissingFigures> {
     let figures = Arc::new(MissingFigures::default());
     let told = figures.clone();
     tokio::spawn(async move {
@@ -34,6 +35,7 @@ pub(super) fn spawn(reconcile: Arc<Reconcile>) -> Arc<MissingFigures> {
         let mut last = String::new();
         loop {
             tick.tick().await;
+            looks.rest(clock(), |campaign| ruleset.is_quiet(campaign));
             let why = match reconcile.find_missing(&mut looks, clock()).await {
                 Ok(()) => String::new(),
                 Err(error) => error.to_string(),

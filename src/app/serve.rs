@@ -37,7 +37,7 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     if let Some(figures) = schedule::spawn(&config, parts.reconcile.clone(), adapters.store.clone()) {
         registry.register_collector(Box::new(ReconcileFigures(figures)));
     }
-    let missing = missing::spawn(parts.reconcile.clone());
+    let missing = missing::spawn(parts.reconcile.clone(), parts.ruleset.clone());
     registry.register_collector(Box::new(MissingCollector(missing)));
     fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
     adapters.close().await;

@@ -51,6 +51,29 @@ async fn without_the_database_a_gateway_lives_and_says_what_it_waits_for() {
     }
 }
 
+#[tokio::test]
+async fn without_the_database_a_lander_lives_and_says_what_it_waits_for() {
+    let (kafka, database) = (
+        refusing().to_string(),
+        format!("mysql://root@{}/rushgate", refusing()),
+    );
+    let role = Role::start(&["land", "--kafka-brokers", &kafka, "--database-url", &database]);
+    let health = role.url("health", "waiting for the database");
+    let ready = role
+        .get_until(&format!("{health}/readyz"), 503, "waiting for the database")
+        .await;
+    assert!(ready.starts_with("[-]migration failed"), "{ready}");
+    assert_eq!(role.get(&format!("{health}/livez")).await.status, 200);
+    role.signal("HUP");
+    assert_eq!(
+        role.get(&format!("{health}/livez")).await.status,
+        200,
+        "SIGHUP ends nothing"
+    );
+    role.signal("TERM");
+    assert_eq!(role.exit().0, Some(0));
+}
+
 /// Stops or continues the server, as a machine that hangs would.
 fn freeze(database: &MariaDb, signal: &str) {
     let pid = std::fs::read_to_string(database.pid_file()).expect("it runs");

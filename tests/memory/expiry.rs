@@ -17,7 +17,9 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 fn expiries(server: &Server) -> BTreeMap<String, i64> {
     let mut client = server.client();
     let keys: Vec<String> = redis::cmd("KEYS").arg("rg:*").query(&mut client).expect("keys");
-    let keys = keys.into_iter().filter(|key| !key.ends_with(":relay"));
+    // The server's own key stays as long as the server, the relay's lease comes and goes.
+    let campaigns = |key: &String| key.starts_with("rg:{") && !key.ends_with(":relay");
+    let keys = keys.into_iter().filter(campaigns);
     let expiry = |key: &String| redis::cmd("PEXPIRETIME").arg(key).query(&mut server.client());
     keys.map(|key| (key.clone(), expiry(&key).expect("a moment")))
         .collect()

@@ -11,7 +11,7 @@ use crate::store::CampaignRow;
 const EVERY_MS: i64 = 10_000;
 /// Between looks at a campaign in which nothing happened from one look to the next.
 const IDLE_MS: i64 = 90_000;
-/// Between looks at a campaign that has closed with nothing missing: nobody is admitted to it any more.
+/// Between looks at a campaign that misses nothing and from which nobody orders: it has closed, or it is quiet.
 const CLOSED_MS: i64 = 600_000;
 /// How long units have to be missing before orders are looked for.
 const SETTLE_MS: i64 = 60_000;
@@ -72,6 +72,8 @@ struct Look {
     clear_at: i64,
     /// Whether that look was followed by a long pause.
     idle: bool,
+    /// Whether it was left out because it is quiet: see [`Looks::rest`].
+    rests: bool,
     mark: Option<Mark>,
     /// Since when more is missing than is excused.
     since: Option<i64>,
@@ -124,6 +126,21 @@ impl Looks {
         self.listed_at = Some(now);
     }
 
+    /// Leaves out, for now, those in which nothing happened from one look to the next and nothing has happened since:
+    /// `quiet` says so of a campaign, and costs no question. One that is not quiet any more has its turn at once.
+    pub fn rest(&mut self, now: i64, quiet: impl Fn(&str) -> bool) {
+        for (campaign, look) in self.campaigns.iter_mut().filter(|(_, look)| look.idle) {
+            match quiet(campaign) {
+                true if look.due <= now => {
+                    look.due = (now + EVERY_MS).min(look.clear_at + CLOSED_MS).max(look.due);
+                    look.rests = true;
+                }
+                false if look.rests => (look.rests, look.idle, look.due) = (false, false, now),
+                _ => {}
+            }
+        }
+    }
+
     /// Campaigns whose turn it is, those that have waited longest first.
     pub(super) fn due(&self, now: i64, most: usize) -> Vec<Target> {
         let mut due: Vec<(&String, &Look)> = self
@@ -168,6 +185,7 @@ impl Looks {
             (false, false) => EVERY_MS,
         };
         (look.clear_at, look.since, look.due, look.mark) = (now, None, now + pause, mark);
+        look.rests = false;
         look.excused.clear();
     }
 

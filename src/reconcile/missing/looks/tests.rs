@@ -107,6 +107,37 @@ fn an_idle_campaign_does_not_wait_longer_than_a_busy_one() {
 }
 
 #[test]
+fn a_quiet_campaign_is_left_out_until_somebody_orders_from_it() {
+    let mut looks = looks();
+    for at in [0, 10_000] {
+        looks.clear("spring", T + at, mark(9));
+    }
+    let mut turns = 0;
+    for second in 10..=700 {
+        let now = T + second * 1000;
+        looks.rest(now, |_| true);
+        turns += looks.due(now, 9).len();
+        if !looks.due(now, 9).is_empty() {
+            assert_eq!(second, 610, "ten minutes after the last look");
+            looks.clear("spring", now, mark(9));
+        }
+    }
+    assert_eq!(turns, 1);
+    // Not quiet any more: its turn is at once, and its orders get their whole minute.
+    looks.rest(T + 710_000, |_| true);
+    looks.rest(T + 712_000, |_| false);
+    assert_eq!(looks.due(T + 712_000, 9).len(), 1);
+    assert!(!looks.is_missing("spring", T + 712_000, &gap(1)));
+    assert!(!looks.is_missing("spring", T + 771_000, &gap(1)));
+    assert!(looks.is_missing("spring", T + 772_000, &gap(1)));
+    // Where nobody knows whether it is quiet, it is looked at as before.
+    looks.clear("spring", T + 780_000, mark(8));
+    looks.clear("spring", T + 790_000, mark(8));
+    looks.rest(T + 800_000, |_| false);
+    assert_eq!(next(&looks), 790 + 90);
+}
+
+#[test]
 fn a_gap_that_nothing_explains_is_looked_into_once_and_a_larger_one_again() {
     let mut looks = looks();
     looks.is_missing("spring", T, &gap(2));
