@@ -76,11 +76,15 @@ impl Fleet {
         })
     }
 
-    /// Waits until every gateway's control plane answers, ready or not.
+    /// Waits until every gateway's control plane is there, whether the gateway is ready or not.
     pub async fn answers(&self) -> Result<()> {
         let begun = Instant::now();
         for control in self.controls() {
-            while control.send(Method::GET, "/readyz", &Value::Null).await.is_err() {
+            let up = async || {
+                let asked = control.send(Method::GET, "/admin/v1/campaigns", &Value::Null);
+                matches!(asked.await, Ok((200, _)))
+            };
+            while !up().await {
                 if begun.elapsed() > READY_WITHIN {
                     bail!("a gateway does not answer after {READY_WITHIN:?}");
                 }

@@ -250,6 +250,18 @@ impl Health {
             .with_graceful_shutdown(shutdown)
             .await
     }
+
+    /// The same for a process that is not up yet: the rest of its control plane comes later.
+    pub async fn serve_meanwhile(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let router = health_routes::<Self>().fallback(not_yet).with_state(self);
+        axum::serve(listener, router)
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
 }
 
 /// Health, metrics and the texts of problems say nothing that needs a token, and those who ask for
@@ -353,6 +365,14 @@ async fn not_found(uri: axum::http::Uri) -> Refused {
     Problem::new(
         &NOT_FOUND,
         format!("nothing is served under the path {}", echo(uri.path())),
+    )
+    .into()
+}
+
+async fn not_yet() -> Refused {
+    Problem::new(
+        &UNAVAILABLE,
+        "the gateway is not up yet; /readyz says for what it waits",
     )
     .into()
 }

@@ -64,7 +64,8 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
         token: config.admin_token.clone(),
     })?;
     let topics = config.topics()?;
-    let there = migration::wait_for_store(&config, &shutdown, &topics.names(), &listener);
+    let names = topics.names();
+    let there = migration::wait_for_store(&config, &shutdown, &names, &listener);
     let Some(store) = there.await? else {
         return Ok(());
     };

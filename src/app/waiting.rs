@@ -105,7 +105,7 @@ impl Room {
         let (close_orders, orders_closed) = oneshot::channel();
         let (close_admin, admin_closed) = oneshot::channel();
         tokio::spawn(Arc::new(gateway).serve(orders, orders_closed.map(drop)));
-        tokio::spawn(health.serve(admin, admin_closed.map(drop)));
+        tokio::spawn(health.serve_meanwhile(admin, admin_closed.map(drop)));
         Ok(Self {
             _close: [close_orders, close_admin],
         })

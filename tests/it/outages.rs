@@ -37,6 +37,8 @@ async fn without_the_database_a_gateway_lives_and_says_what_it_waits_for() {
         let ready = role.get_until(&format!("{admin}/readyz"), 503, cause).await;
         assert!(ready.starts_with("[-]start failed: waits: "), "{ready}");
         assert_eq!(role.get(&format!("{admin}/livez")).await.status, 200);
+        let control = role.get(&format!("{admin}/admin/v1/campaigns")).await;
+        control.refused(503, "unavailable");
         role.signal("HUP");
         let refused = role.place(&orders, "demo", "ada").await;
         assert_eq!(refused.header("retry-after"), "1");
