@@ -317,25 +317,7 @@ impl Admission {
             intake.check(self.in_outbox())?;
         }
         let order = attempt.order;
-        let (answer, verdict) = oneshot::channel();
-        let deadline = tokio::time::Instant::now() + self.shared.config.load().deadline;
-        if lane
-            .jobs
-            .try_send(Job {
-                attempt,
-                unread: Default::default(),
-                keyed,
-                asked: false,
-                passed: None,
-                deadline,
-                answer,
-            })
-            .is_err()
-        {
-            return Err(AdmissionError::Overloaded {
-                retry_after: Duration::from_secs(1),
-            });
-        }
+        let verdict = self.enqueue(&lane, attempt, keyed)?;
         let lost = || AdmissionError::Engine("the admission lane ended".into());
         let verdict = match verdict.await.map_err(|_| lost())? {
             Err(AdmissionError::GateClosed { .. }) if self.is_over(campaign, &lane) => match keyed {
@@ -366,6 +348,30 @@ impl Admission {
                 })
             }
         }
+    }
+
+    /// Puts an attempt into its lane's queue; its verdict comes through what is returned.
+    fn enqueue(
+        &self,
+        lane: &Lane,
+        attempt: Attempt,
+        keyed: bool,
+    ) -> Result<oneshot::Receiver<Result<Verdict, AdmissionError>>, AdmissionError> {
+        let (answer, verdict) = oneshot::channel();
+        let job = Job {
+            attempt,
+            unread: Default::default(),
+            keyed,
+            asked: false,
+            passed: None,
+            deadline: tokio::time::Instant::now() + self.shared.config.load().deadline,
+            answer,
+        };
+        let full = |_| AdmissionError::Overloaded {
+            retry_after: Duration::from_secs(1),
+        };
+        lane.jobs.try_send(job).map_err(full)?;
+        Ok(verdict)
     }
 
     /// Whether the sale has closed, by the revision this gateway decides with and about the engine's clock.

@@ -81,15 +81,7 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
     registry.register_collector(Box::new(Letters::watch(&store)));
-    let watched = flow::Config {
-        topics: levels.iter().map(|level| level.kafka.topic.clone()).collect(),
-        delays: levels
-            .iter()
-            .map(|level| (level.kafka.topic.clone(), level.delay))
-            .collect(),
-        ..config.flow()
-    };
-    let flow = Flow::spawn(watched, producer, store.clone());
+    let flow = Flow::spawn(watched(&config, &levels), producer, store.clone());
     let landed = levels.iter().map(Level::landed).collect();
     let watch = standstill::watch(flow.clone(), kafka.clone(), landed);
     let mut checks = vec![store_check(&store), standstill::check(&flow)];
@@ -131,6 +123,16 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Every topic that is landed, with how long its records wait there by design.
+fn watched(config: &Config, levels: &[Level]) -> flow::Config {
+    let topic = |level: &Level| level.kafka.topic.clone();
+    flow::Config {
+        topics: levels.iter().map(topic).collect(),
+        delays: levels.iter().map(|level| (topic(level), level.delay)).collect(),
+        ..config.flow()
+    }
 }
 
 /// Ends the threads, and says whether all did within the limit. Joining one blocks: it may be in the middle of a

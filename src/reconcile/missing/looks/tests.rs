@@ -1,3 +1,5 @@
+//! When campaigns are looked at, and when what is missing is looked for.
+
 use super::*;
 use crate::campaign::{Activation, Campaign, RETENTION_MS, Schedule};
 
