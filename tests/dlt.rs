@@ -426,6 +426,30 @@ async fn letters_replayed_too_often_are_parked(db: Database) {
         .expect("forced");
     let letter = row(&db, 0, 2).await;
     assert_eq!((letter.stage, letter.replays), (Stage::Replayed, 4));
+    // One that waits in a retry topic is sent again only by whoever says that its record is gone there.
+    Row {
+        offset: 3,
+        ..Row::default()
+    }
+    .write(&db)
+    .await;
+    db.execute("UPDATE dead_letters SET stage = 'retry' WHERE `offset` = 3")
+        .await;
+    let why = run(&db, &bus, "replay rushgate.orders/0/3")
+        .await
+        .expect_err("tried again by itself");
+    assert!(why.contains("--stage retry --force"), "{why}");
+    let why = run(&db, &bus, "replay --all --stage retry")
+        .await
+        .expect_err("tried again by itself");
+    assert!(
+        why.contains("stage retry are replayed with --force alone"),
+        "{why}"
+    );
+    run(&db, &bus, "replay --all --stage retry --force")
+        .await
+        .expect("forced");
+    assert_eq!(row(&db, 0, 3).await.stage, Stage::Replayed);
 }
 
 async fn what_landing_does_meanwhile_is_not_undone(db: Database) {

@@ -230,11 +230,11 @@ fn check_stage(args: &Replay) -> anyhow::Result<()> {
     };
     match stage {
         Stage::Dead => Ok(()),
-        Stage::Parked | Stage::Replayed if args.force => Ok(()),
-        Stage::Parked | Stage::Replayed => {
-            bail!("letters of stage {stage} are replayed with --force alone: somebody should know why")
+        Stage::Discarded | Stage::Landed => {
+            bail!("letters of stage {stage} cannot be replayed: they are done with")
         }
-        _ => bail!("letters of stage {stage} cannot be replayed: only dead, parked and replayed ones"),
+        _ if args.force => Ok(()),
+        _ => bail!("letters of stage {stage} are replayed with --force alone: somebody should know why"),
     }
 }
 

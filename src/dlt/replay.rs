@@ -110,7 +110,7 @@ impl Replayer {
             Stage::Dead if often && !self.force && item.repaired.is_none() => Verdict::Park,
             Stage::Dead => Verdict::Send,
             Stage::Parked if self.force || item.repaired.is_some() => Verdict::Send,
-            Stage::Replayed | Stage::Forged if self.force => Verdict::Send,
+            Stage::Retry | Stage::Replayed | Stage::Forged if self.force => Verdict::Send,
             Stage::Parked => Verdict::Refuse(format!(
                 "{id} is parked after {} replays: give --stage parked --force to replay it once more",
                 letter.replays
@@ -119,7 +119,7 @@ impl Replayer {
                 "{id} was replayed and has not come back: give --stage replayed --force if its record is gone"
             )),
             Stage::Retry => Verdict::Refuse(format!(
-                "{id} waits in a retry topic and is tried again by itself"
+                "{id} waits in a retry topic and is tried again by itself: give --stage retry --force if its record is gone"
             )),
             Stage::Discarded => {
                 Verdict::Refuse(format!("{id} was discarded: what it held may be sold by now"))
@@ -138,7 +138,7 @@ impl Replayer {
         let (mut send, mut park) = (Vec::new(), Vec::new());
         for item in items {
             match self.verdict(item) {
-                Verdict::Send if item.letter.stage == Stage::Replayed => {
+                Verdict::Send if matches!(item.letter.stage, Stage::Retry | Stage::Replayed) => {
                     bail!(
                         "{} is on its way already: --delay is for dead and parked letters",
                         item.letter.origin

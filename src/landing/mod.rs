@@ -28,7 +28,7 @@ use crate::bus::origin;
 use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic, Slice, Topics};
 use crate::failpoint::{self, Point};
 use crate::store::{Landed, Store};
-use batch::Batch;
+use batch::{Batch, Sorted};
 use book::Book;
 pub use figures::{Awaits, Figures, Snapshot};
 pub use guard::GuardConfig;
@@ -223,13 +223,15 @@ impl Landing {
 
     /// Lands what one poll gave: the orders that land, then what becomes of the others.
     fn land(&mut self, slices: Vec<Slice>) -> Result<(), End> {
-        let slices = self.due(slices);
-        if slices.is_empty() {
+        // What is forged has no say in when the records behind it have their turn.
+        let sorted = self.sort_out(slices)?;
+        let sorted = self.due(sorted);
+        if sorted.is_empty() {
             self.figures.idle();
             return Ok(());
         }
         failpoint::hit(Point::C1);
-        let mut batch = Batch::decode(self.sort_out(slices)?);
+        let mut batch = Batch::decode(sorted);
         self.weigh(&mut batch)?;
         let mut sum = Landed::default();
         let mut pause = Backoff::new(GUARD_PAUSE_MIN, GUARD_PAUSE_MAX);
@@ -262,13 +264,14 @@ impl Landing {
     }
 
     /// Cuts off what is not due yet; its partitions are read again from there when it is.
-    fn due(&mut self, slices: Vec<Slice>) -> Vec<Slice> {
+    fn due(&mut self, sorted: Vec<Sorted>) -> Vec<Sorted> {
         if self.config.delay.is_zero() {
-            return slices;
+            return sorted;
         }
         let now = now();
         let mut due = Vec::new();
-        for mut slice in slices {
+        for mut part in sorted {
+            let slice = &mut part.slice;
             let first = slice.records.iter().enumerate().find_map(|(at, record)| {
                 let wait = self.wait_of(slice.partition, record, now);
                 (!wait.is_zero()).then_some((at, wait))
@@ -279,9 +282,11 @@ impl Landing {
                     .hold(slice.partition, first.offset, wait.min(HOLD_MAX));
                 slice.next = first.offset;
                 slice.records.truncate(at);
+                part.forged.retain(|forged| forged.offset < slice.next);
+                part.unsealed.retain(|unsealed| *unsealed < slice.next);
             }
-            if !slice.records.is_empty() {
-                due.push(slice);
+            if slice.from < slice.next {
+                due.push(part);
             }
         }
         due

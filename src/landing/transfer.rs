@@ -76,9 +76,18 @@ pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Tra
             class: poison.class.as_str(),
             error: error.to_owned(),
             attempts: how.attempts.into(),
-            // What nobody has sealed and nobody can have admitted holds nothing.
-            order: order(record).filter(|_| sealed || poison.class != Class::Implausible),
+            order: order(record).filter(|_| may_hold(poison.class, sealed)),
         },
+    }
+}
+
+/// Whether a record that does not land may stand for an order that somebody was admitted with: what cannot have been
+/// admitted holds no unit and no count, or one record would end a sale.
+fn may_hold(class: Class, sealed: bool) -> bool {
+    match class {
+        Class::Invalid => false,
+        Class::Implausible => sealed,
+        _ => true,
     }
 }
 

@@ -21,6 +21,7 @@ crate::on_both!(
     an_order_of_an_unknown_revision_waits_for_it,
     orders_nobody_can_have_placed_are_dead_letters,
     what_landing_moves_is_sealed_and_comes_back,
+    forged_records_make_nothing_wait_in_a_retry_topic,
     origins_in_forged_headers_touch_no_other_letter,
     another_order_of_the_same_id_swallows_nothing,
 );
@@ -289,6 +290,34 @@ async fn orders_nobody_can_have_placed_are_dead_letters(db: Database) {
     // What nobody has sealed and nobody can have admitted holds no stock.
     let held = format!("{} AND order_id IS NOT NULL", of("implausible"));
     assert_eq!(db.number(&held).await, 6);
+    // And nobody at all was admitted with what no database can hold: one record would end a sale.
+    let held = format!("{} AND order_id IS NOT NULL", of("invalid"));
+    assert_eq!(db.number(&held).await, 0);
+}
+
+async fn forged_records_make_nothing_wait_in_a_retry_topic(db: Database) {
+    sale(&db.store, 100).await;
+    require_seals(&db.store).await;
+    let (keys, (plain, _orders)) = (keyring(&[("a", 1)]), embedded::pair(0));
+    let (ours, retry) = (plain.sealed(keys.clone()), plain.consumer("retry", 0));
+    let due = |at: i64| vec![(DUE.to_owned(), at.to_be_bytes().to_vec())];
+    let forged: Vec<Forward> = (0..30)
+        .map(|n| record("retry", &order(&format!("eve{n}"), "1"), due(1 << 62)))
+        .collect();
+    assert_eq!(wait(&forward(&plain, forged)), Ok(()));
+    let genuine = record("retry", &order("ada", "1"), due(0));
+    assert_eq!(wait(&forward(&ours, vec![genuine])), Ok(()));
+    let level = Config {
+        topic: "retry".into(),
+        delay: Duration::from_secs(3600),
+        guard: None,
+        ..verifying(&keys)
+    };
+    let landing = spawn(level, &db.store, &ours, retry);
+    let figures = landing.figures();
+    database::until("what is due lands", || figures.read(NOW).landed == 1).await;
+    stop(landing).await;
+    assert_eq!(db.number(KEPT).await, 30);
 }
 
 async fn what_landing_moves_is_sealed_and_comes_back(db: Database) {
