@@ -6,7 +6,7 @@
 -- Reply    {'ok', fence or '' when state is missing, now, expires_at, reopened,
 --           k, (sku, units left) × k,
 --           then, unless more orders than ARGV[1] wait: 1, per entry of the outbox: id, revision, moment of the
---           decision, k, payload × k; otherwise 0}
+--           decision, k, payload × k (as `outbox` answers it); otherwise 0}
 --
 -- An order admitted until now is in the outbox of this answer, or Kafka has acknowledged it.
 
@@ -24,11 +24,27 @@ for i = 1, #stock do
   reply[#reply + 1] = stock[i]
 end
 
+-- Answers an entry by its own length, or, where it is none of ours, with revision 0, which nobody was admitted under,
+-- and no order: so that it holds up no other.
+local function frame(reply, id, fields)
+  local n = math.max(#fields - 6, 0) / 2
+  local ours = #fields >= 6 and fields[6] == string.format('%.0f', n)
+    and #fields[2] <= 9 and string.find(fields[2], '^%d+$')
+    and #fields[4] <= 15 and string.find(fields[4], '^%d+$')
+  reply[#reply + 1] = id
+  reply[#reply + 1] = ours and fields[2] or 0
+  reply[#reply + 1] = ours and fields[4] or 0
+  reply[#reply + 1] = ours and n or 0
+  for i = 8, ours and #fields or 0, 2 do
+    reply[#reply + 1] = fields[i]
+  end
+end
+
 -- An entry holds an order at least.
 local entries = call('XRANGE', prefix .. 'outbox', '-', '+', 'COUNT', string.format('%.0f', most + 1))
 local waiting = 0
 for _, entry in ipairs(entries) do
-  waiting = waiting + entry[2][6]
+  waiting = waiting + math.max(#entry[2] - 6, 2) / 2
 end
 if waiting > most then
   reply[#reply + 1] = 0
@@ -36,13 +52,6 @@ if waiting > most then
 end
 reply[#reply + 1] = 1
 for _, entry in ipairs(entries) do
-  local values = entry[2]
-  reply[#reply + 1] = entry[1]
-  reply[#reply + 1] = values[2]
-  reply[#reply + 1] = values[4]
-  reply[#reply + 1] = values[6]
-  for i = 8, #values, 2 do
-    reply[#reply + 1] = values[i]
-  end
+  frame(reply, entry[1], entry[2])
 end
 return reply

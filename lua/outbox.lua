@@ -5,7 +5,8 @@
 -- ARGV     owner, lease in milliseconds, entries must be at least so many milliseconds old,
 --          start id (exclusive) or '-', most entries
 -- Reply    {'held'}   another owner has the lease
---          {'ok', per entry: id, revision, moment of the decision, k, payload × k}
+--          {'ok', per entry: id, revision, moment of the decision, k, payload × k;
+--           revision, moment and k are 0 where its fields are not those of an entry}
 --
 -- Runs when memory is short, because the entries it reads are what settle then removes.
 -- An entry's fields are `rev`, revision, `at`, moment, `n`, number of orders, then `o`, payload per order.
@@ -29,15 +30,24 @@ if start ~= '-' then
   start = '(' .. start
 end
 
-local reply = {'ok'}
-for _, entry in ipairs(call('XRANGE', prefix .. 'outbox', start, newest, 'COUNT', ARGV[5])) do
-  local fields = entry[2]
-  reply[#reply + 1] = entry[1]
-  reply[#reply + 1] = fields[2]
-  reply[#reply + 1] = fields[4]
-  reply[#reply + 1] = fields[6]
-  for i = 8, #fields, 2 do
+-- Answers an entry by its own length, or, where it is none of ours, with revision 0, which nobody was admitted under,
+-- and no order: so that it holds up no other.
+local function frame(reply, id, fields)
+  local n = math.max(#fields - 6, 0) / 2
+  local ours = #fields >= 6 and fields[6] == string.format('%.0f', n)
+    and #fields[2] <= 9 and string.find(fields[2], '^%d+$')
+    and #fields[4] <= 15 and string.find(fields[4], '^%d+$')
+  reply[#reply + 1] = id
+  reply[#reply + 1] = ours and fields[2] or 0
+  reply[#reply + 1] = ours and fields[4] or 0
+  reply[#reply + 1] = ours and n or 0
+  for i = 8, ours and #fields or 0, 2 do
     reply[#reply + 1] = fields[i]
   end
+end
+
+local reply = {'ok'}
+for _, entry in ipairs(call('XRANGE', prefix .. 'outbox', start, newest, 'COUNT', ARGV[5])) do
+  frame(reply, entry[1], entry[2])
 end
 return reply

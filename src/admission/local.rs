@@ -170,8 +170,7 @@ impl Local {
     }
 
     pub(super) fn seen_outbox(&self, status: &ShardStatus) {
-        let waiting = u64::try_from(status.admitted - status.settled).unwrap_or(0);
-        self.in_outbox.store(waiting, Ordering::Relaxed);
+        self.in_outbox.store(status.pending(), Ordering::Relaxed);
         let age = match status.oldest {
             0 => 0,
             oldest => u64::try_from(status.now - oldest).unwrap_or(0),

@@ -13,8 +13,8 @@ use crate::admin::{Check, Helper, Readiness};
 use crate::admission::Admission;
 use crate::control::Loader;
 
-/// Ready again when so many tenths of the bound wait, so that it does not flutter.
-const AGAIN_TENTHS: u64 = 8;
+/// Ready again when one part in so many of the bound is gone, so that it does not flutter.
+const AGAIN_WITHOUT: u64 = 5;
 
 pub(super) fn readiness(adapters: &Adapters, parts: &Parts, in_force: &InForce) -> Readiness {
     let needed = vec![
@@ -72,7 +72,7 @@ struct Bound(AtomicBool);
 impl Bound {
     fn is_passed(&self, waiting: u64, most: u64) -> bool {
         let least = match self.0.load(Ordering::Relaxed) {
-            true => most / 10 * AGAIN_TENTHS,
+            true => most - most.div_ceil(AGAIN_WITHOUT),
             false => most,
         };
         let passed = waiting > least;
@@ -91,5 +91,14 @@ mod tests {
         let answers =
             [0, 1000, 1001, 1000, 801, 800, 1000, 1001].map(|waiting| bound.is_passed(waiting, 1000));
         assert_eq!(answers, [false, false, true, true, true, false, false, true]);
+        let (small, least) = (Bound::default(), Bound::default());
+        assert_eq!(
+            [10, 9, 8, 7].map(|waiting| small.is_passed(waiting, 9)),
+            [true, true, true, false]
+        );
+        assert_eq!(
+            [2, 1, 0].map(|waiting| least.is_passed(waiting, 1)),
+            [true, true, false]
+        );
     }
 }

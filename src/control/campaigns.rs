@@ -190,6 +190,7 @@ impl Control {
             })
             .collect();
         let shadow = self.shadow_figures(&row, &status.shadow).await?;
+        let pending = status.pending();
         let figures = CampaignFigures {
             shadow,
             lag: skus
@@ -198,7 +199,7 @@ impl Control {
                 .sum(),
             skus,
             rejected: status.rejected,
-            pending: (status.admitted - status.settled).max(0) as u64,
+            pending,
             gate_open: status.fence.is_some(),
         };
         Ok((row, figures))

@@ -46,6 +46,15 @@ impl ShardStatus {
         let lost = skus.find(|sku| !self.stock.contains_key(&sku.id))?;
         Some(format!("the stock of {}", lost.id))
     }
+
+    /// Orders that wait in the outbox. Where it has no entry none does, whatever the counts say: one that was removed
+    /// by hand was never settled.
+    pub fn pending(&self) -> u64 {
+        match self.outbox {
+            0 => 0,
+            _ => u64::try_from(self.admitted - self.settled).unwrap_or(0),
+        }
+    }
 }
 
 /// What rules and shadow of one revision made of the same attempts: see [`crate::plan::outcome`].
@@ -73,6 +82,7 @@ impl ShadowPair {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawEntry {
     pub id: String,
+    /// 0 where its fields are not those of an entry.
     pub revision: u32,
     /// The moment of the decision, milliseconds since 1970-01-01 UTC.
     pub placed_at: i64,

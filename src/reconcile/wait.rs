@@ -11,11 +11,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
+use super::compare::Desk;
 use super::work::Work;
 use super::{Config, RebuildError, Reconcile};
 use crate::bus::Producer;
 use crate::store::Store;
 
+/// Between looks at what keeps an outbox from being empty.
+const STUCK_EVERY: Duration = Duration::from_secs(5);
 /// How long this gateway's own orders may take to be acknowledged before the watermark is read: those
 /// of campaigns that are open keep coming.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
@@ -105,13 +108,44 @@ impl Work<'_> {
         }
     }
 
+    /// Whether the outbox holds nothing but entries that nobody can relay: they stay, and are told.
+    async fn only_stuck(&self) -> bool {
+        let stuck = async {
+            let desk = Desk::open(self.reconcile, &self.shard.campaign).await?;
+            desk.only_stuck().await
+        };
+        match stuck.await {
+            Ok(Some(entries)) => {
+                tracing::error!(
+                    campaign = self.shard.campaign,
+                    ?entries,
+                    "the outbox holds entries that cannot be relayed; the campaign is rebuilt without them, and they stay \
+                     to be looked at"
+                );
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::debug!(campaign = self.shard.campaign, %error, "what waits in the outbox is not known");
+                false
+            }
+        }
+    }
+
     async fn wait_for_the_outbox(&self) -> Result<(), RebuildError> {
         let config = &self.reconcile.config;
         let begun = tokio::time::Instant::now();
+        let mut looked = Duration::ZERO;
         loop {
             let entries = self.status().await?.outbox;
             if entries == 0 {
                 return Ok(());
+            }
+            if begun.elapsed() > looked + STUCK_EVERY {
+                looked = begun.elapsed();
+                if self.only_stuck().await {
+                    return Ok(());
+                }
             }
             if begun.elapsed() > config.patience {
                 let what = format!(

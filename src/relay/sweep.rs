@@ -69,7 +69,7 @@ impl Relay {
     /// Publishes every entry of a shard that is old enough and not already on its way from here. Says how many
     /// there were.
     async fn sweep(self: &Arc<Self>, active: &Arc<ActiveCampaign>, shard: &Shard) -> Result<usize, String> {
-        let (mut after, mut there) = ("-".to_owned(), 0);
+        let (mut after, mut there, mut failed) = ("-".to_owned(), 0, None);
         let (lease, age) = (
             self.config.lease.as_millis() as u64,
             self.config.age.as_millis() as u64,
@@ -87,13 +87,14 @@ impl Relay {
             there += entries.len();
             let full = entries.len() == PAGE;
             for raw in entries {
-                self.republish(active, shard, raw).await?;
+                // One that has to wait for its revision holds up no other.
+                failed = self.republish(active, shard, raw).await.err().or(failed);
             }
             if !full {
                 break;
             }
         }
-        Ok(there)
+        failed.map_or(Ok(there), Err)
     }
 
     async fn republish(
@@ -110,26 +111,28 @@ impl Relay {
         if known {
             return Ok(());
         }
-        let admitted_under = if active.revision.number == raw.revision {
-            Some(active.clone())
-        } else {
-            self.revisions.revision(&shard.campaign, raw.revision).await?
+        let admitted_under = match raw.revision {
+            0 => Err("its fields are not those of an entry"),
+            number if number == active.revision.number => Ok(active.clone()),
+            number => self
+                .revisions
+                .revision(&shard.campaign, number)
+                .await?
+                .ok_or("its revision is not in the database"),
         };
-        let orders = admitted_under
-            .ok_or("its revision is not in the database")
-            .and_then(|active| {
-                let attempts = raw
-                    .payloads
-                    .iter()
-                    .map(|payload| serde_json::from_slice::<Attempt>(payload));
-                let attempts = attempts
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|_| "its payload is not an attempt")?;
-                Ok(attempts
-                    .iter()
-                    .map(|a| outbox::event(&active, shard.number, a, raw.placed_at))
-                    .collect::<Vec<_>>())
-            });
+        let orders = admitted_under.and_then(|active| {
+            let attempts = raw
+                .payloads
+                .iter()
+                .map(|payload| serde_json::from_slice::<Attempt>(payload));
+            let attempts = attempts
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|_| "its payload is not an attempt")?;
+            Ok(attempts
+                .iter()
+                .map(|a| outbox::event(&active, shard.number, a, raw.placed_at))
+                .collect::<Vec<_>>())
+        });
         match orders {
             Ok(orders) => {
                 let entry = Entry {

@@ -7,7 +7,7 @@ use rushgate::engine::embedded::Held;
 use rushgate::lua::calls::{self, Found, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
-use rushgate::lua::{Family, fixed, keys};
+use rushgate::lua::{Family, Script, fixed, keys, repair};
 use rushgate::order::{Attempt, Charge};
 use rushgate::plan::eval::{self, Decision};
 use rushgate::plan::{Attribute, Expr, Plan, Window};
@@ -63,6 +63,43 @@ fn lookup(side: &mut dyn Side, order: &Attempt, buckets: u32) -> Option<Found> {
     let mut found = calls::lookup_reply(reply.expect("lookup runs")).expect("a reply of the ABI");
     assert_eq!(found.orders.len(), 1);
     found.orders.remove(0)
+}
+
+#[test]
+fn an_entry_that_is_none_of_ours_holds_up_no_other() {
+    let (mut world, order) = one_order();
+    let add = "local outbox = string.sub(KEYS[1], 1, -#'state' - 1) .. 'outbox'\n\
+               return redis.call('XADD', outbox, '*', unpack(ARGV))";
+    let add = Script::new("odd-entry", add.to_owned());
+    on_each(&mut world, |side, _, _| {
+        for fields in [
+            "foo bar",
+            "rev 1 at 99999999999999999999 n 1 o {}",
+            "rev x at 1 n 1 o {}",
+            "rev -1 at 1 n 1 o {}",
+            "rev 99999999999 at 1 n 1 o {}",
+            "rev 1 at 1.5 n 1 o {}",
+            "rev 1 at 1 n x o {}",
+            "rev 1 at 1 n 2 o {}",
+            "rev 1 at 1 n 0 o {}",
+        ] {
+            let fields = fields.split(' ').map(|field| field.as_bytes().to_vec()).collect();
+            side.run(&add, fields).expect("it is added");
+        }
+        let reply = side.run(&fixed::LEDGER, repair::ledger_args(1000));
+        let ledger = repair::ledger_reply(reply.expect("ledger runs")).expect("a reply of the ABI");
+        let swept = outbox(side, "one", 0, "-").expect("the lease is free");
+        for entries in [ledger.outbox.expect("they are few"), swept] {
+            let (ours, odd): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.revision > 0);
+            assert_eq!(odd.len(), 9);
+            assert!(odd.iter().all(|entry| entry.payloads.is_empty()), "{odd:?}");
+            let [entry] = ours.as_slice() else {
+                panic!("{ours:?}")
+            };
+            let payload: Attempt = serde_json::from_slice(&entry.payloads[0]).expect("an attempt");
+            assert_eq!(payload, order);
+        }
+    });
 }
 
 #[test]

@@ -14,6 +14,11 @@ fn key(name: &str) -> String {
 
 /// Buyers order, something is lost; nobody is admitted on what is left, the gate opens by itself, sales go on.
 async fn story(lose: impl FnOnce(&mut Server)) {
+    story_then(lose, |_| {}).await;
+}
+
+/// The same; what is left over is looked at when the sale is quiet.
+async fn story_then(lose: impl FnOnce(&mut Server), left_over: impl FnOnce(&mut Server)) {
     let mut sale = Sale::open(2000).await;
     let buyers = Buyers::start(&sale, 6);
     sale.sold_at_least(40).await;
@@ -24,6 +29,7 @@ async fn story(lose: impl FnOnce(&mut Server)) {
     let sold = sale.sold().await;
     sale.sold_at_least(sold + 40).await;
     let told = buyers.stop().await;
+    left_over(&mut sale.server);
     sale.balanced().await;
     assert!(
         told.len() as i64 <= sale.sold().await,
@@ -49,6 +55,30 @@ async fn everything_at_once() {
 async fn all_keys_of_the_shard() {
     let lose = "for _, key in ipairs(redis.call('KEYS', '*spring.0*')) do redis.call('DEL', key) end";
     story(|server| server.tell(&["EVAL", lose, "0"])).await;
+}
+
+/// Entries that nobody can relay keep no gate closed, and stay for whoever looks at them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_stock_beside_entries_nobody_can_relay() {
+    let (outbox, stock) = (key("outbox"), key("stock"));
+    let lose = |server: &mut Server| {
+        server.tell(&["XADD", &outbox, "*", "foo", "bar"]);
+        let unread = ["rev", "1", "at", "1", "n", "1", "o", "no attempt"];
+        server.tell(&[&["XADD", &outbox, "*"][..], &unread].concat());
+        server.tell(&["DEL", &stock]);
+    };
+    let left_over = |server: &mut Server| {
+        let remove = "local n = 0 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do \
+                      if entry[2][1] == 'foo' or entry[2][8] == 'no attempt' then \
+                      n = n + redis.call('XDEL', KEYS[1], entry[1]) end end return n";
+        let removed = redis::cmd("EVAL")
+            .arg(remove)
+            .arg(1)
+            .arg(&outbox)
+            .query(&mut server.client());
+        assert_eq!(removed, Ok(2), "they stay for whoever looks at them");
+    };
+    story_then(lose, left_over).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

@@ -31,7 +31,7 @@ use crate::wire::Moment;
 use difference::Mend;
 pub use difference::{Difference, Kind, Outcome, Place};
 pub(super) use gap::{Gap, quiet_gap};
-use shard::Desk;
+pub(super) use shard::Desk;
 
 /// Differences of one sort that are listed, and repaired by one run; more are counted.
 const DIFFERENCES_MAX: usize = 10_000;

@@ -26,7 +26,7 @@ const OUTBOX_ORDERS_MAX: usize = 10_000;
 const LOOKUP_MAX: usize = 500;
 
 /// One campaign under comparison.
-pub(super) struct Desk<'a> {
+pub(in crate::reconcile) struct Desk<'a> {
     pub(super) reconcile: &'a Reconcile,
     pub(super) shard: Shard,
     pub(super) active: ActiveCampaign,
@@ -61,7 +61,10 @@ impl Moment {
 }
 
 impl<'a> Desk<'a> {
-    pub(super) async fn open(reconcile: &'a Reconcile, campaign: &str) -> Result<Self, CompareError> {
+    pub(in crate::reconcile) async fn open(
+        reconcile: &'a Reconcile,
+        campaign: &str,
+    ) -> Result<Self, CompareError> {
         Self::open_for(reconcile, campaign, reconcile.config.patience).await
     }
 
@@ -138,6 +141,25 @@ impl<'a> Desk<'a> {
             }
             self.wait(begun, "the outbox to drain").await?;
         }
+    }
+
+    /// The entries of the outbox, where nobody can relay any of them; `None` where one is only on its way. Does not ask
+    /// whether the gate is open.
+    pub(in crate::reconcile) async fn only_stuck(&self) -> Result<Option<Vec<String>>, CompareError> {
+        let reply = self
+            .run(&fixed::LEDGER, repair::ledger_args(OUTBOX_ORDERS_MAX))
+            .await?;
+        let Some(entries) = repair::ledger_reply(reply)?.outbox else {
+            return Ok(None);
+        };
+        let mut stuck = Vec::new();
+        for entry in entries {
+            match self.events(&entry).await? {
+                Some(_) => return Ok(None),
+                None => stuck.push(entry.id),
+            }
+        }
+        Ok(Some(stuck))
     }
 
     /// What the relay makes of an entry; `None` where it cannot read it, which is then reported there.
