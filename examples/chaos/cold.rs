@@ -33,8 +33,6 @@ const POLL: Duration = Duration::from_millis(50);
 pub enum Start {
     /// They are made while the processes start, and the first orders come at once.
     JustMade,
-    /// There are none: orders come first.
-    Missing,
 }
 
 impl Topics {
@@ -87,15 +85,6 @@ impl Topics {
 }
 
 impl Scene<'_> {
-    /// Makes the topics that were missing, while orders wait for them.
-    pub async fn make_topics(&self) -> Result<()> {
-        println!("    {PARTITIONS} partitions are made");
-        let setup = self.setup.clone();
-        tokio::task::spawn_blocking(move || setup.migrate()).await??;
-        self.topics.made(PARTITIONS).await?;
-        self.fleet.ready().await
-    }
-
     pub async fn add_partitions(&self) -> Result<()> {
         println!("    {ADDED} partitions more");
         self.topics.grow().await

@@ -148,11 +148,10 @@ fn arming((_, _, text): &(Role, usize, String)) -> (String, String) {
 }
 
 /// Waits until orders can be placed. A cold run does not wait until the processes are ready: its first orders meet
-/// producers that have sent nothing yet, and topics that are just being made or that are not there.
+/// producers that have sent nothing yet, and topics that are just being made.
 async fn start(fleet: &Fleet, setup: &Setup, start: Option<Start>) -> Result<()> {
     match start {
         None => fleet.ready().await,
-        Some(Start::Missing) => fleet.answers().await,
         Some(Start::JustMade) => {
             let setup = setup.clone();
             let making = tokio::task::spawn_blocking(move || setup.migrate());

@@ -79,8 +79,6 @@ pub enum Fault {
     SameInstance,
     /// Dead letters are replayed by a command that dies at this fail-point, and then by one that does not.
     Replay(&'static str),
-    /// The topics of a cold start that were missing.
-    MakeTopics,
     AddPartitions,
     /// Brokers stop and go on in turn for so long, as on a machine that has too much to do.
     Stutter(f64),
@@ -282,11 +280,7 @@ pub const ALL: &[Scenario] = &[
         ],
     ),
     quick(cold("cold-start", Some(Start::JustMade), &[Armed])),
-    cold(
-        "cold-topics",
-        Some(Start::Missing),
-        &[Fault::Together(&[Fault::Stutter(6.0), Fault::MakeTopics])],
-    ),
+    cold("cold-topics", Some(Start::JustMade), &[Fault::Stutter(6.0)]),
     cold(
         "cold-partitions",
         None,

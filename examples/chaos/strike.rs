@@ -82,7 +82,6 @@ impl Scene<'_> {
             Fault::Join => self.join().await,
             Fault::SameInstance => self.same_instance().await,
             Fault::Replay(point) => letters::replay(self, point).await,
-            Fault::MakeTopics => self.make_topics().await,
             Fault::AddPartitions => self.add_partitions().await,
             Fault::Stutter(time) => self.stutter(seconds(time)).await,
             Fault::LeadersMove(time) => self.leaders_move(seconds(time)).await,
