@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::admission::{AdmissionError, Refusal};
 use crate::order::{OrderId, OrderState};
+use crate::store::OrderRow;
 use crate::wire::problem::{self, Kind, Problem};
 use crate::wire::{Moment, echo};
 
@@ -35,6 +36,23 @@ pub(super) struct OrderAnswer<'a> {
     pub(super) confirmed_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) revoked_reason: Option<&'a str>,
+}
+
+impl<'a> OrderAnswer<'a> {
+    /// An order as the database has it.
+    pub(super) fn landed(campaign: &'a str, row: &'a OrderRow) -> Self {
+        Self {
+            order: row.order,
+            state: row.state,
+            campaign,
+            sku: &row.sku,
+            quantity: row.quantity,
+            revision: row.revision,
+            placed_at: Moment(row.placed_at),
+            confirmed_at: row.confirmed_at.map(Moment),
+            revoked_reason: row.revoked_reason.as_deref(),
+        }
+    }
 }
 
 /// 202 with the place to ask later.

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::{self, Answer, OrderAnswer};
-use super::show::{show_row, unknown};
+use super::show::{no_lookup, show_row, unknown};
 use super::{Gateway, Orders, now_ms};
 use crate::admission::{AdmissionError, Refusal};
 use crate::order::{Attempt, OrderId};
 use crate::store::{OrderRow, StoreError, StoreResult};
-use crate::wire::problem::{GATE_CLOSED, UNAVAILABLE};
-use crate::wire::{Moment, Problem};
+use crate::wire::Problem;
+use crate::wire::problem::GATE_CLOSED;
 
 const NOT_KNOWN_YET: &str = "the sale is over; whether there is an order under this Idempotency-Key is known when the \
                              campaign's state is restored";
@@ -79,20 +79,9 @@ impl<O: Orders> Gateway<O> {
 
 fn not_looked_up(error: StoreError) -> Problem {
     tracing::warn!(%error, "an order of a sale that is over could not be looked up");
-    Problem::new(&UNAVAILABLE, "the order cannot be looked up right now")
+    no_lookup()
 }
 
 fn replayed(campaign: &str, row: &OrderRow) -> Answer {
-    let shown = OrderAnswer {
-        order: row.order,
-        state: row.state,
-        campaign,
-        sku: &row.sku,
-        quantity: row.quantity,
-        revision: row.revision,
-        placed_at: Moment(row.placed_at),
-        confirmed_at: row.confirmed_at.map(Moment),
-        revoked_reason: row.revoked_reason.as_deref(),
-    };
-    answer::accepted(&shown, true)
+    answer::accepted(&OrderAnswer::landed(campaign, row), true)
 }

@@ -118,18 +118,7 @@ pub(super) fn unknown() -> Problem {
 }
 
 pub(super) fn show_row(campaign: &str, row: &OrderRow) -> Answer {
-    let shown = OrderAnswer {
-        order: row.order,
-        state: row.state,
-        campaign,
-        sku: &row.sku,
-        quantity: row.quantity,
-        revision: row.revision,
-        placed_at: Moment(row.placed_at),
-        confirmed_at: row.confirmed_at.map(Moment),
-        revoked_reason: row.revoked_reason.as_deref(),
-    };
-    answer::json(StatusCode::OK, &shown)
+    answer::json(StatusCode::OK, &OrderAnswer::landed(campaign, row))
 }
 
 fn show_placed(campaign: &str, order: OrderId, placed: &Placed, state: OrderState) -> Answer {
