@@ -46,9 +46,11 @@ async fn a_failing_order_waits_in_its_retry_topic_and_lands_from_there() {
     let config = fresh().await;
     let db = database::mariadb().await;
     sale(&db.store, 1000).await;
+    // It is shut for who comes the first time alone: opened by hand, it may be too late for the first retry.
     db.execute(
         "CREATE TRIGGER trap BEFORE INSERT ON orders FOR EACH ROW \
-         IF NEW.user_id = 'u7' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the trap'; END IF",
+         IF NEW.user_id = 'u7' AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE stage = 'retry') \
+         THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the trap'; END IF",
     )
     .await;
     let landers = landers(&config, &db.store);
@@ -56,8 +58,6 @@ async fn a_failing_order_waits_in_its_retry_topic_and_lands_from_there() {
     let begun = Instant::now();
     let orders = (0..100).map(|n| order(&format!("u{n}"), "1"));
     assert_eq!(acknowledged(&publish(&producer, batch(orders))), Ok(()));
-    until_number(&db, "SELECT COUNT(*) FROM dead_letters WHERE stage = 'retry'", 1).await;
-    db.execute("DROP TRIGGER trap").await;
     until_number(&db, "SELECT COUNT(*) FROM dead_letters WHERE stage = 'landed'", 1).await;
     assert!(
         begun.elapsed() >= Duration::from_millis(700),
