@@ -30,11 +30,9 @@ pub(super) struct Adapters {
 }
 
 impl Adapters {
-    /// Redis, Kafka and the database. The database has to be there, because the rules are in it: a
-    /// [`crate::store::StoreError`] says that it is not. Without Redis
-    /// the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
-    pub(super) async fn connect(config: &Config) -> anyhow::Result<Self> {
-        let store = store(config).await?;
+    /// Redis, Kafka and what is needed of the database; a [`crate::store::StoreError`] says that it is away. Without
+    /// Redis the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
+    pub(super) async fn connect(config: &Config, store: Store) -> anyhow::Result<Self> {
         seals::agree(config, &store).await?;
         let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
         if let Err(error) = engine.ping().await {

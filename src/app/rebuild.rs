@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow, bail};
 use serde_json::json;
 
-use super::adapters::Adapters;
+use super::adapters::{self, Adapters};
 use super::parts::{clock, mend};
 use crate::config::Config;
 use crate::engine::EngineError;
@@ -21,7 +21,8 @@ const NAMED_MAX: u32 = 20;
 
 /// Fails unless the gate is open in the end. `force`: also where it looks open, which raises the epoch.
 pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::Result<()> {
-    let adapters = Adapters::connect(&config).await?;
+    let store = adapters::store(&config).await?;
+    let adapters = Adapters::connect(&config, store).await?;
     adapters
         .engine
         .ping()
