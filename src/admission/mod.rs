@@ -125,6 +125,9 @@ pub enum AdmissionError {
         /// All orders are refused, not a share of them.
         refused: bool,
     },
+    /// This gateway sends nothing to the bus any more; others do. Nothing was begun.
+    #[error("this gateway takes no orders any more")]
+    Halted,
     /// The engine has no state for the campaign, or a foreign one; or it is being rebuilt.
     #[error("the gate is closed: {why}")]
     GateClosed { why: String, retry_after: Duration },

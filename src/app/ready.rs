@@ -1,5 +1,5 @@
-//! When a gateway is ready: it has its campaigns and can decide, and the outboxes have room. Kafka and the database may be
-//! away meanwhile: orders are admitted, and wait.
+//! When a gateway is ready: it has its campaigns and can decide, its seal counts, and the outboxes have room. Kafka and
+//! the database may be away meanwhile: orders are admitted, and wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,12 @@ use crate::control::Loader;
 const AGAIN_WITHOUT: u64 = 5;
 
 pub(super) fn readiness(adapters: &Adapters, parts: &Parts, in_force: &InForce) -> Readiness {
-    let needed = vec![
+    let mut needed = vec![
         campaigns_check(&parts.loader),
         adapters.engine_check(),
         outbox_check(&parts.admission, in_force),
     ];
+    needed.extend(adapters.sealing.as_ref().map(|sealing| sealing.check()));
     Readiness::new(needed).helped_by(vec![
         Helper {
             check: adapters.bus_check(),

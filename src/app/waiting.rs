@@ -64,7 +64,7 @@ async fn connect(config: &Config, why: &Why) -> anyhow::Result<Adapters> {
 
 async fn connect_once(config: &Config, topics: &[&str], why: &Why) -> anyhow::Result<Adapters> {
     let store = migration::until_migrated(config, topics, why).await?;
-    let connected = Adapters::connect(config, store.clone()).await;
+    let connected = Adapters::connect(config, store.clone(), "serve").await;
     if connected.is_err() {
         close(&store).await;
     }

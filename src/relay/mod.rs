@@ -188,7 +188,7 @@ impl Relay {
                         .expect("no panic holds this lock")
                         .remove(&key);
                     relay.figures.failed.fetch_add(1, Ordering::Relaxed);
-                    relay.tell_refused(&key.0, &error);
+                    relay.tell_refused(&key.0, error);
                 } else {
                     failpoint::hit(if own { Point::G5 } else { Point::R3 });
                     counter(&relay.figures).fetch_add(count as u64, Ordering::Relaxed);

@@ -37,8 +37,13 @@ pub(super) async fn run(relay: Weak<Relay>) {
     loop {
         let Some(strong) = relay.upgrade() else { return };
         let every = strong.config.every;
-        found = strong.sweep_all(&found).await;
-        let served = |campaign: &str| strong.ruleset.get(campaign).is_some();
+        // The right to a shard runs out, and goes to a gateway that may send.
+        found = match strong.producer.halted() {
+            None => strong.sweep_all(&found).await,
+            Some(_) => HashSet::new(),
+        };
+        let served =
+            |campaign: &str| strong.producer.halted().is_none() && strong.ruleset.get(campaign).is_some();
         strong.stuck_here().keep_served(served);
         drop(strong);
         tokio::time::sleep(every).await;
