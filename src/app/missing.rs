@@ -35,6 +35,10 @@ pub(super) fn spawn(reconcile: Arc<Reconcile>, ruleset: Arc<Ruleset>) -> Arc<Mis
         let mut last = String::new();
         loop {
             tick.tick().await;
+            // The right to look runs out, and goes to a gateway that can send them again.
+            if reconcile.halted().is_some() {
+                continue;
+            }
             looks.rest(clock(), |campaign| ruleset.is_quiet(campaign));
             let why = match reconcile.find_missing(&mut looks, clock()).await {
                 Ok(()) => String::new(),

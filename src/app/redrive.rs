@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::adapters::kafka_config;
+use super::adapters::sending;
 use super::parts::clock;
+use super::sealing::Sealing;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
 use crate::dlt::{Redrive, Replayer, Route, Scheduled};
@@ -27,12 +28,16 @@ const REPLAYS_MAX: u32 = 3;
 const RATE: u32 = 100;
 
 /// Sends back what people asked for at a later moment.
-pub(super) fn spawn_scheduled(config: &Config, store: &Store) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+pub(super) fn spawn_scheduled(
+    config: &Config,
+    store: &Store,
+    sealing: &Sealing,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let retries = config.topics()?.retries.into_iter().map(|retry| retry.name);
     let scheduled = Scheduled {
         replayer: Replayer {
             action: "dlt.replay",
-            ..replayer(config, store)?
+            ..replayer(config, store, sealing)?
         },
         retries: retries.collect(),
         owner: uuid::Uuid::now_v7().simple().to_string(),
@@ -44,6 +49,7 @@ pub(super) fn spawn_scheduled(config: &Config, store: &Store) -> anyhow::Result<
 pub(super) fn spawn(
     config: &Config,
     store: &Store,
+    sealing: &Sealing,
     retries: impl Fn() -> u64 + Send + 'static,
 ) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
     let classes = classes(&config.landing.redrive)?;
@@ -55,7 +61,7 @@ pub(super) fn spawn(
         "dead letters of these classes are replayed once one of them has landed"
     );
     let letters = Redrive {
-        replayer: replayer(config, store)?,
+        replayer: replayer(config, store, sealing)?,
         owner: uuid::Uuid::now_v7().simple().to_string(),
         classes,
     };
@@ -78,8 +84,8 @@ fn classes(text: &str) -> anyhow::Result<Vec<String>> {
     Ok(classes)
 }
 
-fn replayer(config: &Config, store: &Store) -> anyhow::Result<Replayer> {
-    let kafka = kafka_config(config);
+fn replayer(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Replayer> {
+    let kafka = sending(config, sealing);
     Ok(Replayer {
         store: store.clone(),
         targets: vec![kafka.topic.clone()],

@@ -1,6 +1,7 @@
 //! The bus seam: carries admitted orders to landing, through Kafka or in process.
 
 pub mod embedded;
+mod halt;
 pub mod kafka;
 pub mod origin;
 pub mod sealed;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use halt::Halt;
 pub use topics::{
     DelaysError, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group, orders_topic,
 };
@@ -53,6 +55,9 @@ pub enum BusError {
     /// This client is of no use any more.
     #[error("{0}")]
     Fatal(String),
+    /// Nothing was sent: this process may not any more.
+    #[error("{0}")]
+    Halted(String),
 }
 
 /// Called once, from any thread, and must not block: `Ok` when every order of the batch is
@@ -73,6 +78,11 @@ pub trait Producer: Send + Sync + 'static {
 
     /// Like [`Self::publish`], to the topics the records name.
     fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge);
+
+    /// Why nothing is sent any more; see [`Halt`].
+    fn halted(&self) -> Option<&str> {
+        None
+    }
 
     /// Orders enqueued and not yet acknowledged.
     fn in_flight(&self) -> usize;

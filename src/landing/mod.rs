@@ -16,6 +16,7 @@ mod transfer;
 mod wait;
 mod write;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -27,6 +28,7 @@ use tokio::runtime::Handle;
 use crate::bus::origin;
 use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic, Slice, Topics};
 use crate::failpoint::{self, Point};
+use crate::seldom::Seldom;
 use crate::store::{Landed, Store};
 use batch::{Batch, Sorted};
 use book::Book;
@@ -130,6 +132,10 @@ pub struct Landing {
     targets: BTreeMap<String, BTreeSet<i32>>,
     polled_at: Instant,
     nudge: Arc<Nudge>,
+    /// What is tried again and again.
+    troubles: RefCell<Seldom>,
+    /// Forged records may come without an end.
+    forged: Seldom,
     /// Disconnects when the handle asks to stop.
     stop: Receiver<()>,
 }
@@ -169,6 +175,8 @@ impl Landing {
             targets: BTreeMap::new(),
             polled_at: Instant::now(),
             nudge: nudge.clone(),
+            troubles: RefCell::default(),
+            forged: Seldom::default(),
             stop: stopped,
         };
         let thread = std::thread::Builder::new()
@@ -212,8 +220,11 @@ impl Landing {
             }
             Err(BusError::Fatal(error)) => return Err(End::Fatal(error)),
             Err(error) => {
-                tracing::warn!(topic = self.config.topic, %error, "landing cannot read");
-                self.figures.note_error(error.to_string());
+                let error = error.to_string();
+                if self.troubles.borrow_mut().met(&error, Instant::now()).is_some() {
+                    tracing::warn!(topic = self.config.topic, error, "landing cannot read");
+                }
+                self.figures.note_error(error);
                 self.wait(backoff.next())?;
             }
         }
@@ -345,7 +356,7 @@ impl Landing {
             );
             self.consumer.seek(*partition, *expected);
         }
-        if sum.forged > 0 {
+        if sum.forged > 0 && self.forged.met("", Instant::now()).is_some() {
             tracing::error!(
                 topic = self.config.topic,
                 sum.forged,

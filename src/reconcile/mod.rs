@@ -119,6 +119,11 @@ impl Reconcile {
         Ok(leads)
     }
 
+    /// Why this process sends nothing any more; others do, and it holds nothing up for them.
+    pub fn halted(&self) -> Option<&str> {
+        self.producer.halted()
+    }
+
     /// Buyers wait for this campaign: its rebuild, if there is one, goes before those that nobody asks for.
     pub fn hurry(&self, campaign: &str) {
         let running = self.running.lock().expect("no panic holds this lock");

@@ -7,7 +7,7 @@
 //! its way, and given up, gives back everything.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -19,6 +19,7 @@ use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::order::{Charge, OrderId};
+use crate::seldom::Seldom;
 use crate::store::{LOST, OVER_LIMIT, Revocation};
 
 /// Between two looks at the database.
@@ -44,9 +45,12 @@ impl Reconcile {
         GivingBack(tokio::spawn(async move {
             let mut tick = tokio::time::interval(EVERY);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut trouble = Seldom::default();
             loop {
                 tick.tick().await;
-                if let Err(error) = reconcile.give_back().await {
+                if let Err(error) = reconcile.give_back().await
+                    && trouble.met(&error.to_string(), Instant::now()).is_some()
+                {
                     tracing::warn!(%error, "what revoked orders hold could not be looked for");
                 }
             }

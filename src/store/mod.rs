@@ -25,6 +25,7 @@ mod revocations;
 mod rows;
 mod schema;
 mod seals;
+mod senders;
 mod server;
 mod stock;
 mod time;
@@ -59,6 +60,7 @@ pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
 pub use schema::Schema;
 pub use seals::{CutOver, KeyRow};
+pub use senders::{Sender, SenderRow, WITHOUT_SEAL};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
