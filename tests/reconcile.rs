@@ -12,6 +12,8 @@ mod sale;
 #[path = "engines/server.rs"]
 #[allow(dead_code)]
 mod server;
+#[path = "reconcile/surplus.rs"]
+mod surplus;
 
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -441,7 +443,7 @@ async fn what_cannot_be_compared_says_why(side: Side) {
         .execute("UPDATE landing_offsets SET next_offset = 0")
         .await;
     let error = sale
-        .reconcile
+        .impatient()
         .compare(CAMPAIGN, None)
         .await
         .expect_err("landing is behind");

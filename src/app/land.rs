@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::adapters::{close, kafka_config, sending, store_check};
-use super::letters::Letters;
+use super::letters::{Letters, SentAgain};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::reload::{Reload, Sources};
@@ -76,12 +76,13 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let tried: Vec<TopicFigures> = levels.iter().map(Level::figures).collect();
     let retries = move || tried.iter().map(|level| level.read().retries).sum();
     let redrive = redrive::spawn(&config, &store, &sealing, retries)?;
-    let scheduled = redrive::spawn_scheduled(&config, &store, &sealing)?;
+    let (scheduled, sent_again) = redrive::spawn_scheduled(&config, &store, &sealing)?;
     let mut registry = telemetry::registry();
     let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
     registry.register_collector(Box::new(Letters::watch(&store)));
     registry.register_collector(sealing.figures());
+    registry.register_collector(Box::new(SentAgain(sent_again)));
     let flow = Flow::spawn(watched(&config, &levels), producer, store.clone());
     let landed = levels.iter().map(Level::landed).collect();
     let watch = standstill::watch(flow.clone(), kafka.clone(), landed);

@@ -60,11 +60,16 @@ pub(super) struct MissingCollector(pub(super) Arc<MissingFigures>);
 
 type Of = fn(&CampaignFigures) -> i64;
 
-const GAUGES: [(&str, &str, Of); 3] = [
+const GAUGES: [(&str, &str, Of); 4] = [
     (
         "missing_units",
         "Units that were admitted and nobody has, by campaign, of the newest look",
         |of| of.units,
+    ),
+    (
+        "surplus_units",
+        "Units that are on sale and that somebody has, by campaign, of the newest look",
+        |of| of.surplus,
     ),
     (
         "missing_orders",

@@ -1,6 +1,8 @@
-//! What a lander replays by itself: dead letters of configured classes, and those that somebody asked for.
+//! What a lander replays by itself: dead letters of configured classes, those that somebody asked for, and those whose
+//! record is gone while they wait to be tried again.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::bail;
 
@@ -9,7 +11,7 @@ use super::parts::clock;
 use super::sealing::Sealing;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
-use crate::dlt::{Redrive, Replayer, Route, Scheduled};
+use crate::dlt::{Astray, Redrive, Replayer, Route, Scheduled};
 use crate::landing::redrive;
 use crate::store::Store;
 
@@ -27,22 +29,29 @@ const REPLAYS_MAX: u32 = 3;
 /// No faster than this, whatever the size of a batch.
 const RATE: u32 = 100;
 
-/// Sends back what people asked for at a later moment.
+/// Sends back what people asked for at a later moment, and again what Kafka has lost of what waits: counts these.
 pub(super) fn spawn_scheduled(
     config: &Config,
     store: &Store,
     sealing: &Sealing,
-) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let retries = config.topics()?.retries.into_iter().map(|retry| retry.name);
+) -> anyhow::Result<(tokio::task::JoinHandle<()>, Arc<AtomicU64>)> {
+    let retries = config.topics()?.retries;
+    let owner = uuid::Uuid::now_v7().simple().to_string();
+    let replayer = replayer(config, store, sealing)?;
+    let sent = Arc::<AtomicU64>::default();
+    let astray = Astray::new(replayer.clone(), retries.clone(), owner.clone(), sent.clone());
     let scheduled = Scheduled {
         replayer: Replayer {
             action: "dlt.replay",
-            ..replayer(config, store, sealing)?
+            ..replayer
         },
-        retries: retries.collect(),
-        owner: uuid::Uuid::now_v7().simple().to_string(),
+        retries: retries.into_iter().map(|retry| retry.name).collect(),
+        owner,
     };
-    Ok(tokio::spawn(scheduled.run()))
+    let both = async move {
+        futures_util::join!(scheduled.run(), astray.run());
+    };
+    Ok((tokio::spawn(both), sent))
 }
 
 /// Starts the re-drive where classes are configured; `retries` reads how often landing tried something again.

@@ -4,6 +4,7 @@
 //! back to their topic, out as lines to be repaired and in again, or are given up; each act is in the audit trail.
 
 mod args;
+mod astray;
 mod discard;
 mod headers;
 mod import;
@@ -26,6 +27,7 @@ use crate::bus::Producer;
 use crate::store::{LetterFilter, Stage, Store};
 use anyhow::{Context, bail};
 pub use args::{Discard, Dlt, Export, Import, List, Pace, Replay, Selection, Show, Unpark, Way};
+pub use astray::Astray;
 pub use redrive::Redrive;
 pub use replay::{Item, Replayer, Report};
 pub use route::Route;

@@ -246,19 +246,12 @@ impl Replayer {
             let back = headers::record(&item.letter, repaired, &self.group);
             self.route.turn(&item.letter, back)
         };
-        let (answer, acknowledged) = oneshot::channel();
-        producer.forward(
-            items.iter().map(record).collect(),
-            // Whoever waited may be gone: then nobody records it, and the next run sends it again.
-            Box::new(move |result| drop(answer.send(result))),
-        );
-        let result = acknowledged
+        forward(producer, items.iter().map(record).collect())
             .await
-            .context("the producer ended without an answer")?;
-        result.with_context(|| {
-            let (first, last) = (&items[0].letter.origin, &items[items.len() - 1].letter.origin);
-            format!("the records from {first} to {last} may or may not be in the topic; run it again")
-        })
+            .with_context(|| {
+                let (first, last) = (&items[0].letter.origin, &items[items.len() - 1].letter.origin);
+                format!("the records from {first} to {last} may or may not be in the topic; run it again")
+            })
     }
 
     async fn park(&self, items: &[&Item], report: &mut Report) -> anyhow::Result<()> {
@@ -318,6 +311,17 @@ impl Replayer {
             .move_dead_letters(now, &self.actor, self.action, moves)
             .await?)
     }
+}
+
+/// Returns once the bus has the records.
+pub(super) async fn forward(producer: &dyn Producer, records: Vec<Forward>) -> anyhow::Result<()> {
+    let (answer, acknowledged) = oneshot::channel();
+    // Whoever waited may be gone: then nobody records it, and the next run sends it again.
+    producer.forward(records, Box::new(move |result| drop(answer.send(result))));
+    let result = acknowledged
+        .await
+        .context("the producer ended without an answer")?;
+    Ok(result?)
 }
 
 /// Lower-case hex SHA-256.

@@ -55,7 +55,7 @@ impl Route {
     }
 }
 
-fn what_is_wrong(letter: &DeadLetter) -> Headers {
+pub(super) fn what_is_wrong(letter: &DeadLetter) -> Headers {
     let attempts = i32::try_from(letter.attempts).unwrap_or(i32::MAX);
     vec![
         (CLASS.into(), letter.class.clone().into_bytes()),

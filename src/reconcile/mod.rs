@@ -40,6 +40,9 @@ pub struct Config {
     pub grace: Duration,
     /// Between looks at something waited for.
     pub poll: Duration,
+    /// How long a look for missing orders waits for landing: where it is behind, nothing can be said, and its lag has an
+    /// alarm of its own.
+    pub glance: Duration,
 }
 
 impl Default for Config {
@@ -49,6 +52,7 @@ impl Default for Config {
             patience: Duration::from_secs(60),
             grace: Duration::from_millis(500),
             poll: Duration::from_millis(50),
+            glance: Duration::from_secs(2),
         }
     }
 }
