@@ -47,6 +47,9 @@ pub enum BusError {
     Unacknowledged(String),
     #[error("{brokers} not reachable: {cause}")]
     Unreachable { brokers: String, cause: String },
+    /// Nobody has made the topic.
+    #[error("Kafka at {brokers} has no topic {topic}: run `rushgate migrate`")]
+    NoTopic { brokers: String, topic: String },
     /// A partition cannot be read; the others go on.
     #[error("{0}")]
     Unreadable(String),

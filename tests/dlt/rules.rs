@@ -164,7 +164,7 @@ async fn what_a_rule_cannot_mean_is_refused(db: Database) {
     for (line, why) in [
         (
             "replay --all --to nowhere",
-            "there is no such topic; nothing was sent",
+            "there is no such topic; nothing was sent. It may name a retry topic, to land from there: rushgate.orders.retry.5s",
         ),
         (
             &format!("replay --all --to {DEAD_LETTER_TOPIC}"),
