@@ -132,11 +132,6 @@ impl Gap {
             self.high
         }
     }
-
-    /// Records that were removed before they landed.
-    pub fn missing(&self) -> u64 {
-        u64::try_from(self.low - self.expected).unwrap_or(0)
-    }
 }
 
 /// How thoroughly a partition that stands still is begun anew.
