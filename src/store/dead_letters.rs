@@ -176,6 +176,8 @@ pub enum ReplayMatch {
     Any,
     /// Nobody asked for one.
     None,
+    /// Somebody did, for whatever moment.
+    Asked,
     /// One was to happen at this moment or before.
     Due(i64),
 }
