@@ -1,6 +1,8 @@
 //! `rushgate dlt` over SQLite, a real MariaDB, and against a real broker (`RUSHGATE_KAFKA_BROKERS`).
 
 mod database;
+#[path = "dlt/discard.rs"]
+mod discard;
 #[path = "dlt/redrive.rs"]
 mod redrive;
 #[path = "dlt/rules.rs"]

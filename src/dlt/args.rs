@@ -176,6 +176,9 @@ pub struct Discard {
     /// Why, for the audit trail.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Also letters whose order the database refuses a row: a copy that turns up later may land then.
+    #[arg(long)]
+    pub without_row: bool,
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,

@@ -127,7 +127,11 @@ fn bind_unchanged<'q>(query: Query<'q>, letter: &'q DeadLetter) -> StoreResult<Q
 }
 
 /// Says whether the letter was still as it had been read.
-async fn set_stage(connection: &mut AnyConnection, each: &LetterMove<'_>, now: &str) -> StoreResult<bool> {
+pub(super) async fn set_stage(
+    connection: &mut AnyConnection,
+    each: &LetterMove<'_>,
+    now: &str,
+) -> StoreResult<bool> {
     let letter = each.letter;
     let mut set = "stage = ?, changed_at = ?, replay_at = NULL, replay_to = NULL".to_owned();
     if each.count == Count::Reset {
