@@ -3,6 +3,8 @@
 #[path = "dlt/astray.rs"]
 mod astray;
 mod database;
+#[path = "dlt/discard.rs"]
+mod discard;
 #[path = "dlt/redrive.rs"]
 mod redrive;
 #[path = "dlt/rules.rs"]

@@ -491,7 +491,9 @@ async fn the_command_answers_with_its_exit_code() {
     for partition in 0..4 {
         let sql = "DELETE FROM landing_offsets WHERE `partition` = ".to_owned() + &partition.to_string();
         sale.db.execute(&sql).await;
-        let sql = format!("INSERT INTO landing_offsets VALUES ('rushgate.orders', {partition}, 1000000000)");
+        let sql = format!(
+            "INSERT INTO landing_offsets (topic, `partition`, next_offset) VALUES ('rushgate.orders', {partition}, 1000000000)"
+        );
         sale.db.execute(&sql).await;
     }
     let go = |redis: &str, more: &[&str]| -> Output {

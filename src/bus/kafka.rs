@@ -159,10 +159,10 @@ impl Config {
     }
 
     fn no_topic(&self, topic: &str) -> BusError {
-        BusError::Unreadable(format!(
-            "Kafka at {} has no topic {topic}: run `rushgate migrate`",
-            self.brokers
-        ))
+        BusError::NoTopic {
+            brokers: self.brokers.clone(),
+            topic: topic.to_owned(),
+        }
     }
 }
 

@@ -49,6 +49,9 @@ pub enum BusError {
     Unacknowledged(String),
     #[error("{brokers} not reachable: {cause}")]
     Unreachable { brokers: String, cause: String },
+    /// Nobody has made the topic.
+    #[error("Kafka at {brokers} has no topic {topic}: run `rushgate migrate`")]
+    NoTopic { brokers: String, topic: String },
     /// A partition cannot be read; the others go on.
     #[error("{0}")]
     Unreadable(String),
@@ -138,11 +141,6 @@ impl Gap {
         } else {
             self.high
         }
-    }
-
-    /// Records that were removed before they landed.
-    pub fn missing(&self) -> u64 {
-        u64::try_from(self.low - self.expected).unwrap_or(0)
     }
 }
 

@@ -121,9 +121,9 @@ impl Replayer {
             Stage::Retry => Verdict::Refuse(format!(
                 "{id} waits in a retry topic and is tried again by itself: give --stage retry --force if its record is gone"
             )),
-            Stage::Discarded => {
-                Verdict::Refuse(format!("{id} was discarded: what it held may be sold by now"))
-            }
+            Stage::Discarded => Verdict::Refuse(format!(
+                "{id} was discarded: its order was given up for good, and what it held may be sold by now"
+            )),
             Stage::Forged => Verdict::Refuse(format!(
                 "{id} carries no seal of ours, and a replay would seal it: look at it, and give --stage forged --force \
                  if it is an order all the same"

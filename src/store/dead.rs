@@ -4,7 +4,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::dialect::Dialect;
 use super::fence::Returned;
-use super::{DeadRecord, StoreResult, time};
+use super::{DISCARDED, DeadRecord, Stage, StoreResult, time};
 
 const DEAD: &str = "dead";
 const RETRY: &str = "retry";
@@ -155,7 +155,8 @@ async fn count_forged(tx: &mut Transaction<'_, Any>, since: Option<&str>, most: 
     Ok(u64::try_from(count).unwrap_or(0).min(most))
 }
 
-/// Marks the dead letters of orders that have landed after all. A letter of another order is not theirs to close.
+/// Marks the dead letters of orders that have landed after all. A letter of another order is not theirs to close, and
+/// one that was discarded stays so where its order was revoked with it: this copy is a duplicate.
 pub(super) async fn landed<'a>(
     tx: &mut Transaction<'_, Any>,
     returned: impl Iterator<Item = &'a Returned<'a>>,
@@ -165,7 +166,9 @@ pub(super) async fn landed<'a>(
         sqlx::query(
             "UPDATE dead_letters SET stage = ?, changed_at = ? \
              WHERE topic = ? AND `partition` = ? AND `offset` = ? AND stage <> ? \
-             AND (order_id IS NULL OR (order_id = ? AND campaign_id = ?))",
+             AND (order_id IS NULL OR (order_id = ? AND campaign_id = ?)) \
+             AND NOT (stage = ? AND EXISTS (SELECT 1 FROM orders o WHERE o.campaign_id = dead_letters.campaign_id \
+             AND o.order_id = dead_letters.order_id AND o.revoked_reason = ?))",
         )
         .bind(LANDED)
         .bind(now)
@@ -175,6 +178,8 @@ pub(super) async fn landed<'a>(
         .bind(LANDED)
         .bind(order.order.to_string())
         .bind(order.campaign.as_str())
+        .bind(Stage::Discarded.as_str())
+        .bind(DISCARDED)
         .execute(&mut **tx)
         .await?;
     }

@@ -46,8 +46,8 @@ pub use attempts::{AttemptsAt, SampleRow};
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use dead_letters::{
-    Count, DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal, Origin, OriginError,
-    ReplayMatch, Stage,
+    Count, DISCARDED, DeadLetter, Discarded, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal,
+    Origin, OriginError, ReplayMatch, Stage,
 };
 use dialect::Dialect;
 pub use error::StoreError;

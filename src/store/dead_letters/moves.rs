@@ -67,9 +67,37 @@ impl Store {
         tx.commit().await?;
         Ok(asked)
     }
+
+    /// Takes back replays that were asked for, and writes the audit trail, in one transaction. Says which were still
+    /// asked for of letters as they had been read; the others were sent, or moved on, or taken back before.
+    pub async fn cancel_replays(
+        &self,
+        now: i64,
+        actor: &str,
+        letters: &[DeadLetter],
+    ) -> StoreResult<Vec<bool>> {
+        let now = time::to_text(now)?;
+        let mut tx = self.begin().await?;
+        let mut cancelled = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let sql = format!(
+                "UPDATE dead_letters SET replay_at = NULL, replay_to = NULL \
+                 WHERE replay_at IS NOT NULL AND {UNCHANGED}"
+            );
+            let query = bind_unchanged(sqlx::query(AssertSqlSafe(sql)), letter)?;
+            let done = query.execute(&mut *tx).await?.rows_affected() > 0;
+            if done {
+                let detail = serde_json::json!({"at": letter.replay_at, "to": letter.replay_to});
+                note(&mut tx, &now, actor, "dlt.cancel", letter, &detail).await?;
+            }
+            cancelled.push(done);
+        }
+        tx.commit().await?;
+        Ok(cancelled)
+    }
 }
 
-async fn note(
+pub(super) async fn note(
     connection: &mut AnyConnection,
     now: &str,
     actor: &str,
@@ -99,7 +127,11 @@ fn bind_unchanged<'q>(query: Query<'q>, letter: &'q DeadLetter) -> StoreResult<Q
 }
 
 /// Says whether the letter was still as it had been read.
-async fn set_stage(connection: &mut AnyConnection, each: &LetterMove<'_>, now: &str) -> StoreResult<bool> {
+pub(super) async fn set_stage(
+    connection: &mut AnyConnection,
+    each: &LetterMove<'_>,
+    now: &str,
+) -> StoreResult<bool> {
     let letter = each.letter;
     let mut set = "stage = ?, changed_at = ?, replay_at = NULL, replay_to = NULL".to_owned();
     if each.count == Count::Reset {
