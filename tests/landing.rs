@@ -17,6 +17,8 @@ mod outages;
 mod poison;
 #[path = "landing/redrive.rs"]
 mod redrive;
+#[path = "landing/unsealed.rs"]
+mod unsealed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

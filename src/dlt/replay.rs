@@ -203,6 +203,15 @@ impl Replayer {
         }
         sleep_until(*paced).await;
         *paced = Instant::now() + Duration::from_secs(1) * send.len() as u32 / self.rate;
+        if !self.route.is_copy() {
+            let repairs = send.iter().filter_map(|item| {
+                let (payload, event) = item.repaired.as_ref()?;
+                Some((&item.letter, payload.as_slice(), event))
+            });
+            self.store
+                .repair_dead_letters(&repairs.collect::<Vec<_>>())
+                .await?;
+        }
         failpoint::hit(Point::D1);
         self.send(&**producer, &send).await?;
         failpoint::hit(Point::D2);

@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::query::{Bound, ORIGIN, Query, bind_all, bind_origin};
 use super::{Count, DeadLetter, LetterMove, Stage};
+use crate::order::OrderEvent;
 use crate::store::rows::to_json;
 use crate::store::{Store, StoreResult, time};
 
@@ -36,6 +37,22 @@ impl Store {
         }
         tx.commit().await?;
         Ok(moved)
+    }
+
+    /// Writes repaired payloads into letters that are as they had been read, before their records are sent: landing
+    /// knows by them which letter an order closes.
+    pub async fn repair_dead_letters(
+        &self,
+        repairs: &[(&DeadLetter, &[u8], &OrderEvent)],
+    ) -> StoreResult<()> {
+        let mut tx = self.begin().await?;
+        for (letter, payload, event) in repairs {
+            let sql = format!("UPDATE dead_letters SET {REPAIRED} WHERE {UNCHANGED}");
+            let query = bind_all(sqlx::query(AssertSqlSafe(sql)), repaired(payload, event).into());
+            bind_unchanged(query, letter)?.execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Asks for replays at their moments, to a topic where one is named, and writes the audit trail, in one
@@ -126,6 +143,19 @@ fn bind_unchanged<'q>(query: Query<'q>, letter: &'q DeadLetter) -> StoreResult<Q
     Ok(query.bind(letter.attempts).bind(seen.unwrap_or_default()))
 }
 
+/// What a repaired payload changes.
+const REPAIRED: &str = "payload = ?, order_id = ?, campaign_id = ?, sku_id = ?, quantity = ?";
+
+fn repaired(payload: &[u8], event: &OrderEvent) -> [Bound; 5] {
+    [
+        Bound::Bytes(payload.to_vec()),
+        Bound::Text(event.order.to_string()),
+        Bound::Text(event.campaign.clone()),
+        Bound::Text(event.sku.clone()),
+        Bound::Int(event.quantity.into()),
+    ]
+}
+
 /// Says whether the letter was still as it had been read.
 pub(super) async fn set_stage(
     connection: &mut AnyConnection,
@@ -142,14 +172,8 @@ pub(super) async fn set_stage(
         Bound::Text(now.to_owned()),
     ];
     if let Some((payload, event)) = each.repaired {
-        set += ", payload = ?, order_id = ?, campaign_id = ?, sku_id = ?, quantity = ?";
-        values.extend([
-            Bound::Bytes(payload.to_vec()),
-            Bound::Text(event.order.to_string()),
-            Bound::Text(event.campaign.clone()),
-            Bound::Text(event.sku.clone()),
-            Bound::Int(event.quantity.into()),
-        ]);
+        set = format!("{set}, {REPAIRED}");
+        values.extend(repaired(payload, event));
     }
     let sql = format!("UPDATE dead_letters SET {set} WHERE {UNCHANGED}");
     let query = bind_unchanged(bind_all(sqlx::query(AssertSqlSafe(sql)), values), letter)?;
