@@ -9,6 +9,8 @@ mod audiences;
 mod database;
 #[path = "store/guards.rs"]
 mod guards;
+#[path = "store/letters.rs"]
+mod letters;
 #[path = "store/revisions.rs"]
 mod revisions;
 #[path = "store/seals.rs"]
