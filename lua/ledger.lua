@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
 -- ARGV     most orders of the outbox to answer
--- Reply    {'ok', fence or '' when state is missing, now, expires_at, reopened,
+-- Reply    {'ok', fence or '' when state is missing, now, expires_at, reopened, admitted,
 --           k, (sku, units left) × k,
 --           then, unless more orders than ARGV[1] wait: 1, per entry of the outbox: id, revision, moment of the
 --           decision, k, payload × k (as `outbox` answers it); otherwise 0}
@@ -15,30 +15,16 @@ local state = KEYS[1]
 local prefix = string.sub(state, 1, -#'state' - 1)
 local most = tonumber(ARGV[1])
 
-local fields = call('HMGET', state, 'fence', 'expires_at', 'reopened')
+local fields = call('HMGET', state, 'fence', 'expires_at', 'reopened', 'admitted')
 local time = call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local stock = call('HGETALL', prefix .. 'stock')
-local reply = {'ok', fields[1] or '', now, fields[2] or '', fields[3] or '', #stock / 2}
+local reply = {'ok', fields[1] or '', now, fields[2] or '', fields[3] or '', fields[4] or '', #stock / 2}
 for i = 1, #stock do
   reply[#reply + 1] = stock[i]
 end
 
--- Answers an entry by its own length, or, where it is none of ours, with revision 0, which nobody was admitted under,
--- and no order: so that it holds up no other.
-local function frame(reply, id, fields)
-  local n = math.max(#fields - 6, 0) / 2
-  local ours = #fields >= 6 and fields[6] == string.format('%.0f', n)
-    and #fields[2] <= 9 and string.find(fields[2], '^%d+$')
-    and #fields[4] <= 15 and string.find(fields[4], '^%d+$')
-  reply[#reply + 1] = id
-  reply[#reply + 1] = ours and fields[2] or 0
-  reply[#reply + 1] = ours and fields[4] or 0
-  reply[#reply + 1] = ours and n or 0
-  for i = 8, ours and #fields or 0, 2 do
-    reply[#reply + 1] = fields[i]
-  end
-end
+-- part: frame
 
 -- An entry holds an order at least.
 local entries = call('XRANGE', prefix .. 'outbox', '-', '+', 'COUNT', string.format('%.0f', most + 1))

@@ -23,6 +23,7 @@ pub mod recorded;
 pub mod revision;
 pub mod ruleset;
 pub mod seal;
+pub mod seldom;
 pub mod wire;
 
 // Rank 1: adapters. One foreign vocabulary each.

@@ -7,7 +7,7 @@ mod prechecks;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -192,6 +192,7 @@ struct Held {
     batches: Mutex<Vec<(Vec<Outbound>, Option<Acknowledge>)>>,
     automatic: AtomicBool,
     refuse: AtomicBool,
+    halted: OnceLock<String>,
 }
 
 impl Held {
@@ -226,6 +227,10 @@ impl Producer for Held {
         acknowledge(Err(BusError::Unacknowledged("a gateway forwards nothing".into())));
     }
 
+    fn halted(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
+    }
+
     fn in_flight(&self) -> usize {
         0
     }
@@ -248,6 +253,8 @@ struct Database {
     ruleset: Arc<Ruleset>,
     newest: Mutex<Arc<ActiveCampaign>>,
     lost: AtomicUsize,
+    /// It has no older revisions.
+    forgot: AtomicBool,
 }
 
 impl Rules for Database {
@@ -282,7 +289,9 @@ impl Revisions for Database {
         _: &'a str,
         _: u32,
     ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        async { Ok(Some(self.newest.lock().expect("no panic").clone())) }.boxed()
+        let newest = self.newest.lock().expect("no panic").clone();
+        let found = (!self.forgot.load(Ordering::SeqCst)).then_some(newest);
+        async { Ok(found) }.boxed()
     }
 }
 
@@ -317,6 +326,7 @@ async fn stage(config: Config) -> Stage {
         ruleset: ruleset.clone(),
         newest: Mutex::new(first),
         lost: AtomicUsize::new(0),
+        forgot: AtomicBool::new(false),
     });
     let bus = Arc::new(Held::default());
     bus.automatic.store(true, Ordering::SeqCst);
@@ -329,13 +339,8 @@ async fn stage(config: Config) -> Stage {
         outbox,
         None,
     ));
-    let quick = relay::Config {
-        age: Duration::ZERO,
-        every: Duration::from_millis(5),
-        ..relay::Config::default()
-    };
     let relay = Relay::spawn(
-        quick,
+        quick(),
         engine.clone(),
         bus.clone(),
         ruleset,
@@ -349,6 +354,14 @@ async fn stage(config: Config) -> Stage {
         database,
         admission,
         relay,
+    }
+}
+
+fn quick() -> relay::Config {
+    relay::Config {
+        age: Duration::ZERO,
+        every: Duration::from_millis(5),
+        ..relay::Config::default()
     }
 }
 
@@ -556,6 +569,65 @@ async fn what_the_bus_refuses_stays_in_the_outbox_and_is_relayed() {
     assert_eq!(relayed.len(), 1);
     assert_eq!(relayed[0].charges.len(), 1, "the charges are computed again");
     assert!(stage.relay.figures().relayed.load(Ordering::SeqCst) >= 1);
+}
+
+/// Waits until so many entries are left in the outbox.
+async fn until_outbox(stage: &Stage, entries: i64) {
+    while stage.status().await.outbox != entries {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_a_revision_that_is_not_there_is_counted_once_and_holds_up_no_other() {
+    let stage = stage(Config::default()).await;
+    stage.bus.refuse.store(true, Ordering::SeqCst);
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Pending);
+    stage.database.forgot.store(true, Ordering::SeqCst);
+    let second = Activation {
+        epoch: 2,
+        revision: 2,
+    };
+    stage.activate(2, second).await;
+    for user in ["bob", "cy"] {
+        stage.bus.refuse.store(true, Ordering::SeqCst);
+        assert_eq!(state(stage.place(user, "1").await).0, OrderState::Pending);
+        assert_eq!(stage.status().await.outbox, 2);
+        stage.bus.refuse.store(false, Ordering::SeqCst);
+        until_outbox(&stage, 1).await;
+    }
+    while stage.relay.stuck() != BTreeMap::from([(CAMPAIGN.to_owned(), 1)]) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(stage.relay.figures().unreadable.load(Ordering::SeqCst), 1);
+    assert_eq!(
+        stage.bus.published().len(),
+        2,
+        "those of the revision that is there"
+    );
+}
+
+#[tokio::test]
+async fn what_a_halted_gateway_left_is_relayed_by_another() {
+    let stage = stage(Config::default()).await;
+    stage.bus.halted.set("no key".into()).expect("once");
+    stage.bus.refuse.store(true, Ordering::SeqCst);
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Pending);
+    let other = Arc::new(Held::default());
+    other.automatic.store(true, Ordering::SeqCst);
+    let (_none, fresh) = mpsc::unbounded_channel();
+    let _relay = Relay::spawn(
+        quick(),
+        stage.engine.clone(),
+        other.clone(),
+        stage.database.ruleset.clone(),
+        stage.database.clone(),
+        "another".into(),
+        fresh,
+    );
+    // The halted one takes no right to the shard, and what it had runs out.
+    until_outbox(&stage, 0).await;
+    assert_eq!(other.published().len(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! `rushgate dlt` over SQLite, a real MariaDB, and against a real broker (`RUSHGATE_KAFKA_BROKERS`).
 
+#[path = "dlt/astray.rs"]
+mod astray;
 mod database;
+#[path = "dlt/discard.rs"]
+mod discard;
 #[path = "dlt/redrive.rs"]
 mod redrive;
 #[path = "dlt/rules.rs"]
@@ -51,6 +55,8 @@ struct Tape {
     breaks_at: Mutex<Option<usize>>,
     /// Runs before a batch is acknowledged.
     before: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    /// Where the partitions of the orders and of the retry topic end.
+    end: Mutex<i64>,
 }
 
 impl Tape {
@@ -109,7 +115,8 @@ impl Producer for Tape {
             "analysis" => 1,
             _ => 0,
         };
-        async move { Ok((0..partitions).map(|partition| (partition, 0)).collect()) }.boxed()
+        let end = *self.end.lock().expect("unharmed");
+        async move { Ok((0..partitions).map(|partition| (partition, end)).collect()) }.boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BusError>> {

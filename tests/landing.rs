@@ -1,5 +1,7 @@
 //! Landing over SQLite and a real MariaDB, fed by the embedded bus.
 
+#[path = "landing/charges.rs"]
+mod charges;
 mod database;
 #[path = "landing/forged.rs"]
 mod forged;
@@ -15,6 +17,8 @@ mod outages;
 mod poison;
 #[path = "landing/redrive.rs"]
 mod redrive;
+#[path = "landing/unsealed.rs"]
+mod unsealed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

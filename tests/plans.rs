@@ -11,6 +11,7 @@ use rushgate::control::proof::differential;
 use rushgate::order::Charge;
 use rushgate::plan::check::check;
 use rushgate::plan::eval::{Decision, Rejection, State, charges, decide, holds, release};
+use rushgate::plan::possible::{Impossible, impossible};
 use rushgate::plan::samples::{Act, Expected, samples};
 use rushgate::plan::{Expr, Plan, Window};
 
@@ -38,8 +39,12 @@ proptest! {
             match decide(&plan, 1, &mut state, &attempt, now) {
                 Decision::Admitted => {
                     prop_assert!(admitted.insert(order.clone()));
+                    // The interpreter leaves it to gateways to ask for what a plan requires.
+                    let why = impossible(&plan, &attempt, now, 0);
+                    prop_assert!(matches!(why, None | Some(Impossible::Missing(_))), "{why:?}");
                     let charges = charges(&plan, &attempt, now);
                     prop_assert!(charges.iter().all(|charge| used(&state, charge, now) <= charge.limit.unwrap_or(i64::MAX)));
+                    prop_assert!(charges.iter().all(|charge| charge.limit.is_none_or(|limit| charge.cost <= limit)));
                     taken.push((order, charges));
                 }
                 Decision::Existing(_) => {

@@ -18,6 +18,7 @@ const RANKS: &[&[&str]] = &[
         "revision",
         "ruleset",
         "seal",
+        "seldom",
         "wire",
     ],
     &["bus", "engine", "store", "wasm"],

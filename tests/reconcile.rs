@@ -12,6 +12,8 @@ mod sale;
 #[path = "engines/server.rs"]
 #[allow(dead_code)]
 mod server;
+#[path = "reconcile/surplus.rs"]
+mod surplus;
 
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -441,7 +443,7 @@ async fn what_cannot_be_compared_says_why(side: Side) {
         .execute("UPDATE landing_offsets SET next_offset = 0")
         .await;
     let error = sale
-        .reconcile
+        .impatient()
         .compare(CAMPAIGN, None)
         .await
         .expect_err("landing is behind");
@@ -489,7 +491,9 @@ async fn the_command_answers_with_its_exit_code() {
     for partition in 0..4 {
         let sql = "DELETE FROM landing_offsets WHERE `partition` = ".to_owned() + &partition.to_string();
         sale.db.execute(&sql).await;
-        let sql = format!("INSERT INTO landing_offsets VALUES ('rushgate.orders', {partition}, 1000000000)");
+        let sql = format!(
+            "INSERT INTO landing_offsets (topic, `partition`, next_offset) VALUES ('rushgate.orders', {partition}, 1000000000)"
+        );
         sale.db.execute(&sql).await;
     }
     let go = |redis: &str, more: &[&str]| -> Output {

@@ -120,7 +120,9 @@ impl Worker {
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
                 Step::Failed(why) => {
-                    tracing::error!(campaign = %self.shard.campaign, why, "admission failed");
+                    if self.shared.tells(&why) {
+                        tracing::error!(campaign = %self.shard.campaign, why, "admission failed");
+                    }
                     return jobs
                         .into_iter()
                         .for_each(|job| job.end(Err(AdmissionError::Engine(why.clone()))));

@@ -24,8 +24,8 @@ mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
@@ -40,6 +40,7 @@ use crate::outbox;
 use crate::plan::eval::Placed;
 use crate::recorded::{Decided, Outcome as Recorded};
 use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
+use crate::seldom::Seldom;
 
 pub use quota::Quota;
 pub use refusal::Refusal;
@@ -124,6 +125,9 @@ pub enum AdmissionError {
         /// All orders are refused, not a share of them.
         refused: bool,
     },
+    /// This gateway sends nothing to the bus any more; others do. Nothing was begun.
+    #[error("this gateway takes no orders any more")]
+    Halted,
     /// The engine has no state for the campaign, or a foreign one; or it is being rebuilt.
     #[error("the gate is closed: {why}")]
     GateClosed { why: String, retry_after: Duration },
@@ -186,6 +190,8 @@ struct Shared {
     /// There is something the other gateways, or this one's watch, should know at once.
     wake: Notify,
     delivery: Arc<Delivery>,
+    /// What goes wrong at every turn of a loop.
+    trouble: Mutex<Seldom>,
 }
 
 impl Shared {
@@ -213,6 +219,12 @@ impl Shared {
             (None, None) => Err(self.refence(&lane.shard, active, None).await),
             (found, _) => Ok(found),
         }
+    }
+
+    /// Whether what goes wrong is to be told now: it may do so several times a second.
+    fn tells(&self, what: &str) -> bool {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.met(what, Instant::now()).is_some()
     }
 
     fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
@@ -256,6 +268,7 @@ impl Admission {
             recorder,
             wake: Notify::new(),
             delivery: Arc::default(),
+            trouble: Mutex::default(),
         });
         Self {
             shared,

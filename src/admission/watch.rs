@@ -56,7 +56,9 @@ impl Admission {
     }
 
     async fn sync(&self) {
-        if let Err(why) = self.shared.rules.sync().await {
+        if let Err(why) = self.shared.rules.sync().await
+            && self.shared.tells(&why)
+        {
             tracing::warn!(why, "campaigns could not be read from the database");
         }
         let leads = self.shared.rules.lead().await;
@@ -116,7 +118,11 @@ impl Admission {
         match self.read(lane, &incarnation, &counts).await {
             Ok(reply) => match calls::watch_reply(reply) {
                 Ok(status) => return self.apply(lane, &incarnation, &status, asked),
-                Err(error) => tracing::error!(%error, "watch"),
+                Err(error) => {
+                    if self.shared.tells(&error.to_string()) {
+                        tracing::error!(campaign = lane.shard.campaign, %error, "the state of a campaign cannot be read");
+                    }
+                }
             },
             // A call whose reply was lost may have counted: rather a count too few than twice.
             Err(EngineError::Unknown { .. }) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 
-use super::seals;
+use super::sealing::Sealing;
 use crate::admin::Check;
 use crate::bus::Producer;
 use crate::bus::kafka::{self, KafkaProducer};
@@ -27,20 +27,20 @@ pub(super) struct Adapters {
     pub(super) store: Store,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) producer: Arc<dyn Producer>,
+    /// None where nobody else lands what is sent.
+    pub(super) sealing: Option<Arc<Sealing>>,
 }
 
 impl Adapters {
-    /// Redis, Kafka and the database. The database has to be there, because the rules are in it: a
-    /// [`crate::store::StoreError`] says that it is not. Without Redis
-    /// the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
-    pub(super) async fn connect(config: &Config) -> anyhow::Result<Self> {
-        let store = store(config).await?;
-        seals::agree(config, &store).await?;
+    /// Redis, Kafka and what a `role` needs of the database; a [`crate::store::StoreError`] says that it is away. Without
+    /// Redis the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
+    pub(super) async fn connect(config: &Config, store: Store, role: &str) -> anyhow::Result<Self> {
+        let sealing = Sealing::join(config, &store, role).await?;
         let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
         if let Err(error) = engine.ping().await {
             tracing::warn!(%error, "starting without the engine: the gate is closed until it is there");
         }
-        let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+        let producer = KafkaProducer::new(sending(config, &sealing)).context("kafka")?;
         match tokio::time::timeout(START_PATIENCE, producer.ping()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "starting without Kafka: orders wait in the outbox"),
@@ -50,6 +50,7 @@ impl Adapters {
             store,
             engine: Arc::new(engine),
             producer: Arc::new(producer),
+            sealing: Some(Arc::new(sealing)),
         })
     }
 
@@ -77,6 +78,9 @@ impl Adapters {
 
     /// Closes the database's connections; one that is silent is left.
     pub(super) async fn close(&self) {
+        if let Some(sealing) = &self.sealing {
+            sealing.leave().await;
+        }
         close(&self.store).await;
     }
 }
@@ -109,6 +113,15 @@ pub(super) async fn store(config: &Config) -> anyhow::Result<Store> {
     Ok(store)
 }
 
+/// How a process that joined the senders reaches Kafka.
+pub(super) fn sending(config: &Config, sealing: &Sealing) -> kafka::Config {
+    kafka::Config {
+        halt: sealing.halt().clone(),
+        ..kafka_config(config)
+    }
+}
+
+/// How to reach Kafka, for whoever sends nothing.
 pub(super) fn kafka_config(config: &Config) -> kafka::Config {
     config.sealing(kafka::Config {
         extra: config.kafka.options.clone(),

@@ -144,6 +144,7 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         store,
         engine: Arc::new(Embedded::new()),
         producer,
+        sealing: None,
     };
     Ok((adapters, landing))
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 
-use super::adapters::{kafka_config, store};
+use super::adapters::{kafka_config, sending, store};
 use super::parts::clock;
-use super::seals;
+use super::sealing::Sealing;
 use super::shutdown::Shutdown;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
 use crate::dlt::{self, Desk, Dlt};
+use crate::store::Store;
 use crate::telemetry;
 
 /// How long Kafka has to answer at all.
@@ -26,14 +27,29 @@ const DELIVERY_TIMEOUT_MS: u32 = 30_000;
 pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
     let config = command.services().settle(&|name| std::env::var(name).ok())?;
     telemetry::init(&config.log)?;
-    let (kafka, topics) = (kafka_config(&config), config.topics()?);
     let store = store(&config).await?;
-    let producer = match command.sends() {
-        true => {
-            seals::agree(&config, &store).await?;
-            Some(producer(&config).await?)
-        }
+    let sealing = match command.sends() {
+        true => Some(Sealing::join(&config, &store, "dlt").await?),
         false => None,
+    };
+    let done = on_desk(command, &config, store.clone(), sealing.as_ref()).await;
+    if let Some(sealing) = sealing {
+        sealing.leave().await;
+    }
+    store.close().await;
+    done
+}
+
+async fn on_desk(
+    command: Dlt,
+    config: &Config,
+    store: Store,
+    sealing: Option<&Sealing>,
+) -> anyhow::Result<()> {
+    let (kafka, topics) = (kafka_config(config), config.topics()?);
+    let producer = match sealing {
+        Some(sealing) => Some(producer(config, sealing).await?),
+        None => None,
     };
     let desk = Desk {
         store,
@@ -48,9 +64,7 @@ pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
         // Until here there is nothing to finish: a signal ends the process.
         stop: asked_to_stop()?,
     };
-    let store = desk.store.clone();
     let done = dlt::run(command, desk, &mut io::stdout().lock()).await;
-    store.close().await;
     quiet_pipe(done)
 }
 
@@ -80,10 +94,10 @@ pub(super) fn quiet_pipe(done: anyhow::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-async fn producer(config: &Config) -> anyhow::Result<Arc<dyn Producer>> {
+async fn producer(config: &Config, sealing: &Sealing) -> anyhow::Result<Arc<dyn Producer>> {
     let kafka = crate::bus::kafka::Config {
         delivery_timeout_ms: DELIVERY_TIMEOUT_MS,
-        ..kafka_config(config)
+        ..sending(config, sealing)
     };
     let producer = KafkaProducer::new(kafka).context("kafka")?;
     match tokio::time::timeout(ASK_LIMIT, producer.ping()).await {

@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
-use super::adapters::{close, kafka_config, store_check};
-use super::letters::Letters;
+use super::adapters::{close, kafka_config, sending, store_check};
+use super::letters::{Letters, SentAgain};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::reload::{Reload, Sources};
-use super::seals;
+use super::sealing::Sealing;
 use super::shutdown::Shutdown;
 use super::standstill::{self, Landed};
 use super::{leftovers, migration};
@@ -69,25 +69,27 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let Some(store) = there.await? else {
         return Ok(());
     };
-    seals::agree(&config, &store).await?;
-    let kafka = Arc::new(KafkaProducer::new(kafka_config(&config)).context("kafka")?);
+    let sealing = Sealing::join(&config, &store, "land").await?;
+    let kafka = Arc::new(KafkaProducer::new(sending(&config, &sealing)).context("kafka")?);
     let producer: Arc<dyn Producer> = kafka.clone();
     let levels = start(&config, &store, &producer)?;
     let tried: Vec<TopicFigures> = levels.iter().map(Level::figures).collect();
     let retries = move || tried.iter().map(|level| level.read().retries).sum();
-    let redrive = redrive::spawn(&config, &store, retries)?;
-    let scheduled = redrive::spawn_scheduled(&config, &store)?;
+    let redrive = redrive::spawn(&config, &store, &sealing, retries)?;
+    let (scheduled, sent_again) = redrive::spawn_scheduled(&config, &store, &sealing)?;
     let mut registry = telemetry::registry();
     let figures = levels.iter().map(Level::figures);
     registry.register_collector(Box::new(LandingFigures::new(figures)));
     registry.register_collector(Box::new(Letters::watch(&store)));
+    registry.register_collector(sealing.figures());
+    registry.register_collector(Box::new(SentAgain(sent_again)));
     let flow = Flow::spawn(watched(&config, &levels), producer, store.clone());
     let landed = levels.iter().map(Level::landed).collect();
     let watch = standstill::watch(flow.clone(), kafka.clone(), landed);
-    let mut checks = vec![store_check(&store), standstill::check(&flow)];
+    let mut checks = vec![store_check(&store), standstill::check(&flow), sealing.check()];
     registry.register_collector(Box::new(LagFigures(flow)));
     checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
-    let readiness = Arc::new(Readiness::new(checks));
+    let readiness = Arc::new(Readiness::new(checks).helped_by(vec![sealing.retired()]));
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
@@ -100,7 +102,12 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
 
     let ended = tokio::select! {
         () = shutdown.asked() => None,
-        ended = ended(&levels) => Some(ended),
+        figures = ended(&levels) => {
+            let error = figures.read().last_error.unwrap_or_default();
+            Some(format!("{}: {error}", figures.topic))
+        }
+        // What it cannot land it could not move either: its partitions go to a lander whose seal counts.
+        why = sealing.halted() => Some(why),
         () = reload.run(|_| Ok(())) => None,
     };
     readiness.drain();
@@ -109,17 +116,12 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     if let Some(redrive) = redrive {
         redrive.abort();
     }
-    if !stop(levels, in_force.load().drain()).await {
-        tracing::warn!(
-            "a landing thread has not ended within drain_ms: most likely Kafka does not answer. Nothing is lost by \
-             leaving it"
-        );
-    }
+    stop(levels, in_force.load().drain()).await;
     served.abort();
+    sealing.leave().await;
     close(&store).await;
-    if let Some(figures) = ended {
-        let error = figures.read().last_error.unwrap_or_default();
-        bail!("landing {} ended: {error}", figures.topic);
+    if let Some(why) = ended {
+        bail!("landing ended: {why}");
     }
     tracing::info!("stopped");
     Ok(())
@@ -135,10 +137,10 @@ fn watched(config: &Config, levels: &[Level]) -> flow::Config {
     }
 }
 
-/// Ends the threads, and says whether all did within the limit. Joining one blocks: it may be in the middle of a
+/// Ends the threads, those that do so within the limit. Joining one blocks: it may be in the middle of a
 /// transaction, or its consumer in taking leave of a broker that is frozen. The process does not wait for a plain
 /// thread when it ends, as it would for one of the runtime's.
-async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
+async fn stop(mut levels: Vec<Level>, limit: Duration) {
     for consumer in levels.iter_mut().flat_map(|level| &mut level.consumers) {
         consumer.ask_to_stop();
     }
@@ -148,7 +150,12 @@ async fn stop(mut levels: Vec<Level>, limit: Duration) -> bool {
         // Nobody waits any more once the limit is over.
         let _ = done.send(());
     });
-    tokio::time::timeout(limit, joined).await.is_ok()
+    if tokio::time::timeout(limit, joined).await.is_err() {
+        tracing::warn!(
+            "a landing thread has not ended within drain_ms: most likely Kafka does not answer. Nothing is lost by \
+             leaving it"
+        );
+    }
 }
 
 fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {

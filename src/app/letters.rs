@@ -1,13 +1,16 @@
-//! How many dead letters lie where, from the database: counters of a process begin at zero with it, letters do not.
+//! How many dead letters lie where, from the database: counters of a process begin at zero with it, letters do not. And
+//! how many this process sent again because their record was gone.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::time::Instant;
 
@@ -100,6 +103,20 @@ impl Collector for Letters {
             ConstGauge::new(letters).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
+    }
+}
+
+/// Letters that this process sent again, for the registry.
+#[derive(Debug)]
+pub(super) struct SentAgain(pub(super) Arc<AtomicU64>);
+
+impl Collector for SentAgain {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help =
+            "Letters that waited to be tried again and were sent again, because Kafka had lost their record";
+        let metric = ConstCounter::new(self.0.load(Ordering::Relaxed));
+        let name = "dead_letters_sent_again";
+        metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
     }
 }
 

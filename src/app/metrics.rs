@@ -82,9 +82,17 @@ impl GatewayFigures {
         counter(
             encoder,
             "relay_entries_unreadable",
-            "Outbox entries that are no orders",
+            "Outbox entries that were found to be no orders, or of no revision, each once",
             count(&figures.unreadable),
-        )
+        )?;
+        let help = "Outbox entries that cannot be relayed, of the campaigns this gateway looks after";
+        let mut family = encoder.encode_descriptor("relay_entries_stuck", help, None, MetricType::Gauge)?;
+        for (campaign, entries) in self.relay.stuck() {
+            let labels = [("campaign", campaign.as_str())];
+            let entries = i64::try_from(entries).unwrap_or(i64::MAX);
+            ConstGauge::new(entries).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 
     fn encode_admission(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

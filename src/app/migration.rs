@@ -2,23 +2,44 @@
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::adapters::{kafka_config, store};
+use super::adapters::{close, kafka_config};
 use super::shutdown::Shutdown;
 use crate::admin::{Check, Health, Readiness};
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
+use crate::seldom::Seldom;
 use crate::store::{Schema, Store, StoreError};
 use crate::telemetry;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a start waits for.
+#[derive(Clone, Default)]
+pub(super) struct Why(Arc<Mutex<Option<String>>>);
+
+impl Why {
+    pub(super) fn say(&self, cause: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
+    }
+
+    /// It is there.
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn read(&self) -> String {
+        let cause = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cause.unwrap_or_else(|| "one of the services has not answered yet".to_owned())
+    }
+}
 
 /// Waits until the database answers and its tables and these of Kafka's topics are there; `None`: the process was asked to
 /// stop. Fails where waiting does not help: a schema that is newer than this build, a database that does not guard
@@ -29,52 +50,66 @@ pub(super) async fn wait_for_store(
     topics: &[&str],
     health: &TcpListener,
 ) -> anyhow::Result<Option<Store>> {
-    let _told = not_ready(health)?;
+    let why = Why::default();
+    let _told = not_ready(health, why.clone())?;
     let address = health.local_addr()?;
     tokio::select! {
-        store = until_there(config, topics, address) => store.map(Some),
+        store = until_there(config, topics, address, &why) => store.map(Some),
         () = shutdown.clone().asked() => Ok(None),
     }
 }
 
-async fn until_there(config: &Config, topics: &[&str], health: SocketAddr) -> anyhow::Result<Store> {
-    let mut told = String::new();
+async fn until_there(
+    config: &Config,
+    topics: &[&str],
+    health: SocketAddr,
+    why: &Why,
+) -> anyhow::Result<Store> {
+    let mut away = Seldom::default();
     loop {
-        until_migrated(config, topics, |_| {}).await?;
-        let error = match store(config).await {
+        let cause = match until_migrated(config, topics, why).await {
             Ok(store) => return Ok(store),
-            Err(error) => error,
+            Err(error) => transient(error)?,
         };
-        let cause = match error.downcast_ref::<StoreError>() {
-            Some(away) if away.is_transient() => away.to_string(),
-            _ => return Err(error),
-        };
-        if told != cause {
+        if away.met(&cause, Instant::now()).is_some() {
             tracing::warn!(cause, %health, "waiting for the database");
-            told = cause;
         }
+        why.say(cause);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-/// Waits without an end; `tell` hears for what. Services that do not answer are not waited for.
-pub(super) async fn until_migrated(
-    config: &Config,
-    topics: &[&str],
-    tell: impl Fn(&str),
-) -> anyhow::Result<()> {
-    let store = match Store::connect(&config.store()).await {
-        Ok(store) => store,
-        // Whoever connects next says so.
-        Err(error) if error.is_transient() => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
+/// What is wrong with a database that is away; every other error is given back.
+pub(super) fn transient(error: anyhow::Error) -> anyhow::Result<String> {
+    match error.downcast_ref::<StoreError>() {
+        Some(away) if away.is_transient() => Ok(away.to_string()),
+        _ => Err(error),
+    }
+}
+
+/// The database, once everything is migrated: that is waited for without an end, and `why` says what is missing. A
+/// transient [`StoreError`]: the database is away. Without Kafka nothing is waited for.
+pub(super) async fn until_migrated(config: &Config, topics: &[&str], why: &Why) -> anyhow::Result<Store> {
+    let store = Store::connect(&config.store()).await?;
+    match migrated(config, &store, topics, why).await {
+        Ok(()) => {
+            why.clear();
+            Ok(store)
+        }
+        Err(error) => {
+            close(&store).await;
+            Err(error)
+        }
+    }
+}
+
+async fn migrated(config: &Config, store: &Store, topics: &[&str], why: &Why) -> anyhow::Result<()> {
     let kafka = KafkaProducer::new(kafka_config(config)).context("kafka")?;
     let mut told = None;
-    while let Some(what) = missing(config, &store, &kafka, topics).await? {
+    while let Some(what) = missing(config, store, &kafka, topics).await? {
         if told.as_ref() != Some(&what) {
             tracing::warn!("waiting for `rushgate migrate`: {what}");
-            tell(&what);
+            why.say(format!("`rushgate migrate`: {what}"));
             told = Some(what);
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -82,8 +117,7 @@ pub(super) async fn until_migrated(
     if told.is_some() {
         tracing::info!("everything is migrated: going on");
     }
-    store.close().await;
-    Ok(())
+    Ok(store.check_schema().await?)
 }
 
 /// What is not there yet.
@@ -93,11 +127,8 @@ async fn missing(
     kafka: &KafkaProducer,
     topics: &[&str],
 ) -> anyhow::Result<Option<String>> {
-    match store.schema().await {
-        Ok(Schema::Current) => {}
-        Ok(Schema::Behind(what)) => return Ok(Some(format!("{}: {what}", store.place()))),
-        Err(error) if error.is_transient() => return Ok(None),
-        Err(error) => return Err(error.into()),
+    if let Schema::Behind(what) = store.schema().await? {
+        return Ok(Some(format!("{}: {what}", store.place())));
     }
     // Without Kafka a gateway may start; which topics it has is seen when it is back.
     let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
@@ -112,16 +143,17 @@ async fn missing(
 }
 
 /// Serves health until the answer is dropped, on the same socket as the process will afterwards.
-fn not_ready(listener: &TcpListener) -> anyhow::Result<oneshot::Sender<()>> {
+fn not_ready(listener: &TcpListener, why: Why) -> anyhow::Result<oneshot::Sender<()>> {
     let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
     let listener = TcpListener::from_std(socket)?;
     let check = Check {
         name: "migration",
-        ask: Box::new(|| {
-            async {
-                Err("waiting for the database or for `rushgate migrate`; the log says for what".to_owned())
-            }
-            .boxed()
+        ask: Box::new(move || {
+            let waiting = format!(
+                "waiting for the database or for `rushgate migrate`: {}",
+                why.read()
+            );
+            std::future::ready(Err(waiting)).boxed()
         }),
     };
     let health = Health {
@@ -131,4 +163,36 @@ fn not_ready(listener: &TcpListener) -> anyhow::Result<oneshot::Sender<()>> {
     let (over, end) = oneshot::channel();
     tokio::spawn(health.serve(listener, end.map(drop)));
     Ok(over)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_does_not_say_what_it_no_longer_waits_for() {
+        let why = Why::default();
+        let nothing = why.read();
+        why.say("`rushgate migrate`: its schema has 0 of 11 migrations".to_owned());
+        assert!(why.clone().read().contains("0 of 11"));
+        why.clear();
+        assert_eq!(why.read(), nothing);
+    }
+
+    #[test]
+    fn only_a_database_that_is_away_is_waited_for() {
+        let away = StoreError::Transient("refused".to_owned());
+        assert!(
+            transient(away.into())
+                .expect("it may come back")
+                .contains("refused")
+        );
+        let wrong = transient(StoreError::Permanent("a newer schema".to_owned()).into());
+        assert!(
+            wrong
+                .expect_err("waiting does not help")
+                .to_string()
+                .contains("a newer schema")
+        );
+    }
 }

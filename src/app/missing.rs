@@ -35,6 +35,10 @@ pub(super) fn spawn(reconcile: Arc<Reconcile>, ruleset: Arc<Ruleset>) -> Arc<Mis
         let mut last = String::new();
         loop {
             tick.tick().await;
+            // The right to look runs out, and goes to a gateway that can send them again.
+            if reconcile.halted().is_some() {
+                continue;
+            }
             looks.rest(clock(), |campaign| ruleset.is_quiet(campaign));
             let why = match reconcile.find_missing(&mut looks, clock()).await {
                 Ok(()) => String::new(),
@@ -56,11 +60,16 @@ pub(super) struct MissingCollector(pub(super) Arc<MissingFigures>);
 
 type Of = fn(&CampaignFigures) -> i64;
 
-const GAUGES: [(&str, &str, Of); 3] = [
+const GAUGES: [(&str, &str, Of); 4] = [
     (
         "missing_units",
         "Units that were admitted and nobody has, by campaign, of the newest look",
         |of| of.units,
+    ),
+    (
+        "surplus_units",
+        "Units that are on sale and that somebody has, by campaign, of the newest look",
+        |of| of.surplus,
     ),
     (
         "missing_orders",

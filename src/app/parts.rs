@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
 use crate::admission::{Admission, AdmissionError, Intake, Recorder, Rules, Watch};
+use crate::bus::Producer;
 use crate::campaign::Campaign;
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
@@ -137,6 +138,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         store,
         engine,
         producer,
+        sealing: _,
     } = adapters;
     let sample = Sample::spawn(config.sample(), store.clone(), Arc::new(clock));
     let recorder = sample
@@ -152,7 +154,10 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         outbox,
         recorder,
     );
-    let admission = Arc::new(admission.behind(Arc::new(Backlog(flow.clone()))));
+    let admission = Arc::new(admission.behind(Arc::new(Backlog {
+        producer: producer.clone(),
+        flow: flow.clone(),
+    })));
     let relay = Relay::spawn(
         config.relay(),
         engine.clone(),
@@ -199,14 +204,24 @@ impl Recorder for Keeper {
 }
 
 /// What admission asks about the way behind it.
-struct Backlog(Arc<Flow>);
+struct Backlog {
+    producer: Arc<dyn Producer>,
+    flow: Arc<Flow>,
+}
 
 impl Intake for Backlog {
     fn check(&self, in_outbox: u64) -> Result<(), AdmissionError> {
-        self.0.check(in_outbox).map_err(|shed| AdmissionError::Backlog {
-            retry_after: shed.retry_after,
-            refused: shed.refused,
-        })
+        if self.producer.halted().is_some() {
+            // It could be decided, and wait in the outbox for another gateway. But there may be none, and the buyer would
+            // be told that an order is on its way which nobody carries.
+            return Err(AdmissionError::Halted);
+        }
+        self.flow
+            .check(in_outbox)
+            .map_err(|shed| AdmissionError::Backlog {
+                retry_after: shed.retry_after,
+                refused: shed.refused,
+            })
     }
 }
 

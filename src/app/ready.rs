@@ -1,5 +1,5 @@
-//! When a gateway is ready: it has its campaigns and can decide, and the outboxes have room. Kafka and the database may be
-//! away meanwhile: orders are admitted, and wait.
+//! When a gateway is ready: it has its campaigns and can decide, its seal counts, and the outboxes have room. Kafka and
+//! the database may be away meanwhile: orders are admitted, and wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,12 @@ use crate::control::Loader;
 const AGAIN_WITHOUT: u64 = 5;
 
 pub(super) fn readiness(adapters: &Adapters, parts: &Parts, in_force: &InForce) -> Readiness {
-    let needed = vec![
+    let mut needed = vec![
         campaigns_check(&parts.loader),
         adapters.engine_check(),
         outbox_check(&parts.admission, in_force),
     ];
+    needed.extend(adapters.sealing.as_ref().map(|sealing| sealing.check()));
     Readiness::new(needed).helped_by(vec![
         Helper {
             check: adapters.bus_check(),
@@ -52,16 +53,25 @@ fn outbox_check(admission: &Arc<Admission>, in_force: &InForce) -> Check {
     let (admission, in_force, bound) = (admission.clone(), in_force.clone(), Bound::default());
     let answer = move || {
         let (waiting, most) = (admission.in_outbox(), in_force.load().ready.outbox_max);
-        match bound.is_passed(waiting, most) {
-            false => Ok(()),
-            true => Err(format!(
-                "{waiting} orders wait in the outboxes, the bound is {most} (ready.outbox_max): Kafka does not take them"
-            )),
-        }
+        bound
+            .waits_for(waiting, most)
+            .map_or(Ok(()), |least| Err(full(waiting, most, least)))
     };
     Check {
         name: "outbox",
         ask: Box::new(move || std::future::ready(answer()).boxed()),
+    }
+}
+
+fn full(waiting: u64, most: u64, least: u64) -> String {
+    let bound = format!("the bound is {most} (ready.outbox_max)");
+    match waiting > most {
+        true => format!(
+            "{waiting} orders wait in the outboxes, {bound}: Kafka does not take them. Ready again at {least}"
+        ),
+        false => format!(
+            "{waiting} orders wait in the outboxes, {bound} and was passed: ready again at {least}, so that it does not flutter"
+        ),
     }
 }
 
@@ -70,14 +80,17 @@ fn outbox_check(admission: &Arc<Admission>, in_force: &InForce) -> Check {
 struct Bound(AtomicBool);
 
 impl Bound {
-    fn is_passed(&self, waiting: u64, most: u64) -> bool {
-        let least = match self.0.load(Ordering::Relaxed) {
-            true => most - most.div_ceil(AGAIN_WITHOUT),
-            false => most,
+    /// Where it is passed: how many may wait for it to be no longer.
+    fn waits_for(&self, waiting: u64, most: u64) -> Option<u64> {
+        let least = most - most.div_ceil(AGAIN_WITHOUT);
+        let bound = if self.0.load(Ordering::Relaxed) {
+            least
+        } else {
+            most
         };
-        let passed = waiting > least;
+        let passed = waiting > bound;
         self.0.store(passed, Ordering::Relaxed);
-        passed
+        passed.then_some(least)
     }
 }
 
@@ -89,16 +102,28 @@ mod tests {
     fn the_bound_is_passed_above_it_and_until_clearly_below() {
         let bound = Bound::default();
         let answers =
-            [0, 1000, 1001, 1000, 801, 800, 1000, 1001].map(|waiting| bound.is_passed(waiting, 1000));
-        assert_eq!(answers, [false, false, true, true, true, false, false, true]);
+            [0, 1000, 1001, 1000, 801, 800, 1000, 1001].map(|waiting| bound.waits_for(waiting, 1000));
+        let passed = Some(800);
+        assert_eq!(answers, [None, None, passed, passed, passed, None, None, passed]);
         let (small, least) = (Bound::default(), Bound::default());
         assert_eq!(
-            [10, 9, 8, 7].map(|waiting| small.is_passed(waiting, 9)),
-            [true, true, true, false]
+            [10, 9, 8, 7].map(|waiting| small.waits_for(waiting, 9)),
+            [Some(7), Some(7), Some(7), None]
         );
         assert_eq!(
-            [2, 1, 0].map(|waiting| least.is_passed(waiting, 1)),
-            [true, true, false]
+            [2, 1, 0].map(|waiting| least.waits_for(waiting, 1)),
+            [Some(0), Some(0), None]
         );
+    }
+
+    #[test]
+    fn the_text_names_what_it_waits_for() {
+        let above = full(1001, 1000, 800);
+        assert!(
+            above.contains("1001 orders wait")
+                && above.ends_with("Kafka does not take them. Ready again at 800")
+        );
+        let within = full(900, 1000, 800);
+        assert!(within.contains("the bound is 1000") && within.contains("was passed: ready again at 800"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow, bail};
 use serde_json::json;
 
-use super::adapters::Adapters;
+use super::adapters::{self, Adapters};
 use super::parts::{clock, mend};
 use crate::config::Config;
 use crate::engine::EngineError;
@@ -21,7 +21,19 @@ const NAMED_MAX: u32 = 20;
 
 /// Fails unless the gate is open in the end. `force`: also where it looks open, which raises the epoch.
 pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::Result<()> {
-    let adapters = Adapters::connect(&config).await?;
+    let store = adapters::store(&config).await?;
+    let adapters = Adapters::connect(&config, store, "rebuild").await?;
+    let done = rebuild_with(&config, &adapters, campaign, force).await;
+    adapters.close().await;
+    done
+}
+
+async fn rebuild_with(
+    config: &Config,
+    adapters: &Adapters,
+    campaign: String,
+    force: bool,
+) -> anyhow::Result<()> {
     adapters
         .engine
         .ping()
@@ -34,7 +46,7 @@ pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::R
         bail!("there is no campaign {campaign:?}; {}", known(store).await?);
     };
     let host = Host::with(&config.wasm(None, |name| std::env::var_os(name)))?;
-    let mending = mend(&config, &adapters, host);
+    let mending = mend(config, adapters, host);
     // What a dead gateway left in the outbox is sent on from here.
     mending.relay_for(&row).await?;
     let lost = if force { row.activation.epoch } else { 0 };
@@ -47,7 +59,7 @@ pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::R
     store
         .audit(clock(), ACTOR, "campaign.rebuild", &campaign, &detail)
         .await?;
-    let rebuilt = outcome.map_err(|error| advised(error, &config))?;
+    let rebuilt = outcome.map_err(|error| advised(error, config))?;
     println!(
         "{campaign}: {} ({:.1} s)",
         told(&rebuilt),
@@ -59,7 +71,6 @@ pub async fn rebuild(config: Config, campaign: String, force: bool) -> anyhow::R
              sell again, create a revision with a later closes_at and activate it."
         );
     }
-    adapters.store.close().await;
     Ok(())
 }
 

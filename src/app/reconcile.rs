@@ -11,10 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use super::adapters::{kafka_config, store};
+use super::adapters::{sending, store};
 use super::dlt::{quiet_pipe, user};
 use super::parts::clock;
-use super::seals;
+use super::sealing::Sealing;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::{Config, Services};
@@ -111,8 +111,20 @@ async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
         .settle_with(&|name| std::env::var(name).ok(), redis.into_iter().collect())?;
     telemetry::init(&config.log)?;
     let store = store(&config).await?;
-    seals::agree(&config, &store).await?;
-    let stage = stage(&config, &store).await?;
+    let sealing = Sealing::join(&config, &store, "reconcile").await?;
+    let answer = compare_with(args, &config, &store, &sealing).await;
+    sealing.leave().await;
+    store.close().await;
+    answer
+}
+
+async fn compare_with(
+    args: &ReconcileArgs,
+    config: &Config,
+    store: &Store,
+    sealing: &Sealing,
+) -> anyhow::Result<Answer> {
+    let stage = stage(config, store, sealing).await?;
     let campaigns = match &args.campaign {
         Some(campaign) => vec![campaign.clone()],
         None => {
@@ -133,17 +145,16 @@ async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
             Err(error) => answer.failed.push((campaign, error.to_string())),
         }
     }
-    store.close().await;
     Ok(answer)
 }
 
-async fn stage(config: &Config, store: &Store) -> anyhow::Result<Reconcile> {
+async fn stage(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Reconcile> {
     let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
     let asked = tokio::time::timeout(ASK_LIMIT, engine.ping()).await;
     asked
         .context("Redis does not answer (--redis-url)")?
         .context("--redis-url")?;
-    let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+    let producer = KafkaProducer::new(sending(config, sealing)).context("kafka")?;
     match tokio::time::timeout(ASK_LIMIT, producer.ping()).await {
         Ok(answer) => answer?,
         Err(_) => bail!(

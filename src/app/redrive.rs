@@ -1,14 +1,17 @@
-//! What a lander replays by itself: dead letters of configured classes, and those that somebody asked for.
+//! What a lander replays by itself: dead letters of configured classes, those that somebody asked for, and those whose
+//! record is gone while they wait to be tried again.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::bail;
 
-use super::adapters::kafka_config;
+use super::adapters::sending;
 use super::parts::clock;
+use super::sealing::Sealing;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
-use crate::dlt::{Redrive, Replayer, Route, Scheduled};
+use crate::dlt::{Astray, Redrive, Replayer, Route, Scheduled};
 use crate::landing::redrive;
 use crate::store::Store;
 
@@ -26,24 +29,36 @@ const REPLAYS_MAX: u32 = 3;
 /// No faster than this, whatever the size of a batch.
 const RATE: u32 = 100;
 
-/// Sends back what people asked for at a later moment.
-pub(super) fn spawn_scheduled(config: &Config, store: &Store) -> anyhow::Result<tokio::task::JoinHandle<()>> {
-    let retries = config.topics()?.retries.into_iter().map(|retry| retry.name);
+/// Sends back what people asked for at a later moment, and again what Kafka has lost of what waits: counts these.
+pub(super) fn spawn_scheduled(
+    config: &Config,
+    store: &Store,
+    sealing: &Sealing,
+) -> anyhow::Result<(tokio::task::JoinHandle<()>, Arc<AtomicU64>)> {
+    let retries = config.topics()?.retries;
+    let owner = uuid::Uuid::now_v7().simple().to_string();
+    let replayer = replayer(config, store, sealing)?;
+    let sent = Arc::<AtomicU64>::default();
+    let astray = Astray::new(replayer.clone(), retries.clone(), owner.clone(), sent.clone());
     let scheduled = Scheduled {
         replayer: Replayer {
             action: "dlt.replay",
-            ..replayer(config, store)?
+            ..replayer
         },
-        retries: retries.collect(),
-        owner: uuid::Uuid::now_v7().simple().to_string(),
+        retries: retries.into_iter().map(|retry| retry.name).collect(),
+        owner,
     };
-    Ok(tokio::spawn(scheduled.run()))
+    let both = async move {
+        futures_util::join!(scheduled.run(), astray.run());
+    };
+    Ok((tokio::spawn(both), sent))
 }
 
 /// Starts the re-drive where classes are configured; `retries` reads how often landing tried something again.
 pub(super) fn spawn(
     config: &Config,
     store: &Store,
+    sealing: &Sealing,
     retries: impl Fn() -> u64 + Send + 'static,
 ) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
     let classes = classes(&config.landing.redrive)?;
@@ -55,7 +70,7 @@ pub(super) fn spawn(
         "dead letters of these classes are replayed once one of them has landed"
     );
     let letters = Redrive {
-        replayer: replayer(config, store)?,
+        replayer: replayer(config, store, sealing)?,
         owner: uuid::Uuid::now_v7().simple().to_string(),
         classes,
     };
@@ -78,8 +93,8 @@ fn classes(text: &str) -> anyhow::Result<Vec<String>> {
     Ok(classes)
 }
 
-fn replayer(config: &Config, store: &Store) -> anyhow::Result<Replayer> {
-    let kafka = kafka_config(config);
+fn replayer(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Replayer> {
+    let kafka = sending(config, sealing);
     Ok(Replayer {
         store: store.clone(),
         targets: vec![kafka.topic.clone()],

@@ -44,6 +44,10 @@ pub(super) fn spawn(config: &Config, reconcile: Arc<Reconcile>, store: Store) ->
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
+            // Another gateway can put right what it finds.
+            if reconcile.halted().is_some() {
+                continue;
+            }
             if let Err(error) = round(&reconcile, &store, &owner, every, repair, &counting).await {
                 tracing::warn!(%error, "campaigns are not compared for now");
             }

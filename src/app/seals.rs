@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::adapters::{kafka_config, store};
 use super::dlt::user;
+use super::ending;
 use super::parts::clock;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::{Config, Services};
 use crate::seal::Keyring;
-use crate::store::{CutOver, KeyRow, Store};
+use crate::store::{CutOver, KeyRow, Store, WITHOUT_SEAL};
 use crate::telemetry;
 
 /// Looks after the seals of records.
@@ -22,9 +23,11 @@ use crate::telemetry;
 pub enum Seal {
     /// The keys that were ever used, and the cut-over.
     Status(Status),
-    /// Decides the cut-over: from there on, a record without a seal is forged. It can only ever come earlier.
+    /// Decides the cut-over: from there on, a record without a seal is forged. It can only ever come earlier. Refused while
+    /// a process sends records without one.
     Require(Require),
-    /// Retires a key: a record under it is forged wherever the key is not among seal.keys.
+    /// Retires a key: a record under it is forged wherever the key is not among seal.keys. Refused while a process has
+    /// it, and while records under it may not have landed.
     Retire(Retire),
 }
 
@@ -47,6 +50,9 @@ pub enum From {
 pub struct Require {
     #[arg(long, value_enum, default_value_t = From::End)]
     pub from: From,
+    /// Also while processes without keys run: they send nothing any more, and the silent ones are taken for dead.
+    #[arg(long)]
+    pub force: bool,
     /// Who does it, for the audit trail [default: $USER].
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
@@ -59,6 +65,9 @@ pub struct Retire {
     /// The key's id.
     #[arg(value_name = "KEY")]
     pub id: String,
+    /// Also while processes have it, and whatever has not landed: those that seal with it send nothing any more.
+    #[arg(long)]
+    pub force: bool,
     /// Who does it, for the audit trail [default: $USER].
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
@@ -125,7 +134,12 @@ pub(super) async fn begin(config: &Config, store: &Store, new: bool) -> anyhow::
     note_keys(keyring, store).await?;
     let decided = store.cut_over().await?;
     if decided.is_some() || new {
-        store.decide_cut_over(&BTreeMap::new(), clock()).await?;
+        // A gateway without keys may have begun the moment its topic was there: what it sent lands yet.
+        let from = match decided.is_none() && ending::end(store, WITHOUT_SEAL, true).await? {
+            true => ends(config).await?,
+            false => BTreeMap::new(),
+        };
+        store.decide_cut_over(&from, clock()).await?;
         return Ok(format!("sealed by key {}", keyring.first().id()));
     }
     Ok(format!(
@@ -139,6 +153,8 @@ async fn require(config: &Config, store: &Store, args: &Require) -> anyhow::Resu
         bail!("seal.keys names no key: nothing could land any more");
     };
     note_keys(keyring, store).await?;
+    // Nobody sends without a seal any more before it is read where those that were sent end.
+    ending::end(store, WITHOUT_SEAL, args.force).await?;
     let from = match args.from {
         From::End => ends(config).await?,
         From::Landed => landed(config, store).await?,
@@ -156,7 +172,7 @@ async fn require(config: &Config, store: &Store, args: &Require) -> anyhow::Resu
             &actor,
             "seal.require",
             "records",
-            &json!({"from": shown}),
+            &json!({"from": shown, "force": args.force}),
         )
         .await?;
     print!("{}", status(&store.seal_keys().await?, Some(&decided)));
@@ -164,7 +180,7 @@ async fn require(config: &Config, store: &Store, args: &Require) -> anyhow::Resu
 }
 
 /// One past the last record of every partition that is landed.
-async fn ends(config: &Config) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
+pub(super) async fn ends(config: &Config) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
     let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
     let topics = config.topics()?;
     let mut ends = BTreeMap::new();
@@ -178,7 +194,8 @@ async fn ends(config: &Config) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
     Ok(ends)
 }
 
-async fn landed(config: &Config, store: &Store) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
+/// One past the last record that has landed, of every partition.
+pub(super) async fn landed(config: &Config, store: &Store) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
     let topics = config.topics()?;
     let mut landed = BTreeMap::new();
     for topic in std::iter::once(&topics.orders).chain(topics.retries.iter().map(|retry| &retry.name)) {
@@ -200,15 +217,26 @@ async fn retire(config: &Config, store: &Store, args: &Retire) -> anyhow::Result
             args.id
         );
     }
-    if !store.retire_seal_key(&args.id, clock()).await? {
+    if !store.seal_keys().await?.iter().any(|key| key.id == args.id) {
         bail!(
             "no key {} was ever used: `rushgate seal status` lists them",
             args.id
         );
     }
+    ending::end(store, &args.id, args.force).await?;
+    if !args.force {
+        ending::until_landed(config, store).await?;
+    }
+    store.retire_seal_key(&args.id, clock()).await?;
     let actor = args.actor.clone().unwrap_or_else(user);
     store
-        .audit(clock(), &actor, "seal.retire", &args.id, &json!({}))
+        .audit(
+            clock(),
+            &actor,
+            "seal.retire",
+            &args.id,
+            &json!({"force": args.force}),
+        )
         .await?;
     println!("key {} is retired", args.id);
     Ok(())
@@ -235,11 +263,11 @@ fn status(keys: &[KeyRow], cut_over: Option<&CutOver>) -> String {
     text
 }
 
-fn named((topic, partition): &(String, i32)) -> String {
+pub(super) fn named((topic, partition): &(String, i32)) -> String {
     format!("{topic}/{partition}")
 }
 
-fn moment(ms: i64) -> String {
+pub(super) fn moment(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.to_string())
 }
 

@@ -34,6 +34,9 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
     let mut registry = telemetry::registry();
     registry.register_collector(Box::new(Letters::watch(&adapters.store)));
+    if let Some(sealing) = &adapters.sealing {
+        registry.register_collector(sealing.figures());
+    }
     if let Some(figures) = schedule::spawn(&config, parts.reconcile.clone(), adapters.store.clone()) {
         registry.register_collector(Box::new(ReconcileFigures(figures)));
     }

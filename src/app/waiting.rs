@@ -1,15 +1,15 @@
 //! A gateway that starts while the database is away, or before it is migrated: it listens, answers that it is not ready and for what it waits, and
 //! goes on as soon as the database is there.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
-use super::adapters::{Adapters, kafka_config};
+use super::adapters::{Adapters, close, kafka_config};
 use super::fronts::Listeners;
-use super::migration;
+use super::migration::{self, Why};
 use crate::admin::{Check, Health, Readiness};
 use crate::admission::{AdmissionError, Outcome, Quota};
 use crate::config::Config;
@@ -17,6 +17,7 @@ use crate::gateway::auth::Auth;
 use crate::gateway::{CampaignView, Gateway, Orders};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
+use crate::seldom::Seldom;
 use crate::store::{OrderRow, StoreError, StoreResult};
 use crate::telemetry;
 
@@ -47,41 +48,27 @@ async fn connect(config: &Config, why: &Why) -> anyhow::Result<Adapters> {
     // Of the topics a gateway writes to one, and it need not be allowed to see the others.
     let orders = kafka_config(config).topic;
     let topics = [orders.as_str()];
+    let mut away = Seldom::default();
     loop {
-        let migrated = migration::until_migrated(config, &topics, |what| {
-            why.say(format!("`rushgate migrate`: {what}"));
-        });
-        let connected = match migrated.await {
-            Ok(()) => Adapters::connect(config).await,
-            Err(error) => Err(error),
-        };
-        let error = match connected {
+        let cause = match connect_once(config, &topics, why).await {
             Ok(adapters) => return Ok(adapters),
-            Err(error) => error,
+            Err(error) => migration::transient(error)?,
         };
-        let cause = match error.downcast_ref::<StoreError>() {
-            Some(store) if store.is_transient() => store.to_string(),
-            _ => return Err(error),
-        };
-        tracing::warn!(cause, "the database is not there yet");
+        if away.met(&cause, Instant::now()).is_some() {
+            tracing::warn!(cause, "the database is not there yet");
+        }
         why.say(cause);
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-/// What the start waits for.
-#[derive(Clone, Default)]
-struct Why(Arc<Mutex<Option<String>>>);
-
-impl Why {
-    fn say(&self, cause: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
+async fn connect_once(config: &Config, topics: &[&str], why: &Why) -> anyhow::Result<Adapters> {
+    let store = migration::until_migrated(config, topics, why).await?;
+    let connected = Adapters::connect(config, store.clone(), "serve").await;
+    if connected.is_err() {
+        close(&store).await;
     }
-
-    fn read(&self) -> String {
-        let cause = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        cause.unwrap_or_else(|| "one of the services has not answered yet".to_owned())
-    }
+    connected
 }
 
 /// What is served meanwhile; closes when dropped, connections in order.

@@ -25,7 +25,7 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{BusError, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
+use super::{BusError, Halt, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
 use crate::seal::Keyring;
 pub use consumer::KafkaConsumer;
 pub use group::rebalance;
@@ -60,6 +60,8 @@ pub struct Config {
     pub instance: Option<String>,
     /// Keys that seal what is produced.
     pub seal: Option<Arc<Keyring>>,
+    /// Ends the sending of every producer that shares it.
+    pub halt: Halt,
     /// Options of librdkafka for every client; they win over everything above. [`check_options`] says which are
     /// refused.
     pub extra: BTreeMap<String, String>,
@@ -80,6 +82,7 @@ impl Config {
             group: landing_group(PREFIX),
             instance: None,
             seal: None,
+            halt: Halt::default(),
             extra: BTreeMap::new(),
             producer: BTreeMap::new(),
             consumer: BTreeMap::new(),
@@ -156,10 +159,10 @@ impl Config {
     }
 
     fn no_topic(&self, topic: &str) -> BusError {
-        BusError::Unreadable(format!(
-            "Kafka at {} has no topic {topic}: run `rushgate migrate`",
-            self.brokers
-        ))
+        BusError::NoTopic {
+            brokers: self.brokers.clone(),
+            topic: topic.to_owned(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The bus seam: carries admitted orders to landing, through Kafka or in process.
 
 pub mod embedded;
+mod halt;
 pub mod kafka;
 pub mod origin;
 pub mod sealed;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use halt::Halt;
 pub use topics::{
     DelaysError, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group, orders_topic,
 };
@@ -47,12 +49,18 @@ pub enum BusError {
     Unacknowledged(String),
     #[error("{brokers} not reachable: {cause}")]
     Unreachable { brokers: String, cause: String },
+    /// Nobody has made the topic.
+    #[error("Kafka at {brokers} has no topic {topic}: run `rushgate migrate`")]
+    NoTopic { brokers: String, topic: String },
     /// A partition cannot be read; the others go on.
     #[error("{0}")]
     Unreadable(String),
     /// This client is of no use any more.
     #[error("{0}")]
     Fatal(String),
+    /// Nothing was sent: this process may not any more.
+    #[error("{0}")]
+    Halted(String),
 }
 
 /// Called once, from any thread, and must not block: `Ok` when every order of the batch is
@@ -73,6 +81,11 @@ pub trait Producer: Send + Sync + 'static {
 
     /// Like [`Self::publish`], to the topics the records name.
     fn forward(&self, records: Vec<Forward>, acknowledge: Acknowledge);
+
+    /// Why nothing is sent any more; see [`Halt`].
+    fn halted(&self) -> Option<&str> {
+        None
+    }
 
     /// Orders enqueued and not yet acknowledged.
     fn in_flight(&self) -> usize;
@@ -128,11 +141,6 @@ impl Gap {
         } else {
             self.high
         }
-    }
-
-    /// Records that were removed before they landed.
-    pub fn missing(&self) -> u64 {
-        u64::try_from(self.low - self.expected).unwrap_or(0)
     }
 }
 

@@ -122,6 +122,9 @@ pub struct Replay {
     /// Also parked and replayed ones (`--stage`), however often they were replayed.
     #[arg(long)]
     pub force: bool,
+    /// Take back what `--delay` asked for, as long as it has not been sent.
+    #[arg(long, conflicts_with_all = ["delay", "to", "force"])]
+    pub cancel: bool,
     /// Say what would be done and do nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -173,6 +176,9 @@ pub struct Discard {
     /// Why, for the audit trail.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Also letters whose order the database refuses a row: a copy that turns up later may land then.
+    #[arg(long)]
+    pub without_row: bool,
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,

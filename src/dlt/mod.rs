@@ -4,6 +4,8 @@
 //! back to their topic, out as lines to be repaired and in again, or are given up; each act is in the audit trail.
 
 mod args;
+mod astray;
+mod cancel;
 mod discard;
 mod headers;
 mod import;
@@ -26,6 +28,7 @@ use crate::bus::Producer;
 use crate::store::{LetterFilter, Stage, Store};
 use anyhow::{Context, bail};
 pub use args::{Discard, Dlt, Export, Import, List, Pace, Replay, Selection, Show, Unpark, Way};
+pub use astray::Astray;
 pub use redrive::Redrive;
 pub use replay::{Item, Replayer, Report};
 pub use route::Route;
@@ -54,7 +57,7 @@ impl Dlt {
     /// Whether it needs the bus.
     pub fn sends(&self) -> bool {
         match self {
-            Self::Replay(args) => !args.dry_run,
+            Self::Replay(args) => !args.dry_run && !args.cancel,
             Self::Import(args) => !args.dry_run,
             _ => false,
         }
@@ -99,6 +102,7 @@ pub async fn run(command: Dlt, mut desk: Desk, out: &mut dyn Write) -> anyhow::R
             let text = show::letter(&letter.with_context(missing)?, &desk.group);
             Ok(out.write_all(text.as_bytes())?)
         }
+        Dlt::Replay(args) if args.cancel => cancel::run(&desk, &args, out).await,
         Dlt::Replay(args) => replay(&mut desk, &args, out).await,
         Dlt::Export(args) => export(&desk, &args, out).await,
         Dlt::Import(args) => import::run(&mut desk, &args, out).await,

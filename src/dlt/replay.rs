@@ -121,9 +121,9 @@ impl Replayer {
             Stage::Retry => Verdict::Refuse(format!(
                 "{id} waits in a retry topic and is tried again by itself: give --stage retry --force if its record is gone"
             )),
-            Stage::Discarded => {
-                Verdict::Refuse(format!("{id} was discarded: what it held may be sold by now"))
-            }
+            Stage::Discarded => Verdict::Refuse(format!(
+                "{id} was discarded: its order was given up for good, and what it held may be sold by now"
+            )),
             Stage::Forged => Verdict::Refuse(format!(
                 "{id} carries no seal of ours, and a replay would seal it: look at it, and give --stage forged --force \
                  if it is an order all the same"
@@ -203,6 +203,15 @@ impl Replayer {
         }
         sleep_until(*paced).await;
         *paced = Instant::now() + Duration::from_secs(1) * send.len() as u32 / self.rate;
+        if !self.route.is_copy() {
+            let repairs = send.iter().filter_map(|item| {
+                let (payload, event) = item.repaired.as_ref()?;
+                Some((&item.letter, payload.as_slice(), event))
+            });
+            self.store
+                .repair_dead_letters(&repairs.collect::<Vec<_>>())
+                .await?;
+        }
         failpoint::hit(Point::D1);
         self.send(&**producer, &send).await?;
         failpoint::hit(Point::D2);
@@ -246,19 +255,12 @@ impl Replayer {
             let back = headers::record(&item.letter, repaired, &self.group);
             self.route.turn(&item.letter, back)
         };
-        let (answer, acknowledged) = oneshot::channel();
-        producer.forward(
-            items.iter().map(record).collect(),
-            // Whoever waited may be gone: then nobody records it, and the next run sends it again.
-            Box::new(move |result| drop(answer.send(result))),
-        );
-        let result = acknowledged
+        forward(producer, items.iter().map(record).collect())
             .await
-            .context("the producer ended without an answer")?;
-        result.with_context(|| {
-            let (first, last) = (&items[0].letter.origin, &items[items.len() - 1].letter.origin);
-            format!("the records from {first} to {last} may or may not be in the topic; run it again")
-        })
+            .with_context(|| {
+                let (first, last) = (&items[0].letter.origin, &items[items.len() - 1].letter.origin);
+                format!("the records from {first} to {last} may or may not be in the topic; run it again")
+            })
     }
 
     async fn park(&self, items: &[&Item], report: &mut Report) -> anyhow::Result<()> {
@@ -318,6 +320,17 @@ impl Replayer {
             .move_dead_letters(now, &self.actor, self.action, moves)
             .await?)
     }
+}
+
+/// Returns once the bus has the records.
+pub(super) async fn forward(producer: &dyn Producer, records: Vec<Forward>) -> anyhow::Result<()> {
+    let (answer, acknowledged) = oneshot::channel();
+    // Whoever waited may be gone: then nobody records it, and the next run sends it again.
+    producer.forward(records, Box::new(move |result| drop(answer.send(result))));
+    let result = acknowledged
+        .await
+        .context("the producer ended without an answer")?;
+    Ok(result?)
 }
 
 /// Lower-case hex SHA-256.

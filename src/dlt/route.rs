@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 use super::Desk;
 use crate::bus::origin::{ATTEMPTS, CLASS, MESSAGE};
-use crate::bus::{Forward, Headers};
+use crate::bus::{BusError, Forward, Headers};
 use crate::store::DeadLetter;
 
 /// Where records go.
@@ -55,7 +55,7 @@ impl Route {
     }
 }
 
-fn what_is_wrong(letter: &DeadLetter) -> Headers {
+pub(super) fn what_is_wrong(letter: &DeadLetter) -> Headers {
     let attempts = i32::try_from(letter.attempts).unwrap_or(i32::MAX);
     vec![
         (CLASS.into(), letter.class.clone().into_bytes()),
@@ -93,10 +93,18 @@ impl Desk {
                 false => Route::Copy { topic },
             });
         };
-        let marks = producer.high_watermarks(&topic).await;
-        let marks = marks.with_context(|| format!("--to {topic}: nothing was sent"))?;
+        let marks = match producer.high_watermarks(&topic).await {
+            // Whoever made the topics of this deployment did not make that one.
+            Err(BusError::NoTopic { brokers, .. }) => {
+                bail!(
+                    "--to {topic}: Kafka at {brokers} has no such topic; {}",
+                    self.ways(is_retry)
+                )
+            }
+            marks => marks.with_context(|| format!("--to {topic}: nothing was sent"))?,
+        };
         if marks.is_empty() {
-            bail!("--to {topic}: there is no such topic; nothing was sent");
+            bail!("--to {topic}: there is no such topic; {}", self.ways(is_retry));
         }
         Ok(match is_retry {
             true => Route::Retry {
@@ -105,5 +113,21 @@ impl Desk {
             },
             false => Route::Copy { topic },
         })
+    }
+
+    /// What `--to` may name instead of a topic that is not there.
+    fn ways(&self, is_retry: bool) -> String {
+        if is_retry {
+            return "it is a retry topic of this deployment, which `rushgate migrate` makes. Nothing was sent".to_owned();
+        }
+        let (own, retries) = (self.targets.join(", "), self.retries.join(", "));
+        let retries = match retries.is_empty() {
+            true => String::new(),
+            false => format!("a retry topic, to land from there: {retries}; "),
+        };
+        format!(
+            "nothing was sent. It may name {retries}or a topic for analysis, which has to be made first. Without --to each \
+             record goes back to where it came from: {own}"
+        )
     }
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::args::Selection;
 use super::line::rfc3339;
 use super::show::plain;
-use crate::store::{DeadLetter, KeyMatch, LetterFilter, Origin, Stage, Store};
+use crate::store::{DeadLetter, KeyMatch, LetterFilter, Origin, ReplayMatch, Stage, Store};
 
 /// Letters read from the database at a time.
 pub(super) const PAGE: u32 = 500;
@@ -180,6 +180,15 @@ impl Letters {
     pub(super) fn only_of(&mut self, topics: &[String]) {
         if let Source::Filter { filter, .. } = &mut self.source {
             filter.topics = topics.to_vec();
+        }
+    }
+
+    /// Leaves letters alone whose replay nobody asked for, where no ids name them. Dead and parked ones are meant where
+    /// no stage is.
+    pub(super) fn only_scheduled(&mut self, stage: Option<Stage>) {
+        if let Source::Filter { filter, .. } = &mut self.source {
+            filter.replay = ReplayMatch::Asked;
+            filter.stages = stage.map_or(vec![Stage::Dead, Stage::Parked], |stage| vec![stage]);
         }
     }
 

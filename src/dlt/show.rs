@@ -11,6 +11,8 @@ use crate::store::{DeadLetter, LetterTotal};
 /// Characters of a key and of an error in the table.
 const KEY_CHARS: usize = 32;
 const ERROR_CHARS: usize = 60;
+/// Column of the moment of a replay that somebody asked for.
+const REPLAY_AT: usize = 6;
 /// Bytes of a line of a hex dump, and of a dump.
 const DUMP_LINE: usize = 16;
 const DUMP_BYTES_MAX: usize = 4096;
@@ -32,12 +34,18 @@ pub(super) fn plain(text: &str, most: usize) -> String {
 }
 
 pub(super) fn table(letters: &[DeadLetter]) -> String {
-    let head = [
+    let mut head: Vec<String> = [
         "ID", "STAGE", "CLASS", "TRIES", "REPLAYS", "SINCE", "KEY", "ERROR",
     ]
-    .map(str::to_owned);
+    .map(str::to_owned)
+    .into();
+    // Few tables have any, and lines are long.
+    let is_scheduled = letters.iter().any(|letter| letter.replay_at.is_some());
+    if is_scheduled {
+        head.insert(REPLAY_AT, "REPLAY AT".to_owned());
+    }
     let row = |letter: &DeadLetter| {
-        [
+        let mut row = vec![
             letter.origin.to_string(),
             letter.stage.to_string(),
             letter.class.clone(),
@@ -46,7 +54,11 @@ pub(super) fn table(letters: &[DeadLetter]) -> String {
             rfc3339(letter.changed_at.unwrap_or(letter.failed_at)),
             plain(&String::from_utf8_lossy(&letter.key), KEY_CHARS),
             plain(&letter.error, ERROR_CHARS),
-        ]
+        ];
+        if is_scheduled {
+            row.insert(REPLAY_AT, letter.replay_at.map_or("-".to_owned(), rfc3339));
+        }
+        row
     };
     let rows: Vec<_> = std::iter::once(head).chain(letters.iter().map(row)).collect();
     let width = |column: usize| {

@@ -191,6 +191,10 @@ pub(super) fn admission_error(error: &AdmissionError) -> Problem {
             )
             .retry_after(*retry_after)
         }
+        AdmissionError::Halted => Problem::new(
+            &problem::UNAVAILABLE,
+            "this gateway takes no orders any more; nothing was begun: send the order again, and another one takes it",
+        ),
         AdmissionError::GateClosed { why, retry_after } => {
             tracing::debug!(why, "gate closed");
             Problem::new(
@@ -326,6 +330,7 @@ mod tests {
                 "gate-closed",
                 Some("3"),
             ),
+            (AdmissionError::Halted, 503, "unavailable", Some("1")),
             (AdmissionError::Deadline(wait), 503, "deadline", Some("1")),
             (
                 AdmissionError::Engine("redis-7.internal".into()),

@@ -249,6 +249,23 @@ impl Batch {
         }
     }
 
+    /// Takes out those of the records that fail and carry no seal which turn out to be forged: the next transaction
+    /// keeps them and moves past them.
+    pub fn set_apart(&mut self, forged: impl Fn(i32, &Record) -> Option<DeadRecord>) {
+        for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
+            let failing = part.poison.keys().filter(|offset| !part.is_sealed(**offset));
+            let records = failing.filter_map(|offset| find(&part.records, *offset));
+            let found: Vec<DeadRecord> = records
+                .filter_map(|record| forged(part.partition, record))
+                .collect();
+            let gone: BTreeSet<i64> = found.iter().map(|record| record.offset).collect();
+            part.records.retain(|record| !gone.contains(&record.offset));
+            part.poison.retain(|offset, _| !gone.contains(offset));
+            slice.forged.extend(found);
+            slice.stop = part.poison.keys().next().copied();
+        }
+    }
+
     /// Gives orders that failed another chance.
     pub fn again(&mut self) {
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {

@@ -19,26 +19,39 @@ impl Landing {
                 low: gap.low,
                 high: gap.high,
                 next: gap.next(),
-                missing: gap.missing(),
             };
             match self.drive(store.close_gap(&topic, &written, now()))? {
-                Ok(true) => self.tell(&gap),
+                Ok(Some(missing)) => self.tell(&gap, missing),
                 // Whoever moved it says so; the consumer reads on from there.
-                Ok(false) => {}
+                Ok(None) => {}
                 Err(error) => self.trouble("landing waits for the database", error.to_string()),
             }
         }
         Ok(())
     }
 
-    fn tell(&self, gap: &Gap) {
+    fn tell(&self, gap: &Gap, missing: u64) {
         let Gap {
             partition,
             expected,
             low,
             high,
         } = *gap;
-        let (topic, missing, next) = (&self.config.topic, gap.missing(), gap.next());
+        let (topic, next) = (&self.config.topic, gap.next());
+        if missing == 0 && expected < low {
+            // Nothing is lost, so nothing is counted.
+            tracing::warn!(
+                topic,
+                partition,
+                expected,
+                log_start = low,
+                log_end = high,
+                next,
+                "the offset was set back to records that Kafka no longer holds; all of them had been taken in before. \
+                 Landing goes on at the log's beginning"
+            );
+            return;
+        }
         self.figures.gap(missing);
         if missing > 0 {
             tracing::error!(
@@ -49,8 +62,9 @@ impl Landing {
                 log_end = high,
                 missing,
                 next,
-                "records were removed from Kafka before they landed: landing goes on behind them. Their orders are still \
-                 held in Redis: `rushgate reconcile` names them"
+                "records were removed from Kafka before they landed: landing goes on behind them. They are the last \
+                 `missing` before `log_start`; nothing says that landing ever came so far. Their orders are still held \
+                 in Redis: `rushgate reconcile` names them"
             );
         } else {
             tracing::error!(

@@ -16,6 +16,7 @@ mod transfer;
 mod wait;
 mod write;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -27,6 +28,7 @@ use tokio::runtime::Handle;
 use crate::bus::origin;
 use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic, Slice, Topics};
 use crate::failpoint::{self, Point};
+use crate::seldom::Seldom;
 use crate::store::{Landed, Store};
 use batch::{Batch, Sorted};
 use book::Book;
@@ -124,14 +126,28 @@ pub struct Landing {
     guard: Option<Guard>,
     book: Book,
     stored_seals: seals::Stored,
-    /// Since when the first record of a partition of this topic waits that says it is due later than any can be.
-    far_off: BTreeMap<i32, (i64, Instant)>,
+    /// Of each partition: since when records wait that say they are due later than any can be.
+    far_off: BTreeMap<i32, FarOff>,
     /// Partitions of the topics that records were moved to.
     targets: BTreeMap<String, BTreeSet<i32>>,
     polled_at: Instant,
     nudge: Arc<Nudge>,
+    /// What is tried again and again.
+    troubles: RefCell<Seldom>,
+    /// Forged records may come without an end.
+    forged: Seldom,
     /// Disconnects when the handle asks to stop.
     stop: Receiver<()>,
+}
+
+/// Records that say they are due later than any can be, and wait together: those between two offsets.
+#[derive(Clone, Copy, Debug)]
+struct FarOff {
+    /// The first that was met.
+    from: i64,
+    /// The end of the log when it was met: what stands before has waited as long.
+    to: i64,
+    since: Instant,
 }
 
 /// A running landing thread.
@@ -169,6 +185,8 @@ impl Landing {
             targets: BTreeMap::new(),
             polled_at: Instant::now(),
             nudge: nudge.clone(),
+            troubles: RefCell::default(),
+            forged: Seldom::default(),
             stop: stopped,
         };
         let thread = std::thread::Builder::new()
@@ -212,8 +230,11 @@ impl Landing {
             }
             Err(BusError::Fatal(error)) => return Err(End::Fatal(error)),
             Err(error) => {
-                tracing::warn!(topic = self.config.topic, %error, "landing cannot read");
-                self.figures.note_error(error.to_string());
+                let error = error.to_string();
+                if self.troubles.borrow_mut().met(&error, Instant::now()).is_some() {
+                    tracing::warn!(topic = self.config.topic, error, "landing cannot read");
+                }
+                self.figures.note_error(error);
                 self.wait(backoff.next())?;
             }
         }
@@ -225,7 +246,7 @@ impl Landing {
     fn land(&mut self, slices: Vec<Slice>) -> Result<(), End> {
         // What is forged has no say in when the records behind it have their turn.
         let sorted = self.sort_out(slices)?;
-        let sorted = self.due(sorted);
+        let sorted = self.due(sorted)?;
         if sorted.is_empty() {
             self.figures.idle();
             return Ok(());
@@ -247,6 +268,8 @@ impl Landing {
                 self.trip(tripped);
                 self.wait(pause.next())?;
                 batch.forget(&self.consumer.lost());
+                // Somebody may have decided meanwhile that a record without a seal is a forged one.
+                self.sort_out_again(&mut batch)?;
                 batch.again();
                 continue;
             }
@@ -264,18 +287,22 @@ impl Landing {
     }
 
     /// Cuts off what is not due yet; its partitions are read again from there when it is.
-    fn due(&mut self, sorted: Vec<Sorted>) -> Vec<Sorted> {
+    fn due(&mut self, sorted: Vec<Sorted>) -> Result<Vec<Sorted>, End> {
         if self.config.delay.is_zero() {
-            return sorted;
+            return Ok(sorted);
         }
         let now = now();
         let mut due = Vec::new();
         for mut part in sorted {
             let slice = &mut part.slice;
-            let first = slice.records.iter().enumerate().find_map(|(at, record)| {
-                let wait = self.wait_of(slice.partition, record, now);
-                (!wait.is_zero()).then_some((at, wait))
-            });
+            let mut first = None;
+            for (at, record) in slice.records.iter().enumerate() {
+                let wait = self.wait_of(slice.partition, record, now)?;
+                if !wait.is_zero() {
+                    first = Some((at, wait));
+                    break;
+                }
+            }
             if let Some((at, wait)) = first {
                 let first = &slice.records[at];
                 self.consumer
@@ -289,24 +316,42 @@ impl Landing {
                 due.push(part);
             }
         }
-        due
+        Ok(due)
     }
 
-    /// How long a record has to wait yet: never longer, from when it was first seen, than this topic lets anything
-    /// wait. Whatever a header or a timestamp says, the records behind it have their turn.
-    fn wait_of(&mut self, partition: i32, record: &Record, now: i64) -> Duration {
+    /// How long a record has to wait yet: never longer than this topic lets anything wait after the record was
+    /// written, whatever its headers say. Where even that moment lies ahead of the clock, the wait counts from when the
+    /// record was first met, and is one wait for all that stood in the log then.
+    fn wait_of(&mut self, partition: i32, record: &Record, now: i64) -> Result<Duration, End> {
         let delay = self.config.delay.as_millis() as i64;
-        let said = origin::due(&record.headers).unwrap_or_else(|| record.timestamp.saturating_add(delay));
-        let wait = said.saturating_sub(now);
+        // A record without a moment has none that could bound what its headers say.
+        let written = (record.timestamp > 0).then(|| record.timestamp.saturating_add(delay));
+        let said = origin::due(&record.headers).into_iter().chain(written).min();
+        let wait = said.unwrap_or(now).saturating_sub(now);
         if wait <= delay {
-            return Duration::from_millis(u64::try_from(wait).unwrap_or(0));
+            return Ok(Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
         }
-        let seen = (record.offset, Instant::now());
-        let since = self.far_off.entry(partition).or_insert(seen);
-        if since.0 != record.offset {
-            *since = seen;
-        }
-        self.config.delay.saturating_sub(since.1.elapsed())
+        let known = self.far_off.get(&partition).copied();
+        let since = match known.filter(|known| (known.from..known.to).contains(&record.offset)) {
+            Some(known) => known.since,
+            None => {
+                let since = Instant::now();
+                let (from, to) = (record.offset, self.log_end(partition)?.max(record.offset + 1));
+                self.far_off.insert(partition, FarOff { from, to, since });
+                since
+            }
+        };
+        Ok(self.config.delay.saturating_sub(since.elapsed()))
+    }
+
+    /// One past the last record of a partition of this topic; 0 where that cannot be told now.
+    fn log_end(&mut self, partition: i32) -> Result<i64, End> {
+        let (producer, topic) = (self.producer.clone(), self.config.topic.clone());
+        let ends = self.drive(producer.high_watermarks(&topic))?;
+        Ok(ends
+            .ok()
+            .and_then(|ends| ends.get(&partition).copied())
+            .unwrap_or(0))
     }
 
     /// Too many records fail: nothing is moved, and somebody is told, once.
@@ -345,7 +390,7 @@ impl Landing {
             );
             self.consumer.seek(*partition, *expected);
         }
-        if sum.forged > 0 {
+        if sum.forged > 0 && self.forged.met("", Instant::now()).is_some() {
             tracing::error!(
                 topic = self.config.topic,
                 sum.forged,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::Sorted;
+use super::batch::{Batch, Sorted};
 use super::figures::Awaits;
 use super::wait::{Backoff, End};
 use super::{Config, Landing};
@@ -141,6 +141,22 @@ impl Landing {
             }
         }
         Ok(sorted)
+    }
+
+    /// Looks again at those records of a batch that fail and carry no seal: what is forged by now leaves it.
+    pub(super) fn sort_out_again(&mut self, batch: &mut Batch) -> Result<(), End> {
+        if batch.poison().all(|poisoned| poisoned.sealed) {
+            return Ok(());
+        }
+        self.look_up_seals(false)?;
+        let (config, stored) = (&self.config, &self.stored_seals);
+        batch.set_apart(|partition, record| {
+            match verdict(config, stored, partition, record.offset, Seal::Missing) {
+                Verdict::Forged(why) => Some(kept_of(record, why)),
+                _ => None,
+            }
+        });
+        Ok(())
     }
 
     /// Leaves a partition alone for a while, from this record on, and tells somebody, once.

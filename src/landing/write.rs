@@ -1,5 +1,7 @@
 //! One batch's transactions: tried until the database has answered.
 
+use std::time::Instant;
+
 use super::batch::Batch;
 use super::wait::{Backoff, End};
 use super::{Landing, now};
@@ -79,7 +81,9 @@ impl Landing {
 
     /// Something failed and is tried again.
     pub(super) fn trouble(&self, what: &str, error: String) {
-        tracing::warn!(topic = self.config.topic, error, "{what}");
+        if self.troubles.borrow_mut().met(&error, Instant::now()).is_some() {
+            tracing::warn!(topic = self.config.topic, error, "{what}");
+        }
         self.figures.retry(error);
     }
 }

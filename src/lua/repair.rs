@@ -19,6 +19,8 @@ pub struct Ledger {
     pub expires_at: i64,
     /// As text: what a repair of the stock compares.
     pub reopened: String,
+    /// Orders ever admitted in this memory, as text: while it is the same, none came.
+    pub admitted: String,
     pub stock: BTreeMap<String, i64>,
     /// `None` where more orders wait than were asked for.
     pub outbox: Option<Vec<RawEntry>>,
@@ -36,6 +38,7 @@ pub fn ledger_reply(reply: Reply) -> Result<Ledger, CodecError> {
         now: reader.number()?,
         expires_at: reader.number()?,
         reopened: reader.word()?,
+        admitted: reader.word()?,
         stock: BTreeMap::new(),
         outbox: None,
     };

@@ -61,7 +61,7 @@ fn stateful(plan: &Plan) -> Vec<bool> {
 }
 
 /// The parts that must all hold for a condition to hold.
-fn conjuncts(plan: &Plan, root: Node) -> Vec<Node> {
+pub(super) fn conjuncts(plan: &Plan, root: Node) -> Vec<Node> {
     let (mut parts, mut open) = (Vec::new(), vec![root]);
     while let Some(node) = open.pop() {
         match plan.nodes[node as usize] {

@@ -17,6 +17,7 @@ use super::calendar::Periods;
 use super::ceiling::{self, Ceiling};
 use super::facts::{Needs, Wanted};
 use super::nodes::check_nodes;
+use super::possible::Certain;
 use super::{
     Attribute, Audiences, Node, PLAN_ATTRIBUTES_MAX, PLAN_COMMANDS_MAX, PLAN_CONSTRAINTS_MAX,
     PLAN_COUNTERS_MAX, PLAN_EARLY_ACCESS_MAX, PLAN_NODES_MAX, PLAN_TEXTS_BYTES_MAX, Plan, reach,
@@ -81,6 +82,7 @@ pub struct CheckedPlan {
     pub(super) slots: Vec<Slot>,
     pub(super) wanted: Wanted,
     pub(super) ceilings: Vec<Ceiling>,
+    pub(super) certain: Certain,
     pub(super) attributes: Vec<Attribute>,
     pub(super) cost: PlanCost,
     pub(super) digest: String,
@@ -204,6 +206,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     let slots = reach::slots(&plan, &reached);
     let wanted = Wanted::of(&plan);
     let ceilings = ceiling::ceilings(&plan);
+    let certain = Certain::of(&plan, &nodes);
     let cost = reach::cost(&plan, &reached, &slots, attributes.len());
     if cost.commands > PLAN_COMMANDS_MAX {
         let message = format!(
@@ -221,6 +224,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
         slots,
         wanted,
         ceilings,
+        certain,
         attributes,
         cost,
         digest,

@@ -15,6 +15,7 @@ pub mod facts;
 pub mod merge;
 mod nodes;
 pub mod outcome;
+pub mod possible;
 pub mod quota;
 mod reach;
 pub mod retry;

@@ -40,6 +40,9 @@ pub struct Config {
     pub grace: Duration,
     /// Between looks at something waited for.
     pub poll: Duration,
+    /// How long a look for missing orders waits for landing: where it is behind, nothing can be said, and its lag has an
+    /// alarm of its own.
+    pub glance: Duration,
 }
 
 impl Default for Config {
@@ -49,6 +52,7 @@ impl Default for Config {
             patience: Duration::from_secs(60),
             grace: Duration::from_millis(500),
             poll: Duration::from_millis(50),
+            glance: Duration::from_secs(2),
         }
     }
 }
@@ -117,6 +121,11 @@ impl Reconcile {
         let leads = asked.await?;
         *leading() = Some((now + self.config.lease / 3, leads));
         Ok(leads)
+    }
+
+    /// Why this process sends nothing any more; others do, and it holds nothing up for them.
+    pub fn halted(&self) -> Option<&str> {
+        self.producer.halted()
     }
 
     /// Buyers wait for this campaign: its rebuild, if there is one, goes before those that nobody asks for.

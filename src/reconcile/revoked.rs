@@ -4,10 +4,11 @@
 //! An order is revoked only after the engine lost something, and what is full in the database then stands for what
 //! the engine forgot. So an oversold order gives back its counters and not its unit, which never existed; one
 //! beyond a limit gives back its unit and every charge but those of the counters that are full. One that was lost on
-//! its way, and given up, gives back everything.
+//! its way, or a dead letter, and was given up gives back everything.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -19,12 +20,15 @@ use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::order::{Charge, OrderId};
-use crate::store::{LOST, OVER_LIMIT, Revocation};
+use crate::seldom::Seldom;
+use crate::store::{DISCARDED, LOST, OVER_LIMIT, Revocation};
 
 /// Between two looks at the database.
 const EVERY: Duration = Duration::from_secs(1);
 /// Orders of one round per campaign.
 const PAGE: u32 = 500;
+/// Orders that one call looks up.
+const LOOKUPS: usize = 100;
 /// Calls on their way at the same time.
 const CALLS_AT_ONCE: usize = 16;
 
@@ -44,9 +48,12 @@ impl Reconcile {
         GivingBack(tokio::spawn(async move {
             let mut tick = tokio::time::interval(EVERY);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut trouble = Seldom::default();
             loop {
                 tick.tick().await;
-                if let Err(error) = reconcile.give_back().await {
+                if let Err(error) = reconcile.give_back().await
+                    && trouble.met(&error.to_string(), Instant::now()).is_some()
+                {
                     tracing::warn!(%error, "what revoked orders hold could not be looked for");
                 }
             }
@@ -103,8 +110,15 @@ impl Reconcile {
             return Ok(0);
         };
         let (work, fence) = (&work, &fence);
+        let of_others = &work.of_others(&waiting, campaign.buckets).await?;
         let released: Vec<bool> = stream::iter(waiting)
-            .map(|revocation| async move { work.release(fence, &revocation, campaign.buckets).await })
+            .map(|revocation| async move {
+                match of_others.contains(&revocation.order) {
+                    // It holds nothing, and the other one goes on holding.
+                    true => Ok(true),
+                    false => work.release(fence, &revocation, campaign.buckets).await,
+                }
+            })
             .buffered(CALLS_AT_ONCE)
             .try_collect()
             .await?;
@@ -119,6 +133,29 @@ impl Reconcile {
 }
 
 impl Work<'_> {
+    /// Those whose id the engine knows for another order: a record that somebody made up may have taken it in the
+    /// database. What the engine holds under that id is not theirs to give back.
+    async fn of_others(
+        &self,
+        waiting: &[Revocation],
+        buckets: u32,
+    ) -> Result<HashSet<OrderId>, RebuildError> {
+        let mut of_others = HashSet::new();
+        for revocations in waiting.chunks(LOOKUPS) {
+            let ids = revocations.iter().map(|revocation| revocation.order);
+            let reply = self.run(&fixed::LOOKUP, calls::lookup_args(ids, buckets)).await?;
+            let found = calls::lookup_reply(reply)?.orders;
+            let others = revocations.iter().zip(found).filter(|(revocation, found)| {
+                let placed = found.as_ref().map(|found| &found.placed);
+                placed.is_some_and(|placed| {
+                    placed.user != revocation.user || placed.fingerprint != revocation.fingerprint
+                })
+            });
+            of_others.extend(others.map(|(revocation, _)| revocation.order));
+        }
+        Ok(of_others)
+    }
+
     /// Whether the order holds nothing any more; `false` where the fence moved meanwhile. A call that is
     /// repeated finds the record's flag and does nothing.
     async fn release(
@@ -136,7 +173,7 @@ impl Work<'_> {
 
 /// Units and charges that come back.
 pub(super) fn returns(revocation: &Revocation) -> (u32, Vec<Charge>) {
-    if ![OVER_LIMIT, LOST].contains(&revocation.reason.as_str()) {
+    if ![OVER_LIMIT, LOST, DISCARDED].contains(&revocation.reason.as_str()) {
         return (0, revocation.charges.clone());
     }
     let full = |charge: &&Charge| !revocation.counters.contains(&charge.counter);
@@ -159,6 +196,8 @@ mod tests {
         };
         Revocation {
             order: OrderId::keyed("spring", "ada", "1"),
+            user: "ada".into(),
+            fingerprint: "f".into(),
             reason: reason.into(),
             counters: full.iter().map(|counter| (*counter).to_owned()).collect(),
             sku: "mug".into(),
@@ -185,6 +224,8 @@ mod tests {
             counters(revoked("over-limit", &["a/units", "b/units"])),
             (2, String::new())
         );
-        assert_eq!(counters(revoked("lost", &[])), (2, "a/units b/units".to_owned()));
+        for reason in ["lost", "discarded"] {
+            assert_eq!(counters(revoked(reason, &[])), (2, "a/units b/units".to_owned()));
+        }
     }
 }

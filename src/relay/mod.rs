@@ -6,23 +6,25 @@
 //! orders by their id.
 
 mod settle;
+mod stuck;
 mod sweep;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::bus::{Outbound, Producer};
+use crate::bus::{BusError, Outbound, Producer};
 use crate::engine::Engine;
 use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
 use crate::order::OrderEvent;
 use crate::outbox::Entry;
 use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::seldom::Seldom;
 
 /// Between looks at what is left while draining.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -71,7 +73,7 @@ pub struct Figures {
     pub relayed: AtomicU64,
     /// Batches that were not acknowledged.
     pub failed: AtomicU64,
-    /// Entries that could not be read as orders; they stay.
+    /// Entries that were found to be no orders, or of a revision that is not there, each once; they stay.
     pub unreadable: AtomicU64,
 }
 
@@ -88,6 +90,10 @@ pub struct Relay {
     in_flight: InFlight,
     settled: mpsc::UnboundedSender<settle::Settled>,
     figures: Figures,
+    /// Entries that this gateway cannot relay.
+    stuck: Mutex<stuck::Stuck>,
+    /// Batches that are not acknowledged: while Kafka is away that is each of them, at every sweep.
+    refused: Mutex<Seldom>,
 }
 
 impl Relay {
@@ -113,6 +119,8 @@ impl Relay {
             in_flight: InFlight::default(),
             settled,
             figures: Figures::default(),
+            stuck: Mutex::default(),
+            refused: Mutex::default(),
         });
         tokio::spawn(settle::run(engine, queue, relay.in_flight.clone()));
         tokio::spawn(publish_fresh(relay.clone(), fresh));
@@ -122,6 +130,11 @@ impl Relay {
 
     pub fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    /// Outbox entries that no gateway can relay, by campaign, of the shards that this one looks after.
+    pub fn stuck(&self) -> BTreeMap<String, u64> {
+        self.stuck.lock().expect("no panic holds this lock").count()
     }
 
     /// Entries published and not yet settled.
@@ -169,9 +182,13 @@ impl Relay {
             batch,
             Box::new(move |result| {
                 if let Err(error) = &result {
-                    relay.in_flight.lock().expect("no panic holds this lock").remove(&key);
+                    relay
+                        .in_flight
+                        .lock()
+                        .expect("no panic holds this lock")
+                        .remove(&key);
                     relay.figures.failed.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(campaign = %key.0.campaign, entry = %key.1, %error, "the outbox keeps the entry");
+                    relay.tell_refused(&key.0, error);
                 } else {
                     failpoint::hit(if own { Point::G5 } else { Point::R3 });
                     counter(&relay.figures).fetch_add(count as u64, Ordering::Relaxed);
@@ -189,6 +206,15 @@ impl Relay {
             }),
         );
         failpoint::hit(if own { Point::G4 } else { Point::R2 });
+    }
+}
+
+impl Relay {
+    fn tell_refused(&self, shard: &Shard, error: &BusError) {
+        let mut refused = self.refused.lock().expect("no panic holds this lock");
+        if let Some(batches) = refused.met(&error.to_string(), Instant::now()) {
+            tracing::warn!(campaign = %shard.campaign, batches, %error, "the outbox keeps its entries");
+        }
     }
 }
 

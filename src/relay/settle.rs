@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
+use crate::seldom::Seldom;
 
 /// Entries settled by one call at most.
 const BATCH: usize = 512;
@@ -34,6 +35,7 @@ pub(super) async fn run(
     in_flight: InFlight,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut trouble = Seldom::default();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let mut shards: BTreeMap<Shard, Vec<(String, usize)>> = BTreeMap::new();
         let own = batch.iter().any(|settled: &Settled| settled.own);
@@ -46,7 +48,7 @@ pub(super) async fn run(
             failpoint::hit(Point::G6);
         }
         for (shard, entries) in shards {
-            settle(&*engine, &shard, &entries).await;
+            settle(&*engine, &shard, &entries, &mut trouble).await;
             let mut in_flight = in_flight.lock().expect("no panic holds this lock");
             for (id, _) in entries {
                 in_flight.remove(&(shard.clone(), id));
@@ -62,7 +64,7 @@ pub(super) async fn run(
 }
 
 /// Settling twice is harmless, so an unknown outcome is simply tried again.
-async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)]) {
+async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)], trouble: &mut Seldom) {
     let key = shard.state();
     for _ in 0..TRIES {
         match engine
@@ -71,7 +73,12 @@ async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)])
         {
             Ok(_) => return,
             Err(error) if error.is_transient() => tokio::time::sleep(RETRY_EVERY).await,
-            Err(error) => return tracing::error!(%error, campaign = %shard.campaign, "settle"),
+            Err(error) => {
+                if trouble.met(&error.to_string(), Instant::now()).is_some() {
+                    tracing::error!(%error, campaign = %shard.campaign, "acknowledged entries are not settled");
+                }
+                return;
+            }
         }
     }
     tracing::warn!(campaign = %shard.campaign, entries = entries.len(), "acknowledged entries stay in the outbox for now");

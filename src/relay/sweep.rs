@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
+use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 
 use super::Relay;
+use super::stuck::Stuck;
 use crate::failpoint::{self, Point};
 use crate::lua::calls::{self, RawEntry};
 use crate::lua::fixed;
@@ -15,6 +17,13 @@ use crate::lua::keys::Shard;
 use crate::order::Attempt;
 use crate::outbox::{self, Entry};
 use crate::ruleset::ActiveCampaign;
+
+/// What became of an entry.
+enum Relayed {
+    UnderWay,
+    /// Nobody can relay it for now.
+    Stuck,
+}
 
 /// Entries read by one call.
 const PAGE: usize = 64;
@@ -28,7 +37,14 @@ pub(super) async fn run(relay: Weak<Relay>) {
     loop {
         let Some(strong) = relay.upgrade() else { return };
         let every = strong.config.every;
-        found = strong.sweep_all(&found).await;
+        // The right to a shard runs out, and goes to a gateway that may send.
+        found = match strong.producer.halted() {
+            None => strong.sweep_all(&found).await,
+            Some(_) => HashSet::new(),
+        };
+        let served =
+            |campaign: &str| strong.producer.halted().is_none() && strong.ruleset.get(campaign).is_some();
+        strong.stuck_here().keep_served(served);
         drop(strong);
         tokio::time::sleep(every).await;
     }
@@ -70,6 +86,7 @@ impl Relay {
     /// there were.
     async fn sweep(self: &Arc<Self>, active: &Arc<ActiveCampaign>, shard: &Shard) -> Result<usize, String> {
         let (mut after, mut there, mut failed) = ("-".to_owned(), 0, None);
+        let (mut stuck, mut all) = (HashSet::new(), false);
         let (lease, age) = (
             self.config.lease.as_millis() as u64,
             self.config.age.as_millis() as u64,
@@ -79,20 +96,33 @@ impl Relay {
             let reply = self.engine.run(&fixed::OUTBOX, &shard.state(), args).await;
             let entries = calls::outbox_reply(reply.map_err(|error| error.to_string())?);
             let Some(entries) = entries.map_err(|error| error.to_string())? else {
+                self.stuck_here().forget(shard);
                 break;
             };
-            let Some(last) = entries.last() else { break };
+            let Some(last) = entries.last() else {
+                all = true;
+                break;
+            };
             failpoint::hit(Point::R1);
             after = last.id.clone();
             there += entries.len();
             let full = entries.len() == PAGE;
             for raw in entries {
                 // One that has to wait for its revision holds up no other.
-                failed = self.republish(active, shard, raw).await.err().or(failed);
+                let id = raw.id.clone();
+                match self.republish(active, shard, raw).await {
+                    Ok(Relayed::Stuck) => drop(stuck.insert(id)),
+                    Ok(Relayed::UnderWay) => {}
+                    Err(why) => failed = Some(why),
+                }
             }
             if !full {
+                all = true;
                 break;
             }
+        }
+        if all && failed.is_none() {
+            self.stuck_here().keep(shard, &stuck);
         }
         failed.map_or(Ok(there), Err)
     }
@@ -102,14 +132,17 @@ impl Relay {
         active: &Arc<ActiveCampaign>,
         shard: &Shard,
         raw: RawEntry,
-    ) -> Result<(), String> {
+    ) -> Result<Relayed, String> {
+        if self.stuck_here().rests(shard, &raw.id, Instant::now()) {
+            return Ok(Relayed::Stuck);
+        }
         let known = self
             .in_flight
             .lock()
             .expect("no panic holds this lock")
             .contains(&(shard.clone(), raw.id.clone()));
         if known {
-            return Ok(());
+            return Ok(Relayed::UnderWay);
         }
         let admitted_under = match raw.revision {
             0 => Err("its fields are not those of an entry"),
@@ -142,12 +175,34 @@ impl Relay {
                     acknowledged: None,
                 };
                 self.publish(entry, |figures| &figures.relayed);
+                Ok(Relayed::UnderWay)
             }
             Err(why) => {
-                self.figures.unreadable.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(campaign = %shard.campaign, entry = %raw.id, why, "an outbox entry cannot be relayed");
+                self.tell_stuck(shard, &raw.id, why);
+                Ok(Relayed::Stuck)
             }
         }
-        Ok(())
+    }
+
+    fn tell_stuck(&self, shard: &Shard, id: &str, why: &str) {
+        let found = self.stuck_here().found(shard, id, why, Instant::now());
+        if found.new {
+            self.figures.unreadable.fetch_add(1, Ordering::Relaxed);
+        }
+        if found.tell {
+            let campaign = &shard.campaign;
+            let entries = self.stuck_here().count().get(campaign).copied();
+            tracing::error!(
+                campaign,
+                entry = id,
+                entries,
+                why,
+                "outbox entries cannot be relayed, and stay; each is looked at again"
+            );
+        }
+    }
+
+    fn stuck_here(&self) -> MutexGuard<'_, Stuck> {
+        self.stuck.lock().expect("no panic holds this lock")
     }
 }

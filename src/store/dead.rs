@@ -3,8 +3,9 @@
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::dialect::Dialect;
-use super::fence::Returned;
-use super::{DeadRecord, StoreResult, time};
+use super::fence::{self, Returned};
+use super::{DISCARDED, DeadRecord, Origin, Stage, StoreResult, time};
+use crate::order::OrderEvent;
 
 const DEAD: &str = "dead";
 const RETRY: &str = "retry";
@@ -68,8 +69,11 @@ pub(super) async fn insert(
     );
     for (partition, record) in dead {
         let (topic, partition, offset) = match &record.origin {
-            Some(origin) => (origin.topic.as_str(), origin.partition, origin.offset),
-            None => (topic, *partition, record.offset),
+            Some(origin) if is_free_for(tx, origin, &record.payload).await? => {
+                (origin.topic.as_str(), origin.partition, origin.offset)
+            }
+            // It says it comes from where another one stood: it is kept where it was read.
+            _ => (topic, *partition, record.offset),
         };
         let order = record.order.as_ref();
         // A moment that no database holds is none.
@@ -155,17 +159,49 @@ async fn count_forged(tx: &mut Transaction<'_, Any>, since: Option<&str>, most: 
     Ok(u64::try_from(count).unwrap_or(0).min(most))
 }
 
-/// Marks the dead letters of orders that have landed after all. A letter of another order is not theirs to close.
+/// What is kept of the record of this origin.
+async fn payload_of(tx: &mut Transaction<'_, Any>, origin: &Origin) -> StoreResult<Option<Vec<u8>>> {
+    let sql = "SELECT payload FROM dead_letters WHERE topic = ? AND `partition` = ? AND `offset` = ?";
+    Ok(sqlx::query_scalar(sql)
+        .bind(origin.topic.as_str())
+        .bind(i64::from(origin.partition))
+        .bind(origin.offset)
+        .fetch_optional(&mut **tx)
+        .await?)
+}
+
+/// Whether a record may be the one of this origin: nothing is kept of it, or the same bytes, or the same order whole.
+async fn is_free_for(tx: &mut Transaction<'_, Any>, origin: &Origin, payload: &[u8]) -> StoreResult<bool> {
+    let Some(kept) = payload_of(tx, origin).await? else {
+        return Ok(true);
+    };
+    let orders = || {
+        OrderEvent::decode(&kept)
+            .ok()
+            .zip(OrderEvent::decode(payload).ok())
+    };
+    Ok(kept == payload || orders().is_some_and(|(kept, new)| fence::is_same(&kept, &new)))
+}
+
+/// Marks the dead letters of orders that have landed after all. Where an order was first is what its headers say, so a
+/// letter is closed by the same order alone; a repaired one is written into its letter before it is sent. One that was
+/// discarded stays so where its order was revoked with it: this copy is a duplicate.
 pub(super) async fn landed<'a>(
     tx: &mut Transaction<'_, Any>,
     returned: impl Iterator<Item = &'a Returned<'a>>,
     now: &str,
 ) -> StoreResult<()> {
     for Returned { order, origin } in returned {
+        let kept = payload_of(tx, origin).await?;
+        let kept = kept.and_then(|payload| OrderEvent::decode(&payload).ok());
+        if !kept.is_some_and(|kept| fence::is_same(&kept, order)) {
+            continue;
+        }
         sqlx::query(
             "UPDATE dead_letters SET stage = ?, changed_at = ? \
              WHERE topic = ? AND `partition` = ? AND `offset` = ? AND stage <> ? \
-             AND (order_id IS NULL OR (order_id = ? AND campaign_id = ?))",
+             AND NOT (stage = ? AND EXISTS (SELECT 1 FROM orders o WHERE o.campaign_id = dead_letters.campaign_id \
+             AND o.order_id = dead_letters.order_id AND o.revoked_reason = ?))",
         )
         .bind(LANDED)
         .bind(now)
@@ -173,8 +209,8 @@ pub(super) async fn landed<'a>(
         .bind(i64::from(origin.partition))
         .bind(origin.offset)
         .bind(LANDED)
-        .bind(order.order.to_string())
-        .bind(order.campaign.as_str())
+        .bind(Stage::Discarded.as_str())
+        .bind(DISCARDED)
         .execute(&mut **tx)
         .await?;
     }

@@ -1,14 +1,17 @@
 //! Dead letters: records that failed to land, where they were first and where they are now.
 //!
-//! Landing writes the rows; `query` finds them, `moves` moves them on for people.
+//! Landing writes the rows; `query` finds them, `moves` moves them on for people, `discard` gives them up with their orders.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::order::OrderEvent;
 
+mod discard;
 mod moves;
 mod query;
+
+pub use discard::{DISCARDED, Discarded};
 
 /// Where a record was when it failed first: the id of a dead letter, `<topic>/<partition>/<offset>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -176,6 +179,8 @@ pub enum ReplayMatch {
     Any,
     /// Nobody asked for one.
     None,
+    /// Somebody did, for whatever moment.
+    Asked,
     /// One was to happen at this moment or before.
     Due(i64),
 }

@@ -116,10 +116,11 @@ pub(super) fn identity(order: &OrderEvent) -> (&str, OrderId) {
     (order.campaign.as_str(), order.order)
 }
 
-/// Whether two orders of one id are one order, that came twice: of the same buyer, for the same.
-fn is_same(one: &OrderEvent, other: &OrderEvent) -> bool {
-    (&one.user, &one.sku, one.quantity, &one.fingerprint)
-        == (&other.user, &other.sku, other.quantity, &other.fingerprint)
+/// Whether two records are one order, that came twice: of the same id and buyer, for the same.
+pub(super) fn is_same(one: &OrderEvent, other: &OrderEvent) -> bool {
+    identity(one) == identity(other)
+        && (&one.user, &one.sku, one.quantity, &one.fingerprint)
+            == (&other.user, &other.sku, other.quantity, &other.fingerprint)
 }
 
 /// How far a slice moves its partition's offset.

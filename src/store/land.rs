@@ -238,7 +238,7 @@ pub(super) async fn lock_offsets(
         .filter(|(partition, _)| !stored.contains_key(partition))
         .map(|(partition, from)| (*partition, *from))
         .collect();
-    upsert_offsets(tx, dialect, topic, &missing, "next_offset").await?;
+    upsert_offsets(tx, dialect, topic, &missing, ["next_offset", "reached"]).await?;
     select_offsets(tx, dialect, topic, &first).await
 }
 
@@ -269,23 +269,31 @@ async fn write_offsets(
     topic: &str,
     next: &BTreeMap<i32, i64>,
 ) -> StoreResult<()> {
-    upsert_offsets(tx, dialect, topic, next, "{new}").await
+    let further = "CASE WHEN {new} > reached THEN {new} ELSE reached END";
+    upsert_offsets(tx, dialect, topic, next, ["{new}", further]).await
 }
 
-/// Inserts offsets; a row that exists gets `expression`.
+/// Inserts offsets; a row that exists gets these values for `next_offset` and `reached`.
 async fn upsert_offsets(
     tx: &mut Tx<'_>,
     dialect: Dialect,
     topic: &str,
     offsets: &BTreeMap<i32, i64>,
-    expression: &str,
+    [next_offset, reached]: [&str; 2],
 ) -> StoreResult<()> {
-    let marks = placeholders(offsets.len(), 3);
-    let clause = dialect.on_conflict("topic, `partition`", "next_offset", expression);
-    let sql = format!("INSERT INTO landing_offsets (topic, `partition`, next_offset) VALUES {marks}{clause}");
+    let marks = placeholders(offsets.len(), 4);
+    let changes = [("next_offset", next_offset), ("reached", reached)];
+    let clause = dialect.on_conflict_all("topic, `partition`", &changes);
+    let sql = format!(
+        "INSERT INTO landing_offsets (topic, `partition`, next_offset, reached) VALUES {marks}{clause}"
+    );
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for (partition, next) in offsets {
-        query = query.bind(topic).bind(i64::from(*partition)).bind(*next);
+        query = query
+            .bind(topic)
+            .bind(i64::from(*partition))
+            .bind(*next)
+            .bind(*next);
     }
     query.execute(&mut **tx).await?;
     Ok(())

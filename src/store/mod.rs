@@ -25,6 +25,7 @@ mod revocations;
 mod rows;
 mod schema;
 mod seals;
+mod senders;
 mod server;
 mod stock;
 mod time;
@@ -45,8 +46,8 @@ pub use attempts::{AttemptsAt, SampleRow};
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use dead_letters::{
-    Count, DeadLetter, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal, Origin, OriginError,
-    ReplayMatch, Stage,
+    Count, DISCARDED, DeadLetter, Discarded, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal,
+    Origin, OriginError, ReplayMatch, Stage,
 };
 use dialect::Dialect;
 pub use error::StoreError;
@@ -59,6 +60,7 @@ pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
 pub use schema::Schema;
 pub use seals::{CutOver, KeyRow};
+pub use senders::{Sender, SenderRow, WITHOUT_SEAL};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

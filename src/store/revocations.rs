@@ -16,7 +16,9 @@ pub const OVER_LIMIT: &str = "over-limit";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub order: OrderId,
-    /// `oversold`, `unknown-sku`, [`OVER_LIMIT`] or [`super::LOST`].
+    pub user: String,
+    pub fingerprint: String,
+    /// `oversold`, `unknown-sku`, [`OVER_LIMIT`], [`super::LOST`] or [`super::DISCARDED`].
     pub reason: String,
     /// Counters that were full.
     pub counters: Vec<String>,
@@ -37,7 +39,8 @@ impl Store {
     /// Those of one campaign, in order of id, at most `limit`.
     pub async fn revoked(&self, campaign: &str, limit: u32) -> StoreResult<Vec<Revocation>> {
         let rows = sqlx::query(
-            "SELECT r.order_id, r.reason, r.counters, o.sku_id, o.quantity, o.receipt FROM revocations r \
+            "SELECT r.order_id, r.reason, r.counters, o.sku_id, o.quantity, o.receipt, CAST(o.user_id AS CHAR), o.fingerprint \
+             FROM revocations r \
              JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id \
              WHERE r.campaign_id = ? AND r.given_back_at IS NULL ORDER BY r.order_id LIMIT ?",
         )
@@ -53,7 +56,8 @@ impl Store {
         let mut found = Vec::new();
         for range in pieces(orders.len()) {
             let sql = format!(
-                "SELECT r.order_id, r.reason, r.counters, o.sku_id, o.quantity, o.receipt FROM revocations r \
+                "SELECT r.order_id, r.reason, r.counters, o.sku_id, o.quantity, o.receipt, CAST(o.user_id AS CHAR), o.fingerprint \
+             FROM revocations r \
                  JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id \
                  WHERE r.campaign_id = ? AND r.order_id IN {}",
                 placeholders(1, range.len())
@@ -97,5 +101,7 @@ fn revocation(row: &AnyRow) -> StoreResult<Revocation> {
         sku: text(row, 3)?,
         quantity: narrow(row, 4)?,
         charges: json::<Receipt>(row, 5)?.charges.into_owned(),
+        user: text(row, 6)?,
+        fingerprint: text(row, 7)?,
     })
 }

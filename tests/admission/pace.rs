@@ -427,6 +427,7 @@ fn relay(engine: &Arc<Counting>, gateway: &mut Gateway, bus: &Arc<Held>) -> Arc<
         ruleset: gateway.ruleset.clone(),
         newest: Mutex::new(campaign(0)),
         lost: Default::default(),
+        forgot: AtomicBool::new(false),
     });
     let fresh = gateway.fresh.take().expect("taken once");
     let (ruleset, owner) = (gateway.ruleset.clone(), "two".to_owned());

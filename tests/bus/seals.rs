@@ -1,8 +1,8 @@
 //! Seals over a real broker: what a producer with keys sends verifies where it is read, and nothing else does.
 
-use rushgate::bus::Forward;
 use rushgate::bus::origin::ATTEMPTS;
 use rushgate::bus::sealed::{self, Seal};
+use rushgate::bus::{Forward, Halt};
 use rushgate::seal::{Key, Keyring};
 
 use super::*;
@@ -52,4 +52,40 @@ async fn what_a_producer_with_keys_sends_is_sealed() {
     }
     seen.sort();
     assert_eq!(seen, ["moved", "ours", "ours", "theirs"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_that_is_halted_sends_nothing_and_has_sent_everything_before() {
+    let halt = Halt::default();
+    let config = Config {
+        halt: halt.clone(),
+        ..fresh().await
+    };
+    // The other one of the same process.
+    let (producer, other) = (config.clone(), config.clone());
+    let producer = KafkaProducer::new(producer).expect("made");
+    let other = KafkaProducer::new(other).expect("made");
+    let many = (0..500).map(|n| outbound(&format!("spring/{n}"), "before"));
+    let before = publish(&producer, many.collect());
+    halt.halt("no key".to_owned());
+    assert_eq!(producer.halted(), Some("no key"));
+    let after = publish(&other, vec![outbound("spring/alice", "after")]);
+    assert_eq!(acknowledged(&after), Err(BusError::Halted("no key".to_owned())));
+    // Handed over to Kafka or not: it is answered, and then nothing is under way.
+    let answered = acknowledged(&before);
+    let begun = Instant::now();
+    while !halt.is_still() {
+        assert!(begun.elapsed() < LIMIT);
+        std::thread::yield_now();
+    }
+    let ends = producer.high_watermarks(&config.topic).await.expect("asked");
+    if answered.is_ok() {
+        assert_eq!(ends.values().sum::<i64>(), 500);
+    }
+    // What was still to be sent when nothing more was is not there later either.
+    assert!(producer.flush(LIMIT).await && other.flush(LIMIT).await);
+    assert_eq!(
+        producer.high_watermarks(&config.topic).await.expect("asked"),
+        ends
+    );
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rushgate::campaign::{Campaign, Schedule, Sku};
 use rushgate::order::{Attempt, Charge, EVENT_VERSION, OrderEvent, OrderId};
-use rushgate::plan::Plan;
+use rushgate::plan::{Attribute, Counter, Expr, Plan, Window};
 use rushgate::revision::Revision;
 use rushgate::store::{Config, LandingSlice, Store};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
@@ -255,6 +255,7 @@ pub fn campaign(id: &str, skus: &[(&str, u64)]) -> Campaign {
     }
 }
 
+/// A revision that counts orders per user, without a limit: see [`order`].
 pub fn revision(campaign: &str) -> Revision {
     Revision {
         campaign: campaign.to_owned(),
@@ -265,7 +266,16 @@ pub fn revision(campaign: &str) -> Revision {
             closes_at: NOW + 3_600_000,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        plan: Plan::default(),
+        plan: Plan {
+            nodes: vec![Expr::Int(1)],
+            counters: vec![Counter {
+                id: "one-per-user/orders".to_owned(),
+                key: vec![Attribute::User],
+                window: Window::Campaign,
+                cost: 0,
+            }],
+            ..Plan::default()
+        },
         plan_digest: "ab".repeat(32),
         audiences: Default::default(),
         shadow: None,
@@ -312,7 +322,7 @@ pub fn order(user: &str, key: &str) -> OrderEvent {
         quantity: 1,
         revision: 1,
         plan: "ab".repeat(32),
-        modules: vec!["cd".repeat(32)],
+        modules: Vec::new(),
         placed_at: NOW - 5,
         charges: vec![Charge {
             counter: "one-per-user/orders".to_owned(),

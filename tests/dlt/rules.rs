@@ -13,6 +13,7 @@ use crate::database::{self, Database, NOW, TOPIC, order};
 
 crate::on_both!(
     a_replay_for_later_is_sent_by_a_lander_when_its_moment_has_come,
+    a_replay_for_later_is_taken_back,
     letters_wait_in_a_retry_topic_where_one_is_named,
     copies_leave_the_letters_as_they_are,
     what_a_rule_cannot_mean_is_refused,
@@ -86,6 +87,64 @@ async fn a_replay_for_later_is_sent_by_a_lander_when_its_moment_has_come(db: Dat
         (sent.stage, sent.replays, sent.replay_at),
         (Stage::Replayed, 1, None)
     );
+}
+
+async fn a_replay_for_later_is_taken_back(db: Database) {
+    let bus: Arc<Tape> = Arc::default();
+    letters(&db, 4).await;
+    run(
+        &db,
+        &bus,
+        "replay --key spring/* --limit 3 --delay 10m --rate 1/s",
+    )
+    .await
+    .expect("asked for");
+    let listed = run(&db, &bus, "list").await.expect("listed");
+    for shown in ["REPLAY AT", "2026-11-20T12:10:00.124Z"] {
+        assert!(listed.contains(shown), "{listed}");
+    }
+    let trial = run(&db, &bus, "replay --cancel --all --dry-run").await;
+    assert_eq!(
+        trial.as_deref(),
+        Ok("would cancel replays of 3 (3 undecodable); nothing was done\n")
+    );
+    let one = run(&db, &bus, "replay --cancel rushgate.orders/0/0").await;
+    let said = "1 replays cancelled; the letters stay what they are\n";
+    assert_eq!(one.as_deref(), Ok(said));
+    let letter = row(&db, 0, 0).await;
+    assert_eq!(
+        (letter.stage, letter.replay_at, letter.replays),
+        (Stage::Dead, None, 0)
+    );
+    let trail = db.store.audited("rushgate.orders/0/0", 9).await.expect("read");
+    let cancelled = trail
+        .iter()
+        .find(|line| line.action == "dlt.cancel")
+        .expect("in the trail");
+    assert_eq!(
+        (cancelled.actor.as_str(), &cancelled.detail["at"]),
+        ("ada", &(NOW + 1 + 10 * MINUTE).into())
+    );
+    for (line, why) in [
+        (
+            "replay --cancel rushgate.orders/0/0",
+            "is in stage dead, and no replay of it is asked for",
+        ),
+        ("replay --cancel", "say what to cancel"),
+        ("replay --cancel --campaign winter", "no replay is asked for"),
+        ("replay --cancel --all --delay 10m", "cannot be used with"),
+    ] {
+        let error = run(&db, &bus, line).await.expect_err(line);
+        assert!(error.contains(why), "{line}: {error}");
+    }
+    // The parked one is meant as well.
+    db.execute("UPDATE dead_letters SET stage = 'parked' WHERE `offset` = 2")
+        .await;
+    let all = run(&db, &bus, "replay --cancel --all").await.expect("cancelled");
+    assert!(all.starts_with("2 replays cancelled;"), "{all}");
+    let lander = lander(&db, &bus, || NOW + 11 * MINUTE);
+    assert_eq!(lander.look().await.expect("looked"), 0);
+    assert!(bus.sent.lock().expect("unharmed").is_empty());
 }
 
 async fn letters_wait_in_a_retry_topic_where_one_is_named(db: Database) {
@@ -164,7 +223,7 @@ async fn what_a_rule_cannot_mean_is_refused(db: Database) {
     for (line, why) in [
         (
             "replay --all --to nowhere",
-            "there is no such topic; nothing was sent",
+            "there is no such topic; nothing was sent. It may name a retry topic, to land from there: rushgate.orders.retry.5s",
         ),
         (
             &format!("replay --all --to {DEAD_LETTER_TOPIC}"),

@@ -10,6 +10,7 @@ mod eight_rules;
 mod forge;
 mod gate;
 mod http;
+mod keys;
 mod limits;
 mod modules;
 mod outages;

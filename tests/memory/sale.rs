@@ -122,6 +122,7 @@ pub fn rebuilder(
         // Everybody shares a producer, which is flushed.
         grace: Duration::ZERO,
         poll: POLL,
+        ..reconcile::Config::default()
     };
     Reconcile::new(
         config,

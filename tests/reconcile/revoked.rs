@@ -1,9 +1,9 @@
 //! Revoked orders under comparison and repair: before, between and after the two acts of their give-back.
 
 use rushgate::lua::{calls, fixed};
-use rushgate::order::OrderId;
+use rushgate::order::{OrderEvent, OrderId, OrderState};
 use rushgate::reconcile::{Comparison, Kind};
-use rushgate::store::{LetterFilter, Revocation};
+use rushgate::store::{DISCARDED, Discarded, LandingSlice, LetterFilter, Revocation, Stage};
 
 use crate::sale::{CAMPAIGN, Sale, Side};
 
@@ -17,6 +17,8 @@ crate::on_both_sides!(
     an_order_that_is_going_to_be_revoked_raises_no_count,
     an_entry_in_the_outbox_of_a_revoked_order_holds_nothing,
     two_entries_of_one_moment_are_given_back_one_by_one,
+    a_discarded_order_gives_back_once_at_every_step,
+    an_order_gives_back_nothing_that_another_holds_under_its_id,
 );
 
 const ALL: [&str; 3] = ["rule/orders", "rule/rolling", "rule/hourly"];
@@ -363,4 +365,107 @@ async fn two_entries_of_one_moment_are_given_back_one_by_one(side: Side) {
     );
     sale.finish_give_back().await;
     sale.same("one of the two is left").await;
+}
+
+async fn a_discarded_order_gives_back_once_at_every_step(side: Side) {
+    let mut sale = Sale::open(side, 100).await;
+    sale.hold_give_back().await;
+    sale.place("ada", "1", "mug").await;
+    sale.settled().await;
+    sale.stop_landing().await;
+    // One was discarded before orders were given up with their letters: a repair gives back what it held.
+    sale.place("bob", "1", "mug").await;
+    sale.bury("discarded").await;
+    let repaired = sale
+        .reconcile
+        .compare(CAMPAIGN, Some("eve"))
+        .await
+        .expect("compared");
+    assert_eq!((repaired.differences.len(), repaired.left), (4, vec![]));
+    sale.place("ada", "2", "mug").await;
+    sale.bury("dead").await;
+    let before = OrderId::keyed(CAMPAIGN, "bob", "1");
+    let sql = format!("UPDATE dead_letters SET stage = 'discarded' WHERE order_id = '{before}'");
+    sale.db.execute(&sql).await;
+    sale.same("it holds what it was admitted with").await;
+
+    let dead = LetterFilter {
+        stages: vec![Stage::Dead],
+        ..LetterFilter::default()
+    };
+    let letters = sale.db.store.dead_letters(&dead, None, 9).await.expect("read");
+    let letter = letters.first().expect("one");
+    let detail = serde_json::json!({"reason": "refunded"});
+    let discarded = sale
+        .db
+        .store
+        .discard_dead_letter(sale.opened_at, "eve", letter, &detail, false);
+    assert_eq!(discarded.await.expect("discarded"), Discarded::GivenUp);
+    let event = OrderEvent::decode(&letter.payload).expect("an order");
+    sale.same("it holds until it has given back").await;
+    sale.release(event.order).await;
+    sale.same("it is released, and its mark is not written").await;
+    sale.mark(event.order).await;
+    sale.same("it has given back").await;
+    assert_eq!(sale.counted("ada").await, "1");
+
+    // Its record is read again.
+    let again = LandingSlice {
+        partition: 0,
+        from: 1 << 40,
+        next: (1 << 40) + 1,
+        orders: vec![(1 << 40, event.clone())],
+        ..LandingSlice::default()
+    };
+    let landed = sale
+        .db
+        .store
+        .land("again", &[again], sale.opened_at)
+        .await
+        .expect("lands");
+    assert_eq!((landed.confirmed, landed.duplicates), (0, 1));
+    sale.finish_give_back().await;
+    sale.same("a copy changes nothing").await;
+    let row = sale
+        .db
+        .store
+        .order(CAMPAIGN, event.order)
+        .await
+        .expect("asked")
+        .expect("there");
+    assert_eq!(
+        (row.state, row.revoked_reason.as_deref()),
+        (OrderState::Revoked, Some(DISCARDED))
+    );
+}
+
+async fn an_order_gives_back_nothing_that_another_holds_under_its_id(side: Side) {
+    let mut sale = Sale::open(side, 100).await;
+    sale.stop_landing().await;
+    sale.place("ada", "1", "mug").await;
+    sale.bury("dead").await;
+    let dead = LetterFilter::default();
+    let letters = sale.db.store.dead_letters(&dead, None, 9).await.expect("read");
+    let mut letter = letters[0].clone();
+    let mut event = OrderEvent::decode(&letter.payload).expect("an order");
+    event.user = "mallory".to_owned();
+    letter.payload = event.encode();
+    let detail = serde_json::json!({"reason": "made up"});
+    let (store, at) = (&sale.db.store, sale.opened_at);
+    let discarded = store.discard_dead_letter(at, "eve", &letter, &detail, false);
+    assert_eq!(discarded.await.expect("discarded"), Discarded::GivenUp);
+    assert_eq!(sale.reconcile.give_back().await.expect("given back"), 1);
+    assert_eq!(
+        sale.db
+            .number("SELECT COUNT(*) FROM revocations WHERE given_back_at IS NULL")
+            .await,
+        0
+    );
+    // What ada was admitted with is still held; the comparison names it.
+    assert_eq!(sale.counted("ada").await, "1");
+    let found = sale.compare().await.differences;
+    assert_eq!(
+        (found[0].kind, found[0].engine, found[0].database),
+        (Kind::Leaked, 99, 100)
+    );
 }

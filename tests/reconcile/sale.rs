@@ -167,10 +167,16 @@ pub fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-fn reconcile(engine: Arc<dyn Engine>, producer: Arc<EmbeddedProducer>, db: &Database) -> Reconcile {
+fn reconcile(
+    engine: Arc<dyn Engine>,
+    producer: Arc<EmbeddedProducer>,
+    db: &Database,
+    patience: Duration,
+) -> Reconcile {
     let config = Config {
-        patience: Duration::from_secs(3),
+        patience,
         poll: Duration::from_millis(2),
+        glance: patience,
         ..Config::default()
     };
     Reconcile::new(
@@ -224,7 +230,7 @@ impl Sale {
             .expect("stored");
         let (producer, consumer) = embedded::pair(0);
         let producer = Arc::new(producer);
-        let reconcile = reconcile(engine.clone(), producer.clone(), &db);
+        let reconcile = reconcile(engine.clone(), producer.clone(), &db, LIMIT);
         reconcile.rebuild(CAMPAIGN, 0).await.expect("opened");
         let activation = db
             .store
@@ -267,7 +273,13 @@ impl Sale {
 
     /// Another comparison of the same sale, over another engine.
     pub fn stage_over(&self, engine: Arc<dyn Engine>) -> Reconcile {
-        reconcile(engine, self.producer.clone(), &self.db)
+        reconcile(engine, self.producer.clone(), &self.db, LIMIT)
+    }
+
+    /// One that waits for nobody. The others wait as long as a slow machine may take.
+    pub fn impatient(&self) -> Reconcile {
+        let patience = Duration::from_millis(300);
+        reconcile(self.engine.clone(), self.producer.clone(), &self.db, patience)
     }
 
     /// Says whether it was admitted.

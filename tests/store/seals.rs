@@ -1,7 +1,7 @@
 //! Keys of seals and the cut-over, as the database keeps them.
 
 use rushgate::seal::Key;
-use rushgate::store::{CutOver, StoreError};
+use rushgate::store::{CutOver, Sender, StoreError, WITHOUT_SEAL};
 
 use crate::database::{self, Database, NOW, TOPIC};
 use crate::on_both;
@@ -9,6 +9,8 @@ use crate::on_both;
 on_both!(
     a_key_has_one_secret_and_stays_retired,
     a_cut_over_only_ever_comes_earlier,
+    senders_are_listed_by_what_they_use,
+    what_has_ended_is_announced_retired_or_decided,
 );
 
 fn key(id: &str, fill: u8) -> Key {
@@ -60,4 +62,58 @@ async fn a_cut_over_only_ever_comes_earlier(db: Database) {
     assert!(!later.covers(TOPIC, 0, 9) && later.covers(TOPIC, 0, 10));
     assert!(later.covers(TOPIC, 2, 0) && later.covers("another", 0, 0));
     assert_eq!(db.store.cut_over().await.expect("read"), Some(later));
+}
+
+fn sender(process: &str, keys: &[&str]) -> Sender {
+    Sender {
+        process: process.to_owned(),
+        name: format!("gateway {process}"),
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+    }
+}
+
+async fn senders_are_listed_by_what_they_use(db: Database) {
+    let store = &db.store;
+    let note = async |process, keys: &[&str], stopped, now| {
+        let noted = store.note_sender(&sender(process, keys), stopped, now).await;
+        noted.expect("noted");
+    };
+    // (process, seals, stopped, seen at)
+    let listed = async |key: &str| {
+        let rows = store.senders(key).await.expect("read");
+        let row = |row: rushgate::store::SenderRow| (row.process, row.seals, row.stopped, row.seen_at);
+        rows.into_iter().map(row).collect::<Vec<_>>()
+    };
+    note("p", &[], false, NOW).await;
+    note("q", &["b", "a"], false, NOW).await;
+    note("r", &["a"], false, NOW + 1).await;
+    assert_eq!(listed(WITHOUT_SEAL).await, [("p".to_owned(), true, false, NOW)]);
+    let (q, r) = ("q".to_owned(), "r".to_owned());
+    assert_eq!(listed("b").await, [(q.clone(), true, false, NOW)]);
+    assert_eq!(
+        listed("a").await,
+        [(q.clone(), false, false, NOW), (r.clone(), true, false, NOW + 1)]
+    );
+    note("r", &["a"], true, NOW + 2).await;
+    assert_eq!(listed("a").await[1], (r, true, true, NOW + 2));
+    store.forget_senders_before(NOW + 1).await.expect("forgotten");
+    assert_eq!((listed("b").await.len(), listed("a").await.len()), (0, 1));
+    store.forget_sender("r").await.expect("forgotten");
+    assert!(listed("a").await.is_empty());
+}
+
+async fn what_has_ended_is_announced_retired_or_decided(db: Database) {
+    let store = &db.store;
+    let ended = async || Vec::from_iter(store.ended_seals().await.expect("read"));
+    assert!(ended().await.is_empty());
+    for id in ["a", "b"] {
+        store.use_seal_key(&key(id, 1), NOW).await.expect("noted");
+    }
+    store.retire_seal_key("a", NOW).await.expect("retired");
+    for _ in 0..2 {
+        store.announce_end("b", NOW).await.expect("announced");
+    }
+    assert_eq!(ended().await, ["a", "b"]);
+    store.decide_cut_over(&[].into(), NOW).await.expect("decided");
+    assert_eq!(ended().await, [WITHOUT_SEAL, "a", "b"]);
 }

@@ -150,6 +150,7 @@ impl Shared {
             acknowledge(Ok(()));
             return None;
         }
+        let acknowledge = self.config.halt.enter(acknowledge)?;
         Some(Batch::new(records, acknowledge, self.in_flight.clone()))
     }
 
@@ -212,6 +213,9 @@ impl Shared {
         waiting: &Waiting,
         lane: Option<usize>,
     ) -> Result<(), String> {
+        if let Some(why) = self.config.halt.why() {
+            return Err(why.to_owned());
+        }
         if waiting.since.elapsed() > self.delivery_timeout {
             return Err("it waited too long".to_owned());
         }
@@ -306,6 +310,10 @@ impl Producer for KafkaProducer {
         for record in records {
             self.shared.enter(Sending::Moved(record), &batch, since);
         }
+    }
+
+    fn halted(&self) -> Option<&str> {
+        self.shared.config.halt.why()
     }
 
     fn in_flight(&self) -> usize {

@@ -1,13 +1,25 @@
 //! What is held against an order: everything an engine admits passes, and nothing else that is tried here.
 
+use super::facts::SLACK_MS;
 use super::*;
 use crate::campaign::{Activation, Campaign};
-use crate::order::{Charge, EVENT_VERSION, OrderId};
+use crate::order::{Attempt, EVENT_VERSION, NO_LIMIT, OrderId, fingerprint};
 use crate::plan::samples::{Act, Expected, Sample, Step, samples};
+use crate::plan::{self, CheckedPlan, eval};
+use crate::revision::PinnedRule;
 
 const PLAN: &str = "the plan's digest";
+const MODULE: &str = "its module's digest";
 
-fn book(sample: &Sample) -> Book {
+pub(super) fn book(sample: &Sample) -> Book {
+    let (row, revision) = stored(sample);
+    let mut book = Book::default();
+    book.put(row, 1, Some(revision));
+    book
+}
+
+/// What the database has of a sample.
+pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
     let context = &sample.context;
     let campaign = Campaign {
         id: context.campaign.clone(),
@@ -21,7 +33,13 @@ fn book(sample: &Sample) -> Book {
     let revision = Revision {
         campaign: campaign.id.clone(),
         number: 1,
-        rules: Vec::new(),
+        rules: vec![PinnedRule {
+            name: "sample".to_owned(),
+            module: "sample".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: MODULE.to_owned(),
+            params: serde_json::Value::Null,
+        }],
         schedule: context.schedule,
         plan: sample.plan.clone(),
         plan_digest: PLAN.to_owned(),
@@ -37,43 +55,50 @@ fn book(sample: &Sample) -> Book {
         },
         schedule: context.schedule,
     };
-    let mut book = Book::default();
-    book.put(row, 1, Some(revision));
-    book
+    (row, revision)
 }
 
 /// The orders of a sample that are admitted, as a gateway publishes them.
-fn admitted(sample: &Sample) -> Vec<OrderEvent> {
+pub(super) fn admitted(sample: &Sample) -> Vec<OrderEvent> {
     let plan = plan::check(sample.plan.clone(), sample.context.clone()).expect("a plan");
     let event = |step: &Step| match &step.act {
         Act::Attempt {
             attempt,
             expect: Expected::Admitted,
-        } => {
-            let placed_at = sample.context.schedule.opens_at + step.at_ms;
-            Some(OrderEvent {
-                v: EVENT_VERSION,
-                order: attempt.order,
-                campaign: sample.context.campaign.clone(),
-                shard: 0,
-                sku: attempt.sku.clone(),
-                user: attempt.user.clone(),
-                quantity: attempt.quantity,
-                revision: 1,
-                plan: PLAN.to_owned(),
-                modules: Vec::new(),
-                placed_at,
-                fingerprint: attempt.fingerprint(),
-                charges: eval::charges(&plan, attempt, placed_at),
-                attributes: attempt.attributes.clone(),
-            })
-        }
+        } => Some(placed(sample, &plan, attempt, step.at_ms)),
         _ => None,
     };
     sample.steps.iter().filter_map(event).collect()
 }
 
-fn named(name: &str) -> Sample {
+/// An attempt as a gateway would publish it, had it been admitted so long after the opening.
+pub(super) fn placed(sample: &Sample, plan: &CheckedPlan, attempt: &Attempt, at_ms: i64) -> OrderEvent {
+    let placed_at = sample.context.schedule.opens_at + at_ms;
+    OrderEvent {
+        v: EVENT_VERSION,
+        order: attempt.order,
+        campaign: sample.context.campaign.clone(),
+        shard: 0,
+        sku: attempt.sku.clone(),
+        user: attempt.user.clone(),
+        quantity: attempt.quantity,
+        revision: 1,
+        plan: PLAN.to_owned(),
+        modules: vec![MODULE.to_owned()],
+        placed_at,
+        fingerprint: attempt.fingerprint(),
+        charges: eval::charges(plan, attempt, placed_at),
+        attributes: attempt.attributes.clone(),
+    }
+}
+
+/// Weighed as a sealed record, at the moment it was placed.
+fn weigh(book: &Book, event: &mut OrderEvent) -> Weight {
+    let now = event.placed_at;
+    book.weigh(event, true, now)
+}
+
+pub(super) fn named(name: &str) -> Sample {
     let found = samples().into_iter().find(|sample| sample.name == name);
     found.expect("a sample of this name")
 }
@@ -84,7 +109,7 @@ fn whatever_an_engine_admits_is_plausible() {
     for sample in samples() {
         let book = book(&sample);
         for mut event in admitted(&sample) {
-            assert_eq!(book.weigh(&mut event, true), Weight::Plausible, "{}", sample.name);
+            assert_eq!(weigh(&book, &mut event), Weight::Plausible, "{}", sample.name);
             orders += 1;
         }
     }
@@ -99,7 +124,7 @@ fn what_nobody_can_have_been_admitted_with_is_implausible() {
     let wrong = |what: &str, change: &dyn Fn(&mut OrderEvent)| {
         let mut forged = event.clone();
         change(&mut forged);
-        match book.weigh(&mut forged, true) {
+        match weigh(&book, &mut forged) {
             Weight::Implausible(why) => assert!(why.contains(what), "{what}: {why}"),
             other => panic!("{what}: {other:?}"),
         }
@@ -113,6 +138,7 @@ fn what_nobody_can_have_been_admitted_with_is_implausible() {
     wrong("no SKU", &|event| event.sku = "yacht".into());
     wrong("no shard", &|event| event.shard = 1);
     wrong("its plan", &|event| event.plan = "another".into());
+    wrong("its modules", &|event| event.modules.clear());
     wrong("fingerprint", &|event| event.quantity = 90_000);
     wrong("not charged", &|event| event.charges.clear());
     wrong("not the plan's", &|event| {
@@ -133,24 +159,16 @@ fn a_limit_is_the_revisions_whatever_the_record_says() {
     for said in [None, Some(i64::MAX), Some(0)] {
         let mut forged = event.clone();
         forged.charges[0].limit = said;
-        assert_eq!(book.weigh(&mut forged, true), Weight::Plausible);
+        assert_eq!(weigh(&book, &mut forged), Weight::Plausible);
         assert_eq!(forged.charges[0].limit, right);
     }
-    // A charge the plan sets no limit for says so, and one the plan knows nothing of stays.
+    // A charge the plan sets no limit for says so.
     let mut free = sample;
     free.plan.constraints.clear();
     let book = self::book(&free);
     let mut event = admitted(&free).remove(0);
-    event.charges.push(Charge {
-        counter: "foreign".into(),
-        limit: None,
-        ..event.charges[0].clone()
-    });
-    assert_eq!(book.weigh(&mut event, true), Weight::Plausible);
-    assert_eq!(
-        (event.charges[0].limit, event.charges[1].limit),
-        (Some(NO_LIMIT), None)
-    );
+    assert_eq!(weigh(&book, &mut event), Weight::Plausible);
+    assert_eq!(event.charges[0].limit, Some(NO_LIMIT));
 }
 
 #[test]
@@ -171,9 +189,9 @@ fn early_access_is_within_the_revision() {
         attributes: event.attributes.clone(),
     };
     event.charges = eval::charges(&plan, &attempt, event.placed_at);
-    assert_eq!(book.weigh(&mut event, true), Weight::Plausible);
+    assert_eq!(weigh(&book, &mut event), Weight::Plausible);
     event.placed_at -= SLACK_MS + 1;
-    assert!(matches!(book.weigh(&mut event, true), Weight::Implausible(_)));
+    assert!(matches!(weigh(&book, &mut event), Weight::Implausible(_)));
 }
 
 #[test]
@@ -185,6 +203,6 @@ fn what_is_not_known_is_not_weighed() {
         unknown.order = OrderId::fresh(1, [0; 10]);
         unknown.campaign = campaign.to_owned();
         unknown.revision = revision;
-        assert!(matches!(book.weigh(&mut unknown, true), Weight::Unknown(_)));
+        assert!(matches!(weigh(&book, &mut unknown), Weight::Unknown(_)));
     }
 }

@@ -283,6 +283,16 @@ impl Difference {
 }
 
 #[cfg(test)]
+impl Difference {
+    /// A lost order that was sent again.
+    pub(in crate::reconcile) fn sent_again(place: Place) -> Self {
+        let mut sent = Self::new(Kind::LostOrder, place, 1, 0, Mend::Never);
+        sent.outcome = Outcome::SentAgain;
+        sent
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

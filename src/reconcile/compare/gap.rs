@@ -1,5 +1,6 @@
 //! The gap: units that the engine admitted and that nobody has, neither the database, nor a dead letter, nor the
-//! outbox. It names SKUs, and no orders; finding these costs far more.
+//! outbox; or the surplus, units that somebody has and that are on sale all the same. It names SKUs, and no orders;
+//! finding these costs far more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::store::CampaignSums;
 /// Times the sides are read because something was given back in between.
 const TRIES: u32 = 3;
 
-/// Units by SKU, each above 0. Units that are there too often are not its business.
+/// Units by SKU, none 0. Above 0: nobody has them. Below 0: they are there too often, which may hide as many others that
+/// nobody has.
 pub(in crate::reconcile) type Gap = BTreeMap<String, i64>;
 
 impl Reconcile {
@@ -59,7 +61,9 @@ fn gap_of(differences: &[Difference]) -> Gap {
     for difference in differences {
         // A SKU that the engine does not know has no units to miss: the campaign is to be rebuilt.
         let known = reopened(difference).is_some();
-        if let (Kind::Leaked, true, Place::Sku { sku }) = (difference.kind, known, &difference.place) {
+        if let (Kind::Leaked | Kind::Overcommitted, true, Place::Sku { sku }) =
+            (difference.kind, known, &difference.place)
+        {
             gap.insert(sku.clone(), difference.database - difference.engine);
         }
     }

@@ -5,8 +5,7 @@
 use futures_util::future::join_all;
 
 use super::super::Reconcile;
-use super::super::compare::{CompareError, quiet_gap};
-use super::PATIENCE;
+use super::super::compare::{CompareError, Gap, quiet_gap};
 use super::looks::{Mark, Target};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
@@ -14,9 +13,9 @@ use crate::lua::repair::{Ledger, ledger_args, ledger_reply};
 use crate::store::CampaignSums;
 
 pub(super) enum Seen {
-    /// Nothing was on its way, and nothing is missing.
-    Clear(Mark),
-    /// Something is on its way, or missing.
+    /// Nothing was on its way, and this is what the sums say.
+    Still(Gap, Mark),
+    /// Something is on its way.
     Moving,
     Failed(CompareError),
 }
@@ -28,7 +27,7 @@ impl Reconcile {
     /// Looks at these campaigns. An error where landing is behind: then nothing can be said of any.
     pub(super) async fn glance(&self, targets: &[Target]) -> Result<Vec<Seen>, CompareError> {
         let first = join_all(targets.iter().map(|target| self.sides(target))).await;
-        self.landed_within(PATIENCE).await?;
+        self.landed_within(self.config.glance).await?;
         let second = targets
             .iter()
             .zip(first)
@@ -55,12 +54,15 @@ impl Reconcile {
             return Ok(Seen::Moving);
         }
         let after = self.store.sold_sums(&target.campaign).await?;
-        if before != after || !quiet_gap(&ledger, &after).is_empty() {
+        if before != after {
             return Ok(Seen::Moving);
         }
-        Ok(Seen::Clear(Mark {
+        let gap = quiet_gap(&ledger, &after);
+        let mark = Mark {
             left: ledger.stock,
             reopened: ledger.reopened,
-        }))
+            admitted: ledger.admitted,
+        };
+        Ok(Seen::Still(gap, mark))
     }
 }

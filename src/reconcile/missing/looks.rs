@@ -1,11 +1,18 @@
-//! Which campaigns are looked at and when, since when units are missing in each, and when that is long enough. Pure:
-//! time comes from the caller, in milliseconds since 1970-01-01 UTC.
+//! Which campaigns are looked at and when, since when the sums of each are wrong, when that is long enough, and when
+//! orders are read although the sums are right. Pure: time comes from the caller, in milliseconds since 1970-01-01 UTC.
+
+mod figures;
+mod look;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::compare::{Difference, Gap, Kind, Outcome, Place};
+use super::super::compare::{Difference, Gap, Kind, Outcome};
 use crate::store::CampaignRow;
+use figures::units_of;
+pub use figures::{CampaignFigures, Figures};
+use look::Look;
+pub(super) use look::Mark;
 
 /// Between looks at a campaign that has orders, or misses something.
 const EVERY_MS: i64 = 10_000;
@@ -13,7 +20,7 @@ const EVERY_MS: i64 = 10_000;
 const IDLE_MS: i64 = 90_000;
 /// Between looks at a campaign that misses nothing and from which nobody orders: it has closed, or it is quiet.
 const CLOSED_MS: i64 = 600_000;
-/// How long units have to be missing before orders are looked for.
+/// How long sums have to be wrong before orders are looked for.
 const SETTLE_MS: i64 = 60_000;
 /// Of it, what is granted after a look that came late because the campaign was idle, so that its orders do not wait
 /// longer than those of others.
@@ -22,32 +29,14 @@ const IDLE_GRANT_MS: i64 = 45_000;
 const EXCUSED_MS: i64 = 3_600_000;
 /// A sum over a campaign's orders may take one part in so many of the time.
 const SHARE: i64 = 20;
+/// Between readings of the orders of a campaign whose sums are right, while it has orders.
+const READ_EVERY_MS: i64 = 3_600_000;
+/// Between such readings of any two campaigns, at least.
+const READ_PAUSE_MS: i64 = 10_000;
+/// And for each bucket that was read: ten calls a second at most, on the average.
+const READ_BUCKET_MS: i64 = 50;
 /// Between readings of the list of campaigns.
 const LIST_EVERY_MS: i64 = 10_000;
-
-/// Counts since the start, and what is missing now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Orders sent again.
-    pub sent_again: u64,
-    /// Times that the orders of a campaign were read to name those that are missing.
-    pub scans: u64,
-    /// Looks at a campaign that failed.
-    pub failed: u64,
-    /// Campaigns that miss something.
-    pub campaigns: BTreeMap<String, CampaignFigures>,
-}
-
-/// What a campaign misses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CampaignFigures {
-    /// Units nobody has, of the newest look.
-    pub units: i64,
-    /// Orders the newest scan found missing.
-    pub orders: u64,
-    /// Of these, orders that cannot be sent again by themselves: an operator decides.
-    pub for_operator: u64,
-}
 
 /// A campaign whose turn it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,39 +45,13 @@ pub(super) struct Target {
     pub uid: String,
 }
 
-/// The engine's side of a campaign: where it is the same twice, nothing happened in between.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub left: BTreeMap<String, i64>,
-    pub reopened: String,
-}
-
-#[derive(Debug, Default)]
-struct Look {
-    uid: String,
-    closes_at: i64,
-    due: i64,
-    /// When nothing was missing last; 0 before the first such look.
-    clear_at: i64,
-    /// Whether that look was followed by a long pause.
-    idle: bool,
-    /// Whether it was left out because it is quiet: see [`Looks::rest`].
-    rests: bool,
-    mark: Option<Mark>,
-    /// Since when more is missing than is excused.
-    since: Option<i64>,
-    /// What a scan could do nothing about, and until when that counts.
-    excused: Gap,
-    excused_until: i64,
-    /// When the longer sum may be made again.
-    add_up_from: i64,
-}
-
 /// What one gateway remembers between rounds. Another one that takes over begins anew.
 #[derive(Debug, Default)]
 pub struct Looks {
     campaigns: BTreeMap<String, Look>,
     listed_at: Option<i64>,
+    /// Orders of campaigns whose sums are right are read again from here on.
+    read_from: i64,
     pub figures: Figures,
 }
 
@@ -119,6 +82,7 @@ impl Looks {
             }
             look.closes_at = row.schedule.closes_at;
             look.uid = row.campaign.uid;
+            look.buckets = row.campaign.buckets;
             self.campaigns.insert(row.campaign.id, look);
         }
         let campaigns = &self.campaigns;
@@ -166,13 +130,28 @@ impl Looks {
     pub(super) fn unknown(&mut self, campaign: &str, now: i64) {
         if let Some(look) = self.campaigns.get_mut(campaign) {
             look.due = now + EVERY_MS;
-            (look.mark, look.idle) = (None, false);
+            look.see(None, now);
+            (look.idle, look.at_rest) = (false, false);
         }
     }
 
-    /// Nothing is missing. `mark` where nothing was on its way either.
-    pub(super) fn clear(&mut self, campaign: &str, now: i64, mark: Option<Mark>) {
-        self.figures.campaigns.remove(campaign);
+    /// Whether the sums say what is known already, or nothing.
+    pub(super) fn expects(&self, campaign: &str, now: i64, gap: &Gap) -> bool {
+        let Some(look) = self.campaigns.get(campaign) else {
+            return gap.is_empty();
+        };
+        match look.excused_until <= now {
+            true => gap.is_empty() && look.excused.is_empty(),
+            false => *gap == look.excused,
+        }
+    }
+
+    /// The sums say what is expected. `mark` where nothing was on its way either.
+    pub(super) fn calm(&mut self, campaign: &str, now: i64, gap: &Gap, mark: Option<Mark>) {
+        self.figures.show(campaign, gap);
+        if gap.is_empty() {
+            self.figures.drop_settled(campaign);
+        }
         let Some(look) = self.campaigns.get_mut(campaign) else {
             return;
         };
@@ -184,9 +163,9 @@ impl Looks {
             (false, true) => IDLE_MS,
             (false, false) => EVERY_MS,
         };
-        (look.clear_at, look.since, look.due, look.mark) = (now, None, now + pause, mark);
-        look.rests = false;
-        look.excused.clear();
+        look.see(mark, now);
+        (look.clear_at, look.since, look.due) = (now, None, now + pause);
+        (look.at_rest, look.rests) = (closed || look.idle, false);
     }
 
     pub(super) fn may_add_up(&self, campaign: &str, now: i64) -> bool {
@@ -204,73 +183,106 @@ impl Looks {
         }
     }
 
-    /// Units are missing; says whether they have been for so long that their orders are to be looked for.
-    pub(super) fn is_missing(&mut self, campaign: &str, now: i64, gap: &Gap) -> bool {
-        self.figures
-            .campaigns
-            .entry(campaign.to_owned())
-            .or_default()
-            .units = gap.values().sum();
+    /// The sums were made while something may have been on its way. Says whether they are wrong, and have been for so
+    /// long, that orders are to be looked for.
+    pub(super) fn is_news(&mut self, campaign: &str, now: i64, gap: &Gap) -> bool {
+        self.figures.show(campaign, gap);
         let Some(look) = self.campaigns.get_mut(campaign) else {
             return false;
         };
-        look.mark = None;
-        look.due = now + EVERY_MS;
-        if look.excused_until <= now {
-            look.excused.clear();
+        let put_right = look.put_right(gap, now);
+        if *gap == look.excused {
+            // What an operator was to decide about may be done, or hidden by something else.
+            let ask_again = put_right && self.figures.for_operator(campaign) > 0;
+            if !ask_again {
+                self.calm(campaign, now, gap, None);
+            }
+            return ask_again;
         }
-        // What somebody put right is excused no longer.
-        look.excused.retain(|sku, units| {
-            *units = gap.get(sku).copied().unwrap_or(0).min(*units);
-            *units > 0
-        });
-        let excused = |sku: &str| look.excused.get(sku).copied().unwrap_or(0);
-        if gap.iter().all(|(sku, units)| *units <= excused(sku)) {
-            look.since = None;
-            return false;
-        }
+        look.see(None, now);
+        (look.due, look.at_rest) = (now + EVERY_MS, false);
         let first = match look.idle {
             true => look.clear_at.max(now - IDLE_GRANT_MS),
             false => now,
         };
         let since = *look.since.get_or_insert(first);
-        if now - since < SETTLE_MS {
+        // Where a surplus is gone, whoever took it away may be an order that is lost: sums that are right do not wait.
+        if !gap.is_empty() && now - since < SETTLE_MS {
             look.due = look.due.min(since + SETTLE_MS);
             return false;
         }
         true
     }
 
-    /// The orders of a campaign were read, and this was found and done.
-    pub(super) fn scanned(&mut self, campaign: &str, now: i64, gap: &Gap, found: &[Difference]) {
+    /// The orders of a campaign were read because of its sums, and this was found and done. `mark`: the engine's side
+    /// before, where nothing was on its way.
+    pub(super) fn scanned(
+        &mut self,
+        campaign: &str,
+        now: i64,
+        gap: &Gap,
+        found: &[Difference],
+        mark: Option<Mark>,
+    ) {
         let lost = || found.iter().filter(|each| each.kind == Kind::LostOrder);
-        let sent = lost().filter(|each| each.outcome == Outcome::SentAgain).count() as u64;
-        let figures = self.figures.campaigns.entry(campaign.to_owned()).or_default();
-        figures.orders = lost().count() as u64;
-        figures.for_operator = lost().filter(|each| each.needs_operator()).count() as u64;
-        self.figures.sent_again += sent;
+        let sent = || lost().filter(|each| each.outcome == Outcome::SentAgain);
+        let for_operator = lost().filter(|each| each.needs_operator()).count();
+        self.figures
+            .note(campaign, lost().count(), for_operator, sent().count());
         let Some(look) = self.campaigns.get_mut(campaign) else {
             return;
         };
         (look.since, look.idle) = (None, false);
-        // What was sent again is on its way, and is looked at soon; what is left then is looked for anew.
-        look.excused = match sent {
-            0 => gap.clone(),
-            _ => units_of(lost().filter(|each| each.needs_operator())),
-        };
+        // What was sent again is on its way. The rest no order explains, or an operator decides about it.
+        look.excused = gap.clone();
+        for (sku, units) in units_of(sent()) {
+            *look.excused.entry(sku).or_default() -= units;
+        }
+        look.excused.retain(|_, units| *units != 0);
         look.excused_until = now + EXCUSED_MS;
         look.due = now + EVERY_MS;
+        (look.read_mark, look.had_orders) = (mark, false);
+        // Where orders came meanwhile, the next look finds out.
+        look.unread_since = None;
     }
-}
 
-fn units_of<'d>(orders: impl Iterator<Item = &'d Difference>) -> Gap {
-    let mut units = Gap::new();
-    for order in orders {
-        if let Place::Order { sku, quantity, .. } = &order.place {
-            *units.entry(sku.clone()).or_default() += i64::from(*quantity);
+    /// The campaign whose orders are to be read although its sums are right: it rests after it had orders, or has had
+    /// them for long.
+    pub(super) fn to_read(&self, now: i64) -> Option<String> {
+        if now < self.read_from {
+            return None;
+        }
+        let ready = |look: &Look| {
+            look.unread_since
+                .is_some_and(|since| look.at_rest || since + READ_EVERY_MS <= now)
+        };
+        let unread = self.campaigns.iter().filter(|(_, look)| ready(look));
+        let next = unread.min_by_key(|(_, look)| (!look.had_orders, look.unread_since));
+        next.map(|(campaign, _)| campaign.clone())
+    }
+
+    /// The orders of a campaign were read, though its sums were as expected, and this was found and done.
+    pub(super) fn read(&mut self, campaign: &str, now: i64, found: &[Difference]) {
+        let Some(look) = self.campaigns.get(campaign) else {
+            return;
+        };
+        let (expected, mark) = (look.excused.clone(), look.mark.clone());
+        self.scanned(campaign, now, &expected, found, mark);
+    }
+
+    /// Reading took so long, with or without success.
+    pub(super) fn pause_reading(&mut self, campaign: &str, now: i64, took: Duration) {
+        let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX / SHARE);
+        let buckets = self.campaigns.get(campaign).map_or(0, |look| look.buckets);
+        let pause = READ_PAUSE_MS
+            .max(took * SHARE)
+            .max(READ_BUCKET_MS * i64::from(buckets));
+        self.read_from = now + pause;
+        // One that could not be read lets the others go first.
+        if let Some(look) = self.campaigns.get_mut(campaign) {
+            look.unread_since = look.unread_since.map(|_| now);
         }
     }
-    units
 }
 
 #[cfg(test)]

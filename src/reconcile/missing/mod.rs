@@ -1,26 +1,27 @@
 //! Missing orders: finds by itself what the engine admitted and nobody has, whatever the cause, and sends it again.
 //!
-//! One gateway looks at the sums of every campaign, which costs little and names no order. Only where units stay
-//! missing does it read the orders of the campaign, name those that are missing, and publish them again with what they
-//! were charged; landing takes them as any order.
+//! One gateway looks at the sums of every campaign, which costs little and names no order. Only where they stay wrong,
+//! whichever way, does it read the orders of the campaign, name those that are missing, and publish them again with
+//! what they were charged; landing takes them as any order.
+//!
+//! Sums that are right say nothing of an order whose unit somebody gave back. So the orders of a campaign are read
+//! once more when it has come to rest after it had some, and seldom while it has; one campaign at a time, at little
+//! cost.
 
 mod glance;
 mod looks;
-
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Reconcile;
 use super::compare::{CompareError, Difference, Gap, Outcome};
 use glance::Seen;
+use looks::Mark;
 pub use looks::{CampaignFigures, Figures, Looks};
 
 const LEASE: &str = "missing-orders";
 /// In the audit trail.
 const ACTOR: &str = "rushgate serve";
-/// How long a look waits for landing: where it is behind, nothing can be said, and its lag has an alarm of its own.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Campaigns of one round.
 const ROUND_MAX: usize = 256;
 /// Of these, looked at together: they wait for landing once.
@@ -51,6 +52,9 @@ impl Reconcile {
             }
             self.lease_missing().await?;
         }
+        if let Some(campaign) = looks.to_read(now) {
+            self.read(looks, &campaign, now).await;
+        }
         Ok(())
     }
 
@@ -63,45 +67,64 @@ impl Reconcile {
     }
 
     async fn judge(&self, looks: &mut Looks, campaign: &str, seen: Seen, now: i64) {
-        let judged = match seen {
-            Seen::Clear(mark) => {
-                looks.clear(campaign, now, Some(mark));
+        let mark = match seen {
+            Seen::Still(gap, mark) if looks.expects(campaign, now, &gap) => {
+                looks.calm(campaign, now, &gap, Some(mark));
                 return;
             }
-            Seen::Failed(error) => Err(error),
-            // Too soon after the last sum, which is no small matter where there are many orders.
-            Seen::Moving if !looks.may_add_up(campaign, now) => {
+            Seen::Failed(error) => {
+                tell_failure(looks, campaign, &error);
                 looks.unknown(campaign, now);
                 return;
             }
-            Seen::Moving => self.add_up(looks, campaign, now).await,
+            Seen::Still(_, mark) => Some(mark),
+            Seen::Moving => None,
         };
-        if let Err(error) = judged {
+        // Too soon after the last sum, which is no small matter where there are many orders.
+        if !looks.may_add_up(campaign, now) {
+            looks.unknown(campaign, now);
+        } else if let Err(error) = self.add_up(looks, campaign, now, mark).await {
             tell_failure(looks, campaign, &error);
             looks.unknown(campaign, now);
         }
     }
 
-    async fn add_up(&self, looks: &mut Looks, campaign: &str, now: i64) -> Result<(), CompareError> {
+    /// `mark`: the engine's side before, where nothing was on its way.
+    async fn add_up(
+        &self,
+        looks: &mut Looks,
+        campaign: &str,
+        now: i64,
+        mark: Option<Mark>,
+    ) -> Result<(), CompareError> {
         let begun = Instant::now();
-        let gap = self.gap(campaign, PATIENCE).await?;
+        let gap = self.gap(campaign, self.config.glance).await?;
         looks.added_up(campaign, now, begun.elapsed());
         let Some(gap) = gap else {
             looks.unknown(campaign, now);
             return Ok(());
         };
-        if gap.is_empty() {
-            looks.clear(campaign, now, None);
-            return Ok(());
+        if looks.is_news(campaign, now, &gap) {
+            looks.figures.scans += 1;
+            let found = self.send_lost_again(campaign, ACTOR).await?;
+            tell(campaign, &gap, &found);
+            looks.scanned(campaign, now, &gap, &found, mark);
         }
-        if !looks.is_missing(campaign, now, &gap) {
-            return Ok(());
-        }
-        looks.figures.scans += 1;
-        let found = self.send_lost_again(campaign, ACTOR).await?;
-        tell(campaign, &gap, &found);
-        looks.scanned(campaign, now, &gap, &found);
         Ok(())
+    }
+
+    /// Reads the orders of a campaign whose sums give no reason to.
+    async fn read(&self, looks: &mut Looks, campaign: &str, now: i64) {
+        let begun = Instant::now();
+        looks.figures.scans += 1;
+        match self.send_lost_again(campaign, ACTOR).await {
+            Ok(found) => {
+                tell(campaign, &Gap::new(), &found);
+                looks.read(campaign, now, &found);
+            }
+            Err(error) => tell_failure(looks, campaign, &error),
+        }
+        looks.pause_reading(campaign, now, begun.elapsed());
     }
 }
 
@@ -126,11 +149,12 @@ fn tell(campaign: &str, gap: &Gap, found: &[Difference]) {
     for difference in found.iter().filter(|difference| !done(difference)) {
         tracing::error!(campaign, outcome = ?difference.outcome, "{}", difference.sentence);
     }
-    if found.is_empty() {
+    if found.is_empty() && !gap.is_empty() {
         tracing::warn!(
             campaign,
             ?gap,
-            "units that nobody holds, and no order is missing: see `rushgate reconcile`"
+            "units that nobody holds (above 0) or that are on sale and held (below 0), and no order is missing: see \
+             `rushgate reconcile`"
         );
     }
 }

@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::query::{Bound, ORIGIN, Query, bind_all, bind_origin};
 use super::{Count, DeadLetter, LetterMove, Stage};
+use crate::order::OrderEvent;
 use crate::store::rows::to_json;
 use crate::store::{Store, StoreResult, time};
 
@@ -38,6 +39,22 @@ impl Store {
         Ok(moved)
     }
 
+    /// Writes repaired payloads into letters that are as they had been read, before their records are sent: landing
+    /// knows by them which letter an order closes.
+    pub async fn repair_dead_letters(
+        &self,
+        repairs: &[(&DeadLetter, &[u8], &OrderEvent)],
+    ) -> StoreResult<()> {
+        let mut tx = self.begin().await?;
+        for (letter, payload, event) in repairs {
+            let sql = format!("UPDATE dead_letters SET {REPAIRED} WHERE {UNCHANGED}");
+            let query = bind_all(sqlx::query(AssertSqlSafe(sql)), repaired(payload, event).into());
+            bind_unchanged(query, letter)?.execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Asks for replays at their moments, to a topic where one is named, and writes the audit trail, in one
     /// transaction. Says which letters were as they had been read; of the others nothing is asked.
     pub async fn schedule_dead_letters(
@@ -67,9 +84,37 @@ impl Store {
         tx.commit().await?;
         Ok(asked)
     }
+
+    /// Takes back replays that were asked for, and writes the audit trail, in one transaction. Says which were still
+    /// asked for of letters as they had been read; the others were sent, or moved on, or taken back before.
+    pub async fn cancel_replays(
+        &self,
+        now: i64,
+        actor: &str,
+        letters: &[DeadLetter],
+    ) -> StoreResult<Vec<bool>> {
+        let now = time::to_text(now)?;
+        let mut tx = self.begin().await?;
+        let mut cancelled = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let sql = format!(
+                "UPDATE dead_letters SET replay_at = NULL, replay_to = NULL \
+                 WHERE replay_at IS NOT NULL AND {UNCHANGED}"
+            );
+            let query = bind_unchanged(sqlx::query(AssertSqlSafe(sql)), letter)?;
+            let done = query.execute(&mut *tx).await?.rows_affected() > 0;
+            if done {
+                let detail = serde_json::json!({"at": letter.replay_at, "to": letter.replay_to});
+                note(&mut tx, &now, actor, "dlt.cancel", letter, &detail).await?;
+            }
+            cancelled.push(done);
+        }
+        tx.commit().await?;
+        Ok(cancelled)
+    }
 }
 
-async fn note(
+pub(super) async fn note(
     connection: &mut AnyConnection,
     now: &str,
     actor: &str,
@@ -98,8 +143,25 @@ fn bind_unchanged<'q>(query: Query<'q>, letter: &'q DeadLetter) -> StoreResult<Q
     Ok(query.bind(letter.attempts).bind(seen.unwrap_or_default()))
 }
 
+/// What a repaired payload changes.
+const REPAIRED: &str = "payload = ?, order_id = ?, campaign_id = ?, sku_id = ?, quantity = ?";
+
+fn repaired(payload: &[u8], event: &OrderEvent) -> [Bound; 5] {
+    [
+        Bound::Bytes(payload.to_vec()),
+        Bound::Text(event.order.to_string()),
+        Bound::Text(event.campaign.clone()),
+        Bound::Text(event.sku.clone()),
+        Bound::Int(event.quantity.into()),
+    ]
+}
+
 /// Says whether the letter was still as it had been read.
-async fn set_stage(connection: &mut AnyConnection, each: &LetterMove<'_>, now: &str) -> StoreResult<bool> {
+pub(super) async fn set_stage(
+    connection: &mut AnyConnection,
+    each: &LetterMove<'_>,
+    now: &str,
+) -> StoreResult<bool> {
     let letter = each.letter;
     let mut set = "stage = ?, changed_at = ?, replay_at = NULL, replay_to = NULL".to_owned();
     if each.count == Count::Reset {
@@ -110,14 +172,8 @@ async fn set_stage(connection: &mut AnyConnection, each: &LetterMove<'_>, now: &
         Bound::Text(now.to_owned()),
     ];
     if let Some((payload, event)) = each.repaired {
-        set += ", payload = ?, order_id = ?, campaign_id = ?, sku_id = ?, quantity = ?";
-        values.extend([
-            Bound::Bytes(payload.to_vec()),
-            Bound::Text(event.order.to_string()),
-            Bound::Text(event.campaign.clone()),
-            Bound::Text(event.sku.clone()),
-            Bound::Int(event.quantity.into()),
-        ]);
+        set = format!("{set}, {REPAIRED}");
+        values.extend(repaired(payload, event));
     }
     let sql = format!("UPDATE dead_letters SET {set} WHERE {UNCHANGED}");
     let query = bind_unchanged(bind_all(sqlx::query(AssertSqlSafe(sql)), values), letter)?;

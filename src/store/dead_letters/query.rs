@@ -92,6 +92,7 @@ fn conditions(filter: &LetterFilter) -> StoreResult<Where> {
     match filter.replay {
         ReplayMatch::Any => {}
         ReplayMatch::None => found.and("replay_at IS NULL", []),
+        ReplayMatch::Asked => found.and("replay_at IS NOT NULL", []),
         ReplayMatch::Due(now) => found.and("replay_at <= ?", [Bound::Text(time::to_text(now)?)]),
     }
     Ok(found)
