@@ -14,6 +14,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::wire::secret::shown_url;
+
 /// A service on the same network answers a connection in far less.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// One request with its answer: compiling a module of 32 MiB and proving a revision fit well.
@@ -35,6 +37,7 @@ pub struct Connection {
         long,
         value_name = "URL",
         env = "RUSHGATE_ADMIN_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:8081"
     )]
     pub admin_url: String,
@@ -291,6 +294,15 @@ fn check_url(url: &str) -> Result<(), ClientError> {
             why: why.to_owned(),
         })
     };
+    // All others may be shown as they are.
+    if url.contains('@') {
+        return Err(ClientError::Url {
+            url: shown_url(url),
+            why: format!(
+                "holds a user or password, which are not sent (the token is read from {TOKEN_VARIABLE})"
+            ),
+        });
+    }
     let Ok(parsed) = url.parse::<Uri>() else {
         return wrong("is not a URL");
     };

@@ -40,7 +40,7 @@ const METADATA_AGE_MS: &str = "10000";
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How to reach Kafka, and how to use it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// `host:port`, several joined by commas.
     pub brokers: String,
@@ -67,6 +67,23 @@ pub struct Config {
     pub producer: BTreeMap<String, String>,
     /// The same for consumers alone, over [`Self::extra`].
     pub consumer: BTreeMap<String, String>,
+}
+
+/// Options by name alone: some hold secrets.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = |options: &BTreeMap<String, String>| options.keys().cloned().collect::<Vec<_>>();
+        f.debug_struct("Config")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("client_id", &self.client_id)
+            .field("group", &self.group)
+            .field("instance", &self.instance)
+            .field("extra", &names(&self.extra))
+            .field("producer", &names(&self.producer))
+            .field("consumer", &names(&self.consumer))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -164,8 +181,18 @@ impl Config {
 }
 
 /// A client that could not even be made: a wrong option.
+/// An option that librdkafka refuses is named; its value may be a secret whose option was mistyped.
 fn unusable(error: KafkaError) -> BusError {
-    BusError::Fatal(format!("Kafka client: {error}"))
+    BusError::Fatal(match error {
+        KafkaError::ClientConfig(_, why, name, value) => {
+            let why = match value.is_empty() {
+                true => why,
+                false => why.replace(&value, "…"),
+            };
+            format!("Kafka client: option {name}: {why}")
+        }
+        error => format!("Kafka client: {error}"),
+    })
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
