@@ -26,6 +26,7 @@ const DELIVERY_TIMEOUT_MS: u32 = 30_000;
 pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
     let config = command.services().settle(&|name| std::env::var(name).ok())?;
     telemetry::init(&config.log)?;
+    config.warn();
     let (kafka, topics) = (kafka_config(&config), config.topics()?);
     let store = store(&config).await?;
     let producer = match command.sends() {

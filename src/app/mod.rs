@@ -13,6 +13,7 @@ mod migrate;
 mod migration;
 mod missing;
 mod parts;
+mod private;
 mod ready;
 mod rebuild;
 mod reconcile;
