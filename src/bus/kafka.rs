@@ -199,3 +199,24 @@ fn is_fatal(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_option_is_named_and_its_value_is_not_shown() {
+        for (name, value) in [("sasl.pasword", "s3cret"), ("security.protocol", "s3cret")] {
+            let config = Config {
+                extra: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+                ..Config::new("127.0.0.1:1")
+            };
+            let error = KafkaProducer::new(config.clone())
+                .err()
+                .expect("refused")
+                .to_string();
+            assert!(error.contains(name) && !error.contains(value), "{error}");
+            assert!(!format!("{config:?}").contains(value));
+        }
+    }
+}

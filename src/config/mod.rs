@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, KEYS, Source, env_name, load};
 pub use reread::{REREAD, Reread};
-pub use secrets::check_environment;
+pub use secrets::{admin_token, check_environment};
 pub use services::Services;
 
 use crate::admission::Answer;

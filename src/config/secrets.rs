@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::Table;
 
 use super::load::{KEYS, env_name};
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Kafka};
 use crate::wire::secret::{exposed, is_secret_name, shown_path};
 
 const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
@@ -20,7 +20,9 @@ const SASL_PASSWORD: &str = "sasl.password";
 /// An option of librdkafka with this ending names a file that holds the option's value.
 const FILE: &str = "_file";
 /// Variables that look like secrets of a configuration and are none.
-const OTHER_VARIABLES: [&str; 1] = [TOKEN_VARIABLE];
+const OTHER_VARIABLES: [&str; 2] = [TOKEN_VARIABLE, "RUSHGATE_ADMIN_URL"];
+/// Variables of scripts and tests begin so.
+const OTHER_PREFIXES: [&str; 2] = ["RUSHGATE_STACK_", "RUSHGATE_TEST_"];
 
 /// Where each key was found last: in the file, the environment, or a flag.
 #[derive(Default)]
@@ -68,7 +70,7 @@ pub(super) fn settle(
     let at = token.as_ref().map(|_| TOKEN_VARIABLE.to_owned());
     config.admin_token = files.one("admin_token_file", &config.admin_token_file, at, token)?;
 
-    let (redis, database, kafka) = (&mut config.redis, &mut config.database, &mut config.kafka);
+    let (redis, database) = (&mut config.redis, &mut config.database);
     for (section, url, url_file, password, password_file) in [
         (
             "redis",
@@ -102,6 +104,11 @@ pub(super) fn settle(
         }
     }
 
+    settle_kafka(&mut config.kafka, &mut files)
+}
+
+fn settle_kafka(kafka: &mut Kafka, files: &mut Files<'_>) -> Result<(), ConfigError> {
+    let given = files.given;
     for (at, options) in [
         ("kafka.options", &mut kafka.options),
         ("kafka.producer", &mut kafka.producer),
@@ -129,6 +136,23 @@ pub(super) fn settle(
         kafka.options.insert(SASL_PASSWORD.to_owned(), secret);
     }
     Ok(())
+}
+
+/// The control plane's token as the environment alone gives it: for commands that read no configuration.
+pub fn admin_token(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigError> {
+    let (key, mut given) = ("admin_token_file", Given::default());
+    let path = env(&env_name(key));
+    if let Some(path) = &path {
+        given.put(key, env_name(key), path);
+    }
+    let mut files = Files {
+        given: &given,
+        // Whoever runs the command does not keep the file.
+        warnings: &mut Vec::new(),
+    };
+    let token = env(TOKEN_VARIABLE).filter(|token| !token.is_empty());
+    let at = token.as_ref().map(|_| TOKEN_VARIABLE.to_owned());
+    files.one(key, &path.map(PathBuf::from), at, token)
 }
 
 fn filled(text: Option<String>) -> Option<String> {
@@ -284,8 +308,10 @@ pub fn check_environment(names: impl Iterator<Item = OsString>) -> Result<(), Co
     for name in names.filter_map(|name| name.into_string().ok()) {
         // `RUSHGATE_KEYS_SERVICE_HOST` is how Kubernetes names a service.
         let of_a_service = name.contains("_SERVICE_") || name.contains("_PORT");
+        let of_others = OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || of_a_service;
         let known = OTHER_VARIABLES.contains(&name.as_str()) || KEYS.iter().any(|key| env_name(key) == name);
-        if name.starts_with("RUSHGATE_") && is_secret_name(&name) && !known && !of_a_service {
+        let secret = is_secret_name(&name) || name.contains("URL");
+        if name.starts_with("RUSHGATE_") && secret && !known && !of_others {
             return Err(ConfigError::Value {
                 at: name,
                 message:

@@ -382,5 +382,10 @@ mod tests {
         );
         assert_eq!(parse_url("sqlite::memory:").expect("sqlite").1, "sqlite::memory:");
         assert!(parse_url("postgres://x").is_err());
+        let config = Config {
+            url: "mysql://me:s3cret@db:3307/sales".to_owned(),
+            connections: 1,
+        };
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 }

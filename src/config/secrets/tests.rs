@@ -208,6 +208,7 @@ fn variables_that_were_meant_as_secrets_are_named() {
         "RUSHGATE_ADMINTOKEN",
         "RUSHGATE_KAFKA_SASL_PASSWORD_FLIE",
         "RUSHGATE_AUTH_JWT_SECRET",
+        "RUSHGATE_REDIS_URLFILE",
     ] {
         let error = check(name).expect_err(name);
         assert!(
@@ -221,9 +222,37 @@ fn variables_that_were_meant_as_secrets_are_named() {
         "RUSHGATE_SEAL_KEYS",
         "RUSHGATE_AUTH_KEYS_KEEP_MS",
         "RUSHGATE_STACK_DIR",
+        "RUSHGATE_ADMIN_URL",
         "RUSHGATE_KEYS_SERVICE_HOST",
         "MYSQL_PASSWORD",
     ] {
         assert_eq!(check(name), Ok(()), "{name}");
     }
+}
+
+#[test]
+fn commands_of_an_operator_find_the_token_in_its_file_too() {
+    let secret = file("t0ken\n", 0o600);
+    let path = secret.path().display().to_string();
+    let token = |pairs: &[(&str, &str)]| {
+        let env = |name: &str| {
+            let found = pairs.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        admin_token(&env).map_err(|error| error.to_string())
+    };
+    assert_eq!(token(&[]), Ok(None));
+    assert_eq!(token(&[("RUSHGATE_ADMIN_TOKEN", "a")]), Ok(Some("a".into())));
+    assert_eq!(
+        token(&[("RUSHGATE_ADMIN_TOKEN_FILE", &path)]),
+        Ok(Some("t0ken".into()))
+    );
+    let both = token(&[
+        ("RUSHGATE_ADMIN_TOKEN", "a"),
+        ("RUSHGATE_ADMIN_TOKEN_FILE", &path),
+    ]);
+    assert_eq!(
+        both.expect_err("twice"),
+        "RUSHGATE_ADMIN_TOKEN and RUSHGATE_ADMIN_TOKEN_FILE are both given; leave one of them out"
+    );
 }

@@ -186,9 +186,9 @@ fn one_token_is_tried_with_a_few_keys_only() {
     let jwks: Vec<Value> = pairs.iter().map(|pair| pair.jwk.clone()).collect();
     let crowd = set(&jwks).expect("a set");
     assert!(crowd.notes[0].contains("the first 8"), "{:?}", crowd.notes);
-    let head = Head::read(&pairs[0].token(Algorithm::EdDSA, None))
-        .ok()
-        .expect("a head");
+    let Ok(head) = Head::read(&pairs[0].token(Algorithm::EdDSA, None)) else {
+        panic!("no head");
+    };
     let Found::Fitting(found) = crowd.find(&head, &Rules::default()) else {
         panic!("not fitting");
     };
