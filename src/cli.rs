@@ -1,10 +1,15 @@
 //! The command line: one subcommand per role.
 
+mod flags;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Source, load};
+use crate::wire::secret::Hidden;
+
+pub use flags::{parse, parse_from};
 
 /// A gateway for flash sales: rules in WebAssembly, decisions in one atomic Redis script, orders landed
 /// exactly once.
@@ -81,13 +86,13 @@ pub struct Settings {
     pub admin_listen: Option<String>,
     /// Redis or Valkey [env: RUSHGATE_REDIS_URL].
     #[arg(long, value_name = "URL")]
-    pub redis_url: Option<String>,
+    pub redis_url: Option<Hidden>,
     /// Comma-separated host:port [env: RUSHGATE_KAFKA_BROKERS].
     #[arg(long, value_name = "LIST")]
     pub kafka_brokers: Option<String>,
     /// MySQL or MariaDB [env: RUSHGATE_DATABASE_URL].
     #[arg(long, value_name = "URL")]
-    pub database_url: Option<String>,
+    pub database_url: Option<Hidden>,
     /// For trying only: take `Bearer dev:<user>` from anybody.
     #[arg(long)]
     pub insecure_dev_auth: bool,
@@ -118,9 +123,13 @@ impl Settings {
         [
             ("--listen", "listen", self.listen),
             ("--admin-listen", "admin_listen", self.admin_listen),
-            ("--redis-url", "redis.url", self.redis_url),
+            ("--redis-url", "redis.url", self.redis_url.map(|url| url.0)),
             ("--kafka-brokers", "kafka.brokers", self.kafka_brokers),
-            ("--database-url", "database.url", self.database_url),
+            (
+                "--database-url",
+                "database.url",
+                self.database_url.map(|url| url.0),
+            ),
             ("--insecure-dev-auth", "auth.insecure_dev_auth", dev_auth),
             ("--log-format", "log.format", self.log_format),
             ("--log-level", "log.level", self.log_level),
@@ -133,18 +142,11 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
     fn flags_reach_the_configuration() {
-        let cli = Cli::try_parse_from([
+        let cli = parse_from([
             "rushgate",
             "dev",
             "--data",
@@ -153,9 +155,6 @@ mod tests {
             "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
-            "--redis-url",
-            "redis://r",
-            "--insecure-dev-auth",
             "--log-format",
             "json",
         ])
@@ -166,8 +165,20 @@ mod tests {
         assert_eq!(dev.data, Some("d".into()));
         let config = dev.settings.settle(&|_| None).expect("valid");
         assert_eq!(config.listen.port(), 0);
-        assert_eq!(config.redis.url, "redis://r");
-        assert!(config.auth.insecure_dev_auth);
+        let cli = parse_from([
+            "rushgate",
+            "serve",
+            "--redis-url",
+            "redis://r",
+            "--insecure-dev-auth",
+        ])
+        .expect("valid");
+        let Command::Serve(settings) = cli.command else {
+            panic!("not serve");
+        };
+        let gateway = settings.settle(&|_| None).expect("valid");
+        assert_eq!(gateway.redis.url, "redis://r");
+        assert!(gateway.auth.insecure_dev_auth);
         assert!(config.log.format == crate::config::LogFormat::Json);
     }
 

@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use rushgate::app::Sources;
-use rushgate::cli::{Cli, Command, Dev, Rebuild, Settings};
-use rushgate::config::Config;
+use rushgate::cli::{self, Command, Dev, Rebuild, Settings};
+use rushgate::config::{Config, check_environment};
 use rushgate::{app, failpoint, load, module, simulate, telemetry};
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match run(cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<app::Exit>() {
             Some(exit) => ExitCode::from(exit.0),
@@ -25,6 +24,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     if let Ok(text) = std::env::var(failpoint::VARIABLE) {
         failpoint::arm(&text)?;
     }
+    check_environment(std::env::vars_os().map(|(name, _)| name))?;
     match command {
         Command::Dev(Dev { data, settings }) => {
             start(settings, |config, sources| app::dev(config, data, sources))
@@ -54,6 +54,7 @@ where
     let settle = move || settings.clone().settle(&|name| std::env::var(name).ok());
     let config = settle()?;
     telemetry::init(&config.log)?;
+    config.warn();
     on_runtime(role(config, Sources::new(settle)))
 }
 

@@ -13,6 +13,7 @@ use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
 use super::fronts::{self, Listeners};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
+use super::private;
 use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
 use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
@@ -44,7 +45,10 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     let reload = Reload::listen(&config, sources.map(alone))?;
     let listeners = Listeners::bind(&config)?;
     let auth = Arc::new(Auth::new(&config.auth())?);
+    auth.start();
+    data.as_deref().map(private::make).transpose()?;
     let _alone = data.as_deref().map(lock).transpose()?;
+    data.as_deref().map(private::tighten).transpose()?;
     let store = open(data.as_deref()).await?;
     let (adapters, landing) = start(&config, store).await?;
     let host = Host::with(&config.wasm(data.as_deref(), |name| std::env::var_os(name)))?;
@@ -93,7 +97,6 @@ fn alone(mut config: Config) -> Config {
 
 /// One process per folder: two would land under the same offsets.
 fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("rushgate.lock");
     let file = std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let taken = || format!("{} is in use by another rushgate dev", folder.display());

@@ -79,7 +79,7 @@ pub(super) async fn run(
     let stages = Stages::new(parts.admission.clone(), adapters.store.clone());
     let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
-    let readiness = Arc::new(readiness(adapters, parts, &in_force));
+    let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
@@ -110,7 +110,7 @@ pub(super) async fn run(
 /// What a configuration that was read again changes here.
 fn put_in_force(config: &Config, gateway: &Gateway<Stages>, parts: &Parts) -> anyhow::Result<()> {
     // The files of the keys may have changed under their old names.
-    let auth = Auth::new(&config.auth())?;
+    let auth = gateway.auth().renew(&config.auth())?;
     gateway.put_in_force(&config.gateway(), auth);
     parts.admission.put_in_force(&config.admission());
     parts

@@ -14,6 +14,7 @@ mod migrate;
 mod migration;
 mod missing;
 mod parts;
+mod private;
 mod ready;
 mod rebuild;
 mod reconcile;

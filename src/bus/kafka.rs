@@ -40,7 +40,7 @@ const METADATA_AGE_MS: &str = "10000";
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How to reach Kafka, and how to use it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// `host:port`, several joined by commas.
     pub brokers: String,
@@ -69,6 +69,23 @@ pub struct Config {
     pub producer: BTreeMap<String, String>,
     /// The same for consumers alone, over [`Self::extra`].
     pub consumer: BTreeMap<String, String>,
+}
+
+/// Options by name alone: some hold secrets.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = |options: &BTreeMap<String, String>| options.keys().cloned().collect::<Vec<_>>();
+        f.debug_struct("Config")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("client_id", &self.client_id)
+            .field("group", &self.group)
+            .field("instance", &self.instance)
+            .field("extra", &names(&self.extra))
+            .field("producer", &names(&self.producer))
+            .field("consumer", &names(&self.consumer))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -167,11 +184,42 @@ impl Config {
 }
 
 /// A client that could not even be made: a wrong option.
+/// An option that librdkafka refuses is named; its value may be a secret whose option was mistyped.
 fn unusable(error: KafkaError) -> BusError {
-    BusError::Fatal(format!("Kafka client: {error}"))
+    BusError::Fatal(match error {
+        KafkaError::ClientConfig(_, why, name, value) => {
+            let why = match value.is_empty() {
+                true => why,
+                false => why.replace(&value, "…"),
+            };
+            format!("Kafka client: option {name}: {why}")
+        }
+        error => format!("Kafka client: {error}"),
+    })
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_option_is_named_and_its_value_is_not_shown() {
+        for (name, value) in [("sasl.pasword", "s3cret"), ("security.protocol", "s3cret")] {
+            let config = Config {
+                extra: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+                ..Config::new("127.0.0.1:1")
+            };
+            let error = KafkaProducer::new(config.clone())
+                .err()
+                .expect("refused")
+                .to_string();
+            assert!(error.contains(name) && !error.contains(value), "{error}");
+            assert!(!format!("{config:?}").contains(value));
+        }
+    }
 }

@@ -26,6 +26,25 @@ impl Default for Gateway {
     }
 }
 
+impl Default for Auth {
+    fn default() -> Self {
+        let stage = gateway::auth::Config::default();
+        Self {
+            jwt_hs256_secret_file: None,
+            jwt_public_key_file: None,
+            jwks_file: None,
+            jwks_url: None,
+            jwks_ca_file: None,
+            jwks_every_ms: ms(stage.jwks_every),
+            keys_keep_ms: ms(stage.keys_keep),
+            algorithms: String::new(),
+            issuer: None,
+            audience: None,
+            insecure_dev_auth: stage.insecure_dev_auth,
+        }
+    }
+}
+
 impl Default for Admission {
     fn default() -> Self {
         let stage = admission::Config::default();
@@ -119,19 +138,19 @@ impl Config {
     }
 
     pub fn auth(&self) -> gateway::auth::Config {
-        let Auth {
-            jwt_hs256_secret_file,
-            jwt_public_key_file,
-            issuer,
-            audience,
-            insecure_dev_auth,
-        } = self.auth.clone();
+        let auth = self.auth.clone();
         gateway::auth::Config {
-            jwt_hs256_secret_file,
-            jwt_public_key_file,
-            issuer,
-            audience,
-            insecure_dev_auth,
+            algorithms: super::tokens::algorithms(&auth.algorithms).unwrap_or_default(),
+            jwt_hs256_secret_file: auth.jwt_hs256_secret_file,
+            jwt_public_key_file: auth.jwt_public_key_file,
+            jwks_file: auth.jwks_file,
+            jwks_url: auth.jwks_url,
+            jwks_ca_file: auth.jwks_ca_file,
+            jwks_every: Duration::from_millis(auth.jwks_every_ms),
+            keys_keep: Duration::from_millis(auth.keys_keep_ms),
+            issuer: auth.issuer,
+            audience: auth.audience,
+            insecure_dev_auth: auth.insecure_dev_auth,
         }
     }
 
@@ -246,7 +265,7 @@ impl Config {
     }
 
     pub fn store(&self) -> store::Config {
-        let Database { url, connections } = self.database.clone();
+        let Database { url, connections, .. } = self.database.clone();
         store::Config { url, connections }
     }
 

@@ -252,7 +252,7 @@ fn a_wrong_value_is_answered_with_its_source() {
         (
             ("RUSHGATE_KAFKA_CONSUMER", "session.timeout.ms"),
             None,
-            "RUSHGATE_KAFKA_CONSUMER: \"session.timeout.ms\" is not of the form name=value",
+            "RUSHGATE_KAFKA_CONSUMER: entry 1 is not of the form name=value",
         ),
         (
             ("RUSHGATE_KAFKA_PREFIX", "my shop"),

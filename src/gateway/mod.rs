@@ -35,7 +35,7 @@ use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
 use crate::store::{OrderRow, Store, StoreError, StoreResult};
 
-use auth::Auth;
+use auth::{Auth, KeyFigures};
 use lookups::Lookups;
 use metrics::Metrics;
 use told::Told;
@@ -194,7 +194,7 @@ impl Orders for Stages {
 /// The data plane.
 pub struct Gateway<O> {
     config: ArcSwap<Config>,
-    auth: ArcSwap<Auth>,
+    auth: Arc<ArcSwap<Auth>>,
     orders: O,
     metrics: Metrics,
     told: Told,
@@ -204,9 +204,11 @@ pub struct Gateway<O> {
 
 impl<O: Orders> Gateway<O> {
     pub fn new(config: Config, auth: impl Into<Arc<Auth>>, orders: O, registry: &mut Registry) -> Self {
+        let auth = Arc::new(ArcSwap::new(auth.into()));
+        registry.register_collector(Box::new(KeyFigures(auth.clone())));
         Self {
             config: ArcSwap::from_pointee(config),
-            auth: ArcSwap::new(auth.into()),
+            auth,
             orders,
             metrics: Metrics::new(registry),
             told: Told::default(),
@@ -225,6 +227,11 @@ impl<O: Orders> Gateway<O> {
             ..Config::clone(&there)
         }));
         self.auth.store(auth.into());
+    }
+
+    /// What checks tokens now.
+    pub fn auth(&self) -> Arc<Auth> {
+        self.auth.load_full()
     }
 
     /// From now on every answer over HTTP/1.1 closes its connection, so that clients make their next one elsewhere before

@@ -36,7 +36,7 @@ impl<O: Orders> Gateway<O> {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Display,
     {
-        let identity = self.authenticate(headers)?;
+        let identity = self.authenticate(headers).await?;
         let key = idempotency_key(headers)?;
         check_content_type(headers)?;
         let bytes = body::read(body, self.config.load().body_timeout).await?;
@@ -146,7 +146,7 @@ impl<O: Orders> Gateway<O> {
         })
     }
 
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
         let token = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -157,7 +157,7 @@ impl<O: Orders> Gateway<O> {
                     "this path needs the header Authorization: Bearer <token>",
                 )
             })?;
-        self.auth.load().verify(token)
+        self.auth.load_full().identify(token).await
     }
 }
 

@@ -54,7 +54,7 @@ impl<O: Orders> Gateway<O> {
         peer: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers)?;
+        let identity = self.authenticate(headers).await?;
         let asked = parse(query)?;
         let sku = asked.sku;
         let attempt = Attempt {

@@ -42,6 +42,7 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
+use crate::wire::secret::shown_url;
 pub use attempts::{AttemptsAt, SampleRow};
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
@@ -219,11 +220,21 @@ pub struct Landed {
 }
 
 /// How to reach it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// `mysql://user:password@host:port/name`, `sqlite:///path`, or `sqlite::memory:`.
     pub url: String,
     pub connections: u32,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &shown_url(&self.url))
+            .field("connections", &self.connections)
+            .finish()
+    }
 }
 
 /// How long a caller waits for a free or new connection.
@@ -373,5 +384,10 @@ mod tests {
         );
         assert_eq!(parse_url("sqlite::memory:").expect("sqlite").1, "sqlite::memory:");
         assert!(parse_url("postgres://x").is_err());
+        let config = Config {
+            url: "mysql://me:s3cret@db:3307/sales".to_owned(),
+            connections: 1,
+        };
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod json;
 pub mod problem;
+pub mod secret;
 
 pub use problem::Problem;
 

@@ -3,6 +3,8 @@
 mod audiences;
 mod connections;
 mod control;
+mod issuer;
+mod keys;
 mod orders;
 mod simulate;
 mod stage;

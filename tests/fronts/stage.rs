@@ -253,12 +253,21 @@ impl Running {
     }
 
     pub fn with(config: Config) -> Self {
-        let stage = Arc::new(Stage::default());
         let auth = auth::Auth::new(&auth::Config {
             insecure_dev_auth: true,
             ..auth::Config::default()
         })
         .expect("development tokens");
+        Self::under(config, auth)
+    }
+
+    /// That checks tokens so.
+    pub fn checking(auth: auth::Auth) -> Self {
+        Self::under(Config::default(), auth)
+    }
+
+    fn under(config: Config, auth: auth::Auth) -> Self {
+        let stage = Arc::new(Stage::default());
         let mut registry = Registry::default();
         let gateway = Arc::new(Gateway::new(config, auth, Shared(stage.clone()), &mut registry));
         let listener = gateway::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
@@ -275,6 +284,10 @@ impl Running {
             stop: Some(stop),
             served,
         }
+    }
+
+    pub fn auth(&self) -> Arc<auth::Auth> {
+        self.gateway.auth()
     }
 
     pub fn leave(&self) {

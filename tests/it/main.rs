@@ -18,6 +18,7 @@ mod prechecks;
 mod restarts;
 mod retries;
 mod role;
+mod secrets;
 #[allow(dead_code)]
 #[path = "../engines/server.rs"]
 mod server;
