@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Attribute, Plan};
 
 pub use bounds::MODULE_BYTES_MAX;
-pub use builtin::builtin;
+pub use builtin::{builtin, resembles_builtin};
 pub use descriptor::RESERVED_REASONS;
 pub use disk::Config;
 pub use header::is_core_module;
