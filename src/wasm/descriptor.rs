@@ -13,6 +13,7 @@ use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
 pub const RESERVED_REASONS: &[&str] = &[
     "accept-missing",
     "attribute-missing",
+    "attribute-unreadable",
     "backlog",
     "closed",
     "conflict",

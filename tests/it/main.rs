@@ -3,6 +3,7 @@
 mod archived;
 mod audiences;
 mod changes;
+mod claims;
 #[path = "../database/mod.rs"]
 mod database;
 mod eight_rules;
