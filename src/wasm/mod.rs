@@ -21,6 +21,7 @@ mod precheck;
 mod run;
 mod schema;
 mod shape;
+mod spoken;
 mod violation;
 mod wrap;
 

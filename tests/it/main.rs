@@ -13,6 +13,7 @@ mod gate;
 mod http;
 mod limits;
 mod modules;
+mod names;
 mod outages;
 mod prechecks;
 mod restarts;
