@@ -27,10 +27,17 @@ fn run(command: Command) -> anyhow::Result<()> {
     check_environment(std::env::vars_os().map(|(name, _)| name))?;
     match command {
         Command::Dev(Dev { data, settings }) => {
+            telemetry::spare_lines();
             start(settings, |config, sources| app::dev(config, data, sources))
         }
-        Command::Serve(settings) => start(settings, app::serve),
-        Command::Land(settings) => start(settings, app::land),
+        Command::Serve(settings) => {
+            telemetry::spare_lines();
+            start(settings, app::serve)
+        }
+        Command::Land(settings) => {
+            telemetry::spare_lines();
+            start(settings, app::land)
+        }
         Command::Rebuild(Rebuild {
             campaign,
             force,

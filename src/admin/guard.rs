@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::answer::Refused;
 use crate::wire::problem::{FORBIDDEN, TOKEN_INVALID, TOKEN_MISSING};
-use crate::wire::{Problem, bearer};
+use crate::wire::{Problem, bearer, check_headers};
 
 /// Who made a change, for the audit trail.
 #[derive(Clone, Copy)]
@@ -86,6 +86,16 @@ fn is_local(authority: &str) -> bool {
     };
     let ip = host.parse::<std::net::IpAddr>();
     host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Refuses a request of which two readers could see different ones.
+pub(super) async fn once(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    match check_headers(values) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => Refused::from(problem).into_response(),
+    }
 }
 
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {

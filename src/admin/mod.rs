@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
     Activated, CampaignFigures, Compared, Control, ControlError, ListUpload, NewCampaign, NewRevision,
-    RevisionAnswer, RevisionHead, RevisionView, Uploaded,
+    RevisionAnswer, RevisionHead, RevisionView, Uploaded, UploadedModule,
 };
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
 use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
@@ -92,7 +92,13 @@ type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
 pub trait Rules: Send + Sync + 'static {
-    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)>;
+    fn upload_module<'a>(
+        &'a self,
+        actor: &'a str,
+        bytes: Vec<u8>,
+        replace_builtin: bool,
+    ) -> Answered<'a, UploadedModule>;
+    fn delete_module<'a>(&'a self, actor: &'a str, selector: &'a str) -> Answered<'a, ()>;
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
     fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded>;
@@ -139,8 +145,17 @@ pub trait Rules: Send + Sync + 'static {
 }
 
 impl Rules for Control {
-    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)> {
-        self.upload_module(actor, bytes).boxed()
+    fn upload_module<'a>(
+        &'a self,
+        actor: &'a str,
+        bytes: Vec<u8>,
+        replace_builtin: bool,
+    ) -> Answered<'a, UploadedModule> {
+        self.upload_module(actor, bytes, replace_builtin).boxed()
+    }
+
+    fn delete_module<'a>(&'a self, actor: &'a str, selector: &'a str) -> Answered<'a, ()> {
+        self.delete_module(actor, selector).boxed()
     }
 
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>> {
@@ -304,7 +319,7 @@ impl Admin {
         let guard = Arc::new(guard::Guard::new(self.token.as_deref()));
         let admin = Router::new()
             .route("/modules", post(modules::upload).get(modules::list))
-            .route("/modules/{selector}", get(modules::show))
+            .route("/modules/{selector}", get(modules::show).delete(modules::delete))
             .route("/audiences", get(audiences::list))
             .route("/audiences/{id}", get(audiences::show).put(audiences::upload))
             .route("/audiences/{id}/{version}", delete(audiences::delete))
@@ -325,6 +340,7 @@ impl Admin {
             .nest("/admin/v1", admin)
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
+            .layer(axum::middleware::from_fn(guard::once))
             .with_state(self)
     }
 }

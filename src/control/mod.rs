@@ -18,6 +18,7 @@ mod requests;
 mod revisions;
 mod shadow;
 pub mod simulate;
+mod versions;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub use audiences::{ListUpload, Uploaded};
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::RevisionAnswer;
 pub use loader::Loader;
+pub use modules::UploadedModule;
 pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
 pub use revisions::{ActivatedAt, Compared, RevisionHead, RevisionView};
 pub use shadow::{Difference, ShadowFigures};

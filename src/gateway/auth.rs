@@ -7,6 +7,7 @@
 //! ```
 
 mod cache;
+mod claims;
 mod config;
 mod fetch;
 mod figures;
@@ -16,7 +17,6 @@ mod keeper;
 mod keys;
 mod source;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +24,10 @@ use jsonwebtoken::errors::ErrorKind;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use crate::plan::TOKEN_CLAIMS;
 use crate::wire::problem::{Kind, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_NOT_YET_VALID, UNAVAILABLE};
-use crate::wire::{Problem, check_text};
+use crate::wire::{Problem, check_text, echo};
+use claims::Claims;
 use head::{BadHead, Head};
 use keeper::{Keeper, Times, Waited};
 use keys::{Found, Key, KeySet, Rules};
@@ -35,14 +37,11 @@ pub use config::{ALGORITHMS, AuthConfigError, Config};
 pub(super) use figures::KeyFigures;
 pub use jsonwebtoken::Algorithm;
 
-/// Claims about the token itself: no rule has a use for them.
-const TOKEN_CLAIMS: [&str; 4] = ["exp", "nbf", "iat", "jti"];
-
 /// A verified buyer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub user: String,
-    /// Scalar claims as text, under `claim:<name>`.
+    /// Claims as text under `claim:<name>`, and those that no rule can read under [`crate::order::unreadable`], with why.
     pub claims: Vec<(String, String)>,
 }
 
@@ -255,7 +254,7 @@ fn verified(token: &str, keys: &KeySet, rules: &Rules) -> Result<Arc<Identity>, 
 
 /// The identity and its `exp`, seconds since 1970-01-01 UTC. An error without a problem: another key may have signed it.
 fn decode(token: &str, key: &Key) -> Result<(Identity, u64), Option<Problem>> {
-    let decoded = jsonwebtoken::decode::<BTreeMap<String, Value>>(token, &key.decoding, &key.validation);
+    let decoded = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation);
     let claims = match decoded {
         Ok(decoded) => decoded.claims,
         Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => return Err(None),
@@ -264,31 +263,18 @@ fn decode(token: &str, key: &Key) -> Result<(Identity, u64), Option<Problem>> {
     identity(&claims).map_err(Some)
 }
 
-fn identity(claims: &BTreeMap<String, Value>) -> Result<(Identity, u64), Problem> {
+fn identity(claims: &Claims) -> Result<(Identity, u64), Problem> {
     let user = match claims.get("sub") {
+        _ if claims.is_doubled("sub") => {
+            return Err(refused("the claim sub stands in the token more than once"));
+        }
         Some(Value::String(sub)) => sub.clone(),
         _ => return Err(refused("the claim sub must be a text")),
     };
     check_user(&user)?;
     let expires = claims.get("exp").and_then(Value::as_f64).unwrap_or(0.0) as u64;
-    let claims = claims
-        .iter()
-        .filter(|(name, _)| *name != "sub" && !TOKEN_CLAIMS.contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((format!("claim:{name}"), scalar(value)?)))
-        .collect();
+    let claims = claims.attributes();
     Ok((Identity { user, claims }, expires))
-}
-
-/// A claim as a rule reads it. One that is no scalar, too long or not printable is left out: a
-/// rule that requires it then refuses the order.
-fn scalar(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Null | Value::Array(_) | Value::Object(_) => return None,
-    };
-    check_text(&text).is_ok().then_some(text)
 }
 
 fn check_user(user: &str) -> Result<(), Problem> {
@@ -351,8 +337,20 @@ fn dev_identity(text: &str) -> Result<Identity, Problem> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
         let (name, value) = (decode(name)?, decode(value)?);
-        check_text(&value).map_err(|wrong| refused(&format!("the claim {name} {wrong}")))?;
-        claims.push((format!("claim:{name}"), value));
+        check_text(&value).map_err(|wrong| refused(&format!("the claim {} {wrong}", echo(&name))))?;
+        if TOKEN_CLAIMS.contains(&name.as_str()) {
+            return Err(refused(&format!(
+                "{name} is a claim about the token, and no rule reads it"
+            )));
+        }
+        let name = format!("claim:{name}");
+        if claims.iter().any(|(there, _)| *there == name) {
+            return Err(refused(&format!(
+                "{} stands in the token more than once",
+                echo(&name)
+            )));
+        }
+        claims.push((name, value));
     }
     Ok(Identity { user, claims })
 }

@@ -27,6 +27,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Body;
+use hyper::header::HeaderValue;
 use prometheus_client::registry::Registry;
 
 use crate::admission::{Admission, AdmissionError, Outcome, Quota};
@@ -34,6 +35,7 @@ use crate::campaign::Schedule;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
 use crate::store::{OrderRow, Store, StoreError, StoreResult};
+use crate::wire;
 
 use auth::{Auth, KeyFigures};
 use lookups::Lookups;
@@ -274,7 +276,10 @@ impl<O: Orders> Gateway<O> {
             }
         };
         let name = route.name();
-        let answered = if route.allows(&parts.method) {
+        let values = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let answered = if let Err(problem) = wire::check_headers(values) {
+            Err(problem)
+        } else if route.allows(&parts.method) {
             match route {
                 routes::Route::Place { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
                 routes::Route::Order { campaign, order } => {

@@ -18,7 +18,7 @@ use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Outcome};
 use crate::order::{Attempt, OrderId};
 use crate::store::OrderRow;
-use crate::wire::problem::{IDEMPOTENCY_KEY, MEDIA_TYPE, TOKEN_MISSING};
+use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
 use crate::wire::{Moment, Problem, bearer, is_media_type};
 
 /// Characters of an `Idempotency-Key` at most.
@@ -157,6 +157,12 @@ impl<O: Orders> Gateway<O> {
                     "this path needs the header Authorization: Bearer <token>",
                 )
             })?;
+        // A proxy may have put two headers together. No token has such a character; names in one are percent-encoded.
+        if token.contains([' ', '\t', ',']) {
+            let detail = "the header Authorization holds more than one value; send one token, percent-encoded where \
+                          it has spaces or commas";
+            return Err(Problem::new(&MALFORMED, detail));
+        }
         self.auth.load_full().identify(token).await
     }
 }

@@ -33,6 +33,7 @@ struct QuotaAnswer<'a> {
 struct ConstraintAnswer<'a> {
     constraint: &'a str,
     sentence: &'a str,
+    enforced: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +96,7 @@ fn constraint(allowance: &Allowance) -> ConstraintAnswer<'_> {
     ConstraintAnswer {
         constraint: &allowance.constraint,
         sentence: &allowance.sentence,
+        enforced: &allowance.enforced,
         used: numbers.map(|numbers| numbers.used),
         limit: numbers.map(|numbers| numbers.limit),
         remaining: numbers.map(|numbers| numbers.remaining()),

@@ -16,6 +16,7 @@ mod gaps;
 mod insert;
 mod land;
 mod lost;
+mod module_names;
 mod modules;
 mod orders;
 mod resolve;
@@ -55,6 +56,8 @@ pub use error::StoreError;
 pub use event::check_event;
 pub use gaps::LogGap;
 pub use lost::LOST;
+pub use module_names::taken;
+pub use modules::is_digest;
 pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
@@ -75,6 +78,42 @@ pub struct ModuleRow {
     /// The descriptor as JSON.
     pub descriptor: serde_json::Value,
     pub uploaded_at: i64,
+}
+
+/// Where a module's name comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleOrigin {
+    Upload,
+    /// It came with a gateway.
+    Builtin,
+    /// Uploaded under the id of a built-in one, to stand for it.
+    Replacement,
+}
+
+impl ModuleOrigin {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Builtin => "builtin",
+            Self::Replacement => "replacement",
+        }
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        [Self::Upload, Self::Builtin, Self::Replacement]
+            .into_iter()
+            .find(|origin| origin.as_str() == text)
+    }
+}
+
+/// What a version of a module's id stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleName {
+    pub version: String,
+    pub digest: String,
+    pub origin: ModuleOrigin,
+    /// Its module is gone; the name is not free.
+    pub deleted: bool,
 }
 
 /// A version of an uploaded list.

@@ -17,7 +17,7 @@ use super::params::accept;
 use super::precheck::{PrecheckFigures, Prechecks};
 use super::run::{Budget, Guest, Runner};
 use super::schema::ParamsSchema;
-use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk};
+use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk, spoken};
 use crate::ruleset::Precheck;
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
@@ -235,13 +235,19 @@ impl Inner {
         })?;
         match answer {
             Ok(plan) => {
+                let plan = convert::plan(plan)?;
+                spoken::check_plan(&plan)?;
                 let compiled = Compiled {
-                    plan: convert::plan(plan)?,
+                    plan,
                     warnings: Vec::new(),
                 };
                 Ok((compiled, cost))
             }
-            Err(diagnostics) => Err(ModuleError::Params(convert::diagnostics(diagnostics)?)),
+            Err(diagnostics) => {
+                let diagnostics = convert::diagnostics(diagnostics)?;
+                spoken::check_diagnostics(&diagnostics)?;
+                Err(ModuleError::Params(diagnostics))
+            }
         }
     }
 

@@ -21,6 +21,7 @@ mod precheck;
 mod run;
 mod schema;
 mod shape;
+mod spoken;
 mod violation;
 mod wrap;
 
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Attribute, Plan};
 
 pub use bounds::MODULE_BYTES_MAX;
-pub use builtin::builtin;
+pub use builtin::{builtin, resembles_builtin};
 pub use descriptor::RESERVED_REASONS;
 pub use disk::Config;
 pub use header::is_core_module;

@@ -194,6 +194,10 @@ impl Precheck for Ready {
         &self.rule
     }
 
+    fn reads(&self) -> &[Attribute] {
+        &self.attributes
+    }
+
     fn check(&self, asked: &Asked<'_>) -> Verdict {
         self.counts.runs.fetch_add(1, Ordering::Relaxed);
         let request = self.request(asked);

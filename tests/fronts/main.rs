@@ -3,6 +3,7 @@
 mod audiences;
 mod connections;
 mod control;
+mod headers;
 mod issuer;
 mod keys;
 mod orders;

@@ -200,6 +200,7 @@ impl Orders for Shared {
                 Allowance {
                     constraint: "n-per-user/limit-per-user".into(),
                     sentence: "Each user may order 2 times.".into(),
+                    enforced: "at most 2".into(),
                     numbers: Some(Numbers {
                         used: 3,
                         limit: 2,
@@ -210,6 +211,7 @@ impl Orders for Shared {
                 Allowance {
                     constraint: "per-subject/limit-per-device".into(),
                     sentence: "Each device may order once.".into(),
+                    enforced: "at most 1".into(),
                     numbers: known.then_some(Numbers {
                         used: 0,
                         limit: 1,

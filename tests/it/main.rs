@@ -3,6 +3,7 @@
 mod archived;
 mod audiences;
 mod changes;
+mod claims;
 #[path = "../database/mod.rs"]
 mod database;
 mod eight_rules;
@@ -13,6 +14,7 @@ mod http;
 mod keys;
 mod limits;
 mod modules;
+mod names;
 mod outages;
 mod prechecks;
 mod restarts;

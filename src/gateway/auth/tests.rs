@@ -68,6 +68,8 @@ fn a_good_token_names_user_and_claims() {
         ("claim:aud", "somebody"),
         ("claim:staff", "false"),
         ("claim:tier", "gold"),
+        ("unreadable:claim:long", "is longer than 256 bytes"),
+        ("unreadable:claim:roles", "is an array"),
     ];
     assert_eq!(claims, expected);
 }
@@ -212,6 +214,8 @@ fn development_tokens_only_where_they_are_enabled() {
         "dev:a%00",
         "dev:%ff",
         "dev:a?tier=%0A",
+        "dev:a?tier=gold&tier=silver",
+        "dev:a?sub=b",
     ] {
         assert_eq!(auth.verify(bad).expect_err(bad).status(), 401, "{bad}");
     }
