@@ -53,8 +53,17 @@ pub const PRECHECKS_KEPT_MAX: usize = 64;
 
 /// Bytes of a parameter schema's text.
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// The same as the module writes it, with its line breaks and blanks.
+pub const SCHEMA_TEXT_BYTES_MAX: usize = 4 * SCHEMA_BYTES_MAX;
 /// Nodes of a parameter schema, every reference followed: bounds the work of a validation.
 pub const SCHEMA_NODES_MAX: usize = 10_000;
+/// Schemas inside each other, references followed: those of real parameters are ten deep.
+pub const SCHEMA_DEPTH_MAX: usize = 64;
+/// Regular expressions of a parameter schema, every reference followed.
+pub const SCHEMA_PATTERNS_MAX: usize = 64;
+/// Steps of holding parameters against a schema: a keyword looked at is four, a byte of text that a
+/// pattern reads is one. A list of 6,000 ids takes a quarter of them.
+pub const SCHEMA_STEPS_MAX: u64 = 500_000;
 /// Bytes of a merchant's parameters as JSON text.
 pub const PARAMS_BYTES_MAX: usize = 64 * 1024;
 /// Problems reported at once.

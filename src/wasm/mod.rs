@@ -12,6 +12,7 @@ mod contract;
 mod convert;
 mod descriptor;
 mod disk;
+mod effort;
 pub mod examples;
 mod header;
 mod host;
