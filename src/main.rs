@@ -6,7 +6,7 @@ use clap::Parser;
 use rushgate::app::Sources;
 use rushgate::cli::{Cli, Command, Dev, Rebuild, Settings};
 use rushgate::config::Config;
-use rushgate::{app, failpoint, load, module, simulate, telemetry};
+use rushgate::{app, failpoint, load, module, simulate, telemetry, wasm};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -43,6 +43,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Seal(command) => on_runtime(app::seal(command)),
         Command::Dlt(command) => on_runtime(app::dlt(command)),
         Command::Module(command) => on_runtime(module::run(command)),
+        Command::Child { order } => Ok(wasm::child::work(&order)?),
     }
 }
 
