@@ -17,7 +17,7 @@ impl Control {
         let bytes: Arc<[u8]> = bytes.into();
         let inspected = self.host.inspect(bytes.clone()).await?;
         if self.store.module(&inspected.digest).await?.is_none() {
-            self.play_examples(&inspected, bytes.clone()).await?;
+            self.play_uploaded(&inspected, bytes.clone()).await?;
         }
         self.keep_module(actor, inspected, bytes).await
     }
