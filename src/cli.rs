@@ -49,6 +49,12 @@ pub enum Command {
     /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
     Module(crate::module::Module),
+    /// Looks at one module within limits. A gateway starts this by itself for every upload.
+    #[command(name = crate::wasm::child::COMMAND, hide = true)]
+    Child {
+        /// What to do, as JSON; the module comes over standard input.
+        order: String,
+    },
 }
 
 #[derive(Debug, Args)]

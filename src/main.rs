@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use rushgate::app::Sources;
 use rushgate::cli::{self, Command, Dev, Rebuild, Settings};
 use rushgate::config::{Config, check_environment};
-use rushgate::{app, failpoint, load, module, simulate, telemetry};
+use rushgate::{app, failpoint, load, module, simulate, telemetry, wasm};
 
 fn main() -> ExitCode {
     match run(cli::parse().command) {
@@ -50,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Seal(command) => on_runtime(app::seal(command)),
         Command::Dlt(command) => on_runtime(app::dlt(command)),
         Command::Module(command) => on_runtime(module::run(command)),
+        Command::Child { order } => Ok(wasm::child::work(&order)?),
     }
 }
 

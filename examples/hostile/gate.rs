@@ -103,6 +103,10 @@ impl Gate {
         process::resident_mib(self.child.id())
     }
 
+    pub fn peak_mib(&self) -> Result<f64> {
+        process::peak_mib(self.child.id())
+    }
+
     async fn send(&self, url: String, headers: &[(&str, &str)], body: Vec<u8>) -> Result<(u16, Value)> {
         let mut request = Request::builder().method(Method::POST).uri(&url);
         for (name, value) in headers {

@@ -1,5 +1,5 @@
 //! `./x hostile`: uploads every module of the hostile corpus to a gateway under load, one after another, and prints
-//! each answer; then what that cost the orders, and whether the memory came back.
+//! each answer; then every bomb, and last what that cost the orders, and whether the memory came back.
 
 #[path = "../../tests/forge/mod.rs"]
 mod forge;
@@ -7,6 +7,7 @@ mod forge;
 #[allow(dead_code, reason = "each of the programs uses a part of it")]
 mod process;
 
+mod bombs;
 mod gate;
 
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ struct Flags {
     /// Orders per second
     #[arg(long, default_value_t = 500.0)]
     rate: f64,
+    /// Upload the bombs alone, or only those whose name contains this
+    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    bombs: Option<String>,
     /// Further modules to upload under load, such as one of an interpreter
     #[arg(long = "also")]
     also: Vec<PathBuf>,
@@ -56,7 +60,10 @@ async fn main() -> Result<()> {
     latency("orders while they are uploaded", &beside);
     println!("p99 with ÷ without: {:.2}", beside.p99_ms / alone.p99_ms);
     println!("slowest answer to a hostile module: {slowest:.0?}");
-    println!("memory: {before:.0} MiB before, {after:.0} MiB after");
+    println!(
+        "memory: {before:.0} MiB before, {after:.0} MiB after, {:.0} MiB at most",
+        gate.peak_mib()?
+    );
     ensure!(worst.is_empty(), "not as promised:\n{}", worst.join("\n"));
     Ok(())
 }
@@ -131,7 +138,12 @@ fn worst_of(a: &LatencyReport, b: &LatencyReport) -> LatencyReport {
 
 async fn upload_all(gate: &Gate, flags: &Flags) -> Result<(Vec<String>, Duration)> {
     let (mut wrong, mut slowest) = (Vec::new(), Duration::ZERO);
-    for (number, module) in corpus().into_iter().enumerate() {
+    let corpus = if flags.bombs.is_some() {
+        Vec::new()
+    } else {
+        corpus()
+    };
+    for (number, module) in corpus.into_iter().enumerate() {
         let Hostile { name, make, at } = module;
         let bytes = tokio::task::spawn_blocking(make).await?;
         let begun = Instant::now();
@@ -143,6 +155,9 @@ async fn upload_all(gate: &Gate, flags: &Flags) -> Result<(Vec<String>, Duration
             wrong.push(format!("{name}: {answer} instead of {at:?}"));
         }
     }
+    let (unlike, longest) = bombs::upload(gate, flags.bombs.as_deref().unwrap_or_default()).await?;
+    wrong.extend(unlike);
+    slowest = slowest.max(longest);
     for file in &flags.also {
         let bytes = std::fs::read(file)?;
         let begun = Instant::now();

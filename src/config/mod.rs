@@ -330,7 +330,7 @@ pub struct Sample {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wasm {
-    /// Where compiled modules are kept; the empty text keeps them in memory alone.
+    /// Where compiled modules are kept; the empty text keeps them in a private folder that goes with the process.
     pub cache_dir: Option<PathBuf>,
 }
 

@@ -281,7 +281,10 @@ impl Config {
             Some(folder) => Some(folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
             None => data.map(|data| data.join("wasm")).or_else(of_user),
         };
-        wasm::Config { cache_dir }
+        wasm::Config {
+            cache_dir,
+            program: Some(wasm::own_program()),
+        }
     }
 
     pub fn drain_delay(&self) -> Duration {

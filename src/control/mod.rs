@@ -69,7 +69,7 @@ pub enum ControlError {
     /// 422: a module was refused or misbehaved; code of [`crate::wasm::ModuleError`].
     #[error("{message}")]
     Module { code: &'static str, message: String },
-    /// 503: the database or the engine is down; the text says what was done.
+    /// 503: the database or the engine is down, or modules cannot be looked at; the text says what was done.
     #[error("{0}")]
     Unavailable(String),
     #[error("{0}")]
@@ -92,6 +92,8 @@ impl From<ModuleError> for ControlError {
     fn from(error: ModuleError) -> Self {
         let message = error.to_string();
         match error {
+            // It says nothing about the module: the same upload may be taken later.
+            ModuleError::Refused { code: "host", .. } => Self::Unavailable(message),
             ModuleError::Refused { code, .. } | ModuleError::Misbehaved { code, .. } => {
                 Self::Module { code, message }
             }

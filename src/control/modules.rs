@@ -43,7 +43,7 @@ impl Control {
         {
             return Err(taken(&row, &there).into());
         }
-        self.play_examples(&inspected, bytes.clone()).await?;
+        self.play_uploaded(&inspected, bytes.clone()).await?;
         let new = self.keep_module(actor, &row, &bytes, origin).await?;
         self.uploaded_module(new, row).await
     }
