@@ -37,6 +37,7 @@ const RANKS: &[&[&str]] = &[
         "client",
         "config",
         "dlt",
+        "doctor",
         "load",
         "module",
         "simulate",

@@ -4,6 +4,7 @@ mod adapters;
 mod banner;
 mod dev;
 mod dlt;
+mod doctor;
 mod fronts;
 mod land;
 mod leftovers;
@@ -27,6 +28,7 @@ mod waiting;
 
 pub use dev::dev;
 pub use dlt::dlt;
+pub use doctor::{Doctor, doctor};
 pub use land::land;
 pub use migrate::migrate;
 pub use rebuild::rebuild;

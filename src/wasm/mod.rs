@@ -34,7 +34,7 @@ use crate::plan::{Attribute, Plan};
 pub use bounds::MODULE_BYTES_MAX;
 pub use builtin::builtin;
 pub use descriptor::RESERVED_REASONS;
-pub use disk::Config;
+pub use disk::{Config, check_folder};
 pub use header::is_core_module;
 pub use host::{Host, digest};
 pub use precheck::PrecheckFigures;
