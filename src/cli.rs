@@ -60,7 +60,7 @@ pub struct Dev {
 #[derive(Debug, Args)]
 pub struct Doctor {
     #[command(flatten)]
-    pub args: crate::app::Doctor,
+    pub args: crate::app::DoctorArgs,
     #[command(flatten)]
     pub settings: Settings,
 }

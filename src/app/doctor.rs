@@ -17,7 +17,7 @@ const QUIET: &str = "off";
 
 /// What to examine, and how to say it.
 #[derive(Debug, clap::Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Only what this role stands on; both where it is left out.
     #[arg(long = "for", value_name = "ROLE")]
     pub role: Option<Role>,
@@ -31,7 +31,7 @@ pub struct Doctor {
 
 /// Prints what was found; ends with 1 where a leg failed.
 pub async fn doctor(
-    args: Doctor,
+    args: DoctorArgs,
     file: Option<std::path::PathBuf>,
     settled: Result<Config, ConfigError>,
 ) -> anyhow::Result<()> {
@@ -49,7 +49,11 @@ pub async fn doctor(
     }
 }
 
-async fn examine(args: &Doctor, file: Option<std::path::PathBuf>, config: &Config) -> anyhow::Result<Report> {
+async fn examine(
+    args: &DoctorArgs,
+    file: Option<std::path::PathBuf>,
+    config: &Config,
+) -> anyhow::Result<Report> {
     let log = match config.log == Log::default() {
         true => Log {
             level: QUIET.to_owned(),

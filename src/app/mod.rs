@@ -28,7 +28,7 @@ mod waiting;
 
 pub use dev::dev;
 pub use dlt::dlt;
-pub use doctor::{Doctor, doctor};
+pub use doctor::{DoctorArgs, doctor};
 pub use land::land;
 pub use migrate::migrate;
 pub use rebuild::rebuild;

@@ -101,19 +101,20 @@ async fn look(patient: &Patient<'_>, store: &Store, is_local: bool, leg: &mut Le
     })
     .await?;
     leg.ok("guards", "limits and stock are guarded by the tables, too");
-    let (theirs, took) = leg
+    let before = (patient.clock)();
+    let theirs = leg
         .step("clock", async {
             store.clock().await.map_err(|error| broken(&error))
         })
         .await?;
-    leg.note([compare(theirs, took, (patient.clock)())])
+    leg.note([compare(theirs, before, (patient.clock)())])
 }
 
 /// Whether the tables are those of this build.
 async fn tables(store: &Store) -> Result<&'static str, Wrong> {
     match store.schema().await {
         Ok(Schema::Current) => Ok("those of this build"),
-        Ok(Schema::Behind(what)) => Err(wrong(what, "run `rushgate migrate`")),
+        Ok(Schema::Behind(what)) => Err(wrong(what, "rushgate migrate")),
         Err(error) => Err(wrong(
             error.to_string(),
             "run the rushgate that made the tables, or a newer one",

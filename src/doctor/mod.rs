@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use futures_util::future::OptionFuture;
 
 use crate::bus::{self, Topics};
 use crate::config::{Config, ConfigError};
@@ -81,26 +82,23 @@ pub fn unreadable(error: &ConfigError) -> Report {
 pub async fn examine(patient: &Patient<'_>) -> Report {
     let leg = |name, steps| Leg::new(name, steps, patient.limit);
     let serves = patient.role != Some(Role::Land);
-    let only_if =
-        async |wanted: bool, work: std::pin::Pin<Box<dyn Future<Output = LegReport> + '_>>| match wanted {
-            true => Some(work.await),
-            false => None,
-        };
+    let redis = serves.then(|| {
+        let leg = leg("redis", redis::STEPS);
+        leg.examine(async |leg| redis::examine(patient, leg).await)
+    });
+    let tokens = serves.then(|| {
+        let leg = leg("tokens", tokens::STEPS);
+        leg.examine(async |leg| tokens::examine(patient, leg).await)
+    });
     let (configuration, machine, redis, kafka, database, seals, tokens, listeners) = tokio::join!(
         leg(configuration::NAME, configuration::STEPS)
             .examine(async |leg| configuration::examine(patient, leg).await),
         leg("machine", machine::STEPS).examine(async |leg| machine::examine(patient, leg).await),
-        only_if(
-            serves,
-            Box::pin(leg("redis", redis::STEPS).examine(async |leg| redis::examine(patient, leg).await))
-        ),
+        OptionFuture::from(redis),
         leg("kafka", kafka::STEPS).examine(async |leg| kafka::examine(patient, leg).await),
         leg("database", database::STEPS).examine(async |leg| database::examine(patient, leg).await),
         leg("seals", seals::STEPS).examine(async |leg| seals::examine(patient, leg).await),
-        only_if(
-            serves,
-            Box::pin(leg("tokens", tokens::STEPS).examine(async |leg| tokens::examine(patient, leg).await))
-        ),
+        OptionFuture::from(tokens),
         leg("listeners", listeners::STEPS).examine(async |leg| listeners::examine(patient, leg).await),
     );
     let legs = [

@@ -45,13 +45,11 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
         }
     };
     let connected = async {
-        if let (Some(reached), false) = (&reached, tls) {
-            speaks_plainly(reached).await?;
+        if let Some(reached) = &reached {
+            speaks(reached, tls).await?;
         }
-        match redis.examine(limit).await {
-            Ok(examination) => Ok(examination),
-            Err(closed) => Err(not_in(&closed, redis.user(), reached.as_ref().filter(|_| tls)).await),
-        }
+        let examination = redis.examine(limit).await;
+        examination.map_err(|closed| not_in(&closed, redis.user(), tls))
     };
     let mut examination = leg.step("login", connected).await?;
     leg.note([logged_in(&redis, reached.as_ref(), tls)])?;
@@ -63,13 +61,14 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
         .await?;
     leg.note(judge(&facts))?;
     rights(&redis, &mut examination, leg).await?;
-    let clock = leg
+    let before = (patient.clock)();
+    let theirs = leg
         .step("clock", async {
             let clock = examination.clock().await;
             clock.map_err(|closed| refused(&closed, redis.user()))
         })
         .await?;
-    leg.note([compare(clock.0, clock.1, (patient.clock)())])
+    leg.note([compare(theirs, before, (patient.clock)())])
 }
 
 async fn rights(redis: &Redis, examination: &mut Examination, leg: &mut Leg) -> Result<(), Stopped> {
@@ -83,13 +82,18 @@ async fn rights(redis: &Redis, examination: &mut Examination, leg: &mut Leg) -> 
     leg.note([judge_rights(redis.user(), &lacking)])
 }
 
-/// Fails where a server wants TLS from somebody who was not told to speak it.
-async fn speaks_plainly(reached: &Reached) -> Result<(), Wrong> {
+/// Fails where one side speaks TLS and the other does not: both would wait for each other.
+async fn speaks(reached: &Reached, tls: bool) -> Result<(), Wrong> {
     let answer = plain_answer(reached.address, b"PING\r\n").await;
     match answer.first() {
         // What every answer of Redis begins with, and what a proxy in front of it may say itself.
+        Some(b'+' | b'-') if tls => Err(wrong(
+            "the server speaks no TLS here",
+            format!("write redis:// in {KEY}, or give the port with TLS (tls-port in redis.conf)"),
+        )),
         Some(b'+' | b'-') => Ok(()),
         // An alert of TLS, or a connection that was closed for what it said.
+        None | Some(0x15) if tls => Ok(()),
         None | Some(0x15) => Err(wrong(
             "the server understands no plain text: it speaks TLS here",
             format!("write rediss:// in {KEY}, or give the port without TLS"),
@@ -106,30 +110,14 @@ fn shown(answer: &[u8]) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Why there is no connection; `tls` is where TLS was spoken.
-async fn not_in(closed: &Closed, user: &str, tls: Option<&Reached>) -> Wrong {
+/// Why there is no connection.
+fn not_in(closed: &Closed, user: &str, tls: bool) -> Wrong {
     match closed {
-        Closed::Broken(cause) => {
-            if let Some(reached) = tls
-                && matches!(
-                    plain_answer(reached.address, b"PING\r\n").await.first(),
-                    Some(b'+' | b'-')
-                )
-            {
-                return wrong(
-                    "the server speaks no TLS here",
-                    format!("write redis:// in {KEY}, or give the port with TLS (tls-port in redis.conf)"),
-                );
-            }
-            let todo = match tls {
-                Some(_) => {
-                    "see that the certificate is signed by an authority this machine knows, carries the host's name and has \
-                            not expired: openssl s_client -connect HOST:PORT"
-                }
-                None => "see the server's log",
-            };
-            wrong(cause.clone(), todo)
-        }
+        Closed::Broken(cause) if tls => wrong(
+            cause.clone(),
+            "see that the certificate is signed by an authority this machine knows, carries the host's name and has not \
+             expired: openssl s_client -connect HOST:PORT",
+        ),
         other => refused(other, user),
     }
 }

@@ -5,7 +5,7 @@ mod rights;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::{ClientContext, DefaultClientContext};
@@ -18,8 +18,14 @@ use super::{Config, unusable};
 use crate::bus::BusError;
 pub use rights::Right;
 
-/// How long events are waited for that explain a failure.
-const REASONS_LIMIT: Duration = Duration::from_millis(200);
+/// How long events are waited for that explain a failure, and how many are taken at a time: a client that is refused goes on
+/// trying.
+const REASONS_LIMIT: Duration = Duration::from_millis(100);
+const EVENTS_MAX: usize = 10;
+/// Between looks at what was said meanwhile.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Words of failures that waiting does not mend.
+const LASTING: &[&str] = &["SSL", "SASL", "security.protocol", "uthentication"];
 
 /// What a cluster says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,34 +100,42 @@ impl Examination {
         })
     }
 
-    /// Asks a broker for the cluster. Blocks.
+    /// Asks a broker for the cluster. Blocks; no longer than until librdkafka says something that waiting does not mend.
     pub fn cluster(&self, topics: &[&str]) -> Result<ClusterFacts, Unreached> {
-        // Asked for all there are: asked for by name, brokers may make one that is missing.
-        let asked = self.consumer.client().fetch_metadata(None, self.limit);
-        match asked {
-            Ok(metadata) => Ok(read(&metadata, topics)),
-            Err(error) => Err(Unreached {
-                reasons: self.reasons(&error),
-            }),
+        let begun = Instant::now();
+        let mut reasons = Vec::new();
+        loop {
+            // Asked for all there are: asked for by name, brokers may make one that is missing.
+            let error = match self.consumer.client().fetch_metadata(None, ASK_EVERY) {
+                Ok(metadata) => return Ok(read(&metadata, topics)),
+                Err(error) => error,
+            };
+            self.listen(&mut reasons);
+            let lasts = |reason: &String| LASTING.iter().any(|words| reason.contains(words));
+            if reasons.iter().any(lasts) || begun.elapsed() > self.limit {
+                if reasons.is_empty() {
+                    reasons.push(error.to_string());
+                }
+                return Err(Unreached { reasons });
+            }
         }
     }
 
-    /// Errors are events that somebody has to poll for.
-    fn reasons(&self, error: &KafkaError) -> Vec<String> {
-        // What comes of a poll is the error itself, which the listener has heard.
-        while let Some(event) = self.consumer.poll(REASONS_LIMIT) {
-            drop(event);
+    /// Errors are events that somebody has to poll for. One that is told again with other numbers is the same.
+    fn listen(&self, reasons: &mut Vec<String>) {
+        for _ in 0..EVENTS_MAX {
+            // What comes of a poll is the error itself, which the listener has heard.
+            if self.consumer.poll(REASONS_LIMIT).is_none() {
+                break;
+            }
         }
-        let mut reasons: Vec<String> = Vec::new();
+        let bare = |reason: &str| reason.split(" (after ").next().unwrap_or_default().to_owned();
         for reason in self.consumer.context().heard() {
-            if !reasons.contains(&reason) {
+            let reason = bare(&reason);
+            if !reasons.contains(&reason) && !reason.contains("brokers are down") {
                 reasons.push(reason);
             }
         }
-        if reasons.is_empty() {
-            reasons.push(error.to_string());
-        }
-        reasons
     }
 
     /// The settings of topics by name, those that may be read; the error is why none may.

@@ -1,7 +1,7 @@
 //! Looks at a server without using it: what it is, how it keeps what it is told, and what this user may do there.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, RedisError, Value};
@@ -145,14 +145,12 @@ impl Examination {
         Ok(facts)
     }
 
-    /// The server's clock, milliseconds since 1970-01-01 UTC, and how long the answer took.
-    pub async fn clock(&mut self) -> Result<(i64, Duration), Closed> {
-        let begun = Instant::now();
+    /// The server's clock, milliseconds since 1970-01-01 UTC.
+    pub async fn clock(&mut self) -> Result<i64, Closed> {
         let time = self.ask("time", &redis::cmd("TIME")).await?;
-        let took = begun.elapsed();
         let (seconds, micros): (i64, i64) =
             redis::from_redis_value(time).map_err(|error| Closed::Broken(error.to_string()))?;
-        Ok((seconds * 1000 + micros / 1000, took))
+        Ok(seconds * 1000 + micros / 1000)
     }
 
     /// Tries every command that rushgate needs, on a key of its own; `token` makes it one that nobody else has.
@@ -205,13 +203,20 @@ impl Lacking {
         };
         for pair in refused.chunks_exact(2) {
             let (command, error) = (text(&pair[0]).to_lowercase(), text(&pair[1]));
-            match error.contains("NOPERM") || error.contains("permissions") {
+            match is_of_rights(&error) {
                 true if is_of_key(&error) => self.keys = true,
                 true => self.commands.push(command),
                 false => self.other = Some(format!("{command}: {error}")),
             }
         }
     }
+}
+
+/// What a script is told, and what everybody else is.
+fn is_of_rights(error: &str) -> bool {
+    ["NOPERM", "permissions", "The user executing the script can't"]
+        .iter()
+        .any(|words| error.contains(words))
 }
 
 /// Redis says of a command that it may not run it, and of a key that it may not access it.
@@ -296,10 +301,12 @@ mod tests {
             text("NOPERM User shop has no permissions to run the 'xadd' command"),
             text("GET"),
             text("NOPERM No permissions to access a key"),
+            text("HGET"),
+            text("ERR The user executing the script can't run this command or subcommand"),
             text("SET"),
             text("READONLY You can't write against a read only replica."),
         ]);
-        assert_eq!(lacking.commands, ["xadd"]);
+        assert_eq!(lacking.commands, ["xadd", "hget"]);
         assert!(lacking.keys);
         assert!(
             lacking
