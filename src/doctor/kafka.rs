@@ -148,6 +148,11 @@ fn not_in(unreached: &Unreached) -> Wrong {
         format!(
             "set \"sasl.username\" and \"sasl.password\" in {OPTIONS}, and \"sasl.mechanism\" as the brokers have it"
         )
+    } else if has(&["SSL connection closed by peer"]) {
+        format!(
+            "the port speaks no TLS, or asks for a certificate: \"security.protocol\", or \"ssl.certificate.location\" and \
+             \"ssl.key.location\", in {OPTIONS}"
+        )
     } else if has(&["SASL", "mechanism"]) {
         format!("set \"security.protocol\" and \"sasl.mechanism\" in {OPTIONS} as the brokers have them")
     } else {
@@ -348,6 +353,10 @@ mod tests {
                 "sasl_ssl://b:9093/bootstrap: SASL authentication error: Authentication failed during authentication due to \
                  invalid credentials with SASL mechanism SCRAM-SHA-512",
                 "set \"sasl.username\"",
+            ),
+            (
+                "ssl://b:9092/bootstrap: Disconnected: SSL connection closed by peer",
+                "the port speaks no TLS, or asks for a certificate",
             ),
             ("b:9092/bootstrap: Connect failed", "see the brokers' log"),
         ] {
