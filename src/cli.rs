@@ -34,6 +34,8 @@ pub enum Command {
     Rebuild(Rebuild),
     /// Brings the database's tables and Kafka's topics up to this build.
     Migrate(Settings),
+    /// Tries every connection a role stands on, and says which one fails and what to do.
+    Doctor(Doctor),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(crate::load::Args),
     /// Replays recorded attempts under other rules, and says what would change.
@@ -62,6 +64,14 @@ pub struct Dev {
     /// Keep orders, rules and limits in this folder and come back with them.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub args: crate::app::DoctorArgs,
     #[command(flatten)]
     pub settings: Settings,
 }
@@ -111,12 +121,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The file that is read, if one is.
+    pub fn file(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+        let named = self.config.clone();
+        named.or_else(|| env("RUSHGATE_CONFIG").map(PathBuf::from))
+    }
+
     /// Settles the configuration from file, environment and these flags.
     pub fn settle(self, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        let file = self
-            .config
-            .clone()
-            .or_else(|| env("RUSHGATE_CONFIG").map(PathBuf::from));
+        let file = self.file(env);
         load(&Source {
             file: file.as_deref(),
             env,

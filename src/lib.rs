@@ -51,6 +51,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod dlt;
+pub mod doctor;
 pub mod load;
 pub mod module;
 pub mod simulate;

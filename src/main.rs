@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use rushgate::app::Sources;
-use rushgate::cli::{self, Command, Dev, Rebuild, Settings};
+use rushgate::cli::{self, Command, Dev, Doctor, Rebuild, Settings};
 use rushgate::config::{Config, check_environment};
 use rushgate::{app, failpoint, load, module, simulate, telemetry, wasm};
 
@@ -44,6 +44,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             settings,
         }) => start(settings, |config, _| app::rebuild(config, campaign, force)),
         Command::Migrate(settings) => start(settings, |config, _| app::migrate(config)),
+        Command::Doctor(Doctor { args, settings }) => {
+            let env = |name: &str| std::env::var(name).ok();
+            let file = settings.file(&env);
+            on_runtime(app::doctor(args, file, settings.settle(&env)))
+        }
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
         Command::Reconcile(args) => on_runtime(app::reconcile(args)),

@@ -38,6 +38,7 @@ const RANKS: &[&[&str]] = &[
         "client",
         "config",
         "dlt",
+        "doctor",
         "load",
         "module",
         "simulate",

@@ -4,6 +4,7 @@ mod adapters;
 mod banner;
 mod dev;
 mod dlt;
+mod doctor;
 mod ending;
 mod fronts;
 mod land;
@@ -30,6 +31,7 @@ mod waiting;
 
 pub use dev::dev;
 pub use dlt::dlt;
+pub use doctor::{DoctorArgs, doctor};
 pub use land::land;
 pub use migrate::migrate;
 pub use rebuild::rebuild;

@@ -3,6 +3,7 @@
 mod client;
 mod consumer;
 mod delivery;
+mod examine;
 mod gather;
 mod group;
 mod lanes;
@@ -28,10 +29,11 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::{BusError, Halt, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
 use crate::seal::Keyring;
 pub use consumer::KafkaConsumer;
+pub use examine::{ClusterFacts, Examination, Right, TopicFacts, Unreached};
 pub use group::rebalance;
 pub use options::{OptionError, Side, check_options};
 pub use producer::KafkaProducer;
-pub use topics::{TopicReport, migrate_topics};
+pub use topics::{TopicReport, WEEK_MS, migrate_topics, wanted_retention};
 
 /// How old the knowledge of a topic's partitions may get: clients notice within this that partitions were added.
 const METADATA_AGE_MS: &str = "10000";

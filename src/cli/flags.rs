@@ -14,6 +14,7 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
         DEV,
     ),
     ("serve", &[], ""),
+    ("doctor", &[], ""),
     ("land", &["listen", "redis_url", "insecure_dev_auth"], LAND),
     (
         "rebuild",

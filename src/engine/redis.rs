@@ -2,6 +2,7 @@
 //! it broke. Every failure is told apart by whether the script may have run, and every connection knows
 //! which server it leads to before anybody uses it.
 
+mod examine;
 mod incarnation;
 
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,7 @@ use super::{Engine, EngineError};
 use crate::failpoint::{self, Point};
 use crate::lua::Script;
 use crate::lua::codec::Reply;
+pub use examine::{Closed, Examination, Lacking, Place, ServerFacts};
 
 const NAME: &str = "redis";
 

@@ -11,6 +11,7 @@ mod dead_letters;
 mod dialect;
 mod error;
 mod event;
+mod examine;
 mod fence;
 mod gaps;
 mod insert;
@@ -54,6 +55,7 @@ pub use dead_letters::{
 use dialect::Dialect;
 pub use error::StoreError;
 pub use event::check_event;
+pub use examine::{Place, ServerFacts, TABLES, place};
 pub use gaps::LogGap;
 pub use lost::LOST;
 pub use module_names::taken;
@@ -63,7 +65,7 @@ pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
 pub use schema::Schema;
-pub use seals::{CutOver, KeyRow};
+pub use seals::{CutOver, KeyRow, contradiction};
 pub use senders::{Sender, SenderRow, WITHOUT_SEAL};
 
 pub type StoreResult<T> = Result<T, StoreError>;

@@ -119,15 +119,37 @@ fn builder(recursive: bool) -> DirBuilder {
 
 #[cfg(unix)]
 fn private(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     builder(true).create(folder)?;
+    match foreign(folder)? {
+        None => Ok(()),
+        Some(why) => Err(io::Error::other(why)),
+    }
+}
+
+/// Why the folder is not ours alone.
+#[cfg(unix)]
+fn foreign(folder: &Path) -> io::Result<Option<String>> {
+    use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(folder)?.permissions().mode();
-    match mode & 0o022 {
-        0 => Ok(()),
-        _ => Err(io::Error::other(format!(
+    Ok((mode & 0o022 != 0).then(|| {
+        format!(
             "others may write to it (mode {:o}), and it holds code: chmod go-w it",
             mode & 0o777
-        ))),
+        )
+    }))
+}
+
+#[cfg(not(unix))]
+fn foreign(_: &Path) -> io::Result<Option<String>> {
+    Ok(None)
+}
+
+/// What keeps compiled modules from being kept there, without making anything; a folder that is not there yet is made
+/// at the start.
+pub fn check_folder(folder: &Path) -> io::Result<Option<String>> {
+    match foreign(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        known => known,
     }
 }
 

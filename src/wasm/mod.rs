@@ -42,7 +42,7 @@ use crate::plan::{Attribute, Plan};
 pub use bounds::MODULE_BYTES_MAX;
 pub use builtin::{builtin, resembles_builtin};
 pub use descriptor::RESERVED_REASONS;
-pub use disk::{Config, own_program};
+pub use disk::{Config, check_folder, own_program};
 pub use header::is_core_module;
 pub use host::{Host, digest};
 pub use precheck::PrecheckFigures;

@@ -27,7 +27,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 const DEAD_LETTER_RETENTION_MS: i64 = 30 * DAY_MS;
 /// A week, as brokers have it unless they are told otherwise: a database that is away over a long weekend must
 /// not cost an order.
-const RETRY_RETENTION_MS: i64 = 7 * DAY_MS;
+pub const WEEK_MS: i64 = 7 * DAY_MS;
 const RETENTION: &str = "retention.ms";
 
 type Admin = AdminClient<DefaultClientContext>;
@@ -78,7 +78,7 @@ pub async fn migrate_topics(
         report.partitions = after.get(&report.topic).map_or(0, |(all, _)| *all);
         let retention = match report.created {
             true => None,
-            false => short_retention(&admin, &report.topic, retention(topics, &report.topic)).await,
+            false => short_retention(&admin, &report.topic, wanted_retention(topics, &report.topic)).await,
         };
         let more = (report.partitions > partitions).then(|| {
             format!(
@@ -104,7 +104,7 @@ async fn create(
     let names = topics.names();
     let retentions: Vec<Option<String>> = names
         .iter()
-        .map(|name| retention(topics, name).map(|ms| ms.to_string()))
+        .map(|name| wanted_retention(topics, name).map(|ms| ms.to_string()))
         .collect();
     let new = names.iter().zip(&retentions).map(|(name, retention)| {
         let replicas = TopicReplication::Fixed(replication as i32);
@@ -231,14 +231,14 @@ fn options() -> AdminOptions {
         .operation_timeout(Some(ASK_LIMIT))
 }
 
-/// How long a topic has to keep its records; `None` leaves it to the brokers.
-fn retention(topics: &Topics, name: &str) -> Option<i64> {
+/// How long a topic has to keep its records, in milliseconds; `None` leaves it to the brokers.
+pub fn wanted_retention(topics: &Topics, name: &str) -> Option<i64> {
     if name == topics.dead_letters {
         return Some(DEAD_LETTER_RETENTION_MS);
     }
     let retry = topics.retries.iter().find(|retry| retry.name == name)?;
     let delay = i64::try_from(retry.delay.as_millis()).unwrap_or(i64::MAX);
-    Some(RETRY_RETENTION_MS.saturating_add(delay))
+    Some(WEEK_MS.saturating_add(delay))
 }
 
 /// A note where a topic keeps its records for a shorter time than it should. A topic whose settings may not be
