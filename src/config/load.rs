@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::{Config, seal};
 use crate::bus::check_prefix;
-use crate::bus::kafka::{Side, check_options};
+use crate::bus::kafka::{Side, check_connection, check_options};
 use crate::campaign::RETENTION_DAYS_MAX;
 
 /// Every key by its dotted name. `kafka.options`, `kafka.producer` and `kafka.consumer` are tables of their own, which
@@ -20,6 +20,9 @@ pub const KEYS: &[&str] = &[
     "drain_delay_ms",
     "drain_ms",
     "redis.url",
+    "redis.ca_file",
+    "redis.certificate_file",
+    "redis.key_file",
     "kafka.brokers",
     "kafka.prefix",
     "kafka.partitions",
@@ -270,6 +273,9 @@ fn check_landing(config: &Config) -> Result<(), ConfigError> {
         if let Err(error) = check_options(side, options) {
             return wrong(at, error.to_string());
         }
+    }
+    if let Err(error) = check_connection(&config.kafka.options) {
+        return wrong("kafka.options", error.to_string());
     }
     Ok(())
 }

@@ -96,12 +96,20 @@ impl Default for Config {
 pub struct Redis {
     /// May hold a password: `redis://user:password@host:6379/0`.
     pub url: String,
+    /// The only authorities that are believed about a server at `rediss://`.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate of this process and its key, for servers that ask for one.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 impl Default for Redis {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".into(),
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
         }
     }
 }
