@@ -18,6 +18,7 @@ pub mod failpoint;
 pub mod lua;
 pub mod order;
 pub mod outbox;
+pub mod pem;
 pub mod plan;
 pub mod recorded;
 pub mod revision;

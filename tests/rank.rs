@@ -13,6 +13,7 @@ const RANKS: &[&[&str]] = &[
         "lua",
         "order",
         "outbox",
+        "pem",
         "plan",
         "recorded",
         "revision",

@@ -7,7 +7,6 @@ use super::parts::clock;
 use super::reconcile::Exit;
 use crate::config::{Config, ConfigError, Log};
 use crate::doctor::{self, Patient, Report, Role, Verdict, limits};
-use crate::engine::redis;
 use crate::telemetry;
 
 /// A leg failed.
@@ -66,7 +65,7 @@ async fn examine(
     let patient = Patient {
         config,
         file,
-        redis: redis::Config::new(config.redis.url.as_str()),
+        redis: config.engine(),
         kafka: kafka_config(config),
         topics: config.topics()?,
         partitions: config.kafka.partitions as usize,

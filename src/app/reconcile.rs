@@ -19,7 +19,7 @@ use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::{Config, Services};
 use crate::engine::Engine;
-use crate::engine::redis::{self, Redis};
+use crate::engine::redis::Redis;
 use crate::reconcile::{CompareError, Comparison, Outcome, Reconcile};
 use crate::store::Store;
 use crate::telemetry;
@@ -151,7 +151,7 @@ async fn compare_with(
 }
 
 async fn stage(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Reconcile> {
-    let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
+    let engine = Redis::new(config.engine())?;
     let asked = tokio::time::timeout(ASK_LIMIT, engine.ping()).await;
     asked
         .context("Redis does not answer (--redis-url)")?

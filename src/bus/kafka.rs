@@ -6,6 +6,7 @@ mod delivery;
 mod examine;
 mod gather;
 mod group;
+mod heard;
 mod lanes;
 mod marks;
 mod options;
@@ -24,14 +25,14 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::{BusError, Halt, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
 use crate::seal::Keyring;
 pub use consumer::KafkaConsumer;
 pub use examine::{ClusterFacts, Examination, Right, TopicFacts, Unreached};
 pub use group::rebalance;
-pub use options::{OptionError, Side, check_options};
+pub use options::{OptionError, Side, check_connection, check_options};
 pub use producer::KafkaProducer;
 pub use topics::{TopicReport, WEEK_MS, migrate_topics, wanted_retention};
 
@@ -130,6 +131,9 @@ impl Config {
         for (key, value) in own {
             config.set(*key, *value);
         }
+        if let Some((key, value)) = options::authorities(&self.extra) {
+            config.set(key, value);
+        }
         for (key, value) in self.extra.iter().chain(by_hand) {
             config.set(key, value);
         }
@@ -161,6 +165,13 @@ impl Config {
             .fetch_metadata(Some(topic), ASK_LIMIT)
             .map_err(|error| self.unreachable(&error))?;
         let found = metadata.topics().iter().find(|each| each.name() == topic);
+        let refused = found.and_then(|topic| topic.error());
+        if refused == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+            return Err(BusError::Unreadable(format!(
+                "Kafka at {} lets this user not see topic {topic}: docs/CONNECTIONS.md has the rights it needs",
+                self.brokers
+            )));
+        }
         let partitions: Vec<i32> = found
             .filter(|topic| topic.error().is_none())
             .map(|topic| {

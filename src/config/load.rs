@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::secrets::Given;
 use super::{Config, seal, secrets, tokens};
 use crate::bus::check_prefix;
-use crate::bus::kafka::{Side, check_options};
+use crate::bus::kafka::{Side, check_connection, check_options};
 use crate::campaign::RETENTION_DAYS_MAX;
 
 /// Every key by its dotted name. `kafka.options`, `kafka.producer` and `kafka.consumer` are tables of their own, which
@@ -25,6 +25,9 @@ pub const KEYS: &[&str] = &[
     "redis.url_file",
     "redis.password",
     "redis.password_file",
+    "redis.ca_file",
+    "redis.certificate_file",
+    "redis.key_file",
     "kafka.brokers",
     "kafka.prefix",
     "kafka.partitions",
@@ -306,6 +309,9 @@ fn check_landing(config: &Config) -> Result<(), ConfigError> {
         if let Err(error) = check_options(side, options) {
             return wrong(at, error.to_string());
         }
+    }
+    if let Err(error) = check_connection(&config.kafka.options) {
+        return wrong("kafka.options", error.to_string());
     }
     Ok(())
 }

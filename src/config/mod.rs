@@ -119,6 +119,11 @@ pub struct Redis {
     /// Goes into the URL when the configuration is settled; so does the content of its file.
     pub password: Option<String>,
     pub password_file: Option<PathBuf>,
+    /// The only authorities that are believed about a server at `rediss://`.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate of this process and its key, for servers that ask for one.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 impl Default for Redis {
@@ -128,6 +133,9 @@ impl Default for Redis {
             url_file: None,
             password: None,
             password_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
         }
     }
 }

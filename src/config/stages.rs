@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
 use crate::bus::{DelaysError, Topics, landing_group, orders_topic};
+use crate::engine::redis;
 use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
 
 fn ms(duration: Duration) -> u64 {
@@ -261,6 +262,19 @@ impl Config {
         sample::Config {
             attempts_max: self.sample.attempts_max,
             ..sample::Config::default()
+        }
+    }
+
+    /// The engine of a real deployment. A file that is named by the empty text is none.
+    pub fn engine(&self) -> redis::Config {
+        let named = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        redis::Config {
+            tls: redis::Tls {
+                ca_file: named(&self.redis.ca_file),
+                certificate_file: named(&self.redis.certificate_file),
+                key_file: named(&self.redis.key_file),
+            },
+            ..redis::Config::new(self.redis.url.as_str())
         }
     }
 

@@ -9,6 +9,7 @@ mod compare;
 mod dead;
 mod dead_letters;
 mod dialect;
+mod encryption;
 mod error;
 mod event;
 mod examine;
@@ -263,7 +264,7 @@ pub struct Landed {
 /// How to reach it.
 #[derive(Clone)]
 pub struct Config {
-    /// `mysql://user:password@host:port/name`, `sqlite:///path`, or `sqlite::memory:`.
+    /// `mysql://user:password@host:port/name?ssl-mode=…`, `sqlite:///path`, or `sqlite::memory:`.
     pub url: String,
     pub connections: u32,
 }
@@ -328,7 +329,14 @@ impl Store {
                 Err(_) => Err(sqlx::Error::PoolTimedOut),
             },
         };
-        let pool = pool.map_err(|error| at_place(&place, error.into()))?;
+        let pool = pool.map_err(|error| {
+            let cause = error.to_string();
+            let place = match encryption::hint(&cause) {
+                Some(hint) => format!("{place} ({hint})"),
+                None => place.to_string(),
+            };
+            at_place(&place, error.into())
+        })?;
         Ok(Self { pool, dialect, place })
     }
 
@@ -359,11 +367,11 @@ impl Store {
 
 /// The dialect a URL asks for, and the URL as sqlx is to see it.
 fn parse_url(url: &str) -> StoreResult<(Dialect, String)> {
-    if let Some(rest) = url.strip_prefix("mariadb://") {
-        return Ok((Dialect::MySql, format!("mysql://{rest}")));
-    }
-    if url.starts_with("mysql://") {
-        return Ok((Dialect::MySql, url.to_owned()));
+    if let Some(rest) = url
+        .strip_prefix("mariadb://")
+        .or_else(|| url.strip_prefix("mysql://"))
+    {
+        return Ok((Dialect::MySql, encryption::settled(&format!("mysql://{rest}"))?));
     }
     if url.starts_with("sqlite:") {
         let plain = is_memory(url) || url.contains("mode=");

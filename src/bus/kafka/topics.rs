@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::Instant;
 
 use super::{ASK_LIMIT, Config, KafkaProducer, unusable};
-use crate::bus::{BusError, Topics};
+use crate::bus::{BusError, Producer as _, Topics};
 
 /// How long topics that were made or grown may take until every partition has a leader.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -58,27 +58,43 @@ pub async fn migrate_topics(
     replication: usize,
 ) -> Result<Vec<TopicReport>, BusError> {
     let admin: Admin = config.client(&[], &BTreeMap::new()).create().map_err(unusable)?;
-    let admin = Arc::new(admin);
-    let before = counts(config, &admin, topics).await?;
+    match migrate(config, &Arc::new(admin), topics, partitions, replication).await {
+        // A producer is told why.
+        Err(error @ BusError::Unreachable { .. }) => {
+            let asked = KafkaProducer::new(config.clone())?.ping().await;
+            Err(asked.err().unwrap_or(error))
+        }
+        migrated => migrated,
+    }
+}
+
+async fn migrate(
+    config: &Config,
+    admin: &Arc<Admin>,
+    topics: &Topics,
+    partitions: usize,
+    replication: usize,
+) -> Result<Vec<TopicReport>, BusError> {
+    let before = counts(config, admin, topics).await?;
     let wanted = before
         .get(&topics.orders)
         .map_or(0, |(all, _)| *all)
         .max(partitions);
-    let mut reports = create(config, &admin, topics, wanted, replication).await?;
+    let mut reports = create(config, admin, topics, wanted, replication).await?;
     // The orders last: where one of them may have to go is there before it.
     for report in reports.iter_mut().rev() {
         let has = before.get(&report.topic).map_or(wanted, |(all, _)| *all);
         if !report.created && has < wanted {
-            grow(config, &admin, &report.topic, wanted).await?;
+            grow(config, admin, &report.topic, wanted).await?;
             report.grown_from = Some(has);
         }
     }
-    let after = until_led(config, &admin, topics, wanted).await?;
+    let after = until_led(config, admin, topics, wanted).await?;
     for report in &mut reports {
         report.partitions = after.get(&report.topic).map_or(0, |(all, _)| *all);
         let retention = match report.created {
             true => None,
-            false => short_retention(&admin, &report.topic, wanted_retention(topics, &report.topic)).await,
+            false => short_retention(admin, &report.topic, wanted_retention(topics, &report.topic)).await,
         };
         let more = (report.partitions > partitions).then(|| {
             format!(
