@@ -20,7 +20,7 @@ const RANKS: &[&[&str]] = &[
         "seal",
         "wire",
     ],
-    &["bus", "engine", "store", "wasm"],
+    &["bus", "engine", "serving", "store", "wasm"],
     &[
         "admission",
         "control",

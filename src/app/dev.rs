@@ -10,7 +10,8 @@ use tokio::runtime::Handle;
 
 use super::adapters::Adapters;
 use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
-use super::fronts::{self, Listeners};
+use super::fronts;
+use super::listeners::{Listeners, fitted};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
 use super::reload::{Reload, Sources};
@@ -39,9 +40,9 @@ const DEMO_OPEN_FOR_MS: i64 = 365 * DAY_MS;
 /// Runs until asked to stop. With `data`, the database is a file there, and everything comes back
 /// from it: the same rebuild that mends a Redis that lost its memory.
 pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> anyhow::Result<()> {
-    let config = alone(config);
+    let (config, sources) = fitted(alone(config), sources.map(alone))?;
     let shutdown = Shutdown::listen()?;
-    let reload = Reload::listen(&config, sources.map(alone))?;
+    let reload = Reload::listen(&config, sources)?;
     let listeners = Listeners::bind(&config)?;
     let auth = Arc::new(Auth::new(&config.auth())?);
     let _alone = data.as_deref().map(lock).transpose()?;

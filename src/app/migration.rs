@@ -1,15 +1,14 @@
 //! A role that is started before the database is there, or before `rushgate migrate` has ended, waits and says for what.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::FutureExt;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use super::listeners::Listener;
 use super::adapters::{kafka_config, store};
 use super::shutdown::Shutdown;
 use crate::admin::{Check, Health, Readiness};
@@ -27,10 +26,10 @@ pub(super) async fn wait_for_store(
     config: &Config,
     shutdown: &Shutdown,
     topics: &[&str],
-    health: &TcpListener,
+    health: &Listener,
 ) -> anyhow::Result<Option<Store>> {
-    let _told = not_ready(health)?;
-    let address = health.local_addr()?;
+    let _told = not_ready(config, health)?;
+    let address = health.address()?;
     tokio::select! {
         store = until_there(config, topics, address) => store.map(Some),
         () = shutdown.clone().asked() => Ok(None),
@@ -112,9 +111,9 @@ async fn missing(
 }
 
 /// Serves health until the answer is dropped, on the same socket as the process will afterwards.
-fn not_ready(listener: &TcpListener) -> anyhow::Result<oneshot::Sender<()>> {
-    let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-    let listener = TcpListener::from_std(socket)?;
+fn not_ready(config: &Config, listener: &Listener) -> anyhow::Result<oneshot::Sender<()>> {
+    let mut registry = telemetry::registry();
+    let door = listener.twin()?.control_door(config, &mut registry);
     let check = Check {
         name: "migration",
         ask: Box::new(|| {
@@ -126,9 +125,10 @@ fn not_ready(listener: &TcpListener) -> anyhow::Result<oneshot::Sender<()>> {
     };
     let health = Health {
         readiness: Arc::new(Readiness::new(vec![check])),
-        registry: Arc::new(telemetry::registry()),
+        registry: Arc::new(registry),
+        has_token: config.admin_token.is_some(),
     };
     let (over, end) = oneshot::channel();
-    tokio::spawn(health.serve(listener, end.map(drop)));
+    tokio::spawn(health.serve(door, end.map(drop)));
     Ok(over)
 }

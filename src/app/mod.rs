@@ -8,6 +8,7 @@ mod fronts;
 mod land;
 mod leftovers;
 mod letters;
+mod listeners;
 mod metrics;
 mod migrate;
 mod migration;

@@ -398,10 +398,11 @@ pub fn start(token: Option<&str>) -> Running {
         health: Health {
             readiness: readiness.clone(),
             registry: Arc::new(rushgate::telemetry::registry()),
+            has_token: token.is_some(),
         },
         token: token.map(Into::into),
     };
-    tokio::spawn(admin.serve(listener, std::future::pending()));
+    tokio::spawn(admin.serve(Door::new(listener, Limits::for_few(admin::CONNECTIONS)), std::future::pending()));
     Running {
         address,
         store_down,
