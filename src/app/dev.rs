@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::adapters::Adapters;
-use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
+use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK, Url};
 use super::fronts;
-use super::listeners::{Listeners, fitted};
+use super::listeners::{Listener, Listeners, fitted};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
 use super::reload::{Reload, Sources};
@@ -54,7 +54,11 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     come_back(&parts, &adapters).await?;
     seed(&parts, &adapters).await?;
 
-    let (orders, admin) = listeners.addresses()?;
+    let url = |listener: &Listener| {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        listener.address().map(|address| Url(scheme, address))
+    };
+    let (orders, admin) = (url(&listeners.orders)?, url(&listeners.control)?);
     let persistence = data.map_or("in memory".to_owned(), |folder| folder.display().to_string());
     print(
         &parts,

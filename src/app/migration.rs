@@ -8,8 +8,8 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
-use super::listeners::Listener;
 use super::adapters::{kafka_config, store};
+use super::listeners::Listener;
 use super::shutdown::Shutdown;
 use crate::admin::{Check, Health, Readiness};
 use crate::bus::kafka::KafkaProducer;

@@ -279,10 +279,16 @@ fn check_listeners(config: &Config) -> Result<(), ConfigError> {
     ] {
         match (cert, key) {
             (Some(_), None) => {
-                return wrong(&format!("{section}.tls_key_file"), "the certificate needs its key");
+                return wrong(
+                    &format!("{section}.tls_key_file"),
+                    "the certificate needs its key",
+                );
             }
             (None, Some(_)) => {
-                return wrong(&format!("{section}.tls_cert_file"), "the key needs its certificate");
+                return wrong(
+                    &format!("{section}.tls_cert_file"),
+                    "the key needs its certificate",
+                );
             }
             _ => {}
         }

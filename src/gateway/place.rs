@@ -331,7 +331,11 @@ mod tests {
         ] {
             let forwarded = headers("x-forwarded-for", &[forwarded]);
             let peer = peer.parse().expect("address");
-            assert_eq!(client_ip(peer, &forwarded, &config).to_string(), ip, "{forwarded:?}");
+            assert_eq!(
+                client_ip(peer, &forwarded, &config).to_string(),
+                ip,
+                "{forwarded:?}"
+            );
         }
     }
 }

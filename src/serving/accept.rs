@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Plane;
 use super::book::{Book, Entrance};
 use super::conn::{Conn, Shared};
 use super::figures::Figures;
 use super::limits::Limits;
 use super::phases;
 use super::tls::Tls;
-use super::Plane;
 
 /// Wait after an accept that failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -67,7 +67,9 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
     let held = match body.is_end_stream() {
         true => 0,
         false => body.size_hint().upper().map_or(limits.body_bytes, |length| {
-            usize::try_from(length).unwrap_or(usize::MAX).min(limits.body_bytes)
+            usize::try_from(length)
+                .unwrap_or(usize::MAX)
+                .min(limits.body_bytes)
         }),
     };
     let bytes = REQUEST_BYTES + stored(&head.headers) + head.uri.path().len() + held;
@@ -75,7 +77,8 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
         true => limits.known,
         false => limits.stranger,
     };
-    let fits = |bound: super::Bound| conn.in_flight() < bound.requests && conn.bytes.used() + bytes <= bound.bytes;
+    let fits =
+        |bound: super::Bound| conn.in_flight() < bound.requests && conn.bytes.used() + bytes <= bound.bytes;
     if !fits(bound) && bound != limits.known && plane.vouches(head) {
         conn.known.store(true, Ordering::Relaxed);
         bound = limits.known;

@@ -75,7 +75,9 @@ impl Book {
     /// Lets a connection in, at the cost of another one where there must be.
     pub(super) fn enter(&self, address: IpAddr) -> Entrance {
         let limits = &self.shared.limits;
-        let has_share = !limits.all_proxies && !limits.proxies.contain(address);
+        // Who may have all of them waits like everybody where all are busy.
+        let is_shared = !limits.all_proxies && limits.peer_connections < limits.connections;
+        let has_share = is_shared && !limits.proxies.contain(address);
         let key = PeerKey::of(address);
         let mut pages = self.pages();
         let pages = &mut *pages;
@@ -123,7 +125,13 @@ impl Pages {
         let id = self.next;
         self.next += 1;
         let of_peer = self.peers.entry(key).or_default();
-        let conn = Arc::new(Conn::new(id, address, has_share, of_peer.peer.clone(), shared.clone()));
+        let conn = Arc::new(Conn::new(
+            id,
+            address,
+            has_share,
+            of_peer.peer.clone(),
+            shared.clone(),
+        ));
         let stamp = conn.idle_since().unwrap_or_default();
         of_peer.order.insert((stamp, id));
         self.all.insert((stamp, id));
@@ -239,7 +247,11 @@ mod tests {
         let own: Vec<_> = (0..2).filter_map(|_| enter(&book, "2001:db8::1")).collect();
         let third = enter(&book, "2001:db8::2").expect("the first of its network gives way");
         assert_eq!(own[0].told(), Told::Leave);
-        assert_eq!(other.told(), Told::Nothing, "although it has been idle for longer");
+        assert_eq!(
+            other.told(),
+            Told::Nothing,
+            "although it has been idle for longer"
+        );
         own[1].begin();
         third.begin();
         assert!(matches!(

@@ -39,7 +39,11 @@ impl Charge {
         if !conn.bytes.take(bytes, limit) {
             return None;
         }
-        let of_peer = if conn.has_share { limits.peer_bytes } else { limits.bytes };
+        let of_peer = if conn.has_share {
+            limits.peer_bytes
+        } else {
+            limits.bytes
+        };
         if !conn.peer.bytes.take(bytes, of_peer) {
             conn.bytes.give(bytes);
             return None;

@@ -85,7 +85,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Conn {
-    pub(super) fn new(id: u64, address: IpAddr, has_share: bool, peer: Arc<Peer>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        id: u64,
+        address: IpAddr,
+        has_share: bool,
+        peer: Arc<Peer>,
+        shared: Arc<Shared>,
+    ) -> Self {
         let now = shared.now();
         Self {
             id,

@@ -120,34 +120,89 @@ mod tests {
         let half = Verdict::Stay(LEAVE_WITHIN);
         for (what, facts, verdict) in [
             ("just idle", FACTS, stay(20)),
-            ("soon idle for too long", Facts { idle_since: 41 * SECOND, ..FACTS }, stay(1)),
-            ("idle for too long", Facts { idle_since: 40 * SECOND, ..FACTS }, Verdict::Leave(Why::Idle)),
-            ("busy", Facts { idle_since: 0, in_flight: 1, ..FACTS }, stay(20)),
-            ("blocked", Facts { blocked_since: Some(85 * SECOND), ..FACTS }, stay(5)),
+            (
+                "soon idle for too long",
+                Facts {
+                    idle_since: 41 * SECOND,
+                    ..FACTS
+                },
+                stay(1),
+            ),
+            (
+                "idle for too long",
+                Facts {
+                    idle_since: 40 * SECOND,
+                    ..FACTS
+                },
+                Verdict::Leave(Why::Idle),
+            ),
+            (
+                "busy",
+                Facts {
+                    idle_since: 0,
+                    in_flight: 1,
+                    ..FACTS
+                },
+                stay(20),
+            ),
+            (
+                "blocked",
+                Facts {
+                    blocked_since: Some(85 * SECOND),
+                    ..FACTS
+                },
+                stay(5),
+            ),
             (
                 "blocked for too long, busy or not",
-                Facts { blocked_since: Some(80 * SECOND), in_flight: 9, ..FACTS },
+                Facts {
+                    blocked_since: Some(80 * SECOND),
+                    in_flight: 9,
+                    ..FACTS
+                },
                 Verdict::Close(Why::Stalled),
             ),
             (
                 "an answer that nobody takes",
-                Facts { answer_since: Some(80 * SECOND), in_flight: 1, ..FACTS },
+                Facts {
+                    answer_since: Some(80 * SECOND),
+                    in_flight: 1,
+                    ..FACTS
+                },
                 Verdict::Close(Why::Stalled),
             ),
-            ("leaving", Facts { leaving_since: Some(100 * SECOND), ..FACTS }, half),
+            (
+                "leaving",
+                Facts {
+                    leaving_since: Some(100 * SECOND),
+                    ..FACTS
+                },
+                half,
+            ),
             (
                 "leaving, and not gone",
-                Facts { leaving_since: Some(99 * SECOND), ..FACTS },
+                Facts {
+                    leaving_since: Some(99 * SECOND),
+                    ..FACTS
+                },
                 Verdict::Close(Why::Idle),
             ),
             (
                 "leaving, with a request in flight",
-                Facts { leaving_since: Some(SECOND), in_flight: 1, ..FACTS },
+                Facts {
+                    leaving_since: Some(SECOND),
+                    in_flight: 1,
+                    ..FACTS
+                },
                 stay(20),
             ),
             (
                 "leaving, and the last answer went out just now",
-                Facts { leaving_since: Some(SECOND), idle_since: 100 * SECOND, ..FACTS },
+                Facts {
+                    leaving_since: Some(SECOND),
+                    idle_since: 100 * SECOND,
+                    ..FACTS
+                },
                 half,
             ),
         ] {

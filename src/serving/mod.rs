@@ -44,7 +44,10 @@ const BACKLOG: u32 = 8192;
 
 /// What answers the requests of a listener.
 pub trait Plane: Send + Sync + 'static {
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
 
     /// Answers one request that came from `peer`. The future may be dropped at any time.
     fn answer(

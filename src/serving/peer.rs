@@ -42,7 +42,9 @@ impl Networks {
 
 /// The text is no network.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a network: write it like 10.0.0.0/8, fd00::/8 or 192.0.2.7, several separated by commas")]
+#[error(
+    "{0:?} is not a network: write it like 10.0.0.0/8, fd00::/8 or 192.0.2.7, several separated by commas"
+)]
 pub struct NetworkError(String);
 
 impl FromStr for Networks {
@@ -114,7 +116,11 @@ mod tests {
             ("192.0.2.7", true),
             ("192.0.2.8", false),
         ] {
-            assert_eq!(networks.contain(address.parse().expect("an address")), inside, "{address}");
+            assert_eq!(
+                networks.contain(address.parse().expect("an address")),
+                inside,
+                "{address}"
+            );
         }
         assert!("".parse::<Networks>().expect("none").is_empty());
         for wrong in ["10.0.0.0/33", "ten", "10.0.0.0/8;11.0.0.0/8"] {

@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::Plane;
 use super::answering::service;
 use super::conn::{Conn, Told};
 use super::judge::{Verdict, Why};
 use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, READ_BYTES};
 use super::wire::{Stream, Wire};
-use super::Plane;
 
 /// How an h2 connection begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -191,4 +191,3 @@ fn leave<C: GracefulConnection>(conn: &Conn, connection: std::pin::Pin<&mut C>, 
         connection.graceful_shutdown();
     }
 }
-

@@ -98,7 +98,9 @@ impl Tls {
         match self.reread() {
             Ok(false) => {}
             Ok(true) => tracing::info!(%cert, "a new certificate is served"),
-            Err(error) => tracing::error!(%error, "the certificate served before stays: mend the file, which is read again"),
+            Err(error) => {
+                tracing::error!(%error, "the certificate served before stays: mend the file, which is read again")
+            }
         }
     }
 
@@ -154,16 +156,19 @@ impl Files {
             }
             _ => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_single_cert(certs, key).map_err(|cause| match cause {
-            rustls::Error::InconsistentKeys(_) => TlsError::Apart {
-                cert: self.cert.clone(),
-                key: self.key.clone(),
-            },
-            cause => unusable(&self.cert, &cause),
-        })?;
+        let mut config = builder
+            .with_single_cert(certs, key)
+            .map_err(|cause| match cause {
+                rustls::Error::InconsistentKeys(_) => TlsError::Apart {
+                    cert: self.cert.clone(),
+                    key: self.key.clone(),
+                },
+                cause => unusable(&self.cert, &cause),
+            })?;
         config.alpn_protocols = PROTOCOLS.iter().map(|name| name.to_vec()).collect();
         // A buyer who comes back spares both sides the costly part of the handshake.
-        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|cause| unusable(&self.key, &cause))?;
+        config.ticketer =
+            rustls::crypto::ring::Ticketer::new().map_err(|cause| unusable(&self.key, &cause))?;
         Ok(config)
     }
 }
@@ -251,6 +256,9 @@ mod tests {
         folder.write("cert.pem", &cert);
         folder.write("key.pem", &cert);
         let error = Tls::load(folder.files()).err().expect("refused").to_string();
-        assert!(error.contains("no private key") && error.contains("key.pem"), "{error}");
+        assert!(
+            error.contains("no private key") && error.contains("key.pem"),
+            "{error}"
+        );
     }
 }

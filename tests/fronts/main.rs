@@ -3,8 +3,11 @@
 mod audiences;
 mod connections;
 mod control;
+mod doors;
+mod frames;
 mod orders;
 mod simulate;
 mod stage;
+mod tls;
 mod told;
 mod wire;

@@ -13,6 +13,7 @@ use rushgate::order::{Attempt, OrderId, OrderState};
 use rushgate::plan::Attribute;
 use rushgate::plan::eval::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
+use rushgate::serving::Tls;
 use rushgate::store::{OrderRow, StoreError, StoreResult};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -253,6 +254,19 @@ impl Running {
     }
 
     pub fn with(config: Config) -> Self {
+        Self::guarded(config, None)
+    }
+
+    /// Gives up soon what does not begin.
+    pub fn over(tls: Option<Tls>) -> Self {
+        let config = Config {
+            header_timeout: Duration::from_secs(2),
+            ..Config::default()
+        };
+        Self::guarded(config, tls)
+    }
+
+    fn guarded(config: Config, tls: Option<Tls>) -> Self {
         let stage = Arc::new(Stage::default());
         let auth = auth::Auth::new(&auth::Config {
             insecure_dev_auth: true,
@@ -264,7 +278,8 @@ impl Running {
         let listener = gateway::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(gateway.clone().serve(listener, async {
+        let door = gateway.door(listener).tls(tls);
+        let served = tokio::spawn(door.serve(gateway.clone(), async {
             let _ = stopped.await;
         }));
         Self {
