@@ -8,6 +8,11 @@ use rushgate::cli::{Cli, Command, Dev, Rebuild, Settings};
 use rushgate::config::Config;
 use rushgate::{app, failpoint, load, module, simulate, telemetry};
 
+/// Gives back to the system, in the background, what is not used for ten seconds.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
