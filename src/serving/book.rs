@@ -82,14 +82,13 @@ impl Book {
         let mut pages = self.pages();
         let pages = &mut *pages;
         let now = self.shared.now();
-        if let Some(of_peer) = pages.peers.get_mut(&key).filter(|_| has_share) {
-            if of_peer.order.len() >= limits.peer_connections {
-                let Some(victim) = idlest(&mut of_peer.order, &mut pages.entries, OF_PEER, now) else {
-                    self.shared.figures.closed(Why::Share);
-                    return Entrance::Refused;
-                };
-                pages.expel(victim, Why::Share);
-            }
+        let of_peer = pages.peers.get_mut(&key).filter(|_| has_share);
+        if let Some(of_peer) = of_peer.filter(|it| it.order.len() >= limits.peer_connections) {
+            let Some(victim) = idlest(&mut of_peer.order, &mut pages.entries, OF_PEER, now) else {
+                self.shared.figures.closed(Why::Share);
+                return Entrance::Refused;
+            };
+            pages.expel(victim, Why::Share);
         }
         if pages.all.len() >= limits.connections {
             let Some(victim) = idlest(&mut pages.all, &mut pages.entries, ALL, now) else {
