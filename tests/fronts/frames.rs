@@ -79,11 +79,9 @@ pub async fn read(stream: &mut TcpStream, mut enough: impl FnMut(&[Frame]) -> bo
         if stream.read_exact(&mut payload).await.is_err() {
             break;
         }
-        let frame_of = |at: usize| [head[at], head[at + 1], head[at + 2], head[at + 3]];
         let read = Frame {
             kind: head[3],
             flags: head[4],
-            stream: u32::from_be_bytes(frame_of(5)),
             payload,
         };
         if matches!(read.kind, PING | SETTINGS) && read.flags & ACK == 0 {
@@ -100,7 +98,6 @@ pub async fn read(stream: &mut TcpStream, mut enough: impl FnMut(&[Frame]) -> bo
 pub struct Frame {
     pub kind: u8,
     pub flags: u8,
-    pub stream: u32,
     pub payload: Vec<u8>,
 }
 
