@@ -30,6 +30,7 @@ pub mod wire;
 // Rank 1: adapters. One foreign vocabulary each.
 pub mod bus;
 pub mod engine;
+pub mod serving;
 pub mod store;
 pub mod wasm;
 

@@ -7,6 +7,11 @@ use rushgate::cli::{self, Command, Dev, Doctor, Rebuild, Settings};
 use rushgate::config::{Config, check_environment};
 use rushgate::{app, failpoint, load, module, simulate, telemetry, wasm};
 
+/// Gives back to the system, in the background, what is not used for ten seconds.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match run(cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,7 @@ const RANKS: &[&[&str]] = &[
         "seldom",
         "wire",
     ],
-    &["bus", "engine", "store", "wasm"],
+    &["bus", "engine", "serving", "store", "wasm"],
     &[
         "admission",
         "control",

@@ -25,7 +25,7 @@ pub struct Gate {
     child: std::process::Child,
     client: Client<HttpConnector, Full<Bytes>>,
     pub orders: String,
-    admin: String,
+    pub admin: String,
 }
 
 impl Drop for Gate {

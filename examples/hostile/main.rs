@@ -1,5 +1,6 @@
-//! `./x hostile`: uploads every module of the hostile corpus to a gateway under load, one after another, and prints
-//! each answer; then every bomb, and last what that cost the orders, and whether the memory came back.
+//! `./x hostile`: attacks the connections of a gateway under load, one way after another; then uploads every module of the
+//! hostile corpus to it and prints each answer; then every bomb; and what that cost the orders, and whether the memory
+//! came back.
 
 #[path = "../../tests/forge/mod.rs"]
 mod forge;
@@ -7,7 +8,12 @@ mod forge;
 #[allow(dead_code, reason = "each of the programs uses a part of it")]
 mod process;
 
+#[path = "../../tests/fronts/frames.rs"]
+#[allow(dead_code, reason = "tests use the rest")]
+mod frames;
+
 mod bombs;
+mod doors;
 mod gate;
 
 use std::path::PathBuf;
@@ -37,6 +43,12 @@ struct Flags {
     /// Upload the bombs alone, or only those whose name contains this
     #[arg(long, num_args = 0..=1, default_missing_value = "")]
     bombs: Option<String>,
+    /// Seconds of each attack on connections; 0 leaves them out
+    #[arg(long, default_value_t = 60)]
+    attack_seconds: u64,
+    /// Attacks on connections alone, no modules
+    #[arg(long)]
+    doors_only: bool,
     /// Further modules to upload under load, such as one of an interpreter
     #[arg(long = "also")]
     also: Vec<PathBuf>,
@@ -50,6 +62,12 @@ async fn main() -> Result<()> {
     // What the allocator and the compiler take once is not what a hostile module takes.
     orders(&gate, flags.rate, Duration::from_secs(2), "warm").await?;
 
+    if flags.attack_seconds > 0 {
+        doors::run(&gate, &flags).await?;
+    }
+    if flags.doors_only {
+        return Ok(());
+    }
     let alone = orders(&gate, flags.rate, Duration::from_secs(flags.seconds), "alone").await?;
     let before = gate.resident_mib()?;
     let (worst, slowest, beside) = under_load(&gate, &flags).await?;

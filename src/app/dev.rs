@@ -9,8 +9,9 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::adapters::Adapters;
-use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
-use super::fronts::{self, Listeners};
+use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK, Url};
+use super::fronts;
+use super::listeners::{Listener, Listeners, fitted};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
 use super::private;
@@ -40,9 +41,9 @@ const DEMO_OPEN_FOR_MS: i64 = 365 * DAY_MS;
 /// Runs until asked to stop. With `data`, the database is a file there, and everything comes back
 /// from it: the same rebuild that mends a Redis that lost its memory.
 pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> anyhow::Result<()> {
-    let config = alone(config);
+    let (config, sources) = fitted(alone(config), sources.map(alone))?;
     let shutdown = Shutdown::listen()?;
-    let reload = Reload::listen(&config, sources.map(alone))?;
+    let reload = Reload::listen(&config, sources)?;
     let listeners = Listeners::bind(&config)?;
     let auth = Arc::new(Auth::new(&config.auth())?);
     auth.start();
@@ -57,7 +58,11 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     come_back(&parts, &adapters).await?;
     seed(&parts, &adapters).await?;
 
-    let (orders, admin) = listeners.addresses()?;
+    let url = |listener: &Listener| {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        listener.address().map(|address| Url(scheme, address))
+    };
+    let (orders, admin) = (url(&listeners.orders)?, url(&listeners.control)?);
     let persistence = data.map_or("in memory".to_owned(), |folder| folder.display().to_string());
     print(
         &parts,

@@ -10,6 +10,7 @@ mod fronts;
 mod land;
 mod leftovers;
 mod letters;
+mod listeners;
 mod metrics;
 mod migrate;
 mod migration;

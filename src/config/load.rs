@@ -55,10 +55,20 @@ pub const KEYS: &[&str] = &[
     "auth.audience",
     "auth.insecure_dev_auth",
     "gateway.connections",
+    "gateway.peer_connections",
+    "gateway.memory_mb",
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
+    "gateway.write_timeout_ms",
+    "gateway.proxies",
     "gateway.trusted_proxies",
     "gateway.database_wait_ms",
+    "gateway.tls_cert_file",
+    "gateway.tls_key_file",
+    "admin.connections",
+    "admin.tls_cert_file",
+    "admin.tls_key_file",
+    "admin.tls_client_ca_file",
     "campaigns.retention_days",
     "admission.answer",
     "admission.accept_wait_ms",
@@ -101,9 +111,12 @@ const AT_LEAST_ONE: &[&str] = &[
     "auth.jwks_every_ms",
     "auth.keys_keep_ms",
     "gateway.connections",
+    "gateway.memory_mb",
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
+    "gateway.write_timeout_ms",
     "gateway.database_wait_ms",
+    "admin.connections",
     "admission.queue",
     "admission.batch",
     "admission.deadline_ms",
@@ -283,7 +296,49 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         });
     }
     tokens::check(config)?;
+    check_listeners(config)?;
     check_landing(config)
+}
+
+fn check_listeners(config: &Config) -> Result<(), ConfigError> {
+    let wrong = |at: &str, message: &str| {
+        let (at, message) = (at.to_owned(), message.to_owned());
+        Err(ConfigError::Value { at, message })
+    };
+    let (gateway, admin) = (&config.gateway, &config.admin);
+    if !gateway.proxies.is_empty() && gateway.trusted_proxies > 0 {
+        return wrong(
+            "gateway.trusted_proxies",
+            "gateway.proxies names the proxies, so they need not be counted: leave this at 0",
+        );
+    }
+    for (section, cert, key) in [
+        ("gateway", &gateway.tls_cert_file, &gateway.tls_key_file),
+        ("admin", &admin.tls_cert_file, &admin.tls_key_file),
+    ] {
+        match (cert, key) {
+            (Some(_), None) => {
+                return wrong(
+                    &format!("{section}.tls_key_file"),
+                    "the certificate needs its key",
+                );
+            }
+            (None, Some(_)) => {
+                return wrong(
+                    &format!("{section}.tls_cert_file"),
+                    "the key needs its certificate",
+                );
+            }
+            _ => {}
+        }
+    }
+    match (&admin.tls_client_ca_file, &admin.tls_cert_file) {
+        (Some(_), None) => wrong(
+            "admin.tls_cert_file",
+            "certificates of clients (admin.tls_client_ca_file) need TLS: name the listener's own certificate and key",
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn check_landing(config: &Config) -> Result<(), ConfigError> {

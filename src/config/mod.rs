@@ -27,6 +27,7 @@ use crate::admission::Answer;
 use crate::campaign::RETENTION_DAYS;
 use crate::flow::Policy;
 use crate::seal::Keyring;
+use crate::serving::Networks;
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,7 @@ pub struct Config {
     pub database: Database,
     pub auth: Auth,
     pub gateway: Gateway,
+    pub admin: Admin,
     pub campaigns: Campaigns,
     pub admission: Admission,
     pub relay: Relay,
@@ -83,6 +85,7 @@ impl Default for Config {
             database: Database::default(),
             auth: Auth::default(),
             gateway: Gateway::default(),
+            admin: Admin::default(),
             campaigns: Campaigns::default(),
             admission: Admission::default(),
             relay: Relay::default(),
@@ -233,10 +236,39 @@ pub struct Auth {
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
     pub connections: usize,
+    /// Of one address or IPv6 /64; 0: an eighth of `connections`.
+    pub peer_connections: usize,
+    /// MiB that requests in flight may hold.
+    pub memory_mb: usize,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    pub proxies: Networks,
     pub trusted_proxies: usize,
     pub database_wait_ms: u64,
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+}
+
+/// The control plane's listener.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    pub connections: usize,
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+    pub tls_client_ca_file: Option<PathBuf>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            connections: crate::admin::CONNECTIONS,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_client_ca_file: None,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

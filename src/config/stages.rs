@@ -8,7 +8,11 @@ use std::time::Duration;
 use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
 use crate::bus::{DelaysError, Topics, landing_group, orders_topic};
 use crate::engine::redis;
+use crate::serving::tls;
 use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
+
+/// Bytes.
+const MIB: usize = 1024 * 1024;
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
@@ -19,10 +23,16 @@ impl Default for Gateway {
         let stage = gateway::Config::default();
         Self {
             connections: stage.connections,
+            peer_connections: stage.peer_connections,
+            memory_mb: stage.memory / MIB,
             header_timeout_ms: ms(stage.header_timeout),
             body_timeout_ms: ms(stage.body_timeout),
+            write_timeout_ms: ms(stage.write_timeout),
+            proxies: stage.proxies,
             trusted_proxies: stage.trusted_proxies,
             database_wait_ms: ms(stage.database_wait),
+            tls_cert_file: None,
+            tls_key_file: None,
         }
     }
 }
@@ -124,18 +134,51 @@ impl Config {
     pub fn gateway(&self) -> gateway::Config {
         let Gateway {
             connections,
+            peer_connections,
+            memory_mb,
             header_timeout_ms,
             body_timeout_ms,
+            write_timeout_ms,
+            proxies,
             trusted_proxies,
             database_wait_ms,
-        } = self.gateway;
+            ..
+        } = self.gateway.clone();
         gateway::Config {
             connections,
+            peer_connections,
+            memory: memory_mb.saturating_mul(MIB),
             header_timeout: Duration::from_millis(header_timeout_ms),
             body_timeout: Duration::from_millis(body_timeout_ms),
+            write_timeout: Duration::from_millis(write_timeout_ms),
+            proxies,
             trusted_proxies,
             database_wait: Duration::from_millis(database_wait_ms),
         }
+    }
+
+    /// The data plane's TLS; `None`: plain HTTP.
+    pub fn tls(&self) -> Option<tls::Files> {
+        let Gateway {
+            tls_cert_file,
+            tls_key_file,
+            ..
+        } = self.gateway.clone();
+        Some(tls::Files {
+            cert: tls_cert_file?,
+            key: tls_key_file?,
+            client_ca: None,
+        })
+    }
+
+    /// The control plane's TLS; `None`: plain HTTP.
+    pub fn admin_tls(&self) -> Option<tls::Files> {
+        let admin = self.admin.clone();
+        Some(tls::Files {
+            cert: admin.tls_cert_file?,
+            key: admin.tls_key_file?,
+            client_ca: admin.tls_client_ca_file,
+        })
     }
 
     pub fn auth(&self) -> gateway::auth::Config {

@@ -16,6 +16,7 @@ use rushgate::control::{
 };
 use rushgate::plan::check::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
+use rushgate::serving::{Door, Limits};
 use rushgate::store::{AudienceRow, CampaignRow, ModuleRow};
 use serde_json::{Value, json};
 
@@ -370,6 +371,23 @@ pub struct Running {
 }
 
 pub fn start(token: Option<&str>) -> Running {
+    with(token, Limits::for_few(admin::CONNECTIONS))
+}
+
+/// A control plane to be served.
+pub fn plane(token: Option<&str>) -> Admin {
+    Admin {
+        rules: Arc::new(Scripted),
+        health: Health {
+            readiness: Arc::new(Readiness::new(Vec::new())),
+            registry: Arc::new(rushgate::telemetry::registry()),
+            has_token: token.is_some(),
+        },
+        token: token.map(Into::into),
+    }
+}
+
+pub fn with(token: Option<&str>, limits: Limits) -> Running {
     let listener = admin::bind(&admin::Config {
         listen: ([127, 0, 0, 1], 0).into(),
         token: token.map(Into::into),
@@ -412,15 +430,9 @@ pub fn start(token: Option<&str>) -> Running {
         without: "orders wait in the outbox",
     };
     let readiness = Arc::new(Readiness::new(vec![engine, store]).helped_by(vec![bus]));
-    let admin = Admin {
-        rules: Arc::new(Scripted),
-        health: Health {
-            readiness: readiness.clone(),
-            registry: Arc::new(rushgate::telemetry::registry()),
-        },
-        token: token.map(Into::into),
-    };
-    tokio::spawn(admin.serve(listener, std::future::pending()));
+    let mut admin = plane(token);
+    admin.health.readiness = readiness.clone();
+    tokio::spawn(admin.serve(Door::new(listener, limits), std::future::pending()));
     Running {
         address,
         store_down,
