@@ -47,7 +47,11 @@ fn hint(said: &str) -> &'static str {
     if says(&["ssl.ca.location", "certificate verify failed"]) {
         ": none of the authorities that are believed vouches for the broker, or not under this name: \"ssl.ca.location\" in \
          [kafka.options]"
-    } else if says(&["wrong version number", "record layer"]) {
+    } else if says(&[
+        "PLAINTEXT broker listener",
+        "wrong version number",
+        "record layer",
+    ]) {
         ": what answers there does not speak TLS: \"security.protocol\" = \"SASL_PLAINTEXT\" or \"PLAINTEXT\", or another port"
     } else if says(&["SASL", "Authentication"]) {
         ": \"sasl.mechanisms\", \"sasl.username\" and \"sasl.password\" in [kafka.options]"
