@@ -49,14 +49,14 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
             speaks(reached, tls).await?;
         }
         let examination = redis.examine(limit).await;
-        examination.map_err(|closed| not_in(&closed, redis.user(), tls))
+        examination.map_err(|closed| not_in(&closed, &redis.user(), tls))
     };
     let mut examination = leg.step("login", connected).await?;
     leg.note([logged_in(&redis, reached.as_ref(), tls)])?;
     let facts = leg
         .step("server", async {
             let facts = examination.server().await;
-            facts.map_err(|closed| refused(&closed, redis.user()))
+            facts.map_err(|closed| refused(&closed, &redis.user()))
         })
         .await?;
     leg.note(judge(&facts))?;
@@ -65,7 +65,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     let theirs = leg
         .step("clock", async {
             let clock = examination.clock().await;
-            clock.map_err(|closed| refused(&closed, redis.user()))
+            clock.map_err(|closed| refused(&closed, &redis.user()))
         })
         .await?;
     leg.note([compare(theirs, before, (patient.clock)())])
@@ -76,10 +76,10 @@ async fn rights(redis: &Redis, examination: &mut Examination, leg: &mut Leg) -> 
     let lacking = leg
         .step("rights", async {
             let lacking = examination.lacking(&token).await;
-            lacking.map_err(|closed| refused(&closed, redis.user()))
+            lacking.map_err(|closed| refused(&closed, &redis.user()))
         })
         .await?;
-    leg.note([judge_rights(redis.user(), &lacking)])
+    leg.note([judge_rights(&redis.user(), &lacking)])
 }
 
 /// Fails where one side speaks TLS and the other does not: both would wait for each other.
@@ -115,8 +115,8 @@ fn not_in(closed: &Closed, user: &str, tls: bool) -> Wrong {
     match closed {
         Closed::Broken(cause) if tls => wrong(
             cause.clone(),
-            "see that the certificate is signed by an authority this machine knows, carries the host's name and has not \
-             expired: openssl s_client -connect HOST:PORT",
+            "see that the certificate is signed by an authority of redis.ca_file (without it, one that this machine knows), \
+             carries the host's name and has not expired: openssl s_client -connect HOST:PORT",
         ),
         other => refused(other, user),
     }

@@ -147,24 +147,33 @@ impl<O: Orders> Gateway<O> {
     }
 
     pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
-        let token = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(bearer)
-            .ok_or_else(|| {
-                Problem::new(
-                    &TOKEN_MISSING,
-                    "this path needs the header Authorization: Bearer <token>",
-                )
-            })?;
-        // A proxy may have put two headers together. No token has such a character; names in one are percent-encoded.
-        if token.contains([' ', '\t', ',']) {
-            let detail = "the header Authorization holds more than one value; send one token, percent-encoded where \
-                          it has spaces or commas";
-            return Err(Problem::new(&MALFORMED, detail));
-        }
-        self.auth.load_full().identify(token).await
+        self.auth.load_full().identify(token(headers)?).await
     }
+
+    /// Whether a request shows a token that the keys which are here verify.
+    pub(super) fn is_authentic(&self, headers: &HeaderMap) -> bool {
+        token(headers).is_ok_and(|token| self.auth.load().verify(token).is_ok())
+    }
+}
+
+fn token(headers: &HeaderMap) -> Result<&str, Problem> {
+    let token = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(bearer)
+        .ok_or_else(|| {
+            Problem::new(
+                &TOKEN_MISSING,
+                "this path needs the header Authorization: Bearer <token>",
+            )
+        })?;
+    // A proxy may have put two headers together. No token has such a character; names in one are percent-encoded.
+    if token.contains([' ', '\t', ',']) {
+        let detail = "the header Authorization holds more than one value; send one token, percent-encoded where \
+                      it has spaces or commas";
+        return Err(Problem::new(&MALFORMED, detail));
+    }
+    Ok(token)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {

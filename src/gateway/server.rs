@@ -61,7 +61,7 @@ impl<O: Orders> Plane for Gateway<O> {
     }
 
     fn vouches(&self, request: &Parts) -> bool {
-        self.authenticate(&request.headers).is_ok()
+        self.is_authentic(&request.headers)
     }
 
     fn overloaded(&self) -> Answer {

@@ -26,11 +26,6 @@ pub fn commands() -> impl Iterator<Item = &'static str> {
 /// Now, microseconds since 1970-01-01 UTC. Asked once per script run.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// The commands it knows: every one that a script of rushgate calls.
-pub fn commands() -> impl Iterator<Item = &'static str> {
-    commands::names()
-}
-
 /// An engine without a service. Its state lives as long as the value.
 pub struct Embedded {
     machine: Mutex<Machine>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, RedisError, Value};
 
-use super::{Redis, incarnation};
+use super::{Redis, incarnation, link};
 use crate::lua::Script;
 
 /// Every key of rushgate begins so.
@@ -78,7 +78,16 @@ pub struct Examination {
 impl Redis {
     /// Where the URL leads.
     pub fn place(&self) -> Place {
-        match self.client.get_connection_info().addr() {
+        // The URL and its files were checked when this was made; a file that is gone since is told when connecting.
+        let client = link::client(&self.config);
+        let Some(address) = client
+            .as_ref()
+            .ok()
+            .map(|client| client.get_connection_info().addr())
+        else {
+            return Place::Socket(self.address.clone().into());
+        };
+        match address {
             ConnectionAddr::Tcp(host, port) => Place::Tcp {
                 host: host.clone(),
                 port: *port,
@@ -95,9 +104,15 @@ impl Redis {
     }
 
     /// Who logs in.
-    pub fn user(&self) -> &str {
-        let login = self.client.get_connection_info().redis_settings();
-        login.username().unwrap_or("default")
+    pub fn user(&self) -> String {
+        let client = link::client(&self.config).ok();
+        let login = client
+            .as_ref()
+            .map(|client| client.get_connection_info().redis_settings());
+        login
+            .and_then(|login| login.username())
+            .unwrap_or("default")
+            .to_owned()
     }
 
     /// Connects as the engine does, and logs in.
@@ -105,7 +120,8 @@ impl Redis {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limit))
             .set_response_timeout(Some(limit));
-        let made = self.client.get_multiplexed_async_connection_with_config(&config);
+        let client = link::client(&self.config).map_err(Closed::Broken)?;
+        let made = client.get_multiplexed_async_connection_with_config(&config);
         let connection = made.await.map_err(closed)?;
         let mut examination = Examination { connection };
         examination.ask("ping", &redis::cmd("PING")).await?;
