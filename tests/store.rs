@@ -9,6 +9,8 @@ mod audiences;
 mod database;
 #[path = "store/guards.rs"]
 mod guards;
+#[path = "store/letters.rs"]
+mod letters;
 #[path = "store/modules.rs"]
 mod modules;
 #[path = "store/revisions.rs"]

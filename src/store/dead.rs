@@ -3,9 +3,8 @@
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::dialect::Dialect;
-use super::fence::{self, Returned};
-use super::{DISCARDED, DeadRecord, Origin, Stage, StoreResult, time};
-use crate::order::OrderEvent;
+use super::fence::Returned;
+use super::{DISCARDED, DeadRecord, Origin, Stage, StoreResult, dead_places, time};
 
 const DEAD: &str = "dead";
 const RETRY: &str = "retry";
@@ -23,26 +22,15 @@ const FORGED_KEY_BYTES_MAX: usize = 1024;
 /// Stages that a failing copy does not change: the order is in the database, or somebody gave it up.
 const FINAL: &str = "'landed', 'discarded'";
 
-/// Columns that a record which fails again changes. `stage` is last: MySQL assigns one after the other, and every
-/// one of them reads it.
-const CHANGES: [(&str, &str); 10] = [
-    ("payload", "{new}"),
-    ("order_id", "{new}"),
-    ("campaign_id", "{new}"),
-    ("sku_id", "{new}"),
-    ("class", "{new}"),
-    ("error", "{new}"),
-    // A replay counts from one again.
-    (
-        "attempts",
-        "CASE WHEN {new} > attempts THEN {new} ELSE attempts + 1 END",
-    ),
-    ("quantity", "{new}"),
-    ("changed_at", "{new}"),
-    ("stage", "{new}"),
-];
+/// What a record changes that fails again. Its payload stays: a repaired one is written before it is sent, and whatever
+/// else a copy says the first one holds what was admitted. What it holds is added where that was not known.
+const FAILED_AGAIN: &str = "UPDATE dead_letters SET class = ?, error = ?, \
+     attempts = CASE WHEN ? > attempts THEN ? ELSE attempts + 1 END, \
+     campaign_id = COALESCE(campaign_id, ?), sku_id = COALESCE(sku_id, ?), quantity = COALESCE(quantity, ?), \
+     order_id = COALESCE(order_id, ?), changed_at = ?, stage = ? \
+     WHERE topic = ? AND `partition` = ? AND `offset` = ? AND (order_id IS NULL OR order_id = ?)";
 
-/// Keeps records that were moved; one that is kept already takes on what is new.
+/// Keeps records that were moved, each in a row of its own; one that is kept already takes on what is new.
 pub(super) async fn insert(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
@@ -50,55 +38,97 @@ pub(super) async fn insert(
     dead: &[(i32, &DeadRecord)],
     now: &str,
 ) -> StoreResult<u64> {
-    let key = "topic, `partition`, `offset`";
-    // The row of one order does not take on what another one says, whatever origin that claims.
-    let new_order = dialect.new_value("order_id");
-    let other = format!("(order_id IS NOT NULL AND order_id <> COALESCE({new_order}, ''))");
-    let changes: Vec<(&str, String)> = CHANGES
-        .iter()
-        .map(|(column, new)| {
-            let kept = format!("CASE WHEN stage IN ({FINAL}) OR {other} THEN {column} ELSE {new} END");
-            (*column, kept)
-        })
-        .collect();
-    let sql = format!(
-        "INSERT INTO dead_letters ({key}, record_key, payload, error, landed_at, stage, class, attempts, order_id, \
-         campaign_id, sku_id, quantity, recorded_at, changed_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?){}",
-        dialect.on_conflict_all(key, &changes)
-    );
     for (partition, record) in dead {
-        let (topic, partition, offset) = match &record.origin {
-            Some(origin) if is_free_for(tx, origin, &record.payload).await? => {
-                (origin.topic.as_str(), origin.partition, origin.offset)
-            }
-            // It says it comes from where another one stood: it is kept where it was read.
-            _ => (topic, *partition, record.offset),
+        let own = Origin {
+            topic: topic.to_owned(),
+            partition: *partition,
+            offset: record.offset,
         };
-        let order = record.order.as_ref();
-        // A moment that no database holds is none.
-        let recorded_at = record.recorded_at.and_then(|at| time::to_text(at).ok());
-        sqlx::query(AssertSqlSafe(sql.as_str()))
-            .bind(topic)
-            .bind(i64::from(partition))
-            .bind(offset)
-            .bind(record.key.as_slice())
-            .bind(record.payload.as_slice())
-            .bind(record.error.as_str())
-            .bind(now)
-            .bind(if record.retry { RETRY } else { DEAD })
-            .bind(record.class)
-            .bind(record.attempts)
-            .bind(order.map(|order| order.order.to_string()))
-            .bind(order.map(|order| order.campaign.as_str()))
-            .bind(order.map(|order| order.sku.as_str()))
-            .bind(order.map(|order| i64::from(order.quantity)))
-            .bind(recorded_at)
-            .bind(now)
-            .execute(&mut **tx)
-            .await?;
+        loop {
+            match dead_places::find(tx, dialect, &own, record).await? {
+                (place, true) => break fail_again(tx, &place, record, now).await?,
+                (place, false) if add(tx, &place, record, now).await? => break,
+                // Another lander was there first: what it wrote is to be looked at.
+                (_, false) => {}
+            }
+        }
     }
     Ok(dead.len() as u64)
+}
+
+/// Writes a new row; says whether its place was free.
+async fn add(
+    tx: &mut Transaction<'_, Any>,
+    place: &Origin,
+    record: &DeadRecord,
+    now: &str,
+) -> StoreResult<bool> {
+    let order = record.order.as_ref();
+    // A moment that no database holds is none.
+    let recorded_at = record.recorded_at.and_then(|at| time::to_text(at).ok());
+    let added = sqlx::query(
+        "INSERT INTO dead_letters (topic, `partition`, `offset`, record_key, payload, error, landed_at, stage, class, \
+         attempts, order_id, campaign_id, sku_id, quantity, recorded_at, changed_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(place.topic.as_str())
+    .bind(i64::from(place.partition))
+    .bind(place.offset)
+    .bind(record.key.as_slice())
+    .bind(record.payload.as_slice())
+    .bind(record.error.as_str())
+    .bind(now)
+    .bind(stage(record))
+    .bind(record.class)
+    .bind(record.attempts)
+    .bind(order.map(|order| order.order.to_string()))
+    .bind(order.map(|order| order.campaign.as_str()))
+    .bind(order.map(|order| order.sku.as_str()))
+    .bind(order.map(|order| i64::from(order.quantity)))
+    .bind(recorded_at)
+    .bind(now)
+    .execute(&mut **tx)
+    .await;
+    match added {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn fail_again(
+    tx: &mut Transaction<'_, Any>,
+    place: &Origin,
+    record: &DeadRecord,
+    now: &str,
+) -> StoreResult<()> {
+    let order = record.order.as_ref();
+    let id = order.map(|order| order.order.to_string());
+    let sql = format!("{FAILED_AGAIN} AND stage NOT IN ({FINAL})");
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(record.class)
+        .bind(record.error.as_str())
+        // A replay counts from one again.
+        .bind(record.attempts)
+        .bind(record.attempts)
+        .bind(order.map(|order| order.campaign.as_str()))
+        .bind(order.map(|order| order.sku.as_str()))
+        .bind(order.map(|order| i64::from(order.quantity)))
+        .bind(id.clone())
+        .bind(now)
+        .bind(stage(record))
+        .bind(place.topic.as_str())
+        .bind(i64::from(place.partition))
+        .bind(place.offset)
+        // One that nobody can have been admitted with says nothing of an order that somebody was.
+        .bind(id.unwrap_or_default())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+fn stage(record: &DeadRecord) -> &'static str {
+    if record.retry { RETRY } else { DEAD }
 }
 
 /// Keeps forged records, each where it was read, as far as there is room: how many. `hour_ago` is an hour before `now`.
@@ -159,60 +189,39 @@ async fn count_forged(tx: &mut Transaction<'_, Any>, since: Option<&str>, most: 
     Ok(u64::try_from(count).unwrap_or(0).min(most))
 }
 
-/// What is kept of the record of this origin.
-async fn payload_of(tx: &mut Transaction<'_, Any>, origin: &Origin) -> StoreResult<Option<Vec<u8>>> {
-    let sql = "SELECT payload FROM dead_letters WHERE topic = ? AND `partition` = ? AND `offset` = ?";
-    Ok(sqlx::query_scalar(sql)
-        .bind(origin.topic.as_str())
-        .bind(i64::from(origin.partition))
-        .bind(origin.offset)
-        .fetch_optional(&mut **tx)
-        .await?)
-}
-
-/// Whether a record may be the one of this origin: nothing is kept of it, or the same bytes, or the same order whole.
-async fn is_free_for(tx: &mut Transaction<'_, Any>, origin: &Origin, payload: &[u8]) -> StoreResult<bool> {
-    let Some(kept) = payload_of(tx, origin).await? else {
-        return Ok(true);
-    };
-    let orders = || {
-        OrderEvent::decode(&kept)
-            .ok()
-            .zip(OrderEvent::decode(payload).ok())
-    };
-    Ok(kept == payload || orders().is_some_and(|(kept, new)| fence::is_same(&kept, &new)))
-}
-
 /// Marks the dead letters of orders that have landed after all. Where an order was first is what its headers say, so a
 /// letter is closed by the same order alone; a repaired one is written into its letter before it is sent. One that was
 /// discarded stays so where its order was revoked with it: this copy is a duplicate.
 pub(super) async fn landed<'a>(
     tx: &mut Transaction<'_, Any>,
+    dialect: Dialect,
     returned: impl Iterator<Item = &'a Returned<'a>>,
     now: &str,
 ) -> StoreResult<()> {
     for Returned { order, origin } in returned {
-        let kept = payload_of(tx, origin).await?;
-        let kept = kept.and_then(|payload| OrderEvent::decode(&payload).ok());
-        if !kept.is_some_and(|kept| fence::is_same(&kept, order)) {
-            continue;
+        for place in dead_places::of_order(tx, dialect, origin, order).await? {
+            close(tx, &place, now).await?;
         }
-        sqlx::query(
-            "UPDATE dead_letters SET stage = ?, changed_at = ? \
-             WHERE topic = ? AND `partition` = ? AND `offset` = ? AND stage <> ? \
-             AND NOT (stage = ? AND EXISTS (SELECT 1 FROM orders o WHERE o.campaign_id = dead_letters.campaign_id \
-             AND o.order_id = dead_letters.order_id AND o.revoked_reason = ?))",
-        )
-        .bind(LANDED)
-        .bind(now)
-        .bind(origin.topic.as_str())
-        .bind(i64::from(origin.partition))
-        .bind(origin.offset)
-        .bind(LANDED)
-        .bind(Stage::Discarded.as_str())
-        .bind(DISCARDED)
-        .execute(&mut **tx)
-        .await?;
     }
+    Ok(())
+}
+
+async fn close(tx: &mut Transaction<'_, Any>, place: &Origin, now: &str) -> StoreResult<()> {
+    sqlx::query(
+        "UPDATE dead_letters SET stage = ?, changed_at = ? \
+         WHERE topic = ? AND `partition` = ? AND `offset` = ? AND stage <> ? \
+         AND NOT (stage = ? AND EXISTS (SELECT 1 FROM orders o WHERE o.campaign_id = dead_letters.campaign_id \
+         AND o.order_id = dead_letters.order_id AND o.revoked_reason = ?))",
+    )
+    .bind(LANDED)
+    .bind(now)
+    .bind(place.topic.as_str())
+    .bind(i64::from(place.partition))
+    .bind(place.offset)
+    .bind(LANDED)
+    .bind(Stage::Discarded.as_str())
+    .bind(DISCARDED)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

@@ -14,7 +14,8 @@ use super::insert::{compare_whole, ids_by_campaign, insert_orders};
 use super::rows::{int, narrow};
 use super::stock::Revoked;
 use super::{
-    Failed, Landed, LandingSlice, Store, StoreError, StoreResult, apart, dead, fence, stock, time, usage,
+    Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult, apart, dead, dead_places, fence,
+    stock, time, usage,
 };
 use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;
@@ -213,7 +214,7 @@ async fn advance(
     dead::insert(tx, dialect, topic, &work.dead, now).await?;
     let returned = work.returned.iter();
     let returned = returned.filter(|returned| !failing.contains(&fence::identity(returned.order)));
-    dead::landed(tx, returned, now).await?;
+    dead::landed(tx, dialect, returned, now).await?;
     write_offsets(tx, dialect, topic, &work.advance).await
 }
 
@@ -313,27 +314,32 @@ async fn moved<'a>(
     topic: &str,
     replayed: impl Iterator<Item = &'a fence::Replayed<'a>>,
 ) -> StoreResult<HashSet<Place>> {
-    let mut offsets: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    // By partition: where the row of a record may stand, and the record's offset.
+    let mut rows: BTreeMap<i32, BTreeMap<i64, i64>> = BTreeMap::new();
     for record in replayed {
-        offsets
-            .entry(record.slice.partition)
-            .or_default()
-            .push(record.offset);
+        let (partition, offset) = (record.slice.partition, record.offset);
+        let place = Origin {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+        };
+        let beside = dead_places::beside(&place, Some(record.order), &[], 0);
+        let rows = rows.entry(partition).or_default();
+        rows.extend([(offset, offset), (beside.offset, offset)]);
     }
     let mut moved = HashSet::new();
-    for (partition, offsets) in offsets {
-        for range in pieces(offsets.len()) {
+    for (partition, rows) in rows {
+        let places: Vec<i64> = rows.keys().copied().collect();
+        for range in pieces(places.len()) {
             let marks = placeholders(1, range.len());
             let sql = format!(
                 "SELECT `offset`, order_id FROM dead_letters \
                  WHERE topic = ? AND `partition` = ? AND order_id IS NOT NULL AND `offset` IN {marks}"
             );
             let query = sqlx::query(AssertSqlSafe(sql)).bind(topic).bind(partition);
-            let query = offsets[range]
-                .iter()
-                .fold(query, |query, offset| query.bind(offset));
+            let query = places[range].iter().fold(query, |query, place| query.bind(place));
             for row in query.fetch_all(&mut **tx).await? {
-                moved.insert((partition, row.try_get(0)?, row.try_get(1)?));
+                moved.insert((partition, rows[&int(&row, 0)?], row.try_get(1)?));
             }
         }
     }

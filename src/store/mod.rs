@@ -8,6 +8,7 @@ mod campaigns;
 mod compare;
 mod dead;
 mod dead_letters;
+mod dead_places;
 mod dialect;
 mod encryption;
 mod error;

@@ -2,13 +2,15 @@
 
 use rushgate::bus::origin::{DUE, Origin};
 use rushgate::bus::{Forward, Headers};
+use rushgate::store::{DeadLetter, LetterFilter, Stage};
 
-use super::poison::{REFUSED, trap};
+use super::poison::{FAILING, REFUSED, release, trap};
 use super::*;
 use crate::database;
 
 crate::on_both!(
     only_the_same_order_whole_closes_or_changes_a_letter,
+    letters_of_a_topic_made_anew_are_replayed_and_land,
     far_off_records_wait_once_for_the_whole_log,
     a_tripped_guard_obeys_the_cut_over_by_itself,
 );
@@ -71,6 +73,48 @@ async fn only_the_same_order_whole_closes_or_changes_a_letter(db: Database) {
     let own = "SELECT COUNT(*) FROM dead_letters WHERE `offset` = 4 AND class = 'undecodable'";
     assert_eq!(db.number(own).await, 1);
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 3);
+}
+
+async fn letters_of_a_topic_made_anew_are_replayed_and_land(db: Database) {
+    sale(&db.store, 100).await;
+    trap(&db).await;
+    let batch = |key: &str| -> Vec<Outbound> {
+        let keys = (0..12).map(|n| format!("{key}{n}"));
+        keys.map(|key| outbound(&order(FAILING, &key))).collect()
+    };
+    for key in ["old", "new"] {
+        db.execute("DELETE FROM landing_offsets").await;
+        let (producer, landing) = start(&db.store);
+        assert_eq!(wait(&publish(&producer, batch(key))), Ok(()));
+        stop(landing).await;
+        if key == "old" {
+            db.execute("UPDATE dead_letters SET stage = 'landed'").await;
+        }
+    }
+    let dead = LetterFilter {
+        stages: vec![Stage::Dead],
+        ..LetterFilter::default()
+    };
+    let letters = db.store.dead_letters(&dead, None, 99).await.expect("read");
+    assert_eq!(letters.len(), 12, "each has a row of its own");
+    // As `dlt replay` sends them.
+    release(&db).await;
+    let replay = |letter: &DeadLetter| Forward {
+        topic: letter.origin.topic.clone(),
+        partition: Some(letter.origin.partition),
+        key: letter.key.clone(),
+        payload: letter.payload.clone(),
+        headers: claiming(letter.origin.offset),
+    };
+    db.execute("DELETE FROM landing_offsets").await;
+    let (producer, landing) = start(&db.store);
+    assert_eq!(
+        wait(&forward(&producer, letters.iter().map(replay).collect())),
+        Ok(())
+    );
+    stop(landing).await;
+    assert_eq!(db.store.dead_letters(&dead, None, 99).await.expect("read"), []);
+    assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 12);
 }
 
 /// A log whose records were all written in a year that no clock shows yet, as their producer says.
