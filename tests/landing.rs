@@ -1,5 +1,7 @@
 //! Landing over SQLite and a real MariaDB, fed by the embedded bus.
 
+#[path = "landing/changes.rs"]
+mod changes;
 #[path = "landing/charges.rs"]
 mod charges;
 mod database;

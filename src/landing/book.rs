@@ -1,7 +1,8 @@
 //! The book: what campaigns and revisions say about the orders that can have been admitted under them.
 //!
 //! Landing takes an order's receipt from a topic, and holds it against what the database knows without it. Revisions
-//! never change, so each is read once; a campaign is read again when an order names a SKU it did not have.
+//! never change, so each is read once. A campaign does: it gets SKUs, units and activations. So it is read again where
+//! an order is one for which that matters, before anything is decided about it.
 
 mod facts;
 
@@ -14,7 +15,7 @@ use super::wait::{Backoff, End};
 use super::{Landing, now};
 use crate::order::OrderEvent;
 use crate::revision::Revision;
-use crate::store::CampaignRow;
+use crate::store::{CampaignRow, Store, StoreResult};
 
 /// Revisions remembered; when there are more, all are forgotten.
 const REVISIONS_MAX: usize = 512;
@@ -33,6 +34,8 @@ struct Known {
     shards: u32,
     /// Units by SKU.
     skus: HashMap<String, u64>,
+    /// Revisions that were ever in force.
+    activated: BTreeSet<u32>,
     revisions: HashMap<u32, Facts>,
 }
 
@@ -53,6 +56,25 @@ impl Book {
             .collect()
     }
 
+    /// The campaigns of orders that are weighed by what may have changed since it was read: units that limits follow
+    /// from, or that a revision was not in force yet. What an order says of its limits is no sign of it: its gateway
+    /// may know units as old as those here.
+    fn doubted(&self, batch: &Batch) -> BTreeSet<String> {
+        let mut doubted = BTreeSet::new();
+        for (_, event) in batch.slices.iter().flat_map(|slice| &slice.orders) {
+            let known = self.campaigns.get(&event.campaign);
+            let facts = known.and_then(|known| known.revisions.get(&event.revision));
+            let Some((known, facts)) = known.zip(facts) else {
+                continue;
+            };
+            let is_settled = known.activated.contains(&event.revision) && !facts.follows_stock();
+            if !is_settled && !doubted.contains(&event.campaign) {
+                doubted.insert(event.campaign.clone());
+            }
+        }
+        doubted
+    }
+
     /// Forgets everything where there is too much of it, before a batch is read up on: what that wants stays.
     fn trim(&mut self) {
         let remembered = self.campaigns.values().map(|known| known.revisions.len());
@@ -61,22 +83,29 @@ impl Book {
         }
     }
 
-    fn put(&mut self, row: CampaignRow, number: u32, revision: Option<Revision>) {
-        let facts = revision.map(|revision| Facts::of(&row, number, revision));
-        let shards = row.campaign.shards;
-        let skus = row.campaign.skus.into_iter().map(|sku| (sku.id, sku.stock));
+    fn put(&mut self, reading: &Reading, number: u32, revision: Option<Revision>) {
+        let facts = revision.map(|revision| Facts::of(&reading.row, number, revision));
+        let known = self.renew(reading);
+        known.revisions.extend(facts.map(|facts| (number, facts)));
+    }
+
+    /// Takes over what a campaign is by now.
+    fn renew(&mut self, reading: &Reading) -> &mut Known {
+        let campaign = &reading.row.campaign;
+        let shards = campaign.shards;
+        let skus = campaign.skus.iter().map(|sku| (sku.id.clone(), sku.stock));
         let skus: HashMap<String, u64> = skus.collect();
-        let known = self.campaigns.entry(row.campaign.id).or_default();
+        let known = self.campaigns.entry(campaign.id.clone()).or_default();
         // Plans are checked against the SKUs there are, and limits may follow from their units.
         if (known.shards, &known.skus) != (shards, &skus) {
-            let revisions = HashMap::new();
             *known = Known {
                 shards,
                 skus,
-                revisions,
+                ..Known::default()
             };
         }
-        known.revisions.extend(facts.map(|facts| (number, facts)));
+        known.activated.clone_from(&reading.activated);
+        known
     }
 
     /// `now`: milliseconds since 1970-01-01 UTC.
@@ -89,6 +118,9 @@ impl Book {
                 "revision {revision} of campaign {campaign} is not in the database"
             ));
         };
+        if !known.activated.contains(&event.revision) {
+            return never_in_force(event, sealed);
+        }
         let checked = match known.skus.contains_key(&event.sku) {
             false => Err(format!("campaign {} has no SKU {}", event.campaign, event.sku)),
             true if event.shard >= known.shards => Err(format!(
@@ -101,6 +133,38 @@ impl Book {
     }
 }
 
+/// A campaign as it was read, and its revisions that were ever in force.
+#[derive(Clone, Debug)]
+struct Reading {
+    row: CampaignRow,
+    activated: BTreeSet<u32>,
+}
+
+impl Reading {
+    /// Of those of these campaigns that there are.
+    async fn of(store: &Store, ids: &[String]) -> StoreResult<Vec<Self>> {
+        let rows = store.campaigns_named(ids).await?;
+        let mut activated = store.activated(ids).await?;
+        let reading = |row: CampaignRow| Self {
+            activated: activated.remove(&row.campaign.id).unwrap_or_default(),
+            row,
+        };
+        Ok(rows.into_iter().map(reading).collect())
+    }
+}
+
+/// A revision admits nobody before the database has its activation: that is written before any gateway can learn of
+/// it. A seal says that a gateway admitted the order, so the database is the one to doubt then, as after a restored
+/// backup, and the order waits as for a revision that is not there.
+fn never_in_force(event: &OrderEvent, sealed: bool) -> Weight {
+    let (campaign, revision) = (&event.campaign, event.revision);
+    let what = format!("revision {revision} of campaign {campaign} was never activated");
+    match sealed {
+        true => Weight::Unknown(what),
+        false => Weight::Implausible(format!("{what}, and the order carries no seal")),
+    }
+}
+
 impl Landing {
     /// Weighs the orders of a batch; partitions with an order of no known revision are held from there on.
     pub(super) fn weigh(&mut self, batch: &mut Batch) -> Result<(), End> {
@@ -109,7 +173,8 @@ impl Landing {
         for wanted in &wanted {
             self.read_up(wanted)?;
         }
-        // Revisions that were known are read again where their campaign turned out to have other SKUs by now.
+        self.look_again(batch, &wanted)?;
+        // Revisions that were known are read again where their campaign turned out to have other SKUs or units by now.
         for again in self.book.wanted(batch).difference(&wanted) {
             self.read_up(again)?;
         }
@@ -126,21 +191,41 @@ impl Landing {
         Ok(())
     }
 
+    /// Reads the campaigns again that are doubted, but for those that this batch has read already: all at once and
+    /// once per batch, however many such records somebody writes.
+    fn look_again(&mut self, batch: &Batch, read: &BTreeSet<Wanted>) -> Result<(), End> {
+        let mut doubted = self.book.doubted(batch);
+        doubted.retain(|id| read.iter().all(|(campaign, _)| campaign != id));
+        if doubted.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = doubted.into_iter().collect();
+        let readings = self.ask(async |store| Reading::of(store, &ids).await)?;
+        for reading in &readings {
+            self.book.renew(reading);
+        }
+        Ok(())
+    }
+
     fn read_up(&mut self, (campaign, number): &Wanted) -> Result<(), End> {
-        let mut backoff = Backoff::default();
+        let ids = [campaign.clone()];
+        let read = self.ask(async |store| {
+            let reading = Reading::of(store, &ids).await?.pop();
+            let revision = store.revision(campaign, *number).await?;
+            Ok(reading.zip(Some(revision)))
+        })?;
+        if let Some((reading, revision)) = read {
+            self.book.put(&reading, *number, revision);
+        }
+        Ok(())
+    }
+
+    /// Asks the database until it answers.
+    fn ask<T>(&mut self, asked: impl AsyncFn(&Store) -> StoreResult<T>) -> Result<T, End> {
+        let (mut backoff, store) = (Backoff::default(), self.store.clone());
         loop {
-            let (store, id) = (self.store.clone(), campaign.clone());
-            let asked = async {
-                let row = store.campaign(&id).await?;
-                let revision = store.revision(&id, *number).await?;
-                crate::store::StoreResult::Ok(row.zip(Some(revision)))
-            };
-            match self.drive(asked)? {
-                Ok(Some((row, revision))) => {
-                    self.book.put(row, *number, revision);
-                    return Ok(());
-                }
-                Ok(None) => return Ok(()),
+            match self.drive(asked(&store))? {
+                Ok(answer) => return Ok(answer),
                 Err(error) => self.trouble("landing waits for the database", error.to_string()),
             }
             self.wait(backoff.next())?;

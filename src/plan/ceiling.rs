@@ -4,6 +4,9 @@
 //! only constraints of the form `counter + … <= …` (or `<`, or `==`) give one, whose other parts read neither counters
 //! nor stock nor lists. Every other constraint gives none.
 
+use std::collections::BTreeSet;
+
+use super::reach::{needed, reachable_from};
 use super::run::Run;
 use super::{CheckedPlan, Expr, Node, Plan};
 
@@ -47,6 +50,21 @@ pub(super) fn before(plan: &CheckedPlan, counter: u32, run: &mut Run<'_>) -> Opt
             })
         })
         .min()
+}
+
+impl CheckedPlan {
+    /// Counters whose ceilings follow from how many units there are: other ones after stock was added or taken.
+    pub fn limited_by_stock(&self) -> BTreeSet<String> {
+        let follows = |ceiling: &&Ceiling| {
+            let terms = ceiling.terms.iter().map(|(_, node)| *node);
+            let reached = reachable_from(&self.plan, ceiling.when.into_iter().chain(terms));
+            needed(&self.plan, &reached).any(|expr| matches!(expr, Expr::Stock))
+        };
+        let counters = self.ceilings.iter().filter(follows);
+        counters
+            .map(|ceiling| self.plan.counters[ceiling.counter as usize].id.clone())
+            .collect()
+    }
 }
 
 /// Which nodes are computed from more than the order and the clock.

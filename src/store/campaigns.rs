@@ -70,6 +70,19 @@ impl Store {
         Ok(self.with_skus(&rows).await?.pop())
     }
 
+    /// Those of these that there are, in no order.
+    pub async fn campaigns_named(&self, ids: &[String]) -> StoreResult<Vec<CampaignRow>> {
+        let mut campaigns = Vec::with_capacity(ids.len());
+        for range in super::dialect::pieces(ids.len()) {
+            let marks = super::dialect::placeholders(1, range.len());
+            let sql = format!("{SELECT} WHERE c.campaign_id IN {marks}");
+            let query = sqlx::query(AssertSqlSafe(sql));
+            let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+            campaigns.extend(self.with_skus(&query.fetch_all(&self.pool).await?).await?);
+        }
+        Ok(campaigns)
+    }
+
     /// Newest first, those created before `before` (id of the last one seen), at most `limit`.
     pub async fn campaigns(&self, before: Option<&str>, limit: u32) -> StoreResult<Vec<CampaignRow>> {
         let rows = match before {

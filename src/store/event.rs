@@ -32,6 +32,7 @@ pub fn check_event(event: &OrderEvent) -> Result<(), String> {
     fits("user", event.user.len(), VALUE_BYTES_MAX)?;
     fits("plan digest", event.plan.len(), DIGEST_BYTES_MAX)?;
     fits("fingerprint", event.fingerprint.len(), FINGERPRINT_BYTES_MAX)?;
+    within("revision", event.revision.into(), 1, u32::MAX.into())?;
     within("quantity", event.quantity.into(), 1, QUANTITY_MAX.into())?;
     within("placed_at", event.placed_at, time::TIME_MIN_MS, time::TIME_MAX_MS)?;
     within(

@@ -1,5 +1,10 @@
 //! The history of a campaign: its revisions, when each was activated, and who did it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::AssertSqlSafe;
+
+use super::dialect::{pieces, placeholders};
 use super::rows::{json, moment, narrow, text};
 use super::{Store, StoreResult};
 use crate::campaign::Activation;
@@ -37,6 +42,26 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(|row| narrow(row, 0)).collect()
+    }
+
+    /// The revisions of these campaigns that were ever in force.
+    pub async fn activated(&self, ids: &[String]) -> StoreResult<BTreeMap<String, BTreeSet<u32>>> {
+        let mut activated: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        for range in pieces(ids.len()) {
+            let marks = placeholders(1, range.len());
+            let sql = format!(
+                "SELECT DISTINCT campaign_id, revision FROM activations WHERE campaign_id IN {marks}"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql));
+            let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+            for row in &query.fetch_all(&self.pool).await? {
+                activated
+                    .entry(text(row, 0)?)
+                    .or_default()
+                    .insert(narrow(row, 1)?);
+            }
+        }
+        Ok(activated)
     }
 
     /// Newest first, at most `limit`.

@@ -24,12 +24,13 @@ const DEAD: &str = "SELECT COUNT(*) FROM dead_letters WHERE class = 'implausible
 const SOLD: &str = "SELECT CAST(SUM(sold) AS SIGNED) FROM stock";
 const ROWS: &str = "SELECT COUNT(*) FROM `usage`";
 
-fn plan_of(sample: &str) -> Plan {
+pub(super) fn plan_of(sample: &str) -> Plan {
     let found = samples().into_iter().find(|each| each.name == sample);
     found.expect("a sample of this name").plan
 }
 
-/// The campaign `spring` with 100,000 shirts and shoes, one revision for each plan, as gateways have them.
+/// The campaign `spring` with 100,000 shirts and shoes, one revision for each plan, all of them in force one after the
+/// other, as gateways have them.
 async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<ActiveCampaign> {
     let campaign = database::campaign("spring", &[("shirt", 100_000), ("shoe", 100_000)]);
     let mut active = Vec::new();
@@ -41,7 +42,11 @@ async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<ActiveCampaign> {
                 .insert_campaign(&campaign, &revision)
                 .await
                 .expect("a campaign"),
-            _ => assert_eq!(store.insert_revision(&revision).await.expect("stored"), number),
+            _ => {
+                assert_eq!(store.insert_revision(&revision).await.expect("stored"), number);
+                let activated = store.insert_activation("spring", number, database::NOW).await;
+                activated.expect("activated");
+            }
         }
         let row = store.campaign("spring").await.expect("asked").expect("there");
         let revision = store
@@ -55,12 +60,22 @@ async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<ActiveCampaign> {
 }
 
 /// What a gateway publishes of an attempt at so many shirts, with attributes as `client:device=d`.
-fn placed(active: &ActiveCampaign, user: &str, quantity: u32, attributes: &[&str]) -> OrderEvent {
+pub(super) fn placed(active: &ActiveCampaign, user: &str, quantity: u32, attributes: &[&str]) -> OrderEvent {
+    placed_of(active, "shirt", user, quantity, attributes)
+}
+
+pub(super) fn placed_of(
+    active: &ActiveCampaign,
+    sku: &str,
+    user: &str,
+    quantity: u32,
+    attributes: &[&str],
+) -> OrderEvent {
     let pairs = attributes.iter().filter_map(|pair| pair.split_once('='));
     let attempt = Attempt {
         order: OrderId::keyed("spring", user, &format!("{quantity} {attributes:?}")),
         user: user.to_owned(),
-        sku: "shirt".to_owned(),
+        sku: sku.to_owned(),
         quantity,
         attributes: pairs.map(|(name, value)| (name.into(), value.into())).collect(),
     };
@@ -78,14 +93,14 @@ fn charge(counter: &str, user: &str) -> Charge {
     }
 }
 
-fn changed(event: &OrderEvent, change: impl FnOnce(&mut OrderEvent)) -> OrderEvent {
+pub(super) fn changed(event: &OrderEvent, change: impl FnOnce(&mut OrderEvent)) -> OrderEvent {
     let mut event = event.clone();
     change(&mut event);
     event
 }
 
 /// Lands these, one after the other, none of them sealed.
-async fn land(store: &Store, events: &[OrderEvent]) -> Snapshot {
+pub(super) async fn land(store: &Store, events: &[OrderEvent]) -> Snapshot {
     let (producer, consumer) = embedded::pair(0);
     let landing = spawn(quick(), store, &producer, consumer);
     for event in events {

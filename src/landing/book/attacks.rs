@@ -1,7 +1,7 @@
 //! Orders as somebody would forge them who knows the campaign and its plan, with a seal and without.
 
 use super::facts::CLOCKS_MS;
-use super::tests::{admitted, book, named, placed};
+use super::tests::{admitted, book, named, placed, reading};
 use super::*;
 use crate::order::{Attempt, Charge, fingerprint};
 use crate::plan::samples::Sample;
@@ -292,7 +292,7 @@ fn without_a_seal_no_order_is_older_than_its_revision() {
         let (row, mut revision) = super::tests::stored(&sample);
         revision.created_at = created_at;
         let mut book = Book::default();
-        book.put(row, 1, Some(revision));
+        book.put(&reading(row), 1, Some(revision));
         let weight = book.weigh(&mut event, false, at);
         match plausible {
             true => assert_eq!(weight, Weight::Plausible, "{created_at}"),
@@ -322,7 +322,7 @@ fn every_revision_has_its_own_counters_and_its_own_limits() {
     let mut book = book(&old);
     let (row, mut revision) = super::tests::stored(&new);
     revision.number = 2;
-    book.put(row, 2, Some(revision));
+    book.put(&reading(row), 2, Some(revision));
     let attempt = Attempt {
         order: admitted(&old)[0].order,
         user: "ann".to_owned(),
@@ -346,7 +346,7 @@ fn a_campaign_with_more_skus_is_read_anew_with_every_revision() {
     let sample = named("smaller orders as stock runs out");
     let mut book = book(&sample);
     let (row, revision) = super::tests::stored(&sample);
-    book.put(row.clone(), 2, Some(revision.clone()));
+    book.put(&reading(row.clone()), 2, Some(revision.clone()));
     let mut event = admitted(&sample).remove(0);
     event.revision = 2;
     let now = event.placed_at;
@@ -356,6 +356,6 @@ fn a_campaign_with_more_skus_is_read_anew_with_every_revision() {
         id: "sock".to_owned(),
         stock: 7,
     });
-    book.put(grown, 1, Some(revision));
+    book.put(&reading(grown), 1, Some(revision));
     assert!(matches!(book.weigh(&mut event, true, now), Weight::Unknown(_)));
 }

@@ -5,6 +5,7 @@
 //! plan makes all charges again, and there is no other that can be right. A record without attributes is one of a
 //! buyer who had none.
 
+use std::collections::BTreeSet;
 use std::mem::take;
 
 use crate::order::{Attempt, Charge, NO_LIMIT, OrderEvent, fingerprint};
@@ -30,6 +31,8 @@ pub(super) struct Facts {
     modules: Vec<String>,
     /// `None` where this build cannot read it.
     plan: Option<CheckedPlan>,
+    /// Counters whose limits follow from the units there are.
+    by_stock: BTreeSet<String>,
 }
 
 impl Facts {
@@ -42,6 +45,7 @@ impl Facts {
             audiences: revision.audiences,
             buckets: row.campaign.buckets,
         };
+        let plan = plan::check(revision.plan, context).ok();
         Self {
             number,
             created_at: revision.created_at,
@@ -52,8 +56,17 @@ impl Facts {
             closes_at: revision.schedule.closes_at,
             digest: revision.plan_digest,
             modules: revision.rules.into_iter().map(|rule| rule.digest).collect(),
-            plan: plan::check(revision.plan, context).ok(),
+            by_stock: plan
+                .as_ref()
+                .map(CheckedPlan::limited_by_stock)
+                .unwrap_or_default(),
+            plan,
         }
+    }
+
+    /// Whether limits are other ones once units are added or taken, which anybody can do in the database.
+    pub(super) fn follows_stock(&self) -> bool {
+        !self.by_stock.is_empty()
     }
 
     /// Whether anybody can have been admitted with the order, as far as can be told at `now`, milliseconds since
@@ -71,7 +84,7 @@ impl Facts {
             return Err("its fingerprint is not that of its SKU and quantity".to_owned());
         }
         match &self.plan {
-            Some(plan) => check_plan(plan, number, event),
+            Some(plan) => self.check_plan(plan, event),
             // One of ours read the plan: the charges are what it made of it.
             None if sealed => Ok(()),
             None => Err(format!(
@@ -112,27 +125,56 @@ impl Facts {
         }
         Ok(())
     }
-}
 
-/// Holds an order against the plan it names, and takes over the plan's limits.
-fn check_plan(plan: &CheckedPlan, number: u32, event: &mut OrderEvent) -> Result<(), String> {
-    // Its texts are lent to the attempt: every order passes here, and nothing of it has to be copied.
-    let attempt = Attempt {
-        order: event.order,
-        user: take(&mut event.user),
-        sku: take(&mut event.sku),
-        quantity: event.quantity,
-        attributes: take(&mut event.attributes),
-    };
-    let checked = match impossible(plan, &attempt, event.placed_at, SLACK_MS) {
-        Some(why) => Err(refusal(plan, number, why)),
-        None => {
-            let due = eval::charges(plan, &attempt, event.placed_at);
-            check_charges(plan, number, due, &mut event.charges)
+    /// Holds an order against the plan it names, and takes over the plan's limits.
+    fn check_plan(&self, plan: &CheckedPlan, event: &mut OrderEvent) -> Result<(), String> {
+        // Its texts are lent to the attempt: every order passes here, and nothing of it has to be copied.
+        let attempt = Attempt {
+            order: event.order,
+            user: take(&mut event.user),
+            sku: take(&mut event.sku),
+            quantity: event.quantity,
+            attributes: take(&mut event.attributes),
+        };
+        let checked = match impossible(plan, &attempt, event.placed_at, SLACK_MS) {
+            Some(why) => Err(refusal(plan, self.number, why)),
+            None => {
+                let due = eval::charges(plan, &attempt, event.placed_at);
+                self.check_charges(plan, due, &mut event.charges)
+            }
+        };
+        (event.user, event.sku, event.attributes) = (attempt.user, attempt.sku, attempt.attributes);
+        checked
+    }
+
+    /// The charges are those the plan makes, each once, and their limits are the plan's: whatever the record says.
+    fn check_charges(
+        &self,
+        plan: &CheckedPlan,
+        mut due: Vec<Charge>,
+        said: &mut Vec<Charge>,
+    ) -> Result<(), String> {
+        let number = self.number;
+        // Counters of a plan are different ones, so as many charges that all find theirs are the same charges.
+        let is_said = |due: &Charge| said.iter().any(|said| difference(said, due).is_none());
+        if said.len() != due.len() || !due.iter().all(is_said) {
+            return Err(odd_charge(plan, number, &due, said));
         }
-    };
-    (event.user, event.sku, event.attributes) = (attempt.user, attempt.sku, attempt.attributes);
-    checked
+        for charge in &mut due {
+            // Where there were more units once, it may have been admitted then; what was counted decides.
+            let certain = !self.by_stock.contains(&charge.counter);
+            let passed = charge.limit.filter(|limit| certain && *limit < charge.cost);
+            if let Some(limit) = passed {
+                return Err(format!(
+                    "counter {} may hold {limit} under revision {number}, and the order alone is charged {}",
+                    charge.counter, charge.cost
+                ));
+            }
+            charge.limit = charge.limit.or(Some(NO_LIMIT));
+        }
+        *said = due;
+        Ok(())
+    }
 }
 
 fn refusal(plan: &CheckedPlan, number: u32, why: Impossible) -> String {
@@ -150,31 +192,6 @@ fn refusal(plan: &CheckedPlan, number: u32, why: Impossible) -> String {
             format!("constraint {name} of revision {number} refuses it, whatever has been counted")
         }
     }
-}
-
-/// The charges are those the plan makes, each once, and their limits are the plan's: whatever the record says.
-fn check_charges(
-    plan: &CheckedPlan,
-    number: u32,
-    mut due: Vec<Charge>,
-    said: &mut Vec<Charge>,
-) -> Result<(), String> {
-    // Counters of a plan are different ones, so as many charges that all find theirs are the same charges.
-    let is_said = |due: &Charge| said.iter().any(|said| difference(said, due).is_none());
-    if said.len() != due.len() || !due.iter().all(is_said) {
-        return Err(odd_charge(plan, number, &due, said));
-    }
-    for charge in &mut due {
-        if let Some(limit) = charge.limit.filter(|limit| *limit < charge.cost) {
-            return Err(format!(
-                "counter {} may hold {limit} under revision {number}, and the order alone is charged {}",
-                charge.counter, charge.cost
-            ));
-        }
-        charge.limit = charge.limit.or(Some(NO_LIMIT));
-    }
-    *said = due;
-    Ok(())
 }
 
 /// What about a charge is not the plan's; the limit does not count.

@@ -14,8 +14,14 @@ const MODULE: &str = "its module's digest";
 pub(super) fn book(sample: &Sample) -> Book {
     let (row, revision) = stored(sample);
     let mut book = Book::default();
-    book.put(row, 1, Some(revision));
+    book.put(&reading(row), 1, Some(revision));
     book
+}
+
+/// Two revisions of it were in force.
+pub(super) fn reading(row: CampaignRow) -> Reading {
+    let activated = [1, 2].into();
+    Reading { row, activated }
 }
 
 /// What the database has of a sample.
@@ -205,4 +211,22 @@ fn what_is_not_known_is_not_weighed() {
         unknown.revision = revision;
         assert!(matches!(weigh(&book, &mut unknown), Weight::Unknown(_)));
     }
+}
+
+#[test]
+fn a_revision_that_was_never_in_force_waits_for_our_own_records_alone() {
+    let sample = named("units per user");
+    let (row, revision) = stored(&sample);
+    let mut never = reading(row);
+    never.activated = [2].into();
+    let mut book = Book::default();
+    book.put(&never, 1, Some(revision));
+    let mut event = admitted(&sample).remove(0);
+    let now = event.placed_at;
+    assert!(matches!(book.weigh(&mut event, true, now), Weight::Unknown(_)));
+    let weight = book.weigh(&mut event, false, now);
+    assert!(matches!(weight, Weight::Implausible(why) if why.contains("was never activated")));
+    never.activated.insert(1);
+    book.renew(&never);
+    assert_eq!(book.weigh(&mut event, false, now), Weight::Plausible);
 }
