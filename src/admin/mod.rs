@@ -292,7 +292,6 @@ impl Admin {
             .nest("/admin/v1", admin)
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(axum::middleware::from_fn(guard::once))
             .with_state(self)
     }
 }

@@ -47,7 +47,10 @@ impl Admin {
 }
 
 async fn run(door: Door, router: Router, has_token: bool, shutdown: impl Future<Output = ()>) {
-    let guarded = router.layer(axum::middleware::from_fn_with_state(has_token, guard::check_host));
+    // The last layer is the first to see a request.
+    let guarded = router
+        .layer(axum::middleware::from_fn_with_state(has_token, guard::check_host))
+        .layer(axum::middleware::from_fn(guard::once));
     let served = Served(TowerToHyperService::new(guarded));
     door.serve(Arc::new(served), shutdown).await;
 }

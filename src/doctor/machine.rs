@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use super::leg::{Leg, Stopped};
 use super::report::Finding;
 use super::{Descriptors, Patient, Role};
+use crate::serving::descriptors::RESERVE;
 use crate::wasm;
 
 pub(super) const STEPS: &[&str] = &["descriptors", "cache", "disk"];
-/// Descriptors besides those of buyers: control plane, Redis, Kafka, files.
-const RESERVE: u64 = 512;
 const MIB: u64 = 1 << 20;
 /// Compiled modules and uploaded lists take up to this.
 const DISK_WARN_BELOW: u64 = 1 << 30;
@@ -20,7 +19,8 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
         Some(Role::Land) => 0,
         _ => patient.config.gateway.connections as u64,
     };
-    let needed = buyers + u64::from(patient.config.database.connections) + RESERVE;
+    // As the gateway counts them; the reserve is for what is no connection of a listener.
+    let needed = buyers + patient.config.admin.connections as u64 + RESERVE as u64;
     leg.note(patient.descriptors.map(|limit| descriptors(limit, needed)))?;
     if patient.role == Some(Role::Land) {
         return Ok(());
@@ -34,25 +34,20 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
 fn descriptors(limit: Descriptors, needed: u64) -> Finding {
     let Descriptors { soft, hard } = limit;
     let told = |limit: Option<u64>| limit.map_or("no".to_owned(), |limit| limit.to_string());
-    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
-    if enough(soft) {
+    // A process raises the soft limit to the hard one when it starts.
+    if hard.is_none_or(|hard| hard >= needed) {
         return Finding::ok(
             "descriptors",
-            format!("{} of {needed} that may be needed", told(soft)),
+            format!("{} of {needed} that may be needed", told(hard)),
         );
     }
     let found = format!(
-        "{} file descriptors, and gateway.connections and what else is open may need {needed}",
+        "{} file descriptors (soft limit {}), and gateway.connections and what else is open may need {needed}",
+        told(hard),
         told(soft)
     );
-    let todo = match enough(hard) {
-        true => format!("ulimit -n {needed}, or LimitNOFILE={needed} in the unit"),
-        false => format!(
-            "LimitNOFILE={needed} in the unit (ulimit -Hn is {}), or lower gateway.connections",
-            told(hard)
-        ),
-    };
-    match soft.is_some_and(|soft| soft <= RESERVE) {
+    let todo = format!("LimitNOFILE={needed} in the unit, or lower gateway.connections");
+    match hard.is_some_and(|hard| hard <= RESERVE as u64) {
         true => Finding::failed("descriptors", found, todo),
         false => Finding::warning("descriptors", found, todo),
     }
@@ -125,19 +120,17 @@ mod tests {
             )
         };
         assert_eq!(of(70_000, 70_000).verdict, Verdict::Ok);
-        let raised = of(1_024, 1_048_576);
-        assert_eq!(raised.verdict, Verdict::Warning);
-        assert!(
-            raised
-                .todo
-                .expect("something to do")
-                .starts_with("ulimit -n 66056")
+        assert_eq!(
+            of(1_024, 1_048_576).verdict,
+            Verdict::Ok,
+            "it is raised at the start"
         );
         let hard = of(1_024, 4_096);
+        assert_eq!(hard.verdict, Verdict::Warning);
         assert!(
             hard.todo
                 .expect("something to do")
-                .contains("(ulimit -Hn is 4096), or lower gateway.connections")
+                .starts_with("LimitNOFILE=66056")
         );
         assert_eq!(of(256, 256).verdict, Verdict::Failed);
         let endless = Descriptors {

@@ -38,7 +38,8 @@ fn every_secret_may_stand_in_a_file() {
     let (token, redis, password, sasl) = (path(&token), path(&redis), path(&password), path(&sasl));
     let toml = format!(
         "admin_token_file = \"{token}\"\n[database]\nurl = \"mysql://shop@db:3307/sales\"\npassword_file = \"{password}\"\n\
-         [kafka.options]\n\"ssl.key.password_file\" = \"{sasl}\"\n"
+         [kafka.options]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanisms\" = \"SCRAM-SHA-512\"\n\
+         \"sasl.username\" = \"shop\"\n\"ssl.key.password_file\" = \"{sasl}\"\n"
     );
     let env = [
         ("RUSHGATE_REDIS_URL_FILE", redis.as_str()),
