@@ -273,7 +273,7 @@ async fn names_given_before_there_were_names_stay(db: Database) {
         .await;
     }
     db.execute("DROP TABLE module_versions").await;
-    db.execute("DELETE FROM _sqlx_migrations WHERE version = 12")
+    db.execute("DELETE FROM _sqlx_migrations WHERE version = 13")
         .await;
     assert_eq!(db.store.migrate().await.expect("migrates"), 1);
     let named = db
