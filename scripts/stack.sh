@@ -2,7 +2,7 @@
 # ./x stack: Redis, MariaDB and Kafka of one's own under target/stack, for development and tests.
 #
 # RUSHGATE_STACK_DIR names another folder, so that tests have a stack beside a developer's.
-# Folder: env (ports), pid/, log/, conf/, data/. The services only listen on the loopback.
+# Folder: env (ports), pid/, log/, conf/, data/, tls/. The services only listen on the loopback.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -12,10 +12,15 @@ case "$STACK" in /*) ;; *) STACK="$PWD/$STACK" ;; esac
 KAFKA_LIB="$TARGET/stack/kafka-lib"
 READY_SECONDS=60
 STOP_SECONDS=15
+# The rights that rushgate needs: docs/CONNECTIONS.md has the same words, and a test compares them.
+REDIS_RIGHTS="on >rushgate resetkeys ~rg:* resetchannels -@all +evalsha +script|load +info +ping +select \
++del +exists +get +hdel +hget +hgetall +hincrby +hmget +hset +pexpire +pexpireat +set +time +unlink +xadd +xdel +xlen +xrange"
+DATABASE_RIGHTS='SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, CREATE TEMPORARY TABLES'
 
 usage() {
     cat >&2 <<'USAGE'
 ./x stack up [--brokers 1|3]   start Redis, MariaDB and Kafka; a second call starts what is missing
+    --tls                      every service takes encrypted connections of a user with few rights alone; tls/ has the files
     --proxied                  brokers listen on a second port each, and tell clients there to come to a third: a proxy's
     --database-tmpfs SIZE      MariaDB's data on a tmpfs of this size, so that its disk can be filled (needs root)
 ./x stack down [--wipe]        stop them; with --wipe their data goes too
@@ -38,12 +43,14 @@ KAFKA_PORTS="$KAFKA_PORTS"
 CONTROLLER_PORTS="$CONTROLLER_PORTS"
 PROXIED_PORTS="$PROXIED_PORTS"
 PROXY_PORTS="$PROXY_PORTS"
+TLS=$TLS
+CLIENT_PORTS="$CLIENT_PORTS"
 ENV
 }
 
 recall() {
     [ -f "$STACK/env" ] || return 1
-    PROXIED_PORTS='' PROXY_PORTS=''
+    PROXIED_PORTS='' PROXY_PORTS='' TLS='' CLIENT_PORTS=''
     # shellcheck disable=SC1091
     . "$STACK/env"
 }
@@ -71,11 +78,19 @@ running() {
 
 answers() {
     case "$1" in
-        redis) [ "$(timeout 2 redis-cli -p "$REDIS_PORT" ping 2>/dev/null)" = PONG ] ;;
+        redis) [ "$(redis_cli ping 2>/dev/null)" = PONG ] ;;
         mariadb) mysqladmin --no-defaults -h 127.0.0.1 -P "$MARIADB_PORT" -urushgate -prushgate --connect-timeout=2 \
-            ping >/dev/null 2>&1 ;;
+            ${TLS:+"--ssl-ca=$STACK/tls/ca.pem"} ping >/dev/null 2>&1 ;;
         kafka-*) [ "$(perl "$ROOT/scripts/kafka/brokers.pl" "$(port_of "$1")" 2>/dev/null)" = "$BROKERS" ] ;;
     esac
+}
+
+# With every right: under --tls the user `default` is off.
+redis_cli() {
+    local tls=()
+    [ -z "$TLS" ] || tls=(--tls --cacert "$STACK/tls/ca.pem" --cert "$STACK/tls/client.pem" --key "$STACK/tls/client-key.pem"
+        --user stack --pass stack --no-auth-warning)
+    timeout 2 redis-cli -p "$REDIS_PORT" ${tls[@]+"${tls[@]}"} "$@"
 }
 
 # ---- starting ----
@@ -90,13 +105,22 @@ launch() {
 }
 
 start_redis() {
+    local listen=(--port "$REDIS_PORT")
     mkdir -p "$STACK/data/redis"
-    launch redis redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --dir "$STACK/data/redis" --daemonize no \
+    if [ -n "$TLS" ]; then
+        # Whoever starts the stack has a user of their own, beside the one with few rights.
+        printf 'user rushgate %s\nuser stack on >stack ~* &* +@all\nuser default off\n' "$REDIS_RIGHTS" \
+            >"$STACK/conf/redis.acl"
+        listen=(--port 0 --tls-port "$REDIS_PORT" --tls-ca-cert-file "$STACK/tls/ca.pem" --tls-auth-clients yes
+            --tls-cert-file "$STACK/tls/server.pem" --tls-key-file "$STACK/tls/server-key.pem"
+            --aclfile "$STACK/conf/redis.acl")
+    fi
+    launch redis redis-server --bind 127.0.0.1 "${listen[@]}" --dir "$STACK/data/redis" --daemonize no \
         --appendonly yes --appendfsync everysec --save '' --set-proc-title no
 }
 
 start_mariadb() {
-    local data="$STACK/data/mariadb" user
+    local data="$STACK/data/mariadb" user tls=()
     user="$(id -un)"
     if [ ! -d "$data/mysql" ]; then
         say "    mariadb: making a data folder"
@@ -111,11 +135,21 @@ CREATE DATABASE IF NOT EXISTS rushgate CHARACTER SET utf8mb4;
 CREATE USER IF NOT EXISTS 'rushgate'@'127.0.0.1' IDENTIFIED BY 'rushgate';
 GRANT ALL ON `rushgate%`.* TO 'rushgate'@'127.0.0.1';
 SQL
+    if [ -n "$TLS" ]; then
+        cat >"$STACK/conf/mariadb-init.sql" <<SQL
+CREATE DATABASE IF NOT EXISTS rushgate CHARACTER SET utf8mb4;
+CREATE USER IF NOT EXISTS 'rushgate'@'127.0.0.1' IDENTIFIED BY 'rushgate' REQUIRE SSL;
+GRANT $DATABASE_RIGHTS ON rushgate.* TO 'rushgate'@'127.0.0.1';
+SQL
+        tls=(--ssl-ca="$STACK/tls/ca.pem" --ssl-cert="$STACK/tls/server.pem" --ssl-key="$STACK/tls/server-key.pem"
+            --require-secure-transport=ON)
+    fi
     # The socket is relative to the data folder: a path of more than 107 bytes is refused.
     launch mariadb mariadbd --no-defaults --datadir="$data" --user="$user" --bind-address=127.0.0.1 \
         --port="$MARIADB_PORT" --socket=mariadb.sock --pid-file="$data/mariadbd.pid" --skip-name-resolve \
         --init-file="$STACK/conf/mariadb-init.sql" --character-set-server=utf8mb4 --max-connections=400 \
-        --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=512M --innodb-log-file-size=512M
+        --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=512M --innodb-log-file-size=512M \
+        ${tls[@]+"${tls[@]}"}
 }
 
 fetch_kafka() {
@@ -162,13 +196,19 @@ write_kafka_config() {
         # shellcheck disable=SC2086
         advertised="$advertised,PROXIED://127.0.0.1:$(nth "$id" $PROXY_PORTS)"
     fi
+    if [ -n "$TLS" ]; then
+        # shellcheck disable=SC2086
+        listeners="$listeners,CLIENT://127.0.0.1:$(nth "$id" $CLIENT_PORTS)"
+        # shellcheck disable=SC2086
+        advertised="$advertised,CLIENT://127.0.0.1:$(nth "$id" $CLIENT_PORTS)"
+    fi
     cat <<CONF
 process.roles=broker,controller
 node.id=$id
 controller.quorum.voters=$(voters)
 listeners=$listeners,CONTROLLER://127.0.0.1:$controller
 advertised.listeners=$advertised
-listener.security.protocol.map=BROKER:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=BROKER:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENT:SASL_SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=BROKER
 log.dirs=$STACK/data/kafka-$id
@@ -192,18 +232,30 @@ log.segment.bytes=134217728
 # The default of 128 MiB comes out of the heap.
 log.cleaner.dedupe.buffer.size=2097152
 CONF
+    [ -z "$TLS" ] || cat <<CONF
+# Brokers and this script speak among themselves; clients come with SCRAM over TLS, and have the rights that they were given.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+listener.name.client.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.client.ssl.keystore.type=PEM
+listener.name.client.ssl.keystore.location=$STACK/tls/server.keystore.pem
+listener.name.client.ssl.truststore.type=PEM
+listener.name.client.ssl.truststore.location=$STACK/tls/ca.pem
+CONF
 }
 
 start_kafka() {
-    local name="$1" id="${1#kafka-}" conf java=()
+    local name="$1" id="${1#kafka-}" conf java=() users=()
     conf="$STACK/conf/$name.properties"
     fetch_kafka
     write_kafka_config "$id" >"$conf"
     mapfile -d '' -t java < <(kafka_java)
     if [ ! -e "$STACK/data/$name/meta.properties" ]; then
         mkdir -p "$STACK/data/$name"
+        [ -z "$TLS" ] || users=(--add-scram 'SCRAM-SHA-512=[name=rushgate,password=rushgate]')
         "${java[@]}" kafka.tools.StorageTool format -t rushgateStackClusterAA -c "$conf" --ignore-formatted \
-            >"$STACK/log/$name-format" 2>&1 || die "formatting $name failed: $STACK/log/$name-format"
+            ${users[@]+"${users[@]}"} >"$STACK/log/$name-format" 2>&1 || die "formatting $name failed: $STACK/log/$name-format"
     fi
     launch "$name" "${java[@]}" kafka.Kafka "$conf"
 }
@@ -222,10 +274,11 @@ wait_ready() {
 
 choose_ports() {
     local ports=()
-    mapfile -t ports < <(free_ports $((2 + 4 * BROKERS)))
+    mapfile -t ports < <(free_ports $((2 + 5 * BROKERS)))
     REDIS_PORT="${ports[0]}" MARIADB_PORT="${ports[1]}"
     KAFKA_PORTS="${ports[*]:2:$BROKERS}" CONTROLLER_PORTS="${ports[*]:2+$BROKERS:$BROKERS}"
-    PROXIED_PORTS='' PROXY_PORTS=''
+    PROXIED_PORTS='' PROXY_PORTS='' CLIENT_PORTS=''
+    [ -z "$TLS" ] || CLIENT_PORTS="${ports[*]:2+4*$BROKERS:$BROKERS}"
     if [ -n "$PROXIED" ]; then
         PROXIED_PORTS="${ports[*]:2+2*$BROKERS:$BROKERS}" PROXY_PORTS="${ports[*]:2+3*$BROKERS:$BROKERS}"
     fi
@@ -247,13 +300,14 @@ unmount_database() {
 any_running() { local s; for s in $(services); do running "$s" && return 0; done; return 1; }
 
 up() {
-    local wanted='' name tmpfs='' started=()
+    local wanted='' name tmpfs='' tls='' started=()
     PROXIED=''
     while [ $# -gt 0 ]; do
         case "$1" in
             --brokers) wanted="${2:-}"; shift 2 ;;
             --brokers=*) wanted="${1#*=}"; shift ;;
             --proxied) PROXIED=yes; shift ;;
+            --tls) tls=yes; shift ;;
             --database-tmpfs) tmpfs="${2:-}"; shift 2 ;;
             *) usage; die "stack up: unknown argument $1" ;;
         esac
@@ -268,22 +322,26 @@ up() {
     exec 9>"$STACK/lock"
     flock 9
     if recall; then
-        if [ -n "$wanted" ] && [ "$wanted" != "$BROKERS" ]; then
-            say "    from $BROKERS to $wanted broker(s): the stack starts over with empty data"
+        if [ "${wanted:-$BROKERS}" != "$BROKERS" ] || [ "$tls" != "$TLS" ]; then
+            say "    now ${wanted:-$BROKERS} broker(s)${tls:+ with TLS}: the stack starts over with empty data"
             stop_all
             unmount_database
             rm -rf "$STACK/data"
             mkdir -p "$STACK/data"
-            BROKERS="$wanted"
+            BROKERS="${wanted:-$BROKERS}" TLS="$tls"
             choose_ports
         elif ! any_running; then
             choose_ports
         fi
     else
-        BROKERS="${wanted:-1}"
+        BROKERS="${wanted:-1}" TLS="$tls"
         choose_ports
     fi
     remember
+    if [ -n "$TLS" ]; then
+        need openssl openssl "to make certificates"
+        "$ROOT/scripts/certificates.sh" "$STACK/tls"
+    fi
     [ -z "$tmpfs" ] || mount_database "$tmpfs"
     for name in $(services); do
         running "$name" && continue
@@ -293,6 +351,8 @@ up() {
         started+=("$name")
     done
     for name in $(services); do wait_ready "$name"; done
+    [ -z "$TLS" ] || perl "$ROOT/scripts/kafka/acls.pl" "$(port_of kafka-1)" rushgate rushgate ||
+        die "the rights in Kafka could not be granted"
     [ ${#started[@]} = 0 ] || say "    ready"
 }
 
@@ -325,7 +385,7 @@ down() {
     fi
     if [ -n "$wipe" ]; then
         unmount_database
-        rm -rf "$STACK"/{data,log,conf,pid,env,lock}
+        rm -rf "$STACK"/{data,log,conf,pid,tls,env,lock}
         say "stack: stopped, its data removed"
     else
         say "stack: stopped"
@@ -348,14 +408,32 @@ status() {
 env_lines() {
     local port brokers=''
     recall || die "the stack was never started: ./x stack up"
-    for port in $KAFKA_PORTS; do brokers="${brokers:+$brokers,}127.0.0.1:$port"; done
-    printf 'export RUSHGATE_REDIS_URL=%s\n' "redis://127.0.0.1:$REDIS_PORT/0"
+    for port in ${CLIENT_PORTS:-$KAFKA_PORTS}; do brokers="${brokers:+$brokers,}127.0.0.1:$port"; done
+    if [ -n "$TLS" ]; then
+        tls_lines
+    else
+        printf 'export RUSHGATE_REDIS_URL=%s\n' "redis://127.0.0.1:$REDIS_PORT/0"
+        printf 'export RUSHGATE_DATABASE_URL=%s\n' "mysql://rushgate:rushgate@127.0.0.1:$MARIADB_PORT/rushgate"
+    fi
     printf 'export RUSHGATE_KAFKA_BROKERS=%s\n' "$brokers"
     printf 'export RUSHGATE_KAFKA_REPLICATION=%s\n' "$BROKERS"
-    printf 'export RUSHGATE_DATABASE_URL=%s\n' "mysql://rushgate:rushgate@127.0.0.1:$MARIADB_PORT/rushgate"
     # Ports of brokers for whoever comes through a proxy, and the ports this proxy has to listen on.
     [ -z "$PROXIED_PORTS" ] || printf 'export RUSHGATE_STACK_PROXIED="%s"\nexport RUSHGATE_STACK_PROXIES="%s"\n' \
         "$PROXIED_PORTS" "$PROXY_PORTS"
+}
+
+tls_lines() {
+    local tls="$STACK/tls"
+    printf "export RUSHGATE_REDIS_URL='%s'\n" "rediss://rushgate:rushgate@127.0.0.1:$REDIS_PORT/0"
+    printf "export RUSHGATE_REDIS_CA_FILE='%s'\n" "$tls/ca.pem"
+    printf "export RUSHGATE_REDIS_CERTIFICATE_FILE='%s'\n" "$tls/client.pem"
+    printf "export RUSHGATE_REDIS_KEY_FILE='%s'\n" "$tls/client-key.pem"
+    printf "export RUSHGATE_DATABASE_URL='%s'\n" \
+        "mysql://rushgate:rushgate@127.0.0.1:$MARIADB_PORT/rushgate?ssl-mode=verify_identity&ssl-ca=$tls/ca.pem"
+    printf "export RUSHGATE_KAFKA_OPTIONS='%s,%s,%s,%s,%s'\n" security.protocol=SASL_SSL sasl.mechanisms=SCRAM-SHA-512 \
+        sasl.username=rushgate sasl.password=rushgate "ssl.ca.location=$tls/ca.pem"
+    # For whoever listens with a certificate of this stack's authority.
+    printf "export RUSHGATE_STACK_TLS='%s'\n" "$tls"
 }
 
 # ---- faults ----

@@ -30,10 +30,20 @@ check() {
 
 licences() {
     if command -v cargo-deny >/dev/null; then
-        # Advisories would need a database from the network.
         cargo deny --offline check bans licenses sources
     else
         say "    cargo-deny is not installed: deny.toml is not checked here (cargo install cargo-deny)"
+    fi
+}
+
+# The database of advisories is fetched where that can be done: a machine without a network tests the rest all the same.
+advisories() {
+    command -v cargo-deny >/dev/null || { say "    cargo-deny is not installed: advisories are not looked up here"; return 0; }
+    local fetched
+    if fetched="$(timeout 120 cargo deny fetch db 2>&1)"; then
+        cargo deny check --disable-fetch advisories
+    else
+        say "    left out: the database of advisories cannot be had (${fetched##*$'\n'})"
     fi
 }
 
@@ -117,6 +127,7 @@ check "Format" cargo fmt --all --check
 check "Rule modules" guests
 check "Lints" cargo clippy --all-targets -- -D warnings
 check "Licences and sources" licences
+check "Advisories" advisories
 check "Alarms" alarms
 scripts/stack.sh down --wipe >/dev/null 2>&1
 check "Services for the tests" scripts/stack.sh up --brokers 1

@@ -1,10 +1,15 @@
 //! The command line: one subcommand per role.
 
+mod flags;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Source, load};
+use crate::wire::secret::Hidden;
+
+pub use flags::{parse, parse_from};
 
 /// A gateway for flash sales: rules in WebAssembly, decisions in one atomic Redis script, orders landed
 /// exactly once.
@@ -29,6 +34,8 @@ pub enum Command {
     Rebuild(Rebuild),
     /// Brings the database's tables and Kafka's topics up to this build.
     Migrate(Settings),
+    /// Tries every connection a role stands on, and says which one fails and what to do.
+    Doctor(Doctor),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(crate::load::Args),
     /// Replays recorded attempts under other rules, and says what would change.
@@ -44,6 +51,12 @@ pub enum Command {
     /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
     Module(crate::module::Module),
+    /// Looks at one module within limits. A gateway starts this by itself for every upload.
+    #[command(name = crate::wasm::child::COMMAND, hide = true)]
+    Child {
+        /// What to do, as JSON; the module comes over standard input.
+        order: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +64,14 @@ pub struct Dev {
     /// Keep orders, rules and limits in this folder and come back with them.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub args: crate::app::DoctorArgs,
     #[command(flatten)]
     pub settings: Settings,
 }
@@ -81,13 +102,13 @@ pub struct Settings {
     pub admin_listen: Option<String>,
     /// Redis or Valkey [env: RUSHGATE_REDIS_URL].
     #[arg(long, value_name = "URL")]
-    pub redis_url: Option<String>,
+    pub redis_url: Option<Hidden>,
     /// Comma-separated host:port [env: RUSHGATE_KAFKA_BROKERS].
     #[arg(long, value_name = "LIST")]
     pub kafka_brokers: Option<String>,
     /// MySQL or MariaDB [env: RUSHGATE_DATABASE_URL].
     #[arg(long, value_name = "URL")]
-    pub database_url: Option<String>,
+    pub database_url: Option<Hidden>,
     /// For trying only: take `Bearer dev:<user>` from anybody.
     #[arg(long)]
     pub insecure_dev_auth: bool,
@@ -100,12 +121,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The file that is read, if one is.
+    pub fn file(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+        let named = self.config.clone();
+        named.or_else(|| env("RUSHGATE_CONFIG").map(PathBuf::from))
+    }
+
     /// Settles the configuration from file, environment and these flags.
     pub fn settle(self, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        let file = self
-            .config
-            .clone()
-            .or_else(|| env("RUSHGATE_CONFIG").map(PathBuf::from));
+        let file = self.file(env);
         load(&Source {
             file: file.as_deref(),
             env,
@@ -118,9 +142,13 @@ impl Settings {
         [
             ("--listen", "listen", self.listen),
             ("--admin-listen", "admin_listen", self.admin_listen),
-            ("--redis-url", "redis.url", self.redis_url),
+            ("--redis-url", "redis.url", self.redis_url.map(|url| url.0)),
             ("--kafka-brokers", "kafka.brokers", self.kafka_brokers),
-            ("--database-url", "database.url", self.database_url),
+            (
+                "--database-url",
+                "database.url",
+                self.database_url.map(|url| url.0),
+            ),
             ("--insecure-dev-auth", "auth.insecure_dev_auth", dev_auth),
             ("--log-format", "log.format", self.log_format),
             ("--log-level", "log.level", self.log_level),
@@ -133,18 +161,11 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
     fn flags_reach_the_configuration() {
-        let cli = Cli::try_parse_from([
+        let cli = parse_from([
             "rushgate",
             "dev",
             "--data",
@@ -153,9 +174,6 @@ mod tests {
             "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
-            "--redis-url",
-            "redis://r",
-            "--insecure-dev-auth",
             "--log-format",
             "json",
         ])
@@ -166,8 +184,20 @@ mod tests {
         assert_eq!(dev.data, Some("d".into()));
         let config = dev.settings.settle(&|_| None).expect("valid");
         assert_eq!(config.listen.port(), 0);
-        assert_eq!(config.redis.url, "redis://r");
-        assert!(config.auth.insecure_dev_auth);
+        let cli = parse_from([
+            "rushgate",
+            "serve",
+            "--redis-url",
+            "redis://r",
+            "--insecure-dev-auth",
+        ])
+        .expect("valid");
+        let Command::Serve(settings) = cli.command else {
+            panic!("not serve");
+        };
+        let gateway = settings.settle(&|_| None).expect("valid");
+        assert_eq!(gateway.redis.url, "redis://r");
+        assert!(gateway.auth.insecure_dev_auth);
         assert!(config.log.format == crate::config::LogFormat::Json);
     }
 

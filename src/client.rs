@@ -14,6 +14,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::config::{ConfigError, admin_token};
+use crate::wire::secret::shown_url;
+
 /// A service on the same network answers a connection in far less.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// One request with its answer: compiling a module of 32 MiB and proving a revision fit well.
@@ -27,14 +30,15 @@ const API: &str = "/admin/v1";
 /// The token has no flag: a secret has no place in a list of processes.
 const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
 
-/// Where the control plane is. The token comes from the environment alone.
+/// Where the control plane is. The token comes from the environment, or from a file that it names.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Connection {
-    /// The control plane; its token is read from RUSHGATE_ADMIN_TOKEN.
+    /// The control plane; its token is read from RUSHGATE_ADMIN_TOKEN, or from the file that RUSHGATE_ADMIN_TOKEN_FILE names.
     #[arg(
         long,
         value_name = "URL",
         env = "RUSHGATE_ADMIN_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:8081"
     )]
     pub admin_url: String,
@@ -43,8 +47,7 @@ pub struct Connection {
 impl Connection {
     /// A client for this control plane, with the token of the environment.
     pub fn client(&self) -> Result<Client, ClientError> {
-        let token = std::env::var(TOKEN_VARIABLE).ok();
-        Client::new(&self.admin_url, token.filter(|token| !token.is_empty()))
+        Client::new(&self.admin_url, admin_token(&|name| std::env::var(name).ok())?)
     }
 }
 
@@ -57,6 +60,8 @@ pub enum ClientError {
         "{TOKEN_VARIABLE} holds a character that no HTTP header may carry; it must be the token alone, in ASCII"
     )]
     Token,
+    #[error(transparent)]
+    TokenFile(#[from] ConfigError),
     #[error(
         "no control plane answers at {url}: {cause}. Is rushgate running there (`rushgate dev` or \
          `rushgate serve`)? --admin-url names its --admin-listen address"
@@ -291,6 +296,15 @@ fn check_url(url: &str) -> Result<(), ClientError> {
             why: why.to_owned(),
         })
     };
+    // All others may be shown as they are.
+    if url.contains('@') {
+        return Err(ClientError::Url {
+            url: shown_url(url),
+            why: format!(
+                "holds a user or password, which are not sent (the token is read from {TOKEN_VARIABLE})"
+            ),
+        });
+    }
     let Ok(parsed) = url.parse::<Uri>() else {
         return wrong("is not a URL");
     };

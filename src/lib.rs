@@ -18,6 +18,7 @@ pub mod failpoint;
 pub mod lua;
 pub mod order;
 pub mod outbox;
+pub mod pem;
 pub mod plan;
 pub mod recorded;
 pub mod revision;
@@ -29,6 +30,7 @@ pub mod wire;
 // Rank 1: adapters. One foreign vocabulary each.
 pub mod bus;
 pub mod engine;
+pub mod serving;
 pub mod store;
 pub mod wasm;
 
@@ -51,6 +53,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod dlt;
+pub mod doctor;
 pub mod load;
 pub mod module;
 pub mod simulate;

@@ -16,6 +16,15 @@ pub const VALUE_BYTES_MAX: usize = 256;
 /// Client attributes of one order.
 pub const CLIENT_ATTRIBUTES_MAX: usize = 16;
 
+/// Begins the name under which an attempt says of an attribute that its buyer has it and no rule can read it, and why. No
+/// attribute's text form begins so.
+pub const UNREADABLE: &str = "unreadable:";
+
+/// The name under which an attempt says that an attribute, given by its text form, cannot be read.
+pub fn unreadable(attribute: &str) -> String {
+    format!("{UNREADABLE}{attribute}")
+}
+
 /// 128 bits, written as 32 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(uuid::Uuid);
@@ -93,7 +102,7 @@ pub struct Attempt {
     /// 1 to [`QUANTITY_MAX`].
     pub quantity: u32,
     /// The `ip`, `claim` and `client` attributes the active plan reads, missing ones left out.
-    /// Keyed by [`Attribute`]'s text form.
+    /// Keyed by [`Attribute`]'s text form; those that cannot be read by [`unreadable`], with why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }

@@ -2,6 +2,7 @@
 //! store. Building a snapshot may fail; the old one then keeps serving.
 
 mod precheck;
+mod reads;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, RwLock};
@@ -15,6 +16,7 @@ use crate::plan::{self, CheckContext, PlanError};
 use crate::revision::Revision;
 
 pub use precheck::{Asked, Objection, Precheck, Verdict};
+pub use reads::{Reads, marks};
 
 /// A campaign with its active revision, compiled.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct ActiveCampaign {
     /// Text forms of the attributes the plan and its shadow read besides user, SKU and quantity: what a gateway
     /// keeps of an attempt.
     pub reads: Vec<String>,
+    /// What the rules that decide read: the plan, without its shadow, and the prechecks.
+    pub decides_by: Reads,
     /// Of the rules that have one, in the order of the revision's rules.
     pub prechecks: Vec<Arc<dyn Precheck>>,
 }
@@ -49,6 +53,7 @@ impl ActiveCampaign {
             .flat_map(|plan| plan.attributes())
             .map(|attribute| attribute.to_string())
             .collect();
+        let decides_by = Reads::of(&plan, &[]);
         let family = emit::emit_with_shadow(plan, shadow, revision.number)?;
         Ok(Self {
             campaign,
@@ -56,13 +61,18 @@ impl ActiveCampaign {
             activation,
             family,
             reads: reads.into_iter().collect(),
+            decides_by,
             prechecks: Vec::new(),
         })
     }
 
     /// With the prechecks of its rules: without them nobody may be admitted under a revision that has some.
     pub fn with_prechecks(self, prechecks: Vec<Arc<dyn Precheck>>) -> Self {
-        Self { prechecks, ..self }
+        Self {
+            decides_by: Reads::of(&self.family.plan, &prechecks),
+            prechecks,
+            ..self
+        }
     }
 
     pub fn fence(&self) -> Fence {

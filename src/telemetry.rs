@@ -1,20 +1,39 @@
 //! Logs and the metrics registry.
 
+mod sparing;
+
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat};
+use sparing::Sparing;
 
 /// Puts another filter in force; set once logging has started.
 static RELOAD: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
+/// Whether this process serves: its log may be filled by whoever it serves.
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// From the start of logging on, of warnings and errors of one kind a line comes once a minute, with the number of those
+/// left out. For roles that run without end: what a command says of each order is its answer.
+pub fn spare_lines() {
+    SERVES.store(true, Ordering::Relaxed);
+}
+
 /// Sends logs to stderr, so that stdout stays for what a command answers.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = filter(&log.level)?;
+    let sparing = SERVES.load(Ordering::Relaxed).then(Sparing::new);
+    if let Some(sparing) = &sparing {
+        sparing.tell()?;
+    }
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -26,13 +45,13 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
             let subscriber = subscriber.with_filter_reloading();
             let handle = subscriber.reload_handle();
             let _ = RELOAD.set(Box::new(move |filter| drop(handle.reload(filter))));
-            subscriber.try_init()
+            subscriber.finish().with(sparing).try_init()
         }
         LogFormat::Json => {
             let subscriber = subscriber.json().flatten_event(true).with_filter_reloading();
             let handle = subscriber.reload_handle();
             let _ = RELOAD.set(Box::new(move |filter| drop(handle.reload(filter))));
-            subscriber.try_init()
+            subscriber.finish().with(sparing).try_init()
         }
     };
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))

@@ -1,5 +1,7 @@
 //! Admission and relay over the embedded engine: hang-ups, fences, overload, a bus that refuses.
 
+#[path = "admission/claims.rs"]
+mod claims;
 #[path = "admission/pace.rs"]
 mod pace;
 #[path = "admission/prechecks.rs"]

@@ -11,6 +11,8 @@ mod database;
 mod guards;
 #[path = "store/letters.rs"]
 mod letters;
+#[path = "store/modules.rs"]
+mod modules;
 #[path = "store/revisions.rs"]
 mod revisions;
 #[path = "store/seals.rs"]
@@ -25,7 +27,7 @@ use std::collections::BTreeMap;
 use database::{Database, NOW, TOPIC, campaign, connect, order, revision, sale, slice};
 use rushgate::campaign::{Activation, RETENTION_MS};
 use rushgate::order::{Charge, OrderEvent, OrderState};
-use rushgate::store::{Config, DeadOrder, DeadRecord, Landed, ModuleRow, Store, StoreError};
+use rushgate::store::{Config, DeadOrder, DeadRecord, Landed, ModuleOrigin, ModuleRow, Store, StoreError};
 
 on_both!(
     migrating_twice_applies_once,
@@ -94,10 +96,18 @@ async fn modules_are_found_by_id_version_and_digest(db: Database) {
     let new = module("n-per-user", "1.0.1", 'b', NOW + 1);
     let other = module("one-per-user", "1.0.0", 'c', NOW + 2);
     for (row, bytes) in [(&old, &b"old"[..]), (&new, b"new"), (&other, b"")] {
-        assert!(db.store.insert_module(row, bytes).await.expect("stored"));
+        assert!(
+            db.store
+                .insert_module(row, bytes, ModuleOrigin::Upload)
+                .await
+                .expect("stored")
+        );
     }
     assert!(
-        !db.store.insert_module(&old, b"old").await.expect("known"),
+        !db.store
+            .insert_module(&old, b"old", ModuleOrigin::Upload)
+            .await
+            .expect("known"),
         "the same bytes again"
     );
     let find = async |selector: &str| db.store.module(selector).await.expect("asked");
@@ -124,7 +134,12 @@ async fn modules_are_found_by_id_version_and_digest(db: Database) {
 async fn a_module_larger_than_a_packet_comes_back_whole(db: Database) {
     let bytes: Vec<u8> = (0..17 * 1024 * 1024 + 5).map(|n: u32| (n % 251) as u8).collect();
     let row = module("big", "1", 'd', NOW);
-    assert!(db.store.insert_module(&row, &bytes).await.expect("stored"));
+    assert!(
+        db.store
+            .insert_module(&row, &bytes, ModuleOrigin::Upload)
+            .await
+            .expect("stored")
+    );
     let back = db
         .store
         .module_bytes(&row.digest)

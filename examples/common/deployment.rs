@@ -59,7 +59,6 @@ impl Setup {
         let mut command = Command::new(&self.rushgate);
         command
             .arg(role)
-            .args(["--redis-url", &self.urls.redis])
             .args(["--kafka-brokers", &self.urls.kafka])
             .args(["--database-url", &self.urls.database])
             .env("RUSHGATE_ADMIN_TOKEN", TOKEN)
@@ -69,6 +68,9 @@ impl Setup {
             .stdin(Stdio::null())
             .stdout(File::try_clone(&log)?)
             .stderr(log);
+        if role == "serve" {
+            command.args(["--redis-url", &self.urls.redis]);
+        }
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }

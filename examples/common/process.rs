@@ -26,15 +26,20 @@ pub fn cpu_of(pids: &[u32]) -> Result<Duration> {
 
 /// Resident memory in MiB.
 pub fn resident_mib(pid: u32) -> Result<f64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most it ever was, in MiB.
+pub fn peak_mib(pid: u32) -> Result<f64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib: f64 = line
-        .split_whitespace()
-        .next()
-        .context("no figure in VmRSS")?
+        .and_then(|line| line.split_whitespace().next())
+        .with_context(|| format!("no {field} of process {pid}"))?
         .parse()?;
     Ok(kib / 1024.0)
 }

@@ -1,11 +1,11 @@
 //! Redis and the database asked directly, past rushgate's own code, so that a check does not share its errors.
 
-use std::env;
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context, Result};
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ClientTlsConfig, TlsCertificates};
 use sqlx::MySqlPool;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -31,11 +31,31 @@ impl Urls {
 }
 
 pub async fn redis(urls: &Urls) -> Result<MultiplexedConnection> {
-    let client = redis::Client::open(urls.redis.as_str())?;
+    let client = client(urls)?;
     // Emptying a server that held millions of orders takes its time.
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_WITHIN));
     let connection = client.get_multiplexed_async_connection_with_config(&config);
     Ok(connection.await?)
+}
+
+/// Encrypted with the files that `./x stack env` names, where the URL asks for it.
+fn client(urls: &Urls) -> Result<redis::Client> {
+    if !urls.redis.starts_with("rediss:") {
+        return Ok(redis::Client::open(urls.redis.as_str())?);
+    }
+    rushgate::pem::install_provider();
+    let read = |name: &str| -> Result<Vec<u8>> {
+        let path = env::var(name).with_context(|| format!("{name} is not set"))?;
+        fs::read(&path).with_context(|| path)
+    };
+    let certificates = TlsCertificates {
+        root_cert: Some(read("RUSHGATE_REDIS_CA_FILE")?),
+        client_tls: Some(ClientTlsConfig {
+            client_cert: read("RUSHGATE_REDIS_CERTIFICATE_FILE")?,
+            client_key: read("RUSHGATE_REDIS_KEY_FILE")?,
+        }),
+    };
+    Ok(redis::Client::build_with_tls(urls.redis.as_str(), certificates)?)
 }
 
 pub async fn database(urls: &Urls) -> Result<MySqlPool> {

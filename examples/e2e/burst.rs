@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::common::deployment::{Member, Setup};
-use crate::common::process;
+use crate::common::{process, services};
+use crate::figures::Figures;
 use crate::ledger::{Books, Verdict};
 use crate::{Deployment, Flags};
 
@@ -56,7 +57,8 @@ pub async fn run(
             ""
         }
     );
-    let before = cpu(&deployment);
+    let redis = redis_pid(setup).await?;
+    let before = cpu(&deployment, redis);
     let begun = Instant::now();
     let (deployment, report) = if flags.kill {
         with_kills(deployment, config, seed).await?
@@ -73,7 +75,9 @@ pub async fn run(
         report.orders.len() as f64 / whole.as_secs_f64()
     );
     if !flags.kill {
-        print_cpu(&before, &cpu(&deployment), report.orders.len());
+        let used = used(&before, &cpu(&deployment, redis));
+        print_cpu(&used, report.orders.len());
+        Figures::new(&used, report.orders.len(), whole).keep(flags)?;
     }
     let mut verdict = Verdict::default();
     println!();
@@ -112,19 +116,29 @@ async fn check(books: &mut Books, flags: &Flags, report: &LoadReport, verdict: &
     books.check_always(report, verdict).await
 }
 
-fn cpu(deployment: &Deployment) -> Vec<(String, Duration)> {
+async fn redis_pid(setup: &Setup) -> Result<u32> {
+    let mut redis = services::redis(&setup.urls).await?;
+    services::redis_pid(&mut redis).await
+}
+
+fn cpu(deployment: &Deployment, redis: u32) -> Vec<(String, Duration)> {
     let members = deployment.gateways.iter().chain(&deployment.landers);
+    let members = members.map(|member| (member.name.clone(), member.pid()));
     members
-        .map(|member| {
-            let used = process::cpu(member.pid()).unwrap_or_default();
-            (member.name.clone(), used)
-        })
+        .chain([("redis".to_owned(), redis)])
+        .map(|(name, pid)| (name, process::cpu(pid).unwrap_or_default()))
         .collect()
 }
 
-fn print_cpu(before: &[(String, Duration)], after: &[(String, Duration)], orders: usize) {
-    for ((name, before), (_, after)) in before.iter().zip(after) {
-        let used = after.saturating_sub(*before);
+fn used(before: &[(String, Duration)], after: &[(String, Duration)]) -> Vec<(String, Duration)> {
+    let pairs = before.iter().zip(after);
+    pairs
+        .map(|((name, before), (_, after))| (name.clone(), after.saturating_sub(*before)))
+        .collect()
+}
+
+fn print_cpu(used: &[(String, Duration)], orders: usize) {
+    for (name, used) in used {
         println!(
             "  {name:<8} {:.2} s CPU, {:.1} µs per order of the run",
             used.as_secs_f64(),

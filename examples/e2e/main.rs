@@ -5,6 +5,7 @@
 mod common;
 
 mod burst;
+mod figures;
 mod ledger;
 mod simulate;
 mod switch;
@@ -46,6 +47,12 @@ pub struct Flags {
     /// Instead of the sale: a tightened limit found by simulation, by a shadow and by SQL
     #[arg(long, conflicts_with_all = ["kill", "switch"])]
     simulate: bool,
+    /// Write what an order cost to this file
+    #[arg(long, value_name = "FILE")]
+    figures: Option<PathBuf>,
+    /// Compare what an order costs with the figures of another run
+    #[arg(long, value_name = "FILE")]
+    beside: Option<PathBuf>,
     /// Decides users, twins and the moments of the kills
     #[arg(long)]
     seed: Option<u64>,

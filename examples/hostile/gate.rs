@@ -25,7 +25,7 @@ pub struct Gate {
     child: std::process::Child,
     client: Client<HttpConnector, Full<Bytes>>,
     pub orders: String,
-    admin: String,
+    pub admin: String,
 }
 
 impl Drop for Gate {
@@ -101,6 +101,10 @@ impl Gate {
 
     pub fn resident_mib(&self) -> Result<f64> {
         process::resident_mib(self.child.id())
+    }
+
+    pub fn peak_mib(&self) -> Result<f64> {
+        process::peak_mib(self.child.id())
     }
 
     async fn send(&self, url: String, headers: &[(&str, &str)], body: Vec<u8>) -> Result<(u16, Value)> {

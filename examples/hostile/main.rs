@@ -1,5 +1,6 @@
-//! `./x hostile`: uploads every module of the hostile corpus to a gateway under load, one after another, and prints
-//! each answer; then what that cost the orders, and whether the memory came back.
+//! `./x hostile`: attacks the connections of a gateway under load, one way after another; then uploads every module of the
+//! hostile corpus to it and prints each answer; then every bomb; and what that cost the orders, and whether the memory
+//! came back.
 
 #[path = "../../tests/forge/mod.rs"]
 mod forge;
@@ -7,6 +8,12 @@ mod forge;
 #[allow(dead_code, reason = "each of the programs uses a part of it")]
 mod process;
 
+#[path = "../../tests/fronts/frames.rs"]
+#[allow(dead_code, reason = "tests use the rest")]
+mod frames;
+
+mod bombs;
+mod doors;
 mod gate;
 
 use std::path::PathBuf;
@@ -33,6 +40,15 @@ struct Flags {
     /// Orders per second
     #[arg(long, default_value_t = 500.0)]
     rate: f64,
+    /// Upload the bombs alone, or only those whose name contains this
+    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    bombs: Option<String>,
+    /// Seconds of each attack on connections; 0 leaves them out
+    #[arg(long, default_value_t = 60)]
+    attack_seconds: u64,
+    /// Attacks on connections alone, no modules
+    #[arg(long)]
+    doors_only: bool,
     /// Further modules to upload under load, such as one of an interpreter
     #[arg(long = "also")]
     also: Vec<PathBuf>,
@@ -46,6 +62,12 @@ async fn main() -> Result<()> {
     // What the allocator and the compiler take once is not what a hostile module takes.
     orders(&gate, flags.rate, Duration::from_secs(2), "warm").await?;
 
+    if flags.attack_seconds > 0 {
+        doors::run(&gate, &flags).await?;
+    }
+    if flags.doors_only {
+        return Ok(());
+    }
     let alone = orders(&gate, flags.rate, Duration::from_secs(flags.seconds), "alone").await?;
     let before = gate.resident_mib()?;
     let (worst, slowest, beside) = under_load(&gate, &flags).await?;
@@ -56,7 +78,10 @@ async fn main() -> Result<()> {
     latency("orders while they are uploaded", &beside);
     println!("p99 with ÷ without: {:.2}", beside.p99_ms / alone.p99_ms);
     println!("slowest answer to a hostile module: {slowest:.0?}");
-    println!("memory: {before:.0} MiB before, {after:.0} MiB after");
+    println!(
+        "memory: {before:.0} MiB before, {after:.0} MiB after, {:.0} MiB at most",
+        gate.peak_mib()?
+    );
     ensure!(worst.is_empty(), "not as promised:\n{}", worst.join("\n"));
     Ok(())
 }
@@ -131,7 +156,12 @@ fn worst_of(a: &LatencyReport, b: &LatencyReport) -> LatencyReport {
 
 async fn upload_all(gate: &Gate, flags: &Flags) -> Result<(Vec<String>, Duration)> {
     let (mut wrong, mut slowest) = (Vec::new(), Duration::ZERO);
-    for (number, module) in corpus().into_iter().enumerate() {
+    let corpus = if flags.bombs.is_some() {
+        Vec::new()
+    } else {
+        corpus()
+    };
+    for (number, module) in corpus.into_iter().enumerate() {
         let Hostile { name, make, at } = module;
         let bytes = tokio::task::spawn_blocking(make).await?;
         let begun = Instant::now();
@@ -143,6 +173,9 @@ async fn upload_all(gate: &Gate, flags: &Flags) -> Result<(Vec<String>, Duration
             wrong.push(format!("{name}: {answer} instead of {at:?}"));
         }
     }
+    let (unlike, longest) = bombs::upload(gate, flags.bombs.as_deref().unwrap_or_default()).await?;
+    wrong.extend(unlike);
+    slowest = slowest.max(longest);
     for file in &flags.also {
         let bytes = std::fs::read(file)?;
         let begun = Instant::now();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::answer::Refused;
 use crate::wire::problem::{FORBIDDEN, TOKEN_INVALID, TOKEN_MISSING};
-use crate::wire::{Problem, bearer};
+use crate::wire::{Problem, bearer, check_headers};
 
 /// Who made a change, for the audit trail.
 #[derive(Clone, Copy)]
@@ -31,7 +31,8 @@ impl Guard {
 
     fn actor(&self, headers: &HeaderMap) -> Result<Actor, Problem> {
         let Some(token) = &self.token else {
-            return local(headers).map(|()| Actor("local"));
+            // `check_host` was here before.
+            return Ok(Actor("local"));
         };
         let given = headers
             .get(header::AUTHORIZATION)
@@ -55,15 +56,16 @@ impl Guard {
 }
 
 /// Without a token anybody on this machine may do anything, and a page in a browser on this machine
-/// must not: it would come under a foreign host name (DNS rebinding) or say its origin.
-fn local(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value: &axum::http::HeaderValue| value.to_str().unwrap_or("?"))
+/// must not: it would come under a foreign host name (DNS rebinding) or say its origin. The host may stand in the
+/// request's target, too, as it does over h2.
+fn local(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let all = |name| {
+        let values = headers.get_all(name).iter();
+        values.map(|value: &axum::http::HeaderValue| value.to_str().unwrap_or("?"))
     };
-    let host_is_local = text(header::HOST).is_none_or(is_local);
-    let origin_is_local = text(header::ORIGIN).is_none_or(|origin| {
+    let target = uri.authority().map(|authority| authority.as_str());
+    let host_is_local = target.into_iter().chain(all(header::HOST)).all(is_local);
+    let origin_is_local = all(header::ORIGIN).all(|origin| {
         origin
             .split_once("://")
             .is_some_and(|(_, authority)| is_local(authority))
@@ -80,12 +82,36 @@ fn local(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Whether `host` or `host:port` names this machine.
 fn is_local(authority: &str) -> bool {
+    if authority.contains('@') {
+        return false;
+    }
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => authority.split(':').next().unwrap_or(""),
     };
     let ip = host.parse::<std::net::IpAddr>();
     host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Refuses a request of which two readers could see different ones.
+pub(super) async fn once(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    match check_headers(values) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => Refused::from(problem).into_response(),
+    }
+}
+
+/// Refuses what pages in a browser may send, on every path, where there is no token that such a page does not have.
+pub(super) async fn check_host(State(has_token): State<bool>, request: Request, next: Next) -> Response {
+    match has_token {
+        true => next.run(request).await,
+        false => match local(request.uri(), request.headers()) {
+            Ok(()) => next.run(request).await,
+            Err(problem) => Refused::from(problem).into_response(),
+        },
+    }
 }
 
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
@@ -120,6 +146,7 @@ mod tests {
             "localhost.evil.example:80",
             "10.0.0.1:8081",
             "[::2]:1",
+            "localhost:1@evil.example",
             "null",
         ] {
             assert!(!is_local(foreign), "{foreign}");

@@ -7,9 +7,9 @@ mod guard;
 mod modules;
 mod readiness;
 mod revisions;
+mod serve;
 mod simulate;
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +23,14 @@ use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
     Activated, CampaignFigures, Compared, Control, ControlError, ListUpload, NewCampaign, NewRevision,
-    RevisionAnswer, RevisionHead, RevisionView, Uploaded,
+    RevisionAnswer, RevisionHead, RevisionView, Uploaded, UploadedModule,
 };
+use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
 use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
 use crate::wire::{BindError, Problem, echo};
@@ -37,7 +38,8 @@ use crate::wire::{BindError, Problem, echo};
 use answer::Refused;
 pub use readiness::{Check, Helper, Readiness};
 
-const BACKLOG: u32 = 1024;
+/// Connections to the control plane at most, where nothing else is configured.
+pub const CONNECTIONS: usize = 256;
 /// A read that has no answer by then has none: a database or engine behind it may be silent. Changes are not cut off,
 /// because what became of them would be unknown.
 const READ_WITHIN: Duration = Duration::from_secs(10);
@@ -70,29 +72,20 @@ pub fn bind(config: &Config) -> Result<TcpListener, StartError> {
     if config.token.is_none() && !address.ip().is_loopback() {
         return Err(StartError::Open(address));
     }
-    let listen = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    listen().map_err(|cause| {
-        StartError::Bind(BindError {
-            what: "--admin-listen",
-            address,
-            cause,
-        })
-    })
+    Ok(serving::bind(address, "--admin-listen")?)
 }
 
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
 pub trait Rules: Send + Sync + 'static {
-    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)>;
+    fn upload_module<'a>(
+        &'a self,
+        actor: &'a str,
+        bytes: Vec<u8>,
+        replace_builtin: bool,
+    ) -> Answered<'a, UploadedModule>;
+    fn delete_module<'a>(&'a self, actor: &'a str, selector: &'a str) -> Answered<'a, ()>;
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
     fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded>;
@@ -139,8 +132,17 @@ pub trait Rules: Send + Sync + 'static {
 }
 
 impl Rules for Control {
-    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)> {
-        self.upload_module(actor, bytes).boxed()
+    fn upload_module<'a>(
+        &'a self,
+        actor: &'a str,
+        bytes: Vec<u8>,
+        replace_builtin: bool,
+    ) -> Answered<'a, UploadedModule> {
+        self.upload_module(actor, bytes, replace_builtin).boxed()
+    }
+
+    fn delete_module<'a>(&'a self, actor: &'a str, selector: &'a str) -> Answered<'a, ()> {
+        self.delete_module(actor, selector).boxed()
     }
 
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>> {
@@ -236,32 +238,8 @@ impl Rules for Control {
 pub struct Health {
     pub readiness: Arc<Readiness>,
     pub registry: Arc<Registry>,
-}
-
-impl Health {
-    /// Serves health and metrics alone, until `shutdown`.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let router = health_routes::<Self>().fallback(not_found).with_state(self);
-        axum::serve(listener, router)
-            .with_graceful_shutdown(shutdown)
-            .await
-    }
-
-    /// The same for a process that is not up yet: the rest of its control plane comes later.
-    pub async fn serve_meanwhile(
-        self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let router = health_routes::<Self>().fallback(not_yet).with_state(self);
-        axum::serve(listener, router)
-            .with_graceful_shutdown(shutdown)
-            .await
-    }
+    /// Whether the process has a token; without one, only programs of this machine are answered.
+    pub has_token: bool,
 }
 
 /// Health, metrics and the texts of problems say nothing that needs a token, and those who ask for
@@ -289,22 +267,11 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves until `shutdown`, then finishes what is in flight.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(shutdown)
-            .await
-    }
-
     fn router(self) -> Router {
         let guard = Arc::new(guard::Guard::new(self.token.as_deref()));
         let admin = Router::new()
             .route("/modules", post(modules::upload).get(modules::list))
-            .route("/modules/{selector}", get(modules::show))
+            .route("/modules/{selector}", get(modules::show).delete(modules::delete))
             .route("/audiences", get(audiences::list))
             .route("/audiences/{id}", get(audiences::show).put(audiences::upload))
             .route("/audiences/{id}/{version}", delete(audiences::delete))

@@ -1,14 +1,16 @@
-//! Rule modules: upload and look.
+//! Rule modules: uploaded, looked at and deleted.
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::answer::{Refused, read};
+use super::campaigns::query;
 use super::guard::Actor;
 use crate::store::ModuleRow;
 use crate::wasm::MODULE_BYTES_MAX;
@@ -40,18 +42,49 @@ struct ModulesAnswer {
     modules: Vec<ModuleAnswer>,
 }
 
-/// 201 for a new module, 200 for bytes that are there already.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadQuery {
+    /// The module may have the id of a built-in one and stand for it.
+    #[serde(default)]
+    replace_builtin: bool,
+}
+
+#[derive(Serialize)]
+struct UploadAnswer {
+    #[serde(flatten)]
+    module: ModuleAnswer,
+    /// It stands for the built-in module whose id it has.
+    replaces_builtin: bool,
+    /// The version that the id alone stands for.
+    highest: String,
+}
+
+/// 201 for a new module, 200 for bytes that are there already, 409 where `id@version` stands for other bytes.
 pub(super) async fn upload(
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
+    how: Result<Query<UploadQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
+    let UploadQuery { replace_builtin } = query(how)?;
     let bytes = read(&headers, "application/wasm", body, MODULE_BYTES_MAX).await?;
-    let (new, row) = admin.rules.upload_module(actor, bytes).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    let location = [(header::LOCATION, format!("/admin/v1/modules/{}", row.digest))];
-    Ok((status, location, Json(ModuleAnswer::from(row))).into_response())
+    let uploaded = admin.rules.upload_module(actor, bytes, replace_builtin).await?;
+    let status = match uploaded.new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    let location = [(
+        header::LOCATION,
+        format!("/admin/v1/modules/{}", uploaded.row.digest),
+    )];
+    let answer = UploadAnswer {
+        module: uploaded.row.into(),
+        replaces_builtin: uploaded.replaces_builtin,
+        highest: uploaded.highest,
+    };
+    Ok((status, location, Json(answer)).into_response())
 }
 
 /// Newest upload first.
@@ -61,11 +94,21 @@ pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused
     Ok(Json(ModulesAnswer { modules }).into_response())
 }
 
-/// By id (newest upload), `id@version` or digest.
+/// By id (its highest version), `id@version` or digest.
 pub(super) async fn show(
     State(admin): State<Admin>,
     Path(selector): Path<String>,
 ) -> Result<Response, Refused> {
     let row = admin.rules.module(&selector).await?;
     Ok(Json(ModuleAnswer::from(row)).into_response())
+}
+
+/// By `id@version` or digest; 204, or 409 where a revision pins it.
+pub(super) async fn delete(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(selector): Path<String>,
+) -> Result<Response, Refused> {
+    admin.rules.delete_module(actor, &selector).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

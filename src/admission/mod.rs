@@ -115,6 +115,9 @@ pub enum AdmissionError {
     /// for good; otherwise the campaign's state is lost, and an order may be on its way to the database.
     #[error("the sale is over")]
     Over { archived: bool },
+    /// Nothing can be said for this buyer, and an order would be refused for the same reason.
+    #[error("{}", .0.detail)]
+    Refused(Box<Refusal>),
     /// The queue is full: nothing was begun.
     #[error("too many orders are waiting")]
     Overloaded { retry_after: Duration },

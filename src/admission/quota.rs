@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::fence::Step;
 use super::lane::{Lane, RETRY_EVERY};
-use super::{Admission, AdmissionError};
+use super::{Admission, AdmissionError, Refusal};
 use crate::lua::codec::{self, InspectReply};
 use crate::order::Attempt;
 use crate::plan::Attribute;
@@ -27,7 +27,7 @@ pub struct Quota {
 impl Admission {
     /// Reads and never writes. `attempt` is as if ordering; its SKU is the empty text where the buyer
     /// names none, and of its attributes only those count that are there. `None`: the campaign does not
-    /// have this SKU.
+    /// have this SKU. `Refused` where one that is read cannot be read.
     pub async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
         let within = self.shared.config.load().deadline;
         let until = Instant::now() + within;
@@ -37,6 +37,9 @@ impl Admission {
             let known = |sku: &str| active.campaign.skus.iter().any(|each| each.id == sku);
             if !attempt.sku.is_empty() && !known(&attempt.sku) {
                 return Ok(None);
+            }
+            if let Some((name, why)) = active.decides_by.unreadable(&attempt.attributes) {
+                return Err(AdmissionError::Refused(Box::new(Refusal::unreadable(name, why))));
             }
             let step = match self.inspect(&lane, &active, attempt).await {
                 Ok(facts) => return Ok(Some(answer(&active, &facts, attempt))),

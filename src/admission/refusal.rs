@@ -3,8 +3,10 @@
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
 use crate::plan::eval::{Measured, Rejection};
+use crate::plan::outcome::ATTRIBUTE_UNREADABLE;
 use crate::plan::{Attribute, CheckedPlan, Window};
 use crate::ruleset::Objection;
+use crate::wire::echo;
 
 const PRECHECK_FAILED: &str = "precheck-failed";
 
@@ -12,8 +14,8 @@ const PRECHECK_FAILED: &str = "precheck-failed";
 pub(super) const KEY_REUSED: &str = "key-reused";
 
 /// A rejection with the names a client sees. `reason` is one of the gateway's own (`not-open`,
-/// `closed`, `sold-out`, `unknown-sku`, `window-full`, `attribute-missing`, `key-reused`,
-/// `precheck-failed`) or a module's reason code, in which case `constraint` is `<rule>/<reason>`.
+/// `closed`, `sold-out`, `unknown-sku`, `window-full`, `attribute-missing`, `attribute-unreadable`,
+/// `key-reused`, `precheck-failed`) or a module's reason code, in which case `constraint` is `<rule>/<reason>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: String,
@@ -104,6 +106,23 @@ impl Refusal {
         let mut refusal = Self::own("attribute-missing", detail, false);
         refusal.pointer = Some(pointer).filter(|pointer| !pointer.is_empty());
         Some(refusal)
+    }
+
+    /// The attempt has an attribute that the active rules read and cannot read, by its text form, and why. Its value is
+    /// not repeated: it is of no form that could be shown.
+    pub(super) fn unreadable(attribute: &str, why: &str) -> Self {
+        let detail = match attribute.strip_prefix("claim:") {
+            Some(claim) => format!(
+                "A rule of this sale reads the claim {} of the token, which {why}: it cannot be read, so nothing was \
+                 ordered. Ask whoever issued the token for one in which it is a text, a number or a truth value.",
+                echo(claim)
+            ),
+            None => format!(
+                "A rule of this sale reads the attribute {}, which {why}.",
+                echo(attribute)
+            ),
+        };
+        Self::own(ATTRIBUTE_UNREADABLE, detail, false)
     }
 
     /// Names a rejection of the script, made at `now`.

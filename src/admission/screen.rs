@@ -1,5 +1,5 @@
 //! The screen: what is refused before the script is asked. An attempt lacks an attribute that the plan
-//! requires, or a precheck of the revision's rules does not let it pass.
+//! requires, or has one in a form that no rule can read, or a precheck of the revision's rules does not let it pass.
 //!
 //! Prechecks run on blocking threads, a few at a time: a lane waits for its own, and for no other
 //! lane's for longer than one [`CHUNK`]. A refusal is answered only after the engine has said that the
@@ -13,6 +13,7 @@ use super::Refusal;
 use super::fence::Step;
 use super::lane::{Job, Verdict, Worker};
 use crate::lua::{calls, fixed};
+use crate::order;
 use crate::recorded::Outcome;
 use crate::ruleset::{ActiveCampaign, Asked, Verdict as Checked};
 
@@ -128,13 +129,25 @@ fn sort_attributes(active: &ActiveCampaign, jobs: &mut Vec<Job>) -> Vec<(Job, Re
         all.append(&mut job.unread);
         (job.attempt.attributes, job.unread) =
             all.into_iter().partition(|(name, _)| active.reads.contains(name));
-        match Refusal::missing(&active.family.plan, &job.attempt) {
+        let refusal = unreadable(active, &mut job);
+        match refusal.or_else(|| Refusal::missing(&active.family.plan, &job.attempt)) {
             None => complete.push(job),
             Some(refusal) => refused.push((job, refusal)),
         }
     }
     *jobs = complete;
     refused
+}
+
+/// An attempt whose buyer has something that the rules read and cannot read is none without it.
+fn unreadable(active: &ActiveCampaign, job: &mut Job) -> Option<Refusal> {
+    let (name, why) = active.decides_by.unreadable(&job.unread)?;
+    let (refusal, mark) = (Refusal::unreadable(name, why), order::unreadable(name));
+    // The sample says so as well: other rules may be tried on it.
+    job.unread
+        .remove_entry(&mark)
+        .map(|(mark, why)| job.attempt.attributes.insert(mark, why));
+    Some(refusal)
 }
 
 /// Asks every precheck of the revision until one does not let the attempt pass.

@@ -12,7 +12,7 @@ use crate::bus::Producer;
 use crate::bus::kafka::{self, KafkaProducer};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::redis::{self, Redis};
+use crate::engine::redis::Redis;
 use crate::store::Store;
 
 /// How long a start waits for Kafka before it goes on without.
@@ -36,7 +36,7 @@ impl Adapters {
     /// Redis the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
     pub(super) async fn connect(config: &Config, store: Store, role: &str) -> anyhow::Result<Self> {
         let sealing = Sealing::join(config, &store, role).await?;
-        let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
+        let engine = Redis::new(config.engine())?;
         if let Err(error) = engine.ping().await {
             tracing::warn!(%error, "starting without the engine: the gate is closed until it is there");
         }

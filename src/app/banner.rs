@@ -9,9 +9,19 @@ pub(super) const DEMO: &str = "demo";
 pub(super) const DEMO_SKU: &str = "mug";
 pub(super) const DEMO_STOCK: u64 = 100;
 
+/// Where a listener is reached: scheme and address.
+#[derive(Clone, Copy)]
+pub(super) struct Url(pub(super) &'static str, pub(super) SocketAddr);
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.0, self.1)
+    }
+}
+
 pub(super) struct Banner<'a> {
-    pub(super) orders: SocketAddr,
-    pub(super) admin: SocketAddr,
+    pub(super) orders: Url,
+    pub(super) admin: Url,
     /// `in memory` or the path of the database.
     pub(super) persistence: &'a str,
     /// The demo's rule in sentences; empty when `--data` came back without the demo campaign.
@@ -38,22 +48,16 @@ impl fmt::Display for Banner<'_> {
         writeln!(f)?;
         writeln!(
             f,
-            "  orders     http://{orders}   anybody may be anybody: \"Bearer dev:<user>\""
+            "  orders     {orders}   anybody may be anybody: \"Bearer dev:<user>\""
         )?;
-        writeln!(
-            f,
-            "  control    http://{admin}   metrics at /metrics, health at /readyz"
-        )?;
+        writeln!(f, "  control    {admin}   metrics at /metrics, health at /readyz")?;
         writeln!(
             f,
             "  engine     embedded (the Lua that Redis would run)   bus  in process"
         )?;
         writeln!(f, "  database   SQLite, {persistence}")?;
         if self.rule.is_empty() {
-            return writeln!(
-                f,
-                "  campaigns  as they were: curl http://{admin}/admin/v1/campaigns"
-            );
+            return writeln!(f, "  campaigns  as they were: curl {admin}/admin/v1/campaigns");
         }
         writeln!(
             f,
@@ -76,21 +80,21 @@ impl fmt::Display for Banner<'_> {
     }
 }
 
-fn order(orders: SocketAddr) -> String {
+fn order(orders: Url) -> String {
     format!(
-        "curl -i http://{orders}/v1/campaigns/{DEMO}/orders -H 'Authorization: Bearer dev:ada' \\\n  \
+        "curl -i {orders}/v1/campaigns/{DEMO}/orders -H 'Authorization: Bearer dev:ada' \\\n  \
          -H 'Content-Type: application/json' -d '{{\"sku\":\"{DEMO_SKU}\",\"quantity\":1}}'"
     )
 }
 
-fn raise(admin: SocketAddr, token: bool) -> [String; 2] {
+fn raise(admin: Url, token: bool) -> [String; 2] {
     let auth = if token {
         " -H \"Authorization: Bearer $RUSHGATE_ADMIN_TOKEN\""
     } else {
         ""
     };
     let json = "-H 'Content-Type: application/json'";
-    let campaign = format!("http://{admin}/admin/v1/campaigns/{DEMO}");
+    let campaign = format!("{admin}/admin/v1/campaigns/{DEMO}");
     [
         format!(
             "curl {campaign}/revisions{auth} {json} \\\n  \
@@ -115,8 +119,8 @@ mod tests {
     fn says_where_what_and_what_next() {
         let rule = ["Each user may place at most 1 order in the whole campaign.".to_owned()];
         let banner = Banner {
-            orders: ([127, 0, 0, 1], 8080).into(),
-            admin: ([127, 0, 0, 1], 8081).into(),
+            orders: Url("http", ([127, 0, 0, 1], 8080).into()),
+            admin: Url("https", ([127, 0, 0, 1], 8081).into()),
             persistence: "in memory",
             rule: &rule,
             remaining: 100,
@@ -126,7 +130,7 @@ mod tests {
         for part in [
             "http://127.0.0.1:8080/v1/campaigns/demo/orders",
             "Each user may place at most 1 order",
-            "/admin/v1/campaigns/demo/revisions",
+            "https://127.0.0.1:8081/admin/v1/campaigns/demo/revisions",
             "in memory",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -9,10 +9,12 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::adapters::Adapters;
-use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK};
-use super::fronts::{self, Listeners};
+use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK, Url};
+use super::fronts;
+use super::listeners::{Listener, Listeners, fitted};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
+use super::private;
 use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
 use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
@@ -39,12 +41,15 @@ const DEMO_OPEN_FOR_MS: i64 = 365 * DAY_MS;
 /// Runs until asked to stop. With `data`, the database is a file there, and everything comes back
 /// from it: the same rebuild that mends a Redis that lost its memory.
 pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> anyhow::Result<()> {
-    let config = alone(config);
+    let (config, sources) = fitted(alone(config), sources.map(alone))?;
     let shutdown = Shutdown::listen()?;
-    let reload = Reload::listen(&config, sources.map(alone))?;
+    let reload = Reload::listen(&config, sources)?;
     let listeners = Listeners::bind(&config)?;
     let auth = Arc::new(Auth::new(&config.auth())?);
+    auth.start();
+    data.as_deref().map(private::make).transpose()?;
     let _alone = data.as_deref().map(lock).transpose()?;
+    data.as_deref().map(private::tighten).transpose()?;
     let store = open(data.as_deref()).await?;
     let (adapters, landing) = start(&config, store).await?;
     let host = Host::with(&config.wasm(data.as_deref(), |name| std::env::var_os(name)))?;
@@ -53,7 +58,11 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     come_back(&parts, &adapters).await?;
     seed(&parts, &adapters).await?;
 
-    let (orders, admin) = listeners.addresses()?;
+    let url = |listener: &Listener| {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        listener.address().map(|address| Url(scheme, address))
+    };
+    let (orders, admin) = (url(&listeners.orders)?, url(&listeners.control)?);
     let persistence = data.map_or("in memory".to_owned(), |folder| folder.display().to_string());
     print(
         &parts,
@@ -93,7 +102,6 @@ fn alone(mut config: Config) -> Config {
 
 /// One process per folder: two would land under the same offsets.
 fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("rushgate.lock");
     let file = std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let taken = || format!("{} is in use by another rushgate dev", folder.display());

@@ -27,6 +27,7 @@ const DELIVERY_TIMEOUT_MS: u32 = 30_000;
 pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
     let config = command.services().settle(&|name| std::env::var(name).ok())?;
     telemetry::init(&config.log)?;
+    config.warn();
     let store = store(&config).await?;
     let sealing = match command.sends() {
         true => Some(Sealing::join(&config, &store, "dlt").await?),

@@ -1,60 +1,25 @@
-//! The two listening sides of a gateway: bound early, served late, drained in order.
+//! The two listening sides of a gateway: served late, drained in order.
 
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::adapters::Adapters;
+use super::listeners::Listeners;
 use super::metrics::GatewayFigures;
 use super::parts::Parts;
 use super::ready::readiness;
 use super::reload::Reload;
 use super::shutdown::Shutdown;
-use crate::admin::{self, Admin, Health};
+use crate::admin::{Admin, Health};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
-use crate::gateway::{self, Gateway, Stages};
-
-/// Bound before anything else is started: a taken port is known at once.
-pub(super) struct Listeners {
-    orders: TcpListener,
-    admin: TcpListener,
-}
-
-impl Listeners {
-    pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
-        let orders = gateway::bind(config.listen)?;
-        let admin = admin::Config {
-            listen: config.admin_listen,
-            token: config.admin_token.clone(),
-        };
-        Ok(Self {
-            orders,
-            admin: admin::bind(&admin)?,
-        })
-    }
-
-    /// The same sockets once more, for somebody who answers until these are served.
-    pub(super) fn twins(&self) -> std::io::Result<(TcpListener, TcpListener)> {
-        let twin = |listener: &TcpListener| {
-            let socket = listener.as_fd().try_clone_to_owned()?;
-            TcpListener::from_std(socket.into())
-        };
-        Ok((twin(&self.orders)?, twin(&self.admin)?))
-    }
-
-    /// Data plane, control plane.
-    pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.orders.local_addr()?, self.admin.local_addr()?))
-    }
-}
+use crate::gateway::{Gateway, Stages};
+use crate::serving::Tls;
 
 /// Serves until asked to stop. Then, in order: not ready, and serving as before until balancers had time to notice; no new
 /// connections, requests in flight answered; what they began acknowledged and settled.
@@ -79,10 +44,14 @@ pub(super) async fn run(
     let stages = Stages::new(parts.admission.clone(), adapters.store.clone());
     let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
-    let readiness = Arc::new(readiness(adapters, parts, &in_force));
+    let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
+    let Listeners { orders, control } = listeners;
+    let tls = [orders.tls.clone(), control.tls.clone()];
+    let control = control.control_door(&config, &mut registry);
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
+        has_token: config.admin_token.is_some(),
     };
     let admin = Admin {
         rules: parts.control.clone(),
@@ -91,12 +60,17 @@ pub(super) async fn run(
     };
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.
-    let served_admin = tokio::spawn(admin.serve(listeners.admin, std::future::pending()));
+    let served_admin = tokio::spawn(admin.serve(control, std::future::pending()));
     let (close, closed) = oneshot::channel::<()>();
-    let serving = tokio::spawn(gateway.clone().serve(listeners.orders, closed.map(drop)));
+    let door = gateway.door(orders.socket).tls(orders.tls);
+    let serving = tokio::spawn(door.serve(gateway.clone(), closed.map(drop)));
     tokio::select! {
         () = shutdown.clone().asked() => {}
-        () = reload.run(|config| put_in_force(config, &gateway, parts)) => {}
+        () = reload.run(|config| {
+            put_in_force(config, &gateway, parts)?;
+            tls.iter().flatten().for_each(Tls::refresh);
+            Ok(())
+        }) => {}
     }
     readiness.drain();
     gateway.leave();
@@ -110,7 +84,7 @@ pub(super) async fn run(
 /// What a configuration that was read again changes here.
 fn put_in_force(config: &Config, gateway: &Gateway<Stages>, parts: &Parts) -> anyhow::Result<()> {
     // The files of the keys may have changed under their old names.
-    let auth = Auth::new(&config.auth())?;
+    let auth = gateway.auth().renew(&config.auth())?;
     gateway.put_in_force(&config.gateway(), auth);
     parts.admission.put_in_force(&config.admission());
     parts

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use super::adapters::{close, kafka_config, sending, store_check};
 use super::letters::{Letters, SentAgain};
+use super::listeners::{Listener, control_fits};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::reload::{Reload, Sources};
@@ -17,12 +18,13 @@ use super::sealing::Sealing;
 use super::shutdown::Shutdown;
 use super::standstill::{self, Landed};
 use super::{leftovers, migration};
-use crate::admin::{self, Check, Health, Readiness};
+use crate::admin::{Check, Health, Readiness};
 use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
 use crate::bus::{self, Producer, StartOffsets};
 use crate::config::Config;
 use crate::flow::{self, Flow};
 use crate::landing::{self, Landing, LandingHandle};
+use crate::serving::Tls;
 use crate::store::Store;
 use crate::telemetry;
 
@@ -59,10 +61,9 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let shutdown = Shutdown::listen()?;
     let reload = Reload::listen(&config, sources)?;
     let in_force = reload.in_force();
-    let listener = admin::bind(&admin::Config {
-        listen: config.admin_listen,
-        token: config.admin_token.clone(),
-    })?;
+    control_fits(&config)?;
+    let listener = Listener::control(&config)?;
+    let (address, tls) = (listener.address()?, listener.tls.clone());
     let topics = config.topics()?;
     let names = topics.names();
     let there = migration::wait_for_store(&config, &shutdown, &names, &listener);
@@ -90,15 +91,17 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     registry.register_collector(Box::new(LagFigures(flow)));
     checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
     let readiness = Arc::new(Readiness::new(checks).helped_by(vec![sealing.retired()]));
+    let door = listener.control_door(&config, &mut registry);
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
+        has_token: config.admin_token.is_some(),
     };
     let topics: Vec<&str> = levels.iter().map(|level| level.kafka.topic.as_str()).collect();
-    tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %listener.local_addr()?, ?topics, "landing");
+    tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %address, ?topics, "landing");
     leftovers::tell(&store, &kafka, &topics).await;
     // Served through the drain: `/readyz` has to be able to say so.
-    let served = tokio::spawn(health.serve(listener, std::future::pending()));
+    let served = tokio::spawn(health.serve(door, std::future::pending()));
 
     let ended = tokio::select! {
         () = shutdown.asked() => None,
@@ -108,7 +111,10 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
         }
         // What it cannot land it could not move either: its partitions go to a lander whose seal counts.
         why = sealing.halted() => Some(why),
-        () = reload.run(|_| Ok(())) => None,
+        () = reload.run(|_| {
+            tls.iter().for_each(Tls::refresh);
+            Ok(())
+        }) => None,
     };
     readiness.drain();
     watch.abort();

@@ -1,16 +1,15 @@
 //! A role that is started before the database is there, or before `rushgate migrate` has ended, waits and says for what.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures_util::FutureExt;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::adapters::{close, kafka_config};
+use super::listeners::Listener;
 use super::shutdown::Shutdown;
 use crate::admin::{Check, Health, Readiness};
 use crate::bus::kafka::KafkaProducer;
@@ -48,11 +47,11 @@ pub(super) async fn wait_for_store(
     config: &Config,
     shutdown: &Shutdown,
     topics: &[&str],
-    health: &TcpListener,
+    health: &Listener,
 ) -> anyhow::Result<Option<Store>> {
     let why = Why::default();
-    let _told = not_ready(health, why.clone())?;
-    let address = health.local_addr()?;
+    let _told = not_ready(config, health, why.clone())?;
+    let address = health.address()?;
     tokio::select! {
         store = until_there(config, topics, address, &why) => store.map(Some),
         () = shutdown.clone().asked() => Ok(None),
@@ -143,9 +142,9 @@ async fn missing(
 }
 
 /// Serves health until the answer is dropped, on the same socket as the process will afterwards.
-fn not_ready(listener: &TcpListener, why: Why) -> anyhow::Result<oneshot::Sender<()>> {
-    let socket = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-    let listener = TcpListener::from_std(socket)?;
+fn not_ready(config: &Config, listener: &Listener, why: Why) -> anyhow::Result<oneshot::Sender<()>> {
+    let mut registry = telemetry::registry();
+    let door = listener.twin()?.control_door(config, &mut registry);
     let check = Check {
         name: "migration",
         ask: Box::new(move || {
@@ -158,10 +157,11 @@ fn not_ready(listener: &TcpListener, why: Why) -> anyhow::Result<oneshot::Sender
     };
     let health = Health {
         readiness: Arc::new(Readiness::new(vec![check])),
-        registry: Arc::new(telemetry::registry()),
+        registry: Arc::new(registry),
+        has_token: config.admin_token.is_some(),
     };
     let (over, end) = oneshot::channel();
-    tokio::spawn(health.serve(listener, end.map(drop)));
+    tokio::spawn(health.serve(door, end.map(drop)));
     Ok(over)
 }
 

@@ -12,18 +12,30 @@ use super::reload::InForce;
 use crate::admin::{Check, Helper, Readiness};
 use crate::admission::Admission;
 use crate::control::Loader;
+use crate::gateway::auth::Auth;
+use crate::gateway::{Gateway, Stages};
 
 /// Ready again when one part in so many of the bound is gone, so that it does not flutter.
 const AGAIN_WITHOUT: u64 = 5;
 
-pub(super) fn readiness(adapters: &Adapters, parts: &Parts, in_force: &InForce) -> Readiness {
+pub(super) fn readiness(
+    adapters: &Adapters,
+    parts: &Parts,
+    in_force: &InForce,
+    gateway: &Arc<Gateway<Stages>>,
+) -> Readiness {
     let mut needed = vec![
+        keys_check("token-keys", gateway, Auth::ready),
         campaigns_check(&parts.loader),
         adapters.engine_check(),
         outbox_check(&parts.admission, in_force),
     ];
     needed.extend(adapters.sealing.as_ref().map(|sealing| sealing.check()));
     Readiness::new(needed).helped_by(vec![
+        Helper {
+            check: keys_check("token-keys-source", gateway, Auth::fresh),
+            without: "tokens are checked with the keys that were read last",
+        },
         Helper {
             check: adapters.bus_check(),
             without: "orders are admitted and wait in the outbox",
@@ -45,6 +57,19 @@ fn campaigns_check(loader: &Arc<Loader>) -> Check {
     Check {
         name: "campaigns",
         ask: Box::new(move || std::future::ready(answer()).boxed()),
+    }
+}
+
+/// Without keys nobody's token can be checked. What checks them may be another after the configuration was read again.
+fn keys_check(
+    name: &'static str,
+    gateway: &Arc<Gateway<Stages>>,
+    ask: fn(&Auth) -> Result<(), String>,
+) -> Check {
+    let gateway = gateway.clone();
+    Check {
+        name,
+        ask: Box::new(move || std::future::ready(ask(&gateway.auth())).boxed()),
     }
 }
 

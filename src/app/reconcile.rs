@@ -19,10 +19,11 @@ use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::{Config, Services};
 use crate::engine::Engine;
-use crate::engine::redis::{self, Redis};
+use crate::engine::redis::Redis;
 use crate::reconcile::{CompareError, Comparison, Outcome, Reconcile};
 use crate::store::Store;
 use crate::telemetry;
+use crate::wire::secret::Hidden;
 
 /// How long Redis and Kafka have to answer at all.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ pub struct ReconcileArgs {
     pub actor: Option<String>,
     /// Redis or Valkey [env: RUSHGATE_REDIS_URL].
     #[arg(long, value_name = "URL")]
-    pub redis_url: Option<String>,
+    pub redis_url: Option<Hidden>,
     #[command(flatten)]
     pub services: Services,
 }
@@ -105,11 +106,12 @@ async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
     let redis = args
         .redis_url
         .clone()
-        .map(|url| ("--redis-url", "redis.url", url));
+        .map(|url| ("--redis-url", "redis.url", url.0));
     let config = args
         .services
         .settle_with(&|name| std::env::var(name).ok(), redis.into_iter().collect())?;
     telemetry::init(&config.log)?;
+    config.warn();
     let store = store(&config).await?;
     let sealing = Sealing::join(&config, &store, "reconcile").await?;
     let answer = compare_with(args, &config, &store, &sealing).await;
@@ -149,7 +151,7 @@ async fn compare_with(
 }
 
 async fn stage(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Reconcile> {
-    let engine = Redis::new(redis::Config::new(config.redis.url.as_str()))?;
+    let engine = Redis::new(config.engine())?;
     let asked = tokio::time::timeout(ASK_LIMIT, engine.ping()).await;
     asked
         .context("Redis does not answer (--redis-url)")?

@@ -64,6 +64,7 @@ impl Reload {
         let filter = telemetry::filter(&reread.config.log.level)?;
         apply(&reread.config)?;
         telemetry::put_in_force(filter);
+        reread.config.warn();
         self.in_force.store(Arc::new(reread.config));
         tracing::info!(changed = ?reread.applied, "SIGHUP: the configuration was read again");
         if !reread.restart.is_empty() {

@@ -84,6 +84,7 @@ pub async fn seal(command: Seal) -> anyhow::Result<()> {
     };
     let config = services.settle(&|name| std::env::var(name).ok())?;
     telemetry::init(&config.log)?;
+    config.warn();
     let store = store(&config).await?;
     match &command {
         Seal::Status(_) => print!(

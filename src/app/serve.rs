@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::adapters::Adapters;
-use super::fronts::{self, Listeners};
+use super::fronts;
 use super::letters::Letters;
+use super::listeners::{Listeners, fitted};
 use super::missing::{self, MissingCollector};
 use super::parts::{Parts, wire};
 use super::reload::{Reload, Sources};
@@ -19,9 +20,11 @@ use crate::wasm::Host;
 /// Runs until asked to stop; comes up with the rules that are in the database.
 pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     let shutdown = Shutdown::listen()?;
+    let (config, sources) = fitted(config, sources)?;
     let reload = Reload::listen(&config, sources)?;
     let listeners = Listeners::bind(&config)?;
     let auth = Arc::new(Auth::new(&config.auth())?);
+    auth.start();
     let started = tokio::select! {
         started = start(&config, &auth, &listeners) => started,
         () = shutdown.clone().asked() => {

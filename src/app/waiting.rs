@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::adapters::{Adapters, close, kafka_config};
-use super::fronts::Listeners;
+use super::listeners::Listeners;
 use super::migration::{self, Why};
 use crate::admin::{Check, Health, Readiness};
 use crate::admission::{AdmissionError, Outcome, Quota};
@@ -78,21 +78,24 @@ pub(super) struct Room {
 
 impl Room {
     fn open(config: &Config, auth: &Arc<Auth>, listeners: &Listeners, why: Why) -> anyhow::Result<Self> {
-        let (orders, admin) = listeners.twins()?;
+        let Listeners { orders, control } = listeners.twins()?;
         let mut registry = telemetry::registry();
         let gateway = Gateway::new(config.gateway(), auth.clone(), Starting, &mut registry);
         let check = Check {
             name: "start",
             ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),
         };
+        let control = control.control_door(config, &mut registry);
         let health = Health {
             readiness: Arc::new(Readiness::new(vec![check])),
             registry: Arc::new(registry),
+            has_token: config.admin_token.is_some(),
         };
         let (close_orders, orders_closed) = oneshot::channel();
         let (close_admin, admin_closed) = oneshot::channel();
-        tokio::spawn(Arc::new(gateway).serve(orders, orders_closed.map(drop)));
-        tokio::spawn(health.serve_meanwhile(admin, admin_closed.map(drop)));
+        let door = gateway.door(orders.socket).tls(orders.tls);
+        tokio::spawn(door.serve(Arc::new(gateway), orders_closed.map(drop)));
+        tokio::spawn(health.serve_meanwhile(control, admin_closed.map(drop)));
         Ok(Self {
             _close: [close_orders, close_admin],
         })

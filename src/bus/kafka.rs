@@ -3,8 +3,10 @@
 mod client;
 mod consumer;
 mod delivery;
+mod examine;
 mod gather;
 mod group;
+mod heard;
 mod lanes;
 mod marks;
 mod options;
@@ -23,15 +25,16 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::{BusError, Halt, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
 use crate::seal::Keyring;
 pub use consumer::KafkaConsumer;
+pub use examine::{ClusterFacts, Examination, Right, TopicFacts, Unreached};
 pub use group::rebalance;
-pub use options::{OptionError, Side, check_options};
+pub use options::{OptionError, Side, check_connection, check_options};
 pub use producer::KafkaProducer;
-pub use topics::{TopicReport, migrate_topics};
+pub use topics::{TopicReport, WEEK_MS, migrate_topics, wanted_retention};
 
 /// How old the knowledge of a topic's partitions may get: clients notice within this that partitions were added.
 const METADATA_AGE_MS: &str = "10000";
@@ -40,7 +43,7 @@ const METADATA_AGE_MS: &str = "10000";
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How to reach Kafka, and how to use it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// `host:port`, several joined by commas.
     pub brokers: String,
@@ -69,6 +72,23 @@ pub struct Config {
     pub producer: BTreeMap<String, String>,
     /// The same for consumers alone, over [`Self::extra`].
     pub consumer: BTreeMap<String, String>,
+}
+
+/// Options by name alone: some hold secrets.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = |options: &BTreeMap<String, String>| options.keys().cloned().collect::<Vec<_>>();
+        f.debug_struct("Config")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("client_id", &self.client_id)
+            .field("group", &self.group)
+            .field("instance", &self.instance)
+            .field("extra", &names(&self.extra))
+            .field("producer", &names(&self.producer))
+            .field("consumer", &names(&self.consumer))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -111,6 +131,9 @@ impl Config {
         for (key, value) in own {
             config.set(*key, *value);
         }
+        if let Some((key, value)) = options::authorities(&self.extra) {
+            config.set(key, value);
+        }
         for (key, value) in self.extra.iter().chain(by_hand) {
             config.set(key, value);
         }
@@ -142,6 +165,13 @@ impl Config {
             .fetch_metadata(Some(topic), ASK_LIMIT)
             .map_err(|error| self.unreachable(&error))?;
         let found = metadata.topics().iter().find(|each| each.name() == topic);
+        let refused = found.and_then(|topic| topic.error());
+        if refused == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+            return Err(BusError::Unreadable(format!(
+                "Kafka at {} lets this user not see topic {topic}: docs/CONNECTIONS.md has the rights it needs",
+                self.brokers
+            )));
+        }
         let partitions: Vec<i32> = found
             .filter(|topic| topic.error().is_none())
             .map(|topic| {
@@ -167,11 +197,42 @@ impl Config {
 }
 
 /// A client that could not even be made: a wrong option.
+/// An option that librdkafka refuses is named; its value may be a secret whose option was mistyped.
 fn unusable(error: KafkaError) -> BusError {
-    BusError::Fatal(format!("Kafka client: {error}"))
+    BusError::Fatal(match error {
+        KafkaError::ClientConfig(_, why, name, value) => {
+            let why = match value.is_empty() {
+                true => why,
+                false => why.replace(&value, "…"),
+            };
+            format!("Kafka client: option {name}: {why}")
+        }
+        error => format!("Kafka client: {error}"),
+    })
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_option_is_named_and_its_value_is_not_shown() {
+        for (name, value) in [("sasl.pasword", "s3cret"), ("security.protocol", "s3cret")] {
+            let config = Config {
+                extra: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+                ..Config::new("127.0.0.1:1")
+            };
+            let error = KafkaProducer::new(config.clone())
+                .err()
+                .expect("refused")
+                .to_string();
+            assert!(error.contains(name) && !error.contains(value), "{error}");
+            assert!(!format!("{config:?}").contains(value));
+        }
+    }
 }

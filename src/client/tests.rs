@@ -96,6 +96,11 @@ fn urls_and_tokens_that_cannot_work_are_refused() {
         let error = Client::new(url, None).err().expect(url).to_string();
         assert!(error.contains(word), "{error}");
     }
+    let held = Client::new("http://me:s3cret@gate.example", None)
+        .err()
+        .expect("held")
+        .to_string();
+    assert!(held.contains("password") && !held.contains("s3cret"), "{held}");
     assert!(matches!(
         Client::new("http://h:1", Some("a\nb".into())),
         Err(ClientError::Token)

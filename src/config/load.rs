@@ -7,9 +7,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
-use super::{Config, seal};
+use super::secrets::Given;
+use super::{Config, seal, secrets, tokens};
 use crate::bus::check_prefix;
-use crate::bus::kafka::{Side, check_options};
+use crate::bus::kafka::{Side, check_connection, check_options};
 use crate::campaign::RETENTION_DAYS_MAX;
 
 /// Every key by its dotted name. `kafka.options`, `kafka.producer` and `kafka.consumer` are tables of their own, which
@@ -19,27 +20,55 @@ pub const KEYS: &[&str] = &[
     "admin_listen",
     "drain_delay_ms",
     "drain_ms",
+    "admin_token_file",
     "redis.url",
+    "redis.url_file",
+    "redis.password",
+    "redis.password_file",
+    "redis.ca_file",
+    "redis.certificate_file",
+    "redis.key_file",
     "kafka.brokers",
     "kafka.prefix",
     "kafka.partitions",
     "kafka.replication",
+    "kafka.sasl_password",
+    "kafka.sasl_password_file",
     "kafka.options",
     "kafka.producer",
     "kafka.consumer",
     "seal.keys",
     "database.url",
+    "database.url_file",
+    "database.password",
+    "database.password_file",
     "database.connections",
     "auth.jwt_hs256_secret_file",
     "auth.jwt_public_key_file",
+    "auth.jwks_file",
+    "auth.jwks_url",
+    "auth.jwks_ca_file",
+    "auth.jwks_every_ms",
+    "auth.keys_keep_ms",
+    "auth.algorithms",
     "auth.issuer",
     "auth.audience",
     "auth.insecure_dev_auth",
     "gateway.connections",
+    "gateway.peer_connections",
+    "gateway.memory_mb",
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
+    "gateway.write_timeout_ms",
+    "gateway.proxies",
     "gateway.trusted_proxies",
     "gateway.database_wait_ms",
+    "gateway.tls_cert_file",
+    "gateway.tls_key_file",
+    "admin.connections",
+    "admin.tls_cert_file",
+    "admin.tls_key_file",
+    "admin.tls_client_ca_file",
     "campaigns.retention_days",
     "admission.answer",
     "admission.accept_wait_ms",
@@ -79,10 +108,15 @@ const AT_LEAST_ONE: &[&str] = &[
     "kafka.partitions",
     "kafka.replication",
     "database.connections",
+    "auth.jwks_every_ms",
+    "auth.keys_keep_ms",
     "gateway.connections",
+    "gateway.memory_mb",
     "gateway.header_timeout_ms",
     "gateway.body_timeout_ms",
+    "gateway.write_timeout_ms",
     "gateway.database_wait_ms",
+    "admin.connections",
     "admission.queue",
     "admission.batch",
     "admission.deadline_ms",
@@ -121,8 +155,16 @@ pub enum ConfigError {
     /// `at` is an environment variable or a flag.
     #[error("{at}: {message}")]
     Value { at: String, message: String },
-    #[error("seal.keys: cannot read {path}: {cause}", path = path.display())]
-    UnreadableKey { path: PathBuf, cause: std::io::Error },
+    /// `at` names the option; `path` is as it may be shown.
+    #[error("{at}: cannot read {path}: {cause}")]
+    UnreadableSecret {
+        at: String,
+        path: String,
+        cause: std::io::Error,
+    },
+    /// Where both were found.
+    #[error("{one} and {other} are both given; leave one of them out")]
+    Both { one: String, other: String },
     #[error("{key} must be at least 1")]
     Zero { key: &'static str },
     #[error(
@@ -142,6 +184,7 @@ pub struct Source<'a> {
 
 /// Settles the configuration.
 pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
+    let mut given = Given::default();
     let mut config = match source.file {
         None => Config::default(),
         Some(path) => {
@@ -149,13 +192,19 @@ pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
                 path: path.to_owned(),
                 cause,
             })?;
-            parse(path, &text)?
+            let config = parse(path, &text)?;
+            given.file(path, &text);
+            config
         }
     };
     for key in KEYS {
         let name = env_name(key);
         if let Some(value) = (source.env)(&name) {
-            config = set(&config, key, &value).map_err(|message| ConfigError::Value { at: name, message })?;
+            config = set(&config, key, &value).map_err(|message| ConfigError::Value {
+                at: name.clone(),
+                message,
+            })?;
+            given.put(key, name, &value);
         }
     }
     for (flag, key, value) in &source.flags {
@@ -163,10 +212,11 @@ pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
             at: (*flag).to_owned(),
             message,
         })?;
+        given.put(key, (*flag).to_owned(), value);
     }
-    config.admin_token = (source.env)("RUSHGATE_ADMIN_TOKEN").filter(|token| !token.is_empty());
+    secrets::settle(&mut config, &given, source.env)?;
     check(&config)?;
-    config.keyring = seal::keyring(&config.seal)?;
+    config.keyring = seal::keyring(&config.seal, &mut config.warnings)?;
     Ok(config)
 }
 
@@ -176,11 +226,12 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
         let start = error.span().map_or(0, |span| span.start);
         let before = &text[..start.min(text.len())];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = text[line_start..].lines().next().unwrap_or_default();
         ConfigError::File {
             path: path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            message: error.message().to_owned(),
+            message: secrets::discreet(line, error.message()),
         }
     })
 }
@@ -198,7 +249,7 @@ fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
     let with = |value: Value| {
         let mut table = Table::try_from(config).map_err(|error| error.to_string())?;
         put(&mut table, key, value);
-        let mut set = Config::deserialize(table).map_err(|error| error.message().to_owned())?;
+        let mut set = Config::deserialize(table).map_err(|error| secrets::discreet(key, error.message()))?;
         set.admin_token = config.admin_token.clone();
         Ok(set)
     };
@@ -244,7 +295,50 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             message: format!("{days} is not within 1 to {RETENTION_DAYS_MAX}"),
         });
     }
+    tokens::check(config)?;
+    check_listeners(config)?;
     check_landing(config)
+}
+
+fn check_listeners(config: &Config) -> Result<(), ConfigError> {
+    let wrong = |at: &str, message: &str| {
+        let (at, message) = (at.to_owned(), message.to_owned());
+        Err(ConfigError::Value { at, message })
+    };
+    let (gateway, admin) = (&config.gateway, &config.admin);
+    if !gateway.proxies.is_empty() && gateway.trusted_proxies > 0 {
+        return wrong(
+            "gateway.trusted_proxies",
+            "gateway.proxies names the proxies, so they need not be counted: leave this at 0",
+        );
+    }
+    for (section, cert, key) in [
+        ("gateway", &gateway.tls_cert_file, &gateway.tls_key_file),
+        ("admin", &admin.tls_cert_file, &admin.tls_key_file),
+    ] {
+        match (cert, key) {
+            (Some(_), None) => {
+                return wrong(
+                    &format!("{section}.tls_key_file"),
+                    "the certificate needs its key",
+                );
+            }
+            (None, Some(_)) => {
+                return wrong(
+                    &format!("{section}.tls_cert_file"),
+                    "the key needs its certificate",
+                );
+            }
+            _ => {}
+        }
+    }
+    match (&admin.tls_client_ca_file, &admin.tls_cert_file) {
+        (Some(_), None) => wrong(
+            "admin.tls_cert_file",
+            "certificates of clients (admin.tls_client_ca_file) need TLS: name the listener's own certificate and key",
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn check_landing(config: &Config) -> Result<(), ConfigError> {
@@ -271,6 +365,9 @@ fn check_landing(config: &Config) -> Result<(), ConfigError> {
             return wrong(at, error.to_string());
         }
     }
+    if let Err(error) = check_connection(&config.kafka.options) {
+        return wrong("kafka.options", error.to_string());
+    }
     Ok(())
 }
 
@@ -281,9 +378,15 @@ pub(super) fn options<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String
     match Value::deserialize(d)? {
         Value::Table(table) => flatten("", table, &mut options).map_err(D::Error::custom)?,
         Value::String(text) => {
-            for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+            let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+            for (at, pair) in pairs.enumerate() {
+                // What it says is not shown: it may be what follows a comma in a password.
                 let (name, value) = pair.split_once('=').ok_or_else(|| {
-                    D::Error::custom(format!("{pair:?} is not of the form name=value,name=value"))
+                    D::Error::custom(format!(
+                        "entry {} is not of the form name=value,name=value; a value that holds a comma has its place in \
+                         the file",
+                        at + 1
+                    ))
                 })?;
                 options.insert(name.trim().to_owned(), value.trim().to_owned());
             }

@@ -6,8 +6,10 @@
 mod load;
 mod reread;
 mod seal;
+mod secrets;
 mod services;
 mod stages;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,12 +20,14 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, KEYS, Source, env_name, load};
 pub use reread::{REREAD, Reread};
+pub use secrets::{admin_token, check_environment};
 pub use services::Services;
 
 use crate::admission::Answer;
 use crate::campaign::RETENTION_DAYS;
 use crate::flow::Policy;
 use crate::seal::Keyring;
+use crate::serving::Networks;
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +47,7 @@ pub struct Config {
     pub database: Database,
     pub auth: Auth,
     pub gateway: Gateway,
+    pub admin: Admin,
     pub campaigns: Campaigns,
     pub admission: Admission,
     pub relay: Relay,
@@ -53,10 +58,15 @@ pub struct Config {
     pub sample: Sample,
     pub wasm: Wasm,
     pub log: Log,
-    /// Bearer token of the control plane. Only from `RUSHGATE_ADMIN_TOKEN`: a secret has no place in
+    /// File with the bearer token of the control plane.
+    pub admin_token_file: Option<PathBuf>,
+    /// Bearer token of the control plane. Only from its file or `RUSHGATE_ADMIN_TOKEN`: a secret has no place in
     /// a file that is shared, or on a command line that others can list.
     #[serde(skip)]
     pub admin_token: Option<String>,
+    /// What is to be logged about the files of secrets.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
     /// The keys that `seal.keys` names, read from their files.
     #[serde(skip)]
     pub keyring: Option<Arc<Keyring>>,
@@ -75,6 +85,7 @@ impl Default for Config {
             database: Database::default(),
             auth: Auth::default(),
             gateway: Gateway::default(),
+            admin: Admin::default(),
             campaigns: Campaigns::default(),
             admission: Admission::default(),
             relay: Relay::default(),
@@ -85,8 +96,19 @@ impl Default for Config {
             sample: Sample::default(),
             wasm: Wasm::default(),
             log: Log::default(),
+            admin_token_file: None,
             admin_token: None,
+            warnings: Vec::new(),
             keyring: None,
+        }
+    }
+}
+
+impl Config {
+    /// Logs what was found about the files of secrets.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
         }
     }
 }
@@ -94,14 +116,29 @@ impl Default for Config {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redis {
-    /// May hold a password: `redis://user:password@host:6379/0`.
+    /// May hold a password: `redis://user:password@host:6379/0`. Once settled, it does where one is needed.
     pub url: String,
+    pub url_file: Option<PathBuf>,
+    /// Goes into the URL when the configuration is settled; so does the content of its file.
+    pub password: Option<String>,
+    pub password_file: Option<PathBuf>,
+    /// The only authorities that are believed about a server at `rediss://`.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate of this process and its key, for servers that ask for one.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 impl Default for Redis {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".into(),
+            url_file: None,
+            password: None,
+            password_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
         }
     }
 }
@@ -117,6 +154,9 @@ pub struct Kafka {
     pub partitions: u32,
     /// Replicas of every topic that `rushgate migrate` makes.
     pub replication: u16,
+    /// Goes into the options as `sasl.password` when the configuration is settled; so does the content of its file.
+    pub sasl_password: Option<String>,
+    pub sasl_password_file: Option<PathBuf>,
     /// Further options of librdkafka, for producer and consumer.
     #[serde(deserialize_with = "load::options")]
     pub options: BTreeMap<String, String>,
@@ -135,6 +175,8 @@ impl Default for Kafka {
             prefix: crate::bus::PREFIX.into(),
             partitions: 12,
             replication: 1,
+            sasl_password: None,
+            sasl_password_file: None,
             options: BTreeMap::new(),
             producer: BTreeMap::new(),
             consumer: BTreeMap::new(),
@@ -152,8 +194,12 @@ pub struct Seal {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// May hold a password: `mysql://user:password@host:3306/rushgate`.
+    /// May hold a password: `mysql://user:password@host:3306/rushgate`. Once settled, it does where one is needed.
     pub url: String,
+    pub url_file: Option<PathBuf>,
+    /// Goes into the URL when the configuration is settled; so does the content of its file.
+    pub password: Option<String>,
+    pub password_file: Option<PathBuf>,
     pub connections: u32,
 }
 
@@ -161,16 +207,26 @@ impl Default for Database {
     fn default() -> Self {
         Self {
             url: "mysql://root@127.0.0.1:3306/rushgate".into(),
+            url_file: None,
+            password: None,
+            password_file: None,
             connections: 8,
         }
     }
 }
 
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     pub jwt_hs256_secret_file: Option<PathBuf>,
     pub jwt_public_key_file: Option<PathBuf>,
+    pub jwks_file: Option<PathBuf>,
+    pub jwks_url: Option<String>,
+    pub jwks_ca_file: Option<PathBuf>,
+    pub jwks_every_ms: u64,
+    pub keys_keep_ms: u64,
+    /// Joined by commas; those that the keys are for where empty.
+    pub algorithms: String,
     pub issuer: Option<String>,
     pub audience: Option<String>,
     pub insecure_dev_auth: bool,
@@ -180,10 +236,39 @@ pub struct Auth {
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
     pub connections: usize,
+    /// Of one address or IPv6 /64; 0: an eighth of `connections`.
+    pub peer_connections: usize,
+    /// MiB that requests in flight may hold.
+    pub memory_mb: usize,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    pub proxies: Networks,
     pub trusted_proxies: usize,
     pub database_wait_ms: u64,
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+}
+
+/// The control plane's listener.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    pub connections: usize,
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+    pub tls_client_ca_file: Option<PathBuf>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            connections: crate::admin::CONNECTIONS,
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_client_ca_file: None,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -285,7 +370,7 @@ pub struct Sample {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wasm {
-    /// Where compiled modules are kept; the empty text keeps them in memory alone.
+    /// Where compiled modules are kept; the empty text keeps them in a private folder that goes with the process.
     pub cache_dir: Option<PathBuf>,
 }
 

@@ -1,10 +1,13 @@
 //! What a running process takes over from a configuration that is read again, and what waits for its next start.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::Config;
 use super::load::{KEYS, put};
+use crate::wire::secret::{shown_path, shown_url};
 
 /// Keys that take effect when the configuration is read again; all others do with the next start.
 pub const REREAD: &[&str] = &[
@@ -12,6 +15,12 @@ pub const REREAD: &[&str] = &[
     "drain_ms",
     "auth.jwt_hs256_secret_file",
     "auth.jwt_public_key_file",
+    "auth.jwks_file",
+    "auth.jwks_url",
+    "auth.jwks_ca_file",
+    "auth.jwks_every_ms",
+    "auth.keys_keep_ms",
+    "auth.algorithms",
     "auth.issuer",
     "auth.audience",
     "auth.insecure_dev_auth",
@@ -31,7 +40,7 @@ pub const REREAD: &[&str] = &[
 pub struct Reread {
     /// In force from now on: the old one, with the keys of [`REREAD`] as they were read.
     pub config: Config,
-    /// `key: old → new` of what takes effect. None of these keys holds a secret.
+    /// `key: old → new` of what takes effect. None of these keys holds a secret, but for the query of a URL.
     pub applied: Vec<String>,
     /// Keys whose new value needs a restart.
     pub restart: Vec<&'static str>,
@@ -51,7 +60,11 @@ impl Config {
                 restart.push(*key);
                 continue;
             }
-            applied.push(format!("{key}: {} → {}", shown(before.as_ref()), shown(after)));
+            applied.push(format!(
+                "{key}: {} → {}",
+                shown(key, before.as_ref()),
+                shown(key, after)
+            ));
             match after {
                 Some(after) => put(&mut table, key, after.clone()),
                 None => remove(&mut table, key),
@@ -60,6 +73,7 @@ impl Config {
         // Both configurations were valid, and so is one that has each key from either.
         let mut config = Self::deserialize(table).unwrap_or_else(|_| self.clone());
         config.admin_token.clone_from(&self.admin_token);
+        config.warnings.clone_from(&read.warnings);
         Reread {
             config,
             applied,
@@ -90,8 +104,13 @@ fn remove(table: &mut Table, key: &str) {
     }
 }
 
-fn shown(value: Option<&Value>) -> String {
-    value.map_or("none".to_owned(), Value::to_string)
+fn shown(key: &str, value: Option<&Value>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(Value::String(url)) if key.ends_with("_url") => format!("{:?}", shown_url(url)),
+        Some(Value::String(path)) if key.ends_with("_file") => format!("{:?}", shown_path(Path::new(path))),
+        Some(value) => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -107,12 +126,14 @@ mod tests {
         new.flow.every_ms = 7;
         new.log.level = "debug".into();
         new.auth.jwt_public_key_file = Some("/new.pem".into());
+        new.auth.jwks_url = Some("https://login.example/keys?code=s3cret".into());
         new.database.url = "mysql://me:secret@db/other".into();
         let reread = old.take_over(&new);
         assert_eq!(
             reread.applied,
             [
                 "auth.jwt_public_key_file: none → \"/new.pem\"",
+                "auth.jwks_url: none → \"https://login.example/keys\"",
                 "flow.policy: \"accept\" → \"refuse\"",
                 "log.level: \"info\" → \"debug\"",
             ]
@@ -123,7 +144,7 @@ mod tests {
 
         let back = reread.config.take_over(&old);
         assert!(back.config == old, "a key that is left out again is none again");
-        assert_eq!(back.applied.len(), 3);
+        assert_eq!(back.applied.len(), 4);
         assert!(back.restart.is_empty());
     }
 

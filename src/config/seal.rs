@@ -1,16 +1,18 @@
 //! Reads the keys of seals from their files: secrets have no place in a file that is shared.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Config, ConfigError, Seal};
 use crate::seal::{Key, Keyring};
+use crate::wire::secret::{exposed, shown_path};
 use crate::{bus, landing};
 
 const AT: &str = "seal.keys";
+const ID: &str = "no id of a key: 1 to 32 letters, digits, '.', '_' or '-'";
 
 /// The keys, as the configuration names them; `None` where it names none.
-pub(super) fn keyring(seal: &Seal) -> Result<Option<Arc<Keyring>>, ConfigError> {
+pub(super) fn keyring(seal: &Seal, warnings: &mut Vec<String>) -> Result<Option<Arc<Keyring>>, ConfigError> {
     let wrong = |message: String| ConfigError::Value {
         at: AT.to_owned(),
         message,
@@ -18,12 +20,19 @@ pub(super) fn keyring(seal: &Seal) -> Result<Option<Arc<Keyring>>, ConfigError> 
     let text = seal.keys.as_deref().unwrap_or_default();
     let named = text.split(',').map(str::trim).filter(|key| !key.is_empty());
     let keys: Vec<Key> = named
-        .map(|key| {
+        .enumerate()
+        .map(|(at, key)| {
+            // What it says is not shown: it may be the secret itself.
             let (id, path) = key
                 .split_once(':')
-                .ok_or_else(|| wrong(format!("{key:?} is not of the form id:path,id:path")))?;
-            let id = id.trim().parse().map_err(|error| wrong(format!("{error}")))?;
-            let secret = read(Path::new(path.trim()))?;
+                .ok_or_else(|| wrong(format!("entry {} is not of the form id:path,id:path", at + 1)))?;
+            let id = id
+                .trim()
+                .parse()
+                .map_err(|_| wrong(format!("the id of entry {} is {ID}", at + 1)))?;
+            let path = Path::new(path.trim());
+            let secret = read(path)?;
+            warnings.extend(exposed(AT, path));
             Key::new(id, &secret).map_err(|error| wrong(error.to_string()))
         })
         .collect::<Result<_, ConfigError>>()?;
@@ -36,8 +45,9 @@ pub(super) fn keyring(seal: &Seal) -> Result<Option<Arc<Keyring>>, ConfigError> 
 
 /// Everything in the file but the white space at its end.
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    let secret = std::fs::read(path).map_err(|cause| ConfigError::UnreadableKey {
-        path: PathBuf::from(path),
+    let secret = std::fs::read(path).map_err(|cause| ConfigError::UnreadableSecret {
+        at: AT.to_owned(),
+        path: shown_path(path),
         cause,
     })?;
     Ok(secret.trim_ascii_end().to_vec())
@@ -73,7 +83,7 @@ mod tests {
 
     fn ring(keys: String) -> Result<Option<Arc<Keyring>>, String> {
         let seal = Seal { keys: Some(keys) };
-        keyring(&seal).map_err(|error| error.to_string())
+        keyring(&seal, &mut Vec::new()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -83,7 +93,7 @@ mod tests {
         let ring = ring(named).expect("valid").expect("keys");
         let key = |id: &str, fill| Key::new(id.parse().expect("an id"), &[fill; 32]).expect("a key");
         assert_eq!(ring.keys(), [key("new", 7), key("old", 8)]);
-        assert_eq!(super::keyring(&Seal::default()).ok(), Some(None));
+        assert_eq!(super::keyring(&Seal::default(), &mut Vec::new()).ok(), Some(None));
         assert_eq!(self::ring(" , ".into()), Ok(None));
     }
 
@@ -94,9 +104,12 @@ mod tests {
         for (keys, expected) in [
             (
                 "secret".to_owned(),
-                "seal.keys: \"secret\" is not of the form id:path,id:path",
+                "seal.keys: entry 1 is not of the form id:path,id:path",
             ),
-            ("a b:/x".to_owned(), "seal.keys: \"a b\" is no id of a key"),
+            (
+                "a b:/x".to_owned(),
+                "seal.keys: the id of entry 1 is no id of a key",
+            ),
             (
                 "k:/no/such/file".to_owned(),
                 "seal.keys: cannot read /no/such/file: No such file",

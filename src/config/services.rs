@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Config, ConfigError, Log, Source, load};
+use crate::wire::secret::Hidden;
 
 /// Statements over a whole campaign are slow, and no news.
 const QUIET: &str = "warn,sqlx::query=error";
@@ -15,7 +16,7 @@ pub struct Services {
     pub config: Option<PathBuf>,
     /// MySQL or MariaDB [env: RUSHGATE_DATABASE_URL].
     #[arg(long, value_name = "URL")]
-    pub database_url: Option<String>,
+    pub database_url: Option<Hidden>,
     /// Comma-separated host:port [env: RUSHGATE_KAFKA_BROKERS].
     #[arg(long, value_name = "LIST")]
     pub kafka_brokers: Option<String>,
@@ -41,13 +42,17 @@ impl Services {
             .clone()
             .or_else(|| env("RUSHGATE_CONFIG").map(PathBuf::from));
         let own = [
-            ("--database-url", "database.url", &self.database_url),
-            ("--kafka-brokers", "kafka.brokers", &self.kafka_brokers),
-            ("--log-level", "log.level", &self.log_level),
+            (
+                "--database-url",
+                "database.url",
+                self.database_url.as_ref().map(|url| &url.0),
+            ),
+            ("--kafka-brokers", "kafka.brokers", self.kafka_brokers.as_ref()),
+            ("--log-level", "log.level", self.log_level.as_ref()),
         ];
         let own = own
             .into_iter()
-            .filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)));
+            .filter_map(|(flag, key, value)| Some((flag, key, value?.clone())));
         let mut config = load(&Source {
             file: file.as_deref(),
             env,

@@ -7,7 +7,12 @@ use std::time::Duration;
 
 use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
 use crate::bus::{DelaysError, Topics, landing_group, orders_topic};
+use crate::engine::redis;
+use crate::serving::tls;
 use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
+
+/// Bytes.
+const MIB: usize = 1024 * 1024;
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
@@ -18,10 +23,35 @@ impl Default for Gateway {
         let stage = gateway::Config::default();
         Self {
             connections: stage.connections,
+            peer_connections: stage.peer_connections,
+            memory_mb: stage.memory / MIB,
             header_timeout_ms: ms(stage.header_timeout),
             body_timeout_ms: ms(stage.body_timeout),
+            write_timeout_ms: ms(stage.write_timeout),
+            proxies: stage.proxies,
             trusted_proxies: stage.trusted_proxies,
             database_wait_ms: ms(stage.database_wait),
+            tls_cert_file: None,
+            tls_key_file: None,
+        }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        let stage = gateway::auth::Config::default();
+        Self {
+            jwt_hs256_secret_file: None,
+            jwt_public_key_file: None,
+            jwks_file: None,
+            jwks_url: None,
+            jwks_ca_file: None,
+            jwks_every_ms: ms(stage.jwks_every),
+            keys_keep_ms: ms(stage.keys_keep),
+            algorithms: String::new(),
+            issuer: None,
+            audience: None,
+            insecure_dev_auth: stage.insecure_dev_auth,
         }
     }
 }
@@ -104,34 +134,67 @@ impl Config {
     pub fn gateway(&self) -> gateway::Config {
         let Gateway {
             connections,
+            peer_connections,
+            memory_mb,
             header_timeout_ms,
             body_timeout_ms,
+            write_timeout_ms,
+            proxies,
             trusted_proxies,
             database_wait_ms,
-        } = self.gateway;
+            ..
+        } = self.gateway.clone();
         gateway::Config {
             connections,
+            peer_connections,
+            memory: memory_mb.saturating_mul(MIB),
             header_timeout: Duration::from_millis(header_timeout_ms),
             body_timeout: Duration::from_millis(body_timeout_ms),
+            write_timeout: Duration::from_millis(write_timeout_ms),
+            proxies,
             trusted_proxies,
             database_wait: Duration::from_millis(database_wait_ms),
         }
     }
 
+    /// The data plane's TLS; `None`: plain HTTP.
+    pub fn tls(&self) -> Option<tls::Files> {
+        let Gateway {
+            tls_cert_file,
+            tls_key_file,
+            ..
+        } = self.gateway.clone();
+        Some(tls::Files {
+            cert: tls_cert_file?,
+            key: tls_key_file?,
+            client_ca: None,
+        })
+    }
+
+    /// The control plane's TLS; `None`: plain HTTP.
+    pub fn admin_tls(&self) -> Option<tls::Files> {
+        let admin = self.admin.clone();
+        Some(tls::Files {
+            cert: admin.tls_cert_file?,
+            key: admin.tls_key_file?,
+            client_ca: admin.tls_client_ca_file,
+        })
+    }
+
     pub fn auth(&self) -> gateway::auth::Config {
-        let Auth {
-            jwt_hs256_secret_file,
-            jwt_public_key_file,
-            issuer,
-            audience,
-            insecure_dev_auth,
-        } = self.auth.clone();
+        let auth = self.auth.clone();
         gateway::auth::Config {
-            jwt_hs256_secret_file,
-            jwt_public_key_file,
-            issuer,
-            audience,
-            insecure_dev_auth,
+            algorithms: super::tokens::algorithms(&auth.algorithms).unwrap_or_default(),
+            jwt_hs256_secret_file: auth.jwt_hs256_secret_file,
+            jwt_public_key_file: auth.jwt_public_key_file,
+            jwks_file: auth.jwks_file,
+            jwks_url: auth.jwks_url,
+            jwks_ca_file: auth.jwks_ca_file,
+            jwks_every: Duration::from_millis(auth.jwks_every_ms),
+            keys_keep: Duration::from_millis(auth.keys_keep_ms),
+            issuer: auth.issuer,
+            audience: auth.audience,
+            insecure_dev_auth: auth.insecure_dev_auth,
         }
     }
 
@@ -245,8 +308,21 @@ impl Config {
         }
     }
 
+    /// The engine of a real deployment. A file that is named by the empty text is none.
+    pub fn engine(&self) -> redis::Config {
+        let named = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        redis::Config {
+            tls: redis::Tls {
+                ca_file: named(&self.redis.ca_file),
+                certificate_file: named(&self.redis.certificate_file),
+                key_file: named(&self.redis.key_file),
+            },
+            ..redis::Config::new(self.redis.url.as_str())
+        }
+    }
+
     pub fn store(&self) -> store::Config {
-        let Database { url, connections } = self.database.clone();
+        let Database { url, connections, .. } = self.database.clone();
         store::Config { url, connections }
     }
 
@@ -262,7 +338,10 @@ impl Config {
             Some(folder) => Some(folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
             None => data.map(|data| data.join("wasm")).or_else(of_user),
         };
-        wasm::Config { cache_dir }
+        wasm::Config {
+            cache_dir,
+            program: Some(wasm::own_program()),
+        }
     }
 
     pub fn drain_delay(&self) -> Duration {

@@ -252,7 +252,7 @@ fn a_wrong_value_is_answered_with_its_source() {
         (
             ("RUSHGATE_KAFKA_CONSUMER", "session.timeout.ms"),
             None,
-            "RUSHGATE_KAFKA_CONSUMER: \"session.timeout.ms\" is not of the form name=value",
+            "RUSHGATE_KAFKA_CONSUMER: entry 1 is not of the form name=value",
         ),
         (
             ("RUSHGATE_KAFKA_PREFIX", "my shop"),
@@ -331,4 +331,46 @@ fn compiled_modules_have_a_place() {
     );
     let off = settle(&[("RUSHGATE_WASM_CACHE_DIR", "")], &[]).expect("the empty text");
     assert_eq!(place(&off, Some("/data"), &[home]), None);
+}
+
+#[test]
+fn listeners_are_checked_as_a_whole() {
+    for (env, said) in [
+        (
+            &[
+                ("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/8"),
+                ("RUSHGATE_GATEWAY_TRUSTED_PROXIES", "1"),
+            ][..],
+            "gateway.trusted_proxies: gateway.proxies names the proxies",
+        ),
+        (
+            &[("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/33")],
+            "RUSHGATE_GATEWAY_PROXIES: \"10.0.0.0/33\" is not a network",
+        ),
+        (
+            &[("RUSHGATE_GATEWAY_TLS_CERT_FILE", "/c")],
+            "gateway.tls_key_file: the certificate needs its key",
+        ),
+        (
+            &[("RUSHGATE_ADMIN_TLS_KEY_FILE", "/k")],
+            "admin.tls_cert_file: the key needs its certificate",
+        ),
+        (
+            &[("RUSHGATE_ADMIN_TLS_CLIENT_CA_FILE", "/a")],
+            "admin.tls_cert_file: certificates of clients",
+        ),
+        (
+            &[("RUSHGATE_ADMIN_CONNECTIONS", "0")],
+            "admin.connections must be at least 1",
+        ),
+    ] {
+        let error = settle(env, &[]).err().expect(said);
+        assert!(error.contains(said), "{error}");
+    }
+    let config = settle(&[("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/8, fd00::/8")], &[]).expect("networks");
+    let limits = config.gateway().limits();
+    assert!(limits.proxies.contain([10, 1, 1, 1].into()) && !limits.all_proxies);
+    let counted = settle(&[("RUSHGATE_GATEWAY_TRUSTED_PROXIES", "1")], &[]).expect("counted");
+    assert!(counted.gateway().limits().all_proxies);
+    assert!(counted.tls().is_none() && counted.admin_tls().is_none());
 }

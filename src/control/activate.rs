@@ -10,7 +10,7 @@ use crate::lua::calls;
 use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
-use crate::plan::diff::{Change, Class, needs_accept};
+use crate::plan::diff::{Change, Class, Part, needs_accept};
 use crate::ruleset::ActiveCampaign;
 use crate::wire::Moment;
 
@@ -241,8 +241,11 @@ fn meaning(revision: u32, epoch: u64, compared: &Compared) -> Vec<String> {
                 .to_owned(),
         );
     }
+    // What is pinned shows in the plan, where it means something there.
+    let is_pin = |change: &&Change| matches!(change.part, Part::Module | Part::Audience);
+    let plan_changes = || compared.changes.iter().filter(|change| !is_pin(change));
     let count = |class: Class| {
-        let of_class = compared.changes.iter().filter(|change| change.class == class);
+        let of_class = plan_changes().filter(|change| change.class == class);
         of_class.count()
     };
     let classes = [
@@ -260,6 +263,9 @@ fn meaning(revision: u32, epoch: u64, compared: &Compared) -> Vec<String> {
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
     sentences.push(match counted.as_slice() {
+        [] if compared.changes.iter().any(|change| is_pin(&change)) => {
+            "The plan decides as before; the changes name the versions that are others.".to_owned()
+        }
         [] => "Nothing changes for orders.".to_owned(),
         counted => format!("Of its parts: {}.", counted.join(", ")),
     });

@@ -14,7 +14,7 @@ use crate::campaign::{Activation, Campaign, Schedule};
 use crate::lua::emit::emit_with_shadow;
 use crate::plan::check::PlanCost;
 use crate::plan::merge::{RulePlan, merge};
-use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, check, explain};
+use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, TOKEN_CLAIMS, check, explain};
 use crate::revision::{PinnedRule, Revision, Shadow};
 use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
@@ -191,10 +191,12 @@ impl Control {
                     let missing = self
                         .pin_lists(&here, rule, &plan.plan, &mut drafting.context.audiences)
                         .await?;
-                    if missing.is_empty()
-                        && let Err(error) = check_alone(&plan, &drafting.context)
-                    {
-                        drafting.problems.push(refused_plan(&here, &pin, &error));
+                    if missing.is_empty() {
+                        let refused = match check_alone(&plan, &drafting.context) {
+                            Ok(checked) => unreadable_claim(&here, &checked),
+                            Err(error) => Some(refused_plan(&here, &pin, &error)),
+                        };
+                        drafting.problems.extend(refused);
                     }
                     drafting.problems.extend(missing);
                     pinned.push(pin);
@@ -336,6 +338,22 @@ fn refused_plan(at: &str, rule: &PinnedRule, error: &PlanError) -> Problem {
         rule.module, rule.version
     );
     Problem::new(at, detail).hint("this is a defect of the module, not of the parameters")
+}
+
+/// A claim that no rule is handed would be missing from every order.
+fn unreadable_claim(at: &str, plan: &CheckedPlan) -> Option<Problem> {
+    let claims = plan
+        .attributes()
+        .into_iter()
+        .find_map(|attribute| match attribute {
+            Attribute::Claim(name) if TOKEN_CLAIMS.contains(&name.as_str()) => Some(name),
+            _ => None,
+        });
+    claims.map(|name| {
+        let detail =
+            format!("the rule reads claim:{name}, which is about the token itself and is handed to no rule");
+        Problem::new(at, detail).hint("who orders is the attribute \"user\"")
+    })
 }
 
 fn under_params(at: &str, diagnostic: Diagnostic) -> Diagnostic {

@@ -18,6 +18,7 @@ mod requests;
 mod revisions;
 mod shadow;
 pub mod simulate;
+mod versions;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub use audiences::{ListUpload, Uploaded};
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::RevisionAnswer;
 pub use loader::Loader;
+pub use modules::UploadedModule;
 pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
 pub use revisions::{ActivatedAt, Compared, RevisionHead, RevisionView};
 pub use shadow::{Difference, ShadowFigures};
@@ -67,7 +69,7 @@ pub enum ControlError {
     /// 422: a module was refused or misbehaved; code of [`crate::wasm::ModuleError`].
     #[error("{message}")]
     Module { code: &'static str, message: String },
-    /// 503: the database or the engine is down; the text says what was done.
+    /// 503: the database or the engine is down, or modules cannot be looked at; the text says what was done.
     #[error("{0}")]
     Unavailable(String),
     #[error("{0}")]
@@ -90,6 +92,8 @@ impl From<ModuleError> for ControlError {
     fn from(error: ModuleError) -> Self {
         let message = error.to_string();
         match error {
+            // It says nothing about the module: the same upload may be taken later.
+            ModuleError::Refused { code: "host", .. } => Self::Unavailable(message),
             ModuleError::Refused { code, .. } | ModuleError::Misbehaved { code, .. } => {
                 Self::Module { code, message }
             }

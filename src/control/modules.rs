@@ -1,66 +1,118 @@
-//! Modules: uploaded once, known by their digest.
+//! Modules: uploaded once, known by their digest, and named for good by `id@version`.
 
 use std::sync::Arc;
 
 use super::{Control, ControlError};
-use crate::store::ModuleRow;
-use crate::wasm::{self, Inspected};
+use crate::store::{ModuleOrigin, ModuleRow, is_digest, taken};
+use crate::wasm::{self, Descriptor, Inspected};
+
+/// Bytes of a version.
+const VERSION_BYTES_MAX: usize = 64;
+
+/// What became of an upload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UploadedModule {
+    /// `false` for bytes that are there already.
+    pub new: bool,
+    pub row: ModuleRow,
+    /// It stands for a built-in module, whose id it has.
+    pub replaces_builtin: bool,
+    /// The version that its id alone stands for.
+    pub highest: String,
+}
 
 impl Control {
-    /// Stores a module after inspecting it and playing its examples; `true` when it is new. `actor` is for
-    /// the audit trail.
+    /// Stores a module after inspecting it and playing its examples. `replace_builtin` lets it have the id of a
+    /// built-in one. `actor` is for the audit trail.
     pub async fn upload_module(
         &self,
         actor: &str,
         bytes: Vec<u8>,
-    ) -> Result<(bool, ModuleRow), ControlError> {
+        replace_builtin: bool,
+    ) -> Result<UploadedModule, ControlError> {
         let bytes: Arc<[u8]> = bytes.into();
-        let inspected = self.host.inspect(bytes.clone()).await?;
-        if self.store.module(&inspected.digest).await?.is_none() {
-            self.play_examples(&inspected, bytes.clone()).await?;
+        if let Some(row) = self.store.module(&wasm::digest(&bytes)).await? {
+            return self.uploaded_module(false, row).await;
         }
-        self.keep_module(actor, inspected, bytes).await
+        let inspected = self.host.inspect(bytes.clone()).await?;
+        let origin = check_name(&inspected.descriptor, replace_builtin)?;
+        let row = self.row_of(&inspected)?;
+        // What is going to be refused is refused before its examples are played.
+        if let Some(there) = self.store.module_name(&row.id, &row.version).await?
+            && there.digest != row.digest
+        {
+            return Err(taken(&row, &there).into());
+        }
+        self.play_uploaded(&inspected, bytes.clone()).await?;
+        let new = self.keep_module(actor, &row, &bytes, origin).await?;
+        self.uploaded_module(new, row).await
     }
 
-    async fn keep_module(
-        &self,
-        actor: &str,
-        inspected: Inspected,
-        bytes: Arc<[u8]>,
-    ) -> Result<(bool, ModuleRow), ControlError> {
+    async fn uploaded_module(&self, new: bool, row: ModuleRow) -> Result<UploadedModule, ControlError> {
+        let name = self.store.module_name(&row.id, &row.version).await?;
+        let highest = self.store.module(&row.id).await?;
+        Ok(UploadedModule {
+            new,
+            replaces_builtin: name
+                .is_some_and(|name| name.digest == row.digest && name.origin == ModuleOrigin::Replacement),
+            highest: highest.map_or_else(|| row.version.clone(), |row| row.version),
+            row,
+        })
+    }
+
+    fn row_of(&self, inspected: &Inspected) -> Result<ModuleRow, ControlError> {
         let descriptor = &inspected.descriptor;
-        let row = ModuleRow {
+        Ok(ModuleRow {
             digest: inspected.digest.clone(),
             id: descriptor.id.clone(),
             version: descriptor.version.clone(),
             descriptor: serde_json::to_value(descriptor)
                 .map_err(|e| ControlError::Internal(e.to_string()))?,
             uploaded_at: (self.clock)(),
-        };
-        let new = self.store.insert_module(&row, &bytes).await?;
-        if !new {
-            return Ok((false, self.module(&row.digest).await?));
+        })
+    }
+
+    async fn keep_module(
+        &self,
+        actor: &str,
+        row: &ModuleRow,
+        bytes: &[u8],
+        origin: ModuleOrigin,
+    ) -> Result<bool, ControlError> {
+        let new = self.store.insert_module(row, bytes, origin).await?;
+        if new {
+            let mut detail = serde_json::json!({"id": row.id, "version": row.version, "bytes": bytes.len()});
+            if origin == ModuleOrigin::Replacement {
+                detail["replaces_builtin"] = true.into();
+            }
+            self.audit(actor, "module.upload", &row.digest, detail).await;
         }
-        let detail = serde_json::json!({"id": row.id, "version": row.version, "bytes": bytes.len()});
-        self.audit(actor, "module.upload", &row.digest, detail).await;
-        Ok((true, row))
+        Ok(new)
     }
 
     /// Stores the built-in modules that are not there yet. Their examples are played when a revision first
-    /// pins them: a gateway need not wait for all of them to start.
+    /// pins them: a gateway need not wait for all of them to start. A name that was given to other bytes to stand for a
+    /// built-in module, or by a gateway of another build, stays as it is.
     pub async fn install_builtin(&self) -> Result<(), ControlError> {
+        let known = self.store.builtin_modules().await?;
         for (name, bytes) in wasm::builtin() {
-            if self.store.module(&wasm::digest(bytes)).await?.is_none() {
-                let bytes: Arc<[u8]> = Arc::from(*bytes);
-                let inspected = self.host.inspect(bytes.clone()).await?;
-                let (_, row) = self.keep_module("rushgate", inspected, bytes).await?;
-                tracing::debug!(
-                    name,
-                    id = row.id,
-                    version = row.version,
-                    digest = row.digest,
-                    "built-in module"
-                );
+            let digest = wasm::digest(bytes);
+            if known.contains(&digest) {
+                continue;
+            }
+            let row = match self.store.module(&digest).await? {
+                Some(row) => row,
+                None => self.row_of(&self.host.inspect(Arc::from(*bytes)).await?)?,
+            };
+            match self
+                .keep_module("rushgate", &row, bytes, ModuleOrigin::Builtin)
+                .await
+            {
+                Ok(_) => tracing::debug!(name, version = row.version, digest, "built-in module"),
+                Err(ControlError::Conflict(why)) => {
+                    tracing::warn!(name, digest, why, "the built-in module does not have its name")
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -71,9 +123,72 @@ impl Control {
         Ok(self.store.modules().await?)
     }
 
-    /// By `id` (newest upload), `id@version` or digest.
+    /// By `id` (its highest version), `id@version` or digest.
     pub async fn module(&self, selector: &str) -> Result<ModuleRow, ControlError> {
         let found = self.store.module(selector).await?;
         found.ok_or_else(|| ControlError::Unknown(format!("no module {selector:?}")))
+    }
+
+    /// Removes a module, named by `id@version` or digest, that no revision pins and that does not come with this
+    /// gateway. Its name stays taken.
+    pub async fn delete_module(&self, actor: &str, selector: &str) -> Result<(), ControlError> {
+        if !is_digest(selector) && !selector.contains('@') {
+            return Err(ControlError::Malformed(format!(
+                "{selector:?} may stand for several versions; name one as id@version, or by its digest"
+            )));
+        }
+        let row = self.module(selector).await?;
+        let mut builtin = wasm::builtin().iter();
+        if builtin.any(|(_, bytes)| wasm::digest(bytes) == row.digest) {
+            return Err(ControlError::Conflict(format!(
+                "module {}@{} comes with the gateway and stays",
+                row.id, row.version
+            )));
+        }
+        if !self.store.delete_module(&row.digest, (self.clock)()).await? {
+            return Err(ControlError::Unknown(format!("no module {selector:?}")));
+        }
+        let detail = serde_json::json!({"id": row.id, "version": row.version});
+        self.audit(actor, "module.delete", &row.digest, detail).await;
+        Ok(())
+    }
+}
+
+/// Whether an upload may have its id and version, and where the name comes from.
+fn check_name(descriptor: &Descriptor, replace_builtin: bool) -> Result<ModuleOrigin, ControlError> {
+    let refused = |message: String| ControlError::Module {
+        code: "descriptor",
+        message,
+    };
+    let (id, version) = (&descriptor.id, &descriptor.version);
+    if is_digest(id) {
+        return Err(refused(format!(
+            "describe: the id {id:?} reads as a digest; use words"
+        )));
+    }
+    if version.len() > VERSION_BYTES_MAX {
+        return Err(refused(format!(
+            "describe: the version has {} bytes; at most {VERSION_BYTES_MAX} are allowed",
+            version.len()
+        )));
+    }
+    let parsed = semver::Version::parse(version).map_err(|error| refused(error.to_string()))?;
+    if !parsed.build.is_empty() {
+        return Err(refused(format!(
+            "describe: version {version:?} has build metadata, by which no version is higher than another: leave \
+             out +{} and raise the number",
+            parsed.build
+        )));
+    }
+    match wasm::resembles_builtin(id) {
+        None => Ok(ModuleOrigin::Upload),
+        Some(builtin) if builtin != id => Err(ControlError::Conflict(format!(
+            "the id {id:?} could be taken for that of the built-in module {builtin:?}: give yours another id"
+        ))),
+        Some(_) if replace_builtin => Ok(ModuleOrigin::Replacement),
+        Some(_) => Err(ControlError::Conflict(format!(
+            "the id {id:?} is that of a built-in module: give yours another id, or say that it is to stand for the \
+             built-in one (?replace_builtin=true, rushgate module push --replace-builtin)"
+        ))),
     }
 }

@@ -8,6 +8,7 @@ use crate::campaign::{
     CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku,
     check_id, days_ms,
 };
+use crate::wire::{check_shown, check_shown_json};
 
 /// Bytes of a campaign's title.
 const TITLE_BYTES_MAX: usize = 200;
@@ -36,7 +37,7 @@ pub struct NewCampaign {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSpec {
-    /// `id` (newest uploaded), `id@version` or digest.
+    /// `id` (its highest version), `id@version` or digest.
     pub module: String,
     #[serde(default = "no_params")]
     pub params: serde_json::Value,
@@ -102,6 +103,9 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
             "/title",
             format!("is longer than {TITLE_BYTES_MAX} bytes"),
         ));
+    }
+    if let Err(why) = check_shown(&new.title, false) {
+        problems.push(Problem::new("/title", why));
     }
     check_schedule(
         schedule(new.opens_at, new.closes_at, RETENTION_DAYS),
@@ -221,6 +225,9 @@ fn check_names(at: &str, rules: &[RuleSpec], problems: &mut Vec<Problem>) {
                 "is not 1 to 64 of a-z, 0-9 and '-', starting with a letter or digit",
             ));
         }
+        if let Err((pointer, why)) = check_shown_json(&rule.params) {
+            problems.push(Problem::new(format!("{at}/{index}/params{pointer}"), why));
+        }
     }
 }
 
@@ -249,6 +256,17 @@ mod tests {
         use serde_json::json;
         assert_eq!(campaign(json!({})), Vec::<String>::new());
         assert_eq!(campaign(json!({"id": "a{b}"})), ["/id"]);
+        assert_eq!(campaign(json!({"title": "Spring \u{202e}elas"})), ["/title"]);
+        assert_eq!(campaign(json!({"title": "Spring\nsale"})), ["/title"]);
+        let hidden = json!([{"module": "m", "params": {"tiers": {"a/b": ["gold\u{200b}"]}}}]);
+        assert_eq!(
+            campaign(json!({"rules": hidden})),
+            ["/rules/0/params/tiers/a~1b/0"]
+        );
+        assert_eq!(
+            campaign(json!({"shadow": hidden})),
+            ["/shadow/0/params/tiers/a~1b/0"]
+        );
         assert_eq!(
             campaign(json!({"closes_at": "2026-03-01T10:00:00Z"})),
             ["/closes_at"]

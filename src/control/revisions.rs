@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::compile::{RevisionAnswer, answer};
 use super::proof::weigh;
-use super::{Control, ControlError};
+use super::{Control, ControlError, versions};
 use crate::campaign::Schedule;
 use crate::plan::diff::{self, Change, Class, Stored};
 use crate::revision::PinnedRule;
@@ -100,6 +100,7 @@ impl Control {
     ) -> Result<Compared, ControlError> {
         let against = old.revision.number;
         let earlier = self.earlier(&old, new).await?;
+        let mut changes = versions::changes(&old.revision, &new.revision);
         let (old, new) = (old.family.plan.clone(), new.family.plan.clone());
         let now = (self.clock)();
         let compared = tokio::task::spawn_blocking(move || {
@@ -107,9 +108,10 @@ impl Control {
             weigh(&old, &new, &mut changes);
             changes
         });
-        let changes = compared
+        let compared = compared
             .await
             .map_err(|error| ControlError::Internal(format!("the comparison: {error}")))?;
+        changes.extend(compared);
         Ok(Compared { against, changes })
     }
 
@@ -204,8 +206,10 @@ impl Control {
             let before = self.stored_revision(campaign, number - 1).await?;
             let (old, new) = (&before.family.plan, &built.family.plan);
             let changes = diff::diff(old, new, &[], built.revision.created_at);
-            let changes = changes
+            let pinned = versions::changes(&before.revision, &built.revision);
+            let changes = pinned
                 .into_iter()
+                .chain(changes)
                 .filter(|change| change.class != Class::Unchanged);
             changed.extend(changes.map(|change| change.sentence));
         }

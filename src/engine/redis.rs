@@ -2,7 +2,10 @@
 //! it broke. Every failure is told apart by whether the script may have run, and every connection knows
 //! which server it leads to before anybody uses it.
 
+mod examine;
 mod incarnation;
+mod link;
+mod rights;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,12 +13,14 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::{Engine, EngineError};
 use crate::failpoint::{self, Point};
 use crate::lua::Script;
 use crate::lua::codec::Reply;
+pub use examine::{Closed, Examination, Lacking, Place, ServerFacts};
+pub use link::Tls;
 
 const NAME: &str = "redis";
 
@@ -42,8 +47,10 @@ const REFUSALS: [&str; 13] = [
 
 #[derive(Clone)]
 pub struct Config {
-    /// `redis://[user:password@]host:port[/db]` or `redis+unix:///path`.
+    /// `redis://[user:password@]host:port[/db]`, `rediss://…` where the connection is encrypted, or `redis+unix:///path`.
     pub url: String,
+    /// For `rediss://` alone.
+    pub tls: Tls,
     /// How long a call may take before its outcome counts as unknown.
     pub response_timeout: Duration,
     pub connect_timeout: Duration,
@@ -53,6 +60,7 @@ impl Config {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            tls: Tls::default(),
             response_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
         }
@@ -64,6 +72,7 @@ impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
             .field("url", &without_secrets(&self.url))
+            .field("tls", &self.tls)
             .field("response_timeout", &self.response_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .finish()
@@ -107,7 +116,6 @@ struct Connecting {
 
 /// One Redis (or Valkey) server.
 pub struct Redis {
-    client: Client,
     config: Config,
     /// Host and port or socket path: for errors.
     address: String,
@@ -125,16 +133,15 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Without connecting. Fails only where the URL cannot be read.
+    /// Without connecting. Fails only where the URL, or a file it needs, cannot be used.
     pub fn new(config: Config) -> Result<Self, EngineError> {
-        let client = Client::open(config.url.as_str()).map_err(|error| EngineError::Unreachable {
+        let client = link::client(&config).map_err(|cause| EngineError::Unreachable {
             engine: NAME,
             address: without_secrets(&config.url),
-            cause: format!("the URL cannot be used: {error}"),
+            cause,
         })?;
         let address = client.get_connection_info().addr().to_string();
         Ok(Self {
-            client,
             config,
             address,
             current: Mutex::default(),
@@ -188,21 +195,24 @@ impl Redis {
                 Ok(link)
             }
             Err(cause) => {
+                let cause = link::explained(&cause, &self.config);
                 connecting.failed = Some((Instant::now(), cause.clone()));
                 Err(self.unreachable(&cause))
             }
         }
     }
 
-    /// Connects, and asks the server for its name before anybody else asks it anything.
+    /// Connects, and asks the server for its name and the user's rights before anybody else asks it anything.
     async fn shake_hands(&self) -> Result<(MultiplexedConnection, String), String> {
+        let client = link::client(&self.config)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.config.connect_timeout))
             .set_response_timeout(Some(self.config.response_timeout));
-        let made = self.client.get_multiplexed_async_connection_with_config(&config);
+        let made = client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = made.await.map_err(|error| error.to_string())?;
         let info = connection.send_packed_command(&incarnation::ask()).await;
         let incarnation = incarnation::read(info.and_then(Value::extract_error))?;
+        rights::check(&mut connection).await?;
         Ok((connection, incarnation))
     }
 

@@ -132,6 +132,7 @@ fn own_kind(reason: &str) -> Option<&'static Kind> {
         "unknown-sku" => &problem::UNKNOWN_SKU,
         "window-full" => &problem::WINDOW_FULL,
         "attribute-missing" => &problem::ATTRIBUTE_MISSING,
+        "attribute-unreadable" => &problem::ATTRIBUTE_UNREADABLE,
         "key-reused" => &problem::KEY_REUSED,
         "precheck-failed" => &problem::PRECHECK_FAILED,
         _ => return None,
@@ -173,6 +174,8 @@ pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
 pub(super) fn admission_error(error: &AdmissionError) -> Problem {
     match error {
         AdmissionError::UnknownCampaign(id) => unknown_campaign(id),
+        // Of a quota: no decision was made.
+        AdmissionError::Refused(refused) => refusal(refused, 0),
         AdmissionError::Over { .. } => Problem::new(&problem::CLOSED, "The sale is over."),
         AdmissionError::Overloaded { retry_after } => Problem::new(
             &problem::OVERLOADED,
@@ -253,6 +256,12 @@ mod tests {
             ("window-full", None, 409, "/problems/window-full"),
             ("window-full", Some("n/window-full"), 409, "/problems/window-full"),
             ("attribute-missing", None, 422, "/problems/attribute-missing"),
+            (
+                "attribute-unreadable",
+                None,
+                422,
+                "/problems/attribute-unreadable",
+            ),
             ("key-reused", None, 422, "/problems/key-reused"),
             (
                 "precheck-failed",

@@ -1,215 +1,280 @@
 //! Who is ordering: verifies the bearer token and takes user and claims from it.
+//!
+//! ```text
+//! token ─▶ head: algorithm, kid ─▶ keys that may have signed it ─▶ claims
+//!                                   ▲
+//!            file or URL ─▶ keeper ─┘
+//! ```
 
 mod cache;
+mod claims;
+mod config;
+mod fetch;
+mod figures;
+mod head;
+mod jwks;
+mod keeper;
+mod keys;
+mod source;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::wire::problem::{Kind, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_NOT_YET_VALID};
-use crate::wire::{Problem, check_text};
-use cache::Cache;
+use crate::plan::TOKEN_CLAIMS;
+use crate::wire::problem::{Kind, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_NOT_YET_VALID, UNAVAILABLE};
+use crate::wire::{Problem, check_text, echo};
+use claims::Claims;
+use head::{BadHead, Head};
+use keeper::{Keeper, Times, Waited};
+use keys::{Found, Key, KeySet, Rules};
+use source::Source;
 
-/// Bytes of a shared secret at least: what HMAC-SHA256 can use.
-const SECRET_BYTES_MIN: usize = 32;
-/// Clocks of issuer and gateway may differ by so many seconds.
-const LEEWAY_SECONDS: u64 = 10;
-/// Claims about the token itself: no rule has a use for them.
-const TOKEN_CLAIMS: [&str; 4] = ["exp", "nbf", "iat", "jti"];
-
-/// How orders prove who they come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {
-    /// File with the shared secret of HS256.
-    pub jwt_hs256_secret_file: Option<PathBuf>,
-    /// File with the PEM public key of EdDSA (Ed25519) or RS256.
-    pub jwt_public_key_file: Option<PathBuf>,
-    /// Required `iss`.
-    pub issuer: Option<String>,
-    /// Required `aud`.
-    pub audience: Option<String>,
-    /// Whether `dev:<user>` is taken for a token. Whoever can connect can then be anybody.
-    pub insecure_dev_auth: bool,
-}
-
-/// Why the gateway cannot check tokens as configured.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthConfigError {
-    #[error(
-        "no way to check order tokens: set auth.jwt_hs256_secret_file or auth.jwt_public_key_file, \
-         or, for trying only, --insecure-dev-auth"
-    )]
-    Nothing,
-    #[error("set auth.jwt_hs256_secret_file or auth.jwt_public_key_file, not both")]
-    Both,
-    #[error("cannot read {path}: {cause}", path = path.display())]
-    Unreadable { path: PathBuf, cause: std::io::Error },
-    #[error(
-        "the secret in {path} has {bytes} bytes; HS256 needs at least {SECRET_BYTES_MIN}",
-        path = path.display()
-    )]
-    Short { path: PathBuf, bytes: usize },
-    #[error("{path} is no PEM public key of EdDSA (Ed25519) or RS256", path = path.display())]
-    NoKey { path: PathBuf },
-}
+pub use config::{ALGORITHMS, AuthConfigError, Config};
+pub(super) use figures::KeyFigures;
+pub use jsonwebtoken::Algorithm;
 
 /// A verified buyer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub user: String,
-    /// Scalar claims as text, under `claim:<name>`.
+    /// Claims as text under `claim:<name>`, and those that no rule can read under [`crate::order::unreadable`], with why.
     pub claims: Vec<(String, String)>,
 }
 
 /// Checks tokens.
 pub struct Auth {
-    jwt: Option<Jwt>,
+    keeper: Option<Arc<Keeper>>,
     dev: bool,
 }
 
 impl Auth {
+    /// Reads what is in a file; a URL is read from [`Self::start`] on.
     pub fn new(config: &Config) -> Result<Self, AuthConfigError> {
-        let jwt = match (&config.jwt_hs256_secret_file, &config.jwt_public_key_file) {
-            (Some(_), Some(_)) => return Err(AuthConfigError::Both),
-            (Some(path), None) => {
-                let bytes = read(path)?;
-                let secret = bytes.trim_ascii_end();
-                if secret.len() < SECRET_BYTES_MIN {
-                    return Err(AuthConfigError::Short {
-                        path: path.clone(),
-                        bytes: secret.len(),
-                    });
-                }
-                Some(Jwt::new(
-                    DecodingKey::from_secret(secret),
-                    Algorithm::HS256,
-                    config,
-                ))
-            }
-            (None, Some(path)) => {
-                let pem = read(path)?;
-                let (key, algorithm) =
-                    public_key(&pem).ok_or(AuthConfigError::NoKey { path: path.clone() })?;
-                Some(Jwt::new(key, algorithm, config))
-            }
-            (None, None) if config.insecure_dev_auth => None,
-            (None, None) => return Err(AuthConfigError::Nothing),
+        let keeper = match Source::of(config)? {
+            Some(source) => Some(Arc::new(keeper(source, config)?)),
+            None if config.insecure_dev_auth => None,
+            None => return Err(AuthConfigError::Nothing),
         };
+        Ok(Self::with(keeper, config))
+    }
+
+    fn with(keeper: Option<Arc<Keeper>>, config: &Config) -> Self {
         if config.insecure_dev_auth {
             tracing::warn!(
                 "INSECURE: orders are taken from anybody under any name (Authorization: Bearer dev:<user>). \
                  For trying only."
             );
         }
-        Ok(Self {
-            jwt,
+        Self {
+            keeper,
             dev: config.insecure_dev_auth,
+        }
+    }
+
+    /// Keeps the keys as their source has them, from now on until dropped; needs a runtime.
+    pub fn start(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.start();
+        }
+    }
+
+    /// As another configuration says, started. Keys from the same URL go on as they are, and are read again at once.
+    pub fn renew(&self, config: &Config) -> Result<Self, AuthConfigError> {
+        let there = self.keeper.as_ref().filter(|keeper| {
+            let source = Source::of(config).ok().flatten().filter(Source::is_url);
+            source.is_some_and(|source| keeper.is_for(&source, &rules(config), times(config)))
+        });
+        let renewed = match there {
+            Some(keeper) => {
+                keeper.at_once();
+                Self::with(Some(keeper.clone()), config)
+            }
+            None => Self::new(config)?,
+        };
+        renewed.start();
+        Ok(renewed)
+    }
+
+    /// Whether anybody's token can be checked, for `/readyz`.
+    pub fn ready(&self) -> Result<(), String> {
+        let Some(keeper) = self.keeper.as_ref().filter(|keeper| keeper.keys().is_none()) else {
+            return Ok(());
+        };
+        let standing = keeper.standing();
+        let why = standing.trouble.unwrap_or_else(|| "not read yet".to_owned());
+        Err(match standing.age {
+            Some(age) => format!(
+                "read last {} s ago, which is longer than auth.keys_keep_ms: {why}",
+                age.as_secs()
+            ),
+            None => why,
         })
     }
 
-    /// Verifies a token.
+    /// Whether the keys could be read last time, for `/readyz`.
+    pub fn fresh(&self) -> Result<(), String> {
+        let standing = self.keeper.as_ref().map(|keeper| keeper.standing());
+        standing.and_then(|standing| standing.trouble).map_or(Ok(()), Err)
+    }
+
+    /// Verifies a token with the keys that are there.
     pub fn verify(&self, token: &str) -> Result<Arc<Identity>, Problem> {
-        match (&self.jwt, token.strip_prefix("dev:")) {
-            (_, Some(dev)) if self.dev => dev_identity(dev).map(Arc::new),
-            (Some(jwt), _) => jwt.verify(token),
-            (None, _) => Err(refused("this gateway takes only tokens of the form dev:<user>")),
+        self.checked(token).map_err(|wrong| match wrong {
+            Wrong::Final(problem) | Wrong::Key(problem) => problem,
+            Wrong::Unknown | Wrong::NoKeys => later(Duration::from_secs(1)),
+        })
+    }
+
+    /// Verifies a token. One that names a key that is not there waits a moment for the keys to be read anew: the key may
+    /// have been published a moment ago. Only a reading that began after the token came can say that it was not.
+    pub async fn identify(&self, token: &str) -> Result<Arc<Identity>, Problem> {
+        let mut first: Option<(u64, tokio::time::Instant)> = None;
+        loop {
+            let (wrong, keeper) = match (self.checked(token), &self.keeper) {
+                (Ok(identity), _) => return Ok(identity),
+                (Err(Wrong::Final(problem)), _) => return Err(problem),
+                (Err(wrong), Some(keeper)) => (wrong, keeper),
+                (Err(_), None) => return self.verify(token),
+            };
+            let (since, until) = *first.get_or_insert_with(|| keeper.begun());
+            match (keeper.wait(since, until).await, wrong) {
+                (Waited::Read { after: true }, _) => return self.checked(token).map_err(Wrong::settled),
+                (Waited::Read { after: false }, _) if tokio::time::Instant::now() < until => {}
+                (Waited::Later(_) | Waited::Read { .. }, Wrong::Key(problem)) => return Err(problem),
+                (Waited::Later(wait), _) => return Err(later(wait)),
+                (Waited::Read { .. }, _) => return Err(later(Duration::from_secs(1))),
+            }
+        }
+    }
+
+    fn checked(&self, token: &str) -> Result<Arc<Identity>, Wrong> {
+        match (&self.keeper, token.strip_prefix("dev:")) {
+            (_, Some(dev)) if self.dev => dev_identity(dev).map(Arc::new).map_err(Wrong::Final),
+            (Some(keeper), _) => match keeper.keys() {
+                Some(keys) => verified(token, &keys, keeper.rules()),
+                None => Err(Wrong::NoKeys),
+            },
+            (None, _) => Err(Wrong::Final(refused(
+                "this gateway takes only tokens of the form dev:<user>",
+            ))),
         }
     }
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, AuthConfigError> {
-    std::fs::read(path).map_err(|cause| AuthConfigError::Unreadable {
-        path: path.clone(),
-        cause,
+/// Why a token is not taken with the keys that are there.
+enum Wrong {
+    /// No other key would help.
+    Final(Problem),
+    /// Its signature is of none of the keys that have no name, and may be of one that is new.
+    Key(Problem),
+    /// It names a key that is not there.
+    Unknown,
+    /// Nobody can say anything.
+    NoKeys,
+}
+
+impl Wrong {
+    /// After the keys were read anew.
+    fn settled(self) -> Problem {
+        match self {
+            Self::Final(problem) | Self::Key(problem) => problem,
+            Self::Unknown => refused("the token is signed with a key (kid) that its issuer does not publish"),
+            Self::NoKeys => later(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// Not the buyer's fault, and not for good.
+fn later(wait: Duration) -> Problem {
+    let problem = Problem::new(
+        &UNAVAILABLE,
+        "the key that this token is signed with is not known here yet, or the keys cannot be read",
+    );
+    problem.reason("keys-unavailable").retry_after(wait)
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules {
+        issuer: config.issuer.clone(),
+        audience: config.audience.clone(),
+        algorithms: config.algorithms.clone(),
+    }
+}
+
+fn times(config: &Config) -> Times {
+    Times {
+        every: config.jwks_every,
+        keep: config.keys_keep,
+    }
+}
+
+fn keeper(source: Source, config: &Config) -> Result<Keeper, AuthConfigError> {
+    let rules = rules(config);
+    let first = match source.is_url() {
+        true => None,
+        false => Some(source.read_file(None, &rules)?),
+    };
+    Ok(Keeper::new(source, rules, times(config), first))
+}
+
+fn verified(token: &str, keys: &KeySet, rules: &Rules) -> Result<Arc<Identity>, Wrong> {
+    let now = jsonwebtoken::get_current_timestamp();
+    if let Some(identity) = keys.cache.as_ref().and_then(|cache| cache.get(token, now)) {
+        return Ok(identity);
+    }
+    let head = Head::read(token).map_err(|wrong| Wrong::Final(bad_head(&wrong)))?;
+    let (candidates, named) = match keys.find(&head, rules) {
+        Found::Named(keys) => (keys, true),
+        Found::Fitting(keys) => (keys, false),
+        Found::OtherAlgorithm => return Err(Wrong::Final(problem(&ErrorKind::InvalidAlgorithm))),
+        Found::Unknown => return Err(Wrong::Unknown),
+    };
+    for key in candidates {
+        let (identity, expires) = match decode(token, key) {
+            Ok(decoded) => decoded,
+            Err(None) => continue,
+            Err(Some(problem)) => return Err(Wrong::Final(problem)),
+        };
+        let identity = Arc::new(identity);
+        if let Some(cache) = &keys.cache {
+            cache.put(token, identity.clone(), expires);
+        }
+        return Ok(identity);
+    }
+    let unsigned = problem(&ErrorKind::InvalidSignature);
+    Err(match keys.changing && !named {
+        true => Wrong::Key(unsigned),
+        false => Wrong::Final(unsigned),
     })
 }
 
-fn public_key(pem: &[u8]) -> Option<(DecodingKey, Algorithm)> {
-    let ed = DecodingKey::from_ed_pem(pem).map(|key| (key, Algorithm::EdDSA));
-    ed.or_else(|_| DecodingKey::from_rsa_pem(pem).map(|key| (key, Algorithm::RS256)))
-        .ok()
-}
-
-struct Jwt {
-    key: DecodingKey,
-    validation: Validation,
-    /// Only where verifying costs much more than looking up.
-    cache: Option<Cache>,
-}
-
-impl Jwt {
-    fn new(key: DecodingKey, algorithm: Algorithm, config: &Config) -> Self {
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.validate_aud = config.audience.is_some();
-        let mut required = vec!["exp", "sub"];
-        if let Some(audience) = &config.audience {
-            validation.set_audience(&[audience]);
-            required.push("aud");
-        }
-        if let Some(issuer) = &config.issuer {
-            validation.set_issuer(&[issuer]);
-            required.push("iss");
-        }
-        validation.set_required_spec_claims(&required);
-        let cache = (algorithm != Algorithm::HS256).then(Cache::default);
-        Self {
-            key,
-            validation,
-            cache,
-        }
-    }
-
-    fn verify(&self, token: &str) -> Result<Arc<Identity>, Problem> {
-        let Some(cache) = &self.cache else {
-            return self.decode(token).map(|(identity, _)| Arc::new(identity));
-        };
-        let now = jsonwebtoken::get_current_timestamp();
-        if let Some(identity) = cache.get(token, now) {
-            return Ok(identity);
-        }
-        let (identity, expires) = self.decode(token)?;
-        let identity = Arc::new(identity);
-        cache.put(token, identity.clone(), expires);
-        Ok(identity)
-    }
-
-    /// The identity and its `exp`, seconds since 1970-01-01 UTC.
-    fn decode(&self, token: &str) -> Result<(Identity, u64), Problem> {
-        let decoded = jsonwebtoken::decode::<BTreeMap<String, Value>>(token, &self.key, &self.validation)
-            .map_err(|error| problem(error.kind()))?;
-        let claims = decoded.claims;
-        let user = match claims.get("sub") {
-            Some(Value::String(sub)) => sub.clone(),
-            _ => return Err(refused("the claim sub must be a text")),
-        };
-        check_user(&user)?;
-        let expires = claims.get("exp").and_then(Value::as_f64).unwrap_or(0.0) as u64;
-        let claims = claims
-            .iter()
-            .filter(|(name, _)| *name != "sub" && !TOKEN_CLAIMS.contains(&name.as_str()))
-            .filter_map(|(name, value)| Some((format!("claim:{name}"), scalar(value)?)))
-            .collect();
-        Ok((Identity { user, claims }, expires))
-    }
-}
-
-/// A claim as a rule reads it. One that is no scalar, too long or not printable is left out: a
-/// rule that requires it then refuses the order.
-fn scalar(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+/// The identity and its `exp`, seconds since 1970-01-01 UTC. An error without a problem: another key may have signed it.
+fn decode(token: &str, key: &Key) -> Result<(Identity, u64), Option<Problem>> {
+    let decoded = jsonwebtoken::decode::<Claims>(token, &key.decoding, &key.validation);
+    let claims = match decoded {
+        Ok(decoded) => decoded.claims,
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => return Err(None),
+        Err(error) => return Err(Some(problem(error.kind()))),
     };
-    check_text(&text).is_ok().then_some(text)
+    identity(&claims).map_err(Some)
+}
+
+fn identity(claims: &Claims) -> Result<(Identity, u64), Problem> {
+    let user = match claims.get("sub") {
+        _ if claims.is_doubled("sub") => {
+            return Err(refused("the claim sub stands in the token more than once"));
+        }
+        Some(Value::String(sub)) => sub.clone(),
+        _ => return Err(refused("the claim sub must be a text")),
+    };
+    check_user(&user)?;
+    let expires = claims.get("exp").and_then(Value::as_f64).unwrap_or(0.0) as u64;
+    let claims = claims.attributes();
+    Ok((Identity { user, claims }, expires))
 }
 
 fn check_user(user: &str) -> Result<(), Problem> {
@@ -222,6 +287,16 @@ fn check_user(user: &str) -> Result<(), Problem> {
 
 fn refused(detail: &str) -> Problem {
     Problem::new(&TOKEN_INVALID, detail.to_owned())
+}
+
+fn bad_head(wrong: &BadHead) -> Problem {
+    match wrong {
+        BadHead::Unreadable => problem(&ErrorKind::InvalidToken),
+        BadHead::Algorithm => problem(&ErrorKind::InvalidAlgorithm),
+        BadHead::Extension(member) => refused(&format!(
+            "the token has the header {member}, and no such extension is understood here"
+        )),
+    }
 }
 
 /// What the client may know about a refused token, and nothing about the key.
@@ -262,8 +337,20 @@ fn dev_identity(text: &str) -> Result<Identity, Problem> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
         let (name, value) = (decode(name)?, decode(value)?);
-        check_text(&value).map_err(|wrong| refused(&format!("the claim {name} {wrong}")))?;
-        claims.push((format!("claim:{name}"), value));
+        check_text(&value).map_err(|wrong| refused(&format!("the claim {} {wrong}", echo(&name))))?;
+        if TOKEN_CLAIMS.contains(&name.as_str()) {
+            return Err(refused(&format!(
+                "{name} is a claim about the token, and no rule reads it"
+            )));
+        }
+        let name = format!("claim:{name}");
+        if claims.iter().any(|(there, _)| *there == name) {
+            return Err(refused(&format!(
+                "{} stands in the token more than once",
+                echo(&name)
+            )));
+        }
+        claims.push((name, value));
     }
     Ok(Identity { user, claims })
 }

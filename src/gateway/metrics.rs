@@ -6,9 +6,10 @@ use std::time::Instant;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::serving::Figures;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -27,7 +28,7 @@ pub(super) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
     place_seconds: Histogram,
-    pub(super) connections: Gauge,
+    pub(super) connections: Figures,
 }
 
 impl Metrics {
@@ -37,7 +38,7 @@ impl Metrics {
             requests: Family::default(),
             decisions: Family::default(),
             place_seconds: Histogram::new(exponential_buckets(100e-6, 2.0, 16)),
-            connections: Gauge::default(),
+            connections: Figures::new(registry, "http"),
         };
         registry.register(
             "http_requests",
@@ -53,11 +54,6 @@ impl Metrics {
             "order_duration_seconds",
             "Time from the head of an order request to its answer",
             metrics.place_seconds.clone(),
-        );
-        registry.register(
-            "http_connections",
-            "Open connections to the data plane",
-            metrics.connections.clone(),
         );
         metrics
     }

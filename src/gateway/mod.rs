@@ -27,15 +27,18 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Body;
+use hyper::header::HeaderValue;
 use prometheus_client::registry::Registry;
 
 use crate::admission::{Admission, AdmissionError, Outcome, Quota};
 use crate::campaign::Schedule;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
+use crate::serving::Networks;
 use crate::store::{OrderRow, Store, StoreError, StoreResult};
+use crate::wire;
 
-use auth::Auth;
+use auth::{Auth, KeyFigures};
 use lookups::Lookups;
 use metrics::Metrics;
 use told::Told;
@@ -46,14 +49,22 @@ pub use server::bind;
 /// How the data plane treats connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Open connections at most; further ones wait in the kernel's queue.
+    /// Open connections at most; for one more, the idlest is closed.
     pub connections: usize,
+    /// Of them, those of one address or IPv6 /64 at most; 0: an eighth. Proxies have no such share.
+    pub peer_connections: usize,
+    /// Bytes that requests in flight may hold in all; of one address, an eighth.
+    pub memory: usize,
     /// A connection that sends no complete request head for so long is closed.
     pub header_timeout: Duration,
+    /// A connection that takes nothing of what it is sent for so long is closed.
+    pub write_timeout: Duration,
     /// A body must arrive within this.
     pub body_timeout: Duration,
-    /// Proxies in front of the gateway that append to `X-Forwarded-For`. With 0 the header is
-    /// ignored and `ip` is the address of the connection.
+    /// Networks of proxies in front of the gateway, which append to `X-Forwarded-For`; others' headers are ignored.
+    pub proxies: Networks,
+    /// The same where only the number of proxies is known. With neither, the header is ignored and `ip` is the address
+    /// of the connection.
     pub trusted_proxies: usize,
     /// How long a lookup waits for the database.
     pub database_wait: Duration,
@@ -62,9 +73,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            connections: 65_536,
+            connections: 16_384,
+            peer_connections: 0,
+            memory: 256 * 1024 * 1024,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(20),
+            proxies: Networks::default(),
             trusted_proxies: 0,
             database_wait: Duration::from_secs(1),
         }
@@ -194,7 +209,7 @@ impl Orders for Stages {
 /// The data plane.
 pub struct Gateway<O> {
     config: ArcSwap<Config>,
-    auth: ArcSwap<Auth>,
+    auth: Arc<ArcSwap<Auth>>,
     orders: O,
     metrics: Metrics,
     told: Told,
@@ -204,9 +219,11 @@ pub struct Gateway<O> {
 
 impl<O: Orders> Gateway<O> {
     pub fn new(config: Config, auth: impl Into<Arc<Auth>>, orders: O, registry: &mut Registry) -> Self {
+        let auth = Arc::new(ArcSwap::new(auth.into()));
+        registry.register_collector(Box::new(KeyFigures(auth.clone())));
         Self {
             config: ArcSwap::from_pointee(config),
-            auth: ArcSwap::new(auth.into()),
+            auth,
             orders,
             metrics: Metrics::new(registry),
             told: Told::default(),
@@ -225,6 +242,11 @@ impl<O: Orders> Gateway<O> {
             ..Config::clone(&there)
         }));
         self.auth.store(auth.into());
+    }
+
+    /// What checks tokens now.
+    pub fn auth(&self) -> Arc<Auth> {
+        self.auth.load_full()
     }
 
     /// From now on every answer over HTTP/1.1 closes its connection, so that clients make their next one elsewhere before
@@ -267,7 +289,10 @@ impl<O: Orders> Gateway<O> {
             }
         };
         let name = route.name();
-        let answered = if route.allows(&parts.method) {
+        let values = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let answered = if let Err(problem) = wire::check_headers(values) {
+            Err(problem)
+        } else if route.allows(&parts.method) {
             match route {
                 routes::Route::Place { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
                 routes::Route::Order { campaign, order } => {

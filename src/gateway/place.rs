@@ -14,11 +14,11 @@ use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
 use super::show::{no_lookup, not_before};
 use super::told::Step;
-use super::{Gateway, Orders, body, now_ms};
+use super::{Config, Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Outcome};
 use crate::order::{Attempt, OrderId};
 use crate::store::OrderRow;
-use crate::wire::problem::{IDEMPOTENCY_KEY, MEDIA_TYPE, TOKEN_MISSING};
+use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
 use crate::wire::{Moment, Problem, bearer, is_media_type};
 
 /// Characters of an `Idempotency-Key` at most.
@@ -36,7 +36,7 @@ impl<O: Orders> Gateway<O> {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Display,
     {
-        let identity = self.authenticate(headers)?;
+        let identity = self.authenticate(headers).await?;
         let key = idempotency_key(headers)?;
         check_content_type(headers)?;
         let bytes = body::read(body, self.config.load().body_timeout).await?;
@@ -83,7 +83,7 @@ impl<O: Orders> Gateway<O> {
             .into_iter()
             .map(|(name, value)| (format!("client:{name}"), value));
         attributes.extend(named);
-        let ip = client_ip(peer, headers, self.config.load().trusted_proxies);
+        let ip = client_ip(peer, headers, &self.config.load());
         attributes.insert("ip".to_owned(), ip.to_string());
         attributes
     }
@@ -146,19 +146,34 @@ impl<O: Orders> Gateway<O> {
         })
     }
 
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
-        let token = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(bearer)
-            .ok_or_else(|| {
-                Problem::new(
-                    &TOKEN_MISSING,
-                    "this path needs the header Authorization: Bearer <token>",
-                )
-            })?;
-        self.auth.load().verify(token)
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
+        self.auth.load_full().identify(token(headers)?).await
     }
+
+    /// Whether a request shows a token that the keys which are here verify.
+    pub(super) fn is_authentic(&self, headers: &HeaderMap) -> bool {
+        token(headers).is_ok_and(|token| self.auth.load().verify(token).is_ok())
+    }
+}
+
+fn token(headers: &HeaderMap) -> Result<&str, Problem> {
+    let token = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(bearer)
+        .ok_or_else(|| {
+            Problem::new(
+                &TOKEN_MISSING,
+                "this path needs the header Authorization: Bearer <token>",
+            )
+        })?;
+    // A proxy may have put two headers together. No token has such a character; names in one are percent-encoded.
+    if token.contains([' ', '\t', ',']) {
+        let detail = "the header Authorization holds more than one value; send one token, percent-encoded where \
+                      it has spaces or commas";
+        return Err(Problem::new(&MALFORMED, detail));
+    }
+    Ok(token)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
@@ -217,15 +232,22 @@ fn unquote(rest: &str) -> Option<String> {
 
 /// The buyer's address: that of the connection, or the one the outermost trusted proxy saw. A request
 /// with fewer entries than proxies did not pass them all, so its header is not believed.
-fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted_proxies: usize) -> IpAddr {
-    let forwarded = || {
-        let skipped = trusted_proxies.checked_sub(1)?;
-        let values = headers.get_all("x-forwarded-for").iter().rev();
-        let entries = values.filter_map(|value| value.to_str().ok());
-        let entry = entries.flat_map(|value| value.rsplit(',')).nth(skipped)?;
-        entry.trim().parse::<IpAddr>().ok()
+/// The address a rule's `ip` means: the last one in `X-Forwarded-For` that is no proxy's, as far as that header can be
+/// believed.
+fn client_ip(peer: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
+    let values = headers.get_all("x-forwarded-for").iter().rev();
+    let entries = values.filter_map(|value| value.to_str().ok());
+    let mut entries = entries.flat_map(|value| value.rsplit(',')).map(str::trim);
+    let address = |entry: &str| entry.parse::<IpAddr>().ok();
+    let forwarded = if config.proxies.contain(peer) {
+        // What cannot be read ends the search: whatever stands before it may be made up.
+        let mut readable = entries.map_while(address);
+        readable.find(|address| !config.proxies.contain(*address))
+    } else {
+        let skipped = config.trusted_proxies.checked_sub(1);
+        skipped.and_then(|skipped| entries.nth(skipped)).and_then(address)
     };
-    forwarded().unwrap_or(peer).to_canonical()
+    forwarded.unwrap_or(peer).to_canonical()
 }
 
 pub(super) fn random() -> [u8; 10] {
@@ -296,12 +318,39 @@ mod tests {
     fn the_address_comes_from_as_many_proxies_as_are_trusted() {
         let peer: IpAddr = "::ffff:10.0.0.1".parse().expect("address");
         let forwarded = headers("x-forwarded-for", &["6.6.6.6, 1.1.1.1", "2.2.2.2"]);
+        let trusting = |trusted_proxies| Config {
+            trusted_proxies,
+            ..Config::default()
+        };
         for (proxies, ip) in [(0, "10.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1"), (4, "10.0.0.1")] {
-            assert_eq!(client_ip(peer, &forwarded, proxies).to_string(), ip, "{proxies}");
+            let found = client_ip(peer, &forwarded, &trusting(proxies));
+            assert_eq!(found.to_string(), ip, "{proxies}");
         }
-        assert_eq!(
-            client_ip(peer, &headers("x-forwarded-for", &["unknown"]), 1).to_string(),
-            "10.0.0.1"
-        );
+        let unknown = headers("x-forwarded-for", &["unknown"]);
+        assert_eq!(client_ip(peer, &unknown, &trusting(1)).to_string(), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_address_is_the_last_that_is_no_proxys() {
+        let config = Config {
+            proxies: "10.0.0.0/8,fd00::/8".parse().expect("networks"),
+            ..Config::default()
+        };
+        for (peer, forwarded, ip) in [
+            ("10.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"),
+            ("::ffff:10.0.0.1", "6.6.6.6, 1.1.1.1, 10.2.2.2,fd00::7", "1.1.1.1"),
+            ("10.0.0.1", "2001:db8::1, 10.0.0.3", "2001:db8::1"),
+            ("10.0.0.1", "6.6.6.6, unknown, 10.0.0.3", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.3", "10.0.0.1"),
+            ("9.9.9.9", "6.6.6.6", "9.9.9.9"),
+        ] {
+            let forwarded = headers("x-forwarded-for", &[forwarded]);
+            let peer = peer.parse().expect("address");
+            assert_eq!(
+                client_ip(peer, &forwarded, &config).to_string(),
+                ip,
+                "{forwarded:?}"
+            );
+        }
     }
 }

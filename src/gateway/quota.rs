@@ -33,6 +33,7 @@ struct QuotaAnswer<'a> {
 struct ConstraintAnswer<'a> {
     constraint: &'a str,
     sentence: &'a str,
+    enforced: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ impl<O: Orders> Gateway<O> {
         peer: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers)?;
+        let identity = self.authenticate(headers).await?;
         let asked = parse(query)?;
         let sku = asked.sku;
         let attempt = Attempt {
@@ -95,6 +96,7 @@ fn constraint(allowance: &Allowance) -> ConstraintAnswer<'_> {
     ConstraintAnswer {
         constraint: &allowance.constraint,
         sentence: &allowance.sentence,
+        enforced: &allowance.enforced,
         used: numbers.map(|numbers| numbers.used),
         limit: numbers.map(|numbers| numbers.limit),
         remaining: numbers.map(|numbers| numbers.remaining()),

@@ -38,7 +38,7 @@ impl<O: Orders> Gateway<O> {
         order: &str,
         headers: &HeaderMap,
     ) -> Result<Answer, Problem> {
-        let identity = self.authenticate(headers)?;
+        let identity = self.authenticate(headers).await?;
         let order: OrderId = order.parse().map_err(|_| unknown())?;
         let landed = self.landed_in_time(campaign, order).await;
         if let Ok(Some(row)) = &landed {

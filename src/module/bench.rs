@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::subject::{Loaded, Subject};
-use super::{grouped, print, print_json};
+use super::{grouped, host, print, print_json};
 use crate::lua::emit::emit;
 use crate::plan::check::PlanCost;
 use crate::plan::merge::merge;
@@ -66,6 +66,8 @@ struct Compiled {
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = args.subject.load()?;
+    // What cannot be compiled within the limits of an upload is not compiled here.
+    loaded.inspect(&host()?).await?;
     let report = measure(&loaded, args.runs).await?;
     match args.json {
         true => print_json(&report),

@@ -16,6 +16,9 @@ pub struct Args {
     subject: Subject,
     #[command(flatten)]
     connection: Connection,
+    /// Let the module have the id of a built-in one, and stand for it
+    #[arg(long)]
+    replace_builtin: bool,
     /// Print the control plane's answer
     #[arg(long)]
     json: bool,
@@ -34,7 +37,10 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     }
     let client = args.connection.client()?;
     let body = Bytes::copy_from_slice(&loaded.bytes);
-    let path = "/modules";
+    let path = match args.replace_builtin {
+        true => "/modules?replace_builtin=true",
+        false => "/modules",
+    };
     let answer = client
         .send(Method::POST, path, Some("application/wasm"), body)
         .await?;
@@ -47,12 +53,23 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
         true => "uploaded",
         false => "known already",
     };
-    print(&format!(
+    let mut said = format!(
         "{new}: {}@{} at {}, {} bytes\ndigest {}",
         text("id"),
         text("version"),
         client.url(),
         grouped(size as u64),
         text("digest"),
-    ))
+    );
+    if module["replaces_builtin"] == true {
+        said += &format!("\nit stands for the built-in module {}", text("id"));
+    }
+    if text("highest") != text("version") {
+        said += &format!(
+            "\n{:?} alone goes on standing for {}",
+            text("id"),
+            text("highest")
+        );
+    }
+    print(&said)
 }

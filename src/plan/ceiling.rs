@@ -78,10 +78,15 @@ fn stateful(plan: &Plan) -> Vec<bool> {
     stateful
 }
 
-/// The parts that must all hold for a condition to hold.
+/// The parts that must all hold for a condition to hold, each once: conditions share their parts, and written out one may
+/// be far longer than its plan.
 pub(super) fn conjuncts(plan: &Plan, root: Node) -> Vec<Node> {
     let (mut parts, mut open) = (Vec::new(), vec![root]);
+    let mut seen = vec![false; plan.nodes.len()];
     while let Some(node) = open.pop() {
+        if std::mem::replace(&mut seen[node as usize], true) {
+            continue;
+        }
         match plan.nodes[node as usize] {
             Expr::And(a, b) => open.extend([b, a]),
             _ => parts.push(node),
@@ -109,7 +114,10 @@ fn ceiling(plan: &Plan, stateful: &[bool], when: Option<Node>, node: Node) -> Op
 fn form(plan: &Plan, stateful: &[bool], small: Node, large: Node) -> Option<(u32, Vec<(i64, Node)>)> {
     let (mut counter, mut terms) = (None, Vec::new());
     let mut open = vec![(1, small), (-1, large)];
+    // A sum that takes many more steps than there are nodes shares its parts again and again: it gives no ceiling.
+    let mut steps = 2 * plan.nodes.len();
     while let Some((sign, node)) = open.pop() {
+        steps = steps.checked_sub(1)?;
         if !stateful[node as usize] {
             terms.push((-sign, node));
             continue;
@@ -122,4 +130,46 @@ fn form(plan: &Plan, stateful: &[bool], small: Node, large: Node) -> Option<(u32
         }
     }
     Some((counter?, terms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::check;
+    use crate::plan::samples::samples;
+
+    /// A module's plan may share its parts again and again: written out, these have 2^60 of them.
+    #[test]
+    fn conditions_and_sums_that_share_their_parts_end() {
+        let sample = samples()
+            .into_iter()
+            .find(|sample| sample.name == "orders per user");
+        let sample = sample.expect("there");
+        let mut plan = sample.plan;
+        let require = plan.constraints[0].require;
+        let add = |plan: &mut Plan, expr| {
+            plan.nodes.push(expr);
+            plan.nodes.len() as Node - 1
+        };
+        let mut all = require;
+        for _ in 0..60 {
+            all = add(&mut plan, Expr::And(all, all));
+        }
+        plan.constraints[0].require = all;
+        let checked = check(plan.clone(), sample.context.clone()).expect("passes");
+        assert_eq!(
+            checked.ceilings.len(),
+            1,
+            "the condition is one, however often it stands there"
+        );
+        let counter = add(&mut plan, Expr::Counter(0));
+        let mut sum = add(&mut plan, Expr::Sub(counter, counter));
+        for _ in 0..60 {
+            sum = add(&mut plan, Expr::Sub(sum, sum));
+        }
+        let limit = add(&mut plan, Expr::Int(2));
+        plan.constraints[0].require = add(&mut plan, Expr::Le(sum, limit));
+        // Its numbers are beyond every bound, so that it is refused; what counts is that this is found out.
+        assert!(check(plan, sample.context).is_err());
+    }
 }

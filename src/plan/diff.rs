@@ -33,6 +33,10 @@ pub enum Class {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
+    /// Which module a rule pins.
+    Module,
+    /// Which version of an uploaded list.
+    Audience,
     Schedule,
     EarlyAccess,
     Attribute,

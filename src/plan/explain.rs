@@ -1,17 +1,22 @@
 //! The explanation of a plan in sentences: what the merchant reads before activating a revision.
 
+mod enforced;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::reach::{needed, reachable_from};
+pub use enforced::enforced;
+
 use super::{
-    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, Node, Plan, Window,
+    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, NOW_MAX, Node,
+    Plan, Window,
 };
 
 /// When the sale opens and closes, then one entry per early access and one per constraint, in order.
-/// The module's own sentence comes first; what follows it is the host's: over whom and which window
-/// counts run, which lists are asked, and which attributes can be forged.
+/// The module's own sentence comes first; what follows it is the host's: what the plan enforces, over whom and which
+/// window counts run, which lists are asked, and which attributes can be forged.
 pub fn explain(plan: &CheckedPlan) -> Vec<String> {
     let schedule = plan.context().schedule;
     let times = format!(
@@ -46,6 +51,7 @@ fn explain_early(plan: &CheckedPlan, early: &EarlyAccess, opens_at: i64) -> Stri
         duration(early.lead_ms),
         rfc3339(opens_at - early.lead_ms)
     );
+    text += &format!(" Enforced for: {}.", enforced::let_in(plan, early));
     text + &facts(plan, &[early.when], None)
 }
 
@@ -54,7 +60,11 @@ fn explain_constraint(plan: &CheckedPlan, constraint: &Constraint) -> String {
     roots.extend(constraint.when);
     roots.extend(constraint.measure.map(|measure| measure.limit));
     let measured = constraint.measure.map(|measure| measure.counter);
-    sentence(&constraint.sentence) + &facts(plan, &roots, measured)
+    let mut host = format!(" Enforced: {}.", enforced(plan, constraint));
+    if let Some(shown) = enforced::shown_instead(plan, constraint) {
+        host += &format!(" Buyers are shown the limit {shown}.");
+    }
+    sentence(&constraint.sentence) + &host + &facts(plan, &roots, measured)
 }
 
 /// What the host knows about the expressions behind a sentence; each fact starts with a space.
@@ -87,7 +97,7 @@ fn facts(checked: &CheckedPlan, roots: &[Node], measured: Option<u32>) -> String
 
     let counts: BTreeSet<String> = counters
         .iter()
-        .map(|counter| counts(&plan.counters[*counter as usize]))
+        .map(|counter| counts(checked, &plan.counters[*counter as usize]))
         .collect();
     let asked = lists.iter().map(|(audience, of)| {
         let version = checked
@@ -116,14 +126,15 @@ fn forgeable(plan: &Plan, counter: u32) -> impl Iterator<Item = &str> {
         })
 }
 
-fn counts(counter: &Counter) -> String {
+fn counts(plan: &CheckedPlan, counter: &Counter) -> String {
     let nouns: Vec<String> = counter.key.iter().map(noun).collect();
     let whom = match nouns.as_slice() {
-        [] => "all orders together".to_owned(),
+        [] => "of all buyers together".to_owned(),
         [one] => format!("per {one}"),
         [first @ .., last] => format!("per {} and {last}", first.join(", ")),
     };
-    format!(" Counts {whom}, {}.", window(&counter.window))
+    let what = enforced::counted(plan, counter);
+    format!(" Counts {what} {whom}, {}.", window(&counter.window))
 }
 
 pub(super) fn noun(attribute: &Attribute) -> String {
@@ -189,6 +200,17 @@ pub(super) fn rfc3339(ms: i64) -> String {
         Ok(time) => format!("{time:.3}"),
         Err(_) => format!("{ms} ms"),
     }
+}
+
+/// Integers above this are shown as moments: 2001-09-09.
+const MOMENT_MIN: i64 = 1_000_000_000_000;
+
+/// A number, or the moment it is in all likelihood.
+pub(super) fn number(number: i64) -> String {
+    if (MOMENT_MIN..INTEGER_MAX).contains(&number) && number < NOW_MAX {
+        return rfc3339(number);
+    }
+    number.to_string()
 }
 
 /// The module's sentence with its full stop.

@@ -54,6 +54,8 @@ pub const PLAN_CALENDARS_MAX: usize = 8;
 pub const NAME_BYTES_MAX: usize = 64;
 /// Bytes of the name of a claim or client attribute.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
+/// Claims about the token itself: no rule is handed one. The user is an attribute of its own.
+pub const TOKEN_CLAIMS: [&str; 5] = ["sub", "exp", "nbf", "iat", "jti"];
 /// Name of a declared claim or client attribute that stands for all of them.
 pub const ANY_NAME: &str = "*";
 /// Shortest tumbling window, milliseconds.
@@ -75,13 +77,14 @@ pub const COUNTER_MAX: i64 = 1_000_000_000_000_000;
 /// Orders kept for one subject of a rolling window; one more is rejected with `window-full`.
 pub const ROLLING_ORDERS_MAX: usize = 1000;
 /// Reasons the gateway itself gives; a module cannot use them for its own.
-pub const HOST_REASONS: [&str; 7] = [
+pub const HOST_REASONS: [&str; 8] = [
     "not-open",
     "closed",
     "sold-out",
     "unknown-sku",
     "window-full",
     "attribute-missing",
+    "attribute-unreadable",
     "key-reused",
 ];
 

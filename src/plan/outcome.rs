@@ -10,6 +10,7 @@ pub const UNKNOWN_SKU: &str = "unknown-sku";
 pub const SOLD_OUT: &str = "sold-out";
 pub const WINDOW_FULL: &str = "window-full";
 pub const ATTRIBUTE_MISSING: &str = "attribute-missing";
+pub const ATTRIBUTE_UNREADABLE: &str = "attribute-unreadable";
 /// The plan could not be asked: something it needs was not there.
 pub const FAULT: &str = "fault";
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::explain::enforced;
 use super::facts::Facts;
 use super::reach::{needed, reachable_from};
 use super::retry::falls_at;
@@ -15,6 +16,8 @@ pub struct Allowance {
     /// `<rule>/<reason>`.
     pub constraint: String,
     pub sentence: String,
+    /// What the plan enforces, in the host's words.
+    pub enforced: String,
     /// `None` where the constraint does not count, or something is missing.
     pub numbers: Option<Numbers>,
     /// Attributes that decide about the numbers and were not given.
@@ -67,6 +70,7 @@ pub fn quota(
             Some(Allowance {
                 constraint: constraint.name(),
                 sentence: constraint.sentence.clone(),
+                enforced: enforced(plan, constraint),
                 numbers,
                 missing,
             })

@@ -4,12 +4,12 @@
 //! {"at":"2026-11-21T10:00:00.000Z","user":"ada","sku":"mug","quantity":1,"attributes":{"client:device":"d1"}}
 //! ```
 //!
-//! `order`, `revision` and `outcome` may follow. Lines stand in the order of `at`.
+//! An attribute that no rule could read is written `"unreadable:claim:<name>":"<why>"`. `order`, `revision` and `outcome` may follow. Lines stand in the order of `at`.
 
 use serde::Deserialize;
 
 use super::{Attributes, Recorded};
-use crate::order::{Attempt, OrderId, QUANTITY_MAX};
+use crate::order::{Attempt, OrderId, QUANTITY_MAX, UNREADABLE};
 use crate::wire::check_text;
 
 /// Bytes of one line.
@@ -145,10 +145,11 @@ fn check(line: &Line) -> Result<(), String> {
         check_text(text).map_err(|wrong| format!("the value of {what:?} {wrong}"))?;
     }
     let known = |name: &&String| {
+        let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
         let has_source = ["claim:", "client:"]
             .iter()
             .any(|source| name.strip_prefix(source).is_some_and(|rest| !rest.is_empty()));
-        has_source || name.as_str() == "ip"
+        has_source || name == "ip"
     };
     match line.attributes.keys().find(|name| !known(name)) {
         None => Ok(()),

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::order::Attempt;
+use crate::order::{Attempt, UNREADABLE};
 use crate::plan::eval::{Decision, Rejection};
 use crate::plan::{CheckedPlan, outcome};
 use crate::ruleset::ActiveCampaign;
@@ -91,11 +91,14 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// With names, and with those attributes alone that the plan reads.
+    /// With names, and with those attributes alone that the plan reads, or would if they could be read.
     pub fn into_recorded(self) -> impl Iterator<Item = Recorded> {
         let Self { active, at, attempts } = self;
         attempts.into_iter().map(move |(mut attempt, outcome)| {
-            attempt.attributes.retain(|name, _| active.reads.contains(name));
+            attempt.attributes.retain(|name, _| {
+                let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
+                active.reads.iter().any(|read| read == name)
+            });
             Recorded {
                 at,
                 attempt,

@@ -11,8 +11,8 @@ use crate::campaign::Sku;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::{self, Decision, State};
-use crate::plan::outcome::ATTRIBUTE_MISSING;
-use crate::ruleset::{Asked, Precheck, Verdict};
+use crate::plan::outcome::{ATTRIBUTE_MISSING, ATTRIBUTE_UNREADABLE};
+use crate::ruleset::{Asked, Precheck, Reads, Verdict, marks};
 
 /// Reasons that no plan gives.
 const KEY_REUSED: &str = "key-reused";
@@ -60,8 +60,8 @@ impl World {
         }
     }
 
-    /// Decides as a gateway does: a retry of an admitted order gets that order, what lacks an attribute is
-    /// refused before anything is asked, and prechecks come before the plan. Blocks while they run.
+    /// Decides as a gateway does: a retry of an admitted order gets that order, what lacks an attribute or has one that
+    /// cannot be read is refused before anything is asked, and prechecks come before the plan. Blocks while they run.
     pub fn decide(&mut self, plan: &CheckedPlan, attempt: &Attempt, at: i64) -> Outcome {
         let asked = (
             self.skus.iter().position(|sku| *sku == attempt.sku),
@@ -72,6 +72,14 @@ impl World {
                 true => Outcome::Admitted,
                 false => Outcome::Gateway(KEY_REUSED),
             };
+        }
+        let marked = marks(&attempt.attributes).next().is_some();
+        if marked
+            && Reads::of(plan, &self.prechecks)
+                .unreadable(&attempt.attributes)
+                .is_some()
+        {
+            return Outcome::Gateway(ATTRIBUTE_UNREADABLE);
         }
         if is_incomplete(plan, attempt) {
             return Outcome::Gateway(ATTRIBUTE_MISSING);

@@ -52,6 +52,9 @@ pub trait Precheck: fmt::Debug + Send + Sync {
     /// Name of the rule in its revision.
     fn rule(&self) -> &str;
 
+    /// What it is handed of an order besides user, SKU and quantity; the name `*` stands for all of a kind.
+    fn reads(&self) -> &[Attribute];
+
     /// Blocks for as long as the module runs, which is bounded: not for a serving thread.
     fn check(&self, asked: &Asked<'_>) -> Verdict;
 }

@@ -17,9 +17,10 @@ const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards,
 
 impl Store {
     /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
-    /// `Conflict` when the id is taken.
+    /// `Conflict` when the id is taken, or a module was deleted meanwhile.
     pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
         let mut tx = self.begin().await?;
+        self.hold_modules(&mut tx, first).await?;
         let inserted = sqlx::query(
             "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, revision, epoch, created_at) \
              VALUES (?, ?, ?, ?, ?, 1, 1, ?)",
@@ -127,9 +128,11 @@ impl Store {
         rows.iter().map(|row| Ok((int(row, 0)?, text(row, 1)?))).collect()
     }
 
-    /// Stores the revision under the next free number (its own `number` is ignored) and returns it.
+    /// Stores the revision under the next free number (its own `number` is ignored) and returns it. `Conflict` when a
+    /// module was deleted meanwhile.
     pub async fn insert_revision(&self, revision: &Revision) -> StoreResult<u32> {
         let mut tx = self.begin().await?;
+        self.hold_modules(&mut tx, revision).await?;
         self.lock_epoch(&mut tx, &revision.campaign).await?;
         let last: i64 = sqlx::query_scalar("SELECT MAX(revision) FROM revisions WHERE campaign_id = ?")
             .bind(revision.campaign.as_str())

@@ -27,6 +27,14 @@ impl Dialect {
         }
     }
 
+    /// Ends a SELECT whose rows nobody changes until the transaction ends.
+    pub(super) fn for_share(self) -> &'static str {
+        match self {
+            Self::MySql => " LOCK IN SHARE MODE",
+            Self::Sqlite => "",
+        }
+    }
+
     /// Ends an INSERT: a row whose key (the columns `key`) exists gets `column = expression`, where
     /// `{new}` stands for the value that was to be inserted.
     pub(super) fn on_conflict(self, key: &str, column: &str, expression: &str) -> String {

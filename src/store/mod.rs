@@ -10,13 +10,16 @@ mod dead;
 mod dead_letters;
 mod dead_places;
 mod dialect;
+mod encryption;
 mod error;
 mod event;
+mod examine;
 mod fence;
 mod gaps;
 mod insert;
 mod land;
 mod lost;
+mod module_names;
 mod modules;
 mod orders;
 mod resolve;
@@ -43,6 +46,7 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
+use crate::wire::secret::shown_url;
 pub use attempts::{AttemptsAt, SampleRow};
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
@@ -53,14 +57,17 @@ pub use dead_letters::{
 use dialect::Dialect;
 pub use error::StoreError;
 pub use event::check_event;
+pub use examine::{Place, ServerFacts, TABLES, place};
 pub use gaps::LogGap;
 pub use lost::LOST;
+pub use module_names::taken;
+pub use modules::is_digest;
 pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
 pub use schema::Schema;
-pub use seals::{CutOver, KeyRow};
+pub use seals::{CutOver, KeyRow, contradiction};
 pub use senders::{Sender, SenderRow, WITHOUT_SEAL};
 
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -75,6 +82,42 @@ pub struct ModuleRow {
     /// The descriptor as JSON.
     pub descriptor: serde_json::Value,
     pub uploaded_at: i64,
+}
+
+/// Where a module's name comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleOrigin {
+    Upload,
+    /// It came with a gateway.
+    Builtin,
+    /// Uploaded under the id of a built-in one, to stand for it.
+    Replacement,
+}
+
+impl ModuleOrigin {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Builtin => "builtin",
+            Self::Replacement => "replacement",
+        }
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        [Self::Upload, Self::Builtin, Self::Replacement]
+            .into_iter()
+            .find(|origin| origin.as_str() == text)
+    }
+}
+
+/// What a version of a module's id stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleName {
+    pub version: String,
+    pub digest: String,
+    pub origin: ModuleOrigin,
+    /// Its module is gone; the name is not free.
+    pub deleted: bool,
 }
 
 /// A version of an uploaded list.
@@ -220,11 +263,21 @@ pub struct Landed {
 }
 
 /// How to reach it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
-    /// `mysql://user:password@host:port/name`, `sqlite:///path`, or `sqlite::memory:`.
+    /// `mysql://user:password@host:port/name?ssl-mode=…`, `sqlite:///path`, or `sqlite::memory:`.
     pub url: String,
     pub connections: u32,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &shown_url(&self.url))
+            .field("connections", &self.connections)
+            .finish()
+    }
 }
 
 /// How long a caller waits for a free or new connection.
@@ -277,7 +330,14 @@ impl Store {
                 Err(_) => Err(sqlx::Error::PoolTimedOut),
             },
         };
-        let pool = pool.map_err(|error| at_place(&place, error.into()))?;
+        let pool = pool.map_err(|error| {
+            let cause = error.to_string();
+            let place = match encryption::hint(&cause) {
+                Some(hint) => format!("{place} ({hint})"),
+                None => place.to_string(),
+            };
+            at_place(&place, error.into())
+        })?;
         Ok(Self { pool, dialect, place })
     }
 
@@ -308,11 +368,11 @@ impl Store {
 
 /// The dialect a URL asks for, and the URL as sqlx is to see it.
 fn parse_url(url: &str) -> StoreResult<(Dialect, String)> {
-    if let Some(rest) = url.strip_prefix("mariadb://") {
-        return Ok((Dialect::MySql, format!("mysql://{rest}")));
-    }
-    if url.starts_with("mysql://") {
-        return Ok((Dialect::MySql, url.to_owned()));
+    if let Some(rest) = url
+        .strip_prefix("mariadb://")
+        .or_else(|| url.strip_prefix("mysql://"))
+    {
+        return Ok((Dialect::MySql, encryption::settled(&format!("mysql://{rest}"))?));
     }
     if url.starts_with("sqlite:") {
         let plain = is_memory(url) || url.contains("mode=");
@@ -374,5 +434,10 @@ mod tests {
         );
         assert_eq!(parse_url("sqlite::memory:").expect("sqlite").1, "sqlite::memory:");
         assert!(parse_url("postgres://x").is_err());
+        let config = Config {
+            url: "mysql://me:s3cret@db:3307/sales".to_owned(),
+            connections: 1,
+        };
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 }

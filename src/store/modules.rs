@@ -2,11 +2,12 @@
 //! module may be larger.
 
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::error::is_duplicate;
 use super::rows::{json, moment, text, to_json};
-use super::{ModuleRow, Store, StoreError, StoreResult, time};
+use super::{ModuleOrigin, ModuleRow, Store, StoreError, StoreResult, time};
+use crate::revision::Revision;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -14,9 +15,16 @@ const SELECT: &str = "SELECT digest, module_id, version, descriptor, CAST(upload
 const NEWEST_FIRST: &str = "ORDER BY uploaded_at DESC, seq DESC";
 
 impl Store {
-    /// Stores a module; `false` when these bytes were stored before.
-    pub async fn insert_module(&self, module: &ModuleRow, bytes: &[u8]) -> StoreResult<bool> {
+    /// Stores a module under its name; `false` when these bytes were stored before. `Conflict` where `id@version`
+    /// stands, or once stood, for other bytes: see [`super::module_names`].
+    pub async fn insert_module(
+        &self,
+        module: &ModuleRow,
+        bytes: &[u8],
+        origin: ModuleOrigin,
+    ) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
+        self.take_name(&mut tx, module, origin).await?;
         let inserted = sqlx::query(
             "INSERT INTO modules (digest, module_id, version, descriptor, size, uploaded_at) VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -30,7 +38,11 @@ impl Store {
         .await;
         match inserted {
             Ok(_) => {}
-            Err(error) if is_duplicate(&error) => return Ok(false),
+            Err(error) if is_duplicate(&error) => {
+                // What became of the name stays.
+                tx.commit().await?;
+                return Ok(false);
+            }
             Err(error) => return Err(error.into()),
         }
         for (position, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
@@ -53,27 +65,18 @@ impl Store {
         rows.iter().map(module_row).collect()
     }
 
-    /// By `id` (newest upload), `id@version` (newest upload of it) or digest.
+    /// By `id` (its highest version: [`super::module_names`]), `id@version` or digest.
     pub async fn module(&self, selector: &str) -> StoreResult<Option<ModuleRow>> {
-        let row = if let Some((id, version)) = selector.split_once('@') {
-            let sql = format!("{SELECT} WHERE module_id = ? AND version = ? {NEWEST_FIRST} LIMIT 1");
-            sqlx::query(AssertSqlSafe(sql))
-                .bind(id)
-                .bind(version)
-                .fetch_optional(&self.pool)
-                .await?
-        } else {
-            let column = if is_digest(selector) {
-                "digest"
-            } else {
-                "module_id"
-            };
-            let sql = format!("{SELECT} WHERE {column} = ? {NEWEST_FIRST} LIMIT 1");
-            sqlx::query(AssertSqlSafe(sql))
-                .bind(selector)
-                .fetch_optional(&self.pool)
-                .await?
+        let digest = match selector.split_once('@') {
+            _ if is_digest(selector) => Some(selector.to_owned()),
+            Some((id, version)) => self.name(id, version).await?.map(|name| name.digest),
+            None => self.highest(selector).await?,
         };
+        let Some(digest) = digest else { return Ok(None) };
+        let row = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE digest = ?")))
+            .bind(digest)
+            .fetch_optional(&self.pool)
+            .await?;
         row.as_ref().map(module_row).transpose()
     }
 
@@ -99,9 +102,81 @@ impl Store {
         }
         Ok(Some(bytes))
     }
+
+    /// Keeps the modules of a revision from being deleted until the transaction that stores it has ended.
+    pub(super) async fn hold_modules(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        revision: &Revision,
+    ) -> StoreResult<()> {
+        let shadow = revision.shadow.iter().flat_map(|shadow| &shadow.rules);
+        for rule in revision.rules.iter().chain(shadow) {
+            let lock = self.dialect.for_share();
+            let sql = format!("SELECT digest FROM modules WHERE digest = ?{lock}");
+            let row = sqlx::query(AssertSqlSafe(sql))
+                .bind(rule.digest.as_str())
+                .fetch_optional(&mut **tx)
+                .await?;
+            if row.is_none() {
+                let what = format!("module {}@{} was deleted meanwhile", rule.module, rule.version);
+                return Err(StoreError::Conflict(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a module that no revision pins, at `now`; `Conflict` names the revision that does. Its name stays
+    /// taken. `false` where there is none.
+    pub async fn delete_module(&self, digest: &str, now: i64) -> StoreResult<bool> {
+        let mut tx = self.begin().await?;
+        // A revision that pins it meanwhile waits for this lock, and then finds it gone.
+        let lock = self.dialect.for_update();
+        let sql = format!("SELECT module_id, version FROM modules WHERE digest = ?{lock}");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(digest)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        let (id, version): (String, String) = (text(&row, 0)?, text(&row, 1)?);
+        // A digest is as good as random: text that holds it names it.
+        let holds = format!("%\"{digest}\"%");
+        let pinned = sqlx::query(
+            "SELECT campaign_id, revision FROM revisions WHERE rules LIKE ? OR shadow LIKE ? \
+             ORDER BY campaign_id, revision LIMIT 1",
+        )
+        .bind(holds.as_str())
+        .bind(holds.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = pinned {
+            let (campaign, revision): (String, i64) = (text(&row, 0)?, super::rows::int(&row, 1)?);
+            return Err(StoreError::Conflict(format!(
+                "module {id}@{version} is pinned by revision {revision} of campaign {campaign:?}, which may be \
+                 activated again"
+            )));
+        }
+        sqlx::query(
+            "UPDATE module_versions SET deleted_at = ? WHERE module_id = ? AND version = ? AND digest = ?",
+        )
+        .bind(time::to_text(now)?)
+        .bind(id)
+        .bind(version)
+        .bind(digest)
+        .execute(&mut *tx)
+        .await?;
+        for table in ["module_chunks", "modules"] {
+            sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE digest = ?")))
+                .bind(digest)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
 }
 
-fn is_digest(selector: &str) -> bool {
+/// 64 hex digits: no module has such an id.
+pub fn is_digest(selector: &str) -> bool {
     selector.len() == 64 && selector.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

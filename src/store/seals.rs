@@ -35,6 +35,22 @@ impl CutOver {
     }
 }
 
+/// Why a key may not be used beside those that were used.
+pub fn contradiction(key: &Key, used: &[KeyRow]) -> Option<String> {
+    let id = key.id().as_str();
+    let known = used.iter().find(|known| known.id == id)?;
+    if known.check_value != key.check_value() {
+        return Some(format!(
+            "key {id} of seal.keys was used with another secret: give this secret another id, or the file the other \
+             gateways and landers have"
+        ));
+    }
+    known.retired_at?;
+    Some(format!(
+        "key {id} of seal.keys is retired: records it seals are forged; take it out of seal.keys"
+    ))
+}
+
 /// The row that only says that the cut-over is decided.
 const DECIDED: (&str, i32) = ("", 0);
 
@@ -71,16 +87,10 @@ impl Store {
             .bind(time::to_text(now)?)
             .execute(&self.pool)
             .await?;
-        let known = self.seal_keys().await?.into_iter().find(|known| known.id == id);
-        match known {
-            Some(known) if known.check_value != key.check_value() => Err(StoreError::Conflict(format!(
-                "key {id} of seal.keys was used with another secret: give this secret another id, or the file the \
-                 other gateways and landers have"
-            ))),
-            Some(known) if known.retired_at.is_some() => Err(StoreError::Conflict(format!(
-                "key {id} of seal.keys is retired: records it seals are forged; take it out of seal.keys"
-            ))),
-            _ => Ok(()),
+        let known = self.seal_keys().await?;
+        match contradiction(key, &known) {
+            Some(what) => Err(StoreError::Conflict(what)),
+            None => Ok(()),
         }
     }
 

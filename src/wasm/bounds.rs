@@ -19,6 +19,13 @@ pub const COMPONENT_DEPTH_MAX: usize = 8;
 pub const LOOP_LOCALS_MAX: u64 = 100_000;
 /// The same, over all functions of a module.
 pub const LOOP_LOCALS_TOTAL_MAX: u64 = 1_000_000;
+/// Functions of a module, all core modules together: the engine of JavaScript has some 20,000.
+pub const FUNCTIONS_MAX: u64 = 100_000;
+/// Instances, aliases, types and exports of a component, those of the components it instantiates counted
+/// as often as it does.
+pub const PARTS_MAX: u64 = 50_000;
+/// Names a component exports.
+pub const EXPORTS_MAX: usize = 64;
 /// Core instances, tables and memories inside one component, each.
 pub const INSTANCE_PARTS_MAX: usize = 64;
 /// Stack of a call.
@@ -27,6 +34,10 @@ pub const STACK_BYTES_MAX: usize = 512 * 1024;
 pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Compiled modules kept, by digest: the built-in ones and as many again.
 pub const CACHED_MODULES_MAX: usize = 24;
+/// Bytes of all machine code that is kept for describing and compiling, and as many for prechecks.
+pub const CACHED_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Bytes of the machine code of one module: it is loaded into the gateway.
+pub const ARTEFACT_BYTES_MAX: usize = 192 * 1024 * 1024;
 /// Calls at the same time; further ones wait.
 pub const RUNS_MAX: usize = 4;
 
@@ -51,10 +62,41 @@ pub const PRECHECK_RUNS_MAX: u32 = 32;
 /// Prechecks kept ready, by the digest of their module: as many as campaigns may use at once.
 pub const PRECHECKS_KEPT_MAX: usize = 64;
 
+/// Address space of a child that compiles a module: this much,
+pub const CHILD_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
+/// and so many bytes for each byte of the module's functions,
+pub const CHILD_MEMORY_PER_CODE_BYTE: u64 = 96;
+/// but no more than this.
+pub const CHILD_MEMORY_BYTES_MAX: u64 = 1536 * 1024 * 1024;
+/// Processor time of such a child, in milliseconds: this much, in which it also runs `describe`,
+pub const CHILD_TIME_MS: u64 = 3_000;
+/// and so many for each MiB of the module's functions, of which a compiler of languages needs two thirds,
+pub const CHILD_TIME_PER_CODE_MIB_MS: u64 = 1_800;
+/// of each MiB beyond this many bytes more: only engines of languages are that large,
+pub const CHILD_CODE_LARGE_BYTES: u64 = 4 * 1024 * 1024;
+/// namely so many,
+pub const CHILD_TIME_PER_LARGE_MIB_MS: u64 = 4_000;
+/// but no more than this.
+pub const CHILD_TIME_MS_MAX: u64 = 30_000;
+/// Bytes a child writes to its pipe besides the component it wrapped: a descriptor.
+pub const CHILD_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Children that look at uploads at the same time. A gateway's own loads have as many of their own, so
+/// that they wait for no upload.
+pub const CHILDREN_MAX: usize = 1;
+
 /// Bytes of a parameter schema's text.
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// The same as the module writes it, with its line breaks and blanks.
+pub const SCHEMA_TEXT_BYTES_MAX: usize = 4 * SCHEMA_BYTES_MAX;
 /// Nodes of a parameter schema, every reference followed: bounds the work of a validation.
 pub const SCHEMA_NODES_MAX: usize = 10_000;
+/// Schemas inside each other, references followed: those of real parameters are ten deep.
+pub const SCHEMA_DEPTH_MAX: usize = 64;
+/// Regular expressions of a parameter schema, every reference followed.
+pub const SCHEMA_PATTERNS_MAX: usize = 64;
+/// Steps of holding parameters against a schema: a keyword looked at is four, a byte of text that a
+/// pattern reads is one. A list of 6,000 ids takes a quarter of them.
+pub const SCHEMA_STEPS_MAX: u64 = 500_000;
 /// Bytes of a merchant's parameters as JSON text.
 pub const PARAMS_BYTES_MAX: usize = 64 * 1024;
 /// Problems reported at once.

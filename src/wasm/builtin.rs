@@ -25,3 +25,47 @@ pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
         "order-cap",
     ]
 }
+
+/// Id of the built-in module that this one is, or could be taken for: `tiered`, `tlered`.
+pub fn resembles_builtin(id: &str) -> Option<&'static str> {
+    let look = look(id);
+    let mut ids = builtin()
+        .iter()
+        .filter_map(|(file, _)| file.strip_suffix(".wasm"));
+    ids.find(|builtin| self::look(builtin) == look)
+}
+
+/// What a hurried reader sees of an id.
+fn look(id: &str) -> String {
+    let single = |c| match c {
+        '0' => 'o',
+        '1' | 'i' => 'l',
+        '5' => 's',
+        other => other,
+    };
+    let letters: String = id.chars().filter(|c| *c != '-').map(single).collect();
+    letters.replace("rn", "m").replace("vv", "w")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_look_alike_are_told() {
+        for (id, builtin) in [
+            ("n-per-user", Some("n-per-user")),
+            ("nper-user", Some("n-per-user")),
+            ("0ne-per-user", Some("one-per-user")),
+            ("tlered", Some("tiered")),
+            ("t1ered", Some("tiered")),
+            ("c0oldown", Some("cooldown")),
+            ("per-vvindow", Some("per-window")),
+            ("two-per-user", None),
+            ("tiers", None),
+            ("n-per-users", None),
+        ] {
+            assert_eq!(resembles_builtin(id), builtin, "{id}");
+        }
+    }
+}

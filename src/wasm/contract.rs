@@ -1,14 +1,18 @@
 //! Whether bytes are a component of the contract: no imports, the right exports.
 
+use std::borrow::Cow;
+
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::bounds::MODULE_BYTES_MAX;
+use super::bounds::{ARTEFACT_BYTES_MAX, MODULE_BYTES_MAX};
+use super::header::{self, Kind};
+use super::shape::{self, Look};
 use super::wrap::component_of;
-use super::{CONTRACT, ModuleError, shape};
+use super::{CONTRACT, ModuleError};
 
-/// Compiles the bytes: a component, or a core module that says which world it was built against.
-pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, ModuleError> {
+/// Refuses what can be refused by reading the bytes once: nothing is compiled or wrapped for it.
+pub(super) fn look(bytes: &[u8]) -> Result<Look, ModuleError> {
     if bytes.len() > MODULE_BYTES_MAX {
         return Err(refused(
             "too-large",
@@ -18,34 +22,63 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Module
             ),
         ));
     }
-    let bytes = component_of(bytes)?;
-    shape::check(&bytes)?;
-    Component::from_binary(engine, &bytes).map_err(|error| {
-        refused(
-            "not-wasm",
-            format!("the component is not valid: {}", error.root_cause()),
-        )
-    })
+    let kind = header::read(bytes)?;
+    let look = shape::look(bytes)?;
+    check_imports(&look)?;
+    if kind == Kind::Component {
+        check_exports(&look.exports)?;
+    }
+    Ok(look)
 }
 
-/// Checks imports and exports; says whether the component exports the optional `precheck`.
-pub(super) fn check_world(engine: &Engine, component: &Component) -> Result<bool, ModuleError> {
-    let world = component.component_type();
-    let imports: Vec<String> = world
-        .imports(engine)
-        .map(|(name, _)| format!("{name:?}"))
-        .collect();
-    if !imports.is_empty() {
-        return Err(refused(
-            "imports",
-            format!(
-                "a rule module may not import anything, this one imports {}; build it without WASI (for \
-                 example for wasm32-unknown-unknown) against the world rushgate:policy/rule-module",
-                listed(&imports)
-            ),
-        ));
+/// The component of an upload, and whether it exports the optional `precheck`. A core module is wrapped,
+/// which is work: in a child, or with bytes that are trusted.
+pub(super) fn component(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, bool), ModuleError> {
+    let mut seen = look(bytes)?;
+    let component = component_of(bytes)?;
+    if let Cow::Owned(wrapped) = &component {
+        seen = look(wrapped)?;
     }
-    check_exports(&exports(engine, component))
+    let precheck = check_exports(&seen.exports)?;
+    Ok((component, precheck))
+}
+
+/// Machine code of a component, with its size in bytes: made, or read where it is kept.
+pub(super) fn compile(engine: &Engine, component: &[u8]) -> Result<(Component, usize), ModuleError> {
+    let component =
+        Component::from_binary(engine, component).map_err(|error| shape::invalid(error.root_cause()))?;
+    let code = component.image_range();
+    let bytes = (code.end as usize).saturating_sub(code.start as usize);
+    match bytes > ARTEFACT_BYTES_MAX {
+        true => Err(too_much_code(bytes)),
+        false => Ok((component, bytes)),
+    }
+}
+
+fn too_much_code(bytes: usize) -> ModuleError {
+    let message = format!(
+        "its machine code has {} MiB; at most {} are allowed",
+        bytes.div_ceil(1 << 20),
+        ARTEFACT_BYTES_MAX >> 20
+    );
+    refused("too-complex", message)
+}
+
+fn check_imports(look: &Look) -> Result<(), ModuleError> {
+    if look.imports.is_empty() {
+        return Ok(());
+    }
+    let mut imports = look.imports.join(", ");
+    if look.more_imports > 0 {
+        imports += &format!(" and {} more", look.more_imports);
+    }
+    Err(refused(
+        "imports",
+        format!(
+            "a rule module may not import anything, this one imports {imports}; build it without WASI (for \
+             example for wasm32-unknown-unknown) against the world rushgate:policy/rule-module"
+        ),
+    ))
 }
 
 pub(super) fn exports(engine: &Engine, component: &Component) -> Vec<String> {

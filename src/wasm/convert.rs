@@ -1,7 +1,7 @@
 //! WIT values ↔ our own types: the boundary where a module's answer becomes plain data.
 
 use super::bindings::wit;
-use super::bounds::DIAGNOSTICS_MAX;
+use super::bounds::{DIAGNOSTICS_MAX, PARAMS_BYTES_MAX, SCHEMA_TEXT_BYTES_MAX};
 use super::descriptor::refused;
 use super::{
     AttributeNeed, CONTRACT, Context, Descriptor, Diagnostic, Example, ExampleAttempt, Expected, ModuleError,
@@ -15,7 +15,7 @@ use crate::plan::{
 
 /// `precheck`: whether the component exports that interface.
 pub(super) fn descriptor(answer: wit::Descriptor, precheck: bool) -> Result<Descriptor, ModuleError> {
-    let params_schema = json(&answer.params_schema, "params-schema")?;
+    let params_schema = json(&answer.params_schema, "params-schema", SCHEMA_TEXT_BYTES_MAX)?;
     let examples = answer
         .examples
         .into_iter()
@@ -35,7 +35,14 @@ pub(super) fn descriptor(answer: wit::Descriptor, precheck: bool) -> Result<Desc
     })
 }
 
-fn json(text: &str, what: &str) -> Result<serde_json::Value, ModuleError> {
+/// JSON of bounded size: values take many times the memory of their text.
+fn json(text: &str, what: &str, most: usize) -> Result<serde_json::Value, ModuleError> {
+    if text.len() > most {
+        let bytes = text.len();
+        return Err(refused(format!(
+            "{what} has {bytes} bytes; at most {most} are allowed"
+        )));
+    }
     serde_json::from_str(text).map_err(|error| refused(format!("{what} is not JSON: {error}")))
 }
 
@@ -73,7 +80,11 @@ fn example(example: wit::Example) -> Result<Example, ModuleError> {
             closes_at: saturated(closes_at_ms),
             skus: skus.collect(),
         },
-        params: json(&example.params, &format!("params of example {:?}", example.name))?,
+        params: json(
+            &example.params,
+            &format!("params of example {:?}", example.name),
+            PARAMS_BYTES_MAX,
+        )?,
         name: example.name,
         audiences: example.audiences,
         attempts: example.attempts.into_iter().map(attempt).collect(),

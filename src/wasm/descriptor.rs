@@ -8,11 +8,13 @@ use super::{Descriptor, Example, ExampleAttempt, Expected, ModuleError, Reason};
 use crate::campaign::{ID_BYTES_MAX, SKUS_MAX, check_id};
 use crate::order::{QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
+use crate::wire::{check_shown, check_shown_json};
 
 /// Reasons the gateway itself rejects with; no module may declare them.
 pub const RESERVED_REASONS: &[&str] = &[
     "accept-missing",
     "attribute-missing",
+    "attribute-unreadable",
     "backlog",
     "closed",
     "conflict",
@@ -90,6 +92,8 @@ fn checked(descriptor: &Descriptor) -> Result<(), String> {
         text("an annotation's key", key, 1, TITLE_BYTES_MAX)?;
         text("an annotation's value", value, 0, SUMMARY_BYTES_MAX)?;
     }
+    check_shown_json(&descriptor.params_schema)
+        .map_err(|(pointer, why)| format!("params-schema: {pointer:?} {why}"))?;
     let schema = ParamsSchema::new(&descriptor.params_schema)?;
     entries("examples", descriptor.examples.len())?;
     let mut names = BTreeSet::new();
@@ -234,7 +238,7 @@ fn is_any(attribute: &Attribute) -> bool {
     matches!(attribute, Attribute::Claim(name) | Attribute::Client(name) if name == ANY_NAME)
 }
 
-/// Bounded, and without control characters except the line break of longer texts.
+/// Bounded, and without hidden characters except the line break of longer texts.
 fn text(what: &str, text: &str, least: usize, most: usize) -> Result<(), String> {
     if text.len() < least {
         return Err(format!("{what} is empty"));
@@ -245,10 +249,7 @@ fn text(what: &str, text: &str, least: usize, most: usize) -> Result<(), String>
             text.len()
         ));
     }
-    match text.chars().find(|c| c.is_control() && *c != '\n') {
-        Some(c) => Err(format!("{what} contains the control character {c:?}")),
-        None => Ok(()),
-    }
+    check_shown(text, true).map_err(|why| format!("{what} {why}"))
 }
 
 fn entries(what: &str, count: usize) -> Result<(), String> {
@@ -334,6 +335,22 @@ mod tests {
             ("semantic version", |d| d.version = "1.0".into()),
             ("title is empty", |d| d.title.clear()),
             ("control character", |d| d.title = "a\0b".into()),
+            ("title contains the character U+202E", |d| {
+                d.title = "2\u{202e}1".into()
+            }),
+            ("title contains the character U+200B", |d| {
+                d.reasons[0].title = "Limit\u{200b}".into();
+            }),
+            ("value contains the character U+2066", |d| {
+                d.annotations = vec![("k".into(), "\u{2066}".into())];
+            }),
+            ("id is", |d| d.id = "n-p\u{435}r-user".into()),
+            ("a reason's code is", |d| {
+                d.reasons[0].code = "limit\u{200b}".into()
+            }),
+            ("/properties/limit/title", |d| {
+                d.params_schema = json!({"properties": {"limit": {"title": "\u{202e}"}}});
+            }),
             ("summary has", |d| d.summary = "x".repeat(SUMMARY_BYTES_MAX + 1)),
             ("JSON Schema", |d| d.params_schema = json!({"type": 7})),
             ("gateway's own", |d| d.reasons[0].code = "sold-out".into()),

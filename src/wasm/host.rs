@@ -1,74 +1,84 @@
-//! The host: compiles modules, keeps them by digest, and asks them for descriptor and plan.
+//! The host: has modules compiled, keeps them by digest, and asks them for descriptor and plan.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use wasmtime::component::Linker;
-use wasmtime::{Cache, Config, Engine, OptLevel};
+use wasmtime::Cache;
 
-use super::bindings::RuleModulePre;
-use super::bounds::{CACHED_MODULES_MAX, RUNS_MAX, STACK_BYTES_MAX};
-use super::clock::Clock;
+use super::bounds::RUNS_MAX;
+use super::child::Children;
 use super::contract::{self, refused};
-use super::kept::{Compiling, Kept};
+use super::disk::Folder;
+use super::kept::Loading;
 use super::params::accept;
-use super::precheck::{PrecheckFigures, Prechecks};
-use super::run::{Budget, Guest, Runner};
+use super::precheck::{Pre, PrecheckFigures, Prechecks};
+use super::rules::{Code, Module, Rules};
+use super::run::Budget;
 use super::schema::ParamsSchema;
-use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk};
+use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk, spoken};
 use crate::ruleset::Precheck;
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
 #[derive(Clone)]
-pub struct Host(Arc<Inner>);
+pub struct Host(pub(super) Arc<Inner>);
 
-struct Inner {
-    runner: Runner,
-    linker: Linker<Guest>,
-    kept: Kept<Module>,
-    compiling: Compiling,
-    cache: Option<Cache>,
-    runs: Arc<Semaphore>,
+pub(super) struct Inner {
+    pub(super) rules: Rules,
     /// Made when the first module with a precheck comes.
     prechecks: OnceLock<Result<Prechecks, ModuleError>>,
-}
-
-/// A compiled module.
-#[derive(Clone)]
-struct Module {
-    rule: RuleModulePre<Guest>,
-    /// Whether it exports the optional interface.
-    precheck: bool,
+    loading: Loading,
+    cache: Option<Cache>,
+    runs: Arc<Semaphore>,
+    /// Compile and ask what is not trusted. The error says why there are none.
+    pub(super) children: Option<Result<Children, ModuleError>>,
+    /// Given up last: the machine code of all.
+    pub(super) folder: Option<Folder>,
 }
 
 impl Host {
-    /// Keeps nothing on disk.
+    /// Keeps nothing on disk and compiles in this process: for modules that are trusted.
     pub fn new() -> Result<Self, ModuleError> {
         Self::with(&disk::Config::default())
     }
 
     pub fn with(config: &disk::Config) -> Result<Self, ModuleError> {
-        Self::with_budget(disk::open(config), Budget::CALL)
+        let folder = Folder::open(config);
+        let Some(program) = &config.program else {
+            return Self::build(folder, None, Budget::CALL);
+        };
+        // Children hand over what they compiled through a folder.
+        let (folder, children) = match folder.map_or_else(Folder::temporary, Ok) {
+            Ok(folder) => {
+                let children = Children::new(program, &folder.path);
+                (Some(folder), Ok(children))
+            }
+            Err(why) => {
+                tracing::warn!(why, "modules that are not built in cannot be taken");
+                (None, Err(refused("host", why)))
+            }
+        };
+        Self::build(folder, Some(children), Budget::CALL)
     }
 
-    pub(super) fn with_budget(cache: Option<Cache>, budget: Budget) -> Result<Self, ModuleError> {
-        let engine = Engine::new(&config(cache.clone())).map_err(unable)?;
-        let compiling = Compiling::default();
+    pub(super) fn build(
+        folder: Option<Folder>,
+        children: Option<Result<Children, ModuleError>>,
+        budget: Budget,
+    ) -> Result<Self, ModuleError> {
+        let (cache, loading) = (
+            folder.as_ref().map(|folder| folder.cache.clone()),
+            Loading::default(),
+        );
         Ok(Self(Arc::new(Inner {
-            // Nothing is ever added to the linker: a module has no imports.
-            linker: Linker::new(&engine),
-            runner: Runner {
-                clock: Clock::start(&engine).map_err(unable)?,
-                engine,
-                budget,
-            },
-            kept: Kept::new(CACHED_MODULES_MAX, compiling.clone()),
-            compiling,
+            rules: Rules::new(cache.clone(), budget, loading.clone())?,
+            prechecks: OnceLock::new(),
+            loading,
             cache,
             runs: Arc::new(Semaphore::new(RUNS_MAX)),
-            prechecks: OnceLock::new(),
+            children,
+            folder,
         })))
     }
 
@@ -79,23 +89,39 @@ impl Host {
 
     /// [`Self::inspect`], with what `describe` took.
     pub async fn inspect_measured(&self, bytes: Arc<[u8]>) -> Result<(Inspected, CallCost), ModuleError> {
-        self.blocking(move |inner| inner.inspect(&bytes)).await
+        let seen = bytes.clone();
+        let (digest, look) = self
+            .blocking(move |_| Ok((digest(&seen), contract::look(&seen)?)))
+            .await?;
+        let (inspected, cost) = match self.children(&digest)? {
+            Some(children) => {
+                self.inspect_in_child(children, look.code_bytes, bytes.clone())
+                    .await?
+            }
+            None => {
+                let module = self.rule(&digest, bytes.clone()).await?;
+                let digest = digest.clone();
+                self.blocking(move |inner| inner.rules.inspect(&digest, &module, |_| {}))
+                    .await?
+            }
+        };
+        if inspected.descriptor.precheck {
+            let compiled = self.precheck_of(&digest, bytes).await?;
+            self.blocking(move |inner| inner.prechecks()?.try_out(&compiled))
+                .await?;
+        }
+        Ok((inspected, cost))
     }
 
     /// Makes machine code of the bytes and checks the contract, as [`Self::inspect`] does before it asks.
     pub async fn prepare(&self, bytes: Arc<[u8]>) -> Result<(), ModuleError> {
-        self.blocking(move |inner| inner.load(&digest(&bytes), &bytes).map(drop))
-            .await
+        self.rule(&digest(&bytes), bytes).await.map(drop)
     }
 
     /// Names of what the module exports: `rushgate:policy/rule@1.0.0`.
     pub async fn exports(&self, bytes: Arc<[u8]>) -> Result<Vec<String>, ModuleError> {
-        self.blocking(move |inner| {
-            let module = inner.load(&digest(&bytes), &bytes)?;
-            let component = module.rule.instance_pre().component();
-            Ok(contract::exports(&inner.runner.engine, component))
-        })
-        .await
+        let module = self.rule(&digest(&bytes), bytes).await?;
+        Ok(self.0.rules.exports(&module))
     }
 
     /// Checks the parameters against the schema, then asks the module for its plan. Parameters left out
@@ -118,8 +144,10 @@ impl Host {
         context: &Context,
         params: &serde_json::Value,
     ) -> Result<(Compiled, CallCost), ModuleError> {
-        let (module, context, params) = (module.clone(), context.clone(), params.clone());
-        self.blocking(move |inner| inner.compile(&module, &bytes, &context, params))
+        let (schema, params) = (module.descriptor.params_schema.clone(), params.clone());
+        let text = self.blocking(move |_| fitting(&schema, params)).await?;
+        let (module, context) = (self.rule(&module.digest, bytes).await?, context.clone());
+        self.blocking(move |inner| inner.compile(&module, &context, &text))
             .await
     }
 
@@ -132,12 +160,12 @@ impl Host {
         rule: &str,
         params: &serde_json::Value,
     ) -> Result<Arc<dyn Precheck>, ModuleError> {
-        let (module, rule, params) = (module.clone(), rule.to_owned(), params.clone());
-        self.blocking(move |inner| {
-            let (_, params) = accept(params).map_err(|problem| ModuleError::Params(vec![problem]))?;
-            inner.prechecks()?.ready(&module, &bytes, rule, params)
-        })
-        .await
+        let (_, params) = accept(params.clone()).map_err(|problem| ModuleError::Params(vec![problem]))?;
+        let compiled = self.precheck_of(&module.digest, bytes).await?;
+        Ok(self
+            .0
+            .prechecks()?
+            .ready(module, compiled, rule.to_owned(), params))
     }
 
     /// What became of the prechecks this process ran, by module.
@@ -148,12 +176,22 @@ impl Host {
         }
     }
 
-    /// Runs on a blocking thread. The work goes on when the caller goes away, so it owns its permit.
-    async fn blocking<T: Send + 'static>(
+    /// Runs on a blocking thread, a few at a time.
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, ModuleError> + Send + 'static,
     ) -> Result<T, ModuleError> {
-        let permit = self.0.runs.clone().acquire_owned().await;
+        self.permitted(&self.0.runs, work).await
+    }
+
+    /// Runs on a blocking thread while it holds a permit. The work goes on when the caller goes away, so it
+    /// owns its permit.
+    pub(super) async fn permitted<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        work: impl FnOnce(&Inner) -> Result<T, ModuleError> + Send + 'static,
+    ) -> Result<T, ModuleError> {
+        let permit = permits.clone().acquire_owned().await;
         let inner = self.0.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -167,104 +205,64 @@ impl Host {
     }
 }
 
-pub(super) fn unable(error: impl std::fmt::Display) -> ModuleError {
-    refused("host", format!("WebAssembly cannot run on this machine: {error}"))
-}
-
-/// What every engine has in common. What is not deterministic is off or fixed, so that a module answers the
-/// same on every machine.
-pub(super) fn common(cache: Option<Cache>) -> Config {
-    let mut config = Config::new();
-    config
-        .cache(cache)
-        // One core at most goes to a compilation, the others to orders.
-        .parallel_compilation(false)
-        .consume_fuel(true)
-        .epoch_interruption(true)
-        .concurrency_support(false)
-        .max_wasm_stack(STACK_BYTES_MAX)
-        .relaxed_simd_deterministic(true)
-        .cranelift_nan_canonicalization(true);
-    config
-}
-
-fn config(cache: Option<Cache>) -> Config {
-    let mut config = common(cache);
-    // A module runs once per upload and once per revision: compiling it is what takes time.
-    config.cranelift_opt_level(OptLevel::None);
-    config
+/// The parameters as text, where they fit the schema.
+fn fitting(schema: &serde_json::Value, params: serde_json::Value) -> Result<String, ModuleError> {
+    let (params, text) = accept(params).map_err(|problem| ModuleError::Params(vec![problem]))?;
+    let problems = ParamsSchema::new(schema)
+        .map_err(descriptor::refused)?
+        .problems(&params);
+    match problems.is_empty() {
+        true => Ok(text),
+        false => Err(ModuleError::Params(problems)),
+    }
 }
 
 impl Inner {
-    fn inspect(&self, bytes: &[u8]) -> Result<(Inspected, CallCost), ModuleError> {
-        let digest = digest(bytes);
-        let module = self.load(&digest, bytes)?;
-        let (answer, cost) = self.runner.call("describe", |store| {
-            let instance = module.rule.instantiate(&mut *store)?;
-            instance.rushgate_policy_rule().call_describe(store)
-        })?;
-        let descriptor = convert::descriptor(answer, module.precheck)?;
-        descriptor::check(&descriptor)?;
-        if module.precheck {
-            self.prechecks()?.try_out(&digest, bytes)?;
-        }
-        Ok((Inspected { digest, descriptor }, cost))
-    }
-
     fn compile(
         &self,
-        inspected: &Inspected,
-        bytes: &[u8],
+        module: &Module,
         context: &Context,
-        params: serde_json::Value,
+        params: &str,
     ) -> Result<(Compiled, CallCost), ModuleError> {
-        let (params, text) = accept(params).map_err(|problem| ModuleError::Params(vec![problem]))?;
-        let problems = ParamsSchema::new(&inspected.descriptor.params_schema)
-            .map_err(descriptor::refused)?
-            .problems(&params);
-        if !problems.is_empty() {
-            return Err(ModuleError::Params(problems));
-        }
-        let module = self.load(&inspected.digest, bytes)?;
         let context = convert::context(context);
-        let (answer, cost) = self.runner.call("compile", |store| {
+        let (answer, cost) = self.rules.runner.call("compile", |store| {
             let instance = module.rule.instantiate(&mut *store)?;
             instance
                 .rushgate_policy_rule()
-                .call_compile(store, &context, &text)
+                .call_compile(store, &context, params)
         })?;
         match answer {
             Ok(plan) => {
+                let plan = convert::plan(plan)?;
+                spoken::check_plan(&plan)?;
                 let compiled = Compiled {
-                    plan: convert::plan(plan)?,
+                    plan,
                     warnings: Vec::new(),
                 };
                 Ok((compiled, cost))
             }
-            Err(diagnostics) => Err(ModuleError::Params(convert::diagnostics(diagnostics)?)),
+            Err(diagnostics) => {
+                let diagnostics = convert::diagnostics(diagnostics)?;
+                spoken::check_diagnostics(&diagnostics)?;
+                Err(ModuleError::Params(diagnostics))
+            }
         }
     }
 
-    fn load(&self, digest: &str, bytes: &[u8]) -> Result<Module, ModuleError> {
-        self.kept.load(digest, bytes, |bytes| self.admit(bytes))
+    pub(super) fn load_rule(&self, digest: &str, code: &Code) -> Result<Option<Module>, ModuleError> {
+        let folder = self.folder.as_ref().map(|folder| folder.path.as_path());
+        self.rules.load(folder, digest, code)
     }
 
-    /// Wraps a core module, compiles the component and checks that it speaks the contract.
-    fn admit(&self, bytes: &[u8]) -> Result<Module, ModuleError> {
-        let component = contract::compile(&self.runner.engine, bytes)?;
-        let precheck = contract::check_world(&self.runner.engine, &component)?;
-        let rule = self
-            .linker
-            .instantiate_pre(&component)
-            .and_then(RuleModulePre::new)
-            .map_err(|error| contract::wrong_interface("rule", &error))?;
-        Ok(Module { rule, precheck })
+    pub(super) fn load_precheck(&self, digest: &str, code: &Code) -> Result<Option<Pre>, ModuleError> {
+        let folder = self.folder.as_ref().map(|folder| folder.path.as_path());
+        self.prechecks()?.load(folder, digest, code)
     }
 
-    fn prechecks(&self) -> Result<&Prechecks, ModuleError> {
+    pub(super) fn prechecks(&self) -> Result<&Prechecks, ModuleError> {
         let made = self
             .prechecks
-            .get_or_init(|| Prechecks::new(self.cache.clone(), self.compiling.clone()));
+            .get_or_init(|| Prechecks::new(self.cache.clone(), self.loading.clone()));
         made.as_ref().map_err(ModuleError::clone)
     }
 }

@@ -1,26 +1,34 @@
 //! Rule modules as WebAssembly components: the only place that knows wasmtime.
 //!
-//! A module is untrusted. It has no imports, runs in a fresh instance per call inside bounds of fuel, time,
-//! memory and output ([`bounds`]), and everything it answers is checked before anyone reads it.
+//! A module is untrusted. It has no imports, is compiled and described by a child inside limits of the system
+//! ([`child`]), runs in a fresh instance per call inside bounds of fuel, time, memory and output ([`bounds`]), and
+//! everything it answers is checked before anyone reads it.
 //! `describe` runs once per upload, `compile` once per revision, and the optional `precheck` per order.
 
+mod artefact;
 mod bindings;
 pub mod bounds;
 mod builtin;
+pub mod child;
 mod clock;
 mod contract;
 mod convert;
 mod descriptor;
 mod disk;
+mod effort;
 pub mod examples;
 mod header;
 mod host;
 mod kept;
+mod load;
 mod params;
+mod parts;
 mod precheck;
+mod rules;
 mod run;
 mod schema;
 mod shape;
+mod spoken;
 mod violation;
 mod wrap;
 
@@ -32,9 +40,9 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Attribute, Plan};
 
 pub use bounds::MODULE_BYTES_MAX;
-pub use builtin::builtin;
+pub use builtin::{builtin, resembles_builtin};
 pub use descriptor::RESERVED_REASONS;
-pub use disk::Config;
+pub use disk::{Config, check_folder, own_program};
 pub use header::is_core_module;
 pub use host::{Host, digest};
 pub use precheck::PrecheckFigures;
@@ -141,7 +149,8 @@ pub struct Diagnostic {
 pub enum ModuleError {
     /// Not WebAssembly, a core module without its world, imports, another world, too large, malformed descriptor.
     /// `code` is stable: `not-wasm`, `core-module`, `imports`, `wrong-world`, `precheck`, `too-large`, `too-complex`,
-    /// `descriptor`, `digest`; `host` where the gateway itself could not run modules.
+    /// `descriptor`, `digest`; `host` where the gateway itself could not run modules. `too-complex` is also what took
+    /// more memory or time than a child has.
     #[error("{message}")]
     Refused { code: &'static str, message: String },
     /// It trapped, ran out of fuel, time or memory, or answered too much. `function`: `describe`, `compile`,
@@ -166,7 +175,7 @@ pub struct Compiled {
 }
 
 /// A module that was inspected: the bytes speak the contract.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inspected {
     /// Lower-case hex SHA-256 of the bytes.
     pub digest: String,
@@ -174,7 +183,7 @@ pub struct Inspected {
 }
 
 /// What one call into a module took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallCost {
     /// WebAssembly instructions, instantiation included; the same on every machine.
     pub fuel: u64,

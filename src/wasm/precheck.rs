@@ -5,6 +5,7 @@
 //! order is ever seen by the next, and a call that trapped leaves nothing behind.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +14,13 @@ use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, OptLevel, Pool
 
 use super::bindings::precheck::{RuleModuleWithPrecheckPre, wit};
 use super::bounds::{
-    PRECHECK_MEMORIES_MAX, PRECHECK_MEMORY_BYTES_MAX, PRECHECK_PARTS_MAX, PRECHECK_RUNS_MAX,
-    PRECHECK_TABLE_ENTRIES_MAX, PRECHECKS_KEPT_MAX,
+    CACHED_BYTES_MAX, PRECHECK_MEMORIES_MAX, PRECHECK_MEMORY_BYTES_MAX, PRECHECK_PARTS_MAX,
+    PRECHECK_RUNS_MAX, PRECHECK_TABLE_ENTRIES_MAX, PRECHECKS_KEPT_MAX,
 };
 use super::clock::Clock;
 use super::contract::{self, refused};
-use super::host::{common, unable};
-use super::kept::{Compiling, Kept};
+use super::kept::{Kept, Loading};
+use super::rules::{Code, common, found, unable};
 use super::run::{Budget, Guest, Runner};
 use super::{Inspected, ModuleError, Reason};
 use crate::plan::{ANY_NAME, Attribute};
@@ -29,7 +30,8 @@ use crate::ruleset::{Asked, Objection, Precheck, Verdict};
 /// the little that a small module touches.
 const KEPT_RESIDENT_BYTES: usize = 64 * 1024;
 
-type Pre = RuleModuleWithPrecheckPre<Guest>;
+/// A compiled precheck.
+pub(super) type Pre = RuleModuleWithPrecheckPre<Guest>;
 
 /// What became of the prechecks of one module, since the process started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +52,14 @@ struct Counts {
 
 /// Everything that runs prechecks.
 pub(super) struct Prechecks {
-    runner: Arc<Runner>,
+    pub(super) runner: Arc<Runner>,
     linker: Linker<Guest>,
-    kept: Kept<Pre>,
+    pub(super) kept: Kept<Pre>,
     counts: Mutex<BTreeMap<(String, String), Arc<Counts>>>,
 }
 
 impl Prechecks {
-    pub(super) fn new(cache: Option<Cache>, compiling: Compiling) -> Result<Self, ModuleError> {
+    pub(super) fn new(cache: Option<Cache>, loading: Loading) -> Result<Self, ModuleError> {
         let engine = Engine::new(&config(cache)).map_err(unable)?;
         Ok(Self {
             linker: Linker::new(&engine),
@@ -66,27 +68,27 @@ impl Prechecks {
                 engine,
                 budget: Budget::PRECHECK,
             }),
-            kept: Kept::new(PRECHECKS_KEPT_MAX, compiling),
+            kept: Kept::new(PRECHECKS_KEPT_MAX, CACHED_BYTES_MAX, loading),
             counts: Mutex::default(),
         })
     }
 
     /// Whether the module can be instantiated inside a precheck's bounds; what is to run for every order
     /// is not found out to be too big by the first of them.
-    pub(super) fn try_out(&self, digest: &str, bytes: &[u8]) -> Result<(), ModuleError> {
-        let module = self.load(digest, bytes)?;
+    pub(super) fn try_out(&self, module: &Pre) -> Result<(), ModuleError> {
         self.runner
             .call("precheck", |store| module.instantiate(store).map(drop))
             .map(drop)
     }
 
+    /// `compiled` is that module's.
     pub(super) fn ready(
         &self,
         module: &Inspected,
-        bytes: &[u8],
+        compiled: Pre,
         rule: String,
         params: String,
-    ) -> Result<Arc<dyn Precheck>, ModuleError> {
+    ) -> Arc<dyn Precheck> {
         let handed = |attribute: &Attribute| {
             matches!(
                 attribute,
@@ -97,8 +99,8 @@ impl Prechecks {
         let name = (descriptor.id.clone(), module.digest.clone());
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = counts.entry(name).or_default().clone();
-        Ok(Arc::new(Ready {
-            module: self.load(&module.digest, bytes)?,
+        Arc::new(Ready {
+            module: compiled,
             runner: self.runner.clone(),
             name: format!("{}@{}", descriptor.id, descriptor.version),
             rule,
@@ -111,7 +113,7 @@ impl Prechecks {
                 .filter(handed)
                 .collect(),
             counts,
-        }))
+        })
     }
 
     pub(super) fn figures(&self) -> Vec<PrecheckFigures> {
@@ -125,25 +127,55 @@ impl Prechecks {
         counts.iter().map(figures).collect()
     }
 
-    fn load(&self, digest: &str, bytes: &[u8]) -> Result<Pre, ModuleError> {
-        self.kept.load(digest, bytes, |bytes| {
-            let engine = &self.runner.engine;
-            // The bytes were compiled before, without the bounds of this engine's pool.
-            let component = contract::compile(engine, bytes).map_err(|error| {
-                refused(
-                    "precheck",
-                    format!("the module is too big to run per order: {error}"),
-                )
-            })?;
-            if !contract::check_world(engine, &component)? {
-                return Err(refused("precheck", "the module has no precheck".into()));
+    /// The module, kept from now on. `None` where `folder` does not hold what a child should have made.
+    pub(super) fn load(
+        &self,
+        folder: Option<&Path>,
+        digest: &str,
+        code: &Code,
+    ) -> Result<Option<Pre>, ModuleError> {
+        self.kept.load(digest, || match code {
+            Code::Trusted(bytes) => {
+                let (component, precheck) = contract::component(bytes)?;
+                self.link(&component, precheck).map(Some)
             }
-            self.linker
-                .instantiate_pre(&component)
-                .and_then(Pre::new)
-                .map_err(|error| contract::wrong_interface("precheck", &error))
+            Code::Made(bytes) if found(folder, &self.runner.engine, bytes) => {
+                let precheck = contract::component(bytes)?.1;
+                self.link(bytes, precheck).map(Some)
+            }
+            Code::Made(_) => Ok(None),
         })
     }
+
+    fn link(&self, component: &[u8], precheck: bool) -> Result<(Pre, usize), ModuleError> {
+        if !precheck {
+            return Err(refused("precheck", "the module has no precheck".into()));
+        }
+        // The bytes were compiled before, without the bounds of this engine's pool.
+        let (component, bytes) = contract::compile(&self.runner.engine, component).map_err(|error| {
+            refused(
+                "precheck",
+                format!("the module is too big to run per order: {error}"),
+            )
+        })?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .and_then(Pre::new)
+            .map_err(|error| contract::wrong_interface("precheck", &error))?;
+        Ok((pre, bytes))
+    }
+}
+
+/// An engine that makes machine code for prechecks, and runs none.
+pub(super) fn compiler(cache: Option<Cache>) -> Result<Engine, ModuleError> {
+    Engine::new(&fast(cache)).map_err(unable)
+}
+
+fn fast(cache: Option<Cache>) -> Config {
+    let mut config = common(cache);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config
 }
 
 fn config(cache: Option<Cache>) -> Config {
@@ -161,10 +193,8 @@ fn config(cache: Option<Cache>) -> Config {
         .table_elements(PRECHECK_TABLE_ENTRIES_MAX)
         .linear_memory_keep_resident(KEPT_RESIDENT_BYTES)
         .table_keep_resident(KEPT_RESIDENT_BYTES);
-    let mut config = common(cache);
-    config
-        .cranelift_opt_level(OptLevel::Speed)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    let mut config = fast(cache);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
@@ -192,6 +222,10 @@ impl std::fmt::Debug for Ready {
 impl Precheck for Ready {
     fn rule(&self) -> &str {
         &self.rule
+    }
+
+    fn reads(&self) -> &[Attribute] {
+        &self.attributes
     }
 
     fn check(&self, asked: &Asked<'_>) -> Verdict {

@@ -4,7 +4,11 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
 use super::Diagnostic;
-use super::bounds::{DIAGNOSTICS_MAX, SCHEMA_BYTES_MAX, SCHEMA_NODES_MAX};
+use super::bounds::{
+    DIAGNOSTICS_MAX, SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX, SCHEMA_PATTERNS_MAX,
+    SCHEMA_STEPS_MAX,
+};
+use super::effort::{nodes, steps};
 use super::violation;
 
 /// The draft every schema is read as.
@@ -41,8 +45,12 @@ impl<'a> ParamsSchema<'a> {
         Ok(Self { schema, validator })
     }
 
-    /// Everything wrong with the parameters, at most [`DIAGNOSTICS_MAX`]; empty when they fit.
+    /// Everything wrong with the parameters, at most [`DIAGNOSTICS_MAX`]; empty when they fit. What would take
+    /// too long to check does not.
     pub(super) fn problems(&self, params: &Value) -> Vec<Diagnostic> {
+        if steps(self.schema, params).is_err() {
+            return vec![too_much()];
+        }
         let mut problems: Vec<Diagnostic> = self
             .validator
             .iter_errors(params)
@@ -60,11 +68,27 @@ impl<'a> ParamsSchema<'a> {
     }
 }
 
+fn too_much() -> Diagnostic {
+    Diagnostic {
+        severity: "error".into(),
+        pointer: String::new(),
+        code: "too-large".into(),
+        message: format!(
+            "holding these parameters against the schema takes more than {SCHEMA_STEPS_MAX} steps; give shorter lists, \
+             or make the schema simpler"
+        ),
+        hint: None,
+    }
+}
+
 /// Follows every reference and counts: the same walk a validation makes, with a budget.
 struct Walk<'a> {
     root: &'a Value,
     nodes: usize,
     unevaluated: usize,
+    patterns: usize,
+    /// Schemas inside each other at this point.
+    depth: usize,
     /// References being followed right now.
     following: Vec<&'a str>,
 }
@@ -83,16 +107,19 @@ impl<'a> Walk<'a> {
             root,
             nodes: 0,
             unevaluated: 0,
+            patterns: 0,
+            depth: 0,
             following: Vec::new(),
         };
         walk.schema(root)
     }
 
     fn schema(&mut self, schema: &'a Value) -> Result<(), String> {
-        self.nodes += 1;
-        if self.nodes > SCHEMA_NODES_MAX {
+        self.count(1)?;
+        self.depth += 1;
+        if self.depth > SCHEMA_DEPTH_MAX {
             return Err(format!(
-                "params-schema has more than {SCHEMA_NODES_MAX} parts, every reference followed; make it simpler"
+                "params-schema is more than {SCHEMA_DEPTH_MAX} deep, every reference followed; make it simpler"
             ));
         }
         match schema {
@@ -101,17 +128,54 @@ impl<'a> Walk<'a> {
                 .iter()
                 .try_for_each(|(keyword, value)| self.keyword(schema, keyword, value)),
             _ => Ok(()),
+        }?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<(), String> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        match self.nodes > SCHEMA_NODES_MAX {
+            true => Err(format!(
+                "params-schema has more than {SCHEMA_NODES_MAX} parts, every reference followed; make it simpler"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Each regular expression is compiled, and takes memory for it.
+    fn patterns(&mut self, more: usize) -> Result<(), String> {
+        self.patterns += more;
+        match self.patterns > SCHEMA_PATTERNS_MAX {
+            true => Err(format!(
+                "params-schema has more than {SCHEMA_PATTERNS_MAX} patterns, every reference followed"
+            )),
+            false => Ok(()),
         }
     }
 
     fn keyword(&mut self, parent: &'a Value, keyword: &str, value: &'a Value) -> Result<(), String> {
         match keyword {
-            "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => value
+            "patternProperties" => {
+                let schemas = value.as_object();
+                self.patterns(schemas.map_or(0, Map::len))?;
+                schemas
+                    .into_iter()
+                    .flat_map(Map::values)
+                    .try_for_each(|schema| self.schema(schema))
+            }
+            "pattern" => self.patterns(1),
+            // The text of a merchant would be compiled as a regular expression.
+            "format" if value == "regex" => {
+                Err("params-schema uses the format \"regex\", which is not offered".into())
+            }
+            "properties" | "$defs" | "definitions" | "dependentSchemas" => value
                 .as_object()
                 .into_iter()
                 .flat_map(Map::values)
                 .try_for_each(|schema| self.schema(schema)),
-            "const" | "enum" | "default" | "examples" => Ok(()),
+            "const" | "enum" => self.count(usize::try_from(nodes(value)).unwrap_or(usize::MAX)),
+            "default" | "examples" => Ok(()),
             "$ref" => self.reference(value),
             "$schema" | "$id" if std::ptr::eq(parent, self.root) => Ok(()),
             "$schema" | "$id" | "$dynamicRef" | "$dynamicAnchor" | "$anchor" | "$recursiveRef"
@@ -191,6 +255,13 @@ mod tests {
             (json!({"$dynamicRef": "#x"}), "$dynamicRef"),
             (json!({"pattern": "(a{1000}){1000}"}), "not a valid JSON Schema"),
             (json!({"description": "x".repeat(SCHEMA_BYTES_MAX)}), "bytes"),
+            (json!({"format": "regex"}), "\"regex\""),
+            (json!({"allOf": vec![json!({"pattern": "a"}); 65]}), "patterns"),
+            (json!({"enum": vec![1; 10_001]}), "parts"),
+            (
+                json!({"items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"oneOf": vec![json!({}); 10_000]}}}),
+                "parts",
+            ),
         ] {
             let message = refused(schema);
             assert!(message.contains(word), "{message:?} does not say {word:?}");
@@ -200,13 +271,39 @@ mod tests {
     #[test]
     fn references_that_multiply_are_counted() {
         let mut defs = Map::new();
-        for level in 0..40 {
+        for level in 0..14 {
             let next = json!({"$ref": format!("#/$defs/l{}", level + 1)});
             defs.insert(format!("l{level}"), json!({"allOf": [next, next]}));
         }
-        defs.insert("l40".into(), json!({"type": "integer"}));
+        defs.insert("l14".into(), json!({"type": "integer"}));
         let message = refused(json!({"$ref": "#/$defs/l0", "$defs": defs}));
         assert!(message.contains("parts"), "{message}");
+    }
+
+    #[test]
+    fn references_that_lead_to_references_are_as_deep_as_what_is_written_out() {
+        let chain = |length: usize| {
+            let next = |n: usize| (format!("l{n}"), json!({"$ref": format!("#/$defs/l{}", n + 1)}));
+            let mut defs: Map<String, Value> = (0..length).map(next).collect();
+            defs.insert(format!("l{length}"), json!({}));
+            json!({"$ref": "#/$defs/l0", "$defs": defs})
+        };
+        assert!(ParamsSchema::new(&chain(30)).is_ok());
+        let message = refused(chain(1_000));
+        assert!(message.contains("deep"), "{message}");
+        let written_out = (0..100).fold(json!({}), |inner, _| json!({"not": inner}));
+        let message = refused(written_out);
+        assert!(message.contains("deep"), "{message}");
+    }
+
+    #[test]
+    fn parameters_that_would_take_too_long_do_not_fit() {
+        let schema = json!({"items": {"allOf": vec![json!({"type": "integer"}); 3_000]}});
+        let schema = ParamsSchema::new(&schema).expect("by itself it is harmless");
+        let problems = schema.problems(&json!(vec![1; 10_000]));
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].code, "too-large");
+        assert_eq!(schema.problems(&json!([1, 2])), []);
     }
 
     #[test]

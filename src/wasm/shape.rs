@@ -1,36 +1,132 @@
-//! Looks at a module before it is compiled: compiling cannot be stopped half-way, and some code takes the
-//! square of its size. What takes no more than its size is bounded by the size alone.
+//! Looks at a module before it is compiled, as far as that costs no more than reading it: what it imports and
+//! exports, how much code it has, and whether its parts multiply. What is left is bounded by the child that compiles it.
 
-use wasmparser::{FunctionBody, Operator, Parser, Payload};
+use wasmparser::{FunctionBody, Operator, Parser, Payload, SectionLimited};
 
 use super::ModuleError;
-use super::bounds::{COMPONENT_DEPTH_MAX, LOOP_LOCALS_MAX, LOOP_LOCALS_TOTAL_MAX};
+use super::bounds::{
+    COMPONENT_DEPTH_MAX, EXPORTS_MAX, FUNCTIONS_MAX, LOOP_LOCALS_MAX, LOOP_LOCALS_TOTAL_MAX,
+};
 use super::contract::refused;
+use super::parts::Parts;
 
-/// What is not valid is left to the validation, which says where.
-pub(super) fn check(bytes: &[u8]) -> Result<(), ModuleError> {
-    let (mut depth, mut total) = (0, 0_u64);
+/// Imports that are named in an error; the others are counted.
+const NAMED_MAX: usize = 8;
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The first of the outermost imports, quoted.
+    pub(super) imports: Vec<String>,
+    /// Imports beyond those.
+    pub(super) more_imports: usize,
+    /// Names the component exports; of a core module none are read.
+    pub(super) exports: Vec<String>,
+    /// Bytes of all function bodies, of every core module inside.
+    pub(super) code_bytes: u64,
+    functions: u64,
+    loop_locals: u64,
+}
+
+/// Reads the module once, section by section. What is not valid further down is left to the validation.
+pub(super) fn look(bytes: &[u8]) -> Result<Look, ModuleError> {
+    let (mut look, mut parts, mut depth) = (Look::default(), Parts::default(), 0_usize);
     for payload in Parser::new(0).parse_all(bytes) {
-        let Ok(payload) = payload else { return Ok(()) };
-        match payload {
+        let payload = payload.map_err(invalid)?;
+        match &payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             // The outermost one ends too, and was not counted.
-            Payload::End(_) => depth = usize::saturating_sub(depth, 1),
-            Payload::CodeSectionEntry(body) => {
-                let weight = weight(&body).unwrap_or_default();
-                total += weight;
-                if weight > LOOP_LOCALS_MAX || total > LOOP_LOCALS_TOTAL_MAX {
-                    return Err(slow_to_compile());
-                }
-            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > COMPONENT_DEPTH_MAX {
             let message = format!("components are inside each other more than {COMPONENT_DEPTH_MAX} deep");
             return Err(refused("too-complex", message));
         }
+        if depth == 0 {
+            look.outermost(&payload)?;
+        }
+        look.code(&payload)?;
+        parts.add(&payload)?;
     }
-    Ok(())
+    Ok(look)
+}
+
+pub(super) fn invalid(error: impl std::fmt::Display) -> ModuleError {
+    refused("not-wasm", format!("the component is not valid: {error}"))
+}
+
+impl Look {
+    fn outermost(&mut self, payload: &Payload<'_>) -> Result<(), ModuleError> {
+        match payload {
+            Payload::ComponentImportSection(section) => each(section, |import| {
+                self.import(import.name.name.to_owned());
+                Ok(())
+            }),
+            Payload::ImportSection(section) => {
+                for import in section.clone().into_imports() {
+                    let import = import.map_err(invalid)?;
+                    self.import(format!("{}/{}", import.module, import.name));
+                }
+                Ok(())
+            }
+            Payload::ComponentExportSection(section) => each(section, |export| {
+                self.exports.push(export.name.name.to_owned());
+                match self.exports.len() > EXPORTS_MAX {
+                    true => Err(too_many("exports", EXPORTS_MAX as u64)),
+                    false => Ok(()),
+                }
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn import(&mut self, name: String) {
+        match self.imports.len() < NAMED_MAX {
+            true => self.imports.push(format!("{name:?}")),
+            false => self.more_imports += 1,
+        }
+    }
+
+    fn code(&mut self, payload: &Payload<'_>) -> Result<(), ModuleError> {
+        match payload {
+            Payload::FunctionSection(section) => {
+                self.functions += u64::from(section.count());
+                match self.functions > FUNCTIONS_MAX {
+                    true => Err(too_many("functions", FUNCTIONS_MAX)),
+                    false => Ok(()),
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                self.code_bytes += body.range().len() as u64;
+                let weight = weight(body).unwrap_or_default();
+                self.loop_locals = self.loop_locals.saturating_add(weight);
+                match weight > LOOP_LOCALS_MAX || self.loop_locals > LOOP_LOCALS_TOTAL_MAX {
+                    true => Err(slow_to_compile()),
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads a section entry by entry.
+pub(super) fn each<'a, T: wasmparser::FromReader<'a>>(
+    section: &SectionLimited<'a, T>,
+    mut see: impl FnMut(T) -> Result<(), ModuleError>,
+) -> Result<(), ModuleError> {
+    section
+        .clone()
+        .into_iter()
+        .try_for_each(|entry| see(entry.map_err(invalid)?))
+}
+
+pub(super) fn too_many(what: &str, most: u64) -> ModuleError {
+    refused(
+        "too-complex",
+        format!("it has too many {what}; at most {most} are allowed"),
+    )
 }
 
 fn slow_to_compile() -> ModuleError {
@@ -62,8 +158,8 @@ mod tests {
 
     fn code_of(text: &str) -> Option<&'static str> {
         let bytes = wat::parse_str(text).expect("valid text");
-        match check(&bytes) {
-            Ok(()) => None,
+        match look(&bytes) {
+            Ok(_) => None,
             Err(ModuleError::Refused { code, .. }) => Some(code),
             Err(other) => panic!("{other}"),
         }
@@ -96,18 +192,49 @@ mod tests {
     }
 
     #[test]
-    fn what_is_garbled_is_left_alone() {
+    fn functions_are_counted_over_all_modules() {
+        let half = "(func)".repeat(FUNCTIONS_MAX as usize / 2);
+        let two = format!("(core module {half})(core module {half}");
+        assert_eq!(code_of(&format!("(component {two}))")), None);
+        assert_eq!(code_of(&format!("(component {two}(func)))")), Some("too-complex"));
+    }
+
+    #[test]
+    fn imports_and_exports_of_the_outermost_are_named() {
+        let text = r#"(component
+            (import "wasi:clocks/wall-clock@0.2.0" (instance))
+            (component (import "inner" (func)))
+            (instance $i) (export "acme:rules/limit@1.0.0" (instance $i)))"#;
+        let seen = look(&wat::parse_str(text).expect("valid text")).expect("small");
+        assert_eq!(seen.imports, ["\"wasi:clocks/wall-clock@0.2.0\""]);
+        assert_eq!(seen.exports, ["acme:rules/limit@1.0.0"]);
+        let many: String = (0..NAMED_MAX + 3)
+            .map(|n| format!("(import \"wasi\" \"f{n}\" (func))"))
+            .collect();
+        let seen = look(&wat::parse_str(format!("(module {many})")).expect("valid text")).expect("small");
+        assert_eq!((seen.imports[0].as_str(), seen.more_imports), ("\"wasi/f0\"", 3));
+    }
+
+    #[test]
+    fn what_is_garbled_is_refused_or_left_to_the_validation() {
         let bytes = wat::parse_str("(component (core module (func (loop))))").expect("valid text");
-        for cut in 0..bytes.len() {
-            assert_eq!(check(&bytes[..cut]), Ok(()));
+        for cut in 8..bytes.len() {
+            if let Err(error) = look(&bytes[..cut]) {
+                assert!(error.to_string().contains("not valid"), "{error}");
+            }
         }
-        assert_eq!(check(&[0xff; 64]), Ok(()));
+        assert!(look(&[0xff; 64]).is_err());
     }
 
     #[test]
     fn modules_of_compilers_are_far_from_the_bounds() {
         for (name, bytes) in super::super::builtin() {
-            assert_eq!(check(bytes), Ok(()), "{name}");
+            let seen = look(bytes).expect(name);
+            assert!(seen.functions < FUNCTIONS_MAX / 50, "{name}: {seen:?}");
+            assert!(
+                seen.code_bytes > 10_000 && seen.imports.is_empty(),
+                "{name}: {seen:?}"
+            );
         }
     }
 }

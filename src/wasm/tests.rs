@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use wit_component::{StringEncoding, embed_component_metadata};
 
+use super::disk::Folder;
 use super::*;
 
 const LOOP: &str = "(loop $again (br $again)) unreachable";
@@ -259,7 +260,7 @@ async fn time_is_bounded_beside_fuel() {
         time: Duration::from_millis(100),
         ..run::Budget::CALL
     };
-    let host = Host::with_budget(None, budget).expect("this machine runs WebAssembly");
+    let host = Host::build(None, None, budget).expect("this machine runs WebAssembly");
     assert_misbehaved(host.inspect(component(LOOP, TRAP)).await, "describe", "time");
 }
 
@@ -399,20 +400,45 @@ async fn calls_run_beside_each_other_and_share_nothing() {
 
 #[tokio::test]
 async fn what_was_compiled_once_is_read_from_disk() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let temp = tempfile::tempdir().expect("a folder");
     let config = Config {
-        cache_dir: Some(folder.path().join("wasm")),
+        cache_dir: Some(temp.path().join("wasm")),
+        program: None,
     };
     let bytes = bytes_of("n-per-user.wasm");
     for (hits, misses) in [(0, 1), (1, 0)] {
-        let cache = disk::open(&config).expect("the folder can be used");
-        let host = Host::with_budget(Some(cache.clone()), run::Budget::CALL).expect("WebAssembly runs");
+        let folder = Folder::open(&config).expect("the folder can be used");
+        let (path, cache) = (folder.path.clone(), folder.cache.clone());
+        let host = Host::build(Some(folder), None, run::Budget::CALL).expect("WebAssembly runs");
+        let engine = &host.0.rules.runner.engine;
+        assert_eq!(artefact::find(&path, engine, &bytes).is_some(), hits == 1);
         let module = host.inspect(bytes.clone()).await.expect("a built-in module");
         assert_eq!(module.descriptor.id, "n-per-user");
         assert_eq!((cache.cache_hits(), cache.cache_misses()), (hits, misses));
+        // Children and gateways meet there: the name is found without loading anything.
+        assert!(artefact::find(&path, engine, &bytes).is_some());
+        assert!(artefact::find(&path, engine, &bytes[1..]).is_none());
         // The file is written by a thread of its own, which ends with the cache.
         drop((host, cache));
     }
+}
+
+#[test]
+fn an_engine_that_only_compiles_makes_what_the_pool_of_prechecks_runs() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let folder = Folder::of_parent(temp.path()).expect("the folder can be used");
+    let bytes = encode(
+        core(TRAP, TRAP),
+        include_str!("../../wit/policy.wit"),
+        "rule-module",
+    );
+    let compiler = precheck::compiler(Some(folder.cache.clone())).expect("this machine compiles");
+    contract::compile(&compiler, &bytes).expect("a valid component");
+    let pool = precheck::Prechecks::new(Some(folder.cache.clone()), kept::Loading::default());
+    let pool = pool.expect("this machine runs prechecks");
+    assert!(artefact::find(&folder.path, &pool.runner.engine, &bytes).is_some());
+    contract::compile(&pool.runner.engine, &bytes).expect("the same component");
+    assert_eq!((folder.cache.cache_hits(), folder.cache.cache_misses()), (1, 1));
 }
 
 #[cfg(unix)]
@@ -422,10 +448,26 @@ fn a_folder_that_others_may_write_to_is_not_used() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = Config {
         cache_dir: Some(folder.path().to_owned()),
+        program: None,
     };
-    assert!(disk::open(&config).is_some());
+    assert!(Folder::open(&config).is_some());
     let open_to_all = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(folder.path(), open_to_all).expect("ours");
-    assert!(disk::open(&config).is_none());
+    assert!(Folder::open(&config).is_none());
     assert!(Host::with(&config).is_ok(), "modules run all the same");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_temporary_folder_is_private_and_goes_with_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::temporary().expect("a folder can be made");
+    let path = folder.path.clone();
+    let mode = std::fs::metadata(&path)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    drop(folder);
+    assert!(!path.exists());
 }

@@ -82,6 +82,8 @@ problems! {
         "The body can be read, but a value in it cannot be accepted; pointer (RFC 6901) says which.";
     ATTRIBUTE_MISSING = "attribute-missing" 422 final "Attribute missing"
         "A rule of the campaign needs an attribute that the order does not carry. Nothing was ordered.";
+    ATTRIBUTE_UNREADABLE = "attribute-unreadable" 422 final "Attribute cannot be read"
+        "A rule of the campaign reads a claim that the token has in a form that no rule can read: only texts of up to 256 bytes without control characters, numbers and truth values can be. Nothing was ordered.";
     KEY_REUSED = "key-reused" 422 final "Idempotency-Key reused"
         "This buyer used the same Idempotency-Key for an order of another SKU or quantity. Nothing was ordered.";
     MODULE_REFUSED = "module-refused" 422 final "Rule module refused"
@@ -310,6 +312,7 @@ mod tests {
             ("unsupported-media-type", 415, false),
             ("invalid", 422, false),
             ("attribute-missing", 422, false),
+            ("attribute-unreadable", 422, false),
             ("key-reused", 422, false),
             ("module-refused", 422, false),
             ("not-open", 425, true),

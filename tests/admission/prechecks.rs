@@ -25,6 +25,10 @@ impl Precheck for Told {
         "gate"
     }
 
+    fn reads(&self) -> &[Attribute] {
+        &[]
+    }
+
     fn check(&self, asked: &Asked<'_>) -> Verdict {
         self.asked
             .lock()
@@ -260,6 +264,10 @@ struct Slow {
 impl Precheck for Slow {
     fn rule(&self) -> &str {
         "slow"
+    }
+
+    fn reads(&self) -> &[Attribute] {
+        &[]
     }
 
     fn check(&self, _: &Asked<'_>) -> Verdict {

@@ -3,6 +3,7 @@
 #[path = "../forge/mod.rs"]
 mod forge;
 
+mod child;
 mod corpus;
 mod fuzz;
 mod precheck;

@@ -163,7 +163,13 @@ impl Forge {
 }
 
 /// Wraps a core module that exports the functions of this world.
-pub fn encode(mut core: Vec<u8>, world: &str) -> Vec<u8> {
+pub fn encode(core: Vec<u8>, world: &str) -> Vec<u8> {
+    wrap_core_module(&with_world(core, world))
+        .unwrap_or_else(|error| panic!("the forged module cannot be wrapped: {error}"))
+}
+
+/// The core module with what wit-bindgen leaves in one: the world it was built against.
+pub fn with_world(mut core: Vec<u8>, world: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve
         .push_str("policy.wit", WIT)
@@ -173,7 +179,7 @@ pub fn encode(mut core: Vec<u8>, world: &str) -> Vec<u8> {
         .expect("the world is in it");
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)
         .expect("metadata can be written");
-    wrap_core_module(&core).unwrap_or_else(|error| panic!("the forged module cannot be wrapped: {error}"))
+    core
 }
 
 /// Bytes as the text of a data segment.

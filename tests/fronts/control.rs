@@ -12,10 +12,11 @@ use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Pro
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
     Activated, ActivatedAt, CampaignFigures, Compared, ControlError, ListUpload, NewCampaign, NewRevision,
-    Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded,
+    Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded, UploadedModule,
 };
 use rushgate::plan::check::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
+use rushgate::serving::{Door, Limits};
 use rushgate::store::{AudienceRow, CampaignRow, ModuleRow};
 use serde_json::{Value, json};
 
@@ -134,14 +135,33 @@ fn head(number: u32) -> RevisionHead {
 }
 
 impl Rules for Scripted {
-    fn upload_module<'a>(&'a self, actor: &'a str, bytes: Vec<u8>) -> Answered<'a, (bool, ModuleRow)> {
+    fn upload_module<'a>(
+        &'a self,
+        actor: &'a str,
+        bytes: Vec<u8>,
+        replace_builtin: bool,
+    ) -> Answered<'a, UploadedModule> {
+        let uploaded = |new| UploadedModule {
+            new,
+            row: module(actor),
+            replaces_builtin: replace_builtin,
+            highest: "1.2.0".into(),
+        };
         answered(match bytes.as_slice() {
-            b"new" => Ok((true, module(actor))),
-            b"old" => Ok((false, module(actor))),
+            b"new" => Ok(uploaded(true)),
+            b"old" => Ok(uploaded(false)),
             _ => Err(ControlError::Module {
                 code: "not-wasm",
                 message: "these bytes are no WebAssembly".into(),
             }),
+        })
+    }
+
+    fn delete_module<'a>(&'a self, _: &'a str, selector: &'a str) -> Answered<'a, ()> {
+        answered(match selector {
+            "tiers@1.0.0" => Ok(()),
+            "pinned@1.0.0" => Err(ControlError::Conflict("pinned by revision 3".into())),
+            other => Err(ControlError::Unknown(format!("no module {other:?}"))),
         })
     }
 
@@ -351,6 +371,23 @@ pub struct Running {
 }
 
 pub fn start(token: Option<&str>) -> Running {
+    with(token, Limits::for_few(admin::CONNECTIONS))
+}
+
+/// A control plane to be served.
+pub fn plane(token: Option<&str>) -> Admin {
+    Admin {
+        rules: Arc::new(Scripted),
+        health: Health {
+            readiness: Arc::new(Readiness::new(Vec::new())),
+            registry: Arc::new(rushgate::telemetry::registry()),
+            has_token: token.is_some(),
+        },
+        token: token.map(Into::into),
+    }
+}
+
+pub fn with(token: Option<&str>, limits: Limits) -> Running {
     let listener = admin::bind(&admin::Config {
         listen: ([127, 0, 0, 1], 0).into(),
         token: token.map(Into::into),
@@ -393,15 +430,9 @@ pub fn start(token: Option<&str>) -> Running {
         without: "orders wait in the outbox",
     };
     let readiness = Arc::new(Readiness::new(vec![engine, store]).helped_by(vec![bus]));
-    let admin = Admin {
-        rules: Arc::new(Scripted),
-        health: Health {
-            readiness: readiness.clone(),
-            registry: Arc::new(rushgate::telemetry::registry()),
-        },
-        token: token.map(Into::into),
-    };
-    tokio::spawn(admin.serve(listener, std::future::pending()));
+    let mut admin = plane(token);
+    admin.health.readiness = readiness.clone();
+    tokio::spawn(admin.serve(Door::new(listener, limits), std::future::pending()));
     Running {
         address,
         store_down,
@@ -444,7 +475,17 @@ async fn modules_are_uploaded_once_and_found_by_name() {
         "local",
         "the actor without a token"
     );
+    assert_eq!(new.json()["replaces_builtin"], false);
+    assert_eq!(new.json()["highest"], "1.2.0");
     assert_eq!(upload(b"old").await.status, 200);
+    let path = "/admin/v1/modules?replace_builtin=true";
+    let replacing = call(running.address, "POST", path, &wasm, b"new").await;
+    assert_eq!(replacing.json()["replaces_builtin"], true);
+    for wrong in ["?replace_builtin=perhaps", "?replace=true"] {
+        let path = format!("/admin/v1/modules{wrong}");
+        let reply = call(running.address, "POST", &path, &wasm, b"new").await;
+        reply.problem(400, "malformed");
+    }
     upload(b"MZ").await.problem(422, "not-wasm");
     let huge = request(
         "POST",
@@ -474,6 +515,18 @@ async fn modules_are_uploaded_once_and_found_by_name() {
         .get("/admin/v1/modules/none")
         .await
         .problem(404, "unknown");
+}
+
+#[tokio::test]
+async fn modules_are_deleted_by_a_name_that_stands_for_one() {
+    let running = start(None);
+    let delete = async |selector: &str| {
+        let path = format!("/admin/v1/modules/{selector}");
+        call(running.address, "DELETE", &path, &[], b"").await
+    };
+    assert_eq!(delete("tiers@1.0.0").await.status, 204);
+    delete("pinned@1.0.0").await.problem(409, "conflict");
+    delete("none@1.0.0").await.problem(404, "unknown");
 }
 
 #[tokio::test]

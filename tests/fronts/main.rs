@@ -3,8 +3,14 @@
 mod audiences;
 mod connections;
 mod control;
+mod doors;
+mod frames;
+mod headers;
+mod issuer;
+mod keys;
 mod orders;
 mod simulate;
 mod stage;
+mod tls;
 mod told;
 mod wire;

@@ -398,9 +398,9 @@ async fn the_quota_says_what_is_left_and_what_it_lacks() {
     let expected = serde_json::json!({
         "campaign": "spring", "revision": 3, "as_of": "2026-11-21T10:00:00.000Z",
         "constraints": [
-            {"constraint": "n-per-user/limit-per-user", "sentence": "Each user may order 2 times.", "used": 3,
+            {"constraint": "n-per-user/limit-per-user", "sentence": "Each user may order 2 times.", "enforced": "at most 2", "used": 3,
              "limit": 2, "remaining": 0, "resets_at": "2026-11-21T10:00:00.001Z"},
-            {"constraint": "per-subject/limit-per-device", "sentence": "Each device may order once.",
+            {"constraint": "per-subject/limit-per-device", "sentence": "Each device may order once.", "enforced": "at most 1",
              "missing": ["client.device"]},
         ],
     });

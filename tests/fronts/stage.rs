@@ -13,6 +13,7 @@ use rushgate::order::{Attempt, OrderId, OrderState};
 use rushgate::plan::Attribute;
 use rushgate::plan::eval::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
+use rushgate::serving::Tls;
 use rushgate::store::{OrderRow, StoreError, StoreResult};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -200,6 +201,7 @@ impl Orders for Shared {
                 Allowance {
                     constraint: "n-per-user/limit-per-user".into(),
                     sentence: "Each user may order 2 times.".into(),
+                    enforced: "at most 2".into(),
                     numbers: Some(Numbers {
                         used: 3,
                         limit: 2,
@@ -210,6 +212,7 @@ impl Orders for Shared {
                 Allowance {
                     constraint: "per-subject/limit-per-device".into(),
                     sentence: "Each device may order once.".into(),
+                    enforced: "at most 1".into(),
                     numbers: known.then_some(Numbers {
                         used: 0,
                         limit: 1,
@@ -253,18 +256,41 @@ impl Running {
     }
 
     pub fn with(config: Config) -> Self {
-        let stage = Arc::new(Stage::default());
+        Self::guarded(config, None)
+    }
+
+    /// Gives up soon what does not begin.
+    pub fn over(tls: Option<Tls>) -> Self {
+        let config = Config {
+            header_timeout: Duration::from_secs(2),
+            ..Config::default()
+        };
+        Self::guarded(config, tls)
+    }
+
+    fn guarded(config: Config, tls: Option<Tls>) -> Self {
         let auth = auth::Auth::new(&auth::Config {
             insecure_dev_auth: true,
             ..auth::Config::default()
         })
         .expect("development tokens");
+        Self::under(config, auth, tls)
+    }
+
+    /// That checks tokens so.
+    pub fn checking(auth: auth::Auth) -> Self {
+        Self::under(Config::default(), auth, None)
+    }
+
+    fn under(config: Config, auth: auth::Auth, tls: Option<Tls>) -> Self {
+        let stage = Arc::new(Stage::default());
         let mut registry = Registry::default();
         let gateway = Arc::new(Gateway::new(config, auth, Shared(stage.clone()), &mut registry));
         let listener = gateway::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(gateway.clone().serve(listener, async {
+        let door = gateway.door(listener).tls(tls);
+        let served = tokio::spawn(door.serve(gateway.clone(), async {
             let _ = stopped.await;
         }));
         Self {
@@ -275,6 +301,10 @@ impl Running {
             stop: Some(stop),
             served,
         }
+    }
+
+    pub fn auth(&self) -> Arc<auth::Auth> {
+        self.gateway.auth()
     }
 
     pub fn leave(&self) {

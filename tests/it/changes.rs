@@ -204,6 +204,13 @@ fn lying_module() -> Vec<u8> {
     for at in places {
         bytes[at..at + 3].copy_from_slice(b"ann");
     }
+    // The id of a built-in module is its own.
+    let id = b"n-per-user";
+    for at in 0..bytes.len() - id.len() {
+        if &bytes[at..at + id.len()] == id {
+            bytes[at..at + id.len()].copy_from_slice(b"n-per-liar");
+        }
+    }
     bytes
 }
 

@@ -37,7 +37,12 @@ impl Gate {
     }
 
     async fn start(args: &[&str]) -> Self {
-        let mut child = command(args)
+        Self::spawn(command(args)).await
+    }
+
+    /// A command that prints the banner of `rushgate dev`.
+    pub async fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -156,14 +161,14 @@ impl Gate {
 /// A role on free ports, with an environment of its own.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rushgate"));
-    command
-        .args(args)
-        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-        .env_remove("RUSHGATE_ADMIN_TOKEN")
-        .env(
-            "RUSHGATE_WASM_CACHE_DIR",
-            concat!(env!("CARGO_TARGET_TMPDIR"), "/wasm"),
-        );
+    command.args(args).args(["--admin-listen", "127.0.0.1:0"]);
+    if args.first() != Some(&"land") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
+    command.env_remove("RUSHGATE_ADMIN_TOKEN").env(
+        "RUSHGATE_WASM_CACHE_DIR",
+        concat!(env!("CARGO_TARGET_TMPDIR"), "/wasm"),
+    );
     command
 }
 

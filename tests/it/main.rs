@@ -3,6 +3,7 @@
 mod archived;
 mod audiences;
 mod changes;
+mod claims;
 #[path = "../database/mod.rs"]
 mod database;
 mod eight_rules;
@@ -13,11 +14,13 @@ mod http;
 mod keys;
 mod limits;
 mod modules;
+mod names;
 mod outages;
 mod prechecks;
 mod restarts;
 mod retries;
 mod role;
+mod secrets;
 #[allow(dead_code)]
 #[path = "../engines/server.rs"]
 mod server;

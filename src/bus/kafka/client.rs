@@ -71,9 +71,11 @@ pub(super) fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Cl
         (QUEUE, &ORDERS_MAX.to_string()),
     ];
     let mut client = config.client(&own, &config.producer);
-    if client.get(DEBUG).is_some() {
-        client.set_log_level(RDKafkaLogLevel::Debug);
-    }
+    client.set_log_level(match client.get(DEBUG) {
+        Some(_) => RDKafkaLogLevel::Debug,
+        // Why a broker hangs up is said at this level, whatever of it is logged.
+        None => RDKafkaLogLevel::Info,
+    });
     client
         .create_with_context(Reports::new(lanes.clone()))
         .map_err(unusable)

@@ -10,6 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
+use super::heard::Heard;
 use super::is_fatal;
 use super::lanes::Lanes;
 use super::proof::{Proofs, Said};
@@ -101,6 +102,7 @@ pub(super) struct Reports {
     lanes: Arc<Lanes<Waiting>>,
     proofs: Proofs,
     refusals: Refusals,
+    pub heard: Heard,
 }
 
 impl Reports {
@@ -110,6 +112,7 @@ impl Reports {
             lanes,
             proofs: Proofs::default(),
             refusals: Refusals::default(),
+            heard: Heard::default(),
         }
     }
 
@@ -157,11 +160,13 @@ pub(super) fn go_on(lanes: &Lanes<Waiting>, lane: Option<usize>, turn: Option<Tu
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         self.note(&error);
+        self.heard.note(&error, reason);
         tracing::warn!(%error, reason, "kafka producer");
     }
 
     /// Only with librdkafka's option `debug`.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.note_log(facility, message);
         if let Some(Refused { first }) = self.refusals.hear(facility, message) {
             tracing::info!(first, librdkafka = message, "kafka refused a batch");
         } else if level as i32 <= RDKafkaLogLevel::Warning as i32 {

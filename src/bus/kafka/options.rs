@@ -12,11 +12,22 @@ pub enum Side {
 
 /// An option that may not be set so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("option {name} = {value:?}: {why}")]
+#[error("option {name}{value}: {why}")]
 pub struct OptionError {
     pub name: String,
+    /// ` = "…"`; empty where it may be a secret.
     value: String,
     why: &'static str,
+}
+
+impl OptionError {
+    fn hidden(name: &str, why: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: String::new(),
+            why,
+        }
+    }
 }
 
 /// Values an option may have; none: it is not to be set at all.
@@ -116,9 +127,62 @@ const FIXED: &[Fixed] = &[
     },
 ];
 
+/// Beginnings of the names of options that say how a client connects.
+const CONNECTION: [&str; 3] = ["security.protocol", "sasl.", "ssl."];
+const PROTOCOL: &str = "security.protocol";
+const MECHANISM: [&str; 2] = ["sasl.mechanisms", "sasl.mechanism"];
+
+/// Whether the options of all clients say how to connect so that nothing of it is passed over in silence: what concerns
+/// encryption without encryption, a password without a login.
+pub fn check_connection(options: &BTreeMap<String, String>) -> Result<(), OptionError> {
+    let protocol = options
+        .get(PROTOCOL)
+        .map(|protocol| protocol.to_ascii_uppercase());
+    let protocol = protocol.as_deref().unwrap_or("PLAINTEXT");
+    for (prefix, word, why) in [
+        (
+            "ssl.",
+            "SSL",
+            "it does nothing unless \"security.protocol\" is \"SSL\" or \"SASL_SSL\"",
+        ),
+        (
+            "sasl.",
+            "SASL",
+            "it does nothing unless \"security.protocol\" is \"SASL_SSL\" or \"SASL_PLAINTEXT\"",
+        ),
+    ] {
+        let given = options.keys().find(|name| name.starts_with(prefix));
+        if let Some(name) = given.filter(|_| !protocol.contains(word)) {
+            return Err(OptionError::hidden(name, why));
+        }
+    }
+    if protocol.starts_with("SASL") && !MECHANISM.iter().any(|name| options.contains_key(*name)) {
+        return Err(OptionError::hidden(
+            PROTOCOL,
+            "\"sasl.mechanisms\" is needed with it: \"SCRAM-SHA-512\", \"SCRAM-SHA-256\" or \"PLAIN\" (Kerberos, which librdkafka \
+             takes otherwise, is not built in)",
+        ));
+    }
+    Ok(())
+}
+
+/// Where the authorities stand that vouch for brokers, unless the options say it: librdkafka's OpenSSL is built in and does not
+/// know where the machine keeps them.
+pub(super) fn authorities(options: &BTreeMap<String, String>) -> Option<(&'static str, &'static str)> {
+    let encrypted = options
+        .get(PROTOCOL)
+        .is_some_and(|protocol| protocol.to_ascii_uppercase().contains("SSL"));
+    let named = options.keys().any(|name| name.starts_with("ssl.ca."));
+    (encrypted && !named).then_some(("ssl.ca.location", "probe"))
+}
+
 /// Whether the options may be set for that side.
 pub fn check_options(side: Side, options: &BTreeMap<String, String>) -> Result<(), OptionError> {
     for (name, value) in options {
+        if side != Side::Both && CONNECTION.iter().any(|prefix| name.starts_with(prefix)) {
+            let why = "every client connects in the same way: set it in kafka.options";
+            return Err(OptionError::hidden(name, why));
+        }
         let fixed = FIXED.iter().find(|fixed| {
             let concerns = side == Side::Both || fixed.side == Side::Both || fixed.side == side;
             concerns && fixed.names.contains(&name.as_str())
@@ -126,7 +190,7 @@ pub fn check_options(side: Side, options: &BTreeMap<String, String>) -> Result<(
         if let Some(fixed) = fixed.filter(|fixed| !fixed.allowed.contains(&value.as_str())) {
             return Err(OptionError {
                 name: name.clone(),
-                value: value.clone(),
+                value: format!(" = {value:?}"),
                 why: fixed.why,
             });
         }
@@ -171,7 +235,85 @@ mod tests {
         assert_eq!(check(Side::Producer, "enable.idempotence", "false"), Ok(()));
         assert_eq!(check(Side::Consumer, "session.timeout.ms", "6000"), Ok(()));
         assert_eq!(check(Side::Both, "security.protocol", "SSL"), Ok(()));
+        assert_eq!(check(Side::Both, "compression.type", "zstd"), Ok(()));
         // An option of the other side does nothing here.
         assert_eq!(check(Side::Consumer, "acks", "1"), Ok(()));
+    }
+
+    fn connection(options: &[(&str, &str)]) -> Result<(), String> {
+        let options = options
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        check_connection(&options.collect()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_would_be_passed_over_in_silence_is_refused() {
+        for (options, words) in [
+            (
+                &[("ssl.ca.location", "/ca.pem")][..],
+                "option ssl.ca.location: it does nothing unless",
+            ),
+            (
+                &[("sasl.password", "s3cret")],
+                "option sasl.password: it does nothing unless",
+            ),
+            (
+                &[("security.protocol", "ssl"), ("sasl.password", "s3cret")],
+                "option sasl.password: it does nothing unless",
+            ),
+            (
+                &[
+                    ("security.protocol", "sasl_plaintext"),
+                    ("sasl.mechanism", "PLAIN"),
+                    ("ssl.key.password", "s3cret"),
+                ],
+                "option ssl.key.password: it does nothing unless",
+            ),
+            (
+                &[("security.protocol", "SASL_SSL")],
+                "\"sasl.mechanisms\" is needed",
+            ),
+        ] {
+            let error = connection(options).expect_err(words);
+            assert!(error.contains(words) && !error.contains("s3cret"), "{error}");
+        }
+        assert_eq!(connection(&[]), Ok(()));
+        assert_eq!(
+            connection(&[("security.protocol", "ssl"), ("ssl.ca.location", "/ca.pem")]),
+            Ok(())
+        );
+        let scram = [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanisms", "SCRAM-SHA-512"),
+            ("sasl.username", "u"),
+        ];
+        assert_eq!(connection(&scram), Ok(()));
+        for name in ["security.protocol", "sasl.password", "ssl.ca.location"] {
+            let error = check(Side::Consumer, name, "s3cret").expect_err(name);
+            assert!(
+                error.contains("set it in kafka.options") && !error.contains("s3cret"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_authorities_of_the_machine_are_looked_for() {
+        let with = |options: &[(&str, &str)]| {
+            let options = options
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            authorities(&options.collect())
+        };
+        assert_eq!(
+            with(&[("security.protocol", "SASL_SSL")]),
+            Some(("ssl.ca.location", "probe"))
+        );
+        assert_eq!(
+            with(&[("security.protocol", "ssl"), ("ssl.ca.pem", "-----BEGIN")]),
+            None
+        );
+        assert_eq!(with(&[]), None);
     }
 }

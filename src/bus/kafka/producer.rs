@@ -88,7 +88,9 @@ impl KafkaProducer {
         let client = self.client();
         Box::pin(async move {
             let client = client?;
-            tokio::task::spawn_blocking(move || question(&config, &client))
+            let asked =
+                move || question(&config, &client).map_err(|error| client.context().heard.told(error));
+            tokio::task::spawn_blocking(asked)
                 .await
                 .unwrap_or_else(|error| Err(BusError::Fatal(error.to_string())))
         })

@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::Instant;
 
 use super::{ASK_LIMIT, Config, KafkaProducer, unusable};
-use crate::bus::{BusError, Topics};
+use crate::bus::{BusError, Producer as _, Topics};
 
 /// How long topics that were made or grown may take until every partition has a leader.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 const DEAD_LETTER_RETENTION_MS: i64 = 30 * DAY_MS;
 /// A week, as brokers have it unless they are told otherwise: a database that is away over a long weekend must
 /// not cost an order.
-const RETRY_RETENTION_MS: i64 = 7 * DAY_MS;
+pub const WEEK_MS: i64 = 7 * DAY_MS;
 const RETENTION: &str = "retention.ms";
 
 type Admin = AdminClient<DefaultClientContext>;
@@ -58,27 +58,43 @@ pub async fn migrate_topics(
     replication: usize,
 ) -> Result<Vec<TopicReport>, BusError> {
     let admin: Admin = config.client(&[], &BTreeMap::new()).create().map_err(unusable)?;
-    let admin = Arc::new(admin);
-    let before = counts(config, &admin, topics).await?;
+    match migrate(config, &Arc::new(admin), topics, partitions, replication).await {
+        // A producer is told why.
+        Err(error @ BusError::Unreachable { .. }) => {
+            let asked = KafkaProducer::new(config.clone())?.ping().await;
+            Err(asked.err().unwrap_or(error))
+        }
+        migrated => migrated,
+    }
+}
+
+async fn migrate(
+    config: &Config,
+    admin: &Arc<Admin>,
+    topics: &Topics,
+    partitions: usize,
+    replication: usize,
+) -> Result<Vec<TopicReport>, BusError> {
+    let before = counts(config, admin, topics).await?;
     let wanted = before
         .get(&topics.orders)
         .map_or(0, |(all, _)| *all)
         .max(partitions);
-    let mut reports = create(config, &admin, topics, wanted, replication).await?;
+    let mut reports = create(config, admin, topics, wanted, replication).await?;
     // The orders last: where one of them may have to go is there before it.
     for report in reports.iter_mut().rev() {
         let has = before.get(&report.topic).map_or(wanted, |(all, _)| *all);
         if !report.created && has < wanted {
-            grow(config, &admin, &report.topic, wanted).await?;
+            grow(config, admin, &report.topic, wanted).await?;
             report.grown_from = Some(has);
         }
     }
-    let after = until_led(config, &admin, topics, wanted).await?;
+    let after = until_led(config, admin, topics, wanted).await?;
     for report in &mut reports {
         report.partitions = after.get(&report.topic).map_or(0, |(all, _)| *all);
         let retention = match report.created {
             true => None,
-            false => short_retention(&admin, &report.topic, retention(topics, &report.topic)).await,
+            false => short_retention(admin, &report.topic, wanted_retention(topics, &report.topic)).await,
         };
         let more = (report.partitions > partitions).then(|| {
             format!(
@@ -104,7 +120,7 @@ async fn create(
     let names = topics.names();
     let retentions: Vec<Option<String>> = names
         .iter()
-        .map(|name| retention(topics, name).map(|ms| ms.to_string()))
+        .map(|name| wanted_retention(topics, name).map(|ms| ms.to_string()))
         .collect();
     let new = names.iter().zip(&retentions).map(|(name, retention)| {
         let replicas = TopicReplication::Fixed(replication as i32);
@@ -231,14 +247,14 @@ fn options() -> AdminOptions {
         .operation_timeout(Some(ASK_LIMIT))
 }
 
-/// How long a topic has to keep its records; `None` leaves it to the brokers.
-fn retention(topics: &Topics, name: &str) -> Option<i64> {
+/// How long a topic has to keep its records, in milliseconds; `None` leaves it to the brokers.
+pub fn wanted_retention(topics: &Topics, name: &str) -> Option<i64> {
     if name == topics.dead_letters {
         return Some(DEAD_LETTER_RETENTION_MS);
     }
     let retry = topics.retries.iter().find(|retry| retry.name == name)?;
     let delay = i64::try_from(retry.delay.as_millis()).unwrap_or(i64::MAX);
-    Some(RETRY_RETENTION_MS.saturating_add(delay))
+    Some(WEEK_MS.saturating_add(delay))
 }
 
 /// A note where a topic keeps its records for a shorter time than it should. A topic whose settings may not be

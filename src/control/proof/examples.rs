@@ -18,7 +18,7 @@ use crate::wasm::examples::{check_context, outcome, rule_plan, state, steps};
 use crate::wasm::{Descriptor, Example, Expected, Host, Inspected, ModuleError};
 
 /// All examples of one module together: compiling their parameters and playing them.
-pub const EXAMPLES_TIME_MAX: Duration = Duration::from_secs(10);
+pub const EXAMPLES_TIME_MAX: Duration = Duration::from_secs(8);
 /// Revision number in the scripts of examples.
 const REVISION: u32 = 1;
 

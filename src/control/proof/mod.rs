@@ -69,6 +69,8 @@ pub(super) struct Proofs {
     modules: Memory<String, ModulePlayed>,
     plans: Memory<[u8; 32], Differential>,
     running: Semaphore,
+    /// Held while the examples of an upload are played, so that no revision waits for a module nobody uses.
+    uploads: Semaphore,
 }
 
 impl Default for Proofs {
@@ -77,6 +79,7 @@ impl Default for Proofs {
             modules: Memory::default(),
             plans: Memory::default(),
             running: Semaphore::new(PROOFS_MAX),
+            uploads: Semaphore::new(1),
         }
     }
 }
@@ -133,16 +136,25 @@ impl Control {
         }
         let module = self.inspected(&rule.digest).await?;
         let bytes = self.module_bytes(&rule.digest).await?;
+        let _turn = self.proofs.running.acquire().await;
         self.play_examples(&module, bytes).await
     }
 
-    /// Plays a module's examples; also when it is uploaded.
-    pub(super) async fn play_examples(
+    /// Plays the examples of a module that is being uploaded.
+    pub(super) async fn play_uploaded(
         &self,
         module: &crate::wasm::Inspected,
         bytes: Arc<[u8]>,
     ) -> Result<Arc<ModulePlayed>, ControlError> {
-        let _turn = self.proofs.running.acquire().await;
+        let _turn = self.proofs.uploads.acquire().await;
+        self.play_examples(module, bytes).await
+    }
+
+    async fn play_examples(
+        &self,
+        module: &crate::wasm::Inspected,
+        bytes: Arc<[u8]>,
+    ) -> Result<Arc<ModulePlayed>, ControlError> {
         let report = examples::play_module(&self.host, module, bytes).await?;
         let lies = report.lies();
         if let Some(first) = lies.first() {

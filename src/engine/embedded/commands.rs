@@ -38,6 +38,11 @@ const COMMANDS: &[(&str, usize, usize, Command)] = &[
     ("XRANGE", 3, 5, xrange),
 ];
 
+/// Their names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|command| command.0)
+}
+
 type Command = fn(&mut Keyspace, &[Bytes]) -> Result;
 
 /// Runs one command; the error is the text of Redis' error reply.

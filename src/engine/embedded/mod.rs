@@ -18,6 +18,11 @@ use crate::lua::codec::Reply;
 use keyspace::{Keyspace, Value};
 use machine::Machine;
 
+/// Every command that a script uses, in capitals.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    commands::names()
+}
+
 /// Now, microseconds since 1970-01-01 UTC. Asked once per script run.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use jsonwebtoken::{EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 
 use super::*;
@@ -68,6 +68,8 @@ fn a_good_token_names_user_and_claims() {
         ("claim:aud", "somebody"),
         ("claim:staff", "false"),
         ("claim:tier", "gold"),
+        ("unreadable:claim:long", "is longer than 256 bytes"),
+        ("unreadable:claim:roles", "is an array"),
     ];
     assert_eq!(claims, expected);
 }
@@ -140,6 +142,25 @@ fn other_tokens_are_refused_with_a_reason() {
 }
 
 #[test]
+fn a_token_that_asks_for_more_than_is_understood_is_refused() {
+    let auth = with_secret(SECRET, Config::default()).expect("a key");
+    let claims = json!({"sub": "ada", "exp": hours_from_now(1)});
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["exp".into()]);
+    let key = EncodingKey::from_secret(SECRET);
+    let critical = encode(&header, &claims, &key).expect("a token");
+    header.crit = None;
+    header.extras.insert("b64", false);
+    let unencoded = encode(&header, &claims, &key).expect("a token");
+    for (token, member) in [(critical, "crit"), (unencoded, "b64")] {
+        let problem = auth.verify(&token).expect_err(member);
+        let shown = String::from_utf8(problem.to_json()).expect("UTF-8");
+        assert_eq!(problem.status(), 401);
+        assert!(shown.contains(&format!("the header {member}")), "{shown}");
+    }
+}
+
+#[test]
 fn public_keys_take_their_own_algorithm_only() {
     let claims = json!({"sub": "ada", "exp": hours_from_now(1)});
     let ed = sign(
@@ -193,6 +214,8 @@ fn development_tokens_only_where_they_are_enabled() {
         "dev:a%00",
         "dev:%ff",
         "dev:a?tier=%0A",
+        "dev:a?tier=gold&tier=silver",
+        "dev:a?sub=b",
     ] {
         assert_eq!(auth.verify(bad).expect_err(bad).status(), 401, "{bad}");
     }
@@ -208,7 +231,32 @@ fn a_gateway_that_could_not_check_tokens_does_not_start() {
         jwt_public_key_file: Some("x".into()),
         ..Config::default()
     };
-    assert!(error(with_secret(SECRET, both)).contains("not both"));
+    let named = error(with_secret(SECRET, both));
+    assert!(
+        named.contains("auth.jwt_hs256_secret_file or auth.jwt_public_key_file, not both"),
+        "{named}"
+    );
+    let both = Config {
+        jwks_url: Some("https://login.example/keys".into()),
+        jwks_file: Some("x".into()),
+        ..Config::default()
+    };
+    assert!(error(Auth::new(&both)).contains("auth.jwks_file or auth.jwks_url, not both"));
+    let private = error(with_public_key(RSA_PRIVATE));
+    assert!(private.contains("holds a private key"), "{private}");
+    let listed = Config {
+        algorithms: Some(vec![Algorithm::ES256]),
+        ..Config::default()
+    };
+    assert!(error(with_secret(SECRET, listed)).contains("is for HS256, which auth.algorithms does not list"));
+    let secret = Config {
+        jwt_hs256_secret_file: Some("0123456789abcdef".into()),
+        ..Config::default()
+    };
+    assert!(
+        !error(Auth::new(&secret)).contains("0123456789abcdef"),
+        "a secret in the place of its file's name"
+    );
     let missing = Config {
         jwt_public_key_file: Some("/nowhere/key.pem".into()),
         ..Config::default()

@@ -6,13 +6,11 @@ use std::collections::HashMap;
 use super::counters::Pairs;
 use super::shape::{Shape, shapes};
 use crate::plan::check::Kind;
-use crate::plan::explain::rfc3339;
-use crate::plan::{CheckedPlan, Expr, INTEGER_MAX, Node};
+use crate::plan::explain::number as shown;
+use crate::plan::{CheckedPlan, Expr, Node};
 
 /// Operands inside operands; what is deeper is not compared.
 const DEPTH_MAX: u32 = 64;
-/// Integers above this are shown as moments: 2001-09-09.
-const MOMENT_MIN: i64 = 1_000_000_000_000;
 
 /// How the new expression stands to the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,12 +232,4 @@ impl<'a> Compare<'a> {
             self.differences.push(difference);
         }
     }
-}
-
-/// A number, or the moment it is in all likelihood.
-fn shown(number: i64) -> String {
-    if (MOMENT_MIN..INTEGER_MAX).contains(&number) && number < crate::plan::NOW_MAX {
-        return rfc3339(number);
-    }
-    number.to_string()
 }

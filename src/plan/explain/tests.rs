@@ -16,23 +16,23 @@ fn explained(name: &str) -> String {
 fn limits_name_whom_and_when() {
     insta::assert_snapshot!(explained("orders per user"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    At most 2 orders per user. Counts per user, over the whole campaign.
+    At most 2 orders per user. Enforced: at most 2. Counts orders per user, over the whole campaign.
     "#);
     insta::assert_snapshot!(explained("per user and SKU"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    One order per user and SKU. Counts per user and SKU, over the whole campaign.
+    One order per user and SKU. Enforced: at most 1. Counts orders per user and SKU, over the whole campaign.
     "#);
     insta::assert_snapshot!(explained("per day across the clock change in spring"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    One order per user and day in Berlin. Counts per user, per day in the time zone Europe/Berlin.
+    One order per user and day in Berlin. Enforced: at most 1. Counts orders per user, per day in the time zone Europe/Berlin.
     "#);
     insta::assert_snapshot!(explained("tumbling window"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    Two orders per user and hour. Counts per user, in windows of 1 hour that start at 2026-03-28T12:10:00.000Z and every 1 hour from there.
+    Two orders per user and hour. Enforced: at most 2. Counts orders per user, in windows of 1 hour that start at 2026-03-28T12:10:00.000Z and every 1 hour from there.
     "#);
     insta::assert_snapshot!(explained("rolling window"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    At most 5 units per user in any minute. Counts per user, over the last 1 minute.
+    At most 5 units per user in any minute. Enforced: at most 5. Counts units per user, over the last 1 minute.
     "#);
 }
 
@@ -40,17 +40,17 @@ fn limits_name_whom_and_when() {
 fn forgeable_attributes_are_named() {
     insta::assert_snapshot!(explained("cooldown"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    30 seconds between two orders of one device. Counts per device, over the last 30 seconds. device is sent by the buyer's program and can be forged.
+    30 seconds between two orders of one device. Enforced: counted = 0. Counts orders per device, over the last 30 seconds. device is sent by the buyer's program and can be forged.
     "#);
     insta::assert_snapshot!(explained("several subjects at once"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    A limit for each of user, device and address. Counts per user, over the whole campaign.
-    A limit for each of user, device and address. Counts per device, over the whole campaign. device is sent by the buyer's program and can be forged.
-    A limit for each of user, device and address. Counts per street and town, over the whole campaign. street is sent by the buyer's program and can be forged. town is sent by the buyer's program and can be forged.
+    A limit for each of user, device and address. Enforced: at most 2. Counts orders per user, over the whole campaign.
+    A limit for each of user, device and address. Enforced: at most 3. Counts orders per device, over the whole campaign. device is sent by the buyer's program and can be forged.
+    A limit for each of user, device and address. Enforced: at most 2. Counts orders per street and town, over the whole campaign. street is sent by the buyer's program and can be forged. town is sent by the buyer's program and can be forged.
     "#);
     insta::assert_snapshot!(explained("not member of an uploaded list"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    Stolen devices and blocked SKUs are turned away. Looks up the SKU in the list blocked (version 1). Looks up the device in the list stolen (version 1). device is sent by the buyer's program and can be forged.
+    Stolen devices and blocked SKUs are turned away. Enforced: not (device is in the list stolen or SKU is in the list blocked). Looks up the SKU in the list blocked (version 1). Looks up the device in the list stolen (version 1). device is sent by the buyer's program and can be forged.
     "#);
 }
 
@@ -58,9 +58,9 @@ fn forgeable_attributes_are_named() {
 fn early_access_says_when() {
     insta::assert_snapshot!(explained("early access"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    Gold and platinum members come in an hour early. Opens 1 hour earlier for them, at 2026-03-28T11:00:00.000Z.
-    Invited users come in a minute early. Opens 1 minute earlier for them, at 2026-03-28T11:59:00.000Z. Looks up the user in the list invited (version 1).
-    One order per user. Counts per user, over the whole campaign.
+    Gold and platinum members come in an hour early. Opens 1 hour earlier for them, at 2026-03-28T11:00:00.000Z. Enforced for: tier of the token is one of "gold", "platinum".
+    Invited users come in a minute early. Opens 1 minute earlier for them, at 2026-03-28T11:59:00.000Z. Enforced for: user is in the list invited. Looks up the user in the list invited (version 1).
+    One order per user. Enforced: at most 1. Counts orders per user, over the whole campaign.
     "#);
 }
 

@@ -370,15 +370,15 @@ fn texts() -> Vec<Case> {
     vec![
         (
             "a sentence that goes on in Lua",
-            "plan:bound",
+            "output",
             sentence("At most two.\nredis.call('FLUSHALL')"),
         ),
         (
             "a sentence with a carriage return",
-            "plan:bound",
+            "output",
             sentence("x\rredis.call('FLUSHALL')"),
         ),
-        ("a sentence with a NUL", "plan:bound", sentence("x\0")),
+        ("a sentence with a NUL", "output", sentence("x\0")),
         ("no sentence", "plan:bound", sentence(" ")),
         (
             "a sentence of a kilobyte",

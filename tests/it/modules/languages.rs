@@ -49,7 +49,8 @@ async fn hold(name: &str, engine: Engine, more: &[Value]) {
     module(folder.path(), &["build", name]).await.ok();
 
     let cache_dir = Some(CACHE.into());
-    let host = Host::with(&Config { cache_dir }).expect("WebAssembly runs here");
+    let program = Some(env!("CARGO_BIN_EXE_rushgate").into());
+    let host = Host::with(&Config { cache_dir, program }).expect("WebAssembly runs here");
     let built = folder.path().join(name).join(format!("dist/{name}.wasm"));
     let script = Module::load(&host, &built).await;
     let rust = Module::load(&host, &repository().join(format!("rules/dist/{name}.wasm"))).await;

@@ -1,0 +1,126 @@
+//! The sockets a process listens on, with their TLS: bound before anything else is started, so that a taken port, a
+//! certificate that cannot be used or too few descriptors are known at once.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use super::reload::Sources;
+use crate::config::Config;
+use crate::serving::tls::Files;
+use crate::serving::{Door, Figures, Limits, Tls, descriptors};
+use crate::{admin, gateway};
+
+/// One socket.
+pub(super) struct Listener {
+    pub socket: TcpListener,
+    pub tls: Option<Tls>,
+}
+
+impl Listener {
+    /// Of the control plane, in every role.
+    pub(super) fn control(config: &Config) -> anyhow::Result<Self> {
+        let socket = admin::bind(&admin::Config {
+            listen: config.admin_listen,
+            token: config.admin_token.clone(),
+        })?;
+        Ok(Self {
+            socket,
+            tls: tls("admin", config.admin_tls())?,
+        })
+    }
+
+    fn orders(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            socket: gateway::bind(config.listen)?,
+            tls: tls("gateway", config.tls())?,
+        })
+    }
+
+    /// The same socket once more, for somebody who answers until it is served.
+    pub(super) fn twin(&self) -> std::io::Result<Self> {
+        let socket = std::net::TcpListener::from(self.socket.as_fd().try_clone_to_owned()?);
+        Ok(Self {
+            socket: TcpListener::from_std(socket)?,
+            tls: self.tls.clone(),
+        })
+    }
+
+    pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// The control plane's door, its figures in `registry`.
+    pub(super) fn control_door(self, config: &Config, registry: &mut Registry) -> Door {
+        Door::new(self.socket, Limits::for_few(config.admin.connections))
+            .tls(self.tls)
+            .figures(Figures::new(registry, "admin"))
+    }
+}
+
+/// TLS that follows its files for as long as the process lives.
+fn tls(section: &str, files: Option<Files>) -> anyhow::Result<Option<Tls>> {
+    let Some(files) = files else { return Ok(None) };
+    let tls = Tls::load(files).with_context(|| format!("TLS of [{section}]"))?;
+    tokio::spawn(tls.clone().watch());
+    Ok(Some(tls))
+}
+
+/// Those of a gateway.
+pub(super) struct Listeners {
+    pub orders: Listener,
+    pub control: Listener,
+}
+
+impl Listeners {
+    pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            orders: Listener::orders(config)?,
+            control: Listener::control(config)?,
+        })
+    }
+
+    /// The same once more.
+    pub(super) fn twins(&self) -> std::io::Result<Self> {
+        Ok(Self {
+            orders: self.orders.twin()?,
+            control: self.control.twin()?,
+        })
+    }
+
+    /// Data plane, control plane.
+    pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.orders.address()?, self.control.address()?))
+    }
+}
+
+/// Raises the limit of open files, and takes fewer connections where all of them would not fit.
+pub(super) fn fitted(mut config: Config, sources: Sources) -> anyhow::Result<(Config, Sources)> {
+    let wanted = config.gateway.connections;
+    let limit = descriptors::raise();
+    let fitting = descriptors::fit(limit, wanted, config.admin.connections)?;
+    if fitting < wanted {
+        tracing::warn!(
+            connections = fitting,
+            "gateway.connections is {wanted}, and this process may open {} files: raise the hard limit to {} \
+             (LimitNOFILE, ulimit -Hn) or lower the setting",
+            limit.unwrap_or_default(),
+            wanted + config.admin.connections + descriptors::RESERVE,
+        );
+    }
+    config.gateway.connections = fitting;
+    let sources = sources.map(move |mut config| {
+        config.gateway.connections = config.gateway.connections.min(fitting);
+        config
+    });
+    Ok((config, sources))
+}
+
+/// The same for a process that only has a control plane.
+pub(super) fn control_fits(config: &Config) -> anyhow::Result<()> {
+    descriptors::fit(descriptors::raise(), config.admin.connections, 0)?;
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! What the configuration says, before anything is tried: names that nobody reads, secrets that everybody may.
+
+use std::path::{Path, PathBuf};
+
+use super::leg::{Leg, Stopped};
+use super::report::{Finding, LegReport};
+use super::{Patient, files};
+use crate::config::{Config, ConfigError, KEYS, env_name};
+
+pub(super) const NAME: &str = "configuration";
+pub(super) const STEPS: &[&str] = &["sources", "environment", "secrets"];
+const PREFIX: &str = "RUSHGATE_";
+/// Variables that are no keys.
+const OTHERS: &[&str] = &[
+    "RUSHGATE_CONFIG",
+    "RUSHGATE_ADMIN_TOKEN",
+    "RUSHGATE_ADMIN_URL",
+    crate::failpoint::VARIABLE,
+];
+/// What `./x stack` and the tests use.
+const OTHER_PREFIXES: &[&str] = &["RUSHGATE_STACK_", "RUSHGATE_TEST_"];
+/// Differences between two names above which neither is a slip of the other.
+const SLIPS_MAX: usize = 3;
+
+/// The only leg there is, where no configuration can be read.
+pub(super) fn unreadable(error: &ConfigError) -> LegReport {
+    LegReport {
+        leg: NAME,
+        findings: vec![Finding::failed(
+            "sources",
+            error.to_string(),
+            "mend it; rushgate.example.toml documents every key",
+        )],
+        not_tried: STEPS[1..].to_vec(),
+    }
+}
+
+pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
+    leg.ok(
+        "sources",
+        match &patient.file {
+            Some(file) => format!("{}, environment and flags", file.display()),
+            None => "environment and flags; no file".to_owned(),
+        },
+    );
+    let unknown: Vec<Finding> = patient
+        .variables
+        .iter()
+        .filter_map(|name| unknown(name))
+        .collect();
+    match unknown.is_empty() {
+        true => leg.ok("environment", "every variable is a key"),
+        false => leg.note(unknown)?,
+    }
+    let open: Vec<Finding> = secrets(patient.config, patient.file.as_deref())
+        .iter()
+        .filter_map(|(path, what)| files::open_to_all("secrets", path, what))
+        .collect();
+    match open.is_empty() {
+        true => leg.ok("secrets", "no file that holds one is open to everybody"),
+        false => leg.note(open)?,
+    }
+    Ok(())
+}
+
+/// A variable that looks like a key and is none. Its value may be a secret: only the name is told.
+fn unknown(name: &str) -> Option<Finding> {
+    let ours = name.starts_with(PREFIX)
+        && !OTHERS.contains(&name)
+        && !OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if !ours {
+        return None;
+    }
+    let keys: Vec<String> = KEYS.iter().map(|key| env_name(key)).collect();
+    // A secret that stands in a file of its own.
+    let known = name.strip_suffix("_FILE").unwrap_or(name);
+    if keys.iter().any(|key| key == name || key == known) {
+        return None;
+    }
+    let nearest = keys.iter().map(|key| (slips(name, key), key)).min();
+    let todo = match nearest {
+        Some((far, key)) if far <= SLIPS_MAX => format!("did you mean {key}?"),
+        _ => "rushgate.example.toml names every key".to_owned(),
+    };
+    Some(Finding::warning(
+        "environment",
+        format!("nothing reads {name}"),
+        todo,
+    ))
+}
+
+/// How many letters have to be changed, added or taken away to make one of the other.
+fn slips(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let changed = corner + usize::from(a != *b);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// Files with secrets, and what each holds.
+fn secrets(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, &'static str)> {
+    let mut secrets = Vec::new();
+    if let Some(file) = file
+        && holds_password(config)
+    {
+        secrets.push((file.to_owned(), "a password"));
+    }
+    let keys = config.seal.keys.as_deref().unwrap_or_default();
+    let paths = keys.split(',').filter_map(|key| key.split_once(':'));
+    secrets.extend(paths.map(|(_, path)| (PathBuf::from(path.trim()), "a key of seals")));
+    secrets
+}
+
+fn holds_password(config: &Config) -> bool {
+    let in_url = |url: &str| {
+        let login = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+        login.is_some_and(|(login, _)| login.contains(':'))
+    };
+    let kafka = [
+        &config.kafka.options,
+        &config.kafka.producer,
+        &config.kafka.consumer,
+    ];
+    let mut options = kafka.iter().flat_map(|options| options.keys());
+    in_url(&config.redis.url)
+        || in_url(&config.database.url)
+        || options.any(|option| option.contains("password"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_nobody_reads_is_told_without_its_value() {
+        for name in [
+            "RUSHGATE_REDIS_URL",
+            "RUSHGATE_REDIS_URL_FILE",
+            "RUSHGATE_CONFIG",
+            "RUSHGATE_STACK_DIR",
+            "PATH",
+        ] {
+            assert_eq!(unknown(name), None, "{name}");
+        }
+        let typo = unknown("RUSHGATE_DATABSE_URL").expect("a slip");
+        assert_eq!(typo.found, "nothing reads RUSHGATE_DATABSE_URL");
+        assert_eq!(typo.todo.as_deref(), Some("did you mean RUSHGATE_DATABASE_URL?"));
+        let other = unknown("RUSHGATE_SOMETHING_ELSE").expect("unknown");
+        assert_eq!(
+            other.todo.as_deref(),
+            Some("rushgate.example.toml names every key")
+        );
+    }
+
+    #[test]
+    fn slips_are_counted() {
+        assert_eq!(slips("kitten", "sitting"), 3);
+        assert_eq!(slips("same", "same"), 0);
+        assert_eq!(slips("", "abc"), 3);
+    }
+
+    #[test]
+    fn a_file_with_a_password_is_a_secret() {
+        let mut config = Config::default();
+        assert!(!holds_password(&config));
+        config.database.url = "mysql://me:secret@db/shop".into();
+        assert!(holds_password(&config));
+        config.database.url = "mysql://me@db/shop".into();
+        config.kafka.options.insert("sasl.password".into(), "x".into());
+        assert!(holds_password(&config));
+        config.seal.keys = Some("a:/etc/a, b:/etc/b".into());
+        let paths: Vec<PathBuf> = secrets(&config, None).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, [PathBuf::from("/etc/a"), PathBuf::from("/etc/b")]);
+    }
+}

@@ -1,0 +1,224 @@
+//! How a connection is made: from the URL and the files of its encryption, which are read anew for each connection, so that
+//! a certificate that was renewed is used without a restart. And what a failure to connect means.
+
+use std::path::PathBuf;
+
+use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
+
+use super::Config;
+use crate::pem;
+
+/// Files for `rediss://`, all of them PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The only authorities that are believed about the server; without it, those of the machine.
+    pub ca_file: Option<PathBuf>,
+    /// What this process shows a server that asks for certificates.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+impl Tls {
+    fn is_some(&self) -> bool {
+        *self != Self::default()
+    }
+
+    fn read(&self) -> Result<TlsCertificates, String> {
+        let root_cert = self.ca_file.as_deref().map(pem::authorities).transpose();
+        let client_tls = match (&self.certificate_file, &self.key_file) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                let (client_cert, client_key) =
+                    pem::identity(certificate, key).map_err(|error| error.to_string())?;
+                Some(ClientTlsConfig {
+                    client_cert,
+                    client_key,
+                })
+            }
+            _ => return Err("redis.certificate_file and redis.key_file go together".to_owned()),
+        };
+        Ok(TlsCertificates {
+            client_tls,
+            root_cert: root_cert.map_err(|error| format!("redis.ca_file: {error}"))?,
+        })
+    }
+}
+
+/// Where the URL leads to, checked: what the redis crate would pass over in silence is an error here.
+fn target(config: &Config) -> Result<ConnectionInfo, String> {
+    let cannot = |why: &str| format!("the URL cannot be used: {why}");
+    let url = redis::parse_redis_url(&config.url)
+        .ok_or_else(|| cannot("it does not begin with redis://, rediss:// (encrypted) or redis+unix://"))?;
+    let unix = url.scheme().ends_with("unix");
+    let known: &[&str] = match unix {
+        true => &["db", "user", "pass", "protocol"],
+        false => &["protocol"],
+    };
+    if let Some((name, _)) = url.query_pairs().find(|(name, _)| !known.contains(&&**name)) {
+        return Err(cannot(&format!(
+            "it has no parameter {name:?}; rediss:// encrypts, and redis.ca_file, redis.certificate_file and \
+             redis.key_file name the files"
+        )));
+    }
+    if url.fragment().is_some() {
+        return Err(cannot(
+            "what follows # would switch off the check of the server's certificate, or be passed over: redis.ca_file names \
+             who vouches for it",
+        ));
+    }
+    let info = url
+        .into_connection_info()
+        .map_err(|error| cannot(&error.to_string()))?;
+    let settings = info.redis_settings().clone();
+    if settings.username().is_some() && settings.password().is_none() {
+        return Err(cannot(
+            "it names a user and no password: redis://user:password@host",
+        ));
+    }
+    let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+    if config.tls.is_some() && !encrypted {
+        return Err(
+            "redis.ca_file, redis.certificate_file and redis.key_file are for rediss://, and the URL is not encrypted"
+                .to_owned(),
+        );
+    }
+    // Naming the library takes a right of its own, and the names of clients mean nothing here.
+    Ok(info.set_redis_settings(settings.set_skip_set_lib_name()))
+}
+
+/// A client that makes one connection.
+pub(super) fn client(config: &Config) -> Result<Client, String> {
+    let target = target(config)?;
+    let made = match target.addr() {
+        ConnectionAddr::TcpTls { .. } => {
+            pem::install_provider();
+            Client::build_with_tls(target, config.tls.read()?)
+        }
+        _ => Client::open(target),
+    };
+    made.map_err(|error| format!("the URL cannot be used: {error}"))
+}
+
+/// What failed, and what to do about it, where the words of the failure say it.
+pub(super) fn explained(cause: &str, config: &Config) -> String {
+    let encrypted = config.url.starts_with("rediss:") || config.url.starts_with("valkeys:");
+    let says = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    let hint = if encrypted {
+        if says(&["InvalidContentType", "corrupt message"]) {
+            "what answers there does not speak TLS: is it the port without it, whose URL begins with redis://?"
+        } else if says(&["timed out"]) {
+            "a server without TLS waits in silence, too: its URL begins with redis://"
+        } else if says(&["UnknownIssuer", "CaUsedAsEndEntity", "BadSignature"]) {
+            "none of the authorities that are believed vouches for the server's certificate: redis.ca_file names them"
+        } else if says(&["CertificateRequired", "HandshakeFailure", "alert"]) {
+            "the server refuses this client's certificate, or wants one: redis.certificate_file and redis.key_file"
+        } else {
+            ""
+        }
+    } else if says(&[
+        "broken pipe",
+        "reset by peer",
+        "end of file",
+        "closed",
+        "Broken pipe",
+    ]) {
+        "a server that expects TLS hangs up so: its URL begins with rediss://"
+    } else {
+        ""
+    };
+    let hint = match hint {
+        "" if says(&[
+            "WRONGPASS",
+            "AuthenticationFailed",
+            "Password authentication failed",
+            "NOAUTH",
+        ]) =>
+        {
+            "user or password is wrong: redis://user:password@host, with % and two digits for other characters than letters \
+             and digits"
+        }
+        "" if says(&["NOPERM", "NoPerm"]) => "the rights that the user needs stand in docs/CONNECTIONS.md",
+        hint => hint,
+    };
+    match hint {
+        "" => cause.to_owned(),
+        hint => format!("{cause}; {hint}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str, tls: Tls) -> String {
+        let config = Config {
+            tls,
+            ..Config::new(url)
+        };
+        client(&config).expect_err(url)
+    }
+
+    #[test]
+    fn what_would_not_be_encrypted_or_checked_is_refused() {
+        let with_ca = || Tls {
+            ca_file: Some("/ca.pem".into()),
+            ..Tls::default()
+        };
+        for (url, tls, words) in [
+            (
+                "redis://:s3cret@host?ssl=true",
+                Tls::default(),
+                "no parameter \"ssl\"",
+            ),
+            (
+                "rediss://:s3cret@host/?sslmode=none",
+                Tls::default(),
+                "no parameter \"sslmode\"",
+            ),
+            (
+                "rediss://:s3cret@host/#insecure",
+                Tls::default(),
+                "switch off the check",
+            ),
+            ("redis://:s3cret@host#tls", Tls::default(), "what follows #"),
+            ("redis://s3cret@host", Tls::default(), "a user and no password"),
+            ("redis://:s3cret@host", with_ca(), "not encrypted"),
+            ("redis+unix:///run/r.sock?pass=s3cret", with_ca(), "not encrypted"),
+            (
+                "redis+unix:///run/r.sock?pass=s3cret&tls=1",
+                Tls::default(),
+                "no parameter \"tls\"",
+            ),
+            (
+                "rediss://:s3cret@host",
+                with_ca(),
+                "redis.ca_file: cannot read /ca.pem",
+            ),
+            ("http://:s3cret@host", Tls::default(), "does not begin with"),
+        ] {
+            let error = refused(url, tls);
+            assert!(
+                error.contains(words) && !error.contains("s3cret"),
+                "{url}: {error}"
+            );
+        }
+        let half = Tls {
+            key_file: Some("/key.pem".into()),
+            ..Tls::default()
+        };
+        assert!(refused("rediss://host", half).contains("go together"));
+    }
+
+    #[test]
+    fn what_needs_no_files_needs_none() {
+        for url in [
+            "redis://host",
+            "redis://user:password@host:1/3?protocol=resp3",
+            "rediss://host",
+            "valkeys://user:pa%23ss@host:1/3",
+            "redis+unix:///run/r.sock?db=1&user=u&pass=p",
+        ] {
+            client(&Config::new(url)).expect(url);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the configuration says about tokens, and what can be wrong with it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+
+/// Every algorithm that keys can be for.
+pub const ALGORITHMS: &[Algorithm] = &[
+    Algorithm::HS256,
+    Algorithm::EdDSA,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// How orders prove who they come from. At most one of the four sources of keys is set.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    /// File with the shared secret of HS256.
+    pub jwt_hs256_secret_file: Option<PathBuf>,
+    /// File with the PEM public key of EdDSA (Ed25519), ES256, ES384 or RS256.
+    pub jwt_public_key_file: Option<PathBuf>,
+    /// File with a JWK Set.
+    pub jwks_file: Option<PathBuf>,
+    /// Where a JWK Set is published: https, or http on this machine.
+    pub jwks_url: Option<String>,
+    /// PEM certificates of the only authorities that are believed about `jwks_url`; without, those of the machine.
+    pub jwks_ca_file: Option<PathBuf>,
+    /// How often `jwks_url` is fetched.
+    pub jwks_every: Duration,
+    /// For how long keys are used after they could be read last.
+    pub keys_keep: Duration,
+    /// Algorithms that are taken; none: those that the keys are for.
+    pub algorithms: Option<Vec<Algorithm>>,
+    /// Required `iss`.
+    pub issuer: Option<String>,
+    /// Required `aud`.
+    pub audience: Option<String>,
+    /// Whether `dev:<user>` is taken for a token. Whoever can connect can then be anybody.
+    pub insecure_dev_auth: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            jwt_hs256_secret_file: None,
+            jwt_public_key_file: None,
+            jwks_file: None,
+            jwks_url: None,
+            jwks_ca_file: None,
+            jwks_every: Duration::from_secs(300),
+            keys_keep: Duration::from_secs(24 * 3600),
+            algorithms: None,
+            issuer: None,
+            audience: None,
+            insecure_dev_auth: false,
+        }
+    }
+}
+
+/// Why the gateway cannot check tokens as configured. Paths and URLs are as they may be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthConfigError {
+    #[error(
+        "no way to check order tokens: set auth.jwks_url, auth.jwks_file, auth.jwt_public_key_file or \
+         auth.jwt_hs256_secret_file, or, for trying only, --insecure-dev-auth"
+    )]
+    Nothing,
+    #[error("set {one} or {other}, not both")]
+    Both { one: &'static str, other: &'static str },
+    #[error("cannot read {path}: {cause}")]
+    Unreadable { path: String, cause: std::io::Error },
+    #[error("the secret in {path} has {bytes} bytes; HS256 needs at least 32")]
+    Short { path: String, bytes: usize },
+    #[error("{path} is no PEM public key of EdDSA (Ed25519), ES256, ES384 or RS256")]
+    NoKey { path: String },
+    #[error("auth.jwt_public_key_file: {path} {why}")]
+    UnfitKey { path: String, why: String },
+    #[error("auth.jwks_file: {path} {why}")]
+    NoSet { path: String, why: String },
+    #[error("the key in {path} is for {algorithm:?}, which auth.algorithms does not list")]
+    OtherAlgorithm { path: String, algorithm: Algorithm },
+    #[error("auth.jwks_url: {url} {why}")]
+    Url { url: String, why: String },
+    #[error("auth.jwks_ca_file: {path}: {why}")]
+    Authorities { path: String, why: String },
+}

@@ -1,0 +1,64 @@
+//! How the keys of tokens stand, for Prometheus.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::Auth;
+
+/// Of whatever checks tokens now.
+pub(in crate::gateway) struct KeyFigures(pub(in crate::gateway) Arc<ArcSwap<Auth>>);
+
+impl fmt::Debug for KeyFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyFigures")
+    }
+}
+
+impl Collector for KeyFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let auth = self.0.load();
+        // A gateway for trying out has no keys, and nothing is wrong with that.
+        let Some(keeper) = &auth.keeper else {
+            return Ok(());
+        };
+        let standing = keeper.standing();
+        let mut gauge = |name: &str, help: &str, value: i64| {
+            let metric = ConstGauge::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        gauge(
+            "token_keys",
+            "Keys that tokens are checked with; with 0 nobody can order",
+            i64::try_from(standing.keys).unwrap_or(i64::MAX),
+        )?;
+        if let Some(age) = standing.age {
+            let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+            gauge(
+                "token_keys_age_seconds",
+                "Since the keys of tokens could be read last",
+                seconds,
+            )?;
+        }
+        gauge(
+            "token_keys_unread",
+            "1 while the keys of tokens cannot be read, and those read last are used",
+            i64::from(standing.trouble.is_some()),
+        )?;
+        let help = "Readings of the keys of tokens, by outcome";
+        let mut family = encoder.encode_descriptor("token_keys_readings", help, None, MetricType::Counter)?;
+        let counts = keeper.counts();
+        for (outcome, count) in [("good", &counts.good), ("failed", &counts.failed)] {
+            let labels = [("outcome", outcome)];
+            ConstCounter::new(count.load(Ordering::Relaxed)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! The bytes of a connection, plain or through TLS: what was read of them to tell the protocol is read again, no more is
+//! taken up at a time than is allowed, and it is known since when nothing can be written.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::conn::Conn;
+use super::judge::Why;
+
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+pub(super) struct Wire {
+    stream: Stream,
+    /// Read already, to be read first.
+    begun: Bytes,
+    conn: Arc<Conn>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream, begun: Bytes, conn: Arc<Conn>) -> Self {
+        Self { stream, begun, conn }
+    }
+
+    fn written<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.conn.blocked(polled.is_pending());
+        polled
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let me = self.get_mut();
+        let most = me.conn.allowance().min(buf.remaining());
+        if most == 0 && buf.remaining() > 0 {
+            // What was read so far is taken up first: requests in a row must not pile up before they are counted.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = if me.begun.is_empty() {
+            ready!(read_some(&mut me.stream, cx, buf, most))?
+        } else {
+            let read = most.min(me.begun.len());
+            buf.put_slice(&me.begun[..read]);
+            me.begun.advance(read);
+            read
+        };
+        if !me.conn.read(read) {
+            me.conn.shared.figures.closed(Why::Memory);
+            return Poll::Ready(Err(io::Error::other("no memory for a head of that length")));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads at most `most` bytes, and says how many.
+fn read_some(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    let before = buf.filled().len();
+    if most == buf.remaining() {
+        ready!(Pin::new(stream).poll_read(cx, buf))?;
+        return Poll::Ready(Ok(buf.filled().len() - before));
+    }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    ready!(Pin::new(stream).poll_read(cx, &mut part))?;
+    let read = part.filled().len();
+    buf.advance(read);
+    Poll::Ready(Ok(read))
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let me = self.get_mut();
+        let polled = Pin::new(&mut me.stream).poll_write(cx, buf);
+        me.written(polled)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let me = self.get_mut();
+        let polled = Pin::new(&mut me.stream).poll_write_vectored(cx, bufs);
+        me.written(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let me = self.get_mut();
+        let polled = Pin::new(&mut me.stream).poll_flush(cx);
+        // A plain stream has nothing to flush, which says nothing of its peer.
+        match me.stream {
+            Stream::Plain(_) => polled,
+            Stream::Tls(_) => me.written(polled),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let me = self.get_mut();
+        let polled = Pin::new(&mut me.stream).poll_shutdown(cx);
+        me.written(polled)
+    }
+}

@@ -1,0 +1,102 @@
+//! Texts that are shown to people: without characters that are not seen, or that turn round what stands beside them.
+
+/// Whether a character of a text that people read could make it read otherwise than it is: control characters, line and
+/// paragraph separators, marks of the direction, and what has no width. The joiners that emoji, Arabic and Indian scripts
+/// need are none of these.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            // Soft hyphen, Arabic letter mark, Mongolian vowel separator.
+            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            // Zero-width space; left-to-right and right-to-left marks.
+            | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            // Separators, embeddings and overrides; word joiner, invisible operators, isolates, deprecated formats.
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            // Byte order mark, annotations, tags.
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `Err` says which such character a text has; `lines`: it may have line breaks and tabs.
+pub fn check_shown(text: &str, lines: bool) -> Result<(), String> {
+    let allowed = |c: char| lines && matches!(c, '\n' | '\t');
+    match text.chars().find(|c| is_hidden(*c) && !allowed(*c)) {
+        None => Ok(()),
+        Some(c) if c.is_control() => Err(format!("contains the control character {c:?}")),
+        Some(c) => Err(format!(
+            "contains the character U+{:04X}, which is not seen and can make other text read otherwise",
+            u32::from(c)
+        )),
+    }
+}
+
+/// The first text in a JSON value that [`check_shown`] refuses, names of members included: its RFC 6901 pointer, and why.
+pub fn check_shown_json(value: &serde_json::Value) -> Result<(), (String, String)> {
+    use serde_json::Value;
+    let below = |token: &str, value: &Value| {
+        check_shown_json(value).map_err(|(rest, why)| (format!("/{token}{rest}"), why))
+    };
+    match value {
+        Value::String(text) => check_shown(text, true).map_err(|why| (String::new(), why)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| below(&index.to_string(), item)),
+        Value::Object(members) => members.iter().try_for_each(|(name, member)| {
+            check_shown(name, false)
+                .map_err(|why| (String::new(), format!("has a member whose name {why}")))?;
+            below(&super::json::escape(name), member)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_refused_and_every_script_is_not() {
+        for good in [
+            "At most 2 per user.",
+            "Höchstens 2 je Käufer – „fair“",
+            "每位用户限购 2 件",
+            "לכל משתמש לכל היותר 2",
+            "حداکثر ۲ برای هر کاربر می\u{200c}شود",
+            "👩\u{200d}🚀 2",
+        ] {
+            assert_eq!(check_shown(good, false), Ok(()), "{good}");
+        }
+        for bad in [
+            "a\0b",
+            "a\nb",
+            "a\u{1b}[2J",
+            "\u{85}",
+            "\u{202e}2",
+            "\u{2066}x\u{2069}",
+            "\u{200b}",
+            "\u{200f}",
+            "\u{61c}",
+            "\u{feff}",
+            "\u{2028}",
+            "\u{ad}",
+            "\u{e0041}",
+        ] {
+            let why = check_shown(bad, false).expect_err(bad);
+            assert!(why.chars().all(|c| !is_hidden(c)), "{why:?}");
+        }
+        assert_eq!(check_shown("a\n\tb", true), Ok(()));
+        assert!(check_shown("a\rb", true).is_err());
+    }
+
+    #[test]
+    fn json_is_looked_through() {
+        let value = serde_json::json!({"a/b": [1, {"title": "x\u{202e}y"}]});
+        assert_eq!(check_shown_json(&value).expect_err("hidden").0, "/a~1b/1/title");
+        let value = serde_json::json!({"a": {"b\u{202e}": 1}});
+        assert_eq!(check_shown_json(&value).expect_err("hidden").0, "/a");
+        assert_eq!(
+            check_shown_json(&serde_json::json!({"a": ["b\n", 1, null]})),
+            Ok(())
+        );
+    }
+}

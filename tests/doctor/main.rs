@@ -1,0 +1,11 @@
+//! `rushgate doctor` on set-ups that are broken in one way each, with real services: its words. Kafka and MariaDB are those
+//! that `RUSHGATE_KAFKA_BROKERS` and `RUSHGATE_DATABASE_URL` name.
+
+#[path = "../database/mod.rs"]
+mod database;
+mod ill;
+mod patient;
+#[allow(dead_code)]
+#[path = "../engines/server.rs"]
+mod server;
+mod well;
