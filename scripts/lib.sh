@@ -71,13 +71,15 @@ need_rust() {
     fi
 }
 
-# What building the binary needs beside Rust: a C compiler for Lua, SQLite and librdkafka.
+# What building the binary needs beside Rust: a C compiler for Lua, SQLite, librdkafka, jemalloc and OpenSSL, whose build is
+# written in Perl.
 need_build() {
     local missing=()
     command -v cc >/dev/null && command -v make >/dev/null && command -v g++ >/dev/null || missing+=(build-essential)
     command -v pkg-config >/dev/null || missing+=(pkg-config)
     [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
-    [ ${#missing[@]} = 0 ] || install "Lua, SQLite and librdkafka are compiled from C" "${missing[@]}"
+    perl -MIPC::Cmd -MFindBin -MTime::Piece -e 1 2>/dev/null || missing+=(perl)
+    [ ${#missing[@]} = 0 ] || install "Lua, SQLite, librdkafka and OpenSSL are compiled from C" "${missing[@]}"
     need_rust
 }
 
