@@ -490,12 +490,14 @@ async fn nothing_is_missing_while_orders_come_and_are_given_back(side: Side) {
     for n in 0..20 {
         turns.add_permits(ORDERS);
         round(&sale, &mut looks, start + n * 61 * SECOND).await;
-        assert_eq!(missing(&looks), None, "look {n}");
+        // A unit on its way back may be in no sum for a moment; an order that somebody has is never named.
+        let named = missing(&looks).map_or(0, |figures| figures.orders + figures.for_operator);
+        assert_eq!(named, 0, "look {n}");
         while turns.available_permits() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    assert_eq!((looks.figures.scans, looks.figures.failed), (0, 0));
+    assert_eq!((looks.figures.sent_again, looks.figures.failed), (0, 0));
     turns.close();
     let mut orders = 0;
     for buyer in buyers {
@@ -505,6 +507,8 @@ async fn nothing_is_missing_while_orders_come_and_are_given_back(side: Side) {
     sale.settled().await;
     while sale.reconcile.give_back().await.expect("given back") > 0 {}
     assert!(sale.db.number("SELECT COUNT(*) FROM revocations").await > 0);
+    round(&sale, &mut looks, start + 25 * 61 * SECOND).await;
+    assert_eq!(missing(&looks), None, "nothing is on its way back");
     // One that is lost among them is found all the same.
     let event = lose(&sale, "bob", &[]).await;
     for n in [30, 31] {
