@@ -116,16 +116,8 @@ pub(super) async fn until_landed(config: &Config, store: &Store) -> anyhow::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{self, Sender};
-
-    async fn store() -> Store {
-        let url = "sqlite::memory:".to_owned();
-        let store = Store::connect(&store::Config { url, connections: 1 })
-            .await
-            .expect("opened");
-        store.migrate().await.expect("migrated");
-        store
-    }
+    use crate::app::sealing::tests::store;
+    use crate::store::Sender;
 
     fn sender(process: &str, keys: &[&str]) -> Sender {
         Sender {

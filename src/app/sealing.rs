@@ -229,11 +229,11 @@ impl Collector for SealingFigures {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store;
 
-    async fn store() -> Store {
+    pub(in crate::app) async fn store() -> Store {
         let url = "sqlite::memory:".to_owned();
         let store = Store::connect(&store::Config { url, connections: 1 })
             .await

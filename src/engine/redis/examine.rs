@@ -78,16 +78,11 @@ pub struct Examination {
 impl Redis {
     /// Where the URL leads.
     pub fn place(&self) -> Place {
-        // The URL and its files were checked when this was made; a file that is gone since is told when connecting.
-        let client = link::client(&self.config);
-        let Some(address) = client
-            .as_ref()
-            .ok()
-            .map(|client| client.get_connection_info().addr())
-        else {
+        // The URL was checked when this was made.
+        let Ok(target) = link::target(&self.config) else {
             return Place::Socket(self.address.clone().into());
         };
-        match address {
+        match target.addr() {
             ConnectionAddr::Tcp(host, port) => Place::Tcp {
                 host: host.clone(),
                 port: *port,
@@ -105,14 +100,11 @@ impl Redis {
 
     /// Who logs in.
     pub fn user(&self) -> String {
-        let client = link::client(&self.config).ok();
-        let login = client
+        let target = link::target(&self.config).ok();
+        let login = target
             .as_ref()
-            .map(|client| client.get_connection_info().redis_settings());
-        login
-            .and_then(|login| login.username())
-            .unwrap_or("default")
-            .to_owned()
+            .and_then(|target| target.redis_settings().username());
+        login.unwrap_or("default").to_owned()
     }
 
     /// Connects as the engine does, and logs in.

@@ -45,7 +45,7 @@ impl Tls {
 }
 
 /// Where the URL leads to, checked: what the redis crate would pass over in silence is an error here.
-fn target(config: &Config) -> Result<ConnectionInfo, String> {
+pub(super) fn target(config: &Config) -> Result<ConnectionInfo, String> {
     let cannot = |why: &str| format!("the URL cannot be used: {why}");
     let url = redis::parse_redis_url(&config.url)
         .ok_or_else(|| cannot("it does not begin with redis://, rediss:// (encrypted) or redis+unix://"))?;
