@@ -1,10 +1,12 @@
 //! Attacks on the connections of a gateway, one after another, at its default limits, with orders beside them: what each
-//! does to the orders' latency and to the memory. The attacker has one address and the buyers another.
+//! does to the orders' latency and to the memory. The attacker has one address and the buyers another, and each attack a
+//! process of its own: what the attacker computes is not to be taken for what the gateway does to the buyers.
 
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rushgate::load::LatencyReport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -138,25 +140,62 @@ fn attacks() -> Vec<Attack> {
     ]
 }
 
+/// The process of an attack.
+struct Assailant(Child);
+
+impl Assailant {
+    fn start(number: usize, target: SocketAddr, seconds: u64) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--assail", &number.to_string(), "--target", &target.to_string()]);
+        command.args(["--attack-seconds", &seconds.to_string()]);
+        Ok(Self(command.stdout(Stdio::piped()).spawn()?))
+    }
+
+    /// Waits for its end: how many connections it made.
+    async fn end(mut self) -> Result<usize> {
+        let mut output = self.0.stdout.take().context("piped")?;
+        let read = move || std::io::read_to_string(&mut output);
+        let opened = tokio::task::spawn_blocking(read).await??;
+        opened.trim().parse().context("the attack ended without a count")
+    }
+}
+
+impl Drop for Assailant {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What the process of an attack does.
+pub async fn assail_alone(number: usize, target: SocketAddr, time: Duration) -> Result<()> {
+    rushgate::serving::descriptors::raise();
+    let attack = attacks().into_iter().nth(number).context("no such attack")?;
+    let end = Instant::now() + time;
+    let mut tasks = JoinSet::new();
+    for _ in 0..attack.connections {
+        tasks.spawn(assail(target, attack.first.clone(), attack.then.clone(), end));
+    }
+    println!("{}", tasks.join_all().await.into_iter().sum::<usize>());
+    Ok(())
+}
+
 /// Runs each attack for `seconds`.
 pub async fn run(gate: &Gate, flags: &Flags) -> Result<()> {
     rushgate::serving::descriptors::raise();
     let time = Duration::from_secs(flags.attack_seconds);
     let mut wrong = Vec::new();
-    for (number, attack) in attacks().into_iter().enumerate() {
+    let attacks = attacks().into_iter().enumerate();
+    for (number, attack) in attacks.filter(|(_, attack)| attack.name.contains(&flags.attack)) {
         let target: SocketAddr = match attack.at {
             At::Orders => gate.orders.parse()?,
             At::Control => gate.admin.parse()?,
         };
         let before = gate.resident_mib()?;
-        let end = Instant::now() + time;
-        let mut tasks = JoinSet::new();
-        for _ in 0..attack.connections {
-            tasks.spawn(assail(target, attack.first.clone(), attack.then.clone(), end));
-        }
+        let assailant = Assailant::start(number, target, flags.attack_seconds)?;
         let beside = orders(gate, flags.rate, time, &format!("doors-{number}")).await?;
         let during = gate.resident_mib()?;
-        let opened: usize = tasks.join_all().await.into_iter().sum();
+        let opened = assailant.end().await?;
         let after = settled(gate, before).await?;
         latency(attack.name, &beside);
         println!(

@@ -16,6 +16,7 @@ mod bombs;
 mod doors;
 mod gate;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,15 @@ struct Flags {
     /// Attacks on connections alone, no modules
     #[arg(long)]
     doors_only: bool,
+    /// Only attacks on connections whose name contains this
+    #[arg(long, default_value = "")]
+    attack: String,
+    /// Carry out one attack on connections, as the process of an attacker
+    #[arg(long, hide = true, requires = "target")]
+    assail: Option<usize>,
+    /// Where it attacks
+    #[arg(long, hide = true)]
+    target: Option<SocketAddr>,
     /// Further modules to upload under load, such as one of an interpreter
     #[arg(long = "also")]
     also: Vec<PathBuf>,
@@ -57,6 +67,9 @@ struct Flags {
 #[tokio::main]
 async fn main() -> Result<()> {
     let flags = Flags::parse();
+    if let Some((number, target)) = flags.assail.zip(flags.target) {
+        return doors::assail_alone(number, target, Duration::from_secs(flags.attack_seconds)).await;
+    }
     let gate = Gate::start(&flags.rushgate)?;
     gate.campaign("load").await?;
     // What the allocator and the compiler take once is not what a hostile module takes.
