@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Full};
@@ -26,6 +27,24 @@ pub struct Gate {
     client: Client<HttpConnector, Full<Bytes>>,
     pub orders: String,
     pub admin: String,
+    /// Forged modules uploaded so far.
+    forged: AtomicUsize,
+}
+
+/// Every forged module calls itself so.
+const FORGED: &[u8] = b"forged";
+
+fn renamed(mut module: Vec<u8>, number: usize) -> Vec<u8> {
+    let name = format!("f{number:05}");
+    let mut at = 0;
+    while let Some(found) = module[at..]
+        .windows(FORGED.len())
+        .position(|bytes| bytes == FORGED)
+    {
+        at += found;
+        module[at..at + FORGED.len()].copy_from_slice(name.as_bytes());
+    }
+    module
 }
 
 impl Drop for Gate {
@@ -96,6 +115,7 @@ impl Gate {
             client: Client::builder(TokioExecutor::new()).build_http(),
             orders: host(orders).context("no address")?,
             admin: host(admin).context("no address")?,
+            forged: AtomicUsize::new(0),
         })
     }
 
@@ -125,6 +145,12 @@ impl Gate {
         self.send(url, &json, serde_json::to_vec(body)?).await
     }
 
+    /// Uploads a forged module under a name of its own: a name stands for the same bytes for ever.
+    pub async fn upload_forged(&self, bytes: Vec<u8>) -> Result<(u16, Value)> {
+        let number = self.forged.fetch_add(1, Ordering::Relaxed);
+        self.upload(renamed(bytes, number)).await
+    }
+
     pub async fn upload(&self, bytes: Vec<u8>) -> Result<(u16, Value)> {
         let url = format!("http://{}/admin/v1/modules", self.admin);
         self.send(url, &[("content-type", "application/wasm")], bytes)
@@ -150,7 +176,7 @@ impl Gate {
     /// As far as a module gets: uploaded, into a campaign, asked about an order.
     pub async fn answer(&self, number: usize, bytes: Vec<u8>) -> Result<Answer> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (status, module) = self.upload(bytes).await?;
+        let (status, module) = self.upload_forged(bytes).await?;
         if !matches!(status, 200 | 201) {
             let too_large = status == 413;
             return Ok(Answer::Upload(if too_large {
