@@ -108,7 +108,8 @@ pub fn trouble(error: &(dyn Error + 'static)) -> Option<String> {
             "the listener does not believe the client's certificate: it has to be of the authority that \
              admin.tls_client_ca_file names"
         }
-        Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // An authority that was made anew has the old one's name and another key.
+        Tls::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "its certificate is of an authority that is not believed here: --ca FILE names the right one"
         }
         Tls::InvalidCertificate(
