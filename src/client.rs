@@ -1,12 +1,15 @@
 //! A client of the control plane, for the command line: JSON and uploads over HTTP, problem documents readable.
 
+mod connection;
+pub mod tls;
+
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::http::uri::{PathAndQuery, Scheme};
-use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use hyper::{HeaderMap, Method, Request, StatusCode, header};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Http, Error as HttpError};
 use hyper_util::rt::TokioExecutor;
@@ -14,11 +17,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::{ConfigError, admin_token};
-use crate::wire::secret::shown_url;
+use crate::config::ConfigError;
+use tls::{Trust, TrustError};
 
-/// A service on the same network answers a connection in far less.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+pub use connection::Connection;
+
 /// One request with its answer: compiling a module of 32 MiB and proving a revision fit well.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(300);
 /// Bytes of an answer that are read.
@@ -30,32 +33,21 @@ const API: &str = "/admin/v1";
 /// The token has no flag: a secret has no place in a list of processes.
 const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
 
-/// Where the control plane is. The token comes from the environment, or from a file that it names.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Connection {
-    /// The control plane; its token is read from RUSHGATE_ADMIN_TOKEN, or from the file that RUSHGATE_ADMIN_TOKEN_FILE names.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "RUSHGATE_ADMIN_URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:8081"
-    )]
-    pub admin_url: String,
-}
-
-impl Connection {
-    /// A client for this control plane, with the token of the environment.
-    pub fn client(&self) -> Result<Client, ClientError> {
-        Client::new(&self.admin_url, admin_token(&|name| std::env::var(name).ok())?)
-    }
-}
-
 /// Why there is no good answer. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("--admin-url {url:?} {why}; write it as http://127.0.0.1:8081")]
+    #[error("--admin-url {url:?} {why}; write it as http://127.0.0.1:8081 or https://gate.example:8081")]
     Url { url: String, why: String },
+    #[error(
+        "--ca and --client-certificate are for an https URL, and --admin-url is {url:?}: write https://, or leave them out \
+         (RUSHGATE_ADMIN_CA_FILE and RUSHGATE_ADMIN_CLIENT_CERTIFICATE_FILE say the same)"
+    )]
+    Unencrypted { url: String },
+    #[error(transparent)]
+    Files(#[from] TrustError),
+    /// Encryption does not come about.
+    #[error("no encrypted connection to {url}: {why}")]
+    Untrusted { url: String, why: String },
     #[error(
         "{TOKEN_VARIABLE} holds a character that no HTTP header may carry; it must be the token alone, in ASCII"
     )]
@@ -152,16 +144,21 @@ pub struct Answer {
 /// A client that keeps its connections. Clones share them.
 #[derive(Clone)]
 pub struct Client {
-    http: Http<HttpConnector, Full<Bytes>>,
+    http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
     /// Without a slash at its end.
     base: String,
     authorization: Option<header::HeaderValue>,
 }
 
 impl Client {
-    /// `admin_url` is `http://host:port`; a path in it stands before `/admin/v1` (a proxy may want one).
-    pub fn new(admin_url: &str, token: Option<String>) -> Result<Self, ClientError> {
-        check_url(admin_url)?;
+    /// `admin_url` is `http://host:port` or `https://host:port`; a path in it stands before `/admin/v1` (a proxy may want one).
+    pub fn new(admin_url: &str, token: Option<String>, trust: &Trust) -> Result<Self, ClientError> {
+        let encrypted = connection::asks_for_tls(admin_url)?;
+        if !encrypted && *trust != Trust::default() {
+            return Err(ClientError::Unencrypted {
+                url: admin_url.to_owned(),
+            });
+        }
         let authorization = token
             .map(|token| header::HeaderValue::try_from(format!("Bearer {token}")))
             .transpose()
@@ -170,9 +167,7 @@ impl Client {
                 value.set_sensitive(true);
                 value
             });
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
-        connector.set_nodelay(true);
+        let connector = tls::connector(encrypted.then_some(trust))?;
         Ok(Self {
             http: Http::builder(TokioExecutor::new()).build(connector),
             base: admin_url.trim_end_matches('/').to_owned(),
@@ -276,7 +271,11 @@ impl Client {
     }
 
     fn unsent(&self, error: HttpError) -> ClientError {
-        let (url, cause) = (self.base.clone(), causes(&error));
+        let url = self.base.clone();
+        if let Some(why) = tls::trouble(&error) {
+            return ClientError::Untrusted { url, why };
+        }
+        let cause = causes(&error);
         match error.is_connect() {
             true => ClientError::Unreachable { url, cause },
             false => ClientError::Broken { url, cause },
@@ -286,39 +285,6 @@ impl Client {
     fn strange(&self, path: &str, what: String) -> ClientError {
         let url = format!("{}{API}{path}", self.base);
         ClientError::Strange { url, what }
-    }
-}
-
-fn check_url(url: &str) -> Result<(), ClientError> {
-    let wrong = |why: &str| {
-        Err(ClientError::Url {
-            url: url.to_owned(),
-            why: why.to_owned(),
-        })
-    };
-    // All others may be shown as they are.
-    if url.contains('@') {
-        return Err(ClientError::Url {
-            url: shown_url(url),
-            why: format!(
-                "holds a user or password, which are not sent (the token is read from {TOKEN_VARIABLE})"
-            ),
-        });
-    }
-    let Ok(parsed) = url.parse::<Uri>() else {
-        return wrong("is not a URL");
-    };
-    match parsed.scheme() {
-        None => return wrong("has no scheme"),
-        Some(scheme) if *scheme == Scheme::HTTPS => {
-            return wrong("asks for TLS, which the control plane does not speak; go through a tunnel");
-        }
-        Some(scheme) if *scheme != Scheme::HTTP => return wrong("has an unknown scheme"),
-        Some(_) => {}
-    }
-    match parsed.path_and_query().and_then(PathAndQuery::query) {
-        Some(_) => wrong("has a query"),
-        None => Ok(()),
     }
 }
 

@@ -4,27 +4,39 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rushgate::client::tls;
 use serde_json::{Value, json};
+
+use super::authority::Authority;
 
 /// The token every process of a deployment is started with.
 pub const TOKEN: &str = "driven-by-an-example";
 
 #[derive(Clone, Debug)]
 pub struct Control {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
 }
 
 impl Control {
     /// `admin`: `host:port` of a control plane.
     pub fn new(admin: &str) -> Self {
-        Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            base: format!("http://{admin}"),
-        }
+        Self::over(admin, None).expect("without TLS no file is read")
+    }
+
+    /// Over TLS where there is an authority.
+    pub fn over(admin: &str, authority: Option<&Authority>) -> Result<Self> {
+        let trust = authority.map(Authority::trust);
+        let connector = tls::connector(trust.as_ref())?;
+        let scheme = if trust.is_some() { "https" } else { "http" };
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            base: format!("{scheme}://{admin}"),
+        })
     }
 
     /// Status and body of any request; the body as JSON where it is JSON, otherwise as text.

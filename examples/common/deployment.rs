@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
+use super::authority::Authority;
 use super::control::{Control, TOKEN};
 use super::services::Urls;
 
@@ -33,6 +34,10 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Configuration file of every process.
     pub config: Option<PathBuf>,
+    /// Whose certificates the listeners have; without one they speak plain HTTP.
+    pub authority: Option<Authority>,
+    /// Gateways take tokens of anybody; otherwise `env` says whose.
+    pub dev_auth: bool,
 }
 
 impl Setup {
@@ -51,6 +56,8 @@ impl Setup {
             logs,
             env: Vec::new(),
             config: None,
+            authority: Authority::from_env(),
+            dev_auth: true,
         })
     }
 
@@ -70,6 +77,9 @@ impl Setup {
             .stderr(log);
         if role == "serve" {
             command.args(["--redis-url", &self.urls.redis]);
+        }
+        if let Some(authority) = &self.authority {
+            command.envs(authority.listeners());
         }
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
@@ -192,14 +202,29 @@ impl Member {
         command.args(["--admin-listen", &self.admin]);
         command.envs(self.settings.iter().copied());
         if self.role == "serve" {
-            command.args(["--listen", &self.orders, "--insecure-dev-auth"]);
+            command.args(["--listen", &self.orders]);
+            if self.setup.dev_auth {
+                command.arg("--insecure-dev-auth");
+            }
         }
         self.child = Some(command.spawn()?);
         Ok(())
     }
 
+    pub fn control(&self) -> Result<Control> {
+        Control::over(&self.admin, self.setup.authority.as_ref())
+    }
+
+    /// Where buyers send orders: an address, or a URL of https.
+    pub fn target(&self) -> String {
+        match self.setup.authority {
+            Some(_) => format!("https://{}", self.orders),
+            None => self.orders.clone(),
+        }
+    }
+
     pub async fn ready(&mut self) -> Result<()> {
-        let control = Control::new(&self.admin);
+        let control = self.control()?;
         let begun = Instant::now();
         while !control.ready().await {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok()?);

@@ -72,3 +72,21 @@ pub async fn redis_pid(redis: &mut MultiplexedConnection) -> Result<u32> {
         .parse()
         .context("process_id is a number")
 }
+
+/// Process ids of the stack's other services by name (`mariadb`, `kafka-1` …), where the environment names its folder.
+pub fn pids() -> Vec<(String, u32)> {
+    let folder = env::var_os("RUSHGATE_STACK_DIR").map(|stack| std::path::Path::new(&stack).join("pid"));
+    let files = folder.and_then(|folder| fs::read_dir(folder).ok());
+    let mut pids: Vec<(String, u32)> = files
+        .into_iter()
+        .flatten()
+        .filter_map(|file| {
+            let file = file.ok()?;
+            let pid = fs::read_to_string(file.path()).ok()?.trim().parse().ok()?;
+            Some((file.file_name().into_string().ok()?, pid))
+        })
+        .filter(|(name, _)| name != "redis")
+        .collect();
+    pids.sort();
+    pids
+}

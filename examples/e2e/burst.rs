@@ -30,21 +30,19 @@ pub async fn run(
     let campaign = format!("sale-{seed}");
     let rules = json!([{"module": "one-per-user"}]);
     deployment
-        .control(0)
+        .control(0)?
         .create_campaign(&campaign, SKU, flags.stock, rules)
         .await?;
     let config = LoadConfig {
-        targets: deployment.targets(),
         campaign: campaign.clone(),
         sku: SKU.to_owned(),
         attempts: flags.attempts,
         users: flags.users,
-        twice: flags.twice,
-        connections: flags.connections,
         rate: flags.kill.then_some(KILL_RATE),
         seed,
         ..LoadConfig::default()
     };
+    let config = deployment.load(flags, None, config);
     println!(
         "{} attempts by {} users, stock {}, one each, {:.0} % sent twice{}",
         flags.attempts,
@@ -58,7 +56,8 @@ pub async fn run(
         }
     );
     let redis = redis_pid(setup).await?;
-    let before = cpu(&deployment, redis);
+    let processes = processes(&deployment, redis);
+    let before = cpu(&processes);
     let begun = Instant::now();
     let (deployment, report) = if flags.kill {
         with_kills(deployment, config, seed).await?
@@ -75,13 +74,17 @@ pub async fn run(
         report.orders.len() as f64 / whole.as_secs_f64()
     );
     if !flags.kill {
-        let used = used(&before, &cpu(&deployment, redis));
+        let used = used(&before, &cpu(&processes));
         print_cpu(&used, report.orders.len());
-        Figures::new(&used, report.orders.len(), whole).keep(flags)?;
+        Figures::new(&used, &report, whole).keep(flags)?;
     }
     let mut verdict = Verdict::default();
     println!();
     check(&mut books, flags, &report, &mut verdict).await?;
+    let buyers = &deployment.buyers;
+    buyers
+        .check(&deployment, &report, &campaign, &mut verdict)
+        .await?;
     Ok((deployment, verdict))
 }
 
@@ -121,12 +124,21 @@ async fn redis_pid(setup: &Setup) -> Result<u32> {
     services::redis_pid(&mut redis).await
 }
 
-fn cpu(deployment: &Deployment, redis: u32) -> Vec<(String, Duration)> {
+/// Every process of the run but the buyers', by name.
+fn processes(deployment: &Deployment, redis: u32) -> Vec<(String, u32)> {
     let members = deployment.gateways.iter().chain(&deployment.landers);
-    let members = members.map(|member| (member.name.clone(), member.pid()));
     members
+        .map(|member| (member.name.clone(), member.pid()))
         .chain([("redis".to_owned(), redis)])
-        .map(|(name, pid)| (name, process::cpu(pid).unwrap_or_default()))
+        .chain(services::pids())
+        .collect()
+}
+
+fn cpu(processes: &[(String, u32)]) -> Vec<(String, Duration)> {
+    let used = |pid: u32| process::cpu(pid).unwrap_or_default();
+    processes
+        .iter()
+        .map(|(name, pid)| (name.clone(), used(*pid)))
         .collect()
 }
 
@@ -157,6 +169,7 @@ async fn with_kills(
     let mut random = fastrand::Rng::with_seed(seed);
     let mut killers = JoinSet::new();
     let begun = Instant::now();
+    let buyers = deployment.buyers;
     for member in deployment.gateways.into_iter().chain(deployment.landers) {
         let mut moments: Vec<f64> = (0..KILLS_EACH).map(|_| random.f64()).collect();
         moments.sort_by(f64::total_cmp);
@@ -175,7 +188,12 @@ async fn with_kills(
     // `land-1`, `land-2`, `serve-1`, `serve-2`.
     let gateways = members.split_off(2);
     let landers = members;
-    Ok((Deployment { gateways, landers }, report))
+    let deployment = Deployment {
+        gateways,
+        landers,
+        buyers,
+    };
+    Ok((deployment, report))
 }
 
 async fn kill_at(

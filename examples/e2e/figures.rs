@@ -4,32 +4,50 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rushgate::load::LoadReport;
 use serde::{Deserialize, Serialize};
 
 use crate::Flags;
 
-/// CPU time per order told to a buyer, in microseconds, and orders landed per second from the first request to the last row.
+/// Kinds of processes, by the beginning of their names.
+const KINDS: [(&str, &str); 5] = [
+    ("serve", "gateways"),
+    ("land", "landers"),
+    ("redis", "redis"),
+    ("kafka", "kafka"),
+    ("mariadb", "mariadb"),
+];
+
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Figures {
-    gateways: f64,
-    landers: f64,
-    redis: f64,
+    attempts: u64,
+    answers: u64,
+    orders: u64,
+    /// Orders landed per second, from the first request to the last row.
     per_second: f64,
+    /// From the moment an order was due to its answer, in milliseconds.
+    p50_ms: f64,
+    p99_ms: f64,
+    /// CPU time per order told to a buyer, in microseconds, as in [`KINDS`].
+    cpu: [f64; KINDS.len()],
 }
 
 impl Figures {
     /// `used`: CPU time of each process, by its name.
-    pub fn new(used: &[(String, Duration)], orders: usize, whole: Duration) -> Self {
-        let orders = orders.max(1) as f64;
-        let of = |prefix: &str| {
+    pub fn new(used: &[(String, Duration)], report: &LoadReport, whole: Duration) -> Self {
+        let orders = report.orders.len().max(1) as f64;
+        let of = |(prefix, _): (&str, &str)| {
             let used = used.iter().filter(|(name, _)| name.starts_with(prefix));
             used.map(|(_, used)| used.as_micros() as f64).sum::<f64>() / orders
         };
         Self {
-            gateways: of("serve"),
-            landers: of("land"),
-            redis: of("redis"),
-            per_second: orders / whole.as_secs_f64(),
+            attempts: report.attempts,
+            answers: report.answers.keys().map(|status| report.answered(*status)).sum(),
+            orders: report.orders.len() as u64,
+            per_second: report.orders.len() as f64 / whole.as_secs_f64(),
+            p50_ms: report.order_latency.p50_ms,
+            p99_ms: report.order_latency.p99_ms,
+            cpu: KINDS.map(of),
         }
     }
 
@@ -46,27 +64,29 @@ impl Figures {
     }
 
     fn compare(&self, other: &Self) {
-        println!(
-            "\n  {:<26} {:>9} {:>9} {:>6}",
-            "CPU per order, µs", "without", "TLS", "ratio"
-        );
-        let all = |figures: &Self| figures.gateways + figures.landers + figures.redis;
-        for (name, here, there) in [
-            ("gateways", self.gateways, other.gateways),
-            ("landers", self.landers, other.landers),
-            ("redis", self.redis, other.redis),
-            ("together", all(self), all(other)),
-        ] {
-            println!(
-                "  {name:<26} {there:>9.1} {here:>9.1} {:>6.2}",
-                here / there.max(0.1)
-            );
+        println!("\n  {:<26} {:>10} {:>10} {:>7}", "", "plain", "TLS", "ratio");
+        let whole = [
+            ("attempts", other.attempts, self.attempts),
+            ("answers", other.answers, self.answers),
+            ("orders", other.orders, self.orders),
+        ];
+        for (name, plain, tls) in whole {
+            println!("  {name:<26} {plain:>10} {tls:>10}");
         }
-        let (here, there) = (self.per_second, other.per_second);
-        println!(
-            "  {:<26} {there:>9.0} {here:>9.0} {:>6.2}",
-            "landed orders per second",
-            here / there.max(0.1)
-        );
+        row("landed orders per second", other.per_second, self.per_second);
+        row("p50 of an order, ms", other.p50_ms, self.p50_ms);
+        row("p99 of an order, ms", other.p99_ms, self.p99_ms);
+        println!("  CPU per order, µs");
+        for (number, (_, name)) in KINDS.iter().enumerate() {
+            row(&format!("  {name}"), other.cpu[number], self.cpu[number]);
+        }
+        row("  together", other.cpu.iter().sum(), self.cpu.iter().sum());
     }
+}
+
+fn row(name: &str, plain: f64, tls: f64) {
+    println!(
+        "  {name:<26} {plain:>10.1} {tls:>10.1} {:>7.2}",
+        tls / plain.max(0.1)
+    );
 }

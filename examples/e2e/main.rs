@@ -5,7 +5,9 @@
 mod common;
 
 mod burst;
+mod buyers;
 mod figures;
+mod issuer;
 mod ledger;
 mod simulate;
 mod switch;
@@ -16,7 +18,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
+use rushgate::load::LoadConfig;
 
+use buyers::Buyers;
 use common::control::Control;
 use common::deployment::{Member, Setup};
 use ledger::Verdict;
@@ -47,6 +51,9 @@ pub struct Flags {
     /// Instead of the sale: a tightened limit found by simulation, by a shadow and by SQL
     #[arg(long, conflicts_with_all = ["kill", "switch"])]
     simulate: bool,
+    /// Buyers show signed tokens, whose keys are replaced in mid-run; over encrypted connections they always do
+    #[arg(long)]
+    signed: bool,
     /// Write what an order cost to this file
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
@@ -62,26 +69,41 @@ pub struct Flags {
 pub struct Deployment {
     pub gateways: Vec<Member>,
     pub landers: Vec<Member>,
+    pub buyers: Buyers,
 }
 
 impl Deployment {
-    async fn start(setup: &Setup) -> Result<Self> {
+    async fn start(setup: &Setup, buyers: Buyers) -> Result<Self> {
         setup.migrate()?;
         Ok(Self {
+            buyers,
             gateways: vec![setup.serve(1).await?, setup.serve(2).await?],
             landers: vec![setup.land(1).await?, setup.land(2).await?],
         })
     }
 
     pub fn targets(&self) -> Vec<String> {
-        self.gateways
-            .iter()
-            .map(|gateway| gateway.orders.clone())
-            .collect()
+        self.gateways.iter().map(Member::target).collect()
     }
 
-    pub fn control(&self, gateway: usize) -> Control {
-        Control::new(&self.gateways[gateway].admin)
+    /// A load by this deployment's buyers, whose keys are replaced after `each` requests, and after as many again.
+    pub fn load(&self, flags: &Flags, each: Option<u64>, config: LoadConfig) -> LoadConfig {
+        let config = LoadConfig {
+            targets: self.targets(),
+            ca: self.buyers.ca(),
+            twice: flags.twice,
+            connections: flags.connections,
+            ..config
+        };
+        let each = each.unwrap_or_else(|| Buyers::share(&config));
+        LoadConfig {
+            tokens: self.buyers.tokens(each),
+            ..config
+        }
+    }
+
+    pub fn control(&self, gateway: usize) -> Result<Control> {
+        self.gateways[gateway].control()
     }
 
     /// Asks every process to stop; all must end by themselves.
@@ -119,10 +141,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(flags: &Flags, seed: u64) -> Result<Verdict> {
-    let setup = Setup::new(&flags.rushgate, "e2e")?;
-    let deployment = Deployment::start(&setup).await?;
+    let mut setup = Setup::new(&flags.rushgate, "e2e")?;
+    let buyers = Buyers::new(&mut setup, flags.signed).await?;
+    let deployment = Deployment::start(&setup, buyers).await?;
     println!(
-        "two gateways and two landers are up; logs in {}",
+        "two gateways and two landers are up{}; logs in {}",
+        match setup.authority {
+            Some(_) => ", every connection encrypted",
+            None => "",
+        },
         setup.logs.display()
     );
     let (deployment, mut verdict) = if flags.switch {

@@ -40,7 +40,7 @@ pub async fn run(
     seed: u64,
 ) -> Result<(Deployment, Verdict)> {
     let campaign = format!("simulate-{seed}");
-    let control = deployment.control(0);
+    let control = deployment.control(0)?;
     create(&control, &campaign, flags.attempts).await?;
     let users = flags.users.min(flags.attempts.div_ceil(ATTEMPTS_EACH));
     println!(
@@ -49,16 +49,14 @@ pub async fn run(
         flags.twice * 100.0
     );
     let config = LoadConfig {
-        targets: deployment.targets(),
         campaign: campaign.clone(),
         sku: SKU.to_owned(),
         attempts: flags.attempts,
         users,
-        twice: flags.twice,
-        connections: flags.connections,
         seed,
         ..LoadConfig::default()
     };
+    let config = deployment.load(flags, None, config);
     let report = load::run(config).await?;
     println!("\n{report}");
     let shadow = shadow_figures(&control, &campaign).await?;
@@ -110,6 +108,10 @@ pub async fn run(
     for note in found["notes"].as_array().into_iter().flatten() {
         println!("  note   {}", note.as_str().unwrap_or_default());
     }
+    let buyers = &deployment.buyers;
+    buyers
+        .check(&deployment, &report, &campaign, &mut verdict)
+        .await?;
     Ok((deployment, verdict))
 }
 

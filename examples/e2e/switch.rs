@@ -18,6 +18,8 @@ const FOR: Duration = Duration::from_secs(10);
 /// More than can be sold in the time.
 const STOCK: u64 = 1_000_000;
 const ATTEMPTS: u64 = 900_000;
+/// Requests before each step of the replacement of keys: however slow the machine is, both steps come to pass.
+const KEYS_AFTER: u64 = 2_000;
 
 /// An activation that was answered.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +41,7 @@ pub async fn run(
     seed: u64,
 ) -> Result<(Deployment, Verdict)> {
     let campaign = format!("switch-{seed}");
-    let controls = [deployment.control(0), deployment.control(1)];
+    let controls = [deployment.control(0)?, deployment.control(1)?];
     controls[0]
         .create_campaign(&campaign, SKU, STOCK, rules(0))
         .await?;
@@ -50,17 +52,15 @@ pub async fn run(
     }
     println!("{switches} revisions, one activated every {EVERY:?} through alternating gateways, under load");
     let config = LoadConfig {
-        targets: deployment.targets(),
         campaign: campaign.clone(),
         sku: SKU.to_owned(),
         attempts: ATTEMPTS,
         users: ATTEMPTS,
-        twice: flags.twice,
-        connections: flags.connections,
         duration: Some(FOR + EVERY),
         seed,
         ..LoadConfig::default()
     };
+    let config = deployment.load(flags, Some(KEYS_AFTER), config);
     let (report, answered) = tokio::join!(load::run(config), switch(&controls, &campaign, &revisions));
     let (report, answered) = (report?, answered?);
     println!("\n{report}");
@@ -91,6 +91,10 @@ pub async fn run(
         used.len() as u64 > switches / 2,
     );
     books.check_always(&report, &mut verdict).await?;
+    let buyers = &deployment.buyers;
+    buyers
+        .check(&deployment, &report, &campaign, &mut verdict)
+        .await?;
     Ok((deployment, verdict))
 }
 

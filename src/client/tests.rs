@@ -30,7 +30,7 @@ async fn once(answer: &'static str) -> (String, tokio::task::JoinHandle<String>)
 #[tokio::test]
 async fn the_token_goes_along_and_json_comes_back() {
     let (url, asked) = once("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").await;
-    let client = Client::new(&format!("{url}/"), Some("secret".into())).expect("a client");
+    let client = Client::new(&format!("{url}/"), Some("secret".into()), &Trust::default()).expect("a client");
     let found: Value = client.get("/campaigns/demo").await.expect("an answer");
     assert_eq!(found, serde_json::json!({"a": 1}));
     let asked = asked.await.expect("asked").to_ascii_lowercase();
@@ -46,7 +46,7 @@ async fn problems_read_as_sentences() {
     let body = r#"{"type":"/problems/invalid","title":"Invalid request","status":422,"detail":"no","reason":"invalid","retryable":false,"errors":[{"pointer":"/rules/0","detail":"no module \"x\"","hint":"known modules: y"}]}"#;
     let answer = format!("HTTP/1.1 422 x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let (url, _) = once(Box::leak(answer.into_boxed_str())).await;
-    let client = Client::new(&url, None).expect("a client");
+    let client = Client::new(&url, None, &Trust::default()).expect("a client");
     let error = client.post::<Value>("/campaigns", &Value::Null).await;
     assert_eq!(
         error.expect_err("refused").to_string(),
@@ -58,7 +58,7 @@ async fn problems_read_as_sentences() {
 #[tokio::test]
 async fn what_is_no_control_plane_is_called_so() {
     let (url, _) = once("HTTP/1.1 404 Not Found\r\ncontent-length: 12\r\n\r\n<h1>hi</h1>\n").await;
-    let client = Client::new(&url, None).expect("a client");
+    let client = Client::new(&url, None, &Trust::default()).expect("a client");
     let error = client.get::<Value>("/modules").await.expect_err("strange");
     let error = error.to_string();
     assert!(
@@ -72,7 +72,7 @@ async fn a_service_that_is_down_is_named_with_what_to_do() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
-    let client = Client::new(&url, None).expect("a client");
+    let client = Client::new(&url, None, &Trust::default()).expect("a client");
     let error = client
         .get::<Value>("/modules")
         .await
@@ -88,21 +88,36 @@ async fn a_service_that_is_down_is_named_with_what_to_do() {
 fn urls_and_tokens_that_cannot_work_are_refused() {
     for (url, word) in [
         ("127.0.0.1:8081", "http://"),
-        ("https://gate.example", "TLS"),
         ("ftp://gate.example", "scheme"),
         ("http://gate.example/?a=b", "query"),
         ("http://a b", "not a URL"),
     ] {
-        let error = Client::new(url, None).err().expect(url).to_string();
+        let error = Client::new(url, None, &Trust::default())
+            .err()
+            .expect(url)
+            .to_string();
         assert!(error.contains(word), "{error}");
     }
-    let held = Client::new("http://me:s3cret@gate.example", None)
+    let held = Client::new("http://me:s3cret@gate.example", None, &Trust::default())
         .err()
         .expect("held")
         .to_string();
     assert!(held.contains("password") && !held.contains("s3cret"), "{held}");
     assert!(matches!(
-        Client::new("http://h:1", Some("a\nb".into())),
+        Client::new("http://h:1", Some("a\nb".into()), &Trust::default()),
         Err(ClientError::Token)
     ));
+}
+
+#[test]
+fn files_of_tls_that_nothing_would_look_at_are_refused() {
+    let trust = Trust {
+        ca: Some("/there/is/none.pem".into()),
+        identity: None,
+    };
+    let refused = |url: &str| Client::new(url, None, &trust).err().expect(url).to_string();
+    let unused = refused("http://gate.example");
+    assert!(unused.contains("--ca") && unused.contains("https://"), "{unused}");
+    let unread = refused("https://gate.example");
+    assert!(unread.contains("cannot read /there/is/none.pem"), "{unread}");
 }

@@ -20,7 +20,11 @@ const SASL_PASSWORD: &str = "sasl.password";
 /// An option of librdkafka with this ending names a file that holds the option's value.
 const FILE: &str = "_file";
 /// Variables that look like secrets of a configuration and are none.
-const OTHER_VARIABLES: [&str; 2] = [TOKEN_VARIABLE, "RUSHGATE_ADMIN_URL"];
+const OTHER_VARIABLES: [&str; 3] = [
+    TOKEN_VARIABLE,
+    "RUSHGATE_ADMIN_URL",
+    "RUSHGATE_ADMIN_CLIENT_KEY_FILE",
+];
 /// Variables of scripts and tests begin so.
 const OTHER_PREFIXES: [&str; 2] = ["RUSHGATE_STACK_", "RUSHGATE_TEST_"];
 

@@ -15,6 +15,9 @@ const OTHERS: &[&str] = &[
     "RUSHGATE_CONFIG",
     "RUSHGATE_ADMIN_TOKEN",
     "RUSHGATE_ADMIN_URL",
+    "RUSHGATE_ADMIN_CA_FILE",
+    "RUSHGATE_ADMIN_CLIENT_CERTIFICATE_FILE",
+    "RUSHGATE_ADMIN_CLIENT_KEY_FILE",
     crate::failpoint::VARIABLE,
 ];
 /// What `./x stack` and the tests use.

@@ -1,13 +1,13 @@
 //! One keep-alive HTTP/1.1 connection to one of the targets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{HeaderMap, Request, StatusCode, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+
+use super::target::{Sender, Target};
 
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -32,15 +32,15 @@ pub(super) struct Raw {
 }
 
 pub(super) struct Link {
-    targets: Vec<String>,
+    targets: Arc<[Target]>,
     next: usize,
-    open: Option<(SendRequest<Full<Bytes>>, String)>,
+    open: Option<(Sender, String)>,
     timeout: Duration,
 }
 
 impl Link {
     /// Starts with the target `first`; connects at the first request.
-    pub(super) fn new(targets: Vec<String>, first: usize, timeout: Duration) -> Self {
+    pub(super) fn new(targets: Arc<[Target]>, first: usize, timeout: Duration) -> Self {
         Self {
             next: first % targets.len().max(1),
             targets,
@@ -53,7 +53,7 @@ impl Link {
     pub(super) fn target(&self) -> &str {
         match &self.open {
             Some((_, host)) => host,
-            None => self.targets.get(self.next).map_or("", String::as_str),
+            None => self.targets.get(self.next).map_or("", |target| &target.address),
         }
     }
 
@@ -106,13 +106,8 @@ impl Link {
         })
     }
 
-    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, String), Cause> {
+    async fn connect(&self) -> Result<(Sender, String), Cause> {
         let target = self.targets.get(self.next).ok_or("no target")?;
-        let stream = TcpStream::connect(target).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the sender, or when the server closes; the sender then says so.
-        tokio::spawn(connection);
-        Ok((sender, target.clone()))
+        Ok((target.connect().await?, target.address.clone()))
     }
 }

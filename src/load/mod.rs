@@ -7,6 +7,8 @@ mod link;
 mod log;
 mod report;
 mod script;
+mod target;
+mod tokens;
 mod trail;
 mod worker;
 
@@ -16,6 +18,9 @@ use std::time::Duration;
 pub use answer::{Answer, Refused};
 pub use log::{Logged, LoggedAnswer, Outcome};
 pub use report::{LatencyReport, LoadReport, SeenOrder};
+pub use tokens::Tokens;
+
+use crate::client::tls::TrustError;
 
 /// Attempts of one run at most: their order is kept in memory.
 pub const ATTEMPTS_MAX: u64 = 50_000_000;
@@ -23,8 +28,11 @@ pub const ATTEMPTS_MAX: u64 = 50_000_000;
 /// One run.
 #[derive(Clone, Debug)]
 pub struct LoadConfig {
-    /// Gateways as `host:port`; connections are spread over them and move on after an error.
+    /// Gateways as `host:port`, or as URLs of http or https; connections are spread over them and move on after an error.
     pub targets: Vec<String>,
+    /// PEM certificates of the only authorities that are believed about targets of https; without, those of the machine.
+    pub ca: Option<PathBuf>,
+    pub tokens: Tokens,
     pub campaign: String,
     pub sku: String,
     /// Units of every order.
@@ -62,6 +70,8 @@ impl Default for LoadConfig {
     fn default() -> Self {
         Self {
             targets: vec!["127.0.0.1:8080".to_owned()],
+            ca: None,
+            tokens: Tokens::default(),
             campaign: "demo".to_owned(),
             sku: "mug".to_owned(),
             quantity: 1,
@@ -91,6 +101,8 @@ pub enum LoadError {
     Unreachable(String),
     #[error("--log {path}: {cause}", path = path.display())]
     Log { path: PathBuf, cause: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] TrustError),
 }
 
 impl LoadConfig {
@@ -127,9 +139,12 @@ pub async fn run(config: LoadConfig) -> Result<LoadReport, LoadError> {
 /// `rushgate load`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Gateway as host:port or http://host:port; repeat it for several
+    /// Gateway as host:port, http://host:port or https://host:port; repeat it for several
     #[arg(long = "target", default_value = "127.0.0.1:8080")]
     targets: Vec<String>,
+    /// PEM certificates of the only authorities that are believed about https; without, those of the machine
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     #[arg(long, default_value = "demo")]
     campaign: String,
     #[arg(long, default_value = "mug")]
@@ -181,7 +196,9 @@ pub struct Args {
 impl Args {
     fn config(&self) -> LoadConfig {
         LoadConfig {
-            targets: self.targets.iter().map(|target| authority(target)).collect(),
+            targets: self.targets.clone(),
+            ca: self.ca.clone(),
+            tokens: Tokens::default(),
             campaign: self.campaign.clone(),
             sku: self.sku.clone(),
             quantity: self.quantity,
@@ -202,12 +219,6 @@ impl Args {
     }
 }
 
-/// `host:port` of a target that may be written as a URL.
-fn authority(target: &str) -> String {
-    let rest = target.strip_prefix("http://").unwrap_or(target);
-    rest.trim_end_matches('/').to_owned()
-}
-
 /// Runs `rushgate load` and prints the report; `true` when every attempt got its final answer and no two
 /// answers contradict each other.
 pub async fn main(args: Args) -> Result<bool, LoadError> {
@@ -223,12 +234,6 @@ pub async fn main(args: Args) -> Result<bool, LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_target_may_be_a_url() {
-        assert_eq!(authority("http://127.0.0.1:8080/"), "127.0.0.1:8080");
-        assert_eq!(authority("gate:80"), "gate:80");
-    }
 
     #[test]
     fn nonsense_is_refused_before_anything_is_sent() {

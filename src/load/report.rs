@@ -55,6 +55,8 @@ pub struct LoadReport {
     pub timeouts: u64,
     /// Answers that made the buyer ask again, by status: 429 and 5xx.
     pub again: BTreeMap<u16, u64>,
+    /// Every answer, by its status and by what it said: an order's state or a reason.
+    pub answers: BTreeMap<u16, BTreeMap<String, u64>>,
     /// Answers that cannot all be true, or that break the contract; the first few.
     pub contradictions: Vec<String>,
     /// From the moment an order was due to its 202, repetitions included.
@@ -72,6 +74,11 @@ impl LoadReport {
     /// Answers with a status of 500 or more.
     pub fn server_errors(&self) -> u64 {
         self.again.range(500..).map(|(_, count)| count).sum()
+    }
+
+    /// Answers with this status.
+    pub fn answered(&self, status: u16) -> u64 {
+        self.answers.get(&status).map_or(0, |said| said.values().sum())
     }
 
     pub fn to_json(&self) -> serde_json::Value {
@@ -96,6 +103,11 @@ impl fmt::Display for LoadReport {
             self.orders.len(),
             self.accepted()
         )?;
+        write!(f, "  answers    ")?;
+        for status in self.answers.keys() {
+            write!(f, " {status}: {}", self.answered(*status))?;
+        }
+        writeln!(f)?;
         for (reason, count) in &self.refused {
             writeln!(f, "  refused     {count:>9}   {reason}")?;
         }
@@ -140,6 +152,15 @@ impl Seen {
             report: LoadReport::default(),
             orders_us: histogram(),
             refusals_us: histogram(),
+        }
+    }
+
+    /// Any answer at all.
+    pub(super) fn heard(&mut self, status: u16, said: &str) {
+        let answers = self.report.answers.entry(status).or_default();
+        match answers.get_mut(said) {
+            Some(count) => *count += 1,
+            None => drop(answers.insert(said.to_owned(), 1)),
         }
     }
 
@@ -196,6 +217,12 @@ impl Seen {
         }
         for (status, count) in report.again {
             *self.report.again.entry(status).or_default() += count;
+        }
+        for (status, said) in report.answers {
+            let answers = self.report.answers.entry(status).or_default();
+            for (said, count) in said {
+                *answers.entry(said).or_default() += count;
+            }
         }
         for text in report.contradictions {
             self.contradiction(text);

@@ -13,12 +13,14 @@ use super::link::{Broken, Link};
 use super::log::{Log, Outcome};
 use super::report::{LoadReport, Seen};
 use super::script::{Job, jobs};
+use super::target::{Target, targets};
 use super::trail::{Trail, now};
 use super::{LoadConfig, LoadError};
 
 /// What all workers of a run share.
 struct Run {
     config: LoadConfig,
+    targets: Arc<[Target]>,
     jobs: Vec<Job>,
     next: AtomicUsize,
     begun: Instant,
@@ -42,7 +44,8 @@ impl Run {
 }
 
 pub(super) async fn run(config: LoadConfig) -> Result<LoadReport, LoadError> {
-    answers(&config.targets).await?;
+    let targets = targets(&config)?;
+    answers(&targets).await?;
     let unwritable = |cause| LoadError::Log {
         path: config.log.clone().unwrap_or_default(),
         cause,
@@ -54,6 +57,7 @@ pub(super) async fn run(config: LoadConfig) -> Result<LoadReport, LoadError> {
         next: AtomicUsize::new(0),
         begun: Instant::now(),
         path: format!("/v1/campaigns/{}/orders", config.campaign),
+        targets,
         config,
         log,
     });
@@ -77,19 +81,19 @@ pub(super) async fn run(config: LoadConfig) -> Result<LoadReport, LoadError> {
 }
 
 /// A typing error in the address should not look like an outage.
-async fn answers(targets: &[String]) -> Result<(), LoadError> {
+async fn answers(targets: &[Target]) -> Result<(), LoadError> {
     let mut last = String::new();
     for target in targets {
-        match tokio::net::TcpStream::connect(target).await {
-            Ok(_) => return Ok(()),
-            Err(error) => last = format!("{target}: {error}"),
+        match target.reach().await {
+            Ok(()) => return Ok(()),
+            Err(why) => last = why,
         }
     }
     Err(LoadError::Unreachable(last))
 }
 
 async fn worker(run: Arc<Run>, number: usize) -> (Seen, Vec<u32>) {
-    let mut link = Link::new(run.config.targets.clone(), number, run.config.timeout);
+    let mut link = Link::new(run.targets.clone(), number, run.config.timeout);
     let mut seen = Seen::new();
     let mut taken = Vec::new();
     while let Some((job, due)) = run.take() {
@@ -129,21 +133,23 @@ async fn ask(
     since: Instant,
     trail: &mut Trail,
 ) -> Outcome {
-    let token = format!("Bearer dev:{}", trail.logged.user);
     let (key, body) = (trail.logged.key.clone(), trail.body());
     loop {
         seen.report.requests += 1;
         let by = link.target().to_owned();
+        let token = run.config.tokens.bearer(&trail.logged.user);
         let asked = match link.post(&run.path, &token, &key, body.clone()).await {
             Ok(raw) => match read(&raw) {
                 Meaning::Order(answer) => {
                     trail.note(by, raw.status.as_u16(), &answer.state);
+                    seen.heard(raw.status.as_u16(), &answer.state);
                     trail.logged.order = Some(answer.order.clone());
                     seen.order(job.attempt, trail.logged.user.clone(), answer, since.elapsed());
                     return Outcome::Ok;
                 }
                 Meaning::Refused(refused) => {
                     trail.note(by, refused.status, &refused.reason);
+                    seen.heard(refused.status, &refused.reason);
                     seen.refused(refused, since.elapsed());
                     return Outcome::Rejected;
                 }
@@ -153,11 +159,14 @@ async fn ask(
                     reason,
                 } => {
                     trail.note(by, status, &reason);
+                    seen.heard(status, &reason);
                     *seen.report.again.entry(status).or_default() += 1;
                     after
                 }
                 Meaning::Strange(what) => {
                     trail.note(by, raw.status.as_u16(), &what);
+                    // Its text may be another for each answer.
+                    seen.heard(raw.status.as_u16(), "strange");
                     seen.report.unknown += 1;
                     seen.contradiction(format!("attempt {}: {what}", job.attempt));
                     return Outcome::Unknown;
@@ -272,6 +281,7 @@ mod tests {
         assert_eq!((report.unknown, report.connection_errors), (0, 2));
         assert_eq!(report.requests, 44, "20 attempts, 20 twins, 4 repetitions");
         assert_eq!(report.server_errors(), 1);
+        assert_eq!((report.answered(202), report.answered(429)), (40, 1));
     }
 
     #[tokio::test]

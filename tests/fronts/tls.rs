@@ -19,10 +19,10 @@ use crate::wire::{connect, rest, send};
 
 const GET: &[u8] = b"GET /v1/campaigns/spring HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -30,11 +30,16 @@ impl Authority {
     }
 
     /// Certificate and key of `name` in PEM.
-    fn issue(&self, name: &str) -> (String, String) {
+    pub fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned()]).expect("a name");
         let cert = params.signed_by(&key, &self.0).expect("signed");
         (cert.pem(), key.serialize_pem())
+    }
+
+    /// Its own certificate in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
     }
 
     fn roots(&self) -> RootCertStore {
@@ -44,7 +49,7 @@ impl Authority {
     }
 }
 
-fn write(folder: &Path, (cert, key): &(String, String)) -> Files {
+pub fn write(folder: &Path, (cert, key): &(String, String)) -> Files {
     let files = Files {
         cert: folder.join("cert.pem"),
         key: folder.join("key.pem"),

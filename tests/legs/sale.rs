@@ -32,6 +32,8 @@ fn setup(logs: PathBuf) -> Setup {
         logs,
         env,
         config: None,
+        authority: None,
+        dev_auth: true,
     }
 }
 

@@ -224,6 +224,7 @@ fn variables_that_were_meant_as_secrets_are_named() {
         "RUSHGATE_AUTH_KEYS_KEEP_MS",
         "RUSHGATE_STACK_DIR",
         "RUSHGATE_ADMIN_URL",
+        "RUSHGATE_ADMIN_CLIENT_KEY_FILE",
         "RUSHGATE_KEYS_SERVICE_HOST",
         "MYSQL_PASSWORD",
     ] {
