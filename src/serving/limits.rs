@@ -37,6 +37,10 @@ pub(super) const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 /// Connections that were closed for others and are not gone yet; above, they are cut off instead of asked.
 pub(super) const LINGERING_MAX: usize = 256;
 
+/// Body bytes that a listener for few holds of one request at most: what is charged for one whose length is not told, or is
+/// longer, while it arrives and until it is answered.
+pub const FEW_BODY_BYTES: usize = 32 * 1024 * 1024;
+
 /// What one connection may have in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
@@ -119,7 +123,7 @@ impl Limits {
     pub fn for_few(connections: usize) -> Self {
         let bound = Bound {
             requests: 32,
-            bytes: 32 * 1024 * 1024,
+            bytes: 8 * FEW_BODY_BYTES,
         };
         Self {
             // They often come through one address, and are few.
@@ -129,10 +133,10 @@ impl Limits {
             streams: 32,
             // Their tools may send a body line by line.
             in_vain: 10_000,
-            peer_bytes: 128 * 1024 * 1024,
-            body_bytes: 4 * 1024 * 1024,
+            peer_bytes: 16 * FEW_BODY_BYTES,
+            body_bytes: FEW_BODY_BYTES,
             windows: (1024 * 1024, 2 * 1024 * 1024),
-            ..Self::for_many(connections, 128 * 1024 * 1024)
+            ..Self::for_many(connections, 16 * FEW_BODY_BYTES)
         }
     }
 }

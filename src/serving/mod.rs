@@ -35,7 +35,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 pub use accept::Door;
 pub use figures::Figures;
-pub use limits::{Bound, Limits, pace};
+pub use limits::{Bound, FEW_BODY_BYTES, Limits, pace};
 pub use patience::{Timely, TooSlow};
 pub use peer::{Networks, PeerKey};
 pub use tls::Tls;
