@@ -9,12 +9,16 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::answer::{Refused, read};
+use super::answer::{JSON_BYTES_MAX, Refused, read};
 use super::campaigns::query;
 use super::guard::Actor;
+use crate::serving::FEW_BODY_BYTES;
 use crate::store::ModuleRow;
 use crate::wasm::MODULE_BYTES_MAX;
 use crate::wire::Moment;
+
+// No body that is held as a whole is longer than what is charged for it.
+const _: () = assert!(MODULE_BYTES_MAX <= FEW_BODY_BYTES && JSON_BYTES_MAX <= FEW_BODY_BYTES);
 
 #[derive(Serialize)]
 struct ModuleAnswer {

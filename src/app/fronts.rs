@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::adapters::Adapters;
-use super::listeners::Listeners;
+use super::listeners::{self, Listeners};
 use super::metrics::GatewayFigures;
 use super::parts::Parts;
 use super::ready::readiness;
@@ -60,16 +60,17 @@ pub(super) async fn run(
     };
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.
-    let served_admin = tokio::spawn(admin.serve(control, std::future::pending()));
+    let (close_admin, admin_closed) = oneshot::channel::<()>();
+    let served_admin = tokio::spawn(admin.serve(control, admin_closed.map(drop)));
     let (close, closed) = oneshot::channel::<()>();
     let door = gateway.door(orders.socket).tls(orders.tls);
     let serving = tokio::spawn(door.serve(gateway.clone(), closed.map(drop)));
     tokio::select! {
         () = shutdown.clone().asked() => {}
         () = reload.run(|config| {
-            put_in_force(config, &gateway, parts)?;
+            // Whatever else is wrong, a certificate that runs out must not have to wait for it.
             tls.iter().flatten().for_each(Tls::refresh);
-            Ok(())
+            put_in_force(config, &gateway, parts)
         }) => {}
     }
     readiness.drain();
@@ -77,7 +78,8 @@ pub(super) async fn run(
     tokio::time::sleep(shutdown.delay(in_force.load().drain_delay())).await;
     drop(close);
     drain(in_force.load().drain(), serving, adapters, parts).await;
-    served_admin.abort();
+    drop(close_admin);
+    listeners::answered(served_admin).await;
     Ok(())
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::adapters::{close, kafka_config, sending, store_check};
 use super::letters::{Letters, SentAgain};
-use super::listeners::{Listener, control_fits};
+use super::listeners::{self, Listener, control_fits};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::reload::{Reload, Sources};
@@ -101,7 +102,8 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %address, ?topics, "landing");
     leftovers::tell(&store, &kafka, &topics).await;
     // Served through the drain: `/readyz` has to be able to say so.
-    let served = tokio::spawn(health.serve(door, std::future::pending()));
+    let (close_health, health_closed) = oneshot::channel::<()>();
+    let served = tokio::spawn(health.serve(door, health_closed.map(drop)));
 
     let ended = tokio::select! {
         () = shutdown.asked() => None,
@@ -123,7 +125,8 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
         redrive.abort();
     }
     stop(levels, in_force.load().drain()).await;
-    served.abort();
+    drop(close_health);
+    listeners::answered(served).await;
     sealing.leave().await;
     close(&store).await;
     if let Some(why) = ended {

@@ -3,16 +3,21 @@
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::reload::Sources;
 use crate::config::Config;
 use crate::serving::tls::Files;
 use crate::serving::{Door, Figures, Limits, Tls, descriptors};
 use crate::{admin, gateway};
+
+/// Requests of the control plane may take so long once everything else is drained.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// One socket.
 pub(super) struct Listener {
@@ -58,6 +63,15 @@ impl Listener {
         Door::new(self.socket, Limits::for_few(config.admin.connections))
             .tls(self.tls)
             .figures(Figures::new(registry, "admin"))
+    }
+}
+
+/// Waits until the last request of a control plane that was told to close is answered, if that does not take for ever: what it
+/// was asked to do would be done or not, and nobody told.
+pub(super) async fn answered(mut served: JoinHandle<()>) {
+    if tokio::time::timeout(ANSWERED_WITHIN, &mut served).await.is_err() {
+        tracing::warn!("the control plane was still at work when the process ended");
+        served.abort();
     }
 }
 

@@ -144,7 +144,7 @@ async fn missing(
 /// Serves health until the answer is dropped, on the same socket as the process will afterwards.
 fn not_ready(config: &Config, listener: &Listener, why: Why) -> anyhow::Result<oneshot::Sender<()>> {
     let mut registry = telemetry::registry();
-    let door = listener.twin()?.control_door(config, &mut registry);
+    let door = listener.twin()?.control_door(config, &mut registry).hands_on();
     let check = Check {
         name: "migration",
         ask: Box::new(move || {

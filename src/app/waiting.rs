@@ -85,7 +85,7 @@ impl Room {
             name: "start",
             ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),
         };
-        let control = control.control_door(config, &mut registry);
+        let control = control.control_door(config, &mut registry).hands_on();
         let health = Health {
             readiness: Arc::new(Readiness::new(vec![check])),
             registry: Arc::new(registry),
@@ -93,7 +93,7 @@ impl Room {
         };
         let (close_orders, orders_closed) = oneshot::channel();
         let (close_admin, admin_closed) = oneshot::channel();
-        let door = gateway.door(orders.socket).tls(orders.tls);
+        let door = gateway.door(orders.socket).tls(orders.tls).hands_on();
         tokio::spawn(door.serve(Arc::new(gateway), orders_closed.map(drop)));
         tokio::spawn(health.serve_meanwhile(control, admin_closed.map(drop)));
         Ok(Self {

@@ -238,6 +238,10 @@ pub struct Gateway {
     pub connections: usize,
     /// Of one address or IPv6 /64; 0: an eighth of `connections`.
     pub peer_connections: usize,
+    /// A second, of one address or IPv6 /64; 0: an eighth of its share.
+    pub peer_connects: u32,
+    /// Times that requests of a connection without a token may come to nothing.
+    pub in_vain: usize,
     /// MiB that requests in flight may hold.
     pub memory_mb: usize,
     pub header_timeout_ms: u64,

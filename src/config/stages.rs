@@ -24,6 +24,8 @@ impl Default for Gateway {
         Self {
             connections: stage.connections,
             peer_connections: stage.peer_connections,
+            peer_connects: stage.peer_connects,
+            in_vain: stage.in_vain,
             memory_mb: stage.memory / MIB,
             header_timeout_ms: ms(stage.header_timeout),
             body_timeout_ms: ms(stage.body_timeout),
@@ -135,6 +137,8 @@ impl Config {
         let Gateway {
             connections,
             peer_connections,
+            peer_connects,
+            in_vain,
             memory_mb,
             header_timeout_ms,
             body_timeout_ms,
@@ -147,6 +151,8 @@ impl Config {
         gateway::Config {
             connections,
             peer_connections,
+            peer_connects,
+            in_vain,
             memory: memory_mb.saturating_mul(MIB),
             header_timeout: Duration::from_millis(header_timeout_ms),
             body_timeout: Duration::from_millis(body_timeout_ms),

@@ -53,6 +53,10 @@ pub struct Config {
     pub connections: usize,
     /// Of them, those of one address or IPv6 /64 at most; 0: an eighth. Proxies have no such share.
     pub peer_connections: usize,
+    /// New connections of one address or /64 a second; 0: an eighth of its share.
+    pub peer_connects: u32,
+    /// Requests of a connection that has shown no valid token may come to nothing so many times; then it is closed.
+    pub in_vain: usize,
     /// Bytes that requests in flight may hold in all; of one address, an eighth.
     pub memory: usize,
     /// A connection that sends no complete request head for so long is closed.
@@ -75,6 +79,8 @@ impl Default for Config {
         Self {
             connections: 16_384,
             peer_connections: 0,
+            peer_connects: 0,
+            in_vain: 100,
             memory: 256 * 1024 * 1024,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(10),

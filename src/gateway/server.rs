@@ -25,11 +25,17 @@ impl Config {
     /// What connections may take.
     pub fn limits(&self) -> Limits {
         let many = Limits::for_many(self.connections, self.memory);
+        let peer_connections = match self.peer_connections {
+            0 => many.peer_connections,
+            given => given,
+        };
         Limits {
-            peer_connections: match self.peer_connections {
-                0 => many.peer_connections,
+            peer_connections,
+            peer_connects: match self.peer_connects {
+                0 => serving::pace(peer_connections),
                 given => given,
             },
+            in_vain: self.in_vain,
             proxies: self.proxies.clone(),
             all_proxies: self.trusted_proxies > 0 && self.proxies.is_empty(),
             opening: many.opening.min(self.header_timeout),

@@ -1,5 +1,6 @@
 //! Accepting connections, and the drain.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use super::Plane;
 use super::book::{Book, Entrance};
 use super::conn::{Conn, Shared};
 use super::figures::Figures;
-use super::limits::Limits;
+use super::limits::{Limits, QUEUED_MAX};
 use super::phases;
 use super::tls::Tls;
 
@@ -32,6 +33,7 @@ pub struct Door {
     limits: Limits,
     tls: Option<Tls>,
     figures: Figures,
+    hands_on: bool,
 }
 
 impl Door {
@@ -42,6 +44,7 @@ impl Door {
             limits,
             tls: None,
             figures: Figures::default(),
+            hands_on: false,
         }
     }
 
@@ -53,40 +56,54 @@ impl Door {
         Self { figures, ..self }
     }
 
-    /// Serves until `shutdown`, then accepts no more, lets every request in flight finish and returns when the last
-    /// connection is closed. Limiting that time is the caller's business: dropping this future closes what is left.
+    /// Somebody else serves the same socket after this: what waits in the kernel then is theirs.
+    pub fn hands_on(self) -> Self {
+        Self {
+            hands_on: true,
+            ..self
+        }
+    }
+
+    /// Serves until `shutdown`, then accepts no more than what waits in the kernel already, answers every request that has
+    /// arrived or arrives just then, over HTTP/1.1 with `Connection: close`, and returns when the last connection is closed. Limiting that time is the caller's business: dropping this future closes what is left.
     pub async fn serve<P: Plane>(self, plane: Arc<P>, shutdown: impl Future<Output = ()>) {
         let (close, closing) = watch::channel(false);
         let shared = Shared::new(self.limits, self.figures);
         let mut hall = Hall {
             book: Arc::new(Book::new(shared)),
-            listener: self.listener,
+            listener: Some(self.listener),
             tls: self.tls,
             closing,
             tasks: JoinSet::new(),
             said: None,
+            waiting: VecDeque::new(),
         };
         let mut shutdown = std::pin::pin!(shutdown);
         while let Some((stream, conn)) = hall.next(shutdown.as_mut()).await {
             hall.spawn(stream, conn, &plane);
         }
-        let Hall {
-            listener, mut tasks, ..
-        } = hall;
-        drop(listener);
+        hall.close(self.hands_on);
         close.send_replace(true);
-        while tasks.join_next().await.is_some() {}
+        while let Some((stream, from)) = hall.waiting.pop_front() {
+            let never = std::pin::pin!(std::future::pending());
+            if let Some(Some(conn)) = hall.enter(from, never).await {
+                hall.spawn(stream, conn, &plane);
+            }
+        }
+        while hall.tasks.join_next().await.is_some() {}
     }
 }
 
 struct Hall {
     book: Arc<Book>,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     tls: Option<Tls>,
     closing: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     /// When a failure to accept was told last.
     said: Option<Instant>,
+    /// Accepted, and not let in yet.
+    waiting: VecDeque<(TcpStream, SocketAddr)>,
 }
 
 impl Hall {
@@ -96,17 +113,22 @@ impl Hall {
         mut shutdown: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<(TcpStream, Arc<Conn>)> {
         loop {
+            let listener = self.listener.as_ref()?;
             let accepted = tokio::select! {
                 biased;
                 () = &mut shutdown => return None,
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => continue,
-                accepted = self.listener.accept() => accepted,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
+                Ok((_, from)) if !self.book.admits(from.ip()) => {}
                 Ok((stream, from)) => match self.enter(from, shutdown.as_mut()).await {
                     Some(Some(conn)) => return Some((stream, conn)),
                     Some(None) => {}
-                    None => return None,
+                    None => {
+                        self.waiting.push_back((stream, from));
+                        return None;
+                    }
                 },
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => self.cannot_accept(&error).await,
@@ -133,6 +155,18 @@ impl Hall {
                 () = self.book.freed.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
+        }
+    }
+
+    /// Accepts no more, but for what waits in the kernel already, where nobody else accepts it.
+    fn close(&mut self, hands_on: bool) {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        if !hands_on {
+            let queued = queued(listener).unwrap_or_default();
+            let admitted = queued.into_iter().filter(|(_, from)| self.book.admits(from.ip()));
+            self.waiting.extend(admitted);
         }
     }
 
@@ -167,6 +201,25 @@ impl Drop for Leaves {
         conn.clear();
         book.gone(conn);
     }
+}
+
+/// What waits in the kernel: closing the listener would reset it.
+fn queued(listener: TcpListener) -> std::io::Result<Vec<(TcpStream, SocketAddr)>> {
+    // The runtime would only tell of what it has heard of already.
+    let listener = listener.into_std()?;
+    let mut queued = Vec::new();
+    while queued.len() < QUEUED_MAX {
+        match listener.accept() {
+            Ok((stream, from)) => {
+                stream.set_nonblocking(true)?;
+                queued.push((TcpStream::from_std(stream)?, from));
+            }
+            Err(error) if is_of_the_peer(&error) => {}
+            // Nothing more waits, or nothing more may be open.
+            Err(_) => break,
+        }
+    }
+    Ok(queued)
 }
 
 /// Failures of one peer before it was accepted; the listener itself is fine.

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::service::Service;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response, StatusCode, Version};
 
 use super::Plane;
 use super::budget::Charge;
@@ -36,6 +36,7 @@ pub(super) fn service<P: Plane>(
     hyper::service::service_fn(move |request: Request<Incoming>| {
         let (head, body) = request.into_parts();
         let is_h1 = head.version <= Version::HTTP_11;
+        conn.vain.asked();
         let admitted = admit(&*plane, &conn, &head, &body);
         // What is refused holds nothing from here on.
         let asked = admitted.map(|ticket| match ticket.charge {
@@ -51,14 +52,22 @@ pub(super) fn service<P: Plane>(
             };
             if let Err(TooMuch) = ticket.hand_over(&answer) {
                 answer = plane.overloaded();
+                ticket.conn.in_vain();
+            } else if is_in_vain(answer.status()) {
+                ticket.conn.in_vain();
             }
-            if is_h1 && plane.is_leaving() {
+            if is_h1 && (plane.is_leaving() || ticket.conn.is_last()) {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
             Ok(answer.map(|body| Answering { body, ticket }))
         }
     })
+}
+
+/// Answers for which nothing was done, and which may be had without end.
+fn is_in_vain(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT)
 }
 
 /// A ticket without a charge is one to be refused with.
@@ -73,13 +82,19 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
         }),
     };
     let bytes = REQUEST_BYTES + stored(&head.headers) + head.uri.path().len() + held;
-    let mut bound = match conn.known.load(Ordering::Relaxed) {
+    let mut is_known = conn.known.load(Ordering::Relaxed);
+    let looks = !is_known && head.headers.contains_key(AUTHORIZATION) && conn.looks();
+    if looks && plane.vouches(head) {
+        conn.known.store(true, Ordering::Relaxed);
+        is_known = true;
+    }
+    let mut bound = match is_known {
         true => limits.known,
         false => limits.stranger,
     };
     let fits =
         |bound: super::Bound| conn.in_flight() < bound.requests && conn.bytes.used() + bytes <= bound.bytes;
-    if !fits(bound) && bound != limits.known && plane.vouches(head) {
+    if !fits(bound) && bound != limits.known && !looks && plane.vouches(head) {
         conn.known.store(true, Ordering::Relaxed);
         bound = limits.known;
     }
@@ -89,6 +104,7 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
     };
     if charge.is_none() {
         conn.shared.figures.refused();
+        conn.in_vain();
         if conn.refusals.fetch_add(1, Ordering::Relaxed) >= REFUSALS_MAX {
             conn.refusals.fetch_sub(1, Ordering::Relaxed);
             return Err(Overfull);

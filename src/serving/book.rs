@@ -72,12 +72,37 @@ impl Book {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the address is a proxy's, and whether it has a share of the connections.
+    fn standing(&self, address: IpAddr) -> (bool, bool) {
+        let limits = &self.shared.limits;
+        let is_proxy = limits.all_proxies || limits.proxies.contain(address);
+        // Who may have all of them waits like everybody where all are busy.
+        (
+            is_proxy,
+            !is_proxy && limits.peer_connections < limits.connections,
+        )
+    }
+
+    /// Whether the address's peer may make one more connection so soon, which is charged to it then.
+    pub(super) fn admits(&self, address: IpAddr) -> bool {
+        let (_, has_share) = self.standing(address);
+        let shared = &self.shared;
+        let admits = || {
+            shared
+                .pace
+                .admits(PeerKey::of(address), shared.now(), &shared.limits)
+        };
+        let admitted = !has_share || admits();
+        if !admitted {
+            shared.figures.closed(Why::Pace);
+        }
+        admitted
+    }
+
     /// Lets a connection in, at the cost of another one where there must be.
     pub(super) fn enter(&self, address: IpAddr) -> Entrance {
         let limits = &self.shared.limits;
-        // Who may have all of them waits like everybody where all are busy.
-        let is_shared = !limits.all_proxies && limits.peer_connections < limits.connections;
-        let has_share = is_shared && !limits.proxies.contain(address);
+        let (is_proxy, has_share) = self.standing(address);
         let key = PeerKey::of(address);
         let mut pages = self.pages();
         let pages = &mut *pages;
@@ -96,7 +121,7 @@ impl Book {
             };
             pages.expel(victim, Why::Idlest);
         }
-        Entrance::Open(pages.add(key, address, has_share, &self.shared))
+        Entrance::Open(pages.add(key, address, (has_share, is_proxy), &self.shared))
     }
 
     /// Closes the idlest, for want of something else than places.
@@ -120,14 +145,20 @@ impl Book {
 }
 
 impl Pages {
-    fn add(&mut self, key: PeerKey, address: IpAddr, has_share: bool, shared: &Arc<Shared>) -> Arc<Conn> {
+    fn add(
+        &mut self,
+        key: PeerKey,
+        address: IpAddr,
+        standing: (bool, bool),
+        shared: &Arc<Shared>,
+    ) -> Arc<Conn> {
         let id = self.next;
         self.next += 1;
         let of_peer = self.peers.entry(key).or_default();
         let conn = Arc::new(Conn::new(
             id,
             address,
-            has_share,
+            standing,
             of_peer.peer.clone(),
             shared.clone(),
         ));

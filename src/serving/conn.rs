@@ -11,6 +11,8 @@ use super::budget::{Budget, Charge};
 use super::figures::Figures;
 use super::judge::{Facts, Stamp, Verdict, Why, judge};
 use super::limits::{Limits, READ_BYTES, UNASKED_BYTES, UNASKED_CHARGE};
+use super::pace::Pace;
+use super::vain::Vain;
 
 const NEVER: Stamp = Stamp::MAX;
 
@@ -19,6 +21,7 @@ pub(super) struct Shared {
     began: Instant,
     pub limits: Limits,
     pub bytes: Budget,
+    pub pace: Pace,
     pub figures: Figures,
 }
 
@@ -28,6 +31,7 @@ impl Shared {
             began: Instant::now(),
             limits,
             bytes: Budget::default(),
+            pace: Pace::default(),
             figures,
         })
     }
@@ -56,6 +60,8 @@ pub(super) struct Conn {
     pub address: IpAddr,
     /// Whether its peer has a share, and no more than that.
     pub has_share: bool,
+    /// Whether others may speak through it.
+    pub is_proxy: bool,
     pub peer: Arc<Peer>,
     pub shared: Arc<Shared>,
     /// Bytes that its requests hold.
@@ -69,6 +75,11 @@ pub(super) struct Conn {
     next_answer: AtomicU64,
     /// Somebody vouched for it.
     pub known: AtomicBool,
+    /// What it asked for nothing.
+    pub vain: Vain,
+    pub is_h2: AtomicBool,
+    /// A request has begun to arrive.
+    arriving: AtomicBool,
     /// Answers in flight that say that there is no room.
     pub refusals: AtomicUsize,
     /// What may be read before it is polled anew.
@@ -88,7 +99,7 @@ impl Conn {
     pub(super) fn new(
         id: u64,
         address: IpAddr,
-        has_share: bool,
+        (has_share, is_proxy): (bool, bool),
         peer: Arc<Peer>,
         shared: Arc<Shared>,
     ) -> Self {
@@ -97,6 +108,7 @@ impl Conn {
             id,
             address,
             has_share,
+            is_proxy,
             peer,
             shared,
             bytes: Budget::default(),
@@ -107,6 +119,9 @@ impl Conn {
             answers: Mutex::default(),
             next_answer: AtomicU64::new(0),
             known: AtomicBool::new(false),
+            vain: Vain::default(),
+            is_h2: AtomicBool::new(false),
+            arriving: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
             allowance: AtomicUsize::new(READ_BYTES),
             unasked: AtomicUsize::new(0),
@@ -129,6 +144,9 @@ impl Conn {
     /// A request came.
     pub(super) fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
+        if !self.is_h2.load(Ordering::Relaxed) {
+            self.arriving.store(false, Ordering::Relaxed);
+        }
         if self.unasked.swap(0, Ordering::Relaxed) > UNASKED_BYTES {
             drop(locked(&self.unasked_charge).take());
         }
@@ -172,6 +190,19 @@ impl Conn {
     /// It is polled: so much may be read until it is polled again.
     pub(super) fn polled(&self) {
         self.allowance.store(READ_BYTES, Ordering::Relaxed);
+        // Where nothing can be written, the library leaves lying what it has read.
+        if self.blocked_since.load(Ordering::Relaxed) == NEVER {
+            self.weigh();
+        }
+    }
+
+    /// A request has begun to arrive, or none is half here.
+    pub(super) fn arriving(&self, is: bool) {
+        self.arriving.store(is, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_arriving(&self) -> bool {
+        self.arriving.load(Ordering::Relaxed)
     }
 
     pub(super) fn allowance(&self) -> usize {
@@ -204,6 +235,15 @@ impl Conn {
         self.leaving_since.store(self.shared.now(), Ordering::Relaxed);
     }
 
+    /// Whether what is answered now is the last.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_leaving() || self.vain.is_over()
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving_since.load(Ordering::Relaxed) != NEVER
+    }
+
     pub(super) fn judge(&self) -> Verdict {
         let known = |stamp: Stamp| Some(stamp).filter(|stamp| *stamp != NEVER);
         let oldest = locked(&self.answers).iter().map(|answer| answer.1).min();
@@ -214,6 +254,7 @@ impl Conn {
             blocked_since: known(self.blocked_since.load(Ordering::Relaxed)),
             answer_since: oldest.and_then(known),
             leaving_since: known(self.leaving_since.load(Ordering::Relaxed)),
+            arriving: self.is_arriving(),
         };
         judge(facts, &self.shared.limits)
     }

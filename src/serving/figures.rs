@@ -33,7 +33,8 @@ impl Figures {
         registry.register(
             format!("{plane}_connections_closed"),
             "Connections that were closed by this side, by reason: opening (no TLS or no first bytes in time), idle, stalled (takes \
-             nothing of what it is sent), idlest (another one needed its place), share (its peer has its share), memory",
+             nothing of what it is sent), idlest (another one needed its place), share (its peer has its share), pace (its peer makes \
+             connections too fast), in-vain (too much of what it asked came to nothing), memory",
             figures.closed.clone(),
         );
         registry.register(

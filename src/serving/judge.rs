@@ -21,6 +21,8 @@ pub(super) struct Facts {
     pub answer_since: Option<Stamp>,
     /// When it was asked to leave.
     pub leaving_since: Option<Stamp>,
+    /// A request has begun to arrive.
+    pub arriving: bool,
 }
 
 /// Why a connection is closed.
@@ -36,6 +38,10 @@ pub(super) enum Why {
     Idlest,
     /// Its peer has as many as it may have.
     Share,
+    /// Its peer makes connections faster than it may.
+    Pace,
+    /// Too much of what it asked came to nothing.
+    InVain,
     /// It sent more than a head's bytes without asking anything, and the memory for such is used up.
     Memory,
 }
@@ -48,6 +54,8 @@ impl Why {
             Self::Stalled => "stalled",
             Self::Idlest => "idlest",
             Self::Share => "share",
+            Self::Pace => "pace",
+            Self::InVain => "in-vain",
             Self::Memory => "memory",
         }
     }
@@ -79,10 +87,17 @@ pub(super) fn judge(facts: Facts, limits: &Limits) -> Verdict {
         return Verdict::Stay(next);
     }
     match facts.leaving_since {
-        Some(since) => match left(since.max(facts.idle_since), LEAVE_WITHIN) {
-            None => Verdict::Close(Why::Idle),
-            Some(rest) => Verdict::Stay(next.min(rest)),
-        },
+        Some(since) => {
+            // What has begun to arrive is awaited for as long as a first request would be.
+            let within = match facts.arriving {
+                true => limits.opening.max(LEAVE_WITHIN),
+                false => LEAVE_WITHIN,
+            };
+            match left(since.max(facts.idle_since), within) {
+                None => Verdict::Close(Why::Idle),
+                Some(rest) => Verdict::Stay(next.min(rest)),
+            }
+        }
         None => match left(facts.idle_since, limits.idle) {
             None => Verdict::Leave(Why::Idle),
             Some(rest) => Verdict::Stay(next.min(rest)),
@@ -112,6 +127,7 @@ mod tests {
         blocked_since: None,
         answer_since: None,
         leaving_since: None,
+        arriving: false,
     };
 
     #[test]
@@ -183,6 +199,25 @@ mod tests {
                 "leaving, and not gone",
                 Facts {
                     leaving_since: Some(99 * SECOND),
+                    ..FACTS
+                },
+                Verdict::Close(Why::Idle),
+            ),
+            (
+                "leaving, and a request arrives",
+                Facts {
+                    leaving_since: Some(99 * SECOND),
+                    arriving: true,
+                    ..FACTS
+                },
+                stay(9),
+            ),
+            (
+                "leaving, and a request never arrives whole",
+                Facts {
+                    leaving_since: Some(90 * SECOND),
+                    idle_since: 0,
+                    arriving: true,
                     ..FACTS
                 },
                 Verdict::Close(Why::Idle),

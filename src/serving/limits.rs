@@ -21,10 +21,25 @@ pub(super) const UNASKED_BYTES: usize = 32 * 1024;
 pub(super) const UNASKED_CHARGE: usize = 128 * 1024;
 /// Answers at a time that tell a connection that it has no more room; further requests are reset.
 pub(super) const REFUSALS_MAX: usize = 8;
+/// Requests with something like a token that are looked at before anything else calls for it, of one connection.
+pub(super) const LOOKS_MAX: usize = 4;
+/// A connection that somebody vouched for, or a proxy's, may have so many times as many requests come to nothing; then it is
+/// asked to leave, and no more.
+pub(super) const KNOWN_IN_VAIN: usize = 64;
+/// Frames besides those of requests that an h2 connection may send at first, and once more for each request.
+pub(super) const FRAMES_FREE: (u64, u64) = (64, 16);
+/// So many more of them count as one request that came to nothing.
+pub(super) const FRAMES_IN_VAIN: u64 = 16;
+/// Connections that wait in the kernel for a listener that closes, and are still served; it has descriptors to spare for them.
+pub(super) const QUEUED_MAX: usize = 256;
 /// How long a connection that is asked to leave may take to say goodbye.
 pub(super) const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 /// Connections that were closed for others and are not gone yet; above, they are cut off instead of asked.
 pub(super) const LINGERING_MAX: usize = 256;
+
+/// Body bytes that a listener for few holds of one request at most: what is charged for one whose length is not told, or is
+/// longer, while it arrives and until it is answered.
+pub const FEW_BODY_BYTES: usize = 32 * 1024 * 1024;
 
 /// What one connection may have in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +55,10 @@ pub struct Limits {
     pub connections: usize,
     /// Of them, one peer's at most: an IPv4 address or an IPv6 /64.
     pub peer_connections: usize,
+    /// New connections of one peer a second, after [`Limits::burst`] at once.
+    pub peer_connects: u32,
+    /// Requests of a connection that may come to nothing (refused, reset, timed out) as long as nobody vouches for it.
+    pub in_vain: usize,
     /// Peers that are proxies: they have no share.
     pub proxies: Networks,
     /// Nobody has: proxies are there, and it is not known which peers they are.
@@ -72,6 +91,8 @@ impl Limits {
         Self {
             connections,
             peer_connections: share(connections),
+            peer_connects: pace(share(connections)),
+            in_vain: 100,
             proxies: Networks::default(),
             all_proxies: false,
             opening: Duration::from_secs(10),
@@ -93,11 +114,16 @@ impl Limits {
         }
     }
 
+    /// New connections of one peer at once: its whole share, and four seconds' worth where that is more.
+    pub(super) fn burst(&self) -> usize {
+        self.peer_connections.max(4 * self.peer_connects as usize)
+    }
+
     /// Of a listener for operators and their tools: few connections, large bodies and answers.
     pub fn for_few(connections: usize) -> Self {
         let bound = Bound {
             requests: 32,
-            bytes: 32 * 1024 * 1024,
+            bytes: 8 * FEW_BODY_BYTES,
         };
         Self {
             // They often come through one address, and are few.
@@ -105,10 +131,12 @@ impl Limits {
             stranger: bound,
             known: bound,
             streams: 32,
-            peer_bytes: 128 * 1024 * 1024,
-            body_bytes: 4 * 1024 * 1024,
+            // Their tools may send a body line by line.
+            in_vain: 10_000,
+            peer_bytes: 16 * FEW_BODY_BYTES,
+            body_bytes: FEW_BODY_BYTES,
             windows: (1024 * 1024, 2 * 1024 * 1024),
-            ..Self::for_many(connections, 128 * 1024 * 1024)
+            ..Self::for_many(connections, 16 * FEW_BODY_BYTES)
         }
     }
 }
@@ -116,6 +144,11 @@ impl Limits {
 /// A peer's share of so many connections where none is configured: an eighth, or 16 where that is more.
 pub fn share(connections: usize) -> usize {
     (connections / 8).max(16).min(connections)
+}
+
+/// A peer's new connections a second where none are configured: an eighth of its share, or 64 where that is more.
+pub fn pace(share: usize) -> u32 {
+    u32::try_from(share / 8).unwrap_or(u32::MAX).max(64)
 }
 
 #[cfg(test)]

@@ -13,12 +13,15 @@ mod budget;
 mod conn;
 pub mod descriptors;
 mod figures;
+mod frames;
 mod judge;
 mod limits;
+mod pace;
 mod patience;
 mod peer;
 mod phases;
 pub mod tls;
+mod vain;
 mod wire;
 
 use std::future::Future;
@@ -32,7 +35,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 pub use accept::Door;
 pub use figures::Figures;
-pub use limits::{Bound, Limits};
+pub use limits::{Bound, FEW_BODY_BYTES, Limits, pace};
 pub use patience::{Timely, TooSlow};
 pub use peer::{Networks, PeerKey};
 pub use tls::Tls;
@@ -56,8 +59,8 @@ pub trait Plane: Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// Whether this request shows that its sender is known, which gives its connection more room. Asked only where the
-    /// room of a stranger is full, and not again after it was.
+    /// Whether this request shows that its sender is known, which gives its connection more room. Asked for the first
+    /// requests with a token and where the room of a stranger is full, and not again after it was.
     fn vouches(&self, _request: &Parts) -> bool {
         false
     }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
@@ -17,7 +18,7 @@ use super::Plane;
 use super::answering::service;
 use super::conn::{Conn, Told};
 use super::judge::{Verdict, Why};
-use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, Limits, READ_BYTES};
+use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, LEAVE_WITHIN, Limits, READ_BYTES};
 use super::wire::{Stream, Wire};
 
 /// How an h2 connection begins.
@@ -38,8 +39,9 @@ pub(super) async fn run<P: Plane>(
     mut closing: watch::Receiver<bool>,
 ) {
     let opened = tokio::select! {
-        opened = open(stream, tls) => opened,
-        () = closed(&mut closing) => return,
+        biased;
+        opened = open(stream, tls, &conn) => opened,
+        () = closed_in_silence(&mut closing, &conn) => return,
         // Nothing was asked yet, so nothing has to be said.
         () = conn.word.notified() => return,
         () = tokio::time::sleep(conn.shared.limits.opening) => {
@@ -52,7 +54,9 @@ pub(super) async fn run<P: Plane>(
         Ok(None) => return,
         Err(error) => return tracing::debug!(%error, "a connection ended before it asked anything"),
     };
-    let wire = TokioIo::new(Wire::new(stream, begun, conn.clone()));
+    conn.is_h2.store(is_h2, Ordering::Relaxed);
+    let preface = is_h2.then_some(PREFACE.len());
+    let wire = TokioIo::new(Wire::new(stream, begun, conn.clone(), preface));
     let service = service(plane, conn.clone());
     let limits = &conn.shared.limits;
     match is_h2 {
@@ -68,15 +72,31 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
     }
 }
 
+/// The listener closes, and nothing was heard of this connection, nor is it a moment later: what was sent before its peer
+/// could know is answered.
+async fn closed_in_silence(closing: &mut watch::Receiver<bool>, conn: &Conn) {
+    closed(closing).await;
+    tokio::time::sleep(LEAVE_WITHIN).await;
+    if conn.is_arriving() {
+        std::future::pending().await
+    }
+}
+
 /// The stream, whether it speaks h2, and what was read to tell. `None` where it ended before.
-async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Option<(Stream, bool, Bytes)>> {
+async fn open(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    conn: &Conn,
+) -> io::Result<Option<(Stream, bool, Bytes)>> {
     // Answers are small and whole: waiting to fill a packet would only delay them.
     stream.set_nodelay(true)?;
     let mut stream = match tls {
         None => Stream::Plain(stream),
         Some(acceptor) => {
             let mut first = [0];
-            match stream.peek(&mut first).await? {
+            let peeked = stream.peek(&mut first).await?;
+            conn.arriving(peeked > 0);
+            match peeked {
                 0 => return Ok(None),
                 _ if first[0] == HANDSHAKE => Stream::Tls(Box::new(acceptor.accept(stream).await?)),
                 _ => return not_tls(stream).await.map(|()| None),
@@ -92,6 +112,7 @@ async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Option<
         if length == 0 {
             return Ok(None);
         }
+        conn.arriving(true);
         // Where it ends in the middle of a preface, HTTP/1.1 has an answer to that.
         if read == 0 || so_far == PREFACE || !PREFACE.starts_with(so_far) {
             return Ok(Some((stream, so_far == PREFACE, Bytes::copy_from_slice(so_far))));
@@ -150,8 +171,8 @@ where
     loop {
         let wait = match conn.judge() {
             Verdict::Close(why) => {
-                // One that was told to go is counted already.
-                if !is_leaving {
+                // One that was told to go is counted already, and one that goes with its listener is not.
+                if !conn.is_leaving() {
                     conn.shared.figures.closed(why);
                 }
                 return;
@@ -168,16 +189,22 @@ where
             connection.as_mut().poll(cx)
         });
         tokio::select! {
+            // What has come is taken up before anything is closed.
+            biased;
             ended = polled => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 }
                 return;
             }
-            () = closed(&mut closing), if !is_leaving => leave(conn, connection.as_mut(), &mut is_leaving),
             () = conn.word.notified() => match conn.told() {
                 Told::Close => return,
                 _ => leave(conn, connection.as_mut(), &mut is_leaving),
+            },
+            () = closed(&mut closing), if !conn.is_leaving() => match conn.is_h2.load(Ordering::Relaxed) {
+                true => leave(conn, connection.as_mut(), &mut is_leaving),
+                // Over HTTP/1.1 nothing can be said but in an answer: who is about to ask is given a moment.
+                false => conn.leave(),
             },
             () = tokio::time::sleep(wait) => {}
         }
@@ -187,7 +214,9 @@ where
 fn leave<C: GracefulConnection>(conn: &Conn, connection: std::pin::Pin<&mut C>, is_leaving: &mut bool) {
     if !*is_leaving {
         *is_leaving = true;
-        conn.leave();
+        if !conn.is_leaving() {
+            conn.leave();
+        }
         connection.graceful_shutdown();
     }
 }

@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::conn::Conn;
+use super::conn::{Conn, Told};
+use super::frames::{ENHANCE_YOUR_CALM, Frames, goaway};
 use super::judge::Why;
 
 pub(super) enum Stream {
@@ -24,16 +25,71 @@ pub(super) struct Wire {
     /// Read already, to be read first.
     begun: Bytes,
     conn: Arc<Conn>,
+    /// What comes and what goes, where it is h2.
+    frames: Option<(Frames, Frames)>,
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, begun: Bytes, conn: Arc<Conn>) -> Self {
-        Self { stream, begun, conn }
+    /// `preface`: bytes before the first frame, where it is h2.
+    pub(super) fn new(stream: Stream, begun: Bytes, conn: Arc<Conn>, preface: Option<usize>) -> Self {
+        Self {
+            stream,
+            begun,
+            conn,
+            frames: preface.map(|length| (Frames::after(length), Frames::default())),
+        }
     }
 
     fn written<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.conn.blocked(polled.is_pending());
         polled
+    }
+
+    fn came(&mut self, bytes: &[u8]) {
+        let Some((coming, _)) = &mut self.frames else {
+            return self.conn.arriving(!bytes.is_empty());
+        };
+        coming.follow(bytes);
+        self.conn.vain.seen(coming);
+        self.conn.arriving(coming.in_head());
+    }
+
+    fn went(&mut self, bufs: &[io::IoSlice<'_>], mut length: usize) {
+        let Some((_, going)) = &mut self.frames else {
+            return;
+        };
+        for buf in bufs {
+            let now = length.min(buf.len());
+            going.follow(&buf[..now]);
+            length -= now;
+        }
+        if going.reason.take() == Some(ENHANCE_YOUR_CALM) {
+            self.conn.had_enough();
+        }
+    }
+
+    /// A last word to an h2 client that asked too much for nothing. It is not waited for.
+    fn say_why(&mut self) {
+        let Some((coming, going)) = &self.frames else {
+            return;
+        };
+        let is_cut_off = self.conn.vain.is_over() && self.conn.told() == Told::Close;
+        if !is_cut_off || !going.between() {
+            return;
+        }
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        let word = goaway(coming.last_stream, ENHANCE_YOUR_CALM);
+        let mut stream = Pin::new(&mut self.stream);
+        if let Poll::Ready(Ok(_)) = stream.as_mut().poll_write(cx, &word) {
+            let _ = stream.as_mut().poll_flush(cx);
+            let _ = stream.poll_shutdown(cx);
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.say_why();
     }
 }
 
@@ -91,6 +147,7 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
         let most = me.conn.allowance().min(buf.remaining());
+        let before = buf.filled().len();
         if most == 0 && buf.remaining() > 0 {
             // What was read so far is taken up first: requests in a row must not pile up before they are counted.
             cx.waker().wake_by_ref();
@@ -104,6 +161,7 @@ impl AsyncRead for Wire {
             me.begun.advance(read);
             read
         };
+        me.came(&buf.filled()[before..]);
         if !me.conn.read(read) {
             me.conn.shared.figures.closed(Why::Memory);
             return Poll::Ready(Err(io::Error::other("no memory for a head of that length")));
@@ -135,6 +193,9 @@ impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         let polled = Pin::new(&mut me.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(length)) = polled {
+            me.went(&[io::IoSlice::new(buf)], length);
+        }
         me.written(polled)
     }
 
@@ -145,6 +206,9 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         let polled = Pin::new(&mut me.stream).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(length)) = polled {
+            me.went(bufs, length);
+        }
         me.written(polled)
     }
 

@@ -308,6 +308,40 @@ async fn the_control_plane_closes_its_idlest_connections_too() {
 }
 
 #[tokio::test]
+async fn bodies_that_wait_hold_no_more_than_there_is_for_them() {
+    let limits = Limits {
+        bytes: 160_000,
+        body_bytes: 60_000,
+        ..Limits::for_few(16)
+    };
+    let running = control::with(None, limits);
+    let module = ("content-type", "application/wasm");
+    let upload = request("POST", "/admin/v1/modules", &[module], &[0; 60_000]);
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(running.address).await;
+        stream.write_all(&upload[..1_000]).await.expect("sent");
+        waiting.push(stream);
+    }
+    // The heads of those may not have been read yet, and a third one that was refused holds nothing.
+    let third = async || send(running.address, &upload).await;
+    let refused = in_time(async {
+        loop {
+            let reply = third().await;
+            if reply.status == 429 {
+                return reply;
+            }
+        }
+    });
+    let refused = refused.await;
+    refused.problem(429, "overloaded");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(running.get("/livez").await.status, 200);
+    drop(waiting);
+    in_time(async { while third().await.status == 429 {} }).await;
+}
+
+#[tokio::test]
 async fn without_a_token_every_path_of_the_control_plane_checks_the_host() {
     let open = control::start(None);
     let guarded = control::start(Some("secret"));

@@ -3,8 +3,8 @@
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Request};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
@@ -58,18 +58,6 @@ impl Http {
     }
 
     pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
-        let answered = self.ask(method, url, headers, body).await;
-        answered.unwrap_or_else(|error| panic!("{url}: {error:?}"))
-    }
-
-    /// An error where no answer came: a connection that is kept may be closed while it is used again.
-    pub async fn ask(
-        &self,
-        method: Method,
-        url: &str,
-        headers: &[(&str, &str)],
-        body: Vec<u8>,
-    ) -> Result<Reply, Error> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -77,13 +65,18 @@ impl Http {
         let request = request
             .body(Full::new(Bytes::from(body)))
             .expect("a valid request");
-        let (parts, body) = self.0.request(request).await?.into_parts();
+        let response = self
+            .0
+            .request(request)
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
-        Ok(Reply {
+        Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,
-        })
+        }
     }
 
     pub async fn get(&self, url: &str, headers: &[(&str, &str)]) -> Reply {

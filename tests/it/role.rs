@@ -93,16 +93,8 @@ impl Role {
     /// Asks until the answer has this status and text.
     pub async fn get_until(&self, url: &str, status: u16, text: &str) -> String {
         let begun = Instant::now();
-        let headers = [("authorization", "Bearer dev:ada")];
         loop {
-            // Who starts hands its socket on from one server to the next, and closes what was kept.
-            let asked = self.http.ask(hyper::Method::GET, url, &headers, Vec::new());
-            let answered = tokio::time::timeout(PATIENCE, asked).await.expect("answered");
-            let Ok(reply) = answered else {
-                assert!(begun.elapsed() < PATIENCE, "{url}: no answer");
-                tokio::time::sleep(POLL).await;
-                continue;
-            };
+            let reply = self.get(url).await;
             let body = String::from_utf8_lossy(&reply.body).into_owned();
             if reply.status == status && body.contains(text) {
                 return body;
