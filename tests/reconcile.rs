@@ -5,6 +5,8 @@ mod database;
 mod lossy;
 #[path = "reconcile/missing.rs"]
 mod missing;
+#[path = "reconcile/moment.rs"]
+mod moment;
 #[path = "reconcile/revoked.rs"]
 mod revoked;
 #[path = "reconcile/sale.rs"]

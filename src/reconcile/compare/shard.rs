@@ -50,6 +50,8 @@ pub(super) struct Moment {
     pub(super) ledger: Ledger,
     /// As landing is going to get them.
     pub(super) outbox: Vec<OrderEvent>,
+    /// Orders that were in the outbox too, and are the database's to tell of: see [`Desk::leave_out_revoked`].
+    pub(super) revoked: HashSet<OrderId>,
     /// Entries that nobody can relay, with the number of their orders: none of these is on its way.
     pub(super) stuck: BTreeMap<String, usize>,
 }
@@ -136,6 +138,7 @@ impl<'a> Desk<'a> {
                 return Ok(Moment {
                     ledger,
                     outbox,
+                    revoked: HashSet::new(),
                     stuck,
                 });
             }
