@@ -5,6 +5,8 @@ mod database;
 mod lossy;
 #[path = "reconcile/missing.rs"]
 mod missing;
+#[path = "reconcile/moment.rs"]
+mod moment;
 #[path = "reconcile/revoked.rs"]
 mod revoked;
 #[path = "reconcile/sale.rs"]
@@ -18,6 +20,7 @@ mod surplus;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rushgate::bus::kafka::{self, migrate_topics};
 use rushgate::engine::redis::{self, Redis};
@@ -59,6 +62,7 @@ on_both_sides!(
     a_discarded_letter_gives_back_what_it_held,
     a_value_that_moved_is_not_set,
     what_cannot_be_compared_says_why,
+    what_is_waited_for_is_told_and_waited_for_once,
 );
 
 /// Kind, engine, database; sorted as they come.
@@ -464,6 +468,44 @@ async fn what_cannot_be_compared_says_why(side: Side) {
     sale.redis("HDEL", "state", &["fence"]).await;
     let error = sale.reconcile.compare(CAMPAIGN, None).await.expect_err("closed");
     assert!(matches!(error, CompareError::Closed(_)), "{error}");
+}
+
+async fn what_is_waited_for_is_told_and_waited_for_once(side: Side) {
+    let mut sale = Sale::open(side, 100).await;
+    sale.place("ada", "1", "mug").await;
+    sale.settled().await;
+    sale.stop_landing().await;
+    sale.db
+        .execute("UPDATE landing_offsets SET next_offset = 0")
+        .await;
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let tell = move |campaign: &str, what: &str, left: Duration| {
+        let _ = sender.send((campaign.to_owned(), what.to_owned(), left));
+    };
+    // It would wait a minute, and is dropped when it says so.
+    let stage = sale.stage_over(sale.engine()).telling(Arc::new(tell));
+    let (campaign, what, left) = tokio::select! {
+        told = told.recv() => told.expect("told"),
+        compared = stage.compare(CAMPAIGN, None) => panic!("{compared:?}"),
+    };
+    assert_eq!(campaign, CAMPAIGN);
+    let expected =
+        "landing to pass the watermark of rushgate.orders: partition 0 is at 0 of 1; is `rushgate land`";
+    assert!(what.starts_with(expected) && left > Duration::ZERO, "{what}");
+    // Whoever waited in vain waits less and less, and says no less.
+    let mut stage = stage;
+    for _ in 0..9 {
+        stage.lose_patience();
+    }
+    for _ in 0..5 {
+        let error = stage.compare(CAMPAIGN, None).await.expect_err("behind");
+        let CompareError::Patience { what, waited } = error else {
+            panic!("{error}");
+        };
+        assert!(what.starts_with(expected), "{what}");
+        assert!(waited < Duration::from_millis(20), "{waited:?} were to be waited");
+        stage.lose_patience();
+    }
 }
 
 fn brokers() -> String {

@@ -19,26 +19,66 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long what was sent has to land.
 const LAND_LIMIT: Duration = Duration::from_secs(30);
+/// A sender that was not seen for so long, fifteen of its looks, is silent: it was killed, or is cut off from the
+/// database. Which of the two the database cannot know, and one that is cut off goes on sending, as all do while the
+/// database is away: so silence alone never counts as an end, and somebody has to say that it is dead.
+const SILENT_AFTER_MS: i64 = 30_000;
 /// Senders that were not seen for so long are forgotten.
 const FORGOTTEN_AFTER_MS: i64 = 24 * 3600 * 1000;
 
+/// Which senders are no reason to refuse an end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Passed {
+    /// All of them: those that live stop, those that are silent are taken for dead.
+    pub force: bool,
+    /// Processes that somebody says are dead. One that gives a sign all the same is waited for as any other.
+    pub gone: Vec<String>,
+}
+
+impl Passed {
+    fn passes(&self, row: &SenderRow) -> bool {
+        self.force || self.gone.contains(&row.process)
+    }
+}
+
 /// Announces the end of a key, or of records without a seal, and waits until nobody sends so. Refused while somebody
-/// who is not known to have stopped does, unless with `force`. Says whether somebody did.
-pub(super) async fn end(store: &Store, key: &str, force: bool) -> anyhow::Result<bool> {
+/// who is not known to have stopped does, and is not passed over. Says whether somebody did.
+pub(super) async fn end(store: &Store, key: &str, passed: &Passed) -> anyhow::Result<bool> {
     store.forget_senders_before(clock() - FORGOTTEN_AFTER_MS).await?;
     let mut using = store.senders(key).await?;
     let somebody = !using.is_empty();
-    using.retain(|row| !row.stopped);
-    if !using.is_empty() && !force {
-        bail!(refused(key, &using));
+    check_gone(&passed.gone, &store.all_senders().await?, clock())?;
+    using.retain(|row| !row.stopped && !passed.passes(row));
+    if !using.is_empty() {
+        bail!(refused(key, &using, clock()));
     }
     store.announce_end(key, clock()).await?;
-    let silence = if force { SILENCE_MAX } else { Duration::MAX };
-    until_stopped(store, key, silence).await?;
+    until_stopped(store, key, passed, SILENCE_MAX).await?;
     Ok(somebody)
 }
 
-fn refused(key: &str, using: &[SenderRow]) -> String {
+/// Nobody is gone who was seen a moment ago, and a name that nobody has is mistyped.
+fn check_gone(gone: &[String], all: &[SenderRow], now: i64) -> anyhow::Result<()> {
+    for process in gone {
+        let Some(row) = all.iter().find(|row| row.process == *process) else {
+            bail!("no sender {process:?} is listed; `rushgate seal status` lists them. Nothing was changed");
+        };
+        if !is_silent(row, now) {
+            bail!(
+                "{} is not gone: it was last seen at {}. End it first. Nothing was changed",
+                row.name,
+                moment(row.seen_at)
+            );
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn is_silent(row: &SenderRow, now: i64) -> bool {
+    now.saturating_sub(row.seen_at) >= SILENT_AFTER_MS
+}
+
+fn refused(key: &str, using: &[SenderRow], now: i64) -> String {
     let (what, how) = match key {
         WITHOUT_SEAL => (
             "these send records without a seal, which would be forged".to_owned(),
@@ -49,18 +89,34 @@ fn refused(key: &str, using: &[SenderRow]) -> String {
             "Take it out everywhere first, and start them again",
         ),
     };
-    let force = "One that was killed is listed for a day; --force passes over those that are silent, and makes those \
-                 that are not send nothing any more";
-    format!("{what}:\n{}{how}. {force}. Nothing was changed", listed(using))
+    let silent: Vec<&SenderRow> = using.iter().filter(|row| is_silent(row, now)).collect();
+    let silent = match silent.first() {
+        None => String::new(),
+        Some(first) => format!(
+            " {} of these {} silent: killed, or cut off from the database, and then it goes on sending what would be \
+             forged. Only you can see which; where it is dead, say so with --gone {}.",
+            silent.len(),
+            if silent.len() == 1 { "is" } else { "are" },
+            first.process
+        ),
+    };
+    let force = "--force passes over all that are silent, and makes those that are not send nothing any more";
+    format!(
+        "{what}:\n{}{how}.{silent} {force}. Nothing was changed",
+        listed(using)
+    )
 }
 
 fn listed(rows: &[SenderRow]) -> String {
-    let row = |row: &SenderRow| format!("  {}, last seen at {}\n", row.name, moment(row.seen_at));
+    let row = |row: &SenderRow| {
+        let (name, process) = (&row.name, &row.process);
+        format!("  {name} ({process}), last seen at {}\n", moment(row.seen_at))
+    };
     rows.iter().map(row).collect()
 }
 
-/// Those that say nothing for `silence` are taken for dead.
-async fn until_stopped(store: &Store, key: &str, silence: Duration) -> anyhow::Result<()> {
+/// Of those that are passed over, those that say nothing for `silence` are taken for dead.
+async fn until_stopped(store: &Store, key: &str, passed: &Passed, silence: Duration) -> anyhow::Result<()> {
     let begun = Instant::now();
     // When each was first seen here, and what it said of its last moment.
     let mut first: BTreeMap<String, i64> = BTreeMap::new();
@@ -72,7 +128,7 @@ async fn until_stopped(store: &Store, key: &str, silence: Duration) -> anyhow::R
         }
         let silent = |row: &SenderRow| first.get(&row.process) == Some(&row.seen_at);
         if begun.elapsed() >= silence {
-            left.retain(|row| !silent(row));
+            left.retain(|row| !(silent(row) && passed.passes(row)));
         }
         if left.is_empty() {
             return Ok(());
@@ -119,6 +175,13 @@ mod tests {
     use crate::app::sealing::tests::store;
     use crate::store::Sender;
 
+    fn all() -> Passed {
+        Passed {
+            force: true,
+            ..Passed::default()
+        }
+    }
+
     fn sender(process: &str, keys: &[&str]) -> Sender {
         Sender {
             process: process.to_owned(),
@@ -139,11 +202,12 @@ mod tests {
         for (key, text) in [
             (
                 WITHOUT_SEAL,
-                "send records without a seal, which would be forged:\n  rushgate serve p,",
+                "send records without a seal, which would be forged:\n  rushgate serve p (p),",
             ),
-            ("old", "have key old among seal.keys:\n  rushgate serve q,"),
+            ("old", "have key old among seal.keys:\n  rushgate serve q (q),"),
         ] {
-            let error = end(&store, key, false).await.expect_err("in use").to_string();
+            let error = end(&store, key, &Passed::default()).await;
+            let error = error.expect_err("in use").to_string();
             assert!(
                 error.contains(text) && error.ends_with("Nothing was changed"),
                 "{error}"
@@ -154,10 +218,11 @@ mod tests {
             .note_sender(&sender("p", &[]), true, clock())
             .await
             .expect("noted");
-        assert!(end(&store, WITHOUT_SEAL, false).await.expect("ended"));
-        assert!(!end(&store, "nobodys", false).await.expect("ended"));
+        let nobody = Passed::default();
+        assert!(end(&store, WITHOUT_SEAL, &nobody).await.expect("ended"));
+        assert!(!end(&store, "nobodys", &nobody).await.expect("ended"));
         // With force: whoever only verifies with it sends nothing under it, and is not waited for.
-        assert!(end(&store, "old", true).await.expect("ended"));
+        assert!(end(&store, "old", &all()).await.expect("ended"));
     }
 
     #[tokio::test]
@@ -169,7 +234,8 @@ mod tests {
         }
         let waiting = store.clone();
         let silence = Duration::from_millis(100);
-        let mut waited = tokio::spawn(async move { until_stopped(&waiting, WITHOUT_SEAL, silence).await });
+        let mut waited =
+            tokio::spawn(async move { until_stopped(&waiting, WITHOUT_SEAL, &all(), silence).await });
         // Several looks long, and far longer than the dead one is waited for.
         for at in 2..200 {
             let noted = store.note_sender(&sender("lives", &[]), false, at).await;
@@ -183,6 +249,54 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_silent_is_gone_where_somebody_says_so_and_not_by_itself() {
+        let store = store().await;
+        let silent_since = clock() - SILENT_AFTER_MS;
+        // An hour ahead, so that it is not silent however slow this machine is.
+        for (process, seen_at) in [("dead", silent_since), ("lives", clock() + 3_600_000)] {
+            let noted = store
+                .note_sender(&sender(process, &["old"]), false, seen_at)
+                .await;
+            noted.expect("noted");
+        }
+        let gone = |processes: &[&str]| Passed {
+            gone: processes.iter().map(|process| (*process).to_owned()).collect(),
+            ..Passed::default()
+        };
+        for (passed, text) in [
+            (
+                &[][..],
+                "1 of these is silent: killed, or cut off from the database",
+            ),
+            (&[], "say so with --gone dead. --force"),
+            (
+                &["dead"],
+                "have key old among seal.keys:\n  rushgate serve lives (lives)",
+            ),
+            (
+                &["dead", "lives"],
+                "rushgate serve lives is not gone: it was last seen at ",
+            ),
+            (&["dead", "ded"], "no sender \"ded\" is listed"),
+        ] {
+            let error = end(&store, "old", &gone(passed)).await;
+            let error = error.expect_err("refused").to_string();
+            assert!(
+                error.contains(text) && error.ends_with("Nothing was changed"),
+                "{error}"
+            );
+        }
+        assert!(store.ended_seals().await.expect("read").is_empty());
+        // It is not waited for; everybody else is.
+        let (waiting, passed) = (store.clone(), gone(&["dead"]));
+        let silence = Duration::from_millis(1);
+        let waited = tokio::spawn(async move { until_stopped(&waiting, "old", &passed, silence).await });
+        let stopped = store.note_sender(&sender("lives", &["old"]), true, 1).await;
+        stopped.expect("noted");
+        waited.await.expect("no panic").expect("stopped");
+    }
+
+    #[tokio::test]
     async fn who_was_not_seen_for_a_day_is_forgotten() {
         let store = store().await;
         let long_ago = clock() - FORGOTTEN_AFTER_MS - 1;
@@ -190,6 +304,7 @@ mod tests {
             .note_sender(&sender("p", &[]), false, long_ago)
             .await
             .expect("noted");
-        assert!(!end(&store, WITHOUT_SEAL, false).await.expect("ended"));
+        let ended = end(&store, WITHOUT_SEAL, &Passed::default()).await;
+        assert!(!ended.expect("ended"));
     }
 }

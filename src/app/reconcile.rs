@@ -126,7 +126,7 @@ async fn compare_with(
     store: &Store,
     sealing: &Sealing,
 ) -> anyhow::Result<Answer> {
-    let stage = stage(config, store, sealing).await?;
+    let mut stage = stage(config, store, sealing).await?.telling(Arc::new(told));
     let campaigns = match &args.campaign {
         Some(campaign) => vec![campaign.clone()],
         None => {
@@ -144,10 +144,21 @@ async fn compare_with(
         match compared {
             Ok(comparison) => answer.compared.push(comparison),
             Err(error @ CompareError::Archived { .. }) => answer.archived.push((campaign, error.to_string())),
-            Err(error) => answer.failed.push((campaign, error.to_string())),
+            Err(error) => {
+                if matches!(error, CompareError::Patience { .. }) {
+                    stage.lose_patience();
+                }
+                answer.failed.push((campaign, error.to_string()));
+            }
         }
     }
     Ok(answer)
+}
+
+/// Whoever waits with it sees for what.
+fn told(campaign: &str, what: &str, left: Duration) {
+    let left = left.as_secs_f64().ceil();
+    eprintln!("rushgate: campaign {campaign} waits, {left} s at most, for {what}");
 }
 
 async fn stage(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Reconcile> {

@@ -1,7 +1,7 @@
 //! `rushgate seal`: the keys that seal records, and from where on a record has to carry a seal. docs/KEYS.md says how
 //! keys are replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,19 +9,19 @@ use serde_json::json;
 
 use super::adapters::{kafka_config, store};
 use super::dlt::user;
-use super::ending;
+use super::ending::{self, Passed, is_silent};
 use super::parts::clock;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::{Config, Services};
 use crate::seal::Keyring;
-use crate::store::{CutOver, KeyRow, Store, WITHOUT_SEAL};
+use crate::store::{CutOver, KeyRow, SenderRow, Store, WITHOUT_SEAL};
 use crate::telemetry;
 
 /// Looks after the seals of records.
 #[derive(Debug, Subcommand)]
 pub enum Seal {
-    /// The keys that were ever used, and the cut-over.
+    /// The keys that were ever used, the cut-over, and who sends records.
     Status(Status),
     /// Decides the cut-over: from there on, a record without a seal is forged. It can only ever come earlier. Refused while
     /// a process sends records without one.
@@ -53,6 +53,9 @@ pub struct Require {
     /// Also while processes without keys run: they send nothing any more, and the silent ones are taken for dead.
     #[arg(long)]
     pub force: bool,
+    /// A silent process without keys of which you know that it is dead, by its id; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub gone: Vec<String>,
     /// Who does it, for the audit trail [default: $USER].
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
@@ -68,6 +71,9 @@ pub struct Retire {
     /// Also while processes have it, and whatever has not landed: those that seal with it send nothing any more.
     #[arg(long)]
     pub force: bool,
+    /// A silent process with the key of which you know that it is dead, by its id; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub gone: Vec<String>,
     /// Who does it, for the audit trail [default: $USER].
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
@@ -87,10 +93,12 @@ pub async fn seal(command: Seal) -> anyhow::Result<()> {
     config.warn();
     let store = store(&config).await?;
     match &command {
-        Seal::Status(_) => print!(
-            "{}",
-            status(&store.seal_keys().await?, store.cut_over().await?.as_ref())
-        ),
+        Seal::Status(_) => {
+            let (keys, cut_over) = (store.seal_keys().await?, store.cut_over().await?);
+            let (senders, ended) = (store.all_senders().await?, store.ended_seals().await?);
+            print!("{}", status(&keys, cut_over.as_ref()));
+            print!("{}", shown(&senders, &ended, clock()));
+        }
         Seal::Require(args) => require(&config, &store, args).await?,
         Seal::Retire(args) => retire(&config, &store, args).await?,
     }
@@ -136,7 +144,11 @@ pub(super) async fn begin(config: &Config, store: &Store, new: bool) -> anyhow::
     let decided = store.cut_over().await?;
     if decided.is_some() || new {
         // A gateway without keys may have begun the moment its topic was there: what it sent lands yet.
-        let from = match decided.is_none() && ending::end(store, WITHOUT_SEAL, true).await? {
+        let passed = Passed {
+            force: true,
+            ..Passed::default()
+        };
+        let from = match decided.is_none() && ending::end(store, WITHOUT_SEAL, &passed).await? {
             true => ends(config).await?,
             false => BTreeMap::new(),
         };
@@ -155,7 +167,11 @@ async fn require(config: &Config, store: &Store, args: &Require) -> anyhow::Resu
     };
     note_keys(keyring, store).await?;
     // Nobody sends without a seal any more before it is read where those that were sent end.
-    ending::end(store, WITHOUT_SEAL, args.force).await?;
+    let passed = Passed {
+        force: args.force,
+        gone: args.gone.clone(),
+    };
+    ending::end(store, WITHOUT_SEAL, &passed).await?;
     let from = match args.from {
         From::End => ends(config).await?,
         From::Landed => landed(config, store).await?,
@@ -173,7 +189,7 @@ async fn require(config: &Config, store: &Store, args: &Require) -> anyhow::Resu
             &actor,
             "seal.require",
             "records",
-            &json!({"from": shown, "force": args.force}),
+            &json!({"from": shown, "force": args.force, "gone": args.gone}),
         )
         .await?;
     print!("{}", status(&store.seal_keys().await?, Some(&decided)));
@@ -224,7 +240,11 @@ async fn retire(config: &Config, store: &Store, args: &Retire) -> anyhow::Result
             args.id
         );
     }
-    ending::end(store, &args.id, args.force).await?;
+    let passed = Passed {
+        force: args.force,
+        gone: args.gone.clone(),
+    };
+    ending::end(store, &args.id, &passed).await?;
     if !args.force {
         ending::until_landed(config, store).await?;
     }
@@ -236,7 +256,7 @@ async fn retire(config: &Config, store: &Store, args: &Retire) -> anyhow::Result
             &actor,
             "seal.retire",
             &args.id,
-            &json!({"force": args.force}),
+            &json!({"force": args.force, "gone": args.gone}),
         )
         .await?;
     println!("key {} is retired", args.id);
@@ -264,6 +284,39 @@ fn status(keys: &[KeyRow], cut_over: Option<&CutOver>) -> String {
     text
 }
 
+/// The processes that send records; `ended` is what nobody is to seal with.
+fn shown(senders: &[SenderRow], ended: &BTreeSet<String>, now: i64) -> String {
+    let mut text = String::new();
+    for of_process in senders.chunk_by(|one, other| one.process == other.process) {
+        let row = &of_process[0];
+        let seals = match row.key.as_str() {
+            WITHOUT_SEAL => "sends without a seal".to_owned(),
+            key => format!("seals with {key}"),
+        };
+        let others = of_process[1..]
+            .iter()
+            .map(|row| format!(", verifies {}", row.key));
+        let state = match (row.stopped, is_silent(row, now), ended.contains(&row.key)) {
+            (true, ..) => "; has read that this has ended, and sends nothing any more",
+            (_, true, _) => "; silent: killed, or cut off from the database",
+            (_, _, true) => "; this has ended, and it has yet to stop",
+            _ => "",
+        };
+        let ago = now.saturating_sub(row.seen_at) / 1000;
+        text += &format!(
+            "sender {}: {}, {seals}{}; seen at {}, {ago} s ago{state}\n",
+            row.process,
+            row.name,
+            others.collect::<String>(),
+            moment(row.seen_at),
+        );
+    }
+    if text.is_empty() {
+        text += "no process that sends records is listed\n";
+    }
+    text
+}
+
 pub(super) fn named((topic, partition): &(String, i32)) -> String {
     format!("{topic}/{partition}")
 }
@@ -275,6 +328,37 @@ pub(super) fn moment(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_status_lists_who_sends() {
+        let row = |process: &str, key: &str, seals, stopped, seen_at| SenderRow {
+            process: process.into(),
+            name: format!("rushgate serve on {process}"),
+            key: key.into(),
+            seals,
+            stopped,
+            seen_at,
+        };
+        let senders = [
+            row("a", "2026b", true, false, 59_000),
+            row("a", "2026a", false, false, 59_000),
+            row("b", WITHOUT_SEAL, true, false, 29_000),
+            row("c", WITHOUT_SEAL, true, true, 58_000),
+            row("d", WITHOUT_SEAL, true, false, 60_000),
+        ];
+        let ended = [WITHOUT_SEAL.to_owned()].into();
+        assert_eq!(
+            shown(&senders, &ended, 60_000),
+            "sender a: rushgate serve on a, seals with 2026b, verifies 2026a; seen at 1970-01-01T00:00:59Z, 1 s ago\n\
+             sender b: rushgate serve on b, sends without a seal; seen at 1970-01-01T00:00:29Z, 31 s ago; silent: \
+             killed, or cut off from the database\n\
+             sender c: rushgate serve on c, sends without a seal; seen at 1970-01-01T00:00:58Z, 2 s ago; has read that \
+             this has ended, and sends nothing any more\n\
+             sender d: rushgate serve on d, sends without a seal; seen at 1970-01-01T00:01:00Z, 0 s ago; this has ended, \
+             and it has yet to stop\n"
+        );
+        assert_eq!(shown(&[], &ended, 0), "no process that sends records is listed\n");
+    }
 
     #[test]
     fn the_status_says_what_is_taken() {

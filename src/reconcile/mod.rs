@@ -26,6 +26,8 @@ pub use revoked::GivingBack;
 
 /// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
 const FAILED_PAUSE: Duration = Duration::from_millis(500);
+/// How long the next one waits after a comparison that waited in vain.
+const PATIENCE_AFTER_ONE: Duration = Duration::from_secs(5);
 /// Names the gateway that does what one alone is to do.
 const LEADER: &str = "leader";
 
@@ -57,6 +59,9 @@ impl Default for Config {
     }
 }
 
+/// Takes what a comparison waits for: the campaign, what it is, and how long it waits for it yet.
+pub type Tell = Arc<dyn Fn(&str, &str, Duration) + Send + Sync>;
+
 /// Now, milliseconds since 1970-01-01 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -69,6 +74,8 @@ pub struct Reconcile {
     /// Names this gateway in leases.
     owner: String,
     clock: Clock,
+    /// Who listens to what comparisons wait for.
+    tell: Option<Tell>,
     /// Campaigns being rebuilt in the background by this gateway.
     running: Mutex<HashSet<String>>,
     /// One rebuild of a campaign at a time: the lease tells gateways apart, not two tasks of one, and charges
@@ -98,6 +105,7 @@ impl Reconcile {
             store,
             owner,
             clock,
+            tell: None,
             running: Mutex::default(),
             turns: Mutex::default(),
             attempts: AtomicU64::default(),
@@ -105,6 +113,19 @@ impl Reconcile {
             rounds: wait::Rounds::default(),
             leading: Mutex::default(),
         }
+    }
+
+    /// From here on, tells what comparisons wait for, soon and again and again.
+    #[must_use]
+    pub fn telling(mut self, tell: Tell) -> Self {
+        self.tell = Some(tell);
+        self
+    }
+
+    /// A comparison waited in vain. What it waited for, the next ones need as well, or their own of it: so each waits
+    /// less than the one before, and all of them together hardly longer than one.
+    pub fn lose_patience(&mut self) {
+        self.config.patience = (self.config.patience / 2).min(PATIENCE_AFTER_ONE);
     }
 
     /// Whether this gateway does what one alone is to do. Asks the database when a third of the lease is over.

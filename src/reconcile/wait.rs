@@ -162,7 +162,7 @@ impl Work<'_> {
 }
 
 /// Which partitions have not landed up to their marks.
-fn behind(topic: &str, marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<String> {
+pub(super) fn behind(topic: &str, marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<String> {
     let at = |partition| landed.get(partition).copied().unwrap_or(0);
     let late: Vec<String> = marks
         .iter()

@@ -56,6 +56,32 @@ pub(super) async fn insert(
     Ok(dead.len() as u64)
 }
 
+/// Whether the database knows a record that was read at `own`: it has its row, or its order has landed or was moved from
+/// elsewhere. It does not where the log was made anew.
+pub(super) async fn is_known(
+    tx: &mut Transaction<'_, Any>,
+    dialect: Dialect,
+    own: &Origin,
+    record: &DeadRecord,
+) -> StoreResult<bool> {
+    let (_, has_row) = dead_places::find(tx, dialect, own, record).await?;
+    let Some(order) = record.order.as_ref().filter(|_| !has_row) else {
+        return Ok(has_row);
+    };
+    let id = order.order.to_string();
+    let rows = sqlx::query(
+        "SELECT 1 FROM orders WHERE campaign_id = ? AND order_id = ? \
+         UNION ALL SELECT 1 FROM dead_letters WHERE campaign_id = ? AND order_id = ?",
+    )
+    .bind(order.campaign.as_str())
+    .bind(id.as_str())
+    .bind(order.campaign.as_str())
+    .bind(id.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(!rows.is_empty())
+}
+
 /// Writes a new row; says whether its place was free.
 async fn add(
     tx: &mut Transaction<'_, Any>,

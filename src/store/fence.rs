@@ -21,6 +21,13 @@ pub(super) struct Replayed<'a> {
     pub order: &'a OrderEvent,
 }
 
+/// A record that does not land, below the offset the database holds: it has its row, or its order has landed.
+#[derive(Debug)]
+pub(super) struct Passed<'a> {
+    pub slice: &'a LandingSlice,
+    pub record: &'a DeadRecord,
+}
+
 /// What is left to write, in order of partition and offset.
 #[derive(Debug, Default)]
 pub(super) struct Work<'a> {
@@ -33,6 +40,7 @@ pub(super) struct Work<'a> {
     pub returned: Vec<Returned<'a>>,
     /// Counted as duplicates.
     pub replayed: Vec<Replayed<'a>>,
+    pub passed: Vec<Passed<'a>>,
     /// Next offset of every partition that moves.
     pub advance: BTreeMap<i32, i64>,
     /// Duplicates and fenced partitions so far.
@@ -74,8 +82,12 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
                 work.orders.push(order);
             }
         }
-        let dead = slice.dead.iter().filter(|record| record.offset >= expected);
-        work.dead.extend(dead.map(|record| (partition, record)));
+        for record in &slice.dead {
+            match record.offset < expected {
+                true => work.passed.push(Passed { slice, record }),
+                false => work.dead.push((partition, record)),
+            }
+        }
         let forged = slice.forged.iter().filter(|record| record.offset >= expected);
         work.forged.extend(forged.map(|record| (partition, record)));
         let returned = slice.returned.iter().filter(|(offset, _)| *offset >= expected);
@@ -105,6 +117,16 @@ pub(super) fn recover<'a>(work: &mut Work<'a>, is_known: impl Fn(&Replayed<'a>) 
         let slice = replayed.slice;
         work.orders.push(replayed.order);
         work.landed.duplicates -= 1;
+        work.landed.recovered += 1;
+        work.landed.fenced.remove(&slice.partition);
+        work.advance.insert(slice.partition, end(slice));
+    }
+}
+
+/// The same for records that do not land and that the database does not know.
+pub(super) fn recover_passed<'a>(work: &mut Work<'a>, unknown: Vec<Passed<'a>>) {
+    for Passed { slice, record } in unknown {
+        work.dead.push((slice.partition, record));
         work.landed.recovered += 1;
         work.landed.fenced.remove(&slice.partition);
         work.advance.insert(slice.partition, end(slice));
@@ -181,6 +203,34 @@ mod tests {
         // Somebody else has moved it: the offset does not go back.
         let work = compare(&slices, &BTreeMap::from([(0, 7)]));
         assert_eq!((work.orders.len(), &work.advance), (1, &BTreeMap::from([(0, 7)])));
+    }
+
+    #[test]
+    fn a_record_that_does_not_land_below_the_offset_is_looked_for_and_takes_it_back() {
+        let dead = |offset| DeadRecord {
+            offset,
+            ..DeadRecord::default()
+        };
+        let mut buried = slice(0, 5, 2);
+        buried.next = 9;
+        buried.dead = vec![dead(7), dead(8)];
+        let slices = [buried];
+        let mut work = compare(&slices, &BTreeMap::from([(0, 20)]));
+        assert_eq!(
+            (work.passed.len(), work.dead.len(), work.landed.fenced[&0]),
+            (2, 0, 20)
+        );
+        let unknown = work.passed.drain(1..).collect();
+        recover_passed(&mut work, unknown);
+        assert_eq!(
+            (work.dead[0].1.offset, &work.advance),
+            (8, &BTreeMap::from([(0, 9)]))
+        );
+        assert!(work.landed.fenced.is_empty());
+        assert_eq!((work.landed.duplicates, work.landed.recovered), (2, 1));
+        // One that is there already keeps its place, and the offset only passes what follows.
+        let work = compare(&slices, &BTreeMap::from([(0, 8)]));
+        assert_eq!((work.passed.len(), work.dead.len()), (1, 1));
     }
 
     #[test]

@@ -114,6 +114,18 @@ async fn transaction(
             has_landed(replayed) || moved.contains(&place_of(replayed))
         });
     }
+    let mut unknown = Vec::new();
+    for passed in std::mem::take(&mut work.passed) {
+        let own = Origin {
+            topic: topic.to_owned(),
+            partition: passed.slice.partition,
+            offset: passed.record.offset,
+        };
+        if !dead::is_known(&mut tx, dialect, &own, passed.record).await? {
+            unknown.push(passed);
+        }
+    }
+    fence::recover_passed(&mut work, unknown);
     if work.advance.is_empty() {
         tx.rollback().await?;
         return Ok(work.landed);

@@ -244,7 +244,7 @@ pub struct Landed {
     pub revoked: u64,
     /// Orders that were in the database already.
     pub duplicates: u64,
-    /// Of those written: orders whose offset was counted as landed and which were not in the database.
+    /// Of those written: orders and dead letters whose offset was passed and which were not in the database.
     /// Above 0 only after Kafka's log was rewritten; the partition's offset went back.
     pub recovered: u64,
     /// Records put among the dead letters.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::any::AnyRow;
+
 use super::rows::{int, moment, text};
 use super::{Store, StoreResult, time};
 
@@ -40,6 +42,8 @@ impl Sender {
 pub struct SenderRow {
     pub process: String,
     pub name: String,
+    /// The key's id, or [`WITHOUT_SEAL`].
+    pub key: String,
     /// Otherwise it only verifies with the key.
     pub seals: bool,
     /// It sends nothing any more, and everything it sent is answered.
@@ -92,23 +96,24 @@ impl Store {
     /// Processes that use a key, or none ([`WITHOUT_SEAL`]), in order of their names.
     pub async fn senders(&self, key: &str) -> StoreResult<Vec<SenderRow>> {
         let rows = sqlx::query(
-            "SELECT process, name, seals, stopped, CAST(seen_at AS CHAR) FROM seal_senders WHERE key_id = ? \
+            "SELECT process, name, key_id, seals, stopped, CAST(seen_at AS CHAR) FROM seal_senders WHERE key_id = ? \
              ORDER BY name, process",
         )
         .bind(key)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SenderRow {
-                    process: text(row, 0)?,
-                    name: text(row, 1)?,
-                    seals: int(row, 2)? != 0,
-                    stopped: int(row, 3)? != 0,
-                    seen_at: moment(row, 4)?,
-                })
-            })
-            .collect()
+        rows.iter().map(sender_row).collect()
+    }
+
+    /// Every process that is written down, in order of their names: a row per key, the one that seals first.
+    pub async fn all_senders(&self) -> StoreResult<Vec<SenderRow>> {
+        let rows = sqlx::query(
+            "SELECT process, name, key_id, seals, stopped, CAST(seen_at AS CHAR) FROM seal_senders \
+             ORDER BY name, process, seals DESC, key_id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(sender_row).collect()
     }
 
     /// Says to all senders that nobody is to seal with this key any more, or to send without a seal.
@@ -143,4 +148,15 @@ impl Store {
         }
         Ok(ended)
     }
+}
+
+fn sender_row(row: &AnyRow) -> StoreResult<SenderRow> {
+    Ok(SenderRow {
+        process: text(row, 0)?,
+        name: text(row, 1)?,
+        key: text(row, 2)?,
+        seals: int(row, 3)? != 0,
+        stopped: int(row, 4)? != 0,
+        seen_at: moment(row, 5)?,
+    })
 }

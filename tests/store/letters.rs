@@ -11,6 +11,7 @@ use crate::database::{self, Database, NOW, TOPIC, order, sale, slice};
 crate::on_both!(
     letters_of_a_topic_made_anew_get_rows_of_their_own,
     nonsense_of_a_topic_made_anew_gets_rows_of_its_own,
+    nonsense_below_the_stored_offset_gets_its_row,
     a_planted_row_swallows_no_letter_that_comes_later,
     a_failing_copy_leaves_the_payload_as_it_was,
     no_record_claims_a_place_that_no_log_has,
@@ -190,6 +191,43 @@ async fn nonsense_of_a_topic_made_anew_gets_rows_of_its_own(db: Database) {
     let open = letters(&db, Stage::Dead).await;
     assert_eq!(open.len(), 9);
     assert_eq!(open.iter().filter(|letter| letter.attempts == 2).count(), 3);
+}
+
+/// The topic was made anew, and nobody has set the offset back.
+async fn nonsense_below_the_stored_offset_gets_its_row(db: Database) {
+    sale(&db.store, 100).await;
+    let ada = order("ada", "1");
+    bury(&db, TOPIC, vec![nonsense(0, b"{", NOW)]).await;
+    let old = slice(0, 1, vec![ada.clone(), order("bob", "1")]);
+    assert_eq!(
+        db.store.land(TOPIC, &[old], NOW).await.expect("landed").confirmed,
+        2
+    );
+    let next = "SELECT next_offset FROM landing_offsets";
+    assert_eq!(db.number(next).await, 3);
+    let buried = |dead: Vec<DeadRecord>| LandingSlice {
+        next: 2,
+        dead,
+        ..slice(0, 0, Vec::new())
+    };
+    // Whoever reads again what has its row, or of an order that has landed since, is sent on.
+    let known = buried(vec![nonsense(0, b"{", NOW), refused(1, &ada, NOW)]);
+    let answer = db.store.land(TOPIC, &[known], NOW).await.expect("compared");
+    assert_eq!((answer.fenced[&0], answer.dead, answer.recovered), (3, 0, 0));
+    // What comes in the new log gets its own, and its partition goes on behind it; once.
+    let new = buried(vec![
+        nonsense(0, b"[", NOW + 9),
+        refused(1, &order("eve", "1"), NOW + 9),
+    ]);
+    for recovered in [2, 0] {
+        let answer = db.store.land(TOPIC, std::slice::from_ref(&new), NOW).await;
+        let answer = answer.expect("compared");
+        assert_eq!(answer.recovered, recovered);
+        assert_eq!(
+            (db.number(next).await, letters(&db, Stage::Dead).await.len()),
+            (2, 3)
+        );
+    }
 }
 
 async fn a_planted_row_swallows_no_letter_that_comes_later(db: Database) {

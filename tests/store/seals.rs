@@ -94,6 +94,12 @@ async fn senders_are_listed_by_what_they_use(db: Database) {
         listed("a").await,
         [(q.clone(), false, false, NOW), (r.clone(), true, false, NOW + 1)]
     );
+    let all = store.all_senders().await.expect("read");
+    let all: Vec<(&str, &str)> = all
+        .iter()
+        .map(|row| (row.process.as_str(), row.key.as_str()))
+        .collect();
+    assert_eq!(all, [("p", WITHOUT_SEAL), ("q", "b"), ("q", "a"), ("r", "a")]);
     note("r", &["a"], true, NOW + 2).await;
     assert_eq!(listed("a").await[1], (r, true, true, NOW + 2));
     store.forget_senders_before(NOW + 1).await.expect("forgotten");

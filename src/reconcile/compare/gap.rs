@@ -13,33 +13,21 @@ use super::{CompareError, Difference, Kind, Place};
 use crate::lua::repair::Ledger;
 use crate::store::CampaignSums;
 
-/// Times the sides are read because something was given back in between.
-const TRIES: u32 = 3;
-
 /// Units by SKU, none 0. Above 0: nobody has them. Below 0: they are there too often, which may hide as many others that
 /// nobody has.
 pub(in crate::reconcile) type Gap = BTreeMap<String, i64>;
 
 impl Reconcile {
-    /// The gap at one moment, while orders flow: reads the confirmed orders in one sum. `None` where units were given
-    /// back during every try: what comes back between the two sides is on neither.
+    /// The gap at one moment, while orders flow: reads the confirmed orders in one sum. `None` where every try
+    /// was in doubt: see [`super::stock::Sums`].
     pub(in crate::reconcile) async fn gap(
         &self,
         campaign: &str,
         patience: Duration,
     ) -> Result<Option<Gap>, CompareError> {
         let desk = Desk::open_for(self, campaign, patience).await?;
-        for _ in 0..TRIES {
-            let (_, differences) = desk.stock_once(&[]).await?;
-            let gap = gap_of(&differences);
-            let Some(since) = differences.iter().find_map(reopened) else {
-                return Ok(Some(gap));
-            };
-            if gap.is_empty() || desk.moment().await?.ledger.reopened == since {
-                return Ok(Some(gap));
-            }
-        }
-        Ok(None)
+        let sums = desk.stock_once(&[]).await?;
+        Ok(sums.are_clear.then(|| gap_of(&sums.differences)))
     }
 }
 

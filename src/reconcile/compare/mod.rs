@@ -74,7 +74,7 @@ pub enum CompareError {
     #[error("what revoked orders of it hold cannot be given back, which a repair begins with: {0}")]
     GivingBack(RebuildError),
     #[error("waited {waited:?} for {what}; nothing can be said until then")]
-    Patience { what: &'static str, waited: Duration },
+    Patience { what: String, waited: Duration },
     #[error("{0}")]
     Engine(#[from] EngineError),
     #[error("{0}")]

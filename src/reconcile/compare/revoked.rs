@@ -14,13 +14,14 @@ use crate::store::{HeldOrder, Revocation};
 
 impl Desk<'_> {
     /// An order may have landed, been revoked and given back while its entry still stands in the outbox, for whoever
-    /// was to settle it is gone: it is the database's then.
+    /// was to settle it is gone: it is the database's then. So it is where it was revoked while landing was waited for.
     pub(super) async fn leave_out_revoked(&self, moment: &mut Moment) -> Result<(), CompareError> {
         let ids: Vec<OrderId> = moment.outbox_ids().into_iter().collect();
         let store = &self.reconcile.store;
         let revocations = store.revocations_of(self.campaign(), &ids).await?;
         let revoked: HashSet<OrderId> = revocations.iter().map(|each| each.order).collect();
         moment.outbox.retain(|event| !revoked.contains(&event.order));
+        moment.revoked.extend(revoked);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::super::Reconcile;
+use super::super::wait::behind;
 use super::CompareError;
 use crate::campaign::{Activation, Campaign};
 use crate::lua::calls::{self, Lookup};
@@ -22,6 +23,10 @@ use crate::store::StoreError;
 
 /// Orders of the outbox that a comparison takes in; with more it waits for the relay.
 const OUTBOX_ORDERS_MAX: usize = 10_000;
+/// What is over sooner is nobody's concern: while orders flow, something is always on its way.
+const TELL_AFTER: Duration = Duration::from_millis(500);
+/// Between two times that the same wait is told.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Orders one call looks up.
 const LOOKUP_MAX: usize = 500;
 
@@ -50,6 +55,8 @@ pub(super) struct Moment {
     pub(super) ledger: Ledger,
     /// As landing is going to get them.
     pub(super) outbox: Vec<OrderEvent>,
+    /// Orders that were in the outbox too, and are the database's to tell of: see [`Desk::leave_out_revoked`].
+    pub(super) revoked: HashSet<OrderId>,
     /// Entries that nobody can relay, with the number of their orders: none of these is on its way.
     pub(super) stuck: BTreeMap<String, usize>,
 }
@@ -118,7 +125,7 @@ impl<'a> Desk<'a> {
 
     /// The shard now. Waits for the relay where too much is in the outbox.
     pub(super) async fn moment(&self) -> Result<Moment, CompareError> {
-        let begun = Instant::now();
+        let mut wait = Wait::begin(self.patience);
         loop {
             let reply = self
                 .run(&fixed::LEDGER, repair::ledger_args(OUTBOX_ORDERS_MAX))
@@ -136,10 +143,14 @@ impl<'a> Desk<'a> {
                 return Ok(Moment {
                     ledger,
                     outbox,
+                    revoked: HashSet::new(),
                     stuck,
                 });
             }
-            self.wait(begun, "the outbox to drain").await?;
+            let what = "the outbox to drain, which a gateway sends on as soon as Kafka takes it";
+            self.reconcile
+                .wait_a_little(&mut wait, Some(self.campaign()), what.to_owned())
+                .await?;
         }
     }
 
@@ -198,13 +209,11 @@ impl<'a> Desk<'a> {
         Ok(built)
     }
 
-    async fn wait(&self, begun: Instant, what: &'static str) -> Result<(), CompareError> {
-        self.reconcile.wait_a_little(begun, self.patience, what).await
-    }
-
     /// Waits until everything the bus holds now has landed or become a dead letter.
     pub(super) async fn landed(&self) -> Result<(), CompareError> {
-        self.reconcile.landed_within(self.patience).await
+        self.reconcile
+            .landed_before(self.patience, Some(self.campaign()))
+            .await
     }
 
     /// Whole buckets; `None` for one without its mark.
@@ -250,36 +259,60 @@ impl<'a> Desk<'a> {
 impl Reconcile {
     /// Waits until everything the bus holds now has landed or become a dead letter.
     pub(in crate::reconcile) async fn landed_within(&self, patience: Duration) -> Result<(), CompareError> {
-        let begun = Instant::now();
+        self.landed_before(patience, None).await
+    }
+
+    /// The same for a campaign: whoever listens is told what it waits for.
+    async fn landed_before(&self, patience: Duration, campaign: Option<&str>) -> Result<(), CompareError> {
+        let mut wait = Wait::begin(patience);
         let topic = self.producer.orders_topic();
         let marks = self.producer.high_watermarks(topic).await?;
         loop {
             let landed = self.store.offsets(topic).await?;
-            let passed = |(partition, mark): (&i32, &i64)| {
-                *mark == 0 || landed.get(partition).is_some_and(|offset| offset >= mark)
-            };
-            if marks.iter().all(passed) {
+            let Some(what) = behind(topic, &marks, &landed) else {
                 return Ok(());
-            }
-            let what = "landing to pass the watermark (is `rushgate land` running?)";
-            self.wait_a_little(begun, patience, what).await?;
+            };
+            self.wait_a_little(&mut wait, campaign, what).await?;
         }
     }
 
     async fn wait_a_little(
         &self,
-        begun: Instant,
-        patience: Duration,
-        what: &'static str,
+        wait: &mut Wait,
+        campaign: Option<&str>,
+        what: String,
     ) -> Result<(), CompareError> {
-        if begun.elapsed() > patience {
-            return Err(CompareError::Patience {
-                what,
-                waited: patience,
-            });
+        let waited = wait.begun.elapsed();
+        if waited > wait.patience {
+            let waited = wait.patience;
+            return Err(CompareError::Patience { what, waited });
+        }
+        if let (Some(campaign), Some(tell)) = (campaign, &self.tell)
+            && waited >= wait.told_at
+        {
+            wait.told_at = waited + TELL_EVERY;
+            tell(campaign, &what, wait.patience - waited);
         }
         tokio::time::sleep(self.config.poll).await;
         Ok(())
+    }
+}
+
+/// Something that is waited for.
+struct Wait {
+    begun: Instant,
+    patience: Duration,
+    /// Whoever listens is told after so long.
+    told_at: Duration,
+}
+
+impl Wait {
+    fn begin(patience: Duration) -> Self {
+        Self {
+            begun: Instant::now(),
+            patience,
+            told_at: TELL_AFTER,
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! Stock, SKU by SKU: what the engine has left and what is held elsewhere must make the total.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::shard::Desk;
+use super::shard::{Desk, Moment};
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
 use crate::lua::repair::Ledger;
-use crate::order::OrderEvent;
-use crate::store::CampaignSums;
+use crate::store::{CampaignSums, HeldOrder};
 
 /// Times a shard is read because an order fell into the very millisecond it was read at.
 const AMBIGUOUS_MAX: u32 = 20;
@@ -23,27 +22,40 @@ struct Sku {
     held: i64,
 }
 
+/// The sums of a campaign, added up once.
+pub(super) struct Sums {
+    pub(super) skus: u64,
+    pub(super) differences: Vec<Difference>,
+    /// Whether they say how many units are held. They do not where orders kept falling into the very millisecond the
+    /// shard was read at, or units kept coming back meanwhile.
+    pub(super) are_clear: bool,
+}
+
 impl Desk<'_> {
     /// `lost`: orders that hold their units though nothing knows of them any more.
     pub(super) async fn compare_stock(&self, lost: &[&Difference]) -> Result<Part, CompareError> {
-        let (mut skus, mut differences) = self.stock_once(lost).await?;
-        if !differences.is_empty() {
+        let mut sums = self.stock_once(lost).await?;
+        if !sums.differences.is_empty() {
             // What somebody gave back, repaired or revoked in between looks like a difference once.
-            let first = differences;
-            (skus, differences) = self.stock_once(lost).await?;
-            differences.retain(|second| first.iter().any(|first| is_same(first, second)));
+            let first = sums.differences;
+            sums = self.stock_once(lost).await?;
+            sums.differences
+                .retain(|second| first.iter().any(|first| is_same(first, second)));
         }
-        Ok(Part {
-            compared: skus,
-            differences,
+        let mut part = Part {
+            compared: sums.skus,
+            differences: sums.differences,
             ..Part::default()
-        })
+        };
+        if !sums.are_clear {
+            let before = part.differences.len();
+            part.differences.retain(|each| !is_of_units(each.kind));
+            part.unsettled = (before - part.differences.len()) as u64;
+        }
+        Ok(part)
     }
 
-    pub(super) async fn stock_once(
-        &self,
-        lost: &[&Difference],
-    ) -> Result<(u64, Vec<Difference>), CompareError> {
+    pub(super) async fn stock_once(&self, lost: &[&Difference]) -> Result<Sums, CompareError> {
         let mut tries = 0;
         loop {
             let mut moment = self.moment().await?;
@@ -55,22 +67,39 @@ impl Desk<'_> {
                 .campaign_sums(self.campaign(), moment.ledger.now, &except)
                 .await?;
             self.weigh(&mut sums.held).await?;
-            let skus = add_up(&moment.ledger, &moment.outbox, &sums, lost);
+            let skus = add_up(&moment, &sums, lost);
             let differences = skus
                 .iter()
                 .flat_map(|(id, sku)| judge(id, sku, &moment.ledger.reopened));
             let differences: Vec<Difference> = differences.collect();
             tries += 1;
-            // An order of that very millisecond that is not in the outbox was admitted after the shard was read, if
-            // not acknowledged within the same millisecond: then another look tells. So it does where an order gave
-            // back what it held after the shard was read and before the database was.
-            let is_clear = differences.is_empty()
-                || sums.at_the_moment == 0 && self.read_counts(&[]).await?.reopened == moment.ledger.reopened;
-            if is_clear || tries == AMBIGUOUS_MAX {
-                return Ok((skus.len() as u64, differences));
+            // Where an order of that very millisecond cannot be told to be before or after it, another look tells. So
+            // it does where an order gave back what it held after the shard was read and before the database was.
+            let are_clear = differences.is_empty()
+                || !is_ambiguous(&moment, &sums)
+                    && self.read_counts(&[]).await?.reopened == moment.ledger.reopened;
+            if are_clear || tries == AMBIGUOUS_MAX {
+                return Ok(Sums {
+                    skus: skus.len() as u64,
+                    differences,
+                    are_clear,
+                });
             }
         }
     }
+}
+
+/// Whether the database has an order of the very millisecond that the shard was read at, which was not in the outbox:
+/// it was admitted after the shard was read, if not acknowledged within the same millisecond.
+fn is_ambiguous(moment: &Moment, sums: &CampaignSums) -> bool {
+    let is_of_it =
+        |held: &HeldOrder| held.placed_at == moment.ledger.now && !moment.revoked.contains(&held.order);
+    sums.at_the_moment > 0 || sums.held.iter().any(is_of_it)
+}
+
+/// Whether such a difference follows from how many units are held.
+fn is_of_units(kind: Kind) -> bool {
+    matches!(kind, Kind::Leaked | Kind::Overcommitted)
 }
 
 fn is_same(first: &Difference, second: &Difference) -> bool {
@@ -80,17 +109,19 @@ fn is_same(first: &Difference, second: &Difference) -> bool {
 
 /// Differences of a shard that had nothing in its outbox, where nothing landed since.
 pub(super) fn judge_quiet(ledger: &Ledger, sums: &CampaignSums) -> Vec<Difference> {
-    let skus = add_up(ledger, &[], sums, &[]);
+    let moment = Moment {
+        ledger: ledger.clone(),
+        outbox: Vec::new(),
+        revoked: HashSet::new(),
+        stuck: BTreeMap::new(),
+    };
+    let skus = add_up(&moment, sums, &[]);
     let judged = skus.iter().flat_map(|(id, sku)| judge(id, sku, &ledger.reopened));
     judged.collect()
 }
 
-fn add_up(
-    ledger: &Ledger,
-    outbox: &[OrderEvent],
-    sums: &CampaignSums,
-    lost: &[&Difference],
-) -> BTreeMap<String, Sku> {
+fn add_up(moment: &Moment, sums: &CampaignSums, lost: &[&Difference]) -> BTreeMap<String, Sku> {
+    let ledger = &moment.ledger;
     let mut skus: BTreeMap<String, Sku> = BTreeMap::new();
     for (id, sku) in &sums.skus {
         skus.insert(
@@ -110,11 +141,12 @@ fn add_up(
             sku.held += units;
         }
     };
-    for event in outbox {
+    for event in &moment.outbox {
         hold(&event.sku, event.quantity.into());
     }
     for order in &sums.held {
-        if order.placed_at < ledger.now {
+        // One that was in the outbox was admitted before, were it in the very millisecond.
+        if order.placed_at < ledger.now || moment.revoked.contains(&order.order) {
             hold(&order.sku, order.quantity);
         }
     }
@@ -176,6 +208,8 @@ fn judge(id: &str, sku: &Sku, reopened: &str) -> Vec<Difference> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::OrderId;
+    use crate::store::SkuSums;
 
     fn kinds(sku: Sku) -> Vec<(Kind, i64, i64)> {
         let judged = judge("mug", &sku, "");
@@ -207,6 +241,45 @@ mod tests {
         assert_eq!(kinds(over), [(Kind::Overcommitted, 7, 6)]);
         let miscounted = Sku { sold: 2, ..fine };
         assert_eq!(kinds(miscounted), [(Kind::SoldMismatch, 2, 3)]);
+    }
+
+    fn held(user: &str, placed_at: i64) -> HeldOrder {
+        HeldOrder {
+            order: OrderId::keyed("spring", user, "1"),
+            sku: "mug".to_owned(),
+            quantity: 1,
+            placed_at,
+            charges: Vec::new(),
+            revoked: true,
+        }
+    }
+
+    #[test]
+    fn an_order_of_the_very_millisecond_is_held_where_it_was_in_the_outbox_and_in_doubt_elsewhere() {
+        let ledger = Ledger {
+            fence: None,
+            now: 7,
+            expires_at: 0,
+            reopened: String::new(),
+            admitted: String::new(),
+            stock: BTreeMap::new(),
+            outbox: None,
+        };
+        let mut moment = Moment {
+            ledger,
+            outbox: Vec::new(),
+            revoked: HashSet::new(),
+            stuck: BTreeMap::new(),
+        };
+        let mut sums = CampaignSums::default();
+        sums.skus.insert("mug".to_owned(), SkuSums::default());
+        sums.held = vec![held("ada", 6), held("bob", 7), held("eve", 8)];
+        let units = |moment: &Moment, sums: &CampaignSums| add_up(moment, sums, &[])["mug"].held;
+        assert_eq!((units(&moment, &sums), is_ambiguous(&moment, &sums)), (1, true));
+        moment.revoked.insert(sums.held[1].order);
+        assert_eq!((units(&moment, &sums), is_ambiguous(&moment, &sums)), (2, false));
+        sums.at_the_moment = 1;
+        assert!(is_ambiguous(&moment, &sums));
     }
 
     #[test]

@@ -1,0 +1,157 @@
+//! Looks at the very millisecond of an order, which the database refuses while the look waits for landing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rushgate::engine::{Engine, EngineError};
+use rushgate::lua::Script;
+use rushgate::lua::codec::Reply;
+use rushgate::lua::fixed;
+use rushgate::order::OrderId;
+use rushgate::reconcile::missing::Looks;
+
+use crate::missing::{SECOND, missing};
+use crate::sale::{CAMPAIGN, Sale, Side, now};
+
+crate::on_both_sides!(
+    an_order_refused_in_the_millisecond_of_a_look_is_still_counted,
+    an_order_of_the_millisecond_that_is_in_no_outbox_asks_for_another_look,
+);
+
+/// An engine whose ledger is the one of a moment that has passed.
+struct Past {
+    engine: Arc<dyn Engine>,
+    /// Of the order.
+    at: i64,
+    /// What stood in the outbox then: id, revision, moment, number of payloads, payload.
+    entry: Option<[String; 5]>,
+    /// So many ledgers are yet to be those of that moment, where nothing stood in the outbox.
+    to_come: AtomicUsize,
+    ledgers: AtomicUsize,
+}
+
+impl Past {
+    fn remember(&self, reply: Reply) -> Reply {
+        self.ledgers.fetch_add(1, SeqCst);
+        let Reply::Array(mut parts) = reply else {
+            panic!("a ledger is a list");
+        };
+        let text = |text: &str| Reply::Bulk(text.as_bytes().to_vec());
+        if let Some(entry) = &self.entry {
+            parts[2] = text(&self.at.to_string());
+            parts.extend(entry.iter().map(|part| text(part)));
+        } else if self.to_come.load(SeqCst) > 0 {
+            self.to_come.fetch_sub(1, SeqCst);
+            parts[2] = text(&self.at.to_string());
+        }
+        Reply::Array(parts)
+    }
+}
+
+impl Engine for Past {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn run<'a>(
+        &'a self,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        async move {
+            let reply = self.engine.run(script, key, args).await?;
+            Ok(match script.name == fixed::LEDGER.name {
+                true => self.remember(reply),
+                false => reply,
+            })
+        }
+        .boxed()
+    }
+
+    fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>> {
+        self.engine.incarnation()
+    }
+
+    fn run_on<'a>(
+        &'a self,
+        incarnation: &'a str,
+        script: &'a Script,
+        key: &'a str,
+        args: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
+        self.engine.run_on(incarnation, script, key, args)
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.engine.ping()
+    }
+}
+
+/// An order that is refused and has not given back, and when it was placed.
+async fn refused(sale: &Sale) -> (OrderId, i64) {
+    // Nobody gives back what it holds.
+    let lease = format!("give-back:{CAMPAIGN}");
+    let held = sale.db.store.lease(&lease, "other", sale.opened_at, 1 << 40);
+    assert!(held.await.expect("asked"));
+    let sql = format!(
+        "INSERT INTO `usage` (campaign_id, counter, window_start, subject, used, allowed) VALUES \
+         ('{CAMPAIGN}', 'rule/orders', 0, 'ada', 4, 4)"
+    );
+    sale.db.execute(&sql).await;
+    assert!(sale.place("ada", "1", "mug").await, "admitted");
+    sale.settled().await;
+    assert_eq!(sale.db.number("SELECT COUNT(*) FROM revocations").await, 1);
+    // What the engine goes on counting of it stands for what was full.
+    let sql = "UPDATE `usage` SET used = 1 WHERE subject = 'ada' AND counter = 'rule/orders'";
+    sale.db.execute(sql).await;
+    let order = OrderId::keyed(CAMPAIGN, "ada", "1");
+    let row = sale.db.store.order(CAMPAIGN, order).await.expect("asked");
+    (order, row.expect("it has a row").placed_at)
+}
+
+async fn look(sale: &Sale, past: &Arc<Past>) {
+    let stage = sale.stage_over(past.clone());
+    let mut looks = Looks::default();
+    for n in 0..2 {
+        let round = stage.find_missing(&mut looks, now() + n * 61 * SECOND).await;
+        round.expect("looked");
+        assert_eq!((missing(&looks), looks.figures.scans), (None, 0), "look {n}");
+    }
+    assert!(past.ledgers.load(SeqCst) > 1, "it was read");
+}
+
+async fn an_order_refused_in_the_millisecond_of_a_look_is_still_counted(side: Side) {
+    let sale = Sale::open(side, 100).await;
+    let (order, at) = refused(&sale).await;
+    let payload = format!(r#"{{"order":"{order}","user":"ada","sku":"mug","quantity":1,"attributes":{{}}}}"#);
+    let entry = ["1-1", "1", &at.to_string(), "1", &payload].map(str::to_owned);
+    let past = Past {
+        engine: sale.engine(),
+        at,
+        entry: Some(entry),
+        to_come: AtomicUsize::new(0),
+        ledgers: AtomicUsize::new(0),
+    };
+    look(&sale, &Arc::new(past)).await;
+}
+
+async fn an_order_of_the_millisecond_that_is_in_no_outbox_asks_for_another_look(side: Side) {
+    let sale = Sale::open(side, 100).await;
+    let (_, at) = refused(&sale).await;
+    let past = Past {
+        engine: sale.engine(),
+        at,
+        entry: None,
+        // One for the orders, and two for the stock: enough for a difference that is seen twice.
+        to_come: AtomicUsize::new(3),
+        ledgers: AtomicUsize::new(0),
+    };
+    let past = Arc::new(past);
+    let stage = sale.stage_over(past.clone());
+    let compared = stage.compare(CAMPAIGN, None).await.expect("compared");
+    assert_eq!((compared.differences, compared.unsettled), (vec![], 0));
+    assert_eq!(past.to_come.load(SeqCst), 0, "they were read");
+}
