@@ -3,6 +3,7 @@
 //! Also the one provider of cryptography (ring): whoever makes a connection with rustls names it or calls
 //! [`install_provider`] before.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls::crypto::ring;
@@ -15,7 +16,7 @@ use rustls::{Error as TlsError, InconsistentKeys, RootCertStore};
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
     #[error("cannot read {path}: {cause}", path = path.display())]
-    Unreadable { path: PathBuf, cause: std::io::Error },
+    Unreadable { path: PathBuf, cause: io::Error },
     #[error("{path} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path = path.display())]
     NoCertificate { path: PathBuf },
     #[error("{path} holds a certificate that cannot be read: {cause}", path = path.display())]
@@ -33,6 +34,26 @@ pub enum PemError {
         certificate = certificate.display()
     )]
     OtherKey { key: PathBuf, certificate: PathBuf },
+}
+
+/// Bytes of a file: the authorities of a whole system have a quarter of a million.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// The bytes of a file that can be read again and again: no pipe or device, which may never end.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let known = std::fs::metadata(path)?;
+    match known.is_file() {
+        false => Err(io::Error::other("it is no file")),
+        true if known.len() > BYTES_MAX => {
+            Err(io::Error::other(format!("it has more than {BYTES_MAX} bytes")))
+        }
+        true => std::fs::read(path),
+    }
+}
+
+/// The certificates of a file, in their order: one at least.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    chain(path, &read(path)?)
 }
 
 /// The bytes of a file with certificates of authorities: one at least, each of them readable.
@@ -72,7 +93,7 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<(Vec<u8>, Vec<u8>), Pe
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PemError> {
-    std::fs::read(path).map_err(|cause| PemError::Unreadable {
+    read_file(path).map_err(|cause| PemError::Unreadable {
         path: path.to_owned(),
         cause,
     })
@@ -136,6 +157,7 @@ mod tests {
         identity(&at("cert.pem"), &at("key.pem")).expect("they belong together");
         for (name, words) in [
             ("none.pem", "cannot read"),
+            (".", "it is no file"),
             ("text", "holds no certificate"),
             ("key.pem", "holds no certificate"),
             ("cut.pem", "cannot be read"),

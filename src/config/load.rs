@@ -219,7 +219,7 @@ pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
     }
     secrets::settle(&mut config, &given, source.env)?;
     check(&config)?;
-    config.keyring = seal::keyring(&config.seal, &mut config.warnings)?;
+    config.keyring = seal::keyring(&config.seal, &mut config.warnings, &mut config.secret_files)?;
     Ok(config)
 }
 

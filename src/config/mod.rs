@@ -67,6 +67,9 @@ pub struct Config {
     /// What is to be logged about the files of secrets.
     #[serde(skip)]
     pub warnings: Vec<String>,
+    /// Files that a secret was read from, each with where it is named.
+    #[serde(skip)]
+    pub secret_files: Vec<(String, PathBuf)>,
     /// The keys that `seal.keys` names, read from their files.
     #[serde(skip)]
     pub keyring: Option<Arc<Keyring>>,
@@ -99,6 +102,7 @@ impl Default for Config {
             admin_token_file: None,
             admin_token: None,
             warnings: Vec::new(),
+            secret_files: Vec::new(),
             keyring: None,
         }
     }

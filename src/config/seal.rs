@@ -1,6 +1,6 @@
 //! Reads the keys of seals from their files: secrets have no place in a file that is shared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Config, ConfigError, Seal};
@@ -12,7 +12,11 @@ const AT: &str = "seal.keys";
 const ID: &str = "no id of a key: 1 to 32 letters, digits, '.', '_' or '-'";
 
 /// The keys, as the configuration names them; `None` where it names none.
-pub(super) fn keyring(seal: &Seal, warnings: &mut Vec<String>) -> Result<Option<Arc<Keyring>>, ConfigError> {
+pub(super) fn keyring(
+    seal: &Seal,
+    warnings: &mut Vec<String>,
+    files: &mut Vec<(String, PathBuf)>,
+) -> Result<Option<Arc<Keyring>>, ConfigError> {
     let wrong = |message: String| ConfigError::Value {
         at: AT.to_owned(),
         message,
@@ -33,6 +37,7 @@ pub(super) fn keyring(seal: &Seal, warnings: &mut Vec<String>) -> Result<Option<
             let path = Path::new(path.trim());
             let secret = read(path)?;
             warnings.extend(exposed(AT, path));
+            files.push((AT.to_owned(), path.to_owned()));
             Key::new(id, &secret).map_err(|error| wrong(error.to_string()))
         })
         .collect::<Result<_, ConfigError>>()?;
@@ -83,7 +88,7 @@ mod tests {
 
     fn ring(keys: String) -> Result<Option<Arc<Keyring>>, String> {
         let seal = Seal { keys: Some(keys) };
-        keyring(&seal, &mut Vec::new()).map_err(|error| error.to_string())
+        keyring(&seal, &mut Vec::new(), &mut Vec::new()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -93,7 +98,10 @@ mod tests {
         let ring = ring(named).expect("valid").expect("keys");
         let key = |id: &str, fill| Key::new(id.parse().expect("an id"), &[fill; 32]).expect("a key");
         assert_eq!(ring.keys(), [key("new", 7), key("old", 8)]);
-        assert_eq!(super::keyring(&Seal::default(), &mut Vec::new()).ok(), Some(None));
+        assert_eq!(
+            super::keyring(&Seal::default(), &mut Vec::new(), &mut Vec::new()).ok(),
+            Some(None)
+        );
         assert_eq!(self::ring(" , ".into()), Ok(None));
     }
 

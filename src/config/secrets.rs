@@ -69,6 +69,7 @@ pub(super) fn settle(
     let mut files = Files {
         given,
         warnings: &mut config.warnings,
+        read: &mut config.secret_files,
     };
     let token = env(TOKEN_VARIABLE).filter(|token| !token.is_empty());
     let at = token.as_ref().map(|_| TOKEN_VARIABLE.to_owned());
@@ -153,6 +154,7 @@ pub fn admin_token(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<String
         given: &given,
         // Whoever runs the command does not keep the file.
         warnings: &mut Vec::new(),
+        read: &mut Vec::new(),
     };
     let token = env(TOKEN_VARIABLE).filter(|token| !token.is_empty());
     let at = token.as_ref().map(|_| TOKEN_VARIABLE.to_owned());
@@ -166,6 +168,7 @@ fn filled(text: Option<String>) -> Option<String> {
 struct Files<'a> {
     given: &'a Given,
     warnings: &'a mut Vec<String>,
+    read: &'a mut Vec<(String, PathBuf)>,
 }
 
 impl Files<'_> {
@@ -242,6 +245,7 @@ impl Files<'_> {
             return wrong("holds more than one line");
         }
         self.warnings.extend(exposed(&at, path));
+        self.read.push((at, path.to_owned()));
         Ok(secret.to_owned())
     }
 }

@@ -1,14 +1,14 @@
 //! What the configuration says, before anything is tried: names that nobody reads, secrets that everybody may.
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
 
 use super::leg::{Leg, Stopped};
 use super::report::{Finding, LegReport};
-use super::{Patient, files};
-use crate::config::{Config, ConfigError, KEYS, env_name};
+use super::{Patient, certificates, files};
+use crate::config::{ConfigError, KEYS, env_name};
 
 pub(super) const NAME: &str = "configuration";
-pub(super) const STEPS: &[&str] = &["sources", "environment", "secrets"];
+pub(super) const STEPS: &[&str] = &["sources", "environment", "secrets", "certificates"];
 const PREFIX: &str = "RUSHGATE_";
 /// Variables that are no keys.
 const OTHERS: &[&str] = &[
@@ -29,12 +29,28 @@ const SLIPS_MAX: usize = 3;
 pub(super) fn unreadable(error: &ConfigError) -> LegReport {
     LegReport {
         leg: NAME,
-        findings: vec![Finding::failed(
-            "sources",
-            error.to_string(),
-            "mend it; rushgate.example.toml documents every key",
-        )],
+        findings: vec![Finding::failed("sources", error.to_string(), mend(error))],
         not_tried: STEPS[1..].to_vec(),
+    }
+}
+
+fn mend(error: &ConfigError) -> String {
+    match error {
+        ConfigError::Unreadable { .. } => {
+            "give --config a file that the user that rushgate runs as may read".to_owned()
+        }
+        ConfigError::UnreadableSecret { at, cause, .. } => match cause.kind() {
+            ErrorKind::NotFound => format!("write the secret into that file, or mend the path in {at}"),
+            _ => format!(
+                "let the user that rushgate runs as read the file (chown, chmod 600), or mend the path in {at}"
+            ),
+        },
+        ConfigError::Value { at, message } if message.ends_with("is empty") => {
+            format!("write the secret into that file, or mend the path in {at}")
+        }
+        ConfigError::Both { one, other } => format!("take {one} or {other} away"),
+        ConfigError::Value { at, .. } => format!("mend {at}; rushgate.example.toml documents every key"),
+        _ => "mend it; rushgate.example.toml documents every key".to_owned(),
     }
 }
 
@@ -55,13 +71,25 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
         true => leg.ok("environment", "every variable is a key"),
         false => leg.note(unknown)?,
     }
-    let open: Vec<Finding> = secrets(patient.config, patient.file.as_deref())
+    let secrets = files::secrets(patient);
+    let open: Vec<Finding> = secrets
         .iter()
-        .filter_map(|(path, what)| files::open_to_all("secrets", path, what))
+        .filter_map(|(at, path)| files::open_to_others("secrets", at, path))
         .collect();
     match open.is_empty() {
-        true => leg.ok("secrets", "no file that holds one is open to everybody"),
+        true => leg.ok("secrets", "no file that holds one is open to others"),
         false => leg.note(open)?,
+    }
+    let certificates = files::certificates(patient);
+    let now = (patient.clock)();
+    let wrong: Vec<Finding> = certificates
+        .iter()
+        .filter_map(|(at, path, of)| certificates::terms("certificates", at, path, *of, now))
+        .collect();
+    match wrong.is_empty() {
+        true if certificates.is_empty() => {}
+        true => leg.ok("certificates", "every one that is named is good for a while"),
+        false => leg.note(wrong)?,
     }
     Ok(())
 }
@@ -108,36 +136,6 @@ fn slips(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
-/// Files with secrets, and what each holds.
-fn secrets(config: &Config, file: Option<&Path>) -> Vec<(PathBuf, &'static str)> {
-    let mut secrets = Vec::new();
-    if let Some(file) = file
-        && holds_password(config)
-    {
-        secrets.push((file.to_owned(), "a password"));
-    }
-    let keys = config.seal.keys.as_deref().unwrap_or_default();
-    let paths = keys.split(',').filter_map(|key| key.split_once(':'));
-    secrets.extend(paths.map(|(_, path)| (PathBuf::from(path.trim()), "a key of seals")));
-    secrets
-}
-
-fn holds_password(config: &Config) -> bool {
-    let in_url = |url: &str| {
-        let login = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
-        login.is_some_and(|(login, _)| login.contains(':'))
-    };
-    let kafka = [
-        &config.kafka.options,
-        &config.kafka.producer,
-        &config.kafka.consumer,
-    ];
-    let mut options = kafka.iter().flat_map(|options| options.keys());
-    in_url(&config.redis.url)
-        || in_url(&config.database.url)
-        || options.any(|option| option.contains("password"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,19 +166,5 @@ mod tests {
         assert_eq!(slips("kitten", "sitting"), 3);
         assert_eq!(slips("same", "same"), 0);
         assert_eq!(slips("", "abc"), 3);
-    }
-
-    #[test]
-    fn a_file_with_a_password_is_a_secret() {
-        let mut config = Config::default();
-        assert!(!holds_password(&config));
-        config.database.url = "mysql://me:secret@db/shop".into();
-        assert!(holds_password(&config));
-        config.database.url = "mysql://me@db/shop".into();
-        config.kafka.options.insert("sasl.password".into(), "x".into());
-        assert!(holds_password(&config));
-        config.seal.keys = Some("a:/etc/a, b:/etc/b".into());
-        let paths: Vec<PathBuf> = secrets(&config, None).into_iter().map(|(path, _)| path).collect();
-        assert_eq!(paths, [PathBuf::from("/etc/a"), PathBuf::from("/etc/b")]);
     }
 }

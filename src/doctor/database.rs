@@ -1,7 +1,7 @@
 //! The leg to the database.
 
 use super::clocks::compare;
-use super::leg::{Leg, Stopped, Wrong, wrong};
+use super::leg::{Leg, Stopped, Wrong, login_key, wrong};
 use super::net::reach;
 use super::report::Finding;
 use super::{Patient, Role};
@@ -32,7 +32,9 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     let is_local = address(&config.url, leg).await?;
     let store = leg
         .step("login", async {
-            Store::connect(&config).await.map_err(|error| not_in(&error))
+            Store::connect(&config)
+                .await
+                .map_err(|error| not_in(&error, patient))
         })
         .await?;
     let examined = look(patient, &store, is_local, leg).await;
@@ -44,10 +46,13 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
 /// Whether it is this machine.
 async fn address(url: &str, leg: &mut Leg) -> Result<bool, Stopped> {
     let read = place(url);
-    let todo = format!("mend {KEY}: mysql://user:password@host:3306/name");
     let place = leg
         .step("address", async {
-            read.map_err(|error| wrong(error.to_string(), todo))
+            read.map_err(|error| {
+                let said = error.to_string();
+                let todo = todo(&said, KEY, false);
+                wrong(said, todo)
+            })
         })
         .await?;
     match place {
@@ -127,11 +132,44 @@ fn broken(error: &StoreError) -> Wrong {
 }
 
 /// Why nobody is let in.
-fn not_in(error: &StoreError) -> Wrong {
+fn not_in(error: &StoreError, patient: &Patient<'_>) -> Wrong {
     let said = error.to_string();
+    let database = &patient.config.database;
+    let is_plain = database.url.to_ascii_lowercase().contains("mode=disabled");
+    let login = login_key(
+        "database",
+        database.url_file.is_some(),
+        database.password_file.is_some(),
+    );
+    let todo = todo(&said, &login, is_plain);
+    wrong(said, todo)
+}
+
+/// `login` is where user and password stand; `is_plain`: the URL asks for no encryption.
+fn todo(said: &str, login: &str, is_plain: bool) -> String {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let todo = if has(&["1045 (", "1698 ("]) {
-        format!("set user and password in {KEY}: mysql://user:password@host:3306/name")
+    if has(&["database URL"]) {
+        let parameters = [
+            "ssl-ca:",
+            "ssl-cert",
+            "ssl-key",
+            "ssl-mode",
+            "certificate",
+            "private key",
+        ];
+        return match parameters.iter().any(|name| said.contains(name)) {
+            true => format!("mend ssl-mode, ssl-ca, ssl-cert or ssl-key in {KEY}, as it says"),
+            false => format!("mend {KEY}: mysql://user:password@host:3306/name"),
+        };
+    }
+    if has(&["1045 (", "1698 ("]) {
+        match is_plain {
+            true => format!(
+                "set user and password in {login}; where the server or that user wants TLS (require_secure_transport, REQUIRE SSL), \
+                 ?ssl-mode=verify_identity&ssl-ca=/path/ca.pem in {KEY} instead of ssl-mode=disabled"
+            ),
+            false => format!("set user and password in {login}: mysql://user:password@host:3306/name"),
+        }
     } else if has(&["1049 ("]) {
         format!("CREATE DATABASE of that name, or mend the name in {KEY}")
     } else if has(&["1044 ("]) {
@@ -141,15 +179,21 @@ fn not_in(error: &StoreError) -> Wrong {
     } else if has(&["1040 (", "1203 ("]) {
         "raise max_connections on the server, or lower database.connections".to_owned()
     } else if has(&["3159 (", "insecure transport"]) {
-        format!("the server wants TLS: add ?ssl-mode=VERIFY_IDENTITY to {KEY}")
+        format!(
+            "the server takes encrypted connections alone: ?ssl-mode=verify_identity&ssl-ca=/path/ca.pem in {KEY} instead of \
+             ssl-mode=disabled"
+        )
     } else if has(&["does not support TLS", "TLS upgrade"]) {
-        format!("give the server a certificate, or set ssl-mode=DISABLED in {KEY}")
+        format!("give the server a certificate, or set ssl-mode=disabled in {KEY}")
+    } else if has(&["not valid for name", "NotValidForName"]) {
+        format!("write a host into {KEY} that the server's certificate names, or ssl-mode=verify_ca")
+    } else if has(&["expired", "Expired"]) {
+        "have the server's certificate renewed (ssl_cert of the server)".to_owned()
     } else if has(&["certificate", "UnknownIssuer", "TLS", "tls"]) {
-        format!("?ssl-ca=/path/ca.pem in {KEY}: the authority that signed the server's certificate")
+        format!("ssl-ca=/path/ca.pem in {KEY}: the authority that signed the server's certificate")
     } else {
         "see the server's log".to_owned()
-    };
-    wrong(said, todo)
+    }
 }
 
 fn logged_in(store: &Store, facts: &ServerFacts, is_local: bool) -> Finding {
@@ -159,7 +203,7 @@ fn logged_in(store: &Store, facts: &ServerFacts, is_local: bool) -> Finding {
         None => Finding::warning(
             "login",
             format!("{}; nothing is encrypted on the way", store.place()),
-            format!("give the server a certificate and add ?ssl-mode=VERIFY_IDENTITY to {KEY}"),
+            format!("give the server a certificate and add ?ssl-mode=verify_identity to {KEY}"),
         ),
     }
 }

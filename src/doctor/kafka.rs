@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::leg::{Leg, Stopped, Wrong, aside, wrong};
-use super::net::{Reached, reach};
+use super::net::{Reached, plain_answer, reach};
 use super::report::Finding;
 use super::topics::{Wanted, judge, judge_settings};
 use super::{Patient, Role};
 use crate::bus::Topics;
 use crate::bus::kafka::{ClusterFacts, Examination, Right, Unreached};
+use crate::config::{Config, Kafka};
 
 pub(super) const STEPS: &[&str] = &[
     "options",
@@ -30,13 +31,11 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     let config = patient.kafka.clone();
     let examination = leg
         .step("options", async {
-            let made = Examination::new(config, patient.limit);
-            made.map_err(|error| {
-                wrong(
-                    error.to_string(),
-                    format!("mend {OPTIONS}, [kafka.producer] or [kafka.consumer]"),
-                )
-            })
+            let limit = patient.limit;
+            // It reads the files of its encryption.
+            let made = aside(move || Examination::new(config, limit)).await;
+            let made = made.ok_or_else(|| wrong("the client broke off", "try again"))?;
+            made.map_err(|error| unusable(&error.to_string(), &patient.kafka.extra))
         })
         .await?;
     let examination = Arc::new(examination);
@@ -46,6 +45,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     let reached = leg.step("address", any_of(&patient.kafka.brokers)).await?;
     leg.note([addresses(&reached)])?;
     let names: Vec<String> = patient.topics.names().into_iter().map(str::to_owned).collect();
+    leg.step("login", speaks(&reached, &security)).await?;
     let asked = examination.clone();
     // The client gives up by itself within the limit, and says why: the step lasts a little longer.
     let cluster = leg
@@ -54,7 +54,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
                 aside(move || asked.cluster(&names.iter().map(String::as_str).collect::<Vec<_>>())).await;
             match answer {
                 Some(Ok(cluster)) => Ok(cluster),
-                Some(Err(unreached)) => Err(not_in(&unreached)),
+                Some(Err(unreached)) => Err(not_in(&unreached, patient.config)),
                 None => Err(wrong("the client broke off", "try again")),
             }
         })
@@ -125,9 +125,62 @@ fn addresses(tried: &[(String, Result<Reached, Wrong>)]) -> Finding {
     }
 }
 
+/// A question that brokers answer before anybody logged in: which versions of the protocol they speak (ApiVersions 0, without
+/// a name of the client), after its length.
+const VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+/// What a broker's answer in plain text begins with: a length below 16 MiB.
+const PLAIN: u8 = 0;
+/// What an alert of TLS begins with.
+const ALERT: u8 = 0x15;
+
+/// Fails where one side speaks TLS and the other does not: librdkafka only says that the broker hung up.
+async fn speaks(tried: &[(String, Result<Reached, Wrong>)], security: &str) -> Result<(), Wrong> {
+    let encrypts = security.ends_with("ssl");
+    for (name, reached) in tried {
+        let Ok(reached) = reached else { continue };
+        let first = plain_answer(reached.address, &VERSIONS).await.first().copied();
+        match first {
+            Some(ALERT) if !encrypts => {
+                return Err(wrong(
+                    format!("{name} speaks TLS, and security.protocol is {security}"),
+                    format!(
+                        "\"security.protocol\" = \"SSL\", or \"SASL_SSL\" with a login, and \"ssl.ca.location\" in {OPTIONS}, or \
+                         give a port without TLS in kafka.brokers"
+                    ),
+                ));
+            }
+            Some(PLAIN) if encrypts => {
+                return Err(wrong(
+                    format!("{name} speaks no TLS, and security.protocol is {security}"),
+                    format!(
+                        "give the port that speaks TLS in kafka.brokers, or set \"security.protocol\" = \"{}\" in {OPTIONS}",
+                        match security {
+                            "ssl" => "PLAINTEXT",
+                            _ => "SASL_PLAINTEXT",
+                        }
+                    ),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Why no client can be made: the option that librdkafka speaks of.
+fn unusable(error: &str, options: &BTreeMap<String, String>) -> Wrong {
+    let about = options.keys().find(|option| error.contains(option.as_str()));
+    let todo = match about {
+        Some(option) => format!("mend \"{option}\" in {OPTIONS}"),
+        None => format!("mend {OPTIONS}, [kafka.producer] or [kafka.consumer]"),
+    };
+    wrong(error, todo)
+}
+
 /// What librdkafka's reasons mean.
-fn not_in(unreached: &Unreached) -> Wrong {
+fn not_in(unreached: &Unreached, config: &Config) -> Wrong {
     let said = unreached.reasons.join("; ");
+    let kafka = &config.kafka;
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let todo = if has(&["SSL listener"]) {
         format!(
@@ -136,29 +189,49 @@ fn not_in(unreached: &Unreached) -> Wrong {
     } else if has(&["PLAINTEXT broker listener", "wrong version number"]) {
         format!("the port speaks no TLS: give one that does, or set \"security.protocol\" in {OPTIONS}")
     } else if has(&["certificate verify failed", "unable to get local issuer"]) {
-        format!(
-            "\"ssl.ca.location\" = \"/path/ca.pem\" in {OPTIONS}: the authority that signed the brokers' certificates"
-        )
+        let or = "or write hosts into kafka.brokers that those name";
+        match kafka.options.get("ssl.ca.location") {
+            Some(path) => format!(
+                "put the authority that signed the brokers' certificates into \"ssl.ca.location\" in {OPTIONS} ({path}), {or}"
+            ),
+            None => format!(
+                "\"ssl.ca.location\" = \"/path/ca.pem\" in {OPTIONS}: the authority that signed the brokers' certificates, {or}"
+            ),
+        }
     } else if has(&[
         "authentication fail",
         "Authentication fail",
         "Invalid username",
         "invalid credentials",
     ]) {
+        let password = match kafka.sasl_password_file {
+            Some(_) => "the password in kafka.sasl_password_file",
+            None => "\"sasl.password\" (or kafka.sasl_password_file)",
+        };
         format!(
-            "set \"sasl.username\" and \"sasl.password\" in {OPTIONS}, and \"sasl.mechanism\" as the brokers have it"
+            "set \"sasl.username\" in {OPTIONS} and {password}, and \"sasl.mechanisms\" as the brokers have it"
         )
     } else if has(&["SSL connection closed by peer"]) {
         format!(
             "the port speaks no TLS, or asks for a certificate: \"security.protocol\", or \"ssl.certificate.location\" and \
              \"ssl.key.location\", in {OPTIONS}"
         )
+    } else if !has_login(kafka) && has(&["Disconnected", "APIVERSION", "TransportFailure"]) {
+        format!(
+            "the broker hangs up on whoever does not log in: \"security.protocol\" = \"SASL_SSL\" (or \"SASL_PLAINTEXT\"), \
+             \"sasl.mechanisms\", \"sasl.username\" and \"sasl.password\" in {OPTIONS}, or give a port that wants no login"
+        )
     } else if has(&["SASL", "mechanism"]) {
-        format!("set \"security.protocol\" and \"sasl.mechanism\" in {OPTIONS} as the brokers have them")
+        format!("set \"security.protocol\" and \"sasl.mechanisms\" in {OPTIONS} as the brokers have them")
     } else {
         format!("see the brokers' log, and \"security.protocol\" in {OPTIONS}")
     };
     wrong(said, todo)
+}
+
+fn has_login(kafka: &Kafka) -> bool {
+    let protocol = kafka.options.get("security.protocol");
+    protocol.is_some_and(|protocol| protocol.to_ascii_uppercase().starts_with("SASL"))
 }
 
 fn logged_in(security: &str, tried: &[(String, Result<Reached, Wrong>)], cluster: &ClusterFacts) -> Finding {
@@ -328,7 +401,7 @@ mod tests {
 
     fn todo(reason: &str) -> String {
         let reasons = vec![reason.to_owned()];
-        not_in(&Unreached { reasons }).todo
+        not_in(&Unreached { reasons }, &Config::default()).todo
     }
 
     #[test]

@@ -24,6 +24,15 @@ pub(super) fn wrong(found: impl Into<String>, todo: impl Into<String>) -> Wrong 
     }
 }
 
+/// Where the login of a section's URL stands.
+pub(super) fn login_key(section: &str, has_url_file: bool, has_password_file: bool) -> String {
+    match (has_password_file, has_url_file) {
+        (true, _) => format!("{section}.url and {section}.password_file"),
+        (false, true) => format!("{section}.url_file"),
+        (false, false) => format!("{section}.url"),
+    }
+}
+
 pub(super) struct Leg {
     name: &'static str,
     steps: &'static [&'static str],
@@ -49,9 +58,15 @@ impl Leg {
     ) -> LegReport {
         let ended = work(&mut self).await;
         let found = |step: &&'static str| self.findings.iter().any(|finding| finding.step == *step);
+        let failed = |step: &&'static str| {
+            let mut findings = self.findings.iter();
+            findings.any(|finding| finding.step == *step && finding.verdict == Verdict::Failed)
+        };
+        // What stands before the step that failed was left out because there is nothing of the kind.
+        let behind = self.steps.iter().copied().skip_while(|step| !failed(step));
         let not_tried = match ended {
             Ok(()) => Vec::new(),
-            Err(Stopped) => self.steps.iter().copied().filter(|step| !found(step)).collect(),
+            Err(Stopped) => behind.filter(|step| !found(step)).collect(),
         };
         LegReport {
             leg: self.name,

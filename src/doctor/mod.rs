@@ -4,6 +4,8 @@
 //! The adapters say what they find (`engine::redis`, `bus::kafka` and `store` have a file `examine` each); what it means
 //! is judged here.
 
+mod alive;
+mod certificates;
 mod clocks;
 mod configuration;
 mod database;

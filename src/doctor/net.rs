@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::leg::{Wrong, aside, wrong};
 
 /// How long a server may take to say something in plain text.
-const GREETING_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const GREETING_LIMIT: Duration = Duration::from_secs(2);
 
 /// A place that was reached.
 #[derive(Clone, Debug)]

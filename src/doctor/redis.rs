@@ -2,7 +2,7 @@
 
 use super::Patient;
 use super::clocks::compare;
-use super::leg::{Leg, Stopped, Wrong, wrong};
+use super::leg::{Leg, Stopped, Wrong, login_key, wrong};
 use super::net::{Reached, plain_answer, reach};
 use super::report::Finding;
 use crate::engine::redis::{Closed, Examination, Lacking, Place, Redis, ServerFacts};
@@ -22,15 +22,9 @@ const VERSION_MIN: (u32, u32) = (7, 0);
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
     let limit = leg.limit();
-    let made = Redis::new(patient.redis.clone());
     let redis = leg
         .step("address", async {
-            made.map_err(|error| {
-                wrong(
-                    error.to_string(),
-                    format!("mend {KEY}: redis://user:password@host:6379"),
-                )
-            })
+            Redis::new(patient.redis.clone()).map_err(|error| unusable(&error.to_string()))
         })
         .await?;
     let (reached, tls) = match redis.place() {
@@ -49,7 +43,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
             speaks(reached, tls).await?;
         }
         let examination = redis.examine(limit).await;
-        examination.map_err(|closed| not_in(&closed, &redis.user(), tls))
+        examination.map_err(|closed| not_in(&closed, patient, &redis.user(), tls))
     };
     let mut examination = leg.step("login", connected).await?;
     leg.note([logged_in(&redis, reached.as_ref(), tls)])?;
@@ -110,15 +104,73 @@ fn shown(answer: &[u8]) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
+/// Why nothing can be tried: the URL, or a file that it needs.
+fn unusable(error: &str) -> Wrong {
+    let files = ["redis.ca_file", "redis.certificate_file and redis.key_file"];
+    let about = files.iter().find(|key| error.contains(*key));
+    let todo = match about {
+        _ if error.contains("are for rediss://") => {
+            format!(
+                "write rediss:// in {KEY}, or take redis.ca_file, redis.certificate_file and redis.key_file away"
+            )
+        }
+        Some(key) => format!("mend {key}"),
+        // What is wrong with a pair of files is told with their paths.
+        None if error.contains("certificate")
+            || error.contains("private key")
+            || error.contains("cannot read") =>
+        {
+            "mend redis.certificate_file and redis.key_file".to_owned()
+        }
+        None => format!("mend {KEY}: redis://user:password@host:6379"),
+    };
+    wrong(error, todo)
+}
+
 /// Why there is no connection.
-fn not_in(closed: &Closed, user: &str, tls: bool) -> Wrong {
+fn not_in(closed: &Closed, patient: &Patient<'_>, user: &str, tls: bool) -> Wrong {
     match closed {
-        Closed::Broken(cause) if tls => wrong(
-            cause.clone(),
-            "see that the certificate is signed by an authority of redis.ca_file (without it, one that this machine knows), \
-             carries the host's name and has not expired: openssl s_client -connect HOST:PORT",
-        ),
+        Closed::Broken(cause) if tls => wrong(cause.clone(), encryption(cause, patient)),
+        Closed::Login(cause) => {
+            let redis = &patient.config.redis;
+            let place = login_key("redis", redis.url_file.is_some(), redis.password_file.is_some());
+            wrong(
+                cause.clone(),
+                format!(
+                    "set user and password in {place} (redis://user:password@host:port): ACL GETUSER {user} on the server"
+                ),
+            )
+        }
         other => refused(other, user),
+    }
+}
+
+/// What to do about a connection that TLS does not let be.
+fn encryption(cause: &str, patient: &Patient<'_>) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    let tls = &patient.redis.tls;
+    if has(&["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"]) {
+        match &tls.ca_file {
+            Some(path) => format!(
+                "put the authority that signed the server's certificate into redis.ca_file ({})",
+                path.display()
+            ),
+            None => "set redis.ca_file to a file with the authority that signed the server's certificate"
+                .to_owned(),
+        }
+    } else if has(&["not valid for name", "NotValidForName"]) {
+        format!("write a host into {KEY} that the server's certificate names")
+    } else if has(&["expired", "Expired"]) {
+        "have the server's certificate renewed (tls-cert-file in redis.conf)".to_owned()
+    } else if has(&["CertificateRequired", "HandshakeFailure", "alert"]) {
+        match tls.certificate_file {
+            Some(_) => "have a certificate made by an authority that the server believes (tls-ca-cert-file in redis.conf) for \
+                        redis.certificate_file and redis.key_file"
+                .to_owned(),
+            None => "the server wants a certificate: set redis.certificate_file and redis.key_file".to_owned(),
+        }
+    } else {
+        "see the server's log, and redis.ca_file, redis.certificate_file and redis.key_file".to_owned()
     }
 }
 

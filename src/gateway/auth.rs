@@ -9,6 +9,7 @@
 mod cache;
 mod claims;
 mod config;
+mod examine;
 mod fetch;
 mod figures;
 mod head;
@@ -34,6 +35,7 @@ use keys::{Found, Key, KeySet, Rules};
 use source::Source;
 
 pub use config::{ALGORITHMS, AuthConfigError, Config};
+pub use examine::{Origin, Published, PublishedKey};
 pub(super) use figures::KeyFigures;
 pub use jsonwebtoken::Algorithm;
 

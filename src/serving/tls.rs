@@ -12,6 +12,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
+use crate::pem;
+
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What is offered; TLS 1.2 at least.
@@ -118,7 +120,7 @@ impl Tls {
 impl Files {
     fn read(&self) -> Result<Read, TlsError> {
         let read = |path: &Path| {
-            std::fs::read(path).map_err(|cause| TlsError::Unreadable {
+            pem::read_file(path).map_err(|cause| TlsError::Unreadable {
                 path: path.to_owned(),
                 cause,
             })
@@ -173,13 +175,13 @@ impl Files {
     }
 }
 
-fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let none = |cause: String| TlsError::NoPem {
         path: path.to_owned(),
         what: "certificate",
         cause,
     };
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     let read = read.map_err(|cause| none(cause.to_string()))?;
     match read.is_empty() {
         true => Err(none("no section CERTIFICATE".to_owned())),

@@ -3,9 +3,19 @@
 
 #[path = "../database/mod.rs"]
 mod database;
+mod encrypted;
 mod ill;
+#[allow(dead_code)]
+#[path = "../fronts/issuer.rs"]
+mod issuer;
+mod listening;
 mod patient;
+mod published;
 #[allow(dead_code)]
 #[path = "../engines/server.rs"]
 mod server;
+mod silent;
+#[allow(dead_code)]
+#[path = "../legs/stack.rs"]
+mod stack;
 mod well;

@@ -8,11 +8,11 @@ use rushgate::bus;
 use rushgate::bus::kafka::migrate_topics;
 use rushgate::config::Config;
 use rushgate::doctor::{Descriptors, Patient, Report, Role, examine};
-use rushgate::engine;
 use rushgate::store::Store;
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 
 use crate::server::Server;
+use crate::stack::Stack;
 
 pub const PARTITIONS: usize = 3;
 /// In every URL that has a password; no report may hold it.
@@ -23,6 +23,8 @@ pub struct Deployment {
     pub clock: fn() -> i64,
     pub descriptors: Descriptors,
     pub role: Option<Role>,
+    /// How long a step may take.
+    pub limit: Duration,
     masks: Vec<(String, &'static str)>,
 }
 
@@ -56,16 +58,71 @@ pub fn nowhere() -> SocketAddr {
 impl Deployment {
     /// Redis at `redis`, Kafka and MariaDB with nothing of rushgate in them yet.
     pub fn new(redis: &str) -> Self {
-        let mut config = Config::default();
-        config.redis.url = redis.to_owned();
+        let mut deployment = Self::anywhere(redis);
+        let config = &mut deployment.config;
         config.kafka.brokers = variable("RUSHGATE_KAFKA_BROKERS");
         config.kafka.prefix = fresh("doctor");
-        config.kafka.partitions = PARTITIONS as u32;
         config.database.url = variable("RUSHGATE_DATABASE_URL");
+        deployment.mask_kafka();
+        deployment
+    }
+
+    /// The services of a stack that takes encrypted connections alone.
+    pub fn encrypted() -> Self {
+        let stack = Stack::shared();
+        let mut deployment = Self::anywhere(&stack.variable("RUSHGATE_REDIS_URL"));
+        let config = &mut deployment.config;
+        let file = |name: &str| Some(stack.variable(name).into());
+        config.redis.ca_file = file("RUSHGATE_REDIS_CA_FILE");
+        config.redis.certificate_file = file("RUSHGATE_REDIS_CERTIFICATE_FILE");
+        config.redis.key_file = file("RUSHGATE_REDIS_KEY_FILE");
+        config.kafka.brokers = stack.variable("RUSHGATE_KAFKA_BROKERS");
+        config.database.url = stack.variable("RUSHGATE_DATABASE_URL");
+        let options = stack.variable("RUSHGATE_KAFKA_OPTIONS");
+        for (name, value) in options.split(',').filter_map(|pair| pair.split_once('=')) {
+            config.kafka.options.insert(name.to_owned(), value.to_owned());
+        }
+        let place = |url: &str| {
+            let host = url.rsplit_once('@').expect("with a user").1;
+            host.split(['/', '?']).next().expect("an address").to_owned()
+        };
+        let (redis, database) = (place(&config.redis.url), place(&config.database.url));
+        deployment.mask(&redis, "REDIS");
+        deployment.mask(&database, "DATABASE");
+        let tls = stack
+            .file("ca.pem")
+            .parent()
+            .expect("a folder")
+            .display()
+            .to_string();
+        deployment.mask(&tls, "TLS");
+        let brokers = deployment.config.kafka.brokers.clone();
+        deployment.mask(&brokers, "KAFKA");
+        deployment
+    }
+
+    fn mask_kafka(&mut self) {
+        let (prefix, brokers) = (
+            self.config.kafka.prefix.clone(),
+            self.config.kafka.brokers.clone(),
+        );
+        self.mask(&prefix, "PREFIX");
+        for broker in brokers.split(',') {
+            self.mask(broker, "KAFKA");
+        }
+    }
+
+    /// Redis at `redis`; who needs Kafka or the database says where they are.
+    pub fn anywhere(redis: &str) -> Self {
+        let mut config = Config::default();
+        config.redis.url = redis.to_owned();
+        config.kafka.partitions = PARTITIONS as u32;
+        config.kafka.brokers = nowhere().to_string();
+        config.database.url = format!("mysql://root@{}/shop", nowhere());
         config.auth.insecure_dev_auth = true;
         config.listen = ([127, 0, 0, 1], 0).into();
         config.admin_listen = ([127, 0, 0, 1], 0).into();
-        let mut deployment = Self {
+        Self {
             config,
             clock: now,
             descriptors: Descriptors {
@@ -73,15 +130,17 @@ impl Deployment {
                 hard: None,
             },
             role: None,
+            limit: Duration::from_secs(30),
             masks: Vec::new(),
-        };
-        let prefix = deployment.config.kafka.prefix.clone();
-        let brokers = deployment.config.kafka.brokers.clone();
-        deployment.mask(&prefix, "PREFIX");
-        for broker in brokers.split(',') {
-            deployment.mask(broker, "KAFKA");
         }
-        deployment
+    }
+
+    /// Sets an option of librdkafka.
+    pub fn option(&mut self, name: &str, value: &str) {
+        self.config
+            .kafka
+            .options
+            .insert(name.to_owned(), value.to_owned());
     }
 
     /// The same with a database of its own, migrated, and topics.
@@ -141,13 +200,13 @@ impl Deployment {
         let patient = Patient {
             config: &self.config,
             file: None,
-            redis: engine::redis::Config::new(self.config.redis.url.as_str()),
+            redis: self.config.engine(),
             kafka: self.kafka(),
             topics: self.config.topics().expect("delays"),
             partitions: PARTITIONS,
             replication: 1,
             role: self.role,
-            limit: Duration::from_secs(30),
+            limit: self.limit,
             clock: self.clock,
             descriptors: Some(self.descriptors),
             variables: Vec::new(),

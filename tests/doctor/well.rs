@@ -112,6 +112,28 @@ fn the_command_fails_where_a_leg_does_and_tells_no_secret() {
 }
 
 #[test]
+fn a_secret_that_cannot_be_read_is_told_with_its_option() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("rushgate.toml");
+    std::fs::write(folder.path().join("empty"), "\n").expect("written");
+    let mut text = String::new();
+    for (section, option, name) in [
+        ("redis", "password_file", "none"),
+        ("redis", "url_file", "empty"),
+        ("database", "password_file", "empty"),
+        ("kafka", "sasl_password_file", "."),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&config, format!("[{section}]\n{option} = {path:?}\n")).expect("written");
+        let (code, told, _) = doctor(&["--config", config.to_str().expect("text")]);
+        assert_eq!(code, Some(1), "{told}");
+        let failed = told.lines().find(|line| line.starts_with("FAILED"));
+        text += &format!("{}\n", failed.unwrap_or_else(|| panic!("{told}")));
+    }
+    insta::assert_snapshot!(text.replace(&folder.path().display().to_string(), "FOLDER"));
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_is_the_first_leg_to_fail() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "[redis]\nurll = \"redis://r\"\n").expect("written");

@@ -63,19 +63,32 @@ pub struct Examination {
 
 /// Keeps what librdkafka complains about.
 #[derive(Clone, Default)]
-struct Listener(Arc<Mutex<Vec<String>>>);
+struct Listener {
+    errors: Arc<Mutex<Vec<String>>>,
+    /// The first line of its log that says why a connection ended: a broker that hangs up is spoken of there alone.
+    ended: Arc<Mutex<Option<String>>>,
+}
 
 impl Listener {
     fn heard(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ended(&self) -> Option<String> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl ClientContext for Listener {
-    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.get_or_insert_with(|| bare(message).to_owned());
+        }
+    }
 
     fn error(&self, _: KafkaError, reason: &str) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         heard.push(reason.to_owned());
     }
 }
@@ -114,7 +127,8 @@ impl Examination {
             let lasts = |reason: &String| LASTING.iter().any(|words| reason.contains(words));
             if reasons.iter().any(lasts) || begun.elapsed() > self.limit {
                 if reasons.is_empty() {
-                    reasons.push(error.to_string());
+                    let ended = self.consumer.context().ended();
+                    reasons.push(ended.unwrap_or_else(|| error.to_string()));
                 }
                 return Err(Unreached { reasons });
             }
@@ -129,9 +143,8 @@ impl Examination {
                 break;
             }
         }
-        let bare = |reason: &str| reason.split(" (after ").next().unwrap_or_default().to_owned();
         for reason in self.consumer.context().heard() {
-            let reason = bare(&reason);
+            let reason = bare(&reason).to_owned();
             if !reasons.contains(&reason) && !reason.contains("brokers are down") {
                 reasons.push(reason);
             }
@@ -163,6 +176,11 @@ impl Examination {
         }
         Ok(settings)
     }
+}
+
+/// Without the times, which differ from one to the next.
+fn bare(reason: &str) -> &str {
+    reason.split(" (after ").next().unwrap_or_default()
 }
 
 fn ms(duration: Duration) -> String {

@@ -15,11 +15,10 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::AuthConfigError;
+use crate::pem;
 use crate::wire::secret::{shown_path, shown_url};
 
 /// Bytes of a key set, or of a file of keys: sets of large issuers have a few thousand.
@@ -92,6 +91,16 @@ impl Remote {
     /// For logs.
     pub(super) fn shown(&self) -> String {
         shown_url(&self.url.to_string())
+    }
+
+    /// Host and port.
+    pub(super) fn server(&self) -> (String, u16) {
+        let port = match self.url.scheme() == Some(&Scheme::HTTP) {
+            true => 80,
+            false => 443,
+        };
+        let host = self.url.host().unwrap_or_default().to_owned();
+        (host, self.url.port_u16().unwrap_or(port))
     }
 
     /// One request, without following anybody anywhere.
@@ -172,15 +181,10 @@ impl Remote {
 
 fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| error.to_string())?;
+    for certificate in pem::certificates(path).map_err(|error| error.to_string())? {
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
-    match roots.is_empty() {
-        true => Err("holds no PEM certificate".to_owned()),
-        false => Ok(roots),
-    }
+    Ok(roots)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -283,7 +287,7 @@ mod tests {
         };
         assert!(ca(Path::new("/no/such.pem")).contains("/no/such.pem"));
         let empty = tempfile::NamedTempFile::new().expect("a temporary file");
-        assert!(ca(empty.path()).contains("holds no PEM certificate"));
+        assert!(ca(empty.path()).contains("holds no certificate in PEM"));
     }
 
     #[test]

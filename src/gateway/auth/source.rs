@@ -173,6 +173,10 @@ async fn fetch(remote: &Remote, before: Option<&Tag>, rules: &Rules) -> Result<R
 
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // What is no file, a pipe say, may never end, and has nothing to say a second time.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
     std::fs::File::open(path)?
         .take(BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)?;
