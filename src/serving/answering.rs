@@ -44,8 +44,13 @@ pub(super) fn service<P: Plane>(
             None => (ticket, None),
         });
         let (plane, address) = (plane.clone(), conn.address);
+        // Over h2 each request is a task, and has turns of its own.
+        let yields = is_h1 && conn.turn.asked();
         async move {
             let (mut ticket, request) = asked?;
+            if yields {
+                tokio::task::yield_now().await;
+            }
             let mut answer = match request {
                 Some(request) => plane.answer(address, request).await,
                 None => plane.overloaded(),
