@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::budget::{Budget, Charge};
 use super::figures::Figures;
 use super::judge::{Facts, Stamp, Verdict, Why, judge};
-use super::limits::{Limits, READ_BYTES, UNASKED_BYTES, UNASKED_CHARGE};
+use super::limits::{Limits, UNASKED_BYTES, UNASKED_CHARGE};
 use super::pace::Pace;
+use super::turn::Turn;
 use super::vain::Vain;
 
 const NEVER: Stamp = Stamp::MAX;
@@ -82,8 +83,7 @@ pub(super) struct Conn {
     arriving: AtomicBool,
     /// Answers in flight that say that there is no room.
     pub refusals: AtomicUsize,
-    /// What may be read before it is polled anew.
-    allowance: AtomicUsize,
+    pub turn: Turn,
     /// Bytes since the last request, and what is charged for them.
     unasked: AtomicUsize,
     unasked_charge: Mutex<Option<Charge>>,
@@ -103,7 +103,7 @@ impl Conn {
         peer: Arc<Peer>,
         shared: Arc<Shared>,
     ) -> Self {
-        let now = shared.now();
+        let (now, turn) = (shared.now(), Turn::new(shared.limits.turn_bytes));
         Self {
             id,
             address,
@@ -123,7 +123,7 @@ impl Conn {
             is_h2: AtomicBool::new(false),
             arriving: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
-            allowance: AtomicUsize::new(READ_BYTES),
+            turn,
             unasked: AtomicUsize::new(0),
             unasked_charge: Mutex::default(),
             told: AtomicU8::new(Told::Nothing as u8),
@@ -187,9 +187,9 @@ impl Conn {
         }
     }
 
-    /// It is polled: so much may be read until it is polled again.
+    /// It is polled.
     pub(super) fn polled(&self) {
-        self.allowance.store(READ_BYTES, Ordering::Relaxed);
+        self.turn.begin();
         // Where nothing can be written, the library leaves lying what it has read.
         if self.blocked_since.load(Ordering::Relaxed) == NEVER {
             self.weigh();
@@ -205,14 +205,9 @@ impl Conn {
         self.arriving.load(Ordering::Relaxed)
     }
 
-    pub(super) fn allowance(&self) -> usize {
-        self.allowance.load(Ordering::Relaxed)
-    }
-
     /// Bytes were read; `false` where they ask nothing, and there is no memory for more of them.
     pub(super) fn read(self: &Arc<Self>, bytes: usize) -> bool {
-        let left = self.allowance().saturating_sub(bytes);
-        self.allowance.store(left, Ordering::Relaxed);
+        self.turn.read(bytes);
         if self.in_flight() > 0 {
             return true;
         }

@@ -13,8 +13,8 @@ pub(super) const HEADERS_MAX: usize = 100;
 pub(super) const REQUEST_BYTES: usize = 8 * 1024;
 /// What a field of a head takes besides its text, in the map that holds it.
 pub(super) const FIELD_BYTES: usize = 112;
-/// Read of a connection each time it is polled, so that what came in at once is taken up bit by bit.
-pub(super) const READ_BYTES: usize = 16 * 1024;
+/// Bytes of a stream's answer that wait to be sent, over h2.
+pub(super) const SEND_BYTES: usize = 16 * 1024;
 /// Bytes of a connection that asks nothing, before it is charged for the buffers that they may fill.
 pub(super) const UNASKED_BYTES: usize = 32 * 1024;
 /// What it is charged then: the longest head that h2 may be putting together.
@@ -79,6 +79,8 @@ pub struct Limits {
     pub bytes: usize,
     /// Of it, one peer's at most.
     pub peer_bytes: usize,
+    /// Bytes that are read of a connection in one turn, before others have theirs; fewer where it sends without a pause.
+    pub turn_bytes: usize,
     /// Body bytes that are held of one request.
     pub body_bytes: usize,
     /// Body bytes that wait to be read, per h2 stream and per h2 connection.
@@ -109,6 +111,7 @@ impl Limits {
             },
             bytes,
             peer_bytes: bytes / 8,
+            turn_bytes: 2 * 1024,
             body_bytes: 16 * 1024,
             windows: (32 * 1024, 128 * 1024),
         }
@@ -134,6 +137,7 @@ impl Limits {
             // Their tools may send a body line by line.
             in_vain: 10_000,
             peer_bytes: 16 * FEW_BODY_BYTES,
+            turn_bytes: 16 * 1024,
             body_bytes: FEW_BODY_BYTES,
             windows: (1024 * 1024, 2 * 1024 * 1024),
             ..Self::for_many(connections, 16 * FEW_BODY_BYTES)

@@ -21,6 +21,7 @@ mod patience;
 mod peer;
 mod phases;
 pub mod tls;
+mod turn;
 mod vain;
 mod wire;
 

@@ -18,7 +18,7 @@ use super::Plane;
 use super::answering::service;
 use super::conn::{Conn, Told};
 use super::judge::{Verdict, Why};
-use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, LEAVE_WITHIN, Limits, READ_BYTES};
+use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, LEAVE_WITHIN, Limits, SEND_BYTES};
 use super::wire::{Stream, Wire};
 
 /// How an h2 connection begins.
@@ -154,7 +154,7 @@ fn h2(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .initial_stream_window_size(of_stream)
         .initial_connection_window_size(of_connection)
-        .max_send_buf_size(READ_BYTES)
+        .max_send_buf_size(SEND_BYTES)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
     builder
@@ -184,6 +184,10 @@ where
             }
             Verdict::Stay(wait) => wait,
         };
+        // What is answered from here on says that it is the last.
+        if *closing.borrow() && !conn.is_h2.load(Ordering::Relaxed) && !conn.is_leaving() {
+            conn.leave();
+        }
         let polled = poll_fn(|cx| {
             conn.polled();
             connection.as_mut().poll(cx)

@@ -146,7 +146,7 @@ impl AsyncWrite for Stream {
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
-        let most = me.conn.allowance().min(buf.remaining());
+        let most = me.conn.turn.left().min(buf.remaining());
         let before = buf.filled().len();
         if most == 0 && buf.remaining() > 0 {
             // What was read so far is taken up first: requests in a row must not pile up before they are counted.
