@@ -3,7 +3,7 @@
 //! Also the one provider of cryptography (ring): whoever makes a connection with rustls names it or calls
 //! [`install_provider`] before.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,15 +42,22 @@ pub enum PemError {
 /// Bytes of a file: the authorities of a whole system have a quarter of a million.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// The bytes of a file that can be read again and again: no pipe or device, which may never end.
+/// The bytes of a file that is no larger than those with certificates are.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let known = std::fs::metadata(path)?;
-    match known.is_file() {
-        false => Err(io::Error::other("it is no file")),
-        true if known.len() > BYTES_MAX => {
-            Err(io::Error::other(format!("it has more than {BYTES_MAX} bytes")))
-        }
-        true => std::fs::read(path),
+    read_bounded(path, BYTES_MAX)
+}
+
+/// The bytes of a file that can be read again and again: no pipe or device, which may never end.
+pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > bytes_max {
+        true => Err(io::Error::other(format!("it has more than {bytes_max} bytes"))),
+        false => Ok(bytes),
     }
 }
 

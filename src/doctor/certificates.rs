@@ -37,6 +37,24 @@ struct Term {
     until: i64,
 }
 
+impl Use {
+    /// When a file can be used, by what its certificates say.
+    fn counts(self, terms: impl Iterator<Item = Term>, now: i64) -> Option<Term> {
+        match self {
+            // All of them are shown together.
+            Self::Own => terms.reduce(|one, other| Term {
+                from: one.from.max(other.from),
+                until: one.until.min(other.until),
+            }),
+            // An authority may have its next certificate beside the one that is good today.
+            Self::Authorities => terms.max_by_key(|term| {
+                let is_good = (term.from..=term.until).contains(&now);
+                (is_good, term.until)
+            }),
+        }
+    }
+}
+
 /// What the verifier has against a certificate at a time, before it looks at who signed it.
 fn against(certificate: &CertificateDer<'_>, roots: &RootCertStore, at: u64) -> Option<CertificateError> {
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
@@ -101,15 +119,11 @@ fn date(seconds: i64) -> String {
 
 /// What is wrong with the times of a file's certificates; nothing where it cannot be read. `now` in milliseconds.
 pub(super) fn terms(step: &'static str, key: &str, path: &Path, of: Use, now: i64) -> Option<Finding> {
-    let terms = pem::certificates(path).ok()?;
-    let terms = terms.iter().filter_map(term);
-    let counts = match of {
-        Use::Own => terms.min_by_key(|term| term.until),
-        Use::Authorities => terms.max_by_key(|term| term.until),
-    };
-    let Term { from, until } = counts?;
+    let certificates = pem::certificates(path).ok()?;
     let (now, shown) = (now / 1000, path.display());
+    let Term { from, until } = of.counts(certificates.iter().filter_map(term), now)?;
     let what = match of {
+        Use::Own if certificates.len() > 1 => "one of the certificates",
         Use::Own => "the certificate",
         Use::Authorities => "every authority",
     };
@@ -117,17 +131,19 @@ pub(super) fn terms(step: &'static str, key: &str, path: &Path, of: Use, now: i6
         Use::Own => format!("have a new certificate made and put it into {shown} ({key})"),
         Use::Authorities => format!("put the authority's new certificate into {shown} ({key})"),
     };
+    // Some clients do not look at the times of authorities: whether they are believed, the leg itself tells.
+    let useless = match of {
+        Use::Own => Finding::failed,
+        Use::Authorities => Finding::warning,
+    };
     if now > until {
         let found = format!("{key}: {what} in {shown} expired on {}", date(until));
-        return Some(match of {
-            Use::Own => Finding::failed(step, found, renew),
-            Use::Authorities => Finding::warning(step, found, renew),
-        });
+        return Some(useless(step, found, renew));
     }
     if now < from {
         let found = format!("{key}: {what} in {shown} is good from {} on", date(from));
         let todo = format!("mend this machine's clock (timedatectl), or {renew}");
-        return Some(Finding::failed(step, found, todo));
+        return Some(useless(step, found, todo));
     }
     (until - now < WARN_DAYS * DAY).then(|| {
         let days = (until - now) / DAY;
@@ -148,7 +164,7 @@ pub(super) fn listener(step: &'static str, key: &str, path: &Path, now: i64) -> 
     let Ok(chain) = pem::certificates(path) else {
         return Vec::new();
     };
-    let (Some(own), last) = (chain.first(), chain.last()) else {
+    let Some(own) = chain.first() else {
         return Vec::new();
     };
     let mut findings: Vec<Finding> = terms(step, key, path, Use::Own, now).into_iter().collect();
@@ -161,9 +177,7 @@ pub(super) fn listener(step: &'static str, key: &str, path: &Path, now: i64) -> 
             "have one made that names the host that clients ask for",
         ));
     }
-    let behind = if chain.len() > 1 { last } else { None };
-    let usable = term(own).and_then(|term| usage(own, &chain, behind, term));
-    findings.extend(usable.map(|(why, todo)| {
+    findings.extend(refused(&chain).map(|(why, todo)| {
         Finding::warning(
             step,
             format!("{key}: the first certificate in {shown} {why}"),
@@ -193,40 +207,37 @@ fn few(names: &[String]) -> String {
     shown.join(", ") + &more
 }
 
-/// Why clients refuse it, whatever the time, and what to do.
-fn usage(
-    own: &CertificateDer<'_>,
-    chain: &[CertificateDer<'_>],
-    last: Option<&CertificateDer<'static>>,
-    term: Term,
-) -> Option<(String, &'static str)> {
+/// Why clients refuse the first certificate, whatever the time, and what to do.
+fn refused(chain: &[CertificateDer<'static>]) -> Option<(&'static str, &'static str)> {
+    let (own, behind) = chain.split_first()?;
     let mut roots = RootCertStore::empty();
-    if let Some(last) = last {
-        roots.add(last.clone()).ok()?;
-    }
-    let parsed = ParsedCertificate::try_from(own).ok()?;
-    let between = match chain {
-        [_, between @ .., _] => between,
-        _ => &[],
+    let between = match behind.split_last() {
+        Some((last, between)) => {
+            roots.add(last.clone()).ok()?;
+            between
+        }
+        None => &[],
     };
-    match verified(&parsed, &roots, between, u64::try_from(term.until).ok()?).err()? {
+    let at = u64::try_from(term(own)?.until).ok()?;
+    let parsed = ParsedCertificate::try_from(own).ok()?;
+    match verified(&parsed, &roots, between, at).err()? {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Some((
-            "is not for servers (extendedKeyUsage)".to_owned(),
+            "is not for servers (extendedKeyUsage)",
             "have one made with extendedKeyUsage serverAuth",
         )),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Some((
-            "is an authority's, which many clients refuse from a server".to_owned(),
+            "is an authority's, which many clients refuse from a server",
             "have that authority sign one for the server (basicConstraints CA:FALSE), and put it first",
         )),
         // Nothing stands behind it: its authority is one that clients have to know.
-        _ if last.is_none() => None,
+        _ if behind.is_empty() => None,
         // Their own times are told apart from this one's.
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => None,
         _ => Some((
-            "was signed by none of those behind it: clients that only know the root refuse it".to_owned(),
+            "does not lead to the last one there: clients that only know the root refuse it",
             "put the listener's own first, then the one that signed it, then the one that signed that",
         )),
     }
@@ -240,6 +251,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::doctor::report::Verdict;
 
     /// 2030-06-15T00:00:00Z, in milliseconds.
     const NOW: i64 = 1_907_712_000_000;
@@ -252,8 +264,10 @@ mod tests {
         params
     }
 
-    fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    fn authority(from: i32) -> CertifiedIssuer<'static, KeyPair> {
         let mut made = params(&[]);
+        made.not_before = date_time_ymd(from, 1, 1);
+        made.not_after = date_time_ymd(from + 1, 1, 1);
         made.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         CertifiedIssuer::self_signed(made, KeyPair::generate().expect("a key")).expect("an authority")
     }
@@ -273,10 +287,11 @@ mod tests {
 
     #[test]
     fn what_clients_will_make_of_a_certificate_is_told() {
-        let (authority, other) = (authority(), authority());
+        let (authority, other, next) = (authority(2030), authority(2030), authority(2031));
         let key = KeyPair::generate().expect("a key");
         let signed = |params: CertificateParams| params.signed_by(&key, &authority).expect("signed").pem();
         let good = signed(params(&["shop.example", "127.0.0.1"]));
+        let early = params(&["shop.example"]).signed_by(&key, &next).expect("signed");
         let mut client = params(&["shop.example"]);
         client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let day = DAY * 1000;
@@ -288,6 +303,7 @@ mod tests {
             ("last days", vec![good.clone()], NOW + 195 * day),
             ("too late", vec![good.clone()], NOW + 400 * day),
             ("too early", vec![good], NOW - 300 * day),
+            ("its authority too early", vec![early.pem(), next.pem()], NOW),
             ("no name", vec![signed(params(&[]))], NOW),
             ("for a client", vec![signed(client)], NOW),
             ("an authority's", vec![authority.pem()], NOW),
@@ -299,18 +315,16 @@ mod tests {
 
     #[test]
     fn one_good_authority_is_enough() {
-        let mut old = params(&[]);
-        old.not_after = date_time_ymd(2030, 2, 1);
-        let old = old
-            .self_signed(&KeyPair::generate().expect("a key"))
-            .expect("made")
-            .pem();
+        let [old, good, next] = [2029, 2030, 2031].map(|from| authority(from).pem());
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let wrong = |pem: &str| {
+        let verdict = |pem: String| {
             std::fs::write(file.path(), pem).expect("written");
-            terms("certificates", "ca", file.path(), Use::Authorities, NOW).is_some()
+            let found = terms("certificates", "ca", file.path(), Use::Authorities, NOW);
+            found.map(|finding| finding.verdict)
         };
-        assert!(wrong(&old));
-        assert!(!wrong(&(old.clone() + &authority().pem())));
+        assert_eq!(verdict(old.clone()), Some(Verdict::Warning));
+        assert_eq!(verdict(next.clone()), Some(Verdict::Warning));
+        assert_eq!(verdict(old + &good), None);
+        assert_eq!(verdict(good + &next), None);
     }
 }

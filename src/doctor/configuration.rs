@@ -40,18 +40,21 @@ fn mend(error: &ConfigError) -> String {
             "give --config a file that the user that rushgate runs as may read".to_owned()
         }
         ConfigError::UnreadableSecret { at, cause, .. } => match cause.kind() {
-            ErrorKind::NotFound => format!("write the secret into that file, or mend the path in {at}"),
-            _ => format!(
+            ErrorKind::NotFound => write_secret(at),
+            ErrorKind::PermissionDenied => format!(
                 "let the user that rushgate runs as read the file (chown, chmod 600), or mend the path in {at}"
             ),
+            _ => format!("mend the path in {at}: it has to lead to a file that holds the secret as text"),
         },
-        ConfigError::Value { at, message } if message.ends_with("is empty") => {
-            format!("write the secret into that file, or mend the path in {at}")
-        }
+        ConfigError::Value { at, message } if message.ends_with("is empty") => write_secret(at),
         ConfigError::Both { one, other } => format!("take {one} or {other} away"),
         ConfigError::Value { at, .. } => format!("mend {at}; rushgate.example.toml documents every key"),
         _ => "mend it; rushgate.example.toml documents every key".to_owned(),
     }
+}
+
+fn write_secret(at: &str) -> String {
+    format!("write the secret into that file, or mend the path in {at}")
 }
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
@@ -88,7 +91,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
         .collect();
     match wrong.is_empty() {
         true if certificates.is_empty() => {}
-        true => leg.ok("certificates", "every one that is named is good for a while"),
+        true => leg.ok("certificates", "those that can be read are good for a while"),
         false => leg.note(wrong)?,
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The leg to the database.
 
 use super::clocks::compare;
-use super::leg::{Leg, Stopped, Wrong, login_key, wrong};
+use super::leg::{Leg, Stopped, Wrong, login_key, url_key, wrong};
 use super::net::reach;
 use super::report::Finding;
 use super::{Patient, Role};
@@ -18,7 +18,6 @@ pub(super) const STEPS: &[&str] = &[
     "guards",
     "clock",
 ];
-const KEY: &str = "database.url";
 /// The first versions that enforce CHECK constraints.
 const MYSQL_MIN: (u32, u32, u32) = (8, 0, 16);
 const MARIADB_MIN: (u32, u32, u32) = (10, 6, 0);
@@ -29,35 +28,36 @@ const PACKET_MIN: u64 = 4 << 20;
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
     let config = patient.config.store();
-    let is_local = address(&config.url, leg).await?;
+    let key = url_key("database", &patient.config.database.url_file);
+    let is_local = address(&config.url, &key, leg).await?;
     let store = leg
         .step("login", async {
             Store::connect(&config)
                 .await
-                .map_err(|error| not_in(&error, patient))
+                .map_err(|error| not_in(&error, &key, patient))
         })
         .await?;
-    let examined = look(patient, &store, is_local, leg).await;
+    let examined = look(patient, &store, (&key, is_local), leg).await;
     // A server that is silent is not waited for.
     drop(tokio::time::timeout(leg.limit(), store.close()).await);
     examined
 }
 
 /// Whether it is this machine.
-async fn address(url: &str, leg: &mut Leg) -> Result<bool, Stopped> {
+async fn address(url: &str, key: &str, leg: &mut Leg) -> Result<bool, Stopped> {
     let read = place(url);
     let place = leg
         .step("address", async {
             read.map_err(|error| {
                 let said = error.to_string();
-                let todo = todo(&said, KEY, false);
+                let todo = todo(&said, key, key, false);
                 wrong(said, todo)
             })
         })
         .await?;
     match place {
         Place::Tcp { host, port } => {
-            let reached = leg.step("address", reach(&host, port, KEY)).await?;
+            let reached = leg.step("address", reach(&host, port, key)).await?;
             leg.ok("address", format!("{host}:{port} takes connections"));
             Ok(reached.is_local)
         }
@@ -68,14 +68,20 @@ async fn address(url: &str, leg: &mut Leg) -> Result<bool, Stopped> {
     }
 }
 
-async fn look(patient: &Patient<'_>, store: &Store, is_local: bool, leg: &mut Leg) -> Result<(), Stopped> {
+/// `key` is where the URL stands; `is_local`: the server is this machine.
+async fn look(
+    patient: &Patient<'_>,
+    store: &Store,
+    (key, is_local): (&str, bool),
+    leg: &mut Leg,
+) -> Result<(), Stopped> {
     if store.is_server() {
         let facts = leg
             .step("server", async {
                 store.server_facts().await.map_err(|error| broken(&error))
             })
             .await?;
-        leg.note([logged_in(store, &facts, is_local)])?;
+        leg.note([logged_in(store, &facts, key, is_local)])?;
         let fit = leg
             .step("server", async {
                 let tried = store.try_server().await;
@@ -88,7 +94,7 @@ async fn look(patient: &Patient<'_>, store: &Store, is_local: bool, leg: &mut Le
             })
             .await;
         fit?;
-        leg.note(judge(&facts, patient))?;
+        leg.note(judge(&facts, key, patient))?;
     } else {
         leg.ok("login", store.place());
     }
@@ -132,21 +138,17 @@ fn broken(error: &StoreError) -> Wrong {
 }
 
 /// Why nobody is let in.
-fn not_in(error: &StoreError, patient: &Patient<'_>) -> Wrong {
+fn not_in(error: &StoreError, key: &str, patient: &Patient<'_>) -> Wrong {
     let said = error.to_string();
     let database = &patient.config.database;
     let is_plain = database.url.to_ascii_lowercase().contains("mode=disabled");
-    let login = login_key(
-        "database",
-        database.url_file.is_some(),
-        database.password_file.is_some(),
-    );
-    let todo = todo(&said, &login, is_plain);
+    let login = login_key("database", &database.url_file, &database.password_file);
+    let todo = todo(&said, key, &login, is_plain);
     wrong(said, todo)
 }
 
-/// `login` is where user and password stand; `is_plain`: the URL asks for no encryption.
-fn todo(said: &str, login: &str, is_plain: bool) -> String {
+/// `key` is where the URL stands, `login` where user and password do; `is_plain`: the URL asks for no encryption.
+fn todo(said: &str, key: &str, login: &str, is_plain: bool) -> String {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&["database URL"]) {
         let parameters = [
@@ -158,20 +160,20 @@ fn todo(said: &str, login: &str, is_plain: bool) -> String {
             "private key",
         ];
         return match parameters.iter().any(|name| said.contains(name)) {
-            true => format!("mend ssl-mode, ssl-ca, ssl-cert or ssl-key in {KEY}, as it says"),
-            false => format!("mend {KEY}: mysql://user:password@host:3306/name"),
+            true => format!("mend ssl-mode, ssl-ca, ssl-cert or ssl-key in {key}, as it says"),
+            false => format!("mend {key}: mysql://user:password@host:3306/name"),
         };
     }
     if has(&["1045 (", "1698 ("]) {
         match is_plain {
             true => format!(
                 "set user and password in {login}; where the server or that user wants TLS (require_secure_transport, REQUIRE SSL), \
-                 ?ssl-mode=verify_identity&ssl-ca=/path/ca.pem in {KEY} instead of ssl-mode=disabled"
+                 ?ssl-mode=verify_identity&ssl-ca=/path/ca.pem in {key} instead of ssl-mode=disabled"
             ),
             false => format!("set user and password in {login}: mysql://user:password@host:3306/name"),
         }
     } else if has(&["1049 ("]) {
-        format!("CREATE DATABASE of that name, or mend the name in {KEY}")
+        format!("CREATE DATABASE of that name, or mend the name in {key}")
     } else if has(&["1044 ("]) {
         "GRANT SELECT, INSERT, UPDATE, DELETE ON <database>.* TO <user>".to_owned()
     } else if has(&["1130 ("]) {
@@ -180,45 +182,47 @@ fn todo(said: &str, login: &str, is_plain: bool) -> String {
         "raise max_connections on the server, or lower database.connections".to_owned()
     } else if has(&["3159 (", "insecure transport"]) {
         format!(
-            "the server takes encrypted connections alone: ?ssl-mode=verify_identity&ssl-ca=/path/ca.pem in {KEY} instead of \
+            "the server takes encrypted connections alone: ?ssl-mode=verify_identity&ssl-ca=/path/ca.pem in {key} instead of \
              ssl-mode=disabled"
         )
     } else if has(&["does not support TLS", "TLS upgrade"]) {
-        format!("give the server a certificate, or set ssl-mode=disabled in {KEY}")
+        format!("give the server a certificate, or set ssl-mode=disabled in {key}")
     } else if has(&["not valid for name", "NotValidForName"]) {
-        format!("write a host into {KEY} that the server's certificate names, or ssl-mode=verify_ca")
+        format!("write a host into {key} that the server's certificate names, or ssl-mode=verify_ca")
     } else if has(&["expired", "Expired"]) {
         "have the server's certificate renewed (ssl_cert of the server)".to_owned()
     } else if has(&["certificate", "UnknownIssuer", "TLS", "tls"]) {
-        format!("ssl-ca=/path/ca.pem in {KEY}: the authority that signed the server's certificate")
+        format!(
+            "ssl-ca=/path/ca.pem in {key}: a file with the authority that signed the server's certificate"
+        )
     } else {
         "see the server's log".to_owned()
     }
 }
 
-fn logged_in(store: &Store, facts: &ServerFacts, is_local: bool) -> Finding {
+fn logged_in(store: &Store, facts: &ServerFacts, key: &str, is_local: bool) -> Finding {
     match &facts.cipher {
         Some(cipher) => Finding::ok("login", format!("{}, over TLS ({cipher})", store.place())),
         None if is_local => Finding::ok("login", store.place()),
         None => Finding::warning(
             "login",
             format!("{}; nothing is encrypted on the way", store.place()),
-            format!("give the server a certificate and add ?ssl-mode=verify_identity to {KEY}"),
+            format!("give the server a certificate and add ?ssl-mode=verify_identity to {key}"),
         ),
     }
 }
 
-fn judge(facts: &ServerFacts, patient: &Patient<'_>) -> Vec<Finding> {
+fn judge(facts: &ServerFacts, key: &str, patient: &Patient<'_>) -> Vec<Finding> {
     let pool = u64::from(patient.config.database.connections);
     // A lander's threads use the pool of their process.
     let processes = if patient.role.is_some() { 1 } else { 2 };
-    let mut findings = vec![server(facts)];
+    let mut findings = vec![server(facts, key)];
     findings.extend(settings(facts));
     findings.push(connections(facts, pool * processes, patient.role));
     findings
 }
 
-fn server(facts: &ServerFacts) -> Finding {
+fn server(facts: &ServerFacts, key: &str) -> Finding {
     let version = version(&facts.version);
     let (product, oldest) = match facts.is_mariadb {
         true => ("MariaDB", MARIADB_MIN),
@@ -239,7 +243,7 @@ fn server(facts: &ServerFacts) -> Finding {
         return Finding::failed(
             "server",
             format!("{name} is read-only: a replica, or one that was told so"),
-            format!("put the primary's address into {KEY}, or SET GLOBAL read_only = 0"),
+            format!("put the primary's address into {key}, or SET GLOBAL read_only = 0"),
         );
     }
     Finding::ok("server", name)
@@ -357,7 +361,7 @@ mod tests {
     }
 
     fn told(facts: &ServerFacts) -> String {
-        let mut findings = vec![server(facts), connections(facts, 16, None)];
+        let mut findings = vec![server(facts, "database.url"), connections(facts, 16, None)];
         findings.extend(settings(facts));
         let bad = findings
             .into_iter()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 
 use super::certificates::Use;
+use super::leg::url_key;
 use super::report::Finding;
 use super::{Patient, Role};
 use crate::config::Config;
@@ -62,8 +63,9 @@ pub(super) fn secrets(patient: &Patient<'_>) -> Vec<(String, PathBuf)> {
         let path = config.kafka.options.get(option).map(PathBuf::from);
         add(&format!("\"{option}\" in [kafka.options]"), path);
     }
+    let url = url_key("database", &config.database.url_file);
     add(
-        "ssl-key in database.url",
+        &format!("ssl-key in {url}"),
         parameter(&config.database.url, "ssl-key"),
     );
     add("admin.tls_key_file", config.admin.tls_key_file.clone());
@@ -98,9 +100,10 @@ pub(super) fn certificates(patient: &Patient<'_>) -> Vec<(String, PathBuf, Use)>
         let path = config.kafka.options.get(option).map(PathBuf::from);
         add(&format!("\"{option}\" in [kafka.options]"), path, of);
     }
+    let url = url_key("database", &config.database.url_file);
     for (name, of) in [("ssl-ca", Use::Authorities), ("ssl-cert", Use::Own)] {
         let path = parameter(&config.database.url, name);
-        add(&format!("{name} in database.url"), path, of);
+        add(&format!("{name} in {url}"), path, of);
     }
     let clients = config.admin.tls_client_ca_file.clone();
     add("admin.tls_client_ca_file", clients, Use::Authorities);

@@ -1,16 +1,18 @@
 //! The leg to Kafka.
 
+mod login;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::leg::{Leg, Stopped, Wrong, aside, wrong};
-use super::net::{Reached, plain_answer, reach};
+use super::net::{Reached, reach};
 use super::report::Finding;
 use super::topics::{Wanted, judge, judge_settings};
 use super::{Patient, Role};
 use crate::bus::Topics;
-use crate::bus::kafka::{ClusterFacts, Examination, Right, Unreached};
-use crate::config::{Config, Kafka};
+use crate::bus::kafka::{ClusterFacts, Examination, Right};
+use login::{logged_in, not_in, speaks};
 
 pub(super) const STEPS: &[&str] = &[
     "options",
@@ -45,7 +47,8 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     let reached = leg.step("address", any_of(&patient.kafka.brokers)).await?;
     leg.note([addresses(&reached)])?;
     let names: Vec<String> = patient.topics.names().into_iter().map(str::to_owned).collect();
-    leg.step("login", speaks(&reached, &security)).await?;
+    let apart = leg.step("login", speaks(&reached, &security)).await?;
+    leg.note(apart)?;
     let asked = examination.clone();
     // The client gives up by itself within the limit, and says why: the step lasts a little longer.
     let cluster = leg
@@ -72,8 +75,11 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     rights(patient, &examination, &settings, leg).await
 }
 
+/// A broker of the list, and what came of it.
+type Tried = (String, Result<Reached, Wrong>);
+
 /// Tries every broker of the list; each with what came of it. One is enough.
-async fn any_of(brokers: &str) -> Result<Vec<(String, Result<Reached, Wrong>)>, Wrong> {
+async fn any_of(brokers: &str) -> Result<Vec<Tried>, Wrong> {
     let tries = brokers
         .split(',')
         .map(str::trim)
@@ -102,7 +108,7 @@ async fn any_of(brokers: &str) -> Result<Vec<(String, Result<Reached, Wrong>)>, 
     Err(first.unwrap_or_else(|| wrong("kafka.brokers is empty", "write host:port in kafka.brokers")))
 }
 
-fn addresses(tried: &[(String, Result<Reached, Wrong>)]) -> Finding {
+fn addresses(tried: &[Tried]) -> Finding {
     let away: Vec<&Wrong> = tried
         .iter()
         .filter_map(|(_, reached)| reached.as_ref().err())
@@ -125,48 +131,6 @@ fn addresses(tried: &[(String, Result<Reached, Wrong>)]) -> Finding {
     }
 }
 
-/// A question that brokers answer before anybody logged in: which versions of the protocol they speak (ApiVersions 0, without
-/// a name of the client), after its length.
-const VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
-/// What a broker's answer in plain text begins with: a length below 16 MiB.
-const PLAIN: u8 = 0;
-/// What an alert of TLS begins with.
-const ALERT: u8 = 0x15;
-
-/// Fails where one side speaks TLS and the other does not: librdkafka only says that the broker hung up.
-async fn speaks(tried: &[(String, Result<Reached, Wrong>)], security: &str) -> Result<(), Wrong> {
-    let encrypts = security.ends_with("ssl");
-    for (name, reached) in tried {
-        let Ok(reached) = reached else { continue };
-        let first = plain_answer(reached.address, &VERSIONS).await.first().copied();
-        match first {
-            Some(ALERT) if !encrypts => {
-                return Err(wrong(
-                    format!("{name} speaks TLS, and security.protocol is {security}"),
-                    format!(
-                        "\"security.protocol\" = \"SSL\", or \"SASL_SSL\" with a login, and \"ssl.ca.location\" in {OPTIONS}, or \
-                         give a port without TLS in kafka.brokers"
-                    ),
-                ));
-            }
-            Some(PLAIN) if encrypts => {
-                return Err(wrong(
-                    format!("{name} speaks no TLS, and security.protocol is {security}"),
-                    format!(
-                        "give the port that speaks TLS in kafka.brokers, or set \"security.protocol\" = \"{}\" in {OPTIONS}",
-                        match security {
-                            "ssl" => "PLAINTEXT",
-                            _ => "SASL_PLAINTEXT",
-                        }
-                    ),
-                ));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// Why no client can be made: the option that librdkafka speaks of.
 fn unusable(error: &str, options: &BTreeMap<String, String>) -> Wrong {
     let about = options.keys().find(|option| error.contains(option.as_str()));
@@ -175,82 +139,6 @@ fn unusable(error: &str, options: &BTreeMap<String, String>) -> Wrong {
         None => format!("mend {OPTIONS}, [kafka.producer] or [kafka.consumer]"),
     };
     wrong(error, todo)
-}
-
-/// What librdkafka's reasons mean.
-fn not_in(unreached: &Unreached, config: &Config) -> Wrong {
-    let said = unreached.reasons.join("; ");
-    let kafka = &config.kafka;
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    let todo = if has(&["SSL listener"]) {
-        format!(
-            "\"security.protocol\" = \"SSL\", or \"SASL_SSL\" with a login, in {OPTIONS}, or give a port without TLS"
-        )
-    } else if has(&["PLAINTEXT broker listener", "wrong version number"]) {
-        format!("the port speaks no TLS: give one that does, or set \"security.protocol\" in {OPTIONS}")
-    } else if has(&["certificate verify failed", "unable to get local issuer"]) {
-        let or = "or write hosts into kafka.brokers that those name";
-        match kafka.options.get("ssl.ca.location") {
-            Some(path) => format!(
-                "put the authority that signed the brokers' certificates into \"ssl.ca.location\" in {OPTIONS} ({path}), {or}"
-            ),
-            None => format!(
-                "\"ssl.ca.location\" = \"/path/ca.pem\" in {OPTIONS}: the authority that signed the brokers' certificates, {or}"
-            ),
-        }
-    } else if has(&[
-        "authentication fail",
-        "Authentication fail",
-        "Invalid username",
-        "invalid credentials",
-    ]) {
-        let password = match kafka.sasl_password_file {
-            Some(_) => "the password in kafka.sasl_password_file",
-            None => "\"sasl.password\" (or kafka.sasl_password_file)",
-        };
-        format!(
-            "set \"sasl.username\" in {OPTIONS} and {password}, and \"sasl.mechanisms\" as the brokers have it"
-        )
-    } else if has(&["SSL connection closed by peer"]) {
-        format!(
-            "the port speaks no TLS, or asks for a certificate: \"security.protocol\", or \"ssl.certificate.location\" and \
-             \"ssl.key.location\", in {OPTIONS}"
-        )
-    } else if !has_login(kafka) && has(&["Disconnected", "APIVERSION", "TransportFailure"]) {
-        format!(
-            "the broker hangs up on whoever does not log in: \"security.protocol\" = \"SASL_SSL\" (or \"SASL_PLAINTEXT\"), \
-             \"sasl.mechanisms\", \"sasl.username\" and \"sasl.password\" in {OPTIONS}, or give a port that wants no login"
-        )
-    } else if has(&["SASL", "mechanism"]) {
-        format!("set \"security.protocol\" and \"sasl.mechanisms\" in {OPTIONS} as the brokers have them")
-    } else {
-        format!("see the brokers' log, and \"security.protocol\" in {OPTIONS}")
-    };
-    wrong(said, todo)
-}
-
-fn has_login(kafka: &Kafka) -> bool {
-    let protocol = kafka.options.get("security.protocol");
-    protocol.is_some_and(|protocol| protocol.to_ascii_uppercase().starts_with("SASL"))
-}
-
-fn logged_in(security: &str, tried: &[(String, Result<Reached, Wrong>)], cluster: &ClusterFacts) -> Finding {
-    let brokers = match cluster.brokers.len() {
-        1 => "1 broker".to_owned(),
-        n => format!("{n} brokers"),
-    };
-    let is_local = tried
-        .iter()
-        .filter_map(|(_, reached)| reached.as_ref().ok())
-        .all(|reached| reached.is_local);
-    match security.ends_with("ssl") || is_local {
-        true => Finding::ok("login", format!("{brokers}, over {security}")),
-        false => Finding::warning(
-            "login",
-            format!("{brokers}; nothing is encrypted on the way to them"),
-            format!("give the brokers a TLS listener and set \"security.protocol\" in {OPTIONS}"),
-        ),
-    }
 }
 
 /// Clients go where the brokers say, whatever address they began with.
@@ -398,44 +286,6 @@ fn judge_rights(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn todo(reason: &str) -> String {
-        let reasons = vec![reason.to_owned()];
-        not_in(&Unreached { reasons }, &Config::default()).todo
-    }
-
-    #[test]
-    fn what_the_client_says_becomes_something_to_do() {
-        for (reason, expected) in [
-            (
-                "b:9092/bootstrap: Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol \
-                 configuration (connecting to a SSL listener?)",
-                "\"security.protocol\" = \"SSL\"",
-            ),
-            (
-                "ssl://b:9092/bootstrap: SSL handshake failed: ssl/record/ssl3_record.c:354:ssl3_get_record wrong version \
-                 number: : connecting to a PLAINTEXT broker listener?",
-                "the port speaks no TLS",
-            ),
-            (
-                "ssl://b:9093/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker \
-                 certificate could not be verified",
-                "\"ssl.ca.location\"",
-            ),
-            (
-                "sasl_ssl://b:9093/bootstrap: SASL authentication error: Authentication failed during authentication due to \
-                 invalid credentials with SASL mechanism SCRAM-SHA-512",
-                "set \"sasl.username\"",
-            ),
-            (
-                "ssl://b:9092/bootstrap: Disconnected: SSL connection closed by peer",
-                "the port speaks no TLS, or asks for a certificate",
-            ),
-            ("b:9092/bootstrap: Connect failed", "see the brokers' log"),
-        ] {
-            assert!(todo(reason).starts_with(expected), "{reason}: {}", todo(reason));
-        }
-    }
 
     #[test]
     fn a_right_that_is_missing_names_its_grant() {

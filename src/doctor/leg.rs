@@ -1,5 +1,6 @@
 //! One leg under examination: its steps one after the other, each with a deadline, none behind one that failed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -24,13 +25,30 @@ pub(super) fn wrong(found: impl Into<String>, todo: impl Into<String>) -> Wrong 
     }
 }
 
-/// Where the login of a section's URL stands.
-pub(super) fn login_key(section: &str, has_url_file: bool, has_password_file: bool) -> String {
-    match (has_password_file, has_url_file) {
-        (true, _) => format!("{section}.url and {section}.password_file"),
-        (false, true) => format!("{section}.url_file"),
-        (false, false) => format!("{section}.url"),
+/// Where the URL of a section stands.
+pub(super) fn url_key(section: &str, url_file: &Option<PathBuf>) -> String {
+    match is_named(url_file) {
+        true => format!("{section}.url_file"),
+        false => format!("{section}.url"),
     }
+}
+
+/// Where user and password of a section's URL stand.
+pub(super) fn login_key(
+    section: &str,
+    url_file: &Option<PathBuf>,
+    password_file: &Option<PathBuf>,
+) -> String {
+    let url = url_key(section, url_file);
+    match is_named(password_file) {
+        true => format!("{url} and {section}.password_file"),
+        false => url,
+    }
+}
+
+/// An empty path is none.
+fn is_named(path: &Option<PathBuf>) -> bool {
+    path.as_ref().is_some_and(|path| !path.as_os_str().is_empty())
 }
 
 pub(super) struct Leg {
@@ -150,6 +168,19 @@ mod tests {
     use super::*;
 
     const STEPS: &[&str] = &["first", "second", "third"];
+
+    #[test]
+    fn a_login_is_looked_for_where_it_stands() {
+        let (none, empty, file) = (None, Some(PathBuf::new()), Some(PathBuf::from("/run/secret")));
+        for (url_file, password_file, expected) in [
+            (&none, &empty, "redis.url"),
+            (&file, &none, "redis.url_file"),
+            (&none, &file, "redis.url and redis.password_file"),
+            (&file, &file, "redis.url_file and redis.password_file"),
+        ] {
+            assert_eq!(login_key("redis", url_file, password_file), expected);
+        }
+    }
 
     #[tokio::test]
     async fn what_fails_ends_its_leg() {

@@ -2,7 +2,7 @@
 
 use super::Patient;
 use super::clocks::compare;
-use super::leg::{Leg, Stopped, Wrong, login_key, wrong};
+use super::leg::{Leg, Stopped, Wrong, login_key, url_key, wrong};
 use super::net::{Reached, plain_answer, reach};
 use super::report::Finding;
 use crate::engine::redis::{Closed, Examination, Lacking, Place, Redis, ServerFacts};
@@ -16,15 +16,15 @@ pub(super) const STEPS: &[&str] = &[
     "rights",
     "clock",
 ];
-const KEY: &str = "redis.url";
 /// The oldest version whose scripts may say what they write.
 const VERSION_MIN: (u32, u32) = (7, 0);
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
     let limit = leg.limit();
+    let key = url_key("redis", &patient.config.redis.url_file);
     let redis = leg
         .step("address", async {
-            Redis::new(patient.redis.clone()).map_err(|error| unusable(&error.to_string()))
+            Redis::new(patient.redis.clone()).map_err(|error| unusable(&error.to_string(), &key))
         })
         .await?;
     let (reached, tls) = match redis.place() {
@@ -33,68 +33,79 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
             (None, false)
         }
         Place::Tcp { host, port, tls } => {
-            let reached = leg.step("address", reach(&host, port, KEY)).await?;
+            let reached = leg.step("address", reach(&host, port, &key)).await?;
             leg.ok("address", format!("{host}:{port} takes connections"));
             (Some(reached), tls)
         }
     };
     let connected = async {
         if let Some(reached) = &reached {
-            speaks(reached, tls).await?;
+            speaks(reached, tls, &key).await?;
         }
         let examination = redis.examine(limit).await;
-        examination.map_err(|closed| not_in(&closed, patient, &redis.user(), tls))
+        examination.map_err(|closed| match closed {
+            Closed::Broken(cause) if tls => {
+                let todo = encryption(&cause, &key, patient);
+                wrong(cause, todo)
+            }
+            closed => refused(&closed, patient, &redis.user()),
+        })
     };
     let mut examination = leg.step("login", connected).await?;
-    leg.note([logged_in(&redis, reached.as_ref(), tls)])?;
+    leg.note([logged_in(&redis, reached.as_ref(), tls, &key)])?;
     let facts = leg
         .step("server", async {
             let facts = examination.server().await;
-            facts.map_err(|closed| refused(&closed, &redis.user()))
+            facts.map_err(|closed| refused(&closed, patient, &redis.user()))
         })
         .await?;
-    leg.note(judge(&facts))?;
-    rights(&redis, &mut examination, leg).await?;
+    leg.note(judge(&facts, &key))?;
+    rights(patient, &redis, &mut examination, leg).await?;
     let before = (patient.clock)();
     let theirs = leg
         .step("clock", async {
             let clock = examination.clock().await;
-            clock.map_err(|closed| refused(&closed, &redis.user()))
+            clock.map_err(|closed| refused(&closed, patient, &redis.user()))
         })
         .await?;
     leg.note([compare(theirs, before, (patient.clock)())])
 }
 
-async fn rights(redis: &Redis, examination: &mut Examination, leg: &mut Leg) -> Result<(), Stopped> {
+async fn rights(
+    patient: &Patient<'_>,
+    redis: &Redis,
+    examination: &mut Examination,
+    leg: &mut Leg,
+) -> Result<(), Stopped> {
     let token = uuid::Uuid::now_v7().simple().to_string();
     let lacking = leg
         .step("rights", async {
             let lacking = examination.lacking(&token).await;
-            lacking.map_err(|closed| refused(&closed, &redis.user()))
+            lacking.map_err(|closed| refused(&closed, patient, &redis.user()))
         })
         .await?;
     leg.note([judge_rights(&redis.user(), &lacking)])
 }
 
 /// Fails where one side speaks TLS and the other does not: both would wait for each other.
-async fn speaks(reached: &Reached, tls: bool) -> Result<(), Wrong> {
+async fn speaks(reached: &Reached, tls: bool, key: &str) -> Result<(), Wrong> {
     let answer = plain_answer(reached.address, b"PING\r\n").await;
     match answer.first() {
         // What every answer of Redis begins with, and what a proxy in front of it may say itself.
         Some(b'+' | b'-') if tls => Err(wrong(
             "the server speaks no TLS here",
-            format!("write redis:// in {KEY}, or give the port with TLS (tls-port in redis.conf)"),
+            format!("write redis:// in {key}, or give the port with TLS (tls-port in redis.conf)"),
         )),
         Some(b'+' | b'-') => Ok(()),
         // An alert of TLS, or a connection that was closed for what it said.
         None | Some(0x15) if tls => Ok(()),
         None | Some(0x15) => Err(wrong(
             "the server understands no plain text: it speaks TLS here",
-            format!("write rediss:// in {KEY}, or give the port without TLS"),
+            format!("write rediss:// in {key}, or give the port without TLS"),
         )),
         Some(_) => Err(wrong(
             format!("what listens there is no Redis: it answers {:?}", shown(&answer)),
-            format!("mend host and port in {KEY}"),
+            format!("mend host and port in {key}"),
         )),
     }
 }
@@ -105,16 +116,16 @@ fn shown(answer: &[u8]) -> String {
 }
 
 /// Why nothing can be tried: the URL, or a file that it needs.
-fn unusable(error: &str) -> Wrong {
+fn unusable(error: &str, key: &str) -> Wrong {
     let files = ["redis.ca_file", "redis.certificate_file and redis.key_file"];
-    let about = files.iter().find(|key| error.contains(*key));
+    let about = files.iter().find(|file| error.contains(*file));
     let todo = match about {
         _ if error.contains("are for rediss://") => {
             format!(
-                "write rediss:// in {KEY}, or take redis.ca_file, redis.certificate_file and redis.key_file away"
+                "write rediss:// in {key}, or take redis.ca_file, redis.certificate_file and redis.key_file away"
             )
         }
-        Some(key) => format!("mend {key}"),
+        Some(file) => format!("mend {file}"),
         // What is wrong with a pair of files is told with their paths.
         None if error.contains("certificate")
             || error.contains("private key")
@@ -122,31 +133,13 @@ fn unusable(error: &str) -> Wrong {
         {
             "mend redis.certificate_file and redis.key_file".to_owned()
         }
-        None => format!("mend {KEY}: redis://user:password@host:6379"),
+        None => format!("mend {key}: redis://user:password@host:6379"),
     };
     wrong(error, todo)
 }
 
-/// Why there is no connection.
-fn not_in(closed: &Closed, patient: &Patient<'_>, user: &str, tls: bool) -> Wrong {
-    match closed {
-        Closed::Broken(cause) if tls => wrong(cause.clone(), encryption(cause, patient)),
-        Closed::Login(cause) => {
-            let redis = &patient.config.redis;
-            let place = login_key("redis", redis.url_file.is_some(), redis.password_file.is_some());
-            wrong(
-                cause.clone(),
-                format!(
-                    "set user and password in {place} (redis://user:password@host:port): ACL GETUSER {user} on the server"
-                ),
-            )
-        }
-        other => refused(other, user),
-    }
-}
-
 /// What to do about a connection that TLS does not let be.
-fn encryption(cause: &str, patient: &Patient<'_>) -> String {
+fn encryption(cause: &str, key: &str, patient: &Patient<'_>) -> String {
     let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
     let tls = &patient.redis.tls;
     if has(&["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"]) {
@@ -159,7 +152,7 @@ fn encryption(cause: &str, patient: &Patient<'_>) -> String {
                 .to_owned(),
         }
     } else if has(&["not valid for name", "NotValidForName"]) {
-        format!("write a host into {KEY} that the server's certificate names")
+        format!("write a host into {key} that the server's certificate names")
     } else if has(&["expired", "Expired"]) {
         "have the server's certificate renewed (tls-cert-file in redis.conf)".to_owned()
     } else if has(&["CertificateRequired", "HandshakeFailure", "alert"]) {
@@ -174,20 +167,24 @@ fn encryption(cause: &str, patient: &Patient<'_>) -> String {
     }
 }
 
-fn refused(closed: &Closed, user: &str) -> Wrong {
+fn refused(closed: &Closed, patient: &Patient<'_>, user: &str) -> Wrong {
     match closed {
-        Closed::Login(cause) => wrong(
-            cause.clone(),
-            format!(
-                "set user and password in {KEY} (redis://user:password@host:port): ACL GETUSER {user} on the server"
-            ),
-        ),
+        Closed::Login(cause) => {
+            let redis = &patient.config.redis;
+            let place = login_key("redis", &redis.url_file, &redis.password_file);
+            wrong(
+                cause.clone(),
+                format!(
+                    "set user and password in {place} (redis://user:password@host:port): ACL GETUSER {user} on the server"
+                ),
+            )
+        }
         Closed::Broken(cause) => wrong(cause.clone(), "see the server's log"),
         Closed::NotAllowed(command, cause) => wrong(cause.clone(), format!("ACL SETUSER {user} +{command}")),
     }
 }
 
-fn logged_in(redis: &Redis, reached: Option<&Reached>, tls: bool) -> Finding {
+fn logged_in(redis: &Redis, reached: Option<&Reached>, tls: bool, key: &str) -> Finding {
     let user = redis.user();
     match reached {
         _ if tls => Finding::ok("login", format!("user {user}, over TLS")),
@@ -197,23 +194,23 @@ fn logged_in(redis: &Redis, reached: Option<&Reached>, tls: bool) -> Finding {
                 "user {user}; nothing is encrypted on the way to {}",
                 reached.address
             ),
-            format!("give the server a certificate (tls-port) and write rediss:// in {KEY}"),
+            format!("give the server a certificate (tls-port) and write rediss:// in {key}"),
         ),
         _ => Finding::ok("login", format!("user {user}")),
     }
 }
 
-fn judge(facts: &ServerFacts) -> Vec<Finding> {
-    vec![server(facts), memory(facts), persistence(facts)]
+fn judge(facts: &ServerFacts, key: &str) -> Vec<Finding> {
+    vec![server(facts, key), memory(facts), persistence(facts)]
 }
 
-fn server(facts: &ServerFacts) -> Finding {
+fn server(facts: &ServerFacts, key: &str) -> Finding {
     let product = &facts.product;
     let failed = |found: String, todo: &str| Finding::failed("server", found, todo);
     if facts.is_sentinel {
         return failed(
             format!("{product} is a Sentinel: it keeps no data"),
-            "put the master's address into redis.url: SENTINEL GET-MASTER-ADDR-BY-NAME <name>",
+            &format!("put the master's address into {key}: SENTINEL GET-MASTER-ADDR-BY-NAME <name>"),
         );
     }
     if facts.version < VERSION_MIN {
@@ -225,7 +222,7 @@ fn server(facts: &ServerFacts) -> Finding {
     if let Some(master) = &facts.master {
         return failed(
             format!("{product} is a replica, which takes no writes"),
-            &format!("put its master into redis.url: {master}"),
+            &format!("put its master into {key}: {master}"),
         );
     }
     if facts.is_loading {
@@ -339,7 +336,7 @@ mod tests {
     }
 
     fn told(facts: ServerFacts) -> String {
-        let findings = judge(&facts);
+        let findings = judge(&facts, "redis.url");
         let bad = findings
             .into_iter()
             .filter(|finding| finding.verdict != Verdict::Ok);

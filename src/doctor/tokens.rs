@@ -80,7 +80,8 @@ async fn keys(config: &Config, origin: Origin, leg: &mut Leg) -> Result<(), Stop
         leg.warn(
             "keys",
             format!("{key}: left out: {}", published.left_out.join("; ")),
-            "have the issuer publish public keys for signatures alone, each under a kid of its own",
+            "have the issuer publish public keys for signatures alone, each under a kid of its own, and replace a key whose private \
+             part was published",
         );
     }
     Ok(())
@@ -161,7 +162,10 @@ fn unfetched(url: &str, why: &str, has_ca: bool) -> Wrong {
     let todo = if has(&["auth.algorithms does not list"]) {
         "add the algorithm that the issuer signs with to auth.algorithms, or leave that empty".to_owned()
     } else if has(&["invalid HTTP version"]) {
-        format!("what answers speaks no plain HTTP: write https:// in {URL}, and set {CA}")
+        format!(
+            "what answers speaks no plain HTTP: write https:// in {URL}, and set {CA} where this machine does not know its \
+             authority"
+        )
     } else if has(&["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"]) {
         match has_ca {
             true => format!("put the authority that signed the server's certificate into the file of {CA}"),
@@ -173,6 +177,8 @@ fn unfetched(url: &str, why: &str, has_ca: bool) -> Wrong {
         "have the server's certificate renewed".to_owned()
     } else if has(&["InvalidContentType", "corrupt message"]) {
         format!("the port speaks no TLS: give the one that does in {URL}")
+    } else if has(&["answered 5"]) {
+        format!("see the log of the issuer's server, and what curl -v {url} says")
     } else if has(&["redirects are not followed"]) {
         format!("curl -sI {url}, and write where it leads into {URL}")
     } else if has(&["the answer"]) {

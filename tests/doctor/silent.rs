@@ -19,7 +19,6 @@ fn silence() -> SocketAddr {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_says_anything() {
     let address = silence();
-    let folder = tempfile::tempdir().expect("a folder");
     for scheme in ["redis", "rediss"] {
         let mut deployment = Deployment::anywhere(&format!("{scheme}://shop:{SECRET}@{address}"));
         deployment.limit = Duration::from_millis(400);
@@ -51,7 +50,6 @@ async fn nobody_says_anything() {
         }
         assert!(!report.text().contains(SECRET), "{}", report.text());
     }
-    drop(folder);
 }
 
 /// Whoever opens such a file waits for somebody to write into it.
@@ -63,7 +61,6 @@ async fn files_are_pipes() {
     assert!(made.expect("mkfifo runs").success());
     let mut deployment = Deployment::anywhere("rediss://127.0.0.1:1");
     deployment.limit = Duration::from_secs(2);
-    deployment.mask(&pipe.display().to_string(), "PIPE");
     deployment.config.redis.ca_file = Some(pipe.clone());
     let options = &mut deployment.config.kafka.options;
     options.insert("security.protocol".into(), "ssl".into());
@@ -76,14 +73,17 @@ async fn files_are_pipes() {
     let report = tokio::time::timeout(END, deployment.report())
         .await
         .expect("it ends");
-    for leg in ["redis", "kafka", "database", "tokens", "listeners"] {
+    for (leg, words) in [
+        ("redis", "it is no file"),
+        // librdkafka opens it by itself.
+        ("kafka", "no answer within 2000 ms"),
+        ("database", "it is no file"),
+        ("tokens", "it is no file"),
+        ("listeners", "it is no file"),
+    ] {
         let found = report.legs.iter().find(|found| found.leg == leg).expect(leg);
         let last = found.findings.last().expect("a finding");
-        assert_eq!(
-            last.verdict,
-            rushgate::doctor::Verdict::Failed,
-            "{}",
-            report.text()
-        );
+        let failed = last.verdict == rushgate::doctor::Verdict::Failed;
+        assert!(failed && last.found.contains(words), "{}", report.text());
     }
 }

@@ -7,7 +7,6 @@ use super::source::{Reading, Source};
 use super::{Algorithm, AuthConfigError, Config, rules};
 
 /// The one source of keys that a configuration names.
-#[derive(Clone)]
 pub struct Origin {
     source: Source,
     rules: Rules,

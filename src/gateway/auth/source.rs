@@ -1,6 +1,5 @@
 //! Where keys come from: a file, or a URL.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::fetch::{BYTES_MAX, Remote};
 use super::keys::{Key, KeySet, Rules, public_key};
 use super::{AuthConfigError, Config, jwks};
+use crate::pem;
 use crate::wire::secret::shown_path;
 
 /// Bytes of a shared secret at least: what HMAC-SHA256 can use.
@@ -115,10 +115,11 @@ impl Source {
         let Self::File(holds, path) = self else {
             return Err(AuthConfigError::Nothing);
         };
-        let bytes = read_bounded(path).map_err(|cause| AuthConfigError::Unreadable {
-            path: shown_path(path),
-            cause,
-        })?;
+        let bytes =
+            pem::read_bounded(path, BYTES_MAX as u64).map_err(|cause| AuthConfigError::Unreadable {
+                path: shown_path(path),
+                cause,
+            })?;
         let tag = Tag::Digest(Sha256::digest(&bytes).into());
         let keys = match before == Some(&tag) {
             true => None,
@@ -169,23 +170,6 @@ async fn fetch(remote: &Remote, before: Option<&Tag>, rules: &Rules) -> Result<R
         tag: Tag::Server(fetched.tag, now),
         good_for,
     })
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // What is no file, a pipe say, may never end, and has nothing to say a second time.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
-    }
-    std::fs::File::open(path)?
-        .take(BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    match bytes.len() > BYTES_MAX {
-        true => Err(std::io::Error::other(format!(
-            "it has more than {BYTES_MAX} bytes"
-        ))),
-        false => Ok(bytes),
-    }
 }
 
 fn keys(holds: Holds, path: &Path, bytes: &[u8], rules: &Rules) -> Result<KeySet, AuthConfigError> {
