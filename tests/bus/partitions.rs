@@ -45,6 +45,14 @@ fn lane(campaign: &Campaign, n: u32) -> Outbound {
     }
 }
 
+/// Clients that soon hear of new partitions.
+async fn impatient() -> Config {
+    let mut config = fresh().await;
+    let age = ("topic.metadata.refresh.interval.ms".to_owned(), "300".to_owned());
+    config.extra.extend([age]);
+    config
+}
+
 /// Which partitions hold orders of which campaign.
 fn places(config: &Config, records: usize) -> BTreeMap<String, BTreeSet<i32>> {
     let mut consumer = KafkaConsumer::new(config.clone(), from_beginning()).expect("made");
@@ -73,9 +81,7 @@ async fn until_sold(db: &Database, campaign: &str, orders: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_grows_in_mid_sale_serves_new_campaigns_and_moves_nothing() {
-    let mut config = fresh().await;
-    let age = ("topic.metadata.refresh.interval.ms".to_owned(), "300".to_owned());
-    config.extra.extend([age]);
+    let config = impatient().await;
     let db = database::sqlite().await;
     let producer = KafkaProducer::new(config.clone()).expect("made");
     assert_eq!(producer.partitions().await, Ok(PARTITIONS as u32));
@@ -175,6 +181,44 @@ async fn gateways_from_before_beside_new_ones_lose_and_double_nothing() {
             .await,
         325
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_keeps_its_partition_in_topics_that_grew_meanwhile() {
+    let config = impatient().await;
+    let db = database::sqlite().await;
+    let level = landing::Config {
+        guard: None,
+        ..levels(&config).remove(0)
+    };
+    let landing = spawn(&config, &db.store, level);
+    let figures = landing.figures();
+    let producer = KafkaProducer::new(config.clone()).expect("made");
+    let poison = |partition| {
+        let garbage = Outbound {
+            partition: Some(partition),
+            ..outbound("k", "no order")
+        };
+        assert_eq!(acknowledged(&publish(&producer, vec![garbage])), Ok(()));
+    };
+    poison(1);
+    // The lander has asked by now how many partitions the dead letters have.
+    until("it is moved", || figures.read(NOW).dead == 1).await;
+    let grown = migrate_topics(&config, &topics(&config), MORE, 1).await;
+    grown.expect("grown");
+    let begun = Instant::now();
+    let mut often = tokio::time::interval(Duration::from_millis(50));
+    while producer.partitions().await != Ok(MORE as u32) {
+        assert!(begun.elapsed() < LIMIT, "it never hears of them");
+        often.tick().await;
+    }
+    poison(6);
+    until("it is moved, too", || figures.read(NOW).dead == 2).await;
+    stop(landing).await;
+    let dead = topics(&config).dead_letters;
+    let mut ends = producer.high_watermarks(&dead).await.expect("asked");
+    ends.retain(|_, end| *end > 0);
+    assert_eq!(ends, BTreeMap::from([(1, 1), (6, 1)]));
 }
 
 fn keyring() -> Arc<Keyring> {
