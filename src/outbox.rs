@@ -13,6 +13,8 @@ pub struct Entry {
     pub shard: Shard,
     /// Redis stream id.
     pub id: String,
+    /// Of its shard: see [`Campaign::partition_of`](crate::campaign::Campaign::partition_of).
+    pub partition: Option<i32>,
     pub orders: Vec<OrderEvent>,
     pub acknowledged: Option<Acknowledged>,
 }

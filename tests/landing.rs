@@ -48,6 +48,7 @@ type Answer = Receiver<Result<(), BusError>>;
 
 fn outbound(order: &OrderEvent) -> Outbound {
     Outbound {
+        partition: Some(0),
         key: order.key(),
         payload: order.encode(),
     }

@@ -270,6 +270,7 @@ impl Worker {
         let entry = outbox::Entry {
             shard: self.shard.clone(),
             id,
+            partition: active.campaign.partition_of(self.shard.number),
             orders,
             acknowledged: Some(Box::new(move |ok| {
                 under_way.answered(Instant::now(), ok);

@@ -176,6 +176,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         glue,
         Arc::new(clock),
     );
+    let control = control.carried_by(producer.clone(), config.kafka.partitions);
     let control = Arc::new(control.keeping(config.campaigns.retention_days));
     let watch = admission.watch();
     let giving_back = reconcile.keep_giving_back();

@@ -5,10 +5,11 @@
 //! may be added on the way.
 
 use super::origin::{OURS, get};
-use super::{Forward, Headers, Record};
+use super::{Forward, Headers, Outbound, Record};
 use crate::seal::{Keyring, Verdict};
 
-/// `1:<key id>:<partition, or - for the one its key belongs to>:<tag, 64 hex digits>`.
+/// `1:<key id>:<partition, or - for the one its key belongs to>:<tag, 64 hex digits>`. Of orders, those of campaigns from
+/// before lanes had partitions alone are sealed for their key's.
 pub const SEAL: &str = "rushgate-seal";
 const VERSION: &str = "1";
 /// What the tag is computed over begins with this: the keys are good for nothing else.
@@ -61,16 +62,16 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The seal of an order on its way to its topic, into whichever partition its key belongs to.
-pub(super) fn of_order(keys: &Keyring, topic: &str, key: &[u8], payload: &[u8]) -> (String, Vec<u8>) {
+/// The seal of an order on its way to its topic.
+pub(super) fn of_order(keys: &Keyring, topic: &str, order: &Outbound) -> (String, Vec<u8>) {
     let headers = &Headers::new();
     let body = Body {
         topic,
-        key,
-        payload,
+        key: order.key.as_bytes(),
+        payload: &order.payload,
         headers,
     };
-    body.seal(keys, None)
+    body.seal(keys, order.partition)
 }
 
 /// Puts a seal of its own on a record that is moved; what it carried was another record's.
@@ -213,8 +214,50 @@ mod tests {
         assert_eq!(read_at("o.dlt", 3, &twice), Seal::Genuine);
     }
 
+    fn order(partition: Option<i32>) -> Outbound {
+        Outbound {
+            partition,
+            key: "k".to_owned(),
+            payload: b"p".to_vec(),
+        }
+    }
+
     #[test]
-    fn an_order_is_sealed_for_whichever_partition_its_key_belongs_to() {
+    fn an_order_of_a_lane_is_sealed_for_its_partition_alone() {
+        let (_, value) = of_order(&keys("k", 1), "o", &order(Some(7)));
+        let at = |partition, value: &[u8]| {
+            let record = Record {
+                offset: 0,
+                key: b"k".to_vec(),
+                payload: b"p".to_vec(),
+                headers: vec![(SEAL.to_owned(), value.to_vec())],
+                timestamp: 0,
+            };
+            read(Some(&keys("k", 1)), "o", partition, &record)
+        };
+        assert_eq!(at(7, &value), Seal::Genuine);
+        for partition in [0, 6, 8, 11] {
+            assert_eq!(
+                at(partition, &value),
+                Seal::Wrong("its seal is for another partition")
+            );
+        }
+        // Whoever copies it cannot say that it was meant for there, or for any.
+        let text = String::from_utf8(value).expect("text");
+        for claimed in ["8", "-", "07", "+7", ""] {
+            let value = text.replacen(":7:", &format!(":{claimed}:"), 1);
+            for partition in [7, 8] {
+                assert_eq!(
+                    at(partition, value.as_bytes()),
+                    Seal::Wrong("its seal is not what its key makes of it"),
+                    "{claimed}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_without_a_partition_is_sealed_for_whichever_its_key_belongs_to() {
         let sealed = |value: &[u8]| Record {
             offset: 0,
             key: b"k".to_vec(),
@@ -222,7 +265,7 @@ mod tests {
             headers: vec![(SEAL.to_owned(), value.to_vec())],
             timestamp: 0,
         };
-        let (_, value) = of_order(&keys("k", 1), "o", b"k", b"p");
+        let (_, value) = of_order(&keys("k", 1), "o", &order(None));
         let record = sealed(&value);
         for partition in [0, 11] {
             assert_eq!(read(Some(&keys("k", 1)), "o", partition, &record), Seal::Genuine);

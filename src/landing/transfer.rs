@@ -148,7 +148,9 @@ impl Landing {
     /// A topic with fewer partitions than the orders gets a record where its key belongs.
     fn check_partitions(&mut self, copies: &mut [Forward]) -> Result<(), End> {
         for copy in copies {
-            if !self.targets.contains_key(&copy.topic) {
+            let known = self.targets.get(&copy.topic);
+            // It may have been given more since it was asked for.
+            if !known.is_some_and(|known| copy.partition.is_none_or(|partition| known.contains(&partition))) {
                 let partitions = self.partitions(&copy.topic)?;
                 self.targets.insert(copy.topic.clone(), partitions);
             }

@@ -23,6 +23,7 @@ fn active() -> Arc<ActiveCampaign> {
         uid: "u1".into(),
         buckets: 1,
         shards: 1,
+        partitions: None,
         created_at: NOW,
     };
     let revision = Revision {

@@ -251,6 +251,7 @@ pub fn campaign(id: &str, skus: &[(&str, u64)]) -> Campaign {
         uid: "uid-1".to_owned(),
         buckets: 4,
         shards: 1,
+        partitions: None,
         created_at: NOW,
     }
 }

@@ -33,7 +33,8 @@ const USERS: u32 = 1500;
 const LIMIT: u32 = 3;
 const REFUSED: &str = "n-per-user/limit-per-user";
 
-struct Open;
+/// A gate that is open.
+pub struct Open;
 
 impl Gate for Open {
     fn open<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), String>> {

@@ -34,6 +34,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         uid: String::new(),
         buckets: context.buckets,
         shards: 1,
+        partitions: None,
         created_at: 0,
     };
     let revision = Revision {
