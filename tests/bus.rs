@@ -11,6 +11,8 @@ mod landers;
 mod migration;
 #[path = "bus/pauses.rs"]
 mod pauses;
+#[path = "bus/records.rs"]
+mod records;
 #[path = "bus/seals.rs"]
 mod seals;
 
