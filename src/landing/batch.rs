@@ -1,5 +1,6 @@
 //! The orders of one poll on their way into the database: decoded, and those that fail kept apart. Pure.
 
+mod class;
 mod decode;
 mod portions;
 
@@ -8,65 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::bus::{Record, Slice};
 use crate::order::OrderEvent;
 use crate::store::{At, DeadRecord, Failed, Landed, LandingSlice, StoreError};
+pub(super) use class::Class;
 use decode::add_order;
 pub(super) use decode::{Claim, Packed, record_id};
 pub(super) use portions::portions;
-
-/// Why a record does not land.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
-    /// Its bytes are no order.
-    Undecodable,
-    /// An order as a newer build writes them.
-    UnknownVersion,
-    /// An order that no database of rushgate can hold.
-    Invalid,
-    /// An order that nobody can have been admitted with: its campaign or its revision says otherwise.
-    Implausible,
-    /// Another order has its id.
-    Conflict,
-    /// The database refuses one of its values.
-    Refused,
-    /// The database fails with it, for a reason of its own.
-    Failing,
-    /// Another transaction keeps its rows locked.
-    Locked,
-}
-
-impl Class {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Undecodable => "undecodable",
-            Self::UnknownVersion => "unknown-version",
-            Self::Invalid => "invalid",
-            Self::Implausible => "implausible",
-            Self::Conflict => "conflict",
-            Self::Refused => "refused",
-            Self::Failing => "failing",
-            Self::Locked => "locked",
-        }
-    }
-
-    /// Whether the database said so, and may say otherwise next time.
-    fn is_of_database(self) -> bool {
-        use Class::{Conflict, Failing, Locked, Refused};
-        matches!(self, Conflict | Refused | Failing | Locked)
-    }
-
-    /// Whether a later attempt may succeed without anybody changing the record.
-    pub fn retries(self) -> bool {
-        matches!(self, Self::Failing | Self::Locked)
-    }
-
-    fn of(error: &StoreError) -> Self {
-        match error {
-            StoreError::Refused(_) | StoreError::Conflict(_) => Self::Refused,
-            StoreError::Contradiction(_) => Self::Conflict,
-            StoreError::Locked(_) => Self::Locked,
-            StoreError::Permanent(_) | StoreError::Transient(_) | StoreError::Unanswered(_) => Self::Failing,
-        }
-    }
-}
 
 /// An order that does not land, or a record that holds none.
 #[derive(Clone, Debug, PartialEq)]
