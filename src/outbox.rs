@@ -54,5 +54,6 @@ pub fn event(active: &ActiveCampaign, shard: u32, attempt: &Attempt, placed_at: 
         fingerprint: attempt.fingerprint(),
         charges: eval::charges(plan, attempt, placed_at),
         attributes: attempt.attributes.clone(),
+        ordinal: None,
     }
 }

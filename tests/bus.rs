@@ -13,6 +13,8 @@ mod migration;
 mod partitions;
 #[path = "bus/pauses.rs"]
 mod pauses;
+#[path = "bus/records.rs"]
+mod records;
 #[path = "bus/seals.rs"]
 mod seals;
 

@@ -17,6 +17,8 @@ mod limits;
 mod outages;
 #[path = "landing/poison.rs"]
 mod poison;
+#[path = "landing/records.rs"]
+mod records;
 #[path = "landing/redrive.rs"]
 mod redrive;
 #[path = "landing/unsealed.rs"]

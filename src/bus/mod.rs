@@ -186,7 +186,7 @@ pub struct ConsumerState {
 
 /// The consuming side; lives on one OS thread.
 pub trait Consumer: Send {
-    /// Gathers up to `max` records: waits for the first one up to [`IDLE_WAIT`], then for more up to
+    /// Gathers up to `max` records, fewer where they are large: waits for the first one up to [`IDLE_WAIT`], then for more up to
     /// `wait`. Empty when there was nothing. Slices of partitions that were revoked meanwhile are
     /// dropped, not returned.
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError>;

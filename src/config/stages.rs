@@ -283,6 +283,7 @@ impl Config {
                 window: poison_window,
             }),
             seal: self.seals(),
+            deadline: Duration::from_millis(self.admission.deadline_ms),
             ..landing::Config::default()
         }
     }

@@ -14,8 +14,8 @@ use super::insert::{compare_whole, ids_by_campaign, insert_orders};
 use super::rows::{int, narrow};
 use super::stock::Revoked;
 use super::{
-    Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult, apart, dead, dead_places, fence,
-    stock, time, usage,
+    At, Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult, apart, dead, dead_places,
+    fence, stock, time, usage,
 };
 use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;
@@ -119,7 +119,8 @@ async fn transaction(
         let own = Origin {
             topic: topic.to_owned(),
             partition: passed.slice.partition,
-            offset: passed.record.offset,
+            offset: passed.record.at.offset,
+            position: passed.record.at.position,
         };
         if !dead::is_known(&mut tx, dialect, &own, passed.record).await? {
             unknown.push(passed);
@@ -211,17 +212,13 @@ async fn advance(
 ) -> StoreResult<()> {
     let failing: HashSet<_> = failed.iter().map(|(order, _)| fence::identity(order)).collect();
     for (order, error) in failed {
-        let Some((partition, offset)) = fence::place(slices, order) else {
+        let Some((partition, at)) = fence::place(slices, order) else {
             continue;
         };
         if let Some(next) = work.advance.get_mut(&partition) {
-            *next = offset.min(*next);
+            *next = at.offset.min(*next);
         }
-        work.landed.failed.push(Failed {
-            partition,
-            offset,
-            error,
-        });
+        work.landed.failed.push(Failed { partition, at, error });
     }
     dead::insert(tx, dialect, topic, &work.dead, now).await?;
     let returned = work.returned.iter();
@@ -317,7 +314,7 @@ type Place = (i32, i64, String);
 
 fn place_of(replayed: &fence::Replayed<'_>) -> Place {
     let id = replayed.order.order.to_string();
-    (replayed.slice.partition, replayed.offset, id)
+    (replayed.slice.partition, replayed.at.offset, id)
 }
 
 /// Which of these records were moved, to a retry topic or to the dead letters.
@@ -329,11 +326,12 @@ async fn moved<'a>(
     // By partition: where the row of a record may stand, and the record's offset.
     let mut rows: BTreeMap<i32, BTreeMap<i64, i64>> = BTreeMap::new();
     for record in replayed {
-        let (partition, offset) = (record.slice.partition, record.offset);
+        let (partition, At { offset, position }) = (record.slice.partition, record.at);
         let place = Origin {
             topic: topic.to_owned(),
             partition,
             offset,
+            position,
         };
         let beside = dead_places::beside(&place, Some(record.order), &[], 0);
         let rows = rows.entry(partition).or_default();

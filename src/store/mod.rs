@@ -180,29 +180,44 @@ pub struct OrderRow {
     pub charges: Vec<Charge>,
 }
 
+/// Where an order stands in its partition: the offset of its record, and its position in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct At {
+    pub offset: i64,
+    /// 0 for the only order of a record.
+    pub position: u32,
+}
+
+/// The first order of a record, or its only one.
+impl From<i64> for At {
+    fn from(offset: i64) -> Self {
+        Self { offset, position: 0 }
+    }
+}
+
 /// One partition's part of a landing transaction: its records from `from` up to, not including,
-/// `next`. Orders and dead records are each in order of offset.
+/// `next`. Orders and dead records are each in order of offset and position.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LandingSlice {
     pub partition: i32,
     pub from: i64,
     pub next: i64,
-    /// The partition's offset moves up to here at most, though orders behind it land: a record that is still to be
-    /// moved away.
+    /// The partition's offset moves up to here at most, though orders behind it land: a record of which an order is
+    /// still to be moved away.
     pub stop: Option<i64>,
-    /// Offset and order, which [`check_event`] has accepted.
-    pub orders: Vec<(i64, OrderEvent)>,
-    /// Offset and origin of those orders that were moved before: their dead letter has landed then, if it is theirs.
-    pub returned: Vec<(i64, Origin)>,
+    /// Those which [`check_event`] has accepted.
+    pub orders: Vec<(At, OrderEvent)>,
+    /// Place and origin of those orders that were moved before: their dead letter has landed then, if it is theirs.
+    pub returned: Vec<(At, Origin)>,
     pub dead: Vec<DeadRecord>,
     /// Records that none of ours wrote: passed over, and kept as far as [`FORGED_PER_HOUR_MAX`] allows.
     pub forged: Vec<DeadRecord>,
 }
 
-/// A record that was moved to another topic because it does not land, kept with what is wrong.
+/// A record, or an order of one, that was moved to another topic because it does not land, kept with what is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadRecord {
-    pub offset: i64,
+    pub at: At,
     /// Where it was first; `None`: here.
     pub origin: Option<Origin>,
     pub key: Vec<u8>,
@@ -233,7 +248,7 @@ pub struct DeadOrder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     pub partition: i32,
-    pub offset: i64,
+    pub at: At,
     pub error: StoreError,
 }
 
@@ -247,7 +262,7 @@ pub struct Landed {
     /// Of those written: orders and dead letters whose offset was passed and which were not in the database.
     /// Above 0 only after Kafka's log was rewritten; the partition's offset went back.
     pub recovered: u64,
-    /// Records put among the dead letters.
+    /// Orders, and records that hold none, which were moved away.
     pub dead: u64,
     /// Forged records that were passed over, and how many of them were kept.
     pub forged: u64,

@@ -13,7 +13,7 @@ use rushgate::campaign::{Campaign, Schedule, Sku};
 use rushgate::order::{Attempt, Charge, EVENT_VERSION, OrderEvent, OrderId};
 use rushgate::plan::{Attribute, Counter, Expr, Plan, Window};
 use rushgate::revision::Revision;
-use rushgate::store::{Config, LandingSlice, Store};
+use rushgate::store::{At, Config, LandingSlice, Store};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -334,6 +334,7 @@ pub fn order(user: &str, key: &str) -> OrderEvent {
             limit: None,
         }],
         attributes: attempt.attributes,
+        ordinal: None,
     }
 }
 
@@ -343,7 +344,7 @@ pub fn slice(partition: i32, from: i64, orders: Vec<OrderEvent>) -> LandingSlice
         partition,
         from,
         next: from + orders.len() as i64,
-        orders: (from..).zip(orders).collect(),
+        orders: (from..).map(At::from).zip(orders).collect(),
         ..LandingSlice::default()
     }
 }

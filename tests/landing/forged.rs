@@ -27,13 +27,13 @@ crate::on_both!(
     another_order_of_the_same_id_swallows_nothing,
 );
 
-fn keyring(keys: &[(&str, u8)]) -> Arc<Keyring> {
+pub fn keyring(keys: &[(&str, u8)]) -> Arc<Keyring> {
     let key = |(id, fill): &(&str, u8)| Key::new(id.parse().expect("an id"), &[*fill; 32]).expect("a key");
     Arc::new(Keyring::new(keys.iter().map(key).collect()).expect("a ring"))
 }
 
 /// Verifies with these keys.
-fn verifying(keys: &Arc<Keyring>) -> Config {
+pub fn verifying(keys: &Arc<Keyring>) -> Config {
     Config {
         seal: SealConfig {
             keys: Some(keys.clone()),
@@ -45,12 +45,12 @@ fn verifying(keys: &Arc<Keyring>) -> Config {
 }
 
 /// From the first record on.
-async fn require_seals(store: &Store) {
+pub async fn require_seals(store: &Store) {
     let decided = store.decide_cut_over(&[].into(), NOW).await;
     decided.expect("decided");
 }
 
-fn forward(producer: &EmbeddedProducer, records: Vec<Forward>) -> Answer {
+pub fn forward(producer: &EmbeddedProducer, records: Vec<Forward>) -> Answer {
     let (sender, answer) = mpsc::channel();
     producer.forward(records, Box::new(move |result| drop(sender.send(result))));
     answer
@@ -420,6 +420,7 @@ async fn origins_in_forged_headers_touch_no_other_letter(db: Database) {
         topic: TOPIC.to_owned(),
         partition: 0,
         offset: 0,
+        position: 0,
         timestamp: i64::MAX,
         group: String::new(),
     };

@@ -36,6 +36,7 @@ fn claiming(offset: i64) -> Headers {
         topic: TOPIC.to_owned(),
         partition: 0,
         offset,
+        position: 0,
         timestamp: 1,
         group: String::new(),
     };

@@ -265,7 +265,7 @@ impl Consumer for KafkaConsumer {
         let mut gathered = Gathered::default();
         let mut deadline = Instant::now() + IDLE_WAIT;
         deadline = next_due.map_or(deadline, |due| due.min(deadline));
-        while gathered.records < max {
+        while !gathered.is_full(max) {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut failure = None;
             match self.consumer.poll(left) {

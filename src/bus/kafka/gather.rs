@@ -7,6 +7,9 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 use super::rebalance::Assignment;
 use crate::bus::{Headers, Record, Slice};
 
+/// Bytes of one poll's payloads, from which on it takes no more: a record may hold a thousand orders.
+pub(super) const POLL_BYTES_MAX: usize = 8 << 20;
+
 /// A header without a value is as good as an empty one.
 fn headers(message: &BorrowedMessage<'_>) -> Headers {
     let each = message.headers().into_iter().flat_map(|headers| headers.iter());
@@ -19,9 +22,16 @@ fn headers(message: &BorrowedMessage<'_>) -> Headers {
 pub(super) struct Gathered {
     pub slices: BTreeMap<i32, Slice>,
     pub records: usize,
+    /// Of their payloads.
+    bytes: usize,
 }
 
 impl Gathered {
+    /// Whether there is as much as one poll may give.
+    pub fn is_full(&self, max: usize) -> bool {
+        self.records >= max || self.bytes >= POLL_BYTES_MAX
+    }
+
     /// Copies the record: holding the message would pin the whole fetched buffer.
     pub fn add(&mut self, assignment: &mut Assignment, message: &BorrowedMessage<'_>) {
         let (partition, offset) = (message.partition(), message.offset());
@@ -46,6 +56,7 @@ impl Gathered {
             timestamp: message.timestamp().to_millis().unwrap_or(0),
         });
         slice.next = offset + 1;
+        self.bytes += message.payload_len();
         *position = Some(offset + 1);
         self.records += 1;
     }

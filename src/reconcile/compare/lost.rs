@@ -107,6 +107,7 @@ impl Desk<'_> {
             fingerprint: placed.fingerprint,
             charges: Vec::new(),
             attributes: record.attributes.clone().unwrap_or_default(),
+            ordinal: None,
         }
     }
 
