@@ -100,6 +100,7 @@ pub const KEYS: &[&str] = &[
     "flow.every_ms",
     "ready.outbox_max",
     "sample.attempts_max",
+    "sample.attempts_per_second",
     "wasm.cache_dir",
     "log.format",
     "log.level",
@@ -135,6 +136,7 @@ const AT_LEAST_ONE: &[&str] = &[
     "flow.backlog_max",
     "flow.every_ms",
     "ready.outbox_max",
+    "sample.attempts_per_second",
 ];
 
 /// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.

@@ -369,6 +369,8 @@ impl Default for Ready {
 pub struct Sample {
     /// Decided attempts kept per campaign; 0 keeps none.
     pub attempts_max: u64,
+    /// Of them, those of one second, on average.
+    pub attempts_per_second: u64,
 }
 
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
 use crate::bus::{DelaysError, Topics, landing_group, orders_topic};
 use crate::engine::redis;
+use crate::recorded::share::Bounds;
 use crate::serving::tls;
 use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
 
@@ -126,8 +127,10 @@ impl Default for Landing {
 
 impl Default for Sample {
     fn default() -> Self {
+        let bounds = sample::Config::default().bounds;
         Self {
-            attempts_max: sample::Config::default().attempts_max,
+            attempts_max: bounds.most,
+            attempts_per_second: bounds.per_second,
         }
     }
 }
@@ -310,7 +313,10 @@ impl Config {
 
     pub fn sample(&self) -> sample::Config {
         sample::Config {
-            attempts_max: self.sample.attempts_max,
+            bounds: Bounds {
+                most: self.sample.attempts_max,
+                per_second: self.sample.attempts_per_second,
+            },
             ..sample::Config::default()
         }
     }

@@ -27,6 +27,7 @@ mod restorable;
 mod revisions;
 mod revocations;
 mod rows;
+mod sample;
 mod schema;
 mod seals;
 mod senders;
@@ -47,7 +48,7 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 use crate::wire::secret::shown_url;
-pub use attempts::{AttemptsAt, SampleRow};
+pub use attempts::AttemptsAt;
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use dead_letters::{
@@ -66,6 +67,7 @@ pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
+pub use sample::{PieceAt, SampleRow, Spooled};
 pub use schema::Schema;
 pub use seals::{CutOver, KeyRow, contradiction};
 pub use senders::{Sender, SenderRow, WITHOUT_SEAL};
@@ -354,6 +356,20 @@ impl Store {
             at_place(&place, error.into())
         })?;
         Ok(Self { pool, dialect, place })
+    }
+
+    /// The same database over `connections` of its own, which are opened when they are needed: whoever is slow there keeps
+    /// nobody here waiting. A database in memory is one connection, so it is shared.
+    pub fn apart(&self, connections: u32) -> Self {
+        let options = self.pool.connect_options();
+        if is_memory(options.database_url.as_str()) {
+            return self.clone();
+        }
+        let pool = self.pool.options().clone().max_connections(connections.max(1));
+        Self {
+            pool: pool.connect_lazy_with(options.as_ref().clone()),
+            ..self.clone()
+        }
     }
 
     /// For logs, errors and the banner: `mysql at db:3306/sales`.

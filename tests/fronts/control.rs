@@ -319,6 +319,7 @@ impl Rules for Scripted {
                 new: side,
                 outcomes: Vec::new(),
                 flipped: 0,
+                flipped_all: None,
                 flips: Vec::new(),
                 recorded: simulate::Compared {
                     attempts: 0,
