@@ -13,6 +13,8 @@ mod guards;
 mod letters;
 #[path = "store/modules.rs"]
 mod modules;
+#[path = "store/plain.rs"]
+mod plain;
 #[path = "store/revisions.rs"]
 mod revisions;
 #[path = "store/seals.rs"]
