@@ -15,6 +15,8 @@ mod letters;
 mod modules;
 #[path = "store/partitions.rs"]
 mod partitions;
+#[path = "store/plain.rs"]
+mod plain;
 #[path = "store/revisions.rs"]
 mod revisions;
 #[path = "store/seals.rs"]

@@ -90,6 +90,7 @@ pub const KEYS: &[&str] = &[
     "landing.consumers",
     "landing.batch",
     "landing.wait_ms",
+    "landing.busy_wait_ms",
     "landing.retry_delays",
     "landing.poison_share",
     "landing.poison_window",
@@ -105,6 +106,9 @@ pub const KEYS: &[&str] = &[
     "log.format",
     "log.level",
 ];
+
+/// Longest `landing.busy_wait_ms`.
+const BUSY_WAIT_MAX_MS: u64 = 1000;
 
 /// Keys that a setting of 0 would stop dead.
 const AT_LEAST_ONE: &[&str] = &[
@@ -356,6 +360,11 @@ fn check_landing(config: &Config) -> Result<(), ConfigError> {
     }
     if let Err(error) = config.topics() {
         return wrong("landing.retry_delays", error.to_string());
+    }
+    let busy = config.landing.busy_wait_ms;
+    if busy > BUSY_WAIT_MAX_MS {
+        let message = format!("{busy} is more than {BUSY_WAIT_MAX_MS}: orders would be late, and no cheaper");
+        return wrong("landing.busy_wait_ms", message);
     }
     let share = config.landing.poison_share;
     if !(0.0..=1.0).contains(&share) {

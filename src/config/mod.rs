@@ -331,6 +331,8 @@ pub struct Landing {
     pub batch: usize,
     /// How long a batch that is not full waits for more.
     pub wait_ms: u64,
+    /// How long it waits at most while orders keep coming.
+    pub busy_wait_ms: u64,
     /// Delays of the retry topics: `5s,30s,5m`, or empty.
     pub retry_delays: String,
     /// Share of recent records above which nothing is moved away.

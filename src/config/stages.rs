@@ -116,6 +116,7 @@ impl Default for Landing {
             consumers: 2,
             batch: 1024,
             wait_ms: 20,
+            busy_wait_ms: 60,
             retry_delays: "5s,30s,5m".into(),
             poison_share: guard.share,
             poison_window: guard.window,

@@ -51,7 +51,8 @@ pub(super) struct Work<'a> {
 /// landed anything and starts where its slice does.
 pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64>) -> Work<'a> {
     let mut work = Work::default();
-    let mut seen: HashMap<(&str, OrderId), &OrderEvent> = HashMap::new();
+    let orders = slices.iter().map(|slice| slice.orders.len()).sum();
+    let mut seen: HashMap<(&str, OrderId), &OrderEvent> = HashMap::with_capacity(orders);
     let mut ascending: Vec<&LandingSlice> = slices.iter().collect();
     ascending.sort_by_key(|slice| (slice.partition, slice.from));
     for slice in ascending {

@@ -18,10 +18,12 @@ mod fence;
 mod gaps;
 mod insert;
 mod land;
+mod lane;
 mod lost;
 mod module_names;
 mod modules;
 mod orders;
+mod plain;
 mod resolve;
 mod restorable;
 mod revisions;
@@ -43,7 +45,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::pool::PoolOptions;
-use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
+use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
@@ -304,6 +306,8 @@ const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    /// What landing writes through where the database is MySQL.
+    own: Option<MySqlPool>,
     dialect: Dialect,
     /// For messages: never the URL, which holds a password.
     place: Arc<str>,
@@ -355,7 +359,16 @@ impl Store {
             };
             at_place(&place, error.into())
         })?;
-        Ok(Self { pool, dialect, place })
+        let own = match dialect {
+            Dialect::MySql => Some(plain::pool(&url, config.connections)?),
+            Dialect::Sqlite => None,
+        };
+        Ok(Self {
+            pool,
+            own,
+            dialect,
+            place,
+        })
     }
 
     /// The same database over `connections` of its own, which are opened when they are needed: whoever is slow there keeps
@@ -389,6 +402,9 @@ impl Store {
 
     /// Closes every connection; waits for those in use.
     pub async fn close(&self) {
+        if let Some(own) = &self.own {
+            own.close().await;
+        }
         self.pool.close().await;
     }
 

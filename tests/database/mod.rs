@@ -151,6 +151,15 @@ impl Database {
         }
     }
 
+    /// A database of a server of the test's own.
+    pub fn at(store: Store, url: String) -> Self {
+        Self {
+            store,
+            url,
+            _folder: None,
+        }
+    }
+
     /// One number of the database, read past the store.
     pub async fn number(&self, sql: &str) -> i64 {
         let mut connection = self.raw().await;
