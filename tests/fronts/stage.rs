@@ -277,9 +277,13 @@ impl Running {
         Self::under(config, auth, tls)
     }
 
-    /// That checks tokens so.
+    /// That checks tokens so. Its buyers come from one address, and with a connection for each request.
     pub fn checking(auth: auth::Auth) -> Self {
-        Self::under(Config::default(), auth, None)
+        let config = Config {
+            peer_connects: 100_000,
+            ..Config::default()
+        };
+        Self::under(config, auth, None)
     }
 
     fn under(config: Config, auth: auth::Auth, tls: Option<Tls>) -> Self {
