@@ -256,12 +256,10 @@ async fn a_key_in_use_elsewhere_is_waited_for_until_it_is_retired(db: Database) 
 
 async fn an_order_of_an_unknown_revision_waits_for_it(db: Database) {
     sale(&db.store, 100).await;
-    let (producer, consumer) = embedded::pair(0);
-    let config = Config {
-        recheck: Duration::from_millis(20),
-        ..quick()
-    };
-    let landing = spawn(config, &db.store, &producer, consumer);
+    let (keys, (producer, consumer)) = (keyring(&[("a", 1)]), embedded::pair(0));
+    let landing = spawn(verifying(&keys), &db.store, &producer, consumer);
+    // Sealed ones are waited for also where the revision is there and not in force yet.
+    let producer = producer.sealed(keys);
     let mut second = order("bob", "1");
     second.revision = 2;
     let batch = vec![
