@@ -4,12 +4,15 @@
 //! [`install_provider`] before.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{Error as Unreadable, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{Error as TlsError, InconsistentKeys, RootCertStore};
+use rustls::{
+    ClientConfig, ConfigBuilder, Error as TlsError, InconsistentKeys, RootCertStore, WantsVerifier,
+};
 
 /// A file that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +41,24 @@ pub enum PemError {
 /// The bytes of a file with certificates of authorities: one at least, each of them readable.
 pub fn authorities(path: &Path) -> Result<Vec<u8>, PemError> {
     let bytes = read(path)?;
+    roots_of(path, &bytes)?;
+    Ok(bytes)
+}
+
+/// The authorities of a file: one at least.
+pub fn roots(path: &Path) -> Result<RootCertStore, PemError> {
+    roots_of(path, &read(path)?)
+}
+
+fn roots_of(path: &Path, bytes: &[u8]) -> Result<RootCertStore, PemError> {
     let mut store = RootCertStore::empty();
-    for certificate in chain(path, &bytes)? {
+    for certificate in chain(path, bytes)? {
         store.add(certificate).map_err(|cause| PemError::BadCertificate {
             path: path.to_owned(),
             cause: cause.to_string(),
         })?;
     }
-    Ok(bytes)
+    Ok(store)
 }
 
 /// The bytes of a certificate's file and of its key's, which belong together.
@@ -90,6 +103,12 @@ fn chain(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemE
         }),
         false => Ok(chain),
     }
+}
+
+/// A client of TLS, to be told whom it believes.
+pub fn client() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }
 
 /// Makes ring the process's provider, for crates that ask for the process's. A second call changes nothing.

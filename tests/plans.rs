@@ -3,6 +3,7 @@
 mod strategies;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -158,9 +159,11 @@ proptest! {
     fn random_plans_can_be_proven((plan, context) in strategies::valid_plan()) {
         let plan = check(plan, context).expect("the strategy makes valid plans");
         let family = differential::family(&plan, None).expect("it fits a script");
+        let begun = Instant::now();
         let report = differential::run(&family, 150);
         prop_assert!(report.holds(), "{report:#?}");
-        prop_assert_eq!(report.attempts, 150);
+        // On a busy machine a plan that makes everything slow ends sooner, but no sooner than that.
+        prop_assert!(report.attempts == 150 || begun.elapsed() >= differential::TIME_MAX, "{report:#?}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Comparing and repairing, over the embedded engine with SQLite and over Redis with MariaDB, while orders flow.
 
+#[path = "reconcile/around.rs"]
+mod around;
 mod database;
 #[path = "reconcile/lossy.rs"]
 mod lossy;

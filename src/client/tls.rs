@@ -2,13 +2,11 @@
 
 use std::error::Error;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error as Tls, InvalidMessage, RootCertStore};
@@ -41,12 +39,9 @@ pub enum TrustError {
 impl Trust {
     /// As rustls wants it; reads the files.
     pub fn config(&self) -> Result<ClientConfig, TrustError> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?;
+        let builder = pem::client().map_err(unusable)?;
         let builder = match &self.ca {
-            Some(path) => builder.with_root_certificates(roots(path)?),
+            Some(path) => builder.with_root_certificates(pem::roots(path)?),
             None => builder.with_native_roots().map_err(TrustError::Machine)?,
         };
         let Some((certificate, key)) = &self.identity else {
@@ -61,15 +56,6 @@ impl Trust {
     }
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, TrustError> {
-    let bytes = pem::authorities(path)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        roots.add(certificate.map_err(unusable)?).map_err(unusable)?;
-    }
-    Ok(roots)
-}
-
 fn unusable(error: impl ToString) -> TrustError {
     TrustError::Unusable(error.to_string())
 }
@@ -78,8 +64,7 @@ fn unusable(error: impl ToString) -> TrustError {
 pub fn connector(trust: Option<&Trust>) -> Result<HttpsConnector<HttpConnector>, TrustError> {
     let config = match trust {
         Some(trust) => trust.config()?,
-        None => ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
+        None => pem::client()
             .map_err(unusable)?
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth(),

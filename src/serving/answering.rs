@@ -87,22 +87,21 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
         }),
     };
     let bytes = REQUEST_BYTES + stored(&head.headers) + head.uri.path().len() + held;
+    let fits =
+        |bound: super::Bound| conn.in_flight() < bound.requests && conn.bytes.used() + bytes <= bound.bytes;
     let mut is_known = conn.known.load(Ordering::Relaxed);
-    let looks = !is_known && head.headers.contains_key(AUTHORIZATION) && conn.looks();
-    if looks && plane.vouches(head) {
-        conn.known.store(true, Ordering::Relaxed);
-        is_known = true;
+    if !is_known {
+        let looks = head.headers.contains_key(AUTHORIZATION) && conn.looks();
+        let has_to_know = || limits.stranger != limits.known && !fits(limits.stranger);
+        is_known = (looks || has_to_know()) && plane.vouches(head);
+        if is_known {
+            conn.known.store(true, Ordering::Relaxed);
+        }
     }
-    let mut bound = match is_known {
+    let bound = match is_known {
         true => limits.known,
         false => limits.stranger,
     };
-    let fits =
-        |bound: super::Bound| conn.in_flight() < bound.requests && conn.bytes.used() + bytes <= bound.bytes;
-    if !fits(bound) && bound != limits.known && !looks && plane.vouches(head) {
-        conn.known.store(true, Ordering::Relaxed);
-        bound = limits.known;
-    }
     let charge = match fits(bound) {
         true => Charge::take(conn, bytes, bound.bytes),
         false => None,

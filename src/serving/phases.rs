@@ -184,6 +184,10 @@ where
             }
             Verdict::Stay(wait) => wait,
         };
+        // What is answered from here on says that it is the last.
+        if *closing.borrow() && !conn.is_h2.load(Ordering::Relaxed) && !conn.is_leaving() {
+            conn.leave();
+        }
         let polled = poll_fn(|cx| {
             conn.polled();
             connection.as_mut().poll(cx)

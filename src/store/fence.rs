@@ -136,12 +136,9 @@ pub(super) fn recover<'a>(work: &mut Work<'a>, is_known: impl Fn(&Replayed<'a>) 
         if is_known(&replayed) {
             continue;
         }
-        let slice = replayed.slice;
         work.orders.push(replayed.order);
         work.landed.duplicates -= 1;
-        work.landed.recovered += 1;
-        work.landed.fenced.remove(&slice.partition);
-        work.advance.insert(slice.partition, end(slice));
+        go_back(work, replayed.slice);
     }
     in_turn(&mut work.orders);
 }
@@ -150,10 +147,14 @@ pub(super) fn recover<'a>(work: &mut Work<'a>, is_known: impl Fn(&Replayed<'a>) 
 pub(super) fn recover_passed<'a>(work: &mut Work<'a>, unknown: Vec<Passed<'a>>) {
     for Passed { slice, record } in unknown {
         work.dead.push((slice.partition, record));
-        work.landed.recovered += 1;
-        work.landed.fenced.remove(&slice.partition);
-        work.advance.insert(slice.partition, end(slice));
+        go_back(work, slice);
     }
+}
+
+fn go_back(work: &mut Work<'_>, slice: &LandingSlice) {
+    work.landed.recovered += 1;
+    work.landed.fenced.remove(&slice.partition);
+    work.advance.insert(slice.partition, end(slice));
 }
 
 /// What makes two records one order.

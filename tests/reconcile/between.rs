@@ -6,18 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::Script;
-use rushgate::lua::codec::Reply;
 use rushgate::reconcile::{Kind, Place};
 
+use crate::around::{Around, Surrounded};
 use crate::sale::{CAMPAIGN, Sale, Side};
 
 crate::on_both_sides!(a_repair_is_right_wherever_a_give_back_comes_between);
 
-/// An engine that lets something happen before one of its calls.
+/// Lets something happen before one of an engine's calls.
+#[derive(Default)]
 struct Between {
-    engine: Arc<dyn Engine>,
     calls: AtomicUsize,
     acts: Mutex<BTreeMap<usize, Vec<Act>>>,
 }
@@ -25,14 +23,6 @@ struct Between {
 type Act = BoxFuture<'static, ()>;
 
 impl Between {
-    fn new(engine: Arc<dyn Engine>) -> Arc<Self> {
-        Arc::new(Self {
-            engine,
-            calls: AtomicUsize::new(0),
-            acts: Mutex::default(),
-        })
-    }
-
     fn at(&self, call: usize, act: Act) {
         self.acts
             .lock()
@@ -59,40 +49,9 @@ impl Between {
     }
 }
 
-impl Engine for Between {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn run<'a>(
-        &'a self,
-        script: &'a Script,
-        key: &'a str,
-        args: Vec<Vec<u8>>,
-    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
-        async move {
-            self.turn().await;
-            self.engine.run(script, key, args).await
-        }
-        .boxed()
-    }
-
-    fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>> {
-        self.engine.incarnation()
-    }
-
-    fn run_on<'a>(
-        &'a self,
-        incarnation: &'a str,
-        script: &'a Script,
-        key: &'a str,
-        args: Vec<Vec<u8>>,
-    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
-        self.engine.run_on(incarnation, script, key, args)
-    }
-
-    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        self.engine.ping()
+impl Around for Between {
+    fn before(&self) -> BoxFuture<'_, ()> {
+        self.turn().boxed()
     }
 }
 
@@ -118,7 +77,7 @@ async fn interleave(sale: &Arc<Sale>, step: &Step) -> usize {
     sale.redis("HINCRBY", &sale.counts_bucket(user), &[&field, "-1"])
         .await;
     sale.redis("HINCRBY", "stock", &["mug", "-1"]).await;
-    let between = Between::new(sale.engine());
+    let between = Surrounded::new(sale.engine(), Between::default());
     let (here, buyer, again) = (sale.clone(), step.user.clone(), step.again);
     let release = async move {
         here.release(order).await;
@@ -126,13 +85,15 @@ async fn interleave(sale: &Arc<Sale>, step: &Step) -> usize {
             here.place(&buyer, "3", "mug").await;
         }
     };
-    between.at(step.first, release.boxed());
+    between.by.at(step.first, release.boxed());
     let here = sale.clone();
-    between.at(step.second, async move { here.mark(order).await }.boxed());
+    between
+        .by
+        .at(step.second, async move { here.mark(order).await }.boxed());
     let stage = sale.stage_over(between.clone());
     stage.compare(CAMPAIGN, Some("eve")).await.expect("compared");
-    let calls = between.calls.load(Relaxed);
-    between.rest().await;
+    let calls = between.by.calls.load(Relaxed);
+    between.by.rest().await;
     sale.settled().await;
     // What was made wrong may be left, where the give-back came between; nothing else may be wrong.
     let left = sale.compare().await.differences;

@@ -1,17 +1,14 @@
 //! Looks at the very millisecond of an order, which the database refuses while the look waits for landing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use rushgate::engine::{Engine, EngineError};
 use rushgate::lua::Script;
 use rushgate::lua::codec::Reply;
 use rushgate::lua::fixed;
 use rushgate::order::OrderId;
 use rushgate::reconcile::missing::Looks;
 
+use crate::around::{Around, Surrounded};
 use crate::missing::{SECOND, missing};
 use crate::sale::{CAMPAIGN, Sale, Side, now};
 
@@ -20,9 +17,8 @@ crate::on_both_sides!(
     an_order_of_the_millisecond_that_is_in_no_outbox_asks_for_another_look,
 );
 
-/// An engine whose ledger is the one of a moment that has passed.
+/// Makes an engine's ledger the one of a moment that has passed.
 struct Past {
-    engine: Arc<dyn Engine>,
     /// Of the order.
     at: i64,
     /// What stood in the outbox then: id, revision, moment, number of payloads, payload.
@@ -50,43 +46,12 @@ impl Past {
     }
 }
 
-impl Engine for Past {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn run<'a>(
-        &'a self,
-        script: &'a Script,
-        key: &'a str,
-        args: Vec<Vec<u8>>,
-    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
-        async move {
-            let reply = self.engine.run(script, key, args).await?;
-            Ok(match script.name == fixed::LEDGER.name {
-                true => self.remember(reply),
-                false => reply,
-            })
+impl Around for Past {
+    fn after(&self, script: &Script, reply: Reply) -> Reply {
+        match script.name == fixed::LEDGER.name {
+            true => self.remember(reply),
+            false => reply,
         }
-        .boxed()
-    }
-
-    fn incarnation(&self) -> BoxFuture<'_, Result<String, EngineError>> {
-        self.engine.incarnation()
-    }
-
-    fn run_on<'a>(
-        &'a self,
-        incarnation: &'a str,
-        script: &'a Script,
-        key: &'a str,
-        args: Vec<Vec<u8>>,
-    ) -> BoxFuture<'a, Result<Reply, EngineError>> {
-        self.engine.run_on(incarnation, script, key, args)
-    }
-
-    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        self.engine.ping()
     }
 }
 
@@ -112,7 +77,8 @@ async fn refused(sale: &Sale) -> (OrderId, i64) {
     (order, row.expect("it has a row").placed_at)
 }
 
-async fn look(sale: &Sale, past: &Arc<Past>) {
+async fn look(sale: &Sale, past: Past) {
+    let past = Surrounded::new(sale.engine(), past);
     let stage = sale.stage_over(past.clone());
     let mut looks = Looks::default();
     for n in 0..2 {
@@ -120,7 +86,7 @@ async fn look(sale: &Sale, past: &Arc<Past>) {
         round.expect("looked");
         assert_eq!((missing(&looks), looks.figures.scans), (None, 0), "look {n}");
     }
-    assert!(past.ledgers.load(SeqCst) > 1, "it was read");
+    assert!(past.by.ledgers.load(SeqCst) > 1, "it was read");
 }
 
 async fn an_order_refused_in_the_millisecond_of_a_look_is_still_counted(side: Side) {
@@ -129,29 +95,27 @@ async fn an_order_refused_in_the_millisecond_of_a_look_is_still_counted(side: Si
     let payload = format!(r#"{{"order":"{order}","user":"ada","sku":"mug","quantity":1,"attributes":{{}}}}"#);
     let entry = ["1-1", "1", &at.to_string(), "1", &payload].map(str::to_owned);
     let past = Past {
-        engine: sale.engine(),
         at,
         entry: Some(entry),
         to_come: AtomicUsize::new(0),
         ledgers: AtomicUsize::new(0),
     };
-    look(&sale, &Arc::new(past)).await;
+    look(&sale, past).await;
 }
 
 async fn an_order_of_the_millisecond_that_is_in_no_outbox_asks_for_another_look(side: Side) {
     let sale = Sale::open(side, 100).await;
     let (_, at) = refused(&sale).await;
     let past = Past {
-        engine: sale.engine(),
         at,
         entry: None,
         // One for the orders, and two for the stock: enough for a difference that is seen twice.
         to_come: AtomicUsize::new(3),
         ledgers: AtomicUsize::new(0),
     };
-    let past = Arc::new(past);
+    let past = Surrounded::new(sale.engine(), past);
     let stage = sale.stage_over(past.clone());
     let compared = stage.compare(CAMPAIGN, None).await.expect("compared");
     assert_eq!((compared.differences, compared.unsettled), (vec![], 0));
-    assert_eq!(past.to_come.load(SeqCst), 0, "they were read");
+    assert_eq!(past.by.to_come.load(SeqCst), 0, "they were read");
 }

@@ -3,7 +3,6 @@
 use std::error::Error as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::AuthConfigError;
+use crate::pem;
 use crate::wire::secret::{shown_path, shown_url};
 
 /// Bytes of a key set, or of a file of keys: sets of large issuers have a few thousand.
@@ -152,10 +152,7 @@ impl Remote {
     async fn tls(&self) -> Result<ClientConfig, String> {
         let ca_file = self.ca_file.clone();
         let made = tokio::task::spawn_blocking(move || {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let builder = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .map_err(|error| error.to_string())?;
+            let builder = pem::client().map_err(|error| error.to_string())?;
             let builder = match ca_file {
                 Some(path) => {
                     let roots = authorities(&path)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::shard::{Desk, Moment};
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
 use crate::lua::repair::Ledger;
+use crate::order::{OrderEvent, OrderId};
 use crate::store::{CampaignSums, HeldOrder};
 
 /// Times a shard is read because an order fell into the very millisecond it was read at.
@@ -67,7 +68,7 @@ impl Desk<'_> {
                 .campaign_sums(self.campaign(), moment.ledger.now, &except)
                 .await?;
             self.weigh(&mut sums.held).await?;
-            let skus = add_up(&moment, &sums, lost);
+            let skus = add_up(&moment.ledger, &moment.outbox, &moment.revoked, &sums, lost);
             let differences = skus
                 .iter()
                 .flat_map(|(id, sku)| judge(id, sku, &moment.ledger.reopened));
@@ -109,19 +110,19 @@ fn is_same(first: &Difference, second: &Difference) -> bool {
 
 /// Differences of a shard that had nothing in its outbox, where nothing landed since.
 pub(super) fn judge_quiet(ledger: &Ledger, sums: &CampaignSums) -> Vec<Difference> {
-    let moment = Moment {
-        ledger: ledger.clone(),
-        outbox: Vec::new(),
-        revoked: HashSet::new(),
-        stuck: BTreeMap::new(),
-    };
-    let skus = add_up(&moment, sums, &[]);
+    let skus = add_up(ledger, &[], &HashSet::new(), sums, &[]);
     let judged = skus.iter().flat_map(|(id, sku)| judge(id, sku, &ledger.reopened));
     judged.collect()
 }
 
-fn add_up(moment: &Moment, sums: &CampaignSums, lost: &[&Difference]) -> BTreeMap<String, Sku> {
-    let ledger = &moment.ledger;
+/// `outbox` and `revoked` are those of a [`Moment`].
+fn add_up(
+    ledger: &Ledger,
+    outbox: &[OrderEvent],
+    revoked: &HashSet<OrderId>,
+    sums: &CampaignSums,
+    lost: &[&Difference],
+) -> BTreeMap<String, Sku> {
     let mut skus: BTreeMap<String, Sku> = BTreeMap::new();
     for (id, sku) in &sums.skus {
         skus.insert(
@@ -141,12 +142,12 @@ fn add_up(moment: &Moment, sums: &CampaignSums, lost: &[&Difference]) -> BTreeMa
             sku.held += units;
         }
     };
-    for event in &moment.outbox {
+    for event in outbox {
         hold(&event.sku, event.quantity.into());
     }
     for order in &sums.held {
         // One that was in the outbox was admitted before, were it in the very millisecond.
-        if order.placed_at < ledger.now || moment.revoked.contains(&order.order) {
+        if order.placed_at < ledger.now || revoked.contains(&order.order) {
             hold(&order.sku, order.quantity);
         }
     }
@@ -208,7 +209,6 @@ fn judge(id: &str, sku: &Sku, reopened: &str) -> Vec<Difference> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::OrderId;
     use crate::store::SkuSums;
 
     fn kinds(sku: Sku) -> Vec<(Kind, i64, i64)> {
@@ -274,7 +274,10 @@ mod tests {
         let mut sums = CampaignSums::default();
         sums.skus.insert("mug".to_owned(), SkuSums::default());
         sums.held = vec![held("ada", 6), held("bob", 7), held("eve", 8)];
-        let units = |moment: &Moment, sums: &CampaignSums| add_up(moment, sums, &[])["mug"].held;
+        let units = |moment: &Moment, sums: &CampaignSums| {
+            let skus = add_up(&moment.ledger, &moment.outbox, &moment.revoked, sums, &[]);
+            skus["mug"].held
+        };
         assert_eq!((units(&moment, &sums), is_ambiguous(&moment, &sums)), (1, true));
         moment.revoked.insert(sums.held[1].order);
         assert_eq!((units(&moment, &sums), is_ambiguous(&moment, &sums)), (2, false));
