@@ -59,12 +59,12 @@ impl Consumer for Feed {
     fn poll(&mut self, _max: usize, _wait: Duration) -> Result<Vec<Slice>, BusError> {
         let next = self.batches.pop_front();
         if next.is_none() {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::park_timeout(Duration::from_millis(5));
         }
         Ok(next.into_iter().collect())
     }
     fn idle(&mut self, wait: Duration) -> Result<(), BusError> {
-        std::thread::sleep(wait);
+        std::thread::park_timeout(wait);
         Ok(())
     }
     fn lost(&mut self) -> BTreeSet<i32> {
@@ -84,6 +84,13 @@ struct Figures {
     database: Duration,
     counted: BTreeMap<String, i64>,
     at: Instant,
+}
+
+/// A table's rows with every column as text.
+struct Table {
+    name: &'static str,
+    columns: String,
+    rows: Vec<Vec<Option<String>>>,
 }
 
 struct Bench {
@@ -137,22 +144,22 @@ impl Bench {
     }
 
     /// The rows of a table, inserted raw, so many in a transaction, into tables of the same shape.
-    async fn raw(&mut self, tables: &[(&str, Vec<Vec<Option<String>>>, String)], what: &str) -> Result<f64> {
-        for (table, ..) in tables {
-            let sql = format!("DROP TABLE IF EXISTS raw_{table}; CREATE TABLE raw_{table} LIKE `{table}`");
+    async fn raw(&mut self, tables: &[Table], what: &str) -> Result<f64> {
+        for Table { name, .. } in tables {
+            let sql = format!("DROP TABLE IF EXISTS raw_{name}; CREATE TABLE raw_{name} LIKE `{name}`");
             sqlx::raw_sql(AssertSqlSafe(sql))
                 .execute(&mut self.connection)
                 .await?;
         }
         let before = self.figures().await?;
         let batch = self.flags.batch;
-        let batches = tables[0].1.len().div_ceil(batch);
+        let batches = tables[0].rows.len().div_ceil(batch);
         for at in 0..batches {
             let mut tx = self.connection.begin().await?;
-            for (table, rows, names) in tables {
+            for Table { name, columns, rows } in tables {
                 let rows = &rows[(at * batch).min(rows.len())..((at + 1) * batch).min(rows.len())];
                 for chunk in rows.chunks(BINDS_MAX / rows[0].len()) {
-                    let mut insert = QueryBuilder::new(format!("INSERT INTO raw_{table} ({names}) "));
+                    let mut insert = QueryBuilder::new(format!("INSERT INTO raw_{name} ({columns}) "));
                     insert.push_values(chunk, |mut values, row| {
                         for value in row {
                             values.push_bind(value);
@@ -164,8 +171,8 @@ impl Bench {
             tx.commit().await?;
         }
         let sum = self.since(what, before).await;
-        for (table, ..) in tables {
-            let sql = format!("DROP TABLE raw_{table}");
+        for Table { name, .. } in tables {
+            let sql = format!("DROP TABLE raw_{name}");
             sqlx::raw_sql(AssertSqlSafe(sql))
                 .execute(&mut self.connection)
                 .await?;
@@ -173,20 +180,20 @@ impl Bench {
         sum
     }
 
-    /// A table's newest rows with every column as text, in an order that is not the key's, and their columns.
-    async fn text_rows(&mut self, table: &str, campaign: &str) -> Result<(Vec<Vec<Option<String>>>, String)> {
+    /// A campaign's rows of a table, in an order that is not the key's.
+    async fn table(&mut self, name: &'static str, campaign: &str) -> Result<Table> {
         let columns: Vec<String> = sqlx::query_scalar(
             "SELECT CAST(column_name AS CHAR) FROM information_schema.columns
              WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position",
         )
-        .bind(table)
+        .bind(name)
         .fetch_all(&mut self.connection)
         .await?;
         let casts: Vec<String> = columns
             .iter()
             .map(|column| format!("CAST({column} AS CHAR)"))
             .collect();
-        let sql = format!("SELECT {} FROM `{table}` WHERE campaign_id = ?", casts.join(", "));
+        let sql = format!("SELECT {} FROM `{name}` WHERE campaign_id = ?", casts.join(", "));
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(campaign)
             .fetch_all(&mut self.connection)
@@ -198,7 +205,11 @@ impl Bench {
         });
         let mut texts = texts.collect::<Result<Vec<Vec<Option<String>>>>>()?;
         fastrand::Rng::with_seed(1).shuffle(&mut texts);
-        Ok((texts, columns.join(", ")))
+        Ok(Table {
+            name,
+            columns: columns.join(", "),
+            rows: texts,
+        })
     }
 }
 
@@ -267,13 +278,17 @@ async fn round(bench: &mut Bench, store: &Store) -> Result<()> {
     }
     let landed = bench.since("landed", before).await?;
     tokio::task::spawn_blocking(move || landing.stop()).await?;
-    let (rows, names) = bench.text_rows("orders", &campaign).await?;
-    ensure!(rows.len() == orders, "{} rows", rows.len());
-    let (used, used_names) = bench.text_rows("usage", &campaign).await?;
+    let landed_rows = bench.table("orders", &campaign).await?;
+    ensure!(
+        landed_rows.rows.len() == orders,
+        "{} rows",
+        landed_rows.rows.len()
+    );
+    let used = bench.table("usage", &campaign).await?;
     let raw = bench
-        .raw(&[("orders", rows.clone(), names.clone())], "raw, orders")
+        .raw(std::slice::from_ref(&landed_rows), "raw, orders")
         .await?;
-    let with_usage = [("orders", rows, names), ("usage", used, used_names)];
+    let with_usage = [landed_rows, used];
     let both = bench.raw(&with_usage, "raw, orders and usage").await?;
     println!(
         "landed ÷ raw: {:.2}, with usage: {:.2}",

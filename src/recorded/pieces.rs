@@ -98,8 +98,8 @@ mod tests {
                     _ => [("unreadable:claim:tier".to_owned(), "is a list".to_owned())].into(),
                 },
             },
-            revision: (number % 3 > 0).then_some(number % 3),
-            outcome: (number % 5 > 0).then(|| "sold-out".to_owned()),
+            revision: (!number.is_multiple_of(3)).then_some(number % 3),
+            outcome: (!number.is_multiple_of(5)).then(|| "sold-out".to_owned()),
         }
     }
 
