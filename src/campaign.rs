@@ -1,6 +1,7 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Units of all SKUs of one campaign together.
 pub const STOCK_MAX: u64 = 1_000_000_000;
@@ -44,7 +45,18 @@ pub struct Campaign {
     pub buckets: u32,
     /// Redis shards, fixed at creation.
     pub shards: u32,
+    /// Partitions that its shards' orders are spread over, as many as the orders topic had at creation; fixed then, so that
+    /// partitions that are added move nothing. `None` for a campaign from before this was kept: its orders go by key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
     pub created_at: i64,
+}
+
+impl Campaign {
+    /// The partition that all orders of a shard go to; `None` where they go by key.
+    pub fn partition_of(&self, shard: u32) -> Option<i32> {
+        Some(partition_of(&self.id, shard, self.partitions?))
+    }
 }
 
 /// Opening and closing time, milliseconds since 1970-01-01 UTC; `opens_at < closes_at`.
@@ -128,6 +140,21 @@ pub fn bucket_of(value: &[u8], buckets: u32) -> u32 {
     crc32fast::hash(value) % buckets.max(1)
 }
 
+/// The partition, of so many, that the orders of a campaign's shard go to: the first eight bytes of the SHA-256 of the
+/// campaign's id, as a big-endian number, plus the shard, modulo the partitions. So campaigns are spread evenly whatever
+/// their ids look like, and the shards of one campaign meet only where there are more of them than partitions.
+///
+/// Orders are on their way by it, and other programs may compute it: it never changes.
+pub fn partition_of(campaign: &str, shard: u32, partitions: u32) -> i32 {
+    let digest = Sha256::digest(campaign.as_bytes());
+    let number = digest[..8]
+        .iter()
+        .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    // Kafka's partitions are numbered by an i32.
+    let partitions = u64::from(partitions.clamp(1, i32::MAX as u32));
+    ((number % partitions + u64::from(shard)) % partitions) as i32
+}
+
 /// Why an id is refused; the text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -189,6 +216,91 @@ mod tests {
         assert!(!schedule.is_archived(at - 1) && schedule.is_archived(at));
         let older: Schedule = serde_json::from_str(r#"{"opens_at":0,"closes_at":1}"#).expect("as it was");
         assert_eq!(older.retention_ms, RETENTION_MS);
+    }
+
+    #[test]
+    fn the_partition_of_a_lane_is_what_it_always_was() {
+        for (campaign, shard, partitions, partition) in [
+            ("spring", 0, 12, 2),
+            ("spring", 1, 12, 3),
+            ("spring", 0, 24, 2),
+            ("spring", 0, 1, 0),
+            ("demo", 0, 12, 8),
+            ("autumn-sale_2026.v1", 0, 12, 11),
+            ("autumn-sale_2026.v1", 7, 256, 106),
+            ("a", 11, 12, 9),
+        ] {
+            let found = partition_of(campaign, shard, partitions);
+            assert_eq!(found, partition, "{campaign}, shard {shard} of {partitions}");
+        }
+        assert_eq!(partition_of("spring", 0, 0), 0, "never more than a topic has");
+        assert_eq!(partition_of("spring", u32::MAX, 1), 0);
+    }
+
+    /// How many of these lanes each partition gets.
+    fn spread(lanes: impl Iterator<Item = i32>, partitions: u32) -> Vec<u32> {
+        let mut of = vec![0; partitions as usize];
+        lanes.for_each(|partition| of[partition as usize] += 1);
+        of
+    }
+
+    #[test]
+    fn lanes_are_spread_evenly_over_the_partitions() {
+        const CAMPAIGNS: u32 = 12_000;
+        let names: [fn(u32) -> String; 4] = [
+            |n| format!("sale-{n}"),
+            |n| format!("{n:06}"),
+            |n| format!("merchant.{}_{}", n / 100, n % 100),
+            |n| format!("{n:x}-spring-2026"),
+        ];
+        for partitions in [1, 2, 7, 12, 48, 256] {
+            let fair = f64::from(CAMPAIGNS) / f64::from(partitions);
+            for name in names {
+                let lanes = (0..CAMPAIGNS).map(|n| partition_of(&name(n), 0, partitions));
+                for (partition, got) in spread(lanes, partitions).into_iter().enumerate() {
+                    // Six times what chance makes of it.
+                    let off = (f64::from(got) - fair).abs() / fair.sqrt();
+                    assert!(off < 6.0, "{}: {partition} of {partitions} has {got}", name(0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shards_of_one_campaign_share_a_partition_only_where_there_are_too_few() {
+        for (shards, partitions, most) in [
+            (1, 12, 1),
+            (5, 12, 1),
+            (12, 12, 1),
+            (13, 12, 2),
+            (24, 12, 2),
+            (4, 1, 4),
+        ] {
+            let lanes = (0..shards).map(|shard| partition_of("spring", shard, partitions));
+            let of = spread(lanes, partitions);
+            assert_eq!(
+                of.iter().max(),
+                Some(&most),
+                "{shards} shards, {partitions} partitions"
+            );
+        }
+    }
+
+    #[test]
+    fn a_campaign_from_before_goes_by_key() {
+        let mut campaign = Campaign {
+            id: "spring".into(),
+            title: "Spring".into(),
+            skus: Vec::new(),
+            uid: "u".into(),
+            buckets: 1,
+            shards: 2,
+            partitions: None,
+            created_at: 0,
+        };
+        assert_eq!(campaign.partition_of(0), None);
+        campaign.partitions = Some(12);
+        assert_eq!(campaign.partition_of(1), Some(partition_of("spring", 1, 12)));
     }
 
     #[test]

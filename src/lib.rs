@@ -20,6 +20,7 @@ pub mod order;
 pub mod outbox;
 pub mod pem;
 pub mod plan;
+pub mod record;
 pub mod recorded;
 pub mod revision;
 pub mod ruleset;

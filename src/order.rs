@@ -49,6 +49,14 @@ impl OrderId {
         bytes.copy_from_slice(&hash.finalize()[..16]);
         Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
+
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
 }
 
 impl fmt::Display for OrderId {
@@ -218,6 +226,17 @@ pub struct OrderEvent {
     pub charges: Vec<Charge>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// `None` where whoever wrote it knew none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<Ordinal>,
+}
+
+/// Where an order stands among the orders of its shard. Those of a later epoch come later, whatever their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ordinal {
+    pub epoch: u64,
+    /// Number of its entry's first order, plus its position in the entry.
+    pub number: u64,
 }
 
 /// Why the bytes are not an order event. None of these can succeed on a retry.

@@ -13,6 +13,8 @@ pub struct Entry {
     pub shard: Shard,
     /// Redis stream id.
     pub id: String,
+    /// Of its shard: see [`Campaign::partition_of`](crate::campaign::Campaign::partition_of).
+    pub partition: Option<i32>,
     pub orders: Vec<OrderEvent>,
     pub acknowledged: Option<Acknowledged>,
 }
@@ -52,5 +54,6 @@ pub fn event(active: &ActiveCampaign, shard: u32, attempt: &Attempt, placed_at: 
         fingerprint: attempt.fingerprint(),
         charges: eval::charges(plan, attempt, placed_at),
         attributes: attempt.attributes.clone(),
+        ordinal: None,
     }
 }

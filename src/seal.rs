@@ -116,6 +116,9 @@ impl PartialEq for Key {
     }
 }
 
+/// The first half of what HMAC-SHA256 gives: enough for what carries one per order.
+pub type Tag = [u8; 16];
+
 /// Whether a tag is what one of the keys makes of the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -123,6 +126,18 @@ pub enum Verdict {
     Wrong,
     /// No key of this id is there.
     UnknownKey,
+}
+
+/// What the seal of a record, or of one of its orders, says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seal {
+    Genuine,
+    /// It carries none.
+    Missing,
+    /// It names a key that is not there.
+    UnknownKey(String),
+    /// It carries one that is not its own; the text says which part is known to be wrong.
+    Wrong(&'static str),
 }
 
 /// The keys of a process; the first one signs.
@@ -154,6 +169,30 @@ impl Keyring {
     /// The first key's tag over the parts, 64 hex digits.
     pub fn sign<'a>(&self, parts: impl Iterator<Item = Option<&'a [u8]>>) -> String {
         hex(&self.first().over(parts).finalize().into_bytes())
+    }
+
+    /// The first key's tag over the parts, cut to half.
+    pub fn sign_short<'a>(&self, parts: impl Iterator<Item = Option<&'a [u8]>>) -> Tag {
+        let whole = self.first().over(parts).finalize().into_bytes();
+        let mut tag = Tag::default();
+        tag.copy_from_slice(&whole[..16]);
+        tag
+    }
+
+    /// Compares in constant time; `tag` is what [`Self::sign_short`] gave.
+    pub fn verify_short<'a>(
+        &self,
+        id: &str,
+        parts: impl Iterator<Item = Option<&'a [u8]>>,
+        tag: &Tag,
+    ) -> Verdict {
+        let Some(key) = self.0.iter().find(|key| key.id.as_str() == id) else {
+            return Verdict::UnknownKey;
+        };
+        match key.over(parts).verify_truncated_left(tag) {
+            Ok(()) => Verdict::Genuine,
+            Err(_) => Verdict::Wrong,
+        }
     }
 
     /// Compares in constant time; `tag` is what [`Self::sign`] gave.

@@ -9,7 +9,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::client::Connection;
-use crate::control::simulate::{ExampleAnswer, FlipAnswer, OutcomeAnswer, Simulation};
+use crate::control::simulate::{EstimateAnswer, ExampleAnswer, FlipAnswer, OutcomeAnswer, Simulation};
 
 /// Replays recorded attempts of a campaign under its active revision and under other rules.
 ///
@@ -117,9 +117,14 @@ fn shown(simulation: &Simulation) -> String {
         (Some(first), Some(last)) => format!(" ({first} to {last})"),
         _ => String::new(),
     };
+    let share = simulation.sample.as_ref().map_or(1.0, |sample| sample.share);
+    let buyers = match share < 1.0 {
+        true => format!(" of {:.3} % of the buyers", share * 100.0),
+        false => String::new(),
+    };
     let _ = writeln!(
         text,
-        "{}: {} attempts{span}, replayed under {revision} and under the new rules.\n",
+        "{}: {} attempts{buyers}{span}, replayed under {revision} and under the new rules.\n",
         simulation.campaign,
         grouped(simulation.attempts)
     );
@@ -149,9 +154,13 @@ fn table(text: &mut String, revision: &str, outcomes: &[OutcomeAnswer]) {
         .max()
         .unwrap_or(0)
         .max(16);
+    let all = match outcomes.iter().any(|row| row.all.is_some()) {
+        true => format!(" {:>24}", "new rules, all buyers"),
+        false => String::new(),
+    };
     let _ = writeln!(
         text,
-        "{:width$} {:>12} {revision:>14} {:>12} {:>12}",
+        "{:width$} {:>12} {revision:>14} {:>12} {:>12}{all}",
         "outcome", "recorded", "new rules", "change"
     );
     for row in outcomes {
@@ -163,22 +172,41 @@ fn table(text: &mut String, revision: &str, outcomes: &[OutcomeAnswer]) {
         };
         let _ = writeln!(
             text,
-            "{:width$} {:>12} {:>14} {:>12} {:>12}",
+            "{:width$} {:>12} {:>14} {:>12} {:>12}{}",
             row.outcome,
             grouped(row.recorded),
             grouped(row.old),
             grouped(row.new),
             format!("{sign}{}", grouped(change.unsigned_abs())),
+            row.all
+                .map_or(String::new(), |all| format!(" {:>24}", about(all.new))),
         );
     }
 }
 
 fn changed(simulation: &Simulation) -> String {
+    let all = simulation.flipped_all.map_or(String::new(), |all| {
+        format!("; of all buyers, about {}", about(all))
+    });
     match simulation.flipped {
-        0 => "Every attempt would be answered as it is now.\n".to_owned(),
-        1 => "1 attempt would be answered otherwise:\n".to_owned(),
-        n => format!("{} attempts would be answered otherwise:\n", grouped(n)),
+        0 => format!(
+            "Every attempt would be answered as it is now{}.\n",
+            otherwise(simulation)
+        ),
+        1 => format!("1 attempt would be answered otherwise{all}:\n"),
+        n => format!("{} attempts would be answered otherwise{all}:\n", grouped(n)),
     }
+}
+
+/// Nothing was found in the sample; how much there may be.
+fn otherwise(simulation: &Simulation) -> String {
+    simulation.flipped_all.map_or(String::new(), |all| {
+        format!("; of all buyers, fewer than {} would not", grouped(all.margin))
+    })
+}
+
+fn about(estimate: EstimateAnswer) -> String {
+    format!("{} ± {}", grouped(estimate.count), grouped(estimate.margin))
 }
 
 fn held_against_record(simulation: &Simulation, revision: &str) -> String {
@@ -195,7 +223,16 @@ fn held_against_record(simulation: &Simulation, revision: &str) -> String {
 
 fn flips(text: &mut String, flips: &[FlipAnswer]) {
     for flip in flips {
-        let _ = writeln!(text, "  {:>9}  {} → {}", grouped(flip.count), flip.from, flip.to);
+        let all = flip
+            .all
+            .map_or(String::new(), |all| format!(" ({} of all buyers)", about(all)));
+        let _ = writeln!(
+            text,
+            "  {:>9}  {} → {}{all}",
+            grouped(flip.count),
+            flip.from,
+            flip.to
+        );
         for example in &flip.examples {
             let _ = writeln!(text, "             {}", line(example));
         }
@@ -233,7 +270,7 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::simulate::{Compared, Origin, SideAnswer};
+    use crate::control::simulate::{AllBuyers, Compared, Origin, SampleAnswer, SideAnswer};
 
     #[test]
     fn a_merchant_reads_a_table_and_sentences() {
@@ -247,8 +284,9 @@ mod tests {
             recorded,
             old,
             new,
+            all: None,
         };
-        let simulation = Simulation {
+        let mut simulation = Simulation {
             campaign: "spring".into(),
             from: Origin::Sample,
             attempts: 12_345,
@@ -262,10 +300,12 @@ mod tests {
                 outcome("n-per-user/limit-per-user", 345, 345, 1346),
             ],
             flipped: 1001,
+            flipped_all: None,
             flips: vec![FlipAnswer {
                 from: "admitted".into(),
                 to: "n-per-user/limit-per-user".into(),
                 count: 1001,
+                all: None,
                 examples: vec![ExampleAnswer {
                     at: "2026-11-21T10:00:07.000Z".into(),
                     user: "ada".into(),
@@ -297,6 +337,44 @@ mod tests {
         The replay under revision 3 answers every attempt as it was answered then.
         Note: The sample holds everybody.
         ");
+
+        // The same from a share of the buyers.
+        let estimate = |count, margin| EstimateAnswer { count, margin };
+        let all = |new| AllBuyers {
+            recorded: new,
+            old: new,
+            new,
+        };
+        simulation.sample = Some(SampleAnswer {
+            share: 0.125,
+            decided: Some(99_000),
+            dropped: 0,
+        });
+        simulation.outcomes[0].all = Some(all(estimate(87_992, 1810)));
+        simulation.outcomes[1].all = Some(all(estimate(10_768, 702)));
+        simulation.flipped_all = Some(estimate(8008, 611));
+        simulation.flips[0].all = simulation.flipped_all;
+        simulation.flips[0].examples.clear();
+        insta::assert_snapshot!(shown(&simulation), @r"
+        spring: 12,345 attempts of 12.500 % of the buyers (2026-11-21T10:00:00.000Z to 2026-11-21T10:05:00.000Z), replayed under revision 3 and under the new rules.
+
+        The new rules:
+          Each user may place at most 1 order.
+
+        outcome                       recorded     revision 3    new rules       change    new rules, all buyers
+        admitted                        12,000         12,000       10,999       -1,001           87,992 ± 1,810
+        n-per-user/limit-per-user          345            345        1,346       +1,001             10,768 ± 702
+
+        1,001 attempts would be answered otherwise; of all buyers, about 8,008 ± 611:
+              1,001  admitted → n-per-user/limit-per-user (8,008 ± 611 of all buyers)
+        The replay under revision 3 answers every attempt as it was answered then.
+        Note: The sample holds everybody.
+        ");
+        (simulation.flipped, simulation.flipped_all) = (0, Some(estimate(0, 21)));
+        assert_eq!(
+            changed(&simulation),
+            "Every attempt would be answered as it is now; of all buyers, fewer than 21 would not.\n"
+        );
     }
 
     #[test]

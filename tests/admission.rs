@@ -31,6 +31,8 @@ use rushgate::ruleset::{ActiveCampaign, Ruleset};
 use tokio::sync::mpsc;
 
 const CAMPAIGN: &str = "spring";
+/// Of the orders topic when the campaign was made.
+const PARTITIONS: u32 = 12;
 /// 2100-01-01.
 const EXPIRES_AT: i64 = 4_102_444_800_000;
 const ACTIVATION: Activation = Activation {
@@ -82,6 +84,7 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
         skus,
         uid: "u1".into(),
         shards: 1,
+        partitions: Some(PARTITIONS),
         created_at: 0,
     };
     let now = jiff::Timestamp::now().as_millisecond();
@@ -198,6 +201,13 @@ struct Held {
 }
 
 impl Held {
+    /// Of every order.
+    fn partitions(&self) -> Vec<Option<i32>> {
+        let batches = self.batches.lock().expect("no panic");
+        let all = batches.iter().flat_map(|(batch, _)| batch);
+        all.map(|out| out.partition).collect()
+    }
+
     fn published(&self) -> Vec<OrderEvent> {
         let batches = self.batches.lock().expect("no panic");
         let all = batches.iter().flat_map(|(batch, _)| batch);
@@ -453,6 +463,10 @@ fn attempt(user: &str, key: &str) -> Attempt {
     }
 }
 
+fn lane_partition() -> Option<i32> {
+    Some(rushgate::campaign::partition_of(CAMPAIGN, 0, PARTITIONS))
+}
+
 fn state(outcome: Result<Outcome, AdmissionError>) -> (OrderState, bool) {
     match outcome {
         Ok(Outcome::Order { state, replayed, .. }) => (state, replayed),
@@ -477,6 +491,7 @@ async fn an_acknowledged_order_is_accepted_and_leaves_the_outbox() {
     stage.drained().await;
     let status = stage.status().await;
     assert_eq!((status.outbox, status.admitted, status.settled), (0, 1, 1));
+    assert_eq!(stage.bus.partitions(), [lane_partition()]);
     assert_eq!(state(stage.place("ada", "1").await), (OrderState::Accepted, true));
     assert_eq!(reason(stage.place("ada", "2").await), "limit-per-user");
     let event = stage.bus.published().remove(0);
@@ -570,6 +585,7 @@ async fn what_the_bus_refuses_stays_in_the_outbox_and_is_relayed() {
     let relayed = stage.bus.published();
     assert_eq!(relayed.len(), 1);
     assert_eq!(relayed[0].charges.len(), 1, "the charges are computed again");
+    assert_eq!(stage.bus.partitions(), [lane_partition()], "whoever publishes it");
     assert!(stage.relay.figures().relayed.load(Ordering::SeqCst) >= 1);
 }
 

@@ -9,8 +9,12 @@ mod gaps;
 mod landers;
 #[path = "bus/migration.rs"]
 mod migration;
+#[path = "bus/partitions.rs"]
+mod partitions;
 #[path = "bus/pauses.rs"]
 mod pauses;
+#[path = "bus/records.rs"]
+mod records;
 #[path = "bus/seals.rs"]
 mod seals;
 
@@ -94,6 +98,7 @@ fn acknowledged(answer: &Receiver<Result<(), BusError>>) -> Result<(), BusError>
 
 fn outbound(key: &str, payload: &str) -> Outbound {
     Outbound {
+        partition: None,
         key: key.to_owned(),
         payload: payload.as_bytes().to_vec(),
     }
@@ -447,6 +452,7 @@ async fn landers_that_come_and_go_land_every_order_once() {
                     vec![order.clone(); 1 + usize::from(order.user == "u0" || order.user == "u1")]
                 })
                 .map(|order| Outbound {
+                    partition: None,
                     key: order.key(),
                     payload: order.encode(),
                 })

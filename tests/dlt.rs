@@ -38,6 +38,7 @@ on_both!(
     a_list_is_filtered_and_summed_up,
     one_letter_is_shown_whole,
     a_replay_keeps_key_partition_and_order,
+    a_replay_keeps_the_order_within_a_record,
     a_replay_that_broke_goes_on_where_it_stopped,
     letters_replayed_too_often_are_parked,
     what_landing_does_meanwhile_is_not_undone,
@@ -211,6 +212,7 @@ fn at(partition: i32, offset: i64) -> Origin {
         topic: TOPIC.to_owned(),
         partition,
         offset,
+        position: 0,
     }
 }
 
@@ -371,6 +373,49 @@ async fn a_replay_keeps_key_partition_and_order(db: Database) {
     assert_eq!((trail.len(), &trail[0].detail["replay"]), (1, &1.into()));
     let nothing = run(&db, &bus, "replay --all").await.expect_err("all replayed");
     assert!(nothing.contains("no dead letter matches"), "{nothing}");
+}
+
+/// Orders that came in one record: each is a letter of its own.
+async fn a_replay_keeps_the_order_within_a_record(db: Database) {
+    let bus: Arc<Tape> = Arc::default();
+    for position in [11, 2, 101, 0] {
+        Row {
+            offset: 7,
+            payload: order(&format!("u{position}"), "1").encode(),
+            ..Row::default()
+        }
+        .write(&db)
+        .await;
+        db.execute(&format!(
+            "UPDATE dead_letters SET position = {position} WHERE `offset` = 7 AND position = 0"
+        ))
+        .await;
+    }
+    let listed = run(&db, &bus, "list --json").await.expect("listed");
+    let ids: Vec<String> = listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["id"].to_string())
+        .collect();
+    let expected = ["7", "7:2", "7:11", "7:101"].map(|place| format!("\"{TOPIC}/0/{place}\""));
+    assert_eq!(ids, expected);
+    let one = run(&db, &bus, &format!("replay {TOPIC}/0/7:11")).await;
+    assert_eq!(one.expect("replayed"), "1 replayed\n");
+    let stages = "SELECT COUNT(*) FROM dead_letters WHERE stage = 'replayed' AND position = 11";
+    assert_eq!(db.number(stages).await, 1);
+    let trail = db.store.audited(&format!("{TOPIC}/0/7:11"), 9).await;
+    assert_eq!(trail.expect("read").len(), 1);
+    let rest = run(&db, &bus, "replay --all --rate 10000/s").await;
+    assert_eq!(rest.expect("replayed"), "3 replayed\n");
+    let sent = bus.sent.lock().expect("unharmed");
+    let from: Vec<u32> = sent
+        .iter()
+        .map(|record| {
+            let from = rushgate::bus::origin::Origin::read(&record.headers).expect("an origin");
+            assert_eq!((from.topic.as_str(), from.offset), (TOPIC, 7));
+            from.position
+        })
+        .collect();
+    assert_eq!(from, [11, 0, 2, 101]);
 }
 
 async fn a_replay_that_broke_goes_on_where_it_stopped(db: Database) {

@@ -23,6 +23,7 @@ async fn orders_are_refused_until_landing_has_caught_up() {
     let batch = (0..ORDERS).map(|n| {
         let order = order(&format!("u{n}"), "1");
         Outbound {
+            partition: None,
             key: order.key(),
             payload: order.encode(),
         }
@@ -86,6 +87,7 @@ async fn a_lag_that_stands_still_is_told_until_something_lands_and_not_where_it_
     assert_eq!(flow.standing(), [], "nothing is there to land");
     let order = order("ada", "1");
     let outbound = Outbound {
+        partition: None,
         key: order.key(),
         payload: order.encode(),
     };

@@ -17,6 +17,8 @@ mod limits;
 mod outages;
 #[path = "landing/poison.rs"]
 mod poison;
+#[path = "landing/records.rs"]
+mod records;
 #[path = "landing/redrive.rs"]
 mod redrive;
 #[path = "landing/unsealed.rs"]
@@ -48,6 +50,7 @@ type Answer = Receiver<Result<(), BusError>>;
 
 fn outbound(order: &OrderEvent) -> Outbound {
     Outbound {
+        partition: Some(0),
         key: order.key(),
         payload: order.encode(),
     }

@@ -15,6 +15,7 @@ const RANKS: &[&[&str]] = &[
         "outbox",
         "pem",
         "plan",
+        "record",
         "recorded",
         "revision",
         "ruleset",

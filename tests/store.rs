@@ -13,6 +13,10 @@ mod guards;
 mod letters;
 #[path = "store/modules.rs"]
 mod modules;
+#[path = "store/partitions.rs"]
+mod partitions;
+#[path = "store/plain.rs"]
+mod plain;
 #[path = "store/revisions.rs"]
 mod revisions;
 #[path = "store/seals.rs"]
@@ -485,9 +489,9 @@ async fn a_moved_order_that_is_read_again_is_known(db: Database) {
     let orders: Vec<_> = (0..3).map(|n| order(&format!("u{n}"), "1")).collect();
     let read = |orders: &[OrderEvent]| slice(0, 0, orders.to_vec());
     let mut first = read(&orders);
-    let (offset, moved) = first.orders.remove(1);
+    let (at, moved) = first.orders.remove(1);
     first.dead = vec![DeadRecord {
-        offset,
+        at,
         key: moved.key().into_bytes(),
         payload: moved.encode(),
         retry: true,
@@ -662,7 +666,7 @@ async fn landers_that_meet_in_one_stock_row_lose_nothing(db: Database) {
 
 async fn dead_records_are_kept(db: Database) {
     let dead = |offset: i64| DeadRecord {
-        offset,
+        at: offset.into(),
         key: b"spring/a".to_vec(),
         payload: vec![0, 255, b'{'],
         class: "undecodable",

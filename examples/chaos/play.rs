@@ -85,6 +85,9 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
     let fleet = Fleet::begin(&setup, scenario.restart_after(), armed)?;
     start(&fleet, &setup, scenario.cold).await?;
     create(&fleet, &campaign, order.stock).await?;
+    if scenario.by_key {
+        by_key(world, &fleet, &campaign).await?;
+    }
     let buyers = Clients {
         rushgate: setup.rushgate.clone(),
         targets: fleet.targets(),
@@ -173,6 +176,15 @@ async fn create(fleet: &Fleet, campaign: &str, stock: u64) -> Result<()> {
         .create_campaign(campaign, clients::SKU, stock, rules)
         .await
         .map(drop)
+}
+
+/// Makes a campaign one from before lanes had partitions; gateways learn it as they learn of any activation.
+async fn by_key(world: &World, fleet: &Fleet, campaign: &str) -> Result<()> {
+    let sql = format!("UPDATE rushgate.campaigns SET partitions = NULL WHERE campaign_id = '{campaign}'");
+    world.stack.sql(&sql).await?;
+    let controls = fleet.controls();
+    let control = controls.first().context("no gateway runs")?;
+    control.activate(campaign, 1).await
 }
 
 /// The load, and in the middle of it the fault.

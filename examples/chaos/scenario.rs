@@ -102,6 +102,8 @@ pub struct Scenario {
     pub faults: &'static [Fault],
     /// The topics are made anew for the run.
     pub cold: Option<Start>,
+    /// The campaign is sold as one from before lanes had partitions: its orders go to all of them.
+    pub by_key: bool,
     /// What librdkafka says of its batches is kept: how many were refused is counted.
     pub counts_refused: bool,
     /// Admitted orders may be gone from Redis: some may be revoked, pending ones may vanish.
@@ -117,6 +119,7 @@ const NOTHING: Scenario = Scenario {
     arms: &[],
     faults: &[Fault::Armed],
     cold: None,
+    by_key: false,
     counts_refused: false,
     redis_lost: false,
     proxied: false,
@@ -157,6 +160,7 @@ const fn network(name: &'static str, faults: &'static [Fault]) -> Scenario {
 const fn cold(name: &'static str, start: Option<Start>, faults: &'static [Fault]) -> Scenario {
     Scenario {
         cold: start,
+        by_key: true,
         counts_refused: true,
         ..fault(name, faults)
     }

@@ -47,6 +47,8 @@ const OF_RUNS: &[&str] = &[
     "revocations",
     "attempts",
     "samples",
+    "attempt_pieces",
+    "buyer_samples",
     "audit",
     "leases",
 ];

@@ -53,7 +53,7 @@ pub struct Findings {
     pub retried: u64,
     pub dead_lettered: u64,
     pub replayed: u64,
-    /// Orders placed before the one ahead of them under the same key. An outbox entry that a dead gateway left
+    /// Orders placed before the one ahead of them under the same key, or, where records say so, in the same shard. An outbox entry that a dead gateway left
     /// behind comes late by design.
     pub inverted: u64,
     /// Units neither sold, nor left, nor held by a dead letter; below 0 there is more left than there may be.

@@ -192,14 +192,21 @@ fn limits(found: &mut Findings, rules: &Rules, books: &Books) {
 fn topic(found: &mut Findings, told: &Told, logs: &Logs, books: &Books, rows: &BTreeMap<&str, bool>) {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mut newest: BTreeMap<&[u8], i64> = BTreeMap::new();
+    let mut turns: BTreeMap<u32, rushgate::order::Ordinal> = BTreeMap::new();
     for copy in &logs.orders {
         if !seen.insert(copy.order.as_str()) {
             found.duplicates_absorbed += 1;
             continue;
         }
-        let newest = newest.entry(copy.key.as_slice()).or_insert(copy.placed_at);
-        found.inverted += u64::from(copy.placed_at < *newest);
-        *newest = copy.placed_at.max(*newest);
+        if let Some((shard, turn)) = copy.turn {
+            let newest = turns.entry(shard).or_insert(turn);
+            found.inverted += u64::from(turn < *newest);
+            *newest = turn.max(*newest);
+        } else {
+            let newest = newest.entry(copy.key.as_slice()).or_insert(copy.placed_at);
+            found.inverted += u64::from(copy.placed_at < *newest);
+            *newest = copy.placed_at.max(*newest);
+        }
         let told = told
             .get(&copy.order)
             .is_some_and(|attempt| !attempt.states.is_empty());

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use rushgate::order::OrderEvent;
+use rushgate::bus::origin;
+use rushgate::order::{OrderEvent, Ordinal};
+use rushgate::record::{self, Payload};
 
 /// Topic → partition → offset.
 pub type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
@@ -16,12 +18,14 @@ const ASK: Duration = Duration::from_secs(20);
 /// A log that gives nothing for so long will not give its rest.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 
-/// One record of the orders topic that is an order.
+/// One order of a record of the orders topic.
 #[derive(Clone, Debug)]
 pub struct Copy {
     pub order: String,
-    /// Its Kafka key.
+    /// Its buyer's: campaign and user.
     pub key: Vec<u8>,
+    /// Its shard, and where it stands among the orders of it, where its record says so.
+    pub turn: Option<(u32, Ordinal)>,
     pub placed_at: i64,
     pub quantity: u32,
 }
@@ -31,7 +35,7 @@ pub struct Copy {
 pub struct Logs {
     /// The orders topic, partition by partition in the order of offsets, without what was sent there again.
     pub orders: Vec<Copy>,
-    /// Records of the orders topic that are no order of anybody.
+    /// Orders of the orders topic, and records of it, that are nobody's.
     pub unreadable: u64,
     /// Records in the retry topics.
     pub retried: u64,
@@ -116,17 +120,42 @@ fn note(logs: &mut Logs, message: &rdkafka::message::BorrowedMessage<'_>) {
         logs.dead += 1;
     } else if topic != ORDERS {
         logs.retried += 1;
-    } else if rdkafka::message::Message::headers(message).is_some() {
+    } else if is_moved(message) {
         logs.replayed += 1;
     } else {
-        match OrderEvent::decode(message.payload().unwrap_or_default()) {
-            Ok(event) if event.quantity > 0 => logs.orders.push(Copy {
-                order: event.order.to_string(),
-                key: message.key().unwrap_or_default().to_vec(),
-                placed_at: event.placed_at,
-                quantity: event.quantity,
-            }),
-            _ => logs.unreadable += 1,
+        for event in orders(message.payload().unwrap_or_default()) {
+            match event {
+                Some(event) if event.quantity > 0 => logs.orders.push(Copy {
+                    order: event.order.to_string(),
+                    key: event.key().into_bytes(),
+                    turn: event.ordinal.map(|ordinal| (event.shard, ordinal)),
+                    placed_at: event.placed_at,
+                    quantity: event.quantity,
+                }),
+                _ => logs.unreadable += 1,
+            }
         }
     }
+}
+
+/// Whether it says where it was first.
+fn is_moved(message: &rdkafka::message::BorrowedMessage<'_>) -> bool {
+    use rdkafka::message::Headers as _;
+    rdkafka::message::Message::headers(message)
+        .is_some_and(|headers| headers.iter().any(|header| header.key == origin::TOPIC))
+}
+
+/// The orders of a record; `None` for each that cannot be read.
+fn orders(bytes: &[u8]) -> Vec<Option<OrderEvent>> {
+    if !record::is_record(bytes) {
+        return vec![OrderEvent::decode(bytes).ok()];
+    }
+    let Ok(read) = record::decode(bytes) else {
+        return vec![None];
+    };
+    let order = |(position, bytes): (u32, &&[u8])| {
+        let attempt = Payload::read(bytes).ok()?.attempt().ok()?;
+        Some(read.header.event(position, attempt))
+    };
+    (0..).zip(&read.payloads).map(order).collect()
 }

@@ -93,7 +93,12 @@ impl Books {
 
     /// One number of the database.
     pub async fn number(&self, sql: &'static str) -> Result<i64> {
-        Ok(sqlx::query_scalar(sql)
+        self.number_of(sql.to_owned()).await
+    }
+
+    /// The same, with SQL that was put together.
+    pub async fn number_of(&self, sql: String) -> Result<i64> {
+        Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(&self.campaign)
             .fetch_one(&self.database)
             .await?)

@@ -1,5 +1,6 @@
 //! A tightened limit found three times: by simulation of the recorded attempts, by the same rule in shadow while
-//! they were decided, and by SQL that knows nothing of plans.
+//! they were decided, and by SQL that knows nothing of plans. What was recorded may be a share of the buyers: then SQL counts
+//! the same buyers, and what the simulation says of all of them is held against the whole.
 
 use std::time::Duration;
 
@@ -24,10 +25,13 @@ const REFUSED: &str = "n-per-user/limit-per-user";
 /// The sample is written a moment after the answers.
 const RECORDED_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
-/// Attempts that were admitted and are more than the first of their buyer.
-const FLIPS: &str = "SELECT COUNT(*) FROM (SELECT outcome, ROW_NUMBER() OVER (PARTITION BY user_id \
-     ORDER BY decided_at, seq) AS nth FROM attempts WHERE campaign_id = ?) AS numbered \
-     WHERE outcome = 'admitted' AND nth > 1";
+/// Orders that are more than the first of their buyer.
+const FLIPS: &str = "SELECT COUNT(*) - COUNT(DISTINCT user_id) FROM orders WHERE campaign_id = ?";
+/// Of buyers in band `{band}` and in higher ones: `recorded::share` in SQL.
+const SAMPLED: &str = " AND CAST(CONV(LEFT(SHA2(CONCAT(campaign_id, CHAR(0), user_id), 256), 8), 16, 10) AS UNSIGNED) \
+     < 4294967296 DIV POW(2, {band})";
+const RECORDED: &str =
+    "SELECT CAST(COALESCE(SUM(attempts), 0) AS SIGNED) FROM attempt_pieces WHERE campaign_id = ?";
 
 fn limit(limit: u64) -> Value {
     json!([{"module": "n-per-user", "params": {"limit": limit}}])
@@ -60,16 +64,18 @@ pub async fn run(
     let report = load::run(config).await?;
     println!("\n{report}");
     let shadow = shadow_figures(&control, &campaign).await?;
-    let books = Books::open(&setup.urls, &campaign).await?;
+    let mut books = Books::open(&setup.urls, &campaign).await?;
     let decided = shadow.agree + shadow.differ;
-    wait_recorded(&books, decided).await?;
+    wait_told(&books, decided).await?;
+    books.wait_landed().await?;
 
     let pid = deployment.gateways[0].pid();
     let before = process::resident_mib(pid)?;
     let begun = Instant::now();
     let found = simulate(&control, &campaign).await?;
     let took = begun.elapsed();
-    let by_sql = books.number(FLIPS).await?;
+    let (recorded, halvings, by_sql) = sampled(&books).await?;
+    let all_by_sql = books.number(FLIPS).await?;
     println!(
         "\n{} recorded attempts replayed in {:.2} s; memory of the gateway {before:.0} MiB before, {:.0} MiB after",
         found["attempts"],
@@ -77,14 +83,29 @@ pub async fn run(
         process::resident_mib(pid)?
     );
     println!(
-        "attempts the tightened limit refuses: {by_sql} by SQL, {} by simulation, {} by the shadow\n",
-        found["flipped"], shadow.refused
+        "attempts the tightened limit refuses: {by_sql} by SQL, {} by simulation, of 1 / {} of the buyers; of all {all_by_sql} \
+         by SQL, {} by simulation, {} by the shadow\n",
+        found["flipped"],
+        1 << halvings,
+        found["flipped_all"],
+        shadow.refused
     );
     let mut verdict = Verdict::default();
+    let sample = &found["sample"];
     verdict.sum(
-        "attempts replayed, and decided",
+        "attempts replayed, and recorded",
         number(&found["attempts"])?,
+        recorded,
+    );
+    verdict.sum(
+        "attempts decided, and known to the sample",
+        number(&sample["decided"])?,
         decided,
+    );
+    let share = sample["share"].as_f64().context("no share")?;
+    verdict.told(
+        "the share is that of the sample",
+        share == 0.5_f64.powi(halvings as i32),
     );
     verdict.told("there is something to find", by_sql > 0);
     verdict.sum(
@@ -92,7 +113,18 @@ pub async fn run(
         number(&found["flipped"])?,
         by_sql,
     );
-    verdict.sum("flips by the shadow, and by SQL", shadow.refused, by_sql);
+    verdict.sum(
+        "flips of all by the shadow, and by SQL",
+        shadow.refused,
+        all_by_sql,
+    );
+    if halvings > 0 {
+        let all = &found["flipped_all"];
+        let (count, margin) = (number(&all["count"])?, number(&all["margin"])?);
+        // Five of a hundred samples are farther off than the margin; four in a hundred thousand are twice as far.
+        let is_close = count.abs_diff(all_by_sql) <= 2 * margin.unsigned_abs();
+        verdict.told("flips of all by simulation are as close as it says", is_close);
+    }
     verdict.sum(
         "other differences of the shadow",
         shadow.differ - shadow.refused,
@@ -158,23 +190,39 @@ async fn shadow_figures(control: &Control, campaign: &str) -> Result<Shadow> {
     })
 }
 
-async fn wait_recorded(books: &Books, attempts: i64) -> Result<()> {
+/// Waits until the database has been told of every attempt, kept or not.
+async fn wait_told(books: &Books, attempts: i64) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let recorded = books
-            .number("SELECT COUNT(*) FROM attempts WHERE campaign_id = ?")
-            .await?;
-        if recorded == attempts {
+        let kept = books.number(RECORDED).await?;
+        let (skipped, dropped) = (counted(books, "skipped").await?, counted(books, "dropped").await?);
+        if kept + skipped + dropped == attempts {
             return Ok(());
         }
         if begun.elapsed() > RECORDED_WITHIN {
-            let dropped = books
-                .number("SELECT dropped FROM samples WHERE campaign_id = ?")
-                .await?;
-            bail!("{attempts} attempts were decided, {recorded} are recorded, {dropped} were dropped");
+            bail!(
+                "{attempts} attempts were decided, {kept} are recorded, {skipped} skipped, {dropped} dropped"
+            );
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// A number of the campaign's sample; 0 where it has none yet.
+async fn counted(books: &Books, column: &str) -> Result<i64> {
+    let sql = format!("SELECT COALESCE(MAX({column}), 0) FROM buyer_samples WHERE campaign_id = ?");
+    books.number_of(sql).await
+}
+
+/// Attempts that are recorded, how often the share of buyers was halved, and the flips of these buyers.
+async fn sampled(books: &Books) -> Result<(i64, i64, i64)> {
+    let halvings = counted(books, "halvings").await?;
+    let flips = format!("{FLIPS}{}", SAMPLED.replace("{band}", &halvings.to_string()));
+    Ok((
+        books.number(RECORDED).await?,
+        halvings,
+        books.number_of(flips).await?,
+    ))
 }
 
 async fn simulate(control: &Control, campaign: &str) -> Result<Value> {

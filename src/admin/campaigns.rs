@@ -65,6 +65,9 @@ struct Listed {
 struct Shown {
     #[serde(flatten)]
     head: Head,
+    /// The partition of each shard's orders; missing where they go by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partitions: Option<Vec<i32>>,
     #[serde(flatten)]
     figures: CampaignFigures,
 }
@@ -130,6 +133,13 @@ pub(super) async fn list(
 
 pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refused> {
     let (row, figures) = admin.rules.campaign(&id).await?;
-    let head = head(&row);
-    Ok(Json(Shown { head, figures }).into_response())
+    let campaign = &row.campaign;
+    let shown = Shown {
+        head: head(&row),
+        partitions: (0..campaign.shards)
+            .map(|shard| campaign.partition_of(shard))
+            .collect(),
+        figures,
+    };
+    Ok(Json(shown).into_response())
 }

@@ -195,7 +195,7 @@ impl Worker {
             .filter(|decision| **decision == Decision::Admitted)
             .count();
         let acknowledgement = (admitted > 0).then(|| self.hand_over(active, &jobs, now, entry, &decisions));
-        let mut decided = Vec::with_capacity(self.shared.recorder.as_ref().map_or(0, |_| jobs.len()));
+        let mut decided = Vec::new();
         for (job, decision) in jobs.into_iter().zip(decisions) {
             if let Some(why) = self.lost(active, &job.attempt, &decision) {
                 job.end(Err(Step::Closed(why).into()));
@@ -220,8 +220,10 @@ impl Worker {
             let Job { attempt, answer, .. } = job;
             // A caller that went away does not read its answer; the order goes on.
             let _ = answer.send(Ok(verdict));
-            if self.shared.recorder.is_some() {
-                decided.extend(outcome.map(|outcome| (attempt, outcome)));
+            if let Some(outcome) = outcome
+                && self.shared.keeps(&self.shard.campaign, &attempt)
+            {
+                decided.push((attempt, outcome));
             }
         }
         self.shared.record(active, now, decided);
@@ -270,6 +272,7 @@ impl Worker {
         let entry = outbox::Entry {
             shard: self.shard.clone(),
             id,
+            partition: active.campaign.partition_of(self.shard.number),
             orders,
             acknowledged: Some(Box::new(move |ok| {
                 under_way.answered(Instant::now(), ok);

@@ -177,6 +177,11 @@ pub trait Intake: Send + Sync + 'static {
 
 /// Keeps what was decided, for simulations. Called where orders wait: it returns at once.
 pub trait Recorder: Send + Sync + 'static {
+    /// Whether attempts of a buyer are kept; counts one that is not. Asked once for each attempt that was decided, before
+    /// anything of it is copied.
+    fn keeps(&self, campaign: &str, user: &str) -> bool;
+
+    /// Attempts of buyers that it keeps.
     fn record(&self, decided: Decided);
 }
 
@@ -230,6 +235,12 @@ impl Shared {
         trouble.met(what, Instant::now()).is_some()
     }
 
+    /// Whether a decided attempt is to be recorded.
+    fn keeps(&self, campaign: &str, attempt: &Attempt) -> bool {
+        let recorder = self.recorder.as_ref();
+        recorder.is_some_and(|recorder| recorder.keeps(campaign, &attempt.user))
+    }
+
     fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
         if let Some(recorder) = &self.recorder
             && !attempts.is_empty()
@@ -251,8 +262,8 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// `outbox` receives every admitted batch; the relay publishes it. `recorder` receives every decided
-    /// attempt, rejected ones included.
+    /// `outbox` receives every admitted batch; the relay publishes it. `recorder` receives decided
+    /// attempts of the buyers it keeps, rejected ones included.
     pub fn new(
         config: Config,
         engine: Arc<dyn Engine>,
@@ -322,7 +333,9 @@ impl Admission {
             self.shared.wake.notify_one();
         }
         if let Some(refusal) = lane.local.refuse(&attempt, keyed) {
-            if let Some(active) = self.shared.ruleset.get(campaign) {
+            if self.shared.keeps(campaign, &attempt)
+                && let Some(active) = self.shared.ruleset.get(campaign)
+            {
                 let outcome = Recorded::Named(refusal.reason.clone());
                 self.shared
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);

@@ -113,8 +113,14 @@ impl Worker {
                     )
                 }
             };
-            decided.extend(outcome.map(|outcome| (job.attempt.clone(), outcome)));
-            job.end(Ok(verdict));
+            let Job { attempt, answer, .. } = job;
+            // A caller that went away does not read its answer.
+            let _ = answer.send(Ok(verdict));
+            if let Some(outcome) = outcome
+                && self.shared.keeps(&self.shard.campaign, &attempt)
+            {
+                decided.push((attempt, outcome));
+            }
         }
         self.shared.record(active, self.local.now(), decided);
         Ok(())

@@ -149,8 +149,8 @@ mod tests {
             .await
             .expect("opened");
         store.migrate().await.expect("migrated");
-        let record = |offset, retry, class| DeadRecord {
-            offset,
+        let record = |offset: i64, retry, class| DeadRecord {
+            at: offset.into(),
             retry,
             class,
             attempts: 1,

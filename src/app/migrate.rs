@@ -56,8 +56,8 @@ fn made(report: &TopicReport) -> String {
         _ if report.created => "made".to_owned(),
         None => "there already".to_owned(),
         Some(before) => format!(
-            "grown from {before} (buyers move to other partitions, which landing does not mind; gateways and landers take the \
-             new ones up within seconds)"
+            "grown from {before} (for campaigns that are made from now on; of older ones only those move whose orders go by key, \
+             which landing does not mind. Gateways and landers take the new ones up within seconds)"
         ),
     }
 }

@@ -140,7 +140,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         producer,
         sealing: _,
     } = adapters;
-    let sample = Sample::spawn(config.sample(), store.clone(), Arc::new(clock));
+    let sample = Sample::spawn(config.sample(), store.apart(1), Arc::new(clock));
     let recorder = sample
         .is_on()
         .then(|| Arc::new(Keeper(sample.clone())) as Arc<dyn Recorder>);
@@ -176,6 +176,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         glue,
         Arc::new(clock),
     );
+    let control = control.carried_by(producer.clone(), config.kafka.partitions);
     let control = Arc::new(control.keeping(config.campaigns.retention_days));
     let watch = admission.watch();
     let giving_back = reconcile.keep_giving_back();
@@ -198,6 +199,10 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
 struct Keeper(Arc<Sample>);
 
 impl Recorder for Keeper {
+    fn keeps(&self, campaign: &str, user: &str) -> bool {
+        self.0.keeps(campaign, user)
+    }
+
     fn record(&self, decided: Decided) {
         self.0.record(decided);
     }

@@ -136,7 +136,7 @@ impl Producer for EmbeddedProducer {
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
         let records = batch.into_iter().map(|order| Forward {
             topic: ORDERS_TOPIC.to_owned(),
-            partition: None,
+            partition: order.partition.map(|_| PARTITION),
             key: order.key.into_bytes(),
             payload: order.payload,
             headers: Vec::new(),
@@ -333,6 +333,7 @@ mod tests {
 
     fn order(n: usize) -> Outbound {
         Outbound {
+            partition: Some(0),
             key: format!("spring/u{n}"),
             payload: vec![n as u8],
         }

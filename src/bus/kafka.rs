@@ -61,6 +61,9 @@ pub struct Config {
     /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
     /// running landers must not share it.
     pub instance: Option<String>,
+    /// How long a batch of records waits for more while they keep coming, counted from its first. Below what a poll is
+    /// asked to wait it changes nothing.
+    pub busy_wait: Duration,
     /// Keys that seal what is produced.
     pub seal: Option<Arc<Keyring>>,
     /// Ends the sending of every producer that shares it.
@@ -101,6 +104,7 @@ impl Config {
             delivery_timeout_ms: 300_000,
             group: landing_group(PREFIX),
             instance: None,
+            busy_wait: Duration::ZERO,
             seal: None,
             halt: Halt::default(),
             extra: BTreeMap::new(),

@@ -21,9 +21,13 @@ pub const ORDERS_TOPIC: &str = "rushgate.orders";
 /// Where records end that cannot land.
 pub const DEAD_LETTER_TOPIC: &str = "rushgate.orders.dlt";
 
-/// One encoded order event with its key.
+/// One encoded order event on its way to the orders topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbound {
+    /// That of its lane. `None`: the one its key belongs to, for a campaign from before lanes had partitions. Where the
+    /// topic has fewer, it goes to the one that the remainder names.
+    pub partition: Option<i32>,
+    /// Orders of one key go one after the other.
     pub key: String,
     pub payload: Vec<u8>,
 }
@@ -92,6 +96,15 @@ pub trait Producer: Send + Sync + 'static {
 
     /// Waits until nothing is in flight, at most `limit`; says whether that was reached.
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool>;
+
+    /// How many partitions the topic has that [`Self::publish`] writes to; where nobody can be asked now, how many it had
+    /// when that was last heard.
+    fn partitions(&self) -> BoxFuture<'_, Result<u32, BusError>> {
+        Box::pin(async move {
+            let marks = self.high_watermarks(self.orders_topic()).await?;
+            Ok(u32::try_from(marks.len()).unwrap_or(u32::MAX).max(1))
+        })
+    }
 
     /// One past the last record of every partition of a topic.
     fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>>;
@@ -173,7 +186,7 @@ pub struct ConsumerState {
 
 /// The consuming side; lives on one OS thread.
 pub trait Consumer: Send {
-    /// Gathers up to `max` records: waits for the first one up to [`IDLE_WAIT`], then for more up to
+    /// Gathers up to `max` records, fewer where they are large: waits for the first one up to [`IDLE_WAIT`], then for more up to
     /// `wait`. Empty when there was nothing. Slices of partitions that were revoked meanwhile are
     /// dropped, not returned.
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Slice>, BusError>;

@@ -26,7 +26,11 @@ pub const DUE: &str = "retry_topic-backoff-timestamp";
 /// The same: the timestamp of the first record.
 pub const FIRST: &str = "retry_topic-original-timestamp";
 
-/// All of them, in the order in which a seal covers them.
+/// `i32`: the position of the order in its record. Rushgate's own, and left out where it is 0, as for every record of
+/// one order.
+pub const POSITION: &str = "rushgate-original-position";
+
+/// All of them but the position, in the order in which a seal covers them.
 pub(super) const OURS: [&str; 11] = [
     TOPIC,
     PARTITION,
@@ -51,6 +55,8 @@ pub struct Origin {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
+    /// Of the order in its record; 0 where it was the only one.
+    pub position: u32,
     /// Milliseconds since 1970-01-01 UTC; 0 where the record had none.
     pub timestamp: i64,
     /// The consumer group that could not land it.
@@ -79,6 +85,10 @@ impl Origin {
             topic: text(TOPIC)?,
             partition: i32::from_be_bytes(get(headers, PARTITION)?.try_into().ok()?),
             offset: i64::from_be_bytes(get(headers, OFFSET)?.try_into().ok()?),
+            position: match get(headers, POSITION) {
+                None => 0,
+                Some(bytes) => u32::try_from(i32::from_be_bytes(bytes.try_into().ok()?)).ok()?,
+            },
             timestamp: get(headers, TIMESTAMP).and_then(integer).unwrap_or(0),
             group: text(GROUP).unwrap_or_default(),
         };
@@ -93,6 +103,9 @@ impl Origin {
             (PARTITION.into(), self.partition.to_be_bytes().to_vec()),
             (OFFSET.into(), self.offset.to_be_bytes().to_vec()),
         ];
+        if self.position != 0 {
+            headers.push((POSITION.into(), self.position.to_be_bytes().to_vec()));
+        }
         if self.timestamp != 0 {
             headers.push((TIMESTAMP.into(), self.timestamp.to_be_bytes().to_vec()));
             headers.push((TIMESTAMP_TYPE.into(), b"CreateTime".to_vec()));
@@ -107,7 +120,7 @@ impl Origin {
         let fits = |header: &&(String, Vec<u8>)| {
             let bytes = header.0.len() + header.1.len();
             // A seal is of the record as it was.
-            let own = OURS.contains(&header.0.as_str()) || header.0 == SEAL;
+            let own = OURS.contains(&header.0.as_str()) || header.0 == POSITION || header.0 == SEAL;
             let kept = !own && bytes <= room;
             room -= if kept { bytes } else { 0 };
             kept
@@ -172,6 +185,7 @@ mod tests {
             topic: "rushgate.orders".into(),
             partition: 3,
             offset: 1 << 33,
+            position: 0,
             timestamp: 1_795_176_000_123,
             group: "rushgate-landing".into(),
         }
@@ -208,6 +222,30 @@ mod tests {
         assert_eq!(get(&twice, CLASS), Some(&b"refused"[..]));
         assert_eq!(get(&twice, "trace"), Some(&b"t"[..]));
         assert_eq!(twice.len(), once.len() - 1, "headers do not pile up");
+    }
+
+    #[test]
+    fn an_order_of_many_keeps_its_position_and_an_only_one_says_nothing() {
+        let how = Move {
+            class: "failing",
+            error: "",
+            attempts: 1,
+            due: None,
+        };
+        assert!(get(&origin().headers(), POSITION).is_none());
+        let seventh = Origin {
+            position: 7,
+            ..origin()
+        };
+        let once = seventh.moved(&record(Vec::new()), &how);
+        assert_eq!(Origin::read(&once), Some(seventh.clone()));
+        let twice = seventh.moved(&record(once.clone()), &how);
+        assert_eq!((Origin::read(&twice), twice.len()), (Some(seventh), once.len()));
+        for odd in [vec![0, 0, 7], vec![0x80, 0, 0, 0]] {
+            let mut headers = origin().headers();
+            headers.push((POSITION.to_owned(), odd));
+            assert_eq!(Origin::read(&headers), None);
+        }
     }
 
     #[test]

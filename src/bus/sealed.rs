@@ -4,28 +4,19 @@
 //! says where a moved record was first, how often it was tried and when it is due ([`super::origin`]). Other headers
 //! may be added on the way.
 
-use super::origin::{OURS, get};
-use super::{Forward, Headers, Record};
+use super::origin::{OURS, POSITION, get};
+use super::{Forward, Headers, Outbound, Record};
+use crate::record;
+pub use crate::seal::Seal;
 use crate::seal::{Keyring, Verdict};
 
-/// `1:<key id>:<partition, or - for the one its key belongs to>:<tag, 64 hex digits>`.
+/// `1:<key id>:<partition, or - for the one its key belongs to>:<tag, 64 hex digits>`. Of orders, those of campaigns from
+/// before lanes had partitions alone are sealed for their key's.
 pub const SEAL: &str = "rushgate-seal";
 const VERSION: &str = "1";
 /// What the tag is computed over begins with this: the keys are good for nothing else.
 const PURPOSE: &[u8] = b"rushgate record 1";
 const ANY_PARTITION: &str = "-";
-
-/// What a record's seal says about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seal {
-    Genuine,
-    /// It carries none.
-    Missing,
-    /// It names a key that is not there.
-    UnknownKey(String),
-    /// It carries one that is not its own; the text says which part is known to be wrong.
-    Wrong(&'static str),
-}
 
 /// What is sealed.
 #[derive(Clone, Copy)]
@@ -47,7 +38,9 @@ impl<'a> Body<'a> {
             self.payload,
         ];
         let headers = OURS.iter().map(move |name| get(self.headers, name));
-        fixed.into_iter().map(Some).chain(headers)
+        // Where there is none, a seal is what it was before records had positions.
+        let position = get(self.headers, POSITION).map(Some);
+        fixed.into_iter().map(Some).chain(headers).chain(position)
     }
 
     fn seal(self, keys: &Keyring, partition: Option<i32>) -> (String, Vec<u8>) {
@@ -61,16 +54,16 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The seal of an order on its way to its topic, into whichever partition its key belongs to.
-pub(super) fn of_order(keys: &Keyring, topic: &str, key: &[u8], payload: &[u8]) -> (String, Vec<u8>) {
+/// The seal of an order on its way to its topic.
+pub(super) fn of_order(keys: &Keyring, topic: &str, order: &Outbound) -> (String, Vec<u8>) {
     let headers = &Headers::new();
     let body = Body {
         topic,
-        key,
-        payload,
+        key: order.key.as_bytes(),
+        payload: &order.payload,
         headers,
     };
-    body.seal(keys, None)
+    body.seal(keys, order.partition)
 }
 
 /// Puts a seal of its own on a record that is moved; what it carried was another record's.
@@ -109,6 +102,10 @@ pub fn read(keys: Option<&Keyring>, topic: &str, partition: i32, record: &Record
         keys.verify(id, body.parts(id, meant_for), tag.as_bytes())
     });
     match verdict {
+        // Nothing of such a record says where it belongs but this.
+        Verdict::Genuine if meant_for == ANY_PARTITION && record::is_record(&record.payload) => {
+            Seal::Wrong("its seal names no partition")
+        }
         Verdict::Genuine if meant_for == ANY_PARTITION || meant_for.parse() == Ok(partition) => Seal::Genuine,
         Verdict::Genuine => Seal::Wrong("its seal is for another partition"),
         Verdict::Wrong => Seal::Wrong("its seal is not what its key makes of it"),
@@ -127,7 +124,7 @@ fn split(value: &[u8]) -> Option<[&str; 4]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::origin::{ATTEMPTS, DUE, OFFSET, Origin};
+    use crate::bus::origin::{ATTEMPTS, DUE, OFFSET, Origin, POSITION};
     use crate::seal::Key;
 
     fn keys(id: &str, fill: u8) -> Keyring {
@@ -140,6 +137,7 @@ mod tests {
             topic: "o".into(),
             partition: 3,
             offset: 7,
+            position: 2,
             timestamp: 5,
             group: "g".into(),
         };
@@ -182,6 +180,8 @@ mod tests {
         other_key.key = b"spring/eve".to_vec();
         let mut no_due = moved();
         no_due.headers.retain(|(name, _)| name != DUE);
+        let mut no_position = moved();
+        no_position.headers.retain(|(name, _)| name != POSITION);
         for bad in [
             change(DUE, (1_i64 << 62).to_be_bytes().to_vec()),
             change(ATTEMPTS, vec![0]),
@@ -189,6 +189,8 @@ mod tests {
             other_payload,
             other_key,
             no_due,
+            no_position,
+            change(POSITION, 3_i32.to_be_bytes().to_vec()),
         ] {
             assert!(
                 matches!(read_at("o.retry.5s", 3, &bad), Seal::Wrong(_)),
@@ -213,8 +215,50 @@ mod tests {
         assert_eq!(read_at("o.dlt", 3, &twice), Seal::Genuine);
     }
 
+    fn order(partition: Option<i32>) -> Outbound {
+        Outbound {
+            partition,
+            key: "k".to_owned(),
+            payload: b"p".to_vec(),
+        }
+    }
+
     #[test]
-    fn an_order_is_sealed_for_whichever_partition_its_key_belongs_to() {
+    fn an_order_of_a_lane_is_sealed_for_its_partition_alone() {
+        let (_, value) = of_order(&keys("k", 1), "o", &order(Some(7)));
+        let at = |partition, value: &[u8]| {
+            let record = Record {
+                offset: 0,
+                key: b"k".to_vec(),
+                payload: b"p".to_vec(),
+                headers: vec![(SEAL.to_owned(), value.to_vec())],
+                timestamp: 0,
+            };
+            read(Some(&keys("k", 1)), "o", partition, &record)
+        };
+        assert_eq!(at(7, &value), Seal::Genuine);
+        for partition in [0, 6, 8, 11] {
+            assert_eq!(
+                at(partition, &value),
+                Seal::Wrong("its seal is for another partition")
+            );
+        }
+        // Whoever copies it cannot say that it was meant for there, or for any.
+        let text = String::from_utf8(value).expect("text");
+        for claimed in ["8", "-", "07", "+7", ""] {
+            let value = text.replacen(":7:", &format!(":{claimed}:"), 1);
+            for partition in [7, 8] {
+                assert_eq!(
+                    at(partition, value.as_bytes()),
+                    Seal::Wrong("its seal is not what its key makes of it"),
+                    "{claimed}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_without_a_partition_is_sealed_for_whichever_its_key_belongs_to() {
         let sealed = |value: &[u8]| Record {
             offset: 0,
             key: b"k".to_vec(),
@@ -222,7 +266,7 @@ mod tests {
             headers: vec![(SEAL.to_owned(), value.to_vec())],
             timestamp: 0,
         };
-        let (_, value) = of_order(&keys("k", 1), "o", b"k", b"p");
+        let (_, value) = of_order(&keys("k", 1), "o", &order(None));
         let record = sealed(&value);
         for partition in [0, 11] {
             assert_eq!(read(Some(&keys("k", 1)), "o", partition, &record), Seal::Genuine);
@@ -247,6 +291,18 @@ mod tests {
             let odd = read(Some(&keys("k", 1)), "o", 0, &sealed(odd));
             assert!(matches!(odd, Seal::Wrong(_)), "{odd:?}");
         }
+        let by_key = Outbound {
+            key: "k".to_owned(),
+            payload: vec![record::VERSION],
+            partition: None,
+        };
+        let packed = Record {
+            payload: by_key.payload.clone(),
+            headers: vec![of_order(&keys("k", 1), "o", &by_key)],
+            ..record.clone()
+        };
+        let read_packed = read(Some(&keys("k", 1)), "o", 0, &packed);
+        assert_eq!(read_packed, Seal::Wrong("its seal names no partition"));
         let bare = Record {
             headers: Vec::new(),
             ..record

@@ -90,6 +90,7 @@ pub const KEYS: &[&str] = &[
     "landing.consumers",
     "landing.batch",
     "landing.wait_ms",
+    "landing.busy_wait_ms",
     "landing.retry_delays",
     "landing.poison_share",
     "landing.poison_window",
@@ -100,10 +101,14 @@ pub const KEYS: &[&str] = &[
     "flow.every_ms",
     "ready.outbox_max",
     "sample.attempts_max",
+    "sample.attempts_per_second",
     "wasm.cache_dir",
     "log.format",
     "log.level",
 ];
+
+/// Longest `landing.busy_wait_ms`.
+const BUSY_WAIT_MAX_MS: u64 = 1000;
 
 /// Keys that a setting of 0 would stop dead.
 const AT_LEAST_ONE: &[&str] = &[
@@ -135,6 +140,7 @@ const AT_LEAST_ONE: &[&str] = &[
     "flow.backlog_max",
     "flow.every_ms",
     "ready.outbox_max",
+    "sample.attempts_per_second",
 ];
 
 /// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.
@@ -354,6 +360,11 @@ fn check_landing(config: &Config) -> Result<(), ConfigError> {
     }
     if let Err(error) = config.topics() {
         return wrong("landing.retry_delays", error.to_string());
+    }
+    let busy = config.landing.busy_wait_ms;
+    if busy > BUSY_WAIT_MAX_MS {
+        let message = format!("{busy} is more than {BUSY_WAIT_MAX_MS}: orders would be late, and no cheaper");
+        return wrong("landing.busy_wait_ms", message);
     }
     let share = config.landing.poison_share;
     if !(0.0..=1.0).contains(&share) {

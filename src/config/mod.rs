@@ -335,6 +335,8 @@ pub struct Landing {
     pub batch: usize,
     /// How long a batch that is not full waits for more.
     pub wait_ms: u64,
+    /// How long it waits at most while orders keep coming.
+    pub busy_wait_ms: u64,
     /// Delays of the retry topics: `5s,30s,5m`, or empty.
     pub retry_delays: String,
     /// Share of recent records above which nothing is moved away.
@@ -373,6 +375,8 @@ impl Default for Ready {
 pub struct Sample {
     /// Decided attempts kept per campaign; 0 keeps none.
     pub attempts_max: u64,
+    /// Of them, those of one second, on average.
+    pub attempts_per_second: u64,
 }
 
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
 use crate::bus::{DelaysError, Topics, landing_group, orders_topic};
 use crate::engine::redis;
+use crate::recorded::share::Bounds;
 use crate::serving::tls;
 use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
 
@@ -115,6 +116,7 @@ impl Default for Landing {
             consumers: 2,
             batch: 1024,
             wait_ms: 20,
+            busy_wait_ms: 60,
             retry_delays: "5s,30s,5m".into(),
             poison_share: guard.share,
             poison_window: guard.window,
@@ -126,8 +128,10 @@ impl Default for Landing {
 
 impl Default for Sample {
     fn default() -> Self {
+        let bounds = sample::Config::default().bounds;
         Self {
-            attempts_max: sample::Config::default().attempts_max,
+            attempts_max: bounds.most,
+            attempts_per_second: bounds.per_second,
         }
     }
 }
@@ -283,6 +287,7 @@ impl Config {
                 window: poison_window,
             }),
             seal: self.seals(),
+            deadline: Duration::from_millis(self.admission.deadline_ms),
             ..landing::Config::default()
         }
     }
@@ -309,7 +314,10 @@ impl Config {
 
     pub fn sample(&self) -> sample::Config {
         sample::Config {
-            attempts_max: self.sample.attempts_max,
+            bounds: Bounds {
+                most: self.sample.attempts_max,
+                per_second: self.sample.attempts_per_second,
+            },
             ..sample::Config::default()
         }
     }

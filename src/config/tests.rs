@@ -245,6 +245,11 @@ fn a_wrong_value_is_answered_with_its_source() {
             "landing.poison_share: 1.5 is not within 0 to 1",
         ),
         (
+            ("RUSHGATE_LANDING_BUSY_WAIT_MS", "60000"),
+            None,
+            "landing.busy_wait_ms: 60000 is more than 1000",
+        ),
+        (
             ("RUSHGATE_KAFKA_PRODUCER", "linger.ms=5,acks=1"),
             None,
             "kafka.producer: option acks = \"1\": an order is accepted only when",

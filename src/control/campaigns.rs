@@ -78,6 +78,7 @@ impl Control {
             skus: new.skus.clone(),
             uid: uuid::Uuid::now_v7().simple().to_string(),
             shards: 1,
+            partitions: self.partitions().await,
             created_at: (self.clock)(),
         };
         let schedule = schedule(
@@ -109,6 +110,18 @@ impl Control {
             .await
             .map_err(ControlError::Unavailable)?;
         draft.answer(&campaign, Some(1), proof, None)
+    }
+
+    /// How many partitions a campaign that is made now is spread over. One is made without Kafka, too: a number that is wrong
+    /// spreads it less well, and loses nothing.
+    async fn partitions(&self) -> Option<u32> {
+        let carrier = self.carrier.as_ref()?;
+        let asked = carrier.bus.partitions().await;
+        Some(asked.unwrap_or_else(|error| {
+            let partitions = carrier.otherwise;
+            tracing::warn!(partitions, %error, "a new campaign takes the configured partitions, not those that Kafka has");
+            partitions
+        }))
     }
 
     /// Stores a revision, or with `dry_run` only says what it would be.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::bus::Producer;
 use crate::campaign::{Campaign, RETENTION_DAYS};
 use crate::engine::Engine;
 use crate::plan::PlanError;
@@ -128,6 +129,13 @@ pub trait Gate: Send + Sync + 'static {
 /// Now, milliseconds since 1970-01-01 UTC: injected, so that tests own the clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+/// What carries the orders of new campaigns.
+struct Carrier {
+    bus: Arc<dyn Producer>,
+    /// Partitions of the orders topic where the bus has never said how many there are.
+    otherwise: u32,
+}
+
 /// The stage.
 pub struct Control {
     store: Store,
@@ -139,6 +147,7 @@ pub struct Control {
     clock: Clock,
     /// Retention of new campaigns that name none, in days.
     retention_days: u32,
+    carrier: Option<Carrier>,
     proofs: proof::Proofs,
     /// Held by the simulation that runs.
     simulating: tokio::sync::Semaphore,
@@ -163,6 +172,7 @@ impl Control {
             gate,
             clock,
             retention_days: RETENTION_DAYS,
+            carrier: None,
             proofs: proof::Proofs::default(),
             simulating: tokio::sync::Semaphore::new(1),
         }
@@ -174,6 +184,13 @@ impl Control {
             retention_days,
             ..self
         }
+    }
+
+    /// The same, where the orders of new campaigns go over this bus, each lane's into one partition; `otherwise` is how
+    /// many partitions there are where the bus has never said it.
+    pub fn carried_by(self, bus: Arc<dyn Producer>, otherwise: u32) -> Self {
+        let carrier = Some(Carrier { bus, otherwise });
+        Self { carrier, ..self }
     }
 
     /// Leaves a line in the audit trail. A change that was made is not undone because its line could

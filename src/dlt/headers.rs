@@ -2,7 +2,7 @@
 //!
 //! Attempts and errors are left out: the record begins anew.
 
-use crate::bus::origin::{OFFSET, Origin, PARTITION, TIMESTAMP};
+use crate::bus::origin::{OFFSET, Origin, PARTITION, POSITION, TIMESTAMP};
 use crate::bus::{Forward, Headers};
 use crate::store::DeadLetter;
 
@@ -11,6 +11,7 @@ pub(super) fn of_replay(letter: &DeadLetter, group: &str) -> Headers {
         topic: letter.origin.topic.clone(),
         partition: letter.origin.partition,
         offset: letter.origin.offset,
+        position: letter.origin.position,
         timestamp: letter.recorded_at.unwrap_or(0),
         group: group.to_owned(),
     };
@@ -31,7 +32,7 @@ pub(super) fn record(letter: &DeadLetter, payload: Option<&[u8]>, group: &str) -
 /// A value as a person reads it: text, or the number its bytes are.
 pub(super) fn readable(name: &str, value: &[u8]) -> String {
     let number = match name {
-        PARTITION => value.try_into().map(|bytes| i64::from(i32::from_be_bytes(bytes))),
+        PARTITION | POSITION => value.try_into().map(|bytes| i64::from(i32::from_be_bytes(bytes))),
         OFFSET | TIMESTAMP => value.try_into().map(i64::from_be_bytes),
         _ => return String::from_utf8_lossy(value).into_owned(),
     };

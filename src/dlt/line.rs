@@ -34,8 +34,15 @@ struct Place<'a> {
     topic: &'a str,
     partition: i32,
     offset: i64,
+    /// Of an order that came with others in its record.
+    #[serde(skip_serializing_if = "is_first")]
+    position: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
+}
+
+fn is_first(position: &u32) -> bool {
+    *position == 0
 }
 
 /// One line, without its end.
@@ -55,6 +62,7 @@ pub(super) fn write(letter: &DeadLetter) -> String {
             topic: &letter.origin.topic,
             partition: letter.origin.partition,
             offset: letter.origin.offset,
+            position: letter.origin.position,
             timestamp: letter.recorded_at.map(rfc3339),
         },
         failed_at: rfc3339(letter.failed_at),
@@ -159,6 +167,11 @@ mod tests {
             line,
             r#"{"id":"rushgate.orders/3/17","key":"spring/ada","stage":"dead","class":"unknown-version","error":"order event of version 9; \"this\" build reads 1","attempts":1,"replays":0,"origin":{"topic":"rushgate.orders","partition":3,"offset":17,"timestamp":"1970-01-01T00:00:00.001Z"},"failed_at":"1970-01-01T00:00:01.000Z","payload":{"v": 9,"b":1.0,"a":1e3}}"#
         );
+        let mut third = letter(b"{}");
+        third.origin.position = 2;
+        let line = write(&third);
+        assert!(line.starts_with(r#"{"id":"rushgate.orders/3/17:2""#), "{line}");
+        assert!(line.contains(r#""offset":17,"position":2,"#), "{line}");
         assert!(write(&letter(b"{\"v\":1")).ends_with(r#""payload_base64":"eyJ2Ijox"}"#));
         assert!(write(&letter(b"")).ends_with(r#""payload_base64":""}"#));
         assert!(write(&letter(b"{\n \"v\": 1\n}")).ends_with(r#""payload":{"v":1}}"#));

@@ -214,11 +214,19 @@ fn logged_in(store: &Store, facts: &ServerFacts, key: &str, is_local: bool) -> F
 
 fn judge(facts: &ServerFacts, key: &str, patient: &Patient<'_>) -> Vec<Finding> {
     let pool = u64::from(patient.config.database.connections);
-    // A lander's threads use the pool of their process.
     let processes = if patient.role.is_some() { 1 } else { 2 };
+    // A lander's threads have connections of their own besides.
+    let landing = match patient.role {
+        Some(Role::Serve) => 0,
+        Some(Role::Land) | None => patient.config.landing.consumers + patient.topics.retries.len(),
+    };
     let mut findings = vec![server(facts, key)];
     findings.extend(settings(facts));
-    findings.push(connections(facts, pool * processes, patient.role));
+    findings.push(connections(
+        facts,
+        pool * processes + landing as u64,
+        patient.role,
+    ));
     findings
 }
 

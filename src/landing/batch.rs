@@ -1,95 +1,66 @@
-//! The records of one poll on their way into the database: decoded, and those that fail kept apart. Pure.
+//! The orders of one poll on their way into the database: decoded, and those that fail kept apart. Pure.
+
+mod class;
+mod decode;
+mod portions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bus::origin::Origin;
 use crate::bus::{Record, Slice};
-use crate::order::{EventError, OrderEvent};
-use crate::store::{self, DeadRecord, Failed, Landed, LandingSlice, StoreError, check_event};
+use crate::order::OrderEvent;
+use crate::store::{At, DeadRecord, Failed, Landed, LandingSlice, StoreError};
+pub(super) use class::Class;
+use decode::add_order;
+pub(super) use decode::{Claim, Packed, record_id};
+pub(super) use portions::portions;
 
-/// Why a record does not land.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
-    /// Its bytes are no order.
-    Undecodable,
-    /// An order as a newer build writes them.
-    UnknownVersion,
-    /// An order that no database of rushgate can hold.
-    Invalid,
-    /// An order that nobody can have been admitted with: its campaign or its revision says otherwise.
-    Implausible,
-    /// Another order has its id.
-    Conflict,
-    /// The database refuses one of its values.
-    Refused,
-    /// The database fails with it, for a reason of its own.
-    Failing,
-    /// Another transaction keeps its rows locked.
-    Locked,
-}
-
-impl Class {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Undecodable => "undecodable",
-            Self::UnknownVersion => "unknown-version",
-            Self::Invalid => "invalid",
-            Self::Implausible => "implausible",
-            Self::Conflict => "conflict",
-            Self::Refused => "refused",
-            Self::Failing => "failing",
-            Self::Locked => "locked",
-        }
-    }
-
-    /// Whether a later attempt may succeed without anybody changing the record.
-    pub fn retries(self) -> bool {
-        matches!(self, Self::Failing | Self::Locked)
-    }
-
-    fn of(error: &StoreError) -> Self {
-        match error {
-            StoreError::Refused(_) | StoreError::Conflict(_) => Self::Refused,
-            StoreError::Contradiction(_) => Self::Conflict,
-            StoreError::Locked(_) => Self::Locked,
-            StoreError::Permanent(_) | StoreError::Transient(_) | StoreError::Unanswered(_) => Self::Failing,
-        }
-    }
-}
-
-/// A record that does not land.
+/// An order that does not land, or a record that holds none.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Poison {
     pub class: Class,
     pub error: String,
-    /// The order, where it is one.
+    /// The order, where it is one that may be tried again, or whose record holds others.
     pub event: Option<OrderEvent>,
 }
 
-/// One partition's records: what is left of them to land, and those that fail, by offset.
+/// One partition's records: what is left of them to land, and what fails.
 #[derive(Debug)]
 pub(super) struct Part {
     pub partition: i32,
     /// Without the forged ones.
     records: Vec<Record>,
-    /// Offsets of those that carry no seal, ascending.
-    unsealed: Vec<i64>,
-    pub poison: BTreeMap<i64, Poison>,
+    /// What is known of those of many orders besides the orders, by offset.
+    packed: BTreeMap<i64, Packed>,
+    /// Orders that carry no seal, ascending.
+    unsealed: Vec<At>,
+    pub poison: BTreeMap<At, Poison>,
 }
 
 impl Part {
-    fn is_sealed(&self, offset: i64) -> bool {
-        self.unsealed.binary_search(&offset).is_err()
+    fn is_sealed(&self, at: At) -> bool {
+        self.unsealed.binary_search(&at).is_err()
+    }
+
+    /// Where the first of its orders that fail stands, of which the offset must not move past the record.
+    fn stop(&self) -> Option<i64> {
+        self.poison.keys().next().map(|at| at.offset)
+    }
+
+    /// Orders, and records that hold none, without the forged ones.
+    fn size(&self) -> usize {
+        let of_record = |record: &Record| self.packed.get(&record.offset).map_or(1, |packed| packed.orders);
+        self.records.iter().map(of_record).sum()
     }
 }
 
 /// One partition's part of a poll, its seals looked at.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sorted {
-    /// Without the forged ones.
+    /// Without the records that are forged whole.
     pub slice: Slice,
-    /// Offsets of records without a seal, ascending.
-    pub unsealed: Vec<i64>,
+    /// Orders without a seal, ascending.
+    pub unsealed: Vec<At>,
+    /// In order of offset and position.
     pub forged: Vec<DeadRecord>,
 }
 
@@ -102,10 +73,11 @@ pub(super) enum Weight {
     Unknown(String),
 }
 
-/// A record that fails, where it is, and why.
+/// An order that fails, or a record that holds none: where it is, and why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Poisoned<'a> {
     pub partition: i32,
+    pub at: At,
     pub record: &'a Record,
     pub poison: &'a Poison,
     pub sealed: bool,
@@ -133,59 +105,78 @@ impl Batch {
                 from: slice.from,
                 next: slice.next,
                 orders: Vec::with_capacity(slice.records.len()),
-                forged,
                 ..LandingSlice::default()
             };
-            let mut poison = BTreeMap::new();
+            let (mut poison, mut packed) = (BTreeMap::new(), BTreeMap::new());
             for record in &slice.records {
-                match decode(record) {
-                    Ok(event) => add_order(&mut landing, record, event),
-                    Err(bad) => drop(poison.insert(record.offset, *bad)),
+                let first = forged.partition_point(|forged| forged.at.offset < record.offset);
+                let forged = forged[first..]
+                    .iter()
+                    .take_while(|forged| forged.at.offset == record.offset);
+                let forged: BTreeSet<u32> = forged.map(|forged| forged.at.position).collect();
+                let decoded = decode::record(record, &forged);
+                packed.extend(decoded.packed.map(|packed| (record.offset, packed)));
+                for (position, order) in decoded.orders {
+                    let at = At {
+                        offset: record.offset,
+                        position,
+                    };
+                    match order {
+                        Ok(event) => add_order(&mut landing, record, at, event),
+                        Err(bad) => drop(poison.insert(at, *bad)),
+                    }
                 }
             }
-            landing.stop = poison.keys().next().copied();
-            batch.slices.push(landing);
-            batch.parts.push(Part {
+            landing.forged = forged;
+            let part = Part {
                 partition: slice.partition,
                 records: slice.records,
+                packed,
                 unsealed,
                 poison,
-            });
+            };
+            landing.stop = part.stop();
+            batch.slices.push(landing);
+            batch.parts.push(part);
         }
         batch
     }
 
-    /// The orders that are to be landed, each with whether its record is sealed: those that are implausible become
-    /// poison, and from the first that is not known on its partition waits. Partition, offset and what of these.
+    /// The orders that are to be landed, each with whether it is sealed and what its record claims: those that are
+    /// implausible become poison, and from the record of the first that is not known on its partition waits. Partition,
+    /// offset and what of these.
     pub fn weigh(
         &mut self,
-        mut weigh: impl FnMut(&mut OrderEvent, bool) -> Weight,
+        mut weigh: impl FnMut(&mut OrderEvent, bool, Option<Claim<'_>>) -> Weight,
     ) -> Vec<(i32, i64, String)> {
         let mut waits = Vec::new();
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
             let orders = std::mem::take(&mut slice.orders);
-            for (offset, mut event) in orders {
-                match weigh(&mut event, part.is_sealed(offset)) {
-                    Weight::Plausible => slice.orders.push((offset, event)),
+            for (at, mut event) in orders {
+                let packed = part.packed.get(&at.offset);
+                let claim = packed.map(|packed| packed.claim(at.position));
+                match weigh(&mut event, part.is_sealed(at), claim) {
+                    Weight::Plausible => slice.orders.push((at, event)),
                     Weight::Implausible(error) => {
-                        let (class, event) = (Class::Implausible, None);
-                        part.poison.insert(offset, Poison { class, error, event });
+                        let (class, event) = (Class::Implausible, packed.map(|_| event));
+                        part.poison.insert(at, Poison { class, error, event });
                     }
                     Weight::Unknown(what) => {
-                        waits.push((slice.partition, offset, what));
-                        cut(slice, part, offset);
+                        waits.push((slice.partition, at.offset, what));
+                        cut(slice, part, at.offset);
                         break;
                     }
                 }
             }
-            slice.stop = part.poison.keys().next().copied();
+            slice.stop = part.stop();
         }
         waits
     }
 
-    /// Records, and those of them that fail as far as is known. Forged ones are none of ours.
+    /// Orders, and those of them that fail as far as is known; a record that holds none counts as one. Forged ones are
+    /// none of ours.
     pub fn size(&self) -> (usize, usize) {
-        let records = self.parts.iter().map(|part| part.records.len()).sum();
+        let records = self.parts.iter().map(Part::size).sum();
         let poison = self.parts.iter().map(|part| part.poison.len()).sum();
         (records, poison)
     }
@@ -196,6 +187,18 @@ impl Batch {
         slices.any(|slice| {
             let some = !slice.orders.is_empty() || !slice.dead.is_empty() || !slice.forged.is_empty();
             some || (slice.stop.is_none() && slice.from < slice.next)
+        })
+    }
+
+    /// The orders that are to be landed, each with what its record claims.
+    pub fn orders(&self) -> impl Iterator<Item = (&OrderEvent, Option<Claim<'_>>)> {
+        let parts = self.slices.iter().zip(&self.parts);
+        parts.flat_map(|(slice, part)| {
+            let orders = slice.orders.iter();
+            orders.map(|(at, event)| {
+                let packed = part.packed.get(&at.offset);
+                (event, packed.map(|packed| packed.claim(at.position)))
+            })
         })
     }
 
@@ -225,79 +228,85 @@ impl Batch {
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
             let orders = std::mem::take(&mut slice.orders);
             let failed = |failed: &&Failed| failed.partition == slice.partition;
-            let failed: BTreeMap<i64, &StoreError> = landed
+            let failed: BTreeMap<At, &StoreError> = landed
                 .failed
                 .iter()
                 .filter(failed)
-                .map(|failed| (failed.offset, &failed.error))
+                .map(|failed| (failed.at, &failed.error))
                 .collect();
-            for (offset, event) in orders {
-                if let Some(error) = failed.get(&offset) {
+            for (at, event) in orders {
+                if let Some(error) = failed.get(&at) {
                     let poison = Poison {
                         class: Class::of(error),
                         error: error.to_string(),
                         event: Some(event),
                     };
-                    part.poison.insert(offset, poison);
+                    part.poison.insert(at, poison);
                 }
             }
             slice.returned.clear();
             slice.dead.clear();
             slice.forged.clear();
-            slice.stop = part.poison.keys().next().copied();
+            slice.stop = part.stop();
             slice.from = slice.stop.unwrap_or(slice.next);
         }
     }
 
-    /// Takes out those of the records that fail and carry no seal which turn out to be forged: the next transaction
+    /// Takes out those of the orders that fail and carry no seal which turn out to be forged: the next transaction
     /// keeps them and moves past them.
-    pub fn set_apart(&mut self, forged: impl Fn(i32, &Record) -> Option<DeadRecord>) {
+    pub fn set_apart(&mut self, forged: impl Fn(i32, At, &Record) -> Option<DeadRecord>) {
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
-            let failing = part.poison.keys().filter(|offset| !part.is_sealed(**offset));
-            let records = failing.filter_map(|offset| find(&part.records, *offset));
+            let failing = part.poison.keys().filter(|at| !part.is_sealed(**at));
+            let records = failing.filter_map(|at| Some((*at, find(&part.records, at.offset)?)));
             let found: Vec<DeadRecord> = records
-                .filter_map(|record| forged(part.partition, record))
+                .filter_map(|(at, record)| forged(part.partition, at, record))
                 .collect();
-            let gone: BTreeSet<i64> = found.iter().map(|record| record.offset).collect();
-            part.records.retain(|record| !gone.contains(&record.offset));
-            part.poison.retain(|offset, _| !gone.contains(offset));
+            for At { offset, position } in found.iter().map(|record| record.at) {
+                part.poison.remove(&At { offset, position });
+                match part.packed.get_mut(&offset) {
+                    Some(packed) => packed.orders = packed.orders.saturating_sub(1),
+                    None => part.records.retain(|record| record.offset != offset),
+                }
+            }
             slice.forged.extend(found);
-            slice.stop = part.poison.keys().next().copied();
+            slice.stop = part.stop();
         }
     }
 
     /// Gives orders that failed another chance.
     pub fn again(&mut self) {
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
-            for (offset, poison) in &mut part.poison {
-                let record = find(&part.records, *offset);
-                if let (Some(record), Some(event)) = (record, poison.event.take()) {
-                    add_order(slice, record, event);
+            for (at, poison) in &mut part.poison {
+                let record = find(&part.records, at.offset).filter(|_| poison.class.is_of_database());
+                if let Some((record, event)) = record.and_then(|record| Some((record, poison.event.take()?)))
+                {
+                    add_order(slice, record, *at, event);
                 }
             }
             let orders = &slice.orders;
             part.poison
-                .retain(|offset, _| orders.binary_search_by_key(offset, |(at, _)| *at).is_err());
-            slice.stop = part.poison.keys().next().copied();
+                .retain(|at, _| orders.binary_search_by_key(at, |(at, _)| *at).is_err());
+            slice.stop = part.stop();
         }
     }
 
-    /// Every record that fails.
+    /// Everything that fails.
     pub fn poison(&self) -> impl Iterator<Item = Poisoned<'_>> {
         self.parts.iter().flat_map(|part| {
             let poison = part.poison.iter();
-            poison.filter_map(|(offset, poison)| {
+            poison.filter_map(|(at, poison)| {
                 Some(Poisoned {
                     partition: part.partition,
-                    record: find(&part.records, *offset)?,
+                    at: *at,
+                    record: find(&part.records, at.offset)?,
                     poison,
-                    sealed: part.is_sealed(*offset),
+                    sealed: part.is_sealed(*at),
                 })
             })
         })
     }
 
-    /// The records that fail are elsewhere now: the next transaction writes these rows and moves past them.
+    /// What fails is elsewhere now: the next transaction writes these rows and moves past them.
     pub fn bury(&mut self, dead: Vec<(i32, DeadRecord)>) {
         for part in &mut self.parts {
             part.poison.clear();
@@ -310,43 +319,15 @@ impl Batch {
     }
 }
 
-fn add_order(slice: &mut LandingSlice, record: &Record, event: OrderEvent) {
-    if let Some(origin) = Origin::read(&record.headers) {
-        slice.returned.push((record.offset, record_id(origin)));
-    }
-    slice.orders.push((record.offset, event));
-}
-
 /// Leaves out everything from an offset on.
 fn cut(slice: &mut LandingSlice, part: &mut Part, offset: i64) {
     slice.next = offset;
-    slice.returned.retain(|(at, _)| *at < offset);
-    slice.forged.retain(|record| record.offset < offset);
+    slice.orders.retain(|(at, _)| at.offset < offset);
+    slice.returned.retain(|(at, _)| at.offset < offset);
+    slice.forged.retain(|record| record.at.offset < offset);
     part.records.retain(|record| record.offset < offset);
-    part.poison.split_off(&offset);
-}
-
-pub(super) fn record_id(origin: Origin) -> store::Origin {
-    store::Origin {
-        topic: origin.topic,
-        partition: origin.partition,
-        offset: origin.offset,
-    }
-}
-
-fn decode(record: &Record) -> Result<OrderEvent, Box<Poison>> {
-    let poison = |class, error: String, event| Box::new(Poison { class, error, event });
-    let event = OrderEvent::decode(&record.payload).map_err(|error| {
-        let class = match error {
-            EventError::Json(_) => Class::Undecodable,
-            EventError::Version(_) => Class::UnknownVersion,
-        };
-        poison(class, error.to_string(), None)
-    })?;
-    match check_event(&event) {
-        Ok(()) => Ok(event),
-        Err(error) => Err(poison(Class::Invalid, error, None)),
-    }
+    part.packed.split_off(&offset);
+    part.poison.split_off(&offset.into());
 }
 
 /// Records are in order of offset.

@@ -8,14 +8,14 @@ mod facts;
 
 use std::collections::{BTreeSet, HashMap};
 
-use self::facts::Facts;
-use super::batch::{Batch, Weight};
+use self::facts::{CLOCKS_MS, Facts};
+use super::batch::{Batch, Claim, Weight};
 use super::figures::Awaits;
 use super::wait::{Backoff, End};
 use super::{Landing, now};
 use crate::order::OrderEvent;
 use crate::revision::Revision;
-use crate::store::{CampaignRow, Store, StoreResult};
+use crate::store::{CampaignRow, Store, StoreResult, check_event};
 
 /// Revisions remembered; when there are more, all are forgotten.
 const REVISIONS_MAX: usize = 512;
@@ -31,6 +31,7 @@ pub(super) struct Book {
 
 #[derive(Debug, Default)]
 struct Known {
+    uid: String,
     shards: u32,
     /// Units by SKU.
     skus: HashMap<String, u64>,
@@ -57,17 +58,19 @@ impl Book {
     }
 
     /// The campaigns of orders that are weighed by what may have changed since it was read: units that limits follow
-    /// from, or that a revision was not in force yet. What an order says of its limits is no sign of it: its gateway
+    /// from, that a revision was not in force yet, or that there was another campaign of this id. What an order says of its limits is no sign of it: its gateway
     /// may know units as old as those here.
     fn doubted(&self, batch: &Batch) -> BTreeSet<String> {
         let mut doubted = BTreeSet::new();
-        for (_, event) in batch.slices.iter().flat_map(|slice| &slice.orders) {
+        for (event, claim) in batch.orders() {
             let known = self.campaigns.get(&event.campaign);
             let facts = known.and_then(|known| known.revisions.get(&event.revision));
             let Some((known, facts)) = known.zip(facts) else {
                 continue;
             };
-            let is_settled = known.activated.contains(&event.revision) && !facts.follows_stock();
+            let is_another = claim.is_some_and(|claim| claim.uid != known.uid);
+            let is_settled =
+                known.activated.contains(&event.revision) && !facts.follows_stock() && !is_another;
             if !is_settled && !doubted.contains(&event.campaign) {
                 doubted.insert(event.campaign.clone());
             }
@@ -97,8 +100,9 @@ impl Book {
         let skus: HashMap<String, u64> = skus.collect();
         let known = self.campaigns.entry(campaign.id.clone()).or_default();
         // Plans are checked against the SKUs there are, and limits may follow from their units.
-        if (known.shards, &known.skus) != (shards, &skus) {
+        if (known.shards, &known.skus, &known.uid) != (shards, &skus, &campaign.uid) {
             *known = Known {
+                uid: campaign.uid.clone(),
                 shards,
                 skus,
                 ..Known::default()
@@ -108,8 +112,14 @@ impl Book {
         known
     }
 
-    /// `now`: milliseconds since 1970-01-01 UTC.
-    fn weigh(&self, event: &mut OrderEvent, sealed: bool, now: i64) -> Weight {
+    /// `claim`: of an order that comes without its receipt, which it gets here. `now`: milliseconds since 1970-01-01 UTC.
+    fn weigh(
+        &self,
+        event: &mut OrderEvent,
+        sealed: bool,
+        claim: Option<Claim<'_>>,
+        Clock { now, deadline_ms }: Clock,
+    ) -> Weight {
         let known = self.campaigns.get(&event.campaign);
         let facts = known.and_then(|known| known.revisions.get(&event.revision));
         let Some((known, facts)) = known.zip(facts) else {
@@ -118,8 +128,18 @@ impl Book {
                 "revision {revision} of campaign {campaign} is not in the database"
             ));
         };
+        if let Some(what) = claim.and_then(|claim| facts.lacks(claim.evaluator)) {
+            return Weight::Unknown(what);
+        }
         if !known.activated.contains(&event.revision) {
             return never_in_force(event, sealed);
+        }
+        if let Some(claim) = claim {
+            facts.complete(event);
+            let checked = check_event(event);
+            if let Err(why) = checked.and_then(|()| known.check_claim(claim, event.placed_at, deadline_ms)) {
+                return Weight::Implausible(why);
+            }
         }
         let checked = match known.skus.contains_key(&event.sku) {
             false => Err(format!("campaign {} has no SKU {}", event.campaign, event.sku)),
@@ -127,9 +147,41 @@ impl Book {
                 "campaign {} has no shard {}",
                 event.campaign, event.shard
             )),
-            true => facts.check(event, sealed, now),
+            true => facts.check(event, sealed, claim.is_some(), now),
         };
         checked.map_or_else(Weight::Implausible, |()| Weight::Plausible)
+    }
+}
+
+/// What orders are held against, and is in no database.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// Milliseconds since 1970-01-01 UTC.
+    now: i64,
+    /// See [`Config::deadline`](super::Config::deadline).
+    deadline_ms: i64,
+}
+
+impl Known {
+    /// Whether an order can be what its record says of it; `at` is when it was admitted.
+    fn check_claim(&self, claim: Claim<'_>, at: i64, deadline_ms: i64) -> Result<(), String> {
+        if claim.uid != self.uid {
+            return Err(format!(
+                "it was admitted to another campaign of this id: its uid is {:?}, and this one's {:?}",
+                claim.uid, self.uid
+            ));
+        }
+        let apart = at.saturating_sub(claim.asked_at).saturating_abs();
+        let most = deadline_ms.saturating_add(CLOCKS_MS);
+        match apart <= most {
+            true => Ok(()),
+            false => Err(format!(
+                "it was asked for at {} and admitted at {at}, {apart} ms apart, and no gateway asks for longer than {most} \
+                 ms: somebody used an old order again, or the clock of a gateway or of Redis is wrong. If it is, set it and \
+                 replay the order",
+                claim.asked_at
+            )),
+        }
     }
 }
 
@@ -178,8 +230,12 @@ impl Landing {
         for again in self.book.wanted(batch).difference(&wanted) {
             self.read_up(again)?;
         }
-        let (book, now) = (&self.book, now());
-        let waits = batch.weigh(|event, sealed| book.weigh(event, sealed, now));
+        let clock = Clock {
+            now: now(),
+            deadline_ms: i64::try_from(self.config.deadline.as_millis()).unwrap_or(i64::MAX),
+        };
+        let book = &self.book;
+        let waits = batch.weigh(|event, sealed, claim| book.weigh(event, sealed, claim, clock));
         for slice in &batch.slices {
             if !waits.iter().any(|(partition, ..)| *partition == slice.partition) {
                 self.figures.awaits_no_more(slice.partition, Awaits::Revision);

@@ -1,7 +1,7 @@
 //! Landing: takes orders off the bus and writes them into the database, exactly once in effect.
 //!
 //! One OS thread per consumer, one consumer per topic: poll → decode → one transaction → commit. The database's
-//! offsets decide what is landed; whatever goes wrong, the same records are read or tried again. A record that fails
+//! offsets decide what is landed; whatever goes wrong, the same records are read or tried again. An order that fails
 //! for itself is moved: to the topic's retry topic, or to the dead letters.
 
 mod batch;
@@ -53,7 +53,7 @@ pub struct Config {
     pub topic: String,
     /// The consumer's group: dead letters say who could not land them.
     pub group: String,
-    /// Records of one transaction at most.
+    /// Orders of one transaction at most, unless one record has more; and records of one poll.
     pub batch_records: usize,
     /// How long a batch waits for more records after its first.
     pub batch_wait: Duration,
@@ -71,6 +71,9 @@ pub struct Config {
     pub seal: SealConfig,
     /// A partition that waits for a key or a revision is looked at again after so long.
     pub recheck: Duration,
+    /// How long gateways ask for an order at most: `admission.deadline_ms`. Nobody was admitted later, but for what clocks
+    /// differ by.
+    pub deadline: Duration,
 }
 
 impl Default for Config {
@@ -87,6 +90,7 @@ impl Default for Config {
             guard: Some(GuardConfig::default()),
             seal: SealConfig::default(),
             recheck: Duration::from_secs(5),
+            deadline: Duration::from_secs(2),
         }
     }
 }
@@ -252,7 +256,25 @@ impl Landing {
             return Ok(());
         }
         failpoint::hit(Point::C1);
-        let mut batch = Batch::decode(sorted);
+        // Partitions that are read again from where one portion ended, or that are another consumer's by now.
+        let mut left = BTreeSet::new();
+        for mut portion in batch::portions(sorted, self.config.batch_records) {
+            left.extend(self.consumer.lost());
+            portion.retain(|part| !left.contains(&part.slice.partition));
+            if !portion.is_empty() {
+                left.extend(self.land_portion(portion)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lands a portion of what one poll gave; says which partitions did not come to its end.
+    fn land_portion(&mut self, portion: Vec<Sorted>) -> Result<BTreeSet<i32>, End> {
+        let ends: BTreeMap<i32, i64> = portion
+            .iter()
+            .map(|part| (part.slice.partition, part.slice.next))
+            .collect();
+        let mut batch = Batch::decode(portion);
         self.weigh(&mut batch)?;
         let mut sum = Landed::default();
         let mut pause = Backoff::new(GUARD_PAUSE_MIN, GUARD_PAUSE_MAX);
@@ -282,7 +304,11 @@ impl Landing {
                 guard.record(records, failing);
             }
             self.finish(&batch, &sum);
-            return Ok(());
+            let reached: BTreeMap<i32, i64> = batch.ends().into_iter().collect();
+            let short = ends
+                .into_iter()
+                .filter(|(part, next)| reached.get(part) != Some(next));
+            return Ok(short.map(|(partition, _)| partition).collect());
         }
     }
 
@@ -309,8 +335,8 @@ impl Landing {
                     .hold(slice.partition, first.offset, wait.min(HOLD_MAX));
                 slice.next = first.offset;
                 slice.records.truncate(at);
-                part.forged.retain(|forged| forged.offset < slice.next);
-                part.unsealed.retain(|unsealed| *unsealed < slice.next);
+                part.forged.retain(|forged| forged.at.offset < slice.next);
+                part.unsealed.retain(|unsealed| unsealed.offset < slice.next);
             }
             if slice.from < slice.next {
                 due.push(part);

@@ -3,6 +3,9 @@
 //! A seal that is wrong, or missing where there has to be one, makes a record a forged one: it is passed over, however
 //! many there are, and the guard does not hear of it. A key that is in use somewhere and not here keeps the partition
 //! waiting: the record may well be an order.
+//!
+//! A record of many orders has a seal as every record has, by whoever published it, and each of its orders has one by the
+//! gateway that asked for it. An order whose own seal is wrong is forged for itself; the others have nothing to do with it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,10 +14,12 @@ use super::batch::{Batch, Sorted};
 use super::figures::Awaits;
 use super::wait::{Backoff, End};
 use super::{Config, Landing};
+use crate::bus::origin::Origin;
 use crate::bus::sealed::{self, Seal};
 use crate::bus::{Record, Slice};
+use crate::record::{self, Payload};
 use crate::seal::Keyring;
-use crate::store::{CutOver, DeadRecord, FORGED_PAYLOAD_BYTES_MAX, KeyRow, StoreResult};
+use crate::store::{At, CutOver, DeadRecord, FORGED_PAYLOAD_BYTES_MAX, KeyRow, StoreResult};
 
 /// Where nothing can be verified, the cut-over is looked up this often: it is a matter of days.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
@@ -36,7 +41,47 @@ pub(super) struct Stored {
     read_at: Option<Instant>,
 }
 
-/// What becomes of a record.
+/// What the seals of a record say.
+#[derive(Debug, PartialEq, Eq)]
+struct Seals {
+    record: Seal,
+    /// By position; empty where the record's own is all there is to look at.
+    orders: Vec<Seal>,
+}
+
+impl Seals {
+    fn read(config: &Config, partition: i32, record: &Record) -> Self {
+        let keys = config.seal.keys.as_deref();
+        let own = sealed::read(keys, &config.topic, partition, record);
+        // What landing moved it had looked at, and has signed again: keys of then may be retired by now.
+        let is_moved = own == Seal::Genuine && Origin::read(&record.headers).is_some();
+        let orders = match own {
+            Seal::Genuine | Seal::Missing if !is_moved => of_orders(keys, &record.payload, &own),
+            _ => Vec::new(),
+        };
+        Self { record: own, orders }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Seal> {
+        std::iter::once(&self.record).chain(&self.orders)
+    }
+}
+
+/// The seals of the orders of a record of many. One that cannot be read tells no more than the record's, and what it is
+/// of is no order that can be read either.
+fn of_orders(keys: Option<&Keyring>, bytes: &[u8], own: &Seal) -> Vec<Seal> {
+    let Some(read) = record::is_record(bytes)
+        .then(|| record::decode(bytes))
+        .and_then(Result::ok)
+    else {
+        return Vec::new();
+    };
+    let scope = read.header.scope();
+    let seal = |bytes: &&[u8]| Payload::read(bytes).map_or(own.clone(), |payload| payload.seal(&scope, keys));
+    read.payloads.iter().map(seal).collect()
+}
+
+/// What becomes of a record, or of an order of one.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Sealed,
@@ -70,19 +115,25 @@ fn sort(
     config: &Config,
     stored: &Stored,
     mut slice: Slice,
-    seals: Vec<Seal>,
+    seals: Vec<Seals>,
 ) -> (Sorted, Option<(i64, String)>) {
     let (mut unsealed, mut forged, mut waits) = (Vec::new(), Vec::new(), None);
     let mut records = Vec::with_capacity(slice.records.len());
-    for (record, seal) in std::mem::take(&mut slice.records).into_iter().zip(seals) {
-        match verdict(config, stored, slice.partition, record.offset, seal) {
-            Verdict::Sealed => {}
-            Verdict::Unsealed => unsealed.push(record.offset),
+    for (record, seals) in std::mem::take(&mut slice.records).into_iter().zip(seals) {
+        let told = match verdict(config, stored, slice.partition, record.offset, seals.record) {
             Verdict::Forged(why) => {
-                forged.push(kept_of(&record, why));
+                forged.push(kept_of(&record, None, why));
                 continue;
             }
-            Verdict::Waits(key) => {
+            Verdict::Waits(key) => Err(key),
+            own => sort_orders(config, stored, slice.partition, &record, (own, seals.orders)),
+        };
+        match told {
+            Ok(told) => {
+                unsealed.extend(told.unsealed);
+                forged.extend(told.forged);
+            }
+            Err(key) => {
                 waits = Some((record.offset, key));
                 slice.next = record.offset;
                 break;
@@ -99,12 +150,51 @@ fn sort(
     (sorted, waits)
 }
 
-/// Its headers are as little to be believed as the rest: its place is the one it was read from, and it is no order.
-fn kept_of(record: &Record, error: String) -> DeadRecord {
+/// What is told of a record's orders.
+#[derive(Default)]
+struct Told {
+    unsealed: Vec<At>,
+    forged: Vec<DeadRecord>,
+}
+
+/// Looks at each order of a record that is none of the forged ones; fails with the key that one of them waits for.
+fn sort_orders(
+    config: &Config,
+    stored: &Stored,
+    partition: i32,
+    record: &Record,
+    (own, seals): (Verdict, Vec<Seal>),
+) -> Result<Told, String> {
+    let offset = record.offset;
+    let mut told = Told::default();
+    if seals.is_empty() && own == Verdict::Unsealed {
+        told.unsealed.push(offset.into());
+    }
+    for (position, seal) in (0..).zip(seals) {
+        let at = At { offset, position };
+        match verdict(config, stored, partition, offset, seal) {
+            Verdict::Sealed if own == Verdict::Sealed => {}
+            // Whoever wrote the record may have invented all but the order.
+            Verdict::Sealed | Verdict::Unsealed => told.unsealed.push(at),
+            Verdict::Forged(why) => told.forged.push(kept_of(record, Some(position), why)),
+            Verdict::Waits(key) => return Err(key),
+        }
+    }
+    Ok(told)
+}
+
+/// A record, or one order of it, that is forged. Its headers are as little to be believed as the rest: its place is the one
+/// it was read from, and it is no order.
+fn kept_of(record: &Record, position: Option<u32>, error: String) -> DeadRecord {
+    let alone = position.and_then(|position| record::decode(&record.payload).ok()?.alone(position));
+    let payload = alone.as_ref().unwrap_or(&record.payload);
     DeadRecord {
-        offset: record.offset,
+        at: At {
+            offset: record.offset,
+            position: position.unwrap_or(0),
+        },
         key: record.key.clone(),
-        payload: record.payload[..record.payload.len().min(FORGED_PAYLOAD_BYTES_MAX)].to_vec(),
+        payload: payload[..payload.len().min(FORGED_PAYLOAD_BYTES_MAX)].to_vec(),
         class: "forged",
         error,
         recorded_at: (record.timestamp > 0).then_some(record.timestamp),
@@ -115,15 +205,16 @@ fn kept_of(record: &Record, error: String) -> DeadRecord {
 impl Landing {
     /// What is to be landed of these slices; partitions that wait are held.
     pub(super) fn sort_out(&mut self, slices: Vec<Slice>) -> Result<Vec<Sorted>, End> {
-        let keys = self.config.seal.keys.clone();
-        let seals = |slice: &Slice| -> Vec<Seal> {
-            let read = |record| sealed::read(keys.as_deref(), &self.config.topic, slice.partition, record);
+        let seals = |slice: &Slice| -> Vec<Seals> {
+            let read = |record| Seals::read(&self.config, slice.partition, record);
             slice.records.iter().map(read).collect()
         };
-        let seals: Vec<Vec<Seal>> = slices.iter().map(seals).collect();
+        let seals: Vec<Vec<Seals>> = slices.iter().map(seals).collect();
+        let each = || seals.iter().flatten().flat_map(Seals::all);
         let doubt = |seal: &Seal| matches!(seal, Seal::Missing | Seal::UnknownKey(_));
-        if seals.iter().flatten().any(doubt) {
-            self.look_up_seals(seals.iter().flatten().any(|seal| *seal != Seal::Missing))?;
+        if each().any(doubt) {
+            let now = each().any(|seal| *seal != Seal::Missing);
+            self.look_up_seals(now)?;
         }
         let mut sorted = Vec::with_capacity(slices.len());
         for (slice, seals) in slices.into_iter().zip(seals) {
@@ -143,16 +234,17 @@ impl Landing {
         Ok(sorted)
     }
 
-    /// Looks again at those records of a batch that fail and carry no seal: what is forged by now leaves it.
+    /// Looks again at those orders of a batch that fail and carry no seal: what is forged by now leaves it.
     pub(super) fn sort_out_again(&mut self, batch: &mut Batch) -> Result<(), End> {
         if batch.poison().all(|poisoned| poisoned.sealed) {
             return Ok(());
         }
         self.look_up_seals(false)?;
         let (config, stored) = (&self.config, &self.stored_seals);
-        batch.set_apart(|partition, record| {
+        batch.set_apart(|partition, at, record| {
+            let position = record::is_record(&record.payload).then_some(at.position);
             match verdict(config, stored, partition, record.offset, Seal::Missing) {
-                Verdict::Forged(why) => Some(kept_of(record, why)),
+                Verdict::Forged(why) => Some(kept_of(record, position, why)),
                 _ => None,
             }
         });
@@ -202,96 +294,4 @@ impl Landing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stored() -> Stored {
-        let key = |id: &str, retired_at| KeyRow {
-            id: id.into(),
-            check_value: String::new(),
-            first_used_at: 1,
-            retired_at,
-        };
-        Stored {
-            cut_over: Some(CutOver {
-                decided_at: 1,
-                from: [(("o".to_owned(), 2), 10)].into(),
-            }),
-            keys: vec![key("new", None), key("old", Some(5))],
-            read_at: None,
-        }
-    }
-
-    fn config(only: bool) -> Config {
-        Config {
-            topic: "o".into(),
-            seal: SealConfig { keys: None, only },
-            ..Config::default()
-        }
-    }
-
-    #[test]
-    fn records_without_a_seal_are_taken_up_to_the_cut_over() {
-        let missing = |config: &Config, stored: &Stored, partition, offset| {
-            verdict(config, stored, partition, offset, Seal::Missing)
-        };
-        let forged = Verdict::Forged("it carries no seal".into());
-        assert_eq!(
-            missing(&config(false), &Stored::default(), 2, 99),
-            Verdict::Unsealed
-        );
-        assert_eq!(missing(&config(false), &stored(), 2, 9), Verdict::Unsealed);
-        assert_eq!(missing(&config(false), &stored(), 2, 10), forged);
-        assert_eq!(
-            missing(&config(false), &stored(), 3, 0),
-            forged,
-            "a partition of later"
-        );
-        assert_eq!(missing(&config(true), &Stored::default(), 2, 0), forged);
-    }
-
-    #[test]
-    fn only_a_key_that_is_in_use_is_waited_for() {
-        let of = |id: &str| verdict(&config(false), &stored(), 2, 0, Seal::UnknownKey(id.into()));
-        assert_eq!(of("new"), Verdict::Waits("new".into()));
-        assert!(matches!(of("old"), Verdict::Forged(why) if why.contains("retired")));
-        assert!(matches!(of("invented"), Verdict::Forged(why) if why.contains("none of ours")));
-    }
-
-    #[test]
-    fn a_slice_ends_before_what_waits_and_forged_records_hold_nothing() {
-        let record = |offset| Record {
-            offset,
-            key: b"k".to_vec(),
-            payload: vec![0; FORGED_PAYLOAD_BYTES_MAX + 1],
-            headers: Vec::new(),
-            timestamp: -3,
-        };
-        let slice = Slice {
-            partition: 2,
-            from: 7,
-            next: 12,
-            records: (7..12).map(record).collect(),
-        };
-        let seals = vec![
-            Seal::Genuine,
-            Seal::Wrong("no"),
-            Seal::Missing,
-            Seal::UnknownKey("new".into()),
-            Seal::Genuine,
-        ];
-        let (sorted, waits) = sort(&config(false), &stored(), slice, seals);
-        assert_eq!(waits, Some((10, "new".into())));
-        let offsets: Vec<i64> = sorted.slice.records.iter().map(|record| record.offset).collect();
-        assert_eq!(
-            (offsets, sorted.slice.next, sorted.unsealed),
-            (vec![7, 9], 10, vec![9])
-        );
-        let forged = &sorted.forged[0];
-        assert_eq!((forged.offset, &forged.order, &forged.origin), (8, &None, &None));
-        assert_eq!(
-            (forged.payload.len(), forged.recorded_at),
-            (FORGED_PAYLOAD_BYTES_MAX, None)
-        );
-    }
-}
+mod tests;

@@ -1,8 +1,10 @@
-//! Moving records that do not land: to the next retry topic, or to the dead letters.
+//! Moving what does not land: to the next retry topic, or to the dead letters. An order of a record of many goes on alone,
+//! as the JSON that records of one order are: with its receipt, so that everybody who deals with letters reads it.
 //!
 //! First the copies are acknowledged by all replicas, then one transaction moves the offsets and writes the rows.
 //! Whoever dies in between leaves copies that will be made again; orders are known by their id, so none lands twice.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -11,10 +13,10 @@ use super::batch::{Batch, Class, Poisoned, record_id};
 use super::wait::{Backoff, End, PAUSE_FROM};
 use super::{Config, Landing, now};
 use crate::bus::origin::{self, Move, Origin};
-use crate::bus::{BusError, Forward, Record};
+use crate::bus::{BusError, Forward};
 use crate::campaign::check_id;
 use crate::failpoint::{self, Point};
-use crate::order::OrderEvent;
+use crate::record::{self, first_order};
 use crate::store::{DeadOrder, DeadRecord, Landed};
 
 /// Bytes of an error kept with a record.
@@ -32,20 +34,26 @@ pub(super) struct Transfer {
     pub dead: DeadRecord,
 }
 
-/// Decides where a record that fails goes, and what is kept of it.
+/// Decides where what fails goes, and what is kept of it.
 pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Transfer {
     let Poisoned {
         partition,
+        at,
         record,
         poison,
         sealed,
     } = poisoned;
+    let (key, payload) = goes_on(&poisoned);
     let error = &poison.error[..poison.error.floor_char_boundary(ERROR_BYTES_MAX)];
-    let known = Origin::read(&record.headers);
+    let known = Origin::read(&record.headers).map(|known| Origin {
+        position: known.position.saturating_add(at.position),
+        ..known
+    });
     let origin = known.clone().unwrap_or_else(|| Origin {
         topic: config.topic.clone(),
         partition,
-        offset: record.offset,
+        offset: at.offset,
+        position: at.position,
         timestamp: record.timestamp,
         group: config.group.clone(),
     });
@@ -57,27 +65,48 @@ pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Tra
         due: retry.map(|retry| now + retry.delay.as_millis() as i64),
     };
     let target = retry.map_or(&config.dead_letters, |retry| &retry.name);
-    let copied = record.payload.len().min(COPY_BYTES_MAX);
+    let copied = payload.len().min(COPY_BYTES_MAX);
+    let order = order(&payload).filter(|_| may_hold(poison.class, sealed));
     Transfer {
         copy: Forward {
             topic: target.clone(),
             partition: Some(partition),
-            key: record.key.clone(),
-            payload: record.payload[..copied].to_vec(),
+            key: key.to_vec(),
+            payload: payload[..copied].to_vec(),
             headers: origin.moved(record, &how),
         },
         dead: DeadRecord {
-            offset: record.offset,
+            at,
             recorded_at: (origin.timestamp > 0).then_some(origin.timestamp),
-            origin: known.map(record_id),
-            key: record.key.clone(),
-            payload: record.payload.clone(),
+            origin: known.map(|known| record_id(known, 0)),
+            key: key.into_owned(),
+            payload: payload.into_owned(),
             retry: retry.is_some(),
             class: poison.class.as_str(),
             error: error.to_owned(),
             attempts: how.attempts.into(),
-            order: order(record).filter(|_| may_hold(poison.class, sealed)),
+            order,
         },
+    }
+}
+
+/// Key and payload of what goes on: the record as it is, or the one order of it. An order that cannot be read goes on in
+/// a record of its own.
+fn goes_on<'a>(poisoned: &Poisoned<'a>) -> (Cow<'a, [u8]>, Cow<'a, [u8]>) {
+    let record = poisoned.record;
+    let alone = || {
+        let record = record::decode(&record.payload).ok()?;
+        record.alone(poisoned.at.position)
+    };
+    match &poisoned.poison.event {
+        Some(event) if record::is_record(&record.payload) => {
+            (event.key().into_bytes().into(), event.encode().into())
+        }
+        None if record::is_record(&record.payload) => {
+            let payload = alone().map_or(Cow::Borrowed(&record.payload[..]), Cow::Owned);
+            (Cow::Borrowed(&record.key), payload)
+        }
+        _ => (Cow::Borrowed(&record.key), Cow::Borrowed(&record.payload)),
     }
 }
 
@@ -91,9 +120,9 @@ fn may_hold(class: Class, sealed: bool) -> bool {
     }
 }
 
-/// The order a record holds, as far as it can be told and kept.
-fn order(record: &Record) -> Option<DeadOrder> {
-    let event = OrderEvent::decode(&record.payload).ok()?;
+/// The order that goes on, as far as it can be told and kept.
+fn order(payload: &[u8]) -> Option<DeadOrder> {
+    let event = first_order(payload)?;
     check_id(&event.campaign).and(check_id(&event.sku)).ok()?;
     Some(DeadOrder {
         order: event.order,
@@ -104,7 +133,7 @@ fn order(record: &Record) -> Option<DeadOrder> {
 }
 
 impl Landing {
-    /// Moves every record of the batch that fails, and the offsets past them.
+    /// Moves everything of the batch that fails, and the offsets past it.
     pub(super) fn move_away(&mut self, batch: &mut Batch) -> Result<Landed, End> {
         let mut moved: BTreeMap<(Class, String), u64> = BTreeMap::new();
         let (mut copies, mut dead) = (Vec::new(), Vec::new());
@@ -113,19 +142,20 @@ impl Landing {
             let transfer = transfer(&self.config, poisoned, at);
             let Poisoned {
                 partition,
-                record,
+                at,
                 poison,
                 ..
             } = poisoned;
             tracing::warn!(
                 topic = self.config.topic,
                 partition,
-                offset = record.offset,
+                offset = at.offset,
+                position = at.position,
                 to = transfer.copy.topic,
                 class = poison.class.as_str(),
                 attempts = transfer.dead.attempts,
                 error = transfer.dead.error,
-                "a record does not land and is moved"
+                "an order does not land and is moved"
             );
             *moved
                 .entry((poison.class, transfer.copy.topic.clone()))
@@ -148,7 +178,9 @@ impl Landing {
     /// A topic with fewer partitions than the orders gets a record where its key belongs.
     fn check_partitions(&mut self, copies: &mut [Forward]) -> Result<(), End> {
         for copy in copies {
-            if !self.targets.contains_key(&copy.topic) {
+            let known = self.targets.get(&copy.topic);
+            // It may have been given more since it was asked for.
+            if !known.is_some_and(|known| copy.partition.is_none_or(|partition| known.contains(&partition))) {
                 let partitions = self.partitions(&copy.topic)?;
                 self.targets.insert(copy.topic.clone(), partitions);
             }
@@ -210,7 +242,7 @@ impl Landing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Topics;
+    use crate::bus::{Record, Topics};
     use crate::landing::batch::Poison;
 
     fn config(delays: &str) -> Config {
@@ -234,6 +266,7 @@ mod tests {
     fn moved(config: &Config, partition: i32, record: &Record, poison: &Poison, now: i64) -> Transfer {
         let poisoned = Poisoned {
             partition,
+            at: record.offset.into(),
             record,
             poison,
             sealed: true,

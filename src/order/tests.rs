@@ -38,6 +38,7 @@ fn event() -> OrderEvent {
             },
         ],
         attributes: BTreeMap::from([("client:device".into(), "d1".into())]),
+        ordinal: None,
     }
 }
 

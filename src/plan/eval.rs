@@ -11,6 +11,10 @@ use super::run::{Run, Source};
 use super::{Attribute, CheckedPlan, ROLLING_ORDERS_MAX, Window};
 use crate::order::{Attempt, Charge};
 
+/// Version of what [`charges`] makes of a plan, an attempt and a moment. Records name it: landing makes the charges again,
+/// and only the same evaluator makes the same ones. A change that makes others of anything old raises it.
+pub const VERSION: u32 = 1;
+
 /// Why an attempt was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {

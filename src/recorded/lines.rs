@@ -5,12 +5,13 @@
 //! ```
 //!
 //! An attribute that no rule could read is written `"unreadable:claim:<name>":"<why>"`. `order`, `revision` and `outcome` may follow. Lines stand in the order of `at`.
+//! What is recorded is kept as such lines too; there `place` says where in its write an attempt stood.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Attributes, Recorded};
 use crate::order::{Attempt, OrderId, QUANTITY_MAX, UNREADABLE};
-use crate::wire::check_text;
+use crate::wire::{Moment, check_text};
 
 /// Bytes of one line.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -38,6 +39,72 @@ struct Line {
     revision: Option<u32>,
     #[serde(default)]
     outcome: Option<String>,
+    #[serde(default)]
+    place: u64,
+}
+
+/// A line as it is recorded: `at` comes first, so that lines are sorted by it as text.
+#[derive(Serialize)]
+struct Kept<'a> {
+    at: Moment,
+    user: &'a str,
+    sku: &'a str,
+    quantity: u32,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    attributes: &'a Attributes,
+    order: OrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'a str>,
+    place: u64,
+}
+
+/// Adds the line of an attempt, with its line feed.
+pub(super) fn write(recorded: &Recorded, place: u64, text: &mut Vec<u8>) {
+    let Recorded {
+        at,
+        attempt,
+        revision,
+        outcome,
+    } = recorded;
+    let line = Kept {
+        at: Moment(*at),
+        user: &attempt.user,
+        sku: &attempt.sku,
+        quantity: attempt.quantity,
+        attributes: &attempt.attributes,
+        order: attempt.order,
+        revision: *revision,
+        outcome: outcome.as_deref(),
+        place,
+    };
+    serde_json::to_writer(&mut *text, &line).expect("texts and numbers are JSON");
+    text.push(b'\n');
+}
+
+/// An attempt that was [`write`]n, and its place. What a gateway let in is not checked anew.
+pub(super) fn read(line: &[u8]) -> Result<(u64, Recorded), String> {
+    let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let order = line.order.ok_or("an attempt has no order")?;
+    Ok((line.place, line.recorded(order)))
+}
+
+impl Line {
+    fn recorded(self, order: OrderId) -> Recorded {
+        Recorded {
+            at: self.at.as_millisecond(),
+            attempt: Attempt {
+                order,
+                user: self.user,
+                sku: self.sku,
+                quantity: self.quantity,
+                attributes: self.attributes,
+            },
+            revision: self.revision,
+            outcome: self.outcome,
+        }
+    }
 }
 
 /// Takes lines apart, whatever pieces they arrive in.
@@ -107,18 +174,8 @@ impl Lines {
         // Without an order id, an attempt is an order of its own.
         let mut number = [0; 10];
         number[2..].copy_from_slice(&self.ended.to_be_bytes());
-        Ok(Some(Recorded {
-            at,
-            attempt: Attempt {
-                order: line.order.unwrap_or_else(|| OrderId::fresh(at, number)),
-                user: line.user,
-                sku: line.sku,
-                quantity: line.quantity,
-                attributes: line.attributes,
-            },
-            revision: line.revision,
-            outcome: line.outcome,
-        }))
+        let order = line.order.unwrap_or_else(|| OrderId::fresh(at, number));
+        Ok(Some(line.recorded(order)))
     }
 
     fn check_length(&self) -> Result<(), LineError> {

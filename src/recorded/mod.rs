@@ -1,10 +1,11 @@
 //! Recorded attempts: what buyers asked for, when it was decided and how, rejected attempts included.
 //!
-//! A sample is taken by *buyer*, so that whole histories are kept and counters stay meaningful: it holds
-//! those whose [`user_hash`] is below a threshold that starts at everybody and halves.
+//! A sample is taken by *buyer* ([`share`]), so that whole histories are kept and counters stay meaningful.
 
 pub mod lines;
+pub mod pieces;
 pub mod replay;
+pub mod share;
 pub mod tally;
 
 use std::borrow::Cow;
@@ -18,9 +19,6 @@ use crate::ruleset::ActiveCampaign;
 
 /// The name of the outcome of an admitted attempt.
 pub use crate::plan::outcome::ADMITTED;
-
-/// How often the share of buyers may halve: one in a million is left then.
-pub const HALVINGS_MAX: u32 = 20;
 
 /// One decided attempt. Of its attributes it has those the plan that decided read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,42 +107,5 @@ impl Decided {
     }
 }
 
-/// The same on every gateway and in every build: which buyers a sample holds hangs on it.
-pub fn user_hash(user: &str) -> u32 {
-    crc32fast::hash(user.as_bytes())
-}
-
-/// Whether a sample whose share of buyers was halved so often holds a buyer.
-pub fn is_sampled(user_hash: u32, halvings: u32) -> bool {
-    u64::from(user_hash) < threshold(halvings)
-}
-
-/// Hashes below it are in the sample.
-pub fn threshold(halvings: u32) -> u64 {
-    (1 << 32) >> halvings.min(HALVINGS_MAX)
-}
-
 /// The attributes of an order as a text map.
 pub type Attributes = BTreeMap<String, String>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_halving_keeps_half_of_the_buyers_that_were_kept() {
-        let users: Vec<String> = (0..10_000).map(|n| format!("user-{n}")).collect();
-        let kept = |halvings| {
-            let sampled = |user: &&String| is_sampled(user_hash(user), halvings);
-            users.iter().filter(sampled).collect::<Vec<_>>()
-        };
-        assert_eq!(kept(0).len(), users.len());
-        for halvings in 1..=4 {
-            let (before, after) = (kept(halvings - 1), kept(halvings));
-            assert!(after.iter().all(|user| before.contains(user)));
-            let share = after.len() as f64 / before.len() as f64;
-            assert!((0.45..0.55).contains(&share), "{share} at {halvings}");
-        }
-        assert_eq!(threshold(HALVINGS_MAX), threshold(64), "it never reaches nobody");
-    }
-}

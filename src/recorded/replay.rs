@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::share::{self, Share};
 use super::tally::Tally;
 use super::{Outcome, Recorded};
 use crate::campaign::Sku;
@@ -18,14 +19,14 @@ use crate::ruleset::{Asked, Precheck, Reads, Verdict, marks};
 const KEY_REUSED: &str = "key-reused";
 const PRECHECK_FAILED: &str = "precheck-failed";
 
-/// The stock of a world in which a share of all buyers buys: each SKU times `1 / 2^halvings`, rounded up, so
-/// that nothing is sold out before it is sold.
-pub fn scaled(skus: &[Sku], halvings: u32) -> Vec<Sku> {
-    let share = |stock: u64| stock.div_ceil(1 << halvings.min(super::HALVINGS_MAX));
+/// The stock of a world in which a share of all buyers buys: each SKU times the share, rounded up, so that nothing is sold
+/// out before it is sold.
+pub fn scaled(skus: &[Sku], share: Share) -> Vec<Sku> {
+    let part = |stock: u64| stock.div_ceil(1_u64.checked_shl(share.total()).unwrap_or(u64::MAX));
     skus.iter()
         .map(|sku| Sku {
             id: sku.id.clone(),
-            stock: share(sku.stock),
+            stock: part(sku.stock),
         })
         .collect()
 }
@@ -124,6 +125,7 @@ fn is_incomplete(plan: &CheckedPlan, attempt: &Attempt) -> bool {
 
 /// Two worlds that meet the same attempts.
 pub struct Replay {
+    campaign: String,
     pub old: World,
     pub new: World,
     new_plan: Arc<CheckedPlan>,
@@ -131,9 +133,10 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn new(old: World, new: World, new_plan: Arc<CheckedPlan>) -> Self {
+    pub fn new(campaign: &str, old: World, new: World, new_plan: Arc<CheckedPlan>) -> Self {
         let carried = new_plan.attributes().iter().map(|a| (a.to_string(), 0)).collect();
         Self {
+            campaign: campaign.to_owned(),
             old,
             new,
             new_plan,
@@ -148,8 +151,9 @@ impl Replay {
     pub fn play(&mut self, old_plan: &CheckedPlan, recorded: &Recorded) {
         let old = self.old.decide(old_plan, &recorded.attempt, recorded.at);
         let new = self.new.decide(&self.new_plan, &recorded.attempt, recorded.at);
+        let group = share::lot(&self.campaign, &recorded.attempt.user).group;
         self.tally
-            .add(recorded, &old.name(old_plan), &new.name(&self.new_plan));
+            .add(recorded, group, &old.name(old_plan), &new.name(&self.new_plan));
     }
 }
 
@@ -202,7 +206,13 @@ mod tests {
         };
         let shares: Vec<u64> = [8, 9, 1]
             .iter()
-            .map(|stock| scaled(&[sku(*stock)], 2)[0].stock)
+            .map(|stock| {
+                let quarter = Share {
+                    halvings: 1,
+                    before: 1,
+                };
+                scaled(&[sku(*stock)], quarter)[0].stock
+            })
             .collect();
         assert_eq!(shares, [2, 3, 1]);
     }

@@ -162,6 +162,7 @@ impl Relay {
         let Entry {
             shard,
             id,
+            partition,
             orders,
             acknowledged,
         } = entry;
@@ -175,7 +176,7 @@ impl Relay {
             return;
         }
         let count = orders.len();
-        let batch = orders.iter().map(outbound).collect();
+        let batch = orders.iter().map(|event| outbound(event, partition)).collect();
         let own = acknowledged.is_some();
         let relay = self.clone();
         self.producer.publish(
@@ -218,8 +219,9 @@ impl Relay {
     }
 }
 
-fn outbound(event: &OrderEvent) -> Outbound {
+fn outbound(event: &OrderEvent, partition: Option<i32>) -> Outbound {
     Outbound {
+        partition,
         key: event.key(),
         payload: event.encode(),
     }

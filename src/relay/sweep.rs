@@ -171,6 +171,7 @@ impl Relay {
                 let entry = Entry {
                     shard: shard.clone(),
                     id: raw.id,
+                    partition: active.campaign.partition_of(shard.number),
                     orders,
                     acknowledged: None,
                 };

@@ -1,44 +1,53 @@
 //! The sample: keeps decided attempts of some buyers in the database, for `simulate`.
 //!
 //! ```text
-//!  decided batches ─▶ bounded queue ─▶ one task: names, batches ─▶ database (share of buyers, rows)
+//!  attempt ─▶ is its buyer in? ─▶ spool of its campaign, in memory ─▶ one task: compressed pieces ─▶ database
+//!                 │ no: counted                                          (a connection of its own)
 //! ```
 //!
-//! Nothing of it may slow an order: a batch is filtered by the share of buyers and put into a queue, and what
-//! does not fit is dropped and counted. The share is kept in the database, so all gateways keep the same
-//! buyers.
+//! Nothing of it may slow an order: whether a buyer is in is known before anything of the attempt is copied, and what does
+//! not fit into the spools is dropped and counted. The share of buyers is decided in the database, so all gateways keep
+//! the same ones; a gateway takes a smaller share only after the database has it.
 
+mod spool;
 mod write;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
-use crate::recorded::{Decided, is_sampled, user_hash};
+use crate::recorded::Decided;
+use crate::recorded::share::Bounds;
 use crate::store::Store;
+use spool::Spools;
 
-/// Attempts that wait for the database at most; about 20 MB. One more is dropped.
-const QUEUE_ATTEMPTS_MAX: usize = 50_000;
+/// Bytes of attempts that wait for the database at most. What comes when they are there is dropped.
+const SPOOL_BYTES_MAX: usize = 16 << 20;
+/// Attempts that wait are written before their time when there are so many.
+const HURRY_ATTEMPTS: usize = 32_768;
+/// The same of their bytes.
+const HURRY_BYTES: usize = SPOOL_BYTES_MAX / 2;
 /// Between looks at what is left while draining.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Attempts kept per campaign; 0 keeps none.
-    pub attempts_max: u64,
-    /// How long an attempt waits for others, so that few transactions write many.
+    /// How many attempts of a campaign are kept; with `most: 0` none are.
+    pub bounds: Bounds,
+    /// How long an attempt waits for others, so that few writes bring many. A gateway that is killed loses so much.
     pub write_every: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            attempts_max: 200_000,
-            write_every: Duration::from_millis(250),
+            bounds: Bounds {
+                most: 200_000,
+                per_second: 1000,
+            },
+            write_every: Duration::from_secs(2),
         }
     }
 }
@@ -50,7 +59,7 @@ pub struct Figures {
     pub recorded: AtomicU64,
     /// Attempts of buyers outside of the sample.
     pub skipped: AtomicU64,
-    /// Attempts that did not fit into the queue, or that the database refused.
+    /// Attempts that did not fit into the spools, or that the database did not take.
     pub dropped: AtomicU64,
 }
 
@@ -58,124 +67,134 @@ pub struct Figures {
 struct Shared {
     config: Config,
     figures: Figures,
-    /// Attempts queued and not written yet.
+    spools: Spools,
+    /// Attempts spooled and not written yet, and their bytes in memory.
     waiting: AtomicUsize,
-    /// Campaign → how often its share of buyers was halved, as far as this gateway knows.
-    halvings: ArcSwap<HashMap<String, u32>>,
-    /// Campaign → attempts dropped since the database was last told.
-    dropped: Mutex<HashMap<String, u64>>,
+    bytes: AtomicUsize,
+    /// The task is to write now: there is much, or there will be nothing more.
+    hurry: Notify,
+    /// Nothing is to be left in the spools.
+    draining: AtomicBool,
+    /// The stage is gone.
+    ended: AtomicBool,
+    /// The task has taken something, or looks.
+    writing: AtomicBool,
 }
 
 /// The stage.
 pub struct Sample {
     shared: Arc<Shared>,
-    /// `None` where nothing is kept.
-    queue: Option<mpsc::UnboundedSender<Decided>>,
 }
 
 impl Sample {
-    /// Starts the task that writes; it ends with this value, when the queue is empty. `clock`:
-    /// milliseconds since 1970-01-01 UTC, for the end of the retention.
+    /// Starts the task that writes over `store`, whose connections nobody else should need; it ends with this value, when
+    /// everything is written. `clock`: milliseconds since 1970-01-01 UTC, for the end of the retention.
     pub fn spawn(config: Config, store: Store, clock: Arc<dyn Fn() -> i64 + Send + Sync>) -> Arc<Self> {
         let shared = Arc::new(Shared {
             config,
             figures: Figures::default(),
+            spools: Spools::default(),
             waiting: AtomicUsize::new(0),
-            halvings: ArcSwap::default(),
-            dropped: Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            hurry: Notify::new(),
+            draining: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
         });
-        let queue = (shared.config.attempts_max > 0).then(|| {
-            let (queue, decided) = mpsc::unbounded_channel();
-            tokio::spawn(write::run(shared.clone(), store.clone(), decided));
-            queue
-        });
-        tokio::spawn(write::forget(Arc::downgrade(&shared), store, clock));
-        Arc::new(Self { shared, queue })
+        let sample = Arc::new(Self { shared });
+        if sample.is_on() {
+            let writer = write::Writer::new(sample.shared.clone(), store.clone());
+            tokio::spawn(writer.run());
+        }
+        tokio::spawn(write::forget(Arc::downgrade(&sample.shared), store, clock));
+        sample
     }
 
     /// Whether anything is kept at all.
     pub fn is_on(&self) -> bool {
-        self.queue.is_some()
+        self.shared.config.bounds.most > 0
     }
 
-    /// Queues the attempts of sampled buyers; returns at once.
-    pub fn record(&self, mut decided: Decided) {
-        let Some(queue) = &self.queue else { return };
-        let shared = &self.shared;
-        let halvings = shared.halvings(&decided.active.campaign.id);
-        if halvings > 0 {
-            let all = decided.attempts.len();
-            decided
-                .attempts
-                .retain(|(attempt, _)| is_sampled(user_hash(&attempt.user), halvings));
-            let skipped = all - decided.attempts.len();
-            shared
-                .figures
-                .skipped
-                .fetch_add(skipped as u64, Ordering::Relaxed);
+    /// Whether the attempts of a buyer are recorded; counts one that is not.
+    pub fn keeps(&self, campaign: &str, user: &str) -> bool {
+        if !self.is_on() {
+            return false;
         }
-        let count = decided.attempts.len();
-        if count == 0 {
+        let keeps = self.shared.spools.keeps(campaign, user);
+        if !keeps {
+            self.shared.figures.skipped.fetch_add(1, Ordering::Relaxed);
+        }
+        keeps
+    }
+
+    /// Spools attempts of buyers that it [`keeps`](Self::keeps); returns at once.
+    pub fn record(&self, decided: Decided) {
+        let shared = &self.shared;
+        let (count, bytes) = (decided.attempts.len(), spool::bytes(&decided));
+        if count == 0 || !self.is_on() {
             return;
         }
-        if shared.waiting.fetch_add(count, Ordering::Relaxed) + count > QUEUE_ATTEMPTS_MAX {
-            shared.waiting.fetch_sub(count, Ordering::Relaxed);
-            return shared.drop_attempts(&decided.active.campaign.id, count as u64);
+        let held = shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if held + bytes > SPOOL_BYTES_MAX {
+            shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return shared.lose(&decided.active.campaign.id, count as u64);
         }
-        // The task only ends with the queue.
-        let _ = queue.send(decided);
+        let waited = shared.waiting.fetch_add(count, Ordering::Relaxed);
+        shared.spools.add(decided);
+        let passes = |before: usize, more: usize, bound: usize| before < bound && before + more >= bound;
+        if passes(waited, count, HURRY_ATTEMPTS) || passes(held, bytes, HURRY_BYTES) {
+            shared.hurry.notify_one();
+        }
     }
 
     pub fn figures(&self) -> &Figures {
         &self.shared.figures
     }
 
-    /// Attempts queued and not written yet.
+    /// Attempts spooled and not written yet.
     pub fn waiting(&self) -> usize {
-        self.shared.waiting.load(Ordering::Relaxed)
+        self.shared.waiting.load(Ordering::Acquire)
     }
 
-    /// Waits until everything queued is written, at most `limit`; says whether that was reached.
+    /// Writes everything that is spooled, at most for `limit`; says whether that was reached.
     pub async fn drain(&self, limit: Duration) -> bool {
         let begun = tokio::time::Instant::now();
-        while self.waiting() > 0 {
+        self.shared.draining.store(true, Ordering::Release);
+        self.shared.hurry.notify_one();
+        while self.is_on() && self.has_more() {
             if begun.elapsed() >= limit {
                 return false;
             }
             tokio::time::sleep(DRAIN_POLL).await;
         }
+        self.shared.draining.store(false, Ordering::Release);
         true
+    }
+
+    fn has_more(&self) -> bool {
+        // In this order: what is taken from the spools is taken while `writing` is set.
+        self.waiting() > 0 || self.shared.spools.has_counts() || self.shared.writing.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Sample {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        self.shared.hurry.notify_one();
     }
 }
 
 impl Shared {
-    fn halvings(&self, campaign: &str) -> u32 {
-        self.halvings.load().get(campaign).copied().unwrap_or(0)
-    }
-
-    fn set_halvings(&self, campaign: &str, halvings: u32) {
-        if self.halvings(campaign) != halvings {
-            self.halvings.rcu(|map| {
-                let mut map = HashMap::clone(map);
-                map.insert(campaign.to_owned(), halvings);
-                map
-            });
-        }
-    }
-
-    fn drop_attempts(&self, campaign: &str, count: u64) {
+    /// Counts attempts of kept buyers that are lost.
+    fn lose(&self, campaign: &str, count: u64) {
         self.figures.dropped.fetch_add(count, Ordering::Relaxed);
-        let mut dropped = self.dropped.lock().expect("no panic holds this lock");
-        match dropped.get_mut(campaign) {
-            Some(there) => *there += count,
-            None => drop(dropped.insert(campaign.to_owned(), count)),
-        }
+        self.spools.count_dropped(campaign, count);
     }
 
-    /// What the database has not been told of.
-    fn take_dropped(&self, campaign: &str) -> u64 {
-        let mut dropped = self.dropped.lock().expect("no panic holds this lock");
-        dropped.remove(campaign).unwrap_or(0)
+    /// Attempts have left the spools for good.
+    fn done(&self, count: usize, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.waiting.fetch_sub(count, Ordering::Release);
     }
 }
 

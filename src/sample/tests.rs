@@ -5,16 +5,20 @@ use crate::campaign::{Activation, Campaign, Schedule, Sku};
 use crate::order::{Attempt, OrderId};
 use crate::plan::{Attribute, Expr, Plan};
 use crate::recorded::Outcome;
+use crate::recorded::Recorded;
+use crate::recorded::pieces;
+use crate::recorded::share::lot;
 use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
+use crate::store::SampleRow;
 
 const NOW: i64 = 1_795_176_000_123;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A campaign whose plan reads the client's device and nothing else.
-fn active() -> Arc<ActiveCampaign> {
+fn active(id: &str) -> Arc<ActiveCampaign> {
     let campaign = Campaign {
-        id: "spring".into(),
+        id: id.into(),
         title: "Spring".into(),
         skus: vec![Sku {
             id: "mug".into(),
@@ -23,10 +27,11 @@ fn active() -> Arc<ActiveCampaign> {
         uid: "u1".into(),
         buckets: 1,
         shards: 1,
+        partitions: None,
         created_at: NOW,
     };
     let revision = Revision {
-        campaign: "spring".into(),
+        campaign: id.into(),
         number: 3,
         rules: Vec::new(),
         schedule: Schedule {
@@ -62,7 +67,7 @@ fn decided(users: std::ops::Range<u32>) -> Decided {
             .into(),
     };
     Decided {
-        active: active(),
+        active: active("spring"),
         at: NOW,
         attempts: users
             .map(|user| (attempt(user), Outcome::Gateway("sold-out")))
@@ -70,7 +75,7 @@ fn decided(users: std::ops::Range<u32>) -> Decided {
     }
 }
 
-async fn sample(attempts_max: u64) -> (Arc<Sample>, Store) {
+async fn sample(most: u64) -> (Arc<Sample>, Store) {
     let config = crate::store::Config {
         url: "sqlite::memory:".into(),
         connections: 1,
@@ -78,10 +83,37 @@ async fn sample(attempts_max: u64) -> (Arc<Sample>, Store) {
     let store = Store::connect(&config).await.expect("connects");
     store.migrate().await.expect("migrates");
     let config = Config {
-        attempts_max,
-        write_every: Duration::ZERO,
+        bounds: Bounds {
+            most,
+            per_second: u64::MAX,
+        },
+        // Whoever waits for it hurries it.
+        write_every: PATIENCE,
     };
-    (Sample::spawn(config, store.clone(), Arc::new(|| NOW)), store)
+    (Sample::spawn(config, store.apart(1), Arc::new(|| NOW)), store)
+}
+
+/// As admission does.
+fn offer(sample: &Sample, mut decided: Decided) {
+    decided
+        .attempts
+        .retain(|(attempt, _)| sample.keeps("spring", &attempt.user));
+    sample.record(decided);
+}
+
+async fn rows(store: &Store) -> Vec<Recorded> {
+    let pieces = store
+        .attempt_pieces("spring", 0, None, i64::MAX, 1000)
+        .await
+        .expect("read");
+    let unpacked = pieces
+        .iter()
+        .flat_map(|(_, piece)| pieces::unpack(&piece.payload).expect("readable"));
+    unpacked.map(|(_, recorded)| recorded).collect()
+}
+
+async fn row(store: &Store) -> SampleRow {
+    store.sample("spring").await.expect("asked")
 }
 
 fn count(counter: &AtomicU64) -> u64 {
@@ -91,12 +123,9 @@ fn count(counter: &AtomicU64) -> u64 {
 #[tokio::test]
 async fn what_the_plan_reads_is_kept_and_nothing_else() {
     let (sample, store) = sample(100).await;
-    sample.record(decided(0..2));
+    offer(&sample, decided(0..2));
     assert!(sample.drain(PATIENCE).await);
-    let (rows, _) = store
-        .attempts_page("spring", 0, None, i64::MAX, 10)
-        .await
-        .expect("read");
+    let rows = rows(&store).await;
     let kept: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -113,50 +142,101 @@ async fn what_the_plan_reads_is_kept_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn buyers_outside_of_the_share_are_skipped_before_the_queue() {
-    let (sample, _) = sample(1000).await;
-    sample.record(decided(0..1500));
+async fn buyers_outside_of_the_share_are_only_counted() {
+    let (sample, store) = sample(1000).await;
+    offer(&sample, decided(0..1500));
     assert!(sample.drain(PATIENCE).await);
-    assert_eq!(count(&sample.figures().recorded), 1500);
-    sample.record(decided(0..1500));
-    let skipped = count(&sample.figures().skipped);
-    assert!((600..900).contains(&skipped), "{skipped}");
+    let first = row(&store).await;
+    assert_eq!((first.share.halvings, first.attempts + first.skipped), (1, 1500));
+    let outside = decided(0..1500)
+        .attempts
+        .into_iter()
+        .filter(|(attempt, _)| lot("spring", &attempt.user).band == 0);
+    let outside = outside.count() as u64;
+    assert_eq!(first.skipped, outside, "whole buyers, those of the lowest band");
+
+    // Of those who are in, everything is kept; of the others nothing is spooled.
+    let kept_before = count(&sample.figures().recorded);
+    offer(&sample, decided(0..200));
+    let kept = sample.waiting() as u64;
+    assert!((1..200).contains(&kept), "{kept}");
     assert!(sample.drain(PATIENCE).await);
+    assert_eq!(count(&sample.figures().recorded), kept_before + kept);
+    let second = row(&store).await;
+    assert_eq!(second.attempts, first.attempts + kept);
+    assert_eq!(second.decided(), Some(1700), "nobody is forgotten: {second:?}");
+    assert_eq!(rows(&store).await.len() as u64, second.attempts);
+}
+
+#[tokio::test]
+async fn much_is_written_before_its_time_and_all_of_it() {
+    let (sample, store) = sample(1_000_000).await;
+    for user in (0..HURRY_ATTEMPTS as u32).step_by(8) {
+        offer(&sample, decided(user..user + 8));
+    }
+    // Nobody drains, and `write_every` is far away.
+    while sample.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let there = row(&store).await;
+    assert_eq!(there.attempts, HURRY_ATTEMPTS as u64);
+    assert!(
+        (2..10).contains(&there.arrivals),
+        "few writes, each within a bound: {there:?}"
+    );
 }
 
 #[tokio::test]
 async fn what_does_not_fit_is_dropped_counted_and_told() {
     let (sample, store) = sample(100).await;
-    let many = decided(0..QUEUE_ATTEMPTS_MAX as u32 + 1);
-    sample.record(many);
-    let dropped = QUEUE_ATTEMPTS_MAX as u64 + 1;
+    let users = (SPOOL_BYTES_MAX / 256) as u32;
+    offer(&sample, decided(0..users));
+    let dropped = u64::from(users);
     assert_eq!((count(&sample.figures().dropped), sample.waiting()), (dropped, 0));
-    sample.record(decided(0..1));
+    offer(&sample, decided(0..1));
     assert!(sample.drain(PATIENCE).await);
-    let row = store.sample("spring").await.expect("asked");
+    let row = row(&store).await;
     assert_eq!((row.dropped, row.attempts), (dropped, 1));
 }
 
 #[tokio::test]
-async fn what_the_database_refuses_is_dropped_and_told_when_it_is_back() {
+async fn what_the_database_refuses_is_dropped_and_told_and_other_campaigns_are_written() {
     let (sample, store) = sample(100).await;
     let mut long = decided(0..3);
     // A moment no database holds.
     long.at = i64::MAX;
-    sample.record(long);
-    assert!(sample.drain(PATIENCE).await);
+    offer(&sample, long);
+    let mut other = decided(0..2);
+    other.active = active("autumn");
+    sample.record(other);
+    sample.shared.hurry.notify_one();
+    while sample.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(count(&sample.figures().dropped), 3);
-    sample.record(decided(0..1));
+    assert_eq!(store.sample("autumn").await.expect("asked").attempts, 2);
+    offer(&sample, decided(0..1));
     assert!(sample.drain(PATIENCE).await);
-    let row = store.sample("spring").await.expect("asked");
+    let row = row(&store).await;
     assert_eq!((row.dropped, row.attempts), (3, 1));
+}
+
+#[tokio::test]
+async fn what_is_spooled_is_written_when_the_stage_goes() {
+    let (sample, store) = sample(100).await;
+    offer(&sample, decided(0..5));
+    drop(sample);
+    while row(&store).await.attempts < 5 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
 async fn nothing_is_kept_where_nothing_may_be() {
     let (sample, store) = sample(0).await;
     assert!(!sample.is_on());
+    assert!(!sample.keeps("spring", "ada"));
     sample.record(decided(0..3));
-    assert_eq!(sample.waiting(), 0);
-    assert_eq!(store.attempts_end().await.expect("asked"), 0);
+    assert!(sample.drain(PATIENCE).await);
+    assert_eq!((sample.waiting(), row(&store).await), (0, SampleRow::default()));
 }

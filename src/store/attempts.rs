@@ -1,32 +1,19 @@
-//! The recorded sample: decided attempts of some buyers of a campaign, within a bound.
-//!
-//! The row of `samples` is locked by whoever writes, so several gateways agree on the share of buyers that
-//! is kept. Rows of buyers above the share are deleted afterwards, in slices; a reader leaves them out.
+//! Attempts as releases before `super::sample` recorded them, a row each: read on, and deleted with the campaign's retention.
 
+use std::collections::BTreeSet;
+
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::dialect::{pieces, placeholders};
 use super::orders::order_id;
-use super::rows::{int, maybe_json, maybe_text, moment, narrow, text, to_json};
+use super::rows::{int, maybe_json, maybe_text, moment, narrow, text};
 use super::{Store, StoreResult, time};
 use crate::order::Attempt;
-use crate::recorded::{HALVINGS_MAX, Recorded, is_sampled, threshold, user_hash};
+use crate::recorded::Recorded;
+use crate::recorded::share::BANDS;
 
-const COLUMNS: usize = 10;
-/// Deletions of one halving: each locks its rows for a moment only.
-const SLICES: u64 = 64;
-
-/// What a campaign's sample holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SampleRow {
-    /// How often the share of buyers was halved.
-    pub halvings: u32,
-    /// Rows of the buyers that are kept.
-    pub attempts: u64,
-    /// Attempts that gateways could not write in time: histories may have holes.
-    pub dropped: u64,
-}
+/// Deletions of one sample: each locks its rows for a moment only.
+const SLICES: i64 = 64;
 
 /// A place in the order of a campaign's attempts: by moment, then by arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,61 +23,6 @@ pub struct AttemptsAt {
 }
 
 impl Store {
-    /// Adds attempts of sampled buyers, in their order, and `dropped` to the count of those that were
-    /// not written. While more than `most` are kept, halves the share of buyers.
-    pub async fn insert_attempts(
-        &self,
-        campaign: &str,
-        attempts: &[Recorded],
-        dropped: u64,
-        most: u64,
-    ) -> StoreResult<SampleRow> {
-        let mut tx = self.begin().await?;
-        let before = self.lock_sample(&mut tx, campaign, dropped).await?;
-        let kept: Vec<(&Recorded, u32)> = attempts
-            .iter()
-            .map(|attempt| (attempt, user_hash(&attempt.attempt.user)))
-            .filter(|(_, hash)| is_sampled(*hash, before.halvings))
-            .collect();
-        for range in pieces(kept.len()) {
-            insert_rows(&mut tx, campaign, &kept[range]).await?;
-        }
-        let mut after = SampleRow {
-            attempts: before.attempts + kept.len() as u64,
-            ..before
-        };
-        while after.attempts > most && after.halvings < HALVINGS_MAX {
-            after.halvings += 1;
-            let below: i64 =
-                sqlx::query_scalar("SELECT COUNT(*) FROM attempts WHERE campaign_id = ? AND user_hash < ?")
-                    .bind(campaign)
-                    .bind(threshold(after.halvings) as i64)
-                    .fetch_one(&mut *tx)
-                    .await?;
-            after.attempts = below as u64;
-        }
-        sqlx::query("UPDATE samples SET halvings = ?, attempts = ? WHERE campaign_id = ?")
-            .bind(i64::from(after.halvings))
-            .bind(after.attempts as i64)
-            .bind(campaign)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        if after.halvings > before.halvings {
-            self.delete_attempts(campaign, threshold(after.halvings)).await?;
-        }
-        Ok(after)
-    }
-
-    /// What the sample of a campaign holds; nothing of nobody where there is none.
-    pub async fn sample(&self, campaign: &str) -> StoreResult<SampleRow> {
-        let row = sqlx::query("SELECT halvings, attempts, dropped FROM samples WHERE campaign_id = ?")
-            .bind(campaign)
-            .fetch_optional(&self.pool)
-            .await?;
-        row.as_ref().map_or(Ok(SampleRow::default()), sample_row)
-    }
-
     /// The newest arrival so far; 0 where there is none.
     pub async fn attempts_end(&self) -> StoreResult<i64> {
         Ok(sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM attempts")
@@ -98,13 +30,11 @@ impl Store {
             .await?)
     }
 
-    /// Attempts of sampled buyers after a place, by moment and then by arrival, of which none arrived
-    /// after `end`. Looks at `limit` rows at most; the place answered is that of the last one looked at,
-    /// `None` at the end.
+    /// Attempts after a place, by moment and then by arrival, of which none arrived
+    /// after `end`; `limit` at most. With the place of the last one, `None` at the end.
     pub async fn attempts_page(
         &self,
         campaign: &str,
-        halvings: u32,
         after: Option<AttemptsAt>,
         end: i64,
         limit: u32,
@@ -134,123 +64,56 @@ impl Store {
             }),
             None => None,
         };
-        let mut attempts = rows.iter().map(recorded).collect::<StoreResult<Vec<_>>>()?;
-        attempts.retain(|row| is_sampled(user_hash(&row.attempt.user), halvings));
-        Ok((attempts, last))
+        Ok((rows.iter().map(recorded).collect::<StoreResult<_>>()?, last))
     }
 
-    /// Deletes the samples of campaigns whose retention has ended at `now`; how many rows.
+    /// Deletes the samples of campaigns whose retention has ended at `now`, and of the others what they keep no more; of
+    /// how many campaigns it was all.
     pub async fn forget_attempts(&self, now: i64) -> StoreResult<u64> {
         let kept_until = self.dialect.kept_until();
-        let over = sqlx::query(AssertSqlSafe(format!(
-            "SELECT s.campaign_id FROM samples s JOIN campaigns c ON c.campaign_id = s.campaign_id \
-             JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision WHERE {kept_until} <= ?"
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT s.campaign_id, s.halvings, CASE WHEN {kept_until} <= ? THEN 1 ELSE 0 END FROM \
+             (SELECT campaign_id, 0 AS halvings FROM samples UNION SELECT campaign_id, halvings FROM buyer_samples) s \
+             JOIN campaigns c ON c.campaign_id = s.campaign_id \
+             JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision"
         )))
         .bind(time::to_text(now)?)
         .fetch_all(&self.pool)
         .await?;
-        let mut deleted = 0;
-        for row in &over {
-            let campaign = text(row, 0)?;
-            deleted += self.delete_attempts(&campaign, 0).await?;
-            sqlx::query("DELETE FROM samples WHERE campaign_id = ?")
-                .bind(campaign.as_str())
+        let mut forgotten = BTreeSet::new();
+        for row in &rows {
+            let (campaign, halvings) = (text(row, 0)?, narrow(row, 1)?);
+            if int(row, 2)? == 0 {
+                self.delete_pieces(&campaign, halvings).await?;
+            } else if forgotten.insert(campaign.clone()) {
+                self.delete_rows(&campaign).await?;
+                self.delete_pieces(&campaign, BANDS as u32).await?;
+                for sql in [
+                    "DELETE FROM samples WHERE campaign_id = ?",
+                    "DELETE FROM buyer_samples WHERE campaign_id = ?",
+                ] {
+                    sqlx::query(sql)
+                        .bind(campaign.as_str())
+                        .execute(&self.pool)
+                        .await?;
+                }
+            }
+        }
+        Ok(forgotten.len() as u64)
+    }
+
+    async fn delete_rows(&self, campaign: &str) -> StoreResult<()> {
+        let width = (1_i64 << 32) / SLICES;
+        for slice in 0..SLICES {
+            sqlx::query("DELETE FROM attempts WHERE campaign_id = ? AND user_hash >= ? AND user_hash < ?")
+                .bind(campaign)
+                .bind(slice * width)
+                .bind((slice + 1) * width)
                 .execute(&self.pool)
                 .await?;
         }
-        Ok(deleted)
+        Ok(())
     }
-
-    /// Deletes the rows of buyers whose hash is at least `from`.
-    async fn delete_attempts(&self, campaign: &str, from: u64) -> StoreResult<u64> {
-        let width = ((1 << 32) - from).div_ceil(SLICES);
-        let mut deleted = 0;
-        for slice in 0..SLICES {
-            let low = from + slice * width;
-            let done = sqlx::query(
-                "DELETE FROM attempts WHERE campaign_id = ? AND user_hash >= ? AND user_hash < ?",
-            )
-            .bind(campaign)
-            .bind(low as i64)
-            .bind((low + width) as i64)
-            .execute(&self.pool)
-            .await?;
-            deleted += done.rows_affected();
-        }
-        Ok(deleted)
-    }
-
-    /// The sample's row, made where it is missing, locked until the transaction ends.
-    async fn lock_sample(
-        &self,
-        tx: &mut Transaction<'_, Any>,
-        campaign: &str,
-        dropped: u64,
-    ) -> StoreResult<SampleRow> {
-        let clause = self
-            .dialect
-            .on_conflict("campaign_id", "dropped", "dropped + {new}");
-        let sql = format!(
-            "INSERT INTO samples (campaign_id, halvings, attempts, dropped) VALUES (?, 0, 0, ?){clause}"
-        );
-        sqlx::query(AssertSqlSafe(sql))
-            .bind(campaign)
-            .bind(dropped as i64)
-            .execute(&mut **tx)
-            .await?;
-        let row = sqlx::query("SELECT halvings, attempts, dropped FROM samples WHERE campaign_id = ?")
-            .bind(campaign)
-            .fetch_one(&mut **tx)
-            .await?;
-        sample_row(&row)
-    }
-}
-
-fn sample_row(row: &AnyRow) -> StoreResult<SampleRow> {
-    Ok(SampleRow {
-        halvings: narrow(row, 0)?,
-        attempts: narrow(row, 1)?,
-        dropped: narrow(row, 2)?,
-    })
-}
-
-async fn insert_rows(
-    tx: &mut Transaction<'_, Any>,
-    campaign: &str,
-    rows: &[(&Recorded, u32)],
-) -> StoreResult<()> {
-    let sql = format!(
-        "INSERT INTO attempts (campaign_id, decided_at, order_id, user_id, user_hash, sku_id, quantity, attributes, \
-         revision, outcome) VALUES {}",
-        placeholders(rows.len(), COLUMNS)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for (row, hash) in rows {
-        let Attempt {
-            order,
-            user,
-            sku,
-            quantity,
-            attributes,
-        } = &row.attempt;
-        let attributes = match attributes.is_empty() {
-            true => None,
-            false => Some(to_json(attributes)?),
-        };
-        query = query
-            .bind(campaign)
-            .bind(time::to_text(row.at)?)
-            .bind(order.to_string())
-            .bind(user.as_str())
-            .bind(i64::from(*hash))
-            .bind(sku.as_str())
-            .bind(i64::from(*quantity))
-            .bind(attributes)
-            .bind(i64::from(row.revision.unwrap_or(0)))
-            .bind(row.outcome.as_deref().unwrap_or_default());
-    }
-    query.execute(&mut **tx).await?;
-    Ok(())
 }
 
 fn recorded(row: &AnyRow) -> StoreResult<Recorded> {

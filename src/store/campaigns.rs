@@ -6,13 +6,13 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::error::is_duplicate;
-use super::rows::{int, json, maybe_json, moment, narrow, text, to_json};
+use super::rows::{int, json, maybe_int, maybe_json, moment, narrow, text, to_json};
 use super::{CampaignRow, Store, StoreError, StoreResult, time};
 use crate::campaign::{ARCHIVE_LEAD_MS, Activation, Campaign, Schedule, Sku, days_ms};
 use crate::revision::Revision;
 
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
-     c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days \
+     c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision";
 
 impl Store {
@@ -22,14 +22,15 @@ impl Store {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
         let inserted = sqlx::query(
-            "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, revision, epoch, created_at) \
-             VALUES (?, ?, ?, ?, ?, 1, 1, ?)",
+            "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, partitions, revision, epoch, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, 1, 1, ?)",
         )
         .bind(campaign.id.as_str())
         .bind(campaign.title.as_str())
         .bind(campaign.uid.as_str())
         .bind(i64::from(campaign.buckets))
         .bind(i64::from(campaign.shards))
+        .bind(campaign.partitions.map(i64::from))
         .bind(time::to_text(campaign.created_at)?)
         .execute(&mut *tx)
         .await;
@@ -328,6 +329,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
             uid: text(row, 2)?,
             buckets: narrow(row, 3)?,
             shards: narrow(row, 4)?,
+            partitions: maybe_int(row, 11)?.map(|_| narrow(row, 11)).transpose()?,
             created_at: moment(row, 5)?,
         },
         activation: Activation {

@@ -28,7 +28,7 @@ const FAILED_AGAIN: &str = "UPDATE dead_letters SET class = ?, error = ?, \
      attempts = CASE WHEN ? > attempts THEN ? ELSE attempts + 1 END, \
      campaign_id = COALESCE(campaign_id, ?), sku_id = COALESCE(sku_id, ?), quantity = COALESCE(quantity, ?), \
      order_id = COALESCE(order_id, ?), changed_at = ?, stage = ? \
-     WHERE topic = ? AND `partition` = ? AND `offset` = ? AND (order_id IS NULL OR order_id = ?)";
+     WHERE topic = ? AND `partition` = ? AND `offset` = ? AND position = ? AND (order_id IS NULL OR order_id = ?)";
 
 /// Keeps records that were moved, each in a row of its own; one that is kept already takes on what is new.
 pub(super) async fn insert(
@@ -42,7 +42,8 @@ pub(super) async fn insert(
         let own = Origin {
             topic: topic.to_owned(),
             partition: *partition,
-            offset: record.offset,
+            offset: record.at.offset,
+            position: record.at.position,
         };
         loop {
             match dead_places::find(tx, dialect, &own, record).await? {
@@ -93,13 +94,14 @@ async fn add(
     // A moment that no database holds is none.
     let recorded_at = record.recorded_at.and_then(|at| time::to_text(at).ok());
     let added = sqlx::query(
-        "INSERT INTO dead_letters (topic, `partition`, `offset`, record_key, payload, error, landed_at, stage, class, \
+        "INSERT INTO dead_letters (topic, `partition`, `offset`, position, record_key, payload, error, landed_at, stage, class, \
          attempts, order_id, campaign_id, sku_id, quantity, recorded_at, changed_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(place.topic.as_str())
     .bind(i64::from(place.partition))
     .bind(place.offset)
+    .bind(i64::from(place.position))
     .bind(record.key.as_slice())
     .bind(record.payload.as_slice())
     .bind(record.error.as_str())
@@ -146,6 +148,7 @@ async fn fail_again(
         .bind(place.topic.as_str())
         .bind(i64::from(place.partition))
         .bind(place.offset)
+        .bind(i64::from(place.position))
         // One that nobody can have been admitted with says nothing of an order that somebody was.
         .bind(id.unwrap_or_default())
         .execute(&mut **tx)
@@ -171,12 +174,12 @@ pub(super) async fn keep_forged(
     let of_hour = count_forged(tx, Some(hour_ago), FORGED_PER_HOUR_MAX).await?;
     let all = count_forged(tx, None, FORGED_MAX).await?;
     let room = (FORGED_PER_HOUR_MAX - of_hour).min(FORGED_MAX - all);
-    let key = "topic, `partition`, `offset`";
+    let key = "topic, `partition`, `offset`, position";
     // What stands there already is no less worth keeping.
     let clause = dialect.on_conflict(key, "stage", "stage");
     let sql = format!(
         "INSERT INTO dead_letters ({key}, record_key, payload, error, landed_at, stage, class, recorded_at, changed_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?){clause}"
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?){clause}"
     );
     let mut kept = 0;
     for (partition, record) in forged.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
@@ -184,7 +187,8 @@ pub(super) async fn keep_forged(
         sqlx::query(AssertSqlSafe(sql.as_str()))
             .bind(topic)
             .bind(i64::from(*partition))
-            .bind(record.offset)
+            .bind(record.at.offset)
+            .bind(i64::from(record.at.position))
             .bind(&record.key[..record.key.len().min(FORGED_KEY_BYTES_MAX)])
             .bind(&record.payload[..record.payload.len().min(FORGED_PAYLOAD_BYTES_MAX)])
             .bind(record.error.as_str())
@@ -235,7 +239,7 @@ pub(super) async fn landed<'a>(
 async fn close(tx: &mut Transaction<'_, Any>, place: &Origin, now: &str) -> StoreResult<()> {
     sqlx::query(
         "UPDATE dead_letters SET stage = ?, changed_at = ? \
-         WHERE topic = ? AND `partition` = ? AND `offset` = ? AND stage <> ? \
+         WHERE topic = ? AND `partition` = ? AND `offset` = ? AND position = ? AND stage <> ? \
          AND NOT (stage = ? AND EXISTS (SELECT 1 FROM orders o WHERE o.campaign_id = dead_letters.campaign_id \
          AND o.order_id = dead_letters.order_id AND o.revoked_reason = ?))",
     )
@@ -244,6 +248,7 @@ async fn close(tx: &mut Transaction<'_, Any>, place: &Origin, now: &str) -> Stor
     .bind(place.topic.as_str())
     .bind(i64::from(place.partition))
     .bind(place.offset)
+    .bind(i64::from(place.position))
     .bind(LANDED)
     .bind(Stage::Discarded.as_str())
     .bind(DISCARDED)

@@ -13,24 +13,32 @@ mod query;
 
 pub use discard::{DISCARDED, Discarded};
 
-/// Where a record was when it failed first: the id of a dead letter, `<topic>/<partition>/<offset>`.
+/// Where a record, or an order of one, was when it failed first: the id of a dead letter,
+/// `<topic>/<partition>/<offset>`, and `:<position>` where that is not 0.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
+    /// Of the order in its record.
+    pub position: u32,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)?;
+        match self.position {
+            0 => Ok(()),
+            position => write!(f, ":{position}"),
+        }
     }
 }
 
 /// The text is no id of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no id of a dead letter: write <topic>/<partition>/<offset>, as `rushgate dlt list` prints it"
+    "{0:?} is no id of a dead letter: write <topic>/<partition>/<offset> or <topic>/<partition>/<offset>:<position>, \
+     as `rushgate dlt list` prints it"
 )]
 pub struct OriginError(String);
 
@@ -40,10 +48,16 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, OriginError> {
         let odd = || OriginError(text.to_owned());
         let mut parts = text.rsplitn(3, '/');
-        let offset = parts
-            .next()
-            .and_then(|part| part.parse().ok())
+        let place = parts.next().map(|part| match part.split_once(':') {
+            Some((offset, position)) => (offset, position),
+            None => (part, "0"),
+        });
+        let offset = place
+            .and_then(|(offset, _)| offset.parse().ok())
             .filter(|n| *n >= 0);
+        let position = place
+            .and_then(|(_, position)| position.parse().ok())
+            .filter(|n| i32::try_from(*n).is_ok());
         let partition = parts
             .next()
             .and_then(|part| part.parse().ok())
@@ -53,6 +67,7 @@ impl FromStr for Origin {
             topic: topic.ok_or_else(odd)?.to_owned(),
             partition: partition.ok_or_else(odd)?,
             offset: offset.ok_or_else(odd)?,
+            position: position.ok_or_else(odd)?,
         })
     }
 }
@@ -238,9 +253,26 @@ mod tests {
     #[test]
     fn ids_read_back_and_wrong_ones_say_what_is_right() {
         let origin: Origin = "rushgate.orders/3/17".parse().expect("an id");
-        assert_eq!((origin.partition, origin.offset), (3, 17));
+        assert_eq!((origin.partition, origin.offset, origin.position), (3, 17, 0));
         assert_eq!(origin.to_string(), "rushgate.orders/3/17");
-        for wrong in ["", "3/17", "/3/17", "t/x/1", "t/1/-1", "t/1", "t/1/2/x"] {
+        let seventh: Origin = "rushgate.orders/3/17:7".parse().expect("an id");
+        assert_eq!((seventh.offset, seventh.position), (17, 7));
+        assert_eq!(seventh.to_string(), "rushgate.orders/3/17:7");
+        assert!(origin < seventh, "in the order of the record");
+        for wrong in [
+            "",
+            "3/17",
+            "/3/17",
+            "t/x/1",
+            "t/1/-1",
+            "t/1",
+            "t/1/2/x",
+            "t/1/2:",
+            "t/1/2:x",
+            "t/1/:2",
+            "t/1/2:-1",
+            "t/1/2:3000000000",
+        ] {
             let error = wrong.parse::<Origin>().expect_err(wrong).to_string();
             assert!(error.contains("<topic>/<partition>/<offset>"), "{error}");
         }

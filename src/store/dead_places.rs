@@ -14,6 +14,7 @@ use super::dialect::Dialect;
 use super::rows::maybe_moment;
 use super::{DeadRecord, Origin, StoreResult, fence};
 use crate::order::OrderEvent;
+use crate::record::first_order;
 
 /// Offsets from here on, and below twice as many, stand for no place in a log. Tools that read them as floating-point
 /// numbers, as those for JSON do, read them exactly.
@@ -116,7 +117,7 @@ pub(super) async fn find(
     own: &Origin,
     record: &DeadRecord,
 ) -> StoreResult<(Origin, bool)> {
-    let order = OrderEvent::decode(&record.payload).ok();
+    let order = first_order(&record.payload);
     let sought = Sought { record, order };
     if let Some(origin) = &record.origin
         && let Some(found) = find_claimed(tx, dialect, origin, &sought).await?
@@ -203,13 +204,14 @@ pub(super) async fn of_order(
 async fn read(tx: &mut Transaction<'_, Any>, dialect: Dialect, place: &Origin) -> StoreResult<Option<Kept>> {
     let sql = format!(
         "SELECT record_key, payload, CAST(recorded_at AS CHAR) FROM dead_letters \
-         WHERE topic = ? AND `partition` = ? AND `offset` = ?{}",
+         WHERE topic = ? AND `partition` = ? AND `offset` = ? AND position = ?{}",
         dialect.for_update()
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(place.topic.as_str())
         .bind(i64::from(place.partition))
         .bind(place.offset)
+        .bind(i64::from(place.position))
         .fetch_optional(&mut **tx)
         .await?;
     let Some(row) = row else {
@@ -218,7 +220,7 @@ async fn read(tx: &mut Transaction<'_, Any>, dialect: Dialect, place: &Origin) -
     let payload: Vec<u8> = row.try_get(1)?;
     Ok(Some(Kept {
         key: row.try_get(0)?,
-        order: OrderEvent::decode(&payload).ok(),
+        order: first_order(&payload),
         payload,
         recorded_at: maybe_moment(&row, 2)?,
     }))
@@ -233,6 +235,7 @@ mod tests {
             topic: "rushgate.orders".into(),
             partition: 3,
             offset,
+            position: 0,
         }
     }
 

@@ -27,6 +27,15 @@ impl Dialect {
         }
     }
 
+    /// Behind the table of an UPDATE that names its rows by their key: no other row is looked at, and so none that
+    /// another transaction keeps locked.
+    pub(super) fn by_key(self) -> &'static str {
+        match self {
+            Self::MySql => " FORCE INDEX (PRIMARY)",
+            Self::Sqlite => "",
+        }
+    }
+
     /// Ends a SELECT whose rows nobody changes until the transaction ends.
     pub(super) fn for_share(self) -> &'static str {
         match self {
@@ -136,9 +145,44 @@ pub(super) fn pieces(len: usize) -> Vec<std::ops::Range<usize>> {
     ranges
 }
 
+/// Like [`pieces`], for the statements that every batch needs: as few pieces as may be, of twenty sizes, and none of
+/// more than `most` items.
+pub(super) fn large_pieces(len: usize, most: usize) -> Vec<std::ops::Range<usize>> {
+    const SIZES: [usize; 20] = [
+        1024, 768, 512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1,
+    ];
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    for size in SIZES.into_iter().filter(|size| *size <= most.max(1)) {
+        while len - start >= size {
+            ranges.push(start..start + size);
+            start += size;
+        }
+    }
+    ranges
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_pieces_cover_everything_once_and_are_few() {
+        for len in 0..1500 {
+            for most in [0, 1, 5, 300, 5000] {
+                let mut next = 0;
+                for range in large_pieces(len, most) {
+                    assert_eq!(range.start, next);
+                    assert!((1..=most.max(1)).contains(&range.len()));
+                    next = range.end;
+                }
+                assert_eq!(next, len);
+            }
+            assert!(large_pieces(len, 1024).len() <= 6, "{len}");
+        }
+        assert_eq!(large_pieces(1024, 1024).len(), 1);
+        assert_eq!(large_pieces(300, 1024).len(), 3);
+    }
 
     #[test]
     fn pieces_cover_everything_once() {

@@ -12,10 +12,12 @@ use super::{Store, StoreError, StoreResult, parse_url};
 /// All tables.
 pub const TABLES: &[&str] = &[
     "activations",
+    "attempt_pieces",
     "attempts",
     "audience_buckets",
     "audiences",
     "audit",
+    "buyer_samples",
     "campaigns",
     "dead_letters",
     "landing_offsets",

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{DeadRecord, Landed, LandingSlice, Origin};
+use super::{At, DeadRecord, Landed, LandingSlice, Origin};
 use crate::order::{OrderEvent, OrderId};
 
 /// An order that was moved before, and where it stood then.
@@ -17,7 +17,7 @@ pub(super) struct Returned<'a> {
 #[derive(Debug)]
 pub(super) struct Replayed<'a> {
     pub slice: &'a LandingSlice,
-    pub offset: i64,
+    pub at: At,
     pub order: &'a OrderEvent,
 }
 
@@ -51,7 +51,8 @@ pub(super) struct Work<'a> {
 /// landed anything and starts where its slice does.
 pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64>) -> Work<'a> {
     let mut work = Work::default();
-    let mut seen: HashMap<(&str, OrderId), &OrderEvent> = HashMap::new();
+    let orders = slices.iter().map(|slice| slice.orders.len()).sum();
+    let mut seen: HashMap<(&str, OrderId), &OrderEvent> = HashMap::with_capacity(orders);
     let mut ascending: Vec<&LandingSlice> = slices.iter().collect();
     ascending.sort_by_key(|slice| (slice.partition, slice.from));
     for slice in ascending {
@@ -66,34 +67,34 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
             work.landed.fenced.insert(partition, expected);
             continue;
         }
-        for (offset, order) in &slice.orders {
+        for (at, order) in &slice.orders {
             let first = *seen.entry(identity(order)).or_insert(order);
             if !std::ptr::eq(first, order) {
-                if *offset >= expected && !is_same(first, order) {
+                if at.offset >= expected && !is_same(first, order) {
                     work.contradicted.push(order);
                 } else {
                     work.landed.duplicates += 1;
                 }
-            } else if *offset < expected {
+            } else if at.offset < expected {
                 work.landed.duplicates += 1;
-                let offset = *offset;
-                work.replayed.push(Replayed { slice, offset, order });
+                let at = *at;
+                work.replayed.push(Replayed { slice, at, order });
             } else {
                 work.orders.push(order);
             }
         }
         for record in &slice.dead {
-            match record.offset < expected {
+            match record.at.offset < expected {
                 true => work.passed.push(Passed { slice, record }),
                 false => work.dead.push((partition, record)),
             }
         }
-        let forged = slice.forged.iter().filter(|record| record.offset >= expected);
+        let forged = slice.forged.iter().filter(|record| record.at.offset >= expected);
         work.forged.extend(forged.map(|record| (partition, record)));
-        let returned = slice.returned.iter().filter(|(offset, _)| *offset >= expected);
-        work.returned.extend(returned.filter_map(|(offset, origin)| {
-            let at = slice.orders.binary_search_by_key(offset, |(at, _)| *at).ok()?;
-            let order = &slice.orders[at].1;
+        let returned = slice.returned.iter().filter(|(at, _)| at.offset >= expected);
+        work.returned.extend(returned.filter_map(|(at, origin)| {
+            let found = slice.orders.binary_search_by_key(at, |(at, _)| *at).ok()?;
+            let order = &slice.orders[found].1;
             Some(Returned { order, origin })
         }));
         if expected > slice.next {
@@ -103,7 +104,28 @@ pub(super) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64
             work.advance.insert(partition, end(slice).max(expected));
         }
     }
+    in_turn(&mut work.orders);
     work
+}
+
+/// Puts the orders of each shard into the order in which they were admitted, in the places that they have together: a
+/// sweep sends entries late, and where units or counts run out, those that were admitted last do not fit. Orders
+/// without an ordinal stay where they are.
+fn in_turn(orders: &mut [&OrderEvent]) {
+    let mut shards: HashMap<(&str, u32), Vec<usize>> = HashMap::new();
+    for (place, order) in orders.iter().enumerate() {
+        if order.ordinal.is_some() {
+            let shard = (order.campaign.as_str(), order.shard);
+            shards.entry(shard).or_default().push(place);
+        }
+    }
+    for places in shards.into_values() {
+        let mut own: Vec<&OrderEvent> = places.iter().map(|place| orders[*place]).collect();
+        own.sort_by_key(|order| order.ordinal);
+        for (place, order) in places.into_iter().zip(own) {
+            orders[place] = order;
+        }
+    }
 }
 
 /// Takes up replayed orders that the database does not know after all: the log was rewritten (a topic
@@ -118,6 +140,7 @@ pub(super) fn recover<'a>(work: &mut Work<'a>, is_known: impl Fn(&Replayed<'a>) 
         work.landed.duplicates -= 1;
         go_back(work, replayed.slice);
     }
+    in_turn(&mut work.orders);
 }
 
 /// The same for records that do not land and that the database does not know.
@@ -151,12 +174,12 @@ fn end(slice: &LandingSlice) -> i64 {
     slice.stop.map_or(slice.next, |stop| stop.min(slice.next))
 }
 
-/// Where an order of the slices stands: (partition, offset).
-pub(super) fn place(slices: &[LandingSlice], order: &OrderEvent) -> Option<(i32, i64)> {
+/// Where an order of the slices stands, and in which partition.
+pub(super) fn place(slices: &[LandingSlice], order: &OrderEvent) -> Option<(i32, At)> {
     slices.iter().find_map(|slice| {
         let mut orders = slice.orders.iter();
         let found = orders.find(|(_, each)| std::ptr::eq(each, order));
-        found.map(|(offset, _)| (slice.partition, *offset))
+        found.map(|(at, _)| (slice.partition, *at))
     })
 }
 
@@ -180,6 +203,7 @@ mod tests {
             fingerprint: String::new(),
             charges: Vec::new(),
             attributes: BTreeMap::new(),
+            ordinal: None,
         }
     }
 
@@ -188,7 +212,9 @@ mod tests {
             partition,
             from,
             next: from + i64::from(orders),
-            orders: (0..orders).map(|n| (from + i64::from(n), order(n))).collect(),
+            orders: (0..orders)
+                .map(|n| ((from + i64::from(n)).into(), order(n)))
+                .collect(),
             ..LandingSlice::default()
         }
     }
@@ -200,7 +226,7 @@ mod tests {
         let slices = [stopped];
         let work = compare(&slices, &BTreeMap::from([(0, 5)]));
         assert_eq!((work.orders.len(), &work.advance), (3, &BTreeMap::from([(0, 6)])));
-        assert_eq!(place(&slices, work.orders[2]), Some((0, 7)));
+        assert_eq!(place(&slices, work.orders[2]), Some((0, 7.into())));
         // Somebody else has moved it: the offset does not go back.
         let work = compare(&slices, &BTreeMap::from([(0, 7)]));
         assert_eq!((work.orders.len(), &work.advance), (1, &BTreeMap::from([(0, 7)])));
@@ -208,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_record_that_does_not_land_below_the_offset_is_looked_for_and_takes_it_back() {
-        let dead = |offset| DeadRecord {
-            offset,
+        let dead = |offset: i64| DeadRecord {
+            at: offset.into(),
             ..DeadRecord::default()
         };
         let mut buried = slice(0, 5, 2);
@@ -224,7 +250,7 @@ mod tests {
         let unknown = work.passed.drain(1..).collect();
         recover_passed(&mut work, unknown);
         assert_eq!(
-            (work.dead[0].1.offset, &work.advance),
+            (work.dead[0].1.at.offset, &work.advance),
             (8, &BTreeMap::from([(0, 9)]))
         );
         assert!(work.landed.fenced.is_empty());
@@ -274,6 +300,39 @@ mod tests {
         assert_eq!(work.advance, BTreeMap::from([(0, 8)]));
         assert_eq!((work.landed.duplicates, work.landed.recovered), (2, 1));
         assert!(work.landed.fenced.is_empty());
+    }
+
+    #[test]
+    fn orders_of_a_shard_have_their_turn_whenever_their_entry_was_sent() {
+        let ordinal = |epoch, number| Some(crate::order::Ordinal { epoch, number });
+        let mut slices = [slice(0, 0, 5)];
+        let given = [ordinal(2, 0), ordinal(1, 9), None, ordinal(1, 8), ordinal(1, 1)];
+        for ((_, order), ordinal) in slices[0].orders.iter_mut().zip(given) {
+            order.ordinal = ordinal;
+        }
+        slices[0].orders[3].1.shard = 1;
+        let work = compare(&slices, &BTreeMap::new());
+        let users: Vec<&str> = work.orders.iter().map(|order| order.user.as_str()).collect();
+        assert_eq!(users, ["u4", "u1", "u2", "u3", "u0"]);
+    }
+
+    #[test]
+    fn an_order_in_the_midst_of_a_record_stops_the_offset_at_its_record() {
+        let at = |position| At { offset: 5, position };
+        let slices = [LandingSlice {
+            partition: 0,
+            from: 5,
+            next: 6,
+            stop: Some(5),
+            orders: vec![(at(0), order(0)), (at(2), order(2))],
+            ..LandingSlice::default()
+        }];
+        let work = compare(&slices, &BTreeMap::from([(0, 5)]));
+        assert_eq!((work.orders.len(), &work.advance), (2, &BTreeMap::from([(0, 5)])));
+        assert_eq!(place(&slices, work.orders[1]), Some((0, at(2))));
+        // It was moved meanwhile: what landed of the record is known.
+        let work = compare(&slices, &BTreeMap::from([(0, 6)]));
+        assert_eq!((work.orders.len(), work.replayed.len()), (0, 2));
     }
 
     #[test]

@@ -6,18 +6,25 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AssertSqlSafe;
 
-use super::dialect::{pieces, placeholders};
+use super::dialect::{large_pieces, pieces, placeholders};
 use super::error::is_duplicate;
 use super::land::{Apart, Tx};
+use super::lane::{Lane, Value};
 use super::orders::Receipt;
 use super::rows::{int, text, to_json};
-use super::{StoreError, StoreResult, fence, time};
+use super::{StoreError, StoreResult, fence};
 use crate::failpoint::{self, Point};
 use crate::order::{OrderEvent, OrderState};
 
 /// How often a batch is tried again around rows that another transaction has just inserted.
 const DUPLICATE_ROUNDS_MAX: usize = 3;
-const ORDER_COLUMNS: usize = 13;
+/// Values of an order's row that are bound; its state is always the same.
+const ORDER_BINDS: usize = 12;
+/// Bytes of one statement at most: half of what `rushgate doctor` asks `max_allowed_packet` to be. A server that takes
+/// less refuses it, and then smaller ones are tried.
+const STATEMENT_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a row besides its receipt and user at most: ids of two times 64 bytes, digests, numbers.
+const ROW_BYTES: usize = 400;
 
 /// Inserts the orders that are not there yet, and returns these. With `failed`, orders that fail for themselves
 /// are found by quartering the statement that fails, and left out: a statement that fails writes nothing. Quarters
@@ -68,7 +75,10 @@ async fn insert_new<'a>(
     let mut rounds = 0;
     // A plain INSERT, because duplicates are rare. One that meets a duplicate writes nothing;
     // then the rows that exist are looked up and left out.
-    while !new.is_empty() && !insert_rows(tx, &new, now, rounds == 0).await? {
+    let confirmed_at = Value::Text(now);
+    while !new.is_empty()
+        && !insert_rows(&mut Lane::Any(tx), &rows(&new)?, &confirmed_at, rounds == 0).await?
+    {
         rounds += 1;
         if rounds > DUPLICATE_ROUNDS_MAX {
             let what = "an order collides with another one in a unique key that is not rushgate's";
@@ -162,41 +172,71 @@ pub(super) fn ids_by_campaign<'a>(orders: &[&'a OrderEvent]) -> BTreeMap<&'a str
     by_campaign
 }
 
-/// One INSERT; `false` when one of the rows exists already, and then none was inserted.
-async fn insert_rows(
-    tx: &mut Tx<'_>,
-    orders: &[&OrderEvent],
-    now: &str,
-    persistent: bool,
-) -> StoreResult<bool> {
-    let sql = format!(
-        "INSERT INTO orders (order_id, campaign_id, sku_id, user_id, quantity, revision, state, placed_at, \
-         confirmed_at, shard, plan_digest, fingerprint, receipt) VALUES {}",
-        placeholders(orders.len(), ORDER_COLUMNS)
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(persistent);
-    for order in orders {
+/// An order, and the text of its receipt.
+type OrderRow<'a> = (&'a OrderEvent, String);
+
+fn rows<'a>(orders: &[&'a OrderEvent]) -> StoreResult<Vec<OrderRow<'a>>> {
+    let row = |order: &&'a OrderEvent| {
         let receipt = Receipt {
             modules: (&order.modules).into(),
             charges: (&order.charges).into(),
             attributes: Cow::Borrowed(&order.attributes),
         };
-        query = query
-            .bind(order.order.to_string())
-            .bind(order.campaign.as_str())
-            .bind(order.sku.as_str())
-            .bind(order.user.as_str())
-            .bind(i64::from(order.quantity))
-            .bind(i64::from(order.revision))
-            .bind(OrderState::Confirmed.as_str())
-            .bind(time::to_text(order.placed_at)?)
-            .bind(now)
-            .bind(i64::from(order.shard))
-            .bind(order.plan.as_str())
-            .bind(order.fingerprint.as_str())
-            .bind(to_json(&receipt)?);
+        Ok((*order, to_json(&receipt)?))
+    };
+    orders.iter().map(row).collect()
+}
+
+/// Inserts all of the orders with as few statements as may be; `false` when one of them is there already: then the
+/// transaction is to be rolled back.
+pub(super) async fn insert_all(
+    lane: &mut Lane<'_>,
+    orders: &[&OrderEvent],
+    confirmed_at: &Value<'_>,
+) -> StoreResult<bool> {
+    let rows = rows(orders)?;
+    let bytes = |(order, receipt): &OrderRow<'_>| ROW_BYTES + order.user.len() + receipt.len();
+    let largest = rows.iter().map(bytes).max().unwrap_or(1);
+    for range in large_pieces(rows.len(), STATEMENT_BYTES_MAX / largest) {
+        if !insert_rows(lane, &rows[range], confirmed_at, true).await? {
+            return Ok(false);
+        }
     }
-    match query.execute(&mut **tx).await {
+    Ok(true)
+}
+
+/// One INSERT; `false` when one of the rows exists already, and then none was inserted.
+async fn insert_rows(
+    lane: &mut Lane<'_>,
+    rows: &[OrderRow<'_>],
+    confirmed_at: &Value<'_>,
+    keep: bool,
+) -> StoreResult<bool> {
+    let marks = format!("(?,?,?,?,?,?,'{}',?,?,?,?,?,?)", OrderState::Confirmed.as_str());
+    let sql = format!(
+        "INSERT INTO orders (order_id, campaign_id, sku_id, user_id, quantity, revision, state, placed_at, \
+         confirmed_at, shard, plan_digest, fingerprint, receipt) VALUES {}",
+        vec![marks.as_str(); rows.len()].join(",")
+    );
+    let ids: Vec<String> = rows.iter().map(|(order, _)| order.order.to_string()).collect();
+    let mut values = Vec::with_capacity(ORDER_BINDS * rows.len());
+    for ((order, receipt), id) in rows.iter().zip(&ids) {
+        values.extend([
+            Value::Text(id),
+            Value::Text(&order.campaign),
+            Value::Text(&order.sku),
+            Value::Text(&order.user),
+            Value::Int(i64::from(order.quantity)),
+            Value::Int(i64::from(order.revision)),
+            Value::moment(order.placed_at)?,
+            confirmed_at.clone(),
+            Value::Int(i64::from(order.shard)),
+            Value::Text(&order.plan),
+            Value::Text(&order.fingerprint),
+            Value::Text(receipt),
+        ]);
+    }
+    match lane.execute(sql, &values, keep).await {
         Ok(_) => Ok(true),
         Err(error) if is_duplicate(&error) => Ok(false),
         Err(error) => Err(error.into()),

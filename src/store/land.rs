@@ -3,6 +3,8 @@
 //! The order of the statements is the order of the locks, the same for every lander: offset rows
 //! ascending, new orders, usage ascending, stock ascending. Stock is last because all landers of a
 //! sale meet in its row.
+//!
+//! A batch that is like most is written by `plain`; what is here takes its time with all others.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -11,11 +13,12 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Row, Transaction};
 
 use super::dialect::{Dialect, pieces, placeholders};
 use super::insert::{compare_whole, ids_by_campaign, insert_orders};
-use super::rows::{int, narrow};
+use super::lane::{Lane, Value, narrow};
+use super::rows::int;
 use super::stock::Revoked;
 use super::{
-    Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult, apart, dead, dead_places, fence,
-    stock, time, usage,
+    At, Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult, apart, dead, dead_places,
+    fence, stock, time, usage,
 };
 use crate::failpoint::{self, Point};
 use crate::order::OrderEvent;
@@ -47,6 +50,9 @@ impl Store {
     /// After any error the same call may be made again, also when the commit's answer was lost:
     /// what was written then counts as duplicates.
     pub async fn land(&self, topic: &str, slices: &[LandingSlice], now: i64) -> StoreResult<Landed> {
+        if let Some(landed) = self.land_plainly(topic, slices, now).await? {
+            return Ok(landed);
+        }
         self.land_in(Mode::Whole, topic, slices, now).await
     }
 
@@ -60,6 +66,9 @@ impl Store {
         locks: bool,
     ) -> StoreResult<Landed> {
         if !locks {
+            if let Some(landed) = self.land_plainly(topic, slices, now).await? {
+                return Ok(landed);
+            }
             match self.land_in(Mode::Rows, topic, slices, now).await {
                 Err(error) if error.is_of_a_row() => {}
                 answer => return answer,
@@ -102,7 +111,7 @@ async fn transaction(
     let hour_ago = time::to_text(now.saturating_sub(HOUR_MS))?;
     let now = time::to_text(now)?;
     let mut tx = connection.begin_with(dialect.begin()).await?;
-    let stored = lock_offsets(&mut tx, dialect, topic, slices).await?;
+    let stored = lock_offsets(&mut Lane::Any(&mut tx), dialect, topic, slices).await?;
     let mut work = fence::compare(slices, &stored);
     if !work.replayed.is_empty() {
         let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|replayed| replayed.order).collect();
@@ -119,7 +128,8 @@ async fn transaction(
         let own = Origin {
             topic: topic.to_owned(),
             partition: passed.slice.partition,
-            offset: passed.record.offset,
+            offset: passed.record.at.offset,
+            position: passed.record.at.position,
         };
         if !dead::is_known(&mut tx, dialect, &own, passed.record).await? {
             unknown.push(passed);
@@ -211,28 +221,24 @@ async fn advance(
 ) -> StoreResult<()> {
     let failing: HashSet<_> = failed.iter().map(|(order, _)| fence::identity(order)).collect();
     for (order, error) in failed {
-        let Some((partition, offset)) = fence::place(slices, order) else {
+        let Some((partition, at)) = fence::place(slices, order) else {
             continue;
         };
         if let Some(next) = work.advance.get_mut(&partition) {
-            *next = offset.min(*next);
+            *next = at.offset.min(*next);
         }
-        work.landed.failed.push(Failed {
-            partition,
-            offset,
-            error,
-        });
+        work.landed.failed.push(Failed { partition, at, error });
     }
     dead::insert(tx, dialect, topic, &work.dead, now).await?;
     let returned = work.returned.iter();
     let returned = returned.filter(|returned| !failing.contains(&fence::identity(returned.order)));
     dead::landed(tx, dialect, returned, now).await?;
-    write_offsets(tx, dialect, topic, &work.advance).await
+    write_offsets(&mut Lane::Any(tx), dialect, topic, &work.advance).await
 }
 
 /// Locks the offset rows of the slices' partitions, after adding those that are missing.
 pub(super) async fn lock_offsets(
-    tx: &mut Tx<'_>,
+    lane: &mut Lane<'_>,
     dialect: Dialect,
     topic: &str,
     slices: &[LandingSlice],
@@ -242,7 +248,7 @@ pub(super) async fn lock_offsets(
         let from = first.entry(slice.partition).or_insert(slice.from);
         *from = slice.from.min(*from);
     }
-    let stored = select_offsets(tx, dialect, topic, &first).await?;
+    let stored = select_offsets(lane, dialect, topic, &first).await?;
     if stored.len() == first.len() {
         return Ok(stored);
     }
@@ -251,12 +257,12 @@ pub(super) async fn lock_offsets(
         .filter(|(partition, _)| !stored.contains_key(partition))
         .map(|(partition, from)| (*partition, *from))
         .collect();
-    upsert_offsets(tx, dialect, topic, &missing, ["next_offset", "reached"]).await?;
-    select_offsets(tx, dialect, topic, &first).await
+    upsert_offsets(lane, dialect, topic, &missing, ["next_offset", "reached"]).await?;
+    select_offsets(lane, dialect, topic, &first).await
 }
 
 async fn select_offsets(
-    tx: &mut Tx<'_>,
+    lane: &mut Lane<'_>,
     dialect: Dialect,
     topic: &str,
     partitions: &BTreeMap<i32, i64>,
@@ -266,29 +272,27 @@ async fn select_offsets(
         "SELECT `partition`, next_offset FROM landing_offsets WHERE topic = ? AND `partition` IN {marks} \
          ORDER BY `partition`{lock}"
     );
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(topic);
-    let query = partitions
+    let partitions = partitions
         .keys()
-        .fold(query, |query, partition| query.bind(i64::from(*partition)));
-    let rows = query.fetch_all(&mut **tx).await?;
-    rows.iter()
-        .map(|row| Ok((narrow(row, 0)?, int(row, 1)?)))
-        .collect()
+        .map(|partition| Value::Int(i64::from(*partition)));
+    let values: Vec<Value<'_>> = [Value::Text(topic)].into_iter().chain(partitions).collect();
+    let offset = |row: &super::lane::Row<'_>| Ok((narrow(row, 0)?, row.int(1)?));
+    Ok(lane.fetch(sql, &values, offset).await?.into_iter().collect())
 }
 
-async fn write_offsets(
-    tx: &mut Tx<'_>,
+pub(super) async fn write_offsets(
+    lane: &mut Lane<'_>,
     dialect: Dialect,
     topic: &str,
     next: &BTreeMap<i32, i64>,
 ) -> StoreResult<()> {
     let further = "CASE WHEN {new} > reached THEN {new} ELSE reached END";
-    upsert_offsets(tx, dialect, topic, next, ["{new}", further]).await
+    upsert_offsets(lane, dialect, topic, next, ["{new}", further]).await
 }
 
 /// Inserts offsets; a row that exists gets these values for `next_offset` and `reached`.
 async fn upsert_offsets(
-    tx: &mut Tx<'_>,
+    lane: &mut Lane<'_>,
     dialect: Dialect,
     topic: &str,
     offsets: &BTreeMap<i32, i64>,
@@ -300,15 +304,17 @@ async fn upsert_offsets(
     let sql = format!(
         "INSERT INTO landing_offsets (topic, `partition`, next_offset, reached) VALUES {marks}{clause}"
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for (partition, next) in offsets {
-        query = query
-            .bind(topic)
-            .bind(i64::from(*partition))
-            .bind(*next)
-            .bind(*next);
-    }
-    query.execute(&mut **tx).await?;
+    let values = offsets.iter().flat_map(|(partition, next)| {
+        let partition = Value::Int(i64::from(*partition));
+        [
+            Value::Text(topic),
+            partition,
+            Value::Int(*next),
+            Value::Int(*next),
+        ]
+    });
+    let values: Vec<Value<'_>> = values.collect();
+    lane.execute(sql, &values, true).await?;
     Ok(())
 }
 
@@ -317,7 +323,7 @@ type Place = (i32, i64, String);
 
 fn place_of(replayed: &fence::Replayed<'_>) -> Place {
     let id = replayed.order.order.to_string();
-    (replayed.slice.partition, replayed.offset, id)
+    (replayed.slice.partition, replayed.at.offset, id)
 }
 
 /// Which of these records were moved, to a retry topic or to the dead letters.
@@ -329,11 +335,12 @@ async fn moved<'a>(
     // By partition: where the row of a record may stand, and the record's offset.
     let mut rows: BTreeMap<i32, BTreeMap<i64, i64>> = BTreeMap::new();
     for record in replayed {
-        let (partition, offset) = (record.slice.partition, record.offset);
+        let (partition, At { offset, position }) = (record.slice.partition, record.at);
         let place = Origin {
             topic: topic.to_owned(),
             partition,
             offset,
+            position,
         };
         let beside = dead_places::beside(&place, Some(record.order), &[], 0);
         let rows = rows.entry(partition).or_default();

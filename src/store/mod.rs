@@ -18,15 +18,18 @@ mod fence;
 mod gaps;
 mod insert;
 mod land;
+mod lane;
 mod lost;
 mod module_names;
 mod modules;
 mod orders;
+mod plain;
 mod resolve;
 mod restorable;
 mod revisions;
 mod revocations;
 mod rows;
+mod sample;
 mod schema;
 mod seals;
 mod senders;
@@ -42,12 +45,12 @@ use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::pool::PoolOptions;
-use sqlx::{Any, AnyPool, ConnectOptions, Connection, Transaction};
+use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 use crate::wire::secret::shown_url;
-pub use attempts::{AttemptsAt, SampleRow};
+pub use attempts::AttemptsAt;
 pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use dead_letters::{
@@ -66,6 +69,7 @@ pub use resolve::Resolved;
 pub use restorable::{Restorable, Stranded};
 pub use revisions::{ActivationRow, AuditRow};
 pub use revocations::{OVER_LIMIT, Revocation};
+pub use sample::{PieceAt, SampleRow, Spooled};
 pub use schema::Schema;
 pub use seals::{CutOver, KeyRow, contradiction};
 pub use senders::{Sender, SenderRow, WITHOUT_SEAL};
@@ -180,29 +184,44 @@ pub struct OrderRow {
     pub charges: Vec<Charge>,
 }
 
+/// Where an order stands in its partition: the offset of its record, and its position in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct At {
+    pub offset: i64,
+    /// 0 for the only order of a record.
+    pub position: u32,
+}
+
+/// The first order of a record, or its only one.
+impl From<i64> for At {
+    fn from(offset: i64) -> Self {
+        Self { offset, position: 0 }
+    }
+}
+
 /// One partition's part of a landing transaction: its records from `from` up to, not including,
-/// `next`. Orders and dead records are each in order of offset.
+/// `next`. Orders and dead records are each in order of offset and position.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LandingSlice {
     pub partition: i32,
     pub from: i64,
     pub next: i64,
-    /// The partition's offset moves up to here at most, though orders behind it land: a record that is still to be
-    /// moved away.
+    /// The partition's offset moves up to here at most, though orders behind it land: a record of which an order is
+    /// still to be moved away.
     pub stop: Option<i64>,
-    /// Offset and order, which [`check_event`] has accepted.
-    pub orders: Vec<(i64, OrderEvent)>,
-    /// Offset and origin of those orders that were moved before: their dead letter has landed then, if it is theirs.
-    pub returned: Vec<(i64, Origin)>,
+    /// Those which [`check_event`] has accepted.
+    pub orders: Vec<(At, OrderEvent)>,
+    /// Place and origin of those orders that were moved before: their dead letter has landed then, if it is theirs.
+    pub returned: Vec<(At, Origin)>,
     pub dead: Vec<DeadRecord>,
     /// Records that none of ours wrote: passed over, and kept as far as [`FORGED_PER_HOUR_MAX`] allows.
     pub forged: Vec<DeadRecord>,
 }
 
-/// A record that was moved to another topic because it does not land, kept with what is wrong.
+/// A record, or an order of one, that was moved to another topic because it does not land, kept with what is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadRecord {
-    pub offset: i64,
+    pub at: At,
     /// Where it was first; `None`: here.
     pub origin: Option<Origin>,
     pub key: Vec<u8>,
@@ -233,7 +252,7 @@ pub struct DeadOrder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     pub partition: i32,
-    pub offset: i64,
+    pub at: At,
     pub error: StoreError,
 }
 
@@ -247,7 +266,7 @@ pub struct Landed {
     /// Of those written: orders and dead letters whose offset was passed and which were not in the database.
     /// Above 0 only after Kafka's log was rewritten; the partition's offset went back.
     pub recovered: u64,
-    /// Records put among the dead letters.
+    /// Orders, and records that hold none, which were moved away.
     pub dead: u64,
     /// Forged records that were passed over, and how many of them were kept.
     pub forged: u64,
@@ -287,6 +306,8 @@ const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    /// What landing writes through where the database is MySQL.
+    own: Option<MySqlPool>,
     dialect: Dialect,
     /// For messages: never the URL, which holds a password.
     place: Arc<str>,
@@ -338,7 +359,30 @@ impl Store {
             };
             at_place(&place, error.into())
         })?;
-        Ok(Self { pool, dialect, place })
+        let own = match dialect {
+            Dialect::MySql => Some(plain::pool(&url, config.connections)?),
+            Dialect::Sqlite => None,
+        };
+        Ok(Self {
+            pool,
+            own,
+            dialect,
+            place,
+        })
+    }
+
+    /// The same database over `connections` of its own, which are opened when they are needed: whoever is slow there keeps
+    /// nobody here waiting. A database in memory is one connection, so it is shared.
+    pub fn apart(&self, connections: u32) -> Self {
+        let options = self.pool.connect_options();
+        if is_memory(options.database_url.as_str()) {
+            return self.clone();
+        }
+        let pool = self.pool.options().clone().max_connections(connections.max(1));
+        Self {
+            pool: pool.connect_lazy_with(options.as_ref().clone()),
+            ..self.clone()
+        }
     }
 
     /// For logs, errors and the banner: `mysql at db:3306/sales`.
@@ -358,6 +402,9 @@ impl Store {
 
     /// Closes every connection; waits for those in use.
     pub async fn close(&self) {
+        if let Some(own) = &self.own {
+            own.close().await;
+        }
         self.pool.close().await;
     }
 

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use super::dialect::{pieces, placeholders};
 use super::land::{LAND_LIMIT, lock_offsets};
+use super::lane::Lane;
 use super::rows::int;
 use super::{LandingSlice, Store, StoreError, StoreResult, time};
 use crate::order::OrderState;
@@ -34,7 +35,7 @@ impl Store {
         let at = time::to_text(now)?;
         let mut connection = self.pool.acquire().await?;
         let mut tx = connection.begin_with(self.dialect.begin()).await?;
-        let stored = lock_offsets(&mut tx, self.dialect, topic, slices).await?;
+        let stored = lock_offsets(&mut Lane::Any(&mut tx), self.dialect, topic, slices).await?;
         let moved = |slice: &LandingSlice| {
             stored
                 .get(&slice.partition)

@@ -6,12 +6,16 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::StoreResult;
 use super::dialect::{Dialect, pieces, placeholders};
+use super::lane::{Lane, Value};
 use super::rows::{int, to_json};
 use crate::order::{OrderEvent, OrderState};
 
 /// Reasons an order is revoked for.
 pub(super) const OVERSOLD: &str = "oversold";
 pub(super) const UNKNOWN_SKU: &str = "unknown-sku";
+
+/// SKUs whose units one statement sells.
+const SKUS_MAX: usize = 16;
 
 /// An order that does not fit.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,24 +51,65 @@ pub(super) async fn sell<'a>(
     let mut revoked = Vec::new();
     for ((campaign, sku), orders) in by_sku {
         let units = orders.iter().map(|order| i64::from(order.quantity)).sum();
-        if !add_sold(tx, campaign, sku, units).await? {
+        if !add_sold(&mut Lane::Any(tx), campaign, sku, units).await? {
             revoked.extend(sell_what_fits(tx, dialect, campaign, sku, &orders).await?);
         }
     }
     Ok(revoked)
 }
 
-async fn add_sold(tx: &mut Transaction<'_, Any>, campaign: &str, sku: &str, units: i64) -> StoreResult<bool> {
-    let updated = sqlx::query(
-        "UPDATE stock SET sold = sold + ? WHERE campaign_id = ? AND sku_id = ? AND sold + ? <= total",
-    )
-    .bind(units)
-    .bind(campaign)
-    .bind(sku)
-    .bind(units)
-    .execute(&mut **tx)
-    .await?;
-    Ok(updated.rows_affected() > 0)
+/// Sells all of the orders' units with one statement for up to [`SKUS_MAX`] SKUs; `false` when some do not fit: then the
+/// transaction is to be rolled back.
+pub(super) async fn sell_all(
+    lane: &mut Lane<'_>,
+    dialect: Dialect,
+    orders: &[&OrderEvent],
+) -> StoreResult<bool> {
+    let mut by_sku: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for order in orders {
+        let sku = (order.campaign.as_str(), order.sku.as_str());
+        *by_sku.entry(sku).or_default() += i64::from(order.quantity);
+    }
+    let by_sku: Vec<Units<'_>> = by_sku.into_iter().collect();
+    for some in by_sku.chunks(SKUS_MAX) {
+        let fit = match some {
+            [((campaign, sku), units)] => add_sold(lane, campaign, sku, *units).await?,
+            _ => add_sold_to_each(lane, dialect, some).await?,
+        };
+        if !fit {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Campaign and SKU, and units of it.
+type Units<'a> = ((&'a str, &'a str), i64);
+
+/// Whether all of them fit; otherwise those were sold that do.
+async fn add_sold_to_each(lane: &mut Lane<'_>, dialect: Dialect, some: &[Units<'_>]) -> StoreResult<bool> {
+    let sql = format!(
+        "UPDATE stock{} SET sold = sold + CASE {} END WHERE {}",
+        dialect.by_key(),
+        vec!["WHEN campaign_id = ? AND sku_id = ? THEN ?"; some.len()].join(" "),
+        vec!["(campaign_id = ? AND sku_id = ? AND sold + ? <= total)"; some.len()].join(" OR "),
+    );
+    let each = some.iter().chain(some);
+    let values = each
+        .flat_map(|((campaign, sku), units)| [Value::Text(campaign), Value::Text(sku), Value::Int(*units)]);
+    let values: Vec<Value<'_>> = values.collect();
+    Ok(lane.execute(sql, &values, true).await? == some.len() as u64)
+}
+
+async fn add_sold(lane: &mut Lane<'_>, campaign: &str, sku: &str, units: i64) -> StoreResult<bool> {
+    let sql = "UPDATE stock SET sold = sold + ? WHERE campaign_id = ? AND sku_id = ? AND sold + ? <= total";
+    let values = [
+        Value::Int(units),
+        Value::Text(campaign),
+        Value::Text(sku),
+        Value::Int(units),
+    ];
+    Ok(lane.execute(sql.to_owned(), &values, true).await? > 0)
 }
 
 /// Lets orders in, in their order, as long as each fits.
@@ -98,7 +143,7 @@ async fn sell_what_fits<'a>(
         }
     }
     if left < room {
-        add_sold(tx, campaign, sku, room - left).await?;
+        add_sold(&mut Lane::Any(tx), campaign, sku, room - left).await?;
     }
     Ok(revoked)
 }

@@ -7,12 +7,13 @@
 //! rolling window are rows of their own and are added up.
 
 use std::collections::BTreeMap;
+use std::ops;
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, Transaction};
 
-use super::dialect::{Dialect, pieces, placeholders};
+use super::dialect::{Dialect, large_pieces, pieces, placeholders};
 use super::error::is_check_violation;
-use super::rows::{int, maybe_int, text};
+use super::lane::{Lane, Value};
 use super::stock::Revoked;
 use super::{StoreError, StoreResult};
 use crate::order::{Charge, NO_LIMIT, OrderEvent};
@@ -21,6 +22,8 @@ use crate::order::{Charge, NO_LIMIT, OrderEvent};
 pub(super) const OVER_LIMIT: &str = "over-limit";
 /// Subjects whose rolling windows are read by one statement.
 const RANGES: usize = 64;
+/// Rows of one statement at most.
+const ROWS_MAX: usize = 1024;
 
 type Tx<'t> = Transaction<'t, Any>;
 /// Campaign, counter and subject.
@@ -61,7 +64,8 @@ pub(super) async fn charge<'a>(
 ) -> StoreResult<Vec<Revoked<'a>>> {
     sqlx::raw_sql("SAVEPOINT charges").execute(&mut **tx).await?;
     let all = sums(orders);
-    let fits = upsert(tx, dialect, &all).await? && rolling_fits(tx, dialect, orders).await?;
+    let lane = &mut Lane::Any(tx);
+    let fits = upsert(lane, dialect, &all, pieces).await? && rolling_fits(lane, dialect, orders).await?;
     if fits {
         return Ok(Vec::new());
     }
@@ -69,11 +73,12 @@ pub(super) async fn charge<'a>(
         .execute(&mut **tx)
         .await?;
     let mut there = Rows::new();
+    let lane = &mut Lane::Any(tx);
     for ranges in ranges(orders, |_| true).chunks(RANGES) {
-        read(tx, dialect, ranges, &mut there).await?;
+        read(lane, dialect, ranges, &mut there).await?;
     }
     let (fitting, revoked) = judge(orders, there);
-    match upsert(tx, dialect, &sums(&fitting)).await? {
+    match upsert(lane, dialect, &sums(&fitting), pieces).await? {
         true => Ok(revoked),
         // The rows are locked, so nobody else can have filled them.
         false => Err(StoreError::Transient(
@@ -82,11 +87,22 @@ pub(super) async fn charge<'a>(
     }
 }
 
+/// Adds the orders' charges with as few statements as may be; `false` when one of them does not fit: then the
+/// transaction is to be rolled back.
+pub(super) async fn charge_all(
+    lane: &mut Lane<'_>,
+    dialect: Dialect,
+    orders: &[&OrderEvent],
+) -> StoreResult<bool> {
+    let cut = |len| large_pieces(len, ROWS_MAX);
+    Ok(upsert(lane, dialect, &sums(orders), cut).await? && rolling_fits(lane, dialect, orders).await?)
+}
+
 /// Takes the orders' charges off again.
 pub(super) async fn refund(tx: &mut Tx<'_>, dialect: Dialect, orders: &[&OrderEvent]) -> StoreResult<()> {
     let mut sums = sums(orders);
     sums.values_mut().for_each(|row| row.used = -row.used);
-    upsert(tx, dialect, &sums).await.map(drop)
+    upsert(&mut Lane::Any(tx), dialect, &sums, pieces).await.map(drop)
 }
 
 fn charges<'a>(order: &'a OrderEvent) -> impl Iterator<Item = (Subject<'a>, &'a Charge)> {
@@ -111,28 +127,34 @@ fn sums<'a>(orders: &[&'a OrderEvent]) -> Rows<'a> {
 }
 
 /// `false` when a row would pass what is allowed; then part of the rows may be written.
-async fn upsert(tx: &mut Tx<'_>, dialect: Dialect, sums: &Rows<'_>) -> StoreResult<bool> {
+async fn upsert(
+    lane: &mut Lane<'_>,
+    dialect: Dialect,
+    sums: &Rows<'_>,
+    cut: impl Fn(usize) -> Vec<ops::Range<usize>>,
+) -> StoreResult<bool> {
     let sums: Vec<_> = sums.iter().collect();
     let clause = dialect.on_conflict_all(
         "campaign_id, counter, subject, window_start",
         &[("used", "used + {new}"), ("allowed", dialect.greatest())],
     );
-    for range in pieces(sums.len()) {
+    for range in cut(sums.len()) {
         let marks = placeholders(range.len(), 6);
         let sql = format!(
             "INSERT INTO `usage` (campaign_id, counter, subject, window_start, used, allowed) VALUES {marks}{clause}"
         );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+        let mut values = Vec::with_capacity(6 * range.len());
         for (((campaign, counter, subject), window), row) in &sums[range] {
-            query = query
-                .bind(*campaign)
-                .bind(*counter)
-                .bind(*subject)
-                .bind(*window)
-                .bind(row.used)
-                .bind(row.allowed);
+            values.extend([
+                Value::Text(campaign),
+                Value::Text(counter),
+                Value::Text(subject),
+                Value::Int(*window),
+                Value::Int(row.used),
+                Value::MaybeInt(row.allowed),
+            ]);
         }
-        match query.execute(&mut **tx).await {
+        match lane.execute(sql, &values, true).await {
             Ok(_) => {}
             Err(error) if is_check_violation(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
@@ -164,12 +186,12 @@ fn looks_at(charge: &Charge) -> (i64, i64) {
 }
 
 /// Whether the rolling windows, this transaction's orders counted, hold no more than is allowed.
-async fn rolling_fits(tx: &mut Tx<'_>, dialect: Dialect, orders: &[&OrderEvent]) -> StoreResult<bool> {
+async fn rolling_fits(lane: &mut Lane<'_>, dialect: Dialect, orders: &[&OrderEvent]) -> StoreResult<bool> {
     let is_limited = |charge: &Charge| charge.rolling_ms > 0 && charge.limit != Some(NO_LIMIT);
     let ranges = ranges(orders, is_limited);
     let mut there = Rows::new();
     for some in ranges.chunks(RANGES) {
-        read(tx, dialect, some, &mut there).await?;
+        read(lane, dialect, some, &mut there).await?;
     }
     let mut limited = orders
         .iter()
@@ -180,7 +202,7 @@ async fn rolling_fits(tx: &mut Tx<'_>, dialect: Dialect, orders: &[&OrderEvent])
 
 /// Reads and locks the rows of the ranges.
 async fn read<'a>(
-    tx: &mut Tx<'_>,
+    lane: &mut Lane<'_>,
     dialect: Dialect,
     ranges: &[Range<'a>],
     there: &mut Rows<'a>,
@@ -192,27 +214,26 @@ async fn read<'a>(
          ORDER BY campaign_id, counter, subject, window_start{}",
         dialect.for_update()
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
+    let mut values = Vec::with_capacity(5 * ranges.len());
     for ((campaign, counter, subject), (after, last)) in ranges {
-        query = query
-            .bind(*campaign)
-            .bind(*counter)
-            .bind(*subject)
-            .bind(*after)
-            .bind(*last);
+        values.extend([
+            Value::Text(campaign),
+            Value::Text(counter),
+            Value::Text(subject),
+            Value::Int(*after),
+            Value::Int(*last),
+        ]);
     }
-    for row in &query.fetch_all(&mut **tx).await? {
-        let (campaign, counter, subject) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+    let found = lane.fetch(sql, &values, |row| {
+        let (campaign, counter, subject) = (row.text(0)?, row.text(1)?, row.text(2)?);
         let subject = (campaign.as_str(), counter.as_str(), subject.as_str());
+        let (used, allowed) = (row.int(4)?, row.maybe_int(5)?);
         // In order, as they were collected.
-        if let Ok(index) = ranges.binary_search_by(|(asked, _)| asked.cmp(&subject)) {
-            let row_there = Row {
-                used: int(row, 4)?,
-                allowed: maybe_int(row, 5)?,
-            };
-            there.insert((ranges[index].0, int(row, 3)?), row_there);
-        }
-    }
+        let asked = ranges.binary_search_by(|(asked, _)| asked.cmp(&subject));
+        let at = asked.ok().map(|index| ranges[index].0);
+        Ok(at.zip(Some(row.int(3)?)).map(|key| (key, Row { used, allowed })))
+    });
+    there.extend(found.await?.into_iter().flatten());
     Ok(())
 }
 

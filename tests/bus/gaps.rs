@@ -17,6 +17,7 @@ const PARTITION: i32 = JAVA_PARTITIONS[2];
 fn orders(range: std::ops::Range<i64>) -> Vec<Outbound> {
     let orders = range.map(|n| order(USER, &n.to_string()));
     let outbound = orders.map(|order| Outbound {
+        partition: None,
         key: order.key(),
         payload: order.encode(),
     });

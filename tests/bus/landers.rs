@@ -13,6 +13,7 @@ use crate::database::{Database, MariaDb, connect};
 
 fn batch(orders: impl IntoIterator<Item = rushgate::order::OrderEvent>) -> Vec<Outbound> {
     let orders = orders.into_iter().map(|order| Outbound {
+        partition: None,
         key: order.key(),
         payload: order.encode(),
     });

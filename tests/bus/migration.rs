@@ -11,6 +11,7 @@ use crate::database::{connect, sqlite_url};
 fn outbound_orders(range: std::ops::Range<u32>) -> Vec<Outbound> {
     let orders = range.map(|n| order(&format!("u{n}"), "1"));
     let outbound = |order: OrderEvent| Outbound {
+        partition: None,
         key: order.key(),
         payload: order.encode(),
     };

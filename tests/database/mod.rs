@@ -13,7 +13,7 @@ use rushgate::campaign::{Campaign, Schedule, Sku};
 use rushgate::order::{Attempt, Charge, EVENT_VERSION, OrderEvent, OrderId};
 use rushgate::plan::{Attribute, Counter, Expr, Plan, Window};
 use rushgate::revision::Revision;
-use rushgate::store::{Config, LandingSlice, Store};
+use rushgate::store::{At, Config, LandingSlice, Store};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -151,6 +151,15 @@ impl Database {
         }
     }
 
+    /// A database of a server of the test's own.
+    pub fn at(store: Store, url: String) -> Self {
+        Self {
+            store,
+            url,
+            _folder: None,
+        }
+    }
+
     /// One number of the database, read past the store.
     pub async fn number(&self, sql: &str) -> i64 {
         let mut connection = self.raw().await;
@@ -251,6 +260,7 @@ pub fn campaign(id: &str, skus: &[(&str, u64)]) -> Campaign {
         uid: "uid-1".to_owned(),
         buckets: 4,
         shards: 1,
+        partitions: None,
         created_at: NOW,
     }
 }
@@ -333,6 +343,7 @@ pub fn order(user: &str, key: &str) -> OrderEvent {
             limit: None,
         }],
         attributes: attempt.attributes,
+        ordinal: None,
     }
 }
 
@@ -342,7 +353,7 @@ pub fn slice(partition: i32, from: i64, orders: Vec<OrderEvent>) -> LandingSlice
         partition,
         from,
         next: from + orders.len() as i64,
-        orders: (from..).zip(orders).collect(),
+        orders: (from..).map(At::from).zip(orders).collect(),
         ..LandingSlice::default()
     }
 }

@@ -90,7 +90,7 @@ async fn a_discarded_order_is_revoked_and_no_copy_of_it_lands(db: Database) {
         .land(TOPIC, &[slice(0, 4, vec![event.clone()])], NOW + 9)
         .await;
     let mut copy = slice(1, 0, vec![event.clone()]);
-    copy.returned = vec![(0, at(0, 4))];
+    copy.returned = vec![(0.into(), at(0, 4))];
     let copied = db.store.land("retry", &[copy], NOW + 10).await;
     for landed in [again.expect("lands"), copied.expect("lands")] {
         assert_eq!((landed.confirmed, landed.revoked, landed.duplicates), (0, 0, 1));

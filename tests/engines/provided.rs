@@ -106,6 +106,7 @@ impl Sale {
             uid: "uid".into(),
             buckets: 2,
             shards: 1,
+            partitions: None,
             created_at: now,
         };
         let revision = Revision {

@@ -54,6 +54,7 @@ fn row(id: &str) -> CampaignRow {
             uid: "u".into(),
             buckets: 1,
             shards: 1,
+            partitions: Some(12),
             created_at: PLACED_AT,
         },
         activation: Activation {
@@ -318,6 +319,7 @@ impl Rules for Scripted {
                 new: side,
                 outcomes: Vec::new(),
                 flipped: 0,
+                flipped_all: None,
                 flips: Vec::new(),
                 recorded: simulate::Compared {
                     attempts: 0,
@@ -565,7 +567,7 @@ async fn campaigns_are_created_listed_and_shown() {
         "id": "spring", "title": "Spring", "revision": 2, "state": "archived",
         "opens_at": "1970-01-01T00:00:00.000Z", "closes_at": "1970-01-01T00:00:00.001Z",
         "retention_days": 7, "archived_at": "1970-01-07T23:59:00.001Z",
-        "created_at": "2026-11-21T10:00:00.000Z",
+        "created_at": "2026-11-21T10:00:00.000Z", "partitions": [2],
         "skus": [{"id": "mug", "stock": 10, "remaining": 7, "admitted": 3, "landed": 2}],
         "rejected": {"sold-out": 5}, "pending": 1, "lag": 1, "gate_open": true,
     });

@@ -136,6 +136,9 @@ async fn a_sale_goes_on_without_kafka_and_with_a_silent_database() {
         "{ready}"
     );
     create(&role, &admin).await;
+    // As many partitions as are configured: nobody could be asked.
+    let shown = role.get(&format!("{admin}/admin/v1/campaigns/spring")).await;
+    assert_eq!(shown.expect(200).json()["partitions"], json!([2]));
     let first = pending(&role, &orders, "ada").await;
     let url = format!("{admin}/metrics");
     role.get_until(&url, 200, "rushgate_admission_delivery_failing 1")

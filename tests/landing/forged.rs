@@ -14,6 +14,7 @@ use crate::database;
 
 crate::on_both!(
     what_none_of_ours_wrote_is_passed_over_and_kept,
+    an_order_that_was_copied_to_another_partition_is_forged,
     a_flood_of_garbage_stops_nothing_and_fills_nothing,
     records_without_a_seal_land_until_the_cut_over,
     a_lander_without_keys_waits_for_one_and_obeys_the_cut_over,
@@ -26,13 +27,13 @@ crate::on_both!(
     another_order_of_the_same_id_swallows_nothing,
 );
 
-fn keyring(keys: &[(&str, u8)]) -> Arc<Keyring> {
+pub fn keyring(keys: &[(&str, u8)]) -> Arc<Keyring> {
     let key = |(id, fill): &(&str, u8)| Key::new(id.parse().expect("an id"), &[*fill; 32]).expect("a key");
     Arc::new(Keyring::new(keys.iter().map(key).collect()).expect("a ring"))
 }
 
 /// Verifies with these keys.
-fn verifying(keys: &Arc<Keyring>) -> Config {
+pub fn verifying(keys: &Arc<Keyring>) -> Config {
     Config {
         seal: SealConfig {
             keys: Some(keys.clone()),
@@ -44,12 +45,12 @@ fn verifying(keys: &Arc<Keyring>) -> Config {
 }
 
 /// From the first record on.
-async fn require_seals(store: &Store) {
+pub async fn require_seals(store: &Store) {
     let decided = store.decide_cut_over(&[].into(), NOW).await;
     decided.expect("decided");
 }
 
-fn forward(producer: &EmbeddedProducer, records: Vec<Forward>) -> Answer {
+pub fn forward(producer: &EmbeddedProducer, records: Vec<Forward>) -> Answer {
     let (sender, answer) = mpsc::channel();
     producer.forward(records, Box::new(move |result| drop(sender.send(result))));
     answer
@@ -122,12 +123,39 @@ async fn what_none_of_ours_wrote_is_passed_over_and_kept(db: Database) {
     assert!(records(&mut dead).is_empty(), "nothing is copied");
 }
 
+async fn an_order_that_was_copied_to_another_partition_is_forged(db: Database) {
+    sale(&db.store, 100).await;
+    require_seals(&db.store).await;
+    let (keys, (plain, consumer)) = (keyring(&[("a", 1)]), embedded::pair(0));
+    let ours = plain.sealed(keys.clone());
+    let landing = spawn(verifying(&keys), &db.store, &ours, consumer);
+    // A log in process is partition 0: whatever is sealed for another one was copied from there.
+    let elsewhere = |user: &str| Forward {
+        partition: Some(3),
+        ..record(TOPIC, &order(user, "1"), Headers::new())
+    };
+    assert_eq!(wait(&forward(&ours, vec![elsewhere("eve")])), Ok(()));
+    // A gateway from before sealed for whatever partition an order's key belongs to.
+    let by_key = |user: &str| Outbound {
+        partition: None,
+        ..outbound(&order(user, "1"))
+    };
+    let good = vec![outbound(&order("ada", "1")), by_key("bob")];
+    assert_eq!(wait(&publish(&ours, good)), Ok(()));
+    let figures = stop(landing).await;
+    assert_eq!((figures.landed, figures.forged, figures.dead), (2, 1, 0));
+    assert_eq!((db.number(KEPT).await, db.number(ORDERS).await), (1, 2));
+    let why = "SELECT COUNT(*) FROM dead_letters WHERE error LIKE '%its seal is for another partition%'";
+    assert_eq!(db.number(why).await, 1);
+}
+
 async fn a_flood_of_garbage_stops_nothing_and_fills_nothing(db: Database) {
     sale(&db.store, 1000).await;
     require_seals(&db.store).await;
     let (keys, (plain, consumer)) = (keyring(&[("a", 1)]), embedded::pair(0));
     let ours = plain.sealed(keys.clone());
     let garbage = |n: u64| Outbound {
+        partition: None,
         key: n.to_string(),
         payload: b"no order".to_vec(),
     };
@@ -390,6 +418,7 @@ async fn origins_in_forged_headers_touch_no_other_letter(db: Database) {
         topic: TOPIC.to_owned(),
         partition: 0,
         offset: 0,
+        position: 0,
         timestamp: i64::MAX,
         group: String::new(),
     };

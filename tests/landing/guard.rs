@@ -45,6 +45,7 @@ async fn what_can_never_land_waits_for_somebody_who_raises_the_share(db: Databas
     let (producer, consumer) = embedded::pair(0);
     let landing = spawn(quick(), &db.store, &producer, consumer);
     let nonsense = || Outbound {
+        partition: None,
         key: "k".to_owned(),
         payload: b"no order".to_vec(),
     };

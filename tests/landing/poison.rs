@@ -184,7 +184,7 @@ async fn a_unique_key_of_somebody_else_refuses_one_order_only(db: Database) {
 }
 
 /// Passes copies on and keeps the answer to itself.
-struct Silent(EmbeddedProducer);
+pub struct Silent(pub EmbeddedProducer);
 
 impl Producer for Silent {
     fn name(&self) -> &'static str {

@@ -36,6 +36,7 @@ fn claiming(offset: i64) -> Headers {
         topic: TOPIC.to_owned(),
         partition: 0,
         offset,
+        position: 0,
         timestamp: 1,
         group: String::new(),
     };
@@ -50,6 +51,7 @@ async fn only_the_same_order_whole_closes_or_changes_a_letter(db: Database) {
     // Offset 0 is an order of a buyer, offset 1 no order at all.
     let ours = order(REFUSED, "1");
     let garbage = Outbound {
+        partition: None,
         key: "k".to_owned(),
         payload: b"{".to_vec(),
     };
@@ -175,6 +177,7 @@ async fn a_tripped_guard_obeys_the_cut_over_by_itself(db: Database) {
     let (producer, consumer) = embedded::pair(0);
     let landing = spawn(quick(), &db.store, &producer, consumer);
     let nonsense = || Outbound {
+        partition: None,
         key: "k".to_owned(),
         payload: b"no order".to_vec(),
     };

@@ -143,6 +143,7 @@ pub fn event(user: &str, key: &str) -> OrderEvent {
             charge("per-hour/orders", placed_at / hour * hour),
         ],
         attributes: Default::default(),
+        ordinal: None,
     }
 }
 

@@ -84,6 +84,7 @@ pub fn campaign(stock: u64) -> Campaign {
         uid: "u1".into(),
         buckets: 4,
         shards: 1,
+        partitions: None,
         created_at: now(),
     }
 }

@@ -34,6 +34,12 @@ impl Lossy {
         lost.iter().map(|record| record.payload.clone()).collect()
     }
 
+    /// The partitions they were for.
+    pub fn lost_partitions(&self) -> Vec<Option<i32>> {
+        let lost = self.lost.lock().expect("no panic holds this lock");
+        lost.iter().map(|record| record.partition).collect()
+    }
+
     /// What was lost turns up after all.
     pub fn find_again(&self) {
         let found = std::mem::take(&mut *self.lost.lock().expect("no panic holds this lock"));

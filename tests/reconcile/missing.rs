@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rushgate::campaign::{Campaign, Sku};
+use rushgate::campaign::{Campaign, Sku, partition_of};
 use rushgate::lua::calls;
 use rushgate::lua::codec::{Record, encode_record};
 use rushgate::lua::fixed;
@@ -14,7 +14,7 @@ use rushgate::reconcile::{Kind, Outcome};
 use rushgate::revision::Revision;
 use tokio::sync::Semaphore;
 
-use crate::sale::{CAMPAIGN, Sale, Side, now};
+use crate::sale::{CAMPAIGN, PARTITIONS, Sale, Side, now};
 use crate::{differences, on_both_sides};
 
 on_both_sides!(
@@ -22,6 +22,7 @@ on_both_sides!(
     a_plan_that_reads_attributes_finds_them_in_the_record,
     an_old_record_waits_for_an_operator,
     a_repair_sends_lost_orders_again_at_once,
+    what_is_sent_again_goes_to_the_partition_of_its_lane,
     what_is_given_up_comes_back_once_and_a_late_copy_does_not_land,
     an_order_of_a_revision_that_is_gone_can_only_be_given_up,
     an_entry_nobody_can_relay_is_sent_from_the_records_and_removed,
@@ -323,6 +324,22 @@ async fn a_repair_sends_lost_orders_again_at_once(side: Side) {
         actions(&sale).await,
         [(); 2].map(|()| act("eve", "reconcile.send-again"))
     );
+}
+
+async fn what_is_sent_again_goes_to_the_partition_of_its_lane(side: Side) {
+    let sale = Sale::open(side, 100).await;
+    for user in ["ada", "bob"] {
+        lose(&sale, user, &[]).await;
+    }
+    sale.bus.lose(true);
+    let compared = sale.over_the_bus().compare(CAMPAIGN, Some("eve")).await;
+    let compared = compared.expect("compared");
+    let sent = compared.differences.iter();
+    let sent = sent.filter(|each| each.outcome == Outcome::SentAgain);
+    assert_eq!(sent.count(), 2, "{compared:?}");
+    // Two by the relay, and two by the repair.
+    let lane = partition_of(CAMPAIGN, 0, PARTITIONS);
+    assert_eq!(sale.bus.lost_partitions(), [Some(lane); 4]);
 }
 
 async fn what_is_given_up_comes_back_once_and_a_late_copy_does_not_land(side: Side) {

@@ -414,7 +414,7 @@ async fn a_discarded_order_gives_back_once_at_every_step(side: Side) {
         partition: 0,
         from: 1 << 40,
         next: (1 << 40) + 1,
-        orders: vec![(1 << 40, event.clone())],
+        orders: vec![((1 << 40).into(), event.clone())],
         ..LandingSlice::default()
     };
     let landed = sale

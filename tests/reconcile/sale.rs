@@ -34,6 +34,8 @@ use crate::lossy::Lossy;
 use crate::server::Server;
 
 pub const CAMPAIGN: &str = "spring";
+/// Of the orders topic when the campaign was made.
+pub const PARTITIONS: u32 = 12;
 const LIMIT: Duration = Duration::from_secs(60);
 const HOUR_MS: i64 = 3_600_000;
 /// Orders a user may have.
@@ -169,7 +171,7 @@ pub fn now() -> i64 {
 
 fn reconcile(
     engine: Arc<dyn Engine>,
-    producer: Arc<EmbeddedProducer>,
+    producer: Arc<dyn Producer>,
     db: &Database,
     patience: Duration,
 ) -> Reconcile {
@@ -207,6 +209,7 @@ impl Sale {
             uid: "u1".into(),
             buckets: BUCKETS,
             shards: 1,
+            partitions: Some(PARTITIONS),
             created_at: opened_at,
         };
         let revision = Revision {
@@ -274,6 +277,11 @@ impl Sale {
     /// Another comparison of the same sale, over another engine.
     pub fn stage_over(&self, engine: Arc<dyn Engine>) -> Reconcile {
         reconcile(engine, self.producer.clone(), &self.db, LIMIT)
+    }
+
+    /// Another one, which sends through the bus of the relay.
+    pub fn over_the_bus(&self) -> Reconcile {
+        reconcile(self.engine.clone(), self.bus.clone(), &self.db, LIMIT)
     }
 
     /// One that waits for nobody. The others wait as long as a slow machine may take.

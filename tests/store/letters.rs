@@ -2,7 +2,7 @@
 
 use rushgate::order::OrderEvent;
 use rushgate::store::{
-    DeadLetter, DeadOrder, DeadRecord, Discarded, LandingSlice, LetterFilter, Origin, Stage,
+    At, DeadLetter, DeadOrder, DeadRecord, Discarded, LandingSlice, LetterFilter, Origin, Stage,
 };
 use serde_json::json;
 
@@ -21,7 +21,7 @@ const RETRY: &str = "rushgate.orders.retry.5s";
 
 fn refused(offset: i64, order: &OrderEvent, recorded_at: i64) -> DeadRecord {
     DeadRecord {
-        offset,
+        at: offset.into(),
         key: order.key().into_bytes(),
         payload: order.encode(),
         class: "refused",
@@ -40,7 +40,7 @@ fn refused(offset: i64, order: &OrderEvent, recorded_at: i64) -> DeadRecord {
 
 fn nonsense(offset: i64, payload: &[u8], recorded_at: i64) -> DeadRecord {
     DeadRecord {
-        offset,
+        at: offset.into(),
         key: b"k".to_vec(),
         payload: payload.to_vec(),
         class: "undecodable",
@@ -56,12 +56,13 @@ fn at(offset: i64) -> Origin {
         topic: TOPIC.to_owned(),
         partition: 0,
         offset,
+        position: 0,
     }
 }
 
 /// Moves records away that were read one after the other.
 async fn bury(db: &Database, topic: &str, dead: Vec<DeadRecord>) {
-    let (from, next) = (dead[0].offset, dead[dead.len() - 1].offset + 1);
+    let (from, next) = (dead[0].at.offset, dead[dead.len() - 1].at.offset + 1);
     let buried = LandingSlice {
         from,
         next,
@@ -95,7 +96,7 @@ async fn give_up(db: &Database, letter: &DeadLetter) {
 async fn land_returned(db: &Database, from: i64, returned: Vec<(OrderEvent, Origin)>) {
     let (orders, origins): (Vec<_>, Vec<_>) = returned.into_iter().unzip();
     let back = LandingSlice {
-        returned: (from..).zip(origins).collect(),
+        returned: (from..).map(At::from).zip(origins).collect(),
         ..slice(0, from, orders)
     };
     db.store.land(RETRY, &[back], NOW).await.expect("landed");

@@ -1,4 +1,4 @@
-//! Simulations over the recorded sample, held against SQL that knows nothing of plans.
+//! Simulations over the recorded sample, held against counts that know nothing of plans.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,22 +6,27 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::campaign::Campaign;
-use rushgate::control::simulate::{NewSimulation, OldSide, Origin, Simulation};
+use rushgate::control::simulate::{EstimateAnswer, NewSimulation, OldSide, Origin, Simulation};
 use rushgate::control::{Control, ControlError, Gate, Loader, NewCampaign, NewRevision};
 use rushgate::engine::embedded::Embedded;
 use rushgate::order::{Attempt, OrderId};
 use rushgate::recorded::Recorded;
+use rushgate::recorded::share::{Bounds, Share};
 use rushgate::revision::Revision;
 use rushgate::ruleset::Ruleset;
 use rushgate::wasm::Host;
 use serde_json::{Value, json};
 
+use super::attempts::{write, write_row};
 use super::database::{self, Database, NOW};
 use crate::on_both;
 
 on_both!(
-    flips_are_those_that_sql_finds,
+    flips_are_those_that_counting_finds,
+    what_a_share_says_of_all_buyers_is_right,
     a_share_of_the_buyers_has_a_share_of_the_stock,
+    rows_of_the_release_before_count_as_well,
+    a_broken_piece_is_named,
     each_attempt_may_be_decided_by_its_own_revision,
     landed_orders_are_replayed_as_admitted_attempts,
     wrong_rules_are_refused_like_a_revision,
@@ -33,7 +38,8 @@ const USERS: u32 = 1500;
 const LIMIT: u32 = 3;
 const REFUSED: &str = "n-per-user/limit-per-user";
 
-struct Open;
+/// A gate that is open.
+pub struct Open;
 
 impl Gate for Open {
     fn open<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), String>> {
@@ -117,36 +123,52 @@ fn attempts() -> Vec<Recorded> {
         .collect()
 }
 
-async fn record(db: &Database, attempts: &[Recorded], most: u64) {
+async fn record(db: &Database, attempts: &[Recorded], most: u64) -> Share {
+    let bounds = Bounds {
+        most,
+        per_second: u64::MAX,
+    };
+    let mut share = Share::default();
     for batch in attempts.chunks(1000) {
-        db.store
-            .insert_attempts(CAMPAIGN, batch, 0, most)
-            .await
-            .expect("written");
+        share = write(&db.store, batch, bounds).await.share;
     }
+    share
 }
 
-/// Attempts that were admitted and are more than the first of their buyer and SKU.
-const FLIPS: &str = "SELECT COUNT(*) FROM (SELECT outcome, ROW_NUMBER() OVER (PARTITION BY user_id, sku_id \
-     ORDER BY decided_at, seq) AS nth FROM attempts WHERE campaign_id = 'spring') AS numbered \
-     WHERE outcome = 'admitted' AND nth > 1";
+/// Attempts of these buyers that were answered so and are among those of their buyer and SKU that `nth` says, counted from 1.
+fn counted(attempts: &[Recorded], share: Share, outcome: &str, nth: impl Fn(u32) -> bool) -> u64 {
+    let mut seen: HashMap<(&str, &str), u32> = HashMap::new();
+    let found = attempts.iter().filter(|one| {
+        let seen = seen.entry((&one.attempt.user, &one.attempt.sku)).or_default();
+        *seen += 1;
+        one.outcome.as_deref() == Some(outcome) && nth(*seen) && share.holds(CAMPAIGN, &one.attempt.user)
+    });
+    found.count() as u64
+}
 
-async fn flips_are_those_that_sql_finds(db: Database) {
+async fn flips_are_those_that_counting_finds(db: Database) {
     let control = control(&db, 1_000_000).await;
-    record(&db, &attempts(), u64::from(ATTEMPTS)).await;
+    let all = attempts();
+    let share = record(&db, &all, u64::from(ATTEMPTS)).await;
+    assert_eq!(share, Share::default());
     let found = simulate(&control, ask(limit(1), json!({}))).await;
-    let by_sql = db.number(FLIPS).await;
+    let counted_flips = counted(&all, share, "admitted", |nth| nth > 1);
     eprintln!(
-        "{ATTEMPTS} attempts: {by_sql} flips by SQL, {} by simulation",
+        "{ATTEMPTS} attempts: {counted_flips} flips by counting, {} by simulation",
         found.flipped
     );
-    assert!(by_sql > 1000);
-    assert_eq!(found.flipped, by_sql as u64);
+    assert!(counted_flips > 1000);
+    assert_eq!(found.flipped, counted_flips);
     assert_eq!(found.attempts, u64::from(ATTEMPTS));
     assert_eq!(found.flips.len(), 1, "{:?}", found.flips);
     let flip = &found.flips[0];
     assert_eq!((flip.from.as_str(), flip.to.as_str()), ("admitted", REFUSED));
     assert_eq!(flip.examples.len(), 10);
+    assert_eq!(
+        (found.flipped_all, flip.all),
+        (None, None),
+        "everybody was counted"
+    );
     assert_eq!(
         (found.recorded.attempts, found.recorded.differ),
         (u64::from(ATTEMPTS), 0)
@@ -156,31 +178,65 @@ async fn flips_are_those_that_sql_finds(db: Database) {
     let same = simulate(&control, ask(limit(LIMIT), json!({}))).await;
     assert_eq!((same.flipped, same.flips), (0, vec![]));
     let looser = simulate(&control, ask(limit(4), json!({}))).await;
-    let fourth = FLIPS.replace(
-        "'admitted' AND nth > 1",
-        "'n-per-user/limit-per-user' AND nth = 4",
+    assert_eq!(looser.flipped, counted(&all, share, REFUSED, |nth| nth == 4));
+}
+
+async fn what_a_share_says_of_all_buyers_is_right(db: Database) {
+    let control = control(&db, 1_000_000).await;
+    let all = attempts();
+    let share = record(&db, &all, 3000).await;
+    assert_eq!(share.halvings, 2, "{share:?}");
+    let found = simulate(&control, ask(limit(1), json!({}))).await;
+    // Of the buyers it holds, it is exact.
+    assert_eq!(found.flipped, counted(&all, share, "admitted", |nth| nth > 1));
+    assert_eq!(found.recorded.differ, 0);
+    // Of all, it is right within what it says of itself, and says little enough.
+    let everybody = Share::default();
+    let close = |estimate: Option<EstimateAnswer>, truth: u64, what: &str| {
+        let EstimateAnswer { count, margin } = estimate.expect("a share was counted");
+        assert!(
+            count.abs_diff(truth) <= margin,
+            "{what}: {count} ± {margin}, in truth {truth}"
+        );
+        assert!(
+            (1..truth / 4).contains(&margin),
+            "{what}: {count} ± {margin}, in truth {truth}"
+        );
+    };
+    let flips = counted(&all, everybody, "admitted", |nth| nth > 1);
+    close(found.flipped_all, flips, "flips");
+    close(found.flips[0].all, flips, "the one kind of flips");
+    for row in &found.outcomes {
+        let truth = counted(&all, everybody, &row.outcome, |_| true);
+        close(row.all.map(|all| all.recorded), truth, &row.outcome);
+        close(row.all.map(|all| all.old), truth, &row.outcome);
+    }
+    let sample = found.sample.as_ref().expect("from the sample");
+    assert_eq!((sample.share, sample.decided), (0.25, Some(u64::from(ATTEMPTS))));
+    let note = &found.notes[0];
+    let kept = format!(
+        "25.000 % of the buyers, {} of the {ATTEMPTS} attempts",
+        found.attempts
     );
-    assert_eq!(looser.flipped, db.number(&fourth).await as u64);
+    assert!(note.contains(&kept) && note.contains("95 of 100"), "{note}");
 }
 
 async fn a_share_of_the_buyers_has_a_share_of_the_stock(db: Database) {
     let control = control(&db, 4000).await;
     let mut few = attempts();
     few.truncate(2000);
-    record(&db, &few, 600).await;
+    let share = record(&db, &few, 600).await;
     let found = simulate(&control, ask(limit(1), json!({}))).await;
     let sample = found.sample.as_ref().expect("from the sample");
     assert_eq!(sample.share, 0.25);
-    assert_eq!(
-        found.attempts as i64,
-        db.number("SELECT COUNT(*) FROM attempts").await
-    );
+    let kept = few.iter().filter(|one| share.holds(CAMPAIGN, &one.attempt.user));
+    assert_eq!(found.attempts, kept.count() as u64);
     assert!(
         found.notes[0].contains("25.000 % of the buyers"),
         "{:?}",
         found.notes
     );
-    assert_eq!(found.flipped, db.number(FLIPS).await as u64);
+    assert_eq!(found.flipped, counted(&few, share, "admitted", |nth| nth > 1));
     // A stock of 4 units is 1 unit for a quarter of the buyers.
     let of = |simulation: &Simulation, outcome: &str| {
         let rows = &simulation.outcomes;
@@ -193,6 +249,59 @@ async fn a_share_of_the_buyers_has_a_share_of_the_stock(db: Database) {
     assert!(scarce.recorded.differ > 0);
     let why = scarce.notes.last().expect("a reason");
     assert!(why.contains("a share of the stock"), "{why}");
+    let chance = &scarce.notes[1];
+    assert!(
+        chance.contains("1 of mug") && chance.contains("1 of cup"),
+        "{chance}"
+    );
+}
+
+/// Answers as they would be if everything had been recorded in pieces, also where a release before kept fewer buyers.
+async fn rows_of_the_release_before_count_as_well(db: Database) {
+    let control = control(&db, 1_000_000).await;
+    let mut all = attempts();
+    all.truncate(600);
+    let (rows, pieces) = all.split_at(300);
+    for row in rows {
+        write_row(&db, row).await;
+    }
+    db.execute("INSERT INTO samples (campaign_id, halvings, attempts, dropped) VALUES ('spring', 0, 300, 0)")
+        .await;
+    record(&db, pieces, 1000).await;
+    let whole = simulate(&control, ask(limit(1), json!({}))).await;
+    let everybody = Share::default();
+    assert_eq!((whole.attempts, whole.recorded.differ), (600, 0), "in one order");
+    assert_eq!(whole.flipped, counted(&all, everybody, "admitted", |nth| nth > 1));
+    assert_eq!(whole.sample.as_ref().and_then(|sample| sample.decided), Some(600));
+
+    // The same, had the release before left half of the buyers out.
+    db.execute("UPDATE samples SET halvings = 1").await;
+    let half = Share {
+        halvings: 0,
+        before: 1,
+    };
+    let found = simulate(&control, ask(limit(1), json!({}))).await;
+    let kept = all
+        .iter()
+        .filter(|one| half.holds(CAMPAIGN, &one.attempt.user))
+        .count() as u64;
+    assert_eq!((found.attempts, found.recorded.differ), (kept, 0));
+    assert_eq!(found.flipped, counted(&all, half, "admitted", |nth| nth > 1));
+    let sample = found.sample.expect("from the sample");
+    assert_eq!((sample.share, sample.decided), (0.5, None));
+}
+
+async fn a_broken_piece_is_named(db: Database) {
+    let control = control(&db, 100).await;
+    record(&db, &attempts()[..20], 1000).await;
+    db.execute("UPDATE attempt_pieces SET payload = X'6e6f20677a6970206174206f6e6365' WHERE band = 0")
+        .await;
+    let error = control.simulate(CAMPAIGN, ask(limit(1), json!({})), None).await;
+    let error = error.expect_err("it cannot be read").to_string();
+    assert!(
+        error.contains("attempt_pieces of spring, band 0, arrival 1: "),
+        "{error}"
+    );
 }
 
 async fn each_attempt_may_be_decided_by_its_own_revision(db: Database) {

@@ -74,7 +74,7 @@ impl Feed {
                 .publish(batch, Box::new(move |result| first(result.is_err())));
             let bad: Vec<Forward> = poison
                 .into_iter()
-                .flat_map(|each| garbage(count / each))
+                .flat_map(|each| garbage(count / each, self.partition()))
                 .collect();
             self.records += bad.len() as i64;
             self.producer
@@ -97,6 +97,10 @@ impl Feed {
         Ok(())
     }
 
+    fn partition(&self) -> Option<i32> {
+        self.active.campaign.partition_of(0)
+    }
+
     fn order(&self, number: u64, placed_at: i64) -> Outbound {
         let campaign = &self.active.campaign.id;
         let user = format!("buyer-{number}");
@@ -109,16 +113,17 @@ impl Feed {
         };
         let event = outbox::event(&self.active, 0, &attempt, placed_at);
         Outbound {
+            partition: self.partition(),
             key: event.key(),
             payload: event.encode(),
         }
     }
 }
 
-fn garbage(count: u64) -> Vec<Forward> {
+fn garbage(count: u64, partition: Option<i32>) -> Vec<Forward> {
     let record = |n: u64| Forward {
         topic: ORDERS_TOPIC.to_owned(),
-        partition: None,
+        partition,
         key: format!("poison/{n}").into_bytes(),
         payload: b"{\"v\":1,\"order\":".to_vec(),
         headers: Vec::new(),

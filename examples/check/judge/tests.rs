@@ -85,6 +85,7 @@ impl Run {
         self.logs.orders.push(Copy {
             order: id(user, key),
             key: user.as_bytes().to_vec(),
+            turn: None,
             placed_at: self.logs.orders.len() as i64,
             quantity: 1,
         });
@@ -211,6 +212,22 @@ fn a_key_out_of_order_is_counted() {
     run.sell("u0", "k2");
     run.logs.orders.swap(0, 1);
     assert_eq!(run.judge().inverted, 1);
+}
+
+#[test]
+fn an_order_before_its_turn_in_its_shard_is_counted() {
+    let mut run = Run::new(1);
+    run.sell("u1", "k1");
+    let ordinal = |epoch, number| rushgate::order::Ordinal { epoch, number };
+    let turns = [(0, ordinal(1, 7)), (0, ordinal(1, 6))];
+    for (copy, turn) in run.logs.orders.iter_mut().zip(turns) {
+        copy.turn = Some(turn);
+    }
+    assert_eq!(run.judge().inverted, 1);
+    run.logs.orders[1].turn = Some((0, ordinal(2, 0)));
+    assert_eq!(run.judge().inverted, 0, "of a later epoch");
+    run.logs.orders[1].turn = Some((1, ordinal(1, 0)));
+    assert_eq!(run.judge().inverted, 0, "of another shard");
 }
 
 #[test]

@@ -24,12 +24,12 @@ const DEBUG: &str = "debug";
 pub(super) fn record<'a>(config: &'a Config, what: &'a Sending, ticket: Box<Ticket>) -> Record<'a> {
     match what {
         Sending::Order(order) => {
-            let (key, payload) = (order.key.as_bytes(), order.payload.as_slice());
             let record = BaseRecord::with_opaque_to(&config.topic, ticket)
-                .key(key)
-                .payload(payload);
+                .key(order.key.as_bytes())
+                .payload(order.payload.as_slice());
+            let record = into(order.partition, record);
             match &config.seal {
-                Some(keys) => record.headers(owned(&[sealed::of_order(keys, &config.topic, key, payload)])),
+                Some(keys) => record.headers(owned(&[sealed::of_order(keys, &config.topic, order)])),
                 None => record,
             }
         }
@@ -42,9 +42,13 @@ fn moved(record: &Forward, ticket: Box<Ticket>) -> Record<'_> {
         .key(record.key.as_slice())
         .payload(record.payload.as_slice())
         .headers(owned(&record.headers));
-    match record.partition {
-        Some(partition) => base.partition(partition),
-        None => base,
+    into(record.partition, base)
+}
+
+fn into(partition: Option<i32>, record: Record<'_>) -> Record<'_> {
+    match partition {
+        Some(partition) => record.partition(partition),
+        None => record,
     }
 }
 

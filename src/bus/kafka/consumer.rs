@@ -11,7 +11,7 @@ use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::gather::Gathered;
+use super::gather::{Gathered, Patience};
 use super::rebalance::{Assignment, Rebalance};
 use super::{ASK_LIMIT, Config, is_fatal, unusable};
 use crate::bus::{Anew, BusError, Consumer, ConsumerState, Gap, IDLE_WAIT, Slice, StartOffsets};
@@ -265,15 +265,19 @@ impl Consumer for KafkaConsumer {
         let mut gathered = Gathered::default();
         let mut deadline = Instant::now() + IDLE_WAIT;
         deadline = next_due.map_or(deadline, |due| due.min(deadline));
-        while gathered.records < max {
+        let patience = Patience {
+            lone: wait,
+            busy: self.config.busy_wait,
+        };
+        let mut first = None;
+        while !gathered.is_full(max) {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut failure = None;
             match self.consumer.poll(left) {
                 Some(Ok(message)) => {
-                    if gathered.records == 0 {
-                        deadline = Instant::now() + wait;
-                    }
                     gathered.add(&mut self.consumer.context().assignment(), &message);
+                    let now = Instant::now();
+                    deadline = patience.until(gathered.records, *first.get_or_insert(now), now);
                 }
                 Some(Err(error)) => failure = Some(error),
                 None if left.is_zero() => break,

@@ -326,6 +326,7 @@ mod tests {
         let turn = lanes.turn(b"spring/ada");
         let waiting = || Waiting {
             what: Sending::Order(Outbound {
+                partition: None,
                 key: "spring/ada".to_owned(),
                 payload: Vec::new(),
             }),

@@ -1,11 +1,41 @@
 //! The records of one poll, by partition.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 
 use super::rebalance::Assignment;
 use crate::bus::{Headers, Record, Slice};
+
+/// Bytes of one poll's payloads, from which on it takes no more: a record may hold a thousand orders.
+pub(super) const POLL_BYTES_MAX: usize = 8 << 20;
+
+/// So many records within a wait are more than somebody's lone order.
+const BUSY_RECORDS: usize = 4;
+
+/// How long a batch waits for more records after its first.
+///
+/// A transaction costs the database about as much as twenty orders, so while orders keep coming it is worth waiting
+/// for company. A lone order waits no longer for that, and neither does the end of a rush.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Whatever comes.
+    pub lone: Duration,
+    /// At most, while records keep coming.
+    pub busy: Duration,
+}
+
+impl Patience {
+    /// When a batch of so many records has waited long enough: its first came at `first`, its last one at `last`.
+    pub fn until(self, records: usize, first: Instant, last: Instant) -> Instant {
+        let lone = first + self.lone;
+        match records < BUSY_RECORDS {
+            true => lone,
+            false => (last + self.lone / 2).clamp(lone, first + self.busy.max(self.lone)),
+        }
+    }
+}
 
 /// A header without a value is as good as an empty one.
 fn headers(message: &BorrowedMessage<'_>) -> Headers {
@@ -19,9 +49,16 @@ fn headers(message: &BorrowedMessage<'_>) -> Headers {
 pub(super) struct Gathered {
     pub slices: BTreeMap<i32, Slice>,
     pub records: usize,
+    /// Of their payloads.
+    bytes: usize,
 }
 
 impl Gathered {
+    /// Whether there is as much as one poll may give.
+    pub fn is_full(&self, max: usize) -> bool {
+        self.records >= max || self.bytes >= POLL_BYTES_MAX
+    }
+
     /// Copies the record: holding the message would pin the whole fetched buffer.
     pub fn add(&mut self, assignment: &mut Assignment, message: &BorrowedMessage<'_>) {
         let (partition, offset) = (message.partition(), message.offset());
@@ -46,6 +83,7 @@ impl Gathered {
             timestamp: message.timestamp().to_millis().unwrap_or(0),
         });
         slice.next = offset + 1;
+        self.bytes += message.payload_len();
         *position = Some(offset + 1);
         self.records += 1;
     }
@@ -56,5 +94,37 @@ impl Gathered {
                 self.records -= slice.records.len();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn only_a_rush_waits_longer_and_never_beyond_its_bound() {
+        let patience = Patience {
+            lone: 20 * MS,
+            busy: 60 * MS,
+        };
+        let first = Instant::now();
+        let wait = |records, last: u32| patience.until(records, first, first + last * MS) - first;
+        assert_eq!(wait(1, 0), 20 * MS);
+        assert_eq!(wait(3, 19), 20 * MS, "a few are no rush");
+        assert_eq!(wait(50, 2), 20 * MS, "a rush that was over at once");
+        assert_eq!(wait(50, 19), 29 * MS, "it goes on");
+        assert_eq!(wait(500, 58), 60 * MS, "and is not waited out");
+    }
+
+    #[test]
+    fn without_a_longer_wait_every_batch_waits_the_same() {
+        let patience = Patience {
+            lone: 20 * MS,
+            busy: Duration::ZERO,
+        };
+        let first = Instant::now();
+        assert_eq!(patience.until(900, first, first + 19 * MS), first + 20 * MS);
     }
 }

@@ -7,21 +7,24 @@
 //! may begin, one that is gathered over the linger may be two, and while the partitions are unknown all share a lane.
 //! That a key's orders stay in order is the business of its turn (`turns.rs`), which comes first.
 //!
-//! Which partition an order belongs to is decided by librdkafka alone. Here a guess is enough.
+//! An order names its partition, and so its lane. One of a campaign from before goes where librdkafka finds that its key
+//! belongs, and here a guess is enough.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SendError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::turns::{Turn, Turns};
+use crate::bus::Outbound;
 
 /// Below so many messages on their way, librdkafka begins another request even where it is idempotent.
 const BUSY_FROM: usize = 5;
 /// Partitions beyond share lanes.
 const LANES_MAX: usize = 256;
-/// The one lane of all orders while the partitions are unknown.
+/// The one lane of all orders that go by key while the partitions are unknown.
 const UNKNOWN: usize = LANES_MAX;
 
 /// Orders of one partition.
@@ -113,20 +116,26 @@ impl<T> Lanes<T> {
         }
     }
 
-    fn of(&self, key: &[u8]) -> usize {
-        match self.partitions.load(Ordering::Acquire) {
-            0 => UNKNOWN,
-            partitions => partition_of(key, partitions) % LANES_MAX,
+    /// How many partitions there are, as last told; `None` until it was.
+    pub(super) fn partitions(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(self.partitions.load(Ordering::Acquire))
+    }
+
+    fn of(&self, order: &Outbound) -> usize {
+        match (order.partition, self.partitions()) {
+            (Some(partition), _) => partition as usize % LANES_MAX,
+            (None, Some(partitions)) => guess(order.key.as_bytes(), partitions) % LANES_MAX,
+            (None, None) => UNKNOWN,
         }
     }
 
-    /// The lane of a key, with its number.
-    pub(super) fn lock_of(&self, key: &[u8]) -> (usize, MutexGuard<'_, Lane<T>>) {
+    /// The lane of an order, with its number.
+    pub(super) fn lock_of(&self, order: &Outbound) -> (usize, MutexGuard<'_, Lane<T>>) {
         loop {
-            let number = self.of(key);
+            let number = self.of(order);
             let lane = self.lock(number);
             // The partitions may have been told meanwhile, and then nobody looks after those who wait for them.
-            if self.of(key) == number {
+            if self.of(order) == number {
                 return (number, lane);
             }
         }
@@ -174,7 +183,7 @@ impl<T> Lanes<T> {
 }
 
 /// The partition Kafka's clients choose for a key.
-fn partition_of(key: &[u8], partitions: usize) -> usize {
+fn guess(key: &[u8], partitions: NonZeroUsize) -> usize {
     (murmur2(key) & 0x7fff_ffff) as usize % partitions
 }
 
@@ -207,6 +216,18 @@ mod tests {
     use super::*;
 
     const LINGER: Duration = Duration::from_millis(2);
+
+    fn order(partition: Option<i32>, key: &str) -> Outbound {
+        Outbound {
+            partition,
+            key: key.to_owned(),
+            payload: Vec::new(),
+        }
+    }
+
+    fn by_key(key: &str) -> Outbound {
+        order(None, key)
+    }
 
     #[test]
     fn keys_hash_as_in_java() {
@@ -261,7 +282,8 @@ mod tests {
             Ok(Free::Lane(UNKNOWN)),
             "whoever waited for that goes on"
         );
-        let (lane, guard) = lanes.lock_of(b"spring/ada");
+        let (lane, guard) = lanes.lock_of(&order(Some(7), "spring/ada"));
+        assert_eq!(lane, 7);
         drop(guard);
         let now = Instant::now();
         for order in 0..BUSY_FROM + 2 {
@@ -275,12 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn all_share_a_lane_until_the_partitions_are_known() {
+    fn all_that_go_by_key_share_a_lane_until_the_partitions_are_known() {
         let (free, told) = mpsc::channel();
         let lanes = Lanes::new(free);
         let now = Instant::now();
         for order in 0..=BUSY_FROM {
-            let (number, mut lane) = lanes.lock_of(format!("spring/u{order}").as_bytes());
+            let (number, mut lane) = lanes.lock_of(&by_key(&format!("spring/u{order}")));
             assert_eq!(number, UNKNOWN);
             lane.enter(order, now, Duration::ZERO);
         }
@@ -292,7 +314,16 @@ mod tests {
             [BUSY_FROM],
             "without an answer to those before"
         );
-        assert!(lanes.lock_of(b"spring/ada").0 < 24);
+        assert!(lanes.lock_of(&by_key("spring/ada")).0 < 24);
+    }
+
+    #[test]
+    fn an_order_that_names_its_partition_is_in_its_lane_whatever_is_known() {
+        let lanes = Lanes::<()>::new(mpsc::channel().0);
+        let lane_of = |partition| lanes.lock_of(&order(Some(partition), "spring/ada")).0;
+        assert_eq!((lane_of(3), lane_of(255), lane_of(256)), (3, 255, 0));
+        lanes.set_partitions(12);
+        assert_eq!((lane_of(3), lane_of(255), lane_of(256)), (3, 255, 0));
     }
 
     #[test]

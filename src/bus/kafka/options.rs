@@ -69,7 +69,8 @@ const FIXED: &[Fixed] = &[
         side: Side::Producer,
         names: &["partitioner"],
         allowed: &["murmur2_random", "murmur2"],
-        why: "another partitioner moves buyers to other partitions, and breaks the order of their orders",
+        why: "orders of campaigns from before partitions were stored go by key: another partitioner moves their buyers, and \
+              breaks the order of their orders",
     },
     Fixed {
         side: Side::Producer,

@@ -1,7 +1,8 @@
-//! The producing side: acknowledged by all in-sync replicas, keyed as Java clients do. docs/PRODUCER.md says why no
-//! report that a record was delivered can be wrong.
+//! The producing side: acknowledged by all in-sync replicas; each order to its lane's partition, or, without one, keyed as
+//! Java clients do. docs/PRODUCER.md says why no report that a record was delivered can be wrong.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,6 +18,7 @@ use super::delivery::{Batch, CLOSED, Sending, Ticket, Waiting, go_on};
 use super::lanes::{Free, Lanes};
 use super::marks::Asker;
 use crate::bus::{Acknowledge, BusError, Forward, Outbound, Producer, sealed};
+use crate::seldom::Seldom;
 
 /// A dead client answers what it held within this.
 const DEAD_ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -41,6 +43,8 @@ struct Shared {
     delivery_timeout: Duration,
     /// Made when first needed.
     asker: Mutex<Option<Arc<Asker>>>,
+    /// Orders whose partition the topic does not have.
+    astray: Mutex<Seldom>,
 }
 
 impl KafkaProducer {
@@ -62,6 +66,7 @@ impl KafkaProducer {
                 timeout => timeout,
             },
             asker: Mutex::default(),
+            astray: Mutex::default(),
             config,
             client: ArcSwap::from_pointee(client),
             rebuilding: Mutex::new(()),
@@ -156,6 +161,32 @@ impl Shared {
         Some(Batch::new(records, acknowledge, self.in_flight.clone()))
     }
 
+    /// The partition of an order, or, where the orders topic does not have it, another one, always the same: the topic was
+    /// made anew with fewer, or this process has not heard yet that it was given more. Landing reads them all.
+    fn there(&self, partition: Option<i32>) -> Option<i32> {
+        let Some((named, partitions)) = partition.zip(self.lanes.partitions()) else {
+            return partition;
+        };
+        let partitions = i32::try_from(partitions.get()).unwrap_or(i32::MAX);
+        if named < partitions {
+            return partition;
+        }
+        let instead = named % partitions;
+        let mut astray = self.astray.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orders) = astray.met(&format!("{named} of {partitions}"), Instant::now()) {
+            let topic = &self.config.topic;
+            tracing::warn!(
+                topic,
+                partition = named,
+                partitions,
+                instead,
+                orders,
+                "the topic lacks a partition that orders are for: they go to another one"
+            );
+        }
+        Some(instead)
+    }
+
     /// Lets a record go on, or wait for its key's turn.
     fn enter(&self, what: Sending, batch: &Arc<Batch>, since: Instant) {
         let turn = self.lanes.turn(what.key());
@@ -173,11 +204,11 @@ impl Shared {
     /// Hands over a record whose turn it is, or leaves it waiting in its lane. Only orders have lanes.
     fn go(&self, waiting: Waiting, now: Instant) {
         let client = self.client();
-        if matches!(waiting.what, Sending::Moved(_)) {
+        let Sending::Order(order) = &waiting.what else {
             let handed = self.hand_over(&client, &waiting, None);
             return self.settle(None, &waiting, handed);
-        }
-        let (number, mut lane) = self.lanes.lock_of(waiting.what.key());
+        };
+        let (number, mut lane) = self.lanes.lock_of(order);
         let Some(waiting) = lane.enter(waiting, now, self.linger) else {
             return;
         };
@@ -293,6 +324,8 @@ impl Producer for KafkaProducer {
         };
         let since = Instant::now();
         for order in orders.into_iter().take(room) {
+            let partition = self.shared.there(order.partition);
+            let order = Outbound { partition, ..order };
             self.shared.enter(Sending::Order(order), &batch, since);
         }
         if all > room {
@@ -302,6 +335,11 @@ impl Producer for KafkaProducer {
     }
 
     fn forward(&self, mut records: Vec<Forward>, acknowledge: Acknowledge) {
+        for record in &mut records {
+            if record.topic == self.shared.config.topic {
+                record.partition = self.shared.there(record.partition);
+            }
+        }
         if let Some(keys) = &self.shared.config.seal {
             records.iter_mut().for_each(|record| sealed::put(keys, record));
         }
@@ -324,6 +362,16 @@ impl Producer for KafkaProducer {
 
     fn flush(&self, limit: Duration) -> BoxFuture<'_, bool> {
         Box::pin(self.shared.flush(limit))
+    }
+
+    fn partitions(&self) -> BoxFuture<'_, Result<u32, BusError>> {
+        let lanes = self.shared.lanes.clone();
+        self.ask(move |config, client| {
+            let asked = partitions(config, client, &lanes, &config.topic).map(|all| all.len());
+            let heard = || lanes.partitions().map(NonZeroUsize::get);
+            let count = asked.or_else(|error| heard().ok_or(error))?;
+            Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        })
     }
 
     fn high_watermarks<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<BTreeMap<i32, i64>, BusError>> {

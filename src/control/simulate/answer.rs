@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::notes::Facts;
 use super::{Origin, sentences};
 use crate::recorded::Attributes;
-use crate::recorded::tally::{Flip, Flips, Sides, Tally};
+use crate::recorded::tally::{Count, Estimate, Flip, Flips, Sides, Tally};
 use crate::wire::Moment;
 
 /// The answer of `POST /admin/v1/campaigns/{id}/simulate`. Times are RFC 3339.
@@ -26,6 +26,9 @@ pub struct Simulation {
     pub outcomes: Vec<OutcomeAnswer>,
     /// Attempts that the new rules answer otherwise than the old ones.
     pub flipped: u64,
+    /// The same of all buyers, where these attempts are of a share of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flipped_all: Option<EstimateAnswer>,
     pub flips: Vec<FlipAnswer>,
     /// The old side held against what was answered then.
     pub recorded: Compared,
@@ -38,8 +41,26 @@ pub struct Simulation {
 pub struct SampleAnswer {
     /// Of all buyers, 0 to 1. Stock is scaled by it.
     pub share: f64,
+    /// Attempts of all buyers that were decided while they were recorded; left out where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<u64>,
     /// Attempts that could not be kept in time.
     pub dropped: u64,
+}
+
+/// What all buyers would have, estimated from a share of them: in 95 of 100 cases less than `margin` off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EstimateAnswer {
+    pub count: u64,
+    pub margin: u64,
+}
+
+/// An outcome's counts, estimated for all buyers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllBuyers {
+    pub recorded: EstimateAnswer,
+    pub old: EstimateAnswer,
+    pub new: EstimateAnswer,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +80,9 @@ pub struct OutcomeAnswer {
     pub recorded: u64,
     pub old: u64,
     pub new: u64,
+    /// The same of all buyers, where these attempts are of a share of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<AllBuyers>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +90,9 @@ pub struct FlipAnswer {
     pub from: String,
     pub to: String,
     pub count: u64,
+    /// The same of all buyers, where these attempts are of a share of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<EstimateAnswer>,
     /// The first ten.
     pub examples: Vec<ExampleAnswer>,
 }
@@ -96,8 +123,17 @@ pub(super) fn answer(facts: &Facts<'_>, campaign: &str, tally: Tally, notes: Vec
         explain: sentences(plan),
         plan_digest: plan.digest().to_owned(),
     };
+    let scale = Scale::of(facts);
+    let outcome = |(outcome, sides): (String, Sides)| OutcomeAnswer {
+        outcome,
+        recorded: sides.recorded.total(),
+        old: sides.old.total(),
+        new: sides.new.total(),
+        all: scale.all(&sides),
+    };
     let mut outcomes: Vec<OutcomeAnswer> = tally.outcomes.into_iter().map(outcome).collect();
     outcomes.sort_by_key(|outcome| std::cmp::Reverse((outcome.old, outcome.new)));
+    let flipped = tally.flips.count();
     Simulation {
         campaign: campaign.to_owned(),
         from: facts.from,
@@ -105,37 +141,59 @@ pub(super) fn answer(facts: &Facts<'_>, campaign: &str, tally: Tally, notes: Vec
         first_at: tally.span.map(|(first, _)| Moment(first).to_string()),
         last_at: tally.span.map(|(_, last)| Moment(last).to_string()),
         sample: (facts.from == Origin::Sample).then(|| SampleAnswer {
-            share: facts.share(),
+            share: facts.sample.share.part(),
+            decided: facts.sample.decided(),
             dropped: facts.sample.dropped,
         }),
         old: side(Some(facts.revision), facts.old),
         new: side(None, facts.new),
         outcomes,
-        flipped: tally.flips.count(),
+        flipped: flipped.total(),
+        flipped_all: scale.estimate(&flipped),
         recorded: Compared {
             attempts: tally.with_record,
-            differ: tally.unlike_recorded.count(),
-            kinds: flips(tally.unlike_recorded),
+            differ: tally.unlike_recorded.count().total(),
+            kinds: scale.flips(tally.unlike_recorded),
         },
-        flips: flips(tally.flips),
+        flips: scale.flips(tally.flips),
         notes,
     }
 }
 
-fn outcome((outcome, sides): (String, Sides)) -> OutcomeAnswer {
-    OutcomeAnswer {
-        outcome,
-        recorded: sides.recorded,
-        old: sides.old,
-        new: sides.new,
+/// From the buyers of the sample to all; the share of them, where it is not everybody.
+struct Scale(Option<f64>);
+
+impl Scale {
+    fn of(facts: &Facts<'_>) -> Self {
+        let share = facts.sample.share;
+        Self((share.total() > 0).then(|| share.part()))
+    }
+
+    fn estimate(&self, count: &Count) -> Option<EstimateAnswer> {
+        let Estimate { count, margin } = count.of_all(self.0?);
+        Some(EstimateAnswer { count, margin })
+    }
+
+    fn all(&self, sides: &Sides) -> Option<AllBuyers> {
+        Some(AllBuyers {
+            recorded: self.estimate(&sides.recorded)?,
+            old: self.estimate(&sides.old)?,
+            new: self.estimate(&sides.new)?,
+        })
+    }
+
+    fn flips(&self, flips: Flips) -> Vec<FlipAnswer> {
+        let sorted = flips.into_sorted().into_iter();
+        sorted
+            .map(|flip| FlipAnswer {
+                all: self.estimate(&flip.count),
+                ..answer_of(flip)
+            })
+            .collect()
     }
 }
 
-fn flips(flips: Flips) -> Vec<FlipAnswer> {
-    flips.into_sorted().into_iter().map(flip).collect()
-}
-
-fn flip(flip: Flip) -> FlipAnswer {
+fn answer_of(flip: Flip) -> FlipAnswer {
     let examples = flip.examples.into_iter().map(|recorded| ExampleAnswer {
         at: Moment(recorded.at).to_string(),
         user: recorded.attempt.user,
@@ -146,7 +204,8 @@ fn flip(flip: Flip) -> FlipAnswer {
     FlipAnswer {
         from: flip.from,
         to: flip.to,
-        count: flip.count,
+        count: flip.count.total(),
+        all: None,
         examples: examples.collect(),
     }
 }

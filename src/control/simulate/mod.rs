@@ -9,6 +9,7 @@
 mod answer;
 mod lists;
 mod notes;
+mod sampled;
 mod source;
 
 use std::collections::HashMap;
@@ -29,7 +30,10 @@ use crate::recorded::tally::Tally;
 use crate::revision::Revision;
 use crate::store::SampleRow;
 
-pub use answer::{Compared, ExampleAnswer, FlipAnswer, OutcomeAnswer, SampleAnswer, SideAnswer, Simulation};
+pub use answer::{
+    AllBuyers, Compared, EstimateAnswer, ExampleAnswer, FlipAnswer, OutcomeAnswer, SampleAnswer, SideAnswer,
+    Simulation,
+};
 use source::Feed;
 
 /// Attempts of one simulation at most: both worlds remember every admitted order and every counter.
@@ -132,7 +136,7 @@ impl Control {
                 (Origin::File, Some(given)) => Feed::Given(given),
                 (Origin::File, None) => return Err(no_file()),
             };
-            let skus = scaled(&compare.campaign.skus, sample.halvings);
+            let skus = scaled(&compare.campaign.skus, sample.share);
             let (old, fresh) = (
                 plan_of(&compare.old, &compare.campaign, &skus)?,
                 plan_of(&compare.new, &compare.campaign, &skus)?,
@@ -141,16 +145,16 @@ impl Control {
                 self.world(&compare.old, &old, &skus).await?,
                 self.world(&compare.new, &fresh, &skus).await?,
             );
-            let replay = Replay::new(worlds.0, worlds.1, fresh.clone());
+            let replay = Replay::new(campaign, worlds.0, worlds.1, fresh.clone());
             let tally = self.replay(&compare, &skus, old.clone(), replay, feed).await?;
             // A sample that shrank meanwhile lost buyers half-way.
-            let is_whole =
-                from != Origin::Sample || self.store.sample(campaign).await?.halvings == sample.halvings;
+            let is_whole = from != Origin::Sample || self.store.sample(campaign).await?.share == sample.share;
             if is_whole {
                 let facts = notes::Facts {
                     from,
                     side: new.old,
                     sample,
+                    skus: &skus,
                     old: &old,
                     new: &fresh,
                     revision: compare.old.number,

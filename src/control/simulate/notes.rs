@@ -1,17 +1,22 @@
 //! What somebody has to know before they believe a simulation's figures, in sentences.
 
 use super::{OldSide, Origin};
+use crate::campaign::Sku;
 use crate::plan::{Attribute, CheckedPlan};
 use crate::recorded::tally::Tally;
-use crate::recorded::threshold;
 use crate::store::SampleRow;
 use crate::wasm::Diagnostic;
+
+/// Units of a SKU below which who got one is a matter of chance: a share of a small stock is a handful.
+const FEW_UNITS: u64 = 30;
 
 /// What a simulation was made of.
 pub(super) struct Facts<'a> {
     pub(super) from: Origin,
     pub(super) side: OldSide,
     pub(super) sample: SampleRow,
+    /// With the stock of the worlds.
+    pub(super) skus: &'a [Sku],
     pub(super) old: &'a CheckedPlan,
     pub(super) new: &'a CheckedPlan,
     /// Number of the active revision.
@@ -20,17 +25,10 @@ pub(super) struct Facts<'a> {
     pub(super) warnings: &'a [Diagnostic],
 }
 
-impl Facts<'_> {
-    /// Of all buyers, 0 to 1.
-    pub(super) fn share(&self) -> f64 {
-        threshold(self.sample.halvings) as f64 / threshold(0) as f64
-    }
-}
-
 pub(super) fn notes(facts: &Facts<'_>, tally: &Tally) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(nothing(facts, tally));
-    notes.extend(share(facts));
+    notes.extend(share(facts, tally));
     notes.extend(dropped(facts));
     notes.extend(orders(facts));
     notes.extend(unread(facts, tally));
@@ -55,16 +53,33 @@ fn nothing(facts: &Facts<'_>, tally: &Tally) -> Option<String> {
     })
 }
 
-fn share(facts: &Facts<'_>) -> Vec<String> {
-    if facts.sample.halvings == 0 {
+fn share(facts: &Facts<'_>, tally: &Tally) -> Vec<String> {
+    let share = facts.sample.share;
+    if share.total() == 0 {
         return Vec::new();
     }
-    let percent = facts.share() * 100.0;
+    let percent = share.part() * 100.0;
+    let of = match facts.sample.decided() {
+        Some(decided) => format!(", {} of the {decided} attempts that were decided", tally.attempts),
+        None => String::new(),
+    };
     let mut notes = vec![format!(
-        "The sample holds the whole history of {percent:.3} % of the buyers. The stock was scaled to that share, rounded \
-         up; multiply the counts by {} for all buyers.",
-        1_u64 << facts.sample.halvings
+        "The sample holds the whole history of {percent:.3} % of the buyers{of}. The stock was scaled to that share, rounded \
+         up; multiply the counts by {} for all buyers. What is said of all buyers is less than its margin off in 95 of 100 \
+         cases.",
+        1_u64 << share.total()
     )];
+    let few = facts
+        .skus
+        .iter()
+        .filter(|sku| (1..FEW_UNITS).contains(&sku.stock));
+    let few: Vec<String> = few.map(|sku| format!("{} of {}", sku.stock, sku.id)).collect();
+    if !few.is_empty() {
+        notes.push(format!(
+            "The share of the stock is few units ({}): when they are sold out here is largely chance.",
+            few.join(", ")
+        ));
+    }
     let plan = facts.new.plan();
     let shared = plan
         .counters
@@ -116,7 +131,7 @@ fn unread(facts: &Facts<'_>, tally: &Tally) -> Vec<String> {
 }
 
 fn unlike_recorded(facts: &Facts<'_>, tally: &Tally) -> Option<String> {
-    let differ = tally.unlike_recorded.count();
+    let differ = tally.unlike_recorded.count().total();
     if differ == 0 {
         return None;
     }
@@ -130,7 +145,7 @@ fn unlike_recorded(facts: &Facts<'_>, tally: &Tally) -> Option<String> {
     if !others.is_empty() && facts.side == OldSide::Active {
         causes.push(others.join(", "));
     }
-    if facts.sample.halvings > 0 {
+    if facts.sample.share.total() > 0 {
         causes.push("the sample's stock is a share of the stock".to_owned());
     }
     if facts.sample.dropped > 0 {

@@ -2,24 +2,18 @@
 
 use futures_util::StreamExt;
 
+use super::sampled::Sampled;
 use super::{ControlError, Given, SIMULATED_MAX};
 use crate::control::requests::Problem;
 use crate::order::OrderId;
 use crate::recorded::Recorded;
-use crate::store::{AttemptsAt, SampleRow, Store};
+use crate::store::{SampleRow, Store};
 
 /// Attempts of one page.
 const PAGE: u32 = 2000;
 
 pub(super) enum Feed<'a> {
-    Sample {
-        store: &'a Store,
-        campaign: &'a str,
-        halvings: u32,
-        after: Option<AttemptsAt>,
-        /// What arrived later is not part of this simulation.
-        end: i64,
-    },
+    Sample(Box<Sampled<'a>>),
     /// By their ids: a page is looked up by key, and nobody holds a connection for the whole replay.
     Orders {
         store: &'a Store,
@@ -35,13 +29,8 @@ impl<'a> Feed<'a> {
         campaign: &'a str,
         sample: SampleRow,
     ) -> Result<Self, ControlError> {
-        Ok(Self::Sample {
-            store,
-            campaign,
-            halvings: sample.halvings,
-            after: None,
-            end: store.attempts_end().await?,
-        })
+        let sampled = Sampled::begin(store, campaign, sample).await?;
+        Ok(Self::Sample(Box::new(sampled)))
     }
 
     pub(super) async fn orders(store: &'a Store, campaign: &'a str) -> Result<Self, ControlError> {
@@ -56,19 +45,7 @@ impl<'a> Feed<'a> {
     /// `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Recorded>>, ControlError> {
         match self {
-            Self::Sample {
-                store,
-                campaign,
-                halvings,
-                after,
-                end,
-            } => {
-                let (page, last) = store
-                    .attempts_page(campaign, *halvings, *after, *end, PAGE)
-                    .await?;
-                *after = last.or(*after);
-                Ok(last.map(|_| page))
-            }
+            Self::Sample(sampled) => sampled.next().await,
             Self::Orders { store, campaign, ids } => {
                 let page: Vec<OrderId> = ids.take(PAGE as usize).collect();
                 if page.is_empty() {

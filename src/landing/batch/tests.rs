@@ -19,6 +19,7 @@ fn event(n: u8) -> OrderEvent {
         fingerprint: String::new(),
         charges: Vec::new(),
         attributes: Default::default(),
+        ordinal: None,
     }
 }
 
@@ -51,7 +52,7 @@ fn batch() -> Batch {
             next: 15,
             records,
         },
-        unsealed: vec![14],
+        unsealed: vec![14.into()],
         forged: Vec::new(),
     }])
 }
@@ -61,7 +62,7 @@ fn failed(offset: i64, error: StoreError) -> Landed {
     Landed {
         failed: vec![Failed {
             partition,
-            offset,
+            at: offset.into(),
             error,
         }],
         ..Landed::default()
@@ -71,18 +72,21 @@ fn failed(offset: i64, error: StoreError) -> Landed {
 #[test]
 fn records_that_are_no_orders_are_kept_apart_by_class() {
     let batch = batch();
-    assert_eq!(batch.slices[0].orders, [(10, event(1)), (14, event(4))]);
+    assert_eq!(
+        batch.slices[0].orders,
+        [(10.into(), event(1)), (14.into(), event(4))]
+    );
     assert_eq!(batch.slices[0].stop, Some(11));
     let classes: Vec<(i64, &str)> = batch.parts[0]
         .poison
         .iter()
-        .map(|(offset, poison)| (*offset, poison.class.as_str()))
+        .map(|(at, poison)| (at.offset, poison.class.as_str()))
         .collect();
     assert_eq!(
         classes,
         [(11, "undecodable"), (12, "unknown-version"), (13, "invalid")]
     );
-    assert!(batch.parts[0].poison[&13].error.contains("quantity 0"));
+    assert!(batch.parts[0].poison[&13.into()].error.contains("quantity 0"));
     assert_eq!(batch.size(), (5, 3));
 }
 
@@ -93,7 +97,7 @@ fn orders_that_fail_get_another_chance_and_the_others_have_landed() {
     assert_eq!(batch.size(), (5, 4));
     assert_eq!((batch.slices[0].from, batch.slices[0].orders.len()), (10, 0));
     batch.again();
-    assert_eq!(batch.slices[0].orders, [(10, event(1))]);
+    assert_eq!(batch.slices[0].orders, [(10.into(), event(1))]);
     assert_eq!((batch.slices[0].stop, batch.size()), (Some(11), (5, 3)));
     batch.settle(&Landed::default());
     assert_eq!((batch.slices[0].from, batch.has_work()), (11, false));
@@ -108,8 +112,8 @@ fn buried_records_are_passed() {
         .map(|each| (each.record.offset, each.poison.class))
         .collect();
     assert_eq!(poison[3], (14, Class::Locked));
-    let dead = |offset| DeadRecord {
-        offset,
+    let dead = |offset: i64| DeadRecord {
+        at: offset.into(),
         ..DeadRecord::default()
     };
     batch.bury(vec![(2, dead(11)), (2, dead(14)), (3, dead(0))]);
@@ -149,13 +153,13 @@ fn errors_have_their_class() {
 #[test]
 fn what_is_implausible_is_poison_and_what_is_unknown_is_waited_for() {
     let mut batch = batch();
-    let waits = batch.weigh(|event, sealed| match (event.user.as_str(), sealed) {
+    let waits = batch.weigh(|event, sealed, _| match (event.user.as_str(), sealed) {
         ("u1", true) => Weight::Implausible("no".into()),
         ("u4", false) => Weight::Unknown("it".into()),
         other => panic!("{other:?}"),
     });
     assert_eq!(waits, [(2, 14, "it".into())]);
-    assert_eq!(batch.parts[0].poison[&10].class, Class::Implausible);
+    assert_eq!(batch.parts[0].poison[&10.into()].class, Class::Implausible);
     let slice = &batch.slices[0];
     assert_eq!((slice.orders.len(), slice.stop, slice.next), (0, Some(10), 14));
     assert_eq!((batch.size(), batch.ends()), ((4, 4), vec![(2, 14)]));
@@ -173,7 +177,7 @@ fn a_partition_whose_first_record_waits_has_nothing_to_write() {
         unsealed: Vec::new(),
         forged: Vec::new(),
     }]);
-    let waits = batch.weigh(|_, _| Weight::Unknown("it".into()));
+    let waits = batch.weigh(|_, _, _| Weight::Unknown("it".into()));
     assert_eq!(waits, [(0, 5, "it".into())]);
     assert_eq!((batch.has_work(), batch.size()), (false, (0, 0)));
 }

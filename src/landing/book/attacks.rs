@@ -1,7 +1,6 @@
 //! Orders as somebody would forge them who knows the campaign and its plan, with a seal and without.
 
-use super::facts::CLOCKS_MS;
-use super::tests::{admitted, book, named, placed, reading};
+use super::tests::{admitted, book, clock, named, placed, reading};
 use super::*;
 use crate::order::{Attempt, Charge, fingerprint};
 use crate::plan::samples::Sample;
@@ -44,7 +43,7 @@ fn refused(book: &Book, event: &OrderEvent, what: &str) {
     for sealed in [true, false] {
         let mut event = event.clone();
         let now = event.placed_at;
-        match book.weigh(&mut event, sealed, now) {
+        match book.weigh(&mut event, sealed, None, clock(now)) {
             Weight::Implausible(why) => assert!(why.contains(what), "{what}: {why}"),
             other => panic!("{what}, sealed {sealed}: {other:?}"),
         }
@@ -204,11 +203,11 @@ fn a_counter_takes_nothing_from_whom_the_plan_spares() {
     let book = book(&sample);
     let mut event = admitted(&sample).remove(0);
     let now = event.placed_at;
-    assert_eq!(book.weigh(&mut event, false, now), Weight::Plausible);
+    assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
     event.attributes = [("claim:tier".to_owned(), "staff".to_owned())].into();
     refused(&book, &event, "takes nothing there");
     event.charges.clear();
-    assert_eq!(book.weigh(&mut event, false, now), Weight::Plausible);
+    assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
     // Who leaves the claim out pays like everybody else.
     event.attributes.clear();
     refused(&book, &event, "not charged");
@@ -224,7 +223,7 @@ fn who_leaves_an_attribute_out_has_the_limit_of_nobody_in_particular() {
         event.attributes = tier.map(of).into_iter().collect();
         event.charges[0].limit = Some(1 << 62);
         let (before, now) = (event.clone(), event.placed_at);
-        assert_eq!(book.weigh(&mut event, false, now), Weight::Plausible);
+        assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
         assert_eq!(event.charges[0].limit, Some(limit), "{tier:?}");
         event.charges[0].limit = before.charges[0].limit;
         assert_eq!(event, before, "nothing else is changed");
@@ -244,7 +243,7 @@ fn an_order_without_what_its_plan_requires_is_implausible() {
     let book = book(&sample);
     for mut event in with {
         let now = event.placed_at;
-        assert_eq!(book.weigh(&mut event, false, now), Weight::Plausible);
+        assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
     }
     assert!(!without.is_empty());
     for event in without {
@@ -265,7 +264,7 @@ fn without_a_seal_an_order_is_not_of_later() {
         (at - 6 * 3_600_000, false),
         (i64::MIN, false),
     ] {
-        let weight = book.weigh(&mut event, false, now);
+        let weight = book.weigh(&mut event, false, None, clock(now));
         match plausible {
             true => assert_eq!(weight, Weight::Plausible, "{now}"),
             false => {
@@ -274,7 +273,7 @@ fn without_a_seal_an_order_is_not_of_later() {
                 );
             }
         }
-        assert_eq!(book.weigh(&mut event, true, now), Weight::Plausible);
+        assert_eq!(book.weigh(&mut event, true, None, clock(now)), Weight::Plausible);
     }
 }
 
@@ -293,12 +292,12 @@ fn without_a_seal_no_order_is_older_than_its_revision() {
         revision.created_at = created_at;
         let mut book = Book::default();
         book.put(&reading(row), 1, Some(revision));
-        let weight = book.weigh(&mut event, false, at);
+        let weight = book.weigh(&mut event, false, None, clock(at));
         match plausible {
             true => assert_eq!(weight, Weight::Plausible, "{created_at}"),
             false => assert!(matches!(weight, Weight::Implausible(why) if why.contains("was created"))),
         }
-        assert_eq!(book.weigh(&mut event, true, at), Weight::Plausible);
+        assert_eq!(book.weigh(&mut event, true, None, clock(at)), Weight::Plausible);
     }
 }
 
@@ -308,8 +307,8 @@ fn a_plan_that_cannot_be_read_is_believed_of_our_own_records_alone() {
     let mut event = admitted(&sample).remove(0);
     sample.plan.counters[0].id = "A name of a build to come".to_owned();
     let (book, now) = (book(&sample), event.placed_at);
-    assert_eq!(book.weigh(&mut event, true, now), Weight::Plausible);
-    let weight = book.weigh(&mut event, false, now);
+    assert_eq!(book.weigh(&mut event, true, None, clock(now)), Weight::Plausible);
+    let weight = book.weigh(&mut event, false, None, clock(now));
     assert!(matches!(weight, Weight::Implausible(why) if why.contains("cannot read the plan of revision 1")));
 }
 
@@ -335,7 +334,7 @@ fn every_revision_has_its_own_counters_and_its_own_limits() {
         let mut event = placed(sample, &checked(sample), &attempt, 5);
         event.revision = number;
         let now = event.placed_at;
-        assert_eq!(book.weigh(&mut event, false, now), Weight::Plausible);
+        assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
         event.charges = placed(other, &checked(other), &attempt, 5).charges;
         refused(&book, &event, &format!("which revision {number} does not have"));
     }
@@ -350,12 +349,18 @@ fn a_campaign_with_more_skus_is_read_anew_with_every_revision() {
     let mut event = admitted(&sample).remove(0);
     event.revision = 2;
     let now = event.placed_at;
-    assert_eq!(book.weigh(&mut event.clone(), true, now), Weight::Plausible);
+    assert_eq!(
+        book.weigh(&mut event.clone(), true, None, clock(now)),
+        Weight::Plausible
+    );
     let mut grown = row;
     grown.campaign.skus.push(crate::campaign::Sku {
         id: "sock".to_owned(),
         stock: 7,
     });
     book.put(&reading(grown), 1, Some(revision));
-    assert!(matches!(book.weigh(&mut event, true, now), Weight::Unknown(_)));
+    assert!(matches!(
+        book.weigh(&mut event, true, None, clock(now)),
+        Weight::Unknown(_)
+    ));
 }

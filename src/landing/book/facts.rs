@@ -64,14 +64,45 @@ impl Facts {
         }
     }
 
+    /// What this build needs, to make the charges of an order that comes without them, and does not have.
+    pub(super) fn lacks(&self, evaluator: u32) -> Option<String> {
+        let number = self.number;
+        if evaluator != eval::VERSION {
+            return Some(format!(
+                "charges under revision {number} are made by evaluator {evaluator}, and this build has {}: land it with a \
+                 build that has the other",
+                eval::VERSION
+            ));
+        }
+        self.plan.is_none().then(|| {
+            format!("this build cannot read the plan of revision {number}, to make charges: land it with a newer build")
+        })
+    }
+
+    /// Gives an order the receipt that it comes without.
+    pub(super) fn complete(&self, event: &mut OrderEvent) {
+        if let Some(plan) = &self.plan {
+            event.modules.clone_from(&self.modules);
+            event.charges = with_attempt(event, |attempt, event| {
+                eval::charges(plan, attempt, event.placed_at)
+            });
+        }
+    }
+
     /// Whether limits are other ones once units are added or taken, which anybody can do in the database.
     pub(super) fn follows_stock(&self) -> bool {
         !self.by_stock.is_empty()
     }
 
     /// Whether anybody can have been admitted with the order, as far as can be told at `now`, milliseconds since
-    /// 1970-01-01 UTC; why not. Its limits are the plan's afterwards.
-    pub(super) fn check(&self, event: &mut OrderEvent, sealed: bool, now: i64) -> Result<(), String> {
+    /// 1970-01-01 UTC; why not. Its limits are the plan's afterwards. `completed`: its charges are from here.
+    pub(super) fn check(
+        &self,
+        event: &mut OrderEvent,
+        sealed: bool,
+        completed: bool,
+        now: i64,
+    ) -> Result<(), String> {
         let number = self.number;
         self.check_moment(event.placed_at, sealed, now)?;
         if event.plan != self.digest {
@@ -84,7 +115,7 @@ impl Facts {
             return Err("its fingerprint is not that of its SKU and quantity".to_owned());
         }
         match &self.plan {
-            Some(plan) => self.check_plan(plan, event),
+            Some(plan) => self.check_plan(plan, event, completed),
             // One of ours read the plan: the charges are what it made of it.
             None if sealed => Ok(()),
             None => Err(format!(
@@ -127,24 +158,17 @@ impl Facts {
     }
 
     /// Holds an order against the plan it names, and takes over the plan's limits.
-    fn check_plan(&self, plan: &CheckedPlan, event: &mut OrderEvent) -> Result<(), String> {
-        // Its texts are lent to the attempt: every order passes here, and nothing of it has to be copied.
-        let attempt = Attempt {
-            order: event.order,
-            user: take(&mut event.user),
-            sku: take(&mut event.sku),
-            quantity: event.quantity,
-            attributes: take(&mut event.attributes),
-        };
-        let checked = match impossible(plan, &attempt, event.placed_at, SLACK_MS) {
-            Some(why) => Err(refusal(plan, self.number, why)),
-            None => {
-                let due = eval::charges(plan, &attempt, event.placed_at);
-                self.check_charges(plan, due, &mut event.charges)
+    fn check_plan(&self, plan: &CheckedPlan, event: &mut OrderEvent, completed: bool) -> Result<(), String> {
+        with_attempt(event, |attempt, event| {
+            match impossible(plan, attempt, event.placed_at, SLACK_MS) {
+                Some(why) => Err(refusal(plan, self.number, why)),
+                None if completed => self.limit(&mut event.charges),
+                None => {
+                    let due = eval::charges(plan, attempt, event.placed_at);
+                    self.check_charges(plan, due, &mut event.charges)
+                }
             }
-        };
-        (event.user, event.sku, event.attributes) = (attempt.user, attempt.sku, attempt.attributes);
-        checked
+        })
     }
 
     /// The charges are those the plan makes, each once, and their limits are the plan's: whatever the record says.
@@ -160,7 +184,15 @@ impl Facts {
         if said.len() != due.len() || !due.iter().all(is_said) {
             return Err(odd_charge(plan, number, &due, said));
         }
-        for charge in &mut due {
+        self.limit(&mut due)?;
+        *said = due;
+        Ok(())
+    }
+
+    /// Gives charges that the plan makes their limits.
+    fn limit(&self, due: &mut [Charge]) -> Result<(), String> {
+        let number = self.number;
+        for charge in due {
             // Where there were more units once, it may have been admitted then; what was counted decides.
             let certain = !self.by_stock.contains(&charge.counter);
             let passed = charge.limit.filter(|limit| certain && *limit < charge.cost);
@@ -172,9 +204,22 @@ impl Facts {
             }
             charge.limit = charge.limit.or(Some(NO_LIMIT));
         }
-        *said = due;
         Ok(())
     }
+}
+
+/// Lends an order's texts to an attempt: every order passes here, and nothing of it has to be copied.
+fn with_attempt<T>(event: &mut OrderEvent, doing: impl FnOnce(&Attempt, &mut OrderEvent) -> T) -> T {
+    let attempt = Attempt {
+        order: event.order,
+        user: take(&mut event.user),
+        sku: take(&mut event.sku),
+        quantity: event.quantity,
+        attributes: take(&mut event.attributes),
+    };
+    let done = doing(&attempt, event);
+    (event.user, event.sku, event.attributes) = (attempt.user, attempt.sku, attempt.attributes);
+    done
 }
 
 fn refusal(plan: &CheckedPlan, number: u32, why: Impossible) -> String {

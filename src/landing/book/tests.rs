@@ -34,6 +34,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         uid: String::new(),
         buckets: context.buckets,
         shards: 1,
+        partitions: None,
         created_at: 0,
     };
     let revision = Revision {
@@ -95,13 +96,21 @@ pub(super) fn placed(sample: &Sample, plan: &CheckedPlan, attempt: &Attempt, at_
         fingerprint: attempt.fingerprint(),
         charges: eval::charges(plan, attempt, placed_at),
         attributes: attempt.attributes.clone(),
+        ordinal: None,
+    }
+}
+
+pub(super) fn clock(now: i64) -> Clock {
+    Clock {
+        now,
+        deadline_ms: 2000,
     }
 }
 
 /// Weighed as a sealed record, at the moment it was placed.
 fn weigh(book: &Book, event: &mut OrderEvent) -> Weight {
     let now = event.placed_at;
-    book.weigh(event, true, now)
+    book.weigh(event, true, None, clock(now))
 }
 
 pub(super) fn named(name: &str) -> Sample {
@@ -223,10 +232,104 @@ fn a_revision_that_was_never_in_force_waits_for_our_own_records_alone() {
     book.put(&never, 1, Some(revision));
     let mut event = admitted(&sample).remove(0);
     let now = event.placed_at;
-    assert!(matches!(book.weigh(&mut event, true, now), Weight::Unknown(_)));
-    let weight = book.weigh(&mut event, false, now);
+    assert!(matches!(
+        book.weigh(&mut event, true, None, clock(now)),
+        Weight::Unknown(_)
+    ));
+    let weight = book.weigh(&mut event, false, None, clock(now));
     assert!(matches!(weight, Weight::Implausible(why) if why.contains("was never activated")));
     never.activated.insert(1);
     book.renew(&never);
-    assert_eq!(book.weigh(&mut event, false, now), Weight::Plausible);
+    assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
+}
+
+/// As a record of many carries it: without its receipt.
+fn bare(event: &OrderEvent) -> OrderEvent {
+    OrderEvent {
+        modules: Vec::new(),
+        charges: Vec::new(),
+        ..event.clone()
+    }
+}
+
+fn claim(event: &OrderEvent) -> Claim<'static> {
+    Claim {
+        uid: "",
+        evaluator: crate::plan::eval::VERSION,
+        asked_at: event.placed_at - 3,
+    }
+}
+
+#[test]
+fn an_order_without_a_receipt_gets_the_one_its_plan_makes() {
+    let mut orders = 0;
+    for sample in samples() {
+        let book = book(&sample);
+        for event in admitted(&sample) {
+            let mut with = event.clone();
+            assert_eq!(weigh(&book, &mut with), Weight::Plausible, "{}", sample.name);
+            let mut without = bare(&event);
+            let clock = clock(event.placed_at);
+            let weight = book.weigh(&mut without, true, Some(claim(&event)), clock);
+            assert_eq!(weight, Weight::Plausible, "{}", sample.name);
+            assert_eq!(without, with, "{}", sample.name);
+            orders += 1;
+        }
+    }
+    assert!(orders > 0);
+}
+
+#[test]
+fn what_a_record_claims_is_held_against_the_campaign_and_the_clocks() {
+    let sample = named("units per user");
+    let (book, event) = (book(&sample), admitted(&sample).remove(0));
+    let weigh = |claim: Claim<'_>| {
+        let (mut event, clock) = (bare(&event), clock(event.placed_at));
+        let weight = book.weigh(&mut event, true, Some(claim), clock);
+        (weight, event.charges.len())
+    };
+    let good = claim(&event);
+    let most = 2000 + CLOCKS_MS;
+    for apart in [-most, 0, most] {
+        let asked_at = event.placed_at - apart;
+        assert_eq!(weigh(Claim { asked_at, ..good }).0, Weight::Plausible, "{apart}");
+    }
+    for apart in [-most - 1, most + 1, i64::MAX] {
+        let asked_at = event.placed_at.saturating_sub(apart);
+        match weigh(Claim { asked_at, ..good }) {
+            // Its letter holds the charges all the same: somebody may decide to land it.
+            (Weight::Implausible(why), 1..) => assert!(why.contains("was asked for at"), "{why}"),
+            other => panic!("{apart}: {other:?}"),
+        }
+    }
+    match weigh(Claim {
+        uid: "another",
+        ..good
+    }) {
+        (Weight::Implausible(why), 1..) => assert!(why.contains("another campaign of this id"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn charges_that_this_build_cannot_make_are_waited_for() {
+    let sample = named("units per user");
+    let event = admitted(&sample).remove(0);
+    let weigh = |book: &Book, claim: Claim<'_>| {
+        let clock = clock(event.placed_at);
+        match book.weigh(&mut bare(&event), true, Some(claim), clock) {
+            Weight::Unknown(what) => what,
+            other => panic!("{other:?}"),
+        }
+    };
+    let newer = Claim {
+        evaluator: crate::plan::eval::VERSION + 1,
+        ..claim(&event)
+    };
+    assert!(weigh(&book(&sample), newer).contains("evaluator 2"));
+    let (row, mut revision) = stored(&sample);
+    revision.plan.counters[0].id = "A name of a build to come".to_owned();
+    let mut unreadable = Book::default();
+    unreadable.put(&reading(row), 1, Some(revision));
+    assert!(weigh(&unreadable, claim(&event)).contains("cannot read the plan of revision 1"));
 }

@@ -109,6 +109,7 @@ mod tests {
             topic: "o".into(),
             partition: 0,
             offset,
+            position: 0,
         }
     }
 

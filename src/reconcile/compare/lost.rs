@@ -107,6 +107,7 @@ impl Desk<'_> {
             fingerprint: placed.fingerprint,
             charges: Vec::new(),
             attributes: record.attributes.clone().unwrap_or_default(),
+            ordinal: None,
         }
     }
 
@@ -155,7 +156,9 @@ impl Desk<'_> {
 
     /// Returns once the bus has them all: from there on they land as any order does.
     async fn send_again(&self, events: &[&OrderEvent]) -> Result<(), CompareError> {
+        let partition = self.active.campaign.partition_of(self.shard.number);
         let records = events.iter().map(|event| Outbound {
+            partition,
             key: event.key(),
             payload: event.encode(),
         });

@@ -124,7 +124,7 @@ async fn is_claimed(
         .join(", ");
     let sql = format!(
         "SELECT payload FROM dead_letters WHERE campaign_id = ? AND order_id = ? AND stage IN ({open}) \
-         AND class <> ? AND NOT (topic = ? AND `partition` = ? AND `offset` = ?)"
+         AND class <> ? AND NOT (topic = ? AND `partition` = ? AND `offset` = ? AND position = ?)"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(event.campaign.as_str())
@@ -133,6 +133,7 @@ async fn is_claimed(
         .bind(letter.origin.topic.as_str())
         .bind(i64::from(letter.origin.partition))
         .bind(letter.origin.offset)
+        .bind(i64::from(letter.origin.position))
         .fetch_all(connection)
         .await?;
     let whole = |event: &OrderEvent| {

@@ -134,7 +134,7 @@ pub(super) async fn note(
 }
 
 /// The letter is as it was read.
-const UNCHANGED: &str = "topic = ? AND `partition` = ? AND `offset` = ? AND stage = ? AND attempts = ? \
+const UNCHANGED: &str = "topic = ? AND `partition` = ? AND `offset` = ? AND position = ? AND stage = ? AND attempts = ? \
      AND COALESCE(CAST(changed_at AS CHAR), '') = ?";
 
 fn bind_unchanged<'q>(query: Query<'q>, letter: &'q DeadLetter) -> StoreResult<Query<'q>> {

@@ -112,10 +112,10 @@ fn prefix_range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (prefix.to_vec(), high)
 }
 
-const SELECT: &str = "SELECT topic, `partition`, `offset`, record_key, payload, error, stage, class, attempts, replays, \
+const SELECT: &str = "SELECT topic, `partition`, `offset`, position, record_key, payload, error, stage, class, attempts, replays, \
      order_id, campaign_id, sku_id, quantity, CAST(landed_at AS CHAR), CAST(recorded_at AS CHAR), \
      CAST(changed_at AS CHAR), CAST(replay_at AS CHAR), replay_to FROM dead_letters";
-pub(super) const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ?";
+pub(super) const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ? AND position = ?";
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, Any, <Any as sqlx::Database>::Arguments>;
 
@@ -132,6 +132,7 @@ pub(super) fn bind_origin<'q>(query: Query<'q>, origin: &'q Origin) -> Query<'q>
         .bind(origin.topic.as_str())
         .bind(i64::from(origin.partition))
         .bind(origin.offset)
+        .bind(i64::from(origin.position))
 }
 
 impl Store {
@@ -149,18 +150,21 @@ impl Store {
                 Bound::Text(after.topic.clone()),
             );
             found.and(
-                "(topic > ? OR (topic = ? AND (`partition` > ? OR (`partition` = ? AND `offset` > ?))))",
+                "(topic > ? OR (topic = ? AND (`partition` > ? OR (`partition` = ? AND \
+                 (`offset` > ? OR (`offset` = ? AND position > ?))))))",
                 [
                     topic.clone(),
                     topic,
                     partition.clone(),
                     partition,
                     Bound::Int(after.offset),
+                    Bound::Int(after.offset),
+                    Bound::Int(after.position.into()),
                 ],
             );
         }
         let sql = format!(
-            "{SELECT}{} ORDER BY topic, `partition`, `offset` LIMIT ?",
+            "{SELECT}{} ORDER BY topic, `partition`, `offset`, position LIMIT ?",
             found.sql()
         );
         let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values).bind(i64::from(limit));
@@ -181,7 +185,7 @@ impl Store {
             LetterOrder::Oldest => format!("{SINCE}, "),
         };
         let sql = format!(
-            "{SELECT}{} ORDER BY {first}topic, `partition`, `offset` LIMIT ?",
+            "{SELECT}{} ORDER BY {first}topic, `partition`, `offset`, position LIMIT ?",
             found.sql()
         );
         let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values).bind(i64::from(limit));
@@ -238,23 +242,24 @@ fn letter(row: &AnyRow) -> StoreResult<DeadLetter> {
             topic: text(row, 0)?,
             partition: narrow(row, 1)?,
             offset: int(row, 2)?,
+            position: narrow(row, 3)?,
         },
-        key: row.try_get(3)?,
-        payload: row.try_get(4)?,
-        error: text(row, 5)?,
-        stage: stage(&text(row, 6)?)?,
-        class: text(row, 7)?,
-        attempts: int(row, 8)?,
-        replays: int(row, 9)?,
-        order: maybe_text(row, 10)?,
-        campaign: maybe_text(row, 11)?,
-        sku: maybe_text(row, 12)?,
-        quantity: row.try_get(13)?,
-        failed_at: moment(row, 14)?,
-        recorded_at: maybe_moment(row, 15)?,
-        changed_at: maybe_moment(row, 16)?,
-        replay_at: maybe_moment(row, 17)?,
-        replay_to: maybe_text(row, 18)?,
+        key: row.try_get(4)?,
+        payload: row.try_get(5)?,
+        error: text(row, 6)?,
+        stage: stage(&text(row, 7)?)?,
+        class: text(row, 8)?,
+        attempts: int(row, 9)?,
+        replays: int(row, 10)?,
+        order: maybe_text(row, 11)?,
+        campaign: maybe_text(row, 12)?,
+        sku: maybe_text(row, 13)?,
+        quantity: row.try_get(14)?,
+        failed_at: moment(row, 15)?,
+        recorded_at: maybe_moment(row, 16)?,
+        changed_at: maybe_moment(row, 17)?,
+        replay_at: maybe_moment(row, 18)?,
+        replay_to: maybe_text(row, 19)?,
     })
 }
 

@@ -25,9 +25,18 @@ pub fn run(target: &str, data: &[u8]) {
     found.expect("the target is in the list").1(data);
 }
 
-/// An order event as landing reads it from Kafka: refused, or the same again after a round trip.
+/// A record as landing reads it from Kafka, of one order or of many: refused, or the same again after a round trip.
 fn event(data: &[u8]) {
     use rushgate::order::OrderEvent;
+    use rushgate::record::{self, Payload};
+    if let Ok(read) = record::decode(data) {
+        let again = record::encode(&read.header, read.payloads.iter().copied())
+            .expect("what was read can be written");
+        assert_eq!(record::decode(&again).as_ref(), Ok(&read));
+        for payload in &read.payloads {
+            drop(Payload::read(payload).map(|payload| payload.attempt()));
+        }
+    }
     if let Ok(event) = OrderEvent::decode(data) {
         let again = OrderEvent::decode(&event.encode()).expect("what was written can be read");
         assert_eq!(again, event);

@@ -17,6 +17,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
             uid: uid.into(),
             buckets: 1,
             shards: 1,
+            partitions: None,
             created_at: T,
         },
         activation: Activation {

@@ -1,0 +1,209 @@
+//! What becomes of records, and of orders of one, by their seals.
+
+use super::*;
+
+fn stored() -> Stored {
+    let key = |id: &str, retired_at| KeyRow {
+        id: id.into(),
+        check_value: String::new(),
+        first_used_at: 1,
+        retired_at,
+    };
+    Stored {
+        cut_over: Some(CutOver {
+            decided_at: 1,
+            from: [(("o".to_owned(), 2), 10)].into(),
+        }),
+        keys: vec![key("new", None), key("old", Some(5))],
+        read_at: None,
+    }
+}
+
+fn config(only: bool) -> Config {
+    Config {
+        topic: "o".into(),
+        seal: SealConfig { keys: None, only },
+        ..Config::default()
+    }
+}
+
+#[test]
+fn records_without_a_seal_are_taken_up_to_the_cut_over() {
+    let missing = |config: &Config, stored: &Stored, partition, offset| {
+        verdict(config, stored, partition, offset, Seal::Missing)
+    };
+    let forged = Verdict::Forged("it carries no seal".into());
+    assert_eq!(
+        missing(&config(false), &Stored::default(), 2, 99),
+        Verdict::Unsealed
+    );
+    assert_eq!(missing(&config(false), &stored(), 2, 9), Verdict::Unsealed);
+    assert_eq!(missing(&config(false), &stored(), 2, 10), forged);
+    assert_eq!(
+        missing(&config(false), &stored(), 3, 0),
+        forged,
+        "a partition of later"
+    );
+    assert_eq!(missing(&config(true), &Stored::default(), 2, 0), forged);
+}
+
+#[test]
+fn only_a_key_that_is_in_use_is_waited_for() {
+    let of = |id: &str| verdict(&config(false), &stored(), 2, 0, Seal::UnknownKey(id.into()));
+    assert_eq!(of("new"), Verdict::Waits("new".into()));
+    assert!(matches!(of("old"), Verdict::Forged(why) if why.contains("retired")));
+    assert!(matches!(of("invented"), Verdict::Forged(why) if why.contains("none of ours")));
+}
+
+#[test]
+fn a_slice_ends_before_what_waits_and_forged_records_hold_nothing() {
+    let record = |offset| Record {
+        offset,
+        key: b"k".to_vec(),
+        payload: vec![0; FORGED_PAYLOAD_BYTES_MAX + 1],
+        headers: Vec::new(),
+        timestamp: -3,
+    };
+    let slice = Slice {
+        partition: 2,
+        from: 7,
+        next: 12,
+        records: (7..12).map(record).collect(),
+    };
+    let seals = vec![
+        Seal::Genuine,
+        Seal::Wrong("no"),
+        Seal::Missing,
+        Seal::UnknownKey("new".into()),
+        Seal::Genuine,
+    ];
+    let seals = seals.into_iter().map(|record| Seals {
+        record,
+        orders: Vec::new(),
+    });
+    let (sorted, waits) = sort(&config(false), &stored(), slice, seals.collect());
+    assert_eq!(waits, Some((10, "new".into())));
+    let offsets: Vec<i64> = sorted.slice.records.iter().map(|record| record.offset).collect();
+    assert_eq!(
+        (offsets, sorted.slice.next, sorted.unsealed),
+        (vec![7, 9], 10, vec![9.into()])
+    );
+    let forged = &sorted.forged[0];
+    assert_eq!(
+        (forged.at, &forged.order, &forged.origin),
+        (8.into(), &None, &None)
+    );
+    assert_eq!(
+        (forged.payload.len(), forged.recorded_at),
+        (FORGED_PAYLOAD_BYTES_MAX, None)
+    );
+}
+
+fn keys(ids: &[&str]) -> Arc<Keyring> {
+    let key = |id: &&str| crate::seal::Key::new(id.parse().expect("an id"), &[1; 32]).expect("a key");
+    Arc::new(Keyring::new(ids.iter().map(key).collect()).expect("a ring"))
+}
+
+/// A record of orders by these users, each sealed by the first of its keys, or not at all.
+fn packed(orders: &[(&str, Option<&str>)]) -> Record {
+    let header = record::Header {
+        campaign: "spring",
+        uid: "u",
+        shard: 0,
+        epoch: 1,
+        revision: 1,
+        plan: "p",
+        evaluator: 1,
+        at: 1,
+        entry: Default::default(),
+        first: 0,
+    };
+    let payload = |(user, key): &(&str, Option<&str>)| {
+        let attempt = crate::order::Attempt {
+            order: crate::order::OrderId::keyed("spring", user, "k"),
+            user: (*user).to_owned(),
+            sku: "shoe".to_owned(),
+            quantity: 1,
+            attributes: Default::default(),
+        };
+        let ring = key.map(|key| keys(&[key]));
+        record::encode_payload(&attempt, 1, &header.scope(), ring.as_deref())
+    };
+    let payloads: Vec<Vec<u8>> = orders.iter().map(payload).collect();
+    Record {
+        offset: 7,
+        key: header.key().into_bytes(),
+        payload: record::encode(&header, payloads.iter().map(Vec::as_slice)).expect("it fits"),
+        headers: Vec::new(),
+        timestamp: 5,
+    }
+}
+
+fn sort_one(own: Seal, record: Record, only: bool) -> (Sorted, Option<(i64, String)>) {
+    let (keys, own) = (keys(&["mine"]), own);
+    let seals = Seals {
+        orders: of_orders(Some(&keys), &record.payload, &own),
+        record: own,
+    };
+    let slice = Slice {
+        partition: 2,
+        from: 7,
+        next: 8,
+        records: vec![record],
+    };
+    sort(&config(only), &stored(), slice, vec![seals])
+}
+
+#[test]
+fn an_order_is_forged_for_itself_and_the_others_of_its_record_are_not() {
+    let orders = [
+        ("ann", Some("mine")),
+        ("bob", Some("old")),
+        ("eve", Some("invented")),
+        ("dan", None),
+    ];
+    let (sorted, waits) = sort_one(Seal::Genuine, packed(&orders), true);
+    assert_eq!((waits, sorted.slice.records.len()), (None, 1));
+    let forged: Vec<(u32, &str)> = sorted
+        .forged
+        .iter()
+        .map(|forged| (forged.at.position, forged.error.as_str()))
+        .collect();
+    assert_eq!(
+        forged,
+        [
+            (1, "its seal names key old, which is retired"),
+            (2, "its seal names key invented, which none of ours ever used"),
+            (3, "it carries no seal"),
+        ]
+    );
+    let alone = record::decode(&sorted.forged[1].payload).expect("a record");
+    assert_eq!((alone.payloads.len(), alone.header.first), (1, 2));
+    assert!(sorted.unsealed.is_empty());
+}
+
+#[test]
+fn an_order_is_as_good_as_its_record_at_most() {
+    let orders = [("ann", Some("mine")), ("dan", None)];
+    let at = |position| At { offset: 7, position };
+    let cut_over_lies_ahead = |own| sort_one(own, packed(&orders), false).0;
+    assert_eq!(cut_over_lies_ahead(Seal::Genuine).unsealed, [at(1)]);
+    assert_eq!(cut_over_lies_ahead(Seal::Missing).unsealed, [at(0), at(1)]);
+    let (sorted, _) = sort_one(Seal::Missing, packed(&orders), true);
+    assert_eq!(
+        (sorted.slice.records.len(), sorted.forged.len()),
+        (0, 1),
+        "all of it"
+    );
+}
+
+#[test]
+fn one_key_that_is_in_use_elsewhere_keeps_the_whole_record_waiting() {
+    let orders = [("eve", Some("invented")), ("ann", Some("new"))];
+    let (sorted, waits) = sort_one(Seal::Genuine, packed(&orders), true);
+    assert_eq!(waits, Some((7, "new".to_owned())));
+    assert_eq!(
+        (sorted.slice.next, sorted.forged.len(), sorted.slice.records.len()),
+        (7, 0, 0)
+    );
+}
