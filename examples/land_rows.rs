@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use rushgate::bus::embedded::{self, EmbeddedConsumer};
 use rushgate::bus::{BusError, Consumer, ConsumerState, ORDERS_TOPIC, Outbound, Producer, Record, Slice};
-use rushgate::campaign::{Campaign, RETENTION_MS, Schedule, Sku};
+use rushgate::campaign::{Campaign, RETENTION_MS, RecordVersion, Schedule, Sku};
 use rushgate::landing::{self, Landing, SealConfig};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::outbox;
@@ -302,6 +302,7 @@ async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Act
     let plan = samples().into_iter().find(|sample| sample.name == plan);
     let stored = Campaign {
         partitions: None,
+        record_version: RecordVersion::V1,
         id: campaign.to_owned(),
         title: campaign.to_owned(),
         skus: vec![Sku {

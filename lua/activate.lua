@@ -6,7 +6,7 @@
 --          then per family of buckets that live as long as the campaign: its key up to the bucket (after the
 --          prefix), number of buckets
 -- Reply    {'ok'}                         the fence is the new one; also when it already was
---          {'fence', fence there or ''}   other uid, no state, or a newer epoch: nothing was done
+--          {'fence', fence there or ''}   other uid, no state, a newer epoch or version: nothing was done
 --
 -- From here on every script called with an older fence answers `fence`. A family that was never made is made here, with
 -- the same marks as `restore` makes. To make one last longer is the work of `prolong`, before: it takes many calls. Buckets
@@ -21,12 +21,17 @@ local there = call('HGET', state, 'fence')
 if not there then
   return {'fence', ''}
 end
-local uid, epoch = string.match(fence, '^(.*):(%d+)$')
-local uid_there, epoch_there = string.match(there, '^(.*):(%d+)$')
+-- Campaign, version of records and epoch.
+local function parts(text)
+  local uid, version, epoch = string.match(text, '^([^/]*)/?(%d*):(%d+)$')
+  return uid, tonumber(version) or 1, tonumber(epoch)
+end
+local uid, version, epoch = parts(fence)
+local uid_there, version_there, epoch_there = parts(there)
 if not uid then
   return redis.error_reply('ERR activate: malformed fence')
 end
-if uid ~= uid_there or tonumber(epoch_there) > tonumber(epoch) then
+if uid ~= uid_there or version_there > version or epoch_there > epoch then
   return {'fence', there}
 end
 

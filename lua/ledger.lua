@@ -6,7 +6,7 @@
 -- Reply    {'ok', fence or '' when state is missing, now, expires_at, reopened, admitted,
 --           k, (sku, units left) × k,
 --           then, unless more orders than ARGV[1] wait: 1, per entry of the outbox: id, revision, moment of the
---           decision, k, payload × k (as `outbox` answers it); otherwise 0}
+--           decision, how it travels, k, payload × k (as `outbox` answers it); otherwise 0}
 --
 -- An order admitted until now is in the outbox of this answer, or Kafka has acknowledged it.
 

@@ -5,11 +5,11 @@
 -- ARGV     owner, lease in milliseconds, entries must be at least so many milliseconds old,
 --          start id (exclusive) or '-', most entries
 -- Reply    {'held'}   another owner has the lease
---          {'ok', per entry: id, revision, moment of the decision, k, payload × k;
+--          {'ok', per entry: id, revision, moment of the decision, how it travels or '', k, payload × k;
 --           revision, moment and k are 0 where its fields are not those of an entry}
 --
 -- Runs when memory is short, because the entries it reads are what settle then removes.
--- An entry's fields are `rev`, revision, `at`, moment, `n`, number of orders, then `o`, payload per order.
+-- An entry's fields: see README.md.
 
 local call = redis.call
 local prefix = string.sub(KEYS[1], 1, -#'state' - 1)

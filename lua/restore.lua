@@ -35,7 +35,7 @@ local steps = {}
 
 function steps.begin()
   local fence = call('HGET', state, 'fence')
-  if fence and string.match(fence, '^(.*):%d+$') ~= ARGV[3] then
+  if fence and string.match(fence, '^([^/]*)/?%d*:%d+$') ~= ARGV[3] then
     return {'lost'}
   end
   call('HSET', state, 'rebuilding', token, 'expires_at', ARGV[4])

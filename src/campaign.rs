@@ -33,6 +33,52 @@ pub struct Sku {
     pub stock: u64,
 }
 
+/// How a campaign's orders leave its gateways: `docs/RECORDS.md`. It only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum RecordVersion {
+    /// Each order alone, as JSON.
+    #[default]
+    V1,
+    /// All orders of an outbox entry together.
+    V2,
+}
+
+impl RecordVersion {
+    /// What this build writes where everybody can read it.
+    pub const NEWEST: Self = Self::V2;
+
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
+}
+
+impl From<RecordVersion> for u8 {
+    fn from(version: RecordVersion) -> Self {
+        version.number()
+    }
+}
+
+/// A later build has moved the campaign on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its orders travel in records of version {0}, and this build writes up to version {max}: run a later one", max = RecordVersion::NEWEST.number())]
+pub struct RecordVersionError(u8);
+
+impl TryFrom<u8> for RecordVersion {
+    type Error = RecordVersionError;
+
+    fn try_from(number: u8) -> Result<Self, RecordVersionError> {
+        match number {
+            1 => Ok(Self::V1),
+            2 => Ok(Self::V2),
+            other => Err(RecordVersionError(other)),
+        }
+    }
+}
+
 /// One flash sale of a merchant. Its rules live in its revisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Campaign {
@@ -49,6 +95,8 @@ pub struct Campaign {
     /// partitions that are added move nothing. `None` for a campaign from before this was kept: its orders go by key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,
+    #[serde(default)]
+    pub record_version: RecordVersion,
     pub created_at: i64,
 }
 
@@ -296,6 +344,7 @@ mod tests {
             buckets: 1,
             shards: 2,
             partitions: None,
+            record_version: RecordVersion::V1,
             created_at: 0,
         };
         assert_eq!(campaign.partition_of(0), None);

@@ -33,7 +33,7 @@ pub enum Command {
     /// Restores a campaign in Redis from the database, as gateways do when Redis lost its memory.
     Rebuild(Rebuild),
     /// Brings the database's tables and Kafka's topics up to this build.
-    Migrate(Settings),
+    Migrate(Migrate),
     /// Tries every connection a role stands on, and says which one fails and what to do.
     Doctor(Doctor),
     /// Plays the buyers of a sale against gateways, and reports every answer.
@@ -72,6 +72,19 @@ pub struct Dev {
 pub struct Doctor {
     #[command(flatten)]
     pub args: crate::app::DoctorArgs,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Also has campaigns go over to the newest form of records, which builds before this one cannot read: when all of
+    /// them are replaced. Moves fences in Redis, and there is no way back.
+    #[arg(long)]
+    pub cut_over: bool,
+    /// Although processes of older builds are listed: they are gone.
+    #[arg(long, requires = "cut_over")]
+    pub force: bool,
     #[command(flatten)]
     pub settings: Settings,
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use rushgate::app::Sources;
-use rushgate::cli::{self, Command, Dev, Doctor, Rebuild, Settings};
+use rushgate::cli::{self, Command, Dev, Doctor, Migrate, Rebuild, Settings};
 use rushgate::config::{Config, check_environment};
 use rushgate::{app, failpoint, load, module, simulate, telemetry, wasm};
 
@@ -48,7 +48,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             force,
             settings,
         }) => start(settings, |config, _| app::rebuild(config, campaign, force)),
-        Command::Migrate(settings) => start(settings, |config, _| app::migrate(config)),
+        Command::Migrate(Migrate {
+            cut_over,
+            force,
+            settings,
+        }) => start(settings, move |config, _| app::migrate(config, cut_over, force)),
         Command::Doctor(Doctor { args, settings }) => {
             let env = |name: &str| std::env::var(name).ok();
             let file = settings.file(&env);

@@ -116,6 +116,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// As an outbox entry of version 1 carries it.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an attempt is plain data with text keys")
+    }
+
     /// The text of an attribute; the empty text where the attempt has none.
     pub fn text(&self, attribute: &Attribute) -> std::borrow::Cow<'_, str> {
         match attribute {

@@ -1,9 +1,16 @@
-//! What the outbox carries: the admitted attempts of one batch, and the events they become.
+//! What the outbox carries: the admitted attempts of one batch, and what they become on the bus.
+//!
+//! Both forms of `docs/RECORDS.md` are made here, from what the entry says and the revision it names alone: the gateway that
+//! admitted an entry and a relay that finds it send the same.
 
+use crate::campaign::RecordVersion;
+use crate::lua::calls::RawEntry;
 use crate::lua::keys::Shard;
-use crate::order::{Attempt, EVENT_VERSION, OrderEvent};
+use crate::order::{Attempt, EVENT_VERSION, OrderEvent, Ordinal};
 use crate::plan::eval;
+use crate::record::{self, Header, Payload, Scope, Stored, encode_payload};
 use crate::ruleset::ActiveCampaign;
+use crate::seal::{Keyring, Seal};
 
 /// Called once with whether Kafka acknowledged every order of the entry.
 pub type Acknowledged = Box<dyn FnOnce(bool) + Send>;
@@ -15,7 +22,7 @@ pub struct Entry {
     pub id: String,
     /// Of its shard: see [`Campaign::partition_of`](crate::campaign::Campaign::partition_of).
     pub partition: Option<i32>,
-    pub orders: Vec<OrderEvent>,
+    pub orders: Orders,
     pub acknowledged: Option<Acknowledged>,
 }
 
@@ -27,6 +34,150 @@ impl std::fmt::Debug for Entry {
             .field("orders", &self.orders.len())
             .finish()
     }
+}
+
+/// The orders of an entry, as they travel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Orders {
+    Alone(Vec<OrderEvent>),
+    /// One record of version 2.
+    Together {
+        key: String,
+        record: Vec<u8>,
+        count: usize,
+    },
+}
+
+impl Orders {
+    /// Those of an entry that was admitted under `active`; the error says why there are none.
+    pub fn of(active: &ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<Self, String> {
+        if entry.packed.is_none() {
+            return events(active, shard, entry).map(Self::Alone);
+        }
+        let header = header(active, shard, entry)?;
+        let payloads = entry.payloads.iter().map(Vec::as_slice);
+        Ok(Self::Together {
+            key: header.key(),
+            count: payloads.len(),
+            record: record::encode(&header, payloads).map_err(|error| error.to_string())?,
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Alone(events) => events.len(),
+            Self::Together { count, .. } => *count,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What an entry is to carry of attempts that are asked for now: as many of the first as one record takes, at least one.
+///
+/// `asked_at`: this gateway's clock, milliseconds since 1970-01-01 UTC. Without `keys` payloads carry no seal.
+pub fn payloads<'a>(
+    active: &ActiveCampaign,
+    shard: u32,
+    attempts: impl Iterator<Item = &'a Attempt>,
+    asked_at: i64,
+    keys: Option<&Keyring>,
+) -> Vec<Vec<u8>> {
+    let scope = Scope {
+        uid: &active.campaign.uid,
+        shard,
+        epoch: active.activation.epoch,
+        revision: active.revision.number,
+    };
+    let payload = |attempt: &Attempt| match active.campaign.record_version {
+        RecordVersion::V1 => attempt.encode(),
+        RecordVersion::V2 => encode_payload(attempt, asked_at, &scope, keys),
+    };
+    let mut room = record::RECORD_BYTES_MAX - record::HEADER_BYTES_MAX;
+    let mut payloads = Vec::with_capacity(attempts.size_hint().0);
+    for payload in attempts.map(payload) {
+        let bytes = payload.len() + record::LENGTH_BYTES_MAX;
+        if bytes > room && !payloads.is_empty() {
+            break;
+        }
+        room = room.saturating_sub(bytes);
+        payloads.push(payload);
+    }
+    payloads
+}
+
+/// The events of the orders of an entry that can be sent; the error says why it cannot. Of one whose orders travel together
+/// those are left out that nobody can read: landing sets them apart.
+pub fn events(active: &ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<Vec<OrderEvent>, String> {
+    if entry.packed.is_some() {
+        Orders::of(active, shard, entry)?;
+    }
+    let attempt = |payload: &Vec<u8>| match entry.packed {
+        None => {
+            serde_json::from_slice::<Attempt>(payload).map_err(|_| "its payload is not an attempt".to_owned())
+        }
+        Some(_) => Payload::read(payload)
+            .and_then(|payload| payload.attempt())
+            .map_err(|error| error.to_string()),
+    };
+    let event = |(position, payload): (u64, &Vec<u8>)| {
+        let ordinal = entry.packed.map(|packed| Ordinal {
+            epoch: packed.epoch,
+            number: packed.first.saturating_add(position),
+        });
+        Ok(OrderEvent {
+            ordinal,
+            ..event(active, shard, &attempt(payload)?, entry.placed_at)
+        })
+    };
+    let events = (0..).zip(&entry.payloads).map(event);
+    match entry.packed {
+        None => events.collect(),
+        Some(_) => Ok(events.filter_map(Result::<_, String>::ok).collect()),
+    }
+}
+
+/// Positions of orders that no gateway sealed as the entry has them, where `keys` can tell.
+pub fn unsealed(active: &ActiveCampaign, shard: u32, entry: &RawEntry, keys: &Keyring) -> Vec<usize> {
+    let Some(header) = entry.packed.and_then(|_| header(active, shard, entry).ok()) else {
+        return Vec::new();
+    };
+    let scope = header.scope();
+    let is_wrong = |payload: &[u8]| match Payload::read(payload) {
+        Ok(payload) => matches!(payload.seal(&scope, Some(keys)), Seal::Wrong(_) | Seal::Missing),
+        Err(_) => true,
+    };
+    let positions = entry.payloads.iter().enumerate();
+    positions
+        .filter(|(_, payload)| is_wrong(payload))
+        .map(|(position, _)| position)
+        .collect()
+}
+
+fn header<'a>(active: &'a ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<Header<'a>, String> {
+    let packed = entry.packed.ok_or("its orders do not travel together")?;
+    // Landing would wait for a build that knows it, with the whole partition; a gateway that does sends its own entries.
+    if packed.evaluator != eval::VERSION {
+        let (theirs, ours) = (packed.evaluator, eval::VERSION);
+        return Err(format!(
+            "its charges are made by evaluator {theirs}, and this build has {ours}"
+        ));
+    }
+    let stored = Stored {
+        id: entry
+            .id
+            .parse()
+            .map_err(|error: record::EntryIdError| error.to_string())?,
+        shard,
+        epoch: packed.epoch,
+        revision: entry.revision,
+        evaluator: packed.evaluator,
+        at: entry.placed_at,
+        first: packed.first,
+    };
+    Ok(Header::of(&active.campaign, &active.revision, &stored))
 }
 
 /// The event of an attempt that was admitted at `placed_at` under `active`. Charges follow from plan,

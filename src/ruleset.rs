@@ -78,6 +78,7 @@ impl ActiveCampaign {
     pub fn fence(&self) -> Fence {
         Fence {
             uid: self.campaign.uid.clone(),
+            version: self.campaign.record_version,
             epoch: self.activation.epoch,
         }
     }

@@ -6,6 +6,8 @@ mod claims;
 mod pace;
 #[path = "admission/prechecks.rs"]
 mod prechecks;
+#[path = "admission/records.rs"]
+mod records;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
 use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
-use rushgate::campaign::{Activation, Campaign, Schedule, Sku, buckets_for};
+use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
 use rushgate::lua::calls::{self, Restore, ShardStatus};
@@ -24,7 +26,9 @@ use rushgate::lua::codec::{Fence, Reply};
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Script, fixed};
 use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
+use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
+use rushgate::record::{self, Payload};
 use rushgate::relay::{self, Relay, Revisions};
 use rushgate::revision::Revision;
 use rushgate::ruleset::{ActiveCampaign, Ruleset};
@@ -85,6 +89,7 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
         uid: "u1".into(),
         shards: 1,
         partitions: Some(PARTITIONS),
+        record_version: RecordVersion::V2,
         created_at: 0,
     };
     let now = jiff::Timestamp::now().as_millisecond();
@@ -197,6 +202,7 @@ struct Held {
     batches: Mutex<Vec<(Vec<Outbound>, Option<Acknowledge>)>>,
     automatic: AtomicBool,
     refuse: AtomicBool,
+    refused: Mutex<Vec<Outbound>>,
     halted: OnceLock<String>,
 }
 
@@ -211,9 +217,26 @@ impl Held {
     fn published(&self) -> Vec<OrderEvent> {
         let batches = self.batches.lock().expect("no panic");
         let all = batches.iter().flat_map(|(batch, _)| batch);
-        all.map(|out| OrderEvent::decode(&out.payload).expect("an event"))
-            .collect()
+        all.flat_map(|out| events(&out.payload)).collect()
     }
+}
+
+/// The orders of a record, with what their plan charges.
+fn events(bytes: &[u8]) -> Vec<OrderEvent> {
+    let record = record::decode(bytes).expect("a record");
+    let header = record.header;
+    let activation = Activation {
+        epoch: header.epoch,
+        revision: header.revision,
+    };
+    let under = active(1, activation);
+    let attempts = record.payloads.iter().map(|payload| {
+        let payload = Payload::read(payload).expect("a payload");
+        payload.attempt().expect("an attempt")
+    });
+    attempts
+        .map(|attempt| outbox::event(&under, header.shard, &attempt, header.at))
+        .collect()
 }
 
 impl Producer for Held {
@@ -223,6 +246,7 @@ impl Producer for Held {
 
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
         if self.refuse.load(Ordering::SeqCst) {
+            self.refused.lock().expect("no panic").extend(batch);
             return acknowledge(Err(BusError::Unacknowledged("refused".into())));
         }
         let mut batches = self.batches.lock().expect("no panic");
@@ -316,13 +340,10 @@ struct Stage {
 }
 
 async fn stage(config: Config) -> Stage {
-    let first = active(
-        1,
-        Activation {
-            epoch: 1,
-            revision: 1,
-        },
-    );
+    stage_of(active(1, ACTIVATION), config).await
+}
+
+async fn stage_of(first: Arc<ActiveCampaign>, config: Config) -> Stage {
     let inner = Embedded::new();
     let engine = Arc::new(Flaky {
         inner,
@@ -911,6 +932,7 @@ async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
         .expect("published");
     let fence = Fence {
         uid: "u1".into(),
+        version: RecordVersion::V2,
         epoch: 1,
     };
     let args = calls::release_args(&fence, event.order, "mug", 1, &event.charges, 1);

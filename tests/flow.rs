@@ -43,12 +43,14 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         landed: 0,
     };
     until("the lag is seen", || flow.partitions() == [behind.clone()]).await;
-    let shed = flow.check(0).expect_err("behind");
+    let shed = flow.check(0, 1.0).expect_err("behind");
     assert!(
         shed.refused && shed.retry_after >= Duration::from_secs(1),
         "{shed:?}"
     );
     assert_eq!(flow.shed(), 1);
+    assert!(flow.check(0, 0.5).is_ok(), "of fewer orders");
+    assert!(flow.check(0, 3.0).is_err(), "of more");
 
     let settings = landing::Config {
         batch_wait: Duration::from_millis(1),
@@ -62,9 +64,9 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         Handle::current(),
     )
     .expect("a thread");
-    until("orders are taken again", || flow.check(0).is_ok()).await;
+    until("orders are taken again", || flow.check(0, 1.0).is_ok()).await;
     // What waits in the outboxes counts like what waits in Kafka.
-    assert!(flow.check(ORDERS).is_err());
+    assert!(flow.check(ORDERS, 1.0).is_err());
     let figures = landing.figures();
     tokio::task::spawn_blocking(move || landing.stop())
         .await

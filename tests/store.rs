@@ -17,6 +17,8 @@ mod modules;
 mod partitions;
 #[path = "store/plain.rs"]
 mod plain;
+#[path = "store/record_version.rs"]
+mod record_version;
 #[path = "store/revisions.rs"]
 mod revisions;
 #[path = "store/seals.rs"]

@@ -7,6 +7,12 @@ end
 -- Write everything. The outbox entry comes first: what it carries can be undone or restored, the rest cannot.
 if admitted > 0 then
   local carried = {'rev', revision, 'at', moment, 'n', admitted}
+  -- Orders that travel together say where they stand among those of their shard.
+  local first
+  if packed then
+    first = whole((tonumber(there[3]) or 0) + 1)
+    carried[6] = admitted .. ' ' .. packed .. ' ' .. evaluator .. ' ' .. first
+  end
   for i = 1, admitted do
     carried[2 * i + 5] = 'o'
     carried[2 * i + 6] = ARGV[taken[i] + 5]
@@ -16,7 +22,7 @@ if admitted > 0 then
   if not entry then
     return {'fence', ''}
   end
-  reply[3] = entry
+  reply[3] = first and entry .. ' ' .. first or entry
 
   local head = 'a ' .. entry .. ' ' .. revision .. ' ' .. moment .. ' '
   for i = 1, admitted do

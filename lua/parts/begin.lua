@@ -4,7 +4,7 @@ local state = KEYS[1]
 local prefix = string.sub(state, 1, -#'state' - 1)
 
 -- Another fence: another revision decides here, or the state is gone. Nothing is done then.
-local there = call('HMGET', state, 'fence', 'expires_at')
+local there = call('HMGET', state, 'fence', 'expires_at', 'admitted')
 local expires_at = tonumber(there[2])
 if there[1] ~= ARGV[1] or not expires_at then
   return {'fence', there[1] or ''}

@@ -12,12 +12,14 @@ use super::local::Local;
 use super::refusal::KEY_REUSED;
 use super::verify::Standing;
 use super::{AdmissionError, Refusal, Shared};
+use crate::campaign::RecordVersion;
 use crate::failpoint::{self, Point};
+use crate::lua::calls::{Packed, RawEntry};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
 use crate::order::Attempt;
-use crate::outbox;
-use crate::plan::eval::{Decision, Placed, Rejection};
+use crate::outbox::{self, Orders};
+use crate::plan::eval::{self, Decision, Placed, Rejection};
 use crate::recorded::Outcome;
 use crate::ruleset::ActiveCampaign;
 
@@ -152,14 +154,46 @@ impl Worker {
         if jobs.is_empty() {
             return Step::Done;
         }
+        let attempts = jobs.iter().map(|job| &job.attempt);
+        let (now, keys) = (
+            jiff::Timestamp::now().as_millisecond(),
+            self.shared.config.load().keys.clone(),
+        );
+        let payloads = outbox::payloads(&active, self.shard.number, attempts, now, keys.as_deref());
+        let mut rest = jobs.split_off(payloads.len());
+        let step = self.ask_for(&active, jobs, payloads).await;
+        match step {
+            Step::Done if !rest.is_empty() => {
+                *jobs = rest;
+                Step::Again
+            }
+            step => {
+                jobs.append(&mut rest);
+                step
+            }
+        }
+    }
+
+    /// One script call for as many jobs as there are payloads.
+    async fn ask_for(
+        &self,
+        active: &Arc<ActiveCampaign>,
+        jobs: &mut Vec<Job>,
+        payloads: Vec<Vec<u8>>,
+    ) -> Step {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         failpoint::hit(Point::G1);
         let begun = self.local.elapsed();
-        let args = codec::admit_args(&active.family, &fence, jobs.iter().map(|job| &job.attempt));
+        let kept = match active.campaign.record_version {
+            RecordVersion::V1 => Vec::new(),
+            RecordVersion::V2 => payloads.clone(),
+        };
+        let carried = jobs.iter().map(|job| &job.attempt).zip(payloads);
+        let args = codec::admit_args(&active.family, &fence, carried);
         let asked = self
             .shared
-            .ask(&self.shard, &self.local, &active, &active.family.admit, args);
+            .ask(&self.shard, &self.local, active, &active.family.admit, args);
         let reply = match asked.await {
             Ok(reply) => reply,
             Err(step) => return step,
@@ -172,29 +206,33 @@ impl Worker {
             }) => {
                 self.local.seen_now(now);
                 self.local.seen_epoch(active.activation.epoch, begun);
-                self.learn(&active, jobs, &decisions, begun);
-                self.answer(&active, std::mem::take(jobs), now, entry, decisions);
+                self.learn(active, jobs, &decisions, begun);
+                let acknowledgement = entry.map(|entry| {
+                    let admitted = Admitted {
+                        jobs,
+                        decisions: &decisions,
+                        payloads: kept,
+                        at: now,
+                    };
+                    self.hand_over(active, entry, admitted)
+                });
+                self.answer(active, std::mem::take(jobs), now, acknowledgement, decisions);
                 Step::Done
             }
-            Ok(AdmitReply::Fenced(there)) => self.shared.refence(&self.shard, &active, there).await,
+            Ok(AdmitReply::Fenced(there)) => self.shared.refence(&self.shard, active, there).await,
             Err(error) => Step::Failed(error.to_string()),
         }
     }
 
-    /// Hands the admitted orders to the relay first, then answers everybody.
+    /// Answers everybody; the relay has what was admitted.
     fn answer(
         &self,
         active: &Arc<ActiveCampaign>,
         jobs: Vec<Job>,
         now: i64,
-        entry: String,
+        acknowledgement: Option<Acknowledgement>,
         decisions: Vec<Decision>,
     ) {
-        let admitted = decisions
-            .iter()
-            .filter(|decision| **decision == Decision::Admitted)
-            .count();
-        let acknowledgement = (admitted > 0).then(|| self.hand_over(active, &jobs, now, entry, &decisions));
         let mut decided = Vec::new();
         for (job, decision) in jobs.into_iter().zip(decisions) {
             if let Some(why) = self.lost(active, &job.attempt, &decision) {
@@ -255,19 +293,18 @@ impl Worker {
     fn hand_over(
         &self,
         active: &ActiveCampaign,
-        jobs: &[Job],
-        now: i64,
-        id: String,
-        decisions: &[Decision],
+        entry: codec::Entry,
+        admitted: Admitted<'_>,
     ) -> Acknowledgement {
-        let admitted = jobs
-            .iter()
-            .zip(decisions)
-            .filter(|(_, decision)| **decision == Decision::Admitted);
-        let orders = admitted
-            .map(|(job, _)| outbox::event(active, self.shard.number, &job.attempt, now))
-            .collect();
         let (acknowledged, acknowledgement) = watch::channel(None);
+        let id = entry.id.clone();
+        let orders = match admitted.orders(active, self.shard.number, entry) {
+            Ok(orders) => orders,
+            Err(why) => {
+                tracing::error!(campaign = %self.shard.campaign, entry = id, why, "an entry is left to the sweep");
+                return acknowledgement;
+            }
+        };
         let under_way = self.shared.delivery.sent(Instant::now());
         let entry = outbox::Entry {
             shard: self.shard.clone(),
@@ -304,6 +341,44 @@ impl Worker {
     pub(super) fn counted(&self, refusal: Refusal) -> Refusal {
         self.local.count(&refusal.reason);
         refusal
+    }
+}
+
+/// What one call decided.
+struct Admitted<'a> {
+    jobs: &'a [Job],
+    decisions: &'a [Decision],
+    /// What the entry carries of each job, whatever became of it; none of an entry of version 1.
+    payloads: Vec<Vec<u8>>,
+    at: i64,
+}
+
+impl Admitted<'_> {
+    /// The admitted orders as their entry says them.
+    fn orders(self, active: &ActiveCampaign, shard: u32, entry: codec::Entry) -> Result<Orders, String> {
+        let is_admitted = |decision: &Decision| *decision == Decision::Admitted;
+        let Some(first) = entry.first else {
+            let jobs = self.jobs.iter().zip(self.decisions);
+            let admitted = jobs.filter(|(_, decision)| is_admitted(decision));
+            let event = |(job, _): (&Job, _)| outbox::event(active, shard, &job.attempt, self.at);
+            return Ok(Orders::Alone(admitted.map(event).collect()));
+        };
+        let payloads = self.payloads.into_iter().zip(self.decisions);
+        let stored = RawEntry {
+            id: entry.id,
+            revision: active.revision.number,
+            placed_at: self.at,
+            packed: Some(Packed {
+                epoch: active.activation.epoch,
+                evaluator: eval::VERSION,
+                first,
+            }),
+            payloads: payloads
+                .filter(|(_, decision)| is_admitted(decision))
+                .map(|(payload, _)| payload)
+                .collect(),
+        };
+        Orders::of(active, shard, &stored)
     }
 }
 

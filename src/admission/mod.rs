@@ -40,6 +40,7 @@ use crate::outbox;
 use crate::plan::eval::Placed;
 use crate::recorded::{Decided, Outcome as Recorded};
 use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
+use crate::seal::Keyring;
 use crate::seldom::Seldom;
 
 pub use quota::Quota;
@@ -79,6 +80,8 @@ pub struct Config {
     /// How often a gateway reads the state of each campaign that orders come for: bounds, like a second, how long
     /// a reopened SKU is still answered as sold out.
     pub watch_every: Duration,
+    /// Keys that seal each order before it is decided.
+    pub keys: Option<Arc<Keyring>>,
 }
 
 impl Default for Config {
@@ -90,6 +93,7 @@ impl Default for Config {
             batch: 256,
             deadline: Duration::from_secs(2),
             watch_every: Duration::from_millis(250),
+            keys: None,
         }
     }
 }

@@ -10,13 +10,13 @@ use tokio::runtime::Handle;
 
 use super::adapters::Adapters;
 use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK, Url};
-use super::fronts;
 use super::listeners::{Listener, Listeners, fitted};
 use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, clock, wire};
 use super::private;
 use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
+use super::{cut_over, fronts};
 use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
 use crate::campaign::Sku;
 use crate::config::Config;
@@ -44,6 +44,11 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     let (config, sources) = fitted(alone(config), sources.map(alone))?;
     let shutdown = Shutdown::listen()?;
     let reload = Reload::listen(&config, sources)?;
+    // One for as long as the process lives, whatever the configuration has: its topics live no longer.
+    let config = Config {
+        keyring: Some(Arc::new(keyring()?)),
+        ..config
+    };
     let listeners = Listeners::bind(&config)?;
     let auth = Arc::new(Auth::new(&config.auth())?);
     auth.start();
@@ -119,6 +124,7 @@ async fn open(data: Option<&Path>) -> anyhow::Result<Store> {
     };
     let store = Store::connect(&store::Config { url, connections: 4 }).await?;
     store.migrate().await?;
+    cut_over::alone(&store).await?;
     Ok(store)
 }
 
@@ -130,17 +136,19 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         .copied()
         .unwrap_or(0);
     let (producer, consumer) = embedded::pair(next);
-    let keys = Arc::new(keyring()?);
     // Here `accepted` waits for landing, so a batch does not wait for company.
     let settings = landing::Config {
         batch_wait: BATCH_WAIT,
         seal: landing::SealConfig {
-            keys: Some(keys.clone()),
+            keys: config.keyring.clone(),
             only: true,
         },
         ..config.landing()
     };
-    let producer = Arc::new(producer.sealed(keys));
+    let producer = Arc::new(match &config.keyring {
+        Some(keys) => producer.sealed(keys.clone()),
+        None => producer,
+    });
     let landing = Landing::spawn(
         settings,
         Box::new(consumer),
@@ -157,7 +165,6 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
     Ok((adapters, landing))
 }
 
-/// A key for as long as the process lives: its topics live no longer.
 fn keyring() -> anyhow::Result<Keyring> {
     let secret: Vec<u8> = (0..4).flat_map(|_| uuid::Uuid::now_v7().into_bytes()).collect();
     let key = Key::new("dev".parse()?, &secret)?;

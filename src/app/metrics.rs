@@ -58,7 +58,7 @@ impl GatewayFigures {
         gauge(
             encoder,
             "bus_orders_in_flight",
-            "Orders not acknowledged yet",
+            "Records not acknowledged yet",
             self.producer.in_flight() as i64,
         )?;
         counter(
@@ -72,6 +72,12 @@ impl GatewayFigures {
             "relay_orders_relayed",
             "Orders found in the outbox and published",
             count(&figures.relayed),
+        )?;
+        counter(
+            encoder,
+            "relay_records",
+            "Records acknowledged that carried those orders",
+            count(&figures.records),
         )?;
         counter(
             encoder,

@@ -8,8 +8,9 @@ use crate::bus::kafka::{TopicReport, migrate_topics};
 use crate::config::Config;
 use crate::store::Store;
 
+/// `cut_over`: campaigns also go over to the newest form of records, `force`: although processes of older builds are listed.
 /// Safe to run again, and beside running gateways.
-pub async fn migrate(config: Config) -> anyhow::Result<()> {
+pub async fn migrate(config: Config, cut_over: bool, force: bool) -> anyhow::Result<()> {
     let store = Store::connect(&config.store()).await?;
     let applied = store.migrate().await?;
     println!(
@@ -48,7 +49,10 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
         "records: {}",
         seals::begin(&config, &store, new && landed.is_empty()).await?
     );
-    Ok(())
+    match cut_over {
+        true => super::cut_over::cut_over(&config, &store, force).await,
+        false => Ok(()),
+    }
 }
 
 fn made(report: &TopicReport) -> String {

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod banner;
+mod cut_over;
 mod dev;
 mod dlt;
 mod doctor;

@@ -1,6 +1,6 @@
 //! The stages of one process, wired together.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -154,9 +154,11 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         outbox,
         recorder,
     );
+    let sending = Arc::new(OnceLock::new());
     let admission = Arc::new(admission.behind(Arc::new(Backlog {
         producer: producer.clone(),
         flow: flow.clone(),
+        sending: sending.clone(),
     })));
     let relay = Relay::spawn(
         config.relay(),
@@ -167,6 +169,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         owner,
         fresh,
     );
+    let _ = sending.set(relay.clone());
     let control = Control::new(
         store.clone(),
         engine.clone(),
@@ -212,6 +215,7 @@ impl Recorder for Keeper {
 struct Backlog {
     producer: Arc<dyn Producer>,
     flow: Arc<Flow>,
+    sending: Arc<OnceLock<Arc<Relay>>>,
 }
 
 impl Intake for Backlog {
@@ -221,8 +225,9 @@ impl Intake for Backlog {
             // be told that an order is on its way which nobody carries.
             return Err(AdmissionError::Halted);
         }
+        let per_record = self.sending.get().map_or(1.0, |relay| relay.orders_per_record());
         self.flow
-            .check(in_outbox)
+            .check(in_outbox, per_record)
             .map_err(|shed| AdmissionError::Backlog {
                 retry_after: shed.retry_after,
                 refused: shed.refused,

@@ -23,7 +23,7 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "migrate",
-        &["listen", "admin_listen", "redis_url", "insecure_dev_auth"],
+        &["listen", "admin_listen", "insecure_dev_auth"],
         LISTENS_NOWHERE,
     ),
 ];

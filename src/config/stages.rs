@@ -224,6 +224,7 @@ impl Config {
             batch,
             deadline: Duration::from_millis(deadline_ms),
             watch_every: Duration::from_millis(watch_ms),
+            keys: self.keyring.clone(),
         }
     }
 
@@ -239,6 +240,7 @@ impl Config {
             every: Duration::from_millis(every_ms),
             lease: Duration::from_millis(lease_ms),
             in_flight_max: in_flight,
+            keys: self.keyring.clone(),
         }
     }
 

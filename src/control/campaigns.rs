@@ -79,6 +79,7 @@ impl Control {
             uid: uuid::Uuid::now_v7().simple().to_string(),
             shards: 1,
             partitions: self.partitions().await,
+            record_version: self.store.record_version().await?,
             created_at: (self.clock)(),
         };
         let schedule = schedule(

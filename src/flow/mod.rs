@@ -106,6 +106,8 @@ struct Seen {
     valve: Valve,
     /// Records of the orders topic that have not landed.
     lag: u64,
+    /// Orders that a record carries, about.
+    per_record: f64,
     /// When the orders topic was last read on both sides, and what had landed of it.
     landed: Option<(Instant, i64)>,
     standstill: Standstill,
@@ -159,14 +161,15 @@ impl Flow {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one more order may be taken, while so many wait in the outboxes.
-    pub fn check(&self, in_outbox: u64) -> Result<(), Shed> {
+    /// Whether one more order may be taken, while so many wait in the outboxes and a record carries so many, about.
+    pub fn check(&self, in_outbox: u64, per_record: f64) -> Result<(), Shed> {
         let config = self.config.load();
         if config.policy == Policy::Accept {
             return Ok(());
         }
         let mut seen = self.seen();
-        let backlog = seen.lag + in_outbox;
+        seen.per_record = per_record;
+        let backlog = (seen.lag as f64 * per_record) as u64 + in_outbox;
         let answer = seen.valve.check(&config, backlog);
         if answer.is_err() {
             self.shed.fetch_add(1, Relaxed);
@@ -260,8 +263,8 @@ impl Flow {
         seen.lag = lag;
         if let Some((then, before)) = seen.landed.replace((now, landed)) {
             let seconds = now.duration_since(then).as_secs_f64();
-            seen.valve
-                .note_rate((landed - before).max(0) as f64 / seconds.max(0.001));
+            let orders = (landed - before).max(0) as f64 * seen.per_record.max(1.0);
+            seen.valve.note_rate(orders / seconds.max(0.001));
         }
     }
 }

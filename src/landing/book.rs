@@ -8,7 +8,8 @@ mod facts;
 
 use std::collections::{BTreeSet, HashMap};
 
-use self::facts::{CLOCKS_MS, Facts};
+pub(super) use self::facts::CLOCKS_MS;
+use self::facts::Facts;
 use super::batch::{Batch, Claim, Weight};
 use super::figures::Awaits;
 use super::wait::{Backoff, End};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Sorted};
+use super::book::CLOCKS_MS;
 use super::figures::Awaits;
 use super::wait::{Backoff, End};
 use super::{Config, Landing};
@@ -47,6 +48,8 @@ struct Seals {
     record: Seal,
     /// By position; empty where the record's own is all there is to look at.
     orders: Vec<Seal>,
+    /// When its orders were admitted, where it says so.
+    at: i64,
 }
 
 impl Seals {
@@ -57,9 +60,14 @@ impl Seals {
         let is_moved = own == Seal::Genuine && Origin::read(&record.headers).is_some();
         let orders = match own {
             Seal::Genuine | Seal::Missing if !is_moved => of_orders(keys, &record.payload, &own),
-            _ => Vec::new(),
+            _ => (Vec::new(), 0),
         };
-        Self { record: own, orders }
+        let (orders, at) = orders;
+        Self {
+            record: own,
+            orders,
+            at,
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &Seal> {
@@ -69,16 +77,16 @@ impl Seals {
 
 /// The seals of the orders of a record of many. One that cannot be read tells no more than the record's, and what it is
 /// of is no order that can be read either.
-fn of_orders(keys: Option<&Keyring>, bytes: &[u8], own: &Seal) -> Vec<Seal> {
+fn of_orders(keys: Option<&Keyring>, bytes: &[u8], own: &Seal) -> (Vec<Seal>, i64) {
     let Some(read) = record::is_record(bytes)
         .then(|| record::decode(bytes))
         .and_then(Result::ok)
     else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let scope = read.header.scope();
     let seal = |bytes: &&[u8]| Payload::read(bytes).map_or(own.clone(), |payload| payload.seal(&scope, keys));
-    read.payloads.iter().map(seal).collect()
+    (read.payloads.iter().map(seal).collect(), read.header.at)
 }
 
 /// What becomes of a record, or of an order of one.
@@ -110,6 +118,24 @@ fn verdict(config: &Config, stored: &Stored, partition: i32, offset: i64, seal: 
     }
 }
 
+/// The same for an order of a record that one of ours has published. One that was admitted before seals had to be carried, or
+/// before its key was retired, may have waited in an outbox since.
+fn verdict_of_order(config: &Config, stored: &Stored, place: (i32, i64), seal: Seal, at: i64) -> Verdict {
+    let has_waited = |end: i64| at <= end.saturating_add(CLOCKS_MS);
+    let end = match &seal {
+        Seal::Missing => stored.cut_over.as_ref().map(|cut_over| cut_over.decided_at),
+        Seal::UnknownKey(id) => {
+            let key = stored.keys.iter().find(|key| key.id == *id);
+            key.and_then(|key| key.retired_at)
+        }
+        Seal::Genuine | Seal::Wrong(_) => None,
+    };
+    match end {
+        Some(end) if !config.seal.only && has_waited(end) => Verdict::Unsealed,
+        _ => verdict(config, stored, place.0, place.1, seal),
+    }
+}
+
 /// Sets apart what is forged, and cuts the slice off at the first record that waits: its offset and key.
 fn sort(
     config: &Config,
@@ -126,7 +152,10 @@ fn sort(
                 continue;
             }
             Verdict::Waits(key) => Err(key),
-            own => sort_orders(config, stored, slice.partition, &record, (own, seals.orders)),
+            own => {
+                let place = (slice.partition, &record, seals.at);
+                sort_orders(config, stored, place, (own, seals.orders))
+            }
         };
         match told {
             Ok(told) => {
@@ -161,8 +190,7 @@ struct Told {
 fn sort_orders(
     config: &Config,
     stored: &Stored,
-    partition: i32,
-    record: &Record,
+    (partition, record, admitted_at): (i32, &Record, i64),
     (own, seals): (Verdict, Vec<Seal>),
 ) -> Result<Told, String> {
     let offset = record.offset;
@@ -172,7 +200,11 @@ fn sort_orders(
     }
     for (position, seal) in (0..).zip(seals) {
         let at = At { offset, position };
-        match verdict(config, stored, partition, offset, seal) {
+        let found = match own {
+            Verdict::Sealed => verdict_of_order(config, stored, (partition, offset), seal, admitted_at),
+            _ => verdict(config, stored, partition, offset, seal),
+        };
+        match found {
             Verdict::Sealed if own == Verdict::Sealed => {}
             // Whoever wrote the record may have invented all but the order.
             Verdict::Sealed | Verdict::Unsealed => told.unsealed.push(at),
@@ -241,8 +273,14 @@ impl Landing {
         }
         self.look_up_seals(false)?;
         let (config, stored) = (&self.config, &self.stored_seals);
+        let keys = config.seal.keys.as_deref();
         batch.set_apart(|partition, at, record| {
             let position = record::is_record(&record.payload).then_some(at.position);
+            // Whoever published it vouches for an order that has waited.
+            let vouched = || sealed::read(keys, &config.topic, partition, record) == Seal::Genuine;
+            if position.is_some() && vouched() {
+                return None;
+            }
             match verdict(config, stored, partition, record.offset, Seal::Missing) {
                 Verdict::Forged(why) => Some(kept_of(record, position, why)),
                 _ => None,

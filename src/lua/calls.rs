@@ -6,7 +6,7 @@ use super::codec::{CodecError, Fence, Reply, decode_record};
 use super::restore::charge_args;
 pub use super::restore::{Restore, restore_args, restore_reply};
 use super::{Script, keys};
-use crate::campaign::{Campaign, Schedule, bucket_of};
+use crate::campaign::{Campaign, RecordVersion, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::Placed;
@@ -86,14 +86,45 @@ pub struct RawEntry {
     pub revision: u32,
     /// The moment of the decision, milliseconds since 1970-01-01 UTC.
     pub placed_at: i64,
+    /// How its orders travel together; `None` of an entry of version 1.
+    pub packed: Option<Packed>,
     pub payloads: Vec<Vec<u8>>,
+}
+
+/// What an entry whose orders travel together says of itself: `<epoch> <evaluator> <first>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Those that the script compared.
+    pub epoch: u64,
+    /// [`eval::VERSION`](crate::plan::eval::VERSION) of the gateway that asked.
+    pub evaluator: u32,
+    /// Ordinal of the first order in its shard.
+    pub first: u64,
+}
+
+impl Packed {
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.splitn(3, ' ');
+        Some(Self {
+            epoch: numbers.next()?.parse().ok()?,
+            evaluator: numbers.next()?.parse().ok()?,
+            first: numbers.next()?.parse().ok()?,
+        })
+    }
 }
 
 impl Fence {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (uid, epoch) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
+        let known = |version: &str| version.parse::<u8>().ok()?.try_into().ok();
+        let (uid, version) = match uid.split_once('/') {
+            // What a later build has written is another campaign's, by its uid.
+            Some((own, version)) => known(version).map_or((uid, RecordVersion::V1), |version| (own, version)),
+            None => (uid, RecordVersion::V1),
+        };
         Some(Self {
             uid: uid.to_owned(),
+            version,
             epoch: epoch.parse().ok()?,
         })
     }
@@ -101,7 +132,10 @@ impl Fence {
 
 impl std::fmt::Display for Fence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.uid, self.epoch)
+        match self.version {
+            RecordVersion::V1 => write!(f, "{}:{}", self.uid, self.epoch),
+            version => write!(f, "{}/{}:{}", self.uid, version.number(), self.epoch),
+        }
     }
 }
 
@@ -339,13 +373,26 @@ impl Reader {
     pub(super) fn entry(&mut self) -> Result<RawEntry, CodecError> {
         let (id, revision) = (self.word()?, self.number()?);
         let placed_at = self.number()?;
+        let made = self.word()?;
         let count = self.number::<usize>()?;
         let payloads = (0..count).map(|_| self.bytes()).collect::<Result<_, _>>()?;
-        Ok(RawEntry {
-            id,
-            revision,
-            placed_at,
-            payloads,
+        let packed = Packed::parse(&made);
+        Ok(match made.is_empty() || packed.is_some() {
+            true => RawEntry {
+                id,
+                revision,
+                placed_at,
+                packed,
+                payloads,
+            },
+            // Numbers that are too large: none of ours, as what the script itself takes for none.
+            false => RawEntry {
+                id,
+                revision: 0,
+                placed_at: 0,
+                packed: None,
+                payloads: Vec::new(),
+            },
         })
     }
 

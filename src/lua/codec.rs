@@ -3,7 +3,7 @@
 
 use super::Family;
 use super::{facts, record};
-use crate::campaign::bucket_of;
+use crate::campaign::{RecordVersion, bucket_of};
 use crate::order::Attempt;
 use crate::plan::check::Slot;
 use crate::plan::eval::{Decision, Rejection};
@@ -58,10 +58,12 @@ impl CodecError {
     }
 }
 
-/// `<uid>:<epoch>`: which state of which campaign a caller decides against.
+/// `<uid>:<epoch>`: which state of which campaign a caller decides against. `<uid>/<version>:<epoch>` where its records are
+/// not of version 1: builds that cannot write or relay such records take it for another campaign's, and stay away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     pub uid: String,
+    pub version: RecordVersion,
     pub epoch: u64,
 }
 
@@ -73,11 +75,19 @@ pub enum AdmitReply {
     Decided {
         /// Redis' clock, milliseconds since 1970-01-01 UTC.
         now: i64,
-        /// Id of the outbox entry that carries the admitted orders; empty where none was admitted.
-        entry: String,
+        /// The outbox entry that carries the admitted orders; `None` where none was admitted.
+        entry: Option<Entry>,
         /// One per attempt, in order.
         decisions: Vec<Decision>,
     },
+}
+
+/// The outbox entry of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub id: String,
+    /// Ordinal of its first order in the shard; `None` of an entry of version 1.
+    pub first: Option<u64>,
 }
 
 /// What `inspect` answered.
@@ -95,17 +105,17 @@ pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
     crate::plan::eval::compose_subject(key, attempt)
 }
 
-/// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts.
+/// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts, each with what its entry is to carry of it.
 pub fn admit_args<'a>(
     family: &Family,
     fence: &Fence,
-    attempts: impl ExactSizeIterator<Item = &'a Attempt>,
+    attempts: impl ExactSizeIterator<Item = (&'a Attempt, Vec<u8>)>,
 ) -> Vec<Vec<u8>> {
     let plan = &family.plan;
     let mut args = Vec::with_capacity(2 + attempts.len() * (ATTEMPT_FIELDS + family.slots.len()));
     args.push(fence.to_string().into_bytes());
     args.push(attempts.len().to_string().into_bytes());
-    for attempt in attempts {
+    for (attempt, payload) in attempts {
         let order = attempt.order.to_string();
         let bucket = bucket_of(order.as_bytes(), plan.context().buckets);
         args.push(order.into_bytes());
@@ -113,7 +123,7 @@ pub fn admit_args<'a>(
         args.push(attempt.quantity.to_string().into_bytes());
         args.push(attempt.sku.clone().into_bytes());
         args.push(record::tail(plan, attempt).into_bytes());
-        args.push(serde_json::to_vec(attempt).expect("an attempt is plain data with text keys"));
+        args.push(payload);
         push_slots(plan, &family.slots, attempt, &mut args);
     }
     args
@@ -165,7 +175,7 @@ pub fn admit_reply<'a>(
         Opened::Fenced(fence) => return Ok(AdmitReply::Fenced(fence)),
         Opened::Ok { now, mut rest } => (rest.next(), now, rest),
     };
-    let entry = text("admit", head)?;
+    let entry = entry(&text("admit", head)?)?;
     if parts.len() != 2 * attempts.len() {
         return Err(CodecError::new(
             "admit",
@@ -183,6 +193,18 @@ pub fn admit_reply<'a>(
         entry,
         decisions,
     })
+}
+
+/// `<id>`, or `<id> <first ordinal>`.
+fn entry(text: &str) -> Result<Option<Entry>, CodecError> {
+    let (id, first) = match text.split_once(' ') {
+        Some((id, first)) => (id, Some(first)),
+        None => (text, None),
+    };
+    let odd = |_| CodecError::new("admit", format!("entry {text:?}"));
+    let first = first.map(str::parse).transpose().map_err(odd)?;
+    let id = id.to_owned();
+    Ok((!id.is_empty()).then_some(Entry { id, first }))
 }
 
 fn decision(

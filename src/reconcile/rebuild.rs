@@ -266,6 +266,7 @@ impl Work<'_> {
         };
         let fence = Fence {
             uid: campaign.uid.clone(),
+            version: campaign.record_version,
             epoch: activation.epoch,
         };
         self.step(Restore::Finish {

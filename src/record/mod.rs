@@ -4,7 +4,7 @@
 //! A record is a header, which follows from the stored entry and its revision alone, and the payloads of the admitted
 //! orders, byte for byte as their gateway encoded them before the call: whoever publishes an entry makes the same bytes.
 //! Whether it may be believed two authenticators say: each order's seal ([`payload`]), by the gateway that asked for it,
-//! and the record's MAC (`crate::bus::sealed`), by whoever published it and had verified the seals.
+//! and the record's MAC (`crate::bus::sealed`), by whoever published it.
 
 mod payload;
 
@@ -27,6 +27,8 @@ const VERSIONS: std::ops::RangeInclusive<u8> = 2..=8;
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that a header takes at most beside its payloads, for whoever decides when a batch is full.
 pub const HEADER_BYTES_MAX: usize = 1024;
+/// Bytes that a payload's length takes at most.
+pub const LENGTH_BYTES_MAX: usize = 4;
 /// Bytes of a header's texts: none is near as long.
 const TEXT_BYTES_MAX: usize = 256;
 
@@ -209,7 +211,10 @@ pub fn encode<'a>(
     if payloads.len() == 0 {
         return Err(RecordError::Empty);
     }
-    let size: usize = payloads.clone().map(|payload| payload.len() + 4).sum();
+    let size: usize = payloads
+        .clone()
+        .map(|payload| payload.len() + LENGTH_BYTES_MAX)
+        .sum();
     let mut bytes = Vec::with_capacity(size + HEADER_BYTES_MAX / 4);
     bytes.push(VERSION);
     let plain = "plain data into a vector";

@@ -10,7 +10,7 @@ mod stuck;
 mod sweep;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,13 @@ use crate::engine::Engine;
 use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
 use crate::order::OrderEvent;
-use crate::outbox::Entry;
+use crate::outbox::{Entry, Orders};
 use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::seal::Keyring;
 use crate::seldom::Seldom;
+
+/// What a record counts for in the mean of those that were sent lately.
+const RECENT: f64 = 1.0 / 64.0;
 
 /// Between looks at what is left while draining.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -37,8 +41,10 @@ pub struct Config {
     pub every: Duration,
     /// How long one gateway keeps a shard's relaying to itself without renewing.
     pub lease: Duration,
-    /// Orders enqueued and not acknowledged at which sweeping waits.
+    /// Orders sent and not acknowledged at which sweeping waits.
     pub in_flight_max: usize,
+    /// Keys that orders were sealed with.
+    pub keys: Option<Arc<Keyring>>,
 }
 
 impl Default for Config {
@@ -48,6 +54,7 @@ impl Default for Config {
             every: Duration::from_secs(1),
             lease: Duration::from_secs(5),
             in_flight_max: 50_000,
+            keys: None,
         }
     }
 }
@@ -71,6 +78,8 @@ pub struct Figures {
     pub published: AtomicU64,
     /// Orders found in the outbox and published again.
     pub relayed: AtomicU64,
+    /// Records that carried those orders, of both kinds.
+    pub records: AtomicU64,
     /// Batches that were not acknowledged.
     pub failed: AtomicU64,
     /// Entries that were found to be no orders, or of a revision that is not there, each once; they stay.
@@ -90,6 +99,10 @@ pub struct Relay {
     in_flight: InFlight,
     settled: mpsc::UnboundedSender<settle::Settled>,
     figures: Figures,
+    /// Orders sent and not answered yet.
+    on_their_way: AtomicUsize,
+    /// Bits of a float.
+    per_record: AtomicU64,
     /// Entries that this gateway cannot relay.
     stuck: Mutex<stuck::Stuck>,
     /// Batches that are not acknowledged: while Kafka is away that is each of them, at every sweep.
@@ -119,6 +132,8 @@ impl Relay {
             in_flight: InFlight::default(),
             settled,
             figures: Figures::default(),
+            on_their_way: AtomicUsize::new(0),
+            per_record: AtomicU64::new(1.0_f64.to_bits()),
             stuck: Mutex::default(),
             refused: Mutex::default(),
         });
@@ -126,6 +141,20 @@ impl Relay {
         tokio::spawn(publish_fresh(relay.clone(), fresh));
         tokio::spawn(sweep::run(Arc::downgrade(&relay)));
         relay
+    }
+
+    /// How many orders a record has carried lately, about.
+    pub fn orders_per_record(&self) -> f64 {
+        f64::from_bits(self.per_record.load(Ordering::Relaxed))
+    }
+
+    fn note_records(&self, orders: usize, records: usize) {
+        self.figures.records.fetch_add(records as u64, Ordering::Relaxed);
+        let share = RECENT * records as f64;
+        let mean = orders as f64 / records.max(1) as f64;
+        let before = self.orders_per_record();
+        let now = before + (mean - before) * share.min(1.0);
+        self.per_record.store(now.to_bits(), Ordering::Relaxed);
     }
 
     pub fn figures(&self) -> &Figures {
@@ -176,12 +205,15 @@ impl Relay {
             return;
         }
         let count = orders.len();
-        let batch = orders.iter().map(|event| outbound(event, partition)).collect();
+        let batch = outbound(orders, partition);
+        let records = batch.len();
         let own = acknowledged.is_some();
         let relay = self.clone();
+        self.on_their_way.fetch_add(count, Ordering::Relaxed);
         self.producer.publish(
             batch,
             Box::new(move |result| {
+                relay.on_their_way.fetch_sub(count, Ordering::Relaxed);
                 if let Err(error) = &result {
                     relay
                         .in_flight
@@ -193,6 +225,7 @@ impl Relay {
                 } else {
                     failpoint::hit(if own { Point::G5 } else { Point::R3 });
                     counter(&relay.figures).fetch_add(count as u64, Ordering::Relaxed);
+                    relay.note_records(count, records);
                     let (shard, id) = key;
                     let _ = relay.settled.send(settle::Settled {
                         shard,
@@ -219,11 +252,20 @@ impl Relay {
     }
 }
 
-fn outbound(event: &OrderEvent, partition: Option<i32>) -> Outbound {
-    Outbound {
+fn outbound(orders: Orders, partition: Option<i32>) -> Vec<Outbound> {
+    let alone = |event: &OrderEvent| Outbound {
         partition,
         key: event.key(),
         payload: event.encode(),
+    };
+    match orders {
+        Orders::Alone(events) => events.iter().map(alone).collect(),
+        Orders::Together { key, record, .. } => vec![Outbound {
+            // Nothing but what its seal says tells where it belongs.
+            partition: partition.or(Some(0)),
+            key,
+            payload: record,
+        }],
     }
 }
 

@@ -14,8 +14,7 @@ use crate::failpoint::{self, Point};
 use crate::lua::calls::{self, RawEntry};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
-use crate::order::Attempt;
-use crate::outbox::{self, Entry};
+use crate::outbox::{self, Entry, Orders};
 use crate::ruleset::ActiveCampaign;
 
 /// What became of an entry.
@@ -91,7 +90,7 @@ impl Relay {
             self.config.lease.as_millis() as u64,
             self.config.age.as_millis() as u64,
         );
-        while self.producer.in_flight() < self.config.in_flight_max {
+        while self.on_their_way.load(Ordering::Relaxed) < self.config.in_flight_max {
             let args = calls::outbox_args(&self.owner, lease, age, &after, PAGE);
             let reply = self.engine.run(&fixed::OUTBOX, &shard.state(), args).await;
             let entries = calls::outbox_reply(reply.map_err(|error| error.to_string())?);
@@ -153,18 +152,9 @@ impl Relay {
                 .await?
                 .ok_or("its revision is not in the database"),
         };
-        let orders = admitted_under.and_then(|active| {
-            let attempts = raw
-                .payloads
-                .iter()
-                .map(|payload| serde_json::from_slice::<Attempt>(payload));
-            let attempts = attempts
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|_| "its payload is not an attempt")?;
-            Ok(attempts
-                .iter()
-                .map(|a| outbox::event(&active, shard.number, a, raw.placed_at))
-                .collect::<Vec<_>>())
+        let orders = admitted_under.map_err(str::to_owned).and_then(|active| {
+            self.tell_unsealed(&active, shard, &raw);
+            Orders::of(&active, shard.number, &raw)
         });
         match orders {
             Ok(orders) => {
@@ -179,9 +169,24 @@ impl Relay {
                 Ok(Relayed::UnderWay)
             }
             Err(why) => {
-                self.tell_stuck(shard, &raw.id, why);
+                self.tell_stuck(shard, &raw.id, &why);
                 Ok(Relayed::Stuck)
             }
+        }
+    }
+
+    /// Whoever wrote these orders into the outbox is no gateway. They are sent on like the others of their entry, because
+    /// landing sets each apart that is forged.
+    fn tell_unsealed(&self, active: &ActiveCampaign, shard: &Shard, raw: &RawEntry) {
+        let Some(keys) = &self.config.keys else { return };
+        let positions = outbox::unsealed(active, shard.number, raw, keys);
+        if !positions.is_empty() {
+            tracing::error!(
+                campaign = %shard.campaign,
+                entry = raw.id,
+                ?positions,
+                "orders in the outbox that no gateway has sealed"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The queue and its bound, over a database in memory.
 
 use super::*;
-use crate::campaign::{Activation, Campaign, Schedule, Sku};
+use crate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use crate::order::{Attempt, OrderId};
 use crate::plan::{Attribute, Expr, Plan};
 use crate::recorded::Outcome;
@@ -28,6 +28,7 @@ fn active(id: &str) -> Arc<ActiveCampaign> {
         buckets: 1,
         shards: 1,
         partitions: None,
+        record_version: RecordVersion::V1,
         created_at: NOW,
     };
     let revision = Revision {

@@ -8,11 +8,14 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use super::error::is_duplicate;
 use super::rows::{int, json, maybe_int, maybe_json, moment, narrow, text, to_json};
 use super::{CampaignRow, Store, StoreError, StoreResult, time};
-use crate::campaign::{ARCHIVE_LEAD_MS, Activation, Campaign, Schedule, Sku, days_ms};
+use crate::campaign::{
+    ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Schedule, Sku, days_ms,
+};
 use crate::revision::Revision;
 
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
-     c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions \
+     c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
+     c.record_version \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision";
 
 impl Store {
@@ -22,8 +25,8 @@ impl Store {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
         let inserted = sqlx::query(
-            "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, partitions, revision, epoch, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, 1, 1, ?)",
+            "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, partitions, record_version, revision, epoch, \
+             created_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?)",
         )
         .bind(campaign.id.as_str())
         .bind(campaign.title.as_str())
@@ -31,6 +34,7 @@ impl Store {
         .bind(i64::from(campaign.buckets))
         .bind(i64::from(campaign.shards))
         .bind(campaign.partitions.map(i64::from))
+        .bind(i64::from(campaign.record_version.number()))
         .bind(time::to_text(campaign.created_at)?)
         .execute(&mut *tx)
         .await;
@@ -202,7 +206,7 @@ impl Store {
     }
 
     /// Locks the campaign against other revisions and activations; its epoch.
-    async fn lock_epoch(&self, tx: &mut Transaction<'_, Any>, campaign: &str) -> StoreResult<u64> {
+    pub(super) async fn lock_epoch(&self, tx: &mut Transaction<'_, Any>, campaign: &str) -> StoreResult<u64> {
         let lock = self.dialect.for_update();
         let sql = format!("SELECT epoch FROM campaigns WHERE campaign_id = ?{lock}");
         let row = sqlx::query(AssertSqlSafe(sql))
@@ -275,7 +279,7 @@ async fn write_revision(
 }
 
 /// Commits an activation under an epoch that is the next one, the campaign being locked.
-async fn append_activation(
+pub(super) async fn append_activation(
     mut tx: Transaction<'_, Any>,
     campaign: &str,
     revision: u32,
@@ -330,6 +334,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
             buckets: narrow(row, 3)?,
             shards: narrow(row, 4)?,
             partitions: maybe_int(row, 11)?.map(|_| narrow(row, 11)).transpose()?,
+            record_version: record_version(row, 12)?,
             created_at: moment(row, 5)?,
         },
         activation: Activation {
@@ -342,6 +347,14 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
             retention_ms: days_ms(narrow(row, 10)?),
         },
     })
+}
+
+fn record_version(row: &AnyRow, at: usize) -> StoreResult<RecordVersion> {
+    let number: u8 = narrow(row, at)?;
+    let campaign = text(row, 0)?;
+    number
+        .try_into()
+        .map_err(|error: RecordVersionError| StoreError::Refused(format!("campaign {campaign:?}: {error}")))
 }
 
 fn revision_row(row: &AnyRow) -> StoreResult<Revision> {

@@ -27,6 +27,7 @@ pub const TABLES: &[&str] = &[
     "module_versions",
     "modules",
     "orders",
+    "record_versions",
     "revisions",
     "revocations",
     "samples",

@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::rows::{int, moment, text};
 use super::{Store, StoreResult, time};
+use crate::campaign::RecordVersion;
 
 /// Where a key's id stands: records without a seal.
 pub const WITHOUT_SEAL: &str = "";
@@ -59,7 +60,8 @@ impl Store {
             .dialect
             .on_conflict_all("process, key_id", &[("stopped", "{new}"), ("seen_at", "{new}")]);
         let sql = format!(
-            "INSERT INTO seal_senders (process, key_id, name, seals, stopped, seen_at) VALUES (?, ?, ?, ?, ?, ?){clause}"
+            "INSERT INTO seal_senders (process, key_id, name, seals, stopped, seen_at, record_version) \
+             VALUES (?, ?, ?, ?, ?, ?, ?){clause}"
         );
         for (key, seals) in sender.uses() {
             sqlx::query(sqlx::AssertSqlSafe(sql.as_str()))
@@ -69,6 +71,7 @@ impl Store {
                 .bind(i64::from(seals))
                 .bind(i64::from(stopped))
                 .bind(time::to_text(now)?)
+                .bind(i64::from(RecordVersion::NEWEST.number()))
                 .execute(&self.pool)
                 .await?;
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
-use rushgate::campaign::Campaign;
+use rushgate::campaign::{Campaign, RecordVersion};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
 use rushgate::lua::codec::{Fence, Reply};
@@ -359,6 +359,7 @@ async fn a_campaign_that_is_asked_for_is_hurried_by_every_gateway() {
 async fn give_one_back(engine: &Counting, user: &str) {
     let fence = Fence {
         uid: "u1".into(),
+        version: RecordVersion::V2,
         epoch: 1,
     };
     let order = OrderId::keyed(&name(0), user, "k");

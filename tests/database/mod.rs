@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rushgate::campaign::{Campaign, Schedule, Sku};
+use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku};
 use rushgate::order::{Attempt, Charge, EVENT_VERSION, OrderEvent, OrderId};
 use rushgate::plan::{Attribute, Counter, Expr, Plan, Window};
 use rushgate::revision::Revision;
@@ -261,6 +261,7 @@ pub fn campaign(id: &str, skus: &[(&str, u64)]) -> Campaign {
         buckets: 4,
         shards: 1,
         partitions: None,
+        record_version: RecordVersion::V1,
         created_at: NOW,
     }
 }

@@ -140,7 +140,13 @@ pub fn outbox(dump: &Dump) -> (Vec<Vec<u8>>, usize) {
         let names: Vec<String> = fields.iter().step_by(2).map(|name| text(name)).collect();
         assert_eq!(&names[..3], ["rev", "at", "n"]);
         assert!(names[3..].iter().all(|name| name == "o"));
-        claimed += number(&text(&fields[5])) as usize;
+        let head = text(&fields[5]);
+        let numbers: Vec<i64> = head.split(' ').map(number).collect();
+        // Those of an entry whose orders travel together follow each other.
+        if let [_, _, _, first] = numbers[..] {
+            assert_eq!(first, claimed as i64 + 1, "{head}");
+        }
+        claimed += numbers[0] as usize;
         payloads.extend(fields[6..].iter().skip(1).step_by(2).cloned());
     }
     (payloads, claimed)

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use rushgate::audience::{buckets_for, pack};
 use rushgate::bus::embedded;
-use rushgate::campaign::{Activation, Campaign, Schedule, Sku, bucket_of};
+use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, bucket_of};
 use rushgate::engine::Engine;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::redis::{self, Redis};
@@ -107,6 +107,7 @@ impl Sale {
             buckets: 2,
             shards: 1,
             partitions: None,
+            record_version: RecordVersion::V2,
             created_at: now,
         };
         let revision = Revision {
@@ -172,7 +173,8 @@ impl Sale {
                 attributes: Default::default(),
             })
             .collect();
-        let args = codec::admit_args(&active.family, &active.fence(), attempts.iter());
+        let carried = attempts.iter().map(|attempt| (attempt, attempt.encode()));
+        let args = codec::admit_args(&active.family, &active.fence(), carried);
         let state = Shard::new("spring", 0).state();
         let reply = self
             .engine

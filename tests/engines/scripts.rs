@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rushgate::campaign::bucket_of;
+use rushgate::campaign::{RecordVersion, bucket_of};
 use rushgate::engine::embedded::Held;
-use rushgate::lua::calls::{self, Found, Restore};
+use rushgate::lua::calls::{self, Found, Packed, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use rushgate::lua::{Family, Script, fixed, keys, repair};
@@ -38,7 +38,14 @@ fn on_each(world: &mut World, mut check: impl FnMut(&mut dyn Side, &Family, &Fen
 }
 
 fn admit(side: &mut dyn Side, family: &Family, fence: &Fence, attempts: &[Attempt]) -> AdmitReply {
-    let reply = side.run(&family.admit, codec::admit_args(family, fence, attempts.iter()));
+    let reply = side.run(
+        &family.admit,
+        codec::admit_args(
+            family,
+            fence,
+            attempts.iter().map(|attempt| (attempt, attempt.encode())),
+        ),
+    );
     codec::admit_reply(family, attempts.iter(), reply.expect("admit runs")).expect("a reply of the ABI")
 }
 
@@ -54,7 +61,7 @@ fn watch(side: &mut dyn Side, rejected: &[(&str, u64)]) -> calls::ShardStatus {
 }
 
 fn outbox(side: &mut dyn Side, owner: &str, age_ms: u64, after: &str) -> Option<Vec<calls::RawEntry>> {
-    let args = calls::outbox_args(owner, 60_000, age_ms, after, 10);
+    let args = calls::outbox_args(owner, 60_000, age_ms, after, 100);
     calls::outbox_reply(side.run(&fixed::OUTBOX, args).expect("outbox runs")).expect("a reply of the ABI")
 }
 
@@ -82,8 +89,14 @@ fn an_entry_that_is_none_of_ours_holds_up_no_other() {
             "rev 1 at 1 n x o {}",
             "rev 1 at 1 n 2 o {}",
             "rev 1 at 1 n 0 o {}",
+            "rev 1 at 1 n 1_1_1 o {}",
+            "rev 1 at 1 n 1_1_1_x o {}",
+            "rev 1 at 1 n 1_1_1_1_1 o {}",
+            "rev 1 at 1 n 2_1_1_1 o {}",
+            "rev 1 at 1 n 1_1_99999999999_1 o {}",
         ] {
-            let fields = fields.split(' ').map(|field| field.as_bytes().to_vec()).collect();
+            let fields = fields.split(' ');
+            let fields = fields.map(|field| field.replace('_', " ").into_bytes()).collect();
             side.run(&add, fields).expect("it is added");
         }
         let reply = side.run(&fixed::LEDGER, repair::ledger_args(1000));
@@ -91,7 +104,7 @@ fn an_entry_that_is_none_of_ours_holds_up_no_other() {
         let swept = outbox(side, "one", 0, "-").expect("the lease is free");
         for entries in [ledger.outbox.expect("they are few"), swept] {
             let (ours, odd): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.revision > 0);
-            assert_eq!(odd.len(), 9);
+            assert_eq!(odd.len(), 14);
             assert!(odd.iter().all(|entry| entry.payloads.is_empty()), "{odd:?}");
             let [entry] = ours.as_slice() else {
                 panic!("{ours:?}")
@@ -99,6 +112,56 @@ fn an_entry_that_is_none_of_ours_holds_up_no_other() {
             let payload: Attempt = serde_json::from_slice(&entry.payloads[0]).expect("an attempt");
             assert_eq!(payload, order);
         }
+    });
+}
+
+#[test]
+fn the_fence_says_how_orders_travel_and_its_version_only_rises() {
+    let (mut world, order) = one_order();
+    on_each(&mut world, |side, family, fence| {
+        let first = outbox(side, "one", 0, "-").expect("the lease is free").remove(0);
+        let packed = |first| Packed {
+            epoch: fence.epoch,
+            evaluator: eval::VERSION,
+            first,
+        };
+        assert_eq!(first.packed, Some(packed(1)));
+        let more = [
+            attempt("cy", 1, "mug", 1),
+            order.clone(),
+            attempt("dan", 1, "mug", 1),
+        ];
+        match admit(side, family, fence, &more) {
+            AdmitReply::Decided { entry, .. } => assert_eq!(entry.and_then(|entry| entry.first), Some(2)),
+            other => panic!("{other:?}"),
+        }
+        let next = Fence {
+            epoch: fence.epoch + 1,
+            ..fence.clone()
+        };
+        let older = Fence {
+            version: RecordVersion::V1,
+            ..next.clone()
+        };
+        let activate = |side: &mut dyn Side, fence: &Fence| {
+            let args = calls::activate_args(fence, REVISION, &family.plan);
+            calls::activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
+        };
+        assert_eq!(activate(side, &older), Some(Some(fence.clone())));
+        assert_eq!(activate(side, &next), None);
+        match admit(side, family, &next, &[attempt("eve", 1, "mug", 1)]) {
+            AdmitReply::Decided { entry, .. } => assert_eq!(entry.and_then(|entry| entry.first), Some(4)),
+            other => panic!("{other:?}"),
+        }
+        // A build that does not know of versions takes the shard for another campaign's.
+        let lone = Fence {
+            version: RecordVersion::V1,
+            ..fence.clone()
+        };
+        assert_eq!(
+            admit(side, family, &lone, &[attempt("fay", 1, "mug", 1)]),
+            AdmitReply::Fenced(Some(next))
+        );
     });
 }
 
@@ -259,6 +322,7 @@ fn an_older_fence_decides_nothing() {
         assert_eq!(activate(side, fence), Some(Some(newer.clone())), "older");
         let foreign = Fence {
             uid: "other".into(),
+            version: RecordVersion::V2,
             epoch: 9,
         };
         assert_eq!(activate(side, &foreign), Some(Some(newer.clone())), "foreign");
@@ -593,7 +657,14 @@ fn every_attempt_of_the_largest_batch_is_decided_and_no_larger_one_runs() {
     let larger: Vec<Attempt> = [&batch[..], &batch[..1]].concat();
     on_each(&mut world, |side, family, fence| {
         let error = side
-            .run(&family.admit, codec::admit_args(family, fence, larger.iter()))
+            .run(
+                &family.admit,
+                codec::admit_args(
+                    family,
+                    fence,
+                    larger.iter().map(|attempt| (attempt, attempt.encode())),
+                ),
+            )
             .unwrap_err();
         assert!(error.to_string().contains("more than 1000 attempts"), "{error}");
     });

@@ -163,8 +163,12 @@ fn a_fault_of_the_shadow_stays_its_own() {
         side.remove("audience:vip:1:0");
     }
     let first = [order("ann", 1)];
-    let args = |world: &World, orders: &[_]| {
-        rushgate::lua::codec::admit_args(&world.family, &world.fence, orders.iter())
+    let args = |world: &World, orders: &[rushgate::order::Attempt]| {
+        rushgate::lua::codec::admit_args(
+            &world.family,
+            &world.fence,
+            orders.iter().map(|order| (order, order.encode())),
+        )
     };
     let decide = |world: &mut World, orders: &[rushgate::order::Attempt]| -> Vec<Vec<Decision>> {
         let (family, args) = (world.family.clone(), args(world, orders));

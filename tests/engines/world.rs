@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rushgate::campaign::RecordVersion;
 use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, InspectReply, Reply};
 use rushgate::lua::emit::emit_with_shadow;
@@ -83,6 +84,7 @@ impl World {
             embedded: InProcess::new(shard.clone()),
             fence: Fence {
                 uid: format!("uid-{}", shard.number),
+                version: RecordVersion::V2,
                 epoch: 1,
             },
             now: family.plan.context().schedule.opens_at,
@@ -146,7 +148,13 @@ impl World {
 
     /// Decides a batch on all sides, at `now` where the time is frozen. Fails unless they agree.
     pub fn admit(&mut self, now: i64, attempts: &[Attempt]) -> Vec<Decision> {
-        let args = || codec::admit_args(&self.family, &self.fence, attempts.iter());
+        let args = || {
+            codec::admit_args(
+                &self.family,
+                &self.fence,
+                attempts.iter().map(|attempt| (attempt, attempt.encode())),
+            )
+        };
         self.redis.set_now(now);
         let reply = self.redis.run(&self.family.admit, args()).expect("Redis decides");
         let (now_there, from_redis) = self.read(attempts, reply);
@@ -198,7 +206,11 @@ impl World {
             commands <= most,
             "{commands} commands for {count} attempts; {cost:?}"
         );
-        let args = codec::admit_args(&self.family, &self.fence, attempts.iter());
+        let args = codec::admit_args(
+            &self.family,
+            &self.fence,
+            attempts.iter().map(|attempt| (attempt, attempt.encode())),
+        );
         let bytes: usize = args[2..]
             .iter()
             .map(|arg| format!("${}\r\n\r\n", arg.len()).len() + arg.len())
@@ -216,7 +228,7 @@ impl World {
                 entry,
                 decisions,
             } => {
-                assert_eq!(entry.is_empty(), !decisions.contains(&Decision::Admitted));
+                assert_eq!(entry.is_some(), decisions.contains(&Decision::Admitted));
                 (now, decisions)
             }
             AdmitReply::Fenced(fence) => panic!("fenced by {fence:?}"),

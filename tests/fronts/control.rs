@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use rushgate::admin::{self, Admin, Check, Health, Helper, Readiness, Rules};
-use rushgate::campaign::{Activation, Campaign, Schedule, Sku};
+use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
@@ -55,6 +55,7 @@ fn row(id: &str) -> CampaignRow {
             buckets: 1,
             shards: 1,
             partitions: Some(12),
+            record_version: RecordVersion::V2,
             created_at: PLACED_AT,
         },
         activation: Activation {

@@ -15,16 +15,16 @@ use crate::role::Role;
 use crate::server::Server;
 
 /// Services of one deployment's own, and a configuration file for each set of keys.
-struct Deployment {
+pub struct Deployment {
     folder: TempDir,
     _redis: Server,
-    redis_url: String,
-    db: Database,
+    pub redis_url: String,
+    pub db: Database,
     prefix: String,
 }
 
 impl Deployment {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let redis = Server::start(&[]);
         let folder = tempfile::tempdir().expect("a temporary folder");
         for (key, fill) in [("a", 1_u8), ("b", 2)] {
@@ -69,7 +69,7 @@ impl Deployment {
             .collect()
     }
 
-    fn role(&self, role: &str, keys: &[&str]) -> Role {
+    pub fn role(&self, role: &str, keys: &[&str]) -> Role {
         let mut args = vec![role.to_owned()];
         args.extend(self.flags(keys));
         if role == "serve" {
@@ -79,7 +79,7 @@ impl Deployment {
     }
 
     /// A command of an operator who has these keys.
-    fn run(&self, args: &[&str], keys: &[&str]) -> (Option<i32>, String) {
+    pub fn run(&self, args: &[&str], keys: &[&str]) -> (Option<i32>, String) {
         let Output {
             status,
             stdout,
@@ -95,14 +95,14 @@ impl Deployment {
 }
 
 /// A gateway that serves, with the addresses of its two sides.
-struct Gateway {
+pub struct Gateway {
     role: Role,
     orders: String,
     admin: String,
 }
 
 impl Gateway {
-    fn up(role: Role) -> Self {
+    pub fn up(role: Role) -> Self {
         let (orders, admin) = (role.url("orders", "serving"), role.url("control", "serving"));
         Self { role, orders, admin }
     }
@@ -113,7 +113,7 @@ impl Gateway {
             .await
     }
 
-    async fn create(&self) {
+    pub async fn create(&self) {
         let body = json!({
             "id": "spring", "title": "Spring", "opens_at": "2026-01-01T00:00:00Z", "closes_at": "2027-12-31T00:00:00Z",
             "skus": [{"id": "mug", "stock": 100_000}], "rules": [{"module": "n-per-user", "params": {"limit": 1}}],
@@ -131,7 +131,7 @@ impl Gateway {
     }
 
     /// What a buyer was told: an order's id, or the status of a refusal.
-    async fn place(&self, user: &str) -> Result<String, u16> {
+    pub async fn place(&self, user: &str) -> Result<String, u16> {
         let reply = self.role.place(&self.orders, "spring", user).await;
         match reply.status {
             202 => Ok(reply.json()["order"].as_str().expect("an id").to_owned()),
@@ -139,7 +139,7 @@ impl Gateway {
         }
     }
 
-    async fn until_confirmed(&self, user: &str, order: &str) {
+    pub async fn until_confirmed(&self, user: &str, order: &str) {
         let url = format!("{}/v1/campaigns/spring/orders/{order}", self.orders);
         let token = format!("Bearer dev:{user}");
         let begun = Instant::now();

@@ -4,6 +4,7 @@ mod archived;
 mod audiences;
 mod changes;
 mod claims;
+mod cut_over;
 #[path = "../database/mod.rs"]
 mod database;
 mod eight_rules;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rushgate::admission::{AdmissionError, Outcome};
 use rushgate::bus::{Producer, embedded};
-use rushgate::campaign::{Campaign, Schedule, Sku};
+use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku};
 use rushgate::engine::Engine;
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::landing::{self, Landing, LandingHandle};
@@ -85,6 +85,7 @@ pub fn campaign(stock: u64) -> Campaign {
         buckets: 4,
         shards: 1,
         partitions: None,
+        record_version: RecordVersion::V2,
         created_at: now(),
     }
 }

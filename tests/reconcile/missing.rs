@@ -8,9 +8,11 @@ use rushgate::lua::calls;
 use rushgate::lua::codec::{Record, encode_record};
 use rushgate::lua::fixed;
 use rushgate::order::{OrderEvent, OrderId, OrderState};
+use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
 use rushgate::reconcile::missing::{CampaignFigures, Looks};
 use rushgate::reconcile::{Kind, Outcome};
+use rushgate::record::{self, Payload};
 use rushgate::revision::Revision;
 use tokio::sync::Semaphore;
 
@@ -84,8 +86,11 @@ pub async fn lose(sale: &Sale, user: &str, attributes: &[(&str, &str)]) -> Order
     assert!(sale.place_with(user, "1", "mug", attributes).await, "admitted");
     sale.settled().await;
     sale.bus.lose(false);
-    let payload = sale.bus.lost().pop().expect("it was lost");
-    OrderEvent::decode(&payload).expect("an order")
+    let lost = sale.bus.lost().pop().expect("it was lost");
+    let record = record::decode(&lost).expect("a record");
+    let payload = Payload::read(record.payloads[0]).expect("a payload");
+    let attempt = payload.attempt().expect("an order");
+    outbox::event(&sale.active, 0, &attempt, record.header.at)
 }
 
 pub async fn round(sale: &Sale, looks: &mut Looks, at: i64) {

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use rushgate::admission::{self, Admission, Outcome, Rules};
 use rushgate::bus::Producer;
 use rushgate::bus::embedded::{self, EmbeddedProducer};
-use rushgate::campaign::{Campaign, Schedule, Sku, bucket_of};
+use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku, bucket_of};
 use rushgate::engine::Engine;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::redis::{self, Redis};
@@ -210,6 +210,7 @@ impl Sale {
             buckets: BUCKETS,
             shards: 1,
             partitions: Some(PARTITIONS),
+            record_version: RecordVersion::V2,
             created_at: opened_at,
         };
         let revision = Revision {
@@ -342,15 +343,13 @@ impl Sale {
     /// Takes what is in the outbox off the way and makes dead letters of it; without any, moves the last ones.
     pub async fn bury(&self, stage: &str) {
         for entry in self.outbox().await {
-            for payload in &entry.payloads {
-                let attempt: Attempt = serde_json::from_slice(payload).expect("an attempt");
-                let event = outbox::event(&self.active, 0, &attempt, entry.placed_at);
+            for event in outbox::events(&self.active, 0, &entry).expect("an entry of ours") {
                 let hex: String = event.encode().iter().map(|byte| format!("{byte:02x}")).collect();
                 let sql = format!(
                     "INSERT INTO dead_letters (topic, `partition`, `offset`, record_key, payload, error, landed_at, \
                      class, order_id, campaign_id, sku_id, quantity) VALUES ('{TOPIC}', 0, {}, X'6b', X'{hex}', 'x', \
                      '2026-11-20 12:00:00.123', 'failing', '{}', '{CAMPAIGN}', '{}', {})",
-                    entry.placed_at, event.order, event.sku, event.quantity
+                    event.placed_at, event.order, event.sku, event.quantity
                 );
                 self.db.execute(&sql).await;
             }

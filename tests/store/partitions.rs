@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
-use rushgate::campaign::Campaign;
+use rushgate::campaign::{Campaign, RecordVersion};
 use rushgate::control::{Control, Loader, NewCampaign};
 use rushgate::engine::embedded::Embedded;
 use rushgate::ruleset::Ruleset;
@@ -73,6 +73,7 @@ async fn stored(db: &Database, id: &str) -> Option<u32> {
 async fn a_campaign_keeps_its_partitions(db: Database) {
     let spread = Campaign {
         partitions: Some(12),
+        record_version: RecordVersion::V2,
         ..campaign("spread", &[("mug", 5)])
     };
     for new in [&spread, &campaign("by-key", &[])] {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use rushgate::campaign::{Schedule, Sku, buckets_for};
+use rushgate::campaign::{RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::Engine;
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::lua::calls::{self, Restore};
@@ -124,6 +124,7 @@ impl Gate {
             key: Shard::new(CAMPAIGN, 0).state(),
             fence: Fence {
                 uid: "bench".into(),
+                version: RecordVersion::V1,
                 epoch: 1,
             },
             buyers: 0,
@@ -161,7 +162,11 @@ impl Gate {
     pub async fn admit(&mut self, orders: u64, batch: u64) -> Result<()> {
         for _ in 0..orders / batch {
             let attempts: Vec<Attempt> = (0..batch).map(|_| self.attempt()).collect();
-            let args = codec::admit_args(&self.family, &self.fence, attempts.iter());
+            let args = codec::admit_args(
+                &self.family,
+                &self.fence,
+                attempts.iter().map(|attempt| (attempt, attempt.encode())),
+            );
             let reply = self.redis.run(&self.family.admit, &self.key, args).await?;
             match codec::admit_reply(&self.family, attempts.iter(), reply)? {
                 AdmitReply::Decided { decisions, .. } => {

@@ -17,6 +17,7 @@ use super::proof::{Proofs, Said};
 use super::refusals::{Refusals, Refused};
 use super::turns::Turn;
 use crate::bus::{Acknowledge, BusError, Forward, Outbound};
+use crate::record;
 
 /// One published batch; the last delivery report of its orders answers it.
 pub(super) struct Batch {
@@ -79,8 +80,10 @@ pub(super) enum Sending {
 }
 
 impl Sending {
-    pub fn key(&self) -> &[u8] {
+    /// Whose records are to stay in order; empty where they need not. A record of many orders says itself where they stand.
+    pub fn in_turn(&self) -> &[u8] {
         match self {
+            Self::Order(order) if record::is_record(&order.payload) => &[],
             Self::Order(order) => order.key.as_bytes(),
             Self::Moved(record) => &record.key,
         }

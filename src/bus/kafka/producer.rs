@@ -189,7 +189,7 @@ impl Shared {
 
     /// Lets a record go on, or wait for its key's turn.
     fn enter(&self, what: Sending, batch: &Arc<Batch>, since: Instant) {
-        let turn = self.lanes.turn(what.key());
+        let turn = self.lanes.turn(what.in_turn());
         let waiting = Waiting {
             what,
             batch: batch.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::held;
+use crate::campaign::RecordVersion;
 use crate::engine::embedded::Embedded;
 use crate::lua::calls::{self, Restore};
 use crate::lua::codec::{self, AdmitReply, Fence};
@@ -55,6 +56,7 @@ impl Scripted {
             shard: Shard::new(&context.campaign, 0),
             fence: Fence {
                 uid: TOKEN.into(),
+                version: RecordVersion::V1,
                 epoch: 1,
             },
             clock,
@@ -106,7 +108,9 @@ impl Scripted {
     /// Decides a batch at `now`, milliseconds since 1970-01-01 UTC.
     pub fn admit(&self, now: i64, attempts: &[Attempt]) -> Result<Vec<Decision>, String> {
         self.clock.store(now, Ordering::SeqCst);
-        let args = codec::admit_args(&self.family, &self.fence, attempts.iter());
+        // Nobody reads the entries.
+        let carried = attempts.iter().map(|attempt| (attempt, Vec::new()));
+        let args = codec::admit_args(&self.family, &self.fence, carried);
         let reply = self.run(&self.family.admit, args)?;
         match codec::admit_reply(&self.family, attempts.iter(), reply) {
             Ok(AdmitReply::Decided { decisions, .. }) => Ok(decisions),

@@ -18,7 +18,7 @@ use crate::store::CampaignRow;
 pub(super) const SLACK_MS: i64 = 1000;
 /// How far the clock of Redis, which orders are placed by, may be from a lander's, and from the one that revisions are
 /// made by.
-pub(super) const CLOCKS_MS: i64 = 5 * 60 * 1000;
+pub(in crate::landing) const CLOCKS_MS: i64 = 5 * 60 * 1000;
 
 #[derive(Debug)]
 pub(super) struct Facts {

@@ -2,7 +2,7 @@
 
 use super::facts::SLACK_MS;
 use super::*;
-use crate::campaign::{Activation, Campaign};
+use crate::campaign::{Activation, Campaign, RecordVersion};
 use crate::order::{Attempt, EVENT_VERSION, NO_LIMIT, OrderId, fingerprint};
 use crate::plan::samples::{Act, Expected, Sample, Step, samples};
 use crate::plan::{self, CheckedPlan, eval};
@@ -35,6 +35,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         buckets: context.buckets,
         shards: 1,
         partitions: None,
+        record_version: RecordVersion::V1,
         created_at: 0,
     };
     let revision = Revision {

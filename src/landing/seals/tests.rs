@@ -80,6 +80,7 @@ fn a_slice_ends_before_what_waits_and_forged_records_hold_nothing() {
     let seals = seals.into_iter().map(|record| Seals {
         record,
         orders: Vec::new(),
+        at: 0,
     });
     let (sorted, waits) = sort(&config(false), &stored(), slice, seals.collect());
     assert_eq!(waits, Some((10, "new".into())));
@@ -140,10 +141,18 @@ fn packed(orders: &[(&str, Option<&str>)]) -> Record {
 }
 
 fn sort_one(own: Seal, record: Record, only: bool) -> (Sorted, Option<(i64, String)>) {
-    let (keys, own) = (keys(&["mine"]), own);
+    sort_admitted(own, record, only, LONG_AFTER)
+}
+
+/// When its orders were admitted.
+const LONG_AFTER: i64 = 1 << 40;
+
+fn sort_admitted(own: Seal, record: Record, only: bool, at: i64) -> (Sorted, Option<(i64, String)>) {
+    let keys = keys(&["mine"]);
     let seals = Seals {
-        orders: of_orders(Some(&keys), &record.payload, &own),
+        orders: of_orders(Some(&keys), &record.payload, &own).0,
         record: own,
+        at,
     };
     let slice = Slice {
         partition: 2,
@@ -195,6 +204,29 @@ fn an_order_is_as_good_as_its_record_at_most() {
         (0, 1),
         "all of it"
     );
+}
+
+#[test]
+fn an_order_that_has_waited_since_before_the_end_is_none_of_the_forged_ones() {
+    let orders = [("bob", Some("old")), ("eve", Some("invented")), ("dan", None)];
+    let of = |at| {
+        let (sorted, _) = sort_admitted(
+            Seal::Genuine,
+            Record {
+                offset: 17,
+                ..packed(&orders)
+            },
+            false,
+            at,
+        );
+        let positions = |all: Vec<At>| all.into_iter().map(|at| at.position).collect::<Vec<u32>>();
+        let forged = sorted.forged.iter().map(|forged| forged.at).collect();
+        (positions(sorted.unsealed), positions(forged))
+    };
+    assert_eq!(of(1), (vec![0, 2], vec![1]));
+    assert_eq!(of(LONG_AFTER), (vec![], vec![0, 1, 2]));
+    let everything = sort_admitted(Seal::Genuine, packed(&orders), true, 1).0;
+    assert_eq!(everything.forged.len(), 3, "where seals alone count");
 }
 
 #[test]

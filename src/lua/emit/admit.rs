@@ -9,14 +9,15 @@ use super::header::{self, Header};
 use super::part::Part;
 use super::shadow;
 use super::text::{Lines, integer, literal};
+use crate::campaign::RecordVersion;
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
 use crate::plan::check::{Kind, Slot};
-use crate::plan::{CheckedPlan, Expr, Node};
+use crate::plan::{CheckedPlan, Expr, Node, eval};
 
 const HEADER: Header = Header {
     shebang: "#!lua",
     purpose: "-- admit: decides a batch of order attempts, each seeing what the ones before it changed.",
-    reply: "-- Reply    {'fence', fence there or ''} | {'ok', now, entry id or '', then per attempt: code, detail}",
+    reply: "-- Reply    {'fence', fence there or ''} | {'ok', now, entry or '', then per attempt: code, detail}",
 };
 
 pub(super) fn script(
@@ -74,6 +75,11 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     lines.part(include_str!("../../../lua/parts/begin.lua"));
     lines.line("");
     lines.line(format!("local revision, batch_max = '{revision}', {BATCH_MAX}"));
+    lines.line(format!(
+        "local packed, evaluator = string.match(ARGV[1], '/{}:(%d+)$'), '{}'",
+        RecordVersion::V2.number(),
+        eval::VERSION
+    ));
     lines.line(format!(
         "local fields = {}  -- ARGV per attempt",
         ATTEMPT_FIELDS + parts[0].slots.len()

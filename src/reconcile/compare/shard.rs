@@ -16,7 +16,7 @@ use crate::lua::codec::{Fence, Reply};
 use crate::lua::keys::Shard;
 use crate::lua::repair::{self, Bucket, CountAt, Ledger, Repair, Repaired};
 use crate::lua::{Script, fixed};
-use crate::order::{Attempt, OrderEvent, OrderId};
+use crate::order::{OrderEvent, OrderId};
 use crate::outbox;
 use crate::ruleset::ActiveCampaign;
 use crate::store::StoreError;
@@ -178,16 +178,7 @@ impl<'a> Desk<'a> {
         let Some(active) = self.admitted_under(entry.revision).await? else {
             return Ok(None);
         };
-        let attempts = entry.payloads.iter().map(|payload| {
-            let attempt = serde_json::from_slice::<Attempt>(payload).ok()?;
-            Some(outbox::event(
-                &active,
-                self.shard.number,
-                &attempt,
-                entry.placed_at,
-            ))
-        });
-        Ok(attempts.collect())
+        Ok(outbox::events(&active, self.shard.number, entry).ok())
     }
 
     /// A revision as orders were admitted under it; `None` where the database does not have it.

@@ -2,7 +2,7 @@
 
 use super::super::super::compare::Place;
 use super::*;
-use crate::campaign::{Activation, Campaign, RETENTION_MS, Schedule};
+use crate::campaign::{Activation, Campaign, RETENTION_MS, RecordVersion, Schedule};
 use crate::order::OrderId;
 
 const T: i64 = 1_800_000_000_000;
@@ -18,6 +18,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
             buckets: 1,
             shards: 1,
             partitions: None,
+            record_version: RecordVersion::V1,
             created_at: T,
         },
         activation: Activation {
