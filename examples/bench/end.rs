@@ -110,7 +110,7 @@ pub fn stack_pids() -> Result<Vec<(String, u32)>> {
     Ok(pids)
 }
 
-fn cpu(pids: &[(String, u32)]) -> Result<Vec<Duration>> {
+pub fn cpu(pids: &[(String, u32)]) -> Result<Vec<Duration>> {
     pids.iter().map(|(_, pid)| process::cpu(*pid)).collect()
 }
 

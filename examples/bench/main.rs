@@ -10,6 +10,7 @@ mod campaigns;
 mod end;
 mod gateway;
 mod landing;
+mod peer;
 mod pipeline;
 mod rules;
 mod script;
@@ -48,6 +49,9 @@ struct Flags {
     /// Campaigns that there are many of
     #[arg(long, default_value_t = 1000)]
     campaigns: usize,
+    /// Repetitions beside a peer
+    #[arg(long, default_value_t = 2)]
+    repetitions: u32,
     /// Where the table goes as JSON
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
@@ -63,6 +67,8 @@ enum Part {
     Pipeline,
     /// What many campaigns cost, and large ones: idle, after a loss, made beside others
     Campaigns,
+    /// Beside another system on the same services: `./x bench --peer DIR`
+    Peer,
 }
 
 /// What every part of the benchmark works with.
@@ -106,6 +112,7 @@ async fn main() -> Result<()> {
         Part::Orders => orders(&mut bench).await?,
         Part::Rules => rules::run(&mut bench).await?,
         Part::Pipeline => pipeline::run(&mut bench).await?,
+        Part::Peer => peer::run(&mut bench, flags.repetitions).await?,
         Part::Campaigns => campaigns::run(&mut bench).await?,
     }
     bench.table.print();

@@ -1,5 +1,5 @@
 -- For wrk: every request is an order of a buyer of its own; with `keyed`, with an Idempotency-Key of its own.
--- Arguments after `--`: campaign, prefix of the users, keyed or plain. Prints one line that starts with FIGURES.
+-- Arguments after `--`: campaign, prefix of the users, keyed, plain or peer. Prints one line that starts with FIGURES.
 
 local threads = 0
 
@@ -15,11 +15,15 @@ function init(args)
   tail = "\r\n\r\n" .. body
   buyer = args[2] .. id .. "-"
   keyed = args[3] == "keyed"
+  peer = args[3] == "peer" and "POST /orders/" .. args[1] .. " HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\nX-User: " .. args[2] .. id
   number = 0
 end
 
 function request()
   number = number + 1
+  if peer then
+    return peer .. string.format("%012d", number) .. "\r\n\r\n"
+  end
   local user = buyer .. number
   if keyed then
     return head .. user .. "\r\nIdempotency-Key: k" .. user .. tail

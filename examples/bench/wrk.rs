@@ -35,11 +35,21 @@ pub struct Orders<'a> {
 
 /// One run with two threads: each order of a buyer of its own, whose name starts with `prefix`.
 pub async fn run(orders: Orders<'_>, prefix: &str, time: Duration) -> Result<Figures> {
+    let kind = if orders.keyed { "keyed" } else { "plain" };
+    run_kind(orders, prefix, kind, time).await
+}
+
+/// The same as a peer takes it; see [`crate::peer`].
+pub async fn run_peer(orders: Orders<'_>, time: Duration) -> Result<Figures> {
+    run_kind(orders, "1", "peer", time).await
+}
+
+async fn run_kind(orders: Orders<'_>, prefix: &str, kind: &str, time: Duration) -> Result<Figures> {
     let Orders {
         address,
         campaign,
-        keyed,
         connections,
+        ..
     } = orders;
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/bench/orders.lua");
     let mut command = std::process::Command::new("wrk");
@@ -50,7 +60,7 @@ pub async fn run(orders: Orders<'_>, prefix: &str, time: Duration) -> Result<Fig
         .arg("-s")
         .arg(script)
         .arg(format!("http://{address}"))
-        .args(["--", campaign, prefix, if keyed { "keyed" } else { "plain" }])
+        .args(["--", campaign, prefix, kind])
         .stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output())
         .await?
