@@ -21,13 +21,11 @@ local there = call('HGET', state, 'fence')
 if not there then
   return {'fence', ''}
 end
--- Campaign, version of records and epoch.
-local function parts(text)
-  local uid, version, epoch = string.match(text, '^([^/]*)/?(%d*):(%d+)$')
-  return uid, tonumber(version) or 1, tonumber(epoch)
-end
-local uid, version, epoch = parts(fence)
-local uid_there, version_there, epoch_there = parts(there)
+
+-- part: fence
+
+local uid, version, epoch = read_fence(fence)
+local uid_there, version_there, epoch_there = read_fence(there)
 if not uid then
   return redis.error_reply('ERR activate: malformed fence')
 end

@@ -18,8 +18,10 @@ local prefix = string.sub(state, 1, -#'state' - 1)
 local uid, token, family, buckets = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local expires_at, bucket = ARGV[5], tonumber(ARGV[6])
 
+-- part: fence
+
 local there = call('HMGET', state, 'fence', 'rebuilding', 'made:' .. family)
-local ours = there[1] and string.match(there[1], '^([^/]*)/?%d*:%d+$') == uid
+local ours = read_fence(there[1]) == uid
 local rebuilding = token ~= '' and there[2] == token
 if not ours and not rebuilding then
   return {'fence', there[1] or ''}

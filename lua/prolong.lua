@@ -17,8 +17,10 @@ local state = KEYS[1]
 local prefix = string.sub(state, 1, -#'state' - 1)
 local uid, fence, family, buckets, expires_at = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 
+-- part: fence
+
 local there = call('HMGET', state, 'fence', 'made:' .. family)
-local ours = there[1] and string.match(there[1], '^([^/]*)/?%d*:%d+$') == uid
+local ours = read_fence(there[1]) == uid
 if not ours or (fence ~= '' and there[1] ~= fence) then
   return {'fence', there[1] or ''}
 end

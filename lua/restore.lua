@@ -31,11 +31,13 @@ local step, token = ARGV[1], ARGV[2]
 -- The marks of a bucket: see README.md.
 local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
 
+-- part: fence
+
 local steps = {}
 
 function steps.begin()
   local fence = call('HGET', state, 'fence')
-  if fence and string.match(fence, '^([^/]*)/?%d*:%d+$') ~= ARGV[3] then
+  if fence and read_fence(fence) ~= ARGV[3] then
     return {'lost'}
   end
   call('HSET', state, 'rebuilding', token, 'expires_at', ARGV[4])

@@ -450,16 +450,16 @@ impl Stage {
 
     async fn activate_plan(&self, plan: Plan, activation: Activation) {
         let newer = active_with(plan, activation);
-        let args = calls::activate_args(&newer.fence(), newer.revision.number, &newer.family.plan);
-        let key = Shard::new(CAMPAIGN, 0).state();
-        let reply = self
-            .engine
-            .inner
-            .run(&fixed::ACTIVATE, &key, args)
-            .await
-            .expect("runs");
-        assert_eq!(calls::activate_reply(reply), Ok(None));
+        self.move_fence(&newer).await;
         *self.database.newest.lock().expect("no panic") = newer;
+    }
+
+    /// To this one's in the engine, whatever the database says.
+    async fn move_fence(&self, active: &ActiveCampaign) {
+        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let key = Shard::new(CAMPAIGN, 0).state();
+        let reply = self.engine.inner.run(&fixed::ACTIVATE, &key, args);
+        assert_eq!(calls::activate_reply(reply.await.expect("runs")), Ok(None));
     }
 
     async fn place(&self, user: &str, key: &str) -> Result<Outcome, AdmissionError> {

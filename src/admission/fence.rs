@@ -55,21 +55,15 @@ impl Shared {
         if there.uid != active.campaign.uid {
             return Step::Closed(FOREIGN.into());
         }
-        if there.version > active.campaign.record_version {
-            // It only rises, so the database is older than the engine, or this gateway's rules are.
-            return match self.load(campaign, there.epoch).await {
-                Ok(Some(loaded)) if loaded.campaign.record_version >= there.version => Step::Again,
-                Ok(_) => Step::Closed("the engine is ahead of the database".into()),
-                Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),
-            };
-        }
-        // A gateway of a build before records had versions may have been the first to hear of the epoch.
-        let older = (active.activation.epoch, active.campaign.record_version);
-        if (there.epoch, there.version) < older {
+        // Neither goes back. A gateway of a build before records had versions may have been the first to hear of the epoch.
+        let behind = |known: &ActiveCampaign| {
+            known.activation.epoch < there.epoch || known.campaign.record_version < there.version
+        };
+        if active.fence() != there && !behind(active) {
             return self.activate(shard, active).await;
         }
         match self.load(campaign, there.epoch).await {
-            Ok(Some(loaded)) if loaded.activation.epoch >= there.epoch => Step::Again,
+            Ok(Some(loaded)) if !behind(&loaded) => Step::Again,
             Ok(_) => Step::Closed("the engine is ahead of the database".into()),
             Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),
         }

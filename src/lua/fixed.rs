@@ -24,11 +24,11 @@ fixed! {
     /// Undoes one order's charges and stock, exactly once.
     RELEASE = "release";
     /// Rebuilds a shard from the database, step by step, behind a closed gate.
-    RESTORE = "restore";
+    RESTORE = "restore" with "fence";
     /// Puts buckets of an uploaded list next to a shard.
-    AUDIENCE = "audience";
+    AUDIENCE = "audience" with "fence";
     /// Moves the fence to a newer epoch and revision.
-    ACTIVATE = "activate";
+    ACTIVATE = "activate" with "fence";
     /// Keeps the text of the admission script in force for operators.
     SHOW = "show";
     /// Finds orders by id: record, and whether still in the outbox.
@@ -40,7 +40,7 @@ fixed! {
     /// What gateways tell each other: which campaigns have orders, and whether the memory is the same.
     PULSE = "pulse";
     /// Makes the buckets of a family last longer, a few per call.
-    PROLONG = "prolong";
+    PROLONG = "prolong" with "fence";
     /// Reads a shard at one moment: stock, and what is in the outbox.
     LEDGER = "ledger" with "frame";
     /// Reads whole buckets.

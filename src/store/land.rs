@@ -93,10 +93,14 @@ impl Store {
             Ok(landed) => landed,
             Err(_) => {
                 drop(connection.detach());
-                let what = format!("{} gave no answer within {LAND_LIMIT:?}", self.place);
-                Err(StoreError::Unanswered(what))
+                Err(self.gave_no_answer())
             }
         }
+    }
+
+    /// Nobody knows whether the transaction was committed.
+    pub(super) fn gave_no_answer(&self) -> StoreError {
+        StoreError::Unanswered(format!("{} gave no answer within {LAND_LIMIT:?}", self.place))
     }
 }
 

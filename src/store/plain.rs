@@ -108,8 +108,7 @@ impl Store {
             Ok(landed) => landed,
             Err(_) => {
                 drop(connection.detach());
-                let what = format!("{} gave no answer within {LAND_LIMIT:?}", self.place);
-                Err(StoreError::Unanswered(what))
+                Err(self.gave_no_answer())
             }
         }
     }

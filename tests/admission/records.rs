@@ -150,18 +150,6 @@ fn of_version(version: RecordVersion, epoch: u64) -> Arc<ActiveCampaign> {
     Arc::new(ActiveCampaign::build(campaign, of.revision.clone(), activation).expect("a valid plan"))
 }
 
-async fn moved(stage: &Stage, fence: &Fence) {
-    let args = calls::activate_args(fence, 1, &active(9, ACTIVATION).family.plan);
-    let key = Shard::new(CAMPAIGN, 0).state();
-    let reply = stage
-        .engine
-        .inner
-        .run(&fixed::ACTIVATE, &key, args)
-        .await
-        .expect("runs");
-    assert_eq!(calls::activate_reply(reply), Ok(None));
-}
-
 /// Users of what the bus has, apart by whether they travelled alone.
 async fn travelled(stage: &Stage) -> (Vec<String>, Vec<String>) {
     until_outbox(stage, 0).await;
@@ -184,7 +172,7 @@ async fn a_campaign_goes_over_between_two_orders_and_what_waits_is_relayed_as_it
     assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Pending);
     let over = of_version(RecordVersion::V2, 2);
     *stage.database.newest.lock().expect("no panic") = over.clone();
-    moved(&stage, &over.fence()).await;
+    stage.move_fence(&over).await;
     assert_eq!(state(stage.place("bob", "1").await).0, OrderState::Pending);
     assert!(
         state(stage.place("ada", "1").await).1,
@@ -202,7 +190,7 @@ async fn an_older_gateway_that_hears_of_the_epoch_first_is_overtaken() {
     let stage = stage_of(of_version(RecordVersion::V1, 1), Config::default()).await;
     let (old, over) = (of_version(RecordVersion::V1, 2), of_version(RecordVersion::V2, 2));
     // It read the new epoch and knows nothing of versions.
-    moved(&stage, &old.fence()).await;
+    stage.move_fence(&old).await;
     *stage.database.newest.lock().expect("no panic") = over.clone();
     assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
     assert_eq!(stage.status().await.fence, Some(over.fence()));
@@ -212,7 +200,7 @@ async fn an_older_gateway_that_hears_of_the_epoch_first_is_overtaken() {
 #[tokio::test]
 async fn a_database_from_before_the_step_closes_the_gate_and_asks_no_engine_again_and_again() {
     let stage = stage_of(of_version(RecordVersion::V1, 1), Config::default()).await;
-    moved(&stage, &of_version(RecordVersion::V2, 2).fence()).await;
+    stage.move_fence(&of_version(RecordVersion::V2, 2)).await;
     for epoch in 1..=3 {
         *stage.database.newest.lock().expect("no panic") = of_version(RecordVersion::V1, epoch);
         match stage.place("ada", "1").await {
