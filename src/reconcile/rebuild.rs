@@ -71,18 +71,25 @@ impl Reconcile {
     pub async fn rebuild(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
         // Somebody waits for the answer.
         self.line.hurry(campaign);
-        let rebuilt = self.rebuild_in_line(campaign, lost).await;
+        let rebuilt = self.rebuild_in_line(campaign, lost, |_| Ok(())).await;
         self.line.done(campaign);
         rebuilt
     }
 
-    /// The same, when its turn comes.
-    pub(super) async fn rebuild_in_line(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
+    /// The same, when its turn comes, where `wanted` says that it is to be.
+    async fn rebuild_in_line(
+        &self,
+        campaign: &str,
+        lost: u64,
+        wanted: impl FnOnce(&CampaignRow) -> Result<(), RebuildError>,
+    ) -> Result<Rebuilt, RebuildError> {
         let shard = Shard::new(campaign, 0);
         let turn = self.turn(campaign);
         let _alone = turn.lock().await;
         let turn = self.line.turn(campaign).await;
+        // Not before its turn: those that nobody asks for would be ahead of the others where the database answers.
         let row = self.row(campaign).await?;
+        wanted(&row)?;
         let lease = format!("rebuild:{campaign}");
         if self
             .work(&shard, &lease)
@@ -180,11 +187,11 @@ impl Reconcile {
     /// [`Self::rebuild`] for whoever found the state missing: an archived campaign is to have none, and is left
     /// alone.
     pub async fn rebuild_live(&self, campaign: &str, lost: u64) -> Result<Rebuilt, RebuildError> {
-        let row = self.row(campaign).await?;
-        match row.schedule.is_archived((self.clock)()) {
+        let live = |row: &CampaignRow| match row.schedule.is_archived((self.clock)()) {
             true => Err(RebuildError::Archived),
-            false => self.rebuild_in_line(campaign, lost).await,
-        }
+            false => Ok(()),
+        };
+        self.rebuild_in_line(campaign, lost, live).await
     }
 
     /// Like [`Self::rebuild`], and waits where another gateway is at it.
