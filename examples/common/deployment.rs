@@ -45,6 +45,8 @@ impl Setup {
         let target = rushgate
             .parent()
             .and_then(Path::parent)
+            // Cargo marks its folders: what is removed below is ours.
+            .filter(|target| target.join("CACHEDIR.TAG").exists())
             .context("the binary is in no target folder")?;
         let logs = target.join(logs);
         // A folder that is not there yet is as good as an empty one.

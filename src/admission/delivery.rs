@@ -6,11 +6,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
-use super::lane::Acknowledgement;
-use super::{Admission, Answer, Config};
+use super::lane::{Acknowledgement, Answerer, Verdict};
+use super::{Admission, Answer, Config, Shared};
 use crate::order::OrderState;
+use crate::plan::eval::Placed;
 
 /// Shared by the lanes of all campaigns: they have one bus.
 #[derive(Debug, Default)]
@@ -88,22 +90,51 @@ impl Admission {
         let wait = self.shared.config.load().accept_wait;
         self.shared.delivery.is_failing(Instant::now(), wait)
     }
+}
 
-    /// `accepted` when Kafka acknowledged in time; not waited for while no acknowledgement comes at all.
-    pub(super) async fn wait(&self, mut acknowledged: Acknowledgement) -> OrderState {
+/// Buyers of one batch whose orders were admitted.
+pub(super) type Buyers = Vec<(Placed, Answerer)>;
+
+impl Shared {
+    /// Answers the buyers `accepted` when Kafka acknowledged their batch in time; they do not wait while no acknowledgement
+    /// comes at all. One task waits for all of them.
+    pub(super) fn promise(&self, buyers: Buyers, mut acknowledged: Acknowledgement) {
         let (answer, accept_wait) = {
-            let config = self.shared.config.load();
+            let config = self.config.load();
             (config.answer, config.accept_wait)
         };
-        let there = *acknowledged.borrow() == Some(true);
-        if answer == Answer::Admitted || (!there && self.delivery_fails()) {
-            return OrderState::Pending;
+        if answer == Answer::Admitted {
+            return answer_all(buyers, OrderState::Pending);
         }
-        let waited = tokio::time::timeout(accept_wait, acknowledged.wait_for(|answer| answer.is_some()));
-        match waited.await {
-            Ok(Ok(answer)) if *answer == Some(true) => OrderState::Accepted,
-            _ => OrderState::Pending,
+        match acknowledged.try_recv() {
+            Ok(answer) => return answer_all(buyers, state_of(answer)),
+            Err(TryRecvError::Closed) => return answer_all(buyers, OrderState::Pending),
+            Err(TryRecvError::Empty) if self.delivery.is_failing(Instant::now(), accept_wait) => {
+                return answer_all(buyers, OrderState::Pending);
+            }
+            Err(TryRecvError::Empty) => {}
         }
+        tokio::spawn(async move {
+            let state = match tokio::time::timeout(accept_wait, acknowledged).await {
+                Ok(Ok(answer)) => state_of(answer),
+                _ => OrderState::Pending,
+            };
+            answer_all(buyers, state);
+        });
+    }
+}
+
+fn state_of(acknowledged: bool) -> OrderState {
+    match acknowledged {
+        true => OrderState::Accepted,
+        false => OrderState::Pending,
+    }
+}
+
+fn answer_all(buyers: Buyers, state: OrderState) {
+    for (placed, answer) in buyers {
+        // A caller that went away does not read its answer; the order goes on.
+        let _ = answer.send(Ok(Verdict::Admitted(placed, state)));
     }
 }
 

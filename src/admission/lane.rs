@@ -4,27 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::depth::Depth;
 use super::fence::Step;
 use super::local::Local;
 use super::refusal::KEY_REUSED;
 use super::verify::Standing;
-use super::{AdmissionError, Refusal, Shared};
+use super::{AdmissionError, Answer, Refusal, Shared};
 use crate::campaign::RecordVersion;
 use crate::failpoint::{self, Point};
 use crate::lua::calls::{Packed, RawEntry};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
-use crate::order::Attempt;
+use crate::order::{Attempt, OrderState};
 use crate::outbox::{self, Orders};
 use crate::plan::eval::{self, Decision, Placed, Rejection};
 use crate::recorded::Outcome;
 use crate::ruleset::ActiveCampaign;
 
-/// `None` while Kafka has not answered; then whether it acknowledged the whole batch.
-pub(super) type Acknowledgement = watch::Receiver<Option<bool>>;
+/// Whether Kafka acknowledged the whole batch.
+pub(super) type Acknowledgement = oneshot::Receiver<bool>;
+/// Where the verdict on an attempt goes.
+pub(super) type Answerer = oneshot::Sender<Result<Verdict, AdmissionError>>;
 
 /// Between tries while the engine does not answer.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(25);
@@ -43,7 +46,7 @@ pub(super) struct Job {
     /// The epoch whose prechecks it has passed.
     pub(super) passed: Option<u64>,
     pub(super) deadline: Instant,
-    pub(super) answer: oneshot::Sender<Result<Verdict, AdmissionError>>,
+    pub(super) answer: Answerer,
 }
 
 impl Job {
@@ -54,7 +57,7 @@ impl Job {
 }
 
 pub(super) enum Verdict {
-    Admitted(Placed, Acknowledgement),
+    Admitted(Placed, OrderState),
     Existing(Placed),
     Rejected(Refusal),
 }
@@ -76,6 +79,7 @@ impl Lane {
             shard: shard.clone(),
             shared,
             local: local.clone(),
+            depth: Arc::default(),
         };
         tokio::spawn(worker.run(queue));
         Arc::new(Self { shard, jobs, local })
@@ -86,6 +90,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) shard: Shard,
     pub(super) local: Arc<Local>,
+    pub(super) depth: Arc<Depth>,
 }
 
 impl Worker {
@@ -93,7 +98,21 @@ impl Worker {
         let batch = self.shared.config.load().batch.clamp(1, codec::BATCH_MAX);
         let mut jobs = Vec::with_capacity(batch);
         while queue.recv_many(&mut jobs, batch).await > 0 {
+            self.gather(&mut queue, &mut jobs, batch).await;
             self.decide_all(std::mem::take(&mut jobs)).await;
+        }
+    }
+
+    /// Where buyers are answered after Kafka's acknowledgement, those that come while enough is on its way go together.
+    async fn gather(&self, queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, batch: usize) {
+        if self.shared.config.load().answer != Answer::Accepted {
+            return;
+        }
+        self.depth.gather().await;
+        while jobs.len() < batch
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
         }
     }
 
@@ -234,6 +253,7 @@ impl Worker {
         decisions: Vec<Decision>,
     ) {
         let mut decided = Vec::new();
+        let mut buyers = Vec::new();
         for (job, decision) in jobs.into_iter().zip(decisions) {
             if let Some(why) = self.lost(active, &job.attempt, &decision) {
                 job.end(Err(Step::Closed(why).into()));
@@ -241,28 +261,31 @@ impl Worker {
             }
             let mut outcome = Outcome::of(&decision);
             let verdict = match decision {
-                Decision::Admitted => {
-                    let placed = placed(active, &job.attempt, now);
-                    let acknowledgement = acknowledgement.as_ref().expect("made when anything was admitted");
-                    Verdict::Admitted(placed, acknowledgement.clone())
-                }
+                Decision::Admitted => None,
                 Decision::Existing(placed) => {
                     let (verdict, found) = self.existing(&job.attempt, placed);
                     outcome = found;
-                    verdict
+                    Some(verdict)
                 }
                 Decision::Rejected(rejection) => {
-                    Verdict::Rejected(self.counted(Refusal::named(&active.family.plan, &rejection, now)))
+                    let refusal = Refusal::named(&active.family.plan, &rejection, now);
+                    Some(Verdict::Rejected(self.counted(refusal)))
                 }
             };
             let Job { attempt, answer, .. } = job;
-            // A caller that went away does not read its answer; the order goes on.
-            let _ = answer.send(Ok(verdict));
+            match verdict {
+                // A caller that went away does not read its answer; the order goes on.
+                Some(verdict) => drop(answer.send(Ok(verdict))),
+                None => buyers.push((placed(active, &attempt, now), answer)),
+            }
             if let Some(outcome) = outcome
                 && self.shared.keeps(&self.shard.campaign, &attempt)
             {
                 decided.push((attempt, outcome));
             }
+        }
+        if let Some(acknowledgement) = acknowledgement {
+            self.shared.promise(buyers, acknowledgement);
         }
         self.shared.record(active, now, decided);
     }
@@ -296,7 +319,7 @@ impl Worker {
         entry: codec::Entry,
         admitted: Admitted<'_>,
     ) -> Acknowledgement {
-        let (acknowledged, acknowledgement) = watch::channel(None);
+        let (acknowledged, acknowledgement) = oneshot::channel();
         let id = entry.id.clone();
         let orders = match admitted.orders(active, self.shard.number, entry) {
             Ok(orders) => orders,
@@ -306,6 +329,7 @@ impl Worker {
             }
         };
         let under_way = self.shared.delivery.sent(Instant::now());
+        let dive = self.depth.dive();
         let entry = outbox::Entry {
             shard: self.shard.clone(),
             id,
@@ -313,8 +337,9 @@ impl Worker {
             orders,
             acknowledged: Some(Box::new(move |ok| {
                 under_way.answered(Instant::now(), ok);
+                drop(dive);
                 // Nobody may be waiting any more.
-                let _ = acknowledged.send(Some(ok));
+                let _ = acknowledged.send(ok);
             })),
         };
         failpoint::hit(Point::G3);

@@ -11,6 +11,7 @@
 //! A lane owns what it began: a caller that goes away loses its answer, never its order.
 
 mod delivery;
+mod depth;
 mod fence;
 mod lane;
 mod local;
@@ -372,14 +373,11 @@ impl Admission {
                     replayed: true,
                 })
             }
-            Verdict::Admitted(placed, acknowledged) => {
-                let state = self.wait(acknowledged).await;
-                Ok(Outcome::Order {
-                    placed,
-                    state,
-                    replayed: false,
-                })
-            }
+            Verdict::Admitted(placed, state) => Ok(Outcome::Order {
+                placed,
+                state,
+                replayed: false,
+            }),
         }
     }
 

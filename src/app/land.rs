@@ -189,6 +189,7 @@ fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow
         let kafka = bus::kafka::Config {
             topic: level.topic.clone(),
             group: level.group.clone(),
+            fetch_wait: level.batch_wait,
             busy_wait: Duration::from_millis(config.landing.busy_wait_ms),
             ..kafka_config(config)
         };

@@ -61,6 +61,8 @@ pub struct Config {
     /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
     /// running landers must not share it.
     pub instance: Option<String>,
+    /// How long a broker lets a fetch wait for more records after the first, and so a batch. Zero: not at all.
+    pub fetch_wait: Duration,
     /// How long a batch of records waits for more while they keep coming, counted from its first. Below what a poll is
     /// asked to wait it changes nothing.
     pub busy_wait: Duration,
@@ -100,10 +102,11 @@ impl Config {
             brokers: brokers.to_owned(),
             topic: ORDERS_TOPIC.to_owned(),
             client_id: PREFIX.to_owned(),
-            linger_ms: 2,
+            linger_ms: 0,
             delivery_timeout_ms: 300_000,
             group: landing_group(PREFIX),
             instance: None,
+            fetch_wait: Duration::ZERO,
             busy_wait: Duration::ZERO,
             seal: None,
             halt: Halt::default(),

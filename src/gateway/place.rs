@@ -54,19 +54,20 @@ impl<O: Orders> Gateway<O> {
             quantity: asked.quantity,
             attributes,
         };
-        // What a retry is known by, should the sale be over.
-        let again = key.is_some().then(|| Attempt {
-            order,
-            user: attempt.user.clone(),
-            sku: attempt.sku.clone(),
-            quantity: attempt.quantity,
-            attributes: BTreeMap::new(),
-        });
-        match (self.orders.place(campaign, attempt, key.is_some()).await, again) {
-            (Err(AdmissionError::Over { archived }), Some(again)) => {
+        match self.orders.place(campaign, attempt, key.is_some()).await {
+            Err(AdmissionError::Over { archived }) if key.is_some() => {
+                // What a retry is known by.
+                let asked = body::parse(&bytes)?;
+                let again = Attempt {
+                    order,
+                    user: identity.user.clone(),
+                    sku: asked.sku,
+                    quantity: asked.quantity,
+                    attributes: BTreeMap::new(),
+                };
                 self.answer_over(campaign, &again, archived).await
             }
-            (decided, _) => self.answer(campaign, order, decided).await,
+            decided => self.answer(campaign, order, decided).await,
         }
     }
 
@@ -102,7 +103,7 @@ impl<O: Orders> Gateway<O> {
             }) => {
                 let outcome = if replayed { "replayed" } else { "admitted" };
                 self.metrics.decision(outcome, Cow::Borrowed(""));
-                let told = self.told.of(order);
+                let told = self.told.of_or_note(order, state);
                 let landed = match placed.released || told == Some(Step::Landed) {
                     true => self.landed(campaign, order).await?,
                     false => None,
@@ -111,7 +112,9 @@ impl<O: Orders> Gateway<O> {
                     Some(row) => row.state,
                     None => not_before(state, told)?,
                 };
-                self.told.note(order, state);
+                if told.is_some() || landed.is_some() {
+                    self.told.note(order, state);
+                }
                 let shown = OrderAnswer {
                     order,
                     state,

@@ -5,7 +5,7 @@
 //! the database is silent the engine does not know what is `confirmed`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::order::{OrderId, OrderState};
 
@@ -32,23 +32,53 @@ struct Generations {
 impl Told {
     /// The buyer is being told this.
     pub(super) fn note(&self, order: OrderId, state: OrderState) {
-        let step = match state {
-            OrderState::Pending => return,
-            OrderState::Accepted => Step::Accepted,
-            OrderState::Confirmed | OrderState::Revoked => Step::Landed,
-        };
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.young.len() >= GENERATION {
-            told.old = std::mem::take(&mut told.young);
+        if let Some(step) = Step::of(state) {
+            self.locked().note(order, step);
         }
-        let before = told.old.get(&order).copied();
-        let there = told.young.entry(order).or_insert(step);
-        *there = before.unwrap_or(step).max(step).max(*there);
+    }
+
+    /// What the buyer was told before. Where that was nothing, the buyer is being told this.
+    pub(super) fn of_or_note(&self, order: OrderId, state: OrderState) -> Option<Step> {
+        let mut told = self.locked();
+        let before = told.of(order);
+        if let (None, Some(step)) = (before, Step::of(state)) {
+            told.note(order, step);
+        }
+        before
     }
 
     pub(super) fn of(&self, order: OrderId) -> Option<Step> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.young.get(&order).or_else(|| told.old.get(&order)).copied()
+        self.locked().of(order)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Generations> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Step {
+    /// `None` of a state that anything may follow.
+    fn of(state: OrderState) -> Option<Self> {
+        match state {
+            OrderState::Pending => None,
+            OrderState::Accepted => Some(Self::Accepted),
+            OrderState::Confirmed | OrderState::Revoked => Some(Self::Landed),
+        }
+    }
+}
+
+impl Generations {
+    fn note(&mut self, order: OrderId, step: Step) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let before = self.old.get(&order).copied();
+        let there = self.young.entry(order).or_insert(step);
+        *there = before.unwrap_or(step).max(step).max(*there);
+    }
+
+    fn of(&self, order: OrderId) -> Option<Step> {
+        self.young.get(&order).or_else(|| self.old.get(&order)).copied()
     }
 }
 
@@ -69,6 +99,22 @@ mod tests {
             told.note(order(0), state);
         }
         assert_eq!(told.of(order(0)), Some(Step::Landed));
+    }
+
+    #[test]
+    fn what_was_told_first_is_noted_with_one_question() {
+        let told = Told::default();
+        assert_eq!(told.of_or_note(order(0), OrderState::Pending), None);
+        assert_eq!(told.of_or_note(order(0), OrderState::Accepted), None);
+        assert_eq!(
+            told.of_or_note(order(0), OrderState::Revoked),
+            Some(Step::Accepted)
+        );
+        assert_eq!(
+            told.of(order(0)),
+            Some(Step::Accepted),
+            "the caller notes what comes of it"
+        );
     }
 
     #[test]

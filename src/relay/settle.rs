@@ -15,6 +15,8 @@ use crate::seldom::Seldom;
 
 /// Entries settled by one call at most.
 const BATCH: usize = 512;
+/// Between two calls: nobody waits for an entry to be settled, and a call costs about as much with one as with ten.
+const EVERY: Duration = Duration::from_millis(20);
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Tries before an entry is left to the sweep, which publishes and settles it again.
 const TRIES: u32 = 50;
@@ -36,7 +38,16 @@ pub(super) async fn run(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut trouble = Seldom::default();
+    let mut next = tokio::time::Instant::now();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
+        // A lone entry is settled at once; those of a rush go together.
+        tokio::time::sleep_until(next).await;
+        while batch.len() < BATCH
+            && let Ok(settled) = queue.try_recv()
+        {
+            batch.push(settled);
+        }
+        next = tokio::time::Instant::now() + EVERY;
         let mut shards: BTreeMap<Shard, Vec<(String, usize)>> = BTreeMap::new();
         let own = batch.iter().any(|settled: &Settled| settled.own);
         let relayed = batch.iter().any(|settled| !settled.own);

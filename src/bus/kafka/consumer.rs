@@ -19,6 +19,12 @@ use crate::bus::{Anew, BusError, Consumer, ConsumerState, Gap, IDLE_WAIT, Slice,
 /// Kafka's own offsets serve lag tools only, so they are committed rarely.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
+/// A fetch that has so many bytes waits for no more of them: about a thousand orders.
+const FETCH_BYTES: &str = "65536";
+
+/// What one fetch brought comes within this.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
 /// Between questions to the database about partitions that are not known yet.
 const LEARN_EVERY: Duration = Duration::from_millis(250);
 
@@ -266,7 +272,10 @@ impl Consumer for KafkaConsumer {
         let mut deadline = Instant::now() + IDLE_WAIT;
         deadline = next_due.map_or(deadline, |due| due.min(deadline));
         let patience = Patience {
-            lone: wait,
+            lone: wait
+                .saturating_sub(self.config.fetch_wait)
+                .max(wait.min(LEAST_WAIT)),
+            next: wait / 2 + self.config.fetch_wait,
             busy: self.config.busy_wait,
         };
         let mut first = None;
@@ -419,6 +428,13 @@ pub(super) fn join<C: ConsumerContext>(config: &Config, context: C) -> Result<Ba
         ("fetch.error.backoff.ms", "100"),
         ("queued.max.messages.kbytes", "65536"),
     ];
+    let wait = config.fetch_wait.as_millis().to_string();
+    if !config.fetch_wait.is_zero() {
+        own.extend([
+            ("fetch.wait.max.ms", wait.as_str()),
+            ("fetch.min.bytes", FETCH_BYTES),
+        ]);
+    }
     own.extend(config.instance.as_deref().map(|name| ("group.instance.id", name)));
     let consumer: BaseConsumer<C> = config
         .client(&own, &config.consumer)

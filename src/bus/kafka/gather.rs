@@ -17,11 +17,14 @@ const BUSY_RECORDS: usize = 4;
 /// How long a batch waits for more records after its first.
 ///
 /// A transaction costs the database about as much as twenty orders, so while orders keep coming it is worth waiting
-/// for company. A lone order waits no longer for that, and neither does the end of a rush.
+/// for company. Where brokers let fetches wait, each with many records, a lone order has waited there. The end of a rush
+/// waits no longer than for the fetch that would have been next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// Whatever comes.
     pub lone: Duration,
+    /// For the next ones, while records keep coming.
+    pub next: Duration,
     /// At most, while records keep coming.
     pub busy: Duration,
 }
@@ -32,7 +35,7 @@ impl Patience {
         let lone = first + self.lone;
         match records < BUSY_RECORDS {
             true => lone,
-            false => (last + self.lone / 2).clamp(lone, first + self.busy.max(self.lone)),
+            false => (last + self.next).clamp(lone, first + self.busy.max(self.lone)),
         }
     }
 }
@@ -107,6 +110,7 @@ mod tests {
     fn only_a_rush_waits_longer_and_never_beyond_its_bound() {
         let patience = Patience {
             lone: 20 * MS,
+            next: 10 * MS,
             busy: 60 * MS,
         };
         let first = Instant::now();
@@ -119,9 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn what_waited_at_the_broker_waits_no_more_and_a_rush_for_the_next_fetch() {
+        let patience = Patience {
+            lone: MS,
+            next: 30 * MS,
+            busy: 60 * MS,
+        };
+        let first = Instant::now();
+        let wait = |records, last: u32| patience.until(records, first, first + last * MS) - first;
+        assert_eq!(wait(1, 0), MS);
+        assert_eq!(wait(9, 0), 30 * MS);
+        assert_eq!(wait(90, 22), 52 * MS);
+        assert_eq!(wait(200, 44), 60 * MS);
+    }
+
+    #[test]
     fn without_a_longer_wait_every_batch_waits_the_same() {
         let patience = Patience {
             lone: 20 * MS,
+            next: 10 * MS,
             busy: Duration::ZERO,
         };
         let first = Instant::now();
