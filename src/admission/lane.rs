@@ -154,6 +154,9 @@ impl Worker {
 
     fn drop_late(&self, jobs: Vec<Job>) -> Vec<Job> {
         let now = Instant::now();
+        if jobs.iter().all(|job| job.deadline > now) {
+            return jobs;
+        }
         let (in_time, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
         let within = self.shared.config.load().deadline;
         late.into_iter()
@@ -273,15 +276,15 @@ impl Worker {
                 }
             };
             let Job { attempt, answer, .. } = job;
-            match verdict {
-                // A caller that went away does not read its answer; the order goes on.
-                Some(verdict) => drop(answer.send(Ok(verdict))),
-                None => buyers.push((placed(active, &attempt, now), answer)),
-            }
             if let Some(outcome) = outcome
                 && self.shared.keeps(&self.shard.campaign, &attempt)
             {
-                decided.push((attempt, outcome));
+                decided.push((attempt.clone(), outcome));
+            }
+            match verdict {
+                // A caller that went away does not read its answer; the order goes on.
+                Some(verdict) => drop(answer.send(Ok(verdict))),
+                None => buyers.push((placed(active, attempt, now), answer)),
             }
         }
         if let Some(acknowledgement) = acknowledgement {
@@ -407,14 +410,14 @@ impl Admitted<'_> {
     }
 }
 
-fn placed(active: &ActiveCampaign, attempt: &Attempt, now: i64) -> Placed {
+fn placed(active: &ActiveCampaign, attempt: Attempt, now: i64) -> Placed {
     Placed {
         placed_at: now,
         revision: active.revision.number,
         quantity: attempt.quantity,
         fingerprint: attempt.fingerprint(),
-        sku: attempt.sku.clone(),
-        user: attempt.user.clone(),
+        sku: attempt.sku,
+        user: attempt.user,
         released: false,
     }
 }

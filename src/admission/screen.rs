@@ -129,20 +129,29 @@ impl Worker {
 
 /// Keeps of each attempt the attributes the plan reads, and takes out those that lack one.
 fn sort_attributes(active: &ActiveCampaign, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
-    let (mut complete, mut refused) = (Vec::with_capacity(jobs.len()), Vec::new());
-    for mut job in jobs.drain(..) {
-        let mut all = std::mem::take(&mut job.attempt.attributes);
-        all.append(&mut job.unread);
-        (job.attempt.attributes, job.unread) =
-            all.into_iter().partition(|(name, _)| active.reads.contains(name));
-        let refusal = unreadable(active, &mut job);
-        match refusal.or_else(|| Refusal::missing(&active.family.plan, &job.attempt)) {
-            None => complete.push(job),
-            Some(refusal) => refused.push((job, refusal)),
-        }
+    let mut refusals = Vec::new();
+    let refused = jobs.extract_if(.., |job| {
+        sort_attributes_of(active, job);
+        let refusal = unreadable(active, job);
+        let refusal = refusal.or_else(|| Refusal::missing(&active.family.plan, &job.attempt));
+        let is_refused = refusal.is_some();
+        refusals.extend(refusal);
+        is_refused
+    });
+    let refused: Vec<Job> = refused.collect();
+    refused.into_iter().zip(refusals).collect()
+}
+
+fn sort_attributes_of(active: &ActiveCampaign, job: &mut Job) {
+    let is_read = |name: &String| active.reads.contains(name);
+    let mut all = std::mem::take(&mut job.attempt.attributes);
+    if job.unread.is_empty() && !all.keys().any(is_read) {
+        // As it is where no rule reads any.
+        job.unread = all;
+        return;
     }
-    *jobs = complete;
-    refused
+    all.append(&mut job.unread);
+    (job.attempt.attributes, job.unread) = all.into_iter().partition(|(name, _)| is_read(name));
 }
 
 /// An attempt whose buyer has something that the rules read and cannot read is none without it.
