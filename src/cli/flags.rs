@@ -28,6 +28,14 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
+/// Command, the flag that it uses only with another one, that one, and why.
+const TOGETHER: &[(&str, &str, &str, &str)] = &[(
+    "migrate",
+    "redis_url",
+    "cut_over",
+    "the schema is the database's and the topics are Kafka's",
+)];
+
 const DEV: &str = "rushgate dev has engine, bus and database in the process, and takes development tokens anyway; rushgate serve \
                    connects";
 const LAND: &str = "rushgate land takes orders from Kafka into the database, and nothing else";
@@ -67,11 +75,19 @@ fn refuse_unused(command: &mut clap::Command, matches: &clap::ArgMatches) -> Res
         return Ok(());
     };
     let typed = |flag: &&&str| given.value_source(flag) == Some(clap::parser::ValueSource::CommandLine);
-    match flags.iter().find(typed) {
-        Some(flag) => Err(command.error(
-            ErrorKind::ArgumentConflict,
-            format!("rushgate {name} does not use --{}: {why}", flag.replace('_', "-")),
-        )),
+    let spelled = |flag: &str| flag.replace('_', "-");
+    let mut refused = |flag: &str, more: String| {
+        let text = format!("rushgate {name} does not use --{}{more}", spelled(flag));
+        Err(command.error(ErrorKind::ArgumentConflict, text))
+    };
+    if let Some(flag) = flags.iter().find(typed) {
+        return refused(flag, format!(": {why}"));
+    }
+    let alone = |(of, flag, with, _): &&(&str, &str, &str, &str)| {
+        *of == name && typed(&flag) && !given.get_flag(with)
+    };
+    match TOGETHER.iter().find(alone) {
+        Some((_, flag, with, why)) => refused(flag, format!(" without --{}: {why}", spelled(with))),
         None => Ok(()),
     }
 }
@@ -155,6 +171,7 @@ mod tests {
                 let mut line = vec!["rushgate", name, &typed];
                 line.extend(Some(value).filter(|value| !value.is_empty()));
                 line.extend((*name == "rebuild").then_some("--campaign=demo"));
+                line.extend((*name == "migrate").then_some("--cut-over"));
                 let parsed = parse_from(line).map_err(|error| error.to_string());
                 let role = command()
                     .find_subcommand_mut(name)
@@ -177,6 +194,17 @@ mod tests {
             }
         }
         assert!(parse_from(["rushgate", "serve", "--data", "d"]).is_err());
+    }
+
+    #[test]
+    fn a_flag_that_needs_another_one_is_refused_alone() {
+        let line = ["rushgate", "migrate", "--redis-url", "redis://:s3cret@r"];
+        let error = parse_from(line).expect_err("alone").to_string();
+        assert!(
+            error.contains("does not use --redis-url without --cut-over") && !error.contains("s3cret"),
+            "{error}"
+        );
+        assert!(parse_from(line.iter().chain(&["--cut-over"])).is_ok());
     }
 
     #[test]
