@@ -2,7 +2,7 @@
 -- lookup: finds orders by id.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
--- ARGV     (bucket, order id), …
+-- ARGV     (bucket of the user, order id), …
 -- Reply    {'ok', fence or '' when state is missing, per pair: record or '', 1 when its entry is in the outbox else 0}
 
 local call = redis.call
@@ -11,10 +11,10 @@ local outbox = prefix .. 'outbox'
 
 local reply = {'ok', call('HGET', KEYS[1], 'fence') or ''}
 for i = 1, #ARGV, 2 do
-  local orders = prefix .. 'orders:' .. ARGV[i]
-  local record = call('HGET', orders, ARGV[i + 1]) or ''
+  local home = prefix .. 'buyers:' .. ARGV[i]
+  local record = call('HGET', home, ARGV[i + 1]) or ''
   -- A bucket without its mark was lost: that an order is not in it says nothing.
-  if record == '' and not call('HGET', orders, '\255') then
+  if record == '' and not call('HGET', home, '\255') then
     reply[2] = ''
   end
   local entry = string.match(record, '^%a (%d+%-%d+) ')

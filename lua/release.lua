@@ -2,7 +2,7 @@
 -- release: undoes one order's charges and stock, exactly once, in the windows they were made in.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
--- ARGV     fence, order id, order bucket, sku, quantity (0 where no stock comes back),
+-- ARGV     fence, order id, bucket of the user, sku, quantity (0 where no stock comes back),
 --          then per charge: kind (`counter` or `rolling`), key after the prefix, field, cost, moment
 -- Reply    {'fence', fence there or ''}   the caller's fence is not the shard's: nothing was done
 --          {'ok', 1}                      released
@@ -21,8 +21,8 @@ if fence ~= ARGV[1] then
 end
 
 local order, sku, quantity = ARGV[2], ARGV[4], tonumber(ARGV[5])
-local orders = prefix .. 'orders:' .. ARGV[3]
-local record = call('HGET', orders, order)
+local home = prefix .. 'buyers:' .. ARGV[3]
+local record = call('HGET', home, order)
 if not record or string.sub(record, 1, 2) ~= 'a ' then
   return {'ok', 0}
 end
@@ -68,7 +68,7 @@ local function lowered(entries, moment, cost)
   return table.concat(kept, ',')
 end
 
-call('HSET', orders, order, 'r' .. string.sub(record, 2))
+call('HSET', home, order, 'r' .. string.sub(record, 2))
 if quantity > 0 and call('HGET', prefix .. 'stock', sku) then
   call('HINCRBY', prefix .. 'stock', sku, string.format('%.0f', quantity))
 end

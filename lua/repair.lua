@@ -5,7 +5,7 @@
 -- ARGV     fence, step, …
 --   stock  sku, reopened, units      adds units (or takes them off, down to none) when nobody gave stock back since
 --                                    `state.reopened` was read: then only admissions changed it
---   order  bucket, order id, record  writes the record of an order that has none
+--   order  bucket of the user, order id, record  writes the record of an order that has none
 --   count  key after the prefix, field, value there ('' for none), value to be ('' removes it),
 --          expiry of the key ('' where it lives as long as the campaign), reopened: a count that an order gave back
 --          and another one took since may look the same and stand for others
@@ -40,12 +40,12 @@ function steps.stock()
 end
 
 function steps.order()
-  local orders = prefix .. 'orders:' .. ARGV[3]
-  local there = call('HMGET', orders, MARK, ARGV[4])
+  local home = prefix .. 'buyers:' .. ARGV[3]
+  local there = call('HMGET', home, MARK, ARGV[4])
   if not there[1] or there[2] then
     return {'moved', there[2] or ''}
   end
-  call('HSET', orders, ARGV[4], ARGV[5])
+  call('HSET', home, ARGV[4], ARGV[5])
   return {'ok', '', ARGV[5]}
 end
 

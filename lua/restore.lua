@@ -6,7 +6,7 @@
 --   begin   uid, expires_at          closes the gate: removes `state.fence`, `state.run` and `stock`, sets
 --                                    `state.rebuilding` to the token; takes over from another token
 --   drop    key after the prefix, …  removes keys
---   order   bucket, order id, record, …
+--   order   bucket of the user, order id, record, …
 --   charge  kind (`counter` or `rolling`), key after the prefix, field, cost, moment, end of the window
 --           (0 where it has none), …
 --                                    what `order` and `charge` write expires as it would have where the order was
@@ -37,12 +37,14 @@ local steps = {}
 
 function steps.begin()
   local fence = call('HGET', state, 'fence')
-  if fence and read_fence(fence) ~= ARGV[3] then
+  -- One of an older layout says no layout, and no version where it is 1. What it stands for is made anew.
+  local older = fence and string.match(fence, '^([^/]*)/?%d*:%d+$')
+  if fence and (older or read_fence(fence)) ~= ARGV[3] then
     return {'lost'}
   end
   call('HSET', state, 'rebuilding', token, 'expires_at', ARGV[4])
   call('PEXPIREAT', state, ARGV[4])
-  call('HDEL', state, 'fence', 'run')
+  call('HDEL', state, 'fence', 'run', 'made:orders:')
   call('DEL', prefix .. 'stock')
   return {'ok'}
 end
@@ -57,7 +59,7 @@ end
 function steps.order()
   local expires_at, touched = call('HGET', state, 'expires_at'), {}
   for i = 3, #ARGV, 3 do
-    local key = prefix .. 'orders:' .. ARGV[i]
+    local key = prefix .. 'buyers:' .. ARGV[i]
     call('HSET', key, ARGV[i + 1], ARGV[i + 2])
     if not touched[key] then
       touched[key] = true

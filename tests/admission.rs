@@ -802,7 +802,7 @@ async fn the_quota_is_that_of_the_active_revision_and_never_writes() {
 
     // One bucket of the counter is lost: nothing may be told from it.
     let bucket = rushgate::campaign::bucket_of(b"ada", buckets_for(&active(1, ACTIVATION).campaign.skus));
-    let lost = Shard::new(CAMPAIGN, 0).prefix() + &keys::counts("n-per-user/orders", bucket);
+    let lost = Shard::new(CAMPAIGN, 0).prefix() + &keys::buyers(bucket);
     stage.engine.inner.forget(|key| key == lost);
     let refused = stage.admission.quota(CAMPAIGN, &attempt("ada", "")).await;
     assert!(
@@ -833,7 +833,7 @@ async fn an_engine_that_restarted_is_believed_nothing_however_whole_it_looks() {
     let by_the_order = reported();
     assert!(by_the_order > 0);
     let asked = attempt("ada", "1");
-    let found = stage.admission.find(CAMPAIGN, asked.order).await;
+    let found = stage.admission.find(CAMPAIGN, &asked.user, asked.order).await;
     closed(found.expect_err("nor told that there is no order"));
     closed(
         stage
@@ -850,7 +850,7 @@ async fn an_engine_that_restarted_is_believed_nothing_however_whole_it_looks() {
     // Somebody rebuilt it; here the name alone is what it was.
     stage.engine.restarted.store(false, Ordering::SeqCst);
     assert_eq!(state(stage.place("bob", "1").await).0, OrderState::Accepted);
-    let found = stage.admission.find(CAMPAIGN, asked.order).await;
+    let found = stage.admission.find(CAMPAIGN, &asked.user, asked.order).await;
     assert!(found.is_ok_and(|found| found.is_some()));
 }
 
@@ -935,7 +935,14 @@ async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
         version: RecordVersion::V2,
         epoch: 1,
     };
-    let args = calls::release_args(&fence, event.order, "mug", 1, &event.charges, 1);
+    let args = calls::release_args(
+        &fence,
+        (event.order, &event.user),
+        "mug",
+        1,
+        &event.charges,
+        &active(1, ACTIVATION).family.plan,
+    );
     let key = Shard::new(CAMPAIGN, 0).state();
     stage
         .engine

@@ -3,6 +3,8 @@
 #[path = "reconcile/around.rs"]
 mod around;
 mod database;
+#[path = "reconcile/layout.rs"]
+mod layout;
 #[path = "reconcile/lossy.rs"]
 mod lossy;
 #[path = "reconcile/missing.rs"]
@@ -213,7 +215,7 @@ async fn an_unknown_order_gets_its_record_back(side: Side) {
     sale.place("ada", "1", "mug").await;
     sale.settled().await;
     let order = OrderId::keyed(CAMPAIGN, "ada", "1");
-    sale.redis("HDEL", &sale.orders_bucket(order), &[&order.to_string()])
+    sale.redis("HDEL", &sale.buyers_bucket("ada"), &[&order.to_string()])
         .await;
     let comparison = sale.reconcile.compare(CAMPAIGN, None).await.expect("compared");
     let Place::Order { user, sku, .. } = &comparison.differences[0].place else {
@@ -241,10 +243,10 @@ async fn a_lost_order_is_reported_and_its_units_are_not_sold_again(side: Side) {
     // As if the bus had lost it after its acknowledgement.
     let order = OrderId::keyed(CAMPAIGN, "bob", "1");
     let record = format!("a 1-1 1 {} 2 00ff00ff00ff00ff mug bob", sale.opened_at);
-    sale.redis("HSET", &sale.orders_bucket(order), &[&order.to_string(), &record])
+    sale.redis("HSET", &sale.buyers_bucket("bob"), &[&order.to_string(), &record])
         .await;
     sale.redis("HINCRBY", "stock", &["mug", "-2"]).await;
-    sale.redis("HINCRBY", &sale.counts_bucket("bob"), &["rule/orders bob", "1"])
+    sale.redis("HINCRBY", &sale.buyers_bucket("bob"), &["rule/orders bob", "1"])
         .await;
     let expected = [(Kind::LostOrder, 1, 0), (Kind::CounterHigh, 1, 0)];
     assert_eq!(differences(&sale).await, expected);
@@ -283,13 +285,13 @@ async fn counts_are_put_right(side: Side) {
     assert_eq!(differences(&sale).await, []);
     let window = sale.tumbling_start();
     // Too little of ada, too much of bob, somebody who never ordered; the rolling and the hourly counts of eve are gone.
-    sale.redis("HSET", &sale.counts_bucket("ada"), &["rule/orders ada", "1"])
+    sale.redis("HSET", &sale.buyers_bucket("ada"), &["rule/orders ada", "1"])
         .await;
-    sale.redis("HINCRBY", &sale.counts_bucket("bob"), &["rule/orders bob", "3"])
+    sale.redis("HINCRBY", &sale.buyers_bucket("bob"), &["rule/orders bob", "3"])
         .await;
-    sale.redis("HSET", &sale.counts_bucket("dan"), &["rule/orders dan", "1"])
+    sale.redis("HSET", &sale.buyers_bucket("dan"), &["rule/orders dan", "1"])
         .await;
-    sale.redis("HDEL", &sale.counts_bucket("eve"), &["rule/rolling eve"])
+    sale.redis("HDEL", &sale.buyers_bucket("eve"), &["rule/rolling eve"])
         .await;
     sale.redis("HDEL", &sale.hourly_bucket(window, "eve"), &["eve"])
         .await;
@@ -361,7 +363,7 @@ async fn a_value_that_moved_is_not_set(side: Side) {
     sale.place("ada", "1", "mug").await;
     sale.settled().await;
     let fence = sale.active.fence();
-    let at = CountAt::new("rule/orders", None, "ada", sale.active.campaign.buckets);
+    let at = CountAt::new("rule/orders", true, None, "ada", sale.active.campaign.buckets);
     let count = |there| Repair::Count {
         at: &at,
         there,
@@ -392,6 +394,7 @@ async fn a_value_that_moved_is_not_set(side: Side) {
         },
         Repair::Order {
             order: OrderId::keyed(CAMPAIGN, "ada", "1"),
+            user: "ada",
             buckets: sale.active.campaign.buckets,
             record: "r",
         },
@@ -457,7 +460,7 @@ async fn what_cannot_be_compared_says_why(side: Side) {
         error.to_string().contains("landing to pass the watermark"),
         "{error}"
     );
-    sale.redis("DEL", &sale.counts_bucket("ada"), &[]).await;
+    sale.redis("DEL", &sale.buyers_bucket("ada"), &[]).await;
     sale.db
         .execute("UPDATE landing_offsets SET next_offset = 1000000")
         .await;
@@ -611,7 +614,7 @@ async fn the_command_answers_with_its_exit_code() {
 async fn the_engine_of_another_deployment_is_not_compared() {
     let side = Side::real().await;
     let sale = Sale::open(side, 100).await;
-    sale.redis("HSET", "state", &["fence", "another:1"]).await;
+    sale.redis("HSET", "state", &["fence", "another/2.2:1"]).await;
     let error = sale.reconcile.compare(CAMPAIGN, None).await.expect_err("foreign");
     assert!(matches!(error, CompareError::Foreign(_)), "{error}");
     let nowhere = Redis::new(redis::Config::new("redis://127.0.0.1:1")).expect("made");

@@ -1,16 +1,15 @@
 
 -- Lets the shadow decide an attempt that got this code, and counts the pair. Its faults stay its own.
 local met = {}                     -- code * 1000 + code of the shadow: attempts
-local function compare(at, code)
+local function compare(at, code, item, quantity)
   if code == 1 or code == 4 then
     return
   end
-  local quantity, sku, before = tonumber(ARGV[at + 2]), ARGV[at + 3], lost
-  local remaining = stock[sku]
+  local before, remaining = lost, stock[item]
   if code == 0 then
     remaining = remaining + quantity
   end
-  local fine, other = pcall(shadow, at, quantity, sku, remaining)
+  local fine, other = pcall(shadow, at, quantity, ARGV[2 + item], remaining)
   if not fine or lost ~= before then
     other = 9
   end

@@ -1,3 +1,7 @@
+  if code ~= 0 then
+    reply[size + 1], reply[size + 2], reply[size + 3] = i, code, detail
+    size = size + 3
+  end
   at = at + fields
 end
 if lost then
@@ -6,16 +10,13 @@ end
 
 -- Write everything. The outbox entry comes first: what it carries can be undone or restored, the rest cannot.
 if admitted > 0 then
-  local carried = {'rev', revision, 'at', moment, 'n', admitted}
+  reply[4] = admitted
+  carried[6] = whole(admitted)
   -- Orders that travel together say where they stand among those of their shard.
   local first
-  if packed then
+  if epoch > 0 then
     first = whole((tonumber(there[3]) or 0) + 1)
-    carried[6] = admitted .. ' ' .. packed .. ' ' .. evaluator .. ' ' .. first
-  end
-  for i = 1, admitted do
-    carried[2 * i + 5] = 'o'
-    carried[2 * i + 6] = ARGV[taken[i] + 5]
+    carried[6] = carried[6] .. ' ' .. sub(ARGV[1], epoch) .. ' ' .. evaluator .. ' ' .. first
   end
   local entry = call('XADD', prefix .. 'outbox', 'NOMKSTREAM', '*', unpack(carried))
   -- The stream is there from the start: without it entries were lost, and nothing was written yet.
@@ -24,11 +25,3 @@ if admitted > 0 then
   end
   reply[3] = first and entry .. ' ' .. first or entry
 
-  local head = 'a ' .. entry .. ' ' .. revision .. ' ' .. moment .. ' '
-  for i = 1, admitted do
-    local at = taken[i]
-    call('HSET', homes[i], ARGV[at], head .. ARGV[at + 4])
-  end
-  for at, tail in pairs(repeats) do
-    reply[2 * (at - 3) / fields + 5] = head .. tail
-  end

@@ -1,7 +1,7 @@
 local ARGV, call = ARGV, redis.call
-local floor, format, max, min = math.floor, string.format, math.max, math.min
+local floor, format, max, min, sub = math.floor, string.format, math.max, math.min, string.sub
 local state = KEYS[1]
-local prefix = string.sub(state, 1, -#'state' - 1)
+local prefix = sub(state, 1, -#'state' - 1)
 
 -- Another fence: another revision decides here, or the state is gone. Nothing is done then.
 local there = call('HMGET', state, 'fence', 'expires_at', 'admitted')
@@ -11,14 +11,15 @@ if there[1] ~= ARGV[1] or not expires_at then
 end
 
 local time = call('TIME')
-local now = time[1] * 1000 + floor(time[2] / 1000)
+local moment = time[1] .. sub('00000' .. time[2], -6, -4)  -- in milliseconds
+local now = tonumber(moment)
 
--- Integers as text: Lua would write large ones as 1e+15.
+-- Integers as text: Lua would write large ones as 1e+15. `%d` costs a fifth, and may have 32 bits.
 local texts = {}
 local function whole(n)
   local text = texts[n]
   if not text then
-    text = format('%.0f', n)
+    text = format(n < 2147483648 and n > -2147483648 and '%d' or '%.0f', n)
     texts[n] = text
   end
   return text

@@ -221,7 +221,7 @@ impl Shared {
         &self,
         lane: &Lane,
         active: &ActiveCampaign,
-        order: OrderId,
+        order: (OrderId, &str),
     ) -> Result<Option<calls::Found>, Step> {
         let args = calls::lookup_args([order], active.campaign.buckets);
         let reply = self
@@ -364,7 +364,7 @@ impl Admission {
             Verdict::Rejected(refusal) => Ok(Outcome::Rejected(refusal)),
             Verdict::Existing(placed) => {
                 let state = self
-                    .find(campaign, order)
+                    .find(campaign, &placed.user, order)
                     .await?
                     .map_or(OrderState::Pending, |(_, state)| state);
                 Ok(Outcome::Order {
@@ -411,17 +411,18 @@ impl Admission {
         active.is_some_and(|active| active.revision.schedule.is_over(lane.local.now()))
     }
 
-    /// An order as the engine knows it: its record and whether Kafka has it.
+    /// A user's order as the engine knows it: its record and whether Kafka has it. Another user's is not found.
     pub async fn find(
         &self,
         campaign: &str,
+        user: &str,
         order: OrderId,
     ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
         let lane = self.lane(campaign).await?;
         let mut tries = 1;
         let found = loop {
             let active = self.active(campaign).await?;
-            match self.shared.lookup(&lane, &active, order).await {
+            match self.shared.lookup(&lane, &active, (order, user)).await {
                 Ok(found) => break found,
                 Err(Step::Again) if tries < FIND_TRIES => tries += 1,
                 Err(step) => return Err(step.into()),

@@ -87,7 +87,10 @@ impl Worker {
     ) -> Result<(), Step> {
         let may_exist = |job: &Job| job.keyed || job.asked;
         let retries = refused.iter().filter(|(job, _)| may_exist(job));
-        let args = calls::lookup_args(retries.map(|(job, _)| job.attempt.order), active.campaign.buckets);
+        let args = calls::lookup_args(
+            retries.map(|(job, _)| (job.attempt.order, job.attempt.user.as_str())),
+            active.campaign.buckets,
+        );
         let asked = self
             .shared
             .ask(&self.shard, &self.local, active, &fixed::LOOKUP, args);

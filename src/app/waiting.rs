@@ -116,7 +116,12 @@ impl Orders for Starting {
         starting()
     }
 
-    async fn find(&self, _: &str, _: OrderId) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
+    async fn find(
+        &self,
+        _: &str,
+        _: &str,
+        _: OrderId,
+    ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
         starting()
     }
 

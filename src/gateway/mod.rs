@@ -114,6 +114,7 @@ pub trait Orders: Send + Sync + 'static {
     fn find(
         &self,
         campaign: &str,
+        user: &str,
         order: OrderId,
     ) -> impl Future<Output = Result<Option<(Placed, OrderState)>, AdmissionError>> + Send;
 
@@ -168,9 +169,10 @@ impl Orders for Stages {
     async fn find(
         &self,
         campaign: &str,
+        user: &str,
         order: OrderId,
     ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
-        self.admission.find(campaign, order).await
+        self.admission.find(campaign, user, order).await
     }
 
     async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {

@@ -50,7 +50,7 @@ impl<O: Orders> Gateway<O> {
                 false => Err(unknown()),
             };
         }
-        let found = self.orders.find(campaign, order).await;
+        let found = self.orders.find(campaign, &identity.user, order).await;
         let told = self.told.of(order);
         match (found, landed) {
             (Ok(Some((placed, _))), _) if placed.user != identity.user => Err(unknown()),

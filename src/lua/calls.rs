@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::codec::{CodecError, Fence, Reply, decode_record};
+use super::codec::{CodecError, Fence, LAYOUT, Reply, decode_record};
 use super::restore::charge_args;
 pub use super::restore::{Restore, restore_args, restore_reply};
 use super::{Script, keys};
@@ -114,14 +114,19 @@ impl Packed {
 }
 
 impl Fence {
+    /// `None` for one of an older layout, too: to this build such a state is lost, and is made anew from the database.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (uid, epoch) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
+        // Builds of before wrote no layout, and no version where it was 1.
+        let (own, version) = uid.rsplit_once('/')?;
+        let (version, layout) = version.split_once('.')?;
         let known = |version: &str| version.parse::<u8>().ok()?.try_into().ok();
-        let (uid, version) = match uid.split_once('/') {
-            // What a later build has written is another campaign's, by its uid.
-            Some((own, version)) => known(version).map_or((uid, RecordVersion::V1), |version| (own, version)),
-            None => (uid, RecordVersion::V1),
-        };
+        let ours = layout.parse() == Ok(LAYOUT);
+        // What a later build has written is another campaign's, by its uid.
+        let later = (uid, RecordVersion::V1);
+        let (uid, version) = known(version)
+            .filter(|_| ours)
+            .map_or(later, |version| (own, version));
         Some(Self {
             uid: uid.to_owned(),
             version,
@@ -132,10 +137,13 @@ impl Fence {
 
 impl std::fmt::Display for Fence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.version {
-            RecordVersion::V1 => write!(f, "{}:{}", self.uid, self.epoch),
-            version => write!(f, "{}/{}:{}", self.uid, version.number(), self.epoch),
-        }
+        write!(
+            f,
+            "{}/{}.{LAYOUT}:{}",
+            self.uid,
+            self.version.number(),
+            self.epoch
+        )
     }
 }
 
@@ -143,15 +151,15 @@ pub(super) fn text(value: impl ToString) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-/// Families of buckets that live as long as the campaign: order records, and the counters whose window
-/// is the whole campaign or rolls.
-pub const LASTING_FAMILIES: [&str; 2] = [keys::ORDERS, keys::COUNTS];
+/// Families of buckets that live as long as the campaign: buyers, and counts of other subjects whose window is the
+/// whole campaign or rolls.
+pub const LASTING_FAMILIES: [&str; 2] = [keys::BUYERS, keys::COUNTS];
 
-/// Every bucket key of these families.
+/// Every bucket key of these families, and of the one that an older layout may have left.
 pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
     let buckets = 0..plan.context().buckets;
-    LASTING_FAMILIES
-        .into_iter()
+    let families = LASTING_FAMILIES.into_iter().chain([keys::OLDER_ORDERS]);
+    families
         .flat_map(|family| buckets.clone().map(move |bucket| format!("{family}{bucket}")))
         .collect()
 }
@@ -199,18 +207,23 @@ pub fn show_args(fence: &Fence, admit: &Script) -> Vec<Vec<u8>> {
     vec![text(fence), text(&admit.text)]
 }
 
+/// `quantity`: 0 where no stock comes back. `plan`: the active one.
 pub fn release_args(
     fence: &Fence,
-    order: OrderId,
+    (order, user): (OrderId, &str),
     sku: &str,
     quantity: u32,
     charges: &[Charge],
-    buckets: u32,
+    plan: &CheckedPlan,
 ) -> Vec<Vec<u8>> {
-    let id = order.to_string();
-    let bucket = bucket_of(id.as_bytes(), buckets);
-    let mut args = vec![text(fence), text(id), text(bucket), text(sku), text(quantity)];
-    args.extend(charges.iter().flat_map(|charge| charge_args(charge, buckets)));
+    let bucket = bucket_of(user.as_bytes(), plan.context().buckets);
+    let mut args = vec![text(fence), text(order), text(bucket), text(sku), text(quantity)];
+    args.extend(
+        charges
+            .iter()
+            .flat_map(|charge| charge_args(charge, Some(user), plan))
+            .flatten(),
+    );
     args
 }
 
@@ -233,11 +246,9 @@ pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-pub fn lookup_args(orders: impl IntoIterator<Item = OrderId>, buckets: u32) -> Vec<Vec<u8>> {
-    let args = |order: OrderId| {
-        let id = order.to_string();
-        [text(bucket_of(id.as_bytes(), buckets)), text(id)]
-    };
+/// Orders with their users.
+pub fn lookup_args<'a>(orders: impl IntoIterator<Item = (OrderId, &'a str)>, buckets: u32) -> Vec<Vec<u8>> {
+    let args = |(order, user): (OrderId, &str)| [text(bucket_of(user.as_bytes(), buckets)), text(order)];
     orders.into_iter().flat_map(args).collect()
 }
 
@@ -430,5 +441,43 @@ impl Reader {
             script: self.script,
             what: format!("{word:?} for a number"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_says_how_the_shard_is_laid_out() {
+        let fence = |uid: &str, version| Fence {
+            uid: uid.to_owned(),
+            version,
+            epoch: 7,
+        };
+        for version in [RecordVersion::V1, RecordVersion::V2] {
+            let text = fence("u", version).to_string();
+            assert_eq!(text, format!("u/{}.{LAYOUT}:7", version.number()));
+            assert_eq!(Fence::parse(text.as_bytes()), Some(fence("u", version)));
+        }
+        // What a release of before wrote stands for a state that is lost to this one.
+        for older in ["", "u", "u:7", "u/1:7", "u/2:7"] {
+            assert_eq!(Fence::parse(older.as_bytes()), None, "{older}");
+        }
+        // A later one's is another campaign's.
+        for later in ["u/3.2:7", "u/2.3:7"] {
+            let there = Fence::parse(later.as_bytes()).expect("a fence");
+            assert_ne!(there.uid, "u", "{later}");
+            assert_eq!(Fence::parse(there.to_string().as_bytes()), Some(there));
+        }
+    }
+
+    #[test]
+    fn the_scripts_read_fences_of_this_layout() {
+        let read = include_str!("../../lua/parts/fence.lua");
+        assert!(
+            read.contains(&format!("'^([^/]*)/(%d+)%.{LAYOUT}:(%d+)$'")),
+            "{read}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! the ABI; [`super::calls`] does the same for the hand-written scripts.
 
 use super::Family;
+use super::asked::Asked;
 use super::{facts, record};
 use crate::campaign::{RecordVersion, bucket_of};
 use crate::order::Attempt;
@@ -15,11 +16,15 @@ pub use super::record::{Attributes, NO_ENTRY, Record, decode_record, encode_reco
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
 pub const BATCH_MAX: usize = 1000;
 
-/// ARGV of one attempt before the plan's slots: order id, order bucket, quantity, SKU, record tail,
-/// payload.
-pub(super) const ATTEMPT_FIELDS: usize = 6;
+/// ARGV of one attempt before the plan's slots: record tail, payload.
+pub(super) const ATTEMPT_FIELDS: usize = 2;
 
-/// What `admit` answers per attempt: `code`, `detail`. From [`CODE_CONSTRAINT`] on, the constraint's index.
+/// How a shard's keys are laid out. Fences say it, because what one layout keeps under other keys must not count as nothing used in
+/// another. The first had none: order records lay in buckets of the order.
+pub(super) const LAYOUT: u8 = 2;
+
+/// What `admit` answers per attempt that it does not admit: its number, `code`, `detail`. From [`CODE_CONSTRAINT`] on, the constraint's index.
+/// No reply has it: who is not named was admitted.
 pub(super) const CODE_ADMITTED: i64 = 0;
 pub(super) const CODE_EXISTING: i64 = 1;
 pub(super) const CODE_NOT_OPEN: i64 = 2;
@@ -58,8 +63,8 @@ impl CodecError {
     }
 }
 
-/// `<uid>:<epoch>`: which state of which campaign a caller decides against. `<uid>/<version>:<epoch>` where its records are
-/// not of version 1: builds that cannot write or relay such records take it for another campaign's, and stay away.
+/// `<uid>/<version>.<layout>:<epoch>`: which state of which campaign a caller decides against, how its records travel and how
+/// its keys are laid out. Builds that do not know the one or the other take it for another campaign's, and stay away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     pub uid: String,
@@ -112,16 +117,14 @@ pub fn admit_args<'a>(
     attempts: impl ExactSizeIterator<Item = (&'a Attempt, Vec<u8>)>,
 ) -> Vec<Vec<u8>> {
     let plan = &family.plan;
-    let mut args = Vec::with_capacity(2 + attempts.len() * (ATTEMPT_FIELDS + family.slots.len()));
+    let (attempts, payloads): (Vec<&Attempt>, Vec<Vec<u8>>) = attempts.unzip();
+    let Asked { facts, args: asked } = Asked::of(plan, fence, &attempts);
+    let each = ATTEMPT_FIELDS + family.slots.len();
+    let mut args = Vec::with_capacity(2 + asked.len() + attempts.len() * each);
     args.push(fence.to_string().into_bytes());
-    args.push(attempts.len().to_string().into_bytes());
-    for (attempt, payload) in attempts {
-        let order = attempt.order.to_string();
-        let bucket = bucket_of(order.as_bytes(), plan.context().buckets);
-        args.push(order.into_bytes());
-        args.push(bucket.to_string().into_bytes());
-        args.push(attempt.quantity.to_string().into_bytes());
-        args.push(attempt.sku.clone().into_bytes());
+    args.push(facts);
+    args.extend(asked);
+    for (attempt, payload) in attempts.into_iter().zip(payloads) {
         args.push(record::tail(plan, attempt).into_bytes());
         args.push(payload);
         push_slots(plan, &family.slots, attempt, &mut args);
@@ -176,23 +179,37 @@ pub fn admit_reply<'a>(
         Opened::Ok { now, mut rest } => (rest.next(), now, rest),
     };
     let entry = entry(&text("admit", head)?)?;
-    if parts.len() != 2 * attempts.len() {
-        return Err(CodecError::new(
-            "admit",
-            format!("{} values for {} attempts", parts.len(), attempts.len()),
-        ));
+    let admitted = number("admit", parts.next())?;
+    let mut decisions = Vec::with_capacity(attempts.len());
+    let mut other = other(&mut parts)?;
+    for attempt in attempts {
+        let number = decisions.len() as i64 + 1;
+        decisions.push(match other.take_if(|(at, ..)| *at == number) {
+            None => Decision::Admitted,
+            Some((_, code, detail)) => {
+                other = self::other(&mut parts)?;
+                decision(&family.plan, attempt, now, code, detail)?
+            }
+        });
     }
-    let decisions = attempts
-        .map(|attempt| {
-            let code = number("admit", parts.next())?;
-            decision(&family.plan, attempt, now, code, parts.next())
-        })
-        .collect::<Result<_, _>>()?;
+    let unnamed = decisions.iter().filter(|each| **each == Decision::Admitted);
+    let unnamed = unnamed.count();
+    if other.is_some() || unnamed as i64 != admitted {
+        let what = format!("{admitted} of {} admitted, {unnamed} not named", decisions.len());
+        return Err(CodecError::new("admit", what));
+    }
     Ok(AdmitReply::Decided {
         now,
         entry,
         decisions,
     })
+}
+
+/// Number, code and detail of the next attempt that was not admitted.
+fn other(parts: &mut std::vec::IntoIter<Reply>) -> Result<Option<(i64, i64, Option<Reply>)>, CodecError> {
+    let Some(at) = parts.next() else { return Ok(None) };
+    let (at, code) = (number("admit", Some(at))?, number("admit", parts.next())?);
+    Ok(Some((at, code, parts.next())))
 }
 
 /// `<id>`, or `<id> <first ordinal>`.
@@ -215,7 +232,6 @@ fn decision(
     detail: Option<Reply>,
 ) -> Result<Decision, CodecError> {
     let rejection = match code {
-        CODE_ADMITTED => return Ok(Decision::Admitted),
         CODE_EXISTING => {
             let Some(Reply::Bulk(record)) = detail else {
                 return Err(CodecError::new("admit", "no record of an order admitted before"));
@@ -343,6 +359,37 @@ mod tests {
             sku: "sku".into(),
             quantity: 1,
             attributes: [("client:device".to_owned(), device.to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn nobody_is_taken_for_admitted_whom_the_script_did_not_count() {
+        let sample = crate::plan::samples::samples().swap_remove(0);
+        let plan = crate::plan::check(sample.plan, sample.context).expect("valid");
+        let family = crate::lua::emit::emit(plan.into(), 1).expect("it fits");
+        let attempts = [attempt("ada", "d"), attempt("bob", "d")];
+        let read = |admitted: i64, others: &[i64]| -> Result<Vec<Decision>, CodecError> {
+            let words = ["ok", "5", "1-1 1"].map(|word| Reply::Bulk(word.into()));
+            let numbers = [admitted].iter().chain(others).map(|n| Reply::Int(*n)).collect();
+            let reply = Reply::Array([words.to_vec(), numbers].concat());
+            match admit_reply(&family, attempts.iter(), reply)? {
+                AdmitReply::Decided { decisions, .. } => Ok(decisions),
+                other => panic!("{other:?}"),
+            }
+        };
+        let closed = Decision::Rejected(Rejection::Closed);
+        assert_eq!(read(2, &[]), Ok(vec![Decision::Admitted; 2]));
+        assert_eq!(read(1, &[2, 3, 0]), Ok(vec![Decision::Admitted, closed.clone()]));
+        assert_eq!(read(0, &[1, 3, 0, 2, 3, 0]), Ok(vec![closed.clone(), closed]));
+        for (admitted, others) in [
+            (1, &[][..]),
+            (2, &[1, 3, 0][..]),
+            (1, &[3, 3, 0][..]),
+            (0, &[2, 3, 0, 1, 3, 0][..]),
+            (1, &[1, 3, 0, 1, 3, 0][..]),
+            (1, &[1][..]),
+        ] {
+            assert!(read(admitted, others).is_err(), "{admitted} {others:?}");
         }
     }
 

@@ -41,10 +41,12 @@ pub const PULSE: &str = "rg:pulse";
 
 // Families of buckets: the key up to the bucket.
 
-/// Order records.
-pub const ORDERS: &str = "orders:";
-/// Counts that live as long as the campaign.
+/// Buyers, in buckets of the user: records of their orders, and their counts that live as long as the campaign.
+pub const BUYERS: &str = "buyers:";
+/// Counts of other subjects that live as long as the campaign.
 pub const COUNTS: &str = "counts:";
+/// Order records by order id, in states of the layout before buyers had buckets. Nobody reads them.
+pub const OLDER_ORDERS: &str = "orders:";
 /// Start of the ids of a shadow's counters.
 const SHADOW: &str = "shadow/";
 
@@ -67,15 +69,18 @@ pub fn shadow_figures(revision: u32) -> String {
     format!("{SHADOW_FIGURES}{revision}:")
 }
 
-/// Counts that live as long as the campaign, those of a shadow apart from all others.
-pub fn counts_family(id: &str) -> String {
+/// Counts that live as long as the campaign: those of a shadow apart from all others, those of a buyer beside the
+/// records of his orders ([`Counter::is_of_buyer`](crate::plan::Counter::is_of_buyer)).
+pub fn counts_family(id: &str, of_buyer: bool) -> String {
     match shadow_of(id) {
         Some((revision, _)) => format!("{COUNTS}{SHADOW}{revision}:"),
+        None if of_buyer => BUYERS.to_owned(),
         None => COUNTS.to_owned(),
     }
 }
 
-/// The field of a subject's count that lives as long as the campaign. No id has a space.
+/// The field of a subject's count that lives as long as the campaign. No id has a space, and neither has an order's:
+/// the field of a count is never that of a record.
 pub fn count_field(id: &str, subject: &str) -> String {
     let id = shadow_of(id).map_or(id, |(_, id)| id);
     format!("{id} {subject}")
@@ -88,9 +93,9 @@ fn shadow_of(id: &str) -> Option<(&str, &str)> {
         .filter(|(_, id)| id.contains('/'))
 }
 
-/// Bucket of order records.
-pub fn orders(bucket: u32) -> String {
-    format!("{ORDERS}{bucket}")
+/// Bucket of buyers.
+pub fn buyers(bucket: u32) -> String {
+    format!("{BUYERS}{bucket}")
 }
 
 /// Bucket of a counter in one window, which starts at `window`.
@@ -98,9 +103,14 @@ pub fn counter(id: &str, window: i64, bucket: u32) -> String {
     format!("{}{window}:{bucket}", counter_windows(id))
 }
 
-/// Bucket of the counts that live as long as the campaign.
-pub fn counts(id: &str, bucket: u32) -> String {
-    format!("{}{bucket}", counts_family(id))
+/// Bucket of counts that live as long as the campaign.
+pub fn counts(id: &str, of_buyer: bool, bucket: u32) -> String {
+    format!("{}{bucket}", counts_family(id, of_buyer))
+}
+
+/// Whether a counter is one of a revision's shadow.
+pub fn is_of_shadow(id: &str) -> bool {
+    shadow_of(id).is_some()
 }
 
 /// The buckets of one version of an uploaded list.

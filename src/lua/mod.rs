@@ -1,6 +1,7 @@
 //! Lua: keys, the scripts generated from a plan, the hand-written fragments, and the codec between
 //! them and Rust. `lua/README.md` is the ABI.
 
+mod asked;
 pub mod calls;
 pub mod codec;
 pub mod emit;
@@ -8,6 +9,7 @@ mod facts;
 pub mod fixed;
 pub mod keys;
 pub mod lists;
+mod places;
 pub mod prolong;
 pub mod pulse;
 pub mod record;

@@ -1,4 +1,4 @@
-//! Records of orders: the text kept in `orders:<bucket>` for status, idempotency and release.
+//! Records of orders: the text kept in `buyers:<bucket>` for status, idempotency and release.
 
 use std::collections::BTreeMap;
 

@@ -92,12 +92,12 @@ impl CountAt {
     }
 
     /// The place of a subject's count; `window` is the start of its window, `None` where the count lives as long
-    /// as the campaign.
-    pub fn new(counter: &str, window: Option<i64>, subject: &str, buckets: u32) -> Self {
+    /// as the campaign; `of_buyer` as [`Counter::is_of_buyer`](crate::plan::Counter::is_of_buyer) says.
+    pub fn new(counter: &str, of_buyer: bool, window: Option<i64>, subject: &str, buckets: u32) -> Self {
         let bucket = bucket_of(subject.as_bytes(), buckets);
         match window {
             None => Self {
-                key: keys::counts(counter, bucket),
+                key: keys::counts(counter, of_buyer, bucket),
                 field: keys::count_field(counter, subject),
             },
             Some(start) => Self {
@@ -137,6 +137,7 @@ pub enum Repair<'a> {
     },
     Order {
         order: OrderId,
+        user: &'a str,
         buckets: u32,
         record: &'a str,
     },
@@ -159,10 +160,11 @@ pub fn repair_args(fence: &Fence, repair: &Repair<'_>) -> Vec<Vec<u8>> {
         }
         Repair::Order {
             order,
+            user,
             buckets,
             record,
         } => {
-            let bucket = bucket_of(order.to_string().as_bytes(), *buckets);
+            let bucket = bucket_of(user.as_bytes(), *buckets);
             args.extend([text("order"), text(bucket), text(order), text(record)]);
         }
         Repair::Count {

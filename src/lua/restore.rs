@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::calls::{family_args, state_args, text};
 use super::codec::{CodecError, Fence, Reply};
-use super::keys;
-use crate::campaign::bucket_of;
+use super::places::places;
 use crate::order::{Charge, OrderId};
 use crate::plan::{CheckedPlan, Window};
 
@@ -20,10 +19,12 @@ pub enum Restore<'a> {
         keys: Vec<String>,
     },
     Orders {
+        /// Bucket of the user, order, record.
         records: Vec<(u32, OrderId, String)>,
     },
     Charges {
-        charges: Vec<&'a Charge>,
+        /// Each with the user of its order; without one, the plan alone says where it is counted.
+        charges: Vec<(Option<&'a str>, &'a Charge)>,
         /// Knows when the windows end.
         plan: &'a CheckedPlan,
     },
@@ -66,10 +67,11 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
             );
         }
         Restore::Charges { charges, plan } => {
-            let buckets = plan.context().buckets;
-            for charge in charges {
-                args.extend(charge_args(charge, buckets));
-                args.push(text(window_end(charge, plan)));
+            for (user, charge) in charges {
+                for place in charge_args(charge, user, plan) {
+                    args.extend(place);
+                    args.push(text(window_end(charge, plan)));
+                }
             }
         }
         Restore::Make {
@@ -118,31 +120,21 @@ fn window_end(charge: &Charge, plan: &CheckedPlan) -> i64 {
     }
 }
 
-/// Kind, key, field, cost, moment.
-pub(super) fn charge_args(charge: &Charge, buckets: u32) -> [Vec<u8>; 5] {
-    let bucket = bucket_of(charge.subject.as_bytes(), buckets);
+/// Kind, key, field, cost, moment; twice where a charge is counted in two places.
+pub(super) fn charge_args(
+    charge: &Charge,
+    user: Option<&str>,
+    plan: &CheckedPlan,
+) -> impl Iterator<Item = [Vec<u8>; 5]> {
     let kind = if charge.rolling_ms == 0 {
         "counter"
     } else {
         "rolling"
     };
-    let (key, field) = match charge.rolling_ms == 0 && charge.window != 0 {
-        true => (
-            keys::counter(&charge.counter, charge.window, bucket),
-            charge.subject.clone(),
-        ),
-        false => (
-            keys::counts(&charge.counter, bucket),
-            keys::count_field(&charge.counter, &charge.subject),
-        ),
-    };
-    [
-        text(kind),
-        text(key),
-        text(field),
-        text(charge.cost),
-        text(charge.window),
-    ]
+    let (cost, window) = (charge.cost, charge.window);
+    places(charge, user, plan)
+        .into_iter()
+        .map(move |at| [text(kind), text(at.key), text(at.field), text(cost), text(window)])
 }
 
 /// Whether the step was done; `false` when another token is rebuilding.
@@ -184,7 +176,7 @@ mod tests {
                 limit: None,
             };
             let (known, unknown) = (charge(&plan.plan().counters[0].id), charge("gone/counter"));
-            let charges = vec![&known, &unknown];
+            let charges = vec![(None, &known), (Some("bob"), &unknown)];
             let args = restore_args("t", Restore::Charges { charges, plan: &plan });
             let number = |index: usize| -> i64 {
                 let text = String::from_utf8(args[index].clone()).expect("text");

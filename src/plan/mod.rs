@@ -276,6 +276,12 @@ impl Counter {
     pub fn is_lasting(&self) -> bool {
         matches!(self.window, Window::Campaign | Window::Rolling { .. })
     }
+
+    /// Whether its counts lie beside the records of the buyer's orders: they last, and their subject is exactly the
+    /// user.
+    pub fn is_of_buyer(&self) -> bool {
+        self.is_lasting() && self.key == [Attribute::User]
+    }
 }
 
 /// Numbers shown with a rejection: so much used of so much.

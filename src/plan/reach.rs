@@ -114,8 +114,9 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
     let members = needed(plan, reached)
         .filter(|expr| matches!(expr, Expr::Member { .. }))
         .count();
-    // Reads: order, stock, counters, members. Every counter counts as read and as charged: a counter
-    // that is neither is a plan's mistake, not worth a rule. Writes of an admitted order: record, stock,
+    // Reads: the buyer's bucket, stock, counters, members. What counts by user alone lies in that bucket, and counts as if it
+    // did not: that is the bound for the shadow, too. Every counter counts as read and as charged: a counter
+    // that is neither is a plan's mistake, not worth a rule. Writes of an admitted order: the buyer's bucket, stock,
     // counters, and where it is the first of its bucket in a window, the bucket's marks and expiry. A
     // rejected one writes nothing, but may ask whether there is any stock.
     let reads = 2 + plan.counters.len() + members;
@@ -132,11 +133,14 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
     let payload = ORDER_BYTES
         + FINGERPRINT_BYTES
         + JSON_BYTES * (attempt + attributes * (ATTRIBUTE_NAME_BYTES_MAX + VALUE_BYTES_MAX));
-    let fixed = ORDER_BYTES + 2 * NUMBER_BYTES + ID_BYTES_MAX + record + payload + 6 * ARGUMENT_BYTES;
+    let fixed = ORDER_BYTES + NUMBER_BYTES + ID_BYTES_MAX + record + payload + 5 * ARGUMENT_BYTES;
+    // The fields of the buyer's counts.
+    let buyers = plan.counters.iter().filter(|counter| counter.is_of_buyer());
+    let counts = buyers.map(|counter| ARGUMENT_BYTES + counter.id.len() + 1 + VALUE_BYTES_MAX);
     let per_slot = slots.iter().map(|slot| ARGUMENT_BYTES + slot_bytes(slot));
     PlanCost {
         commands: u32::try_from(commands).unwrap_or(u32::MAX),
-        bytes: u32::try_from(fixed + per_slot.sum::<usize>()).unwrap_or(u32::MAX),
+        bytes: u32::try_from(fixed + counts.chain(per_slot).sum::<usize>()).unwrap_or(u32::MAX),
         nodes: u32::try_from(plan.nodes.len()).unwrap_or(u32::MAX),
     }
 }

@@ -59,13 +59,12 @@ impl Reconcile {
             let buckets = first.map(|first| first..=(first + BUCKETS - 1).min(prolong.buckets - 1));
             match self.prolong_some(shard, prolong.args(&fence, buckets)).await? {
                 Prolonged::Complete => return Ok(first.is_none()),
-                // Behind a closed gate.
-                Prolonged::Fenced(there) if there.is_empty() => return Ok(true),
                 Prolonged::Fenced(there) => {
-                    let uid = Fence::parse(there.as_bytes()).map(|fence| fence.uid);
-                    return match uid.as_deref() == Some(prolong.uid) {
-                        true => Ok(false),
-                        false => Err(RebuildError::Foreign),
+                    return match Fence::parse(there.as_bytes()) {
+                        // Behind a closed gate, or a state of an older layout, which is as good as none.
+                        None => Ok(true),
+                        Some(fence) if fence.uid == prolong.uid => Ok(false),
+                        Some(_) => Err(RebuildError::Foreign),
                     };
                 }
                 Prolonged::Lost(key) => {

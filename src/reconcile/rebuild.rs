@@ -168,7 +168,7 @@ impl Reconcile {
         row.ok_or_else(|| RebuildError::UnknownCampaign(campaign.to_owned()))
     }
 
-    async fn revision(&self, campaign: &Campaign, number: u32) -> Result<Revision, RebuildError> {
+    pub(super) async fn revision(&self, campaign: &Campaign, number: u32) -> Result<Revision, RebuildError> {
         let found = self.store.revision(&campaign.id, number).await?;
         let missing = || StoreError::Permanent(format!("revision {number} of {:?} is missing", campaign.id));
         Ok(found.ok_or_else(missing)?)

@@ -108,19 +108,25 @@ impl Work<'_> {
     }
 
     /// Records of all orders, and what those hold that are not revoked.
-    async fn write(
+    async fn write<'o>(
         &self,
         plan: &CheckedPlan,
-        orders: &[Restorable],
+        orders: &'o [Restorable],
         tally: &mut Tally,
     ) -> Result<(), RebuildError> {
         let buckets = plan.context().buckets;
         for order in orders.iter().filter(|order| !order.revoked) {
             *tally.units.entry(order.sku.clone()).or_default() += i64::from(order.quantity);
         }
-        let mut charges: Vec<&Charge> = orders.iter().flat_map(|order| &order.charges).collect();
+        let each = |order: &'o Restorable| {
+            order
+                .charges
+                .iter()
+                .map(|charge| (Some(order.user.as_str()), charge))
+        };
+        let mut charges: Vec<(Option<&str>, &Charge)> = orders.iter().flat_map(each).collect();
         // Those of one key together: a call then touches few keys.
-        charges.sort_by_cached_key(|charge| {
+        charges.sort_by_cached_key(|(_, charge)| {
             let bucket = bucket_of(charge.subject.as_bytes(), buckets);
             (bucket, charge.counter.as_str(), charge.window)
         });
@@ -141,11 +147,11 @@ impl Work<'_> {
     async fn clear_windows(
         &self,
         buckets: u32,
-        charges: &[&Charge],
+        charges: &[(Option<&str>, &Charge)],
         cleared: &mut BTreeSet<(String, i64)>,
     ) -> Result<(), RebuildError> {
         let mut names = Vec::new();
-        for charge in charges {
+        for (_, charge) in charges {
             let windowed = charge.window != 0 && charge.rolling_ms == 0;
             if windowed && cleared.insert((charge.counter.clone(), charge.window)) {
                 names.extend(window_keys(&charge.counter, charge.window, buckets));
@@ -218,6 +224,6 @@ fn record(plan: &CheckedPlan, order: &Restorable) -> (u32, OrderId, String) {
         entry: NO_ENTRY.to_owned(),
         attributes: (needed && !order.revoked).then(|| order.attributes.clone()),
     };
-    let bucket = bucket_of(order.order.to_string().as_bytes(), plan.context().buckets);
+    let bucket = bucket_of(order.user.as_bytes(), plan.context().buckets);
     (bucket, order.order, record.encode())
 }

@@ -20,6 +20,8 @@ use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::order::{Charge, OrderId};
+use crate::plan::CheckedPlan;
+use crate::ruleset::ActiveCampaign;
 use crate::seldom::Seldom;
 use crate::store::{DISCARDED, LOST, OVER_LIMIT, Revocation};
 
@@ -109,14 +111,16 @@ impl Reconcile {
         let Some(fence) = work.open_fence(campaign).await? else {
             return Ok(0);
         };
-        let (work, fence) = (&work, &fence);
+        let revision = self.revision(campaign, row.activation.revision).await?;
+        let active = ActiveCampaign::build(campaign.clone(), revision, row.activation)?;
+        let (work, fence, plan) = (&work, &fence, &*active.family.plan);
         let of_others = &work.of_others(&waiting, campaign.buckets).await?;
         let released: Vec<bool> = stream::iter(waiting)
             .map(|revocation| async move {
                 match of_others.contains(&revocation.order) {
                     // It holds nothing, and the other one goes on holding.
                     true => Ok(true),
-                    false => work.release(fence, &revocation, campaign.buckets).await,
+                    false => work.release(fence, &revocation, plan).await,
                 }
             })
             .buffered(CALLS_AT_ONCE)
@@ -142,7 +146,9 @@ impl Work<'_> {
     ) -> Result<HashSet<OrderId>, RebuildError> {
         let mut of_others = HashSet::new();
         for revocations in waiting.chunks(LOOKUPS) {
-            let ids = revocations.iter().map(|revocation| revocation.order);
+            let ids = revocations
+                .iter()
+                .map(|revocation| (revocation.order, revocation.user.as_str()));
             let reply = self.run(&fixed::LOOKUP, calls::lookup_args(ids, buckets)).await?;
             let found = calls::lookup_reply(reply)?.orders;
             let others = revocations.iter().zip(found).filter(|(revocation, found)| {
@@ -162,10 +168,11 @@ impl Work<'_> {
         &self,
         fence: &Fence,
         revocation: &Revocation,
-        buckets: u32,
+        plan: &CheckedPlan,
     ) -> Result<bool, RebuildError> {
         let (units, charges) = returns(revocation);
-        let args = calls::release_args(fence, revocation.order, &revocation.sku, units, &charges, buckets);
+        let order = (revocation.order, revocation.user.as_str());
+        let args = calls::release_args(fence, order, &revocation.sku, units, &charges, plan);
         let reply = self.run(&fixed::RELEASE, args).await?;
         Ok(calls::release_reply(reply)?)
     }

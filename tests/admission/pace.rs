@@ -363,7 +363,7 @@ async fn give_one_back(engine: &Counting, user: &str) {
         epoch: 1,
     };
     let order = OrderId::keyed(&name(0), user, "k");
-    let args = calls::release_args(&fence, order, "mug", 1, &[], 1);
+    let args = calls::release_args(&fence, (order, user), "mug", 1, &[], &campaign(0).family.plan);
     let state = Shard::new(&name(0), 0).state();
     engine.run(&fixed::RELEASE, &state, args).await.expect("runs");
 }

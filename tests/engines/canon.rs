@@ -8,7 +8,7 @@ use rushgate::engine::embedded::Held;
 use rushgate::lua::codec::decode_record;
 use rushgate::lua::keys;
 use rushgate::plan::eval::State;
-use rushgate::plan::{CheckedPlan, Window};
+use rushgate::plan::{CheckedPlan, Counter, Window};
 
 use crate::world::REVISION;
 
@@ -25,10 +25,10 @@ pub fn without_stream_ids(mut dump: Dump) -> Dump {
         }
     }
     for (key, (held, _)) in &mut dump {
-        let (true, Held::Hash(records)) = (key.starts_with("orders:"), held) else {
+        let (true, Held::Hash(records)) = (key.starts_with(keys::BUYERS), held) else {
             continue;
         };
-        for record in records.values_mut() {
+        for (_, record) in records.iter_mut().filter(|(field, _)| !field.contains(&b' ')) {
             let text = String::from_utf8(record.clone()).expect("a record is text");
             let mut parts = text.splitn(3, ' ').map(str::to_owned).collect::<Vec<_>>();
             if let Some(place) = parts.get(1).and_then(|id| places.get(id)) {
@@ -53,9 +53,10 @@ pub fn as_state(plan: &CheckedPlan, shadow: Option<&CheckedPlan>, dump: &Dump, n
             let parts: Vec<&str> = key.split(':').collect();
             match parts.as_slice() {
                 [keys::STOCK] => drop(state.stock.insert(field, number(&value))),
-                ["orders", bucket] => {
-                    in_bucket(bucket);
+                ["buyers", bucket] if !field.contains(' ') => {
                     let (placed, _) = decode_record(value.as_bytes()).expect("a record");
+                    let right = bucket_of(placed.user.as_bytes(), buckets).to_string();
+                    assert_eq!(*bucket, right, "{key}");
                     state.orders.insert(field, placed);
                 }
                 ["counter", id, window, bucket] => {
@@ -66,8 +67,16 @@ pub fn as_state(plan: &CheckedPlan, shadow: Option<&CheckedPlan>, dump: &Dump, n
                     };
                     counters.insert((id.to_owned(), number(window), field), number(&value));
                 }
-                ["counts", .., bucket] => {
+                ["buyers", bucket] | ["counts", .., bucket] => {
                     let (id, subject) = field.split_once(' ').expect("id and subject");
+                    if let Some(counter) = counters_of(plan, shadow, parts.len()).find(|each| each.id == id) {
+                        let of_buyer = parts[0] == "buyers";
+                        assert_eq!(
+                            of_buyer,
+                            counter.is_of_buyer() && parts.len() == 2,
+                            "{key}: {field}"
+                        );
+                    }
                     assert_eq!(
                         *bucket,
                         bucket_of(subject.as_bytes(), buckets).to_string(),
@@ -97,6 +106,16 @@ pub fn as_state(plan: &CheckedPlan, shadow: Option<&CheckedPlan>, dump: &Dump, n
         }
     }
     live_only(plan, shadow, state, now)
+}
+
+/// Counters whose counts lie in keys of so many parts.
+fn counters_of<'p>(
+    plan: &'p CheckedPlan,
+    shadow: Option<&'p CheckedPlan>,
+    parts: usize,
+) -> impl Iterator<Item = &'p Counter> {
+    let plan = if parts == 2 { Some(plan) } else { shadow };
+    plan.into_iter().flat_map(|plan| &plan.plan().counters)
 }
 
 /// The id of a shadow's counter without the mark of the shadow.

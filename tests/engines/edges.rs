@@ -72,7 +72,7 @@ fn numbers_are_exact_to_the_last_integer() {
     );
 
     // A count close to the last integer, as after very many orders.
-    let key = keys::counts("n/units", bucket_of(b"", 4));
+    let key = keys::counts("n/units", false, bucket_of(b"", 4));
     let count = (INTEGER_MAX - used).to_string();
     world
         .oracle

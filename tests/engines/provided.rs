@@ -236,7 +236,7 @@ async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
     assert_eq!(sale.admit(&users).await, expected);
 
     let bucket = bucket_of(last.as_bytes(), sale.revision.audiences["vip"].buckets);
-    for part in [&format!("audience:vip:1:{bucket}"), "orders:0", "outbox", "stock"] {
+    for part in [&format!("audience:vip:1:{bucket}"), "buyers:0", "outbox", "stock"] {
         if part == "outbox" {
             // What is in it when it is lost would be lost with it.
             drained(&sale).await;

@@ -66,7 +66,10 @@ fn outbox(side: &mut dyn Side, owner: &str, age_ms: u64, after: &str) -> Option<
 }
 
 fn lookup(side: &mut dyn Side, order: &Attempt, buckets: u32) -> Option<Found> {
-    let reply = side.run(&fixed::LOOKUP, calls::lookup_args([order.order], buckets));
+    let reply = side.run(
+        &fixed::LOOKUP,
+        calls::lookup_args([(order.order, order.user.as_str())], buckets),
+    );
     let mut found = calls::lookup_reply(reply.expect("lookup runs")).expect("a reply of the ABI");
     assert_eq!(found.orders.len(), 1);
     found.orders.remove(0)
@@ -220,16 +223,19 @@ fn an_order_is_pending_until_it_is_settled_once() {
 #[test]
 fn a_lookup_says_when_what_it_did_not_find_may_have_been_lost() {
     let (mut world, order) = one_order();
-    let bucket = bucket_of(order.order.to_string().as_bytes(), 4);
+    let bucket = bucket_of(order.user.as_bytes(), 4);
     let ask = |side: &mut dyn Side| {
-        let reply = side.run(&fixed::LOOKUP, calls::lookup_args([order.order], 4));
+        let reply = side.run(
+            &fixed::LOOKUP,
+            calls::lookup_args([(order.order, order.user.as_str())], 4),
+        );
         calls::lookup_reply(reply.expect("lookup runs")).expect("a reply of the ABI")
     };
     on_each(&mut world, |side, _, fence| {
         let found = ask(side);
         assert_eq!(found.fence.as_ref(), Some(fence));
         assert!(found.orders[0].is_some());
-        side.remove(&format!("orders:{bucket}"));
+        side.remove(&keys::buyers(bucket));
         let (fence, orders) = (None, vec![None]);
         assert_eq!(ask(side), calls::Lookup { fence, orders }, "its bucket is gone");
         side.remove("state");
@@ -295,9 +301,12 @@ fn releasing_gives_back_what_the_order_took_and_reopens() {
 
 #[test]
 fn a_charge_whose_key_has_gone_stays_gone() {
-    let (mut world, order) = one_order();
+    let plan = limit(&[Attribute::Sku], Window::Campaign, Expr::Int(1), 2);
+    let mut world = World::open(plan, context_now(&[("mug", 5)]), Time::Real);
+    let order = attempt("ann lee", 1, "mug", 2);
+    world.admit(0, std::slice::from_ref(&order));
     let placed_at = world.now;
-    let key = keys::counts("n-per-user/orders", bucket_of(b"ann lee", 4));
+    let key = keys::counts("n-per-user/orders", false, bucket_of(b"mug", 4));
     world.sides().into_iter().for_each(|side| side.remove(&key));
     world.oracle.counters.clear();
     assert!(world.release(&order, placed_at));
@@ -332,7 +341,7 @@ fn an_older_fence_decides_nothing() {
             admit(side, family, fence, &[attempt("bob", 1, "mug", 1)]),
             AdmitReply::Fenced(Some(newer.clone()))
         );
-        let release = calls::release_args(fence, order.order, "mug", 2, &[], 4);
+        let release = calls::release_args(fence, (order.order, &order.user), "mug", 2, &[], &family.plan);
         let reply = side.run(&fixed::RELEASE, release).expect("release runs");
         let fenced = [b"fence".to_vec(), newer.to_string().into_bytes()].map(Reply::Bulk);
         assert_eq!(reply, Reply::Array(fenced.to_vec()));
@@ -356,7 +365,7 @@ fn buckets_are_made_to_last_longer_a_few_at_a_time() {
     on_each(&mut world, |side, family, fence| {
         let later = |expires_at| Prolong {
             uid: &fence.uid,
-            family: keys::ORDERS,
+            family: keys::BUYERS,
             buckets: 4,
             expires_at,
         };
@@ -384,7 +393,7 @@ fn buckets_are_made_to_last_longer_a_few_at_a_time() {
         assert_eq!(prolong(side, &longer, "", None), Prolonged::Complete);
         let dump = side.dump();
         for (key, (_, expiry)) in &dump {
-            let expected = EXPIRES_AT + if key.starts_with("orders:") { 5 } else { 0 };
+            let expected = EXPIRES_AT + if key.starts_with("buyers:") { 5 } else { 0 };
             assert_eq!(*expiry, Some(expected), "{key}");
         }
         let again = admit(side, family, fence, std::slice::from_ref(&order));
@@ -441,7 +450,7 @@ fn activation_makes_no_buckets_at_once_and_moves_what_is_few() {
         let dump = side.dump();
         assert!(dump.contains_key("counts:3"));
         for (key, (_, at)) in &dump {
-            let bucket = key.starts_with("orders:") || key.starts_with("counts:");
+            let bucket = key.starts_with("buyers:") || key.starts_with("counts:");
             assert_eq!(*at, Some(if bucket { EXPIRES_AT } else { expiry }), "{key}");
         }
         let order = [attempt("cid", 1, "mug", 1)];
@@ -454,8 +463,12 @@ fn activation_makes_no_buckets_at_once_and_moves_what_is_few() {
 
 #[test]
 fn missing_state_closes_the_gate() {
-    for lost in ["state", "stock", "orders:*", "counts:*"] {
-        let (mut world, order) = one_order();
+    for lost in ["state", "stock", "buyers:*", "counts:*"] {
+        let mut plan = per_user(2);
+        add_limit(&mut plan, "all/orders", &[], Window::Campaign, Expr::Int(1), 9);
+        let mut world = World::open(plan, context_now(&[("mug", 5)]), Time::Real);
+        let order = attempt("ann lee", 1, "mug", 2);
+        world.admit(0, std::slice::from_ref(&order));
         on_each(&mut world, |side, family, fence| {
             let gone = |key: &String| match lost.strip_suffix('*') {
                 Some(start) => key.starts_with(start),
@@ -574,7 +587,7 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             !step(
                 "slow",
                 Restore::Drop {
-                    keys: vec!["orders:0".into()]
+                    keys: vec!["buyers:0".into()]
                 }
             ),
             "another took over"
@@ -588,7 +601,7 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
         let records = oracle.orders.iter().map(|(order, placed)| {
             let record = codec::encode_record(placed, "");
             (
-                bucket_of(order.as_bytes(), 4),
+                bucket_of(placed.user.as_bytes(), 4),
                 order.parse().expect("an id"),
                 record,
             )
@@ -606,7 +619,7 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             .flat_map(|order| eval::charges(plan, order, now))
             .collect();
         assert_eq!(charges.len(), 6);
-        let all = charges.iter().collect();
+        let all = charges.iter().map(|charge| (Some("ann"), charge)).collect();
         assert!(step("t", Restore::Charges { charges: all, plan }));
         assert!(
             side.dump().values().all(|(_, expiry)| expiry.is_some()),
@@ -671,11 +684,41 @@ fn every_attempt_of_the_largest_batch_is_decided_and_no_larger_one_runs() {
 }
 
 #[test]
+fn a_bucket_of_which_much_is_asked_is_read_and_written_in_pieces() {
+    let batch = |user: fn(u32) -> String| -> Vec<Attempt> {
+        (0..codec::BATCH_MAX as u32)
+            .map(|key| attempt(&user(key), key, ["mug", "hat"][key as usize % 2], 1 + key % 300))
+            .collect()
+    };
+    let one_or_many: [fn(u32) -> String; 2] = [|_| "ann".into(), |key| format!("user {key}")];
+    for (user, most) in one_or_many.into_iter().zip([990, 1]) {
+        let mut plan = per_user(most);
+        for n in 0..24 {
+            let id = format!("more/{n}");
+            add_limit(
+                &mut plan,
+                &id,
+                &[Attribute::User],
+                Window::Campaign,
+                Expr::Int(1),
+                2000,
+            );
+        }
+        let context = context_now(&[("mug", 100_000), ("hat", 100_000)]);
+        let mut world = World::open(plan, context, Time::Real);
+        let decisions = world.admit(0, &batch(user));
+        let admitted = decisions.iter().filter(|each| **each == Decision::Admitted);
+        assert_eq!(admitted.count(), if most == 1 { 1000 } else { 990 });
+        world.assert_same_state();
+    }
+}
+
+#[test]
 fn bad_arguments_change_nothing() {
     let (mut world, order) = one_order();
-    on_each(&mut world, |side, _, fence| {
+    on_each(&mut world, |side, family, fence| {
         let before = side.dump();
-        let mut release = calls::release_args(fence, order.order, "mug", 2, &[], 4);
+        let mut release = calls::release_args(fence, (order.order, &order.user), "mug", 2, &[], &family.plan);
         release.push(b"counter".to_vec());
         side.run(&fixed::RELEASE, release).expect_err("half a charge");
         let unknown = vec![b"explode".to_vec(), b"t".to_vec()];
@@ -683,5 +726,66 @@ fn bad_arguments_change_nothing() {
         side.run(&fixed::ACTIVATE, vec![b"nofence".to_vec(); 5])
             .expect_err("no fence");
         assert_eq!(side.dump(), before);
+    });
+}
+
+#[test]
+fn a_state_of_an_older_layout_is_none() {
+    for older in ["{uid}:1", "{uid}/2:1"] {
+        let (mut world, order) = one_order();
+        let older = older.replace("{uid}", &world.fence.uid);
+        world.set_field("state", "fence", &older);
+        on_each(&mut world, |side, family, fence| {
+            let before = side.dump();
+            let newer = Fence {
+                epoch: 9,
+                ..fence.clone()
+            };
+            for fence in [fence, &newer] {
+                let again = admit(side, family, fence, std::slice::from_ref(&order));
+                assert_eq!(again, AdmitReply::Fenced(None));
+            }
+            let args = calls::activate_args(&newer, 2, &family.plan);
+            let activated = side.run(&fixed::ACTIVATE, args).expect("activate runs");
+            assert_eq!(calls::activate_reply(activated), Ok(Some(None)));
+            let longer = Prolong {
+                uid: &fence.uid,
+                family: keys::BUYERS,
+                buckets: 4,
+                expires_at: EXPIRES_AT + 5,
+            };
+            let fenced = Prolonged::Fenced(older.clone());
+            assert_eq!(prolong(side, &longer, "", Some(3)), fenced);
+            assert_eq!(watch(side, &[]).fence, None);
+            assert_eq!(side.dump(), before, "nothing was done");
+            let begin = |uid| Restore::Begin {
+                uid,
+                expires_at: EXPIRES_AT,
+            };
+            assert!(!restore(side, "t", begin("foreign")));
+            assert!(restore(side, "t", begin(&fence.uid)), "it is made anew");
+        });
+    }
+}
+
+#[test]
+fn a_state_of_a_later_layout_is_another_campaigns() {
+    let (mut world, order) = one_order();
+    let later = format!("{}/2.3:1", world.fence.uid);
+    world.set_field("state", "fence", &later);
+    on_each(&mut world, |side, family, fence| {
+        let AdmitReply::Fenced(Some(there)) = admit(side, family, fence, std::slice::from_ref(&order)) else {
+            panic!("it decided");
+        };
+        assert_ne!(there.uid, fence.uid);
+        let uid = &fence.uid;
+        assert!(!restore(
+            side,
+            "t",
+            Restore::Begin {
+                uid,
+                expires_at: EXPIRES_AT
+            }
+        ));
     });
 }

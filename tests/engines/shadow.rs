@@ -186,7 +186,7 @@ fn a_fault_of_the_shadow_stays_its_own() {
     assert_eq!(decide(&mut plain, &first), [[Admitted], [Admitted]]);
     // Something else lies where the shadow counts.
     let bucket = rushgate::campaign::bucket_of(b"bob", 4);
-    let counter = keys::counts(&keys::shadow_id(REVISION, "n-per-user/orders"), bucket);
+    let counter = keys::counts(&keys::shadow_id(REVISION, "n-per-user/orders"), true, bucket);
     for side in world.sides() {
         side.remove(&counter);
         let text = "return redis.call('SET', string.sub(KEYS[1], 1, -6) .. ARGV[1], 'x').ok";

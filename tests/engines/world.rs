@@ -238,12 +238,13 @@ impl World {
     /// Releases an order on all sides; says whether it was still held.
     pub fn release(&mut self, attempt: &Attempt, placed_at: i64) -> bool {
         let charges = eval::charges(&self.family.plan, attempt, placed_at);
-        let buckets = self.family.plan.context().buckets;
+        let plan = self.family.plan.clone();
         let released = eval::release(&mut self.oracle, &attempt.order.to_string(), &charges);
         let fence = self.fence.clone();
         for side in self.sides() {
             let (sku, quantity) = (&attempt.sku, attempt.quantity);
-            let args = calls::release_args(&fence, attempt.order, sku, quantity, &charges, buckets);
+            let order = (attempt.order, attempt.user.as_str());
+            let args = calls::release_args(&fence, order, sku, quantity, &charges, &plan);
             let reply = side.run(&fixed::RELEASE, args).expect("release runs");
             let expected = vec![Reply::Bulk(b"ok".to_vec()), Reply::Int(i64::from(released))];
             assert_eq!(reply, Reply::Array(expected), "{}", side.name());

@@ -120,7 +120,7 @@ async fn the_outbox() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_bucket_of_records() {
-    story(|server| server.tell(&["DEL", &key("orders:1")])).await;
+    story(|server| server.tell(&["DEL", &key("buyers:1")])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

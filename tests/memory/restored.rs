@@ -94,7 +94,7 @@ impl Past {
     /// Whether Redis has the record of an order, and whether it gave back what it held.
     pub async fn released(&self, user: &str, key: &str) -> Option<bool> {
         let state = Shard::new(CAMPAIGN, 0).state();
-        let args = calls::lookup_args([attempt(user, key).order], 4);
+        let args = calls::lookup_args([(attempt(user, key).order, user)], 4);
         let reply = self.engine().run(&fixed::LOOKUP, &state, args).await;
         let found = calls::lookup_reply(reply.expect("runs")).expect("an answer");
         found.orders[0].as_ref().map(|order| order.placed.released)

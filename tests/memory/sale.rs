@@ -295,7 +295,7 @@ impl Sale {
 pub fn used(server: &Server) -> BTreeMap<String, i64> {
     let mut used = BTreeMap::new();
     for bucket in 0..4 {
-        let key = format!("rg:{{{CAMPAIGN}.0}}:counts:{bucket}");
+        let key = format!("rg:{{{CAMPAIGN}.0}}:buyers:{bucket}");
         let fields: BTreeMap<Vec<u8>, Vec<u8>> = redis::cmd("HGETALL")
             .arg(key)
             .query(&mut server.client())
@@ -305,7 +305,10 @@ pub fn used(server: &Server) -> BTreeMap<String, i64> {
             let Ok(field) = String::from_utf8(field) else {
                 continue;
             };
-            let (_, user) = field.split_once(' ').expect("a counter and its subject");
+            // A record's field is its order's id.
+            let Some((_, user)) = field.split_once(' ') else {
+                continue;
+            };
             let count = String::from_utf8(count).expect("digits");
             used.insert(user.to_owned(), count.parse().expect("a number"));
         }

@@ -74,7 +74,7 @@ async fn interleave(sale: &Arc<Sale>, step: &Step) -> usize {
     let order = sale.revoke(user, "2", "over-limit", &[]).await;
     // Something to repair at the same places.
     let field = format!("rule/orders {user}");
-    sale.redis("HINCRBY", &sale.counts_bucket(user), &[&field, "-1"])
+    sale.redis("HINCRBY", &sale.buyers_bucket(user), &[&field, "-1"])
         .await;
     sale.redis("HINCRBY", "stock", &["mug", "-1"]).await;
     let between = Surrounded::new(sale.engine(), Between::default());

@@ -216,12 +216,12 @@ async fn a_plan_that_reads_attributes_finds_them_in_the_record(side: Side) {
     sale.redis("DEL", "state", &[]).await;
     let rebuilt = sale.reconcile.rebuild(CAMPAIGN, 0).await;
     rebuilt.expect("rebuilt");
-    let record = record_of(&sale, event.order).await;
+    let record = record_of(&sale, (event.order, &event.user)).await;
     assert_eq!(record.attributes, Some(event.attributes));
 }
 
-async fn record_of(sale: &Sale, order: OrderId) -> Record {
-    let key = sale.orders_bucket(order);
+async fn record_of(sale: &Sale, (order, user): (OrderId, &str)) -> Record {
+    let key = sale.buyers_bucket(user);
     let reply = sale.run(&fixed::BUCKETS, vec![key.into_bytes()]).await;
     let (_, buckets) = rushgate::lua::repair::buckets_reply(reply).expect("a bucket");
     let bucket = buckets[0].as_ref().expect("it has its mark");
@@ -234,18 +234,18 @@ async fn record_of(sale: &Sale, order: OrderId) -> Record {
 }
 
 /// As it was written before attributes were kept.
-async fn make_old(sale: &Sale, order: OrderId) {
-    let record = record_of(sale, order).await;
+async fn make_old(sale: &Sale, (order, user): (OrderId, &str)) {
+    let record = record_of(sale, (order, user)).await;
     assert!(record.attributes.is_some());
     let old = encode_record(&record.placed, &record.entry);
-    sale.redis("HSET", &sale.orders_bucket(order), &[&order.to_string(), &old])
+    sale.redis("HSET", &sale.buyers_bucket(user), &[&order.to_string(), &old])
         .await;
 }
 
 async fn an_old_record_waits_for_an_operator(side: Side) {
     let sale = Sale::open_under(side, 100, by_device()).await;
     let event = lose(&sale, "bob", &TABLET).await;
-    make_old(&sale, event.order).await;
+    make_old(&sale, (event.order, &event.user)).await;
     let (mut looks, start) = (Looks::default(), now());
     for at in [0, 60, 70, 200] {
         round(&sale, &mut looks, start + at * SECOND).await;
@@ -402,10 +402,10 @@ async fn what_is_given_up_comes_back_once_and_a_late_copy_does_not_land(side: Si
 async fn an_order_of_a_revision_that_is_gone_can_only_be_given_up(side: Side) {
     let sale = Sale::open(side, 100).await;
     let event = lose(&sale, "bob", &[]).await;
-    let mut record = record_of(&sale, event.order).await;
+    let mut record = record_of(&sale, (event.order, &event.user)).await;
     record.placed.revision = 9;
     let id = event.order.to_string();
-    sale.redis("HSET", &sale.orders_bucket(event.order), &[&id, &record.encode()])
+    sale.redis("HSET", &sale.buyers_bucket(&event.user), &[&id, &record.encode()])
         .await;
     let compared = sale
         .reconcile
@@ -461,14 +461,17 @@ async fn an_entry_nobody_can_relay_is_sent_from_the_records_and_removed(side: Si
     sale.redis("XADD", "outbox", &fields).await;
     let entry = sale.outbox().await[0].id.clone();
     for event in &events {
-        let mut record = record_of(&sale, event.order).await;
+        let mut record = record_of(&sale, (event.order, &event.user)).await;
         record.entry = entry.clone();
         let id = event.order.to_string();
-        sale.redis("HSET", &sale.orders_bucket(event.order), &[&id, &record.encode()])
+        sale.redis("HSET", &sale.buyers_bucket(&event.user), &[&id, &record.encode()])
             .await;
     }
     let reply = sale
-        .run(&fixed::LOOKUP, calls::lookup_args([events[0].order], 4))
+        .run(
+            &fixed::LOOKUP,
+            calls::lookup_args([(events[0].order, events[0].user.as_str())], 4),
+        )
         .await;
     let found = calls::lookup_reply(reply).expect("found").orders;
     assert!(found[0].as_ref().is_some_and(|found| found.waiting));

@@ -71,9 +71,10 @@ impl Sale {
     /// The first half of a give-back, of everything the order was charged.
     async fn release(&self, order: OrderId) {
         let revocation = self.revocation(order).await;
-        let (fence, buckets) = (self.active.fence(), self.active.campaign.buckets);
+        let (fence, plan) = (self.active.fence(), &self.active.family.plan);
         let (sku, quantity) = (&revocation.sku, revocation.quantity);
-        let args = calls::release_args(&fence, order, sku, quantity, &revocation.charges, buckets);
+        let order = (order, revocation.user.as_str());
+        let args = calls::release_args(&fence, order, sku, quantity, &revocation.charges, plan);
         self.run(&fixed::RELEASE, args).await;
     }
 
@@ -155,7 +156,7 @@ impl Sale {
         match counter {
             "rule/orders" => {
                 let field = format!("rule/orders {user}");
-                self.redis("HINCRBY", &self.counts_bucket(user), &[&field, "-1"])
+                self.redis("HINCRBY", &self.buyers_bucket(user), &[&field, "-1"])
                     .await;
             }
             "rule/hourly" => {
@@ -174,7 +175,7 @@ impl Sale {
                 let entries: Vec<String> = entries
                     .map(|row| format!("{}:{}", row.window, row.used))
                     .collect();
-                self.redis("HSET", &self.counts_bucket(user), &[&field, &entries.join(",")])
+                self.redis("HSET", &self.buyers_bucket(user), &[&field, &entries.join(",")])
                     .await;
             }
         }
@@ -221,7 +222,7 @@ async fn a_repair_gives_back_first(side: Side) {
     }
     sale.settled().await;
     sale.revoke("ada", "2", "over-limit", &[]).await;
-    sale.redis("HINCRBY", &sale.counts_bucket("ada"), &["rule/orders ada", "3"])
+    sale.redis("HINCRBY", &sale.buyers_bucket("ada"), &["rule/orders ada", "3"])
         .await;
     let comparison = sale
         .reconcile
@@ -254,7 +255,7 @@ async fn an_order_that_is_going_to_be_revoked_raises_no_count(side: Side) {
     }
     sale.settled().await;
     // The engine forgets both, and admits a third that the limit allows it: of four, or of two.
-    sale.redis("HDEL", &sale.counts_bucket("ada"), &["rule/orders ada"])
+    sale.redis("HDEL", &sale.buyers_bucket("ada"), &["rule/orders ada"])
         .await;
     sale.stop_landing().await;
     sale.place("ada", "3", "mug").await;
@@ -351,7 +352,7 @@ async fn two_entries_of_one_moment_are_given_back_one_by_one(side: Side) {
              ('{CAMPAIGN}', 'rule/rolling', {moment}, 'ada', 1)"
         ))
         .await;
-    sale.redis("HDEL", &sale.counts_bucket("ada"), &["rule/rolling ada"])
+    sale.redis("HDEL", &sale.buyers_bucket("ada"), &["rule/rolling ada"])
         .await;
     let comparison = sale
         .reconcile

@@ -373,7 +373,7 @@ impl Sale {
 
     /// What the campaign's counter says of a user.
     pub async fn counted(&self, user: &str) -> String {
-        let at = rushgate::lua::repair::CountAt::new("rule/orders", None, user, BUCKETS);
+        let at = rushgate::lua::repair::CountAt::new("rule/orders", true, None, user, BUCKETS);
         let reply = self
             .run(&fixed::COUNTS, rushgate::lua::repair::counts_args([&at]))
             .await;
@@ -381,12 +381,32 @@ impl Sale {
         values[0].clone()
     }
 
-    pub fn orders_bucket(&self, order: OrderId) -> String {
-        keys::orders(bucket_of(order.to_string().as_bytes(), BUCKETS))
+    /// A gateway that knows what is active now.
+    pub async fn reopen(&mut self) {
+        let row = self
+            .db
+            .store
+            .campaign(CAMPAIGN)
+            .await
+            .expect("read")
+            .expect("there");
+        let revision = self.active.revision.clone();
+        let active = ActiveCampaign::build(row.campaign, revision, row.activation).expect("a valid plan");
+        self.active = Arc::new(active);
+        (self.admission, self.relay) = front(&self.engine, self.bus.clone(), &self.active);
     }
 
-    pub fn counts_bucket(&self, user: &str) -> String {
-        keys::counts("rule/orders", bucket_of(user.as_bytes(), BUCKETS))
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    pub fn bucket(&self, value: &[u8]) -> u32 {
+        bucket_of(value, BUCKETS)
+    }
+
+    /// Where the records and the lasting counts of a user lie.
+    pub fn buyers_bucket(&self, user: &str) -> String {
+        keys::buyers(bucket_of(user.as_bytes(), BUCKETS))
     }
 
     pub fn tumbling_start(&self) -> i64 {

@@ -78,7 +78,7 @@ async fn fill(bench: &Bench, forge: &Forge, rule: &Rule) -> Result<Filled> {
     redis::cmd("DEL").arg(&outbox).exec_async(&mut redis).await?;
     let bytes = (used_memory(&mut redis).await? - before) / BUYERS as f64;
     let mut largest = 0;
-    for key in keys(&mut redis, "rg:*:[cro]*:*").await?.iter().take(SCAN) {
+    for key in keys(&mut redis, "rg:*:[bco]*:*").await?.iter().take(SCAN) {
         let fields: usize = redis::cmd("HLEN").arg(key).query_async(&mut redis).await?;
         largest = largest.max(fields);
     }

@@ -64,9 +64,14 @@ fn read(plan: &CheckedPlan, name: &str, state: &mut State, field: &[u8], value: 
         [keys::STOCK] => {
             state.stock.insert(field_text, value_text.parse().ok()?);
         }
-        ["orders", bucket] => {
-            placed(bucket)?;
+        ["buyers", bucket] if field_text.contains(' ') => {
+            let (counters, rolling) = (&mut state.counters, &mut state.rolling);
+            count(plan, bucket, counters, rolling, field, value)?;
+        }
+        ["buyers", bucket] => {
             let (record, _) = decode_record(value).ok()?;
+            let right = bucket_of(record.user.as_bytes(), buckets);
+            (*bucket == right.to_string()).then_some(())?;
             state.orders.insert(field_text, record);
         }
         ["counter", id, window, bucket] => {

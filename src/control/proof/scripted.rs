@@ -84,7 +84,7 @@ impl Scripted {
         };
         let used = used_before(&self.family, start);
         let charges = Restore::Charges {
-            charges: used.iter().collect(),
+            charges: used.iter().map(|charge| (None, charge)).collect(),
             plan: &self.family.plan,
         };
         let finish = Restore::Finish {

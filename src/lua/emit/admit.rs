@@ -9,7 +9,6 @@ use super::header::{self, Header};
 use super::part::Part;
 use super::shadow;
 use super::text::{Lines, integer, literal};
-use crate::campaign::RecordVersion;
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
 use crate::plan::check::{Kind, Slot};
 use crate::plan::{CheckedPlan, Expr, Node, eval};
@@ -31,21 +30,41 @@ pub(super) fn script(
     let mut lines = Lines::default();
     write_header(&mut lines, &parts, revision);
     write_prelude(&mut lines, &parts, revision);
-    for part in &parts {
-        lines = decide::write(lines, Expressions { part });
-    }
-    if shadow.is_some() {
+    if let Some(shadow) = parts.get(1) {
+        lines = decide::write(lines, Expressions { part: shadow });
         lines.part(include_str!("../../../lua/parts/admit-compare.lua"));
     }
+    // A call per attempt costs a little; what has so many variables costs more.
+    let apart = parts[0].is_large();
+    if apart {
+        lines.line("");
+        lines.line("-- Decides an attempt: its code and detail.");
+        lines.open("local function decide(at, bucket, order, counts, item, quantity)");
+        lines = decide::write(lines, Expressions { part: &parts[0] });
+        lines.close("end");
+    }
     lines.part(include_str!("../../../lua/parts/admit-loop.lua"));
+    lines.indent();
+    match apart {
+        true => lines.line("local code, detail = decide(at, bucket, order, counts, item, quantity)"),
+        false => {
+            lines.line("local code, detail");
+            lines.open("repeat  -- once; a question that is answered breaks out");
+            lines = decide::write(lines, Expressions { part: &parts[0] });
+            lines.close("until true");
+        }
+    }
+    lines.outdent();
     if shadow.is_some() {
-        lines.line("  compare(at, code)");
+        lines.line("  compare(at, code, item, quantity)");
     }
     lines.part(include_str!("../../../lua/parts/admit-write.lua"));
     lines.indent();
+    groups::write_buyers(&mut lines, &parts[0]);
     groups::write_back(&mut lines, &parts[0]);
     lines.outdent();
-    lines.part(include_str!("../../../lua/parts/admit-sold.lua"));
+    lines.part(include_str!("../../../lua/parts/admit-records.lua"));
+    lines.line("end");
     if let [plan, shadow] = parts.as_slice() {
         shadow::keep(&mut lines, plan, shadow, revision);
     }
@@ -61,7 +80,8 @@ fn write_header(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
             shadow.plan.digest()
         ));
     }
-    lines.line("-- ARGV     fence, number of attempts, then per attempt");
+    lines.line("-- ARGV     fence, facts about what follows, SKUs, then per bucket of buyers: its number, and per buyer");
+    lines.line("--          fields of counts and ids of orders; then per attempt");
     header::attempt_fields(lines);
     header::slots(lines, parts[0].slots, ATTEMPT_FIELDS);
     lines.line(HEADER.reply);
@@ -75,16 +95,12 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     lines.part(include_str!("../../../lua/parts/begin.lua"));
     lines.line("");
     lines.line(format!("local revision, batch_max = '{revision}', {BATCH_MAX}"));
-    lines.line(format!(
-        "local packed, evaluator = string.match(ARGV[1], '/{}:(%d+)$'), '{}'",
-        RecordVersion::V2.number(),
-        eval::VERSION
-    ));
+    lines.line(format!("local evaluator = '{}'", eval::VERSION));
     lines.line(format!(
         "local fields = {}  -- ARGV per attempt",
         ATTEMPT_FIELDS + parts[0].slots.len()
     ));
-    lines.part(include_str!("../../../lua/parts/admit-state.lua"));
+    lines.part(include_str!("../../../lua/parts/admit-read.lua"));
     let any = |is: fn(&CheckedPlan) -> bool| parts.iter().any(|part| is(part.plan));
     if any(|plan| has(plan, |expr| matches!(expr, Expr::Mod(..)))) {
         lines.part(include_str!("../../../lua/parts/mod.lua"));
@@ -105,6 +121,16 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if any(groups::any_rolling) {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
         lines.part(include_str!("../../../lua/parts/admit-roll.lua"));
+    }
+    if parts.iter().any(Part::rolls_for_buyers) {
+        lines.part(include_str!("../../../lua/parts/admit-live.lua"));
+    }
+    groups::buyers(lines, &parts[0]);
+    if parts
+        .iter()
+        .any(|part| part.groups.iter().any(|group| !group.of_buyer))
+    {
+        lines.part(include_str!("../../../lua/parts/admit-rows.lua"));
     }
     for part in parts {
         if part.is_shadow() {

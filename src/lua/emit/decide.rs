@@ -37,11 +37,13 @@ struct Known {
 }
 
 /// Writes the function that decides one attempt.
-struct Writer<'a> {
+pub(super) struct Writer<'a> {
     plan: &'a CheckedPlan,
-    expressions: Expressions<'a>,
-    lines: Lines,
+    pub(super) expressions: Expressions<'a>,
+    pub(super) lines: Lines,
     known: Known,
+    /// Fields and values of the buyer's counts, as an admitted order leaves them.
+    pub(super) counted: Vec<String>,
 }
 
 /// Appends the function that decides one attempt.
@@ -51,6 +53,7 @@ pub(super) fn write(lines: Lines, expressions: Expressions<'_>) -> Lines {
         expressions,
         lines,
         known: Known::default(),
+        counted: Vec::new(),
     };
     match writer.expressions.part.role {
         Role::Decides => writer.decide(),
@@ -61,26 +64,23 @@ pub(super) fn write(lines: Lines, expressions: Expressions<'_>) -> Lines {
 
 impl Writer<'_> {
     fn decide(&mut self) {
-        self.lines.line("");
-        self.lines
-            .line("-- Decides the attempt whose ARGV start at `at`: its code and detail.");
-        self.lines.open("local function decide(at)");
-        self.lines
-            .line("local order, quantity, sku = ARGV[at], tonumber(ARGV[at + 2]), ARGV[at + 3]");
+        self.lines.line("local values = held[bucket]");
         self.admitted_before();
         self.lines.line("");
         self.lines.line("-- A SKU of this campaign?");
-        self.lines.line("local remaining = stock[sku] or units(sku)");
+        self.lines.line("local remaining = stock[item]");
         self.reject_if("not remaining", CODE_UNKNOWN_SKU, "''");
+        if self.expressions.part.reads_sku() {
+            self.lines.line("local sku = ARGV[2 + item]");
+        }
         self.rules();
         self.charges();
-        self.lines.line("stock[sku] = remaining - quantity");
-        self.lines.line("sold[sku] = (sold[sku] or 0) + quantity");
-        self.lines.line("decided[order] = ARGV[at + 4]");
+        self.lines
+            .line("stock[item], sold[item] = remaining - quantity, true");
         self.lines.line("admitted = admitted + 1");
-        self.lines.line("taken[admitted], homes[admitted] = at, home");
+        self.lines
+            .line("carried[2 * admitted + 5], carried[2 * admitted + 6] = 'o', ARGV[at + 1]");
         self.answer(CODE_ADMITTED, "''");
-        self.lines.close("end");
     }
 
     fn shadow(&mut self) {
@@ -115,24 +115,28 @@ impl Writer<'_> {
 
     fn admitted_before(&mut self) {
         self.lines.line("");
-        self.lines
-            .line("-- Admitted before, by this batch or an earlier call?");
-        self.lines.line("local tail = decided[order]");
-        self.lines.open("if tail then");
-        self.lines.line("repeats[at] = tail");
-        self.answer(CODE_EXISTING, "''");
+        self.lines.line(
+            "-- Admitted before, by an earlier call, or by this one (a number: where that attempt stands)?",
+        );
+        self.lines.line("local before = values[order]");
+        self.lines.open("if before then");
+        self.lines.line("again = again or ARGV[before] ~= nil");
+        self.answer(CODE_EXISTING, "before");
         self.lines.close("end");
-        self.lines.line("local home = orders .. ARGV[at + 1]");
-        self.lines.line("local before = record(order, home)");
-        self.reject_if("before", CODE_EXISTING, "before");
     }
 
     /// Nobody reads the details of the shadow.
     fn answer(&mut self, code: i64, detail: &str) {
-        self.lines.line(match self.expressions.part.role {
-            Role::Decides => format!("return {code}, {detail}"),
-            Role::Shadow { .. } => format!("return {code}"),
-        });
+        let part = self.expressions.part;
+        match part.role {
+            Role::Shadow { .. } => self.lines.line(format!("return {code}")),
+            Role::Decides if part.is_large() => self.lines.line(format!("return {code}, {detail}")),
+            Role::Decides if code == CODE_ADMITTED => self.lines.line(format!("code = {code}")),
+            Role::Decides => {
+                self.lines.line(format!("code, detail = {code}, {detail}"));
+                self.lines.line("break");
+            }
+        }
     }
 
     fn reject_if(&mut self, condition: &str, code: i64, detail: &str) {
@@ -260,8 +264,11 @@ impl Writer<'_> {
             return;
         }
         let counter = &self.plan.plan().counters[index as usize];
-        let (group, place) = self.expressions.part.place(index);
         let number = self.expressions.part.counter(index);
+        if let Some(place) = self.expressions.part.place_of_buyer(index) {
+            return self.read_of_buyer(counter, number, &place);
+        }
+        let (group, place) = self.expressions.part.place(index);
         if self.known.groups.insert(group) {
             let subject = self.expressions.slot(&Slot::Subject(counter.key.clone()));
             let bucket = self.expressions.slot(&Slot::Bucket(counter.key.clone()));
@@ -311,13 +318,20 @@ impl Writer<'_> {
         if part.is_shadow() {
             self.reject_if("lost", CODE_FAULT, "");
         }
+        let stride = part.stride();
+        if stride.is_none() && !part.is_shadow() {
+            self.begin_list();
+        }
         let mut touched = BTreeSet::new();
         for (index, counter) in (0..).zip(counters) {
             self.charge(index, counter, &mut touched);
         }
+        if stride.is_some() && !part.is_shadow() {
+            self.fill_list();
+        }
     }
 
-    fn above_zero(&self, cost: Node) -> String {
+    pub(super) fn above_zero(&self, cost: Node) -> String {
         format!("{} > 0", self.expressions.operand(cost, Binding::Add))
     }
 
@@ -326,8 +340,11 @@ impl Writer<'_> {
         let Some(always) = part.charged(counter) else {
             return;
         };
-        let (group, place) = part.place(index);
         let number = part.counter(index);
+        if let Some(place) = part.place_of_buyer(index) {
+            return self.charge_buyer(number, counter, always, &place);
+        }
+        let (group, place) = part.place(index);
         if !always {
             let condition = self.above_zero(counter.cost);
             self.lines.open(format!("if {condition} then"));

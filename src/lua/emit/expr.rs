@@ -238,7 +238,7 @@ impl Expressions<'_> {
     fn text_of(&self, attribute: &Attribute) -> String {
         match attribute {
             Attribute::Sku => "sku".into(),
-            Attribute::Quantity => "ARGV[at + 2]".into(),
+            Attribute::Quantity => "whole(quantity)".into(),
             other => self.slot(&Slot::Attribute(other.clone())),
         }
     }

@@ -15,9 +15,12 @@ pub(super) struct Group {
     pub(super) counters: Vec<u32>,
     /// Whether it lives as long as the campaign.
     pub(super) lasting: bool,
+    /// Whether it lies in the buyers' buckets, which every call reads.
+    pub(super) of_buyer: bool,
 }
 
-pub(super) fn groups(plan: &CheckedPlan) -> Vec<Group> {
+/// Counts of a shadow lie apart, its buyers' too.
+pub(super) fn groups(plan: &CheckedPlan, is_shadow: bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         let lasting = counter.is_lasting();
@@ -28,6 +31,7 @@ pub(super) fn groups(plan: &CheckedPlan) -> Vec<Group> {
                 key: counter.key.clone(),
                 counters: vec![index],
                 lasting,
+                of_buyer: counter.is_of_buyer() && !is_shadow,
             }),
         }
     }
@@ -50,10 +54,23 @@ pub(super) fn is_rolling(counter: &Counter) -> bool {
     matches!(counter.window, Window::Rolling { .. })
 }
 
-/// Writes where each group lies and how its counts of one subject are read.
+/// Writes which counts of a buyer were asked for beside his orders.
+pub(super) fn buyers(lines: &mut Lines, part: &Part<'_>) {
+    let counters = &part.plan.plan().counters;
+    for group in part.groups.iter().filter(|group| group.of_buyer) {
+        lines.line("");
+        lines.line("-- Asked for with each buyer's orders, in this order:");
+        for counter in &group.counters {
+            let name = counter_name(&counters[*counter as usize]);
+            lines.line(format!("-- Counter {counter}, {name}."));
+        }
+    }
+}
+
+/// Writes where each other group lies and how its counts of one subject are read.
 pub(super) fn write_all(lines: &mut Lines, part: &Part<'_>) {
     let counters = &part.plan.plan().counters;
-    for (index, group) in part.groups.iter().enumerate() {
+    for (index, group) in part.others() {
         let number = part.group(index);
         lines.line("");
         for counter in &group.counters {
@@ -65,7 +82,7 @@ pub(super) fn write_all(lines: &mut Lines, part: &Part<'_>) {
         if group.lasting {
             lines.line(format!(
                 "keys[{number}] = prefix .. {}",
-                literal(&keys::counts_family(&id))
+                literal(&keys::counts_family(&id, false))
             ));
             if part.is_shadow() {
                 lines.line(format!("ends[{number}] = 0"));
@@ -140,10 +157,35 @@ fn write_read(lines: &mut Lines, part: &Part<'_>, group: &Group, number: u32) {
     lines.close("end");
 }
 
-/// Writes the counts of every subject that was charged.
+/// Writes the buyers' buckets: records, and what was charged with them.
+pub(super) fn write_buyers(lines: &mut Lines, part: &Part<'_>) {
+    lines.line("local head = 'a ' .. entry .. ' ' .. revision .. ' ' .. moment .. ' '");
+    lines.open("for bucket, list in pairs(writes) do");
+    lines.line("local size = #list");
+    match part.stride() {
+        Some(stride) => {
+            lines.open(format!("for i = 2, size, {stride} do"));
+            lines.line("list[i] = head .. list[i]");
+        }
+        None => {
+            lines.line("-- A number among the values is where the attempt stands whose record it is to be.");
+            lines.open("for i = 2, size, 2 do");
+            lines.line("local tail = ARGV[list[i]]");
+            lines.line("list[i] = tail and head .. tail or list[i]");
+        }
+    }
+    lines.close("end");
+    lines.line("-- Unpacked, a longer list would overflow the stack.");
+    lines.open("for i = 1, size, 4000 do");
+    lines.line("call('HSET', held[bucket][1], unpack(list, i, min(i + 3999, size)))");
+    lines.close("end");
+    lines.close("end");
+}
+
+/// Writes the counts of every subject that was charged, but those of buyers.
 pub(super) fn write_back(lines: &mut Lines, part: &Part<'_>) {
     let counters = &part.plan.plan().counters;
-    for (index, group) in part.groups.iter().enumerate() {
+    for (index, group) in part.others() {
         let (mut always, mut sometimes) = (Vec::new(), Vec::new());
         for (place, counter) in (1..).zip(&group.counters) {
             let counter = &counters[*counter as usize];

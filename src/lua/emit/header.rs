@@ -38,14 +38,7 @@ pub(super) fn slots(lines: &mut Lines, slots: &[Slot], first: usize) {
 }
 
 pub(super) fn attempt_fields(lines: &mut Lines) {
-    let names: [&str; ATTEMPT_FIELDS] = [
-        "order id",
-        "bucket of the order id",
-        "quantity",
-        "sku",
-        "record tail",
-        "payload",
-    ];
+    let names: [&str; ATTEMPT_FIELDS] = ["record tail", "payload"];
     for (index, name) in names.iter().enumerate() {
         lines.line(format!("--   {index:>2}  {name}"));
     }

@@ -66,7 +66,7 @@ fn facts(plan: &CheckedPlan) -> Vec<String> {
         let bucket = argument(plan, &Slot::Bucket(counter.key.clone()));
         let read = match counter.is_lasting() {
             true => {
-                let family = literal(&keys::counts_family(&counter.id));
+                let family = literal(&keys::counts_family(&counter.id, counter.is_of_buyer()));
                 let field = literal(&keys::count_field(&counter.id, ""));
                 format!("count(prefix .. {family} .. {bucket}, {field} .. {subject}, true)")
             }

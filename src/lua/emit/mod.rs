@@ -2,6 +2,7 @@
 //! emitter writes the header, the counters' windows and the questions of the plan.
 
 mod admit;
+mod buyers;
 mod decide;
 mod expr;
 mod groups;
@@ -43,6 +44,7 @@ pub fn emit_with_shadow(
             ),
         });
     }
+    let slots = part::read(&slots, &plan, shadow.as_deref());
     let admit = admit::script(&plan, shadow.as_deref(), &slots, revision);
     let admit = script("admit", admit)?;
     let inspect = script("inspect", inspect::script(&plan, revision))?;

@@ -7,7 +7,10 @@ use super::text::literal;
 use super::usage::{Root, Usage};
 use crate::lua::keys;
 use crate::plan::check::{Kind, Slot};
-use crate::plan::{CheckedPlan, Counter, Node};
+use crate::plan::{Attribute, CheckedPlan, Counter, Expr, Node};
+
+/// Variables that a decision may have where it stands in the loop.
+const LARGE: usize = 60;
 
 /// Whose decision a plan makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ impl<'a> Part<'a> {
             role: Role::Decides,
             usage: usage(plan),
             slots,
-            groups: groups(plan),
+            groups: groups(plan, false),
             groups_from: 0,
             counters_from: 0,
             nodes_from: 0,
@@ -53,11 +56,63 @@ impl<'a> Part<'a> {
             role: Role::Shadow { revision },
             usage: usage(plan),
             slots: of.slots,
-            groups: groups(plan),
+            groups: groups(plan, true),
             groups_from: of.groups.len() as u32,
             counters_from: of.plan.plan().counters.len() as u32,
             nodes_from: of.plan.plan().nodes.len() as u32,
         }
+    }
+
+    /// The groups that do not lie in the buyers' buckets, with their numbers in the part.
+    pub(super) fn others(&self) -> impl Iterator<Item = (usize, &Group)> {
+        let groups = self.groups.iter().enumerate();
+        groups.filter(|(_, group)| !group.of_buyer)
+    }
+
+    /// Whether a counter of buyers rolls.
+    pub(super) fn rolls_for_buyers(&self) -> bool {
+        let mut counters = self
+            .groups
+            .iter()
+            .filter(|group| group.of_buyer)
+            .flat_map(|group| &group.counters);
+        counters.any(|counter| is_rolling(&self.plan.plan().counters[*counter as usize]))
+    }
+
+    /// The place of a buyer's counter among what is read of his bucket, as an expression; `None` for every other counter.
+    pub(super) fn place_of_buyer(&self, counter: u32) -> Option<String> {
+        let group = self.groups.iter().find(|group| group.of_buyer)?;
+        let place = group.counters.iter().position(|each| *each == counter)?;
+        Some(match place {
+            0 => "counts".to_owned(),
+            place => format!("counts + {place}"),
+        })
+    }
+
+    /// Values that an admitted order adds to the list of its bucket; `None` where that depends on the order.
+    pub(super) fn stride(&self) -> Option<usize> {
+        let counters = self
+            .groups
+            .iter()
+            .filter(|group| group.of_buyer)
+            .flat_map(|group| &group.counters);
+        let charged = counters.map(|counter| self.charged(&self.plan.plan().counters[*counter as usize]));
+        charged
+            .flatten()
+            .try_fold(2, |stride, always| always.then_some(stride + 2))
+    }
+
+    /// Whether its variables are so many that they are to be a function's own: Lua has 200 a function.
+    pub(super) fn is_large(&self) -> bool {
+        self.usage.variables() + 3 * self.plan.plan().counters.len() > LARGE
+    }
+
+    /// Whether the SKU decides anything by its name.
+    pub(super) fn reads_sku(&self) -> bool {
+        self.plan.plan().nodes.iter().any(|expr| match expr {
+            Expr::Attribute(of) | Expr::Member { of, .. } => *of == Attribute::Sku,
+            expr => matches!(expr, Expr::Stock),
+        })
     }
 
     pub(super) fn is_shadow(&self) -> bool {
@@ -114,6 +169,26 @@ impl<'a> Part<'a> {
             false => subject.to_owned(),
         }
     }
+}
+
+/// Of these slots, those that the script reads: subject and bucket of a buyer only where something else than his bucket
+/// is counted by them.
+pub(super) fn read(slots: &[Slot], plan: &CheckedPlan, shadow: Option<&CheckedPlan>) -> Vec<Slot> {
+    let buyer = [Attribute::User];
+    let shadow = shadow.map_or(&[][..], |shadow| &shadow.plan().counters);
+    let mut others = plan
+        .plan()
+        .counters
+        .iter()
+        .filter(|counter| !counter.is_of_buyer())
+        .chain(shadow);
+    let needed = others.any(|counter| counter.key == buyer);
+    let of_buyer = |slot: &&Slot| matches!(slot, Slot::Subject(key) | Slot::Bucket(key) if *key == buyer);
+    slots
+        .iter()
+        .filter(|slot| needed || !of_buyer(slot))
+        .cloned()
+        .collect()
 }
 
 /// The slots of the first plan, then what the second needs besides.

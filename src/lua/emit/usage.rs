@@ -108,6 +108,10 @@ impl Usage {
         self.variables > LOCALS_MAX
     }
 
+    pub(super) fn variables(&self) -> usize {
+        self.variables
+    }
+
     /// Whether more than one place needs the node.
     pub(super) fn is_shared(&self, node: Node) -> bool {
         self.owners[node as usize] == Owner::Many

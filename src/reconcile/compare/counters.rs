@@ -166,29 +166,8 @@ impl Desk<'_> {
 
     /// What the engine counts and no row of `usage` knows.
     async fn against_engine(&self, lives: &[Live], found: &mut Found) -> Result<(), CompareError> {
-        let lasting: Vec<String> = (0..self.buckets())
-            .map(|bucket| keys::counts("", bucket))
-            .collect();
-        for keys in lasting.chunks(BUCKETS_AT_ONCE) {
-            for bucket in self.read_buckets(keys).await? {
-                let bucket = bucket.ok_or_else(|| CompareError::Incomplete(self.campaign().to_owned()))?;
-                for (counter, live) in lives
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, live)| live.window().is_none())
-                {
-                    let start = keys::count_field(&live.counter, "");
-                    let counted = bucket.iter().filter_map(|(field, value)| {
-                        let subject = field.strip_prefix(start.as_bytes())?;
-                        Some((
-                            std::str::from_utf8(subject).ok()?,
-                            std::str::from_utf8(value).ok()?,
-                        ))
-                    });
-                    self.without_usage(counter, live, counted.collect(), found)
-                        .await?;
-                }
-            }
+        for of_buyer in [true, false] {
+            self.against_lasting(lives, of_buyer, found).await?;
         }
         for (counter, live) in lives.iter().enumerate() {
             let Some(start) = live.window() else { continue };
@@ -202,6 +181,38 @@ impl Desk<'_> {
                         Some((std::str::from_utf8(field).ok()?, std::str::from_utf8(value).ok()?))
                     });
                     self.without_usage(counter, live, counted.collect(), found)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of the counts that live as long as the campaign: those of buyers, or all others.
+    async fn against_lasting(
+        &self,
+        lives: &[Live],
+        of_buyer: bool,
+        found: &mut Found,
+    ) -> Result<(), CompareError> {
+        let ours = |(_, live): &(usize, &Live)| live.window().is_none() && live.of_buyer == of_buyer;
+        let lives: Vec<(usize, &Live)> = lives.iter().enumerate().filter(ours).collect();
+        let buckets: Vec<String> = (0..self.buckets())
+            .map(|bucket| keys::counts("", of_buyer, bucket))
+            .collect();
+        for keys in buckets.chunks(BUCKETS_AT_ONCE) {
+            for bucket in self.read_buckets(keys).await? {
+                let bucket = bucket.ok_or_else(|| CompareError::Incomplete(self.campaign().to_owned()))?;
+                for (counter, live) in &lives {
+                    let start = keys::count_field(&live.counter, "");
+                    let counted = bucket.iter().filter_map(|(field, value)| {
+                        let subject = field.strip_prefix(start.as_bytes())?;
+                        Some((
+                            std::str::from_utf8(subject).ok()?,
+                            std::str::from_utf8(value).ok()?,
+                        ))
+                    });
+                    self.without_usage(*counter, live, counted.collect(), found)
                         .await?;
                 }
             }
@@ -229,7 +240,13 @@ impl Desk<'_> {
     }
 
     fn place(&self, live: &Live, subject: &str) -> CountAt {
-        CountAt::new(&live.counter, live.window(), subject, self.buckets())
+        CountAt::new(
+            &live.counter,
+            live.of_buyer,
+            live.window(),
+            subject,
+            self.buckets(),
+        )
     }
 
     /// Engine, landing, database, engine: what was the same on both sides of the database counts.

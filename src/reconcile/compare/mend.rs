@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::Reconcile;
 use super::difference::Mend;
 use super::shard::Desk;
-use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place, order_of};
+use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place};
 use crate::lua::repair::{Repair, Repaired};
 
 const ACTION: &str = "reconcile.repair";
@@ -68,12 +68,13 @@ impl Desk<'_> {
             }
             (Mend::Sold, Place::Sku { sku }) => self.mend_sold(sku, difference).await?,
             (Mend::Order { record }, place) => {
-                let Some(order) = order_of(place) else {
+                let Place::Order { order, user, .. } = place else {
                     return Ok(None);
                 };
                 let buckets = self.buckets();
                 self.repair(&Repair::Order {
-                    order,
+                    order: *order,
+                    user,
                     buckets,
                     record,
                 })

@@ -24,7 +24,6 @@ use super::{RebuildError, Reconcile};
 use crate::bus::BusError;
 use crate::engine::EngineError;
 use crate::lua::codec::CodecError;
-use crate::order::OrderId;
 use crate::plan::PlanError;
 use crate::store::StoreError;
 use crate::wire::Moment;
@@ -317,12 +316,4 @@ impl Part {
 
 fn of_kind(differences: &[Difference], kind: Kind) -> Vec<&Difference> {
     differences.iter().filter(|each| each.kind == kind).collect()
-}
-
-/// The order a difference is about.
-fn order_of(place: &Place) -> Option<OrderId> {
-    match place {
-        Place::Order { order, .. } => Some(*order),
-        _ => None,
-    }
 }

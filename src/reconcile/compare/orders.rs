@@ -82,7 +82,7 @@ impl Desk<'_> {
         let waiting = moment.outbox_ids();
         let mut stuck: BTreeMap<&str, Vec<OrderId>> = BTreeMap::new();
         let (mut part, mut missing) = (Part::default(), Vec::new());
-        let buckets: Vec<String> = (0..self.buckets()).map(keys::orders).collect();
+        let buckets: Vec<String> = (0..self.buckets()).map(keys::buyers).collect();
         for keys in buckets.chunks(BUCKETS_AT_ONCE) {
             for bucket in self.read_buckets(keys).await? {
                 let bucket = bucket.ok_or_else(|| CompareError::Incomplete(self.campaign().to_owned()))?;
@@ -149,7 +149,9 @@ impl Desk<'_> {
             return Ok(Vec::new());
         }
         let ids: Vec<OrderId> = candidates.iter().map(|(order, _)| *order).collect();
-        let found = self.look_up(&ids).await?;
+        let users = candidates.iter().map(|(_, record)| record.placed.user.as_str());
+        let of_users: Vec<_> = ids.iter().copied().zip(users).collect();
+        let found = self.look_up(&of_users).await?;
         self.landed().await?;
         let known: HashSet<OrderId> = self.reconcile.store.orders_known(self.campaign(), &ids).await?;
         let mut lost = Vec::new();
@@ -167,10 +169,17 @@ impl Desk<'_> {
     /// Of these, the orders that the engine still has no record of.
     async fn unknown(&self, candidates: &[OrderId]) -> Result<Vec<Difference>, CompareError> {
         let mut differences = Vec::new();
-        let found = self.look_up(candidates).await?;
-        let missing = candidates.iter().zip(found).filter(|(_, found)| found.is_none());
-        for (order, _) in missing {
-            let row = self.reconcile.store.order(self.campaign(), *order).await?;
+        let store = &self.reconcile.store;
+        // Where a record lies its user says, and only the database knows him.
+        let rows = store.orders_as_attempts(self.campaign(), candidates).await?;
+        let of_users = rows
+            .iter()
+            .map(|row| (row.attempt.order, row.attempt.user.as_str()));
+        let of_users: Vec<_> = of_users.collect();
+        let found = self.look_up(&of_users).await?;
+        let missing = of_users.iter().zip(found).filter(|(_, found)| found.is_none());
+        for ((order, _), _) in missing {
+            let row = store.order(self.campaign(), *order).await?;
             let Some(row) = row.filter(|row| row.state == OrderState::Confirmed) else {
                 continue;
             };

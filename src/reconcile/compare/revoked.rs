@@ -39,18 +39,16 @@ impl Desk<'_> {
         if revoked.is_empty() {
             return Ok(());
         }
-        let found = self.look_up(&revoked).await?;
-        let holding = revoked.iter().zip(found).filter(|(_, found)| {
+        let store = &self.reconcile.store;
+        let revocations = store.revocations_of(self.campaign(), &revoked).await?;
+        let of_users = revocations.iter().map(|each| (each.order, each.user.as_str()));
+        let found = self.look_up(&of_users.collect::<Vec<_>>()).await?;
+        let holding = revocations.into_iter().zip(found).filter(|(_, found)| {
             let placed = found.as_ref().map(|found| &found.placed);
             placed.is_some_and(|placed| !placed.released)
         });
-        let holding: HashSet<OrderId> = holding.map(|(order, _)| *order).collect();
-        held.retain(|order| !order.revoked || holding.contains(&order.order));
-        let ids: Vec<OrderId> = holding.into_iter().collect();
-        let store = &self.reconcile.store;
-        let revocations = store.revocations_of(self.campaign(), &ids).await?;
-        let mut returned: HashMap<OrderId, Revocation> = HashMap::new();
-        returned.extend(revocations.into_iter().map(|each| (each.order, each)));
+        let returned: HashMap<OrderId, Revocation> = holding.map(|(each, _)| (each.order, each)).collect();
+        held.retain(|order| !order.revoked || returned.contains_key(&order.order));
         for order in held.iter_mut().filter(|order| order.revoked) {
             if let Some(revocation) = returned.get(&order.order) {
                 let (units, charges) = returns(revocation);

@@ -226,10 +226,10 @@ impl<'a> Desk<'a> {
         Ok(Counts { reopened, texts })
     }
 
-    /// What the engine knows of these orders, in their order.
+    /// What the engine knows of these users' orders, in their order.
     pub(super) async fn look_up(
         &self,
-        orders: &[OrderId],
+        orders: &[(OrderId, &str)],
     ) -> Result<Vec<Option<calls::Found>>, CompareError> {
         let mut found = Vec::with_capacity(orders.len());
         for chunk in orders.chunks(LOOKUP_MAX) {

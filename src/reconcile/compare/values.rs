@@ -13,6 +13,8 @@ pub(super) type Units = BTreeMap<i64, i64>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Live {
     pub(super) counter: String,
+    /// Whether its counts lie beside the records of orders.
+    pub(super) of_buyer: bool,
     pub(super) span: Span,
 }
 
@@ -38,6 +40,7 @@ impl Live {
         counters
             .map(|(index, counter)| Self {
                 counter: counter.id.clone(),
+                of_buyer: counter.is_of_buyer(),
                 span: match counter.window {
                     Window::Campaign => Span::Campaign,
                     Window::Rolling { length_ms } => Span::Rolling {
@@ -189,6 +192,7 @@ mod tests {
 
     fn live(span: Span) -> Live {
         Live {
+            of_buyer: false,
             counter: "r/c".into(),
             span,
         }
