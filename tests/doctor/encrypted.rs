@@ -125,6 +125,7 @@ async fn kafka_is_met_with_the_wrong_options() {
     tried("no file", &|d| d.option("ssl.ca.location", &none)).await;
     // What librdkafka says differs from build to build; what to do about it does not.
     let lines = told.into_iter().map(|(what, line)| {
+        eprintln!("{what}: {line}");
         let (found, todo) = line.rsplit_once(" -> ").expect("something to do");
         let step = found.split_whitespace().nth(2).expect("a step").to_owned();
         format!("{what}: FAILED at {step} -> {todo}")

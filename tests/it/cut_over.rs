@@ -29,8 +29,7 @@ async fn buy(gateway: &Gateway, users: std::ops::Range<u32>) -> Vec<(String, Str
 async fn a_deployment_goes_over_once_all_are_replaced_and_loses_nothing() {
     let deployment = Deployment::start().await;
     let redis = deployment.redis_url.clone();
-    let migrate = ["migrate", "--redis-url", &redis];
-    let (code, said) = deployment.run(&migrate, KEYS);
+    let (code, said) = deployment.run(&["migrate"], KEYS);
     assert_eq!(code, Some(0), "{said}");
     // What one has that was migrated when it had campaigns.
     deployment.db.execute("DELETE FROM record_versions").await;

@@ -64,6 +64,7 @@ const HUNG_UP: &[&str] = &[
     "Disconnected",
     "closed by peer",
     "Connection reset",
+    "unexpected eof",
     "Broken pipe",
     "APIVERSION",
     "TransportFailure",
@@ -189,6 +190,10 @@ mod tests {
             ),
             (
                 "ssl://b:9092/bootstrap: Send failed: error:80000020:system library::Broken pipe: tls_retry_write_records failure",
+                "the broker hangs up on whoever does not log in",
+            ),
+            (
+                "ssl://b:9092/bootstrap: SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading",
                 "the broker hangs up on whoever does not log in",
             ),
             ("b:9092/bootstrap: Connect failed", "see the brokers' log"),
