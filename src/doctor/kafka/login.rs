@@ -65,6 +65,8 @@ const HUNG_UP: &[&str] = &[
     "closed by peer",
     "Connection reset",
     "unexpected eof",
+    "Send failed",
+    "Receive failed",
     "Broken pipe",
     "APIVERSION",
     "TransportFailure",
