@@ -136,8 +136,9 @@ fn draw_arms(scenario: &Scenario, attempts: u64, random: &mut fastrand::Rng) -> 
     let draw = |(role, number, point, most): &(Role, usize, &str, u64)| {
         let lot = random.usize(1..=2);
         let number = if *number == 0 { lot } else { *number };
-        // A short run has fewer batches, of a lander above all; very early hits belong to the start of the sale.
-        let batches = attempts / if *role == Role::Gateway { 250 } else { 1_000 };
+        // A short run has fewer batches, of a lander above all, which lands hundreds of orders at a time; very early hits
+        // belong to the start of the sale.
+        let batches = attempts / if *role == Role::Gateway { 250 } else { 5_000 };
         let most = (*most).min(batches.max(1));
         let hit = random.u64(most.div_ceil(3)..=most);
         println!("    {role:?} {number} dies at hit {hit} of {point}");

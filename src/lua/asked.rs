@@ -38,57 +38,8 @@ struct Place {
 impl Asked {
     pub(super) fn of(plan: &CheckedPlan, fence: &Fence, attempts: &[&Attempt]) -> Self {
         let (skus, items) = skus(attempts);
-        let (mut places, mut sizes) = (vec![Place::default(); attempts.len()], Vec::new());
         let mut args: Vec<Vec<u8>> = skus.iter().map(|sku| sku.as_bytes().to_vec()).collect();
-        let counters = plan
-            .plan()
-            .counters
-            .iter()
-            .filter(|counter| counter.is_of_buyer());
-        let counters: Vec<&str> = counters.map(|counter| counter.id.as_str()).collect();
-        let buckets = plan.context().buckets;
-        let mut sorted: Vec<(u32, usize)> = attempts
-            .iter()
-            .map(|attempt| bucket_of(attempt.user.as_bytes(), buckets))
-            .zip(0..)
-            .collect();
-        sorted.sort_unstable_by_key(|(bucket, index)| {
-            let attempt = attempts[*index];
-            (*bucket, attempt.user.as_str(), attempt.order)
-        });
-        let mut last = None;
-        for buyer in sorted.chunk_by(|(_, one), (_, other)| attempts[*one].user == attempts[*other].user) {
-            let bucket = buyer[0].0;
-            let full = sizes
-                .last()
-                .is_some_and(|size| size + counters.len() + buyer.len() > FIELDS_MAX);
-            if last != Some(bucket) || full {
-                args.push(bucket.to_string().into_bytes());
-                sizes.push(0);
-                last = Some(bucket);
-            }
-            let user = &attempts[buyer[0].1].user;
-            args.extend(counters.iter().map(|id| keys::count_field(id, user).into_bytes()));
-            let number = sizes.len();
-            let size = &mut sizes[number - 1];
-            // The first value is the mark.
-            let counts = *size + 2;
-            *size += counters.len();
-            let mut order = None;
-            for (_, index) in buyer {
-                let attempt = attempts[*index];
-                // The same order twice has one place: the second attempt finds what the first one left there.
-                if order.replace(attempt.order) != Some(attempt.order) {
-                    args.push(attempt.order.to_string().into_bytes());
-                    *size += 1;
-                }
-                places[*index] = Place {
-                    bucket: number,
-                    order: *size + 1,
-                    counts,
-                };
-            }
-        }
+        let (places, sizes) = lay_out(plan, attempts, &mut args);
         let each: Vec<[usize; 5]> = attempts
             .iter()
             .zip(places)
@@ -116,6 +67,62 @@ impl Asked {
         }
         Self { facts, args }
     }
+}
+
+/// Adds what is asked of each bucket to `args`, and says where each attempt stands and how many fields of each bucket are asked
+/// for.
+fn lay_out(plan: &CheckedPlan, attempts: &[&Attempt], args: &mut Vec<Vec<u8>>) -> (Vec<Place>, Vec<usize>) {
+    let (mut places, mut sizes) = (vec![Place::default(); attempts.len()], Vec::<usize>::new());
+    let counters = plan
+        .plan()
+        .counters
+        .iter()
+        .filter(|counter| counter.is_of_buyer());
+    let counters: Vec<&str> = counters.map(|counter| counter.id.as_str()).collect();
+    let buckets = plan.context().buckets;
+    let mut sorted: Vec<(u32, usize)> = attempts
+        .iter()
+        .map(|attempt| bucket_of(attempt.user.as_bytes(), buckets))
+        .zip(0..)
+        .collect();
+    sorted.sort_unstable_by_key(|(bucket, index)| {
+        let attempt = attempts[*index];
+        (*bucket, attempt.user.as_str(), attempt.order)
+    });
+    let mut last = None;
+    for buyer in sorted.chunk_by(|(_, one), (_, other)| attempts[*one].user == attempts[*other].user) {
+        let bucket = buyer[0].0;
+        let full = sizes
+            .last()
+            .is_some_and(|size| size + counters.len() + buyer.len() > FIELDS_MAX);
+        if last != Some(bucket) || full {
+            args.push(bucket.to_string().into_bytes());
+            sizes.push(0);
+            last = Some(bucket);
+        }
+        let user = &attempts[buyer[0].1].user;
+        args.extend(counters.iter().map(|id| keys::count_field(id, user).into_bytes()));
+        let number = sizes.len();
+        let size = &mut sizes[number - 1];
+        // The first value is the mark.
+        let counts = *size + 2;
+        *size += counters.len();
+        let mut order = None;
+        for (_, index) in buyer {
+            let attempt = attempts[*index];
+            // The same order twice has one place: the second attempt finds what the first one left there.
+            if order.replace(attempt.order) != Some(attempt.order) {
+                args.push(attempt.order.to_string().into_bytes());
+                *size += 1;
+            }
+            places[*index] = Place {
+                bucket: number,
+                order: *size + 1,
+                counts,
+            };
+        }
+    }
+    (places, sizes)
 }
 
 /// What is too large comes of too many attempts, and the script refuses those by their number.
