@@ -103,35 +103,24 @@ impl Shared {
             let config = self.config.load();
             (config.answer, config.accept_wait)
         };
-        if answer == Answer::Admitted {
-            return answer_all(buyers, OrderState::Pending);
+        let there = acknowledged.try_recv();
+        let in_vain = || self.delivery.is_failing(Instant::now(), accept_wait);
+        if answer == Answer::Accepted && there == Err(TryRecvError::Empty) && !in_vain() {
+            tokio::spawn(async move {
+                let answer = tokio::time::timeout(accept_wait, acknowledged).await;
+                answer_all(buyers, matches!(answer, Ok(Ok(true))));
+            });
+            return;
         }
-        match acknowledged.try_recv() {
-            Ok(answer) => return answer_all(buyers, state_of(answer)),
-            Err(TryRecvError::Closed) => return answer_all(buyers, OrderState::Pending),
-            Err(TryRecvError::Empty) if self.delivery.is_failing(Instant::now(), accept_wait) => {
-                return answer_all(buyers, OrderState::Pending);
-            }
-            Err(TryRecvError::Empty) => {}
-        }
-        tokio::spawn(async move {
-            let state = match tokio::time::timeout(accept_wait, acknowledged).await {
-                Ok(Ok(answer)) => state_of(answer),
-                _ => OrderState::Pending,
-            };
-            answer_all(buyers, state);
-        });
+        answer_all(buyers, answer == Answer::Accepted && there == Ok(true));
     }
 }
 
-fn state_of(acknowledged: bool) -> OrderState {
-    match acknowledged {
+fn answer_all(buyers: Buyers, accepted: bool) {
+    let state = match accepted {
         true => OrderState::Accepted,
         false => OrderState::Pending,
-    }
-}
-
-fn answer_all(buyers: Buyers, state: OrderState) {
+    };
     for (placed, answer) in buyers {
         // A caller that went away does not read its answer; the order goes on.
         let _ = answer.send(Ok(Verdict::Admitted(placed, state)));

@@ -19,17 +19,17 @@ const GATHER_MAX: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub(super) struct Depth {
     batches: AtomicUsize,
-    risen: Notify,
+    left: Notify,
 }
 
 /// A batch on its way, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Dive(Arc<Depth>);
+pub(super) struct Entered(Arc<Depth>);
 
 impl Depth {
-    pub(super) fn dive(self: &Arc<Self>) -> Dive {
+    pub(super) fn enter(self: &Arc<Self>) -> Entered {
         self.batches.fetch_add(1, Relaxed);
-        Dive(self.clone())
+        Entered(self.clone())
     }
 
     fn is_deep(&self) -> bool {
@@ -41,20 +41,20 @@ impl Depth {
         if !self.is_deep() {
             return;
         }
-        let risen = async {
+        let left = async {
             while self.is_deep() {
-                self.risen.notified().await;
+                self.left.notified().await;
             }
         };
         // Gone on with after the time, too.
-        let _ = tokio::time::timeout(GATHER_MAX, risen).await;
+        let _ = tokio::time::timeout(GATHER_MAX, left).await;
     }
 }
 
-impl Drop for Dive {
+impl Drop for Entered {
     fn drop(&mut self) {
         self.0.batches.fetch_sub(1, Relaxed);
-        self.0.risen.notify_one();
+        self.0.left.notify_one();
     }
 }
 
@@ -64,38 +64,38 @@ mod tests {
 
     use super::*;
 
-    fn deep() -> (Arc<Depth>, Vec<Dive>) {
+    fn deep() -> (Arc<Depth>, Vec<Entered>) {
         let depth = Arc::new(Depth::default());
-        let dives = (0..DEEP).map(|_| depth.dive()).collect();
-        (depth, dives)
+        let entered = (0..DEEP).map(|_| depth.enter()).collect();
+        (depth, entered)
     }
 
     #[tokio::test]
     async fn nobody_waits_where_little_is_on_its_way() {
-        let (depth, mut dives) = deep();
-        dives.pop();
+        let (depth, mut entered) = deep();
+        entered.pop();
         assert!(depth.gather().now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn a_batch_gathers_until_one_is_answered() {
-        let (depth, mut dives) = deep();
+        let (depth, mut entered) = deep();
         let gathering = depth.gather();
         tokio::pin!(gathering);
         assert!((&mut gathering).now_or_never().is_none());
-        dives.push(depth.dive());
-        dives.pop();
+        entered.push(depth.enter());
+        entered.pop();
         assert!(
             (&mut gathering).now_or_never().is_none(),
             "there are as many as before"
         );
-        dives.pop();
+        entered.pop();
         assert!((&mut gathering).now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn silence_holds_nobody_up() {
-        let (depth, _dives) = deep();
+        let (depth, _entered) = deep();
         let begun = tokio::time::Instant::now();
         depth.gather().await;
         assert!(begun.elapsed() >= GATHER_MAX);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -109,11 +110,8 @@ impl Worker {
             return;
         }
         self.depth.gather().await;
-        while jobs.len() < batch
-            && let Ok(job) = queue.try_recv()
-        {
-            jobs.push(job);
-        }
+        let room = batch - jobs.len();
+        let _ = queue.recv_many(jobs, room).now_or_never();
     }
 
     /// Answers every job, asking as often as their deadlines allow.
@@ -332,7 +330,7 @@ impl Worker {
             }
         };
         let under_way = self.shared.delivery.sent(Instant::now());
-        let dive = self.depth.dive();
+        let entered = self.depth.enter();
         let entry = outbox::Entry {
             shard: self.shard.clone(),
             id,
@@ -340,7 +338,7 @@ impl Worker {
             orders,
             acknowledged: Some(Box::new(move |ok| {
                 under_way.answered(Instant::now(), ok);
-                drop(dive);
+                drop(entered);
                 // Nobody may be waiting any more.
                 let _ = acknowledged.send(ok);
             })),

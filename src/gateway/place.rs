@@ -103,7 +103,11 @@ impl<O: Orders> Gateway<O> {
             }) => {
                 let outcome = if replayed { "replayed" } else { "admitted" };
                 self.metrics.decision(outcome, Cow::Borrowed(""));
-                let told = self.told.of_or_note(order, state);
+                // Most are told of for the first time, and nothing else decides what they are told.
+                let told = match placed.released {
+                    true => self.told.of(order),
+                    false => self.told.of_or_note(order, state),
+                };
                 let landed = match placed.released || told == Some(Step::Landed) {
                     true => self.landed(campaign, order).await?,
                     false => None,
@@ -112,7 +116,7 @@ impl<O: Orders> Gateway<O> {
                     Some(row) => row.state,
                     None => not_before(state, told)?,
                 };
-                if told.is_some() || landed.is_some() {
+                if told.is_some() || placed.released {
                     self.told.note(order, state);
                 }
                 let shown = OrderAnswer {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use super::InFlight;
@@ -42,11 +43,8 @@ pub(super) async fn run(
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         // A lone entry is settled at once; those of a rush go together.
         tokio::time::sleep_until(next).await;
-        while batch.len() < BATCH
-            && let Ok(settled) = queue.try_recv()
-        {
-            batch.push(settled);
-        }
+        let room = BATCH - batch.len();
+        let _ = queue.recv_many(&mut batch, room).now_or_never();
         next = tokio::time::Instant::now() + EVERY;
         let mut shards: BTreeMap<Shard, Vec<(String, usize)>> = BTreeMap::new();
         let own = batch.iter().any(|settled: &Settled| settled.own);
