@@ -12,8 +12,9 @@ use crate::plan::CheckedPlan;
 /// The largest number of one byte.
 const NARROW_MAX: usize = 255;
 
-/// Fields that one command asks for. Lua takes some thousands of values from a table at once; a buyer's are never parted.
-const FIELDS_MAX: usize = 4000;
+/// Fields that one command asks for, and values that one writes, which come in pairs. Lua takes some thousands from a table at
+/// once; a buyer's are never parted.
+pub(super) const FIELDS_MAX: usize = 4000;
 
 /// The arguments of a batch that are no attempt's own.
 pub(super) struct Asked {

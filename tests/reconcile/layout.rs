@@ -3,11 +3,11 @@
 
 use rushgate::lua::codec::{Fence, Reply};
 use rushgate::lua::{Script, calls, fixed, repair};
-use rushgate::order::{Attempt, OrderId, OrderState};
+use rushgate::order::{OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::reconcile::Rebuilt;
 
-use crate::sale::{CAMPAIGN, Sale, Side, now};
+use crate::sale::{CAMPAIGN, Sale, Side, attempt, now};
 use crate::{differences, on_both_sides};
 
 on_both_sides!(
@@ -35,7 +35,7 @@ async fn upgraded(side: Side, fence: &str) {
     admitted_before(&sale, "cid", fence).await;
 
     // A new gateway decides nothing there, and no activation makes a whole state of it.
-    let attempt = attempt("ada", "1");
+    let attempt = attempt("ada", "1", "mug");
     let asked = sale.admission().place(CAMPAIGN, attempt, true).await;
     assert!(asked.is_err(), "{asked:?}");
     let next = Fence {
@@ -72,19 +72,9 @@ async fn upgraded(side: Side, fence: &str) {
     assert_eq!(differences(&sale).await, []);
 }
 
-fn attempt(user: &str, key: &str) -> Attempt {
-    Attempt {
-        order: OrderId::keyed(CAMPAIGN, user, key),
-        user: user.into(),
-        sku: "mug".into(),
-        quantity: 1,
-        attributes: Default::default(),
-    }
-}
-
 /// An order that the older gateway admitted, and nobody has sent yet.
 async fn admitted_before(sale: &Sale, user: &str, fence: &str) {
-    let attempt = attempt(user, "1");
+    let attempt = attempt(user, "1", "mug");
     let payloads = outbox::payloads(&sale.active, 0, std::iter::once(&attempt), now(), None);
     let payload: String = payloads[0].iter().map(|byte| format!("\\{byte:03}")).collect();
     let n = match fence.contains('/') {

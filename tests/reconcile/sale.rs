@@ -191,6 +191,17 @@ fn reconcile(
     )
 }
 
+/// An order of one unit.
+pub fn attempt(user: &str, key: &str, sku: &str) -> Attempt {
+    Attempt {
+        order: OrderId::keyed(CAMPAIGN, user, key),
+        user: user.into(),
+        sku: sku.into(),
+        quantity: 1,
+        attributes: BTreeMap::new(),
+    }
+}
+
 impl Sale {
     /// Open, with so many mugs and hats.
     pub async fn open(side: Side, stock: u64) -> Self {
@@ -299,13 +310,10 @@ impl Sale {
     pub async fn place_with(&self, user: &str, key: &str, sku: &str, attributes: &[(&str, &str)]) -> bool {
         let attributes = attributes.iter();
         let attempt = Attempt {
-            order: OrderId::keyed(CAMPAIGN, user, key),
-            user: user.into(),
-            sku: sku.into(),
-            quantity: 1,
             attributes: attributes
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
+            ..attempt(user, key, sku)
         };
         let outcome = self.admission.place(CAMPAIGN, attempt, true).await;
         matches!(outcome.expect("decided"), Outcome::Order { .. })

@@ -4,6 +4,7 @@
 use super::header::counter_name;
 use super::part::Part;
 use super::text::{Lines, integer, literal};
+use crate::lua::asked::FIELDS_MAX;
 use crate::lua::keys;
 use crate::plan::{Attribute, CheckedPlan, Counter, Window};
 
@@ -176,8 +177,11 @@ pub(super) fn write_buyers(lines: &mut Lines, part: &Part<'_>) {
     }
     lines.close("end");
     lines.line("-- Unpacked, a longer list would overflow the stack.");
-    lines.open("for i = 1, size, 4000 do");
-    lines.line("call('HSET', held[bucket][1], unpack(list, i, min(i + 3999, size)))");
+    lines.open(format!("for i = 1, size, {FIELDS_MAX} do"));
+    lines.line(format!(
+        "call('HSET', held[bucket][1], unpack(list, i, min(i + {}, size)))",
+        FIELDS_MAX - 1
+    ));
     lines.close("end");
     lines.close("end");
 }

@@ -71,12 +71,14 @@ impl<'a> Part<'a> {
 
     /// Whether a counter of buyers rolls.
     pub(super) fn rolls_for_buyers(&self) -> bool {
-        let mut counters = self
-            .groups
-            .iter()
-            .filter(|group| group.of_buyer)
-            .flat_map(|group| &group.counters);
-        counters.any(|counter| is_rolling(&self.plan.plan().counters[*counter as usize]))
+        self.of_buyers().any(is_rolling)
+    }
+
+    /// The counters that lie in the buyers' buckets, in the order in which they are asked for.
+    fn of_buyers(&self) -> impl Iterator<Item = &Counter> {
+        let groups = self.groups.iter().filter(|group| group.of_buyer);
+        let counters = groups.flat_map(|group| &group.counters);
+        counters.map(|counter| &self.plan.plan().counters[*counter as usize])
     }
 
     /// The place of a buyer's counter among what is read of his bucket, as an expression; `None` for every other counter.
@@ -91,15 +93,8 @@ impl<'a> Part<'a> {
 
     /// Values that an admitted order adds to the list of its bucket; `None` where that depends on the order.
     pub(super) fn stride(&self) -> Option<usize> {
-        let counters = self
-            .groups
-            .iter()
-            .filter(|group| group.of_buyer)
-            .flat_map(|group| &group.counters);
-        let charged = counters.map(|counter| self.charged(&self.plan.plan().counters[*counter as usize]));
-        charged
-            .flatten()
-            .try_fold(2, |stride, always| always.then_some(stride + 2))
+        let mut charged = self.of_buyers().filter_map(|counter| self.charged(counter));
+        charged.try_fold(2, |stride, always| always.then_some(stride + 2))
     }
 
     /// Whether its variables are so many that they are to be a function's own: Lua has 200 a function.
