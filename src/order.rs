@@ -57,11 +57,16 @@ impl OrderId {
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.into_bytes()
     }
+
+    /// The text form, written into `room`.
+    pub fn encode(self, room: &mut [u8; 32]) -> &str {
+        self.0.simple().encode_lower(room)
+    }
 }
 
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.simple())
+        f.write_str(self.encode(&mut [0; 32]))
     }
 }
 
@@ -90,7 +95,7 @@ impl FromStr for OrderId {
 
 impl Serialize for OrderId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(self.encode(&mut [0; 32]))
     }
 }
 
@@ -143,14 +148,16 @@ impl Attempt {
 
 /// What [`Attempt::fingerprint`] is of an attempt at so many of this SKU.
 pub fn fingerprint(sku: &str, quantity: u32) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut hash = Sha256::new();
     hash.update((sku.len() as u64).to_be_bytes());
     hash.update(sku.as_bytes());
     hash.update(quantity.to_be_bytes());
-    format!(
-        "{:016x}",
-        u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap_or_default())
-    )
+    let mut text = String::with_capacity(16);
+    for byte in &hash.finalize()[..8] {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+    }
+    text
 }
 
 /// The limit of a charge whose counter the plan leaves without one.

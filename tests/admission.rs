@@ -24,7 +24,7 @@ use rushgate::engine::{Engine, EngineError};
 use rushgate::lua::calls::{self, Restore, ShardStatus};
 use rushgate::lua::codec::{Fence, Reply};
 use rushgate::lua::keys::{self, Shard};
-use rushgate::lua::{Script, fixed};
+use rushgate::lua::{Args, Script, fixed};
 use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
@@ -132,7 +132,7 @@ impl Engine for Flaky {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
             let (engine, address) = ("flaky", String::new());
@@ -180,7 +180,7 @@ impl Engine for Flaky {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
             if self.incarnation().await? != incarnation {
@@ -437,7 +437,7 @@ impl Stage {
         let reply = self
             .engine
             .inner
-            .run(&fixed::WATCH, &key, Vec::new())
+            .run(&fixed::WATCH, &key, Args::default())
             .await
             .expect("runs");
         calls::watch_reply(reply).expect("a status")
@@ -866,7 +866,7 @@ async fn a_sku_without_stock_is_lost_and_not_unknown() {
     stage
         .engine
         .inner
-        .run(&script, &stock, Vec::new())
+        .run(&script, &stock, Args::default())
         .await
         .expect("runs");
     let refused = stage.place("bob", "1").await;

@@ -14,7 +14,6 @@ use super::local::Local;
 use super::refusal::KEY_REUSED;
 use super::verify::Standing;
 use super::{AdmissionError, Answer, Refusal, Shared};
-use crate::campaign::RecordVersion;
 use crate::failpoint::{self, Point};
 use crate::lua::calls::{Packed, RawEntry};
 use crate::lua::codec::{self, AdmitReply};
@@ -205,11 +204,7 @@ impl Worker {
         let fence = active.fence();
         failpoint::hit(Point::G1);
         let begun = self.local.elapsed();
-        let kept = match active.campaign.record_version {
-            RecordVersion::V1 => Vec::new(),
-            RecordVersion::V2 => payloads.clone(),
-        };
-        let carried = jobs.iter().map(|job| &job.attempt).zip(payloads);
+        let carried = jobs.iter().map(|job| &job.attempt).zip(&payloads);
         let args = codec::admit_args(&active.family, &fence, carried);
         let asked = self
             .shared
@@ -231,7 +226,7 @@ impl Worker {
                     let admitted = Admitted {
                         jobs,
                         decisions: &decisions,
-                        payloads: kept,
+                        payloads,
                         at: now,
                     };
                     self.hand_over(active, entry, admitted)
@@ -374,7 +369,7 @@ impl Worker {
 struct Admitted<'a> {
     jobs: &'a [Job],
     decisions: &'a [Decision],
-    /// What the entry carries of each job, whatever became of it; none of an entry of version 1.
+    /// What the entry carries of each job, whatever became of it.
     payloads: Vec<Vec<u8>>,
     at: i64,
 }

@@ -8,7 +8,7 @@ use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::codec::Reply;
 use crate::lua::keys::Shard;
-use crate::lua::{Script, fixed};
+use crate::lua::{Args, Script, fixed};
 use crate::ruleset::ActiveCampaign;
 
 /// What the state of a shard says about the server that gave it.
@@ -62,7 +62,7 @@ impl Shared {
         local: &Local,
         active: &ActiveCampaign,
         script: &Script,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> Result<Reply, Step> {
         let incarnation = match local.verified() {
             Some(incarnation) => incarnation,

@@ -15,8 +15,8 @@ use super::{Control, ControlError};
 use crate::campaign::{Campaign, Schedule, buckets_for, days_ms};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
-use crate::lua::fixed;
 use crate::lua::keys::Shard;
+use crate::lua::{Args, fixed};
 use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::CampaignRow;
@@ -224,7 +224,9 @@ impl Control {
         let (key, engine) = (Shard::new(&campaign.id, 0).state(), &self.engine);
         let unavailable = |error: EngineError| ControlError::Unavailable(error.to_string());
         let incarnation = engine.incarnation().await.map_err(unavailable)?;
-        let reply = engine.run_on(&incarnation, &fixed::WATCH, &key, Vec::new()).await;
+        let reply = engine
+            .run_on(&incarnation, &fixed::WATCH, &key, Args::default())
+            .await;
         let status = calls::watch_reply(reply.map_err(unavailable)?);
         let mut status = status.map_err(|error| ControlError::Internal(error.to_string()))?;
         let whole = status.run == incarnation && status.lacks(campaign).is_none();

@@ -6,8 +6,8 @@ pub mod redis;
 
 use futures_util::future::BoxFuture;
 
-use crate::lua::Script;
 use crate::lua::codec::Reply;
+use crate::lua::{Args, Script};
 
 /// Why a script gave no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ pub trait Engine: Send + Sync + 'static {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>>;
 
     /// Names the memory that the current connection leads to, asking the server for it. A server that
@@ -70,7 +70,7 @@ pub trait Engine: Send + Sync + 'static {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>>;
 
     /// Answers when the engine does: for readiness.

@@ -17,8 +17,8 @@ use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, ServerErrorKind, 
 
 use super::{Engine, EngineError};
 use crate::failpoint::{self, Point};
-use crate::lua::Script;
 use crate::lua::codec::Reply;
+use crate::lua::{Args, Script};
 pub use examine::{Closed, Examination, Lacking, Place, ServerFacts};
 pub use link::Tls;
 
@@ -245,10 +245,13 @@ impl Redis {
         link: &Link,
         script: &Script,
         key: &str,
-        args: &[Vec<u8>],
+        args: &Args,
     ) -> Result<Reply, EngineError> {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(&script.sha1).arg(1).arg(key).arg(args);
+        let mut command = Cmd::with_capacity(4 + args.len(), 64 + key.len() + args.bytes());
+        command.arg("EVALSHA").arg(&script.sha1).arg(1).arg(key);
+        for arg in args.iter() {
+            command.arg(arg);
+        }
         match self.call(link, &command).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {}
             outcome => return self.reply(script, outcome),
@@ -335,7 +338,7 @@ impl Engine for Redis {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move { self.evaluate(&self.link().await?, script, key, &args).await }.boxed()
     }
@@ -356,7 +359,7 @@ impl Engine for Redis {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
             let link = self.link().await?;

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -21,6 +21,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Headers of an answer, about.
+const HEADERS: usize = 6;
 
 /// An order as clients see it.
 #[derive(Debug, Serialize)]
@@ -58,7 +61,9 @@ impl<'a> OrderAnswer<'a> {
 /// 202 with the place to ask later.
 pub(super) fn accepted(order: &OrderAnswer<'_>, replayed: bool) -> Answer {
     let mut answer = json(StatusCode::ACCEPTED, order);
-    let location = format!("/v1/campaigns/{}/orders/{}", order.campaign, order.order);
+    let mut id = [0; 32];
+    let id = order.order.encode(&mut id);
+    let location = ["/v1/campaigns/", order.campaign, "/orders/", id].concat();
     let headers = answer.headers_mut();
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(header::LOCATION, location);
@@ -119,7 +124,9 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Answer {
 fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    *answer.headers_mut() = headers;
     answer
 }
 

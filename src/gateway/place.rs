@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ use crate::store::OrderRow;
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
 use crate::wire::{Moment, Problem, bearer, is_media_type};
 
+/// Of the text of an address of version 6, about.
+const ADDRESS_BYTES_MAX: usize = 40;
 /// Characters of an `Idempotency-Key` at most.
 const KEY_MAX: usize = 255;
 
@@ -85,7 +87,9 @@ impl<O: Orders> Gateway<O> {
             .map(|(name, value)| (format!("client:{name}"), value));
         attributes.extend(named);
         let ip = client_ip(peer, headers, &self.config.load());
-        attributes.insert("ip".to_owned(), ip.to_string());
+        let mut text = String::with_capacity(ADDRESS_BYTES_MAX);
+        let _ = write!(text, "{ip}");
+        attributes.insert("ip".to_owned(), text);
         attributes
     }
 

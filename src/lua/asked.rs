@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::codec::Fence;
-use super::keys;
+use super::{Args, keys};
 use crate::campaign::{RecordVersion, bucket_of};
 use crate::order::Attempt;
 use crate::plan::CheckedPlan;
@@ -16,6 +16,9 @@ const NARROW_MAX: usize = 255;
 /// once; a buyer's are never parted.
 pub(super) const FIELDS_MAX: usize = 4000;
 
+/// Room for what is asked of a bucket for one attempt, about.
+const BYTES_EACH: usize = 96;
+
 /// The arguments of a batch that are no attempt's own.
 pub(super) struct Asked {
     /// One byte says whether the numbers of attempts are wide, one where the epoch begins in the fence (0 where orders travel
@@ -25,7 +28,7 @@ pub(super) struct Asked {
     /// are wide, in two and the quantity in four.
     pub(super) facts: Vec<u8>,
     /// SKUs; then per bucket its number, and per buyer the fields of his counts and the ids of his orders.
-    pub(super) args: Vec<Vec<u8>>,
+    pub(super) args: Args,
 }
 
 /// Where an attempt stands.
@@ -37,9 +40,11 @@ struct Place {
 }
 
 impl Asked {
-    pub(super) fn of(plan: &CheckedPlan, fence: &Fence, attempts: &[&Attempt]) -> Self {
+    /// `fence_text` is the text of `fence`.
+    pub(super) fn of(plan: &CheckedPlan, fence: &Fence, fence_text: &str, attempts: &[&Attempt]) -> Self {
         let (skus, items) = skus(attempts);
-        let mut args: Vec<Vec<u8>> = skus.iter().map(|sku| sku.as_bytes().to_vec()).collect();
+        let mut args = Args::with_capacity(skus.len() + 3 * attempts.len(), BYTES_EACH * attempts.len());
+        args.extend(&skus);
         let (places, sizes) = lay_out(plan, attempts, &mut args);
         let each: Vec<[usize; 5]> = attempts
             .iter()
@@ -51,7 +56,7 @@ impl Asked {
         let epoch = match fence.version {
             RecordVersion::V1 => 0,
             // Behind the colon.
-            RecordVersion::V2 => fence.to_string().rfind(':').map_or(0, |colon| colon + 2),
+            RecordVersion::V2 => fence_text.rfind(':').map_or(0, |colon| colon + 2),
         };
         let mut facts = vec![u8::from(is_wide), u8::try_from(epoch).unwrap_or(0)];
         facts.reserve(2 * (3 + sizes.len()) + 12 * attempts.len());
@@ -72,7 +77,7 @@ impl Asked {
 
 /// Adds what is asked of each bucket to `args`, and says where each attempt stands and how many fields of each bucket are asked
 /// for.
-fn lay_out(plan: &CheckedPlan, attempts: &[&Attempt], args: &mut Vec<Vec<u8>>) -> (Vec<Place>, Vec<usize>) {
+fn lay_out(plan: &CheckedPlan, attempts: &[&Attempt], args: &mut Args) -> (Vec<Place>, Vec<usize>) {
     let (mut places, mut sizes) = (vec![Place::default(); attempts.len()], Vec::<usize>::new());
     let counters = plan
         .plan()
@@ -97,12 +102,14 @@ fn lay_out(plan: &CheckedPlan, attempts: &[&Attempt], args: &mut Vec<Vec<u8>>) -
             .last()
             .is_some_and(|size| size + counters.len() + buyer.len() > FIELDS_MAX);
         if last != Some(bucket) || full {
-            args.push(bucket.to_string().into_bytes());
+            args.push_text(bucket);
             sizes.push(0);
             last = Some(bucket);
         }
         let user = &attempts[buyer[0].1].user;
-        args.extend(counters.iter().map(|id| keys::count_field(id, user).into_bytes()));
+        for id in &counters {
+            args.push_with(|bytes| keys::write_count_field(id, user, bytes));
+        }
         let number = sizes.len();
         let size = &mut sizes[number - 1];
         // The first value is the mark.
@@ -113,7 +120,7 @@ fn lay_out(plan: &CheckedPlan, attempts: &[&Attempt], args: &mut Vec<Vec<u8>>) -
             let attempt = attempts[*index];
             // The same order twice has one place: the second attempt finds what the first one left there.
             if order.replace(attempt.order) != Some(attempt.order) {
-                args.push(attempt.order.to_string().into_bytes());
+                args.push(attempt.order.encode(&mut [0; 32]));
                 *size += 1;
             }
             places[*index] = Place {
@@ -181,7 +188,7 @@ mod tests {
         };
         let before: usize = (1..numbers[0]).map(|bucket| two(8 + 2 * (bucket - 1)) + 1).sum();
         let first = skus + before;
-        let text = |at: usize| String::from_utf8(asked.args[at].clone()).expect("text");
+        let text = |at: usize| String::from_utf8(asked.args[at].to_vec()).expect("text");
         (
             text(first),
             text(first + numbers[1] - 1),
@@ -209,7 +216,8 @@ mod tests {
                 .map(|n| attempt(&format!("user {}", n % 23), n, quantity))
                 .collect();
             attempts.push(attempts[7].clone());
-            let asked = Asked::of(&plan, &fence, &attempts.iter().collect::<Vec<_>>());
+            let all: Vec<&Attempt> = attempts.iter().collect();
+            let asked = Asked::of(&plan, &fence, &fence.to_string(), &all);
             assert_eq!(asked.facts[0] == 1, quantity > 255);
             assert_eq!(fence.to_string()[usize::from(asked.facts[1]) - 1..], *"12");
             for (number, attempt) in attempts.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Args;
 use super::codec::{CodecError, Fence, LAYOUT, Reply, decode_record};
 use super::restore::charge_args;
 pub use super::restore::{Restore, restore_args, restore_reply};
@@ -171,17 +172,17 @@ pub(super) fn family_args(buckets: u32) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// `fence`, `revision` and times, as `activate` and the last step of `restore` take them.
-pub(super) fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Vec<Vec<u8>> {
-    vec![
+pub(super) fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Args {
+    Args::from([
         text(fence),
         text(revision),
         text(schedule.opens_at),
         text(schedule.closes_at),
         text(schedule.expires_at()),
-    ]
+    ])
 }
 
-pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Vec<Vec<u8>> {
+pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Args {
     let mut args = state_args(fence, revision, plan.context().schedule);
     args.extend(family_args(plan.context().buckets));
     args
@@ -203,8 +204,8 @@ pub fn activate_reply(reply: Reply) -> Result<Option<Option<Fence>>, CodecError>
     }
 }
 
-pub fn show_args(fence: &Fence, admit: &Script) -> Vec<Vec<u8>> {
-    vec![text(fence), text(&admit.text)]
+pub fn show_args(fence: &Fence, admit: &Script) -> Args {
+    Args::from([text(fence), text(&admit.text)])
 }
 
 /// `quantity`: 0 where no stock comes back. `plan`: the active one.
@@ -215,9 +216,9 @@ pub fn release_args(
     quantity: u32,
     charges: &[Charge],
     plan: &CheckedPlan,
-) -> Vec<Vec<u8>> {
+) -> Args {
     let bucket = bucket_of(user.as_bytes(), plan.context().buckets);
-    let mut args = vec![text(fence), text(order), text(bucket), text(sku), text(quantity)];
+    let mut args = Args::from([text(fence), text(order), text(bucket), text(sku), text(quantity)]);
     args.extend(
         charges
             .iter()
@@ -239,7 +240,7 @@ pub fn release_reply(reply: Reply) -> Result<bool, CodecError> {
     }
 }
 
-pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
+pub fn settle_args(entries: &[(String, usize)]) -> Args {
     entries
         .iter()
         .flat_map(|(id, orders)| [text(id), text(orders)])
@@ -247,7 +248,7 @@ pub fn settle_args(entries: &[(String, usize)]) -> Vec<Vec<u8>> {
 }
 
 /// Orders with their users.
-pub fn lookup_args<'a>(orders: impl IntoIterator<Item = (OrderId, &'a str)>, buckets: u32) -> Vec<Vec<u8>> {
+pub fn lookup_args<'a>(orders: impl IntoIterator<Item = (OrderId, &'a str)>, buckets: u32) -> Args {
     let args = |(order, user): (OrderId, &str)| [text(bucket_of(user.as_bytes(), buckets)), text(order)];
     orders.into_iter().flat_map(args).collect()
 }
@@ -289,8 +290,8 @@ pub fn lookup_reply(reply: Reply) -> Result<Lookup, CodecError> {
     Ok(Lookup { fence, orders })
 }
 
-pub fn outbox_args(owner: &str, lease_ms: u64, age_ms: u64, after: &str, most: usize) -> Vec<Vec<u8>> {
-    vec![text(owner), text(lease_ms), text(age_ms), text(after), text(most)]
+pub fn outbox_args(owner: &str, lease_ms: u64, age_ms: u64, after: &str, most: usize) -> Args {
+    Args::from([text(owner), text(lease_ms), text(age_ms), text(after), text(most)])
 }
 
 /// `None` when another gateway holds the lease.
@@ -306,7 +307,7 @@ pub fn outbox_reply(reply: Reply) -> Result<Option<Vec<RawEntry>>, CodecError> {
     Ok(Some(entries))
 }
 
-pub fn watch_args(rejected: &BTreeMap<String, u64>) -> Vec<Vec<u8>> {
+pub fn watch_args(rejected: &BTreeMap<String, u64>) -> Args {
     rejected
         .iter()
         .flat_map(|(reason, count)| [text(reason), text(count)])

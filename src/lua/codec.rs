@@ -1,8 +1,8 @@
 //! The codec between Rust and the generated scripts: arguments out, replies in. `lua/README.md` is
 //! the ABI; [`super::calls`] does the same for the hand-written scripts.
 
-use super::Family;
 use super::asked::Asked;
+use super::{Args, Family};
 use super::{facts, record};
 use crate::campaign::{RecordVersion, bucket_of};
 use crate::order::Attempt;
@@ -18,6 +18,8 @@ pub const BATCH_MAX: usize = 1000;
 
 /// ARGV of one attempt before the plan's slots: record tail, payload.
 pub(super) const ATTEMPT_FIELDS: usize = 2;
+/// Room for what an attempt brings besides its payload, about.
+const BYTES_EACH: usize = 96;
 
 /// How a shard's keys are laid out. Fences say it, because what one layout keeps under other keys must not count as nothing used in
 /// another. The first had none: order records lay in buckets of the order.
@@ -111,21 +113,24 @@ pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
 }
 
 /// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts, each with what its entry is to carry of it.
-pub fn admit_args<'a>(
+pub fn admit_args<'a, P: AsRef<[u8]>>(
     family: &Family,
     fence: &Fence,
-    attempts: impl ExactSizeIterator<Item = (&'a Attempt, Vec<u8>)>,
-) -> Vec<Vec<u8>> {
+    attempts: impl ExactSizeIterator<Item = (&'a Attempt, P)>,
+) -> Args {
     let plan = &family.plan;
-    let (attempts, payloads): (Vec<&Attempt>, Vec<Vec<u8>>) = attempts.unzip();
-    let Asked { facts, args: asked } = Asked::of(plan, fence, &attempts);
+    let (attempts, payloads): (Vec<&Attempt>, Vec<P>) = attempts.unzip();
+    let fence_text = fence.to_string();
+    let Asked { facts, args: asked } = Asked::of(plan, fence, &fence_text, &attempts);
     let each = ATTEMPT_FIELDS + family.slots.len();
-    let mut args = Vec::with_capacity(2 + asked.len() + attempts.len() * each);
-    args.push(fence.to_string().into_bytes());
+    let carried: usize = payloads.iter().map(|payload| payload.as_ref().len()).sum();
+    let room = fence_text.len() + facts.len() + asked.bytes() + carried + BYTES_EACH * attempts.len();
+    let mut args = Args::with_capacity(2 + asked.len() + attempts.len() * each, room);
+    args.push(fence_text);
     args.push(facts);
-    args.extend(asked);
+    args.extend(asked.iter());
     for (attempt, payload) in attempts.into_iter().zip(payloads) {
-        args.push(record::tail(plan, attempt).into_bytes());
+        args.push_with(|bytes| record::write_tail(plan, attempt, bytes));
         args.push(payload);
         push_slots(plan, &family.slots, attempt, &mut args);
     }
@@ -133,13 +138,13 @@ pub fn admit_args<'a>(
 }
 
 /// ARGV of `inspect` for one buyer: an attempt as if ordering. Its SKU may be the empty text.
-pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Vec<Vec<u8>> {
-    let mut args = vec![fence.to_string().into_bytes(), attempt.sku.clone().into_bytes()];
+pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Args {
+    let mut args = Args::from([&fence.to_string(), &attempt.sku]);
     push_slots(&family.plan, family.plan.slots(), attempt, &mut args);
     args
 }
 
-fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut Vec<Vec<u8>>) {
+fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut Args) {
     let buckets = plan.context().buckets;
     // A subject's bucket usually follows it: compose once.
     let mut last: Option<(&[Attribute], String)> = None;
@@ -164,7 +169,7 @@ fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut 
                 bucket_of(attempt.text(of).as_bytes(), sets).to_string()
             }
         };
-        args.push(value.into_bytes());
+        args.push(value);
     }
 }
 

@@ -82,8 +82,19 @@ pub fn counts_family(id: &str, of_buyer: bool) -> String {
 /// The field of a subject's count that lives as long as the campaign. No id has a space, and neither has an order's:
 /// the field of a count is never that of a record.
 pub fn count_field(id: &str, subject: &str) -> String {
+    count_parts(id, subject).concat()
+}
+
+/// Adds [`count_field`] to `bytes`.
+pub(super) fn write_count_field(id: &str, subject: &str, bytes: &mut Vec<u8>) {
+    for part in count_parts(id, subject) {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+}
+
+fn count_parts<'a>(id: &'a str, subject: &'a str) -> [&'a str; 3] {
     let id = shadow_of(id).map_or(id, |(_, id)| id);
-    format!("{id} {subject}")
+    [id, " ", subject]
 }
 
 /// Revision and id of a shadow's counter.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Args;
 use super::codec::{CodecError, Fence, Reply};
 use super::{calls, keys};
 use crate::audience::unpack;
@@ -26,20 +27,20 @@ pub struct Target<'a> {
 
 impl Target<'_> {
     /// Asks whether the list is there, and long enough.
-    pub fn ask(&self) -> Vec<Vec<u8>> {
+    pub fn ask(&self) -> Args {
         self.args(0)
     }
 
     /// Packed buckets from `first` on, as arguments of one or more calls in order. The call that
     /// carries the list's last bucket makes it complete.
-    pub fn put(&self, first: u32, buckets: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+    pub fn put(&self, first: u32, buckets: &[Vec<u8>]) -> Vec<Args> {
         let unpacked = buckets
             .iter()
             .map(|packed| unpack(packed).map(<[u8]>::to_vec).collect());
         self.calls(first, unpacked)
     }
 
-    fn calls(&self, first: u32, buckets: impl Iterator<Item = Vec<Vec<u8>>>) -> Vec<Vec<Vec<u8>>> {
+    fn calls(&self, first: u32, buckets: impl Iterator<Item = Vec<Vec<u8>>>) -> Vec<Args> {
         let mut all = Vec::new();
         let (mut args, mut members) = (self.args(first), 0);
         for (bucket, values) in (first..).zip(buckets) {
@@ -55,16 +56,16 @@ impl Target<'_> {
         all
     }
 
-    fn args(&self, first: u32) -> Vec<Vec<u8>> {
+    fn args(&self, first: u32) -> Args {
         let family = keys::audience_family(self.audience, self.list.version);
-        vec![
+        Args::from([
             calls::text(self.uid),
             calls::text(self.token),
             calls::text(family),
             calls::text(self.list.buckets),
             calls::text(self.expires_at),
             calls::text(first),
-        ]
+        ])
     }
 }
 
@@ -99,11 +100,7 @@ pub fn put_reply(reply: Reply) -> Result<Put, CodecError> {
 
 /// Arguments of the calls that put every list of a plan next to an open shard: for small lists that
 /// are at hand, as examples and tests have them. A list that is not given is empty.
-pub fn fill(
-    context: &CheckContext,
-    fence: &Fence,
-    lists: &BTreeMap<String, BTreeSet<String>>,
-) -> Vec<Vec<Vec<u8>>> {
+pub fn fill(context: &CheckContext, fence: &Fence, lists: &BTreeMap<String, BTreeSet<String>>) -> Vec<Args> {
     let calls = context.audiences.iter().flat_map(|(id, list)| {
         let mut buckets: Vec<Vec<Vec<u8>>> = vec![Vec::new(); list.buckets as usize];
         for member in lists.get(id).into_iter().flatten() {

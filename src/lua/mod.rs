@@ -1,6 +1,7 @@
 //! Lua: keys, the scripts generated from a plan, the hand-written fragments, and the codec between
 //! them and Rust. `lua/README.md` is the ABI.
 
+mod args;
 mod asked;
 pub mod calls;
 pub mod codec;
@@ -15,6 +16,8 @@ pub mod pulse;
 pub mod record;
 pub mod repair;
 pub mod restore;
+
+pub use args::Args;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

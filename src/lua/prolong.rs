@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::Args;
 use super::calls::{Reader, text};
 use super::codec::{CodecError, Reply};
 
@@ -31,14 +32,14 @@ pub enum Prolonged {
 
 impl Prolong<'_> {
     /// `fence` is that of the first reply, the empty text before; without buckets the call only asks.
-    pub fn args(&self, fence: &str, buckets: Option<RangeInclusive<u32>>) -> Vec<Vec<u8>> {
-        let mut args = vec![
+    pub fn args(&self, fence: &str, buckets: Option<RangeInclusive<u32>>) -> Args {
+        let mut args = Args::from([
             text(self.uid),
             text(fence),
             text(self.family),
             text(self.buckets),
             text(self.expires_at),
-        ];
+        ]);
         if let Some(buckets) = buckets {
             args.extend([text(buckets.start()), text(buckets.end())]);
         }

@@ -1,5 +1,6 @@
 //! Arguments and reply of `pulse`. `lua/README.md` is the ABI.
 
+use super::Args;
 use super::calls::{Reader, text};
 use super::codec::{CodecError, Reply};
 
@@ -13,12 +14,8 @@ pub struct Pulse {
 }
 
 /// `mark` is for a memory that has none; `ordered` are campaigns that this gateway had orders for.
-pub fn pulse_args<'a>(
-    mark: &str,
-    window_ms: u64,
-    ordered: impl IntoIterator<Item = &'a str>,
-) -> Vec<Vec<u8>> {
-    let mut args = vec![text(mark), text(window_ms)];
+pub fn pulse_args<'a>(mark: &str, window_ms: u64, ordered: impl IntoIterator<Item = &'a str>) -> Args {
+    let mut args = Args::from([text(mark), text(window_ms)]);
     args.extend(ordered.into_iter().map(text));
     args
 }

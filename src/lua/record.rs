@@ -1,6 +1,8 @@
 //! Records of orders: the text kept in `buyers:<bucket>` for status, idempotency and release.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
 
 use super::codec::CodecError;
 use crate::order::{Attempt, OrderId};
@@ -51,7 +53,7 @@ impl Record {
             user: &self.placed.user,
             attributes: self.attributes.as_ref(),
         };
-        format!("{flag} {entry} {revision} {placed_at} {}", tail.text())
+        format!("{flag} {entry} {revision} {placed_at} {tail}")
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -137,8 +139,8 @@ pub fn decode_record(bytes: &[u8]) -> Result<(Placed, String), CodecError> {
     Ok((record.placed, record.entry))
 }
 
-/// What of an attempt's record is known before the decision.
-pub(super) fn tail(plan: &CheckedPlan, attempt: &Attempt) -> String {
+/// Adds what of an attempt's record is known before the decision to `bytes`.
+pub(super) fn write_tail(plan: &CheckedPlan, attempt: &Attempt, bytes: &mut Vec<u8>) {
     let attributes = kept(plan, &attempt.attributes);
     let tail = Tail {
         quantity: attempt.quantity,
@@ -147,7 +149,7 @@ pub(super) fn tail(plan: &CheckedPlan, attempt: &Attempt) -> String {
         user: &attempt.user,
         attributes: attributes.as_ref(),
     };
-    tail.text()
+    write!(bytes, "{tail}").expect("a vector takes everything");
 }
 
 struct Tail<'a> {
@@ -158,8 +160,8 @@ struct Tail<'a> {
     attributes: Option<&'a Attributes>,
 }
 
-impl Tail<'_> {
-    fn text(&self) -> String {
+impl fmt::Display for Tail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             quantity,
             fingerprint,
@@ -168,13 +170,14 @@ impl Tail<'_> {
             attributes,
         } = self;
         let Some(attributes) = attributes else {
-            return format!("{quantity} {fingerprint} {sku} {user}");
+            return write!(f, "{quantity} {fingerprint} {sku} {user}");
         };
         let json = match attributes.is_empty() {
             true => String::new(),
             false => serde_json::to_string(attributes).expect("texts by text"),
         };
-        format!("{quantity} {fingerprint}{KEPT}{} {sku} {user}{json}", user.len())
+        let bytes = user.len();
+        write!(f, "{quantity} {fingerprint}{KEPT}{bytes} {sku} {user}{json}")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Args;
 use super::calls::{RawEntry, Reader, text};
 use super::codec::{CodecError, Fence, Reply};
 use super::keys;
@@ -26,8 +27,8 @@ pub struct Ledger {
     pub outbox: Option<Vec<RawEntry>>,
 }
 
-pub fn ledger_args(most_orders: usize) -> Vec<Vec<u8>> {
-    vec![text(most_orders)]
+pub fn ledger_args(most_orders: usize) -> Args {
+    Args::from([text(most_orders)])
 }
 
 pub fn ledger_reply(reply: Reply) -> Result<Ledger, CodecError> {
@@ -108,7 +109,7 @@ impl CountAt {
     }
 }
 
-pub fn counts_args<'a>(places: impl IntoIterator<Item = &'a CountAt>) -> Vec<Vec<u8>> {
+pub fn counts_args<'a>(places: impl IntoIterator<Item = &'a CountAt>) -> Args {
     let places = places.into_iter();
     places.flat_map(|at| [text(&at.key), text(&at.field)]).collect()
 }
@@ -152,8 +153,8 @@ pub enum Repair<'a> {
     },
 }
 
-pub fn repair_args(fence: &Fence, repair: &Repair<'_>) -> Vec<Vec<u8>> {
-    let mut args = vec![text(fence)];
+pub fn repair_args(fence: &Fence, repair: &Repair<'_>) -> Args {
+    let mut args = Args::from([text(fence)]);
     match repair {
         Repair::Stock { sku, reopened, units } => {
             args.extend([text("stock"), text(sku), text(reopened), text(units)]);

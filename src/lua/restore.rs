@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Args;
 use super::calls::{family_args, state_args, text};
 use super::codec::{CodecError, Fence, Reply};
 use super::places::places;
@@ -46,7 +47,7 @@ pub enum Restore<'a> {
     },
 }
 
-pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
+pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
     let name = match &step {
         Restore::Begin { .. } => "begin",
         Restore::Drop { .. } => "drop",
@@ -55,7 +56,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
         Restore::Make { .. } => "make",
         Restore::Finish { .. } => "finish",
     };
-    let mut args = vec![text(name), text(token)];
+    let mut args = Args::from([text(name), text(token)]);
     match step {
         Restore::Begin { uid, expires_at } => args.extend([text(uid), text(expires_at)]),
         Restore::Drop { keys } => args.extend(keys.into_iter().map(String::into_bytes)),
@@ -92,7 +93,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Vec<Vec<u8>> {
             stock,
             made,
         } => {
-            args.extend(state_args(fence, revision, plan.context().schedule));
+            args.extend(state_args(fence, revision, plan.context().schedule).iter());
             args.push(text(run));
             args.push(text(stock.len()));
             args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
@@ -179,7 +180,7 @@ mod tests {
             let charges = vec![(None, &known), (Some("bob"), &unknown)];
             let args = restore_args("t", Restore::Charges { charges, plan: &plan });
             let number = |index: usize| -> i64 {
-                let text = String::from_utf8(args[index].clone()).expect("text");
+                let text = String::from_utf8(args[index].to_vec()).expect("text");
                 text.parse().expect("a number")
             };
             assert_eq!(args.len(), 2 + 2 * 6);

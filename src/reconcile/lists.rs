@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::campaign::Campaign;
 use crate::engine::EngineError;
-use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::lua::lists::{Put, Target, put_reply};
+use crate::lua::{Args, fixed};
 use crate::revision::Revision;
 
 use super::{RebuildError, Reconcile};
@@ -139,12 +139,7 @@ impl Reconcile {
         Ok(said)
     }
 
-    async fn put(
-        &self,
-        shard: &Shard,
-        standing: Standing<'_>,
-        args: Vec<Vec<u8>>,
-    ) -> Result<Put, RebuildError> {
+    async fn put(&self, shard: &Shard, standing: Standing<'_>, args: Args) -> Result<Put, RebuildError> {
         let (script, key) = (&fixed::AUDIENCE, shard.state());
         let mut tries = 1;
         loop {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use crate::campaign::Campaign;
 use crate::lua::calls::LASTING_FAMILIES;
 use crate::lua::codec::Fence;
-use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::lua::prolong::{Prolong, Prolonged, prolong_reply};
+use crate::lua::{Args, fixed};
 use crate::revision::Revision;
 
 use super::work::REST_MAX;
@@ -87,7 +87,7 @@ impl Reconcile {
         }
     }
 
-    async fn prolong_some(&self, shard: &Shard, args: Vec<Vec<u8>>) -> Result<Prolonged, RebuildError> {
+    async fn prolong_some(&self, shard: &Shard, args: Args) -> Result<Prolonged, RebuildError> {
         let (script, key) = (&fixed::PROLONG, shard.state());
         let mut tries = 1;
         loop {

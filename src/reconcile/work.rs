@@ -12,7 +12,7 @@ use crate::engine::EngineError;
 use crate::lua::calls::{self, Restore, ShardStatus};
 use crate::lua::codec::Reply;
 use crate::lua::keys::Shard;
-use crate::lua::{Script, fixed};
+use crate::lua::{Args, Script, fixed};
 
 /// Calls on their way at the same time: the next one arrives while the engine is at one. Orders of other campaigns wait
 /// for no more than these.
@@ -35,7 +35,7 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    pub(super) async fn run(&self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, EngineError> {
+    pub(super) async fn run(&self, script: &Script, args: Args) -> Result<Reply, EngineError> {
         let engine = &self.reconcile.engine;
         engine
             .run_on(&self.incarnation, script, &self.shard.state(), args)
@@ -43,7 +43,9 @@ impl Work<'_> {
     }
 
     pub(super) async fn status(&self) -> Result<ShardStatus, RebuildError> {
-        Ok(calls::watch_reply(self.run(&fixed::WATCH, Vec::new()).await?)?)
+        Ok(calls::watch_reply(
+            self.run(&fixed::WATCH, Args::default()).await?,
+        )?)
     }
 
     pub(super) async fn step(&self, step: Restore<'_>) -> Result<(), RebuildError> {
@@ -81,7 +83,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn call(&self, args: Vec<Vec<u8>>) -> Result<(), RebuildError> {
+    async fn call(&self, args: Args) -> Result<(), RebuildError> {
         match calls::restore_reply(self.run(&fixed::RESTORE, args).await?)? {
             true => Ok(()),
             false => Err(RebuildError::Elsewhere),

@@ -1,6 +1,7 @@
 //! What the rules that decide read of an order, and what of that an order has in a form that no rule can read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Precheck;
@@ -37,7 +38,7 @@ impl Reads {
 /// Attributes that cannot be read, by their text form, with why.
 pub fn marks(attributes: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
     attributes
-        .range(UNREADABLE.to_owned()..)
+        .range::<str, _>((Bound::Included(UNREADABLE), Bound::Unbounded))
         .map_while(|(name, why)| Some((name.strip_prefix(UNREADABLE)?, why.as_str())))
 }
 

@@ -12,6 +12,7 @@ use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
 use rushgate::campaign::{Campaign, RecordVersion};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
+use rushgate::lua::Args;
 use rushgate::lua::codec::{Fence, Reply};
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Script, calls, fixed};
@@ -70,7 +71,7 @@ impl Engine for Counting {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         *self
             .calls
@@ -91,7 +92,7 @@ impl Engine for Counting {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         match incarnation == self.name_now() {
             true => self.run(script, key, args),

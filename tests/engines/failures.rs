@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::Script;
 use rushgate::lua::codec::Reply;
+use rushgate::lua::{Args, Script};
 
 use crate::server::Server;
 
@@ -27,8 +27,8 @@ fn count() -> Script {
     )
 }
 
-fn by(n: u32) -> Vec<Vec<u8>> {
-    vec![n.to_string().into_bytes()]
+fn by(n: u32) -> Args {
+    Args::from([n.to_string()])
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn a_server_that_cannot_take_the_call_refuses() {
         "freeing",
         "#!lua flags=allow-oom\nreturn redis.call('EXISTS', KEYS[1])".into(),
     );
-    assert_eq!(redis.run(&freeing, KEY, Vec::new()).await, Ok(Reply::Int(1)));
+    assert_eq!(redis.run(&freeing, KEY, Args::default()).await, Ok(Reply::Int(1)));
     limit("0");
     assert_eq!(
         redis.run(&count(), KEY, by(1)).await,
@@ -249,7 +249,7 @@ async fn a_defect_in_a_script_is_named() {
         ("#!lua\nreturn redis.error_reply('ERR mine')", "mine"),
     ] {
         let error = redis
-            .run(&Script::new("broken", text.into()), KEY, Vec::new())
+            .run(&Script::new("broken", text.into()), KEY, Args::default())
             .await
             .unwrap_err();
         assert!(!error.is_transient(), "{error:?}");

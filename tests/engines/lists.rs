@@ -7,8 +7,8 @@ use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
 use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence};
-use rushgate::lua::fixed;
 use rushgate::lua::lists::{Put, Target, put_reply};
+use rushgate::lua::{Args, fixed};
 use rushgate::plan::eval::Decision::{self, Admitted, Rejected};
 use rushgate::plan::eval::Rejection;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
@@ -136,7 +136,7 @@ fn target<'a>(fence: &'a Fence, list: &'a AudienceRef, expires_at: i64) -> Targe
     }
 }
 
-fn put(side: &mut dyn Side, args: Vec<Vec<u8>>) -> Put {
+fn put(side: &mut dyn Side, args: Args) -> Put {
     let reply = side.run(&fixed::AUDIENCE, args).expect("audience runs");
     put_reply(reply).expect("a reply of the ABI")
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rushgate::campaign::{RecordVersion, bucket_of};
 use rushgate::engine::embedded::Held;
+use rushgate::lua::Args;
 use rushgate::lua::calls::{self, Found, Packed, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
@@ -14,7 +15,7 @@ use rushgate::plan::{Attribute, Expr, Plan, Window};
 
 use crate::canon;
 use crate::plans::{add_limit, attempt, context_now, limit};
-use crate::sides::{Side, Time};
+use crate::sides::{Side, Time, with};
 use crate::world::{EXPIRES_AT, REVISION, World};
 
 fn per_user(most: i64) -> Plan {
@@ -240,7 +241,7 @@ fn a_lookup_says_when_what_it_did_not_find_may_have_been_lost() {
         assert_eq!(ask(side), calls::Lookup { fence, orders }, "its bucket is gone");
         side.remove("state");
         assert_eq!(ask(side).fence, None);
-        let nothing = side.run(&fixed::LOOKUP, Vec::new()).expect("lookup runs");
+        let nothing = side.run(&fixed::LOOKUP, Args::default()).expect("lookup runs");
         assert_eq!(calls::lookup_reply(nothing).expect("a reply").fence, None);
     });
 }
@@ -322,8 +323,7 @@ fn an_older_fence_decides_nothing() {
             ..fence.clone()
         };
         let activate = |side: &mut dyn Side, fence: &Fence| {
-            let mut args = calls::activate_args(fence, 8, &family.plan);
-            args[4] = EXPIRES_AT.to_string().into_bytes();
+            let args = with(&calls::activate_args(fence, 8, &family.plan), 4, EXPIRES_AT);
             calls::activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
         };
         assert_eq!(activate(side, &newer), None);
@@ -443,9 +443,8 @@ fn activation_makes_no_buckets_at_once_and_moves_what_is_few() {
             epoch: 2,
             ..fence.clone()
         };
-        let mut args = calls::activate_args(&newer, 2, &next.family.plan);
         let expiry = EXPIRES_AT + 5;
-        args[4] = expiry.to_string().into_bytes();
+        let args = with(&calls::activate_args(&newer, 2, &next.family.plan), 4, expiry);
         side.run(&fixed::ACTIVATE, args).expect("activate runs");
         let dump = side.dump();
         assert!(dump.contains_key("counts:3"));
@@ -506,8 +505,8 @@ fn watch_adds_figures_and_reads_everything() {
 /// Does a step of a restore whose keys go at [`EXPIRES_AT`].
 fn restore(side: &mut dyn Side, token: &str, step: Restore<'_>) -> bool {
     let mut args = calls::restore_args(token, step);
-    if args[0] == b"finish" {
-        args[6] = EXPIRES_AT.to_string().into_bytes();
+    if args[0] == *b"finish" {
+        args = with(&args, 6, EXPIRES_AT);
     }
     calls::restore_reply(side.run(&fixed::RESTORE, args).expect("restore runs")).expect("a reply")
 }
@@ -719,11 +718,11 @@ fn bad_arguments_change_nothing() {
     on_each(&mut world, |side, family, fence| {
         let before = side.dump();
         let mut release = calls::release_args(fence, (order.order, &order.user), "mug", 2, &[], &family.plan);
-        release.push(b"counter".to_vec());
+        release.push("counter");
         side.run(&fixed::RELEASE, release).expect_err("half a charge");
-        let unknown = vec![b"explode".to_vec(), b"t".to_vec()];
+        let unknown = Args::from(["explode", "t"]);
         side.run(&fixed::RESTORE, unknown).expect_err("no such step");
-        side.run(&fixed::ACTIVATE, vec![b"nofence".to_vec(); 5])
+        side.run(&fixed::ACTIVATE, Args::from(["nofence"; 5]))
             .expect_err("no fence");
         assert_eq!(side.dump(), before);
     });

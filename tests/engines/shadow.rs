@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
+use rushgate::lua::Args;
 use rushgate::lua::{calls, fixed, keys};
 use rushgate::plan::eval::Decision::{self, Admitted};
 use rushgate::plan::{Attribute, AudienceRef, EarlyAccess, Expr, Plan, Window, check};
@@ -28,7 +29,7 @@ fn open(plan: Plan, shadow: Plan) -> World {
 fn figures(world: &mut World) -> Vec<(String, String, u64)> {
     world.assert_same_state();
     let figures = world.sides().map(|side| {
-        let reply = side.run(&fixed::WATCH, Vec::new()).expect("watch runs");
+        let reply = side.run(&fixed::WATCH, Args::default()).expect("watch runs");
         let status = calls::watch_reply(reply).expect("a status");
         assert!(status.rejected.is_empty(), "a pair is no reason");
         assert!(status.shadow.keys().all(|pair| pair.revision == REVISION));
@@ -191,7 +192,7 @@ fn a_fault_of_the_shadow_stays_its_own() {
         side.remove(&counter);
         let text = "return redis.call('SET', string.sub(KEYS[1], 1, -6) .. ARGV[1], 'x').ok";
         let script = rushgate::lua::Script::new("set", text.into());
-        side.run(&script, vec![counter.clone().into_bytes()])
+        side.run(&script, Args::from([counter.clone().into_bytes()]))
             .expect("a plain write");
     }
     let second = [order("bob", 1), order("bob", 2), order("bob", 3)];
@@ -208,7 +209,7 @@ fn a_fault_of_the_shadow_stays_its_own() {
     };
     assert_eq!(dumps(&mut world), dumps(&mut plain));
     for side in world.sides() {
-        let reply = side.run(&fixed::WATCH, Vec::new()).expect("watch runs");
+        let reply = side.run(&fixed::WATCH, Args::default()).expect("watch runs");
         let status = calls::watch_reply(reply).expect("a status");
         let faults: u64 = status
             .shadow

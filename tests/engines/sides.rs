@@ -7,9 +7,9 @@ use rushgate::engine::Engine;
 use rushgate::engine::EngineError;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::redis::{Config, Redis};
-use rushgate::lua::Script;
 use rushgate::lua::codec::Reply;
 use rushgate::lua::keys::Shard;
+use rushgate::lua::{Args, Script};
 
 use crate::canon::{self, Dump};
 use crate::server::Server;
@@ -25,10 +25,18 @@ pub enum Time {
     Frozen,
 }
 
+/// The same arguments but for one.
+pub fn with(args: &Args, number: usize, to_be: impl std::fmt::Display) -> Args {
+    let to_be = to_be.to_string();
+    let each = args.iter().zip(0..);
+    each.map(|(arg, at)| if at == number { to_be.as_bytes() } else { arg })
+        .collect()
+}
+
 /// An engine as the suite sees it.
 pub trait Side {
     fn name(&self) -> &'static str;
-    fn run(&mut self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, EngineError>;
+    fn run(&mut self, script: &Script, args: Args) -> Result<Reply, EngineError>;
     fn dump(&mut self) -> Dump;
     fn remove(&mut self, key: &str);
     /// `None` leaves Redis' own clock.
@@ -55,7 +63,7 @@ impl Side for InProcess {
         "embedded"
     }
 
-    fn run(&mut self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, EngineError> {
+    fn run(&mut self, script: &Script, args: Args) -> Result<Reply, EngineError> {
         self.engine.run_now(script, &self.shard.state(), args)
     }
 
@@ -130,7 +138,7 @@ impl Side for Real {
         "redis"
     }
 
-    fn run(&mut self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, EngineError> {
+    fn run(&mut self, script: &Script, args: Args) -> Result<Reply, EngineError> {
         let frozen = match self.time {
             Time::Real | Time::Faked => None,
             Time::Frozen => {

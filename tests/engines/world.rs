@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rushgate::campaign::RecordVersion;
+use rushgate::lua::Args;
 use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence, InspectReply, Reply};
 use rushgate::lua::emit::emit_with_shadow;
@@ -17,7 +18,7 @@ use rushgate::plan::facts::Facts;
 use rushgate::plan::{CheckContext, Plan, check};
 
 use crate::canon::{self};
-use crate::sides::{InProcess, Real, Side, Time};
+use crate::sides::{InProcess, Real, Side, Time, with};
 
 /// Keys of tests never expire while the tests run, whatever year their campaigns are in: 2065.
 pub const EXPIRES_AT: i64 = 3_000_000_000_000;
@@ -125,8 +126,7 @@ impl World {
                 stock: &stock,
                 made: false,
             };
-            let mut finish = calls::restore_args("token", finish);
-            finish[6] = EXPIRES_AT.to_string().into_bytes();
+            let finish = with(&calls::restore_args("token", finish), 6, EXPIRES_AT);
             for step in [begin, finish] {
                 let reply = side.run(&fixed::RESTORE, step).expect("restore runs");
                 assert_eq!(calls::restore_reply(reply), Ok(true));
@@ -136,8 +136,8 @@ impl World {
 
     fn upload(&mut self, lists: &Lists) {
         let plan = self.family.plan.clone();
-        for mut args in lists::fill(plan.context(), &self.fence, lists) {
-            args[4] = EXPIRES_AT.to_string().into_bytes();
+        for args in lists::fill(plan.context(), &self.fence, lists) {
+            let args = with(&args, 4, EXPIRES_AT);
             for side in self.sides() {
                 let reply = side.run(&fixed::AUDIENCE, args.clone()).expect("audience runs");
                 let put = lists::put_reply(reply).expect("a reply of the ABI");
@@ -211,8 +211,9 @@ impl World {
             &self.fence,
             attempts.iter().map(|attempt| (attempt, attempt.encode())),
         );
-        let bytes: usize = args[2..]
+        let bytes: usize = args
             .iter()
+            .skip(2)
             .map(|arg| format!("${}\r\n\r\n", arg.len()).len() + arg.len())
             .sum();
         assert!(
@@ -277,8 +278,8 @@ impl World {
             "return redis.call('HSET', string.sub(KEYS[1], 1, -6) .. ARGV[1], ARGV[2], ARGV[3])".to_owned();
         let script = Script::new("set-field", script);
         for side in self.sides() {
-            let args = [key, field, value].map(|text| text.as_bytes().to_vec()).to_vec();
-            side.run(&script, args).expect("a plain write");
+            side.run(&script, Args::from([key, field, value]))
+                .expect("a plain write");
         }
     }
 

@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use rushgate::bus::{Producer, embedded};
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::Script;
 use rushgate::lua::codec::Reply;
+use rushgate::lua::{Args, Script};
 use rushgate::reconcile::{RebuildError, Rebuilt, Reconcile};
 use tokio::sync::Notify;
 
@@ -58,7 +58,7 @@ impl Engine for Stopping {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         self.inner.run(script, key, args)
     }
@@ -72,10 +72,10 @@ impl Engine for Stopping {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
-            let charges = script.name == "restore" && args[0] == b"charge";
+            let charges = script.name == "restore" && args[0] == *b"charge";
             let stops = charges && !self.stopped.swap(true, Ordering::SeqCst);
             if stops && self.stop == Stop::Before {
                 self.stop().await;

@@ -12,8 +12,8 @@ use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer, embedded
 use rushgate::campaign::Campaign;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::Script;
 use rushgate::lua::codec::Reply;
+use rushgate::lua::{Args, Script};
 use rushgate::reconcile::{self, RebuildError, Reconcile};
 use rushgate::revision::Revision;
 
@@ -53,7 +53,7 @@ impl Engine for Noting {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         self.inner.run(script, key, args)
     }
@@ -67,10 +67,10 @@ impl Engine for Noting {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
-            let ends = script.name == "restore" && args[0] == b"finish";
+            let ends = script.name == "restore" && args[0] == *b"finish";
             let refuses = |n: usize| n.checked_sub(1);
             let (first, then) = (Ordering::SeqCst, Ordering::SeqCst);
             if ends && self.refuse.fetch_update(first, then, refuses).is_ok() {

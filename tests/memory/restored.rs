@@ -6,6 +6,7 @@ use std::time::Duration;
 use rushgate::bus::{ORDERS_TOPIC, Producer, embedded};
 use rushgate::engine::Engine;
 use rushgate::engine::redis::{Config, Redis};
+use rushgate::lua::Args;
 use rushgate::lua::keys::Shard;
 use rushgate::lua::{calls, fixed};
 use rushgate::order::{Charge, EVENT_VERSION, OrderEvent};
@@ -87,7 +88,7 @@ impl Past {
     /// Mugs left, as Redis has it.
     pub async fn left(&self) -> i64 {
         let key = Shard::new(CAMPAIGN, 0).state();
-        let reply = self.engine().run(&fixed::WATCH, &key, Vec::new()).await;
+        let reply = self.engine().run(&fixed::WATCH, &key, Args::default()).await;
         calls::watch_reply(reply.expect("runs")).expect("a status").stock["mug"]
     }
 

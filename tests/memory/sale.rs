@@ -11,8 +11,8 @@ use rushgate::engine::Engine;
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::landing::{self, Landing, LandingHandle};
 use rushgate::lua::calls::{self, ShardStatus};
-use rushgate::lua::fixed;
 use rushgate::lua::keys::Shard;
+use rushgate::lua::{Args, fixed};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
 use rushgate::reconcile::{self, Reconcile};
@@ -226,10 +226,10 @@ impl Sale {
 
     pub async fn status(&self) -> ShardStatus {
         let key = Shard::new(CAMPAIGN, 0).state();
-        let mut reply = self.engine.run(&fixed::WATCH, &key, Vec::new()).await;
+        let mut reply = self.engine.run(&fixed::WATCH, &key, Args::default()).await;
         if reply.is_err() {
             // The connection led to a server that is gone.
-            reply = self.engine.run(&fixed::WATCH, &key, Vec::new()).await;
+            reply = self.engine.run(&fixed::WATCH, &key, Args::default()).await;
         }
         calls::watch_reply(reply.expect("runs")).expect("a status")
     }

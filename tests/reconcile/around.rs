@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::Script;
 use rushgate::lua::codec::Reply;
+use rushgate::lua::{Args, Script};
 
 /// What stands around the calls.
 pub trait Around: Send + Sync + 'static {
@@ -39,7 +39,7 @@ impl<A: Around> Engine for Surrounded<A> {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
             self.by.before().await;
@@ -58,7 +58,7 @@ impl<A: Around> Engine for Surrounded<A> {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         self.engine.run_on(incarnation, script, key, args)
     }

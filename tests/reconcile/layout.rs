@@ -1,6 +1,7 @@
 //! A shard that a release of before left: order records by order id, all counts apart, a fence that says no layout. Nothing
 //! of it is forgotten, and nothing of it is read as if it were this layout's.
 
+use rushgate::lua::Args;
 use rushgate::lua::codec::{Fence, Reply};
 use rushgate::lua::{Script, calls, fixed, repair};
 use rushgate::order::{OrderId, OrderState};
@@ -147,7 +148,7 @@ impl Sale {
         let text = "#!lua\nlocal prefix, n = string.sub(KEYS[1], 1, -6), 0\n\
                     for bucket = 0, 3 do n = n + redis.call('EXISTS', prefix .. ARGV[1] .. bucket) end\nreturn n\n";
         let script = Script::new("count-keys", text.to_owned());
-        match self.run(&script, vec![family.into()]).await {
+        match self.run(&script, Args::from([family])).await {
             Reply::Int(n) => n,
             other => panic!("{other:?}"),
         }

@@ -14,6 +14,7 @@ use rushgate::engine::Engine;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::redis::{self, Redis};
 use rushgate::landing::{self, Landing, LandingHandle};
+use rushgate::lua::Args;
 use rushgate::lua::calls::RawEntry;
 use rushgate::lua::codec::Reply;
 use rushgate::lua::keys::{self, Shard};
@@ -338,9 +339,9 @@ impl Sale {
             .expect("joins");
     }
 
-    pub async fn run(&self, script: &Script, args: Vec<Vec<u8>>) -> Reply {
+    pub async fn run(&self, script: &Script, args: impl Into<Args>) -> Reply {
         let key = Shard::new(CAMPAIGN, 0).state();
-        self.engine.run(script, &key, args).await.expect("runs")
+        self.engine.run(script, &key, args.into()).await.expect("runs")
     }
 
     pub async fn outbox(&self) -> Vec<RawEntry> {
@@ -375,7 +376,7 @@ impl Sale {
                     local args = {}\nfor i = 3, #ARGV do args[#args + 1] = ARGV[i] end\n\
                     redis.call(ARGV[1], prefix .. ARGV[2], unpack(args))\nreturn {'ok'}\n";
         let words = [command, key].into_iter().chain(args.iter().copied());
-        let words = words.map(|word| word.as_bytes().to_vec()).collect();
+        let words: Args = words.collect();
         self.run(&Script::new("meddle", text.to_owned()), words).await;
     }
 

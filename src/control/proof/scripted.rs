@@ -12,7 +12,7 @@ use crate::lua::calls::{self, Restore};
 use crate::lua::codec::{self, AdmitReply, Fence};
 use crate::lua::keys::{self, Shard};
 use crate::lua::lists::{self, Put};
-use crate::lua::{Family, Script, fixed};
+use crate::lua::{Args, Family, Script, fixed};
 use crate::order::{Attempt, Charge};
 use crate::plan::eval::{Decision, ShadowState, State};
 use crate::plan::{CheckedPlan, PlanError, Window, check};
@@ -124,7 +124,7 @@ impl Scripted {
         held::state(&self.family.plan, &self.shard.prefix(), &self.engine.dump())
     }
 
-    fn run(&self, script: &Script, args: Vec<Vec<u8>>) -> Result<codec::Reply, String> {
+    fn run(&self, script: &Script, args: Args) -> Result<codec::Reply, String> {
         let reply = self.engine.run_now(script, &self.shard.state(), args);
         reply.map_err(|error| error.to_string())
     }

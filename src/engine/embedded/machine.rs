@@ -8,8 +8,8 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmStat
 
 use super::commands::{self, Answer};
 use super::keyspace::{Bytes, Keyspace};
-use crate::lua::Script;
 use crate::lua::codec::Reply;
+use crate::lua::{Args, Script};
 
 /// Instructions one run may take before it is a defect: some seconds. The longest step of a
 /// rebuild takes a few million.
@@ -80,13 +80,13 @@ impl Machine {
     }
 
     /// The error is text for a person: the script is at fault.
-    pub(super) fn run(&mut self, script: &Script, key: &str, args: Vec<Bytes>) -> Result<Reply, String> {
+    pub(super) fn run(&mut self, script: &Script, key: &str, args: &Args) -> Result<Reply, String> {
         self.instructions.store(0, Ordering::Relaxed);
         let outcome = self.call(script, key, args);
         outcome.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    fn call(&mut self, script: &Script, key: &str, args: Vec<Bytes>) -> mlua::Result<Result<Reply, String>> {
+    fn call(&mut self, script: &Script, key: &str, args: &Args) -> mlua::Result<Result<Reply, String>> {
         let function = self.compile(script)?;
         let globals = self.lua.globals();
         globals.raw_set("KEYS", [key])?;

@@ -13,8 +13,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{Engine, EngineError};
-use crate::lua::Script;
 use crate::lua::codec::Reply;
+use crate::lua::{Args, Script};
 use keyspace::{Keyspace, Value};
 use machine::Machine;
 
@@ -72,14 +72,14 @@ impl Embedded {
     }
 
     /// Runs a script on the calling thread. A run is a matter of microseconds.
-    pub fn run_now(&self, script: &Script, key: &str, args: Vec<Vec<u8>>) -> Result<Reply, EngineError> {
+    pub fn run_now(&self, script: &Script, key: &str, args: Args) -> Result<Reply, EngineError> {
         let mut machine = self.machine.lock().expect("no panic holds this lock");
         self.keys
             .lock()
             .expect("no panic holds this lock")
             .set_now((self.clock)());
         machine
-            .run(script, key, args)
+            .run(script, key, &args)
             .map_err(|cause| EngineError::Script {
                 script: script.name,
                 cause,
@@ -134,7 +134,7 @@ impl Engine for Embedded {
         &'a self,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move { self.run_now(script, key, args) }.boxed()
     }
@@ -148,7 +148,7 @@ impl Engine for Embedded {
         incarnation: &'a str,
         script: &'a Script,
         key: &'a str,
-        args: Vec<Vec<u8>>,
+        args: Args,
     ) -> BoxFuture<'a, Result<Reply, EngineError>> {
         async move {
             match incarnation == self.incarnation {
@@ -171,7 +171,7 @@ mod tests {
     fn run(text: &str) -> Result<Reply, String> {
         let engine = Embedded::with_clock(Arc::new(|| 1_700_000_000_123_456));
         let script = Script::new("test", text.to_owned());
-        let reply = engine.run_now(&script, "rg:{c.0}:state", vec![b"one".to_vec(), vec![0, 255]]);
+        let reply = engine.run_now(&script, "rg:{c.0}:state", Args::from([&b"one"[..], &[0, 255]]));
         reply.map_err(|error| error.to_string())
     }
 

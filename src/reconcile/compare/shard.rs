@@ -15,7 +15,7 @@ use crate::lua::calls::{self, Lookup};
 use crate::lua::codec::{Fence, Reply};
 use crate::lua::keys::Shard;
 use crate::lua::repair::{self, Bucket, CountAt, Ledger, Repair, Repaired};
-use crate::lua::{Script, fixed};
+use crate::lua::{Args, Script, fixed};
 use crate::order::{OrderEvent, OrderId};
 use crate::outbox;
 use crate::ruleset::ActiveCampaign;
@@ -104,7 +104,7 @@ impl<'a> Desk<'a> {
         self.active.campaign.buckets
     }
 
-    pub(super) async fn run(&self, script: &Script, args: Vec<Vec<u8>>) -> Result<Reply, CompareError> {
+    pub(super) async fn run(&self, script: &Script, args: Args) -> Result<Reply, CompareError> {
         Ok(self
             .reconcile
             .engine
