@@ -109,6 +109,10 @@ impl Ruleset {
         self.campaigns.load().get(campaign).cloned()
     }
 
+    pub fn has(&self, campaign: &str) -> bool {
+        self.campaigns.load().contains_key(campaign)
+    }
+
     pub fn all(&self) -> Vec<Arc<ActiveCampaign>> {
         self.campaigns.load().values().cloned().collect()
     }

@@ -497,7 +497,7 @@ fn state(outcome: Result<Outcome, AdmissionError>) -> (OrderState, bool) {
 
 fn reason(outcome: Result<Outcome, AdmissionError>) -> String {
     match outcome {
-        Ok(Outcome::Rejected(refusal)) => refusal.reason,
+        Ok(Outcome::Rejected(refusal)) => refusal.reason.into_owned(),
         other => panic!("not rejected: {other:?}"),
     }
 }
@@ -913,10 +913,15 @@ async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
         );
     }
     let unkeyed = || stage.admission.place(CAMPAIGN, attempt("late", "x"), false);
+    let at_once = || stage.admission.refused(CAMPAIGN, "late", "mug");
+    assert_eq!(at_once(), None, "nobody has asked yet");
     assert_eq!(reason(unkeyed().await), "sold-out");
     assert!(stage.admission.sold_out(CAMPAIGN, "mug"));
     stage.engine.down.store(true, Ordering::SeqCst);
     assert_eq!(reason(unkeyed().await), "sold-out", "no script is asked");
+    assert_eq!(at_once().expect("known").reason, "sold-out");
+    assert_eq!(stage.admission.refused(CAMPAIGN, "late", "cap"), None);
+    assert_eq!(stage.admission.refused("another", "late", "mug"), None);
     stage.engine.down.store(false, Ordering::SeqCst);
     assert_eq!(
         state(stage.place("u0", "k").await),
@@ -952,8 +957,9 @@ async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
         .expect("runs");
     stage.admission.look().await;
     assert!(!stage.admission.sold_out(CAMPAIGN, "mug"));
+    assert_eq!(at_once(), None);
     assert_eq!(state(unkeyed().await).0, OrderState::Accepted);
-    assert_eq!(stage.status().await.rejected["sold-out"], 2);
+    assert_eq!(stage.status().await.rejected["sold-out"], 3);
 }
 
 #[tokio::test]

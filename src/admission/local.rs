@@ -13,7 +13,6 @@ use super::pace::Pace;
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
 use crate::lua::calls::ShardStatus;
-use crate::order::Attempt;
 
 /// How old may be what is answered without asking, milliseconds.
 const ANSWER_MS_MAX: u64 = 1000;
@@ -119,7 +118,7 @@ impl Local {
 
     /// A refusal that needs no script. An attempt with an `Idempotency-Key` is always asked for: it
     /// may be the retry of an admitted order.
-    pub(super) fn refuse(&self, attempt: &Attempt, keyed: bool) -> Option<Refusal> {
+    pub(super) fn refuse(&self, sku: &str, keyed: bool) -> Option<Refusal> {
         if keyed {
             return None;
         }
@@ -127,12 +126,11 @@ impl Local {
         let closed = self.closed.load(Ordering::Relaxed) != 0 && recent(&self.closed_at);
         let refusal = if closed {
             Refusal::closed()
-        } else if self.sold_out.get(&attempt.sku).is_some_and(recent) {
+        } else if self.sold_out.get(sku).is_some_and(recent) {
             Refusal::sold_out(0)
         } else {
             return None;
         };
-        self.count(&refusal.reason);
         Some(refusal)
     }
 

@@ -242,8 +242,12 @@ impl Shared {
 
     /// Whether a decided attempt is to be recorded.
     fn keeps(&self, campaign: &str, attempt: &Attempt) -> bool {
+        self.keeps_of(campaign, &attempt.user)
+    }
+
+    fn keeps_of(&self, campaign: &str, user: &str) -> bool {
         let recorder = self.recorder.as_ref();
-        recorder.is_some_and(|recorder| recorder.keeps(campaign, &attempt.user))
+        recorder.is_some_and(|recorder| recorder.keeps(campaign, user))
     }
 
     fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
@@ -337,11 +341,12 @@ impl Admission {
         if lane.local.note_order() {
             self.shared.wake.notify_one();
         }
-        if let Some(refusal) = lane.local.refuse(&attempt, keyed) {
+        if let Some(refusal) = lane.local.refuse(&attempt.sku, keyed) {
+            lane.local.count(&refusal.reason);
             if self.shared.keeps(campaign, &attempt)
                 && let Some(active) = self.shared.ruleset.get(campaign)
             {
-                let outcome = Recorded::Named(refusal.reason.clone());
+                let outcome = Recorded::Named(refusal.reason.clone().into_owned());
                 self.shared
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }
@@ -379,6 +384,24 @@ impl Admission {
                 replayed: false,
             }),
         }
+    }
+
+    /// What an order without an `Idempotency-Key` is answered with by what this gateway knows, before anything of it is
+    /// made; [`Self::place`] would say the same. `None` where it is to be placed, as one is whose attempts are recorded.
+    pub fn refused(&self, campaign: &str, user: &str, sku: &str) -> Option<Refusal> {
+        let lanes = self.lanes.read().expect("no panic holds this lock");
+        let local = &lanes.get(campaign)?.local;
+        let refusal = local.refuse(sku, false)?;
+        // A lane may be there for a moment after its campaign was archived.
+        let is_served = self.shared.ruleset.has(campaign);
+        if !is_served || self.shared.keeps_of(campaign, user) {
+            return None;
+        }
+        if local.note_order() {
+            self.shared.wake.notify_one();
+        }
+        local.count(&refusal.reason);
+        Some(refusal)
     }
 
     /// Puts an attempt into its lane's queue; its verdict comes through what is returned.

@@ -1,5 +1,7 @@
 //! Rejections with the names a client sees.
 
+use std::borrow::Cow;
+
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
 use crate::plan::eval::{Measured, Rejection};
@@ -18,10 +20,10 @@ pub(super) const KEY_REUSED: &str = "key-reused";
 /// `key-reused`, `precheck-failed`) or a module's reason code, in which case `constraint` is `<rule>/<reason>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     pub constraint: Option<String>,
     /// Sentence for the buyer.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     pub retryable: bool,
     /// When time alone would help, milliseconds since 1970-01-01 UTC.
     pub retry_at: Option<i64>,
@@ -32,9 +34,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn own(reason: &str, detail: impl Into<String>, retryable: bool) -> Self {
+    fn own(
+        reason: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+        retryable: bool,
+    ) -> Self {
         Self {
-            reason: reason.to_owned(),
+            reason: reason.into(),
             constraint: None,
             detail: detail.into(),
             retryable,
@@ -50,9 +56,9 @@ impl Refusal {
 
     pub(super) fn sold_out(remaining: i64) -> Self {
         let detail = match remaining {
-            ..=0 => "Every unit is sold.".to_owned(),
-            1 => "Only 1 unit is left.".to_owned(),
-            n => format!("Only {n} units are left."),
+            ..=0 => Cow::Borrowed("Every unit is sold."),
+            1 => Cow::Borrowed("Only 1 unit is left."),
+            n => Cow::Owned(format!("Only {n} units are left.")),
         };
         Self::own("sold-out", detail, false)
     }
@@ -73,8 +79,9 @@ impl Refusal {
             title,
             retryable,
         } = objection;
-        let mut refusal = Self::own(&code, title, retryable);
-        refusal.constraint = Some(format!("{rule}/{code}"));
+        let constraint = format!("{rule}/{code}");
+        let mut refusal = Self::own(code, title, retryable);
+        refusal.constraint = Some(constraint);
         refusal
     }
 
@@ -176,9 +183,9 @@ impl Refusal {
             false => format!("{} ({})", constraint.sentence, numbers.join(", ")),
         };
         Self {
-            reason: constraint.reason.clone(),
+            reason: constraint.reason.clone().into(),
             constraint: Some(constraint.name()),
-            detail,
+            detail: detail.into(),
             // Where the clock matters the host knows better than the module: time helps, or it does not.
             retryable: retry_at.is_some() || (constraint.retryable && !plan.changes_with_time(index)),
             retry_at,

@@ -109,7 +109,11 @@ impl Worker {
             let (verdict, outcome) = match before {
                 Some(order) => self.existing(&job.attempt, order.placed),
                 None => {
-                    let name = refusal.constraint.as_ref().unwrap_or(&refusal.reason).clone();
+                    let name = refusal
+                        .constraint
+                        .as_deref()
+                        .unwrap_or(&refusal.reason)
+                        .to_owned();
                     (
                         Verdict::Rejected(self.counted(refusal)),
                         Some(Outcome::Named(name)),

@@ -170,7 +170,7 @@ pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
     if let Some(at) = refusal.retry_at {
         document = document.retry_at(at, now);
     }
-    match (&refusal.pointer, refusal.reason.as_str()) {
+    match (&refusal.pointer, refusal.reason.as_ref()) {
         (Some(pointer), _) => document.pointer(pointer.clone()),
         (None, "unknown-sku") => document.pointer("/sku"),
         (None, _) => document,
@@ -241,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(reason: &str, constraint: Option<&str>) -> Refusal {
+    fn refused(reason: &'static str, constraint: Option<&str>) -> Refusal {
         Refusal {
             reason: reason.into(),
             constraint: constraint.map(Into::into),

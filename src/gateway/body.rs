@@ -25,10 +25,11 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// What a client asks for, checked.
 #[derive(Debug, PartialEq, Eq)]
-pub struct OrderBody {
-    pub sku: String,
+pub struct OrderBody<'a> {
+    pub sku: Cow<'a, str>,
     pub quantity: u32,
-    pub attributes: Vec<(String, String)>,
+    /// By name.
+    pub attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
 /// Reads a whole body. The declared length is only believed when it is hopeless; what arrives is
@@ -111,7 +112,7 @@ struct Raw<'a> {
 }
 
 /// Checks the body of `POST …/orders`.
-pub fn parse(body: &[u8]) -> Result<OrderBody, Problem> {
+pub fn parse(body: &[u8]) -> Result<OrderBody<'_>, Problem> {
     let raw: Raw<'_> = json::parse(body)?;
     let sku = raw.sku.0;
     check_id(&sku)
@@ -134,12 +135,9 @@ pub fn parse(body: &[u8]) -> Result<OrderBody, Problem> {
         }
     }
     Ok(OrderBody {
-        sku: sku.into_owned(),
+        sku,
         quantity: raw.quantity.0,
-        attributes: attributes
-            .into_iter()
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect(),
+        attributes,
     })
 }
 
@@ -255,7 +253,7 @@ mod tests {
             OrderBody {
                 sku: "phone-1".into(),
                 quantity: 2,
-                attributes: vec![("b_2".into(), "ü".into()), ("device".into(), "d 1".into())],
+                attributes: [("b_2".into(), "ü".into()), ("device".into(), "d 1".into())].into(),
             }
         );
     }

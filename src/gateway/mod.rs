@@ -30,7 +30,7 @@ use hyper::body::Body;
 use hyper::header::HeaderValue;
 use prometheus_client::registry::Registry;
 
-use crate::admission::{Admission, AdmissionError, Outcome, Quota};
+use crate::admission::{Admission, AdmissionError, Outcome, Quota, Refusal};
 use crate::campaign::Schedule;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
@@ -110,6 +110,11 @@ pub trait Orders: Send + Sync + 'static {
         keyed: bool,
     ) -> impl Future<Output = Result<Outcome, AdmissionError>> + Send;
 
+    /// See [`Admission::refused`]. Who knows nothing of the kind has every order placed.
+    fn refused(&self, _campaign: &str, _user: &str, _sku: &str) -> Option<Refusal> {
+        None
+    }
+
     /// See [`Admission::find`].
     fn find(
         &self,
@@ -164,6 +169,10 @@ impl Stages {
 impl Orders for Stages {
     async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
         self.admission.place(campaign, attempt, keyed).await
+    }
+
+    fn refused(&self, campaign: &str, user: &str, sku: &str) -> Option<Refusal> {
+        self.admission.refused(campaign, user, sku)
     }
 
     async fn find(

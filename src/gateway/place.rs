@@ -15,7 +15,7 @@ use super::auth::Identity;
 use super::show::{no_lookup, not_before};
 use super::told::Step;
 use super::{Config, Gateway, Orders, body, now_ms};
-use crate::admission::{AdmissionError, Outcome};
+use crate::admission::{AdmissionError, Outcome, Refusal};
 use crate::order::{Attempt, OrderId};
 use crate::store::OrderRow;
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
@@ -44,6 +44,11 @@ impl<O: Orders> Gateway<O> {
         let bytes = body::read(body, self.config.load().body_timeout).await?;
         let asked = body::parse(&bytes)?;
 
+        if key.is_none()
+            && let Some(refusal) = self.orders.refused(campaign, &identity.user, &asked.sku)
+        {
+            return Err(self.rejected(&refusal));
+        }
         let order = match &key {
             Some(key) => OrderId::keyed(campaign, &identity.user, key),
             None => OrderId::fresh(now_ms(), random()),
@@ -52,7 +57,7 @@ impl<O: Orders> Gateway<O> {
         let attempt = Attempt {
             order,
             user: identity.user.clone(),
-            sku: asked.sku,
+            sku: asked.sku.into_owned(),
             quantity: asked.quantity,
             attributes,
         };
@@ -63,7 +68,7 @@ impl<O: Orders> Gateway<O> {
                 let again = Attempt {
                     order,
                     user: identity.user.clone(),
-                    sku: asked.sku,
+                    sku: asked.sku.into_owned(),
                     quantity: asked.quantity,
                     attributes: BTreeMap::new(),
                 };
@@ -79,12 +84,12 @@ impl<O: Orders> Gateway<O> {
         identity: &Identity,
         peer: IpAddr,
         headers: &HeaderMap,
-        client: Vec<(String, String)>,
+        client: impl IntoIterator<Item = (impl Display, impl Into<String>)>,
     ) -> BTreeMap<String, String> {
         let mut attributes: BTreeMap<String, String> = identity.claims.iter().cloned().collect();
         let named = client
             .into_iter()
-            .map(|(name, value)| (format!("client:{name}"), value));
+            .map(|(name, value)| (format!("client:{name}"), value.into()));
         attributes.extend(named);
         let ip = client_ip(peer, headers, &self.config.load());
         let mut text = String::with_capacity(ADDRESS_BYTES_MAX);
@@ -136,17 +141,19 @@ impl<O: Orders> Gateway<O> {
                 };
                 Ok(answer::accepted(&shown, replayed))
             }
-            Ok(Outcome::Rejected(refusal)) => {
-                let problem = answer::refusal(&refusal, now_ms());
-                self.metrics.decision("rejected", problem.reason_code().clone());
-                Err(problem)
-            }
+            Ok(Outcome::Rejected(refusal)) => Err(self.rejected(&refusal)),
             Err(error) => {
                 let problem = answer::admission_error(&error);
                 self.metrics.decision("failed", problem.reason_code().clone());
                 Err(problem)
             }
         }
+    }
+
+    fn rejected(&self, refusal: &Refusal) -> Problem {
+        let problem = answer::refusal(refusal, now_ms());
+        self.metrics.decision("rejected", problem.reason_code().clone());
+        problem
     }
 
     /// An order that gave back what it held, or that its buyer knows to have landed: the database says how it stands.

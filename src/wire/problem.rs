@@ -186,7 +186,12 @@ impl Problem {
     }
 
     /// A rejection by a module, under its own reason code and with a `type` of its own.
-    pub fn by_rule(reason: &str, constraint: Option<&str>, retryable: bool, detail: String) -> Self {
+    pub fn by_rule(
+        reason: &str,
+        constraint: Option<&str>,
+        retryable: bool,
+        detail: Cow<'static, str>,
+    ) -> Self {
         let mut problem = Self::new(&RULE_REJECTED, detail).constraint(constraint.map(str::to_owned));
         problem.0.uri = format!("{RULE_PATH}{reason}").into();
         problem.0.retryable = retryable;

@@ -110,7 +110,7 @@ async fn a_rejection_names_rule_and_reason_and_consumes_nothing() {
     assert_eq!(refusal.reason, "not-you");
     assert_eq!(refusal.constraint.as_deref(), Some("gate/not-you"));
     assert_eq!(
-        (refusal.detail.as_str(), refusal.retryable),
+        (refusal.detail.as_ref(), refusal.retryable),
         ("Not for you", true)
     );
     assert_eq!(state(stage.place("bob", "1").await).0, OrderState::Accepted);

@@ -46,7 +46,7 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
     }
 }
 
-fn rejected(reason: &str, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
+fn rejected(reason: &'static str, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
     Ok(Outcome::Rejected(Refusal {
         reason: reason.into(),
         constraint: constraint.map(Into::into),
