@@ -57,6 +57,10 @@ fn hint(said: &str) -> &'static str {
         ": \"sasl.mechanisms\", \"sasl.username\" and \"sasl.password\" in [kafka.options]"
     } else if says(&["security.protocol", "SSL listener", "APIVERSION_QUERY"]) {
         ": \"security.protocol\" = \"SASL_SSL\" or \"SSL\" in [kafka.options]"
+    } else if says(&["SSL_HANDSHAKE", "SSL connection closed by peer"]) {
+        // A port without TLS that hangs up before it says what it is.
+        ": what answers there hangs up on TLS: it does not speak TLS (\"security.protocol\" = \"SASL_PLAINTEXT\" or \"PLAINTEXT\", \
+         or another port), or asks for a certificate (\"ssl.certificate.location\" and \"ssl.key.location\")"
     } else {
         ""
     }
@@ -86,5 +90,17 @@ mod tests {
         assert!(told.contains("sasl.password"), "{told}");
         let other = BusError::Fatal("x".into());
         assert_eq!(heard.told(other.clone()), other);
+    }
+
+    #[test]
+    fn a_port_without_tls_is_known_by_whatever_it_does_to_a_handshake() {
+        for said in [
+            "SSL handshake failed: ... wrong version number: connecting to a PLAINTEXT broker listener?",
+            "sasl_ssl://b:9092/bootstrap: Disconnected: SSL connection closed by peer (after 0ms in state SSL_HANDSHAKE)",
+            "ssl://b:9092/bootstrap: Disconnected: connection reset by peer (after 1ms in state SSL_HANDSHAKE)",
+        ] {
+            assert!(hint(said).contains("does not speak TLS"), "{said}");
+        }
+        assert_eq!(hint("b:9092: Disconnected (after 3ms in state UP)"), "");
     }
 }
