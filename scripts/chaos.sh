@@ -39,6 +39,8 @@ build_broken() {
     sed -i "0,/^version = /s/^version = .*/version = \"0.0.0-broken-$1\"/" "$copy/tree/Cargo.toml"
     (cd "$copy/tree" && CARGO_TARGET_DIR="$TARGET" cargo build --profile "$PROFILE" --bin rushgate >&2)
     cp "$OUT/rushgate" "$copy/rushgate"
+    # The driver writes its logs beside what it is told to run, in folders of cargo's alone.
+    cp "$TARGET/CACHEDIR.TAG" "$TARGET/broken/"
     cargo build --profile "$PROFILE" --bin rushgate >&2
     echo "$copy/rushgate"
 }
