@@ -37,7 +37,8 @@ build_broken() {
     # The dependencies are this checkout's, and built already. A version of its own tells its artefacts from the
     # checkout's: cargo does not look at where a package lies.
     sed -i "0,/^version = /s/^version = .*/version = \"0.0.0-broken-$1\"/" "$copy/tree/Cargo.toml"
-    (cd "$copy/tree" && CARGO_TARGET_DIR="$TARGET" cargo build --profile "$PROFILE" --bin rushgate >&2)
+    (cd "$copy/tree" && CARGO_TARGET_DIR="$TARGET" cargo build --profile "$PROFILE" --bin rushgate >&2) ||
+        die "$patch does not compile any more: make it anew"
     cp "$OUT/rushgate" "$copy/rushgate"
     # The driver writes its logs beside what it is told to run, in folders of cargo's alone.
     cp "$TARGET/CACHEDIR.TAG" "$TARGET/broken/"
