@@ -912,6 +912,7 @@ async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
             OrderState::Accepted
         );
     }
+    stage.drained().await;
     let unkeyed = || stage.admission.place(CAMPAIGN, attempt("late", "x"), false);
     let at_once = || stage.admission.refused(CAMPAIGN, "late", "mug");
     assert_eq!(at_once(), None, "nobody has asked yet");

@@ -110,6 +110,7 @@ async fn a_claim_that_the_rules_read_and_cannot_read_refuses_the_order() {
 async fn who_was_admitted_gets_that_order_whatever_the_token_is_now() {
     let stage = stage(Config::default()).await;
     assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+    stage.drained().await;
     stage.activate_plan(without_evilcorp(), SECOND).await;
     let mark = unreadable("claim:company");
     let again = stage

@@ -146,6 +146,7 @@ async fn who_was_admitted_gets_that_order_whatever_a_newer_precheck_says() {
     let stage = stage(Config::default()).await;
     let first = stage.place("ada", "1").await;
     assert_eq!(state(first).0, OrderState::Accepted);
+    stage.drained().await;
     stage.serve(1, 2, told(reject)).await;
     assert_eq!(state(stage.place("ada", "1").await), (OrderState::Accepted, true));
     assert_eq!(
@@ -167,6 +168,7 @@ async fn who_was_admitted_gets_that_order_whatever_a_newer_precheck_says() {
 async fn who_lacks_an_attribute_of_a_newer_revision_gets_the_order_it_has() {
     let stage = stage(Config::default()).await;
     assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+    stage.drained().await;
     let plan = Plan {
         required: vec![Attribute::Client("device".into())],
         ..per_user(1)
