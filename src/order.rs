@@ -1,7 +1,7 @@
 //! Orders: an attempt, what was decided about it, and the event that carries it to the database.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -148,15 +148,13 @@ impl Attempt {
 
 /// What [`Attempt::fingerprint`] is of an attempt at so many of this SKU.
 pub fn fingerprint(sku: &str, quantity: u32) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut hash = Sha256::new();
     hash.update((sku.len() as u64).to_be_bytes());
     hash.update(sku.as_bytes());
     hash.update(quantity.to_be_bytes());
+    let number = u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap_or_default());
     let mut text = String::with_capacity(16);
-    for byte in &hash.finalize()[..8] {
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
-    }
+    let _ = write!(text, "{number:016x}");
     text
 }
 

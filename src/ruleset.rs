@@ -109,6 +109,7 @@ impl Ruleset {
         self.campaigns.load().get(campaign).cloned()
     }
 
+    /// Whether it is decided with.
     pub fn has(&self, campaign: &str) -> bool {
         self.campaigns.load().contains_key(campaign)
     }
@@ -151,7 +152,7 @@ impl Ruleset {
         }
         archived.insert(campaign.to_owned(), Arc::new(as_it_was));
         drop(archived);
-        if self.get(campaign).is_some() {
+        if self.has(campaign) {
             self.remove(campaign);
         }
     }

@@ -270,7 +270,7 @@ impl Worker {
             };
             let Job { attempt, answer, .. } = job;
             if let Some(outcome) = outcome
-                && self.shared.keeps(&self.shard.campaign, &attempt)
+                && self.shared.keeps(&self.shard.campaign, &attempt.user)
             {
                 decided.push((attempt.clone(), outcome));
             }

@@ -240,12 +240,8 @@ impl Shared {
         trouble.met(what, Instant::now()).is_some()
     }
 
-    /// Whether a decided attempt is to be recorded.
-    fn keeps(&self, campaign: &str, attempt: &Attempt) -> bool {
-        self.keeps_of(campaign, &attempt.user)
-    }
-
-    fn keeps_of(&self, campaign: &str, user: &str) -> bool {
+    /// Whether a decided attempt of this buyer is to be recorded.
+    fn keeps(&self, campaign: &str, user: &str) -> bool {
         let recorder = self.recorder.as_ref();
         recorder.is_some_and(|recorder| recorder.keeps(campaign, user))
     }
@@ -343,7 +339,7 @@ impl Admission {
         }
         if let Some(refusal) = lane.local.refuse(&attempt.sku, keyed) {
             lane.local.count(&refusal.reason);
-            if self.shared.keeps(campaign, &attempt)
+            if self.shared.keeps(campaign, &attempt.user)
                 && let Some(active) = self.shared.ruleset.get(campaign)
             {
                 let outcome = Recorded::Named(refusal.reason.clone().into_owned());
@@ -393,8 +389,7 @@ impl Admission {
         let local = &lanes.get(campaign)?.local;
         let refusal = local.refuse(sku, false)?;
         // A lane may be there for a moment after its campaign was archived.
-        let is_served = self.shared.ruleset.has(campaign);
-        if !is_served || self.shared.keeps_of(campaign, user) {
+        if !self.shared.ruleset.has(campaign) || self.shared.keeps(campaign, user) {
             return None;
         }
         if local.note_order() {
@@ -537,7 +532,7 @@ impl Admission {
     /// Those of campaigns that are served. The others end: nobody looks at a campaign that was archived, and its gate
     /// counts as neither open nor closed.
     fn lanes(&self) -> Vec<Arc<Lane>> {
-        let served = |campaign: &str| self.shared.ruleset.get(campaign).is_some();
+        let served = |campaign: &str| self.shared.ruleset.has(campaign);
         let lanes = self.lanes.read().expect("no panic holds this lock");
         let there: Vec<_> = lanes
             .iter()

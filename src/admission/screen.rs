@@ -124,7 +124,7 @@ impl Worker {
             // A caller that went away does not read its answer.
             let _ = answer.send(Ok(verdict));
             if let Some(outcome) = outcome
-                && self.shared.keeps(&self.shard.campaign, &attempt)
+                && self.shared.keeps(&self.shard.campaign, &attempt.user)
             {
                 decided.push((attempt, outcome));
             }

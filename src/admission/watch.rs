@@ -87,7 +87,7 @@ impl Admission {
             let _ = self.lane(&active.campaign.id).await;
         }
         let mut lanes = self.lanes.write().expect("no panic holds this lock");
-        lanes.retain(|campaign, _| self.shared.ruleset.get(campaign).is_some());
+        lanes.retain(|campaign, _| self.shared.ruleset.has(campaign));
     }
 
     fn sum_up(&self) {

@@ -44,7 +44,7 @@ impl Args {
         self.ends.is_empty()
     }
 
-    /// Of all of them.
+    /// How many bytes all of them have.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }

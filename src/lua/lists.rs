@@ -49,7 +49,7 @@ impl Target<'_> {
                 members = 0;
             }
             members += values.len();
-            args.push(calls::text(values.len()));
+            args.push_text(values.len());
             args.extend(values);
         }
         all.push(args);

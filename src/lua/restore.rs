@@ -71,7 +71,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
             for (user, charge) in charges {
                 for place in charge_args(charge, user, plan) {
                     args.extend(place);
-                    args.push(text(window_end(charge, plan)));
+                    args.push_text(window_end(charge, plan));
                 }
             }
         }
@@ -94,8 +94,8 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
             made,
         } => {
             args.extend(state_args(fence, revision, plan.context().schedule).iter());
-            args.push(text(run));
-            args.push(text(stock.len()));
+            args.push(run);
+            args.push_text(stock.len());
             args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
             args.extend(family_args(if made { 0 } else { plan.context().buckets }));
         }

@@ -41,8 +41,7 @@ pub(super) async fn run(relay: Weak<Relay>) {
             None => strong.sweep_all(&found).await,
             Some(_) => HashSet::new(),
         };
-        let served =
-            |campaign: &str| strong.producer.halted().is_none() && strong.ruleset.get(campaign).is_some();
+        let served = |campaign: &str| strong.producer.halted().is_none() && strong.ruleset.has(campaign);
         strong.stuck_here().keep_served(served);
         drop(strong);
         tokio::time::sleep(every).await;
