@@ -26,11 +26,18 @@ end
 
 -- part: frame
 
--- An entry holds an order at least.
+-- An entry holds an order at least. One that says how many says no more than it has bytes.
+local function orders(fields)
+  if fields[7] == 'all' then
+    return math.max(math.min(tonumber(string.match(fields[6], '^%d+')) or 1, #fields[8]), 1)
+  end
+  return math.max(#fields - 6, 2) / 2
+end
+
 local entries = call('XRANGE', prefix .. 'outbox', '-', '+', 'COUNT', string.format('%.0f', most + 1))
 local waiting = 0
 for _, entry in ipairs(entries) do
-  waiting = waiting + math.max(#entry[2] - 6, 2) / 2
+  waiting = waiting + orders(entry[2])
 end
 if waiting > most then
   reply[#reply + 1] = 0

@@ -17,7 +17,11 @@ for i = 1, #ARGV, 2 do
   if record == '' and not call('HGET', home, '\255') then
     reply[2] = ''
   end
-  local entry = string.match(record, '^%a (%d+%-%d+) ')
+  local entry, moment = string.match(record, '^%a (%d*%-%d+) %d+ (%d+) ')
+  -- One of the millisecond of the decision is written as its number alone.
+  if entry and string.sub(entry, 1, 1) == '-' then
+    entry = moment .. entry
+  end
   local pending = 0
   if entry and #call('XRANGE', outbox, entry, entry) > 0 then
     pending = 1

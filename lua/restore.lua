@@ -37,8 +37,8 @@ local steps = {}
 
 function steps.begin()
   local fence = call('HGET', state, 'fence')
-  -- One of an older layout says no layout, and no version where it is 1. What it stands for is made anew.
-  local older = fence and string.match(fence, '^([^/]*)/?%d*:%d+$')
+  -- One of an older layout says it, or none, and no version where it is 1. What it stands for is made anew.
+  local older = fence and (string.match(fence, '^([^/]*)/?%d*:%d+$') or string.match(fence, '^([^/]*)/%d+%.2:%d+$'))
   if fence and (older or read_fence(fence)) ~= ARGV[3] then
     return {'lost'}
   end

@@ -8,9 +8,12 @@ use crate::lua::calls::RawEntry;
 use crate::lua::keys::Shard;
 use crate::order::{Attempt, EVENT_VERSION, OrderEvent, Ordinal};
 use crate::plan::eval;
-use crate::record::{self, Header, Payload, Scope, Stored, encode_payload};
+use crate::record::{self, Header, Payload, Payloads, Scope, Stored, write_payload};
 use crate::ruleset::ActiveCampaign;
 use crate::seal::{Keyring, Seal};
+
+/// Room for a payload, about.
+const BYTES_EACH: usize = 160;
 
 /// Called once with whether Kafka acknowledged every order of the entry.
 pub type Acknowledged = Box<dyn FnOnce(bool) + Send>;
@@ -54,8 +57,17 @@ impl Orders {
         if entry.packed.is_none() {
             return events(active, shard, entry).map(Self::Alone);
         }
+        Self::together(active, shard, entry, entry.payloads.iter().map(Vec::as_slice))
+    }
+
+    /// The record of an entry, of which `entry` says everything but the payloads.
+    pub(crate) fn together<'a>(
+        active: &ActiveCampaign,
+        shard: u32,
+        entry: &RawEntry,
+        payloads: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Self, String> {
         let header = header(active, shard, entry)?;
-        let payloads = entry.payloads.iter().map(Vec::as_slice);
         Ok(Self::Together {
             key: header.key(),
             count: payloads.len(),
@@ -84,26 +96,27 @@ pub fn payloads<'a>(
     attempts: impl Iterator<Item = &'a Attempt>,
     asked_at: i64,
     keys: Option<&Keyring>,
-) -> Vec<Vec<u8>> {
+) -> Payloads {
     let scope = Scope {
         uid: &active.campaign.uid,
         shard,
         epoch: active.activation.epoch,
         revision: active.revision.number,
     };
-    let payload = |attempt: &Attempt| match active.campaign.record_version {
-        RecordVersion::V1 => attempt.encode(),
-        RecordVersion::V2 => encode_payload(attempt, asked_at, &scope, keys),
-    };
-    let mut room = record::RECORD_BYTES_MAX - record::HEADER_BYTES_MAX;
-    let mut payloads = Vec::with_capacity(attempts.size_hint().0);
-    for payload in attempts.map(payload) {
-        let bytes = payload.len() + record::LENGTH_BYTES_MAX;
-        if bytes > room && !payloads.is_empty() {
+    let room = record::RECORD_BYTES_MAX - record::HEADER_BYTES_MAX;
+    let (orders, _) = attempts.size_hint();
+    let mut payloads = Payloads::with_capacity(orders, BYTES_EACH * orders);
+    for attempt in attempts {
+        match active.campaign.record_version {
+            RecordVersion::V1 => payloads.push(&attempt.encode()),
+            RecordVersion::V2 => {
+                payloads.push_with(|bytes| write_payload(attempt, asked_at, &scope, keys, bytes))
+            }
+        }
+        if payloads.as_bytes().len() > room && payloads.len() > 1 {
+            payloads.pop();
             break;
         }
-        room = room.saturating_sub(bytes);
-        payloads.push(payload);
     }
     payloads
 }

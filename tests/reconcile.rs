@@ -242,7 +242,7 @@ async fn a_lost_order_is_reported_and_its_units_are_not_sold_again(side: Side) {
     sale.settled().await;
     // As if the bus had lost it after its acknowledgement.
     let order = OrderId::keyed(CAMPAIGN, "bob", "1");
-    let record = format!("a 1-1 1 {} 2 00ff00ff00ff00ff mug bob", sale.opened_at);
+    let record = format!("a 1-1 9 {} 2 mug bob", sale.opened_at);
     sale.redis("HSET", &sale.buyers_bucket("bob"), &[&order.to_string(), &record])
         .await;
     sale.redis("HINCRBY", "stock", &["mug", "-2"]).await;
@@ -614,7 +614,7 @@ async fn the_command_answers_with_its_exit_code() {
 async fn the_engine_of_another_deployment_is_not_compared() {
     let side = Side::real().await;
     let sale = Sale::open(side, 100).await;
-    sale.redis("HSET", "state", &["fence", "another/2.2:1"]).await;
+    sale.redis("HSET", "state", &["fence", "another/2.3:1"]).await;
     let error = sale.reconcile.compare(CAMPAIGN, None).await.expect_err("foreign");
     assert!(matches!(error, CompareError::Foreign(_)), "{error}");
     let nowhere = Redis::new(redis::Config::new("redis://127.0.0.1:1")).expect("made");

@@ -9,7 +9,7 @@ local function compare(at, code, item, quantity)
   if code == 0 then
     remaining = remaining + quantity
   end
-  local fine, other = pcall(shadow, at, quantity, ARGV[2 + item], remaining)
+  local fine, other = pcall(shadow, at, quantity, ARGV[3 + item], remaining)
   if not fine or lost ~= before then
     other = 9
   end

@@ -13,13 +13,13 @@ end
 
 -- Everything is read once per call, and kept with what earlier attempts of this batch changed.
 local lost = false                 -- a key that must be there is not
-local stock = skus > 0 and call('HMGET', prefix .. 'stock', unpack(ARGV, 3, 2 + skus)) or {}
+local stock = skus > 0 and call('HMGET', prefix .. 'stock', unpack(ARGV, 4, 3 + skus)) or {}
 for item = 1, skus do
   -- Units left; false where the campaign does not have the SKU.
   stock[item] = tonumber(stock[item]) or false
   lost = lost or not stock[item] and call('EXISTS', prefix .. 'stock') == 0
 end
-local at, place = 3 + skus, 9      -- in ARGV; in the facts
+local at, place = 4 + skus, 9      -- in ARGV; in the facts
 local held, from = {}, {}          -- bucket: its key, then the values read of it; their fields begin behind ARGV[from + 1]
 for bucket = 1, buckets do
   local home = prefix .. 'buyers:' .. ARGV[at]
@@ -34,6 +34,5 @@ for bucket = 1, buckets do
   at, place = last + 1, place + 2
 end
 
-local carried = {'rev', revision, 'at', moment, 'n', 0}  -- the outbox entry: 'o' and payload per order
 local admitted, again = 0, false   -- again: some order came twice in this batch
 local writes, sold = {}, {}        -- bucket: fields and values; SKUs that this batch takes of

@@ -7,6 +7,6 @@
     end
   end
   for item in pairs(sold) do
-    call('HSET', prefix .. 'stock', ARGV[2 + item], whole(stock[item]))
+    call('HSET', prefix .. 'stock', ARGV[3 + item], whole(stock[item]))
   end
   call('HINCRBY', state, 'admitted', whole(admitted))

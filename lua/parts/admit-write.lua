@@ -11,14 +11,33 @@ end
 -- Write everything. The outbox entry comes first: what it carries can be undone or restored, the rest cannot.
 if admitted > 0 then
   reply[4] = admitted
-  carried[6] = whole(admitted)
+  local carried, orders = ARGV[3], whole(admitted)
+  if admitted < attempts then
+    -- Who was not admitted is left out: each payload stands behind its length, seven bits a byte, the lowest first.
+    local kept, from, behind, refused = {}, 1, 1, 5
+    for i = 1, attempts do
+      local begin, length, scale = behind, 0, 1
+      repeat
+        local digit = byte(carried, behind)
+        length, scale, behind = length + digit % 128 * scale, scale * 128, behind + 1
+      until digit < 128
+      behind = behind + length
+      if reply[refused] == i then
+        kept[#kept + 1] = sub(carried, from, begin - 1)
+        from, refused = behind, refused + 3
+      end
+    end
+    kept[#kept + 1] = sub(carried, from)
+    carried = table.concat(kept)
+  end
   -- Orders that travel together say where they stand among those of their shard.
   local first
   if epoch > 0 then
     first = whole((tonumber(there[3]) or 0) + 1)
-    carried[6] = carried[6] .. ' ' .. sub(ARGV[1], epoch) .. ' ' .. evaluator .. ' ' .. first
+    orders = orders .. ' ' .. sub(ARGV[1], epoch) .. ' ' .. evaluator .. ' ' .. first
   end
-  local entry = call('XADD', prefix .. 'outbox', 'NOMKSTREAM', '*', unpack(carried))
+  local entry = call('XADD', prefix .. 'outbox', 'NOMKSTREAM', '*',
+    'rev', revision, 'at', moment, 'n', orders, 'all', carried)
   -- The stream is there from the start: without it entries were lost, and nothing was written yet.
   if not entry then
     return {'fence', ''}

@@ -21,6 +21,7 @@ use crate::lua::keys::Shard;
 use crate::order::{Attempt, OrderState};
 use crate::outbox::{self, Orders};
 use crate::plan::eval::{self, Decision, Placed, Rejection};
+use crate::record::Payloads;
 use crate::recorded::Outcome;
 use crate::ruleset::ActiveCampaign;
 
@@ -198,14 +199,14 @@ impl Worker {
         &self,
         active: &Arc<ActiveCampaign>,
         jobs: &mut Vec<Job>,
-        payloads: Vec<Vec<u8>>,
+        payloads: Payloads,
     ) -> Step {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         failpoint::hit(Point::G1);
         let begun = self.local.elapsed();
-        let carried = jobs.iter().map(|job| &job.attempt).zip(&payloads);
-        let args = codec::admit_args(&active.family, &fence, carried);
+        let attempts = jobs.iter().map(|job| &job.attempt);
+        let args = codec::admit_args(&active.family, &fence, attempts, payloads.as_bytes());
         let asked = self
             .shared
             .ask(&self.shard, &self.local, active, &active.family.admit, args);
@@ -302,7 +303,7 @@ impl Worker {
 
     /// Found to have been admitted before; with how that is recorded, where it is another attempt.
     pub(super) fn existing(&self, attempt: &Attempt, placed: Placed) -> (Verdict, Option<Outcome>) {
-        if placed.fingerprint == attempt.fingerprint() {
+        if placed.is_of(attempt) {
             return (Verdict::Existing(placed), None);
         }
         let refusal = self.counted(Refusal::key_reused());
@@ -370,7 +371,7 @@ struct Admitted<'a> {
     jobs: &'a [Job],
     decisions: &'a [Decision],
     /// What the entry carries of each job, whatever became of it.
-    payloads: Vec<Vec<u8>>,
+    payloads: Payloads,
     at: i64,
 }
 
@@ -384,7 +385,6 @@ impl Admitted<'_> {
             let event = |(job, _): (&Job, _)| outbox::event(active, shard, &job.attempt, self.at);
             return Ok(Orders::Alone(admitted.map(event).collect()));
         };
-        let payloads = self.payloads.into_iter().zip(self.decisions);
         let stored = RawEntry {
             id: entry.id,
             revision: active.revision.number,
@@ -394,12 +394,12 @@ impl Admitted<'_> {
                 evaluator: eval::VERSION,
                 first,
             }),
-            payloads: payloads
-                .filter(|(_, decision)| is_admitted(decision))
-                .map(|(payload, _)| payload)
-                .collect(),
+            payloads: Vec::new(),
         };
-        Orders::of(active, shard, &stored)
+        let payloads = self.payloads.iter().zip(self.decisions);
+        let admitted = payloads.filter(|(_, decision)| is_admitted(decision));
+        let admitted: Vec<&[u8]> = admitted.map(|(payload, _)| payload).collect();
+        Orders::together(active, shard, &stored, admitted.into_iter())
     }
 }
 
@@ -408,7 +408,6 @@ fn placed(active: &ActiveCampaign, attempt: Attempt, now: i64) -> Placed {
         placed_at: now,
         revision: active.revision.number,
         quantity: attempt.quantity,
-        fingerprint: attempt.fingerprint(),
         sku: attempt.sku,
         user: attempt.user,
         released: false,

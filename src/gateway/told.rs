@@ -5,6 +5,7 @@
 //! the database is silent the engine does not know what is `confirmed`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::order::{OrderId, OrderState};
@@ -39,12 +40,10 @@ impl Told {
 
     /// What the buyer was told before. Where that was nothing, the buyer is being told this.
     pub(super) fn of_or_note(&self, order: OrderId, state: OrderState) -> Option<Step> {
-        let mut told = self.locked();
-        let before = told.of(order);
-        if let (None, Some(step)) = (before, Step::of(state)) {
-            told.note(order, step);
+        match Step::of(state) {
+            Some(step) => self.locked().of_or_note(order, step),
+            None => self.of(order),
         }
-        before
     }
 
     pub(super) fn of(&self, order: OrderId) -> Option<Step> {
@@ -68,10 +67,28 @@ impl Step {
 }
 
 impl Generations {
-    fn note(&mut self, order: OrderId, step: Step) {
+    fn of_or_note(&mut self, order: OrderId, step: Step) -> Option<Step> {
+        self.make_room();
+        match self.young.entry(order) {
+            Entry::Occupied(there) => Some(*there.get()),
+            Entry::Vacant(room) => {
+                let before = self.old.get(&order).copied();
+                if before.is_none() {
+                    room.insert(step);
+                }
+                before
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
+    }
+
+    fn note(&mut self, order: OrderId, step: Step) {
+        self.make_room();
         let before = self.old.get(&order).copied();
         let there = self.young.entry(order).or_insert(step);
         *there = before.unwrap_or(step).max(step).max(*there);

@@ -122,7 +122,11 @@ impl Fence {
         let (own, version) = uid.rsplit_once('/')?;
         let (version, layout) = version.split_once('.')?;
         let known = |version: &str| version.parse::<u8>().ok()?.try_into().ok();
-        let ours = layout.parse() == Ok(LAYOUT);
+        let layout: u8 = layout.parse().unwrap_or(u8::MAX);
+        if layout < LAYOUT {
+            return None;
+        }
+        let ours = layout == LAYOUT;
         // What a later build has written is another campaign's, by its uid.
         let later = (uid, RecordVersion::V1);
         let (uid, version) = known(version)
@@ -462,11 +466,11 @@ mod tests {
             assert_eq!(Fence::parse(text.as_bytes()), Some(fence("u", version)));
         }
         // What a release of before wrote stands for a state that is lost to this one.
-        for older in ["", "u", "u:7", "u/1:7", "u/2:7"] {
+        for older in ["", "u", "u:7", "u/1:7", "u/2:7", "u/1.2:7", "u/2.2:7"] {
             assert_eq!(Fence::parse(older.as_bytes()), None, "{older}");
         }
         // A later one's is another campaign's.
-        for later in ["u/3.2:7", "u/2.3:7"] {
+        for later in ["u/3.3:7", "u/2.4:7", "u/2.256:7"] {
             let there = Fence::parse(later.as_bytes()).expect("a fence");
             assert_ne!(there.uid, "u", "{later}");
             assert_eq!(Fence::parse(there.to_string().as_bytes()), Some(there));

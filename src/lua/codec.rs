@@ -16,14 +16,14 @@ pub use super::record::{Attributes, NO_ENTRY, Record, decode_record, encode_reco
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
 pub const BATCH_MAX: usize = 1000;
 
-/// ARGV of one attempt before the plan's slots: record tail, payload.
-pub(super) const ATTEMPT_FIELDS: usize = 2;
+/// ARGV of one attempt before the plan's slots: record tail.
+pub(super) const ATTEMPT_FIELDS: usize = 1;
 /// Room for what an attempt brings besides its payload, about.
-const BYTES_EACH: usize = 96;
+const BYTES_EACH: usize = 64;
 
 /// How a shard's keys are laid out. Fences say it, because what one layout keeps under other keys must not count as nothing used in
 /// another. The first had none: order records lay in buckets of the order.
-pub(super) const LAYOUT: u8 = 2;
+pub(super) const LAYOUT: u8 = 3;
 
 /// What `admit` answers per attempt that it does not admit: its number, `code`, `detail`. From [`CODE_CONSTRAINT`] on, the constraint's index.
 /// No reply has it: who is not named was admitted.
@@ -112,26 +112,27 @@ pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
     crate::plan::eval::compose_subject(key, attempt)
 }
 
-/// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts, each with what its entry is to carry of it.
-pub fn admit_args<'a, P: AsRef<[u8]>>(
+/// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts, with what their entry is to carry of them: the payload of
+/// each behind its length.
+pub fn admit_args<'a>(
     family: &Family,
     fence: &Fence,
-    attempts: impl ExactSizeIterator<Item = (&'a Attempt, P)>,
+    attempts: impl ExactSizeIterator<Item = &'a Attempt>,
+    payloads: &[u8],
 ) -> Args {
     let plan = &family.plan;
-    let (attempts, payloads): (Vec<&Attempt>, Vec<P>) = attempts.unzip();
+    let attempts: Vec<&Attempt> = attempts.collect();
     let fence_text = fence.to_string();
     let Asked { facts, args: asked } = Asked::of(plan, fence, &fence_text, &attempts);
     let each = ATTEMPT_FIELDS + family.slots.len();
-    let carried: usize = payloads.iter().map(|payload| payload.as_ref().len()).sum();
-    let room = fence_text.len() + facts.len() + asked.bytes() + carried + BYTES_EACH * attempts.len();
-    let mut args = Args::with_capacity(2 + asked.len() + attempts.len() * each, room);
+    let room = fence_text.len() + facts.len() + asked.bytes() + payloads.len() + BYTES_EACH * attempts.len();
+    let mut args = Args::with_capacity(3 + asked.len() + attempts.len() * each, room);
     args.push(fence_text);
     args.push(facts);
+    args.push(payloads);
     args.extend(asked.iter());
-    for (attempt, payload) in attempts.into_iter().zip(payloads) {
+    for attempt in attempts {
         args.push_with(|bytes| record::write_tail(plan, attempt, bytes));
-        args.push(payload);
         push_slots(plan, &family.slots, attempt, &mut args);
     }
     args

@@ -12,8 +12,7 @@ use crate::plan::eval::Placed;
 /// The entry in the record of an order that never was in this outbox (a restored one).
 pub const NO_ENTRY: &str = "0-0";
 
-/// Between the fingerprint and the length of the user's text, where attributes follow the user. A fingerprint is hex
-/// digits, so records without attributes have none.
+/// Between the quantity and the length of the user's text, where attributes follow the user.
 const KEPT: char = '+';
 
 /// By the text form of [`crate::plan::Attribute`].
@@ -31,9 +30,9 @@ pub struct Record {
 }
 
 impl Record {
-    /// `<flag> <entry> <revision> <placed_at> <quantity> <fingerprint> <sku> <user>`; flag `a` for admitted, `r` for
-    /// released. The user is last: it may contain spaces. With attributes, `+<bytes of the user>` follows the
-    /// fingerprint, and their JSON, where there are any, the user.
+    /// `<flag> <entry> <revision> <placed_at> <quantity> <sku> <user>`; flag `a` for admitted, `r` for released. The user is
+    /// last: it may contain spaces. An entry of the millisecond of `placed_at` is its number behind that, `-0`. With
+    /// attributes, `+<bytes of the user>` follows the quantity, and their JSON, where there are any, the user.
     pub fn encode(&self) -> String {
         let Placed {
             placed_at,
@@ -46,9 +45,11 @@ impl Record {
             "" => NO_ENTRY,
             entry => entry,
         };
+        let moment = placed_at.to_string();
+        let number = entry.strip_prefix(&moment).filter(|rest| rest.starts_with('-'));
+        let entry = number.unwrap_or(entry);
         let tail = Tail {
             quantity: self.placed.quantity,
-            fingerprint: &self.placed.fingerprint,
             sku: &self.placed.sku,
             user: &self.placed.user,
             attributes: self.attributes.as_ref(),
@@ -59,27 +60,26 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let odd = || CodecError::new("record", format!("{:?}", bytes.escape_ascii().to_string()));
         let text = std::str::from_utf8(bytes).map_err(|_| odd())?;
-        let parts: Vec<&str> = text.splitn(8, ' ').collect();
-        let [flag, entry, revision, placed_at, quantity, fingerprint, sku, rest] = parts[..] else {
+        let parts: Vec<&str> = text.splitn(7, ' ').collect();
+        let [flag, entry, revision, placed_at, quantity, sku, rest] = parts[..] else {
             return Err(odd());
         };
-        let (fingerprint, user, attributes) = match fingerprint.split_once(KEPT) {
-            None => (fingerprint, rest, None),
-            Some((fingerprint, length)) => {
+        let (quantity, user, attributes) = match quantity.split_once(KEPT) {
+            None => (quantity, rest, None),
+            Some((quantity, length)) => {
                 let length = length.parse().map_err(|_| odd())?;
                 let (user, json) = rest.split_at_checked(length).ok_or_else(odd)?;
                 let attributes = match json {
                     "" => Attributes::new(),
                     json => serde_json::from_str(json).map_err(|_| odd())?,
                 };
-                (fingerprint, user, Some(attributes))
+                (quantity, user, Some(attributes))
             }
         };
         let placed = Placed {
             placed_at: placed_at.parse().map_err(|_| odd())?,
             revision: revision.parse().map_err(|_| odd())?,
             quantity: quantity.parse().map_err(|_| odd())?,
-            fingerprint: fingerprint.to_owned(),
             sku: sku.to_owned(),
             user: user.to_owned(),
             released: match flag {
@@ -90,7 +90,10 @@ impl Record {
         };
         Ok(Self {
             placed,
-            entry: entry.to_owned(),
+            entry: match entry.starts_with('-') {
+                true => format!("{placed_at}{entry}"),
+                false => entry.to_owned(),
+            },
             attributes,
         })
     }
@@ -144,7 +147,6 @@ pub(super) fn write_tail(plan: &CheckedPlan, attempt: &Attempt, bytes: &mut Vec<
     let attributes = kept(plan, &attempt.attributes);
     let tail = Tail {
         quantity: attempt.quantity,
-        fingerprint: &attempt.fingerprint(),
         sku: &attempt.sku,
         user: &attempt.user,
         attributes: attributes.as_ref(),
@@ -154,7 +156,6 @@ pub(super) fn write_tail(plan: &CheckedPlan, attempt: &Attempt, bytes: &mut Vec<
 
 struct Tail<'a> {
     quantity: u32,
-    fingerprint: &'a str,
     sku: &'a str,
     user: &'a str,
     attributes: Option<&'a Attributes>,
@@ -164,20 +165,19 @@ impl fmt::Display for Tail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             quantity,
-            fingerprint,
             sku,
             user,
             attributes,
         } = self;
         let Some(attributes) = attributes else {
-            return write!(f, "{quantity} {fingerprint} {sku} {user}");
+            return write!(f, "{quantity} {sku} {user}");
         };
         let json = match attributes.is_empty() {
             true => String::new(),
             false => serde_json::to_string(attributes).expect("texts by text"),
         };
         let bytes = user.len();
-        write!(f, "{quantity} {fingerprint}{KEPT}{bytes} {sku} {user}{json}")
+        write!(f, "{quantity}{KEPT}{bytes} {sku} {user}{json}")
     }
 }
 
@@ -191,17 +191,17 @@ mod tests {
             placed_at: 1_700_000_000_123,
             revision: 3,
             quantity: 2,
-            fingerprint: "00ff00ff00ff00ff".into(),
             sku: "shoe-42".into(),
             user: "ada \"lovelace\"\n{x}  ".into(),
             released: true,
         };
         let text = encode_record(&placed, "1700000000123-0");
-        assert!(text.starts_with("r 1700000000123-0 3 1700000000123 2 00ff"));
-        assert_eq!(
-            decode_record(text.as_bytes()),
-            Ok((placed.clone(), "1700000000123-0".into()))
-        );
+        assert!(text.starts_with("r -0 3 1700000000123 2 shoe-42 ada"), "{text}");
+        for entry in ["1700000000123-0", "1700000000124-7", "17000000001239-0"] {
+            let text = encode_record(&placed, entry);
+            let read = decode_record(text.as_bytes());
+            assert_eq!(read, Ok((placed.clone(), entry.into())), "{text}");
+        }
         let restored = encode_record(&placed, "");
         assert_eq!(decode_record(restored.as_bytes()), Ok((placed, NO_ENTRY.into())));
     }
@@ -212,7 +212,6 @@ mod tests {
             placed_at: 1_700_000_000_123,
             revision: 3,
             quantity: 2,
-            fingerprint: "00ff00ff00ff00ff".into(),
             sku: "shoe-42".into(),
             user: "ä {\"ip\":\"1\"}".into(),
             released: false,
@@ -231,7 +230,7 @@ mod tests {
         let text = full.encode();
         assert_eq!(
             text,
-            "a 1700000000123-0 3 1700000000123 2 00ff00ff00ff00ff+13 shoe-42 ä {\"ip\":\"1\"}\
+            "a -0 3 1700000000123 2+13 shoe-42 ä {\"ip\":\"1\"}\
              {\"claim:tier\":\"gold \\\"}\",\"ip\":\"10.0.0.1\"}"
         );
         for record in [full, record(&[])] {
@@ -252,15 +251,15 @@ mod tests {
         for text in [
             "",
             "a",
-            "x 1-0 1 1 1 f s u",
-            "a 1-0 1 1 one f s u",
-            "a 1-0 1 1 1 f s",
-            "a 1-0 1 1 1 f+ s u",
-            "a 1-0 1 1 1 f+x s u",
-            "a 1-0 1 1 1 f+2 s u",
-            "a 1-0 1 1 1 f+1 s ä",
-            "a 1-0 1 1 1 f+1 s u{",
-            "a 1-0 1 1 1 f+1 s u{\"ip\":1}",
+            "x 1-0 1 1 1 s u",
+            "a 1-0 1 1 one s u",
+            "a 1-0 1 1 1 s",
+            "a 1-0 1 1 1+ s u",
+            "a 1-0 1 1 1+x s u",
+            "a 1-0 1 1 1+2 s u",
+            "a 1-0 1 1 1+1 s ä",
+            "a 1-0 1 1 1+1 s u{",
+            "a 1-0 1 1 1+1 s u{\"ip\":1}",
         ] {
             assert!(decode_record(text.as_bytes()).is_err(), "{text:?}");
         }

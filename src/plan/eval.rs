@@ -9,7 +9,7 @@ use super::outcome;
 use super::retry;
 use super::run::{Run, Source};
 use super::{Attribute, CheckedPlan, ROLLING_ORDERS_MAX, Window};
-use crate::order::{Attempt, Charge};
+use crate::order::{Attempt, Charge, fingerprint};
 
 /// Version of what [`charges`] makes of a plan, an attempt and a moment. Records name it: landing makes the charges again,
 /// and only the same evaluator makes the same ones. A change that makes others of anything old raises it.
@@ -57,10 +57,21 @@ pub struct Placed {
     pub placed_at: i64,
     pub revision: u32,
     pub quantity: u32,
-    pub fingerprint: String,
     pub sku: String,
     pub user: String,
     pub released: bool,
+}
+
+impl Placed {
+    /// Whether a retry under the order's id asks for what the order is: other SKUs or quantities are another order.
+    pub fn is_of(&self, attempt: &Attempt) -> bool {
+        (self.sku.as_str(), self.quantity) == (attempt.sku.as_str(), attempt.quantity)
+    }
+
+    /// See [`Attempt::fingerprint`].
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.sku, self.quantity)
+    }
 }
 
 /// The answer to one attempt.
@@ -123,7 +134,6 @@ pub fn place(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &Att
         placed_at: now,
         revision,
         quantity: attempt.quantity,
-        fingerprint: attempt.fingerprint(),
         sku: attempt.sku.clone(),
         user: attempt.user.clone(),
         released: false,

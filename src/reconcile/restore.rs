@@ -211,7 +211,6 @@ fn record(plan: &CheckedPlan, order: &Restorable) -> (u32, OrderId, String) {
         placed_at: order.placed_at,
         revision: order.revision,
         quantity: order.quantity,
-        fingerprint: order.fingerprint.clone(),
         sku: order.sku.clone(),
         user: order.user.clone(),
         released: order.revoked,

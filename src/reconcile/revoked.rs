@@ -154,7 +154,7 @@ impl Work<'_> {
             let others = revocations.iter().zip(found).filter(|(revocation, found)| {
                 let placed = found.as_ref().map(|found| &found.placed);
                 placed.is_some_and(|placed| {
-                    placed.user != revocation.user || placed.fingerprint != revocation.fingerprint
+                    placed.user != revocation.user || placed.fingerprint() != revocation.fingerprint
                 })
             });
             of_others.extend(others.map(|(revocation, _)| revocation.order));

@@ -7,6 +7,7 @@
 //! and the record's MAC (`crate::bus::sealed`), by whoever published it.
 
 mod payload;
+mod payloads;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +18,8 @@ use crate::campaign::{Campaign, IdError, check_id};
 use crate::order::{Attempt, EVENT_VERSION, OrderEvent, Ordinal};
 use crate::revision::Revision;
 
-pub use payload::{Payload, PayloadError, Scope, encode_payload};
+pub use payload::{Payload, PayloadError, Scope, encode_payload, write_payload};
+pub use payloads::Payloads;
 
 /// What a record begins with. Events of version 1 are JSON, which begins with none of [`VERSIONS`].
 pub const VERSION: u8 = 2;

@@ -7,12 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::order::{Attempt, OrderId};
-use crate::seal::{KeyId, Keyring, Seal, Tag, Verdict};
+use crate::seal::{ID_BYTES_MAX, KeyId, Keyring, Seal, Tag, Verdict};
 
 /// What a seal is computed over begins with this: the keys are good for nothing else.
 const PURPOSE: &[u8] = b"rushgate order 1";
 /// Kind of an attribute's value that is its text. Others may come: lists, and texts that were folded into fewer bytes.
 const KIND_TEXT: u8 = 0;
+/// Bytes that stand before the order's at most.
+const FRONT_BYTES_MAX: usize = 32 + ID_BYTES_MAX;
 
 /// What an order is asked for under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,17 +86,31 @@ pub enum PayloadError {
     Trailing(usize),
 }
 
-/// The payload of an attempt. `asked_at`: the gateway's clock, milliseconds since 1970-01-01 UTC. Without `keys` it carries
-/// no seal.
+/// The payload of an attempt: see [`write_payload`].
 pub fn encode_payload(
     attempt: &Attempt,
     asked_at: i64,
     scope: &Scope<'_>,
     keys: Option<&Keyring>,
 ) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_payload(attempt, asked_at, scope, keys, &mut bytes);
+    bytes
+}
+
+/// Appends the payload of an attempt. `asked_at`: the gateway's clock, milliseconds since 1970-01-01 UTC. Without `keys` it
+/// carries no seal.
+pub fn write_payload(
+    attempt: &Attempt,
+    asked_at: i64,
+    scope: &Scope<'_>,
+    keys: Option<&Keyring>,
+    bytes: &mut Vec<u8>,
+) {
+    let begin = bytes.len();
     let value = |(name, text): (&'_ String, &'_ String)| (name.len(), text.len());
     let texts: usize = attempt.attributes.iter().map(value).map(|(a, b)| a + b + 4).sum();
-    let plain = "plain data into a vector";
+    bytes.reserve(96 + attempt.user.len() + attempt.sku.len() + texts);
     let body = Body {
         order: attempt.order.to_bytes(),
         user: &attempt.user,
@@ -110,17 +126,18 @@ pub fn encode_payload(
             })
             .collect(),
     };
-    let room = 32 + attempt.user.len() + attempt.sku.len() + texts;
-    let body = postcard::to_extend(&body, Vec::with_capacity(room)).expect(plain);
+    let plain = "plain data into a vector";
+    *bytes = postcard::to_extend(&body, std::mem::take(bytes)).expect(plain);
+    let body = &bytes[begin..];
     let seal = keys.map(|keys| {
         let key = keys.first().id().as_str();
-        let tag = with_parts(scope, key, asked_at, &body, |parts| keys.sign_short(parts));
+        let tag = with_parts(scope, key, asked_at, body, |parts| keys.sign_short(parts));
         Tagged { key, tag }
     });
-    let front = Front { asked_at, seal };
-    let mut payload = postcard::to_extend(&front, Vec::with_capacity(64 + body.len())).expect(plain);
-    payload.extend_from_slice(&body);
-    payload
+    // The seal is over the body, and stands before it.
+    let mut room = [0; FRONT_BYTES_MAX];
+    let front = postcard::to_slice(&Front { asked_at, seal }, &mut room).expect("a key's id is short");
+    bytes.splice(begin..begin, front.iter().copied());
 }
 
 /// What a seal is computed over.

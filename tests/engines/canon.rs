@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
-use rushgate::lua::codec::decode_record;
+use rushgate::lua::codec::{Record, decode_record};
 use rushgate::lua::keys;
+use rushgate::order::Attempt;
 use rushgate::plan::eval::State;
 use rushgate::plan::{CheckedPlan, Counter, Window};
+use rushgate::record::Payloads;
 
 use crate::world::REVISION;
 
@@ -28,12 +30,12 @@ pub fn without_stream_ids(mut dump: Dump) -> Dump {
         let (true, Held::Hash(records)) = (key.starts_with(keys::BUYERS), held) else {
             continue;
         };
-        for (_, record) in records.iter_mut().filter(|(field, _)| !field.contains(&b' ')) {
-            let text = String::from_utf8(record.clone()).expect("a record is text");
-            let mut parts = text.splitn(3, ' ').map(str::to_owned).collect::<Vec<_>>();
-            if let Some(place) = parts.get(1).and_then(|id| places.get(id)) {
-                parts[1] = place.clone();
-                *record = parts.join(" ").into_bytes();
+        let is_record = |field: &[u8]| !field.contains(&b' ') && !is_marker(field);
+        for (_, record) in records.iter_mut().filter(|(field, _)| is_record(field)) {
+            let mut read = Record::decode(record).expect("a record");
+            if let Some(place) = places.get(&read.entry) {
+                read.entry = place.clone();
+                *record = read.encode().into_bytes();
             }
         }
     }
@@ -149,6 +151,11 @@ fn drop_past(plan: &CheckedPlan, rolling: &mut BTreeMap<(String, String), Vec<(i
     rolling.retain(|_, entries| !entries.is_empty());
 }
 
+/// What an entry is to carry of these attempts.
+pub fn carried(attempts: &[Attempt]) -> Payloads {
+    attempts.iter().map(Attempt::encode).collect()
+}
+
 /// Every payload in the outbox, oldest first, and the number of orders its entries claim.
 pub fn outbox(dump: &Dump) -> (Vec<Vec<u8>>, usize) {
     let Some((Held::Stream(entries), _)) = dump.get(keys::OUTBOX) else {
@@ -158,7 +165,7 @@ pub fn outbox(dump: &Dump) -> (Vec<Vec<u8>>, usize) {
     for (_, fields) in entries {
         let names: Vec<String> = fields.iter().step_by(2).map(|name| text(name)).collect();
         assert_eq!(&names[..3], ["rev", "at", "n"]);
-        assert!(names[3..].iter().all(|name| name == "o"));
+        assert_eq!(&names[3..], ["all"]);
         let head = text(&fields[5]);
         let numbers: Vec<i64> = head.split(' ').map(number).collect();
         // Those of an entry whose orders travel together follow each other.
@@ -166,7 +173,12 @@ pub fn outbox(dump: &Dump) -> (Vec<Vec<u8>>, usize) {
             assert_eq!(first, claimed as i64 + 1, "{head}");
         }
         claimed += numbers[0] as usize;
-        payloads.extend(fields[6..].iter().skip(1).step_by(2).cloned());
+        let mut rest = fields[7].as_slice();
+        while !rest.is_empty() {
+            let (payload, behind) = postcard::take_from_bytes::<&[u8]>(rest).expect("each behind its length");
+            payloads.push(payload.to_vec());
+            rest = behind;
+        }
     }
     (payloads, claimed)
 }

@@ -30,7 +30,7 @@ pub fn not_open(retry_at: i64) -> Decision {
 }
 
 fn is_existing(decision: &Decision, of: &Attempt) -> bool {
-    matches!(decision, Decision::Existing(placed) if placed.user == of.user && placed.fingerprint == of.fingerprint())
+    matches!(decision, Decision::Existing(placed) if placed.user == of.user && placed.is_of(of))
 }
 
 #[test]

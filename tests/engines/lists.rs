@@ -13,6 +13,7 @@ use rushgate::plan::eval::Decision::{self, Admitted, Rejected};
 use rushgate::plan::eval::Rejection;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
 
+use crate::canon::carried;
 use crate::plans::{attempt, context, push, require, with};
 use crate::sides::{Side, Time};
 use crate::world::{EXPIRES_AT, World};
@@ -112,7 +113,8 @@ fn a_lost_bucket_closes_the_gate() {
         let args = codec::admit_args(
             &family,
             &fence,
-            attempts.iter().map(|attempt| (attempt, attempt.encode())),
+            attempts.iter(),
+                carried(&attempts).as_bytes(),
         );
         side.set_now(now);
         let reply = side.run(&family.admit, args).expect("admit runs");

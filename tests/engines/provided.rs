@@ -25,6 +25,7 @@ use rushgate::revision::Revision;
 use rushgate::ruleset::ActiveCampaign;
 use rushgate::store::{self, NewAudience, Store, StoreError};
 
+use crate::canon::carried;
 use crate::plans::{push, require};
 use crate::server::Server;
 
@@ -173,8 +174,8 @@ impl Sale {
                 attributes: Default::default(),
             })
             .collect();
-        let carried = attempts.iter().map(|attempt| (attempt, attempt.encode()));
-        let args = codec::admit_args(&active.family, &active.fence(), carried);
+        let carried = carried(&attempts);
+        let args = codec::admit_args(&active.family, &active.fence(), attempts.iter(), carried.as_bytes());
         let state = Shard::new("spring", 0).state();
         let reply = self
             .engine

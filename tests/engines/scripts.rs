@@ -13,7 +13,7 @@ use rushgate::order::{Attempt, Charge};
 use rushgate::plan::eval::{self, Decision};
 use rushgate::plan::{Attribute, Expr, Plan, Window};
 
-use crate::canon;
+use crate::canon::{self, carried};
 use crate::plans::{add_limit, attempt, context_now, limit};
 use crate::sides::{Side, Time, with};
 use crate::world::{EXPIRES_AT, REVISION, World};
@@ -44,7 +44,8 @@ fn admit(side: &mut dyn Side, family: &Family, fence: &Fence, attempts: &[Attemp
         codec::admit_args(
             family,
             fence,
-            attempts.iter().map(|attempt| (attempt, attempt.encode())),
+            attempts.iter(),
+                carried(&attempts).as_bytes(),
         ),
     );
     codec::admit_reply(family, attempts.iter(), reply.expect("admit runs")).expect("a reply of the ABI")
@@ -674,7 +675,8 @@ fn every_attempt_of_the_largest_batch_is_decided_and_no_larger_one_runs() {
                 codec::admit_args(
                     family,
                     fence,
-                    larger.iter().map(|attempt| (attempt, attempt.encode())),
+                    larger.iter(),
+                carried(&larger).as_bytes(),
                 ),
             )
             .unwrap_err();
@@ -770,7 +772,7 @@ fn a_state_of_an_older_layout_is_none() {
 #[test]
 fn a_state_of_a_later_layout_is_another_campaigns() {
     let (mut world, order) = one_order();
-    let later = format!("{}/2.3:1", world.fence.uid);
+    let later = format!("{}/2.4:1", world.fence.uid);
     world.set_field("state", "fence", &later);
     on_each(&mut world, |side, family, fence| {
         let AdmitReply::Fenced(Some(there)) = admit(side, family, fence, std::slice::from_ref(&order)) else {

@@ -8,7 +8,7 @@ use rushgate::lua::{calls, fixed, keys};
 use rushgate::plan::eval::Decision::{self, Admitted};
 use rushgate::plan::{Attribute, AudienceRef, EarlyAccess, Expr, Plan, Window, check};
 
-use crate::canon::Dump;
+use crate::canon::{Dump, carried};
 use crate::decisions::{failed, not_open, one_per_user};
 use crate::plans::{DAY, OPENS_AT, attempt, context, limit, push, require, with};
 use crate::random::{batches, play};
@@ -168,7 +168,8 @@ fn a_fault_of_the_shadow_stays_its_own() {
         rushgate::lua::codec::admit_args(
             &world.family,
             &world.fence,
-            orders.iter().map(|order| (order, order.encode())),
+            orders.iter(),
+                carried(&orders).as_bytes(),
         )
     };
     let decide = |world: &mut World, orders: &[rushgate::order::Attempt]| -> Vec<Vec<Decision>> {

@@ -17,7 +17,7 @@ use rushgate::plan::eval::{self, Decision, State};
 use rushgate::plan::facts::Facts;
 use rushgate::plan::{CheckContext, Plan, check};
 
-use crate::canon::{self};
+use crate::canon::{self, carried};
 use crate::sides::{InProcess, Real, Side, Time, with};
 
 /// Keys of tests never expire while the tests run, whatever year their campaigns are in: 2065.
@@ -152,7 +152,8 @@ impl World {
             codec::admit_args(
                 &self.family,
                 &self.fence,
-                attempts.iter().map(|attempt| (attempt, attempt.encode())),
+                attempts.iter(),
+                carried(&attempts).as_bytes(),
             )
         };
         self.redis.set_now(now);
@@ -209,7 +210,8 @@ impl World {
         let args = codec::admit_args(
             &self.family,
             &self.fence,
-            attempts.iter().map(|attempt| (attempt, attempt.encode())),
+            attempts.iter(),
+                carried(&attempts).as_bytes(),
         );
         let bytes: usize = args
             .iter()

@@ -39,7 +39,6 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
         placed_at: PLACED_AT,
         revision: 3,
         quantity,
-        fingerprint: "0".repeat(16),
         sku: sku.into(),
         user: user.into(),
         released: false,

@@ -63,7 +63,7 @@ async fn a_deployment_goes_over_once_all_are_replaced_and_loses_nothing() {
     let (code, said) = deployment.run(&over, KEYS);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("spring: went over, under epoch 3"), "{said}");
-    assert!(fence(&deployment).ends_with("/2.2:3"), "{}", fence(&deployment));
+    assert!(fence(&deployment).ends_with("/2.3:3"), "{}", fence(&deployment));
     placed.extend(buy(&gateway, 40..60).await);
     let (code, said) = deployment.run(&over, KEYS);
     assert_eq!(code, Some(0), "{said}");

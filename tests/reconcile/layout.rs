@@ -1,8 +1,9 @@
-//! A shard that a release of before left: order records by order id, all counts apart, a fence that says no layout. Nothing
-//! of it is forgotten, and nothing of it is read as if it were this layout's.
+//! A shard that a release of before left: order records by order id, all counts apart, a fence that says no layout; or records
+//! that say more, and entries with a field per order. Nothing of it is forgotten, and nothing of it is read as if it
+//! were this layout's.
 
 use rushgate::lua::Args;
-use rushgate::lua::codec::{Fence, Reply};
+use rushgate::lua::codec::{Fence, Record, Reply};
 use rushgate::lua::{Script, calls, fixed, repair};
 use rushgate::order::{OrderId, OrderState};
 use rushgate::outbox;
@@ -14,6 +15,7 @@ use crate::{differences, on_both_sides};
 on_both_sides!(
     a_shard_of_the_layout_before_is_rebuilt_and_nothing_is_forgotten,
     a_shard_of_the_first_release_is_rebuilt_too,
+    a_shard_of_the_second_layout_is_rebuilt_too,
 );
 
 async fn a_shard_of_the_layout_before_is_rebuilt_and_nothing_is_forgotten(side: Side) {
@@ -22,6 +24,10 @@ async fn a_shard_of_the_layout_before_is_rebuilt_and_nothing_is_forgotten(side: 
 
 async fn a_shard_of_the_first_release_is_rebuilt_too(side: Side) {
     upgraded(side, "u1:").await;
+}
+
+async fn a_shard_of_the_second_layout_is_rebuilt_too(side: Side) {
+    upgraded(side, "u1/2.2:").await;
 }
 
 /// Everything as an older gateway left it: its fence begins like this.
@@ -77,7 +83,8 @@ async fn upgraded(side: Side, fence: &str) {
 async fn admitted_before(sale: &Sale, user: &str, fence: &str) {
     let attempt = attempt(user, "1", "mug");
     let payloads = outbox::payloads(&sale.active, 0, std::iter::once(&attempt), now(), None);
-    let payload: String = payloads[0].iter().map(|byte| format!("\\{byte:03}")).collect();
+    let payload = payloads.iter().next().expect("one");
+    let payload: String = payload.iter().map(|byte| format!("\\{byte:03}")).collect();
     let n = match fence.contains('/') {
         true => format!(
             "1 {} {} 5",
@@ -92,37 +99,48 @@ async fn admitted_before(sale: &Sale, user: &str, fence: &str) {
         false => format!("'{}'", String::from_utf8(attempt.encode()).expect("JSON")),
     };
     let record = format!("1 {} mug {user}", attempt.fingerprint());
+    let (order, mut family) = (attempt.order.to_string(), "orders:");
+    let mut bucket = sale.bucket(order.as_bytes());
+    if fence.contains('.') {
+        (family, bucket) = ("buyers:", sale.bucket(user.as_bytes()));
+    }
     let text = format!(
         "#!lua\nlocal prefix, at = string.sub(KEYS[1], 1, -6), ARGV[1]\n\
          local entry = redis.call('XADD', prefix .. 'outbox', '*', 'rev', '1', 'at', at, 'n', '{n}', 'o', {payload})\n\
-         redis.call('HSET', prefix .. 'orders:' .. ARGV[2], ARGV[3], 'a ' .. entry .. ' 1 ' .. at .. ' {record}')\n\
+         redis.call('HSET', prefix .. '{family}' .. ARGV[2], ARGV[3], 'a ' .. entry .. ' 1 ' .. at .. ' {record}')\n\
          redis.call('HINCRBY', prefix .. 'stock', 'mug', -1)\n\
          redis.call('HINCRBY', KEYS[1], 'admitted', 1)\nreturn {{'ok'}}\n"
-    );
-    let (order, bucket) = (
-        attempt.order.to_string(),
-        sale.bucket(attempt.order.to_string().as_bytes()),
     );
     let words = [now().to_string(), bucket.to_string(), order].map(String::into_bytes);
     sale.run(&Script::new("admit-before", text), words.to_vec()).await;
 }
 
 impl Sale {
-    /// Moves everything to where the layout before had it.
+    /// Moves everything to where the layout of such a fence had it.
     async fn lay_out_as_before(&self, fence: &str) {
-        let users = ["ada", "bob"];
-        for user in users {
+        let second = fence.contains('.');
+        for user in ["ada", "bob"] {
             let key = self.buyers_bucket(user);
-            let reply = self.run(&fixed::BUCKETS, vec![key.into_bytes()]).await;
+            let reply = self.run(&fixed::BUCKETS, vec![key.clone().into_bytes()]).await;
             let (_, buckets) = repair::buckets_reply(reply).expect("buckets");
             for (field, value) in buckets[0].iter().flatten() {
                 let (field, value) = (text(field), text(value));
-                let key = match field.split_once(' ') {
-                    None => format!("orders:{}", self.bucket(field.as_bytes())),
-                    Some((_, user)) => format!("counts:{}", self.bucket(user.as_bytes())),
+                let (key, value) = match field.split_once(' ') {
+                    None if second => (key.clone(), longer(&value)),
+                    None => (
+                        format!("orders:{}", self.bucket(field.as_bytes())),
+                        longer(&value),
+                    ),
+                    Some(_) if second => continue,
+                    Some((_, user)) => (format!("counts:{}", self.bucket(user.as_bytes())), value),
                 };
                 self.redis("HSET", &key, &[&field, &value]).await;
             }
+        }
+        if second {
+            let fence = format!("{fence}{}", self.active.activation.epoch);
+            assert_eq!(Fence::parse(fence.as_bytes()), None, "it is none of ours");
+            return self.redis("HSET", "state", &["fence", &fence]).await;
         }
         for bucket in 0..4 {
             self.redis("UNLINK", &format!("buyers:{bucket}"), &[]).await;
@@ -153,6 +171,16 @@ impl Sale {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A record as the layouts before had it: with the entry's whole id, and a fingerprint.
+fn longer(record: &str) -> String {
+    let Record { placed, entry, .. } = Record::decode(record.as_bytes()).expect("a record");
+    let fingerprint = placed.fingerprint();
+    format!(
+        "a {entry} {} {} {} {fingerprint} {} {}",
+        placed.revision, placed.placed_at, placed.quantity, placed.sku, placed.user
+    )
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -15,6 +15,7 @@ use rushgate::lua::{Family, emit, fixed, lists};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::eval::Decision;
 use rushgate::plan::{AudienceRef, CheckContext, CheckedPlan, check, merge};
+use rushgate::record::Payloads;
 use rushgate::wasm::{self, Host, Inspected, examples};
 use serde_json::Value;
 
@@ -165,7 +166,8 @@ impl Gate {
             let args = codec::admit_args(
                 &self.family,
                 &self.fence,
-                attempts.iter().map(|attempt| (attempt, attempt.encode())),
+                attempts.iter(),
+                attempts.iter().map(Attempt::encode).collect::<Payloads>().as_bytes(),
             );
             let reply = self.redis.run(&self.family.admit, &self.key, args).await?;
             match codec::admit_reply(&self.family, attempts.iter(), reply)? {

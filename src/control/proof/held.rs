@@ -35,8 +35,9 @@ pub(super) fn state(plan: &CheckedPlan, prefix: &str, dump: &Dump) -> Result<Sta
                 }
             }
             Held::Stream(entries) => {
-                // `rev`, `at`, `n` with their values, then `o` and a payload per order.
-                claimed += entries.iter().map(|(_, flat)| flat.len() / 2 - 3).sum::<usize>();
+                // `rev`, `at`, `n` and `all` with their values. An order's payload is of length 0, which is a byte.
+                let orders = |(_, flat): &(String, Vec<Vec<u8>>)| flat.get(7).map_or(0, Vec::len);
+                claimed += entries.iter().map(orders).sum::<usize>();
             }
             Held::Text(_) => {}
         }

@@ -108,9 +108,9 @@ impl Scripted {
     /// Decides a batch at `now`, milliseconds since 1970-01-01 UTC.
     pub fn admit(&self, now: i64, attempts: &[Attempt]) -> Result<Vec<Decision>, String> {
         self.clock.store(now, Ordering::SeqCst);
-        // Nobody reads the entries.
-        let carried = attempts.iter().map(|attempt| (attempt, Vec::new()));
-        let args = codec::admit_args(&self.family, &self.fence, carried);
+        // Nobody reads the entries: each payload is of length 0.
+        let payloads = vec![0; attempts.len()];
+        let args = codec::admit_args(&self.family, &self.fence, attempts.iter(), &payloads);
         let reply = self.run(&self.family.admit, args)?;
         match codec::admit_reply(&self.family, attempts.iter(), reply) {
             Ok(AdmitReply::Decided { decisions, .. }) => Ok(decisions),

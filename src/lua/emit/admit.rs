@@ -80,7 +80,7 @@ fn write_header(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
             shadow.plan.digest()
         ));
     }
-    lines.line("-- ARGV     fence, facts about what follows, SKUs, then per bucket of buyers: its number, and per buyer");
+    lines.line("-- ARGV     fence, facts about what follows, payloads, SKUs, then per bucket of buyers: its number, and per buyer");
     lines.line("--          fields of counts and ids of orders; then per attempt");
     header::attempt_fields(lines);
     header::slots(lines, parts[0].slots, ATTEMPT_FIELDS);

@@ -71,15 +71,13 @@ impl Writer<'_> {
         self.lines.line("local remaining = stock[item]");
         self.reject_if("not remaining", CODE_UNKNOWN_SKU, "''");
         if self.expressions.part.reads_sku() {
-            self.lines.line("local sku = ARGV[2 + item]");
+            self.lines.line("local sku = ARGV[3 + item]");
         }
         self.rules();
         self.charges();
         self.lines
             .line("stock[item], sold[item] = remaining - quantity, true");
         self.lines.line("admitted = admitted + 1");
-        self.lines
-            .line("carried[2 * admitted + 5], carried[2 * admitted + 6] = 'o', ARGV[at + 1]");
         self.answer(CODE_ADMITTED, "''");
     }
 

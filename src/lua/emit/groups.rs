@@ -160,7 +160,10 @@ fn write_read(lines: &mut Lines, part: &Part<'_>, group: &Group, number: u32) {
 
 /// Writes the buyers' buckets: records, and what was charged with them.
 pub(super) fn write_buyers(lines: &mut Lines, part: &Part<'_>) {
-    lines.line("local head = 'a ' .. entry .. ' ' .. revision .. ' ' .. moment .. ' '");
+    lines.line("-- An entry of the same millisecond is its number in it.");
+    lines.line("local number = #moment + 1");
+    lines.line("local place = sub(entry, 1, number) == moment .. '-' and sub(entry, number) or entry");
+    lines.line("local head = 'a ' .. place .. ' ' .. revision .. ' ' .. moment .. ' '");
     lines.open("for bucket, list in pairs(writes) do");
     lines.line("local size = #list");
     match part.stride() {

@@ -38,7 +38,7 @@ pub(super) fn slots(lines: &mut Lines, slots: &[Slot], first: usize) {
 }
 
 pub(super) fn attempt_fields(lines: &mut Lines) {
-    let names: [&str; ATTEMPT_FIELDS] = ["record tail", "payload"];
+    let names: [&str; ATTEMPT_FIELDS] = ["record tail"];
     for (index, name) in names.iter().enumerate() {
         lines.line(format!("--   {index:>2}  {name}"));
     }

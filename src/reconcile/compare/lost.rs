@@ -77,13 +77,9 @@ impl Desk<'_> {
             return Ok((self.without_charges(order, record), Some(why)));
         };
         let event = outbox::event(&active, self.shard.number, &attempt, record.placed.placed_at);
-        let wrong = match event.fingerprint == record.placed.fingerprint {
-            true => check_event(&event).err(),
-            false => Some("its fingerprint is that of another order".to_owned()),
-        };
-        Ok(match wrong {
-            None => (event, None),
-            Some(wrong) => (
+        Ok(match check_event(&event) {
+            Ok(()) => (event, None),
+            Err(wrong) => (
                 self.without_charges(order, record),
                 Some(format!("its record is wrong: {wrong}")),
             ),
@@ -97,6 +93,7 @@ impl Desk<'_> {
             order,
             campaign: self.campaign().to_owned(),
             shard: self.shard.number,
+            fingerprint: placed.fingerprint(),
             sku: placed.sku,
             user: placed.user,
             quantity: placed.quantity,
@@ -104,7 +101,6 @@ impl Desk<'_> {
             plan: String::new(),
             modules: Vec::new(),
             placed_at: placed.placed_at,
-            fingerprint: placed.fingerprint,
             charges: Vec::new(),
             attributes: record.attributes.clone().unwrap_or_default(),
             ordinal: None,

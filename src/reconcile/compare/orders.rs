@@ -187,7 +187,6 @@ impl Desk<'_> {
                 placed_at: row.placed_at,
                 revision: row.revision,
                 quantity: row.quantity,
-                fingerprint: row.fingerprint,
                 sku: row.sku.clone(),
                 user: row.user.clone(),
                 released: false,
