@@ -13,7 +13,7 @@ pub const ID_BYTES_MAX: usize = 64;
 /// Longest campaign: calendar windows are tables of their boundaries.
 pub const CAMPAIGN_DAYS_MAX: i64 = 800;
 /// Entries a bucketed hash should hold at most (keys stay small: no multi-megabyte value).
-pub const BUCKET_ENTRIES: u64 = 4000;
+pub const BUCKET_ENTRIES: u64 = 2000;
 /// Days for which a campaign is kept after it closed, unless it or the configuration says otherwise.
 pub const RETENTION_DAYS: u32 = 7;
 /// At most so many: Redis holds what a campaign counts for so long.
@@ -361,7 +361,7 @@ mod tests {
             }]
         };
         assert_eq!(buckets_for(&skus(10)), 1);
-        assert_eq!(buckets_for(&skus(50_000)), 16);
+        assert_eq!(buckets_for(&skus(50_000)), 32);
         assert_eq!(buckets_for(&skus(STOCK_MAX)), 65_536);
         assert_eq!(buckets_for(&[skus(u64::MAX), skus(u64::MAX)].concat()), 65_536);
     }

@@ -45,7 +45,8 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
 
 /// All runs of one number of connections; the CPU of Redis per order.
 async fn beside_bare(bench: &mut Bench, gateway: &Member, connections: u32) -> Result<f64> {
-    let bare = bare(bench, connections).await?;
+    let bare = bare(bench, connections, &[]).await?;
+    let later = self::bare(bench, connections, &["later"]).await?;
     let stock = format!("bench-stock-{connections}");
     bench.campaign(gateway, &stock, STOCK).await?;
     let orders = |campaign, keyed| Orders {
@@ -62,6 +63,7 @@ async fn beside_bare(bench: &mut Bench, gateway: &Member, connections: u32) -> R
     let name = |what: &str| format!("{what}, {connections} connections");
     for (what, cost) in [
         ("bare responder", &bare),
+        ("bare responder that answers later", &later),
         ("orders in stock", &order),
         ("sold out", &local),
         ("sold out, with a key", &asked),
@@ -72,6 +74,7 @@ async fn beside_bare(bench: &mut Bench, gateway: &Member, connections: u32) -> R
     }
     let mut ratio = |what, cost: &Cost, aim| table.ratio(name(what), cost.us, "µs", bare.us, aim);
     ratio("gateway CPU per order in stock", &order, Some("≤ 1.8"));
+    ratio("CPU of a bare responder that answers later", &later, None);
     ratio("gateway CPU per sold-out answer", &local, Some("≤ 1.15"));
     ratio("gateway CPU per sold-out answer with a key", &asked, None);
     Ok(order.redis_us)
@@ -147,10 +150,10 @@ impl Drop for Bare {
     }
 }
 
-async fn bare(bench: &Bench, connections: u32) -> Result<Cost> {
+async fn bare(bench: &Bench, connections: u32, how: &[&str]) -> Result<Cost> {
     let address = format!("127.0.0.1:{}", free_port()?);
     let program = std::env::current_exe()?.with_file_name("bare_hyper");
-    let bare = Bare(Command::new(program).arg(&address).spawn()?);
+    let bare = Bare(Command::new(program).arg(&address).args(how).spawn()?);
     while TcpStream::connect(&address).await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -12,6 +12,7 @@ use super::depth::Depth;
 use super::fence::Step;
 use super::local::Local;
 use super::refusal::KEY_REUSED;
+use super::trips::Seat;
 use super::verify::Standing;
 use super::{AdmissionError, Answer, Refusal, Shared};
 use crate::failpoint::{self, Point};
@@ -99,29 +100,36 @@ impl Worker {
         let batch = self.shared.config.load().batch.clamp(1, codec::BATCH_MAX);
         let mut jobs = Vec::with_capacity(batch);
         while queue.recv_many(&mut jobs, batch).await > 0 {
-            self.gather(&mut queue, &mut jobs, batch).await;
-            self.decide_all(std::mem::take(&mut jobs)).await;
+            // Where buyers are answered after Kafka's acknowledgement, those that come while enough is on its way go
+            // together.
+            if self.shared.config.load().answer == Answer::Accepted {
+                self.depth.gather().await;
+            }
+            // Modules take their time: they are not to run while others wait for this call.
+            let asks_modules = |active: Arc<ActiveCampaign>| !active.prechecks.is_empty();
+            let seat = match self
+                .shared
+                .ruleset
+                .get(&self.shard.campaign)
+                .is_some_and(asks_modules)
+            {
+                true => None,
+                false => Some(self.shared.trips.board().await),
+            };
+            let room = batch - jobs.len();
+            let _ = queue.recv_many(&mut jobs, room).now_or_never();
+            self.decide_all(std::mem::take(&mut jobs), seat).await;
         }
     }
 
-    /// Where buyers are answered after Kafka's acknowledgement, those that come while enough is on its way go together.
-    async fn gather(&self, queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, batch: usize) {
-        if self.shared.config.load().answer != Answer::Accepted {
-            return;
-        }
-        self.depth.gather().await;
-        let room = batch - jobs.len();
-        let _ = queue.recv_many(jobs, room).now_or_never();
-    }
-
-    /// Answers every job, asking as often as their deadlines allow.
-    async fn decide_all(&self, mut jobs: Vec<Job>) {
+    /// Answers every job, asking as often as their deadlines allow. `seat`: of the first call, where it has one.
+    async fn decide_all(&self, mut jobs: Vec<Job>, mut seat: Option<Seat>) {
         loop {
             jobs = self.drop_late(jobs);
             if jobs.is_empty() {
                 return;
             }
-            let step = self.decide_once(&mut jobs).await;
+            let step = self.decide_once(&mut jobs, seat.take()).await;
             match step {
                 Step::Done => return,
                 Step::Again => {}
@@ -163,13 +171,17 @@ impl Worker {
     }
 
     /// One script call for all jobs; leaves those unanswered that have to be asked again.
-    async fn decide_once(&self, jobs: &mut Vec<Job>) -> Step {
+    async fn decide_once(&self, jobs: &mut Vec<Job>, seat: Option<Seat>) -> Step {
         let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
             return Step::Closed("the campaign has ended".into());
         };
         if let Err(step) = self.screen(&active, jobs).await {
             return step;
         }
+        let seat = match seat {
+            Some(seat) => seat,
+            None => self.shared.trips.board().await,
+        };
         *jobs = self.drop_late(std::mem::take(jobs));
         if jobs.is_empty() {
             return Step::Done;
@@ -181,7 +193,7 @@ impl Worker {
         );
         let payloads = outbox::payloads(&active, self.shard.number, attempts, now, keys.as_deref());
         let mut rest = jobs.split_off(payloads.len());
-        let step = self.ask_for(&active, jobs, payloads).await;
+        let step = self.ask_for(&active, jobs, payloads, seat).await;
         match step {
             Step::Done if !rest.is_empty() => {
                 *jobs = rest;
@@ -200,6 +212,7 @@ impl Worker {
         active: &Arc<ActiveCampaign>,
         jobs: &mut Vec<Job>,
         payloads: Payloads,
+        seat: Seat,
     ) -> Step {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
@@ -210,7 +223,9 @@ impl Worker {
         let asked = self
             .shared
             .ask(&self.shard, &self.local, active, &active.family.admit, args);
-        let reply = match asked.await {
+        let reply = asked.await;
+        drop(seat);
+        let reply = match reply {
             Ok(reply) => reply,
             Err(step) => return step,
         };

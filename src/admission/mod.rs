@@ -20,6 +20,7 @@ mod pulse;
 mod quota;
 mod refusal;
 mod screen;
+mod trips;
 mod verify;
 mod watch;
 
@@ -51,6 +52,7 @@ pub use watch::Watch;
 use delivery::Delivery;
 use fence::Step;
 use lane::{Job, Lane, Verdict};
+use trips::Trips;
 
 /// How long somebody who wants to see a campaign waits for its stock to be read.
 const SHOW_LIMIT: Duration = Duration::from_millis(250);
@@ -203,6 +205,7 @@ struct Shared {
     /// There is something the other gateways, or this one's watch, should know at once.
     wake: Notify,
     delivery: Arc<Delivery>,
+    trips: Arc<Trips>,
     /// What goes wrong at every turn of a loop.
     trouble: Mutex<Seldom>,
 }
@@ -287,6 +290,7 @@ impl Admission {
             recorder,
             wake: Notify::new(),
             delivery: Arc::default(),
+            trips: Arc::default(),
             trouble: Mutex::default(),
         });
         Self {

@@ -1,10 +1,10 @@
 //! Settling: removes acknowledged entries from the outboxes, many per call.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::InFlight;
@@ -16,8 +16,12 @@ use crate::seldom::Seldom;
 
 /// Entries settled by one call at most.
 const BATCH: usize = 512;
-/// Between two calls: nobody waits for an entry to be settled, and a call costs about as much with one as with ten.
+/// Between two turns: nobody waits for an entry to be settled, and a call costs about as much with one as with ten.
 const EVERY: Duration = Duration::from_millis(20);
+/// As much longer for each shard of a turn: they need a call each.
+const EVERY_SHARD: Duration = Duration::from_millis(2);
+/// Calls at a time.
+const CALLS: usize = 64;
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Tries before an entry is left to the sweep, which publishes and settles it again.
 const TRIES: u32 = 50;
@@ -38,14 +42,13 @@ pub(super) async fn run(
     in_flight: InFlight,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
-    let mut trouble = Seldom::default();
+    let trouble = Mutex::default();
     let mut next = tokio::time::Instant::now();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         // A lone entry is settled at once; those of a rush go together.
         tokio::time::sleep_until(next).await;
         let room = BATCH - batch.len();
         let _ = queue.recv_many(&mut batch, room).now_or_never();
-        next = tokio::time::Instant::now() + EVERY;
         let mut shards: BTreeMap<Shard, Vec<(String, usize)>> = BTreeMap::new();
         let own = batch.iter().any(|settled: &Settled| settled.own);
         let relayed = batch.iter().any(|settled| !settled.own);
@@ -56,13 +59,16 @@ pub(super) async fn run(
         if own {
             failpoint::hit(Point::G6);
         }
-        for (shard, entries) in shards {
-            settle(&*engine, &shard, &entries, &mut trouble).await;
+        next = tokio::time::Instant::now() + EVERY + EVERY_SHARD * shards.len() as u32;
+        let (engine, trouble, in_flight) = (&*engine, &trouble, &in_flight);
+        let settled = stream::iter(shards).for_each_concurrent(CALLS, |(shard, entries)| async move {
+            settle(engine, &shard, &entries, trouble).await;
             let mut in_flight = in_flight.lock().expect("no panic holds this lock");
             for (id, _) in entries {
                 in_flight.remove(&(shard.clone(), id));
             }
-        }
+        });
+        settled.await;
         if own {
             failpoint::hit(Point::G7);
         }
@@ -73,7 +79,7 @@ pub(super) async fn run(
 }
 
 /// Settling twice is harmless, so an unknown outcome is simply tried again.
-async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)], trouble: &mut Seldom) {
+async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)], trouble: &Mutex<Seldom>) {
     let key = shard.state();
     for _ in 0..TRIES {
         match engine
@@ -83,6 +89,7 @@ async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)],
             Ok(_) => return,
             Err(error) if error.is_transient() => tokio::time::sleep(RETRY_EVERY).await,
             Err(error) => {
+                let mut trouble = trouble.lock().expect("no panic holds this lock");
                 if trouble.met(&error.to_string(), Instant::now()).is_some() {
                     tracing::error!(%error, campaign = %shard.campaign, "acknowledged entries are not settled");
                 }

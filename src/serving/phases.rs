@@ -141,6 +141,8 @@ fn h1(limits: &Limits) -> http1::Builder {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle)
         .max_headers(HEADERS_MAX)
+        // An answer is short: it goes in one piece, for the price of a copy.
+        .writev(false)
         .max_buf_size(HEAD_BYTES_MAX);
     builder
 }

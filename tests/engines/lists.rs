@@ -110,12 +110,7 @@ fn a_lost_bucket_closes_the_gate() {
         side.remove(&key);
         let before = side.dump();
         let attempts = [attempt(user, 1, "mug", 1)];
-        let args = codec::admit_args(
-            &family,
-            &fence,
-            attempts.iter(),
-                carried(&attempts).as_bytes(),
-        );
+        let args = codec::admit_args(&family, &fence, attempts.iter(), carried(&attempts).as_bytes());
         side.set_now(now);
         let reply = side.run(&family.admit, args).expect("admit runs");
         let reply = codec::admit_reply(&family, attempts.iter(), reply).expect("a reply of the ABI");

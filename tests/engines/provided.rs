@@ -175,7 +175,12 @@ impl Sale {
             })
             .collect();
         let carried = carried(&attempts);
-        let args = codec::admit_args(&active.family, &active.fence(), attempts.iter(), carried.as_bytes());
+        let args = codec::admit_args(
+            &active.family,
+            &active.fence(),
+            attempts.iter(),
+            carried.as_bytes(),
+        );
         let state = Shard::new("spring", 0).state();
         let reply = self
             .engine

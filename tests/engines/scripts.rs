@@ -41,12 +41,7 @@ fn on_each(world: &mut World, mut check: impl FnMut(&mut dyn Side, &Family, &Fen
 fn admit(side: &mut dyn Side, family: &Family, fence: &Fence, attempts: &[Attempt]) -> AdmitReply {
     let reply = side.run(
         &family.admit,
-        codec::admit_args(
-            family,
-            fence,
-            attempts.iter(),
-                carried(&attempts).as_bytes(),
-        ),
+        codec::admit_args(family, fence, attempts.iter(), carried(attempts).as_bytes()),
     );
     codec::admit_reply(family, attempts.iter(), reply.expect("admit runs")).expect("a reply of the ABI")
 }
@@ -672,12 +667,7 @@ fn every_attempt_of_the_largest_batch_is_decided_and_no_larger_one_runs() {
         let error = side
             .run(
                 &family.admit,
-                codec::admit_args(
-                    family,
-                    fence,
-                    larger.iter(),
-                carried(&larger).as_bytes(),
-                ),
+                codec::admit_args(family, fence, larger.iter(), carried(&larger).as_bytes()),
             )
             .unwrap_err();
         assert!(error.to_string().contains("more than 1000 attempts"), "{error}");

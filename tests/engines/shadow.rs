@@ -169,7 +169,7 @@ fn a_fault_of_the_shadow_stays_its_own() {
             &world.family,
             &world.fence,
             orders.iter(),
-                carried(&orders).as_bytes(),
+            carried(orders).as_bytes(),
         )
     };
     let decide = |world: &mut World, orders: &[rushgate::order::Attempt]| -> Vec<Vec<Decision>> {

@@ -153,7 +153,7 @@ impl World {
                 &self.family,
                 &self.fence,
                 attempts.iter(),
-                carried(&attempts).as_bytes(),
+                carried(attempts).as_bytes(),
             )
         };
         self.redis.set_now(now);
@@ -211,7 +211,7 @@ impl World {
             &self.family,
             &self.fence,
             attempts.iter(),
-                carried(&attempts).as_bytes(),
+            carried(attempts).as_bytes(),
         );
         let bytes: usize = args
             .iter()

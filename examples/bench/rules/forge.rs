@@ -167,7 +167,11 @@ impl Gate {
                 &self.family,
                 &self.fence,
                 attempts.iter(),
-                attempts.iter().map(Attempt::encode).collect::<Payloads>().as_bytes(),
+                attempts
+                    .iter()
+                    .map(Attempt::encode)
+                    .collect::<Payloads>()
+                    .as_bytes(),
             );
             let reply = self.redis.run(&self.family.admit, &self.key, args).await?;
             match codec::admit_reply(&self.family, attempts.iter(), reply)? {
