@@ -94,6 +94,12 @@ fn an_entry_that_is_none_of_ours_holds_up_no_other() {
             "rev 1 at 1 n 1_1_1_1_1 o {}",
             "rev 1 at 1 n 2_1_1_1 o {}",
             "rev 1 at 1 n 1_1_99999999999_1 o {}",
+            "rev 1 at 1 n 1 all x",
+            "rev 1 at 1 n 1_1_1_1 all \u{80}",
+            "rev 1 at 1 n 2_1_1_1 all \u{1}{",
+            "rev 1 at 1 n 1_1_1_1 all \u{1}{}",
+            "rev 1 at 1 n 1_1_1_1 all \u{1}{ o {}",
+            "rev 1 at 1 n 99999999999999999999_1_1_1 all \u{1}{",
         ] {
             let fields = fields.split(' ');
             let fields = fields.map(|field| field.replace('_', " ").into_bytes()).collect();
@@ -104,7 +110,7 @@ fn an_entry_that_is_none_of_ours_holds_up_no_other() {
         let swept = outbox(side, "one", 0, "-").expect("the lease is free");
         for entries in [ledger.outbox.expect("they are few"), swept] {
             let (ours, odd): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.revision > 0);
-            assert_eq!(odd.len(), 14);
+            assert_eq!(odd.len(), 20);
             assert!(odd.iter().all(|entry| entry.payloads.is_empty()), "{odd:?}");
             let [entry] = ours.as_slice() else {
                 panic!("{ours:?}")
