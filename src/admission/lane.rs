@@ -12,7 +12,6 @@ use super::depth::Depth;
 use super::fence::Step;
 use super::local::Local;
 use super::refusal::KEY_REUSED;
-use super::trips::Seat;
 use super::verify::Standing;
 use super::{AdmissionError, Answer, Refusal, Shared};
 use crate::failpoint::{self, Point};
@@ -105,31 +104,21 @@ impl Worker {
             if self.shared.config.load().answer == Answer::Accepted {
                 self.depth.gather().await;
             }
-            // Modules take their time: they are not to run while others wait for this call.
-            let asks_modules = |active: Arc<ActiveCampaign>| !active.prechecks.is_empty();
-            let seat = match self
-                .shared
-                .ruleset
-                .get(&self.shard.campaign)
-                .is_some_and(asks_modules)
-            {
-                true => None,
-                false => Some(self.shared.trips.board().await),
-            };
+            self.shared.trips.back().await;
             let room = batch - jobs.len();
             let _ = queue.recv_many(&mut jobs, room).now_or_never();
-            self.decide_all(std::mem::take(&mut jobs), seat).await;
+            self.decide_all(std::mem::take(&mut jobs)).await;
         }
     }
 
-    /// Answers every job, asking as often as their deadlines allow. `seat`: of the first call, where it has one.
-    async fn decide_all(&self, mut jobs: Vec<Job>, mut seat: Option<Seat>) {
+    /// Answers every job, asking as often as their deadlines allow.
+    async fn decide_all(&self, mut jobs: Vec<Job>) {
         loop {
             jobs = self.drop_late(jobs);
             if jobs.is_empty() {
                 return;
             }
-            let step = self.decide_once(&mut jobs, seat.take()).await;
+            let step = self.decide_once(&mut jobs).await;
             match step {
                 Step::Done => return,
                 Step::Again => {}
@@ -171,17 +160,13 @@ impl Worker {
     }
 
     /// One script call for all jobs; leaves those unanswered that have to be asked again.
-    async fn decide_once(&self, jobs: &mut Vec<Job>, seat: Option<Seat>) -> Step {
+    async fn decide_once(&self, jobs: &mut Vec<Job>) -> Step {
         let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
             return Step::Closed("the campaign has ended".into());
         };
         if let Err(step) = self.screen(&active, jobs).await {
             return step;
         }
-        let seat = match seat {
-            Some(seat) => seat,
-            None => self.shared.trips.board().await,
-        };
         *jobs = self.drop_late(std::mem::take(jobs));
         if jobs.is_empty() {
             return Step::Done;
@@ -193,7 +178,7 @@ impl Worker {
         );
         let payloads = outbox::payloads(&active, self.shard.number, attempts, now, keys.as_deref());
         let mut rest = jobs.split_off(payloads.len());
-        let step = self.ask_for(&active, jobs, payloads, seat).await;
+        let step = self.ask_for(&active, jobs, payloads).await;
         match step {
             Step::Done if !rest.is_empty() => {
                 *jobs = rest;
@@ -207,13 +192,7 @@ impl Worker {
     }
 
     /// One script call for as many jobs as there are payloads.
-    async fn ask_for(
-        &self,
-        active: &Arc<ActiveCampaign>,
-        jobs: &mut Vec<Job>,
-        payloads: Payloads,
-        seat: Seat,
-    ) -> Step {
+    async fn ask_for(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>, payloads: Payloads) -> Step {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         failpoint::hit(Point::G1);
@@ -223,6 +202,7 @@ impl Worker {
         let asked = self
             .shared
             .ask(&self.shard, &self.local, active, &active.family.admit, args);
+        let seat = self.shared.trips.board();
         let reply = asked.await;
         drop(seat);
         let reply = match reply {

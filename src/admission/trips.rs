@@ -28,7 +28,7 @@ pub(super) struct Seat(Arc<Trips>);
 
 impl Trips {
     /// Waits until the calls on their way are answered, if there are any.
-    pub(super) async fn board(self: &Arc<Self>) -> Seat {
+    pub(super) async fn back(&self) {
         let back = self.back.notified();
         tokio::pin!(back);
         // Whoever comes back from here on is heard.
@@ -37,6 +37,10 @@ impl Trips {
             // Gone on with after the time, too.
             let _ = tokio::time::timeout(WAIT_MAX, back).await;
         }
+    }
+
+    /// A call begins, however many are on their way.
+    pub(super) fn board(self: &Arc<Self>) -> Seat {
         self.calls.fetch_add(1, SeqCst);
         Seat(self.clone())
     }
@@ -56,18 +60,23 @@ mod tests {
 
     use super::*;
 
+    async fn board(trips: &Arc<Trips>) -> Seat {
+        trips.back().await;
+        trips.board()
+    }
+
     #[tokio::test]
     async fn who_comes_while_calls_are_on_their_way_goes_with_the_next_ones() {
         let trips = Arc::new(Trips::default());
-        let alone = trips.board().now_or_never().expect("nobody is on the way");
-        let (one, other) = (trips.board(), trips.board());
+        let alone = board(&trips).now_or_never().expect("nobody is on the way");
+        let (one, other) = (board(&trips), board(&trips));
         tokio::pin!(one, other);
         assert!((&mut one).now_or_never().is_none());
         assert!((&mut other).now_or_never().is_none());
         drop(alone);
         let one = (&mut one).now_or_never().expect("they are back");
         let other = (&mut other).now_or_never().expect("it goes at the same time");
-        let next = trips.board();
+        let next = board(&trips);
         tokio::pin!(next);
         assert!((&mut next).now_or_never().is_none());
         drop(one);
@@ -79,9 +88,9 @@ mod tests {
     #[tokio::test]
     async fn silence_holds_nobody_up() {
         let trips = Arc::new(Trips::default());
-        let _silent = trips.board().await;
+        let _silent = board(&trips).await;
         let begun = tokio::time::Instant::now();
-        let _next = trips.board().await;
+        let _next = board(&trips).await;
         assert!(begun.elapsed() >= WAIT_MAX);
     }
 }
