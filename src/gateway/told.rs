@@ -5,7 +5,6 @@
 //! the database is silent the engine does not know what is `confirmed`.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::order::{OrderId, OrderState};
@@ -68,17 +67,12 @@ impl Step {
 
 impl Generations {
     fn of_or_note(&mut self, order: OrderId, step: Step) -> Option<Step> {
-        self.make_room();
-        match self.young.entry(order) {
-            Entry::Occupied(there) => Some(*there.get()),
-            Entry::Vacant(room) => {
-                let before = self.old.get(&order).copied();
-                if before.is_none() {
-                    room.insert(step);
-                }
-                before
-            }
+        let before = self.of(order);
+        if before.is_none() {
+            self.make_room();
+            self.young.insert(order, step);
         }
+        before
     }
 
     fn make_room(&mut self) {
