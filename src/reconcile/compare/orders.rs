@@ -15,7 +15,7 @@ use crate::plan::eval::Placed;
 
 /// Ids read from the database at a time.
 const PAGE: u32 = 10_000;
-/// Buckets of some 1,000 orders that one call reads: the engine does nothing else meanwhile.
+/// Buckets of some 2,000 orders that one call reads: the engine does nothing else meanwhile.
 pub(super) const BUCKETS_AT_ONCE: usize = 1;
 
 /// Orders that only one side knows are looked up in groups of this size.
