@@ -13,19 +13,15 @@ if admitted > 0 then
   reply[4] = admitted
   local carried, orders = ARGV[3], whole(admitted)
   if admitted < attempts then
-    -- Who was not admitted is left out: each payload stands behind its length, seven bits a byte, the lowest first.
+    -- Who was not admitted is left out.
     local kept, from, behind, refused = {}, 1, 1, 5
     for i = 1, attempts do
-      local begin, length, scale = behind, 0, 1
-      repeat
-        local digit = byte(carried, behind)
-        length, scale, behind = length + digit % 128 * scale, scale * 128, behind + 1
-      until digit < 128
-      behind = behind + length
+      local length, begin = length_at(carried, behind)
       if reply[refused] == i then
-        kept[#kept + 1] = sub(carried, from, begin - 1)
-        from, refused = behind, refused + 3
+        kept[#kept + 1] = sub(carried, from, behind - 1)
+        from, refused = begin + length, refused + 3
       end
+      behind = begin + length
     end
     kept[#kept + 1] = sub(carried, from)
     carried = table.concat(kept)

@@ -1,17 +1,15 @@
--- Payloads that stand in one text, each behind its length, seven bits a byte, the lowest first; nothing where they do not.
+-- part: length
+
+-- Payloads that stand in one text, each behind its length; nothing where they do not.
 local function apart(text)
   local payloads, behind = {}, 1
   while behind <= #text do
-    local length, scale = 0, 1
-    repeat
-      local digit = string.byte(text, behind)
-      if not digit or scale > 268435456 then
-        return nil
-      end
-      length, scale, behind = length + digit % 128 * scale, scale * 128, behind + 1
-    until digit < 128
-    payloads[#payloads + 1] = string.sub(text, behind, behind + length - 1)
-    behind = behind + length
+    local length, begin = length_at(text, behind)
+    if not length then
+      return nil
+    end
+    behind = begin + length
+    payloads[#payloads + 1] = string.sub(text, begin, behind - 1)
   end
   return behind == #text + 1 and payloads or nil
 end

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 use super::Script;
 
 macro_rules! fixed {
-    ($($(#[$doc:meta])* $name:ident = $file:literal $(with $part:literal)?;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $file:literal $(with $($part:literal),+)?;)*) => {
         $($(#[$doc])* pub static $name: LazyLock<Script> = LazyLock::new(|| {
             let text = include_str!(concat!("../../lua/", $file, ".lua")).to_owned();
-            // A part stands where the script names it.
-            $(let text = text.replace(
+            // A part stands where the script, or a part before it, names it.
+            $($(let text = text.replace(
                 concat!("-- part: ", $part, "\n"),
                 include_str!(concat!("../../lua/parts/", $part, ".lua")),
-            );)?
+            );)+)?
             Script::new($file, text)
         });)*
     };
@@ -34,7 +34,7 @@ fixed! {
     /// Finds orders by id: record, and whether still in the outbox.
     LOOKUP = "lookup";
     /// Reads old outbox entries under a lease.
-    OUTBOX = "outbox" with "frame";
+    OUTBOX = "outbox" with "frame", "length";
     /// Adds a gateway's rejection figures and reads the shard's state.
     WATCH = "watch";
     /// What gateways tell each other: which campaigns have orders, and whether the memory is the same.
@@ -42,7 +42,7 @@ fixed! {
     /// Makes the buckets of a family last longer, a few per call.
     PROLONG = "prolong" with "fence";
     /// Reads a shard at one moment: stock, and what is in the outbox.
-    LEDGER = "ledger" with "frame";
+    LEDGER = "ledger" with "frame", "length";
     /// Reads whole buckets.
     BUCKETS = "buckets";
     /// Reads fields of buckets.

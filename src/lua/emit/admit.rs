@@ -100,6 +100,8 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
         "local fields = {}  -- ARGV per attempt",
         ATTEMPT_FIELDS + parts[0].slots.len()
     ));
+    lines.line("");
+    lines.part(include_str!("../../../lua/parts/length.lua"));
     lines.part(include_str!("../../../lua/parts/admit-read.lua"));
     let any = |is: fn(&CheckedPlan) -> bool| parts.iter().any(|part| is(part.plan));
     if any(|plan| has(plan, |expr| matches!(expr, Expr::Mod(..)))) {
