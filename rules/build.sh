@@ -14,7 +14,7 @@ wrap() {
     if [ -f "dist/$1.wasm" ] && cmp -s "$core" "$last"; then
         return
     fi
-    cargo run --quiet --locked --manifest-path ../Cargo.toml --example wrap_module -- "$core" "dist/$1.wasm"
+    cargo run --quiet --locked --manifest-path ../Cargo.toml --bin rushgate -- module wrap "$core" --output "dist/$1.wasm"
     mkdir -p target/wrapped
     cp "$core" "$last"
 }

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$ROOT"
 
 export RUSHGATE_STACK_DIR="$TARGET/chaos-stack"
-BROKEN_DIR="$ROOT/examples/chaos/broken"
+BROKEN_DIR="$ROOT/tools/broken"
 # Room for a run's rows, and small enough to be filled.
 DATABASE_SIZE=3g
 PROFILE=release BROKEN='' REST=()
@@ -53,8 +53,8 @@ if [ -n "$BROKEN" ]; then
     need patch patch "to break a copy of the sources"
 fi
 step "Building ($PROFILE)"
-cargo build --profile "$PROFILE" --bin rushgate --example chaos --example check
-case " ${REST[*]-} " in *" --help "* | *" -h "* | *" --list "*) exec "$OUT/examples/chaos" ${REST[@]+"${REST[@]}"} ;; esac
+cargo build --profile "$PROFILE" --bin rushgate --bin chaos --bin check
+case " ${REST[*]-} " in *" --help "* | *" -h "* | *" --list "*) exec "$OUT/chaos" ${REST[@]+"${REST[@]}"} ;; esac
 
 BINARY="$OUT/rushgate"
 if [ -n "$BROKEN" ]; then
@@ -68,4 +68,4 @@ trap 'exit 143' TERM
 scripts/stack.sh down --wipe 2>/dev/null
 scripts/stack.sh up --brokers 3 --proxied --database-tmpfs "$DATABASE_SIZE"
 eval "$(scripts/stack.sh env)"
-"$OUT/examples/chaos" --rushgate "$BINARY" --check "$OUT/examples/check" ${REST[@]+"${REST[@]}"}
+"$OUT/chaos" --rushgate "$BINARY" --check "$OUT/check" ${REST[@]+"${REST[@]}"}

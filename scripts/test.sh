@@ -71,7 +71,7 @@ tests() {
 # Whoever moves the lines they change makes them anew.
 broken_builds() {
     local each failed=0
-    for each in examples/chaos/broken/*.patch; do
+    for each in tools/broken/*.patch; do
         patch -p1 --dry-run --silent <"$each" >&2 || { say "    $each does not fit any more"; failed=1; }
     done
     return $failed
@@ -133,6 +133,7 @@ scripts/stack.sh down --wipe >/dev/null 2>&1
 check "Services for the tests" scripts/stack.sh up --brokers 1
 check "Tests" tests "$@"
 check "Broken builds" broken_builds
+check "Surface" ./x surface --dev --check
 check "Faults under load" faults
 
 if [ ${#FAILED[@]} -gt 0 ]; then

@@ -128,6 +128,15 @@ fn is_built_in(retention_ms: &i64) -> bool {
 }
 
 impl Schedule {
+    /// The state of the campaign as clients see it.
+    pub fn state(self, now: i64) -> &'static str {
+        match now {
+            _ if now < self.opens_at => "scheduled",
+            _ if now < self.closes_at => "open",
+            _ => "closed",
+        }
+    }
+
     /// When the campaign's Redis keys go.
     pub fn expires_at(self) -> i64 {
         self.closes_at.saturating_add(self.retention_ms)

@@ -9,7 +9,7 @@
 //!  merchant ─▶ admin ─▶ control: wasm.compile(params) ─▶ plan ─▶ check ─▶ lua ─▶ load ─▶ swap
 //! ```
 //!
-//! A module imports only modules of a lower rank; `tests/rank.rs` keeps it so.
+//! A module imports only modules of a lower rank; `tests/it/rank.rs` keeps it so.
 
 // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
 pub mod audience;
@@ -22,6 +22,7 @@ pub mod pem;
 pub mod plan;
 pub mod record;
 pub mod recorded;
+pub mod rejection;
 pub mod revision;
 pub mod ruleset;
 pub mod seal;
@@ -30,6 +31,7 @@ pub mod wire;
 
 // Rank 1: adapters. One foreign vocabulary each.
 pub mod bus;
+pub mod clock;
 pub mod engine;
 pub mod serving;
 pub mod store;
@@ -40,6 +42,7 @@ pub mod admission;
 pub mod control;
 pub mod flow;
 pub mod landing;
+pub mod letters;
 pub mod reconcile;
 pub mod relay;
 pub mod sample;
@@ -51,11 +54,6 @@ pub mod gateway;
 // Rank 4: wiring.
 pub mod app;
 pub mod cli;
-pub mod client;
 pub mod config;
-pub mod dlt;
 pub mod doctor;
-pub mod load;
-pub mod module;
-pub mod simulate;
 pub mod telemetry;

@@ -1,5 +1,6 @@
 //! Orders: an attempt, what was decided about it, and the event that carries it to the database.
 
+pub use crate::wire::VALUE_BYTES_MAX;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -11,8 +12,6 @@ use crate::plan::Attribute;
 
 /// Units of one order at most.
 pub const QUANTITY_MAX: u32 = 1_000_000;
-/// Bytes of a user id or of one attribute's value.
-pub const VALUE_BYTES_MAX: usize = 256;
 /// Client attributes of one order.
 pub const CLIENT_ATTRIBUTES_MAX: usize = 16;
 

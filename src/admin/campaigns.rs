@@ -1,7 +1,5 @@
 //! Campaigns: created, listed, and their figures.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -14,10 +12,11 @@ use super::Admin;
 use super::answer::{Refused, read_json};
 use super::guard::Actor;
 use crate::campaign::Sku;
+use crate::clock::now_ms;
 use crate::control::{CampaignFigures, NewCampaign};
 use crate::store::CampaignRow;
 use crate::wire::problem::MALFORMED;
-use crate::wire::{Moment, Problem, campaign_state};
+use crate::wire::{Moment, Problem};
 
 /// Campaigns of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;
@@ -73,15 +72,14 @@ struct Shown {
 }
 
 fn head(row: &CampaignRow) -> Head {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = since.map_or(0, |since| since.as_millis() as i64);
+    let now = now_ms();
     Head {
         id: row.campaign.id.clone(),
         title: row.campaign.title.clone(),
         revision: row.activation.revision,
         state: match row.schedule.is_archived(now) {
             true => "archived",
-            false => campaign_state(row.schedule, now),
+            false => row.schedule.state(now),
         },
         opens_at: Moment(row.schedule.opens_at),
         closes_at: Moment(row.schedule.closes_at),

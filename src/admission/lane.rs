@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::depth::Depth;
 use super::fence::Step;
 use super::local::Local;
-use super::refusal::KEY_REUSED;
 use super::verify::Standing;
 use super::{AdmissionError, Answer, Refusal, Shared};
+use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
 use crate::lua::calls::{Packed, RawEntry};
 use crate::lua::codec::{self, AdmitReply};
@@ -23,6 +23,7 @@ use crate::outbox::{self, Orders};
 use crate::plan::eval::{self, Decision, Placed, Rejection};
 use crate::record::Payloads;
 use crate::recorded::Outcome;
+use crate::rejection::Own;
 use crate::ruleset::ActiveCampaign;
 
 /// Whether Kafka acknowledged the whole batch.
@@ -172,10 +173,7 @@ impl Worker {
             return Step::Done;
         }
         let attempts = jobs.iter().map(|job| &job.attempt);
-        let (now, keys) = (
-            jiff::Timestamp::now().as_millisecond(),
-            self.shared.config.load().keys.clone(),
-        );
+        let (now, keys) = (now_ms(), self.shared.config.load().keys.clone());
         let payloads = outbox::payloads(&active, self.shard.number, attempts, now, keys.as_deref());
         let mut rest = jobs.split_off(payloads.len());
         let step = self.ask_for(&active, jobs, payloads).await;
@@ -302,7 +300,7 @@ impl Worker {
             return (Verdict::Existing(placed), None);
         }
         let refusal = self.counted(Refusal::key_reused());
-        (Verdict::Rejected(refusal), Some(Outcome::Gateway(KEY_REUSED)))
+        (Verdict::Rejected(refusal), Some(Outcome::Own(Own::KeyReused)))
     }
 
     fn hand_over(
@@ -356,7 +354,7 @@ impl Worker {
     }
 
     pub(super) fn counted(&self, refusal: Refusal) -> Refusal {
-        self.local.count(&refusal.reason);
+        self.local.count(refusal.reason.name());
         refusal
     }
 }

@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::pace::Pace;
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
+use crate::clock::now_ms;
 use crate::lua::calls::ShardStatus;
 
 /// How old may be what is answered without asking, milliseconds.
@@ -57,11 +58,7 @@ impl Local {
             pace: Pace::default(),
             showing: tokio::sync::Mutex::default(),
             begun: Instant::now(),
-            begun_at: AtomicI64::new(
-                SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .map_or(0, |since| since.as_millis() as i64),
-            ),
+            begun_at: AtomicI64::new(now_ms()),
             in_outbox: AtomicU64::new(0),
             oldest_ms: AtomicU64::new(0),
             rejected: Mutex::default(),

@@ -44,6 +44,7 @@ use crate::recorded::{Decided, Outcome as Recorded};
 use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
+use crate::wire::millis;
 
 pub use quota::Quota;
 pub use refusal::Refusal;
@@ -70,20 +71,25 @@ pub enum Answer {
     Admitted,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub answer: Answer,
+    #[serde(rename = "accept_wait_ms", with = "millis")]
     pub accept_wait: Duration,
     /// Attempts that may wait per campaign; one more is answered 429.
     pub queue: usize,
     /// Attempts of one script call at most.
     pub batch: usize,
     /// An attempt that has no decision by then is answered 503.
+    #[serde(rename = "deadline_ms", with = "millis")]
     pub deadline: Duration,
     /// How often a gateway reads the state of each campaign that orders come for: bounds, like a second, how long
     /// a reopened SKU is still answered as sold out.
+    #[serde(rename = "watch_ms", with = "millis")]
     pub watch_every: Duration,
     /// Keys that seal each order before it is decided.
+    #[serde(skip)]
     pub keys: Option<Arc<Keyring>>,
 }
 
@@ -342,11 +348,11 @@ impl Admission {
             self.shared.wake.notify_one();
         }
         if let Some(refusal) = lane.local.refuse(&attempt.sku, keyed) {
-            lane.local.count(&refusal.reason);
+            lane.local.count(refusal.reason.name());
             if self.shared.keeps(campaign, &attempt.user)
                 && let Some(active) = self.shared.ruleset.get(campaign)
             {
-                let outcome = Recorded::Named(refusal.reason.clone().into_owned());
+                let outcome = Recorded::Named(refusal.reason.name().to_owned());
                 self.shared
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }
@@ -399,7 +405,7 @@ impl Admission {
         if local.note_order() {
             self.shared.wake.notify_one();
         }
-        local.count(&refusal.reason);
+        local.count(refusal.reason.name());
         Some(refusal)
     }
 

@@ -5,22 +5,16 @@ use std::borrow::Cow;
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
 use crate::plan::eval::{Measured, Rejection};
-use crate::plan::outcome::ATTRIBUTE_UNREADABLE;
 use crate::plan::{Attribute, CheckedPlan, Window};
+use crate::rejection::{Own, Reason};
 use crate::ruleset::Objection;
 use crate::wire::echo;
 
-const PRECHECK_FAILED: &str = "precheck-failed";
-
-/// The reason of an attempt whose `Idempotency-Key` belongs to another order.
-pub(super) const KEY_REUSED: &str = "key-reused";
-
-/// A rejection with the names a client sees. `reason` is one of the gateway's own (`not-open`,
-/// `closed`, `sold-out`, `unknown-sku`, `window-full`, `attribute-missing`, `attribute-unreadable`,
-/// `key-reused`, `precheck-failed`) or a module's reason code, in which case `constraint` is `<rule>/<reason>`.
+/// A rejection with the names a client sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    pub reason: Cow<'static, str>,
+    pub reason: Reason,
+    /// `<rule>/<reason>` of a module's reason, the rule of a precheck that failed, or the counter of a window that is full.
     pub constraint: Option<String>,
     /// Sentence for the buyer.
     pub detail: Cow<'static, str>,
@@ -34,11 +28,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn own(
-        reason: impl Into<Cow<'static, str>>,
-        detail: impl Into<Cow<'static, str>>,
-        retryable: bool,
-    ) -> Self {
+    fn own(reason: impl Into<Reason>, detail: impl Into<Cow<'static, str>>, retryable: bool) -> Self {
         Self {
             reason: reason.into(),
             constraint: None,
@@ -51,7 +41,7 @@ impl Refusal {
     }
 
     pub fn closed() -> Self {
-        Self::own("closed", "The sale is over.", false)
+        Self::own(Own::Closed, "The sale is over.", false)
     }
 
     pub(super) fn sold_out(remaining: i64) -> Self {
@@ -60,13 +50,13 @@ impl Refusal {
             1 => Cow::Borrowed("Only 1 unit is left."),
             n => Cow::Owned(format!("Only {n} units are left.")),
         };
-        Self::own("sold-out", detail, false)
+        Self::own(Own::SoldOut, detail, false)
     }
 
     /// The key was used before for an order of something else.
     pub fn key_reused() -> Self {
         Self::own(
-            KEY_REUSED,
+            Own::KeyReused,
             "This Idempotency-Key belongs to an order with another SKU or quantity; use a new key for a new order.",
             false,
         )
@@ -80,7 +70,7 @@ impl Refusal {
             retryable,
         } = objection;
         let constraint = format!("{rule}/{code}");
-        let mut refusal = Self::own(code, title, retryable);
+        let mut refusal = Self::own(Reason::Rule(code), title, retryable);
         refusal.constraint = Some(constraint);
         refusal
     }
@@ -88,11 +78,11 @@ impl Refusal {
     /// A precheck trapped, overran its budget or answered nonsense: the order is not admitted.
     pub(super) fn precheck_failed(rule: &str) -> Self {
         let mut refusal = Self::own(
-            PRECHECK_FAILED,
+            Own::PrecheckFailed,
             "A rule of this sale could not check the order; nothing was ordered.",
             true,
         );
-        refusal.constraint = Some(format!("{rule}/{PRECHECK_FAILED}"));
+        refusal.constraint = Some(format!("{rule}/{}", Own::PrecheckFailed.name()));
         refusal
     }
 
@@ -110,7 +100,7 @@ impl Refusal {
             ),
             other => (format!("This sale needs the attribute {other}."), String::new()),
         };
-        let mut refusal = Self::own("attribute-missing", detail, false);
+        let mut refusal = Self::own(Own::AttributeMissing, detail, false);
         refusal.pointer = Some(pointer).filter(|pointer| !pointer.is_empty());
         Some(refusal)
     }
@@ -129,20 +119,20 @@ impl Refusal {
                 echo(attribute)
             ),
         };
-        Self::own(ATTRIBUTE_UNREADABLE, detail, false)
+        Self::own(Own::AttributeUnreadable, detail, false)
     }
 
     /// Names a rejection of the script, made at `now`.
     pub(super) fn named(plan: &CheckedPlan, rejection: &Rejection, now: i64) -> Self {
         match rejection {
             Rejection::NotOpen { retry_at } => {
-                let mut refusal = Self::own("not-open", "The sale has not opened yet.", true);
+                let mut refusal = Self::own(Own::NotOpen, "The sale has not opened yet.", true);
                 refusal.retry_at = Some(*retry_at);
                 refusal
             }
             Rejection::Closed => Self::closed(),
             Rejection::UnknownSku => {
-                let mut refusal = Self::own("unknown-sku", "The campaign does not sell this SKU.", false);
+                let mut refusal = Self::own(Own::UnknownSku, "The campaign does not sell this SKU.", false);
                 refusal.pointer = Some("/sku".to_owned());
                 refusal
             }
@@ -150,7 +140,7 @@ impl Refusal {
             Rejection::WindowFull { counter, retry_at } => {
                 let id = &plan.plan().counters[*counter as usize].id;
                 let mut refusal = Self::own(
-                    "window-full",
+                    Own::WindowFull,
                     "Too many orders in this rolling window to be counted.",
                     retry_at.is_some(),
                 );
@@ -183,7 +173,7 @@ impl Refusal {
             false => format!("{} ({})", constraint.sentence, numbers.join(", ")),
         };
         Self {
-            reason: constraint.reason.clone().into(),
+            reason: Reason::Rule(constraint.reason.clone()),
             constraint: Some(constraint.name()),
             detail: detail.into(),
             // Where the clock matters the host knows better than the module: time helps, or it does not.

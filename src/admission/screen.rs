@@ -112,7 +112,7 @@ impl Worker {
                     let name = refusal
                         .constraint
                         .as_deref()
-                        .unwrap_or(&refusal.reason)
+                        .unwrap_or(refusal.reason.name())
                         .to_owned();
                     (
                         Verdict::Rejected(self.counted(refusal)),

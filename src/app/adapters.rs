@@ -23,18 +23,18 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a gateway stands on.
 #[derive(Clone)]
-pub(super) struct Adapters {
-    pub(super) store: Store,
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) producer: Arc<dyn Producer>,
+pub(crate) struct Adapters {
+    pub(crate) store: Store,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) producer: Arc<dyn Producer>,
     /// None where nobody else lands what is sent.
-    pub(super) sealing: Option<Arc<Sealing>>,
+    pub(crate) sealing: Option<Arc<Sealing>>,
 }
 
 impl Adapters {
     /// Redis, Kafka and what a `role` needs of the database; a [`crate::store::StoreError`] says that it is away. Without
     /// Redis the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
-    pub(super) async fn connect(config: &Config, store: Store, role: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(config: &Config, store: Store, role: &str) -> anyhow::Result<Self> {
         let sealing = Sealing::join(config, &store, role).await?;
         let engine = Redis::new(config.engine())?;
         if let Err(error) = engine.ping().await {
@@ -54,7 +54,7 @@ impl Adapters {
         })
     }
 
-    pub(super) fn engine_check(&self) -> Check {
+    pub(crate) fn engine_check(&self) -> Check {
         let engine = self.engine.clone();
         Check {
             name: "engine",
@@ -65,7 +65,7 @@ impl Adapters {
         }
     }
 
-    pub(super) fn bus_check(&self) -> Check {
+    pub(crate) fn bus_check(&self) -> Check {
         let producer = self.producer.clone();
         Check {
             name: "bus",
@@ -77,7 +77,7 @@ impl Adapters {
     }
 
     /// Closes the database's connections; one that is silent is left.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         if let Some(sealing) = &self.sealing {
             sealing.leave().await;
         }
@@ -86,7 +86,7 @@ impl Adapters {
 }
 
 /// Taking leave waits for connections in use, which a silent database never gives back.
-pub(super) async fn close(store: &Store) {
+pub(crate) async fn close(store: &Store) {
     if tokio::time::timeout(CLOSE_PATIENCE, store.close()).await.is_err() {
         tracing::warn!(
             database = store.place(),
@@ -95,7 +95,7 @@ pub(super) async fn close(store: &Store) {
     }
 }
 
-pub(super) fn store_check(store: &Store) -> Check {
+pub(crate) fn store_check(store: &Store) -> Check {
     let store = store.clone();
     Check {
         name: "store",
@@ -107,14 +107,14 @@ pub(super) fn store_check(store: &Store) -> Check {
 }
 
 /// The database, with the schema of this build.
-pub(super) async fn store(config: &Config) -> anyhow::Result<Store> {
+pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
     let store = Store::connect(&config.store()).await?;
     store.check_schema().await?;
     Ok(store)
 }
 
 /// How a process that joined the senders reaches Kafka.
-pub(super) fn sending(config: &Config, sealing: &Sealing) -> kafka::Config {
+pub(crate) fn sending(config: &Config, sealing: &Sealing) -> kafka::Config {
     kafka::Config {
         halt: sealing.halt().clone(),
         ..kafka_config(config)
@@ -122,7 +122,7 @@ pub(super) fn sending(config: &Config, sealing: &Sealing) -> kafka::Config {
 }
 
 /// How to reach Kafka, for whoever sends nothing.
-pub(super) fn kafka_config(config: &Config) -> kafka::Config {
+pub(crate) fn kafka_config(config: &Config) -> kafka::Config {
     config.sealing(kafka::Config {
         extra: config.kafka.options.clone(),
         producer: config.kafka.producer.clone(),

@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::adapters::kafka_config;
-use super::parts::clock;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::campaign::RecordVersion;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::redis::Redis;
@@ -25,11 +25,11 @@ const ACTOR: &str = "rushgate migrate --cut-over";
 const TRIES: usize = 10;
 
 /// May be run again: it goes on with what is left. `force`: processes of older builds are taken for dead.
-pub(super) async fn cut_over(config: &Config, store: &Store, force: bool) -> anyhow::Result<()> {
+pub(crate) async fn cut_over(config: &Config, store: &Store, force: bool) -> anyhow::Result<()> {
     let version = RecordVersion::NEWEST;
     let older = store.senders_below(version).await?;
     if !older.is_empty() && !force {
-        bail!(refusal(&older, version, clock()));
+        bail!(refusal(&older, version, now_ms()));
     }
     let engine = Redis::new(config.engine())?;
     engine
@@ -38,7 +38,7 @@ pub(super) async fn cut_over(config: &Config, store: &Store, force: bool) -> any
         .context("the cut-over moves fences in Redis")?;
     let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
     let partitions = producer.partitions().await.context("kafka")?;
-    store.decide_record_version(version, clock()).await?;
+    store.decide_record_version(version, now_ms()).await?;
     let mut moved = 0;
     // Who made a campaign meanwhile may not have heard of it.
     loop {
@@ -53,7 +53,7 @@ pub(super) async fn cut_over(config: &Config, store: &Store, force: bool) -> any
         }
     }
     // What one that was cut off has left: a fence that is behind its campaign moves, any other stays.
-    for row in store.live_campaigns(clock()).await? {
+    for row in store.live_campaigns(now_ms()).await? {
         move_fences(store, &engine, row).await?;
     }
     let number = version.number();
@@ -62,9 +62,9 @@ pub(super) async fn cut_over(config: &Config, store: &Store, force: bool) -> any
 }
 
 /// The only process there is goes over by itself. Its engine is made anew from the database.
-pub(super) async fn alone(store: &Store) -> anyhow::Result<()> {
+pub(crate) async fn alone(store: &Store) -> anyhow::Result<()> {
     let version = RecordVersion::NEWEST;
-    store.decide_record_version(version, clock()).await?;
+    store.decide_record_version(version, now_ms()).await?;
     for row in below(store, version).await? {
         raise(store, row, 1).await?;
     }
@@ -72,7 +72,7 @@ pub(super) async fn alone(store: &Store) -> anyhow::Result<()> {
 }
 
 async fn below(store: &Store, version: RecordVersion) -> anyhow::Result<Vec<CampaignRow>> {
-    let mut rows = store.live_campaigns(clock()).await?;
+    let mut rows = store.live_campaigns(now_ms()).await?;
     rows.retain(|row| row.campaign.record_version < version);
     Ok(rows)
 }
@@ -81,7 +81,7 @@ async fn below(store: &Store, version: RecordVersion) -> anyhow::Result<Vec<Camp
 async fn raise(store: &Store, mut row: CampaignRow, partitions: u32) -> anyhow::Result<CampaignRow> {
     let campaign = row.campaign.id.clone();
     for _ in 0..TRIES {
-        let raised = store.raise_record_version(&row, RecordVersion::NEWEST, partitions, clock());
+        let raised = store.raise_record_version(&row, RecordVersion::NEWEST, partitions, now_ms());
         let raised = raised.await?.is_some();
         let gone = || format!("campaign {campaign:?} is gone");
         row = store.campaign(&campaign).await?.with_context(gone)?;
@@ -103,7 +103,7 @@ async fn over(
     let (campaign, epoch) = (row.campaign.id.clone(), row.activation.epoch);
     let detail = json!({"record_version": row.campaign.record_version, "epoch": epoch});
     store
-        .audit(clock(), ACTOR, "campaign.cut_over", &campaign, &detail)
+        .audit(now_ms(), ACTOR, "campaign.cut_over", &campaign, &detail)
         .await?;
     Ok(match move_fences(store, engine, row).await? {
         true => format!("{campaign}: went over, under epoch {epoch}"),

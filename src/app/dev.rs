@@ -12,13 +12,14 @@ use super::adapters::Adapters;
 use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK, Url};
 use super::listeners::{Listener, Listeners, fitted};
 use super::metrics::{LandingFigures, TopicFigures};
-use super::parts::{Parts, clock, wire};
+use super::parts::{Parts, wire};
 use super::private;
 use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
 use super::{cut_over, fronts};
 use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
 use crate::campaign::Sku;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::control::{NewCampaign, RuleSpec};
 use crate::engine::embedded::Embedded;
@@ -97,7 +98,7 @@ fn alone(mut config: Config) -> Config {
     config.auth.insecure_dev_auth = true;
     // The embedded bus has one deployment.
     config.kafka.prefix = PREFIX.to_owned();
-    config.reconcile.grace_ms = 0;
+    config.reconcile.grace = Duration::ZERO;
     // No balancer has to notice, unless somebody tries how one would.
     if config.drain_delay_ms == Config::default().drain_delay_ms {
         config.drain_delay_ms = 0;
@@ -173,7 +174,7 @@ fn keyring() -> anyhow::Result<Keyring> {
 
 /// The engine starts empty: every campaign's state is rebuilt from the database before the first order.
 async fn come_back(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
-    let rows = adapters.store.live_campaigns(clock()).await?;
+    let rows = adapters.store.live_campaigns(now_ms()).await?;
     // All at once: they wait for landing together.
     let opened = rows.iter().map(|row| async {
         let rebuilt = parts.reconcile.open(&row.campaign.id).await;
@@ -202,8 +203,8 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
     let demo = NewCampaign {
         id: DEMO.into(),
         title: "Demo: one mug each".into(),
-        opens_at: at(clock() - DEMO_OPEN_SINCE_MS)?,
-        closes_at: at(clock() + DEMO_OPEN_FOR_MS)?,
+        opens_at: at(now_ms() - DEMO_OPEN_SINCE_MS)?,
+        closes_at: at(now_ms() + DEMO_OPEN_FOR_MS)?,
         retention_days: None,
         skus: vec![Sku {
             id: DEMO_SKU.into(),

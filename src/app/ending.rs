@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::Instant;
 
-use super::parts::clock;
 use super::seals::{ends, landed, moment, named};
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::store::{SenderRow, Store, WITHOUT_SEAL};
 
@@ -28,7 +28,7 @@ const FORGOTTEN_AFTER_MS: i64 = 24 * 3600 * 1000;
 
 /// Which senders are no reason to refuse an end.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Passed {
+pub(crate) struct Passed {
     /// All of them: those that live stop, those that are silent are taken for dead.
     pub force: bool,
     /// Processes that somebody says are dead. One that gives a sign all the same is waited for as any other.
@@ -43,16 +43,16 @@ impl Passed {
 
 /// Announces the end of a key, or of records without a seal, and waits until nobody sends so. Refused while somebody
 /// who is not known to have stopped does, and is not passed over. Says whether somebody did.
-pub(super) async fn end(store: &Store, key: &str, passed: &Passed) -> anyhow::Result<bool> {
-    store.forget_senders_before(clock() - FORGOTTEN_AFTER_MS).await?;
+pub(crate) async fn end(store: &Store, key: &str, passed: &Passed) -> anyhow::Result<bool> {
+    store.forget_senders_before(now_ms() - FORGOTTEN_AFTER_MS).await?;
     let mut using = store.senders(key).await?;
     let somebody = !using.is_empty();
-    check_gone(&passed.gone, &store.all_senders().await?, clock())?;
+    check_gone(&passed.gone, &store.all_senders().await?, now_ms())?;
     using.retain(|row| !row.stopped && !passed.passes(row));
     if !using.is_empty() {
-        bail!(refused(key, &using, clock()));
+        bail!(refused(key, &using, now_ms()));
     }
-    store.announce_end(key, clock()).await?;
+    store.announce_end(key, now_ms()).await?;
     until_stopped(store, key, passed, SILENCE_MAX).await?;
     Ok(somebody)
 }
@@ -74,7 +74,7 @@ fn check_gone(gone: &[String], all: &[SenderRow], now: i64) -> anyhow::Result<()
     Ok(())
 }
 
-pub(super) fn is_silent(row: &SenderRow, now: i64) -> bool {
+pub(crate) fn is_silent(row: &SenderRow, now: i64) -> bool {
     now.saturating_sub(row.seen_at) >= SILENT_AFTER_MS
 }
 
@@ -145,7 +145,7 @@ async fn until_stopped(store: &Store, key: &str, passed: &Passed, silence: Durat
 }
 
 /// Waits until everything that is in Kafka now has landed: nothing under an old key is left.
-pub(super) async fn until_landed(config: &Config, store: &Store) -> anyhow::Result<()> {
+pub(crate) async fn until_landed(config: &Config, store: &Store) -> anyhow::Result<()> {
     let ends = ends(config).await?;
     let begun = Instant::now();
     loop {
@@ -194,11 +194,11 @@ mod tests {
     async fn nothing_is_ended_while_somebody_uses_it() {
         let store = store().await;
         store
-            .note_sender(&sender("p", &[]), false, clock())
+            .note_sender(&sender("p", &[]), false, now_ms())
             .await
             .expect("noted");
         let both = sender("q", &["new", "old"]);
-        store.note_sender(&both, false, clock()).await.expect("noted");
+        store.note_sender(&both, false, now_ms()).await.expect("noted");
         for (key, text) in [
             (
                 WITHOUT_SEAL,
@@ -215,7 +215,7 @@ mod tests {
         }
         assert!(store.ended_seals().await.expect("read").is_empty());
         store
-            .note_sender(&sender("p", &[]), true, clock())
+            .note_sender(&sender("p", &[]), true, now_ms())
             .await
             .expect("noted");
         let nobody = Passed::default();
@@ -251,9 +251,9 @@ mod tests {
     #[tokio::test]
     async fn who_is_silent_is_gone_where_somebody_says_so_and_not_by_itself() {
         let store = store().await;
-        let silent_since = clock() - SILENT_AFTER_MS;
+        let silent_since = now_ms() - SILENT_AFTER_MS;
         // An hour ahead, so that it is not silent however slow this machine is.
-        for (process, seen_at) in [("dead", silent_since), ("lives", clock() + 3_600_000)] {
+        for (process, seen_at) in [("dead", silent_since), ("lives", now_ms() + 3_600_000)] {
             let noted = store
                 .note_sender(&sender(process, &["old"]), false, seen_at)
                 .await;
@@ -299,7 +299,7 @@ mod tests {
     #[tokio::test]
     async fn who_was_not_seen_for_a_day_is_forgotten() {
         let store = store().await;
-        let long_ago = clock() - FORGOTTEN_AFTER_MS - 1;
+        let long_ago = now_ms() - FORGOTTEN_AFTER_MS - 1;
         store
             .note_sender(&sender("p", &[]), false, long_ago)
             .await

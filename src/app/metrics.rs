@@ -10,9 +10,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::parts::clock;
 use crate::admission::Admission;
 use crate::bus::Producer;
+use crate::clock::now_ms;
 use crate::flow::{Flow, Partition};
 use crate::landing::{self, Awaits, Snapshot};
 use crate::relay::Relay;
@@ -196,7 +196,7 @@ pub(super) struct TopicFigures {
 
 impl TopicFigures {
     pub(super) fn read(&self) -> Snapshot {
-        let now = clock();
+        let now = now_ms();
         let each = self.consumers.iter().map(|figures| figures.read(now));
         let sum = each.reduce(|mut sum, each| {
             sum.add(each);

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::time::MissedTickBehavior;
 
-use super::parts::clock;
+use crate::clock::now_ms;
 use crate::reconcile::Reconcile;
 use crate::reconcile::missing::{CampaignFigures, Figures, Looks};
 use crate::ruleset::Ruleset;
@@ -39,8 +39,8 @@ pub(super) fn spawn(reconcile: Arc<Reconcile>, ruleset: Arc<Ruleset>) -> Arc<Mis
             if reconcile.halted().is_some() {
                 continue;
             }
-            looks.rest(clock(), |campaign| ruleset.is_quiet(campaign));
-            let why = match reconcile.find_missing(&mut looks, clock()).await {
+            looks.rest(now_ms(), |campaign| ruleset.is_quiet(campaign));
+            let why = match reconcile.find_missing(&mut looks, now_ms()).await {
                 Ok(()) => String::new(),
                 Err(error) => error.to_string(),
             };

@@ -1,7 +1,6 @@
 //! The stages of one process, wired together.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use futures_util::FutureExt;
@@ -12,6 +11,7 @@ use super::adapters::Adapters;
 use crate::admission::{Admission, AdmissionError, Intake, Recorder, Rules, Watch};
 use crate::bus::Producer;
 use crate::campaign::Campaign;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::control::{Control, Gate, Loader};
 use crate::flow::Flow;
@@ -26,25 +26,19 @@ use crate::store::CampaignRow;
 use crate::wasm::Host;
 
 /// Everything a gateway runs.
-pub(super) struct Parts {
-    pub(super) ruleset: Arc<Ruleset>,
-    pub(super) admission: Arc<Admission>,
-    pub(super) relay: Arc<Relay>,
-    pub(super) control: Arc<Control>,
-    pub(super) loader: Arc<Loader>,
-    pub(super) reconcile: Arc<Reconcile>,
-    pub(super) host: Host,
-    pub(super) sample: Arc<Sample>,
-    pub(super) flow: Arc<Flow>,
+pub(crate) struct Parts {
+    pub(crate) ruleset: Arc<Ruleset>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) loader: Arc<Loader>,
+    pub(crate) reconcile: Arc<Reconcile>,
+    pub(crate) host: Host,
+    pub(crate) sample: Arc<Sample>,
+    pub(crate) flow: Arc<Flow>,
     /// These end with the process.
-    pub(super) _watch: Watch,
-    pub(super) _giving_back: GivingBack,
-}
-
-pub(super) fn clock() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64)
+    pub(crate) _watch: Watch,
+    pub(crate) _giving_back: GivingBack,
 }
 
 /// What loads and mends campaigns.
@@ -60,14 +54,19 @@ fn base(config: &Config, adapters: &Adapters, host: Host) -> Base {
     let owner = uuid::Uuid::now_v7().simple().to_string();
     let store = &adapters.store;
     let ruleset = Arc::new(Ruleset::default());
-    let loader = Arc::new(Loader::new(store.clone(), ruleset.clone(), host, Arc::new(clock)));
+    let loader = Arc::new(Loader::new(
+        store.clone(),
+        ruleset.clone(),
+        host,
+        Arc::new(now_ms),
+    ));
     let reconcile = Arc::new(Reconcile::new(
-        config.reconcile(),
+        config.reconcile.clone(),
         adapters.engine.clone(),
         adapters.producer.clone(),
         store.clone(),
         owner.clone(),
-        Arc::new(clock),
+        Arc::new(now_ms),
     ));
     let glue = Arc::new(Glue {
         loader: loader.clone(),
@@ -83,8 +82,8 @@ fn base(config: &Config, adapters: &Adapters, host: Host) -> Base {
 }
 
 /// Rebuilding by hand: nobody is admitted here, and nothing is watched.
-pub(super) struct Mending {
-    pub(super) reconcile: Arc<Reconcile>,
+pub(crate) struct Mending {
+    pub(crate) reconcile: Arc<Reconcile>,
     ruleset: Arc<Ruleset>,
     loader: Arc<Loader>,
     /// Sends on what is left in the outbox, as long as this lives.
@@ -94,7 +93,7 @@ pub(super) struct Mending {
 
 impl Mending {
     /// Has the outbox of this campaign sent on.
-    pub(super) async fn relay_for(&self, row: &CampaignRow) -> anyhow::Result<()> {
+    pub(crate) async fn relay_for(&self, row: &CampaignRow) -> anyhow::Result<()> {
         let (campaign, number) = (&row.campaign.id, row.activation.revision);
         let found = self.loader.revision(campaign, number).await;
         let active = found.map_err(anyhow::Error::msg)?;
@@ -104,7 +103,7 @@ impl Mending {
     }
 }
 
-pub(super) fn mend(config: &Config, adapters: &Adapters, host: Host) -> Mending {
+pub(crate) fn mend(config: &Config, adapters: &Adapters, host: Host) -> Mending {
     let base = base(config, adapters, host);
     let (fresh, none) = mpsc::unbounded_channel();
     let relay = Relay::spawn(
@@ -126,7 +125,7 @@ pub(super) fn mend(config: &Config, adapters: &Adapters, host: Host) -> Mending 
 }
 
 /// Wires the stages; needs a runtime.
-pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
+pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let Base {
         owner,
         ruleset,
@@ -140,7 +139,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         producer,
         sealing: _,
     } = adapters;
-    let sample = Sample::spawn(config.sample(), store.apart(1), Arc::new(clock));
+    let sample = Sample::spawn(config.sample.clone(), store.apart(1), Arc::new(now_ms));
     let recorder = sample
         .is_on()
         .then(|| Arc::new(Keeper(sample.clone())) as Arc<dyn Recorder>);
@@ -177,7 +176,7 @@ pub(super) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         ruleset.clone(),
         loader.clone(),
         glue,
-        Arc::new(clock),
+        Arc::new(now_ms),
     );
     let control = control.carried_by(producer.clone(), config.kafka.partitions);
     let control = Arc::new(control.keeping(config.campaigns.retention_days));

@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicU64;
 use anyhow::bail;
 
 use super::adapters::sending;
-use super::parts::clock;
 use super::sealing::Sealing;
 use crate::bus::kafka::KafkaProducer;
+use crate::clock::now_ms;
 use crate::config::Config;
-use crate::dlt::{Astray, Redrive, Replayer, Route, Scheduled};
-use crate::landing::redrive;
+use crate::letters::redrive;
+use crate::letters::{Astray, Replayer, Route, Scheduled, StoredLetters};
 use crate::store::Store;
 
 /// Classes of errors landing knows.
@@ -69,7 +69,7 @@ pub(super) fn spawn(
         ?classes,
         "dead letters of these classes are replayed once one of them has landed"
     );
-    let letters = Redrive {
+    let letters = StoredLetters {
         replayer: replayer(config, store, sealing)?,
         owner: uuid::Uuid::now_v7().simple().to_string(),
         classes,
@@ -107,7 +107,7 @@ fn replayer(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result
         force: false,
         route: Route::Back,
         counts: true,
-        clock,
+        clock: now_ms,
     })
 }
 

@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::parts::clock;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::reconcile::{CompareError, Comparison, Kind, Reconcile};
 use crate::store::{Store, StoreError};
@@ -34,7 +34,7 @@ struct Counts {
 
 /// Starts it where `reconcile.every_ms` asks for it; ends with the process.
 pub(super) fn spawn(config: &Config, reconcile: Arc<Reconcile>, store: Store) -> Option<Arc<Figures>> {
-    let every = Duration::from_millis(config.reconcile.every_ms);
+    let every = config.reconcile.every;
     if every.is_zero() {
         return None;
     }
@@ -65,13 +65,13 @@ async fn round(
     figures: &Figures,
 ) -> Result<(), StoreError> {
     if !store
-        .lease(LEASE, owner, clock(), every.as_millis() as i64 * 2)
+        .lease(LEASE, owner, now_ms(), every.as_millis() as i64 * 2)
         .await?
     {
         figures.forget();
         return Ok(());
     }
-    for row in store.live_campaigns(clock()).await? {
+    for row in store.live_campaigns(now_ms()).await? {
         let campaign = row.campaign.id;
         match reconcile.compare(&campaign, repair.then_some(ACTOR)).await {
             Ok(comparison) => {

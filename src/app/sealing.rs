@@ -16,10 +16,10 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::task::JoinHandle;
 
-use super::parts::clock;
 use super::seals;
 use crate::admin::{Check, Helper};
 use crate::bus::Halt;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::seldom::Seldom;
 use crate::store::{Sender, Store, StoreResult, WITHOUT_SEAL};
@@ -35,7 +35,7 @@ const NAME_BYTES_MAX: usize = 190;
 static PROCESS: LazyLock<String> = LazyLock::new(|| uuid::Uuid::now_v7().simple().to_string());
 
 /// A process that is written down as one that sends records.
-pub(super) struct Sealing {
+pub(crate) struct Sealing {
     store: Store,
     sender: Sender,
     halt: Halt,
@@ -53,7 +53,7 @@ impl Drop for Sealing {
 impl Sealing {
     /// Agrees with the others on keys, and says what this process, a `role`, sends with. Fails where what it would send
     /// is forged.
-    pub(super) async fn join(config: &Config, store: &Store, role: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn join(config: &Config, store: &Store, role: &str) -> anyhow::Result<Self> {
         seals::agree(config, store).await?;
         let keys = config.keyring.iter().flat_map(|keyring| keyring.keys());
         let sender = Sender {
@@ -61,7 +61,7 @@ impl Sealing {
             name: name(role),
             keys: keys.map(|key| key.id().to_string()).collect(),
         };
-        store.note_sender(&sender, false, clock()).await?;
+        store.note_sender(&sender, false, now_ms()).await?;
         // After that: see `store::senders`.
         if store.ended_seals().await?.contains(sender.seals_with()) {
             store.forget_sender(&sender.process).await?;
@@ -84,12 +84,12 @@ impl Sealing {
     }
 
     /// For every producer of this process.
-    pub(super) fn halt(&self) -> &Halt {
+    pub(crate) fn halt(&self) -> &Halt {
         &self.halt
     }
 
     /// Resolves when this process may not send any more: why.
-    pub(super) async fn halted(&self) -> String {
+    pub(crate) async fn halted(&self) -> String {
         loop {
             if let Some(why) = self.halt.why() {
                 return why.to_owned();
@@ -99,7 +99,7 @@ impl Sealing {
     }
 
     /// Not ready where nothing may be sent.
-    pub(super) fn check(&self) -> Check {
+    pub(crate) fn check(&self) -> Check {
         let halt = self.halt.clone();
         let answer = move || halt.why().map_or(Ok(()), |why| Err(why.to_owned()));
         Check {
@@ -109,7 +109,7 @@ impl Sealing {
     }
 
     /// What verifies with a retired key lands what a thief of it writes.
-    pub(super) fn retired(&self) -> Helper {
+    pub(crate) fn retired(&self) -> Helper {
         let retired = self.retired.clone();
         let answer = move || match &*retired.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
@@ -126,12 +126,12 @@ impl Sealing {
     }
 
     /// Whether nothing may be sent, for the registry.
-    pub(super) fn figures(&self) -> Box<dyn Collector> {
+    pub(crate) fn figures(&self) -> Box<dyn Collector> {
         Box::new(SealingFigures(self.halt.clone()))
     }
 
     /// Nothing is sent any more, because the process ends.
-    pub(super) async fn leave(&self) {
+    pub(crate) async fn leave(&self) {
         self.watch.abort();
         let left = self.store.forget_sender(&self.sender.process);
         if !matches!(tokio::time::timeout(LEAVE_PATIENCE, left).await, Ok(Ok(()))) {
@@ -207,7 +207,7 @@ async fn look(
         *retired.lock().unwrap_or_else(PoisonError::into_inner) = spare.cloned();
     }
     let still = halt.is_still();
-    store.note_sender(sender, still, clock()).await?;
+    store.note_sender(sender, still, now_ms()).await?;
     Ok(still)
 }
 
@@ -229,7 +229,7 @@ impl Collector for SealingFigures {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::store;
 

@@ -19,11 +19,11 @@ enum Asked {
 
 /// Tells every part of the process that it is time to stop.
 #[derive(Clone, Debug)]
-pub(super) struct Shutdown(watch::Receiver<Option<Asked>>);
+pub(crate) struct Shutdown(watch::Receiver<Option<Asked>>);
 
 impl Shutdown {
     /// Listens for SIGTERM and Ctrl-C from now on.
-    pub(super) fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         let (stop, stopped) = watch::channel(None);
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
@@ -32,13 +32,13 @@ impl Shutdown {
     }
 
     /// Resolves when the process is asked to stop.
-    pub(super) async fn asked(mut self) {
+    pub(crate) async fn asked(mut self) {
         // An error means that the listener is gone, which only happens while the process ends.
         let _ = self.0.wait_for(Option::is_some).await;
     }
 
     /// How much of `delay` a process that was asked to stop goes on for: nothing of it for somebody at a terminal.
-    pub(super) fn delay(&self, delay: Duration) -> Duration {
+    pub(crate) fn delay(&self, delay: Duration) -> Duration {
         match *self.0.borrow() {
             Some(Asked::Terminate) => delay,
             Some(Asked::Interrupt) | None => Duration::ZERO,
@@ -51,6 +51,7 @@ async fn wait(mut terminate: Signal, mut interrupt: Signal, stop: watch::Sender<
     tracing::info!("stopping; a second signal ends at once");
     let _ = stop.send(Some(asked));
     either(&mut terminate, &mut interrupt).await;
+    #[expect(clippy::exit, reason = "a second signal means at once")]
     std::process::exit(INTERRUPTED);
 }
 

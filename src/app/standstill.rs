@@ -8,10 +8,10 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::parts::clock;
 use crate::admin::Check;
 use crate::bus::kafka::{Config, KafkaProducer, rebalance};
 use crate::bus::{Anew, BusError};
+use crate::clock::now_ms;
 use crate::flow::{Flow, Ladder, Step};
 use crate::landing::{Nudger, Snapshot};
 
@@ -118,7 +118,7 @@ fn nudge(topic: &Landed, still: &BTreeSet<i32>, step: Step) {
         Step::Consumers => Anew::Consumer,
     };
     for consumer in &topic.consumers {
-        let read = consumer.figures().read(clock());
+        let read = consumer.figures().read(now_ms());
         match waits_for(&read) {
             Some(what) => tracing::warn!(
                 topic = topic.kafka.topic,

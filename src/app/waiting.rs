@@ -80,7 +80,7 @@ impl Room {
     fn open(config: &Config, auth: &Arc<Auth>, listeners: &Listeners, why: Why) -> anyhow::Result<Self> {
         let Listeners { orders, control } = listeners.twins()?;
         let mut registry = telemetry::registry();
-        let gateway = Gateway::new(config.gateway(), auth.clone(), Starting, &mut registry);
+        let gateway = Gateway::new(config.gateway.clone(), auth.clone(), Starting, &mut registry);
         let check = Check {
             name: "start",
             ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),

@@ -4,9 +4,11 @@
 //! ours: text in UTF-8, numbers big-endian. However often a record is moved, its first origin stays and only the
 //! last error is kept, so that headers do not grow.
 
-use super::sealed::SEAL;
 use super::{Headers, Record};
 
+/// `1:<key id>:<partition, or - for the one its key belongs to>:<tag, 64 hex digits>`. Of orders, those of campaigns from
+/// before lanes had partitions alone are sealed for their key's.
+pub const SEAL: &str = "rushgate-seal";
 pub const TOPIC: &str = "kafka_dlt-original-topic";
 /// `i32`.
 pub const PARTITION: &str = "kafka_dlt-original-partition";

@@ -4,15 +4,12 @@
 //! says where a moved record was first, how often it was tried and when it is due ([`super::origin`]). Other headers
 //! may be added on the way.
 
-use super::origin::{OURS, POSITION, get};
+use super::origin::{OURS, POSITION, SEAL, get};
 use super::{Forward, Headers, Outbound, Record};
 use crate::record;
 pub use crate::seal::Seal;
 use crate::seal::{Keyring, Verdict};
 
-/// `1:<key id>:<partition, or - for the one its key belongs to>:<tag, 64 hex digits>`. Of orders, those of campaigns from
-/// before lanes had partitions alone are sealed for their key's.
-pub const SEAL: &str = "rushgate-seal";
 const VERSION: &str = "1";
 /// What the tag is computed over begins with this: the keys are good for nothing else.
 const PURPOSE: &[u8] = b"rushgate record 1";

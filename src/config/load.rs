@@ -7,105 +7,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
+use super::keys::{KEYS, env_name};
 use super::secrets::Given;
 use super::{Config, seal, secrets, tokens};
 use crate::bus::check_prefix;
 use crate::bus::kafka::{Side, check_connection, check_options};
 use crate::campaign::RETENTION_DAYS_MAX;
-
-/// Every key by its dotted name. `kafka.options`, `kafka.producer` and `kafka.consumer` are tables of their own, which
-/// the environment writes as `name=value,name=value`.
-pub const KEYS: &[&str] = &[
-    "listen",
-    "admin_listen",
-    "drain_delay_ms",
-    "drain_ms",
-    "admin_token_file",
-    "redis.url",
-    "redis.url_file",
-    "redis.password",
-    "redis.password_file",
-    "redis.ca_file",
-    "redis.certificate_file",
-    "redis.key_file",
-    "kafka.brokers",
-    "kafka.prefix",
-    "kafka.partitions",
-    "kafka.replication",
-    "kafka.sasl_password",
-    "kafka.sasl_password_file",
-    "kafka.options",
-    "kafka.producer",
-    "kafka.consumer",
-    "seal.keys",
-    "database.url",
-    "database.url_file",
-    "database.password",
-    "database.password_file",
-    "database.connections",
-    "auth.jwt_hs256_secret_file",
-    "auth.jwt_public_key_file",
-    "auth.jwks_file",
-    "auth.jwks_url",
-    "auth.jwks_ca_file",
-    "auth.jwks_every_ms",
-    "auth.keys_keep_ms",
-    "auth.algorithms",
-    "auth.issuer",
-    "auth.audience",
-    "auth.insecure_dev_auth",
-    "gateway.connections",
-    "gateway.peer_connections",
-    "gateway.peer_connects",
-    "gateway.in_vain",
-    "gateway.memory_mb",
-    "gateway.header_timeout_ms",
-    "gateway.body_timeout_ms",
-    "gateway.write_timeout_ms",
-    "gateway.proxies",
-    "gateway.trusted_proxies",
-    "gateway.database_wait_ms",
-    "gateway.tls_cert_file",
-    "gateway.tls_key_file",
-    "admin.connections",
-    "admin.tls_cert_file",
-    "admin.tls_key_file",
-    "admin.tls_client_ca_file",
-    "campaigns.retention_days",
-    "admission.answer",
-    "admission.accept_wait_ms",
-    "admission.queue",
-    "admission.batch",
-    "admission.deadline_ms",
-    "admission.watch_ms",
-    "relay.age_ms",
-    "relay.every_ms",
-    "relay.lease_ms",
-    "relay.in_flight",
-    "reconcile.lease_ms",
-    "reconcile.patience_ms",
-    "reconcile.grace_ms",
-    "reconcile.every_ms",
-    "reconcile.repair",
-    "landing.consumers",
-    "landing.batch",
-    "landing.wait_ms",
-    "landing.busy_wait_ms",
-    "landing.retry_delays",
-    "landing.poison_share",
-    "landing.poison_window",
-    "landing.instance",
-    "landing.redrive",
-    "flow.policy",
-    "flow.backlog_max",
-    "flow.every_ms",
-    "ready.outbox_max",
-    "sample.attempts_max",
-    "sample.attempts_per_second",
-    "wasm.cache_dir",
-    "log.format",
-    "log.level",
-];
 
 /// Longest `landing.busy_wait_ms`.
 const BUSY_WAIT_MAX_MS: u64 = 1000;
@@ -142,11 +49,6 @@ const AT_LEAST_ONE: &[&str] = &[
     "ready.outbox_max",
     "sample.attempts_per_second",
 ];
-
-/// `RUSHGATE_ADMISSION_BATCH` for `admission.batch`.
-pub fn env_name(key: &str) -> String {
-    format!("RUSHGATE_{}", key.replace('.', "_").to_ascii_uppercase())
-}
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, thiserror::Error)]

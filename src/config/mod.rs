@@ -3,6 +3,7 @@
 //! Every key has one dotted name, `admission.accept_wait_ms`; the environment calls it
 //! `RUSHGATE_ADMISSION_ACCEPT_WAIT_MS`. `rushgate.example.toml` documents them all.
 
+mod keys;
 mod load;
 mod reread;
 mod seal;
@@ -18,16 +19,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{ConfigError, KEYS, Source, env_name, load};
+pub use keys::{KEYS, env_name};
+pub use load::{ConfigError, Source, load};
 pub use reread::{REREAD, Reread};
 pub use secrets::{admin_token, check_environment};
 pub use services::Services;
 
-use crate::admission::Answer;
 use crate::campaign::RETENTION_DAYS;
-use crate::flow::Policy;
 use crate::seal::Keyring;
-use crate::serving::Networks;
+use crate::{admission, flow, gateway, reconcile, relay, sample};
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -46,16 +46,16 @@ pub struct Config {
     pub seal: Seal,
     pub database: Database,
     pub auth: Auth,
-    pub gateway: Gateway,
+    pub gateway: gateway::Config,
     pub admin: Admin,
     pub campaigns: Campaigns,
-    pub admission: Admission,
-    pub relay: Relay,
-    pub reconcile: Reconcile,
+    pub admission: admission::Config,
+    pub relay: relay::Config,
+    pub reconcile: reconcile::Config,
     pub landing: Landing,
-    pub flow: Flow,
+    pub flow: flow::Config,
     pub ready: Ready,
-    pub sample: Sample,
+    pub sample: sample::Config,
     pub wasm: Wasm,
     pub log: Log,
     /// File with the bearer token of the control plane.
@@ -87,16 +87,16 @@ impl Default for Config {
             seal: Seal::default(),
             database: Database::default(),
             auth: Auth::default(),
-            gateway: Gateway::default(),
+            gateway: gateway::Config::default(),
             admin: Admin::default(),
             campaigns: Campaigns::default(),
-            admission: Admission::default(),
-            relay: Relay::default(),
-            reconcile: Reconcile::default(),
+            admission: admission::Config::default(),
+            relay: relay::Config::default(),
+            reconcile: reconcile::Config::default(),
             landing: Landing::default(),
-            flow: Flow::default(),
+            flow: flow::Config::default(),
             ready: Ready::default(),
-            sample: Sample::default(),
+            sample: sample::Config::default(),
             wasm: Wasm::default(),
             log: Log::default(),
             admin_token_file: None,
@@ -236,28 +236,6 @@ pub struct Auth {
     pub insecure_dev_auth: bool,
 }
 
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Gateway {
-    pub connections: usize,
-    /// Of one address or IPv6 /64; 0: an eighth of `connections`.
-    pub peer_connections: usize,
-    /// A second, of one address or IPv6 /64; 0: an eighth of its share.
-    pub peer_connects: u32,
-    /// Times that requests of a connection without a token may come to nothing.
-    pub in_vain: usize,
-    /// MiB that requests in flight may hold.
-    pub memory_mb: usize,
-    pub header_timeout_ms: u64,
-    pub body_timeout_ms: u64,
-    pub write_timeout_ms: u64,
-    pub proxies: Networks,
-    pub trusted_proxies: usize,
-    pub database_wait_ms: u64,
-    pub tls_cert_file: Option<PathBuf>,
-    pub tls_key_file: Option<PathBuf>,
-}
-
 /// The control plane's listener.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -296,38 +274,6 @@ impl Default for Campaigns {
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Admission {
-    pub answer: Answer,
-    pub accept_wait_ms: u64,
-    pub queue: usize,
-    pub batch: usize,
-    pub deadline_ms: u64,
-    pub watch_ms: u64,
-}
-
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Relay {
-    pub age_ms: u64,
-    pub every_ms: u64,
-    pub lease_ms: u64,
-    pub in_flight: usize,
-}
-
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Reconcile {
-    pub lease_ms: u64,
-    pub patience_ms: u64,
-    pub grace_ms: u64,
-    /// How often engine and database are compared; 0: never by themselves.
-    pub every_ms: u64,
-    /// Whether that puts differences right, too.
-    pub repair: bool,
-}
-
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct Landing {
     /// Consumers of the orders topic in this process.
     pub consumers: usize,
@@ -351,14 +297,6 @@ pub struct Landing {
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Flow {
-    pub policy: Policy,
-    pub backlog_max: u64,
-    pub every_ms: u64,
-}
-
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct Ready {
     /// Orders that may wait in the outboxes of all campaigns before a gateway is no longer ready.
     pub outbox_max: u64,
@@ -368,15 +306,6 @@ impl Default for Ready {
     fn default() -> Self {
         Self { outbox_max: 500_000 }
     }
-}
-
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sample {
-    /// Decided attempts kept per campaign; 0 keeps none.
-    pub attempts_max: u64,
-    /// Of them, those of one second, on average.
-    pub attempts_per_second: u64,
 }
 
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::Config;
-use super::load::{KEYS, put};
+use super::keys::KEYS;
+use super::load::put;
 use crate::wire::secret::{shown_path, shown_url};
 
 /// Keys that take effect when the configuration is read again; all others do with the next start.
@@ -123,7 +124,7 @@ mod tests {
         let old = Config::default();
         let mut new = old.clone();
         new.flow.policy = Policy::Refuse;
-        new.flow.every_ms = 7;
+        new.flow.every = std::time::Duration::from_millis(7);
         new.log.level = "debug".into();
         new.auth.jwt_public_key_file = Some("/new.pem".into());
         new.auth.jwks_url = Some("https://login.example/keys?code=s3cret".into());
@@ -140,7 +141,7 @@ mod tests {
         );
         assert_eq!(reread.restart, ["database.url", "flow.every_ms"]);
         assert!(reread.config.flow.policy == Policy::Refuse);
-        assert!(reread.config.database == old.database && reread.config.flow.every_ms == old.flow.every_ms);
+        assert!(reread.config.database == old.database && reread.config.flow.every == old.flow.every);
 
         let back = reread.config.take_over(&old);
         assert!(back.config == old, "a key that is left out again is none again");

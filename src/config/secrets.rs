@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::Table;
 
-use super::load::{KEYS, env_name};
+use super::keys::{KEYS, env_name};
 use super::{Config, ConfigError, Kafka};
 use crate::wire::secret::{exposed, is_secret_name, shown_path};
 

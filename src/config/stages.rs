@@ -5,39 +5,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Admission, Auth, Config, Database, Flow, Gateway, Landing, Reconcile, Relay, Sample};
+use super::{Auth, Config, Database, Landing};
 use crate::bus::{DelaysError, Topics, landing_group, orders_topic};
 use crate::engine::redis;
-use crate::recorded::share::Bounds;
 use crate::serving::tls;
-use crate::{admission, flow, gateway, landing, reconcile, relay, sample, store, wasm};
-
-/// Bytes.
-const MIB: usize = 1024 * 1024;
+use crate::{admission, flow, gateway, landing, relay, store, wasm};
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
-}
-
-impl Default for Gateway {
-    fn default() -> Self {
-        let stage = gateway::Config::default();
-        Self {
-            connections: stage.connections,
-            peer_connections: stage.peer_connections,
-            peer_connects: stage.peer_connects,
-            in_vain: stage.in_vain,
-            memory_mb: stage.memory / MIB,
-            header_timeout_ms: ms(stage.header_timeout),
-            body_timeout_ms: ms(stage.body_timeout),
-            write_timeout_ms: ms(stage.write_timeout),
-            proxies: stage.proxies,
-            trusted_proxies: stage.trusted_proxies,
-            database_wait_ms: ms(stage.database_wait),
-            tls_cert_file: None,
-            tls_key_file: None,
-        }
-    }
 }
 
 impl Default for Auth {
@@ -59,56 +34,6 @@ impl Default for Auth {
     }
 }
 
-impl Default for Admission {
-    fn default() -> Self {
-        let stage = admission::Config::default();
-        Self {
-            answer: stage.answer,
-            accept_wait_ms: ms(stage.accept_wait),
-            queue: stage.queue,
-            batch: stage.batch,
-            deadline_ms: ms(stage.deadline),
-            watch_ms: ms(stage.watch_every),
-        }
-    }
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        let stage = relay::Config::default();
-        Self {
-            age_ms: ms(stage.age),
-            every_ms: ms(stage.every),
-            lease_ms: ms(stage.lease),
-            in_flight: stage.in_flight_max,
-        }
-    }
-}
-
-impl Default for Reconcile {
-    fn default() -> Self {
-        let stage = reconcile::Config::default();
-        Self {
-            lease_ms: ms(stage.lease),
-            patience_ms: ms(stage.patience),
-            grace_ms: ms(stage.grace),
-            every_ms: 0,
-            repair: false,
-        }
-    }
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        let stage = flow::Config::default();
-        Self {
-            policy: stage.policy,
-            backlog_max: stage.backlog_max,
-            every_ms: ms(stage.every),
-        }
-    }
-}
-
 impl Default for Landing {
     fn default() -> Self {
         let guard = landing::GuardConfig::default();
@@ -126,57 +51,13 @@ impl Default for Landing {
     }
 }
 
-impl Default for Sample {
-    fn default() -> Self {
-        let bounds = sample::Config::default().bounds;
-        Self {
-            attempts_max: bounds.most,
-            attempts_per_second: bounds.per_second,
-        }
-    }
-}
-
 impl Config {
-    pub fn gateway(&self) -> gateway::Config {
-        let Gateway {
-            connections,
-            peer_connections,
-            peer_connects,
-            in_vain,
-            memory_mb,
-            header_timeout_ms,
-            body_timeout_ms,
-            write_timeout_ms,
-            proxies,
-            trusted_proxies,
-            database_wait_ms,
-            ..
-        } = self.gateway.clone();
-        gateway::Config {
-            connections,
-            peer_connections,
-            peer_connects,
-            in_vain,
-            memory: memory_mb.saturating_mul(MIB),
-            header_timeout: Duration::from_millis(header_timeout_ms),
-            body_timeout: Duration::from_millis(body_timeout_ms),
-            write_timeout: Duration::from_millis(write_timeout_ms),
-            proxies,
-            trusted_proxies,
-            database_wait: Duration::from_millis(database_wait_ms),
-        }
-    }
-
     /// The data plane's TLS; `None`: plain HTTP.
     pub fn tls(&self) -> Option<tls::Files> {
-        let Gateway {
-            tls_cert_file,
-            tls_key_file,
-            ..
-        } = self.gateway.clone();
+        let gateway = &self.gateway;
         Some(tls::Files {
-            cert: tls_cert_file?,
-            key: tls_key_file?,
+            cert: gateway.tls_cert_file.clone()?,
+            key: gateway.tls_key_file.clone()?,
             client_ca: None,
         })
     }
@@ -209,57 +90,23 @@ impl Config {
     }
 
     pub fn admission(&self) -> admission::Config {
-        let Admission {
-            answer,
-            accept_wait_ms,
-            queue,
-            batch,
-            deadline_ms,
-            watch_ms,
-        } = self.admission;
         admission::Config {
-            answer,
-            accept_wait: Duration::from_millis(accept_wait_ms),
-            queue,
-            batch,
-            deadline: Duration::from_millis(deadline_ms),
-            watch_every: Duration::from_millis(watch_ms),
             keys: self.keyring.clone(),
+            ..self.admission.clone()
         }
     }
 
     pub fn relay(&self) -> relay::Config {
-        let Relay {
-            age_ms,
-            every_ms,
-            lease_ms,
-            in_flight,
-        } = self.relay;
         relay::Config {
-            age: Duration::from_millis(age_ms),
-            every: Duration::from_millis(every_ms),
-            lease: Duration::from_millis(lease_ms),
-            in_flight_max: in_flight,
             keys: self.keyring.clone(),
-        }
-    }
-
-    pub fn reconcile(&self) -> reconcile::Config {
-        reconcile::Config {
-            lease: Duration::from_millis(self.reconcile.lease_ms),
-            patience: Duration::from_millis(self.reconcile.patience_ms),
-            grace: Duration::from_millis(self.reconcile.grace_ms),
-            ..reconcile::Config::default()
+            ..self.relay.clone()
         }
     }
 
     pub fn flow(&self) -> flow::Config {
         flow::Config {
-            policy: self.flow.policy,
-            backlog_max: self.flow.backlog_max,
-            every: Duration::from_millis(self.flow.every_ms),
             topics: vec![orders_topic(&self.kafka.prefix)],
-            ..flow::Config::default()
+            ..self.flow.clone()
         }
     }
 
@@ -289,7 +136,7 @@ impl Config {
                 window: poison_window,
             }),
             seal: self.seals(),
-            deadline: Duration::from_millis(self.admission.deadline_ms),
+            deadline: self.admission.deadline,
             ..landing::Config::default()
         }
     }
@@ -312,16 +159,6 @@ impl Config {
             let host: String = host.trim().chars().map(legal).collect();
             Some(format!("{host}.{port}"))
         })
-    }
-
-    pub fn sample(&self) -> sample::Config {
-        sample::Config {
-            bounds: Bounds {
-                most: self.sample.attempts_max,
-                per_second: self.sample.attempts_per_second,
-            },
-            ..sample::Config::default()
-        }
     }
 
     /// The engine of a real deployment. A file that is named by the empty text is none.

@@ -68,6 +68,36 @@ fn the_example_names_every_key() {
     assert_eq!(named, known);
 }
 
+/// The keys that a section takes, as serde lists them to those who write another one.
+fn taken(section: &str) -> BTreeSet<String> {
+    let text = match section {
+        "" => "no_such_key = 1".to_owned(),
+        section => format!("[{section}]\nno_such_key = 1"),
+    };
+    let error = toml::from_str::<Config>(&text).err().expect("no such key");
+    let message = error.message().to_owned();
+    let (_, expected) = message.split_once("expected ").expect("the keys there are");
+    let names = expected.split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_list_of_keys_is_what_the_types_take() {
+    let listed: BTreeSet<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
+    let sections: BTreeSet<&str> = KEYS
+        .iter()
+        .filter_map(|key| Some(key.split_once('.')?.0))
+        .collect();
+    let mut found = BTreeSet::new();
+    for name in taken("") {
+        match sections.contains(name.as_str()) {
+            true => found.extend(taken(&name).into_iter().map(|key| format!("{name}.{key}"))),
+            false => drop(found.insert(name)),
+        }
+    }
+    assert_eq!(found, listed);
+}
+
 #[test]
 fn the_example_marks_what_is_read_again() {
     let mut marked = BTreeSet::new();
@@ -373,9 +403,9 @@ fn listeners_are_checked_as_a_whole() {
         assert!(error.contains(said), "{error}");
     }
     let config = settle(&[("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/8, fd00::/8")], &[]).expect("networks");
-    let limits = config.gateway().limits();
+    let limits = config.gateway.limits();
     assert!(limits.proxies.contain([10, 1, 1, 1].into()) && !limits.all_proxies);
     let counted = settle(&[("RUSHGATE_GATEWAY_TRUSTED_PROXIES", "1")], &[]).expect("counted");
-    assert!(counted.gateway().limits().all_proxies);
+    assert!(counted.gateway.limits().all_proxies);
     assert!(counted.tls().is_none() && counted.admin_tls().is_none());
 }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::revisions::Compared;
+use super::compile::Compared;
 use super::{Control, ControlError};
 use crate::campaign::Activation;
 use crate::lua::calls;

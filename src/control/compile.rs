@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::proof::Proof;
 use super::requests::Problem;
-use super::revisions::Compared;
 use super::{Control, ControlError, RuleSpec};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::lua::emit::emit_with_shadow;
 use crate::plan::check::PlanCost;
+use crate::plan::diff::Change;
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, TOKEN_CLAIMS, check, explain};
 use crate::revision::{PinnedRule, Revision, Shadow};
@@ -20,6 +20,13 @@ use crate::ruleset::ActiveCampaign;
 use crate::store::ModuleRow;
 use crate::wasm::examples::rule_plan;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
+
+/// What a revision changes against another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    pub against: u32,
+    pub changes: Vec<Change>,
+}
 
 /// Where rules stand in a request.
 const RULES: &str = "/rules";

@@ -37,11 +37,11 @@ use crate::wasm::{Host, ModuleError};
 pub use activate::Activated;
 pub use audiences::{ListUpload, Uploaded};
 pub use campaigns::{CampaignFigures, SkuFigures};
-pub use compile::RevisionAnswer;
+pub use compile::{Compared, RevisionAnswer};
 pub use loader::Loader;
 pub use modules::UploadedModule;
 pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
-pub use revisions::{ActivatedAt, Compared, RevisionHead, RevisionView};
+pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
 pub use shadow::{Difference, ShadowFigures};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Serialize;
-
-use super::compile::{RevisionAnswer, answer};
+use super::compile::{Compared, RevisionAnswer, answer};
 use super::proof::weigh;
 use super::{Control, ControlError, versions};
 use crate::campaign::Schedule;
-use crate::plan::diff::{self, Change, Class, Stored};
+use crate::plan::diff::{self, Class, Stored};
 use crate::revision::PinnedRule;
 use crate::ruleset::ActiveCampaign;
 use crate::store::{ActivationRow, AuditRow, CampaignRow};
@@ -20,13 +18,6 @@ const PAGE_MAX: u32 = 100;
 const HISTORY_MAX: u32 = 1000;
 /// Revisions that were active before, looked at for counters that come back.
 const EARLIER_MAX: usize = 16;
-
-/// What a revision changes against another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Compared {
-    pub against: u32,
-    pub changes: Vec<Change>,
-}
 
 /// One line of a campaign's history.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::bus::Producer;
 use crate::store::Store;
+use crate::wire::millis;
 use shed::Valve;
 use standstill::Standstill;
 pub use standstill::{Ladder, Standing, Step};
@@ -33,16 +34,20 @@ pub enum Policy {
     Refuse,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub policy: Policy,
     /// Orders that may be on their way.
     pub backlog_max: u64,
     /// How often Kafka and the database are asked.
+    #[serde(rename = "every_ms", with = "millis")]
     pub every: Duration,
     /// The first one carries the orders; the others are watched too.
+    #[serde(skip)]
     pub topics: Vec<String>,
     /// How long the records of a topic wait before anybody tries to land them.
+    #[serde(skip)]
     pub delays: BTreeMap<String, Duration>,
 }
 

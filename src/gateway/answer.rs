@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::admission::{AdmissionError, Refusal};
 use crate::order::{OrderId, OrderState};
+use crate::rejection::{Own, Reason};
 use crate::store::OrderRow;
-use crate::wire::problem::{self, Kind, Problem};
+use crate::wire::problem::{self, Problem};
 use crate::wire::{Moment, echo};
 
 /// One kind of body only, so that nothing is boxed on the way out.
@@ -130,35 +131,14 @@ fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
     answer
 }
 
-/// The gateway's own reasons; every other reason is a module's.
-fn own_kind(reason: &str) -> Option<&'static Kind> {
-    Some(match reason {
-        "sold-out" => &problem::SOLD_OUT,
-        "not-open" => &problem::NOT_OPEN,
-        "closed" => &problem::CLOSED,
-        "unknown-sku" => &problem::UNKNOWN_SKU,
-        "window-full" => &problem::WINDOW_FULL,
-        "attribute-missing" => &problem::ATTRIBUTE_MISSING,
-        "attribute-unreadable" => &problem::ATTRIBUTE_UNREADABLE,
-        "key-reused" => &problem::KEY_REUSED,
-        "precheck-failed" => &problem::PRECHECK_FAILED,
-        _ => return None,
-    })
-}
-
 /// A rejection as a problem document.
 pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
-    // A module may call its reason `sold-out` too; of the gateway's own, only these name a constraint.
-    let names_one = |kind: &Kind| {
-        [&problem::WINDOW_FULL, &problem::PRECHECK_FAILED]
-            .iter()
-            .any(|own| std::ptr::eq::<Kind>(kind, *own))
-    };
-    let own = own_kind(&refusal.reason).filter(|kind| refusal.constraint.is_none() || names_one(kind));
-    let mut document = match own {
-        Some(kind) => Problem::new(kind, refusal.detail.clone()).constraint(refusal.constraint.clone()),
-        None => Problem::by_rule(
-            &refusal.reason,
+    let mut document = match &refusal.reason {
+        Reason::Own(own) => {
+            Problem::new(own.kind(), refusal.detail.clone()).constraint(refusal.constraint.clone())
+        }
+        Reason::Rule(code) => Problem::by_rule(
+            code,
             refusal.constraint.as_deref(),
             refusal.retryable,
             refusal.detail.clone(),
@@ -170,9 +150,9 @@ pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
     if let Some(at) = refusal.retry_at {
         document = document.retry_at(at, now);
     }
-    match (&refusal.pointer, refusal.reason.as_ref()) {
+    match (&refusal.pointer, &refusal.reason) {
         (Some(pointer), _) => document.pointer(pointer.clone()),
-        (None, "unknown-sku") => document.pointer("/sku"),
+        (None, Reason::Own(Own::UnknownSku)) => document.pointer("/sku"),
         (None, _) => document,
     }
 }
@@ -241,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(reason: &'static str, constraint: Option<&str>) -> Refusal {
+    fn refused(reason: impl Into<Reason>, constraint: Option<&str>) -> Refusal {
         Refusal {
             reason: reason.into(),
             constraint: constraint.map(Into::into),
@@ -255,43 +235,59 @@ mod tests {
 
     #[test]
     fn every_rejection_has_its_row() {
+        let rule = |code: &str| Reason::Rule(code.to_owned());
         for (reason, constraint, status, uri) in [
-            ("sold-out", None, 409, "/problems/sold-out"),
-            ("not-open", None, 425, "/problems/not-open"),
-            ("closed", None, 410, "/problems/closed"),
-            ("unknown-sku", None, 404, "/problems/unknown-sku"),
-            ("window-full", None, 409, "/problems/window-full"),
-            ("window-full", Some("n/window-full"), 409, "/problems/window-full"),
-            ("attribute-missing", None, 422, "/problems/attribute-missing"),
+            (Own::SoldOut.into(), None, 409, "/problems/sold-out"),
+            (Own::NotOpen.into(), None, 425, "/problems/not-open"),
+            (Own::Closed.into(), None, 410, "/problems/closed"),
+            (Own::UnknownSku.into(), None, 404, "/problems/unknown-sku"),
+            (Own::WindowFull.into(), None, 409, "/problems/window-full"),
             (
-                "attribute-unreadable",
+                Own::WindowFull.into(),
+                Some("n/window-full"),
+                409,
+                "/problems/window-full",
+            ),
+            (
+                Own::AttributeMissing.into(),
+                None,
+                422,
+                "/problems/attribute-missing",
+            ),
+            (
+                Own::AttributeUnreadable.into(),
                 None,
                 422,
                 "/problems/attribute-unreadable",
             ),
-            ("key-reused", None, 422, "/problems/key-reused"),
+            (Own::KeyReused.into(), None, 422, "/problems/key-reused"),
             (
-                "precheck-failed",
+                Own::PrecheckFailed.into(),
                 Some("n/precheck-failed"),
                 503,
                 "/problems/precheck-failed",
             ),
             (
-                "limit-per-user",
+                rule("limit-per-user"),
                 Some("n/limit-per-user"),
                 409,
                 "/problems/rule/limit-per-user",
             ),
-            ("sold-out", Some("n/sold-out"), 409, "/problems/rule/sold-out"),
+            (
+                rule("sold-out"),
+                Some("n/sold-out"),
+                409,
+                "/problems/rule/sold-out",
+            ),
         ] {
-            let document = refusal(&refused(reason, constraint), 0);
+            let document = refusal(&refused(reason.clone(), constraint), 0);
             let json: serde_json::Value = serde_json::from_slice(&document.to_json()).expect("JSON");
             assert_eq!(
                 (document.status(), json["type"].as_str()),
                 (status, Some(uri)),
                 "{json}"
             );
-            assert_eq!(json["reason"], reason);
+            assert_eq!(json["reason"], reason.name());
             assert_eq!(json["constraint"].as_str(), constraint);
         }
     }
@@ -300,7 +296,7 @@ mod tests {
     fn what_time_heals_says_when() {
         let early = Refusal {
             retry_at: Some(61_500),
-            ..refused("not-open", None)
+            ..refused(Own::NotOpen, None)
         };
         let answer = problem(&refusal(&early, 60_000));
         assert_eq!(answer.status(), StatusCode::TOO_EARLY);

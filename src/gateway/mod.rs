@@ -19,6 +19,7 @@ mod told;
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -29,14 +30,17 @@ use hyper::Request;
 use hyper::body::Body;
 use hyper::header::HeaderValue;
 use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
 
 use crate::admission::{Admission, AdmissionError, Outcome, Quota, Refusal};
 use crate::campaign::Schedule;
+use crate::clock::now_ms;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::eval::Placed;
 use crate::serving::Networks;
 use crate::store::{OrderRow, Store, StoreError, StoreResult};
 use crate::wire;
+use crate::wire::{mib, millis};
 
 use auth::{Auth, KeyFigures};
 use lookups::Lookups;
@@ -47,7 +51,8 @@ pub use answer::Answer;
 pub use server::bind;
 
 /// How the data plane treats connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Open connections at most; for one more, the idlest is closed.
     pub connections: usize,
@@ -58,12 +63,16 @@ pub struct Config {
     /// Requests of a connection that has shown no valid token may come to nothing so many times; then it is closed.
     pub in_vain: usize,
     /// Bytes that requests in flight may hold in all; of one address, an eighth.
+    #[serde(rename = "memory_mb", with = "mib")]
     pub memory: usize,
     /// A connection that sends no complete request head for so long is closed.
+    #[serde(rename = "header_timeout_ms", with = "millis")]
     pub header_timeout: Duration,
     /// A connection that takes nothing of what it is sent for so long is closed.
+    #[serde(rename = "write_timeout_ms", with = "millis")]
     pub write_timeout: Duration,
     /// A body must arrive within this.
+    #[serde(rename = "body_timeout_ms", with = "millis")]
     pub body_timeout: Duration,
     /// Networks of proxies in front of the gateway, which append to `X-Forwarded-For`; others' headers are ignored.
     pub proxies: Networks,
@@ -71,7 +80,11 @@ pub struct Config {
     /// of the connection.
     pub trusted_proxies: usize,
     /// How long a lookup waits for the database.
+    #[serde(rename = "database_wait_ms", with = "millis")]
     pub database_wait: Duration,
+    /// Certificate and key of the listener; without them it speaks plain HTTP.
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -88,6 +101,8 @@ impl Default for Config {
             proxies: Networks::default(),
             trusted_proxies: 0,
             database_wait: Duration::from_secs(1),
+            tls_cert_file: None,
+            tls_key_file: None,
         }
     }
 }
@@ -329,11 +344,4 @@ impl<O: Orders> Gateway<O> {
         self.metrics.request(name, answer.status().as_u16(), begun);
         answer
     }
-}
-
-/// Milliseconds since 1970-01-01 UTC on this machine's clock: for fresh ids and for what is shown,
-/// never for a decision.
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as i64)
 }

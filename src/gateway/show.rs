@@ -12,7 +12,7 @@ use crate::order::{OrderId, OrderState};
 use crate::plan::eval::Placed;
 use crate::store::OrderRow;
 use crate::wire::problem::{UNAVAILABLE, UNKNOWN};
-use crate::wire::{Moment, Problem, campaign_state};
+use crate::wire::{Moment, Problem};
 
 #[derive(Serialize)]
 struct CampaignAnswer<'a> {
@@ -86,7 +86,7 @@ impl<O: Orders> Gateway<O> {
             .ok_or_else(|| answer::unknown_campaign(campaign))?;
         let shown = CampaignAnswer {
             campaign,
-            state: campaign_state(view.schedule, now_ms()),
+            state: view.schedule.state(now_ms()),
             opens_at: Moment(view.schedule.opens_at),
             closes_at: Moment(view.schedule.closes_at),
             skus: view

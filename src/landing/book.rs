@@ -10,10 +10,11 @@ use std::collections::{BTreeSet, HashMap};
 
 pub(super) use self::facts::CLOCKS_MS;
 use self::facts::Facts;
+use super::Landing;
 use super::batch::{Batch, Claim, Weight};
 use super::figures::Awaits;
 use super::wait::{Backoff, End};
-use super::{Landing, now};
+use crate::clock::now_ms;
 use crate::order::OrderEvent;
 use crate::revision::Revision;
 use crate::store::{CampaignRow, Store, StoreResult, check_event};
@@ -232,7 +233,7 @@ impl Landing {
             self.read_up(again)?;
         }
         let clock = Clock {
-            now: now(),
+            now: now_ms(),
             deadline_ms: i64::try_from(self.config.deadline.as_millis()).unwrap_or(i64::MAX),
         };
         let book = &self.book;

@@ -3,9 +3,10 @@
 //! Records can be removed before they have landed (retention, an operator), and a topic can be made anew or lose its tail.
 //! Waiting would not bring anything back, and would hold up the orders behind.
 
+use super::Landing;
 use super::wait::End;
-use super::{Landing, now};
 use crate::bus::Gap;
+use crate::clock::now_ms;
 use crate::store::LogGap;
 
 impl Landing {
@@ -20,7 +21,7 @@ impl Landing {
                 high: gap.high,
                 next: gap.next(),
             };
-            match self.drive(store.close_gap(&topic, &written, now()))? {
+            match self.drive(store.close_gap(&topic, &written, now_ms()))? {
                 Ok(Some(missing)) => self.tell(&gap, missing),
                 // Whoever moved it says so; the consumer reads on from there.
                 Ok(None) => {}

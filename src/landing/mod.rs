@@ -10,7 +10,6 @@ mod figures;
 mod gaps;
 mod guard;
 mod nudge;
-pub mod redrive;
 mod seals;
 mod transfer;
 mod wait;
@@ -27,6 +26,7 @@ use tokio::runtime::Handle;
 
 use crate::bus::origin;
 use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic, Slice, Topics};
+use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
 use crate::seldom::Seldom;
 use crate::store::{Landed, Store};
@@ -317,7 +317,7 @@ impl Landing {
         if self.config.delay.is_zero() {
             return Ok(sorted);
         }
-        let now = now();
+        let now = now_ms();
         let mut due = Vec::new();
         for mut part in sorted {
             let slice = &mut part.slice;
@@ -406,7 +406,7 @@ impl Landing {
     /// The batch is done with: tells the consumer and the figures.
     fn finish(&mut self, batch: &Batch, sum: &Landed) {
         failpoint::hit(Point::C3);
-        self.figures.count(sum, now());
+        self.figures.count(sum, now_ms());
         for (partition, expected) in &sum.fenced {
             tracing::warn!(
                 topic = self.config.topic,
@@ -434,10 +434,6 @@ impl Landing {
         }
         self.consumer.commit(&batch.ends());
     }
-}
-
-fn now() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 impl LandingHandle {

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Class, Poisoned, record_id};
 use super::wait::{Backoff, End, PAUSE_FROM};
-use super::{Config, Landing, now};
+use super::{Config, Landing};
 use crate::bus::origin::{self, Move, Origin};
 use crate::bus::{BusError, Forward};
 use crate::campaign::check_id;
+use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
 use crate::record::{self, first_order};
 use crate::store::{DeadOrder, DeadRecord, Landed};
@@ -137,7 +138,7 @@ impl Landing {
     pub(super) fn move_away(&mut self, batch: &mut Batch) -> Result<Landed, End> {
         let mut moved: BTreeMap<(Class, String), u64> = BTreeMap::new();
         let (mut copies, mut dead) = (Vec::new(), Vec::new());
-        let at = now();
+        let at = now_ms();
         for poisoned in batch.poison() {
             let transfer = transfer(&self.config, poisoned, at);
             let Poisoned {

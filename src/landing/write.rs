@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::Landing;
 use super::batch::Batch;
 use super::wait::{Backoff, End};
-use super::{Landing, now};
+use crate::clock::now_ms;
 use crate::store::{Landed, Resolved, StoreError, StoreResult};
 
 /// What earlier attempts at one transaction have left open.
@@ -24,11 +25,11 @@ impl Landing {
     pub(super) fn write(&mut self, batch: &mut Batch) -> Result<Landed, End> {
         let mut backoff = Backoff::default();
         let mut attempts = Attempts::default();
-        self.figures.begin(batch.oldest(), now());
+        self.figures.begin(batch.oldest(), now_ms());
         loop {
             // Waiting, the consumer may have lost some of them.
             batch.forget(&self.consumer.lost());
-            let at = now();
+            let at = now_ms();
             match self.attempt(batch, at, &mut attempts)? {
                 Ok(landed) => return Ok(landed),
                 Err(error) => {

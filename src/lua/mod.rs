@@ -19,7 +19,7 @@ pub mod restore;
 
 pub use args::Args;
 
-use std::fmt::Write as _;
+use crate::wire::hex;
 use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
@@ -47,10 +47,7 @@ pub struct Script {
 impl Script {
     pub fn new(name: &'static str, text: String) -> Self {
         let digest = Sha1::digest(text.as_bytes());
-        let sha1 = digest.iter().fold(String::with_capacity(40), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
+        let sha1 = hex(&digest);
         Self { name, text, sha1 }
     }
 }

@@ -4,7 +4,7 @@ mod campaign;
 mod counters;
 mod parts;
 
-use std::fmt::Write as _;
+use crate::wire::hex;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -235,12 +235,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
 fn digest(plan: &Plan, context: &CheckContext) -> String {
     let json = serde_json::to_vec(&(plan, context.schedule, &context.audiences))
         .expect("a plan is plain data with text keys");
-    Sha256::digest(json)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex(&Sha256::digest(json))
 }
 
 fn check_sizes(plan: &Plan) -> Result<(), PlanError> {

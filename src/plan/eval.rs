@@ -10,6 +10,7 @@ use super::retry;
 use super::run::{Run, Source};
 use super::{Attribute, CheckedPlan, ROLLING_ORDERS_MAX, Window};
 use crate::order::{Attempt, Charge, fingerprint};
+use crate::rejection::Own;
 
 /// Version of what [`charges`] makes of a plan, an attempt and a moment. Records name it: landing makes the charges again,
 /// and only the same evaluator makes the same ones. A change that makes others of anything old raises it.
@@ -42,6 +43,29 @@ pub enum Rejection {
         /// milliseconds since 1970-01-01 UTC.
         retry_at: Option<i64>,
     },
+}
+
+impl Rejection {
+    /// The own reason; `None` where a constraint of the plan failed.
+    pub fn own(&self) -> Option<Own> {
+        match self {
+            Self::NotOpen { .. } => Some(Own::NotOpen),
+            Self::Closed => Some(Own::Closed),
+            Self::UnknownSku => Some(Own::UnknownSku),
+            Self::SoldOut { .. } => Some(Own::SoldOut),
+            Self::WindowFull { .. } => Some(Own::WindowFull),
+            Self::Constraint { .. } => None,
+        }
+    }
+
+    /// The name of the own reason, or the code of the constraint's.
+    pub fn reason<'a>(&self, plan: &'a CheckedPlan) -> &'a str {
+        match (self, self.own()) {
+            (_, Some(own)) => own.name(),
+            (Self::Constraint { index, .. }, None) => &plan.plan().constraints[*index as usize].reason,
+            (_, None) => unreachable!("what is no constraint is an own reason"),
+        }
+    }
 }
 
 /// The numbers of a failed constraint.
@@ -165,7 +189,7 @@ pub fn decide_with_shadow(
         .iter()
         .any(|attribute| attempt.text(attribute).is_empty())
     {
-        outcome::ATTRIBUTE_MISSING.to_owned()
+        Own::AttributeMissing.name().to_owned()
     } else {
         let judged = judge(shadow, &other, attempt, now);
         if judged.is_ok() {

@@ -21,6 +21,7 @@ mod reach;
 pub mod retry;
 mod run;
 #[doc(hidden)]
+#[cfg(any(test, feature = "testing"))]
 pub mod samples;
 
 use std::collections::BTreeMap;
@@ -76,17 +77,6 @@ pub const COST_MAX: i64 = 1_000_000;
 pub const COUNTER_MAX: i64 = 1_000_000_000_000_000;
 /// Orders kept for one subject of a rolling window; one more is rejected with `window-full`.
 pub const ROLLING_ORDERS_MAX: usize = 1000;
-/// Reasons the gateway itself gives; a module cannot use them for its own.
-pub const HOST_REASONS: [&str; 8] = [
-    "not-open",
-    "closed",
-    "sold-out",
-    "unknown-sku",
-    "window-full",
-    "attribute-missing",
-    "attribute-unreadable",
-    "key-reused",
-];
 
 /// Where the value of an attribute comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -16,9 +16,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::bus::Producer;
 use crate::engine::Engine;
 use crate::store::{Store, StoreError};
+use crate::wire::millis;
 
 pub use compare::{CompareError, Comparison, Difference, Kind, Outcome, Place};
 pub use rebuild::{RebuildError, Rebuilt};
@@ -31,19 +34,30 @@ const PATIENCE_AFTER_ONE: Duration = Duration::from_secs(5);
 /// Names the gateway that does what one alone is to do.
 const LEADER: &str = "leader";
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long a rebuilder may be silent before another gateway takes over.
+    #[serde(rename = "lease_ms", with = "millis")]
     pub lease: Duration,
     /// How long to wait for the outbox to drain and for landing to pass the watermark, before giving
     /// up for now; the gate stays closed and the next look tries again.
+    #[serde(rename = "patience_ms", with = "millis")]
     pub patience: Duration,
     /// How long other gateways may take to get acknowledged what they had admitted when the engine lost it.
+    #[serde(rename = "grace_ms", with = "millis")]
     pub grace: Duration,
+    /// How often engine and database are compared; zero: never by themselves.
+    #[serde(rename = "every_ms", with = "millis")]
+    pub every: Duration,
+    /// Whether that puts differences right, too.
+    pub repair: bool,
     /// Between looks at something waited for.
+    #[serde(skip)]
     pub poll: Duration,
     /// How long a look for missing orders waits for landing: where it is behind, nothing can be said, and its lag has an
     /// alarm of its own.
+    #[serde(skip)]
     pub glance: Duration,
 }
 
@@ -53,6 +67,8 @@ impl Default for Config {
             lease: Duration::from_secs(15),
             patience: Duration::from_secs(60),
             grace: Duration::from_millis(500),
+            every: Duration::ZERO,
+            repair: false,
             poll: Duration::from_millis(50),
             glance: Duration::from_secs(2),
         }

@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::order::{Attempt, UNREADABLE};
+use crate::plan::CheckedPlan;
 use crate::plan::eval::{Decision, Rejection};
-use crate::plan::{CheckedPlan, outcome};
+use crate::rejection::Own;
 use crate::ruleset::ActiveCampaign;
 
 /// The name of the outcome of an admitted attempt.
@@ -36,8 +37,7 @@ pub struct Recorded {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Admitted,
-    /// A reason of the gateway's own.
-    Gateway(&'static str),
+    Own(Own),
     /// Index into the constraints of the plan.
     Constraint(u32),
     /// `<rule>/<reason>` of what the plan does not know.
@@ -55,21 +55,18 @@ impl Outcome {
     }
 
     fn rejected(rejection: &Rejection) -> Self {
-        match rejection {
-            Rejection::NotOpen { .. } => Self::Gateway(outcome::NOT_OPEN),
-            Rejection::Closed => Self::Gateway(outcome::CLOSED),
-            Rejection::UnknownSku => Self::Gateway(outcome::UNKNOWN_SKU),
-            Rejection::SoldOut { .. } => Self::Gateway(outcome::SOLD_OUT),
-            Rejection::WindowFull { .. } => Self::Gateway(outcome::WINDOW_FULL),
-            Rejection::Constraint { index, .. } => Self::Constraint(*index),
+        match (rejection, rejection.own()) {
+            (Rejection::Constraint { index, .. }, _) => Self::Constraint(*index),
+            (_, Some(own)) => Self::Own(own),
+            (_, None) => unreachable!("what is no constraint is an own reason"),
         }
     }
 
-    /// `admitted`, a reason of the gateway's own, or `<rule>/<reason>`.
+    /// `admitted`, the name of an own reason, or `<rule>/<reason>`.
     pub fn name<'a>(&'a self, plan: &CheckedPlan) -> Cow<'a, str> {
         match self {
             Self::Admitted => ADMITTED.into(),
-            Self::Gateway(reason) => (*reason).into(),
+            Self::Own(own) => own.name().into(),
             Self::Named(name) => name.as_str().into(),
             Self::Constraint(index) => match plan.plan().constraints.get(*index as usize) {
                 Some(constraint) => constraint.name().into(),

@@ -12,12 +12,8 @@ use crate::campaign::Sku;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::{self, Decision, State};
-use crate::plan::outcome::{ATTRIBUTE_MISSING, ATTRIBUTE_UNREADABLE};
+use crate::rejection::Own;
 use crate::ruleset::{Asked, Precheck, Reads, Verdict, marks};
-
-/// Reasons that no plan gives.
-const KEY_REUSED: &str = "key-reused";
-const PRECHECK_FAILED: &str = "precheck-failed";
 
 /// The stock of a world in which a share of all buyers buys: each SKU times the share, rounded up, so that nothing is sold
 /// out before it is sold.
@@ -71,7 +67,7 @@ impl World {
         if let Some(before) = self.admitted.get(&attempt.order) {
             return match *before == asked {
                 true => Outcome::Admitted,
-                false => Outcome::Gateway(KEY_REUSED),
+                false => Outcome::Own(Own::KeyReused),
             };
         }
         let marked = marks(&attempt.attributes).next().is_some();
@@ -80,10 +76,10 @@ impl World {
                 .unreadable(&attempt.attributes)
                 .is_some()
         {
-            return Outcome::Gateway(ATTRIBUTE_UNREADABLE);
+            return Outcome::Own(Own::AttributeUnreadable);
         }
         if is_incomplete(plan, attempt) {
-            return Outcome::Gateway(ATTRIBUTE_MISSING);
+            return Outcome::Own(Own::AttributeMissing);
         }
         if let Some(objection) = self
             .prechecks
@@ -111,7 +107,7 @@ fn object(precheck: &dyn Precheck, attempt: &Attempt) -> Option<Outcome> {
     let reason = match precheck.check(&asked) {
         Verdict::Pass => return None,
         Verdict::Reject(objection) => objection.code,
-        Verdict::Failed => PRECHECK_FAILED.to_owned(),
+        Verdict::Failed => Own::PrecheckFailed.name().to_owned(),
     };
     Some(Outcome::Named(format!("{}/{reason}", precheck.rule())))
 }

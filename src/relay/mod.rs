@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::bus::{BusError, Outbound, Producer};
 use crate::engine::Engine;
 use crate::failpoint::{self, Point};
@@ -26,6 +28,7 @@ use crate::outbox::{Entry, Orders};
 use crate::ruleset::{ActiveCampaign, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
+use crate::wire::millis;
 
 /// What a record counts for in the mean of those that were sent lately.
 const RECENT: f64 = 1.0 / 64.0;
@@ -33,17 +36,23 @@ const RECENT: f64 = 1.0 / 64.0;
 /// Between looks at what is left while draining.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Entries younger than this are left to the gateway that made them.
+    #[serde(rename = "age_ms", with = "millis")]
     pub age: Duration,
     /// How often the outboxes are searched.
+    #[serde(rename = "every_ms", with = "millis")]
     pub every: Duration,
     /// How long one gateway keeps a shard's relaying to itself without renewing.
+    #[serde(rename = "lease_ms", with = "millis")]
     pub lease: Duration,
     /// Orders sent and not acknowledged at which sweeping waits.
+    #[serde(rename = "in_flight")]
     pub in_flight_max: usize,
     /// Keys that orders were sealed with.
+    #[serde(skip)]
     pub keys: Option<Arc<Keyring>>,
 }
 

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use serde::{Deserialize, Serialize};
+
 use crate::recorded::Decided;
 use crate::recorded::share::Bounds;
 use crate::store::Store;
@@ -32,22 +34,33 @@ const HURRY_BYTES: usize = SPOOL_BYTES_MAX / 2;
 /// Between looks at what is left while draining.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many attempts of a campaign are kept; with `most: 0` none are.
-    pub bounds: Bounds,
+    /// Decided attempts kept per campaign; 0 keeps none.
+    pub attempts_max: u64,
+    /// Of them, those of one second, on average.
+    pub attempts_per_second: u64,
     /// How long an attempt waits for others, so that few writes bring many. A gateway that is killed loses so much.
+    #[serde(skip)]
     pub write_every: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            bounds: Bounds {
-                most: 200_000,
-                per_second: 1000,
-            },
+            attempts_max: 200_000,
+            attempts_per_second: 1000,
             write_every: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Config {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            most: self.attempts_max,
+            per_second: self.attempts_per_second,
         }
     }
 }
@@ -112,7 +125,7 @@ impl Sample {
 
     /// Whether anything is kept at all.
     pub fn is_on(&self) -> bool {
-        self.shared.config.bounds.most > 0
+        self.shared.config.attempts_max > 0
     }
 
     /// Whether the attempts of a buyer are recorded; counts one that is not.

@@ -8,6 +8,7 @@ use crate::recorded::Outcome;
 use crate::recorded::Recorded;
 use crate::recorded::pieces;
 use crate::recorded::share::lot;
+use crate::rejection::Own;
 use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::SampleRow;
@@ -71,7 +72,7 @@ fn decided(users: std::ops::Range<u32>) -> Decided {
         active: active("spring"),
         at: NOW,
         attempts: users
-            .map(|user| (attempt(user), Outcome::Gateway("sold-out")))
+            .map(|user| (attempt(user), Outcome::Own(Own::SoldOut)))
             .collect(),
     }
 }
@@ -84,10 +85,8 @@ async fn sample(most: u64) -> (Arc<Sample>, Store) {
     let store = Store::connect(&config).await.expect("connects");
     store.migrate().await.expect("migrates");
     let config = Config {
-        bounds: Bounds {
-            most,
-            per_second: u64::MAX,
-        },
+        attempts_max: most,
+        attempts_per_second: u64::MAX,
         // Whoever waits for it hurries it.
         write_every: PATIENCE,
     };

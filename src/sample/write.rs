@@ -117,7 +117,7 @@ impl Writer {
         loop {
             match self
                 .store
-                .keep_attempts(spooled, &self.shared.config.bounds, again)
+                .keep_attempts(spooled, &self.shared.config.bounds(), again)
                 .await
             {
                 Err(error) if error.is_transient() && begun.elapsed() < TRY_FOR => {

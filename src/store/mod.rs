@@ -1,44 +1,21 @@
 //! The store: MySQL/MariaDB or SQLite through sqlx. One code over both; what differs in SQL is in
 //! `dialect`. `migrations/README.md` says what the tables mean.
 
-mod apart;
 mod attempts;
 mod audiences;
+mod audit;
 mod campaigns;
-mod compare;
-mod dead;
-mod dead_letters;
-mod dead_places;
 mod dialect;
-mod encryption;
 mod error;
-mod event;
-mod examine;
-mod fence;
-mod gaps;
-mod insert;
-mod land;
-mod lane;
-mod lost;
-mod module_names;
+mod landing;
+mod letters;
 mod modules;
 mod orders;
-mod plain;
-mod record_version;
-mod resolve;
-mod restorable;
-mod revisions;
-mod revocations;
+mod rebuild;
 mod rows;
-mod sample;
-mod schema;
 mod seals;
-mod senders;
 mod server;
-mod stock;
 mod time;
-mod trail;
-mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,30 +28,31 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 use crate::wire::secret::shown_url;
-pub use attempts::AttemptsAt;
-pub use compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
-pub use dead::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
-pub use dead_letters::{
+pub use attempts::held::{SampleRow, Spooled};
+pub use attempts::older::AttemptsAt;
+pub use attempts::pieces::PieceAt;
+pub use campaigns::record_version::OlderSender;
+pub use campaigns::revisions::{ActivationRow, AuditRow};
+use dialect::Dialect;
+pub use error::StoreError;
+pub use landing::columns::check_event;
+pub use landing::gaps::LogGap;
+pub use landing::resolve::Resolved;
+pub use letters::moved::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
+pub use letters::{
     Count, DISCARDED, DeadLetter, Discarded, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal,
     Origin, OriginError, ReplayMatch, Stage,
 };
-use dialect::Dialect;
-pub use error::StoreError;
-pub use event::check_event;
-pub use examine::{Place, ServerFacts, TABLES, place};
-pub use gaps::LogGap;
-pub use lost::LOST;
-pub use module_names::taken;
 pub use modules::is_digest;
-pub use record_version::OlderSender;
-pub use resolve::Resolved;
-pub use restorable::{Restorable, Stranded};
-pub use revisions::{ActivationRow, AuditRow};
-pub use revocations::{OVER_LIMIT, Revocation};
-pub use sample::{PieceAt, SampleRow, Spooled};
-pub use schema::Schema;
+pub use modules::names::taken;
+pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
+pub use rebuild::lost::LOST;
+pub use rebuild::restorable::{Restorable, Stranded};
+pub use rebuild::revocations::{OVER_LIMIT, Revocation};
+pub use seals::senders::{Sender, SenderRow, WITHOUT_SEAL};
 pub use seals::{CutOver, KeyRow, contradiction};
-pub use senders::{Sender, SenderRow, WITHOUT_SEAL};
+pub use server::examine::{Place, ServerFacts, TABLES, place};
+pub use server::schema::Schema;
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -355,14 +333,14 @@ impl Store {
         };
         let pool = pool.map_err(|error| {
             let cause = error.to_string();
-            let place = match encryption::hint(&cause) {
+            let place = match server::encryption::hint(&cause) {
                 Some(hint) => format!("{place} ({hint})"),
                 None => place.to_string(),
             };
             at_place(&place, error.into())
         })?;
         let own = match dialect {
-            Dialect::MySql => Some(plain::pool(&url, config.connections)?),
+            Dialect::MySql => Some(landing::plain::pool(&url, config.connections)?),
             Dialect::Sqlite => None,
         };
         Ok(Self {
@@ -421,7 +399,10 @@ fn parse_url(url: &str) -> StoreResult<(Dialect, String)> {
         .strip_prefix("mariadb://")
         .or_else(|| url.strip_prefix("mysql://"))
     {
-        return Ok((Dialect::MySql, encryption::settled(&format!("mysql://{rest}"))?));
+        return Ok((
+            Dialect::MySql,
+            server::encryption::settled(&format!("mysql://{rest}"))?,
+        ));
     }
     if url.starts_with("sqlite:") {
         let plain = is_memory(url) || url.contains("mode=");

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use super::dialect::{pieces, placeholders};
-use super::rows::{int, json, maybe_moment, maybe_text, moment, narrow, text};
-use super::{OrderRow, StockRow, Store, StoreError, StoreResult};
 use crate::order::{Attempt, Charge, OrderId, OrderState};
 use crate::recorded::{ADMITTED, Recorded};
+use crate::store::dialect::{pieces, placeholders};
+use crate::store::rows::{int, json, maybe_moment, maybe_text, moment, narrow, text};
+use crate::store::{OrderRow, StockRow, Store, StoreError, StoreResult};
 
 const SELECT: &str = "SELECT order_id, campaign_id, sku_id, CAST(user_id AS CHAR), quantity, revision, state, \
      CAST(placed_at AS CHAR), CAST(confirmed_at AS CHAR), revoked_reason, fingerprint, receipt FROM orders";

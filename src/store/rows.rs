@@ -3,7 +3,8 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{StoreError, StoreResult, time};
+use crate::store::time;
+use crate::store::{StoreError, StoreResult};
 
 pub(super) fn text(row: &AnyRow, column: usize) -> StoreResult<String> {
     Ok(row.try_get(column)?)

@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use sqlx::types::time::{OffsetDateTime, PrimitiveDateTime};
 
-use super::{StoreError, StoreResult};
+use crate::store::{StoreError, StoreResult};
 
 /// First and last moment a `DATETIME` column holds: 1000-01-01 and 9999-12-30, in milliseconds.
 pub(super) const TIME_MIN_MS: i64 = -30_610_224_000_000;

@@ -7,6 +7,7 @@ use wasmtime::component::Component;
 
 use super::bounds::{ARTEFACT_BYTES_MAX, MODULE_BYTES_MAX};
 use super::header::{self, Kind};
+use super::refused;
 use super::shape::{self, Look};
 use super::wrap::component_of;
 use super::{CONTRACT, ModuleError};
@@ -141,10 +142,6 @@ fn listed(names: &[String]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-pub(super) fn refused(code: &'static str, message: String) -> ModuleError {
-    ModuleError::Refused { code, message }
 }
 
 /// The component exports an interface of the contract by name, but not its functions and types.

@@ -8,46 +8,8 @@ use super::{Descriptor, Example, ExampleAttempt, Expected, ModuleError, Reason};
 use crate::campaign::{ID_BYTES_MAX, SKUS_MAX, check_id};
 use crate::order::{QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
+use crate::rejection::is_reserved;
 use crate::wire::{check_shown, check_shown_json};
-
-/// Reasons the gateway itself rejects with; no module may declare them.
-pub const RESERVED_REASONS: &[&str] = &[
-    "accept-missing",
-    "attribute-missing",
-    "attribute-unreadable",
-    "backlog",
-    "closed",
-    "conflict",
-    "deadline",
-    "forbidden",
-    "gate-closed",
-    "idempotency-key",
-    "internal",
-    "invalid",
-    "key-reused",
-    "malformed",
-    "method-not-allowed",
-    "module-refused",
-    "not-found",
-    "not-open",
-    "overloaded",
-    "precheck-failed",
-    "proof-failed",
-    "request-timeout",
-    "rule-rejected",
-    "sold-out",
-    "stale",
-    "token-expired",
-    "token-invalid",
-    "token-missing",
-    "token-not-yet-valid",
-    "too-large",
-    "unavailable",
-    "unknown",
-    "unknown-sku",
-    "unsupported-media-type",
-    "window-full",
-];
 
 /// A descriptor that is wrong; `message` is a sentence about what.
 pub(super) fn refused(message: String) -> ModuleError {
@@ -114,7 +76,7 @@ fn reasons(reasons: &[Reason]) -> Result<(), String> {
     for reason in reasons {
         code("a reason's code", &reason.code)?;
         text("a reason's title", &reason.title, 1, TITLE_BYTES_MAX)?;
-        if RESERVED_REASONS.contains(&reason.code.as_str()) {
+        if is_reserved(&reason.code) {
             return Err(format!(
                 "reason {:?} is one of the gateway's own; give it another code",
                 reason.code
@@ -187,8 +149,7 @@ fn check_attempt(descriptor: &Descriptor, example: &Example, attempt: &ExampleAt
     }
     match &attempt.expect {
         Expected::Rejected(reason)
-            if !RESERVED_REASONS.contains(&reason.as_str())
-                && !descriptor.reasons.iter().any(|known| known.code == *reason) =>
+            if !is_reserved(reason) && !descriptor.reasons.iter().any(|known| known.code == *reason) =>
         {
             Err(format!("it expects the reason {reason:?}, which is not declared"))
         }

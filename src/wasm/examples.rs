@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Descriptor, Example, Expected};
 use crate::campaign::{Schedule, buckets_for};
 use crate::order::{Attempt, OrderId};
-use crate::plan::eval::{Decision, Rejection, State, decide};
+use crate::plan::eval::{Decision, State, decide};
 use crate::plan::merge::RulePlan;
 use crate::plan::{AudienceRef, CheckContext, CheckedPlan, Plan};
 
@@ -109,16 +109,7 @@ pub fn rule_plan(descriptor: &Descriptor, plan: Plan) -> RulePlan {
 pub fn outcome(plan: &CheckedPlan, decision: &Decision) -> Expected {
     let reason = match decision {
         Decision::Admitted | Decision::Existing(_) => return Expected::Admitted,
-        Decision::Rejected(Rejection::NotOpen { .. }) => "not-open",
-        Decision::Rejected(Rejection::Closed) => "closed",
-        Decision::Rejected(Rejection::UnknownSku) => "unknown-sku",
-        Decision::Rejected(Rejection::SoldOut { .. }) => "sold-out",
-        Decision::Rejected(Rejection::WindowFull { .. }) => "window-full",
-        Decision::Rejected(Rejection::Constraint { index, .. }) => plan
-            .plan()
-            .constraints
-            .get(*index as usize)
-            .map_or("an unknown constraint", |constraint| constraint.reason.as_str()),
+        Decision::Rejected(rejection) => rejection.reason(plan),
     };
     Expected::Rejected(reason.to_owned())
 }

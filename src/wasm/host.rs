@@ -1,19 +1,19 @@
 //! The host: has modules compiled, keeps them by digest, and asks them for descriptor and plan.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use wasmtime::Cache;
 
 use super::bounds::RUNS_MAX;
 use super::child::Children;
-use super::contract::{self, refused};
+use super::contract;
+use super::digest::digest;
 use super::disk::Folder;
 use super::kept::Loading;
 use super::params::accept;
 use super::precheck::{Pre, PrecheckFigures, Prechecks};
+use super::refused;
 use super::rules::{Code, Module, Rules};
 use super::run::Budget;
 use super::schema::ParamsSchema;
@@ -265,14 +265,4 @@ impl Inner {
             .get_or_init(|| Prechecks::new(self.cache.clone(), self.loading.clone()));
         made.as_ref().map_err(ModuleError::clone)
     }
-}
-
-/// Lower-case hex SHA-256: how a module is named.
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }

@@ -9,10 +9,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::builtin::builtin;
 use super::child::{Answer, Children, Limits, Task};
-use super::contract::{self, refused};
+use super::contract;
+use super::digest::digest;
 use super::header::is_core_module;
-use super::host::{Host, Inner, digest};
+use super::host::{Host, Inner};
 use super::precheck::Pre;
+use super::refused;
 use super::rules::{Code, Module, check_digest};
 use super::{CallCost, Inspected, ModuleError};
 

@@ -14,6 +14,7 @@ mod clock;
 mod contract;
 mod convert;
 mod descriptor;
+mod digest;
 mod disk;
 mod effort;
 pub mod examples;
@@ -32,6 +33,10 @@ mod spoken;
 mod violation;
 mod wrap;
 
+fn refused(code: &'static str, message: String) -> ModuleError {
+    ModuleError::Refused { code, message }
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -41,10 +46,10 @@ use crate::plan::{Attribute, Plan};
 
 pub use bounds::MODULE_BYTES_MAX;
 pub use builtin::{builtin, resembles_builtin};
-pub use descriptor::RESERVED_REASONS;
+pub use digest::digest;
 pub use disk::{Config, check_folder, own_program};
 pub use header::is_core_module;
-pub use host::{Host, digest};
+pub use host::Host;
 pub use precheck::PrecheckFigures;
 pub use wrap::wrap_core_module;
 

@@ -8,7 +8,7 @@ use wasmparser::{
 
 use super::ModuleError;
 use super::bounds::PARTS_MAX;
-use super::contract::refused;
+use super::refused;
 use super::shape::{each, too_many};
 
 /// The components being read, the innermost last.

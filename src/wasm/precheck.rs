@@ -18,8 +18,9 @@ use super::bounds::{
     PRECHECK_RUNS_MAX, PRECHECK_TABLE_ENTRIES_MAX, PRECHECKS_KEPT_MAX,
 };
 use super::clock::Clock;
-use super::contract::{self, refused};
+use super::contract;
 use super::kept::{Kept, Loading};
+use super::refused;
 use super::rules::{Code, common, found, unable};
 use super::run::{Budget, Guest, Runner};
 use super::{Inspected, ModuleError, Reason};

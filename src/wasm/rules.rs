@@ -10,9 +10,10 @@ use super::bindings::RuleModulePre;
 use super::bounds::{CACHED_BYTES_MAX, CACHED_MODULES_MAX, STACK_BYTES_MAX};
 use super::child::Phase;
 use super::clock::Clock;
-use super::contract::{self, refused};
-use super::host::digest;
+use super::contract;
+use super::digest::digest;
 use super::kept::{Kept, Loading};
+use super::refused;
 use super::run::{Budget, Guest, Runner};
 use super::{CallCost, Inspected, ModuleError, artefact, convert, descriptor};
 

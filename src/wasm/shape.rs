@@ -7,8 +7,8 @@ use super::ModuleError;
 use super::bounds::{
     COMPONENT_DEPTH_MAX, EXPORTS_MAX, FUNCTIONS_MAX, LOOP_LOCALS_MAX, LOOP_LOCALS_TOTAL_MAX,
 };
-use super::contract::refused;
 use super::parts::Parts;
+use super::refused;
 
 /// Imports that are named in an error; the others are counted.
 const NAMED_MAX: usize = 8;

@@ -108,7 +108,7 @@ fn context() -> Context {
 /// Inspected without asking the module, with this schema.
 fn inspected(bytes: &[u8], params_schema: Value) -> Inspected {
     Inspected {
-        digest: host::digest(bytes),
+        digest: digest::digest(bytes),
         descriptor: Descriptor {
             id: "test".into(),
             version: "1.0.0".into(),

@@ -2,12 +2,26 @@
 //! socket and no HTTP library.
 
 pub mod json;
+pub mod mib;
+pub mod millis;
 pub mod problem;
 pub mod secret;
 mod shown;
 
+use std::fmt::Write as _;
+
 pub use problem::Problem;
 pub use shown::{check_shown, check_shown_json};
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
 
 /// A moment as clients see it: RFC 3339 in UTC with milliseconds, `2026-11-21T10:00:00.000Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +41,6 @@ impl std::fmt::Display for Moment {
 impl serde::Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
-    }
-}
-
-/// State of a campaign as clients see it.
-pub fn campaign_state(schedule: crate::campaign::Schedule, now: i64) -> &'static str {
-    match now {
-        _ if now < schedule.opens_at => "scheduled",
-        _ if now < schedule.closes_at => "open",
-        _ => "closed",
     }
 }
 
@@ -122,10 +127,13 @@ pub fn echo(text: &str) -> String {
     }
 }
 
+/// Bytes of a user id or of one attribute's value.
+pub const VALUE_BYTES_MAX: usize = 256;
+
 /// Checks a text that is stored and counted by: not empty, at most
-/// [`crate::order::VALUE_BYTES_MAX`] bytes, no control characters. `Err` says what is wrong.
+/// [`VALUE_BYTES_MAX`] bytes, no control characters. `Err` says what is wrong.
 pub fn check_text(text: &str) -> Result<(), String> {
-    let most = crate::order::VALUE_BYTES_MAX;
+    let most = VALUE_BYTES_MAX;
     if text.len() > most {
         return Err(format!(
             "is {} bytes long; at most {most} are allowed",

@@ -1,31 +1,22 @@
-//! Stories over HTTP, told to real processes.
+//! Everything that is tried from outside the crate, in one binary: stories over HTTP, suites over both sides of each seam, and
+//! what holds the house together.
 
-mod archived;
-mod audiences;
-mod changes;
-mod claims;
-mod cut_over;
-#[path = "../database/mod.rs"]
-mod database;
-mod eight_rules;
-#[path = "../forge/mod.rs"]
-mod forge;
-mod gate;
-mod http;
-mod keys;
-mod limits;
-mod modules;
-mod names;
-mod outages;
-mod prechecks;
-mod restarts;
-mod retries;
-mod role;
-mod secrets;
-#[allow(dead_code)]
-#[path = "../engines/server.rs"]
-mod server;
-mod shadow;
-mod simulate;
-mod stopping;
-mod wrong_input;
+mod admission;
+mod bus;
+mod dlt;
+mod doctor;
+mod engines;
+mod fences;
+mod flow;
+mod fronts;
+mod golden;
+mod landing;
+mod legs;
+mod memory;
+mod plans;
+mod rank;
+mod reconcile;
+mod rules;
+mod store;
+mod stories;
+mod strategies;

@@ -102,7 +102,9 @@ impl Examination {
         client
             .set("enable.auto.commit", "false")
             .set("socket.timeout.ms", ms(limit))
-            .set("socket.connection.setup.timeout.ms", ms(limit));
+            .set("socket.connection.setup.timeout.ms", ms(limit))
+            // Why a broker hangs up is said at this level, whatever the process logs itself.
+            .set_log_level(RDKafkaLogLevel::Info);
         let consumer = client
             .create_with_context(Listener::default())
             .map_err(unusable)?;

@@ -13,6 +13,7 @@ use crate::order::Attempt;
 use crate::plan::eval::{Decision, Rejection, decide, verdicts};
 use crate::plan::merge::merge;
 use crate::plan::{CheckedPlan, check};
+use crate::rejection::Own;
 use crate::ruleset::{Asked, Precheck, Verdict};
 use crate::wasm::examples::{check_context, outcome, rule_plan, state, steps};
 use crate::wasm::{Descriptor, Example, Expected, Host, Inspected, ModuleError};
@@ -307,7 +308,7 @@ fn refused(precheck: &dyn Precheck, attempt: &Attempt) -> Option<(String, String
     match precheck.check(&asked) {
         Verdict::Pass => None,
         Verdict::Reject(objection) => Some((objection.code, objection.title)),
-        Verdict::Failed => Some(("precheck-failed".into(), "The precheck failed".into())),
+        Verdict::Failed => Some((Own::PrecheckFailed.name().into(), "The precheck failed".into())),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::lua::codec::{
 };
 use crate::lua::keys;
 use crate::plan::{CheckedPlan, outcome};
+use crate::rejection::Own;
 
 /// Writes the function that keeps it, and its call: behind everything that counts.
 pub(super) fn keep(lines: &mut Lines, plan: &Part<'_>, shadow: &Part<'_>, revision: u32) {
@@ -37,11 +38,11 @@ fn outcomes(lines: &mut Lines, name: &str, plan: &CheckedPlan) {
     lines.open(format!("local {name} = {{"));
     let own = [
         (CODE_ADMITTED, outcome::ADMITTED),
-        (CODE_NOT_OPEN, outcome::NOT_OPEN),
-        (CODE_CLOSED, outcome::CLOSED),
-        (CODE_SOLD_OUT, outcome::SOLD_OUT),
-        (CODE_WINDOW_FULL, outcome::WINDOW_FULL),
-        (CODE_ATTRIBUTE_MISSING, outcome::ATTRIBUTE_MISSING),
+        (CODE_NOT_OPEN, Own::NotOpen.name()),
+        (CODE_CLOSED, Own::Closed.name()),
+        (CODE_SOLD_OUT, Own::SoldOut.name()),
+        (CODE_WINDOW_FULL, Own::WindowFull.name()),
+        (CODE_ATTRIBUTE_MISSING, Own::AttributeMissing.name()),
         (CODE_FAULT, outcome::FAULT),
     ];
     let own = own.map(|(code, text)| (code, text.to_owned()));

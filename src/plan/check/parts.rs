@@ -4,9 +4,10 @@ use super::{Kind, PlanError};
 use crate::order::CLIENT_ATTRIBUTES_MAX;
 use crate::plan::nodes::{Nodes, name};
 use crate::plan::{
-    ATTRIBUTE_NAME_BYTES_MAX, Attribute, Constraint, EARLY_ACCESS_MS_MAX, EarlyAccess, HOST_REASONS,
-    NAME_BYTES_MAX, Node, PLAN_ATTRIBUTES_MAX, PLAN_TEXT_BYTES_MAX, Plan, reach,
+    ATTRIBUTE_NAME_BYTES_MAX, Attribute, Constraint, EARLY_ACCESS_MS_MAX, EarlyAccess, NAME_BYTES_MAX, Node,
+    PLAN_ATTRIBUTES_MAX, PLAN_TEXT_BYTES_MAX, Plan, reach,
 };
+use crate::rejection::Own;
 
 pub(super) fn check_constraint(plan: &Plan, constraint: &Constraint, nodes: &Nodes) -> Result<(), PlanError> {
     if let Some(when) = constraint.when {
@@ -20,7 +21,7 @@ pub(super) fn check_constraint(plan: &Plan, constraint: &Constraint, nodes: &Nod
         );
         return Err(PlanError::new("reason", "name", message));
     }
-    if HOST_REASONS.contains(&constraint.reason.as_str()) {
+    if Own::ALL.iter().any(|own| own.name() == constraint.reason) {
         let message = format!("the reason {:?} is the gateway's own", constraint.reason);
         return Err(PlanError::new("reason", "name", message));
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Plan;
 use super::check::{CheckContext, CheckedPlan};
-use super::eval::{Decision, Rejection};
+use super::eval::Decision;
 use crate::order::Attempt;
 
 /// A plan, the campaign it is for, and a story of attempts.
@@ -58,14 +58,7 @@ impl Expected {
         let reason = match decision {
             Decision::Admitted => return Self::Admitted,
             Decision::Existing(_) => return Self::Existing,
-            Decision::Rejected(rejection) => match rejection {
-                Rejection::NotOpen { .. } => "not-open",
-                Rejection::Closed => "closed",
-                Rejection::UnknownSku => "unknown-sku",
-                Rejection::SoldOut { .. } => "sold-out",
-                Rejection::WindowFull { .. } => "window-full",
-                Rejection::Constraint { index, .. } => &plan.plan().constraints[*index as usize].reason,
-            },
+            Decision::Rejected(rejection) => rejection.reason(plan),
         };
         Self::Rejected(reason.to_owned())
     }

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 use super::super::ModuleError;
-use super::super::contract::refused;
+use super::super::refused;
 use super::{Limits, Phase};
 
 /// What a child left behind.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use wasmtime::Engine;
 
 use super::super::bounds::MODULE_BYTES_MAX;
-use super::super::contract::{self, refused};
+use super::super::contract;
 use super::super::disk::Folder;
 use super::super::kept::Loading;
 use super::super::precheck;
+use super::super::refused;
 use super::super::rules::{Code, Rules};
 use super::super::run::Budget;
-use super::super::{ModuleError, artefact, host};
+use super::super::{ModuleError, artefact, digest};
 use super::answer::{write_answer, write_phase};
 use super::{Answer, Order, Phase, Task, limits};
 
@@ -67,7 +68,7 @@ fn carry_out(order: &Order, bytes: &[u8]) -> Result<Answer, ModuleError> {
         task => {
             let rules = Rules::new(Some(folder.cache.clone()), Budget::CALL, Loading::default())?;
             let code = Code::Trusted(Arc::from(&*component));
-            let digest = host::digest(bytes);
+            let digest = digest(bytes);
             let module = make(&folder, &rules.runner.engine, &component, || {
                 rules.load(None, &digest, &code)
             })?;

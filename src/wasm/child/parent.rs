@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::super::ModuleError;
 use super::super::bounds::{CHILD_ANSWER_BYTES_MAX, CHILDREN_MAX, MODULE_BYTES_MAX};
-use super::super::contract::refused;
+use super::super::refused;
 use super::answer::read;
 use super::death::{Remains, explain, in_other_words};
 use super::{Answer, COMMAND, Limits, Order, Task};

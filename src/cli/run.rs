@@ -1,0 +1,98 @@
+//! From a command line to an exit code.
+
+use std::process::ExitCode;
+
+use super::doctor::doctor;
+use super::migrate::migrate;
+use super::out::Exit;
+use super::rebuild::rebuild;
+use super::reconcile::reconcile;
+use super::seal::seal;
+use super::{Command, Dev, Doctor, Migrate, Rebuild, Settings, dlt, load, module, parse, simulate};
+use crate::app::{self, Sources};
+use crate::config::{Config, check_environment};
+use crate::{failpoint, telemetry, wasm};
+
+/// Parses the command line of this process, and does what it asks.
+pub fn main() -> ExitCode {
+    match run(parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<Exit>() {
+            Some(exit) => ExitCode::from(exit.0),
+            None => {
+                eprintln!("rushgate: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    if let Ok(text) = std::env::var(failpoint::VARIABLE) {
+        failpoint::arm(&text)?;
+    }
+    check_environment(std::env::vars_os().map(|(name, _)| name))?;
+    match command {
+        Command::Dev(Dev { data, settings }) => {
+            telemetry::spare_lines();
+            start(settings, |config, sources| app::dev(config, data, sources))
+        }
+        Command::Serve(settings) => {
+            telemetry::spare_lines();
+            start(settings, app::serve)
+        }
+        Command::Land(settings) => {
+            telemetry::spare_lines();
+            start(settings, app::land)
+        }
+        Command::Rebuild(Rebuild {
+            campaign,
+            force,
+            settings,
+        }) => start(settings, |config, _| rebuild(config, campaign, force)),
+        Command::Migrate(Migrate {
+            cut_over,
+            force,
+            settings,
+        }) => start(settings, move |config, _| migrate(config, cut_over, force)),
+        Command::Doctor(Doctor { args, settings }) => {
+            let env = |name: &str| std::env::var(name).ok();
+            let file = settings.file(&env);
+            on_runtime(doctor(args, file, settings.settle(&env)))
+        }
+        Command::Load(args) => on_runtime(play(args)),
+        Command::Simulate(args) => on_runtime(simulate::main(args)),
+        Command::Reconcile(args) => on_runtime(reconcile(args)),
+        Command::Seal(command) => on_runtime(seal(command)),
+        Command::Dlt(command) => on_runtime(dlt::dlt(command)),
+        Command::Module(command) => on_runtime(module::run(command)),
+        Command::Child { order } => Ok(wasm::child::work(&order)?),
+    }
+}
+
+/// Settles the configuration, starts logging, and runs the role until it ends.
+fn start<F>(settings: Settings, role: impl FnOnce(Config, Sources) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let settle = move || settings.clone().settle(&|name| std::env::var(name).ok());
+    let config = settle()?;
+    telemetry::init(&config.log)?;
+    config.warn();
+    on_runtime(role(config, Sources::new(settle)))
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Fails when an attempt was left without an answer, or answers contradict each other, so that scripts notice.
+async fn play(args: load::Args) -> anyhow::Result<()> {
+    match load::main(args).await? {
+        true => Ok(()),
+        false => anyhow::bail!("an attempt got no final answer, or two answers contradict each other"),
+    }
+}

@@ -1,0 +1,10 @@
+//! This machine's clock: for fresh ids, for what is shown and stored, and for what two processes compare within bounds.
+//! Never for a decision: the engine has the clock that decides.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970-01-01 UTC.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

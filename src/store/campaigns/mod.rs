@@ -1,0 +1,384 @@
+//! Campaigns with their revisions and activations.
+
+pub(in crate::store) mod record_version;
+pub(in crate::store) mod revisions;
+
+use std::collections::BTreeMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::campaign::{
+    ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Schedule, Sku, days_ms,
+};
+use crate::revision::Revision;
+use crate::store::error::is_duplicate;
+use crate::store::rows::{int, json, maybe_int, maybe_json, moment, narrow, text, to_json};
+use crate::store::time;
+use crate::store::{CampaignRow, Store, StoreError, StoreResult};
+
+const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
+     c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
+     c.record_version \
+     FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision";
+
+impl Store {
+    /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
+    /// `Conflict` when the id is taken, or a module was deleted meanwhile.
+    pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
+        let mut tx = self.begin().await?;
+        self.hold_modules(&mut tx, first).await?;
+        let inserted = sqlx::query(
+            "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, partitions, record_version, revision, epoch, \
+             created_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?)",
+        )
+        .bind(campaign.id.as_str())
+        .bind(campaign.title.as_str())
+        .bind(campaign.uid.as_str())
+        .bind(i64::from(campaign.buckets))
+        .bind(i64::from(campaign.shards))
+        .bind(campaign.partitions.map(i64::from))
+        .bind(i64::from(campaign.record_version.number()))
+        .bind(time::to_text(campaign.created_at)?)
+        .execute(&mut *tx)
+        .await;
+        match inserted {
+            Ok(_) => {}
+            Err(error) if is_duplicate(&error) => {
+                let what = format!("a campaign {:?} exists already", campaign.id);
+                return Err(StoreError::Conflict(what));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        for (position, sku) in campaign.skus.iter().enumerate() {
+            sqlx::query(
+                "INSERT INTO stock (campaign_id, sku_id, total, sold, position) VALUES (?, ?, ?, 0, ?)",
+            )
+            .bind(campaign.id.as_str())
+            .bind(sku.id.as_str())
+            .bind(i64::try_from(sku.stock).unwrap_or(i64::MAX))
+            .bind(position as i64)
+            .execute(&mut *tx)
+            .await?;
+        }
+        write_revision(&mut tx, first, &campaign.id, 1).await?;
+        let activation = Activation {
+            epoch: 1,
+            revision: 1,
+        };
+        write_activation(&mut tx, &campaign.id, activation, campaign.created_at).await?;
+        Ok(tx.commit().await?)
+    }
+
+    pub async fn campaign(&self, id: &str) -> StoreResult<Option<CampaignRow>> {
+        let sql = format!("{SELECT} WHERE c.campaign_id = ?");
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(self.with_skus(&rows).await?.pop())
+    }
+
+    /// Those of these that there are, in no order.
+    pub async fn campaigns_named(&self, ids: &[String]) -> StoreResult<Vec<CampaignRow>> {
+        let mut campaigns = Vec::with_capacity(ids.len());
+        for range in crate::store::dialect::pieces(ids.len()) {
+            let marks = crate::store::dialect::placeholders(1, range.len());
+            let sql = format!("{SELECT} WHERE c.campaign_id IN {marks}");
+            let query = sqlx::query(AssertSqlSafe(sql));
+            let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+            campaigns.extend(self.with_skus(&query.fetch_all(&self.pool).await?).await?);
+        }
+        Ok(campaigns)
+    }
+
+    /// Newest first, those created before `before` (id of the last one seen), at most `limit`.
+    pub async fn campaigns(&self, before: Option<&str>, limit: u32) -> StoreResult<Vec<CampaignRow>> {
+        let rows = match before {
+            None => {
+                sqlx::query(AssertSqlSafe(format!("{SELECT} ORDER BY c.seq DESC LIMIT ?")))
+                    .bind(i64::from(limit))
+                    .fetch_all(&self.pool)
+                    .await?
+            }
+            Some(before) => {
+                let sql = format!(
+                    "{SELECT} WHERE c.seq < (SELECT b.seq FROM campaigns b WHERE b.campaign_id = ?) \
+                     ORDER BY c.seq DESC LIMIT ?"
+                );
+                sqlx::query(AssertSqlSafe(sql))
+                    .bind(before)
+                    .bind(i64::from(limit))
+                    .fetch_all(&self.pool)
+                    .await?
+            }
+        };
+        self.with_skus(&rows).await
+    }
+
+    /// Those that are not archived at `now`: see [`Schedule::is_archived`].
+    pub async fn live_campaigns(&self, now: i64) -> StoreResult<Vec<CampaignRow>> {
+        let kept_until = self.dialect.kept_until();
+        let sql = format!("{SELECT} WHERE {kept_until} > ? ORDER BY c.seq DESC");
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(time::to_text(now.saturating_add(ARCHIVE_LEAD_MS))?)
+            .fetch_all(&self.pool)
+            .await?;
+        self.with_skus(&rows).await
+    }
+
+    /// Ids of campaigns with their number in order of creation, after `after`, at most `limit`.
+    pub async fn campaign_ids(&self, after: i64, limit: u32) -> StoreResult<Vec<(i64, String)>> {
+        let rows = sqlx::query("SELECT seq, campaign_id FROM campaigns WHERE seq > ? ORDER BY seq LIMIT ?")
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok((int(row, 0)?, text(row, 1)?))).collect()
+    }
+
+    /// Stores the revision under the next free number (its own `number` is ignored) and returns it. `Conflict` when a
+    /// module was deleted meanwhile.
+    pub async fn insert_revision(&self, revision: &Revision) -> StoreResult<u32> {
+        let mut tx = self.begin().await?;
+        self.hold_modules(&mut tx, revision).await?;
+        self.lock_epoch(&mut tx, &revision.campaign).await?;
+        let last: i64 = sqlx::query_scalar("SELECT MAX(revision) FROM revisions WHERE campaign_id = ?")
+            .bind(revision.campaign.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
+        let number = u32::try_from(last + 1)
+            .map_err(|_| StoreError::Refused("the campaign has too many revisions".to_owned()))?;
+        write_revision(&mut tx, revision, &revision.campaign, number).await?;
+        tx.commit().await?;
+        Ok(number)
+    }
+
+    pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
+        let row = sqlx::query(
+            "SELECT campaign_id, revision, rules, CAST(opens_at AS CHAR), CAST(closes_at AS CHAR), plan, plan_digest, \
+             CAST(created_at AS CHAR), audiences, shadow, retention_days FROM revisions WHERE campaign_id = ? AND revision = ?",
+        )
+        .bind(campaign)
+        .bind(i64::from(number))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(revision_row).transpose()
+    }
+
+    /// Appends an activation with the next epoch. `Conflict` when the revision does not exist.
+    /// Also how a rebuild raises the epoch: with the revision that is active.
+    pub async fn insert_activation(
+        &self,
+        campaign: &str,
+        revision: u32,
+        now: i64,
+    ) -> StoreResult<Activation> {
+        let mut tx = self.begin().await?;
+        let last = self.lock_epoch(&mut tx, campaign).await?;
+        append_activation(tx, campaign, revision, last + 1, now).await
+    }
+
+    /// The same, unless the epoch is no longer the one that the caller has seen: `None` then.
+    pub async fn insert_activation_after(
+        &self,
+        campaign: &str,
+        revision: u32,
+        seen: u64,
+        now: i64,
+    ) -> StoreResult<Option<Activation>> {
+        let mut tx = self.begin().await?;
+        if self.lock_epoch(&mut tx, campaign).await? != seen {
+            return Ok(None);
+        }
+        append_activation(tx, campaign, revision, seen + 1, now)
+            .await
+            .map(Some)
+    }
+
+    /// Highest epoch of the campaign.
+    pub async fn activation(&self, campaign: &str) -> StoreResult<Option<Activation>> {
+        let row = sqlx::query("SELECT epoch, revision FROM campaigns WHERE campaign_id = ?")
+            .bind(campaign)
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Activation {
+            epoch: narrow(&row, 0)?,
+            revision: narrow(&row, 1)?,
+        }))
+    }
+
+    /// Locks the campaign against other revisions and activations; its epoch.
+    pub(in crate::store) async fn lock_epoch(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        campaign: &str,
+    ) -> StoreResult<u64> {
+        let lock = self.dialect.for_update();
+        let sql = format!("SELECT epoch FROM campaigns WHERE campaign_id = ?{lock}");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(campaign)
+            .fetch_optional(&mut **tx)
+            .await?;
+        match row {
+            Some(row) => narrow(&row, 0),
+            None => Err(StoreError::Conflict(format!("there is no campaign {campaign:?}"))),
+        }
+    }
+
+    /// Adds the SKUs, which are the campaign's stock rows in the merchant's order.
+    async fn with_skus(&self, rows: &[AnyRow]) -> StoreResult<Vec<CampaignRow>> {
+        let mut campaigns: Vec<CampaignRow> = rows.iter().map(campaign_row).collect::<StoreResult<_>>()?;
+        let index: BTreeMap<String, usize> = campaigns
+            .iter()
+            .enumerate()
+            .map(|(index, row)| (row.campaign.id.clone(), index))
+            .collect();
+        let ids: Vec<&String> = index.keys().collect();
+        for range in crate::store::dialect::pieces(ids.len()) {
+            let marks = crate::store::dialect::placeholders(1, range.len());
+            let sql = format!(
+                "SELECT campaign_id, sku_id, total FROM stock WHERE campaign_id IN {marks} ORDER BY campaign_id, position"
+            );
+            let query = ids[range]
+                .iter()
+                .fold(sqlx::query(AssertSqlSafe(sql)), |query, id| {
+                    query.bind(id.as_str())
+                });
+            for row in &query.fetch_all(&self.pool).await? {
+                let sku = Sku {
+                    id: text(row, 1)?,
+                    stock: narrow(row, 2)?,
+                };
+                if let Some(at) = index.get(&text(row, 0)?) {
+                    campaigns[*at].campaign.skus.push(sku);
+                }
+            }
+        }
+        Ok(campaigns)
+    }
+}
+
+async fn write_revision(
+    tx: &mut Transaction<'_, Any>,
+    revision: &Revision,
+    campaign: &str,
+    number: u32,
+) -> StoreResult<()> {
+    sqlx::query(
+        "INSERT INTO revisions (campaign_id, revision, rules, opens_at, closes_at, plan, plan_digest, created_at, \
+         audiences, shadow, retention_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(campaign)
+    .bind(i64::from(number))
+    .bind(to_json(&revision.rules)?)
+    .bind(time::to_text(revision.schedule.opens_at)?)
+    .bind(time::to_text(revision.schedule.closes_at)?)
+    .bind(to_json(&revision.plan)?)
+    .bind(revision.plan_digest.as_str())
+    .bind(time::to_text(revision.created_at)?)
+    .bind(to_json(&revision.audiences)?)
+    .bind(revision.shadow.as_ref().map(to_json).transpose()?)
+    .bind(i64::from(revision.schedule.retention_days()))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Commits an activation under an epoch that is the next one, the campaign being locked.
+pub(in crate::store) async fn append_activation(
+    mut tx: Transaction<'_, Any>,
+    campaign: &str,
+    revision: u32,
+    epoch: u64,
+    now: i64,
+) -> StoreResult<Activation> {
+    let known: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM revisions WHERE campaign_id = ? AND revision = ?")
+            .bind(campaign)
+            .bind(i64::from(revision))
+            .fetch_one(&mut *tx)
+            .await?;
+    if known == 0 {
+        let what = format!("campaign {campaign:?} has no revision {revision}");
+        return Err(StoreError::Conflict(what));
+    }
+    let activation = Activation { epoch, revision };
+    write_activation(&mut tx, campaign, activation, now).await?;
+    sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
+        .bind(epoch as i64)
+        .bind(i64::from(revision))
+        .bind(campaign)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(activation)
+}
+
+async fn write_activation(
+    tx: &mut Transaction<'_, Any>,
+    campaign: &str,
+    activation: Activation,
+    now: i64,
+) -> StoreResult<()> {
+    sqlx::query("INSERT INTO activations (campaign_id, epoch, revision, activated_at) VALUES (?, ?, ?, ?)")
+        .bind(campaign)
+        .bind(activation.epoch as i64)
+        .bind(i64::from(activation.revision))
+        .bind(time::to_text(now)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
+    Ok(CampaignRow {
+        campaign: Campaign {
+            id: text(row, 0)?,
+            title: text(row, 1)?,
+            skus: Vec::new(),
+            uid: text(row, 2)?,
+            buckets: narrow(row, 3)?,
+            shards: narrow(row, 4)?,
+            partitions: maybe_int(row, 11)?.map(|_| narrow(row, 11)).transpose()?,
+            record_version: record_version(row, 12)?,
+            created_at: moment(row, 5)?,
+        },
+        activation: Activation {
+            epoch: narrow(row, 6)?,
+            revision: narrow(row, 7)?,
+        },
+        schedule: Schedule {
+            opens_at: moment(row, 8)?,
+            closes_at: moment(row, 9)?,
+            retention_ms: days_ms(narrow(row, 10)?),
+        },
+    })
+}
+
+fn record_version(row: &AnyRow, at: usize) -> StoreResult<RecordVersion> {
+    let number: u8 = narrow(row, at)?;
+    let campaign = text(row, 0)?;
+    number
+        .try_into()
+        .map_err(|error: RecordVersionError| StoreError::Refused(format!("campaign {campaign:?}: {error}")))
+}
+
+fn revision_row(row: &AnyRow) -> StoreResult<Revision> {
+    Ok(Revision {
+        campaign: text(row, 0)?,
+        number: narrow(row, 1)?,
+        rules: json(row, 2)?,
+        schedule: Schedule {
+            opens_at: moment(row, 3)?,
+            closes_at: moment(row, 4)?,
+            retention_ms: days_ms(narrow(row, 10)?),
+        },
+        plan: json(row, 5)?,
+        plan_digest: text(row, 6)?,
+        created_at: moment(row, 7)?,
+        audiences: maybe_json(row, 8)?.unwrap_or_default(),
+        shadow: maybe_json(row, 9)?,
+    })
+}

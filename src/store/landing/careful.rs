@@ -1,0 +1,348 @@
+//! Landing: one transaction that writes several partitions' orders exactly once.
+//!
+//! The order of the statements is the order of the locks, the same for every lander: offset rows
+//! ascending, new orders, usage ascending, stock ascending. Stock is last because all landers of a
+//! sale meet in its row.
+//!
+//! A batch that is like most is written by `plain.rs`; what is here takes its time with all others.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
+
+use crate::order::OrderEvent;
+use crate::store::dialect::{Dialect, pieces, placeholders};
+use crate::store::landing::fence;
+use crate::store::landing::guards::{Written, account};
+use crate::store::landing::halve;
+use crate::store::landing::insert::{Apart, compare_whole, ids_by_campaign, insert_orders};
+use crate::store::landing::lane::{Lane, Tx, Value, narrow};
+use crate::store::letters::moved;
+use crate::store::letters::places;
+use crate::store::rows::int;
+use crate::store::time;
+use crate::store::{At, Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult};
+
+/// A server that does not answer this long has let the connection hang.
+pub(in crate::store) const LAND_LIMIT: Duration = Duration::from_secs(30);
+const HOUR_MS: i64 = 3_600_000;
+
+/// What becomes of a batch when one of its orders fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nothing is written.
+    Whole,
+    /// The others land. Only the orders' own rows are tried one by one.
+    Rows,
+    /// The others land; whatever statement fails, and with `locks` also when a lock keeps it waiting.
+    Groups { locks: bool },
+}
+
+impl Store {
+    /// Lands slices of several partitions in one transaction: offset rows locked and compared,
+    /// orders inserted once, usage added, stock last and conditionally.
+    ///
+    /// After any error the same call may be made again, also when the commit's answer was lost:
+    /// what was written then counts as duplicates.
+    pub async fn land(&self, topic: &str, slices: &[LandingSlice], now: i64) -> StoreResult<Landed> {
+        if let Some(landed) = self.land_plainly(topic, slices, now).await? {
+            return Ok(landed);
+        }
+        self.land_in(Mode::Whole, topic, slices, now).await
+    }
+
+    /// Like [`Self::land`], but orders that fail for themselves are left out, found by halving, and told; the
+    /// others land. With `locks`, an order whose rows another transaction keeps locked fails for itself too.
+    pub async fn land_apart(
+        &self,
+        topic: &str,
+        slices: &[LandingSlice],
+        now: i64,
+        locks: bool,
+    ) -> StoreResult<Landed> {
+        if !locks {
+            if let Some(landed) = self.land_plainly(topic, slices, now).await? {
+                return Ok(landed);
+            }
+            match self.land_in(Mode::Rows, topic, slices, now).await {
+                Err(error) if error.is_of_a_row() => {}
+                answer => return answer,
+            }
+        }
+        self.land_in(Mode::Groups { locks }, topic, slices, now).await
+    }
+
+    async fn land_in(
+        &self,
+        mode: Mode,
+        topic: &str,
+        slices: &[LandingSlice],
+        now: i64,
+    ) -> StoreResult<Landed> {
+        if slices.is_empty() {
+            return Ok(Landed::default());
+        }
+        let mut connection = self.pool.acquire().await?;
+        let landing = transaction(&mut connection, self.dialect, mode, topic, slices, now);
+        match tokio::time::timeout(LAND_LIMIT, landing).await {
+            Ok(landed) => landed,
+            Err(_) => {
+                drop(connection.detach());
+                Err(self.gave_no_answer())
+            }
+        }
+    }
+
+    /// Nobody knows whether the transaction was committed.
+    pub(in crate::store) fn gave_no_answer(&self) -> StoreError {
+        StoreError::Unanswered(format!("{} gave no answer within {LAND_LIMIT:?}", self.place))
+    }
+}
+
+async fn transaction(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    mode: Mode,
+    topic: &str,
+    slices: &[LandingSlice],
+    now: i64,
+) -> StoreResult<Landed> {
+    let hour_ago = time::to_text(now.saturating_sub(HOUR_MS))?;
+    let now = time::to_text(now)?;
+    let mut tx = connection.begin_with(dialect.begin()).await?;
+    let stored = lock_offsets(&mut Lane::Any(&mut tx), dialect, topic, slices).await?;
+    let mut work = fence::compare(slices, &stored);
+    if !work.replayed.is_empty() {
+        let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|replayed| replayed.order).collect();
+        let landed = existing(&mut tx, &replayed).await?;
+        let has_landed = |replayed: &fence::Replayed<'_>| landed.contains(&replayed.order.order.to_string());
+        let others = work.replayed.iter().filter(|replayed| !has_landed(replayed));
+        let moved = moved(&mut tx, topic, others).await?;
+        fence::recover(&mut work, |replayed| {
+            has_landed(replayed) || moved.contains(&place_of(replayed))
+        });
+    }
+    let mut unknown = Vec::new();
+    for passed in std::mem::take(&mut work.passed) {
+        let own = Origin {
+            topic: topic.to_owned(),
+            partition: passed.slice.partition,
+            offset: passed.record.at.offset,
+            position: passed.record.at.position,
+        };
+        if !moved::is_known(&mut tx, dialect, &own, passed.record).await? {
+            unknown.push(passed);
+        }
+    }
+    fence::recover_passed(&mut work, unknown);
+    if work.advance.is_empty() {
+        tx.rollback().await?;
+        return Ok(work.landed);
+    }
+    let mut failed = Vec::new();
+    let written = if let Mode::Groups { locks } = mode {
+        let written = halve::write(&mut tx, dialect, &work.orders, &now, locks, &mut failed).await?;
+        compare_whole(&mut tx, &mut work, &mut failed).await?;
+        advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
+        written
+    } else {
+        let apart = (mode == Mode::Rows).then_some(&mut failed);
+        let fresh = insert_orders(&mut tx, &work.orders, &now, apart).await?;
+        compare_whole(&mut tx, &mut work, &mut failed).await?;
+        if let (Mode::Whole, Some((_, error))) = (mode, failed.first()) {
+            return Err(error.clone());
+        }
+        advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
+        let revoked = account(&mut tx, dialect, &fresh, &now).await?;
+        let fresh = fresh.len() as u64;
+        Written { fresh, revoked }
+    };
+    let forged_kept = moved::keep_forged(&mut tx, dialect, topic, &work.forged, (&now, &hour_ago)).await?;
+    tx.commit().await.map_err(StoreError::of_commit)?;
+    let failed = work.landed.failed.len() - work.contradicted.len();
+    let tried = (work.orders.len() - failed) as u64;
+    let mut landed = work.landed;
+    (landed.forged, landed.forged_kept) = (work.forged.len() as u64, forged_kept);
+    landed.duplicates += tried - written.fresh;
+    landed.dead = work.dead.len() as u64;
+    landed.revoked = written.revoked;
+    landed.confirmed = written.fresh - written.revoked;
+    Ok(landed)
+}
+
+/// Moves the offsets, up to the first order that failed, and writes what becomes of moved records.
+async fn advance(
+    tx: &mut Tx<'_>,
+    dialect: Dialect,
+    topic: &str,
+    slices: &[LandingSlice],
+    work: &mut fence::Work<'_>,
+    failed: Vec<Apart<'_>>,
+    now: &str,
+) -> StoreResult<()> {
+    let failing: HashSet<_> = failed.iter().map(|(order, _)| fence::identity(order)).collect();
+    for (order, error) in failed {
+        let Some((partition, at)) = fence::place(slices, order) else {
+            continue;
+        };
+        if let Some(next) = work.advance.get_mut(&partition) {
+            *next = at.offset.min(*next);
+        }
+        work.landed.failed.push(Failed { partition, at, error });
+    }
+    moved::insert(tx, dialect, topic, &work.dead, now).await?;
+    let returned = work.returned.iter();
+    let returned = returned.filter(|returned| !failing.contains(&fence::identity(returned.order)));
+    moved::landed(tx, dialect, returned, now).await?;
+    write_offsets(&mut Lane::Any(tx), dialect, topic, &work.advance).await
+}
+
+/// Locks the offset rows of the slices' partitions, after adding those that are missing.
+pub(in crate::store) async fn lock_offsets(
+    lane: &mut Lane<'_>,
+    dialect: Dialect,
+    topic: &str,
+    slices: &[LandingSlice],
+) -> StoreResult<BTreeMap<i32, i64>> {
+    let mut first = BTreeMap::new();
+    for slice in slices {
+        let from = first.entry(slice.partition).or_insert(slice.from);
+        *from = slice.from.min(*from);
+    }
+    let stored = select_offsets(lane, dialect, topic, &first).await?;
+    if stored.len() == first.len() {
+        return Ok(stored);
+    }
+    let missing: BTreeMap<i32, i64> = first
+        .iter()
+        .filter(|(partition, _)| !stored.contains_key(partition))
+        .map(|(partition, from)| (*partition, *from))
+        .collect();
+    upsert_offsets(lane, dialect, topic, &missing, ["next_offset", "reached"]).await?;
+    select_offsets(lane, dialect, topic, &first).await
+}
+
+async fn select_offsets(
+    lane: &mut Lane<'_>,
+    dialect: Dialect,
+    topic: &str,
+    partitions: &BTreeMap<i32, i64>,
+) -> StoreResult<BTreeMap<i32, i64>> {
+    let (marks, lock) = (placeholders(1, partitions.len()), dialect.for_update());
+    let sql = format!(
+        "SELECT `partition`, next_offset FROM landing_offsets WHERE topic = ? AND `partition` IN {marks} \
+         ORDER BY `partition`{lock}"
+    );
+    let partitions = partitions
+        .keys()
+        .map(|partition| Value::Int(i64::from(*partition)));
+    let values: Vec<Value<'_>> = [Value::Text(topic)].into_iter().chain(partitions).collect();
+    let offset = |row: &crate::store::landing::lane::Row<'_>| Ok((narrow(row, 0)?, row.int(1)?));
+    Ok(lane.fetch(sql, &values, offset).await?.into_iter().collect())
+}
+
+pub(in crate::store) async fn write_offsets(
+    lane: &mut Lane<'_>,
+    dialect: Dialect,
+    topic: &str,
+    next: &BTreeMap<i32, i64>,
+) -> StoreResult<()> {
+    let further = "CASE WHEN {new} > reached THEN {new} ELSE reached END";
+    upsert_offsets(lane, dialect, topic, next, ["{new}", further]).await
+}
+
+/// Inserts offsets; a row that exists gets these values for `next_offset` and `reached`.
+async fn upsert_offsets(
+    lane: &mut Lane<'_>,
+    dialect: Dialect,
+    topic: &str,
+    offsets: &BTreeMap<i32, i64>,
+    [next_offset, reached]: [&str; 2],
+) -> StoreResult<()> {
+    let marks = placeholders(offsets.len(), 4);
+    let changes = [("next_offset", next_offset), ("reached", reached)];
+    let clause = dialect.on_conflict_all("topic, `partition`", &changes);
+    let sql = format!(
+        "INSERT INTO landing_offsets (topic, `partition`, next_offset, reached) VALUES {marks}{clause}"
+    );
+    let values = offsets.iter().flat_map(|(partition, next)| {
+        let partition = Value::Int(i64::from(*partition));
+        [
+            Value::Text(topic),
+            partition,
+            Value::Int(*next),
+            Value::Int(*next),
+        ]
+    });
+    let values: Vec<Value<'_>> = values.collect();
+    lane.execute(sql, &values, true).await?;
+    Ok(())
+}
+
+/// A record's partition, offset and order.
+type Place = (i32, i64, String);
+
+fn place_of(replayed: &fence::Replayed<'_>) -> Place {
+    let id = replayed.order.order.to_string();
+    (replayed.slice.partition, replayed.at.offset, id)
+}
+
+/// Which of these records were moved, to a retry topic or to the dead letters.
+async fn moved<'a>(
+    tx: &mut Tx<'_>,
+    topic: &str,
+    replayed: impl Iterator<Item = &'a fence::Replayed<'a>>,
+) -> StoreResult<HashSet<Place>> {
+    // By partition: where the row of a record may stand, and the record's offset.
+    let mut rows: BTreeMap<i32, BTreeMap<i64, i64>> = BTreeMap::new();
+    for record in replayed {
+        let (partition, At { offset, position }) = (record.slice.partition, record.at);
+        let place = Origin {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+            position,
+        };
+        let beside = places::beside(&place, Some(record.order), &[], 0);
+        let rows = rows.entry(partition).or_default();
+        rows.extend([(offset, offset), (beside.offset, offset)]);
+    }
+    let mut moved = HashSet::new();
+    for (partition, rows) in rows {
+        let places: Vec<i64> = rows.keys().copied().collect();
+        for range in pieces(places.len()) {
+            let marks = placeholders(1, range.len());
+            let sql = format!(
+                "SELECT `offset`, order_id FROM dead_letters \
+                 WHERE topic = ? AND `partition` = ? AND order_id IS NOT NULL AND `offset` IN {marks}"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(topic).bind(partition);
+            let query = places[range].iter().fold(query, |query, place| query.bind(place));
+            for row in query.fetch_all(&mut **tx).await? {
+                moved.insert((partition, rows[&int(&row, 0)?], row.try_get(1)?));
+            }
+        }
+    }
+    Ok(moved)
+}
+
+/// Ids of those orders that have a row.
+pub(in crate::store) async fn existing(
+    tx: &mut Tx<'_>,
+    orders: &[&OrderEvent],
+) -> StoreResult<HashSet<String>> {
+    let mut known = HashSet::new();
+    for (campaign, ids) in ids_by_campaign(orders) {
+        for range in pieces(ids.len()) {
+            let marks = placeholders(1, range.len());
+            let sql = format!("SELECT order_id FROM orders WHERE campaign_id = ? AND order_id IN {marks}");
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
+            let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+            for row in query.fetch_all(&mut **tx).await? {
+                known.insert(row.try_get(0)?);
+            }
+        }
+    }
+    Ok(known)
+}

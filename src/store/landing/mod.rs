@@ -1,0 +1,14 @@
+//! Landing: orders into their tables, once, with the guards of stock and limits beside them.
+
+pub(super) mod careful;
+pub(super) mod columns;
+pub(super) mod fence;
+pub(super) mod gaps;
+pub(super) mod guards;
+pub(super) mod halve;
+pub(super) mod insert;
+pub(super) mod lane;
+pub(super) mod plain;
+pub(super) mod resolve;
+pub(super) mod stock;
+pub(super) mod usage;

@@ -1,0 +1,43 @@
+//! Orders that were lost on their way and are not to land any more.
+
+use crate::order::OrderEvent;
+use crate::store::landing::insert::insert_orders;
+use crate::store::landing::stock::{self, Revoked};
+use crate::store::rows::to_json;
+use crate::store::time;
+use crate::store::{Store, StoreResult};
+
+/// Reason of a revoked order that was lost between Redis and the database, and given up.
+pub const LOST: &str = "lost";
+
+impl Store {
+    /// Gives up an order that is in no row: it gets a revoked one, so that a copy which turns up later is a
+    /// duplicate, and the engine is to get back all it holds. Written with a line of the audit trail, in one
+    /// transaction. `false` where the order has a row by now; then nothing is written.
+    pub async fn give_up(
+        &self,
+        event: &OrderEvent,
+        now: i64,
+        actor: &str,
+        action: &str,
+        detail: &serde_json::Value,
+    ) -> StoreResult<bool> {
+        let at = time::to_text(now)?;
+        let mut tx = self.begin().await?;
+        if insert_orders(&mut tx, &[event], &at, None).await?.is_empty() {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        stock::revoke(&mut tx, &[Revoked::new(event, LOST)], &at).await?;
+        sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
+            .bind(at.as_str())
+            .bind(actor)
+            .bind(action)
+            .bind(event.campaign.as_str())
+            .bind(to_json(detail)?)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,154 @@
+//! Claims that are there and cannot be read: no order is decided as if they were not.
+
+use rushgate::order::unreadable;
+use rushgate::ruleset::{Asked, Precheck, Verdict};
+
+use super::*;
+
+/// A precheck that lets everybody pass.
+#[derive(Debug)]
+struct Reading(Vec<Attribute>);
+
+impl Precheck for Reading {
+    fn rule(&self) -> &str {
+        "gate"
+    }
+
+    fn reads(&self) -> &[Attribute] {
+        &self.0
+    }
+
+    fn check(&self, _: &Asked<'_>) -> Verdict {
+        Verdict::Pass
+    }
+}
+
+/// Turns away one company, and nobody without one.
+fn without_evilcorp() -> Plan {
+    let mut plan = per_user(5);
+    plan.nodes.extend([
+        Expr::Attribute(Attribute::Claim("company".into())),
+        Expr::OneOf(5, vec!["evilcorp".into()]),
+        Expr::Not(6),
+    ]);
+    plan.constraints.insert(
+        0,
+        Constraint {
+            when: None,
+            require: 7,
+            reason: "blocked".into(),
+            rule: "audience".into(),
+            retryable: false,
+            sentence: "Not for evilcorp.".into(),
+            measure: None,
+        },
+    );
+    plan
+}
+
+fn with(key: &str, attributes: &[(&str, &str)]) -> Attempt {
+    let attributes = attributes
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Attempt {
+        attributes: attributes.collect(),
+        ..attempt("ada", key)
+    }
+}
+
+async fn refused(stage: &Stage, attempt: Attempt) -> String {
+    match stage.admission.place(CAMPAIGN, attempt, true).await {
+        Ok(Outcome::Rejected(refusal)) if refusal.reason.name() == "attribute-unreadable" => {
+            refusal.detail.into_owned()
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+const SECOND: Activation = Activation {
+    epoch: 2,
+    revision: 2,
+};
+
+#[tokio::test]
+async fn a_claim_that_the_rules_read_and_cannot_read_refuses_the_order() {
+    let stage = stage(Config::default()).await;
+    stage.activate_plan(without_evilcorp(), SECOND).await;
+    let mark = unreadable("claim:company");
+    let place = async |key, attributes: &[(&str, &str)]| {
+        stage.admission.place(CAMPAIGN, with(key, attributes), true).await
+    };
+    assert_eq!(
+        reason(place("1", &[("claim:company", "evilcorp")]).await),
+        "blocked"
+    );
+    let detail = refused(&stage, with("2", &[(&mark, "is an array")])).await;
+    assert!(
+        detail.contains("the claim \"company\" of the token, which is an array"),
+        "{detail}"
+    );
+    // Absent, or read by nobody: as before.
+    assert_eq!(state(place("3", &[]).await).0, OrderState::Accepted);
+    let other = unreadable("claim:groups");
+    assert_eq!(
+        state(place("4", &[(&other, "is an array")]).await).0,
+        OrderState::Accepted
+    );
+    assert_eq!(stage.status().await.admitted, 2, "who was refused holds nothing");
+    // Nor is a quota told as if the claim were not there.
+    let quota = stage
+        .admission
+        .quota(CAMPAIGN, &with("5", &[(&mark, "is an object")]))
+        .await;
+    let Err(AdmissionError::Refused(refusal)) = quota else {
+        panic!("not refused: {quota:?}")
+    };
+    assert_eq!(refusal.reason.name(), "attribute-unreadable");
+}
+
+#[tokio::test]
+async fn who_was_admitted_gets_that_order_whatever_the_token_is_now() {
+    let stage = stage(Config::default()).await;
+    assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
+    stage.drained().await;
+    stage.activate_plan(without_evilcorp(), SECOND).await;
+    let mark = unreadable("claim:company");
+    let again = stage
+        .admission
+        .place(CAMPAIGN, with("1", &[(&mark, "is an array")]), true)
+        .await;
+    assert_eq!(state(again), (OrderState::Accepted, true));
+}
+
+#[tokio::test]
+async fn a_precheck_is_not_asked_about_what_it_cannot_be_handed() {
+    let stage = stage(Config::default()).await;
+    let groups = unreadable("claim:groups");
+    for (epoch, reads, refuses) in [
+        (2, vec![Attribute::Claim("groups".into())], true),
+        (3, vec![Attribute::Claim("*".into())], true),
+        (
+            4,
+            vec![Attribute::Client("*".into()), Attribute::Claim("tier".into())],
+            false,
+        ),
+    ] {
+        let activation = Activation {
+            epoch,
+            revision: epoch as u32,
+        };
+        stage.activate(1000, activation).await;
+        let newer = Arc::into_inner(active(1000, activation)).expect("ours alone");
+        let newer = Arc::new(newer.with_prechecks(vec![Arc::new(Reading(reads))]));
+        *stage.database.newest.lock().expect("no panic") = newer.clone();
+        stage.database.ruleset.put(newer);
+        let attempt = with(&epoch.to_string(), &[(&groups, "is an array")]);
+        match refuses {
+            true => drop(refused(&stage, attempt).await),
+            false => {
+                let placed = stage.admission.place(CAMPAIGN, attempt, true).await;
+                assert_eq!(state(placed).0, OrderState::Accepted);
+            }
+        }
+    }
+}

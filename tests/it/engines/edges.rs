@@ -1,0 +1,274 @@
+//! The edges: the largest numbers, plans and tables, and texts that look like code.
+
+use rushgate::campaign::bucket_of;
+use rushgate::lua::SCRIPT_BYTES_MAX;
+use rushgate::lua::emit::emit;
+use rushgate::lua::keys;
+use rushgate::order::{Attempt, QUANTITY_MAX};
+use rushgate::plan::eval::Decision::{Admitted, Rejected};
+use rushgate::plan::{
+    Attribute, Expr, INTEGER_MAX, PLAN_CONSTRAINTS_MAX, PLAN_NODES_MAX, Plan, Window, check,
+};
+
+use crate::engines::decisions::{failed, one_per_user};
+use crate::engines::plans::{add_limit, attempt, context, context_now, limit, push, require, with};
+use crate::engines::sides::Time;
+use crate::engines::world::World;
+
+#[test]
+fn numbers_are_exact_to_the_last_integer() {
+    let mut plan = Plan::default();
+    let [most, user] = [Expr::Int(INTEGER_MAX), Expr::Attribute(Attribute::User)].map(|e| push(&mut plan, e));
+    // Quotients and remainders next to the last integer, where doubles have no room left.
+    for (n, divisor) in [
+        (INTEGER_MAX, 7),
+        (INTEGER_MAX, INTEGER_MAX - 1),
+        (INTEGER_MAX - 1, 2),
+        (-INTEGER_MAX + 7, 7),
+        (-INTEGER_MAX + 2, 2),
+        (-1, INTEGER_MAX - 1),
+        (-(1 << 52), (1 << 52) - 1),
+    ] {
+        let of = push(&mut plan, Expr::Int(n));
+        for (expr, wanted) in [
+            (Expr::Div(of, divisor), n.div_euclid(divisor)),
+            (Expr::Mod(of, divisor), n.rem_euclid(divisor)),
+        ] {
+            let [got, wanted] = [expr, Expr::Int(wanted)].map(|expr| push(&mut plan, expr));
+            let same = push(&mut plan, Expr::Eq(got, wanted));
+            require(&mut plan, None, same);
+        }
+    }
+    let tier = push(
+        &mut plan,
+        Expr::Lookup {
+            of: user,
+            entries: vec![("ann".into(), 1)],
+            default: INTEGER_MAX,
+        },
+    );
+    let below = push(&mut plan, Expr::Lt(tier, most));
+    add_limit(
+        &mut plan,
+        "n/units",
+        &[],
+        Window::Campaign,
+        Expr::Attribute(Attribute::Quantity),
+        INTEGER_MAX,
+    );
+    require(&mut plan, None, below);
+    let limit = plan.constraints[14].measure.expect("a measure").limit;
+    plan.constraints.last_mut().expect("just added").measure =
+        Some(rushgate::plan::Measure { counter: 0, limit });
+    let mut world = World::open(plan, context_now(&[("mug", 1_000_000_000)]), Time::Real);
+    assert_eq!(
+        world.admit(0, &[attempt("ann", 1, "mug", QUANTITY_MAX)]),
+        [Admitted]
+    );
+    let used = i64::from(QUANTITY_MAX);
+    assert_eq!(
+        world.admit(0, &[attempt("bob", 1, "mug", 1)]),
+        [failed(15, used, INTEGER_MAX, None)]
+    );
+
+    // A count close to the last integer, as after very many orders.
+    let key = keys::counts("n/units", false, bucket_of(b"", 4));
+    let count = (INTEGER_MAX - used).to_string();
+    world
+        .oracle
+        .counters
+        .insert(("n/units".into(), 0, String::new()), INTEGER_MAX - used);
+    world.set_field(&key, &keys::count_field("n/units", ""), &count);
+    let last = attempt("ann", 2, "mug", QUANTITY_MAX);
+    let over = attempt("ann", 3, "mug", 1);
+    assert_eq!(
+        world.admit(0, &[last, over]),
+        [Admitted, failed(14, INTEGER_MAX, INTEGER_MAX, None)]
+    );
+    world.assert_same_state();
+}
+
+#[test]
+fn odd_ids_are_different_ids() {
+    let device = Attribute::Client("the \"device\"".into());
+    let plan = limit(
+        &[Attribute::User, device.clone()],
+        Window::Campaign,
+        Expr::Int(1),
+        1,
+    );
+    let mut world = World::open(plan, context_now(&[("mug", 100)]), Time::Real);
+    let users = [
+        "ann", "Ann", "ann ", "a'n\"n", "a\nn", "{ann}", "ann]]", "\\", "1:a", "", "ü", "--", "\0",
+    ];
+    for (key, user) in (0..).zip(users) {
+        for value in ["", "1:a", "d\r\n"] {
+            let order = with(attempt(user, key * 10, "mug", 1), &device.to_string(), value);
+            let again = Attempt {
+                order: attempt(user, key * 10 + 1, "mug", 1).order,
+                ..order.clone()
+            };
+            let order = Attempt {
+                order: attempt(&(user.to_owned() + value), key, "mug", 1).order,
+                ..order
+            };
+            assert_eq!(world.admit(0, &[order]), [Admitted], "{user:?} {value:?}");
+            assert!(
+                matches!(world.admit(0, &[again])[0], Rejected(_)),
+                "{user:?} {value:?}"
+            );
+        }
+    }
+    world.assert_same_state();
+}
+
+#[test]
+fn text_of_a_module_stays_text() {
+    let nasty = "x' .. redis.call('FLUSHALL') .. '\n]] os.exit() --[[ \\' \0 \u{2028}";
+    let mut plan = one_per_user();
+    let user = push(&mut plan, Expr::Attribute(Attribute::User));
+    let text = push(&mut plan, Expr::Text(nasty.into()));
+    let same = push(&mut plan, Expr::Eq(user, text));
+    let listed = push(&mut plan, Expr::OneOf(user, vec![nasty.into(), "b".into()]));
+    let both = push(&mut plan, Expr::And(same, listed));
+    require(&mut plan, None, both);
+    plan.constraints[0].sentence = "]] os.exit() --[[ \\' \u{2028}return {'ok', '0', ''} --]]".into();
+    let mut world = World::open(plan, context_now(&[("mug", 10)]), Time::Real);
+    assert_eq!(world.admit(0, &[attempt(nasty, 1, "mug", 1)]), [Admitted]);
+    assert!(matches!(
+        world.admit(0, &[attempt("b", 1, "mug", 1)])[0],
+        Rejected(_)
+    ));
+    world.assert_same_state();
+}
+
+#[test]
+fn the_largest_plans_compile_and_run() {
+    // One chain through every node, each used twice: nothing can be written inline.
+    let mut deep = one_per_user();
+    let mut last = push(&mut deep, Expr::Attribute(Attribute::Quantity));
+    while deep.nodes.len() < PLAN_NODES_MAX - 2 {
+        last = match deep.nodes.len() % 2 {
+            0 => push(&mut deep, Expr::Max(last, last)),
+            _ => push(&mut deep, Expr::Min(last, last)),
+        };
+    }
+    let zero = push(&mut deep, Expr::Int(0));
+    let above = push(&mut deep, Expr::Lt(zero, last));
+    require(&mut deep, None, above);
+
+    // One chain of single uses: as deep as nodes allow.
+    let mut long = one_per_user();
+    let mut last = push(&mut long, Expr::Attribute(Attribute::Quantity));
+    let one = push(&mut long, Expr::Int(1));
+    while long.nodes.len() < PLAN_NODES_MAX - 1 {
+        last = push(&mut long, Expr::Add(one, last));
+    }
+    let above = push(&mut long, Expr::Lt(one, last));
+    require(&mut long, None, above);
+
+    // Every constraint with a `when`, many counters.
+    let mut wide = Plan::default();
+    let windows = [
+        Window::Campaign,
+        Window::Tumbling {
+            length_ms: 1000,
+            origin_ms: 0,
+        },
+        Window::Rolling { length_ms: 500 },
+    ];
+    for index in 0..32 {
+        let window = windows[index % 3].clone();
+        add_limit(
+            &mut wide,
+            &format!("wide/c{index}"),
+            &[Attribute::User],
+            window,
+            Expr::Int(1),
+            2,
+        );
+    }
+    while wide.constraints.len() < PLAN_CONSTRAINTS_MAX {
+        let counter = wide.constraints.len() as u32 % 32;
+        let used = push(&mut wide, Expr::Counter(counter));
+        let two = push(&mut wide, Expr::Int(2));
+        let below = push(&mut wide, Expr::Le(used, two));
+        let quantity = push(&mut wide, Expr::Attribute(Attribute::Quantity));
+        let many = push(&mut wide, Expr::Lt(two, quantity));
+        require(&mut wide, Some(many), below);
+    }
+    let mut nodes = 0;
+    for plan in [deep, long, wide] {
+        nodes += plan.nodes.len();
+        let mut world = World::open(plan, context_now(&[("mug", 100)]), Time::Real);
+        assert!(world.family.admit.text.len() < SCRIPT_BYTES_MAX);
+        let batch: Vec<Attempt> = (0..4)
+            .map(|key| attempt("ann", key, "mug", key % 3 + 1))
+            .collect();
+        world.admit(0, &batch);
+        world.assert_same_state();
+        assert!(!world.oracle.orders.is_empty());
+    }
+    println!("3 plans of {nodes} nodes together");
+}
+
+#[test]
+fn large_tables_are_looked_up_alike() {
+    let mut plan = Plan::default();
+    let user = push(&mut plan, Expr::Attribute(Attribute::User));
+    let entries = (0..1000).map(|n| (format!("user {n}"), n)).collect();
+    let tier = push(
+        &mut plan,
+        Expr::Lookup {
+            of: user,
+            entries,
+            default: -1,
+        },
+    );
+    let names = (0..100).map(|n| format!("user {n}")).collect();
+    let listed = push(&mut plan, Expr::OneOf(user, names));
+    let fifty = push(&mut plan, Expr::Int(50));
+    let low = push(&mut plan, Expr::Lt(tier, fifty));
+    let stock = push(&mut plan, Expr::Stock);
+    let remaining = push(&mut plan, Expr::Remaining);
+    let left = push(&mut plan, Expr::Le(remaining, stock));
+    let both = push(&mut plan, Expr::And(listed, left));
+    let chosen = push(&mut plan, Expr::Select(both, low, left));
+    require(&mut plan, None, chosen);
+    let skus: Vec<(String, u64)> = (0..20).map(|n| (format!("sku-{n}"), n + 1)).collect();
+    let skus: Vec<(&str, u64)> = skus.iter().map(|(id, stock)| (id.as_str(), *stock)).collect();
+    let mut world = World::open(plan, context_now(&skus), Time::Real);
+    for (key, user) in (0..).zip(["user 0", "user 49", "user 50", "user 99", "user 999", "nobody"]) {
+        world.admit(
+            0,
+            &[
+                attempt(user, key, "sku-7", 1),
+                attempt(user, key + 100, "sku-19", 2),
+            ],
+        );
+    }
+    world.assert_same_state();
+}
+
+#[test]
+fn scripts_too_large_are_refused_when_they_are_written() {
+    let mut plan = Plan::default();
+    let user = push(&mut plan, Expr::Attribute(Attribute::User));
+    // 96 KiB of text that a literal makes four times as long.
+    let names = |part: usize| {
+        (0..250)
+            .map(|n| format!("{part}-{n:03}-").to_owned() + &"\u{1}".repeat(36))
+            .collect()
+    };
+    for part in 0..8 {
+        let listed = push(&mut plan, Expr::OneOf(user, names(part)));
+        require(&mut plan, None, listed);
+    }
+    match check(plan, context(&[("mug", 1)])) {
+        Err(error) => assert_eq!(error.code, "bound", "{error}"),
+        Ok(checked) => {
+            let family = emit(checked.into(), 1);
+            assert!(family.is_ok_and(|family| family.admit.text.len() <= SCRIPT_BYTES_MAX));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! When the same order would fit, on all sides.
+
+use rushgate::plan::eval::Decision::{self, Admitted, Rejected};
+use rushgate::plan::eval::Rejection;
+use rushgate::plan::{Attribute, EarlyAccess, Expr, Node, Plan, Window};
+
+use crate::engines::decisions::{failed, not_open};
+use crate::engines::plans::{DAY, OPENS_AT, attempt, context, limit, push, require, with};
+use crate::engines::sides::Time;
+use crate::engines::world::World;
+
+const HOUR: i64 = 3_600_000;
+
+/// A rejection by a constraint without numbers.
+fn required(index: u32, retry_at: Option<i64>) -> Decision {
+    Rejected(Rejection::Constraint {
+        index,
+        measure: None,
+        retry_at,
+    })
+}
+
+/// `opens-at + ms ≤ now`.
+fn after(plan: &mut Plan, ms: i64) -> Node {
+    let [opens_at, ms, now] = [Expr::OpensAt, Expr::Int(ms), Expr::Now].map(|expr| push(plan, expr));
+    let from = push(plan, Expr::Add(opens_at, ms));
+    push(plan, Expr::Le(from, now))
+}
+
+fn one(world: &mut World, at: i64, user: &str, key: u32, quantity: u32) -> Decision {
+    let order = attempt(user, key, "mug", quantity);
+    world.admit(OPENS_AT + at, &[order]).remove(0)
+}
+
+#[test]
+fn a_rolling_window_says_when_as_many_have_left_as_the_order_needs() {
+    let units = Expr::Attribute(Attribute::Quantity);
+    let plan = limit(&[Attribute::User], Window::Rolling { length_ms: 1000 }, units, 6);
+    let mut world = World::open(plan, context(&[("mug", 5000)]), Time::Frozen);
+    for (key, at, quantity) in [(1, 0, 1), (2, 10, 2), (3, 10, 1), (4, 500, 2)] {
+        assert_eq!(one(&mut world, at, "ann", key, quantity), Admitted);
+    }
+    for (quantity, leaves) in [(1, 0), (2, 10), (4, 10), (5, 500), (6, 500)] {
+        let fits = failed(0, 6, 6, Some(OPENS_AT + leaves + 1000));
+        assert_eq!(one(&mut world, 600, "ann", 9, quantity), fits, "{quantity} units");
+    }
+    assert_eq!(
+        one(&mut world, 600, "ann", 9, 7),
+        failed(0, 6, 6, None),
+        "never fits"
+    );
+    assert_eq!(
+        one(&mut world, 1009, "ann", 9, 2),
+        failed(0, 5, 6, Some(OPENS_AT + 1010))
+    );
+    assert_eq!(one(&mut world, 1010, "ann", 9, 2), Admitted);
+    world.assert_same_state();
+}
+
+#[test]
+fn nothing_is_promised_for_after_the_closing() {
+    let plan = limit(&[], Window::Rolling { length_ms: HOUR }, Expr::Int(1), 1);
+    let mut world = World::open(plan, context(&[("mug", 9)]), Time::Frozen);
+    assert_eq!(one(&mut world, DAY - HOUR - 1, "ann", 1, 1), Admitted);
+    let last = failed(0, 1, 1, Some(OPENS_AT + DAY - 1));
+    assert_eq!(one(&mut world, DAY - HOUR, "bob", 2, 1), last);
+    let mut world = World::open(
+        world.family.plan.plan().clone(),
+        context(&[("mug", 9)]),
+        Time::Frozen,
+    );
+    assert_eq!(one(&mut world, DAY - HOUR, "ann", 1, 1), Admitted);
+    assert_eq!(one(&mut world, DAY - HOUR, "bob", 2, 1), failed(0, 1, 1, None));
+}
+
+/// Three units for each region until two hours after the opening, then for everybody.
+#[test]
+fn a_share_released_at_a_given_time_says_so() {
+    let region = Attribute::Claim("region".into());
+    let units = Expr::Attribute(Attribute::Quantity);
+    let mut plan = limit(std::slice::from_ref(&region), Window::Campaign, units, 3);
+    let within = plan.constraints[0].require;
+    let released = after(&mut plan, 2 * HOUR);
+    let either = push(&mut plan, Expr::Or(within, released));
+    plan.constraints[0].require = either;
+    let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+    let order = |user: &str, quantity| with(attempt(user, 1, "mug", quantity), "claim:region", "eu");
+    assert_eq!(world.admit(OPENS_AT, &[order("ann", 3)]), [Admitted]);
+    assert_eq!(
+        world.admit(OPENS_AT + 7, &[order("bob", 1)]),
+        [failed(0, 3, 3, Some(OPENS_AT + 2 * HOUR))]
+    );
+    assert_eq!(world.admit(OPENS_AT + 2 * HOUR, &[order("bob", 1)]), [Admitted]);
+    world.assert_same_state();
+}
+
+/// Ten minutes of every hour, and only for what `when` says.
+#[test]
+fn happy_hours_say_when_the_next_one_begins() {
+    let mut plan = Plan::default();
+    let [opens_at, now, ten] = [Expr::OpensAt, Expr::Now, Expr::Int(600_000)].map(|e| push(&mut plan, e));
+    let since = push(&mut plan, Expr::Sub(now, opens_at));
+    let into = push(&mut plan, Expr::Mod(since, HOUR));
+    let happy = push(&mut plan, Expr::Lt(into, ten));
+    let late = after(&mut plan, 5 * HOUR + 1234);
+    let early = push(&mut plan, Expr::Not(late));
+    require(&mut plan, Some(early), happy);
+    let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+    assert_eq!(one(&mut world, 599_999, "ann", 1, 1), Admitted);
+    assert_eq!(
+        one(&mut world, 600_000, "bob", 1, 1),
+        required(0, Some(OPENS_AT + HOUR))
+    );
+    assert_eq!(one(&mut world, HOUR, "bob", 1, 1), Admitted);
+    // The constraint ends before the next happy hour begins.
+    let [fourth, fifth] = [4 * HOUR + 700_000, 5 * HOUR + 600_000];
+    assert_eq!(
+        one(&mut world, fourth, "cid", 1, 1),
+        required(0, Some(OPENS_AT + 5 * HOUR))
+    );
+    assert_eq!(one(&mut world, fifth, "dan", 1, 1), Admitted);
+}
+
+/// A slope that is no straight line, steps of a quotient, the smaller of two, and a turning point.
+#[test]
+fn other_curves_are_followed_exactly() {
+    let at = |build: fn(&mut Plan, Node) -> Node| {
+        let mut plan = Plan::default();
+        let [opens_at, now] = [Expr::OpensAt, Expr::Now].map(|expr| push(&mut plan, expr));
+        let since = push(&mut plan, Expr::Sub(now, opens_at));
+        let holds = build(&mut plan, since);
+        require(&mut plan, None, holds);
+        let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+        match one(&mut world, 1, "ann", 1, 1) {
+            Rejected(Rejection::Constraint { retry_at, .. }) => retry_at.map(|at| at - OPENS_AT),
+            other => panic!("{other:?}"),
+        }
+    };
+    let square = |plan: &mut Plan, since| {
+        let [low, high] = [Expr::Int(0), Expr::Int(1000)].map(|expr| push(plan, expr));
+        let since = push(plan, Expr::Max(since, low));
+        let since = push(plan, Expr::Min(since, high));
+        let square = push(plan, Expr::Mul(since, since));
+        let most = push(plan, Expr::Int(1000));
+        push(plan, Expr::Lt(most, square))
+    };
+    assert_eq!(at(square), Some(32), "32² is the first square above 1000");
+    let quotient = |plan: &mut Plan, since| {
+        let quotient = push(plan, Expr::Div(since, 700));
+        let three = push(plan, Expr::Int(3));
+        push(plan, Expr::Eq(quotient, three))
+    };
+    assert_eq!(at(quotient), Some(2100));
+    // min(t, 5000 − 2t) < −1: falls from t = 1667 on.
+    let falling = |plan: &mut Plan, since| {
+        let [two, most, below] = [2, 5000, -1].map(|n| push(plan, Expr::Int(n)));
+        let twice = push(plan, Expr::Mul(two, since));
+        let down = push(plan, Expr::Sub(most, twice));
+        let least = push(plan, Expr::Min(since, down));
+        push(plan, Expr::Lt(least, below))
+    };
+    assert_eq!(at(falling), Some(2501));
+    let never = |plan: &mut Plan, since| {
+        let zero = push(plan, Expr::Int(0));
+        push(plan, Expr::Lt(since, zero))
+    };
+    assert_eq!(at(never), None);
+}
+
+#[test]
+fn early_access_is_what_a_buyer_comes_back_for() {
+    let mut plan = Plan::default();
+    let tier = push(&mut plan, Expr::Attribute(Attribute::Claim("tier".into())));
+    let gold = push(&mut plan, Expr::OneOf(tier, vec!["gold".into()]));
+    let anybody = after(&mut plan, -30_000);
+    for (lead_ms, when) in [(HOUR, gold), (60_000, anybody)] {
+        plan.early_access.push(EarlyAccess {
+            lead_ms,
+            when,
+            sentence: "Some come first.".into(),
+        });
+    }
+    let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+    let order = |user: &str, tier| with(attempt(user, 1, "mug", 1), "claim:tier", tier);
+    let both = [order("ann", "gold"), order("bob", "tin")];
+    assert_eq!(
+        world.admit(OPENS_AT - DAY, &both),
+        [not_open(OPENS_AT - HOUR), not_open(OPENS_AT - 30_000)]
+    );
+    assert_eq!(
+        world.admit(OPENS_AT - 40_000, &both),
+        [Admitted, not_open(OPENS_AT - 30_000)]
+    );
+    assert_eq!(world.admit(OPENS_AT - 30_000, &both[1..]), [Admitted]);
+}

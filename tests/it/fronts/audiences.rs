@@ -1,0 +1,154 @@
+//! Lists through the control plane: what reaches the rules, and what is answered.
+
+use futures_util::StreamExt;
+use rushgate::control::{ControlError, ListUpload, Uploaded};
+use rushgate::store::AudienceRow;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::fronts::control::{Running, start};
+use crate::fronts::stage::PLACED_AT;
+use crate::fronts::wire::{Reply, call, connect};
+
+pub fn row(id: &str, version: u32, digest: &str) -> AudienceRow {
+    AudienceRow {
+        id: id.into(),
+        version,
+        members: 2,
+        buckets: 1,
+        digest: digest.into(),
+        uploaded_at: PLACED_AT,
+    }
+}
+
+/// Says in the digest what it was given.
+pub async fn upload(actor: &str, upload: ListUpload) -> Result<Uploaded, ControlError> {
+    let ListUpload { id, gzip, mut body } = upload;
+    let mut text = Vec::new();
+    while let Some(piece) = body.next().await {
+        text.extend_from_slice(&piece.map_err(ControlError::Malformed)?);
+    }
+    let text = String::from_utf8_lossy(&text);
+    let behind = match id.as_str() {
+        "behind" => vec![("spring".to_owned(), 3, 1)],
+        _ => Vec::new(),
+    };
+    match id.as_str() {
+        "huge" => Err(ControlError::TooLarge("the list is larger than 256 MiB".into())),
+        _ => Ok(Uploaded {
+            new: id != "same",
+            row: row(&id, 2, &format!("{actor} {gzip} {text}")),
+            behind,
+        }),
+    }
+}
+
+async fn put(running: &Running, id: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    let path = format!("/admin/v1/audiences/{id}");
+    call(running.address, "PUT", &path, headers, body).await
+}
+
+const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
+
+#[tokio::test]
+async fn a_list_is_put_plain_or_compressed() {
+    let running = start(None);
+    let new = put(&running, "vip", &[TEXT], b"ann\nbob").await;
+    assert_eq!(
+        (new.status, new.header("location")),
+        (201, Some("/admin/v1/audiences/vip"))
+    );
+    let expected = json!({
+        "id": "vip", "version": 2, "members": 2, "buckets": 1, "digest": "local false ann\nbob",
+        "uploaded_at": "2026-11-21T10:00:00.000Z", "note": "Revisions made from now on pin version 2.", "behind": [],
+    });
+    assert_eq!(new.json(), expected);
+    let zipped = put(&running, "vip", &[TEXT, ("content-encoding", "GZIP")], b"zz").await;
+    assert_eq!(zipped.json()["digest"], "local true zz");
+    let same = put(&running, "same", &[TEXT], b"ann").await;
+    assert_eq!(same.status, 200);
+    assert!(
+        same.json()["note"]
+            .as_str()
+            .expect("text")
+            .contains("nothing was stored")
+    );
+    let behind = put(&running, "behind", &[TEXT], b"ann").await.json();
+    assert_eq!(
+        behind["behind"],
+        json!([{"campaign": "spring", "revision": 3, "version": 1}])
+    );
+    assert!(
+        behind["note"].as_str().expect("text").contains("\"behind\""),
+        "{behind}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_list_is_refused() {
+    let running = start(None);
+    put(&running, "vip", &[], b"ann")
+        .await
+        .problem(415, "unsupported-media-type");
+    let json = [("content-type", "application/json")];
+    put(&running, "vip", &json, b"[]")
+        .await
+        .problem(415, "unsupported-media-type");
+    let brotli = put(&running, "vip", &[TEXT, ("content-encoding", "br")], b"ann").await;
+    let problem = brotli.problem(415, "unsupported-media-type");
+    assert!(
+        problem["detail"].as_str().expect("text").contains("gzip"),
+        "{problem}"
+    );
+    put(&running, "huge", &[TEXT], b"ann")
+        .await
+        .problem(413, "too-large");
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_is_an_error_and_no_shorter_list() {
+    let running = start(None);
+    let mut stream = connect(running.address).await;
+    let head = "PUT /admin/v1/audiences/vip HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n\
+                transfer-encoding: chunked\r\n\r\n4\r\nann\n\r\nno length\r\n";
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answered");
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("cut off or badly framed"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn lists_are_listed_shown_and_removed_by_version() {
+    let running = start(None);
+    let all = running.get("/admin/v1/audiences").await.json();
+    let shown = |index: usize| {
+        (
+            &all["audiences"][index]["id"],
+            &all["audiences"][index]["version"],
+        )
+    };
+    assert_eq!(
+        (shown(0), shown(1)),
+        ((&json!("vip"), &json!(2)), (&json!("staff"), &json!(1)))
+    );
+    assert_eq!(all["audiences"].as_array().map(Vec::len), Some(2), "{all}");
+    let one = running.get("/admin/v1/audiences/vip").await.json();
+    assert_eq!(
+        (&one["id"], &one["versions"][1]["version"]),
+        (&json!("vip"), &json!(1))
+    );
+    running
+        .get("/admin/v1/audiences/none")
+        .await
+        .problem(404, "unknown");
+    let delete = async |version: &str| {
+        let path = format!("/admin/v1/audiences/vip/{version}");
+        call(running.address, "DELETE", &path, &[], b"").await
+    };
+    assert_eq!(delete("1").await.status, 204);
+    delete("2").await.problem(409, "conflict");
+    delete("x").await.problem(400, "malformed");
+}

@@ -1,0 +1,18 @@
+//! Both fronts on real sockets, over stages that are scripted.
+
+mod audiences;
+mod clients;
+mod connections;
+mod control;
+mod doors;
+mod headers;
+pub mod issuer;
+mod keys;
+mod leaving;
+mod orders;
+mod simulate;
+mod stage;
+mod tls;
+mod told;
+mod vain;
+mod wire;

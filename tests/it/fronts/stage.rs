@@ -1,0 +1,332 @@
+//! Stages behind the fronts that do as the SKU or campaign says, and a gateway over them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal};
+use rushgate::campaign::Schedule;
+use rushgate::gateway::{self, CampaignView, Config, Gateway, Orders, auth};
+use rushgate::order::{Attempt, OrderId, OrderState};
+use rushgate::plan::Attribute;
+use rushgate::plan::eval::Placed;
+use rushgate::plan::quota::{Allowance, Numbers};
+use rushgate::rejection::{Own, Reason};
+use rushgate::serving::Tls;
+use rushgate::store::{OrderRow, StoreError, StoreResult};
+use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// 2026-11-21T10:00:00.000Z.
+pub const PLACED_AT: i64 = 1_795_255_200_000;
+
+#[derive(Default)]
+pub struct Stage {
+    /// Attempts that reached admission.
+    pub begun: AtomicUsize,
+    pub seen: Mutex<Vec<(Attempt, bool)>>,
+    /// Signalled when an attempt for the SKU `slow` has begun.
+    pub slow_begun: Notify,
+    /// Lets one such attempt go on.
+    pub go_on: Notify,
+    /// The database takes questions and answers none.
+    pub silent: AtomicBool,
+}
+
+fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
+    Placed {
+        placed_at: PLACED_AT,
+        revision: 3,
+        quantity,
+        sku: sku.into(),
+        user: user.into(),
+        released: false,
+    }
+}
+
+fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
+    let reason = reason.into();
+    Ok(Outcome::Rejected(Refusal {
+        retry_at: (reason == Own::NotOpen.into()).then_some(i64::MAX / 2),
+        reason,
+        constraint: constraint.map(Into::into),
+        detail: "as the stage was told".into(),
+        retryable: false,
+        measure: constraint.map(|_| (2, 2)),
+        pointer: None,
+    }))
+}
+
+/// Of an order of one unit.
+fn fingerprint(order: OrderId, sku: &str) -> String {
+    let attempt = Attempt {
+        order,
+        user: "ada".into(),
+        sku: sku.into(),
+        quantity: 1,
+        attributes: Default::default(),
+    };
+    attempt.fingerprint()
+}
+
+/// Ids of orders that [`Stage`] knows.
+pub fn known(name: &str) -> OrderId {
+    OrderId::keyed("known", "", name)
+}
+
+/// The gateway's handle on a stage that the test holds too.
+struct Shared(Arc<Stage>);
+
+impl Orders for Shared {
+    async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
+        if campaign != "spring" {
+            return Err(AdmissionError::UnknownCampaign(campaign.into()));
+        }
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        self.0.seen.lock().await.push((attempt.clone(), keyed));
+        let wait = Duration::from_secs(2);
+        match attempt.sku.as_str() {
+            "gone" => rejected(Own::SoldOut, None),
+            "early" => rejected(Own::NotOpen, None),
+            "late" => rejected(Own::Closed, None),
+            "other" => rejected(Own::UnknownSku, None),
+            "limited" => rejected(
+                Reason::Rule("limit-per-user".to_owned()),
+                Some("n-per-user/limit-per-user"),
+            ),
+            "busy" => Err(AdmissionError::Overloaded { retry_after: wait }),
+            "gate" => Err(AdmissionError::GateClosed {
+                why: "redis-7.internal".into(),
+                retry_after: wait,
+            }),
+            "never" => Err(AdmissionError::Deadline(wait)),
+            "over" => Err(AdmissionError::Over { archived: true }),
+            "over-lost" => Err(AdmissionError::Over { archived: false }),
+            "down" => Err(AdmissionError::Engine("redis-7.internal".into())),
+            sku => {
+                if sku == "slow" {
+                    self.0.slow_begun.notify_one();
+                    self.0.go_on.notified().await;
+                }
+                let mut placed = placed(&attempt.user, sku, attempt.quantity);
+                placed.released = sku == "given-back";
+                Ok(Outcome::Order {
+                    placed,
+                    state: OrderState::Accepted,
+                    replayed: matches!(sku, "again" | "given-back"),
+                })
+            }
+        }
+    }
+
+    async fn find(
+        &self,
+        campaign: &str,
+        user: &str,
+        order: OrderId,
+    ) -> Result<Option<(Placed, OrderState)>, AdmissionError> {
+        match order {
+            _ if campaign != "spring" => Err(AdmissionError::UnknownCampaign(campaign.into())),
+            // A record lies with its user: another one's is not found.
+            _ if user != "ada" => Ok(None),
+            // What the engine knows of an order that is acknowledged and not settled yet.
+            _ if [known("confirmed"), OrderId::keyed("spring", "ada", "settling")].contains(&order) => {
+                Ok(Some((placed("ada", "mug", 1), OrderState::Pending)))
+            }
+            _ if order == known("pending") => Ok(Some((placed("ada", "mug", 1), OrderState::Pending))),
+            _ if order == known("engine-down") => Err(AdmissionError::Engine("redis-7.internal".into())),
+            _ if order == known("database-down") => Ok(Some((placed("ada", "mug", 1), OrderState::Accepted))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        let row = |state, confirmed_at, revoked_reason: Option<&str>| OrderRow {
+            order,
+            campaign: campaign.into(),
+            sku: "mug".into(),
+            user: "ada".into(),
+            quantity: 2,
+            revision: 3,
+            state,
+            placed_at: PLACED_AT,
+            confirmed_at,
+            revoked_reason: revoked_reason.map(Into::into),
+            fingerprint: "0".repeat(16),
+            charges: Vec::new(),
+        };
+        if self.0.silent.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        match order {
+            _ if [known("confirmed"), OrderId::keyed("spring", "ada", "landed")].contains(&order) => {
+                Ok(Some(row(OrderState::Confirmed, Some(PLACED_AT + 7), None)))
+            }
+            _ if [known("revoked"), OrderId::keyed("spring", "ada", "revoked")].contains(&order) => {
+                Ok(Some(row(OrderState::Revoked, None, Some("sold-out"))))
+            }
+            _ if order == OrderId::keyed("spring", "ada", "database-down") => {
+                Err(StoreError::Transient("mysql.internal".into()))
+            }
+            _ if order == known("database-down") || order == known("all-down") => {
+                Err(StoreError::Transient("mysql.internal".into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+        let known = order == OrderId::keyed(campaign, "ada", "stranded");
+        Ok(known.then(|| OrderRow {
+            order,
+            campaign: campaign.into(),
+            sku: "over".into(),
+            user: "ada".into(),
+            quantity: 1,
+            revision: 3,
+            state: OrderState::Accepted,
+            placed_at: PLACED_AT,
+            confirmed_at: None,
+            revoked_reason: None,
+            fingerprint: fingerprint(order, "over"),
+            charges: Vec::new(),
+        }))
+    }
+
+    async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
+        if campaign != "spring" {
+            return Err(AdmissionError::UnknownCampaign(campaign.into()));
+        }
+        self.0.seen.lock().await.push((attempt.clone(), false));
+        let known = attempt.attributes.contains_key("client:device");
+        let quota = Quota {
+            revision: 3,
+            as_of: PLACED_AT,
+            allowances: vec![
+                Allowance {
+                    constraint: "n-per-user/limit-per-user".into(),
+                    sentence: "Each user may order 2 times.".into(),
+                    enforced: "at most 2".into(),
+                    numbers: Some(Numbers {
+                        used: 3,
+                        limit: 2,
+                        resets_at: Some(PLACED_AT + 1),
+                    }),
+                    missing: Vec::new(),
+                },
+                Allowance {
+                    constraint: "per-subject/limit-per-device".into(),
+                    sentence: "Each device may order once.".into(),
+                    enforced: "at most 1".into(),
+                    numbers: known.then_some(Numbers {
+                        used: 0,
+                        limit: 1,
+                        resets_at: None,
+                    }),
+                    missing: (!known)
+                        .then(|| Attribute::Client("device".into()))
+                        .into_iter()
+                        .collect(),
+                },
+            ],
+        };
+        Ok((attempt.sku != "other").then_some(quota))
+    }
+
+    async fn campaign(&self, campaign: &str) -> Result<Option<CampaignView>, AdmissionError> {
+        Ok((campaign == "spring").then(|| CampaignView {
+            schedule: Schedule {
+                opens_at: 0,
+                closes_at: PLACED_AT * 100,
+                retention_ms: rushgate::campaign::RETENTION_MS,
+            },
+            skus: vec![("mug".into(), false), ("gone".into(), true)],
+        }))
+    }
+}
+
+/// A running gateway; stops when asked or dropped.
+pub struct Running {
+    gateway: Arc<Gateway<Shared>>,
+    pub address: SocketAddr,
+    pub stage: Arc<Stage>,
+    pub registry: Registry,
+    stop: Option<oneshot::Sender<()>>,
+    pub served: JoinHandle<()>,
+}
+
+impl Running {
+    pub fn start() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub fn with(config: Config) -> Self {
+        Self::guarded(config, None)
+    }
+
+    /// Gives up soon what does not begin.
+    pub fn over(tls: Option<Tls>) -> Self {
+        let config = Config {
+            header_timeout: Duration::from_secs(2),
+            ..Config::default()
+        };
+        Self::guarded(config, tls)
+    }
+
+    fn guarded(config: Config, tls: Option<Tls>) -> Self {
+        let auth = auth::Auth::new(&auth::Config {
+            insecure_dev_auth: true,
+            ..auth::Config::default()
+        })
+        .expect("development tokens");
+        Self::under(config, auth, tls)
+    }
+
+    /// That checks tokens so. Its buyers come from one address, and with a connection for each request.
+    pub fn checking(auth: auth::Auth) -> Self {
+        let config = Config {
+            peer_connects: 100_000,
+            ..Config::default()
+        };
+        Self::under(config, auth, None)
+    }
+
+    fn under(config: Config, auth: auth::Auth, tls: Option<Tls>) -> Self {
+        let stage = Arc::new(Stage::default());
+        let mut registry = Registry::default();
+        let gateway = Arc::new(Gateway::new(config, auth, Shared(stage.clone()), &mut registry));
+        let listener = gateway::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (stop, stopped) = oneshot::channel();
+        let door = gateway.door(listener).tls(tls);
+        let served = tokio::spawn(door.serve(gateway.clone(), async {
+            let _ = stopped.await;
+        }));
+        Self {
+            gateway,
+            address,
+            stage,
+            registry,
+            stop: Some(stop),
+            served,
+        }
+    }
+
+    pub fn auth(&self) -> Arc<auth::Auth> {
+        self.gateway.auth()
+    }
+
+    pub fn leave(&self) {
+        self.gateway.leave();
+    }
+
+    pub fn put_in_force(&self, config: &Config, auth: auth::Auth) {
+        self.gateway.put_in_force(config, auth);
+    }
+
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+}

@@ -1,0 +1,242 @@
+//! Redis over TLS: what connects, what does not, and what it says.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rushgate::engine::redis::{Config, Redis, Tls};
+use rushgate::engine::{Engine, EngineError};
+
+use crate::legs::stack::{Stack, authority};
+
+/// A server of a test's own; killed with the value.
+pub struct Server {
+    process: Child,
+    pub port: u16,
+}
+
+impl Server {
+    pub fn start(folder: &Path, options: &[&str]) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("bound").port();
+        drop(free);
+        Self::start_at(port, folder, options)
+    }
+
+    /// `PORT` in an option is the port.
+    fn start_at(port: u16, folder: &Path, options: &[&str]) -> Self {
+        let number = port.to_string();
+        let options = options.iter().map(|option| option.replace("PORT", &number));
+        let mut process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(options)
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("redis-server 7 is installed");
+        let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        while !line.contains("ready to accept connections") && !line.contains("Ready to accept connections") {
+            line.clear();
+            assert_ne!(
+                log.read_line(&mut line).expect("its log is text"),
+                0,
+                "redis-server ended"
+            );
+        }
+        std::thread::spawn(move || log.lines().for_each(drop));
+        Self { process, port }
+    }
+
+    /// With a certificate that `authority` made in `tls`, for whoever trusts it.
+    fn encrypted(port: Option<u16>, folder: &Path, tls: &str) -> Self {
+        let file = |name: &str| format!("{tls}/{name}");
+        let files = [file("ca.pem"), file("server.pem"), file("server-key.pem")];
+        let options = [
+            "--port",
+            "0",
+            "--tls-port",
+            "PORT",
+            "--tls-auth-clients",
+            "no",
+            "--tls-ca-cert-file",
+            &files[0],
+            "--tls-cert-file",
+            &files[1],
+            "--tls-key-file",
+            &files[2],
+        ];
+        match port {
+            Some(port) => Self::start_at(port, folder, &options),
+            None => Self::start(folder, &options),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The stack's, as `./x stack env` says it.
+pub fn settings() -> Config {
+    let stack = Stack::shared();
+    let path = |name: &str| Some(PathBuf::from(stack.variable(name)));
+    Config {
+        tls: Tls {
+            ca_file: path("RUSHGATE_REDIS_CA_FILE"),
+            certificate_file: path("RUSHGATE_REDIS_CERTIFICATE_FILE"),
+            key_file: path("RUSHGATE_REDIS_KEY_FILE"),
+        },
+        ..Config::new(stack.variable("RUSHGATE_REDIS_URL"))
+    }
+}
+
+/// Why nobody gets in: never with the password.
+pub async fn refused(config: Config) -> String {
+    let error = Redis::connect(config).await.expect_err("refused");
+    assert!(matches!(error, EngineError::Unreachable { .. }), "{error:?}");
+    let error = error.to_string();
+    assert!(
+        !error.contains(":rushgate@") && !error.contains("s3cret"),
+        "{error}"
+    );
+    error
+}
+
+#[tokio::test]
+async fn a_client_with_its_certificate_and_its_password_gets_in() {
+    let redis = Redis::connect(settings()).await.expect("connects");
+    redis.ping().await.expect("answers");
+    redis.incarnation().await.expect("has a name");
+}
+
+#[tokio::test]
+async fn whoever_lacks_something_is_told_what() {
+    let folder = tempfile::tempdir().expect("a folder");
+    authority(&folder.path().join("other"), "DNS:localhost");
+    let other = |name: &str| Some(folder.path().join("other").join(name));
+    let (url, tls) = (settings().url, settings().tls);
+    let with = |change: &dyn Fn(&mut Config)| {
+        let mut config = settings();
+        change(&mut config);
+        config
+    };
+    for (config, words) in [
+        (
+            with(&|c| c.url = url.replace("rushgate:rushgate@", "rushgate:s3cret@")),
+            "user or password is wrong",
+        ),
+        (
+            with(&|c| c.url = url.replace("rushgate:rushgate@", "")),
+            "user or password is wrong",
+        ),
+        (
+            with(&|c| c.tls.ca_file = other("ca.pem")),
+            "redis.ca_file names them",
+        ),
+        (with(&|c| c.tls.ca_file = None), "redis.ca_file names them"),
+        (
+            with(&|c| {
+                c.tls = Tls {
+                    ca_file: tls.ca_file.clone(),
+                    ..Tls::default()
+                }
+            }),
+            "redis.certificate_file",
+        ),
+        (
+            with(&|c| {
+                c.tls = Tls {
+                    ca_file: tls.ca_file.clone(),
+                    certificate_file: other("client.pem"),
+                    key_file: other("client-key.pem"),
+                }
+            }),
+            "redis.certificate_file",
+        ),
+        (
+            with(&|c| c.tls.key_file = other("client-key.pem")),
+            "does not belong to the certificate",
+        ),
+        (
+            with(&|c| {
+                c.tls = Tls::default();
+                c.url = url.replace("rediss:", "redis:");
+            }),
+            "its URL begins with rediss://",
+        ),
+    ] {
+        let error = refused(config).await;
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_encryption_is_told_from_one_that_is_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), &["--port", "PORT"]);
+    let config = Config {
+        response_timeout: std::time::Duration::from_millis(300),
+        connect_timeout: std::time::Duration::from_millis(300),
+        ..Config::new(format!("rediss://127.0.0.1:{}", server.port))
+    };
+    let error = refused(config).await;
+    assert!(error.contains("begins with redis://"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    authority(&folder.path().join("tls"), "DNS:cache.example");
+    let server = Server::encrypted(None, folder.path(), "tls");
+    let config = Config {
+        tls: Tls {
+            ca_file: Some(folder.path().join("tls/ca.pem")),
+            ..Tls::default()
+        },
+        ..Config::new(format!("rediss://127.0.0.1:{}", server.port))
+    };
+    let error = refused(config).await;
+    assert!(
+        error.contains("127.0.0.1") && error.contains("cache.example"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn files_that_were_renewed_are_used_without_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["old", "new"] {
+        authority(&folder.path().join(name), "IP:127.0.0.1");
+    }
+    let ca = folder.path().join("ca.pem");
+    let renew = |name: &str| {
+        std::fs::copy(folder.path().join(name).join("ca.pem"), &ca).expect("copied");
+    };
+    renew("old");
+    let server = Server::encrypted(None, folder.path(), "old");
+    let port = server.port;
+    let redis = Redis::connect(Config {
+        tls: Tls {
+            ca_file: Some(ca.clone()),
+            ..Tls::default()
+        },
+        ..Config::new(format!("rediss://127.0.0.1:{port}"))
+    });
+    let redis = redis.await.expect("connects");
+    drop(server);
+    // The first finds the connection broken, where it was not noticed before.
+    let _ = redis.ping().await;
+    let _server = Server::encrypted(Some(port), folder.path(), "new");
+    let error = redis.ping().await.expect_err("another authority").to_string();
+    assert!(error.contains("redis.ca_file names them"), "{error}");
+    std::fs::write(&ca, "half a fi").expect("written");
+    let error = redis.ping().await.expect_err("no certificate").to_string();
+    assert!(error.contains("holds no certificate"), "{error}");
+    renew("new");
+    redis.ping().await.expect("the file is read again");
+}

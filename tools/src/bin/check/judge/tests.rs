@@ -1,0 +1,271 @@
+//! Each thing that must not be, made by hand and found.
+
+use rushgate::cli::load::{Logged, LoggedAnswer, Outcome};
+
+use super::*;
+use crate::database::{Charge, Row};
+use crate::kafka::Copy;
+use crate::told;
+
+const CAMPAIGN: &str = "spring";
+
+/// A run in which each buyer `u<n>` sent one attempt, all accepted, all landed.
+struct Run {
+    told: Told,
+    logs: Logs,
+    books: Books,
+    rules: Rules,
+}
+
+fn line(user: &str, key: &str, said: &[(u16, &str)], outcome: Outcome) -> Logged {
+    let answers = said.iter().map(|(status, said)| LoggedAnswer {
+        at: 1,
+        status: *status,
+        said: (*said).to_owned(),
+        by: "gate".to_owned(),
+    });
+    Logged {
+        campaign: CAMPAIGN.to_owned(),
+        key: key.to_owned(),
+        user: user.to_owned(),
+        device: Some("d".to_owned()),
+        sku: "mug".to_owned(),
+        quantity: 1,
+        begun: 0,
+        ended: 1,
+        answers: answers.collect(),
+        outcome,
+        order: None,
+    }
+}
+
+fn id(user: &str, key: &str) -> String {
+    rushgate::order::OrderId::keyed(CAMPAIGN, user, key).to_string()
+}
+
+impl Run {
+    fn new(buyers: usize) -> Self {
+        let mut run = Self {
+            told: Told::new(),
+            logs: Logs::default(),
+            books: Books::default(),
+            rules: Rules {
+                per_user: Some(2),
+                per_device: Some(3),
+                ..Rules::default()
+            },
+        };
+        run.books.stock.insert("mug".to_owned(), (100, 0));
+        for n in 0..buyers {
+            run.sell(&format!("u{n}"), "k");
+        }
+        run
+    }
+
+    fn sell(&mut self, user: &str, key: &str) {
+        told::add(
+            &mut self.told,
+            line(user, key, &[(0, "timeout"), (202, "accepted")], Outcome::Ok),
+        );
+        self.land(user, key);
+    }
+
+    fn land(&mut self, user: &str, key: &str) {
+        let charge = Charge {
+            counter: "n-per-user/orders".to_owned(),
+            window: 0,
+            subject: user.to_owned(),
+            cost: 1,
+        };
+        let counted = (charge.counter.clone(), 0, user.to_owned());
+        *self.books.usage.entry(counted).or_default() += 1;
+        if let Some((_, sold)) = self.books.stock.get_mut("mug") {
+            *sold += 1;
+        }
+        self.logs.orders.push(Copy {
+            order: id(user, key),
+            key: user.as_bytes().to_vec(),
+            turn: None,
+            placed_at: self.logs.orders.len() as i64,
+            quantity: 1,
+        });
+        self.books.rows.push(Row {
+            order: id(user, key),
+            user: user.to_owned(),
+            device: Some("d".to_owned()),
+            sku: "mug".to_owned(),
+            quantity: 1,
+            confirmed: true,
+            revoked_reason: None,
+            charges: vec![charge],
+        });
+    }
+
+    fn judge(&self) -> Findings {
+        judge(&self.rules, &self.told, &self.logs, &self.books)
+    }
+
+    /// The names of what is wrong.
+    fn wrong(&self) -> Vec<&'static str> {
+        let found = self.judge();
+        let wrong = found.wrong().into_iter().filter(|(_, count)| *count > 0);
+        wrong.map(|(name, _)| name).collect()
+    }
+}
+
+#[test]
+fn a_run_without_faults_is_right() {
+    let mut run = Run::new(3);
+    run.rules.remaining = Some(97);
+    let found = run.judge();
+    assert!(found.is_right(), "{found}");
+    assert_eq!((found.ok, found.confirmed, found.leaked), (3, 3, Some(0)));
+}
+
+#[test]
+fn an_accepted_order_without_a_row_is_lost_and_among_the_dead_letters_is_not() {
+    let mut run = Run::new(3);
+    let row = run.books.rows.remove(0);
+    run.books.usage.clear();
+    run.books.rows.iter_mut().for_each(|row| row.charges.clear());
+    run.books.stock.insert("mug".to_owned(), (100, 2));
+    assert_eq!(run.wrong(), ["lost"]);
+    run.books.dead.insert(row.order, ("dead".to_owned(), 1));
+    assert!(run.judge().is_right(), "{}", run.judge());
+}
+
+#[test]
+fn copies_in_kafka_are_absorbed_and_counted_twice_they_are_doubled() {
+    let mut run = Run::new(2);
+    let copy = run.logs.orders[0].clone();
+    run.logs.orders.push(copy);
+    let found = run.judge();
+    assert!(found.is_right() && found.duplicates_absorbed == 1, "{found}");
+    run.books.stock.insert("mug".to_owned(), (100, 3));
+    assert_eq!(run.wrong(), ["doubled"]);
+    run.books.stock.insert("mug".to_owned(), (1, 2));
+    assert_eq!(run.wrong(), ["oversold"]);
+}
+
+#[test]
+fn limits_are_counted_from_rows_alone() {
+    let mut run = Run::new(3);
+    assert!(run.judge().is_right());
+    run.sell("u3", "k");
+    assert_eq!(
+        run.judge().over_limit,
+        1,
+        "four orders of a device that may have three"
+    );
+    run.rules.per_device = None;
+    run.sell("u0", "k2");
+    run.sell("u0", "k3");
+    assert_eq!(run.wrong(), ["over limit"]);
+}
+
+#[test]
+fn a_row_of_somebody_who_was_told_no_is_a_phantom() {
+    let mut run = Run::new(1);
+    told::add(
+        &mut run.told,
+        line("u8", "k", &[(409, "sold-out")], Outcome::Rejected),
+    );
+    assert!(run.judge().is_right());
+    run.land("u8", "k");
+    assert_eq!(run.wrong(), ["phantom"]);
+    let mut run = Run::new(1);
+    run.land("u9", "k");
+    assert_eq!(run.wrong(), ["phantom"], "asked for by nobody");
+}
+
+#[test]
+fn unknown_attempts_may_or_may_not_have_become_orders() {
+    let mut run = Run::new(1);
+    told::add(
+        &mut run.told,
+        line("u8", "k", &[(0, "timeout")], Outcome::Unknown),
+    );
+    told::add(&mut run.told, line("u9", "k", &[(503, "")], Outcome::Unknown));
+    run.land("u8", "k");
+    let found = run.judge();
+    assert!(found.is_right(), "{found}");
+    assert_eq!((found.unknown, found.unknown_landed), (2, 1));
+}
+
+#[test]
+fn only_a_redis_that_lost_writes_excuses_revoked_orders() {
+    let mut run = Run::new(1);
+    run.books.rows[0].confirmed = false;
+    run.books.rows[0].revoked_reason = Some("oversold".to_owned());
+    run.books.usage.clear();
+    run.books.stock.insert("mug".to_owned(), (0, 0));
+    assert_eq!(run.wrong(), ["revoked wrongly"]);
+    run.rules.redis_lost = true;
+    let found = run.judge();
+    assert!(found.is_right(), "{found}");
+    assert_eq!(found.revoked["oversold"], 1);
+}
+
+#[test]
+fn a_key_out_of_order_is_counted() {
+    let mut run = Run::new(1);
+    run.sell("u0", "k2");
+    run.logs.orders.swap(0, 1);
+    assert_eq!(run.judge().inverted, 1);
+}
+
+#[test]
+fn an_order_before_its_turn_in_its_shard_is_counted() {
+    let mut run = Run::new(1);
+    run.sell("u1", "k1");
+    let ordinal = |epoch, number| rushgate::order::Ordinal { epoch, number };
+    let turns = [(0, ordinal(1, 7)), (0, ordinal(1, 6))];
+    for (copy, turn) in run.logs.orders.iter_mut().zip(turns) {
+        copy.turn = Some(turn);
+    }
+    assert_eq!(run.judge().inverted, 1);
+    run.logs.orders[1].turn = Some((0, ordinal(2, 0)));
+    assert_eq!(run.judge().inverted, 0, "of a later epoch");
+    run.logs.orders[1].turn = Some((1, ordinal(1, 0)));
+    assert_eq!(run.judge().inverted, 0, "of another shard");
+}
+
+#[test]
+fn whoever_was_told_of_an_order_in_any_state_has_one() {
+    for (said, outcome) in [
+        (&[(202, "pending")][..], Outcome::Ok),
+        (&[(202, "accepted")], Outcome::Ok),
+        (&[(202, "pending"), (503, "gate-closed")], Outcome::Unknown),
+        (
+            &[(0, "timeout"), (202, "pending"), (409, "sold-out")],
+            Outcome::Rejected,
+        ),
+        (&[(201, "confirmed")], Outcome::Ok),
+        (&[(202, "revoked")], Outcome::Ok),
+    ] {
+        let mut run = Run::new(1);
+        told::add(&mut run.told, line("late", "k", said, outcome));
+        assert_eq!(run.judge().lost, 1, "{said:?}");
+        // Redis may forget what it had only admitted, not what Kafka had acknowledged.
+        run.rules.redis_lost = true;
+        let found = run.judge();
+        let only_pending = !said
+            .iter()
+            .any(|(_, said)| matches!(*said, "accepted" | "confirmed"));
+        assert_eq!(
+            (found.lost == 0, found.pending_gone == 1),
+            (only_pending, only_pending),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn whoever_was_told_of_none_has_lost_none() {
+    let mut run = Run::new(1);
+    told::add(
+        &mut run.told,
+        line("late", "k", &[(0, "timeout"), (503, "")], Outcome::Unknown),
+    );
+    assert!(run.judge().is_right());
+}

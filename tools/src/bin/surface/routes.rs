@@ -1,0 +1,140 @@
+//! Paths of both planes with the methods they take, answers to a few requests, and every problem.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use hyper::Method;
+use rushgate::wire::problem;
+use serde_json::Value;
+use testkit::control::TOKEN;
+use testkit::deployment::Member;
+
+use crate::Page;
+use crate::ask::{Reply, ask};
+use crate::sale::{CAMPAIGN, EARLY};
+
+const DATA: &[&str] = &[
+    "/v1/campaigns/surface",
+    "/v1/campaigns/surface/orders",
+    "/v1/campaigns/surface/orders/00000000000000000000000000000000",
+    "/v1/campaigns/surface/quota",
+    "/problems/sold-out",
+    "/",
+    "/v1/campaigns",
+    "/metrics",
+    "/livez",
+    "/readyz",
+];
+const ADMIN: &[&str] = &[
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/problems/sold-out",
+    "/admin/v1/modules",
+    "/admin/v1/modules/one-per-user",
+    "/admin/v1/audiences",
+    "/admin/v1/audiences/vip",
+    "/admin/v1/audiences/vip/1",
+    "/admin/v1/campaigns",
+    "/admin/v1/campaigns/surface",
+    "/admin/v1/campaigns/surface/revisions",
+    "/admin/v1/campaigns/surface/revisions/1",
+    "/admin/v1/campaigns/surface/revisions/1/diff",
+    "/admin/v1/campaigns/surface/activate",
+    "/admin/v1/campaigns/surface/simulate",
+    "/",
+    "/admin/v1/nothing",
+];
+
+pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) -> Result<()> {
+    page.section("routes");
+    for (plane, address, paths) in [
+        ("data plane", &gateway.orders, DATA),
+        ("control plane of a gateway", &gateway.admin, ADMIN),
+        ("control plane of a lander", &lander.admin, ADMIN),
+    ] {
+        page.line(format!("### {plane}"));
+        for path in paths {
+            // A method that nothing takes: the answer says which ones are taken.
+            let reply = authorized(Method::TRACE, address, path).await?;
+            let allow = reply.header("allow");
+            page.line(format!("{path}  {} {allow}", reply.status));
+        }
+    }
+    page.section("members of answers");
+    let campaign = format!("/v1/campaigns/{CAMPAIGN}");
+    let early = format!("/v1/campaigns/{EARLY}/quota");
+    for path in [
+        &campaign,
+        &format!("{campaign}/quota"),
+        &early,
+        "/v1/campaigns/none/quota",
+    ] {
+        shown(page, path, as_buyer(&gateway.orders, path).await?);
+    }
+    for path in ADMIN.iter().filter(|path| path.starts_with("/admin/")) {
+        shown(page, path, authorized(Method::GET, &gateway.admin, path).await?);
+    }
+    page.section("problems");
+    for kind in problem::ALL {
+        let path = format!("/problems/{}", kind.slug);
+        let text = ask(Method::GET, &gateway.orders, &path, &[], "").await?.text;
+        page.line(format!("### {}", kind.slug));
+        text.lines().for_each(|line| page.line(line));
+    }
+    Ok(())
+}
+
+async fn authorized(method: Method, address: &str, path: &str) -> Result<Reply> {
+    let token = format!("Bearer {TOKEN}");
+    ask(method, address, path, &[("authorization", &token)], "").await
+}
+
+async fn as_buyer(address: &str, path: &str) -> Result<Reply> {
+    ask(
+        Method::GET,
+        address,
+        path,
+        &[("authorization", "Bearer dev:ada")],
+        "",
+    )
+    .await
+}
+
+/// Members whose own members are reasons: which ones, is a matter of chance.
+const COUNTED: &str = "rejected";
+
+/// Names of members, wherever they stand in the answer.
+fn shown(page: &mut Page, path: &str, reply: Reply) {
+    let mut members = BTreeSet::new();
+    match serde_json::from_str(&reply.text) {
+        Ok(value) => collect(&value, "", &mut members),
+        Err(_) => members.extend(reply.text.lines().next().map(str::to_owned)),
+    }
+    page.line(format!(
+        "### GET {path}: {}, {}",
+        reply.status,
+        reply.header("content-type")
+    ));
+    members.iter().for_each(|member| page.line(member));
+}
+
+fn collect(value: &Value, at: &str, members: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                let at = format!("{at}/{name}");
+                members.insert(at.clone());
+                if name != COUNTED {
+                    collect(value, &at, members);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                collect(item, &format!("{at}/*"), members);
+            }
+        }
+        _ => {}
+    }
+}
