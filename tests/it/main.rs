@@ -13,6 +13,7 @@ mod golden;
 mod landing;
 mod legs;
 mod memory;
+mod paths;
 mod plans;
 mod rank;
 mod reconcile;
