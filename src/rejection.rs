@@ -3,7 +3,6 @@
 //! How an own reason is answered (status, whether a retry may help, title) stands in the table of problems, whose row it
 //! names; whatever is stored or counted says its name.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::wire::problem::{self, Kind};
@@ -78,14 +77,6 @@ impl Reason {
         match self {
             Self::Own(own) => own.name(),
             Self::Rule(code) => code,
-        }
-    }
-
-    /// For labels of metrics, which nearly always need no copy.
-    pub fn label(&self) -> Cow<'static, str> {
-        match self {
-            Self::Own(own) => Cow::Borrowed(own.name()),
-            Self::Rule(code) => Cow::Owned(code.clone()),
         }
     }
 }

@@ -46,24 +46,23 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The own reason; `None` where a constraint of the plan failed.
-    pub fn own(&self) -> Option<Own> {
+    /// The own reason, or the index of the plan's constraint that failed.
+    pub fn own(&self) -> Result<Own, u32> {
         match self {
-            Self::NotOpen { .. } => Some(Own::NotOpen),
-            Self::Closed => Some(Own::Closed),
-            Self::UnknownSku => Some(Own::UnknownSku),
-            Self::SoldOut { .. } => Some(Own::SoldOut),
-            Self::WindowFull { .. } => Some(Own::WindowFull),
-            Self::Constraint { .. } => None,
+            Self::NotOpen { .. } => Ok(Own::NotOpen),
+            Self::Closed => Ok(Own::Closed),
+            Self::UnknownSku => Ok(Own::UnknownSku),
+            Self::SoldOut { .. } => Ok(Own::SoldOut),
+            Self::WindowFull { .. } => Ok(Own::WindowFull),
+            Self::Constraint { index, .. } => Err(*index),
         }
     }
 
     /// The name of the own reason, or the code of the constraint's.
     pub fn reason<'a>(&self, plan: &'a CheckedPlan) -> &'a str {
-        match (self, self.own()) {
-            (_, Some(own)) => own.name(),
-            (Self::Constraint { index, .. }, None) => &plan.plan().constraints[*index as usize].reason,
-            (_, None) => unreachable!("what is no constraint is an own reason"),
+        match self.own() {
+            Ok(own) => own.name(),
+            Err(index) => &plan.plan().constraints[index as usize].reason,
         }
     }
 }

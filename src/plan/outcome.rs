@@ -9,9 +9,9 @@ pub const FAULT: &str = "fault";
 
 /// `admitted`, the name of an own reason, or `<rule>/<reason>` of the constraint that failed.
 pub fn of(plan: &CheckedPlan, judged: Result<(), &Rejection>) -> String {
-    match judged {
+    match judged.map_err(Rejection::own) {
         Ok(()) => ADMITTED.to_owned(),
-        Err(Rejection::Constraint { index, .. }) => plan.plan().constraints[*index as usize].name(),
-        Err(rejection) => rejection.reason(plan).to_owned(),
+        Err(Ok(own)) => own.name().to_owned(),
+        Err(Err(index)) => plan.plan().constraints[index as usize].name(),
     }
 }

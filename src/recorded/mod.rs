@@ -55,10 +55,9 @@ impl Outcome {
     }
 
     fn rejected(rejection: &Rejection) -> Self {
-        match (rejection, rejection.own()) {
-            (Rejection::Constraint { index, .. }, _) => Self::Constraint(*index),
-            (_, Some(own)) => Self::Own(own),
-            (_, None) => unreachable!("what is no constraint is an own reason"),
+        match rejection.own() {
+            Ok(own) => Self::Own(own),
+            Err(index) => Self::Constraint(index),
         }
     }
 
