@@ -14,7 +14,7 @@ use crate::wire::echo;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: Reason,
-    /// `<rule>/<reason>` of a module's reason, the rule of a precheck that failed, or the counter of a window that is full.
+    /// `<rule>/<reason>` where a rule's constraint or precheck stands behind it; the counter of a window that is full.
     pub constraint: Option<String>,
     /// Sentence for the buyer.
     pub detail: Cow<'static, str>,

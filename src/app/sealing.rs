@@ -229,7 +229,7 @@ impl Collector for SealingFigures {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store;
 

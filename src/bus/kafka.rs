@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
@@ -36,6 +37,8 @@ pub use options::{OptionError, Side, check_connection, check_options};
 pub use producer::KafkaProducer;
 pub use topics::{TopicReport, WEEK_MS, migrate_topics, wanted_retention};
 
+/// librdkafka logs what this option asks for, at a level of its own.
+const DEBUG: &str = "debug";
 /// How old the knowledge of a topic's partitions may get: clients notice within this that partitions were added.
 const METADATA_AGE_MS: &str = "10000";
 
@@ -145,6 +148,17 @@ impl Config {
             config.set(key, value);
         }
         config
+    }
+
+    /// The same for a client that is to hear why a broker hangs up: librdkafka says it in its log, whatever of that the
+    /// process logs itself.
+    fn hearing(&self, own: &[(&str, &str)], by_hand: &BTreeMap<String, String>) -> ClientConfig {
+        let mut client = self.client(own, by_hand);
+        client.set_log_level(match client.get(DEBUG) {
+            Some(_) => RDKafkaLogLevel::Debug,
+            None => RDKafkaLogLevel::Info,
+        });
+        client
     }
 
     /// What a producer's option is, unless options given by hand say otherwise.

@@ -1,7 +1,7 @@
-//! Dead letters that go back: what a replay is, where it may go, and who does it by himself.
+//! Dead letters that go back: what a replay is, where it may go, and which ones landers make without being asked.
 //!
-//! People ask for replays with `rushgate dlt`; landers make those that were scheduled, those whose topic is read by
-//! nobody any more, and, where it is configured, those of classes whose cause has passed.
+//! Operators ask for replays with `rushgate dlt`. Landers make those that were scheduled, send again what is gone while it
+//! waited to be tried again, and, where it is configured, replay classes whose cause has passed.
 
 mod astray;
 mod headers;

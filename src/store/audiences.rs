@@ -8,7 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
-use crate::store::rows::{int, moment, narrow, text};
+use crate::store::rows::{int, json, moment, narrow, text};
 use crate::store::time;
 use crate::store::{AudienceRow, NewAudience, Store, StoreError, StoreResult};
 
@@ -199,7 +199,7 @@ async fn pinned_by(tx: &mut Transaction<'_, Any>, id: &str, version: u32) -> Sto
     .fetch_all(&mut **tx)
     .await?;
     for row in &rows {
-        let pinned: crate::plan::Audiences = crate::store::rows::json(row, 2)?;
+        let pinned: crate::plan::Audiences = json(row, 2)?;
         if pinned.get(id).is_some_and(|list| list.version == version) {
             let (campaign, revision) = (text(row, 0)?, int(row, 1)?);
             return Ok(Some(format!("revision {revision} of campaign {campaign:?}")));

@@ -39,7 +39,7 @@ fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// Texts between backticks, and whether the page stands in another folder, below which they may be meant.
+/// Texts between backticks.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ThreadedProducer};
 
@@ -17,9 +16,6 @@ pub(super) type Record<'a> = BaseRecord<'a, [u8], [u8], Box<Ticket>>;
 /// The option that bounds what librdkafka holds, and with it what waits for it.
 pub(super) const QUEUE: &str = "queue.buffering.max.messages";
 pub(super) const ORDERS_MAX: u32 = 500_000;
-/// librdkafka logs what this option asks for, at a level of its own.
-const DEBUG: &str = "debug";
-
 /// What is sent, as librdkafka takes it. Orders are sealed here; what is moved was, before it waited.
 pub(super) fn record<'a>(config: &'a Config, what: &'a Sending, ticket: Box<Ticket>) -> Record<'a> {
     match what {
@@ -74,13 +70,8 @@ pub(super) fn connect(config: &Config, lanes: &Arc<Lanes<Waiting>>) -> Result<Cl
         ("message.timeout.ms", &config.delivery_timeout_ms.to_string()),
         (QUEUE, &ORDERS_MAX.to_string()),
     ];
-    let mut client = config.client(&own, &config.producer);
-    client.set_log_level(match client.get(DEBUG) {
-        Some(_) => RDKafkaLogLevel::Debug,
-        // Why a broker hangs up is said at this level, whatever of it is logged.
-        None => RDKafkaLogLevel::Info,
-    });
-    client
+    config
+        .hearing(&own, &config.producer)
         .create_with_context(Reports::new(lanes.clone()))
         .map_err(unusable)
 }

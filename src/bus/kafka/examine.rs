@@ -98,13 +98,11 @@ impl ConsumerContext for Listener {}
 impl Examination {
     /// Makes the client. `Fatal` for a wrong option. No question takes longer than `limit`.
     pub fn new(config: Config, limit: Duration) -> Result<Self, BusError> {
-        let mut client = config.client(&[("group.id", &config.group)], &config.consumer);
+        let mut client = config.hearing(&[("group.id", &config.group)], &config.consumer);
         client
             .set("enable.auto.commit", "false")
             .set("socket.timeout.ms", ms(limit))
-            .set("socket.connection.setup.timeout.ms", ms(limit))
-            // Why a broker hangs up is said at this level, whatever the process logs itself.
-            .set_log_level(RDKafkaLogLevel::Info);
+            .set("socket.connection.setup.timeout.ms", ms(limit));
         let consumer = client
             .create_with_context(Listener::default())
             .map_err(unusable)?;

@@ -12,6 +12,7 @@ use crate::campaign::{
     ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Schedule, Sku, days_ms,
 };
 use crate::revision::Revision;
+use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
 use crate::store::rows::{int, json, maybe_int, maybe_json, moment, narrow, text, to_json};
 use crate::store::time;
@@ -82,8 +83,8 @@ impl Store {
     /// Those of these that there are, in no order.
     pub async fn campaigns_named(&self, ids: &[String]) -> StoreResult<Vec<CampaignRow>> {
         let mut campaigns = Vec::with_capacity(ids.len());
-        for range in crate::store::dialect::pieces(ids.len()) {
-            let marks = crate::store::dialect::placeholders(1, range.len());
+        for range in pieces(ids.len()) {
+            let marks = placeholders(1, range.len());
             let sql = format!("{SELECT} WHERE c.campaign_id IN {marks}");
             let query = sqlx::query(AssertSqlSafe(sql));
             let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
@@ -236,8 +237,8 @@ impl Store {
             .map(|(index, row)| (row.campaign.id.clone(), index))
             .collect();
         let ids: Vec<&String> = index.keys().collect();
-        for range in crate::store::dialect::pieces(ids.len()) {
-            let marks = crate::store::dialect::placeholders(1, range.len());
+        for range in pieces(ids.len()) {
+            let marks = placeholders(1, range.len());
             let sql = format!(
                 "SELECT campaign_id, sku_id, total FROM stock WHERE campaign_id IN {marks} ORDER BY campaign_id, position"
             );

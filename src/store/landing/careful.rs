@@ -13,13 +13,11 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use crate::order::OrderEvent;
 use crate::store::dialect::{Dialect, pieces, placeholders};
-use crate::store::landing::fence;
 use crate::store::landing::guards::{Written, account};
-use crate::store::landing::halve;
 use crate::store::landing::insert::{Apart, compare_whole, ids_by_campaign, insert_orders};
-use crate::store::landing::lane::{Lane, Tx, Value, narrow};
-use crate::store::letters::moved;
-use crate::store::letters::places;
+use crate::store::landing::lane::{self, Lane, Tx, Value, narrow};
+use crate::store::landing::{fence, halve};
+use crate::store::letters::{moved, places};
 use crate::store::rows::int;
 use crate::store::time;
 use crate::store::{At, Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult};
@@ -238,7 +236,7 @@ async fn select_offsets(
         .keys()
         .map(|partition| Value::Int(i64::from(*partition)));
     let values: Vec<Value<'_>> = [Value::Text(topic)].into_iter().chain(partitions).collect();
-    let offset = |row: &crate::store::landing::lane::Row<'_>| Ok((narrow(row, 0)?, row.int(1)?));
+    let offset = |row: &lane::Row<'_>| Ok((narrow(row, 0)?, row.int(1)?));
     Ok(lane.fetch(sql, &values, offset).await?.into_iter().collect())
 }
 

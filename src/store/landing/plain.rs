@@ -13,11 +13,8 @@ use sqlx::{Connection, Database, MySqlPool, Pool, SqlSafeStr};
 use crate::failpoint::{self, Point};
 use crate::store::dialect::Dialect;
 use crate::store::landing::careful::{LAND_LIMIT, lock_offsets, write_offsets};
-use crate::store::landing::fence;
-use crate::store::landing::insert;
 use crate::store::landing::lane::{Lane, Value};
-use crate::store::landing::stock;
-use crate::store::landing::usage;
+use crate::store::landing::{fence, insert, stock, usage};
 use crate::store::{ACQUIRE_LIMIT, Landed, LandingSlice, Store, StoreError, StoreResult};
 
 /// A connection that was used this recently is taken to be there still.

@@ -8,7 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::revision::Revision;
 use crate::store::error::is_duplicate;
-use crate::store::rows::{json, moment, text, to_json};
+use crate::store::rows::{int, json, moment, text, to_json};
 use crate::store::time;
 use crate::store::{ModuleOrigin, ModuleRow, Store, StoreError, StoreResult};
 
@@ -152,7 +152,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(row) = pinned {
-            let (campaign, revision): (String, i64) = (text(&row, 0)?, crate::store::rows::int(&row, 1)?);
+            let (campaign, revision): (String, i64) = (text(&row, 0)?, int(&row, 1)?);
             return Err(StoreError::Conflict(format!(
                 "module {id}@{version} is pinned by revision {revision} of campaign {campaign:?}, which may be \
                  activated again"

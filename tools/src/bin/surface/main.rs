@@ -3,7 +3,6 @@
 //! Everything is asked from outside, of the binary and of the services after a small sale. Two builds whose texts are equal
 //! look the same to everybody who uses them, however differently they are built.
 
-mod ask;
 mod commands;
 mod keys;
 mod metrics;
@@ -58,8 +57,8 @@ async fn surface(rushgate: &Path) -> Result<String> {
     let gateway = setup.serve(1).await?;
     let lander = setup.land(1).await?;
     sale::play(&gateway, &database).await?;
-    routes::write(&mut page, &gateway, &lander).await?;
-    metrics::write(&mut page, &gateway, &lander).await?;
+    routes::write(&mut page, &gateway, &lander).await;
+    metrics::write(&mut page, &gateway, &lander).await;
     keys::write(&mut page, &setup.urls).await?;
     // What they had gathered is written when they end.
     gateway.stop().await?;

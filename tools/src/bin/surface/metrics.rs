@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
-use hyper::Method;
 use testkit::deployment::Member;
+use testkit::http::Http;
 
 use crate::Page;
-use crate::ask::ask;
 
 /// What is known of one metric.
 #[derive(Default)]
@@ -17,11 +15,12 @@ struct Metric {
     labels: BTreeSet<String>,
 }
 
-pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) -> Result<()> {
+pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) {
     for (role, member) in [("serve", gateway), ("land", lander)] {
         page.section(&format!("metrics of {role}"));
-        let text = ask(Method::GET, &member.admin, "/metrics", &[], "").await?.text;
-        for (name, metric) in read(&text) {
+        let url = format!("http://{}/metrics", member.admin);
+        let reply = Http::new().get(&url, &[]).await;
+        for (name, metric) in read(&reply.text()) {
             let labels: Vec<&str> = metric.labels.iter().map(String::as_str).collect();
             page.line(format!(
                 "{name} {} {{{}}}  {}",
@@ -31,7 +30,6 @@ pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) -> Result
             ));
         }
     }
-    Ok(())
 }
 
 fn read(text: &str) -> BTreeMap<String, Metric> {

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
 use hyper::Method;
 use rushgate::wire::problem;
 use serde_json::Value;
 use testkit::control::TOKEN;
 use testkit::deployment::Member;
+use testkit::http::{Http, Reply};
 
 use crate::Page;
-use crate::ask::{Reply, ask};
 use crate::sale::{CAMPAIGN, EARLY};
 
 const DATA: &[&str] = &[
@@ -46,7 +45,7 @@ const ADMIN: &[&str] = &[
     "/admin/v1/nothing",
 ];
 
-pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) -> Result<()> {
+pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) {
     page.section("routes");
     for (plane, address, paths) in [
         ("data plane", &gateway.orders, DATA),
@@ -56,7 +55,7 @@ pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) -> Result
         page.line(format!("### {plane}"));
         for path in paths {
             // A method that nothing takes: the answer says which ones are taken.
-            let reply = authorized(Method::TRACE, address, path).await?;
+            let reply = authorized(Method::TRACE, address, path).await;
             let allow = reply.header("allow");
             page.line(format!("{path}  {} {allow}", reply.status));
         }
@@ -70,35 +69,33 @@ pub async fn write(page: &mut Page, gateway: &Member, lander: &Member) -> Result
         &early,
         "/v1/campaigns/none/quota",
     ] {
-        shown(page, path, as_buyer(&gateway.orders, path).await?);
+        shown(page, path, as_buyer(&gateway.orders, path).await);
     }
     for path in ADMIN.iter().filter(|path| path.starts_with("/admin/")) {
-        shown(page, path, authorized(Method::GET, &gateway.admin, path).await?);
+        shown(page, path, authorized(Method::GET, &gateway.admin, path).await);
     }
     page.section("problems");
+    let http = Http::new();
     for kind in problem::ALL {
-        let path = format!("/problems/{}", kind.slug);
-        let text = ask(Method::GET, &gateway.orders, &path, &[], "").await?.text;
+        let url = format!("http://{}/problems/{}", gateway.orders, kind.slug);
+        let reply = http.get(&url, &[]).await;
         page.line(format!("### {}", kind.slug));
-        text.lines().for_each(|line| page.line(line));
+        reply.text().lines().for_each(|line| page.line(line));
     }
-    Ok(())
 }
 
-async fn authorized(method: Method, address: &str, path: &str) -> Result<Reply> {
+async fn authorized(method: Method, address: &str, path: &str) -> Reply {
     let token = format!("Bearer {TOKEN}");
-    ask(method, address, path, &[("authorization", &token)], "").await
+    let url = format!("http://{address}{path}");
+    let headers = [("authorization", token.as_str())];
+    Http::new().send(method, &url, &headers, Vec::new()).await
 }
 
-async fn as_buyer(address: &str, path: &str) -> Result<Reply> {
-    ask(
-        Method::GET,
-        address,
-        path,
-        &[("authorization", "Bearer dev:ada")],
-        "",
-    )
-    .await
+async fn as_buyer(address: &str, path: &str) -> Reply {
+    let url = format!("http://{address}{path}");
+    Http::new()
+        .get(&url, &[("authorization", "Bearer dev:ada")])
+        .await
 }
 
 /// Members whose own members are reasons: which ones, is a matter of chance.
@@ -107,9 +104,9 @@ const COUNTED: &str = "rejected";
 /// Names of members, wherever they stand in the answer.
 fn shown(page: &mut Page, path: &str, reply: Reply) {
     let mut members = BTreeSet::new();
-    match serde_json::from_str(&reply.text) {
+    match serde_json::from_slice(&reply.body) {
         Ok(value) => collect(&value, "", &mut members),
-        Err(_) => members.extend(reply.text.lines().next().map(str::to_owned)),
+        Err(_) => members.extend(reply.text().lines().next().map(str::to_owned)),
     }
     page.line(format!(
         "### GET {path}: {}, {}",

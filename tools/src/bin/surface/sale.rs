@@ -8,9 +8,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 use sqlx::MySqlPool;
 use testkit::deployment::Member;
+use testkit::http::Http;
 use tokio::time::Instant;
-
-use crate::ask::ask;
 
 pub const CAMPAIGN: &str = "surface";
 /// Orders of it are not taken yet.
@@ -102,12 +101,10 @@ async fn orders(gateway: &Member) -> Result<()> {
         ("ida?region=us", "", EARLY, "mug", 1, "d9", 425),
         ("jan?region=us", "k5", CAMPAIGN, "mug", 1, "d10", 202),
     ];
+    let http = Http::new();
     for (buyer, key, campaign, sku, quantity, device, expected) in asked {
         let token = format!("Bearer dev:{buyer}");
-        let mut headers = vec![
-            ("authorization", token.as_str()),
-            ("content-type", "application/json"),
-        ];
+        let mut headers = vec![("authorization", token.as_str())];
         if !key.is_empty() {
             headers.push(("idempotency-key", key));
         }
@@ -115,13 +112,13 @@ async fn orders(gateway: &Member) -> Result<()> {
         if !device.is_empty() {
             body["attributes"] = json!({"device": device});
         }
-        let path = format!("/v1/campaigns/{campaign}/orders");
-        let reply = ask(Method::POST, &gateway.orders, &path, &headers, body.to_string()).await?;
+        let url = format!("http://{}/v1/campaigns/{campaign}/orders", gateway.orders);
+        let reply = http.post(&url, &headers, &body).await;
         ensure!(
             reply.status == expected,
             "{buyer} {sku} {device}: {} instead of {expected}: {}",
             reply.status,
-            reply.text
+            reply.text()
         );
     }
     Ok(())
