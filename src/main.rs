@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// Gives back to the system, in the background, what is not used for ten seconds.
-#[cfg(not(target_env = "msvc"))]
+#[cfg(all(feature = "jemalloc", not(target_env = "msvc")))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -157,6 +157,13 @@ pub fn check_connection(options: &BTreeMap<String, String>) -> Result<(), Option
             return Err(OptionError::hidden(name, why));
         }
     }
+    if protocol != "PLAINTEXT" && !cfg!(feature = "kafka-tls") {
+        return Err(OptionError::hidden(
+            PROTOCOL,
+            "this build knows neither TLS nor logins of Kafka: build rushgate with its feature kafka-tls, as `cargo build` does \
+             unless it is told --no-default-features",
+        ));
+    }
     if protocol.starts_with("SASL") && !MECHANISM.iter().any(|name| options.contains_key(*name)) {
         return Err(OptionError::hidden(
             PROTOCOL,

@@ -3,6 +3,7 @@
 
 pub(in crate::store) mod encryption;
 pub(in crate::store) mod examine;
+mod migrations;
 pub(in crate::store) mod schema;
 
 use sqlx::{AnyConnection, Connection, Row};

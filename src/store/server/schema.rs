@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::Connection as _;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 
+use super::migrations;
 use crate::store::dialect::Dialect;
 use crate::store::{Store, StoreError, StoreResult};
-
-static MYSQL: Migrator = sqlx::migrate!("migrations/mysql");
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
 const TABLE: &str = "_sqlx_migrations";
 
@@ -115,10 +113,7 @@ impl Store {
     }
 
     fn migrator(&self) -> &'static Migrator {
-        match self.dialect {
-            Dialect::MySql => &MYSQL,
-            Dialect::Sqlite => &SQLITE,
-        }
+        migrations::of(self.dialect)
     }
 
     /// What is applied; nothing where the table of migrations does not exist yet.
