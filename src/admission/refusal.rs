@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
-use crate::plan::eval::{Measured, Rejection};
+use crate::plan::decision::{Measured, Rejection};
 use crate::plan::{Attribute, CheckedPlan, Window};
 use crate::rejection::{Own, Reason};
 use crate::ruleset::Objection;

@@ -10,7 +10,7 @@ use super::{Script, keys};
 use crate::campaign::{Campaign, RecordVersion, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 
 /// What `watch` answers about a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use super::{Args, Family};
 use super::{facts, record};
 use crate::campaign::{RecordVersion, bucket_of};
 use crate::order::Attempt;
-use crate::plan::check::Slot;
-use crate::plan::eval::{Decision, Rejection};
+use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, retry};
 
 pub use super::record::{Attributes, NO_ENTRY, Record, decode_record, encode_record, kept};
@@ -109,7 +109,7 @@ pub enum InspectReply {
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
 /// its length and a colon, so that different combinations never meet. None: empty.
 pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
-    crate::plan::eval::compose_subject(key, attempt)
+    crate::plan::slots::compose_subject(key, attempt)
 }
 
 /// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts, with what their entry is to carry of them: the payload of

@@ -25,7 +25,8 @@ use std::sync::Arc;
 use sha1::{Digest, Sha1};
 
 use crate::plan::CheckedPlan;
-use crate::plan::check::{PlanCost, Slot};
+use crate::plan::cost::PlanCost;
+use crate::plan::slots::Slot;
 
 /// Bytes of one generated script.
 pub const SCRIPT_BYTES_MAX: usize = 512 * 1024;

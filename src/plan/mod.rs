@@ -7,12 +7,20 @@
 
 pub mod calendar;
 mod ceiling;
+mod certain;
 pub mod check;
+mod checked;
+mod context;
+pub mod cost;
+pub mod decision;
 pub mod diff;
+mod error;
 pub mod eval;
 pub mod explain;
 pub mod facts;
+pub mod kind;
 pub mod merge;
+mod names;
 mod nodes;
 pub mod outcome;
 pub mod possible;
@@ -23,13 +31,19 @@ mod run;
 #[doc(hidden)]
 #[cfg(any(test, feature = "testing"))]
 pub mod samples;
+pub mod slots;
+pub mod state;
+pub mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{CheckContext, CheckedPlan, PlanError, check};
+pub use check::check;
+pub use checked::CheckedPlan;
+pub use context::CheckContext;
+pub use error::PlanError;
 
 /// Largest integer a plan may reach: Lua numbers are doubles, exact to ±(2^53−1).
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::eval::{Measured, State, compose_subject, is_live, window_start};
+use super::decision::Measured;
 use super::facts::{Count, Facts, Needs};
+use super::slots::compose_subject;
+use super::state::State;
+use super::window::{is_live, window_start};
 use super::{Attribute, CheckedPlan, Expr, Measure, Node, Window};
 use crate::order::Attempt;
 
@@ -64,6 +67,27 @@ impl<'a> Run<'a> {
             used: self.used(measure.counter),
             limit: self.int(measure.limit),
         }
+    }
+
+    /// The least that the ceilings of a counter allow it before the order is counted.
+    pub(super) fn ceiling(&mut self, counter: u32) -> Option<i64> {
+        let ceilings = self
+            .plan
+            .ceilings
+            .iter()
+            .filter(|ceiling| ceiling.counter == counter);
+        ceilings
+            .filter_map(|ceiling| {
+                let applies = ceiling.when.is_none_or(|when| self.bool(when));
+                applies.then(|| {
+                    let terms = ceiling.terms.iter();
+                    let sum = terms.fold(0_i64, |sum, (sign, node)| {
+                        sum.saturating_add(sign.saturating_mul(self.int(*node)))
+                    });
+                    sum - i64::from(ceiling.strict)
+                })
+            })
+            .min()
     }
 
     /// What the needs name, at this moment.

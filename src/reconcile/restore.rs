@@ -12,7 +12,7 @@ use crate::lua::calls::{self, LASTING_FAMILIES, Restore};
 use crate::lua::codec::{NO_ENTRY, Record};
 use crate::lua::keys;
 use crate::order::{Charge, OrderEvent, OrderId};
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 use crate::plan::{CheckedPlan, Window};
 use crate::store::Restorable;
 

@@ -11,7 +11,9 @@ use super::{Outcome, Recorded};
 use crate::campaign::Sku;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
-use crate::plan::eval::{self, Decision, State};
+use crate::plan::decision::Decision;
+use crate::plan::eval;
+use crate::plan::state::State;
 use crate::rejection::Own;
 use crate::ruleset::{Asked, Precheck, Reads, Verdict, marks};
 

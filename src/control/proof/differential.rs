@@ -14,7 +14,8 @@ use super::episode::{self, Answered, Batch, Episode, Plans, REVISION};
 use super::scripted::{Scripted, compact};
 use crate::lua::Family;
 use crate::lua::emit::emit_with_shadow;
-use crate::plan::eval::{Decision, State};
+use crate::plan::decision::Decision;
+use crate::plan::state::State;
 use crate::plan::{CheckedPlan, PlanError, Window};
 use crate::wasm::examples::outcome;
 

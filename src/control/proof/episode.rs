@@ -8,9 +8,11 @@ use fastrand::Rng;
 use super::candidates::{Candidates, Cast};
 use crate::lua::Family;
 use crate::order::{Attempt, OrderId, QUANTITY_MAX};
-use crate::plan::eval::{
-    Decision, State, compose_subject, decide, decide_with_shadow, measures, window_start,
-};
+use crate::plan::decision::Decision;
+use crate::plan::eval::{decide, decide_with_shadow, measures};
+use crate::plan::slots::compose_subject;
+use crate::plan::state::State;
+use crate::plan::window::window_start;
 use crate::plan::{Attribute, COST_MAX, COUNTER_MAX, CheckedPlan, ROLLING_ORDERS_MAX, Window};
 
 /// Attempts of one episode.

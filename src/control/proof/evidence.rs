@@ -8,8 +8,9 @@ use super::candidates::Candidates;
 use super::differential::TIME_MAX;
 use super::episode::{self, Plans, REVISION};
 use crate::plan::CheckedPlan;
+use crate::plan::decision::Decision;
 use crate::plan::diff::{Change, Class};
-use crate::plan::eval::{self, Decision};
+use crate::plan::eval;
 
 /// Attempts looked at.
 const ATTEMPTS: usize = 2000;

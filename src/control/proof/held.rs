@@ -9,7 +9,7 @@ use crate::engine::embedded::Held;
 use crate::lua::codec::decode_record;
 use crate::lua::keys;
 use crate::plan::CheckedPlan;
-use crate::plan::eval::{ShadowState, State};
+use crate::plan::state::{ShadowState, State};
 
 type Dump = BTreeMap<String, (Held, Option<i64>)>;
 

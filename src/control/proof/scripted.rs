@@ -14,7 +14,8 @@ use crate::lua::keys::{self, Shard};
 use crate::lua::lists::{self, Put};
 use crate::lua::{Args, Family, Script, fixed};
 use crate::order::{Attempt, Charge};
-use crate::plan::eval::{Decision, ShadowState, State};
+use crate::plan::decision::Decision;
+use crate::plan::state::{ShadowState, State};
 use crate::plan::{CheckedPlan, PlanError, Window, check};
 
 /// Buckets of a proof's keys: more than one, so that the wrong one would be noticed, and few, because

@@ -10,7 +10,8 @@ use super::part::Part;
 use super::shadow;
 use super::text::{Lines, integer, literal};
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
-use crate::plan::check::{Kind, Slot};
+use crate::plan::kind::Kind;
+use crate::plan::slots::Slot;
 use crate::plan::{CheckedPlan, Expr, Node, eval};
 
 const HEADER: Header = Header {

@@ -13,8 +13,8 @@ use crate::lua::codec::{
     CODE_ADMITTED, CODE_ATTRIBUTE_MISSING, CODE_CLOSED, CODE_CONSTRAINT, CODE_EXISTING, CODE_FAULT,
     CODE_NOT_OPEN, CODE_SOLD_OUT, CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
 };
-use crate::plan::check::Slot;
 use crate::plan::facts::Needs;
+use crate::plan::slots::Slot;
 use crate::plan::{CheckedPlan, Constraint, Counter, EarlyAccess, Node, ROLLING_ORDERS_MAX};
 
 /// The nodes that decide whether a constraint holds.

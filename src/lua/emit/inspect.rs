@@ -5,7 +5,7 @@ use super::groups;
 use super::header::{self, Header, counter_name};
 use super::text::{Lines, literal};
 use crate::lua::keys;
-use crate::plan::check::Slot;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Window};
 
 const HEADER: Header = Header {

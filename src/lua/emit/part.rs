@@ -6,7 +6,8 @@ use super::groups::{Group, groups, is_rolling};
 use super::text::literal;
 use super::usage::{Root, Usage};
 use crate::lua::keys;
-use crate::plan::check::{Kind, Slot};
+use crate::plan::kind::Kind;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Counter, Expr, Node};
 
 /// Variables that a decision may have where it stands in the loop.

@@ -11,7 +11,7 @@ use super::{CompareError, Difference, Kind, Mend, Part, Place};
 use crate::lua::codec::{Attributes, NO_ENTRY, Record, kept};
 use crate::lua::keys;
 use crate::order::{OrderId, OrderState};
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 
 /// Ids read from the database at a time.
 const PAGE: u32 = 10_000;

@@ -9,8 +9,8 @@ use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence};
 use rushgate::lua::lists::{Put, Target, put_reply};
 use rushgate::lua::{Args, fixed};
-use rushgate::plan::eval::Decision::{self, Admitted, Rejected};
-use rushgate::plan::eval::Rejection;
+use rushgate::plan::decision::Decision::{self, Admitted, Rejected};
+use rushgate::plan::decision::Rejection;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
 
 use crate::engines::canon::carried;

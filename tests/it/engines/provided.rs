@@ -18,7 +18,7 @@ use rushgate::lua::keys::Shard;
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use rushgate::lua::{calls, fixed};
 use rushgate::order::{Attempt, OrderId};
-use rushgate::plan::eval::Decision;
+use rushgate::plan::decision::Decision;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
 use rushgate::reconcile::{Config, Rebuilt, Reconcile};
 use rushgate::revision::Revision;

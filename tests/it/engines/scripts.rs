@@ -10,7 +10,8 @@ use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use rushgate::lua::{Family, Script, fixed, keys, repair};
 use rushgate::order::{Attempt, Charge};
-use rushgate::plan::eval::{self, Decision};
+use rushgate::plan::decision::Decision;
+use rushgate::plan::eval;
 use rushgate::plan::{Attribute, Expr, Plan, Window};
 
 use crate::engines::canon::{self, carried};

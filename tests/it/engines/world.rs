@@ -13,8 +13,10 @@ use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::lists::{self, Put};
 use rushgate::lua::{BATCH_COMMANDS, Family, Script, fixed};
 use rushgate::order::Attempt;
-use rushgate::plan::eval::{self, Decision, State};
+use rushgate::plan::decision::Decision;
+use rushgate::plan::eval;
 use rushgate::plan::facts::Facts;
+use rushgate::plan::state::State;
 use rushgate::plan::{CheckContext, Plan, check};
 
 use crate::engines::canon::{self, carried};
@@ -242,7 +244,7 @@ impl World {
     pub fn release(&mut self, attempt: &Attempt, placed_at: i64) -> bool {
         let charges = eval::charges(&self.family.plan, attempt, placed_at);
         let plan = self.family.plan.clone();
-        let released = eval::release(&mut self.oracle, &attempt.order.to_string(), &charges);
+        let released = self.oracle.release(&attempt.order.to_string(), &charges);
         let fence = self.fence.clone();
         for side in self.sides() {
             let (sku, quantity) = (&attempt.sku, attempt.quantity);

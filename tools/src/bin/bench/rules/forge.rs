@@ -13,7 +13,7 @@ use rushgate::lua::codec::{self, AdmitReply, Fence};
 use rushgate::lua::keys::Shard;
 use rushgate::lua::{Family, emit, fixed, lists};
 use rushgate::order::{Attempt, OrderId};
-use rushgate::plan::eval::Decision;
+use rushgate::plan::decision::Decision;
 use rushgate::plan::{AudienceRef, CheckContext, CheckedPlan, check, merge};
 use rushgate::record::Payloads;
 use rushgate::wasm::{self, Host, Inspected, examples};
