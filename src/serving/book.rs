@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::conn::{Conn, Peer, Shared, Told};
+use super::budget::Budget;
+use super::conn::{Conn, Shared, Told};
 use super::judge::{Stamp, Why};
 use super::limits::LINGERING_MAX;
 use super::peer::PeerKey;
@@ -44,7 +45,7 @@ struct Entry {
 
 #[derive(Default)]
 struct OfPeer {
-    peer: Arc<Peer>,
+    bytes: Arc<Budget>,
     order: Order,
 }
 
@@ -159,7 +160,7 @@ impl Pages {
             id,
             address,
             standing,
-            of_peer.peer.clone(),
+            of_peer.bytes.clone(),
             shared.clone(),
         ));
         let stamp = conn.idle_since().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::differential::{Disagreement, disagreement};
+use super::disagreement::{Disagreement, disagreement};
 use super::episode::{Batch, Episode, Plans, decided};
 use crate::lua::Family;
 use crate::wire::Moment;
