@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 
-use super::codec::CodecError;
+use super::reply::CodecError;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::Placed;

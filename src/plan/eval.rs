@@ -70,7 +70,7 @@ pub fn decide_with_shadow(
     let required = &shadow.plan().required;
     let shadowed = if required
         .iter()
-        .any(|attribute| attempt.text(attribute).is_empty())
+        .any(|attribute| attribute.text_of(attempt).is_empty())
     {
         Own::AttributeMissing.name().to_owned()
     } else {

@@ -23,7 +23,7 @@ pub enum Impossible {
 /// taken to be `slack_ms` earlier. Closing, SKU and stock are not looked at.
 pub fn impossible(plan: &CheckedPlan, attempt: &Attempt, now: i64, slack_ms: i64) -> Option<Impossible> {
     let required = &plan.plan.required;
-    if let Some(missing) = required.iter().find(|of| attempt.text(of).is_empty()) {
+    if let Some(missing) = required.iter().find(|of| of.text_of(attempt).is_empty()) {
         return Some(Impossible::Missing(missing.clone()));
     }
     let mut run = Run::new(plan, Source::Nothing, attempt, now);

@@ -8,7 +8,7 @@
 //! steps has none.
 
 use super::decision::Rejection;
-use super::facts::{Facts, condition};
+use super::facts::Facts;
 use super::kind::Kind;
 use super::reach::reachable_from;
 use super::run::{Run, Source};
@@ -29,7 +29,8 @@ pub fn by_constraint(plan: &CheckedPlan, index: u32, facts: &Facts, attempt: &At
     let measure = constraint.measure.map(|measure| run.measured(measure));
     let closes_at = plan.context().schedule.closes_at;
     let search = || {
-        Search::new(plan, facts, attempt, condition(constraint)).first(closes_at, &[], |run| run.holds(index))
+        Search::new(plan, facts, attempt, constraint.condition())
+            .first(closes_at, &[], |run| run.holds(index))
     };
     Rejection::Constraint {
         index,

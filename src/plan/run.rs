@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
             Source::Nothing => false,
             Source::State(state) => {
                 let members = state.audiences.get(audience);
-                members.is_some_and(|members| members.contains(&*self.attempt.text(of)))
+                members.is_some_and(|members| members.contains(&*of.text_of(self.attempt)))
             }
             Source::Facts(facts) => {
                 let mut members = facts.members.iter();
@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
             Expr::Int(value) => Value::Int(*value),
             Expr::Text(text) => Value::Text(Cow::Borrowed(text)),
             Expr::Attribute(Attribute::Quantity) => Value::Int(i64::from(self.attempt.quantity)),
-            Expr::Attribute(attribute) => Value::Text(self.attempt.text(attribute)),
+            Expr::Attribute(attribute) => Value::Text(attribute.text_of(self.attempt)),
             Expr::Counter(index) => Value::Int(self.used(*index)),
             Expr::Remaining => Value::Int(self.remaining()),
             Expr::Stock => Value::Int(self.initial_stock()),

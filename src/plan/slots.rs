@@ -77,9 +77,9 @@ pub(super) fn attributes(plan: &Plan, reached: &[bool]) -> BTreeSet<Attribute> {
 pub fn compose_subject(key: &[Attribute], attempt: &Attempt) -> String {
     match key {
         [] => String::new(),
-        [one] => attempt.text(one).into_owned(),
+        [one] => one.text_of(attempt).into_owned(),
         several => several.iter().fold(String::new(), |subject, attribute| {
-            let text = attempt.text(attribute);
+            let text = attribute.text_of(attempt);
             subject + &text.len().to_string() + ":" + &text
         }),
     }

@@ -118,7 +118,7 @@ fn is_incomplete(plan: &CheckedPlan, attempt: &Attempt) -> bool {
     let required = &plan.plan().required;
     required
         .iter()
-        .any(|attribute| attempt.text(attribute).is_empty())
+        .any(|attribute| attribute.text_of(attempt).is_empty())
 }
 
 /// Two worlds that meet the same attempts.

@@ -8,7 +8,7 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmStat
 
 use super::commands::{self, Answer};
 use super::keyspace::{Bytes, Keyspace};
-use crate::lua::codec::Reply;
+use crate::lua::reply::Reply;
 use crate::lua::{Args, Script};
 
 /// Instructions one run may take before it is a defect: some seconds. The longest step of a

@@ -17,11 +17,6 @@ use crate::plan::facts::Needs;
 use crate::plan::slots::Slot;
 use crate::plan::{CheckedPlan, Constraint, Counter, EarlyAccess, Node, ROLLING_ORDERS_MAX};
 
-/// The nodes that decide whether a constraint holds.
-pub(super) fn constraint_nodes(constraint: &Constraint) -> impl Iterator<Item = Node> {
-    constraint.when.into_iter().chain([constraint.require])
-}
-
 /// A moment as a person reads it.
 fn moment(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |moment| moment.to_string())
@@ -189,7 +184,7 @@ impl Writer<'_> {
             .line(format!("-- {name}: {}", comment(&constraint.sentence)));
         let before = constraint.when.map(|when| {
             self.prepare(&[when], false);
-            let rest: Vec<Node> = constraint_nodes(constraint).collect();
+            let rest: Vec<Node> = constraint.condition().collect();
             self.prepare(&rest, true);
             let condition = self.expressions.value(when).0;
             self.lines.open(format!("if {condition} then"));

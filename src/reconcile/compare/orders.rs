@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::shard::Desk;
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
-use crate::lua::codec::{Attributes, NO_ENTRY, Record, kept};
+
 use crate::lua::keys;
+use crate::lua::record::{Attributes, NO_ENTRY, Record, kept};
 use crate::order::{OrderId, OrderState};
 use crate::plan::decision::Placed;
 
