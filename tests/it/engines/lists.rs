@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rushgate::audience::pack;
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
-use rushgate::lua::calls;
 use rushgate::lua::codec::{self, AdmitReply};
 use rushgate::lua::fence::Fence;
 use rushgate::lua::lists::{Put, Target, put_reply};

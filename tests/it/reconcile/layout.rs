@@ -8,7 +8,7 @@ use rushgate::lua::fence::Fence;
 use rushgate::lua::record::Record;
 use rushgate::lua::reply::Reply;
 
-use rushgate::lua::{Script, calls, fixed, repair};
+use rushgate::lua::{Script, fixed, repair};
 use rushgate::order::{OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::reconcile::Rebuilt;

@@ -8,7 +8,6 @@ use anyhow::{Context, Result, bail};
 use rushgate::campaign::{RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::Engine;
 use rushgate::engine::redis::{Config, Redis};
-use rushgate::lua::calls;
 use rushgate::lua::codec::{self, AdmitReply};
 use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::Shard;
