@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::budget::{Account, Budget, Charge};
 use super::figures::Figures;
-use super::judge::{Facts, Stamp, Verdict, Why, judge};
+use super::judge::{Action, Facts, Stamp, Why, judge};
 use super::limits::{Limits, UNASKED_BYTES, UNASKED_CHARGE};
 use super::pace::Pace;
 use super::turn::Turn;
@@ -233,7 +233,7 @@ impl Conn {
         self.leaving_since.load(Ordering::Relaxed) != NEVER
     }
 
-    pub(super) fn judge(&self) -> Verdict {
+    pub(super) fn judge(&self) -> Action {
         let known = |stamp: Stamp| Some(stamp).filter(|stamp| *stamp != NEVER);
         let oldest = locked(&self.answers).iter().map(|answer| answer.1).min();
         let facts = Facts {
