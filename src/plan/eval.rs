@@ -125,7 +125,12 @@ pub fn holds(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64, con
 
 /// Per constraint, whether it holds for an attempt; `None` where it does not apply. All of them, also
 /// those behind the first that fails.
-pub fn verdicts(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Vec<Option<bool>> {
+pub fn evaluate_constraints(
+    plan: &CheckedPlan,
+    state: &State,
+    attempt: &Attempt,
+    now: i64,
+) -> Vec<Option<bool>> {
     let mut run = Run::new(plan, Source::State(state), attempt, now);
     plan.plan()
         .constraints

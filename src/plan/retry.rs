@@ -136,7 +136,7 @@ impl Step<'_, '_> {
     fn look(&mut self) {
         let search = self.search;
         for node in &search.nodes {
-            self.run.settle(*node);
+            self.run.evaluate(*node);
             let slope = self.slope(&search.plan.plan().nodes[*node as usize]);
             self.slopes[*node as usize] = slope.clamp(-SLOPE_MAX, SLOPE_MAX);
         }

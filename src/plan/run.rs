@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    // The checker has settled every type, so the other arms below are never taken.
+    // The checker knows every type, so the other arms below are never taken.
 
     pub(super) fn int(&mut self, node: Node) -> i64 {
         match self.value(node) {
@@ -227,8 +227,8 @@ impl<'a> Run<'a> {
         value
     }
 
-    /// Computes one node whose operands are settled.
-    pub(super) fn settle(&mut self, node: Node) {
+    /// Computes one node whose operands are computed.
+    pub(super) fn evaluate(&mut self, node: Node) {
         let nodes = &self.plan.plan().nodes;
         let expr = &nodes[node as usize];
         if expr.operands().next().is_none() {

@@ -81,8 +81,8 @@ impl Shrinking<'_> {
             return false;
         }
         self.tries += 1;
-        let answered = decided(Plans::of(self.family), &shorter);
-        let Some(found) = disagreement(self.family, &shorter, &answered) else {
+        let interpreted = decided(Plans::of(self.family), &shorter);
+        let Some(found) = disagreement(self.family, &shorter, &interpreted) else {
             return false;
         };
         self.episode = shorter;

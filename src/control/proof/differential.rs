@@ -67,14 +67,14 @@ pub fn run(family: &Family, attempts: usize) -> Differential {
     let candidates = Candidates::of(&plans.all().collect::<Vec<_>>());
     let deadline = Instant::now() + TIME_MAX;
     while report.attempts < attempts && (report.attempts == 0 || Instant::now() < deadline) {
-        let (episode, answered) = episode::draw(plans, &candidates, attempts - report.attempts, &mut rng);
-        for decision in answered.decisions.iter().flatten() {
+        let (episode, interpreted) = episode::draw(plans, &candidates, attempts - report.attempts, &mut rng);
+        for decision in interpreted.decisions.iter().flatten() {
             report.count(plan, decision);
         }
-        for ((_, shadow), attempts) in &answered.end.shadow.figures {
+        for ((_, shadow), attempts) in &interpreted.end.shadow.figures {
             *report.shadow.entry(shadow.clone()).or_default() += attempts;
         }
-        if let Some(found) = disagreement(family, &episode, &answered) {
+        if let Some(found) = disagreement(family, &episode, &interpreted) {
             report.disagreements = 1;
             report.counterexample = Some(shrink(family, episode, found, deadline));
             break;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::episode::{Answered, Batch, Episode, Plans};
+use super::episode::{Batch, Episode, Interpreted, Plans};
 use super::scripted::Scripted;
 use crate::lua::Family;
 use crate::plan::state::State;
@@ -18,7 +18,11 @@ pub(super) struct Disagreement {
 }
 
 /// Plays an episode through the script; where it parts from what the interpreter answered.
-pub(super) fn disagreement(family: &Family, episode: &Episode, answered: &Answered) -> Option<Disagreement> {
+pub(super) fn disagreement(
+    family: &Family,
+    episode: &Episode,
+    interpreted: &Interpreted,
+) -> Option<Disagreement> {
     let here = |batch, interpreter: String, script: String| {
         Some(Disagreement {
             batch,
@@ -30,7 +34,7 @@ pub(super) fn disagreement(family: &Family, episode: &Episode, answered: &Answer
         Ok(scripted) => scripted,
         Err(error) => return here(0, "a shard that opens".into(), error),
     };
-    for (index, (batch, expected)) in episode.batches.iter().zip(&answered.decisions).enumerate() {
+    for (index, (batch, expected)) in episode.batches.iter().zip(&interpreted.decisions).enumerate() {
         match scripted.admit(batch.now, &batch.attempts) {
             Ok(found) if found == *expected => {}
             Ok(found) => {
@@ -46,7 +50,7 @@ pub(super) fn disagreement(family: &Family, episode: &Episode, answered: &Answer
     }
     let last = episode.batches.len().saturating_sub(1);
     let now = episode.batches.last().map_or(0, |Batch { now, .. }| *now);
-    let left = comparable(Plans::of(family), answered.end.clone(), now);
+    let left = comparable(Plans::of(family), interpreted.end.clone(), now);
     match scripted.state() {
         Ok(found) => {
             let found = comparable(Plans::of(family), found, now);

@@ -42,7 +42,7 @@ pub(super) struct Episode {
 
 /// What the interpreter says to an episode.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct Interpreted {
     pub(super) decisions: Vec<Vec<Decision>>,
     pub(super) end: State,
 }
@@ -89,7 +89,7 @@ pub(super) fn draw(
     candidates: &Candidates,
     most: usize,
     rng: &mut Rng,
-) -> (Episode, Answered) {
+) -> (Episode, Interpreted) {
     let cast = candidates.cast(rng);
     let mut now = candidates.first_moment(rng);
     let mut draw = Draw {
@@ -121,7 +121,7 @@ pub(super) fn draw(
     }
     (
         Episode { start, batches },
-        Answered {
+        Interpreted {
             decisions,
             end: state,
         },
@@ -129,7 +129,7 @@ pub(super) fn draw(
 }
 
 /// What the interpreter says to an episode that is there already.
-pub(super) fn decided(plans: Plans<'_>, episode: &Episode) -> Answered {
+pub(super) fn decided(plans: Plans<'_>, episode: &Episode) -> Interpreted {
     let mut state = episode.start.clone();
     let decisions = episode
         .batches
@@ -141,7 +141,7 @@ pub(super) fn decided(plans: Plans<'_>, episode: &Episode) -> Answered {
                 .collect()
         })
         .collect();
-    Answered {
+    Interpreted {
         decisions,
         end: state,
     }

@@ -73,7 +73,7 @@ impl Writer<'_> {
         self.lines
             .line("stock[item], sold[item] = remaining - quantity, true");
         self.lines.line("admitted = admitted + 1");
-        self.answer(CODE_ADMITTED, "''");
+        self.reply(CODE_ADMITTED, "''");
     }
 
     fn shadow(&mut self) {
@@ -90,7 +90,7 @@ impl Writer<'_> {
         }
         self.rules();
         self.charges();
-        self.answer(CODE_ADMITTED, "");
+        self.reply(CODE_ADMITTED, "");
         self.lines.close("end");
     }
 
@@ -114,12 +114,12 @@ impl Writer<'_> {
         self.lines.line("local before = values[order]");
         self.lines.open("if before then");
         self.lines.line("again = again or ARGV[before] ~= nil");
-        self.answer(CODE_EXISTING, "before");
+        self.reply(CODE_EXISTING, "before");
         self.lines.close("end");
     }
 
     /// Nobody reads the details of the shadow.
-    fn answer(&mut self, code: i64, detail: &str) {
+    fn reply(&mut self, code: i64, detail: &str) {
         let part = self.expressions.part;
         match part.role {
             Role::Shadow { .. } => self.lines.line(format!("return {code}")),
@@ -134,7 +134,7 @@ impl Writer<'_> {
 
     fn reject_if(&mut self, condition: &str, code: i64, detail: &str) {
         self.lines.open(format!("if {condition} then"));
-        self.answer(code, detail);
+        self.reply(code, detail);
         self.lines.close("end");
     }
 
@@ -195,7 +195,7 @@ impl Writer<'_> {
         self.lines.open(format!("if {failed} then"));
         let inside = self.known.clone();
         let facts = self.facts(self.plan.needs(index as u32));
-        self.answer(CODE_CONSTRAINT + index as i64, &facts);
+        self.reply(CODE_CONSTRAINT + index as i64, &facts);
         self.lines.close("end");
         self.known = inside;
         if let Some(before) = before {
