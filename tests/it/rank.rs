@@ -1,4 +1,5 @@
-//! Holds the module ranks: a module imports only modules of a lower rank or of an earlier step of its own, and no further files import each other in a circle.
+//! Holds the module ranks: a module imports only modules of a lower rank or of an earlier step of its own, and no
+//! further files import each other in a circle.
 
 use std::collections::BTreeSet;
 use std::path::Path;
