@@ -9,7 +9,8 @@
 //!  merchant ─▶ admin ─▶ control: wasm.compile(params) ─▶ plan ─▶ check ─▶ lua ─▶ load ─▶ swap
 //! ```
 //!
-//! A module imports only modules of a lower rank; `tests/it/rank.rs` keeps it so.
+//! A module imports only modules of a lower rank, or of an earlier step of its own (`testkit/src/house.rs`);
+//! `tests/it/rank.rs` keeps it so.
 
 // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
 pub mod audience;

@@ -8,8 +8,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::plan::Attribute;
-
 /// Units of one order at most.
 pub const QUANTITY_MAX: u32 = 1_000_000;
 /// Client attributes of one order.
@@ -114,7 +112,7 @@ pub struct Attempt {
     /// 1 to [`QUANTITY_MAX`].
     pub quantity: u32,
     /// The `ip`, `claim` and `client` attributes the active plan reads, missing ones left out.
-    /// Keyed by [`Attribute`]'s text form; those that cannot be read by [`unreadable`], with why.
+    /// Keyed by the text form of [`Attribute`](crate::plan::Attribute); those that cannot be read by [`unreadable`], with why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
@@ -123,20 +121,6 @@ impl Attempt {
     /// As an outbox entry of version 1 carries it.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an attempt is plain data with text keys")
-    }
-
-    /// The text of an attribute; the empty text where the attempt has none.
-    pub fn text(&self, attribute: &Attribute) -> std::borrow::Cow<'_, str> {
-        match attribute {
-            Attribute::User => self.user.as_str().into(),
-            Attribute::Sku => self.sku.as_str().into(),
-            Attribute::Quantity => self.quantity.to_string().into(),
-            other => self
-                .attributes
-                .get(&other.to_string())
-                .map_or("", String::as_str)
-                .into(),
-        }
     }
 
     /// 16 hex digits over what the client asked for: a retry must ask for the same.

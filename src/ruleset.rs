@@ -10,7 +10,7 @@ use std::sync::{Arc, RwLock};
 use arc_swap::ArcSwap;
 
 use crate::campaign::{Activation, Campaign, Schedule};
-use crate::lua::codec::Fence;
+use crate::lua::fence::Fence;
 use crate::lua::{Family, emit};
 use crate::plan::{self, CheckContext, PlanError};
 use crate::revision::Revision;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::lane::{Acknowledgement, Answerer, Verdict};
 use super::{Admission, Answer, Config, Shared};
 use crate::order::OrderState;
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 
 /// Shared by the lanes of all campaigns: they have one bus.
 #[derive(Debug, Default)]

@@ -4,9 +4,10 @@ use super::lane::GATE_RETRY_AFTER;
 use super::verify::FOREIGN;
 use super::{AdmissionError, Shared};
 use crate::engine::EngineError;
-use crate::lua::codec::Fence;
+use crate::lua::activate::activate_args;
+use crate::lua::fence::Fence;
+use crate::lua::fixed;
 use crate::lua::keys::Shard;
-use crate::lua::{calls, fixed};
 use crate::ruleset::ActiveCampaign;
 
 /// What became of one call.
@@ -71,7 +72,7 @@ impl Shared {
 
     /// An activation reached the database but not this shard: finish it.
     async fn activate(&self, shard: &Shard, active: &ActiveCampaign) -> Step {
-        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
         match self.engine.run(&fixed::ACTIVATE, &shard.state(), args).await {
             Ok(_) => Step::Again,
             Err(error) if error.is_transient() => Step::Later(error),

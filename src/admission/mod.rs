@@ -39,7 +39,7 @@ use crate::engine::Engine;
 use crate::lua::{calls, fixed};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 use crate::recorded::{Decided, Outcome as Recorded};
 use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
 use crate::seal::Keyring;

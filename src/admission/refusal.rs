@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
-use crate::plan::eval::{Measured, Rejection};
+use crate::plan::decision::{Measured, Rejection};
 use crate::plan::{Attribute, CheckedPlan, Window};
 use crate::rejection::{Own, Reason};
 use crate::ruleset::Objection;
@@ -88,7 +88,11 @@ impl Refusal {
 
     /// The attempt lacks an attribute the active plan requires.
     pub(super) fn missing(plan: &CheckedPlan, attempt: &Attempt) -> Option<Self> {
-        let attribute = plan.plan().required.iter().find(|a| attempt.text(a).is_empty())?;
+        let attribute = plan
+            .plan()
+            .required
+            .iter()
+            .find(|a| a.text_of(attempt).is_empty())?;
         let (detail, pointer) = match attribute {
             Attribute::Client(name) => (
                 format!("This sale needs the attribute {name:?} in \"attributes\"."),

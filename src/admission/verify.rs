@@ -6,8 +6,8 @@ use super::fence::Step;
 use super::local::Local;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
-use crate::lua::codec::Reply;
 use crate::lua::keys::Shard;
+use crate::lua::reply::Reply;
 use crate::lua::{Args, Script, fixed};
 use crate::ruleset::ActiveCampaign;
 

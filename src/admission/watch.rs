@@ -16,8 +16,8 @@ use super::lane::Lane;
 use super::verify::Standing;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
-use crate::lua::codec::Reply;
 use crate::lua::fixed;
+use crate::lua::reply::Reply;
 
 /// After so many looks the list of campaigns is read from the database, and the pulse is felt.
 const SLOWLY: u32 = 4;

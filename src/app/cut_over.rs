@@ -14,8 +14,9 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::redis::Redis;
+use crate::lua::activate::{activate_args, activate_reply};
+use crate::lua::fixed;
 use crate::lua::keys::Shard;
-use crate::lua::{calls, fixed};
 use crate::ruleset::ActiveCampaign;
 use crate::store::{CampaignRow, OlderSender, Store};
 
@@ -120,9 +121,9 @@ async fn move_fences(store: &Store, engine: &dyn Engine, row: CampaignRow) -> an
     let mut is_open = true;
     for number in 0..active.campaign.shards {
         let shard = Shard::new(&campaign, number);
-        let args = calls::activate_args(&active.fence(), revision, &active.family.plan);
+        let args = activate_args(&active.fence(), revision, &active.family.plan);
         let reply = engine.run(&fixed::ACTIVATE, &shard.state(), args).await?;
-        match calls::activate_reply(reply)? {
+        match activate_reply(reply)? {
             None => {}
             Some(None) => is_open = false,
             Some(Some(there)) if there.uid != active.campaign.uid => {

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::gateway::auth::Auth;
 use crate::gateway::{CampaignView, Gateway, Orders};
 use crate::order::{Attempt, OrderId, OrderState};
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 use crate::seldom::Seldom;
 use crate::store::{OrderRow, StoreError, StoreResult};
 use crate::telemetry;

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::compile::Compared;
 use super::{Control, ControlError};
 use crate::campaign::Activation;
+use crate::lua::activate::{activate_args, activate_reply};
 use crate::lua::calls;
-use crate::lua::codec::Fence;
+use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::plan::diff::{Change, Class, Part, needs_accept};
@@ -194,7 +195,7 @@ impl Control {
         active: &ActiveCampaign,
         shard: &Shard,
     ) -> Result<Option<Option<Fence>>, ControlError> {
-        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
         let mut last = String::new();
         for _ in 0..ACTIVATE_TRIES {
             let reply = self
@@ -203,7 +204,7 @@ impl Control {
                 .await;
             match reply {
                 Ok(reply) => {
-                    let moved = calls::activate_reply(reply);
+                    let moved = activate_reply(reply);
                     return moved.map_err(|error| ControlError::Internal(error.to_string()));
                 }
                 Err(error) if error.is_transient() => last = error.to_string(),

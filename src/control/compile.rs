@@ -11,7 +11,7 @@ use super::requests::Problem;
 use super::{Control, ControlError, RuleSpec};
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::lua::emit::emit_with_shadow;
-use crate::plan::check::PlanCost;
+use crate::plan::cost::PlanCost;
 use crate::plan::diff::Change;
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, TOKEN_CLAIMS, check, explain};

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::leg::{Leg, Stopped, Wrong, aside, wrong};
 use super::net::reach;
 use super::{Patient, files};
-use crate::gateway::auth::{AuthConfigError, Config, Origin, Published};
+use crate::gateway::auth::{AuthConfigError, Config, KeySource, Published};
 
 pub(super) const STEPS: &[&str] = &["address", "keys"];
 const URL: &str = "auth.jwks_url";
@@ -17,7 +17,7 @@ const ID_SHOWN_MAX: usize = 64;
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
     let config = patient.config.auth();
-    let origin = leg.step("keys", origin(&config)).await?;
+    let source = leg.step("keys", source(&config)).await?;
     if config.insecure_dev_auth {
         leg.warn(
             "keys",
@@ -25,8 +25,8 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
             "take --insecure-dev-auth away where buyers can connect",
         );
     }
-    if let Some(origin) = origin {
-        keys(&config, origin, leg).await?;
+    if let Some(source) = source {
+        keys(&config, source, leg).await?;
     }
     if let Some(path) = &config.jwt_hs256_secret_file {
         leg.note(files::open_to_others("keys", "auth.jwt_hs256_secret_file", path))?;
@@ -42,23 +42,23 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
 }
 
 /// Where keys come from, and the files that this needs.
-async fn origin(config: &Config) -> Result<Option<Origin>, Wrong> {
+async fn source(config: &Config) -> Result<Option<KeySource>, Wrong> {
     let asked = config.clone();
-    let made = aside(move || Origin::of(&asked)).await;
+    let made = aside(move || KeySource::of(&asked)).await;
     let made = made.ok_or_else(|| wrong("reading the files broke off", "try again"))?;
     made.map_err(|error| wrong(error.to_string(), mend(&error, config)))
 }
 
-async fn keys(config: &Config, origin: Origin, leg: &mut Leg) -> Result<(), Stopped> {
+async fn keys(config: &Config, source: KeySource, leg: &mut Leg) -> Result<(), Stopped> {
     let (key, path) = named(config);
-    let shown = origin.shown();
-    let published = match origin.server() {
+    let shown = source.shown();
+    let published = match source.server() {
         Some((host, port)) => {
             leg.step("address", reach(&host, port, URL)).await?;
             leg.ok("address", format!("{host}:{port} takes connections"));
             let has_ca = config.jwks_ca_file.is_some();
             let fetched = async {
-                origin
+                source
                     .fetch()
                     .await
                     .map_err(|why| unfetched(&shown, &why, has_ca))
@@ -67,7 +67,7 @@ async fn keys(config: &Config, origin: Origin, leg: &mut Leg) -> Result<(), Stop
         }
         None => {
             let read = async {
-                let read = aside(move || origin.read_file()).await;
+                let read = aside(move || source.read_file()).await;
                 let read = read.ok_or_else(|| wrong("reading the file broke off", "try again"))?;
                 read.map_err(|error| wrong(error.to_string(), mend(&error, config)))
             };

@@ -6,7 +6,7 @@ pub mod redis;
 
 use futures_util::future::BoxFuture;
 
-use crate::lua::codec::Reply;
+use crate::lua::reply::Reply;
 use crate::lua::{Args, Script};
 
 /// Why a script gave no reply.

@@ -17,7 +17,7 @@ use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, ServerErrorKind, 
 
 use super::{Engine, EngineError};
 use crate::failpoint::{self, Point};
-use crate::lua::codec::Reply;
+use crate::lua::reply::Reply;
 use crate::lua::{Args, Script};
 pub use examine::{Closed, Examination, Lacking, Place, ServerFacts};
 pub use link::Tls;

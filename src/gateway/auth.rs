@@ -35,7 +35,7 @@ use keys::{Found, Key, KeySet, Rules};
 use source::Source;
 
 pub use config::{ALGORITHMS, AuthConfigError, Config};
-pub use examine::{Origin, Published, PublishedKey};
+pub use examine::{KeySource, Published, PublishedKey};
 pub(super) use figures::KeyFigures;
 pub use jsonwebtoken::Algorithm;
 
@@ -106,9 +106,9 @@ impl Auth {
         let Some(keeper) = self.keeper.as_ref().filter(|keeper| keeper.keys().is_none()) else {
             return Ok(());
         };
-        let standing = keeper.standing();
-        let why = standing.trouble.unwrap_or_else(|| "not read yet".to_owned());
-        Err(match standing.age {
+        let status = keeper.status();
+        let why = status.trouble.unwrap_or_else(|| "not read yet".to_owned());
+        Err(match status.age {
             Some(age) => format!(
                 "read last {} s ago, which is longer than auth.keys_keep_ms: {why}",
                 age.as_secs()
@@ -119,8 +119,8 @@ impl Auth {
 
     /// Whether the keys could be read last time, for `/readyz`.
     pub fn fresh(&self) -> Result<(), String> {
-        let standing = self.keeper.as_ref().map(|keeper| keeper.standing());
-        standing.and_then(|standing| standing.trouble).map_or(Ok(()), Err)
+        let status = self.keeper.as_ref().map(|keeper| keeper.status());
+        status.and_then(|status| status.trouble).map_or(Ok(()), Err)
     }
 
     /// Verifies a token with the keys that are there.
@@ -144,7 +144,7 @@ impl Auth {
             };
             let (since, until) = *first.get_or_insert_with(|| keeper.begun());
             match (keeper.wait(since, until).await, wrong) {
-                (Waited::Read { after: true }, _) => return self.checked(token).map_err(Wrong::settled),
+                (Waited::Read { after: true }, _) => return self.checked(token).map_err(Wrong::into_problem),
                 (Waited::Read { after: false }, _) if tokio::time::Instant::now() < until => {}
                 (Waited::Later(_) | Waited::Read { .. }, Wrong::Key(problem)) => return Err(problem),
                 (Waited::Later(wait), _) => return Err(later(wait)),
@@ -181,7 +181,7 @@ enum Wrong {
 
 impl Wrong {
     /// After the keys were read anew.
-    fn settled(self) -> Problem {
+    fn into_problem(self) -> Problem {
         match self {
             Self::Final(problem) | Self::Key(problem) => problem,
             Self::Unknown => refused("the token is signed with a key (kid) that its issuer does not publish"),

@@ -36,7 +36,7 @@ use crate::admission::{Admission, AdmissionError, Outcome, Quota, Refusal};
 use crate::campaign::Schedule;
 use crate::clock::now_ms;
 use crate::order::{Attempt, OrderId, OrderState};
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 use crate::serving::Networks;
 use crate::store::{OrderRow, Store, StoreError, StoreResult};
 use crate::wire;

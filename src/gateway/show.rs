@@ -9,7 +9,7 @@ use super::told::Step;
 use super::{Gateway, Orders, now_ms};
 use crate::admission::AdmissionError;
 use crate::order::{OrderId, OrderState};
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 use crate::store::OrderRow;
 use crate::wire::problem::{UNAVAILABLE, UNKNOWN};
 use crate::wire::{Moment, Problem};

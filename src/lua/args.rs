@@ -54,6 +54,11 @@ impl Args {
     }
 }
 
+/// An argument that is the text of a value.
+pub(super) fn text(value: impl ToString) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
 impl std::ops::Index<usize> for Args {
     type Output = [u8];
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::codec::Fence;
+use super::fence::Fence;
 use super::{Args, keys};
 use crate::campaign::{RecordVersion, bucket_of};
 use crate::order::Attempt;

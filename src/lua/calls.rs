@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Args;
-use super::codec::{CodecError, Fence, LAYOUT, Reply, decode_record};
-use super::restore::charge_args;
-pub use super::restore::{Restore, restore_args, restore_reply};
-use super::{Script, keys};
-use crate::campaign::{Campaign, RecordVersion, Schedule, bucket_of};
+use super::args::text;
+use super::fence::Fence;
+use super::places::charge_args;
+use super::record::decode_record;
+use super::reply::{CodecError, Reader, Reply};
+use super::{Args, Script, keys};
+use crate::campaign::{Campaign, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 
 /// What `watch` answers about a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,100 +115,6 @@ impl Packed {
     }
 }
 
-impl Fence {
-    /// `None` for one of an older layout, too: to this build such a state is lost, and is made anew from the database.
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        let (uid, epoch) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
-        // Builds of before wrote no layout, and no version where it was 1.
-        let (own, version) = uid.rsplit_once('/')?;
-        let (version, layout) = version.split_once('.')?;
-        let known = |version: &str| version.parse::<u8>().ok()?.try_into().ok();
-        let layout: u8 = layout.parse().unwrap_or(u8::MAX);
-        if layout < LAYOUT {
-            return None;
-        }
-        let ours = layout == LAYOUT;
-        // What a later build has written is another campaign's, by its uid.
-        let later = (uid, RecordVersion::V1);
-        let (uid, version) = known(version)
-            .filter(|_| ours)
-            .map_or(later, |version| (own, version));
-        Some(Self {
-            uid: uid.to_owned(),
-            version,
-            epoch: epoch.parse().ok()?,
-        })
-    }
-}
-
-impl std::fmt::Display for Fence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}/{}.{LAYOUT}:{}",
-            self.uid,
-            self.version.number(),
-            self.epoch
-        )
-    }
-}
-
-pub(super) fn text(value: impl ToString) -> Vec<u8> {
-    value.to_string().into_bytes()
-}
-
-/// Families of buckets that live as long as the campaign: buyers, and counts of other subjects whose window is the
-/// whole campaign or rolls.
-pub const LASTING_FAMILIES: [&str; 2] = [keys::BUYERS, keys::COUNTS];
-
-/// Every bucket key of these families, and of the one that an older layout may have left.
-pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
-    let buckets = 0..plan.context().buckets;
-    let families = LASTING_FAMILIES.into_iter().chain([keys::OLDER_ORDERS]);
-    families
-        .flat_map(|family| buckets.clone().map(move |bucket| format!("{family}{bucket}")))
-        .collect()
-}
-
-pub(super) fn family_args(buckets: u32) -> impl Iterator<Item = Vec<u8>> {
-    LASTING_FAMILIES
-        .into_iter()
-        .flat_map(move |family| [text(family), text(buckets)])
-}
-
-/// `fence`, `revision` and times, as `activate` and the last step of `restore` take them.
-pub(super) fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Args {
-    Args::from([
-        text(fence),
-        text(revision),
-        text(schedule.opens_at),
-        text(schedule.closes_at),
-        text(schedule.expires_at()),
-    ])
-}
-
-pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Args {
-    let mut args = state_args(fence, revision, plan.context().schedule);
-    args.extend(family_args(plan.context().buckets));
-    args
-}
-
-/// `Ok(None)` when the fence moved; the shard's own fence (or none) when it did not.
-pub fn activate_reply(reply: Reply) -> Result<Option<Option<Fence>>, CodecError> {
-    let odd = || CodecError {
-        script: "activate",
-        what: "not an answer".into(),
-    };
-    let Reply::Array(parts) = reply else {
-        return Err(odd());
-    };
-    match parts.as_slice() {
-        [Reply::Bulk(word), ..] if word == b"ok" => Ok(None),
-        [Reply::Bulk(word), Reply::Bulk(fence)] if word == b"fence" => Ok(Some(Fence::parse(fence))),
-        _ => Err(odd()),
-    }
-}
-
 pub fn show_args(fence: &Fence, admit: &Script) -> Args {
     Args::from([text(fence), text(&admit.text)])
 }
@@ -306,7 +213,7 @@ pub fn outbox_reply(reply: Reply) -> Result<Option<Vec<RawEntry>>, CodecError> {
     }
     let mut entries = Vec::new();
     while !reader.is_empty() {
-        entries.push(reader.entry()?);
+        entries.push(entry(&mut reader)?);
     }
     Ok(Some(entries))
 }
@@ -365,124 +272,29 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
     Ok(status)
 }
 
-/// Takes a flat reply apart, one value at a time.
-pub(super) struct Reader {
-    script: &'static str,
-    parts: std::vec::IntoIter<Reply>,
-}
-
-impl Reader {
-    pub(super) fn new(script: &'static str, reply: Reply) -> Result<Self, CodecError> {
-        match reply {
-            Reply::Array(parts) => Ok(Self {
-                script,
-                parts: parts.into_iter(),
-            }),
-            other => Err(CodecError {
-                script,
-                what: format!("{other:?}"),
-            }),
-        }
-    }
-
-    /// One outbox entry.
-    pub(super) fn entry(&mut self) -> Result<RawEntry, CodecError> {
-        let (id, revision) = (self.word()?, self.number()?);
-        let placed_at = self.number()?;
-        let made = self.word()?;
-        let count = self.number::<usize>()?;
-        let payloads = (0..count).map(|_| self.bytes()).collect::<Result<_, _>>()?;
-        let packed = Packed::parse(&made);
-        Ok(match made.is_empty() || packed.is_some() {
-            true => RawEntry {
-                id,
-                revision,
-                placed_at,
-                packed,
-                payloads,
-            },
-            // Numbers that are too large: none of ours, as what the script itself takes for none.
-            false => RawEntry {
-                id,
-                revision: 0,
-                placed_at: 0,
-                packed: None,
-                payloads: Vec::new(),
-            },
-        })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.parts.len() == 0
-    }
-
-    /// Integers are given as their text; nothing as the empty text.
-    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, CodecError> {
-        match self.parts.next() {
-            Some(Reply::Bulk(bytes)) => Ok(bytes),
-            Some(Reply::Int(n)) => Ok(text(n)),
-            Some(Reply::Nil) => Ok(Vec::new()),
-            other => Err(CodecError {
-                script: self.script,
-                what: format!("{other:?} for a value"),
-            }),
-        }
-    }
-
-    pub(super) fn word(&mut self) -> Result<String, CodecError> {
-        String::from_utf8(self.bytes()?).map_err(|_| CodecError {
-            script: self.script,
-            what: "not UTF-8".into(),
-        })
-    }
-
-    /// The empty text counts as 0: a field that was never written.
-    pub(super) fn number<T: std::str::FromStr + Default>(&mut self) -> Result<T, CodecError> {
-        let word = self.word()?;
-        if word.is_empty() {
-            return Ok(T::default());
-        }
-        word.parse().map_err(|_| CodecError {
-            script: self.script,
-            what: format!("{word:?} for a number"),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fence_says_how_the_shard_is_laid_out() {
-        let fence = |uid: &str, version| Fence {
-            uid: uid.to_owned(),
-            version,
-            epoch: 7,
-        };
-        for version in [RecordVersion::V1, RecordVersion::V2] {
-            let text = fence("u", version).to_string();
-            assert_eq!(text, format!("u/{}.{LAYOUT}:7", version.number()));
-            assert_eq!(Fence::parse(text.as_bytes()), Some(fence("u", version)));
-        }
-        // What a release of before wrote stands for a state that is lost to this one.
-        for older in ["", "u", "u:7", "u/1:7", "u/2:7", "u/1.2:7", "u/2.2:7"] {
-            assert_eq!(Fence::parse(older.as_bytes()), None, "{older}");
-        }
-        // A later one's is another campaign's.
-        for later in ["u/3.3:7", "u/2.4:7", "u/2.256:7"] {
-            let there = Fence::parse(later.as_bytes()).expect("a fence");
-            assert_ne!(there.uid, "u", "{later}");
-            assert_eq!(Fence::parse(there.to_string().as_bytes()), Some(there));
-        }
-    }
-
-    #[test]
-    fn the_scripts_read_fences_of_this_layout() {
-        let read = include_str!("../../lua/parts/fence.lua");
-        assert!(
-            read.contains(&format!("'^([^/]*)/(%d+)%.{LAYOUT}:(%d+)$'")),
-            "{read}"
-        );
-    }
+/// One outbox entry.
+pub(super) fn entry(reader: &mut Reader) -> Result<RawEntry, CodecError> {
+    let (id, revision) = (reader.word()?, reader.number()?);
+    let placed_at = reader.number()?;
+    let made = reader.word()?;
+    let count = reader.number::<usize>()?;
+    let payloads = (0..count).map(|_| reader.bytes()).collect::<Result<_, _>>()?;
+    let packed = Packed::parse(&made);
+    Ok(match made.is_empty() || packed.is_some() {
+        true => RawEntry {
+            id,
+            revision,
+            placed_at,
+            packed,
+            payloads,
+        },
+        // Numbers that are too large: none of ours, as what the script itself takes for none.
+        false => RawEntry {
+            id,
+            revision: 0,
+            placed_at: 0,
+            packed: None,
+            payloads: Vec::new(),
+        },
+    })
 }

@@ -2,16 +2,16 @@
 //! the ABI; [`super::calls`] does the same for the hand-written scripts.
 
 use super::asked::Asked;
-use super::{Args, Family};
-use super::{facts, record};
-use crate::campaign::{RecordVersion, bucket_of};
+use super::fence::Fence;
+use super::record::decode_record;
+use super::reply::{CodecError, Reply};
+use super::{Args, Family, facts, record};
+use crate::campaign::bucket_of;
 use crate::order::Attempt;
-use crate::plan::check::Slot;
-use crate::plan::eval::{Decision, Rejection};
+use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, retry};
-
-pub use super::record::{Attributes, NO_ENTRY, Record, decode_record, encode_record, kept};
 
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
 pub const BATCH_MAX: usize = 1000;
@@ -20,10 +20,6 @@ pub const BATCH_MAX: usize = 1000;
 pub(super) const ATTEMPT_FIELDS: usize = 1;
 /// Room for what an attempt brings besides its payload, about.
 const BYTES_EACH: usize = 64;
-
-/// How a shard's keys are laid out. Fences say it, because what one layout keeps under other keys must not count as nothing used in
-/// another. The first had none: order records lay in buckets of the order.
-pub(super) const LAYOUT: u8 = 3;
 
 /// What `admit` answers per attempt that it does not admit: its number, `code`, `detail`. From [`CODE_CONSTRAINT`] on, the constraint's index.
 /// No reply has it: who is not named was admitted.
@@ -38,41 +34,6 @@ pub(super) const CODE_CONSTRAINT: i64 = 10;
 /// Outcomes of the shadow alone; no reply has them.
 pub(super) const CODE_ATTRIBUTE_MISSING: i64 = 7;
 pub(super) const CODE_FAULT: i64 = 9;
-
-/// A script's reply, whichever engine ran it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    Nil,
-    Int(i64),
-    Bulk(Vec<u8>),
-    Array(Vec<Reply>),
-}
-
-/// The reply is not of the shape the ABI promises.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{script}: unexpected reply: {what}")]
-pub struct CodecError {
-    pub script: &'static str,
-    pub what: String,
-}
-
-impl CodecError {
-    pub(super) fn new(script: &'static str, what: impl Into<String>) -> Self {
-        Self {
-            script,
-            what: what.into(),
-        }
-    }
-}
-
-/// `<uid>/<version>.<layout>:<epoch>`: which state of which campaign a caller decides against, how its records travel and how
-/// its keys are laid out. Builds that do not know the one or the other take it for another campaign's, and stay away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fence {
-    pub uid: String,
-    pub version: RecordVersion,
-    pub epoch: u64,
-}
 
 /// What `admit` answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +70,7 @@ pub enum InspectReply {
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
 /// its length and a colon, so that different combinations never meet. None: empty.
 pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
-    crate::plan::eval::compose_subject(key, attempt)
+    crate::plan::slots::compose_subject(key, attempt)
 }
 
 /// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts, with what their entry is to carry of them: the payload of
@@ -151,7 +112,7 @@ fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut 
     let mut last: Option<(&[Attribute], String)> = None;
     for slot in slots {
         let value = match slot {
-            Slot::Attribute(attribute) => attempt.text(attribute).into_owned(),
+            Slot::Attribute(attribute) => attribute.text_of(attempt).into_owned(),
             Slot::Subject(key) => {
                 let composed = subject(key, attempt);
                 last = Some((key, composed.clone()));
@@ -167,7 +128,7 @@ fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut 
                     .audiences
                     .get(audience)
                     .map_or(1, |list| list.buckets);
-                bucket_of(attempt.text(of).as_bytes(), sets).to_string()
+                bucket_of(of.text_of(attempt).as_bytes(), sets).to_string()
             }
         };
         args.push(value);

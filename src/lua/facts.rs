@@ -1,6 +1,6 @@
 //! Facts as scripts answer them: what [`Needs`] names, each value as a word, in order.
 
-use super::codec::CodecError;
+use super::reply::CodecError;
 use crate::plan::facts::{Count, Facts, Needs};
 use crate::plan::{CheckedPlan, Window};
 

@@ -1,5 +1,7 @@
 //! The one place that spells Redis keys. Everything of a campaign shard shares one hash tag.
 
+use crate::plan::CheckedPlan;
+
 /// One shard of one campaign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shard {
@@ -52,6 +54,19 @@ const SHADOW: &str = "shadow/";
 
 /// Buckets of every uploaded list.
 pub const AUDIENCE: &str = "audience:";
+
+/// Families of buckets that live as long as the campaign: buyers, and counts of other subjects whose window is the
+/// whole campaign or rolls.
+pub const LASTING_FAMILIES: [&str; 2] = [BUYERS, COUNTS];
+
+/// Every bucket key of these families, and of the one that an older layout may have left.
+pub fn lasting_keys(plan: &CheckedPlan) -> Vec<String> {
+    let buckets = 0..plan.context().buckets;
+    let families = LASTING_FAMILIES.into_iter().chain([OLDER_ORDERS]);
+    families
+        .flat_map(|family| buckets.clone().map(move |bucket| format!("{family}{bucket}")))
+        .collect()
+}
 
 /// A counter in all its windows.
 pub fn counter_windows(id: &str) -> String {

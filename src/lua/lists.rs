@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Args;
-use super::codec::{CodecError, Fence, Reply};
-use super::{calls, keys};
+use super::args::text;
+use super::fence::Fence;
+use super::keys;
+use super::reply::{CodecError, Reply};
 use crate::audience::unpack;
 use crate::campaign::bucket_of;
 use crate::plan::{AudienceRef, CheckContext};
@@ -59,12 +61,12 @@ impl Target<'_> {
     fn args(&self, first: u32) -> Args {
         let family = keys::audience_family(self.audience, self.list.version);
         Args::from([
-            calls::text(self.uid),
-            calls::text(self.token),
-            calls::text(family),
-            calls::text(self.list.buckets),
-            calls::text(self.expires_at),
-            calls::text(first),
+            text(self.uid),
+            text(self.token),
+            text(family),
+            text(self.list.buckets),
+            text(self.expires_at),
+            text(first),
         ])
     }
 }

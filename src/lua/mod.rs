@@ -1,20 +1,23 @@
 //! Lua: keys, the scripts generated from a plan, the hand-written fragments, and the codec between
 //! them and Rust. `lua/README.md` is the ABI.
 
+pub mod activate;
 mod args;
 mod asked;
 pub mod calls;
 pub mod codec;
 pub mod emit;
 mod facts;
+pub mod fence;
 pub mod fixed;
 pub mod keys;
 pub mod lists;
-mod places;
+pub mod places;
 pub mod prolong;
 pub mod pulse;
 pub mod record;
 pub mod repair;
+pub mod reply;
 pub mod restore;
 
 pub use args::Args;
@@ -25,7 +28,8 @@ use std::sync::Arc;
 use sha1::{Digest, Sha1};
 
 use crate::plan::CheckedPlan;
-use crate::plan::check::{PlanCost, Slot};
+use crate::plan::cost::PlanCost;
+use crate::plan::slots::Slot;
 
 /// Bytes of one generated script.
 pub const SCRIPT_BYTES_MAX: usize = 512 * 1024;

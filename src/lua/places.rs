@@ -1,15 +1,49 @@
 //! Where a charge is counted.
 
+use super::args::text;
 use super::keys;
-use super::repair::CountAt;
+use crate::campaign::bucket_of;
 use crate::order::Charge;
 use crate::plan::CheckedPlan;
+
+/// Where a count is: key after the prefix, and field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountAt {
+    pub key: String,
+    pub field: String,
+}
+
+impl CountAt {
+    /// How often something was given back: read with counts, it says whether they only grew in between.
+    pub fn reopened() -> Self {
+        Self {
+            key: keys::STATE.to_owned(),
+            field: "reopened".to_owned(),
+        }
+    }
+
+    /// The place of a subject's count; `window` is the start of its window, `None` where the count lives as long
+    /// as the campaign; `of_buyer` as [`Counter::is_of_buyer`](crate::plan::Counter::is_of_buyer) says.
+    pub fn new(counter: &str, of_buyer: bool, window: Option<i64>, subject: &str, buckets: u32) -> Self {
+        let bucket = bucket_of(subject.as_bytes(), buckets);
+        match window {
+            None => Self {
+                key: keys::counts(counter, of_buyer, bucket),
+                field: keys::count_field(counter, subject),
+            },
+            Some(start) => Self {
+                key: keys::counter(counter, start, bucket),
+                field: subject.to_owned(),
+            },
+        }
+    }
+}
 
 /// The place the active plan reads the count in. A counter may have counted by something else when the order was
 /// admitted, or the plan may not have it any more. Where plan and subject do not say the same of it, nobody can tell whether it
 /// was counted as the buyer's: the count has both places then, so that no revision to come finds nothing used. A
 /// place that nothing was written to is left alone by a release. `user` of the order; `None` where all charges are the plan's.
-pub(super) fn places(charge: &Charge, user: Option<&str>, plan: &CheckedPlan) -> Vec<CountAt> {
+fn places(charge: &Charge, user: Option<&str>, plan: &CheckedPlan) -> Vec<CountAt> {
     let buckets = plan.context().buckets;
     let at = |of_buyer, window| CountAt::new(&charge.counter, of_buyer, window, &charge.subject, buckets);
     if charge.rolling_ms == 0 && charge.window != 0 {
@@ -26,6 +60,23 @@ pub(super) fn places(charge: &Charge, user: Option<&str>, plan: &CheckedPlan) ->
         (true, true) => vec![at(true, None)],
         _ => vec![at(true, None), at(false, None)],
     }
+}
+
+/// Kind, key, field, cost, moment; twice where a charge is counted in two places.
+pub(super) fn charge_args(
+    charge: &Charge,
+    user: Option<&str>,
+    plan: &CheckedPlan,
+) -> impl Iterator<Item = [Vec<u8>; 5]> {
+    let kind = if charge.rolling_ms == 0 {
+        "counter"
+    } else {
+        "rolling"
+    };
+    let (cost, window) = (charge.cost, charge.window);
+    places(charge, user, plan)
+        .into_iter()
+        .map(move |at| [text(kind), text(at.key), text(at.field), text(cost), text(window)])
 }
 
 #[cfg(test)]

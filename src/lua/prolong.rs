@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::Args;
-use super::calls::{Reader, text};
-use super::codec::{CodecError, Reply};
+use super::args::text;
+use super::reply::{CodecError, Reader, Reply};
 
 /// The family of buckets that is to last longer.
 #[derive(Clone, Copy, Debug)]

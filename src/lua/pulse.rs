@@ -1,8 +1,8 @@
 //! Arguments and reply of `pulse`. `lua/README.md` is the ABI.
 
 use super::Args;
-use super::calls::{Reader, text};
-use super::codec::{CodecError, Reply};
+use super::args::text;
+use super::reply::{CodecError, Reader, Reply};
 
 /// What `pulse` answers.
 #[derive(Clone, Debug, PartialEq, Eq)]

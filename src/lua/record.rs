@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 
-use super::codec::CodecError;
+use super::reply::CodecError;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 
 /// The entry in the record of an order that never was in this outbox (a restored one).
 pub const NO_ENTRY: &str = "0-0";

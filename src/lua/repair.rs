@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Args;
-use super::calls::{RawEntry, Reader, text};
-use super::codec::{CodecError, Fence, Reply};
-use super::keys;
+use super::args::text;
+use super::calls::{RawEntry, entry};
+use super::fence::Fence;
+use super::places::CountAt;
+use super::reply::{CodecError, Reader, Reply};
 use crate::campaign::bucket_of;
 use crate::order::OrderId;
 
@@ -50,7 +52,7 @@ pub fn ledger_reply(reply: Reply) -> Result<Ledger, CodecError> {
     if reader.number::<u8>()? == 1 {
         let mut entries = Vec::new();
         while !reader.is_empty() {
-            entries.push(reader.entry()?);
+            entries.push(entry(&mut reader)?);
         }
         ledger.outbox = Some(entries);
     }
@@ -74,39 +76,6 @@ pub fn buckets_reply(reply: Reply) -> Result<(Option<Fence>, Vec<Option<Bucket>>
         buckets.push(marked.then_some(bucket));
     }
     Ok((fence, buckets))
-}
-
-/// Where a count is: key after the prefix, and field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CountAt {
-    pub key: String,
-    pub field: String,
-}
-
-impl CountAt {
-    /// How often something was given back: read with counts, it says whether they only grew in between.
-    pub fn reopened() -> Self {
-        Self {
-            key: keys::STATE.to_owned(),
-            field: "reopened".to_owned(),
-        }
-    }
-
-    /// The place of a subject's count; `window` is the start of its window, `None` where the count lives as long
-    /// as the campaign; `of_buyer` as [`Counter::is_of_buyer`](crate::plan::Counter::is_of_buyer) says.
-    pub fn new(counter: &str, of_buyer: bool, window: Option<i64>, subject: &str, buckets: u32) -> Self {
-        let bucket = bucket_of(subject.as_bytes(), buckets);
-        match window {
-            None => Self {
-                key: keys::counts(counter, of_buyer, bucket),
-                field: keys::count_field(counter, subject),
-            },
-            Some(start) => Self {
-                key: keys::counter(counter, start, bucket),
-                field: subject.to_owned(),
-            },
-        }
-    }
 }
 
 pub fn counts_args<'a>(places: impl IntoIterator<Item = &'a CountAt>) -> Args {

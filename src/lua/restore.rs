@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Args;
-use super::calls::{family_args, state_args, text};
-use super::codec::{CodecError, Fence, Reply};
-use super::places::places;
+use super::activate::{family_args, state_args};
+use super::args::text;
+use super::fence::Fence;
+use super::places::charge_args;
+use super::reply::{CodecError, Reply};
 use crate::order::{Charge, OrderId};
 use crate::plan::{CheckedPlan, Window};
 
@@ -42,7 +44,7 @@ pub enum Restore<'a> {
         revision: u32,
         plan: &'a CheckedPlan,
         stock: &'a BTreeMap<String, i64>,
-        /// Whether [`Restore::Make`] made the buckets of [`super::calls::LASTING_FAMILIES`].
+        /// Whether [`Restore::Make`] made the buckets of [`super::keys::LASTING_FAMILIES`].
         made: bool,
     },
 }
@@ -119,23 +121,6 @@ fn window_end(charge: &Charge, plan: &CheckedPlan) -> i64 {
         },
         None => 0,
     }
-}
-
-/// Kind, key, field, cost, moment; twice where a charge is counted in two places.
-pub(super) fn charge_args(
-    charge: &Charge,
-    user: Option<&str>,
-    plan: &CheckedPlan,
-) -> impl Iterator<Item = [Vec<u8>; 5]> {
-    let kind = if charge.rolling_ms == 0 {
-        "counter"
-    } else {
-        "rolling"
-    };
-    let (cost, window) = (charge.cost, charge.window);
-    places(charge, user, plan)
-        .into_iter()
-        .map(move |at| [text(kind), text(at.key), text(at.field), text(cost), text(window)])
 }
 
 /// Whether the step was done; `false` when another token is rebuilding.

@@ -105,20 +105,15 @@ impl Wanted {
 fn constraint_needs(plan: &Plan, constraint: &Constraint, timed: bool) -> Needs {
     let mut roots = Vec::new();
     if timed {
-        roots.extend(condition(constraint));
+        roots.extend(constraint.condition());
     }
     roots.extend(constraint.measure.map(|measure| measure.limit));
     let counter = constraint.measure.map(|measure| measure.counter);
     Needs::of(plan, roots.into_iter(), counter.into_iter())
 }
 
-/// The nodes that decide whether a constraint holds.
-pub(super) fn condition(constraint: &Constraint) -> impl Iterator<Item = Node> {
-    constraint.when.into_iter().chain([constraint.require])
-}
-
 fn is_timed(plan: &Plan, constraint: &Constraint) -> bool {
-    let reached = reachable_from(plan, condition(constraint));
+    let reached = reachable_from(plan, constraint.condition());
     needed(plan, &reached).any(|expr| match expr {
         Expr::Now => true,
         Expr::Counter(counter) => falls_with_time(&plan.counters[*counter as usize]),

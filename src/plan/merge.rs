@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::check::is_name;
+use super::names::is_name;
 use super::{Attribute, Constraint, Counter, Expr, NAME_BYTES_MAX, Node, PLAN_NODES_MAX, Plan, PlanError};
 use crate::campaign::RULES_MAX;
 

@@ -7,12 +7,20 @@
 
 pub mod calendar;
 mod ceiling;
+mod certain;
 pub mod check;
+mod checked;
+mod context;
+pub mod cost;
+pub mod decision;
 pub mod diff;
+mod error;
 pub mod eval;
 pub mod explain;
 pub mod facts;
+pub mod kind;
 pub mod merge;
+mod names;
 mod nodes;
 pub mod outcome;
 pub mod possible;
@@ -23,13 +31,22 @@ mod run;
 #[doc(hidden)]
 #[cfg(any(test, feature = "testing"))]
 pub mod samples;
+pub mod slots;
+pub mod state;
+pub mod window;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{CheckContext, CheckedPlan, PlanError, check};
+pub use check::check;
+pub use checked::CheckedPlan;
+pub use context::CheckContext;
+pub use error::PlanError;
+
+use crate::order::Attempt;
 
 /// Largest integer a plan may reach: Lua numbers are doubles, exact to ±(2^53−1).
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
@@ -109,6 +126,20 @@ impl fmt::Display for Attribute {
 }
 
 impl Attribute {
+    /// Its text in an attempt; the empty text where the attempt has none.
+    pub fn text_of<'a>(&self, attempt: &'a Attempt) -> Cow<'a, str> {
+        match self {
+            Self::User => attempt.user.as_str().into(),
+            Self::Sku => attempt.sku.as_str().into(),
+            Self::Quantity => attempt.quantity.to_string().into(),
+            other => attempt
+                .attributes
+                .get(&other.to_string())
+                .map_or("", String::as_str)
+                .into(),
+        }
+    }
+
     /// Whether a module that declares this attribute may read the other: the same one, or any claim or any
     /// client attribute where the declared one is named `*`.
     pub fn declares(&self, read: &Self) -> bool {
@@ -303,6 +334,11 @@ impl Constraint {
     /// The name a rejection carries: `<rule>/<reason>`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.rule, self.reason)
+    }
+
+    /// The nodes that decide whether it holds.
+    pub(crate) fn condition(&self) -> impl Iterator<Item = Node> + use<> {
+        self.when.into_iter().chain([self.require])
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::check::{CheckContext, Kind, PlanError, check_attribute};
+use super::context::CheckContext;
+use super::error::{PlanError, Refusal};
+use super::kind::Kind;
+use super::names::check_attribute;
 use super::{
     Attribute, COUNTER_MAX, Expr, INTEGER_MAX, NOW_MAX, Node, PLAN_TABLE_ENTRIES_MAX,
     PLAN_TABLES_ENTRIES_MAX, PLAN_TEXT_BYTES_MAX, Plan,
@@ -81,9 +84,6 @@ fn own_reads(expr: &Expr) -> Reads {
     }
     reads
 }
-
-/// Code and message; the caller knows where.
-type Refusal = (&'static str, String);
 
 struct Pass<'a> {
     plan: &'a Plan,
@@ -210,8 +210,8 @@ impl Pass<'_> {
                 "type",
                 format!(
                     "compares {} with {}; two integers or two texts are needed",
-                    name(a),
-                    name(b)
+                    a.name(),
+                    b.name()
                 ),
             )),
         }
@@ -229,8 +229,8 @@ impl Pass<'_> {
                 "type",
                 format!(
                     "chooses between {} and {}; both must have one type",
-                    name(a),
-                    name(b)
+                    a.name(),
+                    b.name()
                 ),
             )),
         }
@@ -337,14 +337,6 @@ fn checked_divisor(divisor: i64) -> Result<i128, Refusal> {
 fn mismatch(node: Node, wanted: &str, found: Kind) -> Refusal {
     (
         "type",
-        format!("operand {node} is {}; {wanted} is needed", name(found)),
+        format!("operand {node} is {}; {wanted} is needed", found.name()),
     )
-}
-
-pub(super) fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Int { .. } => "an integer",
-        Kind::Bool => "a boolean",
-        Kind::Text => "a text",
-    }
 }

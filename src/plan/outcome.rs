@@ -1,7 +1,7 @@
 //! What became of an attempt, in a word: as figures compare two plans.
 
 use super::CheckedPlan;
-use super::eval::Rejection;
+use super::decision::Rejection;
 
 pub const ADMITTED: &str = "admitted";
 /// The plan could not be asked: something it needs was not there.

@@ -3,10 +3,9 @@
 //! It follows from the plan, the attempt and the moment alone, so whoever finds an order can ask it again. What it
 //! does not refuse may have been refused all the same: by a count, by the stock, by a list.
 
-use super::ceiling::conjuncts;
-use super::nodes::{Nodes, Reads};
+use super::Attribute;
+use super::checked::CheckedPlan;
 use super::run::{Run, Source};
-use super::{Attribute, CheckedPlan, Node, Plan};
 use crate::order::Attempt;
 
 /// Why nobody can have been admitted with an order.
@@ -20,60 +19,11 @@ pub enum Impossible {
     Constraint(u32),
 }
 
-/// The parts of a plan that are computed from nothing but the order and the clock.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Certain {
-    parts: Vec<Part>,
-    /// One per early access: whether its condition is such a part.
-    early: Vec<bool>,
-}
-
-/// Something that must hold, wherever `when` does, for its constraint to hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
-    constraint: u32,
-    when: Option<Node>,
-    require: Node,
-}
-
-impl Certain {
-    pub(super) fn of(plan: &Plan, nodes: &Nodes) -> Self {
-        let is_certain = |node: &Node| {
-            let Reads {
-                counters,
-                stock,
-                clock: _,
-                audiences,
-            } = nodes.reads[*node as usize];
-            !counters && !stock && !audiences
-        };
-        let constraints = (0..).zip(&plan.constraints);
-        let parts = constraints
-            .filter(|(_, constraint)| constraint.when.as_ref().is_none_or(is_certain))
-            .flat_map(|(index, constraint)| {
-                let parts = conjuncts(plan, constraint.require).into_iter().filter(is_certain);
-                parts.map(move |require| Part {
-                    constraint: index,
-                    when: constraint.when,
-                    require,
-                })
-            });
-        Self {
-            parts: parts.collect(),
-            early: plan
-                .early_access
-                .iter()
-                .map(|early| is_certain(&early.when))
-                .collect(),
-        }
-    }
-}
-
 /// Why nobody can have been admitted with this attempt at `now`, milliseconds since 1970-01-01 UTC. The opening is
 /// taken to be `slack_ms` earlier. Closing, SKU and stock are not looked at.
 pub fn impossible(plan: &CheckedPlan, attempt: &Attempt, now: i64, slack_ms: i64) -> Option<Impossible> {
     let required = &plan.plan.required;
-    if let Some(missing) = required.iter().find(|of| attempt.text(of).is_empty()) {
+    if let Some(missing) = required.iter().find(|of| of.text_of(attempt).is_empty()) {
         return Some(Impossible::Missing(missing.clone()));
     }
     let mut run = Run::new(plan, Source::Nothing, attempt, now);

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::explain::enforced;
 use super::facts::Facts;
 use super::reach::{needed, reachable_from};
-use super::retry::falls_at;
 use super::run::{Run, Source};
+use super::window::falls_at;
 use super::{Attribute, CheckedPlan, Constraint, Expr};
 use crate::order::Attempt;
 

@@ -7,11 +7,12 @@
 //! line (`now * now`) changes at every millisecond. The answer is exact; a search that takes too many
 //! steps has none.
 
-use super::check::Kind;
-use super::eval::{Rejection, window_start};
-use super::facts::{Count, Facts, condition};
+use super::decision::Rejection;
+use super::facts::Facts;
+use super::kind::Kind;
 use super::reach::reachable_from;
 use super::run::{Run, Source};
+use super::window::falls_at;
 use super::{CheckedPlan, Expr, Node, ROLLING_ORDERS_MAX, Window};
 use crate::order::Attempt;
 
@@ -28,7 +29,8 @@ pub fn by_constraint(plan: &CheckedPlan, index: u32, facts: &Facts, attempt: &At
     let measure = constraint.measure.map(|measure| run.measured(measure));
     let closes_at = plan.context().schedule.closes_at;
     let search = || {
-        Search::new(plan, facts, attempt, condition(constraint)).first(closes_at, &[], |run| run.holds(index))
+        Search::new(plan, facts, attempt, constraint.condition())
+            .first(closes_at, &[], |run| run.holds(index))
     };
     Rejection::Constraint {
         index,
@@ -65,30 +67,6 @@ pub fn window_full(plan: &CheckedPlan, counter: u32, entries: &[(i64, i64)]) -> 
     Rejection::WindowFull {
         counter,
         retry_at: retry_at.filter(|at| *at < plan.context().schedule.closes_at),
-    }
-}
-
-/// When a counter next goes down by itself after the facts were taken.
-pub(super) fn falls_at(plan: &CheckedPlan, facts: &Facts, counter: u32, now: i64) -> Option<i64> {
-    let length = match plan.plan().counters[counter as usize].window {
-        Window::Campaign => return None,
-        Window::Rolling { length_ms } => length_ms,
-        Window::Tumbling { length_ms, .. } => length_ms,
-        Window::Calendar { .. } => 0,
-    };
-    match facts.counters.get(&counter)? {
-        Count::Rolling(entries) => {
-            let leaves = entries.iter().map(|(moment, _)| moment.saturating_add(length));
-            leaves.filter(|at| *at > now).min()
-        }
-        Count::Units(0) => None,
-        Count::Units(_) => {
-            let end = match plan.periods(counter) {
-                Some(periods) => periods.end_of(facts.taken_at)?,
-                None => window_start(plan, counter, facts.taken_at).saturating_add(length),
-            };
-            (end > now).then_some(end)
-        }
     }
 }
 
@@ -158,7 +136,7 @@ impl Step<'_, '_> {
     fn look(&mut self) {
         let search = self.search;
         for node in &search.nodes {
-            self.run.settle(*node);
+            self.run.evaluate(*node);
             let slope = self.slope(&search.plan.plan().nodes[*node as usize]);
             self.slopes[*node as usize] = slope.clamp(-SLOPE_MAX, SLOPE_MAX);
         }

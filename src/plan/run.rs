@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::eval::{Measured, State, compose_subject, is_live, window_start};
+use super::decision::Measured;
 use super::facts::{Count, Facts, Needs};
+use super::slots::compose_subject;
+use super::state::State;
+use super::window::{is_live, window_start};
 use super::{Attribute, CheckedPlan, Expr, Measure, Node, Window};
 use crate::order::Attempt;
 
@@ -64,6 +67,27 @@ impl<'a> Run<'a> {
             used: self.used(measure.counter),
             limit: self.int(measure.limit),
         }
+    }
+
+    /// The least that the ceilings of a counter allow it before the order is counted.
+    pub(super) fn ceiling(&mut self, counter: u32) -> Option<i64> {
+        let ceilings = self
+            .plan
+            .ceilings
+            .iter()
+            .filter(|ceiling| ceiling.counter == counter);
+        ceilings
+            .filter_map(|ceiling| {
+                let applies = ceiling.when.is_none_or(|when| self.bool(when));
+                applies.then(|| {
+                    let terms = ceiling.terms.iter();
+                    let sum = terms.fold(0_i64, |sum, (sign, node)| {
+                        sum.saturating_add(sign.saturating_mul(self.int(*node)))
+                    });
+                    sum - i64::from(ceiling.strict)
+                })
+            })
+            .min()
     }
 
     /// What the needs name, at this moment.
@@ -142,7 +166,7 @@ impl<'a> Run<'a> {
             Source::Nothing => false,
             Source::State(state) => {
                 let members = state.audiences.get(audience);
-                members.is_some_and(|members| members.contains(&*self.attempt.text(of)))
+                members.is_some_and(|members| members.contains(&*of.text_of(self.attempt)))
             }
             Source::Facts(facts) => {
                 let mut members = facts.members.iter();
@@ -151,7 +175,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    // The checker has settled every type, so the other arms below are never taken.
+    // The checker knows every type, so the other arms below are never taken.
 
     pub(super) fn int(&mut self, node: Node) -> i64 {
         match self.value(node) {
@@ -203,8 +227,8 @@ impl<'a> Run<'a> {
         value
     }
 
-    /// Computes one node whose operands are settled.
-    pub(super) fn settle(&mut self, node: Node) {
+    /// Computes one node whose operands are computed.
+    pub(super) fn evaluate(&mut self, node: Node) {
         let nodes = &self.plan.plan().nodes;
         let expr = &nodes[node as usize];
         if expr.operands().next().is_none() {
@@ -222,7 +246,7 @@ impl<'a> Run<'a> {
             Expr::Int(value) => Value::Int(*value),
             Expr::Text(text) => Value::Text(Cow::Borrowed(text)),
             Expr::Attribute(Attribute::Quantity) => Value::Int(i64::from(self.attempt.quantity)),
-            Expr::Attribute(attribute) => Value::Text(self.attempt.text(attribute)),
+            Expr::Attribute(attribute) => Value::Text(attribute.text_of(self.attempt)),
             Expr::Counter(index) => Value::Int(self.used(*index)),
             Expr::Remaining => Value::Int(self.remaining()),
             Expr::Stock => Value::Int(self.initial_stock()),

@@ -1,6 +1,8 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
+mod behind;
 pub mod compare;
+mod error;
 mod line;
 mod lists;
 pub mod missing;
@@ -24,7 +26,8 @@ use crate::store::{Store, StoreError};
 use crate::wire::millis;
 
 pub use compare::{CompareError, Comparison, Difference, Kind, Outcome, Place};
-pub use rebuild::{RebuildError, Rebuilt};
+pub use error::RebuildError;
+pub use rebuild::Rebuilt;
 pub use revoked::GivingBack;
 
 /// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::campaign::Campaign;
-use crate::lua::calls::LASTING_FAMILIES;
-use crate::lua::codec::Fence;
+use crate::lua::fence::Fence;
+use crate::lua::keys::LASTING_FAMILIES;
 use crate::lua::keys::Shard;
 use crate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use crate::lua::{Args, fixed};

@@ -11,14 +11,16 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Reconcile;
+use super::error::RebuildError;
 use super::line::Turn;
 use super::work::Work;
 use crate::campaign::Campaign;
 use crate::engine::EngineError;
-use crate::lua::calls::{self, Restore};
-use crate::lua::codec::Fence;
+use crate::lua::calls;
+use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
+use crate::lua::restore::Restore;
 use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
 use crate::store::{CampaignRow, StoreError};
@@ -36,33 +38,6 @@ pub enum Rebuilt {
     Open,
     /// Restored so many landed orders, and those among the dead letters, under this epoch.
     Restored { orders: u64, stranded: u64, epoch: u64 },
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RebuildError {
-    #[error("no campaign {0:?}")]
-    UnknownCampaign(String),
-    #[error("another gateway is rebuilding it")]
-    Elsewhere,
-    #[error("{0}")]
-    Engine(#[from] EngineError),
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("waited {waited:?} for {what}")]
-    Patience {
-        what: String,
-        waited: std::time::Duration,
-    },
-    #[error("{0}")]
-    Bus(#[from] crate::bus::BusError),
-    #[error("{0}")]
-    Codec(#[from] crate::lua::codec::CodecError),
-    #[error("a stored plan is refused: {0}")]
-    Plan(#[from] crate::plan::PlanError),
-    #[error("the engine holds the state of another campaign of this name; is this the right Redis?")]
-    Foreign,
-    #[error("it is archived: its state is gone for good, and nothing is to be restored")]
-    Archived,
 }
 
 impl Reconcile {

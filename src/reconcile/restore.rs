@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::RebuildError;
 use super::work::Work;
 use crate::campaign::bucket_of;
-use crate::lua::calls::{self, LASTING_FAMILIES, Restore};
-use crate::lua::codec::{NO_ENTRY, Record};
+use crate::lua::keys::{LASTING_FAMILIES, lasting_keys};
+use crate::lua::record::{NO_ENTRY, Record};
+use crate::lua::restore::Restore;
+
 use crate::lua::keys;
 use crate::order::{Charge, OrderEvent, OrderId};
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 use crate::plan::{CheckedPlan, Window};
 use crate::store::Restorable;
 
@@ -51,7 +53,7 @@ impl Tally {
 impl Work<'_> {
     /// Part of the keys may have survived: they are not to be counted twice.
     pub(super) async fn drop_leftovers(&self, plan: &CheckedPlan, gently: bool) -> Result<(), RebuildError> {
-        let mut names = calls::lasting_keys(plan);
+        let mut names = lasting_keys(plan);
         for (index, counter) in plan.plan().counters.iter().enumerate() {
             if let (Window::Calendar { .. }, Some(periods)) = (&counter.window, plan.periods(index as u32)) {
                 let buckets = plan.context().buckets;

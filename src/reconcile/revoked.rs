@@ -16,7 +16,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::work::Work;
 use super::{RebuildError, Reconcile};
 use crate::lua::calls;
-use crate::lua::codec::Fence;
+use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::order::{Charge, OrderId};

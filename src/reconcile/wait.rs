@@ -4,16 +4,17 @@
 //! The campaign's own outbox is waited for alone. What comes after says the same of every campaign, so campaigns wait for it
 //! in rounds: whoever comes while one is gathering joins it, and whoever comes later begins the next beside it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
+use super::behind::behind;
 use super::compare::Desk;
+use super::error::RebuildError;
 use super::work::Work;
-use super::{Config, RebuildError, Reconcile};
+use super::{Config, Reconcile};
 use crate::bus::Producer;
 use crate::store::Store;
 
@@ -24,8 +25,6 @@ const STUCK_EVERY: Duration = Duration::from_secs(5);
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// How long a round waits for more campaigns before it begins.
 const GATHER: Duration = Duration::from_millis(50);
-/// Partitions named in an error.
-const NAMED_MAX: usize = 5;
 
 /// Waiting together for what had been admitted before.
 type Round = Shared<BoxFuture<'static, Result<(), Late>>>;
@@ -158,45 +157,5 @@ impl Work<'_> {
             self.hold().await?;
             tokio::time::sleep(config.poll).await;
         }
-    }
-}
-
-/// Which partitions have not landed up to their marks.
-pub(super) fn behind(topic: &str, marks: &BTreeMap<i32, i64>, landed: &BTreeMap<i32, i64>) -> Option<String> {
-    let at = |partition| landed.get(partition).copied().unwrap_or(0);
-    let late: Vec<String> = marks
-        .iter()
-        .filter(|(partition, mark)| at(partition) < **mark)
-        .map(|(partition, mark)| format!("partition {partition} is at {} of {mark}", at(partition)))
-        .collect();
-    if late.is_empty() {
-        return None;
-    }
-    let more = match late.len().saturating_sub(NAMED_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let named = late[..late.len().min(NAMED_MAX)].join(", ");
-    Some(format!(
-        "landing to pass the watermark of {topic}: {named}{more}; is `rushgate land` running?"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partitions_that_are_behind_are_named_with_how_far() {
-        let marks = BTreeMap::from([(0, 0), (1, 450), (2, 10)]);
-        assert_eq!(behind("o", &marks, &BTreeMap::from([(1, 450), (2, 11)])), None);
-        let text = behind("o", &marks, &BTreeMap::from([(1, 120)])).expect("two are behind");
-        assert!(
-            text.contains("partition 1 is at 120 of 450, partition 2 is at 0 of 10;"),
-            "{text}"
-        );
-        let many = (0..9).map(|partition| (partition, 1)).collect();
-        let text = behind("o", &many, &BTreeMap::new()).expect("all are behind");
-        assert!(text.contains("partition 4 is at 0 of 1 and 4 more;"), "{text}");
     }
 }

@@ -9,9 +9,10 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::lists::Standing;
 use super::{RebuildError, Reconcile};
 use crate::engine::EngineError;
-use crate::lua::calls::{self, Restore, ShardStatus};
-use crate::lua::codec::Reply;
+use crate::lua::calls::{self, ShardStatus};
 use crate::lua::keys::Shard;
+use crate::lua::reply::Reply;
+use crate::lua::restore::{Restore, restore_args, restore_reply};
 use crate::lua::{Args, Script, fixed};
 
 /// Calls on their way at the same time: the next one arrives while the engine is at one. Orders of other campaigns wait
@@ -49,7 +50,7 @@ impl Work<'_> {
     }
 
     pub(super) async fn step(&self, step: Restore<'_>) -> Result<(), RebuildError> {
-        self.call(calls::restore_args(&self.token, step)).await
+        self.call(restore_args(&self.token, step)).await
     }
 
     /// Steps whose order does not matter.
@@ -59,7 +60,7 @@ impl Work<'_> {
     ) -> Result<(), RebuildError> {
         let steps = steps.into_iter();
         let all: Vec<_> = steps
-            .map(|step| self.call(calls::restore_args(&self.token, step)))
+            .map(|step| self.call(restore_args(&self.token, step)))
             .collect();
         stream::iter(all)
             .buffer_unordered(CALLS_AT_ONCE)
@@ -84,7 +85,7 @@ impl Work<'_> {
     }
 
     async fn call(&self, args: Args) -> Result<(), RebuildError> {
-        match calls::restore_reply(self.run(&fixed::RESTORE, args).await?)? {
+        match restore_reply(self.run(&fixed::RESTORE, args).await?)? {
             true => Ok(()),
             false => Err(RebuildError::Elsewhere),
         }

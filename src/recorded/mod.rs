@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::order::{Attempt, UNREADABLE};
 use crate::plan::CheckedPlan;
-use crate::plan::eval::{Decision, Rejection};
+use crate::plan::decision::{Decision, Rejection};
 use crate::rejection::Own;
 use crate::ruleset::ActiveCampaign;
 

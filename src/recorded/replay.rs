@@ -11,7 +11,9 @@ use super::{Outcome, Recorded};
 use crate::campaign::Sku;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
-use crate::plan::eval::{self, Decision, State};
+use crate::plan::decision::Decision;
+use crate::plan::eval;
+use crate::plan::state::State;
 use crate::rejection::Own;
 use crate::ruleset::{Asked, Precheck, Reads, Verdict, marks};
 
@@ -116,7 +118,7 @@ fn is_incomplete(plan: &CheckedPlan, attempt: &Attempt) -> bool {
     let required = &plan.plan().required;
     required
         .iter()
-        .any(|attribute| attempt.text(attribute).is_empty())
+        .any(|attribute| attribute.text_of(attempt).is_empty())
 }
 
 /// Two worlds that meet the same attempts.

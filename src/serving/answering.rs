@@ -103,7 +103,7 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
         false => limits.stranger,
     };
     let charge = match fits(bound) {
-        true => Charge::take(conn, bytes, bound.bytes),
+        true => Charge::take(&conn.bytes, bytes, bound.bytes),
         false => None,
     };
     if charge.is_none() {
@@ -158,7 +158,7 @@ impl Ticket {
             0 => usize::MAX,
             _ => limits.known.bytes,
         };
-        self.charge = Charge::take(&self.conn, REQUEST_BYTES.saturating_add(length), most);
+        self.charge = Charge::take(&self.conn.bytes, REQUEST_BYTES.saturating_add(length), most);
         if self.charge.is_none() {
             self.conn.shared.figures.refused();
             return Err(TooMuch);

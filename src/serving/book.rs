@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::conn::{Conn, Peer, Shared, Told};
+use super::budget::Budget;
+use super::conn::{Conn, Shared, Told};
 use super::judge::{Stamp, Why};
 use super::limits::LINGERING_MAX;
 use super::peer::PeerKey;
@@ -44,7 +45,7 @@ struct Entry {
 
 #[derive(Default)]
 struct OfPeer {
-    peer: Arc<Peer>,
+    bytes: Arc<Budget>,
     order: Order,
 }
 
@@ -73,7 +74,7 @@ impl Book {
     }
 
     /// Whether the address is a proxy's, and whether it has a share of the connections.
-    fn standing(&self, address: IpAddr) -> (bool, bool) {
+    fn terms_of(&self, address: IpAddr) -> (bool, bool) {
         let limits = &self.shared.limits;
         let is_proxy = limits.all_proxies || limits.proxies.contain(address);
         // Who may have all of them waits like everybody where all are busy.
@@ -85,7 +86,7 @@ impl Book {
 
     /// Whether the address's peer may make one more connection so soon, which is charged to it then.
     pub(super) fn admits(&self, address: IpAddr) -> bool {
-        let (_, has_share) = self.standing(address);
+        let (_, has_share) = self.terms_of(address);
         let shared = &self.shared;
         let admits = || {
             shared
@@ -102,7 +103,7 @@ impl Book {
     /// Lets a connection in, at the cost of another one where there must be.
     pub(super) fn enter(&self, address: IpAddr) -> Entrance {
         let limits = &self.shared.limits;
-        let (is_proxy, has_share) = self.standing(address);
+        let (is_proxy, has_share) = self.terms_of(address);
         let key = PeerKey::of(address);
         let mut pages = self.pages();
         let pages = &mut *pages;
@@ -145,21 +146,15 @@ impl Book {
 }
 
 impl Pages {
-    fn add(
-        &mut self,
-        key: PeerKey,
-        address: IpAddr,
-        standing: (bool, bool),
-        shared: &Arc<Shared>,
-    ) -> Arc<Conn> {
+    fn add(&mut self, key: PeerKey, address: IpAddr, terms: (bool, bool), shared: &Arc<Shared>) -> Arc<Conn> {
         let id = self.next;
         self.next += 1;
         let of_peer = self.peers.entry(key).or_default();
         let conn = Arc::new(Conn::new(
             id,
             address,
-            standing,
-            of_peer.peer.clone(),
+            terms,
+            of_peer.bytes.clone(),
             shared.clone(),
         ));
         let stamp = conn.idle_since().unwrap_or_default();

@@ -1,10 +1,9 @@
-//! A number of bytes of which charges take their part and give it back when they are dropped.
+//! How many bytes connections hold: charges take their part of what is allowed, and give it back when they are dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::conn::Conn;
-
+/// A number of bytes, of which charges take their part.
 #[derive(Debug, Default)]
 pub(super) struct Budget(AtomicUsize);
 
@@ -26,43 +25,59 @@ impl Budget {
     }
 }
 
-/// Bytes that something of a connection holds, counted for the connection, its peer and in all.
+/// What one connection holds, counted for itself, its peer and in all, and what the latter two may.
+pub(super) struct Account {
+    own: Budget,
+    peer: (Arc<Budget>, usize),
+    all: (Arc<Budget>, usize),
+}
+
+impl Account {
+    /// `peer` and `all` with the most bytes of each.
+    pub(super) fn new(peer: (Arc<Budget>, usize), all: (Arc<Budget>, usize)) -> Self {
+        let own = Budget::default();
+        Self { own, peer, all }
+    }
+
+    /// Bytes that the connection itself holds.
+    pub(super) fn used(&self) -> usize {
+        self.own.used()
+    }
+}
+
+/// Bytes that something of a connection holds.
 pub(super) struct Charge {
-    conn: Arc<Conn>,
+    account: Arc<Account>,
     bytes: usize,
 }
 
 impl Charge {
     /// `None` where one of the three has not so much left; of the connection, `limit` is all.
-    pub(super) fn take(conn: &Arc<Conn>, bytes: usize, limit: usize) -> Option<Self> {
-        let limits = &conn.shared.limits;
-        if !conn.bytes.take(bytes, limit) {
+    pub(super) fn take(account: &Arc<Account>, bytes: usize, limit: usize) -> Option<Self> {
+        let Account { own, peer, all } = &**account;
+        if !own.take(bytes, limit) {
             return None;
         }
-        let of_peer = if conn.has_share {
-            limits.peer_bytes
-        } else {
-            limits.bytes
-        };
-        if !conn.peer.bytes.take(bytes, of_peer) {
-            conn.bytes.give(bytes);
+        if !peer.0.take(bytes, peer.1) {
+            own.give(bytes);
             return None;
         }
-        if !conn.shared.bytes.take(bytes, limits.bytes) {
-            conn.bytes.give(bytes);
-            conn.peer.bytes.give(bytes);
+        if !all.0.take(bytes, all.1) {
+            own.give(bytes);
+            peer.0.give(bytes);
             return None;
         }
-        let conn = conn.clone();
-        Some(Self { conn, bytes })
+        let account = account.clone();
+        Some(Self { account, bytes })
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.conn.bytes.give(self.bytes);
-        self.conn.peer.bytes.give(self.bytes);
-        self.conn.shared.bytes.give(self.bytes);
+        let Account { own, peer, all } = &*self.account;
+        own.give(self.bytes);
+        peer.0.give(self.bytes);
+        all.0.give(self.bytes);
     }
 }
 

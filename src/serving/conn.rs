@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::budget::{Budget, Charge};
+use super::budget::{Account, Budget, Charge};
 use super::figures::Figures;
-use super::judge::{Facts, Stamp, Verdict, Why, judge};
+use super::judge::{Action, Facts, Stamp, Why, judge};
 use super::limits::{Limits, UNASKED_BYTES, UNASKED_CHARGE};
 use super::pace::Pace;
 use super::turn::Turn;
@@ -21,7 +21,7 @@ const NEVER: Stamp = Stamp::MAX;
 pub(super) struct Shared {
     began: Instant,
     pub limits: Limits,
-    pub bytes: Budget,
+    pub bytes: Arc<Budget>,
     pub pace: Pace,
     pub figures: Figures,
 }
@@ -31,7 +31,7 @@ impl Shared {
         Arc::new(Self {
             began: Instant::now(),
             limits,
-            bytes: Budget::default(),
+            bytes: Arc::default(),
             pace: Pace::default(),
             figures,
         })
@@ -40,12 +40,6 @@ impl Shared {
     pub(super) fn now(&self) -> Stamp {
         self.began.elapsed().as_micros() as Stamp
     }
-}
-
-/// What all connections of a peer have in common.
-#[derive(Debug, Default)]
-pub(super) struct Peer {
-    pub bytes: Budget,
 }
 
 /// What a connection was told from outside.
@@ -63,10 +57,9 @@ pub(super) struct Conn {
     pub has_share: bool,
     /// Whether others may speak through it.
     pub is_proxy: bool,
-    pub peer: Arc<Peer>,
     pub shared: Arc<Shared>,
     /// Bytes that its requests hold.
-    pub bytes: Budget,
+    pub bytes: Arc<Account>,
     in_flight: AtomicUsize,
     idle_since: AtomicU64,
     blocked_since: AtomicU64,
@@ -100,18 +93,24 @@ impl Conn {
         id: u64,
         address: IpAddr,
         (has_share, is_proxy): (bool, bool),
-        peer: Arc<Peer>,
+        of_peer: Arc<Budget>,
         shared: Arc<Shared>,
     ) -> Self {
+        let limits = &shared.limits;
+        let peer_bytes = if has_share {
+            limits.peer_bytes
+        } else {
+            limits.bytes
+        };
+        let account = Account::new((of_peer, peer_bytes), (shared.bytes.clone(), limits.bytes));
         let (now, turn) = (shared.now(), Turn::new(shared.limits.turn_bytes));
         Self {
             id,
             address,
             has_share,
             is_proxy,
-            peer,
             shared,
-            bytes: Budget::default(),
+            bytes: Arc::new(account),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now),
             blocked_since: AtomicU64::new(NEVER),
@@ -187,13 +186,8 @@ impl Conn {
         }
     }
 
-    /// It is polled.
-    pub(super) fn polled(&self) {
-        self.turn.begin();
-        // Where nothing can be written, the library leaves lying what it has read.
-        if self.blocked_since.load(Ordering::Relaxed) == NEVER {
-            self.weigh();
-        }
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked_since.load(Ordering::Relaxed) != NEVER
     }
 
     /// A request has begun to arrive, or none is half here.
@@ -206,7 +200,7 @@ impl Conn {
     }
 
     /// Bytes were read; `false` where they ask nothing, and there is no memory for more of them.
-    pub(super) fn read(self: &Arc<Self>, bytes: usize) -> bool {
+    pub(super) fn read(&self, bytes: usize) -> bool {
         self.turn.read(bytes);
         if self.in_flight() > 0 {
             return true;
@@ -215,13 +209,13 @@ impl Conn {
         if before > UNASKED_BYTES || before + bytes <= UNASKED_BYTES {
             return true;
         }
-        let charge = Charge::take(self, UNASKED_CHARGE, usize::MAX);
+        let charge = Charge::take(&self.bytes, UNASKED_CHARGE, usize::MAX);
         let taken = charge.is_some();
         *locked(&self.unasked_charge) = charge;
         taken
     }
 
-    /// Gives back what it holds beyond its requests. Its charges hold the connection itself.
+    /// Gives back what it holds beyond its requests.
     pub(super) fn clear(&self) {
         drop(locked(&self.unasked_charge).take());
     }
@@ -239,7 +233,7 @@ impl Conn {
         self.leaving_since.load(Ordering::Relaxed) != NEVER
     }
 
-    pub(super) fn judge(&self) -> Verdict {
+    pub(super) fn judge(&self) -> Action {
         let known = |stamp: Stamp| Some(stamp).filter(|stamp| *stamp != NEVER);
         let oldest = locked(&self.answers).iter().map(|answer| answer.1).min();
         let facts = Facts {

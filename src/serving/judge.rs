@@ -62,7 +62,7 @@ impl Why {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Action {
     /// Nothing can have become too late before that long.
     Stay(Duration),
     /// It is asked to end.
@@ -70,7 +70,7 @@ pub(super) enum Verdict {
     Close(Why),
 }
 
-pub(super) fn judge(facts: Facts, limits: &Limits) -> Verdict {
+pub(super) fn judge(facts: Facts, limits: &Limits) -> Action {
     let left = |since: Stamp, within: Duration| {
         let gone = Duration::from_micros(facts.now.saturating_sub(since));
         within.checked_sub(gone).filter(|left| !left.is_zero())
@@ -79,12 +79,12 @@ pub(super) fn judge(facts: Facts, limits: &Limits) -> Verdict {
     let mut next = limits.stall.min(limits.idle);
     for since in [facts.blocked_since, facts.answer_since].into_iter().flatten() {
         match left(since, limits.stall) {
-            None => return Verdict::Close(Why::Stalled),
+            None => return Action::Close(Why::Stalled),
             Some(rest) => next = next.min(rest),
         }
     }
     if facts.in_flight > 0 {
-        return Verdict::Stay(next);
+        return Action::Stay(next);
     }
     match facts.leaving_since {
         Some(since) => {
@@ -94,13 +94,13 @@ pub(super) fn judge(facts: Facts, limits: &Limits) -> Verdict {
                 false => LEAVE_WITHIN,
             };
             match left(since.max(facts.idle_since), within) {
-                None => Verdict::Close(Why::Idle),
-                Some(rest) => Verdict::Stay(next.min(rest)),
+                None => Action::Close(Why::Idle),
+                Some(rest) => Action::Stay(next.min(rest)),
             }
         }
         None => match left(facts.idle_since, limits.idle) {
-            None => Verdict::Leave(Why::Idle),
-            Some(rest) => Verdict::Stay(next.min(rest)),
+            None => Action::Leave(Why::Idle),
+            Some(rest) => Action::Stay(next.min(rest)),
         },
     }
 }
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn every_phase_has_its_deadline() {
-        let stay = |seconds| Verdict::Stay(Duration::from_secs(seconds));
-        let half = Verdict::Stay(LEAVE_WITHIN);
-        for (what, facts, verdict) in [
+        let stay = |seconds| Action::Stay(Duration::from_secs(seconds));
+        let half = Action::Stay(LEAVE_WITHIN);
+        for (what, facts, action) in [
             ("just idle", FACTS, stay(20)),
             (
                 "soon idle for too long",
@@ -150,7 +150,7 @@ mod tests {
                     idle_since: 40 * SECOND,
                     ..FACTS
                 },
-                Verdict::Leave(Why::Idle),
+                Action::Leave(Why::Idle),
             ),
             (
                 "busy",
@@ -176,7 +176,7 @@ mod tests {
                     in_flight: 9,
                     ..FACTS
                 },
-                Verdict::Close(Why::Stalled),
+                Action::Close(Why::Stalled),
             ),
             (
                 "an answer that nobody takes",
@@ -185,7 +185,7 @@ mod tests {
                     in_flight: 1,
                     ..FACTS
                 },
-                Verdict::Close(Why::Stalled),
+                Action::Close(Why::Stalled),
             ),
             (
                 "leaving",
@@ -201,7 +201,7 @@ mod tests {
                     leaving_since: Some(99 * SECOND),
                     ..FACTS
                 },
-                Verdict::Close(Why::Idle),
+                Action::Close(Why::Idle),
             ),
             (
                 "leaving, and a request arrives",
@@ -220,7 +220,7 @@ mod tests {
                     arriving: true,
                     ..FACTS
                 },
-                Verdict::Close(Why::Idle),
+                Action::Close(Why::Idle),
             ),
             (
                 "leaving, with a request in flight",
@@ -241,7 +241,7 @@ mod tests {
                 half,
             ),
         ] {
-            assert_eq!(judge(facts, &limits()), verdict, "{what}");
+            assert_eq!(judge(facts, &limits()), action, "{what}");
         }
     }
 }

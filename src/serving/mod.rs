@@ -23,6 +23,7 @@ mod phases;
 pub mod tls;
 mod turn;
 mod vain;
+mod weigh;
 mod wire;
 
 use std::future::Future;

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Plane;
 use super::answering::service;
 use super::conn::{Conn, Told};
-use super::judge::{Verdict, Why};
+use super::judge::{Action, Why};
 use super::limits::{HEAD_BYTES_MAX, HEADERS_MAX, LEAVE_WITHIN, Limits, SEND_BYTES};
 use super::wire::{Stream, Wire};
 
@@ -172,19 +172,19 @@ where
     let mut is_leaving = false;
     loop {
         let wait = match conn.judge() {
-            Verdict::Close(why) => {
+            Action::Close(why) => {
                 // One that was told to go is counted already, and one that goes with its listener is not.
                 if !conn.is_leaving() {
                     conn.shared.figures.closed(why);
                 }
                 return;
             }
-            Verdict::Leave(why) => {
+            Action::Leave(why) => {
                 conn.shared.figures.closed(why);
                 leave(conn, connection.as_mut(), &mut is_leaving);
                 continue;
             }
-            Verdict::Stay(wait) => wait,
+            Action::Stay(wait) => wait,
         };
         // What is answered from here on says that it is the last.
         if *closing.borrow() && !conn.is_h2.load(Ordering::Relaxed) && !conn.is_leaving() {

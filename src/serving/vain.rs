@@ -3,11 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use super::conn::{Conn, Told};
 use super::frames::Frames;
-use super::judge::Why;
-use super::limits::{FRAMES_FREE, FRAMES_IN_VAIN, KNOWN_IN_VAIN, LOOKS_MAX};
-use super::peer::PeerKey;
+use super::limits::{FRAMES_FREE, FRAMES_IN_VAIN, LOOKS_MAX};
 
 /// Counted by those who serve a connection.
 #[derive(Debug, Default)]
@@ -48,11 +45,30 @@ impl Vain {
         self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A request came to nothing.
+    pub(super) fn refused(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether this request is one of the first that show a token.
+    pub(super) fn is_early_look(&self) -> bool {
+        let one_more = |looks: usize| (looks < LOOKS_MAX).then_some(looks + 1);
+        self.looks
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .is_ok()
+    }
+
+    /// It is too much; says whether that is new.
+    pub(super) fn end(&self) -> bool {
+        !self.is_over.swap(true, Ordering::Relaxed)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    fn weight(&self) -> usize {
+    /// How much of it there was, in requests.
+    pub(super) fn weight(&self) -> usize {
         weight(
             self.requests.load(Ordering::Relaxed),
             (
@@ -62,62 +78,6 @@ impl Vain {
             self.resets.load(Ordering::Relaxed),
             self.others.load(Ordering::Relaxed),
         )
-    }
-}
-
-impl Conn {
-    /// A request came to nothing.
-    pub(super) fn in_vain(&self) {
-        self.vain.requests.fetch_add(1, Ordering::Relaxed);
-        self.weigh();
-    }
-
-    /// Whether a request that shows a token is to be looked at although there is room for it: the first ones, so that it is
-    /// known in time who may have more come to nothing, and where it is half too much.
-    pub(super) fn looks(&self) -> bool {
-        let looks = &self.vain.looks;
-        let one_more = |looks: usize| (looks < LOOKS_MAX).then_some(looks + 1);
-        let is_early = looks
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .is_ok();
-        is_early || self.vain.weight() >= self.shared.limits.in_vain / 2
-    }
-
-    /// Closes it where too much came to nothing. Who is known, and a proxy, is only asked to leave, much later.
-    pub(super) fn weigh(&self) {
-        let is_known = self.is_proxy || self.known.load(Ordering::Relaxed);
-        let limit = self.shared.limits.in_vain;
-        let limit = match is_known {
-            true => limit.saturating_mul(KNOWN_IN_VAIN),
-            false => limit,
-        };
-        if self.vain.weight() < limit || self.vain.is_over.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        // Over HTTP/1.1 there is one request at a time, whose answer says that it was the last.
-        let told = match is_known || !self.is_h2.load(Ordering::Relaxed) {
-            true => Told::Leave,
-            false => Told::Close,
-        };
-        if !is_known {
-            self.pays();
-        }
-        self.tell(told, Why::InVain);
-    }
-
-    /// The HTTP library has had enough by itself.
-    pub(super) fn had_enough(&self) {
-        if !self.vain.is_over.swap(true, Ordering::Relaxed) {
-            self.pays();
-            self.shared.figures.closed(Why::InVain);
-        }
-    }
-
-    fn pays(&self) {
-        if self.has_share {
-            let (shared, peer) = (&self.shared, PeerKey::of(self.address));
-            shared.pace.asked_in_vain(peer, shared.now(), &shared.limits);
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use wasmtime::component::Component;
 use super::bounds::{ARTEFACT_BYTES_MAX, MODULE_BYTES_MAX};
 use super::header::{self, Kind};
 use super::refused;
+use super::sections::invalid;
 use super::shape::{self, Look};
 use super::wrap::component_of;
 use super::{CONTRACT, ModuleError};
@@ -46,8 +47,7 @@ pub(super) fn component(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, bool), ModuleErr
 
 /// Machine code of a component, with its size in bytes: made, or read where it is kept.
 pub(super) fn compile(engine: &Engine, component: &[u8]) -> Result<(Component, usize), ModuleError> {
-    let component =
-        Component::from_binary(engine, component).map_err(|error| shape::invalid(error.root_cause()))?;
+    let component = Component::from_binary(engine, component).map_err(|error| invalid(error.root_cause()))?;
     let code = component.image_range();
     let bytes = (code.end as usize).saturating_sub(code.start as usize);
     match bytes > ARTEFACT_BYTES_MAX {

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use super::{Descriptor, Example, Expected};
 use crate::campaign::{Schedule, buckets_for};
 use crate::order::{Attempt, OrderId};
-use crate::plan::eval::{Decision, State, decide};
+use crate::plan::decision::Decision;
+use crate::plan::eval::decide;
 use crate::plan::merge::RulePlan;
+use crate::plan::state::State;
 use crate::plan::{AudienceRef, CheckContext, CheckedPlan, Plan};
 
 /// One attempt of an example.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use super::builtin::builtin;
-use super::child::{Answer, Children, Limits, Task};
+use super::child::{Children, Limits, Task, TaskOutput};
 use super::contract;
 use super::digest::digest;
 use super::header::is_core_module;
@@ -133,7 +133,7 @@ fn make<T>(
     load(inner, digest, &Code::Made(component.into_owned()))
 }
 
-fn run(inner: &Inner, task: Task, limits: Limits, bytes: &[u8]) -> Result<Answer, ModuleError> {
+fn run(inner: &Inner, task: Task, limits: Limits, bytes: &[u8]) -> Result<TaskOutput, ModuleError> {
     match &inner.children {
         Some(Ok(children)) => children.run(task, limits, bytes),
         Some(Err(why)) => Err(why.clone()),

@@ -28,6 +28,7 @@ mod precheck;
 mod rules;
 mod run;
 mod schema;
+mod sections;
 mod shape;
 mod spoken;
 mod violation;

@@ -9,7 +9,7 @@ use wasmparser::{
 use super::ModuleError;
 use super::bounds::PARTS_MAX;
 use super::refused;
-use super::shape::{each, too_many};
+use super::sections::{each, too_many};
 
 /// The components being read, the innermost last.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Looks at a module before it is compiled, as far as that costs no more than reading it: what it imports and
 //! exports, how much code it has, and whether its parts multiply. What is left is bounded by the child that compiles it.
 
-use wasmparser::{FunctionBody, Operator, Parser, Payload, SectionLimited};
+use wasmparser::{FunctionBody, Operator, Parser, Payload};
 
 use super::ModuleError;
 use super::bounds::{
@@ -9,6 +9,7 @@ use super::bounds::{
 };
 use super::parts::Parts;
 use super::refused;
+use super::sections::{each, invalid, too_many};
 
 /// Imports that are named in an error; the others are counted.
 const NAMED_MAX: usize = 8;
@@ -50,10 +51,6 @@ pub(super) fn look(bytes: &[u8]) -> Result<Look, ModuleError> {
         parts.add(&payload)?;
     }
     Ok(look)
-}
-
-pub(super) fn invalid(error: impl std::fmt::Display) -> ModuleError {
-    refused("not-wasm", format!("the component is not valid: {error}"))
 }
 
 impl Look {
@@ -109,24 +106,6 @@ impl Look {
             _ => Ok(()),
         }
     }
-}
-
-/// Reads a section entry by entry.
-pub(super) fn each<'a, T: wasmparser::FromReader<'a>>(
-    section: &SectionLimited<'a, T>,
-    mut see: impl FnMut(T) -> Result<(), ModuleError>,
-) -> Result<(), ModuleError> {
-    section
-        .clone()
-        .into_iter()
-        .try_for_each(|entry| see(entry.map_err(invalid)?))
-}
-
-pub(super) fn too_many(what: &str, most: u64) -> ModuleError {
-    refused(
-        "too-complex",
-        format!("it has too many {what}; at most {most} are allowed"),
-    )
 }
 
 fn slow_to_compile() -> ModuleError {

@@ -4,48 +4,61 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Top-level modules by rank; a new module is added here, where its place can be discussed.
-pub const RANKS: &[&[&str]] = &[
-    &[
-        "audience",
-        "campaign",
-        "failpoint",
-        "lua",
-        "order",
-        "outbox",
-        "pem",
-        "plan",
-        "record",
-        "recorded",
-        "rejection",
-        "revision",
-        "ruleset",
-        "seal",
-        "seldom",
-        "wire",
-    ],
-    &["bus", "clock", "engine", "serving", "store", "wasm"],
-    &[
-        "admission",
-        "control",
-        "flow",
-        "landing",
-        "letters",
-        "reconcile",
-        "relay",
-        "sample",
-    ],
-    &["admin", "gateway"],
-    &["app", "cli", "config", "doctor", "telemetry"],
+/// Modules of one rank, in steps: each imports only modules of lower ranks and of earlier steps.
+pub struct Rank {
+    pub name: &'static str,
+    pub steps: &'static [&'static [&'static str]],
+}
+
+/// Top-level modules by rank; a new module is added here, where its place can be discussed. The core is one vocabulary, whose
+/// words are explained by earlier ones, and the wiring is one story. Adapters, stages and fronts only meet in data: each of
+/// these ranks is one step.
+pub const RANKS: &[Rank] = &[
+    Rank {
+        name: "core",
+        steps: &[
+            &["campaign", "failpoint", "pem", "seal", "seldom", "wire"],
+            &["order", "rejection"],
+            &["audience", "plan"],
+            &["lua", "revision"],
+            &["record", "ruleset"],
+            &["outbox", "recorded"],
+        ],
+    },
+    Rank {
+        name: "adapters",
+        steps: &[&["bus", "clock", "engine", "serving", "store", "wasm"]],
+    },
+    Rank {
+        name: "stages",
+        steps: &[&[
+            "admission",
+            "control",
+            "flow",
+            "landing",
+            "letters",
+            "reconcile",
+            "relay",
+            "sample",
+        ]],
+    },
+    Rank {
+        name: "fronts",
+        steps: &[&["admin", "gateway"]],
+    },
+    Rank {
+        name: "wiring",
+        steps: &[&["config"], &["doctor", "telemetry"], &["app"], &["cli"]],
+    },
 ];
 
-/// Modules of these ranks may import each other, as long as no file does so in a circle: the core is
-/// one vocabulary, and the wiring is one story. Adapters, stages and fronts only meet in data.
-pub const OPEN_RANKS: [usize; 2] = [0, 4];
-
-/// The rank of a top-level module, where it has one.
-pub fn rank_of(module: &str) -> Option<usize> {
-    RANKS.iter().position(|rank| rank.contains(&module))
+/// Rank and step of a top-level module, where it has them.
+pub fn rank_of(module: &str) -> Option<(usize, usize)> {
+    let step_in = |rank: &Rank| rank.steps.iter().position(|step| step.contains(&module));
+    RANKS
+        .iter()
+        .enumerate()
+        .find_map(|(number, rank)| Some((number, step_in(rank)?)))
 }
 
 /// One `crate::…` path: the file that names it, and the path's parts.
@@ -185,20 +198,20 @@ pub fn all_imports() -> Vec<Import> {
         .collect()
 }
 
-/// The file that a path names: the deepest module file along it.
-fn target_file(path: &[String]) -> Option<PathBuf> {
+/// The file that a path names, which is the deepest module file along it, and what is left of the path behind that.
+fn target_file(path: &[String]) -> Option<(PathBuf, &[String])> {
     let mut folder = source();
     let mut found = None;
-    for part in path {
+    for (depth, part) in path.iter().enumerate() {
         let file = folder.join(format!("{part}.rs"));
         folder = folder.join(part);
-        if file.is_file() {
-            found = Some(file);
-        } else if folder.join("mod.rs").is_file() {
-            found = Some(folder.join("mod.rs"));
-        } else {
+        let Some(file) = [file, folder.join("mod.rs")]
+            .into_iter()
+            .find(|file| file.is_file())
+        else {
             break;
-        }
+        };
+        found = Some((file, &path[depth + 1..]));
     }
     found
 }
@@ -215,10 +228,13 @@ fn module_path(file: &Path) -> Vec<String> {
     path
 }
 
-/// What a file imports of its neighbours by `super::`, as paths from the crate's root. Its tests, at the end, count as little
-/// as comments do.
+/// A file without its tests, at the end, which count as little as comments do where files import each other.
+fn product(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
+/// What a file imports of its neighbours by `super::`, as paths from the crate's root.
 fn neighbours(file: &Path, text: &str) -> Vec<Vec<String>> {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let code: String = text.lines().map(|line| code_only(line) + "\n").collect();
     let own = module_path(file);
     let mut found = Vec::new();
@@ -236,19 +252,58 @@ fn neighbours(file: &Path, text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Files by the files that they import.
+/// Names that a file hands on (`pub use …`), each with the path behind it from the crate's root.
+fn handed_on(file: &Path, text: &str) -> BTreeMap<String, Vec<String>> {
+    let code: String = text.lines().map(|line| code_only(line) + "\n").collect();
+    let mut names = BTreeMap::new();
+    for (at, marker) in code.match_indices("use ") {
+        let line = code[..at].rfind('\n').map_or(0, |end| end + 1);
+        if !code[line..at].trim_start().starts_with("pub") {
+            continue;
+        }
+        let (mut base, mut rest) = (module_path(file), &code[at + marker.len()..]);
+        if let Some(from_root) = rest.strip_prefix("crate::") {
+            (base, rest) = (Vec::new(), from_root);
+        }
+        rest = rest.strip_prefix("self::").unwrap_or(rest);
+        while let Some(further) = rest.strip_prefix("super::") {
+            base.pop();
+            rest = further;
+        }
+        let paths = paths_after(rest).into_iter();
+        names.extend(paths.filter_map(|path| Some((path.last()?.clone(), [&base[..], &path].concat()))));
+    }
+    names
+}
+
+/// Files by the files that they import; what a file merely hands on is imported from where it comes from.
 fn edges() -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
-    let files = files();
-    let of = |file: &PathBuf| {
-        let text = fs::read_to_string(file).expect("a source file is text");
-        let from_root = imports(file, &text).into_iter().map(|import| import.path);
-        let targets = from_root.chain(neighbours(file, &text));
-        targets
-            .filter_map(|path| target_file(&path))
-            .filter(|target| target != file)
-            .collect()
+    let text = |file: &PathBuf| fs::read_to_string(file).expect("a source file is text");
+    let texts: BTreeMap<PathBuf, String> = files()
+        .into_iter()
+        .map(|file| (file.clone(), text(&file)))
+        .collect();
+    let handed_on: BTreeMap<&PathBuf, BTreeMap<String, Vec<String>>> = texts
+        .iter()
+        .map(|(file, text)| (file, handed_on(file, text)))
+        .collect();
+    let home = |mut path: Vec<String>| loop {
+        let (file, rest) = target_file(&path)?;
+        let behind = rest.first().and_then(|name| handed_on[&file].get(name));
+        match behind.filter(|behind| target_file(behind).is_some_and(|(target, _)| target != file)) {
+            Some(behind) => path = [&behind[..], &rest[1..]].concat(),
+            None => return Some(file),
+        }
     };
-    files.iter().map(|file| (file.clone(), of(file))).collect()
+    let of = |file: &PathBuf, text: &str| {
+        let from_root = imports(file, text).into_iter().map(|import| import.path);
+        let targets = from_root.chain(neighbours(file, text));
+        targets.filter_map(home).filter(|target| target != file).collect()
+    };
+    texts
+        .iter()
+        .map(|(file, text)| (file.clone(), of(file, product(text))))
+        .collect()
 }
 
 /// Everything that can be reached from a file.

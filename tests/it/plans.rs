@@ -11,9 +11,11 @@ use proptest::test_runner::TestRunner;
 use rushgate::control::proof::differential;
 use rushgate::order::Charge;
 use rushgate::plan::check::check;
-use rushgate::plan::eval::{Decision, Rejection, State, charges, decide, holds, release};
+use rushgate::plan::decision::{Decision, Rejection};
+use rushgate::plan::eval::{charges, decide, holds};
 use rushgate::plan::possible::{Impossible, impossible};
 use rushgate::plan::samples::{Act, Expected, samples};
+use rushgate::plan::state::State;
 use rushgate::plan::{Expr, Plan, Window};
 
 proptest! {
@@ -57,8 +59,8 @@ proptest! {
             prop_assert!(state.stock.values().all(|units| *units >= 0));
         }
         for (order, charges) in &taken {
-            prop_assert!(release(&mut state, order, charges));
-            prop_assert!(!release(&mut state, order, charges));
+            prop_assert!(state.release(order, charges));
+            prop_assert!(!state.release(order, charges));
         }
         prop_assert_eq!(&state.stock, &stock);
         prop_assert!(state.counters.is_empty() && state.rolling.is_empty());
@@ -199,7 +201,7 @@ fn samples_are_answered_as_they_say() {
                 }
                 Act::Release { step } => {
                     let (order, charges) = &admitted[step];
-                    assert!(release(&mut state, order, charges), "{name}, step {index}");
+                    assert!(state.release(order, charges), "{name}, step {index}");
                 }
             }
         }

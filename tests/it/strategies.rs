@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rushgate::campaign::{Schedule, Sku};
 use rushgate::order::{Attempt, OrderId};
-use rushgate::plan::check::{CheckContext, Kind};
+use rushgate::plan::CheckContext;
+use rushgate::plan::kind::Kind;
 use rushgate::plan::{
     Attribute, AudienceRef, CalendarUnit, Constraint, Counter, EarlyAccess, Expr, Measure, Node, Plan,
     Window, check,

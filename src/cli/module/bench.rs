@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::subject::{Loaded, Subject};
 use super::{grouped, host, print, print_json};
 use crate::lua::emit::emit;
-use crate::plan::check::PlanCost;
+use crate::plan::cost::PlanCost;
 use crate::plan::merge::merge;
 use crate::plan::{CheckedPlan, check};
 use crate::wasm::bounds::{CALL_TIME_MAX, FUEL_MAX, MEMORY_BYTES_MAX};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::differential::{Disagreement, disagreement};
+use super::disagreement::{Disagreement, disagreement};
 use super::episode::{Batch, Episode, Plans, decided};
 use crate::lua::Family;
 use crate::wire::Moment;
@@ -81,8 +81,8 @@ impl Shrinking<'_> {
             return false;
         }
         self.tries += 1;
-        let answered = decided(Plans::of(self.family), &shorter);
-        let Some(found) = disagreement(self.family, &shorter, &answered) else {
+        let interpreted = decided(Plans::of(self.family), &shorter);
+        let Some(found) = disagreement(self.family, &shorter, &interpreted) else {
             return false;
         };
         self.episode = shorter;

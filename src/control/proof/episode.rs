@@ -8,9 +8,11 @@ use fastrand::Rng;
 use super::candidates::{Candidates, Cast};
 use crate::lua::Family;
 use crate::order::{Attempt, OrderId, QUANTITY_MAX};
-use crate::plan::eval::{
-    Decision, State, compose_subject, decide, decide_with_shadow, measures, window_start,
-};
+use crate::plan::decision::Decision;
+use crate::plan::eval::{decide, decide_with_shadow, measures};
+use crate::plan::slots::compose_subject;
+use crate::plan::state::State;
+use crate::plan::window::window_start;
 use crate::plan::{Attribute, COST_MAX, COUNTER_MAX, CheckedPlan, ROLLING_ORDERS_MAX, Window};
 
 /// Attempts of one episode.
@@ -40,7 +42,7 @@ pub(super) struct Episode {
 
 /// What the interpreter says to an episode.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct Interpreted {
     pub(super) decisions: Vec<Vec<Decision>>,
     pub(super) end: State,
 }
@@ -87,7 +89,7 @@ pub(super) fn draw(
     candidates: &Candidates,
     most: usize,
     rng: &mut Rng,
-) -> (Episode, Answered) {
+) -> (Episode, Interpreted) {
     let cast = candidates.cast(rng);
     let mut now = candidates.first_moment(rng);
     let mut draw = Draw {
@@ -119,7 +121,7 @@ pub(super) fn draw(
     }
     (
         Episode { start, batches },
-        Answered {
+        Interpreted {
             decisions,
             end: state,
         },
@@ -127,7 +129,7 @@ pub(super) fn draw(
 }
 
 /// What the interpreter says to an episode that is there already.
-pub(super) fn decided(plans: Plans<'_>, episode: &Episode) -> Answered {
+pub(super) fn decided(plans: Plans<'_>, episode: &Episode) -> Interpreted {
     let mut state = episode.start.clone();
     let decisions = episode
         .batches
@@ -139,7 +141,7 @@ pub(super) fn decided(plans: Plans<'_>, episode: &Episode) -> Answered {
                 .collect()
         })
         .collect();
-    Answered {
+    Interpreted {
         decisions,
         end: state,
     }

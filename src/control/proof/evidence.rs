@@ -8,8 +8,9 @@ use super::candidates::Candidates;
 use super::differential::TIME_MAX;
 use super::episode::{self, Plans, REVISION};
 use crate::plan::CheckedPlan;
+use crate::plan::decision::Decision;
 use crate::plan::diff::{Change, Class};
-use crate::plan::eval::{self, Decision};
+use crate::plan::eval;
 
 /// Attempts looked at.
 const ATTEMPTS: usize = 2000;
@@ -71,8 +72,8 @@ fn flips(old: &CheckedPlan, new: &CheckedPlan, changes: &[Change]) -> (Vec<Flips
         for batch in &episode.batches {
             for attempt in &batch.attempts {
                 attempts += 1;
-                let held = eval::verdicts(old, &before, attempt, batch.now);
-                let holds = eval::verdicts(new, &after, attempt, batch.now);
+                let held = eval::evaluate_constraints(old, &before, attempt, batch.now);
+                let holds = eval::evaluate_constraints(new, &after, attempt, batch.now);
                 for (change, flips) in changes.iter().zip(&mut flips) {
                     let Some((one, other)) = change.indices else {
                         continue;

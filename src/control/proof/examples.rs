@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::scripted::{Scripted, compact};
 use crate::lua::emit::emit;
 use crate::order::Attempt;
-use crate::plan::eval::{Decision, Rejection, decide, verdicts};
+use crate::plan::decision::{Decision, Rejection};
+use crate::plan::eval::{decide, evaluate_constraints};
 use crate::plan::merge::merge;
 use crate::plan::{CheckedPlan, check};
 use crate::rejection::Own;
@@ -283,7 +284,7 @@ pub fn play(example: &Example, plan: &CheckedPlan, precheck: Option<&dyn Prechec
             report.refuse(&step.expect, found);
             continue;
         }
-        let applied = verdicts(plan, &oracle, &step.attempt, step.now);
+        let applied = evaluate_constraints(plan, &oracle, &step.attempt, step.now);
         let expected = decide(plan, REVISION, &mut oracle, &step.attempt, step.now);
         see(&mut report.constraints, &applied, &expected);
         match scripted.admit(step.now, std::slice::from_ref(&step.attempt)) {

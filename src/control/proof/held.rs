@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::episode::REVISION;
 use crate::campaign::bucket_of;
 use crate::engine::embedded::Held;
-use crate::lua::codec::decode_record;
 use crate::lua::keys;
+use crate::lua::record::decode_record;
 use crate::plan::CheckedPlan;
-use crate::plan::eval::{ShadowState, State};
+use crate::plan::state::{ShadowState, State};
 
 type Dump = BTreeMap<String, (Held, Option<i64>)>;
 

@@ -9,6 +9,7 @@
 mod candidates;
 mod counterexample;
 pub mod differential;
+mod disagreement;
 mod episode;
 mod evidence;
 pub mod examples;

@@ -8,13 +8,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::held;
 use crate::campaign::RecordVersion;
 use crate::engine::embedded::Embedded;
-use crate::lua::calls::{self, Restore};
-use crate::lua::codec::{self, AdmitReply, Fence};
+use crate::lua::codec::{self, AdmitReply};
+use crate::lua::fence::Fence;
 use crate::lua::keys::{self, Shard};
 use crate::lua::lists::{self, Put};
+use crate::lua::reply::Reply;
+use crate::lua::restore::{Restore, restore_args, restore_reply};
 use crate::lua::{Args, Family, Script, fixed};
 use crate::order::{Attempt, Charge};
-use crate::plan::eval::{Decision, ShadowState, State};
+use crate::plan::decision::Decision;
+use crate::plan::state::{ShadowState, State};
 use crate::plan::{CheckedPlan, PlanError, Window, check};
 
 /// Buckets of a proof's keys: more than one, so that the wrong one would be noticed, and few, because
@@ -96,8 +99,8 @@ impl Scripted {
             made: false,
         };
         for step in [begin, charges, finish] {
-            let reply = self.run(&fixed::RESTORE, calls::restore_args(TOKEN, step))?;
-            match calls::restore_reply(reply) {
+            let reply = self.run(&fixed::RESTORE, restore_args(TOKEN, step))?;
+            match restore_reply(reply) {
                 Ok(true) => {}
                 other => return Err(format!("the shard could not be filled: {other:?}")),
             }
@@ -124,7 +127,7 @@ impl Scripted {
         held::state(&self.family.plan, &self.shard.prefix(), &self.engine.dump())
     }
 
-    fn run(&self, script: &Script, args: Args) -> Result<codec::Reply, String> {
+    fn run(&self, script: &Script, args: Args) -> Result<Reply, String> {
         let reply = self.engine.run_now(script, &self.shard.state(), args);
         reply.map_err(|error| error.to_string())
     }

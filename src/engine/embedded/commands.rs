@@ -4,17 +4,17 @@
 
 use super::keyspace::{Bytes, Keyspace, StreamId, WrongType};
 
-/// What a command answers, before it becomes a Lua value.
+/// What a command replies, before it becomes a Lua value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum CommandReply {
     Nil,
     Int(i64),
     Bulk(Bytes),
-    Array(Vec<Answer>),
+    Array(Vec<CommandReply>),
     Status(&'static str),
 }
 
-type Result = std::result::Result<Answer, String>;
+type Result = std::result::Result<CommandReply, String>;
 
 /// Every command there is, with the fewest arguments it takes and the most.
 const COMMANDS: &[(&str, usize, usize, Command)] = &[
@@ -85,18 +85,18 @@ fn integer_arg(text: &[u8]) -> std::result::Result<i64, String> {
     integer(text).ok_or_else(|| "ERR value is not an integer or out of range".into())
 }
 
-fn optional(value: Option<&Bytes>) -> Answer {
-    value.map_or(Answer::Nil, |bytes| Answer::Bulk(bytes.clone()))
+fn optional(value: Option<&Bytes>) -> CommandReply {
+    value.map_or(CommandReply::Nil, |bytes| CommandReply::Bulk(bytes.clone()))
 }
 
 fn del(keys: &mut Keyspace, args: &[Bytes]) -> Result {
-    Ok(Answer::Int(
-        args.iter().filter(|key| keys.remove(key)).count() as i64
+    Ok(CommandReply::Int(
+        args.iter().filter(|key| keys.remove(key)).count() as i64,
     ))
 }
 
 fn exists(keys: &mut Keyspace, args: &[Bytes]) -> Result {
-    Ok(Answer::Int(i64::from(keys.get(&args[0]).is_some())))
+    Ok(CommandReply::Int(i64::from(keys.get(&args[0]).is_some())))
 }
 
 fn get(keys: &mut Keyspace, args: &[Bytes]) -> Result {
@@ -121,20 +121,20 @@ fn set(keys: &mut Keyspace, args: &[Bytes]) -> Result {
         }
     }
     if only_new && keys.get(&args[0]).is_some() {
-        return Ok(Answer::Nil);
+        return Ok(CommandReply::Nil);
     }
     keys.put_text(&args[0], args[1].clone(), expires_at);
-    Ok(Answer::Status("OK"))
+    Ok(CommandReply::Status("OK"))
 }
 
 fn pexpire(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let moment = keys.now_ms().saturating_add(integer_arg(&args[1])?);
-    Ok(Answer::Int(i64::from(keys.expire_at(&args[0], moment))))
+    Ok(CommandReply::Int(i64::from(keys.expire_at(&args[0], moment))))
 }
 
 fn pexpireat(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let moment = integer_arg(&args[1])?;
-    Ok(Answer::Int(i64::from(keys.expire_at(&args[0], moment))))
+    Ok(CommandReply::Int(i64::from(keys.expire_at(&args[0], moment))))
 }
 
 fn hget(keys: &mut Keyspace, args: &[Bytes]) -> Result {
@@ -144,13 +144,18 @@ fn hget(keys: &mut Keyspace, args: &[Bytes]) -> Result {
 fn hmget(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let hash = keys.hash(&args[0])?;
     let field = |field| optional(hash.and_then(|hash| hash.get(field)));
-    Ok(Answer::Array(args[1..].iter().map(field).collect()))
+    Ok(CommandReply::Array(args[1..].iter().map(field).collect()))
 }
 
 fn hgetall(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let hash = keys.hash(&args[0])?.into_iter().flatten();
-    let flat = hash.flat_map(|(field, value)| [Answer::Bulk(field.clone()), Answer::Bulk(value.clone())]);
-    Ok(Answer::Array(flat.collect()))
+    let flat = hash.flat_map(|(field, value)| {
+        [
+            CommandReply::Bulk(field.clone()),
+            CommandReply::Bulk(value.clone()),
+        ]
+    });
+    Ok(CommandReply::Array(flat.collect()))
 }
 
 fn hset(keys: &mut Keyspace, args: &[Bytes]) -> Result {
@@ -160,7 +165,7 @@ fn hset(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let hash = keys.hash_mut(&args[0])?;
     let pairs = args[1..].chunks_exact(2);
     let new = pairs.filter(|pair| hash.insert(pair[0].clone(), pair[1].clone()).is_none());
-    Ok(Answer::Int(new.count() as i64))
+    Ok(CommandReply::Int(new.count() as i64))
 }
 
 fn hincrby(keys: &mut Keyspace, args: &[Bytes]) -> Result {
@@ -174,12 +179,12 @@ fn hincrby(keys: &mut Keyspace, args: &[Bytes]) -> Result {
         .ok_or("ERR increment or decrement would overflow")?;
     keys.hash_mut(&args[0])?
         .insert(args[1].clone(), after.to_string().into_bytes());
-    Ok(Answer::Int(after))
+    Ok(CommandReply::Int(after))
 }
 
 fn hdel(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     if keys.hash(&args[0])?.is_none() {
-        return Ok(Answer::Int(0));
+        return Ok(CommandReply::Int(0));
     }
     let hash = keys.hash_mut(&args[0])?;
     let removed = args[1..]
@@ -187,15 +192,15 @@ fn hdel(keys: &mut Keyspace, args: &[Bytes]) -> Result {
         .filter(|field| hash.remove(*field).is_some())
         .count();
     keys.remove_if_empty(&args[0]);
-    Ok(Answer::Int(removed as i64))
+    Ok(CommandReply::Int(removed as i64))
 }
 
 fn time(keys: &mut Keyspace, _args: &[Bytes]) -> Result {
     let now = keys.now_us();
     let parts = [now.div_euclid(1_000_000), now.rem_euclid(1_000_000)];
-    Ok(Answer::Array(
+    Ok(CommandReply::Array(
         parts
-            .map(|part| Answer::Bulk(part.to_string().into_bytes()))
+            .map(|part| CommandReply::Bulk(part.to_string().into_bytes()))
             .into(),
     ))
 }
@@ -205,7 +210,7 @@ fn xadd(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let mut args = args.to_vec();
     if args[1].eq_ignore_ascii_case(b"NOMKSTREAM") {
         if keys.stream(&args[0])?.is_none() {
-            return Ok(Answer::Nil);
+            return Ok(CommandReply::Nil);
         }
         args.remove(1);
     }
@@ -224,7 +229,7 @@ fn xadd(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     };
     stream.last = id;
     stream.entries.insert(id, args[2..].to_vec());
-    Ok(Answer::Bulk(id_text(id)))
+    Ok(CommandReply::Bulk(id_text(id)))
 }
 
 fn xdel(keys: &mut Keyspace, args: &[Bytes]) -> Result {
@@ -233,16 +238,16 @@ fn xdel(keys: &mut Keyspace, args: &[Bytes]) -> Result {
         .map(|id| stream_id(id, 0))
         .collect::<std::result::Result<Vec<_>, _>>()?;
     if keys.stream(&args[0])?.is_none() {
-        return Ok(Answer::Int(0));
+        return Ok(CommandReply::Int(0));
     }
     let stream = keys.stream_mut(&args[0])?;
     let removed = ids.iter().filter(|id| stream.entries.remove(id).is_some());
-    Ok(Answer::Int(removed.count() as i64))
+    Ok(CommandReply::Int(removed.count() as i64))
 }
 
 fn xlen(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let stream = keys.stream(&args[0])?;
-    Ok(Answer::Int(
+    Ok(CommandReply::Int(
         stream.map_or(0, |stream| stream.entries.len() as i64),
     ))
 }
@@ -271,13 +276,16 @@ fn xrange(keys: &mut Keyspace, args: &[Bytes]) -> Result {
     let empty =
         matches!(end, Bound::Included(high) if high < low || (high == low && start == Bound::Excluded(low)));
     let Some(stream) = keys.stream(&args[0])?.filter(|_| !empty) else {
-        return Ok(Answer::Array(Vec::new()));
+        return Ok(CommandReply::Array(Vec::new()));
     };
     let entries = stream.entries.range((start, end)).take(most).map(|(id, fields)| {
-        let fields = fields.iter().cloned().map(Answer::Bulk).collect();
-        Answer::Array(vec![Answer::Bulk(id_text(*id)), Answer::Array(fields)])
+        let fields = fields.iter().cloned().map(CommandReply::Bulk).collect();
+        CommandReply::Array(vec![
+            CommandReply::Bulk(id_text(*id)),
+            CommandReply::Array(fields),
+        ])
     });
-    Ok(Answer::Array(entries.collect()))
+    Ok(CommandReply::Array(entries.collect()))
 }
 
 /// An id without its sequence number takes `sequence`.
@@ -307,8 +315,8 @@ mod tests {
         run(keys, &words)
     }
 
-    fn bulk(text: &str) -> Answer {
-        Answer::Bulk(text.into())
+    fn bulk(text: &str) -> CommandReply {
+        CommandReply::Bulk(text.into())
     }
 
     #[test]
@@ -348,7 +356,7 @@ mod tests {
         }
         assert_eq!(
             call(&mut keys, "HINCRBY h f 9007199254740991"),
-            Ok(Answer::Int((1 << 53) - 1))
+            Ok(CommandReply::Int((1 << 53) - 1))
         );
         assert!(
             call(&mut keys, "HINCRBY h f 9223372036854775807")
@@ -363,25 +371,28 @@ mod tests {
         keys.set_now(1_000_000);
         call(&mut keys, "SET lease a NX PX 500").unwrap();
         keys.set_now(1_499_999);
-        assert_eq!(call(&mut keys, "SET lease b NX PX 500"), Ok(Answer::Nil));
+        assert_eq!(call(&mut keys, "SET lease b NX PX 500"), Ok(CommandReply::Nil));
         keys.set_now(1_500_000);
-        assert_eq!(call(&mut keys, "GET lease"), Ok(Answer::Nil));
-        assert_eq!(call(&mut keys, "SET lease b NX PX 500"), Ok(Answer::Status("OK")));
-        assert_eq!(call(&mut keys, "PEXPIREAT lease 1"), Ok(Answer::Int(1)));
-        assert_eq!(call(&mut keys, "EXISTS lease"), Ok(Answer::Int(0)));
+        assert_eq!(call(&mut keys, "GET lease"), Ok(CommandReply::Nil));
+        assert_eq!(
+            call(&mut keys, "SET lease b NX PX 500"),
+            Ok(CommandReply::Status("OK"))
+        );
+        assert_eq!(call(&mut keys, "PEXPIREAT lease 1"), Ok(CommandReply::Int(1)));
+        assert_eq!(call(&mut keys, "EXISTS lease"), Ok(CommandReply::Int(0)));
     }
 
     #[test]
     fn a_stream_is_not_made_where_that_is_not_wanted() {
         let mut keys = Keyspace::default();
-        assert_eq!(call(&mut keys, "XADD s NOMKSTREAM * f 1"), Ok(Answer::Nil));
-        assert_eq!(call(&mut keys, "EXISTS s"), Ok(Answer::Int(0)));
+        assert_eq!(call(&mut keys, "XADD s NOMKSTREAM * f 1"), Ok(CommandReply::Nil));
+        assert_eq!(call(&mut keys, "EXISTS s"), Ok(CommandReply::Int(0)));
         assert!(call(&mut keys, "XADD s * f 1").is_ok());
         assert!(matches!(
             call(&mut keys, "XADD s NOMKSTREAM * f 2"),
-            Ok(Answer::Bulk(_))
+            Ok(CommandReply::Bulk(_))
         ));
-        assert_eq!(call(&mut keys, "XLEN s"), Ok(Answer::Int(2)));
+        assert_eq!(call(&mut keys, "XLEN s"), Ok(CommandReply::Int(2)));
     }
 
     #[test]
@@ -392,19 +403,22 @@ mod tests {
         keys.set_now(4_000);
         assert_eq!(call(&mut keys, "XADD s * f 2"), Ok(bulk("5-1")));
         let entry = |id: &str, value: &str| {
-            Answer::Array(vec![bulk(id), Answer::Array(vec![bulk("f"), bulk(value)])])
+            CommandReply::Array(vec![bulk(id), CommandReply::Array(vec![bulk("f"), bulk(value)])])
         };
         assert_eq!(
             call(&mut keys, "XRANGE s (5-0 5"),
-            Ok(Answer::Array(vec![entry("5-1", "2")]))
+            Ok(CommandReply::Array(vec![entry("5-1", "2")]))
         );
         assert_eq!(
             call(&mut keys, "XRANGE s - + COUNT 1"),
-            Ok(Answer::Array(vec![entry("5-0", "1")]))
+            Ok(CommandReply::Array(vec![entry("5-0", "1")]))
         );
-        assert_eq!(call(&mut keys, "XRANGE s (5-1 4"), Ok(Answer::Array(Vec::new())));
-        assert_eq!(call(&mut keys, "XDEL s 5-0 5-1 5-1"), Ok(Answer::Int(2)));
-        assert_eq!(call(&mut keys, "EXISTS s"), Ok(Answer::Int(1)));
+        assert_eq!(
+            call(&mut keys, "XRANGE s (5-1 4"),
+            Ok(CommandReply::Array(Vec::new()))
+        );
+        assert_eq!(call(&mut keys, "XDEL s 5-0 5-1 5-1"), Ok(CommandReply::Int(2)));
+        assert_eq!(call(&mut keys, "EXISTS s"), Ok(CommandReply::Int(1)));
     }
 
     /// Exactly the commands of the hand-written scripts and of the parts: no more, no fewer.

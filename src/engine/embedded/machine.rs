@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use super::commands::{self, Answer};
+use super::commands::{self, CommandReply};
 use super::keyspace::{Bytes, Keyspace};
-use crate::lua::codec::Reply;
+use crate::lua::reply::Reply;
 use crate::lua::{Args, Script};
 
 /// Instructions one run may take before it is a defect: some seconds. The longest step of a
@@ -146,19 +146,19 @@ fn words(args: &Table, count: usize) -> mlua::Result<Result<Vec<Bytes>, String>>
 }
 
 /// Redis' conversion: nil is `false`, a status a table with `ok`.
-fn to_lua(lua: &Lua, answer: Answer) -> mlua::Result<Value> {
-    Ok(match answer {
-        Answer::Nil => Value::Boolean(false),
-        Answer::Int(n) => Value::Number(n as f64),
-        Answer::Bulk(bytes) => Value::String(lua.create_string(bytes)?),
-        Answer::Array(parts) => {
+fn to_lua(lua: &Lua, reply: CommandReply) -> mlua::Result<Value> {
+    Ok(match reply {
+        CommandReply::Nil => Value::Boolean(false),
+        CommandReply::Int(n) => Value::Number(n as f64),
+        CommandReply::Bulk(bytes) => Value::String(lua.create_string(bytes)?),
+        CommandReply::Array(parts) => {
             let table = lua.create_table_with_capacity(parts.len(), 0)?;
             for (index, part) in parts.into_iter().enumerate() {
                 table.raw_set(index + 1, to_lua(lua, part)?)?;
             }
             Value::Table(table)
         }
-        Answer::Status(text) => {
+        CommandReply::Status(text) => {
             let table = lua.create_table()?;
             table.raw_set("ok", text)?;
             Value::Table(table)

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{Engine, EngineError};
-use crate::lua::codec::Reply;
+use crate::lua::reply::Reply;
 use crate::lua::{Args, Script};
 use keyspace::{Keyspace, Value};
 use machine::Machine;

@@ -7,7 +7,7 @@ use super::source::{Reading, Source};
 use super::{Algorithm, AuthConfigError, Config, rules};
 
 /// The one source of keys that a configuration names.
-pub struct Origin {
+pub struct KeySource {
     source: Source,
     rules: Rules,
 }
@@ -31,7 +31,7 @@ pub struct PublishedKey {
     pub algorithms: Vec<Algorithm>,
 }
 
-impl Origin {
+impl KeySource {
     /// Reads the file of authorities that a URL is held against. `None`: only development's tokens are taken.
     pub fn of(config: &Config) -> Result<Option<Self>, AuthConfigError> {
         let rules = rules(config);

@@ -29,7 +29,7 @@ impl Collector for KeyFigures {
         let Some(keeper) = &auth.keeper else {
             return Ok(());
         };
-        let standing = keeper.standing();
+        let status = keeper.status();
         let mut gauge = |name: &str, help: &str, value: i64| {
             let metric = ConstGauge::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
@@ -37,9 +37,9 @@ impl Collector for KeyFigures {
         gauge(
             "token_keys",
             "Keys that tokens are checked with; with 0 nobody can order",
-            i64::try_from(standing.keys).unwrap_or(i64::MAX),
+            i64::try_from(status.keys).unwrap_or(i64::MAX),
         )?;
-        if let Some(age) = standing.age {
+        if let Some(age) = status.age {
             let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
             gauge(
                 "token_keys_age_seconds",
@@ -50,7 +50,7 @@ impl Collector for KeyFigures {
         gauge(
             "token_keys_unread",
             "1 while the keys of tokens cannot be read, and those read last are used",
-            i64::from(standing.trouble.is_some()),
+            i64::from(status.trouble.is_some()),
         )?;
         let help = "Readings of the keys of tokens, by outcome";
         let mut family = encoder.encode_descriptor("token_keys_readings", help, None, MetricType::Counter)?;

@@ -97,7 +97,7 @@ pub(super) enum Waited {
 }
 
 /// How the keys stand: for `/readyz` and metrics.
-pub(super) struct Standing {
+pub(super) struct KeysStatus {
     pub keys: usize,
     /// Since the last good reading; none: there was none.
     pub age: Option<Duration>,
@@ -192,10 +192,10 @@ impl Keeper {
         (self.shared.rounds.borrow().begun, Instant::now() + WAIT_MAX)
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn status(&self) -> KeysStatus {
         let keys = self.keys();
         let known = self.shared.held.load().is_some();
-        Standing {
+        KeysStatus {
             keys: keys.map_or(0, |keys| keys.keys.len()),
             age: known.then(|| self.shared.age()),
             trouble: self

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::counts;
 use super::decide;
 use super::expr::{CHAIN_MAX, Expressions, stock_entries};
 use super::groups;
@@ -10,7 +11,8 @@ use super::part::Part;
 use super::shadow;
 use super::text::{Lines, integer, literal};
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
-use crate::plan::check::{Kind, Slot};
+use crate::plan::kind::Kind;
+use crate::plan::slots::Slot;
 use crate::plan::{CheckedPlan, Expr, Node, eval};
 
 const HEADER: Header = Header {
@@ -60,8 +62,8 @@ pub(super) fn script(
     }
     lines.part(include_str!("../../../lua/parts/admit-write.lua"));
     lines.indent();
-    groups::write_buyers(&mut lines, &parts[0]);
-    groups::write_back(&mut lines, &parts[0]);
+    counts::write_buyers(&mut lines, &parts[0]);
+    counts::write_back(&mut lines, &parts[0]);
     lines.outdent();
     lines.part(include_str!("../../../lua/parts/admit-records.lua"));
     lines.line("end");
@@ -127,7 +129,7 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if parts.iter().any(Part::rolls_for_buyers) {
         lines.part(include_str!("../../../lua/parts/admit-live.lua"));
     }
-    groups::buyers(lines, &parts[0]);
+    counts::buyers(lines, &parts[0]);
     if parts
         .iter()
         .any(|part| part.groups.iter().any(|group| !group.of_buyer))
@@ -139,7 +141,7 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
             lines.line("");
             lines.line("-- The shadow's own. Their buckets are made when first used.");
         }
-        groups::write_all(lines, part);
+        counts::write_all(lines, part);
     }
     if parts.iter().any(|part| part.usage.variables_in_table()) {
         lines.line("");

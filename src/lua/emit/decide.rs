@@ -13,14 +13,9 @@ use crate::lua::codec::{
     CODE_ADMITTED, CODE_ATTRIBUTE_MISSING, CODE_CLOSED, CODE_CONSTRAINT, CODE_EXISTING, CODE_FAULT,
     CODE_NOT_OPEN, CODE_SOLD_OUT, CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
 };
-use crate::plan::check::Slot;
 use crate::plan::facts::Needs;
+use crate::plan::slots::Slot;
 use crate::plan::{CheckedPlan, Constraint, Counter, EarlyAccess, Node, ROLLING_ORDERS_MAX};
-
-/// The nodes that decide whether a constraint holds.
-pub(super) fn constraint_nodes(constraint: &Constraint) -> impl Iterator<Item = Node> {
-    constraint.when.into_iter().chain([constraint.require])
-}
 
 /// A moment as a person reads it.
 fn moment(ms: i64) -> String {
@@ -78,7 +73,7 @@ impl Writer<'_> {
         self.lines
             .line("stock[item], sold[item] = remaining - quantity, true");
         self.lines.line("admitted = admitted + 1");
-        self.answer(CODE_ADMITTED, "''");
+        self.reply(CODE_ADMITTED, "''");
     }
 
     fn shadow(&mut self) {
@@ -95,7 +90,7 @@ impl Writer<'_> {
         }
         self.rules();
         self.charges();
-        self.answer(CODE_ADMITTED, "");
+        self.reply(CODE_ADMITTED, "");
         self.lines.close("end");
     }
 
@@ -119,12 +114,12 @@ impl Writer<'_> {
         self.lines.line("local before = values[order]");
         self.lines.open("if before then");
         self.lines.line("again = again or ARGV[before] ~= nil");
-        self.answer(CODE_EXISTING, "before");
+        self.reply(CODE_EXISTING, "before");
         self.lines.close("end");
     }
 
     /// Nobody reads the details of the shadow.
-    fn answer(&mut self, code: i64, detail: &str) {
+    fn reply(&mut self, code: i64, detail: &str) {
         let part = self.expressions.part;
         match part.role {
             Role::Shadow { .. } => self.lines.line(format!("return {code}")),
@@ -139,7 +134,7 @@ impl Writer<'_> {
 
     fn reject_if(&mut self, condition: &str, code: i64, detail: &str) {
         self.lines.open(format!("if {condition} then"));
-        self.answer(code, detail);
+        self.reply(code, detail);
         self.lines.close("end");
     }
 
@@ -189,7 +184,7 @@ impl Writer<'_> {
             .line(format!("-- {name}: {}", comment(&constraint.sentence)));
         let before = constraint.when.map(|when| {
             self.prepare(&[when], false);
-            let rest: Vec<Node> = constraint_nodes(constraint).collect();
+            let rest: Vec<Node> = constraint.condition().collect();
             self.prepare(&rest, true);
             let condition = self.expressions.value(when).0;
             self.lines.open(format!("if {condition} then"));
@@ -200,7 +195,7 @@ impl Writer<'_> {
         self.lines.open(format!("if {failed} then"));
         let inside = self.known.clone();
         let facts = self.facts(self.plan.needs(index as u32));
-        self.answer(CODE_CONSTRAINT + index as i64, &facts);
+        self.reply(CODE_CONSTRAINT + index as i64, &facts);
         self.lines.close("end");
         self.known = inside;
         if let Some(before) = before {

@@ -4,7 +4,8 @@ use super::part::Part;
 use super::text::{integer, literal};
 use crate::lua::codec::ATTEMPT_FIELDS;
 use crate::lua::keys;
-use crate::plan::check::{Kind, Slot};
+use crate::plan::kind::Kind;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Expr, INTEGER_MAX, Node};
 
 /// Tables of more entries are built as tables; smaller ones are a row of comparisons.

@@ -2,7 +2,7 @@
 
 use super::text::{Lines, comment};
 use crate::lua::codec::ATTEMPT_FIELDS;
-use crate::plan::check::Slot;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CalendarUnit, CheckedPlan, Counter, Window};
 
 /// What a generated script does, and its ARGV and reply as `lua/README.md` has them.

@@ -1,11 +1,12 @@
 //! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
+use super::counts;
 use super::expr::member_key;
 use super::groups;
 use super::header::{self, Header, counter_name};
 use super::text::{Lines, literal};
 use crate::lua::keys;
-use crate::plan::check::Slot;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Window};
 
 const HEADER: Header = Header {
@@ -39,7 +40,7 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
             lines.line(format!("-- Counter {index}, {}.", counter_name(counter)));
             let name = literal(&keys::counter_windows(&counter.id));
             let key = format!("keys[{index}] = prefix .. {name} .. ");
-            groups::window(&mut lines, plan, index, index, &key);
+            counts::window(&mut lines, plan, index, index, &key);
         }
     }
     lines.line("");

@@ -3,6 +3,7 @@
 
 mod admit;
 mod buyers;
+mod counts;
 mod decide;
 mod expr;
 mod groups;

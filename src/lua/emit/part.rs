@@ -1,12 +1,12 @@
 //! The plans of one script: the one that decides, and perhaps one in shadow. Their counters and large
 //! tables share Lua tables, so the shadow's are numbered behind the others.
 
-use super::decide;
 use super::groups::{Group, groups, is_rolling};
 use super::text::literal;
 use super::usage::{Root, Usage};
 use crate::lua::keys;
-use crate::plan::check::{Kind, Slot};
+use crate::plan::kind::Kind;
+use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Counter, Expr, Node};
 
 /// Variables that a decision may have where it stands in the loop.
@@ -212,7 +212,7 @@ fn usage(plan: &CheckedPlan) -> Usage {
     let charges = constraints + parts.early_access.len() as Root;
     let mut roots: Vec<(Root, Node)> = Vec::new();
     for (root, constraint) in (0..).zip(&parts.constraints) {
-        roots.extend(decide::constraint_nodes(constraint).map(|node| (root, node)));
+        roots.extend(constraint.condition().map(|node| (root, node)));
     }
     for (root, early) in (constraints..).zip(&parts.early_access) {
         roots.push((root, early.when));

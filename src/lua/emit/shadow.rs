@@ -1,6 +1,6 @@
 //! What the rules in shadow leave: counts of their own, and figures of how often which outcomes met.
 
-use super::groups;
+use super::counts;
 use super::part::Part;
 use super::text::{Lines, literal};
 use crate::lua::codec::{
@@ -16,7 +16,7 @@ pub(super) fn keep(lines: &mut Lines, plan: &Part<'_>, shadow: &Part<'_>, revisi
     lines.line("");
     lines.line("-- Keeps what the shadow counted. Whatever goes wrong in here stays in here.");
     lines.open("pcall(function()");
-    groups::write_back(lines, shadow);
+    counts::write_back(lines, shadow);
     lines.close("end)");
     lines.open("pcall(function()");
     outcomes(lines, "live", plan.plan);

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parts::{check_attribute, is_name, node_kind};
-use super::{CheckContext, Kind, PlanError};
+use super::parts::node_kind;
 use crate::plan::calendar::{Periods, periods};
-use crate::plan::nodes::{Nodes, name};
+use crate::plan::context::CheckContext;
+use crate::plan::error::PlanError;
+use crate::plan::kind::Kind;
+use crate::plan::names::{check_attribute, is_name};
+use crate::plan::nodes::Nodes;
 use crate::plan::{
     Attribute, COST_MAX, COUNTER_KEY_MAX, CalendarUnit, Counter, EARLY_ACCESS_MS_MAX, NOW_MAX, Node,
     PLAN_CALENDARS_MAX, Plan, TUMBLING_MS_MIN, WINDOW_MS_MAX, Window,
@@ -119,7 +122,7 @@ fn check_cost(cost: Node, nodes: &Nodes) -> Result<(), PlanError> {
     })? {
         Kind::Int { low, high } => (low, high),
         other => {
-            let message = format!("is {}; an integer is needed", name(other));
+            let message = format!("is {}; an integer is needed", other.name());
             return Err(PlanError::new("cost", "type", message));
         }
     };

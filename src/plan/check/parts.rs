@@ -1,11 +1,13 @@
 //! Checks of constraints, early access, names and attributes.
 
-use super::{Kind, PlanError};
 use crate::order::CLIENT_ATTRIBUTES_MAX;
-use crate::plan::nodes::{Nodes, name};
+use crate::plan::error::PlanError;
+use crate::plan::kind::Kind;
+use crate::plan::names::{check_attribute, is_name, is_reason};
+use crate::plan::nodes::Nodes;
 use crate::plan::{
-    ATTRIBUTE_NAME_BYTES_MAX, Attribute, Constraint, EARLY_ACCESS_MS_MAX, EarlyAccess, NAME_BYTES_MAX, Node,
-    PLAN_ATTRIBUTES_MAX, PLAN_TEXT_BYTES_MAX, Plan, reach,
+    Attribute, Constraint, EARLY_ACCESS_MS_MAX, EarlyAccess, NAME_BYTES_MAX, Node, PLAN_ATTRIBUTES_MAX,
+    PLAN_TEXT_BYTES_MAX, Plan, slots,
 };
 use crate::rejection::Own;
 
@@ -40,7 +42,7 @@ pub(super) fn check_constraint(plan: &Plan, constraint: &Constraint, nodes: &Nod
     match node_kind(measure.limit, nodes) {
         Ok(Kind::Int { .. }) => Ok(()),
         Ok(other) => {
-            let message = format!("is {}; an integer is needed", name(other));
+            let message = format!("is {}; an integer is needed", other.name());
             Err(PlanError::new("measure/limit", "type", message))
         }
         Err(error) => Err(PlanError {
@@ -71,7 +73,7 @@ fn check_bool(at: &str, node: Node, nodes: &Nodes) -> Result<(), PlanError> {
     match node_kind(node, nodes) {
         Ok(Kind::Bool) => Ok(()),
         Ok(other) => {
-            let message = format!("is {}; a boolean is needed", name(other));
+            let message = format!("is {}; a boolean is needed", other.name());
             Err(PlanError::new(at, "type", message))
         }
         Err(error) => Err(PlanError {
@@ -105,26 +107,12 @@ fn check_sentence(sentence: &str) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Code and message where the name of a claim or client attribute is not allowed.
-pub(in crate::plan) fn check_attribute(attribute: &Attribute) -> Result<(), (&'static str, String)> {
-    let (Attribute::Claim(name) | Attribute::Client(name)) = attribute else {
-        return Ok(());
-    };
-    if name.is_empty() || name.len() > ATTRIBUTE_NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        let message = format!(
-            "the attribute name {name:?} is not of 1 to {ATTRIBUTE_NAME_BYTES_MAX} bytes without control characters"
-        );
-        return Err(("attribute", message));
-    }
-    Ok(())
-}
-
 pub(super) fn check_attributes(plan: &Plan, reached: &[bool]) -> Result<Vec<Attribute>, PlanError> {
     for (index, attribute) in plan.required.iter().enumerate() {
         check_attribute(attribute)
             .map_err(|(code, message)| PlanError::new(format!("required/{index}"), code, message))?;
     }
-    let attributes = reach::attributes(plan, reached);
+    let attributes = slots::attributes(plan, reached);
     let clients = attributes
         .iter()
         .filter(|attribute| matches!(attribute, Attribute::Client(_)))
@@ -138,15 +126,4 @@ pub(super) fn check_attributes(plan: &Plan, reached: &[bool]) -> Result<Vec<Attr
         return Err(PlanError::new("nodes", "attribute", message));
     }
     Ok(attributes.into_iter().collect())
-}
-
-/// `[a-z0-9][a-z0-9-]*`, at most [`NAME_BYTES_MAX`] bytes: rule names and the parts of a counter id.
-pub(in crate::plan) fn is_name(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.starts_with('-') && (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
-}
-
-/// Lower-case words joined by single hyphens.
-fn is_reason(text: &str) -> bool {
-    is_name(text) && !text.ends_with('-') && !text.contains("--")
 }

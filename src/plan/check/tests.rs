@@ -1,9 +1,12 @@
 //! Tests of the checker: every refusal by its code.
 
 use super::*;
-use crate::campaign::STOCK_MAX;
+use crate::campaign::{STOCK_MAX, Schedule, Sku};
+use crate::plan::kind::Kind;
+use crate::plan::slots::Slot;
 use crate::plan::{
-    AudienceRef, CalendarUnit, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, Measure, Window,
+    Attribute, AudienceRef, CalendarUnit, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, Measure, Node,
+    Window,
 };
 
 const DAY: i64 = 86_400_000;
@@ -636,9 +639,9 @@ fn the_largest_chain_is_checked_and_run() {
         quantity: 1,
         attributes: Default::default(),
     };
-    let mut state = crate::plan::eval::State::default();
+    let mut state = crate::plan::state::State::default();
     state.stock.insert("shirt".into(), 100);
     let now = checked.context().schedule.opens_at;
     let decision = crate::plan::eval::decide(&checked, 1, &mut state, &attempt, now);
-    assert!(matches!(decision, crate::plan::eval::Decision::Rejected(_)));
+    assert!(matches!(decision, crate::plan::decision::Decision::Rejected(_)));
 }

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::tests::context;
 use super::*;
-use crate::plan::{CalendarUnit, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, Measure, Window};
+use crate::campaign::Schedule;
+use crate::plan::{
+    Attribute, CalendarUnit, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, Measure, Node, Window,
+};
 
 fn wild_node() -> impl Strategy<Value = Node> {
     prop_oneof![6 => 0..12u32, 1 => any::<u32>(), 1 => Just(u32::MAX)]

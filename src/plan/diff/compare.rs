@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use super::counters::Pairs;
 use super::shape::{Shape, shapes};
-use crate::plan::check::Kind;
 use crate::plan::explain::number as shown;
+use crate::plan::kind::Kind;
 use crate::plan::{CheckedPlan, Expr, Node};
 
 /// Operands inside operands; what is deeper is not compared.

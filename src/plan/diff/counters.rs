@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use super::shape::{Shape, shapes};
 use super::{Change, Class, CounterChange, Counts, Part};
-use crate::plan::eval::window_start;
+
 use crate::plan::explain::{duration, noun, rfc3339, window};
+use crate::plan::window::window_start;
 use crate::plan::{Attribute, CheckedPlan, Counter, Expr, Window};
 
 /// A counter as it is stored: what counts under the same id, key, window and cost can be read by

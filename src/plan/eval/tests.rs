@@ -1,8 +1,11 @@
 //! Tests of the interpreter beyond the samples: the numbers of a rejection, the bounds of rolling
 //! windows, charges and releases.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::order::OrderId;
+use crate::plan::Attribute;
 use crate::plan::check;
 use crate::plan::facts::Count;
 use crate::plan::samples::samples;
@@ -165,7 +168,7 @@ fn a_release_gives_back_once() {
     let opens_at = plan.context().schedule.opens_at;
     let order = attempt(0, 2).order.to_string();
     let charges = charges(&plan, &attempt(0, 2), opens_at);
-    assert!(!release(&mut state, &order, &charges), "an order nobody placed");
+    assert!(!state.release(&order, &charges), "an order nobody placed");
     let fresh = state.clone();
     for key in 0..2 {
         assert_eq!(
@@ -173,12 +176,12 @@ fn a_release_gives_back_once() {
             Decision::Admitted
         );
     }
-    assert!(release(&mut state, &order, &charges));
-    assert!(!release(&mut state, &order, &charges));
+    assert!(state.release(&order, &charges));
+    assert!(!state.release(&order, &charges));
     let facts = inspect(&plan, &state, &attempt(2, 1), opens_at);
     assert_eq!(facts.counters[&0], Count::Rolling(vec![(opens_at, 2)]));
     assert_eq!(state.stock["shirt"], 999_998);
-    assert!(release(&mut state, &attempt(1, 2).order.to_string(), &charges));
+    assert!(state.release(&attempt(1, 2).order.to_string(), &charges));
     assert_eq!((state.stock, state.rolling), (fresh.stock, fresh.rolling));
 }
 
@@ -189,7 +192,7 @@ fn a_release_never_leaves_less_than_nothing() {
     decide(&plan, 1, &mut state, &attempt(0, 3), opens_at);
     let charges = charges(&plan, &attempt(0, 3), opens_at);
     state.counters.values_mut().for_each(|used| *used = 2);
-    assert!(release(&mut state, &attempt(0, 3).order.to_string(), &charges));
+    assert!(state.release(&attempt(0, 3).order.to_string(), &charges));
     assert!(state.counters.is_empty());
 }
 

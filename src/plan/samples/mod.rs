@@ -7,9 +7,8 @@ mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Plan;
-use super::check::{CheckContext, CheckedPlan};
-use super::eval::Decision;
+use super::decision::Decision;
+use super::{CheckContext, CheckedPlan, Plan};
 use crate::order::Attempt;
 
 /// A plan, the campaign it is for, and a story of attempts.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Act, Expected, Sample, Step};
 use crate::campaign::{Schedule, Sku};
 use crate::order::{Attempt, OrderId};
-use crate::plan::check::CheckContext;
+use crate::plan::CheckContext;
 use crate::plan::{
     Attribute, AudienceRef, Constraint, Counter, EarlyAccess, Expr, Measure, Node, Plan, Window,
 };

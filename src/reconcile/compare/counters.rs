@@ -13,7 +13,7 @@ use super::shard::Desk;
 use super::values::{Live, Span, Units};
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
 use crate::lua::keys;
-use crate::lua::repair::CountAt;
+use crate::lua::places::CountAt;
 use crate::order::{Charge, OrderEvent, OrderId};
 use crate::store::{HeldOrder, UsageRow};
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::lua::repair::CountAt;
+use crate::lua::places::CountAt;
 use crate::order::{OrderEvent, OrderId};
 
 /// What differs.

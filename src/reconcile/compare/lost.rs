@@ -13,7 +13,7 @@ use super::difference::Mend;
 use super::shard::Desk;
 use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place};
 use crate::bus::{BusError, Outbound};
-use crate::lua::codec::Record;
+use crate::lua::record::Record;
 use crate::lua::{calls, fixed};
 use crate::order::{EVENT_VERSION, OrderEvent, OrderId};
 use crate::outbox;

@@ -23,7 +23,7 @@ use serde::Serialize;
 use super::{RebuildError, Reconcile};
 use crate::bus::BusError;
 use crate::engine::EngineError;
-use crate::lua::codec::CodecError;
+use crate::lua::reply::CodecError;
 use crate::plan::PlanError;
 use crate::store::StoreError;
 use crate::wire::Moment;

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::shard::Desk;
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
-use crate::lua::codec::{Attributes, NO_ENTRY, Record, kept};
+
 use crate::lua::keys;
+use crate::lua::record::{Attributes, NO_ENTRY, Record, kept};
 use crate::order::{OrderId, OrderState};
-use crate::plan::eval::Placed;
+use crate::plan::decision::Placed;
 
 /// Ids read from the database at a time.
 const PAGE: u32 = 10_000;

@@ -8,13 +8,16 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::super::Reconcile;
-use super::super::wait::behind;
+use super::super::behind::behind;
 use super::CompareError;
 use crate::campaign::{Activation, Campaign};
 use crate::lua::calls::{self, Lookup};
-use crate::lua::codec::{Fence, Reply};
+use crate::lua::fence::Fence;
+use crate::lua::places::CountAt;
+use crate::lua::reply::Reply;
+
 use crate::lua::keys::Shard;
-use crate::lua::repair::{self, Bucket, CountAt, Ledger, Repair, Repaired};
+use crate::lua::repair::{self, Bucket, Ledger, Repair, Repaired};
 use crate::lua::{Args, Script, fixed};
 use crate::order::{OrderEvent, OrderId};
 use crate::outbox;

@@ -15,8 +15,8 @@ use super::super::refused;
 use super::super::rules::{Code, Rules};
 use super::super::run::Budget;
 use super::super::{ModuleError, artefact, digest};
-use super::answer::{write_answer, write_phase};
-use super::{Answer, Order, Phase, Task, limits};
+use super::output::{write_output, write_phase};
+use super::{Order, Phase, Task, TaskOutput, limits};
 
 /// What the subcommand does. `order` is what a gateway wrote; the module comes over standard input, the
 /// answer goes to standard output. An error is of this process, not of the module.
@@ -29,7 +29,7 @@ pub fn work(order: &str) -> io::Result<()> {
     // Before anything of the module is read.
     limits::impose(&order.limits).map_err(io::Error::other)?;
     let answer = read().and_then(|bytes| carry_out(&order, &bytes));
-    write_answer(&mut io::stdout().lock(), answer)
+    write_output(&mut io::stdout().lock(), answer)
 }
 
 fn read() -> Result<Vec<u8>, ModuleError> {
@@ -48,7 +48,7 @@ fn say(phase: Phase) {
     let _ = write_phase(&mut out, phase).and_then(|()| out.flush());
 }
 
-fn carry_out(order: &Order, bytes: &[u8]) -> Result<Answer, ModuleError> {
+fn carry_out(order: &Order, bytes: &[u8]) -> Result<TaskOutput, ModuleError> {
     say(Phase::Wrap);
     let (component, _) = contract::component(bytes)?;
     let wrapped = match &component {
@@ -78,7 +78,7 @@ fn carry_out(order: &Order, bytes: &[u8]) -> Result<Answer, ModuleError> {
             }
         }
     };
-    Ok(Answer { inspected, wrapped })
+    Ok(TaskOutput { inspected, wrapped })
 }
 
 /// Compiles, and leaves no machine code of what is refused.

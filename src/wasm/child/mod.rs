@@ -9,19 +9,19 @@
 //! The child has no connection, no secret in its environment, and a lower priority than orders. Limits are hard
 //! on Linux; elsewhere the gateway's clock is the only one.
 
-mod answer;
 mod death;
 mod inside;
 mod limits;
+mod output;
 mod parent;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use answer::Answer;
 pub use inside::work;
 pub(super) use limits::Limits;
+pub(super) use output::TaskOutput;
 pub(super) use parent::Children;
 
 /// The subcommand that makes a process a child; its one argument is an [`Order`].

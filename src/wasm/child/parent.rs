@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 use super::super::ModuleError;
 use super::super::bounds::{CHILD_ANSWER_BYTES_MAX, CHILDREN_MAX, MODULE_BYTES_MAX};
 use super::super::refused;
-use super::answer::read;
 use super::death::{Remains, explain, in_other_words};
-use super::{Answer, COMMAND, Limits, Order, Task};
+use super::output::read;
+use super::{COMMAND, Limits, Order, Task, TaskOutput};
 
 /// Bytes of standard error that are kept.
 const SAID_BYTES_MAX: u64 = 64 * 1024;
@@ -47,7 +47,7 @@ impl Children {
         task: Task,
         limits: Limits,
         module: &[u8],
-    ) -> Result<Answer, ModuleError> {
+    ) -> Result<TaskOutput, ModuleError> {
         let order = Order {
             task,
             folder: self.folder.clone(),

@@ -6,7 +6,8 @@ use rushgate::campaign::{Schedule, Sku};
 use rushgate::control::proof::{Scripted, compact};
 use rushgate::lua::emit::emit;
 use rushgate::order::{Attempt, OrderId};
-use rushgate::plan::eval::{State, decide};
+use rushgate::plan::eval::decide;
+use rushgate::plan::state::State;
 use rushgate::plan::{
     Attribute, CalendarUnit, CheckContext, Constraint, Counter, EarlyAccess, Expr, Measure, Plan, Window,
     check, explain,

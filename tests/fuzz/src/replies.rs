@@ -3,7 +3,12 @@
 use std::sync::{Arc, LazyLock};
 
 use rushgate::campaign::{Schedule, Sku};
-use rushgate::lua::codec::{self, Fence, Reply};
+use rushgate::lua::activate::activate_reply;
+use rushgate::lua::codec;
+use rushgate::lua::fence::Fence;
+use rushgate::lua::record::Record;
+use rushgate::lua::reply::Reply;
+use rushgate::lua::restore::restore_reply;
 use rushgate::lua::{Family, calls, emit::emit};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::{Attribute, CheckContext, Constraint, Counter, Expr, Measure, Plan, Window, check};
@@ -58,14 +63,14 @@ pub fn run(data: &[u8]) {
     let reply = reply(&mut input, 0);
     let _ = codec::admit_reply(&FAMILY, attempts.iter(), reply.clone());
     let _ = codec::inspect_reply(&FAMILY, reply.clone());
-    let _ = calls::activate_reply(reply.clone());
-    let _ = calls::restore_reply(reply.clone());
+    let _ = activate_reply(reply.clone());
+    let _ = restore_reply(reply.clone());
     let _ = calls::release_reply(reply.clone());
     let _ = calls::watch_reply(reply.clone());
     let _ = calls::outbox_reply(reply.clone());
     let _ = calls::lookup_reply(reply);
-    if let Ok(record) = codec::Record::decode(data) {
-        let read = codec::Record::decode(record.encode().as_bytes()).expect("what was written can be read");
+    if let Ok(record) = Record::decode(data) {
+        let read = Record::decode(record.encode().as_bytes()).expect("what was written can be read");
         assert_eq!((read.placed, read.attributes), (record.placed, record.attributes));
     }
     if let Some(fence) = Fence::parse(data) {

@@ -17,8 +17,12 @@ use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::calls::{self, Restore, ShardStatus};
-use rushgate::lua::codec::{Fence, Reply};
+use rushgate::lua::activate::{activate_args, activate_reply};
+use rushgate::lua::calls::{self, ShardStatus};
+use rushgate::lua::fence::Fence;
+use rushgate::lua::reply::Reply;
+use rushgate::lua::restore::{Restore, restore_args, restore_reply};
+
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Args, Script, fixed};
 use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
@@ -420,10 +424,10 @@ async fn open_as(campaign: &str, engine: &dyn Engine, active: &ActiveCampaign) {
     ];
     for step in steps {
         let reply = engine
-            .run(&fixed::RESTORE, &key, calls::restore_args("t", step))
+            .run(&fixed::RESTORE, &key, restore_args("t", step))
             .await
             .expect("runs");
-        assert_eq!(calls::restore_reply(reply), Ok(true));
+        assert_eq!(restore_reply(reply), Ok(true));
     }
 }
 
@@ -452,10 +456,10 @@ impl Stage {
 
     /// To this one's in the engine, whatever the database says.
     async fn move_fence(&self, active: &ActiveCampaign) {
-        let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
         let key = Shard::new(CAMPAIGN, 0).state();
         let reply = self.engine.inner.run(&fixed::ACTIVATE, &key, args);
-        assert_eq!(calls::activate_reply(reply.await.expect("runs")), Ok(None));
+        assert_eq!(activate_reply(reply.await.expect("runs")), Ok(None));
     }
 
     async fn place(&self, user: &str, key: &str) -> Result<Outcome, AdmissionError> {
@@ -747,7 +751,7 @@ async fn a_dead_engine_is_a_deadline_and_nothing_is_counted() {
 async fn missing_state_closes_the_gate_and_asks_for_a_rebuild() {
     let stage = stage(Config::default()).await;
     let key = Shard::new(CAMPAIGN, 0).state();
-    let begin = calls::restore_args(
+    let begin = restore_args(
         "t",
         Restore::Begin {
             uid: "u1",

@@ -13,7 +13,9 @@ use rushgate::campaign::{Campaign, RecordVersion};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
 use rushgate::lua::Args;
-use rushgate::lua::codec::{Fence, Reply};
+use rushgate::lua::fence::Fence;
+use rushgate::lua::reply::Reply;
+
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Script, calls, fixed};
 use rushgate::order::OrderId;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
-use rushgate::lua::codec::{Record, decode_record};
+use rushgate::lua::record::{Record, decode_record};
+
 use rushgate::lua::keys;
 use rushgate::order::Attempt;
-use rushgate::plan::eval::State;
+use rushgate::plan::state::State;
 use rushgate::plan::{CheckedPlan, Counter, Window};
 use rushgate::record::Payloads;
 

@@ -1,7 +1,7 @@
 //! Hand-written decisions: every answer of the ABI, sequences inside one batch, and the edges.
 
 use rushgate::order::Attempt;
-use rushgate::plan::eval::{Decision, Measured, Rejection};
+use rushgate::plan::decision::{Decision, Measured, Rejection};
 use rushgate::plan::facts::Count;
 use rushgate::plan::{Attribute, AudienceRef, EarlyAccess, Expr, Plan, ROLLING_ORDERS_MAX, Window};
 

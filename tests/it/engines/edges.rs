@@ -5,7 +5,7 @@ use rushgate::lua::SCRIPT_BYTES_MAX;
 use rushgate::lua::emit::emit;
 use rushgate::lua::keys;
 use rushgate::order::{Attempt, QUANTITY_MAX};
-use rushgate::plan::eval::Decision::{Admitted, Rejected};
+use rushgate::plan::decision::Decision::{Admitted, Rejected};
 use rushgate::plan::{
     Attribute, Expr, INTEGER_MAX, PLAN_CONSTRAINTS_MAX, PLAN_NODES_MAX, Plan, Window, check,
 };

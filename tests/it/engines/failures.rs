@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::codec::Reply;
+use rushgate::lua::reply::Reply;
 use rushgate::lua::{Args, Script};
 use testkit::server::Server;
 

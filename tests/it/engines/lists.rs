@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rushgate::audience::pack;
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
-use rushgate::lua::calls::{self, Restore};
-use rushgate::lua::codec::{self, AdmitReply, Fence};
+use rushgate::lua::codec::{self, AdmitReply};
+use rushgate::lua::fence::Fence;
 use rushgate::lua::lists::{Put, Target, put_reply};
+use rushgate::lua::restore::{Restore, restore_args};
 use rushgate::lua::{Args, fixed};
-use rushgate::plan::eval::Decision::{self, Admitted, Rejected};
-use rushgate::plan::eval::Rejection;
+use rushgate::plan::decision::Decision::{self, Admitted, Rejected};
+use rushgate::plan::decision::Rejection;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
 
 use crate::engines::canon::carried;
@@ -203,7 +204,7 @@ fn a_list_goes_only_next_to_its_own_campaign() {
             Put::Fenced(Some(fence.clone())),
             "{name}"
         );
-        let begin = calls::restore_args(
+        let begin = restore_args(
             "token",
             Restore::Begin {
                 uid: &fence.uid,

@@ -14,11 +14,11 @@ use rushgate::engine::Engine;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::redis::{self, Redis};
 use rushgate::lua::codec::{self, AdmitReply};
-use rushgate::lua::keys::Shard;
+use rushgate::lua::keys::{LASTING_FAMILIES, Shard};
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use rushgate::lua::{calls, fixed};
 use rushgate::order::{Attempt, OrderId};
-use rushgate::plan::eval::Decision;
+use rushgate::plan::decision::Decision;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
 use rushgate::reconcile::{Config, Rebuilt, Reconcile};
 use rushgate::revision::Revision;
@@ -204,7 +204,7 @@ impl Sale {
     /// Whether every bucket that the gate needs stays as long as a revision needs it.
     async fn lasts_for(&self, revision: &Revision) -> bool {
         let mut lasts = true;
-        for family in calls::LASTING_FAMILIES {
+        for family in LASTING_FAMILIES {
             let prolong = Prolong {
                 uid: &self.campaign.uid,
                 family,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use rushgate::order::Attempt;
 use rushgate::plan::check;
-use rushgate::plan::eval::Decision;
+use rushgate::plan::decision::Decision;
 
 use crate::engines::report;
 use crate::engines::sides::Time;

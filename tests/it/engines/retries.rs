@@ -1,7 +1,7 @@
 //! When the same order would fit, on all sides.
 
-use rushgate::plan::eval::Decision::{self, Admitted, Rejected};
-use rushgate::plan::eval::Rejection;
+use rushgate::plan::decision::Decision::{self, Admitted, Rejected};
+use rushgate::plan::decision::Rejection;
 use rushgate::plan::{Attribute, EarlyAccess, Expr, Node, Plan, Window};
 
 use crate::engines::decisions::{failed, not_open};

@@ -5,12 +5,19 @@ use std::collections::BTreeMap;
 use rushgate::campaign::{RecordVersion, bucket_of};
 use rushgate::engine::embedded::Held;
 use rushgate::lua::Args;
-use rushgate::lua::calls::{self, Found, Packed, Restore};
-use rushgate::lua::codec::{self, AdmitReply, Fence, Reply};
+use rushgate::lua::activate::{activate_args, activate_reply};
+use rushgate::lua::calls::{self, Found, Packed};
+use rushgate::lua::codec::{self, AdmitReply};
+use rushgate::lua::fence::Fence;
+use rushgate::lua::keys::lasting_keys;
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
+use rushgate::lua::record::encode_record;
+use rushgate::lua::reply::Reply;
+use rushgate::lua::restore::{Restore, restore_args, restore_reply};
 use rushgate::lua::{Family, Script, fixed, keys, repair};
 use rushgate::order::{Attempt, Charge};
-use rushgate::plan::eval::{self, Decision};
+use rushgate::plan::decision::Decision;
+use rushgate::plan::eval;
 use rushgate::plan::{Attribute, Expr, Plan, Window};
 
 use crate::engines::canon::{self, carried};
@@ -150,8 +157,8 @@ fn the_fence_says_how_orders_travel_and_its_version_only_rises() {
             ..next.clone()
         };
         let activate = |side: &mut dyn Side, fence: &Fence| {
-            let args = calls::activate_args(fence, REVISION, &family.plan);
-            calls::activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
+            let args = activate_args(fence, REVISION, &family.plan);
+            activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
         };
         assert_eq!(activate(side, &older), Some(Some(fence.clone())));
         assert_eq!(activate(side, &next), None);
@@ -325,8 +332,8 @@ fn an_older_fence_decides_nothing() {
             ..fence.clone()
         };
         let activate = |side: &mut dyn Side, fence: &Fence| {
-            let args = with(&calls::activate_args(fence, 8, &family.plan), 4, EXPIRES_AT);
-            calls::activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
+            let args = with(&activate_args(fence, 8, &family.plan), 4, EXPIRES_AT);
+            activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
         };
         assert_eq!(activate(side, &newer), None);
         assert_eq!(activate(side, &newer), None, "again is fine");
@@ -446,7 +453,7 @@ fn activation_makes_no_buckets_at_once_and_moves_what_is_few() {
             ..fence.clone()
         };
         let expiry = EXPIRES_AT + 5;
-        let args = with(&calls::activate_args(&newer, 2, &next.family.plan), 4, expiry);
+        let args = with(&activate_args(&newer, 2, &next.family.plan), 4, expiry);
         side.run(&fixed::ACTIVATE, args).expect("activate runs");
         let dump = side.dump();
         assert!(dump.contains_key("counts:3"));
@@ -506,11 +513,11 @@ fn watch_adds_figures_and_reads_everything() {
 
 /// Does a step of a restore whose keys go at [`EXPIRES_AT`].
 fn restore(side: &mut dyn Side, token: &str, step: Restore<'_>) -> bool {
-    let mut args = calls::restore_args(token, step);
+    let mut args = restore_args(token, step);
     if args[0] == *b"finish" {
         args = with(&args, 6, EXPIRES_AT);
     }
-    calls::restore_reply(side.run(&fixed::RESTORE, args).expect("restore runs")).expect("a reply")
+    restore_reply(side.run(&fixed::RESTORE, args).expect("restore runs")).expect("a reply")
 }
 
 #[test]
@@ -596,11 +603,11 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
         assert!(step(
             "t",
             Restore::Drop {
-                keys: calls::lasting_keys(plan)
+                keys: lasting_keys(plan)
             }
         ));
         let records = oracle.orders.iter().map(|(order, placed)| {
-            let record = codec::encode_record(placed, "");
+            let record = encode_record(placed, "");
             (
                 bucket_of(placed.user.as_bytes(), 4),
                 order.parse().expect("an id"),
@@ -742,9 +749,9 @@ fn a_state_of_an_older_layout_is_none() {
                 let again = admit(side, family, fence, std::slice::from_ref(&order));
                 assert_eq!(again, AdmitReply::Fenced(None));
             }
-            let args = calls::activate_args(&newer, 2, &family.plan);
+            let args = activate_args(&newer, 2, &family.plan);
             let activated = side.run(&fixed::ACTIVATE, args).expect("activate runs");
-            assert_eq!(calls::activate_reply(activated), Ok(Some(None)));
+            assert_eq!(activate_reply(activated), Ok(Some(None)));
             let longer = Prolong {
                 uid: &fence.uid,
                 family: keys::BUYERS,

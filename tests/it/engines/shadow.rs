@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use rushgate::lua::Args;
 use rushgate::lua::{calls, fixed, keys};
-use rushgate::plan::eval::Decision::{self, Admitted};
+use rushgate::plan::decision::Decision::{self, Admitted};
 use rushgate::plan::{Attribute, AudienceRef, EarlyAccess, Expr, Plan, Window, check};
 
 use crate::engines::canon::{Dump, carried};
@@ -256,7 +256,7 @@ fn random_shadows_change_nothing() {
             prop_assert_eq!(world.admit(opens_at + at, batch), plain.admit(opens_at + at, batch));
         }
         world.assert_same_state();
-        let alone = rushgate::plan::eval::State { shadow: Default::default(), ..world.oracle.clone() };
+        let alone = rushgate::plan::state::State { shadow: Default::default(), ..world.oracle.clone() };
         prop_assert_eq!(alone, plain.oracle.clone());
         play(&mut world, opens_at, &batches);
         ATTEMPTS.fetch_add(world.decided, Ordering::Relaxed);

@@ -7,8 +7,8 @@ use rushgate::engine::Engine;
 use rushgate::engine::EngineError;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::redis::{Config, Redis};
-use rushgate::lua::codec::Reply;
 use rushgate::lua::keys::Shard;
+use rushgate::lua::reply::Reply;
 use rushgate::lua::{Args, Script};
 use testkit::server::Server;
 

@@ -6,15 +6,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rushgate::campaign::RecordVersion;
 use rushgate::lua::Args;
-use rushgate::lua::calls::{self, Restore};
-use rushgate::lua::codec::{self, AdmitReply, Fence, InspectReply, Reply};
+use rushgate::lua::calls;
+use rushgate::lua::codec::{self, AdmitReply, InspectReply};
 use rushgate::lua::emit::emit_with_shadow;
+use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::lists::{self, Put};
+use rushgate::lua::reply::Reply;
+use rushgate::lua::restore::{Restore, restore_args, restore_reply};
 use rushgate::lua::{BATCH_COMMANDS, Family, Script, fixed};
 use rushgate::order::Attempt;
-use rushgate::plan::eval::{self, Decision, State};
+use rushgate::plan::decision::Decision;
+use rushgate::plan::eval;
 use rushgate::plan::facts::Facts;
+use rushgate::plan::state::State;
 use rushgate::plan::{CheckContext, Plan, check};
 
 use crate::engines::canon::{self, carried};
@@ -111,7 +116,7 @@ impl World {
         let now = self.now;
         for side in self.sides() {
             side.set_now(now);
-            let begin = calls::restore_args(
+            let begin = restore_args(
                 "token",
                 Restore::Begin {
                     uid: &fence.uid,
@@ -126,10 +131,10 @@ impl World {
                 stock: &stock,
                 made: false,
             };
-            let finish = with(&calls::restore_args("token", finish), 6, EXPIRES_AT);
+            let finish = with(&restore_args("token", finish), 6, EXPIRES_AT);
             for step in [begin, finish] {
                 let reply = side.run(&fixed::RESTORE, step).expect("restore runs");
-                assert_eq!(calls::restore_reply(reply), Ok(true));
+                assert_eq!(restore_reply(reply), Ok(true));
             }
         }
     }
@@ -242,7 +247,7 @@ impl World {
     pub fn release(&mut self, attempt: &Attempt, placed_at: i64) -> bool {
         let charges = eval::charges(&self.family.plan, attempt, placed_at);
         let plan = self.family.plan.clone();
-        let released = eval::release(&mut self.oracle, &attempt.order.to_string(), &charges);
+        let released = self.oracle.release(&attempt.order.to_string(), &charges);
         let fence = self.fence.clone();
         for side in self.sides() {
             let (sku, quantity) = (&attempt.sku, attempt.quantity);

@@ -14,7 +14,7 @@ use rushgate::control::{
     Activated, ActivatedAt, CampaignFigures, Compared, ControlError, ListUpload, NewCampaign, NewRevision,
     Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded, UploadedModule,
 };
-use rushgate::plan::check::PlanCost;
+use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
 use rushgate::serving::{Door, Limits};
 use rushgate::store::{AudienceRow, CampaignRow, ModuleRow};

@@ -11,7 +11,7 @@ use rushgate::campaign::Schedule;
 use rushgate::gateway::{self, CampaignView, Config, Gateway, Orders, auth};
 use rushgate::order::{Attempt, OrderId, OrderState};
 use rushgate::plan::Attribute;
-use rushgate::plan::eval::Placed;
+use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
 use rushgate::rejection::{Own, Reason};
 use rushgate::serving::Tls;

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use rushgate::bus::{Producer, embedded};
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::codec::Reply;
+use rushgate::lua::reply::Reply;
 use rushgate::lua::{Args, Script};
 use rushgate::reconcile::{RebuildError, Rebuilt, Reconcile};
 use tokio::sync::Notify;

@@ -12,7 +12,7 @@ use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer, embedded
 use rushgate::campaign::Campaign;
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::codec::Reply;
+use rushgate::lua::reply::Reply;
 use rushgate::lua::{Args, Script};
 use rushgate::reconcile::{self, RebuildError, Reconcile};
 use rushgate::revision::Revision;

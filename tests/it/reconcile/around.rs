@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rushgate::engine::{Engine, EngineError};
-use rushgate::lua::codec::Reply;
+use rushgate::lua::reply::Reply;
 use rushgate::lua::{Args, Script};
 
 /// What stands around the calls.

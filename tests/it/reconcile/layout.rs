@@ -3,8 +3,12 @@
 //! were this layout's.
 
 use rushgate::lua::Args;
-use rushgate::lua::codec::{Fence, Record, Reply};
-use rushgate::lua::{Script, calls, fixed, repair};
+use rushgate::lua::activate::{activate_args, activate_reply};
+use rushgate::lua::fence::Fence;
+use rushgate::lua::record::Record;
+use rushgate::lua::reply::Reply;
+
+use rushgate::lua::{Script, fixed, repair};
 use rushgate::order::{OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::reconcile::Rebuilt;
@@ -49,8 +53,8 @@ async fn upgraded(side: Side, fence: &str) {
         epoch: sale.active.activation.epoch + 1,
         ..sale.active.fence()
     };
-    let args = calls::activate_args(&next, 1, &sale.active.family.plan);
-    let activated = calls::activate_reply(sale.run(&fixed::ACTIVATE, args).await);
+    let args = activate_args(&next, 1, &sale.active.family.plan);
+    let activated = activate_reply(sale.run(&fixed::ACTIVATE, args).await);
     assert_eq!(activated, Ok(Some(None)));
 
     let rebuilt = sale.reconcile.rebuild(CAMPAIGN, 0).await.expect("rebuilt");

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use rushgate::campaign::{Campaign, Sku, partition_of};
 use rushgate::lua::calls;
-use rushgate::lua::codec::{Record, encode_record};
+use rushgate::lua::record::{Record, encode_record};
+
 use rushgate::lua::fixed;
 use rushgate::order::{OrderEvent, OrderId, OrderState};
 use rushgate::outbox;

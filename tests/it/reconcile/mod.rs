@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use rushgate::bus::kafka::{self, migrate_topics};
 use rushgate::engine::redis::{self, Redis};
-use rushgate::lua::codec::Fence;
+use rushgate::lua::fence::Fence;
 use rushgate::lua::fixed;
-use rushgate::lua::repair::{CountAt, Repair, Repaired, repair_args, repair_reply};
+use rushgate::lua::places::CountAt;
+use rushgate::lua::repair::{Repair, Repaired, repair_args, repair_reply};
 use rushgate::order::OrderId;
 use rushgate::reconcile::{CompareError, Kind, Outcome, Place};
 use sale::{CAMPAIGN, Sale, Side};

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use rushgate::lua::Script;
-use rushgate::lua::codec::Reply;
 use rushgate::lua::fixed;
+use rushgate::lua::reply::Reply;
 use rushgate::order::OrderId;
 use rushgate::reconcile::missing::Looks;
 

@@ -16,9 +16,9 @@ use rushgate::engine::redis::{self, Redis};
 use rushgate::landing::{self, Landing, LandingHandle};
 use rushgate::lua::Args;
 use rushgate::lua::calls::RawEntry;
-use rushgate::lua::codec::Reply;
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::repair::{ledger_args, ledger_reply};
+use rushgate::lua::reply::Reply;
 use rushgate::lua::{Script, calls, fixed};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::outbox;
@@ -382,7 +382,7 @@ impl Sale {
 
     /// What the campaign's counter says of a user.
     pub async fn counted(&self, user: &str) -> String {
-        let at = rushgate::lua::repair::CountAt::new("rule/orders", true, None, user, BUCKETS);
+        let at = rushgate::lua::places::CountAt::new("rule/orders", true, None, user, BUCKETS);
         let reply = self
             .run(&fixed::COUNTS, rushgate::lua::repair::counts_args([&at]))
             .await;

@@ -6,9 +6,6 @@ use std::fs;
 use anyhow::Result;
 use testkit::house::{RANKS, all_imports, circles, files, module_of};
 
-/// What each rank is called.
-const NAMES: [&str; 5] = ["core", "adapters", "stages", "fronts", "wiring"];
-
 /// Files, lines and imports of a module.
 #[derive(Default)]
 struct Room {
@@ -41,9 +38,9 @@ fn main() -> Result<()> {
             arrows.insert((from, to.clone()));
         }
     }
-    for (rank, names) in RANKS.iter().enumerate() {
-        println!("## {} (rank {rank})", NAMES[rank]);
-        for name in *names {
+    for (number, rank) in RANKS.iter().enumerate() {
+        println!("## {} (rank {number})", rank.name);
+        for name in rank.steps.iter().copied().flatten() {
             let Some(room) = rooms.get(*name) else { continue };
             let imports: Vec<String> = room
                 .imports

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rushgate::campaign::{Schedule, Sku};
 use rushgate::order::{Attempt, OrderId};
-use rushgate::plan::eval::{Decision, Rejection};
+use rushgate::plan::decision::{Decision, Rejection};
 use rushgate::plan::{AudienceRef, CheckContext};
 use testkit::modules::{Modules, Rule};
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rushgate::campaign::{Schedule, Sku};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::CheckContext;
-use rushgate::plan::eval::{Decision, Rejection};
+use rushgate::plan::decision::{Decision, Rejection};
 use serde_json::{Value, json};
 use testkit::modules::{Modules, Rule};
 

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, bail};
 use rushgate::campaign::{RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::Engine;
 use rushgate::engine::redis::{Config, Redis};
-use rushgate::lua::calls::{self, Restore};
-use rushgate::lua::codec::{self, AdmitReply, Fence};
+use rushgate::lua::codec::{self, AdmitReply};
+use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::Shard;
+use rushgate::lua::restore::{Restore, restore_args, restore_reply};
 use rushgate::lua::{Family, emit, fixed, lists};
 use rushgate::order::{Attempt, OrderId};
-use rushgate::plan::eval::Decision;
+use rushgate::plan::decision::Decision;
 use rushgate::plan::{AudienceRef, CheckContext, CheckedPlan, check, merge};
 use rushgate::record::Payloads;
 use rushgate::wasm::{self, Host, Inspected, examples};
@@ -148,9 +149,9 @@ impl Gate {
             },
             finish,
         ] {
-            let args = calls::restore_args("bench", step);
+            let args = restore_args("bench", step);
             let reply = gate.redis.run(&fixed::RESTORE, &gate.key, args).await?;
-            anyhow::ensure!(calls::restore_reply(reply)?, "the campaign's state was not made");
+            anyhow::ensure!(restore_reply(reply)?, "the campaign's state was not made");
         }
         let context = gate.family.plan.context();
         for args in lists::fill(context, &gate.fence, &BTreeMap::new()) {

@@ -10,7 +10,7 @@ use super::Phase;
 
 /// What became of a task.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::wasm) struct Answer {
+pub(in crate::wasm) struct TaskOutput {
     /// Where that was the task.
     pub(in crate::wasm) inspected: Option<(Inspected, CallCost)>,
     /// The component around a core module.
@@ -77,9 +77,9 @@ pub(super) fn write_phase(out: &mut impl Write, phase: Phase) -> io::Result<()> 
     write(out, &Line::Phase(phase))
 }
 
-pub(super) fn write_answer(out: &mut impl Write, answer: Result<Answer, ModuleError>) -> io::Result<()> {
+pub(super) fn write_output(out: &mut impl Write, answer: Result<TaskOutput, ModuleError>) -> io::Result<()> {
     match answer {
-        Ok(Answer { inspected, wrapped }) => {
+        Ok(TaskOutput { inspected, wrapped }) => {
             let line = Line::Done {
                 inspected: inspected.map(Box::new),
                 wrapped: wrapped.as_ref().map(Vec::len),
@@ -118,7 +118,7 @@ pub(super) fn write_answer(out: &mut impl Write, answer: Result<Answer, ModuleEr
 }
 
 /// Reads everything a child wrote. The error is the phase in which it fell silent.
-pub(super) fn read(written: &[u8]) -> Result<Result<Answer, ModuleError>, Phase> {
+pub(super) fn read(written: &[u8]) -> Result<Result<TaskOutput, ModuleError>, Phase> {
     let (mut phase, mut rest) = (Phase::Begin, written);
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let (line, after) = (&rest[..end], &rest[end + 1..]);
@@ -130,7 +130,7 @@ pub(super) fn read(written: &[u8]) -> Result<Result<Answer, ModuleError>, Phase>
                     Some(bytes) => Some(after.get(..bytes).ok_or(phase)?.to_vec()),
                 };
                 let inspected = inspected.map(|inspected| *inspected);
-                return Ok(Ok(Answer { inspected, wrapped }));
+                return Ok(Ok(TaskOutput { inspected, wrapped }));
             }
             Ok(Line::Refused { code, message }) => {
                 let code = known(&code);
@@ -158,16 +158,16 @@ pub(super) fn read(written: &[u8]) -> Result<Result<Answer, ModuleError>, Phase>
 mod tests {
     use super::*;
 
-    fn written(answer: Result<Answer, ModuleError>) -> Vec<u8> {
+    fn written(answer: Result<TaskOutput, ModuleError>) -> Vec<u8> {
         let mut out = Vec::new();
         write_phase(&mut out, Phase::Compile).expect("memory takes it");
-        write_answer(&mut out, answer).expect("memory takes it");
+        write_output(&mut out, answer).expect("memory takes it");
         out
     }
 
     #[test]
     fn an_answer_comes_back_as_it_was() {
-        let component = Answer {
+        let component = TaskOutput {
             inspected: None,
             wrapped: Some(b"\0asm\n\n".to_vec()),
         };
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn silence_names_the_last_phase() {
-        let answer = Answer {
+        let answer = TaskOutput {
             inspected: None,
             wrapped: Some(vec![7; 100]),
         };

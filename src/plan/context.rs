@@ -1,10 +1,24 @@
-//! Whether the campaign a plan is checked against makes sense itself.
+//! What a plan is checked against: the campaign as the revision sees it, and whether that makes sense itself.
 
 use std::collections::BTreeSet;
 
-use super::{CheckContext, PlanError};
-use crate::campaign::{CAMPAIGN_DAYS_MAX, SKUS_MAX, STOCK_MAX, Schedule, check_id};
-use crate::plan::NOW_MAX;
+use serde::{Deserialize, Serialize};
+
+use super::error::PlanError;
+use super::{Audiences, NOW_MAX};
+use crate::campaign::{CAMPAIGN_DAYS_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
+
+/// What a plan is checked against: the campaign as the revision sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckContext {
+    pub campaign: String,
+    pub schedule: Schedule,
+    pub skus: Vec<Sku>,
+    /// Uploaded lists the plan may ask for.
+    pub audiences: Audiences,
+    /// Hash buckets of the campaign's keys.
+    pub buckets: u32,
+}
 
 pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
     let bound = |at: &str, message: String| Err(PlanError::new(format!("context/{at}"), "bound", message));

@@ -1,0 +1,95 @@
+//! What an attempt is answered: admitted, admitted before, or rejected, and why.
+
+use super::CheckedPlan;
+use crate::order::{Attempt, fingerprint};
+use crate::rejection::Own;
+
+/// Why an attempt was rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The sale has not opened for this buyer; it does at `retry_at`, milliseconds since 1970-01-01 UTC.
+    NotOpen {
+        retry_at: i64,
+    },
+    Closed,
+    UnknownSku,
+    /// Fewer units are left than the order asks for.
+    SoldOut {
+        remaining: i64,
+    },
+    /// A rolling window holds as many orders of this subject as can be counted exactly.
+    WindowFull {
+        counter: u32,
+        /// When the first order leaves it, if that is before closing.
+        retry_at: Option<i64>,
+    },
+    /// Index into the constraints of the plan: the first that failed.
+    Constraint {
+        index: u32,
+        measure: Option<Measured>,
+        /// The earliest moment before closing at which time alone makes the constraint hold,
+        /// milliseconds since 1970-01-01 UTC.
+        retry_at: Option<i64>,
+    },
+}
+
+impl Rejection {
+    /// The own reason, or the index of the plan's constraint that failed.
+    pub fn own(&self) -> Result<Own, u32> {
+        match self {
+            Self::NotOpen { .. } => Ok(Own::NotOpen),
+            Self::Closed => Ok(Own::Closed),
+            Self::UnknownSku => Ok(Own::UnknownSku),
+            Self::SoldOut { .. } => Ok(Own::SoldOut),
+            Self::WindowFull { .. } => Ok(Own::WindowFull),
+            Self::Constraint { index, .. } => Err(*index),
+        }
+    }
+
+    /// The name of the own reason, or the code of the constraint's.
+    pub fn reason<'a>(&self, plan: &'a CheckedPlan) -> &'a str {
+        match self.own() {
+            Ok(own) => own.name(),
+            Err(index) => &plan.plan().constraints[index as usize].reason,
+        }
+    }
+}
+
+/// The numbers of a failed constraint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    pub used: i64,
+    pub limit: i64,
+}
+
+/// The record of an admitted order, as kept in Redis and by the interpreter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub placed_at: i64,
+    pub revision: u32,
+    pub quantity: u32,
+    pub sku: String,
+    pub user: String,
+    pub released: bool,
+}
+
+impl Placed {
+    /// Whether a retry under the order's id asks for what the order is: other SKUs or quantities are another order.
+    pub fn is_of(&self, attempt: &Attempt) -> bool {
+        (self.sku.as_str(), self.quantity) == (attempt.sku.as_str(), attempt.quantity)
+    }
+
+    /// See [`Attempt::fingerprint`].
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.sku, self.quantity)
+    }
+}
+
+/// The answer to one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Admitted,
+    /// The same order was admitted before.
+    Existing(Placed),
+    Rejected(Rejection),
+}

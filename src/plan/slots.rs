@@ -1,0 +1,86 @@
+//! What the host computes for each attempt and hands to a script: the slots a plan needs, the attributes that a gateway
+//! must collect for them, and the subject of a counter.
+
+use std::collections::BTreeSet;
+
+use super::reach::needed;
+use super::{Attribute, Counter, Expr, Plan};
+use crate::order::Attempt;
+
+/// A value the host computes per attempt and hands to the script.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// The text of an attribute an expression reads.
+    Attribute(Attribute),
+    /// The composed subject of a counter key: [`crate::lua::codec::subject`]. A key of exactly one
+    /// attribute has the same text as that attribute but still its own slot.
+    Subject(Vec<Attribute>),
+    /// The hash bucket of that subject.
+    Bucket(Vec<Attribute>),
+    /// The bucket of an audience's sets a value would be in.
+    MemberBucket { audience: String, of: Attribute },
+}
+
+/// Slots in the order the script receives them: attributes, then subject and bucket of each
+/// counter key in the order of the counters, then member buckets.
+pub(super) fn slots(plan: &Plan, reached: &[bool]) -> Vec<Slot> {
+    let mut attributes = BTreeSet::new();
+    let mut members = BTreeSet::new();
+    for expr in needed(plan, reached) {
+        match expr {
+            Expr::Attribute(attribute) => {
+                attributes.insert(attribute.clone());
+            }
+            Expr::Member { audience, of } => {
+                attributes.insert(of.clone());
+                members.insert((audience.clone(), of.clone()));
+            }
+            _ => {}
+        }
+    }
+    // SKU and quantity are arguments of every attempt.
+    attributes.remove(&Attribute::Sku);
+    attributes.remove(&Attribute::Quantity);
+
+    let mut slots: Vec<Slot> = attributes.into_iter().map(Slot::Attribute).collect();
+    let mut keys = BTreeSet::new();
+    for Counter { key, .. } in &plan.counters {
+        if keys.insert(key) {
+            slots.push(Slot::Subject(key.clone()));
+            slots.push(Slot::Bucket(key.clone()));
+        }
+    }
+    slots.extend(
+        members
+            .into_iter()
+            .map(|(audience, of)| Slot::MemberBucket { audience, of }),
+    );
+    slots
+}
+
+/// Attributes besides user, SKU and quantity that an attempt must bring along.
+pub(super) fn attributes(plan: &Plan, reached: &[bool]) -> BTreeSet<Attribute> {
+    let read = needed(plan, reached).filter_map(|expr| match expr {
+        Expr::Attribute(attribute) | Expr::Member { of: attribute, .. } => Some(attribute),
+        _ => None,
+    });
+    let keys = plan.counters.iter().flat_map(|counter| &counter.key);
+    read.chain(keys)
+        .chain(&plan.required)
+        .filter(|attribute| !matches!(attribute, Attribute::User | Attribute::Sku | Attribute::Quantity))
+        .cloned()
+        .collect()
+}
+
+/// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
+/// its length in bytes and a colon, so that different combinations never meet. None: empty.
+pub fn compose_subject(key: &[Attribute], attempt: &Attempt) -> String {
+    match key {
+        [] => String::new(),
+        [one] => one.text_of(attempt).into_owned(),
+        several => several.iter().fold(String::new(), |subject, attribute| {
+            let text = attribute.text_of(attempt);
+            subject + &text.len().to_string() + ":" + &text
+        }),
+    }
+}
