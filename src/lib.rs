@@ -27,6 +27,7 @@ pub mod revision;
 pub mod ruleset;
 pub mod seal;
 pub mod seldom;
+pub mod state;
 pub mod wire;
 
 // Rank 1: adapters. One foreign vocabulary each.

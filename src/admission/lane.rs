@@ -9,9 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::depth::Depth;
-use super::fence::Step;
 use super::local::Local;
-use super::verify::Standing;
+use super::step::Step;
 use super::{AdmissionError, Answer, Refusal, Shared};
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
@@ -25,6 +24,7 @@ use crate::record::Payloads;
 use crate::recorded::Outcome;
 use crate::rejection::Own;
 use crate::ruleset::ActiveCampaign;
+use crate::state::{Condition, LostPart};
 
 /// Whether Kafka acknowledged the whole batch.
 pub(super) type Acknowledgement = oneshot::Receiver<bool>;
@@ -33,8 +33,6 @@ pub(super) type Answerer = oneshot::Sender<Result<Verdict, AdmissionError>>;
 
 /// Between tries while the engine does not answer.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(25);
-/// What a client is told to wait while the gate is closed.
-pub(super) const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An attempt that waits for its decision.
 pub(super) struct Job {
@@ -290,8 +288,8 @@ impl Worker {
         if let Some(incarnation) = self.local.verified() {
             self.local.forget(&incarnation);
         }
-        let what = format!("the stock of {}", attempt.sku);
-        self.shared.judge(active, Standing::Lacks(what))
+        let stock = LostPart::Stock(attempt.sku.clone());
+        self.shared.judge(active, Condition::Lacks(stock))
     }
 
     /// Found to have been admitted before; with how that is recorded, where it is another attempt.

@@ -20,6 +20,7 @@ mod pulse;
 mod quota;
 mod refusal;
 mod screen;
+mod step;
 mod trips;
 mod verify;
 mod watch;
@@ -51,8 +52,8 @@ pub use refusal::Refusal;
 pub use watch::Watch;
 
 use delivery::Delivery;
-use fence::Step;
 use lane::{Job, Lane, Verdict};
+use step::Step;
 use trips::Trips;
 
 /// How long somebody who wants to see a campaign waits for its stock to be read.

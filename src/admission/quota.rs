@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::fence::Step;
 use super::lane::{Lane, RETRY_EVERY};
+use super::step::Step;
 use super::{Admission, AdmissionError, Refusal};
 use crate::lua::codec::{self, InspectReply};
 use crate::order::Attempt;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Refusal;
-use super::fence::Step;
 use super::lane::{Job, Verdict, Worker};
+use super::step::Step;
 use crate::lua::{calls, fixed};
 use crate::order;
 use crate::recorded::Outcome;

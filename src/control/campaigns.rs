@@ -19,6 +19,7 @@ use crate::lua::keys::Shard;
 use crate::lua::{Args, fixed};
 use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
+use crate::state::Condition;
 use crate::store::CampaignRow;
 
 /// Campaigns of one page at most.
@@ -175,8 +176,8 @@ impl Control {
         let row = self.row(id).await?;
         let landed = self.store.stock(id).await?;
         // The engine has nothing to say of an archived campaign, and is not asked.
-        let status = match row.schedule.is_archived((self.clock)()) {
-            true => ShardStatus::default(),
+        let (status, condition) = match row.schedule.is_archived((self.clock)()) {
+            true => (ShardStatus::default(), Condition::Closed),
             false => self.status(&row.campaign).await?,
         };
         let skus: Vec<SkuFigures> = row
@@ -214,13 +215,13 @@ impl Control {
             skus,
             rejected: status.rejected,
             pending,
-            gate_open: status.fence.is_some(),
+            gate_open: condition.is_whole(),
         };
         Ok((row, figures))
     }
 
-    /// Its fence is that of an open gate: none where the state is another campaign's, another server's or not whole.
-    async fn status(&self, campaign: &Campaign) -> Result<ShardStatus, ControlError> {
+    /// What the engine says of a campaign's state, and what that is worth.
+    async fn status(&self, campaign: &Campaign) -> Result<(ShardStatus, Condition), ControlError> {
         let (key, engine) = (Shard::new(&campaign.id, 0).state(), &self.engine);
         let unavailable = |error: EngineError| ControlError::Unavailable(error.to_string());
         let incarnation = engine.incarnation().await.map_err(unavailable)?;
@@ -228,10 +229,9 @@ impl Control {
             .run_on(&incarnation, &fixed::WATCH, &key, Args::default())
             .await;
         let status = calls::watch_reply(reply.map_err(unavailable)?);
-        let mut status = status.map_err(|error| ControlError::Internal(error.to_string()))?;
-        let whole = status.run == incarnation && status.lacks(campaign).is_none();
-        status.fence = status.fence.filter(|fence| whole && fence.uid == campaign.uid);
-        Ok(status)
+        let status = status.map_err(|error| ControlError::Internal(error.to_string()))?;
+        let condition = Condition::of(&status, campaign, &incarnation);
+        Ok((status, condition))
     }
 
     pub(super) async fn row(&self, campaign: &str) -> Result<CampaignRow, ControlError> {

@@ -7,7 +7,7 @@ use super::codec::{CodecError, Fence, LAYOUT, Reply, decode_record};
 use super::restore::charge_args;
 pub use super::restore::{Restore, restore_args, restore_reply};
 use super::{Script, keys};
-use crate::campaign::{Campaign, RecordVersion, Schedule, bucket_of};
+use crate::campaign::{RecordVersion, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::eval::Placed;
@@ -38,16 +38,6 @@ pub struct ShardStatus {
 }
 
 impl ShardStatus {
-    /// What an open gate of this campaign needs and the shard does not have.
-    pub fn lacks(&self, campaign: &Campaign) -> Option<String> {
-        if !self.has_outbox {
-            return Some("its outbox".into());
-        }
-        let mut skus = campaign.skus.iter();
-        let lost = skus.find(|sku| !self.stock.contains_key(&sku.id))?;
-        Some(format!("the stock of {}", lost.id))
-    }
-
     /// Orders that wait in the outbox. Where it has no entry none does, whatever the counts say: one that was removed
     /// by hand was never settled.
     pub fn pending(&self) -> u64 {

@@ -21,6 +21,7 @@ use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::revision::Revision;
 use crate::ruleset::ActiveCampaign;
+use crate::state::Condition;
 use crate::store::{CampaignRow, StoreError};
 
 /// How often a rebuild begins again because the engine became another one half-way.
@@ -218,19 +219,15 @@ impl Reconcile {
 
 impl Work<'_> {
     async fn is_open(&self, campaign: &Campaign, lost: u64) -> Result<bool, RebuildError> {
-        let fence = self.open_fence(campaign).await?;
-        Ok(fence.is_some_and(|fence| fence.epoch > lost))
+        Ok(self.condition(campaign).await?.is_open_after(lost))
     }
 
-    /// The fence of an open gate. One that looks right is not enough: the state has to be whole, and declared so
-    /// for this server.
-    pub(super) async fn open_fence(&self, campaign: &Campaign) -> Result<Option<Fence>, RebuildError> {
-        let mut status = self.status().await?;
-        let fence = status.fence.take();
-        if fence.as_ref().is_some_and(|fence| fence.uid != campaign.uid) {
-            return Err(RebuildError::Foreign);
+    /// In which the campaign's state is; another campaign's is an error.
+    pub(super) async fn condition(&self, campaign: &Campaign) -> Result<Condition, RebuildError> {
+        match Condition::of(&self.status().await?, campaign, &self.incarnation) {
+            Condition::Foreign => Err(RebuildError::Foreign),
+            condition => Ok(condition),
         }
-        Ok(fence.filter(|_| status.run == self.incarnation && status.lacks(campaign).is_none()))
     }
 
     /// `None` when an activation came in between: what was restored is not what it needs.

@@ -23,6 +23,7 @@ use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::ruleset::ActiveCampaign;
 use crate::seldom::Seldom;
+use crate::state::Condition;
 use crate::store::{DISCARDED, LOST, OVER_LIMIT, Revocation};
 
 /// Between two looks at the database.
@@ -108,7 +109,7 @@ impl Reconcile {
             return Ok(0);
         }
         let work = self.work(shard, lease).await?;
-        let Some(fence) = work.open_fence(campaign).await? else {
+        let Condition::Whole(fence) = work.condition(campaign).await? else {
             return Ok(0);
         };
         let revision = self.revision(campaign, row.activation.revision).await?;

@@ -22,6 +22,7 @@ pub const RANKS: &[&[&str]] = &[
         "ruleset",
         "seal",
         "seldom",
+        "state",
         "wire",
     ],
     &["bus", "clock", "engine", "serving", "store", "wasm"],

@@ -19,6 +19,7 @@ use crate::lua::{Args, Script, fixed};
 use crate::order::{OrderEvent, OrderId};
 use crate::outbox;
 use crate::ruleset::ActiveCampaign;
+use crate::state::Whose;
 use crate::store::StoreError;
 
 /// Orders of the outbox that a comparison takes in; with more it waits for the relay.
@@ -115,11 +116,11 @@ impl<'a> Desk<'a> {
     /// Every answer has to come from the state this comparison is about.
     fn check(&self, fence: Option<&Fence>) -> Result<(), CompareError> {
         let campaign = || self.campaign().to_owned();
-        match fence {
-            None => Err(CompareError::Closed(campaign())),
-            Some(fence) if fence.uid != self.fence.uid => Err(CompareError::Foreign(campaign())),
-            Some(fence) if fence != &self.fence => Err(CompareError::Revised),
-            Some(_) => Ok(()),
+        match Whose::of(fence, &self.fence.uid) {
+            Whose::Nobodys => Err(CompareError::Closed(campaign())),
+            Whose::Foreign => Err(CompareError::Foreign(campaign())),
+            Whose::Ours(fence) if fence != &self.fence => Err(CompareError::Revised),
+            Whose::Ours(_) => Ok(()),
         }
     }
 
