@@ -5,12 +5,12 @@ use super::step::Step;
 use crate::lua::codec::Fence;
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Active;
 use crate::state::Whose;
 
 impl Shared {
     /// Fetches the newer revision, or puts this gateway's in place.
-    pub(super) async fn refence(&self, shard: &Shard, active: &ActiveCampaign, there: Option<Fence>) -> Step {
+    pub(super) async fn refence(&self, shard: &Shard, active: &Active, there: Option<Fence>) -> Step {
         let campaign = &shard.campaign;
         let there = match Whose::of(there.as_ref(), &active.campaign.uid) {
             Whose::Ours(there) => there,
@@ -23,7 +23,7 @@ impl Shared {
             }
         };
         // Neither goes back. A gateway of a build before records had versions may have been the first to hear of the epoch.
-        let behind = |known: &ActiveCampaign| {
+        let behind = |known: &Active| {
             known.activation.epoch < there.epoch || known.campaign.record_version < there.version
         };
         if active.fence() != *there && !behind(active) {
@@ -37,7 +37,7 @@ impl Shared {
     }
 
     /// An activation reached the database but not this shard: finish it.
-    async fn activate(&self, shard: &Shard, active: &ActiveCampaign) -> Step {
+    async fn activate(&self, shard: &Shard, active: &Active) -> Step {
         let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
         match self.engine.run(&fixed::ACTIVATE, &shard.state(), args).await {
             Ok(_) => Step::Again,

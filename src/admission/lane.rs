@@ -23,7 +23,7 @@ use crate::plan::eval::{self, Decision, Placed, Rejection};
 use crate::record::Payloads;
 use crate::recorded::Outcome;
 use crate::rejection::Own;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Active;
 use crate::state::{Condition, LostPart};
 
 /// Whether Kafka acknowledged the whole batch.
@@ -71,7 +71,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Starts the lane's task; it ends when the handle is gone and the queue is empty.
-    pub(super) fn spawn(shared: Arc<Shared>, active: &ActiveCampaign) -> Arc<Self> {
+    pub(super) fn spawn(shared: Arc<Shared>, active: &Active) -> Arc<Self> {
         let (jobs, queue) = mpsc::channel(shared.config.load().queue);
         let shard = Shard::new(&active.campaign.id, 0);
         let local = Arc::new(Local::new(&active.campaign));
@@ -188,7 +188,7 @@ impl Worker {
     }
 
     /// One script call for as many jobs as there are payloads.
-    async fn ask_for(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>, payloads: Payloads) -> Step {
+    async fn ask_for(&self, active: &Arc<Active>, jobs: &mut Vec<Job>, payloads: Payloads) -> Step {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         failpoint::hit(Point::G1);
@@ -234,7 +234,7 @@ impl Worker {
     /// Answers everybody; the relay has what was admitted.
     fn answer(
         &self,
-        active: &Arc<ActiveCampaign>,
+        active: &Arc<Active>,
         jobs: Vec<Job>,
         now: i64,
         acknowledgement: Option<Acknowledgement>,
@@ -279,7 +279,7 @@ impl Worker {
     }
 
     /// The engine does not know a SKU of the campaign: its stock was lost, and nothing may be said of it.
-    fn lost(&self, active: &ActiveCampaign, attempt: &Attempt, decision: &Decision) -> Option<String> {
+    fn lost(&self, active: &Active, attempt: &Attempt, decision: &Decision) -> Option<String> {
         let unknown = *decision == Decision::Rejected(Rejection::UnknownSku);
         let known = || active.campaign.skus.iter().any(|sku| sku.id == attempt.sku);
         if !unknown || !known() {
@@ -301,12 +301,7 @@ impl Worker {
         (Verdict::Rejected(refusal), Some(Outcome::Own(Own::KeyReused)))
     }
 
-    fn hand_over(
-        &self,
-        active: &ActiveCampaign,
-        entry: codec::Entry,
-        admitted: Admitted<'_>,
-    ) -> Acknowledgement {
+    fn hand_over(&self, active: &Active, entry: codec::Entry, admitted: Admitted<'_>) -> Acknowledgement {
         let (acknowledged, acknowledgement) = oneshot::channel();
         let id = entry.id.clone();
         let orders = match admitted.orders(active, self.shard.number, entry) {
@@ -337,7 +332,7 @@ impl Worker {
     }
 
     /// What the next ones are answered without asking; it was asked at `begun`.
-    fn learn(&self, active: &ActiveCampaign, jobs: &[Job], decisions: &[Decision], begun: u64) {
+    fn learn(&self, active: &Active, jobs: &[Job], decisions: &[Decision], begun: u64) {
         for (job, decision) in jobs.iter().zip(decisions) {
             match decision {
                 Decision::Rejected(Rejection::SoldOut { remaining }) => {
@@ -368,7 +363,7 @@ struct Admitted<'a> {
 
 impl Admitted<'_> {
     /// The admitted orders as their entry says them.
-    fn orders(self, active: &ActiveCampaign, shard: u32, entry: codec::Entry) -> Result<Orders, String> {
+    fn orders(self, active: &Active, shard: u32, entry: codec::Entry) -> Result<Orders, String> {
         let is_admitted = |decision: &Decision| *decision == Decision::Admitted;
         let Some(first) = entry.first else {
             let jobs = self.jobs.iter().zip(self.decisions);
@@ -394,7 +389,7 @@ impl Admitted<'_> {
     }
 }
 
-fn placed(active: &ActiveCampaign, attempt: Attempt, now: i64) -> Placed {
+fn placed(active: &Active, attempt: Attempt, now: i64) -> Placed {
     Placed {
         placed_at: now,
         revision: active.revision.number,

@@ -42,7 +42,7 @@ use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::eval::Placed;
 use crate::recorded::{Decided, Outcome as Recorded};
-use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
+use crate::ruleset::{Active, Archived, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
 use crate::wire::millis;
@@ -164,7 +164,7 @@ pub trait Rules: Send + Sync + 'static {
         &'a self,
         campaign: &'a str,
         at_least: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
+    ) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>>;
 
     /// Loads every live campaign that is new or has a newer activation.
     fn sync(&self) -> BoxFuture<'_, Result<(), String>>;
@@ -219,7 +219,7 @@ struct Shared {
 
 impl Shared {
     /// As [`Rules::load`], but a database that is silent does not hold the caller for longer than the deadline.
-    async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<ActiveCampaign>>, String> {
+    async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<Active>>, String> {
         let within = self.config.load().deadline;
         let load = tokio::time::timeout(within, self.rules.load(campaign, at_least));
         load.await
@@ -230,7 +230,7 @@ impl Shared {
     async fn lookup(
         &self,
         lane: &Lane,
-        active: &ActiveCampaign,
+        active: &Active,
         order: (OrderId, &str),
     ) -> Result<Option<calls::Found>, Step> {
         let args = calls::lookup_args([order], active.campaign.buckets);
@@ -256,12 +256,16 @@ impl Shared {
         recorder.is_some_and(|recorder| recorder.keeps(campaign, user))
     }
 
-    fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
+    fn record(&self, active: &Arc<Active>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
         if let Some(recorder) = &self.recorder
             && !attempts.is_empty()
         {
-            let active = active.clone();
-            recorder.record(Decided { active, at, attempts });
+            let compiled = active.compiled.clone();
+            recorder.record(Decided {
+                compiled,
+                at,
+                attempts,
+            });
         }
     }
 }
@@ -496,7 +500,7 @@ impl Admission {
     }
 
     /// What there is to say of a campaign that is archived, once somebody has asked for it.
-    pub fn archived(&self, campaign: &str) -> Option<Arc<ArchivedCampaign>> {
+    pub fn archived(&self, campaign: &str) -> Option<Arc<Archived>> {
         self.shared.ruleset.archived(campaign)
     }
 
@@ -509,7 +513,7 @@ impl Admission {
     }
 
     /// The snapshot this gateway decides with, loaded where it is not there yet.
-    pub async fn active(&self, campaign: &str) -> Result<Arc<ActiveCampaign>, AdmissionError> {
+    pub async fn active(&self, campaign: &str) -> Result<Arc<Active>, AdmissionError> {
         if let Some(active) = self.shared.ruleset.get(campaign) {
             return Ok(active);
         }

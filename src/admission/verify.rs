@@ -9,11 +9,11 @@ use crate::lua::calls;
 use crate::lua::codec::Reply;
 use crate::lua::keys::Shard;
 use crate::lua::{Args, Script, fixed};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Active;
 use crate::state::Condition;
 
 /// Why nobody can be admitted by a state in this condition; `None` where the engine may decide.
-fn closes(condition: Condition, active: &ActiveCampaign) -> Option<Step> {
+fn closes(condition: Condition, active: &Active) -> Option<Step> {
     let why = match condition {
         Condition::Whole(_) => return None,
         Condition::Foreign => return Some(Step::foreign()),
@@ -36,7 +36,7 @@ impl Shared {
         &self,
         shard: &Shard,
         local: &Local,
-        active: &ActiveCampaign,
+        active: &Active,
         script: &Script,
         args: Args,
     ) -> Result<Reply, Step> {
@@ -58,7 +58,7 @@ impl Shared {
     }
 
     /// Asks the engine who it is and what it holds; the incarnation that may decide.
-    async fn verify(&self, shard: &Shard, local: &Local, active: &ActiveCampaign) -> Result<String, Step> {
+    async fn verify(&self, shard: &Shard, local: &Local, active: &Active) -> Result<String, Step> {
         let incarnation = self.engine.incarnation().await.map_err(failed)?;
         let args = calls::watch_args(&Default::default());
         let reply = self
@@ -78,7 +78,7 @@ impl Shared {
     }
 
     /// Why nobody can be admitted; has the state rebuilt where that can help.
-    pub(super) fn judge(&self, active: &ActiveCampaign, condition: Condition) -> Option<String> {
+    pub(super) fn judge(&self, active: &Active, condition: Condition) -> Option<String> {
         match closes(condition, active)? {
             Step::Lost { why, epoch } => {
                 self.rules.lost(&active.campaign.id, epoch);

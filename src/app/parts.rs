@@ -20,7 +20,7 @@ use crate::reconcile::{GivingBack, Reconcile};
 use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
 use crate::revision::Revision;
-use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::ruleset::{Active, Compiled, Ruleset};
 use crate::sample::Sample;
 use crate::store::CampaignRow;
 use crate::wasm::Host;
@@ -96,9 +96,11 @@ impl Mending {
     pub(crate) async fn relay_for(&self, row: &CampaignRow) -> anyhow::Result<()> {
         let (campaign, number) = (&row.campaign.id, row.activation.revision);
         let found = self.loader.revision(campaign, number).await;
-        let active = found.map_err(anyhow::Error::msg)?;
-        self.ruleset
-            .put(active.with_context(|| format!("revision {number} of {campaign} is missing"))?);
+        let found = found.map_err(anyhow::Error::msg)?;
+        let compiled = found.with_context(|| format!("revision {number} of {campaign} is missing"))?;
+        // Nobody is admitted here: the relay asks no precheck.
+        let active = Active::new(compiled, row.activation, Vec::new());
+        self.ruleset.put(Arc::new(active));
         Ok(())
     }
 }
@@ -245,7 +247,7 @@ impl Rules for Glue {
         &'a self,
         campaign: &'a str,
         at_least: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    ) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         self.loader.load(campaign, at_least).boxed()
     }
 
@@ -277,7 +279,7 @@ impl Revisions for Glue {
         &'a self,
         campaign: &'a str,
         number: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    ) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
         self.loader.revision(campaign, number).boxed()
     }
 }

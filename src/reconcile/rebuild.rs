@@ -16,11 +16,10 @@ use super::work::Work;
 use crate::campaign::Campaign;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, Restore};
-use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::revision::Revision;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 use crate::state::Condition;
 use crate::store::{CampaignRow, StoreError};
 
@@ -238,8 +237,8 @@ impl Work<'_> {
         let expires_at = revision.schedule.expires_at();
         let uid = &campaign.uid;
         self.step(Restore::Begin { uid, expires_at }).await?;
-        let old = ActiveCampaign::build(campaign.clone(), revision.clone(), row.activation)?;
-        let plan = &old.family.plan;
+        let compiled = Compiled::build(campaign.clone(), revision.clone())?;
+        let plan = &compiled.family.plan;
         // Under the first epoch the gate was never open: there is nothing to wait for, and nobody waits.
         let fresh = row.activation.epoch == 1;
         if !fresh {
@@ -268,11 +267,7 @@ impl Work<'_> {
         let Some(activation) = raised.await? else {
             return Ok(None);
         };
-        let fence = Fence {
-            uid: campaign.uid.clone(),
-            version: campaign.record_version,
-            epoch: activation.epoch,
-        };
+        let fence = compiled.fence(activation.epoch);
         self.step(Restore::Finish {
             fence: &fence,
             run: &self.incarnation,
@@ -282,7 +277,7 @@ impl Work<'_> {
             made: true,
         })
         .await?;
-        self.run(&fixed::SHOW, calls::show_args(&fence, &old.family.admit))
+        self.run(&fixed::SHOW, calls::show_args(&fence, &compiled.family.admit))
             .await?;
         Ok(Some(Rebuilt::Restored {
             orders: tally.landed,

@@ -25,7 +25,7 @@ use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
 use crate::order::OrderEvent;
 use crate::outbox::{Entry, Orders};
-use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::ruleset::{Compiled, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
 use crate::wire::millis;
@@ -77,7 +77,7 @@ pub trait Revisions: Send + Sync + 'static {
         &'a self,
         campaign: &'a str,
         number: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
+    ) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>>;
 }
 
 /// Counts since the start.

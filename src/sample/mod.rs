@@ -150,7 +150,7 @@ impl Sample {
         let held = shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         if held + bytes > SPOOL_BYTES_MAX {
             shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return shared.lose(&decided.active.campaign.id, count as u64);
+            return shared.lose(&decided.compiled.campaign.id, count as u64);
         }
         let waited = shared.waiting.fetch_add(count, Ordering::Relaxed);
         shared.spools.add(decided);

@@ -10,14 +10,14 @@ use crate::recorded::pieces;
 use crate::recorded::share::lot;
 use crate::rejection::Own;
 use crate::revision::Revision;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 use crate::store::SampleRow;
 
 const NOW: i64 = 1_795_176_000_123;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A campaign whose plan reads the client's device and nothing else.
-fn active(id: &str) -> Arc<ActiveCampaign> {
+fn compiled(id: &str) -> Arc<Compiled> {
     let campaign = Campaign {
         id: id.into(),
         title: "Spring".into(),
@@ -55,7 +55,7 @@ fn active(id: &str) -> Arc<ActiveCampaign> {
         epoch: 1,
         revision: 3,
     };
-    Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a plan"))
+    Arc::new(Compiled::build(campaign, revision).expect("a plan"))
 }
 
 fn decided(users: std::ops::Range<u32>) -> Decided {
@@ -69,7 +69,7 @@ fn decided(users: std::ops::Range<u32>) -> Decided {
             .into(),
     };
     Decided {
-        active: active("spring"),
+        compiled: compiled("spring"),
         at: NOW,
         attempts: users
             .map(|user| (attempt(user), Outcome::Own(Own::SoldOut)))
@@ -207,7 +207,7 @@ async fn what_the_database_refuses_is_dropped_and_told_and_other_campaigns_are_w
     long.at = i64::MAX;
     offer(&sample, long);
     let mut other = decided(0..2);
-    other.active = active("autumn");
+    other.compiled = compiled("autumn");
     sample.record(other);
     sample.shared.hurry.notify_one();
     while sample.waiting() > 0 {

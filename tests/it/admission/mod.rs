@@ -27,7 +27,7 @@ use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window
 use rushgate::record::{self, Payload};
 use rushgate::relay::{self, Relay, Revisions};
 use rushgate::revision::Revision;
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use tokio::sync::mpsc;
 
 const CAMPAIGN: &str = "spring";
@@ -68,11 +68,11 @@ fn per_user(limit: i64) -> Plan {
     }
 }
 
-fn active(limit: i64, activation: Activation) -> Arc<ActiveCampaign> {
+fn active(limit: i64, activation: Activation) -> Arc<Active> {
     active_with(per_user(limit), activation)
 }
 
-fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
+fn active_with(plan: Plan, activation: Activation) -> Arc<Active> {
     let skus = vec![Sku {
         id: "mug".into(),
         stock: 10,
@@ -104,7 +104,8 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
         shadow: None,
         created_at: 0,
     };
-    Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a valid plan"))
+    let compiled = Compiled::build(campaign, revision).expect("a valid plan");
+    Arc::new(Active::new(compiled, activation, Vec::new()))
 }
 
 /// An engine that can be made to fail, in front of the embedded one.
@@ -283,18 +284,14 @@ impl Producer for Held {
 /// The database's side: the revision that is active there.
 struct Database {
     ruleset: Arc<Ruleset>,
-    newest: Mutex<Arc<ActiveCampaign>>,
+    newest: Mutex<Arc<Active>>,
     lost: AtomicUsize,
     /// It has no older revisions.
     forgot: AtomicBool,
 }
 
 impl Rules for Database {
-    fn load<'a>(
-        &'a self,
-        campaign: &'a str,
-        _: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, campaign: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async move {
             if campaign != CAMPAIGN {
                 return Ok(None);
@@ -316,12 +313,8 @@ impl Rules for Database {
 }
 
 impl Revisions for Database {
-    fn revision<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        let newest = self.newest.lock().expect("no panic").clone();
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        let newest = self.newest.lock().expect("no panic").compiled.clone();
         let found = (!self.forgot.load(Ordering::SeqCst)).then_some(newest);
         async { Ok(found) }.boxed()
     }
@@ -339,7 +332,7 @@ async fn stage(config: Config) -> Stage {
     stage_of(active(1, ACTIVATION), config).await
 }
 
-async fn stage_of(first: Arc<ActiveCampaign>, config: Config) -> Stage {
+async fn stage_of(first: Arc<Active>, config: Config) -> Stage {
     let inner = Embedded::new();
     let engine = Arc::new(Flaky {
         inner,
@@ -394,11 +387,11 @@ fn quick() -> relay::Config {
     }
 }
 
-async fn open(engine: &dyn Engine, active: &ActiveCampaign) {
+async fn open(engine: &dyn Engine, active: &Active) {
     open_as(CAMPAIGN, engine, active).await;
 }
 
-async fn open_as(campaign: &str, engine: &dyn Engine, active: &ActiveCampaign) {
+async fn open_as(campaign: &str, engine: &dyn Engine, active: &Active) {
     let key = Shard::new(campaign, 0).state();
     let stock = BTreeMap::from([("mug".to_owned(), 10)]);
     let fence = active.fence();
@@ -451,7 +444,7 @@ impl Stage {
     }
 
     /// To this one's in the engine, whatever the database says.
-    async fn move_fence(&self, active: &ActiveCampaign) {
+    async fn move_fence(&self, active: &Active) {
         let args = calls::activate_args(&active.fence(), active.revision.number, &active.family.plan);
         let key = Shard::new(CAMPAIGN, 0).state();
         let reply = self.engine.inner.run(&fixed::ACTIVATE, &key, args);

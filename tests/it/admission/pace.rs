@@ -19,7 +19,7 @@ use rushgate::lua::{Script, calls, fixed};
 use rushgate::order::OrderId;
 use rushgate::relay::{self, Relay};
 use rushgate::revision::Revision;
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use tokio::sync::mpsc;
 
 use super::{ACTIVATION, Database, Held, active, attempt, open_as, reason};
@@ -113,7 +113,7 @@ struct Told {
 }
 
 impl Rules for Told {
-    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async { Ok(None) }.boxed()
     }
 
@@ -134,7 +134,7 @@ fn name(n: usize) -> String {
     format!("sale-{n}")
 }
 
-fn campaign(n: usize) -> Arc<ActiveCampaign> {
+fn campaign(n: usize) -> Arc<Active> {
     let one = active(1, ACTIVATION);
     let campaign = Campaign {
         id: name(n),
@@ -144,7 +144,8 @@ fn campaign(n: usize) -> Arc<ActiveCampaign> {
         campaign: name(n),
         ..one.revision.clone()
     };
-    Arc::new(ActiveCampaign::build(campaign, revision, ACTIVATION).expect("a valid plan"))
+    let compiled = Compiled::build(campaign, revision).expect("a valid plan");
+    Arc::new(Active::new(compiled, ACTIVATION, Vec::new()))
 }
 
 struct Gateway {
@@ -155,7 +156,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn new(engine: &Arc<Counting>, campaigns: &[Arc<ActiveCampaign>]) -> Self {
+    fn new(engine: &Arc<Counting>, campaigns: &[Arc<Active>]) -> Self {
         let ruleset = Arc::new(Ruleset::default());
         for active in campaigns {
             assert!(ruleset.put(active.clone()));
@@ -196,7 +197,7 @@ impl Gateway {
     }
 }
 
-async fn sales(engine: &Counting, campaigns: usize) -> Vec<Arc<ActiveCampaign>> {
+async fn sales(engine: &Counting, campaigns: usize) -> Vec<Arc<Active>> {
     let sales: Vec<_> = (0..campaigns).map(campaign).collect();
     for active in &sales {
         open_as(&active.campaign.id, engine, active).await;

@@ -10,7 +10,7 @@ use rushgate::bus::Producer;
 use rushgate::engine::Engine;
 use rushgate::reconcile::Reconcile;
 use rushgate::relay::{self, Relay, Revisions};
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use rushgate::store::Store;
 use tokio::sync::mpsc;
 
@@ -24,22 +24,19 @@ struct Glue {
 }
 
 impl Glue {
-    async fn put(&self) -> Option<Arc<ActiveCampaign>> {
+    async fn put(&self) -> Option<Arc<Active>> {
         let row = self.store.campaign(CAMPAIGN).await.expect("asked")?;
         let revision = self.store.revision(CAMPAIGN, row.activation.revision).await;
         let revision = revision.expect("asked").expect("stored");
-        let active = ActiveCampaign::build(row.campaign, revision, row.activation).expect("a valid plan");
+        let compiled = Compiled::build(row.campaign, revision).expect("a valid plan");
+        let active = Active::new(compiled, row.activation, Vec::new());
         self.ruleset.put(Arc::new(active));
         self.ruleset.get(CAMPAIGN)
     }
 }
 
 impl Rules for Glue {
-    fn load<'a>(
-        &'a self,
-        campaign: &'a str,
-        _: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, campaign: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async move {
             match campaign {
                 CAMPAIGN => Ok(self.put().await),
@@ -63,12 +60,8 @@ impl Rules for Glue {
 }
 
 impl Revisions for Glue {
-    fn revision<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        self.put().map(Ok).boxed()
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        async { Ok(self.put().await.map(|active| active.compiled.clone())) }.boxed()
     }
 }
 

@@ -26,7 +26,7 @@ use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
 use rushgate::reconcile::{Config, Reconcile};
 use rushgate::relay::{self, Relay, Revisions};
 use rushgate::revision::Revision;
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use testkit::database::{Database, TOPIC, mariadb, sqlite};
 use testkit::server::Server;
 use tokio::runtime::Handle;
@@ -127,10 +127,10 @@ fn plan() -> Plan {
 }
 
 /// What is active never changes here.
-struct Fixed(Arc<ActiveCampaign>);
+struct Fixed(Arc<Active>);
 
 impl Rules for Fixed {
-    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async { Ok(Some(self.0.clone())) }.boxed()
     }
 
@@ -142,19 +142,15 @@ impl Rules for Fixed {
 }
 
 impl Revisions for Fixed {
-    fn revision<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        async { Ok(Some(self.0.clone())) }.boxed()
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        async { Ok(Some(self.0.compiled.clone())) }.boxed()
     }
 }
 
 pub struct Sale {
     pub db: Database,
     pub reconcile: Reconcile,
-    pub active: Arc<ActiveCampaign>,
+    pub active: Arc<Active>,
     pub opened_at: i64,
     engine: Arc<dyn Engine>,
     producer: Arc<EmbeddedProducer>,
@@ -254,7 +250,8 @@ impl Sale {
             .await
             .expect("asked")
             .expect("active");
-        let active = Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a valid plan"));
+        let compiled = Compiled::build(campaign, revision).expect("a valid plan");
+        let active = Arc::new(Active::new(compiled, activation, Vec::new()));
         let bus = Arc::new(Lossy::over(producer.clone()));
         let (admission, relay) = front(&engine, bus.clone(), &active);
         let quick = landing::Config {
@@ -400,8 +397,8 @@ impl Sale {
             .expect("read")
             .expect("there");
         let revision = self.active.revision.clone();
-        let active = ActiveCampaign::build(row.campaign, revision, row.activation).expect("a valid plan");
-        self.active = Arc::new(active);
+        let compiled = Compiled::build(row.campaign, revision).expect("a valid plan");
+        self.active = Arc::new(Active::new(compiled, row.activation, Vec::new()));
         (self.admission, self.relay) = front(&self.engine, self.bus.clone(), &self.active);
     }
 
@@ -430,7 +427,7 @@ impl Sale {
 fn front(
     engine: &Arc<dyn Engine>,
     producer: Arc<Lossy>,
-    active: &Arc<ActiveCampaign>,
+    active: &Arc<Active>,
 ) -> (Arc<Admission>, Arc<Relay>) {
     let ruleset = Arc::new(Ruleset::default());
     ruleset.put(active.clone());
