@@ -127,10 +127,10 @@ impl Worker {
                 }
                 Step::Closed(_) | Step::Lost { .. } => {
                     if let Step::Lost { epoch, .. } = &step {
-                        self.shared.rules.lost(&self.shard.campaign, *epoch);
+                        self.shared.rebuilder.clone().lost(&self.shard.campaign, *epoch);
                     }
                     self.shared.wake.notify_one();
-                    self.shared.rules.hurry(&self.shard.campaign);
+                    self.shared.rebuilder.hurry(&self.shard.campaign);
                     let error = AdmissionError::from(step);
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }

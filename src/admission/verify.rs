@@ -81,7 +81,7 @@ impl Shared {
     pub(super) fn judge(&self, active: &Active, condition: Condition) -> Option<String> {
         match closes(condition, active)? {
             Step::Lost { why, epoch } => {
-                self.rules.lost(&active.campaign.id, epoch);
+                self.rebuilder.clone().lost(&active.campaign.id, epoch);
                 Some(why)
             }
             Step::Closed(why) => Some(why),

@@ -61,7 +61,7 @@ impl Admission {
         {
             tracing::warn!(why, "campaigns could not be read from the database");
         }
-        let leads = self.shared.rules.lead().await;
+        let leads = self.shared.rebuilder.lead().await;
         self.rhythm.leads.store(leads, Ordering::Relaxed);
     }
 

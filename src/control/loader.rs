@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::Clock;
 use super::directory::Directory;
 use super::prechecks::Prechecks;
 use crate::campaign::Campaign;
+use crate::needs::Rules;
 use crate::revision::Revision;
 use crate::ruleset::{Active, Archived, Compiled, Precheck, Ruleset};
 use crate::store::{CampaignRow, Store, StoreResult};
@@ -266,6 +268,28 @@ impl Loader {
     /// A campaign was just created here.
     pub(super) fn note(&self, campaign: &str) {
         self.directory.note([campaign]);
+    }
+}
+
+impl Rules for Loader {
+    fn load<'a>(
+        &'a self,
+        campaign: &'a str,
+        at_least: u64,
+    ) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
+        Self::load(self, campaign, at_least).boxed()
+    }
+
+    fn sync(&self) -> BoxFuture<'_, Result<(), String>> {
+        Self::sync(self).boxed()
+    }
+
+    fn revision<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+    ) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        Self::revision(self, campaign, number).boxed()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
+mod asked;
 pub mod compare;
 mod line;
 mod lists;

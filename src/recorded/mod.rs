@@ -108,5 +108,15 @@ impl Decided {
     }
 }
 
+/// Keeps what was decided, for simulations. Called where orders wait: it returns at once.
+pub trait Recorder: Send + Sync + 'static {
+    /// Whether attempts of a buyer are kept; counts one that is not. Asked once for each attempt that was decided, before
+    /// anything of it is copied.
+    fn keeps(&self, campaign: &str, user: &str) -> bool;
+
+    /// Attempts of buyers that it keeps.
+    fn record(&self, decided: Decided);
+}
+
 /// The attributes of an order as a text map.
 pub type Attributes = BTreeMap<String, String>;

@@ -146,7 +146,7 @@ impl Relay {
             0 => Err("its fields are not those of an entry"),
             number if number == active.revision.number => Ok(active.compiled.clone()),
             number => self
-                .revisions
+                .rules
                 .revision(&shard.campaign, number)
                 .await?
                 .ok_or("its revision is not in the database"),

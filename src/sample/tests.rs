@@ -1,7 +1,7 @@
 //! The queue and its bound, over a database in memory.
 
 use super::*;
-use crate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
+use crate::campaign::{Campaign, RecordVersion, Schedule, Sku};
 use crate::order::{Attempt, OrderId};
 use crate::plan::{Attribute, Expr, Plan};
 use crate::recorded::Outcome;
@@ -50,10 +50,6 @@ fn compiled(id: &str) -> Arc<Compiled> {
         audiences: Default::default(),
         shadow: None,
         created_at: NOW,
-    };
-    let activation = Activation {
-        epoch: 1,
-        revision: 3,
     };
     Arc::new(Compiled::build(campaign, revision).expect("a plan"))
 }

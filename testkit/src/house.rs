@@ -25,7 +25,7 @@ pub const RANKS: &[&[&str]] = &[
         "state",
         "wire",
     ],
-    &["bus", "clock", "engine", "serving", "store", "wasm"],
+    &["bus", "clock", "engine", "needs", "serving", "store", "wasm"],
     &[
         "admission",
         "control",

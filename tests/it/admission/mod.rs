@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
+use rushgate::admission::{Admission, AdmissionError, Config, Outcome};
 use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
@@ -21,11 +21,12 @@ use rushgate::lua::calls::{self, Restore, ShardStatus};
 use rushgate::lua::codec::{Fence, Reply};
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Args, Script, fixed};
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
 use rushgate::record::{self, Payload};
-use rushgate::relay::{self, Relay, Revisions};
+use rushgate::relay::{self, Relay};
 use rushgate::revision::Revision;
 use rushgate::ruleset::{Active, Compiled, Ruleset};
 use tokio::sync::mpsc;
@@ -307,16 +308,16 @@ impl Rules for Database {
         async { Ok(()) }.boxed()
     }
 
-    fn lost(&self, _: &str, _: u64) {
-        self.lost.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Revisions for Database {
     fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
         let newest = self.newest.lock().expect("no panic").compiled.clone();
         let found = (!self.forgot.load(Ordering::SeqCst)).then_some(newest);
         async { Ok(found) }.boxed()
+    }
+}
+
+impl Rebuilder for Database {
+    fn lost(self: Arc<Self>, _: &str, _: u64) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -357,6 +358,7 @@ async fn stage_of(first: Arc<Active>, config: Config) -> Stage {
         config,
         engine.clone(),
         ruleset.clone(),
+        database.clone(),
         database.clone(),
         outbox,
         None,

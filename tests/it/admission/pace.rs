@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
+use rushgate::admission::{Admission, AdmissionError, Config, Outcome};
 use rushgate::campaign::{Campaign, RecordVersion};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
@@ -16,6 +16,7 @@ use rushgate::lua::Args;
 use rushgate::lua::codec::{Fence, Reply};
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Script, calls, fixed};
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::order::OrderId;
 use rushgate::relay::{self, Relay};
 use rushgate::revision::Revision;
@@ -121,7 +122,13 @@ impl Rules for Told {
         async { Ok(()) }.boxed()
     }
 
-    fn lost(&self, campaign: &str, _: u64) {
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        async { Ok(None) }.boxed()
+    }
+}
+
+impl Rebuilder for Told {
+    fn lost(self: Arc<Self>, campaign: &str, _: u64) {
         self.lost.lock().expect("no panic").push(campaign.to_owned());
     }
 
@@ -171,6 +178,7 @@ impl Gateway {
             config,
             engine.clone(),
             ruleset.clone(),
+            told.clone(),
             told.clone(),
             outbox,
             None,

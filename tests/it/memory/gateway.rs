@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{self, Admission, Rules, Watch};
+use rushgate::admission::{self, Admission, Watch};
 use rushgate::bus::Producer;
 use rushgate::engine::Engine;
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::reconcile::Reconcile;
-use rushgate::relay::{self, Relay, Revisions};
+use rushgate::relay::{self, Relay};
 use rushgate::ruleset::{Active, Compiled, Ruleset};
 use rushgate::store::Store;
 use tokio::sync::mpsc;
@@ -50,18 +51,18 @@ impl Rules for Glue {
         self.put().map(|_| Ok(())).boxed()
     }
 
-    fn lost(&self, campaign: &str, epoch: u64) {
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        async { Ok(self.put().await.map(|active| active.compiled.clone())) }.boxed()
+    }
+}
+
+impl Rebuilder for Glue {
+    fn lost(self: Arc<Self>, campaign: &str, epoch: u64) {
         self.reconcile.rebuild_soon(campaign, epoch);
     }
 
     fn hurry(&self, campaign: &str) {
         self.reconcile.hurry(campaign);
-    }
-}
-
-impl Revisions for Glue {
-    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
-        async { Ok(self.put().await.map(|active| active.compiled.clone())) }.boxed()
     }
 }
 
@@ -85,6 +86,7 @@ impl Gateway {
             admission::Config::default(),
             engine.clone(),
             ruleset.clone(),
+            glue.clone(),
             glue.clone(),
             outbox,
             None,

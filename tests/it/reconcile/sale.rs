@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{self, Admission, Outcome, Rules};
+use rushgate::admission::{self, Admission, Outcome};
 use rushgate::bus::Producer;
 use rushgate::bus::embedded::{self, EmbeddedProducer};
 use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku, bucket_of};
@@ -20,11 +20,12 @@ use rushgate::lua::codec::Reply;
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::repair::{ledger_args, ledger_reply};
 use rushgate::lua::{Script, calls, fixed};
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
 use rushgate::reconcile::{Config, Reconcile};
-use rushgate::relay::{self, Relay, Revisions};
+use rushgate::relay::{self, Relay};
 use rushgate::revision::Revision;
 use rushgate::ruleset::{Active, Compiled, Ruleset};
 use testkit::database::{Database, TOPIC, mariadb, sqlite};
@@ -138,13 +139,13 @@ impl Rules for Fixed {
         async { Ok(()) }.boxed()
     }
 
-    fn lost(&self, _: &str, _: u64) {}
-}
-
-impl Revisions for Fixed {
     fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
         async { Ok(Some(self.0.compiled.clone())) }.boxed()
     }
+}
+
+impl Rebuilder for Fixed {
+    fn lost(self: Arc<Self>, _: &str, _: u64) {}
 }
 
 pub struct Sale {
@@ -437,6 +438,7 @@ fn front(
         admission::Config::default(),
         engine.clone(),
         ruleset.clone(),
+        rules.clone(),
         rules.clone(),
         sender,
         None,
