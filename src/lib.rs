@@ -28,12 +28,14 @@ pub mod revision;
 pub mod ruleset;
 pub mod seal;
 pub mod seldom;
+pub mod state;
 pub mod wire;
 
-// Rank 1: adapters. One foreign vocabulary each.
+// Rank 1: adapters, one foreign vocabulary each; and what stages need of each other.
 pub mod bus;
 pub mod clock;
 pub mod engine;
+pub mod needs;
 pub mod serving;
 pub mod store;
 pub mod wasm;

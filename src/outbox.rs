@@ -9,7 +9,7 @@ use crate::lua::keys::Shard;
 use crate::order::{Attempt, EVENT_VERSION, OrderEvent, Ordinal};
 use crate::plan::eval;
 use crate::record::{self, Header, Payload, Payloads, Scope, Stored, write_payload};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::{Active, Compiled};
 use crate::seal::{Keyring, Seal};
 
 /// Room for a payload, about.
@@ -52,22 +52,22 @@ pub enum Orders {
 }
 
 impl Orders {
-    /// Those of an entry that was admitted under `active`; the error says why there are none.
-    pub fn of(active: &ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<Self, String> {
+    /// Those of an entry that was admitted under `compiled`; the error says why there are none.
+    pub fn of(compiled: &Compiled, shard: u32, entry: &RawEntry) -> Result<Self, String> {
         if entry.packed.is_none() {
-            return events(active, shard, entry).map(Self::Alone);
+            return events(compiled, shard, entry).map(Self::Alone);
         }
-        Self::together(active, shard, entry, entry.payloads.iter().map(Vec::as_slice))
+        Self::together(compiled, shard, entry, entry.payloads.iter().map(Vec::as_slice))
     }
 
     /// The record of an entry, of which `entry` says everything but the payloads.
     pub(crate) fn together<'a>(
-        active: &ActiveCampaign,
+        compiled: &Compiled,
         shard: u32,
         entry: &RawEntry,
         payloads: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     ) -> Result<Self, String> {
-        let header = header(active, shard, entry)?;
+        let header = header(compiled, shard, entry)?;
         Ok(Self::Together {
             key: header.key(),
             count: payloads.len(),
@@ -91,7 +91,7 @@ impl Orders {
 ///
 /// `asked_at`: this gateway's clock, milliseconds since 1970-01-01 UTC. Without `keys` payloads carry no seal.
 pub fn payloads<'a>(
-    active: &ActiveCampaign,
+    active: &Active,
     shard: u32,
     attempts: impl Iterator<Item = &'a Attempt>,
     asked_at: i64,
@@ -123,9 +123,9 @@ pub fn payloads<'a>(
 
 /// The events of the orders of an entry that can be sent; the error says why it cannot. Of one whose orders travel together
 /// those are left out that nobody can read: landing sets them apart.
-pub fn events(active: &ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<Vec<OrderEvent>, String> {
+pub fn events(compiled: &Compiled, shard: u32, entry: &RawEntry) -> Result<Vec<OrderEvent>, String> {
     if entry.packed.is_some() {
-        Orders::of(active, shard, entry)?;
+        Orders::of(compiled, shard, entry)?;
     }
     let attempt = |payload: &Vec<u8>| match entry.packed {
         None => {
@@ -142,7 +142,7 @@ pub fn events(active: &ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<V
         });
         Ok(OrderEvent {
             ordinal,
-            ..event(active, shard, &attempt(payload)?, entry.placed_at)
+            ..event(compiled, shard, &attempt(payload)?, entry.placed_at)
         })
     };
     let events = (0..).zip(&entry.payloads).map(event);
@@ -153,8 +153,8 @@ pub fn events(active: &ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<V
 }
 
 /// Positions of orders that no gateway sealed as the entry has them, where `keys` can tell.
-pub fn unsealed(active: &ActiveCampaign, shard: u32, entry: &RawEntry, keys: &Keyring) -> Vec<usize> {
-    let Some(header) = entry.packed.and_then(|_| header(active, shard, entry).ok()) else {
+pub fn unsealed(compiled: &Compiled, shard: u32, entry: &RawEntry, keys: &Keyring) -> Vec<usize> {
+    let Some(header) = entry.packed.and_then(|_| header(compiled, shard, entry).ok()) else {
         return Vec::new();
     };
     let scope = header.scope();
@@ -169,7 +169,7 @@ pub fn unsealed(active: &ActiveCampaign, shard: u32, entry: &RawEntry, keys: &Ke
         .collect()
 }
 
-fn header<'a>(active: &'a ActiveCampaign, shard: u32, entry: &RawEntry) -> Result<Header<'a>, String> {
+fn header<'a>(compiled: &'a Compiled, shard: u32, entry: &RawEntry) -> Result<Header<'a>, String> {
     let packed = entry.packed.ok_or("its orders do not travel together")?;
     // Landing would wait for a build that knows it, with the whole partition; a gateway that does sends its own entries.
     if packed.evaluator != eval::VERSION {
@@ -190,25 +190,25 @@ fn header<'a>(active: &'a ActiveCampaign, shard: u32, entry: &RawEntry) -> Resul
         at: entry.placed_at,
         first: packed.first,
     };
-    Ok(Header::of(&active.campaign, &active.revision, &stored))
+    Ok(Header::of(&compiled.campaign, &compiled.revision, &stored))
 }
 
-/// The event of an attempt that was admitted at `placed_at` under `active`. Charges follow from plan,
+/// The event of an attempt that was admitted at `placed_at` under `compiled`. Charges follow from plan,
 /// attempt and moment, so whoever finds the entry computes the same event as the gateway that
 /// admitted it.
-pub fn event(active: &ActiveCampaign, shard: u32, attempt: &Attempt, placed_at: i64) -> OrderEvent {
-    let plan = &active.family.plan;
+pub fn event(compiled: &Compiled, shard: u32, attempt: &Attempt, placed_at: i64) -> OrderEvent {
+    let plan = &compiled.family.plan;
     OrderEvent {
         v: EVENT_VERSION,
         order: attempt.order,
-        campaign: active.campaign.id.clone(),
+        campaign: compiled.campaign.id.clone(),
         shard,
         sku: attempt.sku.clone(),
         user: attempt.user.clone(),
         quantity: attempt.quantity,
-        revision: active.revision.number,
-        plan: active.revision.plan_digest.clone(),
-        modules: active
+        revision: compiled.revision.number,
+        plan: compiled.revision.plan_digest.clone(),
+        modules: compiled
             .revision
             .rules
             .iter()

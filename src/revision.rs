@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::campaign::Schedule;
-use crate::plan::{Audiences, Plan};
+use crate::campaign::{Campaign, Schedule};
+use crate::plan::{Audiences, CheckContext, Plan};
 
 /// One rule of a revision, its module pinned by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,19 @@ pub struct Revision {
     pub audiences: Audiences,
     pub shadow: Option<Shadow>,
     pub created_at: i64,
+}
+
+impl Revision {
+    /// What its plans are checked in.
+    pub fn context(&self, campaign: &Campaign) -> CheckContext {
+        CheckContext {
+            campaign: campaign.id.clone(),
+            schedule: self.schedule,
+            skus: campaign.skus.clone(),
+            audiences: self.audiences.clone(),
+            buckets: campaign.buckets,
+        }
+    }
 }
 
 /// Rules that decide every attempt a second time, with counters of their own, and admit or reject nobody.

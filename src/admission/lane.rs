@@ -9,9 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::depth::Depth;
-use super::fence::Step;
 use super::local::Local;
-use super::verify::Standing;
+use super::step::Step;
 use super::{AdmissionError, Answer, Refusal, Shared};
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
@@ -25,7 +24,8 @@ use crate::plan::eval;
 use crate::record::Payloads;
 use crate::recorded::Outcome;
 use crate::rejection::Own;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Active;
+use crate::state::{Condition, LostPart};
 
 /// Whether Kafka acknowledged the whole batch.
 pub(super) type Acknowledgement = oneshot::Receiver<bool>;
@@ -34,8 +34,6 @@ pub(super) type Answerer = oneshot::Sender<Result<Verdict, AdmissionError>>;
 
 /// Between tries while the engine does not answer.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(25);
-/// What a client is told to wait while the gate is closed.
-pub(super) const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An attempt that waits for its decision.
 pub(super) struct Job {
@@ -74,7 +72,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Starts the lane's task; it ends when the handle is gone and the queue is empty.
-    pub(super) fn spawn(shared: Arc<Shared>, active: &ActiveCampaign) -> Arc<Self> {
+    pub(super) fn spawn(shared: Arc<Shared>, active: &Active) -> Arc<Self> {
         let (jobs, queue) = mpsc::channel(shared.config.load().queue);
         let shard = Shard::new(&active.campaign.id, 0);
         let local = Arc::new(Local::new(&active.campaign));
@@ -130,10 +128,10 @@ impl Worker {
                 }
                 Step::Closed(_) | Step::Lost { .. } => {
                     if let Step::Lost { epoch, .. } = &step {
-                        self.shared.rules.lost(&self.shard.campaign, *epoch);
+                        self.shared.rebuilder.clone().lost(&self.shard.campaign, *epoch);
                     }
                     self.shared.wake.notify_one();
-                    self.shared.rules.hurry(&self.shard.campaign);
+                    self.shared.rebuilder.hurry(&self.shard.campaign);
                     let error = AdmissionError::from(step);
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
@@ -191,7 +189,7 @@ impl Worker {
     }
 
     /// One script call for as many jobs as there are payloads.
-    async fn ask_for(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>, payloads: Payloads) -> Step {
+    async fn ask_for(&self, active: &Arc<Active>, jobs: &mut Vec<Job>, payloads: Payloads) -> Step {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         failpoint::hit(Point::G1);
@@ -237,7 +235,7 @@ impl Worker {
     /// Answers everybody; the relay has what was admitted.
     fn answer(
         &self,
-        active: &Arc<ActiveCampaign>,
+        active: &Arc<Active>,
         jobs: Vec<Job>,
         now: i64,
         acknowledgement: Option<Acknowledgement>,
@@ -282,7 +280,7 @@ impl Worker {
     }
 
     /// The engine does not know a SKU of the campaign: its stock was lost, and nothing may be said of it.
-    fn lost(&self, active: &ActiveCampaign, attempt: &Attempt, decision: &Decision) -> Option<String> {
+    fn lost(&self, active: &Active, attempt: &Attempt, decision: &Decision) -> Option<String> {
         let unknown = *decision == Decision::Rejected(Rejection::UnknownSku);
         let known = || active.campaign.skus.iter().any(|sku| sku.id == attempt.sku);
         if !unknown || !known() {
@@ -291,8 +289,8 @@ impl Worker {
         if let Some(incarnation) = self.local.verified() {
             self.local.forget(&incarnation);
         }
-        let what = format!("the stock of {}", attempt.sku);
-        self.shared.judge(active, Standing::Lacks(what))
+        let stock = LostPart::Stock(attempt.sku.clone());
+        self.shared.judge(active, Condition::Lacks(stock))
     }
 
     /// Found to have been admitted before; with how that is recorded, where it is another attempt.
@@ -304,12 +302,7 @@ impl Worker {
         (Verdict::Rejected(refusal), Some(Outcome::Own(Own::KeyReused)))
     }
 
-    fn hand_over(
-        &self,
-        active: &ActiveCampaign,
-        entry: codec::Entry,
-        admitted: Admitted<'_>,
-    ) -> Acknowledgement {
+    fn hand_over(&self, active: &Active, entry: codec::Entry, admitted: Admitted<'_>) -> Acknowledgement {
         let (acknowledged, acknowledgement) = oneshot::channel();
         let id = entry.id.clone();
         let orders = match admitted.orders(active, self.shard.number, entry) {
@@ -340,7 +333,7 @@ impl Worker {
     }
 
     /// What the next ones are answered without asking; it was asked at `begun`.
-    fn learn(&self, active: &ActiveCampaign, jobs: &[Job], decisions: &[Decision], begun: u64) {
+    fn learn(&self, active: &Active, jobs: &[Job], decisions: &[Decision], begun: u64) {
         for (job, decision) in jobs.iter().zip(decisions) {
             match decision {
                 Decision::Rejected(Rejection::SoldOut { remaining }) => {
@@ -371,7 +364,7 @@ struct Admitted<'a> {
 
 impl Admitted<'_> {
     /// The admitted orders as their entry says them.
-    fn orders(self, active: &ActiveCampaign, shard: u32, entry: codec::Entry) -> Result<Orders, String> {
+    fn orders(self, active: &Active, shard: u32, entry: codec::Entry) -> Result<Orders, String> {
         let is_admitted = |decision: &Decision| *decision == Decision::Admitted;
         let Some(first) = entry.first else {
             let jobs = self.jobs.iter().zip(self.decisions);
@@ -397,7 +390,7 @@ impl Admitted<'_> {
     }
 }
 
-fn placed(active: &ActiveCampaign, attempt: Attempt, now: i64) -> Placed {
+fn placed(active: &Active, attempt: Attempt, now: i64) -> Placed {
     Placed {
         placed_at: now,
         revision: active.revision.number,

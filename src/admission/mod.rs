@@ -20,6 +20,7 @@ mod pulse;
 mod quota;
 mod refusal;
 mod screen;
+mod step;
 mod trips;
 mod verify;
 mod watch;
@@ -30,18 +31,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::engine::Engine;
 use crate::lua::{calls, fixed};
+use crate::needs::{Rebuilder, Rules};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::decision::Placed;
-use crate::recorded::{Decided, Outcome as Recorded};
-use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
+use crate::recorded::{Decided, Outcome as Recorded, Recorder};
+use crate::ruleset::{Active, Archived, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
 use crate::wire::millis;
@@ -51,8 +51,8 @@ pub use refusal::Refusal;
 pub use watch::Watch;
 
 use delivery::Delivery;
-use fence::Step;
 use lane::{Job, Lane, Verdict};
+use step::Step;
 use trips::Trips;
 
 /// How long somebody who wants to see a campaign waits for its stock to be read.
@@ -155,47 +155,10 @@ pub enum AdmissionError {
     Engine(String),
 }
 
-/// Where rules come from when a gateway finds that its own are old, or are missing.
-pub trait Rules: Send + Sync + 'static {
-    /// Sees to it that the ruleset has the campaign under epoch `at_least` or a later one; `None`
-    /// when there is no such campaign, or it is archived: then the ruleset says so.
-    fn load<'a>(
-        &'a self,
-        campaign: &'a str,
-        at_least: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
-
-    /// Loads every live campaign that is new or has a newer activation.
-    fn sync(&self) -> BoxFuture<'_, Result<(), String>>;
-
-    /// The engine has lost or never had the campaign's state under this epoch, or parts of it: somebody
-    /// should rebuild it. Returns at once.
-    fn lost(&self, campaign: &str, epoch: u64);
-
-    /// Orders come for a campaign whose gate is closed: if somebody is to rebuild it, that goes before campaigns
-    /// nobody asks for. Returns at once.
-    fn hurry(&self, _campaign: &str) {}
-
-    /// Whether this gateway looks after what one gateway alone is to look after.
-    fn lead(&self) -> BoxFuture<'_, bool> {
-        async { true }.boxed()
-    }
-}
-
 /// Says whether one more order may be taken while so many wait in the outboxes; an error where landing is too
 /// far behind. Asked for each order: it returns at once.
 pub trait Intake: Send + Sync + 'static {
     fn check(&self, in_outbox: u64) -> Result<(), AdmissionError>;
-}
-
-/// Keeps what was decided, for simulations. Called where orders wait: it returns at once.
-pub trait Recorder: Send + Sync + 'static {
-    /// Whether attempts of a buyer are kept; counts one that is not. Asked once for each attempt that was decided, before
-    /// anything of it is copied.
-    fn keeps(&self, campaign: &str, user: &str) -> bool;
-
-    /// Attempts of buyers that it keeps.
-    fn record(&self, decided: Decided);
 }
 
 /// What every lane shares.
@@ -204,6 +167,7 @@ struct Shared {
     engine: Arc<dyn Engine>,
     ruleset: Arc<Ruleset>,
     rules: Arc<dyn Rules>,
+    rebuilder: Arc<dyn Rebuilder>,
     outbox: mpsc::UnboundedSender<outbox::Entry>,
     /// Runs of prechecks at the same time, over all campaigns.
     prechecks: Arc<Semaphore>,
@@ -218,7 +182,7 @@ struct Shared {
 
 impl Shared {
     /// As [`Rules::load`], but a database that is silent does not hold the caller for longer than the deadline.
-    async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<ActiveCampaign>>, String> {
+    async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<Active>>, String> {
         let within = self.config.load().deadline;
         let load = tokio::time::timeout(within, self.rules.load(campaign, at_least));
         load.await
@@ -229,7 +193,7 @@ impl Shared {
     async fn lookup(
         &self,
         lane: &Lane,
-        active: &ActiveCampaign,
+        active: &Active,
         order: (OrderId, &str),
     ) -> Result<Option<calls::Found>, Step> {
         let args = calls::lookup_args([order], active.campaign.buckets);
@@ -255,12 +219,16 @@ impl Shared {
         recorder.is_some_and(|recorder| recorder.keeps(campaign, user))
     }
 
-    fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
+    fn record(&self, active: &Arc<Active>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
         if let Some(recorder) = &self.recorder
             && !attempts.is_empty()
         {
-            let active = active.clone();
-            recorder.record(Decided { active, at, attempts });
+            let compiled = active.compiled.clone();
+            recorder.record(Decided {
+                compiled,
+                at,
+                attempts,
+            });
         }
     }
 }
@@ -283,6 +251,7 @@ impl Admission {
         engine: Arc<dyn Engine>,
         ruleset: Arc<Ruleset>,
         rules: Arc<dyn Rules>,
+        rebuilder: Arc<dyn Rebuilder>,
         outbox: mpsc::UnboundedSender<outbox::Entry>,
         recorder: Option<Arc<dyn Recorder>>,
     ) -> Self {
@@ -291,6 +260,7 @@ impl Admission {
             engine,
             ruleset,
             rules,
+            rebuilder,
             outbox,
             prechecks: Arc::new(Semaphore::new(screen::runs())),
             recorder,
@@ -495,7 +465,7 @@ impl Admission {
     }
 
     /// What there is to say of a campaign that is archived, once somebody has asked for it.
-    pub fn archived(&self, campaign: &str) -> Option<Arc<ArchivedCampaign>> {
+    pub fn archived(&self, campaign: &str) -> Option<Arc<Archived>> {
         self.shared.ruleset.archived(campaign)
     }
 
@@ -508,7 +478,7 @@ impl Admission {
     }
 
     /// The snapshot this gateway decides with, loaded where it is not there yet.
-    pub async fn active(&self, campaign: &str) -> Result<Arc<ActiveCampaign>, AdmissionError> {
+    pub async fn active(&self, campaign: &str) -> Result<Arc<Active>, AdmissionError> {
         if let Some(active) = self.shared.ruleset.get(campaign) {
             return Ok(active);
         }

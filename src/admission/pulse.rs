@@ -103,7 +103,7 @@ impl Admission {
         let ordered: HashSet<String> = pulse.ordered.into_iter().collect();
         for lane in &lanes {
             if lane.local.verified().is_none() && ordered.contains(&lane.shard.campaign) {
-                self.shared.rules.hurry(&lane.shard.campaign);
+                self.shared.rebuilder.hurry(&lane.shard.campaign);
             }
         }
         let mut idle: Vec<Arc<Lane>> = lanes.into_iter().filter(|lane| lane.local.is_idle()).collect();

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::fence::Step;
 use super::lane::{Lane, RETRY_EVERY};
+use super::step::Step;
 use super::{Admission, AdmissionError, Refusal};
 use crate::lua::codec::{self, InspectReply};
 use crate::order::Attempt;
 use crate::plan::Attribute;
 use crate::plan::facts::Facts;
 use crate::plan::quota::{Allowance, quota};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Active;
 
 /// The constraints of the active revision as they stand for one buyer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,12 +57,7 @@ impl Admission {
         }
     }
 
-    async fn inspect(
-        &self,
-        lane: &Lane,
-        active: &Arc<ActiveCampaign>,
-        attempt: &Attempt,
-    ) -> Result<Facts, Step> {
+    async fn inspect(&self, lane: &Lane, active: &Arc<Active>, attempt: &Attempt) -> Result<Facts, Step> {
         let args = codec::inspect_args(&active.family, &active.fence(), attempt);
         let script = &active.family.inspect;
         let asked = self.shared.ask(&lane.shard, &lane.local, active, script, args);
@@ -75,7 +70,7 @@ impl Admission {
     }
 }
 
-fn answer(active: &ActiveCampaign, facts: &Facts, attempt: &Attempt) -> Quota {
+fn answer(active: &Active, facts: &Facts, attempt: &Attempt) -> Quota {
     // A claim the token lacks counts as the empty text, as it does for an order. What the buyer's
     // program would send is only known when it is sent.
     let given = |attribute: &Attribute| match attribute {

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Refusal;
-use super::fence::Step;
 use super::lane::{Job, Verdict, Worker};
+use super::step::Step;
 use crate::lua::{calls, fixed};
 use crate::order;
 use crate::recorded::Outcome;
-use crate::ruleset::{ActiveCampaign, Asked, Verdict as Checked};
+use crate::ruleset::{Active, Asked, Verdict as Checked};
 
 /// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.
 const CHUNK: usize = 16;
@@ -30,7 +30,7 @@ pub(super) fn runs() -> usize {
 impl Worker {
     /// Leaves in `jobs` those that the script is to be asked about. Where a refusal cannot be answered
     /// yet, all are left, with the step to take.
-    pub(super) async fn screen(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>) -> Result<(), Step> {
+    pub(super) async fn screen(&self, active: &Arc<Active>, jobs: &mut Vec<Job>) -> Result<(), Step> {
         let mut refused = sort_attributes(active, jobs);
         if !active.prechecks.is_empty() {
             refused.extend(self.precheck(active, jobs).await);
@@ -49,7 +49,7 @@ impl Worker {
 
     /// Runs the prechecks for those that have not passed them under this epoch; takes out of `jobs` what is
     /// refused.
-    async fn precheck(&self, active: &Arc<ActiveCampaign>, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
+    async fn precheck(&self, active: &Arc<Active>, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
         let mut runs = Vec::new();
         let mut rest = std::mem::take(jobs);
         while !rest.is_empty() {
@@ -66,7 +66,7 @@ impl Worker {
         refused
     }
 
-    async fn checked(&self, active: Arc<ActiveCampaign>, jobs: Vec<Job>) -> Vec<(Job, Option<Refusal>)> {
+    async fn checked(&self, active: Arc<Active>, jobs: Vec<Job>) -> Vec<(Job, Option<Refusal>)> {
         let permit = self.shared.prechecks.clone().acquire_owned().await;
         let run = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -80,11 +80,7 @@ impl Worker {
     }
 
     /// Answers the refused, unless the revision is no longer the active one.
-    async fn refuse(
-        &self,
-        active: &Arc<ActiveCampaign>,
-        refused: &mut Vec<(Job, Refusal)>,
-    ) -> Result<(), Step> {
+    async fn refuse(&self, active: &Arc<Active>, refused: &mut Vec<(Job, Refusal)>) -> Result<(), Step> {
         let may_exist = |job: &Job| job.keyed || job.asked;
         let retries = refused.iter().filter(|(job, _)| may_exist(job));
         let args = calls::lookup_args(
@@ -135,7 +131,7 @@ impl Worker {
 }
 
 /// Keeps of each attempt the attributes the plan reads, and takes out those that lack one.
-fn sort_attributes(active: &ActiveCampaign, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
+fn sort_attributes(active: &Active, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
     let mut refusals = Vec::new();
     let refused = jobs.extract_if(.., |job| {
         sort_attributes_of(active, job);
@@ -149,7 +145,7 @@ fn sort_attributes(active: &ActiveCampaign, jobs: &mut Vec<Job>) -> Vec<(Job, Re
     refused.into_iter().zip(refusals).collect()
 }
 
-fn sort_attributes_of(active: &ActiveCampaign, job: &mut Job) {
+fn sort_attributes_of(active: &Active, job: &mut Job) {
     let is_read = |name: &String| active.reads.contains(name);
     let mut all = std::mem::take(&mut job.attempt.attributes);
     if job.unread.is_empty() && !all.keys().any(is_read) {
@@ -162,7 +158,7 @@ fn sort_attributes_of(active: &ActiveCampaign, job: &mut Job) {
 }
 
 /// An attempt whose buyer has something that the rules read and cannot read is none without it.
-fn unreadable(active: &ActiveCampaign, job: &mut Job) -> Option<Refusal> {
+fn unreadable(active: &Active, job: &mut Job) -> Option<Refusal> {
     let (name, why) = active.decides_by.unreadable(&job.unread)?;
     let (refusal, mark) = (Refusal::unreadable(name, why), order::unreadable(name));
     // The sample says so as well: other rules may be tried on it.
@@ -173,7 +169,7 @@ fn unreadable(active: &ActiveCampaign, job: &mut Job) -> Option<Refusal> {
 }
 
 /// Asks every precheck of the revision until one does not let the attempt pass.
-fn check(active: &ActiveCampaign, mut job: Job) -> (Job, Option<Refusal>) {
+fn check(active: &Active, mut job: Job) -> (Job, Option<Refusal>) {
     let epoch = Some(active.activation.epoch);
     if job.passed == epoch {
         return (job, None);

@@ -2,56 +2,32 @@
 //! answers. What was found holds for one incarnation of the server, and every decision is asked of that one.
 
 use super::Shared;
-use super::fence::Step;
 use super::local::Local;
+use super::step::Step;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::keys::Shard;
 use crate::lua::reply::Reply;
 use crate::lua::{Args, Script, fixed};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Active;
+use crate::state::Condition;
 
-/// What the state of a shard says about the server that gave it.
-pub(super) enum Standing {
-    /// It may decide.
-    Whole,
-    /// No gate is open there: nothing, or what a rebuild has written so far.
-    Closed,
-    /// Another deployment's.
-    Foreign,
-    /// It was made for another server, of which this one holds what was saved or copied.
-    Unverified,
-    /// A key that an open gate always has is not there.
-    Lacks(String),
-}
-
-impl Standing {
-    pub(super) fn of(status: &ShardStatus, active: &ActiveCampaign, incarnation: &str) -> Self {
-        match &status.fence {
-            None => Self::Closed,
-            Some(fence) if fence.uid != active.campaign.uid => Self::Foreign,
-            Some(_) if status.run != incarnation => Self::Unverified,
-            Some(_) => status.lacks(&active.campaign).map_or(Self::Whole, Self::Lacks),
+/// Why nobody can be admitted by a state in this condition; `None` where the engine may decide.
+fn closes(condition: Condition, active: &Active) -> Option<Step> {
+    let why = match condition {
+        Condition::Whole(_) => return None,
+        Condition::Foreign => return Some(Step::foreign()),
+        Condition::Closed => "the engine holds no state of this campaign".to_owned(),
+        Condition::Unverified => "the engine restarted, or another server took over".to_owned(),
+        Condition::Lacks(what) => {
+            let (campaign, epoch) = (&active.campaign.id, active.activation.epoch);
+            tracing::warn!(campaign, %what, "the engine lost a part of the campaign's state");
+            let why = format!("the engine lost {what}; the campaign is being rebuilt");
+            return Some(Step::Lost { why, epoch });
         }
-    }
-
-    /// Why nobody can be admitted; `None` where the engine may decide.
-    fn closes(self, active: &ActiveCampaign) -> Option<Step> {
-        let why = match self {
-            Self::Whole => return None,
-            Self::Foreign => return Some(Step::Closed(FOREIGN.into())),
-            Self::Closed => "the engine holds no state of this campaign".to_owned(),
-            Self::Unverified => "the engine restarted, or another server took over".to_owned(),
-            Self::Lacks(what) => {
-                let (campaign, epoch) = (&active.campaign.id, active.activation.epoch);
-                tracing::warn!(campaign, what, "the engine lost a part of the campaign's state");
-                let why = format!("the engine lost {what}; the campaign is being rebuilt");
-                return Some(Step::Lost { why, epoch });
-            }
-        };
-        let why = format!("{why}; the campaign is being rebuilt");
-        Some(Step::Lost { why, epoch: 0 })
-    }
+    };
+    let why = format!("{why}; the campaign is being rebuilt");
+    Some(Step::Lost { why, epoch: 0 })
 }
 
 impl Shared {
@@ -60,7 +36,7 @@ impl Shared {
         &self,
         shard: &Shard,
         local: &Local,
-        active: &ActiveCampaign,
+        active: &Active,
         script: &Script,
         args: Args,
     ) -> Result<Reply, Step> {
@@ -82,7 +58,7 @@ impl Shared {
     }
 
     /// Asks the engine who it is and what it holds; the incarnation that may decide.
-    async fn verify(&self, shard: &Shard, local: &Local, active: &ActiveCampaign) -> Result<String, Step> {
+    async fn verify(&self, shard: &Shard, local: &Local, active: &Active) -> Result<String, Step> {
         let incarnation = self.engine.incarnation().await.map_err(failed)?;
         let args = calls::watch_args(&Default::default());
         let reply = self
@@ -91,8 +67,8 @@ impl Shared {
             .await;
         let status = calls::watch_reply(reply.map_err(failed)?);
         let status = status.map_err(|error| Step::Failed(error.to_string()))?;
-        let standing = Standing::of(&status, active, &incarnation);
-        match standing.closes(active) {
+        let condition = Condition::of(&status, &active.campaign, &incarnation);
+        match closes(condition, active) {
             Some(step) => Err(step),
             None => {
                 local.verify(incarnation.clone());
@@ -102,10 +78,10 @@ impl Shared {
     }
 
     /// Why nobody can be admitted; has the state rebuilt where that can help.
-    pub(super) fn judge(&self, active: &ActiveCampaign, standing: Standing) -> Option<String> {
-        match standing.closes(active)? {
+    pub(super) fn judge(&self, active: &Active, condition: Condition) -> Option<String> {
+        match closes(condition, active)? {
             Step::Lost { why, epoch } => {
-                self.rules.lost(&active.campaign.id, epoch);
+                self.rebuilder.clone().lost(&active.campaign.id, epoch);
                 Some(why)
             }
             Step::Closed(why) => Some(why),
@@ -113,8 +89,6 @@ impl Shared {
         }
     }
 }
-
-pub(super) const FOREIGN: &str = "the engine holds the state of another campaign of this name";
 
 fn failed(error: EngineError) -> Step {
     match error.is_transient() {

@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 
 use super::Admission;
 use super::lane::Lane;
-use super::verify::Standing;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
 use crate::lua::reply::Reply;
+use crate::state::Condition;
 
 /// After so many looks the list of campaigns is read from the database, and the pulse is felt.
 const SLOWLY: u32 = 4;
@@ -61,7 +61,7 @@ impl Admission {
         {
             tracing::warn!(why, "campaigns could not be read from the database");
         }
-        let leads = self.shared.rules.lead().await;
+        let leads = self.shared.rebuilder.lead().await;
         self.rhythm.leads.store(leads, Ordering::Relaxed);
     }
 
@@ -152,29 +152,29 @@ impl Admission {
         };
         let was_verified = lane.local.verified().is_some();
         let entries = u64::try_from(status.outbox).unwrap_or(0);
-        match Standing::of(status, &active, incarnation) {
-            Standing::Whole => {
+        let epoch = match Condition::of(status, &active.campaign, incarnation) {
+            Condition::Whole(fence) => {
                 lane.local.verify(incarnation.to_owned());
                 lane.local.pace.note_look(asked, true, entries);
+                fence.epoch
             }
-            standing => {
+            condition => {
                 lane.local.forget(incarnation);
                 if was_verified {
                     // It may not be the only one.
                     self.shared.wake.notify_one();
                 }
-                if was_verified && matches!(standing, Standing::Unverified) {
+                if was_verified && condition == Condition::Unverified {
                     // The name may have changed since it was asked for: the next look asks again.
                     lane.local.pace.suspect();
                 } else {
                     lane.local.pace.note_look(asked, false, entries);
-                    self.shared.judge(&active, standing);
+                    self.shared.judge(&active, condition);
                 }
                 return;
             }
-        }
+        };
         self.learn(lane, status, asked);
-        let epoch = status.fence.as_ref().map_or(0, |fence| fence.epoch);
         lane.local.seen_epoch(epoch, asked);
         if epoch > active.activation.epoch {
             self.load_soon(lane, epoch);
@@ -207,7 +207,7 @@ impl Admission {
         let Some(status) = reply.ok().and_then(|reply| calls::watch_reply(reply).ok()) else {
             return;
         };
-        if let Standing::Whole = Standing::of(&status, &active, &incarnation) {
+        if Condition::of(&status, &active.campaign, &incarnation).is_whole() {
             let entries = u64::try_from(status.outbox).unwrap_or(0);
             lane.local.pace.note_look(asked, true, entries);
             self.learn(lane, &status, asked);

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::adapters::kafka_config;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
-use crate::campaign::RecordVersion;
+use crate::campaign::{Activation, RecordVersion};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -17,7 +17,8 @@ use crate::engine::redis::Redis;
 use crate::lua::activate::{activate_args, activate_reply};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
+use crate::state::Whose;
 use crate::store::{CampaignRow, OlderSender, Store};
 
 /// The actor in the audit trail.
@@ -114,23 +115,26 @@ async fn over(
 
 /// Puts a campaign's fence in place in each of its shards; `false` where a gate is closed.
 async fn move_fences(store: &Store, engine: &dyn Engine, row: CampaignRow) -> anyhow::Result<bool> {
-    let (campaign, revision) = (row.campaign.id.clone(), row.activation.revision);
+    let (campaign, Activation { epoch, revision }) = (row.campaign.id.clone(), row.activation);
     let stored = store.revision(&campaign, revision).await?;
     let stored = stored.with_context(|| format!("campaign {campaign:?} has no revision {revision}"))?;
-    let active = ActiveCampaign::build(row.campaign, stored, row.activation)?;
+    let compiled = Compiled::build(row.campaign, stored)?;
+    let fence = compiled.fence(epoch);
     let mut is_open = true;
-    for number in 0..active.campaign.shards {
+    for number in 0..compiled.campaign.shards {
         let shard = Shard::new(&campaign, number);
-        let args = activate_args(&active.fence(), revision, &active.family.plan);
+        let args = activate_args(&fence, revision, &compiled.family.plan);
         let reply = engine.run(&fixed::ACTIVATE, &shard.state(), args).await?;
-        match activate_reply(reply)? {
-            None => {}
-            Some(None) => is_open = false,
-            Some(Some(there)) if there.uid != active.campaign.uid => {
+        let Some(there) = activate_reply(reply)? else {
+            continue;
+        };
+        match Whose::of(there.as_ref(), &fence.uid) {
+            Whose::Nobodys => is_open = false,
+            Whose::Foreign => {
                 bail!("Redis holds the state of another campaign {campaign:?}; is this the right Redis?")
             }
             // Somebody has moved it on, and this with it.
-            Some(Some(_)) => {}
+            Whose::Ours(_) => {}
         }
     }
     Ok(is_open)

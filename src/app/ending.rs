@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::Instant;
 
-use super::seals::{ends, landed, moment, named};
+use super::reach::{ends, landed, named};
+use super::seals::moment;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::store::{SenderRow, Store, WITHOUT_SEAL};

@@ -2,6 +2,7 @@
 
 pub(crate) mod adapters;
 mod banner;
+pub(crate) mod beginning;
 pub(crate) mod cut_over;
 mod dev;
 pub(crate) mod ending;
@@ -15,6 +16,7 @@ mod migration;
 mod missing;
 pub(crate) mod parts;
 mod private;
+pub(crate) mod reach;
 mod ready;
 mod redrive;
 mod reload;

@@ -3,24 +3,20 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
-use crate::admission::{Admission, AdmissionError, Intake, Recorder, Rules, Watch};
+use crate::admission::{Admission, AdmissionError, Intake, Watch};
 use crate::bus::Producer;
-use crate::campaign::Campaign;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::control::{Control, Gate, Loader};
+use crate::control::{Control, Loader};
 use crate::flow::Flow;
 use crate::outbox::Entry;
 use crate::reconcile::{GivingBack, Reconcile};
-use crate::recorded::Decided;
-use crate::relay::{Relay, Revisions};
-use crate::revision::Revision;
-use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::recorded::Recorder;
+use crate::relay::Relay;
+use crate::ruleset::{Active, Ruleset};
 use crate::sample::Sample;
 use crate::store::CampaignRow;
 use crate::wasm::Host;
@@ -47,7 +43,6 @@ struct Base {
     ruleset: Arc<Ruleset>,
     loader: Arc<Loader>,
     reconcile: Arc<Reconcile>,
-    glue: Arc<Glue>,
 }
 
 fn base(config: &Config, adapters: &Adapters, host: Host) -> Base {
@@ -68,16 +63,11 @@ fn base(config: &Config, adapters: &Adapters, host: Host) -> Base {
         owner.clone(),
         Arc::new(now_ms),
     ));
-    let glue = Arc::new(Glue {
-        loader: loader.clone(),
-        reconcile: reconcile.clone(),
-    });
     Base {
         owner,
         ruleset,
         loader,
         reconcile,
-        glue,
     }
 }
 
@@ -96,9 +86,11 @@ impl Mending {
     pub(crate) async fn relay_for(&self, row: &CampaignRow) -> anyhow::Result<()> {
         let (campaign, number) = (&row.campaign.id, row.activation.revision);
         let found = self.loader.revision(campaign, number).await;
-        let active = found.map_err(anyhow::Error::msg)?;
-        self.ruleset
-            .put(active.with_context(|| format!("revision {number} of {campaign} is missing"))?);
+        let found = found.map_err(anyhow::Error::msg)?;
+        let compiled = found.with_context(|| format!("revision {number} of {campaign} is missing"))?;
+        // Nobody is admitted here: the relay asks no precheck.
+        let active = Active::new(compiled, row.activation, Vec::new());
+        self.ruleset.put(Arc::new(active));
         Ok(())
     }
 }
@@ -111,7 +103,7 @@ pub(crate) fn mend(config: &Config, adapters: &Adapters, host: Host) -> Mending 
         adapters.engine.clone(),
         adapters.producer.clone(),
         base.ruleset.clone(),
-        base.glue,
+        base.loader.clone(),
         base.owner,
         none,
     );
@@ -131,7 +123,6 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         ruleset,
         loader,
         reconcile,
-        glue,
     } = base(config, adapters, host.clone());
     let Adapters {
         store,
@@ -140,16 +131,15 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         sealing: _,
     } = adapters;
     let sample = Sample::spawn(config.sample.clone(), store.apart(1), Arc::new(now_ms));
-    let recorder = sample
-        .is_on()
-        .then(|| Arc::new(Keeper(sample.clone())) as Arc<dyn Recorder>);
+    let recorder = sample.is_on().then(|| sample.clone() as Arc<dyn Recorder>);
     let (outbox, fresh) = mpsc::unbounded_channel();
     let flow = Flow::spawn(config.flow(), producer.clone(), store.clone());
     let admission = Admission::new(
         config.admission(),
         engine.clone(),
         ruleset.clone(),
-        glue.clone(),
+        loader.clone(),
+        reconcile.clone(),
         outbox,
         recorder,
     );
@@ -164,7 +154,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         engine.clone(),
         producer.clone(),
         ruleset.clone(),
-        glue.clone(),
+        loader.clone(),
         owner,
         fresh,
     );
@@ -175,7 +165,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         host.clone(),
         ruleset.clone(),
         loader.clone(),
-        glue,
+        reconcile.clone(),
         Arc::new(now_ms),
     );
     let control = control.carried_by(producer.clone(), config.kafka.partitions);
@@ -194,19 +184,6 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         flow,
         _watch: watch,
         _giving_back: giving_back,
-    }
-}
-
-/// Where admission's decided attempts go.
-struct Keeper(Arc<Sample>);
-
-impl Recorder for Keeper {
-    fn keeps(&self, campaign: &str, user: &str) -> bool {
-        self.0.keeps(campaign, user)
-    }
-
-    fn record(&self, decided: Decided) {
-        self.0.record(decided);
     }
 }
 
@@ -231,78 +208,5 @@ impl Intake for Backlog {
                 retry_after: shed.retry_after,
                 refused: shed.refused,
             })
-    }
-}
-
-/// Stages do not know each other; where one needs what another does, this stands between.
-struct Glue {
-    loader: Arc<Loader>,
-    reconcile: Arc<Reconcile>,
-}
-
-impl Rules for Glue {
-    fn load<'a>(
-        &'a self,
-        campaign: &'a str,
-        at_least: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        self.loader.load(campaign, at_least).boxed()
-    }
-
-    fn sync(&self) -> BoxFuture<'_, Result<(), String>> {
-        self.loader.sync().boxed()
-    }
-
-    fn lost(&self, campaign: &str, epoch: u64) {
-        self.reconcile.rebuild_soon(campaign, epoch);
-    }
-
-    fn hurry(&self, campaign: &str) {
-        self.reconcile.hurry(campaign);
-    }
-
-    fn lead(&self) -> BoxFuture<'_, bool> {
-        async {
-            self.reconcile.leads().await.unwrap_or_else(|error| {
-                tracing::debug!(%error, "nobody knows which gateway leads");
-                false
-            })
-        }
-        .boxed()
-    }
-}
-
-impl Revisions for Glue {
-    fn revision<'a>(
-        &'a self,
-        campaign: &'a str,
-        number: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        self.loader.revision(campaign, number).boxed()
-    }
-}
-
-impl Gate for Glue {
-    fn open<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<(), String>> {
-        async {
-            self.reconcile
-                .open(campaign)
-                .await
-                .map(drop)
-                .map_err(|error| error.to_string())
-        }
-        .boxed()
-    }
-
-    fn provide<'a>(
-        &'a self,
-        campaign: &'a Campaign,
-        revision: &'a Revision,
-    ) -> BoxFuture<'a, Result<(), String>> {
-        async {
-            let provided = self.reconcile.provide(campaign, revision).await;
-            provided.map_err(|error| error.to_string())
-        }
-        .boxed()
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 use crate::app::adapters::kafka_config;
-use crate::app::seals;
+use crate::app::beginning;
 use crate::bus::kafka::{TopicReport, migrate_topics};
 use crate::config::Config;
 use crate::store::Store;
@@ -47,7 +47,7 @@ pub async fn migrate(config: Config, cut_over: bool, force: bool) -> anyhow::Res
     }
     println!(
         "records: {}",
-        seals::begin(&config, &store, new && landed.is_empty()).await?
+        beginning::begin(&config, &store, new && landed.is_empty()).await?
     );
     match cut_over {
         true => crate::app::cut_over::cut_over(&config, &store, force).await,

@@ -12,7 +12,8 @@ use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::plan::diff::{Change, Class, Part, needs_accept};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::{Active, Compiled};
+use crate::state::Whose;
 use crate::wire::Moment;
 
 /// Tries of one shard's fence before an activation is left to the gateways.
@@ -78,7 +79,7 @@ impl Control {
 
     /// A revision whose retention is over would take the keys of the campaign away, orders that are on their way
     /// among them.
-    fn not_archived(&self, built: &ActiveCampaign) -> Result<(), ControlError> {
+    fn not_archived(&self, built: &Compiled) -> Result<(), ControlError> {
         let schedule = built.revision.schedule;
         if !schedule.is_archived((self.clock)()) {
             return Ok(());
@@ -94,11 +95,7 @@ impl Control {
 
     /// What the revision changes against the one in force, under which epoch that is; an error where it
     /// re-keys or drops counters that `accept` does not name.
-    async fn accepted(
-        &self,
-        built: &ActiveCampaign,
-        accept: &[String],
-    ) -> Result<(u64, Compared), ControlError> {
+    async fn accepted(&self, built: &Compiled, accept: &[String]) -> Result<(u64, Compared), ControlError> {
         let row = self.row(&built.campaign.id).await?;
         let compared = self.compare(&row, built).await?;
         let missing: Vec<Change> = needs_accept(&compared.changes)
@@ -114,7 +111,7 @@ impl Control {
     /// Compares and appends the activation, the epoch being the same before and after.
     async fn record(
         &self,
-        built: &ActiveCampaign,
+        built: &Compiled,
         accept: &[String],
     ) -> Result<(Activation, Compared), ControlError> {
         let (campaign, revision) = (&built.campaign.id, built.revision.number);
@@ -154,23 +151,17 @@ impl Control {
     }
 
     /// `false` when a rebuild came in between, and the newest activation may be another one.
-    async fn move_fences(&self, active: &ActiveCampaign) -> Result<bool, ControlError> {
+    async fn move_fences(&self, active: &Active) -> Result<bool, ControlError> {
         let campaign = &active.campaign.id;
         for number in 0..active.campaign.shards {
             let shard = Shard::new(campaign, number);
-            match self.move_fence(active, &shard).await? {
-                None => {}
-                Some(Some(there)) if there.uid != active.campaign.uid => {
-                    return Err(ControlError::Conflict(
-                        "the engine holds the state of another campaign of this name; is this the right Redis?"
-                            .into(),
-                    ));
+            if let Some(there) = self.move_fence(active, &shard).await? {
+                match Whose::of(there.as_ref(), &active.campaign.uid) {
+                    Whose::Ours(_) => {}
+                    Whose::Foreign => return Err(foreign()),
+                    Whose::Nobodys => self.reopen(active).await?,
                 }
-                Some(Some(_)) => return Ok(false),
-                Some(None) => {
-                    self.reopen(active).await?;
-                    return Ok(false);
-                }
+                return Ok(false);
             }
             let args = calls::show_args(&active.fence(), &active.family.admit);
             if let Err(error) = self.engine.run(&fixed::SHOW, &shard.state(), args).await {
@@ -182,7 +173,7 @@ impl Control {
 
     /// The gate is closed, so nobody is admitted under any revision. A rebuild that has begun before this
     /// activation opens it for the older revision, without the lists of this one.
-    async fn reopen(&self, active: &ActiveCampaign) -> Result<(), ControlError> {
+    async fn reopen(&self, active: &Active) -> Result<(), ControlError> {
         let opened = self.gate.open(&active.campaign.id).await;
         opened.map_err(ControlError::Unavailable)?;
         let provided = self.gate.provide(&active.campaign, &active.revision).await;
@@ -192,7 +183,7 @@ impl Control {
     /// `None` when the fence is this one; the shard's own fence (or none) when it did not move.
     async fn move_fence(
         &self,
-        active: &ActiveCampaign,
+        active: &Active,
         shard: &Shard,
     ) -> Result<Option<Option<Fence>>, ControlError> {
         let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
@@ -216,6 +207,11 @@ impl Control {
             active.revision.number, active.activation.epoch
         )))
     }
+}
+
+fn foreign() -> ControlError {
+    let why = "the engine holds the state of another campaign of this name; is this the right Redis?";
+    ControlError::Conflict(why.to_owned())
 }
 
 fn superseded(epoch: u64) -> ControlError {

@@ -18,7 +18,8 @@ use crate::lua::calls::{self, ShardStatus};
 use crate::lua::keys::Shard;
 use crate::lua::{Args, fixed};
 use crate::revision::Revision;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Active;
+use crate::state::Condition;
 use crate::store::CampaignRow;
 
 /// Campaigns of one page at most.
@@ -90,15 +91,15 @@ impl Control {
         let draft = self.draft(&campaign, &new.rules, &new.shadow, schedule).await?;
         let first = Revision {
             number: 1,
-            ..draft.revision.clone()
+            ..draft.compiled.revision.clone()
         };
-        let proof = self.prove(&draft.build(&campaign)?).await?;
+        let proof = self.prove(&draft.compiled).await?;
         self.store.insert_campaign(&campaign, &first).await?;
         self.audit(actor, "campaign.create", &campaign.id, serde_json::json!(new))
             .await;
         self.loader.note(&campaign.id);
         if schedule.is_archived((self.clock)()) {
-            return draft.answer(&campaign, Some(1), proof, None);
+            return draft.answer(Some(1), proof, None);
         }
         self.gate.open(&campaign.id).await.map_err(|why| {
             ControlError::Unavailable(format!(
@@ -110,7 +111,7 @@ impl Control {
             .load(&campaign.id, 1)
             .await
             .map_err(ControlError::Unavailable)?;
-        draft.answer(&campaign, Some(1), proof, None)
+        draft.answer(Some(1), proof, None)
     }
 
     /// How many partitions a campaign that is made now is spread over. One is made without Kafka, too: a number that is wrong
@@ -149,17 +150,16 @@ impl Control {
         let draft = self
             .draft(&row.campaign, &new.rules, &new.shadow, schedule)
             .await?;
-        let built = draft.build(&row.campaign)?;
-        let proof = self.prove(&built).await?;
-        let compared = Some(self.compare(&row, &built).await?);
+        let proof = self.prove(&draft.compiled).await?;
+        let compared = Some(self.compare(&row, &draft.compiled).await?);
         if dry_run {
-            return draft.answer(&row.campaign, None, proof, compared);
+            return draft.answer(None, proof, compared);
         }
-        let number = self.store.insert_revision(&draft.revision).await?;
+        let number = self.store.insert_revision(&draft.compiled.revision).await?;
         let mut detail = serde_json::json!(new);
         detail["revision"] = number.into();
         self.audit(actor, "revision.create", campaign, detail).await;
-        draft.answer(&row.campaign, Some(number), proof, compared)
+        draft.answer(Some(number), proof, compared)
     }
 
     /// Newest first, those created before the campaign `before`.
@@ -175,8 +175,8 @@ impl Control {
         let row = self.row(id).await?;
         let landed = self.store.stock(id).await?;
         // The engine has nothing to say of an archived campaign, and is not asked.
-        let status = match row.schedule.is_archived((self.clock)()) {
-            true => ShardStatus::default(),
+        let (status, condition) = match row.schedule.is_archived((self.clock)()) {
+            true => (ShardStatus::default(), Condition::Closed),
             false => self.status(&row.campaign).await?,
         };
         let skus: Vec<SkuFigures> = row
@@ -214,13 +214,13 @@ impl Control {
             skus,
             rejected: status.rejected,
             pending,
-            gate_open: status.fence.is_some(),
+            gate_open: condition.is_whole(),
         };
         Ok((row, figures))
     }
 
-    /// Its fence is that of an open gate: none where the state is another campaign's, another server's or not whole.
-    async fn status(&self, campaign: &Campaign) -> Result<ShardStatus, ControlError> {
+    /// What the engine says of a campaign's state, and what that is worth.
+    async fn status(&self, campaign: &Campaign) -> Result<(ShardStatus, Condition), ControlError> {
         let (key, engine) = (Shard::new(&campaign.id, 0).state(), &self.engine);
         let unavailable = |error: EngineError| ControlError::Unavailable(error.to_string());
         let incarnation = engine.incarnation().await.map_err(unavailable)?;
@@ -228,10 +228,9 @@ impl Control {
             .run_on(&incarnation, &fixed::WATCH, &key, Args::default())
             .await;
         let status = calls::watch_reply(reply.map_err(unavailable)?);
-        let mut status = status.map_err(|error| ControlError::Internal(error.to_string()))?;
-        let whole = status.run == incarnation && status.lacks(campaign).is_none();
-        status.fence = status.fence.filter(|fence| whole && fence.uid == campaign.uid);
-        Ok(status)
+        let status = status.map_err(|error| ControlError::Internal(error.to_string()))?;
+        let condition = Condition::of(&status, campaign, &incarnation);
+        Ok((status, condition))
     }
 
     pub(super) async fn row(&self, campaign: &str) -> Result<CampaignRow, ControlError> {
@@ -240,7 +239,7 @@ impl Control {
     }
 
     /// The snapshot this gateway decides with.
-    pub fn active(&self, campaign: &str) -> Option<Arc<ActiveCampaign>> {
+    pub fn active(&self, campaign: &str) -> Option<Arc<Active>> {
         self.ruleset.get(campaign)
     }
 }

@@ -9,14 +9,13 @@ use serde::Serialize;
 use super::proof::Proof;
 use super::requests::Problem;
 use super::{Control, ControlError, RuleSpec};
-use crate::campaign::{Activation, Campaign, Schedule};
-use crate::lua::emit::emit_with_shadow;
+use crate::campaign::{Campaign, Schedule};
 use crate::plan::cost::PlanCost;
 use crate::plan::diff::Change;
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, TOKEN_CLAIMS, check, explain};
 use crate::revision::{PinnedRule, Revision, Shadow};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 use crate::store::ModuleRow;
 use crate::wasm::examples::rule_plan;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
@@ -53,9 +52,9 @@ pub struct RevisionAnswer {
     pub compared: Option<Compared>,
 }
 
-/// A revision that may be stored, with the warnings its modules gave.
+/// A revision that may be stored, compiled under no number yet, with the warnings its modules gave.
 pub(super) struct Draft {
-    pub(super) revision: Revision,
+    pub(super) compiled: Compiled,
     pub(super) warnings: Vec<Diagnostic>,
 }
 
@@ -69,47 +68,32 @@ struct Drafting<'a> {
 }
 
 impl Draft {
-    /// Compiled as it would be, under no number yet.
-    pub(super) fn build(&self, campaign: &Campaign) -> Result<ActiveCampaign, ControlError> {
-        build(campaign, self.revision.clone())
-    }
-
     pub(super) fn answer(
         self,
-        campaign: &Campaign,
         number: Option<u32>,
         proof: Proof,
         compared: Option<Compared>,
     ) -> Result<RevisionAnswer, ControlError> {
-        let revision = Revision {
-            number: number.unwrap_or(0),
-            ..self.revision
+        let compiled = match number {
+            None => self.compiled,
+            Some(number) => self.compiled.numbered(number)?,
         };
-        let active = build(campaign, revision)?;
-        Ok(answer(&active, number, self.warnings, proof, compared))
+        Ok(answer(&compiled, number, self.warnings, proof, compared))
     }
-}
-
-fn build(campaign: &Campaign, revision: Revision) -> Result<ActiveCampaign, ControlError> {
-    let activation = Activation {
-        epoch: 0,
-        revision: revision.number,
-    };
-    Ok(ActiveCampaign::build(campaign.clone(), revision, activation)?)
 }
 
 /// What a compiled revision answers.
 pub(super) fn answer(
-    active: &ActiveCampaign,
+    compiled: &Compiled,
     number: Option<u32>,
     diagnostics: Vec<Diagnostic>,
     proof: Proof,
     compared: Option<Compared>,
 ) -> RevisionAnswer {
-    let plan = &active.family.plan;
+    let plan = &compiled.family.plan;
     let mut sentences = explain::explain(plan);
     sentences.extend(
-        active
+        compiled
             .family
             .shadow
             .iter()
@@ -118,9 +102,9 @@ pub(super) fn answer(
     RevisionAnswer {
         revision: number,
         explain: sentences,
-        lua: active.family.admit.text.clone(),
+        lua: compiled.family.admit.text.clone(),
         plan_digest: plan.digest().to_owned(),
-        cost: active.family.cost,
+        cost: compiled.family.cost,
         diagnostics,
         sharding: sharding(plan.plan()),
         proof,
@@ -169,12 +153,13 @@ impl Control {
             }),
             created_at: (self.clock)(),
         };
-        emit_with_shadow(Arc::new(checked), shadow, 0).map_err(|error| {
+        let compiled = Compiled::emit(campaign.clone(), revision, Arc::new(checked), shadow);
+        let compiled = compiled.map_err(|error| {
             let at = if error.at == "shadow" { SHADOW } else { RULES };
             refused_together(at, &error)
         })?;
         Ok(Draft {
-            revision,
+            compiled,
             warnings: drafting.warnings,
         })
     }

@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::Clock;
 use super::directory::Directory;
 use super::prechecks::Prechecks;
-use crate::campaign::Activation;
+use crate::campaign::Campaign;
+use crate::needs::Rules;
 use crate::revision::Revision;
-use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Precheck, Ruleset};
+use crate::ruleset::{Active, Archived, Compiled, Precheck, Ruleset};
 use crate::store::{CampaignRow, Store, StoreResult};
 use crate::wasm::Host;
 
@@ -41,7 +43,7 @@ pub struct Loader {
     asked: Semaphore,
     /// When a campaign could not be loaded, and why.
     failures: Mutex<HashMap<String, (Instant, String)>>,
-    revisions: Mutex<HashMap<(String, u32), Arc<ActiveCampaign>>>,
+    revisions: Mutex<HashMap<(String, u32), Arc<Compiled>>>,
     prechecks: Prechecks,
     /// Per campaign, one load at a time: a stampede after an activation must not become a stampede on the
     /// database.
@@ -66,7 +68,7 @@ impl Loader {
 
     /// Sees to it that the ruleset has the campaign under epoch `at_least` or a later one; answers what
     /// is then there, `None` when there is no such campaign, or it is archived: the ruleset then says so.
-    pub async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<ActiveCampaign>>, String> {
+    pub async fn load(&self, campaign: &str, at_least: u64) -> Result<Option<Arc<Active>>, String> {
         if let Some(there) = self.there(campaign, at_least) {
             return Ok(there);
         }
@@ -94,7 +96,7 @@ impl Loader {
     }
 
     /// What the ruleset says already: `Some(None)` that the campaign is archived.
-    fn there(&self, campaign: &str, at_least: u64) -> Option<Option<Arc<ActiveCampaign>>> {
+    fn there(&self, campaign: &str, at_least: u64) -> Option<Option<Arc<Active>>> {
         if let Some(active) = self.ruleset.get(campaign) {
             return (active.activation.epoch >= at_least).then_some(Some(active));
         }
@@ -150,7 +152,7 @@ impl Loader {
             return self.put(row).await;
         }
         let stock = answered(self.store.stock(&row.campaign.id)).await?.into_iter();
-        let archived = ArchivedCampaign {
+        let archived = Archived {
             schedule: row.schedule,
             activation: row.activation,
             skus: stock.map(|row| (row.sku, row.sold >= row.total)).collect(),
@@ -175,35 +177,34 @@ impl Loader {
         self.prechecks.of(revision).await
     }
 
-    /// A revision that need not be the active one, to relay what was admitted under it. Nobody is admitted
-    /// under this one: it has no prechecks.
-    pub async fn revision(&self, campaign: &str, number: u32) -> Result<Option<Arc<ActiveCampaign>>, String> {
-        let key = (campaign.to_owned(), number);
-        if let Some(found) = self.revisions.lock().expect("no panic holds this lock").get(&key) {
-            return Ok(Some(found.clone()));
+    /// A revision that need not be the active one, to look at or to relay what was admitted under it.
+    pub async fn revision(&self, campaign: &str, number: u32) -> Result<Option<Arc<Compiled>>, String> {
+        if let Some(known) = self.known(campaign, number) {
+            return Ok(Some(known));
         }
         let Some(row) = answered(self.store.campaign(campaign)).await? else {
             return Ok(None);
         };
-        let activation = Activation {
-            epoch: 0,
-            revision: number,
-        };
-        let Some(built) = self.build(CampaignRow { activation, ..row }).await? else {
+        let Some(compiled) = self.compile(row.campaign, number).await? else {
             return Ok(None);
         };
-        let built = Arc::new(built);
         let mut revisions = self.revisions.lock().expect("no panic holds this lock");
         if revisions.len() >= REVISIONS_MAX {
             revisions.clear();
         }
-        revisions.insert(key, built.clone());
-        Ok(Some(built))
+        revisions.insert((campaign.to_owned(), number), compiled.clone());
+        Ok(Some(compiled))
+    }
+
+    /// A revision that was compiled before.
+    fn known(&self, campaign: &str, number: u32) -> Option<Arc<Compiled>> {
+        let revisions = self.revisions.lock().expect("no panic holds this lock");
+        revisions.get(&(campaign.to_owned(), number)).cloned()
     }
 
     async fn put(&self, row: CampaignRow) -> Result<(), String> {
         let there = self.ruleset.get(&row.campaign.id);
-        let current = |active: &ActiveCampaign| {
+        let current = |active: &Active| {
             active.campaign.uid == row.campaign.uid && active.activation.epoch >= row.activation.epoch
         };
         if there.is_some_and(|active| current(&active)) {
@@ -221,14 +222,17 @@ impl Loader {
         Ok(())
     }
 
-    /// Compiled, with its prechecks ready to run.
-    async fn make(&self, row: CampaignRow) -> Result<ActiveCampaign, String> {
-        let (campaign, number) = (row.campaign.id.clone(), row.activation.revision);
-        let built = self.build(row).await?;
-        let built = built.ok_or_else(|| format!("revision {number} of {campaign} is not in the database"))?;
-        let prechecks = self.prechecks.of(&built.revision).await;
-        let prechecks = prechecks.map_err(|why| format!("campaign {campaign}: {why}"))?;
-        Ok(built.with_prechecks(prechecks))
+    /// With the prechecks of its rules ready to run.
+    async fn make(&self, row: CampaignRow) -> Result<Active, String> {
+        let CampaignRow {
+            campaign, activation, ..
+        } = row;
+        let (id, number) = (campaign.id.clone(), activation.revision);
+        let compiled = self.compile(campaign, number).await?;
+        let compiled = compiled.ok_or_else(|| format!("revision {number} of {id} is not in the database"))?;
+        let prechecks = self.prechecks.of(&compiled.revision).await;
+        let prechecks = prechecks.map_err(|why| format!("campaign {id}: {why}"))?;
+        Ok(Active::new(compiled, activation, prechecks))
     }
 
     fn failed_lately(&self, campaign: &str) -> Result<(), String> {
@@ -248,22 +252,44 @@ impl Loader {
         lock.lock_owned().await
     }
 
-    async fn build(&self, row: CampaignRow) -> Result<Option<ActiveCampaign>, String> {
-        let CampaignRow {
-            campaign, activation, ..
-        } = row;
-        let found = answered(self.store.revision(&campaign.id, activation.revision));
-        let Some(revision) = found.await? else {
+    /// Once, as long as nothing of the campaign changes; `None` where the database does not have the revision.
+    async fn compile(&self, campaign: Campaign, number: u32) -> Result<Option<Arc<Compiled>>, String> {
+        let known = self.known(&campaign.id, number);
+        if let Some(known) = known.filter(|known| known.campaign == campaign) {
+            return Ok(Some(known));
+        }
+        let Some(revision) = answered(self.store.revision(&campaign.id, number)).await? else {
             return Ok(None);
         };
-        let built =
-            ActiveCampaign::build(campaign, revision, activation).map_err(|error| error.to_string())?;
-        Ok(Some(built))
+        let compiled = Compiled::build(campaign, revision).map_err(|error| error.to_string())?;
+        Ok(Some(Arc::new(compiled)))
     }
 
     /// A campaign was just created here.
     pub(super) fn note(&self, campaign: &str) {
         self.directory.note([campaign]);
+    }
+}
+
+impl Rules for Loader {
+    fn load<'a>(
+        &'a self,
+        campaign: &'a str,
+        at_least: u64,
+    ) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
+        Self::load(self, campaign, at_least).boxed()
+    }
+
+    fn sync(&self) -> BoxFuture<'_, Result<(), String>> {
+        Self::sync(self).boxed()
+    }
+
+    fn revision<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+    ) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        Self::revision(self, campaign, number).boxed()
     }
 }
 

@@ -22,14 +22,12 @@ mod versions;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
 use crate::bus::Producer;
-use crate::campaign::{Campaign, RETENTION_DAYS};
+use crate::campaign::RETENTION_DAYS;
 use crate::engine::Engine;
+use crate::needs::Gate;
 use crate::plan::PlanError;
 use crate::plan::diff::Change;
-use crate::revision::Revision;
 use crate::ruleset::Ruleset;
 use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
@@ -110,20 +108,6 @@ impl From<PlanError> for ControlError {
     fn from(error: PlanError) -> Self {
         Self::Internal(format!("a stored plan is refused: {error}"))
     }
-}
-
-/// What the engine has to hold before anybody can be admitted.
-pub trait Gate: Send + Sync + 'static {
-    /// Opens the gate of a campaign whose state the engine does not hold.
-    fn open<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<(), String>>;
-
-    /// Puts the lists a revision asks for next to the campaign's shards. Behind a closed gate it does
-    /// nothing: opening it does.
-    fn provide<'a>(
-        &'a self,
-        campaign: &'a Campaign,
-        revision: &'a Revision,
-    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// Now, milliseconds since 1970-01-01 UTC: injected, so that tests own the clock.

@@ -9,7 +9,7 @@ use super::{Control, ControlError, versions};
 use crate::campaign::Schedule;
 use crate::plan::diff::{self, Class, Stored};
 use crate::revision::PinnedRule;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 use crate::store::{ActivationRow, AuditRow, CampaignRow};
 
 /// Revisions of one page at most.
@@ -64,7 +64,7 @@ impl Control {
         &self,
         campaign: &str,
         number: u32,
-    ) -> Result<Arc<ActiveCampaign>, ControlError> {
+    ) -> Result<Arc<Compiled>, ControlError> {
         self.row(campaign).await?;
         let found = self.loader.revision(campaign, number).await;
         found
@@ -73,22 +73,14 @@ impl Control {
     }
 
     /// What a revision changes against the active one.
-    pub(super) async fn compare(
-        &self,
-        row: &CampaignRow,
-        new: &ActiveCampaign,
-    ) -> Result<Compared, ControlError> {
+    pub(super) async fn compare(&self, row: &CampaignRow, new: &Compiled) -> Result<Compared, ControlError> {
         let old = self
             .stored_revision(&row.campaign.id, row.activation.revision)
             .await?;
         self.compare_with(old, new).await
     }
 
-    async fn compare_with(
-        &self,
-        old: Arc<ActiveCampaign>,
-        new: &ActiveCampaign,
-    ) -> Result<Compared, ControlError> {
+    async fn compare_with(&self, old: Arc<Compiled>, new: &Compiled) -> Result<Compared, ControlError> {
         let against = old.revision.number;
         let earlier = self.earlier(&old, new).await?;
         let mut changes = versions::changes(&old.revision, &new.revision);
@@ -107,7 +99,7 @@ impl Control {
     }
 
     /// Counters of revisions that were active before `old`, as far as `new` could bring one back.
-    async fn earlier(&self, old: &ActiveCampaign, new: &ActiveCampaign) -> Result<Vec<Stored>, ControlError> {
+    async fn earlier(&self, old: &Compiled, new: &Compiled) -> Result<Vec<Stored>, ControlError> {
         let there = |id: &str| {
             old.family
                 .plan

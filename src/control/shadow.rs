@@ -37,11 +37,11 @@ impl Control {
         figures: &BTreeMap<ShadowPair, u64>,
     ) -> Result<Option<ShadowFigures>, ControlError> {
         let number = row.activation.revision;
-        let active = match self.active(&row.campaign.id) {
-            Some(active) if active.revision.number == number => active,
+        let compiled = match self.active(&row.campaign.id) {
+            Some(active) if active.revision.number == number => active.compiled.clone(),
             _ => self.stored_revision(&row.campaign.id, number).await?,
         };
-        let Some(shadow) = &active.revision.shadow else {
+        let Some(shadow) = &compiled.revision.shadow else {
             return Ok(None);
         };
         let mut agree = 0;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::args::text;
 use super::fence::Fence;
-use super::places::charge_args;
 use super::record::decode_record;
 use super::reply::{CodecError, Reader, Reply};
+use super::places::charge_args;
 use super::{Args, Script, keys};
-use crate::campaign::{Campaign, bucket_of};
+use crate::campaign::{RecordVersion, Schedule, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::Placed;
@@ -39,16 +39,6 @@ pub struct ShardStatus {
 }
 
 impl ShardStatus {
-    /// What an open gate of this campaign needs and the shard does not have.
-    pub fn lacks(&self, campaign: &Campaign) -> Option<String> {
-        if !self.has_outbox {
-            return Some("its outbox".into());
-        }
-        let mut skus = campaign.skus.iter();
-        let lost = skus.find(|sku| !self.stock.contains_key(&sku.id))?;
-        Some(format!("the stock of {}", lost.id))
-    }
-
     /// Orders that wait in the outbox. Where it has no entry none does, whatever the counts say: one that was removed
     /// by hand was never settled.
     pub fn pending(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
+mod asked;
 mod behind;
 pub mod compare;
 mod error;

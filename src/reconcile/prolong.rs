@@ -10,6 +10,7 @@ use crate::lua::keys::Shard;
 use crate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use crate::lua::{Args, fixed};
 use crate::revision::Revision;
+use crate::state::Whose;
 
 use super::work::REST_MAX;
 use super::{RebuildError, Reconcile};
@@ -60,11 +61,11 @@ impl Reconcile {
             match self.prolong_some(shard, prolong.args(&fence, buckets)).await? {
                 Prolonged::Complete => return Ok(first.is_none()),
                 Prolonged::Fenced(there) => {
-                    return match Fence::parse(there.as_bytes()) {
+                    return match Whose::of(Fence::parse(there.as_bytes()).as_ref(), prolong.uid) {
                         // Behind a closed gate, or a state of an older layout, which is as good as none.
-                        None => Ok(true),
-                        Some(fence) if fence.uid == prolong.uid => Ok(false),
-                        Some(_) => Err(RebuildError::Foreign),
+                        Whose::Nobodys => Ok(true),
+                        Whose::Ours(_) => Ok(false),
+                        Whose::Foreign => Err(RebuildError::Foreign),
                     };
                 }
                 Prolonged::Lost(key) => {

@@ -17,12 +17,12 @@ use super::work::Work;
 use crate::campaign::Campaign;
 use crate::engine::EngineError;
 use crate::lua::calls;
-use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::lua::restore::Restore;
 use crate::revision::Revision;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
+use crate::state::Condition;
 use crate::store::{CampaignRow, StoreError};
 
 /// How often a rebuild begins again because the engine became another one half-way.
@@ -193,19 +193,15 @@ impl Reconcile {
 
 impl Work<'_> {
     async fn is_open(&self, campaign: &Campaign, lost: u64) -> Result<bool, RebuildError> {
-        let fence = self.open_fence(campaign).await?;
-        Ok(fence.is_some_and(|fence| fence.epoch > lost))
+        Ok(self.condition(campaign).await?.is_open_after(lost))
     }
 
-    /// The fence of an open gate. One that looks right is not enough: the state has to be whole, and declared so
-    /// for this server.
-    pub(super) async fn open_fence(&self, campaign: &Campaign) -> Result<Option<Fence>, RebuildError> {
-        let mut status = self.status().await?;
-        let fence = status.fence.take();
-        if fence.as_ref().is_some_and(|fence| fence.uid != campaign.uid) {
-            return Err(RebuildError::Foreign);
+    /// In which the campaign's state is; another campaign's is an error.
+    pub(super) async fn condition(&self, campaign: &Campaign) -> Result<Condition, RebuildError> {
+        match Condition::of(&self.status().await?, campaign, &self.incarnation) {
+            Condition::Foreign => Err(RebuildError::Foreign),
+            condition => Ok(condition),
         }
-        Ok(fence.filter(|_| status.run == self.incarnation && status.lacks(campaign).is_none()))
     }
 
     /// `None` when an activation came in between: what was restored is not what it needs.
@@ -216,8 +212,8 @@ impl Work<'_> {
         let expires_at = revision.schedule.expires_at();
         let uid = &campaign.uid;
         self.step(Restore::Begin { uid, expires_at }).await?;
-        let old = ActiveCampaign::build(campaign.clone(), revision.clone(), row.activation)?;
-        let plan = &old.family.plan;
+        let compiled = Compiled::build(campaign.clone(), revision.clone())?;
+        let plan = &compiled.family.plan;
         // Under the first epoch the gate was never open: there is nothing to wait for, and nobody waits.
         let fresh = row.activation.epoch == 1;
         if !fresh {
@@ -246,11 +242,7 @@ impl Work<'_> {
         let Some(activation) = raised.await? else {
             return Ok(None);
         };
-        let fence = Fence {
-            uid: campaign.uid.clone(),
-            version: campaign.record_version,
-            epoch: activation.epoch,
-        };
+        let fence = compiled.fence(activation.epoch);
         self.step(Restore::Finish {
             fence: &fence,
             run: &self.incarnation,
@@ -260,7 +252,7 @@ impl Work<'_> {
             made: true,
         })
         .await?;
-        self.run(&fixed::SHOW, calls::show_args(&fence, &old.family.admit))
+        self.run(&fixed::SHOW, calls::show_args(&fence, &compiled.family.admit))
             .await?;
         Ok(Some(Rebuilt::Restored {
             orders: tally.landed,

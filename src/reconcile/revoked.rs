@@ -21,8 +21,9 @@ use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 use crate::seldom::Seldom;
+use crate::state::Condition;
 use crate::store::{DISCARDED, LOST, OVER_LIMIT, Revocation};
 
 /// Between two looks at the database.
@@ -108,12 +109,12 @@ impl Reconcile {
             return Ok(0);
         }
         let work = self.work(shard, lease).await?;
-        let Some(fence) = work.open_fence(campaign).await? else {
+        let Condition::Whole(fence) = work.condition(campaign).await? else {
             return Ok(0);
         };
         let revision = self.revision(campaign, row.activation.revision).await?;
-        let active = ActiveCampaign::build(campaign.clone(), revision, row.activation)?;
-        let (work, fence, plan) = (&work, &fence, &*active.family.plan);
+        let compiled = Compiled::build(campaign.clone(), revision)?;
+        let (work, fence, plan) = (&work, &fence, &*compiled.family.plan);
         let of_others = &work.of_others(&waiting, campaign.buckets).await?;
         let released: Vec<bool> = stream::iter(waiting)
             .map(|revocation| async move {

@@ -16,7 +16,7 @@ use crate::order::{Attempt, UNREADABLE};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::{Decision, Rejection};
 use crate::rejection::Own;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 
 /// The name of the outcome of an admitted attempt.
 pub use crate::plan::outcome::ADMITTED;
@@ -78,7 +78,8 @@ impl Outcome {
 /// What one batch decided, in the order of the decisions.
 #[derive(Clone, Debug)]
 pub struct Decided {
-    pub active: Arc<ActiveCampaign>,
+    /// What decided.
+    pub compiled: Arc<Compiled>,
     /// Milliseconds since 1970-01-01 UTC by the engine's clock.
     pub at: i64,
     pub attempts: Vec<(Attempt, Outcome)>,
@@ -87,20 +88,34 @@ pub struct Decided {
 impl Decided {
     /// With names, and with those attributes alone that the plan reads, or would if they could be read.
     pub fn into_recorded(self) -> impl Iterator<Item = Recorded> {
-        let Self { active, at, attempts } = self;
+        let Self {
+            compiled,
+            at,
+            attempts,
+        } = self;
         attempts.into_iter().map(move |(mut attempt, outcome)| {
             attempt.attributes.retain(|name, _| {
                 let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
-                active.reads.iter().any(|read| read == name)
+                compiled.reads.iter().any(|read| read == name)
             });
             Recorded {
                 at,
                 attempt,
-                revision: Some(active.revision.number),
-                outcome: Some(outcome.name(&active.family.plan).into_owned()),
+                revision: Some(compiled.revision.number),
+                outcome: Some(outcome.name(&compiled.family.plan).into_owned()),
             }
         })
     }
+}
+
+/// Keeps what was decided, for simulations. Called where orders wait: it returns at once.
+pub trait Recorder: Send + Sync + 'static {
+    /// Whether attempts of a buyer are kept; counts one that is not. Asked once for each attempt that was decided, before
+    /// anything of it is copied.
+    fn keeps(&self, campaign: &str, user: &str) -> bool;
+
+    /// Attempts of buyers that it keeps.
+    fn record(&self, decided: Decided);
 }
 
 /// The attributes of an order as a text map.

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use serde::{Deserialize, Serialize};
@@ -23,9 +22,10 @@ use crate::bus::{BusError, Outbound, Producer};
 use crate::engine::Engine;
 use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
+use crate::needs::Rules;
 use crate::order::OrderEvent;
 use crate::outbox::{Entry, Orders};
-use crate::ruleset::{ActiveCampaign, Ruleset};
+use crate::ruleset::Ruleset;
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
 use crate::wire::millis;
@@ -71,15 +71,6 @@ impl Default for Config {
 /// Entries on their way: (shard, stream id).
 type InFlight = Arc<Mutex<HashSet<(Shard, String)>>>;
 
-/// Finds the revision an old entry was admitted under.
-pub trait Revisions: Send + Sync + 'static {
-    fn revision<'a>(
-        &'a self,
-        campaign: &'a str,
-        number: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>>;
-}
-
 /// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -101,7 +92,7 @@ pub struct Relay {
     engine: Arc<dyn Engine>,
     producer: Arc<dyn Producer>,
     ruleset: Arc<Ruleset>,
-    revisions: Arc<dyn Revisions>,
+    rules: Arc<dyn Rules>,
     /// Names this gateway in leases.
     owner: String,
     /// Entries published and not yet settled.
@@ -126,7 +117,7 @@ impl Relay {
         engine: Arc<dyn Engine>,
         producer: Arc<dyn Producer>,
         ruleset: Arc<Ruleset>,
-        revisions: Arc<dyn Revisions>,
+        rules: Arc<dyn Rules>,
         owner: String,
         fresh: mpsc::UnboundedReceiver<Entry>,
     ) -> Arc<Self> {
@@ -136,7 +127,7 @@ impl Relay {
             engine: engine.clone(),
             producer,
             ruleset,
-            revisions,
+            rules,
             owner,
             in_flight: InFlight::default(),
             settled,

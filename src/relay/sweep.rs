@@ -15,7 +15,7 @@ use crate::lua::calls::{self, RawEntry};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::outbox::{self, Entry, Orders};
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::{Active, Compiled};
 
 /// What became of an entry.
 enum Relayed {
@@ -69,7 +69,7 @@ impl Relay {
     }
 
     /// The shard, where it had entries or could not be asked.
-    async fn sweep_one(self: &Arc<Self>, active: Arc<ActiveCampaign>, shard: Shard) -> Option<Shard> {
+    async fn sweep_one(self: &Arc<Self>, active: Arc<Active>, shard: Shard) -> Option<Shard> {
         match self.sweep(&active, &shard).await {
             Ok(0) => None,
             Ok(_) => Some(shard),
@@ -82,7 +82,7 @@ impl Relay {
 
     /// Publishes every entry of a shard that is old enough and not already on its way from here. Says how many
     /// there were.
-    async fn sweep(self: &Arc<Self>, active: &Arc<ActiveCampaign>, shard: &Shard) -> Result<usize, String> {
+    async fn sweep(self: &Arc<Self>, active: &Arc<Active>, shard: &Shard) -> Result<usize, String> {
         let (mut after, mut there, mut failed) = ("-".to_owned(), 0, None);
         let (mut stuck, mut all) = (HashSet::new(), false);
         let (lease, age) = (
@@ -127,7 +127,7 @@ impl Relay {
 
     async fn republish(
         self: &Arc<Self>,
-        active: &Arc<ActiveCampaign>,
+        active: &Arc<Active>,
         shard: &Shard,
         raw: RawEntry,
     ) -> Result<Relayed, String> {
@@ -144,16 +144,16 @@ impl Relay {
         }
         let admitted_under = match raw.revision {
             0 => Err("its fields are not those of an entry"),
-            number if number == active.revision.number => Ok(active.clone()),
+            number if number == active.revision.number => Ok(active.compiled.clone()),
             number => self
-                .revisions
+                .rules
                 .revision(&shard.campaign, number)
                 .await?
                 .ok_or("its revision is not in the database"),
         };
-        let orders = admitted_under.map_err(str::to_owned).and_then(|active| {
-            self.tell_unsealed(&active, shard, &raw);
-            Orders::of(&active, shard.number, &raw)
+        let orders = admitted_under.map_err(str::to_owned).and_then(|compiled| {
+            self.tell_unsealed(&compiled, shard, &raw);
+            Orders::of(&compiled, shard.number, &raw)
         });
         match orders {
             Ok(orders) => {
@@ -176,9 +176,9 @@ impl Relay {
 
     /// Whoever wrote these orders into the outbox is no gateway. They are sent on like the others of their entry, because
     /// landing sets each apart that is forged.
-    fn tell_unsealed(&self, active: &ActiveCampaign, shard: &Shard, raw: &RawEntry) {
+    fn tell_unsealed(&self, compiled: &Compiled, shard: &Shard, raw: &RawEntry) {
         let Some(keys) = &self.config.keys else { return };
-        let positions = outbox::unsealed(active, shard.number, raw, keys);
+        let positions = outbox::unsealed(compiled, shard.number, raw, keys);
         if !positions.is_empty() {
             tracing::error!(
                 campaign = %shard.campaign,

@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 
 use serde::{Deserialize, Serialize};
 
-use crate::recorded::Decided;
 use crate::recorded::share::Bounds;
+use crate::recorded::{Decided, Recorder};
 use crate::store::Store;
 use spool::Spools;
 
@@ -127,9 +127,10 @@ impl Sample {
     pub fn is_on(&self) -> bool {
         self.shared.config.attempts_max > 0
     }
+}
 
-    /// Whether the attempts of a buyer are recorded; counts one that is not.
-    pub fn keeps(&self, campaign: &str, user: &str) -> bool {
+impl Recorder for Sample {
+    fn keeps(&self, campaign: &str, user: &str) -> bool {
         if !self.is_on() {
             return false;
         }
@@ -140,8 +141,8 @@ impl Sample {
         keeps
     }
 
-    /// Spools attempts of buyers that it [`keeps`](Self::keeps); returns at once.
-    pub fn record(&self, decided: Decided) {
+    /// Spools them.
+    fn record(&self, decided: Decided) {
         let shared = &self.shared;
         let (count, bytes) = (decided.attempts.len(), spool::bytes(&decided));
         if count == 0 || !self.is_on() {
@@ -150,7 +151,7 @@ impl Sample {
         let held = shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         if held + bytes > SPOOL_BYTES_MAX {
             shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return shared.lose(&decided.active.campaign.id, count as u64);
+            return shared.lose(&decided.compiled.campaign.id, count as u64);
         }
         let waited = shared.waiting.fetch_add(count, Ordering::Relaxed);
         shared.spools.add(decided);
@@ -159,7 +160,9 @@ impl Sample {
             shared.hurry.notify_one();
         }
     }
+}
 
+impl Sample {
     pub fn figures(&self) -> &Figures {
         &self.shared.figures
     }

@@ -91,7 +91,7 @@ impl Spools {
 
     pub(super) fn add(&self, decided: Decided) {
         let bytes = bytes(&decided);
-        let spool = self.of(&decided.active.campaign.id);
+        let spool = self.of(&decided.compiled.campaign.id);
         let mut batches = spool.batches.lock().expect("no panic holds this lock");
         batches.push_back((decided, bytes));
     }

@@ -1,7 +1,7 @@
 //! The queue and its bound, over a database in memory.
 
 use super::*;
-use crate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
+use crate::campaign::{Campaign, RecordVersion, Schedule, Sku};
 use crate::order::{Attempt, OrderId};
 use crate::plan::{Attribute, Expr, Plan};
 use crate::recorded::Outcome;
@@ -10,14 +10,14 @@ use crate::recorded::pieces;
 use crate::recorded::share::lot;
 use crate::rejection::Own;
 use crate::revision::Revision;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 use crate::store::SampleRow;
 
 const NOW: i64 = 1_795_176_000_123;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A campaign whose plan reads the client's device and nothing else.
-fn active(id: &str) -> Arc<ActiveCampaign> {
+fn compiled(id: &str) -> Arc<Compiled> {
     let campaign = Campaign {
         id: id.into(),
         title: "Spring".into(),
@@ -51,11 +51,7 @@ fn active(id: &str) -> Arc<ActiveCampaign> {
         shadow: None,
         created_at: NOW,
     };
-    let activation = Activation {
-        epoch: 1,
-        revision: 3,
-    };
-    Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a plan"))
+    Arc::new(Compiled::build(campaign, revision).expect("a plan"))
 }
 
 fn decided(users: std::ops::Range<u32>) -> Decided {
@@ -69,7 +65,7 @@ fn decided(users: std::ops::Range<u32>) -> Decided {
             .into(),
     };
     Decided {
-        active: active("spring"),
+        compiled: compiled("spring"),
         at: NOW,
         attempts: users
             .map(|user| (attempt(user), Outcome::Own(Own::SoldOut)))
@@ -207,7 +203,7 @@ async fn what_the_database_refuses_is_dropped_and_told_and_other_campaigns_are_w
     long.at = i64::MAX;
     offer(&sample, long);
     let mut other = decided(0..2);
-    other.active = active("autumn");
+    other.compiled = compiled("autumn");
     sample.record(other);
     sample.shared.hurry.notify_one();
     while sample.waiting() > 0 {

@@ -21,13 +21,13 @@ pub const RANKS: &[Rank] = &[
             &["order", "rejection"],
             &["audience", "plan"],
             &["lua", "revision"],
-            &["record", "ruleset"],
+            &["record", "ruleset", "state"],
             &["outbox", "recorded"],
         ],
     },
     Rank {
         name: "adapters",
-        steps: &[&["bus", "clock", "engine", "serving", "store", "wasm"]],
+        steps: &[&["bus", "clock", "engine", "needs", "serving", "store", "wasm"]],
     },
     Rank {
         name: "stages",

@@ -28,7 +28,7 @@ use super::{Control, ControlError};
 use crate::lua::Family;
 use crate::plan::PlanError;
 use crate::revision::PinnedRule;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
 
 pub use counterexample::{Counterexample, Shown};
 pub use differential::Differential;
@@ -113,18 +113,18 @@ impl<K: Hash + Eq, V> Memory<K, V> {
 impl Control {
     /// Proves a compiled revision, unless this process has done so already. `Module` with the code
     /// `examples` where a module does not keep its promises, `Proof` where interpreter and script part.
-    pub(super) async fn prove(&self, active: &ActiveCampaign) -> Result<Proof, ControlError> {
+    pub(super) async fn prove(&self, compiled: &Compiled) -> Result<Proof, ControlError> {
         let mut examples = ExamplesPlayed::default();
         let mut seen = BTreeSet::new();
-        let shadow = active.revision.shadow.iter().flat_map(|shadow| &shadow.rules);
-        for rule in active.revision.rules.iter().chain(shadow) {
+        let shadow = compiled.revision.shadow.iter().flat_map(|shadow| &shadow.rules);
+        for rule in compiled.revision.rules.iter().chain(shadow) {
             if seen.insert(&rule.digest) {
                 let played = self.play(rule).await?;
                 examples.played += played.examples;
                 examples.modules.push(played);
             }
         }
-        let differential = self.differential(&active.family).await?;
+        let differential = self.differential(&compiled.family).await?;
         Ok(Proof {
             examples,
             differential,

@@ -100,11 +100,8 @@ struct Compare {
 /// A revision's plan for a world that holds a share of the buyers.
 fn plan_of(revision: &Revision, campaign: &Campaign, skus: &[Sku]) -> Result<Arc<CheckedPlan>, ControlError> {
     let context = CheckContext {
-        campaign: campaign.id.clone(),
-        schedule: revision.schedule,
         skus: skus.to_vec(),
-        audiences: revision.audiences.clone(),
-        buckets: campaign.buckets,
+        ..revision.context(campaign)
     };
     Ok(Arc::new(check(revision.plan.clone(), context)?))
 }
@@ -204,7 +201,7 @@ impl Control {
         let compare = Compare {
             campaign: row.campaign,
             old,
-            new: draft.revision,
+            new: draft.compiled.revision,
             side: new.old,
         };
         Ok((compare, draft.warnings))

@@ -70,7 +70,7 @@ struct Known {
 impl Desk<'_> {
     pub(super) async fn compare_counters(&self) -> Result<Part, CompareError> {
         let moment = self.moment().await?;
-        let lives = Live::of_plan(&self.active.family.plan, moment.ledger.now);
+        let lives = Live::of_plan(&self.compiled.family.plan, moment.ledger.now);
         let mut found = Found::default();
         if lives.is_empty() {
             return Ok(found.part);
@@ -252,7 +252,7 @@ impl Desk<'_> {
     /// Engine, landing, database, engine: what was the same on both sides of the database counts.
     async fn confirm(&self, candidates: &[Candidate]) -> Result<Vec<Finding>, CompareError> {
         let now = self.moment().await?.ledger.now;
-        let lives = Live::of_plan(&self.active.family.plan, now);
+        let lives = Live::of_plan(&self.compiled.family.plan, now);
         let place = |each: &Candidate| self.place(&lives[each.counter], &each.subject);
         let places: Vec<CountAt> = candidates.iter().map(place).collect();
         let before = self.read_counts(&places).await?;

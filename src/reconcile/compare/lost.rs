@@ -64,11 +64,11 @@ impl Desk<'_> {
         record: &Record,
     ) -> Result<(OrderEvent, Option<String>), CompareError> {
         let number = record.placed.revision;
-        let Some(active) = self.admitted_under(number).await? else {
+        let Some(compiled) = self.admitted_under(number).await? else {
             let why = format!("revision {number} is not in the database");
             return Ok((self.without_charges(order, record), Some(why)));
         };
-        let plan = &active.family.plan;
+        let plan = &compiled.family.plan;
         let Some(attempt) = record.attempt(order, plan) else {
             let why = format!(
                 "revision {number} reads {}, and its record was written before that was kept",
@@ -76,7 +76,7 @@ impl Desk<'_> {
             );
             return Ok((self.without_charges(order, record), Some(why)));
         };
-        let event = outbox::event(&active, self.shard.number, &attempt, record.placed.placed_at);
+        let event = outbox::event(&compiled, self.shard.number, &attempt, record.placed.placed_at);
         Ok(match check_event(&event) {
             Ok(()) => (event, None),
             Err(wrong) => (
@@ -152,7 +152,7 @@ impl Desk<'_> {
 
     /// Returns once the bus has them all: from there on they land as any order does.
     async fn send_again(&self, events: &[&OrderEvent]) -> Result<(), CompareError> {
-        let partition = self.active.campaign.partition_of(self.shard.number);
+        let partition = self.compiled.campaign.partition_of(self.shard.number);
         let records = events.iter().map(|event| Outbound {
             partition,
             key: event.key(),

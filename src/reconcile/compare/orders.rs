@@ -216,7 +216,7 @@ impl Desk<'_> {
     async fn kept_attributes(&self, order: OrderId) -> Result<Option<Attributes>, CompareError> {
         let store = &self.reconcile.store;
         let landed = store.orders_as_attempts(self.campaign(), &[order]).await?;
-        let plan = &self.active.family.plan;
+        let plan = &self.compiled.family.plan;
         Ok(landed
             .first()
             .and_then(|landed| kept(plan, &landed.attempt.attributes)))

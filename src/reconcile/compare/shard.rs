@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::super::Reconcile;
 use super::super::behind::behind;
 use super::CompareError;
-use crate::campaign::{Activation, Campaign};
+use crate::campaign::Campaign;
 use crate::lua::calls::{self, Lookup};
 use crate::lua::fence::Fence;
 use crate::lua::places::CountAt;
@@ -21,7 +21,8 @@ use crate::lua::repair::{self, Bucket, Ledger, Repair, Repaired};
 use crate::lua::{Args, Script, fixed};
 use crate::order::{OrderEvent, OrderId};
 use crate::outbox;
-use crate::ruleset::ActiveCampaign;
+use crate::ruleset::Compiled;
+use crate::state::Whose;
 use crate::store::StoreError;
 
 /// Orders of the outbox that a comparison takes in; with more it waits for the relay.
@@ -37,12 +38,13 @@ const LOOKUP_MAX: usize = 500;
 pub(in crate::reconcile) struct Desk<'a> {
     pub(super) reconcile: &'a Reconcile,
     pub(super) shard: Shard,
-    pub(super) active: ActiveCampaign,
+    /// The active revision.
+    pub(super) compiled: Compiled,
     fence: Fence,
     /// How long it waits for the outbox, and for landing.
     patience: Duration,
     /// Revisions that orders were admitted under; `None` for those that the database does not have.
-    revisions: Mutex<BTreeMap<u32, Option<Arc<ActiveCampaign>>>>,
+    revisions: Mutex<BTreeMap<u32, Option<Arc<Compiled>>>>,
 }
 
 /// Counts at one moment.
@@ -87,13 +89,13 @@ impl<'a> Desk<'a> {
         let row = row.ok_or_else(|| CompareError::UnknownCampaign(campaign.to_owned()))?;
         let number = row.activation.revision;
         let missing = || StoreError::Permanent(format!("revision {number} of {campaign:?} is missing"));
-        let active = build(reconcile, row.campaign, row.activation).await?;
-        let active = active.ok_or_else(missing)?;
+        let compiled = compile(reconcile, row.campaign, number).await?;
+        let compiled = compiled.ok_or_else(missing)?;
         Ok(Self {
             reconcile,
             shard: Shard::new(campaign, 0),
-            fence: active.fence(),
-            active,
+            fence: compiled.fence(row.activation.epoch),
+            compiled,
             patience,
             revisions: Mutex::default(),
         })
@@ -104,7 +106,7 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn buckets(&self) -> u32 {
-        self.active.campaign.buckets
+        self.compiled.campaign.buckets
     }
 
     pub(super) async fn run(&self, script: &Script, args: Args) -> Result<Reply, CompareError> {
@@ -118,11 +120,11 @@ impl<'a> Desk<'a> {
     /// Every answer has to come from the state this comparison is about.
     fn check(&self, fence: Option<&Fence>) -> Result<(), CompareError> {
         let campaign = || self.campaign().to_owned();
-        match fence {
-            None => Err(CompareError::Closed(campaign())),
-            Some(fence) if fence.uid != self.fence.uid => Err(CompareError::Foreign(campaign())),
-            Some(fence) if fence != &self.fence => Err(CompareError::Revised),
-            Some(_) => Ok(()),
+        match Whose::of(fence, &self.fence.uid) {
+            Whose::Nobodys => Err(CompareError::Closed(campaign())),
+            Whose::Foreign => Err(CompareError::Foreign(campaign())),
+            Whose::Ours(fence) if fence != &self.fence => Err(CompareError::Revised),
+            Whose::Ours(_) => Ok(()),
         }
     }
 
@@ -178,29 +180,22 @@ impl<'a> Desk<'a> {
 
     /// What the relay makes of an entry; `None` where it cannot read it, which is then reported there.
     async fn events(&self, entry: &calls::RawEntry) -> Result<Option<Vec<OrderEvent>>, CompareError> {
-        let Some(active) = self.admitted_under(entry.revision).await? else {
+        let Some(compiled) = self.admitted_under(entry.revision).await? else {
             return Ok(None);
         };
-        Ok(outbox::events(&active, self.shard.number, entry).ok())
+        Ok(outbox::events(&compiled, self.shard.number, entry).ok())
     }
 
     /// A revision as orders were admitted under it; `None` where the database does not have it.
-    pub(super) async fn admitted_under(
-        &self,
-        number: u32,
-    ) -> Result<Option<Arc<ActiveCampaign>>, CompareError> {
+    pub(super) async fn admitted_under(&self, number: u32) -> Result<Option<Arc<Compiled>>, CompareError> {
         let mut revisions = self.revisions.lock().await;
         if let Some(known) = revisions.get(&number) {
             return Ok(known.clone());
         }
-        let activation = Activation {
-            revision: number,
-            ..self.active.activation
-        };
-        let campaign = self.active.campaign.clone();
-        let built = build(self.reconcile, campaign, activation).await?.map(Arc::new);
-        revisions.insert(number, built.clone());
-        Ok(built)
+        let campaign = self.compiled.campaign.clone();
+        let compiled = compile(self.reconcile, campaign, number).await?.map(Arc::new);
+        revisions.insert(number, compiled.clone());
+        Ok(compiled)
     }
 
     /// Waits until everything the bus holds now has landed or become a dead letter.
@@ -311,14 +306,12 @@ impl Wait {
 }
 
 /// `None` where the database does not have the revision.
-async fn build(
+async fn compile(
     reconcile: &Reconcile,
     campaign: Campaign,
-    activation: Activation,
-) -> Result<Option<ActiveCampaign>, CompareError> {
-    let found = reconcile.store.revision(&campaign.id, activation.revision);
-    let built = found
-        .await?
-        .map(|revision| ActiveCampaign::build(campaign, revision, activation));
-    Ok(built.transpose()?)
+    number: u32,
+) -> Result<Option<Compiled>, CompareError> {
+    let found = reconcile.store.revision(&campaign.id, number).await?;
+    let compiled = found.map(|revision| Compiled::build(campaign, revision));
+    Ok(compiled.transpose()?)
 }

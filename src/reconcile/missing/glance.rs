@@ -10,6 +10,7 @@ use super::looks::{Mark, Target};
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::lua::repair::{Ledger, ledger_args, ledger_reply};
+use crate::state::Whose;
 use crate::store::CampaignSums;
 
 pub(super) enum Seen {
@@ -42,10 +43,10 @@ impl Reconcile {
         // What is in the outbox is not asked for, only whether anything is.
         let reply = self.engine.run(&fixed::LEDGER, &state, ledger_args(0)).await?;
         let ledger = ledger_reply(reply)?;
-        match &ledger.fence {
-            None => Err(CompareError::Closed(target.campaign.clone())),
-            Some(fence) if fence.uid != target.uid => Err(CompareError::Foreign(target.campaign.clone())),
-            Some(_) => Ok((sums, ledger)),
+        match Whose::of(ledger.fence.as_ref(), &target.uid) {
+            Whose::Nobodys => Err(CompareError::Closed(target.campaign.clone())),
+            Whose::Foreign => Err(CompareError::Foreign(target.campaign.clone())),
+            Whose::Ours(_) => Ok((sums, ledger)),
         }
     }
 

@@ -138,8 +138,9 @@ async fn a_precheck_is_not_asked_about_what_it_cannot_be_handed() {
             revision: epoch as u32,
         };
         stage.activate(1000, activation).await;
-        let newer = Arc::into_inner(active(1000, activation)).expect("ours alone");
-        let newer = Arc::new(newer.with_prechecks(vec![Arc::new(Reading(reads))]));
+        let compiled = active(1000, activation).compiled.clone();
+        let newer = Active::new(compiled, activation, vec![Arc::new(Reading(reads))]);
+        let newer = Arc::new(newer);
         *stage.database.newest.lock().expect("no panic") = newer.clone();
         stage.database.ruleset.put(newer);
         let attempt = with(&epoch.to_string(), &[(&groups, "is an array")]);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
+use rushgate::admission::{Admission, AdmissionError, Config, Outcome};
 use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
@@ -25,13 +25,14 @@ use rushgate::lua::restore::{Restore, restore_args, restore_reply};
 
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Args, Script, fixed};
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::order::{Attempt, OrderEvent, OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Measure, Plan, Window};
 use rushgate::record::{self, Payload};
-use rushgate::relay::{self, Relay, Revisions};
+use rushgate::relay::{self, Relay};
 use rushgate::revision::Revision;
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use tokio::sync::mpsc;
 
 const CAMPAIGN: &str = "spring";
@@ -72,11 +73,11 @@ fn per_user(limit: i64) -> Plan {
     }
 }
 
-fn active(limit: i64, activation: Activation) -> Arc<ActiveCampaign> {
+fn active(limit: i64, activation: Activation) -> Arc<Active> {
     active_with(per_user(limit), activation)
 }
 
-fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
+fn active_with(plan: Plan, activation: Activation) -> Arc<Active> {
     let skus = vec![Sku {
         id: "mug".into(),
         stock: 10,
@@ -108,7 +109,8 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<ActiveCampaign> {
         shadow: None,
         created_at: 0,
     };
-    Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a valid plan"))
+    let compiled = Compiled::build(campaign, revision).expect("a valid plan");
+    Arc::new(Active::new(compiled, activation, Vec::new()))
 }
 
 /// An engine that can be made to fail, in front of the embedded one.
@@ -287,18 +289,14 @@ impl Producer for Held {
 /// The database's side: the revision that is active there.
 struct Database {
     ruleset: Arc<Ruleset>,
-    newest: Mutex<Arc<ActiveCampaign>>,
+    newest: Mutex<Arc<Active>>,
     lost: AtomicUsize,
     /// It has no older revisions.
     forgot: AtomicBool,
 }
 
 impl Rules for Database {
-    fn load<'a>(
-        &'a self,
-        campaign: &'a str,
-        _: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, campaign: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async move {
             if campaign != CAMPAIGN {
                 return Ok(None);
@@ -314,20 +312,16 @@ impl Rules for Database {
         async { Ok(()) }.boxed()
     }
 
-    fn lost(&self, _: &str, _: u64) {
-        self.lost.fetch_add(1, Ordering::SeqCst);
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        let newest = self.newest.lock().expect("no panic").compiled.clone();
+        let found = (!self.forgot.load(Ordering::SeqCst)).then_some(newest);
+        async { Ok(found) }.boxed()
     }
 }
 
-impl Revisions for Database {
-    fn revision<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        let newest = self.newest.lock().expect("no panic").clone();
-        let found = (!self.forgot.load(Ordering::SeqCst)).then_some(newest);
-        async { Ok(found) }.boxed()
+impl Rebuilder for Database {
+    fn lost(self: Arc<Self>, _: &str, _: u64) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -343,7 +337,7 @@ async fn stage(config: Config) -> Stage {
     stage_of(active(1, ACTIVATION), config).await
 }
 
-async fn stage_of(first: Arc<ActiveCampaign>, config: Config) -> Stage {
+async fn stage_of(first: Arc<Active>, config: Config) -> Stage {
     let inner = Embedded::new();
     let engine = Arc::new(Flaky {
         inner,
@@ -368,6 +362,7 @@ async fn stage_of(first: Arc<ActiveCampaign>, config: Config) -> Stage {
         config,
         engine.clone(),
         ruleset.clone(),
+        database.clone(),
         database.clone(),
         outbox,
         None,
@@ -398,11 +393,11 @@ fn quick() -> relay::Config {
     }
 }
 
-async fn open(engine: &dyn Engine, active: &ActiveCampaign) {
+async fn open(engine: &dyn Engine, active: &Active) {
     open_as(CAMPAIGN, engine, active).await;
 }
 
-async fn open_as(campaign: &str, engine: &dyn Engine, active: &ActiveCampaign) {
+async fn open_as(campaign: &str, engine: &dyn Engine, active: &Active) {
     let key = Shard::new(campaign, 0).state();
     let stock = BTreeMap::from([("mug".to_owned(), 10)]);
     let fence = active.fence();
@@ -455,7 +450,7 @@ impl Stage {
     }
 
     /// To this one's in the engine, whatever the database says.
-    async fn move_fence(&self, active: &ActiveCampaign) {
+    async fn move_fence(&self, active: &Active) {
         let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
         let key = Shard::new(CAMPAIGN, 0).state();
         let reply = self.engine.inner.run(&fixed::ACTIVATE, &key, args);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{Admission, AdmissionError, Config, Outcome, Rules};
+use rushgate::admission::{Admission, AdmissionError, Config, Outcome};
 use rushgate::campaign::{Campaign, RecordVersion};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
@@ -18,10 +18,11 @@ use rushgate::lua::reply::Reply;
 
 use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::{Script, calls, fixed};
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::order::OrderId;
 use rushgate::relay::{self, Relay};
 use rushgate::revision::Revision;
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use tokio::sync::mpsc;
 
 use super::{ACTIVATION, Database, Held, active, attempt, open_as, reason};
@@ -115,7 +116,7 @@ struct Told {
 }
 
 impl Rules for Told {
-    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async { Ok(None) }.boxed()
     }
 
@@ -123,7 +124,13 @@ impl Rules for Told {
         async { Ok(()) }.boxed()
     }
 
-    fn lost(&self, campaign: &str, _: u64) {
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        async { Ok(None) }.boxed()
+    }
+}
+
+impl Rebuilder for Told {
+    fn lost(self: Arc<Self>, campaign: &str, _: u64) {
         self.lost.lock().expect("no panic").push(campaign.to_owned());
     }
 
@@ -136,7 +143,7 @@ fn name(n: usize) -> String {
     format!("sale-{n}")
 }
 
-fn campaign(n: usize) -> Arc<ActiveCampaign> {
+fn campaign(n: usize) -> Arc<Active> {
     let one = active(1, ACTIVATION);
     let campaign = Campaign {
         id: name(n),
@@ -146,7 +153,8 @@ fn campaign(n: usize) -> Arc<ActiveCampaign> {
         campaign: name(n),
         ..one.revision.clone()
     };
-    Arc::new(ActiveCampaign::build(campaign, revision, ACTIVATION).expect("a valid plan"))
+    let compiled = Compiled::build(campaign, revision).expect("a valid plan");
+    Arc::new(Active::new(compiled, ACTIVATION, Vec::new()))
 }
 
 struct Gateway {
@@ -157,7 +165,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn new(engine: &Arc<Counting>, campaigns: &[Arc<ActiveCampaign>]) -> Self {
+    fn new(engine: &Arc<Counting>, campaigns: &[Arc<Active>]) -> Self {
         let ruleset = Arc::new(Ruleset::default());
         for active in campaigns {
             assert!(ruleset.put(active.clone()));
@@ -172,6 +180,7 @@ impl Gateway {
             config,
             engine.clone(),
             ruleset.clone(),
+            told.clone(),
             told.clone(),
             outbox,
             None,
@@ -198,7 +207,7 @@ impl Gateway {
     }
 }
 
-async fn sales(engine: &Counting, campaigns: usize) -> Vec<Arc<ActiveCampaign>> {
+async fn sales(engine: &Counting, campaigns: usize) -> Vec<Arc<Active>> {
     let sales: Vec<_> = (0..campaigns).map(campaign).collect();
     for active in &sales {
         open_as(&active.campaign.id, engine, active).await;

@@ -68,13 +68,13 @@ fn fail(_: &str) -> Verdict {
     Verdict::Failed
 }
 
-fn revision(limit: i64, epoch: u64, prechecks: Vec<Arc<dyn Precheck>>) -> Arc<ActiveCampaign> {
+fn revision(limit: i64, epoch: u64, prechecks: Vec<Arc<dyn Precheck>>) -> Arc<Active> {
     let activation = Activation {
         epoch,
         revision: u32::try_from(epoch).expect("small"),
     };
-    let built = Arc::into_inner(active(limit, activation)).expect("nobody else has it");
-    Arc::new(built.with_prechecks(prechecks))
+    let compiled = active(limit, activation).compiled.clone();
+    Arc::new(Active::new(compiled, activation, prechecks))
 }
 
 impl Stage {
@@ -287,16 +287,13 @@ async fn a_slow_precheck_holds_up_no_other_campaign() {
     let stage = stage(Config::default()).await;
     let slow = Arc::new(Slow::default());
     stage.activate_checked(1, 2, vec![slow.clone()]).await;
-    let mut other = Arc::into_inner(active(
-        1,
-        Activation {
-            epoch: 1,
-            revision: 1,
-        },
-    ))
-    .expect("ours alone");
-    other.campaign.id = "autumn".into();
-    let other = Arc::new(other);
+    let spring = active(1, ACTIVATION);
+    let autumn = Campaign {
+        id: "autumn".into(),
+        ..spring.campaign.clone()
+    };
+    let compiled = Compiled::build(autumn, spring.revision.clone()).expect("a valid plan");
+    let other = Arc::new(Active::new(compiled, ACTIVATION, Vec::new()));
     open_as("autumn", &stage.engine.inner, &other).await;
     stage.database.ruleset.put(other);
 

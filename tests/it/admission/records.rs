@@ -140,14 +140,15 @@ async fn orders_are_numbered_in_the_order_they_were_admitted_in() {
 }
 
 /// The campaign, each order alone until it goes over.
-fn of_version(version: RecordVersion, epoch: u64) -> Arc<ActiveCampaign> {
+fn of_version(version: RecordVersion, epoch: u64) -> Arc<Active> {
     let of = active(9, ACTIVATION);
     let campaign = Campaign {
         record_version: version,
         ..of.campaign.clone()
     };
     let activation = Activation { epoch, revision: 1 };
-    Arc::new(ActiveCampaign::build(campaign, of.revision.clone(), activation).expect("a valid plan"))
+    let compiled = Compiled::build(campaign, of.revision.clone()).expect("a valid plan");
+    Arc::new(Active::new(compiled, activation, Vec::new()))
 }
 
 /// Users of what the bus has, apart by whether they travelled alone.

@@ -22,7 +22,7 @@ use rushgate::plan::decision::Decision;
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
 use rushgate::reconcile::{Config, Rebuilt, Reconcile};
 use rushgate::revision::Revision;
-use rushgate::ruleset::ActiveCampaign;
+use rushgate::ruleset::{Active, Compiled};
 use rushgate::store::{self, NewAudience, Store, StoreError};
 use testkit::server::Server;
 
@@ -158,8 +158,8 @@ impl Sale {
             .await
             .expect("asked")
             .expect("active");
-        let active = ActiveCampaign::build(self.campaign.clone(), self.revision.clone(), activation);
-        let active = active.expect("a valid plan");
+        let compiled = Compiled::build(self.campaign.clone(), self.revision.clone());
+        let active = Active::new(compiled.expect("a valid plan"), activation, Vec::new());
         let attempts: Vec<Attempt> = users
             .iter()
             .map(|user| Attempt {

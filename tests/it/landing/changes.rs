@@ -2,7 +2,7 @@
 
 use rushgate::landing::{Awaits, SealConfig};
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
-use rushgate::ruleset::ActiveCampaign;
+use rushgate::ruleset::Compiled;
 use rushgate::seal::{Key, Keyring};
 use testkit::database;
 
@@ -52,7 +52,7 @@ fn four_tenths() -> Plan {
 }
 
 /// The campaign `spring` with one revision of this plan, 100 shirts and as many shoes.
-async fn sale_of(store: &Store, plan: Plan) -> ActiveCampaign {
+async fn sale_of(store: &Store, plan: Plan) -> Compiled {
     let campaign = database::campaign("spring", &[("shirt", 100), ("shoe", 100)]);
     let mut revision = database::revision("spring");
     revision.plan = plan;
@@ -62,14 +62,14 @@ async fn sale_of(store: &Store, plan: Plan) -> ActiveCampaign {
 }
 
 /// A revision, as a gateway knows it that starts now.
-async fn known_now(store: &Store, number: u32) -> ActiveCampaign {
+async fn known_now(store: &Store, number: u32) -> Compiled {
     let row = store.campaign("spring").await.expect("asked").expect("there");
     let revision = store.revision("spring", number).await.expect("asked");
-    ActiveCampaign::build(row.campaign, revision.expect("there"), row.activation).expect("a plan")
+    Compiled::build(row.campaign, revision.expect("there")).expect("a plan")
 }
 
 /// Publishes so many orders of ten shirts, and waits until they have landed.
-fn land_tens(producer: &EmbeddedProducer, active: &ActiveCampaign, users: [&str; 4]) {
+fn land_tens(producer: &EmbeddedProducer, active: &Compiled, users: [&str; 4]) {
     let tens = users.map(|user| outbound(&placed(active, user, 10, &[])));
     assert_eq!(wait(&publish(producer, tens.to_vec())), Ok(()));
 }

@@ -4,7 +4,7 @@ use rushgate::order::{Attempt, Charge, OrderId, fingerprint};
 use rushgate::outbox;
 use rushgate::plan::Plan;
 use rushgate::plan::samples::samples;
-use rushgate::ruleset::ActiveCampaign;
+use rushgate::ruleset::Compiled;
 use rushgate::seal::{Key, Keyring};
 use testkit::database;
 
@@ -31,7 +31,7 @@ pub(super) fn plan_of(sample: &str) -> Plan {
 
 /// The campaign `spring` with 100,000 shirts and shoes, one revision for each plan, all of them in force one after the
 /// other, as gateways have them.
-async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<ActiveCampaign> {
+async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<Compiled> {
     let campaign = database::campaign("spring", &[("shirt", 100_000), ("shoe", 100_000)]);
     let mut active = Vec::new();
     for (number, plan) in (1..).zip(plans) {
@@ -54,18 +54,18 @@ async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<ActiveCampaign> {
             .await
             .expect("asked")
             .expect("there");
-        active.push(ActiveCampaign::build(row.campaign, revision, row.activation).expect("a plan"));
+        active.push(Compiled::build(row.campaign, revision).expect("a plan"));
     }
     active
 }
 
 /// What a gateway publishes of an attempt at so many shirts, with attributes as `client:device=d`.
-pub(super) fn placed(active: &ActiveCampaign, user: &str, quantity: u32, attributes: &[&str]) -> OrderEvent {
+pub(super) fn placed(active: &Compiled, user: &str, quantity: u32, attributes: &[&str]) -> OrderEvent {
     placed_of(active, "shirt", user, quantity, attributes)
 }
 
 pub(super) fn placed_of(
-    active: &ActiveCampaign,
+    active: &Compiled,
     sku: &str,
     user: &str,
     quantity: u32,

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{self, Admission, Rules, Watch};
+use rushgate::admission::{self, Admission, Watch};
 use rushgate::bus::Producer;
 use rushgate::engine::Engine;
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::reconcile::Reconcile;
-use rushgate::relay::{self, Relay, Revisions};
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::relay::{self, Relay};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use rushgate::store::Store;
 use tokio::sync::mpsc;
 
@@ -24,22 +25,19 @@ struct Glue {
 }
 
 impl Glue {
-    async fn put(&self) -> Option<Arc<ActiveCampaign>> {
+    async fn put(&self) -> Option<Arc<Active>> {
         let row = self.store.campaign(CAMPAIGN).await.expect("asked")?;
         let revision = self.store.revision(CAMPAIGN, row.activation.revision).await;
         let revision = revision.expect("asked").expect("stored");
-        let active = ActiveCampaign::build(row.campaign, revision, row.activation).expect("a valid plan");
+        let compiled = Compiled::build(row.campaign, revision).expect("a valid plan");
+        let active = Active::new(compiled, row.activation, Vec::new());
         self.ruleset.put(Arc::new(active));
         self.ruleset.get(CAMPAIGN)
     }
 }
 
 impl Rules for Glue {
-    fn load<'a>(
-        &'a self,
-        campaign: &'a str,
-        _: u64,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, campaign: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async move {
             match campaign {
                 CAMPAIGN => Ok(self.put().await),
@@ -53,22 +51,18 @@ impl Rules for Glue {
         self.put().map(|_| Ok(())).boxed()
     }
 
-    fn lost(&self, campaign: &str, epoch: u64) {
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        async { Ok(self.put().await.map(|active| active.compiled.clone())) }.boxed()
+    }
+}
+
+impl Rebuilder for Glue {
+    fn lost(self: Arc<Self>, campaign: &str, epoch: u64) {
         self.reconcile.rebuild_soon(campaign, epoch);
     }
 
     fn hurry(&self, campaign: &str) {
         self.reconcile.hurry(campaign);
-    }
-}
-
-impl Revisions for Glue {
-    fn revision<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        self.put().map(Ok).boxed()
     }
 }
 
@@ -92,6 +86,7 @@ impl Gateway {
             admission::Config::default(),
             engine.clone(),
             ruleset.clone(),
+            glue.clone(),
             glue.clone(),
             outbox,
             None,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{self, Admission, Outcome, Rules};
+use rushgate::admission::{self, Admission, Outcome};
 use rushgate::bus::Producer;
 use rushgate::bus::embedded::{self, EmbeddedProducer};
 use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku, bucket_of};
@@ -20,13 +20,14 @@ use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::repair::{ledger_args, ledger_reply};
 use rushgate::lua::reply::Reply;
 use rushgate::lua::{Script, calls, fixed};
+use rushgate::needs::{Rebuilder, Rules};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
 use rushgate::reconcile::{Config, Reconcile};
-use rushgate::relay::{self, Relay, Revisions};
+use rushgate::relay::{self, Relay};
 use rushgate::revision::Revision;
-use rushgate::ruleset::{ActiveCampaign, Ruleset};
+use rushgate::ruleset::{Active, Compiled, Ruleset};
 use testkit::database::{Database, TOPIC, mariadb, sqlite};
 use testkit::server::Server;
 use tokio::runtime::Handle;
@@ -127,10 +128,10 @@ fn plan() -> Plan {
 }
 
 /// What is active never changes here.
-struct Fixed(Arc<ActiveCampaign>);
+struct Fixed(Arc<Active>);
 
 impl Rules for Fixed {
-    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
+    fn load<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         async { Ok(Some(self.0.clone())) }.boxed()
     }
 
@@ -138,23 +139,19 @@ impl Rules for Fixed {
         async { Ok(()) }.boxed()
     }
 
-    fn lost(&self, _: &str, _: u64) {}
+    fn revision<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
+        async { Ok(Some(self.0.compiled.clone())) }.boxed()
+    }
 }
 
-impl Revisions for Fixed {
-    fn revision<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, Result<Option<Arc<ActiveCampaign>>, String>> {
-        async { Ok(Some(self.0.clone())) }.boxed()
-    }
+impl Rebuilder for Fixed {
+    fn lost(self: Arc<Self>, _: &str, _: u64) {}
 }
 
 pub struct Sale {
     pub db: Database,
     pub reconcile: Reconcile,
-    pub active: Arc<ActiveCampaign>,
+    pub active: Arc<Active>,
     pub opened_at: i64,
     engine: Arc<dyn Engine>,
     producer: Arc<EmbeddedProducer>,
@@ -254,7 +251,8 @@ impl Sale {
             .await
             .expect("asked")
             .expect("active");
-        let active = Arc::new(ActiveCampaign::build(campaign, revision, activation).expect("a valid plan"));
+        let compiled = Compiled::build(campaign, revision).expect("a valid plan");
+        let active = Arc::new(Active::new(compiled, activation, Vec::new()));
         let bus = Arc::new(Lossy::over(producer.clone()));
         let (admission, relay) = front(&engine, bus.clone(), &active);
         let quick = landing::Config {
@@ -400,8 +398,8 @@ impl Sale {
             .expect("read")
             .expect("there");
         let revision = self.active.revision.clone();
-        let active = ActiveCampaign::build(row.campaign, revision, row.activation).expect("a valid plan");
-        self.active = Arc::new(active);
+        let compiled = Compiled::build(row.campaign, revision).expect("a valid plan");
+        self.active = Arc::new(Active::new(compiled, row.activation, Vec::new()));
         (self.admission, self.relay) = front(&self.engine, self.bus.clone(), &self.active);
     }
 
@@ -430,7 +428,7 @@ impl Sale {
 fn front(
     engine: &Arc<dyn Engine>,
     producer: Arc<Lossy>,
-    active: &Arc<ActiveCampaign>,
+    active: &Arc<Active>,
 ) -> (Arc<Admission>, Arc<Relay>) {
     let ruleset = Arc::new(Ruleset::default());
     ruleset.put(active.clone());
@@ -440,6 +438,7 @@ fn front(
         admission::Config::default(),
         engine.clone(),
         ruleset.clone(),
+        rules.clone(),
         rules.clone(),
         sender,
         None,

@@ -17,7 +17,7 @@ use rushgate::order::{Attempt, OrderId};
 use rushgate::outbox;
 use rushgate::plan::samples::samples;
 use rushgate::revision::{PinnedRule, Revision};
-use rushgate::ruleset::ActiveCampaign;
+use rushgate::ruleset::Compiled;
 use rushgate::seal::{Key, Keyring};
 use rushgate::store::{self, ModuleOrigin, ModuleRow, Store};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, QueryBuilder, Row};
@@ -242,12 +242,12 @@ async fn round(bench: &mut Bench, store: &Store) -> Result<()> {
     let (orders, batch) = (bench.flags.orders, bench.flags.batch);
     let now = jiff::Timestamp::now().as_millisecond();
     let campaign = format!("rows-{now}");
-    let active = sale(store, &campaign, &bench.flags.plan, now).await?;
+    let compiled = sale(store, &campaign, &bench.flags.plan, now).await?;
     let key = Key::new("bench".parse()?, &[7; 32])?;
     let keys = Arc::new(Keyring::new(vec![key])?);
     let start = store.offsets(ORDERS_TOPIC).await?.get(&0).copied().unwrap_or(0);
     let (producer, consumer) = embedded::pair(start);
-    let records = records(producer.sealed(keys.clone()), consumer, &active, orders, now);
+    let records = records(producer.sealed(keys.clone()), consumer, &compiled, orders, now);
     ensure!(records.len() == orders, "{} records", records.len());
     let payload: usize = records.iter().map(|record| record.payload.len()).sum();
     let config = landing::Config {
@@ -295,7 +295,7 @@ async fn round(bench: &mut Bench, store: &Store) -> Result<()> {
     Ok(())
 }
 
-async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<ActiveCampaign> {
+async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Compiled> {
     let plan = samples().into_iter().find(|sample| sample.name == plan);
     let stored = Campaign {
         partitions: None,
@@ -348,27 +348,27 @@ async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Act
         .revision(campaign, 1)
         .await?
         .context("its revision is there")?;
-    Ok(ActiveCampaign::build(row.campaign, revision, row.activation)?)
+    Ok(Compiled::build(row.campaign, revision)?)
 }
 
 /// The records that a gateway would have published, sealed.
 fn records(
     producer: impl Producer,
     mut consumer: EmbeddedConsumer,
-    active: &ActiveCampaign,
+    compiled: &Compiled,
     orders: usize,
     now: i64,
 ) -> Vec<Record> {
     for number in 0..orders {
         let user = format!("buyer-{number}");
         let attempt = Attempt {
-            order: OrderId::keyed(&active.campaign.id, &user, "bench"),
+            order: OrderId::keyed(&compiled.campaign.id, &user, "bench"),
             user,
             sku: SKU.to_owned(),
             quantity: 1,
             attributes: BTreeMap::new(),
         };
-        let event = outbox::event(active, 0, &attempt, now);
+        let event = outbox::event(compiled, 0, &attempt, now);
         let outbound = Outbound {
             key: event.key(),
             payload: event.encode(),

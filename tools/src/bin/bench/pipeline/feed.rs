@@ -10,7 +10,7 @@ use rushgate::bus::kafka::{Config, KafkaProducer};
 use rushgate::bus::{Forward, ORDERS_TOPIC, Outbound, Producer};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::outbox;
-use rushgate::ruleset::ActiveCampaign;
+use rushgate::ruleset::Compiled;
 use rushgate::store::{self, Store};
 use testkit::services::Urls;
 
@@ -22,7 +22,7 @@ const IN_FLIGHT_MAX: usize = 100_000;
 const FLUSH_LIMIT: Duration = Duration::from_secs(120);
 
 pub struct Feed {
-    active: ActiveCampaign,
+    compiled: Compiled,
     producer: KafkaProducer,
     failed: Arc<AtomicUsize>,
     /// Buyers so far: everybody orders once.
@@ -41,11 +41,11 @@ impl Feed {
         let row = store.campaign(campaign).await?.context("the campaign is there")?;
         let revision = store.revision(campaign, row.activation.revision).await?;
         let revision = revision.context("its revision is there")?;
-        let active = ActiveCampaign::build(row.campaign, revision, row.activation)?;
+        let compiled = Compiled::build(row.campaign, revision)?;
         let producer = KafkaProducer::new(Config::new(&urls.kafka))?;
         let ends: BTreeMap<i32, i64> = producer.high_watermarks(ORDERS_TOPIC).await?;
         Ok(Self {
-            active,
+            compiled,
             producer,
             failed: Arc::default(),
             orders: 0,
@@ -98,11 +98,11 @@ impl Feed {
     }
 
     fn partition(&self) -> Option<i32> {
-        self.active.campaign.partition_of(0)
+        self.compiled.campaign.partition_of(0)
     }
 
     fn order(&self, number: u64, placed_at: i64) -> Outbound {
-        let campaign = &self.active.campaign.id;
+        let campaign = &self.compiled.campaign.id;
         let user = format!("buyer-{number}");
         let attempt = Attempt {
             order: OrderId::keyed(campaign, &user, "bench"),
@@ -111,7 +111,7 @@ impl Feed {
             quantity: 1,
             attributes: BTreeMap::new(),
         };
-        let event = outbox::event(&self.active, 0, &attempt, placed_at);
+        let event = outbox::event(&self.compiled, 0, &attempt, placed_at);
         Outbound {
             partition: self.partition(),
             key: event.key(),

@@ -1,0 +1,61 @@
+//! What stages need of each other. They do not know each other: one asks through these traits, and another answers.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::campaign::Campaign;
+use crate::revision::Revision;
+use crate::ruleset::{Active, Compiled};
+
+/// Where rules come from when those that a gateway has are old, or are missing. Errors are sentences.
+pub trait Rules: Send + Sync + 'static {
+    /// Sees to it that the ruleset has the campaign under epoch `at_least` or a later one; `None`
+    /// when there is no such campaign, or it is archived: then the ruleset says so.
+    fn load<'a>(
+        &'a self,
+        campaign: &'a str,
+        at_least: u64,
+    ) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>>;
+
+    /// Loads every live campaign that is new or has a newer activation.
+    fn sync(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// A revision that need not be the active one: the one that an old entry was admitted under.
+    fn revision<'a>(
+        &'a self,
+        campaign: &'a str,
+        number: u32,
+    ) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>>;
+}
+
+/// Who rebuilds campaigns whose state the engine lost.
+pub trait Rebuilder: Send + Sync + 'static {
+    /// The engine has lost or never had the campaign's state under this epoch, or parts of it: somebody
+    /// should rebuild it. Returns at once.
+    fn lost(self: Arc<Self>, campaign: &str, epoch: u64);
+
+    /// Orders come for a campaign whose gate is closed: if somebody is to rebuild it, that goes before campaigns
+    /// nobody asks for. Returns at once.
+    fn hurry(&self, _campaign: &str) {}
+
+    /// Whether this gateway looks after what one gateway alone is to look after.
+    fn lead(&self) -> BoxFuture<'_, bool> {
+        async { true }.boxed()
+    }
+}
+
+/// What the engine has to hold before anybody can be admitted. Errors are sentences.
+pub trait Gate: Send + Sync + 'static {
+    /// Opens the gate of a campaign whose state the engine does not hold.
+    fn open<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Puts the lists a revision asks for next to the campaign's shards. Behind a closed gate it does
+    /// nothing: opening it does.
+    fn provide<'a>(
+        &'a self,
+        campaign: &'a Campaign,
+        revision: &'a Revision,
+    ) -> BoxFuture<'a, Result<(), String>>;
+}
