@@ -2,7 +2,6 @@
 
 use super::Shared;
 use super::step::Step;
-use crate::engine::EngineError;
 use crate::lua::activate::activate_args;
 use crate::lua::fence::Fence;
 use crate::lua::fixed;

@@ -5,7 +5,7 @@ use super::Shared;
 use super::local::Local;
 use super::step::Step;
 use crate::engine::EngineError;
-use crate::lua::calls::{self, ShardStatus};
+use crate::lua::calls;
 use crate::lua::keys::Shard;
 use crate::lua::reply::Reply;
 use crate::lua::{Args, Script, fixed};

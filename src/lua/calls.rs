@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::args::text;
 use super::fence::Fence;
+use super::places::charge_args;
 use super::record::decode_record;
 use super::reply::{CodecError, Reader, Reply};
-use super::places::charge_args;
 use super::{Args, Script, keys};
-use crate::campaign::{RecordVersion, Schedule, bucket_of};
+use crate::campaign::bucket_of;
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::Placed;
