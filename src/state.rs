@@ -166,7 +166,9 @@ mod tests {
         fn status(self) -> ShardStatus {
             let skus = SKUS.into_iter().zip(self.stocked);
             // Sold out is not lost.
-            let stock = skus.filter_map(|(sku, stocked)| stocked.then(|| (sku.to_owned(), 0)));
+            let stock = skus
+                .filter(|(_, stocked)| *stocked)
+                .map(|(sku, _)| (sku.to_owned(), 0));
             ShardStatus {
                 fence: self.uid.map(fence),
                 run: self.run.to_owned(),
