@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 
-use super::adapters::kafka_config;
 use super::ending::{self, Passed};
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
@@ -71,7 +70,7 @@ pub(crate) async fn begin(config: &Config, store: &Store, new: bool) -> anyhow::
 
 /// One past the last record of every partition that is landed.
 pub(crate) async fn ends(config: &Config) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
-    let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+    let producer = KafkaProducer::new(config.kafka()).context("kafka")?;
     let topics = config.topics()?;
     let mut ends = BTreeMap::new();
     for topic in std::iter::once(&topics.orders).chain(topics.retries.iter().map(|retry| &retry.name)) {
