@@ -8,12 +8,37 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{Log, LogFormat};
 use sparing::Sparing;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// How a process logs: the keys of `[log]`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "struct Log")]
+pub struct Config {
+    pub format: Format,
+    /// A level, or directives of `tracing`.
+    pub level: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            format: Format::Text,
+            level: "info".to_owned(),
+        }
+    }
+}
 
 /// Puts another filter in force; set once logging has started.
 static RELOAD: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
@@ -28,7 +53,7 @@ pub fn spare_lines() {
 }
 
 /// Sends logs to stderr, so that stdout stays for what a command answers.
-pub fn init(log: &Log) -> anyhow::Result<()> {
+pub fn init(log: &Config) -> anyhow::Result<()> {
     let filter = filter(&log.level)?;
     let sparing = SERVES.load(Ordering::Relaxed).then(Sparing::new);
     if let Some(sparing) = &sparing {
@@ -41,13 +66,13 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let started = match log.format {
-        LogFormat::Text => {
+        Format::Text => {
             let subscriber = subscriber.with_filter_reloading();
             let handle = subscriber.reload_handle();
             let _ = RELOAD.set(Box::new(move |filter| drop(handle.reload(filter))));
             subscriber.finish().with(sparing).try_init()
         }
-        LogFormat::Json => {
+        Format::Json => {
             let subscriber = subscriber.json().flatten_event(true).with_filter_reloading();
             let handle = subscriber.reload_handle();
             let _ = RELOAD.set(Box::new(move |filter| drop(handle.reload(filter))));

@@ -3,6 +3,7 @@
 mod answer;
 mod audiences;
 mod campaigns;
+mod config;
 mod guard;
 mod modules;
 mod readiness;
@@ -36,23 +37,14 @@ use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
 use crate::wire::{BindError, Problem, echo};
 
 use answer::Refused;
+pub use config::Config;
 pub use readiness::{Check, Helper, Readiness};
 
-/// Connections to the control plane at most, where nothing else is configured.
-pub const CONNECTIONS: usize = 256;
 /// A read that has no answer by then has none: a database or engine behind it may be silent. Changes are not cut off,
 /// because what became of them would be unknown.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 /// OpenMetrics text, as prometheus-client writes it.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Who may use the control plane, and from where.
-#[derive(Clone)]
-pub struct Config {
-    pub listen: SocketAddr,
-    /// Bearer token; without one, only loopback addresses may be listened on.
-    pub token: Option<String>,
-}
 
 /// Why the control plane does not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +58,12 @@ pub enum StartError {
     Bind(#[from] BindError),
 }
 
-/// Listens on the control plane's address, if it may.
-pub fn bind(config: &Config) -> Result<TcpListener, StartError> {
-    let address = config.listen;
-    if config.token.is_none() && !address.ip().is_loopback() {
-        return Err(StartError::Open(address));
+/// Listens on the control plane's address, if it may: without a token only loopback addresses will do.
+pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, StartError> {
+    if token.is_none() && !listen.ip().is_loopback() {
+        return Err(StartError::Open(listen));
     }
-    Ok(serving::bind(address, "--admin-listen")?)
+    Ok(serving::bind(listen, "--admin-listen")?)
 }
 
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
@@ -359,20 +350,17 @@ mod tests {
 
     #[test]
     fn without_a_token_only_loopback_will_do() {
-        let config = |listen: &str, token: Option<&str>| Config {
-            listen: listen.parse().expect("address"),
-            token: token.map(Into::into),
-        };
+        let bind = |listen: &str, token| bind(listen.parse().expect("address"), token);
         for open in ["0.0.0.0:0", "[::]:0", "10.0.0.1:0"] {
-            let error = bind(&config(open, None)).expect_err(open).to_string();
+            let error = bind(open, None).expect_err(open).to_string();
             assert!(error.contains("RUSHGATE_ADMIN_TOKEN"), "{error}");
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let _entered = runtime.as_ref().expect("a runtime").enter();
-        assert!(bind(&config("127.0.0.1:0", None)).is_ok());
-        let taken = bind(&config("0.0.0.0:0", Some("t"))).expect("with a token");
+        assert!(bind("127.0.0.1:0", None).is_ok());
+        let taken = bind("0.0.0.0:0", Some("t")).expect("with a token");
         let address = taken.local_addr().expect("bound").to_string();
-        let error = bind(&config(&address, Some("t"))).expect_err("taken").to_string();
+        let error = bind(&address, Some("t")).expect_err("taken").to_string();
         assert!(error.contains(&address) && error.contains("--admin-listen") && error.contains("ss -ltnp"));
     }
 }

@@ -36,7 +36,7 @@ impl Adapters {
     /// Redis the gate stays closed, and without Kafka orders wait in the outbox; both may come later.
     pub(crate) async fn connect(config: &Config, store: Store, role: &str) -> anyhow::Result<Self> {
         let sealing = Sealing::join(config, &store, role).await?;
-        let engine = Redis::new(config.engine())?;
+        let engine = Redis::new(config.redis.clone())?;
         if let Err(error) = engine.ping().await {
             tracing::warn!(%error, "starting without the engine: the gate is closed until it is there");
         }
@@ -108,7 +108,7 @@ pub(crate) fn store_check(store: &Store) -> Check {
 
 /// The database, with the schema of this build.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
-    let store = Store::connect(&config.store()).await?;
+    let store = Store::connect(&config.database).await?;
     store.check_schema().await?;
     Ok(store)
 }
@@ -117,16 +117,6 @@ pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
 pub(crate) fn sending(config: &Config, sealing: &Sealing) -> kafka::Config {
     kafka::Config {
         halt: sealing.halt().clone(),
-        ..kafka_config(config)
+        ..config.kafka()
     }
-}
-
-/// How to reach Kafka, for whoever sends nothing.
-pub(crate) fn kafka_config(config: &Config) -> kafka::Config {
-    config.sealing(kafka::Config {
-        extra: config.kafka.options.clone(),
-        producer: config.kafka.producer.clone(),
-        consumer: config.kafka.consumer.clone(),
-        ..kafka::Config::new(&config.kafka.brokers).with_prefix(&config.kafka.prefix)
-    })
 }

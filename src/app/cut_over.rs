@@ -6,7 +6,6 @@
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use super::adapters::kafka_config;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::campaign::{Activation, RecordVersion};
@@ -33,12 +32,12 @@ pub(crate) async fn cut_over(config: &Config, store: &Store, force: bool) -> any
     if !older.is_empty() && !force {
         bail!(refusal(&older, version, now_ms()));
     }
-    let engine = Redis::new(config.engine())?;
+    let engine = Redis::new(config.redis.clone())?;
     engine
         .ping()
         .await
         .context("the cut-over moves fences in Redis")?;
-    let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+    let producer = KafkaProducer::new(config.kafka()).context("kafka")?;
     let partitions = producer.partitions().await.context("kafka")?;
     store.decide_record_version(version, now_ms()).await?;
     let mut moved = 0;

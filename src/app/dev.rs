@@ -51,7 +51,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
         ..config
     };
     let listeners = Listeners::bind(&config)?;
-    let auth = Arc::new(Auth::new(&config.auth())?);
+    let auth = Arc::new(Auth::new(&config.auth)?);
     auth.start();
     data.as_deref().map(private::make).transpose()?;
     let _alone = data.as_deref().map(lock).transpose()?;
@@ -100,8 +100,8 @@ fn alone(mut config: Config) -> Config {
     config.kafka.prefix = PREFIX.to_owned();
     config.reconcile.grace = Duration::ZERO;
     // No balancer has to notice, unless somebody tries how one would.
-    if config.drain_delay_ms == Config::default().drain_delay_ms {
-        config.drain_delay_ms = 0;
+    if config.drain_delay == Config::default().drain_delay {
+        config.drain_delay = Duration::ZERO;
     }
     config
 }
@@ -123,7 +123,7 @@ async fn open(data: Option<&Path>) -> anyhow::Result<Store> {
             format!("sqlite://{}", file.display())
         }
     };
-    let store = Store::connect(&store::Config { url, connections: 4 }).await?;
+    let store = Store::connect(&store::Config::new(url, 4)).await?;
     store.migrate().await?;
     cut_over::alone(&store).await?;
     Ok(store)

@@ -75,9 +75,9 @@ pub(super) async fn run(
     }
     readiness.drain();
     gateway.leave();
-    tokio::time::sleep(shutdown.delay(in_force.load().drain_delay())).await;
+    tokio::time::sleep(shutdown.delay(in_force.load().drain_delay)).await;
     drop(close);
-    drain(in_force.load().drain(), serving, adapters, parts).await;
+    drain(in_force.load().drain, serving, adapters, parts).await;
     drop(close_admin);
     listeners::answered(served_admin).await;
     Ok(())
@@ -86,7 +86,7 @@ pub(super) async fn run(
 /// What a configuration that was read again changes here.
 fn put_in_force(config: &Config, gateway: &Gateway<Stages>, parts: &Parts) -> anyhow::Result<()> {
     // The files of the keys may have changed under their old names.
-    let auth = gateway.auth().renew(&config.auth())?;
+    let auth = gateway.auth().renew(&config.auth)?;
     gateway.put_in_force(&config.gateway, auth);
     parts.admission.put_in_force(&config.admission());
     parts

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::adapters::{close, kafka_config, sending, store_check};
+use super::adapters::{close, sending, store_check};
 use super::letters::{Letters, SentAgain};
 use super::listeners::{self, Listener, control_fits};
 use super::metrics::{LagFigures, LandingFigures, TopicFigures};
@@ -124,7 +124,7 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     if let Some(redrive) = redrive {
         redrive.abort();
     }
-    stop(levels, in_force.load().drain()).await;
+    stop(levels, in_force.load().drain).await;
     drop(close_health);
     listeners::answered(served).await;
     sealing.leave().await;
@@ -190,8 +190,8 @@ fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow
             topic: level.topic.clone(),
             group: level.group.clone(),
             fetch_wait: level.batch_wait,
-            busy_wait: Duration::from_millis(config.landing.busy_wait_ms),
-            ..kafka_config(config)
+            busy_wait: level.busy_wait,
+            ..config.kafka()
         };
         let consumers: anyhow::Result<Vec<LandingHandle>> = match level.topic.strip_prefix(&topics.orders) {
             Some("") | None => (1..=config.landing.consumers)

@@ -145,9 +145,7 @@ mod tests {
     #[tokio::test]
     async fn letters_of_the_database_are_told_by_stage_and_class() {
         let url = "sqlite::memory:".to_owned();
-        let store = Store::connect(&store::Config { url, connections: 1 })
-            .await
-            .expect("opened");
+        let store = Store::connect(&store::Config::new(url, 1)).await.expect("opened");
         store.migrate().await.expect("migrated");
         let record = |offset: i64, retry, class| DeadRecord {
             at: offset.into(),

@@ -28,20 +28,17 @@ pub(super) struct Listener {
 impl Listener {
     /// Of the control plane, in every role.
     pub(super) fn control(config: &Config) -> anyhow::Result<Self> {
-        let socket = admin::bind(&admin::Config {
-            listen: config.admin_listen,
-            token: config.admin_token.clone(),
-        })?;
+        let socket = admin::bind(config.admin_listen, config.admin_token.as_deref())?;
         Ok(Self {
             socket,
-            tls: tls("admin", config.admin_tls())?,
+            tls: tls("admin", config.admin.tls())?,
         })
     }
 
     fn orders(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             socket: gateway::bind(config.listen)?,
-            tls: tls("gateway", config.tls())?,
+            tls: tls("gateway", config.gateway.tls())?,
         })
     }
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
-use super::adapters::{close, kafka_config};
+use super::adapters::close;
 use super::listeners::Listener;
 use super::shutdown::Shutdown;
 use crate::admin::{Check, Health, Readiness};
@@ -89,7 +89,7 @@ pub(super) fn transient(error: anyhow::Error) -> anyhow::Result<String> {
 /// The database, once everything is migrated: that is waited for without an end, and `why` says what is missing. A
 /// transient [`StoreError`]: the database is away. Without Kafka nothing is waited for.
 pub(super) async fn until_migrated(config: &Config, topics: &[&str], why: &Why) -> anyhow::Result<Store> {
-    let store = Store::connect(&config.store()).await?;
+    let store = Store::connect(&config.database).await?;
     match migrated(config, &store, topics, why).await {
         Ok(()) => {
             why.clear();
@@ -103,7 +103,7 @@ pub(super) async fn until_migrated(config: &Config, topics: &[&str], why: &Why) 
 }
 
 async fn migrated(config: &Config, store: &Store, topics: &[&str], why: &Why) -> anyhow::Result<()> {
-    let kafka = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+    let kafka = KafkaProducer::new(config.kafka()).context("kafka")?;
     let mut told = None;
     while let Some(what) = missing(config, store, &kafka, topics).await? {
         if told.as_ref() != Some(&what) {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 
-use super::adapters::kafka_config;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
@@ -12,7 +11,7 @@ use crate::store::Store;
 
 /// One past the last record of every partition that is landed.
 pub(crate) async fn ends(config: &Config) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
-    let producer = KafkaProducer::new(kafka_config(config)).context("kafka")?;
+    let producer = KafkaProducer::new(config.kafka()).context("kafka")?;
     let topics = config.topics()?;
     let mut ends = BTreeMap::new();
     for topic in std::iter::once(&topics.orders).chain(topics.retries.iter().map(|retry| &retry.name)) {

@@ -235,9 +235,7 @@ pub(super) mod tests {
 
     pub(in crate::app) async fn store() -> Store {
         let url = "sqlite::memory:".to_owned();
-        let store = Store::connect(&store::Config { url, connections: 1 })
-            .await
-            .expect("opened");
+        let store = Store::connect(&store::Config::new(url, 1)).await.expect("opened");
         store.migrate().await.expect("migrated");
         store
     }

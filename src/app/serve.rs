@@ -23,7 +23,7 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     let (config, sources) = fitted(config, sources)?;
     let reload = Reload::listen(&config, sources)?;
     let listeners = Listeners::bind(&config)?;
-    let auth = Arc::new(Auth::new(&config.auth())?);
+    let auth = Arc::new(Auth::new(&config.auth)?);
     auth.start();
     let started = tokio::select! {
         started = start(&config, &auth, &listeners) => started,

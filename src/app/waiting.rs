@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
-use super::adapters::{Adapters, close, kafka_config};
+use super::adapters::{Adapters, close};
 use super::listeners::Listeners;
 use super::migration::{self, Why};
 use crate::admin::{Check, Health, Readiness};
@@ -46,7 +46,7 @@ pub(super) async fn adapters(
 
 async fn connect(config: &Config, why: &Why) -> anyhow::Result<Adapters> {
     // Of the topics a gateway writes to one, and it need not be allowed to see the others.
-    let orders = kafka_config(config).topic;
+    let orders = config.kafka().topic;
     let topics = [orders.as_str()];
     let mut away = Seldom::default();
     loop {

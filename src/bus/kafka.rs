@@ -15,10 +15,12 @@ mod proof;
 mod rebalance;
 mod refusals;
 mod start;
+mod table;
 mod topics;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +29,11 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use serde::{Deserialize, Serialize};
 
 use super::{BusError, Halt, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
 use crate::seal::Keyring;
+use crate::wire::Unfit;
 pub use consumer::KafkaConsumer;
 pub use examine::{ClusterFacts, Examination, Right, TopicFacts, Unreached};
 pub use group::rebalance;
@@ -45,41 +49,90 @@ const METADATA_AGE_MS: &str = "10000";
 /// How long a question to the brokers may take.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
-/// How to reach Kafka, and how to use it.
-#[derive(Clone)]
+/// How to reach Kafka, and how to use it: the keys of `[kafka]`, and what a client is besides.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "struct Kafka")]
 pub struct Config {
     /// `host:port`, several joined by commas.
     pub brokers: String,
+    /// What the names of topics, groups and clients begin with: one per deployment.
+    pub prefix: String,
+    /// Partitions of every topic that `rushgate migrate` makes.
+    pub partitions: u32,
+    /// Replicas of every topic that `rushgate migrate` makes.
+    pub replication: u16,
+    /// Goes into the options as `sasl.password` when the configuration is settled; so does the content of its file.
+    pub sasl_password: Option<String>,
+    pub sasl_password_file: Option<PathBuf>,
+    /// Options of librdkafka for every client; they win over everything below. [`check_options`] says which are
+    /// refused.
+    #[serde(deserialize_with = "table::options")]
+    pub options: BTreeMap<String, String>,
+    /// The same for the producer alone, over [`Self::options`].
+    #[serde(deserialize_with = "table::options")]
+    pub producer: BTreeMap<String, String>,
+    /// The same for consumers alone, over [`Self::options`].
+    #[serde(deserialize_with = "table::options")]
+    pub consumer: BTreeMap<String, String>,
     /// The orders topic.
+    #[serde(skip)]
     pub topic: String,
     /// How the brokers name this client in logs and quotas.
+    #[serde(skip)]
     pub client_id: String,
     /// How long a producer waits for more orders before it sends what it has.
+    #[serde(skip)]
     pub linger_ms: u32,
     /// How long a producer keeps trying before an order counts as not acknowledged. Large, because
     /// giving up loses nothing but makes duplicates, and a frozen broker is not worth them.
+    #[serde(skip)]
     pub delivery_timeout_ms: u32,
     /// Consumer group of the landers.
+    #[serde(skip)]
     pub group: String,
     /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
     /// running landers must not share it.
+    #[serde(skip)]
     pub instance: Option<String>,
     /// How long a broker lets a fetch wait for more records after the first, and so a batch. Zero: not at all.
+    #[serde(skip)]
     pub fetch_wait: Duration,
     /// How long a batch of records waits for more while they keep coming, counted from its first. Below what a poll is
     /// asked to wait it changes nothing.
+    #[serde(skip)]
     pub busy_wait: Duration,
     /// Keys that seal what is produced.
+    #[serde(skip)]
     pub seal: Option<Arc<Keyring>>,
     /// Ends the sending of every producer that shares it.
+    #[serde(skip)]
     pub halt: Halt,
-    /// Options of librdkafka for every client; they win over everything above. [`check_options`] says which are
-    /// refused.
-    pub extra: BTreeMap<String, String>,
-    /// The same for the producer alone, over [`Self::extra`].
-    pub producer: BTreeMap<String, String>,
-    /// The same for consumers alone, over [`Self::extra`].
-    pub consumer: BTreeMap<String, String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            brokers: "127.0.0.1:9092".to_owned(),
+            prefix: PREFIX.to_owned(),
+            partitions: 12,
+            replication: 1,
+            sasl_password: None,
+            sasl_password_file: None,
+            options: BTreeMap::new(),
+            producer: BTreeMap::new(),
+            consumer: BTreeMap::new(),
+            topic: ORDERS_TOPIC.to_owned(),
+            client_id: PREFIX.to_owned(),
+            linger_ms: 0,
+            delivery_timeout_ms: 300_000,
+            group: landing_group(PREFIX),
+            instance: None,
+            fetch_wait: Duration::ZERO,
+            busy_wait: Duration::ZERO,
+            seal: None,
+            halt: Halt::default(),
+        }
+    }
 }
 
 /// Options by name alone: some hold secrets.
@@ -92,7 +145,7 @@ impl std::fmt::Debug for Config {
             .field("client_id", &self.client_id)
             .field("group", &self.group)
             .field("instance", &self.instance)
-            .field("extra", &names(&self.extra))
+            .field("options", &names(&self.options))
             .field("producer", &names(&self.producer))
             .field("consumer", &names(&self.consumer))
             .finish_non_exhaustive()
@@ -103,30 +156,31 @@ impl Config {
     pub fn new(brokers: &str) -> Self {
         Self {
             brokers: brokers.to_owned(),
-            topic: ORDERS_TOPIC.to_owned(),
-            client_id: PREFIX.to_owned(),
-            linger_ms: 0,
-            delivery_timeout_ms: 300_000,
-            group: landing_group(PREFIX),
-            instance: None,
-            fetch_wait: Duration::ZERO,
-            busy_wait: Duration::ZERO,
-            seal: None,
-            halt: Halt::default(),
-            extra: BTreeMap::new(),
-            producer: BTreeMap::new(),
-            consumer: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
     /// The topics, groups and clients of a deployment with this prefix.
     pub fn with_prefix(self, prefix: &str) -> Self {
         Self {
+            prefix: prefix.to_owned(),
             topic: orders_topic(prefix),
             group: landing_group(prefix),
             client_id: prefix.to_owned(),
             ..self
         }
+    }
+
+    /// Whether the options are such that may be set by hand.
+    pub fn check_options(&self) -> Result<(), Unfit> {
+        for (key, side, options) in [
+            ("kafka.options", Side::Both, &self.options),
+            ("kafka.producer", Side::Producer, &self.producer),
+            ("kafka.consumer", Side::Consumer, &self.consumer),
+        ] {
+            check_options(side, options).map_err(|error| Unfit::new(key, error))?;
+        }
+        check_connection(&self.options).map_err(|error| Unfit::new("kafka.options", error))
     }
 
     /// A client with its `own` options; `by_hand` are those of its side.
@@ -141,10 +195,10 @@ impl Config {
         for (key, value) in own {
             config.set(*key, *value);
         }
-        if let Some((key, value)) = options::authorities(&self.extra) {
+        if let Some((key, value)) = options::authorities(&self.options) {
             config.set(key, value);
         }
-        for (key, value) in self.extra.iter().chain(by_hand) {
+        for (key, value) in self.options.iter().chain(by_hand) {
             config.set(key, value);
         }
         config
@@ -163,7 +217,7 @@ impl Config {
 
     /// What a producer's option is, unless options given by hand say otherwise.
     fn producer_number(&self, option: &str, otherwise: u32) -> f64 {
-        let by_hand = self.producer.get(option).or(self.extra.get(option));
+        let by_hand = self.producer.get(option).or(self.options.get(option));
         let number: Option<f64> = by_hand.and_then(|text| text.parse().ok());
         number.unwrap_or(otherwise.into())
     }
@@ -245,7 +299,7 @@ mod tests {
     fn a_mistyped_option_is_named_and_its_value_is_not_shown() {
         for (name, value) in [("sasl.pasword", "s3cret"), ("security.protocol", "s3cret")] {
             let config = Config {
-                extra: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+                options: BTreeMap::from([(name.to_owned(), value.to_owned())]),
                 ..Config::new("127.0.0.1:1")
             };
             let error = KafkaProducer::new(config.clone())

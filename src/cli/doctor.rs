@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::out::Exit;
-use crate::app::adapters::kafka_config;
 use crate::clock::now_ms;
-use crate::config::{Config, ConfigError, Log};
+use crate::config::{Config, ConfigError};
 use crate::doctor::{self, Patient, Report, Role, Verdict, limits};
 use crate::telemetry;
 
@@ -53,8 +52,8 @@ async fn examine(
     file: Option<std::path::PathBuf>,
     config: &Config,
 ) -> anyhow::Result<Report> {
-    let log = match config.log == Log::default() {
-        true => Log {
+    let log = match config.log == telemetry::Config::default() {
+        true => telemetry::Config {
             level: QUIET.to_owned(),
             ..config.log.clone()
         },
@@ -65,8 +64,7 @@ async fn examine(
     let patient = Patient {
         config,
         file,
-        redis: config.engine(),
-        kafka: kafka_config(config),
+        kafka: config.kafka(),
         topics: config.topics()?,
         partitions: config.kafka.partitions as usize,
         replication: usize::from(config.kafka.replication),

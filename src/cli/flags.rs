@@ -10,20 +10,20 @@ use super::Cli;
 const UNUSED: &[(&str, &[&str], &str)] = &[
     (
         "dev",
-        &["redis_url", "kafka_brokers", "database_url", "insecure_dev_auth"],
+        &["redis-url", "kafka-brokers", "database-url", "insecure-dev-auth"],
         DEV,
     ),
     ("serve", &[], ""),
     ("doctor", &[], ""),
-    ("land", &["listen", "redis_url", "insecure_dev_auth"], LAND),
+    ("land", &["listen", "redis-url", "insecure-dev-auth"], LAND),
     (
         "rebuild",
-        &["listen", "admin_listen", "insecure_dev_auth"],
+        &["listen", "admin-listen", "insecure-dev-auth"],
         LISTENS_NOWHERE,
     ),
     (
         "migrate",
-        &["listen", "admin_listen", "insecure_dev_auth"],
+        &["listen", "admin-listen", "insecure-dev-auth"],
         LISTENS_NOWHERE,
     ),
 ];
@@ -31,7 +31,7 @@ const UNUSED: &[(&str, &[&str], &str)] = &[
 /// Command, the flag that it uses only with another one, that one, and why.
 const TOGETHER: &[(&str, &str, &str, &str)] = &[(
     "migrate",
-    "redis_url",
+    "redis-url",
     "cut_over",
     "the schema is the database's and the topics are Kafka's",
 )];
@@ -75,9 +75,8 @@ fn refuse_unused(command: &mut clap::Command, matches: &clap::ArgMatches) -> Res
         return Ok(());
     };
     let typed = |flag: &&&str| given.value_source(flag) == Some(clap::parser::ValueSource::CommandLine);
-    let spelled = |flag: &str| flag.replace('_', "-");
     let mut refused = |flag: &str, more: String| {
-        let text = format!("rushgate {name} does not use --{}{more}", spelled(flag));
+        let text = format!("rushgate {name} does not use --{flag}{more}");
         Err(command.error(ErrorKind::ArgumentConflict, text))
     };
     if let Some(flag) = flags.iter().find(typed) {
@@ -87,7 +86,7 @@ fn refuse_unused(command: &mut clap::Command, matches: &clap::ArgMatches) -> Res
         *of == name && typed(&flag) && !given.get_flag(with)
     };
     match TOGETHER.iter().find(alone) {
-        Some((_, flag, with, why)) => refused(flag, format!(" without --{}: {why}", spelled(with))),
+        Some((_, flag, with, why)) => refused(flag, format!(" without --{}: {why}", with.replace('_', "-"))),
         None => Ok(()),
     }
 }
@@ -142,7 +141,7 @@ mod tests {
     fn every_command_says_which_flags_it_takes() {
         let takes_all = |role: &&clap::Command| {
             role.get_arguments()
-                .any(|arg| arg.get_id() == "insecure_dev_auth")
+                .any(|arg| arg.get_id() == "insecure-dev-auth")
         };
         let command = command();
         let roles: Vec<&str> = command
@@ -158,16 +157,16 @@ mod tests {
     fn a_flag_without_use_is_refused_and_not_in_the_help() {
         let flags = [
             ("listen", "127.0.0.1:0"),
-            ("admin_listen", "127.0.0.1:0"),
-            ("redis_url", "redis://:s3cret@r"),
-            ("kafka_brokers", "k:9092"),
-            ("database_url", "mysql://me:s3cret@db/x"),
-            ("insecure_dev_auth", ""),
-            ("log_level", "info"),
+            ("admin-listen", "127.0.0.1:0"),
+            ("redis-url", "redis://:s3cret@r"),
+            ("kafka-brokers", "k:9092"),
+            ("database-url", "mysql://me:s3cret@db/x"),
+            ("insecure-dev-auth", ""),
+            ("log-level", "info"),
         ];
         for (name, unused, _) in UNUSED {
             for (flag, value) in flags {
-                let typed = format!("--{}", flag.replace('_', "-"));
+                let typed = format!("--{flag}");
                 let mut line = vec!["rushgate", name, &typed];
                 line.extend(Some(value).filter(|value| !value.is_empty()));
                 line.extend((*name == "rebuild").then_some("--campaign=demo"));

@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 
-use crate::app::adapters::kafka_config;
 use crate::app::beginning;
 use crate::bus::kafka::{TopicReport, migrate_topics};
 use crate::config::Config;
@@ -11,7 +10,7 @@ use crate::store::Store;
 /// `cut_over`: campaigns also go over to the newest form of records, `force`: although processes of older builds are listed.
 /// Safe to run again, and beside running gateways.
 pub async fn migrate(config: Config, cut_over: bool, force: bool) -> anyhow::Result<()> {
-    let store = Store::connect(&config.store()).await?;
+    let store = Store::connect(&config.database).await?;
     let applied = store.migrate().await?;
     println!(
         "{}: {}",
@@ -26,7 +25,7 @@ pub async fn migrate(config: Config, cut_over: bool, force: bool) -> anyhow::Res
         usize::from(config.kafka.replication),
     );
     let topics = config.topics()?;
-    let reports = migrate_topics(&kafka_config(&config), &topics, partitions, replication).await;
+    let reports = migrate_topics(&config.kafka(), &topics, partitions, replication).await;
     let reports = reports.context("kafka topics")?;
     let new = reports
         .iter()

@@ -12,17 +12,16 @@ mod rebuild;
 mod reconcile;
 mod run;
 mod seal;
+mod settings;
 mod simulate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigError, Source};
-use crate::wire::secret::Hidden;
-
 pub use flags::{parse, parse_from};
 pub use run::main;
+pub use settings::{Role, Settings};
 
 /// A gateway for flash sales: rules in WebAssembly, decisions in one atomic Redis script, orders landed
 /// exactly once.
@@ -114,77 +113,6 @@ pub struct Rebuild {
     pub settings: Settings,
 }
 
-/// What every role takes; other keys stand in the file or the environment.
-#[derive(Clone, Debug, Default, Args)]
-pub struct Settings {
-    /// TOML file; rushgate.example.toml documents every key [env: RUSHGATE_CONFIG].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Data plane: orders [env: RUSHGATE_LISTEN] [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<String>,
-    /// Control plane, metrics and health [env: RUSHGATE_ADMIN_LISTEN] [default: 127.0.0.1:8081].
-    #[arg(long, value_name = "ADDRESS")]
-    pub admin_listen: Option<String>,
-    /// Redis or Valkey [env: RUSHGATE_REDIS_URL].
-    #[arg(long, value_name = "URL")]
-    pub redis_url: Option<Hidden>,
-    /// Comma-separated host:port [env: RUSHGATE_KAFKA_BROKERS].
-    #[arg(long, value_name = "LIST")]
-    pub kafka_brokers: Option<String>,
-    /// MySQL or MariaDB [env: RUSHGATE_DATABASE_URL].
-    #[arg(long, value_name = "URL")]
-    pub database_url: Option<Hidden>,
-    /// For trying only: take `Bearer dev:<user>` from anybody.
-    #[arg(long)]
-    pub insecure_dev_auth: bool,
-    /// text or json [env: RUSHGATE_LOG_FORMAT].
-    #[arg(long, value_name = "FORMAT")]
-    pub log_format: Option<String>,
-    /// error, warn, info, debug, trace, or directives [env: RUSHGATE_LOG_LEVEL].
-    #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
-}
-
-impl Settings {
-    /// The file that is read, if one is.
-    pub fn file(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-        let named = self.config.clone();
-        named.or_else(|| env("RUSHGATE_CONFIG").map(PathBuf::from))
-    }
-
-    /// Settles the configuration from file, environment and these flags.
-    pub fn settle(self, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        let file = self.file(env);
-        config::load(&Source {
-            file: file.as_deref(),
-            env,
-            flags: self.flags(),
-        })
-    }
-
-    fn flags(self) -> Vec<(&'static str, &'static str, String)> {
-        let dev_auth = self.insecure_dev_auth.then(|| "true".to_owned());
-        [
-            ("--listen", "listen", self.listen),
-            ("--admin-listen", "admin_listen", self.admin_listen),
-            ("--redis-url", "redis.url", self.redis_url.map(|url| url.0)),
-            ("--kafka-brokers", "kafka.brokers", self.kafka_brokers),
-            (
-                "--database-url",
-                "database.url",
-                self.database_url.map(|url| url.0),
-            ),
-            ("--insecure-dev-auth", "auth.insecure_dev_auth", dev_auth),
-            ("--log-format", "log.format", self.log_format),
-            ("--log-level", "log.level", self.log_level),
-        ]
-        .into_iter()
-        .filter_map(|(flag, key, value)| Some((flag, key, value?)))
-        .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,13 +152,16 @@ mod tests {
         let gateway = settings.settle(&|_| None).expect("valid");
         assert_eq!(gateway.redis.url, "redis://r");
         assert!(gateway.auth.insecure_dev_auth);
-        assert!(config.log.format == crate::config::LogFormat::Json);
+        assert!(config.log.format == crate::telemetry::Format::Json);
     }
 
     #[test]
     fn the_file_may_come_from_the_environment() {
         let env = |name: &str| (name == "RUSHGATE_CONFIG").then(|| "/nowhere/rushgate.toml".to_owned());
-        let error = Settings::default().settle(&env).err().expect("no such file");
+        let error = Settings::<Role>::default()
+            .settle(&env)
+            .err()
+            .expect("no such file");
         assert!(
             error
                 .to_string()

@@ -12,18 +12,17 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::out::{Exit, quiet_pipe, user};
+use super::settings::{OperatorWithRedis, Settings};
 use crate::app::adapters::{sending, store};
 use crate::app::sealing::Sealing;
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::clock::now_ms;
-use crate::config::{Config, Services};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::redis::Redis;
 use crate::reconcile::{CompareError, Comparison, Outcome, Reconcile};
 use crate::store::Store;
-use crate::telemetry;
-use crate::wire::secret::Hidden;
 
 /// How long Redis and Kafka have to answer at all.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -53,11 +52,8 @@ pub struct ReconcileArgs {
     /// Who repairs, for the audit trail [default: $USER].
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
-    /// Redis or Valkey [env: RUSHGATE_REDIS_URL].
-    #[arg(long, value_name = "URL")]
-    pub redis_url: Option<Hidden>,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<OperatorWithRedis>,
 }
 
 const DIFFERENT: Exit = Exit(1);
@@ -98,15 +94,7 @@ struct Answer {
 }
 
 async fn compare_all(args: &ReconcileArgs) -> anyhow::Result<Answer> {
-    let redis = args
-        .redis_url
-        .clone()
-        .map(|url| ("--redis-url", "redis.url", url.0));
-    let config = args
-        .services
-        .settle_with(&|name| std::env::var(name).ok(), redis.into_iter().collect())?;
-    telemetry::init(&config.log)?;
-    config.warn();
+    let config = args.settings.begin()?;
     let store = store(&config).await?;
     let sealing = Sealing::join(&config, &store, "reconcile").await?;
     let answer = compare_with(args, &config, &store, &sealing).await;
@@ -157,7 +145,7 @@ fn told(campaign: &str, what: &str, left: Duration) {
 }
 
 async fn stage(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Reconcile> {
-    let engine = Redis::new(config.engine())?;
+    let engine = Redis::new(config.redis.clone())?;
     let asked = tokio::time::timeout(ASK_LIMIT, engine.ping()).await;
     asked
         .context("Redis does not answer (--redis-url)")?

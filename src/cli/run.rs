@@ -8,6 +8,7 @@ use super::out::Exit;
 use super::rebuild::rebuild;
 use super::reconcile::reconcile;
 use super::seal::seal;
+use super::settings::variable;
 use super::{Command, Dev, Doctor, Migrate, Rebuild, Settings, dlt, load, module, parse, simulate};
 use crate::app::{self, Sources};
 use crate::config::{Config, check_environment};
@@ -56,9 +57,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             settings,
         }) => start(settings, move |config, _| migrate(config, cut_over, force)),
         Command::Doctor(Doctor { args, settings }) => {
-            let env = |name: &str| std::env::var(name).ok();
-            let file = settings.file(&env);
-            on_runtime(doctor(args, file, settings.settle(&env)))
+            let file = settings.file(&variable);
+            on_runtime(doctor(args, file, settings.settle(&variable)))
         }
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
@@ -75,11 +75,8 @@ fn start<F>(settings: Settings, role: impl FnOnce(Config, Sources) -> F) -> anyh
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let settle = move || settings.clone().settle(&|name| std::env::var(name).ok());
-    let config = settle()?;
-    telemetry::init(&config.log)?;
-    config.warn();
-    on_runtime(role(config, Sources::new(settle)))
+    let config = settings.begin()?;
+    on_runtime(role(config, Sources::new(move || settings.settle(&variable))))
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

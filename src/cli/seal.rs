@@ -8,14 +8,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::out::user;
+use super::settings::{Operator, Settings};
 use crate::app::adapters::store;
 use crate::app::ending::{self, Passed, is_silent};
 use crate::app::reach::{ends, landed, named};
 use crate::app::seals::{moment, note_keys};
 use crate::clock::now_ms;
-use crate::config::{Config, Services};
+use crate::config::Config;
 use crate::store::{CutOver, KeyRow, SenderRow, Store, WITHOUT_SEAL};
-use crate::telemetry;
 
 /// Looks after the seals of records.
 #[derive(Debug, Subcommand)]
@@ -33,7 +33,7 @@ pub enum Seal {
 #[derive(Debug, Args)]
 pub struct Status {
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 /// Where the cut-over lies in each partition.
@@ -59,7 +59,7 @@ pub struct Require {
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 #[derive(Debug, Args)]
@@ -77,19 +77,17 @@ pub struct Retire {
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 /// Runs one command.
 pub async fn seal(command: Seal) -> anyhow::Result<()> {
-    let services = match &command {
-        Seal::Status(args) => &args.services,
-        Seal::Require(args) => &args.services,
-        Seal::Retire(args) => &args.services,
+    let settings = match &command {
+        Seal::Status(args) => &args.settings,
+        Seal::Require(args) => &args.settings,
+        Seal::Retire(args) => &args.settings,
     };
-    let config = services.settle(&|name| std::env::var(name).ok())?;
-    telemetry::init(&config.log)?;
-    config.warn();
+    let config = settings.begin()?;
     let store = store(&config).await?;
     match &command {
         Seal::Status(_) => {

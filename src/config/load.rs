@@ -1,54 +1,16 @@
 //! Reads the sources of the configuration, one over the other, and says exactly where one is wrong.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::keys::{KEYS, env_name};
+use super::keys::{KEYS, Key};
 use super::secrets::Given;
-use super::{Config, seal, secrets, tokens};
+use super::{Config, seal, secrets};
 use crate::bus::check_prefix;
-use crate::bus::kafka::{Side, check_connection, check_options};
 use crate::campaign::RETENTION_DAYS_MAX;
-
-/// Longest `landing.busy_wait_ms`.
-const BUSY_WAIT_MAX_MS: u64 = 1000;
-
-/// Keys that a setting of 0 would stop dead.
-const AT_LEAST_ONE: &[&str] = &[
-    "kafka.partitions",
-    "kafka.replication",
-    "database.connections",
-    "auth.jwks_every_ms",
-    "auth.keys_keep_ms",
-    "gateway.connections",
-    "gateway.in_vain",
-    "gateway.memory_mb",
-    "gateway.header_timeout_ms",
-    "gateway.body_timeout_ms",
-    "gateway.write_timeout_ms",
-    "gateway.database_wait_ms",
-    "admin.connections",
-    "admission.queue",
-    "admission.batch",
-    "admission.deadline_ms",
-    "admission.watch_ms",
-    "relay.every_ms",
-    "relay.lease_ms",
-    "relay.in_flight",
-    "reconcile.lease_ms",
-    "reconcile.patience_ms",
-    "landing.consumers",
-    "landing.batch",
-    "landing.poison_window",
-    "flow.backlog_max",
-    "flow.every_ms",
-    "ready.outbox_max",
-    "sample.attempts_per_second",
-];
+use crate::wire::Unfit;
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, thiserror::Error)]
@@ -84,13 +46,28 @@ pub enum ConfigError {
     SameAddress(std::net::SocketAddr),
 }
 
+impl From<Unfit> for ConfigError {
+    fn from(Unfit { key, message }: Unfit) -> Self {
+        let at = key.to_owned();
+        Self::Value { at, message }
+    }
+}
+
+/// A flag that sets a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// As it is typed: `--redis-url`.
+    pub name: &'static str,
+    pub key: &'static str,
+}
+
 /// Where values come from, besides the built-in ones.
 pub struct Source<'a> {
     pub file: Option<&'a Path>,
     /// Reads an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<String>,
-    /// (flag as typed, key, value).
-    pub flags: Vec<(&'static str, &'static str, String)>,
+    /// With the value that each was given.
+    pub flags: Vec<(Flag, String)>,
 }
 
 /// Settles the configuration.
@@ -109,21 +86,21 @@ pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
         }
     };
     for key in KEYS {
-        let name = env_name(key);
+        let name = key.env_name();
         if let Some(value) = (source.env)(&name) {
-            config = set(&config, key, &value).map_err(|message| ConfigError::Value {
+            config = set(&config, key.name, &value).map_err(|message| ConfigError::Value {
                 at: name.clone(),
                 message,
             })?;
-            given.put(key, name, &value);
+            given.put(key.name, name, &value);
         }
     }
-    for (flag, key, value) in &source.flags {
+    for (Flag { name, key }, value) in &source.flags {
         config = set(&config, key, value).map_err(|message| ConfigError::Value {
-            at: (*flag).to_owned(),
+            at: (*name).to_owned(),
             message,
         })?;
-        given.put(key, (*flag).to_owned(), value);
+        given.put(key, (*name).to_owned(), value);
     }
     secrets::settle(&mut config, &given, source.env)?;
     check(&config)?;
@@ -193,7 +170,8 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         let (section, rest) = key.split_once('.')?;
         table.get(section)?.get(rest)?.as_integer()
     };
-    if let Some(key) = AT_LEAST_ONE.iter().find(|key| at(key) == Some(0)) {
+    let zero = |key: &&Key| key.at_least_one && at(key.name) == Some(0);
+    if let Some(Key { name: key, .. }) = KEYS.iter().find(zero) {
         return Err(ConfigError::Zero { key });
     }
     if config.listen == config.admin_listen && config.listen.port() != 0 {
@@ -201,140 +179,14 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     let days = config.campaigns.retention_days;
     if !(1..=RETENTION_DAYS_MAX).contains(&days) {
-        return Err(ConfigError::Value {
-            at: "campaigns.retention_days".to_owned(),
-            message: format!("{days} is not within 1 to {RETENTION_DAYS_MAX}"),
-        });
+        let message = format!("{days} is not within 1 to {RETENTION_DAYS_MAX}");
+        return Err(Unfit::new("campaigns.retention_days", message).into());
     }
-    tokens::check(config)?;
-    check_listeners(config)?;
-    check_landing(config)
-}
-
-fn check_listeners(config: &Config) -> Result<(), ConfigError> {
-    let wrong = |at: &str, message: &str| {
-        let (at, message) = (at.to_owned(), message.to_owned());
-        Err(ConfigError::Value { at, message })
-    };
-    let (gateway, admin) = (&config.gateway, &config.admin);
-    if !gateway.proxies.is_empty() && gateway.trusted_proxies > 0 {
-        return wrong(
-            "gateway.trusted_proxies",
-            "gateway.proxies names the proxies, so they need not be counted: leave this at 0",
-        );
-    }
-    for (section, cert, key) in [
-        ("gateway", &gateway.tls_cert_file, &gateway.tls_key_file),
-        ("admin", &admin.tls_cert_file, &admin.tls_key_file),
-    ] {
-        match (cert, key) {
-            (Some(_), None) => {
-                return wrong(
-                    &format!("{section}.tls_key_file"),
-                    "the certificate needs its key",
-                );
-            }
-            (None, Some(_)) => {
-                return wrong(
-                    &format!("{section}.tls_cert_file"),
-                    "the key needs its certificate",
-                );
-            }
-            _ => {}
-        }
-    }
-    match (&admin.tls_client_ca_file, &admin.tls_cert_file) {
-        (Some(_), None) => wrong(
-            "admin.tls_cert_file",
-            "certificates of clients (admin.tls_client_ca_file) need TLS: name the listener's own certificate and key",
-        ),
-        _ => Ok(()),
-    }
-}
-
-fn check_landing(config: &Config) -> Result<(), ConfigError> {
-    let wrong = |at: &str, message: String| {
-        let at = at.to_owned();
-        Err(ConfigError::Value { at, message })
-    };
-    if let Err(error) = check_prefix(&config.kafka.prefix) {
-        return wrong("kafka.prefix", error.to_string());
-    }
-    if let Err(error) = config.topics() {
-        return wrong("landing.retry_delays", error.to_string());
-    }
-    let busy = config.landing.busy_wait_ms;
-    if busy > BUSY_WAIT_MAX_MS {
-        let message = format!("{busy} is more than {BUSY_WAIT_MAX_MS}: orders would be late, and no cheaper");
-        return wrong("landing.busy_wait_ms", message);
-    }
-    let share = config.landing.poison_share;
-    if !(0.0..=1.0).contains(&share) {
-        return wrong("landing.poison_share", format!("{share} is not within 0 to 1"));
-    }
-    for (at, side, options) in [
-        ("kafka.options", Side::Both, &config.kafka.options),
-        ("kafka.producer", Side::Producer, &config.kafka.producer),
-        ("kafka.consumer", Side::Consumer, &config.kafka.consumer),
-    ] {
-        if let Err(error) = check_options(side, options) {
-            return wrong(at, error.to_string());
-        }
-    }
-    if let Err(error) = check_connection(&config.kafka.options) {
-        return wrong("kafka.options", error.to_string());
-    }
-    Ok(())
-}
-
-/// Options of librdkafka have dots in their names, which TOML reads as tables in tables unless they
-/// are quoted: both are taken. Numbers and booleans become the text librdkafka wants.
-pub(super) fn options<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let mut options = BTreeMap::new();
-    match Value::deserialize(d)? {
-        Value::Table(table) => flatten("", table, &mut options).map_err(D::Error::custom)?,
-        Value::String(text) => {
-            let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
-            for (at, pair) in pairs.enumerate() {
-                // What it says is not shown: it may be what follows a comma in a password.
-                let (name, value) = pair.split_once('=').ok_or_else(|| {
-                    D::Error::custom(format!(
-                        "entry {} is not of the form name=value,name=value; a value that holds a comma has its place in \
-                         the file",
-                        at + 1
-                    ))
-                })?;
-                options.insert(name.trim().to_owned(), value.trim().to_owned());
-            }
-        }
-        _ => {
-            return Err(D::Error::custom(
-                "a table, or text name=value,name=value, is expected",
-            ));
-        }
-    }
-    Ok(options)
-}
-
-fn flatten(prefix: &str, table: Table, options: &mut BTreeMap<String, String>) -> Result<(), String> {
-    for (key, value) in table {
-        let name = format!("{prefix}{key}");
-        let text = match value {
-            Value::String(text) => text,
-            Value::Integer(number) => number.to_string(),
-            Value::Boolean(flag) => flag.to_string(),
-            Value::Float(number) => number.to_string(),
-            Value::Table(inner) => {
-                flatten(&format!("{name}."), inner, options)?;
-                continue;
-            }
-            Value::Array(_) | Value::Datetime(_) => {
-                return Err(format!(
-                    "option {name}: a text, a number or a boolean is expected"
-                ));
-            }
-        };
-        options.insert(name, text);
-    }
+    config.auth.check()?;
+    config.gateway.check()?;
+    config.admin.check()?;
+    check_prefix(&config.kafka.prefix).map_err(|error| Unfit::new("kafka.prefix", error))?;
+    config.landing.check()?;
+    config.kafka.check_options()?;
     Ok(())
 }

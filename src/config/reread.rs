@@ -6,40 +6,13 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::Config;
-use super::keys::KEYS;
+use super::keys::{KEYS, Key};
 use super::load::put;
 use crate::wire::secret::{shown_path, shown_url};
 
-/// Keys that take effect when the configuration is read again; all others do with the next start.
-pub const REREAD: &[&str] = &[
-    "drain_delay_ms",
-    "drain_ms",
-    "auth.jwt_hs256_secret_file",
-    "auth.jwt_public_key_file",
-    "auth.jwks_file",
-    "auth.jwks_url",
-    "auth.jwks_ca_file",
-    "auth.jwks_every_ms",
-    "auth.keys_keep_ms",
-    "auth.algorithms",
-    "auth.issuer",
-    "auth.audience",
-    "auth.insecure_dev_auth",
-    "gateway.body_timeout_ms",
-    "gateway.trusted_proxies",
-    "gateway.database_wait_ms",
-    "admission.answer",
-    "admission.accept_wait_ms",
-    "admission.deadline_ms",
-    "flow.policy",
-    "flow.backlog_max",
-    "ready.outbox_max",
-    "log.level",
-];
-
 /// A configuration over the one that is in force.
 pub struct Reread {
-    /// In force from now on: the old one, with the keys of [`REREAD`] as they were read.
+    /// In force from now on: the old one, with the keys that take effect at once as they were read.
     pub config: Config,
     /// `key: old → new` of what takes effect. None of these keys holds a secret, but for the query of a URL.
     pub applied: Vec<String>,
@@ -52,12 +25,15 @@ impl Config {
     pub fn take_over(&self, read: &Self) -> Reread {
         let (mut table, new) = (as_table(self), as_table(read));
         let (mut applied, mut restart) = (Vec::new(), Vec::new());
-        for key in KEYS {
+        for Key {
+            name: key, reread, ..
+        } in KEYS
+        {
             let (before, after) = (get(&table, key).cloned(), get(&new, key));
             if before.as_ref() == after {
                 continue;
             }
-            if !REREAD.contains(key) {
+            if !reread {
                 restart.push(*key);
                 continue;
             }

@@ -3,13 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Config, ConfigError, Seal};
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
 use crate::seal::{Key, Keyring};
 use crate::wire::secret::{exposed, shown_path};
-use crate::{bus, landing};
 
 const AT: &str = "seal.keys";
 const ID: &str = "no id of a key: 1 to 32 letters, digits, '.', '_' or '-'";
+
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seal {
+    /// `id:path,id:path`: the first signs, all verify.
+    pub keys: Option<String>,
+}
 
 /// The keys, as the configuration names them; `None` where it names none.
 pub(super) fn keyring(
@@ -56,24 +64,6 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
         cause,
     })?;
     Ok(secret.trim_ascii_end().to_vec())
-}
-
-impl Config {
-    /// What landing verifies records with.
-    pub(super) fn seals(&self) -> landing::SealConfig {
-        landing::SealConfig {
-            keys: self.keyring.clone(),
-            only: false,
-        }
-    }
-
-    /// The same Kafka, and what is produced sealed.
-    pub fn sealing(&self, kafka: bus::kafka::Config) -> bus::kafka::Config {
-        bus::kafka::Config {
-            seal: self.keyring.clone(),
-            ..kafka
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::Table;
 
-use super::keys::{KEYS, env_name};
-use super::{Config, ConfigError, Kafka};
+use super::keys::{KEYS, Key, env_name};
+use super::{Config, ConfigError};
+use crate::bus::kafka;
 use crate::wire::secret::{exposed, is_secret_name, shown_path};
 
 const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
@@ -43,7 +44,7 @@ impl Given {
 
     pub(super) fn file(&mut self, path: &Path, text: &str) {
         let table: Table = text.parse().unwrap_or_default();
-        for key in KEYS {
+        for Key { name: key, .. } in KEYS {
             let found = match key.split_once('.') {
                 None => table.get(*key),
                 Some((section, rest)) => table.get(section).and_then(|inner| inner.get(rest)),
@@ -112,7 +113,7 @@ pub(super) fn settle(
     settle_kafka(&mut config.kafka, &mut files)
 }
 
-fn settle_kafka(kafka: &mut Kafka, files: &mut Files<'_>) -> Result<(), ConfigError> {
+fn settle_kafka(kafka: &mut kafka::Config, files: &mut Files<'_>) -> Result<(), ConfigError> {
     let given = files.given;
     for (at, options) in [
         ("kafka.options", &mut kafka.options),
@@ -317,7 +318,7 @@ pub fn check_environment(names: impl Iterator<Item = OsString>) -> Result<(), Co
         // `RUSHGATE_KEYS_SERVICE_HOST` is how Kubernetes names a service.
         let of_a_service = name.contains("_SERVICE_") || name.contains("_PORT");
         let of_others = OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || of_a_service;
-        let known = OTHER_VARIABLES.contains(&name.as_str()) || KEYS.iter().any(|key| env_name(key) == name);
+        let known = OTHER_VARIABLES.contains(&name.as_str()) || KEYS.iter().any(|key| key.env_name() == name);
         let secret = is_secret_name(&name) || name.contains("URL");
         if name.starts_with("RUSHGATE_") && secret && !known && !of_others {
             return Err(ConfigError::Value {

@@ -7,14 +7,21 @@ use super::*;
 
 const EXAMPLE: &str = include_str!("../../rushgate.example.toml");
 
+const LISTEN: Flag = Flag {
+    name: "--listen",
+    key: "listen",
+};
+const REDIS_URL: Flag = Flag {
+    name: "--redis-url",
+    key: "redis.url",
+};
+
 fn file(text: &str) -> Result<Config, String> {
     load::parse(Path::new("rushgate.toml"), text).map_err(|error| error.to_string())
 }
 
-fn settle(env: &[(&str, &str)], flags: &[(&'static str, &'static str, &str)]) -> Result<Config, String> {
-    let flags = flags
-        .iter()
-        .map(|(flag, key, value)| (*flag, *key, (*value).to_owned()));
+fn settle(env: &[(&str, &str)], flags: &[(Flag, &str)]) -> Result<Config, String> {
+    let flags = flags.iter().map(|(flag, value)| (*flag, (*value).to_owned()));
     let env = |name: &str| {
         let found = env.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
@@ -64,7 +71,7 @@ fn the_example_names_every_key() {
             }
         }
     }
-    let known: BTreeSet<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
+    let known: BTreeSet<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
     assert_eq!(named, known);
 }
 
@@ -83,10 +90,10 @@ fn taken(section: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_list_of_keys_is_what_the_types_take() {
-    let listed: BTreeSet<String> = KEYS.iter().map(|key| (*key).to_owned()).collect();
+    let listed: BTreeSet<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
     let sections: BTreeSet<&str> = KEYS
         .iter()
-        .filter_map(|key| Some(key.split_once('.')?.0))
+        .filter_map(|key| Some(key.name.split_once('.')?.0))
         .collect();
     let mut found = BTreeSet::new();
     for name in taken("") {
@@ -117,7 +124,8 @@ fn the_example_marks_what_is_read_again() {
             _ => is_marked = line.ends_with("[SIGHUP]"),
         }
     }
-    assert_eq!(marked, REREAD.iter().map(|key| (*key).to_owned()).collect());
+    let reread = KEYS.iter().filter(|key| key.reread);
+    assert_eq!(marked, reread.map(|key| key.name.to_owned()).collect());
 }
 
 #[test]
@@ -172,10 +180,10 @@ fn the_environment_is_over_the_file_and_flags_over_both() {
     let source = Source {
         file: Some(path.path()),
         env: &env,
-        flags: vec![("--redis-url", "redis.url", "redis://flag".to_owned())],
+        flags: vec![(REDIS_URL, "redis://flag".to_owned())],
     };
     let config = load(&source).expect("valid");
-    assert_eq!(config.drain_ms, 1);
+    assert_eq!(config.drain.as_millis(), 1);
     assert_eq!(config.kafka.brokers, "env");
     assert_eq!(config.redis.url, "redis://flag");
     assert_eq!(config.admin_token.as_deref(), Some("t"));
@@ -227,7 +235,7 @@ fn landing_is_configured_from_the_environment_too() {
     .expect("valid");
     let topics = config.topics().expect("delays");
     assert_eq!(topics.retries[1].name, "rushgate.orders.retry.5s");
-    assert_eq!(config.landing().guard.map(|guard| guard.share), Some(0.25));
+    assert_eq!(config.landing().poison_share, 0.25);
     assert_eq!(config.kafka.consumer["session.timeout.ms"], "6000");
 }
 
@@ -261,7 +269,7 @@ fn a_wrong_value_is_answered_with_its_source() {
         ),
         (
             ("RUSHGATE_X", ""),
-            Some(("--listen", "listen", "8080")),
+            Some((LISTEN, "8080")),
             "--listen: invalid socket address",
         ),
         (
@@ -407,5 +415,5 @@ fn listeners_are_checked_as_a_whole() {
     assert!(limits.proxies.contain([10, 1, 1, 1].into()) && !limits.all_proxies);
     let counted = settle(&[("RUSHGATE_GATEWAY_TRUSTED_PROXIES", "1")], &[]).expect("counted");
     assert!(counted.gateway.limits().all_proxies);
-    assert!(counted.tls().is_none() && counted.admin_tls().is_none());
+    assert!(counted.gateway.tls().is_none() && counted.admin.tls().is_none());
 }

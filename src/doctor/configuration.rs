@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use super::leg::{Leg, Stopped};
 use super::report::{Finding, LegReport};
 use super::{Patient, certificates, files};
-use crate::config::{ConfigError, KEYS, env_name};
+use crate::config::{ConfigError, KEYS, Key};
 
 pub(super) const NAME: &str = "configuration";
 pub(super) const STEPS: &[&str] = &["sources", "environment", "secrets", "certificates"];
@@ -105,7 +105,7 @@ fn unknown(name: &str) -> Option<Finding> {
     if !ours {
         return None;
     }
-    let keys: Vec<String> = KEYS.iter().map(|key| env_name(key)).collect();
+    let keys: Vec<String> = KEYS.iter().map(Key::env_name).collect();
     // A secret that stands in a file of its own.
     let known = name.strip_suffix("_FILE").unwrap_or(name);
     if keys.iter().any(|key| key == name || key == known) {

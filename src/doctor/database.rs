@@ -27,12 +27,12 @@ const TIME_ZONE: &str = "+00:00";
 const PACKET_MIN: u64 = 4 << 20;
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
-    let config = patient.config.store();
+    let config = &patient.config.database;
     let key = url_key("database", &patient.config.database.url_file);
     let is_local = address(&config.url, &key, leg).await?;
     let store = leg
         .step("login", async {
-            Store::connect(&config)
+            Store::connect(config)
                 .await
                 .map_err(|error| not_in(&error, &key, patient))
         })

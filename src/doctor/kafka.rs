@@ -37,11 +37,11 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
             // It reads the files of its encryption.
             let made = aside(move || Examination::new(config, limit)).await;
             let made = made.ok_or_else(|| wrong("the client broke off", "try again"))?;
-            made.map_err(|error| unusable(&error.to_string(), &patient.kafka.extra))
+            made.map_err(|error| unusable(&error.to_string(), &patient.kafka.options))
         })
         .await?;
     let examination = Arc::new(examination);
-    let security = patient.kafka.extra.get("security.protocol");
+    let security = patient.kafka.options.get("security.protocol");
     let security = security.map_or("plaintext".to_owned(), |protocol| protocol.to_lowercase());
     leg.ok("options", format!("security.protocol {security}"));
     let reached = leg.step("address", any_of(&patient.kafka.brokers)).await?;

@@ -15,7 +15,7 @@ use crate::serving::tls::{Files, TlsError};
 pub(super) const STEPS: &[&str] = &["admin tls", "admin", "orders tls", "orders"];
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
-    let (listen, files) = (patient.config.admin_listen, patient.config.admin_tls());
+    let (listen, files) = (patient.config.admin_listen, patient.config.admin.tls());
     match &files {
         Some(files) => tls("admin tls", "admin", files, patient, leg).await?,
         None if listen.ip().is_loopback() => {}
@@ -25,12 +25,9 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
             "set admin.tls_cert_file and admin.tls_key_file, or admin_listen to a loopback address",
         ),
     }
-    let config = admin::Config {
-        listen,
-        token: patient.config.admin_token.clone(),
-    };
+    let token = patient.config.admin_token.as_deref();
     let mut runs = false;
-    let bound = match admin::bind(&config) {
+    let bound = match admin::bind(listen, token) {
         Ok(_free) => Ok(format!("{listen} is free")),
         Err(StartError::Bind(error)) if is_taken(&error.cause) => {
             runs = lives(listen, files.as_ref()).await;
@@ -50,7 +47,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     if patient.role == Some(Role::Land) {
         return Ok(());
     }
-    if let Some(files) = patient.config.tls() {
+    if let Some(files) = patient.config.gateway.tls() {
         tls("orders tls", "gateway", &files, patient, leg).await?;
     }
     let listen = patient.config.listen;

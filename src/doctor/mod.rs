@@ -29,7 +29,6 @@ use futures_util::future::OptionFuture;
 
 use crate::bus::{self, Topics};
 use crate::config::{Config, ConfigError};
-use crate::engine;
 use leg::Leg;
 pub use machine::limits;
 pub use report::{Finding, LegReport, Report, Verdict};
@@ -55,7 +54,6 @@ pub struct Patient<'a> {
     pub config: &'a Config,
     /// The file the configuration was read from.
     pub file: Option<PathBuf>,
-    pub redis: engine::redis::Config,
     pub kafka: bus::kafka::Config,
     pub topics: Topics,
     /// Of every topic, as the configuration wants them.

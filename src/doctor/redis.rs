@@ -24,7 +24,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
     let key = url_key("redis", &patient.config.redis.url_file);
     let redis = leg
         .step("address", async {
-            Redis::new(patient.redis.clone()).map_err(|error| unusable(&error.to_string(), &key))
+            Redis::new(patient.config.redis.clone()).map_err(|error| unusable(&error.to_string(), &key))
         })
         .await?;
     let (reached, tls) = match redis.place() {
@@ -141,7 +141,7 @@ fn unusable(error: &str, key: &str) -> Wrong {
 /// What to do about a connection that TLS does not let be.
 fn encryption(cause: &str, key: &str, patient: &Patient<'_>) -> String {
     let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
-    let tls = &patient.redis.tls;
+    let tls = patient.config.redis.tls();
     if has(&["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"]) {
         match &tls.ca_file {
             Some(path) => format!(

@@ -28,7 +28,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
 
 /// What was ever used; `None` where the database does not tell.
 async fn used(patient: &Patient<'_>) -> Option<(Vec<KeyRow>, Option<CutOver>)> {
-    let store = Store::connect(&patient.config.store()).await.ok()?;
+    let store = Store::connect(&patient.config.database).await.ok()?;
     let asked = async {
         if store.schema().await.ok()? != Schema::Current {
             return None;

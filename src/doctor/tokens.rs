@@ -16,7 +16,7 @@ const SHOWN_MAX: usize = 8;
 const ID_SHOWN_MAX: usize = 64;
 
 pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), Stopped> {
-    let config = patient.config.auth();
+    let config = patient.config.auth.clone();
     let source = leg.step("keys", source(&config)).await?;
     if config.insecure_dev_auth {
         leg.warn(
@@ -132,6 +132,7 @@ fn said(published: &Published) -> String {
 fn mend(error: &AuthConfigError, config: &Config) -> String {
     let (key, _) = named(config);
     match error {
+        AuthConfigError::Unfit(unfit) => format!("mend {}", unfit.key),
         AuthConfigError::Nothing => "set auth.jwks_url to where the issuer publishes its keys".to_owned(),
         AuthConfigError::Both { one, other } => format!("take {one} or {other} away"),
         AuthConfigError::Unreadable { .. } => {

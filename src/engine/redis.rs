@@ -2,13 +2,14 @@
 //! it broke. Every failure is told apart by whether the script may have run, and every connection knows
 //! which server it leads to before anybody uses it.
 
+mod config;
 mod examine;
 mod incarnation;
 mod link;
 mod rights;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,6 +20,8 @@ use super::{Engine, EngineError};
 use crate::failpoint::{self, Point};
 use crate::lua::reply::Reply;
 use crate::lua::{Args, Script};
+pub use config::Config;
+use config::without_secrets;
 pub use examine::{Closed, Examination, Lacking, Place, ServerFacts};
 pub use link::Tls;
 
@@ -44,52 +47,6 @@ const REFUSALS: [&str; 13] = [
     "MOVED",
     "ASK",
 ];
-
-#[derive(Clone)]
-pub struct Config {
-    /// `redis://[user:password@]host:port[/db]`, `rediss://…` where the connection is encrypted, or `redis+unix:///path`.
-    pub url: String,
-    /// For `rediss://` alone.
-    pub tls: Tls,
-    /// How long a call may take before its outcome counts as unknown.
-    pub response_timeout: Duration,
-    pub connect_timeout: Duration,
-}
-
-impl Config {
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            tls: Tls::default(),
-            response_timeout: Duration::from_secs(2),
-            connect_timeout: Duration::from_secs(2),
-        }
-    }
-}
-
-/// Without the password.
-impl std::fmt::Debug for Config {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Config")
-            .field("url", &without_secrets(&self.url))
-            .field("tls", &self.tls)
-            .field("response_timeout", &self.response_timeout)
-            .field("connect_timeout", &self.connect_timeout)
-            .finish()
-    }
-}
-
-/// A URL as it may be shown: what stands before the `@` is left out.
-fn without_secrets(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let shown = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    // A unix URL carries its password as a query parameter.
-    let shown = shown.split('?').next().unwrap_or_default();
-    match scheme {
-        "" => shown.to_owned(),
-        _ => format!("{scheme}://{shown}"),
-    }
-}
 
 /// A connection in use.
 #[derive(Clone)]

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::plan::TOKEN_CLAIMS;
 use crate::wire::problem::{Kind, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_NOT_YET_VALID, UNAVAILABLE};
-use crate::wire::{Problem, check_text, echo};
+use crate::wire::{Problem, Unfit, check_text, echo};
 use claims::Claims;
 use head::{BadHead, Head};
 use keeper::{Keeper, Times, Waited};
@@ -88,7 +88,8 @@ impl Auth {
     pub fn renew(&self, config: &Config) -> Result<Self, AuthConfigError> {
         let there = self.keeper.as_ref().filter(|keeper| {
             let source = Source::of(config).ok().flatten().filter(Source::is_url);
-            source.is_some_and(|source| keeper.is_for(&source, &rules(config), times(config)))
+            let now = source.zip(rules(config).ok());
+            now.is_some_and(|(source, rules)| keeper.is_for(&source, &rules, times(config)))
         });
         let renewed = match there {
             Some(keeper) => {
@@ -199,12 +200,12 @@ fn later(wait: Duration) -> Problem {
     problem.reason("keys-unavailable").retry_after(wait)
 }
 
-fn rules(config: &Config) -> Rules {
-    Rules {
+fn rules(config: &Config) -> Result<Rules, Unfit> {
+    Ok(Rules {
         issuer: config.issuer.clone(),
         audience: config.audience.clone(),
-        algorithms: config.algorithms.clone(),
-    }
+        algorithms: config.allowed()?,
+    })
 }
 
 fn times(config: &Config) -> Times {
@@ -215,7 +216,7 @@ fn times(config: &Config) -> Times {
 }
 
 fn keeper(source: Source, config: &Config) -> Result<Keeper, AuthConfigError> {
-    let rules = rules(config);
+    let rules = rules(config)?;
     let first = match source.is_url() {
         true => None,
         false => Some(source.read_file(None, &rules)?),

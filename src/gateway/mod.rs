@@ -37,10 +37,10 @@ use crate::campaign::Schedule;
 use crate::clock::now_ms;
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::decision::Placed;
-use crate::serving::Networks;
+use crate::serving::{Networks, tls};
 use crate::store::{OrderRow, Store, StoreError, StoreResult};
 use crate::wire;
-use crate::wire::{mib, millis};
+use crate::wire::{Unfit, mib, millis};
 
 use auth::{Auth, KeyFigures};
 use lookups::Lookups;
@@ -104,6 +104,31 @@ impl Default for Config {
             tls_cert_file: None,
             tls_key_file: None,
         }
+    }
+}
+
+impl Config {
+    /// The listener's TLS; `None`: plain HTTP.
+    pub fn tls(&self) -> Option<tls::Files> {
+        Some(tls::Files {
+            cert: self.tls_cert_file.clone()?,
+            key: self.tls_key_file.clone()?,
+            client_ca: None,
+        })
+    }
+
+    /// Whether what is set fits together.
+    pub fn check(&self) -> Result<(), Unfit> {
+        if !self.proxies.is_empty() && self.trusted_proxies > 0 {
+            return Err(Unfit::new(
+                "gateway.trusted_proxies",
+                "gateway.proxies names the proxies, so they need not be counted: leave this at 0",
+            ));
+        }
+        tls::check_pair(
+            ("gateway.tls_cert_file", &self.tls_cert_file),
+            ("gateway.tls_key_file", &self.tls_key_file),
+        )
     }
 }
 

@@ -9,24 +9,6 @@ use std::collections::VecDeque;
 /// Records that must have been seen before a share means anything.
 const SEEN_MIN: usize = 100;
 
-/// When the guard trips.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GuardConfig {
-    /// Share of the recent records, 0 to 1, above which nothing is moved any more; 1 never trips.
-    pub share: f64,
-    /// Recent records that are looked at.
-    pub window: usize,
-}
-
-impl Default for GuardConfig {
-    fn default() -> Self {
-        Self {
-            share: 0.5,
-            window: 1000,
-        }
-    }
-}
-
 /// What made it trip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tripped {
@@ -39,38 +21,42 @@ pub(super) struct Tripped {
 /// The recent records of one lander.
 #[derive(Debug)]
 pub(super) struct Guard {
-    config: GuardConfig,
+    /// Share of the recent records, 0 to 1, above which nothing is moved any more; 1 never trips.
+    share: f64,
+    /// Recent records that are looked at.
+    window: usize,
     /// Whether each was moved away; the newest is last.
     recent: VecDeque<bool>,
     failing: usize,
 }
 
 impl Guard {
-    pub fn new(config: GuardConfig) -> Self {
+    pub fn new(share: f64, window: usize) -> Self {
         Self {
-            config,
-            recent: VecDeque::with_capacity(config.window),
+            share,
+            window,
+            recent: VecDeque::with_capacity(window),
             failing: 0,
         }
     }
 
     /// Whether a batch of so many records, of which so many fail, makes it trip.
     pub fn check(&self, records: usize, failing: usize) -> Option<Tripped> {
-        let room = self.config.window.saturating_sub(records);
+        let room = self.window.saturating_sub(records);
         let forgotten = self.recent.len().saturating_sub(room);
         let forgotten_failing = self.recent.iter().take(forgotten).filter(|failed| **failed);
         let tripped = Tripped {
             failing: self.failing - forgotten_failing.count() + failing,
             seen: self.recent.len() - forgotten + records,
         };
-        let enough = tripped.seen >= SEEN_MIN.min(self.config.window);
-        let above = tripped.failing as f64 > self.config.share * tripped.seen as f64;
+        let enough = tripped.seen >= SEEN_MIN.min(self.window);
+        let above = tripped.failing as f64 > self.share * tripped.seen as f64;
         (enough && above).then_some(tripped)
     }
 
     /// Remembers a batch that is done with.
     pub fn record(&mut self, records: usize, moved: usize) {
-        let window = self.config.window;
+        let window = self.window;
         for n in 0..records {
             let failed = n < moved;
             self.recent.push_back(failed);
@@ -89,7 +75,7 @@ mod tests {
     use super::*;
 
     fn guard(share: f64) -> Guard {
-        Guard::new(GuardConfig { share, window: 200 })
+        Guard::new(share, 200)
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod batch;
 mod book;
+mod config;
 mod figures;
 mod gaps;
 mod guard;
@@ -25,15 +26,15 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use crate::bus::origin;
-use crate::bus::{BusError, Consumer, ORDERS_TOPIC, Producer, Record, RetryTopic, Slice, Topics};
+use crate::bus::{BusError, Consumer, Producer, Record, Slice};
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
 use crate::seldom::Seldom;
 use crate::store::{Landed, Store};
 use batch::{Batch, Sorted};
 use book::Book;
+pub use config::Config;
 pub use figures::{Awaits, Figures, Snapshot};
-pub use guard::GuardConfig;
 use guard::{Guard, Tripped};
 use nudge::Nudge;
 pub use nudge::Nudger;
@@ -45,79 +46,6 @@ const GUARD_PAUSE_MIN: Duration = Duration::from_secs(1);
 const GUARD_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A record that is not due is looked at again after this long at the latest, should a clock have been put right.
 const HOLD_MAX: Duration = Duration::from_secs(60);
-
-/// How landing batches, and where it moves what does not land.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The topic whose offsets the database keeps.
-    pub topic: String,
-    /// The consumer's group: dead letters say who could not land them.
-    pub group: String,
-    /// Orders of one transaction at most, unless one record has more; and records of one poll.
-    pub batch_records: usize,
-    /// How long a batch waits for more records after its first.
-    pub batch_wait: Duration,
-    /// A retry topic's records are not tried before they have waited so long; zero for the orders topic.
-    pub delay: Duration,
-    /// Where records go that may succeed later; `None`: to the dead letters too.
-    pub retry: Option<RetryTopic>,
-    /// Where all other records go that do not land.
-    pub dead_letters: String,
-    /// So often a batch meets locked rows before the orders behind them are looked for, and moved.
-    pub locked_tries: u32,
-    /// `None` for a retry topic: what is there has failed before.
-    pub guard: Option<GuardConfig>,
-    /// What its records are verified with.
-    pub seal: SealConfig,
-    /// A partition that waits for a key or a revision is looked at again after so long.
-    pub recheck: Duration,
-    /// How long gateways ask for an order at most: `admission.deadline_ms`. Nobody was admitted later, but for what clocks
-    /// differ by.
-    pub deadline: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            topic: ORDERS_TOPIC.to_owned(),
-            group: "rushgate-landing".to_owned(),
-            batch_records: 2000,
-            batch_wait: Duration::from_millis(20),
-            delay: Duration::ZERO,
-            retry: None,
-            dead_letters: crate::bus::DEAD_LETTER_TOPIC.to_owned(),
-            locked_tries: 8,
-            guard: Some(GuardConfig::default()),
-            seal: SealConfig::default(),
-            recheck: Duration::from_secs(5),
-            deadline: Duration::from_secs(2),
-        }
-    }
-}
-
-impl Config {
-    /// One configuration per topic that is landed, the orders first, each leading to the next.
-    pub fn levels(topics: &Topics, orders: &Self) -> Vec<Self> {
-        let mut levels = vec![Self {
-            topic: topics.orders.clone(),
-            retry: topics.retries.first().cloned(),
-            dead_letters: topics.dead_letters.clone(),
-            ..orders.clone()
-        }];
-        for (at, retry) in topics.retries.iter().enumerate() {
-            let suffix = retry.name.strip_prefix(topics.orders.as_str());
-            levels.push(Self {
-                topic: retry.name.clone(),
-                group: format!("{}{}", orders.group, suffix.unwrap_or_default()),
-                delay: retry.delay,
-                retry: topics.retries.get(at + 1).cloned(),
-                guard: None,
-                ..levels[0].clone()
-            });
-        }
-        levels
-    }
-}
 
 /// The stage.
 pub struct Landing {
@@ -176,7 +104,9 @@ impl Landing {
         let figures = Arc::new(Figures::default());
         let nudge = Arc::new(Nudge::default());
         let mut landing = Self {
-            guard: config.guard.map(Guard::new),
+            guard: config
+                .guarded
+                .then(|| Guard::new(config.poison_share, config.poison_window)),
             config,
             consumer,
             producer,

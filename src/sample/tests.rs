@@ -74,10 +74,7 @@ fn decided(users: std::ops::Range<u32>) -> Decided {
 }
 
 async fn sample(most: u64) -> (Arc<Sample>, Store) {
-    let config = crate::store::Config {
-        url: "sqlite::memory:".into(),
-        connections: 1,
-    };
+    let config = crate::store::Config::new("sqlite::memory:", 1);
     let store = Store::connect(&config).await.expect("connects");
     store.migrate().await.expect("migrates");
     let config = Config {

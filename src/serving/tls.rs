@@ -13,6 +13,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 use crate::pem;
+use crate::wire::Unfit;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -27,6 +28,18 @@ pub struct Files {
     pub key: PathBuf,
     /// Clients show a certificate of this authority.
     pub client_ca: Option<PathBuf>,
+}
+
+/// Certificate and key, each with the setting that names it, go together.
+pub fn check_pair(
+    (cert_key, cert): (&'static str, &Option<PathBuf>),
+    (key_key, key): (&'static str, &Option<PathBuf>),
+) -> Result<(), Unfit> {
+    match (cert, key) {
+        (Some(_), None) => Err(Unfit::new(key_key, "the certificate needs its key")),
+        (None, Some(_)) => Err(Unfit::new(cert_key, "the key needs its certificate")),
+        _ => Ok(()),
+    }
 }
 
 /// What is wrong with one of the files.

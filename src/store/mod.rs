@@ -5,6 +5,7 @@ mod attempts;
 mod audiences;
 mod audit;
 mod campaigns;
+mod config;
 mod dialect;
 mod error;
 mod landing;
@@ -27,12 +28,12 @@ use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
-use crate::wire::secret::shown_url;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
+pub use config::Config;
 use dialect::Dialect;
 pub use error::StoreError;
 pub use landing::columns::check_event;
@@ -261,24 +262,6 @@ pub struct Landed {
     pub failed: Vec<Failed>,
 }
 
-/// How to reach it.
-#[derive(Clone)]
-pub struct Config {
-    /// `mysql://user:password@host:port/name?ssl-mode=…`, `sqlite:///path`, or `sqlite::memory:`.
-    pub url: String,
-    pub connections: u32,
-}
-
-/// Without the password.
-impl std::fmt::Debug for Config {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Config")
-            .field("url", &shown_url(&self.url))
-            .field("connections", &self.connections)
-            .finish()
-    }
-}
-
 /// How long a caller waits for a free or new connection.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -464,10 +447,7 @@ mod tests {
         );
         assert_eq!(parse_url("sqlite::memory:").expect("sqlite").1, "sqlite::memory:");
         assert!(parse_url("postgres://x").is_err());
-        let config = Config {
-            url: "mysql://me:s3cret@db:3307/sales".to_owned(),
-            connections: 1,
-        };
+        let config = Config::new("mysql://me:s3cret@db:3307/sales", 1);
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 }

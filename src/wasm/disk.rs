@@ -8,18 +8,21 @@ use std::fs::DirBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Cache, CacheConfig};
 
 /// Bytes of all files together from which on the least recently used ones are removed.
 const DISK_BYTES_MAX: u64 = 1 << 30;
 
 /// How modules are run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "struct Wasm")]
 pub struct Config {
     /// Where compiled modules are kept. Left out: in memory, or while the process lives where children compile.
     pub cache_dir: Option<PathBuf>,
     /// The rushgate binary that is started to compile and ask a module within limits. Left out: that happens
     /// in this process, which is for modules that are trusted.
+    #[serde(skip)]
     pub program: Option<PathBuf>,
 }
 

@@ -7,11 +7,13 @@ pub mod millis;
 pub mod problem;
 pub mod secret;
 mod shown;
+mod unfit;
 
 use std::fmt::Write as _;
 
 pub use problem::Problem;
 pub use shown::{check_shown, check_shown_json};
+pub use unfit::Unfit;
 
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {

@@ -189,10 +189,7 @@ impl Database {
 }
 
 pub async fn connect(url: &str) -> Store {
-    let config = Config {
-        url: url.to_owned(),
-        connections: 8,
-    };
+    let config = Config::new(url, 8);
     Store::connect(&config).await.expect("connects")
 }
 

@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn a_wrong_option_is_named() {
         let mut config = Config::new("127.0.0.1:1");
-        config.extra.insert("no.such.option".into(), "1".into());
+        config.options.insert("no.such.option".into(), "1".into());
         let error = KafkaProducer::new(config).err().expect("refused");
         assert!(error.to_string().contains("no.such.option"), "{error}");
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::values;
-use crate::config::Services;
+use crate::cli::settings::{Operator, Settings};
 use crate::store::{Origin, Stage};
 
 /// Looks after dead letters: orders that could not land.
@@ -67,7 +67,7 @@ pub struct List {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ pub struct Show {
     #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
     pub id: Origin,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 /// Who acts.
@@ -131,7 +131,7 @@ pub struct Replay {
     #[command(flatten)]
     pub by: By,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 #[derive(Debug, Args)]
@@ -144,7 +144,7 @@ pub struct Export {
     #[command(flatten)]
     pub by: By,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 #[derive(Debug, Args)]
@@ -163,7 +163,7 @@ pub struct Import {
     #[command(flatten)]
     pub by: By,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 #[derive(Debug, Args)]
@@ -188,7 +188,7 @@ pub struct Discard {
     #[command(flatten)]
     pub by: By,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }
 
 #[derive(Debug, Args)]
@@ -204,5 +204,5 @@ pub struct Unpark {
     #[command(flatten)]
     pub by: By,
     #[command(flatten)]
-    pub services: Services,
+    pub settings: Settings<Operator>,
 }

@@ -21,6 +21,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::settings::{Operator, Settings};
 use crate::bus::Producer;
 use crate::letters::{Item, Replayer, Route};
 use crate::store::{LetterFilter, Stage, Store};
@@ -35,16 +36,15 @@ use work::Work;
 const LIST_LINES: u64 = 50;
 
 impl Dlt {
-    /// What it says about the services.
-    pub fn services(&self) -> &crate::config::Services {
+    fn settings(&self) -> &Settings<Operator> {
         match self {
-            Self::List(args) => &args.services,
-            Self::Show(args) => &args.services,
-            Self::Replay(args) => &args.services,
-            Self::Export(args) => &args.services,
-            Self::Import(args) => &args.services,
-            Self::Discard(args) => &args.services,
-            Self::Unpark(args) => &args.services,
+            Self::List(args) => &args.settings,
+            Self::Show(args) => &args.settings,
+            Self::Replay(args) => &args.settings,
+            Self::Export(args) => &args.settings,
+            Self::Import(args) => &args.settings,
+            Self::Discard(args) => &args.settings,
+            Self::Unpark(args) => &args.settings,
         }
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use tokio::sync::watch;
 
 use super::{Desk, Dlt};
-use crate::app::adapters::{kafka_config, sending, store};
+use crate::app::adapters::{sending, store};
 use crate::app::sealing::Sealing;
 use crate::app::shutdown::Shutdown;
 use crate::bus::Producer;
@@ -17,7 +17,6 @@ use crate::cli::out::{quiet_pipe, user};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::store::Store;
-use crate::telemetry;
 
 /// How long Kafka has to answer at all.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -26,9 +25,7 @@ const DELIVERY_TIMEOUT_MS: u32 = 30_000;
 
 /// Runs one command on dead letters.
 pub async fn dlt(command: Dlt) -> anyhow::Result<()> {
-    let config = command.services().settle(&|name| std::env::var(name).ok())?;
-    telemetry::init(&config.log)?;
-    config.warn();
+    let config = command.settings().begin()?;
     let store = store(&config).await?;
     let sealing = match command.sends() {
         true => Some(Sealing::join(&config, &store, "dlt").await?),
@@ -48,7 +45,7 @@ async fn on_desk(
     store: Store,
     sealing: Option<&Sealing>,
 ) -> anyhow::Result<()> {
-    let (kafka, topics) = (kafka_config(config), config.topics()?);
+    let (kafka, topics) = (config.kafka(), config.topics()?);
     let producer = match sealing {
         Some(sealing) => Some(producer(config, sealing).await?),
         None => None,

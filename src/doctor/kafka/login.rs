@@ -1,8 +1,8 @@
 //! How brokers let this machine in: whether both sides speak TLS, and what librdkafka's reasons mean where they do not.
 
 use super::{OPTIONS, Tried};
-use crate::bus::kafka::{ClusterFacts, Unreached};
-use crate::config::{Config, Kafka};
+use crate::bus::kafka::{self, ClusterFacts, Unreached};
+use crate::config::Config;
 use crate::doctor::leg::{Wrong, wrong};
 use crate::doctor::net::plain_answer;
 use crate::doctor::report::Finding;
@@ -125,7 +125,7 @@ pub(super) fn not_in(unreached: &Unreached, config: &Config) -> Wrong {
     wrong(said, todo)
 }
 
-fn has_login(kafka: &Kafka) -> bool {
+fn has_login(kafka: &kafka::Config) -> bool {
     let protocol = kafka.options.get("security.protocol");
     protocol.is_some_and(|protocol| protocol.to_ascii_uppercase().starts_with("SASL"))
 }

@@ -76,7 +76,7 @@ pub(super) fn target(config: &Config) -> Result<ConnectionInfo, String> {
         ));
     }
     let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-    if config.tls.is_some() && !encrypted {
+    if config.tls().is_some() && !encrypted {
         return Err(
             "redis.ca_file, redis.certificate_file and redis.key_file are for rediss://, and the URL is not encrypted"
                 .to_owned(),
@@ -92,7 +92,7 @@ pub(super) fn client(config: &Config) -> Result<Client, String> {
     let made = match target.addr() {
         ConnectionAddr::TcpTls { .. } => {
             pem::install_provider();
-            Client::build_with_tls(target, config.tls.read()?)
+            Client::build_with_tls(target, config.tls().read()?)
         }
         _ => Client::open(target),
     };
@@ -150,43 +150,40 @@ pub(super) fn explained(cause: &str, config: &Config) -> String {
 mod tests {
     use super::*;
 
-    fn refused(url: &str, tls: Tls) -> String {
-        let config = Config {
-            tls,
-            ..Config::new(url)
-        };
-        client(&config).expect_err(url)
+    fn refused(url: &str, files: Config) -> String {
+        let url = url.to_owned();
+        client(&Config { url, ..files }).expect_err("refused")
     }
 
     #[test]
     fn what_would_not_be_encrypted_or_checked_is_refused() {
-        let with_ca = || Tls {
+        let with_ca = || Config {
             ca_file: Some("/ca.pem".into()),
-            ..Tls::default()
+            ..Config::default()
         };
-        for (url, tls, words) in [
+        for (url, files, words) in [
             (
                 "redis://:s3cret@host?ssl=true",
-                Tls::default(),
+                Config::default(),
                 "no parameter \"ssl\"",
             ),
             (
                 "rediss://:s3cret@host/?sslmode=none",
-                Tls::default(),
+                Config::default(),
                 "no parameter \"sslmode\"",
             ),
             (
                 "rediss://:s3cret@host/#insecure",
-                Tls::default(),
+                Config::default(),
                 "switch off the check",
             ),
-            ("redis://:s3cret@host#tls", Tls::default(), "what follows #"),
-            ("redis://s3cret@host", Tls::default(), "a user and no password"),
+            ("redis://:s3cret@host#tls", Config::default(), "what follows #"),
+            ("redis://s3cret@host", Config::default(), "a user and no password"),
             ("redis://:s3cret@host", with_ca(), "not encrypted"),
             ("redis+unix:///run/r.sock?pass=s3cret", with_ca(), "not encrypted"),
             (
                 "redis+unix:///run/r.sock?pass=s3cret&tls=1",
-                Tls::default(),
+                Config::default(),
                 "no parameter \"tls\"",
             ),
             (
@@ -194,17 +191,17 @@ mod tests {
                 with_ca(),
                 "redis.ca_file: cannot read /ca.pem",
             ),
-            ("http://:s3cret@host", Tls::default(), "does not begin with"),
+            ("http://:s3cret@host", Config::default(), "does not begin with"),
         ] {
-            let error = refused(url, tls);
+            let error = refused(url, files);
             assert!(
                 error.contains(words) && !error.contains("s3cret"),
                 "{url}: {error}"
             );
         }
-        let half = Tls {
+        let half = Config {
             key_file: Some("/key.pem".into()),
-            ..Tls::default()
+            ..Config::default()
         };
         assert!(refused("rediss://host", half).contains("go together"));
     }

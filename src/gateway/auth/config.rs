@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Unfit, millis};
 
 /// Every algorithm that keys can be for.
 pub const ALGORITHMS: &[Algorithm] = &[
@@ -20,7 +23,8 @@ pub const ALGORITHMS: &[Algorithm] = &[
 ];
 
 /// How orders prove who they come from. At most one of the four sources of keys is set.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "struct Auth")]
 pub struct Config {
     /// File with the shared secret of HS256.
     pub jwt_hs256_secret_file: Option<PathBuf>,
@@ -33,11 +37,13 @@ pub struct Config {
     /// PEM certificates of the only authorities that are believed about `jwks_url`; without, those of the machine.
     pub jwks_ca_file: Option<PathBuf>,
     /// How often `jwks_url` is fetched.
+    #[serde(rename = "jwks_every_ms", with = "millis")]
     pub jwks_every: Duration,
     /// For how long keys are used after they could be read last.
+    #[serde(rename = "keys_keep_ms", with = "millis")]
     pub keys_keep: Duration,
-    /// Algorithms that are taken; none: those that the keys are for.
-    pub algorithms: Option<Vec<Algorithm>>,
+    /// Algorithms that are taken, joined by commas; those that the keys are for where empty.
+    pub algorithms: String,
     /// Required `iss`.
     pub issuer: Option<String>,
     /// Required `aud`.
@@ -56,7 +62,7 @@ impl Default for Config {
             jwks_ca_file: None,
             jwks_every: Duration::from_secs(300),
             keys_keep: Duration::from_secs(24 * 3600),
-            algorithms: None,
+            algorithms: String::new(),
             issuer: None,
             audience: None,
             insecure_dev_auth: false,
@@ -64,9 +70,37 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Whether what is set fits together.
+    pub fn check(&self) -> Result<(), Unfit> {
+        self.allowed()?;
+        match (&self.jwks_ca_file, &self.jwks_url) {
+            (Some(_), None) => Err(Unfit::new(
+                "auth.jwks_ca_file",
+                "says whom to believe about auth.jwks_url, which is not set",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Algorithms that are taken; none: those that the keys are for.
+    pub(super) fn allowed(&self) -> Result<Option<Vec<Algorithm>>, Unfit> {
+        let names = self.algorithms.split(',').map(str::trim);
+        let listed = names.filter(|name| !name.is_empty()).map(|name| {
+            let found = ALGORITHMS.iter().find(|known| format!("{known:?}") == name);
+            let wrong = || Unfit::new("auth.algorithms", format!("{name:?} is none of {ALGORITHMS:?}"));
+            found.copied().ok_or_else(wrong)
+        });
+        let listed = listed.collect::<Result<Vec<Algorithm>, Unfit>>()?;
+        Ok((!listed.is_empty()).then_some(listed))
+    }
+}
+
 /// Why the gateway cannot check tokens as configured. Paths and URLs are as they may be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthConfigError {
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error(
         "no way to check order tokens: set auth.jwks_url, auth.jwks_file, auth.jwt_public_key_file or \
          auth.jwt_hs256_secret_file, or, for trying only, --insecure-dev-auth"

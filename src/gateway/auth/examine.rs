@@ -34,7 +34,7 @@ pub struct PublishedKey {
 impl KeySource {
     /// Reads the file of authorities that a URL is held against. `None`: only development's tokens are taken.
     pub fn of(config: &Config) -> Result<Option<Self>, AuthConfigError> {
-        let rules = rules(config);
+        let rules = rules(config)?;
         match Source::of(config)? {
             Some(source) => Ok(Some(Self { source, rules })),
             None if config.insecure_dev_auth => Ok(None),

@@ -245,7 +245,7 @@ fn a_gateway_that_could_not_check_tokens_does_not_start() {
     let private = error(with_public_key(RSA_PRIVATE));
     assert!(private.contains("holds a private key"), "{private}");
     let listed = Config {
-        algorithms: Some(vec![Algorithm::ES256]),
+        algorithms: "ES256".to_owned(),
         ..Config::default()
     };
     assert!(error(with_secret(SECRET, listed)).contains("is for HS256, which auth.algorithms does not list"));

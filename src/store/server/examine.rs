@@ -292,10 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_table_is_named() {
-        let config = crate::store::Config {
-            url: "sqlite::memory:".into(),
-            connections: 1,
-        };
+        let config = crate::store::Config::new("sqlite::memory:", 1);
         let store = Store::connect(&config).await.expect("connects");
         store.migrate().await.expect("migrates");
         let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx_%' \

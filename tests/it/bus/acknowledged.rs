@@ -102,7 +102,7 @@ async fn what_is_acknowledged_while_partitions_are_added_is_in_them() {
     for idempotence in ["false", "true"] {
         let mut config = cold("grown", idempotence);
         let refresh = ("topic.metadata.refresh.interval.ms".to_owned(), "50".to_owned());
-        config.extra.extend([refresh]);
+        config.options.extend([refresh]);
         make(&config, PARTITIONS).await;
         let producer = Arc::new(KafkaProducer::new(config.clone()).expect("made"));
         let mut told = acknowledged_of(&publish_each(&producer, 0..ORDERS));

@@ -36,7 +36,7 @@ async fn partitions_added_at_once_and_under_way_are_landed_from_their_start() {
     const MORE: usize = 8;
     let mut config = fresh().await;
     let age = ("topic.metadata.refresh.interval.ms".to_owned(), "300".to_owned());
-    config.extra.extend([age]);
+    config.options.extend([age]);
     let db = database::sqlite().await;
     sale(&db.store, 100_000).await;
     let landers = landers(&config, &db.store);

@@ -357,7 +357,7 @@ async fn brokers_that_are_not_there_leave_orders_unacknowledged() {
     let mut config = Config::new(NOWHERE);
     config.delivery_timeout_ms = 500;
     config
-        .extra
+        .options
         .insert("queue.buffering.max.messages".to_owned(), "10".to_owned());
     let producer = KafkaProducer::new(config).expect("made");
     let answer = publish(

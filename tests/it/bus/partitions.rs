@@ -49,7 +49,7 @@ fn lane(campaign: &Campaign, n: u32) -> Outbound {
 async fn impatient() -> Config {
     let mut config = fresh().await;
     let age = ("topic.metadata.refresh.interval.ms".to_owned(), "300".to_owned());
-    config.extra.extend([age]);
+    config.options.extend([age]);
     config
 }
 
@@ -188,7 +188,7 @@ async fn what_fails_keeps_its_partition_in_topics_that_grew_meanwhile() {
     let config = impatient().await;
     let db = database::sqlite().await;
     let level = landing::Config {
-        guard: None,
+        guarded: false,
         ..levels(&config).remove(0)
     };
     let landing = spawn(&config, &db.store, level);

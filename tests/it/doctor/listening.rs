@@ -104,13 +104,9 @@ async fn a_control_plane_that_speaks_tls_is_known_by_its_certificate() {
         config.admin.tls_cert_file = Some(folder.file("server.pem"));
         config.admin.tls_key_file = Some(folder.file("server-key.pem"));
         config.admin.tls_client_ca_file = client_ca;
-        let socket = admin::bind(&admin::Config {
-            listen: config.admin_listen,
-            token: None,
-        })
-        .expect("bound");
+        let socket = admin::bind(config.admin_listen, None).expect("bound");
         config.admin_listen = socket.local_addr().expect("bound");
-        let tls = Tls::load(config.admin_tls().expect("files")).expect("loaded");
+        let tls = Tls::load(config.admin.tls().expect("files")).expect("loaded");
         let door = Door::new(socket, Limits::for_few(4)).tls(Some(tls));
         let health = Health {
             readiness: Arc::new(Readiness::new(Vec::new())),

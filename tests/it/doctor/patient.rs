@@ -173,7 +173,7 @@ impl Deployment {
     }
 
     pub async fn migrate_tables(&self) {
-        let store = Store::connect(&self.config.store()).await.expect("connects");
+        let store = Store::connect(&self.config.database).await.expect("connects");
         store.migrate().await.expect("migrates");
         store.close().await;
     }
@@ -187,7 +187,7 @@ impl Deployment {
 
     pub fn kafka(&self) -> bus::kafka::Config {
         bus::kafka::Config {
-            extra: self.config.kafka.options.clone(),
+            options: self.config.kafka.options.clone(),
             ..bus::kafka::Config::new(&self.config.kafka.brokers).with_prefix(&self.config.kafka.prefix)
         }
     }
@@ -200,7 +200,6 @@ impl Deployment {
         let patient = Patient {
             config: &self.config,
             file: None,
-            redis: self.config.engine(),
             kafka: self.kafka(),
             topics: self.config.topics().expect("delays"),
             partitions: PARTITIONS,

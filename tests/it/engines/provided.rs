@@ -88,12 +88,9 @@ fn members_only() -> Plan {
 impl Sale {
     /// Stored, its gate not open yet.
     async fn new(engine: Arc<dyn Engine>) -> Self {
-        let store = Store::connect(&store::Config {
-            url: "sqlite::memory:".into(),
-            connections: 1,
-        })
-        .await
-        .expect("a database");
+        let store = Store::connect(&store::Config::new("sqlite::memory:", 1))
+            .await
+            .expect("a database");
         store.migrate().await.expect("migrated");
         let list = upload(&store).await;
         let now = jiff::Timestamp::now().as_millisecond();

@@ -374,7 +374,7 @@ pub struct Running {
 }
 
 pub fn start(token: Option<&str>) -> Running {
-    with(token, Limits::for_few(admin::CONNECTIONS))
+    with(token, Limits::for_few(admin::Config::default().connections))
 }
 
 /// A control plane to be served.
@@ -391,11 +391,7 @@ pub fn plane(token: Option<&str>) -> Admin {
 }
 
 pub fn with(token: Option<&str>, limits: Limits) -> Running {
-    let listener = admin::bind(&admin::Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        token: token.map(Into::into),
-    })
-    .expect("a free port");
+    let listener = admin::bind(([127, 0, 0, 1], 0).into(), token).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let store_down = Arc::new(AtomicBool::new(false));
     let down = store_down.clone();

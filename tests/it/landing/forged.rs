@@ -338,7 +338,7 @@ async fn forged_records_make_nothing_wait_in_a_retry_topic(db: Database) {
     let level = Config {
         topic: "retry".into(),
         delay: Duration::from_secs(3600),
-        guard: None,
+        guarded: false,
         ..verifying(&keys)
     };
     let landing = spawn(level, &db.store, &ours, retry);
@@ -394,7 +394,7 @@ async fn what_landing_moves_is_sealed_and_comes_back(db: Database) {
     let level = Config {
         topic: "retry".into(),
         delay: Duration::from_millis(100),
-        guard: None,
+        guarded: false,
         ..verifying(&keys)
     };
     let landing = spawn(level, &db.store, &ours, retry);

@@ -1,7 +1,6 @@
 //! The guard: most records fail, and nothing is moved away until that has passed.
 
 use rushgate::bus::DEAD_LETTER_TOPIC;
-use rushgate::landing::GuardConfig;
 use testkit::database;
 
 use super::poison::{FAILING, release, trap};
@@ -56,12 +55,8 @@ async fn what_can_never_land_waits_for_somebody_who_raises_the_share(db: Databas
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
 
     let consumer = producer.consumer(TOPIC, 0);
-    let never = GuardConfig {
-        share: 1.0,
-        ..GuardConfig::default()
-    };
     let config = Config {
-        guard: Some(never),
+        poison_share: 1.0,
         ..quick()
     };
     let landing = spawn(config, &db.store, &producer, consumer);

@@ -61,6 +61,7 @@ fn start(store: &Store) -> (EmbeddedProducer, LandingHandle) {
 
 fn quick() -> Config {
     Config {
+        batch_records: 2000,
         batch_wait: Duration::from_millis(1),
         ..Config::default()
     }

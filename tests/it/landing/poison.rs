@@ -219,7 +219,7 @@ fn retry_config() -> Config {
     Config {
         topic: "retry".to_owned(),
         delay: Duration::from_millis(1),
-        guard: None,
+        guarded: false,
         ..quick()
     }
 }

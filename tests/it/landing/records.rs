@@ -304,7 +304,7 @@ async fn old_orders_and_those_out_of_their_sale_are_dead_letters(db: Database) {
     let late = vec![asked("late", closed.at, &closed, Some(&keys))];
     let another = vec![asked("cat", AT, &here, Some(&keys))];
     let config = Config {
-        guard: None,
+        guarded: false,
         ..verifying(&keys)
     };
     let landing = spawn(config, &db.store, &ours, consumer);
@@ -409,7 +409,7 @@ async fn one_poison_order_in_a_record_of_two_hundred(db: Database) {
     let level = Config {
         topic: "retry".to_owned(),
         delay: Duration::from_millis(1),
-        guard: None,
+        guarded: false,
         ..verifying(&keys)
     };
     let landing = spawn(level, &db.store, &ours, retry);

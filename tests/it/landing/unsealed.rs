@@ -163,7 +163,7 @@ async fn far_off_records_wait_once_for_the_whole_log(db: Database) {
         topic: "retry".into(),
         // One wait each would take longer than the answer is waited for.
         delay: Duration::from_secs(2),
-        guard: None,
+        guarded: false,
         ..quick()
     };
     let landing = spawn(level, &db.store, &producer, Ahead(retry));

@@ -15,7 +15,7 @@ fn plain() -> String {
 }
 
 async fn connect(url: String) -> Result<Store, String> {
-    let config = Config { url, connections: 1 };
+    let config = Config::new(url, 1);
     Store::connect(&config).await.map_err(|error| error.to_string())
 }
 

@@ -18,7 +18,7 @@ fn options() -> BTreeMap<String, String> {
 
 fn settings() -> Config {
     Config {
-        extra: options(),
+        options: options(),
         ..Config::new(&Stack::shared().variable("RUSHGATE_KAFKA_BROKERS"))
     }
 }
@@ -40,7 +40,7 @@ async fn whoever_lacks_something_is_told_what() {
     };
     let set = |name: &'static str, value: &str| {
         with(&|config: &mut Config| {
-            config.extra.insert(name.to_owned(), value.to_owned());
+            config.options.insert(name.to_owned(), value.to_owned());
         })
     };
     for (config, words) in [
@@ -52,12 +52,12 @@ async fn whoever_lacks_something_is_told_what() {
         ),
         (
             with(&|config| {
-                config.extra.remove("ssl.ca.location");
+                config.options.remove("ssl.ca.location");
             }),
             vec!["ssl.ca.location", "certificate verify failed"],
         ),
         (
-            with(&|config| config.extra.clear()),
+            with(&|config| config.options.clear()),
             vec!["\"security.protocol\" = \"SASL_SSL\""],
         ),
         (

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rushgate::engine::redis::{Config, Redis, Tls};
+use rushgate::engine::redis::{Config, Redis};
 use rushgate::engine::{Engine, EngineError};
 
 use crate::legs::stack::{Stack, authority};
@@ -86,11 +86,9 @@ pub fn settings() -> Config {
     let stack = Stack::shared();
     let path = |name: &str| Some(PathBuf::from(stack.variable(name)));
     Config {
-        tls: Tls {
-            ca_file: path("RUSHGATE_REDIS_CA_FILE"),
-            certificate_file: path("RUSHGATE_REDIS_CERTIFICATE_FILE"),
-            key_file: path("RUSHGATE_REDIS_KEY_FILE"),
-        },
+        ca_file: path("RUSHGATE_REDIS_CA_FILE"),
+        certificate_file: path("RUSHGATE_REDIS_CERTIFICATE_FILE"),
+        key_file: path("RUSHGATE_REDIS_KEY_FILE"),
         ..Config::new(stack.variable("RUSHGATE_REDIS_URL"))
     }
 }
@@ -119,7 +117,7 @@ async fn whoever_lacks_something_is_told_what() {
     let folder = tempfile::tempdir().expect("a folder");
     authority(&folder.path().join("other"), "DNS:localhost");
     let other = |name: &str| Some(folder.path().join("other").join(name));
-    let (url, tls) = (settings().url, settings().tls);
+    let url = settings().url;
     let with = |change: &dyn Fn(&mut Config)| {
         let mut config = settings();
         change(&mut config);
@@ -134,37 +132,29 @@ async fn whoever_lacks_something_is_told_what() {
             with(&|c| c.url = url.replace("rushgate:rushgate@", "")),
             "user or password is wrong",
         ),
-        (
-            with(&|c| c.tls.ca_file = other("ca.pem")),
-            "redis.ca_file names them",
-        ),
-        (with(&|c| c.tls.ca_file = None), "redis.ca_file names them"),
+        (with(&|c| c.ca_file = other("ca.pem")), "redis.ca_file names them"),
+        (with(&|c| c.ca_file = None), "redis.ca_file names them"),
         (
             with(&|c| {
-                c.tls = Tls {
-                    ca_file: tls.ca_file.clone(),
-                    ..Tls::default()
-                }
+                c.certificate_file = None;
+                c.key_file = None;
             }),
             "redis.certificate_file",
         ),
         (
             with(&|c| {
-                c.tls = Tls {
-                    ca_file: tls.ca_file.clone(),
-                    certificate_file: other("client.pem"),
-                    key_file: other("client-key.pem"),
-                }
+                c.certificate_file = other("client.pem");
+                c.key_file = other("client-key.pem");
             }),
             "redis.certificate_file",
         ),
         (
-            with(&|c| c.tls.key_file = other("client-key.pem")),
+            with(&|c| c.key_file = other("client-key.pem")),
             "does not belong to the certificate",
         ),
         (
             with(&|c| {
-                c.tls = Tls::default();
+                (c.ca_file, c.certificate_file, c.key_file) = (None, None, None);
                 c.url = url.replace("rediss:", "redis:");
             }),
             "its URL begins with rediss://",
@@ -194,10 +184,7 @@ async fn a_certificate_for_another_name_is_refused() {
     authority(&folder.path().join("tls"), "DNS:cache.example");
     let server = Server::encrypted(None, folder.path(), "tls");
     let config = Config {
-        tls: Tls {
-            ca_file: Some(folder.path().join("tls/ca.pem")),
-            ..Tls::default()
-        },
+        ca_file: Some(folder.path().join("tls/ca.pem")),
         ..Config::new(format!("rediss://127.0.0.1:{}", server.port))
     };
     let error = refused(config).await;
@@ -221,10 +208,7 @@ async fn files_that_were_renewed_are_used_without_a_restart() {
     let server = Server::encrypted(None, folder.path(), "old");
     let port = server.port;
     let redis = Redis::connect(Config {
-        tls: Tls {
-            ca_file: Some(ca.clone()),
-            ..Tls::default()
-        },
+        ca_file: Some(ca.clone()),
         ..Config::new(format!("rediss://127.0.0.1:{port}"))
     });
     let redis = redis.await.expect("connects");

@@ -769,10 +769,7 @@ async fn an_empty_database_asks_for_migrate() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named_without_its_password() {
-    let config = Config {
-        url: "mysql://me:secret@127.0.0.1:1/sales".to_owned(),
-        connections: 1,
-    };
+    let config = Config::new("mysql://me:secret@127.0.0.1:1/sales", 1);
     let error = Store::connect(&config).await.expect_err("nobody listens");
     assert!(error.is_transient());
     let text = error.to_string();

@@ -214,10 +214,7 @@ impl Bench {
 async fn main() -> Result<()> {
     let flags = Flags::parse();
     let mut connection = MySqlConnection::connect(&flags.database_url).await?;
-    let config = store::Config {
-        url: flags.database_url.clone(),
-        connections: 4,
-    };
+    let config = store::Config::new(&flags.database_url, 4);
     let store = Store::connect(&config).await?;
     store.migrate().await?;
     let pid_file: String = sqlx::query_scalar("SELECT CAST(@@pid_file AS CHAR)")
@@ -251,6 +248,7 @@ async fn round(bench: &mut Bench, store: &Store) -> Result<()> {
     ensure!(records.len() == orders, "{} records", records.len());
     let payload: usize = records.iter().map(|record| record.payload.len()).sum();
     let config = landing::Config {
+        batch_records: batch,
         seal: SealConfig {
             keys: Some(keys),
             only: true,

@@ -49,7 +49,7 @@ async fn surface(rushgate: &Path) -> Result<String> {
     commands::write(&mut page, rushgate)?;
     page.section("settings");
     for key in rushgate::config::KEYS {
-        page.line(format!("{key}  {}", rushgate::config::env_name(key)));
+        page.line(format!("{}  {}", key.name, key.env_name()));
     }
     setup.migrate()?;
     let database = services::database(&setup.urls).await?;

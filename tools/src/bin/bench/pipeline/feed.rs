@@ -33,11 +33,7 @@ pub struct Feed {
 
 impl Feed {
     pub async fn open(urls: &Urls, campaign: &str) -> Result<Self> {
-        let store = Store::connect(&store::Config {
-            url: urls.database.clone(),
-            connections: 1,
-        })
-        .await?;
+        let store = Store::connect(&store::Config::new(&urls.database, 1)).await?;
         let row = store.campaign(campaign).await?.context("the campaign is there")?;
         let revision = store.revision(campaign, row.activation.revision).await?;
         let revision = revision.context("its revision is there")?;

@@ -1,0 +1,54 @@
+//! How to reach the database.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::secret::shown_url;
+
+/// How to reach it: the keys of `[database]`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "struct Database")]
+pub struct Config {
+    /// May hold a password; once the configuration is settled, it does where one is needed.
+    /// `mysql://user:password@host:port/name?ssl-mode=…`, `sqlite:///path`, or `sqlite::memory:`.
+    pub url: String,
+    pub url_file: Option<PathBuf>,
+    /// Goes into the URL when the configuration is settled; so does the content of its file.
+    pub password: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub connections: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: "mysql://root@127.0.0.1:3306/rushgate".to_owned(),
+            url_file: None,
+            password: None,
+            password_file: None,
+            connections: 8,
+        }
+    }
+}
+
+impl Config {
+    /// At this URL, over so many connections at most.
+    pub fn new(url: impl Into<String>, connections: u32) -> Self {
+        Self {
+            url: url.into(),
+            connections,
+            ..Self::default()
+        }
+    }
+}
+
+/// Without the password.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &shown_url(&self.url))
+            .field("connections", &self.connections)
+            .finish()
+    }
+}
