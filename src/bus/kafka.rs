@@ -5,7 +5,6 @@ mod consumer;
 mod delivery;
 mod examine;
 mod gather;
-mod group;
 mod heard;
 mod lanes;
 mod marks;
@@ -32,7 +31,6 @@ use super::{BusError, Halt, ORDERS_TOPIC, PREFIX, landing_group, orders_topic};
 use crate::seal::Keyring;
 pub use consumer::KafkaConsumer;
 pub use examine::{ClusterFacts, Examination, Right, TopicFacts, Unreached};
-pub use group::rebalance;
 pub use options::{OptionError, Side, check_connection, check_options};
 pub use producer::KafkaProducer;
 pub use topics::{TopicReport, WEEK_MS, migrate_topics, wanted_retention};
@@ -52,7 +50,7 @@ pub struct Config {
     pub brokers: String,
     /// The orders topic.
     pub topic: String,
-    /// How the brokers name this client in logs and quotas.
+    /// How the brokers name this client in logs, quotas and lists of a group's members.
     pub client_id: String,
     /// How long a producer waits for more orders before it sends what it has.
     pub linger_ms: u32,
@@ -61,9 +59,6 @@ pub struct Config {
     pub delivery_timeout_ms: u32,
     /// Consumer group of the landers.
     pub group: String,
-    /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
-    /// running landers must not share it.
-    pub instance: Option<String>,
     /// How long a broker lets a fetch wait for more records after the first, and so a batch. Zero: not at all.
     pub fetch_wait: Duration,
     /// How long a batch of records waits for more while they keep coming, counted from its first. Below what a poll is
@@ -91,7 +86,6 @@ impl std::fmt::Debug for Config {
             .field("topic", &self.topic)
             .field("client_id", &self.client_id)
             .field("group", &self.group)
-            .field("instance", &self.instance)
             .field("extra", &names(&self.extra))
             .field("producer", &names(&self.producer))
             .field("consumer", &names(&self.consumer))
@@ -108,7 +102,6 @@ impl Config {
             linger_ms: 0,
             delivery_timeout_ms: 300_000,
             group: landing_group(PREFIX),
-            instance: None,
             fetch_wait: Duration::ZERO,
             busy_wait: Duration::ZERO,
             seal: None,
