@@ -1,12 +1,12 @@
 //! Landers over a real broker and database: orders that fail, an outage, and a lander frozen past its session.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use rushgate::bus::origin::{self, Origin};
 use rushgate::failpoint;
 use sqlx::Executor as _;
 use testkit::database::{Database, MariaDb, connect};
+use testkit::output::Output;
 
 use super::*;
 
@@ -142,11 +142,8 @@ impl Lander {
     /// (landed, retries and slices fenced) at its end.
     fn end(mut self) -> (u64, u64) {
         drop(self.0.stdin.take());
-        let lines = BufReader::new(self.0.stdout.take().expect("piped")).lines();
-        let told = lines
-            .map_while(Result::ok)
-            .filter_map(|line| Some(line.split_once("figures ")?.1.to_owned()));
-        let line = told.last().expect("the lander tells its figures");
+        let line = Output::of(&mut self.0).said("figures ", LIMIT);
+        let (_, line) = line.split_once("figures ").expect("said");
         let numbers: Vec<u64> = line
             .split(' ')
             .map(|number| number.parse().expect("a number"))
