@@ -11,7 +11,7 @@ use crate::plan::eval::{Decision, Rejection};
 use crate::plan::facts::Facts;
 use crate::plan::{Attribute, CheckedPlan, retry};
 
-pub use super::record::{Attributes, NO_ENTRY, Record, decode_record, encode_record, kept};
+pub use super::record::{Attributes, NO_ENTRY, Record, decode_record, kept};
 
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
 pub const BATCH_MAX: usize = 1000;

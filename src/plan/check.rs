@@ -4,8 +4,7 @@ mod campaign;
 mod counters;
 mod parts;
 
-use crate::wire::hex;
-
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -235,7 +234,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
 fn digest(plan: &Plan, context: &CheckContext) -> String {
     let json = serde_json::to_vec(&(plan, context.schedule, &context.audiences))
         .expect("a plan is plain data with text keys");
-    hex(&Sha256::digest(json))
+    HEXLOWER.encode(&Sha256::digest(json))
 }
 
 fn check_sizes(plan: &Plan) -> Result<(), PlanError> {

@@ -99,10 +99,6 @@ impl Differential {
             crate::wasm::Expected::Rejected(reason) => *self.rejected.entry(reason).or_default() += 1,
         }
     }
-
-    pub fn holds(&self) -> bool {
-        self.disagreements == 0
-    }
 }
 
 /// Plays an episode through the script; where it parts from what the interpreter answered.

@@ -600,7 +600,12 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             }
         ));
         let records = oracle.orders.iter().map(|(order, placed)| {
-            let record = codec::encode_record(placed, "");
+            let record = codec::Record {
+                placed: placed.clone(),
+                entry: String::new(),
+                attributes: None,
+            };
+            let record = record.encode();
             (
                 bucket_of(placed.user.as_bytes(), 4),
                 order.parse().expect("an id"),
