@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -84,7 +85,7 @@ impl Key {
     /// Tells two secrets under one id apart, and tells nothing of the secret: 32 hex digits.
     pub fn check_value(&self) -> String {
         let tag = self.over([Some(CHECK)].into_iter()).finalize().into_bytes();
-        hex(&tag[..16])
+        HEXLOWER.encode(&tag[..16])
     }
 
     /// Each part behind its length, an absent one apart from an empty one: no two rows of parts are fed alike.
@@ -168,7 +169,7 @@ impl Keyring {
 
     /// The first key's tag over the parts, 64 hex digits.
     pub fn sign<'a>(&self, parts: impl Iterator<Item = Option<&'a [u8]>>) -> String {
-        hex(&self.first().over(parts).finalize().into_bytes())
+        HEXLOWER.encode(&self.first().over(parts).finalize().into_bytes())
     }
 
     /// The first key's tag over the parts, cut to half.
@@ -205,26 +206,11 @@ impl Keyring {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
-}
-
 /// The 32 bytes of 64 lower-case hex digits.
 fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
     let digits: &[u8; 64] = digits.try_into().ok()?;
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = value(pair[0])? << 4 | value(pair[1])?;
-    }
+    HEXLOWER.decode_mut(digits, &mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -267,7 +253,7 @@ mod tests {
         let mut mac: Hmac<Sha256> = Hmac::new_from_slice(b"Jefe").expect("any length");
         mac.update(b"what do ya want for nothing?");
         assert_eq!(
-            hex(&mac.finalize().into_bytes()),
+            HEXLOWER.encode(&mac.finalize().into_bytes()),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
     }

@@ -1,14 +1,17 @@
 //! Problem documents of the control plane, and bodies read within bounds.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
-use hyper::body::Body as _;
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::control::ControlError;
 use crate::plan::diff::{Change, needs_accept};
+use crate::serving;
+use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{
     ACCEPT_MISSING, CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, PROOF_FAILED,
     TOO_LARGE, UNAVAILABLE, UNKNOWN,
@@ -19,7 +22,7 @@ use crate::wire::{Problem, is_media_type, json};
 pub(super) const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A body up to so many times its limit is read and dropped, so that its sender can be told.
-const DISCARDED: u64 = 4;
+const DISCARDED: usize = 4;
 
 /// A problem on its way out.
 #[derive(Debug)]
@@ -138,37 +141,24 @@ pub(super) async fn read(
     media_type: &'static str,
     body: Body,
     limit: usize,
-) -> Result<Vec<u8>, Refused> {
+) -> Result<Bytes, Refused> {
     check_media_type(headers, media_type)?;
-    let too_large = || {
-        let detail = format!("the body may have at most {} MiB", limit / (1024 * 1024));
-        Refused::from(Problem::new(&TOO_LARGE, detail))
+    let bounds = Bounds {
+        most: limit,
+        discarded: limit * DISCARDED,
     };
-    if body.size_hint().lower() > limit as u64 * DISCARDED {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    let mut length = 0;
-    let mut frames = body.into_data_stream();
-    while let Some(data) = frames.next().await {
-        let data = data.map_err(|error| {
-            let detail = format!("the body was cut off or badly framed: {error}");
-            Problem::new(&MALFORMED, detail)
-        })?;
-        length += data.len() as u64;
-        // Closing on a client that is still sending would reset the connection, and the client
-        // might never see the answer: what is somewhat too large is read and dropped.
-        if length > limit as u64 * DISCARDED {
-            break;
-        }
-        if length <= limit as u64 {
-            bytes.extend_from_slice(&data);
-        }
-    }
-    match length > limit as u64 {
-        true => Err(too_large()),
-        false => Ok(bytes),
-    }
+    // The listener sees to it that it goes on arriving.
+    let read = serving::body::read(body, bounds, Duration::MAX).await;
+    read.map_err(|unread| {
+        let problem = match unread {
+            Unread::TooLarge => {
+                let detail = format!("the body may have at most {} MiB", limit / (1024 * 1024));
+                Problem::new(&TOO_LARGE, detail)
+            }
+            Unread::CutOff(_) | Unread::Late(_) => Problem::new(&MALFORMED, unread.to_string()),
+        };
+        problem.into()
+    })
 }
 
 pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refused> {

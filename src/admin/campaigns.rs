@@ -89,6 +89,18 @@ fn head(row: &CampaignRow) -> Head {
     }
 }
 
+/// How many are asked for of a list in pages.
+pub(super) fn limit(asked: Option<u32>, page: u32) -> Result<u32, Refused> {
+    let limit = asked.unwrap_or(page);
+    match (1..=PAGE_MAX).contains(&limit) {
+        true => Ok(limit),
+        false => {
+            let detail = format!("limit is {limit}; use 1 to {PAGE_MAX}");
+            Err(Problem::new(&MALFORMED, detail).into())
+        }
+    }
+}
+
 pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
     match query {
         Ok(Query(query)) => Ok(query),
@@ -114,11 +126,7 @@ pub(super) async fn list(
     page: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let page = query(page)?;
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        let detail = format!("limit is {limit}; use 1 to {PAGE_MAX}");
-        return Err(Problem::new(&MALFORMED, detail).into());
-    }
+    let limit = limit(page.limit, PAGE)?;
     let rows = admin.rules.campaigns(page.before.as_deref(), limit).await?;
     let next = rows.get(limit as usize - 1).map(|row| row.campaign.id.clone());
     let listed = |row: CampaignRow| Listed {

@@ -74,7 +74,10 @@ pub(super) async fn upload(
 ) -> Result<Response, Refused> {
     let UploadQuery { replace_builtin } = query(how)?;
     let bytes = read(&headers, "application/wasm", body, MODULE_BYTES_MAX).await?;
-    let uploaded = admin.rules.upload_module(actor, bytes, replace_builtin).await?;
+    let uploaded = admin
+        .rules
+        .upload_module(actor, bytes.into(), replace_builtin)
+        .await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,

@@ -10,16 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::answer::{Refused, read_json};
-use super::campaigns::query;
+use super::campaigns::{limit, query};
 use super::guard::Actor;
 use crate::control::{ActivatedAt, NewRevision, RevisionAnswer, RevisionHead};
 use crate::revision::PinnedRule;
-use crate::wire::problem::{MALFORMED, UNKNOWN};
+use crate::wire::problem::UNKNOWN;
 use crate::wire::{Moment, Problem};
 
 /// Revisions of one page unless `limit` says otherwise.
 const PAGE: u32 = 20;
-const PAGE_MAX: u32 = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,11 +164,7 @@ pub(super) async fn list(
     page: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let page = query(page)?;
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        let detail = format!("limit is {limit}; use 1 to {PAGE_MAX}");
-        return Err(Problem::new(&MALFORMED, detail).into());
-    }
+    let limit = limit(page.limit, PAGE)?;
     let heads = admin.rules.revisions(&id, page.before, limit).await?;
     let next = heads.get(limit as usize - 1).map(|head| head.revision);
     let revisions = heads.into_iter().map(Head::from).collect();

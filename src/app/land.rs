@@ -172,7 +172,10 @@ fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow
     let levels = landing::Config::levels(&topics, &config.landing());
     let start = |level: &landing::Config, kafka: &bus::kafka::Config, suffix: String| -> anyhow::Result<_> {
         let kafka = bus::kafka::Config {
-            instance: config.instance().map(|name| name + &suffix),
+            client_id: match config.instance() {
+                Some(name) => format!("{}.{name}{suffix}", kafka.client_id),
+                None => kafka.client_id.clone(),
+            },
             ..kafka.clone()
         };
         let consumer = Box::new(KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?);

@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::reload::Sources;
+use crate::admin;
 use crate::config::Config;
 use crate::serving::tls::Files;
-use crate::serving::{Door, Figures, Limits, Tls, descriptors};
-use crate::{admin, gateway};
+use crate::serving::{self, Door, Figures, Limits, Tls, descriptors};
 
 /// Requests of the control plane may take so long once everything else is drained.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ impl Listener {
 
     fn orders(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
-            socket: gateway::bind(config.listen)?,
+            socket: serving::bind(config.listen, "--listen")?,
             tls: tls("gateway", config.gateway.tls())?,
         })
     }

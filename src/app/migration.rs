@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use backon::{ConstantBuilder, Retryable};
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
@@ -64,26 +65,40 @@ async fn until_there(
     health: SocketAddr,
     why: &Why,
 ) -> anyhow::Result<Store> {
-    let mut away = Seldom::default();
-    loop {
-        let cause = match until_migrated(config, topics, why).await {
-            Ok(store) => return Ok(store),
-            Err(error) => transient(error)?,
-        };
-        if away.met(&cause, Instant::now()).is_some() {
-            tracing::warn!(cause, %health, "waiting for the database");
-        }
-        why.say(cause);
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    let tell = |cause: &str| tracing::warn!(cause, %health, "waiting for the database");
+    while_away(why, tell, || until_migrated(config, topics, why)).await
 }
 
-/// What is wrong with a database that is away; every other error is given back.
-pub(super) fn transient(error: anyhow::Error) -> anyhow::Result<String> {
-    match error.downcast_ref::<StoreError>() {
-        Some(away) if away.is_transient() => Ok(away.to_string()),
-        _ => Err(error),
-    }
+/// Tries until the database is there; what waiting does not mend is an error. `why` knows each cause, and `tell` is told it,
+/// seldom.
+pub(super) async fn while_away<T, F>(
+    why: &Why,
+    tell: impl Fn(&str),
+    attempt: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let mut seldom = Seldom::default();
+    let every = ConstantBuilder::new().with_delay(LOOK_EVERY).without_max_times();
+    attempt
+        .retry(every)
+        .when(|error| away(error).is_some())
+        .notify(|error, _| {
+            let cause = away(error).map_or_else(String::new, ToString::to_string);
+            if seldom.met(&cause, Instant::now()).is_some() {
+                tell(&cause);
+            }
+            why.say(cause);
+        })
+        .await
+}
+
+/// What is wrong with a database that is away.
+fn away(error: &anyhow::Error) -> Option<&StoreError> {
+    error
+        .downcast_ref()
+        .filter(|error: &&StoreError| error.is_transient())
 }
 
 /// The database, once everything is migrated: that is waited for without an end, and `why` says what is missing. A
@@ -181,18 +196,10 @@ mod tests {
 
     #[test]
     fn only_a_database_that_is_away_is_waited_for() {
-        let away = StoreError::Transient("refused".to_owned());
-        assert!(
-            transient(away.into())
-                .expect("it may come back")
-                .contains("refused")
-        );
-        let wrong = transient(StoreError::Permanent("a newer schema".to_owned()).into());
-        assert!(
-            wrong
-                .expect_err("waiting does not help")
-                .to_string()
-                .contains("a newer schema")
-        );
+        let refused = StoreError::Transient("refused".to_owned()).into();
+        let told = away(&refused).expect("it may come back").to_string();
+        assert!(told.contains("refused"), "{told}");
+        let newer = StoreError::Permanent("a newer schema".to_owned()).into();
+        assert_eq!(away(&newer), None, "waiting does not help");
     }
 }

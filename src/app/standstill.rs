@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::admin::Check;
-use crate::bus::kafka::{Config, KafkaProducer, rebalance};
+use crate::bus::kafka::{Config, KafkaProducer};
 use crate::bus::{Anew, BusError};
 use crate::clock::now_ms;
 use crate::flow::{Flow, Ladder, Step};
@@ -80,8 +80,7 @@ pub(super) fn check(flow: &Arc<Flow>) -> Check {
     }
 }
 
-/// Partitions that are nobody's are shared out anew; those that no broker leads have to wait; the others are begun
-/// anew by the consumers that have them.
+/// Partitions that no broker leads have to wait; the others are begun anew by the consumers that have them.
 async fn act(
     kafka: &KafkaProducer,
     topic: &Landed,
@@ -97,11 +96,6 @@ async fn act(
             partitions = ?leaderless,
             "nothing lands of these partitions: no broker leads them. They land when their brokers are back"
         );
-    }
-    let unassigned = kafka.unassigned(&config.topic, &config.group).await?;
-    let nobodys: BTreeSet<i32> = unassigned.intersection(still).copied().collect();
-    if !nobodys.is_empty() {
-        return share_out(config, &nobodys).await;
     }
     let readable: BTreeSet<i32> = still.difference(&leaderless).copied().collect();
     if !readable.is_empty() {
@@ -137,22 +131,6 @@ fn waits_for(read: &Snapshot) -> Option<&'static str> {
         _ if read.in_hand => Some("the database"),
         _ => None,
     }
-}
-
-/// Makes the group share out its partitions anew.
-async fn share_out(config: &Config, nobodys: &BTreeSet<i32>) -> Result<(), BusError> {
-    tracing::warn!(
-        topic = config.topic,
-        partitions = ?nobodys,
-        "no lander has these partitions, though there are landers: one died while it handed them over and came back. \
-         The group is made to share them out"
-    );
-    let config = config.clone();
-    let (done, rebalanced) = tokio::sync::oneshot::channel();
-    // A plain thread: leaving a group may block, and nobody is to wait for that at the end.
-    std::thread::spawn(move || done.send(rebalance(&config)));
-    let gone = |_| Err(BusError::Fatal("the thread is gone".to_owned()));
-    rebalanced.await.unwrap_or_else(gone)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! goes on as soon as the database is there.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -17,12 +17,9 @@ use crate::gateway::auth::Auth;
 use crate::gateway::{CampaignView, Gateway, Orders};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::plan::decision::Placed;
-use crate::seldom::Seldom;
 use crate::store::{OrderRow, StoreError, StoreResult};
 use crate::telemetry;
 
-/// Between tries.
-const AGAIN: Duration = Duration::from_secs(1);
 /// A start that takes no longer is not worth a word.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -48,18 +45,8 @@ async fn connect(config: &Config, why: &Why) -> anyhow::Result<Adapters> {
     // Of the topics a gateway writes to one, and it need not be allowed to see the others.
     let orders = config.kafka().topic;
     let topics = [orders.as_str()];
-    let mut away = Seldom::default();
-    loop {
-        let cause = match connect_once(config, &topics, why).await {
-            Ok(adapters) => return Ok(adapters),
-            Err(error) => migration::transient(error)?,
-        };
-        if away.met(&cause, Instant::now()).is_some() {
-            tracing::warn!(cause, "the database is not there yet");
-        }
-        why.say(cause);
-        tokio::time::sleep(AGAIN).await;
-    }
+    let tell = |cause: &str| tracing::warn!(cause, "the database is not there yet");
+    migration::while_away(why, tell, || connect_once(config, &topics, why)).await
 }
 
 async fn connect_once(config: &Config, topics: &[&str], why: &Why) -> anyhow::Result<Adapters> {

@@ -129,10 +129,6 @@ impl EmbeddedProducer {
 }
 
 impl Producer for EmbeddedProducer {
-    fn name(&self) -> &'static str {
-        "embedded"
-    }
-
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
         let records = batch.into_iter().map(|order| Forward {
             topic: ORDERS_TOPIC.to_owned(),

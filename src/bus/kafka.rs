@@ -5,7 +5,6 @@ mod consumer;
 mod delivery;
 mod examine;
 mod gather;
-mod group;
 mod heard;
 mod lanes;
 mod marks;
@@ -36,7 +35,6 @@ use crate::seal::Keyring;
 use crate::wire::Unfit;
 pub use consumer::KafkaConsumer;
 pub use examine::{ClusterFacts, Examination, Right, TopicFacts, Unreached};
-pub use group::rebalance;
 pub use options::{OptionError, Side, check_connection, check_options};
 pub use producer::KafkaProducer;
 pub use topics::{TopicReport, WEEK_MS, migrate_topics, wanted_retention};
@@ -77,7 +75,7 @@ pub struct Config {
     /// The orders topic.
     #[serde(skip)]
     pub topic: String,
-    /// How the brokers name this client in logs and quotas.
+    /// How the brokers name this client in logs, quotas and lists of a group's members.
     #[serde(skip)]
     pub client_id: String,
     /// How long a producer waits for more orders before it sends what it has.
@@ -90,10 +88,6 @@ pub struct Config {
     /// Consumer group of the landers.
     #[serde(skip)]
     pub group: String,
-    /// Name of this lander for static membership: it keeps its partitions over a quick restart. Two
-    /// running landers must not share it.
-    #[serde(skip)]
-    pub instance: Option<String>,
     /// How long a broker lets a fetch wait for more records after the first, and so a batch. Zero: not at all.
     #[serde(skip)]
     pub fetch_wait: Duration,
@@ -126,7 +120,6 @@ impl Default for Config {
             linger_ms: 0,
             delivery_timeout_ms: 300_000,
             group: landing_group(PREFIX),
-            instance: None,
             fetch_wait: Duration::ZERO,
             busy_wait: Duration::ZERO,
             seal: None,
@@ -144,7 +137,6 @@ impl std::fmt::Debug for Config {
             .field("topic", &self.topic)
             .field("client_id", &self.client_id)
             .field("group", &self.group)
-            .field("instance", &self.instance)
             .field("options", &names(&self.options))
             .field("producer", &names(&self.producer))
             .field("consumer", &names(&self.consumer))

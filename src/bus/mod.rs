@@ -73,8 +73,6 @@ pub type Acknowledge = Box<dyn FnOnce(Result<(), BusError>) + Send>;
 
 /// The producing side.
 pub trait Producer: Send + Sync + 'static {
-    fn name(&self) -> &'static str;
-
     /// The topic that [`Self::publish`] writes to.
     fn orders_topic(&self) -> &str {
         ORDERS_TOPIC

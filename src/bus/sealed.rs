@@ -76,11 +76,6 @@ pub(super) fn put(keys: &Keyring, record: &mut Forward) {
     record.headers.push(seal);
 }
 
-/// Whether the record carries a seal at all.
-pub fn is_there(record: &Record) -> bool {
-    get(&record.headers, SEAL).is_some()
-}
-
 /// What the seal says of a record that was read from here. Without `keys`, every key is an unknown one.
 pub fn read(keys: Option<&Keyring>, topic: &str, partition: i32, record: &Record) -> Seal {
     let Some(value) = get(&record.headers, SEAL) else {

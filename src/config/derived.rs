@@ -54,22 +54,15 @@ impl Config {
         }
     }
 
-    /// Name of this lander in its group, for static membership. Unless it is given, host and admin port: two
-    /// processes of one host cannot have the same. None where the port is chosen anew at each start.
+    /// Name of this lander, by which brokers and lists of the group's members know it. Unless it is given, host and admin
+    /// port: two processes of one host cannot have the same. None where the port is chosen anew at each start.
     pub fn instance(&self) -> Option<String> {
         let given = self.landing.instance.clone().filter(|name| !name.is_empty());
         given.or_else(|| {
             let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
             let port = Some(self.admin_listen.port()).filter(|port| *port != 0)?;
-            // Kafka takes what it takes in names of topics.
-            let legal = |c: char| {
-                if c.is_ascii_alphanumeric() || c == '-' {
-                    c
-                } else {
-                    '_'
-                }
-            };
-            let host: String = host.trim().chars().map(legal).collect();
+            // A dot parts the host from the port.
+            let host = host.trim().replace('.', "_");
             Some(format!("{host}.{port}"))
         })
     }

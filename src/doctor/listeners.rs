@@ -8,9 +8,8 @@ use super::alive::lives;
 use super::leg::{Leg, Stopped, Wrong, wrong};
 use super::{Patient, Role, certificates};
 use crate::admin::{self, StartError};
-use crate::gateway;
-use crate::serving::Tls;
 use crate::serving::tls::{Files, TlsError};
+use crate::serving::{self, Tls};
 
 pub(super) const STEPS: &[&str] = &["admin tls", "admin", "orders tls", "orders"];
 
@@ -51,7 +50,7 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
         tls("orders tls", "gateway", &files, patient, leg).await?;
     }
     let listen = patient.config.listen;
-    let bound = match gateway::bind(listen) {
+    let bound = match serving::bind(listen, "--listen") {
         Ok(_free) => Ok(format!("{listen} is free")),
         Err(error) if is_taken(&error.cause) => taken(runs, listen, "--listen"),
         Err(error) => Err(wrong(

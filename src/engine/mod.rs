@@ -4,6 +4,9 @@
 pub mod embedded;
 pub mod redis;
 
+use std::time::Duration;
+
+use backon::ConstantBuilder;
 use futures_util::future::BoxFuture;
 
 use crate::lua::reply::Reply;
@@ -44,6 +47,14 @@ impl EngineError {
     pub fn is_transient(&self) -> bool {
         !matches!(self, Self::Script { .. })
     }
+}
+
+/// Tries of a call that may be repeated whatever became of it before; [`EngineError::is_transient`] says which errors are worth
+/// another one.
+pub const fn tries(times: usize) -> ConstantBuilder {
+    ConstantBuilder::new()
+        .with_delay(Duration::from_millis(200))
+        .with_max_times(times.saturating_sub(1))
 }
 
 /// Runs scripts atomically, one at a time.

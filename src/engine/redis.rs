@@ -113,11 +113,6 @@ impl Redis {
         Ok(redis)
     }
 
-    /// Host and port, or the path of the socket.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
     fn there(&self) -> Option<Link> {
         self.current.lock().expect("no panic holds this lock").clone()
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::admission::{AdmissionError, Refusal};
 use crate::order::{OrderId, OrderState};
+use crate::plan::decision::Placed;
 use crate::rejection::{Own, Reason};
 use crate::store::OrderRow;
 use crate::wire::problem::{self, Problem};
@@ -43,6 +44,21 @@ pub(super) struct OrderAnswer<'a> {
 }
 
 impl<'a> OrderAnswer<'a> {
+    /// An order as the engine has it.
+    pub(super) fn placed(campaign: &'a str, order: OrderId, placed: &'a Placed, state: OrderState) -> Self {
+        Self {
+            order,
+            state,
+            campaign,
+            sku: &placed.sku,
+            quantity: placed.quantity,
+            revision: placed.revision,
+            placed_at: Moment(placed.placed_at),
+            confirmed_at: None,
+            revoked_reason: None,
+        }
+    }
+
     /// An order as the database has it.
     pub(super) fn landed(campaign: &'a str, row: &'a OrderRow) -> Self {
         Self {

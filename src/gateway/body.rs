@@ -5,21 +5,24 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::Bytes;
 use hyper::body::Body;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
 use crate::campaign::check_id;
 use crate::order::{CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX};
+use crate::serving;
+use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{INVALID, MALFORMED, TIMEOUT, TOO_LARGE};
 use crate::wire::{Problem, check_text, echo, json};
 
 /// Bytes of an order's body.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
-/// Bytes of a body that is too large, read so that its sender can be told.
-const DISCARD_BYTES_MAX: usize = 1024 * 1024;
+const BOUNDS: Bounds = Bounds {
+    most: BODY_BYTES_MAX,
+    discarded: 1024 * 1024,
+};
 /// Bytes of a client attribute's name.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -32,73 +35,21 @@ pub struct OrderBody<'a> {
     pub attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
-/// Reads a whole body. The declared length is only believed when it is hopeless; what arrives is
-/// counted.
-pub async fn read<B>(mut body: B, within: Duration) -> Result<Bytes, Problem>
+/// Reads the whole body of an order.
+pub async fn read<B>(body: B, within: Duration) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: fmt::Display,
 {
-    if body.size_hint().lower() > DISCARD_BYTES_MAX as u64 {
-        return Err(too_large());
-    }
-    // Frames that are there already are taken without starting a timer.
-    let mut length = 0;
-    let collected = tokio::time::timeout(within, collect(&mut body, &mut length)).await;
-    match collected {
-        _ if length > BODY_BYTES_MAX => Err(too_large()),
-        Ok(collected) => collected,
-        Err(_) => Err(Problem::new(
-            &TIMEOUT,
-            format!("the body did not arrive within {} s", within.as_secs_f32()),
-        )),
-    }
-}
-
-/// Counts what arrives in `length`; above the limit, what is returned is not the whole body.
-async fn collect<B>(body: &mut B, length: &mut usize) -> Result<Bytes, Problem>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: fmt::Display,
-{
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| cut_off(&error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        *length += data.len();
-        // Closing on a client that is still sending would reset the connection, and the client
-        // might never see the answer: what is somewhat too large is read and dropped.
-        if *length > DISCARD_BYTES_MAX {
-            break;
-        }
-        if *length > BODY_BYTES_MAX {
-            continue;
-        }
-        if first.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&data);
-        }
-    }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
-}
-
-fn too_large() -> Problem {
-    Problem::new(
-        &TOO_LARGE,
-        format!("the body of an order may have at most {BODY_BYTES_MAX} bytes"),
-    )
-}
-
-fn cut_off(error: &dyn fmt::Display) -> Problem {
-    Problem::new(
-        &MALFORMED,
-        format!("the body was cut off or badly framed: {error}"),
-    )
+    let read = serving::body::read(body, BOUNDS, within).await;
+    read.map_err(|unread| match unread {
+        Unread::TooLarge => Problem::new(
+            &TOO_LARGE,
+            format!("the body of an order may have at most {BODY_BYTES_MAX} bytes"),
+        ),
+        Unread::CutOff(_) => Problem::new(&MALFORMED, unread.to_string()),
+        Unread::Late(_) => Problem::new(&TIMEOUT, unread.to_string()),
+    })
 }
 
 #[derive(Deserialize)]

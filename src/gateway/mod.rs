@@ -48,7 +48,6 @@ use metrics::Metrics;
 use told::Told;
 
 pub use answer::Answer;
-pub use server::bind;
 
 /// How the data plane treats connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

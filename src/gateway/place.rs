@@ -19,7 +19,7 @@ use crate::admission::{AdmissionError, Outcome, Refusal};
 use crate::order::{Attempt, OrderId};
 use crate::store::OrderRow;
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
-use crate::wire::{Moment, Problem, bearer, is_media_type};
+use crate::wire::{Problem, bearer, is_media_type};
 
 /// Of the text of an address of version 6, about.
 const ADDRESS_BYTES_MAX: usize = 40;
@@ -129,15 +129,8 @@ impl<O: Orders> Gateway<O> {
                     self.told.note(order, state);
                 }
                 let shown = OrderAnswer {
-                    order,
-                    state,
-                    campaign,
-                    sku: &placed.sku,
-                    quantity: placed.quantity,
-                    revision: placed.revision,
-                    placed_at: Moment(placed.placed_at),
-                    confirmed_at: None,
                     revoked_reason: landed.as_ref().and_then(|row| row.revoked_reason.as_deref()),
+                    ..OrderAnswer::placed(campaign, order, &placed, state)
                 };
                 Ok(answer::accepted(&shown, replayed))
             }

@@ -1,8 +1,6 @@
 //! The data plane behind its listener.
 
-use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,13 +11,8 @@ use tokio::net::TcpListener;
 
 use super::{Answer, Config, Gateway, Orders, answer, body};
 use crate::serving::{self, Door, Limits, Plane};
+use crate::wire::Problem;
 use crate::wire::problem::OVERLOADED;
-use crate::wire::{BindError, Problem};
-
-/// Listens on the data plane's address.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    serving::bind(address, "--listen")
-}
 
 impl Config {
     /// What connections may take.
@@ -51,11 +44,6 @@ impl<O: Orders> Gateway<O> {
     /// The listener with the limits that are configured, to be served by this gateway.
     pub fn door(&self, listener: TcpListener) -> Door {
         Door::new(listener, self.config.load().limits()).figures(self.metrics.connections.clone())
-    }
-
-    /// Serves plain HTTP: see [`Door::serve`].
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        self.door(listener).serve(self, shutdown).await;
     }
 }
 

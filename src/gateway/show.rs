@@ -122,16 +122,8 @@ pub(super) fn show_row(campaign: &str, row: &OrderRow) -> Answer {
 }
 
 fn show_placed(campaign: &str, order: OrderId, placed: &Placed, state: OrderState) -> Answer {
-    let shown = OrderAnswer {
-        order,
-        state,
-        campaign,
-        sku: &placed.sku,
-        quantity: placed.quantity,
-        revision: placed.revision,
-        placed_at: Moment(placed.placed_at),
-        confirmed_at: None,
-        revoked_reason: None,
-    };
-    answer::json(StatusCode::OK, &shown)
+    answer::json(
+        StatusCode::OK,
+        &OrderAnswer::placed(campaign, order, placed, state),
+    )
 }

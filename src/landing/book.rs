@@ -13,7 +13,7 @@ use self::facts::Facts;
 use super::Landing;
 use super::batch::{Batch, Claim, Weight};
 use super::figures::Awaits;
-use super::wait::{Backoff, End};
+use super::wait::End;
 use crate::clock::now_ms;
 use crate::order::OrderEvent;
 use crate::revision::Revision;
@@ -280,14 +280,8 @@ impl Landing {
 
     /// Asks the database until it answers.
     fn ask<T>(&mut self, asked: impl AsyncFn(&Store) -> StoreResult<T>) -> Result<T, End> {
-        let (mut backoff, store) = (Backoff::default(), self.store.clone());
-        loop {
-            match self.drive(asked(&store))? {
-                Ok(answer) => return Ok(answer),
-                Err(error) => self.trouble("landing waits for the database", error.to_string()),
-            }
-            self.wait(backoff.next())?;
-        }
+        let store = self.store.clone();
+        self.persist("landing waits for the database", async || asked(&store).await)
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Config {
     pub poison_share: f64,
     /// Records that count as recent.
     pub poison_window: usize,
-    /// Name of this lander in its group.
+    /// Name of this lander, by which brokers and lists of the group's members know it.
     pub instance: Option<String>,
     /// Classes of dead letters that are replayed by themselves, joined by commas; none where empty.
     pub redrive: String,

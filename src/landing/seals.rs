@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, Sorted};
 use super::book::CLOCKS_MS;
 use super::figures::Awaits;
-use super::wait::{Backoff, End};
+use super::wait::End;
 use super::{Config, Landing};
 use crate::bus::origin::Origin;
 use crate::bus::sealed::{self, Seal};
@@ -310,24 +310,15 @@ impl Landing {
         if self.config.seal.only || (blind && self.stored_seals.read_at.is_some_and(recent)) {
             return Ok(());
         }
-        let mut backoff = Backoff::default();
-        loop {
-            let store = self.store.clone();
-            let asked = async { StoreResult::Ok((store.cut_over().await?, store.seal_keys().await?)) };
-            match self.drive(asked)? {
-                Ok((cut_over, keys)) => {
-                    let read_at = Some(Instant::now());
-                    self.stored_seals = Stored {
-                        cut_over,
-                        keys,
-                        read_at,
-                    };
-                    return Ok(());
-                }
-                Err(error) => self.trouble("landing waits for the database", error.to_string()),
-            }
-            self.wait(backoff.next())?;
-        }
+        let store = self.store.clone();
+        let asked = async || StoreResult::Ok((store.cut_over().await?, store.seal_keys().await?));
+        let (cut_over, keys) = self.persist("landing waits for the database", asked)?;
+        self.stored_seals = Stored {
+            cut_over,
+            keys,
+            read_at: Some(Instant::now()),
+        };
+        Ok(())
     }
 }
 

@@ -192,15 +192,10 @@ impl Landing {
     }
 
     fn partitions(&mut self, topic: &str) -> Result<BTreeSet<i32>, End> {
-        let mut backoff = Backoff::default();
-        loop {
-            let producer = self.producer.clone();
-            match self.drive(producer.high_watermarks(topic))? {
-                Ok(watermarks) => return Ok(watermarks.into_keys().collect()),
-                Err(error) => self.trouble("landing cannot move a record", error.to_string()),
-            }
-            self.wait(backoff.next())?;
-        }
+        let producer = self.producer.clone();
+        let asked = async || producer.high_watermarks(topic).await;
+        let watermarks = self.persist("landing cannot move a record", asked)?;
+        Ok(watermarks.into_keys().collect())
     }
 
     /// Sends copies, until all are acknowledged.

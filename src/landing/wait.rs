@@ -1,5 +1,6 @@
 //! Waiting, without losing the partitions over it.
 
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -96,6 +97,22 @@ impl Landing {
                 Ok(answer) => return Ok(answer),
                 Err(_) => self.idle(GLIMPSE)?,
             }
+        }
+    }
+
+    /// Asks the database or Kafka until it answers; `what` is said of every error on the way.
+    pub(super) fn persist<T, E: Display>(
+        &mut self,
+        what: &str,
+        mut asked: impl AsyncFnMut() -> Result<T, E>,
+    ) -> Result<T, End> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.drive(asked())? {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.trouble(what, error.to_string()),
+            }
+            self.wait(backoff.next())?;
         }
     }
 

@@ -4,11 +4,11 @@
 //! run goes on with the letters that are not recorded yet; one that was sent and not recorded is sent again, and
 //! landing knows its order by its id.
 
-use crate::wire::hex;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
@@ -335,5 +335,5 @@ pub(super) async fn forward(producer: &dyn Producer, records: Vec<Forward>) -> a
 }
 
 fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }

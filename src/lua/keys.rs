@@ -31,12 +31,10 @@ impl Shard {
 // Names after the prefix.
 pub const STATE: &str = "state";
 pub const STOCK: &str = "stock";
-pub const OUTBOX: &str = "outbox";
 /// Rejections counted by gateways, by reason.
 pub const FIGURES: &str = "figures";
 /// Start of the fields of [`FIGURES`] that are no reason.
 pub const SHADOW_FIGURES: &str = "shadow:";
-pub const RELAY_LEASE: &str = "relay";
 
 /// What the gateways of one server tell each other. It belongs to no campaign: no prefix of one looks like it.
 pub const PULSE: &str = "rg:pulse";

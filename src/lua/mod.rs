@@ -22,9 +22,9 @@ pub mod restore;
 
 pub use args::Args;
 
-use crate::wire::hex;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use sha1::{Digest, Sha1};
 
 use crate::plan::CheckedPlan;
@@ -33,10 +33,6 @@ use crate::plan::slots::Slot;
 
 /// Bytes of one generated script.
 pub const SCRIPT_BYTES_MAX: usize = 512 * 1024;
-
-/// Commands of one `admit` call besides those of its attempts: the fence, the time, the outbox entry and
-/// the number of admitted orders.
-pub const BATCH_COMMANDS: u32 = 4;
 
 /// Text of a Lua script with the SHA-1 that Redis knows it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +47,7 @@ pub struct Script {
 impl Script {
     pub fn new(name: &'static str, text: String) -> Self {
         let digest = Sha1::digest(text.as_bytes());
-        let sha1 = hex(&digest);
+        let sha1 = HEXLOWER.encode(&digest);
         Self { name, text, sha1 }
     }
 }

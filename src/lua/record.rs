@@ -126,16 +126,6 @@ pub fn kept(plan: &CheckedPlan, attributes: &Attributes) -> Option<Attributes> {
     Some(found.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// The record of an order of which no attributes are kept.
-pub fn encode_record(placed: &Placed, entry: &str) -> String {
-    let record = Record {
-        placed: placed.clone(),
-        entry: entry.to_owned(),
-        attributes: None,
-    };
-    record.encode()
-}
-
 /// Like [`Record::decode`], for those who do not need the attributes.
 pub fn decode_record(bytes: &[u8]) -> Result<(Placed, String), CodecError> {
     let record = Record::decode(bytes)?;
@@ -184,6 +174,16 @@ impl fmt::Display for Tail<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The record of an order of which no attributes are kept.
+    fn encode_record(placed: &Placed, entry: &str) -> String {
+        let record = Record {
+            placed: placed.clone(),
+            entry: entry.to_owned(),
+            attributes: None,
+        };
+        record.encode()
+    }
 
     #[test]
     fn a_record_reads_back_as_it_was_written() {

@@ -3,8 +3,7 @@
 mod counters;
 mod parts;
 
-use crate::wire::hex;
-
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use self::counters::check_counters;
@@ -78,7 +77,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
 fn digest(plan: &Plan, context: &CheckContext) -> String {
     let json = serde_json::to_vec(&(plan, context.schedule, &context.audiences))
         .expect("a plan is plain data with text keys");
-    hex(&Sha256::digest(json))
+    HEXLOWER.encode(&Sha256::digest(json))
 }
 
 fn check_sizes(plan: &Plan) -> Result<(), PlanError> {

@@ -1,10 +1,10 @@
 //! Uploaded lists from the database to the engine: before a revision that asks for them is activated,
 //! and whenever a campaign's state is rebuilt.
 
-use std::time::Duration;
+use backon::Retryable;
 
 use crate::campaign::Campaign;
-use crate::engine::EngineError;
+use crate::engine::{self, EngineError};
 use crate::lua::keys::Shard;
 use crate::lua::lists::{Put, Target, put_reply};
 use crate::lua::{Args, fixed};
@@ -14,10 +14,8 @@ use super::{RebuildError, Reconcile};
 
 /// Buckets read from the database at a time: a third of a MiB for most lists.
 const PAGE: u32 = 256;
-/// Tries of one call: it may be repeated whatever became of it before.
-const TRIES: u32 = 5;
-/// Between two tries.
-const TRY_PAUSE: Duration = Duration::from_millis(200);
+/// Tries of a call that may be repeated whatever became of it before.
+pub(super) const TRIES: usize = 5;
 
 /// Who puts lists next to a shard.
 #[derive(Clone, Copy)]
@@ -141,29 +139,22 @@ impl Reconcile {
 
     async fn put(&self, shard: &Shard, standing: Standing<'_>, args: Args) -> Result<Put, RebuildError> {
         let (script, key) = (&fixed::AUDIENCE, shard.state());
-        let mut tries = 1;
-        loop {
+        let run = || {
             let args = args.clone();
-            let reply = match standing {
-                Standing::Open => self.engine.run(script, &key, args).await,
-                Standing::Rebuild { incarnation, .. } => {
-                    self.engine.run_on(incarnation, script, &key, args).await
-                }
-            };
-            match reply {
-                Ok(reply) => return Ok(put_reply(reply)?),
-                Err(error @ EngineError::Changed { .. }) => return Err(error.into()),
-                Err(error) if error.is_transient() && tries < TRIES => again(&mut tries, &error).await,
-                Err(error) => return Err(error.into()),
+            match standing {
+                Standing::Open => self.engine.run(script, &key, args),
+                Standing::Rebuild { incarnation, .. } => self.engine.run_on(incarnation, script, &key, args),
             }
-        }
+        };
+        let is_passing =
+            |error: &EngineError| error.is_transient() && !matches!(error, EngineError::Changed { .. });
+        let reply = run
+            .retry(engine::tries(TRIES))
+            .when(is_passing)
+            .notify(|error, _| tracing::debug!(%error, "a part of a list is put again"))
+            .await;
+        Ok(put_reply(reply?)?)
     }
-}
-
-async fn again(tries: &mut u32, error: &EngineError) {
-    tracing::debug!(%error, "a part of a list is put again");
-    *tries += 1;
-    tokio::time::sleep(TRY_PAUSE).await;
 }
 
 /// The engine put nothing there. `foreign`: it holds another campaign's state.

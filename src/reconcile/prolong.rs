@@ -1,9 +1,12 @@
 //! Buckets that have to last longer than they were made for, because the sale goes on for longer: before a revision that says
 //! so is activated, in calls so small that orders do not wait for them.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use backon::Retryable;
 
 use crate::campaign::Campaign;
+use crate::engine::{self, EngineError};
 use crate::lua::fence::Fence;
 use crate::lua::keys::LASTING_FAMILIES;
 use crate::lua::keys::Shard;
@@ -12,6 +15,7 @@ use crate::lua::{Args, fixed};
 use crate::revision::Revision;
 use crate::state::Whose;
 
+use super::lists::TRIES;
 use super::work::REST_MAX;
 use super::{RebuildError, Reconcile};
 
@@ -19,10 +23,6 @@ use super::{RebuildError, Reconcile};
 const BUCKETS: u32 = 250;
 /// How often it begins again, because a rebuild or an activation came in between or a bucket was lost.
 const ROUNDS_MAX: u32 = 10;
-/// Tries of one call: it may be repeated whatever became of it before.
-const TRIES: u32 = 5;
-/// Between two tries.
-const TRY_PAUSE: Duration = Duration::from_millis(200);
 
 impl Reconcile {
     /// Sees to it that the buckets of an open gate last as long as a revision needs them. One that outlives it is left
@@ -90,16 +90,11 @@ impl Reconcile {
 
     async fn prolong_some(&self, shard: &Shard, args: Args) -> Result<Prolonged, RebuildError> {
         let (script, key) = (&fixed::PROLONG, shard.state());
-        let mut tries = 1;
-        loop {
-            match self.engine.run(script, &key, args.clone()).await {
-                Ok(reply) => return Ok(prolong_reply(reply)?),
-                Err(error) if error.is_transient() && tries < TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(TRY_PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let run = || self.engine.run(script, &key, args.clone());
+        let reply = run
+            .retry(engine::tries(TRIES))
+            .when(EngineError::is_transient)
+            .await;
+        Ok(prolong_reply(reply?)?)
     }
 }

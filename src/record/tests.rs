@@ -1,5 +1,6 @@
 //! Records byte by byte: kept ones, odd ones, and the same ones whoever publishes them.
 
+use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 
 use super::*;
@@ -58,14 +59,14 @@ fn encoded(payloads: &[Vec<u8>]) -> Vec<u8> {
     encode(&header(), payloads.iter().map(Vec::as_slice)).expect("it fits")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
 fn a_kept_record_is_still_read_and_still_written_so() {
     let bytes = encoded(&two());
-    assert_eq!(hex(&bytes), KEPT.trim(), "what was written once is read for ever");
+    assert_eq!(
+        HEXLOWER.encode(&bytes),
+        KEPT.trim(),
+        "what was written once is read for ever"
+    );
     let record = decode(&bytes).expect("a record");
     assert_eq!(record.header, header());
     let read: Vec<Payload<'_>> = record

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use backon::Retryable;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::InFlight;
-use crate::engine::Engine;
+use crate::engine::{self, Engine, EngineError};
 use crate::failpoint::{self, Point};
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
@@ -22,9 +23,8 @@ const EVERY: Duration = Duration::from_millis(20);
 const EVERY_SHARD: Duration = Duration::from_millis(2);
 /// Calls at a time.
 const CALLS: usize = 64;
-const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// Tries before an entry is left to the sweep, which publishes and settles it again.
-const TRIES: u32 = 50;
+const TRIES: usize = 50;
 
 /// An entry whose orders are all acknowledged.
 pub(super) struct Settled {
@@ -81,21 +81,21 @@ pub(super) async fn run(
 /// Settling twice is harmless, so an unknown outcome is simply tried again.
 async fn settle(engine: &dyn Engine, shard: &Shard, entries: &[(String, usize)], trouble: &Mutex<Seldom>) {
     let key = shard.state();
-    for _ in 0..TRIES {
-        match engine
-            .run(&fixed::SETTLE, &key, calls::settle_args(entries))
-            .await
-        {
-            Ok(_) => return,
-            Err(error) if error.is_transient() => tokio::time::sleep(RETRY_EVERY).await,
-            Err(error) => {
-                let mut trouble = trouble.lock().expect("no panic holds this lock");
-                if trouble.met(&error.to_string(), Instant::now()).is_some() {
-                    tracing::error!(%error, campaign = %shard.campaign, "acknowledged entries are not settled");
-                }
-                return;
+    let run = || engine.run(&fixed::SETTLE, &key, calls::settle_args(entries));
+    let settled = run
+        .retry(engine::tries(TRIES))
+        .when(EngineError::is_transient)
+        .await;
+    match settled {
+        Ok(_) => {}
+        Err(error) if error.is_transient() => {
+            tracing::warn!(campaign = %shard.campaign, entries = entries.len(), "acknowledged entries stay in the outbox for now");
+        }
+        Err(error) => {
+            let mut trouble = trouble.lock().expect("no panic holds this lock");
+            if trouble.met(&error.to_string(), Instant::now()).is_some() {
+                tracing::error!(%error, campaign = %shard.campaign, "acknowledged entries are not settled");
             }
         }
     }
-    tracing::warn!(campaign = %shard.campaign, entries = entries.len(), "acknowledged entries stay in the outbox for now");
 }

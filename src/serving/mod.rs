@@ -8,6 +8,7 @@
 
 mod accept;
 mod answering;
+pub mod body;
 mod book;
 mod budget;
 mod conn;

@@ -59,23 +59,6 @@ impl Store {
         rows.iter().map(stock_row).collect()
     }
 
-    /// Landed orders of a campaign in order of id, after `after`, at most `limit`: for a rebuild.
-    pub async fn orders_page(
-        &self,
-        campaign: &str,
-        after: Option<OrderId>,
-        limit: u32,
-    ) -> StoreResult<Vec<OrderRow>> {
-        let sql = format!("{SELECT} WHERE campaign_id = ? AND order_id > ? ORDER BY order_id LIMIT ?");
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(campaign)
-            .bind(after.map(|order| order.to_string()).unwrap_or_default())
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(order_row).collect()
-    }
-
     /// Ids of a campaign's landed orders by moment, then by id, at most `limit`.
     pub async fn order_ids_by_moment(&self, campaign: &str, limit: u64) -> StoreResult<Vec<OrderId>> {
         let sql = "SELECT order_id FROM orders WHERE campaign_id = ? ORDER BY placed_at, order_id LIMIT ?";

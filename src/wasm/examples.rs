@@ -7,7 +7,6 @@ use super::{Descriptor, Example, Expected};
 use crate::campaign::{Schedule, buckets_for};
 use crate::order::{Attempt, OrderId};
 use crate::plan::decision::Decision;
-use crate::plan::eval::decide;
 use crate::plan::merge::RulePlan;
 use crate::plan::state::State;
 use crate::plan::{AudienceRef, CheckContext, CheckedPlan, Plan};
@@ -114,34 +113,4 @@ pub fn outcome(plan: &CheckedPlan, decision: &Decision) -> Expected {
         Decision::Rejected(rejection) => rejection.reason(plan),
     };
     Expected::Rejected(reason.to_owned())
-}
-
-/// What came of an example's attempt, where it was not what the module promises.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("example {example:?}, attempt {attempt}: expected {expected:?}, the plan gives {found:?}")]
-pub struct Mismatch {
-    pub example: String,
-    /// Index into the attempts.
-    pub attempt: usize,
-    pub expected: Expected,
-    pub found: Expected,
-}
-
-/// Plays an example through the interpreter; the first attempt that comes out otherwise is the answer.
-/// `plan` is the example's own: compiled from its parameters and checked against [`check_context`].
-pub fn play(example: &Example, plan: &CheckedPlan) -> Result<(), Mismatch> {
-    let mut state = state(example);
-    for (attempt, step) in steps(example).into_iter().enumerate() {
-        let decision = decide(plan, 1, &mut state, &step.attempt, step.now);
-        let found = outcome(plan, &decision);
-        if found != step.expect {
-            return Err(Mismatch {
-                example: example.name.clone(),
-                attempt,
-                expected: step.expect,
-                found,
-            });
-        }
-    }
-    Ok(())
 }

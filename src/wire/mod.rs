@@ -9,21 +9,9 @@ pub mod secret;
 mod shown;
 mod unfit;
 
-use std::fmt::Write as _;
-
 pub use problem::Problem;
 pub use shown::{check_shown, check_shown_json};
 pub use unfit::Unfit;
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-}
 
 /// A moment as clients see it: RFC 3339 in UTC with milliseconds, `2026-11-21T10:00:00.000Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +106,17 @@ impl BindError {
             _ => String::new(),
         }
     }
+}
+
+/// The innermost cause of an error says what happened: "Connection refused".
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = cause.to_string();
+        next = cause.source();
+    }
+    text
 }
 
 /// Text of a client shown back to it: escaped, and short.

@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku};
+use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::order::{Attempt, Charge, EVENT_VERSION, OrderEvent, OrderId};
 use rushgate::plan::{Attribute, Counter, Expr, Plan, Window};
 use rushgate::revision::Revision;
-use rushgate::store::{At, Config, LandingSlice, Store};
+use rushgate::store::{At, Config, LandingSlice, Store, StoreResult};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -286,6 +286,16 @@ pub fn revision(campaign: &str) -> Revision {
         shadow: None,
         created_at: NOW,
     }
+}
+
+/// Activates a revision after whichever is in force.
+pub async fn activate(store: &Store, campaign: &str, revision: u32, now: i64) -> StoreResult<Activation> {
+    let newest = store.activation(campaign).await?;
+    let seen = newest.map_or(0, |activation| activation.epoch);
+    let activated = store
+        .insert_activation_after(campaign, revision, seen, now)
+        .await?;
+    Ok(activated.expect("nobody else activates"))
 }
 
 /// Looks again and again until something has happened.

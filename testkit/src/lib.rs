@@ -9,6 +9,7 @@ pub mod frames;
 pub mod house;
 pub mod http;
 pub mod modules;
+pub mod output;
 pub mod process;
 pub mod server;
 pub mod services;

@@ -1,9 +1,17 @@
 //! A Redis server for this test binary: started when the first test needs it, killed when the last
 //! one lets go of it.
 
-use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use crate::output::Output;
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Of a server that listens at a socket in its folder.
+pub const SOCKET: [&str; 2] = [SOCKET_OPTION, "redis.sock"];
+const SOCKET_OPTION: &str = "--unixsocket";
 
 /// In the folder of a server with a clock of its own.
 const CLOCK: &str = "clock";
@@ -30,7 +38,7 @@ impl Server {
     /// One of its own, with more options.
     pub fn start(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let process = run(&directory, options);
+        let process = run(directory.path(), at_socket(options));
         Self { process, directory }
     }
 
@@ -45,7 +53,7 @@ impl Server {
             .status();
         assert!(built.expect("a C compiler is installed").success());
         put_clock(&directory, now);
-        let process = run(&directory, &[]);
+        let process = run(directory.path(), at_socket(&[]));
         Self { process, directory }
     }
 
@@ -56,7 +64,7 @@ impl Server {
 
     /// After [`Self::kill`]: an empty one at the same address.
     pub fn restart(&mut self) {
-        self.process = run(&self.directory, &[]);
+        self.process = run(self.directory.path(), at_socket(&[]));
     }
 
     pub fn url(&self) -> String {
@@ -78,6 +86,12 @@ impl Drop for Server {
     }
 }
 
+/// Options of a server that is reached by its socket alone.
+fn at_socket<'a>(options: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let alone = ["--port", "0"].into_iter().chain(SOCKET);
+    alone.chain(options.iter().copied())
+}
+
 /// In one step, so that the server never reads half of it.
 fn put_clock(directory: &tempfile::TempDir, now: i64) {
     let next = directory.path().join("next");
@@ -85,42 +99,35 @@ fn put_clock(directory: &tempfile::TempDir, now: i64) {
     std::fs::rename(next, directory.path().join(CLOCK)).expect("the folder can be written");
 }
 
-/// Starts a server and waits until it says that it is ready.
-fn run(directory: &tempfile::TempDir, options: &[&str]) -> Child {
+/// Starts `redis-server` in a folder, without snapshots, and waits until it takes calls.
+///
+/// # Panics
+///
+/// Where there is no Redis, or it does not start.
+pub fn run<'a>(folder: &Path, options: impl IntoIterator<Item = &'a str>) -> Child {
     let mut command = Command::new("redis-server");
-    let library = directory.path().join(CLOCK_LIBRARY);
+    let library = folder.join(CLOCK_LIBRARY);
     if library.exists() {
         command
             .env("LD_PRELOAD", library)
-            .env("RUSHGATE_TEST_CLOCK", directory.path().join(CLOCK));
+            .env("RUSHGATE_TEST_CLOCK", folder.join(CLOCK));
     }
+    let options: Vec<&str> = options.into_iter().collect();
+    // It listens at its socket last. Redis 7.0 and later ones say it differently.
+    let ready: &[&str] = match options.contains(&SOCKET_OPTION) {
+        true => &["connections at", "connections unix"],
+        false => &["eady to accept connections"],
+    };
     let mut process = command
-        .args([
-            "--port",
-            "0",
-            "--unixsocket",
-            "redis.sock",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ])
+        .args(["--save", ""])
         .args(options)
-        .current_dir(directory.path())
+        .current_dir(folder)
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server 7 is installed");
-    let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
-    let mut line = String::new();
-    while !line.contains("ready to accept connections") {
-        line.clear();
-        assert_ne!(
-            log.read_line(&mut line).expect("its log is text"),
-            0,
-            "redis-server ended"
-        );
-    }
-    // Whatever it still says is read and dropped, so that it never waits for a reader.
-    std::thread::spawn(move || log.lines().for_each(drop));
+    let said = Output::of(&mut process).find(START_LIMIT, |line| {
+        ready.iter().any(|words| line.contains(words)).then_some(())
+    });
+    said.expect("redis-server starts");
     process
 }

@@ -163,7 +163,7 @@ proptest! {
         let family = differential::family(&plan, None).expect("it fits a script");
         let begun = Instant::now();
         let report = differential::run(&family, 150);
-        prop_assert!(report.holds(), "{report:#?}");
+        prop_assert_eq!(report.disagreements, 0, "{:#?}", report);
         // On a busy machine a plan that makes everything slow ends sooner, but no sooner than that.
         prop_assert!(report.attempts == 150 || begun.elapsed() >= differential::TIME_MAX, "{report:#?}");
     }

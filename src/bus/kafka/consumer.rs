@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
@@ -28,17 +28,12 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// Between questions to the database about partitions that are not known yet.
 const LEARN_EVERY: Duration = Duration::from_millis(250);
 
-/// A consumer that was fenced joins again under its name, unless it did so this recently. Kafka fences a static member by
-/// its own past, too: a request to join that is answered by the coordinator before and the one after a broker died.
-const RENEW_EVERY: Duration = Duration::from_secs(60);
-
 /// The consuming side.
 pub struct KafkaConsumer {
     config: Config,
     consumer: BaseConsumer<Rebalance>,
     committed_at: Instant,
     learned_at: Option<Instant>,
-    renewed_at: Option<Instant>,
 }
 
 impl KafkaConsumer {
@@ -50,7 +45,6 @@ impl KafkaConsumer {
             consumer,
             committed_at: Instant::now(),
             learned_at: None,
-            renewed_at: None,
         })
     }
 
@@ -62,25 +56,6 @@ impl KafkaConsumer {
         // Taking leave may block for as long as a broker is frozen.
         std::thread::spawn(move || drop(before));
         Ok(())
-    }
-
-    /// Ends the consumer, unless it may only have met its own past.
-    fn sort_fatal(&mut self, error: &KafkaError) -> Result<(), BusError> {
-        let (code, what) = match self.consumer.client().fatal_error() {
-            Some((code, text)) => (Some(code), text),
-            None => (None, error.to_string()),
-        };
-        let fenced = code == Some(RDKafkaErrorCode::FencedInstanceId);
-        if fenced && self.renewed_at.is_none_or(|at| at.elapsed() > RENEW_EVERY) {
-            tracing::warn!(
-                topic = self.config.topic,
-                what,
-                "kafka consumer: fenced once; joining again"
-            );
-            self.renewed_at = Some(Instant::now());
-            return self.renew();
-        }
-        Err(BusError::Fatal(format!("kafka consumer: {what}")))
     }
 
     fn assignment(&self) -> MutexGuard<'_, Assignment> {
@@ -243,7 +218,9 @@ impl KafkaConsumer {
     fn sort_error(&mut self, error: &KafkaError) -> Result<(), BusError> {
         use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange, UnknownTopic, UnknownTopicOrPartition};
         if is_fatal(error) {
-            return self.sort_fatal(error);
+            let what = self.consumer.client().fatal_error();
+            let what = what.map_or_else(|| error.to_string(), |(_, text)| text);
+            return Err(BusError::Fatal(format!("kafka consumer: {what}")));
         }
         match error.rdkafka_error_code() {
             // librdkafka has stopped fetching a partition for good, and does not say which.
@@ -415,12 +392,15 @@ impl Consumer for KafkaConsumer {
     }
 }
 
-/// A member of the group: the partitions come with its polls.
-pub(super) fn join<C: ConsumerContext>(config: &Config, context: C) -> Result<BaseConsumer<C>, BusError> {
+/// A member of the group: the partitions come with its polls. It has no name of its own there (`group.instance.id`): where it
+/// starts is in the database, and a named one that is gone for good keeps its partitions until its session is over.
+fn join(config: &Config, context: Rebalance) -> Result<BaseConsumer<Rebalance>, BusError> {
     let mut own = vec![
         ("group.id", config.group.as_str()),
         ("partition.assignment.strategy", "cooperative-sticky"),
         ("session.timeout.ms", "10000"),
+        // Members hear of a rebalance with the answer to a heartbeat.
+        ("heartbeat.interval.ms", "1000"),
         ("enable.auto.commit", "false"),
         ("enable.auto.offset.store", "false"),
         ("auto.offset.reset", "error"),
@@ -435,8 +415,7 @@ pub(super) fn join<C: ConsumerContext>(config: &Config, context: C) -> Result<Ba
             ("fetch.min.bytes", FETCH_BYTES),
         ]);
     }
-    own.extend(config.instance.as_deref().map(|name| ("group.instance.id", name)));
-    let consumer: BaseConsumer<C> = config
+    let consumer: BaseConsumer<Rebalance> = config
         .client(&own, &config.consumer)
         .create_with_context(context)
         .map_err(unusable)?;

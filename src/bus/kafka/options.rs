@@ -112,7 +112,7 @@ const FIXED: &[Fixed] = &[
         side: Side::Consumer,
         names: &["group.protocol"],
         allowed: &["classic"],
-        why: "landing relies on the classic protocol's static membership",
+        why: "landing sets the assignor and the session timeout, which only the classic protocol takes",
     },
     Fixed {
         side: Side::Consumer,
@@ -124,7 +124,7 @@ const FIXED: &[Fixed] = &[
         side: Side::Consumer,
         names: &["group.instance.id"],
         allowed: &[],
-        why: "set landing.instance",
+        why: "each consumer of each lander would have the same, and Kafka suffers one member of a name",
     },
 ];
 

@@ -308,10 +308,6 @@ fn partitions(
 }
 
 impl Producer for KafkaProducer {
-    fn name(&self) -> &'static str {
-        "kafka"
-    }
-
     fn orders_topic(&self) -> &str {
         &self.shared.config.topic
     }

@@ -2,7 +2,7 @@
 //!
 //! Several processes may do this at once: what another one has made or grown meanwhile is found there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -237,6 +237,19 @@ impl KafkaProducer {
                 .into_iter()
                 .filter(|name| !there.contains_key(name))
                 .collect())
+        })
+    }
+
+    /// Partitions of a topic that have no leader: nobody can read them.
+    pub fn leaderless(&self, topic: &str) -> BoxFuture<'_, Result<BTreeSet<i32>, BusError>> {
+        let topic = topic.to_owned();
+        self.ask(move |config, client| {
+            let metadata = client.client().fetch_metadata(Some(&topic), ASK_LIMIT);
+            let metadata = metadata.map_err(|error| config.unreachable(&error))?;
+            let found = metadata.topics().iter().find(|each| each.name() == topic);
+            let partitions = found.ok_or_else(|| config.no_topic(&topic))?.partitions();
+            let leaderless = partitions.iter().filter(|partition| partition.leader() < 0);
+            Ok(leaderless.map(|partition| partition.id()).collect())
         })
     }
 }

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{HeaderMap, Method, Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Http, Error as HttpError};
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::config::ConfigError;
+use crate::wire::innermost;
 use tls::{Trust, TrustError};
 
 pub use connection::Connection;
@@ -137,7 +137,6 @@ impl fmt::Display for Document {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: StatusCode,
-    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -178,21 +177,6 @@ impl Client {
     /// The control plane this client speaks to.
     pub fn url(&self) -> &str {
         &self.base
-    }
-
-    /// GET of a path below `/admin/v1`: `/campaigns/demo`.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let answer = self.send(Method::GET, path, None, Bytes::new()).await?;
-        self.read(path, &answer)
-    }
-
-    /// POST of a JSON body to a path below `/admin/v1`.
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, ClientError> {
-        let body = Bytes::from(body.to_string());
-        let answer = self
-            .send(Method::POST, path, Some("application/json"), body)
-            .await?;
-        self.read(path, &answer)
     }
 
     /// Any request below `/admin/v1`; an answer that is not 2xx is an error.
@@ -253,11 +237,10 @@ impl Client {
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| ClientError::Broken {
                 url: url.clone(),
-                cause: causes(error.as_ref()),
+                cause: innermost(error.as_ref()),
             })?;
             Ok(Answer {
                 status: parts.status,
-                headers: parts.headers,
                 body: body.to_bytes(),
             })
         };
@@ -275,7 +258,7 @@ impl Client {
         if let Some(why) = tls::trouble(&error) {
             return ClientError::Untrusted { url, why };
         }
-        let cause = causes(&error);
+        let cause = innermost(&error);
         match error.is_connect() {
             true => ClientError::Unreachable { url, cause },
             false => ClientError::Broken { url, cause },
@@ -286,17 +269,6 @@ impl Client {
         let url = format!("{}{API}{path}", self.base);
         ClientError::Strange { url, what }
     }
-}
-
-/// The innermost causes say what happened: "Connection refused".
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = cause.to_string();
-        next = cause.source();
-    }
-    text
 }
 
 /// The beginning of a body, in one line.

@@ -91,10 +91,6 @@ impl Differential {
             crate::wasm::Expected::Rejected(reason) => *self.rejected.entry(reason).or_default() += 1,
         }
     }
-
-    pub fn holds(&self) -> bool {
-        self.disagreements == 0
-    }
 }
 
 #[cfg(test)]

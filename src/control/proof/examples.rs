@@ -175,10 +175,6 @@ impl ModuleReport {
         }
     }
 
-    pub fn holds(&self) -> bool {
-        self.examples.iter().all(ExampleReport::holds)
-    }
-
     /// What does not hold, one sentence per example.
     pub fn lies(&self) -> Vec<String> {
         self.examples.iter().filter_map(ExampleReport::lie).collect()

@@ -1,6 +1,5 @@
 //! Fetches a published key set over HTTPS: bounded in time and size, and nowhere but where the configuration says.
 
-use std::error::Error as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::AuthConfigError;
 use crate::pem;
+use crate::wire::innermost;
 use crate::wire::secret::{shown_path, shown_url};
 
 /// Bytes of a key set, or of a file of keys: sets of large issuers have a few thousand.
@@ -225,17 +225,6 @@ fn good_for(headers: &HeaderMap) -> Option<Duration> {
         .get(header::AGE)
         .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     least.map(|seconds: u64| Duration::from_secs(seconds.saturating_sub(age.unwrap_or(0))))
-}
-
-/// The innermost cause says what happened: "invalid peer certificate: UnknownIssuer".
-fn innermost(error: &hyper_util::client::legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = cause.to_string();
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

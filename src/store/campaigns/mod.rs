@@ -167,20 +167,8 @@ impl Store {
         row.as_ref().map(revision_row).transpose()
     }
 
-    /// Appends an activation with the next epoch. `Conflict` when the revision does not exist.
-    /// Also how a rebuild raises the epoch: with the revision that is active.
-    pub async fn insert_activation(
-        &self,
-        campaign: &str,
-        revision: u32,
-        now: i64,
-    ) -> StoreResult<Activation> {
-        let mut tx = self.begin().await?;
-        let last = self.lock_epoch(&mut tx, campaign).await?;
-        append_activation(tx, campaign, revision, last + 1, now).await
-    }
-
-    /// The same, unless the epoch is no longer the one that the caller has seen: `None` then.
+    /// Appends an activation with the next epoch, unless the last one is no longer the one that the caller has seen: `None`
+    /// then. `Conflict` when the revision does not exist. Also how a rebuild raises the epoch: with the revision that is active.
     pub async fn insert_activation_after(
         &self,
         campaign: &str,

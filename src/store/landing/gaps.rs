@@ -3,7 +3,6 @@
 use serde_json::json;
 use sqlx::Row;
 
-use crate::store::dialect::Dialect;
 use crate::store::rows::{int, to_json};
 use crate::store::time;
 use crate::store::{Store, StoreResult};
@@ -112,18 +111,6 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-
-    /// Records of a topic that were removed before they landed, in all.
-    pub async fn missing_records(&self, topic: &str) -> StoreResult<u64> {
-        let sum = match self.dialect {
-            Dialect::MySql => {
-                "SELECT CAST(COALESCE(SUM(records), 0) AS SIGNED) FROM log_gaps WHERE topic = ?"
-            }
-            Dialect::Sqlite => "SELECT COALESCE(SUM(records), 0) FROM log_gaps WHERE topic = ?",
-        };
-        let row = sqlx::query(sum).bind(topic).fetch_one(&self.pool).await?;
-        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0))
     }
 }
 

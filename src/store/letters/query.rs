@@ -163,13 +163,7 @@ impl Store {
                 ],
             );
         }
-        let sql = format!(
-            "{SELECT}{} ORDER BY topic, `partition`, `offset`, position LIMIT ?",
-            found.sql()
-        );
-        let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values).bind(i64::from(limit));
-        let rows = query.fetch_all(&self.pool).await?;
-        rows.iter().map(letter).collect()
+        self.letters(found, LetterOrder::Origin, limit).await
     }
 
     /// The first letters in that order, at most `limit`.
@@ -179,7 +173,10 @@ impl Store {
         order: LetterOrder,
         limit: u32,
     ) -> StoreResult<Vec<DeadLetter>> {
-        let found = conditions(filter)?;
+        self.letters(conditions(filter)?, order, limit).await
+    }
+
+    async fn letters(&self, found: Where, order: LetterOrder, limit: u32) -> StoreResult<Vec<DeadLetter>> {
         let first = match order {
             LetterOrder::Origin => String::new(),
             LetterOrder::Oldest => format!("{SINCE}, "),

@@ -242,10 +242,6 @@ fn events(bytes: &[u8]) -> Vec<OrderEvent> {
 }
 
 impl Producer for Held {
-    fn name(&self) -> &'static str {
-        "held"
-    }
-
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
         if self.refuse.load(Ordering::SeqCst) {
             self.refused.lock().expect("no panic").extend(batch);
@@ -814,7 +810,7 @@ async fn an_engine_that_restarted_is_believed_nothing_however_whole_it_looks() {
     // The relay's lease comes and goes.
     let dump = || {
         let mut dump = stage.engine.inner.dump();
-        dump.retain(|key, _| !key.ends_with(keys::RELAY_LEASE));
+        dump.retain(|key, _| !key.ends_with(":relay"));
         dump
     };
     let before = dump();

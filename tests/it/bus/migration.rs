@@ -1,10 +1,10 @@
 //! `rushgate migrate` while others migrate, produce and land; and deployments that share a Kafka.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rushgate::order::OrderEvent;
 use testkit::database::{connect, sqlite_url};
+use testkit::output::Output;
 
 use super::*;
 
@@ -82,7 +82,7 @@ async fn partitions_added_at_once_and_under_way_are_landed_from_their_start() {
 /// A command of the binary, with what it says.
 struct Role {
     child: Child,
-    lines: Receiver<String>,
+    output: Output,
 }
 
 impl Role {
@@ -101,30 +101,13 @@ impl Role {
             .stdout(Stdio::null())
             .spawn()
             .expect("starts");
-        let stderr = child.stderr.take().expect("piped");
-        let (told, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-            // A test that is over no longer listens.
-            for line in lines {
-                let _ = told.send(line);
-            }
-        });
-        Self { child, lines }
+        let output = Output::of(&mut child);
+        Self { child, output }
     }
 
     /// Waits until it has said so, and returns the line.
     fn says(&self, what: &str) -> String {
-        let mut heard = Vec::new();
-        loop {
-            let Ok(line) = self.lines.recv_timeout(LIMIT) else {
-                panic!("never said {what:?}: {heard:#?}");
-            };
-            if line.contains(what) {
-                return line;
-            }
-            heard.push(line);
-        }
+        self.output.said(what, LIMIT)
     }
 
     fn ends(mut self) -> ExitStatus {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use data_encoding::HEXLOWER;
 use database::{Database, NOW, TOPIC, order};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -72,10 +73,6 @@ impl Tape {
 }
 
 impl Producer for Tape {
-    fn name(&self) -> &'static str {
-        "tape"
-    }
-
     fn publish(&self, _batch: Vec<Outbound>, _acknowledge: Acknowledge) {
         unreachable!("a replay chooses topic and partition");
     }
@@ -121,10 +118,6 @@ impl Producer for Tape {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// A row as landing writes it.
 struct Row<'a> {
     partition: i32,
@@ -164,8 +157,8 @@ impl Row<'_> {
              '2026-11-20 12:00:00.123', '{}', '{}', 1, {}, {campaign}, '2026-11-20 11:59:59.000')",
             self.partition,
             self.offset,
-            hex(self.key.as_bytes()),
-            hex(&self.payload),
+            HEXLOWER.encode(self.key.as_bytes()),
+            HEXLOWER.encode(&self.payload),
             self.error,
             self.stage,
             self.class,

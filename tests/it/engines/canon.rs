@@ -22,7 +22,7 @@ pub type Dump = BTreeMap<String, (Held, Option<i64>)>;
 /// stream and in the records that name them.
 pub fn without_stream_ids(mut dump: Dump) -> Dump {
     let mut places: BTreeMap<String, String> = BTreeMap::new();
-    if let Some((Held::Stream(entries), _)) = dump.get_mut(keys::OUTBOX) {
+    if let Some((Held::Stream(entries), _)) = dump.get_mut("outbox") {
         for (place, (id, _)) in entries.iter_mut().enumerate() {
             places.insert(std::mem::replace(id, format!("#{place}")), format!("#{place}"));
         }
@@ -159,7 +159,7 @@ pub fn carried(attempts: &[Attempt]) -> Payloads {
 
 /// Every payload in the outbox, oldest first, and the number of orders its entries claim.
 pub fn outbox(dump: &Dump) -> (Vec<Vec<u8>>, usize) {
-    let Some((Held::Stream(entries), _)) = dump.get(keys::OUTBOX) else {
+    let Some((Held::Stream(entries), _)) = dump.get("outbox") else {
         return (Vec::new(), 0);
     };
     let (mut payloads, mut claimed) = (Vec::new(), 0);

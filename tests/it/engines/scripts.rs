@@ -11,7 +11,7 @@ use rushgate::lua::codec::{self, AdmitReply};
 use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::lasting_keys;
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
-use rushgate::lua::record::encode_record;
+use rushgate::lua::record::Record;
 use rushgate::lua::reply::Reply;
 use rushgate::lua::restore::{Restore, restore_args, restore_reply};
 use rushgate::lua::{Family, Script, fixed, keys, repair};
@@ -607,7 +607,12 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             }
         ));
         let records = oracle.orders.iter().map(|(order, placed)| {
-            let record = encode_record(placed, "");
+            let record = Record {
+                placed: placed.clone(),
+                entry: String::new(),
+                attributes: None,
+            };
+            let record = record.encode();
             (
                 bucket_of(placed.user.as_bytes(), 4),
                 order.parse().expect("an id"),

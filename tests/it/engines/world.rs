@@ -14,7 +14,7 @@ use rushgate::lua::keys::{self, Shard};
 use rushgate::lua::lists::{self, Put};
 use rushgate::lua::reply::Reply;
 use rushgate::lua::restore::{Restore, restore_args, restore_reply};
-use rushgate::lua::{BATCH_COMMANDS, Family, Script, fixed};
+use rushgate::lua::{Family, Script, fixed};
 use rushgate::order::Attempt;
 use rushgate::plan::decision::Decision;
 use rushgate::plan::eval;
@@ -25,6 +25,9 @@ use rushgate::plan::{CheckContext, Plan, check};
 use crate::engines::canon::{self, carried};
 use crate::engines::sides::{InProcess, Real, Side, Time, with};
 
+/// Commands of one `admit` call besides those of its attempts: the fence, the time, the outbox entry and
+/// the number of admitted orders.
+const BATCH_COMMANDS: u64 = 4;
 /// Keys of tests never expire while the tests run, whatever year their campaigns are in: 2065.
 pub const EXPIRES_AT: i64 = 3_000_000_000_000;
 pub const REVISION: u32 = 7;
@@ -207,7 +210,7 @@ impl World {
     /// No call does more than the plan's bounds promise.
     fn assert_within_cost(&self, attempts: &[Attempt], commands: u64) {
         let (cost, count) = (self.family.cost, attempts.len() as u64);
-        let most = u64::from(BATCH_COMMANDS) + u64::from(cost.commands) * count;
+        let most = BATCH_COMMANDS + u64::from(cost.commands) * count;
         assert!(
             commands <= most,
             "{commands} commands for {count} attempts; {cost:?}"

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bytes::Bytes;
+use hyper::Method;
 use rushgate::cli::client::Client;
 use rushgate::cli::client::tls::Trust;
 use rushgate::cli::load::{self, LoadConfig, LoadError, LoadReport};
@@ -109,10 +111,9 @@ async fn commands_reach_a_control_plane_that_asks_for_their_certificate() {
     let url = format!("https://{address}");
     let ask = |url: String, trust: Trust| async move {
         let client = Client::new(&url, Some("secret".into()), &trust).expect("a client");
-        client
-            .get::<Value>("/modules")
-            .await
-            .map_err(|error| error.to_string())
+        let answer = client.send(Method::GET, "/modules", None, Bytes::new()).await;
+        let read = answer.and_then(|answer| client.read::<Value>("/modules", &answer));
+        read.map_err(|error| error.to_string())
     };
     let listed = ask(url.clone(), servers.trust(Some(clients.client()))).await;
     assert!(listed.is_ok(), "{listed:?}");

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rushgate::gateway::{self, Config};
+use rushgate::gateway::Config;
+use rushgate::serving;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fronts::stage::Running;
@@ -260,7 +261,9 @@ async fn before_the_drain_answers_close_their_connections_and_new_ones_are_serve
 #[tokio::test]
 async fn a_taken_port_is_named_with_a_way_out() {
     let running = Running::start();
-    let error = gateway::bind(running.address).expect_err("taken").to_string();
+    let error = serving::bind(running.address, "--listen")
+        .expect_err("taken")
+        .to_string();
     let address = running.address.to_string();
     assert!(
         error.contains(&address) && error.contains("--listen") && error.contains("ss -ltnp"),

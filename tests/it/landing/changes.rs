@@ -147,7 +147,7 @@ async fn a_revision_that_was_never_in_force_admits_nobody(db: Database) {
     let answer = publish(&plain.sealed(keys), vec![sealed]);
     let awaits = || figures.read(NOW).awaits.get(&Awaits::Revision).copied();
     database::until("the partition waits", || awaits() == Some(1)).await;
-    let activated = db.store.insert_activation("spring", 2, NOW).await;
+    let activated = testkit::database::activate(&db.store, "spring", 2, NOW).await;
     activated.expect("activated");
     assert_eq!(wait(&answer), Ok(()));
     let figures = stop(landing).await;

@@ -44,7 +44,7 @@ async fn sale_under(store: &Store, plans: &[Plan]) -> Vec<Compiled> {
                 .expect("a campaign"),
             _ => {
                 assert_eq!(store.insert_revision(&revision).await.expect("stored"), number);
-                let activated = store.insert_activation("spring", number, database::NOW).await;
+                let activated = testkit::database::activate(store, "spring", number, database::NOW).await;
                 activated.expect("activated");
             }
         }

@@ -275,7 +275,7 @@ async fn an_order_of_an_unknown_revision_waits_for_it(db: Database) {
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
     let revision = database::revision("spring");
     assert_eq!(db.store.insert_revision(&revision).await.expect("stored"), 2);
-    let activated = db.store.insert_activation("spring", 2, NOW).await;
+    let activated = testkit::database::activate(&db.store, "spring", 2, NOW).await;
     activated.expect("activated");
     assert_eq!(wait(&answer), Ok(()));
     let figures = stop(landing).await;

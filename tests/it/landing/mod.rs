@@ -196,7 +196,7 @@ async fn a_consumer_of_no_use_ends_the_thread_and_says_why() {
     struct Broken;
     impl Consumer for Broken {
         fn poll(&mut self, _max: usize, _wait: Duration) -> Result<Vec<Slice>, BusError> {
-            Err(BusError::Fatal("fenced by its own instance id".to_owned()))
+            Err(BusError::Fatal("the group does not take it".to_owned()))
         }
         fn idle(&mut self, _wait: Duration) -> Result<(), BusError> {
             Ok(())
@@ -217,8 +217,5 @@ async fn a_consumer_of_no_use_ends_the_thread_and_says_why() {
     database::until("the thread ends", || landing.is_finished()).await;
     let figures = landing.figures().read(NOW);
     assert!(figures.failed);
-    assert_eq!(
-        figures.last_error.as_deref(),
-        Some("fenced by its own instance id")
-    );
+    assert_eq!(figures.last_error.as_deref(), Some("the group does not take it"));
 }

@@ -187,9 +187,6 @@ async fn a_unique_key_of_somebody_else_refuses_one_order_only(db: Database) {
 pub struct Silent(pub EmbeddedProducer);
 
 impl Producer for Silent {
-    fn name(&self) -> &'static str {
-        "silent"
-    }
     fn publish(&self, batch: Vec<Outbound>, acknowledge: rushgate::bus::Acknowledge) {
         self.0.publish(batch, acknowledge);
     }

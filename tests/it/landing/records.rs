@@ -358,8 +358,7 @@ async fn charges_that_cannot_be_made_are_waited_for(db: Database) {
     assert!(unknown.try_recv().is_err(), "nothing is skipped");
     let revision = database::revision("spring");
     assert_eq!(db.store.insert_revision(&revision).await.expect("stored"), 2);
-    db.store
-        .insert_activation("spring", 2, NOW)
+    testkit::database::activate(&db.store, "spring", 2, NOW)
         .await
         .expect("activated");
     assert_eq!(wait(&unknown), Ok(()));

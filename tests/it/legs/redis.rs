@@ -1,12 +1,12 @@
 //! Redis over TLS: what connects, what does not, and what it says.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use rushgate::engine::redis::{Config, Redis};
 use rushgate::engine::{Engine, EngineError};
+use testkit::deployment::free_port;
+use testkit::server::run;
 
 use crate::legs::stack::{Stack, authority};
 
@@ -18,34 +18,18 @@ pub struct Server {
 
 impl Server {
     pub fn start(folder: &Path, options: &[&str]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("bound").port();
-        drop(free);
-        Self::start_at(port, folder, options)
+        Self::start_at(free_port().expect("a free port"), folder, options)
     }
 
     /// `PORT` in an option is the port.
     fn start_at(port: u16, folder: &Path, options: &[&str]) -> Self {
         let number = port.to_string();
-        let options = options.iter().map(|option| option.replace("PORT", &number));
-        let mut process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(options)
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("redis-server 7 is installed");
-        let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        while !line.contains("ready to accept connections") && !line.contains("Ready to accept connections") {
-            line.clear();
-            assert_ne!(
-                log.read_line(&mut line).expect("its log is text"),
-                0,
-                "redis-server ended"
-            );
-        }
-        std::thread::spawn(move || log.lines().for_each(drop));
+        let options: Vec<String> = options
+            .iter()
+            .map(|option| option.replace("PORT", &number))
+            .collect();
+        let own = ["--bind", "127.0.0.1"].into_iter();
+        let process = run(folder, own.chain(options.iter().map(String::as_str)));
         Self { process, port }
     }
 

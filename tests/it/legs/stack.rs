@@ -2,12 +2,15 @@
 //! end of a pipe and takes them down.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use testkit::output::Output;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 pub struct Stack {
     folder: PathBuf,
@@ -36,13 +39,7 @@ impl Stack {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a shell");
-        let mut said = String::new();
-        let read = BufReader::new(guard.stdout.take().expect("piped")).read_line(&mut said);
-        assert_eq!(
-            (read.is_ok(), said.as_str()),
-            (true, "ready\n"),
-            "the stack starts"
-        );
+        Output::of(&mut guard).said("ready", START_LIMIT);
         let variables = assignments(&script_answer(&folder, &["env"]));
         Self {
             folder,

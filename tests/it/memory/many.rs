@@ -113,10 +113,6 @@ impl Asked {
 }
 
 impl Producer for Asked {
-    fn name(&self) -> &'static str {
-        "asked"
-    }
-
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
         self.inner.publish(batch, acknowledge);
     }
@@ -173,7 +169,9 @@ async fn sales(count: usize) -> Database {
         );
         let store = &database.store;
         store.insert_campaign(&campaign, &revision).await.expect("stored");
-        store.insert_activation(&name(n), 1, now()).await.expect("raised");
+        testkit::database::activate(store, &name(n), 1, now())
+            .await
+            .expect("raised");
     }
     database
 }

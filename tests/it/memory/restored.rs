@@ -37,7 +37,8 @@ impl Past {
             .await
             .expect("a campaign");
         // The gate was open once, so there is something to wait for.
-        store.insert_activation(CAMPAIGN, 1, now()).await.expect("raised");
+        let raised = testkit::database::activate(store, CAMPAIGN, 1, now()).await;
+        raised.expect("raised");
         let events = (0..orders).map(|n| event(&format!("u{n}"), "k")).collect();
         let past = Self {
             server,

@@ -1,12 +1,12 @@
 //! A Redis server that keeps what it is told, until a test does something to it. Clients reach whichever server
 //! is in place under one address: a link to its socket.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use tempfile::TempDir;
+use testkit::deployment::free_port;
+use testkit::server::{SOCKET, run};
 
 /// Where clients look.
 pub struct Address {
@@ -44,13 +44,10 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("bound").port();
-        drop(free);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut server = Self {
             folder,
-            port,
+            port: free_port().expect("a free port"),
             process: None,
         };
         server.up();
@@ -63,29 +60,11 @@ impl Server {
 
     /// With what its log holds. Says so when it takes calls.
     pub fn up(&mut self) {
-        let mut process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--unixsocket", "redis.sock", "--save", ""])
-            .args(["--appendonly", "yes", "--appendfsync", "always"])
-            .args(["--repl-diskless-sync-delay", "0"])
-            .current_dir(self.folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("redis-server 7 is installed");
-        let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        // Redis 7.0 and later ones say it differently.
-        while !["connections at", "connections unix"]
-            .iter()
-            .any(|end| line.contains(end))
-        {
-            line.clear();
-            let read = log.read_line(&mut line).expect("its log is text");
-            assert_ne!(read, 0, "redis-server ended");
-        }
-        // Whatever it still says is read and dropped, so that it never waits for a reader.
-        std::thread::spawn(move || log.lines().for_each(drop));
-        self.process = Some(process);
+        let port = self.port.to_string();
+        let network = ["--bind", "127.0.0.1", "--port", &port].into_iter().chain(SOCKET);
+        let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+        let options = network.chain(durable).chain(["--repl-diskless-sync-delay", "0"]);
+        self.process = Some(run(self.folder.path(), options));
     }
 
     /// As a power cut would.

@@ -48,10 +48,6 @@ impl Lossy {
 }
 
 impl Producer for Lossy {
-    fn name(&self) -> &'static str {
-        "lossy"
-    }
-
     fn publish(&self, batch: Vec<Outbound>, acknowledge: Acknowledge) {
         if self.losing.load(Ordering::SeqCst) {
             self.lost.lock().expect("no panic holds this lock").extend(batch);

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use rushgate::campaign::{Campaign, Sku, partition_of};
 use rushgate::lua::calls;
-use rushgate::lua::record::{Record, encode_record};
-
 use rushgate::lua::fixed;
+use rushgate::lua::record::Record;
 use rushgate::order::{OrderEvent, OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
@@ -238,7 +237,11 @@ async fn record_of(sale: &Sale, (order, user): (OrderId, &str)) -> Record {
 async fn make_old(sale: &Sale, (order, user): (OrderId, &str)) {
     let record = record_of(sale, (order, user)).await;
     assert!(record.attributes.is_some());
-    let old = encode_record(&record.placed, &record.entry);
+    let old = Record {
+        attributes: None,
+        ..record
+    };
+    let old = old.encode();
     sale.redis("HSET", &sale.buyers_bucket(user), &[&order.to_string(), &old])
         .await;
 }

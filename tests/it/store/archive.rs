@@ -59,8 +59,7 @@ async fn each_campaign_is_live_as_long_as_its_active_revision_keeps_it(db: Datab
         .await
         .expect("stored");
     assert_eq!(live(&db.store, short.archived_at()).await, ["long"]);
-    db.store
-        .insert_activation("short", number, NOW)
+    testkit::database::activate(&db.store, "short", number, NOW)
         .await
         .expect("activated");
     assert_eq!(live(&db.store, long.archived_at()).await, ["short"]);
@@ -162,7 +161,7 @@ async fn a_gateway_serves_a_campaign_until_it_is_archived_and_again_when_it_is_e
     let mut later = revision("spring");
     later.schedule.closes_at = schedule.expires_at() + ARCHIVE_LEAD_MS;
     let number = db.store.insert_revision(&later).await.expect("stored");
-    let active = db.store.insert_activation("spring", number, NOW).await;
+    let active = testkit::database::activate(&db.store, "spring", number, NOW).await;
     let expected = Activation {
         epoch: 2,
         revision: 2,

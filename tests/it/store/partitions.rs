@@ -29,10 +29,6 @@ const CONFIGURED: u32 = 9;
 struct Topic(Mutex<Option<i32>>);
 
 impl Producer for Topic {
-    fn name(&self) -> &'static str {
-        "topic"
-    }
-
     fn publish(&self, _: Vec<Outbound>, acknowledge: Acknowledge) {
         acknowledge(Err(BusError::Unacknowledged("nothing is published".into())));
     }
@@ -98,7 +94,7 @@ async fn a_campaign_keeps_its_partitions(db: Database) {
     .await;
     assert_eq!(stored(&db, "older").await, None);
     // An activation leaves it as it is.
-    let activated = db.store.insert_activation("spread", 1, NOW).await;
+    let activated = testkit::database::activate(&db.store, "spread", 1, NOW).await;
     assert_eq!(activated.expect("activated").epoch, 2);
     assert_eq!(stored(&db, "spread").await, Some(12));
 }

@@ -62,9 +62,7 @@ async fn the_history_comes_newest_first(db: Database) {
     };
     assert_eq!(numbers(None, 2).await, [3, 2]);
     assert_eq!(numbers(Some(2), 2).await, [1]);
-    let active = db
-        .store
-        .insert_activation("spring", 3, NOW + 7)
+    let active = testkit::database::activate(&db.store, "spring", 3, NOW + 7)
         .await
         .expect("activated");
     let rows = db.store.activations("spring", 1).await.expect("listed");

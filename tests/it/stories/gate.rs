@@ -1,12 +1,12 @@
 //! A `rushgate` process under test, reached over HTTP; killed when the story ends.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::http::{Http, Reply};
+use testkit::output::Output;
 
 /// Patience with a process that starts or an order that lands.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,10 +46,9 @@ impl Gate {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("the rushgate binary starts");
-        let stdout = child.stdout.take().expect("piped");
-        let (orders, admin) = tokio::task::spawn_blocking(move || addresses(BufReader::new(stdout)))
-            .await
-            .expect("the reader does not panic");
+        let output = Output::of(&mut child);
+        let addresses = tokio::task::spawn_blocking(move || output.addresses(PATIENCE)).await;
+        let (orders, admin) = addresses.expect("no panic").expect("it starts");
         Self {
             child,
             http: Http::new(),
@@ -183,23 +182,4 @@ impl Drop for Gate {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The two addresses of the banner; goes on reading so that the process can go on printing.
-pub fn addresses(mut lines: BufReader<std::process::ChildStdout>) -> (String, String) {
-    let mut found = [None, None];
-    while found.iter().any(Option::is_none) {
-        let mut line = String::new();
-        let read = lines.read_line(&mut line).expect("the banner is UTF-8");
-        assert!(read > 0, "rushgate ended before it was up");
-        for (name, slot) in ["orders", "control"].iter().zip(&mut found) {
-            let mut words = line.split_whitespace();
-            if words.next() == Some(name) {
-                *slot = words.next().map(str::to_owned);
-            }
-        }
-    }
-    std::thread::spawn(move || lines.lines().for_each(drop));
-    let [orders, admin] = found;
-    (orders.expect("found"), admin.expect("found"))
 }

@@ -1,21 +1,17 @@
 //! Any role of `rushgate` under test: its log is read line by line, and it is killed when the story ends.
 
-use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testkit::http::{Http, Reply};
+use testkit::output::Output;
 
 use crate::stories::gate::{self, PATIENCE, POLL};
 
-/// Lines a process wrote, and who waits for more.
-type Lines = Arc<(Mutex<Vec<String>>, Condvar)>;
-
 pub struct Role {
     child: Child,
-    lines: Lines,
+    output: Output,
     pub http: Http,
 }
 
@@ -26,29 +22,17 @@ impl Role {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the rushgate binary starts");
-        let lines = Lines::default();
-        read(child.stdout.take().expect("piped"), lines.clone());
-        read(child.stderr.take().expect("piped"), lines.clone());
+        let output = Output::of(&mut child);
         Self {
             child,
-            lines,
+            output,
             http: Http::new(),
         }
     }
 
     /// The first line it wrote, or writes, with this text.
     pub fn said(&self, text: &str) -> String {
-        let (lines, more) = &*self.lines;
-        let begun = Instant::now();
-        let mut lines = lines.lock().expect("no panic");
-        loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
-                return line.clone();
-            }
-            let left = PATIENCE.saturating_sub(begun.elapsed());
-            assert!(!left.is_zero(), "never said {text:?}: {lines:#?}");
-            lines = more.wait_timeout(lines, left).expect("no panic").0;
-        }
+        self.output.said(text, PATIENCE)
     }
 
     /// The URL that its log names as `name=address`, or its banner as `name http://address`.
@@ -78,11 +62,11 @@ impl Role {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
-                return (status.code(), self.lines.0.lock().expect("no panic").clone());
+                return (status.code(), self.output.lines());
             }
             std::thread::park_timeout(POLL);
         }
-        panic!("still running after {PATIENCE:?}: {:#?}", self.lines.0.lock());
+        panic!("still running after {PATIENCE:?}: {:#?}", self.output.lines());
     }
 
     pub async fn get(&self, url: &str) -> Reply {
@@ -120,15 +104,6 @@ impl Drop for Role {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn read(pipe: impl Read + Send + 'static, lines: Lines) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            lines.0.lock().expect("no panic").push(line);
-            lines.1.notify_all();
-        }
-    });
 }
 
 /// The state an order was answered with.

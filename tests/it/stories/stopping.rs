@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use tempfile::TempDir;
+use testkit::output::Output;
 
 use crate::stories::gate::{self, Gate, PATIENCE, POLL};
 use crate::stories::role::{MOMENT, Role, state};
@@ -118,8 +119,9 @@ async fn a_log_that_nobody_reads_any_more_ends_nothing() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the rushgate binary starts");
-    let stdout = child.stdout.take().expect("piped");
-    let (orders, _) = gate::addresses(std::io::BufReader::new(stdout));
+    let output = Output::default();
+    output.follow(child.stdout.take().expect("piped"));
+    let (orders, _) = output.addresses(PATIENCE).expect("it starts");
     drop(child.stderr.take());
     gate::signal(&child, "HUP");
     let http = testkit::http::Http::new();

@@ -1,10 +1,10 @@
 //! A gateway of one process, and the way of a module through it.
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Full};
@@ -14,10 +14,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use testkit::output::Output;
 use testkit::process;
 
 use crate::At;
 
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// More than the load buys.
 const LOAD_STOCK: u64 = 10_000_000;
 /// A campaign's keys are made for its stock: what a trial takes must not be taken for what its module takes.
@@ -96,26 +98,13 @@ impl Gate {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| rushgate.display().to_string())?;
-        let stdout = child.stdout.take().context("piped")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let (mut orders, mut admin) = (None, None);
-        while let (None, _) | (_, None) = (&orders, &admin) {
-            let line = lines.next().context("rushgate ended before it was up")??;
-            let mut words = line.split_whitespace();
-            match words.next() {
-                Some("orders") => orders = words.next().map(str::to_owned),
-                Some("control") => admin = words.next().map(str::to_owned),
-                _ => {}
-            }
-        }
-        // What it prints later has to go somewhere.
-        std::thread::spawn(move || lines.for_each(drop));
-        let host = |url: Option<String>| url.map(|url| url.trim_start_matches("http://").to_owned());
+        let (orders, admin) = Output::of(&mut child).addresses(START_LIMIT)?;
+        let host = |url: String| url.trim_start_matches("http://").to_owned();
         Ok(Self {
             child,
             client: Client::builder(TokioExecutor::new()).build_http(),
-            orders: host(orders).context("no address")?,
-            admin: host(admin).context("no address")?,
+            orders: host(orders),
+            admin: host(admin),
             forged: AtomicUsize::new(0),
         })
     }

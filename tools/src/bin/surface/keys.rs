@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use futures_util::StreamExt;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
-use rushgate::lua::keys::{PULSE, RELAY_LEASE, SHADOW_FIGURES, Shard};
+use rushgate::lua::keys::{PULSE, SHADOW_FIGURES, Shard};
 use testkit::services::{self, Urls};
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ async fn all(redis: &mut MultiplexedConnection) -> Result<Vec<String>> {
     let keys: Vec<_> = keys.collect().await;
     let keys = keys.into_iter().collect::<Result<Vec<_>, _>>()?;
     let sale = Shard::new(CAMPAIGN, 0).prefix();
-    let wanted = |key: &String| key == PULSE || key.starts_with(&sale) && !key.ends_with(RELAY_LEASE);
+    let wanted = |key: &String| key == PULSE || key.starts_with(&sale) && !key.ends_with(":relay");
     Ok(keys.into_iter().filter(wanted).collect())
 }
 
