@@ -11,6 +11,7 @@ pub const RANKS: &[&[&str]] = &[
         "campaign",
         "failpoint",
         "lua",
+        "metrics",
         "order",
         "outbox",
         "pem",
