@@ -64,17 +64,19 @@ impl Metrics {
 
 /// Records moved away, by the class of their error and the topic they went to. Clones count into the same.
 #[derive(Clone, Debug, Default)]
-pub struct Moved(Arc<Mutex<BTreeMap<(Class, String), u64>>>);
+pub struct Moved(Arc<Mutex<Sums>>);
+
+type Sums = BTreeMap<(&'static str, String), u64>;
 
 impl Moved {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Class, String), u64>> {
+    fn lock(&self) -> MutexGuard<'_, Sums> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, moved: BTreeMap<(Class, String), u64>) {
         let mut sums = self.lock();
-        for (way, records) in moved {
-            *sums.entry(way).or_default() += records;
+        for ((class, to), records) in moved {
+            *sums.entry((class.as_str(), to)).or_default() += records;
         }
     }
 
@@ -83,7 +85,7 @@ impl Moved {
         let sums = self.lock();
         let all = sums
             .iter()
-            .map(|((class, to), records)| (class.as_str(), to.clone(), *records));
+            .map(|((class, to), records)| (*class, to.clone(), *records));
         all.collect()
     }
 
