@@ -17,6 +17,7 @@ pub mod audience;
 pub mod campaign;
 pub mod failpoint;
 pub mod lua;
+pub mod metrics;
 pub mod order;
 pub mod outbox;
 pub mod pem;

@@ -15,6 +15,7 @@ mod depth;
 mod fence;
 mod lane;
 mod local;
+mod metrics;
 mod pace;
 mod pulse;
 mod quota;

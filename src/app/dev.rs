@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 use super::adapters::Adapters;
 use super::banner::{Banner, DEMO, DEMO_SKU, DEMO_STOCK, Url};
 use super::listeners::{Listener, Listeners, fitted};
-use super::metrics::{LandingFigures, TopicFigures};
 use super::parts::{Parts, wire};
 use super::private;
 use super::reload::{Reload, Sources};
@@ -83,10 +82,12 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     )
     .await?;
     let mut registry = telemetry::registry();
-    registry.register_collector(Box::new(LandingFigures::new([TopicFigures {
+    let landed = landing::Watched {
         topic: ORDERS_TOPIC.to_owned(),
-        consumers: vec![landing.figures()],
-    }])));
+        metrics: landing.metrics(),
+        consumers: vec![landing.state()],
+    };
+    landing::register(&mut registry, vec![landed]);
     fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
     tokio::task::spawn_blocking(move || landing.stop()).await?;
     adapters.store.close().await;
@@ -156,6 +157,7 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         producer.clone(),
         store.clone(),
         Handle::current(),
+        landing::Metrics::default(),
     )?;
     let adapters = Adapters {
         store,

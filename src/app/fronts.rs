@@ -10,7 +10,6 @@ use tokio::task::JoinHandle;
 
 use super::adapters::Adapters;
 use super::listeners::{self, Listeners};
-use super::metrics::GatewayFigures;
 use super::parts::Parts;
 use super::ready::readiness;
 use super::reload::Reload;
@@ -33,14 +32,11 @@ pub(super) async fn run(
     reload: Reload,
 ) -> anyhow::Result<()> {
     let in_force = reload.in_force();
-    registry.register_collector(Box::new(GatewayFigures {
-        admission: parts.admission.clone(),
-        relay: parts.relay.clone(),
-        producer: adapters.producer.clone(),
-        host: parts.host.clone(),
-        sample: parts.sample.clone(),
-        flow: parts.flow.clone(),
-    }));
+    parts.admission.register(&mut registry);
+    parts.relay.register(&mut registry);
+    parts.flow.register(&mut registry);
+    parts.host.register(&mut registry);
+    parts.sample.register(&mut registry);
     let stages = Stages::new(parts.admission.clone(), adapters.store.clone());
     let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway.clone(), auth, stages, &mut registry));

@@ -6,56 +6,30 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::FutureExt;
-use tokio::runtime::Handle;
+use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::adapters::{close, sending, store_check};
-use super::letters::{Letters, SentAgain};
+use super::levels::{self, Level};
 use super::listeners::{self, Listener, control_fits};
-use super::metrics::{LagFigures, LandingFigures, TopicFigures};
 use super::redrive;
 use super::reload::{Reload, Sources};
 use super::sealing::Sealing;
 use super::shutdown::Shutdown;
-use super::standstill::{self, Landed};
+use super::standstill;
 use super::{leftovers, migration};
 use crate::admin::{Check, Health, Readiness};
-use crate::bus::kafka::{KafkaConsumer, KafkaProducer};
-use crate::bus::{self, Producer, StartOffsets};
+use crate::bus::Producer;
+use crate::bus::kafka::KafkaProducer;
 use crate::config::Config;
-use crate::flow::{self, Flow};
-use crate::landing::{self, Landing, LandingHandle};
+use crate::flow::Flow;
+use crate::landing::{self, Watched};
+use crate::letters;
+use crate::metrics;
 use crate::serving::Tls;
 use crate::store::Store;
 use crate::telemetry;
-
-/// How often the landing threads are looked after.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// One topic that is landed.
-struct Level {
-    /// How its consumers reach Kafka, but for their names.
-    kafka: bus::kafka::Config,
-    /// How long its records wait before they are tried.
-    delay: Duration,
-    consumers: Vec<LandingHandle>,
-}
-
-impl Level {
-    fn landed(&self) -> Landed {
-        Landed {
-            kafka: self.kafka.clone(),
-            consumers: self.consumers.iter().map(LandingHandle::nudger).collect(),
-        }
-    }
-
-    fn figures(&self) -> TopicFigures {
-        TopicFigures {
-            topic: self.kafka.topic.clone(),
-            consumers: self.consumers.iter().map(LandingHandle::figures).collect(),
-        }
-    }
-}
 
 /// Runs until asked to stop, or until one of the landing threads cannot go on.
 pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
@@ -71,64 +45,36 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let Some(store) = there.await? else {
         return Ok(());
     };
-    let sealing = Sealing::join(&config, &store, "land").await?;
-    let kafka = Arc::new(KafkaProducer::new(sending(&config, &sealing)).context("kafka")?);
-    let producer: Arc<dyn Producer> = kafka.clone();
-    let levels = start(&config, &store, &producer)?;
-    let tried: Vec<TopicFigures> = levels.iter().map(Level::figures).collect();
-    let retries = move || tried.iter().map(|level| level.read().retries).sum();
-    let redrive = redrive::spawn(&config, &store, &sealing, retries)?;
-    let (scheduled, sent_again) = redrive::spawn_scheduled(&config, &store, &sealing)?;
+    let mut lander = Lander::start(&config, store).await?;
     let mut registry = telemetry::registry();
-    let figures = levels.iter().map(Level::figures);
-    registry.register_collector(Box::new(LandingFigures::new(figures)));
-    registry.register_collector(Box::new(Letters::watch(&store)));
-    registry.register_collector(sealing.figures());
-    registry.register_collector(Box::new(SentAgain(sent_again)));
-    let flow = Flow::spawn(watched(&config, &levels), producer, store.clone());
-    let landed = levels.iter().map(Level::landed).collect();
-    let watch = standstill::watch(flow.clone(), kafka.clone(), landed);
-    let mut checks = vec![store_check(&store), standstill::check(&flow), sealing.check()];
-    registry.register_collector(Box::new(LagFigures(flow)));
-    checks.extend(levels.first().map(|orders| guard_check(orders.figures())));
-    let readiness = Arc::new(Readiness::new(checks).helped_by(vec![sealing.retired()]));
+    lander.register(&mut registry);
+    let readiness = Arc::new(lander.readiness());
     let door = listener.control_door(&config, &mut registry);
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
         has_token: config.admin_token.is_some(),
     };
-    let topics: Vec<&str> = levels.iter().map(|level| level.kafka.topic.as_str()).collect();
-    tracing::info!(kafka = config.kafka.brokers, database = store.place(), health = %address, ?topics, "landing");
-    leftovers::tell(&store, &kafka, &topics).await;
+    let topics = lander.topics();
+    tracing::info!(kafka = config.kafka.brokers, database = lander.store.place(), health = %address, ?topics, "landing");
+    leftovers::tell(&lander.store, &lander.kafka, &topics).await;
     // Served through the drain: `/readyz` has to be able to say so.
     let (close_health, health_closed) = oneshot::channel::<()>();
     let served = tokio::spawn(health.serve(door, health_closed.map(drop)));
 
     let ended = tokio::select! {
         () = shutdown.asked() => None,
-        figures = ended(&levels) => {
-            let error = figures.read().last_error.unwrap_or_default();
-            Some(format!("{}: {error}", figures.topic))
-        }
-        // What it cannot land it could not move either: its partitions go to a lander whose seal counts.
-        why = sealing.halted() => Some(why),
+        why = lander.ended() => Some(why),
         () = reload.run(|_| {
             tls.iter().for_each(Tls::refresh);
             Ok(())
         }) => None,
     };
     readiness.drain();
-    watch.abort();
-    scheduled.abort();
-    if let Some(redrive) = redrive {
-        redrive.abort();
-    }
-    stop(levels, in_force.load().drain).await;
+    lander.stop(in_force.load().drain).await;
     drop(close_health);
     listeners::answered(served).await;
-    sealing.leave().await;
-    close(&store).await;
+    lander.leave().await;
     if let Some(why) = ended {
         bail!("landing ended: {why}");
     }
@@ -136,101 +82,94 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every topic that is landed, with how long its records wait there by design.
-fn watched(config: &Config, levels: &[Level]) -> flow::Config {
-    let topic = |level: &Level| level.kafka.topic.clone();
-    flow::Config {
-        topics: levels.iter().map(topic).collect(),
-        delays: levels.iter().map(|level| (topic(level), level.delay)).collect(),
-        ..config.flow()
-    }
+/// What runs while it lands.
+struct Lander {
+    store: Store,
+    sealing: Sealing,
+    kafka: Arc<KafkaProducer>,
+    levels: Vec<Level>,
+    flow: Arc<Flow>,
+    letters: letters::Metrics,
+    /// Replays, and what looks for standstills.
+    tasks: Vec<JoinHandle<()>>,
 }
 
-/// Ends the threads, those that do so within the limit. Joining one blocks: it may be in the middle of a
-/// transaction, or its consumer in taking leave of a broker that is frozen. The process does not wait for a plain
-/// thread when it ends, as it would for one of the runtime's.
-async fn stop(mut levels: Vec<Level>, limit: Duration) {
-    for consumer in levels.iter_mut().flat_map(|level| &mut level.consumers) {
-        consumer.ask_to_stop();
-    }
-    let (done, joined) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        drop(levels);
-        // Nobody waits any more once the limit is over.
-        let _ = done.send(());
-    });
-    if tokio::time::timeout(limit, joined).await.is_err() {
-        tracing::warn!(
-            "a landing thread has not ended within drain_ms: most likely Kafka does not answer. Nothing is lost by \
-             leaving it"
-        );
-    }
-}
-
-fn start(config: &Config, store: &Store, producer: &Arc<dyn Producer>) -> anyhow::Result<Vec<Level>> {
-    let topics = config.topics()?;
-    let levels = landing::Config::levels(&topics, &config.landing());
-    let start = |level: &landing::Config, kafka: &bus::kafka::Config, suffix: String| -> anyhow::Result<_> {
-        let kafka = bus::kafka::Config {
-            client_id: match config.instance() {
-                Some(name) => format!("{}.{name}{suffix}", kafka.client_id),
-                None => kafka.client_id.clone(),
-            },
-            ..kafka.clone()
-        };
-        let consumer = Box::new(KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?);
-        let (store, runtime) = (store.clone(), Handle::current());
-        Ok(Landing::spawn(
-            level.clone(),
-            consumer,
-            producer.clone(),
+impl Lander {
+    async fn start(config: &Config, store: Store) -> anyhow::Result<Self> {
+        let sealing = Sealing::join(config, &store, "land").await?;
+        let kafka = Arc::new(KafkaProducer::new(sending(config, &sealing)).context("kafka")?);
+        let producer: Arc<dyn Producer> = kafka.clone();
+        let levels = levels::start(config, &store, &producer)?;
+        let counted: Vec<landing::Metrics> = levels.iter().map(|level| level.metrics.clone()).collect();
+        let retries = move || counted.iter().map(|metrics| metrics.retries.get()).sum();
+        let redrive = redrive::spawn(config, &store, &sealing, retries)?;
+        let (scheduled, letters) = redrive::spawn_scheduled(config, &store, &sealing)?;
+        let flow = Flow::spawn(levels::flow(config, &levels), producer, store.clone());
+        let landed = levels.iter().map(Level::landed).collect();
+        let watch = standstill::watch(flow.clone(), kafka.clone(), landed);
+        Ok(Self {
             store,
-            runtime,
-        )?)
-    };
-    let started = levels.iter().map(|level| {
-        let kafka = bus::kafka::Config {
-            topic: level.topic.clone(),
-            group: level.group.clone(),
-            fetch_wait: level.batch_wait,
-            busy_wait: level.busy_wait,
-            ..config.kafka()
-        };
-        let consumers: anyhow::Result<Vec<LandingHandle>> = match level.topic.strip_prefix(&topics.orders) {
-            Some("") | None => (1..=config.landing.consumers)
-                .map(|number| start(level, &kafka, format!(".{number}")))
-                .collect(),
-            // Little is there, unless much is wrong.
-            Some(suffix) => start(level, &kafka, suffix.to_owned()).map(|handle| vec![handle]),
-        };
-        let consumers = consumers?;
-        Ok(Level {
+            sealing,
             kafka,
-            delay: level.delay,
-            consumers,
+            levels,
+            flow,
+            letters,
+            tasks: redrive.into_iter().chain([scheduled, watch]).collect(),
         })
-    });
-    started.collect()
-}
+    }
 
-/// Asks the database where to start; called on the consumer's own thread, which is none of the runtime's.
-fn start_offsets(store: &Store, topic: &str) -> StartOffsets {
-    let (offsets, topic, runtime) = (store.clone(), topic.to_owned(), Handle::current());
-    Box::new(move |partitions: &[i32]| {
-        let stored = runtime.block_on(offsets.offsets(&topic));
-        let mut stored = stored.map_err(|error| error.to_string())?;
-        stored.retain(|partition, _| partitions.contains(partition));
-        Ok(stored)
-    })
+    fn register(&self, registry: &mut Registry) {
+        landing::register(registry, self.levels.iter().map(Level::watched).collect());
+        letters::metrics::register(&self.store, registry);
+        self.sealing.register(registry);
+        metrics::register(registry, &self.letters);
+        self.flow.register_lag(registry);
+    }
+
+    fn readiness(&self) -> Readiness {
+        let mut checks = vec![
+            store_check(&self.store),
+            standstill::check(&self.flow),
+            self.sealing.check(),
+        ];
+        checks.extend(self.levels.first().map(|orders| guard_check(orders.watched())));
+        Readiness::new(checks).helped_by(vec![self.sealing.retired()])
+    }
+
+    fn topics(&self) -> Vec<&str> {
+        self.levels
+            .iter()
+            .map(|level| level.kafka.topic.as_str())
+            .collect()
+    }
+
+    /// Resolves when it cannot go on: why.
+    async fn ended(&self) -> String {
+        tokio::select! {
+            why = levels::ended(&self.levels) => why,
+            // What it cannot land it could not move either: its partitions go to a lander whose seal counts.
+            why = self.sealing.halted() => why,
+        }
+    }
+
+    /// Lands nothing more.
+    async fn stop(&mut self, limit: Duration) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        levels::stop(std::mem::take(&mut self.levels), limit).await;
+    }
+
+    async fn leave(&self) {
+        self.sealing.leave().await;
+        close(&self.store).await;
+    }
 }
 
 /// Not ready while too many records fail.
-fn guard_check(figures: TopicFigures) -> Check {
+fn guard_check(orders: Watched) -> Check {
     Check {
         name: "guard",
         ask: Box::new(move || {
-            let tripped = figures.read().guard;
-            let answer = match tripped {
+            let answer = match orders.guard() {
                 None => Ok(()),
                 Some((failing, seen)) => Err(format!(
                     "{failing} of the last {seen} orders fail, more than landing.poison_share allows; landing waits"
@@ -238,20 +177,5 @@ fn guard_check(figures: TopicFigures) -> Check {
             };
             async move { answer }.boxed()
         }),
-    }
-}
-
-/// Resolves when one of the threads has ended by itself: what it says.
-async fn ended(levels: &[Level]) -> TopicFigures {
-    loop {
-        for level in levels {
-            if let Some(consumer) = level.consumers.iter().find(|consumer| consumer.is_finished()) {
-                return TopicFigures {
-                    topic: level.kafka.topic.clone(),
-                    consumers: vec![consumer.figures()],
-                };
-            }
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }

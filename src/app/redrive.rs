@@ -2,7 +2,6 @@
 //! record is gone while they wait to be tried again.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use anyhow::bail;
 
@@ -11,6 +10,7 @@ use super::sealing::Sealing;
 use crate::bus::kafka::KafkaProducer;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::letters::metrics::Metrics;
 use crate::letters::redrive;
 use crate::letters::{Astray, Replayer, Route, Scheduled, StoredLetters};
 use crate::store::Store;
@@ -34,12 +34,12 @@ pub(super) fn spawn_scheduled(
     config: &Config,
     store: &Store,
     sealing: &Sealing,
-) -> anyhow::Result<(tokio::task::JoinHandle<()>, Arc<AtomicU64>)> {
+) -> anyhow::Result<(tokio::task::JoinHandle<()>, Metrics)> {
     let retries = config.topics()?.retries;
     let owner = uuid::Uuid::now_v7().simple().to_string();
     let replayer = replayer(config, store, sealing)?;
-    let sent = Arc::<AtomicU64>::default();
-    let astray = Astray::new(replayer.clone(), retries.clone(), owner.clone(), sent.clone());
+    let metrics = Metrics::default();
+    let astray = Astray::new(replayer.clone(), retries.clone(), owner.clone(), metrics.clone());
     let scheduled = Scheduled {
         replayer: Replayer {
             action: "dlt.replay",
@@ -51,7 +51,7 @@ pub(super) fn spawn_scheduled(
     let both = async move {
         futures_util::join!(scheduled.run(), astray.run());
     };
-    Ok((tokio::spawn(both), sent))
+    Ok((tokio::spawn(both), metrics))
 }
 
 /// Starts the re-drive where classes are configured; `retries` reads how often landing tried something again.

@@ -5,15 +5,12 @@
 //! record that is sent without one is forged. While the database is away it goes on as it was: `rushgate seal` waits
 //! for it.
 
-use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use futures_util::FutureExt;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 use tokio::task::JoinHandle;
 
 use super::seals;
@@ -21,6 +18,7 @@ use crate::admin::{Check, Helper};
 use crate::bus::Halt;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::metrics::gauge;
 use crate::seldom::Seldom;
 use crate::store::{Sender, Store, StoreResult, WITHOUT_SEAL};
 
@@ -125,9 +123,13 @@ impl Sealing {
         }
     }
 
-    /// Whether nothing may be sent, for the registry.
-    pub(crate) fn figures(&self) -> Box<dyn Collector> {
-        Box::new(SealingFigures(self.halt.clone()))
+    /// Puts its metrics on the page.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let halt = self.halt.clone();
+        let help = "1 where this process sends nothing any more, because its seal does not count";
+        gauge(registry, "seal_halted", help, move || {
+            i64::from(halt.why().is_some())
+        });
     }
 
     /// Nothing is sent any more, because the process ends.
@@ -209,23 +211,6 @@ async fn look(
     let still = halt.is_still();
     store.note_sender(sender, still, now_ms()).await?;
     Ok(still)
-}
-
-struct SealingFigures(Halt);
-
-impl fmt::Debug for SealingFigures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealingFigures")
-    }
-}
-
-impl Collector for SealingFigures {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let halted = ConstGauge::new(i64::from(self.0.why().is_some()));
-        let help = "1 where this process sends nothing any more, because its seal does not count";
-        let metric = encoder.encode_descriptor("seal_halted", help, None, halted.metric_type())?;
-        halted.encode(metric)
-    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use super::adapters::Adapters;
 use super::fronts;
-use super::letters::Letters;
 use super::listeners::{Listeners, fitted};
-use super::missing::{self, MissingCollector};
+use super::missing;
 use super::parts::{Parts, wire};
 use super::reload::{Reload, Sources};
-use super::schedule::{self, ReconcileFigures};
+use super::schedule;
 use super::shutdown::Shutdown;
 use super::waiting;
 use crate::config::Config;
 use crate::gateway::auth::Auth;
+use crate::letters;
 use crate::telemetry;
 use crate::wasm::Host;
 
@@ -36,15 +36,17 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     let (orders, admin) = listeners.addresses()?;
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
     let mut registry = telemetry::registry();
-    registry.register_collector(Box::new(Letters::watch(&adapters.store)));
+    letters::metrics::register(&adapters.store, &mut registry);
     if let Some(sealing) = &adapters.sealing {
-        registry.register_collector(sealing.figures());
+        sealing.register(&mut registry);
     }
-    if let Some(figures) = schedule::spawn(&config, parts.reconcile.clone(), adapters.store.clone()) {
-        registry.register_collector(Box::new(ReconcileFigures(figures)));
-    }
-    let missing = missing::spawn(parts.reconcile.clone(), parts.ruleset.clone());
-    registry.register_collector(Box::new(MissingCollector(missing)));
+    schedule::spawn(
+        &config,
+        parts.reconcile.clone(),
+        adapters.store.clone(),
+        &mut registry,
+    );
+    missing::spawn(parts.reconcile.clone(), parts.ruleset.clone(), &mut registry);
     fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
     adapters.close().await;
     tracing::info!("drained");

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use crate::admin::Check;
 use crate::bus::kafka::{Config, KafkaProducer};
 use crate::bus::{Anew, BusError};
-use crate::clock::now_ms;
 use crate::flow::{Flow, Ladder, Step};
-use crate::landing::{Nudger, Snapshot};
+use crate::landing::Nudger;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A partition that stands still for longer is asked after: a group has got over a member's death by then.
@@ -112,44 +111,15 @@ fn nudge(topic: &Landed, still: &BTreeSet<i32>, step: Step) {
         Step::Consumers => Anew::Consumer,
     };
     for consumer in &topic.consumers {
-        let read = consumer.figures().read(now_ms());
-        match waits_for(&read) {
+        let state = consumer.state();
+        match state.waits_for() {
             Some(what) => tracing::warn!(
                 topic = topic.kafka.topic,
                 partitions = ?still,
-                error = read.last_error,
+                error = state.last_error(),
                 "nothing lands of these partitions; a consumer waits for {what}"
             ),
             None => consumer.begin_anew(still, how),
         }
-    }
-}
-
-fn waits_for(read: &Snapshot) -> Option<&'static str> {
-    match read {
-        _ if read.guard.is_some() => Some("fewer records to fail"),
-        _ if read.in_hand => Some("the database"),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_consumer_that_waits_for_something_is_left_alone() {
-        let read = Snapshot::default();
-        assert_eq!(waits_for(&read), None);
-        let in_hand = Snapshot {
-            in_hand: true,
-            ..read.clone()
-        };
-        assert_eq!(waits_for(&in_hand), Some("the database"));
-        let guarded = Snapshot {
-            guard: Some((60, 100)),
-            ..in_hand
-        };
-        assert_eq!(waits_for(&guarded), Some("fewer records to fail"));
     }
 }

@@ -3,11 +3,11 @@
 //! The lag of a partition is what Kafka holds and the database has not landed, owned by a lander or not. Together with the
 //! orders that wait in the outboxes it is the backlog, and a policy says what a backlog above its limit means.
 
+mod metrics;
 mod shed;
 mod standstill;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::bus::Producer;
 use crate::store::Store;
 use crate::wire::millis;
+pub use metrics::Metrics;
 use shed::Valve;
 use standstill::Standstill;
 pub use standstill::{Ladder, Standing, Step};
@@ -145,7 +146,7 @@ pub struct Flow {
     producer: Arc<dyn Producer>,
     store: Store,
     seen: Mutex<Seen>,
-    shed: AtomicU64,
+    metrics: Metrics,
 }
 
 impl Flow {
@@ -156,7 +157,7 @@ impl Flow {
             producer,
             store,
             seen: Mutex::default(),
-            shed: AtomicU64::new(0),
+            metrics: Metrics::default(),
         });
         tokio::spawn(run(Arc::downgrade(&flow)));
         flow
@@ -177,7 +178,7 @@ impl Flow {
         let backlog = (seen.lag as f64 * per_record) as u64 + in_outbox;
         let answer = seen.valve.check(&config, backlog);
         if answer.is_err() {
-            self.shed.fetch_add(1, Relaxed);
+            self.metrics.shed.inc();
         }
         answer
     }
@@ -192,9 +193,8 @@ impl Flow {
         }));
     }
 
-    /// Orders not taken since the start.
-    pub fn shed(&self) -> u64 {
-        self.shed.load(Relaxed)
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Every partition of every topic.

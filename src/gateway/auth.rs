@@ -11,11 +11,11 @@ mod claims;
 mod config;
 mod examine;
 mod fetch;
-mod figures;
 mod head;
 mod jwks;
 mod keeper;
 mod keys;
+mod metrics;
 mod source;
 
 use std::sync::Arc;
@@ -36,8 +36,8 @@ use source::Source;
 
 pub use config::{ALGORITHMS, AuthConfigError, Config};
 pub use examine::{KeySource, Published, PublishedKey};
-pub(super) use figures::KeyFigures;
 pub use jsonwebtoken::Algorithm;
+pub(super) use metrics::KeyFigures;
 
 /// A verified buyer.
 #[derive(Clone, Debug, PartialEq, Eq)]

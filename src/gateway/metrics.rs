@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::metrics::{self, metrics};
 use crate::serving::Figures;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,58 +33,51 @@ const ADMITTED: DecisionLabels = DecisionLabels {
     reason: Cow::Borrowed(""),
 };
 
+metrics! {
+    /// What is counted of requests and their orders.
+    pub(super) struct Counters {
+        /// Requests to the data plane by route and status.
+        requests: Family<RequestLabels, Counter> = "http_requests";
+        /// Order attempts by outcome (admitted, replayed, rejected, failed) and reason.
+        decisions: Family<DecisionLabels, Counter> = "order_decisions";
+        /// Time from the head of an order request to its answer.
+        place_seconds: Histogram = "order_duration_seconds", made by from_100_us_to_3_s();
+    }
+}
+
+fn from_100_us_to_3_s() -> Histogram {
+    Histogram::new(exponential_buckets(100e-6, 2.0, 16))
+}
+
 /// Handles into the registry.
 pub(super) struct Metrics {
-    requests: Family<RequestLabels, Counter>,
-    decisions: Family<DecisionLabels, Counter>,
+    counters: Counters,
     // Those of nearly every order while there is stock, so that they need not be looked up.
     placed: Counter,
     admitted: Counter,
-    place_seconds: Histogram,
     pub(super) connections: Figures,
 }
 
 impl Metrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        // 100 µs to 3.3 s.
-        let requests = Family::<RequestLabels, Counter>::default();
-        let decisions = Family::<DecisionLabels, Counter>::default();
-        let placed = requests.get_or_create(&PLACED).clone();
-        let admitted = decisions.get_or_create(&ADMITTED).clone();
-        let metrics = Self {
-            requests,
-            decisions,
-            placed,
-            admitted,
-            place_seconds: Histogram::new(exponential_buckets(100e-6, 2.0, 16)),
+        let counters = Counters::default();
+        metrics::register(registry, &counters);
+        Self {
+            placed: counters.requests.get_or_create_owned(&PLACED),
+            admitted: counters.decisions.get_or_create_owned(&ADMITTED),
+            counters,
             connections: Figures::new(registry, "http"),
-        };
-        registry.register(
-            "http_requests",
-            "Requests to the data plane by route and status",
-            metrics.requests.clone(),
-        );
-        registry.register(
-            "order_decisions",
-            "Order attempts by outcome (admitted, replayed, rejected, failed) and reason",
-            metrics.decisions.clone(),
-        );
-        registry.register(
-            "order_duration_seconds",
-            "Time from the head of an order request to its answer",
-            metrics.place_seconds.clone(),
-        );
-        metrics
+        }
     }
 
     pub(super) fn request(&self, route: &'static str, status: u16, begun: Instant) {
         let labels = RequestLabels { route, status };
         match labels == PLACED {
             true => self.placed.inc(),
-            false => self.requests.get_or_create(&labels).inc(),
+            false => self.counters.requests.get_or_create(&labels).inc(),
         };
         if route == PLACED.route {
-            self.place_seconds.observe(begun.elapsed().as_secs_f64());
+            self.counters.place_seconds.observe(begun.elapsed().as_secs_f64());
         }
     }
 
@@ -91,7 +85,7 @@ impl Metrics {
         let labels = DecisionLabels { outcome, reason };
         match labels == ADMITTED {
             true => self.admitted.inc(),
-            false => self.decisions.get_or_create(&labels).inc(),
+            false => self.counters.decisions.get_or_create(&labels).inc(),
         };
     }
 }

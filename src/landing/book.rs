@@ -12,7 +12,7 @@ pub(super) use self::facts::CLOCKS_MS;
 use self::facts::Facts;
 use super::Landing;
 use super::batch::{Batch, Claim, Weight};
-use super::figures::Awaits;
+use super::state::Awaits;
 use super::wait::End;
 use crate::clock::now_ms;
 use crate::order::OrderEvent;
@@ -240,7 +240,7 @@ impl Landing {
         let waits = batch.weigh(|event, sealed, claim| book.weigh(event, sealed, claim, clock));
         for slice in &batch.slices {
             if !waits.iter().any(|(partition, ..)| *partition == slice.partition) {
-                self.figures.awaits_no_more(slice.partition, Awaits::Revision);
+                self.state.awaits_no_more(slice.partition, Awaits::Revision);
             }
         }
         for (partition, offset, what) in waits {

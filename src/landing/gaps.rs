@@ -53,7 +53,8 @@ impl Landing {
             );
             return;
         }
-        self.figures.gap(missing);
+        self.metrics.gaps.inc();
+        self.metrics.missing.inc_by(missing);
         if missing > 0 {
             tracing::error!(
                 topic,

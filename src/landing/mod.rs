@@ -7,11 +7,12 @@
 mod batch;
 mod book;
 mod config;
-mod figures;
 mod gaps;
 mod guard;
+mod metrics;
 mod nudge;
 mod seals;
+mod state;
 mod transfer;
 mod wait;
 mod write;
@@ -34,11 +35,12 @@ use crate::store::{Landed, Store};
 use batch::{Batch, Sorted};
 use book::Book;
 pub use config::Config;
-pub use figures::{Awaits, Figures, Snapshot};
 use guard::{Guard, Tripped};
+pub use metrics::{Metrics, Watched, register};
 use nudge::Nudge;
 pub use nudge::Nudger;
 pub use seals::SealConfig;
+pub use state::{Awaits, State};
 use wait::{Backoff, End};
 
 /// First and longest pause of a guard that has tripped.
@@ -54,7 +56,8 @@ pub struct Landing {
     producer: Arc<dyn Producer>,
     store: Store,
     runtime: Handle,
-    figures: Arc<Figures>,
+    metrics: Metrics,
+    state: Arc<State>,
     guard: Option<Guard>,
     book: Book,
     stored_seals: seals::Stored,
@@ -84,7 +87,8 @@ struct FarOff {
 
 /// A running landing thread.
 pub struct LandingHandle {
-    figures: Arc<Figures>,
+    metrics: Metrics,
+    state: Arc<State>,
     nudge: Arc<Nudge>,
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -92,16 +96,17 @@ pub struct LandingHandle {
 
 impl Landing {
     /// Starts the thread. Store calls run on `runtime`, which must outlive the handle; `producer` takes what
-    /// does not land.
+    /// does not land; `metrics` are its topic's.
     pub fn spawn(
         config: Config,
         consumer: Box<dyn Consumer>,
         producer: Arc<dyn Producer>,
         store: Store,
         runtime: Handle,
+        metrics: Metrics,
     ) -> std::io::Result<LandingHandle> {
         let (stop, stopped) = mpsc::channel();
-        let figures = Arc::new(Figures::default());
+        let state = Arc::<State>::default();
         let nudge = Arc::new(Nudge::default());
         let mut landing = Self {
             guard: config
@@ -112,7 +117,8 @@ impl Landing {
             producer,
             store,
             runtime,
-            figures: figures.clone(),
+            metrics: metrics.clone(),
+            state: state.clone(),
             book: Book::default(),
             stored_seals: seals::Stored::default(),
             far_off: BTreeMap::new(),
@@ -127,7 +133,8 @@ impl Landing {
             .name("landing".to_owned())
             .spawn(move || landing.run())?;
         Ok(LandingHandle {
-            figures,
+            metrics,
+            state,
             nudge,
             stop: Some(stop),
             thread: Some(thread),
@@ -144,8 +151,14 @@ impl Landing {
         if let End::Fatal(error) = end {
             let topic = &self.config.topic;
             tracing::error!(topic, error, "landing ends: its consumer is of no use any more");
-            self.figures.fail(error);
+            self.state.fail(error);
         }
+    }
+
+    /// Takes note of what the consumer is doing.
+    fn see(&self) {
+        let rebalances = self.state.see(self.consumer.state());
+        self.metrics.rebalances.inc_by(rebalances);
     }
 
     /// One poll, and what it gave.
@@ -155,8 +168,8 @@ impl Landing {
             .consumer
             .poll(self.config.batch_records, self.config.batch_wait);
         self.polled_at = Instant::now();
-        self.figures.consumer(self.consumer.state());
-        self.figures.forget(&self.consumer.lost());
+        self.see();
+        self.state.forget(&self.consumer.lost());
         match polled {
             Ok(slices) => {
                 *backoff = Backoff::default();
@@ -168,7 +181,7 @@ impl Landing {
                 if self.troubles.borrow_mut().met(&error, Instant::now()).is_some() {
                     tracing::warn!(topic = self.config.topic, error, "landing cannot read");
                 }
-                self.figures.note_error(error);
+                self.state.note_error(error);
                 self.wait(backoff.next())?;
             }
         }
@@ -182,7 +195,7 @@ impl Landing {
         let sorted = self.sort_out(slices)?;
         let sorted = self.due(sorted)?;
         if sorted.is_empty() {
-            self.figures.idle();
+            self.state.idle();
             return Ok(());
         }
         failpoint::hit(Point::C1);
@@ -312,7 +325,7 @@ impl Landing {
 
     /// Too many records fail: nothing is moved, and somebody is told, once.
     fn trip(&self, tripped: Tripped) {
-        if self.figures.trip(tripped) {
+        if self.state.trip(tripped) {
             tracing::error!(
                 topic = self.config.topic,
                 failing = tripped.failing,
@@ -325,7 +338,7 @@ impl Landing {
     }
 
     fn pass(&self) {
-        if self.figures.pass() {
+        if self.state.pass() {
             tracing::info!(
                 topic = self.config.topic,
                 "landing goes on: few enough records fail"
@@ -333,10 +346,11 @@ impl Landing {
         }
     }
 
-    /// The batch is done with: tells the consumer and the figures.
+    /// The batch is done with: tells the consumer, and counts it.
     fn finish(&mut self, batch: &Batch, sum: &Landed) {
         failpoint::hit(Point::C3);
-        self.figures.count(sum, now_ms());
+        self.metrics.count(sum);
+        self.state.done(now_ms());
         for (partition, expected) in &sum.fenced {
             tracing::warn!(
                 topic = self.config.topic,
@@ -367,15 +381,20 @@ impl Landing {
 }
 
 impl LandingHandle {
-    pub fn figures(&self) -> Arc<Figures> {
-        self.figures.clone()
+    /// Those of its topic.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    pub fn state(&self) -> Arc<State> {
+        self.state.clone()
     }
 
     /// Asks the thread to begin partitions anew.
     pub fn nudger(&self) -> Nudger {
         Nudger {
             nudge: self.nudge.clone(),
-            figures: self.figures.clone(),
+            state: self.state.clone(),
         }
     }
 

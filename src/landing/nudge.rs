@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::wait::End;
-use super::{Figures, Landing};
+use super::{Landing, State};
 use crate::bus::{Anew, BusError};
 
 /// What was asked for: which partitions, and how.
@@ -14,7 +14,7 @@ type Asked = (BTreeSet<i32>, Anew);
 #[derive(Clone, Debug)]
 pub struct Nudger {
     pub(super) nudge: Arc<Nudge>,
-    pub(super) figures: Arc<Figures>,
+    pub(super) state: Arc<State>,
 }
 
 impl Nudger {
@@ -23,8 +23,8 @@ impl Nudger {
         self.nudge.replace(Some((partitions.clone(), how)));
     }
 
-    pub fn figures(&self) -> &Figures {
-        &self.figures
+    pub fn state(&self) -> &State {
+        &self.state
     }
 }
 
@@ -47,7 +47,7 @@ impl Landing {
         };
         match self.consumer.begin_anew(&partitions, how) {
             Ok(true) => {
-                self.figures.begun_anew();
+                self.metrics.begun_anew.inc();
                 tracing::warn!(
                     topic = self.config.topic,
                     ?partitions,
@@ -59,7 +59,7 @@ impl Landing {
             Ok(false) => Ok(()),
             Err(BusError::Fatal(error)) => Err(End::Fatal(error)),
             Err(error) => {
-                self.figures.note_error(error.to_string());
+                self.state.note_error(error.to_string());
                 Ok(())
             }
         }

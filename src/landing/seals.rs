@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Sorted};
 use super::book::CLOCKS_MS;
-use super::figures::Awaits;
+use super::state::Awaits;
 use super::wait::End;
 use super::{Config, Landing};
 use crate::bus::origin::Origin;
@@ -256,9 +256,9 @@ impl Landing {
                 let what = format!("key {key} of its seal is in use and not among seal.keys of this lander");
                 self.await_at(partition, offset, Awaits::Key, &what);
             } else {
-                self.figures.awaits_no_more(partition, Awaits::Key);
+                self.state.awaits_no_more(partition, Awaits::Key);
             }
-            self.figures.unsealed(part.unsealed.len());
+            self.metrics.unsealed.inc_by(part.unsealed.len() as u64);
             if part.slice.from < part.slice.next {
                 sorted.push(part);
             }
@@ -292,7 +292,7 @@ impl Landing {
     /// Leaves a partition alone for a while, from this record on, and tells somebody, once.
     pub(super) fn await_at(&mut self, partition: i32, offset: i64, awaits: Awaits, what: &str) {
         self.consumer.hold(partition, offset, self.config.recheck);
-        if self.figures.awaits(partition, awaits) {
+        if self.state.awaits(partition, awaits) {
             tracing::error!(
                 topic = self.config.topic,
                 partition,

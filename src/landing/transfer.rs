@@ -170,7 +170,7 @@ impl Landing {
         batch.bury(dead);
         let landed = self.write(batch)?;
         if landed.fenced.is_empty() {
-            self.figures.moved(moved);
+            self.metrics.moved.add(moved);
         }
         batch.settle(&landed);
         Ok(landed)

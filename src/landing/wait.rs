@@ -76,7 +76,7 @@ impl Landing {
     fn idle(&mut self, wait: Duration) -> Result<(), End> {
         let idled = self.consumer.idle(wait);
         self.polled_at = Instant::now();
-        self.figures.consumer(self.consumer.state());
+        self.see();
         match idled {
             Err(BusError::Fatal(error)) => Err(End::Fatal(error)),
             Err(error) => {

@@ -25,7 +25,7 @@ impl Landing {
     pub(super) fn write(&mut self, batch: &mut Batch) -> Result<Landed, End> {
         let mut backoff = Backoff::default();
         let mut attempts = Attempts::default();
-        self.figures.begin(batch.oldest(), now_ms());
+        self.state.begin(batch.oldest(), now_ms());
         loop {
             // Waiting, the consumer may have lost some of them.
             batch.forget(&self.consumer.lost());
@@ -60,7 +60,7 @@ impl Landing {
             attempts.unanswered = None;
             attempts.resolved.confirmed += resolved.confirmed;
             attempts.resolved.revoked += resolved.revoked;
-            self.figures.resolved();
+            self.metrics.commits_resolved.inc();
             tracing::info!(
                 topic,
                 committed = resolved != Resolved::default(),
@@ -85,6 +85,7 @@ impl Landing {
         if self.troubles.borrow_mut().met(&error, Instant::now()).is_some() {
             tracing::warn!(topic = self.config.topic, error, "{what}");
         }
-        self.figures.retry(error);
+        self.metrics.retries.inc();
+        self.state.note_error(error);
     }
 }

@@ -5,14 +5,13 @@
 //! held after the row was read, the copy was tried, and the row says so; a row that is as it was has no copy.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
 
 use super::headers;
+use super::metrics::Metrics;
 use super::replay::{Replayer, forward};
 use super::route::{Route, what_is_wrong};
 use crate::bus::{Forward, RetryTopic};
@@ -41,8 +40,7 @@ pub struct Astray {
     pub retries: Vec<RetryTopic>,
     /// Names this lander in the lease.
     pub owner: String,
-    /// Letters sent again.
-    pub sent: Arc<AtomicU64>,
+    pub metrics: Metrics,
     watched: Option<Watched>,
 }
 
@@ -53,12 +51,12 @@ struct Watched {
 }
 
 impl Astray {
-    pub fn new(replayer: Replayer, retries: Vec<RetryTopic>, owner: String, sent: Arc<AtomicU64>) -> Self {
+    pub fn new(replayer: Replayer, retries: Vec<RetryTopic>, owner: String, metrics: Metrics) -> Self {
         Self {
             replayer,
             retries,
             owner,
-            sent,
+            metrics,
             watched: None,
         }
     }
@@ -180,7 +178,7 @@ impl Astray {
             if !moved && each.to != Stage::Replayed {
                 store.audit(clock(), actor, ACTION, &id, &each.detail).await?;
             }
-            self.sent.fetch_add(1, Ordering::Relaxed);
+            self.metrics.sent_again.inc();
             tracing::warn!(
                 letter = id,
                 stage = each.letter.stage.as_str(),

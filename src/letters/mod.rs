@@ -5,6 +5,7 @@
 
 mod astray;
 mod headers;
+pub mod metrics;
 pub mod redrive;
 mod replay;
 mod route;
@@ -12,6 +13,7 @@ mod scheduled;
 
 pub use astray::Astray;
 pub(crate) use headers::{of_replay, readable};
+pub use metrics::Metrics;
 pub use redrive::StoredLetters;
 pub use replay::{Item, Replayer, Report};
 pub use route::Route;

@@ -5,6 +5,7 @@
 //! one that holds the shard's lease publishes them again. A second copy is harmless: landing knows
 //! orders by their id.
 
+mod metrics;
 mod settle;
 mod stuck;
 mod sweep;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,7 @@ use crate::ruleset::Ruleset;
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
 use crate::wire::millis;
+pub use metrics::Metrics;
 
 /// What a record counts for in the mean of those that were sent lately.
 const RECENT: f64 = 1.0 / 64.0;
@@ -71,21 +74,6 @@ impl Default for Config {
 /// Entries on their way: (shard, stream id).
 type InFlight = Arc<Mutex<HashSet<(Shard, String)>>>;
 
-/// Counts since the start.
-#[derive(Debug, Default)]
-pub struct Figures {
-    /// Orders of this gateway's own batches that were acknowledged.
-    pub published: AtomicU64,
-    /// Orders found in the outbox and published again.
-    pub relayed: AtomicU64,
-    /// Records that carried those orders, of both kinds.
-    pub records: AtomicU64,
-    /// Batches that were not acknowledged.
-    pub failed: AtomicU64,
-    /// Entries that were found to be no orders, or of a revision that is not there, each once; they stay.
-    pub unreadable: AtomicU64,
-}
-
 /// The stage.
 pub struct Relay {
     config: Config,
@@ -98,7 +86,7 @@ pub struct Relay {
     /// Entries published and not yet settled.
     in_flight: InFlight,
     settled: mpsc::UnboundedSender<settle::Settled>,
-    figures: Figures,
+    metrics: Metrics,
     /// Orders sent and not answered yet.
     on_their_way: AtomicUsize,
     /// Bits of a float.
@@ -131,7 +119,7 @@ impl Relay {
             owner,
             in_flight: InFlight::default(),
             settled,
-            figures: Figures::default(),
+            metrics: Metrics::default(),
             on_their_way: AtomicUsize::new(0),
             per_record: AtomicU64::new(1.0_f64.to_bits()),
             stuck: Mutex::default(),
@@ -149,7 +137,7 @@ impl Relay {
     }
 
     fn note_records(&self, orders: usize, records: usize) {
-        self.figures.records.fetch_add(records as u64, Ordering::Relaxed);
+        self.metrics.records.inc_by(records as u64);
         let share = RECENT * records as f64;
         let mean = orders as f64 / records.max(1) as f64;
         let before = self.orders_per_record();
@@ -157,8 +145,8 @@ impl Relay {
         self.per_record.store(now.to_bits(), Ordering::Relaxed);
     }
 
-    pub fn figures(&self) -> &Figures {
-        &self.figures
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Outbox entries that no gateway can relay, by campaign, of the shards that this one looks after.
@@ -187,7 +175,7 @@ impl Relay {
     }
 
     /// Publishes an entry; it is settled when the bus acknowledged all of its orders.
-    fn publish(self: &Arc<Self>, entry: Entry, counter: fn(&Figures) -> &AtomicU64) {
+    fn publish(self: &Arc<Self>, entry: Entry, counter: fn(&Metrics) -> &Counter) {
         let Entry {
             shard,
             id,
@@ -220,11 +208,11 @@ impl Relay {
                         .lock()
                         .expect("no panic holds this lock")
                         .remove(&key);
-                    relay.figures.failed.fetch_add(1, Ordering::Relaxed);
+                    relay.metrics.failed.inc();
                     relay.tell_refused(&key.0, error);
                 } else {
                     failpoint::hit(if own { Point::G5 } else { Point::R3 });
-                    counter(&relay.figures).fetch_add(count as u64, Ordering::Relaxed);
+                    counter(&relay.metrics).inc_by(count as u64);
                     relay.note_records(count, records);
                     let (shard, id) = key;
                     let _ = relay.settled.send(settle::Settled {
@@ -271,6 +259,6 @@ fn outbound(orders: Orders, partition: Option<i32>) -> Vec<Outbound> {
 
 async fn publish_fresh(relay: Arc<Relay>, mut fresh: mpsc::UnboundedReceiver<Entry>) {
     while let Some(entry) = fresh.recv().await {
-        relay.publish(entry, |figures| &figures.published);
+        relay.publish(entry, |metrics| &metrics.published);
     }
 }

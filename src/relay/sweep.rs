@@ -164,7 +164,7 @@ impl Relay {
                     orders,
                     acknowledged: None,
                 };
-                self.publish(entry, |figures| &figures.relayed);
+                self.publish(entry, |metrics| &metrics.relayed);
                 Ok(Relayed::UnderWay)
             }
             Err(why) => {
@@ -192,7 +192,7 @@ impl Relay {
     fn tell_stuck(&self, shard: &Shard, id: &str, why: &str) {
         let found = self.stuck_here().found(shard, id, why, Instant::now());
         if found.new {
-            self.figures.unreadable.fetch_add(1, Ordering::Relaxed);
+            self.metrics.unreadable.inc();
         }
         if found.tell {
             let campaign = &shard.campaign;

@@ -9,11 +9,12 @@
 //! not fit into the spools is dropped and counted. The share of buyers is decided in the database, so all gateways keep
 //! the same ones; a gateway takes a smaller share only after the database has it.
 
+mod metrics;
 mod spool;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::recorded::share::Bounds;
 use crate::recorded::{Decided, Recorder};
 use crate::store::Store;
+pub use metrics::Metrics;
 use spool::Spools;
 
 /// Bytes of attempts that wait for the database at most. What comes when they are there is dropped.
@@ -65,21 +67,10 @@ impl Config {
     }
 }
 
-/// Counts since the start.
-#[derive(Debug, Default)]
-pub struct Figures {
-    /// Attempts written.
-    pub recorded: AtomicU64,
-    /// Attempts of buyers outside of the sample.
-    pub skipped: AtomicU64,
-    /// Attempts that did not fit into the spools, or that the database did not take.
-    pub dropped: AtomicU64,
-}
-
 /// What the stage and its task share.
 struct Shared {
     config: Config,
-    figures: Figures,
+    metrics: Metrics,
     spools: Spools,
     /// Attempts spooled and not written yet, and their bytes in memory.
     waiting: AtomicUsize,
@@ -105,7 +96,7 @@ impl Sample {
     pub fn spawn(config: Config, store: Store, clock: Arc<dyn Fn() -> i64 + Send + Sync>) -> Arc<Self> {
         let shared = Arc::new(Shared {
             config,
-            figures: Figures::default(),
+            metrics: Metrics::default(),
             spools: Spools::default(),
             waiting: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -136,7 +127,7 @@ impl Recorder for Sample {
         }
         let keeps = self.shared.spools.keeps(campaign, user);
         if !keeps {
-            self.shared.figures.skipped.fetch_add(1, Ordering::Relaxed);
+            self.shared.metrics.skipped.inc();
         }
         keeps
     }
@@ -163,8 +154,8 @@ impl Recorder for Sample {
 }
 
 impl Sample {
-    pub fn figures(&self) -> &Figures {
-        &self.shared.figures
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// Attempts spooled and not written yet.
@@ -203,7 +194,7 @@ impl Drop for Sample {
 impl Shared {
     /// Counts attempts of kept buyers that are lost.
     fn lose(&self, campaign: &str, count: u64) {
-        self.figures.dropped.fetch_add(count, Ordering::Relaxed);
+        self.metrics.dropped.inc_by(count);
         self.spools.count_dropped(campaign, count);
     }
 

@@ -109,10 +109,6 @@ async fn row(store: &Store) -> SampleRow {
     store.sample("spring").await.expect("asked")
 }
 
-fn count(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
-
 #[tokio::test]
 async fn what_the_plan_reads_is_kept_and_nothing_else() {
     let (sample, store) = sample(100).await;
@@ -149,12 +145,12 @@ async fn buyers_outside_of_the_share_are_only_counted() {
     assert_eq!(first.skipped, outside, "whole buyers, those of the lowest band");
 
     // Of those who are in, everything is kept; of the others nothing is spooled.
-    let kept_before = count(&sample.figures().recorded);
+    let kept_before = sample.metrics().recorded.get();
     offer(&sample, decided(0..200));
     let kept = sample.waiting() as u64;
     assert!((1..200).contains(&kept), "{kept}");
     assert!(sample.drain(PATIENCE).await);
-    assert_eq!(count(&sample.figures().recorded), kept_before + kept);
+    assert_eq!(sample.metrics().recorded.get(), kept_before + kept);
     let second = row(&store).await;
     assert_eq!(second.attempts, first.attempts + kept);
     assert_eq!(second.decided(), Some(1700), "nobody is forgotten: {second:?}");
@@ -185,7 +181,7 @@ async fn what_does_not_fit_is_dropped_counted_and_told() {
     let users = (SPOOL_BYTES_MAX / 256) as u32;
     offer(&sample, decided(0..users));
     let dropped = u64::from(users);
-    assert_eq!((count(&sample.figures().dropped), sample.waiting()), (dropped, 0));
+    assert_eq!((sample.metrics().dropped.get(), sample.waiting()), (dropped, 0));
     offer(&sample, decided(0..1));
     assert!(sample.drain(PATIENCE).await);
     let row = row(&store).await;
@@ -206,7 +202,7 @@ async fn what_the_database_refuses_is_dropped_and_told_and_other_campaigns_are_w
     while sample.waiting() > 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(count(&sample.figures().dropped), 3);
+    assert_eq!(sample.metrics().dropped.get(), 3);
     assert_eq!(store.sample("autumn").await.expect("asked").attempts, 2);
     offer(&sample, decided(0..1));
     assert!(sample.drain(PATIENCE).await);

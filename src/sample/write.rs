@@ -137,13 +137,13 @@ impl Writer {
 
     fn kept(&self, spooled: &Spooled, row: SampleRow) {
         self.shared.spools.set_share(&spooled.campaign, row.share);
-        let figures = &self.shared.figures;
+        let metrics = &self.shared.metrics;
         for piece in &spooled.pieces {
-            let figure = match piece.band >= row.share.halvings {
-                true => &figures.recorded,
-                false => &figures.skipped,
+            let counter = match piece.band >= row.share.halvings {
+                true => &metrics.recorded,
+                false => &metrics.skipped,
             };
-            figure.fetch_add(piece.attempts, Ordering::Relaxed);
+            counter.inc_by(piece.attempts);
         }
     }
 
@@ -160,7 +160,7 @@ impl Writer {
     }
 
     fn tell_losses(&mut self) {
-        let all = self.shared.figures.dropped.load(Ordering::Relaxed);
+        let all = self.shared.metrics.dropped.get();
         if all > self.said && self.loss.met("", Instant::now()).is_some() {
             let attempts = all - std::mem::replace(&mut self.said, all);
             tracing::warn!(

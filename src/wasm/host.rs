@@ -11,8 +11,9 @@ use super::contract;
 use super::digest::digest;
 use super::disk::Folder;
 use super::kept::Loading;
+use super::metrics::Metrics;
 use super::params::accept;
-use super::precheck::{Pre, PrecheckFigures, Prechecks};
+use super::precheck::{Pre, Prechecks};
 use super::refused;
 use super::rules::{Code, Module, Rules};
 use super::run::Budget;
@@ -28,6 +29,7 @@ pub(super) struct Inner {
     pub(super) rules: Rules,
     /// Made when the first module with a precheck comes.
     prechecks: OnceLock<Result<Prechecks, ModuleError>>,
+    metrics: Metrics,
     loading: Loading,
     cache: Option<Cache>,
     runs: Arc<Semaphore>,
@@ -74,6 +76,7 @@ impl Host {
         Ok(Self(Arc::new(Inner {
             rules: Rules::new(cache.clone(), budget, loading.clone())?,
             prechecks: OnceLock::new(),
+            metrics: Metrics::default(),
             loading,
             cache,
             runs: Arc::new(Semaphore::new(RUNS_MAX)),
@@ -169,11 +172,8 @@ impl Host {
     }
 
     /// What became of the prechecks this process ran, by module.
-    pub fn precheck_figures(&self) -> Vec<PrecheckFigures> {
-        match self.0.prechecks.get() {
-            Some(Ok(prechecks)) => prechecks.figures(),
-            _ => Vec::new(),
-        }
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Runs on a blocking thread, a few at a time.
@@ -262,7 +262,7 @@ impl Inner {
     pub(super) fn prechecks(&self) -> Result<&Prechecks, ModuleError> {
         let made = self
             .prechecks
-            .get_or_init(|| Prechecks::new(self.cache.clone(), self.loading.clone()));
+            .get_or_init(|| Prechecks::new(self.cache.clone(), self.loading.clone(), self.metrics.clone()));
         made.as_ref().map_err(ModuleError::clone)
     }
 }

@@ -22,6 +22,7 @@ mod header;
 mod host;
 mod kept;
 mod load;
+mod metrics;
 mod params;
 mod parts;
 mod precheck;
@@ -51,7 +52,7 @@ pub use digest::digest;
 pub use disk::{Config, check_folder, own_program};
 pub use header::is_core_module;
 pub use host::Host;
-pub use precheck::PrecheckFigures;
+pub use metrics::{Metrics, ModuleLabels};
 pub use wrap::wrap_core_module;
 
 /// Version of `wit/` this host speaks.

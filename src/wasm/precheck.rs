@@ -4,11 +4,10 @@
 //! back to the module's initial image after each call. So every call gets a fresh instance, nothing of one
 //! order is ever seen by the next, and a call that trapped leaves nothing behind.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use prometheus_client::metrics::counter::Counter;
 use wasmtime::component::Linker;
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
@@ -20,6 +19,7 @@ use super::bounds::{
 use super::clock::Clock;
 use super::contract;
 use super::kept::{Kept, Loading};
+use super::metrics::{Metrics, ModuleLabels};
 use super::refused;
 use super::rules::{Code, common, found, unable};
 use super::run::{Budget, Guest, Runner};
@@ -34,33 +34,16 @@ const KEPT_RESIDENT_BYTES: usize = 64 * 1024;
 /// A compiled precheck.
 pub(super) type Pre = RuleModuleWithPrecheckPre<Guest>;
 
-/// What became of the prechecks of one module, since the process started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrecheckFigures {
-    /// Id of the module.
-    pub module: String,
-    pub digest: String,
-    pub runs: u64,
-    /// Runs that trapped, overran their budget or answered what the module does not declare.
-    pub failures: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    runs: AtomicU64,
-    failures: AtomicU64,
-}
-
 /// Everything that runs prechecks.
 pub(super) struct Prechecks {
     pub(super) runner: Arc<Runner>,
     linker: Linker<Guest>,
     pub(super) kept: Kept<Pre>,
-    counts: Mutex<BTreeMap<(String, String), Arc<Counts>>>,
+    metrics: Metrics,
 }
 
 impl Prechecks {
-    pub(super) fn new(cache: Option<Cache>, loading: Loading) -> Result<Self, ModuleError> {
+    pub(super) fn new(cache: Option<Cache>, loading: Loading, metrics: Metrics) -> Result<Self, ModuleError> {
         let engine = Engine::new(&config(cache)).map_err(unable)?;
         Ok(Self {
             linker: Linker::new(&engine),
@@ -70,7 +53,7 @@ impl Prechecks {
                 budget: Budget::PRECHECK,
             }),
             kept: Kept::new(PRECHECKS_KEPT_MAX, CACHED_BYTES_MAX, loading),
-            counts: Mutex::default(),
+            metrics,
         })
     }
 
@@ -97,9 +80,10 @@ impl Prechecks {
             )
         };
         let descriptor = &module.descriptor;
-        let name = (descriptor.id.clone(), module.digest.clone());
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = counts.entry(name).or_default().clone();
+        let labels = ModuleLabels {
+            module: descriptor.id.clone(),
+            digest: module.digest.clone(),
+        };
         Arc::new(Ready {
             module: compiled,
             runner: self.runner.clone(),
@@ -113,19 +97,9 @@ impl Prechecks {
                 .map(|need| need.attribute.clone())
                 .filter(handed)
                 .collect(),
-            counts,
+            runs: self.metrics.runs.get_or_create_owned(&labels),
+            failures: self.metrics.failures.get_or_create_owned(&labels),
         })
-    }
-
-    pub(super) fn figures(&self) -> Vec<PrecheckFigures> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let figures = |((module, digest), counts): (&(String, String), &Arc<Counts>)| PrecheckFigures {
-            module: module.clone(),
-            digest: digest.clone(),
-            runs: counts.runs.load(Ordering::Relaxed),
-            failures: counts.failures.load(Ordering::Relaxed),
-        };
-        counts.iter().map(figures).collect()
     }
 
     /// The module, kept from now on. `None` where `folder` does not hold what a child should have made.
@@ -211,7 +185,8 @@ struct Ready {
     reasons: Vec<Reason>,
     /// What the module may see of an order besides user, SKU and quantity.
     attributes: Vec<Attribute>,
-    counts: Arc<Counts>,
+    runs: Counter,
+    failures: Counter,
 }
 
 impl std::fmt::Debug for Ready {
@@ -230,7 +205,7 @@ impl Precheck for Ready {
     }
 
     fn check(&self, asked: &Asked<'_>) -> Verdict {
-        self.counts.runs.fetch_add(1, Ordering::Relaxed);
+        self.runs.inc();
         let request = self.request(asked);
         let answer = self.runner.call("precheck", |store| {
             let instance = self.module.instantiate(&mut *store)?;
@@ -273,7 +248,7 @@ impl Ready {
 
     /// Logged at the 1st, 2nd, 4th, 8th … failure: an endless loop must not flood the log as well.
     fn failed(&self, why: &str) -> Verdict {
-        let before = self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        let before = self.failures.inc();
         if (before + 1).is_power_of_two() {
             tracing::warn!(
                 module = self.name,

@@ -434,7 +434,11 @@ fn an_engine_that_only_compiles_makes_what_the_pool_of_prechecks_runs() {
     );
     let compiler = precheck::compiler(Some(folder.cache.clone())).expect("this machine compiles");
     contract::compile(&compiler, &bytes).expect("a valid component");
-    let pool = precheck::Prechecks::new(Some(folder.cache.clone()), kept::Loading::default());
+    let pool = precheck::Prechecks::new(
+        Some(folder.cache.clone()),
+        kept::Loading::default(),
+        Metrics::default(),
+    );
     let pool = pool.expect("this machine runs prechecks");
     assert!(artefact::find(&folder.path, &pool.runner.engine, &bytes).is_some());
     contract::compile(&pool.runner.engine, &bytes).expect("the same component");

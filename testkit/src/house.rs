@@ -17,7 +17,15 @@ pub const RANKS: &[Rank] = &[
     Rank {
         name: "core",
         steps: &[
-            &["campaign", "failpoint", "pem", "seal", "seldom", "wire"],
+            &[
+                "campaign",
+                "failpoint",
+                "metrics",
+                "pem",
+                "seal",
+                "seldom",
+                "wire",
+            ],
             &["order", "rejection"],
             &["audience", "plan"],
             &["lua", "revision"],

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use database::{NOW, TOPIC, order, sale, sqlite, until};
+use database::{TOPIC, order, sale, sqlite, until};
 use rushgate::bus::{Outbound, Producer, embedded};
 use rushgate::flow::{Config, Flow, Partition, Policy};
 use rushgate::landing::{self, Landing};
@@ -47,7 +47,7 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         shed.refused && shed.retry_after >= Duration::from_secs(1),
         "{shed:?}"
     );
-    assert_eq!(flow.shed(), 1);
+    assert_eq!(flow.metrics().shed.get(), 1);
     assert!(flow.check(0, 0.5).is_ok(), "of fewer orders");
     assert!(flow.check(0, 3.0).is_err(), "of more");
 
@@ -61,16 +61,17 @@ async fn orders_are_refused_until_landing_has_caught_up() {
         producer,
         db.store.clone(),
         Handle::current(),
+        rushgate::landing::Metrics::default(),
     )
     .expect("a thread");
     until("orders are taken again", || flow.check(0, 1.0).is_ok()).await;
     // What waits in the outboxes counts like what waits in Kafka.
     assert!(flow.check(ORDERS, 1.0).is_err());
-    let figures = landing.figures();
+    let metrics = landing.metrics();
     tokio::task::spawn_blocking(move || landing.stop())
         .await
         .expect("joins");
-    assert_eq!(figures.read(NOW).landed, ORDERS);
+    assert_eq!(metrics.confirmed.get(), ORDERS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,6 +115,7 @@ async fn a_lag_that_stands_still_is_told_until_something_lands_and_not_where_it_
         producer,
         db.store.clone(),
         Handle::current(),
+        rushgate::landing::Metrics::default(),
     )
     .expect("a thread");
     until("it has landed", || flow.standing().is_empty()).await;

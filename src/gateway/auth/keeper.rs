@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -51,8 +52,8 @@ struct Rounds {
 /// Counters, for metrics.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub good: AtomicU64,
-    pub failed: AtomicU64,
+    pub good: Counter,
+    pub failed: Counter,
 }
 
 /// What the readings share with those who verify.
@@ -288,7 +289,7 @@ async fn run(shared: Arc<Shared>) {
             Ok((changed, good_for)) => (&shared.counts.good, usual(*good_for), *changed),
             Err(_) => (&shared.counts.failed, again.min(usual(None)), false),
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.inc();
         again = match read.is_ok() {
             true => AGAIN_MIN,
             false => (again * 2).min(usual(None)),

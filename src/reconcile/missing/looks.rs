@@ -1,18 +1,18 @@
 //! Which campaigns are looked at and when, since when the sums of each are wrong, when that is long enough, and when
 //! orders are read although the sums are right. Pure: time comes from the caller, in milliseconds since 1970-01-01 UTC.
 
-mod figures;
 mod look;
+mod metrics;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::compare::{Difference, Gap, Kind, Outcome};
 use crate::store::CampaignRow;
-use figures::units_of;
-pub use figures::{CampaignFigures, Figures};
 use look::Look;
 pub(super) use look::Mark;
+use metrics::units_of;
+pub use metrics::{Found, Metrics, Missing};
 
 /// Between looks at a campaign that has orders, or misses something.
 const EVERY_MS: i64 = 10_000;
@@ -52,7 +52,8 @@ pub struct Looks {
     listed_at: Option<i64>,
     /// Orders of campaigns whose sums are right are read again from here on.
     read_from: i64,
-    pub figures: Figures,
+    pub metrics: Metrics,
+    pub found: Found,
 }
 
 impl Looks {
@@ -60,7 +61,7 @@ impl Looks {
     pub(super) fn forget(&mut self) {
         self.campaigns.clear();
         self.listed_at = None;
-        self.figures.campaigns.clear();
+        self.found.clear();
     }
 
     /// Whether the list of campaigns is to be read again.
@@ -86,7 +87,7 @@ impl Looks {
             self.campaigns.insert(row.campaign.id, look);
         }
         let campaigns = &self.campaigns;
-        self.figures.campaigns.retain(|id, _| campaigns.contains_key(id));
+        self.found.retain(|id| campaigns.contains_key(id));
         self.listed_at = Some(now);
     }
 
@@ -148,9 +149,9 @@ impl Looks {
 
     /// The sums say what is expected. `mark` where nothing was on its way either.
     pub(super) fn calm(&mut self, campaign: &str, now: i64, gap: &Gap, mark: Option<Mark>) {
-        self.figures.show(campaign, gap);
+        self.found.show(campaign, gap);
         if gap.is_empty() {
-            self.figures.drop_settled(campaign);
+            self.found.drop_settled(campaign);
         }
         let Some(look) = self.campaigns.get_mut(campaign) else {
             return;
@@ -186,14 +187,14 @@ impl Looks {
     /// The sums were made while something may have been on its way. Says whether they are wrong, and have been for so
     /// long, that orders are to be looked for.
     pub(super) fn is_news(&mut self, campaign: &str, now: i64, gap: &Gap) -> bool {
-        self.figures.show(campaign, gap);
+        self.found.show(campaign, gap);
         let Some(look) = self.campaigns.get_mut(campaign) else {
             return false;
         };
         let put_right = look.put_right(gap, now);
         if *gap == look.excused {
             // What an operator was to decide about may be done, or hidden by something else.
-            let ask_again = put_right && self.figures.for_operator(campaign) > 0;
+            let ask_again = put_right && self.found.for_operator(campaign) > 0;
             if !ask_again {
                 self.calm(campaign, now, gap, None);
             }
@@ -227,8 +228,8 @@ impl Looks {
         let lost = || found.iter().filter(|each| each.kind == Kind::LostOrder);
         let sent = || lost().filter(|each| each.outcome == Outcome::SentAgain);
         let for_operator = lost().filter(|each| each.needs_operator()).count();
-        self.figures
-            .note(campaign, lost().count(), for_operator, sent().count());
+        self.found.note(campaign, lost().count(), for_operator);
+        self.metrics.sent_again.inc_by(sent().count() as u64);
         let Some(look) = self.campaigns.get_mut(campaign) else {
             return;
         };

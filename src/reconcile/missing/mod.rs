@@ -17,7 +17,7 @@ use super::Reconcile;
 use super::compare::{CompareError, Difference, Gap, Outcome};
 use glance::Seen;
 use looks::Mark;
-pub use looks::{CampaignFigures, Figures, Looks};
+pub use looks::{Found, Looks, Metrics, Missing};
 
 const LEASE: &str = "missing-orders";
 /// In the audit trail.
@@ -105,7 +105,7 @@ impl Reconcile {
             return Ok(());
         };
         if looks.is_news(campaign, now, &gap) {
-            looks.figures.scans += 1;
+            looks.metrics.scans.inc();
             let found = self.send_lost_again(campaign, ACTOR).await?;
             tell(campaign, &gap, &found);
             looks.scanned(campaign, now, &gap, &found, mark);
@@ -116,7 +116,7 @@ impl Reconcile {
     /// Reads the orders of a campaign whose sums give no reason to.
     async fn read(&self, looks: &mut Looks, campaign: &str, now: i64) {
         let begun = Instant::now();
-        looks.figures.scans += 1;
+        looks.metrics.scans.inc();
         match self.send_lost_again(campaign, ACTOR).await {
             Ok(found) => {
                 tell(campaign, &Gap::new(), &found);
@@ -140,7 +140,7 @@ fn tell_failure(looks: &mut Looks, campaign: &str, error: &CompareError) {
         }
         _ => tracing::warn!(campaign, %error, "missing orders are not looked for"),
     }
-    looks.figures.failed += 1;
+    looks.metrics.failed.inc();
 }
 
 fn tell(campaign: &str, gap: &Gap, found: &[Difference]) {

@@ -598,7 +598,7 @@ async fn what_the_bus_refuses_stays_in_the_outbox_and_is_relayed() {
     assert_eq!(relayed.len(), 1);
     assert_eq!(relayed[0].charges.len(), 1, "the charges are computed again");
     assert_eq!(stage.bus.partitions(), [lane_partition()], "whoever publishes it");
-    assert!(stage.relay.figures().relayed.load(Ordering::SeqCst) >= 1);
+    assert!(stage.relay.metrics().relayed.get() >= 1);
 }
 
 /// Waits until so many entries are left in the outbox.
@@ -629,7 +629,7 @@ async fn an_entry_of_a_revision_that_is_not_there_is_counted_once_and_holds_up_n
     while stage.relay.stuck() != BTreeMap::from([(CAMPAIGN.to_owned(), 1)]) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(stage.relay.figures().unreadable.load(Ordering::SeqCst), 1);
+    assert_eq!(stage.relay.metrics().unreadable.get(), 1);
     assert_eq!(
         stage.bus.published().len(),
         2,

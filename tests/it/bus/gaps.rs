@@ -84,8 +84,11 @@ async fn records_removed_before_they_landed_are_counted_and_landing_goes_on_behi
     let landing = lander(&config, &db.store);
     until_number(&db, ORDERS, 15).await;
     until_number(&db, &offset_of(&config), 30).await;
-    let figures = stop(landing).await;
-    assert_eq!((figures.gaps, figures.missing, figures.landed), (1, 15, 5));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (metrics.gaps.get(), metrics.missing.get(), metrics.confirmed.get()),
+        (1, 15, 5)
+    );
     let row = "SELECT COUNT(*) FROM log_gaps WHERE expected = 10 AND next_offset = 25 AND log_start = 25 AND log_end = 30 \
                AND records = 15";
     assert_eq!(db.number(row).await, 1);
@@ -116,8 +119,8 @@ async fn a_log_emptied_before_anything_landed_holds_up_nothing() {
     until_number(&db, &offset_of(&config), 20).await;
     send(&producer, 20..25);
     until_number(&db, ORDERS, 5).await;
-    let figures = stop(landing).await;
-    assert_eq!((figures.gaps, figures.missing), (1, 20));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.gaps.get(), metrics.missing.get()), (1, 20));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,20 +130,20 @@ async fn records_removed_under_a_running_lander_do_not_stop_it() {
     send(&producer, 0..10);
     until_number(&db, ORDERS, 10).await;
     // Landing is kept from writing while its records go.
-    let figures = landing.figures();
+    let metrics = landing.metrics();
     db.execute("ALTER TABLE landing_offsets RENAME TO away").await;
     send(&producer, 10..12);
-    until("it is in trouble", || figures.read(NOW).retries > 0).await;
+    until("it is in trouble", || metrics.retries.get() > 0).await;
     send(&producer, 12..400);
     remove_before(&config, PARTITION, 390).await;
     db.execute("ALTER TABLE away RENAME TO landing_offsets").await;
     until_number(&db, &offset_of(&config), 400).await;
     send(&producer, 400..405);
     until_number(&db, &offset_of(&config), 405).await;
-    let figures = stop(landing).await;
+    let metrics = stop(landing).await;
     let landed = db.number(ORDERS).await;
     assert_eq!(
-        figures.missing as i64 + landed,
+        metrics.missing.get() as i64 + landed,
         405,
         "every order landed or is counted"
     );
@@ -179,12 +182,15 @@ async fn an_offset_set_by_hand_is_taken_up_without_a_restart() {
     landing.nudger().begin_anew(&only, Anew::Consumer);
     send(&producer, 20..25);
     until_number(&db, ORDERS, 25).await;
-    let figures = stop(landing).await;
+    let metrics = stop(landing).await;
     // What was removed had landed before the offset was set back: nothing is missing, and nothing is an alarm.
-    assert_eq!((figures.landed, figures.missing, figures.gaps), (25, 0, 0));
+    assert_eq!(
+        (metrics.confirmed.get(), metrics.missing.get(), metrics.gaps.get()),
+        (25, 0, 0)
+    );
     let told = "SELECT COUNT(*) FROM log_gaps WHERE expected = 3 AND next_offset = 12 AND records = 0";
     assert_eq!(db.number(told).await, 1);
-    assert_eq!(figures.begun_anew, 3);
+    assert_eq!(metrics.begun_anew.get(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,8 +228,8 @@ async fn a_discarded_order_whose_record_is_read_again_is_a_duplicate() {
     // And written once more, byte for byte.
     send(&producer, 2..3);
     until_number(&db, &offset_of(&config), 6).await;
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.missing), (4, 0));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.missing.get()), (4, 0));
     let sums = "SELECT COUNT(*) FROM orders WHERE state = 'confirmed'";
     assert_eq!((db.number(sums).await, db.number(ORDERS).await), (4, 5));
     let sold = "SELECT sold FROM stock WHERE sku_id = 'shoe'";
@@ -249,8 +255,15 @@ async fn a_log_that_ends_before_what_landed_is_read_again_once_and_to_its_end() 
     until_number(&db, &offset_of(&config), 500).await;
     send(&producer, 500..510);
     until_number(&db, ORDERS, 510).await;
-    let figures = stop(landing).await;
-    assert_eq!((figures.gaps, figures.missing, figures.duplicates), (1, 0, 500));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.gaps.get(),
+            metrics.missing.get(),
+            metrics.duplicates.get()
+        ),
+        (1, 0, 500)
+    );
     let row = "SELECT COUNT(*) FROM log_gaps WHERE expected = 100000 AND next_offset = 500 AND records = 0";
     assert_eq!(db.number(row).await, 1);
 }

@@ -64,11 +64,11 @@ async fn a_failing_order_waits_in_its_retry_topic_and_lands_from_there() {
         "early: {:?}",
         begun.elapsed()
     );
-    let mut figures = Vec::new();
+    let mut metrics = Vec::new();
     for landing in landers {
-        figures.push(stop(landing).await);
+        metrics.push(stop(landing).await);
     }
-    assert_eq!((figures[0].landed, figures[1].landed), (99, 1));
+    assert_eq!((metrics[0].confirmed.get(), metrics[1].confirmed.get()), (99, 1));
     assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 100);
 
     let retry = &topics(&config).retries[0].name;
@@ -189,8 +189,12 @@ async fn a_lander_in_a_process_of_its_own() {
     tokio::task::spawn_blocking(|| std::io::stdin().lines().for_each(drop))
         .await
         .expect("told to end");
-    let figures = stop(landing).await;
-    println!("figures {} {}", figures.landed, figures.retries + figures.fenced);
+    let metrics = stop(landing).await;
+    println!(
+        "figures {} {}",
+        metrics.confirmed.get(),
+        metrics.retries.get() + metrics.fenced.get()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,18 +224,21 @@ async fn a_lander_frozen_in_mid_transaction_past_its_session_writes_nothing() {
     let successor = lander(&config, &db.store);
     until_number(&db, "SELECT COUNT(*) FROM orders", ORDERS).await;
     until("it has all partitions", || {
-        successor.figures().read(NOW).consumer.assigned == PARTITIONS as u64
+        successor.state().consumer().assigned == PARTITIONS as u64
     })
     .await;
     zombie.signal("CONT");
     // Once it is back in the group, it has had its say.
     until("both share the partitions", || {
-        successor.figures().read(NOW).consumer.assigned < PARTITIONS as u64
+        successor.state().consumer().assigned < PARTITIONS as u64
     })
     .await;
     let (landed, told) = zombie.end();
     let successor = stop(successor).await;
-    assert_eq!((landed, successor.landed), (ORDERS as u64 / 2, ORDERS as u64 / 2));
+    assert_eq!(
+        (landed, successor.confirmed.get()),
+        (ORDERS as u64 / 2, ORDERS as u64 / 2)
+    );
     // Its transaction had been ended. What it had in hand it gives up when it hears that the partitions are gone,
     // or tries again and is fenced, whichever comes first.
     assert!(told > 0, "it was caught in the middle");
@@ -257,22 +264,20 @@ async fn a_database_that_is_away_for_longer_than_a_poll_interval_costs_no_partit
     let producer = KafkaProducer::new(config.clone()).expect("made");
     let orders = |from: i64| batch((from..from + 50).map(|n| order(&format!("u{n}"), "1")));
     assert_eq!(acknowledged(&publish(&producer, orders(0))), Ok(()));
-    until("the first ones land", || landing.figures().read(NOW).landed == 50).await;
-    let before = landing.figures().read(NOW).consumer;
+    until("the first ones land", || landing.metrics().confirmed.get() == 50).await;
+    let before = landing.state().consumer();
     server.down();
     let away = Instant::now();
     assert_eq!(acknowledged(&publish(&producer, orders(50))), Ok(()));
-    until("it waits in pauses", || {
-        landing.figures().read(NOW).consumer.paused > 0
-    })
-    .await;
+    until("it waits in pauses", || landing.state().consumer().paused > 0).await;
     until("that was long", || away.elapsed() > Duration::from_secs(8)).await;
     server.up().await;
-    until("the others land", || landing.figures().read(NOW).landed == 100).await;
-    let figures = stop(landing).await;
-    assert_eq!(figures.duplicates, 0);
-    assert_eq!(figures.consumer.assigned, before.assigned);
-    assert_eq!(figures.consumer.rebalances, before.rebalances);
+    until("the others land", || landing.metrics().confirmed.get() == 100).await;
+    let state = landing.state();
+    let metrics = stop(landing).await;
+    assert_eq!(metrics.duplicates.get(), 0);
+    assert_eq!(state.consumer().assigned, before.assigned);
+    assert_eq!(state.consumer().rebalances, before.rebalances);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -289,7 +294,7 @@ async fn a_lander_that_dies_while_it_hands_partitions_over_leaves_none_to_nobody
     let db = database::mariadb().await;
     sale(&db.store, 1000).await;
     let producer = KafkaProducer::new(config.clone()).expect("made");
-    let has = |lander: &LandingHandle| lander.figures().read(NOW).consumer.assigned as usize;
+    let has = |lander: &LandingHandle| lander.state().consumer().assigned as usize;
     let keeper = lander(&named("keeper"), &db.store);
     until("it has all", || has(&keeper) == PARTITIONS).await;
     let mut mortal = Lander::start_with(&named(MORTAL), &db.url, "C5=abort");

@@ -74,8 +74,8 @@ async fn partitions_added_at_once_and_under_way_are_landed_from_their_start() {
     let ends = producer.high_watermarks(&config.topic).await.expect("asked");
     assert_eq!(db.store.offsets(&config.topic).await.expect("read"), ends);
     for landing in landers {
-        let figures = stop(landing).await;
-        assert_eq!((figures.missing, figures.gaps), (0, 0));
+        let metrics = stop(landing).await;
+        assert_eq!((metrics.missing.get(), metrics.gaps.get()), (0, 0));
     }
 }
 

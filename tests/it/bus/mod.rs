@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use database::{NOW, order, sale, until};
 use rushgate::bus::kafka::{Config, KafkaConsumer, KafkaProducer, migrate_topics};
 use rushgate::bus::{BusError, Consumer, Outbound, Producer, Slice, StartOffsets, Topics};
-use rushgate::landing::{self, Landing, LandingHandle, Snapshot};
+use rushgate::landing::{self, Landing, LandingHandle, Metrics};
 use rushgate::store::Store;
 use testkit::database;
 use tokio::runtime::Handle;
@@ -410,6 +410,7 @@ fn spawn(config: &Config, store: &Store, level: landing::Config) -> LandingHandl
         producer,
         store.clone(),
         Handle::current(),
+        Metrics::default(),
     )
     .expect("a thread")
 }
@@ -419,12 +420,12 @@ fn lander(config: &Config, store: &Store) -> LandingHandle {
     spawn(config, store, levels(config).remove(0))
 }
 
-async fn stop(landing: LandingHandle) -> Snapshot {
-    let figures = landing.figures();
+async fn stop(landing: LandingHandle) -> Metrics {
+    let metrics = landing.metrics();
     tokio::task::spawn_blocking(move || landing.stop())
         .await
         .expect("joins");
-    figures.read(NOW)
+    metrics
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -453,17 +454,17 @@ async fn landers_that_come_and_go_land_every_order_once() {
         }
     });
     let first = lander(&config, &db.store);
-    until("the first lander lands", || first.figures().read(NOW).landed > 0).await;
+    until("the first lander lands", || first.metrics().confirmed.get() > 0).await;
     let second = lander(&config, &db.store);
     until("both are at work", || {
-        second.figures().read(NOW).landed > 0 || publishing.is_finished()
+        second.metrics().confirmed.get() > 0 || publishing.is_finished()
     })
     .await;
-    let by_first = stop(first).await.landed;
+    let by_first = stop(first).await.confirmed.get();
     publishing.await.expect("all acknowledged");
-    let others = second.figures();
+    let others = second.metrics();
     until("every order landed", || {
-        by_first + others.read(NOW).landed == ORDERS as u64
+        by_first + others.confirmed.get() == ORDERS as u64
     })
     .await;
     stop(second).await;

@@ -128,8 +128,11 @@ async fn a_topic_that_grows_in_mid_sale_serves_new_campaigns_and_moves_nothing()
         until_sold(&db, &campaign.id, sold).await;
     }
     for landing in landers {
-        let figures = stop(landing).await;
-        assert_eq!((figures.missing, figures.gaps, figures.dead), (0, 0, 0));
+        let metrics = stop(landing).await;
+        assert_eq!(
+            (metrics.missing.get(), metrics.gaps.get(), metrics.moved.total()),
+            (0, 0, 0)
+        );
     }
     let reader = Config {
         group: format!("{}-reader", config.group),
@@ -173,7 +176,7 @@ async fn gateways_from_before_beside_new_ones_lose_and_double_nothing() {
         often.tick().await;
     }
     for landing in landers {
-        assert_eq!(stop(landing).await.dead, 0);
+        assert_eq!(stop(landing).await.moved.total(), 0);
     }
     assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 325);
     assert_eq!(
@@ -192,7 +195,7 @@ async fn what_fails_keeps_its_partition_in_topics_that_grew_meanwhile() {
         ..levels(&config).remove(0)
     };
     let landing = spawn(&config, &db.store, level);
-    let figures = landing.figures();
+    let metrics = landing.metrics();
     let producer = KafkaProducer::new(config.clone()).expect("made");
     let poison = |partition| {
         let garbage = Outbound {
@@ -203,7 +206,7 @@ async fn what_fails_keeps_its_partition_in_topics_that_grew_meanwhile() {
     };
     poison(1);
     // The lander has asked by now how many partitions the dead letters have.
-    until("it is moved", || figures.read(NOW).dead == 1).await;
+    until("it is moved", || metrics.moved.total() == 1).await;
     let grown = migrate_topics(&config, &topics(&config), MORE, 1).await;
     grown.expect("grown");
     let begun = Instant::now();
@@ -213,7 +216,7 @@ async fn what_fails_keeps_its_partition_in_topics_that_grew_meanwhile() {
         often.tick().await;
     }
     poison(6);
-    until("it is moved, too", || figures.read(NOW).dead == 2).await;
+    until("it is moved, too", || metrics.moved.total() == 2).await;
     stop(landing).await;
     let dead = topics(&config).dead_letters;
     let mut ends = producer.high_watermarks(&dead).await.expect("asked");
@@ -330,10 +333,14 @@ async fn an_order_that_is_copied_to_another_partition_is_forged() {
         assert!(begun.elapsed() < LIMIT, "not through");
         often.tick().await;
     }
-    let figures = stop(landing).await;
+    let metrics = stop(landing).await;
     let others = PARTITIONS as u64 - 1;
     assert_eq!(
-        (figures.landed, figures.duplicates, figures.forged),
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.forged.get()
+        ),
         (1, 1, others)
     );
     assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 1);

@@ -79,9 +79,9 @@ async fn records_of_many_orders_land_and_a_failing_order_comes_back_alone() {
     ];
     producer.forward(sent, Box::new(move |result| drop(sender.send(result))));
     assert_eq!(acknowledged(&answer), Ok(()));
-    let figures: Vec<_> = landers.iter().map(LandingHandle::figures).collect();
+    let metrics: Vec<_> = landers.iter().map(LandingHandle::metrics).collect();
     until("all have landed", || {
-        let landed: u64 = figures.iter().map(|figures| figures.read(NOW).landed).sum();
+        let landed: u64 = metrics.iter().map(|metrics| metrics.confirmed.get()).sum();
         landed == 300
     })
     .await;
@@ -89,8 +89,11 @@ async fn records_of_many_orders_land_and_a_failing_order_comes_back_alone() {
     for landing in landers {
         told.push(stop(landing).await);
     }
-    assert_eq!((told[0].landed, told[1].landed), (299, 1));
-    assert_eq!((told[0].forged, told[1].forged, told[0].dead), (0, 0, 1));
+    assert_eq!((told[0].confirmed.get(), told[1].confirmed.get()), (299, 1));
+    assert_eq!(
+        (told[0].forged.get(), told[1].forged.get(), told[0].moved.total()),
+        (0, 0, 1)
+    );
     let marks = producer.high_watermarks(&config.topic).await.expect("asked");
     assert_eq!(marks[&PARTITION], 2, "two records, where they were sent");
     assert_eq!(

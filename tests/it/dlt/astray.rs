@@ -1,12 +1,11 @@
 //! Letters that wait to be tried again while Kafka has lost their record: sent again, once landing has passed all there is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rushgate::bus::RetryTopic;
 use rushgate::bus::origin::{self, ATTEMPTS};
-use rushgate::letters::{Astray, Replayer};
+use rushgate::letters::{Astray, Metrics, Replayer};
 use rushgate::store::Stage;
 use testkit::database::{Database, NOW, TOPIC, order};
 
@@ -22,7 +21,7 @@ testkit::on_both!(
 
 const SECOND: i64 = 1000;
 
-fn lander(db: &Database, bus: &Arc<Tape>, sent: &Arc<AtomicU64>, clock: fn() -> i64) -> Astray {
+fn lander(db: &Database, bus: &Arc<Tape>, counted: &Metrics, clock: fn() -> i64) -> Astray {
     let replayer = Replayer {
         clock,
         ..replayer(db, bus)
@@ -31,7 +30,7 @@ fn lander(db: &Database, bus: &Arc<Tape>, sent: &Arc<AtomicU64>, clock: fn() -> 
         name: RETRY.to_owned(),
         delay: Duration::from_secs(5),
     };
-    Astray::new(replayer, vec![retry], "one".to_owned(), sent.clone())
+    Astray::new(replayer, vec![retry], "one".to_owned(), counted.clone())
 }
 
 async fn waiting(db: &Database, stage: &str, offset: i64) {
@@ -65,13 +64,13 @@ async fn all_landed(db: &Database, bus: &Arc<Tape>) {
 }
 
 async fn a_copy_lost_out_of_a_retry_topic_is_sent_again_with_its_attempts(db: Database) {
-    let (bus, sent): (Arc<Tape>, Arc<AtomicU64>) = Default::default();
+    let (bus, counted): (Arc<Tape>, Metrics) = Default::default();
     all_landed(&db, &bus).await;
     waiting(&db, "retry", 3).await;
     db.execute("UPDATE dead_letters SET attempts = 4").await;
-    let mut early = lander(&db, &bus, &sent, || NOW + 64 * SECOND);
+    let mut early = lander(&db, &bus, &counted, || NOW + 64 * SECOND);
     assert_eq!(early.look().await.expect("looked"), 0, "its turn may be late");
-    let mut late = lander(&db, &bus, &sent, || NOW + 66 * SECOND);
+    let mut late = lander(&db, &bus, &counted, || NOW + 66 * SECOND);
     assert_eq!(late.look().await.expect("looked"), 1);
     {
         let records = bus.sent.lock().expect("unharmed");
@@ -101,15 +100,15 @@ async fn a_copy_lost_out_of_a_retry_topic_is_sent_again_with_its_attempts(db: Da
         ("rushgate land", "dlt.send-again", &RETRY.into())
     );
     assert_eq!(late.look().await.expect("looked"), 0, "it has its time again");
-    assert_eq!((sent.load(Ordering::Relaxed), bus.offsets().len()), (1, 1));
+    assert_eq!((counted.sent_again.get(), bus.offsets().len()), (1, 1));
 }
 
 async fn nothing_is_sent_before_landing_has_passed_what_is_there(db: Database) {
-    let (bus, sent): (Arc<Tape>, Arc<AtomicU64>) = Default::default();
+    let (bus, counted): (Arc<Tape>, Metrics) = Default::default();
     all_landed(&db, &bus).await;
     landed_up_to(&db, RETRY, 6).await;
     waiting(&db, "retry", 3).await;
-    let mut lander = lander(&db, &bus, &sent, || NOW + 66 * SECOND);
+    let mut lander = lander(&db, &bus, &counted, || NOW + 66 * SECOND);
     for _ in 0..2 {
         assert_eq!(
             lander.look().await.expect("looked"),
@@ -125,13 +124,13 @@ async fn nothing_is_sent_before_landing_has_passed_what_is_there(db: Database) {
 }
 
 async fn what_was_tried_meanwhile_is_left_alone(db: Database) {
-    let (bus, sent): (Arc<Tape>, Arc<AtomicU64>) = Default::default();
+    let (bus, counted): (Arc<Tape>, Metrics) = Default::default();
     all_landed(&db, &bus).await;
     landed_up_to(&db, RETRY, 6).await;
     for offset in 1..4 {
         waiting(&db, "retry", offset).await;
     }
-    let mut lander = lander(&db, &bus, &sent, || NOW + 66 * SECOND);
+    let mut lander = lander(&db, &bus, &counted, || NOW + 66 * SECOND);
     assert_eq!(lander.look().await.expect("looked"), 0);
     // One lands, one fails once more, and somebody gives the third one up.
     for (offset, change) in [
@@ -144,16 +143,16 @@ async fn what_was_tried_meanwhile_is_left_alone(db: Database) {
     }
     landed_up_to(&db, RETRY, 7).await;
     assert_eq!(lander.look().await.expect("looked"), 0);
-    assert_eq!((sent.load(Ordering::Relaxed), bus.offsets().len()), (0, 0));
+    assert_eq!((counted.sent_again.get(), bus.offsets().len()), (0, 0));
 }
 
 async fn a_replay_whose_record_is_gone_goes_back_once_more(db: Database) {
-    let (bus, sent): (Arc<Tape>, Arc<AtomicU64>) = Default::default();
+    let (bus, counted): (Arc<Tape>, Metrics) = Default::default();
     all_landed(&db, &bus).await;
     waiting(&db, "replayed", 3).await;
     waiting(&db, "dead", 4).await;
     waiting(&db, "parked", 5).await;
-    let mut lander = lander(&db, &bus, &sent, || NOW + 66 * SECOND);
+    let mut lander = lander(&db, &bus, &counted, || NOW + 66 * SECOND);
     assert_eq!(lander.look().await.expect("looked"), 1);
     {
         let records = bus.sent.lock().expect("unharmed");

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use rushgate::order::{Attempt, OrderId};
 use rushgate::ruleset::{Asked, Objection, Precheck, Verdict};
 use rushgate::wasm::{Host, ModuleError};
@@ -42,6 +44,20 @@ fn ask(precheck: &Arc<dyn Precheck>, attempt: &Attempt) -> Verdict {
     })
 }
 
+/// Samples of a counter: labels, and what was counted.
+fn told(host: &Host, name: &str) -> Vec<(String, u64)> {
+    let mut registry = Registry::default();
+    host.register(&mut registry);
+    let mut page = String::new();
+    encode(&mut page, &registry).expect("encodes");
+    let samples = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+    samples
+        .map(|(labels, count)| (labels.to_owned(), count.parse().expect("a number")))
+        .collect()
+}
+
 fn no() -> Verdict {
     Verdict::Reject(Objection {
         code: "no".into(),
@@ -64,14 +80,15 @@ async fn it_sees_the_order_and_passes_or_rejects_with_a_declared_reason() {
     let precheck = ready(&host, &Forge::checking(starts_with_x), json!({})).await;
     assert_eq!(ask(&precheck, &attempt("ada", 1, &[])), Verdict::Pass);
     assert_eq!(ask(&precheck, &attempt("xaver", 1, &[])), no());
-    let figures = host.precheck_figures();
-    assert_eq!(figures.len(), 2, "one per digest");
+    let runs = told(&host, "module_prechecks_total");
+    assert_eq!(runs.len(), 2, "one per digest");
     assert!(
-        figures
-            .iter()
-            .all(|module| module.module == "forged" && module.failures == 0)
+        runs.iter()
+            .all(|(labels, _)| labels.contains("module=\"forged\""))
     );
-    assert_eq!(figures.iter().map(|module| module.runs).sum::<u64>(), 4);
+    assert_eq!(runs.iter().map(|(_, runs)| runs).sum::<u64>(), 4);
+    let failures = told(&host, "module_precheck_failures_total");
+    assert!(failures.len() == 2 && failures.iter().all(|(_, failures)| *failures == 0));
 }
 
 #[tokio::test]
@@ -196,10 +213,8 @@ async fn whatever_goes_wrong_is_a_failure_and_never_a_pass() {
         ("no reason", verdicts("")),
     ];
     let failures = || {
-        host.precheck_figures()
-            .iter()
-            .map(|module| module.failures)
-            .sum::<u64>()
+        let told = told(&host, "module_precheck_failures_total");
+        told.iter().map(|(_, failures)| failures).sum::<u64>()
     };
     let sound = ready(&host, &text(PASS), json!({})).await;
     for (what, forge) in cases {

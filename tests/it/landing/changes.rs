@@ -82,8 +82,15 @@ async fn limits_follow_the_units_that_are_added(db: Database) {
     db.execute("UPDATE stock SET total = 200").await;
     let active = known_now(&db.store, 1).await;
     land_tens(&producer, &active, ["eve", "fay", "gil", "hal"]);
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.revoked, figures.dead), (8, 0, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.moved.total()
+        ),
+        (8, 0, 0)
+    );
     assert_eq!((db.number(REVOKED).await, db.number(DEAD).await), (0, 0));
     let counted = "SELECT used * 1000 + allowed FROM `usage`";
     assert_eq!(db.number(counted).await, 80_080);
@@ -101,8 +108,15 @@ async fn a_gateway_that_knows_other_units_kills_no_order(db: Database) {
     let later = [("bob", 15), ("cid", 25), ("dan", 10)];
     let later = later.map(|(user, units)| outbound(&placed(&active, user, units, &[])));
     assert_eq!(wait(&publish(&producer, later.to_vec())), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.revoked, figures.dead), (2, 2, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.moved.total()
+        ),
+        (2, 2, 0)
+    );
     assert_eq!((db.number(REVOKED).await, db.number(DEAD).await), (2, 0));
     let counted = "SELECT used * 1000 + allowed FROM `usage` WHERE subject = 'shirt'";
     assert_eq!(db.number(counted).await, 15_020);
@@ -121,8 +135,8 @@ async fn a_revision_that_was_never_in_force_admits_nobody(db: Database) {
         placed(&loose, "ann", 2, &[]),
         changed(&placed(&active, "ann", 3, &[]), |event| event.revision = 0),
     ];
-    let figures = land(&db.store, &forged).await;
-    assert_eq!((figures.landed, figures.dead), (1, 2));
+    let metrics = land(&db.store, &forged).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (1, 2));
     assert_eq!(db.number("SELECT used * 10 + allowed FROM `usage`").await, 12);
     for class in ["implausible", "invalid"] {
         let of_class = format!("{DEAD} WHERE class = '{class}'");
@@ -142,14 +156,17 @@ async fn a_revision_that_was_never_in_force_admits_nobody(db: Database) {
         ..quick()
     };
     let landing = spawn(config, &db.store, &plain, consumer);
-    let figures = landing.figures();
+    let state = landing.state();
     let sealed = outbound(&placed(&loose, "bob", 1, &[]));
     let answer = publish(&plain.sealed(keys), vec![sealed]);
-    let awaits = || figures.read(NOW).awaits.get(&Awaits::Revision).copied();
-    database::until("the partition waits", || awaits() == Some(1)).await;
+    let awaits = || state.awaiting(Awaits::Revision);
+    database::until("the partition waits", || awaits() == 1).await;
     let activated = testkit::database::activate(&db.store, "spring", 2, NOW).await;
     activated.expect("activated");
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead, figures.awaits.len()), (1, 0, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (metrics.confirmed.get(), metrics.moved.total(), awaits()),
+        (1, 0, 0)
+    );
 }

@@ -100,7 +100,7 @@ pub(super) fn changed(event: &OrderEvent, change: impl FnOnce(&mut OrderEvent)) 
 }
 
 /// Lands these, one after the other, none of them sealed.
-pub(super) async fn land(store: &Store, events: &[OrderEvent]) -> Snapshot {
+pub(super) async fn land(store: &Store, events: &[OrderEvent]) -> Metrics {
     let (producer, consumer) = embedded::pair(0);
     let landing = spawn(quick(), store, &producer, consumer);
     for event in events {
@@ -121,8 +121,15 @@ async fn a_charge_of_another_revision_loosens_no_guard(db: Database) {
     let forged = changed(&placed(old, "ann", 1, &[]), |event| {
         event.charges.push(charge("sample/renamed", "ann"));
     });
-    let figures = land(&db.store, &[of_new(0), forged, of_new(1), of_new(2)]).await;
-    assert_eq!((figures.landed, figures.revoked, figures.dead), (2, 1, 1));
+    let metrics = land(&db.store, &[of_new(0), forged, of_new(1), of_new(2)]).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.moved.total()
+        ),
+        (2, 1, 1)
+    );
     assert_eq!(
         db.number("SELECT used * 10 + allowed FROM `usage`").await,
         22,
@@ -144,8 +151,8 @@ async fn invented_counters_get_no_row(db: Database) {
         })
     });
     let forged: Vec<_> = forged.collect();
-    let figures = land(&db.store, &forged).await;
-    assert_eq!((figures.landed, figures.dead), (0, 2));
+    let metrics = land(&db.store, &forged).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (0, 2));
     assert_eq!((db.number(ROWS).await, db.number(DEAD).await), (0, 2));
 }
 
@@ -176,8 +183,8 @@ async fn attributes_that_are_left_out_are_charged_all_the_same(db: Database) {
         event.charges[1].subject = "one of many".into();
     });
     let forged = [uncharged, nowhere, bare, by_user, another_device];
-    let figures = land(&db.store, &forged).await;
-    assert_eq!((figures.landed, figures.dead), (0, 5));
+    let metrics = land(&db.store, &forged).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (0, 5));
     assert_eq!(
         (
             db.number(SOLD).await,
@@ -193,8 +200,8 @@ async fn attributes_that_are_left_out_are_charged_all_the_same(db: Database) {
     for event in [in_europe(5), at_home("ann"), placed(subjects, "bob", 1, &[])] {
         assert_eq!(wait(&publish(&producer, vec![outbound(&event)])), Ok(()));
     }
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (3, 0));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (3, 0));
     assert_eq!((db.number(SOLD).await, db.number(ROWS).await), (7, 7));
 }
 
@@ -208,8 +215,15 @@ async fn what_no_counter_refuses_is_refused_all_the_same(db: Database) {
         placed(&active[0], "eve", 90, &[]),
         placed(&active[1], "eve", 90, &[]),
     ];
-    let figures = land(&db.store, &forged).await;
-    assert_eq!((figures.landed, figures.revoked, figures.dead), (0, 0, 2));
+    let metrics = land(&db.store, &forged).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.moved.total()
+        ),
+        (0, 0, 2)
+    );
     assert_eq!((db.number(SOLD).await, db.number(DEAD).await), (0, 2));
 }
 
@@ -246,8 +260,8 @@ async fn without_a_seal_nothing_lands_that_is_of_later(db: Database) {
     ] {
         assert_eq!(wait(&publish(producer, vec![record])), Ok(()));
     }
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (3, 1));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (3, 1));
     let why = db.text("SELECT CAST(error AS CHAR) FROM dead_letters").await;
     assert!(why.contains("ahead of this lander's clock"), "{why}");
     assert_eq!(
@@ -274,8 +288,15 @@ async fn orders_of_two_revisions_land_side_by_side(db: Database) {
         // What a shadow reads is in the record too, and charges nothing.
         placed(new, "cid", 1, &["client:device=f"]),
     ];
-    let figures = land(&db.store, &both).await;
-    assert_eq!((figures.landed, figures.revoked, figures.dead), (5, 0, 0));
+    let metrics = land(&db.store, &both).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.moved.total()
+        ),
+        (5, 0, 0)
+    );
     // Ann and Bob each under the larger of their two limits, of a counter that both revisions have.
     let user =
         "SELECT CAST(SUM(used * 10 + allowed) AS SIGNED) FROM `usage` WHERE counter = 'sample/count-0'";

@@ -111,9 +111,23 @@ async fn what_none_of_ours_wrote_is_passed_over_and_kept(db: Database) {
     let theirs = plain.sealed(keyring(&[("a", 2)]));
     assert_eq!(wait(&publish(&theirs, vec![outbound(&eve)])), Ok(()));
     assert_eq!(wait(&publish(&ours, vec![outbound(&order("bob", "1"))])), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead, figures.duplicates), (2, 0, 0));
-    assert_eq!((figures.forged, figures.forged_kept, figures.unsealed), (6, 6, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.moved.total(),
+            metrics.duplicates.get()
+        ),
+        (2, 0, 0)
+    );
+    assert_eq!(
+        (
+            metrics.forged.get(),
+            metrics.forged_kept.get(),
+            metrics.unsealed.get()
+        ),
+        (6, 6, 0)
+    );
     assert_eq!((db.number(KEPT).await, db.number(ORDERS).await), (6, 2));
     let places = "SELECT CAST(MIN(`offset`) * 1000 + MAX(`offset`) AS SIGNED) FROM dead_letters";
     assert_eq!(db.number(places).await, 1006);
@@ -142,8 +156,15 @@ async fn an_order_that_was_copied_to_another_partition_is_forged(db: Database) {
     };
     let good = vec![outbound(&order("ada", "1")), by_key("bob")];
     assert_eq!(wait(&publish(&ours, good)), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.forged, figures.dead), (2, 1, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.forged.get(),
+            metrics.moved.total()
+        ),
+        (2, 1, 0)
+    );
     assert_eq!((db.number(KEPT).await, db.number(ORDERS).await), (1, 2));
     let why = "SELECT COUNT(*) FROM dead_letters WHERE error LIKE '%its seal is for another partition%'";
     assert_eq!(db.number(why).await, 1);
@@ -168,10 +189,10 @@ async fn a_flood_of_garbage_stops_nothing_and_fills_nothing(db: Database) {
     let landing = spawn(verifying(&keys), &db.store, &ours, consumer);
     assert_eq!((wait(&flooded), wait(&landed)), (Ok(()), Ok(())));
     assert_eq!(wait(&publish(&plain, vec![garbage(0)])), Ok(()));
-    assert_eq!(landing.figures().read(NOW).guard, None);
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.forged), (100, flood + 1));
-    assert_eq!(figures.forged_kept, FORGED_PER_HOUR_MAX);
+    assert_eq!(landing.state().guard(), None);
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.forged.get()), (100, flood + 1));
+    assert_eq!(metrics.forged_kept.get(), FORGED_PER_HOUR_MAX);
     assert_eq!(db.number(KEPT).await, FORGED_PER_HOUR_MAX as i64);
 }
 
@@ -184,8 +205,15 @@ async fn records_without_a_seal_land_until_the_cut_over(db: Database) {
     let from = [((TOPIC.to_owned(), 0), 2)].into();
     db.store.decide_cut_over(&from, NOW).await.expect("decided");
     assert_eq!((send("last"), send("after")), (Ok(()), Ok(())));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.unsealed, figures.forged), (2, 2, 1));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.unsealed.get(),
+            metrics.forged.get()
+        ),
+        (2, 2, 1)
+    );
     assert_eq!(
         db.number("SELECT `offset` FROM dead_letters WHERE stage = 'forged'")
             .await,
@@ -206,14 +234,18 @@ async fn a_lander_without_keys_waits_for_one_and_obeys_the_cut_over(db: Database
     let landing = spawn(blind, &db.store, &plain, consumer);
     assert_eq!(wait(&publish(&plain, vec![outbound(&order("eve", "1"))])), Ok(()));
     let answer = publish(&plain.sealed(keys), vec![outbound(&order("ada", "1"))]);
-    let figures = landing.figures();
-    database::until("the partition waits", || {
-        figures.read(NOW).awaits.contains_key(&Awaits::Key)
-    })
-    .await;
-    let figures = stop(landing).await;
+    let state = landing.state();
+    database::until("the partition waits", || state.awaiting(Awaits::Key) > 0).await;
+    let metrics = stop(landing).await;
     assert!(wait(&answer).is_err(), "nobody could tell");
-    assert_eq!((figures.landed, figures.forged, figures.dead), (0, 1, 0));
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.forged.get(),
+            metrics.moved.total()
+        ),
+        (0, 1, 0)
+    );
     assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 1);
 }
 
@@ -232,16 +264,16 @@ async fn a_key_in_use_elsewhere_is_waited_for_until_it_is_retired(db: Database) 
         Ok(())
     );
     let waits = publish(&by_new, vec![outbound(&order("bob", "1"))]);
-    let figures = landing.figures();
-    let awaits = || figures.read(NOW).awaits.get(&Awaits::Key).copied();
-    database::until("the partition waits", || awaits() == Some(1)).await;
+    let state = landing.state();
+    let awaits = || state.awaiting(Awaits::Key);
+    database::until("the partition waits", || awaits() == 1).await;
     assert!(waits.try_recv().is_err(), "nothing is skipped");
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
     assert!(db.store.retire_seal_key("new", NOW).await.expect("asked"));
     assert_eq!(wait(&waits), Ok(()));
-    database::until("it waits no more", || awaits().is_none()).await;
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.forged), (1, 1));
+    database::until("it waits no more", || awaits() == 0).await;
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.forged.get()), (1, 1));
 
     // A lander that has both lands what either sealed.
     let (plain, consumer) = embedded::pair(2);
@@ -250,8 +282,15 @@ async fn a_key_in_use_elsewhere_is_waited_for_until_it_is_retired(db: Database) 
         let sent = publish(&plain.sealed(keys.clone()), vec![outbound(&order("bob", "2"))]);
         assert_eq!(wait(&sent), Ok(()));
     }
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.duplicates, figures.forged), (1, 1, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.forged.get()
+        ),
+        (1, 1, 0)
+    );
 }
 
 async fn an_order_of_an_unknown_revision_waits_for_it(db: Database) {
@@ -268,18 +307,21 @@ async fn an_order_of_an_unknown_revision_waits_for_it(db: Database) {
         outbound(&order("eve", "1")),
     ];
     let answer = publish(&producer, batch);
-    let figures = landing.figures();
-    let awaits = || figures.read(NOW).awaits.get(&Awaits::Revision).copied();
-    database::until("the partition waits", || awaits() == Some(1)).await;
-    database::until("what is before it lands", || figures.read(NOW).landed == 1).await;
+    let (metrics, state) = (landing.metrics(), landing.state());
+    let awaits = || state.awaiting(Awaits::Revision);
+    database::until("the partition waits", || awaits() == 1).await;
+    database::until("what is before it lands", || metrics.confirmed.get() == 1).await;
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
     let revision = database::revision("spring");
     assert_eq!(db.store.insert_revision(&revision).await.expect("stored"), 2);
     let activated = testkit::database::activate(&db.store, "spring", 2, NOW).await;
     activated.expect("activated");
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead, figures.awaits.len()), (3, 0, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (metrics.confirmed.get(), metrics.moved.total(), awaits()),
+        (3, 0, 0)
+    );
 }
 
 async fn orders_nobody_can_have_placed_are_dead_letters(db: Database) {
@@ -309,8 +351,8 @@ async fn orders_nobody_can_have_placed_are_dead_letters(db: Database) {
     // The same without a seal, before the cut-over.
     assert_eq!(wait(&publish(&plain, odd())), Ok(()));
     assert_eq!(wait(&publish(&ours, vec![outbound(&order("ada", "1"))])), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (1, 20));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (1, 20));
     let of =
         |class: &str| format!("SELECT COUNT(*) FROM dead_letters WHERE stage = 'dead' AND class = '{class}'");
     assert_eq!(db.number(&of("implausible")).await, 12);
@@ -342,8 +384,8 @@ async fn forged_records_make_nothing_wait_in_a_retry_topic(db: Database) {
         ..verifying(&keys)
     };
     let landing = spawn(level, &db.store, &ours, retry);
-    let figures = landing.figures();
-    database::until("what is due lands", || figures.read(NOW).landed == 1).await;
+    let metrics = landing.metrics();
+    database::until("what is due lands", || metrics.confirmed.get() == 1).await;
     stop(landing).await;
     assert_eq!(db.number(KEPT).await, 30);
 }
@@ -398,9 +440,9 @@ async fn what_landing_moves_is_sealed_and_comes_back(db: Database) {
         ..verifying(&keys)
     };
     let landing = spawn(level, &db.store, &ours, retry);
-    let figures = landing.figures();
-    database::until("what was moved lands", || figures.read(NOW).landed == 1).await;
-    assert_eq!(stop(landing).await.forged, 3);
+    let metrics = landing.metrics();
+    database::until("what was moved lands", || metrics.confirmed.get() == 1).await;
+    assert_eq!(stop(landing).await.forged.get(), 3);
     let stages = "SELECT COUNT(*) FROM dead_letters WHERE topic = 'rushgate.orders' AND \
                   ((`offset` = 0 AND stage = 'landed') OR (`offset` = 1 AND stage = 'dead'))";
     assert_eq!(db.number(stages).await, 2);
@@ -438,8 +480,8 @@ async fn origins_in_forged_headers_touch_no_other_letter(db: Database) {
     let mut late = record(TOPIC, &order("eve", "3"), far.headers());
     late.payload = b"[]".to_vec();
     assert_eq!(wait(&forward(&producer, vec![late])), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (1, 4));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (1, 4));
     let kept = format!(
         "SELECT COUNT(*) FROM dead_letters WHERE `offset` = 0 AND stage = 'dead' AND class = 'refused' \
          AND attempts = 1 AND order_id = '{}'",
@@ -469,8 +511,15 @@ async fn another_order_of_the_same_id_swallows_nothing(db: Database) {
     assert_eq!(send(&[&by_eve]), Ok(()));
     assert_eq!(send(&[&ada, &by_eve]), Ok(()));
     assert_eq!(send(&[&by_mallory, &bob, &by_mallory]), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.duplicates, figures.dead), (2, 2, 2));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.moved.total()
+        ),
+        (2, 2, 2)
+    );
     for (order, offset) in [(&ada, 1), (&bob, 4)] {
         let kept = format!(
             "SELECT COUNT(*) FROM dead_letters WHERE `offset` = {offset} AND class = 'conflict' AND stage = 'dead' \

@@ -22,8 +22,8 @@ async fn only_poison_trips_the_guard_and_moves_nothing_until_it_has_passed(db: D
         .collect();
     batch.extend((0..50).map(|n| outbound(&order(&format!("u{n}"), "1"))));
     let answer = publish(&producer, batch);
-    database::until("the guard trips", || landing.figures().read(NOW).guard.is_some()).await;
-    assert_eq!(landing.figures().read(NOW).guard, Some((150, 200)));
+    database::until("the guard trips", || landing.state().guard().is_some()).await;
+    assert_eq!(landing.state().guard(), Some((150, 200)));
     // The others of the batch have landed, but the offset stays before the first that fails.
     assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 50);
     assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 0);
@@ -31,9 +31,17 @@ async fn only_poison_trips_the_guard_and_moves_nothing_until_it_has_passed(db: D
 
     release(&db).await;
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.duplicates, figures.dead), (200, 0, 0));
-    assert_eq!(figures.guard, None);
+    let state = landing.state();
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.moved.total()
+        ),
+        (200, 0, 0)
+    );
+    assert_eq!(state.guard(), None);
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
     assert!(records(&mut dead).is_empty());
     assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 200);
@@ -49,7 +57,7 @@ async fn what_can_never_land_waits_for_somebody_who_raises_the_share(db: Databas
         payload: b"no order".to_vec(),
     };
     let answer = publish(&producer, vec![nonsense(); 120]);
-    database::until("the guard trips", || landing.figures().read(NOW).guard.is_some()).await;
+    database::until("the guard trips", || landing.state().guard().is_some()).await;
     stop(landing).await;
     assert!(wait(&answer).is_err());
     assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
@@ -61,8 +69,8 @@ async fn what_can_never_land_waits_for_somebody_who_raises_the_share(db: Databas
     };
     let landing = spawn(config, &db.store, &producer, consumer);
     assert_eq!(wait(&publish(&producer, vec![nonsense(); 120])), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (0, 120));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (0, 120));
     let kept = "SELECT COUNT(*) FROM dead_letters WHERE class = 'undecodable' AND stage = 'dead'";
     assert_eq!(db.number(kept).await, 120);
 }

@@ -48,12 +48,12 @@ pub fn levels(store: &Store, delays: &str) -> Levels {
 }
 
 impl Levels {
-    pub async fn stop(self) -> Vec<Snapshot> {
-        let mut figures = Vec::new();
+    pub async fn stop(self) -> Vec<Metrics> {
+        let mut metrics = Vec::new();
         for landing in self.landings {
-            figures.push(stop(landing).await);
+            metrics.push(stop(landing).await);
         }
-        figures
+        metrics
     }
 }
 
@@ -80,10 +80,10 @@ async fn an_order_that_keeps_failing_passes_every_level_and_is_never_early(db: D
         begun.elapsed()
     );
     let letter = records(&mut levels.dead).remove(0);
-    let figures = levels.stop().await;
-    let moved: Vec<u64> = figures.iter().map(|figures| figures.dead).collect();
+    let metrics = levels.stop().await;
+    let moved: Vec<u64> = metrics.iter().map(|metrics| metrics.moved.total()).collect();
     assert_eq!(moved, [1, 1, 1]);
-    assert_eq!(figures[0].landed, 1);
+    assert_eq!(metrics[0].confirmed.get(), 1);
     let origin = Origin::read(&letter.headers).expect("an origin");
     assert_eq!((origin.topic.as_str(), origin.offset), (TOPIC, 0));
     assert_eq!(origin.group, "rushgate-landing", "the first one");
@@ -105,12 +105,12 @@ async fn an_order_lands_from_a_retry_topic_once_the_cause_is_gone(db: Database) 
         Ok(())
     );
     until_stage(&db, "retry", 1).await;
-    let waits = levels.landings[1].figures();
-    database::until("its partition waits", || waits.read(NOW).consumer.paused == 1).await;
+    let waits = levels.landings[1].state();
+    database::until("its partition waits", || waits.consumer().paused == 1).await;
     release(&db).await;
     until_stage(&db, "landed", 1).await;
-    let figures = levels.stop().await;
-    assert_eq!((figures[0].landed, figures[1].landed), (0, 1));
+    let metrics = levels.stop().await;
+    assert_eq!((metrics[0].confirmed.get(), metrics[1].confirmed.get()), (0, 1));
     assert_eq!(db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await, 1);
 }
 
@@ -167,8 +167,8 @@ async fn a_record_without_headers_waits_from_its_own_timestamp(db: Database) {
     };
     let begun = Instant::now();
     levels.producer.forward(vec![record], Box::new(|_| {}));
-    let figures = levels.landings[1].figures();
-    database::until("it lands", || figures.read(NOW).landed == 1).await;
+    let metrics = levels.landings[1].metrics();
+    database::until("it lands", || metrics.confirmed.get() == 1).await;
     assert!(
         begun.elapsed() >= Duration::from_millis(395),
         "early: {:?}",

@@ -69,8 +69,15 @@ async fn a_limit_is_the_revisions_whatever_the_record_says(db: Database) {
     let mut uncharged = order("ann", "6");
     uncharged.charges.clear();
     assert_eq!(wait(&publish(&producer, vec![outbound(&uncharged)])), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.revoked, figures.dead), (2, 3, 1));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.moved.total()
+        ),
+        (2, 3, 1)
+    );
     assert_eq!(db.number("SELECT used * 10 + allowed FROM `usage`").await, 22);
     let uncharged = "SELECT COUNT(*) FROM dead_letters WHERE class = 'implausible'";
     assert_eq!(db.number(uncharged).await, 1);
@@ -99,8 +106,8 @@ async fn a_delay_is_the_topics_whatever_the_record_says(db: Database) {
     let begun = Instant::now();
     producer.forward(records.collect(), Box::new(|_| {}));
     let landing = spawn(config, &db.store, &producer, retry);
-    let figures = landing.figures();
-    database::until("all land", || figures.read(NOW).landed == 4).await;
+    let metrics = landing.metrics();
+    database::until("all land", || metrics.confirmed.get() == 4).await;
     assert!(
         // A record's moment is in whole milliseconds.
         begun.elapsed() >= Duration::from_millis(149),

@@ -20,7 +20,7 @@ use std::time::Duration;
 use database::{Database, NOW, TOPIC, order, sale, slice};
 use rushgate::bus::embedded::{self, EmbeddedConsumer, EmbeddedProducer};
 use rushgate::bus::{BusError, Consumer, ConsumerState, Outbound, Producer, Slice};
-use rushgate::landing::{Config, Landing, LandingHandle, Snapshot};
+use rushgate::landing::{Config, Landing, LandingHandle, Metrics};
 use rushgate::order::OrderEvent;
 use rushgate::store::Store;
 use testkit::database;
@@ -80,6 +80,7 @@ fn spawn(
         producer,
         store.clone(),
         Handle::current(),
+        Metrics::default(),
     )
     .expect("a thread")
 }
@@ -94,13 +95,13 @@ fn wait(answer: &Answer) -> Result<(), BusError> {
     answer.recv_timeout(LIMIT).expect("answered in time")
 }
 
-/// Stops and gives the final figures.
-async fn stop(landing: LandingHandle) -> Snapshot {
-    let figures = landing.figures();
+/// Stops; says what was counted.
+async fn stop(landing: LandingHandle) -> Metrics {
+    let metrics = landing.metrics();
     tokio::task::spawn_blocking(move || landing.stop())
         .await
         .expect("joins");
-    figures.read(NOW)
+    metrics
 }
 
 async fn orders_land_and_are_acknowledged_then(db: Database) {
@@ -121,8 +122,9 @@ async fn orders_land_and_are_acknowledged_then(db: Database) {
     }
     assert!(producer.flush(LIMIT).await);
     assert_eq!(producer.in_flight(), 0);
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.last_error), (3000, None));
+    let state = landing.state();
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), state.last_error()), (3000, None));
     assert_eq!(
         db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await,
         3000
@@ -139,8 +141,15 @@ async fn duplicates_and_overselling_are_told_apart(db: Database) {
     let mut glove = order("g", "1");
     glove.sku = "glove".to_owned();
     assert_eq!(wait(&publish(&producer, vec![outbound(&glove)])), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.revoked, figures.duplicates), (10, 5, 15));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.duplicates.get()
+        ),
+        (10, 5, 15)
+    );
     assert_eq!(
         db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await,
         10
@@ -173,9 +182,16 @@ async fn a_zombie_is_fenced_and_catches_up(db: Database) {
     };
     let landing = spawn(config, &db.store, &producer, consumer);
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
+    let metrics = stop(landing).await;
     // One batch of the past, then straight to offset 15.
-    assert_eq!((figures.landed, figures.duplicates, figures.fenced), (5, 4, 1));
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.fenced.get()
+        ),
+        (5, 4, 1)
+    );
     assert_eq!(
         db.number("SELECT sold FROM stock WHERE sku_id = 'shoe'").await,
         20
@@ -215,7 +231,7 @@ async fn a_consumer_of_no_use_ends_the_thread_and_says_why() {
     let (producer, _orders) = embedded::pair(0);
     let landing = spawn(quick(), &db.store, &producer, Broken);
     database::until("the thread ends", || landing.is_finished()).await;
-    let figures = landing.figures().read(NOW);
-    assert!(figures.failed);
-    assert_eq!(figures.last_error.as_deref(), Some("the group does not take it"));
+    let state = landing.state();
+    assert!(state.failed());
+    assert_eq!(state.last_error().as_deref(), Some("the group does not take it"));
 }

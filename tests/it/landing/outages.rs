@@ -24,13 +24,14 @@ async fn a_database_that_goes_away_holds_landing_up_and_loses_nothing() {
     server.down();
     let orders: Vec<Outbound> = (0..50).map(|n| outbound(&order(&format!("u{n}"), "1"))).collect();
     let answer = publish(&producer, orders);
-    until("landing notices", || landing.figures().read(NOW).retries >= 2).await;
+    until("landing notices", || landing.metrics().retries.get() >= 2).await;
     assert!(answer.try_recv().is_err(), "nothing is acknowledged meanwhile");
     server.up().await;
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!(figures.landed, 51);
-    assert!(figures.last_error.is_some());
+    let state = landing.state();
+    let metrics = stop(landing).await;
+    assert_eq!(metrics.confirmed.get(), 51);
+    assert!(state.last_error().is_some());
     let stock = store.stock("spring").await.expect("read");
     assert_eq!(stock[0].sold, 51);
 }
@@ -43,7 +44,7 @@ async fn a_stop_does_not_wait_for_a_database_that_is_away() {
     let (producer, landing) = start(&store);
     server.down();
     let answer = publish(&producer, vec![outbound(&order("a", "1"))]);
-    until("landing notices", || landing.figures().read(NOW).retries >= 1).await;
+    until("landing notices", || landing.metrics().retries.get() >= 1).await;
     stop(landing).await;
     assert!(matches!(wait(&answer), Err(BusError::Unacknowledged(_))));
 }
@@ -118,10 +119,17 @@ async fn a_commit_without_an_answer_is_resolved_by_reading() {
     swallow.armed.store(true, SeqCst);
     let orders: Vec<Outbound> = (0..40).map(|n| outbound(&order(&format!("u{n}"), "1"))).collect();
     assert_eq!(wait(&publish(&producer, orders)), Ok(()));
-    let figures = stop(landing).await;
+    let metrics = stop(landing).await;
     assert!(!swallow.armed.load(SeqCst), "an answer was swallowed");
-    assert_eq!((figures.commits_resolved, figures.retries), (1, 1));
-    assert_eq!((figures.landed, figures.revoked, figures.duplicates), (30, 11, 0));
+    assert_eq!((metrics.commits_resolved.get(), metrics.retries.get()), (1, 1));
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.revoked.get(),
+            metrics.duplicates.get()
+        ),
+        (30, 11, 0)
+    );
     let store = connect(&direct).await;
     assert_eq!(store.stock("spring").await.expect("read")[0].sold, 30);
     assert_eq!(store.offsets(TOPIC).await.expect("read")[&0], 41);
@@ -149,8 +157,8 @@ async fn an_order_whose_row_stays_locked_is_moved_and_the_others_land() {
     let users = ["a", "b", "held", "c"];
     let orders = users.map(|user| outbound(&order(user, "1"))).to_vec();
     assert_eq!(wait(&publish(&producer, orders)), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (3, 1));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (3, 1));
     let row = "SELECT COUNT(*) FROM dead_letters WHERE class = 'locked' AND stage = 'retry' AND `offset` = 2";
     assert_eq!(db.number(row).await, 1);
     holder.execute(sqlx::raw_sql("ROLLBACK")).await.expect("runs");
@@ -160,7 +168,7 @@ async fn an_order_whose_row_stays_locked_is_moved_and_the_others_land() {
         ..quick()
     };
     let landing = spawn(config, &db.store, &producer, retry);
-    until("the order lands", || landing.figures().read(NOW).landed == 1).await;
+    until("the order lands", || landing.metrics().confirmed.get() == 1).await;
     stop(landing).await;
     assert_eq!(
         db.number("SELECT COUNT(*) FROM dead_letters WHERE stage = 'landed'")

@@ -132,9 +132,16 @@ async fn records_of_many_orders_land_beside_those_of_one(db: Database) {
         plain_record(200..201),
     ];
     assert_eq!(wait(&forward(&producer, sent)), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead, figures.duplicates), (203, 0, 0));
-    assert_eq!(figures.unsealed, 203, "orders, not records");
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.moved.total(),
+            metrics.duplicates.get()
+        ),
+        (203, 0, 0)
+    );
+    assert_eq!(metrics.unsealed.get(), 203, "orders, not records");
     assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 4);
     assert_eq!(db.number(SOLD).await, 203);
     let counted = "SELECT COUNT(*) FROM `usage` WHERE used = 1 AND counter = 'one-per-user/orders'";
@@ -171,8 +178,8 @@ async fn a_batch_is_as_many_orders_and_not_records(db: Database) {
     };
     let landing = spawn(config, &db.store, &producer, consumer);
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.batches), (500, 5));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.batches.get()), (500, 5));
     assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 10);
 }
 
@@ -213,12 +220,23 @@ async fn what_nobody_of_ours_published_is_passed_over_whole(db: Database) {
     let landing = spawn(verifying(&keys), &db.store, &ours, consumer);
     let (first, again) = (forward(&plain, forged), forward(&plain, vec![good.clone(), good]));
     assert_eq!((wait(&first), wait(&again)), (Ok(()), Ok(())));
-    let figures = stop(landing).await;
+    let metrics = stop(landing).await;
     assert_eq!(
-        (figures.forged, figures.forged_kept, figures.dead),
+        (
+            metrics.forged.get(),
+            metrics.forged_kept.get(),
+            metrics.moved.total()
+        ),
         (sent, sent, 0)
     );
-    assert_eq!((figures.landed, figures.duplicates, figures.unsealed), (5, 5, 0));
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.unsealed.get()
+        ),
+        (5, 5, 0)
+    );
     assert_eq!(
         (db.number(ORDERS).await, db.number(SOLD).await),
         (5, 5),
@@ -277,9 +295,17 @@ async fn an_order_is_forged_for_itself(db: Database) {
     let landing = spawn(verifying(&keys), &db.store, &ours, consumer);
     let answer = forward(&ours, vec![to_orders(packed(&here, &orders))]);
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.forged, figures.forged_kept), (2, 7, 7));
-    assert_eq!((figures.dead, figures.guard), (0, None));
+    let state = landing.state();
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.forged.get(),
+            metrics.forged_kept.get()
+        ),
+        (2, 7, 7)
+    );
+    assert_eq!((metrics.moved.total(), state.guard()), (0, None));
     let places = "SELECT CAST(SUM(position) * 10 + COUNT(*) AS SIGNED) FROM dead_letters \
                   WHERE stage = 'forged' AND `offset` = 0 AND order_id IS NULL";
     assert_eq!(db.number(places).await, 287, "positions 1 to 7");
@@ -317,8 +343,15 @@ async fn old_orders_and_those_out_of_their_sale_are_dead_letters(db: Database) {
         wait(&forward(&ours, vec![to_orders(packed(&here, &another))])),
         Ok(())
     );
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead, figures.forged), (3, 2, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.moved.total(),
+            metrics.forged.get()
+        ),
+        (3, 2, 0)
+    );
     let kept = |offset: i64, position: i64, text: &str| {
         format!(
             "{LETTERS} WHERE class = 'implausible' AND stage = 'dead' AND `offset` = {offset} AND \
@@ -351,10 +384,10 @@ async fn charges_that_cannot_be_made_are_waited_for(db: Database) {
         to_orders(packed(stored, &orders))
     };
     let landing = spawn(verifying(&keys), &db.store, &ours, consumer);
-    let figures = landing.figures();
-    let waits = || figures.read(NOW).awaits.get(&Awaits::Revision).copied();
+    let state = landing.state();
+    let waits = || state.awaiting(Awaits::Revision);
     let unknown = forward(&ours, vec![of(&second, "ann")]);
-    database::until("an unknown revision is waited for", || waits() == Some(1)).await;
+    database::until("an unknown revision is waited for", || waits() == 1).await;
     assert!(unknown.try_recv().is_err(), "nothing is skipped");
     let revision = database::revision("spring");
     assert_eq!(db.store.insert_revision(&revision).await.expect("stored"), 2);
@@ -362,12 +395,19 @@ async fn charges_that_cannot_be_made_are_waited_for(db: Database) {
         .await
         .expect("activated");
     assert_eq!(wait(&unknown), Ok(()));
-    database::until("it waits no more", || waits().is_none()).await;
+    database::until("it waits no more", || waits() == 0).await;
     let unmade = forward(&ours, vec![of(&newer, "bob")]);
-    database::until("an unknown evaluator is waited for", || waits() == Some(1)).await;
-    let figures = stop(landing).await;
+    database::until("an unknown evaluator is waited for", || waits() == 1).await;
+    let metrics = stop(landing).await;
     assert!(wait(&unmade).is_err(), "it stays where it is");
-    assert_eq!((figures.landed, figures.dead, figures.forged), (2, 0, 0));
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.moved.total(),
+            metrics.forged.get()
+        ),
+        (2, 0, 0)
+    );
     assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 1);
     assert_eq!(db.number(LETTERS).await, 0);
 }
@@ -392,8 +432,15 @@ async fn one_poison_order_in_a_record_of_two_hundred(db: Database) {
     let landing = spawn(config, &db.store, &ours, consumer);
     let answer = forward(&ours, vec![with_users(&keys, &[(7, FAILING)])]);
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead, figures.duplicates), (199, 1, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.moved.total(),
+            metrics.duplicates.get()
+        ),
+        (199, 1, 0)
+    );
     assert_eq!((db.number(SOLD).await, db.number(ORDERS).await), (199, 199));
     let place = "SELECT CAST(`offset` * 1000 + position AS SIGNED) FROM dead_letters WHERE stage = 'retry'";
     assert_eq!(db.number(place).await, 7);
@@ -412,9 +459,9 @@ async fn one_poison_order_in_a_record_of_two_hundred(db: Database) {
         ..verifying(&keys)
     };
     let landing = spawn(level, &db.store, &ours, retry);
-    let figures = landing.figures();
-    database::until("it lands from there", || figures.read(NOW).landed == 1).await;
-    assert_eq!(stop(landing).await.forged, 0, "landing has signed it again");
+    let metrics = landing.metrics();
+    database::until("it lands from there", || metrics.confirmed.get() == 1).await;
+    assert_eq!(stop(landing).await.forged.get(), 0, "landing has signed it again");
     assert_eq!(db.number(SOLD).await, 200);
     let closed = format!("{LETTERS} WHERE stage = 'landed' AND `offset` = 0 AND position = 7");
     assert_eq!((db.number(&closed).await, db.number(LETTERS).await), (1, 1));
@@ -472,12 +519,12 @@ async fn half_of_a_record_and_a_whole_one(db: Database) {
     let consumer = producer.consumer(TOPIC, 1);
     let landing = spawn(verifying(&keys), &db.store, &ours, consumer);
     let answer = forward(&ours, vec![whole]);
-    let figures = landing.figures();
-    database::until("the guard trips", || figures.read(NOW).guard == Some((200, 200))).await;
+    let state = landing.state();
+    database::until("the guard trips", || state.guard() == Some((200, 200))).await;
     assert_eq!(db.number(LETTERS).await, 100, "nothing is moved");
     allow_bad(&db).await;
     assert_eq!(wait(&answer), Ok(()));
-    assert_eq!(stop(landing).await.landed, 200);
+    assert_eq!(stop(landing).await.confirmed.get(), 200);
 
     // What was moved is replayed in its order, and lands so.
     let consumer = producer.consumer(TOPIC, 2);
@@ -498,8 +545,15 @@ async fn half_of_a_record_and_a_whole_one(db: Database) {
         .headers(),
     });
     assert_eq!(wait(&forward(&ours, back.collect())), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.duplicates, figures.forged), (100, 0, 0));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.forged.get()
+        ),
+        (100, 0, 0)
+    );
     let closed = format!("{LETTERS} WHERE stage = 'landed'");
     assert_eq!((db.number(&closed).await, db.number(LETTERS).await), (100, 100));
     assert_eq!(db.number(SOLD).await, 400);
@@ -555,6 +609,7 @@ async fn a_record_is_read_again_after_a_crash_between(db: Database) {
         silent,
         db.store.clone(),
         Handle::current(),
+        rushgate::landing::Metrics::default(),
     )
     .expect("a thread");
     let record = || vec![with_users(&keys, &[(2, FAILING), (3, REFUSED)])];
@@ -575,8 +630,15 @@ async fn a_record_is_read_again_after_a_crash_between(db: Database) {
     let consumer = producer.consumer(TOPIC, 0);
     let landing = spawn(config, &db.store, &ours, consumer);
     assert_eq!(wait(&forward(&ours, record())), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.duplicates, figures.dead), (0, 198, 2));
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.confirmed.get(),
+            metrics.duplicates.get(),
+            metrics.moved.total()
+        ),
+        (0, 198, 2)
+    );
     assert_eq!((db.number(ORDERS).await, db.number(SOLD).await), (198, 198));
     assert_eq!(records(&mut retry).len(), 2, "a copy more, of one order");
     let places = "SELECT CAST(SUM(position) * 10 + COUNT(*) AS SIGNED) FROM dead_letters WHERE `offset` = 0";
@@ -602,8 +664,8 @@ async fn orders_that_cannot_be_read_stay_with_their_header(db: Database) {
         to_orders(cut.clone()),
     ];
     assert_eq!(wait(&forward(&producer, sent)), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (2, 3));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (2, 3));
     let kept = |offset: i64, position: i64, class: &str| {
         format!(
             "{LETTERS} WHERE `offset` = {offset} AND position = {position} AND class = '{class}' AND order_id IS NULL"

@@ -67,8 +67,8 @@ async fn only_the_same_order_whole_closes_or_changes_a_letter(db: Database) {
         dies,
     ];
     assert_eq!(wait(&forward(&producer, forged)), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.landed, figures.dead), (2, 3));
+    let metrics = stop(landing).await;
+    assert_eq!((metrics.confirmed.get(), metrics.moved.total()), (2, 3));
     let untouched =
         "SELECT COUNT(*) FROM dead_letters WHERE `offset` IN (0, 1) AND stage = 'dead' AND attempts = 1";
     assert_eq!(db.number(untouched).await, 2);
@@ -168,7 +168,7 @@ async fn far_off_records_wait_once_for_the_whole_log(db: Database) {
     };
     let landing = spawn(level, &db.store, &producer, Ahead(retry));
     assert_eq!(wait(&answer), Ok(()));
-    database::until("all have landed", || landing.figures().read(NOW).landed == 51).await;
+    database::until("all have landed", || landing.metrics().confirmed.get() == 51).await;
     stop(landing).await;
 }
 
@@ -182,13 +182,21 @@ async fn a_tripped_guard_obeys_the_cut_over_by_itself(db: Database) {
         payload: b"no order".to_vec(),
     };
     let answer = publish(&producer, vec![nonsense(); 120]);
-    database::until("the guard trips", || landing.figures().read(NOW).guard.is_some()).await;
+    database::until("the guard trips", || landing.state().guard().is_some()).await;
     let decided = db.store.decide_cut_over(&[].into(), NOW).await;
     decided.expect("decided");
     assert_eq!(wait(&answer), Ok(()));
-    let figures = stop(landing).await;
-    assert_eq!((figures.forged, figures.forged_kept, figures.dead), (120, 120, 0));
-    assert_eq!(figures.guard, None);
+    let state = landing.state();
+    let metrics = stop(landing).await;
+    assert_eq!(
+        (
+            metrics.forged.get(),
+            metrics.forged_kept.get(),
+            metrics.moved.total()
+        ),
+        (120, 120, 0)
+    );
+    assert_eq!(state.guard(), None);
     let kept = "SELECT COUNT(*) FROM dead_letters WHERE stage = 'forged'";
     assert_eq!(db.number(kept).await, 120);
     assert_eq!(db.store.offsets(TOPIC).await.expect("read")[&0], 120);

@@ -171,6 +171,7 @@ impl Sale {
             producer.clone(),
             store.clone(),
             Handle::current(),
+            rushgate::landing::Metrics::default(),
         );
         // Each gateway has a connection of its own.
         let engine = || Arc::new(Redis::new(Config::new(address.url())).expect("a URL")) as Arc<dyn Engine>;

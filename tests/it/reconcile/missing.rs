@@ -10,7 +10,7 @@ use rushgate::lua::record::Record;
 use rushgate::order::{OrderEvent, OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
-use rushgate::reconcile::missing::{CampaignFigures, Looks};
+use rushgate::reconcile::missing::{Looks, Missing};
 use rushgate::reconcile::{Kind, Outcome};
 use rushgate::record::{self, Payload};
 use rushgate::revision::Revision;
@@ -97,8 +97,8 @@ pub async fn round(sale: &Sale, looks: &mut Looks, at: i64) {
     sale.reconcile.find_missing(looks, at).await.expect("looked");
 }
 
-pub fn missing(looks: &Looks) -> Option<CampaignFigures> {
-    looks.figures.campaigns.get(CAMPAIGN).copied()
+pub fn missing(looks: &Looks) -> Option<Missing> {
+    looks.found.of(CAMPAIGN)
 }
 
 /// Waits until the order has a row, and answers its state and charges.
@@ -150,10 +150,16 @@ async fn a_lost_order_is_found_within_two_minutes_and_lands_with_its_charges(sid
     for at in [seen, seen + 59 * SECOND] {
         round(&sale, &mut looks, at).await;
         let figures = missing(&looks).expect("units are missing");
-        assert_eq!((figures.units, figures.orders, looks.figures.scans), (1, 0, 0));
+        assert_eq!(
+            (figures.units, figures.orders, looks.metrics.scans.get()),
+            (1, 0, 0)
+        );
     }
     round(&sale, &mut looks, seen + 60 * SECOND).await;
-    assert_eq!((looks.figures.scans, looks.figures.sent_again), (1, 1));
+    assert_eq!(
+        (looks.metrics.scans.get(), looks.metrics.sent_again.get()),
+        (1, 1)
+    );
     assert_eq!(landed(&sale, &event).await, (OrderState::Confirmed, None));
     assert_eq!(
         actions(&sale).await,
@@ -203,7 +209,7 @@ async fn a_plan_that_reads_attributes_finds_them_in_the_record(side: Side) {
     for at in [0, 60] {
         round(&sale, &mut looks, start + at * SECOND).await;
     }
-    assert_eq!(looks.figures.sent_again, 1);
+    assert_eq!(looks.metrics.sent_again.get(), 1);
     assert_eq!(landed(&sale, &event).await, (OrderState::Confirmed, None));
     let attempts = sale.db.store.orders_as_attempts(CAMPAIGN, &[event.order]).await;
     assert_eq!(
@@ -254,12 +260,15 @@ async fn an_old_record_waits_for_an_operator(side: Side) {
     for at in [0, 60, 70, 200] {
         round(&sale, &mut looks, start + at * SECOND).await;
     }
-    assert_eq!((looks.figures.scans, looks.figures.sent_again), (1, 0));
-    let expected = CampaignFigures {
+    assert_eq!(
+        (looks.metrics.scans.get(), looks.metrics.sent_again.get()),
+        (1, 0)
+    );
+    let expected = Missing {
         units: 1,
         orders: 1,
         for_operator: 1,
-        ..CampaignFigures::default()
+        ..Missing::default()
     };
     assert_eq!(missing(&looks), Some(expected));
     // Another one is lost: only that one is sent. Nothing had happened, so the next look is 90 seconds later.
@@ -267,7 +276,10 @@ async fn an_old_record_waits_for_an_operator(side: Side) {
     for at in [290, 305] {
         round(&sale, &mut looks, start + at * SECOND).await;
     }
-    assert_eq!((looks.figures.scans, looks.figures.sent_again), (2, 1));
+    assert_eq!(
+        (looks.metrics.scans.get(), looks.metrics.sent_again.get()),
+        (2, 1)
+    );
     assert_eq!(landed(&sale, &other).await.0, OrderState::Confirmed);
     // A repair leaves it alone and says why.
     let compared = sale
@@ -487,7 +499,7 @@ async fn an_entry_nobody_can_relay_is_sent_from_the_records_and_removed(side: Si
     for at in [0, 60] {
         round(&sale, &mut looks, start + at * SECOND).await;
     }
-    assert_eq!(looks.figures.sent_again, 2);
+    assert_eq!(looks.metrics.sent_again.get(), 2);
     for event in &events {
         assert_eq!(landed(&sale, event).await, (OrderState::Confirmed, None));
     }
@@ -524,7 +536,7 @@ async fn nothing_is_missing_while_orders_come_and_are_given_back(side: Side) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    assert_eq!((looks.figures.scans, looks.figures.failed), (0, 0));
+    assert_eq!((looks.metrics.scans.get(), looks.metrics.failed.get()), (0, 0));
     turns.close();
     let mut orders = 0;
     for buyer in buyers {
@@ -541,7 +553,7 @@ async fn nothing_is_missing_while_orders_come_and_are_given_back(side: Side) {
     for n in [30, 31] {
         round(&sale, &mut looks, start + n * 61 * SECOND).await;
     }
-    assert_eq!(looks.figures.sent_again, 1);
+    assert_eq!(looks.metrics.sent_again.get(), 1);
     assert_eq!(landed(&sale, &event).await, (OrderState::Confirmed, None));
 }
 
@@ -584,9 +596,12 @@ async fn units_that_no_order_explains_are_looked_into_once(side: Side) {
     let store = &sale.db.store;
     assert!(store.lease(lease, "other", later, 1).await.expect("taken"));
     round(&sale, &mut other, start + 60 * SECOND).await;
-    assert_eq!((missing(&other), other.figures.scans), (None, 0));
+    assert_eq!((missing(&other), other.metrics.scans.get()), (None, 0));
     assert!(store.lease(lease, "other", later, -later).await.expect("given"));
-    assert_eq!((looks.figures.scans, looks.figures.sent_again), (1, 0));
+    assert_eq!(
+        (looks.metrics.scans.get(), looks.metrics.sent_again.get()),
+        (1, 0)
+    );
     assert_eq!(
         missing(&looks).map(|each| (each.units, each.surplus, each.orders)),
         Some((3, 2, 0))

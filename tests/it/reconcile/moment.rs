@@ -84,7 +84,11 @@ async fn look(sale: &Sale, past: Past) {
     for n in 0..2 {
         let round = stage.find_missing(&mut looks, now() + n * 61 * SECOND).await;
         round.expect("looked");
-        assert_eq!((missing(&looks), looks.figures.scans), (None, 0), "look {n}");
+        assert_eq!(
+            (missing(&looks), looks.metrics.scans.get()),
+            (None, 0),
+            "look {n}"
+        );
     }
     assert!(past.by.ledgers.load(SeqCst) > 1, "it was read");
 }

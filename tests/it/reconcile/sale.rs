@@ -265,6 +265,7 @@ impl Sale {
             producer.clone(),
             db.store.clone(),
             Handle::current(),
+            rushgate::landing::Metrics::default(),
         );
         Self {
             landing: Some(landing.expect("a thread")),

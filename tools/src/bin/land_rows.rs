@@ -260,15 +260,18 @@ async fn round(bench: &mut Bench, store: &Store) -> Result<()> {
     let before = bench.figures().await?;
     let handle = tokio::runtime::Handle::current();
     let feed = Box::new(Feed { batches });
-    let landing = Landing::spawn(config, feed, Arc::new(producer), store.clone(), handle)?;
-    let figures = landing.figures();
+    let landing = Landing::spawn(
+        config,
+        feed,
+        Arc::new(producer),
+        store.clone(),
+        handle,
+        landing::Metrics::default(),
+    )?;
+    let metrics = landing.metrics();
     let begun = Instant::now();
-    while figures.read(now).landed < orders as u64 {
-        ensure!(
-            begun.elapsed() < LANDED_WITHIN,
-            "not landed: {:?}",
-            figures.read(now)
-        );
+    while metrics.confirmed.get() < orders as u64 {
+        ensure!(begun.elapsed() < LANDED_WITHIN, "not landed: {:?}", metrics);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let landed = bench.since("landed", before).await?;

@@ -89,13 +89,13 @@ fn units_have_to_be_missing_for_a_minute() {
     }
     assert_eq!(next(&looks), 70, "no look is wasted");
     assert!(looks.is_news("spring", T + 70_000, &gap(2)));
-    assert_eq!(looks.figures.campaigns["spring"].units, 2);
+    assert_eq!(looks.found.of("spring").expect("missing").units, 2);
     // What comes back in between was on its way.
     looks.calm("spring", T + 80_000, &Gap::new(), None);
     assert!(!looks.is_news("spring", T + 90_000, &gap(2)));
-    assert!(looks.figures.campaigns.contains_key("spring"));
+    assert!(looks.found.of("spring").is_some());
     looks.calm("spring", T + 95_000, &Gap::new(), None);
-    assert!(looks.figures.campaigns.is_empty());
+    assert!(looks.found.is_empty());
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn another_campaign_of_the_name_begins_anew() {
         "who waited longest"
     );
     looks.keep(Vec::new(), T + 70_000);
-    assert!(looks.figures.campaigns.is_empty() && looks.due(T + 70_000, 9).is_empty());
+    assert!(looks.found.is_empty() && looks.due(T + 70_000, 9).is_empty());
     looks.forget();
     assert!(looks.is_old(T + 70_000));
 }
@@ -209,7 +209,7 @@ fn a_surplus_is_looked_into_and_hides_nothing_afterwards() {
     assert!(!looks.is_news("spring", T, &gap(-1)));
     assert!(looks.is_news("spring", T + 60_000, &gap(-1)));
     looks.scanned("spring", T + 60_000, &gap(-1), &[], mark(9));
-    let figures = looks.figures.campaigns["spring"];
+    let figures = looks.found.of("spring").expect("a surplus");
     assert_eq!((figures.units, figures.surplus), (0, 1));
     assert!(looks.expects("spring", T + 70_000, &gap(-1)));
     looks.calm("spring", T + 70_000, &gap(-1), mark(9));
@@ -218,7 +218,7 @@ fn a_surplus_is_looked_into_and_hides_nothing_afterwards() {
     assert!(!looks.expects("spring", T + 80_000, &right));
     assert!(looks.is_news("spring", T + 80_000, &right), "at once");
     looks.scanned("spring", T + 80_000, &right, &[sent(1)], mark(8));
-    assert_eq!(looks.figures.sent_again, 1);
+    assert_eq!(looks.metrics.sent_again.get(), 1);
     assert!(
         looks.expects("spring", T + 90_000, &gap(-1)),
         "the surplus is left"

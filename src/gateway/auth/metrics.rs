@@ -2,13 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Auth;
@@ -57,7 +55,7 @@ impl Collector for KeyFigures {
         let counts = keeper.counts();
         for (outcome, count) in [("good", &counts.good), ("failed", &counts.failed)] {
             let labels = [("outcome", outcome)];
-            ConstCounter::new(count.load(Ordering::Relaxed)).encode(family.encode_family(&labels)?)?;
+            count.encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }

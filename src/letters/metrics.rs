@@ -2,19 +2,23 @@
 //! how many this process sent again because their record was gone.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
+use crate::metrics::{gauges, metrics};
 use crate::store::{LetterFilter, LetterTotal, Stage, Store};
+
+metrics! {
+    /// What a lander counts of letters.
+    pub struct Metrics {
+        /// Letters that waited to be tried again and were sent again, because Kafka had lost their record
+        pub sent_again: Counter = "dead_letters_sent_again";
+    }
+}
 
 /// Between looks at the database, whoever scrapes how often.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -30,15 +34,23 @@ struct Seen {
     counts: Counts,
 }
 
-/// Dead letters whose orders may land yet, for the registry.
-pub(super) struct Letters {
+/// Puts on the page how many dead letters there are whose orders may land yet; needs a runtime.
+pub fn register(store: &Store, registry: &mut Registry) {
+    let letters = Letters::watch(store);
+    let help = "Records that have not landed and may yet, by stage and class of their error, as the database has them";
+    gauges(registry, "dead_letters", help, move || {
+        letters.told(Instant::now())
+    });
+}
+
+struct Letters {
     seen: Arc<Mutex<Seen>>,
     watch: tokio::task::JoinHandle<()>,
 }
 
 impl Letters {
-    /// Looks again and again, until it is dropped; needs a runtime.
-    pub(super) fn watch(store: &Store) -> Self {
+    /// Looks again and again, until it is dropped.
+    fn watch(store: &Store) -> Self {
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let (store, kept) = (store.clone(), seen.clone());
         let watch = tokio::spawn(async move {
@@ -52,17 +64,19 @@ impl Letters {
         });
         Self { seen, watch }
     }
+
+    fn told(&self, now: Instant) -> Vec<([(&'static str, String); 2], u64)> {
+        let counts = told(&self.seen, now).into_iter();
+        let labels = |stage: Stage, class| [("stage", stage.as_str().to_owned()), ("class", class)];
+        counts
+            .map(|((stage, class), letters)| (labels(stage, class), letters))
+            .collect()
+    }
 }
 
 impl Drop for Letters {
     fn drop(&mut self) {
         self.watch.abort();
-    }
-}
-
-impl fmt::Debug for Letters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Letters")
     }
 }
 
@@ -90,33 +104,6 @@ fn told(seen: &Mutex<Seen>, now: Instant) -> Counts {
     match is_known {
         true => seen.counts.clone(),
         false => Counts::new(),
-    }
-}
-
-impl Collector for Letters {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Records that have not landed and may yet, by stage and class of their error, as the database has them";
-        let mut family = encoder.encode_descriptor("dead_letters", help, None, MetricType::Gauge)?;
-        for ((stage, class), letters) in told(&self.seen, Instant::now()) {
-            let labels = [("stage", stage.as_str()), ("class", class.as_str())];
-            let letters = i64::try_from(letters).unwrap_or(i64::MAX);
-            ConstGauge::new(letters).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-}
-
-/// Letters that this process sent again, for the registry.
-#[derive(Debug)]
-pub(super) struct SentAgain(pub(super) Arc<AtomicU64>);
-
-impl Collector for SentAgain {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help =
-            "Letters that waited to be tried again and were sent again, because Kafka had lost their record";
-        let metric = ConstCounter::new(self.0.load(Ordering::Relaxed));
-        let name = "dead_letters_sent_again";
-        metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
     }
 }
 
@@ -167,15 +154,14 @@ mod tests {
             .land("o", &[slice], 1_795_176_000_000)
             .await
             .expect("landed");
-        let mut registry = crate::telemetry::registry();
-        let letters = Letters::watch(&store);
-        let seen = letters.seen.clone();
-        registry.register_collector(Box::new(letters));
-        while told(&seen, Instant::now()).is_empty() {
-            tokio::task::yield_now().await;
-        }
+        let mut registry = Registry::with_prefix("rushgate");
+        register(&store, &mut registry);
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+        while !text.contains("rushgate_dead_letters{") {
+            tokio::task::yield_now().await;
+            text.clear();
+            prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+        }
         for line in [
             "rushgate_dead_letters{stage=\"dead\",class=\"refused\"} 2",
             "rushgate_dead_letters{stage=\"retry\",class=\"failing\"} 1",
