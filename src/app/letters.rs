@@ -123,7 +123,8 @@ impl Collector for SentAgain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{self, DeadRecord, LandingSlice};
+    use crate::record::{DeadRecord, LandingSlice};
+    use crate::store;
 
     #[test]
     fn what_is_gone_is_zero_and_what_is_old_is_not_told() {

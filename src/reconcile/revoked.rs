@@ -20,10 +20,11 @@ use crate::lua::codec::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::order::{Charge, OrderId};
+use crate::order::{DISCARDED, LOST, OVER_LIMIT};
 use crate::plan::CheckedPlan;
 use crate::ruleset::ActiveCampaign;
 use crate::seldom::Seldom;
-use crate::store::{DISCARDED, LOST, OVER_LIMIT, Revocation};
+use crate::store::Revocation;
 
 /// Between two looks at the database.
 const EVERY: Duration = Duration::from_secs(1);

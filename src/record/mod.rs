@@ -6,8 +6,12 @@
 //! Whether it may be believed two authenticators say: each order's seal ([`payload`]), by the gateway that asked for it,
 //! and the record's MAC (`crate::bus::sealed`), by whoever published it.
 
+pub mod fence;
+mod gap;
 mod payload;
 mod payloads;
+mod place;
+mod slice;
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,8 +22,11 @@ use crate::campaign::{Campaign, IdError, check_id};
 use crate::order::{Attempt, EVENT_VERSION, OrderEvent, Ordinal};
 use crate::revision::Revision;
 
+pub use gap::Gap;
 pub use payload::{Payload, PayloadError, Scope, encode_payload, write_payload};
 pub use payloads::Payloads;
+pub use place::{At, Origin, OriginError};
+pub use slice::{DeadRecord, LandingSlice};
 
 /// What a record begins with. Events of version 1 are JSON, which begins with none of [`VERSIONS`].
 pub const VERSION: u8 = 2;

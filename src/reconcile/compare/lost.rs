@@ -15,10 +15,10 @@ use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place};
 use crate::bus::{BusError, Outbound};
 use crate::lua::codec::Record;
 use crate::lua::{calls, fixed};
+use crate::order::check_event;
 use crate::order::{EVENT_VERSION, OrderEvent, OrderId};
 use crate::outbox;
 use crate::plan::CheckedPlan;
-use crate::store::check_event;
 
 /// Orders sent at a time.
 const BATCH: usize = 500;

@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::order::Attempt;
+use crate::order::TIME_MIN_MS;
 use crate::recorded::Recorded;
 use crate::recorded::share::BANDS;
 use crate::store::orders::order_id;
@@ -41,7 +42,7 @@ impl Store {
         limit: u32,
     ) -> StoreResult<(Vec<Recorded>, Option<AttemptsAt>)> {
         let after = after.unwrap_or(AttemptsAt {
-            at: time::TIME_MIN_MS,
+            at: TIME_MIN_MS,
             seq: 0,
         });
         let moment = time::to_text(after.at)?;

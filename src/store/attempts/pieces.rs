@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::held::{self, Held, SampleRow, Spooled};
+use crate::order::TIME_MIN_MS;
 use crate::recorded::pieces::Piece;
 use crate::recorded::share::Bounds;
 use crate::store::dialect::{pieces, placeholders};
@@ -100,7 +101,7 @@ impl Store {
         limit: u32,
     ) -> StoreResult<Vec<(PieceAt, Piece)>> {
         let after = after.unwrap_or(PieceAt {
-            first_at: time::TIME_MIN_MS,
+            first_at: TIME_MIN_MS,
             arrival: 0,
             band: 0,
         });

@@ -10,16 +10,13 @@ use crate::store::rows::{json, narrow, text};
 use crate::store::time;
 use crate::store::{Store, StoreResult};
 
-/// Reason of an order whose counters were full in the database.
-pub const OVER_LIMIT: &str = "over-limit";
-
 /// A revoked order that still holds in the engine what its admission took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub order: OrderId,
     pub user: String,
     pub fingerprint: String,
-    /// `oversold`, `unknown-sku`, [`OVER_LIMIT`], [`crate::store::LOST`] or [`crate::store::DISCARDED`].
+    /// `oversold`, `unknown-sku`, `over-limit`, `lost` or `discarded`: see [`crate::order::Revoked`].
     pub reason: String,
     /// Counters that were full.
     pub counters: Vec<String>,

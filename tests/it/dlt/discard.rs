@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use rushgate::order::{DISCARDED, check_event};
 use rushgate::order::{OrderEvent, OrderState};
-use rushgate::store::{DISCARDED, Stage, check_event};
+use rushgate::store::Stage;
 use testkit::database::{Database, NOW, TOPIC, order, sale, slice};
 
 use super::{Row, Tape, at, row, run};

@@ -1,9 +1,11 @@
 //! Revoked orders under comparison and repair: before, between and after the two acts of their give-back.
 
 use rushgate::lua::{calls, fixed};
+use rushgate::order::DISCARDED;
 use rushgate::order::{OrderEvent, OrderId, OrderState};
 use rushgate::reconcile::{Comparison, Kind};
-use rushgate::store::{DISCARDED, Discarded, LandingSlice, LetterFilter, Revocation, Stage};
+use rushgate::record::LandingSlice;
+use rushgate::store::{Discarded, LetterFilter, Revocation, Stage};
 
 use crate::reconcile::sale::{CAMPAIGN, Sale, Side};
 

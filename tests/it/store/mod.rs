@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 use database::{Database, NOW, TOPIC, campaign, connect, order, revision, sale, slice};
 use rushgate::campaign::{Activation, RETENTION_MS};
 use rushgate::order::{Charge, OrderEvent, OrderState};
-use rushgate::store::{Config, DeadOrder, DeadRecord, Landed, ModuleOrigin, ModuleRow, Store, StoreError};
+use rushgate::record::DeadRecord;
+use rushgate::store::{Config, Landed, ModuleOrigin, ModuleRow, Store, StoreError};
 use testkit::database;
 
 testkit::on_both!(
@@ -486,12 +487,8 @@ async fn a_moved_order_that_is_read_again_is_known(db: Database) {
         retry: true,
         class: "failing",
         error: "the trap".to_owned(),
-        order: Some(DeadOrder {
-            order: moved.order,
-            campaign: moved.campaign.clone(),
-            sku: moved.sku.clone(),
-            quantity: moved.quantity,
-        }),
+        order: Some(moved.clone()),
+        holds: true,
         ..DeadRecord::default()
     }];
     let answer = db.store.land(TOPIC, &[first], NOW).await.expect("landed");
