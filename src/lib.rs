@@ -12,6 +12,7 @@
 //! A module imports only modules of a lower rank; `tests/it/rank.rs` keeps it so.
 
 // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
+pub mod attempts;
 pub mod audience;
 pub mod campaign;
 pub mod failpoint;
@@ -21,7 +22,6 @@ pub mod outbox;
 pub mod pem;
 pub mod plan;
 pub mod record;
-pub mod recorded;
 pub mod rejection;
 pub mod revision;
 pub mod ruleset;
@@ -45,7 +45,7 @@ pub mod landing;
 pub mod letters;
 pub mod reconcile;
 pub mod relay;
-pub mod sample;
+pub mod sampling;
 
 // Rank 3: fronts.
 pub mod admin;

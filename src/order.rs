@@ -3,6 +3,7 @@
 mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod landed;
 mod revoked;
 pub mod usage;
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::plan::Attribute;
 pub use crate::wire::VALUE_BYTES_MAX;
 pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_event};
+pub use landed::LandedOrder;
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 
 /// Units of one order at most.
@@ -266,6 +268,34 @@ pub enum EventError {
 }
 
 impl OrderEvent {
+    /// An attempt that was admitted at `placed_at` under a revision with this plan, without what else follows from the
+    /// revision: modules and charges.
+    pub fn of(
+        attempt: Attempt,
+        campaign: &str,
+        shard: u32,
+        (revision, plan): (u32, &str),
+        placed_at: i64,
+    ) -> Self {
+        Self {
+            v: EVENT_VERSION,
+            order: attempt.order,
+            campaign: campaign.to_owned(),
+            shard,
+            fingerprint: attempt.fingerprint(),
+            sku: attempt.sku,
+            user: attempt.user,
+            quantity: attempt.quantity,
+            revision,
+            plan: plan.to_owned(),
+            modules: Vec::new(),
+            placed_at,
+            charges: Vec::new(),
+            attributes: attempt.attributes,
+            ordinal: None,
+        }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an event is plain data with text keys")
     }
@@ -277,10 +307,11 @@ impl OrderEvent {
             v: u64,
         }
         let read = serde_json::from_slice::<Self>(bytes);
-        // One of another version may have another form: then the version alone is to be read.
+        // One of another version may have another form: then the version alone is to be read. An array is no form of any.
+        let is_object = bytes.trim_ascii_start().first() == Some(&b'{');
         let version = match &read {
-            Ok(event) => u64::from(event.v),
-            Err(_) => serde_json::from_slice::<Version>(bytes)?.v,
+            Ok(event) if is_object => u64::from(event.v),
+            _ => serde_json::from_slice::<Version>(bytes)?.v,
         };
         match version == u64::from(EVENT_VERSION) {
             true => Ok(read?),

@@ -13,6 +13,7 @@ use super::fence::Step;
 use super::local::Local;
 use super::verify::Standing;
 use super::{AdmissionError, Answer, Refusal, Shared};
+use crate::attempts::Outcome;
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
 use crate::lua::calls::{Packed, RawEntry};
@@ -22,7 +23,6 @@ use crate::order::{Attempt, OrderState};
 use crate::outbox::{self, Orders};
 use crate::plan::eval::{self, Decision, Placed, Rejection};
 use crate::record::Payloads;
-use crate::recorded::Outcome;
 use crate::rejection::Own;
 use crate::ruleset::ActiveCampaign;
 

@@ -35,12 +35,12 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
+use crate::attempts::{self, Decided};
 use crate::engine::Engine;
 use crate::lua::{calls, fixed};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::eval::Placed;
-use crate::recorded::{Decided, Outcome as Recorded};
 use crate::ruleset::{ActiveCampaign, ArchivedCampaign, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
@@ -255,7 +255,7 @@ impl Shared {
         recorder.is_some_and(|recorder| recorder.keeps(campaign, user))
     }
 
-    fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
+    fn record(&self, active: &Arc<ActiveCampaign>, at: i64, attempts: Vec<(Attempt, attempts::Outcome)>) {
         if let Some(recorder) = &self.recorder
             && !attempts.is_empty()
         {
@@ -352,7 +352,7 @@ impl Admission {
             if self.shared.keeps(campaign, &attempt.user)
                 && let Some(active) = self.shared.ruleset.get(campaign)
             {
-                let outcome = Recorded::Named(refusal.reason.name().to_owned());
+                let outcome = attempts::Outcome::Named(refusal.reason.name().to_owned());
                 self.shared
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }

@@ -16,7 +16,7 @@ use crate::clock::now_ms;
 use crate::flow::{Flow, Partition};
 use crate::landing::{self, Awaits, Snapshot};
 use crate::relay::Relay;
-use crate::sample::Sample;
+use crate::sampling::Sample;
 use crate::wasm::{Host, PrecheckFigures};
 
 /// Admission and relay of a gateway.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
 use crate::admission::{Admission, AdmissionError, Intake, Recorder, Rules, Watch};
+use crate::attempts::Decided;
 use crate::bus::Producer;
 use crate::campaign::Campaign;
 use crate::clock::now_ms;
@@ -17,11 +18,10 @@ use crate::control::{Control, Gate, Loader};
 use crate::flow::Flow;
 use crate::outbox::Entry;
 use crate::reconcile::{GivingBack, Reconcile};
-use crate::recorded::Decided;
 use crate::relay::{Relay, Revisions};
 use crate::revision::Revision;
 use crate::ruleset::{ActiveCampaign, Ruleset};
-use crate::sample::Sample;
+use crate::sampling::Sample;
 use crate::store::CampaignRow;
 use crate::wasm::Host;
 

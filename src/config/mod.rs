@@ -27,7 +27,7 @@ pub use services::Services;
 
 use crate::campaign::RETENTION_DAYS;
 use crate::seal::Keyring;
-use crate::{admission, flow, gateway, reconcile, relay, sample};
+use crate::{admission, flow, gateway, reconcile, relay, sampling};
 
 /// Everything a role needs. Times are in milliseconds, as the names of the keys say.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub struct Config {
     pub landing: Landing,
     pub flow: flow::Config,
     pub ready: Ready,
-    pub sample: sample::Config,
+    pub sample: sampling::Config,
     pub wasm: Wasm,
     pub log: Log,
     /// File with the bearer token of the control plane.
@@ -96,7 +96,7 @@ impl Default for Config {
             landing: Landing::default(),
             flow: flow::Config::default(),
             ready: Ready::default(),
-            sample: sample::Config::default(),
+            sample: sampling::Config::default(),
             wasm: Wasm::default(),
             log: Log::default(),
             admin_token_file: None,

@@ -118,7 +118,7 @@ impl<'a> Batch<'a> {
                 partition: sorted.partition,
                 from: sorted.from,
                 next: sorted.next,
-                orders: Vec::with_capacity(sorted.records.len()),
+                orders: Vec::with_capacity(sorted.records.iter().map(|polled| polled.orders).sum()),
                 ..LandingSlice::default()
             };
             let (mut records, forged) = (sorted.records, sorted.forged);

@@ -15,8 +15,7 @@ use super::batch::{Batch, Claim, Weight};
 use super::figures::Awaits;
 use super::wait::{Backoff, End};
 use crate::clock::now_ms;
-use crate::order::OrderEvent;
-use crate::order::check_event;
+use crate::order::{OrderEvent, check_event};
 use crate::revision::Revision;
 use crate::store::{CampaignRow, Store, StoreResult};
 

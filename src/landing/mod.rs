@@ -129,7 +129,7 @@ pub struct Landing {
     figures: Arc<Figures>,
     guard: Option<Guard>,
     book: Book,
-    stored_seals: seals::Stored,
+    stored_seals: seals::KnownSeals,
     /// Of each partition: since when records wait that say they are due later than any can be.
     far_off: BTreeMap<i32, FarOff>,
     /// Partitions of the topics that records were moved to.
@@ -184,7 +184,7 @@ impl Landing {
             runtime,
             figures: figures.clone(),
             book: Book::default(),
-            stored_seals: seals::Stored::default(),
+            stored_seals: seals::KnownSeals::default(),
             far_off: BTreeMap::new(),
             targets: BTreeMap::new(),
             polled_at: Instant::now(),

@@ -36,7 +36,7 @@ pub struct SealConfig {
 
 /// What the database says of seals.
 #[derive(Debug, Default)]
-pub(super) struct Stored {
+pub(super) struct KnownSeals {
     cut_over: Option<CutOver>,
     keys: Vec<KeyRow>,
     read_at: Option<Instant>,
@@ -93,7 +93,7 @@ enum Verdict {
     Waits(String),
 }
 
-fn verdict(config: &Config, stored: &Stored, partition: i32, offset: i64, seal: Seal) -> Verdict {
+fn verdict(config: &Config, stored: &KnownSeals, partition: i32, offset: i64, seal: Seal) -> Verdict {
     let covers = |cut_over: &CutOver| cut_over.covers(&config.topic, partition, offset);
     match seal {
         Seal::Genuine => Verdict::Sealed,
@@ -114,7 +114,7 @@ fn verdict(config: &Config, stored: &Stored, partition: i32, offset: i64, seal: 
 
 /// The same for an order of a record that one of ours has published. One that was admitted before seals had to be carried, or
 /// before its key was retired, may have waited in an outbox since.
-fn verdict_of_order(config: &Config, stored: &Stored, place: (i32, i64), seal: Seal, at: i64) -> Verdict {
+fn verdict_of_order(config: &Config, stored: &KnownSeals, place: (i32, i64), seal: Seal, at: i64) -> Verdict {
     let has_waited = |end: i64| at <= end.saturating_add(CLOCKS_MS);
     let end = match &seal {
         Seal::Missing => stored.cut_over.as_ref().map(|cut_over| cut_over.decided_at),
@@ -133,7 +133,7 @@ fn verdict_of_order(config: &Config, stored: &Stored, place: (i32, i64), seal: S
 /// Sets apart what is forged, and cuts the slice off at the first record that waits: its offset and key.
 fn sort<'a>(
     config: &Config,
-    stored: &Stored,
+    stored: &KnownSeals,
     slice: &'a Slice,
     seals: Vec<Seals<'a>>,
 ) -> (Sorted<'a>, Option<(i64, String)>) {
@@ -183,7 +183,7 @@ struct Told {
 /// Looks at each order of a record that is none of the forged ones; fails with the key that one of them waits for.
 fn sort_orders(
     config: &Config,
-    stored: &Stored,
+    stored: &KnownSeals,
     (partition, polled): (i32, &Polled<'_>),
     (own, seals): (Verdict, Vec<Seal>),
 ) -> Result<Told, String> {
@@ -319,7 +319,7 @@ impl Landing {
             match self.drive(asked)? {
                 Ok((cut_over, keys)) => {
                     let read_at = Some(Instant::now());
-                    self.stored_seals = Stored {
+                    self.stored_seals = KnownSeals {
                         cut_over,
                         keys,
                         read_at,

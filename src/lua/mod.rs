@@ -3,13 +3,13 @@
 
 mod args;
 mod asked;
+pub mod audiences;
 pub mod calls;
 pub mod codec;
 pub mod emit;
 mod facts;
 pub mod fixed;
 pub mod keys;
-pub mod lists;
 mod places;
 pub mod prolong;
 pub mod pulse;

@@ -9,7 +9,7 @@ use super::outcome;
 use super::retry;
 use super::run::{Run, Source};
 use super::{Attribute, CheckedPlan, ROLLING_ORDERS_MAX, Window};
-use crate::order::{Attempt, Charge, fingerprint};
+use crate::order::{Attempt, Charge, LandedOrder, fingerprint};
 use crate::rejection::Own;
 
 /// Version of what [`charges`] makes of a plan, an attempt and a moment. Records name it: landing makes the charges again,
@@ -86,6 +86,18 @@ pub struct Placed {
 }
 
 impl Placed {
+    /// The record of an order that the database has.
+    pub fn of(order: &LandedOrder) -> Self {
+        Self {
+            placed_at: order.placed_at,
+            revision: order.revision,
+            quantity: order.attempt.quantity,
+            sku: order.attempt.sku.clone(),
+            user: order.attempt.user.clone(),
+            released: order.is_revoked(),
+        }
+    }
+
     /// Whether a retry under the order's id asks for what the order is: other SKUs or quantities are another order.
     pub fn is_of(&self, attempt: &Attempt) -> bool {
         (self.sku.as_str(), self.quantity) == (attempt.sku.as_str(), attempt.quantity)

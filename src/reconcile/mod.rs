@@ -1,8 +1,8 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
+mod audiences;
 pub mod compare;
 mod line;
-mod lists;
 pub mod missing;
 mod prolong;
 mod rebuild;

@@ -26,7 +26,6 @@ use sqlx::pool::PoolOptions;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
-use crate::order::{Charge, OrderId, OrderState};
 use crate::record::At;
 use crate::wire::secret::shown_url;
 pub use attempts::held::{SampleRow, Spooled};
@@ -45,8 +44,8 @@ pub use letters::{
 pub use modules::is_digest;
 pub use modules::names::taken;
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
-pub use rebuild::restorable::{Restorable, Stranded};
 pub use rebuild::revocations::Revocation;
+pub use rebuild::stranded::Stranded;
 pub use seals::senders::{Sender, SenderRow, WITHOUT_SEAL};
 pub use seals::{CutOver, KeyRow, contradiction};
 pub use server::examine::{Place, ServerFacts, TABLES, place};
@@ -143,23 +142,6 @@ pub struct StockRow {
     pub sku: String,
     pub total: i64,
     pub sold: i64,
-}
-
-/// An order as it landed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OrderRow {
-    pub order: OrderId,
-    pub campaign: String,
-    pub sku: String,
-    pub user: String,
-    pub quantity: u32,
-    pub revision: u32,
-    pub state: OrderState,
-    pub placed_at: i64,
-    pub confirmed_at: Option<i64>,
-    pub revoked_reason: Option<String>,
-    pub fingerprint: String,
-    pub charges: Vec<Charge>,
 }
 
 /// An order that fails for itself, while others of its batch land.

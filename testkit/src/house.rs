@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Top-level modules by rank; a new module is added here, where its place can be discussed.
 pub const RANKS: &[&[&str]] = &[
     &[
+        "attempts",
         "audience",
         "campaign",
         "failpoint",
@@ -16,7 +17,6 @@ pub const RANKS: &[&[&str]] = &[
         "pem",
         "plan",
         "record",
-        "recorded",
         "rejection",
         "revision",
         "ruleset",
@@ -33,7 +33,7 @@ pub const RANKS: &[&[&str]] = &[
         "letters",
         "reconcile",
         "relay",
-        "sample",
+        "sampling",
     ],
     &["admin", "gateway"],
     &["app", "cli", "config", "doctor", "telemetry"],

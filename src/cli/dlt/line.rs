@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::order::OrderEvent;
-use crate::order::check_event;
+use crate::order::{OrderEvent, check_event};
 use crate::record::Origin;
 use crate::store::DeadLetter;
 

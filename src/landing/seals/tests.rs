@@ -3,14 +3,14 @@
 use super::*;
 use crate::record;
 
-fn stored() -> Stored {
+fn stored() -> KnownSeals {
     let key = |id: &str, retired_at| KeyRow {
         id: id.into(),
         check_value: String::new(),
         first_used_at: 1,
         retired_at,
     };
-    Stored {
+    KnownSeals {
         cut_over: Some(CutOver {
             decided_at: 1,
             from: [(("o".to_owned(), 2), 10)].into(),
@@ -30,12 +30,12 @@ fn config(only: bool) -> Config {
 
 #[test]
 fn records_without_a_seal_are_taken_up_to_the_cut_over() {
-    let missing = |config: &Config, stored: &Stored, partition, offset| {
+    let missing = |config: &Config, stored: &KnownSeals, partition, offset| {
         verdict(config, stored, partition, offset, Seal::Missing)
     };
     let forged = Verdict::Forged("it carries no seal".into());
     assert_eq!(
-        missing(&config(false), &Stored::default(), 2, 99),
+        missing(&config(false), &KnownSeals::default(), 2, 99),
         Verdict::Unsealed
     );
     assert_eq!(missing(&config(false), &stored(), 2, 9), Verdict::Unsealed);
@@ -45,7 +45,7 @@ fn records_without_a_seal_are_taken_up_to_the_cut_over() {
         forged,
         "a partition of later"
     );
-    assert_eq!(missing(&config(true), &Stored::default(), 2, 0), forged);
+    assert_eq!(missing(&config(true), &KnownSeals::default(), 2, 0), forged);
 }
 
 #[test]

@@ -21,8 +21,7 @@ use crate::store::landing::insert::{Apart, compare_whole, ids_by_campaign, inser
 use crate::store::landing::lane::{self, Lane, Tx, Value, narrow};
 use crate::store::letters::{moved, places};
 use crate::store::rows::int;
-use crate::store::time;
-use crate::store::{Failed, Landed, Store, StoreError, StoreResult};
+use crate::store::{Failed, Landed, Store, StoreError, StoreResult, time};
 
 /// A server that does not answer this long has let the connection hang.
 pub(in crate::store) const LAND_LIMIT: Duration = Duration::from_secs(30);
@@ -297,9 +296,9 @@ async fn upsert_offsets(
 }
 
 /// A record's partition, offset and order.
-type Place = (i32, i64, String);
+type OrderPlace = (i32, i64, String);
 
-fn place_of(replayed: &fence::Replayed<'_>) -> Place {
+fn place_of(replayed: &fence::Replayed<'_>) -> OrderPlace {
     let id = replayed.order.order.to_string();
     (replayed.slice.partition, replayed.at.offset, id)
 }
@@ -309,7 +308,7 @@ async fn moved<'a>(
     tx: &mut Tx<'_>,
     topic: &str,
     replayed: impl Iterator<Item = &'a fence::Replayed<'a>>,
-) -> StoreResult<HashSet<Place>> {
+) -> StoreResult<HashSet<OrderPlace>> {
     // By partition: where the row of a record may stand, and the record's offset.
     let mut rows: BTreeMap<i32, BTreeMap<i64, i64>> = BTreeMap::new();
     for record in replayed {

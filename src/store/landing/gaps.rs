@@ -6,8 +6,7 @@ use sqlx::Row;
 use crate::record::Gap;
 use crate::store::dialect::Dialect;
 use crate::store::rows::{int, to_json};
-use crate::store::time;
-use crate::store::{Store, StoreResult};
+use crate::store::{Store, StoreResult, time};
 
 impl Store {
     /// Moves a partition's offset past a gap, provided it is still what was expected; a row in `log_gaps` and one in the

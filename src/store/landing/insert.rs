@@ -1,7 +1,6 @@
 //! Inserting orders: each id once. An order that is there already is compared whole, so that another one under its id
 //! is no duplicate.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AssertSqlSafe;
@@ -182,9 +181,9 @@ type WithReceipt<'a> = (&'a OrderEvent, String);
 fn rows<'a>(orders: &[&'a OrderEvent]) -> StoreResult<Vec<WithReceipt<'a>>> {
     let row = |order: &&'a OrderEvent| {
         let receipt = Receipt {
-            modules: (&order.modules).into(),
-            charges: (&order.charges).into(),
-            attributes: Cow::Borrowed(&order.attributes),
+            modules: &order.modules,
+            charges: &order.charges,
+            attributes: &order.attributes,
         };
         Ok((*order, to_json(&receipt)?))
     };

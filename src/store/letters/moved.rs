@@ -7,8 +7,7 @@ use crate::record::fence::Returned;
 use crate::record::{DeadRecord, Origin};
 use crate::store::dialect::Dialect;
 use crate::store::letters::places;
-use crate::store::time;
-use crate::store::{Stage, StoreResult};
+use crate::store::{Stage, StoreResult, time};
 
 const DEAD: &str = "dead";
 const RETRY: &str = "retry";

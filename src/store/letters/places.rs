@@ -11,8 +11,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::order::OrderEvent;
-use crate::record::first_order;
-use crate::record::{DeadRecord, Origin};
+use crate::record::{DeadRecord, Origin, first_order};
 use crate::store::StoreResult;
 use crate::store::dialect::Dialect;
 use crate::store::rows::maybe_moment;
@@ -58,7 +57,7 @@ fn beside_for(place: &Origin, record: &DeadRecord, n: u64) -> Origin {
 
 /// Why a record is looked for at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim {
+enum LookedFor {
     /// It was read there.
     Read,
     /// Its headers say that it was there.
@@ -84,7 +83,7 @@ struct Kept {
 
 impl Kept {
     /// Whether it is the row of this record.
-    fn is_of(&self, record: &DeadRecord, claim: Claim) -> bool {
+    fn is_of(&self, record: &DeadRecord, claim: LookedFor) -> bool {
         let orders = self.order.as_ref().zip(record.order.as_ref());
         let moments = self.recorded_at.zip(record.recorded_at);
         let at_another_moment = moments.is_some_and(|(kept, new)| kept != new);
@@ -92,7 +91,7 @@ impl Kept {
             // An order is one however often it is recorded; the same nonsense may be written twice.
             return orders.is_some() || !at_another_moment;
         }
-        if claim == Claim::Headers || moments.is_none() {
+        if claim == LookedFor::Headers || moments.is_none() {
             return orders.is_some_and(|(kept, new)| kept.is_same(new));
         }
         // The log is read again, and what is kept was repaired since.
@@ -119,7 +118,7 @@ pub(in crate::store) async fn find(
     // Where it says that it comes from where another one stood, it is kept where it was read.
     let places = iter::once(own.clone()).chain((0..).map(|n| beside_for(own, record, n)));
     for place in places {
-        match look(tx, dialect, &place, record, Claim::Read).await? {
+        match look(tx, dialect, &place, record, LookedFor::Read).await? {
             Stands::Nothing => return Ok((place, false)),
             Stands::It => return Ok((place, true)),
             Stands::Another => {}
@@ -137,18 +136,20 @@ async fn find_claimed(
 ) -> StoreResult<Option<(Origin, bool)>> {
     // Only a record that was read there has a row beside its place: the row at the place is another's.
     for place in (0..).map(|n| beside_for(origin, record, n)) {
-        match look(tx, dialect, &place, record, Claim::Headers).await? {
+        match look(tx, dialect, &place, record, LookedFor::Headers).await? {
             Stands::Nothing => break,
             Stands::It => return Ok(Some((place, true))),
             Stands::Another => {}
         }
     }
-    Ok(match look(tx, dialect, origin, record, Claim::Headers).await? {
-        Stands::It => Some((origin.clone(), true)),
-        // A row beside a place was made when its record was read; nobody else says that one is there.
-        Stands::Nothing if origin.offset < BESIDE_FROM => Some((origin.clone(), false)),
-        Stands::Nothing | Stands::Another => None,
-    })
+    Ok(
+        match look(tx, dialect, origin, record, LookedFor::Headers).await? {
+            Stands::It => Some((origin.clone(), true)),
+            // A row beside a place was made when its record was read; nobody else says that one is there.
+            Stands::Nothing if origin.offset < BESIDE_FROM => Some((origin.clone(), false)),
+            Stands::Nothing | Stands::Another => None,
+        },
+    )
 }
 
 async fn look(
@@ -156,7 +157,7 @@ async fn look(
     dialect: Dialect,
     place: &Origin,
     record: &DeadRecord,
-    claim: Claim,
+    claim: LookedFor,
 ) -> StoreResult<Stands> {
     let kept = read(tx, dialect, place).await?;
     Ok(match kept {
@@ -269,7 +270,7 @@ mod tests {
             (None, kept(None, b"["), false),
         ] {
             let record = record(moment);
-            for claim in [Claim::Read, Claim::Headers] {
+            for claim in [LookedFor::Read, LookedFor::Headers] {
                 assert_eq!(row.is_of(&record, claim), same, "{moment:?} {:?}", row.payload);
             }
         }

@@ -4,8 +4,7 @@ use crate::order::{LOST, OrderEvent, Revoked};
 use crate::store::landing::insert::insert_orders;
 use crate::store::landing::stock;
 use crate::store::rows::to_json;
-use crate::store::time;
-use crate::store::{Store, StoreResult};
+use crate::store::{Store, StoreResult, time};
 
 impl Store {
     /// Gives up an order that is in no row: it gets a revoked one, so that a copy which turns up later is a

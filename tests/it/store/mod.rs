@@ -268,7 +268,12 @@ async fn orders_come_back_as_they_landed(db: Database) {
         .expect("asked")
         .expect("there");
     assert_eq!(
-        (row.user.as_str(), row.sku.as_str(), row.quantity, row.revision),
+        (
+            row.attempt.user.as_str(),
+            row.attempt.sku.as_str(),
+            row.attempt.quantity,
+            row.revision
+        ),
         (odd.user.as_str(), "shoe", 3, 1)
     );
     assert_eq!(
@@ -307,7 +312,7 @@ async fn orders_come_back_as_they_landed(db: Database) {
         .expect("read")
         && !page.is_empty()
     {
-        pages.extend(page.iter().map(|row| row.order));
+        pages.extend(page.iter().map(|row| row.attempt.order));
     }
     assert_eq!(pages, ids, "in order of id, each once");
 }

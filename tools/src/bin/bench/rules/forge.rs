@@ -11,7 +11,7 @@ use rushgate::engine::redis::{Config, Redis};
 use rushgate::lua::calls::{self, Restore};
 use rushgate::lua::codec::{self, AdmitReply, Fence};
 use rushgate::lua::keys::Shard;
-use rushgate::lua::{Family, emit, fixed, lists};
+use rushgate::lua::{Family, audiences, emit, fixed};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::eval::Decision;
 use rushgate::plan::{AudienceRef, CheckContext, CheckedPlan, check, merge};
@@ -153,7 +153,7 @@ impl Gate {
             anyhow::ensure!(calls::restore_reply(reply)?, "the campaign's state was not made");
         }
         let context = gate.family.plan.context();
-        for args in lists::fill(context, &gate.fence, &BTreeMap::new()) {
+        for args in audiences::fill(context, &gate.fence, &BTreeMap::new()) {
             gate.redis.run(&fixed::AUDIENCE, &gate.key, args).await?;
         }
         Ok(gate)

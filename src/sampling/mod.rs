@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 
 use serde::{Deserialize, Serialize};
 
-use crate::recorded::Decided;
-use crate::recorded::share::Bounds;
+use crate::attempts::Decided;
+use crate::attempts::share::Bounds;
 use crate::store::Store;
 use spool::Spools;
 
