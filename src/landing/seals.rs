@@ -145,32 +145,33 @@ fn sort<'a>(
         unsealed: Vec::new(),
         forged: Vec::new(),
     };
-    let mut waits = None;
     for (record, seals) in slice.records.iter().zip(seals) {
         let own = verdict(config, stored, slice.partition, record.offset, seals.record);
-        if let Verdict::Forged(why) = own {
-            sorted.forged.push(kept_of(record, None, why));
-            continue;
-        }
-        let polled = seals.polled.unwrap_or_else(|| Polled::read(record));
-        let told = match own {
-            Verdict::Waits(key) => Err(key),
-            own => sort_orders(config, stored, (slice.partition, &polled), (own, seals.orders)),
+        let own = match own {
+            Verdict::Forged(why) => {
+                sorted.forged.push(kept_of(record, None, why));
+                continue;
+            }
+            Verdict::Waits(key) => return waits(sorted, record, key),
+            own => own,
         };
-        match told {
+        let polled = seals.polled.unwrap_or_else(|| Polled::read(record));
+        match sort_orders(config, stored, (slice.partition, &polled), (own, seals.orders)) {
             Ok(told) => {
                 sorted.unsealed.extend(told.unsealed);
                 sorted.forged.extend(told.forged);
             }
-            Err(key) => {
-                waits = Some((record.offset, key));
-                sorted.next = record.offset;
-                break;
-            }
+            Err(key) => return waits(sorted, record, key),
         }
         sorted.records.push(polled);
     }
-    (sorted, waits)
+    (sorted, None)
+}
+
+/// The slice ends before a record that waits for a key.
+fn waits<'a>(mut sorted: Sorted<'a>, record: &Record, key: String) -> (Sorted<'a>, Option<(i64, String)>) {
+    sorted.next = record.offset;
+    (sorted, Some((record.offset, key)))
 }
 
 /// What is told of a record's orders.
