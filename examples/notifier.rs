@@ -10,22 +10,18 @@ use anyhow::{Context, Result, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{ClientConfig, Message};
 use rushgate::order::{OrderEvent, OrderId};
-use rushgate::record::{self, Payload};
+use rushgate::record;
 
 const POLL: Duration = Duration::from_millis(500);
 /// Orders that are remembered: a record comes twice now and then, a mail should not.
 const REMEMBERED: usize = 100_000;
 
-/// The orders of one record, of whatever form; those that cannot be read are left out and said.
+/// The orders of one record; those that cannot be read are left out and said.
 fn orders(bytes: &[u8]) -> Result<Vec<OrderEvent>> {
-    if !record::is_record(bytes) {
-        return Ok(vec![OrderEvent::decode(bytes)?]);
-    }
-    let record = record::decode(bytes)?;
-    let mut orders = Vec::with_capacity(record.payloads.len());
-    for (position, payload) in (0..).zip(&record.payloads) {
-        match Payload::read(payload).and_then(|payload| payload.attempt()) {
-            Ok(attempt) => orders.push(record.header.event(position, attempt)),
+    let mut orders = Vec::new();
+    for (position, order) in record::orders(bytes)?.into_iter().enumerate() {
+        match order {
+            Ok(order) => orders.push(order),
             Err(error) => eprintln!("order {position} of a record cannot be read: {error}"),
         }
     }

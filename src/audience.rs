@@ -30,7 +30,7 @@ pub fn buckets_for(members: u64) -> u32 {
 
 /// Why a list is refused. The text says where and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
+pub enum AudienceError {
     #[error("line {line}: {what}")]
     Line { line: u64, what: LineError },
     #[error("the list has {members} different ids; at most {AUDIENCE_MEMBERS_MAX} are allowed")]
@@ -69,7 +69,7 @@ pub struct Lines {
 
 impl Lines {
     /// Hands each id of the lines that end in this piece to `each`.
-    pub fn push(&mut self, piece: &[u8], each: &mut impl FnMut(&str)) -> Result<(), ListError> {
+    pub fn push(&mut self, piece: &[u8], each: &mut impl FnMut(&str)) -> Result<(), AudienceError> {
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let (line, after) = (&rest[..end], &rest[end + 1..]);
@@ -93,13 +93,13 @@ impl Lines {
 
     /// The last line need not end with a line feed. Answers how many ids there were, repeated ones
     /// counted as often as they came.
-    pub fn end(mut self, each: &mut impl FnMut(&str)) -> Result<u64, ListError> {
+    pub fn end(mut self, each: &mut impl FnMut(&str)) -> Result<u64, AudienceError> {
         let last = std::mem::take(&mut self.open);
         self.line(&last, each)?;
         Ok(self.ids)
     }
 
-    fn line(&mut self, line: &[u8], each: &mut impl FnMut(&str)) -> Result<(), ListError> {
+    fn line(&mut self, line: &[u8], each: &mut impl FnMut(&str)) -> Result<(), AudienceError> {
         let mut line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.ended == 0 {
             line = line.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(line);
@@ -115,8 +115,8 @@ impl Lines {
         Ok(())
     }
 
-    fn wrong(&self, what: LineError) -> ListError {
-        ListError::Line {
+    fn wrong(&self, what: LineError) -> AudienceError {
+        AudienceError::Line {
             line: self.ended + 1,
             what,
         }

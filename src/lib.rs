@@ -13,6 +13,7 @@
 //! `tests/it/rank.rs` keeps it so.
 
 // Rank 0: the core. Pure: time and ids are arguments; no async, socket, clock or random.
+pub mod attempts;
 pub mod audience;
 pub mod campaign;
 pub mod failpoint;
@@ -23,7 +24,6 @@ pub mod outbox;
 pub mod pem;
 pub mod plan;
 pub mod record;
-pub mod recorded;
 pub mod rejection;
 pub mod revision;
 pub mod ruleset;
@@ -49,7 +49,7 @@ pub mod landing;
 pub mod letters;
 pub mod reconcile;
 pub mod relay;
-pub mod sample;
+pub mod sampling;
 
 // Rank 3: fronts.
 pub mod admin;

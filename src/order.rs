@@ -1,12 +1,23 @@
 //! Orders: an attempt, what was decided about it, and the event that carries it to the database.
 
-pub use crate::wire::VALUE_BYTES_MAX;
+mod check;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod landed;
+mod revoked;
+pub mod usage;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use crate::wire::VALUE_BYTES_MAX;
+pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_event};
+pub use landed::LandedOrder;
+pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 
 /// Units of one order at most.
 pub const QUANTITY_MAX: u32 = 1_000_000;
@@ -242,26 +253,76 @@ pub enum EventError {
 }
 
 impl OrderEvent {
+    /// An attempt that was admitted at `placed_at` under a revision with this plan, without what else follows from the
+    /// revision: modules and charges.
+    pub fn of(
+        attempt: Attempt,
+        campaign: &str,
+        shard: u32,
+        (revision, plan): (u32, &str),
+        placed_at: i64,
+    ) -> Self {
+        Self {
+            v: EVENT_VERSION,
+            order: attempt.order,
+            campaign: campaign.to_owned(),
+            shard,
+            fingerprint: attempt.fingerprint(),
+            sku: attempt.sku,
+            user: attempt.user,
+            quantity: attempt.quantity,
+            revision,
+            plan: plan.to_owned(),
+            modules: Vec::new(),
+            placed_at,
+            charges: Vec::new(),
+            attributes: attempt.attributes,
+            ordinal: None,
+        }
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an event is plain data with text keys")
     }
 
-    /// Reads the version first, so that a newer event is named as such and not as malformed.
+    /// A newer event is named as such and not as malformed.
     pub fn decode(bytes: &[u8]) -> Result<Self, EventError> {
         #[derive(Deserialize)]
         struct Version {
             v: u64,
         }
-        let version: Version = serde_json::from_slice(bytes)?;
-        if version.v != u64::from(EVENT_VERSION) {
-            return Err(EventError::Version(version.v));
+        let read = serde_json::from_slice::<Self>(bytes);
+        // One of another version may have another form: then the version alone is to be read. An array is no form of any.
+        let is_object = bytes.trim_ascii_start().first() == Some(&b'{');
+        let version = match &read {
+            Ok(event) if is_object => u64::from(event.v),
+            _ => serde_json::from_slice::<Version>(bytes)?.v,
+        };
+        match version == u64::from(EVENT_VERSION) {
+            true => Ok(read?),
+            false => Err(EventError::Version(version)),
         }
-        Ok(serde_json::from_slice(bytes)?)
     }
 
     /// Kafka key: one buyer's orders of one campaign stay in order.
     pub fn key(&self) -> String {
         format!("{}/{}", self.campaign, self.user)
+    }
+
+    /// What makes two records one order.
+    pub fn identity(&self) -> (&str, OrderId) {
+        (self.campaign.as_str(), self.order)
+    }
+
+    /// What makes an order this one and no other under its id: user, SKU, quantity and fingerprint.
+    pub fn content(&self) -> (&str, &str, i64, &str) {
+        let quantity = i64::from(self.quantity);
+        (&self.user, &self.sku, quantity, &self.fingerprint)
+    }
+
+    /// Whether two records are one order, that came twice: of the same id and buyer, for the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.identity() == other.identity() && self.content() == other.content()
     }
 }
 

@@ -6,9 +6,9 @@
 use crate::campaign::RecordVersion;
 use crate::lua::calls::RawEntry;
 use crate::lua::keys::Shard;
-use crate::order::{Attempt, EVENT_VERSION, OrderEvent, Ordinal};
+use crate::order::{Attempt, OrderEvent, Ordinal};
 use crate::plan::eval;
-use crate::record::{self, Header, Payload, Payloads, Scope, Stored, write_payload};
+use crate::record::{self, EntryHead, Header, Payload, Payloads, Scope, write_payload};
 use crate::ruleset::{Active, Compiled};
 use crate::seal::{Keyring, Seal};
 
@@ -178,7 +178,7 @@ fn header<'a>(compiled: &'a Compiled, shard: u32, entry: &RawEntry) -> Result<He
             "its charges are made by evaluator {theirs}, and this build has {ours}"
         ));
     }
-    let stored = Stored {
+    let stored = EntryHead {
         id: entry
             .id
             .parse()
@@ -197,27 +197,11 @@ fn header<'a>(compiled: &'a Compiled, shard: u32, entry: &RawEntry) -> Result<He
 /// attempt and moment, so whoever finds the entry computes the same event as the gateway that
 /// admitted it.
 pub fn event(compiled: &Compiled, shard: u32, attempt: &Attempt, placed_at: i64) -> OrderEvent {
-    let plan = &compiled.family.plan;
+    let (campaign, revision) = (&compiled.campaign, &compiled.revision);
+    let under = (revision.number, revision.plan_digest.as_str());
     OrderEvent {
-        v: EVENT_VERSION,
-        order: attempt.order,
-        campaign: compiled.campaign.id.clone(),
-        shard,
-        sku: attempt.sku.clone(),
-        user: attempt.user.clone(),
-        quantity: attempt.quantity,
-        revision: compiled.revision.number,
-        plan: compiled.revision.plan_digest.clone(),
-        modules: compiled
-            .revision
-            .rules
-            .iter()
-            .map(|rule| rule.digest.clone())
-            .collect(),
-        placed_at,
-        fingerprint: attempt.fingerprint(),
-        charges: eval::charges(plan, attempt, placed_at),
-        attributes: attempt.attributes.clone(),
-        ordinal: None,
+        modules: revision.rules.iter().map(|rule| rule.digest.clone()).collect(),
+        charges: eval::charges(&compiled.family.plan, attempt, placed_at),
+        ..OrderEvent::of(attempt.clone(), &campaign.id, shard, under, placed_at)
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::{Refused, check_media_type};
 use super::guard::Actor;
-use crate::control::{ListUpload, Uploaded};
+use crate::control::{AudienceUpload, Uploaded};
 use crate::store::AudienceRow;
 use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
 use crate::wire::{Moment, Problem, echo};
@@ -85,7 +85,7 @@ pub(super) async fn upload(
         .boxed();
     let uploaded = admin
         .rules
-        .upload_audience(actor, ListUpload { id, gzip, body })
+        .upload_audience(actor, AudienceUpload { id, gzip, body })
         .await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,

@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
-    Activated, CampaignFigures, Compared, Control, ControlError, ListUpload, NewCampaign, NewRevision,
+    Activated, AudienceUpload, CampaignFigures, Compared, Control, ControlError, NewCampaign, NewRevision,
     RevisionAnswer, RevisionHead, RevisionView, Uploaded, UploadedModule,
 };
 use crate::serving;
@@ -79,7 +79,7 @@ pub trait Rules: Send + Sync + 'static {
     fn delete_module<'a>(&'a self, actor: &'a str, selector: &'a str) -> Answered<'a, ()>;
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
-    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded>;
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded>;
     /// Every version, the list uploaded last first, and of each list the newest version first.
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
     fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>>;
@@ -144,7 +144,7 @@ impl Rules for Control {
         self.module(selector).boxed()
     }
 
-    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded> {
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded> {
         self.upload_audience(actor, upload).boxed()
     }
 

@@ -9,10 +9,10 @@ use futures_util::{Stream, StreamExt, stream};
 
 use super::Admin;
 use super::answer::{JSON_BYTES_MAX, Refused, read_json};
+use crate::attempts::DecidedAttempt;
+use crate::attempts::lines::Lines;
 use crate::control::simulate::{NewSimulation, Origin};
 use crate::control::{self, ControlError};
-use crate::recorded::Recorded;
-use crate::recorded::lines::Lines;
 use crate::wire::problem::{INVALID, MALFORMED, MEDIA_TYPE, TOO_LARGE};
 use crate::wire::{Problem, is_media_type, json};
 
@@ -105,13 +105,13 @@ fn invalid(detail: String) -> ControlError {
 fn attempts(
     frames: &mut BodyDataStream,
     rest: Vec<u8>,
-) -> impl Stream<Item = Result<Vec<Recorded>, ControlError>> + Send {
+) -> impl Stream<Item = Result<Vec<DecidedAttempt>, ControlError>> + Send {
     let begin = (frames, Lines::after(1), Some(rest), false);
     stream::try_unfold(begin, async |(frames, mut lines, rest, ended)| {
         if ended {
             return Ok(None);
         }
-        let wrong = |error: crate::recorded::lines::LineError| invalid(error.to_string());
+        let wrong = |error: crate::attempts::lines::LineError| invalid(error.to_string());
         let read = match rest {
             Some(rest) => lines.push(&rest).map_err(wrong)?,
             None => match frames.next().await {

@@ -35,13 +35,13 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
+use crate::attempts::{self, Decided, Recorder};
 use crate::engine::Engine;
 use crate::lua::{calls, fixed};
 use crate::needs::{Rebuilder, Rules};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::decision::Placed;
-use crate::recorded::{Decided, Outcome as Recorded, Recorder};
 use crate::ruleset::{Active, Archived, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
@@ -220,7 +220,7 @@ impl Shared {
         recorder.is_some_and(|recorder| recorder.keeps(campaign, user))
     }
 
-    fn record(&self, active: &Arc<Active>, at: i64, attempts: Vec<(Attempt, Recorded)>) {
+    fn record(&self, active: &Arc<Active>, at: i64, attempts: Vec<(Attempt, attempts::Outcome)>) {
         if let Some(recorder) = &self.recorder
             && !attempts.is_empty()
         {
@@ -323,7 +323,7 @@ impl Admission {
             if self.shared.keeps(campaign, &attempt.user)
                 && let Some(active) = self.shared.ruleset.get(campaign)
             {
-                let outcome = Recorded::Named(refusal.reason.name().to_owned());
+                let outcome = attempts::Outcome::Named(refusal.reason.name().to_owned());
                 self.shared
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }

@@ -12,9 +12,9 @@ use futures_util::future::join_all;
 use super::Refusal;
 use super::lane::{Job, Verdict, Worker};
 use super::step::Step;
+use crate::attempts::Outcome;
 use crate::lua::{calls, fixed};
 use crate::order;
-use crate::recorded::Outcome;
 use crate::ruleset::{Active, Asked, Verdict as Checked};
 
 /// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
 use crate::admission::{Admission, AdmissionError, Intake, Watch};
+use crate::attempts::Recorder;
 use crate::bus::Producer;
 use crate::clock::now_ms;
 use crate::config::Config;
@@ -14,10 +15,9 @@ use crate::control::{Control, Loader};
 use crate::flow::Flow;
 use crate::outbox::Entry;
 use crate::reconcile::{GivingBack, Reconcile};
-use crate::recorded::Recorder;
 use crate::relay::Relay;
 use crate::ruleset::{Active, Ruleset};
-use crate::sample::Sample;
+use crate::sampling::Sample;
 use crate::store::CampaignRow;
 use crate::wasm::Host;
 

@@ -15,9 +15,9 @@ use crate::admission::{AdmissionError, Outcome, Quota};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
 use crate::gateway::{CampaignView, Gateway, Orders};
-use crate::order::{Attempt, OrderId, OrderState};
+use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
-use crate::store::{OrderRow, StoreError, StoreResult};
+use crate::store::{StoreError, StoreResult};
 use crate::telemetry;
 
 /// A start that takes no longer is not worth a word.
@@ -112,11 +112,11 @@ impl Orders for Starting {
         starting()
     }
 
-    async fn landed(&self, _: &str, _: OrderId) -> StoreResult<Option<OrderRow>> {
+    async fn landed(&self, _: &str, _: OrderId) -> StoreResult<Option<LandedOrder>> {
         Err(StoreError::Transient("the gateway waits for the database".into()))
     }
 
-    async fn stranded(&self, _: &str, _: OrderId) -> StoreResult<Option<OrderRow>> {
+    async fn stranded(&self, _: &str, _: OrderId) -> StoreResult<Option<LandedOrder>> {
         Err(StoreError::Transient("the gateway waits for the database".into()))
     }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::campaign::bucket_of;
 
-fn read(pieces: &[&[u8]]) -> Result<Vec<String>, ListError> {
+fn read(pieces: &[&[u8]]) -> Result<Vec<String>, AudienceError> {
     let mut ids = Vec::new();
     let mut each = |id: &str| ids.push(id.to_owned());
     let mut lines = Lines::default();

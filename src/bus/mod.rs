@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use crate::record::Gap;
 pub use halt::Halt;
 pub use topics::{
     DelaysError, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group, orders_topic,
@@ -129,30 +130,6 @@ pub struct Slice {
     pub from: i64,
     pub next: i64,
     pub records: Vec<Record>,
-}
-
-/// A partition whose log does not hold the offset that the database expects next. Nothing of it is read until the
-/// database expects another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    pub partition: i32,
-    /// What the database expects next; 0 where nothing has landed yet.
-    pub expected: i64,
-    /// The log's first offset.
-    pub low: i64,
-    /// One past the log's last record. Where that lies below `expected`, everything below it has been read again.
-    pub high: i64,
-}
-
-impl Gap {
-    /// Where landing goes on.
-    pub fn next(&self) -> i64 {
-        if self.expected < self.low {
-            self.low
-        } else {
-            self.high
-        }
-    }
 }
 
 /// How thoroughly a partition that stands still is begun anew.

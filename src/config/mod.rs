@@ -30,7 +30,7 @@ use crate::engine::redis;
 use crate::gateway::auth;
 use crate::seal::Keyring;
 use crate::wire::millis;
-use crate::{admin, admission, flow, gateway, landing, reconcile, relay, sample, store, telemetry, wasm};
+use crate::{admin, admission, flow, gateway, landing, reconcile, relay, sampling, store, telemetry, wasm};
 
 /// Everything a role needs.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub struct Config {
     pub landing: landing::Config,
     pub flow: flow::Config,
     pub ready: Ready,
-    pub sample: sample::Config,
+    pub sample: sampling::Config,
     pub wasm: wasm::Config,
     pub log: telemetry::Config,
     /// File with the bearer token of the control plane.
@@ -101,7 +101,7 @@ impl Default for Config {
             landing: landing::Config::default(),
             flow: flow::Config::default(),
             ready: Ready::default(),
-            sample: sample::Config::default(),
+            sample: sampling::Config::default(),
             wasm: wasm::Config::default(),
             log: telemetry::Config::default(),
             admin_token_file: None,

@@ -181,7 +181,7 @@ impl Control {
             {
                 Ok((pin, plan, warned)) => {
                     let missing = self
-                        .pin_lists(&here, rule, &plan.plan, &mut drafting.context.audiences)
+                        .pin_audiences(&here, rule, &plan.plan, &mut drafting.context.audiences)
                         .await?;
                     if missing.is_empty() {
                         let refused = match check_alone(&plan, &drafting.context) {

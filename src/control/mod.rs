@@ -33,7 +33,7 @@ use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
 
 pub use activate::Activated;
-pub use audiences::{ListUpload, Uploaded};
+pub use audiences::{AudienceUpload, Uploaded};
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::{Compared, RevisionAnswer};
 pub use loader::Loader;

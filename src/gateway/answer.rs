@@ -8,10 +8,9 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::admission::{AdmissionError, Refusal};
-use crate::order::{OrderId, OrderState};
+use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::rejection::{Own, Reason};
-use crate::store::OrderRow;
 use crate::wire::problem::{self, Problem};
 use crate::wire::{Moment, echo};
 
@@ -60,13 +59,13 @@ impl<'a> OrderAnswer<'a> {
     }
 
     /// An order as the database has it.
-    pub(super) fn landed(campaign: &'a str, row: &'a OrderRow) -> Self {
+    pub(super) fn landed(campaign: &'a str, row: &'a LandedOrder) -> Self {
         Self {
-            order: row.order,
+            order: row.attempt.order,
             state: row.state,
             campaign,
-            sku: &row.sku,
-            quantity: row.quantity,
+            sku: &row.attempt.sku,
+            quantity: row.attempt.quantity,
             revision: row.revision,
             placed_at: Moment(row.placed_at),
             confirmed_at: row.confirmed_at.map(Moment),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::order::{OrderEvent, OrderId, OrderState};
-use crate::store::{OrderRow, Store, StoreError, StoreResult};
+use crate::order::{LandedOrder, OrderId};
+use crate::store::{Store, StoreError, StoreResult};
 
 /// Lookups at the same time: each reads one row by its key.
 const AT_ONCE: usize = 4;
@@ -27,22 +27,16 @@ impl Lookups {
     }
 
     /// See [`Store::order`].
-    pub(super) async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+    pub(super) async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         let _turn = self.turn().await?;
         self.store.order(campaign, order).await
     }
 
     /// An order among the dead letters as what its buyer was told it is: `accepted`.
-    pub(super) async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+    pub(super) async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         let _turn = self.turn().await?;
-        let Some(stranded) = self.store.stranded_order(campaign, order).await? else {
-            return Ok(None);
-        };
-        let unreadable = |error| StoreError::Permanent(format!("the dead letter of order {order}: {error}"));
-        OrderEvent::decode(&stranded.payload)
-            .map(row)
-            .map(Some)
-            .map_err(unreadable)
+        let stranded = self.store.stranded_order(campaign, order).await?;
+        Ok(stranded.map(LandedOrder::accepted))
     }
 
     async fn turn(&self) -> StoreResult<SemaphorePermit<'_>> {
@@ -52,22 +46,5 @@ impl Lookups {
                 "too many orders are being looked up".into(),
             )),
         }
-    }
-}
-
-fn row(event: OrderEvent) -> OrderRow {
-    OrderRow {
-        order: event.order,
-        campaign: event.campaign,
-        sku: event.sku,
-        user: event.user,
-        quantity: event.quantity,
-        revision: event.revision,
-        state: OrderState::Accepted,
-        placed_at: event.placed_at,
-        confirmed_at: None,
-        revoked_reason: None,
-        fingerprint: event.fingerprint,
-        charges: event.charges,
     }
 }

@@ -35,10 +35,10 @@ use serde::{Deserialize, Serialize};
 use crate::admission::{Admission, AdmissionError, Outcome, Quota, Refusal};
 use crate::campaign::Schedule;
 use crate::clock::now_ms;
-use crate::order::{Attempt, OrderId, OrderState};
+use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::serving::{Networks, tls};
-use crate::store::{OrderRow, Store, StoreError, StoreResult};
+use crate::store::{Store, StoreError, StoreResult};
 use crate::wire;
 use crate::wire::{Unfit, mib, millis};
 
@@ -167,14 +167,14 @@ pub trait Orders: Send + Sync + 'static {
         &self,
         campaign: &str,
         order: OrderId,
-    ) -> impl Future<Output = StoreResult<Option<OrderRow>>> + Send;
+    ) -> impl Future<Output = StoreResult<Option<LandedOrder>>> + Send;
 
     /// The order where it was admitted, has not landed and stands among the dead letters: `accepted`.
     fn stranded(
         &self,
         campaign: &str,
         order: OrderId,
-    ) -> impl Future<Output = StoreResult<Option<OrderRow>>> + Send;
+    ) -> impl Future<Output = StoreResult<Option<LandedOrder>>> + Send;
 
     /// See [`Admission::quota`].
     fn quota(
@@ -223,14 +223,14 @@ impl Orders for Stages {
         self.admission.find(campaign, user, order).await
     }
 
-    async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+    async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         match self.admission.knows(campaign).await {
             true => self.lookups.landed(campaign, order).await,
             false => Ok(None),
         }
     }
 
-    async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+    async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         self.lookups.stranded(campaign, order).await
     }
 
@@ -316,7 +316,7 @@ impl<O: Orders> Gateway<O> {
     }
 
     /// [`Orders::landed`] in bounded time: a database may be silent.
-    async fn landed_in_time(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+    async fn landed_in_time(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         let within = self.config.load().database_wait;
         let landed = tokio::time::timeout(within, self.orders.landed(campaign, order)).await;
         landed.unwrap_or_else(|_| {

@@ -8,8 +8,8 @@ use super::answer::{self, Answer, OrderAnswer};
 use super::show::{no_lookup, show_row, unknown};
 use super::{Gateway, Orders, now_ms};
 use crate::admission::{AdmissionError, Refusal};
-use crate::order::{Attempt, OrderId};
-use crate::store::{OrderRow, StoreError, StoreResult};
+use crate::order::{Attempt, LandedOrder, OrderId};
+use crate::store::{StoreError, StoreResult};
 use crate::wire::Problem;
 use crate::wire::problem::GATE_CLOSED;
 
@@ -28,7 +28,7 @@ impl<O: Orders> Gateway<O> {
     ) -> Result<Answer, Problem> {
         let kept = self.kept(campaign, attempt.order).await.map_err(not_looked_up);
         let answered = match kept {
-            Ok(Some(row)) if row.user != attempt.user || row.fingerprint != attempt.fingerprint() => {
+            Ok(Some(row)) if row.attempt.user != attempt.user || row.fingerprint != attempt.fingerprint() => {
                 Err(answer::refusal(&Refusal::key_reused(), now_ms()))
             }
             Ok(Some(row)) => {
@@ -63,13 +63,13 @@ impl<O: Orders> Gateway<O> {
             .await
             .map_err(not_looked_up)?
         {
-            Some(row) if row.user == user => Ok(show_row(campaign, &row)),
+            Some(row) if row.attempt.user == user => Ok(show_row(campaign, &row)),
             _ => Err(unknown()),
         }
     }
 
     /// An order as the database has it: landed, or among the dead letters.
-    async fn kept(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+    async fn kept(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         match self.orders.landed(campaign, order).await? {
             Some(row) => Ok(Some(row)),
             None => self.orders.stranded(campaign, order).await,
@@ -82,6 +82,6 @@ fn not_looked_up(error: StoreError) -> Problem {
     no_lookup()
 }
 
-fn replayed(campaign: &str, row: &OrderRow) -> Answer {
+fn replayed(campaign: &str, row: &LandedOrder) -> Answer {
     answer::accepted(&OrderAnswer::landed(campaign, row), true)
 }

@@ -16,8 +16,7 @@ use super::show::{no_lookup, not_before};
 use super::told::Step;
 use super::{Config, Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Outcome, Refusal};
-use crate::order::{Attempt, OrderId};
-use crate::store::OrderRow;
+use crate::order::{Attempt, LandedOrder, OrderId};
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
 use crate::wire::{Problem, bearer, is_media_type};
 
@@ -150,7 +149,7 @@ impl<O: Orders> Gateway<O> {
     }
 
     /// An order that gave back what it held, or that its buyer knows to have landed: the database says how it stands.
-    async fn landed(&self, campaign: &str, order: OrderId) -> Result<Option<OrderRow>, Problem> {
+    async fn landed(&self, campaign: &str, order: OrderId) -> Result<Option<LandedOrder>, Problem> {
         self.landed_in_time(campaign, order).await.map_err(|error| {
             tracing::warn!(%error, "a landed order could not be looked up");
             no_lookup()

@@ -8,9 +8,8 @@ use super::answer::{self, Answer, OrderAnswer};
 use super::told::Step;
 use super::{Gateway, Orders, now_ms};
 use crate::admission::AdmissionError;
-use crate::order::{OrderId, OrderState};
+use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
-use crate::store::OrderRow;
 use crate::wire::problem::{UNAVAILABLE, UNKNOWN};
 use crate::wire::{Moment, Problem};
 
@@ -42,7 +41,7 @@ impl<O: Orders> Gateway<O> {
         let order: OrderId = order.parse().map_err(|_| unknown())?;
         let landed = self.landed_in_time(campaign, order).await;
         if let Ok(Some(row)) = &landed {
-            return match row.user == identity.user {
+            return match row.attempt.user == identity.user {
                 true => {
                     self.told.note(order, row.state);
                     Ok(show_row(campaign, row))
@@ -117,7 +116,7 @@ pub(super) fn unknown() -> Problem {
     Problem::new(&UNKNOWN, "you have no order of this id in this campaign")
 }
 
-pub(super) fn show_row(campaign: &str, row: &OrderRow) -> Answer {
+pub(super) fn show_row(campaign: &str, row: &LandedOrder) -> Answer {
     answer::json(StatusCode::OK, &OrderAnswer::landed(campaign, row))
 }
 

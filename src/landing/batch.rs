@@ -2,16 +2,19 @@
 
 mod class;
 mod decode;
+mod polled;
 mod portions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bus::{Record, Slice};
 use crate::order::OrderEvent;
-use crate::store::{At, DeadRecord, Failed, Landed, LandingSlice, StoreError};
+use crate::record::{At, DeadRecord, LandingSlice};
+use crate::store::{Failed, Landed, StoreError};
 pub(super) use class::Class;
 use decode::add_order;
-pub(super) use decode::{Claim, Packed, record_id};
+pub(super) use decode::record_id;
+use polled::find;
+pub(super) use polled::{Claim, Form, Polled};
 pub(super) use portions::portions;
 
 /// An order that does not land, or a record that holds none.
@@ -19,26 +22,39 @@ pub(super) use portions::portions;
 pub(super) struct Poison {
     pub class: Class,
     pub error: String,
-    /// The order, where it is one that may be tried again, or whose record holds others.
+    /// The order, where it can be read.
     pub event: Option<OrderEvent>,
 }
 
 /// One partition's records: what is left of them to land, and what fails.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Part<'a> {
     pub partition: i32,
-    /// Without the forged ones.
-    records: Vec<Record>,
-    /// What is known of those of many orders besides the orders, by offset.
-    packed: BTreeMap<i64, Packed>,
+    /// Without the forged ones, in order of offset.
+    records: Vec<Polled<'a>>,
     /// Orders that carry no seal, ascending.
     unsealed: Vec<At>,
     pub poison: BTreeMap<At, Poison>,
 }
 
-impl Part {
+impl<'a> Part<'a> {
     fn is_sealed(&self, at: At) -> bool {
         self.unsealed.binary_search(&at).is_err()
+    }
+
+    fn claim(&self, at: At) -> Option<Claim<'a>> {
+        find(&self.records, at.offset)?.claim(at.position)
+    }
+
+    /// One order of a record turned out to be forged; a record of one goes with it.
+    fn leave_out(&mut self, offset: i64) {
+        let Ok(found) = self.records.binary_search_by_key(&offset, Polled::offset) else {
+            return;
+        };
+        match self.records[found].form {
+            Form::Many(_) => self.records[found].orders = self.records[found].orders.saturating_sub(1),
+            Form::One | Form::Odd(_) => drop(self.records.remove(found)),
+        }
     }
 
     /// Where the first of its orders that fail stands, of which the offset must not move past the record.
@@ -48,16 +64,19 @@ impl Part {
 
     /// Orders, and records that hold none, without the forged ones.
     fn size(&self) -> usize {
-        let of_record = |record: &Record| self.packed.get(&record.offset).map_or(1, |packed| packed.orders);
-        self.records.iter().map(of_record).sum()
+        self.records.iter().map(|record| record.orders).sum()
     }
 }
 
 /// One partition's part of a poll, its seals looked at.
 #[derive(Debug, PartialEq)]
-pub(super) struct Sorted {
-    /// Without the records that are forged whole.
-    pub slice: Slice,
+pub(super) struct Sorted<'a> {
+    pub partition: i32,
+    /// Offset of the first record, and one past the last that was polled: see [`Slice`](crate::bus::Slice).
+    pub from: i64,
+    pub next: i64,
+    /// Without those that are forged whole.
+    pub records: Vec<Polled<'a>>,
     /// Orders without a seal, ascending.
     pub unsealed: Vec<At>,
     /// In order of offset and position.
@@ -78,61 +97,52 @@ pub(super) enum Weight {
 pub(super) struct Poisoned<'a> {
     pub partition: i32,
     pub at: At,
-    pub record: &'a Record,
+    pub record: &'a Polled<'a>,
     pub poison: &'a Poison,
     pub sealed: bool,
 }
 
 /// The records of one poll.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct Batch<'a> {
     /// What the next transaction writes, in the order of `parts`.
     pub slices: Vec<LandingSlice>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<Part<'a>>,
 }
 
-impl Batch {
-    pub fn decode(sorted: Vec<Sorted>) -> Self {
+impl<'a> Batch<'a> {
+    pub fn decode(sorted: Vec<Sorted<'a>>) -> Self {
         let mut batch = Self::default();
-        for Sorted {
-            slice,
-            unsealed,
-            forged,
-        } in sorted
-        {
+        for sorted in sorted {
             let mut landing = LandingSlice {
-                partition: slice.partition,
-                from: slice.from,
-                next: slice.next,
-                orders: Vec::with_capacity(slice.records.len()),
+                partition: sorted.partition,
+                from: sorted.from,
+                next: sorted.next,
+                orders: Vec::with_capacity(sorted.records.iter().map(|polled| polled.orders).sum()),
                 ..LandingSlice::default()
             };
-            let (mut poison, mut packed) = (BTreeMap::new(), BTreeMap::new());
-            for record in &slice.records {
-                let first = forged.partition_point(|forged| forged.at.offset < record.offset);
+            let (mut records, forged) = (sorted.records, sorted.forged);
+            let mut poison = BTreeMap::new();
+            for polled in &mut records {
+                let offset = polled.offset();
+                let first = forged.partition_point(|forged| forged.at.offset < offset);
                 let forged = forged[first..]
                     .iter()
-                    .take_while(|forged| forged.at.offset == record.offset);
+                    .take_while(|forged| forged.at.offset == offset);
                 let forged: BTreeSet<u32> = forged.map(|forged| forged.at.position).collect();
-                let decoded = decode::record(record, &forged);
-                packed.extend(decoded.packed.map(|packed| (record.offset, packed)));
-                for (position, order) in decoded.orders {
-                    let at = At {
-                        offset: record.offset,
-                        position,
-                    };
+                for (position, order) in decode::orders(polled, &forged) {
+                    let at = At { offset, position };
                     match order {
-                        Ok(event) => add_order(&mut landing, record, at, event),
+                        Ok(event) => add_order(&mut landing, polled.record, at, event),
                         Err(bad) => drop(poison.insert(at, *bad)),
                     }
                 }
             }
             landing.forged = forged;
             let part = Part {
-                partition: slice.partition,
-                records: slice.records,
-                packed,
-                unsealed,
+                partition: sorted.partition,
+                records,
+                unsealed: sorted.unsealed,
                 poison,
             };
             landing.stop = part.stop();
@@ -153,12 +163,11 @@ impl Batch {
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
             let orders = std::mem::take(&mut slice.orders);
             for (at, mut event) in orders {
-                let packed = part.packed.get(&at.offset);
-                let claim = packed.map(|packed| packed.claim(at.position));
+                let claim = part.claim(at);
                 match weigh(&mut event, part.is_sealed(at), claim) {
                     Weight::Plausible => slice.orders.push((at, event)),
                     Weight::Implausible(error) => {
-                        let (class, event) = (Class::Implausible, packed.map(|_| event));
+                        let (class, event) = (Class::Implausible, Some(event));
                         part.poison.insert(at, Poison { class, error, event });
                     }
                     Weight::Unknown(what) => {
@@ -195,10 +204,7 @@ impl Batch {
         let parts = self.slices.iter().zip(&self.parts);
         parts.flat_map(|(slice, part)| {
             let orders = slice.orders.iter();
-            orders.map(|(at, event)| {
-                let packed = part.packed.get(&at.offset);
-                (event, packed.map(|packed| packed.claim(at.position)))
-            })
+            orders.map(|(at, event)| (event, part.claim(*at)))
         })
     }
 
@@ -254,7 +260,7 @@ impl Batch {
 
     /// Takes out those of the orders that fail and carry no seal which turn out to be forged: the next transaction
     /// keeps them and moves past them.
-    pub fn set_apart(&mut self, forged: impl Fn(i32, At, &Record) -> Option<DeadRecord>) {
+    pub fn set_apart(&mut self, forged: impl Fn(i32, At, &Polled<'_>) -> Option<DeadRecord>) {
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
             let failing = part.poison.keys().filter(|at| !part.is_sealed(**at));
             let records = failing.filter_map(|at| Some((*at, find(&part.records, at.offset)?)));
@@ -263,10 +269,7 @@ impl Batch {
                 .collect();
             for At { offset, position } in found.iter().map(|record| record.at) {
                 part.poison.remove(&At { offset, position });
-                match part.packed.get_mut(&offset) {
-                    Some(packed) => packed.orders = packed.orders.saturating_sub(1),
-                    None => part.records.retain(|record| record.offset != offset),
-                }
+                part.leave_out(offset);
             }
             slice.forged.extend(found);
             slice.stop = part.stop();
@@ -280,7 +283,7 @@ impl Batch {
                 let record = find(&part.records, at.offset).filter(|_| poison.class.is_of_database());
                 if let Some((record, event)) = record.and_then(|record| Some((record, poison.event.take()?)))
                 {
-                    add_order(slice, record, *at, event);
+                    add_order(slice, record.record, *at, event);
                 }
             }
             let orders = &slice.orders;
@@ -307,33 +310,25 @@ impl Batch {
     }
 
     /// What fails is elsewhere now: the next transaction writes these rows and moves past them.
-    pub fn bury(&mut self, dead: Vec<(i32, DeadRecord)>) {
+    pub fn bury(&mut self, mut dead: BTreeMap<i32, Vec<DeadRecord>>) {
         for part in &mut self.parts {
             part.poison.clear();
         }
         for slice in &mut self.slices {
             slice.stop = None;
-            let own = dead.iter().filter(|(partition, _)| *partition == slice.partition);
-            slice.dead = own.map(|(_, record)| record.clone()).collect();
+            slice.dead = dead.remove(&slice.partition).unwrap_or_default();
         }
     }
 }
 
 /// Leaves out everything from an offset on.
-fn cut(slice: &mut LandingSlice, part: &mut Part, offset: i64) {
+fn cut(slice: &mut LandingSlice, part: &mut Part<'_>, offset: i64) {
     slice.next = offset;
     slice.orders.retain(|(at, _)| at.offset < offset);
     slice.returned.retain(|(at, _)| at.offset < offset);
     slice.forged.retain(|record| record.at.offset < offset);
-    part.records.retain(|record| record.offset < offset);
-    part.packed.split_off(&offset);
+    part.records.retain(|record| record.offset() < offset);
     part.poison.split_off(&offset.into());
-}
-
-/// Records are in order of offset.
-fn find(records: &[Record], offset: i64) -> Option<&Record> {
-    let at = records.binary_search_by_key(&offset, |record| record.offset);
-    records.get(at.ok()?)
 }
 
 /// Sums up the transactions of one batch.

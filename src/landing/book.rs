@@ -15,9 +15,9 @@ use super::batch::{Batch, Claim, Weight};
 use super::state::Awaits;
 use super::wait::End;
 use crate::clock::now_ms;
-use crate::order::OrderEvent;
+use crate::order::{OrderEvent, check_event};
 use crate::revision::Revision;
-use crate::store::{CampaignRow, Store, StoreResult, check_event};
+use crate::store::{CampaignRow, Store, StoreResult};
 
 /// Revisions remembered; when there are more, all are forgotten.
 const REVISIONS_MAX: usize = 512;
@@ -44,7 +44,7 @@ struct Known {
 
 impl Book {
     /// What is to be read before these orders can be weighed.
-    fn wanted(&self, batch: &Batch) -> BTreeSet<Wanted> {
+    fn wanted(&self, batch: &Batch<'_>) -> BTreeSet<Wanted> {
         let orders = batch.slices.iter().flat_map(|slice| &slice.orders);
         let unknown = |event: &&OrderEvent| {
             let known = self.campaigns.get(&event.campaign);
@@ -62,7 +62,7 @@ impl Book {
     /// The campaigns of orders that are weighed by what may have changed since it was read: units that limits follow
     /// from, that a revision was not in force yet, or that there was another campaign of this id. What an order says of its limits is no sign of it: its gateway
     /// may know units as old as those here.
-    fn doubted(&self, batch: &Batch) -> BTreeSet<String> {
+    fn doubted(&self, batch: &Batch<'_>) -> BTreeSet<String> {
         let mut doubted = BTreeSet::new();
         for (event, claim) in batch.orders() {
             let known = self.campaigns.get(&event.campaign);
@@ -221,7 +221,7 @@ fn never_in_force(event: &OrderEvent, sealed: bool) -> Weight {
 
 impl Landing {
     /// Weighs the orders of a batch; partitions with an order of no known revision are held from there on.
-    pub(super) fn weigh(&mut self, batch: &mut Batch) -> Result<(), End> {
+    pub(super) fn weigh(&mut self, batch: &mut Batch<'_>) -> Result<(), End> {
         self.book.trim();
         let wanted = self.book.wanted(batch);
         for wanted in &wanted {
@@ -251,7 +251,7 @@ impl Landing {
 
     /// Reads the campaigns again that are doubted, but for those that this batch has read already: all at once and
     /// once per batch, however many such records somebody writes.
-    fn look_again(&mut self, batch: &Batch, read: &BTreeSet<Wanted>) -> Result<(), End> {
+    fn look_again(&mut self, batch: &Batch<'_>, read: &BTreeSet<Wanted>) -> Result<(), End> {
         let mut doubted = self.book.doubted(batch);
         doubted.retain(|id| read.iter().all(|(campaign, _)| campaign != id));
         if doubted.is_empty() {

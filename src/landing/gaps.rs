@@ -5,23 +5,15 @@
 
 use super::Landing;
 use super::wait::End;
-use crate::bus::Gap;
 use crate::clock::now_ms;
-use crate::store::LogGap;
+use crate::record::Gap;
 
 impl Landing {
     /// Moves the database's offset past every gap the consumer stands at. One that could not be written is told again.
     pub(super) fn close_gaps(&mut self) -> Result<(), End> {
         for gap in self.consumer.gaps() {
             let (topic, store) = (self.config.topic.clone(), self.store.clone());
-            let written = LogGap {
-                partition: gap.partition,
-                expected: gap.expected,
-                low: gap.low,
-                high: gap.high,
-                next: gap.next(),
-            };
-            match self.drive(store.close_gap(&topic, &written, now_ms()))? {
+            match self.drive(store.close_gap(&topic, &gap, now_ms()))? {
                 Ok(Some(missing)) => self.tell(&gap, missing),
                 // Whoever moved it says so; the consumer reads on from there.
                 Ok(None) => {}

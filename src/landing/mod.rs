@@ -60,7 +60,7 @@ pub struct Landing {
     state: Arc<State>,
     guard: Option<Guard>,
     book: Book,
-    stored_seals: seals::Stored,
+    stored_seals: seals::KnownSeals,
     /// Of each partition: since when records wait that say they are due later than any can be.
     far_off: BTreeMap<i32, FarOff>,
     /// Partitions of the topics that records were moved to.
@@ -120,7 +120,7 @@ impl Landing {
             metrics: metrics.clone(),
             state: state.clone(),
             book: Book::default(),
-            stored_seals: seals::Stored::default(),
+            stored_seals: seals::KnownSeals::default(),
             far_off: BTreeMap::new(),
             targets: BTreeMap::new(),
             polled_at: Instant::now(),
@@ -192,7 +192,7 @@ impl Landing {
     /// Lands what one poll gave: the orders that land, then what becomes of the others.
     fn land(&mut self, slices: Vec<Slice>) -> Result<(), End> {
         // What is forged has no say in when the records behind it have their turn.
-        let sorted = self.sort_out(slices)?;
+        let sorted = self.sort_out(&slices)?;
         let sorted = self.due(sorted)?;
         if sorted.is_empty() {
             self.state.idle();
@@ -203,7 +203,7 @@ impl Landing {
         let mut left = BTreeSet::new();
         for mut portion in batch::portions(sorted, self.config.batch_records) {
             left.extend(self.consumer.lost());
-            portion.retain(|part| !left.contains(&part.slice.partition));
+            portion.retain(|part| !left.contains(&part.partition));
             if !portion.is_empty() {
                 left.extend(self.land_portion(portion)?);
             }
@@ -212,11 +212,8 @@ impl Landing {
     }
 
     /// Lands a portion of what one poll gave; says which partitions did not come to its end.
-    fn land_portion(&mut self, portion: Vec<Sorted>) -> Result<BTreeSet<i32>, End> {
-        let ends: BTreeMap<i32, i64> = portion
-            .iter()
-            .map(|part| (part.slice.partition, part.slice.next))
-            .collect();
+    fn land_portion(&mut self, portion: Vec<Sorted<'_>>) -> Result<BTreeSet<i32>, End> {
+        let ends: BTreeMap<i32, i64> = portion.iter().map(|part| (part.partition, part.next)).collect();
         let mut batch = Batch::decode(portion);
         self.weigh(&mut batch)?;
         let mut sum = Landed::default();
@@ -256,32 +253,30 @@ impl Landing {
     }
 
     /// Cuts off what is not due yet; its partitions are read again from there when it is.
-    fn due(&mut self, sorted: Vec<Sorted>) -> Result<Vec<Sorted>, End> {
+    fn due<'a>(&mut self, sorted: Vec<Sorted<'a>>) -> Result<Vec<Sorted<'a>>, End> {
         if self.config.delay.is_zero() {
             return Ok(sorted);
         }
         let now = now_ms();
         let mut due = Vec::new();
         for mut part in sorted {
-            let slice = &mut part.slice;
             let mut first = None;
-            for (at, record) in slice.records.iter().enumerate() {
-                let wait = self.wait_of(slice.partition, record, now)?;
+            for (at, polled) in part.records.iter().enumerate() {
+                let wait = self.wait_of(part.partition, polled.record, now)?;
                 if !wait.is_zero() {
                     first = Some((at, wait));
                     break;
                 }
             }
             if let Some((at, wait)) = first {
-                let first = &slice.records[at];
-                self.consumer
-                    .hold(slice.partition, first.offset, wait.min(HOLD_MAX));
-                slice.next = first.offset;
-                slice.records.truncate(at);
-                part.forged.retain(|forged| forged.at.offset < slice.next);
-                part.unsealed.retain(|unsealed| unsealed.offset < slice.next);
+                let end = part.records[at].offset();
+                self.consumer.hold(part.partition, end, wait.min(HOLD_MAX));
+                part.next = end;
+                part.records.truncate(at);
+                part.forged.retain(|forged| forged.at.offset < end);
+                part.unsealed.retain(|unsealed| unsealed.offset < end);
             }
-            if slice.from < slice.next {
+            if part.from < part.next {
                 due.push(part);
             }
         }
@@ -347,7 +342,7 @@ impl Landing {
     }
 
     /// The batch is done with: tells the consumer, and counts it.
-    fn finish(&mut self, batch: &Batch, sum: &Landed) {
+    fn finish(&mut self, batch: &Batch<'_>, sum: &Landed) {
         failpoint::hit(Point::C3);
         self.metrics.count(sum);
         self.state.done(now_ms());

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Sorted};
+use super::batch::{Batch, Form, Polled, Sorted};
 use super::book::CLOCKS_MS;
 use super::state::Awaits;
 use super::wait::End;
@@ -18,9 +18,9 @@ use super::{Config, Landing};
 use crate::bus::origin::Origin;
 use crate::bus::sealed::{self, Seal};
 use crate::bus::{Record, Slice};
-use crate::record::{self, Payload};
+use crate::record::{At, DeadRecord, Payload};
 use crate::seal::Keyring;
-use crate::store::{At, CutOver, DeadRecord, FORGED_PAYLOAD_BYTES_MAX, KeyRow, StoreResult};
+use crate::store::{CutOver, FORGED_PAYLOAD_BYTES_MAX, KeyRow, StoreResult};
 
 /// Where nothing can be verified, the cut-over is looked up this often: it is a matter of days.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
@@ -36,37 +36,34 @@ pub struct SealConfig {
 
 /// What the database says of seals.
 #[derive(Debug, Default)]
-pub(super) struct Stored {
+pub(super) struct KnownSeals {
     cut_over: Option<CutOver>,
     keys: Vec<KeyRow>,
     read_at: Option<Instant>,
 }
 
 /// What the seals of a record say.
-#[derive(Debug, PartialEq, Eq)]
-struct Seals {
+#[derive(Debug, PartialEq)]
+struct Seals<'a> {
     record: Seal,
+    /// `None`: its own seal says that it is not to be looked into.
+    polled: Option<Polled<'a>>,
     /// By position; empty where the record's own is all there is to look at.
     orders: Vec<Seal>,
-    /// When its orders were admitted, where it says so.
-    at: i64,
 }
 
-impl Seals {
-    fn read(config: &Config, partition: i32, record: &Record) -> Self {
+impl<'a> Seals<'a> {
+    fn read(config: &Config, partition: i32, record: &'a Record) -> Self {
         let keys = config.seal.keys.as_deref();
         let own = sealed::read(keys, &config.topic, partition, record);
         // What landing moved it had looked at, and has signed again: keys of then may be retired by now.
         let is_moved = own == Seal::Genuine && Origin::read(&record.headers).is_some();
-        let orders = match own {
-            Seal::Genuine | Seal::Missing if !is_moved => of_orders(keys, &record.payload, &own),
-            _ => (Vec::new(), 0),
-        };
-        let (orders, at) = orders;
+        let polled = matches!(own, Seal::Genuine | Seal::Missing).then(|| Polled::read(record));
+        let looked_into = polled.as_ref().filter(|_| !is_moved);
         Self {
+            orders: looked_into.map_or_else(Vec::new, |polled| of_orders(keys, polled, &own)),
             record: own,
-            orders,
-            at,
+            polled,
         }
     }
 
@@ -77,16 +74,13 @@ impl Seals {
 
 /// The seals of the orders of a record of many. One that cannot be read tells no more than the record's, and what it is
 /// of is no order that can be read either.
-fn of_orders(keys: Option<&Keyring>, bytes: &[u8], own: &Seal) -> (Vec<Seal>, i64) {
-    let Some(read) = record::is_record(bytes)
-        .then(|| record::decode(bytes))
-        .and_then(Result::ok)
-    else {
-        return (Vec::new(), 0);
+fn of_orders(keys: Option<&Keyring>, polled: &Polled<'_>, own: &Seal) -> Vec<Seal> {
+    let Form::Many(many) = &polled.form else {
+        return Vec::new();
     };
-    let scope = read.header.scope();
+    let scope = many.header.scope();
     let seal = |bytes: &&[u8]| Payload::read(bytes).map_or(own.clone(), |payload| payload.seal(&scope, keys));
-    (read.payloads.iter().map(seal).collect(), read.header.at)
+    many.payloads.iter().map(seal).collect()
 }
 
 /// What becomes of a record, or of an order of one.
@@ -99,7 +93,7 @@ enum Verdict {
     Waits(String),
 }
 
-fn verdict(config: &Config, stored: &Stored, partition: i32, offset: i64, seal: Seal) -> Verdict {
+fn verdict(config: &Config, stored: &KnownSeals, partition: i32, offset: i64, seal: Seal) -> Verdict {
     let covers = |cut_over: &CutOver| cut_over.covers(&config.topic, partition, offset);
     match seal {
         Seal::Genuine => Verdict::Sealed,
@@ -120,7 +114,7 @@ fn verdict(config: &Config, stored: &Stored, partition: i32, offset: i64, seal: 
 
 /// The same for an order of a record that one of ours has published. One that was admitted before seals had to be carried, or
 /// before its key was retired, may have waited in an outbox since.
-fn verdict_of_order(config: &Config, stored: &Stored, place: (i32, i64), seal: Seal, at: i64) -> Verdict {
+fn verdict_of_order(config: &Config, stored: &KnownSeals, place: (i32, i64), seal: Seal, at: i64) -> Verdict {
     let has_waited = |end: i64| at <= end.saturating_add(CLOCKS_MS);
     let end = match &seal {
         Seal::Missing => stored.cut_over.as_ref().map(|cut_over| cut_over.decided_at),
@@ -137,46 +131,47 @@ fn verdict_of_order(config: &Config, stored: &Stored, place: (i32, i64), seal: S
 }
 
 /// Sets apart what is forged, and cuts the slice off at the first record that waits: its offset and key.
-fn sort(
+fn sort<'a>(
     config: &Config,
-    stored: &Stored,
-    mut slice: Slice,
-    seals: Vec<Seals>,
-) -> (Sorted, Option<(i64, String)>) {
-    let (mut unsealed, mut forged, mut waits) = (Vec::new(), Vec::new(), None);
-    let mut records = Vec::with_capacity(slice.records.len());
-    for (record, seals) in std::mem::take(&mut slice.records).into_iter().zip(seals) {
-        let told = match verdict(config, stored, slice.partition, record.offset, seals.record) {
+    stored: &KnownSeals,
+    slice: &'a Slice,
+    seals: Vec<Seals<'a>>,
+) -> (Sorted<'a>, Option<(i64, String)>) {
+    let mut sorted = Sorted {
+        partition: slice.partition,
+        from: slice.from,
+        next: slice.next,
+        records: Vec::with_capacity(slice.records.len()),
+        unsealed: Vec::new(),
+        forged: Vec::new(),
+    };
+    for (record, seals) in slice.records.iter().zip(seals) {
+        let own = verdict(config, stored, slice.partition, record.offset, seals.record);
+        let own = match own {
             Verdict::Forged(why) => {
-                forged.push(kept_of(&record, None, why));
+                sorted.forged.push(kept_of(record, None, why));
                 continue;
             }
-            Verdict::Waits(key) => Err(key),
-            own => {
-                let place = (slice.partition, &record, seals.at);
-                sort_orders(config, stored, place, (own, seals.orders))
-            }
+            Verdict::Waits(key) => return waits(sorted, record, key),
+            own => own,
         };
-        match told {
+        let polled = seals.polled.unwrap_or_else(|| Polled::read(record));
+        match sort_orders(config, stored, (slice.partition, &polled), (own, seals.orders)) {
             Ok(told) => {
-                unsealed.extend(told.unsealed);
-                forged.extend(told.forged);
+                sorted.unsealed.extend(told.unsealed);
+                sorted.forged.extend(told.forged);
             }
-            Err(key) => {
-                waits = Some((record.offset, key));
-                slice.next = record.offset;
-                break;
-            }
+            Err(key) => return waits(sorted, record, key),
         }
-        records.push(record);
+        sorted.records.push(polled);
     }
-    slice.records = records;
-    let sorted = Sorted {
-        slice,
-        unsealed,
-        forged,
-    };
-    (sorted, waits)
+    (sorted, None)
+}
+
+/// The slice ends before a record that waits for a key.
+fn waits<'a>(mut sorted: Sorted<'a>, record: &Record, key: String) -> (Sorted<'a>, Option<(i64, String)>) {
+    sorted.next = record.offset;
+    (sorted, Some((record.offset, key)))
 }
 
 /// What is told of a record's orders.
@@ -189,11 +184,15 @@ struct Told {
 /// Looks at each order of a record that is none of the forged ones; fails with the key that one of them waits for.
 fn sort_orders(
     config: &Config,
-    stored: &Stored,
-    (partition, record, admitted_at): (i32, &Record, i64),
+    stored: &KnownSeals,
+    (partition, polled): (i32, &Polled<'_>),
     (own, seals): (Verdict, Vec<Seal>),
 ) -> Result<Told, String> {
-    let offset = record.offset;
+    let offset = polled.offset();
+    let admitted_at = match &polled.form {
+        Form::Many(many) => many.header.at,
+        Form::One | Form::Odd(_) => 0,
+    };
     let mut told = Told::default();
     if seals.is_empty() && own == Verdict::Unsealed {
         told.unsealed.push(offset.into());
@@ -208,7 +207,10 @@ fn sort_orders(
             Verdict::Sealed if own == Verdict::Sealed => {}
             // Whoever wrote the record may have invented all but the order.
             Verdict::Sealed | Verdict::Unsealed => told.unsealed.push(at),
-            Verdict::Forged(why) => told.forged.push(kept_of(record, Some(position), why)),
+            Verdict::Forged(why) => {
+                told.forged
+                    .push(kept_of(polled.record, Some((position, polled)), why));
+            }
             Verdict::Waits(key) => return Err(key),
         }
     }
@@ -217,13 +219,13 @@ fn sort_orders(
 
 /// A record, or one order of it, that is forged. Its headers are as little to be believed as the rest: its place is the one
 /// it was read from, and it is no order.
-fn kept_of(record: &Record, position: Option<u32>, error: String) -> DeadRecord {
-    let alone = position.and_then(|position| record::decode(&record.payload).ok()?.alone(position));
+fn kept_of(record: &Record, order: Option<(u32, &Polled<'_>)>, error: String) -> DeadRecord {
+    let alone = order.and_then(|(position, polled)| polled.alone(position));
     let payload = alone.as_ref().unwrap_or(&record.payload);
     DeadRecord {
         at: At {
             offset: record.offset,
-            position: position.unwrap_or(0),
+            position: order.map_or(0, |(position, _)| position),
         },
         key: record.key.clone(),
         payload: payload[..payload.len().min(FORGED_PAYLOAD_BYTES_MAX)].to_vec(),
@@ -236,12 +238,12 @@ fn kept_of(record: &Record, position: Option<u32>, error: String) -> DeadRecord 
 
 impl Landing {
     /// What is to be landed of these slices; partitions that wait are held.
-    pub(super) fn sort_out(&mut self, slices: Vec<Slice>) -> Result<Vec<Sorted>, End> {
-        let seals = |slice: &Slice| -> Vec<Seals> {
+    pub(super) fn sort_out<'a>(&mut self, slices: &'a [Slice]) -> Result<Vec<Sorted<'a>>, End> {
+        let seals = |slice: &'a Slice| -> Vec<Seals<'a>> {
             let read = |record| Seals::read(&self.config, slice.partition, record);
             slice.records.iter().map(read).collect()
         };
-        let seals: Vec<Vec<Seals>> = slices.iter().map(seals).collect();
+        let seals: Vec<Vec<Seals<'a>>> = slices.iter().map(seals).collect();
         let each = || seals.iter().flatten().flat_map(Seals::all);
         let doubt = |seal: &Seal| matches!(seal, Seal::Missing | Seal::UnknownKey(_));
         if each().any(doubt) {
@@ -249,7 +251,7 @@ impl Landing {
             self.look_up_seals(now)?;
         }
         let mut sorted = Vec::with_capacity(slices.len());
-        for (slice, seals) in slices.into_iter().zip(seals) {
+        for (slice, seals) in slices.iter().zip(seals) {
             let partition = slice.partition;
             let (part, waits) = sort(&self.config, &self.stored_seals, slice, seals);
             if let Some((offset, key)) = waits {
@@ -259,7 +261,7 @@ impl Landing {
                 self.state.awaits_no_more(partition, Awaits::Key);
             }
             self.metrics.unsealed.inc_by(part.unsealed.len() as u64);
-            if part.slice.from < part.slice.next {
+            if part.from < part.next {
                 sorted.push(part);
             }
         }
@@ -267,22 +269,23 @@ impl Landing {
     }
 
     /// Looks again at those orders of a batch that fail and carry no seal: what is forged by now leaves it.
-    pub(super) fn sort_out_again(&mut self, batch: &mut Batch) -> Result<(), End> {
+    pub(super) fn sort_out_again(&mut self, batch: &mut Batch<'_>) -> Result<(), End> {
         if batch.poison().all(|poisoned| poisoned.sealed) {
             return Ok(());
         }
         self.look_up_seals(false)?;
         let (config, stored) = (&self.config, &self.stored_seals);
         let keys = config.seal.keys.as_deref();
-        batch.set_apart(|partition, at, record| {
-            let position = record::is_record(&record.payload).then_some(at.position);
+        batch.set_apart(|partition, at, polled| {
+            let record = polled.record;
+            let order = polled.is_of_many().then_some((at.position, polled));
             // Whoever published it vouches for an order that has waited.
             let vouched = || sealed::read(keys, &config.topic, partition, record) == Seal::Genuine;
-            if position.is_some() && vouched() {
+            if order.is_some() && vouched() {
                 return None;
             }
             match verdict(config, stored, partition, record.offset, Seal::Missing) {
-                Verdict::Forged(why) => Some(kept_of(record, position, why)),
+                Verdict::Forged(why) => Some(kept_of(record, order, why)),
                 _ => None,
             }
         });
@@ -313,7 +316,7 @@ impl Landing {
         let store = self.store.clone();
         let asked = async || StoreResult::Ok((store.cut_over().await?, store.seal_keys().await?));
         let (cut_over, keys) = self.persist("landing waits for the database", asked)?;
-        self.stored_seals = Stored {
+        self.stored_seals = KnownSeals {
             cut_over,
             keys,
             read_at: Some(Instant::now()),

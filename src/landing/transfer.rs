@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Class, Poisoned, record_id};
+use super::batch::{Batch, Class, Form, Poisoned, record_id};
 use super::wait::{Backoff, End, PAUSE_FROM};
 use super::{Config, Landing};
 use crate::bus::origin::{self, Move, Origin};
@@ -17,8 +17,9 @@ use crate::bus::{BusError, Forward};
 use crate::campaign::check_id;
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
-use crate::record::{self, first_order};
-use crate::store::{DeadOrder, DeadRecord, Landed};
+use crate::order::OrderEvent;
+use crate::record::DeadRecord;
+use crate::store::Landed;
 
 /// Bytes of an error kept with a record.
 const ERROR_BYTES_MAX: usize = 1000;
@@ -40,10 +41,11 @@ pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Tra
     let Poisoned {
         partition,
         at,
-        record,
+        record: polled,
         poison,
         sealed,
     } = poisoned;
+    let record = polled.record;
     let (key, payload) = goes_on(&poisoned);
     let error = &poison.error[..poison.error.floor_char_boundary(ERROR_BYTES_MAX)];
     let known = Origin::read(&record.headers).map(|known| Origin {
@@ -67,7 +69,8 @@ pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Tra
     };
     let target = retry.map_or(&config.dead_letters, |retry| &retry.name);
     let copied = payload.len().min(COPY_BYTES_MAX);
-    let order = order(&payload).filter(|_| may_hold(poison.class, sealed));
+    let order = poison.event.clone();
+    let is_named = |order: &OrderEvent| check_id(&order.campaign).and(check_id(&order.sku)).is_ok();
     Transfer {
         copy: Forward {
             topic: target.clone(),
@@ -86,6 +89,7 @@ pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Tra
             class: poison.class.as_str(),
             error: error.to_owned(),
             attempts: how.attempts.into(),
+            holds: may_hold(poison.class, sealed) && order.as_ref().is_some_and(is_named),
             order,
         },
     }
@@ -94,20 +98,17 @@ pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Tra
 /// Key and payload of what goes on: the record as it is, or the one order of it. An order that cannot be read goes on in
 /// a record of its own.
 fn goes_on<'a>(poisoned: &Poisoned<'a>) -> (Cow<'a, [u8]>, Cow<'a, [u8]>) {
-    let record = poisoned.record;
-    let alone = || {
-        let record = record::decode(&record.payload).ok()?;
-        record.alone(poisoned.at.position)
-    };
-    match &poisoned.poison.event {
-        Some(event) if record::is_record(&record.payload) => {
-            (event.key().into_bytes().into(), event.encode().into())
+    let Poisoned {
+        at, record, poison, ..
+    } = *poisoned;
+    let own = &record.record;
+    match (&poison.event, &record.form) {
+        (Some(event), Form::Many(_)) => (event.key().into_bytes().into(), event.encode().into()),
+        _ => {
+            let alone = record.alone(at.position).map(Cow::Owned);
+            let payload = alone.unwrap_or(Cow::Borrowed(own.payload.as_slice()));
+            (Cow::Borrowed(own.key.as_slice()), payload)
         }
-        None if record::is_record(&record.payload) => {
-            let payload = alone().map_or(Cow::Borrowed(&record.payload[..]), Cow::Owned);
-            (Cow::Borrowed(&record.key), payload)
-        }
-        _ => (Cow::Borrowed(&record.key), Cow::Borrowed(&record.payload)),
     }
 }
 
@@ -121,23 +122,11 @@ fn may_hold(class: Class, sealed: bool) -> bool {
     }
 }
 
-/// The order that goes on, as far as it can be told and kept.
-fn order(payload: &[u8]) -> Option<DeadOrder> {
-    let event = first_order(payload)?;
-    check_id(&event.campaign).and(check_id(&event.sku)).ok()?;
-    Some(DeadOrder {
-        order: event.order,
-        campaign: event.campaign,
-        sku: event.sku,
-        quantity: event.quantity,
-    })
-}
-
 impl Landing {
     /// Moves everything of the batch that fails, and the offsets past it.
-    pub(super) fn move_away(&mut self, batch: &mut Batch) -> Result<Landed, End> {
+    pub(super) fn move_away(&mut self, batch: &mut Batch<'_>) -> Result<Landed, End> {
         let mut moved: BTreeMap<(Class, String), u64> = BTreeMap::new();
-        let (mut copies, mut dead) = (Vec::new(), Vec::new());
+        let (mut copies, mut dead) = (Vec::new(), BTreeMap::<i32, Vec<DeadRecord>>::new());
         let at = now_ms();
         for poisoned in batch.poison() {
             let transfer = transfer(&self.config, poisoned, at);
@@ -162,7 +151,7 @@ impl Landing {
                 .entry((poison.class, transfer.copy.topic.clone()))
                 .or_default() += 1;
             copies.push(transfer.copy);
-            dead.push((partition, transfer.dead));
+            dead.entry(partition).or_default().push(transfer.dead);
         }
         self.check_partitions(&mut copies)?;
         self.send(&copies)?;
@@ -239,7 +228,7 @@ impl Landing {
 mod tests {
     use super::*;
     use crate::bus::{Record, Topics};
-    use crate::landing::batch::Poison;
+    use crate::landing::batch::{Poison, Polled};
 
     fn config(delays: &str) -> Config {
         let topics = Topics::new("o", delays).expect("delays");
@@ -263,7 +252,7 @@ mod tests {
         let poisoned = Poisoned {
             partition,
             at: record.offset.into(),
-            record,
+            record: &Polled::read(record),
             poison,
             sealed: true,
         };

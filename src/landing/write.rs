@@ -22,7 +22,7 @@ struct Attempts {
 impl Landing {
     /// One transaction for what the batch has to write. Failures that pass are waited out, because nothing may be
     /// skipped; orders that fail for themselves are in the answer.
-    pub(super) fn write(&mut self, batch: &mut Batch) -> Result<Landed, End> {
+    pub(super) fn write(&mut self, batch: &mut Batch<'_>) -> Result<Landed, End> {
         let mut backoff = Backoff::default();
         let mut attempts = Attempts::default();
         self.state.begin(batch.oldest(), now_ms());
@@ -47,7 +47,7 @@ impl Landing {
 
     fn attempt(
         &mut self,
-        batch: &Batch,
+        batch: &Batch<'_>,
         at: i64,
         attempts: &mut Attempts,
     ) -> Result<StoreResult<Landed>, End> {

@@ -110,7 +110,8 @@ fn told(seen: &Mutex<Seen>, now: Instant) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{self, DeadRecord, LandingSlice};
+    use crate::record::{DeadRecord, LandingSlice};
+    use crate::store;
 
     #[test]
     fn what_is_gone_is_zero_and_what_is_old_is_not_told() {

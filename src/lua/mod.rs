@@ -4,6 +4,7 @@
 pub mod activate;
 mod args;
 mod asked;
+pub mod audiences;
 pub mod calls;
 pub mod codec;
 pub mod emit;
@@ -11,7 +12,6 @@ mod facts;
 pub mod fence;
 pub mod fixed;
 pub mod keys;
-pub mod lists;
 pub mod places;
 pub mod prolong;
 pub mod pulse;

@@ -91,6 +91,11 @@ fn garbage_is_not_an_event() {
         let error = OrderEvent::decode(bytes).expect_err("refused");
         assert!(matches!(error, EventError::Json(_)), "{error}");
     }
+    let event: serde_json::Value = serde_json::from_slice(EVENT_V1).expect("JSON");
+    let fields = "v order campaign shard sku user quantity revision plan modules placed_at fingerprint charges attributes";
+    let values: Vec<_> = fields.split(' ').map(|field| event[field].clone()).collect();
+    let array = serde_json::to_vec(&values).expect("JSON");
+    assert!(matches!(OrderEvent::decode(&array), Err(EventError::Json(_))));
     let bad_id = String::from_utf8_lossy(EVENT_V1).replace("4c0e1b5f", "4C0E1B5F");
     assert!(matches!(
         OrderEvent::decode(bad_id.as_bytes()),

@@ -1,7 +1,7 @@
 //! What an attempt is answered: admitted, admitted before, or rejected, and why.
 
 use super::CheckedPlan;
-use crate::order::{Attempt, fingerprint};
+use crate::order::{Attempt, LandedOrder, fingerprint};
 use crate::rejection::Own;
 
 /// Why an attempt was rejected.
@@ -74,6 +74,18 @@ pub struct Placed {
 }
 
 impl Placed {
+    /// The record of an order that the database has.
+    pub fn of(order: &LandedOrder) -> Self {
+        Self {
+            placed_at: order.placed_at,
+            revision: order.revision,
+            quantity: order.attempt.quantity,
+            sku: order.attempt.sku.clone(),
+            user: order.attempt.user.clone(),
+            released: order.is_revoked(),
+        }
+    }
+
     /// Whether a retry under the order's id asks for what the order is: other SKUs or quantities are another order.
     pub fn is_of(&self, attempt: &Attempt) -> bool {
         (self.sku.as_str(), self.quantity) == (attempt.sku.as_str(), attempt.quantity)

@@ -1,11 +1,11 @@
 //! Reconcile: what the engine holds and what the database holds, brought together.
 
 mod asked;
+mod audiences;
 mod behind;
 pub mod compare;
 mod error;
 mod line;
-mod lists;
 pub mod missing;
 mod prolong;
 mod rebuild;

@@ -15,7 +15,7 @@ use crate::lua::{Args, fixed};
 use crate::revision::Revision;
 use crate::state::Whose;
 
-use super::lists::TRIES;
+use super::audiences::TRIES;
 use super::work::REST_MAX;
 use super::{RebuildError, Reconcile};
 

@@ -13,10 +13,9 @@ use crate::lua::record::{NO_ENTRY, Record};
 use crate::lua::restore::Restore;
 
 use crate::lua::keys;
-use crate::order::{Charge, OrderEvent, OrderId};
+use crate::order::{Charge, LandedOrder, OrderId};
 use crate::plan::decision::Placed;
 use crate::plan::{CheckedPlan, Window};
-use crate::store::Restorable;
 
 /// Orders read from the database at a time.
 const PAGE: u32 = 8000;
@@ -71,9 +70,9 @@ impl Work<'_> {
         self.restore_stranded(plan, &mut tally).await?;
         let mut page = self.page(None).await?;
         while let Some(last) = page.last() {
-            let following = self.page(Some(last.order));
-            page.retain(|order| !tally.seen.contains(&order.order));
-            tally.landed += page.iter().filter(|order| !order.revoked).count() as u64;
+            let following = self.page(Some(last.attempt.order));
+            page.retain(|order| !tally.seen.contains(&order.attempt.order));
+            tally.landed += page.iter().filter(|order| !order.is_revoked()).count() as u64;
             let (following, ()) = futures_util::try_join!(following, self.write(plan, &page, &mut tally))?;
             page = following;
             self.hold().await?;
@@ -81,9 +80,9 @@ impl Work<'_> {
         Ok(tally)
     }
 
-    async fn page(&self, after: Option<OrderId>) -> Result<Vec<Restorable>, RebuildError> {
+    async fn page(&self, after: Option<OrderId>) -> Result<Vec<LandedOrder>, RebuildError> {
         let store = &self.reconcile.store;
-        Ok(store.restorable(&self.shard.campaign, after, PAGE).await?)
+        Ok(store.orders_page(&self.shard.campaign, after, PAGE).await?)
     }
 
     async fn restore_stranded(&self, plan: &CheckedPlan, tally: &mut Tally) -> Result<(), RebuildError> {
@@ -92,18 +91,18 @@ impl Work<'_> {
         loop {
             let page = store.stranded(campaign, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.order);
+            after = Some(last.0);
             let mut orders = Vec::with_capacity(page.len());
-            for stranded in &page {
-                match OrderEvent::decode(&stranded.payload) {
-                    Ok(event) => orders.push(held_by(event)),
+            for (order, event) in page {
+                match event {
+                    Ok(event) => orders.push(LandedOrder::accepted(event)),
                     Err(error) => {
-                        tracing::error!(campaign, order = %stranded.order, %error, "a dead letter holds nothing")
+                        tracing::error!(campaign, %order, %error, "a dead letter holds nothing")
                     }
                 }
             }
             tally.stranded += orders.len() as u64;
-            tally.seen.extend(orders.iter().map(|order| order.order));
+            tally.seen.extend(orders.iter().map(|order| order.attempt.order));
             self.write(plan, &orders, tally).await?;
             self.hold().await?;
         }
@@ -113,20 +112,21 @@ impl Work<'_> {
     async fn write<'o>(
         &self,
         plan: &CheckedPlan,
-        orders: &'o [Restorable],
+        orders: &'o [LandedOrder],
         tally: &mut Tally,
     ) -> Result<(), RebuildError> {
         let buckets = plan.context().buckets;
-        for order in orders.iter().filter(|order| !order.revoked) {
-            *tally.units.entry(order.sku.clone()).or_default() += i64::from(order.quantity);
+        let holding = || orders.iter().filter(|order| !order.is_revoked());
+        for LandedOrder { attempt, .. } in holding() {
+            *tally.units.entry(attempt.sku.clone()).or_default() += i64::from(attempt.quantity);
         }
-        let each = |order: &'o Restorable| {
+        let each = |order: &'o LandedOrder| {
             order
                 .charges
                 .iter()
-                .map(|charge| (Some(order.user.as_str()), charge))
+                .map(|charge| (Some(order.attempt.user.as_str()), charge))
         };
-        let mut charges: Vec<(Option<&str>, &Charge)> = orders.iter().flat_map(each).collect();
+        let mut charges: Vec<(Option<&str>, &Charge)> = holding().flat_map(each).collect();
         // Those of one key together: a call then touches few keys.
         charges.sort_by_cached_key(|(_, charge)| {
             let bucket = bucket_of(charge.subject.as_bytes(), buckets);
@@ -193,38 +193,15 @@ fn window_keys(counter: &str, start: i64, buckets: u32) -> impl Iterator<Item = 
     (0..buckets).map(move |bucket| keys::counter(counter, start, bucket))
 }
 
-fn held_by(event: OrderEvent) -> Restorable {
-    Restorable {
-        order: event.order,
-        sku: event.sku,
-        user: event.user,
-        quantity: event.quantity,
-        revision: event.revision,
-        placed_at: event.placed_at,
-        fingerprint: event.fingerprint,
-        revoked: false,
-        charges: event.charges,
-        attributes: event.attributes,
-    }
-}
-
-fn record(plan: &CheckedPlan, order: &Restorable) -> (u32, OrderId, String) {
-    let placed = Placed {
-        placed_at: order.placed_at,
-        revision: order.revision,
-        quantity: order.quantity,
-        sku: order.sku.clone(),
-        user: order.user.clone(),
-        released: order.revoked,
-    };
+fn record(plan: &CheckedPlan, order: &LandedOrder) -> (u32, OrderId, String) {
     // What the database has is all there was, under whichever revision the order was admitted.
-    let needed = !order.attributes.is_empty() || !plan.attributes().is_empty();
+    let needed = !order.attempt.attributes.is_empty() || !plan.attributes().is_empty();
     let record = Record {
-        placed,
+        placed: Placed::of(order),
         // It is in no outbox any more.
         entry: NO_ENTRY.to_owned(),
-        attributes: (needed && !order.revoked).then(|| order.attributes.clone()),
+        attributes: (needed && !order.is_revoked()).then(|| order.attempt.attributes.clone()),
     };
-    let bucket = bucket_of(order.user.as_bytes(), plan.context().buckets);
-    (bucket, order.order, record.encode())
+    let bucket = bucket_of(order.attempt.user.as_bytes(), plan.context().buckets);
+    (bucket, order.attempt.order, record.encode())
 }

@@ -19,12 +19,12 @@ use crate::lua::calls;
 use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
-use crate::order::{Charge, OrderId};
+use crate::order::{Charge, DISCARDED, LOST, OVER_LIMIT, OrderId};
 use crate::plan::CheckedPlan;
 use crate::ruleset::Compiled;
 use crate::seldom::Seldom;
 use crate::state::Condition;
-use crate::store::{DISCARDED, LOST, OVER_LIMIT, Revocation};
+use crate::store::Revocation;
 
 /// Between two looks at the database.
 const EVERY: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ impl Reconcile {
         let row = self.row(&shard.campaign).await?;
         let (campaign, now) = (&row.campaign, (self.clock)());
         let waiting = self.store.revoked(&campaign.id, PAGE).await?;
-        let ids: Vec<OrderId> = waiting.iter().map(|revocation| revocation.order).collect();
+        let ids: Vec<OrderId> = waiting.iter().map(Revocation::id).collect();
         if row.schedule.is_archived(now) {
             // With its keys goes whatever they held.
             self.store.mark_given_back(&campaign.id, &ids, now).await?;
@@ -118,7 +118,7 @@ impl Reconcile {
         let of_others = &work.of_others(&waiting, campaign.buckets).await?;
         let released: Vec<bool> = stream::iter(waiting)
             .map(|revocation| async move {
-                match of_others.contains(&revocation.order) {
+                match of_others.contains(&revocation.id()) {
                     // It holds nothing, and the other one goes on holding.
                     true => Ok(true),
                     false => work.release(fence, &revocation, plan).await,
@@ -149,16 +149,17 @@ impl Work<'_> {
         for revocations in waiting.chunks(LOOKUPS) {
             let ids = revocations
                 .iter()
-                .map(|revocation| (revocation.order, revocation.user.as_str()));
+                .map(|revocation| (revocation.id(), revocation.order.attempt.user.as_str()));
             let reply = self.run(&fixed::LOOKUP, calls::lookup_args(ids, buckets)).await?;
             let found = calls::lookup_reply(reply)?.orders;
             let others = revocations.iter().zip(found).filter(|(revocation, found)| {
                 let placed = found.as_ref().map(|found| &found.placed);
                 placed.is_some_and(|placed| {
-                    placed.user != revocation.user || placed.fingerprint() != revocation.fingerprint
+                    let order = &revocation.order;
+                    placed.user != order.attempt.user || placed.fingerprint() != order.fingerprint
                 })
             });
-            of_others.extend(others.map(|(revocation, _)| revocation.order));
+            of_others.extend(others.map(|(revocation, _)| revocation.id()));
         }
         Ok(of_others)
     }
@@ -172,8 +173,9 @@ impl Work<'_> {
         plan: &CheckedPlan,
     ) -> Result<bool, RebuildError> {
         let (units, charges) = returns(revocation);
-        let order = (revocation.order, revocation.user.as_str());
-        let args = calls::release_args(fence, order, &revocation.sku, units, &charges, plan);
+        let attempt = &revocation.order.attempt;
+        let order = (attempt.order, attempt.user.as_str());
+        let args = calls::release_args(fence, order, &attempt.sku, units, &charges, plan);
         let reply = self.run(&fixed::RELEASE, args).await?;
         Ok(calls::release_reply(reply)?)
     }
@@ -182,16 +184,17 @@ impl Work<'_> {
 /// Units and charges that come back.
 pub(super) fn returns(revocation: &Revocation) -> (u32, Vec<Charge>) {
     if ![OVER_LIMIT, LOST, DISCARDED].contains(&revocation.reason.as_str()) {
-        return (0, revocation.charges.clone());
+        return (0, revocation.order.charges.clone());
     }
     let full = |charge: &&Charge| !revocation.counters.contains(&charge.counter);
-    let charges = revocation.charges.iter().filter(full).cloned().collect();
-    (revocation.quantity, charges)
+    let charges = revocation.order.charges.iter().filter(full).cloned().collect();
+    (revocation.order.attempt.quantity, charges)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::{LandedOrder, OrderEvent};
 
     fn revoked(reason: &str, full: &[&str]) -> Revocation {
         let charge = |counter: &str| Charge {
@@ -202,15 +205,15 @@ mod tests {
             cost: 2,
             limit: None,
         };
-        Revocation {
-            order: OrderId::keyed("spring", "ada", "1"),
-            user: "ada".into(),
-            fingerprint: "f".into(),
-            reason: reason.into(),
-            counters: full.iter().map(|counter| (*counter).to_owned()).collect(),
-            sku: "mug".into(),
+        let event = OrderEvent {
             quantity: 2,
             charges: vec![charge("a/units"), charge("b/units")],
+            ..crate::order::fixture::event(1)
+        };
+        Revocation {
+            order: LandedOrder::accepted(event),
+            reason: reason.into(),
+            counters: full.iter().map(|counter| (*counter).to_owned()).collect(),
         }
     }
 

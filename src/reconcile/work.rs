@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::lists::Standing;
+use super::audiences::Standing;
 use super::{RebuildError, Reconcile};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};

@@ -6,8 +6,12 @@
 //! Whether it may be believed two authenticators say: each order's seal ([`payload`]), by the gateway that asked for it,
 //! and the record's MAC (`crate::bus::sealed`), by whoever published it.
 
+pub mod fence;
+mod gap;
 mod payload;
 mod payloads;
+mod place;
+mod slice;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,11 +19,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::{Campaign, IdError, check_id};
-use crate::order::{Attempt, EVENT_VERSION, OrderEvent, Ordinal};
+use crate::order::{Attempt, EventError, OrderEvent, Ordinal};
 use crate::revision::Revision;
 
+pub use gap::Gap;
 pub use payload::{Payload, PayloadError, Scope, encode_payload, write_payload};
 pub use payloads::Payloads;
+pub use place::{At, Origin, OriginError};
+pub use slice::{DeadRecord, LandingSlice};
 
 /// What a record begins with. Events of version 1 are JSON, which begins with none of [`VERSIONS`].
 pub const VERSION: u8 = 2;
@@ -67,7 +74,7 @@ impl FromStr for EntryId {
 
 /// What an outbox entry says besides its payloads: what the script decided in one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct EntryHead {
     pub id: EntryId,
     pub shard: u32,
     /// Those that the script compared.
@@ -92,18 +99,18 @@ pub struct Header<'a> {
     pub revision: u32,
     /// Lower-case hex SHA-256 of the revision's plan.
     pub plan: &'a str,
-    /// See [`Stored::evaluator`]: what makes charges of the plan, an attempt and the moment.
+    /// See [`EntryHead::evaluator`]: what makes charges of the plan, an attempt and the moment.
     pub evaluator: u32,
-    /// See [`Stored::at`].
+    /// See [`EntryHead::at`].
     pub at: i64,
     pub entry: EntryId,
-    /// See [`Stored::first`].
+    /// See [`EntryHead::first`].
     pub first: u64,
 }
 
 impl<'a> Header<'a> {
     /// The header of an entry that was admitted under this revision.
-    pub fn of(campaign: &'a Campaign, revision: &'a Revision, stored: &Stored) -> Self {
+    pub fn of(campaign: &'a Campaign, revision: &'a Revision, stored: &EntryHead) -> Self {
         Self {
             campaign: &campaign.id,
             uid: &campaign.uid,
@@ -135,25 +142,13 @@ impl<'a> Header<'a> {
 
     /// The order at a position, without the charges and modules that follow from its revision.
     pub fn event(&self, position: u32, attempt: Attempt) -> OrderEvent {
+        let under = (self.revision, self.plan);
         OrderEvent {
-            v: EVENT_VERSION,
-            order: attempt.order,
-            campaign: self.campaign.to_owned(),
-            shard: self.shard,
-            fingerprint: attempt.fingerprint(),
-            sku: attempt.sku,
-            user: attempt.user,
-            quantity: attempt.quantity,
-            revision: self.revision,
-            plan: self.plan.to_owned(),
-            modules: Vec::new(),
-            placed_at: self.at,
-            charges: Vec::new(),
-            attributes: attempt.attributes,
             ordinal: Some(Ordinal {
                 epoch: self.epoch,
                 number: self.first.saturating_add(position.into()),
             }),
+            ..OrderEvent::of(attempt, self.campaign, self.shard, under, self.at)
         }
     }
 
@@ -263,18 +258,43 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, RecordError> {
     }
 }
 
-/// The first order of a record of whatever form, without charges where they are not in it; `None` where there is none
-/// that can be read.
+/// Why bytes hold no orders at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OrdersError {
+    #[error(transparent)]
+    Event(#[from] EventError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// The orders of a record of whatever form, by position; those of a record of many are without charges, which follow from
+/// their revision.
+pub fn orders(bytes: &[u8]) -> Result<Vec<Result<OrderEvent, PayloadError>>, OrdersError> {
+    if !is_record(bytes) {
+        return Ok(vec![Ok(OrderEvent::decode(bytes)?)]);
+    }
+    let record = decode(bytes)?;
+    let all = (0..).zip(&record.payloads);
+    Ok(all
+        .map(|(position, payload)| record.order(position, payload))
+        .collect())
+}
+
+/// The first order of a record of whatever form, as [`orders`] has it; `None` where there is none that can be read.
 pub fn first_order(bytes: &[u8]) -> Option<OrderEvent> {
     if !is_record(bytes) {
         return OrderEvent::decode(bytes).ok();
     }
     let record = decode(bytes).ok()?;
-    let attempt = Payload::read(record.payloads[0]).ok()?.attempt().ok()?;
-    Some(record.header.event(0, attempt))
+    record.order(0, record.payloads[0]).ok()
 }
 
 impl Record<'_> {
+    fn order(&self, position: u32, payload: &[u8]) -> Result<OrderEvent, PayloadError> {
+        let attempt = Payload::read(payload)?.attempt()?;
+        Ok(self.header.event(position, attempt))
+    }
+
     /// One of its orders as a record of its own, its payload unchanged.
     pub fn alone(&self, position: u32) -> Option<Vec<u8>> {
         let payload = *self.payloads.get(position as usize)?;

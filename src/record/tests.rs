@@ -265,7 +265,7 @@ prop_compose! {
 
 /// What a stream keeps of an entry.
 struct Kept {
-    stored: Stored,
+    stored: EntryHead,
     payloads: Vec<Vec<u8>>,
 }
 
@@ -277,11 +277,11 @@ proptest! {
     fn whoever_publishes_an_entry_makes_the_same_bytes(
         attempts in attempts(), shard in 0..4_u32, epoch in 1..99_u64, first in any::<u32>(), at in 0..1_i64 << 41,
     ) {
-        let stored = Stored {
+        let stored = EntryHead {
             id: EntryId { ms: at as u64, seq: 1 },
             shard, epoch, revision: 2, evaluator: 1, at, first: first.into(),
         };
-        let header = |stored: &Stored| Header {
+        let header = |stored: &EntryHead| Header {
             shard: stored.shard, epoch: stored.epoch, revision: stored.revision, evaluator: stored.evaluator,
             at: stored.at, entry: stored.id, first: stored.first, ..header()
         };

@@ -27,7 +27,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::campaign::{Activation, Campaign, Schedule};
-use crate::order::{Charge, OrderEvent, OrderId, OrderState};
+use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
@@ -36,20 +36,17 @@ pub use campaigns::revisions::{ActivationRow, AuditRow};
 pub use config::Config;
 use dialect::Dialect;
 pub use error::StoreError;
-pub use landing::columns::check_event;
-pub use landing::gaps::LogGap;
 pub use landing::resolve::Resolved;
 pub use letters::moved::{FORGED_MAX, FORGED_PAYLOAD_BYTES_MAX, FORGED_PER_HOUR_MAX};
 pub use letters::{
-    Count, DISCARDED, DeadLetter, Discarded, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal,
-    Origin, OriginError, ReplayMatch, Stage,
+    Count, DeadLetter, Discarded, KeyMatch, LetterFilter, LetterMove, LetterOrder, LetterTotal, ReplayMatch,
+    Stage,
 };
 pub use modules::is_digest;
 pub use modules::names::taken;
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
-pub use rebuild::lost::LOST;
-pub use rebuild::restorable::{Restorable, Stranded};
-pub use rebuild::revocations::{OVER_LIMIT, Revocation};
+pub use rebuild::revocations::Revocation;
+pub use rebuild::stranded::Stranded;
 pub use seals::senders::{Sender, SenderRow, WITHOUT_SEAL};
 pub use seals::{CutOver, KeyRow, contradiction};
 pub use server::examine::{Place, ServerFacts, TABLES, place};
@@ -146,87 +143,6 @@ pub struct StockRow {
     pub sku: String,
     pub total: i64,
     pub sold: i64,
-}
-
-/// An order as it landed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OrderRow {
-    pub order: OrderId,
-    pub campaign: String,
-    pub sku: String,
-    pub user: String,
-    pub quantity: u32,
-    pub revision: u32,
-    pub state: OrderState,
-    pub placed_at: i64,
-    pub confirmed_at: Option<i64>,
-    pub revoked_reason: Option<String>,
-    pub fingerprint: String,
-    pub charges: Vec<Charge>,
-}
-
-/// Where an order stands in its partition: the offset of its record, and its position in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct At {
-    pub offset: i64,
-    /// 0 for the only order of a record.
-    pub position: u32,
-}
-
-/// The first order of a record, or its only one.
-impl From<i64> for At {
-    fn from(offset: i64) -> Self {
-        Self { offset, position: 0 }
-    }
-}
-
-/// One partition's part of a landing transaction: its records from `from` up to, not including,
-/// `next`. Orders and dead records are each in order of offset and position.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LandingSlice {
-    pub partition: i32,
-    pub from: i64,
-    pub next: i64,
-    /// The partition's offset moves up to here at most, though orders behind it land: a record of which an order is
-    /// still to be moved away.
-    pub stop: Option<i64>,
-    /// Those which [`check_event`] has accepted.
-    pub orders: Vec<(At, OrderEvent)>,
-    /// Place and origin of those orders that were moved before: their dead letter has landed then, if it is theirs.
-    pub returned: Vec<(At, Origin)>,
-    pub dead: Vec<DeadRecord>,
-    /// Records that none of ours wrote: passed over, and kept as far as [`FORGED_PER_HOUR_MAX`] allows.
-    pub forged: Vec<DeadRecord>,
-}
-
-/// A record, or an order of one, that was moved to another topic because it does not land, kept with what is wrong.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeadRecord {
-    pub at: At,
-    /// Where it was first; `None`: here.
-    pub origin: Option<Origin>,
-    pub key: Vec<u8>,
-    pub payload: Vec<u8>,
-    /// It will be tried again by itself; otherwise it is among the dead letters.
-    pub retry: bool,
-    /// Class of the error, one word.
-    pub class: &'static str,
-    pub error: String,
-    /// Landings that were tried.
-    pub attempts: i64,
-    /// The order, where it is one.
-    pub order: Option<DeadOrder>,
-    /// Its timestamp where it was first, in milliseconds since 1970-01-01 UTC.
-    pub recorded_at: Option<i64>,
-}
-
-/// What a dead record holds back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadOrder {
-    pub order: OrderId,
-    pub campaign: String,
-    pub sku: String,
-    pub quantity: u32,
 }
 
 /// An order that fails for itself, while others of its batch land.

@@ -1,6 +1,5 @@
 //! Landed orders, stock and offsets: reading.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
@@ -8,38 +7,42 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::order::{Attempt, Charge, OrderId, OrderState};
-use crate::recorded::{ADMITTED, Recorded};
+use crate::order::{Attempt, Charge, LandedOrder, OrderId, OrderState};
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::rows::{int, json, maybe_moment, maybe_text, moment, narrow, text};
-use crate::store::{OrderRow, StockRow, Store, StoreError, StoreResult};
+use crate::store::{StockRow, Store, StoreError, StoreResult};
 
-const SELECT: &str = "SELECT order_id, campaign_id, sku_id, CAST(user_id AS CHAR), quantity, revision, state, \
-     CAST(placed_at AS CHAR), CAST(confirmed_at AS CHAR), revoked_reason, fingerprint, receipt FROM orders";
+/// Columns of an order's row, as [`landed_order`] reads them from `orders o`.
+pub(super) const COLUMNS: &str = "o.order_id, CAST(o.user_id AS CHAR), o.sku_id, o.quantity, o.revision, o.state, \
+     CAST(o.placed_at AS CHAR), CAST(o.confirmed_at AS CHAR), o.revoked_reason, o.fingerprint, o.receipt";
 
 /// What `orders.receipt` holds besides the columns of its own.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 pub(super) struct Receipt<'a> {
-    pub modules: Cow<'a, [String]>,
-    pub charges: Cow<'a, [Charge]>,
-    #[serde(default, skip_serializing_if = "no_attributes")]
-    pub attributes: Cow<'a, BTreeMap<String, String>>,
+    pub modules: &'a [String],
+    pub charges: &'a [Charge],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: &'a BTreeMap<String, String>,
 }
 
-fn no_attributes(attributes: &BTreeMap<String, String>) -> bool {
-    attributes.is_empty()
+/// What is read of it.
+#[derive(Deserialize)]
+pub(super) struct ReadReceipt {
+    pub charges: Vec<Charge>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
 }
 
 impl Store {
     /// The order if it landed.
-    pub async fn order(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
-        let sql = format!("{SELECT} WHERE campaign_id = ? AND order_id = ?");
+    pub async fn order(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
+        let sql = format!("SELECT {COLUMNS} FROM orders o WHERE o.campaign_id = ? AND o.order_id = ?");
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(campaign)
             .bind(order.to_string())
             .fetch_optional(&self.pool)
             .await?;
-        row.as_ref().map(order_row).transpose()
+        row.as_ref().map(landed_order).transpose()
     }
 
     /// Stock of every SKU, in the merchant's order.
@@ -59,6 +62,25 @@ impl Store {
         rows.iter().map(stock_row).collect()
     }
 
+    /// Landed orders of a campaign in order of id, after `after`, at most `limit`.
+    pub async fn orders_page(
+        &self,
+        campaign: &str,
+        after: Option<OrderId>,
+        limit: u32,
+    ) -> StoreResult<Vec<LandedOrder>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM orders o WHERE o.campaign_id = ? AND o.order_id > ? ORDER BY o.order_id LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(after.map(|order| order.to_string()).unwrap_or_default())
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(landed_order).collect()
+    }
+
     /// Ids of a campaign's landed orders by moment, then by id, at most `limit`.
     pub async fn order_ids_by_moment(&self, campaign: &str, limit: u64) -> StoreResult<Vec<OrderId>> {
         let sql = "SELECT order_id FROM orders WHERE campaign_id = ? ORDER BY placed_at, order_id LIMIT ?";
@@ -73,23 +95,20 @@ impl Store {
         Ok(ids)
     }
 
-    /// Landed orders as the attempts they were, in the order of their ids here; those that are not there
-    /// are left out.
-    pub async fn orders_as_attempts(&self, campaign: &str, ids: &[OrderId]) -> StoreResult<Vec<Recorded>> {
+    /// Landed orders in the order of their ids here; those that are not there are left out.
+    pub async fn orders_of(&self, campaign: &str, ids: &[OrderId]) -> StoreResult<Vec<LandedOrder>> {
         let mut found = BTreeMap::new();
         for range in pieces(ids.len()) {
             let marks = placeholders(1, range.len());
-            let sql = format!(
-                "SELECT order_id, CAST(user_id AS CHAR), sku_id, quantity, revision, CAST(placed_at AS CHAR), receipt \
-                 FROM orders WHERE campaign_id = ? AND order_id IN {marks}"
-            );
+            let sql =
+                format!("SELECT {COLUMNS} FROM orders o WHERE o.campaign_id = ? AND o.order_id IN {marks}");
             let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
             let query = ids[range]
                 .iter()
                 .fold(query, |query, id| query.bind(id.to_string()));
             for row in &query.fetch_all(&self.pool).await? {
-                let recorded = recorded(row)?;
-                found.insert(recorded.attempt.order, recorded);
+                let order = landed_order(row)?;
+                found.insert(order.attempt.order, order);
             }
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
@@ -107,37 +126,24 @@ impl Store {
     }
 }
 
-fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
-    let receipt: Receipt = json(row, 11)?;
-    Ok(OrderRow {
-        order: order_id(&text(row, 0)?)?,
-        campaign: text(row, 1)?,
-        sku: text(row, 2)?,
-        user: text(row, 3)?,
-        quantity: narrow(row, 4)?,
-        revision: narrow(row, 5)?,
-        state: state(&text(row, 6)?)?,
-        placed_at: moment(row, 7)?,
-        confirmed_at: maybe_moment(row, 8)?,
-        revoked_reason: maybe_text(row, 9)?,
-        fingerprint: text(row, 10)?,
-        charges: receipt.charges.into_owned(),
-    })
-}
-
-fn recorded(row: &AnyRow) -> StoreResult<Recorded> {
-    let receipt: Receipt = json(row, 6)?;
-    Ok(Recorded {
-        at: moment(row, 5)?,
+/// Reads [`COLUMNS`].
+pub(super) fn landed_order(row: &AnyRow) -> StoreResult<LandedOrder> {
+    let ReadReceipt { charges, attributes } = json(row, 10)?;
+    Ok(LandedOrder {
         attempt: Attempt {
             order: order_id(&text(row, 0)?)?,
             user: text(row, 1)?,
             sku: text(row, 2)?,
             quantity: narrow(row, 3)?,
-            attributes: receipt.attributes.into_owned(),
+            attributes,
         },
-        revision: Some(narrow(row, 4)?),
-        outcome: Some(ADMITTED.to_owned()),
+        revision: narrow(row, 4)?,
+        state: state(&text(row, 5)?)?,
+        placed_at: moment(row, 6)?,
+        confirmed_at: maybe_moment(row, 7)?,
+        revoked_reason: maybe_text(row, 8)?,
+        fingerprint: text(row, 9)?,
+        charges,
     })
 }
 

@@ -4,11 +4,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use sqlx::types::time::{OffsetDateTime, PrimitiveDateTime};
 
+use crate::order::{TIME_MAX_MS, TIME_MIN_MS};
 use crate::store::{StoreError, StoreResult};
-
-/// First and last moment a `DATETIME` column holds: 1000-01-01 and 9999-12-30, in milliseconds.
-pub(super) const TIME_MIN_MS: i64 = -30_610_224_000_000;
-pub(super) const TIME_MAX_MS: i64 = 253_402_128_000_000;
 
 /// `Refused` for a time that no database holds.
 pub(super) fn check(ms: i64) -> StoreResult<()> {

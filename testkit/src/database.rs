@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
-use rushgate::order::{Attempt, Charge, EVENT_VERSION, OrderEvent, OrderId};
+use rushgate::order::{Attempt, Charge, OrderEvent, OrderId};
 use rushgate::plan::{Attribute, Counter, Expr, Plan, Window};
+use rushgate::record::{At, LandingSlice};
 use rushgate::revision::Revision;
-use rushgate::store::{At, Config, LandingSlice, Store, StoreResult};
+use rushgate::store::{Config, Store, StoreResult};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -327,28 +328,20 @@ pub fn order(user: &str, key: &str) -> OrderEvent {
         attributes: [("claim:tier".to_owned(), "gold".to_owned())].into(),
     };
     OrderEvent {
-        v: EVENT_VERSION,
-        order: attempt.order,
-        campaign: "spring".to_owned(),
-        shard: 0,
-        fingerprint: attempt.fingerprint(),
-        sku: attempt.sku,
-        user: attempt.user,
-        quantity: 1,
-        revision: 1,
-        plan: "ab".repeat(32),
-        modules: Vec::new(),
-        placed_at: NOW - 5,
-        charges: vec![Charge {
-            counter: "one-per-user/orders".to_owned(),
-            window: 0,
-            rolling_ms: 0,
-            subject: user.to_owned(),
-            cost: 1,
-            limit: None,
-        }],
-        attributes: attempt.attributes,
-        ordinal: None,
+        charges: vec![charge("one-per-user/orders", 0, user)],
+        ..OrderEvent::of(attempt, "spring", 0, (1, &"ab".repeat(32)), NOW - 5)
+    }
+}
+
+/// One unit of a counter.
+pub fn charge(counter: &str, window: i64, subject: &str) -> Charge {
+    Charge {
+        counter: counter.to_owned(),
+        window,
+        rolling_ms: 0,
+        subject: subject.to_owned(),
+        cost: 1,
+        limit: None,
     }
 }
 

@@ -30,7 +30,7 @@ pub const RANKS: &[Rank] = &[
             &["audience", "plan"],
             &["lua", "revision"],
             &["record", "ruleset", "state"],
-            &["outbox", "recorded"],
+            &["attempts", "outbox"],
         ],
     },
     Rank {
@@ -47,7 +47,7 @@ pub const RANKS: &[Rank] = &[
             "letters",
             "reconcile",
             "relay",
-            "sample",
+            "sampling",
         ]],
     },
     Rank {

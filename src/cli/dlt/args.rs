@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::values;
 use crate::cli::settings::{Operator, Settings};
-use crate::store::{Origin, Stage};
+use crate::record::Origin;
+use crate::store::Stage;
 
 /// Looks after dead letters: orders that could not land.
 #[derive(Debug, Subcommand)]

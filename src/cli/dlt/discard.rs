@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::select::{Letters, PAGE};
 use super::{Desk, Discard, asked_for};
-use crate::store::{Discarded, Origin, Stage};
+use crate::record::Origin;
+use crate::store::{Discarded, Stage};
 
 /// Letters that are named in an error; more are counted.
 const NAMED_MAX: usize = 3;

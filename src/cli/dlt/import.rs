@@ -10,7 +10,8 @@ use super::line::{self, Checked};
 use super::{Desk, Import, Work};
 use crate::letters::Item;
 use crate::order::OrderEvent;
-use crate::store::{DeadLetter, Origin, Stage, Store};
+use crate::record::Origin;
+use crate::store::{DeadLetter, Stage, Store};
 
 /// Wrong lines that are named; more are counted.
 const NAMED_MAX: usize = 20;

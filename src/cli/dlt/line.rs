@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::order::OrderEvent;
-use crate::store::{DeadLetter, Origin, check_event};
+use crate::order::{OrderEvent, check_event};
+use crate::record::Origin;
+use crate::store::DeadLetter;
 
 /// What `export` writes.
 #[derive(Serialize)]
@@ -115,7 +116,7 @@ pub(super) fn read(line: &str) -> Result<Checked, String> {
     let id: Origin = repaired
         .id
         .parse()
-        .map_err(|error: crate::store::OriginError| error.to_string())?;
+        .map_err(|error: crate::record::OriginError| error.to_string())?;
     let payload = match (repaired.payload, repaired.payload_base64) {
         (Some(json), None) => json.get().as_bytes().to_vec(),
         (None, Some(text)) => BASE64

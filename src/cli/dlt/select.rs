@@ -7,7 +7,8 @@ use anyhow::bail;
 use super::args::Selection;
 use super::line::rfc3339;
 use super::show::plain;
-use crate::store::{DeadLetter, KeyMatch, LetterFilter, Origin, ReplayMatch, Stage, Store};
+use crate::record::Origin;
+use crate::store::{DeadLetter, KeyMatch, LetterFilter, ReplayMatch, Stage, Store};
 
 /// Letters read from the database at a time.
 pub(super) const PAGE: u32 = 500;

@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use flate2::write::MultiGzDecoder;
 
 use super::spool::{Spool, Summary};
-use crate::audience::{Lines, ListError};
+use crate::audience::{AudienceError, Lines};
 
 /// Why an upload is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
     #[error("{0}")]
-    List(#[from] ListError),
+    Audience(#[from] AudienceError),
     #[error("the body is not intact gzip: {0}")]
     Gzip(io::Error),
     #[error("the upload cannot be kept in the folder for temporary files: {0}")]
@@ -81,7 +81,7 @@ pub(super) struct Sink {
 impl Sink {
     fn take(&mut self, text: &[u8]) -> Result<(), IntakeError> {
         let room = self.room.checked_sub(text.len() as u64);
-        self.room = room.ok_or(ListError::TooLarge)?;
+        self.room = room.ok_or(AudienceError::TooLarge)?;
         let mut spooled = Ok(());
         let spool = &mut self.spool;
         self.lines.push(text, &mut |id| {
@@ -168,7 +168,10 @@ mod tests {
         let bomb = gzip(&vec![b'\n'; 1 << 24]);
         let mut intake = Intake::new(true, 1 << 20);
         let error = intake.take(&bomb).expect_err("refused");
-        assert!(matches!(error, IntakeError::List(ListError::TooLarge)), "{error}");
+        assert!(
+            matches!(error, IntakeError::Audience(AudienceError::TooLarge)),
+            "{error}"
+        );
         let Intake::Gzip(decoder) = &intake else {
             unreachable!("made for gzip");
         };

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::{Control, ControlError, Problem};
-use crate::audience::{AUDIENCE_BYTES_MAX, ListError};
+use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError};
 use crate::campaign::check_id;
 use crate::store::{AudienceRow, NewAudience};
 use intake::{Intake, IntakeError};
@@ -27,7 +27,7 @@ const PIECES_AHEAD: usize = 4;
 const BUCKETS_AHEAD: usize = 64;
 
 /// A list on its way in.
-pub struct ListUpload {
+pub struct AudienceUpload {
     pub id: String,
     /// Whether the body is compressed.
     pub gzip: bool,
@@ -48,8 +48,12 @@ pub struct Uploaded {
 impl Control {
     /// Stores a list as its next version. Nothing is stored of a body that is wrong or cut off. No
     /// campaign changes: a revision pins the version that is newest when it is made.
-    pub async fn upload_audience(&self, actor: &str, upload: ListUpload) -> Result<Uploaded, ControlError> {
-        let ListUpload { id, gzip, body } = upload;
+    pub async fn upload_audience(
+        &self,
+        actor: &str,
+        upload: AudienceUpload,
+    ) -> Result<Uploaded, ControlError> {
+        let AudienceUpload { id, gzip, body } = upload;
         check_id(&id).map_err(|error| invalid(format!("the list id {error}")))?;
         let (summary, spool) = collect(gzip, body).await?;
         if let Some(row) = self.store.audience(&id).await?.into_iter().next()
@@ -130,17 +134,17 @@ fn invalid(detail: String) -> ControlError {
 impl From<IntakeError> for ControlError {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::List(error) => error.into(),
+            IntakeError::Audience(error) => error.into(),
             IntakeError::Gzip(_) => Self::Malformed(error.to_string()),
             IntakeError::Spool(_) => Self::Unavailable(error.to_string()),
         }
     }
 }
 
-impl From<ListError> for ControlError {
-    fn from(error: ListError) -> Self {
+impl From<AudienceError> for ControlError {
+    fn from(error: AudienceError) -> Self {
         match error {
-            ListError::TooLarge => Self::TooLarge(error.to_string()),
+            AudienceError::TooLarge => Self::TooLarge(error.to_string()),
             _ => invalid(error.to_string()),
         }
     }
@@ -166,7 +170,7 @@ async fn collect(
         let piece = piece.map_err(ControlError::Malformed)?;
         length += piece.len() as u64;
         if length > AUDIENCE_BYTES_MAX {
-            return Err(ListError::TooLarge.into());
+            return Err(AudienceError::TooLarge.into());
         }
         refused = refused || sender.send(piece).await.is_err();
     }
@@ -178,8 +182,9 @@ async fn collect(
 fn filled(mut spool: Spool, buckets: u32) -> BoxStream<'static, Result<(u32, Vec<u8>), ControlError>> {
     let (sender, receiver) = mpsc::channel(BUCKETS_AHEAD);
     let filling = spawn_blocking(move || {
-        let each =
-            |bucket: Result<_, ListError>| sender.blocking_send(bucket.map_err(ControlError::from)).is_ok();
+        let each = |bucket: Result<_, AudienceError>| {
+            sender.blocking_send(bucket.map_err(ControlError::from)).is_ok()
+        };
         spool.fill(buckets, each).map_err(IntakeError::Spool)
     });
     let sent = stream::unfold(receiver, async |mut receiver| {

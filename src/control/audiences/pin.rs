@@ -17,7 +17,7 @@ impl Control {
     /// Pins the newest version of every list the plan of a rule asks for, unless an earlier rule of the
     /// revision has pinned it. `at` points at the rule in the request; what a merchant can mend is answered
     /// as problems.
-    pub(in super::super) async fn pin_lists(
+    pub(in super::super) async fn pin_audiences(
         &self,
         at: &str,
         rule: &RuleSpec,
@@ -53,12 +53,12 @@ impl Control {
         Ok(unknown
             .into_iter()
             .take(REPORTED_MAX)
-            .map(|id| unknown_list(at, rule, id, &newest))
+            .map(|id| unknown_audience(at, rule, id, &newest))
             .collect())
     }
 }
 
-fn unknown_list(at: &str, rule: &RuleSpec, id: &str, known: &BTreeMap<String, AudienceRef>) -> Problem {
+fn unknown_audience(at: &str, rule: &RuleSpec, id: &str, known: &BTreeMap<String, AudienceRef>) -> Problem {
     let place = place_of(&rule.params, id).unwrap_or_default();
     let problem = Problem::new(
         format!("{at}/params{place}"),

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use sha2::{Digest, Sha256};
 
 use crate::audience::{
-    AUDIENCE_BUCKET_MEMBERS_MAX, AUDIENCE_MEMBERS_MAX, ListError, buckets_for, pack, unpack,
+    AUDIENCE_BUCKET_MEMBERS_MAX, AUDIENCE_MEMBERS_MAX, AudienceError, buckets_for, pack, unpack,
 };
 use crate::campaign::bucket_of;
 use crate::wasm;
@@ -96,7 +96,7 @@ impl Spool {
 
     /// Counts the different ids and digests them: the digest does not depend on their order, on
     /// repeated ones, or on how many buckets they fill.
-    pub(super) fn summary(&mut self) -> io::Result<Result<Summary, ListError>> {
+    pub(super) fn summary(&mut self) -> io::Result<Result<Summary, AudienceError>> {
         let mut members = 0;
         let mut digests = Vec::new();
         for number in 0..PARTITIONS {
@@ -106,7 +106,7 @@ impl Spool {
             digests.extend_from_slice(&Sha256::digest(pack(sorted.into_iter())));
         }
         if members > AUDIENCE_MEMBERS_MAX {
-            return Ok(Err(ListError::TooMany { members }));
+            return Ok(Err(AudienceError::TooMany { members }));
         }
         Ok(Ok(Summary {
             members,
@@ -119,7 +119,7 @@ impl Spool {
     pub(super) fn fill(
         &mut self,
         buckets: u32,
-        mut each: impl FnMut(Result<(u32, Vec<u8>), ListError>) -> bool,
+        mut each: impl FnMut(Result<(u32, Vec<u8>), AudienceError>) -> bool,
     ) -> io::Result<()> {
         // Both are powers of two, so the buckets of a group hold the partitions of the same group and
         // nothing else.
@@ -136,7 +136,7 @@ impl Spool {
             for (bucket, members) in (group..).step_by(groups as usize).zip(filled) {
                 let bucket = match members.len() <= AUDIENCE_BUCKET_MEMBERS_MAX {
                     true => Ok((bucket, pack(members.into_iter()))),
-                    false => Err(ListError::Crowded {
+                    false => Err(AudienceError::Crowded {
                         members: members.len(),
                     }),
                 };
@@ -193,7 +193,7 @@ mod tests {
         let expected: BTreeSet<&[u8]> = ids.iter().map(|id| id.as_bytes()).collect();
         assert_eq!(summary.members, expected.len() as u64);
         let (mut found, mut numbers) = (BTreeSet::new(), BTreeSet::new());
-        let each = |bucket: Result<(u32, Vec<u8>), ListError>| {
+        let each = |bucket: Result<(u32, Vec<u8>), AudienceError>| {
             let (number, packed) = bucket.expect("small enough");
             assert!(numbers.insert(number));
             for id in unpack(&packed) {
@@ -229,12 +229,12 @@ mod tests {
         let summary = summary(&mut spool);
         assert_eq!(summary.buckets, 32);
         let mut errors = Vec::new();
-        let each = |bucket: Result<(u32, Vec<u8>), ListError>| {
+        let each = |bucket: Result<(u32, Vec<u8>), AudienceError>| {
             errors.extend(bucket.err());
             true
         };
         spool.fill(summary.buckets, each).expect("readable");
-        assert_eq!(errors, [ListError::Crowded { members: 1025 }]);
+        assert_eq!(errors, [AudienceError::Crowded { members: 1025 }]);
     }
 
     #[test]

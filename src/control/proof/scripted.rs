@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::held;
 use crate::campaign::RecordVersion;
 use crate::engine::embedded::Embedded;
+use crate::lua::audiences::{self, Put};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::fence::Fence;
 use crate::lua::keys::{self, Shard};
-use crate::lua::lists::{self, Put};
 use crate::lua::reply::Reply;
 use crate::lua::restore::{Restore, restore_args, restore_reply};
 use crate::lua::{Args, Family, Script, fixed};
@@ -71,8 +71,8 @@ impl Scripted {
     }
 
     fn upload(&self, start: &State) -> Result<(), String> {
-        for args in lists::fill(self.family.plan.context(), &self.fence, &start.audiences) {
-            match lists::put_reply(self.run(&fixed::AUDIENCE, args)?) {
+        for args in audiences::fill(self.family.plan.context(), &self.fence, &start.audiences) {
+            match audiences::put_reply(self.run(&fixed::AUDIENCE, args)?) {
                 Ok(Put::Complete | Put::Incomplete) => {}
                 other => return Err(format!("the lists could not be filled: {other:?}")),
             }

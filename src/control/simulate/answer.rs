@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::notes::Facts;
 use super::{Origin, sentences};
-use crate::recorded::Attributes;
-use crate::recorded::tally::{Count, Estimate, Flip, Flips, Sides, Tally};
+use crate::attempts::Attributes;
+use crate::attempts::tally::{Count, Estimate, Flip, Flips, Sides, Tally};
 use crate::wire::Moment;
 
 /// The answer of `POST /admin/v1/campaigns/{id}/simulate`. Times are RFC 3339.

@@ -7,7 +7,7 @@
 //! Nothing is stored, and no counter, stock or order of the campaign is touched.
 
 mod answer;
-mod lists;
+mod audiences;
 mod notes;
 mod sampled;
 mod source;
@@ -22,11 +22,11 @@ use tokio::sync::mpsc;
 use super::campaigns::schedule_of;
 use super::requests::{Problem, check_rules, check_schedule};
 use super::{Control, ControlError, RuleSpec};
+use crate::attempts::DecidedAttempt;
+use crate::attempts::replay::{Replay, World, scaled};
+use crate::attempts::tally::Tally;
 use crate::campaign::{Campaign, Sku};
 use crate::plan::{CheckContext, CheckedPlan, check, explain};
-use crate::recorded::Recorded;
-use crate::recorded::replay::{Replay, World, scaled};
-use crate::recorded::tally::Tally;
 use crate::revision::Revision;
 use crate::store::SampleRow;
 
@@ -84,10 +84,10 @@ pub struct NewSimulation {
 }
 
 /// Attempts that come with the request, in the order of their moments.
-pub type Given<'a> = BoxStream<'a, Result<Vec<Recorded>, ControlError>>;
+pub type Given<'a> = BoxStream<'a, Result<Vec<DecidedAttempt>, ControlError>>;
 
 /// An attempt with the plan the old side decides it by.
-type Step = (Recorded, Arc<CheckedPlan>);
+type Step = (DecidedAttempt, Arc<CheckedPlan>);
 
 /// The two revisions that are compared. The new one is not stored.
 struct Compare {
@@ -174,7 +174,7 @@ impl Control {
     ) -> Result<World, ControlError> {
         let prechecks = self.loader.prechecks(revision).await;
         let prechecks = prechecks.map_err(ControlError::Unavailable)?;
-        Ok(World::new(skus, self.lists(plan).await?, prechecks))
+        Ok(World::new(skus, self.audience_members(plan).await?, prechecks))
     }
 
     /// Compiles the new rules as a revision would.

@@ -1,9 +1,9 @@
 //! What somebody has to know before they believe a simulation's figures, in sentences.
 
 use super::{OldSide, Origin};
+use crate::attempts::tally::Tally;
 use crate::campaign::Sku;
 use crate::plan::{Attribute, CheckedPlan};
-use crate::recorded::tally::Tally;
 use crate::store::SampleRow;
 use crate::wasm::Diagnostic;
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::ControlError;
-use crate::recorded::Recorded;
-use crate::recorded::pieces::{self, Piece};
+use crate::attempts::DecidedAttempt;
+use crate::attempts::pieces::{self, Piece};
 use crate::store::{AttemptsAt, PieceAt, SampleRow, Store};
 
 /// Attempts of one page.
@@ -18,14 +18,14 @@ pub(super) struct Sampled<'a> {
     store: &'a Store,
     campaign: &'a str,
     sample: SampleRow,
-    rows: VecDeque<Recorded>,
+    rows: VecDeque<DecidedAttempt>,
     /// The last row read, and the end of rows; `None`: all of them are read.
     rows_at: Option<(Option<AttemptsAt>, i64)>,
     pieces: VecDeque<(PieceAt, Piece)>,
     pieces_after: Option<PieceAt>,
     pieces_read: bool,
     /// Unpacked, by moment, arrival, and place in their write.
-    open: BTreeMap<(i64, i64, u64), Recorded>,
+    open: BTreeMap<(i64, i64, u64), DecidedAttempt>,
 }
 
 impl<'a> Sampled<'a> {
@@ -49,7 +49,7 @@ impl<'a> Sampled<'a> {
     }
 
     /// `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Recorded>>, ControlError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<DecidedAttempt>>, ControlError> {
         let mut page = Vec::with_capacity(PAGE);
         while page.len() < PAGE {
             self.fill_rows().await?;
@@ -67,7 +67,7 @@ impl<'a> Sampled<'a> {
         Ok(Some(page).filter(|page| !page.is_empty()))
     }
 
-    fn pop_open(&mut self) -> Option<Recorded> {
+    fn pop_open(&mut self) -> Option<DecidedAttempt> {
         self.open.pop_first().map(|(_, recorded)| recorded)
     }
 
@@ -79,7 +79,7 @@ impl<'a> Sampled<'a> {
             let (rows, last) = page.await?;
             self.rows_at = last.map(|last| (Some(last), end));
             let (share, campaign) = (self.sample.share, self.campaign);
-            let held = |row: &Recorded| share.holds(campaign, &row.attempt.user);
+            let held = |row: &DecidedAttempt| share.holds(campaign, &row.attempt.user);
             self.rows.extend(rows.into_iter().filter(held));
         }
         Ok(())

@@ -4,9 +4,9 @@ use futures_util::StreamExt;
 
 use super::sampled::Sampled;
 use super::{ControlError, Given, SIMULATED_MAX};
+use crate::attempts::DecidedAttempt;
 use crate::control::requests::Problem;
 use crate::order::OrderId;
-use crate::recorded::Recorded;
 use crate::store::{SampleRow, Store};
 
 /// Attempts of one page.
@@ -43,7 +43,7 @@ impl<'a> Feed<'a> {
     }
 
     /// `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Recorded>>, ControlError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<DecidedAttempt>>, ControlError> {
         match self {
             Self::Sample(sampled) => sampled.next().await,
             Self::Orders { store, campaign, ids } => {
@@ -51,9 +51,9 @@ impl<'a> Feed<'a> {
                 if page.is_empty() {
                     return Ok(None);
                 }
-                let attempts = store.orders_as_attempts(campaign, &page).await?;
-                match attempts.len() == page.len() {
-                    true => Ok(Some(attempts)),
+                let orders = store.orders_of(campaign, &page).await?;
+                match orders.len() == page.len() {
+                    true => Ok(Some(orders.into_iter().map(DecidedAttempt::from).collect())),
                     false => {
                         let why = "orders disappeared from the database while they were read";
                         Err(ControlError::Invalid(vec![Problem::new("/from", why)]))

@@ -1,104 +1,46 @@
-//! Decodes records: those of one order, which are JSON, and those of many.
+//! Decodes the orders of records: of those of one order, which are JSON, and of those of many.
 
 use std::collections::BTreeSet;
 
+use super::polled::{Form, Polled};
 use super::{Class, Poison};
 use crate::bus::Record;
 use crate::bus::origin::Origin;
-use crate::order::{EventError, OrderEvent};
-use crate::record::{self, Payload, PayloadError, RecordError};
-use crate::store::{self, At, LandingSlice, check_event};
-
-/// What a record of many orders says besides them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::landing) struct Packed {
-    uid: String,
-    evaluator: u32,
-    /// When each of its orders was asked for, by position; 0 where that cannot be read.
-    asked_at: Vec<i64>,
-    /// Without the forged ones.
-    pub orders: usize,
-}
-
-/// What a record of many orders claims of one of them: its charges are left to whoever lands it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::landing) struct Claim<'a> {
-    /// Of its campaign.
-    pub uid: &'a str,
-    pub evaluator: u32,
-    /// When its gateway asked for it, milliseconds since 1970-01-01 UTC by that one's clock.
-    pub asked_at: i64,
-}
-
-impl Packed {
-    pub(super) fn claim(&self, position: u32) -> Claim<'_> {
-        Claim {
-            uid: &self.uid,
-            evaluator: self.evaluator,
-            asked_at: self.asked_at.get(position as usize).copied().unwrap_or(0),
-        }
-    }
-}
+use crate::order::{EventError, OrderEvent, check_event};
+use crate::record::{self, At, LandingSlice, Payload, PayloadError, RecordError};
 
 /// An order, or what is wrong with it.
 type Order = Result<OrderEvent, Box<Poison>>;
 
-/// A record's orders by position, and what else it says where it is one of many.
-#[derive(Debug)]
-pub(super) struct Decoded {
-    pub packed: Option<Packed>,
-    pub orders: Vec<(u32, Order)>,
-}
-
-impl Decoded {
-    /// A record of one order, or of none that can be told.
-    fn one(order: Order) -> Self {
-        Self {
-            packed: None,
-            orders: vec![(0, order)],
-        }
-    }
-}
-
-/// Decodes a record without the orders at the forged positions.
-pub(super) fn record(record: &Record, forged: &BTreeSet<u32>) -> Decoded {
-    if !record::is_record(&record.payload) {
-        return Decoded::one(event(record));
-    }
-    let read = match record::decode(&record.payload) {
-        Ok(read) => read,
-        Err(error) => {
+/// Decodes a record without the orders at the forged positions: its orders by position.
+pub(super) fn orders(polled: &mut Polled<'_>, forged: &BTreeSet<u32>) -> Vec<(u32, Order)> {
+    let many = match &polled.form {
+        Form::One => return vec![(0, one(polled.record))],
+        Form::Odd(error) => {
             let class = match error {
                 RecordError::Version(_) => Class::UnknownVersion,
                 _ => Class::Undecodable,
             };
-            return Decoded::one(Err(poison(class, error.to_string(), None)));
+            return vec![(0, Err(poison(class, error.to_string(), None)))];
         }
+        Form::Many(many) => many,
     };
-    let mut asked_at = Vec::with_capacity(read.payloads.len());
-    let mut orders = Vec::with_capacity(read.payloads.len());
-    for (position, bytes) in (0..).zip(&read.payloads) {
+    let mut asked_at = Vec::with_capacity(many.payloads.len());
+    let mut orders = Vec::with_capacity(many.payloads.len());
+    for (position, bytes) in (0..).zip(&many.payloads) {
         let payload = Payload::read(bytes);
         asked_at.push(payload.as_ref().map_or(0, |payload| payload.asked_at));
         if !forged.contains(&position) {
             let attempt = payload.and_then(|payload| payload.attempt());
-            let order = attempt.map(|attempt| read.header.event(position, attempt));
+            let order = attempt.map(|attempt| many.header.event(position, attempt));
             orders.push((position, order.map_err(unreadable).and_then(checked)));
         }
     }
-    let packed = Packed {
-        uid: read.header.uid.to_owned(),
-        evaluator: read.header.evaluator,
-        asked_at,
-        orders: orders.len(),
-    };
-    Decoded {
-        packed: Some(packed),
-        orders,
-    }
+    (polled.asked_at, polled.orders) = (asked_at, orders.len());
+    orders
 }
 
-fn event(record: &Record) -> Order {
+fn one(record: &Record) -> Order {
     let event = OrderEvent::decode(&record.payload).map_err(|error| {
         let class = match error {
             EventError::Json(_) => Class::Undecodable,
@@ -106,10 +48,7 @@ fn event(record: &Record) -> Order {
         };
         poison(class, error.to_string(), None)
     })?;
-    match check_event(&event) {
-        Ok(()) => Ok(event),
-        Err(error) => Err(poison(Class::Invalid, error, None)),
-    }
+    checked(event)
 }
 
 fn unreadable(error: PayloadError) -> Box<Poison> {
@@ -140,8 +79,8 @@ pub(super) fn add_order(slice: &mut LandingSlice, record: &Record, at: At, event
 }
 
 /// Where an order was first that is at a position of a record which comes from there.
-pub(in crate::landing) fn record_id(origin: Origin, position: u32) -> store::Origin {
-    store::Origin {
+pub(in crate::landing) fn record_id(origin: Origin, position: u32) -> record::Origin {
+    record::Origin {
         topic: origin.topic,
         partition: origin.partition,
         offset: origin.offset,

@@ -1,17 +1,15 @@
 //! What one poll gave, in portions of bounded size: a record may hold a thousand orders, and a transaction a few thousand.
 
-use super::Sorted;
-use crate::bus::{Record, Slice};
-use crate::record;
+use super::{Polled, Sorted};
 
 /// Cuts between records, so that no portion has more orders than `most` unless one record has; each partition's records
 /// stay in order. What stands between two records, or behind the last one, goes with what is before it.
-pub(in crate::landing) fn portions(sorted: Vec<Sorted>, most: usize) -> Vec<Vec<Sorted>> {
+pub(in crate::landing) fn portions(sorted: Vec<Sorted<'_>>, most: usize) -> Vec<Vec<Sorted<'_>>> {
     let (mut portions, mut portion, mut size) = (Vec::new(), Vec::new(), 0);
     for mut rest in sorted {
         loop {
-            let (fits, orders) = fitting(&rest.slice.records, most.saturating_sub(size));
-            if fits == rest.slice.records.len() {
+            let (fits, orders) = fitting(&rest.records, most.saturating_sub(size));
+            if fits == rest.records.len() {
                 size += orders;
                 portion.push(rest);
                 break;
@@ -38,50 +36,39 @@ pub(in crate::landing) fn portions(sorted: Vec<Sorted>, most: usize) -> Vec<Vec<
 }
 
 /// How many of the first records fit, and how many orders these hold.
-fn fitting(records: &[Record], room: usize) -> (usize, usize) {
+fn fitting(records: &[Polled<'_>], room: usize) -> (usize, usize) {
     let (mut fits, mut sum) = (0, 0);
     for record in records {
-        let orders = orders(record);
-        if sum + orders > room {
+        if sum + record.orders > room {
             break;
         }
-        (fits, sum) = (fits + 1, sum + orders);
+        (fits, sum) = (fits + 1, sum + record.orders);
     }
     (fits, sum)
 }
 
-fn orders(record: &Record) -> usize {
-    match record::is_record(&record.payload) {
-        true => record::decode(&record.payload).map_or(1, |record| record.payloads.len()),
-        false => 1,
-    }
-}
-
 /// Leaves the first so many records, and gives what is behind them, if anything is.
-fn split(part: &mut Sorted, first: usize) -> Option<Sorted> {
-    let at = part.slice.records.get(first)?.offset;
+fn split<'a>(part: &mut Sorted<'a>, first: usize) -> Option<Sorted<'a>> {
+    let at = part.records.get(first)?.offset();
+    let unsealed = part.unsealed.partition_point(|unsealed| unsealed.offset < at);
+    let forged = part.forged.partition_point(|forged| forged.at.offset < at);
     let behind = Sorted {
-        slice: Slice {
-            partition: part.slice.partition,
-            from: at,
-            next: part.slice.next,
-            records: part.slice.records.split_off(first),
-        },
-        unsealed: part
-            .unsealed
-            .split_off(part.unsealed.partition_point(|unsealed| unsealed.offset < at)),
-        forged: part
-            .forged
-            .split_off(part.forged.partition_point(|forged| forged.at.offset < at)),
+        partition: part.partition,
+        from: at,
+        next: part.next,
+        records: part.records.split_off(first),
+        unsealed: part.unsealed.split_off(unsealed),
+        forged: part.forged.split_off(forged),
     };
-    part.slice.next = at;
+    part.next = at;
     Some(behind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::DeadRecord;
+    use crate::bus::{Record, Slice};
+    use crate::record::{self, DeadRecord};
 
     fn record(offset: i64, orders: usize) -> Record {
         let payload = match orders {
@@ -111,18 +98,25 @@ mod tests {
         }
     }
 
-    fn sorted(partition: i32, orders: &[usize]) -> Sorted {
+    fn slice(partition: i32, orders: &[usize]) -> Slice {
         let records: Vec<Record> = (0..)
             .zip(orders)
             .map(|(n, orders)| record(n * 2, *orders))
             .collect();
+        Slice {
+            partition,
+            from: 0,
+            next: records.len() as i64 * 2,
+            records,
+        }
+    }
+
+    fn sorted(slice: &Slice) -> Sorted<'_> {
         Sorted {
-            slice: Slice {
-                partition,
-                from: 0,
-                next: records.len() as i64 * 2,
-                records,
-            },
+            partition: slice.partition,
+            from: slice.from,
+            next: slice.next,
+            records: slice.records.iter().map(Polled::read).collect(),
             unsealed: vec![2.into(), 4.into()],
             forged: vec![DeadRecord {
                 at: 3.into(),
@@ -132,9 +126,9 @@ mod tests {
     }
 
     /// (partition, from, next) of each part of each portion.
-    fn cut(sorted: Vec<Sorted>, most: usize) -> Vec<Vec<(i32, i64, i64)>> {
-        let part = |part: &Sorted| (part.slice.partition, part.slice.from, part.slice.next);
-        let portions = portions(sorted, most);
+    fn cut(slices: &[Slice], most: usize) -> Vec<Vec<(i32, i64, i64)>> {
+        let part = |part: &Sorted<'_>| (part.partition, part.from, part.next);
+        let portions = portions(slices.iter().map(sorted).collect(), most);
         portions
             .iter()
             .map(|portion| portion.iter().map(part).collect())
@@ -143,27 +137,28 @@ mod tests {
 
     #[test]
     fn a_portion_ends_between_records_and_nothing_is_left_out() {
-        assert_eq!(cut(vec![sorted(0, &[1, 1, 1])], 3), [[(0, 0, 6)]]);
+        assert_eq!(cut(&[slice(0, &[1, 1, 1])], 3), [[(0, 0, 6)]]);
         assert_eq!(
-            cut(vec![sorted(0, &[200, 200, 200])], 400),
+            cut(&[slice(0, &[200, 200, 200])], 400),
             [[(0, 0, 4)], [(0, 4, 6)]]
         );
         assert_eq!(
-            cut(vec![sorted(0, &[300]), sorted(1, &[1, 300, 1])], 302),
+            cut(&[slice(0, &[300]), slice(1, &[1, 300, 1])], 302),
             [vec![(0, 0, 2), (1, 0, 2)], vec![(1, 2, 6)]]
         );
         assert_eq!(
-            cut(vec![sorted(0, &[2]), sorted(1, &[900, 900])], 500),
+            cut(&[slice(0, &[2]), slice(1, &[900, 900])], 500),
             [[(0, 0, 2)], [(1, 0, 2)], [(1, 2, 4)]],
             "a record is never cut"
         );
-        assert_eq!(cut(vec![sorted(3, &[])], 500), [[(3, 0, 0)]]);
-        assert!(cut(Vec::new(), 500).is_empty());
+        assert_eq!(cut(&[slice(3, &[])], 500), [[(3, 0, 0)]]);
+        assert!(cut(&[], 500).is_empty());
     }
 
     #[test]
     fn what_is_known_of_records_goes_with_them() {
-        let portions = portions(vec![sorted(0, &[200, 200, 200])], 200);
+        let slice = slice(0, &[200, 200, 200]);
+        let portions = portions(vec![sorted(&slice)], 200);
         let known: Vec<(usize, usize)> = portions
             .iter()
             .map(|portion| (portion[0].unsealed.len(), portion[0].forged.len()))

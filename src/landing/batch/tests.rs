@@ -1,27 +1,8 @@
 //! What becomes of a batch's records.
 
 use super::*;
-use crate::order::{EVENT_VERSION, OrderId};
-
-fn event(n: u8) -> OrderEvent {
-    OrderEvent {
-        v: EVENT_VERSION,
-        order: OrderId::fresh(1, [n; 10]),
-        campaign: "spring".into(),
-        shard: 0,
-        sku: "shoe".into(),
-        user: format!("u{n}"),
-        quantity: 1,
-        revision: 1,
-        plan: String::new(),
-        modules: Vec::new(),
-        placed_at: 1,
-        fingerprint: String::new(),
-        charges: Vec::new(),
-        attributes: Default::default(),
-        ordinal: None,
-    }
-}
+use crate::bus::Record;
+use crate::order::fixture::event;
 
 fn record(offset: i64, payload: Vec<u8>) -> Record {
     Record {
@@ -33,25 +14,26 @@ fn record(offset: i64, payload: Vec<u8>) -> Record {
     }
 }
 
-fn batch() -> Batch {
+fn records() -> Vec<Record> {
     let mut newer = event(2);
     newer.v = 999;
     let mut zero = event(3);
     zero.quantity = 0;
-    let records = vec![
+    vec![
         record(10, event(1).encode()),
         record(11, b"{".to_vec()),
         record(12, newer.encode()),
         record(13, zero.encode()),
         record(14, event(4).encode()),
-    ];
+    ]
+}
+
+fn batch(records: &[Record]) -> Batch<'_> {
     Batch::decode(vec![Sorted {
-        slice: Slice {
-            partition: 2,
-            from: 10,
-            next: 15,
-            records,
-        },
+        partition: 2,
+        from: 10,
+        next: 15,
+        records: records.iter().map(Polled::read).collect(),
         unsealed: vec![14.into()],
         forged: Vec::new(),
     }])
@@ -71,7 +53,8 @@ fn failed(offset: i64, error: StoreError) -> Landed {
 
 #[test]
 fn records_that_are_no_orders_are_kept_apart_by_class() {
-    let batch = batch();
+    let records = records();
+    let batch = batch(&records);
     assert_eq!(
         batch.slices[0].orders,
         [(10.into(), event(1)), (14.into(), event(4))]
@@ -92,7 +75,8 @@ fn records_that_are_no_orders_are_kept_apart_by_class() {
 
 #[test]
 fn orders_that_fail_get_another_chance_and_the_others_have_landed() {
-    let mut batch = batch();
+    let records = records();
+    let mut batch = batch(&records);
     batch.settle(&failed(10, StoreError::Permanent("no".into())));
     assert_eq!(batch.size(), (5, 4));
     assert_eq!((batch.slices[0].from, batch.slices[0].orders.len()), (10, 0));
@@ -105,18 +89,19 @@ fn orders_that_fail_get_another_chance_and_the_others_have_landed() {
 
 #[test]
 fn buried_records_are_passed() {
-    let mut batch = batch();
+    let records = records();
+    let mut batch = batch(&records);
     batch.settle(&failed(14, StoreError::Locked("held".into())));
     let poison: Vec<(i64, Class)> = batch
         .poison()
-        .map(|each| (each.record.offset, each.poison.class))
+        .map(|each| (each.record.offset(), each.poison.class))
         .collect();
     assert_eq!(poison[3], (14, Class::Locked));
     let dead = |offset: i64| DeadRecord {
         at: offset.into(),
         ..DeadRecord::default()
     };
-    batch.bury(vec![(2, dead(11)), (2, dead(14)), (3, dead(0))]);
+    batch.bury([(2, vec![dead(11), dead(14)]), (3, vec![dead(0)])].into());
     let slice = &batch.slices[0];
     assert_eq!((slice.from, slice.next, slice.stop), (11, 15, None));
     assert_eq!((slice.dead.len(), batch.has_work()), (2, true));
@@ -124,7 +109,8 @@ fn buried_records_are_passed() {
 
 #[test]
 fn a_lost_partition_is_forgotten() {
-    let mut batch = batch();
+    let records = records();
+    let mut batch = batch(&records);
     batch.forget(&[7].into());
     assert_eq!(batch.ends(), [(2, 15)]);
     batch.settle(&Landed {
@@ -152,7 +138,8 @@ fn errors_have_their_class() {
 
 #[test]
 fn what_is_implausible_is_poison_and_what_is_unknown_is_waited_for() {
-    let mut batch = batch();
+    let records = records();
+    let mut batch = batch(&records);
     let waits = batch.weigh(|event, sealed, _| match (event.user.as_str(), sealed) {
         ("u1", true) => Weight::Implausible("no".into()),
         ("u4", false) => Weight::Unknown("it".into()),
@@ -167,13 +154,12 @@ fn what_is_implausible_is_poison_and_what_is_unknown_is_waited_for() {
 
 #[test]
 fn a_partition_whose_first_record_waits_has_nothing_to_write() {
+    let record = record(5, event(1).encode());
     let mut batch = Batch::decode(vec![Sorted {
-        slice: Slice {
-            partition: 0,
-            from: 5,
-            next: 6,
-            records: vec![record(5, event(1).encode())],
-        },
+        partition: 0,
+        from: 5,
+        next: 6,
+        records: vec![Polled::read(&record)],
         unsealed: Vec::new(),
         forged: Vec::new(),
     }]);

@@ -3,7 +3,7 @@
 use super::facts::SLACK_MS;
 use super::*;
 use crate::campaign::{Activation, Campaign, RecordVersion};
-use crate::order::{Attempt, EVENT_VERSION, NO_LIMIT, OrderId, fingerprint};
+use crate::order::{Attempt, NO_LIMIT, OrderId, fingerprint};
 use crate::plan::samples::{Act, Expected, Sample, Step, samples};
 use crate::plan::{self, CheckedPlan, eval};
 use crate::revision::PinnedRule;
@@ -82,22 +82,11 @@ pub(super) fn admitted(sample: &Sample) -> Vec<OrderEvent> {
 /// An attempt as a gateway would publish it, had it been admitted so long after the opening.
 pub(super) fn placed(sample: &Sample, plan: &CheckedPlan, attempt: &Attempt, at_ms: i64) -> OrderEvent {
     let placed_at = sample.context.schedule.opens_at + at_ms;
+    let campaign = &sample.context.campaign;
     OrderEvent {
-        v: EVENT_VERSION,
-        order: attempt.order,
-        campaign: sample.context.campaign.clone(),
-        shard: 0,
-        sku: attempt.sku.clone(),
-        user: attempt.user.clone(),
-        quantity: attempt.quantity,
-        revision: 1,
-        plan: PLAN.to_owned(),
         modules: vec![MODULE.to_owned()],
-        placed_at,
-        fingerprint: attempt.fingerprint(),
         charges: eval::charges(plan, attempt, placed_at),
-        attributes: attempt.attributes.clone(),
-        ordinal: None,
+        ..OrderEvent::of(attempt.clone(), campaign, 0, (1, PLAN), placed_at)
     }
 }
 

@@ -1,15 +1,16 @@
 //! What becomes of records, and of orders of one, by their seals.
 
 use super::*;
+use crate::record;
 
-fn stored() -> Stored {
+fn stored() -> KnownSeals {
     let key = |id: &str, retired_at| KeyRow {
         id: id.into(),
         check_value: String::new(),
         first_used_at: 1,
         retired_at,
     };
-    Stored {
+    KnownSeals {
         cut_over: Some(CutOver {
             decided_at: 1,
             from: [(("o".to_owned(), 2), 10)].into(),
@@ -29,12 +30,12 @@ fn config(only: bool) -> Config {
 
 #[test]
 fn records_without_a_seal_are_taken_up_to_the_cut_over() {
-    let missing = |config: &Config, stored: &Stored, partition, offset| {
+    let missing = |config: &Config, stored: &KnownSeals, partition, offset| {
         verdict(config, stored, partition, offset, Seal::Missing)
     };
     let forged = Verdict::Forged("it carries no seal".into());
     assert_eq!(
-        missing(&config(false), &Stored::default(), 2, 99),
+        missing(&config(false), &KnownSeals::default(), 2, 99),
         Verdict::Unsealed
     );
     assert_eq!(missing(&config(false), &stored(), 2, 9), Verdict::Unsealed);
@@ -44,7 +45,7 @@ fn records_without_a_seal_are_taken_up_to_the_cut_over() {
         forged,
         "a partition of later"
     );
-    assert_eq!(missing(&config(true), &Stored::default(), 2, 0), forged);
+    assert_eq!(missing(&config(true), &KnownSeals::default(), 2, 0), forged);
 }
 
 #[test]
@@ -79,14 +80,14 @@ fn a_slice_ends_before_what_waits_and_forged_records_hold_nothing() {
     ];
     let seals = seals.into_iter().map(|record| Seals {
         record,
+        polled: None,
         orders: Vec::new(),
-        at: 0,
     });
-    let (sorted, waits) = sort(&config(false), &stored(), slice, seals.collect());
+    let (sorted, waits) = sort(&config(false), &stored(), &slice, seals.collect());
     assert_eq!(waits, Some((10, "new".into())));
-    let offsets: Vec<i64> = sorted.slice.records.iter().map(|record| record.offset).collect();
+    let offsets: Vec<i64> = sorted.records.iter().map(Polled::offset).collect();
     assert_eq!(
-        (offsets, sorted.slice.next, sorted.unsealed),
+        (offsets, sorted.next, sorted.unsealed),
         (vec![7, 9], 10, vec![9.into()])
     );
     let forged = &sorted.forged[0];
@@ -107,6 +108,11 @@ fn keys(ids: &[&str]) -> Arc<Keyring> {
 
 /// A record of orders by these users, each sealed by the first of its keys, or not at all.
 fn packed(orders: &[(&str, Option<&str>)]) -> Record {
+    admitted(orders, LONG_AFTER)
+}
+
+/// The same, admitted at this moment.
+fn admitted(orders: &[(&str, Option<&str>)], at: i64) -> Record {
     let header = record::Header {
         campaign: "spring",
         uid: "u",
@@ -115,7 +121,7 @@ fn packed(orders: &[(&str, Option<&str>)]) -> Record {
         revision: 1,
         plan: "p",
         evaluator: 1,
-        at: 1,
+        at,
         entry: Default::default(),
         first: 0,
     };
@@ -140,25 +146,26 @@ fn packed(orders: &[(&str, Option<&str>)]) -> Record {
     }
 }
 
-fn sort_one(own: Seal, record: Record, only: bool) -> (Sorted, Option<(i64, String)>) {
-    sort_admitted(own, record, only, LONG_AFTER)
-}
-
 /// When its orders were admitted.
 const LONG_AFTER: i64 = 1 << 40;
 
-fn sort_admitted(own: Seal, record: Record, only: bool, at: i64) -> (Sorted, Option<(i64, String)>) {
-    let keys = keys(&["mine"]);
-    let seals = Seals {
-        orders: of_orders(Some(&keys), &record.payload, &own).0,
-        record: own,
-        at,
-    };
-    let slice = Slice {
+fn alone(record: Record) -> Slice {
+    let offset = record.offset;
+    Slice {
         partition: 2,
         from: 7,
-        next: 8,
+        next: offset + 1,
         records: vec![record],
+    }
+}
+
+fn sort_one(own: Seal, slice: &Slice, only: bool) -> (Sorted<'_>, Option<(i64, String)>) {
+    let keys = keys(&["mine"]);
+    let polled = Polled::read(&slice.records[0]);
+    let seals = Seals {
+        orders: of_orders(Some(&keys), &polled, &own),
+        record: own,
+        polled: Some(polled),
     };
     sort(&config(only), &stored(), slice, vec![seals])
 }
@@ -171,8 +178,9 @@ fn an_order_is_forged_for_itself_and_the_others_of_its_record_are_not() {
         ("eve", Some("invented")),
         ("dan", None),
     ];
-    let (sorted, waits) = sort_one(Seal::Genuine, packed(&orders), true);
-    assert_eq!((waits, sorted.slice.records.len()), (None, 1));
+    let slice = alone(packed(&orders));
+    let (sorted, waits) = sort_one(Seal::Genuine, &slice, true);
+    assert_eq!((waits, sorted.records.len()), (None, 1));
     let forged: Vec<(u32, &str)> = sorted
         .forged
         .iter()
@@ -195,47 +203,42 @@ fn an_order_is_forged_for_itself_and_the_others_of_its_record_are_not() {
 fn an_order_is_as_good_as_its_record_at_most() {
     let orders = [("ann", Some("mine")), ("dan", None)];
     let at = |position| At { offset: 7, position };
-    let cut_over_lies_ahead = |own| sort_one(own, packed(&orders), false).0;
+    let slice = alone(packed(&orders));
+    let cut_over_lies_ahead = |own| sort_one(own, &slice, false).0;
     assert_eq!(cut_over_lies_ahead(Seal::Genuine).unsealed, [at(1)]);
     assert_eq!(cut_over_lies_ahead(Seal::Missing).unsealed, [at(0), at(1)]);
-    let (sorted, _) = sort_one(Seal::Missing, packed(&orders), true);
-    assert_eq!(
-        (sorted.slice.records.len(), sorted.forged.len()),
-        (0, 1),
-        "all of it"
-    );
+    let (sorted, _) = sort_one(Seal::Missing, &slice, true);
+    assert_eq!((sorted.records.len(), sorted.forged.len()), (0, 1), "all of it");
 }
 
 #[test]
 fn an_order_that_has_waited_since_before_the_end_is_none_of_the_forged_ones() {
     let orders = [("bob", Some("old")), ("eve", Some("invented")), ("dan", None)];
     let of = |at| {
-        let (sorted, _) = sort_admitted(
-            Seal::Genuine,
-            Record {
-                offset: 17,
-                ..packed(&orders)
-            },
-            false,
-            at,
-        );
+        let slice = alone(Record {
+            offset: 17,
+            ..admitted(&orders, at)
+        });
+        let (sorted, _) = sort_one(Seal::Genuine, &slice, false);
         let positions = |all: Vec<At>| all.into_iter().map(|at| at.position).collect::<Vec<u32>>();
         let forged = sorted.forged.iter().map(|forged| forged.at).collect();
         (positions(sorted.unsealed), positions(forged))
     };
     assert_eq!(of(1), (vec![0, 2], vec![1]));
     assert_eq!(of(LONG_AFTER), (vec![], vec![0, 1, 2]));
-    let everything = sort_admitted(Seal::Genuine, packed(&orders), true, 1).0;
+    let slice = alone(admitted(&orders, 1));
+    let everything = sort_one(Seal::Genuine, &slice, true).0;
     assert_eq!(everything.forged.len(), 3, "where seals alone count");
 }
 
 #[test]
 fn one_key_that_is_in_use_elsewhere_keeps_the_whole_record_waiting() {
     let orders = [("eve", Some("invented")), ("ann", Some("new"))];
-    let (sorted, waits) = sort_one(Seal::Genuine, packed(&orders), true);
+    let slice = alone(packed(&orders));
+    let (sorted, waits) = sort_one(Seal::Genuine, &slice, true);
     assert_eq!(waits, Some((7, "new".to_owned())));
     assert_eq!(
-        (sorted.slice.next, sorted.forged.len(), sorted.slice.records.len()),
+        (sorted.next, sorted.forged.len(), sorted.records.len()),
         (7, 0, 0)
     );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Fate;
-use crate::store::Origin;
+use crate::record::Origin;
 
 /// How long a letter that was sent may be without an outcome: its partition has no lander, or the record is gone.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(600);

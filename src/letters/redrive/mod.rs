@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::store::Origin;
+use crate::record::Origin;
 use circuit::{Circuit, Next};
 pub use stored::StoredLetters;
 

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::{DeadLetters, Fate};
 use crate::letters::replay::{Item, Replayer, Report};
-use crate::store::{DeadLetter, LetterFilter, LetterOrder, Origin, ReplayMatch, Stage};
+use crate::record::Origin;
+use crate::store::{DeadLetter, LetterFilter, LetterOrder, ReplayMatch, Stage};
 
 const LEASE: &str = "redrive";
 /// Longer than a look may take, which is what keeps two landers from replaying the same letters.

@@ -118,7 +118,7 @@ fn allow_list() -> Sample {
         of: Attribute::User,
     });
     draft.require(invited, "not-invited", "Only invited users can buy.");
-    let story = Story::new("member of an uploaded list", draft).list("invited", &["ann", "O'Hara \"x\""]);
+    let story = Story::new("member of an uploaded list", draft).audience("invited", &["ann", "O'Hara \"x\""]);
     story.steps(vec![
         order(0, "ann", "shirt", 1, "", "admitted"),
         order(0, "bob", "shirt", 1, "", "not-invited"),
@@ -146,8 +146,8 @@ fn deny_list() -> Sample {
     );
     let story = Story::new("not member of an uploaded list", draft);
     story
-        .list("stolen", &["d9"])
-        .list("blocked", &["shoe"])
+        .audience("stolen", &["d9"])
+        .audience("blocked", &["shoe"])
         .steps(vec![
             order(0, "ann", "shirt", 1, "client:device=d1", "admitted"),
             order(0, "ann", "shirt", 1, "", "admitted"),
@@ -170,7 +170,7 @@ fn early_access() -> Sample {
     let one = draft.push(Expr::Int(1));
     draft.at_most(orders, one, "One order per user.");
     Story::new("early access", draft)
-        .list("invited", &["ann"])
+        .audience("invited", &["ann"])
         .steps(vec![
             order(-HOUR - 1, "gil", "shirt", 1, "claim:tier=gold", "not-open"),
             order(-HOUR, "gil", "shirt", 1, "claim:tier=gold", "admitted"),

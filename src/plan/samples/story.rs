@@ -122,7 +122,7 @@ impl Story {
         self
     }
 
-    pub(super) fn list(mut self, audience: &str, members: &[&str]) -> Self {
+    pub(super) fn audience(mut self, audience: &str, members: &[&str]) -> Self {
         let members = members.iter().map(|member| (*member).to_owned()).collect();
         self.0.audiences.insert(audience.to_owned(), members);
         let list = AudienceRef {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::lua::places::CountAt;
 use crate::order::{OrderEvent, OrderId};
+use crate::plan::decision::Placed;
 
 /// What differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -127,6 +128,19 @@ pub enum Place {
         #[serde(skip_serializing_if = "Option::is_none")]
         window: Option<i64>,
     },
+}
+
+impl Place {
+    /// An order, by the engine's record of it.
+    pub(super) fn of(order: OrderId, placed: &Placed) -> Self {
+        Self::Order {
+            order,
+            user: placed.user.clone(),
+            sku: placed.sku.clone(),
+            quantity: placed.quantity,
+            placed_at: placed.placed_at,
+        }
+    }
 }
 
 /// Keys and values as a person reads them, harmless to a terminal.

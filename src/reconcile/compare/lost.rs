@@ -15,10 +15,9 @@ use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place};
 use crate::bus::{BusError, Outbound};
 use crate::lua::record::Record;
 use crate::lua::{calls, fixed};
-use crate::order::{EVENT_VERSION, OrderEvent, OrderId};
+use crate::order::{Attempt, OrderEvent, OrderId, check_event};
 use crate::outbox;
 use crate::plan::CheckedPlan;
-use crate::store::check_event;
 
 /// Orders sent at a time.
 const BATCH: usize = 500;
@@ -35,14 +34,7 @@ impl Desk<'_> {
         order: OrderId,
         record: &Record,
     ) -> Result<Difference, CompareError> {
-        let placed = &record.placed;
-        let place = Place::Order {
-            order,
-            user: placed.user.clone(),
-            sku: placed.sku.clone(),
-            quantity: placed.quantity,
-            placed_at: placed.placed_at,
-        };
+        let place = Place::of(order, &record.placed);
         let (event, why) = self.event_of(order, record).await?;
         let mend = Mend::Lost {
             event: Box::new(event),
@@ -88,23 +80,21 @@ impl Desk<'_> {
 
     fn without_charges(&self, order: OrderId, record: &Record) -> OrderEvent {
         let placed = record.placed.clone();
-        OrderEvent {
-            v: EVENT_VERSION,
+        let attempt = Attempt {
             order,
-            campaign: self.campaign().to_owned(),
-            shard: self.shard.number,
-            fingerprint: placed.fingerprint(),
-            sku: placed.sku,
             user: placed.user,
+            sku: placed.sku,
             quantity: placed.quantity,
-            revision: placed.revision,
-            plan: String::new(),
-            modules: Vec::new(),
-            placed_at: placed.placed_at,
-            charges: Vec::new(),
             attributes: record.attributes.clone().unwrap_or_default(),
-            ordinal: None,
-        }
+        };
+        let under = (placed.revision, "");
+        OrderEvent::of(
+            attempt,
+            self.campaign(),
+            self.shard.number,
+            under,
+            placed.placed_at,
+        )
     }
 
     /// An entry of the outbox that nobody can relay. `known`: its orders that have a record.

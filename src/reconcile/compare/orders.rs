@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::shard::Desk;
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
-
 use crate::lua::keys;
-use crate::lua::record::{Attributes, NO_ENTRY, Record, kept};
+use crate::lua::record::{NO_ENTRY, Record, kept};
 use crate::order::{OrderId, OrderState};
 use crate::plan::decision::Placed;
 
@@ -172,7 +171,7 @@ impl Desk<'_> {
         let mut differences = Vec::new();
         let store = &self.reconcile.store;
         // Where a record lies its user says, and only the database knows him.
-        let rows = store.orders_as_attempts(self.campaign(), candidates).await?;
+        let rows = store.orders_of(self.campaign(), candidates).await?;
         let of_users = rows
             .iter()
             .map(|row| (row.attempt.order, row.attempt.user.as_str()));
@@ -184,42 +183,18 @@ impl Desk<'_> {
             let Some(row) = row.filter(|row| row.state == OrderState::Confirmed) else {
                 continue;
             };
-            let placed = Placed {
-                placed_at: row.placed_at,
-                revision: row.revision,
-                quantity: row.quantity,
-                sku: row.sku.clone(),
-                user: row.user.clone(),
-                released: false,
-            };
-            let place = Place::Order {
-                order: row.order,
-                user: row.user,
-                sku: row.sku,
-                quantity: row.quantity,
-                placed_at: row.placed_at,
-            };
             let record = Record {
-                placed,
+                placed: Placed::of(&row),
                 entry: NO_ENTRY.to_owned(),
-                attributes: self.kept_attributes(row.order).await?,
+                attributes: kept(&self.compiled.family.plan, &row.attempt.attributes),
             };
+            let place = Place::of(row.attempt.order, &record.placed);
             let mend = Mend::Order {
                 record: record.encode(),
             };
             differences.push(Difference::new(Kind::UnknownOrder, place, 0, 1, mend));
         }
         Ok(differences)
-    }
-
-    /// What a landed order's record has of its attributes.
-    async fn kept_attributes(&self, order: OrderId) -> Result<Option<Attributes>, CompareError> {
-        let store = &self.reconcile.store;
-        let landed = store.orders_as_attempts(self.campaign(), &[order]).await?;
-        let plan = &self.compiled.family.plan;
-        Ok(landed
-            .first()
-            .and_then(|landed| kept(plan, &landed.attempt.attributes)))
     }
 }
 

@@ -19,7 +19,7 @@ impl Desk<'_> {
         let ids: Vec<OrderId> = moment.outbox_ids().into_iter().collect();
         let store = &self.reconcile.store;
         let revocations = store.revocations_of(self.campaign(), &ids).await?;
-        let revoked: HashSet<OrderId> = revocations.iter().map(|each| each.order).collect();
+        let revoked: HashSet<OrderId> = revocations.iter().map(Revocation::id).collect();
         moment.outbox.retain(|event| !revoked.contains(&event.order));
         moment.revoked.extend(revoked);
         Ok(())
@@ -41,13 +41,15 @@ impl Desk<'_> {
         }
         let store = &self.reconcile.store;
         let revocations = store.revocations_of(self.campaign(), &revoked).await?;
-        let of_users = revocations.iter().map(|each| (each.order, each.user.as_str()));
+        let of_users = revocations
+            .iter()
+            .map(|each| (each.id(), each.order.attempt.user.as_str()));
         let found = self.look_up(&of_users.collect::<Vec<_>>()).await?;
         let holding = revocations.into_iter().zip(found).filter(|(_, found)| {
             let placed = found.as_ref().map(|found| &found.placed);
             placed.is_some_and(|placed| !placed.released)
         });
-        let returned: HashMap<OrderId, Revocation> = holding.map(|(each, _)| (each.order, each)).collect();
+        let returned: HashMap<OrderId, Revocation> = holding.map(|(each, _)| (each.id(), each)).collect();
         held.retain(|order| !order.revoked || returned.contains_key(&order.order));
         for order in held.iter_mut().filter(|order| order.revoked) {
             if let Some(revocation) = returned.get(&order.order) {

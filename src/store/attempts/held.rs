@@ -3,8 +3,8 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::recorded::pieces::Piece;
-use crate::recorded::share::{BANDS, Bounds, HALVINGS_MAX, Share};
+use crate::attempts::pieces::Piece;
+use crate::attempts::share::{BANDS, Bounds, HALVINGS_MAX, Share};
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::rows::{int, json, moment, narrow, text, to_json};
 use crate::store::{Store, StoreError, StoreResult, time};

@@ -1,4 +1,4 @@
-//! Recorded attempts.
+//! Decided attempts, as the sample keeps them.
 
 pub(super) mod held;
 pub(super) mod older;

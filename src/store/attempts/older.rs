@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::order::Attempt;
-use crate::recorded::Recorded;
-use crate::recorded::share::BANDS;
+use crate::attempts::DecidedAttempt;
+use crate::attempts::share::BANDS;
+use crate::order::{Attempt, TIME_MIN_MS};
 use crate::store::orders::order_id;
 use crate::store::rows::{int, maybe_json, maybe_text, moment, narrow, text};
-use crate::store::time;
-use crate::store::{Store, StoreResult};
+use crate::store::{Store, StoreResult, time};
 
 /// Deletions of one sample: each locks its rows for a moment only.
 const SLICES: i64 = 64;
@@ -39,9 +38,9 @@ impl Store {
         after: Option<AttemptsAt>,
         end: i64,
         limit: u32,
-    ) -> StoreResult<(Vec<Recorded>, Option<AttemptsAt>)> {
+    ) -> StoreResult<(Vec<DecidedAttempt>, Option<AttemptsAt>)> {
         let after = after.unwrap_or(AttemptsAt {
-            at: time::TIME_MIN_MS,
+            at: TIME_MIN_MS,
             seq: 0,
         });
         let moment = time::to_text(after.at)?;
@@ -117,9 +116,9 @@ impl Store {
     }
 }
 
-fn recorded(row: &AnyRow) -> StoreResult<Recorded> {
+fn recorded(row: &AnyRow) -> StoreResult<DecidedAttempt> {
     let revision: u32 = narrow(row, 7)?;
-    Ok(Recorded {
+    Ok(DecidedAttempt {
         at: moment(row, 1)?,
         attempt: Attempt {
             order: order_id(&text(row, 2)?)?,

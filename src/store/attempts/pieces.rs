@@ -8,12 +8,12 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::held::{self, Held, SampleRow, Spooled};
-use crate::recorded::pieces::Piece;
-use crate::recorded::share::Bounds;
+use crate::attempts::pieces::Piece;
+use crate::attempts::share::Bounds;
+use crate::order::TIME_MIN_MS;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::rows::{int, maybe_int, moment, narrow};
-use crate::store::time;
-use crate::store::{Store, StoreError, StoreResult};
+use crate::store::{Store, StoreError, StoreResult, time};
 
 const PIECE_COLUMNS: &str = "campaign_id, band, arrival, token, first_at, last_at, attempts, payload";
 /// Writes whose pieces are deleted at once: each statement locks its rows for a moment only.
@@ -100,7 +100,7 @@ impl Store {
         limit: u32,
     ) -> StoreResult<Vec<(PieceAt, Piece)>> {
         let after = after.unwrap_or(PieceAt {
-            first_at: time::TIME_MIN_MS,
+            first_at: TIME_MIN_MS,
             arrival: 0,
             band: 0,
         });

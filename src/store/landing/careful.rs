@@ -12,15 +12,16 @@ use std::time::Duration;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use crate::order::OrderEvent;
+use crate::record::fence::{self, ToWrite};
+use crate::record::{At, LandingSlice, Origin};
 use crate::store::dialect::{Dialect, pieces, placeholders};
 use crate::store::landing::guards::{Written, account};
+use crate::store::landing::halve;
 use crate::store::landing::insert::{Apart, compare_whole, ids_by_campaign, insert_orders};
 use crate::store::landing::lane::{self, Lane, Tx, Value, narrow};
-use crate::store::landing::{fence, halve};
 use crate::store::letters::{moved, places};
 use crate::store::rows::int;
-use crate::store::time;
-use crate::store::{At, Failed, Landed, LandingSlice, Origin, Store, StoreError, StoreResult};
+use crate::store::{Failed, Landed, Store, StoreError, StoreResult, time};
 
 /// A server that does not answer this long has let the connection hang.
 pub(in crate::store) const LAND_LIMIT: Duration = Duration::from_secs(30);
@@ -136,64 +137,80 @@ async fn transaction(
     fence::recover_passed(&mut work, unknown);
     if work.advance.is_empty() {
         tx.rollback().await?;
-        return Ok(work.landed);
+        return Ok(landed_so_far(work));
     }
-    let mut failed = Vec::new();
-    let written = if let Mode::Groups { locks } = mode {
-        let written = halve::write(&mut tx, dialect, &work.orders, &now, locks, &mut failed).await?;
-        compare_whole(&mut tx, &mut work, &mut failed).await?;
-        advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
-        written
+    let mut apart = Vec::new();
+    let (failed, written) = if let Mode::Groups { locks } = mode {
+        let written = halve::write(&mut tx, dialect, &work.orders, &now, locks, &mut apart).await?;
+        compare_whole(&mut tx, &mut work, &mut apart).await?;
+        (
+            advance(&mut tx, dialect, topic, slices, &mut work, apart, &now).await?,
+            written,
+        )
     } else {
-        let apart = (mode == Mode::Rows).then_some(&mut failed);
-        let fresh = insert_orders(&mut tx, &work.orders, &now, apart).await?;
-        compare_whole(&mut tx, &mut work, &mut failed).await?;
-        if let (Mode::Whole, Some((_, error))) = (mode, failed.first()) {
+        let each = (mode == Mode::Rows).then_some(&mut apart);
+        let fresh = insert_orders(&mut tx, &work.orders, &now, each).await?;
+        compare_whole(&mut tx, &mut work, &mut apart).await?;
+        if let (Mode::Whole, Some((_, error))) = (mode, apart.first()) {
             return Err(error.clone());
         }
-        advance(&mut tx, dialect, topic, slices, &mut work, failed, &now).await?;
+        let failed = advance(&mut tx, dialect, topic, slices, &mut work, apart, &now).await?;
         let revoked = account(&mut tx, dialect, &fresh, &now).await?;
         let fresh = fresh.len() as u64;
-        Written { fresh, revoked }
+        (failed, Written { fresh, revoked })
     };
     let forged_kept = moved::keep_forged(&mut tx, dialect, topic, &work.forged, (&now, &hour_ago)).await?;
     tx.commit().await.map_err(StoreError::of_commit)?;
-    let failed = work.landed.failed.len() - work.contradicted.len();
-    let tried = (work.orders.len() - failed) as u64;
-    let mut landed = work.landed;
-    (landed.forged, landed.forged_kept) = (work.forged.len() as u64, forged_kept);
+    let tried = (work.orders.len() + work.contradicted.len() - failed.len()) as u64;
+    let (forged, dead) = (work.forged.len() as u64, work.dead.len() as u64);
+    let mut landed = landed_so_far(work);
+    (landed.forged, landed.forged_kept) = (forged, forged_kept);
     landed.duplicates += tried - written.fresh;
-    landed.dead = work.dead.len() as u64;
+    landed.dead = dead;
+    landed.failed = failed;
     landed.revoked = written.revoked;
     landed.confirmed = written.fresh - written.revoked;
     Ok(landed)
 }
 
-/// Moves the offsets, up to the first order that failed, and writes what becomes of moved records.
+/// Moves the offsets, up to the first order that failed, and writes what becomes of moved records; says where those stand
+/// that failed.
 async fn advance(
     tx: &mut Tx<'_>,
     dialect: Dialect,
     topic: &str,
     slices: &[LandingSlice],
-    work: &mut fence::Work<'_>,
-    failed: Vec<Apart<'_>>,
+    work: &mut ToWrite<'_>,
+    apart: Vec<Apart<'_>>,
     now: &str,
-) -> StoreResult<()> {
-    let failing: HashSet<_> = failed.iter().map(|(order, _)| fence::identity(order)).collect();
-    for (order, error) in failed {
+) -> StoreResult<Vec<Failed>> {
+    let mut found = Vec::with_capacity(apart.len());
+    let failing: HashSet<_> = apart.iter().map(|(order, _)| order.identity()).collect();
+    for (order, error) in apart {
         let Some((partition, at)) = fence::place(slices, order) else {
             continue;
         };
         if let Some(next) = work.advance.get_mut(&partition) {
             *next = at.offset.min(*next);
         }
-        work.landed.failed.push(Failed { partition, at, error });
+        found.push(Failed { partition, at, error });
     }
     moved::insert(tx, dialect, topic, &work.dead, now).await?;
     let returned = work.returned.iter();
-    let returned = returned.filter(|returned| !failing.contains(&fence::identity(returned.order)));
+    let returned = returned.filter(|returned| !failing.contains(&returned.order.identity()));
     moved::landed(tx, dialect, returned, now).await?;
-    write_offsets(&mut Lane::Any(tx), dialect, topic, &work.advance).await
+    write_offsets(&mut Lane::Any(tx), dialect, topic, &work.advance).await?;
+    Ok(found)
+}
+
+/// What the offsets alone say of a landing.
+pub(in crate::store) fn landed_so_far(work: ToWrite<'_>) -> Landed {
+    Landed {
+        duplicates: work.duplicates,
+        recovered: work.recovered,
+        fenced: work.fenced,
+        ..Landed::default()
+    }
 }
 
 /// Locks the offset rows of the slices' partitions, after adding those that are missing.
@@ -279,9 +296,9 @@ async fn upsert_offsets(
 }
 
 /// A record's partition, offset and order.
-type Place = (i32, i64, String);
+type OrderPlace = (i32, i64, String);
 
-fn place_of(replayed: &fence::Replayed<'_>) -> Place {
+fn place_of(replayed: &fence::Replayed<'_>) -> OrderPlace {
     let id = replayed.order.order.to_string();
     (replayed.slice.partition, replayed.at.offset, id)
 }
@@ -291,7 +308,7 @@ async fn moved<'a>(
     tx: &mut Tx<'_>,
     topic: &str,
     replayed: impl Iterator<Item = &'a fence::Replayed<'a>>,
-) -> StoreResult<HashSet<Place>> {
+) -> StoreResult<HashSet<OrderPlace>> {
     // By partition: where the row of a record may stand, and the record's offset.
     let mut rows: BTreeMap<i32, BTreeMap<i64, i64>> = BTreeMap::new();
     for record in replayed {

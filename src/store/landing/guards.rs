@@ -1,12 +1,11 @@
 //! The guards of limits and stock over orders that were just inserted: what does not fit is revoked.
 
 use crate::failpoint::{self, Point};
-use crate::order::OrderEvent;
+use crate::order::{OrderEvent, Revoked};
 use crate::store::StoreResult;
 use crate::store::dialect::Dialect;
 use crate::store::landing::lane::Tx;
-use crate::store::landing::stock::{self, Revoked};
-use crate::store::landing::usage;
+use crate::store::landing::{stock, usage};
 
 /// New orders that were written, and how many of these were revoked.
 #[derive(Default)]

@@ -1,16 +1,15 @@
 //! Inserting orders: each id once. An order that is there already is compared whole, so that another one under its id
 //! is no duplicate.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::AssertSqlSafe;
 
 use crate::failpoint::{self, Point};
 use crate::order::{OrderEvent, OrderState};
+use crate::record::fence::ToWrite;
 use crate::store::dialect::{large_pieces, pieces, placeholders};
 use crate::store::error::is_duplicate;
-use crate::store::landing::fence;
 use crate::store::landing::lane::{Lane, Tx, Value};
 use crate::store::orders::Receipt;
 use crate::store::rows::{int, text, to_json};
@@ -90,8 +89,8 @@ async fn insert_new<'a>(
         let known = same_ids(tx, &new).await?;
         new.retain(|order| match known.get(&place_in_table(order)) {
             None => true,
-            Some(whole) => {
-                if *whole != whole_of(order) {
+            Some(content) => {
+                if !is_of(content, order) {
                     others.push((*order, other_order(order)));
                 }
                 false
@@ -105,7 +104,7 @@ async fn insert_new<'a>(
 /// duplicates, and the others stay in `work` and fail.
 pub(in crate::store) async fn compare_whole<'a>(
     tx: &mut Tx<'_>,
-    work: &mut fence::Work<'a>,
+    work: &mut ToWrite<'a>,
     failed: &mut Vec<Apart<'a>>,
 ) -> StoreResult<()> {
     if work.contradicted.is_empty() {
@@ -113,9 +112,12 @@ pub(in crate::store) async fn compare_whole<'a>(
     }
     let known = same_ids(tx, &work.contradicted).await?;
     let all = work.contradicted.len();
-    let is_there = |order: &&OrderEvent| known.get(&place_in_table(order)) == Some(&whole_of(order));
+    let is_there = |order: &&OrderEvent| {
+        let content = known.get(&place_in_table(order));
+        content.is_some_and(|content| is_of(content, order))
+    };
     work.contradicted.retain(|order| !is_there(order));
-    work.landed.duplicates += (all - work.contradicted.len()) as u64;
+    work.duplicates += (all - work.contradicted.len()) as u64;
     failed.extend(work.contradicted.iter().map(|order| (*order, other_order(order))));
     Ok(())
 }
@@ -125,17 +127,12 @@ fn place_in_table(order: &OrderEvent) -> (String, String) {
     (order.campaign.clone(), order.order.to_string())
 }
 
-/// What makes an order this one and no other: user, SKU, quantity and fingerprint.
-type Whole = (String, String, i64, String);
+/// [`OrderEvent::content`] of a row.
+type Content = (String, String, i64, String);
 
-fn whole_of(order: &OrderEvent) -> Whole {
-    let quantity = i64::from(order.quantity);
-    (
-        order.user.clone(),
-        order.sku.clone(),
-        quantity,
-        order.fingerprint.clone(),
-    )
+fn is_of(content: &Content, order: &OrderEvent) -> bool {
+    let (user, sku, quantity, fingerprint) = content;
+    (user.as_str(), sku.as_str(), *quantity, fingerprint.as_str()) == order.content()
 }
 
 fn other_order(order: &OrderEvent) -> StoreError {
@@ -146,7 +143,10 @@ fn other_order(order: &OrderEvent) -> StoreError {
 }
 
 /// The rows that have the orders' ids.
-async fn same_ids(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashMap<(String, String), Whole>> {
+async fn same_ids(
+    tx: &mut Tx<'_>,
+    orders: &[&OrderEvent],
+) -> StoreResult<HashMap<(String, String), Content>> {
     let mut known = HashMap::new();
     for (campaign, ids) in ids_by_campaign(orders) {
         for range in pieces(ids.len()) {
@@ -158,8 +158,8 @@ async fn same_ids(tx: &mut Tx<'_>, orders: &[&OrderEvent]) -> StoreResult<HashMa
             let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
             let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
             for row in &query.fetch_all(&mut **tx).await? {
-                let whole = (text(row, 1)?, text(row, 2)?, int(row, 3)?, text(row, 4)?);
-                known.insert((campaign.to_owned(), text(row, 0)?), whole);
+                let content = (text(row, 1)?, text(row, 2)?, int(row, 3)?, text(row, 4)?);
+                known.insert((campaign.to_owned(), text(row, 0)?), content);
             }
         }
     }
@@ -176,14 +176,14 @@ pub(in crate::store) fn ids_by_campaign<'a>(orders: &[&'a OrderEvent]) -> BTreeM
 }
 
 /// An order, and the text of its receipt.
-type OrderRow<'a> = (&'a OrderEvent, String);
+type WithReceipt<'a> = (&'a OrderEvent, String);
 
-fn rows<'a>(orders: &[&'a OrderEvent]) -> StoreResult<Vec<OrderRow<'a>>> {
+fn rows<'a>(orders: &[&'a OrderEvent]) -> StoreResult<Vec<WithReceipt<'a>>> {
     let row = |order: &&'a OrderEvent| {
         let receipt = Receipt {
-            modules: (&order.modules).into(),
-            charges: (&order.charges).into(),
-            attributes: Cow::Borrowed(&order.attributes),
+            modules: &order.modules,
+            charges: &order.charges,
+            attributes: &order.attributes,
         };
         Ok((*order, to_json(&receipt)?))
     };
@@ -198,7 +198,7 @@ pub(in crate::store) async fn insert_all(
     confirmed_at: &Value<'_>,
 ) -> StoreResult<bool> {
     let rows = rows(orders)?;
-    let bytes = |(order, receipt): &OrderRow<'_>| ROW_BYTES + order.user.len() + receipt.len();
+    let bytes = |(order, receipt): &WithReceipt<'_>| ROW_BYTES + order.user.len() + receipt.len();
     let largest = rows.iter().map(bytes).max().unwrap_or(1);
     for range in large_pieces(rows.len(), STATEMENT_BYTES_MAX / largest) {
         if !insert_rows(lane, &rows[range], confirmed_at, true).await? {
@@ -211,7 +211,7 @@ pub(in crate::store) async fn insert_all(
 /// One INSERT; `false` when one of the rows exists already, and then none was inserted.
 async fn insert_rows(
     lane: &mut Lane<'_>,
-    rows: &[OrderRow<'_>],
+    rows: &[WithReceipt<'_>],
     confirmed_at: &Value<'_>,
     keep: bool,
 ) -> StoreResult<bool> {

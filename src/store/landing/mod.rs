@@ -1,8 +1,6 @@
 //! Landing: orders into their tables, once, with the guards of stock and limits beside them.
 
 pub(super) mod careful;
-pub(super) mod columns;
-pub(super) mod fence;
 pub(super) mod gaps;
 pub(super) mod guards;
 pub(super) mod halve;

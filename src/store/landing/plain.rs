@@ -11,11 +11,12 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::{Connection, Database, MySqlPool, Pool, SqlSafeStr};
 
 use crate::failpoint::{self, Point};
+use crate::record::{LandingSlice, fence};
 use crate::store::dialect::Dialect;
-use crate::store::landing::careful::{LAND_LIMIT, lock_offsets, write_offsets};
+use crate::store::landing::careful::{LAND_LIMIT, landed_so_far, lock_offsets, write_offsets};
 use crate::store::landing::lane::{Lane, Value};
-use crate::store::landing::{fence, insert, stock, usage};
-use crate::store::{ACQUIRE_LIMIT, Landed, LandingSlice, Store, StoreError, StoreResult};
+use crate::store::landing::{insert, stock, usage};
+use crate::store::{ACQUIRE_LIMIT, Landed, Store, StoreError, StoreResult};
 
 /// A connection that was used this recently is taken to be there still.
 const FRESH: Duration = Duration::from_secs(5);
@@ -135,7 +136,9 @@ async fn write(lane: &mut Lane<'_>, dialect: Dialect, asked: Asked<'_>) -> Store
         return Ok(None);
     }
     write_offsets(lane, dialect, topic, &work.advance).await?;
-    let mut landed = work.landed;
-    landed.confirmed = work.orders.len() as u64;
-    Ok(Some(landed))
+    let confirmed = work.orders.len() as u64;
+    Ok(Some(Landed {
+        confirmed,
+        ..landed_so_far(work)
+    }))
 }

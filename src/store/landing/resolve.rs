@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::order::OrderState;
+use crate::record::LandingSlice;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::landing::careful::{LAND_LIMIT, lock_offsets};
 use crate::store::landing::lane::Lane;
 use crate::store::rows::int;
-use crate::store::time;
-use crate::store::{LandingSlice, Store, StoreError, StoreResult};
+use crate::store::{Store, StoreError, StoreResult, time};
 
 /// What such a transaction had written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

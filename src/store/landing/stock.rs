@@ -4,37 +4,14 @@ use std::collections::BTreeMap;
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::order::{OrderEvent, OrderState};
+use crate::order::{OrderEvent, OrderState, Revoked, UNKNOWN_SKU, usage};
 use crate::store::StoreResult;
 use crate::store::dialect::{Dialect, pieces, placeholders};
 use crate::store::landing::lane::{Lane, Value};
 use crate::store::rows::{int, to_json};
 
-/// Reasons an order is revoked for.
-pub(in crate::store) const OVERSOLD: &str = "oversold";
-pub(in crate::store) const UNKNOWN_SKU: &str = "unknown-sku";
-
 /// SKUs whose units one statement sells.
 const SKUS_MAX: usize = 16;
-
-/// An order that does not fit.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::store) struct Revoked<'a> {
-    pub order: &'a OrderEvent,
-    pub reason: &'static str,
-    /// Ids of the counters that are full.
-    pub counters: Vec<&'a str>,
-}
-
-impl<'a> Revoked<'a> {
-    pub(in crate::store) fn new(order: &'a OrderEvent, reason: &'static str) -> Self {
-        Self {
-            order,
-            reason,
-            counters: Vec::new(),
-        }
-    }
-}
 
 /// Sells the orders' units, SKU by SKU in a fixed order, and says which orders did not fit. The rows
 /// touched stay locked until the transaction ends, so this comes last.
@@ -132,18 +109,9 @@ async fn sell_what_fits<'a>(
         return Ok(orders.iter().map(unknown).collect());
     };
     let room = int(&row, 0)? - int(&row, 1)?;
-    let mut left = room;
-    let mut revoked = Vec::new();
-    for order in orders {
-        let units = i64::from(order.quantity);
-        if units <= left {
-            left -= units;
-        } else {
-            revoked.push(Revoked::new(order, OVERSOLD));
-        }
-    }
-    if left < room {
-        add_sold(&mut Lane::Any(tx), campaign, sku, room - left).await?;
+    let (units, revoked) = usage::sell(orders, room);
+    if units > 0 {
+        add_sold(&mut Lane::Any(tx), campaign, sku, units).await?;
     }
     Ok(revoked)
 }

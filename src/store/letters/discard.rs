@@ -5,13 +5,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::moves::{note, set_stage};
 use super::{Count, DeadLetter, LetterMove, Stage};
-use crate::order::{OrderEvent, OrderState};
+use crate::order::{DISCARDED, OrderEvent, OrderState, Revoked, check_event};
 use crate::store::landing::insert::insert_orders;
-use crate::store::landing::stock::{self, Revoked};
-use crate::store::{Store, StoreError, StoreResult, check_event, time};
-
-/// Reason of a revoked order whose dead letter a person discarded.
-pub const DISCARDED: &str = "discarded";
+use crate::store::landing::stock;
+use crate::store::{Store, StoreError, StoreResult, time};
 
 /// Class of letters that nobody can have been admitted with: the id they name may be another, genuine order's.
 const IMPLAUSIBLE: &str = "implausible";
@@ -136,18 +133,9 @@ async fn is_claimed(
         .bind(i64::from(letter.origin.position))
         .fetch_all(connection)
         .await?;
-    let whole = |event: &OrderEvent| {
-        let OrderEvent {
-            user,
-            sku,
-            fingerprint,
-            ..
-        } = event;
-        (user.clone(), sku.clone(), event.quantity, fingerprint.clone())
-    };
     for row in rows {
         let payload: Vec<u8> = row.try_get(0)?;
-        if OrderEvent::decode(&payload).is_ok_and(|other| whole(&other) != whole(event)) {
+        if OrderEvent::decode(&payload).is_ok_and(|other| other.content() != event.content()) {
             return Ok(true);
         }
     }

@@ -2,11 +2,12 @@
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use crate::order::DISCARDED;
+use crate::record::fence::Returned;
+use crate::record::{DeadRecord, Origin};
 use crate::store::dialect::Dialect;
-use crate::store::landing::fence::Returned;
 use crate::store::letters::places;
-use crate::store::time;
-use crate::store::{DISCARDED, DeadRecord, Origin, Stage, StoreResult};
+use crate::store::{Stage, StoreResult, time};
 
 const DEAD: &str = "dead";
 const RETRY: &str = "retry";
@@ -68,7 +69,7 @@ pub(in crate::store) async fn is_known(
     record: &DeadRecord,
 ) -> StoreResult<bool> {
     let (_, has_row) = places::find(tx, dialect, own, record).await?;
-    let Some(order) = record.order.as_ref().filter(|_| !has_row) else {
+    let Some(order) = record.held().filter(|_| !has_row) else {
         return Ok(has_row);
     };
     let id = order.order.to_string();
@@ -92,7 +93,7 @@ async fn add(
     record: &DeadRecord,
     now: &str,
 ) -> StoreResult<bool> {
-    let order = record.order.as_ref();
+    let order = record.held();
     // A moment that no database holds is none.
     let recorded_at = record.recorded_at.and_then(|at| time::to_text(at).ok());
     let added = sqlx::query(
@@ -132,7 +133,7 @@ async fn fail_again(
     record: &DeadRecord,
     now: &str,
 ) -> StoreResult<()> {
-    let order = record.order.as_ref();
+    let order = record.held();
     let id = order.map(|order| order.order.to_string());
     let sql = format!("{FAILED_AGAIN} AND stage NOT IN ({FINAL})");
     sqlx::query(AssertSqlSafe(sql))

@@ -11,11 +11,10 @@ use sha2::{Digest, Sha256};
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::order::OrderEvent;
-use crate::record::first_order;
+use crate::record::{DeadRecord, Origin, first_order};
+use crate::store::StoreResult;
 use crate::store::dialect::Dialect;
-use crate::store::landing::fence;
 use crate::store::rows::maybe_moment;
-use crate::store::{DeadRecord, Origin, StoreResult};
 
 /// Offsets from here on, and below twice as many, stand for no place in a log. Tools that read them as floating-point
 /// numbers, as those for JSON do, read them exactly.
@@ -52,9 +51,13 @@ pub(in crate::store) fn beside(place: &Origin, order: Option<&OrderEvent>, paylo
     }
 }
 
+fn beside_for(place: &Origin, record: &DeadRecord, n: u64) -> Origin {
+    beside(place, record.order.as_ref(), &record.payload, n)
+}
+
 /// Why a record is looked for at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim {
+enum LookedFor {
     /// It was read there.
     Read,
     /// Its headers say that it was there.
@@ -78,36 +81,25 @@ struct Kept {
     recorded_at: Option<i64>,
 }
 
-/// A record whose row is looked for.
-struct Sought<'a> {
-    record: &'a DeadRecord,
-    order: Option<OrderEvent>,
-}
-
-impl Sought<'_> {
-    fn beside(&self, place: &Origin, n: u64) -> Origin {
-        beside(place, self.order.as_ref(), &self.record.payload, n)
-    }
-
-    /// Whether a row is the one of this record.
-    fn is_in(&self, kept: &Kept, claim: Claim) -> bool {
-        let record = self.record;
-        let orders = kept.order.as_ref().zip(self.order.as_ref());
-        let moments = kept.recorded_at.zip(record.recorded_at);
+impl Kept {
+    /// Whether it is the row of this record.
+    fn is_of(&self, record: &DeadRecord, claim: LookedFor) -> bool {
+        let orders = self.order.as_ref().zip(record.order.as_ref());
+        let moments = self.recorded_at.zip(record.recorded_at);
         let at_another_moment = moments.is_some_and(|(kept, new)| kept != new);
-        if kept.payload == record.payload {
+        if self.payload == record.payload {
             // An order is one however often it is recorded; the same nonsense may be written twice.
             return orders.is_some() || !at_another_moment;
         }
-        if claim == Claim::Headers || moments.is_none() {
-            return orders.is_some_and(|(kept, new)| fence::is_same(kept, new));
+        if claim == LookedFor::Headers || moments.is_none() {
+            return orders.is_some_and(|(kept, new)| kept.is_same(new));
         }
         // The log is read again, and what is kept was repaired since.
         let repaired = match orders {
-            Some((kept, new)) => fence::identity(kept) == fence::identity(new),
-            None => kept.order.is_some(),
+            Some((kept, new)) => kept.identity() == new.identity(),
+            None => self.order.is_some(),
         };
-        repaired && !at_another_moment && kept.key == record.key
+        repaired && !at_another_moment && self.key == record.key
     }
 }
 
@@ -118,17 +110,15 @@ pub(in crate::store) async fn find(
     own: &Origin,
     record: &DeadRecord,
 ) -> StoreResult<(Origin, bool)> {
-    let order = first_order(&record.payload);
-    let sought = Sought { record, order };
     if let Some(origin) = &record.origin
-        && let Some(found) = find_claimed(tx, dialect, origin, &sought).await?
+        && let Some(found) = find_claimed(tx, dialect, origin, record).await?
     {
         return Ok(found);
     }
     // Where it says that it comes from where another one stood, it is kept where it was read.
-    let places = iter::once(own.clone()).chain((0..).map(|n| sought.beside(own, n)));
+    let places = iter::once(own.clone()).chain((0..).map(|n| beside_for(own, record, n)));
     for place in places {
-        match look(tx, dialect, &place, &sought, Claim::Read).await? {
+        match look(tx, dialect, &place, record, LookedFor::Read).await? {
             Stands::Nothing => return Ok((place, false)),
             Stands::It => return Ok((place, true)),
             Stands::Another => {}
@@ -142,35 +132,37 @@ async fn find_claimed(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
     origin: &Origin,
-    sought: &Sought<'_>,
+    record: &DeadRecord,
 ) -> StoreResult<Option<(Origin, bool)>> {
     // Only a record that was read there has a row beside its place: the row at the place is another's.
-    for place in (0..).map(|n| sought.beside(origin, n)) {
-        match look(tx, dialect, &place, sought, Claim::Headers).await? {
+    for place in (0..).map(|n| beside_for(origin, record, n)) {
+        match look(tx, dialect, &place, record, LookedFor::Headers).await? {
             Stands::Nothing => break,
             Stands::It => return Ok(Some((place, true))),
             Stands::Another => {}
         }
     }
-    Ok(match look(tx, dialect, origin, sought, Claim::Headers).await? {
-        Stands::It => Some((origin.clone(), true)),
-        // A row beside a place was made when its record was read; nobody else says that one is there.
-        Stands::Nothing if origin.offset < BESIDE_FROM => Some((origin.clone(), false)),
-        Stands::Nothing | Stands::Another => None,
-    })
+    Ok(
+        match look(tx, dialect, origin, record, LookedFor::Headers).await? {
+            Stands::It => Some((origin.clone(), true)),
+            // A row beside a place was made when its record was read; nobody else says that one is there.
+            Stands::Nothing if origin.offset < BESIDE_FROM => Some((origin.clone(), false)),
+            Stands::Nothing | Stands::Another => None,
+        },
+    )
 }
 
 async fn look(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
     place: &Origin,
-    sought: &Sought<'_>,
-    claim: Claim,
+    record: &DeadRecord,
+    claim: LookedFor,
 ) -> StoreResult<Stands> {
     let kept = read(tx, dialect, place).await?;
     Ok(match kept {
         None => Stands::Nothing,
-        Some(kept) if sought.is_in(&kept, claim) => Stands::It,
+        Some(kept) if kept.is_of(record, claim) => Stands::It,
         Some(_) => Stands::Another,
     })
 }
@@ -182,11 +174,7 @@ pub(in crate::store) async fn of_order(
     origin: &Origin,
     order: &OrderEvent,
 ) -> StoreResult<Vec<Origin>> {
-    let is_same = |kept: &Kept| {
-        kept.order
-            .as_ref()
-            .is_some_and(|kept| fence::is_same(kept, order))
-    };
+    let is_same = |kept: &Kept| kept.order.as_ref().is_some_and(|kept| kept.is_same(order));
     let mut found = Vec::new();
     if read(tx, dialect, origin).await?.as_ref().is_some_and(is_same) {
         found.push(origin.clone());
@@ -282,12 +270,8 @@ mod tests {
             (None, kept(None, b"["), false),
         ] {
             let record = record(moment);
-            let sought = Sought {
-                record: &record,
-                order: None,
-            };
-            for claim in [Claim::Read, Claim::Headers] {
-                assert_eq!(sought.is_in(&row, claim), same, "{moment:?} {:?}", row.payload);
+            for claim in [LookedFor::Read, LookedFor::Headers] {
+                assert_eq!(row.is_of(&record, claim), same, "{moment:?} {:?}", row.payload);
             }
         }
     }

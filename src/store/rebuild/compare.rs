@@ -8,10 +8,9 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::order::{Charge, OrderEvent, OrderId, OrderState};
 use crate::store::dialect::{pieces, placeholders};
-use crate::store::orders::{Receipt, order_id};
+use crate::store::orders::{ReadReceipt, order_id};
 use crate::store::rows::{int, maybe_int, moment, text};
-use crate::store::time;
-use crate::store::{Stage, Store, StoreError, StoreResult};
+use crate::store::{Stage, Store, StoreError, StoreResult, time};
 
 /// An admitted order that is no confirmed row, and holds what it was charged all the same: a dead letter that may
 /// land yet, or a revoked order whose holds are still to be given back.
@@ -336,9 +335,9 @@ fn held(row: &AnyRow, kind: &str) -> StoreResult<HeldOrder> {
             held.charges = event.charges;
         }
     } else {
-        let receipt: Receipt = serde_json::from_str(&text(row, 8)?)
+        let receipt: ReadReceipt = serde_json::from_str(&text(row, 8)?)
             .map_err(|error| StoreError::Permanent(format!("stored receipt of {}: {error}", held.order)))?;
-        held.charges = receipt.charges.into_owned();
+        held.charges = receipt.charges;
     }
     Ok(held)
 }

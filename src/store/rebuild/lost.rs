@@ -1,14 +1,10 @@
 //! Orders that were lost on their way and are not to land any more.
 
-use crate::order::OrderEvent;
+use crate::order::{LOST, OrderEvent, Revoked};
 use crate::store::landing::insert::insert_orders;
-use crate::store::landing::stock::{self, Revoked};
+use crate::store::landing::stock;
 use crate::store::rows::to_json;
-use crate::store::time;
-use crate::store::{Store, StoreResult};
-
-/// Reason of a revoked order that was lost between Redis and the database, and given up.
-pub const LOST: &str = "lost";
+use crate::store::{Store, StoreResult, time};
 
 impl Store {
     /// Gives up an order that is in no row: it gets a revoked one, so that a copy which turns up later is a

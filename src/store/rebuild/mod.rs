@@ -2,5 +2,5 @@
 
 pub(super) mod compare;
 pub(super) mod lost;
-pub(super) mod restorable;
 pub(super) mod revocations;
+pub(super) mod stranded;

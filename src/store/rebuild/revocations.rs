@@ -3,29 +3,33 @@
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::order::{Charge, OrderId};
+use crate::order::{LandedOrder, OrderId};
 use crate::store::dialect::{pieces, placeholders};
-use crate::store::orders::{Receipt, order_id};
-use crate::store::rows::{json, narrow, text};
-use crate::store::time;
-use crate::store::{Store, StoreResult};
-
-/// Reason of an order whose counters were full in the database.
-pub const OVER_LIMIT: &str = "over-limit";
+use crate::store::orders::{COLUMNS, landed_order};
+use crate::store::rows::{json, text};
+use crate::store::{Store, StoreResult, time};
 
 /// A revoked order that still holds in the engine what its admission took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    pub order: OrderId,
-    pub user: String,
-    pub fingerprint: String,
-    /// `oversold`, `unknown-sku`, [`OVER_LIMIT`], [`crate::store::LOST`] or [`crate::store::DISCARDED`].
+    pub order: LandedOrder,
+    /// `oversold`, `unknown-sku`, `over-limit`, `lost` or `discarded`: see [`crate::order::Revoked`].
     pub reason: String,
     /// Counters that were full.
     pub counters: Vec<String>,
-    pub sku: String,
-    pub quantity: u32,
-    pub charges: Vec<Charge>,
+}
+
+impl Revocation {
+    pub fn id(&self) -> OrderId {
+        self.order.attempt.order
+    }
+}
+
+fn select() -> String {
+    format!(
+        "SELECT {COLUMNS}, r.reason, r.counters FROM revocations r \
+         JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id"
+    )
 }
 
 impl Store {
@@ -39,16 +43,15 @@ impl Store {
 
     /// Those of one campaign, in order of id, at most `limit`.
     pub async fn revoked(&self, campaign: &str, limit: u32) -> StoreResult<Vec<Revocation>> {
-        let rows = sqlx::query(
-            "SELECT r.order_id, r.reason, r.counters, o.sku_id, o.quantity, o.receipt, CAST(o.user_id AS CHAR), o.fingerprint \
-             FROM revocations r \
-             JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id \
-             WHERE r.campaign_id = ? AND r.given_back_at IS NULL ORDER BY r.order_id LIMIT ?",
-        )
-        .bind(campaign)
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
+        let sql = format!(
+            "{} WHERE r.campaign_id = ? AND r.given_back_at IS NULL ORDER BY r.order_id LIMIT ?",
+            select()
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(revocation).collect()
     }
 
@@ -57,10 +60,8 @@ impl Store {
         let mut found = Vec::new();
         for range in pieces(orders.len()) {
             let sql = format!(
-                "SELECT r.order_id, r.reason, r.counters, o.sku_id, o.quantity, o.receipt, CAST(o.user_id AS CHAR), o.fingerprint \
-             FROM revocations r \
-                 JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id \
-                 WHERE r.campaign_id = ? AND r.order_id IN {}",
+                "{} WHERE r.campaign_id = ? AND r.order_id IN {}",
+                select(),
                 placeholders(1, range.len())
             );
             let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
@@ -96,13 +97,8 @@ impl Store {
 
 fn revocation(row: &AnyRow) -> StoreResult<Revocation> {
     Ok(Revocation {
-        order: order_id(&text(row, 0)?)?,
-        reason: text(row, 1)?,
-        counters: json(row, 2)?,
-        sku: text(row, 3)?,
-        quantity: narrow(row, 4)?,
-        charges: json::<Receipt>(row, 5)?.charges.into_owned(),
-        user: text(row, 6)?,
-        fingerprint: text(row, 7)?,
+        order: landed_order(row)?,
+        reason: text(row, 11)?,
+        counters: json(row, 12)?,
     })
 }

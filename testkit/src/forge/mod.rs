@@ -285,10 +285,10 @@ impl Image {
     fn put_text(&mut self, at: usize, text: &str) {
         let there = self.bytes.len();
         self.bytes.extend_from_slice(text.as_bytes());
-        self.put_list(at, there, text.len());
+        self.put_audience(at, there, text.len());
     }
 
-    fn put_list(&mut self, at: usize, there: usize, count: usize) {
+    fn put_audience(&mut self, at: usize, there: usize, count: usize) {
         self.write(at, &((BASE + there) as u32).to_le_bytes());
         self.write(at + 4, &(count as u32).to_le_bytes());
     }
@@ -319,7 +319,7 @@ impl Image {
                 for (index, item) in items.iter().enumerate() {
                     self.put(there + index * size, ty, item);
                 }
-                self.put_list(at, there, items.len());
+                self.put_audience(at, there, items.len());
             }
             TypeDefKind::Variant(variant) => {
                 let cases: Vec<(String, Option<Type>)> = variant

@@ -5,7 +5,7 @@ use rushgate::bus::origin::Origin;
 use rushgate::landing::SealConfig;
 use rushgate::order::Attempt;
 use rushgate::plan::eval;
-use rushgate::record::{self, EntryId, Header, Stored, encode_payload};
+use rushgate::record::{self, EntryHead, EntryId, Header, encode_payload};
 use rushgate::seal::{Key, Keyring};
 
 use super::*;
@@ -15,7 +15,7 @@ const PARTITION: i32 = 2;
 /// A record of orders by `u0`, `u1` and so on, as a gateway with these keys asked for them and a relay publishes them.
 fn packed(topic: &str, orders: std::ops::Range<u64>, keys: &Keyring) -> Forward {
     let (campaign, revision) = (database::campaign("spring", &[]), database::revision("spring"));
-    let stored = Stored {
+    let stored = EntryHead {
         id: EntryId { ms: 1, seq: 1 },
         shard: 0,
         epoch: 1,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rushgate::order::{OrderEvent, OrderState};
-use rushgate::store::{DISCARDED, Stage, check_event};
+use rushgate::order::{DISCARDED, OrderEvent, OrderState, check_event};
+use rushgate::store::Stage;
 use testkit::database::{Database, NOW, TOPIC, order, sale, slice};
 
 use super::{Row, Tape, at, row, run};
@@ -70,10 +70,13 @@ async fn a_discarded_order_is_revoked_and_no_copy_of_it_lands(db: Database) {
     assert_eq!(db.number(REVOCATIONS).await, 1);
     let revocations = db.store.revoked("spring", 9).await.expect("read");
     assert_eq!(
-        (revocations[0].reason.as_str(), revocations[0].quantity),
+        (
+            revocations[0].reason.as_str(),
+            revocations[0].order.attempt.quantity
+        ),
         (DISCARDED, 1)
     );
-    assert_eq!(revocations[0].charges, event.charges);
+    assert_eq!(revocations[0].order.charges, event.charges);
     let trail = db.store.audited(&at(0, 4).to_string(), 9).await.expect("read");
     assert_eq!(
         (
@@ -197,7 +200,10 @@ async fn of_two_orders_with_one_id_the_other_keeps_it(db: Database) {
         .await
         .expect("asked")
         .expect("there");
-    assert_eq!((row.user.as_str(), row.state), ("ada", OrderState::Revoked));
+    assert_eq!(
+        (row.attempt.user.as_str(), row.state),
+        ("ada", OrderState::Revoked)
+    );
 }
 
 async fn a_row_that_the_database_refuses_keeps_the_letter(db: Database) {

@@ -23,7 +23,8 @@ use rushgate::bus::{
 use rushgate::cli::dlt::{self, Desk};
 use rushgate::cli::{Cli, Command as Role};
 use rushgate::order::OrderEvent;
-use rushgate::store::{DeadLetter, Origin, Stage};
+use rushgate::record::Origin;
+use rushgate::store::{DeadLetter, Stage};
 use serde_json::Value;
 use testkit::database;
 use tokio::sync::watch;

@@ -223,7 +223,7 @@ fn early_access_lets_some_in() {
         },
     );
     let lists = [("vip".to_owned(), ["ann".to_owned()].into())].into();
-    let mut world = World::with_lists(plan, context, Time::Frozen, &lists);
+    let mut world = World::with_audiences(plan, context, Time::Frozen, &lists);
     let both = [attempt("ann", 1, "mug", 1), attempt("bob", 1, "mug", 1)];
     assert_eq!(
         world.admit(OPENS_AT - 60_001, &both),

@@ -1,11 +1,11 @@
 //! One suite over three sides: the interpreter, the embedded engine and a real Redis, which it starts
 //! itself. The same attempts go to all of them; every answer and the state left behind must agree.
 
+mod audiences;
 mod canon;
 mod decisions;
 mod edges;
 mod failures;
-mod lists;
 mod plans;
 mod provided;
 mod random;

@@ -64,7 +64,7 @@ fn random_plans_are_decided_alike_by_all_sides() {
     };
     proptest!(config, |((plan, context) in strategies::valid_plan(), attempts in strategies::attempts())| {
         let opens_at = context.schedule.opens_at;
-        let mut world = World::with_lists(plan, context, Time::Frozen, &strategies::audiences());
+        let mut world = World::with_audiences(plan, context, Time::Frozen, &strategies::audiences());
         play(&mut world, opens_at, &batches(attempts));
         ATTEMPTS.fetch_add(world.decided, Ordering::Relaxed);
         ADMITTED.fetch_add(world.oracle.orders.len(), Ordering::Relaxed);
@@ -94,7 +94,7 @@ fn random_plans_are_decided_alike_on_the_clock_of_redis() {
         context.schedule.opens_at += shift;
         context.schedule.closes_at += shift;
         prop_assume!(check(plan.clone(), context.clone()).is_ok());
-        let mut world = World::with_lists(plan, context, Time::Real, &strategies::audiences());
+        let mut world = World::with_audiences(plan, context, Time::Real, &strategies::audiences());
         play(&mut world, 0, &batches(attempts));
         ATTEMPTS.fetch_add(world.decided, Ordering::Relaxed);
     });

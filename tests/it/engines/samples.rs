@@ -9,7 +9,7 @@ use crate::engines::world::World;
 /// Plays a story step by step; every step is a call of its own.
 fn play(sample: Sample) -> usize {
     let opens_at = sample.context.schedule.opens_at;
-    let mut world = World::with_lists(sample.plan, sample.context, Time::Frozen, &sample.audiences);
+    let mut world = World::with_audiences(sample.plan, sample.context, Time::Frozen, &sample.audiences);
     let mut placed: Vec<Option<i64>> = Vec::new();
     for (index, step) in sample.steps.iter().enumerate() {
         let now = opens_at + step.at_ms;
@@ -62,7 +62,7 @@ fn every_sample_can_be_decided_in_one_batch() {
             })
             .collect();
         let opens_at = sample.context.schedule.opens_at;
-        let mut world = World::with_lists(sample.plan, sample.context, Time::Frozen, &sample.audiences);
+        let mut world = World::with_audiences(sample.plan, sample.context, Time::Frozen, &sample.audiences);
         world.admit(opens_at, &attempts);
         world.assert_same_state();
         decided += world.decided;

@@ -249,7 +249,7 @@ fn random_shadows_change_nothing() {
         prop_assume!(check(shadow.clone(), context.clone()).is_ok());
         let opens_at = context.schedule.opens_at;
         let lists = strategies::audiences();
-        let mut plain = World::with_lists(plan.clone(), context.clone(), Time::Frozen, &lists);
+        let mut plain = World::with_audiences(plan.clone(), context.clone(), Time::Frozen, &lists);
         let mut world = World::with_shadow(plan, Some(shadow), context, Time::Frozen, &lists);
         let batches = batches(attempts);
         for (at, batch) in &batches {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rushgate::campaign::RecordVersion;
 use rushgate::lua::Args;
+use rushgate::lua::audiences::{self, Put};
 use rushgate::lua::calls;
 use rushgate::lua::codec::{self, AdmitReply, InspectReply};
 use rushgate::lua::emit::emit_with_shadow;
 use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::{self, Shard};
-use rushgate::lua::lists::{self, Put};
 use rushgate::lua::reply::Reply;
 use rushgate::lua::restore::{Restore, restore_args, restore_reply};
 use rushgate::lua::{Family, Script, fixed};
@@ -60,10 +60,10 @@ pub struct World {
 impl World {
     /// Opens a campaign with its stock, the same way a gateway does, on all sides.
     pub fn open(plan: Plan, context: CheckContext, time: Time) -> Self {
-        Self::with_lists(plan, context, time, &State::default().audiences)
+        Self::with_audiences(plan, context, time, &State::default().audiences)
     }
 
-    pub fn with_lists(plan: Plan, context: CheckContext, time: Time, lists: &Lists) -> Self {
+    pub fn with_audiences(plan: Plan, context: CheckContext, time: Time, lists: &Lists) -> Self {
         Self::with_shadow(plan, None, context, time, lists)
     }
 
@@ -144,11 +144,11 @@ impl World {
 
     fn upload(&mut self, lists: &Lists) {
         let plan = self.family.plan.clone();
-        for args in lists::fill(plan.context(), &self.fence, lists) {
+        for args in audiences::fill(plan.context(), &self.fence, lists) {
             let args = with(&args, 4, EXPIRES_AT);
             for side in self.sides() {
                 let reply = side.run(&fixed::AUDIENCE, args.clone()).expect("audience runs");
-                let put = lists::put_reply(reply).expect("a reply of the ABI");
+                let put = audiences::put_reply(reply).expect("a reply of the ABI");
                 assert!(!matches!(put, Put::Fenced(_)), "{}: {put:?}", side.name());
             }
         }

@@ -1,7 +1,7 @@
 //! Lists through the control plane: what reaches the rules, and what is answered.
 
 use futures_util::StreamExt;
-use rushgate::control::{ControlError, ListUpload, Uploaded};
+use rushgate::control::{AudienceUpload, ControlError, Uploaded};
 use rushgate::store::AudienceRow;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,8 +22,8 @@ pub fn row(id: &str, version: u32, digest: &str) -> AudienceRow {
 }
 
 /// Says in the digest what it was given.
-pub async fn upload(actor: &str, upload: ListUpload) -> Result<Uploaded, ControlError> {
-    let ListUpload { id, gzip, mut body } = upload;
+pub async fn upload(actor: &str, upload: AudienceUpload) -> Result<Uploaded, ControlError> {
+    let AudienceUpload { id, gzip, mut body } = upload;
     let mut text = Vec::new();
     while let Some(piece) = body.next().await {
         text.extend_from_slice(&piece.map_err(ControlError::Malformed)?);

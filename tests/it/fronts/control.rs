@@ -11,8 +11,8 @@ use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    Activated, ActivatedAt, CampaignFigures, Compared, ControlError, ListUpload, NewCampaign, NewRevision,
-    Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded, UploadedModule,
+    Activated, ActivatedAt, AudienceUpload, CampaignFigures, Compared, ControlError, NewCampaign,
+    NewRevision, Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
@@ -178,7 +178,7 @@ impl Rules for Scripted {
         })
     }
 
-    fn upload_audience<'a>(&'a self, actor: &'a str, upload: ListUpload) -> Answered<'a, Uploaded> {
+    fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded> {
         crate::fronts::audiences::upload(actor, upload).boxed()
     }
 

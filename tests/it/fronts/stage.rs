@@ -1,5 +1,6 @@
 //! Stages behind the fronts that do as the SKU or campaign says, and a gateway over them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,13 +10,13 @@ use prometheus_client::registry::Registry;
 use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal};
 use rushgate::campaign::Schedule;
 use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
-use rushgate::order::{Attempt, OrderId, OrderState};
+use rushgate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use rushgate::plan::Attribute;
 use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
 use rushgate::rejection::{Own, Reason};
 use rushgate::serving::{self, Tls};
-use rushgate::store::{OrderRow, StoreError, StoreResult};
+use rushgate::store::{StoreError, StoreResult};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -142,13 +143,15 @@ impl Orders for Shared {
         }
     }
 
-    async fn landed(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
-        let row = |state, confirmed_at, revoked_reason: Option<&str>| OrderRow {
-            order,
-            campaign: campaign.into(),
-            sku: "mug".into(),
-            user: "ada".into(),
-            quantity: 2,
+    async fn landed(&self, _: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
+        let row = |state, confirmed_at, revoked_reason: Option<&str>| LandedOrder {
+            attempt: Attempt {
+                order,
+                user: "ada".into(),
+                sku: "mug".into(),
+                quantity: 2,
+                attributes: BTreeMap::new(),
+            },
             revision: 3,
             state,
             placed_at: PLACED_AT,
@@ -177,14 +180,16 @@ impl Orders for Shared {
         }
     }
 
-    async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<OrderRow>> {
+    async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         let known = order == OrderId::keyed(campaign, "ada", "stranded");
-        Ok(known.then(|| OrderRow {
-            order,
-            campaign: campaign.into(),
-            sku: "over".into(),
-            user: "ada".into(),
-            quantity: 1,
+        Ok(known.then(|| LandedOrder {
+            attempt: Attempt {
+                order,
+                user: "ada".into(),
+                sku: "over".into(),
+                quantity: 1,
+                attributes: BTreeMap::new(),
+            },
             revision: 3,
             state: OrderState::Accepted,
             placed_at: PLACED_AT,

@@ -84,12 +84,8 @@ pub(super) fn placed_of(
 
 fn charge(counter: &str, user: &str) -> Charge {
     Charge {
-        counter: counter.to_owned(),
-        window: 0,
-        rolling_ms: 0,
-        subject: user.to_owned(),
-        cost: 1,
         limit: Some(1 << 62),
+        ..database::charge(counter, 0, user)
     }
 }
 

@@ -5,7 +5,7 @@ use rushgate::bus::{DEAD_LETTER_TOPIC, Forward, Headers};
 use rushgate::landing::Awaits;
 use rushgate::order::Attempt;
 use rushgate::plan::eval;
-use rushgate::record::{self, EntryId, Header, Stored, encode_payload};
+use rushgate::record::{self, EntryHead, EntryId, Header, encode_payload};
 use rushgate::seal::Keyring;
 use rushgate::store::{LetterFilter, Stage};
 use testkit::database;
@@ -33,8 +33,8 @@ const SOLD: &str = "SELECT sold FROM stock WHERE sku_id = 'shoe'";
 const LETTERS: &str = "SELECT COUNT(*) FROM dead_letters";
 
 /// An entry of the campaign [`sale`] makes, whose first order is the so-manieth of its shard.
-fn stored(first: u64) -> Stored {
-    Stored {
+fn stored(first: u64) -> EntryHead {
+    EntryHead {
         id: EntryId {
             ms: AT as u64,
             seq: first,
@@ -49,12 +49,12 @@ fn stored(first: u64) -> Stored {
 }
 
 /// The record that whoever publishes an entry makes of it.
-fn packed(stored: &Stored, payloads: &[Vec<u8>]) -> Vec<u8> {
+fn packed(stored: &EntryHead, payloads: &[Vec<u8>]) -> Vec<u8> {
     with_header(stored, payloads, |header| header)
 }
 
 fn with_header(
-    stored: &Stored,
+    stored: &EntryHead,
     payloads: &[Vec<u8>],
     change: impl FnOnce(Header<'_>) -> Header<'_>,
 ) -> Vec<u8> {
@@ -65,7 +65,7 @@ fn with_header(
 }
 
 /// What a gateway with these keys makes of an order of one shoe, before the call.
-fn asked(user: &str, asked_at: i64, stored: &Stored, keys: Option<&Keyring>) -> Vec<u8> {
+fn asked(user: &str, asked_at: i64, stored: &EntryHead, keys: Option<&Keyring>) -> Vec<u8> {
     let order = order(user, "1");
     let attempt = Attempt {
         order: order.order,
@@ -80,7 +80,7 @@ fn asked(user: &str, asked_at: i64, stored: &Stored, keys: Option<&Keyring>) -> 
     encode_payload(&attempt, asked_at, &scope, keys)
 }
 
-fn payloads(users: &[String], stored: &Stored, keys: Option<&Keyring>) -> Vec<Vec<u8>> {
+fn payloads(users: &[String], stored: &EntryHead, keys: Option<&Keyring>) -> Vec<Vec<u8>> {
     let asked = |user: &String| asked(user, AT - 3, stored, keys);
     users.iter().map(asked).collect()
 }
@@ -152,7 +152,7 @@ async fn records_of_many_orders_land_beside_those_of_one(db: Database) {
         found.expect("asked").expect("landed")
     };
     let (ada, u7) = (row("ada").await, row("u7").await);
-    let charge = |row: &rushgate::store::OrderRow| {
+    let charge = |row: &rushgate::order::LandedOrder| {
         let charge = row.charges[0].clone();
         (
             row.charges.len(),
@@ -273,7 +273,7 @@ async fn an_order_is_forged_for_itself(db: Database) {
     let (producer, consumer) = embedded::pair(0);
     let ours = producer.sealed(keys.clone());
     let here = stored(0);
-    let elsewhere = |change: fn(&mut Stored)| {
+    let elsewhere = |change: fn(&mut EntryHead)| {
         let mut other = here;
         change(&mut other);
         asked("eve", AT, &other, Some(&keys))
@@ -376,7 +376,7 @@ async fn charges_that_cannot_be_made_are_waited_for(db: Database) {
     second.revision = 2;
     let mut newer = stored(2);
     newer.evaluator = eval::VERSION + 1;
-    let of = |stored: &Stored, user: &str| {
+    let of = |stored: &EntryHead, user: &str| {
         let orders = [
             asked("first", AT, stored, Some(&keys)),
             asked(user, AT, stored, Some(&keys)),

@@ -9,9 +9,9 @@ use rushgate::engine::redis::{Config, Redis};
 use rushgate::lua::Args;
 use rushgate::lua::keys::Shard;
 use rushgate::lua::{calls, fixed};
-use rushgate::order::{Charge, EVENT_VERSION, OrderEvent};
+use rushgate::order::OrderEvent;
 use rushgate::reconcile::{self, Rebuilt, Reconcile};
-use testkit::database::{Database, slice};
+use testkit::database::{Database, charge, slice};
 use testkit::on_both;
 
 use crate::memory::sale::{CAMPAIGN, attempt, campaign, landed, now, rebuilder, revision, used};
@@ -119,33 +119,12 @@ pub fn event(user: &str, key: &str) -> OrderEvent {
     let attempt = attempt(user, key);
     let placed_at = now();
     let hour = 3_600_000;
-    let charge = |counter: &str, window| Charge {
-        counter: counter.into(),
-        window,
-        rolling_ms: 0,
-        subject: user.into(),
-        cost: 1,
-        limit: None,
-    };
     OrderEvent {
-        v: EVENT_VERSION,
-        order: attempt.order,
-        campaign: CAMPAIGN.into(),
-        shard: 0,
-        fingerprint: attempt.fingerprint(),
-        sku: attempt.sku,
-        user: attempt.user,
-        quantity: 1,
-        revision: 1,
-        plan: "ab".repeat(32),
-        modules: Vec::new(),
-        placed_at,
         charges: vec![
-            charge("n-per-user/orders", 0),
-            charge("per-hour/orders", placed_at / hour * hour),
+            charge("n-per-user/orders", 0, user),
+            charge("per-hour/orders", placed_at / hour * hour, user),
         ],
-        attributes: Default::default(),
-        ordinal: None,
+        ..OrderEvent::of(attempt, CAMPAIGN, 0, (1, &"ab".repeat(32)), placed_at)
     }
 }
 
@@ -187,32 +166,32 @@ async fn pages_follow_each_other_without_a_gap(db: Database) {
     let store = &past.database.store;
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = store.restorable(CAMPAIGN, after, 7).await.expect("asked");
+        let page = store.orders_page(CAMPAIGN, after, 7).await.expect("asked");
         let Some(last) = page.last() else { break };
-        after = Some(last.order);
+        after = Some(last.attempt.order);
         seen.extend(page);
     }
     assert_eq!(seen.len(), 23);
-    assert!(seen.is_sorted_by(|a, b| a.order < b.order));
+    assert!(seen.is_sorted_by(|a, b| a.attempt.order < b.attempt.order));
     let order = store
-        .order(CAMPAIGN, seen[0].order)
+        .order(CAMPAIGN, seen[0].attempt.order)
         .await
         .expect("asked")
         .expect("there");
-    assert_eq!((&seen[0].user, seen[0].placed_at), (&order.user, order.placed_at));
-    assert_eq!(seen[0].charges, order.charges);
+    assert_eq!(seen[0], order);
     for n in 0..5 {
         past.dead_letter("dead", 100 + n, &event(&format!("d{n}"), "k"))
             .await;
     }
     let first = store.stranded(CAMPAIGN, None, 3).await.expect("asked");
     let rest = store
-        .stranded(CAMPAIGN, Some(first[2].order), 3)
+        .stranded(CAMPAIGN, Some(first[2].0), 3)
         .await
         .expect("asked");
     assert_eq!((first.len(), rest.len()), (3, 2));
-    let event = OrderEvent::decode(&rest[1].payload).expect("the record as it was");
-    assert_eq!(event.order, rest[1].order);
+    let (id, event) = &rest[1];
+    let event = event.as_ref().expect("the record as it was");
+    assert_eq!(event.order, *id);
 }
 
 on_both!(

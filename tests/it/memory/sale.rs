@@ -320,9 +320,9 @@ pub fn used(server: &Server) -> BTreeMap<String, i64> {
 /// Confirmed orders per user.
 pub async fn landed(store: &Store) -> BTreeMap<String, i64> {
     let mut landed = BTreeMap::new();
-    let orders = store.restorable(CAMPAIGN, None, 10_000).await.expect("asked");
-    for order in orders.into_iter().filter(|order| !order.revoked) {
-        *landed.entry(order.user).or_default() += 1;
+    let orders = store.orders_page(CAMPAIGN, None, 10_000).await.expect("asked");
+    for order in orders.into_iter().filter(|order| !order.is_revoked()) {
+        *landed.entry(order.attempt.user).or_default() += 1;
     }
     landed
 }

@@ -109,7 +109,13 @@ pub async fn landed(sale: &Sale, event: &OrderEvent) -> (OrderState, Option<Stri
         if let Some(row) = row {
             assert_eq!(row.charges, event.charges);
             assert_eq!(
-                (row.user, row.sku, row.quantity, row.placed_at, row.fingerprint),
+                (
+                    row.attempt.user,
+                    row.attempt.sku,
+                    row.attempt.quantity,
+                    row.placed_at,
+                    row.fingerprint
+                ),
                 (
                     event.user.clone(),
                     event.sku.clone(),
@@ -211,9 +217,9 @@ async fn a_plan_that_reads_attributes_finds_them_in_the_record(side: Side) {
     }
     assert_eq!(looks.metrics.sent_again.get(), 1);
     assert_eq!(landed(&sale, &event).await, (OrderState::Confirmed, None));
-    let attempts = sale.db.store.orders_as_attempts(CAMPAIGN, &[event.order]).await;
+    let orders = sale.db.store.orders_of(CAMPAIGN, &[event.order]).await;
     assert_eq!(
-        attempts.expect("read")[0].attempt.attributes,
+        orders.expect("read")[0].attempt.attributes,
         event.attributes,
         "a rebuild and a simulation know them too"
     );

@@ -1,9 +1,10 @@
 //! Revoked orders under comparison and repair: before, between and after the two acts of their give-back.
 
 use rushgate::lua::{calls, fixed};
-use rushgate::order::{OrderEvent, OrderId, OrderState};
+use rushgate::order::{DISCARDED, LandedOrder, OrderEvent, OrderId, OrderState};
 use rushgate::reconcile::{Comparison, Kind};
-use rushgate::store::{DISCARDED, Discarded, LandingSlice, LetterFilter, Revocation, Stage};
+use rushgate::record::LandingSlice;
+use rushgate::store::{Discarded, LetterFilter, Revocation, Stage};
 
 use crate::reconcile::sale::{CAMPAIGN, Sale, Side};
 
@@ -40,7 +41,10 @@ impl Sale {
                 "UPDATE orders SET state = 'revoked', confirmed_at = NULL, revoked_reason = '{reason}' \
                  WHERE order_id = '{order}'"
             ),
-            format!("UPDATE stock SET sold = sold - 1 WHERE sku_id = '{}'", row.sku),
+            format!(
+                "UPDATE stock SET sold = sold - 1 WHERE sku_id = '{}'",
+                row.attempt.sku
+            ),
             format!(
                 "INSERT INTO revocations (campaign_id, order_id, reason, counters, revoked_at) VALUES \
                  ('{CAMPAIGN}', '{order}', '{reason}', '{full}', '2026-11-20 12:00:00.123')"
@@ -72,9 +76,10 @@ impl Sale {
     async fn release(&self, order: OrderId) {
         let revocation = self.revocation(order).await;
         let (fence, plan) = (self.active.fence(), &self.active.family.plan);
-        let (sku, quantity) = (&revocation.sku, revocation.quantity);
-        let order = (order, revocation.user.as_str());
-        let args = calls::release_args(&fence, order, sku, quantity, &revocation.charges, plan);
+        let LandedOrder { attempt, charges, .. } = &revocation.order;
+        let (sku, quantity) = (&attempt.sku, attempt.quantity);
+        let order = (order, attempt.user.as_str());
+        let args = calls::release_args(&fence, order, sku, quantity, charges, plan);
         self.run(&fixed::RELEASE, args).await;
     }
 
@@ -124,7 +129,7 @@ async fn each_reason_holds_what_it_gives_back_at_every_step(side: Side) {
         if reason != "over-limit" {
             sale.redis("HINCRBY", "stock", &["mug", "1"]).await;
         }
-        let charges = sale.revocation(order).await.charges;
+        let charges = sale.revocation(order).await.order.charges;
         let forgotten = charges
             .iter()
             .filter(|charge| full.contains(&charge.counter.as_str()));
@@ -333,7 +338,7 @@ async fn two_entries_of_one_moment_are_given_back_one_by_one(side: Side) {
     let order = sale.revoke("ada", "2", "over-limit", &[]).await;
     // Both of one moment, and the engine knows of neither: the repair writes one entry.
     let moment = sale.opened_at + 1;
-    let charges = sale.revocation(order).await.charges;
+    let charges = sale.revocation(order).await.order.charges;
     let rolling = charges
         .iter()
         .find(|charge| charge.counter == "rule/rolling")

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use rushgate::attempts::DecidedAttempt;
+use rushgate::attempts::pieces::{cut, unpack};
+use rushgate::attempts::share::{Bounds, HALVINGS_MAX, Share, lot};
 use rushgate::campaign::RETENTION_MS;
 use rushgate::order::{Attempt, OrderId};
-use rushgate::recorded::Recorded;
-use rushgate::recorded::pieces::{cut, unpack};
-use rushgate::recorded::share::{Bounds, HALVINGS_MAX, Share, lot};
 use rushgate::store::{SampleRow, Spooled, Store, StoreError};
 use testkit::on_both;
 
@@ -32,8 +32,8 @@ const UNBOUND: Bounds = Bounds {
     per_second: u64::MAX,
 };
 
-fn attempt(user: &str, number: u32, at: i64) -> Recorded {
-    Recorded {
+fn attempt(user: &str, number: u32, at: i64) -> DecidedAttempt {
+    DecidedAttempt {
         at,
         attempt: Attempt {
             order: OrderId::keyed(CAMPAIGN, user, &number.to_string()),
@@ -51,7 +51,7 @@ fn most(most: u64) -> Bounds {
     Bounds { most, ..UNBOUND }
 }
 
-pub fn spooled(campaign: &str, attempts: &[Recorded]) -> Spooled {
+pub fn spooled(campaign: &str, attempts: &[DecidedAttempt]) -> Spooled {
     Spooled {
         campaign: campaign.to_owned(),
         token: fastrand::i64(0..),
@@ -61,7 +61,7 @@ pub fn spooled(campaign: &str, attempts: &[Recorded]) -> Spooled {
     }
 }
 
-pub async fn write(store: &Store, attempts: &[Recorded], bounds: Bounds) -> SampleRow {
+pub async fn write(store: &Store, attempts: &[DecidedAttempt], bounds: Bounds) -> SampleRow {
     let written = store
         .keep_attempts(&[spooled(CAMPAIGN, attempts)], &bounds, false)
         .await;
@@ -69,7 +69,7 @@ pub async fn write(store: &Store, attempts: &[Recorded], bounds: Bounds) -> Samp
 }
 
 /// Everything that is kept, by moment, arrival and place.
-async fn read(store: &Store) -> Vec<Recorded> {
+async fn read(store: &Store) -> Vec<DecidedAttempt> {
     let sample = store.sample(CAMPAIGN).await.expect("asked");
     let (mut all, mut after) = (Vec::new(), None);
     loop {
@@ -129,7 +129,7 @@ async fn attempts_come_back_as_they_were_written(db: Database) {
 async fn pieces_are_read_by_moment_in_pages(db: Database) {
     // Each write begins before the one before it, and several pieces begin in one moment.
     for number in (0..6).rev() {
-        let attempts: Vec<Recorded> = (0..8)
+        let attempts: Vec<DecidedAttempt> = (0..8)
             .map(|user| attempt(&format!("user-{user}"), number, NOW + i64::from(number / 2)))
             .collect();
         write(&db.store, &attempts, UNBOUND).await;
@@ -144,7 +144,7 @@ async fn pieces_are_read_by_moment_in_pages(db: Database) {
 async fn the_share_of_buyers_halves_and_whole_histories_stay(db: Database) {
     let users = 120;
     for round in 0..5 {
-        let attempts: Vec<Recorded> = (0..users)
+        let attempts: Vec<DecidedAttempt> = (0..users)
             .map(|user| attempt(&format!("user-{user}"), round, NOW + i64::from(round)))
             .collect();
         let sample = write(&db.store, &attempts, most(100)).await;
@@ -182,7 +182,7 @@ async fn the_share_follows_the_rate(db: Database) {
         most: 1_000_000,
         per_second: 10,
     };
-    let second = |number: u32| -> Vec<Recorded> {
+    let second = |number: u32| -> Vec<DecidedAttempt> {
         let at = NOW + 1000 * i64::from(number);
         (0..50)
             .map(|user| attempt(&format!("user-{user}-{number}"), number, at))
@@ -207,7 +207,7 @@ async fn gateways_that_write_at_once_keep_the_same_buyers(db: Database) {
     let write = async |store: &Store, gateway: u32| {
         for round in 0..10 {
             let number = gateway * 10 + round;
-            let attempts: Vec<Recorded> = (0..40)
+            let attempts: Vec<DecidedAttempt> = (0..40)
                 .map(|user| attempt(&format!("user-{user}"), number, NOW + i64::from(number)))
                 .collect();
             let mut spooled = spooled(CAMPAIGN, &attempts);
@@ -238,7 +238,8 @@ async fn several_campaigns_are_written_at_once(db: Database) {
     let all: Vec<Spooled> = (1..)
         .zip(&campaigns)
         .map(|(count, campaign)| {
-            let attempts: Vec<Recorded> = (0..count).map(|number| attempt("ada", number, NOW)).collect();
+            let attempts: Vec<DecidedAttempt> =
+                (0..count).map(|number| attempt("ada", number, NOW)).collect();
             spooled(campaign, &attempts)
         })
         .collect();
@@ -259,7 +260,7 @@ async fn several_campaigns_are_written_at_once(db: Database) {
 }
 
 async fn a_write_that_is_tried_again_is_there_once(db: Database) {
-    let attempts: Vec<Recorded> = (0..40)
+    let attempts: Vec<DecidedAttempt> = (0..40)
         .map(|user| attempt(&format!("user-{user}"), 0, NOW))
         .collect();
     let mut both = [spooled(CAMPAIGN, &attempts), spooled("autumn", &attempts[..3])];
@@ -301,7 +302,7 @@ async fn what_was_dropped_and_skipped_is_counted(db: Database) {
         most: 1000,
         per_second: 1,
     };
-    let attempts: Vec<Recorded> = (0..40)
+    let attempts: Vec<DecidedAttempt> = (0..40)
         .map(|user| attempt(&format!("user-{user}"), 0, NOW))
         .collect();
     let sample = write(&db.store, &attempts, bounds).await;
@@ -320,7 +321,7 @@ async fn somebody_without_an_end_does_not_fill_the_database(db: Database) {
     let user = "581138".to_owned();
     assert_eq!(lot(CAMPAIGN, &user).band, HALVINGS_MAX, "one in a million");
     let write = async |number: u32| {
-        let attempts: Vec<Recorded> = (0..4).map(|_| attempt(&user, number, NOW)).collect();
+        let attempts: Vec<DecidedAttempt> = (0..4).map(|_| attempt(&user, number, NOW)).collect();
         write(&db.store, &attempts, most(10)).await
     };
     assert_eq!(write(0).await.share, Share::default());
@@ -337,8 +338,8 @@ async fn somebody_without_an_end_does_not_fill_the_database(db: Database) {
 }
 
 /// As the release before wrote it.
-pub async fn write_row(db: &Database, recorded: &Recorded) {
-    let Recorded {
+pub async fn write_row(db: &Database, recorded: &DecidedAttempt) {
+    let DecidedAttempt {
         at,
         attempt,
         outcome,
@@ -347,7 +348,7 @@ pub async fn write_row(db: &Database, recorded: &Recorded) {
     let at = jiff::Timestamp::from_millisecond(*at)
         .expect("a moment")
         .strftime("%Y-%m-%d %H:%M:%S%.3f");
-    let (hash, order) = (rushgate::recorded::share::user_hash(&attempt.user), attempt.order);
+    let (hash, order) = (rushgate::attempts::share::user_hash(&attempt.user), attempt.order);
     let (outcome, revision) = (outcome.as_deref().unwrap_or_default(), revision.unwrap_or(0));
     db.execute(&format!(
         "INSERT INTO attempts (campaign_id, decided_at, order_id, user_id, user_hash, sku_id, quantity, attributes, \
@@ -391,7 +392,7 @@ async fn rows_of_the_release_before_are_read_and_narrow_the_share(db: Database) 
     assert_eq!((none, last), (vec![], None));
 
     // Pieces beside them: the share is what both hold.
-    let attempts: Vec<Recorded> = (0..40)
+    let attempts: Vec<DecidedAttempt> = (0..40)
         .map(|user| attempt(&format!("user-{user}"), 0, NOW))
         .collect();
     let sample = write(&db.store, &attempts, most(30)).await;

@@ -1,9 +1,8 @@
 //! Rows of dead letters: each record that was moved has its own, whatever stands at its place.
 
 use rushgate::order::OrderEvent;
-use rushgate::store::{
-    At, DeadLetter, DeadOrder, DeadRecord, Discarded, LandingSlice, LetterFilter, Origin, Stage,
-};
+use rushgate::record::{At, DeadRecord, LandingSlice, Origin};
+use rushgate::store::{DeadLetter, Discarded, LetterFilter, Stage};
 use serde_json::json;
 use testkit::database::{Database, NOW, TOPIC, order, sale, slice};
 
@@ -26,12 +25,8 @@ fn refused(offset: i64, order: &OrderEvent, recorded_at: i64) -> DeadRecord {
         class: "refused",
         error: "no".to_owned(),
         attempts: 1,
-        order: Some(DeadOrder {
-            order: order.order,
-            campaign: order.campaign.clone(),
-            sku: order.sku.clone(),
-            quantity: order.quantity,
-        }),
+        order: Some(order.clone()),
+        holds: true,
         recorded_at: Some(recorded_at),
         ..DeadRecord::default()
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use rushgate::attempts::DecidedAttempt;
+use rushgate::attempts::share::{Bounds, Share};
 use rushgate::campaign::Campaign;
 use rushgate::control::simulate::{EstimateAnswer, NewSimulation, OldSide, Origin, Simulation};
 use rushgate::control::{Control, ControlError, Loader, NewCampaign, NewRevision};
 use rushgate::engine::embedded::Embedded;
 use rushgate::needs::Gate;
 use rushgate::order::{Attempt, OrderId};
-use rushgate::recorded::Recorded;
-use rushgate::recorded::share::{Bounds, Share};
 use rushgate::revision::Revision;
 use rushgate::ruleset::Ruleset;
 use rushgate::wasm::Host;
@@ -98,7 +98,7 @@ async fn simulate(control: &Control, new: NewSimulation) -> Simulation {
 }
 
 /// Attempts of few buyers, several in a millisecond, answered as a limit of three answers them.
-fn attempts() -> Vec<Recorded> {
+fn attempts() -> Vec<DecidedAttempt> {
     let mut random = fastrand::Rng::with_seed(7);
     let mut used: HashMap<(u32, &str), u32> = HashMap::new();
     (0..ATTEMPTS)
@@ -108,7 +108,7 @@ fn attempts() -> Vec<Recorded> {
             let used = used.entry((user, sku)).or_default();
             *used += 1;
             let user = format!("user-{user}");
-            Recorded {
+            DecidedAttempt {
                 at: NOW + i64::from(number / 7),
                 attempt: Attempt {
                     order: OrderId::keyed(CAMPAIGN, &user, &number.to_string()),
@@ -124,7 +124,7 @@ fn attempts() -> Vec<Recorded> {
         .collect()
 }
 
-async fn record(db: &Database, attempts: &[Recorded], most: u64) -> Share {
+async fn record(db: &Database, attempts: &[DecidedAttempt], most: u64) -> Share {
     let bounds = Bounds {
         most,
         per_second: u64::MAX,
@@ -137,7 +137,7 @@ async fn record(db: &Database, attempts: &[Recorded], most: u64) -> Share {
 }
 
 /// Attempts of these buyers that were answered so and are among those of their buyer and SKU that `nth` says, counted from 1.
-fn counted(attempts: &[Recorded], share: Share, outcome: &str, nth: impl Fn(u32) -> bool) -> u64 {
+fn counted(attempts: &[DecidedAttempt], share: Share, outcome: &str, nth: impl Fn(u32) -> bool) -> u64 {
     let mut seen: HashMap<(&str, &str), u32> = HashMap::new();
     let found = attempts.iter().filter(|one| {
         let seen = seen.entry((&one.attempt.user, &one.attempt.sku)).or_default();

@@ -145,7 +145,7 @@ fn batches() -> impl Strategy<Value = Vec<(i64, Vec<Attempt>)>> {
 
 fn play(rules: &[Rule], context: CheckContext, batches: &[(i64, Vec<Attempt>)], figures: &Figures) {
     let plan = Modules::shared().merged(rules, &context);
-    let mut world = World::with_lists(plan, context, Time::Frozen, &lists());
+    let mut world = World::with_audiences(plan, context, Time::Frozen, &lists());
     let mut taken = Vec::new();
     for (at, batch) in batches {
         let now = OPENS_AT + at;

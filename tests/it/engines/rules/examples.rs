@@ -12,7 +12,7 @@ fn open(module: &str, example: &Example) -> World {
     let context = check_context(example);
     let rule = Rule::new(module, example.params.clone());
     let plan = Modules::shared().merged(&[rule], &context);
-    World::with_lists(plan, context, Time::Frozen, &state(example).audiences)
+    World::with_audiences(plan, context, Time::Frozen, &state(example).audiences)
 }
 
 #[test]

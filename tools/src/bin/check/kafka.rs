@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use rushgate::bus::origin;
 use rushgate::order::{OrderEvent, Ordinal};
-use rushgate::record::{self, Payload};
+use rushgate::record;
 
 /// Topic → partition → offset.
 pub type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
@@ -147,15 +147,8 @@ fn is_moved(message: &rdkafka::message::BorrowedMessage<'_>) -> bool {
 
 /// The orders of a record; `None` for each that cannot be read.
 fn orders(bytes: &[u8]) -> Vec<Option<OrderEvent>> {
-    if !record::is_record(bytes) {
-        return vec![OrderEvent::decode(bytes).ok()];
+    match record::orders(bytes) {
+        Ok(orders) => orders.into_iter().map(Result::ok).collect(),
+        Err(_) => vec![None],
     }
-    let Ok(read) = record::decode(bytes) else {
-        return vec![None];
-    };
-    let order = |(position, bytes): (u32, &&[u8])| {
-        let attempt = Payload::read(bytes).ok()?.attempt().ok()?;
-        Some(read.header.event(position, attempt))
-    };
-    (0..).zip(&read.payloads).map(order).collect()
 }

@@ -27,7 +27,7 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 /// Orders that are more than the first of their buyer.
 const FLIPS: &str = "SELECT COUNT(*) - COUNT(DISTINCT user_id) FROM orders WHERE campaign_id = ?";
-/// Of buyers in band `{band}` and in higher ones: `recorded::share` in SQL.
+/// Of buyers in band `{band}` and in higher ones: `attempts::share` in SQL.
 const SAMPLED: &str = " AND CAST(CONV(LEFT(SHA2(CONCAT(campaign_id, CHAR(0), user_id), 256), 8), 16, 10) AS UNSIGNED) \
      < 4294967296 DIV POW(2, {band})";
 const RECORDED: &str =

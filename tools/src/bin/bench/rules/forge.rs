@@ -12,7 +12,7 @@ use rushgate::lua::codec::{self, AdmitReply};
 use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::Shard;
 use rushgate::lua::restore::{Restore, restore_args, restore_reply};
-use rushgate::lua::{Family, emit, fixed, lists};
+use rushgate::lua::{Family, audiences, emit, fixed};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::decision::Decision;
 use rushgate::plan::{AudienceRef, CheckContext, CheckedPlan, check, merge};
@@ -154,7 +154,7 @@ impl Gate {
             anyhow::ensure!(restore_reply(reply)?, "the campaign's state was not made");
         }
         let context = gate.family.plan.context();
-        for args in lists::fill(context, &gate.fence, &BTreeMap::new()) {
+        for args in audiences::fill(context, &gate.fence, &BTreeMap::new()) {
             gate.redis.run(&fixed::AUDIENCE, &gate.key, args).await?;
         }
         Ok(gate)

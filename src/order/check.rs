@@ -1,11 +1,13 @@
-//! Whether the database can hold an order at all: asked before anything is written, so that one order that does not
-//! fit holds up no others.
+//! Whether a database of rushgate can hold an order at all: asked before anything is written, so that one order that does
+//! not fit holds up no others.
 
+use super::{OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::campaign::{RULES_MAX, check_id};
-use crate::order::{OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::plan::{COST_MAX, PLAN_COUNTERS_MAX};
-use crate::store::time;
 
+/// First and last moment a `DATETIME` column holds: 1000-01-01 and 9999-12-30, in milliseconds.
+pub const TIME_MIN_MS: i64 = -30_610_224_000_000;
+pub const TIME_MAX_MS: i64 = 253_402_128_000_000;
 // Widths of columns, in bytes.
 const COUNTER_BYTES_MAX: usize = 160;
 const SUBJECT_BYTES_MAX: usize = 2080;
@@ -34,7 +36,7 @@ pub fn check_event(event: &OrderEvent) -> Result<(), String> {
     fits("fingerprint", event.fingerprint.len(), FINGERPRINT_BYTES_MAX)?;
     within("revision", event.revision.into(), 1, u32::MAX.into())?;
     within("quantity", event.quantity.into(), 1, QUANTITY_MAX.into())?;
-    within("placed_at", event.placed_at, time::TIME_MIN_MS, time::TIME_MAX_MS)?;
+    within("placed_at", event.placed_at, TIME_MIN_MS, TIME_MAX_MS)?;
     within(
         "number of charges",
         event.charges.len() as i64,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Recorded;
+use super::DecidedAttempt;
 use super::share::GROUPS;
 
 /// Examples kept of one kind of difference.
@@ -80,7 +80,7 @@ pub struct Flip {
     pub to: String,
     pub count: Count,
     /// The first [`EXAMPLES_MAX`].
-    pub examples: Vec<Recorded>,
+    pub examples: Vec<DecidedAttempt>,
 }
 
 /// Differences between two sides, by (outcome of one, outcome of the other).
@@ -88,7 +88,7 @@ pub struct Flip {
 pub struct Flips(BTreeMap<(String, String), Flip>);
 
 impl Flips {
-    fn add(&mut self, from: &str, to: &str, recorded: &Recorded, group: usize) {
+    fn add(&mut self, from: &str, to: &str, recorded: &DecidedAttempt, group: usize) {
         let key = (from.to_owned(), to.to_owned());
         let flip = self.0.entry(key).or_insert_with(|| Flip {
             from: from.to_owned(),
@@ -128,7 +128,7 @@ pub struct Tally {
     pub revisions: BTreeMap<u32, u64>,
     /// Old against new.
     pub flips: Flips,
-    /// Recorded against old.
+    /// DecidedAttempt against old.
     pub unlike_recorded: Flips,
     /// Attempts whose recorded outcome is known.
     pub with_record: u64,
@@ -138,7 +138,7 @@ pub struct Tally {
 
 impl Tally {
     /// `group`: that of the buyer.
-    pub(super) fn add(&mut self, recorded: &Recorded, group: usize, old: &str, new: &str) {
+    pub(super) fn add(&mut self, recorded: &DecidedAttempt, group: usize, old: &str, new: &str) {
         self.attempts += 1;
         self.span = match self.span {
             None => Some((recorded.at, recorded.at)),
@@ -175,7 +175,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recorded::share::{Share, lot};
+    use crate::attempts::share::{Share, lot};
 
     /// Buyers with one to many attempts each: the truth lies within the margin in about 95 of 100 samples.
     #[test]

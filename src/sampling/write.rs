@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::spool::Taken;
-use crate::recorded::pieces;
+use crate::attempts::pieces;
 use crate::seldom::Seldom;
 use crate::store::{SampleRow, Spooled, Store, StoreError};
 

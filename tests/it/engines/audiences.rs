@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rushgate::audience::pack;
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
+use rushgate::lua::audiences::{Put, Target, put_reply};
 use rushgate::lua::codec::{self, AdmitReply};
 use rushgate::lua::fence::Fence;
-use rushgate::lua::lists::{Put, Target, put_reply};
 use rushgate::lua::restore::{Restore, restore_args};
 use rushgate::lua::{Args, fixed};
 use rushgate::plan::decision::Decision::{self, Admitted, Rejected};
@@ -43,7 +43,7 @@ fn open(of: Attribute, members: &[&str]) -> World {
     };
     context.audiences.insert("vip".into(), list);
     let members: BTreeSet<String> = members.iter().map(|member| (*member).to_owned()).collect();
-    World::with_lists(
+    World::with_audiences(
         members_only(of),
         context,
         Time::Frozen,

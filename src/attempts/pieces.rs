@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::Recorded;
+use super::DecidedAttempt;
 use super::lines;
 use super::share::{BANDS, lot};
 
@@ -36,8 +36,8 @@ struct Open {
 }
 
 /// Cuts what a gateway decided in a campaign, in the order in which it did, into a piece per band; the lowest band first.
-pub fn cut(campaign: &str, attempts: impl Iterator<Item = Recorded>) -> Vec<Piece> {
-    let mut attempts: Vec<Recorded> = attempts.collect();
+pub fn cut(campaign: &str, attempts: impl Iterator<Item = DecidedAttempt>) -> Vec<Piece> {
+    let mut attempts: Vec<DecidedAttempt> = attempts.collect();
     // Stable: what was decided in one moment keeps its order.
     attempts.sort_by_key(|recorded| recorded.at);
     let mut open: [Option<Open>; BANDS] = [const { None }; BANDS];
@@ -69,7 +69,7 @@ pub fn cut(campaign: &str, attempts: impl Iterator<Item = Recorded>) -> Vec<Piec
 }
 
 /// The attempts of a piece, in their order, each with its place in the write; what is wrong with it, in words.
-pub fn unpack(payload: &[u8]) -> Result<Vec<(u64, Recorded)>, String> {
+pub fn unpack(payload: &[u8]) -> Result<Vec<(u64, DecidedAttempt)>, String> {
     let mut text = Vec::new();
     let unpacked = GzDecoder::new(payload)
         .take(UNPACKED_BYTES_MAX)
@@ -84,9 +84,9 @@ mod tests {
     use super::*;
     use crate::order::{Attempt, OrderId};
 
-    fn recorded(number: u32, at: i64) -> Recorded {
+    fn recorded(number: u32, at: i64) -> DecidedAttempt {
         let user = format!("user \u{1} ü\n\"{number}");
-        Recorded {
+        DecidedAttempt {
             at,
             attempt: Attempt {
                 order: OrderId::keyed("spring", &user, ""),
@@ -107,7 +107,7 @@ mod tests {
     fn what_is_cut_comes_back_in_its_order() {
         let now = 1_795_176_000_123;
         // Two a millisecond, and now and then one that is late.
-        let decided: Vec<Recorded> = (0..1000)
+        let decided: Vec<DecidedAttempt> = (0..1000)
             .map(|n| recorded(n, now + i64::from(n / 2) - i64::from(n % 7 == 0) * 3))
             .collect();
         let pieces = cut("spring", decided.iter().cloned());

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Control, ControlError};
+use crate::attempts::replay::AudienceMembers;
 use crate::audience::unpack;
 use crate::plan::CheckedPlan;
-use crate::recorded::replay::Lists;
 
 /// Buckets of one read.
 const PAGE: u32 = 1024;
 
 impl Control {
     /// The lists a plan asks for, in the versions its revision pinned.
-    pub(super) async fn lists(&self, plan: &CheckedPlan) -> Result<Lists, ControlError> {
-        let mut lists = BTreeMap::new();
+    pub(super) async fn audience_members(&self, plan: &CheckedPlan) -> Result<AudienceMembers, ControlError> {
+        let mut audiences = BTreeMap::new();
         for (id, list) in &plan.context().audiences {
             let mut members = BTreeSet::new();
             let mut next = 0;
@@ -28,8 +28,8 @@ impl Control {
                     break;
                 }
             }
-            lists.insert(id.clone(), members);
+            audiences.insert(id.clone(), members);
         }
-        Ok(lists)
+        Ok(audiences)
     }
 }

@@ -1,13 +1,11 @@
 //! The queue and its bound, over a database in memory.
 
 use super::*;
+use crate::attempts::share::lot;
+use crate::attempts::{DecidedAttempt, Outcome, pieces};
 use crate::campaign::{Campaign, RecordVersion, Schedule, Sku};
 use crate::order::{Attempt, OrderId};
 use crate::plan::{Attribute, Expr, Plan};
-use crate::recorded::Outcome;
-use crate::recorded::Recorded;
-use crate::recorded::pieces;
-use crate::recorded::share::lot;
 use crate::rejection::Own;
 use crate::revision::Revision;
 use crate::ruleset::Compiled;
@@ -94,7 +92,7 @@ fn offer(sample: &Sample, mut decided: Decided) {
     sample.record(decided);
 }
 
-async fn rows(store: &Store) -> Vec<Recorded> {
+async fn rows(store: &Store) -> Vec<DecidedAttempt> {
     let pieces = store
         .attempt_pieces("spring", 0, None, i64::MAX, 1000)
         .await

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::order::{Attempt, UNREADABLE};
+use crate::order::{Attempt, LandedOrder, UNREADABLE};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::{Decision, Rejection};
 use crate::rejection::Own;
@@ -23,7 +23,7 @@ pub use crate::plan::outcome::ADMITTED;
 
 /// One decided attempt. Of its attributes it has those the plan that decided read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct DecidedAttempt {
     /// Moment of the decision, milliseconds since 1970-01-01 UTC.
     pub at: i64,
     pub attempt: Attempt,
@@ -31,6 +31,17 @@ pub struct Recorded {
     pub revision: Option<u32>,
     /// Name of the [`Outcome`]; `None` where nobody knows.
     pub outcome: Option<String>,
+}
+
+impl From<LandedOrder> for DecidedAttempt {
+    fn from(order: LandedOrder) -> Self {
+        Self {
+            at: order.placed_at,
+            attempt: order.attempt,
+            revision: Some(order.revision),
+            outcome: Some(ADMITTED.to_owned()),
+        }
+    }
 }
 
 /// How an attempt was decided. Cheap to make where orders wait; the plan knows its name.
@@ -87,7 +98,7 @@ pub struct Decided {
 
 impl Decided {
     /// With names, and with those attributes alone that the plan reads, or would if they could be read.
-    pub fn into_recorded(self) -> impl Iterator<Item = Recorded> {
+    pub fn into_attempts(self) -> impl Iterator<Item = DecidedAttempt> {
         let Self {
             compiled,
             at,
@@ -98,7 +109,7 @@ impl Decided {
                 let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
                 compiled.reads.iter().any(|read| read == name)
             });
-            Recorded {
+            DecidedAttempt {
                 at,
                 attempt,
                 revision: Some(compiled.revision.number),

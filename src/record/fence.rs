@@ -1,21 +1,21 @@
 //! Decides, from the offsets the database holds, which records of a landing batch are still to be
-//! written. Pure: the locks are taken by `careful.rs`.
+//! written. Pure: the store takes the locks.
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::{At, DeadRecord, LandingSlice, Origin};
 use crate::order::{OrderEvent, OrderId};
-use crate::store::{At, DeadRecord, Landed, LandingSlice, Origin};
 
 /// An order that was moved before, and where it stood then.
 #[derive(Debug)]
-pub(in crate::store) struct Returned<'a> {
+pub struct Returned<'a> {
     pub order: &'a OrderEvent,
     pub origin: &'a Origin,
 }
 
 /// An order below the offset the database holds: it landed before, or was moved.
 #[derive(Debug)]
-pub(in crate::store) struct Replayed<'a> {
+pub struct Replayed<'a> {
     pub slice: &'a LandingSlice,
     pub at: At,
     pub order: &'a OrderEvent,
@@ -23,14 +23,14 @@ pub(in crate::store) struct Replayed<'a> {
 
 /// A record that does not land, below the offset the database holds: it has its row, or its order has landed.
 #[derive(Debug)]
-pub(in crate::store) struct Passed<'a> {
+pub struct Passed<'a> {
     pub slice: &'a LandingSlice,
     pub record: &'a DeadRecord,
 }
 
 /// What is left to write, in order of partition and offset.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Work<'a> {
+pub struct ToWrite<'a> {
     pub orders: Vec<&'a OrderEvent>,
     /// Orders of this batch whose id another order of it has.
     pub contradicted: Vec<&'a OrderEvent>,
@@ -43,14 +43,18 @@ pub(in crate::store) struct Work<'a> {
     pub passed: Vec<Passed<'a>>,
     /// Next offset of every partition that moves.
     pub advance: BTreeMap<i32, i64>,
-    /// Duplicates and fenced partitions so far.
-    pub landed: Landed,
+    /// Orders that are in the database already, as far as the offsets tell.
+    pub duplicates: u64,
+    /// Orders and dead records below the stored offset that the database did not know.
+    pub recovered: u64,
+    /// Partitions whose stored offset is another one, with that.
+    pub fenced: BTreeMap<i32, i64>,
 }
 
 /// Compares each slice with the offset stored for its partition; a partition without one has never
 /// landed anything and starts where its slice does.
-pub(in crate::store) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64>) -> Work<'a> {
-    let mut work = Work::default();
+pub fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMap<i32, i64>) -> ToWrite<'a> {
+    let mut work = ToWrite::default();
     let orders = slices.iter().map(|slice| slice.orders.len()).sum();
     let mut seen: HashMap<(&str, OrderId), &OrderEvent> = HashMap::with_capacity(orders);
     let mut ascending: Vec<&LandingSlice> = slices.iter().collect();
@@ -64,19 +68,19 @@ pub(in crate::store) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMa
             .copied()
             .unwrap_or(slice.from);
         if expected < slice.from {
-            work.landed.fenced.insert(partition, expected);
+            work.fenced.insert(partition, expected);
             continue;
         }
         for (at, order) in &slice.orders {
-            let first = *seen.entry(identity(order)).or_insert(order);
+            let first = *seen.entry(order.identity()).or_insert(order);
             if !std::ptr::eq(first, order) {
-                if at.offset >= expected && !is_same(first, order) {
+                if at.offset >= expected && !first.is_same(order) {
                     work.contradicted.push(order);
                 } else {
-                    work.landed.duplicates += 1;
+                    work.duplicates += 1;
                 }
             } else if at.offset < expected {
-                work.landed.duplicates += 1;
+                work.duplicates += 1;
                 let at = *at;
                 work.replayed.push(Replayed { slice, at, order });
             } else {
@@ -98,7 +102,7 @@ pub(in crate::store) fn compare<'a>(slices: &'a [LandingSlice], stored: &BTreeMa
             Some(Returned { order, origin })
         }));
         if expected > slice.next {
-            work.landed.fenced.insert(partition, expected);
+            work.fenced.insert(partition, expected);
         }
         if expected < slice.next {
             work.advance.insert(partition, end(slice).max(expected));
@@ -131,42 +135,30 @@ fn in_turn(orders: &mut [&OrderEvent]) {
 /// Takes up replayed orders that the database does not know after all: the log was rewritten (a topic
 /// made anew, a tail lost by the brokers), so the stored offset belongs to other records. Its
 /// partition goes back to where the slice ends.
-pub(in crate::store) fn recover<'a>(work: &mut Work<'a>, is_known: impl Fn(&Replayed<'a>) -> bool) {
+pub fn recover<'a>(work: &mut ToWrite<'a>, is_known: impl Fn(&Replayed<'a>) -> bool) {
     for replayed in std::mem::take(&mut work.replayed) {
         if is_known(&replayed) {
             continue;
         }
         work.orders.push(replayed.order);
-        work.landed.duplicates -= 1;
+        work.duplicates -= 1;
         go_back(work, replayed.slice);
     }
     in_turn(&mut work.orders);
 }
 
 /// The same for records that do not land and that the database does not know.
-pub(in crate::store) fn recover_passed<'a>(work: &mut Work<'a>, unknown: Vec<Passed<'a>>) {
+pub fn recover_passed<'a>(work: &mut ToWrite<'a>, unknown: Vec<Passed<'a>>) {
     for Passed { slice, record } in unknown {
         work.dead.push((slice.partition, record));
         go_back(work, slice);
     }
 }
 
-fn go_back(work: &mut Work<'_>, slice: &LandingSlice) {
-    work.landed.recovered += 1;
-    work.landed.fenced.remove(&slice.partition);
+fn go_back(work: &mut ToWrite<'_>, slice: &LandingSlice) {
+    work.recovered += 1;
+    work.fenced.remove(&slice.partition);
     work.advance.insert(slice.partition, end(slice));
-}
-
-/// What makes two records one order.
-pub(in crate::store) fn identity(order: &OrderEvent) -> (&str, OrderId) {
-    (order.campaign.as_str(), order.order)
-}
-
-/// Whether two records are one order, that came twice: of the same id and buyer, for the same.
-pub(in crate::store) fn is_same(one: &OrderEvent, other: &OrderEvent) -> bool {
-    identity(one) == identity(other)
-        && (&one.user, &one.sku, one.quantity, &one.fingerprint)
-            == (&other.user, &other.sku, other.quantity, &other.fingerprint)
 }
 
 /// How far a slice moves its partition's offset.
@@ -175,7 +167,7 @@ fn end(slice: &LandingSlice) -> i64 {
 }
 
 /// Where an order of the slices stands, and in which partition.
-pub(in crate::store) fn place(slices: &[LandingSlice], order: &OrderEvent) -> Option<(i32, At)> {
+pub fn place(slices: &[LandingSlice], order: &OrderEvent) -> Option<(i32, At)> {
     slices.iter().find_map(|slice| {
         let mut orders = slice.orders.iter();
         let found = orders.find(|(_, each)| std::ptr::eq(each, order));
@@ -186,26 +178,7 @@ pub(in crate::store) fn place(slices: &[LandingSlice], order: &OrderEvent) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn order(n: u8) -> OrderEvent {
-        OrderEvent {
-            v: crate::order::EVENT_VERSION,
-            order: OrderId::fresh(1, [n; 10]),
-            campaign: "spring".into(),
-            shard: 0,
-            sku: "shoe".into(),
-            user: format!("u{n}"),
-            quantity: 1,
-            revision: 1,
-            plan: String::new(),
-            modules: Vec::new(),
-            placed_at: 1,
-            fingerprint: String::new(),
-            charges: Vec::new(),
-            attributes: BTreeMap::new(),
-            ordinal: None,
-        }
-    }
+    use crate::order::fixture::event as order;
 
     fn slice(partition: i32, from: i64, orders: u8) -> LandingSlice {
         LandingSlice {
@@ -243,18 +216,15 @@ mod tests {
         buried.dead = vec![dead(7), dead(8)];
         let slices = [buried];
         let mut work = compare(&slices, &BTreeMap::from([(0, 20)]));
-        assert_eq!(
-            (work.passed.len(), work.dead.len(), work.landed.fenced[&0]),
-            (2, 0, 20)
-        );
+        assert_eq!((work.passed.len(), work.dead.len(), work.fenced[&0]), (2, 0, 20));
         let unknown = work.passed.drain(1..).collect();
         recover_passed(&mut work, unknown);
         assert_eq!(
             (work.dead[0].1.at.offset, &work.advance),
             (8, &BTreeMap::from([(0, 9)]))
         );
-        assert!(work.landed.fenced.is_empty());
-        assert_eq!((work.landed.duplicates, work.landed.recovered), (2, 1));
+        assert!(work.fenced.is_empty());
+        assert_eq!((work.duplicates, work.recovered), (2, 1));
         // One that is there already keeps its place, and the offset only passes what follows.
         let work = compare(&slices, &BTreeMap::from([(0, 8)]));
         assert_eq!((work.passed.len(), work.dead.len()), (1, 1));
@@ -266,7 +236,7 @@ mod tests {
         let work = compare(&slices, &BTreeMap::from([(0, 5)]));
         assert_eq!(work.orders.len(), 3);
         assert_eq!(work.advance, BTreeMap::from([(0, 8)]));
-        assert!(work.landed.duplicates == 0 && work.landed.fenced.is_empty());
+        assert!(work.duplicates == 0 && work.fenced.is_empty());
         assert_eq!(
             compare(&slices, &BTreeMap::new()).advance,
             BTreeMap::from([(0, 8)])
@@ -278,17 +248,17 @@ mod tests {
         let slices = [slice(0, 5, 3)];
         let work = compare(&slices, &BTreeMap::from([(0, 7)]));
         assert_eq!(work.orders, [&slices[0].orders[2].1]);
-        assert_eq!(work.landed.duplicates, 2);
+        assert_eq!(work.duplicates, 2);
     }
 
     #[test]
     fn a_slice_that_landed_whole_writes_nothing() {
         let slices = [slice(0, 5, 3)];
         let level = compare(&slices, &BTreeMap::from([(0, 8)]));
-        assert!(level.orders.is_empty() && level.advance.is_empty() && level.landed.fenced.is_empty());
-        assert_eq!(level.landed.duplicates, 3);
+        assert!(level.orders.is_empty() && level.advance.is_empty() && level.fenced.is_empty());
+        assert_eq!(level.duplicates, 3);
         let behind = compare(&slices, &BTreeMap::from([(0, 20)]));
-        assert_eq!(behind.landed.fenced, BTreeMap::from([(0, 20)]));
+        assert_eq!(behind.fenced, BTreeMap::from([(0, 20)]));
     }
 
     #[test]
@@ -298,8 +268,8 @@ mod tests {
         recover(&mut work, |replayed| replayed.order.user != "u1");
         assert_eq!(work.orders, [&slices[0].orders[1].1]);
         assert_eq!(work.advance, BTreeMap::from([(0, 8)]));
-        assert_eq!((work.landed.duplicates, work.landed.recovered), (2, 1));
-        assert!(work.landed.fenced.is_empty());
+        assert_eq!((work.duplicates, work.recovered), (2, 1));
+        assert!(work.fenced.is_empty());
     }
 
     #[test]
@@ -340,14 +310,14 @@ mod tests {
         let slices = [slice(1, 9, 1), slice(0, 5, 1)];
         let work = compare(&slices, &BTreeMap::from([(0, 5), (1, 7)]));
         assert_eq!(work.advance, BTreeMap::from([(0, 6)]));
-        assert_eq!(work.landed.fenced, BTreeMap::from([(1, 7)]));
+        assert_eq!(work.fenced, BTreeMap::from([(1, 7)]));
     }
 
     #[test]
     fn an_order_twice_in_one_batch_counts_once() {
         let slices = [slice(0, 0, 2), slice(1, 0, 1)];
         let work = compare(&slices, &BTreeMap::new());
-        assert_eq!((work.orders.len(), work.landed.duplicates), (2, 1));
+        assert_eq!((work.orders.len(), work.duplicates), (2, 1));
     }
 
     #[test]
@@ -355,10 +325,10 @@ mod tests {
         let mut slices = [slice(0, 0, 1), slice(1, 0, 1)];
         slices[1].orders[0].1.user = "eve".into();
         let work = compare(&slices, &BTreeMap::new());
-        assert_eq!((work.orders.len(), work.landed.duplicates), (1, 0));
+        assert_eq!((work.orders.len(), work.duplicates), (1, 0));
         assert_eq!(work.contradicted, [&slices[1].orders[0].1]);
         // It was dealt with before.
         let work = compare(&slices, &BTreeMap::from([(1, 1)]));
-        assert_eq!((work.contradicted.len(), work.landed.duplicates), (0, 1));
+        assert_eq!((work.contradicted.len(), work.duplicates), (0, 1));
     }
 }

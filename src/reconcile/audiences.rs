@@ -5,8 +5,8 @@ use backon::Retryable;
 
 use crate::campaign::Campaign;
 use crate::engine::{self, EngineError};
+use crate::lua::audiences::{Put, Target, put_reply};
 use crate::lua::keys::Shard;
-use crate::lua::lists::{Put, Target, put_reply};
 use crate::lua::{Args, fixed};
 use crate::revision::Revision;
 
@@ -38,12 +38,13 @@ impl Reconcile {
         for number in 0..campaign.shards {
             let shard = Shard::new(&campaign.id, number);
             self.prolong(&shard, campaign, revision).await?;
-            self.put_lists(&shard, campaign, revision, Standing::Open).await?;
+            self.put_audiences(&shard, campaign, revision, Standing::Open)
+                .await?;
         }
         Ok(())
     }
 
-    pub(super) async fn put_lists(
+    pub(super) async fn put_audiences(
         &self,
         shard: &Shard,
         campaign: &Campaign,
@@ -68,14 +69,14 @@ impl Reconcile {
             };
             match put {
                 Put::Complete => {}
-                Put::Incomplete => self.put_list(shard, &target, standing).await?,
+                Put::Incomplete => self.put_audience(shard, &target, standing).await?,
                 Put::Fenced(there) => return refused(standing, there.is_some()),
             }
         }
         Ok(())
     }
 
-    async fn put_list(
+    async fn put_audience(
         &self,
         shard: &Shard,
         target: &Target<'_>,

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+use crate::attempts::share::Share;
+use crate::attempts::{Decided, DecidedAttempt};
 use crate::order::Attempt;
-use crate::recorded::share::Share;
-use crate::recorded::{Decided, Recorded};
 
 /// What an attempt takes besides its texts, about.
 const ATTEMPT_BYTES: usize = 256;
@@ -67,10 +67,10 @@ pub(super) struct Taken {
 
 impl Taken {
     /// In the order in which they were decided, with names.
-    pub(super) fn recorded(&mut self) -> impl Iterator<Item = Recorded> + use<> {
+    pub(super) fn recorded(&mut self) -> impl Iterator<Item = DecidedAttempt> + use<> {
         std::mem::take(&mut self.batches)
             .into_iter()
-            .flat_map(Decided::into_recorded)
+            .flat_map(Decided::into_attempts)
     }
 }
 

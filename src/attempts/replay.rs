@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::share::{self, Share};
 use super::tally::Tally;
-use super::{Outcome, Recorded};
+use super::{DecidedAttempt, Outcome};
 use crate::campaign::Sku;
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckedPlan;
@@ -30,7 +30,7 @@ pub fn scaled(skus: &[Sku], share: Share) -> Vec<Sku> {
 }
 
 /// Members of uploaded lists, by the id of the list.
-pub type Lists = BTreeMap<String, BTreeSet<String>>;
+pub type AudienceMembers = BTreeMap<String, BTreeSet<String>>;
 
 /// What one side has sold and counted so far.
 pub struct World {
@@ -43,14 +43,14 @@ pub struct World {
 
 impl World {
     /// With all of the stock, these lists, and the prechecks of its revision.
-    pub fn new(skus: &[Sku], lists: Lists, prechecks: Vec<Arc<dyn Precheck>>) -> Self {
+    pub fn new(skus: &[Sku], audiences: AudienceMembers, prechecks: Vec<Arc<dyn Precheck>>) -> Self {
         let stock = skus
             .iter()
             .map(|sku| (sku.id.clone(), i64::try_from(sku.stock).unwrap_or(i64::MAX)));
         Self {
             state: State {
                 stock: stock.collect(),
-                audiences: lists,
+                audiences,
                 ..State::default()
             },
             admitted: HashMap::new(),
@@ -146,7 +146,7 @@ impl Replay {
     }
 
     /// Lets both sides decide an attempt; `old_plan` is what the old side decides it with.
-    pub fn play(&mut self, old_plan: &CheckedPlan, recorded: &Recorded) {
+    pub fn play(&mut self, old_plan: &CheckedPlan, recorded: &DecidedAttempt) {
         let old = self.old.decide(old_plan, &recorded.attempt, recorded.at);
         let new = self.new.decide(&self.new_plan, &recorded.attempt, recorded.at);
         let group = share::lot(&self.campaign, &recorded.attempt.user).group;
@@ -182,7 +182,7 @@ mod tests {
         required.required = vec![crate::plan::Attribute::Client("device".into())];
         let plan = check(sample.plan, sample.context.clone()).expect("a plan");
         let required = check(required, sample.context.clone()).expect("a plan");
-        let mut world = World::new(&sample.context.skus, Lists::new(), Vec::new());
+        let mut world = World::new(&sample.context.skus, AudienceMembers::new(), Vec::new());
         let mut decide = |plan: &CheckedPlan, key: &str, quantity: u32| {
             let outcome = world.decide(plan, &attempt(key, quantity), opens_at);
             outcome.name(plan).into_owned()

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attributes, Recorded};
+use super::{Attributes, DecidedAttempt};
 use crate::order::{Attempt, OrderId, QUANTITY_MAX, UNREADABLE};
 use crate::wire::{Moment, check_text};
 
@@ -61,8 +61,8 @@ struct Kept<'a> {
 }
 
 /// Adds the line of an attempt, with its line feed.
-pub(super) fn write(recorded: &Recorded, place: u64, text: &mut Vec<u8>) {
-    let Recorded {
+pub(super) fn write(recorded: &DecidedAttempt, place: u64, text: &mut Vec<u8>) {
+    let DecidedAttempt {
         at,
         attempt,
         revision,
@@ -84,15 +84,15 @@ pub(super) fn write(recorded: &Recorded, place: u64, text: &mut Vec<u8>) {
 }
 
 /// An attempt that was [`write`]n, and its place. What a gateway let in is not checked anew.
-pub(super) fn read(line: &[u8]) -> Result<(u64, Recorded), String> {
+pub(super) fn read(line: &[u8]) -> Result<(u64, DecidedAttempt), String> {
     let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let order = line.order.ok_or("an attempt has no order")?;
     Ok((line.place, line.recorded(order)))
 }
 
 impl Line {
-    fn recorded(self, order: OrderId) -> Recorded {
-        Recorded {
+    fn recorded(self, order: OrderId) -> DecidedAttempt {
+        DecidedAttempt {
             at: self.at.as_millisecond(),
             attempt: Attempt {
                 order,
@@ -129,7 +129,7 @@ impl Lines {
     }
 
     /// The attempts of the lines that end in this piece.
-    pub fn push(&mut self, piece: &[u8]) -> Result<Vec<Recorded>, LineError> {
+    pub fn push(&mut self, piece: &[u8]) -> Result<Vec<DecidedAttempt>, LineError> {
         let mut attempts = Vec::new();
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -143,11 +143,11 @@ impl Lines {
     }
 
     /// The last line need not end with a line feed.
-    pub fn end(&mut self) -> Result<Option<Recorded>, LineError> {
+    pub fn end(&mut self) -> Result<Option<DecidedAttempt>, LineError> {
         self.end_line()
     }
 
-    fn end_line(&mut self) -> Result<Option<Recorded>, LineError> {
+    fn end_line(&mut self) -> Result<Option<DecidedAttempt>, LineError> {
         self.check_length()?;
         self.ended += 1;
         let line = std::mem::take(&mut self.open);
@@ -225,7 +225,7 @@ mod tests {
 
 {"at":"2026-11-21T11:00:00+01:00","user":"bob","sku":"cup","quantity":3}"#;
 
-    fn read(text: &str, piece: usize) -> Result<Vec<Recorded>, LineError> {
+    fn read(text: &str, piece: usize) -> Result<Vec<DecidedAttempt>, LineError> {
         let mut lines = Lines::after(1);
         let mut all = Vec::new();
         for piece in text.as_bytes().chunks(piece) {

@@ -21,8 +21,8 @@ use tokio::sync::Notify;
 
 use serde::{Deserialize, Serialize};
 
-use crate::recorded::share::Bounds;
-use crate::recorded::{Decided, Recorder};
+use crate::attempts::share::Bounds;
+use crate::attempts::{Decided, Recorder};
 use crate::store::Store;
 pub use metrics::Metrics;
 use spool::Spools;
