@@ -82,6 +82,7 @@ impl Orders {
         }
     }
 
+    #[cfg(feature = "testing")]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -66,6 +66,7 @@ impl Admission {
     }
 
     /// One look at every campaign this gateway knows.
+    #[cfg(feature = "testing")]
     pub async fn look(&self) {
         self.keep_lanes().await;
         self.look_at_all(&self.lanes()).await;

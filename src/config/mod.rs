@@ -5,6 +5,7 @@
 //! module that it is for; here stands what belongs to none, and what one module's needs of another's section.
 
 mod derived;
+mod error;
 mod keys;
 mod load;
 mod reread;
@@ -18,8 +19,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use error::ConfigError;
 pub use keys::{KEYS, Key, env_name};
-pub use load::{ConfigError, Flag, Source, load};
+pub use load::{Flag, Source, load};
 pub use reread::Reread;
 pub use seal::Seal;
 pub use secrets::{admin_token, check_environment};

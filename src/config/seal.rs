@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::seal::{Key, Keyring};
 use crate::wire::secret::{exposed, shown_path};
 

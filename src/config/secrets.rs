@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::Table;
 
+use super::Config;
+use super::error::ConfigError;
 use super::keys::{KEYS, Key, env_name};
-use super::{Config, ConfigError};
 use crate::bus::kafka;
 use crate::wire::secret::{exposed, is_secret_name, shown_path};
 

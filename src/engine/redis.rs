@@ -20,10 +20,9 @@ use super::{Engine, EngineError};
 use crate::failpoint::{self, Point};
 use crate::lua::reply::Reply;
 use crate::lua::{Args, Script};
-pub use config::Config;
 use config::without_secrets;
+pub use config::{Config, Tls};
 pub use examine::{Closed, Examination, Lacking, Place, ServerFacts};
-pub use link::Tls;
 
 const NAME: &str = "redis";
 
@@ -107,6 +106,7 @@ impl Redis {
     }
 
     /// Connects once, so that a wrong address is known at start.
+    #[cfg(feature = "testing")]
     pub async fn connect(config: Config) -> Result<Self, EngineError> {
         let redis = Self::new(config)?;
         redis.ping().await?;

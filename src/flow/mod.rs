@@ -193,6 +193,7 @@ impl Flow {
         }));
     }
 
+    #[cfg(feature = "testing")]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }

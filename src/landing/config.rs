@@ -1,11 +1,12 @@
 //! How orders are landed: the keys of `[landing]`, and what one topic's landing is besides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::SealConfig;
 use crate::bus::{ORDERS_TOPIC, PREFIX, RetryTopic, Topics, landing_group, orders_topic};
+use crate::seal::Keyring;
 use crate::wire::{Unfit, millis};
 
 /// Longest [`Config::busy_wait`].
@@ -67,6 +68,15 @@ pub struct Config {
     /// differ by.
     #[serde(skip)]
     pub deadline: Duration,
+}
+
+/// What landing verifies records with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SealConfig {
+    /// Without them no seal can be verified.
+    pub keys: Option<Arc<Keyring>>,
+    /// Every record has to carry a seal, whatever the database says of a cut-over.
+    pub only: bool,
 }
 
 impl Default for Config {

@@ -90,6 +90,7 @@ impl Moved {
     }
 
     /// To whichever topic.
+    #[cfg(feature = "testing")]
     pub fn total(&self) -> u64 {
         self.lock().values().sum()
     }

@@ -34,12 +34,11 @@ use crate::seldom::Seldom;
 use crate::store::{Landed, Store};
 use batch::{Batch, Sorted};
 use book::Book;
-pub use config::Config;
+pub use config::{Config, SealConfig};
 use guard::{Guard, Tripped};
 pub use metrics::{Metrics, Watched, register};
 use nudge::Nudge;
 pub use nudge::Nudger;
-pub use seals::SealConfig;
 pub use state::{Awaits, State};
 use wait::{Backoff, End};
 

@@ -7,7 +7,6 @@
 //! A record of many orders has a seal as every record has, by whoever published it, and each of its orders has one by the
 //! gateway that asked for it. An order whose own seal is wrong is forged for itself; the others have nothing to do with it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Form, Polled, Sorted};
@@ -24,15 +23,6 @@ use crate::store::{CutOver, FORGED_PAYLOAD_BYTES_MAX, KeyRow, StoreResult};
 
 /// Where nothing can be verified, the cut-over is looked up this often: it is a matter of days.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
-
-/// What landing verifies records with.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SealConfig {
-    /// Without them no seal can be verified.
-    pub keys: Option<Arc<Keyring>>,
-    /// Every record has to carry a seal, whatever the database says of a cut-over.
-    pub only: bool,
-}
 
 /// What the database says of seals.
 #[derive(Debug, Default)]

@@ -75,6 +75,7 @@ impl State {
     }
 
     /// The thread has ended by itself.
+    #[cfg(feature = "testing")]
     pub fn failed(&self) -> bool {
         self.failed.load(Relaxed)
     }

@@ -40,6 +40,7 @@ impl Args {
         self.ends.len()
     }
 
+    #[cfg(feature = "testing")]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

@@ -119,6 +119,7 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
 }
 
 /// Whether one constraint holds for an attempt at `now`, whatever the others say.
+#[cfg(feature = "testing")]
 pub fn holds(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64, constraint: u32) -> bool {
     Run::new(plan, Source::State(state), attempt, now).holds(constraint)
 }
@@ -179,6 +180,7 @@ pub fn charges(plan: &CheckedPlan, attempt: &Attempt, now: i64) -> Vec<Charge> {
 
 /// What `inspect` answers: per counter, how much of it the attempt's subject has used, and what else
 /// decides about the limits.
+#[cfg(feature = "testing")]
 pub fn inspect(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Facts {
     Run::new(plan, Source::State(state), attempt, now).facts(plan.quota_needs())
 }

@@ -55,6 +55,7 @@ impl State {
 
     /// Takes back an order's charges and stock, exactly once; says whether it did. A count that comes
     /// down to nothing is forgotten, one that is already gone stays gone.
+    #[cfg(feature = "testing")]
     pub fn release(&mut self, order: &str, charges: &[Charge]) -> bool {
         let Some(placed) = self.orders.get_mut(order).filter(|placed| !placed.released) else {
             return false;

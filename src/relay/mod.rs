@@ -145,6 +145,7 @@ impl Relay {
         self.per_record.store(now.to_bits(), Ordering::Relaxed);
     }
 
+    #[cfg(feature = "testing")]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }

@@ -154,6 +154,7 @@ impl Recorder for Sample {
 }
 
 impl Sample {
+    #[cfg(feature = "testing")]
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
     }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use wasmtime::Cache;
 
@@ -19,6 +20,7 @@ use super::rules::{Code, Module, Rules};
 use super::run::Budget;
 use super::schema::ParamsSchema;
 use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk, spoken};
+use crate::metrics;
 use crate::ruleset::Precheck;
 
 /// Runs modules inside bounds of fuel, memory, time and output. Clones share everything.
@@ -174,6 +176,11 @@ impl Host {
     /// What became of the prechecks this process ran, by module.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Puts them on the page.
+    pub fn register(&self, registry: &mut Registry) {
+        metrics::register(registry, self.metrics());
     }
 
     /// Runs on a blocking thread, a few at a time.

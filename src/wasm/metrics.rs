@@ -3,10 +3,8 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
 
-use super::Host;
-use crate::metrics::{self, metrics};
+use crate::metrics::metrics;
 
 /// One module of all those that have prechecks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -23,12 +21,5 @@ metrics! {
         pub runs: Family<ModuleLabels, Counter> = "module_prechecks";
         /// Prechecks that trapped, overran their budget or answered what is not declared
         pub failures: Family<ModuleLabels, Counter> = "module_precheck_failures";
-    }
-}
-
-impl Host {
-    /// Puts its metrics on the page.
-    pub fn register(&self, registry: &mut Registry) {
-        metrics::register(registry, self.metrics());
     }
 }

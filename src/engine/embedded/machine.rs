@@ -29,6 +29,7 @@ pub(super) struct Machine {
     runner: Function,
     compiled: HashMap<String, Function>,
     instructions: Arc<AtomicU64>,
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "suites count commands"))]
     commands: Arc<AtomicU64>,
 }
 
@@ -75,6 +76,7 @@ impl Machine {
     }
 
     /// Commands run so far, by all scripts.
+    #[cfg(feature = "testing")]
     pub(super) fn commands(&self) -> u64 {
         self.commands.load(Ordering::Relaxed)
     }

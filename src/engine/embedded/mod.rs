@@ -87,11 +87,13 @@ impl Embedded {
     }
 
     /// Commands run so far, by all scripts: to hold a plan's bound against.
+    #[cfg(feature = "testing")]
     pub fn commands(&self) -> u64 {
         self.machine.lock().expect("no panic holds this lock").commands()
     }
 
     /// Removes keys, as losing part of the state would. Says how many there were.
+    #[cfg(feature = "testing")]
     pub fn forget(&self, mut which: impl FnMut(&str) -> bool) -> usize {
         let names: Vec<String> = self.dump().into_keys().filter(|key| which(key)).collect();
         let mut keys = self.keys.lock().expect("no panic holds this lock");

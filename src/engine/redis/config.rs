@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tls;
-
 /// How to reach Redis or Valkey: the keys of `[redis]`, and how long to wait.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "struct Redis")]
@@ -64,6 +62,16 @@ impl Config {
             key_file: named(&self.key_file),
         }
     }
+}
+
+/// Files for `rediss://`, all of them PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The only authorities that are believed about the server; without it, those of the machine.
+    pub ca_file: Option<PathBuf>,
+    /// What this process shows a server that asks for certificates.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 /// Without the password.

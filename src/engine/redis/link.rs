@@ -1,22 +1,10 @@
 //! How a connection is made: from the URL and the files of its encryption, which are read anew for each connection, so that
 //! a certificate that was renewed is used without a restart. And what a failure to connect means.
 
-use std::path::PathBuf;
-
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 
-use super::Config;
+use super::config::{Config, Tls};
 use crate::pem;
-
-/// Files for `rediss://`, all of them PEM.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// The only authorities that are believed about the server; without it, those of the machine.
-    pub ca_file: Option<PathBuf>,
-    /// What this process shows a server that asks for certificates.
-    pub certificate_file: Option<PathBuf>,
-    pub key_file: Option<PathBuf>,
-}
 
 impl Tls {
     fn is_some(&self) -> bool {

@@ -1,5 +1,8 @@
 //! What becomes of records, and of orders of one, by their seals.
 
+use std::sync::Arc;
+
+use super::super::SealConfig;
 use super::*;
 use crate::record;
 

@@ -88,6 +88,7 @@ impl Found {
         self.lock().get(campaign).copied()
     }
 
+    #[cfg(feature = "testing")]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
