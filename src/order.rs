@@ -19,6 +19,10 @@ pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_event};
 pub use landed::LandedOrder;
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 
+/// Charges of one order at most: one for each counter of its plan.
+pub const CHARGES_MAX: usize = 32;
+/// What one order may add to one counter at most.
+pub const COST_MAX: i64 = 1_000_000;
 /// Units of one order at most.
 pub const QUANTITY_MAX: u32 = 1_000_000;
 /// Client attributes of one order.

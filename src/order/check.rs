@@ -1,9 +1,8 @@
 //! Whether a database of rushgate can hold an order at all: asked before anything is written, so that one order that does
 //! not fit holds up no others.
 
-use super::{OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX};
+use super::{CHARGES_MAX, COST_MAX, OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX};
 use crate::campaign::{RULES_MAX, check_id};
-use crate::plan::{COST_MAX, PLAN_COUNTERS_MAX};
 
 /// First and last moment a `DATETIME` column holds: 1000-01-01 and 9999-12-30, in milliseconds.
 pub const TIME_MIN_MS: i64 = -30_610_224_000_000;
@@ -41,7 +40,7 @@ pub fn check_event(event: &OrderEvent) -> Result<(), String> {
         "number of charges",
         event.charges.len() as i64,
         0,
-        PLAN_COUNTERS_MAX as i64,
+        CHARGES_MAX as i64,
     )?;
     within(
         "number of modules",

@@ -52,7 +52,7 @@ use crate::order::Attempt;
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 /// Expression nodes of one merged plan.
 pub const PLAN_NODES_MAX: usize = 4096;
-pub const PLAN_COUNTERS_MAX: usize = 32;
+pub const PLAN_COUNTERS_MAX: usize = crate::order::CHARGES_MAX;
 pub const PLAN_CONSTRAINTS_MAX: usize = 64;
 /// Entries of one `lookup` or `one-of` table.
 pub const PLAN_TABLE_ENTRIES_MAX: usize = 1024;
@@ -88,8 +88,7 @@ pub const NOW_MAX: i64 = 1 << 43;
 pub const PLAN_COMMANDS_MAX: u32 = 160;
 /// Attributes in the key of one counter.
 pub const COUNTER_KEY_MAX: usize = 8;
-/// What one order may add to one counter at most.
-pub const COST_MAX: i64 = 1_000_000;
+pub use crate::order::COST_MAX;
 /// A counter never exceeds this: [`crate::campaign::STOCK_MAX`] orders of [`COST_MAX`].
 pub const COUNTER_MAX: i64 = 1_000_000_000_000_000;
 /// Orders kept for one subject of a rolling window; one more is rejected with `window-full`.

@@ -112,29 +112,7 @@ async fn transaction(
     let mut tx = connection.begin_with(dialect.begin()).await?;
     let stored = lock_offsets(&mut Lane::Any(&mut tx), dialect, topic, slices).await?;
     let mut work = fence::compare(slices, &stored);
-    if !work.replayed.is_empty() {
-        let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|replayed| replayed.order).collect();
-        let landed = existing(&mut tx, &replayed).await?;
-        let has_landed = |replayed: &fence::Replayed<'_>| landed.contains(&replayed.order.order.to_string());
-        let others = work.replayed.iter().filter(|replayed| !has_landed(replayed));
-        let moved = moved(&mut tx, topic, others).await?;
-        fence::recover(&mut work, |replayed| {
-            has_landed(replayed) || moved.contains(&place_of(replayed))
-        });
-    }
-    let mut unknown = Vec::new();
-    for passed in std::mem::take(&mut work.passed) {
-        let own = Origin {
-            topic: topic.to_owned(),
-            partition: passed.slice.partition,
-            offset: passed.record.at.offset,
-            position: passed.record.at.position,
-        };
-        if !moved::is_known(&mut tx, dialect, &own, passed.record).await? {
-            unknown.push(passed);
-        }
-    }
-    fence::recover_passed(&mut work, unknown);
+    recover(&mut tx, dialect, topic, &mut work).await?;
     if work.advance.is_empty() {
         tx.rollback().await?;
         return Ok(landed_so_far(work));
@@ -171,6 +149,34 @@ async fn transaction(
     landed.revoked = written.revoked;
     landed.confirmed = written.fresh - written.revoked;
     Ok(landed)
+}
+
+/// Takes back into the work what lies below the offsets and is in no table: it was never landed, whatever they say.
+async fn recover(tx: &mut Tx<'_>, dialect: Dialect, topic: &str, work: &mut ToWrite<'_>) -> StoreResult<()> {
+    if !work.replayed.is_empty() {
+        let replayed: Vec<&OrderEvent> = work.replayed.iter().map(|replayed| replayed.order).collect();
+        let landed = existing(&mut *tx, &replayed).await?;
+        let has_landed = |replayed: &fence::Replayed<'_>| landed.contains(&replayed.order.order.to_string());
+        let others = work.replayed.iter().filter(|replayed| !has_landed(replayed));
+        let moved = moved(&mut *tx, topic, others).await?;
+        fence::recover(work, |replayed| {
+            has_landed(replayed) || moved.contains(&place_of(replayed))
+        });
+    }
+    let mut unknown = Vec::new();
+    for passed in std::mem::take(&mut work.passed) {
+        let own = Origin {
+            topic: topic.to_owned(),
+            partition: passed.slice.partition,
+            offset: passed.record.at.offset,
+            position: passed.record.at.position,
+        };
+        if !moved::is_known(&mut *tx, dialect, &own, passed.record).await? {
+            unknown.push(passed);
+        }
+    }
+    fence::recover_passed(work, unknown);
+    Ok(())
 }
 
 /// Moves the offsets, up to the first order that failed, and writes what becomes of moved records; says where those stand
