@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::answer::{self, Answer, OrderAnswer};
 use super::show::{no_lookup, show_row, unknown};
-use super::{Gateway, Orders, now_ms};
+use super::{Gateway, Orders};
 use crate::admission::{AdmissionError, Refusal};
 use crate::order::{Attempt, LandedOrder, OrderId};
 use crate::store::{StoreError, StoreResult};
@@ -29,7 +29,7 @@ impl<O: Orders> Gateway<O> {
         let kept = self.kept(campaign, attempt.order).await.map_err(not_looked_up);
         let answered = match kept {
             Ok(Some(row)) if row.attempt.user != attempt.user || row.fingerprint != attempt.fingerprint() => {
-                Err(answer::refusal(&Refusal::key_reused(), now_ms()))
+                Err(answer::refusal(&Refusal::key_reused()))
             }
             Ok(Some(row)) => {
                 self.metrics.decision("replayed", Cow::Borrowed(""));

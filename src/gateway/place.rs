@@ -143,7 +143,7 @@ impl<O: Orders> Gateway<O> {
     }
 
     fn rejected(&self, refusal: &Refusal) -> Problem {
-        let problem = answer::refusal(refusal, now_ms());
+        let problem = answer::refusal(refusal);
         self.metrics.decision("rejected", problem.reason_code().clone());
         problem
     }

@@ -2,6 +2,8 @@
 
 mod claims;
 mod pace;
+mod clocks;
+mod front;
 mod prechecks;
 mod records;
 
@@ -334,7 +336,10 @@ async fn stage(config: Config) -> Stage {
 }
 
 async fn stage_of(first: Arc<Active>, config: Config) -> Stage {
-    let inner = Embedded::new();
+    stage_over(Embedded::new(), first, config).await
+}
+
+async fn stage_over(inner: Embedded, first: Arc<Active>, config: Config) -> Stage {
     let engine = Arc::new(Flaky {
         inner,
         down: AtomicBool::new(false),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal};
+use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal, Retry};
 use rushgate::campaign::Schedule;
 use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
 use rushgate::order::{Attempt, LandedOrder, OrderId, OrderState};
@@ -50,7 +50,10 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
 fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
     let reason = reason.into();
     Ok(Outcome::Rejected(Refusal {
-        retry_at: (reason == Own::NotOpen.into()).then_some(i64::MAX / 2),
+        retry: (reason == Own::NotOpen.into()).then_some(Retry {
+            at: i64::MAX / 2,
+            now: 0,
+        }),
         reason,
         constraint: constraint.map(Into::into),
         detail: "as the stage was told".into(),
@@ -250,6 +253,7 @@ impl Orders for Shared {
             skus: vec![("mug".into(), false), ("gone".into(), true)],
         }))
     }
+            now: PLACED_AT,
 }
 
 /// A running gateway; stops when asked or dropped.
