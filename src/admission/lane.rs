@@ -394,6 +394,7 @@ fn placed(active: &Active, attempt: Attempt, now: i64) -> Placed {
     Placed {
         placed_at: now,
         revision: active.revision.number,
+        body: attempt.body().map(str::to_owned),
         quantity: attempt.quantity,
         sku: attempt.sku,
         user: attempt.user,

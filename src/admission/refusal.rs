@@ -65,7 +65,8 @@ impl Refusal {
     pub fn key_reused() -> Self {
         Self::own(
             Own::KeyReused,
-            "This Idempotency-Key belongs to an order with another SKU or quantity; use a new key for a new order.",
+            "This Idempotency-Key belongs to an order of another body: SKU, quantity or attributes differ; use a new key \
+             for a new order.",
             false,
         )
     }

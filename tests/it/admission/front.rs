@@ -55,7 +55,13 @@ impl Front {
         self.ask(request, token, "/orders", body).await
     }
 
-    async fn ask(&self, request: hyper::http::request::Builder, token: &str, path: &str, body: &str) -> Reply {
+    async fn ask(
+        &self,
+        request: hyper::http::request::Builder,
+        token: &str,
+        path: &str,
+        body: &str,
+    ) -> Reply {
         let request = request
             .uri(format!("/v1/campaigns/{CAMPAIGN}{path}"))
             .header("authorization", format!("Bearer {token}"))

@@ -1,9 +1,10 @@
 //! Admission and relay over the embedded engine: hang-ups, fences, overload, a bus that refuses.
 
+mod bodies;
 mod claims;
-mod pace;
 mod clocks;
 mod front;
+mod pace;
 mod prechecks;
 mod records;
 

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal, Retry};
 use rushgate::campaign::Schedule;
 use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
-use rushgate::order::{Attempt, LandedOrder, OrderId, OrderState};
+use rushgate::order::{Attempt, BODY, LandedOrder, OrderId, OrderState, body_fingerprint};
 use rushgate::plan::Attribute;
 use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
@@ -44,6 +44,7 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
         sku: sku.into(),
         user: user.into(),
         released: false,
+        body: None,
     }
 }
 
@@ -184,14 +185,16 @@ impl Orders for Shared {
     }
 
     async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
-        let known = order == OrderId::keyed(campaign, "ada", "stranded");
+        let before = order == OrderId::keyed(campaign, "ada", "stranded-before");
+        let known = before || order == OrderId::keyed(campaign, "ada", "stranded");
+        let body = (!before).then(|| (BODY.to_owned(), body_fingerprint("over", 1, [])));
         Ok(known.then(|| LandedOrder {
             attempt: Attempt {
                 order,
                 user: "ada".into(),
                 sku: "over".into(),
                 quantity: 1,
-                attributes: BTreeMap::new(),
+                attributes: body.into_iter().collect(),
             },
             revision: 3,
             state: OrderState::Accepted,
@@ -250,10 +253,10 @@ impl Orders for Shared {
                 closes_at: PLACED_AT * 100,
                 retention_ms: rushgate::campaign::RETENTION_MS,
             },
+            now: PLACED_AT,
             skus: vec![("mug".into(), false), ("gone".into(), true)],
         }))
     }
-            now: PLACED_AT,
 }
 
 /// A running gateway; stops when asked or dropped.
