@@ -150,7 +150,10 @@ fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
 pub(super) fn refusal(refusal: &Refusal) -> Problem {
     let mut document = match &refusal.reason {
         Reason::Own(own) => {
-            Problem::new(own.kind(), refusal.detail.clone()).constraint(refusal.constraint.clone())
+            let document = Problem::new(own.kind(), refusal.detail.clone());
+            document
+                .constraint(refusal.constraint.clone())
+                .retryable(refusal.retryable)
         }
         Reason::Rule(code) => Problem::by_rule(
             code,
@@ -319,6 +322,16 @@ mod tests {
         let answer = problem(&refusal(&early));
         assert_eq!(answer.status(), StatusCode::TOO_EARLY);
         assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn a_window_that_nobody_leaves_before_the_sale_closes_is_no_reason_to_come_back() {
+        let full = refused(Own::WindowFull, Some("n/orders"));
+        let json: serde_json::Value = serde_json::from_slice(&refusal(&full).to_json()).expect("JSON");
+        assert_eq!(
+            (&json["retryable"], &json["retry_at"]),
+            (&false.into(), &serde_json::Value::Null)
+        );
     }
 
     #[test]

@@ -198,6 +198,12 @@ impl Problem {
         problem.reason(reason.to_owned())
     }
 
+    /// Whether a retry can help, where that is known better than for all of the kind.
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = retryable;
+        self
+    }
+
     /// `<rule>/<reason>` of what failed.
     pub fn constraint(mut self, constraint: Option<String>) -> Self {
         self.0.constraint = constraint;

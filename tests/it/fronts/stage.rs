@@ -50,15 +50,16 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
 
 fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
     let reason = reason.into();
+    let retry = (reason == Own::NotOpen.into()).then_some(Retry {
+        at: i64::MAX / 2,
+        now: 0,
+    });
     Ok(Outcome::Rejected(Refusal {
-        retry: (reason == Own::NotOpen.into()).then_some(Retry {
-            at: i64::MAX / 2,
-            now: 0,
-        }),
+        retryable: retry.is_some(),
+        retry,
         reason,
         constraint: constraint.map(Into::into),
         detail: "as the stage was told".into(),
-        retryable: false,
         measure: constraint.map(|_| (2, 2)),
         pointer: None,
     }))
