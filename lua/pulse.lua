@@ -4,7 +4,7 @@
 -- KEYS[1]  the key of the pulse: a hash of its own that belongs to no campaign
 -- ARGV     a mark for a memory that has none, how long a campaign counts as ordered from (milliseconds),
 --          then per campaign that orders came for: its id
--- Reply    {'ok', mark, per campaign that any gateway had orders for within that time: its id}
+-- Reply    {'ok', mark, now, per campaign that any gateway had orders for within that time: its id}
 --
 -- The mark is as old as the server's memory: whoever finds another one than before knows that everything may be gone.
 -- Runs when memory is short, because orders that wait in an outbox are found through it.
@@ -23,7 +23,7 @@ if not mark then
   call('HSET', key, 'mark', mark)
 end
 
-local reply = {'ok', mark}
+local reply = {'ok', mark, string.format('%.0f', now)}
 local fields = call('HGETALL', key)
 for i = 1, #fields, 2 do
   local campaign = string.match(fields[i], '^on:(.*)$')

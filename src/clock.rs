@@ -1,5 +1,5 @@
-//! This machine's clock: for fresh ids, for what is shown and stored, and for what two processes compare within bounds.
-//! Never for a decision: the engine has the clock that decides.
+//! This machine's clock: for fresh ids, for what is stored, and for what two processes compare within bounds. Never for
+//! a decision, nor for what buyers are told: the engine has the clock that decides.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

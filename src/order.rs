@@ -32,6 +32,11 @@ pub const CLIENT_ATTRIBUTES_MAX: usize = 16;
 /// attribute's text form begins so.
 pub const UNREADABLE: &str = "unreadable:";
 
+/// The name under which an attempt that carried an `Idempotency-Key` keeps [`body_fingerprint`], beside its attributes; no
+/// attribute has this text form. The number is the version of what the fingerprint is over, so that another version's says
+/// nothing. What version 1 was over every order has: SKU and quantity.
+pub const BODY: &str = "body:2";
+
 /// The name under which an attempt says that an attribute, given by its text form, cannot be read.
 pub fn unreadable(attribute: &str) -> String {
     format!("{UNREADABLE}{attribute}")
@@ -128,6 +133,7 @@ pub struct Attempt {
     pub quantity: u32,
     /// The `ip`, `claim` and `client` attributes the active plan reads, missing ones left out.
     /// Keyed by the text form of [`Attribute`](crate::plan::Attribute); those that cannot be read by [`unreadable`], with why.
+    /// [`BODY`] is among them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
@@ -138,10 +144,39 @@ impl Attempt {
         serde_json::to_vec(self).expect("an attempt is plain data with text keys")
     }
 
-    /// 16 hex digits over what the client asked for: a retry must ask for the same.
+    /// 16 hex digits over SKU and quantity.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.sku, self.quantity)
     }
+
+    /// [`body_fingerprint`] of an attempt that carried an `Idempotency-Key`.
+    pub fn body(&self) -> Option<&str> {
+        self.attributes.get(BODY).map(String::as_str)
+    }
+}
+
+/// 16 hex digits over the body of an order as it was sent: a retry must send the same. Neither spaces nor the order of
+/// `attributes` count, nor what is not in the body: claims change with each token, and the address with each network.
+pub fn body_fingerprint<'a>(
+    sku: &str,
+    quantity: u32,
+    attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let attributes: BTreeMap<&str, &str> = attributes.into_iter().collect();
+    let mut hash = Sha256::new();
+    let texts = attributes.into_iter().flat_map(|(name, value)| [name, value]);
+    for text in std::iter::once(sku).chain(texts) {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.update(quantity.to_be_bytes());
+    short(hash)
+}
+
+/// Whether two orders of the same SKU and quantity can have come in the same body. Where one of them does not say, as one
+/// from before [`BODY`] was kept, they can.
+pub fn may_be_same_body(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one == other)
 }
 
 /// What [`Attempt::fingerprint`] is of an attempt at so many of this SKU.
@@ -150,6 +185,11 @@ pub fn fingerprint(sku: &str, quantity: u32) -> String {
     hash.update((sku.len() as u64).to_be_bytes());
     hash.update(sku.as_bytes());
     hash.update(quantity.to_be_bytes());
+    short(hash)
+}
+
+/// Its first 64 bits in hex.
+fn short(hash: Sha256) -> String {
     let number = u64::from_be_bytes(hash.finalize()[..8].try_into().unwrap_or_default());
     let mut text = String::with_capacity(16);
     let _ = write!(text, "{number:016x}");

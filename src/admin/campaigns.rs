@@ -12,7 +12,6 @@ use super::Admin;
 use super::answer::{Refused, read_json};
 use super::guard::Actor;
 use crate::campaign::Sku;
-use crate::clock::now_ms;
 use crate::control::{CampaignFigures, NewCampaign};
 use crate::store::CampaignRow;
 use crate::wire::problem::MALFORMED;
@@ -71,8 +70,8 @@ struct Shown {
     figures: CampaignFigures,
 }
 
-fn head(row: &CampaignRow) -> Head {
-    let now = now_ms();
+/// `now` is the engine's clock: buyers are told the state by it.
+fn head(row: &CampaignRow, now: i64) -> Head {
     Head {
         id: row.campaign.id.clone(),
         title: row.campaign.title.clone(),
@@ -130,7 +129,7 @@ pub(super) async fn list(
     let rows = admin.rules.campaigns(page.before.as_deref(), limit).await?;
     let next = rows.get(limit as usize - 1).map(|row| row.campaign.id.clone());
     let listed = |row: CampaignRow| Listed {
-        head: head(&row),
+        head: head(&row, (admin.clock)(&row.campaign.id)),
         skus: row.campaign.skus,
     };
     let campaigns = rows.into_iter().map(listed).collect();
@@ -141,7 +140,7 @@ pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> 
     let (row, figures) = admin.rules.campaign(&id).await?;
     let campaign = &row.campaign;
     let shown = Shown {
-        head: head(&row),
+        head: head(&row, (admin.clock)(&campaign.id)),
         partitions: (0..campaign.shards)
             .map(|shard| campaign.partition_of(shard))
             .collect(),

@@ -252,6 +252,8 @@ where
 #[derive(Clone)]
 pub struct Admin {
     pub rules: Arc<dyn Rules>,
+    /// The engine's clock, as a campaign's last answer said it.
+    pub clock: Arc<dyn Fn(&str) -> i64 + Send + Sync>,
     pub health: Health,
     /// The bearer token that is asked for; `None` on a loopback address.
     pub token: Option<String>,

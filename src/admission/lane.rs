@@ -75,7 +75,7 @@ impl Lane {
     pub(super) fn spawn(shared: Arc<Shared>, active: &Active) -> Arc<Self> {
         let (jobs, queue) = mpsc::channel(shared.config.load().queue);
         let shard = Shard::new(&active.campaign.id, 0);
-        let local = Arc::new(Local::new(&active.campaign));
+        let local = Arc::new(Local::new(&active.campaign, shared.clock.clone()));
         let worker = Worker {
             shard: shard.clone(),
             shared,
@@ -212,7 +212,7 @@ impl Worker {
                 entry,
                 decisions,
             }) => {
-                self.local.seen_now(now);
+                self.local.seen_now(now, begun);
                 self.local.seen_epoch(active.activation.epoch, begun);
                 self.learn(active, jobs, &decisions, begun);
                 let acknowledgement = entry.map(|entry| {
@@ -394,6 +394,7 @@ fn placed(active: &Active, attempt: Attempt, now: i64) -> Placed {
     Placed {
         placed_at: now,
         revision: active.revision.number,
+        body: attempt.body().map(str::to_owned),
         quantity: attempt.quantity,
         sku: attempt.sku,
         user: attempt.user,

@@ -3,12 +3,13 @@
 //! than a second: where the watch hardly looks, or does not get an answer, the script is asked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::engine_clock::EngineClock;
 use super::pace::Pace;
 use super::refusal::Refusal;
 use crate::campaign::Campaign;
@@ -30,9 +31,10 @@ pub(super) struct Local {
     /// Held by whoever looks because somebody wants to see the campaign.
     pub(super) showing: tokio::sync::Mutex<()>,
     begun: Instant,
-    /// The engine's clock at `begun`, milliseconds since 1970-01-01 UTC; until the engine has said it,
-    /// this machine's.
-    begun_at: AtomicI64,
+    /// Of the server that has the campaign's keys.
+    clock: EngineClock,
+    /// Of whichever server answered last: it counts until the campaign's own has.
+    any_clock: Arc<EngineClock>,
     rejected: Mutex<BTreeMap<String, u64>>,
     /// Orders in the outbox.
     in_outbox: AtomicU64,
@@ -45,7 +47,7 @@ pub(super) struct Local {
 }
 
 impl Local {
-    pub(super) fn new(campaign: &Campaign) -> Self {
+    pub(super) fn new(campaign: &Campaign, any_clock: Arc<EngineClock>) -> Self {
         let sold_out = campaign
             .skus
             .iter()
@@ -58,7 +60,8 @@ impl Local {
             pace: Pace::default(),
             showing: tokio::sync::Mutex::default(),
             begun: Instant::now(),
-            begun_at: AtomicI64::new(now_ms()),
+            clock: EngineClock::default(),
+            any_clock,
             in_outbox: AtomicU64::new(0),
             oldest_ms: AtomicU64::new(0),
             rejected: Mutex::default(),
@@ -182,15 +185,23 @@ impl Local {
         self.in_outbox.load(Ordering::Relaxed)
     }
 
-    /// The engine said that it is this moment.
-    pub(super) fn seen_now(&self, now: i64) {
-        let since = self.begun.elapsed().as_millis() as i64;
-        self.begun_at.store(now - since, Ordering::Relaxed);
+    /// The engine, asked at `asked` by [`Self::elapsed`], has just said that it is this moment.
+    pub(super) fn seen_now(&self, now: i64, asked: u64) {
+        let asked = self.begun + Duration::from_millis(asked.saturating_sub(1));
+        self.clock.seen(now, asked);
+        self.any_clock.seen(now, asked);
     }
 
-    /// About the engine's clock: the moment of what is answered without asking it.
+    /// Whether the engine has ever said what time it is.
+    pub(super) fn knows_now(&self) -> bool {
+        self.clock.now().or_else(|| self.any_clock.now()).is_some()
+    }
+
+    /// The engine's clock, about: the moment of what is answered without asking it. Until the engine has said it, this
+    /// machine's.
     pub(super) fn now(&self) -> i64 {
-        self.begun_at.load(Ordering::Relaxed) + self.begun.elapsed().as_millis() as i64
+        let known = self.clock.now().or_else(|| self.any_clock.now());
+        known.unwrap_or_else(now_ms)
     }
 
     pub(super) fn count(&self, reason: &str) {

@@ -12,6 +12,7 @@
 
 mod delivery;
 mod depth;
+mod engine_clock;
 mod fence;
 mod lane;
 mod local;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::attempts::{self, Decided, Recorder};
+use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::lua::{calls, fixed};
 use crate::needs::{Rebuilder, Rules};
@@ -48,10 +50,11 @@ use crate::seldom::Seldom;
 use crate::wire::millis;
 
 pub use quota::Quota;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, Retry};
 pub use watch::Watch;
 
 use delivery::Delivery;
+use engine_clock::EngineClock;
 use lane::{Job, Lane, Verdict};
 use step::Step;
 use trips::Trips;
@@ -177,6 +180,8 @@ struct Shared {
     wake: Notify,
     delivery: Arc<Delivery>,
     trips: Arc<Trips>,
+    /// Of whichever of the engine's servers answered last.
+    clock: Arc<EngineClock>,
     /// What goes wrong at every turn of a loop.
     trouble: Mutex<Seldom>,
 }
@@ -268,6 +273,7 @@ impl Admission {
             wake: Notify::new(),
             delivery: Arc::default(),
             trips: Arc::default(),
+            clock: Arc::default(),
             trouble: Mutex::default(),
         });
         Self {
@@ -433,18 +439,29 @@ impl Admission {
         }))
     }
 
-    /// Sees to it that [`Self::sold_out`] is at most about a second old, where the engine answers: nobody may have
+    /// Sees to it that [`Self::sold_out`] and [`Self::now`] are at most about a second old, where the engine answers: nobody may have
     /// looked at a campaign that nobody orders from. Reads, and never has anything rebuilt.
     pub async fn freshen(&self, campaign: &str) {
-        let lane = self
-            .lanes
-            .read()
-            .expect("no panic holds this lock")
-            .get(campaign)
-            .cloned();
-        if let Some(lane) = lane {
-            // Who wants to see it is rather shown what was last known than nothing.
-            let _ = tokio::time::timeout(SHOW_LIMIT, self.show(&lane)).await;
+        let Ok(lane) = self.lane(campaign).await else {
+            return;
+        };
+        // Who wants to see it is rather shown what was last known than nothing.
+        let _ = tokio::time::timeout(SHOW_LIMIT, async {
+            self.show(&lane).await;
+            if !lane.local.knows_now() {
+                self.pulse().await;
+            }
+        })
+        .await;
+    }
+
+    /// The engine's clock, as the campaign's last answer said it: what states and waits are told by. Where the engine has
+    /// never answered, this machine's.
+    pub fn now(&self, campaign: &str) -> i64 {
+        let lanes = self.lanes.read().expect("no panic holds this lock");
+        match lanes.get(campaign) {
+            Some(lane) => lane.local.now(),
+            None => self.shared.clock.now().unwrap_or_else(now_ms),
         }
     }
 

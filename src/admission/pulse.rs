@@ -141,12 +141,15 @@ impl Admission {
             let mark = uuid::Uuid::now_v7().simple().to_string();
             let campaigns = told.iter().map(|lane| lane.shard.campaign.as_str());
             let args = pulse_args(&mark, LISTED_MS, campaigns);
+            let asked = Instant::now();
             match engine.run_on(&name, &fixed::PULSE, keys::PULSE, args).await {
                 Ok(reply) => {
-                    return pulse_reply(reply).map_err(|error| EngineError::Script {
+                    let pulse = pulse_reply(reply).map_err(|error| EngineError::Script {
                         script: "pulse",
                         cause: error.to_string(),
-                    });
+                    })?;
+                    self.shared.clock.seen(pulse.now, asked);
+                    return Ok(pulse);
                 }
                 Err(EngineError::Changed { .. }) if tries < TRIES => {
                     self.memory().name = None;

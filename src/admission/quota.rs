@@ -60,10 +60,14 @@ impl Admission {
     async fn inspect(&self, lane: &Lane, active: &Arc<Active>, attempt: &Attempt) -> Result<Facts, Step> {
         let args = codec::inspect_args(&active.family, &active.fence(), attempt);
         let script = &active.family.inspect;
+        let begun = lane.local.elapsed();
         let asked = self.shared.ask(&lane.shard, &lane.local, active, script, args);
         let reply = asked.await?;
         match codec::inspect_reply(&active.family, reply) {
-            Ok(InspectReply::Counted(facts)) => Ok(facts),
+            Ok(InspectReply::Counted(facts)) => {
+                lane.local.seen_now(facts.taken_at, begun);
+                Ok(facts)
+            }
             Ok(InspectReply::Fenced(there)) => Err(self.shared.refence(&lane.shard, active, there).await),
             Err(error) => Err(Step::Failed(error.to_string())),
         }

@@ -10,6 +10,14 @@ use crate::rejection::{Own, Reason};
 use crate::ruleset::Objection;
 use crate::wire::echo;
 
+/// When time alone would help, both by the engine's clock, milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub at: i64,
+    /// The moment of the decision.
+    pub now: i64,
+}
+
 /// A rejection with the names a client sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -19,8 +27,8 @@ pub struct Refusal {
     /// Sentence for the buyer.
     pub detail: Cow<'static, str>,
     pub retryable: bool,
-    /// When time alone would help, milliseconds since 1970-01-01 UTC.
-    pub retry_at: Option<i64>,
+    /// When time alone would help.
+    pub retry: Option<Retry>,
     /// (used, limit) where the constraint measures.
     pub measure: Option<(i64, i64)>,
     /// JSON pointer into the order, for `attribute-missing`.
@@ -34,7 +42,7 @@ impl Refusal {
             constraint: None,
             detail: detail.into(),
             retryable,
-            retry_at: None,
+            retry: None,
             measure: None,
             pointer: None,
         }
@@ -57,7 +65,8 @@ impl Refusal {
     pub fn key_reused() -> Self {
         Self::own(
             Own::KeyReused,
-            "This Idempotency-Key belongs to an order with another SKU or quantity; use a new key for a new order.",
+            "This Idempotency-Key belongs to an order of another body: SKU, quantity or attributes differ; use a new key \
+             for a new order.",
             false,
         )
     }
@@ -131,7 +140,7 @@ impl Refusal {
         match rejection {
             Rejection::NotOpen { retry_at } => {
                 let mut refusal = Self::own(Own::NotOpen, "The sale has not opened yet.", true);
-                refusal.retry_at = Some(*retry_at);
+                refusal.retry = Some(Retry { at: *retry_at, now });
                 refusal
             }
             Rejection::Closed => Self::closed(),
@@ -149,7 +158,7 @@ impl Refusal {
                     retry_at.is_some(),
                 );
                 refusal.constraint = Some(id.clone());
-                refusal.retry_at = *retry_at;
+                refusal.retry = retry_at.map(|at| Retry { at, now });
                 refusal
             }
             Rejection::Constraint {
@@ -182,7 +191,7 @@ impl Refusal {
             detail: detail.into(),
             // Where the clock matters the host knows better than the module: time helps, or it does not.
             retryable: retry_at.is_some() || (constraint.retryable && !plan.changes_with_time(index)),
-            retry_at,
+            retry: retry_at.map(|at| Retry { at, now }),
             measure: measure.map(|m| (m.used, m.limit)),
             pointer: None,
         }

@@ -14,7 +14,7 @@ use super::lane::{Job, Verdict, Worker};
 use super::step::Step;
 use crate::attempts::Outcome;
 use crate::lua::{calls, fixed};
-use crate::order;
+use crate::order::{self, BODY};
 use crate::ruleset::{Active, Asked, Verdict as Checked};
 
 /// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.
@@ -130,7 +130,7 @@ impl Worker {
     }
 }
 
-/// Keeps of each attempt the attributes the plan reads, and takes out those that lack one.
+/// Keeps of each attempt the attributes the plan reads, and what its body was, and takes out those that lack one.
 fn sort_attributes(active: &Active, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> {
     let mut refusals = Vec::new();
     let refused = jobs.extract_if(.., |job| {
@@ -146,7 +146,7 @@ fn sort_attributes(active: &Active, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> 
 }
 
 fn sort_attributes_of(active: &Active, job: &mut Job) {
-    let is_read = |name: &String| active.reads.contains(name);
+    let is_read = |name: &String| name == BODY || active.reads.contains(name);
     let mut all = std::mem::take(&mut job.attempt.attributes);
     if job.unread.is_empty() && !all.keys().any(is_read) {
         // As it is where no rule reads any.

@@ -60,13 +60,14 @@ impl Shared {
     /// Asks the engine who it is and what it holds; the incarnation that may decide.
     async fn verify(&self, shard: &Shard, local: &Local, active: &Active) -> Result<String, Step> {
         let incarnation = self.engine.incarnation().await.map_err(failed)?;
-        let args = calls::watch_args(&Default::default());
+        let (args, asked) = (calls::watch_args(&Default::default()), local.elapsed());
         let reply = self
             .engine
             .run_on(&incarnation, &fixed::WATCH, &shard.state(), args)
             .await;
         let status = calls::watch_reply(reply.map_err(failed)?);
         let status = status.map_err(|error| Step::Failed(error.to_string()))?;
+        local.seen_now(status.now, asked);
         let condition = Condition::of(&status, &active.campaign, &incarnation);
         match closes(condition, active) {
             Some(step) => Err(step),

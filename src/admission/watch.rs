@@ -148,6 +148,8 @@ impl Admission {
     }
 
     fn apply(&self, lane: &Lane, incarnation: &str, status: &ShardStatus, asked: u64) {
+        // Whatever has become of the state, the clock is right.
+        lane.local.seen_now(status.now, asked);
         let Some(active) = self.shared.ruleset.get(&lane.shard.campaign) else {
             return;
         };
@@ -187,7 +189,6 @@ impl Admission {
         for (sku, remaining) in &status.stock {
             lane.local.set_stock(sku, *remaining, asked);
         }
-        lane.local.seen_now(status.now);
         lane.local.seen_outbox(status);
     }
 
@@ -208,6 +209,7 @@ impl Admission {
         let Some(status) = reply.ok().and_then(|reply| calls::watch_reply(reply).ok()) else {
             return;
         };
+        lane.local.seen_now(status.now, asked);
         if Condition::of(&status, &active.campaign, &incarnation).is_whole() {
             let entries = u64::try_from(status.outbox).unwrap_or(0);
             lane.local.pace.note_look(asked, true, entries);

@@ -51,6 +51,10 @@ pub(super) async fn run(
     };
     let admin = Admin {
         rules: parts.control.clone(),
+        clock: {
+            let admission = parts.admission.clone();
+            Arc::new(move |campaign| admission.now(campaign))
+        },
         health,
         token: config.admin_token.clone(),
     };

@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::admission::{AdmissionError, Refusal};
+use crate::admission::{AdmissionError, Refusal, Retry};
 use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::rejection::{Own, Reason};
@@ -147,10 +147,13 @@ fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
 }
 
 /// A rejection as a problem document.
-pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
+pub(super) fn refusal(refusal: &Refusal) -> Problem {
     let mut document = match &refusal.reason {
         Reason::Own(own) => {
-            Problem::new(own.kind(), refusal.detail.clone()).constraint(refusal.constraint.clone())
+            let document = Problem::new(own.kind(), refusal.detail.clone());
+            document
+                .constraint(refusal.constraint.clone())
+                .retryable(refusal.retryable)
         }
         Reason::Rule(code) => Problem::by_rule(
             code,
@@ -162,7 +165,7 @@ pub(super) fn refusal(refusal: &Refusal, now: i64) -> Problem {
     if let Some((used, limit)) = refusal.measure {
         document = document.measure(used, limit);
     }
-    if let Some(at) = refusal.retry_at {
+    if let Some(Retry { at, now }) = refusal.retry {
         document = document.retry_at(at, now);
     }
     match (&refusal.pointer, &refusal.reason) {
@@ -177,7 +180,7 @@ pub(super) fn admission_error(error: &AdmissionError) -> Problem {
     match error {
         AdmissionError::UnknownCampaign(id) => unknown_campaign(id),
         // Of a quota: no decision was made.
-        AdmissionError::Refused(refused) => refusal(refused, 0),
+        AdmissionError::Refused(refused) => refusal(refused),
         AdmissionError::Over { .. } => Problem::new(&problem::CLOSED, "The sale is over."),
         AdmissionError::Overloaded { retry_after } => Problem::new(
             &problem::OVERLOADED,
@@ -242,7 +245,7 @@ mod tests {
             constraint: constraint.map(Into::into),
             detail: "because".into(),
             retryable: false,
-            retry_at: None,
+            retry: None,
             measure: None,
             pointer: None,
         }
@@ -295,7 +298,7 @@ mod tests {
                 "/problems/rule/sold-out",
             ),
         ] {
-            let document = refusal(&refused(reason.clone(), constraint), 0);
+            let document = refusal(&refused(reason.clone(), constraint));
             let json: serde_json::Value = serde_json::from_slice(&document.to_json()).expect("JSON");
             assert_eq!(
                 (document.status(), json["type"].as_str()),
@@ -310,12 +313,25 @@ mod tests {
     #[test]
     fn what_time_heals_says_when() {
         let early = Refusal {
-            retry_at: Some(61_500),
+            retry: Some(Retry {
+                at: 61_500,
+                now: 60_000,
+            }),
             ..refused(Own::NotOpen, None)
         };
-        let answer = problem(&refusal(&early, 60_000));
+        let answer = problem(&refusal(&early));
         assert_eq!(answer.status(), StatusCode::TOO_EARLY);
         assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn a_window_that_nobody_leaves_before_the_sale_closes_is_no_reason_to_come_back() {
+        let full = refused(Own::WindowFull, Some("n/orders"));
+        let json: serde_json::Value = serde_json::from_slice(&refusal(&full).to_json()).expect("JSON");
+        assert_eq!(
+            (&json["retryable"], &json["retry_at"]),
+            (&false.into(), &serde_json::Value::Null)
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
 use crate::campaign::check_id;
-use crate::order::{CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX};
+use crate::order::{CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX, body_fingerprint};
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{INVALID, MALFORMED, TIMEOUT, TOO_LARGE};
@@ -33,6 +33,18 @@ pub struct OrderBody<'a> {
     pub quantity: u32,
     /// By name.
     pub attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+impl OrderBody<'_> {
+    /// See [`body_fingerprint`].
+    pub fn fingerprint(&self) -> String {
+        let attributes = self.attributes.iter();
+        body_fingerprint(
+            &self.sku,
+            self.quantity,
+            attributes.map(|(name, value)| (&**name, &**value)),
+        )
+    }
 }
 
 /// Reads the whole body of an order.

@@ -135,6 +135,8 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignView {
     pub schedule: Schedule,
+    /// The engine's clock, milliseconds since 1970-01-01 UTC.
+    pub now: i64,
     /// (SKU, sold out as far as this gateway knows).
     pub skus: Vec<(String, bool)>,
 }
@@ -246,6 +248,7 @@ impl Orders for Stages {
                 let archived = self.admission.archived(campaign);
                 return Ok(archived.map(|archived| CampaignView {
                     schedule: archived.schedule,
+                    now: self.admission.now(campaign),
                     skus: archived.skus.clone(),
                 }));
             }
@@ -255,6 +258,7 @@ impl Orders for Stages {
         let skus = active.campaign.skus.iter();
         Ok(Some(CampaignView {
             schedule: active.revision.schedule,
+            now: self.admission.now(campaign),
             skus: skus
                 .map(|sku| (sku.id.clone(), self.admission.sold_out(campaign, &sku.id)))
                 .collect(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::answer::{self, Answer, OrderAnswer};
 use super::show::{no_lookup, show_row, unknown};
-use super::{Gateway, Orders, now_ms};
+use super::{Gateway, Orders};
 use crate::admission::{AdmissionError, Refusal};
-use crate::order::{Attempt, LandedOrder, OrderId};
+use crate::order::{Attempt, LandedOrder, OrderId, may_be_same_body};
 use crate::store::{StoreError, StoreResult};
 use crate::wire::Problem;
 use crate::wire::problem::GATE_CLOSED;
@@ -28,9 +28,7 @@ impl<O: Orders> Gateway<O> {
     ) -> Result<Answer, Problem> {
         let kept = self.kept(campaign, attempt.order).await.map_err(not_looked_up);
         let answered = match kept {
-            Ok(Some(row)) if row.attempt.user != attempt.user || row.fingerprint != attempt.fingerprint() => {
-                Err(answer::refusal(&Refusal::key_reused(), now_ms()))
-            }
+            Ok(Some(row)) if !is_same(&row, attempt) => Err(answer::refusal(&Refusal::key_reused())),
             Ok(Some(row)) => {
                 self.metrics.decision("replayed", Cow::Borrowed(""));
                 return Ok(replayed(campaign, &row));
@@ -75,6 +73,13 @@ impl<O: Orders> Gateway<O> {
             None => self.orders.stranded(campaign, order).await,
         }
     }
+}
+
+/// Whether a row is the order that this attempt, under the same id, is a retry of.
+fn is_same(row: &LandedOrder, attempt: &Attempt) -> bool {
+    row.attempt.user == attempt.user
+        && row.fingerprint == attempt.fingerprint()
+        && may_be_same_body(row.attempt.body(), attempt.body())
 }
 
 fn not_looked_up(error: StoreError) -> Problem {

@@ -16,7 +16,7 @@ use super::show::{no_lookup, not_before};
 use super::told::Step;
 use super::{Config, Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Outcome, Refusal};
-use crate::order::{Attempt, LandedOrder, OrderId};
+use crate::order::{Attempt, BODY, LandedOrder, OrderId};
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
 use crate::wire::{Problem, bearer, is_media_type};
 
@@ -52,7 +52,10 @@ impl<O: Orders> Gateway<O> {
             Some(key) => OrderId::keyed(campaign, &identity.user, key),
             None => OrderId::fresh(now_ms(), random()),
         };
-        let attributes = self.attributes(&identity, peer, headers, asked.attributes);
+        // What a retry is known by.
+        let body = key.is_some().then(|| (BODY.to_owned(), asked.fingerprint()));
+        let mut attributes = self.attributes(&identity, peer, headers, asked.attributes);
+        attributes.extend(body.clone());
         let attempt = Attempt {
             order,
             user: identity.user.clone(),
@@ -62,14 +65,13 @@ impl<O: Orders> Gateway<O> {
         };
         match self.orders.place(campaign, attempt, key.is_some()).await {
             Err(AdmissionError::Over { archived }) if key.is_some() => {
-                // What a retry is known by.
                 let asked = body::parse(&bytes)?;
                 let again = Attempt {
                     order,
                     user: identity.user.clone(),
                     sku: asked.sku.into_owned(),
                     quantity: asked.quantity,
-                    attributes: BTreeMap::new(),
+                    attributes: body.into_iter().collect(),
                 };
                 self.answer_over(campaign, &again, archived).await
             }
@@ -143,7 +145,7 @@ impl<O: Orders> Gateway<O> {
     }
 
     fn rejected(&self, refusal: &Refusal) -> Problem {
-        let problem = answer::refusal(refusal, now_ms());
+        let problem = answer::refusal(refusal);
         self.metrics.decision("rejected", problem.reason_code().clone());
         problem
     }

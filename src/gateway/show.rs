@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::answer::{self, Answer, OrderAnswer};
 use super::told::Step;
-use super::{Gateway, Orders, now_ms};
+use super::{Gateway, Orders};
 use crate::admission::AdmissionError;
 use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
@@ -85,7 +85,7 @@ impl<O: Orders> Gateway<O> {
             .ok_or_else(|| answer::unknown_campaign(campaign))?;
         let shown = CampaignAnswer {
             campaign,
-            state: view.schedule.state(now_ms()),
+            state: view.schedule.state(view.now),
             opens_at: Moment(view.schedule.opens_at),
             closes_at: Moment(view.schedule.closes_at),
             skus: view

@@ -9,6 +9,8 @@ use super::reply::{CodecError, Reader, Reply};
 pub struct Pulse {
     /// Of the memory that answered.
     pub mark: String,
+    /// The server's clock, milliseconds since 1970-01-01 UTC.
+    pub now: i64,
     /// Campaigns that any gateway had orders for lately.
     pub ordered: Vec<String>,
 }
@@ -24,9 +26,10 @@ pub fn pulse_reply(reply: Reply) -> Result<Pulse, CodecError> {
     let mut reader = Reader::new("pulse", reply)?;
     reader.word()?;
     let mark = reader.word()?;
+    let now = reader.number()?;
     let mut ordered = Vec::new();
     while !reader.is_empty() {
         ordered.push(reader.word()?);
     }
-    Ok(Pulse { mark, ordered })
+    Ok(Pulse { mark, now, ordered })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write;
 
 use super::reply::CodecError;
-use crate::order::{Attempt, OrderId};
+use crate::order::{Attempt, BODY, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::Placed;
 
@@ -24,8 +24,8 @@ pub struct Record {
     pub placed: Placed,
     /// Id of the outbox entry it was written with: [`NO_ENTRY`] where there was none.
     pub entry: String,
-    /// What its plan reads of the attempt besides user, SKU and quantity. `None` where the plan reads nothing, and in
-    /// records that were written before attributes were kept.
+    /// What its plan reads of the attempt besides user, SKU and quantity, and [`BODY`]. `None` where there is neither,
+    /// and in records that were written before attributes were kept.
     pub attributes: Option<Attributes>,
 }
 
@@ -76,7 +76,11 @@ impl Record {
                 (quantity, user, Some(attributes))
             }
         };
+        let body = attributes
+            .as_ref()
+            .and_then(|attributes: &Attributes| attributes.get(BODY));
         let placed = Placed {
+            body: body.cloned(),
             placed_at: placed_at.parse().map_err(|_| odd())?,
             revision: revision.parse().map_err(|_| odd())?,
             quantity: quantity.parse().map_err(|_| odd())?,
@@ -115,14 +119,17 @@ impl Record {
     }
 }
 
-/// Of these attributes, those that the plan reads; `None` where it reads none, so that its records stay short.
+/// Of these attributes, those that the plan reads, and [`BODY`]; `None` where it reads none and that is not there, so that
+/// records stay short.
 pub fn kept(plan: &CheckedPlan, attributes: &Attributes) -> Option<Attributes> {
-    let reads = plan.attributes();
-    if reads.is_empty() {
+    let (reads, body) = (plan.attributes(), attributes.get_key_value(BODY));
+    if reads.is_empty() && body.is_none() {
         return None;
     }
     let names = reads.iter().map(ToString::to_string);
-    let found = names.filter_map(|name| attributes.get_key_value(&name));
+    let found = names
+        .filter_map(|name| attributes.get_key_value(&name))
+        .chain(body);
     Some(found.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
@@ -194,6 +201,7 @@ mod tests {
             sku: "shoe-42".into(),
             user: "ada \"lovelace\"\n{x}  ".into(),
             released: true,
+            body: None,
         };
         let text = encode_record(&placed, "1700000000123-0");
         assert!(text.starts_with("r -0 3 1700000000123 2 shoe-42 ada"), "{text}");
@@ -215,6 +223,7 @@ mod tests {
             sku: "shoe-42".into(),
             user: "ä {\"ip\":\"1\"}".into(),
             released: false,
+            body: None,
         };
         let record = |attributes: &[(&str, &str)]| Record {
             placed: placed.clone(),
@@ -244,6 +253,19 @@ mod tests {
             Record::decode(plain.as_bytes()).expect("a record").attributes,
             None
         );
+    }
+
+    #[test]
+    fn what_the_body_was_is_kept_and_records_of_before_do_not_say() {
+        let text = r#"a -0 3 1700000000123 1+3 mug ada{"body:2":"00ff","client:device":"d"}"#;
+        let record = Record::decode(text.as_bytes()).expect("a record");
+        assert_eq!(record.placed.body.as_deref(), Some("00ff"));
+        assert_eq!(record.encode(), text);
+        for before in ["1 mug ada", "1+3 mug ada", r#"1+3 mug ada{"client:device":"d"}"#] {
+            let text = format!("a -0 3 1700000000123 {before}");
+            let record = Record::decode(text.as_bytes()).expect("a record");
+            assert_eq!(record.placed.body, None, "{before}");
+        }
     }
 
     #[test]

@@ -135,3 +135,25 @@ fn a_retry_asks_for_the_same_sku_and_quantity() {
     assert_ne!(attempt("a", 1).fingerprint(), attempt("a", 2).fingerprint());
     assert_ne!(attempt("a", 1).fingerprint(), attempt("b", 1).fingerprint());
 }
+
+#[test]
+fn a_body_is_what_was_sent_whatever_its_order_and_no_other() {
+    let one = [("device", "d1"), ("shop", "web")];
+    let print = |quantity, attributes: &[(&'static str, &'static str)]| {
+        body_fingerprint("mug", quantity, attributes.iter().copied())
+    };
+    let first = print(1, &one);
+    assert_eq!(first, print(1, &[one[1], one[0]]));
+    for other in [
+        print(2, &one),
+        print(1, &[]),
+        print(1, &one[..1]),
+        print(1, &[("device", "web"), ("shop", "d1")]),
+        print(1, &[("device", "d1shop"), ("web", "")]),
+        body_fingerprint("mug2", 1, one),
+    ] {
+        assert_ne!(first, other);
+    }
+    assert!(may_be_same_body(Some(&first), Some(&first)) && may_be_same_body(None, Some(&first)));
+    assert!(!may_be_same_body(Some(&first), Some("")));
+}

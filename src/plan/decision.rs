@@ -1,7 +1,7 @@
 //! What an attempt is answered: admitted, admitted before, or rejected, and why.
 
 use super::CheckedPlan;
-use crate::order::{Attempt, LandedOrder, fingerprint};
+use crate::order::{Attempt, LandedOrder, fingerprint, may_be_same_body};
 use crate::rejection::Own;
 
 /// Why an attempt was rejected.
@@ -71,6 +71,8 @@ pub struct Placed {
     pub sku: String,
     pub user: String,
     pub released: bool,
+    /// See [`Attempt::body`].
+    pub body: Option<String>,
 }
 
 impl Placed {
@@ -83,12 +85,14 @@ impl Placed {
             sku: order.attempt.sku.clone(),
             user: order.attempt.user.clone(),
             released: order.is_revoked(),
+            body: order.attempt.body().map(str::to_owned),
         }
     }
 
-    /// Whether a retry under the order's id asks for what the order is: other SKUs or quantities are another order.
+    /// Whether a retry under the order's id asks for what the order is: another body is another order.
     pub fn is_of(&self, attempt: &Attempt) -> bool {
         (self.sku.as_str(), self.quantity) == (attempt.sku.as_str(), attempt.quantity)
+            && may_be_same_body(self.body.as_deref(), attempt.body())
     }
 
     /// See [`Attempt::fingerprint`].

@@ -44,6 +44,7 @@ pub fn place(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &Att
         sku: attempt.sku.clone(),
         user: attempt.user.clone(),
         released: false,
+        body: attempt.body().map(str::to_owned),
     };
     state.orders.insert(attempt.order.to_string(), placed);
 }

@@ -9,11 +9,11 @@ use super::RebuildError;
 use super::work::Work;
 use crate::campaign::bucket_of;
 use crate::lua::keys::{LASTING_FAMILIES, lasting_keys};
-use crate::lua::record::{NO_ENTRY, Record};
+use crate::lua::record::{Attributes, NO_ENTRY, Record};
 use crate::lua::restore::Restore;
 
 use crate::lua::keys;
-use crate::order::{Charge, LandedOrder, OrderId};
+use crate::order::{BODY, Charge, LandedOrder, OrderId};
 use crate::plan::decision::Placed;
 use crate::plan::{CheckedPlan, Window};
 
@@ -193,14 +193,26 @@ fn window_keys(counter: &str, start: i64, buckets: u32) -> impl Iterator<Item = 
     (0..buckets).map(move |bucket| keys::counter(counter, start, bucket))
 }
 
+fn only_body(attributes: &Attributes) -> Attributes {
+    let body = attributes.get_key_value(BODY);
+    body.map(|(name, value)| (name.clone(), value.clone()))
+        .into_iter()
+        .collect()
+}
+
 fn record(plan: &CheckedPlan, order: &LandedOrder) -> (u32, OrderId, String) {
     // What the database has is all there was, under whichever revision the order was admitted.
-    let needed = !order.attempt.attributes.is_empty() || !plan.attributes().is_empty();
+    let attributes = match order.is_revoked() {
+        // A retry is compared with it all the same; its attributes decide nothing any more.
+        true => only_body(&order.attempt.attributes),
+        false => order.attempt.attributes.clone(),
+    };
+    let needed = !attributes.is_empty() || (!plan.attributes().is_empty() && !order.is_revoked());
     let record = Record {
         placed: Placed::of(order),
         // It is in no outbox any more.
         entry: NO_ENTRY.to_owned(),
-        attributes: (needed && !order.is_revoked()).then(|| order.attempt.attributes.clone()),
+        attributes: needed.then_some(attributes),
     };
     let bucket = bucket_of(order.attempt.user.as_bytes(), plan.context().buckets);
     (bucket, order.attempt.order, record.encode())

@@ -85,7 +85,7 @@ problems! {
     ATTRIBUTE_UNREADABLE = "attribute-unreadable" 422 final "Attribute cannot be read"
         "A rule of the campaign reads a claim that the token has in a form that no rule can read: only texts of up to 256 bytes without control characters, numbers and truth values can be. Nothing was ordered.";
     KEY_REUSED = "key-reused" 422 final "Idempotency-Key reused"
-        "This buyer used the same Idempotency-Key for an order of another SKU or quantity. Nothing was ordered.";
+        "This buyer used the same Idempotency-Key for an order of another SKU, quantity or attributes. Nothing was ordered.";
     MODULE_REFUSED = "module-refused" 422 final "Rule module refused"
         "The bytes are no rule module that can be used, or the module did not keep its promises; reason and detail say why.";
     NOT_OPEN = "not-open" 425 retry "Sale not open yet"
@@ -196,6 +196,12 @@ impl Problem {
         problem.0.uri = format!("{RULE_PATH}{reason}").into();
         problem.0.retryable = retryable;
         problem.reason(reason.to_owned())
+    }
+
+    /// Whether a retry can help, where that is known better than for all of the kind.
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = retryable;
+        self
     }
 
     /// `<rule>/<reason>` of what failed.

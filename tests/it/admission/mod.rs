@@ -1,6 +1,9 @@
 //! Admission and relay over the embedded engine: hang-ups, fences, overload, a bus that refuses.
 
+mod bodies;
 mod claims;
+mod clocks;
+mod front;
 mod pace;
 mod prechecks;
 mod records;
@@ -334,7 +337,10 @@ async fn stage(config: Config) -> Stage {
 }
 
 async fn stage_of(first: Arc<Active>, config: Config) -> Stage {
-    let inner = Embedded::new();
+    stage_over(Embedded::new(), first, config).await
+}
+
+async fn stage_over(inner: Embedded, first: Arc<Active>, config: Config) -> Stage {
     let engine = Arc::new(Flaky {
         inner,
         down: AtomicBool::new(false),

@@ -381,6 +381,7 @@ pub fn start(token: Option<&str>) -> Running {
 pub fn plane(token: Option<&str>) -> Admin {
     Admin {
         rules: Arc::new(Scripted),
+        clock: Arc::new(|_| jiff::Timestamp::now().as_millisecond()),
         health: Health {
             readiness: Arc::new(Readiness::new(Vec::new())),
             registry: Arc::new(rushgate::telemetry::registry()),

@@ -33,12 +33,20 @@ async fn an_order_is_answered_with_its_place() {
     let (attempt, keyed) = running.stage.seen.lock().await.pop().expect("placed");
     assert!(keyed);
     assert_eq!((attempt.user.as_str(), attempt.quantity), ("ada", 2));
+    let body = attempt.body().expect("an attempt with a key says it").to_owned();
     let attributes: Vec<_> = attempt
         .attributes
         .iter()
         .map(|(n, v)| (n.as_str(), v.as_str()))
         .collect();
-    assert_eq!(attributes, [("client:device", "d1"), ("ip", "127.0.0.1")]);
+    assert_eq!(
+        attributes,
+        [
+            ("body:2", body.as_str()),
+            ("client:device", "d1"),
+            ("ip", "127.0.0.1")
+        ]
+    );
     let expected = serde_json::json!({
         "order": attempt.order.to_string(), "state": "accepted", "campaign": "spring", "sku": "mug",
         "quantity": 2, "revision": 3, "placed_at": "2026-11-21T10:00:00.000Z",
@@ -82,12 +90,21 @@ async fn a_sale_that_is_over_answers_retries_from_the_database() {
     assert_eq!(reply.status, 202, "{reply:?}");
     assert_eq!(reply.header("idempotent-replayed"), Some("true"));
     assert_eq!(reply.json()["state"], "accepted");
+    // One of before bodies were kept is known by its SKU and quantity.
+    let with_device = r#"{"sku":"over","quantity":1,"attributes":{"device":"d1"}}"#;
+    assert_eq!(keyed("stranded-before", with_device).await.status, 202);
     for (key, body, status, reason) in [
         // No order came of it, and none will.
         ("new", body, 410, "closed"),
         // Its order may be on its way to the database.
         ("new", r#"{"sku":"over-lost","quantity":1}"#, 503, "gate-closed"),
         ("stranded", r#"{"sku":"over","quantity":2}"#, 422, "key-reused"),
+        (
+            "stranded",
+            r#"{"sku":"over","quantity":1,"attributes":{"device":"d1"}}"#,
+            422,
+            "key-reused",
+        ),
         ("database-down", body, 503, "unavailable"),
     ] {
         let reply = keyed(key, body).await;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal};
+use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal, Retry};
 use rushgate::campaign::Schedule;
 use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
-use rushgate::order::{Attempt, LandedOrder, OrderId, OrderState};
+use rushgate::order::{Attempt, BODY, LandedOrder, OrderId, OrderState, body_fingerprint};
 use rushgate::plan::Attribute;
 use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
@@ -44,17 +44,22 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
         sku: sku.into(),
         user: user.into(),
         released: false,
+        body: None,
     }
 }
 
 fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
     let reason = reason.into();
+    let retry = (reason == Own::NotOpen.into()).then_some(Retry {
+        at: i64::MAX / 2,
+        now: 0,
+    });
     Ok(Outcome::Rejected(Refusal {
-        retry_at: (reason == Own::NotOpen.into()).then_some(i64::MAX / 2),
+        retryable: retry.is_some(),
+        retry,
         reason,
         constraint: constraint.map(Into::into),
         detail: "as the stage was told".into(),
-        retryable: false,
         measure: constraint.map(|_| (2, 2)),
         pointer: None,
     }))
@@ -181,14 +186,16 @@ impl Orders for Shared {
     }
 
     async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
-        let known = order == OrderId::keyed(campaign, "ada", "stranded");
+        let before = order == OrderId::keyed(campaign, "ada", "stranded-before");
+        let known = before || order == OrderId::keyed(campaign, "ada", "stranded");
+        let body = (!before).then(|| (BODY.to_owned(), body_fingerprint("over", 1, [])));
         Ok(known.then(|| LandedOrder {
             attempt: Attempt {
                 order,
                 user: "ada".into(),
                 sku: "over".into(),
                 quantity: 1,
-                attributes: BTreeMap::new(),
+                attributes: body.into_iter().collect(),
             },
             revision: 3,
             state: OrderState::Accepted,
@@ -247,6 +254,7 @@ impl Orders for Shared {
                 closes_at: PLACED_AT * 100,
                 retention_ms: rushgate::campaign::RETENTION_MS,
             },
+            now: PLACED_AT,
             skus: vec![("mug".into(), false), ("gone".into(), true)],
         }))
     }
