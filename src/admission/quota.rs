@@ -80,7 +80,11 @@ fn answer(active: &Active, facts: &Facts, attempt: &Attempt) -> Quota {
     let given = |attribute: &Attribute| match attribute {
         Attribute::Sku => !attempt.sku.is_empty(),
         Attribute::Client(_) => attempt.attributes.contains_key(&attribute.to_string()),
-        Attribute::User | Attribute::Quantity | Attribute::Ip | Attribute::Claim(_) => true,
+        Attribute::User
+        | Attribute::Quantity
+        | Attribute::Ip
+        | Attribute::IpNetwork
+        | Attribute::Claim(_) => true,
     };
     Quota {
         revision: active.revision.number,

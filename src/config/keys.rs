@@ -88,6 +88,7 @@ pub const KEYS: &[Key] = &[
     key("gateway.write_timeout_ms").at_least_one(),
     key("gateway.proxies"),
     key("gateway.trusted_proxies").reread(),
+    key("gateway.client_ip_header").reread(),
     key("gateway.database_wait_ms").at_least_one().reread(),
     key("gateway.tls_cert_file"),
     key("gateway.tls_key_file"),

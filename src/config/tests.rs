@@ -387,6 +387,17 @@ fn listeners_are_checked_as_a_whole() {
             "gateway.trusted_proxies: gateway.proxies names the proxies",
         ),
         (
+            &[("RUSHGATE_GATEWAY_CLIENT_IP_HEADER", "X-Real-IP")],
+            "gateway.client_ip_header: nobody is believed to say a buyer's address",
+        ),
+        (
+            &[
+                ("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/8"),
+                ("RUSHGATE_GATEWAY_CLIENT_IP_HEADER", "X Real IP"),
+            ],
+            "RUSHGATE_GATEWAY_CLIENT_IP_HEADER: \"X Real IP\" is not the name of a header",
+        ),
+        (
             &[("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/33")],
             "RUSHGATE_GATEWAY_PROXIES: \"10.0.0.0/33\" is not a network",
         ),

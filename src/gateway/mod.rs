@@ -7,6 +7,7 @@
 mod answer;
 pub mod auth;
 mod body;
+mod client_ip;
 mod lookups;
 mod metrics;
 mod over;
@@ -43,11 +44,13 @@ use crate::wire;
 use crate::wire::{Unfit, mib, millis};
 
 use auth::{Auth, KeyFigures};
+use client_ip::Doubts;
 use lookups::Lookups;
 use metrics::Metrics;
 use told::Told;
 
 pub use answer::Answer;
+pub use client_ip::AddressHeader;
 
 /// How the data plane treats connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,11 +76,14 @@ pub struct Config {
     /// A body must arrive within this.
     #[serde(rename = "body_timeout_ms", with = "millis")]
     pub body_timeout: Duration,
-    /// Networks of proxies in front of the gateway, which append to `X-Forwarded-For`; others' headers are ignored.
+    /// Networks of proxies in front of the gateway, which say buyers' addresses; others' headers are ignored.
     pub proxies: Networks,
     /// The same where only the number of proxies is known. With neither, the header is ignored and `ip` is the address
     /// of the connection.
     pub trusted_proxies: usize,
+    /// The header in which they do: `X-Forwarded-For` or `Forwarded`, to which each appends, or one of another name
+    /// that has one address.
+    pub client_ip_header: AddressHeader,
     /// How long a lookup waits for the database.
     #[serde(rename = "database_wait_ms", with = "millis")]
     pub database_wait: Duration,
@@ -99,6 +105,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(20),
             proxies: Networks::default(),
             trusted_proxies: 0,
+            client_ip_header: AddressHeader::default(),
             database_wait: Duration::from_secs(1),
             tls_cert_file: None,
             tls_key_file: None,
@@ -122,6 +129,13 @@ impl Config {
             return Err(Unfit::new(
                 "gateway.trusted_proxies",
                 "gateway.proxies names the proxies, so they need not be counted: leave this at 0",
+            ));
+        }
+        let nobody = self.proxies.is_empty() && self.trusted_proxies == 0;
+        if nobody && self.client_ip_header != AddressHeader::default() {
+            return Err(Unfit::new(
+                "gateway.client_ip_header",
+                "nobody is believed to say a buyer's address: name the networks of the proxies in gateway.proxies",
             ));
         }
         tls::check_pair(
@@ -273,6 +287,7 @@ pub struct Gateway<O> {
     orders: O,
     metrics: Metrics,
     told: Told,
+    doubts: Doubts,
     /// The listener is about to close.
     leaving: AtomicBool,
 }
@@ -287,6 +302,7 @@ impl<O: Orders> Gateway<O> {
             orders,
             metrics: Metrics::new(registry),
             told: Told::default(),
+            doubts: Doubts::default(),
             leaving: AtomicBool::new(false),
         }
     }
@@ -298,6 +314,7 @@ impl<O: Orders> Gateway<O> {
         self.config.store(Arc::new(Config {
             body_timeout: config.body_timeout,
             trusted_proxies: config.trusted_proxies,
+            client_ip_header: config.client_ip_header.clone(),
             database_wait: config.database_wait,
             ..Config::clone(&there)
         }));

@@ -12,9 +12,10 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 
 use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
+use super::client_ip::client_ip;
 use super::show::{no_lookup, not_before};
 use super::told::Step;
-use super::{Config, Gateway, Orders, body, now_ms};
+use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Outcome, Refusal};
 use crate::order::{Attempt, BODY, LandedOrder, OrderId};
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
@@ -92,7 +93,7 @@ impl<O: Orders> Gateway<O> {
             .into_iter()
             .map(|(name, value)| (format!("client:{name}"), value.into()));
         attributes.extend(named);
-        let ip = client_ip(peer, headers, &self.config.load());
+        let ip = client_ip(peer, headers, &self.config.load(), &self.doubts);
         let mut text = String::with_capacity(ADDRESS_BYTES_MAX);
         let _ = write!(text, "{ip}");
         attributes.insert("ip".to_owned(), text);
@@ -242,26 +243,6 @@ fn unquote(rest: &str) -> Option<String> {
     None
 }
 
-/// The buyer's address: that of the connection, or the one the outermost trusted proxy saw. A request
-/// with fewer entries than proxies did not pass them all, so its header is not believed.
-/// The address a rule's `ip` means: the last one in `X-Forwarded-For` that is no proxy's, as far as that header can be
-/// believed.
-fn client_ip(peer: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
-    let values = headers.get_all("x-forwarded-for").iter().rev();
-    let entries = values.filter_map(|value| value.to_str().ok());
-    let mut entries = entries.flat_map(|value| value.rsplit(',')).map(str::trim);
-    let address = |entry: &str| entry.parse::<IpAddr>().ok();
-    let forwarded = if config.proxies.contain(peer) {
-        // What cannot be read ends the search: whatever stands before it may be made up.
-        let mut readable = entries.map_while(address);
-        readable.find(|address| !config.proxies.contain(*address))
-    } else {
-        let skipped = config.trusted_proxies.checked_sub(1);
-        skipped.and_then(|skipped| entries.nth(skipped)).and_then(address)
-    };
-    forwarded.unwrap_or(peer).to_canonical()
-}
-
 pub(super) fn random() -> [u8; 10] {
     let mut bytes = [0; 10];
     fastrand::fill(&mut bytes);
@@ -324,45 +305,5 @@ mod tests {
             );
         }
         assert!(idempotency_key(&headers("idempotency-key", &["a", "a"])).is_err());
-    }
-
-    #[test]
-    fn the_address_comes_from_as_many_proxies_as_are_trusted() {
-        let peer: IpAddr = "::ffff:10.0.0.1".parse().expect("address");
-        let forwarded = headers("x-forwarded-for", &["6.6.6.6, 1.1.1.1", "2.2.2.2"]);
-        let trusting = |trusted_proxies| Config {
-            trusted_proxies,
-            ..Config::default()
-        };
-        for (proxies, ip) in [(0, "10.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1"), (4, "10.0.0.1")] {
-            let found = client_ip(peer, &forwarded, &trusting(proxies));
-            assert_eq!(found.to_string(), ip, "{proxies}");
-        }
-        let unknown = headers("x-forwarded-for", &["unknown"]);
-        assert_eq!(client_ip(peer, &unknown, &trusting(1)).to_string(), "10.0.0.1");
-    }
-
-    #[test]
-    fn the_address_is_the_last_that_is_no_proxys() {
-        let config = Config {
-            proxies: "10.0.0.0/8,fd00::/8".parse().expect("networks"),
-            ..Config::default()
-        };
-        for (peer, forwarded, ip) in [
-            ("10.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"),
-            ("::ffff:10.0.0.1", "6.6.6.6, 1.1.1.1, 10.2.2.2,fd00::7", "1.1.1.1"),
-            ("10.0.0.1", "2001:db8::1, 10.0.0.3", "2001:db8::1"),
-            ("10.0.0.1", "6.6.6.6, unknown, 10.0.0.3", "10.0.0.1"),
-            ("10.0.0.1", "10.0.0.3", "10.0.0.1"),
-            ("9.9.9.9", "6.6.6.6", "9.9.9.9"),
-        ] {
-            let forwarded = headers("x-forwarded-for", &[forwarded]);
-            let peer = peer.parse().expect("address");
-            assert_eq!(
-                client_ip(peer, &forwarded, &config).to_string(),
-                ip,
-                "{forwarded:?}"
-            );
-        }
     }
 }

@@ -10,7 +10,7 @@ use super::reach::{needed, reachable_from};
 pub use enforced::enforced;
 
 use super::{
-    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, NOW_MAX, Node,
+    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, NETWORK_BITS, NOW_MAX, Node,
     Plan, Window,
 };
 
@@ -143,6 +143,7 @@ pub(super) fn noun(attribute: &Attribute) -> String {
         Attribute::Sku => "SKU".to_owned(),
         Attribute::Quantity => "quantity".to_owned(),
         Attribute::Ip => "IP address".to_owned(),
+        Attribute::IpNetwork => format!("IPv4 address or IPv6 /{NETWORK_BITS}"),
         Attribute::Claim(name) => format!("{name} of the token"),
         Attribute::Client(name) => name.clone(),
     }

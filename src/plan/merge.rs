@@ -59,6 +59,14 @@ pub fn merge(rules: Vec<RulePlan>) -> Result<Plan, PlanError> {
     Ok(merged)
 }
 
+/// What the counter of a rule that names this attribute counts by.
+fn counted(attribute: Attribute) -> Attribute {
+    match attribute {
+        Attribute::Ip => Attribute::IpNetwork,
+        other => other,
+    }
+}
+
 /// What every order has.
 fn is_given(attribute: &Attribute) -> bool {
     matches!(attribute, Attribute::User | Attribute::Sku | Attribute::Quantity)
@@ -187,6 +195,7 @@ fn append(merged: &mut Plan, rule: RulePlan) {
         .extend(plan.counters.into_iter().map(|counter| Counter {
             id: format!("{name}/{}", counter.id),
             cost: counter.cost + nodes,
+            key: counter.key.into_iter().map(counted).collect(),
             ..counter
         }));
     for mut constraint in plan.constraints {

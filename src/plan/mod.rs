@@ -38,6 +38,7 @@ pub mod window;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,21 @@ pub const COUNTER_MAX: i64 = 1_000_000_000_000_000;
 /// Orders kept for one subject of a rolling window; one more is rejected with `window-full`.
 pub const ROLLING_ORDERS_MAX: usize = 1000;
 
+/// Bits of an IPv6 network that counts as one address: whoever has one address of it has them all. Plans name them in no
+/// other way than by [`Attribute::IpNetwork`], so another number needs another attribute.
+pub const NETWORK_BITS: u8 = 64;
+
+/// An address of version 6 as its network, `2001:db8:1:2::/64`; any other text as it is.
+fn network(address: &str) -> String {
+    match address.parse::<Ipv6Addr>() {
+        Ok(v6) => {
+            let first = v6.to_bits() & (u128::MAX << (128 - NETWORK_BITS));
+            format!("{}/{NETWORK_BITS}", Ipv6Addr::from_bits(first))
+        }
+        Err(_) => address.to_owned(),
+    }
+}
+
 /// Where the value of an attribute comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,6 +121,10 @@ pub enum Attribute {
     Quantity,
     /// Address of the connection, as text.
     Ip,
+    /// What counts as one address: it, or the network of [`NETWORK_BITS`] bits of one of version 6. No module names it:
+    /// [`merge::merge`] puts it into the keys of counters. Plans that were merged before it was there count addresses of
+    /// version 6 one by one, and go on to, because every gateway counts as the plan says.
+    IpNetwork,
     /// A claim of the verified token.
     Claim(String),
     /// Sent by the client in `attributes`: forgeable.
@@ -118,6 +138,7 @@ impl fmt::Display for Attribute {
             Self::Sku => f.write_str("sku"),
             Self::Quantity => f.write_str("quantity"),
             Self::Ip => f.write_str("ip"),
+            Self::IpNetwork => write!(f, "ip/{NETWORK_BITS}"),
             Self::Claim(name) => write!(f, "claim:{name}"),
             Self::Client(name) => write!(f, "client:{name}"),
         }
@@ -131,11 +152,20 @@ impl Attribute {
             Self::User => attempt.user.as_str().into(),
             Self::Sku => attempt.sku.as_str().into(),
             Self::Quantity => attempt.quantity.to_string().into(),
+            Self::IpNetwork => network(&Self::Ip.text_of(attempt)).into(),
             other => attempt
                 .attributes
                 .get(&other.to_string())
                 .map_or("", String::as_str)
                 .into(),
+        }
+    }
+
+    /// What an attempt must bring along, so that this one is known.
+    fn brought(&self) -> &Self {
+        match self {
+            Self::IpNetwork => &Self::Ip,
+            other => other,
         }
     }
 

@@ -67,6 +67,7 @@ pub(super) fn attributes(plan: &Plan, reached: &[bool]) -> BTreeSet<Attribute> {
     let keys = plan.counters.iter().flat_map(|counter| &counter.key);
     read.chain(keys)
         .chain(&plan.required)
+        .map(Attribute::brought)
         .filter(|attribute| !matches!(attribute, Attribute::User | Attribute::Sku | Attribute::Quantity))
         .cloned()
         .collect()

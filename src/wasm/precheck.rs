@@ -285,7 +285,7 @@ fn to_wit(attribute: &Attribute) -> wit::Attribute {
         Attribute::User => wit::Attribute::User,
         Attribute::Sku => wit::Attribute::Sku,
         Attribute::Quantity => wit::Attribute::Quantity,
-        Attribute::Ip => wit::Attribute::Ip,
+        Attribute::Ip | Attribute::IpNetwork => wit::Attribute::Ip,
         Attribute::Claim(name) => wit::Attribute::Claim(name.clone()),
         Attribute::Client(name) => wit::Attribute::Client(name.clone()),
     }

@@ -1,7 +1,8 @@
 //! Tests of merging.
 
 use super::*;
-use crate::plan::{EarlyAccess, Measure, Window};
+use crate::order::{Attempt, OrderId};
+use crate::plan::{EarlyAccess, Measure, Window, slots};
 
 /// One counter per user, one constraint over it, early access.
 fn rule(name: &str) -> RulePlan {
@@ -79,6 +80,53 @@ fn indices_are_shifted_and_names_prefixed() {
     assert_eq!((second.rule.as_str(), second.retryable), ("second", true));
     assert_eq!(plan.early_access[1].when, 13);
     assert_eq!(plan.required, [Attribute::Client("device".into())]);
+}
+
+#[test]
+fn whoever_has_an_address_counts_once_in_its_network() {
+    let mut one = rule("one");
+    one.attributes = vec![(Attribute::Ip, true)];
+    one.plan.counters[0].key = vec![Attribute::Ip];
+    one.plan.nodes[5] = Expr::Attribute(Attribute::Ip);
+    let merged = merge(vec![one]).expect("merges");
+    assert_eq!(merged.counters[0].key, [Attribute::IpNetwork]);
+    assert_eq!(merged.nodes[5], Expr::Attribute(Attribute::Ip), "the address itself can be read");
+    // What an order must have is the address, and that is what is kept of it.
+    assert_eq!(merged.required, [Attribute::Ip]);
+    let reached = vec![true; merged.nodes.len()];
+    assert_eq!(slots::attributes(&merged, &reached), [Attribute::Ip].into());
+    let subject = |key: &[Attribute], ip: &str| {
+        let attempt = Attempt {
+            order: OrderId::keyed("spring", "ada", "k"),
+            user: "ada".into(),
+            sku: "mug".into(),
+            quantity: 1,
+            attributes: [("ip".to_owned(), ip.to_owned())].into(),
+        };
+        slots::compose_subject(key, &attempt)
+    };
+    for (ip, counted) in [
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::1", "::/64"),
+        ("203.0.113.5", "203.0.113.5"),
+        ("", ""),
+    ] {
+        assert_eq!(subject(&[Attribute::IpNetwork], ip), counted, "{ip}");
+        assert_eq!(subject(&[Attribute::Ip], ip), ip, "a plan of before counts as before");
+    }
+    assert_eq!(
+        subject(&[Attribute::User, Attribute::IpNetwork], "2001:db8:1:2::1"),
+        "3:ada17:2001:db8:1:2::/64"
+    );
+}
+
+/// A gateway that does not know how the counter counts must not read the plan as another one.
+#[test]
+fn the_plan_says_how_addresses_count() {
+    let json = serde_json::to_string(&[Attribute::Ip, Attribute::IpNetwork]).expect("JSON");
+    assert_eq!(json, r#"["ip","ip-network"]"#);
 }
 
 #[test]

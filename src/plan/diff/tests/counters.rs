@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_counter_that_stores_something_else_is_re_keyed() {
-    use Attribute::{Ip, Sku as Mug, User};
+    use Attribute::{Ip, IpNetwork, Sku as Mug, User};
     let units = || {
         limited(
             &[User],
@@ -20,6 +20,13 @@ fn a_counter_that_stores_something_else_is_re_keyed() {
             Counts::Zero,
             "per user → per IP address; starts at zero, except that an IP address with the same text as a user goes \
              on from that one's count.",
+        ),
+        (
+            keyed(&[Ip]),
+            keyed(&[IpNetwork]),
+            Counts::Zero,
+            "per IP address → per IPv4 address or IPv6 /64; starts at zero, except that an IPv4 address or IPv6 /64 \
+             with the same text as an IP address goes on from that one's count.",
         ),
         (
             keyed(&[User]),
