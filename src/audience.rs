@@ -1,7 +1,13 @@
 //! Audiences: uploaded lists of ids. What a line may be, how members are spread over buckets, and
 //! the form a bucket is kept in.
 
+mod suspicion;
+mod table;
+
 use crate::order::VALUE_BYTES_MAX;
+use suspicion::Inspector;
+pub use suspicion::{Suspicion, Suspicious};
+pub use table::{Delimiter, Table, TableOptions, TableRead};
 
 /// Distinct members of one list.
 pub const AUDIENCE_MEMBERS_MAX: u64 = 5_000_000;
@@ -18,8 +24,15 @@ pub const AUDIENCE_BUCKETS_MAX: u64 = 65_536;
 
 /// What stands before the first line of many exported files: not part of the first id.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
-/// The first bytes of every gzip file.
-const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
+/// How files begin that are no list, and what their sender can do about it.
+const OTHER_FILES: [(&[u8], LineError); 6] = [
+    (b"\x1f\x8b", LineError::Gzip),
+    (b"PK\x03\x04", LineError::Workbook),
+    (b"\xd0\xcf\x11\xe0", LineError::Workbook),
+    (b"\xff\xfe", LineError::Utf16),
+    (b"\xfe\xff", LineError::Utf16),
+    (b"\0\0\xfe\xff", LineError::Utf16),
+];
 
 /// Buckets of a list with so many distinct members: a power of two, so that a coarser spread (by
 /// fewer buckets) never parts what a finer one keeps together.
@@ -37,6 +50,13 @@ pub enum AudienceError {
     TooMany { members: u64 },
     #[error("the list is larger than {} MiB", AUDIENCE_BYTES_MAX / (1024 * 1024))]
     TooLarge,
+    #[error("the list has no members; to upload one that nobody is on, send it with ?strict=false")]
+    Empty,
+    #[error("{0}")]
+    Suspicious(Suspicious),
+    /// The table as a whole: its columns, its first line.
+    #[error("{0}")]
+    Table(String),
     #[error(
         "{members} of the ids fall into one bucket, which holds at most {AUDIENCE_BUCKET_MEMBERS_MAX}; they look made for \
          that: use ids that differ otherwise"
@@ -48,26 +68,47 @@ pub enum AudienceError {
 pub enum LineError {
     #[error("the id is longer than {VALUE_BYTES_MAX} bytes; a list has one id per line")]
     TooLong,
-    #[error("the id is not UTF-8")]
+    #[error("the id is not UTF-8: save the file in that encoding (Excel calls it \"CSV UTF-8\")")]
     NotUtf8,
     #[error("the id contains the control character U+{0:04X}")]
     Control(u32),
     #[error("this is gzip: send it with the header Content-Encoding: gzip")]
     Gzip,
+    #[error("this is the file of a spreadsheet program: export the sheet as CSV, and send that as text/csv")]
+    Workbook,
+    #[error(
+        "this is UTF-16 (Excel's \"Unicode Text\"): save the file as UTF-8 (Excel calls it \"CSV UTF-8\")"
+    )]
+    Utf16,
+    #[error("a quote that opens here is not closed")]
+    QuoteOpen,
+    #[error(
+        "something stands between a closing quote and the next column; a quote inside of quotes is written twice"
+    )]
+    QuoteClosed,
 }
 
 /// Takes a list apart, whatever pieces it arrives in: one id per line, lines end with LF or CRLF,
-/// blank ones are skipped. Spaces belong to the id, because two buyers may differ in one.
-#[derive(Debug, Default)]
+/// blank ones are skipped. Spaces belong to the id, because two buyers may differ in one; where the list is read
+/// strictly they are suspicious, like all that spreadsheets leave there.
+#[derive(Debug)]
 pub struct Lines {
     /// The line that has not ended yet.
     open: Vec<u8>,
     /// Lines that have ended.
     ended: u64,
-    ids: u64,
+    inspector: Inspector,
 }
 
 impl Lines {
+    pub fn new(strict: bool) -> Self {
+        Self {
+            open: Vec::new(),
+            ended: 0,
+            inspector: Inspector::new(strict),
+        }
+    }
+
     /// Hands each id of the lines that end in this piece to `each`.
     pub fn push(&mut self, piece: &[u8], each: &mut impl FnMut(&str)) -> Result<(), AudienceError> {
         let mut rest = piece;
@@ -85,7 +126,7 @@ impl Lines {
         self.open.extend_from_slice(rest);
         // Three bytes for the mark at the start, one for a CR: what is longer is wrong already.
         if self.open.len() > VALUE_BYTES_MAX + BYTE_ORDER_MARK.len() + 1 {
-            let what = line_error(&self.open).unwrap_or(LineError::TooLong);
+            let what = self.other_file(&self.open).unwrap_or(LineError::TooLong);
             return Err(self.wrong(what));
         }
         Ok(())
@@ -96,23 +137,35 @@ impl Lines {
     pub fn end(mut self, each: &mut impl FnMut(&str)) -> Result<u64, AudienceError> {
         let last = std::mem::take(&mut self.open);
         self.line(&last, each)?;
-        Ok(self.ids)
+        self.inspector.end()
     }
 
     fn line(&mut self, line: &[u8], each: &mut impl FnMut(&str)) -> Result<(), AudienceError> {
+        if let Some(what) = self.other_file(line) {
+            return Err(self.wrong(what));
+        }
         let mut line = line.strip_suffix(b"\r").unwrap_or(line);
-        if self.ended == 0 {
-            line = line.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(line);
+        if self.ended == 0
+            && let Some(after) = line.strip_prefix(BYTE_ORDER_MARK.as_bytes())
+        {
+            line = after;
+            if self.inspector.is_strict() {
+                let text = String::from_utf8_lossy(line);
+                self.inspector.note(1, &text, Suspicion::ByteOrderMark);
+            }
         }
-        if line.is_empty() {
-            self.ended += 1;
-            return Ok(());
+        if !line.is_empty() {
+            let id = id(line, self.inspector.is_strict()).map_err(|what| self.wrong(what))?;
+            if self.inspector.admits(self.ended + 1, id) {
+                each(id);
+            }
         }
-        let id = id(line).map_err(|what| self.wrong(what))?;
         self.ended += 1;
-        self.ids += 1;
-        each(id);
         Ok(())
+    }
+
+    fn other_file(&self, line: &[u8]) -> Option<LineError> {
+        (self.ended == 0).then(|| other_file(line)).flatten()
     }
 
     fn wrong(&self, what: LineError) -> AudienceError {
@@ -123,24 +176,25 @@ impl Lines {
     }
 }
 
-fn id(line: &[u8]) -> Result<&str, LineError> {
-    if let Some(error) = line_error(line) {
-        return Err(error);
+/// A line, or the cell of a table, as an id. `inspected`: control characters are found elsewhere, with all else that is
+/// suspicious.
+fn id(line: &[u8], inspected: bool) -> Result<&str, LineError> {
+    if line.len() > VALUE_BYTES_MAX {
+        return Err(LineError::TooLong);
     }
     let id = std::str::from_utf8(line).map_err(|_| LineError::NotUtf8)?;
     match id.chars().find(|c| c.is_control()) {
-        Some(c) => Err(LineError::Control(u32::from(c))),
-        None => Ok(id),
+        Some(c) if !inspected => Err(LineError::Control(u32::from(c))),
+        _ => Ok(id),
     }
 }
 
-/// What can be said of a line before it has ended.
-fn line_error(line: &[u8]) -> Option<LineError> {
-    match line {
-        _ if line.starts_with(GZIP_MAGIC) => Some(LineError::Gzip),
-        _ if line.len() > VALUE_BYTES_MAX => Some(LineError::TooLong),
-        _ => None,
-    }
+/// What a file is that is no list, by its first bytes.
+fn other_file(text: &[u8]) -> Option<LineError> {
+    OTHER_FILES
+        .iter()
+        .find(|(magic, _)| text.starts_with(magic))
+        .map(|(_, what)| *what)
 }
 
 /// A bucket as it is kept: each member followed by a line feed, which no member contains.

@@ -63,6 +63,20 @@ fn problem(error: ControlError) -> Problem {
             };
             Problem::new(&INVALID, detail).errors(problems.into_iter().map(fault).collect())
         }
+        ControlError::Suspicious(found) => {
+            let fault = |detail: String| Fault {
+                pointer: String::new(),
+                detail,
+                hint: None,
+            };
+            let detail = format!(
+                "{found}. Nothing was stored: send the ids alone, a spreadsheet's export as text/csv, or ?strict=false to \
+                 take every line as it is"
+            );
+            Problem::new(&INVALID, detail)
+                .errors(found.told().map(fault).collect())
+                .member("suspicious", &found.count)
+        }
         ControlError::Malformed(detail) => Problem::new(&MALFORMED, detail),
         ControlError::TooLarge(detail) => Problem::new(&TOO_LARGE, detail),
         ControlError::Module {

@@ -2,19 +2,22 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::answer::{Refused, check_media_type};
+use super::answer::Refused;
+use super::campaigns::query;
 use super::guard::Actor;
-use crate::control::{AudienceUpload, Uploaded};
+use crate::audience::{TableOptions, TableRead};
+use crate::control::{AudienceUpload, Format, Reading, Uploaded};
 use crate::store::AudienceRow;
 use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
-use crate::wire::{Moment, Problem, echo};
+use crate::wire::{Moment, Problem, echo, is_media_type};
 
 #[derive(Serialize)]
 struct AudienceAnswer {
@@ -48,6 +51,46 @@ struct UploadAnswer {
     note: String,
     /// Active revisions that go on with another version.
     behind: Vec<Behind>,
+    /// How a table was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<TableAnswer>,
+}
+
+#[derive(Serialize)]
+struct TableAnswer {
+    /// The number of the column, from 1.
+    column: usize,
+    /// Its name, unless the first line is a row like the others.
+    name: Option<String>,
+    delimiter: String,
+    rows: u64,
+    /// Rows with nothing in the column.
+    blank: u64,
+    /// Members that lost spaces or invisible marks around them.
+    trimmed: u64,
+}
+
+impl From<TableRead> for TableAnswer {
+    fn from(read: TableRead) -> Self {
+        Self {
+            column: read.column,
+            name: read.name,
+            delimiter: read.delimiter.to_string(),
+            rows: read.rows,
+            blank: read.blank,
+            trimmed: read.trimmed,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadQuery {
+    strict: Option<bool>,
+    /// These are of tables: see [`TableOptions`].
+    column: Option<String>,
+    delimiter: Option<String>,
+    header: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -73,20 +116,24 @@ pub(super) async fn upload(
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
     Path(id): Path<String>,
+    how: Result<Query<UploadQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    check_media_type(&headers, "text/plain")?;
+    let reading = reading(&headers, query(how)?)?;
     let gzip = is_gzip(&headers)?;
     let cut_off = |error: axum::Error| format!("the body was cut off or badly framed: {error}");
     let body = body
         .into_data_stream()
         .map(move |data| data.map_err(cut_off))
         .boxed();
-    let uploaded = admin
-        .rules
-        .upload_audience(actor, AudienceUpload { id, gzip, body })
-        .await?;
+    let upload = AudienceUpload {
+        id,
+        gzip,
+        reading,
+        body,
+    };
+    let uploaded = admin.rules.upload_audience(actor, upload).await?;
     let status = match uploaded.new {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -98,8 +145,73 @@ pub(super) async fn upload(
     Ok((status, location, Json(answer(uploaded))).into_response())
 }
 
+/// How the body is to be read: by its media type, and what the path asks for.
+fn reading(headers: &HeaderMap, how: UploadQuery) -> Result<Reading, Refused> {
+    let given = headers.get(header::CONTENT_TYPE);
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    check_charset(given)?;
+    let strict = how.strict.unwrap_or(true);
+    let malformed = |detail: String| Problem::new(&MALFORMED, detail);
+    if is_media_type(given, "text/csv") {
+        let delimiter = how.delimiter.map(|text| text.parse()).transpose();
+        let format = Format::Table(TableOptions {
+            column: how.column,
+            delimiter: delimiter.map_err(malformed)?,
+            header: how.header,
+        });
+        return Ok(Reading { strict, format });
+    }
+    if !is_media_type(given, "text/plain") {
+        let detail = "this path takes text/plain, one id per line, or text/csv: send the header Content-Type: text/plain \
+                      or Content-Type: text/csv";
+        return Err(Problem::new(&MEDIA_TYPE, detail).into());
+    }
+    let of_tables = [
+        ("column", how.column.is_some()),
+        ("delimiter", how.delimiter.is_some()),
+        ("header", how.header.is_some()),
+    ];
+    if let Some((name, _)) = of_tables.iter().find(|(_, given)| *given) {
+        let detail = format!("?{name}= is for tables: send them with the header Content-Type: text/csv");
+        return Err(malformed(detail).into());
+    }
+    let format = Format::Lines;
+    Ok(Reading { strict, format })
+}
+
+/// Refuses what says that it is in another encoding than UTF-8.
+fn check_charset(media_type: &str) -> Result<(), Problem> {
+    let parameters = media_type
+        .split(';')
+        .skip(1)
+        .filter_map(|one| one.split_once('='));
+    let charset = parameters
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .map(|(_, value)| value.trim().trim_matches('"'))
+        .find(|charset| {
+            !["utf-8", "utf8", "us-ascii"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(charset))
+        });
+    match charset {
+        None => Ok(()),
+        Some(charset) => {
+            let detail = format!(
+                "a list is UTF-8, not {}: save the file in that encoding",
+                echo(charset)
+            );
+            Err(Problem::new(&MEDIA_TYPE, detail))
+        }
+    }
+}
+
 fn answer(uploaded: Uploaded) -> UploadAnswer {
-    let Uploaded { new, row, behind } = uploaded;
+    let Uploaded {
+        new,
+        row,
+        behind,
+        table,
+    } = uploaded;
     let version = row.version;
     let note = match (new, behind.is_empty()) {
         (false, _) => format!("Version {version} has these members already: nothing was stored."),
@@ -118,6 +230,7 @@ fn answer(uploaded: Uploaded) -> UploadAnswer {
         audience: row.into(),
         note,
         behind: behind.collect(),
+        table: table.map(TableAnswer::from),
     }
 }
 
@@ -155,10 +268,14 @@ pub(super) async fn delete(
     Extension(Actor(actor)): Extension<Actor>,
     Path((id, version)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let number = version.parse().map_err(|_| {
-        let detail = format!("the version {} is not a number", echo(&version));
-        Problem::new(&MALFORMED, detail)
-    })?;
-    admin.rules.delete_audience(actor, &id, number).await?;
+    admin.rules.delete_audience(actor, &id, number(&version)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A version as a path names it.
+pub(super) fn number(version: &str) -> Result<u32, Problem> {
+    version.parse().map_err(|_| {
+        let detail = format!("the version {} is not a number", echo(version));
+        Problem::new(&MALFORMED, detail)
+    })
 }

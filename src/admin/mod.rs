@@ -5,6 +5,7 @@ mod audiences;
 mod campaigns;
 mod config;
 mod guard;
+mod members;
 mod modules;
 mod readiness;
 mod revisions;
@@ -28,8 +29,8 @@ use tokio::net::TcpListener;
 
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
-    Activated, AudienceUpload, CampaignFigures, Compared, Control, ControlError, NewCampaign, NewRevision,
-    RevisionAnswer, RevisionHead, RevisionView, Uploaded, UploadedModule,
+    Activated, Asked, AudienceUpload, CampaignFigures, Compared, Control, ControlError, MembersStream,
+    NewCampaign, NewRevision, RevisionAnswer, RevisionHead, RevisionView, Uploaded, UploadedModule,
 };
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
@@ -84,6 +85,9 @@ pub trait Rules: Send + Sync + 'static {
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
     fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>>;
     fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()>;
+    /// Of the newest version where none is named.
+    fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked>;
+    fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream>;
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
     fn create_revision<'a>(
         &'a self,
@@ -158,6 +162,14 @@ impl Rules for Control {
 
     fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()> {
         self.delete_audience(actor, id, version).boxed()
+    }
+
+    fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked> {
+        self.is_member(id, version, member).boxed()
+    }
+
+    fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream> {
+        self.members(id, version).boxed()
     }
 
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
@@ -268,6 +280,8 @@ impl Admin {
             .route("/audiences", get(audiences::list))
             .route("/audiences/{id}", get(audiences::show).put(audiences::upload))
             .route("/audiences/{id}/{version}", delete(audiences::delete))
+            .route("/audiences/{id}/{version}/members", get(members::download))
+            .route("/audiences/{id}/members/{member}", get(members::ask))
             .route("/campaigns", post(campaigns::create).get(campaigns::list))
             .route("/campaigns/{id}", get(campaigns::show))
             .route(

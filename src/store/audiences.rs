@@ -167,7 +167,7 @@ impl Store {
         if newest == i64::from(version) {
             return Err(StoreError::Conflict(format!(
                 "version {version} is the newest of the list {id:?}, which the next revision takes; upload the list that \
-                 is to replace it first, an empty one if need be"
+                 is to replace it first, an empty one (?strict=false) if need be"
             )));
         }
         if let Some(user) = pinned_by(&mut tx, id, version).await? {

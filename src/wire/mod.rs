@@ -10,7 +10,7 @@ mod shown;
 mod unfit;
 
 pub use problem::Problem;
-pub use shown::{check_shown, check_shown_json};
+pub use shown::{check_shown, check_shown_json, is_hidden};
 pub use unfit::Unfit;
 
 /// A moment as clients see it: RFC 3339 in UTC with milliseconds, `2026-11-21T10:00:00.000Z`.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use flate2::write::MultiGzDecoder;
 
 use super::spool::{Spool, Summary};
-use crate::audience::{AudienceError, Lines};
+use crate::audience::{AudienceError, Lines, Table, TableOptions, TableRead};
 
 /// Why an upload is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,22 @@ pub(super) enum IntakeError {
     Spool(io::Error),
 }
 
+/// What the text of a list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One id per line.
+    Lines,
+    Table(TableOptions),
+}
+
+/// How a list is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether what does not look like an id is refused.
+    pub strict: bool,
+    pub format: Format,
+}
+
 /// The body so far.
 pub(super) enum Intake {
     Plain(Sink),
@@ -26,11 +42,8 @@ pub(super) enum Intake {
 
 impl Intake {
     /// For a list of at most so many bytes after decompression.
-    pub(super) fn new(gzip: bool, bytes_max: u64) -> Self {
-        let sink = Sink {
-            room: bytes_max,
-            ..Sink::default()
-        };
+    pub(super) fn new(gzip: bool, reading: Reading, bytes_max: u64) -> Self {
+        let sink = Sink::new(reading, bytes_max);
         match gzip {
             true => Self::Gzip(Box::new(MultiGzDecoder::new(sink))),
             false => Self::Plain(sink),
@@ -48,14 +61,18 @@ impl Intake {
     }
 
     /// The end of the body.
-    pub(super) fn end(self) -> Result<(Summary, Spool), IntakeError> {
+    pub(super) fn end(self) -> Result<Taken, IntakeError> {
         let sink = match self {
             Self::Plain(sink) => sink,
             Self::Gzip(mut decoder) => {
                 if let Err(error) = decoder.try_finish() {
                     return Err(gzip_error(decoder.get_mut(), error));
                 }
-                std::mem::take(decoder.get_mut())
+                let lines = Reading {
+                    strict: true,
+                    format: Format::Lines,
+                };
+                std::mem::replace(decoder.get_mut(), Sink::new(lines, 0))
             }
         };
         sink.end()
@@ -67,10 +84,45 @@ fn gzip_error(sink: &mut Sink, error: io::Error) -> IntakeError {
     sink.refused.take().unwrap_or(IntakeError::Gzip(error))
 }
 
+/// A list that was read to its end.
+pub(super) struct Taken {
+    pub(super) summary: Summary,
+    pub(super) spool: Spool,
+    pub(super) table: Option<TableRead>,
+}
+
+/// What takes the text apart.
+enum Reader {
+    Lines(Lines),
+    Table(Box<Table>),
+}
+
+impl Reader {
+    fn new(Reading { strict, format }: Reading) -> Self {
+        match format {
+            Format::Lines => Self::Lines(Lines::new(strict)),
+            Format::Table(options) => Self::Table(Box::new(Table::new(strict, options))),
+        }
+    }
+
+    fn push(&mut self, text: &[u8], each: &mut impl FnMut(&str)) -> Result<(), AudienceError> {
+        match self {
+            Self::Lines(lines) => lines.push(text, each),
+            Self::Table(table) => table.push(text, each),
+        }
+    }
+
+    fn end(self, each: &mut impl FnMut(&str)) -> Result<Option<TableRead>, AudienceError> {
+        match self {
+            Self::Lines(lines) => lines.end(each).map(|_| None),
+            Self::Table(table) => table.end(each).map(Some),
+        }
+    }
+}
+
 /// Where the text of the list goes.
-#[derive(Default)]
 pub(super) struct Sink {
-    lines: Lines,
+    reader: Reader,
     spool: Spool,
     /// Bytes that may still come.
     room: u64,
@@ -79,12 +131,21 @@ pub(super) struct Sink {
 }
 
 impl Sink {
+    fn new(reading: Reading, room: u64) -> Self {
+        Self {
+            reader: Reader::new(reading),
+            spool: Spool::default(),
+            room,
+            refused: None,
+        }
+    }
+
     fn take(&mut self, text: &[u8]) -> Result<(), IntakeError> {
         let room = self.room.checked_sub(text.len() as u64);
         self.room = room.ok_or(AudienceError::TooLarge)?;
         let mut spooled = Ok(());
         let spool = &mut self.spool;
-        self.lines.push(text, &mut |id| {
+        self.reader.push(text, &mut |id| {
             if spooled.is_ok() {
                 spooled = spool.add(id);
             }
@@ -92,13 +153,23 @@ impl Sink {
         spooled.map_err(IntakeError::Spool)
     }
 
-    fn end(self) -> Result<(Summary, Spool), IntakeError> {
-        let Self { lines, mut spool, .. } = self;
+    fn end(self) -> Result<Taken, IntakeError> {
+        let Self {
+            reader, mut spool, ..
+        } = self;
         let mut spooled = Ok(());
-        lines.end(&mut |id| spooled = spool.add(id))?;
+        let table = reader.end(&mut |id| {
+            if spooled.is_ok() {
+                spooled = spool.add(id);
+            }
+        })?;
         spooled.map_err(IntakeError::Spool)?;
         let summary = spool.summary().map_err(IntakeError::Spool)??;
-        Ok((summary, spool))
+        Ok(Taken {
+            summary,
+            spool,
+            table,
+        })
     }
 }
 
@@ -124,6 +195,11 @@ mod tests {
 
     use super::*;
 
+    const LINES: Reading = Reading {
+        strict: true,
+        format: Format::Lines,
+    };
+
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(text).expect("into memory");
@@ -131,13 +207,13 @@ mod tests {
     }
 
     fn read(gzip: bool, pieces: &[&[u8]]) -> Result<Summary, String> {
-        let mut intake = Intake::new(gzip, 1 << 20);
+        let mut intake = Intake::new(gzip, LINES, 1 << 20);
         for piece in pieces {
             intake.take(piece).map_err(|error| error.to_string())?;
         }
         intake
             .end()
-            .map(|(summary, _)| summary)
+            .map(|taken| taken.summary)
             .map_err(|error| error.to_string())
     }
 
@@ -160,13 +236,13 @@ mod tests {
             assert!(error.starts_with("the body is not intact gzip"), "{error}");
         }
         let error = read(true, &[&gzip(b"ann\n\xff\n")]).expect_err("refused");
-        assert_eq!(error, "line 2: the id is not UTF-8");
+        assert!(error.starts_with("line 2: the id is not UTF-8"), "{error}");
     }
 
     #[test]
     fn a_body_that_grows_without_end_is_stopped_at_its_bound() {
         let bomb = gzip(&vec![b'\n'; 1 << 24]);
-        let mut intake = Intake::new(true, 1 << 20);
+        let mut intake = Intake::new(true, LINES, 1 << 20);
         let error = intake.take(&bomb).expect_err("refused");
         assert!(
             matches!(error, IntakeError::Audience(AudienceError::TooLarge)),

@@ -1,10 +1,11 @@
 //! Audiences: uploaded lists of ids, kept in versions, pinned by revisions.
 //!
 //! ```text
-//!  body ─▶ intake: gunzip, lines ─▶ spool: partitions ─▶ different ids, digest ─▶ buckets ─▶ database
+//!  body ─▶ intake: gunzip, lines or table ─▶ spool: partitions ─▶ different ids, digest ─▶ buckets ─▶ database
 //! ```
 
 mod intake;
+mod members;
 mod pin;
 mod spool;
 
@@ -15,11 +16,13 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::{Control, ControlError, Problem};
-use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError};
+use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError, TableRead};
 use crate::campaign::check_id;
 use crate::store::{AudienceRow, NewAudience};
-use intake::{Intake, IntakeError};
-use spool::{Spool, Summary};
+pub use intake::{Format, Reading};
+use intake::{Intake, IntakeError, Taken};
+pub use members::{Asked, MembersStream};
+use spool::Spool;
 
 /// Pieces of a body between the connection and the thread that reads them.
 const PIECES_AHEAD: usize = 4;
@@ -31,6 +34,7 @@ pub struct AudienceUpload {
     pub id: String,
     /// Whether the body is compressed.
     pub gzip: bool,
+    pub reading: Reading,
     /// The body, piece by piece; an error where it was cut off.
     pub body: BoxStream<'static, Result<Bytes, String>>,
 }
@@ -43,6 +47,8 @@ pub struct Uploaded {
     pub row: AudienceRow,
     /// Campaigns whose active revision goes on with another version: campaign, revision, version.
     pub behind: Vec<(String, u32, u32)>,
+    /// How a table was read.
+    pub table: Option<TableRead>,
 }
 
 impl Control {
@@ -53,13 +59,22 @@ impl Control {
         actor: &str,
         upload: AudienceUpload,
     ) -> Result<Uploaded, ControlError> {
-        let AudienceUpload { id, gzip, body } = upload;
+        let AudienceUpload {
+            id,
+            gzip,
+            reading,
+            body,
+        } = upload;
         check_id(&id).map_err(|error| invalid(format!("the list id {error}")))?;
-        let (summary, spool) = collect(gzip, body).await?;
+        let Taken {
+            summary,
+            spool,
+            table,
+        } = collect(gzip, reading, body).await?;
         if let Some(row) = self.store.audience(&id).await?.into_iter().next()
             && row.digest == summary.digest
         {
-            return Ok(self.uploaded(false, row));
+            return Ok(self.uploaded(false, row, table));
         }
         let new = NewAudience {
             id,
@@ -78,10 +93,10 @@ impl Control {
                 serde_json::json!({"version": row.version, "members": row.members, "digest": row.digest});
             self.audit(actor, "audience.upload", &row.id, detail).await;
         }
-        Ok(self.uploaded(new, row))
+        Ok(self.uploaded(new, row, table))
     }
 
-    fn uploaded(&self, new: bool, row: AudienceRow) -> Uploaded {
+    fn uploaded(&self, new: bool, row: AudienceRow, table: Option<TableRead>) -> Uploaded {
         let mut behind: Vec<_> = self
             .ruleset
             .all()
@@ -93,7 +108,12 @@ impl Control {
             })
             .collect();
         behind.sort();
-        Uploaded { new, row, behind }
+        Uploaded {
+            new,
+            row,
+            behind,
+            table,
+        }
     }
 
     /// Every version, the list uploaded last first, and of each list the newest version first.
@@ -145,6 +165,7 @@ impl From<AudienceError> for ControlError {
     fn from(error: AudienceError) -> Self {
         match error {
             AudienceError::TooLarge => Self::TooLarge(error.to_string()),
+            AudienceError::Suspicious(found) => Self::Suspicious(found),
             _ => invalid(error.to_string()),
         }
     }
@@ -154,11 +175,12 @@ impl From<AudienceError> for ControlError {
 /// read and dropped, so that a sender who is still sending can be told.
 async fn collect(
     gzip: bool,
+    reading: Reading,
     mut body: BoxStream<'static, Result<Bytes, String>>,
-) -> Result<(Summary, Spool), ControlError> {
+) -> Result<Taken, ControlError> {
     let (sender, mut pieces) = mpsc::channel::<Bytes>(PIECES_AHEAD);
-    let reading = spawn_blocking(move || {
-        let mut intake = Intake::new(gzip, AUDIENCE_BYTES_MAX);
+    let taking = spawn_blocking(move || {
+        let mut intake = Intake::new(gzip, reading, AUDIENCE_BYTES_MAX);
         while let Some(piece) = pieces.blocking_recv() {
             intake.take(&piece)?;
         }
@@ -175,7 +197,7 @@ async fn collect(
         refused = refused || sender.send(piece).await.is_err();
     }
     drop(sender);
-    Ok(ended(reading.await)??)
+    Ok(ended(taking.await)??)
 }
 
 /// The packed buckets of a spool, filled on a thread of their own.

@@ -1,7 +1,9 @@
 //! Lists through the control plane: what reaches the rules, and what is answered.
 
 use futures_util::StreamExt;
-use rushgate::control::{AudienceUpload, ControlError, Uploaded};
+use futures_util::stream;
+use rushgate::audience::{Delimiter, TableOptions, TableRead};
+use rushgate::control::{Asked, AudienceUpload, ControlError, Format, MembersStream, Reading, Uploaded};
 use rushgate::store::AudienceRow;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +25,12 @@ pub fn row(id: &str, version: u32, digest: &str) -> AudienceRow {
 
 /// Says in the digest what it was given.
 pub async fn upload(actor: &str, upload: AudienceUpload) -> Result<Uploaded, ControlError> {
-    let AudienceUpload { id, gzip, mut body } = upload;
+    let AudienceUpload {
+        id,
+        gzip,
+        reading,
+        mut body,
+    } = upload;
     let mut text = Vec::new();
     while let Some(piece) = body.next().await {
         text.extend_from_slice(&piece.map_err(ControlError::Malformed)?);
@@ -39,8 +46,44 @@ pub async fn upload(actor: &str, upload: AudienceUpload) -> Result<Uploaded, Con
             new: id != "same",
             row: row(&id, 2, &format!("{actor} {gzip} {text}")),
             behind,
+            table: table(reading),
         }),
     }
+}
+
+/// Nothing for lines; for a table, what it was told.
+fn table(reading: Reading) -> Option<TableRead> {
+    let Format::Table(TableOptions {
+        column, delimiter, ..
+    }) = reading.format
+    else {
+        return None;
+    };
+    Some(TableRead {
+        column: 2,
+        name: column,
+        delimiter: delimiter.unwrap_or(Delimiter::Comma),
+        rows: 3,
+        blank: u64::from(reading.strict),
+        trimmed: 1,
+    })
+}
+
+/// Ann is on version 2.
+pub async fn is_member(id: &str, version: Option<u32>, member: &str) -> Result<Asked, ControlError> {
+    match (id, version.unwrap_or(2)) {
+        ("vip", version @ 1..=2) => Ok(Asked {
+            version,
+            listed: version == 2 && member == "ann/x",
+        }),
+        _ => Err(ControlError::Unknown("no such list".into())),
+    }
+}
+
+pub async fn members(id: &str, version: u32) -> Result<MembersStream, ControlError> {
+    is_member(id, Some(version), "").await?;
+    let packed = [b"ann\n=1+1\n".to_vec(), b"b;c,d\n".to_vec()];
+    Ok(stream::iter(packed.map(Ok)).boxed())
 }
 
 async fn put(running: &Running, id: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
@@ -151,4 +194,82 @@ async fn lists_are_listed_shown_and_removed_by_version() {
     assert_eq!(delete("1").await.status, 204);
     delete("2").await.problem(409, "conflict");
     delete("x").await.problem(400, "malformed");
+}
+
+#[tokio::test]
+async fn a_table_is_read_as_the_path_says() {
+    let running = start(None);
+    let csv = ("content-type", "text/csv; charset=UTF-8");
+    let answer = put(
+        &running,
+        "vip?column=user%20id&delimiter=;&strict=false",
+        &[csv],
+        b"x",
+    )
+    .await;
+    let table = json!({
+        "column": 2, "name": "user id", "delimiter": "semicolon", "rows": 3, "blank": 0, "trimmed": 1,
+    });
+    assert_eq!((answer.status, &answer.json()["table"]), (201, &table));
+    let refused = async |path: &str, header, status, code, what: &str| {
+        let problem = put(&running, path, &[header], b"ann").await.problem(status, code);
+        assert!(
+            problem["detail"].as_str().is_some_and(|text| text.contains(what)),
+            "{problem}"
+        );
+    };
+    refused(
+        "vip?delimiter=x",
+        csv,
+        400,
+        "malformed",
+        "comma, semicolon or tab",
+    )
+    .await;
+    refused("vip?colum=x", csv, 400, "malformed", "colum").await;
+    refused("vip?strict=1", csv, 400, "malformed", "strict").await;
+    refused("vip?column=1", TEXT, 400, "malformed", "text/csv").await;
+    let utf16 = ("content-type", "text/csv; charset=utf-16");
+    refused("vip", utf16, 415, "unsupported-media-type", "UTF-8").await;
+}
+
+#[tokio::test]
+async fn members_are_asked_for_and_downloaded() {
+    let running = start(None);
+    let asked = running.get("/admin/v1/audiences/vip/members/ann%2Fx").await;
+    assert_eq!(
+        asked.json(),
+        json!({"id": "vip", "version": 2, "member": "ann/x", "listed": true})
+    );
+    let before = running
+        .get("/admin/v1/audiences/vip/members/ann%2Fx?version=1")
+        .await
+        .json();
+    assert_eq!(
+        (&before["version"], &before["listed"]),
+        (&json!(1), &json!(false))
+    );
+    let get = async |path: &str| running.get(&format!("/admin/v1/audiences/{path}")).await;
+    get("vip/members/a?version=x").await.problem(400, "malformed");
+    get("vip/members/a?v=1").await.problem(400, "malformed");
+    get("vip/members/%ff").await.problem(400, "malformed");
+    get("none/members/a").await.problem(404, "unknown");
+
+    let plain = get("vip/2/members").await;
+    assert_eq!(plain.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert!(
+        plain.body.contains("ann\n=1+1\n") && plain.body.contains("b;c,d\n"),
+        "{plain:?}"
+    );
+    let path = "/admin/v1/audiences/vip/2/members";
+    let csv = call(running.address, "GET", path, &[("accept", "text/csv")], b"").await;
+    for part in ["\u{feff}member\r\n", "ann\r\n'=1+1\r\n", "\"b;c,d\"\r\n"] {
+        assert!(csv.body.contains(part), "{csv:?}");
+    }
+    assert_eq!(
+        csv.header("content-type"),
+        Some("text/csv; charset=utf-8; header=present")
+    );
+    get("vip/x/members").await.problem(400, "malformed");
+    get("vip/3/members").await.problem(404, "unknown");
 }

@@ -11,8 +11,9 @@ use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    Activated, ActivatedAt, AudienceUpload, CampaignFigures, Compared, ControlError, NewCampaign,
-    NewRevision, Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded, UploadedModule,
+    Activated, ActivatedAt, Asked, AudienceUpload, CampaignFigures, Compared, ControlError, MembersStream,
+    NewCampaign, NewRevision, Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded,
+    UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
@@ -195,6 +196,14 @@ impl Rules for Scripted {
                 .into()),
             _ => Err(ControlError::Unknown(format!("no list {id:?}"))),
         })
+    }
+
+    fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked> {
+        crate::fronts::audiences::is_member(id, version, member).boxed()
+    }
+
+    fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream> {
+        crate::fronts::audiences::members(id, version).boxed()
     }
 
     fn delete_audience<'a>(&'a self, _: &'a str, _: &'a str, version: u32) -> Answered<'a, ()> {

@@ -189,7 +189,12 @@ async fn several_rules_ask_for_several_lists() {
         .expect(201);
     put(&gate, "abuse", &[TEXT], b"bob\n".to_vec()).await.expect(201);
     // An empty list is one nobody is on.
-    put(&gate, "empty", &[TEXT], Vec::new()).await.expect(201);
+    put(&gate, "empty", &[TEXT], Vec::new())
+        .await
+        .refused(422, "invalid");
+    put(&gate, "empty?strict=false", &[TEXT], Vec::new())
+        .await
+        .expect(201);
     let rule = |name: &str, list: &str, mode: &str| json!({"module": "audience", "name": name, "params": {"list": list, "mode": mode}});
     let rules = json!([
         rule("invited", "vip", "allow"),
@@ -208,4 +213,74 @@ async fn several_rules_ask_for_several_lists() {
         ],
     )
     .await;
+}
+
+/// What each program exports of the same sheet: two people, one of them with something around the id, and nobody.
+#[tokio::test]
+async fn a_spreadsheet_is_uploaded_and_its_people_buy() {
+    const CSV: (&str, &str) = ("content-type", "text/csv");
+    let gate = Gate::dev().await;
+    let excel = "\u{feff}Kunde;Name\r\nada;Ada\r\nbob\u{a0};Bob\r\n;\r\n".as_bytes();
+    let google = b"Kunde,Name\r\nada,Ada\r\nbob ,Bob\r\n,\r\n".as_slice();
+    let libreoffice = b"\"Kunde\",\"Name\"\n\"ada\",\"Ada\"\n\" bob\",\"Bob\"\n\"\",\"\"\n";
+    let numbers = "Kunde;Name\r\nada;Ada\r\n\u{200b}bob;Bob\r\n;".as_bytes();
+    for (text, delimiter) in [
+        (excel, "semicolon"),
+        (google, "comma"),
+        (libreoffice, "comma"),
+        (numbers, "semicolon"),
+    ] {
+        // As text, every one of them would be a list of nobody.
+        put(&gate, "vip", &[TEXT], text.to_vec())
+            .await
+            .refused(422, "invalid");
+        let read = put(&gate, "vip?column=Kunde", &[CSV], text.to_vec()).await.json();
+        let table = json!({
+            "column": 1, "name": "Kunde", "delimiter": delimiter, "rows": 3, "blank": 1, "trimmed": 1,
+        });
+        assert_eq!(
+            (&read["members"], &read["version"], &read["table"]),
+            (&json!(2), &json!(1), &table)
+        );
+    }
+    let zipped = put(
+        &gate,
+        "vip?column=Kunde",
+        &[CSV, GZIP],
+        gzip("Kunde,Name\nada,A\nbob,B\n"),
+    )
+    .await;
+    assert_eq!(zipped.expect(200).json()["version"], 1, "the same members");
+    gate.create("spring", 10, members("allow")).await;
+    expect(&gate, &[("ada", ADMITTED), ("bob", ADMITTED), ("Kunde", REFUSED)]).await;
+
+    let asked = async |path: &str| get(&gate, &format!("/audiences/vip/{path}")).await;
+    assert_eq!(asked("members/bob").await.expect(200).json()["listed"], true);
+    assert_eq!(asked("members/bob%20").await.expect(200).json()["listed"], false);
+    put(&gate, "vip", &[TEXT], b"ada\n".to_vec()).await.expect(201);
+    assert_eq!(asked("members/bob").await.json()["listed"], false, "the newest");
+    assert_eq!(asked("members/bob?version=1").await.json()["listed"], true);
+    asked("members/bob?version=3").await.refused(404, "unknown");
+    let text = asked("1/members").await.expect(200).body;
+    let mut text: Vec<_> = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
+    text.sort_unstable();
+    assert_eq!(text, [b"ada", b"bob"]);
+
+    // What is wrong is told line by line.
+    let lines = "ada\n\"bob\"\n[\"cid\"]\n".repeat(10);
+    let problem = put(&gate, "vip", &[TEXT], lines.clone().into_bytes())
+        .await
+        .refused(422, "invalid");
+    assert_eq!(problem["suspicious"], 20, "{problem}");
+    assert_eq!(problem["errors"].as_array().map(Vec::len), Some(10));
+    let detail = problem["errors"][1]["detail"].as_str().expect("text");
+    assert!(
+        detail.starts_with("line 3, ") && detail.ends_with("JSON"),
+        "{problem}"
+    );
+    let loose = put(&gate, "vip?strict=false", &[TEXT], lines.into_bytes()).await;
+    assert_eq!(loose.expect(201).json()["members"], 3);
 }

@@ -34,6 +34,8 @@ const ADMIN: &[&str] = &[
     "/admin/v1/audiences",
     "/admin/v1/audiences/vip",
     "/admin/v1/audiences/vip/1",
+    "/admin/v1/audiences/vip/1/members",
+    "/admin/v1/audiences/vip/members/vera",
     "/admin/v1/campaigns",
     "/admin/v1/campaigns/surface",
     "/admin/v1/campaigns/surface/revisions",
