@@ -38,8 +38,9 @@ pub struct RevisionAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
     pub explain: Vec<String>,
-    /// The admission script.
-    pub lua: String,
+    /// The admission script; left out where nobody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua: Option<String>,
     pub plan_digest: String,
     pub cost: PlanCost,
     /// Warnings of the modules; pointers into the request's body.
@@ -102,7 +103,7 @@ pub(super) fn answer(
     RevisionAnswer {
         revision: number,
         explain: sentences,
-        lua: compiled.family.admit.text.clone(),
+        lua: Some(compiled.family.admit.text.clone()),
         plan_digest: plan.digest().to_owned(),
         cost: compiled.family.cost,
         diagnostics,
