@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::proof::Proof;
 use super::requests::Problem;
+use super::zones::wrong_zones;
 use super::{Control, ControlError, RuleSpec};
 use crate::campaign::{Campaign, Schedule};
 use crate::plan::cost::PlanCost;
@@ -185,10 +186,13 @@ impl Control {
                         .pin_audiences(&here, rule, &plan.plan, &mut drafting.context.audiences)
                         .await?;
                     if missing.is_empty() {
+                        let wrong = wrong_zones(&here, &plan.plan, &pin.params);
                         let refused = match check_alone(&plan, &drafting.context) {
                             Ok(checked) => unreadable_claim(&here, &checked),
+                            Err(_) if !wrong.is_empty() => None,
                             Err(error) => Some(refused_plan(&here, &pin, &error)),
                         };
+                        drafting.problems.extend(wrong);
                         drafting.problems.extend(refused);
                     }
                     drafting.problems.extend(missing);
