@@ -77,7 +77,8 @@ need_build() {
     local missing=()
     command -v cc >/dev/null && command -v make >/dev/null && command -v g++ >/dev/null || missing+=(build-essential)
     command -v pkg-config >/dev/null || missing+=(pkg-config)
-    [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
+    # The compiler knows where headers are; on macOS not in /usr/include.
+    echo '#include <zlib.h>' | cc -E - >/dev/null 2>&1 || missing+=(zlib1g-dev)
     perl -MIPC::Cmd -MFindBin -MTime::Piece -e 1 2>/dev/null || missing+=(perl)
     [ ${#missing[@]} = 0 ] || install "Lua, SQLite, librdkafka and OpenSSL are compiled from C" "${missing[@]}"
     need_rust

@@ -10,10 +10,15 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::wire::Unfit;
 use sparing::Sparing;
+
+/// The built-in level.
+const LEVEL: &str = "info";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,7 +32,7 @@ pub enum Format {
 #[serde(deny_unknown_fields, default, expecting = "struct Log")]
 pub struct Config {
     pub format: Format,
-    /// A level, or directives of `tracing`.
+    /// A level, or directives of `tracing`; what none of them speaks of is logged at the built-in level.
     pub level: String,
 }
 
@@ -35,8 +40,15 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             format: Format::Text,
-            level: "info".to_owned(),
+            level: LEVEL.to_owned(),
         }
+    }
+}
+
+impl Config {
+    /// Whether the level is one.
+    pub fn check(&self) -> Result<(), Unfit> {
+        directives(&self.level).map(drop)
     }
 }
 
@@ -91,12 +103,42 @@ pub fn put_in_force(filter: EnvFilter) {
 
 /// What a value of `log.level` means.
 pub fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    EnvFilter::try_new(level).map_err(|error| {
-        anyhow::anyhow!(
-            "log.level {level:?}: {error}; write error, warn, info, debug or trace, or directives such as \
-             info,rushgate::relay=debug"
-        )
-    })
+    let directives = directives(level)?;
+    EnvFilter::try_new(directives).map_err(|error| anyhow::anyhow!("log.level {level:?}: {error}; {LEVELS}"))
+}
+
+const LEVELS: &str =
+    "write error, warn, info, debug or trace, or directives such as info,rushgate::relay=debug";
+
+/// The directives of a value, checked: `tracing` takes a word that is no level for the name of a module, and then logs nothing
+/// else. What no directive speaks of is logged at the built-in level, so that warnings are not lost to a directive about one
+/// module.
+fn directives(level: &str) -> Result<String, Unfit> {
+    let wrong = |what: String| Unfit::new("log.level", format!("{what}; {LEVELS}"));
+    let is_level = |text: &str| !text.is_empty() && text.parse::<LevelFilter>().is_ok();
+    let mut directives: Vec<&str> = Vec::new();
+    let mut is_general = false;
+    for directive in level.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+        match directive.rsplit_once('=') {
+            None if is_level(directive) => is_general = true,
+            None => return Err(wrong(format!("{directive:?} is not a level"))),
+            Some((_, level)) if !is_level(level) => {
+                return Err(wrong(format!("{level:?} in {directive:?} is not a level")));
+            }
+            Some((target, _)) if target.is_empty() || target.contains(char::is_whitespace) => {
+                return Err(wrong(format!("{directive:?} names no module")));
+            }
+            Some(_) => {}
+        }
+        directives.push(directive);
+    }
+    if directives.is_empty() {
+        return Err(wrong("it names no level".to_owned()));
+    }
+    if !is_general {
+        directives.insert(0, LEVEL);
+    }
+    Ok(directives.join(","))
 }
 
 /// An empty registry under the prefix `rushgate_`, with `rushgate_build_info`.
@@ -123,12 +165,41 @@ mod tests {
     }
 
     #[test]
-    fn wrong_levels_say_what_is_right() {
-        assert!(filter("info,rushgate::relay=debug").is_ok());
-        let error = filter("rushgate=loud").expect_err("no such level").to_string();
-        assert!(
-            error.contains("log.level \"rushgate=loud\"") && error.contains("write error"),
-            "{error}"
-        );
+    fn a_level_that_is_none_is_refused() {
+        for (level, said) in [
+            ("verbose", "\"verbose\" is not a level"),
+            ("warning", "\"warning\" is not a level"),
+            ("inof,rushgate::relay=debug", "\"inof\" is not a level"),
+            ("rushgate", "\"rushgate\" is not a level"),
+            ("rushgate=loud", "\"loud\" in \"rushgate=loud\" is not a level"),
+            ("info,rushgate=", "\"\" in \"rushgate=\" is not a level"),
+            ("=debug", "\"=debug\" names no module"),
+            ("info debug", "\"info debug\" is not a level"),
+            ("info rushgate=debug", "names no module"),
+            ("9", "\"9\" is not a level"),
+            ("", "it names no level"),
+            (" , ", "it names no level"),
+        ] {
+            let error = filter(level).expect_err(level).to_string();
+            assert!(
+                error.starts_with("log.level: ") && error.contains(said) && error.contains("write error"),
+                "{level:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_no_directive_speaks_of_is_logged_at_the_built_in_level() {
+        for (level, means) in [
+            ("INFO", "INFO"),
+            (" warn , sqlx::query=error,", "warn,sqlx::query=error"),
+            ("off", "off"),
+            ("rushgate::relay=debug", "info,rushgate::relay=debug"),
+            ("off,rushgate::relay=debug", "off,rushgate::relay=debug"),
+            ("[order{sku=mug}]=trace", "info,[order{sku=mug}]=trace"),
+        ] {
+            assert_eq!(directives(level).expect(level), means);
+            assert!(filter(level).is_ok(), "{level}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::Admin;
 use super::answer::{Refused, read_json};
 use super::guard::Actor;
 use crate::campaign::Sku;
-use crate::control::{CampaignFigures, NewCampaign};
+use crate::control::{CampaignFigures, NewCampaign, RevisionAnswer};
 use crate::store::CampaignRow;
 use crate::wire::problem::MALFORMED;
 use crate::wire::{Moment, Problem};
@@ -20,6 +20,23 @@ use crate::wire::{Moment, Problem};
 /// Campaigns of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 100;
+
+/// Whether a revision's answer holds its script, which is many times as long as all the rest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScriptQuery {
+    #[serde(default)]
+    pub(super) lua: bool,
+}
+
+impl ScriptQuery {
+    pub(super) fn cut(&self, answer: RevisionAnswer) -> RevisionAnswer {
+        RevisionAnswer {
+            lua: answer.lua.filter(|_| self.lua),
+            ..answer
+        }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,13 +127,15 @@ pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Ref
 pub(super) async fn create(
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
+    asked: Result<Query<ScriptQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
+    let asked = query(asked)?;
     let new: NewCampaign = read_json(&headers, body).await?;
     let location = [(header::LOCATION, format!("/admin/v1/campaigns/{}", new.id))];
     let answer = admin.rules.create_campaign(actor, new).await?;
-    Ok((StatusCode::CREATED, location, Json(answer)).into_response())
+    Ok((StatusCode::CREATED, location, Json(asked.cut(answer))).into_response())
 }
 
 /// Newest first.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::answer::{Refused, read_json};
-use super::campaigns::{limit, query};
+use super::campaigns::{ScriptQuery, limit, query};
 use super::guard::Actor;
 use crate::control::{ActivatedAt, NewRevision, RevisionAnswer, RevisionHead};
 use crate::revision::PinnedRule;
@@ -25,6 +25,8 @@ const PAGE: u32 = 20;
 pub(super) struct RevisionQuery {
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    lua: bool,
 }
 
 #[derive(Deserialize)]
@@ -142,11 +144,11 @@ pub(super) async fn create(
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
     Path(id): Path<String>,
-    dry: Result<Query<RevisionQuery>, QueryRejection>,
+    asked: Result<Query<RevisionQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let RevisionQuery { dry_run } = query(dry)?;
+    let RevisionQuery { dry_run, lua } = query(asked)?;
     let new: NewRevision = read_json(&headers, body).await?;
     let answer = admin.rules.create_revision(actor, &id, new, dry_run).await?;
     let status = if dry_run {
@@ -154,7 +156,7 @@ pub(super) async fn create(
     } else {
         StatusCode::CREATED
     };
-    Ok((status, Json(answer)).into_response())
+    Ok((status, Json(ScriptQuery { lua }.cut(answer))).into_response())
 }
 
 /// Newest first.
@@ -174,12 +176,14 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(admin): State<Admin>,
     path: Result<Path<(String, u32)>, PathRejection>,
+    asked: Result<Query<ScriptQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let (id, number) = named(path)?;
+    let asked = query(asked)?;
     let view = admin.rules.revision(&id, number).await?;
     let head = Head::from(view.head);
     Ok(Json(Shown {
-        answer: view.answer,
+        answer: asked.cut(view.answer),
         active: head.active,
         created_at: head.created_at,
         created_by: head.created_by,

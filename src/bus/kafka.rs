@@ -6,6 +6,7 @@ mod delivery;
 mod examine;
 mod gather;
 mod heard;
+mod java;
 mod lanes;
 mod marks;
 mod options;
@@ -161,6 +162,18 @@ impl Config {
             client_id: prefix.to_owned(),
             ..self
         }
+    }
+
+    /// Puts options that were given by the names of Kafka's Java clients under librdkafka's.
+    pub fn rename_options(&mut self) -> Result<(), Unfit> {
+        for (key, options) in [
+            ("kafka.options", &mut self.options),
+            ("kafka.producer", &mut self.producer),
+            ("kafka.consumer", &mut self.consumer),
+        ] {
+            *options = java::renamed(options).map_err(|error| Unfit::new(key, error))?;
+        }
+        Ok(())
     }
 
     /// Whether the options are such that may be set by hand.

@@ -1,6 +1,7 @@
 //! The command line: one subcommand per role.
 
 pub mod client;
+mod config;
 pub mod dlt;
 mod doctor;
 mod flags;
@@ -48,6 +49,9 @@ pub enum Command {
     Migrate(Migrate),
     /// Tries every connection a role stands on, and says which one fails and what to do.
     Doctor(Doctor),
+    /// Shows the configuration: every value, and where it comes from.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(load::Args),
     /// Replays recorded attempts under other rules, and says what would change.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::config::config;
 use super::doctor::doctor;
 use super::migrate::migrate;
 use super::out::Exit;
@@ -32,7 +33,10 @@ fn run(command: Command) -> anyhow::Result<()> {
     if let Ok(text) = std::env::var(failpoint::VARIABLE) {
         failpoint::arm(&text)?;
     }
-    check_environment(std::env::vars_os().map(|(name, _)| name))?;
+    // The doctor reports it beside what else is wrong.
+    if !matches!(command, Command::Doctor(_)) {
+        check_environment(std::env::vars_os())?;
+    }
     match command {
         Command::Dev(Dev { data, settings }) => {
             telemetry::spare_lines();
@@ -60,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let file = settings.file(&variable);
             on_runtime(doctor(args, file, settings.settle(&variable)))
         }
+        Command::Config(command) => config(command),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
         Command::Reconcile(args) => on_runtime(reconcile(args)),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, value_parser};
 
-use crate::config::{self, Config, ConfigError, Flag, Source, env_name};
+use crate::config::{self, Config, ConfigError, Flag, Setting, Source, env_name};
 use crate::telemetry;
 use crate::wire::secret::Hidden;
 
@@ -216,13 +216,26 @@ impl<C: Takes> Settings<C> {
         named.or_else(|| env(&env_name(CONFIG.flag.key)).map(PathBuf::from))
     }
 
+    fn flags(&self) -> Vec<(Flag, String)> {
+        let given = self.given.iter();
+        given.map(|(flag, value)| (*flag, value.0.clone())).collect()
+    }
+
+    /// What each key is, and where it was said.
+    pub fn origins(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Setting>, ConfigError> {
+        config::settings(&Source {
+            file: self.file(env).as_deref(),
+            env,
+            flags: self.flags(),
+        })
+    }
+
     /// Settles the configuration from file, environment and these flags.
     pub fn settle(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-        let given = self.given.iter();
         let mut config = config::load(&Source {
             file: self.file(env).as_deref(),
             env,
-            flags: given.map(|(flag, value)| (*flag, value.0.clone())).collect(),
+            flags: self.flags(),
         })?;
         let typed = self.given.iter().any(|(flag, _)| *flag == LOG_LEVEL.flag);
         if let Some(level) = C::LEVEL

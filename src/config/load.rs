@@ -63,6 +63,7 @@ pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
         given.put(key, (*name).to_owned(), value);
     }
     secrets::settle(&mut config, &given, source.env)?;
+    config.kafka.rename_options()?;
     check(&config)?;
     config.keyring = seal::keyring(&config.seal, &mut config.warnings, &mut config.secret_files)?;
     Ok(config)
@@ -148,5 +149,6 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     check_prefix(&config.kafka.prefix).map_err(|error| Unfit::new("kafka.prefix", error))?;
     config.landing.check()?;
     config.kafka.check_options()?;
+    config.log.check()?;
     Ok(())
 }

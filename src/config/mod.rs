@@ -5,9 +5,11 @@
 //! module that it is for; here stands what belongs to none, and what one module's needs of another's section.
 
 mod derived;
+mod environment;
 mod error;
 mod keys;
 mod load;
+mod origin;
 mod reread;
 mod seal;
 mod secrets;
@@ -19,12 +21,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use environment::{check_environment, unread};
 pub use error::ConfigError;
 pub use keys::{KEYS, Key, env_name};
 pub use load::{Flag, Source, load};
+pub use origin::{HIDDEN, Origin, Setting, Shown, settings};
 pub use reread::Reread;
 pub use seal::Seal;
-pub use secrets::{admin_token, check_environment};
+pub use secrets::admin_token;
 
 use crate::bus::kafka;
 use crate::campaign::RETENTION_DAYS;

@@ -63,7 +63,7 @@ fn as_table(config: &Config) -> Table {
     Table::try_from(config).unwrap_or_default()
 }
 
-fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+pub(super) fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     match key.split_once('.') {
         None => table.get(key),
         Some((section, rest)) => get(table.get(section)?.as_table()?, rest),

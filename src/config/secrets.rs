@@ -1,7 +1,6 @@
 //! Secrets: each may stand in a file of its own, none is given twice, and none is ever shown.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -14,22 +13,13 @@ use super::keys::{KEYS, Key, env_name};
 use crate::bus::kafka;
 use crate::wire::secret::{exposed, is_secret_name, shown_path};
 
-const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
+pub(super) const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
 /// Bytes of the file of a secret.
 const BYTES_MAX: u64 = 64 * 1024;
 /// librdkafka's option.
 const SASL_PASSWORD: &str = "sasl.password";
 /// An option of librdkafka with this ending names a file that holds the option's value.
 const FILE: &str = "_file";
-/// Variables that look like secrets of a configuration and are none.
-const OTHER_VARIABLES: [&str; 3] = [
-    TOKEN_VARIABLE,
-    "RUSHGATE_ADMIN_URL",
-    "RUSHGATE_ADMIN_CLIENT_KEY_FILE",
-];
-/// Variables of scripts and tests begin so.
-const OTHER_PREFIXES: [&str; 2] = ["RUSHGATE_STACK_", "RUSHGATE_TEST_"];
-
 /// Where each key was found last: in the file, the environment, or a flag.
 #[derive(Default)]
 pub(super) struct Given(BTreeMap<String, String>);
@@ -311,26 +301,6 @@ pub(super) fn discreet(line: &str, message: &str) -> String {
         None if quotes && hidden => "the value does not fit (it is not shown)".to_owned(),
         _ => message.to_owned(),
     }
-}
-
-/// Refuses variables that were meant to hold a secret and are read by nobody.
-pub fn check_environment(names: impl Iterator<Item = OsString>) -> Result<(), ConfigError> {
-    for name in names.filter_map(|name| name.into_string().ok()) {
-        // `RUSHGATE_KEYS_SERVICE_HOST` is how Kubernetes names a service.
-        let of_a_service = name.contains("_SERVICE_") || name.contains("_PORT");
-        let of_others = OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || of_a_service;
-        let known = OTHER_VARIABLES.contains(&name.as_str()) || KEYS.iter().any(|key| key.env_name() == name);
-        let secret = is_secret_name(&name) || name.contains("URL");
-        if name.starts_with("RUSHGATE_") && secret && !known && !of_others {
-            return Err(ConfigError::Value {
-                at: name,
-                message:
-                    "there is no such option (its value is not shown); rushgate.example.toml names them all"
-                        .to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -32,11 +32,12 @@ pub struct CampaignFigures {
     /// Rejections by reason, over all gateways.
     pub rejected: BTreeMap<String, u64>,
     /// Orders admitted and not yet acknowledged by Kafka.
-    pub pending: u64,
+    pub orders_to_kafka: u64,
     /// Units admitted and not yet in the database.
-    pub lag: u64,
-    /// Whether the engine holds the campaign's state.
-    pub gate_open: bool,
+    pub units_to_database: u64,
+    /// Whether the engine holds the whole state of the campaign, which it needs to take orders; what the schedule says of it is
+    /// another matter.
+    pub redis_whole: bool,
     /// How the active revision's rules in shadow compare; missing where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowFigures>,
@@ -204,17 +205,17 @@ impl Control {
             })
             .collect();
         let shadow = self.shadow_figures(&row, &status.shadow).await?;
-        let pending = status.pending();
+        let orders_to_kafka = status.pending();
         let figures = CampaignFigures {
             shadow,
-            lag: skus
+            units_to_database: skus
                 .iter()
                 .map(|sku| (sku.admitted - sku.landed).max(0) as u64)
                 .sum(),
             skus,
             rejected: status.rejected,
-            pending,
-            gate_open: condition.is_whole(),
+            orders_to_kafka,
+            redis_whole: condition.is_whole(),
         };
         Ok((row, figures))
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::proof::Proof;
 use super::requests::Problem;
+use super::zones::wrong_zones;
 use super::{Control, ControlError, RuleSpec};
 use crate::campaign::{Campaign, Schedule};
 use crate::plan::cost::PlanCost;
@@ -38,8 +39,9 @@ pub struct RevisionAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
     pub explain: Vec<String>,
-    /// The admission script.
-    pub lua: String,
+    /// The admission script; left out where nobody asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lua: Option<String>,
     pub plan_digest: String,
     pub cost: PlanCost,
     /// Warnings of the modules; pointers into the request's body.
@@ -102,7 +104,7 @@ pub(super) fn answer(
     RevisionAnswer {
         revision: number,
         explain: sentences,
-        lua: compiled.family.admit.text.clone(),
+        lua: Some(compiled.family.admit.text.clone()),
         plan_digest: plan.digest().to_owned(),
         cost: compiled.family.cost,
         diagnostics,
@@ -184,10 +186,13 @@ impl Control {
                         .pin_audiences(&here, rule, &plan.plan, &mut drafting.context.audiences)
                         .await?;
                     if missing.is_empty() {
+                        let wrong = wrong_zones(&here, &plan.plan, &pin.params);
                         let refused = match check_alone(&plan, &drafting.context) {
                             Ok(checked) => unreadable_claim(&here, &checked),
+                            Err(_) if !wrong.is_empty() => None,
                             Err(error) => Some(refused_plan(&here, &pin, &error)),
                         };
+                        drafting.problems.extend(wrong);
                         drafting.problems.extend(refused);
                     }
                     drafting.problems.extend(missing);

@@ -19,6 +19,7 @@ mod revisions;
 mod shadow;
 pub mod simulate;
 mod versions;
+mod zones;
 
 use std::sync::Arc;
 

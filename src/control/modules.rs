@@ -1,6 +1,7 @@
 //! Modules: uploaded once, known by their digest, and named for good by `id@version`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Control, ControlError};
 use crate::store::{ModuleOrigin, ModuleRow, is_digest, taken};
@@ -8,6 +9,8 @@ use crate::wasm::{self, Descriptor, Inspected};
 
 /// Bytes of a version.
 const VERSION_BYTES_MAX: usize = 64;
+/// Work on a built-in module that takes longer is told.
+const AT_ONCE: Duration = Duration::from_millis(300);
 
 /// What became of an upload.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,14 +98,26 @@ impl Control {
     /// built-in module, or by a gateway of another build, stays as it is.
     pub async fn install_builtin(&self) -> Result<(), ControlError> {
         let known = self.store.builtin_modules().await?;
-        for (name, bytes) in wasm::builtin() {
+        let of = wasm::builtin().len();
+        for (number, (name, bytes)) in (1..).zip(wasm::builtin()) {
             let digest = wasm::digest(bytes);
             if known.contains(&digest) {
                 continue;
             }
             let row = match self.store.module(&digest).await? {
                 Some(row) => row,
-                None => self.row_of(&self.host.inspect(Arc::from(*bytes)).await?)?,
+                None => {
+                    let inspect = self.host.inspect(Arc::from(*bytes));
+                    let inspected = told(inspect, || {
+                        tracing::info!(
+                            name,
+                            number,
+                            of,
+                            "compiling a built-in module, as a first start does"
+                        );
+                    });
+                    self.row_of(&inspected.await?)?
+                }
             };
             match self
                 .keep_module("rushgate", &row, bytes, ModuleOrigin::Builtin)
@@ -190,5 +205,16 @@ fn check_name(descriptor: &Descriptor, replace_builtin: bool) -> Result<ModuleOr
             "the id {id:?} is that of a built-in module: give yours another id, or say that it is to stand for the \
              built-in one (?replace_builtin=true, rushgate module push --replace-builtin)"
         ))),
+    }
+}
+/// Does the work, and says so where it is not done at once: machine code that is kept is there in no time.
+async fn told<T>(work: impl Future<Output = T>, tell: impl FnOnce()) -> T {
+    let mut work = std::pin::pin!(work);
+    match tokio::time::timeout(AT_ONCE, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            tell();
+            work.await
+        }
     }
 }

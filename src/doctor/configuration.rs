@@ -5,25 +5,10 @@ use std::io::ErrorKind;
 use super::leg::{Leg, Stopped};
 use super::report::{Finding, LegReport};
 use super::{Patient, certificates, files};
-use crate::config::{ConfigError, KEYS, Key};
+use crate::config::{ConfigError, unread};
 
 pub(super) const NAME: &str = "configuration";
 pub(super) const STEPS: &[&str] = &["sources", "environment", "secrets", "certificates"];
-const PREFIX: &str = "RUSHGATE_";
-/// Variables that are no keys.
-const OTHERS: &[&str] = &[
-    "RUSHGATE_CONFIG",
-    "RUSHGATE_ADMIN_TOKEN",
-    "RUSHGATE_ADMIN_URL",
-    "RUSHGATE_ADMIN_CA_FILE",
-    "RUSHGATE_ADMIN_CLIENT_CERTIFICATE_FILE",
-    "RUSHGATE_ADMIN_CLIENT_KEY_FILE",
-    crate::failpoint::VARIABLE,
-];
-/// What `./x stack` and the tests use.
-const OTHER_PREFIXES: &[&str] = &["RUSHGATE_STACK_", "RUSHGATE_TEST_"];
-/// Differences between two names above which neither is a slip of the other.
-const SLIPS_MAX: usize = 3;
 
 /// The only leg there is, where no configuration can be read.
 pub(super) fn unreadable(error: &ConfigError) -> LegReport {
@@ -65,10 +50,12 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
             None => "environment and flags; no file".to_owned(),
         },
     );
-    let unknown: Vec<Finding> = patient
-        .variables
-        .iter()
-        .filter_map(|name| unknown(name))
+    let unknown: Vec<Finding> = unread(patient.variables.iter().cloned())
+        .into_iter()
+        .map(|unread| {
+            let found = format!("nothing reads {}, and no role starts with it", unread.name);
+            Finding::failed("environment", found, unread.todo())
+        })
         .collect();
     match unknown.is_empty() {
         true => leg.ok("environment", "every variable is a key"),
@@ -95,79 +82,4 @@ pub(super) async fn examine(patient: &Patient<'_>, leg: &mut Leg) -> Result<(), 
         false => leg.note(wrong)?,
     }
     Ok(())
-}
-
-/// A variable that looks like a key and is none. Its value may be a secret: only the name is told.
-fn unknown(name: &str) -> Option<Finding> {
-    let ours = name.starts_with(PREFIX)
-        && !OTHERS.contains(&name)
-        && !OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    if !ours {
-        return None;
-    }
-    let keys: Vec<String> = KEYS.iter().map(Key::env_name).collect();
-    // A secret that stands in a file of its own.
-    let known = name.strip_suffix("_FILE").unwrap_or(name);
-    if keys.iter().any(|key| key == name || key == known) {
-        return None;
-    }
-    let nearest = keys.iter().map(|key| (slips(name, key), key)).min();
-    let todo = match nearest {
-        Some((far, key)) if far <= SLIPS_MAX => format!("did you mean {key}?"),
-        _ => "rushgate.example.toml names every key".to_owned(),
-    };
-    Some(Finding::warning(
-        "environment",
-        format!("nothing reads {name}"),
-        todo,
-    ))
-}
-
-/// How many letters have to be changed, added or taken away to make one of the other.
-fn slips(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let changed = corner + usize::from(a != *b);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[other.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_variable_that_nobody_reads_is_told_without_its_value() {
-        for name in [
-            "RUSHGATE_REDIS_URL",
-            "RUSHGATE_REDIS_URL_FILE",
-            "RUSHGATE_CONFIG",
-            "RUSHGATE_STACK_DIR",
-            "PATH",
-        ] {
-            assert_eq!(unknown(name), None, "{name}");
-        }
-        let typo = unknown("RUSHGATE_DATABSE_URL").expect("a slip");
-        assert_eq!(typo.found, "nothing reads RUSHGATE_DATABSE_URL");
-        assert_eq!(typo.todo.as_deref(), Some("did you mean RUSHGATE_DATABASE_URL?"));
-        let other = unknown("RUSHGATE_SOMETHING_ELSE").expect("unknown");
-        assert_eq!(
-            other.todo.as_deref(),
-            Some("rushgate.example.toml names every key")
-        );
-    }
-
-    #[test]
-    fn slips_are_counted() {
-        assert_eq!(slips("kitten", "sitting"), 3);
-        assert_eq!(slips("same", "same"), 0);
-        assert_eq!(slips("", "abc"), 3);
-    }
 }

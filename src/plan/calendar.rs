@@ -86,6 +86,44 @@ fn zone_of(zone: &str) -> Result<TimeZone, ZoneError> {
         .map_err(|_| ZoneError(zone.chars().take(64).collect()))
 }
 
+/// Whether a zone of this name is in the database.
+pub fn is_zone(zone: &str) -> bool {
+    zone_of(zone).is_ok()
+}
+
+/// Zones that somebody may have meant who wrote `wrong`: those of that place, else those whose name differs in two letters at
+/// most; the first few in order.
+pub fn zones_like(wrong: &str) -> Vec<String> {
+    const LIKE_MAX: usize = 3;
+    let plain = |name: &str| name.to_ascii_lowercase().replace([' ', '-', '_'], "_");
+    let wrong = plain(wrong);
+    let names: Vec<String> = ZONES.available().map(|name| name.as_str().to_owned()).collect();
+    let place = |name: &str| {
+        let name = plain(name);
+        name.split_once('/').is_some() && name.rsplit('/').next() == Some(wrong.as_str())
+    };
+    let mut like: Vec<String> = names.iter().filter(|name| place(name)).cloned().collect();
+    if like.is_empty() {
+        let near = |name: &String| !wrong.is_empty() && is_near(&wrong, &plain(name));
+        like = names.iter().filter(|name| near(name)).cloned().collect();
+    }
+    like.sort();
+    like.truncate(LIKE_MAX);
+    like
+}
+
+/// Whether two names of some length differ in at most two letters, in their place or one of them left out.
+fn is_near(one: &str, other: &str) -> bool {
+    const DIFFERENT_MAX: usize = 2;
+    const LETTERS_MIN: usize = 6;
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let before = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let behind = one[before..].iter().rev().zip(other[before..].iter().rev());
+    let after = behind.take_while(|(a, b)| a == b).count();
+    let longer = one.len().max(other.len());
+    longer >= LETTERS_MIN && longer - before - after <= DIFFERENT_MAX
+}
+
 fn timestamp(ms: i64) -> Timestamp {
     let edge = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_millisecond(ms).unwrap_or(edge)

@@ -1,6 +1,10 @@
 //! Which of librdkafka's options may be set by hand: all but those that the guarantees hang on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
 /// Who an option is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +21,15 @@ pub struct OptionError {
     pub name: String,
     /// ` = "…"`; empty where it may be a secret.
     value: String,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
 impl OptionError {
-    fn hidden(name: &str, why: &'static str) -> Self {
+    pub(super) fn hidden(name: &str, why: impl Into<Cow<'static, str>>) -> Self {
         Self {
             name: name.to_owned(),
             value: String::new(),
-            why,
+            why: why.into(),
         }
     }
 }
@@ -199,11 +203,31 @@ pub fn check_options(side: Side, options: &BTreeMap<String, String>) -> Result<(
             return Err(OptionError {
                 name: name.clone(),
                 value: format!(" = {value:?}"),
-                why: fixed.why,
+                why: fixed.why.into(),
             });
         }
+        is_known(name, value)?;
     }
     Ok(())
+}
+
+/// Whether librdkafka has an option of this name, and it may have this value; what the value is may be a secret whose option was
+/// mistyped.
+fn is_known(name: &str, value: &str) -> Result<(), OptionError> {
+    // [`check_connection`] says what a build without TLS lacks.
+    if !cfg!(feature = "kafka-tls") && CONNECTION.iter().any(|prefix| name.starts_with(prefix)) {
+        return Ok(());
+    }
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Err(KafkaError::ClientConfig(_, why, ..)) => {
+            let why = match value.is_empty() {
+                true => why,
+                false => why.replace(value, "…"),
+            };
+            Err(OptionError::hidden(name, why))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -246,6 +270,19 @@ mod tests {
         assert_eq!(check(Side::Both, "compression.type", "zstd"), Ok(()));
         // An option of the other side does nothing here.
         assert_eq!(check(Side::Consumer, "acks", "1"), Ok(()));
+    }
+
+    #[test]
+    fn what_librdkafka_does_not_know_is_refused_without_its_value() {
+        for (name, value) in [
+            ("sasl.pasword", "s3cret"),
+            ("linger.msec", "s3cret"),
+            ("linger.ms", "s3cret"),
+        ] {
+            let error = check(Side::Both, name, value).expect_err(name);
+            assert!(error.starts_with(&format!("option {name}: ")), "{error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
     }
 
     fn connection(options: &[(&str, &str)]) -> Result<(), String> {

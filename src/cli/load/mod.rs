@@ -24,6 +24,8 @@ use crate::cli::client::tls::TrustError;
 
 /// Attempts of one run at most: their order is kept in memory.
 pub const ATTEMPTS_MAX: u64 = 50_000_000;
+/// Buyers where nobody says how many.
+const USERS: u64 = 10_000;
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -76,7 +78,7 @@ impl Default for LoadConfig {
             sku: "mug".to_owned(),
             quantity: 1,
             attempts: 10_000,
-            users: 10_000,
+            users: USERS,
             twice: 0.0,
             impatient: 0.0,
             devices: 0,
@@ -154,9 +156,13 @@ pub struct Args {
     quantity: u32,
     #[arg(long, default_value_t = 10_000)]
     attempts: u64,
-    /// Different buyers
-    #[arg(long, default_value_t = 10_000)]
-    users: u64,
+    /// Different buyers [default: 10000, or one per token]
+    #[arg(long)]
+    users: Option<u64>,
+    /// What buyers show: a token per line, each that of another buyer. Without it, tokens of `dev:<user>`, which gateways take
+    /// with --insecure-dev-auth
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<PathBuf>,
     /// Share of the attempts sent twice with the same key
     #[arg(long, default_value_t = 0.0)]
     twice: f64,
@@ -194,16 +200,32 @@ pub struct Args {
 }
 
 impl Args {
-    fn config(&self) -> LoadConfig {
-        LoadConfig {
+    /// The tokens, and how many buyers show them.
+    fn buyers(&self) -> Result<(Tokens, u64), LoadError> {
+        let Some(path) = &self.tokens else {
+            return Ok((Tokens::default(), self.users.unwrap_or(USERS)));
+        };
+        let (tokens, count) = Tokens::read(path, &self.prefix).map_err(LoadError::Config)?;
+        match self.users {
+            Some(users) if users > count => Err(LoadError::Config(format!(
+                "--users {users} is more than the {count} tokens of {}: each buyer shows one of their own",
+                path.display()
+            ))),
+            users => Ok((tokens, users.unwrap_or(count))),
+        }
+    }
+
+    fn config(&self) -> Result<LoadConfig, LoadError> {
+        let (tokens, users) = self.buyers()?;
+        Ok(LoadConfig {
             targets: self.targets.clone(),
             ca: self.ca.clone(),
-            tokens: Tokens::default(),
+            tokens,
             campaign: self.campaign.clone(),
             sku: self.sku.clone(),
             quantity: self.quantity,
             attempts: self.attempts,
-            users: self.users,
+            users,
             twice: self.twice,
             impatient: self.impatient,
             devices: self.devices,
@@ -215,14 +237,14 @@ impl Args {
             seed: self.seed,
             prefix: self.prefix.clone(),
             log: self.log.clone(),
-        }
+        })
     }
 }
 
 /// Runs `rushgate load` and prints the report; `true` when every attempt got its final answer and no two
 /// answers contradict each other.
 pub async fn main(args: Args) -> Result<bool, LoadError> {
-    let report = run(args.config()).await?;
+    let report = run(args.config()?).await?;
     if args.json {
         println!("{}", report.to_json());
     } else {

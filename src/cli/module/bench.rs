@@ -240,6 +240,7 @@ mod tests {
         let loaded = Loaded {
             file: name.into(),
             bytes: (*bytes).into(),
+            folder: None,
         };
         let report = measure(&loaded, 2).await.expect("measured");
         assert_eq!(report.examples.len(), 4);

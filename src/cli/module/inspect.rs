@@ -251,6 +251,7 @@ mod tests {
         let loaded = Loaded {
             file: name.into(),
             bytes: (*bytes).into(),
+            folder: None,
         };
         let host = Host::new().expect("WebAssembly runs here");
         let inspected = loaded.inspect(&host).await.expect("a module");

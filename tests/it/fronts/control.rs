@@ -75,7 +75,7 @@ fn revision(number: Option<u32>) -> RevisionAnswer {
     RevisionAnswer {
         revision: number,
         explain: vec!["Each user may place at most 2 orders.".into()],
-        lua: "-- admit".into(),
+        lua: Some("-- admit".into()),
         plan_digest: "p".repeat(64),
         cost: PlanCost::default(),
         diagnostics: Vec::new(),
@@ -367,9 +367,9 @@ impl Rules for Scripted {
             shadow: None,
             skus: vec![sku],
             rejected: [("sold-out".to_owned(), 5)].into(),
-            pending: 1,
-            lag: 1,
-            gate_open: true,
+            orders_to_kafka: 1,
+            units_to_database: 1,
+            redis_whole: true,
         };
         answered(Ok((row(id), figures)))
     }
@@ -576,7 +576,7 @@ async fn campaigns_are_created_listed_and_shown() {
         "retention_days": 7, "archived_at": "1970-01-07T23:59:00.001Z",
         "created_at": "2026-11-21T10:00:00.000Z", "partitions": [2],
         "skus": [{"id": "mug", "stock": 10, "remaining": 7, "admitted": 3, "landed": 2}],
-        "rejected": {"sold-out": 5}, "pending": 1, "lag": 1, "gate_open": true,
+        "rejected": {"sold-out": 5}, "orders_to_kafka": 1, "units_to_database": 1, "redis_whole": true,
     });
     assert_eq!(running.get("/admin/v1/campaigns/spring").await.json(), expected);
 }
@@ -587,6 +587,15 @@ async fn revisions_are_tried_stored_and_activated() {
     let rules = json!({"rules": [{"module": "n-per-user", "params": {"limit": 2}}]});
     let stored = running.post("/admin/v1/campaigns/spring/revisions", &rules).await;
     assert_eq!((stored.status, &stored.json()["revision"]), (201, &2.into()));
+    assert_eq!(stored.json().get("lua"), None, "long, and not asked for");
+    for path in ["/revisions?lua=true", "/revisions?dry_run=true&lua=true"] {
+        let path = format!("/admin/v1/campaigns/spring{path}");
+        assert_eq!(
+            running.post(&path, &rules).await.json()["lua"],
+            "-- admit",
+            "{path}"
+        );
+    }
     let dry = running
         .post("/admin/v1/campaigns/spring/revisions?dry_run=true", &rules)
         .await;

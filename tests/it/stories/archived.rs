@@ -126,7 +126,7 @@ async fn an_archived_sale_is_told_from_the_database_and_comes_back_when_it_is_ex
     }
     let figures = gate.figures("spring").await;
     assert_eq!(
-        (figures["state"].as_str(), figures["gate_open"].as_bool()),
+        (figures["state"].as_str(), figures["redis_whole"].as_bool()),
         (Some("archived"), Some(false))
     );
     assert_eq!(
@@ -210,7 +210,7 @@ async fn retention_is_the_campaigns_own() {
             (&figures["state"], &figures["retention_days"]),
             (&json!(state), &json!(days))
         );
-        assert_eq!(figures["gate_open"], open);
+        assert_eq!(figures["redis_whole"], open);
         gate.place_in(id, "ada", &[], mug()).await.refused(410, "closed");
         gate.place_in(id, "ada", &[("idempotency-key", "k")], mug())
             .await

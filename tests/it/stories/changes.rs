@@ -180,7 +180,8 @@ async fn revisions_have_a_history() {
     assert_eq!((&one["revision"], &one["active"]), (&json!(1), &json!(false)));
     assert_eq!(one["rules"][0]["params"], json!({"limit": 3}));
 
-    let shown = get("/revisions/1").await;
+    assert_eq!(get("/revisions/1").await.get("lua"), None);
+    let shown = get("/revisions/1?lua=true").await;
     assert_eq!(about(&shown, "constraint").0, "looser");
     assert!(
         shown["lua"].as_str().is_some_and(|lua| lua.contains("at most 3")),

@@ -32,7 +32,7 @@ async fn a_limit_holds_and_is_raised_live() {
 
     let revision = gate
         .control(
-            "/campaigns/demo/revisions",
+            "/campaigns/demo/revisions?lua=true",
             &json!({"rules": [{"module": "n-per-user", "params": {"limit": 2}}]}),
         )
         .await
