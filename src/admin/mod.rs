@@ -320,6 +320,9 @@ async fn problem_list() -> Response {
 }
 
 async fn problem_text(Path(slug): Path<String>) -> Result<String, Refused> {
+    if slug.ends_with('/') {
+        return Err(wire::not_found(&format!("{}{slug}", problem::PATH)).into());
+    }
     explain(&slug)
         .ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no problem {}", echo(&slug))).into())
 }
