@@ -16,7 +16,7 @@ use crate::wire::problem::{
     ACCEPT_MISSING, CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, PROOF_FAILED,
     TOO_LARGE, UNAVAILABLE, UNKNOWN,
 };
-use crate::wire::{Problem, is_media_type, json};
+use crate::wire::{self, Problem, is_media_type, json};
 
 /// Bytes of a JSON body: a thousand SKUs and rules with long tables fit well.
 pub(super) const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -127,6 +127,9 @@ impl IntoResponse for Refused {
         if let Some(seconds) = problem.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        if let Some(codings) = problem.accepted_encoding() {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(
                 header::WWW_AUTHENTICATE,
@@ -157,6 +160,7 @@ pub(super) async fn read(
     limit: usize,
 ) -> Result<Bytes, Refused> {
     check_media_type(headers, media_type)?;
+    check_uncompressed(headers)?;
     let bounds = Bounds {
         most: limit,
         discarded: limit * DISCARDED,
@@ -173,6 +177,12 @@ pub(super) async fn read(
         };
         problem.into()
     })
+}
+
+/// Refuses a body that its sender compressed.
+pub(super) fn check_uncompressed(headers: &HeaderMap) -> Result<(), Refused> {
+    let coding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    Ok(wire::check_uncompressed(coding)?)
 }
 
 pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refused> {

@@ -243,7 +243,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Refused> {
         plain if plain.eq_ignore_ascii_case("identity") => Ok(false),
         other => {
             let detail = format!("the header Content-Encoding may be gzip, not {}", echo(other));
-            Err(Problem::new(&MEDIA_TYPE, detail).into())
+            Err(Problem::new(&MEDIA_TYPE, detail)
+                .accept_encoding("gzip, identity")
+                .into())
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::answer::Refused;
 use crate::wire::problem::{FORBIDDEN, TOKEN_INVALID, TOKEN_MISSING};
-use crate::wire::{Problem, bearer, check_headers};
+use crate::wire::{self, Problem, bearer, check_headers};
 
 /// Who made a change, for the audit trail.
 #[derive(Clone, Copy)]
@@ -93,24 +93,60 @@ fn is_local(authority: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Refuses a request of which two readers could see different ones.
+/// Refuses a request of which two readers could see different ones, without a host, or with a query parameter that its
+/// path does not know.
 pub(super) async fn once(request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    match check_headers(values) {
+    match is_one(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => Refused::from(problem).into_response(),
     }
 }
 
+fn is_one(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    check_headers(values)?;
+    let (authority, host) = hosts(request);
+    wire::check_host(request.version() > Version::HTTP_10, authority, host)?;
+    match request.extensions().get::<MatchedPath>() {
+        Some(path) => wire::check_query(request.uri().query(), parameters(request.method(), path.as_str())),
+        None => Ok(()),
+    }
+}
+
+/// The host of the request's target, and that of its header.
+fn hosts(request: &Request) -> (Option<&str>, Option<&[u8]>) {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    (
+        authority,
+        request.headers().get(header::HOST).map(HeaderValue::as_bytes),
+    )
+}
+
+/// The query parameters of a route; those with values of their own are read where the route is.
+fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    match path.strip_prefix("/admin/v1").unwrap_or(path) {
+        "/readyz" => &["verbose"],
+        "/modules" if method == Method::POST => &["replace_builtin"],
+        "/campaigns" if is_read => &["limit", "before"],
+        "/campaigns/{id}/revisions" if is_read => &["limit", "before"],
+        "/campaigns/{id}/revisions" if method == Method::POST => &["dry_run"],
+        "/campaigns/{id}/revisions/{revision}/diff" => &["against"],
+        _ => &[],
+    }
+}
+
 /// Refuses what pages in a browser may send, on every path, where there is no token that such a page does not have.
 pub(super) async fn check_host(State(has_token): State<bool>, request: Request, next: Next) -> Response {
-    match has_token {
-        true => next.run(request).await,
-        false => match local(request.uri(), request.headers()) {
-            Ok(()) => next.run(request).await,
-            Err(problem) => Refused::from(problem).into_response(),
-        },
+    let allowed = match has_token {
+        true => Ok(()),
+        false => local(request.uri(), request.headers()),
+    };
+    let (authority, host) = hosts(&request);
+    match allowed.and_then(|()| wire::check_same_host(authority, host)) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => Refused::from(problem).into_response(),
     }
 }
 

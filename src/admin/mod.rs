@@ -34,8 +34,8 @@ use crate::control::{
 };
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
-use crate::wire::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
-use crate::wire::{BindError, Problem, echo};
+use crate::wire::problem::{self, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
+use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
 pub use config::Config;
@@ -256,6 +256,7 @@ where
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readiness::readyz))
         .route("/metrics", get(metrics))
+        .route(problem::LIST_PATH, get(problem_list))
         .route("/problems/{*slug}", get(problem_text))
         .method_not_allowed_fallback(method_not_allowed)
 }
@@ -330,17 +331,20 @@ async fn metrics(State(health): State<Health>) -> Response {
     ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }
 
+async fn problem_list() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], problem::list()).into_response()
+}
+
 async fn problem_text(Path(slug): Path<String>) -> Result<String, Refused> {
+    if slug.ends_with('/') {
+        return Err(wire::not_found(&format!("{}{slug}", problem::PATH)).into());
+    }
     explain(&slug)
         .ok_or_else(|| Problem::new(&NOT_FOUND, format!("there is no problem {}", echo(&slug))).into())
 }
 
 async fn not_found(uri: axum::http::Uri) -> Refused {
-    Problem::new(
-        &NOT_FOUND,
-        format!("nothing is served under the path {}", echo(uri.path())),
-    )
-    .into()
+    wire::not_found(uri.path()).into()
 }
 
 async fn not_yet() -> Refused {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 
 use super::Admin;
-use super::answer::{JSON_BYTES_MAX, Refused, read_json};
+use super::answer::{JSON_BYTES_MAX, Refused, check_uncompressed, read_json};
 use crate::attempts::DecidedAttempt;
 use crate::attempts::lines::Lines;
 use crate::control::simulate::{NewSimulation, Origin};
@@ -42,6 +42,7 @@ pub(super) async fn simulate(
         );
         return Err(Problem::new(&MEDIA_TYPE, detail).into());
     }
+    check_uncompressed(&headers)?;
     let mut frames = body.into_data_stream();
     let simulated = simulate_lines(&admin, &id, &mut frames).await;
     if simulated.is_err() {

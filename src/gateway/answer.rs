@@ -99,6 +99,11 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     answer
 }
 
+/// JSON that is the same for everybody.
+pub(super) fn page(json: Vec<u8>) -> Answer {
+    new(StatusCode::OK, JSON, json)
+}
+
 pub(super) fn text(text: String) -> Answer {
     new(StatusCode::OK, TEXT, text.into_bytes())
 }
@@ -110,6 +115,9 @@ pub fn problem(problem: &Problem) -> Answer {
     let headers = answer.headers_mut();
     if let Some(seconds) = problem.retry_after_seconds() {
         headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if let Some(codings) = problem.accepted_encoding() {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(codings));
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, challenge(problem.reason_code()));

@@ -27,7 +27,9 @@ impl Default for AddressHeader {
 
 /// The text is no name of a header.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not the name of a header: write it like X-Forwarded-For, Forwarded, X-Real-IP or CF-Connecting-IP")]
+#[error(
+    "{0:?} is not the name of a header: write it like X-Forwarded-For, Forwarded, X-Real-IP or CF-Connecting-IP"
+)]
 pub struct AddressHeaderError(String);
 
 impl TryFrom<String> for AddressHeader {
@@ -235,7 +237,13 @@ fn unquoted_rfind(value: &str, wanted: u8) -> Option<usize> {
     let bytes = value.as_bytes();
     let mut is_quoted = false;
     for (at, byte) in bytes.iter().enumerate().rev() {
-        let escapes = || bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        let escapes = || {
+            bytes[..at]
+                .iter()
+                .rev()
+                .take_while(|byte| **byte == b'\\')
+                .count()
+        };
         if *byte == b'"' && escapes() % 2 == 0 {
             is_quoted = !is_quoted;
         } else if *byte == wanted && !is_quoted {
@@ -349,7 +357,11 @@ mod tests {
             (4, Err(Doubt::Missing)),
             (0, Err(Doubt::NotBelieved)),
         ] {
-            let said = found("::ffff:10.0.0.1", &values, &config("X-Forwarded-For", "", proxies));
+            let said = found(
+                "::ffff:10.0.0.1",
+                &values,
+                &config("X-Forwarded-For", "", proxies),
+            );
             assert_eq!(said, ip.map(str::to_owned), "{proxies}");
         }
         let none = found("10.0.0.1", &[], &config("X-Forwarded-For", "", 0));
@@ -362,16 +374,32 @@ mod tests {
         for (peer, values, ip) in [
             ("10.0.0.1", "6.6.6.6, 1.1.1.1", Ok("1.1.1.1")),
             ("10.0.0.1", "6.6.6.6:1, 1.1.1.1:2, 10.2.2.2:3", Ok("1.1.1.1")),
-            ("::ffff:10.0.0.1", "6.6.6.6, 1.1.1.1, 10.2.2.2,fd00::7", Ok("1.1.1.1")),
-            ("10.0.0.1", "[2001:db8::1]:443, [::ffff:10.0.0.3]:1", Ok("2001:db8::1")),
+            (
+                "::ffff:10.0.0.1",
+                "6.6.6.6, 1.1.1.1, 10.2.2.2,fd00::7",
+                Ok("1.1.1.1"),
+            ),
+            (
+                "10.0.0.1",
+                "[2001:db8::1]:443, [::ffff:10.0.0.3]:1",
+                Ok("2001:db8::1"),
+            ),
             ("10.0.0.1", "1.1.1.1,, 10.0.0.3, ", Ok("1.1.1.1")),
-            ("10.0.0.1", "6.6.6.6, unknown, 10.0.0.3", Err(Doubt::NotUnderstood)),
+            (
+                "10.0.0.1",
+                "6.6.6.6, unknown, 10.0.0.3",
+                Err(Doubt::NotUnderstood),
+            ),
             ("10.0.0.1", "10.0.0.3", Err(Doubt::OnlyProxies)),
             ("10.0.0.1", "", Err(Doubt::Missing)),
             ("10.0.0.1", "6.6.6.6, \u{fc}", Err(Doubt::NotUnderstood)),
             ("9.9.9.9", "6.6.6.6", Err(Doubt::NotBelieved)),
         ] {
-            assert_eq!(found(peer, &[values], &config), ip.map(str::to_owned), "{values:?}");
+            assert_eq!(
+                found(peer, &[values], &config),
+                ip.map(str::to_owned),
+                "{values:?}"
+            );
         }
         assert_eq!(found("10.0.0.1", &[], &config), Err(Doubt::Missing));
     }
@@ -380,12 +408,21 @@ mod tests {
     fn forwarded_is_read_as_its_standard_says() {
         let config = config("Forwarded", "10.0.0.0/8", 0);
         for (values, ip) in [
-            (&["for=192.0.2.60;proto=http;by=203.0.113.43"][..], Ok("192.0.2.60")),
+            (
+                &["for=192.0.2.60;proto=http;by=203.0.113.43"][..],
+                Ok("192.0.2.60"),
+            ),
             (&["For=\"[2001:db8:cafe::17]:4711\""], Ok("2001:db8:cafe::17")),
-            (&["proto=https; FOR=\"192.0.2.43:47011\" , for=10.1.1.1"], Ok("192.0.2.43")),
+            (
+                &["proto=https; FOR=\"192.0.2.43:47011\" , for=10.1.1.1"],
+                Ok("192.0.2.43"),
+            ),
             (&["for=6.6.6.6", "for=192.0.2.43"], Ok("192.0.2.43")),
             // Commas and semicolons in quotes separate nothing.
-            (&["for=192.0.2.43;host=\"a, for=6.6.6.6;for=7.7.7.7\""], Ok("192.0.2.43")),
+            (
+                &["for=192.0.2.43;host=\"a, for=6.6.6.6;for=7.7.7.7\""],
+                Ok("192.0.2.43"),
+            ),
             (&[r#"for=192.0.2.43;host="a\", for=6.6.6.6""#], Ok("192.0.2.43")),
             // A quote that a client left open swallows nothing of what the proxy appended.
             (&["for=\"6.6.6.6, for=192.0.2.43"], Ok("192.0.2.43")),
@@ -396,7 +433,11 @@ mod tests {
             (&["192.0.2.43"], Err(Doubt::NotUnderstood)),
             (&[], Err(Doubt::Missing)),
         ] {
-            assert_eq!(found("10.0.0.1", values, &config), ip.map(str::to_owned), "{values:?}");
+            assert_eq!(
+                found("10.0.0.1", values, &config),
+                ip.map(str::to_owned),
+                "{values:?}"
+            );
         }
     }
 
@@ -413,7 +454,11 @@ mod tests {
                 (&[""], Err(Doubt::NotUnderstood)),
                 (&[], Err(Doubt::Missing)),
             ] {
-                assert_eq!(found("10.0.0.1", values, &config), ip.map(str::to_owned), "{values:?}");
+                assert_eq!(
+                    found("10.0.0.1", values, &config),
+                    ip.map(str::to_owned),
+                    "{values:?}"
+                );
             }
         }
     }
@@ -422,7 +467,9 @@ mod tests {
     fn names_of_headers_are_checked() {
         assert_eq!(header(" X-Real-IP ").to_string(), "x-real-ip");
         for wrong in ["", "X Real", "X-Real-IP:", "ü"] {
-            let error = AddressHeader::try_from(wrong.to_owned()).expect_err(wrong).to_string();
+            let error = AddressHeader::try_from(wrong.to_owned())
+                .expect_err(wrong)
+                .to_string();
             assert!(error.contains("is not the name of a header"), "{error}");
         }
     }

@@ -27,9 +27,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use hyper::Request;
 use hyper::body::Body;
-use hyper::header::HeaderValue;
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{Request, Version};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +43,7 @@ use crate::plan::decision::Placed;
 use crate::serving::{Networks, tls};
 use crate::store::{Store, StoreError, StoreResult};
 use crate::wire;
-use crate::wire::{Unfit, mib, millis};
+use crate::wire::{Problem, Unfit, mib, millis, problem};
 
 use auth::{Auth, KeyFigures};
 use client_ip::Doubts;
@@ -358,7 +360,7 @@ impl<O: Orders> Gateway<O> {
         let begun = Instant::now();
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let route = match routes::find(path) {
+        let route = match check_request(&parts).and_then(|()| routes::find(path)) {
             Ok(route) => route,
             Err(problem) => {
                 self.metrics.request("none", problem.status(), begun);
@@ -366,20 +368,20 @@ impl<O: Orders> Gateway<O> {
             }
         };
         let name = route.name();
-        let values = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        let answered = if let Err(problem) = wire::check_headers(values) {
-            Err(problem)
-        } else if route.allows(&parts.method) {
+        let answered = if route.allows(&parts.method) {
             match route {
+                // Its parameters are read one by one.
+                routes::Route::Quota { campaign } => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    self.show_quota(&campaign, query, peer, &parts.headers).await
+                }
+                _ if let Err(problem) = wire::check_query(parts.uri.query(), &[]) => Err(problem),
                 routes::Route::Place { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
                 routes::Route::Order { campaign, order } => {
                     self.show_order(&campaign, &order, &parts.headers).await
                 }
                 routes::Route::Campaign { campaign } => self.show_campaign(&campaign).await,
-                routes::Route::Quota { campaign } => {
-                    let query = parts.uri.query().unwrap_or_default();
-                    self.show_quota(&campaign, query, peer, &parts.headers).await
-                }
+                routes::Route::Problems => Ok(answer::page(problem::list())),
                 routes::Route::Problem { text } => Ok(answer::text(text)),
             }
         } else {
@@ -389,4 +391,14 @@ impl<O: Orders> Gateway<O> {
         self.metrics.request(name, answer.status().as_u16(), begun);
         answer
     }
+}
+
+/// What is asked of every request, whatever its path.
+fn check_request(parts: &Parts) -> Result<(), Problem> {
+    let values = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    wire::check_headers(values)?;
+    let authority = parts.uri.authority().map(Authority::as_str);
+    let host = parts.headers.get(HOST).map(HeaderValue::as_bytes);
+    wire::check_host(parts.version > Version::HTTP_10, authority, host)?;
+    wire::check_same_host(authority, host)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Body;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
@@ -19,7 +19,7 @@ use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Outcome, Refusal};
 use crate::order::{Attempt, BODY, LandedOrder, OrderId};
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
-use crate::wire::{Problem, bearer, is_media_type};
+use crate::wire::{Problem, bearer, check_uncompressed, is_media_type};
 
 /// Of the text of an address of version 6, about.
 const ADDRESS_BYTES_MAX: usize = 40;
@@ -41,6 +41,7 @@ impl<O: Orders> Gateway<O> {
         let identity = self.authenticate(headers).await?;
         let key = idempotency_key(headers)?;
         check_content_type(headers)?;
+        check_uncompressed(headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes))?;
         let bytes = body::read(body, self.config.load().body_timeout).await?;
         let asked = body::parse(&bytes)?;
 
@@ -251,7 +252,7 @@ pub(super) fn random() -> [u8; 10] {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::{HeaderName, HeaderValue};
+    use hyper::header::HeaderName;
 
     use super::*;
 

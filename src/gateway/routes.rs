@@ -6,8 +6,8 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::campaign::check_id;
-use crate::wire::problem::{self, NOT_FOUND, UNKNOWN};
-use crate::wire::{Problem, echo};
+use crate::wire::problem::{self, UNKNOWN};
+use crate::wire::{Problem, echo, not_found};
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub(super) enum Route<'a> {
     Quota {
         campaign: Cow<'a, str>,
     },
+    Problems,
     Problem {
         text: String,
     },
@@ -38,6 +39,7 @@ impl Route<'_> {
             Self::Order { .. } => "order",
             Self::Campaign { .. } => "campaign",
             Self::Quota { .. } => "quota",
+            Self::Problems => "problems",
             Self::Problem { .. } => "problem",
         }
     }
@@ -58,9 +60,12 @@ impl Route<'_> {
     }
 }
 
-/// Finds the route of a path. Campaign ids are percent-decoded and checked here, so that nothing
+/// Finds the route of a path; none ends with a slash. Campaign ids are percent-decoded and checked here, so that nothing
 /// further in sees an id that could not exist.
 pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
+    if path.ends_with('/') {
+        return Err(not_found(path));
+    }
     if let Some(rest) = path.strip_prefix("/v1/campaigns/") {
         let mut segments = rest.split('/');
         let campaign = segments.next().unwrap_or_default();
@@ -84,13 +89,12 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             }
             _ => {}
         }
+    } else if path == problem::LIST_PATH {
+        return Ok(Route::Problems);
     } else if let Some(text) = path.strip_prefix(problem::PATH).and_then(problem::explain) {
         return Ok(Route::Problem { text });
     }
-    Err(Problem::new(
-        &NOT_FOUND,
-        format!("nothing is served under the path {}", echo(path)),
-    ))
+    Err(not_found(path))
 }
 
 fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
@@ -133,6 +137,7 @@ mod tests {
             find("/v1/campaigns/spring/quota").ok(),
             Some(Route::Quota { campaign: campaign() })
         );
+        assert_eq!(find("/problems").ok(), Some(Route::Problems));
         assert_eq!(find("/problems/sold-out").map(|r| r.name()).ok(), Some("problem"));
     }
 
@@ -143,7 +148,10 @@ mod tests {
             "/v1",
             "/v1/campaigns",
             "/v2/campaigns/spring",
+            "/v1/campaigns/",
             "/v1/campaigns/spring/",
+            "/problems/",
+            "/problems/sold-out/",
             "/v1/campaigns/spring/quota/",
             "/v1/campaigns/spring/orders/",
             "/v1/campaigns/spring/orders/1/events",
@@ -164,7 +172,7 @@ mod tests {
     fn impossible_campaign_ids_are_unknown() {
         let long = format!("/v1/campaigns/{}", "a".repeat(10_240));
         for path in [
-            "/v1/campaigns/",
+            "/v1/campaigns//orders",
             "/v1/campaigns/a%7Bb%7D/orders",
             "/v1/campaigns/a%00/orders",
             "/v1/campaigns/a%0Ab/orders",

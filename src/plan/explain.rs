@@ -10,8 +10,8 @@ use super::reach::{needed, reachable_from};
 pub use enforced::enforced;
 
 use super::{
-    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, NETWORK_BITS, NOW_MAX, Node,
-    Plan, Window,
+    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, NETWORK_BITS,
+    NOW_MAX, Node, Plan, Window,
 };
 
 /// When the sale opens and closes, then one entry per early access and one per constraint, in order.

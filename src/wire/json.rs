@@ -10,6 +10,12 @@ use super::problem::{INVALID, MALFORMED};
 
 /// Reads a body. The pointer is found by reading a second time, so good bodies pay nothing for it.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    // Editors put a byte order mark before UTF-8; it says nothing (RFC 8259 lets readers ignore it).
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
+        let detail = "the body begins with the byte order mark of UTF-16 or UTF-32; JSON is sent as UTF-8";
+        return Err(Problem::new(&MALFORMED, detail));
+    }
     // serde would take the members of a struct from an array, by position.
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return Err(Problem::new(&INVALID, "an object is expected, not an array").pointer(""));

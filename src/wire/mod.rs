@@ -5,11 +5,13 @@ pub mod json;
 pub mod mib;
 pub mod millis;
 pub mod problem;
+mod request;
 pub mod secret;
 mod shown;
 mod unfit;
 
 pub use problem::Problem;
+pub use request::{check_headers, check_host, check_query, check_same_host, check_uncompressed, not_found};
 pub use shown::{check_shown, check_shown_json, is_hidden};
 pub use unfit::Unfit;
 
@@ -32,34 +34,6 @@ impl serde::Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
     }
-}
-
-/// Headers that a request has once: of two, each reader could go by another.
-const SINGLE_HEADERS: [&str; 6] = [
-    "authorization",
-    "content-type",
-    "content-encoding",
-    "content-length",
-    "host",
-    "origin",
-];
-
-/// Refuses a request that has such a header more than once, or several values in one `Content-Type` or `Host`.
-/// `values` are those of a header.
-pub fn check_headers<'a, V>(values: impl Fn(&'static str) -> V) -> Result<(), Problem>
-where
-    V: Iterator<Item = &'a [u8]>,
-{
-    for name in SINGLE_HEADERS {
-        let mut given = values(name);
-        let first = given.next();
-        let is_list = |value: &[u8]| matches!(name, "content-type" | "host") && value.contains(&b',');
-        if first.is_some_and(is_list) || given.next().is_some() {
-            let detail = format!("the header {name} has more than one value; send it once, with one");
-            return Err(Problem::new(&problem::MALFORMED, detail));
-        }
-    }
-    Ok(())
 }
 
 /// The token of an `Authorization` header's value; the scheme's case does not matter (RFC 9110).
@@ -166,37 +140,6 @@ mod tests {
         assert_eq!(bearer("bearer  abc "), Some("abc"));
         for none in ["", "Bearer", "Bearer ", "Basic abc", "abc"] {
             assert_eq!(bearer(none), None, "{none:?}");
-        }
-    }
-
-    #[test]
-    fn headers_that_name_one_thing_come_once() {
-        let check = |headers: &[(&str, &str)]| {
-            let of = |name: &'static str| {
-                let named = headers.iter().filter(move |(given, _)| *given == name);
-                named.map(|(_, value)| value.as_bytes())
-            };
-            check_headers(of).map_err(|problem| problem.status())
-        };
-        let plain = ("content-type", "application/json");
-        assert_eq!(
-            check(&[
-                plain,
-                ("authorization", "Bearer a"),
-                ("accept", "a"),
-                ("accept", "b")
-            ]),
-            Ok(())
-        );
-        for name in SINGLE_HEADERS {
-            assert_eq!(check(&[(name, "same"), (name, "same")]), Err(400), "{name}");
-            assert_eq!(check(&[(name, "one"), (name, "")]), Err(400), "{name}");
-        }
-        for list in [
-            ("content-type", "application/json, text/plain"),
-            ("host", "localhost, evil.example"),
-        ] {
-            assert_eq!(check(&[list]), Err(400), "{list:?}");
         }
     }
 

@@ -77,7 +77,7 @@ problems! {
     TOO_LARGE = "too-large" 413 final "Body too large"
         "The body exceeds the limit that the detail names.";
     MEDIA_TYPE = "unsupported-media-type" 415 final "Unsupported media type"
-        "The header Content-Type names another format than this path takes.";
+        "The header Content-Type names another format than this path takes, or Content-Encoding another coding than Accept-Encoding of the answer.";
     INVALID = "invalid" 422 final "Invalid request"
         "The body can be read, but a value in it cannot be accepted; pointer (RFC 6901) says which.";
     ATTRIBUTE_MISSING = "attribute-missing" 422 final "Attribute missing"
@@ -111,6 +111,8 @@ problems! {
 
 /// Where a problem's `type` resolves, on both planes.
 pub const PATH: &str = "/problems/";
+/// Where all of them are listed.
+pub const LIST_PATH: &str = "/problems";
 /// `type` of a module's own reason: `/problems/rule/<reason>`.
 const RULE_PATH: &str = "/problems/rule/";
 
@@ -146,6 +148,9 @@ struct Document {
     /// Becomes the header `Retry-After`.
     #[serde(skip)]
     retry_after: Option<Duration>,
+    /// Becomes the header `Accept-Encoding`.
+    #[serde(skip)]
+    accept_encoding: Option<&'static str>,
 }
 
 /// One of several things wrong in a body.
@@ -176,6 +181,7 @@ impl Problem {
             errors: Vec::new(),
             more: serde_json::Map::new(),
             retry_after: matches!(kind.status, 429 | 503).then_some(Duration::from_secs(1)),
+            accept_encoding: None,
         }))
     }
 
@@ -233,6 +239,12 @@ impl Problem {
         self
     }
 
+    /// The codings of a body that are taken, of a 415 that is about them (RFC 9110).
+    pub fn accept_encoding(mut self, codings: &'static str) -> Self {
+        self.0.accept_encoding = Some(codings);
+        self
+    }
+
     /// Everything that is wrong; the first one's pointer becomes the document's.
     pub fn errors(mut self, errors: Vec<Fault>) -> Self {
         self.0.pointer = errors.first().map(|fault| fault.pointer.clone());
@@ -264,11 +276,52 @@ impl Problem {
             .map(|wait| (wait.as_millis().div_ceil(1000) as u64).max(1))
     }
 
+    /// The header `Accept-Encoding`.
+    pub fn accepted_encoding(&self) -> Option<&'static str> {
+        self.0.accept_encoding
+    }
+
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(320);
         serde_json::to_writer(&mut json, &*self.0).expect("a problem is plain data with text keys");
         json
     }
+}
+
+/// One row of the table as `GET /problems` lists it.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(rename = "type")]
+    uri: Cow<'static, str>,
+    title: &'static str,
+    status: u16,
+    retryable: bool,
+    /// What it means, and what to do.
+    help: String,
+}
+
+impl Listed {
+    fn of(kind: &'static Kind, uri: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            uri: uri.into(),
+            title: kind.title,
+            status: kind.status,
+            retryable: kind.retryable,
+            help: format!("{} {}", kind.help, advice(kind)),
+        }
+    }
+}
+
+/// What `GET /problems` answers: every `type` there is, as JSON. Those of rules are as many as there are reasons.
+pub fn list() -> Vec<u8> {
+    let of_rules = Listed::of(&RULE_REJECTED, format!("{RULE_PATH}{{reason}}"));
+    let problems: Vec<Listed> = ALL
+        .iter()
+        .map(|kind| Listed::of(kind, kind.uri))
+        .chain([of_rules])
+        .collect();
+    let page = serde_json::json!({ "problems": problems });
+    page.to_string().into_bytes()
 }
 
 /// The text a `type` resolves to; `slug` is what stands after [`PATH`].
@@ -284,14 +337,20 @@ pub fn explain(slug: &str) -> Option<String> {
 }
 
 fn page(kind: &Kind, more: &str) -> String {
-    let retry = match kind.retryable {
+    format!(
+        "{} ({})\n\n{}\n{more}{}\n",
+        kind.title,
+        kind.status,
+        kind.help,
+        advice(kind)
+    )
+}
+
+fn advice(kind: &Kind) -> &'static str {
+    match kind.retryable {
         true => "The same request may succeed later.",
         false => "The same request fails again until something else changes.",
-    };
-    format!(
-        "{} ({})\n\n{}\n{more}{retry}\n",
-        kind.title, kind.status, kind.help
-    )
+    }
 }
 
 #[cfg(test)]
@@ -349,6 +408,27 @@ mod tests {
         assert!(explain("rule/limit-per-user").is_some_and(|text| text.contains("limit-per-user")));
         for nothing in ["", "nope", "rule/", "rule/<script>", "rule/../x"] {
             assert_eq!(explain(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn the_list_has_every_type() {
+        let page: serde_json::Value = serde_json::from_slice(&list()).expect("JSON");
+        let listed = page["problems"].as_array().expect("a list");
+        let types: Vec<&str> = listed.iter().filter_map(|row| row["type"].as_str()).collect();
+        let all = ALL.iter().map(|kind| kind.uri).chain(["/problems/rule/{reason}"]);
+        assert_eq!(types, all.collect::<Vec<_>>());
+        for row in listed {
+            assert!(
+                row["title"].is_string() && row["status"].is_u64() && row["retryable"].is_boolean(),
+                "{row}"
+            );
+            assert!(
+                row["help"]
+                    .as_str()
+                    .is_some_and(|help| help.contains("same request")),
+                "{row}"
+            );
         }
     }
 

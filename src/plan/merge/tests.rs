@@ -90,7 +90,11 @@ fn whoever_has_an_address_counts_once_in_its_network() {
     one.plan.nodes[5] = Expr::Attribute(Attribute::Ip);
     let merged = merge(vec![one]).expect("merges");
     assert_eq!(merged.counters[0].key, [Attribute::IpNetwork]);
-    assert_eq!(merged.nodes[5], Expr::Attribute(Attribute::Ip), "the address itself can be read");
+    assert_eq!(
+        merged.nodes[5],
+        Expr::Attribute(Attribute::Ip),
+        "the address itself can be read"
+    );
     // What an order must have is the address, and that is what is kept of it.
     assert_eq!(merged.required, [Attribute::Ip]);
     let reached = vec![true; merged.nodes.len()];
@@ -114,7 +118,11 @@ fn whoever_has_an_address_counts_once_in_its_network() {
         ("", ""),
     ] {
         assert_eq!(subject(&[Attribute::IpNetwork], ip), counted, "{ip}");
-        assert_eq!(subject(&[Attribute::Ip], ip), ip, "a plan of before counts as before");
+        assert_eq!(
+            subject(&[Attribute::Ip], ip),
+            ip,
+            "a plan of before counts as before"
+        );
     }
     assert_eq!(
         subject(&[Attribute::User, Attribute::IpNetwork], "2001:db8:1:2::1"),

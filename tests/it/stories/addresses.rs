@@ -34,7 +34,9 @@ async fn every_buyer_behind_a_proxy_has_an_address() {
         buyers += 1;
         let headers = [("x-forwarded-for", value)];
         let order = json!({"sku": "mug", "quantity": 1});
-        let reply = gate.place_in("spring", &format!("buyer{buyers}"), &headers, order).await;
+        let reply = gate
+            .place_in("spring", &format!("buyer{buyers}"), &headers, order)
+            .await;
         assert_eq!(reply.status, status, "{value}: {}", reply.text());
     }
 }
@@ -42,7 +44,11 @@ async fn every_buyer_behind_a_proxy_has_an_address() {
 #[tokio::test]
 async fn the_header_is_the_one_that_the_proxy_sends() {
     for (header, one, other) in [
-        ("Forwarded", "for=\"[2001:db8::1]:443\";proto=https", "for=203.0.113.5:80"),
+        (
+            "Forwarded",
+            "for=\"[2001:db8::1]:443\";proto=https",
+            "for=203.0.113.5:80",
+        ),
         ("CF-Connecting-IP", "2001:db8::1", "203.0.113.5"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
