@@ -213,6 +213,7 @@ mod tests {
             (ControlError::Unknown("no".into()), 404, "unknown"),
             (ControlError::Conflict("no".into()), 409, "conflict"),
             (invalid(&["/id"]), 422, "invalid"),
+            (ControlError::Suspicious(Default::default()), 422, "invalid"),
             (ControlError::Malformed("no".into()), 400, "malformed"),
             (ControlError::TooLarge("no".into()), 413, "too-large"),
             (module("not-wasm"), 422, "not-wasm"),
