@@ -56,7 +56,7 @@ pub const RANKS: &[Rank] = &[
     },
     Rank {
         name: "wiring",
-        steps: &[&["config"], &["doctor", "telemetry"], &["app"], &["cli"]],
+        steps: &[&["telemetry"], &["config"], &["doctor"], &["app"], &["cli"]],
     },
 ];
 
