@@ -64,6 +64,7 @@ impl Front {
     ) -> Reply {
         let request = request
             .uri(format!("/v1/campaigns/{CAMPAIGN}{path}"))
+            .header("host", "localhost")
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body.to_owned())))
