@@ -129,9 +129,13 @@ fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
     match path.strip_prefix("/admin/v1").unwrap_or(path) {
         "/readyz" => &["verbose"],
         "/modules" if method == Method::POST => &["replace_builtin"],
+        "/audiences/{id}" if method == Method::PUT => &["strict", "column", "delimiter", "header"],
+        "/audiences/{id}/members/{member}" => &["version"],
         "/campaigns" if is_read => &["limit", "before"],
+        "/campaigns" if method == Method::POST => &["lua"],
         "/campaigns/{id}/revisions" if is_read => &["limit", "before"],
-        "/campaigns/{id}/revisions" if method == Method::POST => &["dry_run"],
+        "/campaigns/{id}/revisions" if method == Method::POST => &["dry_run", "lua"],
+        "/campaigns/{id}/revisions/{revision}" => &["lua"],
         "/campaigns/{id}/revisions/{revision}/diff" => &["against"],
         _ => &[],
     }
