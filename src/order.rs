@@ -132,7 +132,7 @@ pub struct Attempt {
     /// 1 to [`QUANTITY_MAX`].
     pub quantity: u32,
     /// The `ip`, `claim` and `client` attributes the active plan reads, missing ones left out.
-    /// Keyed by the text form of [`Attribute`](crate::plan::Attribute); those that cannot be read by [`unreadable`], with why.
+    /// Keyed by the text form of `plan::Attribute`; those that cannot be read by [`unreadable`], with why.
     /// [`BODY`] is among them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
@@ -210,7 +210,7 @@ pub struct Charge {
     /// Length of a rolling window in milliseconds; 0 for every other window.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rolling_ms: i64,
-    /// The composed key: see [`crate::lua::codec::subject`].
+    /// The composed key: see `compose_subject` in `src/plan/slots.rs`.
     pub subject: String,
     /// Always above 0: a charge of nothing is left out.
     pub cost: i64,

@@ -27,11 +27,6 @@ pub(super) struct AskQuery {
     version: Option<u32>,
 }
 
-/// A download has none.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DownloadQuery {}
-
 #[derive(Serialize)]
 struct AskAnswer {
     id: String,
@@ -69,11 +64,9 @@ pub(super) async fn ask(
 pub(super) async fn download(
     State(admin): State<Admin>,
     path: Result<Path<(String, String)>, PathRejection>,
-    asked: Result<Query<DownloadQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let (id, version) = named(path)?;
-    let DownloadQuery {} = query(asked)?;
     let members = admin.rules.members(&id, number(&version)?).await?;
     let csv = wants_csv(&headers);
     let head = csv.then(|| Ok(Bytes::from_static("\u{feff}member\r\n".as_bytes())));

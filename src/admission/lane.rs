@@ -18,7 +18,7 @@ use crate::failpoint::{self, Point};
 use crate::lua::calls::{Packed, RawEntry};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
-use crate::order::{Attempt, OrderState};
+use crate::order::{Attempt, BODY, OrderState};
 use crate::outbox::{self, Orders};
 use crate::plan::decision::{Decision, Placed, Rejection};
 use crate::plan::eval;
@@ -390,11 +390,11 @@ impl Admitted<'_> {
     }
 }
 
-fn placed(active: &Active, attempt: Attempt, now: i64) -> Placed {
+fn placed(active: &Active, mut attempt: Attempt, now: i64) -> Placed {
     Placed {
         placed_at: now,
         revision: active.revision.number,
-        body: attempt.body().map(str::to_owned),
+        body: attempt.attributes.remove(BODY),
         quantity: attempt.quantity,
         sku: attempt.sku,
         user: attempt.user,

@@ -146,15 +146,17 @@ fn sort_attributes(active: &Active, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> 
 }
 
 fn sort_attributes_of(active: &Active, job: &mut Job) {
-    let is_read = |name: &String| name == BODY || active.reads.contains(name);
+    let is_read = |name: &String| active.reads.contains(name);
     let mut all = std::mem::take(&mut job.attempt.attributes);
+    let body = all.remove_entry(BODY);
     if job.unread.is_empty() && !all.keys().any(is_read) {
         // As it is where no rule reads any.
         job.unread = all;
-        return;
+    } else {
+        all.append(&mut job.unread);
+        (job.attempt.attributes, job.unread) = all.into_iter().partition(|(name, _)| is_read(name));
     }
-    all.append(&mut job.unread);
-    (job.attempt.attributes, job.unread) = all.into_iter().partition(|(name, _)| is_read(name));
+    job.attempt.attributes.extend(body);
 }
 
 /// An attempt whose buyer has something that the rules read and cannot read is none without it.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
+use strsim::levenshtein;
+
 use super::error::ConfigError;
 use super::keys::{KEYS, Key};
 use super::secrets::TOKEN_VARIABLE;
@@ -119,7 +121,7 @@ fn meant(name: &str, keys: &[String]) -> Vec<String> {
         .iter()
         .filter(|other| **other != crate::failpoint::VARIABLE);
     let known: Vec<&str> = keys.iter().map(String::as_str).chain(others.copied()).collect();
-    let nearest = known.iter().map(|key| (slips(&name, key), *key)).min();
+    let nearest = known.iter().map(|key| (levenshtein(&name, key), *key)).min();
     if let Some((_, key)) = nearest.filter(|(far, _)| *far <= SLIPS_MAX) {
         return vec![key.to_owned()];
     }
@@ -139,22 +141,6 @@ fn meant(name: &str, keys: &[String]) -> Vec<String> {
     alike.sort_unstable();
     alike.truncate(OFFERED_MAX);
     alike.into_iter().map(|(_, key)| key.to_owned()).collect()
-}
-
-/// How many letters have to be changed, added or taken away to make one of the other.
-fn slips(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let changed = corner + usize::from(a != *b);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -257,8 +243,8 @@ mod tests {
 
     #[test]
     fn slips_are_counted() {
-        assert_eq!(slips("kitten", "sitting"), 3);
-        assert_eq!(slips("same", "same"), 0);
-        assert_eq!(slips("", "abc"), 3);
+        assert_eq!(levenshtein("kitten", "sitting"), 3);
+        assert_eq!(levenshtein("same", "same"), 0);
+        assert_eq!(levenshtein("", "abc"), 3);
     }
 }

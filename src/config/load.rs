@@ -32,16 +32,28 @@ pub struct Source<'a> {
 
 /// Settles the configuration.
 pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
+    settle(source, &read(source)?)
+}
+
+/// The text of the file; empty where there is none.
+pub(super) fn read(source: &Source<'_>) -> Result<String, ConfigError> {
+    let Some(path) = source.file else {
+        return Ok(String::new());
+    };
+    std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// `text` is the file's.
+pub(super) fn settle(source: &Source<'_>, text: &str) -> Result<Config, ConfigError> {
     let mut given = Given::default();
     let mut config = match source.file {
         None => Config::default(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
-                path: path.to_owned(),
-                cause,
-            })?;
-            let config = parse(path, &text)?;
-            given.file(path, &text);
+            let config = parse(path, text)?;
+            given.file(path, text);
             config
         }
     };

@@ -8,7 +8,7 @@ use toml::{Spanned, Table, Value};
 
 use super::error::ConfigError;
 use super::keys::{KEYS, Key};
-use super::load::{Source, load};
+use super::load::{self, Source};
 use super::reread::get;
 use super::secrets::TOKEN_VARIABLE;
 use crate::wire::secret::{is_secret_name, shown_path, shown_url};
@@ -70,14 +70,8 @@ pub struct Setting {
 
 /// Every key, in the order of the example file; fails where a role would not start with it.
 pub fn settings(source: &Source<'_>) -> Result<Vec<Setting>, ConfigError> {
-    let config = load(source)?;
-    let text = match source.file {
-        None => String::new(),
-        Some(path) => std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
-            path: path.to_owned(),
-            cause,
-        })?,
-    };
+    let text = load::read(source)?;
+    let config = load::settle(source, &text)?;
     let said = Said {
         source,
         file: DeTable::parse(&text).ok(),

@@ -57,7 +57,7 @@ impl<O: Orders> Gateway<O> {
         // What a retry is known by.
         let body = key.is_some().then(|| (BODY.to_owned(), asked.fingerprint()));
         let mut attributes = self.attributes(&identity, peer, headers, asked.attributes);
-        attributes.extend(body.clone());
+        attributes.extend(body);
         let attempt = Attempt {
             order,
             user: identity.user.clone(),
@@ -71,9 +71,9 @@ impl<O: Orders> Gateway<O> {
                 let again = Attempt {
                     order,
                     user: identity.user.clone(),
+                    attributes: [(BODY.to_owned(), asked.fingerprint())].into(),
                     sku: asked.sku.into_owned(),
                     quantity: asked.quantity,
-                    attributes: body.into_iter().collect(),
                 };
                 self.answer_over(campaign, &again, archived).await
             }

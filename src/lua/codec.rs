@@ -10,7 +10,7 @@ use crate::campaign::bucket_of;
 use crate::order::Attempt;
 use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
-use crate::plan::slots::Slot;
+use crate::plan::slots::{Slot, compose_subject};
 use crate::plan::{Attribute, CheckedPlan, retry};
 
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
@@ -67,12 +67,6 @@ pub enum InspectReply {
     Counted(Facts),
 }
 
-/// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
-/// its length and a colon, so that different combinations never meet. None: empty.
-pub fn subject(key: &[Attribute], attempt: &Attempt) -> String {
-    crate::plan::slots::compose_subject(key, attempt)
-}
-
 /// ARGV of `admit` for a batch of at most [`BATCH_MAX`] attempts, with what their entry is to carry of them: the payload of
 /// each behind its length.
 pub fn admit_args<'a>(
@@ -114,13 +108,13 @@ fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut 
         let value = match slot {
             Slot::Attribute(attribute) => attribute.text_of(attempt).into_owned(),
             Slot::Subject(key) => {
-                let composed = subject(key, attempt);
+                let composed = compose_subject(key, attempt);
                 last = Some((key, composed.clone()));
                 composed
             }
             Slot::Bucket(key) => match &last {
                 Some((same, composed)) if same == key => bucket_of(composed.as_bytes(), buckets).to_string(),
-                _ => bucket_of(subject(key, attempt).as_bytes(), buckets).to_string(),
+                _ => bucket_of(compose_subject(key, attempt).as_bytes(), buckets).to_string(),
             },
             Slot::MemberBucket { audience, of } => {
                 let sets = plan
@@ -363,12 +357,12 @@ mod tests {
     #[test]
     fn subjects_of_different_combinations_never_meet() {
         let key = [Attribute::User, Attribute::Client("device".into())];
-        assert_eq!(subject(&[], &attempt("ada", "d")), "");
-        assert_eq!(subject(&key[..1], &attempt("ada", "d")), "ada");
-        assert_eq!(subject(&key, &attempt("ä", "1:x")), "2:ä3:1:x");
+        assert_eq!(compose_subject(&[], &attempt("ada", "d")), "");
+        assert_eq!(compose_subject(&key[..1], &attempt("ada", "d")), "ada");
+        assert_eq!(compose_subject(&key, &attempt("ä", "1:x")), "2:ä3:1:x");
         assert_ne!(
-            subject(&key, &attempt("a", "1:b")),
-            subject(&key, &attempt("a1:", "b"))
+            compose_subject(&key, &attempt("a", "1:b")),
+            compose_subject(&key, &attempt("a1:", "b"))
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Plans: what a rule module answers for given parameters. Data, not code.
 //!
 //! Three types, one after the other, so that skipping a stage does not compile:
-//! [`Plan`] (untrusted) → [`CheckedPlan`] (bounds, references, types, cost) → [`crate::lua::Script`].
+//! [`Plan`] (untrusted) → [`CheckedPlan`] (bounds, references, types, cost) → `lua::Script`.
 //! The interpreter in [`eval`] reads the same [`CheckedPlan`] and is the oracle the scripts are
 //! held against.
 
@@ -62,7 +62,7 @@ pub const PLAN_TABLES_ENTRIES_MAX: usize = 8192;
 /// Bytes of one text (constant, table key, sentence).
 pub const PLAN_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of all texts of one plan together, so that its script stays within
-/// [`crate::lua::SCRIPT_BYTES_MAX`].
+/// `lua::SCRIPT_BYTES_MAX`.
 pub const PLAN_TEXTS_BYTES_MAX: usize = 96 * 1024;
 pub const PLAN_EARLY_ACCESS_MAX: usize = 16;
 /// Distinct attributes a plan may read or require.

@@ -12,7 +12,7 @@ use crate::order::Attempt;
 pub enum Slot {
     /// The text of an attribute an expression reads.
     Attribute(Attribute),
-    /// The composed subject of a counter key: [`crate::lua::codec::subject`]. A key of exactly one
+    /// The composed subject of a counter key: [`compose_subject`]. A key of exactly one
     /// attribute has the same text as that attribute but still its own slot.
     Subject(Vec<Attribute>),
     /// The hash bucket of that subject.

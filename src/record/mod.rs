@@ -4,7 +4,7 @@
 //! A record is a header, which follows from the stored entry and its revision alone, and the payloads of the admitted
 //! orders, byte for byte as their gateway encoded them before the call: whoever publishes an entry makes the same bytes.
 //! Whether it may be believed two authenticators say: each order's seal ([`payload`]), by the gateway that asked for it,
-//! and the record's MAC (`crate::bus::sealed`), by whoever published it.
+//! and the record's MAC (`src/bus/sealed.rs`), by whoever published it.
 
 pub mod fence;
 mod gap;

@@ -72,13 +72,23 @@ impl Store {
         let sql = format!(
             "SELECT {COLUMNS} FROM orders o WHERE o.campaign_id = ? AND o.order_id > ? ORDER BY o.order_id LIMIT ?"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let rows = self.page(sql, campaign, after, limit).await?;
+        rows.iter().map(landed_order).collect()
+    }
+
+    /// Rows of a statement that takes a campaign, the id that the last page ended with, and how many at most.
+    pub(in crate::store) async fn page(
+        &self,
+        sql: String,
+        campaign: &str,
+        after: Option<OrderId>,
+        limit: u32,
+    ) -> StoreResult<Vec<AnyRow>> {
+        let page = sqlx::query(AssertSqlSafe(sql))
             .bind(campaign)
             .bind(after.map(|order| order.to_string()).unwrap_or_default())
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(landed_order).collect()
+            .bind(i64::from(limit));
+        Ok(page.fetch_all(&self.pool).await?)
     }
 
     /// Ids of a campaign's landed orders by moment, then by id, at most `limit`.

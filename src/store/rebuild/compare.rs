@@ -161,14 +161,8 @@ impl Store {
         after: Option<OrderId>,
         limit: u32,
     ) -> StoreResult<Vec<(OrderId, bool)>> {
-        let rows = sqlx::query(
-            "SELECT order_id, state FROM orders WHERE campaign_id = ? AND order_id > ? ORDER BY order_id LIMIT ?",
-        )
-        .bind(campaign)
-        .bind(after.map(|order| order.to_string()).unwrap_or_default())
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
+        let sql = "SELECT order_id, state FROM orders WHERE campaign_id = ? AND order_id > ? ORDER BY order_id LIMIT ?";
+        let rows = self.page(sql.to_owned(), campaign, after, limit).await?;
         let id = |row: &AnyRow| {
             let confirmed = text(row, 1)? == OrderState::Confirmed.as_str();
             Ok((order_id(&text(row, 0)?)?, confirmed))

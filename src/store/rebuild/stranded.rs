@@ -47,12 +47,7 @@ impl Store {
              (SELECT 1 FROM orders o WHERE o.campaign_id = d.campaign_id AND o.order_id = d.order_id) \
              ORDER BY d.order_id LIMIT ?"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(campaign)
-            .bind(after.map(|order| order.to_string()).unwrap_or_default())
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = self.page(sql, campaign, after, limit).await?;
         let mut found = rows.iter().map(stranded).collect::<StoreResult<Vec<_>>>()?;
         found.dedup_by_key(|(order, _)| *order);
         Ok(found)
