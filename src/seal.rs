@@ -122,7 +122,7 @@ pub type Tag = [u8; 16];
 
 /// Whether a tag is what one of the keys makes of the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verification {
     Genuine,
     Wrong,
     /// No key of this id is there.
@@ -186,23 +186,32 @@ impl Keyring {
         id: &str,
         parts: impl Iterator<Item = Option<&'a [u8]>>,
         tag: &Tag,
-    ) -> Verdict {
+    ) -> Verification {
         let Some(key) = self.0.iter().find(|key| key.id.as_str() == id) else {
-            return Verdict::UnknownKey;
+            return Verification::UnknownKey;
         };
         match key.over(parts).verify_truncated_left(tag) {
-            Ok(()) => Verdict::Genuine,
-            Err(_) => Verdict::Wrong,
+            Ok(()) => Verification::Genuine,
+            Err(_) => Verification::Wrong,
         }
     }
 
     /// Compares in constant time; `tag` is what [`Self::sign`] gave.
-    pub fn verify<'a>(&self, id: &str, parts: impl Iterator<Item = Option<&'a [u8]>>, tag: &[u8]) -> Verdict {
+    pub fn verify<'a>(
+        &self,
+        id: &str,
+        parts: impl Iterator<Item = Option<&'a [u8]>>,
+        tag: &[u8],
+    ) -> Verification {
         let Some(key) = self.0.iter().find(|key| key.id.as_str() == id) else {
-            return Verdict::UnknownKey;
+            return Verification::UnknownKey;
         };
         let genuine = unhex(tag).is_some_and(|tag| key.over(parts).verify_slice(&tag).is_ok());
-        if genuine { Verdict::Genuine } else { Verdict::Wrong }
+        if genuine {
+            Verification::Genuine
+        } else {
+            Verification::Wrong
+        }
     }
 }
 
@@ -232,10 +241,14 @@ mod tests {
         let both = Keyring::new(vec![key("new", 2), key("old", 1)]).expect("a ring");
         let (by_old, by_new) = (old.sign(parts(&[Some("a")])), both.sign(parts(&[Some("a")])));
         let verify = |ring: &Keyring, id, tag: &str| ring.verify(id, parts(&[Some("a")]), tag.as_bytes());
-        assert_eq!(verify(&both, "old", &by_old), Verdict::Genuine);
-        assert_eq!(verify(&both, "new", &by_new), Verdict::Genuine);
-        assert_eq!(verify(&both, "new", &by_old), Verdict::Wrong, "of another key");
-        assert_eq!(verify(&old, "new", &by_new), Verdict::UnknownKey);
+        assert_eq!(verify(&both, "old", &by_old), Verification::Genuine);
+        assert_eq!(verify(&both, "new", &by_new), Verification::Genuine);
+        assert_eq!(
+            verify(&both, "new", &by_old),
+            Verification::Wrong,
+            "of another key"
+        );
+        assert_eq!(verify(&old, "new", &by_new), Verification::UnknownKey);
         for tag in [
             "",
             "00",
@@ -243,7 +256,7 @@ mod tests {
             &by_old[..62],
             &format!("{by_old}0"),
         ] {
-            assert_eq!(verify(&old, "old", tag), Verdict::Wrong, "{tag}");
+            assert_eq!(verify(&old, "old", tag), Verification::Wrong, "{tag}");
         }
     }
 

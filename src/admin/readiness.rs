@@ -39,7 +39,7 @@ pub struct Readiness {
 }
 
 /// How one of them stands.
-enum Standing {
+enum CheckState {
     Good,
     /// Not as it should be, and ready all the same.
     Degraded(String),
@@ -67,23 +67,23 @@ impl Readiness {
     }
 
     /// (name, standing) of everything that was asked.
-    async fn ask(&self) -> Vec<(&'static str, Standing)> {
+    async fn ask(&self) -> Vec<(&'static str, CheckState)> {
         let needed = self.checks.iter().map(|check| (check, None));
         let helpers = self.helpers.iter();
         let helpers = helpers.map(|helper| (&helper.check, Some(helper.without)));
         let asked = needed.chain(helpers).map(async |(check, without)| {
             let patience = without.map_or(PATIENCE, |_| HELPER_PATIENCE);
             let standing = match (wrong(check, patience).await, without) {
-                (None, _) => Standing::Good,
-                (Some(cause), Some(without)) => Standing::Degraded(format!("{cause}; {without}")),
-                (Some(cause), None) => Standing::Failed(cause),
+                (None, _) => CheckState::Good,
+                (Some(cause), Some(without)) => CheckState::Degraded(format!("{cause}; {without}")),
+                (Some(cause), None) => CheckState::Failed(cause),
             };
             (check.name, standing)
         });
         let mut all = join_all(asked).await;
         let draining = match self.draining.load(Ordering::Relaxed) {
-            true => Standing::Failed("the process was asked to stop".to_owned()),
-            false => Standing::Good,
+            true => CheckState::Failed("the process was asked to stop".to_owned()),
+            false => CheckState::Good,
         };
         all.push(("draining", draining));
         all
@@ -103,13 +103,13 @@ pub(super) async fn readyz(State(health): State<Health>, RawQuery(query): RawQue
     let mut text = String::new();
     let mut ready = true;
     for (name, standing) in health.readiness.ask().await {
-        ready &= !matches!(standing, Standing::Failed(_));
+        ready &= !matches!(standing, CheckState::Failed(_));
         // Writing into a String cannot fail.
         let _ = match standing {
-            Standing::Failed(cause) => writeln!(text, "[-]{name} failed: {cause}"),
-            Standing::Degraded(cause) => writeln!(text, "[~]{name} degraded: {cause}"),
-            Standing::Good if verbose => writeln!(text, "[+]{name} ok"),
-            Standing::Good => Ok(()),
+            CheckState::Failed(cause) => writeln!(text, "[-]{name} failed: {cause}"),
+            CheckState::Degraded(cause) => writeln!(text, "[~]{name} degraded: {cause}"),
+            CheckState::Good if verbose => writeln!(text, "[+]{name} ok"),
+            CheckState::Good => Ok(()),
         };
     }
     let (status, word) = match ready {

@@ -11,7 +11,7 @@ use super::Admin;
 use super::answer::{JSON_BYTES_MAX, Refused, check_uncompressed, read_json};
 use crate::attempts::DecidedAttempt;
 use crate::attempts::lines::Lines;
-use crate::control::simulate::{NewSimulation, Origin};
+use crate::control::simulate::{AttemptSource, NewSimulation};
 use crate::control::{self, ControlError};
 use crate::wire::problem::{INVALID, MALFORMED, MEDIA_TYPE, TOO_LARGE};
 use crate::wire::{Problem, is_media_type, json};
@@ -55,7 +55,7 @@ async fn simulate_lines(admin: &Admin, id: &str, frames: &mut BodyDataStream) ->
     let (head, rest) = first_line(frames).await?;
     let mut new: NewSimulation = json::parse(&head)?;
     match new.from {
-        None | Some(Origin::File) => new.from = Some(Origin::File),
+        None | Some(AttemptSource::File) => new.from = Some(AttemptSource::File),
         Some(_) => {
             let detail = "the attempts come with this request: leave \"from\" out, or send the first line alone as \
                           application/json";

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::Instant;
 
-use super::lane::{Acknowledgement, Answerer, Verdict};
-use super::{Admission, Answer, Config, Shared};
+use super::lane::{Acknowledgement, Answerer, LaneAnswer};
+use super::{Admission, AnswerWhen, Config, Shared};
 use crate::order::OrderState;
 use crate::plan::decision::Placed;
 
@@ -105,14 +105,14 @@ impl Shared {
         };
         let there = acknowledged.try_recv();
         let in_vain = || self.delivery.is_failing(Instant::now(), accept_wait);
-        if answer == Answer::Accepted && there == Err(TryRecvError::Empty) && !in_vain() {
+        if answer == AnswerWhen::Accepted && there == Err(TryRecvError::Empty) && !in_vain() {
             tokio::spawn(async move {
                 let answer = tokio::time::timeout(accept_wait, acknowledged).await;
                 answer_all(buyers, matches!(answer, Ok(Ok(true))));
             });
             return;
         }
-        answer_all(buyers, answer == Answer::Accepted && there == Ok(true));
+        answer_all(buyers, answer == AnswerWhen::Accepted && there == Ok(true));
     }
 }
 
@@ -123,7 +123,7 @@ fn answer_all(buyers: Buyers, accepted: bool) {
     };
     for (placed, answer) in buyers {
         // A caller that went away does not read its answer; the order goes on.
-        let _ = answer.send(Ok(Verdict::Admitted(placed, state)));
+        let _ = answer.send(Ok(LaneAnswer::Admitted(placed, state)));
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::depth::Depth;
 use super::local::Local;
 use super::step::Step;
-use super::{AdmissionError, Answer, Refusal, Shared};
+use super::{AdmissionError, AnswerWhen, Refusal, Shared};
 use crate::attempts::Outcome;
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
@@ -29,8 +29,8 @@ use crate::state::{Condition, LostPart};
 
 /// Whether Kafka acknowledged the whole batch.
 pub(super) type Acknowledgement = oneshot::Receiver<bool>;
-/// Where the verdict on an attempt goes.
-pub(super) type Answerer = oneshot::Sender<Result<Verdict, AdmissionError>>;
+/// Where the answer to an attempt goes.
+pub(super) type Answerer = oneshot::Sender<Result<LaneAnswer, AdmissionError>>;
 
 /// Between tries while the engine does not answer.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(25);
@@ -51,13 +51,13 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn end(self, verdict: Result<Verdict, AdmissionError>) {
+    pub(super) fn end(self, decided: Result<LaneAnswer, AdmissionError>) {
         // A caller that went away does not read its answer; the order goes on.
-        let _ = self.answer.send(verdict);
+        let _ = self.answer.send(decided);
     }
 }
 
-pub(super) enum Verdict {
+pub(super) enum LaneAnswer {
     Admitted(Placed, OrderState),
     Existing(Placed),
     Rejected(Refusal),
@@ -101,7 +101,7 @@ impl Worker {
         while queue.recv_many(&mut jobs, batch).await > 0 {
             // Where buyers are answered after Kafka's acknowledgement, those that come while enough is on its way go
             // together.
-            if self.shared.config.load().answer == Answer::Accepted {
+            if self.shared.config.load().answer == AnswerWhen::Accepted {
                 self.depth.gather().await;
             }
             self.shared.trips.back().await;
@@ -249,16 +249,16 @@ impl Worker {
                 continue;
             }
             let mut outcome = Outcome::of(&decision);
-            let verdict = match decision {
+            let told = match decision {
                 Decision::Admitted => None,
                 Decision::Existing(placed) => {
-                    let (verdict, found) = self.existing(&job.attempt, placed);
+                    let (told, found) = self.existing(&job.attempt, placed);
                     outcome = found;
-                    Some(verdict)
+                    Some(told)
                 }
                 Decision::Rejected(rejection) => {
                     let refusal = Refusal::named(&active.family.plan, &rejection, now);
-                    Some(Verdict::Rejected(self.counted(refusal)))
+                    Some(LaneAnswer::Rejected(self.counted(refusal)))
                 }
             };
             let Job { attempt, answer, .. } = job;
@@ -267,9 +267,9 @@ impl Worker {
             {
                 decided.push((attempt.clone(), outcome));
             }
-            match verdict {
+            match told {
                 // A caller that went away does not read its answer; the order goes on.
-                Some(verdict) => drop(answer.send(Ok(verdict))),
+                Some(told) => drop(answer.send(Ok(told))),
                 None => buyers.push((placed(active, attempt, now), answer)),
             }
         }
@@ -294,12 +294,12 @@ impl Worker {
     }
 
     /// Found to have been admitted before; with how that is recorded, where it is another attempt.
-    pub(super) fn existing(&self, attempt: &Attempt, placed: Placed) -> (Verdict, Option<Outcome>) {
+    pub(super) fn existing(&self, attempt: &Attempt, placed: Placed) -> (LaneAnswer, Option<Outcome>) {
         if placed.is_of(attempt) {
-            return (Verdict::Existing(placed), None);
+            return (LaneAnswer::Existing(placed), None);
         }
         let refusal = self.counted(Refusal::key_reused());
-        (Verdict::Rejected(refusal), Some(Outcome::Own(Own::KeyReused)))
+        (LaneAnswer::Rejected(refusal), Some(Outcome::Own(Own::KeyReused)))
     }
 
     fn hand_over(&self, active: &Active, entry: codec::Entry, admitted: Admitted<'_>) -> Acknowledgement {

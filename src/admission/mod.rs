@@ -55,7 +55,7 @@ pub use watch::Watch;
 
 use delivery::Delivery;
 use engine_clock::EngineClock;
-use lane::{Job, Lane, Verdict};
+use lane::{Job, Lane, LaneAnswer};
 use step::Step;
 use trips::Trips;
 
@@ -68,7 +68,7 @@ const FIND_TRIES: u32 = 3;
 /// When the answer to an admitted order is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Answer {
+pub enum AnswerWhen {
     /// After Kafka's acknowledgement, `pending` when that takes longer than `accept_wait`.
     Accepted,
     /// At once, as `pending`.
@@ -78,7 +78,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    pub answer: Answer,
+    pub answer: AnswerWhen,
     #[serde(rename = "accept_wait_ms", with = "millis")]
     pub accept_wait: Duration,
     /// Attempts that may wait per campaign; one more is answered 429.
@@ -100,7 +100,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            answer: Answer::Accepted,
+            answer: AnswerWhen::Accepted,
             accept_wait: Duration::from_millis(200),
             queue: 20_000,
             batch: 256,
@@ -113,7 +113,7 @@ impl Default for Config {
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Placement {
     /// Admitted now, or found to have been admitted before (`replayed`).
     Order {
         placed: Placed,
@@ -316,9 +316,9 @@ impl Admission {
         campaign: &str,
         attempt: Attempt,
         keyed: bool,
-    ) -> Result<Outcome, AdmissionError> {
+    ) -> Result<Placement, AdmissionError> {
         let lane = match self.lane(campaign).await {
-            Err(AdmissionError::Over { .. }) if !keyed => return Ok(Outcome::Rejected(Refusal::closed())),
+            Err(AdmissionError::Over { .. }) if !keyed => return Ok(Placement::Rejected(Refusal::closed())),
             lane => lane?,
         };
         if lane.local.note_order() {
@@ -333,35 +333,35 @@ impl Admission {
                 self.shared
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }
-            return Ok(Outcome::Rejected(refusal));
+            return Ok(Placement::Rejected(refusal));
         }
         if let Some(intake) = &self.intake {
             intake.check(self.in_outbox())?;
         }
         let order = attempt.order;
-        let verdict = self.enqueue(&lane, attempt, keyed)?;
+        let decided = self.enqueue(&lane, attempt, keyed)?;
         let lost = || AdmissionError::Engine("the admission lane ended".into());
-        let verdict = match verdict.await.map_err(|_| lost())? {
+        let decided = match decided.await.map_err(|_| lost())? {
             Err(AdmissionError::GateClosed { .. }) if self.is_over(campaign, &lane) => match keyed {
                 true => return Err(AdmissionError::Over { archived: false }),
-                false => return Ok(Outcome::Rejected(Refusal::closed())),
+                false => return Ok(Placement::Rejected(Refusal::closed())),
             },
-            verdict => verdict?,
+            decided => decided?,
         };
-        match verdict {
-            Verdict::Rejected(refusal) => Ok(Outcome::Rejected(refusal)),
-            Verdict::Existing(placed) => {
+        match decided {
+            LaneAnswer::Rejected(refusal) => Ok(Placement::Rejected(refusal)),
+            LaneAnswer::Existing(placed) => {
                 let state = self
                     .find(campaign, &placed.user, order)
                     .await?
                     .map_or(OrderState::Pending, |(_, state)| state);
-                Ok(Outcome::Order {
+                Ok(Placement::Order {
                     placed,
                     state,
                     replayed: true,
                 })
             }
-            Verdict::Admitted(placed, state) => Ok(Outcome::Order {
+            LaneAnswer::Admitted(placed, state) => Ok(Placement::Order {
                 placed,
                 state,
                 replayed: false,
@@ -386,14 +386,14 @@ impl Admission {
         Some(refusal)
     }
 
-    /// Puts an attempt into its lane's queue; its verdict comes through what is returned.
+    /// Puts an attempt into its lane's queue; its decided comes through what is returned.
     fn enqueue(
         &self,
         lane: &Lane,
         attempt: Attempt,
         keyed: bool,
-    ) -> Result<oneshot::Receiver<Result<Verdict, AdmissionError>>, AdmissionError> {
-        let (answer, verdict) = oneshot::channel();
+    ) -> Result<oneshot::Receiver<Result<LaneAnswer, AdmissionError>>, AdmissionError> {
+        let (answer, decided) = oneshot::channel();
         let job = Job {
             attempt,
             unread: Default::default(),
@@ -407,7 +407,7 @@ impl Admission {
             retry_after: Duration::from_secs(1),
         };
         lane.jobs.try_send(job).map_err(full)?;
-        Ok(verdict)
+        Ok(decided)
     }
 
     /// Whether the sale has closed, by the revision this gateway decides with and about the engine's clock.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Refusal;
-use super::lane::{Job, Verdict, Worker};
+use super::lane::{Job, LaneAnswer, Worker};
 use super::step::Step;
 use crate::attempts::Outcome;
 use crate::lua::{calls, fixed};
 use crate::order::{self, BODY};
-use crate::ruleset::{Active, Asked, Verdict as Checked};
+use crate::ruleset::{Active, Asked, Verdict};
 
 /// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.
 const CHUNK: usize = 16;
@@ -102,7 +102,7 @@ impl Worker {
                 true => orders.next().flatten(),
                 false => None,
             };
-            let (verdict, outcome) = match before {
+            let (told, outcome) = match before {
                 Some(order) => self.existing(&job.attempt, order.placed),
                 None => {
                     let name = refusal
@@ -111,14 +111,14 @@ impl Worker {
                         .unwrap_or(refusal.reason.name())
                         .to_owned();
                     (
-                        Verdict::Rejected(self.counted(refusal)),
+                        LaneAnswer::Rejected(self.counted(refusal)),
                         Some(Outcome::Named(name)),
                     )
                 }
             };
             let Job { attempt, answer, .. } = job;
             // A caller that went away does not read its answer.
-            let _ = answer.send(Ok(verdict));
+            let _ = answer.send(Ok(told));
             if let Some(outcome) = outcome
                 && self.shared.keeps(&self.shard.campaign, &attempt.user)
             {
@@ -184,9 +184,9 @@ fn check(active: &Active, mut job: Job) -> (Job, Option<Refusal>) {
         .prechecks
         .iter()
         .find_map(|precheck| match precheck.check(&asked) {
-            Checked::Pass => None,
-            Checked::Reject(objection) => Some(Refusal::objected(precheck.rule(), objection)),
-            Checked::Failed => Some(Refusal::precheck_failed(precheck.rule())),
+            Verdict::Pass => None,
+            Verdict::Reject(objection) => Some(Refusal::objected(precheck.rule(), objection)),
+            Verdict::Failed => Some(Refusal::precheck_failed(precheck.rule())),
         });
     if refusal.is_none() {
         job.passed = epoch;

@@ -67,7 +67,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         listener.address().map(|address| Url(scheme, address))
     };
-    let (orders, admin) = (url(&listeners.orders)?, url(&listeners.control)?);
+    let (orders, admin) = (url(&listeners.orders)?, url(&listeners.admin)?);
     let persistence = data.map_or("in memory".to_owned(), |folder| folder.display().to_string());
     print(
         &parts,

@@ -41,9 +41,12 @@ pub(super) async fn run(
     let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway.clone(), auth, stages, &mut registry));
     let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
-    let Listeners { orders, control } = listeners;
-    let tls = [orders.tls.clone(), control.tls.clone()];
-    let control = control.control_door(&config, &mut registry);
+    let Listeners {
+        orders,
+        admin: listener,
+    } = listeners;
+    let tls = [orders.tls.clone(), listener.tls.clone()];
+    let admin_door = listener.admin_door(&config, &mut registry);
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),
@@ -61,7 +64,7 @@ pub(super) async fn run(
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.
     let (close_admin, admin_closed) = oneshot::channel::<()>();
-    let served_admin = tokio::spawn(admin.serve(control, admin_closed.map(drop)));
+    let served_admin = tokio::spawn(admin.serve(admin_door, admin_closed.map(drop)));
     let (close, closed) = oneshot::channel::<()>();
     let door = gateway.door(orders.socket).tls(orders.tls);
     let serving = tokio::spawn(door.serve(gateway.clone(), closed.map(drop)));

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::adapters::{close, sending, store_check};
 use super::levels::{self, Level};
-use super::listeners::{self, Listener, control_fits};
+use super::listeners::{self, Listener, admin_fits};
 use super::redrive;
 use super::reload::{Reload, Sources};
 use super::sealing::Sealing;
@@ -36,8 +36,8 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let shutdown = Shutdown::listen()?;
     let reload = Reload::listen(&config, sources)?;
     let in_force = reload.in_force();
-    control_fits(&config)?;
-    let listener = Listener::control(&config)?;
+    admin_fits(&config)?;
+    let listener = Listener::admin(&config)?;
     let (address, tls) = (listener.address()?, listener.tls.clone());
     let topics = config.topics()?;
     let names = topics.names();
@@ -49,7 +49,7 @@ pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
     let mut registry = telemetry::registry();
     lander.register(&mut registry);
     let readiness = Arc::new(lander.readiness());
-    let door = listener.control_door(&config, &mut registry);
+    let door = listener.admin_door(&config, &mut registry);
     let health = Health {
         readiness: readiness.clone(),
         registry: Arc::new(registry),

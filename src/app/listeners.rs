@@ -27,7 +27,7 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Of the control plane, in every role.
-    pub(super) fn control(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn admin(config: &Config) -> anyhow::Result<Self> {
         let socket = admin::bind(config.admin_listen, config.admin_token.as_deref())?;
         Ok(Self {
             socket,
@@ -56,7 +56,7 @@ impl Listener {
     }
 
     /// The control plane's door, its figures in `registry`.
-    pub(super) fn control_door(self, config: &Config, registry: &mut Registry) -> Door {
+    pub(super) fn admin_door(self, config: &Config, registry: &mut Registry) -> Door {
         Door::new(self.socket, Limits::for_few(config.admin.connections))
             .tls(self.tls)
             .figures(Figures::new(registry, "admin"))
@@ -83,14 +83,14 @@ fn tls(section: &str, files: Option<Files>) -> anyhow::Result<Option<Tls>> {
 /// Those of a gateway.
 pub(super) struct Listeners {
     pub orders: Listener,
-    pub control: Listener,
+    pub admin: Listener,
 }
 
 impl Listeners {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             orders: Listener::orders(config)?,
-            control: Listener::control(config)?,
+            admin: Listener::admin(config)?,
         })
     }
 
@@ -98,13 +98,13 @@ impl Listeners {
     pub(super) fn twins(&self) -> std::io::Result<Self> {
         Ok(Self {
             orders: self.orders.twin()?,
-            control: self.control.twin()?,
+            admin: self.admin.twin()?,
         })
     }
 
     /// Data plane, control plane.
     pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.orders.address()?, self.control.address()?))
+        Ok((self.orders.address()?, self.admin.address()?))
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn fitted(mut config: Config, sources: Sources) -> anyhow::Result<(Co
 }
 
 /// The same for a process that only has a control plane.
-pub(super) fn control_fits(config: &Config) -> anyhow::Result<()> {
+pub(super) fn admin_fits(config: &Config) -> anyhow::Result<()> {
     descriptors::fit(descriptors::raise(), config.admin.connections, 0)?;
     Ok(())
 }

@@ -159,7 +159,7 @@ async fn missing(
 /// Serves health until the answer is dropped, on the same socket as the process will afterwards.
 fn not_ready(config: &Config, listener: &Listener, why: Why) -> anyhow::Result<oneshot::Sender<()>> {
     let mut registry = telemetry::registry();
-    let door = listener.twin()?.control_door(config, &mut registry).hands_on();
+    let door = listener.twin()?.admin_door(config, &mut registry).hands_on();
     let check = Check {
         name: "migration",
         ask: Box::new(move || {

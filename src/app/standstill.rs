@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::admin::Check;
 use crate::bus::kafka::{Config, KafkaProducer};
 use crate::bus::{Anew, BusError};
-use crate::flow::{Flow, Ladder, Step};
+use crate::flow::{Flow, Ladder, Remedy};
 use crate::landing::Nudger;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -35,10 +35,10 @@ pub(super) fn watch(flow: Arc<Flow>, kafka: Arc<KafkaProducer>, topics: Vec<Land
         let mut ladders: Vec<Ladder> = topics.iter().map(|_| Ladder::default()).collect();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let standing = flow.standing();
+            let stalled = flow.stalled();
             for (topic, ladder) in topics.iter().zip(&mut ladders) {
                 let own = || {
-                    standing
+                    stalled
                         .iter()
                         .filter(|each| each.partition.topic == topic.kafka.topic)
                 };
@@ -62,8 +62,8 @@ pub(super) fn check(flow: &Arc<Flow>) -> Check {
     Check {
         name: "standstill",
         ask: Box::new(move || {
-            let standing = flow.standing();
-            let longest = standing.into_iter().max_by_key(|each| each.still);
+            let stalled = flow.stalled();
+            let longest = stalled.into_iter().max_by_key(|each| each.still);
             let answer = match longest.filter(|each| each.still >= UNREADY_FROM) {
                 None => Ok(()),
                 Some(each) => Err(format!(
@@ -84,7 +84,7 @@ async fn act(
     kafka: &KafkaProducer,
     topic: &Landed,
     still: &BTreeSet<i32>,
-    step: Step,
+    step: Remedy,
 ) -> Result<(), BusError> {
     let config = &topic.kafka;
     let leaderless = kafka.leaderless(&config.topic).await?;
@@ -105,10 +105,10 @@ async fn act(
 
 /// Has the consumers of this lander begin them anew. One with a batch in hand waits for the database or for the guard:
 /// it has told so itself, and nothing else is wrong with it.
-fn nudge(topic: &Landed, still: &BTreeSet<i32>, step: Step) {
+fn nudge(topic: &Landed, still: &BTreeSet<i32>, step: Remedy) {
     let how = match step {
-        Step::Partitions => Anew::Partition,
-        Step::Consumers => Anew::Consumer,
+        Remedy::Partitions => Anew::Partition,
+        Remedy::Consumers => Anew::Consumer,
     };
     for consumer in &topic.consumers {
         let state = consumer.state();

@@ -11,7 +11,7 @@ use super::adapters::{Adapters, close};
 use super::listeners::Listeners;
 use super::migration::{self, Why};
 use crate::admin::{Check, Health, Readiness};
-use crate::admission::{AdmissionError, Outcome, Quota};
+use crate::admission::{AdmissionError, Placement, Quota};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
 use crate::gateway::{CampaignView, Gateway, Orders};
@@ -36,8 +36,8 @@ pub(super) async fn adapters(
         return Ok((connected?, None));
     }
     let room = Room::open(config, auth, listeners, why.clone())?;
-    let (orders, control) = listeners.addresses()?;
-    tracing::warn!(%orders, %control, "not ready yet, and listening: the start waits for the services");
+    let (orders, admin) = listeners.addresses()?;
+    tracing::warn!(%orders, control = %admin, "not ready yet, and listening: the start waits for the services");
     Ok((connecting.await?, Some(room)))
 }
 
@@ -65,14 +65,14 @@ pub(super) struct Room {
 
 impl Room {
     fn open(config: &Config, auth: &Arc<Auth>, listeners: &Listeners, why: Why) -> anyhow::Result<Self> {
-        let Listeners { orders, control } = listeners.twins()?;
+        let Listeners { orders, admin } = listeners.twins()?;
         let mut registry = telemetry::registry();
         let gateway = Gateway::new(config.gateway.clone(), auth.clone(), Starting, &mut registry);
         let check = Check {
             name: "start",
             ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),
         };
-        let control = control.control_door(config, &mut registry).hands_on();
+        let admin = admin.admin_door(config, &mut registry).hands_on();
         let health = Health {
             readiness: Arc::new(Readiness::new(vec![check])),
             registry: Arc::new(registry),
@@ -82,7 +82,7 @@ impl Room {
         let (close_admin, admin_closed) = oneshot::channel();
         let door = gateway.door(orders.socket).tls(orders.tls).hands_on();
         tokio::spawn(door.serve(Arc::new(gateway), orders_closed.map(drop)));
-        tokio::spawn(health.serve_meanwhile(control, admin_closed.map(drop)));
+        tokio::spawn(health.serve_meanwhile(admin, admin_closed.map(drop)));
         Ok(Self {
             _close: [close_orders, close_admin],
         })
@@ -99,7 +99,7 @@ fn starting<T>() -> Result<T, AdmissionError> {
 }
 
 impl Orders for Starting {
-    async fn place(&self, _: &str, _: Attempt, _: bool) -> Result<Outcome, AdmissionError> {
+    async fn place(&self, _: &str, _: Attempt, _: bool) -> Result<Placement, AdmissionError> {
         starting()
     }
 

@@ -60,7 +60,7 @@ pub struct Config {
     pub partitions: u32,
     /// Replicas of every topic that `rushgate migrate` makes.
     pub replication: u16,
-    /// Goes into the options as `sasl.password` when the configuration is settled; so does the content of its file.
+    /// Goes into the options as `sasl.password` when the configuration is resolved; so does the content of its file.
     pub sasl_password: Option<String>,
     pub sasl_password_file: Option<PathBuf>,
     /// Options of librdkafka for every client; they win over everything below. [`check_options`] says which are

@@ -8,7 +8,7 @@ use super::origin::{OURS, POSITION, SEAL, get};
 use super::{Forward, Headers, Outbound, Record};
 use crate::record;
 pub use crate::seal::Seal;
-use crate::seal::{Keyring, Verdict};
+use crate::seal::{Keyring, Verification};
 
 const VERSION: &str = "1";
 /// What the tag is computed over begins with this: the keys are good for nothing else.
@@ -90,18 +90,20 @@ pub fn read(keys: Option<&Keyring>, topic: &str, partition: i32, record: &Record
         payload: &record.payload,
         headers: &record.headers,
     };
-    let verdict = keys.map_or(Verdict::UnknownKey, |keys| {
+    let verification = keys.map_or(Verification::UnknownKey, |keys| {
         keys.verify(id, body.parts(id, meant_for), tag.as_bytes())
     });
-    match verdict {
+    match verification {
         // Nothing of such a record says where it belongs but this.
-        Verdict::Genuine if meant_for == ANY_PARTITION && record::is_record(&record.payload) => {
+        Verification::Genuine if meant_for == ANY_PARTITION && record::is_record(&record.payload) => {
             Seal::Wrong("its seal names no partition")
         }
-        Verdict::Genuine if meant_for == ANY_PARTITION || meant_for.parse() == Ok(partition) => Seal::Genuine,
-        Verdict::Genuine => Seal::Wrong("its seal is for another partition"),
-        Verdict::Wrong => Seal::Wrong("its seal is not what its key makes of it"),
-        Verdict::UnknownKey => match id.parse::<crate::seal::KeyId>() {
+        Verification::Genuine if meant_for == ANY_PARTITION || meant_for.parse() == Ok(partition) => {
+            Seal::Genuine
+        }
+        Verification::Genuine => Seal::Wrong("its seal is for another partition"),
+        Verification::Wrong => Seal::Wrong("its seal is not what its key makes of it"),
+        Verification::UnknownKey => match id.parse::<crate::seal::KeyId>() {
             Ok(id) => Seal::UnknownKey(id.to_string()),
             Err(_) => Seal::Wrong("its seal names no key"),
         },

@@ -78,19 +78,23 @@ fn as_text(settings: &[Setting]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Origin;
+    use crate::config::SettingOrigin;
 
     #[test]
     fn each_line_has_key_value_and_origin() {
         let setting = |key, value, origin| Setting { key, value, origin };
         let settings = [
-            setting("listen", Shown::Value("127.0.0.1:8080".into()), Origin::BuiltIn),
+            setting(
+                "listen",
+                Shown::Value("127.0.0.1:8080".into()),
+                SettingOrigin::BuiltIn,
+            ),
             setting(
                 "redis.password",
                 Shown::Hidden,
-                Origin::Variable("RUSHGATE_REDIS_PASSWORD".to_owned()),
+                SettingOrigin::Variable("RUSHGATE_REDIS_PASSWORD".to_owned()),
             ),
-            setting("seal.keys", Shown::None, Origin::BuiltIn),
+            setting("seal.keys", Shown::None, SettingOrigin::BuiltIn),
         ];
         let text = as_text(&settings);
         let words: Vec<Vec<&str>> = text

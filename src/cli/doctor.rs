@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::out::Exit;
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
-use crate::doctor::{self, Patient, Report, Role, Verdict, limits};
+use crate::doctor::{self, FindingLevel, Patient, Report, Role, limits};
 use crate::telemetry;
 
 /// A leg failed.
@@ -31,9 +31,9 @@ pub struct DoctorArgs {
 pub async fn doctor(
     args: DoctorArgs,
     file: Option<std::path::PathBuf>,
-    settled: Result<Config, ConfigError>,
+    resolved: Result<Config, ConfigError>,
 ) -> anyhow::Result<()> {
-    let report = match settled {
+    let report = match resolved {
         Ok(config) => examine(&args, file, &config).await?,
         Err(error) => doctor::unreadable(&error),
     };
@@ -41,9 +41,9 @@ pub async fn doctor(
         true => println!("{}", serde_json::to_string_pretty(&report.json())?),
         false => print!("{}", report.text()),
     }
-    match report.verdict() {
-        Verdict::Failed => Err(ILL.into()),
-        Verdict::Ok | Verdict::Warning => Ok(()),
+    match report.level() {
+        FindingLevel::Failed => Err(ILL.into()),
+        FindingLevel::Ok | FindingLevel::Warning => Ok(()),
     }
 }
 

@@ -140,7 +140,7 @@ mod tests {
             panic!("not dev");
         };
         assert_eq!(dev.data, Some("d".into()));
-        let config = dev.settings.settle(&|_| None).expect("valid");
+        let config = dev.settings.resolve(&|_| None).expect("valid");
         assert_eq!(config.listen.port(), 0);
         let cli = parse_from([
             "rushgate",
@@ -153,7 +153,7 @@ mod tests {
         let Command::Serve(settings) = cli.command else {
             panic!("not serve");
         };
-        let gateway = settings.settle(&|_| None).expect("valid");
+        let gateway = settings.resolve(&|_| None).expect("valid");
         assert_eq!(gateway.redis.url, "redis://r");
         assert!(gateway.auth.insecure_dev_auth);
         assert!(config.log.format == crate::telemetry::Format::Json);
@@ -163,7 +163,7 @@ mod tests {
     fn the_file_may_come_from_the_environment() {
         let env = |name: &str| (name == "RUSHGATE_CONFIG").then(|| "/nowhere/rushgate.toml".to_owned());
         let error = Settings::<Role>::default()
-            .settle(&env)
+            .resolve(&env)
             .err()
             .expect("no such file");
         assert!(

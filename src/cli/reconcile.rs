@@ -21,7 +21,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::redis::Redis;
-use crate::reconcile::{CompareError, Comparison, Outcome, Reconcile};
+use crate::reconcile::{CompareError, Comparison, Reconcile, RepairOutcome};
 use crate::store::Store;
 
 /// How long Redis and Kafka have to answer at all.
@@ -225,12 +225,12 @@ fn shown(comparison: &Comparison, repair: bool) -> String {
     }
     for difference in comparison.differences.iter().take(PRINTED_MAX) {
         let outcome = match (repair, difference.outcome) {
-            (false, _) | (_, Outcome::Found) => "",
-            (_, Outcome::Repaired) => "[repaired] ",
-            (_, Outcome::SentAgain) => "[sent again] ",
-            (_, Outcome::GivenUp) => "[given up] ",
-            (_, Outcome::Moved) => "[changed meanwhile] ",
-            (_, Outcome::Refused) => "[left alone] ",
+            (false, _) | (_, RepairOutcome::Found) => "",
+            (_, RepairOutcome::Repaired) => "[repaired] ",
+            (_, RepairOutcome::SentAgain) => "[sent again] ",
+            (_, RepairOutcome::GivenUp) => "[given up] ",
+            (_, RepairOutcome::Moved) => "[changed meanwhile] ",
+            (_, RepairOutcome::Refused) => "[left alone] ",
         };
         let _ = writeln!(text, "  {outcome}{}", difference.sentence);
     }

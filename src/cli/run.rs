@@ -62,7 +62,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }) => start(settings, move |config, _| migrate(config, cut_over, force)),
         Command::Doctor(Doctor { args, settings }) => {
             let file = settings.file(&variable);
-            on_runtime(doctor(args, file, settings.settle(&variable)))
+            on_runtime(doctor(args, file, settings.resolve(&variable)))
         }
         Command::Config(command) => config(command),
         Command::Load(args) => on_runtime(play(args)),
@@ -81,7 +81,7 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let config = settings.begin()?;
-    on_runtime(role(config, Sources::new(move || settings.settle(&variable))))
+    on_runtime(role(config, Sources::new(move || settings.resolve(&variable))))
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! The flags that set keys of the configuration, and how a command settles it: built-in values < file < environment <
+//! The flags that set keys of the configuration, and how a command resolves it: built-in values < file < environment <
 //! these flags. What a command takes is a list of them; how they are read is the same for all.
 
 use std::marker::PhantomData;
@@ -231,7 +231,7 @@ impl<C: Takes> Settings<C> {
     }
 
     /// Settles the configuration from file, environment and these flags.
-    pub fn settle(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    pub fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         let mut config = config::load(&Source {
             file: self.file(env).as_deref(),
             env,
@@ -249,7 +249,7 @@ impl<C: Takes> Settings<C> {
 
     /// Settles the configuration of this process, and starts its log.
     pub fn begin(&self) -> anyhow::Result<Config> {
-        let config = self.settle(&variable)?;
+        let config = self.resolve(&variable)?;
         telemetry::init(&config.log)?;
         config.warn();
         Ok(config)

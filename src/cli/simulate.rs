@@ -270,7 +270,7 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::simulate::{AllBuyers, Compared, Origin, SampleAnswer, SideAnswer};
+    use crate::control::simulate::{AllBuyers, AttemptSource, Compared, SampleAnswer, SideAnswer};
 
     #[test]
     fn a_merchant_reads_a_table_and_sentences() {
@@ -288,7 +288,7 @@ mod tests {
         };
         let mut simulation = Simulation {
             campaign: "spring".into(),
-            from: Origin::Sample,
+            from: AttemptSource::Sample,
             attempts: 12_345,
             first_at: Some("2026-11-21T10:00:00.000Z".into()),
             last_at: Some("2026-11-21T10:05:00.000Z".into()),

@@ -32,7 +32,7 @@ pub struct Source<'a> {
 
 /// Settles the configuration.
 pub fn load(source: &Source<'_>) -> Result<Config, ConfigError> {
-    settle(source, &read(source)?)
+    resolve(source, &read(source)?)
 }
 
 /// The text of the file; empty where there is none.
@@ -47,7 +47,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<String, ConfigError> {
 }
 
 /// `text` is the file's.
-pub(super) fn settle(source: &Source<'_>, text: &str) -> Result<Config, ConfigError> {
+pub(super) fn resolve(source: &Source<'_>, text: &str) -> Result<Config, ConfigError> {
     let mut given = Given::default();
     let mut config = match source.file {
         None => Config::default(),
@@ -74,7 +74,7 @@ pub(super) fn settle(source: &Source<'_>, text: &str) -> Result<Config, ConfigEr
         })?;
         given.put(key, (*name).to_owned(), value);
     }
-    secrets::settle(&mut config, &given, source.env)?;
+    secrets::resolve(&mut config, &given, source.env)?;
     config.kafka.rename_options()?;
     check(&config)?;
     config.keyring = seal::keyring(&config.seal, &mut config.warnings, &mut config.secret_files)?;

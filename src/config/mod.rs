@@ -1,4 +1,4 @@
-//! The settled configuration: built-in values < TOML file < environment < flags.
+//! The resolved configuration: built-in values < TOML file < environment < flags.
 //!
 //! Every key has one dotted name, `admission.accept_wait_ms`; the environment calls it
 //! `RUSHGATE_ADMISSION_ACCEPT_WAIT_MS`. `rushgate.example.toml` documents them all. A section is the `Config` of the
@@ -25,7 +25,7 @@ pub use environment::{check_environment, unread};
 pub use error::ConfigError;
 pub use keys::{KEYS, Key, env_name};
 pub use load::{Flag, Source, load};
-pub use origin::{HIDDEN, Origin, Setting, Shown, settings};
+pub use origin::{HIDDEN, Setting, SettingOrigin, Shown, settings};
 pub use reread::Reread;
 pub use seal::Seal;
 pub use secrets::admin_token;

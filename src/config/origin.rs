@@ -15,7 +15,7 @@ use crate::wire::secret::{is_secret_name, shown_path, shown_url};
 
 /// Who said what a key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     BuiltIn,
     /// The line counts from 1.
     File {
@@ -28,7 +28,7 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-impl Origin {
+impl SettingOrigin {
     /// One word for its kind.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("built-in"),
@@ -65,13 +65,13 @@ pub enum Shown {
 pub struct Setting {
     pub key: &'static str,
     pub value: Shown,
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 /// Every key, in the order of the example file; fails where a role would not start with it.
 pub fn settings(source: &Source<'_>) -> Result<Vec<Setting>, ConfigError> {
     let text = load::read(source)?;
-    let config = load::settle(source, &text)?;
+    let config = load::resolve(source, &text)?;
     let said = Said {
         source,
         file: DeTable::parse(&text).ok(),
@@ -94,7 +94,7 @@ pub fn settings(source: &Source<'_>) -> Result<Vec<Setting>, ConfigError> {
             key: "admin_token",
             value: Shown::Hidden,
             origin: match (source.env)(TOKEN_VARIABLE).filter(|token| !token.is_empty()) {
-                Some(_) => Origin::Variable(TOKEN_VARIABLE.to_owned()),
+                Some(_) => SettingOrigin::Variable(TOKEN_VARIABLE.to_owned()),
                 None => said.origin("admin_token_file"),
             },
         });
@@ -111,29 +111,29 @@ struct Said<'a> {
 
 impl Said<'_> {
     /// A URL that was read from a file comes from where that file is named.
-    fn origin(&self, key: &str) -> Origin {
+    fn origin(&self, key: &str) -> SettingOrigin {
         let beside = format!("{key}_file");
         match self.last(key) {
-            Origin::BuiltIn if key.ends_with(".url") => self.last(&beside),
+            SettingOrigin::BuiltIn if key.ends_with(".url") => self.last(&beside),
             origin => origin,
         }
     }
 
-    fn last(&self, key: &str) -> Origin {
+    fn last(&self, key: &str) -> SettingOrigin {
         let mut flags = self.source.flags.iter().rev();
         if let Some((flag, _)) = flags.find(|(flag, _)| flag.key == key) {
-            return Origin::Flag(flag.name);
+            return SettingOrigin::Flag(flag.name);
         }
         let variable = super::env_name(key);
         if (self.source.env)(&variable).is_some() {
-            return Origin::Variable(variable);
+            return SettingOrigin::Variable(variable);
         }
         match (self.source.file, self.line(key)) {
-            (Some(path), Some(line)) => Origin::File {
+            (Some(path), Some(line)) => SettingOrigin::File {
                 path: path.to_owned(),
                 line,
             },
-            _ => Origin::BuiltIn,
+            _ => SettingOrigin::BuiltIn,
         }
     }
 
@@ -152,7 +152,7 @@ impl Said<'_> {
 
     /// Whether a key is a secret that somebody gave: settling the configuration puts it where it is used.
     fn secret(&self, key: &str) -> bool {
-        key.ends_with("password") && self.last(key) != Origin::BuiltIn
+        key.ends_with("password") && self.last(key) != SettingOrigin::BuiltIn
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
         })
         .expect("valid");
         for setting in &mut settings {
-            if let Origin::File { path, .. } = &mut setting.origin {
+            if let SettingOrigin::File { path, .. } = &mut setting.origin {
                 *path = "rushgate.toml".into();
             }
         }

@@ -53,7 +53,7 @@ impl Given {
 }
 
 /// Puts every secret where it is used: from its file, or from beside a URL.
-pub(super) fn settle(
+pub(super) fn resolve(
     config: &mut Config,
     given: &Given,
     env: &dyn Fn(&str) -> Option<String>,
@@ -101,10 +101,10 @@ pub(super) fn settle(
         }
     }
 
-    settle_kafka(&mut config.kafka, &mut files)
+    resolve_kafka(&mut config.kafka, &mut files)
 }
 
-fn settle_kafka(kafka: &mut kafka::Config, files: &mut Files<'_>) -> Result<(), ConfigError> {
+fn resolve_kafka(kafka: &mut kafka::Config, files: &mut Files<'_>) -> Result<(), ConfigError> {
     let given = files.given;
     for (at, options) in [
         ("kafka.options", &mut kafka.options),

@@ -20,7 +20,7 @@ fn file(text: &str) -> Result<Config, String> {
     load::parse(Path::new("rushgate.toml"), text).map_err(|error| error.to_string())
 }
 
-fn settle(env: &[(&str, &str)], flags: &[(Flag, &str)]) -> Result<Config, String> {
+fn resolve(env: &[(&str, &str)], flags: &[(Flag, &str)]) -> Result<Config, String> {
     let flags = flags.iter().map(|(flag, value)| (*flag, (*value).to_owned()));
     let env = |name: &str| {
         let found = env.iter().find(|(known, _)| *known == name);
@@ -191,7 +191,7 @@ fn the_environment_is_over_the_file_and_flags_over_both() {
 
 #[test]
 fn text_of_the_environment_takes_the_type_of_its_key() {
-    let config = settle(
+    let config = resolve(
         &[
             ("RUSHGATE_ADMISSION_BATCH", "7"),
             ("RUSHGATE_AUTH_INSECURE_DEV_AUTH", "true"),
@@ -209,7 +209,7 @@ fn text_of_the_environment_takes_the_type_of_its_key() {
 
 #[test]
 fn a_lander_is_told_from_others_by_its_name() {
-    let named = |env: &[(&str, &str)]| settle(env, &[]).expect("valid").instance();
+    let named = |env: &[(&str, &str)]| resolve(env, &[]).expect("valid").instance();
     assert_eq!(
         named(&[("RUSHGATE_LANDING_INSTANCE", "lander-1")]).as_deref(),
         Some("lander-1")
@@ -221,7 +221,7 @@ fn a_lander_is_told_from_others_by_its_name() {
 
 #[test]
 fn landing_is_configured_from_the_environment_too() {
-    let config = settle(
+    let config = resolve(
         &[
             ("RUSHGATE_LANDING_RETRY_DELAYS", "200ms,5s"),
             ("RUSHGATE_LANDING_POISON_SHARE", "0.25"),
@@ -241,7 +241,7 @@ fn landing_is_configured_from_the_environment_too() {
 
 #[test]
 fn deployments_that_share_a_kafka_have_a_prefix_each() {
-    let config = settle(&[("RUSHGATE_KAFKA_PREFIX", "shop")], &[]).expect("valid");
+    let config = resolve(&[("RUSHGATE_KAFKA_PREFIX", "shop")], &[]).expect("valid");
     assert_eq!(
         config.topics().expect("delays").names().first(),
         Some(&"shop.orders")
@@ -319,7 +319,7 @@ fn a_wrong_value_is_answered_with_its_source() {
         ),
     ] {
         let flags: Vec<_> = flag.into_iter().collect();
-        let error = settle(&[env], &flags).err().expect(expected);
+        let error = resolve(&[env], &flags).err().expect(expected);
         assert!(error.starts_with(expected), "{error}");
     }
 }
@@ -367,12 +367,12 @@ fn compiled_modules_have_a_place() {
         place(&plain, Some("/data"), &[home]).as_deref(),
         Some("/data/wasm")
     );
-    let chosen = settle(&[("RUSHGATE_WASM_CACHE_DIR", "/srv/wasm")], &[]).expect("a path");
+    let chosen = resolve(&[("RUSHGATE_WASM_CACHE_DIR", "/srv/wasm")], &[]).expect("a path");
     assert_eq!(
         place(&chosen, Some("/data"), &[home]).as_deref(),
         Some("/srv/wasm")
     );
-    let off = settle(&[("RUSHGATE_WASM_CACHE_DIR", "")], &[]).expect("the empty text");
+    let off = resolve(&[("RUSHGATE_WASM_CACHE_DIR", "")], &[]).expect("the empty text");
     assert_eq!(place(&off, Some("/data"), &[home]), None);
 }
 
@@ -418,13 +418,13 @@ fn listeners_are_checked_as_a_whole() {
             "admin.connections must be at least 1",
         ),
     ] {
-        let error = settle(env, &[]).err().expect(said);
+        let error = resolve(env, &[]).err().expect(said);
         assert!(error.contains(said), "{error}");
     }
-    let config = settle(&[("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/8, fd00::/8")], &[]).expect("networks");
+    let config = resolve(&[("RUSHGATE_GATEWAY_PROXIES", "10.0.0.0/8, fd00::/8")], &[]).expect("networks");
     let limits = config.gateway.limits();
     assert!(limits.proxies.contain([10, 1, 1, 1].into()) && !limits.all_proxies);
-    let counted = settle(&[("RUSHGATE_GATEWAY_TRUSTED_PROXIES", "1")], &[]).expect("counted");
+    let counted = resolve(&[("RUSHGATE_GATEWAY_TRUSTED_PROXIES", "1")], &[]).expect("counted");
     assert!(counted.gateway.limits().all_proxies);
     assert!(counted.gateway.tls().is_none() && counted.admin.tls().is_none());
 }

@@ -251,7 +251,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::FindingLevel;
 
     /// 2030-06-15T00:00:00Z, in milliseconds.
     const NOW: i64 = 1_907_712_000_000;
@@ -278,7 +278,7 @@ mod tests {
         let findings = listener("tls", "cert", file.path(), now);
         let lines = findings.iter().map(|finding| {
             let todo = finding.todo.clone().unwrap_or_default();
-            format!("{:?} {} -> {todo}\n", finding.verdict, finding.found)
+            format!("{:?} {} -> {todo}\n", finding.level, finding.found)
         });
         lines
             .collect::<String>()
@@ -317,14 +317,14 @@ mod tests {
     fn one_good_authority_is_enough() {
         let [old, good, next] = [2029, 2030, 2031].map(|from| authority(from).pem());
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let verdict = |pem: String| {
+        let level = |pem: String| {
             std::fs::write(file.path(), pem).expect("written");
             let found = terms("certificates", "ca", file.path(), Use::Authorities, NOW);
-            found.map(|finding| finding.verdict)
+            found.map(|finding| finding.level)
         };
-        assert_eq!(verdict(old.clone()), Some(Verdict::Warning));
-        assert_eq!(verdict(next.clone()), Some(Verdict::Warning));
-        assert_eq!(verdict(old + &good), None);
-        assert_eq!(verdict(good + &next), None);
+        assert_eq!(level(old.clone()), Some(FindingLevel::Warning));
+        assert_eq!(level(next.clone()), Some(FindingLevel::Warning));
+        assert_eq!(level(old + &good), None);
+        assert_eq!(level(good + &next), None);
     }
 }

@@ -28,20 +28,20 @@ fn told(off: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::FindingLevel;
 
     #[test]
     fn a_difference_counts_beyond_what_the_answer_took() {
-        for (theirs, before, after, verdict) in [
-            (100_000, 100_000, 100_000, Verdict::Ok),
-            (100_900, 100_000, 100_000, Verdict::Ok),
-            (101_100, 100_000, 100_000, Verdict::Warning),
-            (98_000, 100_000, 100_000, Verdict::Warning),
-            (111_000, 100_000, 100_000, Verdict::Failed),
+        for (theirs, before, after, level) in [
+            (100_000, 100_000, 100_000, FindingLevel::Ok),
+            (100_900, 100_000, 100_000, FindingLevel::Ok),
+            (101_100, 100_000, 100_000, FindingLevel::Warning),
+            (98_000, 100_000, 100_000, FindingLevel::Warning),
+            (111_000, 100_000, 100_000, FindingLevel::Failed),
             // The answer took twenty seconds: the clocks may be the same.
-            (99_500, 99_000, 119_000, Verdict::Ok),
+            (99_500, 99_000, 119_000, FindingLevel::Ok),
         ] {
-            assert_eq!(compare(theirs, before, after).verdict, verdict, "{theirs}");
+            assert_eq!(compare(theirs, before, after).level, level, "{theirs}");
         }
         let behind = compare(85_000, 100_000, 100_000).found;
         assert!(behind.starts_with("15 s behind this machine's"), "{behind}");

@@ -353,7 +353,7 @@ fn judge_rights(missing: &[String]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::FindingLevel;
 
     fn healthy() -> ServerFacts {
         ServerFacts {
@@ -373,12 +373,12 @@ mod tests {
         findings.extend(settings(facts));
         let bad = findings
             .into_iter()
-            .filter(|finding| finding.verdict != Verdict::Ok);
+            .filter(|finding| finding.level != FindingLevel::Ok);
         let line = |finding: Finding| {
             let todo = finding.todo.unwrap_or_default();
             format!(
                 "{:?} {}: {} -> {todo}",
-                finding.verdict, finding.step, finding.found
+                finding.level, finding.step, finding.found
             )
         };
         bad.map(line).collect::<Vec<_>>().join("\n")

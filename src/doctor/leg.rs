@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::report::{Finding, LegReport, Verdict};
+use super::report::{Finding, FindingLevel, LegReport};
 
 /// A step failed: the leg's further steps are not tried.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Leg {
         let found = |step: &&'static str| self.findings.iter().any(|finding| finding.step == *step);
         let failed = |step: &&'static str| {
             let mut findings = self.findings.iter();
-            findings.any(|finding| finding.step == *step && finding.verdict == Verdict::Failed)
+            findings.any(|finding| finding.step == *step && finding.level == FindingLevel::Failed)
         };
         // What stands before the step that failed was left out because there is nothing of the kind.
         let behind = self.steps.iter().copied().skip_while(|step| !failed(step));
@@ -148,7 +148,7 @@ impl Leg {
         let before = self.findings.len();
         self.findings.extend(findings);
         let mut new = self.findings[before..].iter();
-        match new.any(|finding| finding.verdict == Verdict::Failed) {
+        match new.any(|finding| finding.level == FindingLevel::Failed) {
             true => Err(Stopped),
             false => Ok(()),
         }

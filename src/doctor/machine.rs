@@ -106,7 +106,7 @@ pub fn limits() -> Descriptors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::FindingLevel;
 
     #[test]
     fn descriptors_have_to_be_enough_for_every_connection() {
@@ -119,33 +119,33 @@ mod tests {
                 66_056,
             )
         };
-        assert_eq!(of(70_000, 70_000).verdict, Verdict::Ok);
+        assert_eq!(of(70_000, 70_000).level, FindingLevel::Ok);
         assert_eq!(
-            of(1_024, 1_048_576).verdict,
-            Verdict::Ok,
+            of(1_024, 1_048_576).level,
+            FindingLevel::Ok,
             "it is raised at the start"
         );
         let hard = of(1_024, 4_096);
-        assert_eq!(hard.verdict, Verdict::Warning);
+        assert_eq!(hard.level, FindingLevel::Warning);
         assert!(
             hard.todo
                 .expect("something to do")
                 .starts_with("LimitNOFILE=66056")
         );
-        assert_eq!(of(256, 256).verdict, Verdict::Failed);
+        assert_eq!(of(256, 256).level, FindingLevel::Failed);
         let endless = Descriptors {
             soft: None,
             hard: None,
         };
-        assert_eq!(descriptors(endless, 66_056).verdict, Verdict::Ok);
+        assert_eq!(descriptors(endless, 66_056).level, FindingLevel::Ok);
     }
 
     #[test]
     fn room_is_judged_by_what_has_to_fit() {
-        let verdict = |free| room("/var".into(), free).verdict;
-        assert_eq!(verdict(2 << 30), Verdict::Ok);
-        assert_eq!(verdict(500 * MIB), Verdict::Warning);
-        assert_eq!(verdict(MIB), Verdict::Failed);
+        let level = |free| room("/var".into(), free).level;
+        assert_eq!(level(2 << 30), FindingLevel::Ok);
+        assert_eq!(level(500 * MIB), FindingLevel::Warning);
+        assert_eq!(level(MIB), FindingLevel::Failed);
         assert!(disk(Path::new("/no/such/folder")).is_some(), "the root is there");
     }
 }

@@ -31,7 +31,7 @@ use crate::bus::{self, Topics};
 use crate::config::{Config, ConfigError};
 use leg::Leg;
 pub use machine::limits;
-pub use report::{Finding, LegReport, Report, Verdict};
+pub use report::{Finding, FindingLevel, LegReport, Report};
 
 /// Which process is to stand on the legs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -322,7 +322,7 @@ fn judge_rights(user: &str, lacking: &Lacking) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::FindingLevel;
 
     fn healthy() -> ServerFacts {
         ServerFacts {
@@ -339,11 +339,11 @@ mod tests {
         let findings = judge(&facts, "redis.url");
         let bad = findings
             .into_iter()
-            .filter(|finding| finding.verdict != Verdict::Ok);
+            .filter(|finding| finding.level != FindingLevel::Ok);
         let lines = bad.map(|finding| {
             format!(
                 "{:?} {}: {} -> {}",
-                finding.verdict,
+                finding.level,
                 finding.step,
                 finding.found,
                 finding.todo.unwrap_or_default()

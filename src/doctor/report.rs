@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum FindingLevel {
     Ok,
     /// Orders flow, and somebody should look at it.
     Warning,
@@ -14,7 +14,7 @@ pub enum Verdict {
     Failed,
 }
 
-impl Verdict {
+impl FindingLevel {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -28,7 +28,8 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub step: &'static str,
-    pub verdict: Verdict,
+    #[serde(rename = "verdict")]
+    pub level: FindingLevel,
     /// What is there. Never a secret.
     pub found: String,
     /// A command to run or a key to set; none where all is well.
@@ -40,7 +41,7 @@ impl Finding {
     pub(super) fn ok(step: &'static str, found: impl Into<String>) -> Self {
         Self {
             step,
-            verdict: Verdict::Ok,
+            level: FindingLevel::Ok,
             found: found.into(),
             todo: None,
         }
@@ -49,7 +50,7 @@ impl Finding {
     pub(super) fn warning(step: &'static str, found: impl Into<String>, todo: impl Into<String>) -> Self {
         Self {
             step,
-            verdict: Verdict::Warning,
+            level: FindingLevel::Warning,
             found: found.into(),
             todo: Some(todo.into()),
         }
@@ -57,7 +58,7 @@ impl Finding {
 
     pub(super) fn failed(step: &'static str, found: impl Into<String>, todo: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Failed,
+            level: FindingLevel::Failed,
             ..Self::warning(step, found, todo)
         }
     }
@@ -76,7 +77,7 @@ pub struct LegReport {
 impl LegReport {
     fn failed(&self) -> Option<&Finding> {
         let mut findings = self.findings.iter();
-        findings.find(|finding| finding.verdict == Verdict::Failed)
+        findings.find(|finding| finding.level == FindingLevel::Failed)
     }
 }
 
@@ -88,12 +89,12 @@ pub struct Report {
 
 impl Report {
     /// The worst of all findings.
-    pub fn verdict(&self) -> Verdict {
+    pub fn level(&self) -> FindingLevel {
         let findings = self.legs.iter().flat_map(|leg| &leg.findings);
         findings
-            .map(|finding| finding.verdict)
+            .map(|finding| finding.level)
             .max()
-            .unwrap_or(Verdict::Ok)
+            .unwrap_or(FindingLevel::Ok)
     }
 
     /// A line per finding, then one that says which leg fails first.
@@ -102,7 +103,7 @@ impl Report {
         for leg in &self.legs {
             for Finding {
                 step,
-                verdict,
+                level,
                 found,
                 todo,
             } in &leg.findings
@@ -111,7 +112,7 @@ impl Report {
                     .as_deref()
                     .map(|todo| format!(" -> {todo}"))
                     .unwrap_or_default();
-                text += &format!("{:<8} {:<13} {step:<12} {found}{todo}\n", verdict.word(), leg.leg);
+                text += &format!("{:<8} {:<13} {step:<12} {found}{todo}\n", level.word(), leg.leg);
             }
             if !leg.not_tried.is_empty() {
                 text += &format!("{:<8} {:<13} {}\n", "-", leg.leg, not_tried(&leg.not_tried));
@@ -121,11 +122,11 @@ impl Report {
     }
 
     fn summary(&self) -> String {
-        let count = |wanted: Verdict| {
+        let count = |wanted: FindingLevel| {
             let findings = self.legs.iter().flat_map(|leg| &leg.findings);
-            findings.filter(|finding| finding.verdict == wanted).count()
+            findings.filter(|finding| finding.level == wanted).count()
         };
-        let warnings = match count(Verdict::Warning) {
+        let warnings = match count(FindingLevel::Warning) {
             0 => String::new(),
             1 => "; 1 warning".to_owned(),
             n => format!("; {n} warnings"),
@@ -151,7 +152,7 @@ impl Report {
             .iter()
             .find_map(|leg| Some((leg.leg, leg.failed()?.step)));
         json!({
-            "verdict": self.verdict(),
+            "verdict": self.level(),
             "fails_first": failed.map(|(leg, step)| json!({"leg": leg, "step": step})),
             "legs": self.legs,
         })
@@ -200,14 +201,14 @@ mod tests {
     #[test]
     fn the_worst_finding_decides() {
         let mut report = report();
-        assert_eq!(report.verdict(), Verdict::Failed);
+        assert_eq!(report.level(), FindingLevel::Failed);
         assert_eq!(
             report.json()["fails_first"],
             json!({"leg": "redis", "step": "login"})
         );
         assert_eq!(report.json()["legs"][0]["findings"][1]["verdict"], "failed");
         report.legs.remove(0);
-        assert_eq!(report.verdict(), Verdict::Warning);
+        assert_eq!(report.level(), FindingLevel::Warning);
         assert_eq!(report.json()["fails_first"], Value::Null);
         assert!(report.text().ends_with("\nall legs are well; 1 warning\n"));
     }

@@ -112,7 +112,7 @@ fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::FindingLevel;
     use crate::seal::Key;
 
     #[test]
@@ -126,30 +126,30 @@ mod tests {
         };
         let ring = Keyring::new(vec![key("new", 1), key("old", 2)]).expect("keys");
         let cut = CutOver::default();
-        let verdict = |used: &[KeyRow], cut_over: Option<&CutOver>| {
+        let level = |used: &[KeyRow], cut_over: Option<&CutOver>| {
             let findings = judge(Some(&ring), used, cut_over, None);
-            findings.iter().map(|finding| finding.verdict).collect::<Vec<_>>()
+            findings.iter().map(|finding| finding.level).collect::<Vec<_>>()
         };
-        use Verdict::{Failed, Ok, Warning};
-        assert_eq!(verdict(&[row(&key("new", 1), None)], Some(&cut)), [Ok]);
-        assert_eq!(verdict(&[], None), [Warning], "no cut-over yet");
+        use FindingLevel::{Failed, Ok, Warning};
+        assert_eq!(level(&[row(&key("new", 1), None)], Some(&cut)), [Ok]);
+        assert_eq!(level(&[], None), [Warning], "no cut-over yet");
         assert_eq!(
-            verdict(&[row(&key("new", 9), None)], Some(&cut)),
+            level(&[row(&key("new", 9), None)], Some(&cut)),
             [Failed],
             "another secret"
         );
         assert_eq!(
-            verdict(&[row(&key("old", 2), Some(1))], Some(&cut)),
+            level(&[row(&key("old", 2), Some(1))], Some(&cut)),
             [Failed],
             "retired"
         );
         assert_eq!(
-            verdict(&[row(&key("else", 3), None)], Some(&cut)),
+            level(&[row(&key("else", 3), None)], Some(&cut)),
             [Warning],
             "used elsewhere"
         );
-        assert_eq!(verdict(&[row(&key("else", 3), Some(1))], Some(&cut)), [Ok]);
-        assert_eq!(judge(None, &[], Some(&cut), None)[0].verdict, Failed);
-        assert_eq!(judge(None, &[], None, None)[0].verdict, Warning);
+        assert_eq!(level(&[row(&key("else", 3), Some(1))], Some(&cut)), [Ok]);
+        assert_eq!(judge(None, &[], Some(&cut), None)[0].level, Failed);
+        assert_eq!(judge(None, &[], None, None)[0].level, Warning);
     }
 }

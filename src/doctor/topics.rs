@@ -223,7 +223,7 @@ mod tests {
     fn told(findings: Vec<Finding>) -> String {
         let line = |finding: Finding| {
             let todo = finding.todo.unwrap_or_default();
-            format!("{:?}: {} -> {todo}", finding.verdict, finding.found)
+            format!("{:?}: {} -> {todo}", finding.level, finding.found)
         };
         findings.into_iter().map(line).collect::<Vec<_>>().join("\n")
     }

@@ -65,11 +65,11 @@ impl Flow {
 
     /// 0 also while the lag cannot be read, which is told by itself.
     fn still_seconds(&self) -> Vec<(Labels, i64)> {
-        let standing = self.standing();
+        let stalled = self.stalled();
         self.told(|partition| {
             let is_it =
                 |other: &Partition| (&other.topic, other.number) == (&partition.topic, partition.number);
-            let found = standing.iter().find(|each| is_it(&each.partition));
+            let found = stalled.iter().find(|each| is_it(&each.partition));
             found.map_or(0, |each| each.still.as_secs() as i64)
         })
     }

@@ -21,7 +21,7 @@ use crate::wire::millis;
 pub use metrics::Metrics;
 use shed::Valve;
 use standstill::Standstill;
-pub use standstill::{Ladder, Standing, Step};
+pub use standstill::{Ladder, Remedy, StalledPartition};
 
 /// What a backlog above its limit means for new orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,7 +209,7 @@ impl Flow {
 
     /// Partitions with records of which nothing lands. A topic that cannot be read on both sides has none: what it looks
     /// like is old.
-    pub fn standing(&self) -> Vec<Standing> {
+    pub fn stalled(&self) -> Vec<StalledPartition> {
         let (seen, now) = (self.seen(), Instant::now());
         let known = seen
             .topics

@@ -9,7 +9,7 @@ use super::Partition;
 
 /// A partition of which nothing lands though it has records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct StalledPartition {
     pub partition: Partition,
     /// For how long, the time left out that a record of its topic has to wait anyway.
     pub still: Duration,
@@ -39,7 +39,7 @@ impl Standstill {
         partitions: Vec<Partition>,
         delays: &BTreeMap<String, Duration>,
         now: Instant,
-    ) -> Vec<Standing> {
+    ) -> Vec<StalledPartition> {
         let still = |partition: &Partition| {
             let (_, since) = self.seen.get(&(partition.topic.clone(), partition.number))?;
             let delay = delays.get(&partition.topic).copied().unwrap_or_default();
@@ -48,7 +48,7 @@ impl Standstill {
         };
         let found = partitions.into_iter().filter_map(|partition| {
             let still = still(&partition)?;
-            Some(Standing { partition, still })
+            Some(StalledPartition { partition, still })
         });
         found.collect()
     }
@@ -56,7 +56,7 @@ impl Standstill {
 
 /// What is to be done about a topic whose partitions stand still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Remedy {
     /// They are read again from where the database is.
     Partitions,
     /// That did not help: their consumers are made anew.
@@ -75,7 +75,7 @@ pub struct Ladder {
 
 impl Ladder {
     /// The next step, where partitions have stood still for `long`, and so long after the step before.
-    pub fn step(&mut self, stillest: Option<Duration>, long: Duration, now: Instant) -> Option<Step> {
+    pub fn step(&mut self, stillest: Option<Duration>, long: Duration, now: Instant) -> Option<Remedy> {
         if stillest.is_none_or(|still| still < long) {
             self.taken = None;
             return None;
@@ -90,8 +90,8 @@ impl Ladder {
         let steps = steps + 1;
         self.taken = Some((now, steps));
         Some(match steps % CONSUMERS_EVERY {
-            0 => Step::Consumers,
-            _ => Step::Partitions,
+            0 => Remedy::Consumers,
+            _ => Remedy::Partitions,
         })
     }
 }
@@ -170,13 +170,13 @@ mod tests {
             ladder.step(still.map(|still| SECOND * still), long, begun + SECOND * second)
         };
         assert_eq!(step(0, Some(14)), None);
-        assert_eq!(step(1, Some(15)), Some(Step::Partitions));
+        assert_eq!(step(1, Some(15)), Some(Remedy::Partitions));
         assert_eq!(step(2, Some(16)), None, "too soon after the one before");
-        assert_eq!(step(16, Some(30)), Some(Step::Partitions));
-        assert_eq!(step(31, Some(45)), Some(Step::Partitions));
-        assert_eq!(step(46, Some(60)), Some(Step::Consumers));
-        assert_eq!(step(61, Some(75)), Some(Step::Partitions));
+        assert_eq!(step(16, Some(30)), Some(Remedy::Partitions));
+        assert_eq!(step(31, Some(45)), Some(Remedy::Partitions));
+        assert_eq!(step(46, Some(60)), Some(Remedy::Consumers));
+        assert_eq!(step(61, Some(75)), Some(Remedy::Partitions));
         assert_eq!(step(62, None), None);
-        assert_eq!(step(63, Some(15)), Some(Step::Partitions), "from the start");
+        assert_eq!(step(63, Some(15)), Some(Remedy::Partitions), "from the start");
     }
 }

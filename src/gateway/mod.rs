@@ -35,7 +35,7 @@ use hyper::{Request, Version};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
-use crate::admission::{Admission, AdmissionError, Outcome, Quota, Refusal};
+use crate::admission::{Admission, AdmissionError, Placement, Quota, Refusal};
 use crate::campaign::Schedule;
 use crate::clock::now_ms;
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
@@ -165,7 +165,7 @@ pub trait Orders: Send + Sync + 'static {
         campaign: &str,
         attempt: Attempt,
         keyed: bool,
-    ) -> impl Future<Output = Result<Outcome, AdmissionError>> + Send;
+    ) -> impl Future<Output = Result<Placement, AdmissionError>> + Send;
 
     /// See [`Admission::refused`]. Who knows nothing of the kind has every order placed.
     fn refused(&self, _campaign: &str, _user: &str, _sku: &str) -> Option<Refusal> {
@@ -224,7 +224,12 @@ impl Stages {
 }
 
 impl Orders for Stages {
-    async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
+    async fn place(
+        &self,
+        campaign: &str,
+        attempt: Attempt,
+        keyed: bool,
+    ) -> Result<Placement, AdmissionError> {
         self.admission.place(campaign, attempt, keyed).await
     }
 

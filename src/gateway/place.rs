@@ -16,7 +16,7 @@ use super::client_ip::client_ip;
 use super::show::{no_lookup, not_before};
 use super::told::Step;
 use super::{Gateway, Orders, body, now_ms};
-use crate::admission::{AdmissionError, Outcome, Refusal};
+use crate::admission::{AdmissionError, Placement, Refusal};
 use crate::order::{Attempt, BODY, LandedOrder, OrderId};
 use crate::wire::problem::{IDEMPOTENCY_KEY, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
 use crate::wire::{Problem, bearer, check_uncompressed, is_media_type};
@@ -105,10 +105,10 @@ impl<O: Orders> Gateway<O> {
         &self,
         campaign: &str,
         order: OrderId,
-        decided: Result<Outcome, AdmissionError>,
+        decided: Result<Placement, AdmissionError>,
     ) -> Result<Answer, Problem> {
         match decided {
-            Ok(Outcome::Order {
+            Ok(Placement::Order {
                 placed,
                 state,
                 replayed,
@@ -137,7 +137,7 @@ impl<O: Orders> Gateway<O> {
                 };
                 Ok(answer::accepted(&shown, replayed))
             }
-            Ok(Outcome::Rejected(refusal)) => Err(self.rejected(&refusal)),
+            Ok(Placement::Rejected(refusal)) => Err(self.rejected(&refusal)),
             Err(error) => {
                 let problem = answer::admission_error(&error);
                 self.metrics.decision("failed", problem.reason_code().clone());

@@ -229,7 +229,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Takes in what a transaction did: orders have landed or are poison now, and offsets have moved.
-    pub fn settle(&mut self, landed: &Landed) {
+    pub fn take_in(&mut self, landed: &Landed) {
         self.forget(&landed.fenced.keys().copied().collect());
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
             let orders = std::mem::take(&mut slice.orders);

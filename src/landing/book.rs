@@ -71,9 +71,9 @@ impl Book {
                 continue;
             };
             let is_another = claim.is_some_and(|claim| claim.uid != known.uid);
-            let is_settled =
+            let is_certain =
                 known.activated.contains(&event.revision) && !facts.follows_stock() && !is_another;
-            if !is_settled && !doubted.contains(&event.campaign) {
+            if !is_certain && !doubted.contains(&event.campaign) {
                 doubted.insert(event.campaign.clone());
             }
         }

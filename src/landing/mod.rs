@@ -220,7 +220,7 @@ impl Landing {
         loop {
             if batch.has_work() {
                 let landed = self.write(&mut batch)?;
-                batch.settle(&landed);
+                batch.take_in(&landed);
                 batch::add(&mut sum, &landed);
             }
             let (records, failing) = batch.size();

@@ -75,7 +75,7 @@ fn of_orders(keys: Option<&Keyring>, polled: &Polled<'_>, own: &Seal) -> Vec<Sea
 
 /// What becomes of a record, or of an order of one.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum Authenticity {
     Sealed,
     Unsealed,
     Forged(String),
@@ -83,28 +83,40 @@ enum Verdict {
     Waits(String),
 }
 
-fn verdict(config: &Config, stored: &KnownSeals, partition: i32, offset: i64, seal: Seal) -> Verdict {
+fn authenticity(
+    config: &Config,
+    stored: &KnownSeals,
+    partition: i32,
+    offset: i64,
+    seal: Seal,
+) -> Authenticity {
     let covers = |cut_over: &CutOver| cut_over.covers(&config.topic, partition, offset);
     match seal {
-        Seal::Genuine => Verdict::Sealed,
+        Seal::Genuine => Authenticity::Sealed,
         Seal::Missing if config.seal.only || stored.cut_over.as_ref().is_some_and(covers) => {
-            Verdict::Forged("it carries no seal".to_owned())
+            Authenticity::Forged("it carries no seal".to_owned())
         }
-        Seal::Missing => Verdict::Unsealed,
-        Seal::Wrong(why) => Verdict::Forged(why.to_owned()),
+        Seal::Missing => Authenticity::Unsealed,
+        Seal::Wrong(why) => Authenticity::Forged(why.to_owned()),
         Seal::UnknownKey(id) => match stored.keys.iter().find(|key| key.id == id) {
-            None => Verdict::Forged(format!("its seal names key {id}, which none of ours ever used")),
+            None => Authenticity::Forged(format!("its seal names key {id}, which none of ours ever used")),
             Some(key) if key.retired_at.is_some() => {
-                Verdict::Forged(format!("its seal names key {id}, which is retired"))
+                Authenticity::Forged(format!("its seal names key {id}, which is retired"))
             }
-            Some(_) => Verdict::Waits(id),
+            Some(_) => Authenticity::Waits(id),
         },
     }
 }
 
 /// The same for an order of a record that one of ours has published. One that was admitted before seals had to be carried, or
 /// before its key was retired, may have waited in an outbox since.
-fn verdict_of_order(config: &Config, stored: &KnownSeals, place: (i32, i64), seal: Seal, at: i64) -> Verdict {
+fn authenticity_of_order(
+    config: &Config,
+    stored: &KnownSeals,
+    place: (i32, i64),
+    seal: Seal,
+    at: i64,
+) -> Authenticity {
     let has_waited = |end: i64| at <= end.saturating_add(CLOCKS_MS);
     let end = match &seal {
         Seal::Missing => stored.cut_over.as_ref().map(|cut_over| cut_over.decided_at),
@@ -115,8 +127,8 @@ fn verdict_of_order(config: &Config, stored: &KnownSeals, place: (i32, i64), sea
         Seal::Genuine | Seal::Wrong(_) => None,
     };
     match end {
-        Some(end) if !config.seal.only && has_waited(end) => Verdict::Unsealed,
-        _ => verdict(config, stored, place.0, place.1, seal),
+        Some(end) if !config.seal.only && has_waited(end) => Authenticity::Unsealed,
+        _ => authenticity(config, stored, place.0, place.1, seal),
     }
 }
 
@@ -136,13 +148,13 @@ fn sort<'a>(
         forged: Vec::new(),
     };
     for (record, seals) in slice.records.iter().zip(seals) {
-        let own = verdict(config, stored, slice.partition, record.offset, seals.record);
+        let own = authenticity(config, stored, slice.partition, record.offset, seals.record);
         let own = match own {
-            Verdict::Forged(why) => {
+            Authenticity::Forged(why) => {
                 sorted.forged.push(kept_of(record, None, why));
                 continue;
             }
-            Verdict::Waits(key) => return waits(sorted, record, key),
+            Authenticity::Waits(key) => return waits(sorted, record, key),
             own => own,
         };
         let polled = seals.polled.unwrap_or_else(|| Polled::read(record));
@@ -176,7 +188,7 @@ fn sort_orders(
     config: &Config,
     stored: &KnownSeals,
     (partition, polled): (i32, &Polled<'_>),
-    (own, seals): (Verdict, Vec<Seal>),
+    (own, seals): (Authenticity, Vec<Seal>),
 ) -> Result<Told, String> {
     let offset = polled.offset();
     let admitted_at = match &polled.form {
@@ -184,24 +196,26 @@ fn sort_orders(
         Form::One | Form::Odd(_) => 0,
     };
     let mut told = Told::default();
-    if seals.is_empty() && own == Verdict::Unsealed {
+    if seals.is_empty() && own == Authenticity::Unsealed {
         told.unsealed.push(offset.into());
     }
     for (position, seal) in (0..).zip(seals) {
         let at = At { offset, position };
         let found = match own {
-            Verdict::Sealed => verdict_of_order(config, stored, (partition, offset), seal, admitted_at),
-            _ => verdict(config, stored, partition, offset, seal),
+            Authenticity::Sealed => {
+                authenticity_of_order(config, stored, (partition, offset), seal, admitted_at)
+            }
+            _ => authenticity(config, stored, partition, offset, seal),
         };
         match found {
-            Verdict::Sealed if own == Verdict::Sealed => {}
+            Authenticity::Sealed if own == Authenticity::Sealed => {}
             // Whoever wrote the record may have invented all but the order.
-            Verdict::Sealed | Verdict::Unsealed => told.unsealed.push(at),
-            Verdict::Forged(why) => {
+            Authenticity::Sealed | Authenticity::Unsealed => told.unsealed.push(at),
+            Authenticity::Forged(why) => {
                 told.forged
                     .push(kept_of(polled.record, Some((position, polled)), why));
             }
-            Verdict::Waits(key) => return Err(key),
+            Authenticity::Waits(key) => return Err(key),
         }
     }
     Ok(told)
@@ -274,8 +288,8 @@ impl Landing {
             if order.is_some() && vouched() {
                 return None;
             }
-            match verdict(config, stored, partition, record.offset, Seal::Missing) {
-                Verdict::Forged(why) => Some(kept_of(record, order, why)),
+            match authenticity(config, stored, partition, record.offset, Seal::Missing) {
+                Authenticity::Forged(why) => Some(kept_of(record, order, why)),
                 _ => None,
             }
         });

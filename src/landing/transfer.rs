@@ -161,7 +161,7 @@ impl Landing {
         if landed.fenced.is_empty() {
             self.metrics.moved.add(moved);
         }
-        batch.settle(&landed);
+        batch.take_in(&landed);
         Ok(landed)
     }
 

@@ -44,7 +44,7 @@ impl From<DeadLetter> for Item {
 
 /// What is to become of a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Disposition {
     Send,
     /// Replayed often enough.
     Park,
@@ -92,15 +92,15 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    fn verdict(&self, item: &Item) -> Verdict {
+    fn disposition(&self, item: &Item) -> Disposition {
         let letter = &item.letter;
         let id = &letter.origin;
         if self.route.is_copy() {
-            return Verdict::Send;
+            return Disposition::Send;
         }
         if !self.targets.contains(&id.topic) {
             let known = self.targets.join(", ");
-            return Verdict::Refuse(format!(
+            return Disposition::Refuse(format!(
                 "{id} came from topic {:?}; only orders topics are written to: {known}",
                 id.topic
             ));
@@ -108,28 +108,28 @@ impl Replayer {
         let often = letter.replays >= i64::from(self.max_replays);
         match letter.stage {
             // A repaired payload is another record: earlier replays say nothing about it.
-            Stage::Dead if often && !self.force && item.repaired.is_none() => Verdict::Park,
-            Stage::Dead => Verdict::Send,
-            Stage::Parked if self.force || item.repaired.is_some() => Verdict::Send,
-            Stage::Retry | Stage::Replayed | Stage::Forged if self.force => Verdict::Send,
-            Stage::Parked => Verdict::Refuse(format!(
+            Stage::Dead if often && !self.force && item.repaired.is_none() => Disposition::Park,
+            Stage::Dead => Disposition::Send,
+            Stage::Parked if self.force || item.repaired.is_some() => Disposition::Send,
+            Stage::Retry | Stage::Replayed | Stage::Forged if self.force => Disposition::Send,
+            Stage::Parked => Disposition::Refuse(format!(
                 "{id} is parked after {} replays: give --stage parked --force to replay it once more",
                 letter.replays
             )),
-            Stage::Replayed => Verdict::Refuse(format!(
+            Stage::Replayed => Disposition::Refuse(format!(
                 "{id} was replayed and has not come back: give --stage replayed --force if its record is gone"
             )),
-            Stage::Retry => Verdict::Refuse(format!(
+            Stage::Retry => Disposition::Refuse(format!(
                 "{id} waits in a retry topic and is tried again by itself: give --stage retry --force if its record is gone"
             )),
-            Stage::Discarded => Verdict::Refuse(format!(
+            Stage::Discarded => Disposition::Refuse(format!(
                 "{id} was discarded: its order was given up for good, and what it held may be sold by now"
             )),
-            Stage::Forged => Verdict::Refuse(format!(
+            Stage::Forged => Disposition::Refuse(format!(
                 "{id} carries no seal of ours, and a replay would seal it: look at it, and give --stage forged --force \
                  if it is an order all the same"
             )),
-            Stage::Landed => Verdict::Refuse(format!("{id} has landed: there is nothing to replay")),
+            Stage::Landed => Disposition::Refuse(format!("{id} has landed: there is nothing to replay")),
         }
     }
 
@@ -138,16 +138,16 @@ impl Replayer {
     pub async fn schedule(&self, items: &[Item], at: i64, report: &mut Report) -> anyhow::Result<i64> {
         let (mut send, mut park) = (Vec::new(), Vec::new());
         for item in items {
-            match self.verdict(item) {
-                Verdict::Send if matches!(item.letter.stage, Stage::Retry | Stage::Replayed) => {
+            match self.disposition(item) {
+                Disposition::Send if matches!(item.letter.stage, Stage::Retry | Stage::Replayed) => {
                     bail!(
                         "{} is on its way already: --delay is for dead and parked letters",
                         item.letter.origin
                     )
                 }
-                Verdict::Send => send.push(item),
-                Verdict::Park => park.push(item),
-                Verdict::Refuse(why) => bail!(why),
+                Disposition::Send => send.push(item),
+                Disposition::Park => park.push(item),
+                Disposition::Refuse(why) => bail!(why),
             }
         }
         let moment = |n: usize| at + n as i64 * 1000 / i64::from(self.rate);
@@ -187,10 +187,10 @@ impl Replayer {
     ) -> anyhow::Result<()> {
         let (mut send, mut park) = (Vec::new(), Vec::new());
         for item in items {
-            match self.verdict(item) {
-                Verdict::Send => send.push(item),
-                Verdict::Park => park.push(item),
-                Verdict::Refuse(why) => bail!(why),
+            match self.disposition(item) {
+                Disposition::Send => send.push(item),
+                Disposition::Park => park.push(item),
+                Disposition::Refuse(why) => bail!(why),
             }
         }
         let Some(producer) = &self.producer else {

@@ -19,7 +19,7 @@ pub(super) const TRIES: usize = 5;
 
 /// Who puts lists next to a shard.
 #[derive(Clone, Copy)]
-pub(super) enum Standing<'a> {
+pub(super) enum WritePermit<'a> {
     /// Anybody, while the gate is open.
     Open,
     /// The rebuilder, under its token, to the one server it rebuilds; `lease` is to be kept.
@@ -38,7 +38,7 @@ impl Reconcile {
         for number in 0..campaign.shards {
             let shard = Shard::new(&campaign.id, number);
             self.prolong(&shard, campaign, revision).await?;
-            self.put_audiences(&shard, campaign, revision, Standing::Open)
+            self.put_audiences(&shard, campaign, revision, WritePermit::Open)
                 .await?;
         }
         Ok(())
@@ -49,28 +49,28 @@ impl Reconcile {
         shard: &Shard,
         campaign: &Campaign,
         revision: &Revision,
-        standing: Standing<'_>,
+        permit: WritePermit<'_>,
     ) -> Result<(), RebuildError> {
         for (audience, list) in &revision.audiences {
             let target = Target {
                 uid: &campaign.uid,
-                token: match standing {
-                    Standing::Open => "",
-                    Standing::Rebuild { token, .. } => token,
+                token: match permit {
+                    WritePermit::Open => "",
+                    WritePermit::Rebuild { token, .. } => token,
                 },
                 audience,
                 list,
                 expires_at: revision.schedule.expires_at(),
             };
             // What a rebuild finds may have holes: it writes everything again.
-            let put = match standing {
-                Standing::Rebuild { .. } => Put::Incomplete,
-                Standing::Open => self.put(shard, standing, target.ask()).await?,
+            let put = match permit {
+                WritePermit::Rebuild { .. } => Put::Incomplete,
+                WritePermit::Open => self.put(shard, permit, target.ask()).await?,
             };
             match put {
                 Put::Complete => {}
-                Put::Incomplete => self.put_audience(shard, &target, standing).await?,
-                Put::Fenced(there) => return refused(standing, there.is_some()),
+                Put::Incomplete => self.put_audience(shard, &target, permit).await?,
+                Put::Fenced(there) => return refused(permit, there.is_some()),
             }
         }
         Ok(())
@@ -80,7 +80,7 @@ impl Reconcile {
         &self,
         shard: &Shard,
         target: &Target<'_>,
-        standing: Standing<'_>,
+        permit: WritePermit<'_>,
     ) -> Result<(), RebuildError> {
         let begun = tokio::time::Instant::now();
         let mut first = 0;
@@ -88,13 +88,13 @@ impl Reconcile {
         while !page.is_empty() {
             let next = first + page.len() as u32;
             // The database reads the next page while the engine takes this one.
-            let put = self.put_page(shard, target, standing, first, &page);
+            let put = self.put_page(shard, target, permit, first, &page);
             let (put, following) = futures_util::try_join!(put, self.page(target, next))?;
             if let Put::Fenced(there) = put {
-                return refused(standing, there.is_some());
+                return refused(permit, there.is_some());
             }
             (first, page) = (next, following);
-            if let Standing::Rebuild { lease, .. } = standing
+            if let WritePermit::Rebuild { lease, .. } = permit
                 && !self.hold(lease).await?
             {
                 return Err(RebuildError::Elsewhere);
@@ -124,13 +124,13 @@ impl Reconcile {
         &self,
         shard: &Shard,
         target: &Target<'_>,
-        standing: Standing<'_>,
+        permit: WritePermit<'_>,
         first: u32,
         page: &[Vec<u8>],
     ) -> Result<Put, RebuildError> {
         let mut said = Put::Incomplete;
         for args in target.put(first, page) {
-            said = self.put(shard, standing, args).await?;
+            said = self.put(shard, permit, args).await?;
             if let Put::Fenced(_) = said {
                 break;
             }
@@ -138,13 +138,15 @@ impl Reconcile {
         Ok(said)
     }
 
-    async fn put(&self, shard: &Shard, standing: Standing<'_>, args: Args) -> Result<Put, RebuildError> {
+    async fn put(&self, shard: &Shard, permit: WritePermit<'_>, args: Args) -> Result<Put, RebuildError> {
         let (script, key) = (&fixed::AUDIENCE, shard.state());
         let run = || {
             let args = args.clone();
-            match standing {
-                Standing::Open => self.engine.run(script, &key, args),
-                Standing::Rebuild { incarnation, .. } => self.engine.run_on(incarnation, script, &key, args),
+            match permit {
+                WritePermit::Open => self.engine.run(script, &key, args),
+                WritePermit::Rebuild { incarnation, .. } => {
+                    self.engine.run_on(incarnation, script, &key, args)
+                }
             }
         };
         let is_passing =
@@ -159,10 +161,10 @@ impl Reconcile {
 }
 
 /// The engine put nothing there. `foreign`: it holds another campaign's state.
-fn refused(standing: Standing<'_>, foreign: bool) -> Result<(), RebuildError> {
-    match standing {
+fn refused(permit: WritePermit<'_>, foreign: bool) -> Result<(), RebuildError> {
+    match permit {
         _ if foreign => Err(RebuildError::Foreign),
-        Standing::Open => Ok(()),
-        Standing::Rebuild { .. } => Err(RebuildError::Elsewhere),
+        WritePermit::Open => Ok(()),
+        WritePermit::Rebuild { .. } => Err(RebuildError::Elsewhere),
     }
 }

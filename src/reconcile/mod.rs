@@ -26,7 +26,7 @@ use crate::engine::Engine;
 use crate::store::{Store, StoreError};
 use crate::wire::millis;
 
-pub use compare::{CompareError, Comparison, Difference, Kind, Outcome, Place};
+pub use compare::{CompareError, Comparison, Difference, Kind, Place, RepairOutcome};
 pub use error::RebuildError;
 pub use rebuild::Rebuilt;
 pub use revoked::GivingBack;

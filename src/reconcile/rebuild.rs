@@ -227,7 +227,7 @@ impl Work<'_> {
         let tally = self.restore_orders(plan).await?;
         let lists = self
             .reconcile
-            .put_audiences(self.shard, &campaign, &revision, self.standing());
+            .put_audiences(self.shard, &campaign, &revision, self.permit());
         lists.await?;
         self.make_buckets(plan, fresh).await?;
         let stock = self.reconcile.store.stock(&campaign.id).await?.into_iter();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::audiences::Standing;
+use super::audiences::WritePermit;
 use super::{RebuildError, Reconcile};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
@@ -105,8 +105,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn standing(&self) -> Standing<'_> {
-        Standing::Rebuild {
+    pub(super) fn permit(&self) -> WritePermit<'_> {
+        WritePermit::Rebuild {
             token: &self.token,
             incarnation: &self.incarnation,
             lease: self.lease,

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{At, DeadRecord, LandingSlice, Origin};
+use super::{At, DeadRecord, LandingSlice, LetterId};
 use crate::order::{OrderEvent, OrderId};
 
 /// An order that was moved before, and where it stood then.
 #[derive(Debug)]
 pub struct Returned<'a> {
     pub order: &'a OrderEvent,
-    pub origin: &'a Origin,
+    pub origin: &'a LetterId,
 }
 
 /// An order below the offset the database holds: it landed before, or was moved.

@@ -25,7 +25,7 @@ use crate::revision::Revision;
 pub use gap::Gap;
 pub use payload::{Payload, PayloadError, Scope, encode_payload, write_payload};
 pub use payloads::Payloads;
-pub use place::{At, Origin, OriginError};
+pub use place::{At, LetterId, LetterIdError};
 pub use slice::{DeadRecord, LandingSlice};
 
 /// What a record begins with. Events of version 1 are JSON, which begins with none of [`VERSIONS`].

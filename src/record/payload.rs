@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::order::{Attempt, OrderId};
-use crate::seal::{ID_BYTES_MAX, KeyId, Keyring, Seal, Tag, Verdict};
+use crate::seal::{ID_BYTES_MAX, KeyId, Keyring, Seal, Tag, Verification};
 
 /// What a seal is computed over begins with this: the keys are good for nothing else.
 const PURPOSE: &[u8] = b"rushgate order 1";
@@ -187,15 +187,15 @@ impl<'a> Payload<'a> {
         let Some(Tagged { key, tag }) = self.seal else {
             return Seal::Missing;
         };
-        let verdict = keys.map_or(Verdict::UnknownKey, |keys| {
+        let verification = keys.map_or(Verification::UnknownKey, |keys| {
             with_parts(scope, key, self.asked_at, self.body, |parts| {
                 keys.verify_short(key, parts, &tag)
             })
         });
-        match verdict {
-            Verdict::Genuine => Seal::Genuine,
-            Verdict::Wrong => Seal::Wrong("its seal is not what its key makes of it"),
-            Verdict::UnknownKey => match key.parse::<KeyId>() {
+        match verification {
+            Verification::Genuine => Seal::Genuine,
+            Verification::Wrong => Seal::Wrong("its seal is not what its key makes of it"),
+            Verification::UnknownKey => match key.parse::<KeyId>() {
                 Ok(id) => Seal::UnknownKey(id.to_string()),
                 Err(_) => Seal::Wrong("its seal names no key"),
             },

@@ -21,7 +21,7 @@ impl From<i64> for At {
 /// Where a record, or an order of one, was when it failed first: the id of a dead letter,
 /// `<topic>/<partition>/<offset>`, and `:<position>` where that is not 0.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Origin {
+pub struct LetterId {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
@@ -29,7 +29,7 @@ pub struct Origin {
     pub position: u32,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for LetterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)?;
         match self.position {
@@ -45,13 +45,13 @@ impl fmt::Display for Origin {
     "{0:?} is no id of a dead letter: write <topic>/<partition>/<offset> or <topic>/<partition>/<offset>:<position>, \
      as `rushgate dlt list` prints it"
 )]
-pub struct OriginError(String);
+pub struct LetterIdError(String);
 
-impl FromStr for Origin {
-    type Err = OriginError;
+impl FromStr for LetterId {
+    type Err = LetterIdError;
 
-    fn from_str(text: &str) -> Result<Self, OriginError> {
-        let odd = || OriginError(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, LetterIdError> {
+        let odd = || LetterIdError(text.to_owned());
         let mut parts = text.rsplitn(3, '/');
         let place = parts.next().map(|part| match part.split_once(':') {
             Some((offset, position)) => (offset, position),
@@ -83,10 +83,10 @@ mod tests {
 
     #[test]
     fn ids_read_back_and_wrong_ones_say_what_is_right() {
-        let origin: Origin = "rushgate.orders/3/17".parse().expect("an id");
+        let origin: LetterId = "rushgate.orders/3/17".parse().expect("an id");
         assert_eq!((origin.partition, origin.offset, origin.position), (3, 17, 0));
         assert_eq!(origin.to_string(), "rushgate.orders/3/17");
-        let seventh: Origin = "rushgate.orders/3/17:7".parse().expect("an id");
+        let seventh: LetterId = "rushgate.orders/3/17:7".parse().expect("an id");
         assert_eq!((seventh.offset, seventh.position), (17, 7));
         assert_eq!(seventh.to_string(), "rushgate.orders/3/17:7");
         assert!(origin < seventh, "in the order of the record");
@@ -104,7 +104,7 @@ mod tests {
             "t/1/2:-1",
             "t/1/2:3000000000",
         ] {
-            let error = wrong.parse::<Origin>().expect_err(wrong).to_string();
+            let error = wrong.parse::<LetterId>().expect_err(wrong).to_string();
             assert!(error.contains("<topic>/<partition>/<offset>"), "{error}");
         }
     }

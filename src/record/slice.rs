@@ -1,6 +1,6 @@
 //! What one landing transaction is to do with a partition's records: orders that land, and records that do not.
 
-use super::{At, Origin};
+use super::{At, LetterId};
 use crate::order::OrderEvent;
 
 /// One partition's part of a landing transaction: its records from `from` up to, not including,
@@ -16,7 +16,7 @@ pub struct LandingSlice {
     /// Those which [`check_event`](crate::order::check_event) has accepted.
     pub orders: Vec<(At, OrderEvent)>,
     /// Place and origin of those orders that were moved before: their dead letter has landed then, if it is theirs.
-    pub returned: Vec<(At, Origin)>,
+    pub returned: Vec<(At, LetterId)>,
     pub dead: Vec<DeadRecord>,
     /// Records that none of ours wrote: passed over, and kept as far as the store allows.
     pub forged: Vec<DeadRecord>,
@@ -27,7 +27,7 @@ pub struct LandingSlice {
 pub struct DeadRecord {
     pub at: At,
     /// Where it was first; `None`: here.
-    pub origin: Option<Origin>,
+    pub origin: Option<LetterId>,
     pub key: Vec<u8>,
     pub payload: Vec<u8>,
     /// It will be tried again by itself; otherwise it is among the dead letters.

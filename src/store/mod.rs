@@ -300,7 +300,7 @@ fn parse_url(url: &str) -> StoreResult<(Dialect, String)> {
     {
         return Ok((
             Dialect::MySql,
-            server::encryption::settled(&format!("mysql://{rest}"))?,
+            server::encryption::normalized(&format!("mysql://{rest}"))?,
         ));
     }
     if url.starts_with("sqlite:") {

@@ -86,7 +86,7 @@ async fn a_lag_that_stands_still_is_told_until_something_lands_and_not_where_it_
     };
     let flow = Flow::spawn(config, producer.clone(), db.store.clone());
     until("it has been read", || !flow.partitions().is_empty()).await;
-    assert_eq!(flow.standing(), [], "nothing is there to land");
+    assert_eq!(flow.stalled(), [], "nothing is there to land");
     let order = order("ada", "1");
     let outbound = Outbound {
         partition: None,
@@ -94,16 +94,16 @@ async fn a_lag_that_stands_still_is_told_until_something_lands_and_not_where_it_
         payload: order.encode(),
     };
     producer.publish(vec![outbound], Box::new(|_| {}));
-    let stands = || flow.standing().iter().any(|each| each.partition.lag == 1);
+    let stands = || flow.stalled().iter().any(|each| each.partition.lag == 1);
     until("nobody lands it", stands).await;
 
     db.execute("ALTER TABLE landing_offsets RENAME TO away").await;
     until("it cannot be read", || flow.unread() == 1).await;
-    assert_eq!(flow.standing(), [], "what it looks like is old");
+    assert_eq!(flow.stalled(), [], "what it looks like is old");
     let blind = Instant::now();
     db.execute("ALTER TABLE away RENAME TO landing_offsets").await;
     until("it is read again", || flow.unread() == 0).await;
-    let longest = flow.standing().iter().map(|each| each.still).max();
+    let longest = flow.stalled().iter().map(|each| each.still).max();
     assert!(
         longest >= Some(blind.elapsed()),
         "the time before counts: {longest:?}"
@@ -118,7 +118,7 @@ async fn a_lag_that_stands_still_is_told_until_something_lands_and_not_where_it_
         rushgate::landing::Metrics::default(),
     )
     .expect("a thread");
-    until("it has landed", || flow.standing().is_empty()).await;
+    until("it has landed", || flow.stalled().is_empty()).await;
     tokio::task::spawn_blocking(move || landing.stop())
         .await
         .expect("joins");

@@ -206,7 +206,7 @@ impl Shared {
         let client = self.client();
         let Sending::Order(order) = &waiting.what else {
             let handed = self.hand_over(&client, &waiting, None);
-            return self.settle(None, &waiting, handed);
+            return self.end_waiting(None, &waiting, handed);
         };
         let (number, mut lane) = self.lanes.lock_of(order);
         let Some(waiting) = lane.enter(waiting, now, self.linger) else {
@@ -215,7 +215,7 @@ impl Shared {
         // Under the lock, as what waited before it is.
         let handed = self.hand_over(&client, &waiting, Some(number));
         drop(lane);
-        self.settle(Some(number), &waiting, handed);
+        self.end_waiting(Some(number), &waiting, handed);
     }
 
     fn release(&self, number: usize) {
@@ -228,12 +228,12 @@ impl Shared {
             .collect();
         drop(lane);
         for (waiting, handed) in waiting.iter().zip(handed) {
-            self.settle(Some(number), waiting, handed);
+            self.end_waiting(Some(number), waiting, handed);
         }
     }
 
     /// What librdkafka did not take is no longer on its way.
-    fn settle(&self, lane: Option<usize>, waiting: &Waiting, handed: Result<(), String>) {
+    fn end_waiting(&self, lane: Option<usize>, waiting: &Waiting, handed: Result<(), String>) {
         if let Err(error) = handed {
             go_on(&self.lanes, lane, waiting.turn);
             waiting.batch.fail(1, error);

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::values;
 use crate::cli::settings::{Operator, Settings};
-use crate::record::Origin;
+use crate::record::LetterId;
 use crate::store::Stage;
 
 /// Looks after dead letters: orders that could not land.
@@ -33,7 +33,7 @@ pub enum Dlt {
 pub struct Selection {
     /// Ids as `list` prints them.
     #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
-    pub ids: Vec<Origin>,
+    pub ids: Vec<LetterId>,
     /// Of this campaign.
     #[arg(long, value_name = "ID")]
     pub campaign: Option<String>,
@@ -74,7 +74,7 @@ pub struct List {
 #[derive(Debug, Args)]
 pub struct Show {
     #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
-    pub id: Origin,
+    pub id: LetterId,
     #[command(flatten)]
     pub settings: Settings<Operator>,
 }

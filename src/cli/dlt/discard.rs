@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::select::{Letters, PAGE};
 use super::{Desk, Discard, asked_for};
-use crate::record::Origin;
+use crate::record::LetterId;
 use crate::store::{Discarded, Stage};
 
 /// Letters that are named in an error; more are counted.
@@ -23,7 +23,7 @@ struct Done {
     without_row: u64,
     moved_on: u64,
     /// Still what they were, and why.
-    left: Vec<(Origin, String)>,
+    left: Vec<(LetterId, String)>,
 }
 
 pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -78,7 +78,7 @@ pub(super) async fn run(desk: &Desk, args: &Discard, out: &mut dyn Write) -> any
 }
 
 impl Done {
-    fn add(&mut self, id: &Origin, discarded: Discarded, without_row: bool) {
+    fn add(&mut self, id: &LetterId, discarded: Discarded, without_row: bool) {
         match discarded {
             Discarded::GivenUp => self.given_up += 1,
             Discarded::Landed => self.landed += 1,
@@ -175,7 +175,7 @@ fn whole_stage_refused(stage: Stage) -> String {
     )
 }
 
-fn not_discardable(id: &Origin, stage: Stage) -> String {
+fn not_discardable(id: &LetterId, stage: Stage) -> String {
     format!(
         "{id} is in stage {stage}: only dead, parked and forged letters can be discarded{}",
         hint(stage)

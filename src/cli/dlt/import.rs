@@ -10,7 +10,7 @@ use super::line::{self, Checked};
 use super::{Desk, Import, Work};
 use crate::letters::Item;
 use crate::order::OrderEvent;
-use crate::record::Origin;
+use crate::record::LetterId;
 use crate::store::{DeadLetter, Stage, Store};
 
 /// Wrong lines that are named; more are counted.
@@ -20,7 +20,7 @@ const NAMED_MAX: usize = 20;
 #[derive(Default)]
 struct Read {
     /// In order of origin, each with its line's number.
-    items: BTreeMap<Origin, (usize, Item)>,
+    items: BTreeMap<LetterId, (usize, Item)>,
     /// Number of the line, and what is wrong.
     wrong: Vec<(usize, String)>,
     /// Lines whose order belongs to another key than the record had.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::order::{OrderEvent, check_event};
-use crate::record::Origin;
+use crate::record::LetterId;
 use crate::store::DeadLetter;
 
 /// What `export` writes.
@@ -104,7 +104,7 @@ struct Repaired<'a> {
 /// A line that landing would take.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checked {
-    pub(super) id: Origin,
+    pub(super) id: LetterId,
     pub(super) payload: Vec<u8>,
     pub(super) event: OrderEvent,
 }
@@ -113,10 +113,10 @@ pub(super) struct Checked {
 pub(super) fn read(line: &str) -> Result<Checked, String> {
     let repaired: Repaired<'_> =
         serde_json::from_str(line).map_err(|error| format!("not a line of an export: {error}"))?;
-    let id: Origin = repaired
+    let id: LetterId = repaired
         .id
         .parse()
-        .map_err(|error: crate::record::OriginError| error.to_string())?;
+        .map_err(|error: crate::record::LetterIdError| error.to_string())?;
     let payload = match (repaired.payload, repaired.payload_base64) {
         (Some(json), None) => json.get().as_bytes().to_vec(),
         (None, Some(text)) => BASE64

@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::args::Selection;
 use super::line::rfc3339;
 use super::show::plain;
-use crate::record::Origin;
+use crate::record::LetterId;
 use crate::store::{DeadLetter, KeyMatch, LetterFilter, ReplayMatch, Stage, Store};
 
 /// Letters read from the database at a time.
@@ -98,7 +98,7 @@ enum Source {
     Filter {
         /// Large beside the other.
         filter: Box<LetterFilter>,
-        after: Option<Origin>,
+        after: Option<LetterId>,
     },
 }
 

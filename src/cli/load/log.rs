@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// How an attempt, or its twin, ended for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum SenderOutcome {
     /// An order was named.
     Ok,
     /// A final no.
@@ -48,7 +48,7 @@ pub struct Logged {
     pub begun: i64,
     pub ended: i64,
     pub answers: Vec<LoggedAnswer>,
-    pub outcome: Outcome,
+    pub outcome: SenderOutcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
 }

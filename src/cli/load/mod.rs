@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use answer::{Answer, Refused};
-pub use log::{Logged, LoggedAnswer, Outcome};
+pub use log::{Logged, LoggedAnswer, SenderOutcome};
 pub use report::{LatencyReport, LoadReport, SeenOrder};
 pub use tokens::Tokens;
 

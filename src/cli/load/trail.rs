@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::LoadConfig;
-use super::log::{Logged, LoggedAnswer, Outcome};
+use super::log::{Logged, LoggedAnswer, SenderOutcome};
 use super::script::Job;
 use crate::clock::now_ms;
 
@@ -35,7 +35,7 @@ impl Trail {
                 begun: now - since.elapsed().as_millis() as i64,
                 ended: now,
                 answers: Vec::new(),
-                outcome: Outcome::Unknown,
+                outcome: SenderOutcome::Unknown,
                 order: None,
             },
             backoff_ms: BACKOFF_MS_FIRST,

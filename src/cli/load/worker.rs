@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::answer::{Meaning, read};
 use super::link::{Broken, Link};
-use super::log::{Log, Outcome};
+use super::log::{Log, SenderOutcome};
 use super::report::{LoadReport, Seen};
 use super::script::{Job, jobs};
 use super::target::{Target, targets};
@@ -133,7 +133,7 @@ async fn ask(
     job: Job,
     since: Instant,
     trail: &mut Trail,
-) -> Outcome {
+) -> SenderOutcome {
     let (key, body) = (trail.logged.key.clone(), trail.body());
     loop {
         seen.report.requests += 1;
@@ -146,13 +146,13 @@ async fn ask(
                     seen.heard(raw.status.as_u16(), &answer.state);
                     trail.logged.order = Some(answer.order.clone());
                     seen.order(job.attempt, trail.logged.user.clone(), answer, since.elapsed());
-                    return Outcome::Ok;
+                    return SenderOutcome::Ok;
                 }
                 Meaning::Refused(refused) => {
                     trail.note(by, refused.status, &refused.reason);
                     seen.heard(refused.status, &refused.reason);
                     seen.refused(refused, since.elapsed());
-                    return Outcome::Rejected;
+                    return SenderOutcome::Rejected;
                 }
                 Meaning::Again {
                     status,
@@ -170,7 +170,7 @@ async fn ask(
                     seen.heard(raw.status.as_u16(), "strange");
                     seen.report.unknown += 1;
                     seen.contradiction(format!("attempt {}: {what}", job.attempt));
-                    return Outcome::Unknown;
+                    return SenderOutcome::Unknown;
                 }
             },
             Err(Broken::Timeout) => {
@@ -187,7 +187,7 @@ async fn ask(
         let pause = trail.pause(asked);
         if job.impatient || since.elapsed() + pause > run.config.retry_for {
             seen.report.unknown += 1;
-            return Outcome::Unknown;
+            return SenderOutcome::Unknown;
         }
         tokio::time::sleep(pause).await;
     }
@@ -314,7 +314,7 @@ mod tests {
         assert!(
             lines
                 .iter()
-                .all(|line| line.outcome == Outcome::Ok && line.accepted())
+                .all(|line| line.outcome == SenderOutcome::Ok && line.accepted())
         );
         assert!(
             lines

@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct TrialReport<'a> {
     passed: bool,
     /// One sentence per thing that is wrong.
     problems: &'a [String],
@@ -35,7 +35,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let report = play_module(&host, &module, loaded.bytes).await?;
     let problems = problems(&report);
     match args.json {
-        true => print_json(&Outcome {
+        true => print_json(&TrialReport {
             passed: problems.is_empty(),
             problems: &problems,
             report: &report,

@@ -12,7 +12,7 @@ fn file(content: &str, mode: u32) -> tempfile::NamedTempFile {
     file
 }
 
-fn settled(toml: &str, env: &[(&str, &str)]) -> Result<Config, String> {
+fn resolved(toml: &str, env: &[(&str, &str)]) -> Result<Config, String> {
     let config = file(toml, 0o600);
     let env = |name: &str| {
         let found = env.iter().find(|(known, _)| *known == name);
@@ -45,7 +45,7 @@ fn every_secret_may_stand_in_a_file() {
         ("RUSHGATE_REDIS_URL_FILE", redis.as_str()),
         ("RUSHGATE_KAFKA_SASL_PASSWORD_FILE", &sasl),
     ];
-    let config = settled(&toml, &env).expect("valid");
+    let config = resolved(&toml, &env).expect("valid");
     assert_eq!(config.admin_token.as_deref(), Some("t0ken"));
     assert_eq!(config.redis.url, "redis://:a@r:1");
     assert_eq!(
@@ -76,7 +76,7 @@ fn a_password_finds_its_place_in_a_url() {
         ),
     ] {
         let env = [("RUSHGATE_REDIS_URL", url), ("RUSHGATE_REDIS_PASSWORD", "a:")];
-        assert_eq!(settled("", &env).expect("valid").redis.url, expected);
+        assert_eq!(resolved("", &env).expect("valid").redis.url, expected);
     }
 }
 
@@ -85,7 +85,7 @@ fn nothing_is_given_twice_and_both_places_are_named() {
     let secret = file("x\n", 0o600);
     let path = secret.path().display().to_string();
     let both = |toml: &str, env: &[(&str, &str)], names: [&str; 2]| {
-        let error = settled(toml, env).err().expect("twice");
+        let error = resolved(toml, env).err().expect("twice");
         assert!(
             names.iter().all(|name| error.contains(name)) && error.contains("both"),
             "{error}"
@@ -139,7 +139,7 @@ fn nothing_is_given_twice_and_both_places_are_named() {
     );
     // The empty text is none.
     assert!(
-        settled(
+        resolved(
             "",
             &[("RUSHGATE_ADMIN_TOKEN", ""), at("RUSHGATE_ADMIN_TOKEN_FILE")]
         )
@@ -159,7 +159,7 @@ fn what_is_wrong_with_a_file_is_said() {
         (&empty.path().display().to_string(), "is empty"),
         (&lines.path().display().to_string(), "more than one line"),
     ] {
-        let error = settled("", &[("RUSHGATE_ADMIN_TOKEN_FILE", path)])
+        let error = resolved("", &[("RUSHGATE_ADMIN_TOKEN_FILE", path)])
             .err()
             .expect(expected);
         assert!(error.contains(expected), "{error}");
@@ -192,7 +192,7 @@ fn what_was_mistyped_is_never_shown() {
         ("", Some(("RUSHGATE_REDIS_URL", "redis://:#s3cret@r"))),
     ] {
         let env: Vec<_> = env.into_iter().collect();
-        let error = settled(toml, &env).err().expect(toml);
+        let error = resolved(toml, &env).err().expect(toml);
         assert!(
             !error.contains("s3cret") && !error.contains("5333") && !error.contains("53cret1"),
             "{toml} {env:?}: {error}"

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::notes::Facts;
-use super::{Origin, sentences};
+use super::{AttemptSource, sentences};
 use crate::attempts::Attributes;
 use crate::attempts::tally::{Count, Estimate, Flip, Flips, Sides, Tally};
 use crate::wire::Moment;
@@ -12,7 +12,7 @@ use crate::wire::Moment;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Simulation {
     pub campaign: String,
-    pub from: Origin,
+    pub from: AttemptSource,
     pub attempts: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_at: Option<String>,
@@ -140,7 +140,7 @@ pub(super) fn answer(facts: &Facts<'_>, campaign: &str, tally: Tally, notes: Vec
         attempts: tally.attempts,
         first_at: tally.span.map(|(first, _)| Moment(first).to_string()),
         last_at: tally.span.map(|(_, last)| Moment(last).to_string()),
-        sample: (facts.from == Origin::Sample).then(|| SampleAnswer {
+        sample: (facts.from == AttemptSource::Sample).then(|| SampleAnswer {
             share: facts.sample.share.part(),
             decided: facts.sample.decided(),
             dropped: facts.sample.dropped,

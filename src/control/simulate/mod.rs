@@ -46,7 +46,7 @@ const ROUNDS_MAX: u32 = 3;
 /// What is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum AttemptSource {
     /// The recorded sample.
     #[default]
     Sample,
@@ -74,7 +74,7 @@ pub struct NewSimulation {
     pub rules: Vec<RuleSpec>,
     /// The sample where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Origin>,
+    pub from: Option<AttemptSource>,
     #[serde(default)]
     pub old: OldSide,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,14 +124,14 @@ impl Control {
         let mut given = given;
         for _ in 0..ROUNDS_MAX {
             let sample = match from {
-                Origin::Sample => self.store.sample(campaign).await?,
-                Origin::Orders | Origin::File => SampleRow::default(),
+                AttemptSource::Sample => self.store.sample(campaign).await?,
+                AttemptSource::Orders | AttemptSource::File => SampleRow::default(),
             };
             let feed = match (from, given.take()) {
-                (Origin::Sample, _) => Feed::sample(&self.store, campaign, sample).await?,
-                (Origin::Orders, _) => Feed::orders(&self.store, campaign).await?,
-                (Origin::File, Some(given)) => Feed::Given(given),
-                (Origin::File, None) => return Err(no_file()),
+                (AttemptSource::Sample, _) => Feed::sample(&self.store, campaign, sample).await?,
+                (AttemptSource::Orders, _) => Feed::orders(&self.store, campaign).await?,
+                (AttemptSource::File, Some(given)) => Feed::Given(given),
+                (AttemptSource::File, None) => return Err(no_file()),
             };
             let skus = scaled(&compare.campaign.skus, sample.share);
             let (old, fresh) = (
@@ -145,7 +145,8 @@ impl Control {
             let replay = Replay::new(campaign, worlds.0, worlds.1, fresh.clone());
             let tally = self.replay(&compare, &skus, old.clone(), replay, feed).await?;
             // A sample that shrank meanwhile lost buyers half-way.
-            let is_whole = from != Origin::Sample || self.store.sample(campaign).await?.share == sample.share;
+            let is_whole =
+                from != AttemptSource::Sample || self.store.sample(campaign).await?.share == sample.share;
             if is_whole {
                 let facts = notes::Facts {
                     from,

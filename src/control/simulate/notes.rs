@@ -1,6 +1,6 @@
 //! What somebody has to know before they believe a simulation's figures, in sentences.
 
-use super::{OldSide, Origin};
+use super::{AttemptSource, OldSide};
 use crate::attempts::tally::Tally;
 use crate::campaign::Sku;
 use crate::plan::{Attribute, CheckedPlan};
@@ -12,7 +12,7 @@ const FEW_UNITS: u64 = 30;
 
 /// What a simulation was made of.
 pub(super) struct Facts<'a> {
-    pub(super) from: Origin,
+    pub(super) from: AttemptSource,
     pub(super) side: OldSide,
     pub(super) sample: SampleRow,
     /// With the stock of the worlds.
@@ -43,13 +43,13 @@ fn nothing(facts: &Facts<'_>, tally: &Tally) -> Option<String> {
         return None;
     }
     Some(match facts.from {
-        Origin::Sample => {
+        AttemptSource::Sample => {
             "No attempt of this campaign is recorded: nobody has ordered yet, or sample.attempts_max is \
                          0."
             .to_owned()
         }
-        Origin::Orders => "No order of this campaign has landed yet.".to_owned(),
-        Origin::File => "The file has no attempt.".to_owned(),
+        AttemptSource::Orders => "No order of this campaign has landed yet.".to_owned(),
+        AttemptSource::File => "The file has no attempt.".to_owned(),
     })
 }
 
@@ -106,7 +106,7 @@ fn dropped(facts: &Facts<'_>) -> Option<String> {
 fn orders(facts: &Facts<'_>) -> Option<String> {
     let text = "Landed orders are admitted attempts alone. This tells which of them the new rules refuse; it cannot tell \
                 whom they admit that was refused, and what the landing revoked counts as admitted.";
-    (facts.from == Origin::Orders).then(|| text.to_owned())
+    (facts.from == AttemptSource::Orders).then(|| text.to_owned())
 }
 
 /// An attribute that no old rule read was not kept.

@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
     use crate::doctor::net::Reached;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::FindingLevel;
 
     fn todo(reason: &str) -> String {
         let reasons = vec![reason.to_owned()];
@@ -233,7 +233,7 @@ mod tests {
             .await
             .expect("one of two");
         let one = one.expect("a warning");
-        assert_eq!(one.verdict, Verdict::Warning);
+        assert_eq!(one.level, FindingLevel::Warning);
         assert_eq!(
             one.found,
             "broker 0x0 speaks no TLS, and security.protocol is ssl"

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "struct Redis")]
 pub struct Config {
-    /// May hold a password; once the configuration is settled, it does where one is needed.
+    /// May hold a password; once the configuration is resolved, it does where one is needed.
     /// `redis://[user:password@]host:port[/db]`, `rediss://…` where the connection is encrypted, or `redis+unix:///path`.
     pub url: String,
     pub url_file: Option<PathBuf>,
-    /// Goes into the URL when the configuration is settled; so does the content of its file.
+    /// Goes into the URL when the configuration is resolved; so does the content of its file.
     pub password: Option<String>,
     pub password_file: Option<PathBuf>,
     /// For `rediss://` alone, in PEM: the only authorities that are believed about the server; without it, those of the

@@ -79,8 +79,8 @@ pub(super) fn add_order(slice: &mut LandingSlice, record: &Record, at: At, event
 }
 
 /// Where an order was first that is at a position of a record which comes from there.
-pub(in crate::landing) fn record_id(origin: Origin, position: u32) -> record::Origin {
-    record::Origin {
+pub(in crate::landing) fn record_id(origin: Origin, position: u32) -> record::LetterId {
+    record::LetterId {
         topic: origin.topic,
         partition: origin.partition,
         offset: origin.offset,

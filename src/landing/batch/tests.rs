@@ -77,13 +77,13 @@ fn records_that_are_no_orders_are_kept_apart_by_class() {
 fn orders_that_fail_get_another_chance_and_the_others_have_landed() {
     let records = records();
     let mut batch = batch(&records);
-    batch.settle(&failed(10, StoreError::Permanent("no".into())));
+    batch.take_in(&failed(10, StoreError::Permanent("no".into())));
     assert_eq!(batch.size(), (5, 4));
     assert_eq!((batch.slices[0].from, batch.slices[0].orders.len()), (10, 0));
     batch.again();
     assert_eq!(batch.slices[0].orders, [(10.into(), event(1))]);
     assert_eq!((batch.slices[0].stop, batch.size()), (Some(11), (5, 3)));
-    batch.settle(&Landed::default());
+    batch.take_in(&Landed::default());
     assert_eq!((batch.slices[0].from, batch.has_work()), (11, false));
 }
 
@@ -91,7 +91,7 @@ fn orders_that_fail_get_another_chance_and_the_others_have_landed() {
 fn buried_records_are_passed() {
     let records = records();
     let mut batch = batch(&records);
-    batch.settle(&failed(14, StoreError::Locked("held".into())));
+    batch.take_in(&failed(14, StoreError::Locked("held".into())));
     let poison: Vec<(i64, Class)> = batch
         .poison()
         .map(|each| (each.record.offset(), each.poison.class))
@@ -113,7 +113,7 @@ fn a_lost_partition_is_forgotten() {
     let mut batch = batch(&records);
     batch.forget(&[7].into());
     assert_eq!(batch.ends(), [(2, 15)]);
-    batch.settle(&Landed {
+    batch.take_in(&Landed {
         fenced: [(2, 40)].into(),
         ..Landed::default()
     });

@@ -34,14 +34,14 @@ fn config(only: bool) -> Config {
 #[test]
 fn records_without_a_seal_are_taken_up_to_the_cut_over() {
     let missing = |config: &Config, stored: &KnownSeals, partition, offset| {
-        verdict(config, stored, partition, offset, Seal::Missing)
+        authenticity(config, stored, partition, offset, Seal::Missing)
     };
-    let forged = Verdict::Forged("it carries no seal".into());
+    let forged = Authenticity::Forged("it carries no seal".into());
     assert_eq!(
         missing(&config(false), &KnownSeals::default(), 2, 99),
-        Verdict::Unsealed
+        Authenticity::Unsealed
     );
-    assert_eq!(missing(&config(false), &stored(), 2, 9), Verdict::Unsealed);
+    assert_eq!(missing(&config(false), &stored(), 2, 9), Authenticity::Unsealed);
     assert_eq!(missing(&config(false), &stored(), 2, 10), forged);
     assert_eq!(
         missing(&config(false), &stored(), 3, 0),
@@ -53,10 +53,10 @@ fn records_without_a_seal_are_taken_up_to_the_cut_over() {
 
 #[test]
 fn only_a_key_that_is_in_use_is_waited_for() {
-    let of = |id: &str| verdict(&config(false), &stored(), 2, 0, Seal::UnknownKey(id.into()));
-    assert_eq!(of("new"), Verdict::Waits("new".into()));
-    assert!(matches!(of("old"), Verdict::Forged(why) if why.contains("retired")));
-    assert!(matches!(of("invented"), Verdict::Forged(why) if why.contains("none of ours")));
+    let of = |id: &str| authenticity(&config(false), &stored(), 2, 0, Seal::UnknownKey(id.into()));
+    assert_eq!(of("new"), Authenticity::Waits("new".into()));
+    assert!(matches!(of("old"), Authenticity::Forged(why) if why.contains("retired")));
+    assert!(matches!(of("invented"), Authenticity::Forged(why) if why.contains("none of ours")));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Fate;
-use crate::record::Origin;
+use crate::record::LetterId;
 
 /// How long a letter that was sent may be without an outcome: its partition has no lander, or the record is gone.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(600);
@@ -28,9 +28,9 @@ enum State {
     /// Not before this moment.
     Pause { until: Instant },
     /// One letter is on its way.
-    Probing { sent: Vec<Origin>, since: Instant },
+    Probing { sent: Vec<LetterId>, since: Instant },
     /// Letters land.
-    Open { sent: Vec<Origin>, since: Instant },
+    Open { sent: Vec<LetterId>, since: Instant },
 }
 
 /// What is to be done.
@@ -47,7 +47,7 @@ pub(super) enum Next {
 
 impl Circuit {
     /// Letters whose fates decide.
-    pub(super) fn sent(&self) -> &[Origin] {
+    pub(super) fn sent(&self) -> &[LetterId] {
         match &self.state {
             State::Probing { sent, .. } | State::Open { sent, .. } => sent,
             State::Unknown | State::Pause { .. } => &[],
@@ -73,7 +73,7 @@ impl Circuit {
         Next::Replay
     }
 
-    pub(super) fn probing(&mut self, letter: Origin, now: Instant) {
+    pub(super) fn probing(&mut self, letter: LetterId, now: Instant) {
         self.state = State::Probing {
             sent: vec![letter],
             since: now,
@@ -81,7 +81,7 @@ impl Circuit {
     }
 
     /// None are left where none were sent: the next failure is another one, and is probed anew.
-    pub(super) fn sending(&mut self, sent: Vec<Origin>, now: Instant) {
+    pub(super) fn sending(&mut self, sent: Vec<LetterId>, now: Instant) {
         self.state = match sent.is_empty() {
             true => State::Unknown,
             false => State::Open { sent, since: now },
@@ -104,8 +104,8 @@ mod tests {
 
     const QUIET: Duration = Duration::from_secs(30);
 
-    fn letter(offset: i64) -> Origin {
-        Origin {
+    fn letter(offset: i64) -> LetterId {
+        LetterId {
             topic: "o".into(),
             partition: 0,
             offset,

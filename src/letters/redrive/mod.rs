@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use crate::record::Origin;
+use crate::record::LetterId;
 use circuit::{Circuit, Next};
 pub use stored::StoredLetters;
 
@@ -48,7 +48,11 @@ pub trait DeadLetters: Send + Sync + 'static {
 
     /// Sends one letter of a class that has been dead for `quiet`, without counting it as a replay; `None` where there
     /// is none that was not replayed too often.
-    fn probe<'a>(&'a self, class: &'a str, quiet: Duration) -> BoxFuture<'a, Result<Option<Origin>, String>>;
+    fn probe<'a>(
+        &'a self,
+        class: &'a str,
+        quiet: Duration,
+    ) -> BoxFuture<'a, Result<Option<LetterId>, String>>;
 
     /// Replays up to `most` letters of a class that have been dead for `quiet`; those that were replayed too often are
     /// parked. Says which were sent.
@@ -57,10 +61,10 @@ pub trait DeadLetters: Send + Sync + 'static {
         class: &'a str,
         most: u32,
         quiet: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Origin>, String>>;
+    ) -> BoxFuture<'a, Result<Vec<LetterId>, String>>;
 
     /// What became of letters that were sent, in their order.
-    fn fates<'a>(&'a self, letters: &'a [Origin]) -> BoxFuture<'a, Result<Vec<Fate>, String>>;
+    fn fates<'a>(&'a self, letters: &'a [LetterId]) -> BoxFuture<'a, Result<Vec<Fate>, String>>;
 }
 
 /// Looks again and again, until it is dropped. `retries` reads how often landing tried something again, in any topic.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{DeadLetters, Fate};
 use crate::letters::replay::{Item, Replayer, Report};
-use crate::record::Origin;
+use crate::record::LetterId;
 use crate::store::{DeadLetter, LetterFilter, LetterOrder, ReplayMatch, Stage};
 
 const LEASE: &str = "redrive";
@@ -52,7 +52,7 @@ impl StoredLetters {
         Ok(letters)
     }
 
-    async fn send(&self, replayer: &Replayer, letters: Vec<DeadLetter>) -> anyhow::Result<Vec<Origin>> {
+    async fn send(&self, replayer: &Replayer, letters: Vec<DeadLetter>) -> anyhow::Result<Vec<LetterId>> {
         let most = i64::from(replayer.max_replays);
         let sent = letters
             .iter()
@@ -65,7 +65,7 @@ impl StoredLetters {
         Ok(sent)
     }
 
-    async fn probe_one(&self, class: &str, quiet: Duration) -> anyhow::Result<Option<Origin>> {
+    async fn probe_one(&self, class: &str, quiet: Duration) -> anyhow::Result<Option<LetterId>> {
         let most = i64::from(self.replayer.max_replays);
         let letters = self.oldest(class, 1, quiet, Some(most)).await?;
         let replayer = Replayer {
@@ -75,12 +75,12 @@ impl StoredLetters {
         Ok(self.send(&replayer, letters).await?.pop())
     }
 
-    async fn replay_some(&self, class: &str, most: u32, quiet: Duration) -> anyhow::Result<Vec<Origin>> {
+    async fn replay_some(&self, class: &str, most: u32, quiet: Duration) -> anyhow::Result<Vec<LetterId>> {
         let letters = self.oldest(class, most, quiet, None).await?;
         self.send(&self.replayer, letters).await
     }
 
-    async fn read_fates(&self, letters: &[Origin]) -> anyhow::Result<Vec<Fate>> {
+    async fn read_fates(&self, letters: &[LetterId]) -> anyhow::Result<Vec<Fate>> {
         let stages = self.replayer.store.dead_letter_stages(letters).await?;
         let fate = |stage| match stage {
             Some(Stage::Landed) => Fate::Landed,
@@ -109,7 +109,11 @@ impl DeadLetters for StoredLetters {
         async { lease.await.map_err(|error| error.to_string()) }.boxed()
     }
 
-    fn probe<'a>(&'a self, class: &'a str, quiet: Duration) -> BoxFuture<'a, Result<Option<Origin>, String>> {
+    fn probe<'a>(
+        &'a self,
+        class: &'a str,
+        quiet: Duration,
+    ) -> BoxFuture<'a, Result<Option<LetterId>, String>> {
         async move { told(self.probe_one(class, quiet).await) }.boxed()
     }
 
@@ -118,11 +122,11 @@ impl DeadLetters for StoredLetters {
         class: &'a str,
         most: u32,
         quiet: Duration,
-    ) -> BoxFuture<'a, Result<Vec<Origin>, String>> {
+    ) -> BoxFuture<'a, Result<Vec<LetterId>, String>> {
         async move { told(self.replay_some(class, most, quiet).await) }.boxed()
     }
 
-    fn fates<'a>(&'a self, letters: &'a [Origin]) -> BoxFuture<'a, Result<Vec<Fate>, String>> {
+    fn fates<'a>(&'a self, letters: &'a [LetterId]) -> BoxFuture<'a, Result<Vec<Fate>, String>> {
         async move { told(self.read_fates(letters).await) }.boxed()
     }
 }

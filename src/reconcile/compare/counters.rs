@@ -84,12 +84,12 @@ impl Desk<'_> {
         }
         found.charged.sort_unstable();
         self.against_engine(&lives, &mut found).await?;
-        self.settle(&mut found, 1).await?;
+        self.confirm_open(&mut found, 1).await?;
         Ok(found.part)
     }
 
     /// Looks at candidates again, once there are so many, until each is the same or differs.
-    async fn settle(&self, found: &mut Found, least: usize) -> Result<(), CompareError> {
+    async fn confirm_open(&self, found: &mut Found, least: usize) -> Result<(), CompareError> {
         if found.open.len() < least {
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl Desk<'_> {
                     found.open.push(Candidate { counter, subject });
                 }
             }
-            self.settle(found, CONFIRM_AT_ONCE).await?;
+            self.confirm_open(found, CONFIRM_AT_ONCE).await?;
             if !full {
                 return Ok(subjects);
             }
@@ -236,7 +236,7 @@ impl Desk<'_> {
                 });
             }
         }
-        self.settle(found, CONFIRM_AT_ONCE).await
+        self.confirm_open(found, CONFIRM_AT_ONCE).await
     }
 
     fn place(&self, live: &Live, subject: &str) -> CountAt {

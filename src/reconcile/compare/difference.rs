@@ -187,7 +187,7 @@ fn when(ms: i64) -> String {
 /// What became of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum RepairOutcome {
     /// It is there.
     Found,
     Repaired,
@@ -211,7 +211,7 @@ pub struct Difference {
     pub engine: i64,
     /// What it should say after the database.
     pub database: i64,
-    pub outcome: Outcome,
+    pub outcome: RepairOutcome,
     /// All of it in a sentence.
     pub sentence: String,
     /// How to put it right.
@@ -274,7 +274,7 @@ impl Difference {
         };
         Self {
             sentence: format!("{kind}: {place}: {numbers}; {}", kind.meaning()),
-            outcome: Outcome::Found,
+            outcome: RepairOutcome::Found,
             kind,
             place,
             engine,
@@ -301,7 +301,7 @@ impl Difference {
     /// A lost order that was sent again.
     pub(in crate::reconcile) fn sent_again(place: Place) -> Self {
         let mut sent = Self::new(Kind::LostOrder, place, 1, 0, Mend::Never);
-        sent.outcome = Outcome::SentAgain;
+        sent.outcome = RepairOutcome::SentAgain;
         sent
     }
 }

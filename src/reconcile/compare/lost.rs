@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::super::Reconcile;
 use super::difference::Mend;
 use super::shard::Desk;
-use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place};
+use super::{CompareError, Difference, Kind, LostOrders, Place, RepairOutcome};
 use crate::bus::{BusError, Outbound};
 use crate::lua::record::Record;
 use crate::lua::{calls, fixed};
@@ -199,9 +199,11 @@ impl Reconcile {
                 continue;
             };
             difference.outcome = match &difference.mend {
-                Mend::Entry { orders } if desk.remove_entry(entry, orders, actor).await? => Outcome::Repaired,
-                Mend::Entry { .. } => Outcome::Moved,
-                _ => Outcome::Refused,
+                Mend::Entry { orders } if desk.remove_entry(entry, orders, actor).await? => {
+                    RepairOutcome::Repaired
+                }
+                Mend::Entry { .. } => RepairOutcome::Moved,
+                _ => RepairOutcome::Refused,
             };
         }
         Ok(())
@@ -221,8 +223,8 @@ impl Reconcile {
             detail["counters"] = (*whole).into();
             let (store, now) = (&self.store, (self.clock)());
             difference.outcome = match store.give_up(event, now, actor, GIVEN_UP, &detail).await? {
-                true => Outcome::GivenUp,
-                false => Outcome::Moved,
+                true => RepairOutcome::GivenUp,
+                false => RepairOutcome::Moved,
             };
             tracing::warn!(
                 campaign = desk.campaign(), order = %event.order, outcome = ?difference.outcome, "a lost order"
@@ -255,7 +257,7 @@ async fn send_group(desk: &Desk<'_>, actor: &str, group: &mut [Difference]) -> R
     for difference in &mut *group {
         if let Some(event) = whole(difference) {
             desk.audit(actor, SENT_AGAIN, &about(&event)).await?;
-            difference.outcome = Outcome::SentAgain;
+            difference.outcome = RepairOutcome::SentAgain;
             tracing::warn!(campaign = desk.campaign(), order = %event.order, "a lost order was sent again");
         }
     }
@@ -265,7 +267,7 @@ async fn send_group(desk: &Desk<'_>, actor: &str, group: &mut [Difference]) -> R
 fn refuse_lost(group: &mut [Difference]) -> Result<(), CompareError> {
     for difference in group {
         if let Mend::Lost { whole: false, .. } = difference.mend {
-            difference.outcome = Outcome::Refused;
+            difference.outcome = RepairOutcome::Refused;
         }
     }
     Ok(())

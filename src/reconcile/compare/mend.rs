@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::Reconcile;
 use super::difference::Mend;
 use super::shard::Desk;
-use super::{CompareError, Difference, Kind, LostOrders, Outcome, Place};
+use super::{CompareError, Difference, Kind, LostOrders, Place, RepairOutcome};
 use crate::lua::repair::{Repair, Repaired};
 
 const ACTION: &str = "reconcile.repair";
@@ -38,9 +38,9 @@ impl Reconcile {
             let done = matches!(repaired, Some(Repaired::Done { .. }));
             given_back += i64::from(done && matches!(difference.mend, Mend::Stock { .. }));
             difference.outcome = match &repaired {
-                None => Outcome::Refused,
-                Some(Repaired::Done { .. }) => Outcome::Repaired,
-                Some(Repaired::Moved | Repaired::Fenced) => Outcome::Moved,
+                None => RepairOutcome::Refused,
+                Some(Repaired::Done { .. }) => RepairOutcome::Repaired,
+                Some(Repaired::Moved | Repaired::Fenced) => RepairOutcome::Moved,
             };
             if let Some(Repaired::Done { before, after }) = repaired {
                 let detail = json!({

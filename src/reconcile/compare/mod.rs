@@ -28,7 +28,7 @@ use crate::plan::PlanError;
 use crate::store::StoreError;
 use crate::wire::Moment;
 use difference::Mend;
-pub use difference::{Difference, Kind, Outcome, Place};
+pub use difference::{Difference, Kind, Place, RepairOutcome};
 pub(super) use gap::{Gap, quiet_gap};
 pub(super) use shard::Desk;
 

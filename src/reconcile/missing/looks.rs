@@ -7,7 +7,7 @@ mod metrics;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::compare::{Difference, Gap, Kind, Outcome};
+use super::super::compare::{Difference, Gap, Kind, RepairOutcome};
 use crate::store::CampaignRow;
 use look::Look;
 pub(super) use look::Mark;
@@ -226,7 +226,7 @@ impl Looks {
         mark: Option<Mark>,
     ) {
         let lost = || found.iter().filter(|each| each.kind == Kind::LostOrder);
-        let sent = || lost().filter(|each| each.outcome == Outcome::SentAgain);
+        let sent = || lost().filter(|each| each.outcome == RepairOutcome::SentAgain);
         let for_operator = lost().filter(|each| each.needs_operator()).count();
         self.found.note(campaign, lost().count(), for_operator);
         self.metrics.sent_again.inc_by(sent().count() as u64);

@@ -14,7 +14,7 @@ mod looks;
 use tokio::time::Instant;
 
 use super::Reconcile;
-use super::compare::{CompareError, Difference, Gap, Outcome};
+use super::compare::{CompareError, Difference, Gap, RepairOutcome};
 use glance::Seen;
 use looks::Mark;
 pub use looks::{Found, Looks, Metrics, Missing};
@@ -144,8 +144,12 @@ fn tell_failure(looks: &mut Looks, campaign: &str, error: &CompareError) {
 }
 
 fn tell(campaign: &str, gap: &Gap, found: &[Difference]) {
-    let done =
-        |difference: &&Difference| matches!(difference.outcome, Outcome::SentAgain | Outcome::Repaired);
+    let done = |difference: &&Difference| {
+        matches!(
+            difference.outcome,
+            RepairOutcome::SentAgain | RepairOutcome::Repaired
+        )
+    };
     for difference in found.iter().filter(|difference| !done(difference)) {
         tracing::error!(campaign, outcome = ?difference.outcome, "{}", difference.sentence);
     }

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use crate::order::OrderEvent;
 use crate::record::fence::{self, ToWrite};
-use crate::record::{At, LandingSlice, Origin};
+use crate::record::{At, LandingSlice, LetterId};
 use crate::store::dialect::{Dialect, pieces, placeholders};
 use crate::store::landing::guards::{Written, account};
 use crate::store::landing::halve;
@@ -165,7 +165,7 @@ async fn recover(tx: &mut Tx<'_>, dialect: Dialect, topic: &str, work: &mut ToWr
     }
     let mut unknown = Vec::new();
     for passed in std::mem::take(&mut work.passed) {
-        let own = Origin {
+        let own = LetterId {
             topic: topic.to_owned(),
             partition: passed.slice.partition,
             offset: passed.record.at.offset,
@@ -319,7 +319,7 @@ async fn moved<'a>(
     let mut rows: BTreeMap<i32, BTreeMap<i64, i64>> = BTreeMap::new();
     for record in replayed {
         let (partition, At { offset, position }) = (record.slice.partition, record.at);
-        let place = Origin {
+        let place = LetterId {
             topic: topic.to_owned(),
             partition,
             offset,

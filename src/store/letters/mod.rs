@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::order::OrderEvent;
-use crate::record::Origin;
+use crate::record::LetterId;
 
 mod discard;
 mod moves;
@@ -84,7 +84,7 @@ impl FromStr for Stage {
 /// One row of `dead_letters`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    pub origin: Origin,
+    pub origin: LetterId,
     pub key: Vec<u8>,
     pub payload: Vec<u8>,
     /// The last one.

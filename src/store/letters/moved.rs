@@ -4,7 +4,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::order::DISCARDED;
 use crate::record::fence::Returned;
-use crate::record::{DeadRecord, Origin};
+use crate::record::{DeadRecord, LetterId};
 use crate::store::dialect::Dialect;
 use crate::store::letters::places;
 use crate::store::{Stage, StoreResult, time};
@@ -42,7 +42,7 @@ pub(in crate::store) async fn insert(
     now: &str,
 ) -> StoreResult<u64> {
     for (partition, record) in dead {
-        let own = Origin {
+        let own = LetterId {
             topic: topic.to_owned(),
             partition: *partition,
             offset: record.at.offset,
@@ -65,7 +65,7 @@ pub(in crate::store) async fn insert(
 pub(in crate::store) async fn is_known(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
-    own: &Origin,
+    own: &LetterId,
     record: &DeadRecord,
 ) -> StoreResult<bool> {
     let (_, has_row) = places::find(tx, dialect, own, record).await?;
@@ -89,7 +89,7 @@ pub(in crate::store) async fn is_known(
 /// Writes a new row; says whether its place was free.
 async fn add(
     tx: &mut Transaction<'_, Any>,
-    place: &Origin,
+    place: &LetterId,
     record: &DeadRecord,
     now: &str,
 ) -> StoreResult<bool> {
@@ -129,7 +129,7 @@ async fn add(
 
 async fn fail_again(
     tx: &mut Transaction<'_, Any>,
-    place: &Origin,
+    place: &LetterId,
     record: &DeadRecord,
     now: &str,
 ) -> StoreResult<()> {
@@ -239,7 +239,7 @@ pub(in crate::store) async fn landed<'a>(
     Ok(())
 }
 
-async fn close(tx: &mut Transaction<'_, Any>, place: &Origin, now: &str) -> StoreResult<()> {
+async fn close(tx: &mut Transaction<'_, Any>, place: &LetterId, now: &str) -> StoreResult<()> {
     sqlx::query(
         "UPDATE dead_letters SET stage = ?, changed_at = ? \
          WHERE topic = ? AND `partition` = ? AND `offset` = ? AND position = ? AND stage <> ? \

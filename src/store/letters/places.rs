@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::order::OrderEvent;
-use crate::record::{DeadRecord, Origin, first_order};
+use crate::record::{DeadRecord, LetterId, first_order};
 use crate::store::StoreResult;
 use crate::store::dialect::Dialect;
 use crate::store::rows::maybe_moment;
@@ -21,7 +21,12 @@ use crate::store::rows::maybe_moment;
 pub(in crate::store) const BESIDE_FROM: i64 = 1 << 52;
 
 /// The n-th place beside another one for an order, or for bytes that are none.
-pub(in crate::store) fn beside(place: &Origin, order: Option<&OrderEvent>, payload: &[u8], n: u64) -> Origin {
+pub(in crate::store) fn beside(
+    place: &LetterId,
+    order: Option<&OrderEvent>,
+    payload: &[u8],
+    n: u64,
+) -> LetterId {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update((part.len() as u64).to_be_bytes());
@@ -45,13 +50,13 @@ pub(in crate::store) fn beside(place: &Origin, order: Option<&OrderEvent>, paylo
     let number = digest[..8]
         .iter()
         .fold(0_i64, |number, byte| (number << 8) | i64::from(*byte));
-    Origin {
+    LetterId {
         offset: BESIDE_FROM | (number & (BESIDE_FROM - 1)),
         ..place.clone()
     }
 }
 
-fn beside_for(place: &Origin, record: &DeadRecord, n: u64) -> Origin {
+fn beside_for(place: &LetterId, record: &DeadRecord, n: u64) -> LetterId {
     beside(place, record.order.as_ref(), &record.payload, n)
 }
 
@@ -107,9 +112,9 @@ impl Kept {
 pub(in crate::store) async fn find(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
-    own: &Origin,
+    own: &LetterId,
     record: &DeadRecord,
-) -> StoreResult<(Origin, bool)> {
+) -> StoreResult<(LetterId, bool)> {
     if let Some(origin) = &record.origin
         && let Some(found) = find_claimed(tx, dialect, origin, record).await?
     {
@@ -131,9 +136,9 @@ pub(in crate::store) async fn find(
 async fn find_claimed(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
-    origin: &Origin,
+    origin: &LetterId,
     record: &DeadRecord,
-) -> StoreResult<Option<(Origin, bool)>> {
+) -> StoreResult<Option<(LetterId, bool)>> {
     // Only a record that was read there has a row beside its place: the row at the place is another's.
     for place in (0..).map(|n| beside_for(origin, record, n)) {
         match look(tx, dialect, &place, record, LookedFor::Headers).await? {
@@ -155,7 +160,7 @@ async fn find_claimed(
 async fn look(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
-    place: &Origin,
+    place: &LetterId,
     record: &DeadRecord,
     claim: LookedFor,
 ) -> StoreResult<Stands> {
@@ -171,9 +176,9 @@ async fn look(
 pub(in crate::store) async fn of_order(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
-    origin: &Origin,
+    origin: &LetterId,
     order: &OrderEvent,
-) -> StoreResult<Vec<Origin>> {
+) -> StoreResult<Vec<LetterId>> {
     let is_same = |kept: &Kept| kept.order.as_ref().is_some_and(|kept| kept.is_same(order));
     let mut found = Vec::new();
     if read(tx, dialect, origin).await?.as_ref().is_some_and(is_same) {
@@ -190,7 +195,11 @@ pub(in crate::store) async fn of_order(
 }
 
 /// Locks and reads the row of a place.
-async fn read(tx: &mut Transaction<'_, Any>, dialect: Dialect, place: &Origin) -> StoreResult<Option<Kept>> {
+async fn read(
+    tx: &mut Transaction<'_, Any>,
+    dialect: Dialect,
+    place: &LetterId,
+) -> StoreResult<Option<Kept>> {
     let sql = format!(
         "SELECT record_key, payload, CAST(recorded_at AS CHAR) FROM dead_letters \
          WHERE topic = ? AND `partition` = ? AND `offset` = ? AND position = ?{}",
@@ -219,8 +228,8 @@ async fn read(tx: &mut Transaction<'_, Any>, dialect: Dialect, place: &Origin) -
 mod tests {
     use super::*;
 
-    fn place(offset: i64) -> Origin {
-        Origin {
+    fn place(offset: i64) -> LetterId {
+        LetterId {
             topic: "rushgate.orders".into(),
             partition: 3,
             offset,

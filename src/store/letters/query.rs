@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{DeadLetter, KeyMatch, LetterFilter, LetterOrder, LetterTotal, Origin, ReplayMatch, Stage};
+use super::{DeadLetter, KeyMatch, LetterFilter, LetterId, LetterOrder, LetterTotal, ReplayMatch, Stage};
 use crate::store::rows::{int, maybe_moment, maybe_text, moment, narrow, text};
 use crate::store::{Store, StoreError, StoreResult, time};
 
@@ -127,7 +127,7 @@ pub(super) fn bind_all<'q>(query: Query<'q>, values: Vec<Bound>) -> Query<'q> {
     })
 }
 
-pub(super) fn bind_origin<'q>(query: Query<'q>, origin: &'q Origin) -> Query<'q> {
+pub(super) fn bind_origin<'q>(query: Query<'q>, origin: &'q LetterId) -> Query<'q> {
     query
         .bind(origin.topic.as_str())
         .bind(i64::from(origin.partition))
@@ -140,7 +140,7 @@ impl Store {
     pub async fn dead_letters(
         &self,
         filter: &LetterFilter,
-        after: Option<&Origin>,
+        after: Option<&LetterId>,
         limit: u32,
     ) -> StoreResult<Vec<DeadLetter>> {
         let mut found = conditions(filter)?;
@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// Where letters stand, in their order; `None` for one that is not there.
-    pub async fn dead_letter_stages(&self, origins: &[Origin]) -> StoreResult<Vec<Option<Stage>>> {
+    pub async fn dead_letter_stages(&self, origins: &[LetterId]) -> StoreResult<Vec<Option<Stage>>> {
         let sql = format!("SELECT stage FROM dead_letters WHERE {ORIGIN}");
         let mut stages = Vec::with_capacity(origins.len());
         for origin in origins {
@@ -202,7 +202,7 @@ impl Store {
         Ok(stages)
     }
 
-    pub async fn dead_letter(&self, origin: &Origin) -> StoreResult<Option<DeadLetter>> {
+    pub async fn dead_letter(&self, origin: &LetterId) -> StoreResult<Option<DeadLetter>> {
         let sql = format!("{SELECT} WHERE {ORIGIN}");
         let query = bind_origin(sqlx::query(AssertSqlSafe(sql)), origin);
         let row = query.fetch_optional(&self.pool).await?;
@@ -235,7 +235,7 @@ fn stage(text: &str) -> StoreResult<Stage> {
 
 fn letter(row: &AnyRow) -> StoreResult<DeadLetter> {
     Ok(DeadLetter {
-        origin: Origin {
+        origin: LetterId {
             topic: text(row, 0)?,
             partition: narrow(row, 1)?,
             offset: int(row, 2)?,

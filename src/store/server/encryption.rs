@@ -29,7 +29,7 @@ const MODES: [&str; 5] = ["disabled", "preferred", "required", VERIFYING[0], VER
 
 /// The URL as sqlx is to see it. Files without a mode ask for `verify_identity`: whoever names an authority wants the server
 /// held against it.
-pub(in crate::store) fn settled(url: &str) -> StoreResult<String> {
+pub(in crate::store) fn normalized(url: &str) -> StoreResult<String> {
     let mut found = std::collections::BTreeMap::new();
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
@@ -157,7 +157,7 @@ mod tests {
 
     fn refused(query: &str) -> String {
         let url = format!("mysql://u:s3cret@db/rushgate?{query}");
-        settled(&url).expect_err(query).to_string()
+        normalized(&url).expect_err(query).to_string()
     }
 
     #[test]
@@ -197,16 +197,16 @@ mod tests {
         let made = rcgen::CertificateParams::default().self_signed(&key);
         std::fs::write(&ca, made.expect("a certificate").pem()).expect("written");
         let url = format!("mysql://u:p@db/rushgate?ssl-ca={}", ca.display());
-        assert_eq!(settled(&url), Ok(format!("{url}&ssl-mode=verify_identity")));
+        assert_eq!(normalized(&url), Ok(format!("{url}&ssl-mode=verify_identity")));
         for kept in [
             format!("{url}&ssl-mode=VERIFY_CA"),
             "mysql://db/rushgate".to_owned(),
         ] {
-            assert_eq!(settled(&kept), Ok(kept.clone()));
+            assert_eq!(normalized(&kept), Ok(kept.clone()));
         }
         let socket = "mysql://db/rushgate?socket=/run/db.sock";
         for given in [socket.to_owned(), format!("{socket}&ssl-mode=preferred")] {
-            assert_eq!(settled(&given), Ok(format!("{socket}&ssl-mode=disabled")));
+            assert_eq!(normalized(&given), Ok(format!("{socket}&ssl-mode=disabled")));
         }
     }
 }

@@ -58,7 +58,7 @@ fn with(key: &str, attributes: &[(&str, &str)]) -> Attempt {
 
 async fn refused(stage: &Stage, attempt: Attempt) -> String {
     match stage.admission.place(CAMPAIGN, attempt, true).await {
-        Ok(Outcome::Rejected(refusal)) if refusal.reason.name() == "attribute-unreadable" => {
+        Ok(Placement::Rejected(refusal)) if refusal.reason.name() == "attribute-unreadable" => {
             refusal.detail.into_owned()
         }
         other => panic!("not refused: {other:?}"),

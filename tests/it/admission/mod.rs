@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{Admission, AdmissionError, Config, Outcome};
+use rushgate::admission::{Admission, AdmissionError, Config, Placement};
 use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
@@ -459,7 +459,7 @@ impl Stage {
         assert_eq!(activate_reply(reply.await.expect("runs")), Ok(None));
     }
 
-    async fn place(&self, user: &str, key: &str) -> Result<Outcome, AdmissionError> {
+    async fn place(&self, user: &str, key: &str) -> Result<Placement, AdmissionError> {
         self.admission.place(CAMPAIGN, attempt(user, key), true).await
     }
 
@@ -485,16 +485,16 @@ fn lane_partition() -> Option<i32> {
     Some(rushgate::campaign::partition_of(CAMPAIGN, 0, PARTITIONS))
 }
 
-fn state(outcome: Result<Outcome, AdmissionError>) -> (OrderState, bool) {
+fn state(outcome: Result<Placement, AdmissionError>) -> (OrderState, bool) {
     match outcome {
-        Ok(Outcome::Order { state, replayed, .. }) => (state, replayed),
+        Ok(Placement::Order { state, replayed, .. }) => (state, replayed),
         other => panic!("not an order: {other:?}"),
     }
 }
 
-fn reason(outcome: Result<Outcome, AdmissionError>) -> String {
+fn reason(outcome: Result<Placement, AdmissionError>) -> String {
     match outcome {
-        Ok(Outcome::Rejected(refusal)) => refusal.reason.name().to_owned(),
+        Ok(Placement::Rejected(refusal)) => refusal.reason.name().to_owned(),
         other => panic!("not rejected: {other:?}"),
     }
 }
@@ -680,7 +680,7 @@ async fn a_stale_gateway_decides_again_under_the_newer_revision() {
         )
         .await;
     match stage.place("ada", "2").await {
-        Ok(Outcome::Order { placed, .. }) => assert_eq!(placed.revision, 2),
+        Ok(Placement::Order { placed, .. }) => assert_eq!(placed.revision, 2),
         other => panic!("{other:?}"),
     }
     assert_eq!(reason(stage.place("ada", "3").await), "limit-per-user");

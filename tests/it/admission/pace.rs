@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{Admission, AdmissionError, Config, Outcome};
+use rushgate::admission::{Admission, AdmissionError, Config, Placement};
 use rushgate::campaign::{Campaign, RecordVersion};
 use rushgate::engine::embedded::Embedded;
 use rushgate::engine::{Engine, EngineError};
@@ -200,7 +200,7 @@ impl Gateway {
         self.admission.pulse().await;
     }
 
-    async fn place(&self, n: usize, user: &str, keyed: bool) -> Result<Outcome, AdmissionError> {
+    async fn place(&self, n: usize, user: &str, keyed: bool) -> Result<Placement, AdmissionError> {
         let mut attempt = attempt(user, "k");
         attempt.order = OrderId::keyed(&name(n), user, "k");
         self.admission.place(&name(n), attempt, keyed).await
@@ -424,7 +424,7 @@ async fn sold_out_is_not_said_for_more_than_a_second_without_asking() {
     // No watch runs here, as on a gateway that has forgotten the campaign.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let sold = one.place(0, "late", false).await;
-    assert!(matches!(sold, Ok(Outcome::Order { .. })), "{sold:?}");
+    assert!(matches!(sold, Ok(Placement::Order { .. })), "{sold:?}");
     assert_eq!(engine.taken()["admit"], 1);
 }
 

@@ -95,7 +95,7 @@ impl Stage {
         self.database.ruleset.put(newest);
     }
 
-    async fn place_once(&self, user: &str) -> Result<Outcome, AdmissionError> {
+    async fn place_once(&self, user: &str) -> Result<Placement, AdmissionError> {
         self.admission.place(CAMPAIGN, attempt(user, "once"), false).await
     }
 }
@@ -104,7 +104,7 @@ impl Stage {
 async fn a_rejection_names_rule_and_reason_and_consumes_nothing() {
     let stage = stage(Config::default()).await;
     stage.serve(1, 2, told(all_but_ada)).await;
-    let Ok(Outcome::Rejected(refusal)) = stage.place("ada", "1").await else {
+    let Ok(Placement::Rejected(refusal)) = stage.place("ada", "1").await else {
         panic!("it was not rejected")
     };
     assert_eq!(refusal.reason.name(), "not-you");
@@ -130,7 +130,7 @@ async fn a_precheck_that_fails_refuses_and_a_later_rule_is_not_asked() {
         .await;
     for (user, keyed) in [("ada", true), ("bob", false)] {
         let placed = stage.admission.place(CAMPAIGN, attempt(user, "1"), keyed).await;
-        let Ok(Outcome::Rejected(refusal)) = placed else {
+        let Ok(Placement::Rejected(refusal)) = placed else {
             panic!("not rejected: {placed:?}")
         };
         assert_eq!(refusal.reason.name(), "precheck-failed");
@@ -307,7 +307,7 @@ async fn a_slow_precheck_holds_up_no_other_campaign() {
         ..attempt("bob", "1")
     };
     let placed = stage.admission.place("autumn", autumn, true).await;
-    assert!(matches!(placed, Ok(Outcome::Order { .. })), "{placed:?}");
+    assert!(matches!(placed, Ok(Placement::Order { .. })), "{placed:?}");
     assert!(futures_util::poll!(&mut held).is_pending());
     slow.state.lock().expect("no panic").1 = true;
     slow.changed.notify_all();

@@ -36,7 +36,7 @@ async fn noting(config: Config) -> Stage {
         ..attempt("nobody", "1")
     };
     let refused = stage.admission.place(CAMPAIGN, of_nothing, true).await;
-    assert!(matches!(refused, Ok(Outcome::Rejected(_))), "{refused:?}");
+    assert!(matches!(refused, Ok(Placement::Rejected(_))), "{refused:?}");
     stage
 }
 

@@ -23,7 +23,7 @@ use rushgate::bus::{
 use rushgate::cli::dlt::{self, Desk};
 use rushgate::cli::{Cli, Command as Role};
 use rushgate::order::OrderEvent;
-use rushgate::record::Origin;
+use rushgate::record::LetterId;
 use rushgate::store::{DeadLetter, Stage};
 use serde_json::Value;
 use testkit::database;
@@ -197,8 +197,8 @@ async fn run(db: &Database, bus: &Arc<Tape>, line: &str) -> Result<String, Strin
     }
 }
 
-fn at(partition: i32, offset: i64) -> Origin {
-    Origin {
+fn at(partition: i32, offset: i64) -> LetterId {
+    LetterId {
         topic: TOPIC.to_owned(),
         partition,
         offset,

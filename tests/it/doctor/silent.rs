@@ -42,8 +42,8 @@ async fn nobody_says_anything() {
             let found = report.legs.iter().find(|found| found.leg == leg).expect(leg);
             let last = found.findings.last().expect("a finding");
             assert_eq!(
-                (last.step, last.verdict),
-                (step, rushgate::doctor::Verdict::Failed),
+                (last.step, last.level),
+                (step, rushgate::doctor::FindingLevel::Failed),
                 "{}",
                 report.text()
             );
@@ -83,7 +83,7 @@ async fn files_are_pipes() {
     ] {
         let found = report.legs.iter().find(|found| found.leg == leg).expect(leg);
         let last = found.findings.last().expect("a finding");
-        let failed = last.verdict == rushgate::doctor::Verdict::Failed;
+        let failed = last.level == rushgate::doctor::FindingLevel::Failed;
         assert!(failed && last.found.contains(words), "{}", report.text());
     }
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rushgate::bus::Producer;
 use rushgate::bus::kafka::KafkaProducer;
-use rushgate::doctor::{Role, Verdict};
+use rushgate::doctor::{FindingLevel, Role};
 use serde_json::Value;
 
 use crate::doctor::patient::{Deployment, SECRET, command, nowhere, redis};
@@ -63,7 +63,7 @@ async fn a_lander_stands_on_fewer_legs() {
             "listeners"
         ]
     );
-    assert_ne!(report.verdict(), Verdict::Failed, "{}", report.text());
+    assert_ne!(report.level(), FindingLevel::Failed, "{}", report.text());
 }
 
 fn doctor(args: &[&str]) -> (Option<i32>, String, String) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use rushgate::admission::{AdmissionError, Outcome, Quota, Refusal, Retry};
+use rushgate::admission::{AdmissionError, Placement, Quota, Refusal, Retry};
 use rushgate::campaign::Schedule;
 use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
 use rushgate::order::{Attempt, BODY, LandedOrder, OrderId, OrderState, body_fingerprint};
@@ -48,13 +48,13 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
     }
 }
 
-fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Outcome, AdmissionError> {
+fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Placement, AdmissionError> {
     let reason = reason.into();
     let retry = (reason == Own::NotOpen.into()).then_some(Retry {
         at: i64::MAX / 2,
         now: 0,
     });
-    Ok(Outcome::Rejected(Refusal {
+    Ok(Placement::Rejected(Refusal {
         retryable: retry.is_some(),
         retry,
         reason,
@@ -86,7 +86,12 @@ pub fn known(name: &str) -> OrderId {
 struct Shared(Arc<Stage>);
 
 impl Orders for Shared {
-    async fn place(&self, campaign: &str, attempt: Attempt, keyed: bool) -> Result<Outcome, AdmissionError> {
+    async fn place(
+        &self,
+        campaign: &str,
+        attempt: Attempt,
+        keyed: bool,
+    ) -> Result<Placement, AdmissionError> {
         if campaign != "spring" {
             return Err(AdmissionError::UnknownCampaign(campaign.into()));
         }
@@ -118,7 +123,7 @@ impl Orders for Shared {
                 }
                 let mut placed = placed(&attempt.user, sku, attempt.quantity);
                 placed.released = sku == "given-back";
-                Ok(Outcome::Order {
+                Ok(Placement::Order {
                     placed,
                     state: OrderState::Accepted,
                     replayed: matches!(sku, "again" | "given-back"),

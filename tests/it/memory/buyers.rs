@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rushgate::admission::{Admission, Outcome};
+use rushgate::admission::{Admission, Placement};
 
 use crate::memory::sale::{CAMPAIGN, POLL, Sale, attempt};
 
@@ -46,13 +46,13 @@ async fn buy(admission: Arc<Admission>, buyer: usize, stop: Arc<AtomicBool>) -> 
                 return told;
             }
             match admission.place(CAMPAIGN, attempt(&user, &key), true).await {
-                Ok(Outcome::Order { placed, .. }) => {
+                Ok(Placement::Order { placed, .. }) => {
                     told.push((user, key, placed.placed_at));
                     // As buyers do: one order after the other, not all at once.
                     tokio::time::sleep(POLL).await;
                     break;
                 }
-                Ok(Outcome::Rejected(_)) => break,
+                Ok(Placement::Rejected(_)) => break,
                 Err(_) => tokio::time::sleep(POLL).await,
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rushgate::admission::{AdmissionError, Outcome};
+use rushgate::admission::{AdmissionError, Placement};
 
 use crate::memory::buyers::Buyers;
 use crate::memory::sale::{CAMPAIGN, PATIENCE, Sale};
@@ -37,7 +37,7 @@ async fn story_then(lose: impl FnOnce(&mut Server), left_over: impl FnOnce(&mut 
     );
     for (user, key, placed_at) in told {
         match sale.place(0, &user, &key).await {
-            Ok(Outcome::Order { placed, replayed, .. }) => {
+            Ok(Placement::Order { placed, replayed, .. }) => {
                 assert!(replayed, "{user} {key} was admitted twice");
                 assert_eq!(placed.placed_at, placed_at, "{user} {key}");
             }
@@ -147,7 +147,7 @@ async fn nobody_is_admitted_on_an_old_state(sale: &Sale, lost: u64) {
     for n in 0.. {
         let answer = sale.place(n % 2, &format!("late{n}"), "k").await;
         match answer {
-            Ok(Outcome::Rejected(refusal)) => {
+            Ok(Placement::Rejected(refusal)) => {
                 assert_eq!(refusal.reason.name(), "sold-out");
                 break;
             }
@@ -163,7 +163,7 @@ async fn nobody_is_admitted_on_an_old_state(sale: &Sale, lost: u64) {
     for n in [5, 25] {
         let again = sale.place(n % 2, &format!("u{n}"), "k").await;
         assert!(
-            matches!(again, Ok(Outcome::Order { replayed: true, .. })),
+            matches!(again, Ok(Placement::Order { replayed: true, .. })),
             "{again:?}"
         );
     }

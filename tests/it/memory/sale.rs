@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rushgate::admission::{AdmissionError, Outcome};
+use rushgate::admission::{AdmissionError, Placement};
 use rushgate::bus::{Producer, embedded};
 use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku};
 use rushgate::engine::Engine;
@@ -196,7 +196,7 @@ impl Sale {
         &self.database.store
     }
 
-    pub async fn place(&self, gateway: usize, user: &str, key: &str) -> Result<Outcome, AdmissionError> {
+    pub async fn place(&self, gateway: usize, user: &str, key: &str) -> Result<Placement, AdmissionError> {
         let attempt = attempt(user, key);
         self.gateways[gateway]
             .admission
@@ -208,7 +208,7 @@ impl Sale {
     pub async fn sell(&self, mugs: std::ops::Range<usize>) {
         for n in mugs {
             let sold = self.place(n % 2, &format!("u{n}"), "k").await;
-            assert!(matches!(sold, Ok(Outcome::Order { .. })), "{sold:?}");
+            assert!(matches!(sold, Ok(Placement::Order { .. })), "{sold:?}");
         }
     }
 

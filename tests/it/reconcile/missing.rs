@@ -11,7 +11,7 @@ use rushgate::order::{OrderEvent, OrderId, OrderState};
 use rushgate::outbox;
 use rushgate::plan::{Attribute, Constraint, Counter, Expr, Plan, Window};
 use rushgate::reconcile::missing::{Looks, Missing};
-use rushgate::reconcile::{Kind, Outcome};
+use rushgate::reconcile::{Kind, RepairOutcome};
 use rushgate::record::{self, Payload};
 use rushgate::revision::Revision;
 use tokio::sync::Semaphore;
@@ -298,7 +298,7 @@ async fn an_old_record_waits_for_an_operator(side: Side) {
         .iter()
         .find(|each| each.kind == Kind::LostOrder)
         .expect("it is lost");
-    assert_eq!(lost.outcome, Outcome::Refused);
+    assert_eq!(lost.outcome, RepairOutcome::Refused);
     assert!(
         lost.sentence.ends_with(
             "; it cannot be sent again, an operator decides: revision 1 reads claim:tier, client:device, and its \
@@ -342,7 +342,7 @@ async fn a_repair_sends_lost_orders_again_at_once(side: Side) {
     let sent = compared
         .differences
         .iter()
-        .filter(|each| each.outcome == Outcome::SentAgain);
+        .filter(|each| each.outcome == RepairOutcome::SentAgain);
     assert_eq!((sent.count(), compared.left.len()), (2, 0), "{compared:?}");
     for event in &events {
         assert_eq!(landed(&sale, event).await, (OrderState::Confirmed, None));
@@ -362,7 +362,7 @@ async fn what_is_sent_again_goes_to_the_partition_of_its_lane(side: Side) {
     let compared = sale.over_the_bus().compare(CAMPAIGN, Some("eve")).await;
     let compared = compared.expect("compared");
     let sent = compared.differences.iter();
-    let sent = sent.filter(|each| each.outcome == Outcome::SentAgain);
+    let sent = sent.filter(|each| each.outcome == RepairOutcome::SentAgain);
     assert_eq!(sent.count(), 2, "{compared:?}");
     // Two by the relay, and two by the repair.
     let lane = partition_of(CAMPAIGN, 0, PARTITIONS);
@@ -382,7 +382,7 @@ async fn what_is_given_up_comes_back_once_and_a_late_copy_does_not_land(side: Si
     let given_up = compared
         .differences
         .iter()
-        .filter(|each| each.outcome == Outcome::GivenUp);
+        .filter(|each| each.outcome == RepairOutcome::GivenUp);
     assert_eq!((given_up.count(), compared.left.len()), (1, 0), "{compared:?}");
     assert_eq!(
         landed(&sale, &event).await,
@@ -440,7 +440,8 @@ async fn an_order_of_a_revision_that_is_gone_can_only_be_given_up(side: Side) {
         .find(|each| each.kind == Kind::LostOrder)
         .expect("it is lost");
     assert!(
-        lost.outcome == Outcome::Refused && lost.sentence.ends_with("revision 9 is not in the database"),
+        lost.outcome == RepairOutcome::Refused
+            && lost.sentence.ends_with("revision 9 is not in the database"),
         "{lost:?}"
     );
     let released = sale.reconcile.compare_and_release(CAMPAIGN, "eve").await;

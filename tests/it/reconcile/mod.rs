@@ -21,7 +21,7 @@ use rushgate::lua::fixed;
 use rushgate::lua::places::CountAt;
 use rushgate::lua::repair::{Repair, Repaired, repair_args, repair_reply};
 use rushgate::order::OrderId;
-use rushgate::reconcile::{CompareError, Kind, Outcome, Place};
+use rushgate::reconcile::{CompareError, Kind, Place, RepairOutcome};
 use sale::{CAMPAIGN, Sale, Side};
 
 /// Runs each named story on both sides.
@@ -69,7 +69,7 @@ async fn differences(sale: &Sale) -> Vec<(Kind, i64, i64)> {
 }
 
 /// Repairs, and says what each difference came to and how many are left.
-async fn repair(sale: &Sale) -> (Vec<(Kind, Outcome)>, usize) {
+async fn repair(sale: &Sale) -> (Vec<(Kind, RepairOutcome)>, usize) {
     let comparison = sale
         .reconcile
         .compare(CAMPAIGN, Some("eve"))
@@ -156,7 +156,9 @@ async fn stock_is_put_right(side: Side) {
     );
     let (outcomes, left) = repair(&sale).await;
     assert!(
-        outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Repaired),
+        outcomes
+            .iter()
+            .all(|(_, outcome)| *outcome == RepairOutcome::Repaired),
         "{outcomes:?}"
     );
     assert_eq!((outcomes.len(), left), (3, 0));
@@ -192,7 +194,9 @@ async fn what_is_oversold_is_left_to_people(side: Side) {
     assert_eq!(found, [(Kind::Oversold, 3, 2), (Kind::Overcommitted, 0, -1)]);
     let (outcomes, left) = repair(&sale).await;
     assert!(
-        outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Refused),
+        outcomes
+            .iter()
+            .all(|(_, outcome)| *outcome == RepairOutcome::Refused),
         "{outcomes:?}"
     );
     assert_eq!(left, 2);
@@ -216,7 +220,7 @@ async fn an_unknown_order_gets_its_record_back(side: Side) {
     );
     assert_eq!(
         repair(&sale).await,
-        (vec![(Kind::UnknownOrder, Outcome::Repaired)], 0)
+        (vec![(Kind::UnknownOrder, RepairOutcome::Repaired)], 0)
     );
     // The retry is the same order again.
     let before = sale.db.number("SELECT COUNT(*) FROM orders").await;
@@ -248,7 +252,7 @@ async fn a_lost_order_is_reported_and_its_units_are_not_sold_again(side: Side) {
         comparison
             .differences
             .iter()
-            .all(|each| each.outcome == Outcome::Refused),
+            .all(|each| each.outcome == RepairOutcome::Refused),
         "{comparison:?}"
     );
     let place = &comparison.differences[0].place;
@@ -297,7 +301,9 @@ async fn counts_are_put_right(side: Side) {
     let (outcomes, left) = repair(&sale).await;
     assert_eq!((outcomes.len(), left), (5, 0), "{outcomes:?}");
     assert!(
-        outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Repaired),
+        outcomes
+            .iter()
+            .all(|(_, outcome)| *outcome == RepairOutcome::Repaired),
         "{outcomes:?}"
     );
     assert_eq!(sale.db.store.audited(CAMPAIGN, 9).await.expect("read").len(), 5);
@@ -341,7 +347,9 @@ async fn a_discarded_letter_gives_back_what_it_held(side: Side) {
     assert_eq!(differences(&sale).await, expected);
     let (outcomes, left) = repair(&sale).await;
     assert!(
-        outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Repaired),
+        outcomes
+            .iter()
+            .all(|(_, outcome)| *outcome == RepairOutcome::Repaired),
         "{outcomes:?}"
     );
     assert_eq!(left, 0);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{self, Admission, Outcome};
+use rushgate::admission::{self, Admission, Placement};
 use rushgate::bus::Producer;
 use rushgate::bus::embedded::{self, EmbeddedProducer};
 use rushgate::campaign::{Campaign, RecordVersion, Schedule, Sku, bucket_of};
@@ -316,7 +316,7 @@ impl Sale {
             ..attempt(user, key, sku)
         };
         let outcome = self.admission.place(CAMPAIGN, attempt, true).await;
-        matches!(outcome.expect("decided"), Outcome::Order { .. })
+        matches!(outcome.expect("decided"), Placement::Order { .. })
     }
 
     /// Waits until everything placed has landed and left the outbox.

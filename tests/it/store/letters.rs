@@ -1,7 +1,7 @@
 //! Rows of dead letters: each record that was moved has its own, whatever stands at its place.
 
 use rushgate::order::OrderEvent;
-use rushgate::record::{At, DeadRecord, LandingSlice, Origin};
+use rushgate::record::{At, DeadRecord, LandingSlice, LetterId};
 use rushgate::store::{DeadLetter, Discarded, LetterFilter, Stage};
 use serde_json::json;
 use testkit::database::{Database, NOW, TOPIC, order, sale, slice};
@@ -45,8 +45,8 @@ fn nonsense(offset: i64, payload: &[u8], recorded_at: i64) -> DeadRecord {
     }
 }
 
-fn at(offset: i64) -> Origin {
-    Origin {
+fn at(offset: i64) -> LetterId {
+    LetterId {
         topic: TOPIC.to_owned(),
         partition: 0,
         offset,
@@ -87,7 +87,7 @@ async fn give_up(db: &Database, letter: &DeadLetter) {
 }
 
 /// Lands orders whose headers say where they were first.
-async fn land_returned(db: &Database, from: i64, returned: Vec<(OrderEvent, Origin)>) {
+async fn land_returned(db: &Database, from: i64, returned: Vec<(OrderEvent, LetterId)>) {
     let (orders, origins): (Vec<_>, Vec<_>) = returned.into_iter().unzip();
     let back = LandingSlice {
         returned: (from..).map(At::from).zip(origins).collect(),
@@ -136,7 +136,7 @@ async fn letters_of_a_topic_made_anew_get_rows_of_their_own(db: Database) {
     let id = |order: &OrderEvent| {
         let id = Some(order.order.to_string());
         let letter = beside.iter().find(|letter| letter.order == id).expect("there");
-        letter.origin.to_string().parse::<Origin>().expect("an id")
+        letter.origin.to_string().parse::<LetterId>().expect("an id")
     };
     land_returned(&db, 8, vec![(new[8].clone(), id(&new[8]))]).await;
     for order in [&new[0], &new[7], &new[8]] {

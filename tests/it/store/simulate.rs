@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use rushgate::attempts::DecidedAttempt;
 use rushgate::attempts::share::{Bounds, Share};
 use rushgate::campaign::Campaign;
-use rushgate::control::simulate::{EstimateAnswer, NewSimulation, OldSide, Origin, Simulation};
+use rushgate::control::simulate::{AttemptSource, EstimateAnswer, NewSimulation, OldSide, Simulation};
 use rushgate::control::{Control, ControlError, Loader, NewCampaign, NewRevision};
 use rushgate::engine::embedded::Embedded;
 use rushgate::needs::Gate;
@@ -347,7 +347,7 @@ async fn landed_orders_are_replayed_as_admitted_attempts(db: Database) {
     let found = simulate(&control, ask(limit(1), json!({"from": "orders"}))).await;
     assert_eq!(
         (found.from, found.attempts, found.flipped),
-        (Origin::Orders, 3, 1)
+        (AttemptSource::Orders, 3, 1)
     );
     let first = &found.flips[0].examples[0];
     assert_eq!(

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rushgate::cli::load::{Logged, Outcome};
+use rushgate::cli::load::{Logged, SenderOutcome};
 use serde::Serialize;
 
 use crate::stack;
@@ -111,10 +111,10 @@ pub fn latencies(log: &Path, struck: i64, healed: i64) -> Result<Latencies> {
                 _ => {}
             }
         }
-        if logged.outcome != Outcome::Unknown {
+        if logged.outcome != SenderOutcome::Unknown {
             ends.push(logged.ended);
         }
-        if logged.outcome == Outcome::Ok {
+        if logged.outcome == SenderOutcome::Ok {
             let phase = usize::from(logged.begun >= struck) + usize::from(logged.begun >= healed);
             phases[phase].push(logged.ended - logged.begun);
         }

@@ -25,7 +25,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 use play::Order;
-use report::Outcome;
+use report::RunReport;
 use scenario::Scenario;
 use world::World;
 
@@ -142,24 +142,24 @@ async fn run(flags: &Flags) -> Result<bool> {
     }
     report::table(&outcomes);
     if flags.expect_wrong {
-        let found = outcomes.iter().any(Outcome::is_found);
+        let found = outcomes.iter().any(RunReport::is_found);
         println!(
             "the broken build was {}",
             if found { "found" } else { "NOT found" }
         );
         return Ok(found);
     }
-    Ok(outcomes.iter().all(Outcome::is_right))
+    Ok(outcomes.iter().all(RunReport::is_right))
 }
 
-async fn one(world: &World, flags: &Flags, scenario: &Scenario, seed: u64) -> Outcome {
+async fn one(world: &World, flags: &Flags, scenario: &Scenario, seed: u64) -> RunReport {
     let name = scenario.name.to_owned();
     match play::why_not(scenario) {
         Ok(None) => {}
-        Ok(Some(why)) => return Outcome::Skipped { scenario: name, why },
+        Ok(Some(why)) => return RunReport::Skipped { scenario: name, why },
         Err(error) => {
             let why = format!("{error:#}");
-            return Outcome::Broken {
+            return RunReport::Broken {
                 scenario: name,
                 seed,
                 why,
@@ -176,8 +176,8 @@ async fn one(world: &World, flags: &Flags, scenario: &Scenario, seed: u64) -> Ou
         idempotent: flags.idempotent,
     };
     match play::play(world, order).await {
-        Ok(row) => Outcome::Played(row),
-        Err(error) => Outcome::Broken {
+        Ok(row) => RunReport::Played(row),
+        Err(error) => RunReport::Broken {
             scenario: name,
             seed,
             why: format!("{error:#}"),

@@ -30,7 +30,7 @@ pub struct Row {
 }
 
 /// What became of a run.
-pub enum Outcome {
+pub enum RunReport {
     Played(Row),
     Skipped {
         scenario: String,
@@ -44,7 +44,7 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl RunReport {
     pub fn is_right(&self) -> bool {
         match self {
             Self::Played(row) => !row.idle && row.findings.wrong().is_empty(),
@@ -74,11 +74,11 @@ impl Outcome {
 }
 
 /// What one run came to, in a few lines.
-pub fn print(outcome: &Outcome) {
+pub fn print(outcome: &RunReport) {
     match outcome {
-        Outcome::Skipped { scenario, why } => println!("{scenario}: skipped: {why}"),
-        Outcome::Broken { scenario, seed, why } => println!("  BROKEN {scenario}, seed {seed}: {why}"),
-        Outcome::Played(row) => {
+        RunReport::Skipped { scenario, why } => println!("{scenario}: skipped: {why}"),
+        RunReport::Broken { scenario, seed, why } => println!("  BROKEN {scenario}, seed {seed}: {why}"),
+        RunReport::Played(row) => {
             for wrong in row.findings.wrong() {
                 println!("  WRONG  {wrong}");
             }
@@ -107,18 +107,18 @@ const HEAD: &str = "scenario                    seed  attempts     ok  rejected 
      lost dbl over lim phan  leaked  inverted  recovery   p50/p99 ms before   during   after    gap";
 
 /// The whole table.
-pub fn table(outcomes: &[Outcome]) {
+pub fn table(outcomes: &[RunReport]) {
     println!("\n{HEAD}");
     for outcome in outcomes {
         match outcome {
-            Outcome::Played(row) => println!("{}", line(row)),
-            Outcome::Skipped { scenario, why } => println!("{scenario:<24} skipped: {why}"),
-            Outcome::Broken { scenario, seed, why } => println!("{scenario:<24} {seed:>8} BROKEN: {why}"),
+            RunReport::Played(row) => println!("{}", line(row)),
+            RunReport::Skipped { scenario, why } => println!("{scenario:<24} skipped: {why}"),
+            RunReport::Broken { scenario, seed, why } => println!("{scenario:<24} {seed:>8} BROKEN: {why}"),
         }
     }
     let sum = |name: &str| -> i64 {
         let played = outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Played(row) => Some(row.findings.number(name)),
+            RunReport::Played(row) => Some(row.findings.number(name)),
             _ => None,
         });
         played.sum()
@@ -139,7 +139,7 @@ pub fn table(outcomes: &[Outcome]) {
     let refused: Vec<Refused> = outcomes
         .iter()
         .filter_map(|outcome| match outcome {
-            Outcome::Played(row) => row.refused,
+            RunReport::Played(row) => row.refused,
             _ => None,
         })
         .collect();
@@ -200,7 +200,7 @@ fn line(row: &Row) -> String {
 /// Writes everything to a file, with where it was run.
 pub async fn write(
     path: &Path,
-    outcomes: &[Outcome],
+    outcomes: &[RunReport],
     seed: u64,
     versions: BTreeMap<String, String>,
 ) -> Result<()> {
@@ -222,7 +222,7 @@ pub async fn write(
             "kernel": said("uname", &["-sr"]).await,
         },
         "versions": versions,
-        "runs": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>(),
+        "runs": outcomes.iter().map(RunReport::to_json).collect::<Vec<_>>(),
     });
     std::fs::write(path, format!("{document:#}\n")).with_context(|| path.display().to_string())
 }

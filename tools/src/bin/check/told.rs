@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use rushgate::cli::load::{Logged, LoggedAnswer, Outcome};
+use rushgate::cli::load::{Logged, LoggedAnswer, SenderOutcome};
 use rushgate::order::OrderId;
 
 /// Everything about one attempt: its requests, those of its twin, and their repetitions.
@@ -58,11 +58,11 @@ pub fn add(told: &mut Told, logged: Logged) {
         only_no: true,
         ..Attempt::default()
     });
-    attempt.ok |= logged.outcome == Outcome::Ok;
+    attempt.ok |= logged.outcome == SenderOutcome::Ok;
     let named = logged.answers.iter().filter(|answer| names_order(answer));
     attempt.states.extend(named.map(|answer| answer.said.clone()));
     attempt.accepted |= accepted;
-    attempt.rejected &= logged.outcome == Outcome::Rejected;
+    attempt.rejected &= logged.outcome == SenderOutcome::Rejected;
     attempt.only_no &= logged.answers.iter().all(is_no);
     attempt.strange.extend(logged.order.filter(|order| *order != id));
     attempt.user = logged.user;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::figures::Figures;
-use crate::ledger::{Books, Verdict};
+use crate::ledger::{Books, Checks};
 use crate::{Deployment, Flags};
 
 const SKU: &str = "mug";
@@ -26,7 +26,7 @@ pub async fn run(
     deployment: Deployment,
     flags: &Flags,
     seed: u64,
-) -> Result<(Deployment, Verdict)> {
+) -> Result<(Deployment, Checks)> {
     let campaign = format!("sale-{seed}");
     let rules = json!([{"module": "one-per-user"}]);
     deployment
@@ -78,7 +78,7 @@ pub async fn run(
         print_cpu(&used, report.orders.len());
         Figures::new(&used, &report, whole).keep(flags)?;
     }
-    let mut verdict = Verdict::default();
+    let mut verdict = Checks::default();
     println!();
     check(&mut books, flags, &report, &mut verdict).await?;
     let buyers = &deployment.buyers;
@@ -88,7 +88,7 @@ pub async fn run(
     Ok((deployment, verdict))
 }
 
-async fn check(books: &mut Books, flags: &Flags, report: &LoadReport, verdict: &mut Verdict) -> Result<()> {
+async fn check(books: &mut Books, flags: &Flags, report: &LoadReport, verdict: &mut Checks) -> Result<()> {
     let expected = flags.stock.min(flags.users).min(flags.attempts) as i64;
     let rows = books
         .number("SELECT COUNT(*) FROM orders WHERE campaign_id = ? AND state = 'confirmed'")

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::Deployment;
 use crate::issuer::Issuer;
-use crate::ledger::Verdict;
+use crate::ledger::Checks;
 
 /// A set without the old key is read within seconds.
 const OLD_KEY_GONE_WITHIN: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ impl Buyers {
         deployment: &Deployment,
         report: &LoadReport,
         campaign: &str,
-        verdict: &mut Verdict,
+        verdict: &mut Checks,
     ) -> Result<()> {
         verdict.sum("401 answers", report.answered(401), 0);
         let Some(issuer) = &self.issuer else {

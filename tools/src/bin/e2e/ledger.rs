@@ -18,11 +18,11 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// The checks of a run, printed as they are made.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub struct Checks {
     wrong: u32,
 }
 
-impl Verdict {
+impl Checks {
     pub fn is_right(&self) -> bool {
         self.wrong == 0
     }
@@ -149,7 +149,7 @@ impl Books {
     }
 
     /// The sums every run must have, whatever happened in it.
-    pub async fn check_always(&mut self, report: &LoadReport, verdict: &mut Verdict) -> Result<()> {
+    pub async fn check_always(&mut self, report: &LoadReport, verdict: &mut Checks) -> Result<()> {
         let rows = self.rows().await?;
         let told = report.orders.len() as i64;
         let missing = report

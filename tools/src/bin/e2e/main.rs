@@ -20,7 +20,7 @@ use testkit::control::Control;
 use testkit::deployment::{Member, Setup};
 
 use buyers::Buyers;
-use ledger::Verdict;
+use ledger::Checks;
 
 /// Many buyers, little stock, two gateways, two landers; then every sum is checked.
 #[derive(Clone, Debug, Parser)]
@@ -137,7 +137,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(flags: &Flags, seed: u64) -> Result<Verdict> {
+async fn run(flags: &Flags, seed: u64) -> Result<Checks> {
     let mut setup = Setup::new(&flags.rushgate, "e2e")?;
     let buyers = Buyers::new(&mut setup, flags.signed).await?;
     let deployment = Deployment::start(&setup, buyers).await?;

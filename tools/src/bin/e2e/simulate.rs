@@ -13,7 +13,7 @@ use testkit::deployment::Setup;
 use testkit::process;
 use tokio::time::Instant;
 
-use crate::ledger::{Books, Verdict};
+use crate::ledger::{Books, Checks};
 use crate::{Deployment, Flags};
 
 const SKU: &str = "mug";
@@ -42,7 +42,7 @@ pub async fn run(
     deployment: Deployment,
     flags: &Flags,
     seed: u64,
-) -> Result<(Deployment, Verdict)> {
+) -> Result<(Deployment, Checks)> {
     let campaign = format!("simulate-{seed}");
     let control = deployment.control(0)?;
     create(&control, &campaign, flags.attempts).await?;
@@ -90,7 +90,7 @@ pub async fn run(
         found["flipped_all"],
         shadow.refused
     );
-    let mut verdict = Verdict::default();
+    let mut verdict = Checks::default();
     let sample = &found["sample"];
     verdict.sum(
         "attempts replayed, and recorded",

@@ -9,7 +9,7 @@ use testkit::control::Control;
 use testkit::deployment::Setup;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::ledger::{Books, Verdict};
+use crate::ledger::{Books, Checks};
 use crate::{Deployment, Flags};
 
 const SKU: &str = "mug";
@@ -39,7 +39,7 @@ pub async fn run(
     deployment: Deployment,
     flags: &Flags,
     seed: u64,
-) -> Result<(Deployment, Verdict)> {
+) -> Result<(Deployment, Checks)> {
     let campaign = format!("switch-{seed}");
     let controls = [deployment.control(0)?, deployment.control(1)?];
     controls[0]
@@ -67,7 +67,7 @@ pub async fn run(
     let mut books = Books::open(&setup.urls, &campaign).await?;
     let waited = books.wait_landed().await?;
     println!("all landed {:.2} s after the last answer\n", waited.as_secs_f64());
-    let mut verdict = Verdict::default();
+    let mut verdict = Checks::default();
     verdict.sum("activations answered", answered.len(), revisions.len());
     verdict.sum("answers of 500 and more", report.server_errors(), 0);
     verdict.sum(

@@ -1,6 +1,6 @@
 //! Each thing that must not be, made by hand and found.
 
-use rushgate::cli::load::{Logged, LoggedAnswer, Outcome};
+use rushgate::cli::load::{Logged, LoggedAnswer, SenderOutcome};
 
 use super::*;
 use crate::database::{Charge, Row};
@@ -17,7 +17,7 @@ struct Run {
     rules: Rules,
 }
 
-fn line(user: &str, key: &str, said: &[(u16, &str)], outcome: Outcome) -> Logged {
+fn line(user: &str, key: &str, said: &[(u16, &str)], outcome: SenderOutcome) -> Logged {
     let answers = said.iter().map(|(status, said)| LoggedAnswer {
         at: 1,
         status: *status,
@@ -65,7 +65,7 @@ impl Run {
     fn sell(&mut self, user: &str, key: &str) {
         told::add(
             &mut self.told,
-            line(user, key, &[(0, "timeout"), (202, "accepted")], Outcome::Ok),
+            line(user, key, &[(0, "timeout"), (202, "accepted")], SenderOutcome::Ok),
         );
         self.land(user, key);
     }
@@ -168,7 +168,7 @@ fn a_row_of_somebody_who_was_told_no_is_a_phantom() {
     let mut run = Run::new(1);
     told::add(
         &mut run.told,
-        line("u8", "k", &[(409, "sold-out")], Outcome::Rejected),
+        line("u8", "k", &[(409, "sold-out")], SenderOutcome::Rejected),
     );
     assert!(run.judge().is_right());
     run.land("u8", "k");
@@ -183,9 +183,12 @@ fn unknown_attempts_may_or_may_not_have_become_orders() {
     let mut run = Run::new(1);
     told::add(
         &mut run.told,
-        line("u8", "k", &[(0, "timeout")], Outcome::Unknown),
+        line("u8", "k", &[(0, "timeout")], SenderOutcome::Unknown),
     );
-    told::add(&mut run.told, line("u9", "k", &[(503, "")], Outcome::Unknown));
+    told::add(
+        &mut run.told,
+        line("u9", "k", &[(503, "")], SenderOutcome::Unknown),
+    );
     run.land("u8", "k");
     let found = run.judge();
     assert!(found.is_right(), "{found}");
@@ -233,15 +236,15 @@ fn an_order_before_its_turn_in_its_shard_is_counted() {
 #[test]
 fn whoever_was_told_of_an_order_in_any_state_has_one() {
     for (said, outcome) in [
-        (&[(202, "pending")][..], Outcome::Ok),
-        (&[(202, "accepted")], Outcome::Ok),
-        (&[(202, "pending"), (503, "gate-closed")], Outcome::Unknown),
+        (&[(202, "pending")][..], SenderOutcome::Ok),
+        (&[(202, "accepted")], SenderOutcome::Ok),
+        (&[(202, "pending"), (503, "gate-closed")], SenderOutcome::Unknown),
         (
             &[(0, "timeout"), (202, "pending"), (409, "sold-out")],
-            Outcome::Rejected,
+            SenderOutcome::Rejected,
         ),
-        (&[(201, "confirmed")], Outcome::Ok),
-        (&[(202, "revoked")], Outcome::Ok),
+        (&[(201, "confirmed")], SenderOutcome::Ok),
+        (&[(202, "revoked")], SenderOutcome::Ok),
     ] {
         let mut run = Run::new(1);
         told::add(&mut run.told, line("late", "k", said, outcome));
@@ -265,7 +268,7 @@ fn whoever_was_told_of_none_has_lost_none() {
     let mut run = Run::new(1);
     told::add(
         &mut run.told,
-        line("late", "k", &[(0, "timeout"), (503, "")], Outcome::Unknown),
+        line("late", "k", &[(0, "timeout"), (503, "")], SenderOutcome::Unknown),
     );
     assert!(run.judge().is_right());
 }
