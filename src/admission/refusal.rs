@@ -138,9 +138,9 @@ impl Refusal {
     /// Names a rejection of the script, made at `now`.
     pub(super) fn named(plan: &CheckedPlan, rejection: &Rejection, now: i64) -> Self {
         match rejection {
-            Rejection::NotOpen { retry_at } => {
-                let mut refusal = Self::own(Own::NotOpen, "The sale has not opened yet.", true);
-                refusal.retry = Some(Retry { at: *retry_at, now });
+            Rejection::NotOpen { retry_at, retryable } => {
+                let mut refusal = Self::own(Own::NotOpen, "The sale has not opened yet.", *retryable);
+                refusal.retry = retry_at.map(|at| Retry { at, now });
                 refusal
             }
             Rejection::Closed => Self::closed(),
@@ -165,7 +165,11 @@ impl Refusal {
                 index,
                 measure,
                 retry_at,
-            } => Self::by_constraint(plan, *index, *measure, *retry_at, now),
+                retryable,
+            } => {
+                let retry = retry_at.map(|at| Retry { at, now });
+                Self::by_constraint(plan, *index, *measure, retry, *retryable)
+            }
         }
     }
 
@@ -173,14 +177,14 @@ impl Refusal {
         plan: &CheckedPlan,
         index: u32,
         measure: Option<Measured>,
-        retry_at: Option<i64>,
-        now: i64,
+        retry: Option<Retry>,
+        retryable: bool,
     ) -> Self {
         let constraint = &plan.plan().constraints[index as usize];
         let zone = constraint.measure.and_then(|measure| zone(plan, measure.counter));
         let mut numbers = Vec::new();
         numbers.extend(measure.map(|m| format!("{} of {} used", m.used, m.limit)));
-        numbers.extend(retry_at.map(|at| format!("next at {}", spoken(at, now, zone))));
+        numbers.extend(retry.map(|Retry { at, now }| format!("next at {}", spoken(at, now, zone))));
         let detail = match numbers.is_empty() {
             true => constraint.sentence.clone(),
             false => format!("{} ({})", constraint.sentence, numbers.join(", ")),
@@ -189,9 +193,8 @@ impl Refusal {
             reason: Reason::Rule(constraint.reason.clone()),
             constraint: Some(constraint.name()),
             detail: detail.into(),
-            // Where the clock matters the host knows better than the module: time helps, or it does not.
-            retryable: retry_at.is_some() || (constraint.retryable && !plan.changes_with_time(index)),
-            retry: retry_at.map(|at| Retry { at, now }),
+            retryable,
+            retry,
             measure: measure.map(|m| (m.used, m.limit)),
             pointer: None,
         }
@@ -212,12 +215,11 @@ mod tests {
     use crate::plan::check;
     use crate::plan::samples::samples;
 
-    fn plan(name: &str, retryable: bool) -> CheckedPlan {
-        let mut sample = samples()
+    fn plan(name: &str) -> CheckedPlan {
+        let sample = samples()
             .into_iter()
             .find(|sample| sample.name == name)
             .expect(name);
-        sample.plan.constraints[0].retryable = retryable;
         check(sample.plan, sample.context).expect("passes")
     }
 
@@ -227,6 +229,7 @@ mod tests {
             index: 0,
             measure: Some(Measured { used: 2, limit: 2 }),
             retry_at: retry_after.map(|after| opens_at + after),
+            retryable: retry_after.is_some(),
         };
         Refusal::named(plan, &rejection, opens_at + after)
     }
@@ -235,7 +238,7 @@ mod tests {
     fn the_detail_names_the_numbers_and_the_local_time_of_the_next_try() {
         let hour = 3_600_000;
         // Midnight in Berlin, in the night in which the clocks skip an hour.
-        let daily = plan("per day across the clock change in spring", false);
+        let daily = plan("per day across the clock change in spring");
         let refusal = named(&daily, 2 * hour, Some(11 * hour));
         assert!(
             refusal
@@ -245,7 +248,7 @@ mod tests {
             refusal.detail
         );
         assert_eq!((refusal.retryable, refusal.measure), (true, Some((2, 2))));
-        let rolling = plan("rolling window", false);
+        let rolling = plan("rolling window");
         for (retry_after, words) in [
             (1, "12:00:01 UTC"),
             (60_000, "12:01 UTC"),
@@ -254,14 +257,5 @@ mod tests {
             let detail = named(&rolling, 0, Some(retry_after)).detail;
             assert!(detail.ends_with(&format!("used, next at {words})")), "{detail}");
         }
-    }
-
-    #[test]
-    fn retryable_is_what_a_retry_can_mend() {
-        // The module calls both retryable; where only time could help and does not, it is not.
-        assert!(!named(&plan("rolling window", true), 0, None).retryable);
-        assert!(named(&plan("rolling window", true), 0, Some(1)).retryable);
-        assert!(named(&plan("orders per user", true), 0, None).retryable);
-        assert!(!named(&plan("orders per user", false), 0, None).retryable);
     }
 }

@@ -208,7 +208,7 @@ fn decision(
         CODE_SOLD_OUT => Rejection::SoldOut {
             remaining: number("admit", detail)?,
         },
-        CODE_WINDOW_FULL => window_full(plan, &text("admit", detail)?)?,
+        CODE_WINDOW_FULL => window_full(plan, attempt, now, &text("admit", detail)?)?,
         _ => {
             let index = constraint(plan, code)?;
             let facts = facts::read_line("admit", plan, plan.needs(index), now, &text("admit", detail)?)?;
@@ -218,19 +218,21 @@ fn decision(
     Ok(Decision::Rejected(rejection))
 }
 
-/// `<counter> <entries>`.
-fn window_full(plan: &CheckedPlan, detail: &str) -> Result<Rejection, CodecError> {
+/// `<counter> <facts>`.
+fn window_full(
+    plan: &CheckedPlan,
+    attempt: &Attempt,
+    now: i64,
+    detail: &str,
+) -> Result<Rejection, CodecError> {
     let odd = || CodecError::new("admit", format!("window {detail:?}"));
-    let (counter, entries) = detail.split_once(' ').ok_or_else(odd)?;
+    let (counter, words) = detail.split_once(' ').ok_or_else(odd)?;
     let counter: u32 = counter.parse().map_err(|_| odd())?;
     if counter as usize >= plan.plan().counters.len() {
         return Err(odd());
     }
-    Ok(retry::window_full(
-        plan,
-        counter,
-        &facts::entries("admit", entries)?,
-    ))
+    let facts = facts::read_line("admit", plan, plan.full_needs(counter), now, words)?;
+    Ok(retry::window_full(plan, counter, &facts, attempt))
 }
 
 fn constraint(plan: &CheckedPlan, code: i64) -> Result<u32, CodecError> {

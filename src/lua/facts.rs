@@ -56,7 +56,7 @@ pub(super) fn read_line(
 }
 
 /// Moment and cost of each order of a rolling window.
-pub(super) fn entries(script: &'static str, text: &str) -> Result<Vec<(i64, i64)>, CodecError> {
+fn entries(script: &'static str, text: &str) -> Result<Vec<(i64, i64)>, CodecError> {
     let entries = text.split(',').filter(|entry| !entry.is_empty());
     entries
         .map(|entry| {

@@ -59,6 +59,11 @@ impl CheckedPlan {
         &self.wanted.constraints[constraint as usize]
     }
 
+    /// What a rejection by a rolling window that counts no more orders answers.
+    pub fn full_needs(&self, counter: u32) -> &Needs {
+        &self.wanted.full[counter as usize]
+    }
+
     /// Whether the passing of time alone can change a constraint.
     pub fn changes_with_time(&self, constraint: u32) -> bool {
         self.wanted.timed[constraint as usize]

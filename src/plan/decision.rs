@@ -7,9 +7,12 @@ use crate::rejection::Own;
 /// Why an attempt was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// The sale has not opened for this buyer; it does at `retry_at`, milliseconds since 1970-01-01 UTC.
+    /// The sale has not opened for this buyer.
     NotOpen {
-        retry_at: i64,
+        /// The earliest moment before closing at which it has, and all constraints hold, milliseconds since 1970-01-01 UTC.
+        retry_at: Option<i64>,
+        /// Whether none of the constraints refuses the order for good.
+        retryable: bool,
     },
     Closed,
     UnknownSku,
@@ -27,9 +30,11 @@ pub enum Rejection {
     Constraint {
         index: u32,
         measure: Option<Measured>,
-        /// The earliest moment before closing at which time alone makes the constraint hold,
+        /// The earliest moment before closing at which time alone makes all constraints hold,
         /// milliseconds since 1970-01-01 UTC.
         retry_at: Option<i64>,
+        /// Whether none of those that refuse it does so for good.
+        retryable: bool,
     },
 }
 

@@ -110,9 +110,9 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
     }
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         if run.int(counter.cost) > 0 {
-            let live = run.live(index);
-            if live.len() >= ROLLING_ORDERS_MAX {
-                return Err(retry::window_full(plan, index, &live));
+            if run.live(index).len() >= ROLLING_ORDERS_MAX {
+                let facts = run.facts(plan.full_needs(index));
+                return Err(retry::window_full(plan, index, &facts, attempt));
             }
         }
     }

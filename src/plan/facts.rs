@@ -75,6 +75,8 @@ pub(super) struct Wanted {
     pub(super) constraints: Vec<Needs>,
     /// Per constraint: whether the passing of time alone can change it.
     pub(super) timed: Vec<bool>,
+    /// Per counter: what a rejection by its rolling window answers.
+    pub(super) full: Vec<Needs>,
     /// What `not-open` answers.
     pub(super) early: Needs,
     /// What `inspect` answers: every counter, and what decides about limits.
@@ -84,15 +86,19 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn of(plan: &Plan) -> Self {
         let timed: Vec<bool> = plan.constraints.iter().map(|each| is_timed(plan, each)).collect();
-        let constraints = plan.constraints.iter().zip(&timed);
+        let constraints = 0..plan.constraints.len();
         let early = plan.early_access.iter().map(|early| early.when);
+        let early = early.chain(plan.constraints.iter().flat_map(Constraint::condition));
         let quota = plan.constraints.iter().filter_map(|constraint| {
             let limit = constraint.measure?.limit;
             Some(constraint.when.into_iter().chain([limit]))
         });
         Self {
             constraints: constraints
-                .map(|(constraint, timed)| constraint_needs(plan, constraint, *timed))
+                .map(|index| constraint_needs(plan, index, timed[index]))
+                .collect(),
+            full: (0..plan.counters.len())
+                .map(|counter| full_needs(plan, counter))
                 .collect(),
             early: Needs::of(plan, early, std::iter::empty()),
             quota: Needs::of(plan, quota.flatten(), 0..plan.counters.len() as u32),
@@ -101,15 +107,29 @@ impl Wanted {
     }
 }
 
-/// The numbers need the limit and the measured counter; the moment of a retry, everything.
-fn constraint_needs(plan: &Plan, constraint: &Constraint, timed: bool) -> Needs {
-    let mut roots = Vec::new();
-    if timed {
-        roots.extend(constraint.condition());
+/// The numbers need the limit and the measured counter. Whether a retry can help, and when, needs everything that the
+/// constraints are computed from, in whatever order they are asked; nothing of that where this one refuses for good.
+fn constraint_needs(plan: &Plan, index: usize, timed: bool) -> Needs {
+    let constraint = &plan.constraints[index];
+    let measure = constraint.measure;
+    let mut roots: Vec<Node> = measure.map(|measure| measure.limit).into_iter().collect();
+    let mut counters: Vec<u32> = measure.map(|measure| measure.counter).into_iter().collect();
+    if timed || constraint.retryable {
+        roots.extend(plan.constraints.iter().flat_map(Constraint::condition));
+        counters.extend(rolling(plan, 0));
     }
-    roots.extend(constraint.measure.map(|measure| measure.limit));
-    let counter = constraint.measure.map(|measure| measure.counter);
-    Needs::of(plan, roots.into_iter(), counter.into_iter())
+    Needs::of(plan, roots.into_iter(), counters.into_iter())
+}
+
+/// The windows that are asked from this one on.
+fn full_needs(plan: &Plan, counter: usize) -> Needs {
+    Needs::of(plan, std::iter::empty(), rolling(plan, counter))
+}
+
+fn rolling(plan: &Plan, from: usize) -> impl Iterator<Item = u32> {
+    let counters = (0..).zip(&plan.counters).skip(from);
+    let rolling = counters.filter(|(_, counter)| matches!(counter.window, Window::Rolling { .. }));
+    rolling.map(|(index, _)| index)
 }
 
 fn is_timed(plan: &Plan, constraint: &Constraint) -> bool {

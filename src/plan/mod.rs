@@ -31,6 +31,7 @@ mod run;
 #[doc(hidden)]
 #[cfg(any(test, feature = "testing"))]
 pub mod samples;
+mod search;
 pub mod slots;
 pub mod state;
 pub mod window;

@@ -1,46 +1,167 @@
-//! When the same order would fit: the earliest moment at which the constraint that rejected it holds,
-//! everything else staying as it is.
-//!
-//! Between two moments at which something changes, every counter is constant and every integer a
-//! straight line of the clock. So the search goes from change to change: the end of a window, an order
-//! leaving a rolling window, a comparison turning over, a quotient stepping up. What is no straight
-//! line (`now * now`) changes at every millisecond. The answer is exact; a search that takes too many
-//! steps has none.
+//! When the same order would fit: the earliest moment at which all constraints hold, everything else staying as it is.
+//! The first of those that refuse it is the one that is named; in what order they are asked does not count.
 
 use super::decision::Rejection;
-use super::facts::Facts;
-use super::kind::Kind;
-use super::reach::reachable_from;
+use super::facts::{Count, Facts};
 use super::run::{Run, Source};
-use super::window::falls_at;
-use super::{CheckedPlan, Expr, Node, ROLLING_ORDERS_MAX, Window};
+use super::search::Search;
+use super::{CheckedPlan, ROLLING_ORDERS_MAX, Window};
 use crate::order::Attempt;
-
-/// Nodes computed for one answer at most: some milliseconds. Far above what any window needs:
-/// [`ROLLING_ORDERS_MAX`] orders leave a window in as many steps of a handful of nodes.
-const NODES_MAX: usize = 1 << 16;
-/// Slopes steeper than this are cut off, so that products stay within their integers.
-const SLOPE_MAX: i128 = 1 << 90;
 
 /// The rejection of an attempt by a constraint, from the facts [`CheckedPlan::needs`] names.
 pub fn by_constraint(plan: &CheckedPlan, index: u32, facts: &Facts, attempt: &Attempt) -> Rejection {
     let constraint = &plan.plan().constraints[index as usize];
     let mut run = Run::new(plan, Source::Facts(facts), attempt, facts.taken_at);
     let measure = constraint.measure.map(|measure| run.measured(measure));
-    let closes_at = plan.context().schedule.closes_at;
-    let search = || {
-        Search::new(plan, facts, attempt, constraint.condition())
-            .first(closes_at, &[], |run| run.holds(index))
+    // Otherwise it refuses for good, and the facts say nothing of the rest.
+    let passes = plan.changes_with_time(index) || constraint.retryable;
+    let wait = match passes {
+        true => {
+            let rest = index + 1..plan.plan().constraints.len() as u32;
+            let refuse = rest.filter(|index| !run.holds(*index));
+            let constraints = std::iter::once(index).chain(refuse).collect();
+            let windows = full_windows(plan, 0, &mut run);
+            Refusing {
+                plan,
+                facts,
+                attempt,
+                from: facts.taken_at,
+                constraints,
+                windows,
+            }
+            .wait()
+        }
+        false => Wait::Forever,
     };
     Rejection::Constraint {
         index,
         measure,
-        retry_at: plan.changes_with_time(index).then(search).flatten(),
+        retry_at: wait.until(),
+        retryable: wait != Wait::Forever,
     }
 }
 
+/// How long what refuses an order goes on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Until(i64),
+    /// Something else than time has to come.
+    Unknown,
+    Forever,
+}
+
+impl Wait {
+    fn until(self) -> Option<i64> {
+        match self {
+            Self::Until(at) => Some(at),
+            Self::Unknown | Self::Forever => None,
+        }
+    }
+
+    /// Until both have passed.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Forever, _) | (_, Self::Forever) => Self::Forever,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Until(one), Self::Until(other)) => Self::Until(one.max(other)),
+        }
+    }
+}
+
+/// All that refuses an order: constraints, and rolling windows that count no more.
+struct Refusing<'a> {
+    plan: &'a CheckedPlan,
+    facts: &'a Facts,
+    attempt: &'a Attempt,
+    /// Before this nothing is looked for.
+    from: i64,
+    constraints: Vec<u32>,
+    windows: Vec<u32>,
+}
+
+impl Refusing<'_> {
+    fn wait(&self) -> Wait {
+        // Asked first: it costs nothing, and then nothing is searched for.
+        if self.constraints.iter().any(|index| self.is_final(*index)) {
+            return Wait::Forever;
+        }
+        let constraints = self.constraints.iter().map(|index| self.wait_for(*index));
+        let windows = self.windows.iter().map(|counter| self.wait_for_room(*counter));
+        match constraints.chain(windows).fold(Wait::Until(self.from), Wait::and) {
+            // Time may turn others over meanwhile: then it is looked on for when all hold together.
+            Wait::Until(at) if !self.all_hold_at(at) => {
+                let all: Vec<u32> = (0..self.plan.plan().constraints.len() as u32).collect();
+                self.search(&all, at)
+            }
+            wait => wait,
+        }
+    }
+
+    fn wait_for(&self, index: u32) -> Wait {
+        match self.plan.changes_with_time(index) {
+            true => self.search(&[index], self.from),
+            false => Wait::Unknown,
+        }
+    }
+
+    /// Neither time nor, by its module's word, anything else mends it.
+    fn is_final(&self, index: u32) -> bool {
+        let constraint = &self.plan.plan().constraints[index as usize];
+        !constraint.retryable && !self.plan.changes_with_time(index)
+    }
+
+    fn wait_for_room(&self, counter: u32) -> Wait {
+        room_at(self.plan, counter, self.facts).map_or(Wait::Forever, Wait::Until)
+    }
+
+    fn all_hold_at(&self, moment: i64) -> bool {
+        let mut run = Run::new(self.plan, Source::Facts(self.facts), self.attempt, moment);
+        let mut all = 0..self.plan.plan().constraints.len() as u32;
+        all.all(|index| run.holds(index))
+    }
+
+    /// Until these hold together, and not before `from`.
+    fn search(&self, constraints: &[u32], from: i64) -> Wait {
+        let of = |index: &u32| self.plan.plan().constraints[*index as usize].condition();
+        let search = Search::new(
+            self.plan,
+            self.facts,
+            self.attempt,
+            constraints.iter().flat_map(of),
+        );
+        let closes_at = self.plan.context().schedule.closes_at;
+        let found = search.first(closes_at, &[from], |run| {
+            run.now() >= from && constraints.iter().all(|index| run.holds(*index))
+        });
+        found.map_or(Wait::Forever, Wait::Until)
+    }
+}
+
+/// Rolling windows, from this counter on, that the order would be charged to and that count no more orders.
+fn full_windows(plan: &CheckedPlan, from: usize, run: &mut Run<'_>) -> Vec<u32> {
+    let counters = (0..).zip(&plan.plan().counters).skip(from);
+    let full = counters
+        .filter(|(index, counter)| run.live(*index).len() >= ROLLING_ORDERS_MAX && run.int(counter.cost) > 0);
+    full.map(|(index, _)| index).collect()
+}
+
+/// When the first order leaves a full window, if that is before closing.
+fn room_at(plan: &CheckedPlan, counter: u32, facts: &Facts) -> Option<i64> {
+    let Window::Rolling { length_ms } = plan.plan().counters[counter as usize].window else {
+        return None;
+    };
+    let Some(Count::Rolling(entries)) = facts.counters.get(&counter) else {
+        return None;
+    };
+    let mut moments: Vec<i64> = entries.iter().map(|(moment, _)| *moment).collect();
+    moments.sort_unstable();
+    let leaves = moments.len().saturating_sub(ROLLING_ORDERS_MAX);
+    let at = moments.get(leaves)?.saturating_add(length_ms);
+    (at < plan.context().schedule.closes_at).then_some(at)
+}
+
 /// The rejection of an attempt that comes too early: it may come back when the sale opens, or when
-/// the first early access lets it in. Facts: [`CheckedPlan::early_needs`].
+/// the first early access lets it in, unless a constraint refuses it then. Facts: [`CheckedPlan::early_needs`].
 pub fn not_open(plan: &CheckedPlan, facts: &Facts, attempt: &Attempt) -> Rejection {
     let opens_at = plan.context().schedule.opens_at;
     let early_access = &plan.plan().early_access;
@@ -50,210 +171,33 @@ pub fn not_open(plan: &CheckedPlan, facts: &Facts, attempt: &Attempt) -> Rejecti
         .collect();
     let whens = early_access.iter().map(|early| early.when);
     let early = Search::new(plan, facts, attempt, whens).first(opens_at, &leads, |run| run.is_early());
+    let from = early.unwrap_or(opens_at);
+    let mut then = Run::new(plan, Source::Facts(facts), attempt, from);
+    let all = 0..plan.plan().constraints.len() as u32;
+    let wait = Refusing {
+        plan,
+        facts,
+        attempt,
+        from,
+        constraints: all.filter(|index| !then.holds(*index)).collect(),
+        // An order so early has hardly filled one.
+        windows: Vec::new(),
+    }
+    .wait();
     Rejection::NotOpen {
-        retry_at: early.unwrap_or(opens_at),
+        retry_at: wait.until(),
+        retryable: wait != Wait::Forever,
     }
 }
 
-/// The rejection by a rolling window that counts no more orders: one has to leave first.
-pub fn window_full(plan: &CheckedPlan, counter: u32, entries: &[(i64, i64)]) -> Rejection {
-    let mut moments: Vec<i64> = entries.iter().map(|(moment, _)| *moment).collect();
-    moments.sort_unstable();
-    let leaves = moments.len().saturating_sub(ROLLING_ORDERS_MAX);
-    let retry_at = match plan.plan().counters[counter as usize].window {
-        Window::Rolling { length_ms } => moments.get(leaves).map(|moment| moment.saturating_add(length_ms)),
-        _ => None,
-    };
+/// The rejection by a rolling window that counts no more orders: one has to leave it first, and each one that is as full.
+/// Facts: [`CheckedPlan::full_needs`].
+pub fn window_full(plan: &CheckedPlan, counter: u32, facts: &Facts, attempt: &Attempt) -> Rejection {
+    let mut run = Run::new(plan, Source::Facts(facts), attempt, facts.taken_at);
+    let full = full_windows(plan, counter as usize, &mut run);
+    let moments: Option<Vec<i64>> = full.into_iter().map(|each| room_at(plan, each, facts)).collect();
     Rejection::WindowFull {
         counter,
-        retry_at: retry_at.filter(|at| *at < plan.context().schedule.closes_at),
-    }
-}
-
-/// Goes from change to change.
-struct Search<'a> {
-    plan: &'a CheckedPlan,
-    facts: &'a Facts,
-    attempt: &'a Attempt,
-    /// The nodes the answer is computed from, operands first.
-    nodes: Vec<Node>,
-}
-
-impl<'a> Search<'a> {
-    fn new(
-        plan: &'a CheckedPlan,
-        facts: &'a Facts,
-        attempt: &'a Attempt,
-        roots: impl Iterator<Item = Node>,
-    ) -> Self {
-        let reached = reachable_from(plan.plan(), roots);
-        let nodes = (0..)
-            .zip(reached)
-            .filter_map(|(node, reached)| reached.then_some(node));
-        Self {
-            plan,
-            facts,
-            attempt,
-            nodes: nodes.collect(),
-        }
-    }
-
-    /// The first moment before `until` at which it holds; `moments` are looked at besides those at
-    /// which a node changes.
-    fn first(&self, until: i64, moments: &[i64], holds: impl Fn(&mut Run<'a>) -> bool) -> Option<i64> {
-        let mut slopes = vec![0; self.plan.plan().nodes.len()];
-        let mut now = self.facts.taken_at;
-        for _ in 0..=NODES_MAX / (self.nodes.len() + 1) {
-            let mut run = Run::new(self.plan, Source::Facts(self.facts), self.attempt, now);
-            if now > self.facts.taken_at && holds(&mut run) {
-                return Some(now);
-            }
-            let mut step = Step {
-                search: self,
-                run: &mut run,
-                slopes: &mut slopes,
-                now,
-                next: moments.iter().copied().filter(|at| *at > now).min(),
-            };
-            step.look();
-            now = step.next.filter(|next| *next < until)?;
-        }
-        None
-    }
-}
-
-/// One look at every node: how it moves, and when something next turns over.
-struct Step<'s, 'a> {
-    search: &'s Search<'a>,
-    run: &'s mut Run<'a>,
-    /// By node: how much an integer grows in a millisecond from now on.
-    slopes: &'s mut [i128],
-    now: i64,
-    next: Option<i64>,
-}
-
-impl Step<'_, '_> {
-    fn look(&mut self) {
-        let search = self.search;
-        for node in &search.nodes {
-            self.run.evaluate(*node);
-            let slope = self.slope(&search.plan.plan().nodes[*node as usize]);
-            self.slopes[*node as usize] = slope.clamp(-SLOPE_MAX, SLOPE_MAX);
-        }
-    }
-
-    fn at(&mut self, moment: i64) {
-        if moment > self.now {
-            self.next = Some(self.next.map_or(moment, |next| next.min(moment)));
-        }
-    }
-
-    fn after(&mut self, ms: i128) {
-        if ms > 0 {
-            self.at(self.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-        }
-    }
-
-    fn slope_of(&self, node: Node) -> i128 {
-        self.slopes[node as usize]
-    }
-
-    fn int(&mut self, node: Node) -> i128 {
-        i128::from(self.run.int(node))
-    }
-
-    fn slope(&mut self, expr: &Expr) -> i128 {
-        match *expr {
-            Expr::Now => 1,
-            Expr::Counter(counter) => {
-                let falls = falls_at(self.search.plan, self.search.facts, counter, self.now);
-                if let Some(moment) = falls {
-                    self.at(moment);
-                }
-                0
-            }
-            Expr::Add(a, b) => self.slope_of(a) + self.slope_of(b),
-            Expr::Sub(a, b) => self.slope_of(a) - self.slope_of(b),
-            Expr::Mul(a, b) => self.product(a, b),
-            Expr::Div(a, divisor) => {
-                self.steps(a, divisor);
-                0
-            }
-            Expr::Mod(a, divisor) => {
-                self.steps(a, divisor);
-                self.slope_of(a)
-            }
-            Expr::Min(a, b) => self.smaller(a, b).0,
-            Expr::Max(a, b) => self.smaller(a, b).1,
-            Expr::Select(condition, a, b) => {
-                let chosen = if self.run.bool(condition) { a } else { b };
-                self.slope_of(chosen)
-            }
-            Expr::Lt(a, b) | Expr::Le(a, b) | Expr::Eq(a, b) => {
-                if matches!(self.search.plan.kind(a), Kind::Int { .. }) {
-                    self.meet(a, b);
-                }
-                0
-            }
-            _ => 0,
-        }
-    }
-
-    fn product(&mut self, a: Node, b: Node) -> i128 {
-        match (self.slope_of(a), self.slope_of(b)) {
-            (0, 0) => 0,
-            (slope, 0) => slope.saturating_mul(self.int(b)),
-            (0, slope) => slope.saturating_mul(self.int(a)),
-            // No straight line: looked at again in a millisecond.
-            _ => {
-                self.after(1);
-                0
-            }
-        }
-    }
-
-    /// Slopes of the smaller and of the larger one from now on.
-    fn smaller(&mut self, a: Node, b: Node) -> (i128, i128) {
-        self.meet(a, b);
-        let (slope_a, slope_b) = (self.slope_of(a), self.slope_of(b));
-        let first = (self.int(a), slope_a) <= (self.int(b), slope_b);
-        if first {
-            (slope_a, slope_b)
-        } else {
-            (slope_b, slope_a)
-        }
-    }
-
-    /// The next moment at which the order of two integers can be another one.
-    fn meet(&mut self, a: Node, b: Node) {
-        let slope = self.slope_of(a) - self.slope_of(b);
-        if slope == 0 {
-            return;
-        }
-        let apart = self.int(a) - self.int(b);
-        let (apart, slope) = if slope > 0 {
-            (-apart, slope)
-        } else {
-            (apart, -slope)
-        };
-        // They are equal `apart / slope` milliseconds from now: that moment, if it is a whole one, and
-        // the next whole one after it.
-        let floor = apart.div_euclid(slope);
-        if apart.rem_euclid(slope) == 0 {
-            self.after(floor);
-        }
-        self.after(floor + 1);
-    }
-
-    /// The next moment at which the quotient is another one.
-    fn steps(&mut self, a: Node, divisor: i64) {
-        let slope = self.slope_of(a);
-        let divisor = i128::from(divisor.max(1));
-        let rest = self.int(a).rem_euclid(divisor);
-        match slope {
-            0 => {}
-            1.. => self.after((divisor - rest + slope - 1).div_euclid(slope)),
-            _ => self.after((rest + 1 - slope - 1).div_euclid(-slope)),
-        }
+        retry_at: moments.and_then(|moments| moments.into_iter().max()),
     }
 }

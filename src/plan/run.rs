@@ -47,6 +47,10 @@ impl<'a> Run<'a> {
         }
     }
 
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
     pub(super) fn is_early(&mut self) -> bool {
         let plan = self.plan;
         let opens_at = plan.context().schedule.opens_at;

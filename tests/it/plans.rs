@@ -109,7 +109,7 @@ fn is_wild(plan: &Plan) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The moment of a retry is the first at which the constraint holds, nothing else having changed.
+    /// The moment of a retry is the first at which all constraints hold, nothing else having changed.
     #[test]
     fn a_retry_fits_at_its_moment_and_not_before(
         (plan, context) in strategies::valid_plan(),
@@ -126,8 +126,20 @@ proptest! {
                 continue;
             };
             match rejection {
-                Rejection::Constraint { index, retry_at, .. } => {
-                    let fits = |at: &i64| holds(&plan, &state, &attempt, *at, index);
+                Rejection::Constraint { index, retry_at, retryable, .. } => {
+                    let all = 0..plan.plan().constraints.len() as u32;
+                    let fits = |at: &i64| all.clone().all(|each| holds(&plan, &state, &attempt, *at, each));
+                    let refuse = |each: &u32| !holds(&plan, &state, &attempt, now, *each);
+                    let untimed: Vec<bool> = all
+                        .clone()
+                        .filter(|each| refuse(each) && !plan.changes_with_time(*each))
+                        .map(|each| plan.plan().constraints[each as usize].retryable)
+                        .collect();
+                    match retry_at {
+                        Some(_) => prop_assert!(retryable && untimed.is_empty(), "{index}"),
+                        None => prop_assert!(!retryable || untimed.contains(&true), "{index}"),
+                    }
+                    prop_assert!(!retryable || !untimed.contains(&false), "{index}");
                     if let Some(at) = retry_at {
                         prop_assert!(now < at && at < schedule.closes_at);
                         prop_assert!(fits(&at), "constraint {index} fails at {at}, {} ms later", at - now);
@@ -138,14 +150,18 @@ proptest! {
                         prop_assert_eq!(earlier, None, "constraint {} from {} to {}", index, now, until);
                     }
                 }
-                Rejection::NotOpen { retry_at } => {
-                    let not_open = |at: i64| {
-                        let decision = decide(&plan, 1, &mut state.clone(), &attempt, at);
-                        matches!(decision, Decision::Rejected(Rejection::NotOpen { .. }))
+                Rejection::NotOpen { retry_at, retryable } => {
+                    let all = 0..plan.plan().constraints.len() as u32;
+                    let fits = |at: &i64| {
+                        let decision = decide(&plan, 1, &mut state.clone(), &attempt, *at);
+                        !matches!(decision, Decision::Rejected(Rejection::NotOpen { .. }))
+                            && all.clone().all(|each| holds(&plan, &state, &attempt, *at, each))
                     };
-                    prop_assert!(now < retry_at && retry_at <= schedule.opens_at);
-                    prop_assert!(!not_open(retry_at));
-                    prop_assert!(wild || moments(now, retry_at).into_iter().all(not_open));
+                    if let Some(at) = retry_at {
+                        prop_assert!(retryable && now < at && at < schedule.closes_at && fits(&at));
+                    }
+                    let until = retry_at.unwrap_or(schedule.closes_at);
+                    prop_assert!(wild || moments(now, until).iter().all(|at| !fits(at)));
                 }
                 _ => {}
             }

@@ -17,6 +17,9 @@ use crate::plan::facts::Needs;
 use crate::plan::slots::Slot;
 use crate::plan::{CheckedPlan, Constraint, Counter, EarlyAccess, Node, ROLLING_ORDERS_MAX};
 
+/// Values that one call of `format` is given: each takes one of Lua's registers, which variables have as well.
+const FACTS_AT_ONCE: usize = 16;
+
 /// A moment as a person reads it.
 fn moment(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |moment| moment.to_string())
@@ -148,7 +151,7 @@ impl Writer<'_> {
         let plan = self.plan;
         let early_access = &plan.plan().early_access;
         if early_access.is_empty() {
-            self.reject_if(&format!("now < {opens_at}"), CODE_NOT_OPEN, "''");
+            self.not_open(&format!("now < {opens_at}"));
             return;
         }
         let whens: Vec<Node> = early_access.iter().map(|early| early.when).collect();
@@ -158,8 +161,16 @@ impl Writer<'_> {
         for early in early_access {
             self.early(early, schedule.opens_at);
         }
-        let facts = self.facts(plan.early_needs());
-        self.reject_if("not early", CODE_NOT_OPEN, &facts);
+        self.not_open("not early");
+        self.lines.close("end");
+    }
+
+    fn not_open(&mut self, condition: &str) {
+        self.lines.open(format!("if {condition} then"));
+        let before = self.known.clone();
+        let facts = self.facts(self.plan.early_needs());
+        self.reply(CODE_NOT_OPEN, &facts);
+        self.known = before;
         self.lines.close("end");
     }
 
@@ -230,7 +241,13 @@ impl Writer<'_> {
         match values.as_slice() {
             [] => "''".to_owned(),
             [one] => one.clone(),
-            several => format!("format('{}', {})", formats.join(" "), several.join(", ")),
+            several => {
+                let pieces = formats.chunks(FACTS_AT_ONCE).zip(several.chunks(FACTS_AT_ONCE));
+                let piece = |(formats, values): (&[&str], &[String])| {
+                    format!("format('{}', {})", formats.join(" "), values.join(", "))
+                };
+                pieces.map(piece).collect::<Vec<_>>().join(" .. ' ' .. ")
+            }
         }
     }
 
@@ -295,6 +312,8 @@ impl Writer<'_> {
             }
         }
         for (index, counter) in (0..).zip(counters).filter(|(_, counter)| is_rolling(counter)) {
+            // All that are asked have a variable by now.
+            let facts = self.facts(self.plan.full_needs(index));
             let live = format!("live_{}", part.counter(index));
             let full = format!("{live}.orders >= {ROLLING_ORDERS_MAX}");
             let condition = match part.charged(counter) {
@@ -302,11 +321,7 @@ impl Writer<'_> {
                 Some(false) => format!("{} and {full}", self.above_zero(counter.cost)),
                 None => continue,
             };
-            self.reject_if(
-                &condition,
-                CODE_WINDOW_FULL,
-                &format!("'{index} ' .. {live}.text"),
-            );
+            self.reject_if(&condition, CODE_WINDOW_FULL, &format!("'{index} ' .. {facts}"));
         }
         if part.is_shadow() {
             self.reject_if("lost", CODE_FAULT, "");

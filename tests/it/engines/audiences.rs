@@ -56,6 +56,7 @@ fn not_a_member() -> Decision {
         index: 0,
         measure: None,
         retry_at: None,
+        retryable: false,
     })
 }
 

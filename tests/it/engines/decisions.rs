@@ -22,11 +22,15 @@ pub fn failed(index: u32, used: i64, limit: i64, retry_at: Option<i64>) -> Decis
         index,
         measure,
         retry_at,
+        retryable: retry_at.is_some(),
     })
 }
 
 pub fn not_open(retry_at: i64) -> Decision {
-    Rejected(Rejection::NotOpen { retry_at })
+    Rejected(Rejection::NotOpen {
+        retry_at: Some(retry_at),
+        retryable: true,
+    })
 }
 
 fn is_existing(decision: &Decision, of: &Attempt) -> bool {

@@ -5,7 +5,7 @@ use rushgate::plan::decision::Rejection;
 use rushgate::plan::{Attribute, EarlyAccess, Expr, Node, Plan, Window};
 
 use crate::engines::decisions::{failed, not_open};
-use crate::engines::plans::{DAY, OPENS_AT, attempt, context, limit, push, require, with};
+use crate::engines::plans::{DAY, OPENS_AT, add_limit, attempt, context, limit, push, require, with};
 use crate::engines::sides::Time;
 use crate::engines::world::World;
 
@@ -17,6 +17,7 @@ fn required(index: u32, retry_at: Option<i64>) -> Decision {
         index,
         measure: None,
         retry_at,
+        retryable: retry_at.is_some(),
     })
 }
 
@@ -192,4 +193,190 @@ fn early_access_is_what_a_buyer_comes_back_for() {
         [Admitted, not_open(OPENS_AT - 30_000)]
     );
     assert_eq!(world.admit(OPENS_AT - 30_000, &both[1..]), [Admitted]);
+}
+
+/// Limits of orders, each asked in the order given: its window and how many.
+fn limits(windows: &[(Window, i64)]) -> Plan {
+    let mut plan = Plan::default();
+    for (number, (window, most)) in windows.iter().enumerate() {
+        let id = format!("rule-{number}/limit");
+        add_limit(
+            &mut plan,
+            &id,
+            &[Attribute::User],
+            window.clone(),
+            Expr::Int(1),
+            *most,
+        );
+    }
+    plan
+}
+
+#[test]
+fn a_retry_waits_for_all_that_refuse_whichever_is_asked_first() {
+    let cooldown = (Window::Rolling { length_ms: 3000 }, 1);
+    let hourly = (
+        Window::Tumbling {
+            length_ms: HOUR,
+            origin_ms: OPENS_AT,
+        },
+        2,
+    );
+    let once = (Window::Campaign, 1);
+    let twice = (Window::Campaign, 2);
+    for (windows, orders, last, retry) in [
+        // What refuses for good is behind what time alone would mend, and before it.
+        (vec![cooldown.clone(), once.clone()], vec![0], 500, None),
+        (vec![once.clone(), cooldown.clone()], vec![0], 500, None),
+        (
+            vec![cooldown.clone(), hourly.clone(), twice.clone()],
+            vec![0, 3000],
+            3500,
+            None,
+        ),
+        // Both let go, the one long after the other.
+        (
+            vec![cooldown.clone(), hourly.clone()],
+            vec![0, 3000],
+            3500,
+            Some(HOUR),
+        ),
+        (
+            vec![hourly.clone(), cooldown.clone()],
+            vec![0, 3000],
+            3500,
+            Some(HOUR),
+        ),
+        // The others hold.
+        (
+            vec![cooldown.clone(), hourly.clone(), twice.clone()],
+            vec![0],
+            500,
+            Some(3000),
+        ),
+        (vec![twice, hourly, cooldown], vec![0], 500, Some(3000)),
+    ] {
+        let mut world = World::open(limits(&windows), context(&[("mug", 100)]), Time::Frozen);
+        for (key, at) in (0..).zip(&orders) {
+            assert_eq!(one(&mut world, *at, "ann", key, 1), Admitted, "{windows:?}");
+        }
+        let refused = one(&mut world, last, "ann", 99, 1);
+        let Rejected(Rejection::Constraint {
+            retry_at, retryable, ..
+        }) = refused
+        else {
+            panic!("{windows:?}: {refused:?}");
+        };
+        assert_eq!(retry_at.map(|at| at - OPENS_AT), retry, "{windows:?}");
+        assert_eq!(retryable, retry.is_some(), "{windows:?}");
+        if let Some(at) = retry {
+            assert_eq!(one(&mut world, at, "ann", 99, 1), Admitted, "{windows:?}");
+        }
+        world.assert_same_state();
+    }
+}
+
+/// An order every three seconds, and only in the first two seconds of every five.
+#[test]
+fn a_retry_is_not_told_of_a_moment_at_which_another_rule_refuses() {
+    for cooldown_first in [true, false] {
+        let mut plan = Plan::default();
+        let cooldown = Window::Rolling { length_ms: 3000 };
+        if cooldown_first {
+            add_limit(
+                &mut plan,
+                "a/limit",
+                &[Attribute::User],
+                cooldown.clone(),
+                Expr::Int(1),
+                1,
+            );
+        }
+        let [opens_at, now, two] =
+            [Expr::OpensAt, Expr::Now, Expr::Int(2000)].map(|expr| push(&mut plan, expr));
+        let since = push(&mut plan, Expr::Sub(now, opens_at));
+        let within = push(&mut plan, Expr::Mod(since, 5000));
+        let open = push(&mut plan, Expr::Lt(within, two));
+        require(&mut plan, None, open);
+        if !cooldown_first {
+            add_limit(
+                &mut plan,
+                "a/limit",
+                &[Attribute::User],
+                cooldown,
+                Expr::Int(1),
+                1,
+            );
+        }
+        let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+        assert_eq!(one(&mut world, 0, "ann", 1, 1), Admitted);
+        let index = u32::from(!cooldown_first);
+        assert_eq!(
+            one(&mut world, 500, "ann", 2, 1),
+            failed(index, 1, 1, Some(OPENS_AT + 5000))
+        );
+        assert_eq!(one(&mut world, 5000, "ann", 2, 1), Admitted);
+        world.assert_same_state();
+    }
+}
+
+/// What something else than time may mend is retryable, without a moment.
+#[test]
+fn a_reason_that_its_module_calls_retryable_leaves_the_moment_open() {
+    for order in [[0, 1], [1, 0]] {
+        let both = [(Window::Rolling { length_ms: 3000 }, 1), (Window::Campaign, 1)];
+        let mut plan = limits(&order.map(|which: usize| both[which].clone()));
+        let untimed = order.iter().position(|which| *which == 1).expect("there");
+        plan.constraints[untimed].retryable = true;
+        let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+        assert_eq!(one(&mut world, 0, "ann", 1, 1), Admitted);
+        let refused = one(&mut world, 500, "ann", 2, 1);
+        let Rejected(Rejection::Constraint {
+            index: 0,
+            retry_at,
+            retryable,
+            ..
+        }) = refused
+        else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((retry_at, retryable), (None, true), "{order:?}");
+        // Once the window has let go, only the other refuses.
+        let later = one(&mut world, 3500, "ann", 2, 1);
+        let Rejected(Rejection::Constraint {
+            index,
+            retryable: true,
+            ..
+        }) = later
+        else {
+            panic!("{later:?}");
+        };
+        assert_eq!(index as usize, untimed);
+        world.assert_same_state();
+    }
+}
+
+/// Before the opening, what will refuse the order then.
+#[test]
+fn whoever_comes_early_is_told_when_the_order_fits() {
+    let mut plan = Plan::default();
+    let late = after(&mut plan, HOUR);
+    require(&mut plan, None, late);
+    let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+    assert_eq!(one(&mut world, -1000, "ann", 1, 1), not_open(OPENS_AT + HOUR));
+    assert_eq!(one(&mut world, HOUR, "ann", 1, 1), Admitted);
+
+    let mut plan = Plan::default();
+    let tier = push(&mut plan, Expr::Attribute(Attribute::Claim("tier".into())));
+    let gold = push(&mut plan, Expr::OneOf(tier, vec!["gold".into()]));
+    require(&mut plan, None, gold);
+    let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
+    let never = Rejected(Rejection::NotOpen {
+        retry_at: None,
+        retryable: false,
+    });
+    let order = |user: &str, tier| with(attempt(user, 1, "mug", 1), "claim:tier", tier);
+    let both = [order("ann", "gold"), order("bob", "tin")];
+    assert_eq!(world.admit(OPENS_AT - 1000, &both), [not_open(OPENS_AT), never]);
+    world.assert_same_state();
 }
