@@ -219,9 +219,10 @@ fn usage(plan: &CheckedPlan) -> Usage {
     }
     roots.extend(parts.counters.iter().map(|counter| (charges, counter.cost)));
     let mut usage = Usage::of(plan, &roots);
-    for root in 0..constraints {
-        for counter in &plan.needs(root).counters {
-            usage.use_counter(root, *counter);
+    // What else a rejection answers is read where it is made: whoever is not rejected is not to pay for it.
+    for (root, constraint) in (0..).zip(&parts.constraints) {
+        if let Some(measure) = constraint.measure {
+            usage.use_counter(root, measure.counter);
         }
     }
     let counters = (0..).zip(&parts.counters);
