@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
-use crate::plan::decision::{Measured, Rejection};
+use crate::plan::decision::{Measured, Rejection, Wait};
 use crate::plan::{Attribute, CheckedPlan, Window};
 use crate::rejection::{Own, Reason};
 use crate::ruleset::Objection;
@@ -138,10 +138,9 @@ impl Refusal {
     /// Names a rejection of the script, made at `now`.
     pub(super) fn named(plan: &CheckedPlan, rejection: &Rejection, now: i64) -> Self {
         match rejection {
-            Rejection::NotOpen { retry_at, retryable } => {
-                let mut refusal = Self::own(Own::NotOpen, "The sale has not opened yet.", *retryable);
-                refusal.retry = retry_at.map(|at| Retry { at, now });
-                refusal
+            Rejection::NotOpen { wait } => {
+                let refusal = Self::own(Own::NotOpen, "The sale has not opened yet.", true);
+                refusal.until(*wait, now)
             }
             Rejection::Closed => Self::closed(),
             Rejection::UnknownSku => {
@@ -150,54 +149,51 @@ impl Refusal {
                 refusal
             }
             Rejection::SoldOut { remaining } => Self::sold_out(*remaining),
-            Rejection::WindowFull { counter, retry_at } => {
+            Rejection::WindowFull { counter, wait } => {
                 let id = &plan.plan().counters[*counter as usize].id;
-                let mut refusal = Self::own(
-                    Own::WindowFull,
-                    "Too many orders in this rolling window to be counted.",
-                    retry_at.is_some(),
-                );
+                let detail = "Too many orders in this rolling window to be counted.";
+                let mut refusal = Self::own(Own::WindowFull, detail, true);
                 refusal.constraint = Some(id.clone());
-                refusal.retry = retry_at.map(|at| Retry { at, now });
-                refusal
+                refusal.until(*wait, now)
             }
-            Rejection::Constraint {
-                index,
-                measure,
-                retry_at,
-                retryable,
-            } => {
-                let retry = retry_at.map(|at| Retry { at, now });
-                Self::by_constraint(plan, *index, *measure, retry, *retryable)
+            Rejection::Constraint { index, measure, wait } => {
+                Self::by_constraint(plan, *index, *measure, (*wait, now))
             }
         }
+    }
+
+    /// The same, for as long as everything refuses the order.
+    fn until(mut self, wait: Wait, now: i64) -> Self {
+        self.retryable = wait.ends();
+        self.retry = wait.until().map(|at| Retry { at, now });
+        self
     }
 
     fn by_constraint(
         plan: &CheckedPlan,
         index: u32,
         measure: Option<Measured>,
-        retry: Option<Retry>,
-        retryable: bool,
+        (wait, now): (Wait, i64),
     ) -> Self {
         let constraint = &plan.plan().constraints[index as usize];
         let zone = constraint.measure.and_then(|measure| zone(plan, measure.counter));
         let mut numbers = Vec::new();
         numbers.extend(measure.map(|m| format!("{} of {} used", m.used, m.limit)));
-        numbers.extend(retry.map(|Retry { at, now }| format!("next at {}", spoken(at, now, zone))));
+        numbers.extend(wait.until().map(|at| format!("next at {}", spoken(at, now, zone))));
         let detail = match numbers.is_empty() {
             true => constraint.sentence.clone(),
             false => format!("{} ({})", constraint.sentence, numbers.join(", ")),
         };
-        Self {
+        let refusal = Self {
             reason: Reason::Rule(constraint.reason.clone()),
             constraint: Some(constraint.name()),
             detail: detail.into(),
-            retryable,
-            retry,
+            retryable: false,
+            retry: None,
             measure: measure.map(|m| (m.used, m.limit)),
             pointer: None,
-        }
+        };
+        refusal.until(wait, now)
     }
 }
 
@@ -228,8 +224,7 @@ mod tests {
         let rejection = Rejection::Constraint {
             index: 0,
             measure: Some(Measured { used: 2, limit: 2 }),
-            retry_at: retry_after.map(|after| opens_at + after),
-            retryable: retry_after.is_some(),
+            wait: retry_after.map_or(Wait::Forever, |after| Wait::Until(opens_at + after)),
         };
         Refusal::named(plan, &rejection, opens_at + after)
     }

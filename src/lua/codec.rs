@@ -200,7 +200,7 @@ fn decision(
             return Ok(Decision::Existing(decode_record(&record)?.0));
         }
         CODE_NOT_OPEN => {
-            let facts = facts::read_line("admit", plan, plan.early_needs(), now, &text("admit", detail)?)?;
+            let facts = facts::read_line("admit", plan, plan.retry_needs(), now, &text("admit", detail)?)?;
             retry::not_open(plan, &facts, attempt)
         }
         CODE_CLOSED => Rejection::Closed,
@@ -231,7 +231,7 @@ fn window_full(
     if counter as usize >= plan.plan().counters.len() {
         return Err(odd());
     }
-    let facts = facts::read_line("admit", plan, plan.full_needs(counter), now, words)?;
+    let facts = facts::read_line("admit", plan, plan.retry_needs(), now, words)?;
     Ok(retry::window_full(plan, counter, &facts, attempt))
 }
 

@@ -56,12 +56,16 @@ impl CheckedPlan {
 
     /// What a rejection by a constraint answers.
     pub fn needs(&self, constraint: u32) -> &Needs {
-        &self.wanted.constraints[constraint as usize]
+        match self.may_pass(constraint) {
+            true => &self.wanted.retry,
+            false => &self.wanted.numbers[constraint as usize],
+        }
     }
 
-    /// What a rejection by a rolling window that counts no more orders answers.
-    pub fn full_needs(&self, counter: u32) -> &Needs {
-        &self.wanted.full[counter as usize]
+    /// What a rejection answers where a retry may help: before the opening, by a full rolling window, and by constraints
+    /// that may pass.
+    pub fn retry_needs(&self) -> &Needs {
+        &self.wanted.retry
     }
 
     /// Whether the passing of time alone can change a constraint.
@@ -69,9 +73,10 @@ impl CheckedPlan {
         self.wanted.timed[constraint as usize]
     }
 
-    /// What a rejection before the opening answers.
-    pub fn early_needs(&self) -> &Needs {
-        &self.wanted.early
+    /// Whether an order that a constraint refuses may fit later: time can change it, or its module says that something else
+    /// can. Otherwise it is refused for good, and what else refuses it says no more.
+    pub fn may_pass(&self, constraint: u32) -> bool {
+        self.changes_with_time(constraint) || self.plan.constraints[constraint as usize].retryable
     }
 
     /// What `inspect` answers.

@@ -4,15 +4,37 @@ use super::CheckedPlan;
 use crate::order::{Attempt, LandedOrder, fingerprint, may_be_same_body};
 use crate::rejection::Own;
 
-/// Why an attempt was rejected.
+/// How long everything that refuses an attempt goes on to, nothing but time changing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until this moment, milliseconds since 1970-01-01 UTC; it is before closing.
+    Until(i64),
+    /// A retry may help; when, cannot be said: something else than time has to come, or it took too long to find out.
+    Unknown,
+    /// Until the sale has closed.
+    Forever,
+}
+
+impl Wait {
+    pub fn until(self) -> Option<i64> {
+        match self {
+            Self::Until(at) => Some(at),
+            Self::Unknown | Self::Forever => None,
+        }
+    }
+
+    /// Whether a retry can help.
+    pub fn ends(self) -> bool {
+        self != Self::Forever
+    }
+}
+
+/// Why an attempt was rejected: what is asked first names the reason. How long it is so follows from all that refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// The sale has not opened for this buyer.
     NotOpen {
-        /// The earliest moment before closing at which it has, and all constraints hold, milliseconds since 1970-01-01 UTC.
-        retry_at: Option<i64>,
-        /// Whether none of the constraints refuses the order for good.
-        retryable: bool,
+        wait: Wait,
     },
     Closed,
     UnknownSku,
@@ -23,18 +45,13 @@ pub enum Rejection {
     /// A rolling window holds as many orders of this subject as can be counted exactly.
     WindowFull {
         counter: u32,
-        /// When the first order leaves it, if that is before closing.
-        retry_at: Option<i64>,
+        wait: Wait,
     },
     /// Index into the constraints of the plan: the first that failed.
     Constraint {
         index: u32,
         measure: Option<Measured>,
-        /// The earliest moment before closing at which time alone makes all constraints hold,
-        /// milliseconds since 1970-01-01 UTC.
-        retry_at: Option<i64>,
-        /// Whether none of those that refuse it does so for good.
-        retryable: bool,
+        wait: Wait,
     },
 }
 

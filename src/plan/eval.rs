@@ -96,8 +96,8 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
     if now >= schedule.closes_at {
         return Err(Rejection::Closed);
     }
-    if now < schedule.opens_at && !run.is_early() {
-        return Err(retry::not_open(plan, &run.facts(plan.early_needs()), attempt));
+    if !run.is_open() {
+        return Err(retry::not_open(plan, &run.facts(plan.retry_needs()), attempt));
     }
     if remaining < i64::from(attempt.quantity) {
         return Err(Rejection::SoldOut { remaining });
@@ -111,7 +111,7 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         if run.int(counter.cost) > 0 {
             if run.live(index).len() >= ROLLING_ORDERS_MAX {
-                let facts = run.facts(plan.full_needs(index));
+                let facts = run.facts(plan.retry_needs());
                 return Err(retry::window_full(plan, index, &facts, attempt));
             }
         }

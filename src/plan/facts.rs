@@ -71,65 +71,50 @@ impl Needs {
 /// What each answer of a plan's scripts carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// Per constraint: what a rejection by it answers.
-    pub(super) constraints: Vec<Needs>,
     /// Per constraint: whether the passing of time alone can change it.
     pub(super) timed: Vec<bool>,
-    /// Per counter: what a rejection by its rolling window answers.
-    pub(super) full: Vec<Needs>,
-    /// What `not-open` answers.
-    pub(super) early: Needs,
-    /// What `inspect` answers: every counter, and what decides about limits.
+    /// Per constraint: what its numbers need.
+    pub(super) numbers: Vec<Needs>,
+    /// What it takes to say whether a retry can help, and when: everything an order is refused by besides its SKU.
+    pub(super) retry: Needs,
+    /// What `inspect` answers: the same, every counter, and what decides about limits.
     pub(super) quota: Needs,
 }
 
 impl Wanted {
     pub(super) fn of(plan: &Plan) -> Self {
-        let timed: Vec<bool> = plan.constraints.iter().map(|each| is_timed(plan, each)).collect();
-        let constraints = 0..plan.constraints.len();
-        let early = plan.early_access.iter().map(|early| early.when);
-        let early = early.chain(plan.constraints.iter().flat_map(Constraint::condition));
-        let quota = plan.constraints.iter().filter_map(|constraint| {
-            let limit = constraint.measure?.limit;
-            Some(constraint.when.into_iter().chain([limit]))
-        });
+        let limits = plan.constraints.iter().filter_map(|each| each.measure);
+        let limits = limits.map(|measure| measure.limit);
+        let all = 0..plan.counters.len() as u32;
         Self {
-            constraints: constraints
-                .map(|index| constraint_needs(plan, index, timed[index]))
-                .collect(),
-            full: (0..plan.counters.len())
-                .map(|counter| full_needs(plan, counter))
-                .collect(),
-            early: Needs::of(plan, early, std::iter::empty()),
-            quota: Needs::of(plan, quota.flatten(), 0..plan.counters.len() as u32),
-            timed,
+            timed: plan.constraints.iter().map(|each| is_timed(plan, each)).collect(),
+            numbers: plan.constraints.iter().map(|each| numbers(plan, each)).collect(),
+            retry: Needs::of(plan, refusing(plan), decisive(plan)),
+            quota: Needs::of(plan, refusing(plan).chain(limits), all),
         }
     }
 }
 
-/// The numbers need the limit and the measured counter. Whether a retry can help, and when, needs everything that the
-/// constraints are computed from, in whatever order they are asked; nothing of that where this one refuses for good.
-fn constraint_needs(plan: &Plan, index: usize, timed: bool) -> Needs {
-    let constraint = &plan.constraints[index];
-    let measure = constraint.measure;
-    let mut roots: Vec<Node> = measure.map(|measure| measure.limit).into_iter().collect();
-    let mut counters: Vec<u32> = measure.map(|measure| measure.counter).into_iter().collect();
-    if timed || constraint.retryable {
-        roots.extend(plan.constraints.iter().flat_map(Constraint::condition));
-        counters.extend(rolling(plan, 0));
-    }
-    Needs::of(plan, roots.into_iter(), counters.into_iter())
+/// The limit and the measured counter.
+fn numbers(plan: &Plan, constraint: &Constraint) -> Needs {
+    let limit = constraint.measure.map(|measure| measure.limit);
+    let counter = constraint.measure.map(|measure| measure.counter);
+    Needs::of(plan, limit.into_iter(), counter.into_iter())
 }
 
-/// The windows that are asked from this one on.
-fn full_needs(plan: &Plan, counter: usize) -> Needs {
-    Needs::of(plan, std::iter::empty(), rolling(plan, counter))
+/// The nodes that decide whether an order is refused: those of all constraints, and who comes early.
+fn refusing(plan: &Plan) -> impl Iterator<Item = Node> {
+    let early = plan.early_access.iter().map(|early| early.when);
+    let conditions = plan.constraints.iter().flat_map(Constraint::condition);
+    conditions.chain(early)
 }
 
-fn rolling(plan: &Plan, from: usize) -> impl Iterator<Item = u32> {
-    let counters = (0..).zip(&plan.counters).skip(from);
-    let rolling = counters.filter(|(_, counter)| matches!(counter.window, Window::Rolling { .. }));
-    rolling.map(|(index, _)| index)
+/// Counters that are shown with a rejection, and rolling ones: one that is full rejects.
+fn decisive(plan: &Plan) -> impl Iterator<Item = u32> {
+    let measured = plan.constraints.iter().filter_map(|each| each.measure);
+    let rolling = (0..).zip(&plan.counters).filter(|(_, counter)| counter.is_rolling());
+    let measured = measured.map(|measure| measure.counter);
+    measured.chain(rolling.map(|(index, _)| index))
 }
 
 fn is_timed(plan: &Plan, constraint: &Constraint) -> bool {

@@ -47,17 +47,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn now(&self) -> i64 {
-        self.now
-    }
-
-    pub(super) fn is_early(&mut self) -> bool {
+    /// Whether the sale has opened for the buyer, be it early; whether it has closed is not asked.
+    pub(super) fn is_open(&mut self) -> bool {
         let plan = self.plan;
         let opens_at = plan.context().schedule.opens_at;
-        plan.plan()
-            .early_access
-            .iter()
-            .any(|early| self.now >= opens_at - early.lead_ms && self.bool(early.when))
+        let early = &plan.plan().early_access;
+        let now = self.now;
+        let mut is_early = |lead_ms: i64, when| now >= opens_at - lead_ms && self.bool(when);
+        now >= opens_at || early.iter().any(|early| is_early(early.lead_ms, early.when))
     }
 
     pub(super) fn holds(&mut self, constraint: u32) -> bool {

@@ -4,8 +4,9 @@
 //! straight line of the clock. So the search goes from change to change: the end of a window, an order
 //! leaving a rolling window, a comparison turning over, a quotient stepping up. What is no straight
 //! line (`now * now`) changes at every millisecond. The answer is exact; a search that takes too many
-//! steps has none.
+//! steps does not know.
 
+use super::decision::Wait;
 use super::facts::Facts;
 use super::kind::Kind;
 use super::reach::reachable_from;
@@ -48,20 +49,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The first moment before `until` at which it holds; `moments` are looked at besides those at
-    /// which a node changes.
-    pub(super) fn first(
-        &self,
-        until: i64,
-        moments: &[i64],
-        holds: impl Fn(&mut Run<'a>) -> bool,
-    ) -> Option<i64> {
+    /// The first moment before closing, not before `from` and after that of the facts, at which it holds; `moments` are
+    /// looked at besides those at which a node changes.
+    pub(super) fn first(&self, from: i64, moments: &[i64], holds: impl Fn(&mut Run<'a>) -> bool) -> Wait {
+        let closes_at = self.plan.context().schedule.closes_at;
         let mut slopes = vec![0; self.plan.plan().nodes.len()];
-        let mut now = self.facts.taken_at;
+        let mut now = from;
         for _ in 0..=NODES_MAX / (self.nodes.len() + 1) {
             let mut run = Run::new(self.plan, Source::Facts(self.facts), self.attempt, now);
             if now > self.facts.taken_at && holds(&mut run) {
-                return Some(now);
+                return Wait::Until(now);
             }
             let mut step = Step {
                 search: self,
@@ -71,9 +68,12 @@ impl<'a> Search<'a> {
                 next: moments.iter().copied().filter(|at| *at > now).min(),
             };
             step.look();
-            now = step.next.filter(|next| *next < until)?;
+            match step.next.filter(|next| *next < closes_at) {
+                Some(next) => now = next,
+                None => return Wait::Forever,
+            }
         }
-        None
+        Wait::Unknown
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use rushgate::control::proof::differential;
 use rushgate::order::Charge;
 use rushgate::plan::check::check;
-use rushgate::plan::decision::{Decision, Rejection};
+use rushgate::plan::decision::{Decision, Rejection, Wait};
 use rushgate::plan::eval::{charges, decide, holds};
 use rushgate::plan::possible::{Impossible, impossible};
 use rushgate::plan::samples::{Act, Expected, samples};
@@ -125,45 +125,34 @@ proptest! {
             let Decision::Rejected(rejection) = decide(&plan, 1, &mut state, &attempt, now) else {
                 continue;
             };
-            match rejection {
-                Rejection::Constraint { index, retry_at, retryable, .. } => {
-                    let all = 0..plan.plan().constraints.len() as u32;
-                    let fits = |at: &i64| all.clone().all(|each| holds(&plan, &state, &attempt, *at, each));
-                    let refuse = |each: &u32| !holds(&plan, &state, &attempt, now, *each);
-                    let untimed: Vec<bool> = all
-                        .clone()
-                        .filter(|each| refuse(each) && !plan.changes_with_time(*each))
-                        .map(|each| plan.plan().constraints[each as usize].retryable)
-                        .collect();
-                    match retry_at {
-                        Some(_) => prop_assert!(retryable && untimed.is_empty(), "{index}"),
-                        None => prop_assert!(!retryable || untimed.contains(&true), "{index}"),
-                    }
-                    prop_assert!(!retryable || !untimed.contains(&false), "{index}");
-                    if let Some(at) = retry_at {
-                        prop_assert!(now < at && at < schedule.closes_at);
-                        prop_assert!(fits(&at), "constraint {index} fails at {at}, {} ms later", at - now);
-                    }
-                    if retry_at.is_some() || !wild {
-                        let until = retry_at.unwrap_or(schedule.closes_at);
-                        let earlier = moments(now, until).into_iter().find(fits);
-                        prop_assert_eq!(earlier, None, "constraint {} from {} to {}", index, now, until);
-                    }
+            let (Rejection::Constraint { wait, .. } | Rejection::NotOpen { wait }) = rejection else {
+                continue;
+            };
+            let all = 0..plan.plan().constraints.len() as u32;
+            let (timed, lasting): (Vec<u32>, Vec<u32>) = all.partition(|each| plan.changes_with_time(*each));
+            let holds = |at: i64, each: u32| holds(&plan, &state, &attempt, at, each);
+            let refuse: Vec<u32> = lasting.into_iter().filter(|each| !holds(now, *each)).collect();
+            if refuse.iter().any(|each| !plan.may_pass(*each)) {
+                prop_assert_eq!(wait, Wait::Forever);
+                continue;
+            }
+            let fits = |at: &i64| {
+                let decision = decide(&plan, 1, &mut state.clone(), &attempt, *at);
+                let is_open = !matches!(decision, Decision::Rejected(Rejection::NotOpen { .. }));
+                is_open && timed.iter().all(|each| holds(*at, *each))
+            };
+            match wait {
+                Wait::Until(at) => {
+                    prop_assert!(refuse.is_empty() && now < at && at < schedule.closes_at);
+                    prop_assert!(fits(&at), "{rejection:?}: refused {} ms later", at - now);
                 }
-                Rejection::NotOpen { retry_at, retryable } => {
-                    let all = 0..plan.plan().constraints.len() as u32;
-                    let fits = |at: &i64| {
-                        let decision = decide(&plan, 1, &mut state.clone(), &attempt, *at);
-                        !matches!(decision, Decision::Rejected(Rejection::NotOpen { .. }))
-                            && all.clone().all(|each| holds(&plan, &state, &attempt, *at, each))
-                    };
-                    if let Some(at) = retry_at {
-                        prop_assert!(retryable && now < at && at < schedule.closes_at && fits(&at));
-                    }
-                    let until = retry_at.unwrap_or(schedule.closes_at);
-                    prop_assert!(wild || moments(now, until).iter().all(|at| !fits(at)));
-                }
-                _ => {}
+                Wait::Unknown => prop_assert!(wild || !refuse.is_empty(), "{rejection:?}"),
+                Wait::Forever => {}
+            }
+            if wait != Wait::Unknown {
+                let until = wait.until().unwrap_or(schedule.closes_at);
+                let earlier = moments(now, until).into_iter().find(fits);
+                prop_assert_eq!(earlier, None, "{:?} from {} to {}", rejection, now, until);
             }
         }
     }
@@ -303,7 +292,7 @@ fn answer(decision: &Decision) -> &'static str {
         Decision::Rejected(Rejection::SoldOut { .. }) => "sold-out",
         Decision::Rejected(Rejection::WindowFull { .. }) => "window-full",
         Decision::Rejected(Rejection::Constraint {
-            retry_at: Some(_), ..
+            wait: Wait::Until(_), ..
         }) => "timed",
         Decision::Rejected(Rejection::Constraint { .. }) => "constraint",
     }

@@ -36,6 +36,7 @@ pub(super) fn script(
         lines = decide::write(lines, Expressions { part: shadow });
         lines.part(include_str!("../../../lua/parts/admit-compare.lua"));
     }
+    lines = decide::write_retry_facts(lines, Expressions { part: &parts[0] });
     // A call per attempt costs a little; what has so many variables costs more.
     let apart = parts[0].is_large();
     if apart {

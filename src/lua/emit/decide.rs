@@ -20,6 +20,9 @@ use crate::plan::{CheckedPlan, Constraint, Counter, EarlyAccess, Node, ROLLING_O
 /// Values that one call of `format` is given: each takes one of Lua's registers, which variables have as well.
 const FACTS_AT_ONCE: usize = 16;
 
+/// The function that answers what [`CheckedPlan::retry_needs`] names of an attempt.
+const RETRY_FACTS: &str = "refusing";
+
 /// A moment as a person reads it.
 fn moment(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |moment| moment.to_string())
@@ -46,13 +49,7 @@ pub(super) struct Writer<'a> {
 
 /// Appends the function that decides one attempt.
 pub(super) fn write(lines: Lines, expressions: Expressions<'_>) -> Lines {
-    let mut writer = Writer {
-        plan: expressions.part.plan,
-        expressions,
-        lines,
-        known: Known::default(),
-        counted: Vec::new(),
-    };
+    let mut writer = Writer::new(lines, expressions);
     match writer.expressions.part.role {
         Role::Decides => writer.decide(),
         Role::Shadow { .. } => writer.shadow(),
@@ -60,7 +57,50 @@ pub(super) fn write(lines: Lines, expressions: Expressions<'_>) -> Lines {
     writer.lines
 }
 
-impl Writer<'_> {
+/// Appends the function that answers what it takes to say when an order that is refused would fit. Only who is refused calls
+/// it, so nobody else pays for what it reads.
+pub(super) fn write_retry_facts(lines: Lines, expressions: Expressions<'_>) -> Lines {
+    let mut writer = Writer::new(lines, expressions);
+    let plan = writer.plan;
+    let needs = plan.retry_needs();
+    if needs.is_empty() {
+        return writer.lines;
+    }
+    writer.lines.line("");
+    writer
+        .lines
+        .line("-- Everything an order is refused by, for whoever may come back: from that follows when.");
+    writer
+        .lines
+        .open(format!("local function {RETRY_FACTS}(at, bucket, counts, item, quantity)"));
+    let part = writer.expressions.part;
+    let of_buyer = |counter: &u32| part.place_of_buyer(*counter).is_some();
+    for (is_read, line) in [
+        (needs.counters.iter().any(of_buyer), "local values = held[bucket]"),
+        (needs.remaining, "local remaining = stock[item]"),
+        (part.reads_sku(), "local sku = ARGV[3 + item]"),
+    ] {
+        if is_read {
+            writer.lines.line(line);
+        }
+    }
+    let facts = writer.facts(needs);
+    writer.lines.line(format!("return {facts}"));
+    writer.lines.close("end");
+    writer.lines
+}
+
+impl<'a> Writer<'a> {
+    fn new(lines: Lines, expressions: Expressions<'a>) -> Self {
+        Self {
+            plan: expressions.part.plan,
+            expressions,
+            lines,
+            known: Known::default(),
+            counted: Vec::new(),
+        }
+    }
+
     fn decide(&mut self) {
         self.lines.line("local values = held[bucket]");
         self.admitted_before();
@@ -150,8 +190,9 @@ impl Writer<'_> {
         self.reject_if(&format!("now >= {closes_at}"), CODE_CLOSED, "''");
         let plan = self.plan;
         let early_access = &plan.plan().early_access;
+        let facts = self.retry_facts();
         if early_access.is_empty() {
-            self.not_open(&format!("now < {opens_at}"));
+            self.reject_if(&format!("now < {opens_at}"), CODE_NOT_OPEN, &facts);
             return;
         }
         let whens: Vec<Node> = early_access.iter().map(|early| early.when).collect();
@@ -161,16 +202,7 @@ impl Writer<'_> {
         for early in early_access {
             self.early(early, schedule.opens_at);
         }
-        self.not_open("not early");
-        self.lines.close("end");
-    }
-
-    fn not_open(&mut self, condition: &str) {
-        self.lines.open(format!("if {condition} then"));
-        let before = self.known.clone();
-        let facts = self.facts(self.plan.early_needs());
-        self.reply(CODE_NOT_OPEN, &facts);
-        self.known = before;
+        self.reject_if("not early", CODE_NOT_OPEN, &facts);
         self.lines.close("end");
     }
 
@@ -205,13 +237,25 @@ impl Writer<'_> {
         let failed = self.expressions.negation(constraint.require);
         self.lines.open(format!("if {failed} then"));
         let inside = self.known.clone();
-        let facts = self.facts(self.plan.needs(index as u32));
+        let plan = self.plan;
+        let facts = match plan.may_pass(index as u32) {
+            true => self.retry_facts(),
+            false => self.facts(plan.needs(index as u32)),
+        };
         self.reply(CODE_CONSTRAINT + index as i64, &facts);
         self.lines.close("end");
         self.known = inside;
         if let Some(before) = before {
             self.lines.close("end");
             self.known = before;
+        }
+    }
+
+    /// The call that answers what it takes to say when the order would fit.
+    fn retry_facts(&self) -> String {
+        match self.plan.retry_needs().is_empty() {
+            true => "''".to_owned(),
+            false => format!("{RETRY_FACTS}(at, bucket, counts, item, quantity)"),
         }
     }
 
@@ -312,8 +356,6 @@ impl Writer<'_> {
             }
         }
         for (index, counter) in (0..).zip(counters).filter(|(_, counter)| is_rolling(counter)) {
-            // All that are asked have a variable by now.
-            let facts = self.facts(self.plan.full_needs(index));
             let live = format!("live_{}", part.counter(index));
             let full = format!("{live}.orders >= {ROLLING_ORDERS_MAX}");
             let condition = match part.charged(counter) {
@@ -321,7 +363,8 @@ impl Writer<'_> {
                 Some(false) => format!("{} and {full}", self.above_zero(counter.cost)),
                 None => continue,
             };
-            self.reject_if(&condition, CODE_WINDOW_FULL, &format!("'{index} ' .. {facts}"));
+            let detail = format!("'{index} ' .. {}", self.retry_facts());
+            self.reject_if(&condition, CODE_WINDOW_FULL, &detail);
         }
         if part.is_shadow() {
             self.reject_if("lost", CODE_FAULT, "");

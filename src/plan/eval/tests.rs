@@ -7,6 +7,7 @@ use super::*;
 use crate::order::OrderId;
 use crate::plan::Attribute;
 use crate::plan::check;
+use crate::plan::decision::Wait;
 use crate::plan::facts::Count;
 use crate::plan::samples::samples;
 
@@ -45,13 +46,13 @@ fn rejection_after(name: &str, orders: &[(i64, u32)], last: (i64, u32)) -> (i64,
     let decision = decide(&plan, 1, &mut state, &attempt(999, last.1), opens_at + last.0);
     let Decision::Rejected(Rejection::Constraint {
         measure: Some(Measured { used, limit }),
-        retry_at,
+        wait,
         ..
     }) = decision
     else {
         panic!("no measured rejection: {decision:?}")
     };
-    (used, limit, retry_at.map(|moment| moment - opens_at))
+    (used, limit, wait.until().map(|moment| moment - opens_at))
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn a_rolling_window_holds_so_many_orders_and_no_more() {
     let before = state.clone();
     let full = Decision::Rejected(Rejection::WindowFull {
         counter: 0,
-        retry_at: Some(opens_at + 60_000),
+        wait: Wait::Until(opens_at + 60_000),
     });
     assert_eq!(
         decide(&plan, 1, &mut state, &attempt(0, 1), opens_at + 59_999),

@@ -11,7 +11,7 @@ use rushgate::lua::fence::Fence;
 use rushgate::lua::restore::{Restore, restore_args};
 use rushgate::lua::{Args, fixed};
 use rushgate::plan::decision::Decision::{self, Admitted, Rejected};
-use rushgate::plan::decision::Rejection;
+use rushgate::plan::decision::{Rejection, Wait};
 use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
 
 use crate::engines::canon::carried;
@@ -55,8 +55,7 @@ fn not_a_member() -> Decision {
     Rejected(Rejection::Constraint {
         index: 0,
         measure: None,
-        retry_at: None,
-        retryable: false,
+        wait: Wait::Forever,
     })
 }
 

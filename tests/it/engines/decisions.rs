@@ -1,7 +1,7 @@
 //! Hand-written decisions: every answer of the ABI, sequences inside one batch, and the edges.
 
 use rushgate::order::Attempt;
-use rushgate::plan::decision::{Decision, Measured, Rejection};
+use rushgate::plan::decision::{Decision, Measured, Rejection, Wait};
 use rushgate::plan::facts::Count;
 use rushgate::plan::{Attribute, AudienceRef, EarlyAccess, Expr, Plan, ROLLING_ORDERS_MAX, Window};
 
@@ -16,20 +16,22 @@ pub fn one_per_user() -> Plan {
     limit(&[Attribute::User], Window::Campaign, Expr::Int(1), 1)
 }
 
+/// Until the moment, or for good.
+pub fn until(retry_at: Option<i64>) -> Wait {
+    retry_at.map_or(Wait::Forever, Wait::Until)
+}
+
 pub fn failed(index: u32, used: i64, limit: i64, retry_at: Option<i64>) -> Decision {
-    let measure = Some(Measured { used, limit });
     Rejected(Rejection::Constraint {
         index,
-        measure,
-        retry_at,
-        retryable: retry_at.is_some(),
+        measure: Some(Measured { used, limit }),
+        wait: until(retry_at),
     })
 }
 
 pub fn not_open(retry_at: i64) -> Decision {
     Rejected(Rejection::NotOpen {
-        retry_at: Some(retry_at),
-        retryable: true,
+        wait: Wait::Until(retry_at),
     })
 }
 
@@ -140,7 +142,7 @@ fn rolling_windows_roll_and_fill() {
         world.admit(OPENS_AT + 2, &[order(5000)]),
         [Rejected(Rejection::WindowFull {
             counter: 0,
-            retry_at: None
+            wait: Wait::Forever
         })]
     );
     world.assert_same_state();

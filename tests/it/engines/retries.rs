@@ -1,10 +1,10 @@
 //! When the same order would fit, on all sides.
 
 use rushgate::plan::decision::Decision::{self, Admitted, Rejected};
-use rushgate::plan::decision::Rejection;
+use rushgate::plan::decision::{Rejection, Wait};
 use rushgate::plan::{Attribute, EarlyAccess, Expr, Node, Plan, Window};
 
-use crate::engines::decisions::{failed, not_open};
+use crate::engines::decisions::{failed, not_open, until};
 use crate::engines::plans::{DAY, OPENS_AT, add_limit, attempt, context, limit, push, require, with};
 use crate::engines::sides::Time;
 use crate::engines::world::World;
@@ -16,8 +16,7 @@ fn required(index: u32, retry_at: Option<i64>) -> Decision {
     Rejected(Rejection::Constraint {
         index,
         measure: None,
-        retry_at,
-        retryable: retry_at.is_some(),
+        wait: until(retry_at),
     })
 }
 
@@ -133,7 +132,7 @@ fn other_curves_are_followed_exactly() {
         require(&mut plan, None, holds);
         let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
         match one(&mut world, 1, "ann", 1, 1) {
-            Rejected(Rejection::Constraint { retry_at, .. }) => retry_at.map(|at| at - OPENS_AT),
+            Rejected(Rejection::Constraint { wait, .. }) => wait.until().map(|at| at - OPENS_AT),
             other => panic!("{other:?}"),
         }
     };
@@ -261,14 +260,10 @@ fn a_retry_waits_for_all_that_refuse_whichever_is_asked_first() {
             assert_eq!(one(&mut world, *at, "ann", key, 1), Admitted, "{windows:?}");
         }
         let refused = one(&mut world, last, "ann", 99, 1);
-        let Rejected(Rejection::Constraint {
-            retry_at, retryable, ..
-        }) = refused
-        else {
+        let Rejected(Rejection::Constraint { wait, .. }) = refused else {
             panic!("{windows:?}: {refused:?}");
         };
-        assert_eq!(retry_at.map(|at| at - OPENS_AT), retry, "{windows:?}");
-        assert_eq!(retryable, retry.is_some(), "{windows:?}");
+        assert_eq!(wait, until(retry.map(|at| OPENS_AT + at)), "{windows:?}");
         if let Some(at) = retry {
             assert_eq!(one(&mut world, at, "ann", 99, 1), Admitted, "{windows:?}");
         }
@@ -331,21 +326,15 @@ fn a_reason_that_its_module_calls_retryable_leaves_the_moment_open() {
         let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
         assert_eq!(one(&mut world, 0, "ann", 1, 1), Admitted);
         let refused = one(&mut world, 500, "ann", 2, 1);
-        let Rejected(Rejection::Constraint {
-            index: 0,
-            retry_at,
-            retryable,
-            ..
-        }) = refused
-        else {
+        let Rejected(Rejection::Constraint { index: 0, wait, .. }) = refused else {
             panic!("{refused:?}");
         };
-        assert_eq!((retry_at, retryable), (None, true), "{order:?}");
+        assert_eq!(wait, Wait::Unknown, "{order:?}");
         // Once the window has let go, only the other refuses.
         let later = one(&mut world, 3500, "ann", 2, 1);
         let Rejected(Rejection::Constraint {
             index,
-            retryable: true,
+            wait: Wait::Unknown,
             ..
         }) = later
         else {
@@ -371,10 +360,7 @@ fn whoever_comes_early_is_told_when_the_order_fits() {
     let gold = push(&mut plan, Expr::OneOf(tier, vec!["gold".into()]));
     require(&mut plan, None, gold);
     let mut world = World::open(plan, context(&[("mug", 100)]), Time::Frozen);
-    let never = Rejected(Rejection::NotOpen {
-        retry_at: None,
-        retryable: false,
-    });
+    let never = Rejected(Rejection::NotOpen { wait: Wait::Forever });
     let order = |user: &str, tier| with(attempt(user, 1, "mug", 1), "claim:tier", tier);
     let both = [order("ann", "gold"), order("bob", "tin")];
     assert_eq!(world.admit(OPENS_AT - 1000, &both), [not_open(OPENS_AT), never]);

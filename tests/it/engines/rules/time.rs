@@ -60,7 +60,7 @@ fn play(story: &Story, time: Time) -> usize {
         };
         let decision = world.admit(ms(at), &[attempt]).remove(0);
         assert_eq!(world.now, ms(at), "{}: the clock of Redis", story.name);
-        let Decision::Rejected(Rejection::Constraint { retry_at, .. }) = &decision else {
+        let Decision::Rejected(Rejection::Constraint { wait, .. }) = &decision else {
             assert!(
                 *admitted && decision == Decision::Admitted,
                 "{} at {at}: {decision:?}",
@@ -71,7 +71,7 @@ fn play(story: &Story, time: Time) -> usize {
         assert!(!admitted, "{} at {at}: {decision:?}", story.name);
         // The next order of these stories that is admitted comes at the very moment the answer names.
         let next = story.steps[index..].iter().find(|(_, admitted)| *admitted);
-        assert_eq!(*retry_at, next.map(|(at, _)| ms(at)), "{} at {at}", story.name);
+        assert_eq!(wait.until(), next.map(|(at, _)| ms(at)), "{} at {at}", story.name);
     }
     world.assert_same_state();
     story.steps.len()
