@@ -1,6 +1,7 @@
 //! What stages need of each other. They do not know each other: one asks through these traits, and another answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -8,6 +9,10 @@ use futures_util::future::BoxFuture;
 use crate::campaign::Campaign;
 use crate::revision::Revision;
 use crate::ruleset::{Active, Compiled};
+
+/// How old may be what a gateway answers without asking: that a SKU is sold out, that a sale is over. Whoever opens a sale anew
+/// says so only when nobody can answer from before.
+pub const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// Where rules come from when those that a gateway has are old, or are missing. Errors are sentences.
 pub trait Rules: Send + Sync + 'static {
@@ -18,6 +23,12 @@ pub trait Rules: Send + Sync + 'static {
         campaign: &'a str,
         at_least: u64,
     ) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>>;
+
+    /// Reads a campaign anew that the ruleset says is archived, where that is older than [`ANSWER_MAX`]: it may have been
+    /// opened again.
+    fn renew<'a>(&'a self, _campaign: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        async { Ok(()) }.boxed()
+    }
 
     /// Loads every live campaign that is new or has a newer activation.
     fn sync(&self) -> BoxFuture<'_, Result<(), String>>;

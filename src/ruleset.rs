@@ -8,6 +8,7 @@ mod reads;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -28,6 +29,8 @@ pub struct Archived {
     pub activation: Activation,
     /// (SKU, whether every unit was sold).
     pub skus: Vec<(String, bool)>,
+    /// When this was asked for: it was so then.
+    pub asked: Instant,
 }
 
 /// All campaigns a gateway serves, and archived ones that somebody asked for.
@@ -46,6 +49,12 @@ impl Ruleset {
     /// Whether it is decided with.
     pub fn has(&self, campaign: &str) -> bool {
         self.campaigns.load().contains_key(campaign)
+    }
+
+    /// The epoch it is decided with under.
+    pub fn epoch(&self, campaign: &str) -> Option<u64> {
+        let campaigns = self.campaigns.load();
+        campaigns.get(campaign).map(|active| active.activation.epoch)
     }
 
     pub fn all(&self) -> Vec<Arc<Active>> {

@@ -61,6 +61,11 @@ pub(super) enum LaneAnswer {
     Admitted(Placed, OrderState),
     Existing(Placed),
     Rejected(Refusal),
+    /// Fewer units are left than this attempt asks for.
+    SoldOut {
+        attempt: Attempt,
+        remaining: i64,
+    },
 }
 
 /// The handle of a lane.
@@ -249,12 +254,18 @@ impl Worker {
                 continue;
             }
             let mut outcome = Outcome::of(&decision);
+            let mut left = None;
             let told = match decision {
                 Decision::Admitted => None,
                 Decision::Existing(placed) => {
                     let (told, found) = self.existing(&job.attempt, placed);
                     outcome = found;
                     Some(told)
+                }
+                Decision::Rejected(Rejection::SoldOut { remaining }) => {
+                    self.local.count(Own::SoldOut.name());
+                    left = Some(remaining);
+                    None
                 }
                 Decision::Rejected(rejection) => {
                     let refusal = Refusal::named(&active.family.plan, &rejection, now);
@@ -267,10 +278,13 @@ impl Worker {
             {
                 decided.push((attempt.clone(), outcome));
             }
-            match told {
-                // A caller that went away does not read its answer; the order goes on.
-                Some(told) => drop(answer.send(Ok(told))),
-                None => buyers.push((placed(active, attempt, now), answer)),
+            // A caller that went away does not read its answer; the order goes on.
+            match (told, left) {
+                (Some(told), _) => drop(answer.send(Ok(told))),
+                (None, Some(remaining)) => {
+                    drop(answer.send(Ok(LaneAnswer::SoldOut { attempt, remaining })));
+                }
+                (None, None) => buyers.push((placed(active, attempt, now), answer)),
             }
         }
         if let Some(acknowledgement) = acknowledgement {

@@ -11,13 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::engine_clock::EngineClock;
 use super::pace::Pace;
-use super::refusal::Refusal;
+use super::returns::Returns;
 use crate::campaign::Campaign;
 use crate::clock::now_ms;
 use crate::lua::calls::ShardStatus;
-
-/// How old may be what is answered without asking, milliseconds.
-const ANSWER_MS_MAX: u64 = 1000;
+use crate::needs::ANSWER_MAX;
+use crate::rejection::Own;
 
 /// Flags and counts of one campaign on this gateway.
 pub(super) struct Local {
@@ -27,6 +26,8 @@ pub(super) struct Local {
     closed: AtomicU64,
     /// When that was last known.
     closed_at: AtomicU64,
+    /// Whether units that are taken may come back.
+    pub(super) returns: Returns,
     pub(super) pace: Pace,
     /// Held by whoever looks because somebody wants to see the campaign.
     pub(super) showing: tokio::sync::Mutex<()>,
@@ -57,6 +58,7 @@ impl Local {
             sold_out,
             closed: AtomicU64::new(0),
             closed_at: AtomicU64::new(0),
+            returns: Returns::default(),
             pace: Pace::default(),
             showing: tokio::sync::Mutex::default(),
             begun: Instant::now(),
@@ -96,7 +98,7 @@ impl Local {
     }
 
     fn is_recent(&self, known: u64) -> bool {
-        known != 0 && self.elapsed().saturating_sub(known) <= ANSWER_MS_MAX
+        known != 0 && self.elapsed().saturating_sub(known) <= ANSWER_MAX.as_millis() as u64
     }
 
     /// The incarnation of the engine that may decide, where one is known.
@@ -116,22 +118,17 @@ impl Local {
         }
     }
 
-    /// A refusal that needs no script. An attempt with an `Idempotency-Key` is always asked for: it
-    /// may be the retry of an admitted order.
-    pub(super) fn refuse(&self, sku: &str, keyed: bool) -> Option<Refusal> {
-        if keyed {
-            return None;
-        }
+    /// A refusal that needs no script, of an attempt without an `Idempotency-Key`: one that has a key is always asked for,
+    /// because it may be the retry of an admitted order. `epoch` is the newest that this gateway has heard of: what an older
+    /// one called closed may have been opened since.
+    pub(super) fn refuse(&self, sku: &str, epoch: Option<u64>) -> Option<Own> {
         let recent = |known: &AtomicU64| self.is_recent(known.load(Ordering::Relaxed));
-        let closed = self.closed.load(Ordering::Relaxed) != 0 && recent(&self.closed_at);
-        let refusal = if closed {
-            Refusal::closed()
-        } else if self.sold_out.get(sku).is_some_and(recent) {
-            Refusal::sold_out(0)
-        } else {
-            return None;
-        };
-        Some(refusal)
+        let closed = self.closed.load(Ordering::Relaxed);
+        if closed != 0 && epoch.is_none_or(|epoch| epoch <= closed) && recent(&self.closed_at) {
+            return Some(Own::Closed);
+        }
+        let is_sold_out = self.sold_out.get(sku).is_some_and(recent);
+        is_sold_out.then_some(Own::SoldOut)
     }
 
     /// What was last known, however old.

@@ -21,6 +21,7 @@ mod pace;
 mod pulse;
 mod quota;
 mod refusal;
+mod returns;
 mod screen;
 mod step;
 mod trips;
@@ -44,6 +45,7 @@ use crate::needs::{Rebuilder, Rules};
 use crate::order::{Attempt, OrderId, OrderState};
 use crate::outbox;
 use crate::plan::decision::Placed;
+use crate::rejection::Own;
 use crate::ruleset::{Active, Archived, Ruleset};
 use crate::seal::Keyring;
 use crate::seldom::Seldom;
@@ -51,6 +53,7 @@ use crate::wire::millis;
 
 pub use quota::Quota;
 pub use refusal::{Refusal, Retry};
+pub use returns::Unsold;
 pub use watch::Watch;
 
 use delivery::Delivery;
@@ -244,6 +247,7 @@ pub struct Admission {
     shared: Arc<Shared>,
     lanes: RwLock<HashMap<String, Arc<Lane>>>,
     intake: Option<Arc<dyn Intake>>,
+    units: Option<Arc<dyn Unsold>>,
     /// Orders in the outboxes of all campaigns when the watch last looked.
     in_outbox: AtomicU64,
     rhythm: pulse::Rhythm,
@@ -280,6 +284,7 @@ impl Admission {
             shared,
             lanes: RwLock::default(),
             intake: None,
+            units: None,
             in_outbox: AtomicU64::new(0),
             rhythm: pulse::Rhythm::default(),
         }
@@ -288,6 +293,12 @@ impl Admission {
     /// The same, asking before every order whether it may be taken.
     pub fn behind(mut self, intake: Arc<dyn Intake>) -> Self {
         self.intake = Some(intake);
+        self
+    }
+
+    /// The same, knowing which units have landed. Without, those of a SKU that is sold out may always come back.
+    pub fn selling(mut self, units: Arc<dyn Unsold>) -> Self {
+        self.units = Some(units);
         self
     }
 
@@ -317,19 +328,25 @@ impl Admission {
         attempt: Attempt,
         keyed: bool,
     ) -> Result<Placement, AdmissionError> {
-        let lane = match self.lane(campaign).await {
+        let lane = match self.lane_for_order(campaign).await {
             Err(AdmissionError::Over { .. }) if !keyed => return Ok(Placement::Rejected(Refusal::closed())),
             lane => lane?,
         };
         if lane.local.note_order() {
             self.shared.wake.notify_one();
         }
-        if let Some(refusal) = lane.local.refuse(&attempt.sku, keyed) {
-            lane.local.count(refusal.reason.name());
+        let epoch = self.shared.ruleset.epoch(campaign);
+        let refuse = || lane.local.refuse(&attempt.sku, epoch);
+        if let Some(own) = (!keyed).then(refuse).flatten() {
+            lane.local.count(own.name());
+            let refusal = match own {
+                Own::SoldOut => self.sold_out_of(&lane, &attempt, 0).await,
+                _ => Refusal::closed(),
+            };
             if self.shared.keeps(campaign, &attempt.user)
                 && let Some(active) = self.shared.ruleset.get(campaign)
             {
-                let outcome = attempts::Outcome::Named(refusal.reason.name().to_owned());
+                let outcome = attempts::Outcome::Named(own.name().to_owned());
                 self.shared
                     .record(&active, lane.local.now(), vec![(attempt, outcome)]);
             }
@@ -350,6 +367,10 @@ impl Admission {
         };
         match decided {
             LaneAnswer::Rejected(refusal) => Ok(Placement::Rejected(refusal)),
+            LaneAnswer::SoldOut { attempt, remaining } => {
+                let refusal = self.sold_out_of(&lane, &attempt, remaining).await;
+                Ok(Placement::Rejected(refusal))
+            }
             LaneAnswer::Existing(placed) => {
                 let state = self
                     .find(campaign, &placed.user, order)
@@ -371,19 +392,35 @@ impl Admission {
 
     /// What an order without an `Idempotency-Key` is answered with by what this gateway knows, before anything of it is
     /// made; [`Self::place`] would say the same. `None` where it is to be placed, as one is whose attempts are recorded.
-    pub fn refused(&self, campaign: &str, user: &str, sku: &str) -> Option<Refusal> {
+    pub fn refused(&self, campaign: &str, user: &str, (sku, quantity): (&str, u32)) -> Option<Refusal> {
         let lanes = self.lanes.read().expect("no panic holds this lock");
         let local = &lanes.get(campaign)?.local;
-        let refusal = local.refuse(sku, false)?;
         // A lane may be there for a moment after its campaign was archived.
-        if !self.shared.ruleset.has(campaign) || self.shared.keeps(campaign, user) {
+        let epoch = self.shared.ruleset.epoch(campaign)?;
+        let own = local.refuse(sku, Some(epoch))?;
+        let refusal = match own {
+            Own::SoldOut if local.returns.recent(sku, quantity)? => Refusal::taken(0),
+            Own::SoldOut => Refusal::sold_out(0),
+            _ => Refusal::closed(),
+        };
+        if self.shared.keeps(campaign, user) {
             return None;
         }
         if local.note_order() {
             self.shared.wake.notify_one();
         }
-        local.count(refusal.reason.name());
+        local.count(own.name());
         Some(refusal)
+    }
+
+    /// So few units are left, as the engine said or is known to have said.
+    async fn sold_out_of(&self, lane: &Lane, attempt: &Attempt, remaining: i64) -> Refusal {
+        let asked = (attempt.sku.as_str(), attempt.quantity);
+        let (returns, units) = (&lane.local.returns, self.units.as_deref());
+        match returns.may_fit(&lane.shard.campaign, asked, units).await {
+            true => Refusal::taken(remaining),
+            false => Refusal::sold_out(remaining),
+        }
     }
 
     /// Puts an attempt into its lane's queue; its decided comes through what is returned.
@@ -512,6 +549,21 @@ impl Admission {
             Some(_) => AdmissionError::Over { archived: true },
             None => AdmissionError::UnknownCampaign(campaign.to_owned()),
         })
+    }
+
+    /// As [`Self::lane`]. That a campaign is archived is read anew where it is old: a merchant may have opened it again.
+    async fn lane_for_order(&self, campaign: &str) -> Result<Arc<Lane>, AdmissionError> {
+        match self.lane(campaign).await {
+            Err(AdmissionError::Over { archived: true }) => {}
+            lane => return lane,
+        }
+        let within = self.shared.config.load().deadline;
+        let renewed = tokio::time::timeout(within, self.shared.rules.renew(campaign)).await;
+        let late = || Err(format!("the rules were not read within {within:?}"));
+        renewed
+            .unwrap_or_else(|_| late())
+            .map_err(AdmissionError::Engine)?;
+        self.lane(campaign).await
     }
 
     async fn lane(&self, campaign: &str) -> Result<Arc<Lane>, AdmissionError> {

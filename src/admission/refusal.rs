@@ -1,6 +1,7 @@
 //! Rejections with the names a client sees.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
@@ -9,6 +10,10 @@ use crate::plan::{Attribute, CheckedPlan, Window};
 use crate::rejection::{Own, Reason};
 use crate::ruleset::Objection;
 use crate::wire::echo;
+
+/// What a buyer is told to wait for units that may come back: orders are on their way to the database for about as long when many
+/// are, and everybody who was refused comes back after it.
+const UNITS_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// When time alone would help, both by the engine's clock, milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub struct Refusal {
     pub retryable: bool,
     /// When time alone would help.
     pub retry: Option<Retry>,
+    /// How long to wait where something else may help, and nobody knows when.
+    pub retry_after: Option<Duration>,
     /// (used, limit) where the constraint measures.
     pub measure: Option<(i64, i64)>,
     /// JSON pointer into the order, for `attribute-missing`.
@@ -43,6 +50,7 @@ impl Refusal {
             detail: detail.into(),
             retryable,
             retry: None,
+            retry_after: None,
             measure: None,
             pointer: None,
         }
@@ -52,6 +60,7 @@ impl Refusal {
         Self::own(Own::Closed, "The sale is over.", false)
     }
 
+    /// Fewer units are left than the order asks for, and none is known to come back.
     pub(super) fn sold_out(remaining: i64) -> Self {
         let detail = match remaining {
             ..=0 => Cow::Borrowed("Every unit is sold."),
@@ -59,6 +68,18 @@ impl Refusal {
             n => Cow::Owned(format!("Only {n} units are left.")),
         };
         Self::own(Own::SoldOut, detail, false)
+    }
+
+    /// The same where units of orders that have not landed may come back.
+    pub(super) fn taken(remaining: i64) -> Self {
+        let mut refusal = Self::sold_out(remaining);
+        if remaining <= 0 {
+            refusal.detail = Cow::Borrowed("Every unit is taken.");
+        }
+        refusal.detail.to_mut().push_str(" Units may come back.");
+        refusal.retryable = true;
+        refusal.retry_after = Some(UNITS_RETRY_AFTER);
+        refusal
     }
 
     /// The key was used before for an order of something else.
@@ -190,6 +211,7 @@ impl Refusal {
             detail: detail.into(),
             retryable: false,
             retry: None,
+            retry_after: None,
             measure: measure.map(|m| (m.used, m.limit)),
             pointer: None,
         };

@@ -1,12 +1,15 @@
 //! The stages of one process, wired together.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::adapters::Adapters;
-use crate::admission::{Admission, AdmissionError, Intake, Watch};
+use crate::admission::{Admission, AdmissionError, Intake, Unsold, Watch};
 use crate::attempts::Recorder;
 use crate::bus::Producer;
 use crate::clock::now_ms;
@@ -18,7 +21,7 @@ use crate::reconcile::{GivingBack, Reconcile};
 use crate::relay::Relay;
 use crate::ruleset::{Active, Ruleset};
 use crate::sampling::Sample;
-use crate::store::CampaignRow;
+use crate::store::{CampaignRow, StockRow, Store};
 use crate::wasm::Host;
 
 /// Everything a gateway runs.
@@ -144,11 +147,12 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         recorder,
     );
     let sending = Arc::new(OnceLock::new());
-    let admission = Arc::new(admission.behind(Arc::new(Backlog {
+    let admission = admission.behind(Arc::new(Backlog {
         producer: producer.clone(),
         flow: flow.clone(),
         sending: sending.clone(),
-    })));
+    }));
+    let admission = Arc::new(admission.selling(Arc::new(Sold(store.clone()))));
     let relay = Relay::spawn(
         config.relay(),
         engine.clone(),
@@ -184,6 +188,20 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         flow,
         _watch: watch,
         _giving_back: giving_back,
+    }
+}
+
+/// What admission asks about units.
+struct Sold(Store);
+
+impl Unsold for Sold {
+    fn unsold<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<HashMap<String, u64>, String>> {
+        async move {
+            let rows = self.0.stock(campaign).await.map_err(|error| error.to_string())?;
+            let unsold = |row: StockRow| (row.sku, u64::try_from(row.total - row.sold).unwrap_or(0));
+            Ok(rows.into_iter().map(unsold).collect())
+        }
+        .boxed()
     }
 }
 

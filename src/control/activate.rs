@@ -1,19 +1,23 @@
 //! Activation: the revision proven once more, its lists loaded, compared with the one it replaces, recorded
 //! under the next epoch, and the fence moved, so that no gateway can admit under an older one.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use super::compile::Compared;
 use super::{Control, ControlError};
-use crate::campaign::Activation;
+use crate::campaign::{Activation, Schedule};
 use crate::lua::activate::{activate_args, activate_reply};
 use crate::lua::calls;
 use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
+use crate::needs::ANSWER_MAX;
 use crate::plan::diff::{Change, Class, Part, needs_accept};
 use crate::ruleset::{Active, Compiled};
 use crate::state::Whose;
+use crate::store::CampaignRow;
 use crate::wire::Moment;
 
 /// Tries of one shard's fence before an activation is left to the gateways.
@@ -40,7 +44,7 @@ pub struct Activated {
 
 impl Control {
     /// Answers when no gateway can admit under an older revision any more: the fence in the engine
-    /// has moved, and the admission script compares it. `accept` names the counters that may be re-keyed or
+    /// has moved, and the admission script compares it; nor, where the revision opens a sale that was over, say that it is. `accept` names the counters that may be re-keyed or
     /// dropped; what is compared is what is replaced, also when others activate at the same time.
     pub async fn activate(
         &self,
@@ -62,10 +66,11 @@ impl Control {
         provided.map_err(|why| {
             ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
         })?;
-        let (activation, compared) = self.record(&built, accept).await?;
+        let (activation, replaced, compared) = self.record(&built, accept).await?;
         let detail = serde_json::json!({"revision": revision, "epoch": activation.epoch, "accept": accept});
         self.audit(actor, "revision.activate", campaign, detail).await;
         let activation = self.put_in_force(campaign, activation.revision).await?;
+        self.reopened(&built, replaced).await;
         Ok(Activated {
             campaign: campaign.to_owned(),
             revision,
@@ -93,9 +98,13 @@ impl Control {
         )))
     }
 
-    /// What the revision changes against the one in force, under which epoch that is; an error where it
+    /// What the revision changes against the one in force, and the campaign under that one; an error where it
     /// re-keys or drops counters that `accept` does not name.
-    async fn accepted(&self, built: &Compiled, accept: &[String]) -> Result<(u64, Compared), ControlError> {
+    async fn accepted(
+        &self,
+        built: &Compiled,
+        accept: &[String],
+    ) -> Result<(CampaignRow, Compared), ControlError> {
         let row = self.row(&built.campaign.id).await?;
         let compared = self.compare(&row, built).await?;
         let missing: Vec<Change> = needs_accept(&compared.changes)
@@ -105,7 +114,7 @@ impl Control {
         if !missing.is_empty() {
             return Err(ControlError::AcceptMissing(missing));
         }
-        Ok((row.activation.epoch, compared))
+        Ok((row, compared))
     }
 
     /// Compares and appends the activation, the epoch being the same before and after.
@@ -113,21 +122,49 @@ impl Control {
         &self,
         built: &Compiled,
         accept: &[String],
-    ) -> Result<(Activation, Compared), ControlError> {
+    ) -> Result<(Activation, Schedule, Compared), ControlError> {
         let (campaign, revision) = (&built.campaign.id, built.revision.number);
         for _ in 0..COMPARE_TRIES {
             let (seen, compared) = self.accepted(built, accept).await?;
+            let (epoch, now) = (seen.activation.epoch, (self.clock)());
             let appended = self
                 .store
-                .insert_activation_after(campaign, revision, seen, (self.clock)())
+                .insert_activation_after(campaign, revision, epoch, now)
                 .await?;
             if let Some(activation) = appended {
-                return Ok((activation, compared));
+                return Ok((activation, seen.schedule, compared));
             }
         }
         Err(ControlError::Conflict(format!(
             "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
         )))
+    }
+
+    /// The fences have moved. Where that opened a sale that was over, other gateways may go on saying so for
+    /// [`ANSWER_MAX`], without asking: nobody is to be told that it is open before they have stopped. Who activates another
+    /// revision meanwhile waits as long.
+    async fn reopened(&self, built: &Compiled, replaced: Schedule) {
+        let campaign = &built.campaign.id;
+        let all_ask_from = Instant::now() + ANSWER_MAX;
+        let is_open = match self.status(&built.campaign).await {
+            Ok((status, _)) => {
+                let is_over = |schedule: Schedule| schedule.closes_at <= status.now;
+                is_over(replaced) && !is_over(built.revision.schedule)
+            }
+            // Whether it was over cannot be said.
+            Err(_) => true,
+        };
+        let until = {
+            let mut reopening = self.reopening.lock().expect("no panic holds this lock");
+            reopening.retain(|_, until| *until > Instant::now());
+            if is_open {
+                reopening.insert(campaign.clone(), all_ask_from);
+            }
+            reopening.get(campaign).copied()
+        };
+        if let Some(until) = until {
+            tokio::time::sleep_until(until.into()).await;
+        }
     }
 
     /// Moves the fences of all shards to the newest activation, as long as it is of this revision: a rebuild

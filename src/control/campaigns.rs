@@ -221,7 +221,7 @@ impl Control {
     }
 
     /// What the engine says of a campaign's state, and what that is worth.
-    async fn status(&self, campaign: &Campaign) -> Result<(ShardStatus, Condition), ControlError> {
+    pub(super) async fn status(&self, campaign: &Campaign) -> Result<(ShardStatus, Condition), ControlError> {
         let (key, engine) = (Shard::new(&campaign.id, 0).state(), &self.engine);
         let unavailable = |error: EngineError| ControlError::Unavailable(error.to_string());
         let incarnation = engine.incarnation().await.map_err(unavailable)?;

@@ -14,7 +14,7 @@ use super::Clock;
 use super::directory::Directory;
 use super::prechecks::Prechecks;
 use crate::campaign::Campaign;
-use crate::needs::Rules;
+use crate::needs::{ANSWER_MAX, Rules};
 use crate::revision::Revision;
 use crate::ruleset::{Active, Archived, Compiled, Precheck, Ruleset};
 use crate::store::{CampaignRow, Store, StoreResult};
@@ -88,11 +88,31 @@ impl Loader {
             }
             _ => None,
         };
+        let asked = Instant::now();
         let Some(row) = answered(self.store.campaign(campaign)).await? else {
             return Ok(None);
         };
-        self.take(row).await?;
+        self.take(row, asked).await?;
         Ok(self.ruleset.get(campaign))
+    }
+
+    /// Reads a campaign anew that the ruleset says is archived, where that is older than [`ANSWER_MAX`]: it may have been
+    /// opened again.
+    pub async fn renew(&self, campaign: &str) -> Result<(), String> {
+        let is_old = || {
+            let archived = self.ruleset.archived(campaign);
+            archived.is_some_and(|archived| archived.asked.elapsed() > ANSWER_MAX)
+        };
+        if !is_old() {
+            return Ok(());
+        }
+        let _one = self.alone(campaign).await;
+        if is_old() {
+            self.failed_lately(campaign)?;
+            let _turn = self.asked.acquire().await.ok();
+            self.read_again(campaign).await?;
+        }
+        Ok(())
     }
 
     /// What the ruleset says already: `Some(None)` that the campaign is archived.
@@ -137,8 +157,13 @@ impl Loader {
     /// while they were read.
     async fn look_again(&self, campaign: &str) -> Result<(), String> {
         let _one = self.alone(campaign).await;
+        self.read_again(campaign).await
+    }
+
+    async fn read_again(&self, campaign: &str) -> Result<(), String> {
+        let asked = Instant::now();
         match answered(self.store.campaign(campaign)).await? {
-            Some(row) => self.take(row).await,
+            Some(row) => self.take(row, asked).await,
             None => {
                 self.ruleset.remove(campaign);
                 Ok(())
@@ -146,8 +171,8 @@ impl Loader {
         }
     }
 
-    /// Puts a campaign where it belongs: among those that are served, or those that are archived.
-    async fn take(&self, row: CampaignRow) -> Result<(), String> {
+    /// Puts a campaign where it belongs: among those that are served, or those that are archived. It was `asked` for then.
+    async fn take(&self, row: CampaignRow, asked: Instant) -> Result<(), String> {
         if !row.schedule.is_archived((self.clock)()) {
             return self.put(row).await;
         }
@@ -156,6 +181,7 @@ impl Loader {
             schedule: row.schedule,
             activation: row.activation,
             skus: stock.map(|row| (row.sku, row.sold >= row.total)).collect(),
+            asked,
         };
         tracing::debug!(campaign = row.campaign.id, "archived");
         self.ruleset.archive(&row.campaign.id, archived);
@@ -278,6 +304,10 @@ impl Rules for Loader {
         at_least: u64,
     ) -> BoxFuture<'a, Result<Option<Arc<Active>>, String>> {
         Self::load(self, campaign, at_least).boxed()
+    }
+
+    fn renew<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Self::renew(self, campaign).boxed()
     }
 
     fn sync(&self) -> BoxFuture<'_, Result<(), String>> {

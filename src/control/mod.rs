@@ -21,7 +21,9 @@ pub mod simulate;
 mod versions;
 mod zones;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::audience::Suspicious;
 use crate::bus::Producer;
@@ -138,6 +140,8 @@ pub struct Control {
     retention_days: u32,
     carrier: Option<Carrier>,
     proofs: proof::Proofs,
+    /// Campaigns that were opened again just now, and when all gateways ask the engine about them.
+    reopening: Mutex<HashMap<String, Instant>>,
     /// Held by the simulation that runs.
     simulating: tokio::sync::Semaphore,
 }
@@ -163,6 +167,7 @@ impl Control {
             retention_days: RETENTION_DAYS,
             carrier: None,
             proofs: proof::Proofs::default(),
+            reopening: Mutex::default(),
             simulating: tokio::sync::Semaphore::new(1),
         }
     }

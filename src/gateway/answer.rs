@@ -176,6 +176,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Problem {
     if let Some(Retry { at, now }) = refusal.retry {
         document = document.retry_at(at, now);
     }
+    if let Some(wait) = refusal.retry_after {
+        document = document.retry_after(wait);
+    }
     match (&refusal.pointer, &refusal.reason) {
         (Some(pointer), _) => document.pointer(pointer.clone()),
         (None, Reason::Own(Own::UnknownSku)) => document.pointer("/sku"),
@@ -254,6 +257,7 @@ mod tests {
             detail: "because".into(),
             retryable: false,
             retry: None,
+            retry_after: None,
             measure: None,
             pointer: None,
         }
@@ -330,6 +334,22 @@ mod tests {
         let answer = problem(&refusal(&early));
         assert_eq!(answer.status(), StatusCode::TOO_EARLY);
         assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn what_something_else_may_heal_says_when_to_ask_again() {
+        let taken = Refusal {
+            retryable: true,
+            retry_after: Some(Duration::from_secs(5)),
+            ..refused(Own::SoldOut, None)
+        };
+        let document = refusal(&taken);
+        let json: serde_json::Value = serde_json::from_slice(&document.to_json()).expect("JSON");
+        assert_eq!(
+            (&json["retryable"], &json["retry_at"]),
+            (&true.into(), &serde_json::Value::Null)
+        );
+        assert_eq!(problem(&document).headers()[header::RETRY_AFTER], "5");
     }
 
     #[test]

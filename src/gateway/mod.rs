@@ -168,7 +168,7 @@ pub trait Orders: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Placement, AdmissionError>> + Send;
 
     /// See [`Admission::refused`]. Who knows nothing of the kind has every order placed.
-    fn refused(&self, _campaign: &str, _user: &str, _sku: &str) -> Option<Refusal> {
+    fn refused(&self, _campaign: &str, _user: &str, _asked: (&str, u32)) -> Option<Refusal> {
         None
     }
 
@@ -233,8 +233,8 @@ impl Orders for Stages {
         self.admission.place(campaign, attempt, keyed).await
     }
 
-    fn refused(&self, campaign: &str, user: &str, sku: &str) -> Option<Refusal> {
-        self.admission.refused(campaign, user, sku)
+    fn refused(&self, campaign: &str, user: &str, asked: (&str, u32)) -> Option<Refusal> {
+        self.admission.refused(campaign, user, asked)
     }
 
     async fn find(

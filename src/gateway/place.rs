@@ -46,7 +46,9 @@ impl<O: Orders> Gateway<O> {
         let asked = body::parse(&bytes)?;
 
         if key.is_none()
-            && let Some(refusal) = self.orders.refused(campaign, &identity.user, &asked.sku)
+            && let Some(refusal) = self
+                .orders
+                .refused(campaign, &identity.user, (&asked.sku, asked.quantity))
         {
             return Err(self.rejected(&refusal));
         }

@@ -70,9 +70,9 @@ pub(super) fn write_retry_facts(lines: Lines, expressions: Expressions<'_>) -> L
     writer
         .lines
         .line("-- Everything an order is refused by, for whoever may come back: from that follows when.");
-    writer
-        .lines
-        .open(format!("local function {RETRY_FACTS}(at, bucket, counts, item, quantity)"));
+    writer.lines.open(format!(
+        "local function {RETRY_FACTS}(at, bucket, counts, item, quantity)"
+    ));
     let part = writer.expressions.part;
     let of_buyer = |counter: &u32| part.place_of_buyer(*counter).is_some();
     for (is_read, line) in [

@@ -7,15 +7,16 @@ mod front;
 mod pace;
 mod prechecks;
 mod records;
+mod reopened;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{Admission, AdmissionError, Config, Placement};
+use rushgate::admission::{Admission, AdmissionError, Config, Placement, Unsold};
 use rushgate::bus::{Acknowledge, BusError, Forward, Outbound, Producer};
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, buckets_for};
 use rushgate::engine::embedded::Embedded;
@@ -292,6 +293,15 @@ struct Database {
     lost: AtomicUsize,
     /// It has no older revisions.
     forgot: AtomicBool,
+    /// Mugs that no landed order has.
+    unsold: AtomicU64,
+}
+
+impl Unsold for Database {
+    fn unsold<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<HashMap<String, u64>, String>> {
+        let unsold = self.unsold.load(Ordering::SeqCst);
+        async move { Ok([("mug".to_owned(), unsold)].into()) }.boxed()
+    }
 }
 
 impl Rules for Database {
@@ -356,11 +366,12 @@ async fn stage_over(inner: Embedded, first: Arc<Active>, config: Config) -> Stag
         newest: Mutex::new(first),
         lost: AtomicUsize::new(0),
         forgot: AtomicBool::new(false),
+        unsold: AtomicU64::new(0),
     });
     let bus = Arc::new(Held::default());
     bus.automatic.store(true, Ordering::SeqCst);
     let (outbox, fresh) = mpsc::unbounded_channel();
-    let admission = Arc::new(Admission::new(
+    let admission = Admission::new(
         config,
         engine.clone(),
         ruleset.clone(),
@@ -368,7 +379,8 @@ async fn stage_over(inner: Embedded, first: Arc<Active>, config: Config) -> Stag
         database.clone(),
         outbox,
         None,
-    ));
+    );
+    let admission = Arc::new(admission.selling(database.clone()));
     let relay = Relay::spawn(
         quick(),
         engine.clone(),
@@ -911,15 +923,15 @@ async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
     }
     stage.drained().await;
     let unkeyed = || stage.admission.place(CAMPAIGN, attempt("late", "x"), false);
-    let at_once = || stage.admission.refused(CAMPAIGN, "late", "mug");
+    let at_once = || stage.admission.refused(CAMPAIGN, "late", ("mug", 1));
     assert_eq!(at_once(), None, "nobody has asked yet");
     assert_eq!(reason(unkeyed().await), "sold-out");
     assert!(stage.admission.sold_out(CAMPAIGN, "mug"));
     stage.engine.down.store(true, Ordering::SeqCst);
     assert_eq!(reason(unkeyed().await), "sold-out", "no script is asked");
     assert_eq!(at_once().expect("known").reason.name(), "sold-out");
-    assert_eq!(stage.admission.refused(CAMPAIGN, "late", "cap"), None);
-    assert_eq!(stage.admission.refused("another", "late", "mug"), None);
+    assert_eq!(stage.admission.refused(CAMPAIGN, "late", ("cap", 1)), None);
+    assert_eq!(stage.admission.refused("another", "late", ("mug", 1)), None);
     stage.engine.down.store(false, Ordering::SeqCst);
     assert_eq!(
         state(stage.place("u0", "k").await),

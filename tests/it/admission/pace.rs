@@ -441,6 +441,7 @@ fn relay(engine: &Arc<Counting>, gateway: &mut Gateway, bus: &Arc<Held>) -> Arc<
         newest: Mutex::new(campaign(0)),
         lost: Default::default(),
         forgot: AtomicBool::new(false),
+        unsold: Default::default(),
     });
     let fresh = gateway.fresh.take().expect("taken once");
     let (ruleset, owner) = (gateway.ruleset.clone(), "two".to_owned());

@@ -57,6 +57,7 @@ fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Place
     Ok(Placement::Rejected(Refusal {
         retryable: retry.is_some(),
         retry,
+        retry_after: None,
         reason,
         constraint: constraint.map(Into::into),
         detail: "as the stage was told".into(),

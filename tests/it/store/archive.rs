@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use rushgate::campaign::{ARCHIVE_LEAD_MS, Activation, days_ms};
 use rushgate::control::Loader;
+use rushgate::needs::ANSWER_MAX;
 use rushgate::order::OrderId;
 use rushgate::revision::Revision;
 use rushgate::ruleset::Ruleset;
@@ -155,7 +156,16 @@ async fn a_gateway_serves_a_campaign_until_it_is_archived_and_again_when_it_is_e
     let other = Served::over(&db.store);
     other.now.store(schedule.archived_at(), Ordering::SeqCst);
     assert_eq!(other.load("spring", 0).await, None);
-    assert_eq!(other.ruleset.archived("spring"), Some(archived));
+    let remembered = other.ruleset.archived("spring").expect("remembered");
+    assert_eq!(
+        (remembered.schedule, &remembered.skus),
+        (schedule, &archived.skus)
+    );
+
+    // One that hears of nothing: no look, and nobody told it.
+    let deaf = Served::over(&db.store);
+    deaf.now.store(schedule.archived_at(), Ordering::SeqCst);
+    assert_eq!(deaf.load("spring", 0).await, None);
 
     // It is extended: whoever activated it has it at once, the others with their next look.
     let mut later = revision("spring");
@@ -171,6 +181,11 @@ async fn a_gateway_serves_a_campaign_until_it_is_archived_and_again_when_it_is_e
     assert_eq!(served.ruleset.archived("spring"), None);
     other.loader.sync().await.expect("synced");
     assert_eq!(other.load("spring", 0).await, Some(2));
+    // For as long as an activation waits before it answers, it may go on saying that the sale is over.
+    tokio::time::sleep(ANSWER_MAX).await;
+    deaf.loader.renew("spring").await.expect("asked");
+    let epoch = deaf.ruleset.get("spring").map(|active| active.activation.epoch);
+    assert_eq!(epoch, Some(2));
 }
 
 async fn a_thousand_invented_names_cost_a_few_reads(db: Database) {
