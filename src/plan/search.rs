@@ -49,15 +49,15 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The first moment before closing, not before `from` and after that of the facts, at which it holds; `moments` are
-    /// looked at besides those at which a node changes.
+    /// The first moment before closing, not before `from`, at which it holds; `moments` are looked at besides those at which a
+    /// node changes.
     pub(super) fn first(&self, from: i64, moments: &[i64], holds: impl Fn(&mut Run<'a>) -> bool) -> Wait {
         let closes_at = self.plan.context().schedule.closes_at;
         let mut slopes = vec![0; self.plan.plan().nodes.len()];
         let mut now = from;
         for _ in 0..=NODES_MAX / (self.nodes.len() + 1) {
             let mut run = Run::new(self.plan, Source::Facts(self.facts), self.attempt, now);
-            if now > self.facts.taken_at && holds(&mut run) {
+            if holds(&mut run) {
                 return Wait::Until(now);
             }
             let mut step = Step {

@@ -138,7 +138,11 @@ async fn each_of_eight_rules_says_why_it_rejects() {
         ),
         (
             "limit-per-window",
-            &[("dan", 1, None), ("dan", 1, None), ("dan", 1, None)],
+            &[
+                ("dan?tier=gold", 1, None),
+                ("dan?tier=gold", 1, None),
+                ("dan?tier=gold", 1, None),
+            ],
         ),
         (
             "limit-per-device",
