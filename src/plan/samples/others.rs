@@ -2,7 +2,7 @@
 //! the shape of one order, and the gateway's own reasons.
 
 use super::Sample;
-use super::story::{Draft, HOUR, MINUTE, Story, again, claim, client, order, release};
+use super::story::{Draft, HOUR, MINUTE, SPRING, Story, again, claim, client, order, release};
 use crate::plan::{Attribute, Expr, Window};
 
 pub(super) fn samples() -> Vec<Sample> {
@@ -11,6 +11,7 @@ pub(super) fn samples() -> Vec<Sample> {
         several_subjects(),
         tiers(),
         region_quota(),
+        reserves(),
         allow_list(),
         deny_list(),
         early_access(),
@@ -108,6 +109,49 @@ fn region_quota() -> Sample {
         order(1, "bob", "shirt", 2, "claim:region=eu", "admitted"),
         order(1, "ann", "shirt", 3, "claim:region=eu", "admitted"),
         order(1, "ann", "shirt", 1, "claim:region=eu", "limit"),
+    ])
+}
+
+/// What an order leaves must do for what the other region has not had of its share.
+fn reserves() -> Sample {
+    let mut draft = Draft::default();
+    let of = draft.push(Expr::Attribute(claim("region")));
+    let quantity = draft.push(Expr::Attribute(Attribute::Quantity));
+    let zero = draft.push(Expr::Int(0));
+    let mut asked = quantity;
+    for (region, share) in [("eu", 8), ("us", 4)] {
+        let name = draft.push(Expr::Text(region.into()));
+        let own = draft.push(Expr::Eq(of, name));
+        let cost = Expr::Select(own, quantity, zero);
+        let units = draft.counted(&[Attribute::Sku], Window::Campaign, cost);
+        let used = draft.push(Expr::Counter(units));
+        let share = draft.push(Expr::Int(share));
+        let unused = draft.push(Expr::Sub(share, used));
+        let unused = draft.push(Expr::Max(unused, zero));
+        let for_others = draft.push(Expr::Select(own, zero, unused));
+        asked = draft.push(Expr::Add(asked, for_others));
+    }
+    let remaining = draft.push(Expr::Remaining);
+    let enough = draft.push(Expr::Le(asked, remaining));
+    let now = draft.push(Expr::Now);
+    let released = draft.push(Expr::Int(SPRING + HOUR));
+    let before = draft.push(Expr::Lt(now, released));
+    draft.require(enough, "reserved", "8 units for the EU, 4 for the US.");
+    draft.last().when = Some(before);
+    Story::new("reserved for two regions", draft).steps(vec![
+        order(0, "ann", "shoe", 9, "", "reserved"),
+        order(0, "ann", "shoe", 8, "", "admitted"),
+        order(0, "bob", "shoe", 1, "claim:region=asia", "reserved"),
+        order(0, "cid", "shoe", 9, "claim:region=eu", "reserved"),
+        order(0, "cid", "shoe", 7, "claim:region=eu", "admitted"),
+        order(0, "dan", "shoe", 5, "claim:region=us", "reserved"),
+        order(0, "dan", "shoe", 4, "claim:region=us", "admitted"),
+        order(0, "dan", "shoe", 1, "claim:region=us", "reserved"),
+        release(1, 1),
+        order(1, "dan", "shoe", 8, "claim:region=us", "admitted"),
+        order(1, "ann", "shoe", 1, "", "reserved"),
+        order(HOUR - 1, "ann", "shoe", 1, "", "reserved"),
+        order(HOUR, "ann", "shoe", 1, "", "admitted"),
     ])
 }
 
