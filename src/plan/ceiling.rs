@@ -51,9 +51,8 @@ pub(super) fn is_held(plan: &Plan, constraint: &Constraint) -> bool {
     let stateful = stateful(plan);
     let mut parts = conjuncts(plan, constraint.require).into_iter();
     constraint.when.is_none_or(|when| !stateful[when as usize])
-        && parts.all(|part| {
-            !counting[part as usize] || ceiling(plan, &stateful, constraint.when, part).is_some()
-        })
+        && parts
+            .all(|part| !counting[part as usize] || ceiling(plan, &stateful, constraint.when, part).is_some())
 }
 
 /// Which nodes are computed from more than the order and the clock.

@@ -46,7 +46,8 @@ pub fn explain_shadow(plan: &CheckedPlan) -> Vec<String> {
 }
 
 /// Said of a constraint that counts what the database has no ceiling for.
-const UNHELD: &str = " Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.";
+const UNHELD: &str =
+    " Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.";
 
 fn explain_early(plan: &CheckedPlan, early: &EarlyAccess, opens_at: i64) -> String {
     let mut text = sentence(&early.sentence);

@@ -109,6 +109,9 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if any(|plan| has(plan, |expr| matches!(expr, Expr::Mod(..)))) {
         lines.part(include_str!("../../../lua/parts/mod.lua"));
     }
+    if any(|plan| has(plan, |expr| matches!(expr, Expr::Number { .. }))) {
+        lines.part(include_str!("../../../lua/parts/integer.lua"));
+    }
     if any(chooses_truth) {
         lines.part(include_str!("../../../lua/parts/pick.lua"));
     }
@@ -185,7 +188,9 @@ fn write_tables(lines: &mut Lines, parts: &[Part<'_>]) {
 
 fn table_rows(plan: &CheckedPlan, expr: &Expr) -> Vec<(String, String)> {
     match expr {
-        Expr::OneOf(_, texts) => texts.iter().map(|text| (literal(text), "true".into())).collect(),
+        Expr::OneOf(_, texts) | Expr::StartsWith(_, texts) | Expr::EndsWith(_, texts) => {
+            texts.iter().map(|text| (literal(text), "true".into())).collect()
+        }
         Expr::Lookup { entries, .. } => number_rows(entries),
         Expr::Stock => number_rows(&stock_entries(plan)),
         _ => Vec::new(),

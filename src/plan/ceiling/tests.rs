@@ -45,11 +45,15 @@ fn what_the_database_cannot_hold_is_known() {
     let held = |name: &str| {
         let mut samples = samples().into_iter();
         let plan = samples.find(|sample| sample.name == name).expect(name).plan;
-        let all = plan.constraints.iter().map(|constraint| is_held(&plan, constraint));
+        let all = plan
+            .constraints
+            .iter()
+            .map(|constraint| is_held(&plan, constraint));
         all.collect::<Vec<bool>>()
     };
     assert_eq!(held("orders per user"), [true]);
     assert_eq!(held("cooldown"), [true]);
+    assert_eq!(held("a limit and a cost that claims say"), [true]);
     assert_eq!(held("cap per order and packs"), [true, true]);
     assert_eq!(held("not member of an uploaded list"), [true], "no count decides");
     assert_eq!(held("smaller orders as stock runs out"), [false]);

@@ -17,6 +17,8 @@ pub(super) fn samples() -> Vec<Sample> {
         early_access(),
         cap_and_packs(),
         last_units(),
+        said_by_a_claim(),
+        beginnings_and_ends(),
     ]
 }
 
@@ -274,5 +276,107 @@ fn last_units() -> Sample {
         order(0, "ann", "shoe", 2, "", "last-units"),
         order(0, "ann", "shoe", 1, "", "admitted"),
         order(0, "ann", "shirt", 10, "", "admitted"),
+    ])
+}
+
+/// Orders count as many points as the token says, up to as many as it says.
+fn said_by_a_claim() -> Sample {
+    let mut draft = Draft::default();
+    let said = |draft: &mut Draft, name, high, missing, unreadable| {
+        let of = draft.push(Expr::Attribute(claim(name)));
+        Expr::Number {
+            of,
+            low: 0,
+            high,
+            missing,
+            unreadable,
+        }
+    };
+    let weight = said(&mut draft, "weight", 9, 1, 9);
+    let points = draft.counted(&[Attribute::User], Window::Campaign, weight);
+    let most = said(&mut draft, "most", 100, 2, 0);
+    let most = draft.push(most);
+    draft.at_most(points, most, "As many points as the token allows.");
+    Story::new("a limit and a cost that claims say", draft).steps(vec![
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=3", "admitted"),
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=3", "limit"),
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=2", "admitted"),
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=0", "admitted"),
+        order(0, "bob", "shirt", 1, "", "admitted"),
+        order(0, "bob", "shirt", 1, "", "admitted"),
+        order(0, "bob", "shirt", 1, "", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=05", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=5.0", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=101", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=-1", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=many", "limit"),
+        order(
+            0,
+            "cid",
+            "shirt",
+            1,
+            "claim:most=100 claim:weight=heavy",
+            "admitted",
+        ),
+        order(0, "cid", "shirt", 1, "claim:most=9", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=10", "admitted"),
+        release(1, 12),
+        order(1, "cid", "shirt", 1, "claim:most=2", "admitted"),
+        order(1, "cid", "shirt", 1, "claim:most=2", "limit"),
+    ])
+}
+
+/// Postcodes that begin with one of these, and no more than one order of others than members of the house.
+fn beginnings_and_ends() -> Sample {
+    let mut draft = Draft::default();
+    let code = draft.push(Expr::Attribute(client("postcode")));
+    let near = draft.push(Expr::StartsWith(code, vec!["10".into(), "12".into(), "ü".into()]));
+    draft.require(near, "too-far", "Only to postcodes that begin with 10, 12 or ü.");
+    let orders = draft.orders(&[Attribute::User], Window::Campaign);
+    let email = draft.push(Expr::Attribute(claim("email")));
+    let house = draft.push(Expr::EndsWith(email, vec!["@example.com".into()]));
+    let one = draft.push(Expr::Int(1));
+    draft.at_most(orders, one, "One order for whoever is not of the house.");
+    let other = draft.push(Expr::Not(house));
+    draft.last().when = Some(other);
+    Story::new("what begins and what ends with a text", draft).steps(vec![
+        order(0, "ann", "shirt", 1, "client:postcode=10115", "admitted"),
+        order(0, "ann", "shirt", 1, "client:postcode=10115", "limit"),
+        order(
+            0,
+            "ann",
+            "shirt",
+            1,
+            "client:postcode=10 claim:email=ann@example.com",
+            "admitted",
+        ),
+        order(
+            0,
+            "ann",
+            "shirt",
+            1,
+            "client:postcode=12 claim:email=ann@example.com.evil",
+            "limit",
+        ),
+        order(
+            0,
+            "ann",
+            "shirt",
+            1,
+            "client:postcode=12 claim:email=example.com",
+            "limit",
+        ),
+        order(0, "bob", "shirt", 1, "client:postcode=1", "too-far"),
+        order(0, "bob", "shirt", 1, "client:postcode=010", "too-far"),
+        order(0, "bob", "shirt", 1, "", "too-far"),
+        order(
+            0,
+            "bob",
+            "shirt",
+            1,
+            "client:postcode=über claim:email=@example.com",
+            "admitted",
+        ),
+        order(0, "bob", "shirt", 1, "client:postcode=über claim:email=", "limit"),
     ])
 }

@@ -250,6 +250,43 @@ fn large_tables_are_looked_up_alike() {
     world.assert_same_state();
 }
 
+/// More than a row of comparisons, of many lengths, and such that need quoting.
+#[test]
+fn beginnings_and_ends_of_many_lengths_are_found_alike() {
+    let mut plan = Plan::default();
+    let user = push(&mut plan, Expr::Attribute(Attribute::User));
+    let device = push(&mut plan, Expr::Attribute(Attribute::Client("device".into())));
+    let mut texts: Vec<String> = (1..=120).map(|length| "ab".repeat(length)).collect();
+    texts.extend((0..300).map(|n| format!("user {n}")));
+    texts.extend(["ü".into(), "]]\0'".into(), "\n".into()]);
+    let begins = push(&mut plan, Expr::StartsWith(user, texts.clone()));
+    let ends = push(&mut plan, Expr::EndsWith(device, texts));
+    let few = push(&mut plan, Expr::EndsWith(user, vec!["]]\0'".into(), "9".into()]));
+    let none = push(&mut plan, Expr::StartsWith(user, Vec::new()));
+    let either = push(&mut plan, Expr::Or(few, none));
+    let any = push(&mut plan, Expr::Or(begins, either));
+    require(&mut plan, None, any);
+    require(&mut plan, Some(begins), ends);
+    let mut world = World::open(plan, context_now(&[("mug", 1000)]), Time::Frozen);
+    let now = world.family.plan.context().schedule.opens_at;
+    let words = [
+        "ab", "a", "abab", "ba", "user 7", "user", "xuser 7", "user 7x", "ü1", "1ü", "]]\0'", "\n", "x\n",
+        "9", "99x", "",
+    ];
+    let mut admitted = 0;
+    for (key, (one, other)) in (0..).zip(words.iter().flat_map(|one| words.map(|other| (*one, other)))) {
+        if one.is_empty() {
+            continue;
+        }
+        let mut asked = attempt(one, key, "mug", 1);
+        asked.attributes = [("client:device".to_owned(), other.to_owned())].into();
+        let decisions = world.admit(now, &[asked]);
+        admitted += usize::from(decisions[0] == Admitted);
+    }
+    world.assert_same_state();
+    assert!((1..200).contains(&admitted), "{admitted}");
+}
+
 #[test]
 fn scripts_too_large_are_refused_when_they_are_written() {
     let mut plan = Plan::default();

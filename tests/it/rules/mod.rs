@@ -1,6 +1,7 @@
 //! The rules of `rules/dist`, as built: each is inspected, and every golden example in it is compiled,
 //! merged, checked and played, through the interpreter and through the generated script.
 
+mod beyond;
 mod counters;
 mod extremes;
 mod parameters;
