@@ -153,6 +153,13 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
         );
         lines.line("local v = {}");
     }
+    if parts.iter().any(Part::counts_in_table) {
+        lines.line("");
+        lines.line(
+            "-- What was counted for an attempt; each is written before it is read, for every attempt anew.",
+        );
+        lines.line("local counted = {}");
+    }
 }
 
 /// Whether it makes buckets when they are first used.

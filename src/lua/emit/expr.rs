@@ -90,7 +90,7 @@ impl Expressions<'_> {
             Expr::Int(n) => atom(integer(*n)),
             Expr::Text(text) => atom(literal(text)),
             Expr::Attribute(attribute) => atom(self.attribute(attribute)),
-            Expr::Counter(counter) => atom(format!("used_{}", self.part.counter(*counter))),
+            Expr::Counter(counter) => atom(self.part.used(self.part.counter(*counter))),
             Expr::Remaining => atom("remaining".into()),
             Expr::Stock => self.stock(node),
             Expr::Now => atom("now".into()),

@@ -305,7 +305,7 @@ fn parts_are_counted() {
     let many = |change: fn(&mut Plan)| refused(change);
     let nodes = |plan: &mut Plan| plan.nodes.resize(4097, Expr::Int(0));
     assert_eq!(many(nodes), ("nodes".into(), "bound"));
-    let counters = |plan: &mut Plan| plan.counters = vec![plan.counters[0].clone(); 33];
+    let counters = |plan: &mut Plan| plan.counters = vec![plan.counters[0].clone(); 65];
     assert_eq!(many(counters), ("counters".into(), "bound"));
     let constraints = |plan: &mut Plan| plan.constraints = vec![plan.constraints[0].clone(); 65];
     assert_eq!(many(constraints), ("constraints".into(), "bound"));

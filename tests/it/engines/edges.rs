@@ -7,7 +7,8 @@ use rushgate::lua::keys;
 use rushgate::order::{Attempt, QUANTITY_MAX};
 use rushgate::plan::decision::Decision::{Admitted, Rejected};
 use rushgate::plan::{
-    Attribute, Expr, INTEGER_MAX, PLAN_CONSTRAINTS_MAX, PLAN_NODES_MAX, Plan, Window, check,
+    Attribute, Expr, INTEGER_MAX, PLAN_CONSTRAINTS_MAX, PLAN_COUNTERS_MAX, PLAN_NODES_MAX, Plan, Window,
+    check,
 };
 
 use crate::engines::decisions::{failed, one_per_user};
@@ -210,6 +211,52 @@ fn the_largest_plans_compile_and_run() {
         assert!(!world.oracle.orders.is_empty());
     }
     println!("3 plans of {nodes} nodes together");
+}
+
+/// As many counters as a plan may have, each of another subject, every other one over a rolling window: more than Lua has
+/// variables for.
+#[test]
+fn as_many_counters_as_there_may_be_are_counted_alike() {
+    let parts = [
+        Attribute::User,
+        Attribute::Sku,
+        Attribute::Ip,
+        Attribute::Claim("tier".into()),
+        Attribute::Client("device".into()),
+        Attribute::Client("town".into()),
+    ];
+    let mut plan = Plan::default();
+    for index in 0..PLAN_COUNTERS_MAX {
+        let key = (0..).zip(&parts).filter(|(bit, _)| index >> bit & 1 == 1);
+        let key: Vec<Attribute> = key.map(|(_, attribute)| attribute.clone()).collect();
+        let window = match index % 2 {
+            0 => Window::Campaign,
+            _ => Window::Rolling { length_ms: 500 },
+        };
+        let limit = 2 + index as i64 % 5;
+        let id = format!("wide/c{index}");
+        add_limit(&mut plan, &id, &key, window, Expr::Int(1), limit);
+    }
+    let mut world = World::open(plan, context_now(&[("mug", 100), ("cup", 100)]), Time::Frozen);
+    let now = world.family.plan.context().schedule.opens_at;
+    let mut rejected = 0;
+    for key in 0..60_u32 {
+        let user = ["ann", "bob", "cid", "dan"][key as usize % 4];
+        let mut one = attempt(user, key, ["mug", "cup"][key as usize / 3 % 2], 1);
+        one.attributes = [
+            ("ip", 7),
+            ("claim:tier", 5),
+            ("client:device", 9),
+            ("client:town", 2),
+        ]
+        .into_iter()
+        .map(|(name, of)| (name.to_owned(), (key % of).to_string()))
+        .collect();
+        let decisions = world.admit(now + 40 * i64::from(key), &[one]);
+        rejected += usize::from(matches!(decisions[0], Rejected(_)));
+    }
+    world.assert_same_state();
+    assert!((1..60).contains(&rejected), "{rejected} of 60");
 }
 
 #[test]
