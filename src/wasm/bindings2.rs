@@ -74,5 +74,5 @@ fn function<'a>(store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Resu
     let compile = instance
         .get_export_index(&mut *store, Some(&interface), "compile")
         .ok_or_else(missing)?;
-    instance.get_typed_func(&mut *store, &compile)
+    instance.get_typed_func(&mut *store, compile)
 }

@@ -14,6 +14,7 @@ mod modules;
 mod names;
 mod outages;
 mod prechecks;
+mod reserves;
 mod restarts;
 mod retries;
 mod role;
