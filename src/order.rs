@@ -20,7 +20,7 @@ pub use landed::LandedOrder;
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 
 /// Charges of one order at most: one for each counter of its plan.
-pub const CHARGES_MAX: usize = 32;
+pub const CHARGES_MAX: usize = 64;
 /// What one order may add to one counter at most.
 pub const COST_MAX: i64 = 1_000_000;
 /// Units of one order at most.

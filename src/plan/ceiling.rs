@@ -5,7 +5,7 @@
 //! nor stock nor lists. Every other constraint gives none.
 
 use super::reach::{conjuncts, needed, reachable_from};
-use super::{Expr, Node, Plan};
+use super::{Constraint, Expr, Node, Plan};
 
 /// `counter <= Σ terms`, less one where `strict`, for every order that `when` applies to, before it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,15 +41,35 @@ pub(super) fn ceilings(plan: &Plan) -> Vec<Ceiling> {
         .collect()
 }
 
+/// Whether the database holds landed orders against everything that a constraint counts. Counts of other subjects, sums of
+/// them and units left have no ceiling: only the script enforces them.
+pub(super) fn is_held(plan: &Plan, constraint: &Constraint) -> bool {
+    let counting = inherited(plan, |expr| matches!(expr, Expr::Counter(_) | Expr::Remaining));
+    if !constraint.condition().any(|node| counting[node as usize]) {
+        return true;
+    }
+    let stateful = stateful(plan);
+    let mut parts = conjuncts(plan, constraint.require).into_iter();
+    constraint.when.is_none_or(|when| !stateful[when as usize])
+        && parts
+            .all(|part| !counting[part as usize] || ceiling(plan, &stateful, constraint.when, part).is_some())
+}
+
 /// Which nodes are computed from more than the order and the clock.
 fn stateful(plan: &Plan) -> Vec<bool> {
-    let mut stateful: Vec<bool> = Vec::with_capacity(plan.nodes.len());
+    inherited(plan, |expr| {
+        matches!(expr, Expr::Counter(_) | Expr::Remaining | Expr::Member { .. })
+    })
+}
+
+/// Which nodes are such expressions, or computed from one.
+fn inherited(plan: &Plan, is: impl Fn(&Expr) -> bool) -> Vec<bool> {
+    let mut inherited: Vec<bool> = Vec::with_capacity(plan.nodes.len());
     for expr in &plan.nodes {
-        let own = matches!(expr, Expr::Counter(_) | Expr::Remaining | Expr::Member { .. });
-        let inherited = expr.operands().any(|operand| stateful[operand as usize]);
-        stateful.push(own || inherited);
+        let by_operand = expr.operands().any(|operand| inherited[operand as usize]);
+        inherited.push(is(expr) || by_operand);
     }
-    stateful
+    inherited
 }
 
 fn ceiling(plan: &Plan, stateful: &[bool], when: Option<Node>, node: Node) -> Option<Ceiling> {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::ceiling::is_held;
 use super::reach::{needed, reachable_from};
 pub use enforced::enforced;
 
@@ -44,6 +45,10 @@ pub fn explain_shadow(plan: &CheckedPlan) -> Vec<String> {
         .collect()
 }
 
+/// Said of a constraint that counts what the database has no ceiling for.
+const UNHELD: &str =
+    " Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.";
+
 fn explain_early(plan: &CheckedPlan, early: &EarlyAccess, opens_at: i64) -> String {
     let mut text = sentence(&early.sentence);
     text += &format!(
@@ -64,7 +69,11 @@ fn explain_constraint(plan: &CheckedPlan, constraint: &Constraint) -> String {
     if let Some(shown) = enforced::shown_instead(plan, constraint) {
         host += &format!(" Buyers are shown the limit {shown}.");
     }
-    sentence(&constraint.sentence) + &host + &facts(plan, &roots, measured)
+    let unheld = match is_held(plan.plan(), constraint) {
+        true => "",
+        false => UNHELD,
+    };
+    sentence(&constraint.sentence) + &host + &facts(plan, &roots, measured) + unheld
 }
 
 /// What the host knows about the expressions behind a sentence; each fact starts with a space.

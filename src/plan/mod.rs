@@ -18,6 +18,7 @@ mod error;
 pub mod eval;
 pub mod explain;
 pub mod facts;
+mod integer;
 pub mod kind;
 pub mod merge;
 mod names;
@@ -224,6 +225,19 @@ pub enum Expr {
         audience: String,
         of: Attribute,
     },
+    /// The integer that a text says: [`integer::integer`].
+    Number {
+        of: Node,
+        low: i64,
+        high: i64,
+        /// The value where the text is empty: the order has no such attribute.
+        missing: i64,
+        /// The value where the text says no integer, or one that is not within `low` to `high`.
+        unreadable: i64,
+    },
+    /// Whether a text begins with one of these, byte for byte.
+    StartsWith(Node, Vec<String>),
+    EndsWith(Node, Vec<String>),
 }
 
 impl Expr {
@@ -240,8 +254,13 @@ impl Expr {
             | Self::OpensAt
             | Self::ClosesAt
             | Self::Member { .. } => ([0; 3], 0),
-            Self::Div(a, _) | Self::Mod(a, _) | Self::Not(a) | Self::OneOf(a, _) => ([a, 0, 0], 1),
-            Self::Lookup { of, .. } => ([of, 0, 0], 1),
+            Self::Div(a, _)
+            | Self::Mod(a, _)
+            | Self::Not(a)
+            | Self::OneOf(a, _)
+            | Self::StartsWith(a, _)
+            | Self::EndsWith(a, _) => ([a, 0, 0], 1),
+            Self::Lookup { of, .. } | Self::Number { of, .. } => ([of, 0, 0], 1),
             Self::Add(a, b)
             | Self::Sub(a, b)
             | Self::Mul(a, b)
@@ -282,6 +301,21 @@ impl Expr {
                 entries,
                 default,
             },
+            Self::Number {
+                of,
+                low,
+                high,
+                missing,
+                unreadable,
+            } => Self::Number {
+                of: node(of),
+                low,
+                high,
+                missing,
+                unreadable,
+            },
+            Self::StartsWith(of, texts) => Self::StartsWith(node(of), texts),
+            Self::EndsWith(of, texts) => Self::EndsWith(node(of), texts),
             leaf @ (Self::Int(_)
             | Self::Text(_)
             | Self::Attribute(_)

@@ -137,6 +137,14 @@ impl Pass<'_> {
             }
             Expr::Lookup { of, entries, default } => self.lookup(*of, entries, *default),
             Expr::Member { audience, of } => self.member(audience, of),
+            Expr::Number {
+                of,
+                low,
+                high,
+                missing,
+                unreadable,
+            } => self.number(*of, (*low, *high), [*missing, *unreadable]),
+            Expr::StartsWith(of, texts) | Expr::EndsWith(of, texts) => self.affix(*of, texts),
         }
     }
 
@@ -243,6 +251,29 @@ impl Pass<'_> {
         let low = values().fold(default, i64::min);
         let high = values().fold(default, i64::max);
         int(i128::from(low), i128::from(high))
+    }
+
+    /// `others` are the values where the text says no integer within the bounds.
+    fn number(&self, of: Node, (low, high): (i64, i64), others: [i64; 2]) -> Result<Kind, Refusal> {
+        self.operand_text(of)?;
+        if low > high {
+            return Err(("bound", format!("no number is within {low} to {high}")));
+        }
+        let least = others.into_iter().fold(low, i64::min);
+        let most = others.into_iter().fold(high, i64::max);
+        int(i128::from(least), i128::from(most))
+    }
+
+    fn affix(&mut self, of: Node, texts: &[String]) -> Result<Kind, Refusal> {
+        self.operand_text(of)?;
+        self.table(texts.iter())?;
+        match texts.iter().any(String::is_empty) {
+            true => Err((
+                "bound",
+                "every text begins and ends with the empty text; leave it out".to_owned(),
+            )),
+            false => Ok(Kind::Bool),
+        }
     }
 
     fn member(&self, audience: &str, of: &Attribute) -> Result<Kind, Refusal> {

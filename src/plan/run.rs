@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::decision::Measured;
 use super::facts::{Count, Facts, Needs};
+use super::integer::integer;
 use super::slots::compose_subject;
 use super::state::State;
 use super::window::{is_live, window_start};
@@ -292,6 +293,28 @@ impl<'a> Run<'a> {
                 let of = self.text(*of);
                 let entry = entries.iter().find(|(key, _)| *key == of);
                 Value::Int(entry.map_or(*default, |(_, value)| *value))
+            }
+            Expr::Number {
+                of,
+                low,
+                high,
+                missing,
+                unreadable,
+            } => {
+                let text = self.text(*of);
+                let read = integer(&text).filter(|value| (*low..=*high).contains(value));
+                Value::Int(match text.is_empty() {
+                    true => *missing,
+                    false => read.unwrap_or(*unreadable),
+                })
+            }
+            Expr::StartsWith(of, texts) => {
+                let of = self.text(*of);
+                Value::Bool(texts.iter().any(|text| of.starts_with(text.as_str())))
+            }
+            Expr::EndsWith(of, texts) => {
+                let of = self.text(*of);
+                Value::Bool(texts.iter().any(|text| of.ends_with(text.as_str())))
             }
             leaf => self.leaf(leaf),
         }

@@ -1,6 +1,6 @@
 //! The modules every gateway has from the start: `rules/dist`, built by `rules/build.sh`.
 
-/// One module per rule: its file's name and bytes.
+/// Files' names and bytes: `<id>` is the newest version of a rule, `<id>@<version>` an older one that is kept.
 macro_rules! built {
     ($($name:literal),* $(,)?) => {
         &[$((
@@ -10,7 +10,8 @@ macro_rules! built {
     };
 }
 
-/// (file name, bytes), in the order they are offered.
+/// (file name, bytes): the newest version of each rule in the order they are offered, then the older ones. Their bytes
+/// never change: revisions pin them, and whoever names a version gets that one.
 pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
     built![
         "one-per-user",
@@ -23,15 +24,17 @@ pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
         "region-quota",
         "cooldown",
         "order-cap",
+        "region-quota@1.0.0",
     ]
 }
 
 /// Id of the built-in module that this one is, or could be taken for: `tiered`, `tlered`.
 pub fn resembles_builtin(id: &str) -> Option<&'static str> {
     let look = look(id);
-    let mut ids = builtin()
-        .iter()
-        .filter_map(|(file, _)| file.strip_suffix(".wasm"));
+    let mut ids = builtin().iter().filter_map(|(file, _)| {
+        let name = file.strip_suffix(".wasm")?;
+        Some(name.split_once('@').map_or(name, |(id, _)| id))
+    });
     ids.find(|builtin| self::look(builtin) == look)
 }
 

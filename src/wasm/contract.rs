@@ -33,16 +33,23 @@ pub(super) fn look(bytes: &[u8]) -> Result<Look, ModuleError> {
     Ok(look)
 }
 
-/// The component of an upload, and whether it exports the optional `precheck`. A core module is wrapped,
+/// Which optional interfaces a component exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Optional {
+    pub(super) precheck: bool,
+    pub(super) rule2: bool,
+}
+
+/// The component of an upload, and which optional interfaces it exports. A core module is wrapped,
 /// which is work: in a child, or with bytes that are trusted.
-pub(super) fn component(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, bool), ModuleError> {
+pub(super) fn component(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Optional), ModuleError> {
     let mut seen = look(bytes)?;
     let component = component_of(bytes)?;
     if let Cow::Owned(wrapped) = &component {
         seen = look(wrapped)?;
     }
-    let precheck = check_exports(&seen.exports)?;
-    Ok((component, precheck))
+    let optional = check_exports(&seen.exports)?;
+    Ok((component, optional))
 }
 
 /// Machine code of a component, with its size in bytes: made, or read where it is kept.
@@ -88,7 +95,7 @@ pub(super) fn exports(engine: &Engine, component: &Component) -> Vec<String> {
 }
 
 /// Refuses by the names of the exports, so that the answer says what was found and what was expected.
-fn check_exports(exports: &[String]) -> Result<bool, ModuleError> {
+fn check_exports(exports: &[String]) -> Result<Optional, ModuleError> {
     let version_of = |interface: &str| {
         exports.iter().find_map(|name| {
             name.strip_prefix(interface)
@@ -121,14 +128,22 @@ fn check_exports(exports: &[String]) -> Result<bool, ModuleError> {
         }
         Some(_) => {}
     }
-    match version_of("rushgate:policy/precheck") {
+    Ok(Optional {
+        // Ignoring one of another version would admit what the module means to reject.
+        precheck: is_there("precheck", version_of("rushgate:policy/precheck"))?,
+        rule2: is_there("rule2", version_of("rushgate:policy/rule2"))?,
+    })
+}
+
+/// Whether an optional interface is exported, in a version that this gateway asks.
+fn is_there(interface: &'static str, version: Option<&str>) -> Result<bool, ModuleError> {
+    match version {
         None => Ok(false),
         Some(version) if version.starts_with("1.") => Ok(true),
-        // Ignoring it would admit what the module means to reject.
         Some(version) => Err(refused(
-            "precheck",
+            interface,
             format!(
-                "the component exports rushgate:policy/precheck of version {version}; this gateway asks \
+                "the component exports rushgate:policy/{interface} of version {version}; this gateway asks \
                  {CONTRACT} and everything else of major version 1"
             ),
         )),

@@ -1,6 +1,7 @@
 //! WIT values ↔ our own types: the boundary where a module's answer becomes plain data.
 
 use super::bindings::wit;
+use super::bindings2;
 use super::bounds::{DIAGNOSTICS_MAX, PARAMS_BYTES_MAX, SCHEMA_TEXT_BYTES_MAX};
 use super::descriptor::refused;
 use super::{
@@ -141,15 +142,46 @@ fn saturated(ms: u64) -> i64 {
 
 /// The plan, still untrusted. Only its size is looked at here, before anything is copied.
 pub(super) fn plan(answer: wit::Plan) -> Result<Plan, ModuleError> {
-    bounded("nodes", answer.nodes.len(), PLAN_NODES_MAX)?;
-    bounded("counters", answer.counters.len(), PLAN_COUNTERS_MAX)?;
-    bounded("constraints", answer.constraints.len(), PLAN_CONSTRAINTS_MAX)?;
-    bounded("early-access", answer.early_access.len(), PLAN_CONSTRAINTS_MAX)?;
+    let wit::Plan {
+        nodes,
+        counters,
+        constraints,
+        early_access,
+    } = answer;
+    bounded("nodes", nodes.len(), PLAN_NODES_MAX)?;
+    let mut plan = parts(counters, constraints, early_access)?;
+    plan.nodes = nodes.into_iter().map(expr).collect();
+    Ok(plan)
+}
+
+/// The same of what `rule2` answers.
+pub(super) fn plan2(answer: bindings2::Plan) -> Result<Plan, ModuleError> {
+    let bindings2::Plan {
+        nodes,
+        counters,
+        constraints,
+        early_access,
+    } = answer;
+    bounded("nodes", nodes.len(), PLAN_NODES_MAX)?;
+    let mut plan = parts(counters, constraints, early_access)?;
+    plan.nodes = nodes.into_iter().map(expr2).collect();
+    Ok(plan)
+}
+
+/// All of a plan but its nodes.
+fn parts(
+    counters: Vec<wit::Counter>,
+    constraints: Vec<wit::Constraint>,
+    early: Vec<wit::EarlyAccess>,
+) -> Result<Plan, ModuleError> {
+    bounded("counters", counters.len(), PLAN_COUNTERS_MAX)?;
+    bounded("constraints", constraints.len(), PLAN_CONSTRAINTS_MAX)?;
+    bounded("early-access", early.len(), PLAN_CONSTRAINTS_MAX)?;
     Ok(Plan {
-        nodes: answer.nodes.into_iter().map(expr).collect(),
-        counters: answer.counters.into_iter().map(counter).collect(),
-        constraints: answer.constraints.into_iter().map(constraint).collect(),
-        early_access: answer.early_access.into_iter().map(early_access).collect(),
+        nodes: Vec::new(),
+        counters: counters.into_iter().map(counter).collect(),
+        constraints: constraints.into_iter().map(constraint).collect(),
+        early_access: early.into_iter().map(early_access).collect(),
         required: Vec::new(),
     })
 }
@@ -200,6 +232,21 @@ fn expr(expr: wit::Expr) -> Expr {
             audience: membership.audience,
             of: attribute(membership.of),
         },
+    }
+}
+
+fn expr2(expr: bindings2::Expr) -> Expr {
+    match expr {
+        bindings2::Expr::Plain(plain) => self::expr(plain),
+        bindings2::Expr::Number(number) => Expr::Number {
+            of: number.of,
+            low: number.low,
+            high: number.high,
+            missing: number.missing,
+            unreadable: number.unreadable,
+        },
+        bindings2::Expr::StartsWith((of, texts)) => Expr::StartsWith(of, texts),
+        bindings2::Expr::EndsWith((of, texts)) => Expr::EndsWith(of, texts),
     }
 }
 

@@ -19,7 +19,9 @@ use super::refused;
 use super::rules::{Code, Module, Rules};
 use super::run::Budget;
 use super::schema::ParamsSchema;
-use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk, spoken};
+use super::{
+    CallCost, Compiled, Context, Inspected, ModuleError, bindings2, convert, descriptor, disk, spoken,
+};
 use crate::metrics;
 use crate::ruleset::Precheck;
 
@@ -232,15 +234,20 @@ impl Inner {
         params: &str,
     ) -> Result<(Compiled, CallCost), ModuleError> {
         let context = convert::context(context);
+        // What a module answers that exports `rule2`: its plan may need more than `rule` can say.
         let (answer, cost) = self.rules.runner.call("compile", |store| {
+            if module.optional.rule2 {
+                let answer = bindings2::compile(store, module.rule.instance_pre(), &context, params)?;
+                return Ok(answer.map(convert::plan2));
+            }
             let instance = module.rule.instantiate(&mut *store)?;
-            instance
-                .rushgate_policy_rule()
-                .call_compile(store, &context, params)
+            let rule = instance.rushgate_policy_rule();
+            let answer = rule.call_compile(store, &context, params)?;
+            Ok(answer.map(convert::plan))
         })?;
         match answer {
             Ok(plan) => {
-                let plan = convert::plan(plan)?;
+                let plan = plan?;
                 spoken::check_plan(&plan)?;
                 let compiled = Compiled {
                     plan,

@@ -7,6 +7,7 @@
 
 mod artefact;
 mod bindings;
+mod bindings2;
 pub mod bounds;
 mod builtin;
 pub mod child;

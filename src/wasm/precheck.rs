@@ -111,12 +111,12 @@ impl Prechecks {
     ) -> Result<Option<Pre>, ModuleError> {
         self.kept.load(digest, || match code {
             Code::Trusted(bytes) => {
-                let (component, precheck) = contract::component(bytes)?;
-                self.link(&component, precheck).map(Some)
+                let (component, optional) = contract::component(bytes)?;
+                self.link(&component, optional.precheck).map(Some)
             }
             Code::Made(bytes) if found(folder, &self.runner.engine, bytes) => {
-                let precheck = contract::component(bytes)?.1;
-                self.link(bytes, precheck).map(Some)
+                let optional = contract::component(bytes)?.1;
+                self.link(bytes, optional.precheck).map(Some)
             }
             Code::Made(_) => Ok(None),
         })

@@ -10,12 +10,12 @@ use super::bindings::RuleModulePre;
 use super::bounds::{CACHED_BYTES_MAX, CACHED_MODULES_MAX, STACK_BYTES_MAX};
 use super::child::Phase;
 use super::clock::Clock;
-use super::contract;
+use super::contract::{self, Optional};
 use super::digest::digest;
 use super::kept::{Kept, Loading};
 use super::refused;
 use super::run::{Budget, Guest, Runner};
-use super::{CallCost, Inspected, ModuleError, artefact, convert, descriptor};
+use super::{CallCost, Inspected, ModuleError, artefact, bindings2, convert, descriptor};
 
 /// By how much a memory's reservation is larger than what it needs, when it grows.
 const GROWTH_BYTES: u64 = 4 << 20;
@@ -24,8 +24,7 @@ const GROWTH_BYTES: u64 = 4 << 20;
 #[derive(Clone)]
 pub(super) struct Module {
     pub(super) rule: RuleModulePre<Guest>,
-    /// Whether it exports the optional interface.
-    pub(super) precheck: bool,
+    pub(super) optional: Optional,
 }
 
 /// What a module is loaded from.
@@ -69,25 +68,25 @@ impl Rules {
         let engine = &self.runner.engine;
         self.kept.load(digest, || match code {
             Code::Trusted(bytes) => {
-                let (component, precheck) = contract::component(bytes)?;
-                self.link(&component, precheck).map(Some)
+                let (component, optional) = contract::component(bytes)?;
+                self.link(&component, optional).map(Some)
             }
             Code::Made(bytes) if found(folder, engine, bytes) => {
-                let precheck = contract::component(bytes)?.1;
-                self.link(bytes, precheck).map(Some)
+                let optional = contract::component(bytes)?.1;
+                self.link(bytes, optional).map(Some)
             }
             Code::Made(_) => Ok(None),
         })
     }
 
-    fn link(&self, component: &[u8], precheck: bool) -> Result<(Module, usize), ModuleError> {
+    fn link(&self, component: &[u8], optional: Optional) -> Result<(Module, usize), ModuleError> {
         let (component, bytes) = contract::compile(&self.runner.engine, component)?;
         let rule = self
             .linker
             .instantiate_pre(&component)
             .and_then(RuleModulePre::new)
             .map_err(|error| contract::wrong_interface("rule", &error))?;
-        Ok((Module { rule, precheck }, bytes))
+        Ok((Module { rule, optional }, bytes))
     }
 
     /// Asks for the descriptor and checks it. `digest` is that of the upload.
@@ -103,7 +102,16 @@ impl Rules {
             instance.rushgate_policy_rule().call_describe(store)
         })?;
         phase(Phase::Check);
-        let descriptor = convert::descriptor(answer, module.precheck)?;
+        if module.optional.rule2 {
+            let module = module.rule.instance_pre();
+            let checked = self
+                .runner
+                .call("compile", |store| Ok(bindings2::check(store, module)))?;
+            checked
+                .0
+                .map_err(|error| contract::wrong_interface("rule2", &error))?;
+        }
+        let descriptor = convert::descriptor(answer, module.optional.precheck)?;
         descriptor::check(&descriptor)?;
         let digest = digest.to_owned();
         Ok((Inspected { digest, descriptor }, cost))

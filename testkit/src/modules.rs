@@ -12,7 +12,7 @@ pub struct Module {
     bytes: Arc<[u8]>,
 }
 
-/// Every module of `rules/dist`, in the order in which they are offered.
+/// The modules of `rules/dist`, the newest version of each, in the order in which they are offered.
 pub struct Modules {
     pub all: Vec<Module>,
     host: Host,
@@ -50,7 +50,8 @@ impl Modules {
             .build()
             .expect("a runtime");
         let host = Host::new().expect("this machine runs WebAssembly");
-        let all = builtin().iter().map(|(file, bytes)| {
+        let newest = builtin().iter().filter(|(file, _)| !file.contains('@'));
+        let all = newest.map(|(file, bytes)| {
             let bytes: Arc<[u8]> = Arc::from(*bytes);
             let inspected = runtime.block_on(host.inspect(bytes.clone()));
             let inspected = inspected.unwrap_or_else(|error| panic!("{file}: {error}"));

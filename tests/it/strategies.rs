@@ -21,6 +21,21 @@ const DAY: i64 = 86_400_000;
 const USERS: [&str; 4] = ["ann", "bob", "it's \"q\" ]]\\ {x}", "ü 1"];
 const TIERS: [&str; 3] = ["gold", "silver", ""];
 const DEVICES: [&str; 3] = ["d1", "1:d", "d\n2"];
+/// What a claim may say instead of a number, and numbers.
+const SAID: [&str; 12] = [
+    "3",
+    "0",
+    "-2",
+    "-0",
+    "07",
+    "+7",
+    " 7",
+    "7.0",
+    "1e1",
+    "0x1f",
+    "9007199254740991",
+    "9007199254740993",
+];
 
 /// Members of the lists every generated plan may ask for.
 pub fn audiences() -> BTreeMap<String, BTreeSet<String>> {
@@ -79,13 +94,14 @@ fn texts() -> impl Strategy<Value = String> {
     texts.extend(USERS);
     texts.extend(TIERS);
     texts.extend(DEVICES);
+    texts.extend(SAID);
     select(texts).prop_map(str::to_owned)
 }
 
 fn node_seed() -> impl Strategy<Value = NodeSeed> {
     let operands = [any::<Index>(), any::<Index>(), any::<Index>()];
     (
-        0u8..27,
+        0u8..31,
         operands,
         numbers(),
         prop::collection::btree_set(texts(), 0..4),
@@ -96,6 +112,12 @@ fn node_seed() -> impl Strategy<Value = NodeSeed> {
             number,
             texts: texts.into_iter().collect(),
         })
+}
+
+/// The texts, and a part of each.
+fn parts(texts: &[String], part: fn(&String) -> String) -> Vec<String> {
+    let all: BTreeSet<String> = texts.iter().flat_map(|text| [text.clone(), part(text)]).collect();
+    all.into_iter().filter(|text| !text.is_empty()).collect()
 }
 
 fn windows() -> impl Strategy<Value = Window> {
@@ -283,6 +305,18 @@ impl Builder {
                 entries: seed.texts.iter().cloned().zip(seed.number - 1..).collect(),
                 default: seed.number,
             },
+            25..=27 => Expr::Number {
+                of: text(x),
+                low: seed.number.min(seed.texts.len() as i64),
+                high: seed.number.max(9),
+                missing: seed.number,
+                unreadable: seed.texts.len() as i64,
+            },
+            28 => Expr::StartsWith(text(x), parts(&seed.texts, |text| text.chars().take(1).collect())),
+            29 => Expr::EndsWith(
+                text(x),
+                parts(&seed.texts, |text| text.chars().rev().take(1).collect()),
+            ),
             _ => Expr::Member {
                 audience: list().into(),
                 of: attribute(),
@@ -346,7 +380,7 @@ impl Builder {
 fn attempt() -> impl Strategy<Value = Attempt> {
     let attributes = (
         prop::option::of(select(vec!["10.0.0.1", "10.0.0.2"])),
-        prop::option::of(select(TIERS.to_vec())),
+        prop::option::of(select([&TIERS[..], &SAID].concat())),
         prop::option::of(select(DEVICES.to_vec())),
         prop::option::of(select(vec!["here", "2:there"])),
     );

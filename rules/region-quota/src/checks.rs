@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use rushgate_rule::params::check_value;
 use rushgate_rule::{Context, Diagnostic, refuse};
 
-use crate::Params;
+use crate::reserve::REGIONS_MAX;
+use crate::{Mode, Params};
 
 pub fn check(context: &Context, params: &Params) -> Result<(), Vec<Diagnostic>> {
     let mut problems = Vec::new();
@@ -18,6 +19,12 @@ pub fn check(context: &Context, params: &Params) -> Result<(), Vec<Diagnostic>> 
         let message = format!("{} is no region", params.region.as_str());
         let hint = "use a claim of the token such as claim:region, or client:region";
         problems.push(Diagnostic::error("/region", "no-region", message).hint(hint));
+    }
+    let regions = params.shares.len();
+    if params.mode == Mode::Reserve && regions > REGIONS_MAX {
+        let message = format!("{regions} regions; at most {REGIONS_MAX} can have a reserve");
+        let hint = "give the smaller ones one share together as others, or say \"mode\": \"cap\"";
+        problems.push(Diagnostic::error("/shares", "too-many", message).hint(hint));
     }
     sum(context, params, &mut problems);
     rounded_to_nothing(context, params, &mut problems);

@@ -6,23 +6,76 @@ use core::time::Duration;
 
 use rushgate_rule::{Example, Order, claim, client, json};
 
-use crate::QUOTA;
+use crate::{QUOTA, RESERVED};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub fn all() -> Vec<Example> {
-    vec![percent(), rest(), released(), units()]
+    vec![
+        reserved(),
+        reserved_until(),
+        reserved_for_others(),
+        percent(),
+        rest(),
+        released(),
+        units(),
+    ]
 }
 
 fn from(region: &str) -> Order {
     Order::by("ann").with(claim("region"), region)
 }
 
-fn percent() -> Example {
-    let params = json!({"shares": {"eu": 40, "us": 30}, "others": 10});
+fn reserved() -> Example {
     Example::new(
-        "40 % for the EU, 30 % for the US, 10 % for everybody else",
+        "30 % for the EU, who may order of the other 70 % too",
+        json!({"shares": {"eu": 30}}),
+    )
+    .admits(from("eu").units(40))
+    .admits(from("us").units(59))
+    .admits(Order::by("bob"))
+    .gateway_rejects(from("us"), "sold-out")
+}
+
+fn reserved_until() -> Example {
+    Example::new(
+        "30 % for the EU and 20 % for the US, until two hours after the opening",
+        json!({"shares": {"eu": 30, "us": 20}, "release": {"after_opening": "2h"}}),
+    )
+    .sku("poster", 10)
+    .rejects(from("jp").units(51), &RESERVED)
+    .admits(from("jp").units(50))
+    .rejects(from("jp"), &RESERVED)
+    .rejects(Order::by("bob"), &RESERVED)
+    .admits(from("eu").units(29))
+    .rejects(from("eu").units(2), &RESERVED)
+    .admits(from("eu"))
+    .rejects(from("eu"), &RESERVED)
+    .admits(from("jp").of("poster").units(5))
+    .rejects(from("jp").of("poster"), &RESERVED)
+    .rejects(from("jp").after(2 * HOUR - MILLISECOND), &RESERVED)
+    .admits(from("jp").after(2 * HOUR).units(20))
+    .gateway_rejects(from("us").after(2 * HOUR), "sold-out")
+}
+
+fn reserved_for_others() -> Example {
+    let params = json!({"shares": {"eu": 60, "us": 0}, "others": 10, "unit": "units"});
+    Example::new("60 units for the EU, 10 for whoever is neither EU nor US", params)
+        .rejects(from("us").units(31), &RESERVED)
+        .admits(from("us").units(30))
+        .rejects(from("us"), &RESERVED)
+        .admits(from("jp").units(4))
+        .rejects(from("eu").units(61), &RESERVED)
+        .admits(Order::by("bob").units(6))
+        .rejects(Order::by("bob"), &RESERVED)
+        .admits(from("eu").units(60))
+}
+
+fn percent() -> Example {
+    let params = json!({"mode": "cap", "shares": {"eu": 40, "us": 30}, "others": 10});
+    Example::new(
+        "at most 40 % for the EU, 30 % for the US, 10 % for everybody else",
         params,
     )
     .sku("poster", 10)
@@ -40,9 +93,9 @@ fn percent() -> Example {
 }
 
 fn rest() -> Example {
-    let params = json!({"shares": {"eu": 333, "us": 0}, "unit": "permille"});
+    let params = json!({"mode": "cap", "shares": {"eu": 333, "us": 0}, "unit": "permille"});
     Example::new(
-        "a third for the EU, nothing for the US, the rest for others",
+        "at most a third for the EU, nothing for the US, the rest for others",
         params,
     )
     .admits(from("eu").units(33))
@@ -52,7 +105,7 @@ fn rest() -> Example {
 }
 
 fn released() -> Example {
-    let params = json!({"shares": {"eu": 50, "us": 50}, "release": {"after_opening": "2h"}});
+    let params = json!({"mode": "cap", "shares": {"eu": 50, "us": 50}, "release": {"after_opening": "2h"}});
     Example::new("what is left is for everybody after two hours", params)
         .admits(from("eu").units(50))
         .rejects(from("eu").after(2 * HOUR - MILLISECOND), &QUOTA)
@@ -64,7 +117,7 @@ fn released() -> Example {
 
 fn units() -> Example {
     let params = json!({
-        "shares": {"north": 5, "south": 3}, "others": 0, "unit": "units", "region": "client:region",
+        "mode": "cap", "shares": {"north": 5, "south": 3}, "others": 0, "unit": "units", "region": "client:region",
         "release": {"before_closing": "1h"},
     });
     let from = |region: &str| Order::by("ann").with(client("region"), region);

@@ -8,6 +8,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
+#[cfg(feature = "rule2")]
+use core::ops::RangeInclusive;
 use core::ops::{Add, Mul, Not, Sub};
 
 use crate::bindings::exports::rushgate::policy::types as wit;
@@ -59,7 +61,37 @@ pub type Int<Scope = Live> = Expr<Integer, Scope>;
 pub type Bool<Scope = Live> = Expr<Boolean, Scope>;
 pub type Text<Scope = PerOrder> = Expr<Textual, Scope>;
 
-type Write = Box<dyn Fn(&[wit::Node]) -> wit::Expr>;
+/// A node with its operands' indices.
+#[derive(Clone, Debug)]
+pub(crate) enum Written {
+    Plain(wit::Expr),
+    /// What only `rule2` can say.
+    #[cfg_attr(
+        not(feature = "rule2"),
+        allow(dead_code, reason = "only the feature makes them")
+    )]
+    Beyond(Beyond),
+}
+
+/// The nodes of `types2` that `types` does not have.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "rule2"),
+    allow(dead_code, reason = "only the feature makes them")
+)]
+pub(crate) enum Beyond {
+    Number {
+        of: wit::Node,
+        low: i64,
+        high: i64,
+        missing: i64,
+        unreadable: i64,
+    },
+    StartsWith(wit::Node, Vec<String>),
+    EndsWith(wit::Node, Vec<String>),
+}
+
+type Write = Box<dyn Fn(&[wit::Node]) -> Written>;
 
 /// A node before it has an index: its operands, and how to write it once they have theirs.
 pub(crate) struct Tree {
@@ -82,6 +114,10 @@ impl<Kind, Scope> Expr<Kind, Scope> {
     }
 
     pub(crate) fn new(operands: Vec<Rc<Tree>>, write: impl Fn(&[wit::Node]) -> wit::Expr + 'static) -> Self {
+        Self::written(operands, move |at| Written::Plain(write(at)))
+    }
+
+    fn written(operands: Vec<Rc<Tree>>, write: impl Fn(&[wit::Node]) -> Written + 'static) -> Self {
         Self::of(Rc::new(Tree {
             operands,
             write: Box::new(write),
@@ -290,6 +326,40 @@ impl<Scope> Text<Scope> {
     }
 }
 
+/// What needs a gateway that asks `rule2`.
+#[cfg(feature = "rule2")]
+impl<Scope> Text<Scope> {
+    /// The integer within `bounds` that this text says, as JSON writes one: `5`, not `05` or `5.0`. `missing` where the
+    /// text is empty, which is what an attribute reads as that an order lacks; `unreadable` where it says anything else.
+    pub fn number(self, bounds: RangeInclusive<i64>, missing: i64, unreadable: i64) -> Int<Scope> {
+        Expr::written(vec![self.tree], move |at| {
+            Written::Beyond(Beyond::Number {
+                of: at[0],
+                low: *bounds.start(),
+                high: *bounds.end(),
+                missing,
+                unreadable,
+            })
+        })
+    }
+
+    /// Whether it begins with one of these, byte for byte; none of them may be empty.
+    pub fn starts_with<T: Into<String>>(self, texts: impl IntoIterator<Item = T>) -> Bool<Scope> {
+        let texts: Vec<String> = texts.into_iter().map(Into::into).collect();
+        Expr::written(vec![self.tree], move |at| {
+            Written::Beyond(Beyond::StartsWith(at[0], texts.clone()))
+        })
+    }
+
+    /// Whether it ends with one of these.
+    pub fn ends_with<T: Into<String>>(self, texts: impl IntoIterator<Item = T>) -> Bool<Scope> {
+        let texts: Vec<String> = texts.into_iter().map(Into::into).collect();
+        Expr::written(vec![self.tree], move |at| {
+            Written::Beyond(Beyond::EndsWith(at[0], texts.clone()))
+        })
+    }
+}
+
 macro_rules! operator {
     ($($operator:ident $method:ident;)*) => {$(
         impl<Scope: Meet<O::Scope>, O: Operand<Integer>> $operator<O> for Int<Scope> {
@@ -317,7 +387,7 @@ impl<Scope> Not for Bool<Scope> {
 /// Gives trees their indices, operands first. A shared tree is written once.
 #[derive(Default)]
 pub(crate) struct Arena {
-    pub(crate) nodes: Vec<wit::Expr>,
+    pub(crate) nodes: Vec<Written>,
     /// Trees by address. They are kept alive beside it, so that no address is used twice.
     known: alloc::collections::BTreeMap<*const Tree, wit::Node>,
     kept: Vec<Rc<Tree>>,

@@ -63,6 +63,12 @@
 //! A plan reads only attributes its module declares. Where the merchant names the attribute, declare `claim("*")` and
 //! `client("*")`, which stand for every name: [`params::AttributeParam::needs`]. They are never required; let the plan reject
 //! orders without a value where that matters: [`params::Missing`].
+//!
+//! # What needs `rule2`
+//!
+//! With the feature `rule2`, a text can be read as an integer (`Text::number`) and asked for what it begins and ends with
+//! (`Text::starts_with`, `Text::ends_with`), and [`export!`] exports `rule2` beside `rule`. A gateway from before it refuses
+//! parameters whose plan needs that, and says so.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
@@ -79,6 +85,8 @@ mod plan;
 #[cfg(any(feature = "precheck", not(target_family = "wasm")))]
 pub mod precheck;
 mod rule;
+#[cfg(feature = "rule2")]
+mod rule2;
 #[cfg(target_family = "wasm")]
 mod runtime;
 mod words;

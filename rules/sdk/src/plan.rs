@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use crate::attribute::Attribute;
 use crate::bindings::exports::rushgate::policy::types as wit;
-use crate::expr::{Arena, Boolean, Int, Integer, Operand, PerOrder, Tree, used};
+use crate::expr::{Arena, Boolean, Int, Integer, Operand, PerOrder, Tree, Written, used};
 use crate::rule::Reason;
 
 /// The stretch of time a counter counts over.
@@ -150,7 +150,7 @@ impl Plan {
         });
     }
 
-    pub(crate) fn finish(self) -> wit::Plan {
+    pub(crate) fn finish(self) -> Finished {
         let mut arena = Arena::default();
         let counters = self
             .counters
@@ -185,12 +185,36 @@ impl Plan {
                 sentence: part.sentence,
             })
             .collect();
-        wit::Plan {
+        Finished {
             nodes: arena.nodes,
             counters,
             constraints,
             early_access,
         }
+    }
+}
+
+/// A plan whose nodes have their indices.
+pub(crate) struct Finished {
+    pub(crate) nodes: Vec<Written>,
+    pub(crate) counters: Vec<wit::Counter>,
+    pub(crate) constraints: Vec<wit::Constraint>,
+    pub(crate) early_access: Vec<wit::EarlyAccess>,
+}
+
+impl Finished {
+    /// As `rule` can say it; `None` where only `rule2` can.
+    pub(crate) fn plain(self) -> Option<wit::Plan> {
+        let plain = |node| match node {
+            Written::Plain(node) => Some(node),
+            Written::Beyond(_) => None,
+        };
+        Some(wit::Plan {
+            nodes: self.nodes.into_iter().map(plain).collect::<Option<_>>()?,
+            counters: self.counters,
+            constraints: self.constraints,
+            early_access: self.early_access,
+        })
     }
 }
 
@@ -228,7 +252,7 @@ mod tests {
         plan.require((used.used() + quantity()).le(&limit), &LIMIT, "Within the limit.")
             .when(!user().equals("staff"))
             .measure(used, &limit);
-        let plan = plan.finish();
+        let plan = plan.finish().plain().expect("nothing beyond");
 
         assert_eq!(plan.counters[0].key.len(), 2);
         assert!(matches!(
@@ -255,7 +279,7 @@ mod tests {
         let limit = claim("tier").lookup([("gold", 5)], 2);
         plan.require(quantity().le(&limit), &LIMIT, "Once.");
         plan.require(quantity().lt(limit), &LIMIT, "Twice.");
-        let plan = plan.finish();
+        let plan = plan.finish().plain().expect("nothing beyond");
         let tables = plan
             .nodes
             .iter()

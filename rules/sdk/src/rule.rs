@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::exports::rushgate::policy::rule::Guest;
 use crate::bindings::exports::rushgate::policy::types as wit;
+use crate::plan::Finished;
 use crate::{Attribute, Context, Example, Plan};
 
 /// Why an order can be rejected.
@@ -155,14 +156,22 @@ impl<R: Rule> Guest for Exported<R> {
     }
 
     fn compile(context: Context, params: String) -> Result<wit::Plan, Vec<wit::Diagnostic>> {
-        let params = serde_json::from_str(&params).map_err(|error| {
-            let message = format!("the parameters cannot be read: {error}");
-            vec![Diagnostic::error("", "params", message).0]
-        })?;
-        R::compile(&context, params)
-            .map(Plan::finish)
-            .map_err(|problems| problems.into_iter().map(|problem| problem.0).collect())
+        finished::<R>(&context, &params)?.plain().ok_or_else(|| {
+            let message = "these parameters need a gateway that asks rushgate:policy/rule2";
+            vec![Diagnostic::error("", "needs-rule2", message).0]
+        })
     }
+}
+
+/// The plan for parameters as text.
+pub(crate) fn finished<R: Rule>(context: &Context, params: &str) -> Result<Finished, Vec<wit::Diagnostic>> {
+    let params = serde_json::from_str(params).map_err(|error| {
+        let message = format!("the parameters cannot be read: {error}");
+        vec![Diagnostic::error("", "params", message).0]
+    })?;
+    R::compile(context, params)
+        .map(Plan::finish)
+        .map_err(|problems| problems.into_iter().map(|problem| problem.0).collect())
 }
 
 /// Makes a type that implements [`Rule`] the module's rule. Once per module.

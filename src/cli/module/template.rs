@@ -50,6 +50,7 @@ const SDK_SOURCES: &[(&str, &str)] = &sdk![
     "plan.rs",
     "precheck.rs",
     "rule.rs",
+    "rule2.rs",
     "runtime.rs",
     "words.rs",
 ];

@@ -68,6 +68,31 @@ impl Candidates {
             match expr {
                 Expr::Int(number) | Expr::Div(_, number) | Expr::Mod(_, number) => self.number(*number),
                 Expr::OneOf(of, texts) => self.compared(nodes, *of, texts.iter()),
+                Expr::StartsWith(of, texts) => {
+                    let longer = texts.iter().map(|text| format!("{text}-"));
+                    let longer: Vec<String> = longer.collect();
+                    self.compared(nodes, *of, texts.iter().chain(&longer));
+                }
+                Expr::EndsWith(of, texts) => {
+                    let longer = texts.iter().map(|text| format!("-{text}"));
+                    let longer: Vec<String> = longer.collect();
+                    self.compared(nodes, *of, texts.iter().chain(&longer));
+                }
+                Expr::Number {
+                    of,
+                    low,
+                    high,
+                    missing,
+                    unreadable,
+                } => {
+                    for number in [low, high, missing, unreadable] {
+                        self.number(*number);
+                    }
+                    let said = [*low, *high, low.saturating_sub(1), high.saturating_add(1)];
+                    let mut said = said.map(|number| number.to_string()).to_vec();
+                    said.extend([low.midpoint(*high).to_string(), "-".to_owned()]);
+                    self.compared(nodes, *of, said.iter());
+                }
                 Expr::Lookup { of, entries, .. } => {
                     self.compared(nodes, *of, entries.iter().map(|(text, _)| text));
                     entries.iter().for_each(|(_, number)| self.number(*number));

@@ -110,6 +110,9 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if any(|plan| has(plan, |expr| matches!(expr, Expr::Mod(..)))) {
         lines.part(include_str!("../../../lua/parts/mod.lua"));
     }
+    if any(|plan| has(plan, |expr| matches!(expr, Expr::Number { .. }))) {
+        lines.part(include_str!("../../../lua/parts/integer.lua"));
+    }
     if any(chooses_truth) {
         lines.part(include_str!("../../../lua/parts/pick.lua"));
     }
@@ -151,6 +154,13 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
         );
         lines.line("local v = {}");
     }
+    if parts.iter().any(Part::counts_in_table) {
+        lines.line("");
+        lines.line(
+            "-- What was counted for an attempt; each is written before it is read, for every attempt anew.",
+        );
+        lines.line("local counted = {}");
+    }
 }
 
 /// Whether it makes buckets when they are first used.
@@ -186,7 +196,9 @@ fn write_tables(lines: &mut Lines, parts: &[Part<'_>]) {
 
 fn table_rows(plan: &CheckedPlan, expr: &Expr) -> Vec<(String, String)> {
     match expr {
-        Expr::OneOf(_, texts) => texts.iter().map(|text| (literal(text), "true".into())).collect(),
+        Expr::OneOf(_, texts) | Expr::StartsWith(_, texts) | Expr::EndsWith(_, texts) => {
+            texts.iter().map(|text| (literal(text), "true".into())).collect()
+        }
         Expr::Lookup { entries, .. } => number_rows(entries),
         Expr::Stock => number_rows(&stock_entries(plan)),
         _ => Vec::new(),

@@ -10,15 +10,15 @@ use crate::plan::{Counter, Window};
 impl Writer<'_> {
     /// A count that was read with the orders of its buyer.
     pub(super) fn read_of_buyer(&mut self, counter: &Counter, number: u32, place: &str) {
+        let part = self.expressions.part;
+        let (used, live) = (part.used(number), part.live(number));
         let Window::Rolling { length_ms } = counter.window else {
-            let used = format!("local used_{number} = values[{place}] and tonumber(values[{place}]) or 0");
-            return self.lines.line(used);
+            let value = format!("values[{place}] and tonumber(values[{place}]) or 0");
+            return self.lines.line(part.assignment(&used, &value));
         };
-        self.lines.line(format!(
-            "local live_{number} = live(values, {place}, {length_ms})"
-        ));
-        self.lines
-            .line(format!("local used_{number} = live_{number}.used"));
+        let value = format!("live(values, {place}, {length_ms})");
+        self.lines.line(part.assignment(&live, &value));
+        self.lines.line(part.assignment(&used, &format!("{live}.used")));
     }
 
     /// Begins what the order adds to the list of its bucket, where that depends on the order: the record.
@@ -59,16 +59,18 @@ impl Writer<'_> {
             self.lines.open(format!("if {condition} then"));
         }
         let name = counter_name(counter);
+        let part = self.expressions.part;
+        let (used, live) = (part.used(number), part.live(number));
         let cost = self.expressions.value(counter.cost).0;
         let value = match is_rolling(counter) {
             true => {
-                self.lines.line(format!("add(live_{number}, {cost})  -- {name}"));
-                format!("live_{number}.text")
+                self.lines.line(format!("add({live}, {cost})  -- {name}"));
+                format!("{live}.text")
             }
             false => {
                 let cost = self.expressions.operand(counter.cost, Binding::Multiply);
                 self.lines
-                    .line(format!("values[{place}] = used_{number} + {cost}  -- {name}"));
+                    .line(format!("values[{place}] = {used} + {cost}  -- {name}"));
                 format!("whole(values[{place}])")
             }
         };

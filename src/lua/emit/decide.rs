@@ -273,9 +273,10 @@ impl<'a> Writer<'a> {
             self.read_counter(*counter);
             let rolling = is_rolling(&self.plan.plan().counters[*counter as usize]);
             formats.push(if rolling { "%s" } else { "%.0f" });
+            let part = self.expressions.part;
             values.push(match rolling {
-                true => format!("live_{counter}.text"),
-                false => format!("used_{counter}"),
+                true => format!("{}.text", part.live(*counter)),
+                false => part.used(*counter),
             });
         }
         for (audience, of) in &needs.members {
@@ -322,22 +323,22 @@ impl<'a> Writer<'a> {
         if let Some(place) = self.expressions.part.place_of_buyer(index) {
             return self.read_of_buyer(counter, number, &place);
         }
-        let (group, place) = self.expressions.part.place(index);
+        let part = self.expressions.part;
+        let (group, place) = part.place(index);
+        let (used, live, row) = (part.used(number), part.live(number), part.row(group));
         if self.known.groups.insert(group) {
             let subject = self.expressions.slot(&Slot::Subject(counter.key.clone()));
             let bucket = self.expressions.slot(&Slot::Bucket(counter.key.clone()));
-            self.lines.line(format!(
-                "local row_{group} = rows[{group}][{subject}] or read[{group}]({subject}, keys[{group}] .. {bucket})"
-            ));
+            let value =
+                format!("rows[{group}][{subject}] or read[{group}]({subject}, keys[{group}] .. {bucket})");
+            self.lines.line(part.assignment(&row, &value));
         }
+        let count = format!("{row}[{place}]");
         if is_rolling(counter) {
-            self.lines
-                .line(format!("local live_{number} = row_{group}[{place}]"));
-            self.lines
-                .line(format!("local used_{number} = live_{number}.used"));
+            self.lines.line(part.assignment(&live, &count));
+            self.lines.line(part.assignment(&used, &format!("{live}.used")));
         } else {
-            self.lines
-                .line(format!("local used_{number} = row_{group}[{place}]"));
+            self.lines.line(part.assignment(&used, &count));
         }
     }
 
@@ -356,7 +357,7 @@ impl<'a> Writer<'a> {
             }
         }
         for (index, counter) in (0..).zip(counters).filter(|(_, counter)| is_rolling(counter)) {
-            let live = format!("live_{}", part.counter(index));
+            let live = part.live(part.counter(index));
             let full = format!("{live}.orders >= {ROLLING_ORDERS_MAX}");
             let condition = match part.charged(counter) {
                 Some(true) => full,
@@ -396,24 +397,27 @@ impl<'a> Writer<'a> {
             return self.charge_buyer(number, counter, always, &place);
         }
         let (group, place) = part.place(index);
+        let row = part.row(group);
         if !always {
             let condition = self.above_zero(counter.cost);
             self.lines.open(format!("if {condition} then"));
-            self.lines.line(format!("row_{group}.charged_{place} = true"));
+            self.lines.line(format!("{row}.charged_{place} = true"));
         }
         let name = counter_name(counter);
         self.lines.line(match is_rolling(counter) {
             true => format!(
-                "add(live_{number}, {})  -- {name}",
+                "add({}, {})  -- {name}",
+                part.live(number),
                 self.expressions.value(counter.cost).0
             ),
             false => format!(
-                "row_{group}[{place}] = used_{number} + {}  -- {name}",
+                "{row}[{place}] = {} + {}  -- {name}",
+                part.used(number),
                 self.expressions.operand(counter.cost, Binding::Multiply)
             ),
         });
         if !always || touched.insert(group) {
-            self.lines.line(format!("touch({group}, row_{group})"));
+            self.lines.line(format!("touch({group}, {row})"));
         }
         if !always {
             self.lines.close("end");

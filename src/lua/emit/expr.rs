@@ -1,5 +1,7 @@
 //! Expressions of a plan as Lua text.
 
+use std::collections::BTreeSet;
+
 use super::part::Part;
 use super::text::{integer, literal};
 use crate::lua::codec::ATTEMPT_FIELDS;
@@ -88,7 +90,7 @@ impl Expressions<'_> {
             Expr::Int(n) => atom(integer(*n)),
             Expr::Text(text) => atom(literal(text)),
             Expr::Attribute(attribute) => atom(self.attribute(attribute)),
-            Expr::Counter(counter) => atom(format!("used_{}", self.part.counter(*counter))),
+            Expr::Counter(counter) => atom(self.part.used(self.part.counter(*counter))),
             Expr::Remaining => atom("remaining".into()),
             Expr::Stock => self.stock(node),
             Expr::Now => atom("now".into()),
@@ -115,6 +117,43 @@ impl Expressions<'_> {
             Expr::OneOf(of, texts) => self.one_of(node, *of, texts),
             Expr::Lookup { of, entries, default } => self.lookup(node, &self.value(*of).0, entries, *default),
             Expr::Member { audience, of } => self.member(audience, of),
+            Expr::Number {
+                of,
+                low,
+                high,
+                missing,
+                unreadable,
+            } => {
+                let numbers = [low, high, missing, unreadable].map(|n| integer(*n)).join(", ");
+                atom(format!("integer({}, {numbers})", self.value(*of).0))
+            }
+            Expr::StartsWith(of, texts) => {
+                let of = self.value(*of).0;
+                self.affix(node, texts, |length| format!("sub({of}, 1, {length})"))
+            }
+            Expr::EndsWith(of, texts) => {
+                let of = self.value(*of).0;
+                self.affix(node, texts, |length| format!("sub({of}, -{length})"))
+            }
+        }
+    }
+
+    /// Whether a part of a text, of so many bytes, is one of these; none of them is empty. Many are looked up once for
+    /// each length that they have.
+    fn affix(&self, node: Node, texts: &[String], part: impl Fn(usize) -> String) -> Written {
+        let tests: Vec<String> = if texts.len() > CHAIN_MAX {
+            let lengths: BTreeSet<usize> = texts.iter().map(String::len).collect();
+            let table = self.part.table(node);
+            let test = |length| format!("entries({table})[{}] == true", part(length));
+            lengths.into_iter().map(test).collect()
+        } else {
+            let test = |text: &String| format!("{} == {}", part(text.len()), literal(text));
+            texts.iter().map(test).collect()
+        };
+        match tests.len() {
+            0 => ("false".into(), Binding::Atom),
+            1 => (tests.concat(), Binding::Compare),
+            _ => (tests.join(" or "), Binding::Or),
         }
     }
 

@@ -11,6 +11,9 @@ use crate::plan::{Attribute, CheckedPlan, Counter, Expr, Node};
 
 /// Variables that a decision may have where it stands in the loop.
 const LARGE: usize = 60;
+/// Counters whose counts are variables of their own: up to three each, and Lua has 200 a function. Where a plan has more,
+/// they are fields of one table.
+const COUNTERS_LOCAL_MAX: usize = 32;
 
 /// Whose decision a plan makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +103,39 @@ impl<'a> Part<'a> {
     /// Whether its variables are so many that they are to be a function's own: Lua has 200 a function.
     pub(super) fn is_large(&self) -> bool {
         self.usage.variables() + 3 * self.plan.plan().counters.len() > LARGE
+    }
+
+    /// Whether its counts are fields of one table.
+    pub(super) fn counts_in_table(&self) -> bool {
+        self.plan.plan().counters.len() > COUNTERS_LOCAL_MAX
+    }
+
+    /// What has been used of a counter of this number, as the script names it.
+    pub(super) fn used(&self, number: u32) -> String {
+        self.counted(format!("used_{number}"))
+    }
+
+    /// The orders that a rolling counter of this number still counts.
+    pub(super) fn live(&self, number: u32) -> String {
+        self.counted(format!("live_{number}"))
+    }
+
+    /// The counts of one subject in this group.
+    pub(super) fn row(&self, group: u32) -> String {
+        self.counted(format!("row_{group}"))
+    }
+
+    fn counted(&self, name: String) -> String {
+        match self.counts_in_table() {
+            true => format!("counted.{name}"),
+            false => name,
+        }
+    }
+
+    /// The statement that gives one of these its value.
+    pub(super) fn assignment(&self, name: &str, value: &str) -> String {
+        let local = if self.counts_in_table() { "" } else { "local " };
+        format!("{local}{name} = {value}")
     }
 
     /// Whether the SKU decides anything by its name.

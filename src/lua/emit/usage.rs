@@ -59,7 +59,10 @@ impl Usage {
                 let operand = operand as usize;
                 owners[operand] = owners[operand].join(owners[index]);
                 uses[operand] += 1;
-                alone[operand] |= matches!(expr, Expr::OneOf(..) | Expr::Lookup { .. });
+                alone[operand] |= matches!(
+                    expr,
+                    Expr::OneOf(..) | Expr::Lookup { .. } | Expr::StartsWith(..) | Expr::EndsWith(..)
+                );
             }
         }
         let mut usage = Self {

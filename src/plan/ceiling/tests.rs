@@ -38,3 +38,24 @@ fn conditions_and_sums_that_share_their_parts_end() {
     // Its numbers are beyond every bound, so that it is refused; what counts is that this is found out.
     assert!(check(plan, sample.context).is_err());
 }
+
+/// A limit on a buyer's own count is held; one on what is left, or on a sum of counts, is not.
+#[test]
+fn what_the_database_cannot_hold_is_known() {
+    let held = |name: &str| {
+        let mut samples = samples().into_iter();
+        let plan = samples.find(|sample| sample.name == name).expect(name).plan;
+        let all = plan
+            .constraints
+            .iter()
+            .map(|constraint| is_held(&plan, constraint));
+        all.collect::<Vec<bool>>()
+    };
+    assert_eq!(held("orders per user"), [true]);
+    assert_eq!(held("cooldown"), [true]);
+    assert_eq!(held("a limit and a cost that claims say"), [true]);
+    assert_eq!(held("cap per order and packs"), [true, true]);
+    assert_eq!(held("not member of an uploaded list"), [true], "no count decides");
+    assert_eq!(held("smaller orders as stock runs out"), [false]);
+    assert_eq!(held("reserved for two regions"), [false]);
+}

@@ -168,6 +168,33 @@ fn operands_come_first() {
     assert_eq!(node(Expr::Counter(u32::MAX)), Err("index"));
 }
 
+/// A number that a text says, of these bounds.
+fn said(of: Node, low: i64, high: i64) -> Expr {
+    Expr::Number {
+        of,
+        low,
+        high,
+        missing: 2,
+        unreadable: -3,
+    }
+}
+
+#[test]
+fn numbers_that_texts_say_are_bounded() {
+    assert_eq!(node(said(2, 0, 10)), Ok(Kind::Int { low: -3, high: 10 }));
+    assert_eq!(node(said(2, -5, 1)), Ok(Kind::Int { low: -5, high: 2 }));
+    assert_eq!(node(said(2, 1, 0)), Err("bound"), "nothing is from 1 to 0");
+    assert_eq!(node(said(2, 0, INTEGER_MAX + 1)), Err("number"));
+    assert_eq!(node(said(2, -INTEGER_MAX - 1, 0)), Err("number"));
+    // What an admitted order adds is never below nothing.
+    let cost = |plan: &mut Plan| {
+        plan.nodes.push(Expr::Attribute(Attribute::User));
+        plan.nodes.push(said(plan.nodes.len() as Node - 1, 0, 5));
+        plan.counters[0].cost = plan.nodes.len() as Node - 1;
+    };
+    assert_eq!(refused(cost), ("counters/0/cost".into(), "bound"));
+}
+
 #[test]
 fn types_fit() {
     for wrong in [
@@ -184,6 +211,9 @@ fn types_fit() {
         Expr::Select(0, 0, 0),
         Expr::Select(3, 0, 2),
         Expr::OneOf(0, vec![]),
+        Expr::StartsWith(0, vec![]),
+        Expr::EndsWith(3, vec![]),
+        said(0, 0, 1),
         Expr::Lookup {
             of: 1,
             entries: vec![],
@@ -244,6 +274,12 @@ fn texts_and_tables_are_bounded() {
     assert_eq!(node(Expr::OneOf(2, keys(1025))), Err("bound"));
     assert_eq!(nodes(vec![Expr::OneOf(2, keys(1024)); 9]), Err("bound"));
     assert_eq!(node(Expr::OneOf(2, vec!["a".into(), "a".into()])), Err("bound"));
+    for affix in [Expr::StartsWith, Expr::EndsWith] {
+        assert_eq!(node(affix(2, keys(1024))), Ok(Kind::Bool));
+        assert_eq!(node(affix(2, keys(1025))), Err("bound"));
+        assert_eq!(node(affix(2, vec!["a".into(), "a".into()])), Err("bound"));
+        assert_eq!(node(affix(2, vec!["a".into(), String::new()])), Err("bound"));
+    }
     let twice = Expr::Lookup {
         of: 2,
         entries: vec![("a".into(), 1), ("a".into(), 1)],
@@ -269,7 +305,7 @@ fn parts_are_counted() {
     let many = |change: fn(&mut Plan)| refused(change);
     let nodes = |plan: &mut Plan| plan.nodes.resize(4097, Expr::Int(0));
     assert_eq!(many(nodes), ("nodes".into(), "bound"));
-    let counters = |plan: &mut Plan| plan.counters = vec![plan.counters[0].clone(); 33];
+    let counters = |plan: &mut Plan| plan.counters = vec![plan.counters[0].clone(); 65];
     assert_eq!(many(counters), ("counters".into(), "bound"));
     let constraints = |plan: &mut Plan| plan.constraints = vec![plan.constraints[0].clone(); 65];
     assert_eq!(many(constraints), ("constraints".into(), "bound"));

@@ -58,6 +58,12 @@ fn wild_expr() -> impl Strategy<Value = Expr> {
             entries: keys.into_iter().map(|key| (key, default)).collect(),
             default,
         }),
+        1 => (wild_node(), texts()).prop_map(|(of, texts)| Expr::StartsWith(of, texts)),
+        1 => (wild_node(), texts()).prop_map(|(of, texts)| Expr::EndsWith(of, texts)),
+        1 => (wild_node(), [wild_int(), wild_int(), wild_int(), wild_int()]).prop_map(|(of, numbers)| {
+            let [low, high, missing, unreadable] = numbers;
+            Expr::Number { of, low, high, missing, unreadable }
+        }),
         1 => wild_attribute().prop_map(|of| Expr::Member { audience: "vip".into(), of }),
     ]
 }

@@ -155,7 +155,11 @@ impl<'a> Compare<'a> {
             (Expr::Select(when, a, b), Expr::Select(then, c, d)) if self.is_same(*when, *then) => {
                 self.at(*a, *c, depth).and(self.at(*b, *d, depth))
             }
-            (Expr::OneOf(a, before), Expr::OneOf(c, after)) if self.is_same(*a, *c) => {
+            (Expr::OneOf(a, before), Expr::OneOf(c, after))
+            | (Expr::StartsWith(a, before), Expr::StartsWith(c, after))
+            | (Expr::EndsWith(a, before), Expr::EndsWith(c, after))
+                if self.is_same(*a, *c) =>
+            {
                 self.texts(before, after)
             }
             (
@@ -170,7 +174,37 @@ impl<'a> Compare<'a> {
                     default: other,
                 },
             ) if self.is_same(*a, *c) => self.tables((entries, *default), (after, *other)),
+            (Expr::Number { of: a, .. }, Expr::Number { of: c, .. }) if self.is_same(*a, *c) => {
+                self.numbers(one, other)
+            }
             _ => Unknown,
+        }
+    }
+
+    /// The same text read as an integer: what comes of one that is out of bounds in only one of them cannot be said.
+    fn numbers(&mut self, one: &Expr, other: &Expr) -> Relation {
+        let parts = |expr: &Expr| match *expr {
+            Expr::Number {
+                low,
+                high,
+                missing,
+                unreadable,
+                ..
+            } => [low, high, missing, unreadable],
+            _ => [0; 4],
+        };
+        let (before, after) = (parts(one), parts(other));
+        let names = ["from", "to", "where missing", "where no such integer"];
+        for (name, (before, after)) in names.into_iter().zip(before.into_iter().zip(after)) {
+            if before != after {
+                self.differ(Some(name.to_owned()), shown(before), shown(after));
+            }
+        }
+        let ([low, high, missing, unreadable], [low_after, high_after, missing_after, unreadable_after]) =
+            (before, after);
+        match (low, high) == (low_after, high_after) {
+            true => Relation::of(&missing, &missing_after).and(Relation::of(&unreadable, &unreadable_after)),
+            false => Unknown,
         }
     }
 

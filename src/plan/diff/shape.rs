@@ -30,11 +30,16 @@ fn label(plan: &CheckedPlan, expr: &Expr, counter: &impl Fn(u32) -> String) -> S
         Expr::Counter(index) => format!("counter {}", counter(*index)),
         Expr::Div(_, divisor) => format!("div {divisor}"),
         Expr::Mod(_, divisor) => format!("mod {divisor}"),
-        Expr::OneOf(_, texts) => {
-            let mut texts = texts.clone();
-            texts.sort();
-            format!("one of {texts:?}")
-        }
+        Expr::OneOf(_, texts) => sorted("one of", texts),
+        Expr::StartsWith(_, texts) => sorted("starts with", texts),
+        Expr::EndsWith(_, texts) => sorted("ends with", texts),
+        Expr::Number {
+            of: _,
+            low,
+            high,
+            missing,
+            unreadable,
+        } => format!("number {low} {high} {missing} {unreadable}"),
         Expr::Lookup { entries, default, .. } => {
             let mut entries = entries.clone();
             entries.sort();
@@ -51,4 +56,10 @@ fn label(plan: &CheckedPlan, expr: &Expr, counter: &impl Fn(u32) -> String) -> S
             text.split('(').next().unwrap_or_default().to_owned()
         }
     }
+}
+
+fn sorted(what: &str, texts: &[String]) -> String {
+    let mut texts: Vec<&String> = texts.iter().collect();
+    texts.sort();
+    format!("{what} {texts:?}")
 }

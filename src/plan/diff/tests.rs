@@ -177,6 +177,92 @@ fn limits_are_tighter_or_looser_by_their_numbers() {
 }
 
 #[test]
+fn what_texts_say_is_compared() {
+    let said = |high: i64, missing: i64, unreadable: i64| {
+        let number = Expr::Number {
+            of: 3,
+            low: 0,
+            high,
+            missing,
+            unreadable,
+        };
+        let claim = Expr::Attribute(Attribute::Claim("most".into()));
+        limited(
+            &[Attribute::User],
+            Window::Campaign,
+            Expr::Int(1),
+            vec![claim, number],
+        )
+    };
+    let only = |affix: fn(u32, Vec<String>) -> Expr, texts: &[&str]| {
+        let mut plan = per_user(2);
+        let claim = plan.nodes.len() as u32;
+        plan.nodes.push(Expr::Attribute(Attribute::Claim("email".into())));
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        plan.nodes.push(affix(claim, texts));
+        plan.constraints[0].require = claim + 1;
+        plan.constraints[0].measure = None;
+        plan
+    };
+    for (old, new, class, sentence) in [
+        (
+            said(9, 2, 0),
+            said(9, 2, 0),
+            Class::Unchanged,
+            "n/limit: unchanged",
+        ),
+        (
+            said(9, 2, 0),
+            said(9, 1, 0),
+            Class::Tighter,
+            "n/limit: tighter, where missing: 2 → 1; counts are kept",
+        ),
+        (
+            said(9, 2, 0),
+            said(9, 3, 1),
+            Class::Looser,
+            "n/limit: looser, where missing: 2 → 3, where no such integer: 0 → 1; counts are kept",
+        ),
+        (
+            said(9, 2, 0),
+            said(5, 2, 0),
+            Class::Changed,
+            "n/limit: changed, to: 9 → 5; counts are kept",
+        ),
+        (
+            only(Expr::StartsWith, &["a", "b"]),
+            only(Expr::StartsWith, &["b", "a"]),
+            Class::Unchanged,
+            "n/limit: unchanged",
+        ),
+        (
+            only(Expr::StartsWith, &["a", "b"]),
+            only(Expr::StartsWith, &["a"]),
+            Class::Tighter,
+            "n/limit: tighter, b: listed → not listed",
+        ),
+        (
+            only(Expr::EndsWith, &["a"]),
+            only(Expr::EndsWith, &["a", "b"]),
+            Class::Looser,
+            "n/limit: looser, b: not listed → listed",
+        ),
+        (
+            only(Expr::StartsWith, &["a"]),
+            only(Expr::EndsWith, &["a"]),
+            Class::Changed,
+            "n/limit: changed",
+        ),
+    ] {
+        assert_eq!(said_of(old, new), (class, sentence.to_owned()));
+    }
+}
+
+fn said_of(old: Plan, new: Plan) -> (Class, String) {
+    said(old, new, Part::Constraint)
+}
+
+#[test]
 fn where_a_constraint_applies_counts_too() {
     let gold_only = |of: &[&str]| {
         let mut plan = per_user(2);

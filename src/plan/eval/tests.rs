@@ -222,3 +222,30 @@ fn subjects_of_several_attributes_never_meet() {
     assert_eq!(compose_subject(&key, &attempt(0, 1)), "0:0:");
     assert_eq!(compose_subject(&[], &attempt(0, 1)), "");
 }
+
+/// What a claim says is known from the order alone: the database can hold landed orders against it.
+#[test]
+fn a_charge_carries_the_limit_that_a_claim_says() {
+    let (plan, _) = plan("a limit and a cost that claims say");
+    let now = plan.context().schedule.opens_at;
+    for (most, weight, expected) in [
+        (Some("5"), Some("3"), (3, Some(5))),
+        (None, None, (1, Some(2))),
+        (Some("many"), Some("heavy"), (9, Some(0))),
+        (Some("100"), Some("9"), (9, Some(100))),
+    ] {
+        let mut attempt = attempt(1, 1);
+        let named = [("claim:most", most), ("claim:weight", weight)];
+        let given = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        attempt.attributes = given.map(|(name, value)| (name.into(), value.into())).collect();
+        let charges = charges(&plan, &attempt, now);
+        assert_eq!(
+            (charges[0].cost, charges[0].limit),
+            expected,
+            "{most:?} {weight:?}"
+        );
+    }
+    let mut free = attempt(1, 1);
+    free.attributes.insert("claim:weight".into(), "0".into());
+    assert_eq!(charges(&plan, &free, now), [], "nothing to count");
+}

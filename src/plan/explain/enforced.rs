@@ -201,7 +201,31 @@ impl<'a> Text<'a> {
                 self.node(*of, Binds::Tightest, below);
             }
             Expr::Member { audience, of } => self.push(&format!("{} is in the list {audience}", noun(of))),
+            Expr::Number {
+                of,
+                low,
+                high,
+                missing,
+                unreadable,
+            } => {
+                self.push("(");
+                self.node(*of, Binds::Tightest, below);
+                let [low, high, missing, unreadable] = [low, high, missing, unreadable].map(|n| number(*n));
+                self.push(&format!(
+                    " as an integer from {low} to {high}; {missing} where it is missing, {unreadable} where it is no such integer)"
+                ));
+            }
+            Expr::StartsWith(of, texts) => self.affix(*of, "starts", texts, below),
+            Expr::EndsWith(of, texts) => self.affix(*of, "ends", texts, below),
         }
+    }
+
+    fn affix(&mut self, of: Node, verb: &str, texts: &[String], depth: usize) {
+        self.node(of, Binds::Compare, depth);
+        let shown = texts.iter().take(ENTRIES_SHOWN).map(|text| format!("{text:?}"));
+        let list = listed(shown.collect(), texts.len());
+        let one_of = if texts.len() == 1 { "" } else { "one of " };
+        self.push(&format!(" {verb} with {one_of}{list}"));
     }
 
     fn counter(&mut self, index: u32) {

@@ -71,3 +71,28 @@ fn durations_read_as_words() {
     assert_eq!(duration(5_400_000), "1 hour 30 minutes");
     assert_eq!(duration(2 * 86_400_000 + 1001), "2 days 1 second 1 millisecond");
 }
+
+#[test]
+fn what_texts_say_is_explained() {
+    insta::assert_snapshot!(explained("a limit and a cost that claims say"), @r#"
+    The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
+    As many points as the token allows. Enforced: at most (most of the token as an integer from 0 to 100; 2 where it is missing, 0 where it is no such integer). Counts (weight of the token as an integer from 0 to 9; 1 where it is missing, 9 where it is no such integer) for each order per user, over the whole campaign.
+    "#);
+    insta::assert_snapshot!(explained("what begins and what ends with a text"), @r#"
+    The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
+    Only to postcodes that begin with 10, 12 or ü. Enforced: postcode starts with one of "10", "12", "ü". postcode is sent by the buyer's program and can be forged.
+    One order for whoever is not of the house. Enforced: at most 1, where not (email of the token ends with "@example.com"). Counts orders per user, over the whole campaign.
+    "#);
+}
+
+#[test]
+fn what_the_database_cannot_hold_is_said() {
+    insta::assert_snapshot!(explained("reserved for two regions"), @r#"
+    The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
+    8 units for the EU, 4 for the US. Enforced: quantity + (0 where region of the token = "eu", else the larger of (8 − counted by sample/count-0 and 0)) + (0 where region of the token = "us", else the larger of (4 − counted by sample/count-1 and 0)) ≤ units left of the SKU, where the time of the order < 2026-03-28T13:00:00.000Z. Counts (quantity where region of the token = "eu", else 0) for each order per SKU, over the whole campaign. Counts (quantity where region of the token = "us", else 0) for each order per SKU, over the whole campaign. Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.
+    "#);
+    insta::assert_snapshot!(explained("smaller orders as stock runs out"), @r#"
+    The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
+    Small orders only once half is sold. Enforced: quantity ≤ (units of the SKU at the start ÷ 10 (rounded down) where units of the SKU at the start ÷ 2 (rounded down) < units left of the SKU, else 1). Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.
+    "#);
+}

@@ -2,7 +2,7 @@
 //! the shape of one order, and the gateway's own reasons.
 
 use super::Sample;
-use super::story::{Draft, HOUR, MINUTE, Story, again, claim, client, order, release};
+use super::story::{Draft, HOUR, MINUTE, SPRING, Story, again, claim, client, order, release};
 use crate::plan::{Attribute, Expr, Window};
 
 pub(super) fn samples() -> Vec<Sample> {
@@ -11,11 +11,14 @@ pub(super) fn samples() -> Vec<Sample> {
         several_subjects(),
         tiers(),
         region_quota(),
+        reserves(),
         allow_list(),
         deny_list(),
         early_access(),
         cap_and_packs(),
         last_units(),
+        said_by_a_claim(),
+        beginnings_and_ends(),
     ]
 }
 
@@ -108,6 +111,49 @@ fn region_quota() -> Sample {
         order(1, "bob", "shirt", 2, "claim:region=eu", "admitted"),
         order(1, "ann", "shirt", 3, "claim:region=eu", "admitted"),
         order(1, "ann", "shirt", 1, "claim:region=eu", "limit"),
+    ])
+}
+
+/// What an order leaves must do for what the other region has not had of its share.
+fn reserves() -> Sample {
+    let mut draft = Draft::default();
+    let of = draft.push(Expr::Attribute(claim("region")));
+    let quantity = draft.push(Expr::Attribute(Attribute::Quantity));
+    let zero = draft.push(Expr::Int(0));
+    let mut asked = quantity;
+    for (region, share) in [("eu", 8), ("us", 4)] {
+        let name = draft.push(Expr::Text(region.into()));
+        let own = draft.push(Expr::Eq(of, name));
+        let cost = Expr::Select(own, quantity, zero);
+        let units = draft.counted(&[Attribute::Sku], Window::Campaign, cost);
+        let used = draft.push(Expr::Counter(units));
+        let share = draft.push(Expr::Int(share));
+        let unused = draft.push(Expr::Sub(share, used));
+        let unused = draft.push(Expr::Max(unused, zero));
+        let for_others = draft.push(Expr::Select(own, zero, unused));
+        asked = draft.push(Expr::Add(asked, for_others));
+    }
+    let remaining = draft.push(Expr::Remaining);
+    let enough = draft.push(Expr::Le(asked, remaining));
+    let now = draft.push(Expr::Now);
+    let released = draft.push(Expr::Int(SPRING + HOUR));
+    let before = draft.push(Expr::Lt(now, released));
+    draft.require(enough, "reserved", "8 units for the EU, 4 for the US.");
+    draft.last().when = Some(before);
+    Story::new("reserved for two regions", draft).steps(vec![
+        order(0, "ann", "shoe", 9, "", "reserved"),
+        order(0, "ann", "shoe", 8, "", "admitted"),
+        order(0, "bob", "shoe", 1, "claim:region=asia", "reserved"),
+        order(0, "cid", "shoe", 9, "claim:region=eu", "reserved"),
+        order(0, "cid", "shoe", 7, "claim:region=eu", "admitted"),
+        order(0, "dan", "shoe", 5, "claim:region=us", "reserved"),
+        order(0, "dan", "shoe", 4, "claim:region=us", "admitted"),
+        order(0, "dan", "shoe", 1, "claim:region=us", "reserved"),
+        release(1, 1),
+        order(1, "dan", "shoe", 8, "claim:region=us", "admitted"),
+        order(1, "ann", "shoe", 1, "", "reserved"),
+        order(HOUR - 1, "ann", "shoe", 1, "", "reserved"),
+        order(HOUR, "ann", "shoe", 1, "", "admitted"),
     ])
 }
 
@@ -230,5 +276,107 @@ fn last_units() -> Sample {
         order(0, "ann", "shoe", 2, "", "last-units"),
         order(0, "ann", "shoe", 1, "", "admitted"),
         order(0, "ann", "shirt", 10, "", "admitted"),
+    ])
+}
+
+/// Orders count as many points as the token says, up to as many as it says.
+fn said_by_a_claim() -> Sample {
+    let mut draft = Draft::default();
+    let said = |draft: &mut Draft, name, high, missing, unreadable| {
+        let of = draft.push(Expr::Attribute(claim(name)));
+        Expr::Number {
+            of,
+            low: 0,
+            high,
+            missing,
+            unreadable,
+        }
+    };
+    let weight = said(&mut draft, "weight", 9, 1, 9);
+    let points = draft.counted(&[Attribute::User], Window::Campaign, weight);
+    let most = said(&mut draft, "most", 100, 2, 0);
+    let most = draft.push(most);
+    draft.at_most(points, most, "As many points as the token allows.");
+    Story::new("a limit and a cost that claims say", draft).steps(vec![
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=3", "admitted"),
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=3", "limit"),
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=2", "admitted"),
+        order(0, "ann", "shirt", 1, "claim:most=5 claim:weight=0", "admitted"),
+        order(0, "bob", "shirt", 1, "", "admitted"),
+        order(0, "bob", "shirt", 1, "", "admitted"),
+        order(0, "bob", "shirt", 1, "", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=05", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=5.0", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=101", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=-1", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=many", "limit"),
+        order(
+            0,
+            "cid",
+            "shirt",
+            1,
+            "claim:most=100 claim:weight=heavy",
+            "admitted",
+        ),
+        order(0, "cid", "shirt", 1, "claim:most=9", "limit"),
+        order(0, "cid", "shirt", 1, "claim:most=10", "admitted"),
+        release(1, 12),
+        order(1, "cid", "shirt", 1, "claim:most=2", "admitted"),
+        order(1, "cid", "shirt", 1, "claim:most=2", "limit"),
+    ])
+}
+
+/// Postcodes that begin with one of these, and no more than one order of others than members of the house.
+fn beginnings_and_ends() -> Sample {
+    let mut draft = Draft::default();
+    let code = draft.push(Expr::Attribute(client("postcode")));
+    let near = draft.push(Expr::StartsWith(code, vec!["10".into(), "12".into(), "ü".into()]));
+    draft.require(near, "too-far", "Only to postcodes that begin with 10, 12 or ü.");
+    let orders = draft.orders(&[Attribute::User], Window::Campaign);
+    let email = draft.push(Expr::Attribute(claim("email")));
+    let house = draft.push(Expr::EndsWith(email, vec!["@example.com".into()]));
+    let one = draft.push(Expr::Int(1));
+    draft.at_most(orders, one, "One order for whoever is not of the house.");
+    let other = draft.push(Expr::Not(house));
+    draft.last().when = Some(other);
+    Story::new("what begins and what ends with a text", draft).steps(vec![
+        order(0, "ann", "shirt", 1, "client:postcode=10115", "admitted"),
+        order(0, "ann", "shirt", 1, "client:postcode=10115", "limit"),
+        order(
+            0,
+            "ann",
+            "shirt",
+            1,
+            "client:postcode=10 claim:email=ann@example.com",
+            "admitted",
+        ),
+        order(
+            0,
+            "ann",
+            "shirt",
+            1,
+            "client:postcode=12 claim:email=ann@example.com.evil",
+            "limit",
+        ),
+        order(
+            0,
+            "ann",
+            "shirt",
+            1,
+            "client:postcode=12 claim:email=example.com",
+            "limit",
+        ),
+        order(0, "bob", "shirt", 1, "client:postcode=1", "too-far"),
+        order(0, "bob", "shirt", 1, "client:postcode=010", "too-far"),
+        order(0, "bob", "shirt", 1, "", "too-far"),
+        order(
+            0,
+            "bob",
+            "shirt",
+            1,
+            "client:postcode=über claim:email=@example.com",
+            "admitted",
+        ),
+        order(0, "bob", "shirt", 1, "client:postcode=über claim:email=", "limit"),
     ])
 }

@@ -36,7 +36,7 @@ impl Draft {
         self.0.nodes.len() as Node - 1
     }
 
-    fn counter(&mut self, key: &[Attribute], window: Window, cost: Expr) -> u32 {
+    pub(super) fn counted(&mut self, key: &[Attribute], window: Window, cost: Expr) -> u32 {
         let cost = self.push(cost);
         let index = self.0.counters.len();
         self.0.counters.push(Counter {
@@ -49,11 +49,11 @@ impl Draft {
     }
 
     pub(super) fn orders(&mut self, key: &[Attribute], window: Window) -> u32 {
-        self.counter(key, window, Expr::Int(1))
+        self.counted(key, window, Expr::Int(1))
     }
 
     pub(super) fn units(&mut self, key: &[Attribute], window: Window) -> u32 {
-        self.counter(key, window, Expr::Attribute(Attribute::Quantity))
+        self.counted(key, window, Expr::Attribute(Attribute::Quantity))
     }
 
     pub(super) fn require(&mut self, require: Node, reason: &str, sentence: &str) {

@@ -41,7 +41,9 @@ pub enum Body {
 pub struct Forge {
     pub describe: Body,
     pub compile: Body,
-    /// The optional interface.
+    /// What the optional `rule2` answers.
+    pub compile2: Option<Body>,
+    /// The optional precheck.
     pub check: Option<Body>,
     /// Codes of `$reject0`, `$reject1`, …
     pub verdicts: Vec<String>,
@@ -59,6 +61,7 @@ impl Default for Forge {
         Self {
             describe: Body::Answer(descriptor()),
             compile: Body::Answer(json!({"ok": {}})),
+            compile2: None,
             check: None,
             verdicts: vec!["no".into()],
             more: String::new(),
@@ -99,6 +102,14 @@ impl Forge {
         }
     }
 
+    /// With a plan of `types2`.
+    pub fn planning2(plan: Value) -> Self {
+        Self {
+            compile2: Some(Body::Answer(json!({ "ok": plan }))),
+            ..Self::default()
+        }
+    }
+
     /// With a precheck; see [`Body::Text`].
     pub fn checking(text: &str) -> Self {
         Self {
@@ -108,9 +119,10 @@ impl Forge {
     }
 
     pub fn component(&self) -> Vec<u8> {
-        let world = match self.check {
-            None => "rule-module",
-            Some(_) => "rule-module-with-precheck",
+        let world = match (&self.check, &self.compile2) {
+            (None, None) => "rule-module",
+            (None, Some(_)) => "rule-module2",
+            (Some(_), _) => "rule-module-with-precheck",
         };
         encode(self.core(), world)
     }
@@ -119,7 +131,9 @@ impl Forge {
     pub fn core(&self) -> Vec<u8> {
         let mut image = Image::new();
         let describe = image.body(&self.describe, "descriptor");
-        let compile = image.body_of_compile(&self.compile);
+        let compile = image.body_of_compile(&self.compile, "rule");
+        let compile2 = self.compile2.as_ref();
+        let compile2 = compile2.map(|body| image.body_of_compile(body, "rule2"));
         let check = self.check.as_ref().map(|body| image.body(body, "verdict"));
         let mut globals = format!(
             "(global $pass i32 (i32.const {}))\n",
@@ -139,6 +153,12 @@ impl Forge {
                     (param $attributes i32) (param $attributes_len i32) (result i32) {check})"#
             )
         });
+        let compile2 = compile2.map_or_else(String::new, |compile| {
+            format!(
+                r#"(func (export "rushgate:policy/rule2@1.0.0#compile")
+                    (param i32 i32 i64 i64 i32 i32 i32 i32 i32 i32) (result i32) {compile})"#
+            )
+        });
         let text = format!(
             r#"(module
                 (memory (export "memory") {pages})
@@ -150,6 +170,7 @@ impl Forge {
                 (func (export "rushgate:policy/rule@1.0.0#describe") (result i32) {describe})
                 (func (export "rushgate:policy/rule@1.0.0#compile")
                     (param i32 i32 i64 i64 i32 i32 i32 i32 i32 i32) (result i32) {compile})
+                {compile2}
                 {check}
                 {more})"#,
             data = escaped(&image.bytes),
@@ -162,16 +183,23 @@ impl Forge {
 
 /// Wraps a core module that exports the functions of this world.
 pub fn encode(core: Vec<u8>, world: &str) -> Vec<u8> {
-    wrap_core_module(&with_world(core, world))
+    encode_with(core, WIT, world)
+}
+
+/// The same with another contract.
+pub fn encode_with(core: Vec<u8>, wit: &str, world: &str) -> Vec<u8> {
+    wrap_core_module(&with_world_of(core, wit, world))
         .unwrap_or_else(|error| panic!("the forged module cannot be wrapped: {error}"))
 }
 
 /// The core module with what wit-bindgen leaves in one: the world it was built against.
-pub fn with_world(mut core: Vec<u8>, world: &str) -> Vec<u8> {
+pub fn with_world(core: Vec<u8>, world: &str) -> Vec<u8> {
+    with_world_of(core, WIT, world)
+}
+
+fn with_world_of(mut core: Vec<u8>, wit: &str, world: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    let package = resolve
-        .push_str("policy.wit", WIT)
-        .expect("the contract is valid WIT");
+    let package = resolve.push_str("policy.wit", wit).expect("it is valid WIT");
     let world = resolve
         .select_world(&[package], Some(world))
         .expect("the world is in it");
@@ -221,8 +249,8 @@ impl Image {
     }
 
     /// The same for `compile`, whose result type has no name.
-    fn body_of_compile(&mut self, body: &Body) -> String {
-        let rule = self.interface("rule");
+    fn body_of_compile(&mut self, body: &Body, interface: &str) -> String {
+        let rule = self.interface(interface);
         let result = self.resolve.interfaces[rule].functions["compile"].result;
         match body {
             Body::Text(text) => text.clone(),

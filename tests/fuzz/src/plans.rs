@@ -146,7 +146,7 @@ fn constraint(input: &mut Input<'_>, nodes: usize) -> Constraint {
 }
 
 fn node(input: &mut Input<'_>, index: usize, counters: usize) -> Expr {
-    let kind = input.byte() % 26;
+    let kind = input.byte() % 29;
     let operand = |input: &mut Input<'_>| input.index(index);
     match kind {
         0 => Expr::Int(input.number()),
@@ -178,6 +178,15 @@ fn node(input: &mut Input<'_>, index: usize, counters: usize) -> Expr {
             entries: input.list(3, |input| (input.text(), input.number())),
             default: input.number(),
         },
+        25 => Expr::Number {
+            of: operand(input),
+            low: input.number(),
+            high: input.number(),
+            missing: input.number(),
+            unreadable: input.number(),
+        },
+        26 => Expr::StartsWith(operand(input), input.list(3, Input::text)),
+        27 => Expr::EndsWith(operand(input), input.list(3, Input::text)),
         _ => Expr::Member {
             audience: input.text(),
             of: attribute(input),

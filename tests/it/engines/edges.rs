@@ -7,7 +7,8 @@ use rushgate::lua::keys;
 use rushgate::order::{Attempt, QUANTITY_MAX};
 use rushgate::plan::decision::Decision::{Admitted, Rejected};
 use rushgate::plan::{
-    Attribute, Expr, INTEGER_MAX, PLAN_CONSTRAINTS_MAX, PLAN_NODES_MAX, Plan, Window, check,
+    Attribute, Expr, INTEGER_MAX, PLAN_CONSTRAINTS_MAX, PLAN_COUNTERS_MAX, PLAN_NODES_MAX, Plan, Window,
+    check,
 };
 
 use crate::engines::decisions::{failed, one_per_user};
@@ -212,6 +213,52 @@ fn the_largest_plans_compile_and_run() {
     println!("3 plans of {nodes} nodes together");
 }
 
+/// As many counters as a plan may have, each of another subject, every other one over a rolling window: more than Lua has
+/// variables for.
+#[test]
+fn as_many_counters_as_there_may_be_are_counted_alike() {
+    let parts = [
+        Attribute::User,
+        Attribute::Sku,
+        Attribute::Ip,
+        Attribute::Claim("tier".into()),
+        Attribute::Client("device".into()),
+        Attribute::Client("town".into()),
+    ];
+    let mut plan = Plan::default();
+    for index in 0..PLAN_COUNTERS_MAX {
+        let key = (0..).zip(&parts).filter(|(bit, _)| index >> bit & 1 == 1);
+        let key: Vec<Attribute> = key.map(|(_, attribute)| attribute.clone()).collect();
+        let window = match index % 2 {
+            0 => Window::Campaign,
+            _ => Window::Rolling { length_ms: 500 },
+        };
+        let limit = 2 + index as i64 % 5;
+        let id = format!("wide/c{index}");
+        add_limit(&mut plan, &id, &key, window, Expr::Int(1), limit);
+    }
+    let mut world = World::open(plan, context_now(&[("mug", 100), ("cup", 100)]), Time::Frozen);
+    let now = world.family.plan.context().schedule.opens_at;
+    let mut rejected = 0;
+    for key in 0..60_u32 {
+        let user = ["ann", "bob", "cid", "dan"][key as usize % 4];
+        let mut one = attempt(user, key, ["mug", "cup"][key as usize / 3 % 2], 1);
+        one.attributes = [
+            ("ip", 7),
+            ("claim:tier", 5),
+            ("client:device", 9),
+            ("client:town", 2),
+        ]
+        .into_iter()
+        .map(|(name, of)| (name.to_owned(), (key % of).to_string()))
+        .collect();
+        let decisions = world.admit(now + 40 * i64::from(key), &[one]);
+        rejected += usize::from(matches!(decisions[0], Rejected(_)));
+    }
+    world.assert_same_state();
+    assert!((1..60).contains(&rejected), "{rejected} of 60");
+}
+
 #[test]
 fn large_tables_are_looked_up_alike() {
     let mut plan = Plan::default();
@@ -248,6 +295,43 @@ fn large_tables_are_looked_up_alike() {
         );
     }
     world.assert_same_state();
+}
+
+/// More than a row of comparisons, of many lengths, and such that need quoting.
+#[test]
+fn beginnings_and_ends_of_many_lengths_are_found_alike() {
+    let mut plan = Plan::default();
+    let user = push(&mut plan, Expr::Attribute(Attribute::User));
+    let device = push(&mut plan, Expr::Attribute(Attribute::Client("device".into())));
+    let mut texts: Vec<String> = (1..=120).map(|length| "ab".repeat(length)).collect();
+    texts.extend((0..300).map(|n| format!("user {n}")));
+    texts.extend(["ü".into(), "]]\0'".into(), "\n".into()]);
+    let begins = push(&mut plan, Expr::StartsWith(user, texts.clone()));
+    let ends = push(&mut plan, Expr::EndsWith(device, texts));
+    let few = push(&mut plan, Expr::EndsWith(user, vec!["]]\0'".into(), "9".into()]));
+    let none = push(&mut plan, Expr::StartsWith(user, Vec::new()));
+    let either = push(&mut plan, Expr::Or(few, none));
+    let any = push(&mut plan, Expr::Or(begins, either));
+    require(&mut plan, None, any);
+    require(&mut plan, Some(begins), ends);
+    let mut world = World::open(plan, context_now(&[("mug", 1000)]), Time::Frozen);
+    let now = world.family.plan.context().schedule.opens_at;
+    let words = [
+        "ab", "a", "abab", "ba", "user 7", "user", "xuser 7", "user 7x", "ü1", "1ü", "]]\0'", "\n", "x\n",
+        "9", "99x", "",
+    ];
+    let mut admitted = 0;
+    for (key, (one, other)) in (0..).zip(words.iter().flat_map(|one| words.map(|other| (*one, other)))) {
+        if one.is_empty() {
+            continue;
+        }
+        let mut asked = attempt(one, key, "mug", 1);
+        asked.attributes = [("client:device".to_owned(), other.to_owned())].into();
+        let decisions = world.admit(now, &[asked]);
+        admitted += usize::from(decisions[0] == Admitted);
+    }
+    world.assert_same_state();
+    assert!((1..200).contains(&admitted), "{admitted}");
 }
 
 #[test]

@@ -9,12 +9,14 @@ use rushgate::lua::emit::{emit, emit_with_shadow};
 use rushgate::plan::check;
 use rushgate::plan::samples::{Sample, samples};
 
-const SHOWN: [&str; 5] = [
+const SHOWN: [&str; 7] = [
     "orders per user",
     "per day across the clock change in spring",
     "rolling window",
     "tier to limit",
     "early access",
+    "a limit and a cost that claims say",
+    "what begins and what ends with a text",
 ];
 
 fn sample(name: &str) -> Sample {

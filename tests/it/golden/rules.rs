@@ -100,6 +100,12 @@ fn every_rule_reads_as_it_did() {
             &[Rule::new(id, params(id))],
         );
     }
+    let caps = json!({"mode": "cap", "shares": {"eu": 40, "us": 30}, "others": 10, "release": {"after_opening": "2h"}});
+    assert_golden(
+        "region-quota-cap",
+        "A share of the stock per region, as its limit",
+        &[Rule::new("region-quota", caps)],
+    );
 }
 
 /// Which two, and what is of interest where they meet.
@@ -134,12 +140,12 @@ const PAIRS: [(&str, &str, &str); 9] = [
     (
         "region-quota",
         "n-per-user",
-        "units counted by region and by buyer",
+        "units counted for each region, and by buyer",
     ),
     (
         "region-quota",
         "order-cap",
-        "quotas released by the clock, and whole packs",
+        "reserves released by the clock, and whole packs",
     ),
 ];
 

@@ -36,8 +36,13 @@ fn ids_of_counters_follow_what_is_counted() {
         ("cooldown", json!({"pause": "1m"}), json!({"pause": "1h"})),
         (
             "region-quota",
-            json!({"shares": {"eu": 1}}),
-            json!({"shares": {"us": 20}, "unit": "permille", "others": 30}),
+            json!({"mode": "cap", "shares": {"eu": 1}}),
+            json!({"mode": "cap", "shares": {"us": 20}, "unit": "permille", "others": 30}),
+        ),
+        (
+            "region-quota",
+            json!({"shares": {"eu": 1, "us": 2}, "others": 0}),
+            json!({"shares": {"eu": 20, "us": 1}, "others": 7, "release": {"after_opening": "1h"}}),
         ),
     ];
     for (module, one, other) in same {
@@ -97,6 +102,21 @@ fn ids_of_counters_follow_what_is_counted() {
             "region-quota",
             json!({"shares": {"eu": 1}}),
             json!({"shares": {"eu": 1}, "region": "client:region"}),
+        ),
+        (
+            "region-quota",
+            json!({"mode": "cap", "shares": {"eu": 1}}),
+            json!({"mode": "cap", "shares": {"eu": 1}, "region": "client:region"}),
+        ),
+        (
+            "region-quota",
+            json!({"mode": "reserve", "shares": {"eu": 1}}),
+            json!({"mode": "cap", "shares": {"eu": 1}}),
+        ),
+        (
+            "region-quota",
+            json!({"shares": {"eu": 1}}),
+            json!({"shares": {"us": 1}}),
         ),
     ];
     for (module, one, other) in different {

@@ -70,11 +70,15 @@ fn the_largest_parameters_make_a_plan() {
         ),
         (
             "region-quota",
-            json!({"shares": table(64, 15), "unit": "permille", "region": by, "release": {"before_closing": "1h1m1s1ms"}}),
+            json!({"mode": "cap", "shares": table(64, 15), "unit": "permille", "region": by, "release": {"before_closing": "1h1m1s1ms"}}),
         ),
         (
             "region-quota",
-            json!({"shares": table(64, 15_000), "unit": "units"}),
+            json!({"shares": table(16, 60), "others": 40, "unit": "permille", "region": by, "release": {"before_closing": "1h1m1s1ms"}}),
+        ),
+        (
+            "region-quota",
+            json!({"mode": "cap", "shares": table(64, 15_000), "unit": "units"}),
         ),
         (
             "cooldown",

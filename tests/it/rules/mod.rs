@@ -1,6 +1,7 @@
 //! The rules of `rules/dist`, as built: each is inspected, and every golden example in it is compiled,
 //! merged, checked and played, through the interpreter and through the generated script.
 
+mod beyond;
 mod counters;
 mod extremes;
 mod parameters;
@@ -117,7 +118,16 @@ async fn every_module_is_built_in_and_shows_every_reason_it_rejects_for() {
     let built_in: Vec<&str> = rushgate::wasm::builtin().iter().map(|(name, _)| *name).collect();
     for module in &modules {
         let descriptor = &module.inspected.descriptor;
-        assert_eq!(descriptor.id, module.name, "a module's file is named by its id");
+        let version = module.name.split_once('@').map(|(_, version)| version);
+        let name = match version {
+            Some(version) => format!("{}@{version}", descriptor.id),
+            None => descriptor.id.clone(),
+        };
+        assert_eq!(name, module.name, "a module's file is named by its id");
+        assert!(
+            version.is_none_or(|version| version == descriptor.version),
+            "{name}"
+        );
         assert!(built_in.contains(&format!("{}.wasm", module.name).as_str()));
         let attempts = descriptor.examples.iter().flat_map(|example| &example.attempts);
         let shown: BTreeSet<&str> = attempts
@@ -133,6 +143,21 @@ async fn every_module_is_built_in_and_shows_every_reason_it_rejects_for() {
         }
     }
     assert_eq!(modules.len(), built_in.len());
+}
+
+/// What revisions pin, and what `id@version` names, stays what it is.
+#[test]
+fn the_bytes_of_older_versions_never_change() {
+    let kept = [(
+        "region-quota@1.0.0.wasm",
+        "be7b9b4da4dd775daefa3aab6c78f90f9f93535c70e5dc98100dea5341cab25c",
+    )];
+    let there = rushgate::wasm::builtin().iter();
+    let there: Vec<(&str, String)> = there
+        .filter(|(file, _)| file.contains('@'))
+        .map(|(file, bytes)| (*file, rushgate::wasm::digest(bytes)))
+        .collect();
+    assert_eq!(there, kept.map(|(file, digest)| (file, digest.to_owned())));
 }
 
 #[test]

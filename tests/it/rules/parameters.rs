@@ -154,6 +154,11 @@ fn what_no_schema_can_say_is_said_with_pointer_and_hint() {
         ),
         (
             "region-quota",
+            json!({"shares": (0..17).map(|n| (format!("r{n}"), json!(1))).collect::<serde_json::Map<_, _>>()}),
+            "/shares too-many",
+        ),
+        (
+            "region-quota",
             json!({"shares": {"eu": 10}, "region": "ip"}),
             "/region no-region",
         ),
@@ -253,6 +258,11 @@ fn schemas_refuse_what_is_out_of_form_or_bounds() {
             "region-quota",
             json!({"shares": {"eu": -1}}),
             "/shares/eu minimum",
+        ),
+        (
+            "region-quota",
+            json!({"shares": {"eu": 1}, "mode": "quota"}),
+            "/mode enum",
         ),
         ("cooldown", json!({"pause": "30"}), "/pause pattern"),
         ("order-cap", json!({"pack": 1}), "/pack minimum"),

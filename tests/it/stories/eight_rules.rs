@@ -45,7 +45,7 @@ async fn open(gate: &Gate, zone: &str) -> Timestamp {
         {"module": "per-subject", "params": {"limits": [{"by": ["client:device"], "limit": 1, "missing": "allow"}]}},
         {"module": "tiered", "params": {"tiers": {"gold": 5}, "others": 2, "count": "units"}},
         {"module": "region-quota", "params": {
-            "shares": {"eu": 10}, "others": 90, "release": {"before_closing": "1d"},
+            "mode": "cap", "shares": {"eu": 10}, "others": 90, "release": {"before_closing": "1d"},
         }},
         {"module": "cooldown", "params": {"pause": "1h", "by": ["claim:household"], "missing": "allow"}},
     ]);

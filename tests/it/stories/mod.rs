@@ -16,6 +16,7 @@ mod outages;
 mod prechecks;
 mod quota;
 mod reopened;
+mod reserves;
 mod restarts;
 mod retries;
 mod role;

@@ -155,8 +155,9 @@ fn region_quota() -> impl Strategy<Value = Value> {
     let unit = select(vec![("percent", 10), ("permille", 100), ("units", 1)]);
     let shares = prop::collection::vec(0..5u32, REGIONS.len());
     let region = select(vec!["claim:region", "client:region"]);
-    (shares, prop::option::of(0..3u32), unit, region, release).prop_map(
-        |(shares, others, (unit, step), region, release)| {
+    let mode = select(vec!["reserve", "cap"]);
+    (shares, prop::option::of(0..3u32), unit, region, (mode, release)).prop_map(
+        |(shares, others, (unit, step), region, (mode, release))| {
             // Together at most ten steps.
             let mut left = 10 - others.unwrap_or(0);
             let shares: serde_json::Map<String, Value> = REGIONS
@@ -169,7 +170,7 @@ fn region_quota() -> impl Strategy<Value = Value> {
                 })
                 .collect();
             let others = others.map(|others| others * step);
-            json!({"shares": shares, "others": others, "unit": unit, "region": region, "release": release})
+            json!({"mode": mode, "shares": shares, "others": others, "unit": unit, "region": region, "release": release})
         },
     )
 }

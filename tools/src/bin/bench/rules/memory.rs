@@ -39,7 +39,7 @@ pub async fn run(bench: &mut Bench, forge: &Forge) -> Result<()> {
             "campaign, by region (3 subjects)",
             (
                 "region-quota",
-                json!({"shares": {"eu": 40, "us": 30}, "others": 30}),
+                json!({"mode": "cap", "shares": {"eu": 40, "us": 30}, "others": 30}),
             ),
         ),
     ];

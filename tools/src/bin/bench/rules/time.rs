@@ -40,7 +40,7 @@ pub fn each_rule() -> Vec<Rule> {
         ("cooldown", json!({"pause": "30s"})),
         (
             "region-quota",
-            json!({"shares": {"eu": 40, "us": 30}, "others": 30}),
+            json!({"mode": "cap", "shares": {"eu": 40, "us": 30}, "others": 30}),
         ),
         ("audience", json!({"list": super::LIST, "mode": "deny"})),
         ("order-cap", json!({"max": 12})),
