@@ -69,4 +69,12 @@ pub trait Gate: Send + Sync + 'static {
         campaign: &'a Campaign,
         revision: &'a Revision,
     ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Closes the gate of a campaign and charges every order so far, in the database, on those of these counters of a revision that
+    /// it was not charged on. Opening the gate restores them. After an error the gate may be closed.
+    fn fill<'a>(
+        &'a self,
+        revision: &'a Compiled,
+        counters: &'a [String],
+    ) -> BoxFuture<'a, Result<(), String>>;
 }

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn says_where_what_and_what_next() {
-        let rule = ["Each user may place at most 1 order in the whole campaign.".to_owned()];
+        let rule = ["Each user may order at most 1 unit in the whole campaign.".to_owned()];
         let banner = Banner {
             orders: Url("http", ([127, 0, 0, 1], 8080).into()),
             admin: Url("https", ([127, 0, 0, 1], 8081).into()),
@@ -129,7 +129,7 @@ mod tests {
         let text = banner.to_string();
         for part in [
             "http://127.0.0.1:8080/v1/campaigns/demo/orders",
-            "Each user may place at most 1 order",
+            "Each user may order at most 1 unit",
             "https://127.0.0.1:8081/admin/v1/campaigns/demo/revisions",
             "in memory",
         ] {

@@ -14,7 +14,7 @@ use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::needs::ANSWER_MAX;
-use crate::plan::diff::{Change, Class, Part, needs_accept};
+use crate::plan::diff::{Change, Class, Part, filled, needs_accept};
 use crate::ruleset::{Active, Compiled};
 use crate::state::Whose;
 use crate::store::CampaignRow;
@@ -67,7 +67,12 @@ impl Control {
             ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
         })?;
         let (activation, replaced, compared) = self.record(&built, accept).await?;
-        let detail = serde_json::json!({"revision": revision, "epoch": activation.epoch, "accept": accept});
+        let mut detail =
+            serde_json::json!({"revision": revision, "epoch": activation.epoch, "accept": accept});
+        let filled = filled(&compared.changes);
+        if !filled.is_empty() {
+            detail["filled"] = filled.into();
+        }
         self.audit(actor, "revision.activate", campaign, detail).await;
         let activation = self.put_in_force(campaign, activation.revision).await?;
         self.reopened(&built, replaced).await;
@@ -126,6 +131,7 @@ impl Control {
         let (campaign, revision) = (&built.campaign.id, built.revision.number);
         for _ in 0..COMPARE_TRIES {
             let (seen, compared) = self.accepted(built, accept).await?;
+            self.fill(built, &compared, accept).await?;
             let (epoch, now) = (seen.activation.epoch, (self.clock)());
             let appended = self
                 .store
@@ -135,6 +141,7 @@ impl Control {
                 return Ok((activation, seen.schedule, compared));
             }
         }
+        self.open_again(campaign).await;
         Err(ControlError::Conflict(format!(
             "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
         )))
@@ -164,6 +171,61 @@ impl Control {
         };
         if let Some(until) = until {
             tokio::time::sleep_until(until.into()).await;
+        }
+    }
+
+    /// Has the orders so far counted by the counters that are to hold them. The gate is closed then, and stays so until
+    /// the activation is recorded and in force; `seen` of its caller tells whether it was opened in between.
+    async fn fill(
+        &self,
+        built: &Compiled,
+        compared: &Compared,
+        accept: &[String],
+    ) -> Result<(), ControlError> {
+        let counters = filled(&compared.changes);
+        if counters.is_empty() {
+            return Ok(());
+        }
+        self.none_stranded(built, &counters, accept).await?;
+        let filled = self.gate.fill(built, &counters).await;
+        let filled = match filled {
+            // What was on its way has landed by now, or is among the dead letters.
+            Ok(()) => self.none_stranded(built, &counters, accept).await,
+            Err(why) => Err(ControlError::Unavailable(format!(
+                "revision {} is not activated, for the orders so far are not counted: {why}",
+                built.revision.number
+            ))),
+        };
+        if filled.is_err() {
+            self.open_again(&built.campaign.id).await;
+        }
+        filled
+    }
+
+    /// An order among the dead letters is in no row to count it by, and lands later as it was admitted.
+    async fn none_stranded(
+        &self,
+        built: &Compiled,
+        counters: &[String],
+        accept: &[String],
+    ) -> Result<(), ControlError> {
+        let Some(counter) = counters.iter().find(|counter| !accept.contains(counter)) else {
+            return Ok(());
+        };
+        let campaign = &built.campaign.id;
+        match self.store.stranded(campaign, None, 1).await?.first() {
+            None => Ok(()),
+            Some((order, _)) => Err(ControlError::Conflict(format!(
+                "order {order} is admitted and waits among the dead letters: {counter} would not count it. Send it again or \
+                 give it up first (rushgate dlt), or name the counter in \"accept\""
+            ))),
+        }
+    }
+
+    /// Under whichever revision is in force. A gateway that finds the gate closed does the same.
+    async fn open_again(&self, campaign: &str) {
+        if let Err(why) = self.gate.open(campaign).await {
+            tracing::warn!(campaign, why, "its gate stays closed for now");
         }
     }
 
@@ -274,6 +336,10 @@ fn meaning(revision: u32, epoch: u64, compared: &Compared) -> Vec<String> {
              earlier limits too."
                 .to_owned(),
         );
+    }
+    let filled = filled(&compared.changes);
+    if !filled.is_empty() {
+        sentences.push(format!("Filled with the orders so far: {}.", filled.join(", ")));
     }
     // What is pinned shows in the plan, where it means something there.
     let is_pin = |change: &&Change| matches!(change.part, Part::Module | Part::Audience);

@@ -50,6 +50,8 @@ pub enum Part {
 pub enum Counts {
     /// They go on as they are.
     Kept,
+    /// The activation counts every order that landed.
+    Filled,
     /// They go on, but do not hold all that the counter now means.
     Carried,
     Zero,
@@ -112,6 +114,13 @@ pub fn diff(old: &CheckedPlan, new: &CheckedPlan, earlier: &[Stored], now: i64) 
     changes.extend(constraints::changes(old, new, &counters));
     changes.extend(counters::changes(old, new, &counters, earlier, now));
     changes
+}
+
+/// Counters that are to hold every order that landed before the change is in force.
+pub fn filled(changes: &[Change]) -> Vec<String> {
+    let counters = changes.iter().filter_map(|change| change.counter.as_ref());
+    let filled = counters.filter(|counter| counter.counts == Counts::Filled);
+    filled.map(|counter| counter.id.clone()).collect()
 }
 
 fn schedule(old: &CheckedPlan, new: &CheckedPlan) -> Vec<Change> {

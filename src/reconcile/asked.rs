@@ -9,6 +9,7 @@ use super::Reconcile;
 use crate::campaign::Campaign;
 use crate::needs::{Gate, Rebuilder};
 use crate::revision::Revision;
+use crate::ruleset::Compiled;
 
 impl Rebuilder for Reconcile {
     fn lost(self: Arc<Self>, campaign: &str, epoch: u64) {
@@ -46,6 +47,17 @@ impl Gate for Reconcile {
         let provided = Self::provide(self, campaign, revision);
         provided
             .map(|provided| provided.map_err(|error| error.to_string()))
+            .boxed()
+    }
+
+    fn fill<'a>(
+        &'a self,
+        revision: &'a Compiled,
+        counters: &'a [String],
+    ) -> BoxFuture<'a, Result<(), String>> {
+        let filled = Self::fill(self, revision, counters);
+        filled
+            .map(|filled| filled.map_err(|error| error.to_string()))
             .boxed()
     }
 }

@@ -5,6 +5,7 @@ mod audiences;
 mod behind;
 pub mod compare;
 mod error;
+mod fill;
 mod line;
 pub mod missing;
 mod prolong;

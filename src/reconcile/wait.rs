@@ -93,6 +93,14 @@ async fn all_landed(config: &Config, producer: &dyn Producer, store: &Store) -> 
     }
 }
 
+impl Reconcile {
+    /// What is on the bus by now has landed or is among the dead letters, while gates stay open.
+    pub(super) async fn wait_for_landing(&self) -> Result<(), RebuildError> {
+        let landed = self.rounds.join(self).await;
+        landed.map_err(|late| late.into_error(self.config.patience))
+    }
+}
+
 impl Work<'_> {
     /// The outbox is empty, and everything on the bus has landed or is among the dead letters.
     pub(super) async fn wait_for_the_database(&self) -> Result<(), RebuildError> {

@@ -58,6 +58,16 @@ impl Dialect {
         }
     }
 
+    /// In an upsert of usage, before `used` is set: what is allowed, and no less than is then used; nothing where nobody has
+    /// said.
+    pub(super) fn at_least_used(self) -> String {
+        let used = format!("used + {}", self.new_value("used"));
+        match self {
+            Self::MySql => format!("GREATEST(allowed, {used})"),
+            Self::Sqlite => format!("MAX(allowed, {used})"),
+        }
+    }
+
     /// In an upsert: what was to be inserted into a column.
     pub(super) fn new_value(self, column: &str) -> String {
         match self {

@@ -1,6 +1,8 @@
-//! The modules every gateway has from the start: `rules/dist`, built by `rules/build.sh`.
+//! The modules every gateway has from the start: `rules/dist`, built by `rules/build.sh`. Of a rule that has become
+//! another one, the bytes of each version that was released stay beside the newest: revisions pin them, and
+//! `id@version` names them.
 
-/// Files' names and bytes: `<id>` is the newest version of a rule, `<id>@<version>` an older one that is kept.
+/// Modules: their files' names and bytes.
 macro_rules! built {
     ($($name:literal),* $(,)?) => {
         &[$((
@@ -10,8 +12,8 @@ macro_rules! built {
     };
 }
 
-/// (file name, bytes): the newest version of each rule in the order they are offered, then the older ones. Their bytes
-/// never change: revisions pin them, and whoever names a version gets that one.
+/// (file name, bytes), in the order they are offered: `<id>.wasm` is the newest version of a rule, and
+/// `<id>@<version>.wasm` an older one.
 pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
     built![
         "one-per-user",
@@ -24,6 +26,12 @@ pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
         "region-quota",
         "cooldown",
         "order-cap",
+        "one-per-user@1.0.0",
+        "n-per-user@1.0.0",
+        "per-window@1.0.0",
+        "per-subject@1.0.0",
+        "tiered@1.0.0",
+        "early-access@1.0.0",
         "region-quota@1.0.0",
     ]
 }
@@ -31,11 +39,14 @@ pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
 /// Id of the built-in module that this one is, or could be taken for: `tiered`, `tlered`.
 pub fn resembles_builtin(id: &str) -> Option<&'static str> {
     let look = look(id);
-    let mut ids = builtin().iter().filter_map(|(file, _)| {
-        let name = file.strip_suffix(".wasm")?;
-        Some(name.split_once('@').map_or(name, |(id, _)| id))
-    });
+    let mut ids = builtin().iter().map(|(file, _)| id_of(file));
     ids.find(|builtin| self::look(builtin) == look)
+}
+
+/// The id in a file's name.
+fn id_of(file: &str) -> &str {
+    let name = file.strip_suffix(".wasm").unwrap_or(file);
+    name.split_once('@').map_or(name, |(id, _)| id)
 }
 
 /// What a hurried reader sees of an id.

@@ -338,7 +338,10 @@ async fn parameters_are_explained_with_pointers() {
 
     let (pointer, code, _, hint) = only(json!({"limit": 1, "a/b~c": true})).await;
     assert_eq!((pointer.as_str(), code.as_str()), ("/a~1b~0c", "unknown-field"));
-    assert_eq!(hint.as_deref(), Some("known here: \"count\", \"limit\", \"per\""));
+    assert_eq!(
+        hint.as_deref(),
+        Some("known here: \"count\", \"groups\", \"limit\", \"per\", \"skus\"")
+    );
 
     let (pointer, _, message, _) = only(json!({"limit": 1, "count": "order"})).await;
     assert_eq!(pointer, "/count");
@@ -367,7 +370,7 @@ async fn a_whole_number_written_with_a_point_is_one() {
         .expect("2.0 is an integer");
     assert_eq!(
         compiled.plan.constraints[0].sentence,
-        "Each user may place at most 2 orders in the whole campaign."
+        "Each user may order at most 2 units in the whole campaign."
     );
 }
 
@@ -389,7 +392,7 @@ async fn calls_run_beside_each_other_and_share_nothing() {
     let answers = futures_util::future::join_all((1..=16).map(compile)).await;
     for (limit, answer) in (1..=16).zip(answers) {
         let plan = answer.expect("the parameters are valid").plan;
-        assert!(plan.constraints[0].sentence.contains(&format!(" {limit} order")));
+        assert!(plan.constraints[0].sentence.contains(&format!(" {limit} unit")));
     }
     // The digest keeps the module, so the bytes are not needed again.
     let again = host

@@ -12,9 +12,12 @@ pub struct Module {
     bytes: Arc<[u8]>,
 }
 
-/// The modules of `rules/dist`, the newest version of each, in the order in which they are offered.
+/// The modules of `rules/dist`.
 pub struct Modules {
+    /// The newest version of each, in the order in which they are offered.
     pub all: Vec<Module>,
+    /// Older versions that stay.
+    pub kept: Vec<Module>,
     host: Host,
     runtime: tokio::runtime::Runtime,
 }
@@ -50,26 +53,36 @@ impl Modules {
             .build()
             .expect("a runtime");
         let host = Host::new().expect("this machine runs WebAssembly");
-        let newest = builtin().iter().filter(|(file, _)| !file.contains('@'));
-        let all = newest.map(|(file, bytes)| {
+        let module = |(file, bytes): &(&str, &[u8])| {
             let bytes: Arc<[u8]> = Arc::from(*bytes);
             let inspected = runtime.block_on(host.inspect(bytes.clone()));
             let inspected = inspected.unwrap_or_else(|error| panic!("{file}: {error}"));
             Module { inspected, bytes }
-        });
+        };
+        let (kept, all): (Vec<_>, Vec<_>) = builtin().iter().partition(|(file, _)| file.contains('@'));
+        let (all, kept) = (
+            all.iter().map(module).collect(),
+            kept.iter().map(module).collect(),
+        );
         Self {
-            all: all.collect(),
+            all,
+            kept,
             host,
             runtime,
         }
     }
 
-    pub fn module(&self, id: &str) -> &Module {
-        let found = self
-            .all
-            .iter()
-            .find(|module| module.inspected.descriptor.id == id);
-        found.unwrap_or_else(|| panic!("no module {id}"))
+    /// By `id`, which is its newest version, or `id@version`.
+    pub fn module(&self, selector: &str) -> &Module {
+        let mut modules = self.all.iter().chain(&self.kept);
+        let found = modules.find(|module| {
+            let descriptor = &module.inspected.descriptor;
+            match selector.split_once('@') {
+                None => descriptor.id == selector,
+                Some(name) => (descriptor.id.as_str(), descriptor.version.as_str()) == name,
+            }
+        });
+        found.unwrap_or_else(|| panic!("no module {selector}"))
     }
 
     /// The plan of one rule, or what is wrong with its parameters.

@@ -1,4 +1,5 @@
-//! Some buyers may order before the others: those on an uploaded list, or those of certain tiers.
+//! Some buyers may order before the others: those on an uploaded list, or those of certain tiers. For how long is said
+//! against one opening by its time, so that a sale that is moved lets nobody in at a time that nobody chose.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
@@ -9,9 +10,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use rushgate_rule::params::{AttributeParam, ClaimName, ListId, Span};
+use rushgate_rule::params::{AttributeParam, ClaimName, ListId, Moment, Span};
 use rushgate_rule::{
-    Bool, Context, Diagnostic, Example, Need, Order, Plan, Reason, Rule, claim, json, listed, refuse,
+    Bool, Context, Diagnostic, Example, Need, Order, Plan, Reason, Rule, claim, json, listed_within, refuse,
     schemars,
 };
 use schemars::JsonSchema;
@@ -19,11 +20,16 @@ use serde::Deserialize;
 
 /// The longest the host lets somebody in before the opening.
 const LEAD_MAX: Span = Span::from_days(90);
+/// Bytes of a claim's values in a sentence.
+const VALUES_BYTES_MAX: usize = 150;
 
 /// Parameters of early-access.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
+    /// The opening that the leads are counted back from, as it was announced. Where the sale opens later than that, nobody
+    /// may order before it does; where it opens earlier, everybody keeps the moment that was announced.
+    opens_at: Moment,
     /// Who may order before the opening. A buyer of several groups has the longest lead.
     #[schemars(length(min = 1, max = 8))]
     groups: Vec<Group>,
@@ -33,7 +39,7 @@ pub struct Params {
 #[schemars(inline)]
 #[serde(deny_unknown_fields)]
 struct Group {
-    /// How long before the opening the group may order.
+    /// How long before `opens_at` the group may order.
     lead: Span,
     /// Who belongs to the group: {"list": {"id": "vip"}} or {"claim": {"values": ["gold"]}}.
     who: Who,
@@ -80,7 +86,7 @@ impl Rule for EarlyAccess {
     const ID: &'static str = "early-access";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const TITLE: &'static str = "Some may order first";
-    const SUMMARY: &'static str = "Buyers on a list or of a tier may order so long before the opening. Everybody else is told that the sale is not open.";
+    const SUMMARY: &'static str = "Buyers on a list or of a tier may order so long before an opening that is named by its time. Everybody else is told that the sale is not open.";
     /// Nobody is rejected by this rule: before the opening the gateway itself says `not-open`.
     const REASONS: &'static [Reason] = &[];
 
@@ -89,21 +95,42 @@ impl Rule for EarlyAccess {
     }
 
     fn examples() -> Vec<Example> {
-        vec![groups(), by_claim()]
+        vec![groups(), by_claim(), moved_later(), moved_earlier()]
     }
 
-    fn compile(_: &Context, params: Params) -> Result<Plan, Vec<Diagnostic>> {
+    fn compile(context: &Context, params: Params) -> Result<Plan, Vec<Diagnostic>> {
         check(&params)?;
         let mut plan = Plan::new();
         for group in &params.groups {
             let (condition, whom) = members(&group.who);
-            plan.early_access(
-                group.lead.duration(),
-                condition,
-                format!("{whom} may order before the others."),
-            );
+            let lead = lead(group.lead, &params.opens_at, context);
+            let sentence = sentence(&whom, group.lead, lead, &params.opens_at);
+            plan.early_access(lead.duration(), condition, sentence);
         }
         Ok(plan)
+    }
+}
+
+/// What is left of a lead before the opening that the sale now has: none where it was moved to later, and less where it
+/// was moved to earlier, for the group begins when it was told to.
+fn lead(announced: Span, anchor: &Moment, context: &Context) -> Span {
+    match anchor.ms().checked_sub(context.opens_at_ms) {
+        None => Span::from_ms(0),
+        Some(earlier) => Span::from_ms(announced.ms().saturating_sub(earlier)),
+    }
+}
+
+/// "Buyers whose tier is gold may order 2 hours before the opening at 2026-03-01T12:00:00Z."
+fn sentence(whom: &str, announced: Span, lead: Span, anchor: &Moment) -> String {
+    let anchor = anchor.as_str();
+    if lead == announced {
+        return format!("{whom} may order {announced} before the opening at {anchor}.");
+    }
+    let told =
+        format!("{whom} were to order {announced} before an opening at {anchor}, and the sale was moved");
+    match lead.ms() {
+        0 => format!("{told}: they may order when everybody may."),
+        _ => format!("{told}: they may order {lead} before everybody else."),
     }
 }
 
@@ -111,12 +138,17 @@ fn members(who: &Who) -> (Bool, String) {
     match who {
         Who::List(list) => (
             list.by.attribute().member_of(list.id.as_str()),
-            format!("A {} on the list {}", list.by.noun(), list.id.as_str()),
+            format!(
+                "Buyers whose {} is on the list {}",
+                list.by.noun(),
+                list.id.as_str()
+            ),
         ),
         Who::Claim(claimed) => {
             let values: Vec<&str> = claimed.values.iter().map(String::as_str).collect();
-            let whom = format!("Buyers whose {} is {}", claimed.name.as_str(), listed(&values));
-            (claimed.name.attribute().one_of(values).live(), whom)
+            let values = listed_within(&values, VALUES_BYTES_MAX);
+            let whom = format!("Buyers whose {} is {values}", claimed.name.as_str());
+            (claimed.name.attribute().one_of(&claimed.values).live(), whom)
         }
     }
 }
@@ -158,11 +190,13 @@ fn check(params: &Params) -> Result<(), Vec<Diagnostic>> {
     refuse(problems)
 }
 
+/// When campaigns of examples open.
+const OPENING: &str = "2026-01-01T00:00:00Z";
 const HOUR: Duration = Duration::from_secs(3600);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn groups() -> Example {
-    let params = json!({"groups": [
+    let params = json!({"opens_at": OPENING, "groups": [
         {"lead": "2h", "who": {"list": {"id": "vip"}}},
         {"lead": "1h", "who": {"claim": {"values": ["gold", "silver"]}}},
     ]});
@@ -179,7 +213,7 @@ fn groups() -> Example {
 }
 
 fn by_claim() -> Example {
-    let params = json!({"groups": [
+    let params = json!({"opens_at": "2026-01-01T01:00:00+01:00", "groups": [
         {"lead": "15m", "who": {"list": {"id": "companies", "by": "claim:company"}}},
         {"lead": "5m", "who": {"claim": {"name": "staff", "values": ["yes"]}}},
     ]});
@@ -200,4 +234,59 @@ fn by_claim() -> Example {
         .admits(Order::by("cid").with(claim("staff"), "yes").before(minutes(5)))
 }
 
+fn moved_later() -> Example {
+    let params = json!({"opens_at": "2025-12-31T23:00:00Z", "groups": [
+        {"lead": "2h", "who": {"claim": {"values": ["gold"]}}},
+    ]});
+    let gold = || Order::by("ann").with(claim("tier"), "gold");
+    Example::new("a sale that was moved to later opens for everybody then", params)
+        .gateway_rejects(gold().before(2 * HOUR), "not-open")
+        .gateway_rejects(gold().before(HOUR + MILLISECOND), "not-open")
+        .gateway_rejects(gold().before(MILLISECOND), "not-open")
+        .admits(gold())
+}
+
+fn moved_earlier() -> Example {
+    let params = json!({"opens_at": "2026-01-01T01:00:00Z", "groups": [
+        {"lead": "3h", "who": {"claim": {"values": ["gold"]}}},
+        {"lead": "1h", "who": {"claim": {"values": ["silver"]}}},
+    ]});
+    let of = |tier| Order::by("ann").with(claim("tier"), tier);
+    Example::new(
+        "a sale that was moved to earlier lets groups in when they were told",
+        params,
+    )
+    .gateway_rejects(of("gold").before(2 * HOUR + MILLISECOND), "not-open")
+    .admits(of("gold").before(2 * HOUR))
+    .gateway_rejects(of("silver").before(MILLISECOND), "not-open")
+    .admits(of("silver"))
+}
+
 rushgate_rule::export!(EarlyAccess);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_say_which_opening_is_meant() {
+        let (anchor, hours): (Moment, _) = (OPENING.parse().expect("a time"), |n: u64| {
+            Span::from_ms(n * 3_600_000)
+        });
+        let read = |lead| sentence("Buyers whose tier is gold", hours(2), lead, &anchor);
+        assert_eq!(
+            read(hours(2)),
+            "Buyers whose tier is gold may order 2 hours before the opening at 2026-01-01T00:00:00Z."
+        );
+        assert_eq!(
+            read(hours(0)),
+            "Buyers whose tier is gold were to order 2 hours before an opening at 2026-01-01T00:00:00Z, and the sale was \
+             moved: they may order when everybody may."
+        );
+        assert_eq!(
+            read(hours(1)),
+            "Buyers whose tier is gold were to order 2 hours before an opening at 2026-01-01T00:00:00Z, and the sale was \
+             moved: they may order 1 hour before everybody else."
+        );
+    }
+}

@@ -10,22 +10,30 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use rushgate_rule::params::{AttributeParam, Count, Missing, Subject, WindowParam};
+use rushgate_rule::params::{
+    AttributeParam, Count, Missing, Scope, SkuGroups, SkuList, Subject, WindowParam,
+};
 use rushgate_rule::{
-    Context, Diagnostic, Example, Need, Order, Plan, Reason, Rule, Window, claim, client, counter_id, ip,
-    json, refuse, schemars,
+    Bool, Context, Diagnostic, Example, Need, Order, PerOrder, Plan, Reason, Rule, Window, claim, client,
+    counter_id, ip, json, refuse, schemars,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-const DEVICE: Reason = Reason::new("limit-per-device", "This device has reached the limit");
-const ADDRESS: Reason = Reason::new("limit-per-address", "This address has reached the limit");
-const IP: Reason = Reason::new("limit-per-ip", "This IP address has reached the limit");
-const OTHER: Reason = Reason::new("limit-per-subject", "What this limit is for has reached it");
+const DEVICE: Reason = Reason::new("limit-per-device", "This order passes the limit of the device");
+const ADDRESS: Reason = Reason::new("limit-per-address", "This order passes the limit of the address");
+const IP: Reason = Reason::new("limit-per-ip", "This order passes the limit of the IP address");
+const OTHER: Reason = Reason::new(
+    "limit-per-subject",
+    "This order passes the limit of what is counted for it",
+);
 const MISSING: Reason = Reason::new(
     "subject-missing",
     "The order does not say what a limit is counted for",
 );
+
+/// Counters that the host allows a plan.
+const COUNTERS_MAX: usize = 32;
 
 /// Parameters of per-subject.
 #[derive(Deserialize, JsonSchema)]
@@ -46,14 +54,19 @@ struct Limit {
     /// How much may be ordered for each subject.
     #[schemars(range(min = 1, max = 1_000_000))]
     limit: u32,
-    /// What is counted: orders, or the units in them.
-    #[serde(default)]
+    /// What is counted: units, or the orders they are ordered in.
+    #[serde(default = "Count::units")]
     count: Count,
     /// The window the limit is for; the whole campaign where it is left out.
     window: Option<WindowParam>,
     /// What becomes of an order that lacks one of the attributes.
     #[serde(default)]
     missing: Missing,
+    /// The SKUs the limit is for, all of them together; every SKU where it is left out.
+    skus: Option<SkuList>,
+    /// Groups of SKUs, each with a count of its own: {"tees": ["tee-s", "tee-m"], "mugs": ["mug"]}. SKUs of no group are not
+    /// limited.
+    groups: Option<SkuGroups>,
 }
 
 struct PerSubject;
@@ -72,56 +85,95 @@ impl Rule for PerSubject {
     }
 
     fn examples() -> Vec<Example> {
-        vec![at_once(), combined(), in_a_window(), without()]
+        vec![
+            at_once(),
+            combined(),
+            in_a_window(),
+            without(),
+            orders(),
+            some_skus(),
+        ]
     }
 
     fn compile(context: &Context, params: Params) -> Result<Plan, Vec<Diagnostic>> {
         check(context, &params)?;
         let mut plan = Plan::new();
         for (index, limit) in params.limits.iter().enumerate() {
-            let asked = params.limits[..index]
-                .iter()
-                .any(|other| is_asked_by(other, &limit.by));
+            let asked = params.limits[..index].iter().any(|other| other.asks_for(limit));
             if !asked {
-                limit.missing.require(&mut plan, &limit.by, &MISSING);
+                let (of, these) = limit.all_skus();
+                limit
+                    .missing
+                    .require_of(&mut plan, &limit.by, &MISSING, &of, these);
             }
         }
         for limit in &params.limits {
-            add(&mut plan, context, limit);
+            for scope in limit.scopes() {
+                add(&mut plan, context, limit, scope);
+            }
         }
         Ok(plan)
     }
 }
 
-/// Whether an order that lacks an attribute of `by` is rejected for the sake of this limit already.
-fn is_asked_by(limit: &Limit, by: &Subject) -> bool {
-    limit.missing == Missing::Reject && limit.by.key().len() == by.key().len() && limit.by.slug() == by.slug()
+impl Limit {
+    fn scopes(&self) -> Vec<Scope<'_>> {
+        Scope::of(self.skus.as_ref(), self.groups.as_ref(), false)
+    }
+
+    /// The SKUs of all its counts, as a sentence names them and as a condition; empty and `None` where it is for all.
+    fn all_skus(&self) -> (String, Option<Bool<PerOrder>>) {
+        let scopes = self.scopes();
+        let these = scopes.iter().map(|scope| scope.applies());
+        let these = these.reduce(|any, next| any.zip(next).map(|(any, next)| any.or(next)));
+        let of = match (&self.groups, scopes.as_slice()) {
+            (None, [one]) => one.words(),
+            _ => " of one of these groups".into(),
+        };
+        (of, these.flatten())
+    }
+
+    /// Whether an order that lacks an attribute of the other limit is rejected for the sake of this one already.
+    fn asks_for(&self, other: &Self) -> bool {
+        let (by, of) = (&other.by, (&self.skus, &self.groups));
+        self.missing == Missing::Reject
+            && self.by.key().len() == by.key().len()
+            && self.by.slug() == by.slug()
+            && (of == (&None, &None) || of == (&other.skus, &other.groups))
+    }
+
+    /// `per-client-device`.
+    fn whom(&self) -> String {
+        format!("per-{}", self.by.slug())
+    }
 }
 
-fn add(plan: &mut Plan, context: &Context, limit: &Limit) {
+fn add(plan: &mut Plan, context: &Context, limit: &Limit, scope: Scope<'_>) {
     let Limit {
         by, count, missing, ..
     } = limit;
-    let cost = missing.cost(by, count.cost());
+    let cost = missing.cost(by, scope.cost(count.cost()));
     let most = i64::from(limit.limit);
     let window = limit
         .window
         .as_ref()
         .map_or(Window::Campaign, |window| window.window(context));
-    let counter = plan.counter(id(context, limit), by.key(), window, cost);
-    let constraint = plan.require(
-        (counter.used() + count.cost()).le(most),
-        reason(by),
-        sentence(limit),
-    );
-    missing.only_given(constraint, by).measure(counter, most);
+    let counter = plan.counter(id(context, limit, scope), by.key(), window, cost);
+    let within = (counter.used() + count.cost()).le(most);
+    let constraint = plan.require(within, reason(by), sentence(limit, scope));
+    constraint.measure(counter, most);
+    match (missing.applies(by), scope.applies()) {
+        (Some(given), Some(these)) => drop(constraint.when(given.and(these))),
+        (Some(only), None) | (None, Some(only)) => drop(constraint.when(only)),
+        (None, None) => {}
+    }
 }
 
-fn id(context: &Context, limit: &Limit) -> String {
-    let (noun, by) = (limit.count.noun(), limit.by.slug());
+fn id(context: &Context, limit: &Limit, scope: Scope<'_>) -> String {
+    let (noun, whom) = (limit.count.noun(), scope.slug(&limit.whom()));
     match &limit.window {
-        None => counter_id(&[noun, "per", &by]),
-        Some(window) => counter_id(&[noun, "per", &by, &window.slug(context)]),
+        None => counter_id(&[noun, &whom]),
+        Some(window) => counter_id(&[noun, &whom, &window.slug(context)]),
     }
 }
 
@@ -135,8 +187,8 @@ fn reason(by: &Subject) -> &'static Reason {
     }
 }
 
-/// "At most 2 orders for each device per day in Asia/Shanghai."
-fn sentence(limit: &Limit) -> String {
+/// "At most 2 units of tee-s, tee-m together for each device per day in Asia/Shanghai."
+fn sentence(limit: &Limit, scope: Scope<'_>) -> String {
     let noun = limit.count.noun();
     let noun = if limit.limit == 1 {
         &noun[..noun.len() - 1]
@@ -148,15 +200,16 @@ fn sentence(limit: &Limit) -> String {
         .as_ref()
         .map_or_else(|| "in the whole campaign".into(), WindowParam::words);
     format!(
-        "At most {} {noun} for each {} {window}.",
+        "At most {} {noun}{} for each {} {window}.",
         limit.limit,
+        scope.words(),
         limit.by.noun()
     )
 }
 
 fn check(context: &Context, params: &Params) -> Result<(), Vec<Diagnostic>> {
     let mut problems = Vec::new();
-    let mut ids: Vec<String> = Vec::new();
+    let mut ids: Vec<(usize, String)> = Vec::new();
     for (index, limit) in params.limits.iter().enumerate() {
         let at = format!("/limits/{index}");
         limit.by.check(&format!("{at}/by"), &mut problems);
@@ -166,28 +219,37 @@ fn check(context: &Context, params: &Params) -> Result<(), Vec<Diagnostic>> {
                 window.check_limit(&format!("{at}/limit"), limit.limit, &mut problems);
             }
         }
-        let id = id(context, limit);
-        if let Some(first) = ids.iter().position(|known| *known == id) {
-            let message = format!(
-                "limits {first} and {index} count the same: {} of each {}",
-                limit.count.noun(),
-                limit.by.noun()
-            );
-            problems.push(
-                Diagnostic::error(&at, "duplicate", message).hint("keep the lower one; it decides anyway"),
-            );
+        let skus = (limit.skus.as_ref(), limit.groups.as_ref());
+        Scope::check(skus, context, &at, None, &mut problems);
+        for scope in limit.scopes() {
+            let id = id(context, limit, scope);
+            if let Some((first, _)) = ids.iter().find(|(_, known)| *known == id) {
+                let message = format!(
+                    "limits {first} and {index} count the same: {}{} for each {}",
+                    limit.count.noun(),
+                    scope.words(),
+                    limit.by.noun()
+                );
+                let problem = Diagnostic::error(&at, "duplicate", message);
+                problems.push(problem.hint("keep the lower one; it decides anyway"));
+            }
+            ids.push((index, id));
         }
-        ids.push(id);
+    }
+    if ids.len() > COUNTERS_MAX {
+        let message = format!("the groups of all limits make {} counts", ids.len());
+        let hint = format!("at most {COUNTERS_MAX} are possible: use fewer groups or limits");
+        problems.push(Diagnostic::error("/limits", "too-many", message).hint(hint));
     }
     refuse(problems)
 }
 
 fn at_once() -> Example {
     let params = json!({"limits": [
-        {"by": ["client:device"], "limit": 2},
-        {"by": ["client:address"], "limit": 3, "count": "units"},
-        {"by": ["ip"], "limit": 4},
-        {"by": ["claim:household"], "limit": 5},
+        {"by": ["client:device"], "limit": 2, "count": "orders"},
+        {"by": ["client:address"], "limit": 3},
+        {"by": ["ip"], "limit": 4, "count": "orders"},
+        {"by": ["claim:household"], "limit": 5, "count": "orders"},
     ]});
     let order = |user: &str, device, address, from, household| {
         Order::by(user)
@@ -227,7 +289,8 @@ fn in_a_window() -> Example {
     let params = json!({"limits": [{"by": ["client:device"], "limit": 1, "window": {"rolling": "1h"}}]});
     let order = || Order::by("ann").with(client("device"), "d1");
     let hour = Duration::from_secs(3600);
-    Example::new("one order of a device in any hour", params)
+    Example::new("one unit for a device in any hour", params)
+        .rejects(order().units(2), &DEVICE)
         .admits(order())
         .rejects(order().after(hour - Duration::from_millis(1)), &DEVICE)
         .admits(order().after(hour))
@@ -243,6 +306,32 @@ fn without() -> Example {
     .admits(Order::by("bob"))
     .admits(Order::by("ann").with(client("device"), "d1"))
     .rejects(Order::by("bob").with(client("device"), "d1"), &DEVICE)
+}
+
+fn orders() -> Example {
+    let params = json!({"limits": [{"by": ["client:device"], "limit": 1, "count": "orders"}]});
+    let order = || Order::by("ann").with(client("device"), "d1");
+    Example::new("one order of a device, of however many units", params)
+        .admits(order().units(5))
+        .rejects(order(), &DEVICE)
+}
+
+fn some_skus() -> Example {
+    let params = json!({"limits": [
+        {"by": ["client:device"], "limit": 2, "groups": {"tees": ["tee-s", "tee-m"], "mugs": ["mug"]}},
+    ]});
+    let order = |sku| Order::by("ann").with(client("device"), "d1").of(sku);
+    Example::new("two tees and two mugs for each device", params)
+        .sku("tee-s", 10)
+        .sku("tee-m", 10)
+        .sku("mug", 10)
+        .admits(order("tee-s"))
+        .admits(order("tee-m"))
+        .rejects(order("tee-s"), &DEVICE)
+        .admits(order("mug").units(2))
+        .rejects(order("mug"), &DEVICE)
+        .rejects(Order::by("bob").of("mug"), &MISSING)
+        .admits(Order::by("bob").units(5))
 }
 
 rushgate_rule::export!(PerSubject);

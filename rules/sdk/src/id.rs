@@ -28,7 +28,7 @@ pub fn counter_id(parts: &[&str]) -> String {
     if simple && id.len() <= ID_BYTES_MAX {
         return id;
     }
-    let digest = format!("{:016x}", fnv1a(&parts.join("\0")));
+    let digest = digest(&parts.join("\0"));
     let readable: String = id
         .trim_start_matches('-')
         .chars()
@@ -39,6 +39,11 @@ pub fn counter_id(parts: &[&str]) -> String {
     } else {
         format!("{readable}-{digest}")
     }
+}
+
+/// 16 hex digits.
+pub(crate) fn digest(text: &str) -> String {
+    format!("{:016x}", fnv1a(text))
 }
 
 /// The 64-bit FNV-1a hash.

@@ -28,7 +28,7 @@
 //!
 //! [`params`] has the parts that merchants meet in many rules, so that a window or a length of time is written the same way
 //! everywhere: [`params::WindowParam`], [`params::Span`], [`params::MomentParam`], [`params::Subject`], [`params::AttributeParam`],
-//! [`params::Count`], [`params::ListId`]. Each brings its JSON Schema, what it adds to a counter's id (`slug`), what it
+//! [`params::Count`], [`params::Scope`], [`params::ListId`]. Each brings its JSON Schema, what it adds to a counter's id (`slug`), what it
 //! says in a sentence (`words`, `noun`), and, where a schema cannot say everything, a `check` that pushes [`Diagnostic`]s:
 //!
 //! ```
@@ -104,7 +104,7 @@ pub use rule::{Diagnostic, Exported, Need, Reason, Rule, refuse};
 pub use schemars;
 pub use serde;
 pub use serde_json::{self, json};
-pub use words::listed;
+pub use words::{listed, listed_within};
 
 /// The example of `rules/README.md` compiles.
 #[cfg(doctest)]

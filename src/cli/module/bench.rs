@@ -243,7 +243,7 @@ mod tests {
             folder: None,
         };
         let report = measure(&loaded, 2).await.expect("measured");
-        assert_eq!(report.examples.len(), 4);
+        assert_eq!(report.examples.len(), 6);
         assert!(report.describe.fuel > 1000 && report.describe.fuel < FUEL_MAX);
         for example in &report.examples {
             assert!(example.compile.fuel > 100 && example.compile.fuel < report.describe.fuel);

@@ -258,12 +258,12 @@ mod tests {
         let exports = host.exports(loaded.bytes.clone()).await.expect("a module");
         let shown = text(&report(&loaded, exports, inspected.digest, inspected.descriptor));
         for line in [
-            "n-per-user 1.0.0: So many per user",
+            "n-per-user 2.0.0: So many per user",
             "contract  rushgate:policy 1.0.0",
             "imports   nothing",
             "  limit                integer 1 to 1000000, required  How much each user may order.",
             "  per                  \"campaign\" or \"sku\", default \"campaign\"",
-            "  limit-per-user       This user has reached the limit (no retry changes it)",
+            "  limit-per-user       This order passes the limit of the user (no retry changes it)",
         ] {
             assert!(shown.contains(line), "{line:?} is missing:\n{shown}");
         }

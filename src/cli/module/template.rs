@@ -45,6 +45,7 @@ const SDK_SOURCES: &[(&str, &str)] = &sdk![
     "params/mod.rs",
     "params/moment.rs",
     "params/schema.rs",
+    "params/skus.rs",
     "params/span.rs",
     "params/window.rs",
     "plan.rs",

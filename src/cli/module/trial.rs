@@ -128,7 +128,7 @@ mod tests {
         );
         assert!(shown.contains("1 of 1 reason seen"), "{shown}");
 
-        module.descriptor.examples.truncate(1);
+        module.descriptor.examples = vec![module.descriptor.examples.remove(1)];
         module.descriptor.examples[0].attempts.remove(1);
         let report = play_module(&host, &module, (*bytes).into())
             .await

@@ -7,6 +7,7 @@ use super::shape::{Shape, shapes};
 use super::{Change, Class, CounterChange, Counts, Part};
 
 use crate::plan::explain::{duration, noun, rfc3339, window};
+use crate::plan::reach::{needed, reachable_from};
 use crate::plan::window::window_start;
 use crate::plan::{Attribute, CheckedPlan, Counter, Expr, Window};
 
@@ -80,7 +81,7 @@ pub(super) fn changes(
     for (index, counter) in (0..).zip(&new.plan().counters) {
         let before = old.plan().counters.iter().position(|old| old.id == counter.id);
         changes.push(match before {
-            None => fresh(counter, &pairs.new[index as usize], earlier),
+            None => fresh((old, new), counter, &pairs.new[index as usize], earlier),
             Some(_) if pairs.is_same(&counter.id) => {
                 let sentence = format!("{}: unchanged; counts are kept.", counter.id);
                 change(&counter.id, Class::Unchanged, sentence, Counts::Kept)
@@ -95,15 +96,28 @@ pub(super) fn changes(
                  back goes on from them without the orders in between.",
                 counter.id
             );
-            changes.push(change(&counter.id, Class::Dropped, sentence, Counts::Unread));
+            let mut change = change(&counter.id, Class::Dropped, sentence, Counts::Unread);
+            if let Some(counter) = &mut change.counter {
+                counter.needs_accept = !is_replaced(&changes, &change.rule);
+            }
+            changes.push(change);
         }
     }
     changes
 }
 
+/// Whether counters that hold every order take the place of those that the rule no longer has.
+fn is_replaced(changes: &[Change], rule: &str) -> bool {
+    let mut new = changes
+        .iter()
+        .filter(|change| change.rule == rule && change.class == Class::New)
+        .filter_map(|change| change.counter.as_ref())
+        .peekable();
+    new.peek().is_some() && new.all(|counter| counter.counts == Counts::Filled)
+}
+
 fn change(id: &str, class: Class, sentence: String, counts: Counts) -> Change {
-    let rule = id.split('/').next().unwrap_or_default();
-    let mut change = Change::new(rule, Part::Counter, class, sentence);
+    let mut change = Change::new(rule_of(id), Part::Counter, class, sentence);
     change.counter = Some(CounterChange {
         id: id.to_owned(),
         counts,
@@ -112,21 +126,71 @@ fn change(id: &str, class: Class, sentence: String, counts: Counts) -> Change {
     change
 }
 
-fn fresh(counter: &Counter, stored: &Stored, earlier: &[Stored]) -> Change {
+fn rule_of(id: &str) -> &str {
+    id.split('/').next().unwrap_or_default()
+}
+
+/// A counter that the revision in force does not have. One of a rule that decides already stands for what that rule
+/// counted, so it is to hold the orders so far, or nobody may take it for one that does.
+fn fresh(
+    (old, new): (&CheckedPlan, &CheckedPlan),
+    counter: &Counter,
+    stored: &Stored,
+    earlier: &[Stored],
+) -> Change {
     let id = &counter.id;
-    let before = earlier.iter().filter(|old| old.counts_like(stored));
-    match before.map(|old| old.revision).max() {
-        Some(revision) => {
-            let sentence = format!(
-                "{id}: back from revision {revision}; goes on from the counts it had then, without the orders since."
-            );
-            change(id, Class::New, sentence, Counts::Carried)
-        }
-        None => {
-            let sentence = format!("{id}: new; starts at zero: orders admitted so far are not in it.");
-            change(id, Class::New, sentence, Counts::Zero)
-        }
+    let rule = rule_of(id);
+    let decides = old
+        .plan()
+        .constraints
+        .iter()
+        .any(|constraint| constraint.rule == rule);
+    let unknown = unknown_of_landed(new, counter);
+    if decides && unknown.is_none() {
+        let sentence = format!(
+            "{id}: new; filled by the activation from all orders so far, so who has bought has used it. The gate \
+             is closed for a moment for that: orders that come then are to be sent again."
+        );
+        return change(id, Class::New, sentence, Counts::Filled);
     }
+    let before = earlier.iter().filter(|old| old.counts_like(stored));
+    let (counts, from) = match before.map(|old| old.revision).max() {
+        Some(revision) => (
+            Counts::Carried,
+            format!(
+                "back from revision {revision}; goes on from the counts it had then, without the orders since"
+            ),
+        ),
+        None => (
+            Counts::Zero,
+            "new; starts at zero: orders admitted so far are not in it".to_owned(),
+        ),
+    };
+    let why = match unknown.filter(|_| decides) {
+        Some(attribute) => format!(", for the {attribute} of earlier orders is not known for certain"),
+        None => String::new(),
+    };
+    let sentence = format!("{id}: {from}{why}. Who has bought may buy again.");
+    let mut change = change(id, Class::New, sentence, counts);
+    if let Some(counter) = &mut change.counter {
+        counter.needs_accept = decides;
+    }
+    change
+}
+
+/// What the key or the cost of a counter reads that is not known of every order that landed: user, SKU and quantity are, and
+/// other attributes only as far as the rules of their time read them.
+fn unknown_of_landed(plan: &CheckedPlan, counter: &Counter) -> Option<String> {
+    let parts = plan.plan();
+    let reached = reachable_from(parts, std::iter::once(counter.cost));
+    let read = needed(parts, &reached).filter_map(|expr| match expr {
+        Expr::Attribute(attribute) => Some(attribute),
+        _ => None,
+    });
+    let known =
+        |attribute: &Attribute| matches!(attribute, Attribute::User | Attribute::Sku | Attribute::Quantity);
+    let mut read = counter.key.iter().chain(read);
+    read.find(|attribute| !known(attribute)).map(noun)
 }
 
 fn re_keyed(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), pairs: &Pairs, now: i64) -> Change {

@@ -17,6 +17,8 @@ use crate::store::{StoreError, StoreResult};
 
 /// Subjects whose rolling windows are read by one statement.
 const RANGES: usize = 64;
+/// The table's key.
+const KEY: &str = "campaign_id, counter, subject, window_start";
 /// Rows of one statement at most.
 const ROWS_MAX: usize = 1024;
 
@@ -73,6 +75,29 @@ pub(in crate::store) async fn refund(
     upsert(&mut Lane::Any(tx), dialect, &sums, pieces).await.map(drop)
 }
 
+/// Adds charges of orders that landed before their counter was there. No limit of it let them in: what is allowed rises as
+/// far as they need it, and no further.
+pub(in crate::store) async fn charge_afterwards(
+    tx: &mut Tx<'_>,
+    dialect: Dialect,
+    orders: &[&OrderEvent],
+) -> StoreResult<()> {
+    let clause = dialect.on_conflict_all(
+        KEY,
+        &[
+            ("allowed", dialect.at_least_used()),
+            ("used", "used + {new}".into()),
+        ],
+    );
+    let lane = &mut Lane::Any(tx);
+    match upsert_by(lane, &clause, &sums(orders), pieces).await? {
+        true => Ok(()),
+        false => Err(StoreError::Permanent(
+            "a row of usage is beyond what it allows itself".to_owned(),
+        )),
+    }
+}
+
 /// `false` when a row would pass what is allowed; then part of the rows may be written.
 async fn upsert(
     lane: &mut Lane<'_>,
@@ -80,11 +105,18 @@ async fn upsert(
     sums: &Usage<'_>,
     cut: impl Fn(usize) -> Vec<ops::Range<usize>>,
 ) -> StoreResult<bool> {
+    let clause = dialect.on_conflict_all(KEY, &[("used", "used + {new}"), ("allowed", dialect.greatest())]);
+    upsert_by(lane, &clause, sums, cut).await
+}
+
+/// `clause` says what becomes of a row that is there.
+async fn upsert_by(
+    lane: &mut Lane<'_>,
+    clause: &str,
+    sums: &Usage<'_>,
+    cut: impl Fn(usize) -> Vec<ops::Range<usize>>,
+) -> StoreResult<bool> {
     let sums: Vec<_> = sums.iter().collect();
-    let clause = dialect.on_conflict_all(
-        "campaign_id, counter, subject, window_start",
-        &[("used", "used + {new}"), ("allowed", dialect.greatest())],
-    );
     for range in cut(sums.len()) {
         let marks = placeholders(range.len(), 6);
         let sql = format!(

@@ -69,15 +69,15 @@ fn assert_golden(name: &str, of_interest: &str, rules: &[Rule]) {
 fn params(module: &str) -> Value {
     match module {
         "one-per-user" => json!({}),
-        "n-per-user" => json!({"limit": 3, "count": "units"}),
+        "n-per-user" => json!({"limit": 3, "groups": {"mugs": ["mug"], "shirts": ["shirt"]}}),
         "per-window" => json!({"limit": 2, "window": {"day": "Europe/Berlin"}}),
         "per-subject" => json!({"limits": [
             {"by": ["client:device"], "limit": 1},
             {"by": ["ip"], "limit": 5, "window": {"rolling": "10m"}},
         ]}),
-        "tiered" => json!({"tiers": {"gold": 4, "silver": 2, "blocked": 0}, "others": 1, "count": "units"}),
+        "tiered" => json!({"tiers": {"gold": 4, "silver": 2, "blocked": 0}, "others": 1}),
         "audience" => json!({"list": "vip"}),
-        "early-access" => json!({"groups": [
+        "early-access" => json!({"opens_at": "2026-03-28T09:00:00Z", "groups": [
             {"lead": "30m", "who": {"list": {"id": "vip"}}},
             {"lead": "10m", "who": {"claim": {"values": ["gold"]}}},
         ]}),

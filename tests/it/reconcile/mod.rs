@@ -1,6 +1,7 @@
 //! Comparing and repairing, over the embedded engine with SQLite and over Redis with MariaDB, while orders flow.
 
 mod around;
+mod fill;
 mod layout;
 mod lossy;
 mod missing;

@@ -5,6 +5,55 @@ use testkit::modules::{Modules, Rule};
 
 use crate::rules::parameters::{context, window};
 
+/// What counted orders by default goes on doing so under its version, and under the same ids.
+#[test]
+fn versions_that_were_released_count_as_they_did() {
+    let plan = |selector: &str, params: &Value| {
+        let rule = Rule {
+            name: "rule".into(),
+            ..Rule::new(selector, params.clone())
+        };
+        Modules::shared().merged(&[rule], &context())
+    };
+    for (module, params) in [
+        ("one-per-user", json!({})),
+        ("one-per-user", json!({"per": "sku"})),
+        ("n-per-user", json!({"limit": 2})),
+        ("per-window", window(json!({"day": "UTC"}))),
+        ("per-subject", json!({"limits": [{"by": ["ip"], "limit": 1}]})),
+        ("tiered", json!({"tiers": {"a": 1}, "others": 1})),
+    ] {
+        let before = plan(&format!("{module}@1.0.0"), &params);
+        let mut orders = params.clone();
+        match &mut orders["limits"] {
+            Value::Array(limits) => limits[0]["count"] = json!("orders"),
+            _ => {
+                orders.as_object_mut().map(|params| params.remove("limits"));
+                orders["count"] = json!("orders");
+            }
+        }
+        let after = plan(module, &orders);
+        assert_eq!(before.counters.len(), after.counters.len(), "{module}");
+        for (one, other) in before.counters.iter().zip(&after.counters) {
+            assert_eq!(
+                (&one.id, &one.key, &one.window, &before.nodes[one.cost as usize]),
+                (
+                    &other.id,
+                    &other.key,
+                    &other.window,
+                    &after.nodes[other.cost as usize]
+                ),
+                "{module}"
+            );
+        }
+        assert_ne!(
+            before.counters[0].id,
+            plan(module, &params).counters[0].id,
+            "{module}: units"
+        );
+    }
+}
+
 /// A changed limit keeps the counter; whatever changes what is counted has another.
 #[test]
 fn ids_of_counters_follow_what_is_counted() {
@@ -32,6 +81,17 @@ fn ids_of_counters_follow_what_is_counted() {
             "tiered",
             json!({"tiers": {"a": 1}, "others": 1}),
             json!({"tiers": {"b": 2}, "others": 0, "claim": "level"}),
+        ),
+        // The same SKUs, however they are listed or named; each SKU for itself, whichever are limited.
+        (
+            "n-per-user",
+            json!({"limit": 1, "skus": ["mug", "riesling"]}),
+            json!({"limit": 2, "groups": {"all": ["riesling", "mug"]}}),
+        ),
+        (
+            "n-per-user",
+            json!({"limit": 1, "per": "sku"}),
+            json!({"limit": 1, "per": "sku", "skus": ["mug"]}),
         ),
         ("cooldown", json!({"pause": "1m"}), json!({"pause": "1h"})),
         (
@@ -91,7 +151,19 @@ fn ids_of_counters_follow_what_is_counted() {
         (
             "tiered",
             json!({"tiers": {"a": 1}, "others": 1}),
-            json!({"tiers": {"a": 1}, "others": 1, "count": "units"}),
+            json!({"tiers": {"a": 1}, "others": 1, "count": "orders"}),
+        ),
+        ("one-per-user", json!({}), json!({"count": "orders"})),
+        ("one-per-user", json!({}), json!({"skus": ["mug"]})),
+        (
+            "n-per-user",
+            json!({"limit": 1, "skus": ["mug"]}),
+            json!({"limit": 1, "skus": ["mug", "riesling"]}),
+        ),
+        (
+            "n-per-user",
+            json!({"limit": 1, "skus": ["mug"]}),
+            json!({"limit": 1, "skus": ["mug"], "per": "sku"}),
         ),
         (
             "cooldown",

@@ -49,7 +49,33 @@ fn the_largest_parameters_make_a_plan() {
         json!({"lead": "90d", "who": {"claim": claim}})
     };
     let by = long("claim:", 0, 70);
+    let groups: Value = (0..16)
+        .map(|index| (long("group-", index, 24), json!(skus[6 * index..6 * index + 6])))
+        .collect();
+    let of_groups = |limit: Value| {
+        let mut limit = limit;
+        limit["groups"] = groups.clone();
+        limit
+    };
     let cases = vec![
+        ("one-per-user", json!({"skus": skus, "per": "sku"})),
+        ("one-per-user", of_groups(json!({}))),
+        ("n-per-user", json!({"limit": 1_000_000, "skus": skus})),
+        ("n-per-user", of_groups(json!({"limit": 1_000_000}))),
+        (
+            "per-window",
+            of_groups(json!({"limit": 1_000_000, "window": zone})),
+        ),
+        (
+            "per-subject",
+            json!({"limits": (0..2).map(|index| of_groups(limit(index))).collect::<Vec<_>>()}),
+        ),
+        (
+            "tiered",
+            of_groups(
+                json!({"tiers": table(100, 1_000_000), "others": 1_000_000, "claim": long("c", 0, 64), "window": zone}),
+            ),
+        ),
         (
             "per-window",
             json!({"limit": 1_000_000, "window": zone, "count": "units", "per": "user-and-sku"}),
@@ -66,7 +92,7 @@ fn the_largest_parameters_make_a_plan() {
         ("audience", json!({"list": list, "by": by, "mode": "deny"})),
         (
             "early-access",
-            json!({"groups": (0..8).map(group).collect::<Vec<_>>()}),
+            json!({"opens_at": "2026-03-01T00:00:00.000+00:00", "groups": (0..8).map(group).collect::<Vec<_>>()}),
         ),
         (
             "region-quota",

@@ -118,15 +118,14 @@ async fn every_module_is_built_in_and_shows_every_reason_it_rejects_for() {
     let built_in: Vec<&str> = rushgate::wasm::builtin().iter().map(|(name, _)| *name).collect();
     for module in &modules {
         let descriptor = &module.inspected.descriptor;
-        let version = module.name.split_once('@').map(|(_, version)| version);
-        let name = match version {
-            Some(version) => format!("{}@{version}", descriptor.id),
-            None => descriptor.id.clone(),
+        let (id, version) = match module.name.split_once('@') {
+            None => (module.name.as_str(), descriptor.version.as_str()),
+            Some(named) => named,
         };
-        assert_eq!(name, module.name, "a module's file is named by its id");
-        assert!(
-            version.is_none_or(|version| version == descriptor.version),
-            "{name}"
+        assert_eq!(
+            (descriptor.id.as_str(), descriptor.version.as_str()),
+            (id, version),
+            "a module's file is named by its id, and by its version where that is not the newest"
         );
         assert!(built_in.contains(&format!("{}.wasm", module.name).as_str()));
         let attempts = descriptor.examples.iter().flat_map(|example| &example.attempts);
@@ -145,19 +144,45 @@ async fn every_module_is_built_in_and_shows_every_reason_it_rejects_for() {
     assert_eq!(modules.len(), built_in.len());
 }
 
-/// What revisions pin, and what `id@version` names, stays what it is.
+/// Revisions pin them by digest, and `id@version` stands for the same bytes for good.
 #[test]
-fn the_bytes_of_older_versions_never_change() {
-    let kept = [(
-        "region-quota@1.0.0.wasm",
-        "be7b9b4da4dd775daefa3aab6c78f90f9f93535c70e5dc98100dea5341cab25c",
-    )];
-    let there = rushgate::wasm::builtin().iter();
-    let there: Vec<(&str, String)> = there
-        .filter(|(file, _)| file.contains('@'))
-        .map(|(file, bytes)| (*file, rushgate::wasm::digest(bytes)))
-        .collect();
-    assert_eq!(there, kept.map(|(file, digest)| (file, digest.to_owned())));
+fn versions_that_were_released_keep_their_bytes() {
+    let released = [
+        (
+            "early-access@1.0.0",
+            "bcbdbea612779a82e7919eee7eccdf5c12017191159fe691daa151e24bfb3461",
+        ),
+        (
+            "n-per-user@1.0.0",
+            "6a42973c31c257ff68afc5180567a9f5604e0db6dfe230686baa5b945cb996e1",
+        ),
+        (
+            "one-per-user@1.0.0",
+            "c98c7ccc198c39ac38be142d4a618bf8824da672890ef47e90cbf5fed8a1892e",
+        ),
+        (
+            "per-subject@1.0.0",
+            "d559c3aaf962c7cb8636e5914c883f2a4de01dbce91a294bf796cc203f9e36e7",
+        ),
+        (
+            "per-window@1.0.0",
+            "a0627140f956ded27506d457ad2f150ebb33b2fbb3fba45424fe96d5289afa12",
+        ),
+        (
+            "region-quota@1.0.0",
+            "be7b9b4da4dd775daefa3aab6c78f90f9f93535c70e5dc98100dea5341cab25c",
+        ),
+        (
+            "tiered@1.0.0",
+            "2c450595265decb2c3e8d42a2b9d2051eb25f4aea1a37d5976afdf1adabfaee2",
+        ),
+    ];
+    let builtin = rushgate::wasm::builtin();
+    for (name, digest) in released {
+        let found = builtin.iter().find(|(file, _)| *file == format!("{name}.wasm"));
+        let (_, bytes) = found.unwrap_or_else(|| panic!("{name} is gone"));
+        assert_eq!(rushgate::wasm::digest(bytes), digest, "{name}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use testkit::modules::{Modules, Rule};
 
 /// 2026-03-01T00:00:00Z, for ten days.
 const OPENS_AT: i64 = 1_772_323_200_000;
+const OPENING: &str = "2026-03-01T00:00:00Z";
 
 pub fn context() -> CheckContext {
     let sku = |id: &str, stock| Sku { id: id.into(), stock };
@@ -56,7 +57,7 @@ pub fn window(window: Value) -> Value {
 
 #[test]
 fn what_no_schema_can_say_is_said_with_pointer_and_hint() {
-    let rolling_orders = json!({"limit": 1001, "window": {"rolling": "1h"}});
+    let rolling_orders = json!({"limit": 1001, "count": "orders", "window": {"rolling": "1h"}});
     let subject = |limit: Value| json!({"limits": [limit]});
     let twice = json!({"limits": [
         {"by": ["client:device", "ip"], "limit": 1},
@@ -105,10 +106,63 @@ fn what_no_schema_can_say_is_said_with_pointer_and_hint() {
         ),
         (
             "per-subject",
-            subject(json!({"by": ["ip"], "limit": 2000, "window": {"rolling": "1h"}})),
+            subject(json!({"by": ["ip"], "limit": 2000, "count": "orders", "window": {"rolling": "1h"}})),
             "/limits/0/limit too-many",
         ),
         ("per-subject", twice, "/limits/1 duplicate"),
+        (
+            "n-per-user",
+            json!({"limit": 1, "skus": ["cup"]}),
+            "/skus/0 unknown-sku",
+        ),
+        (
+            "n-per-user",
+            json!({"limit": 1, "groups": {"a": ["mug"], "b/c": ["riesling", "mug"]}}),
+            "/groups/b~1c/1 duplicate",
+        ),
+        (
+            "n-per-user",
+            json!({"limit": 1, "groups": {" a": ["mug"]}}),
+            "/groups/ a name",
+        ),
+        (
+            "n-per-user",
+            json!({"limit": 1, "per": "sku", "groups": {"a": ["mug"]}}),
+            "/per each-and-groups",
+        ),
+        (
+            "one-per-user",
+            json!({"skus": ["mug"], "groups": {"a": ["mug"]}}),
+            "/groups skus-and-groups",
+        ),
+        (
+            "one-per-user",
+            json!({"groups": {"a": ["cup"]}}),
+            "/groups/a/0 unknown-sku",
+        ),
+        (
+            "per-window",
+            json!({"limit": 1, "window": {"day": "UTC"}, "per": "user-and-sku", "groups": {"a": ["mug"]}}),
+            "/per each-and-groups",
+        ),
+        (
+            "tiered",
+            json!({"tiers": {"gold": 1}, "others": 1, "skus": ["mug", "cup"]}),
+            "/skus/1 unknown-sku",
+        ),
+        (
+            "per-subject",
+            subject(json!({"by": ["ip"], "limit": 1, "skus": ["cup"]})),
+            "/limits/0/skus/0 unknown-sku",
+        ),
+        (
+            "per-subject",
+            json!({"limits": [
+                {"by": ["ip"], "limit": 1, "skus": ["mug"]},
+                {"by": ["ip"], "limit": 2, "groups": {"mugs": ["mug"]}},
+            ]}),
+            "/limits/1 duplicate",
+        ),
         ("tiered", tiers(json!({"gold": 0}), 0), "/others nobody"),
         ("tiered", tiers(json!({"": 1}), 1), "/tiers empty"),
         ("tiered", tiers(json!({"gold ": 1}), 1), "/tiers spaces"),
@@ -119,17 +173,17 @@ fn what_no_schema_can_say_is_said_with_pointer_and_hint() {
         ),
         (
             "early-access",
-            json!({"groups": [gold("0m")]}),
+            json!({"opens_at": OPENING, "groups": [gold("0m")]}),
             "/groups/0/lead bound",
         ),
         (
             "early-access",
-            json!({"groups": [gold("91d")]}),
+            json!({"opens_at": OPENING, "groups": [gold("91d")]}),
             "/groups/0/lead bound",
         ),
         (
             "early-access",
-            json!({"groups": [gold("1h"), gold("2h")]}),
+            json!({"opens_at": OPENING, "groups": [gold("1h"), gold("2h")]}),
             "/groups/1 duplicate",
         ),
         (
@@ -252,6 +306,27 @@ fn schemas_refuse_what_is_out_of_form_or_bounds() {
             "/tiers minProperties",
         ),
         ("tiered", json!({"tiers": {"gold": 1}}), "/others required"),
+        (
+            "n-per-user",
+            json!({"limit": 1, "skus": ["mug", "mug"]}),
+            "/skus uniqueItems",
+        ),
+        ("n-per-user", json!({"limit": 1, "skus": []}), "/skus minItems"),
+        (
+            "n-per-user",
+            json!({"limit": 1, "groups": {"mugs": []}}),
+            "/groups/mugs minItems",
+        ),
+        (
+            "n-per-user",
+            json!({"limit": 1, "groups": {}}),
+            "/groups minProperties",
+        ),
+        (
+            "early-access",
+            json!({"groups": [{"lead": "1h", "who": {"list": {"id": "vip"}}}]}),
+            "/opens_at required",
+        ),
         ("audience", json!({"list": "no spaces here"}), "/list pattern"),
         ("audience", json!({"list": "vip", "mode": "maybe"}), "/mode enum"),
         (
@@ -278,7 +353,7 @@ fn schemas_refuse_what_is_out_of_form_or_bounds() {
 #[test]
 fn the_bounds_of_the_sdk_are_those_of_the_host() {
     let day = 86_400_000;
-    let early = json!({"groups": [{"lead": "90d", "who": {"list": {"id": "vip"}}}]});
+    let early = json!({"opens_at": OPENING, "groups": [{"lead": "90d", "who": {"list": {"id": "vip"}}}]});
     let cases = vec![
         (
             "per-window",

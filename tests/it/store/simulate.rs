@@ -14,7 +14,7 @@ use rushgate::engine::embedded::Embedded;
 use rushgate::needs::Gate;
 use rushgate::order::{Attempt, OrderId};
 use rushgate::revision::Revision;
-use rushgate::ruleset::Ruleset;
+use rushgate::ruleset::{Compiled, Ruleset};
 use rushgate::wasm::Host;
 use serde_json::{Value, json};
 use testkit::on_both;
@@ -48,6 +48,10 @@ impl Gate for Open {
     }
 
     fn provide<'a>(&'a self, _: &'a Campaign, _: &'a Revision) -> BoxFuture<'a, Result<(), String>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn fill<'a>(&'a self, _: &'a Compiled, _: &'a [String]) -> BoxFuture<'a, Result<(), String>> {
         async { Ok(()) }.boxed()
     }
 }

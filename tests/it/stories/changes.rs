@@ -32,6 +32,13 @@ async fn order(gate: &Gate, user: &str) -> testkit::http::Reply {
         .await
 }
 
+/// Every sentence about this part.
+fn sentences<'a>(answer: &'a Value, part: &str) -> Vec<&'a str> {
+    let changes = answer["changes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let of_part = changes.iter().filter(|change| change["part"] == part);
+    of_part.filter_map(|change| change["sentence"].as_str()).collect()
+}
+
 /// Class and sentence of what a change says about this part.
 fn about<'a>(answer: &'a Value, part: &str) -> (&'a str, &'a str) {
     let changes = answer["changes"].as_array().unwrap_or_else(|| panic!("{answer}"));
@@ -106,23 +113,36 @@ async fn counts_are_not_lost_without_a_word() {
         order(&gate, "ada").await.expect(202);
     }
     order(&gate, "ada").await.refused(409, "limit-per-user");
-    // Units are counted by another counter: the one of orders goes.
-    revise(&gate, json!({"limit": 1, "count": "units"})).await;
+    // What a device has ordered is told of no order before: the counter of users goes, and its own starts at zero.
+    let devices = json!({"limits": [{"by": ["client:device"], "limit": 1}]});
+    let rules = json!({"rules": [{"module": "per-subject", "name": "n-per-user", "params": devices}]});
+    let path = format!("{CAMPAIGN}/revisions");
+    let revised = gate.control(&path, &rules).await.expect(201).json();
+    let said: Vec<&str> = sentences(&revised, "counter");
+    assert!(
+        said[0].ends_with(
+            "the device of earlier orders is not known for certain. Who has bought may buy again."
+        ),
+        "{said:?}"
+    );
     let problem = activate(&gate, json!({"revision": 2}))
         .await
         .refused(409, "accept-missing");
-    let counter = problem["accept"][0].as_str().expect("a counter").to_owned();
-    assert!(counter.starts_with("n-per-user/"), "{problem}");
-    assert_eq!(about(&problem, "counter").0, "dropped");
-    let other = json!({"revision": 2, "accept": ["n-per-user/other"]});
+    let both = json!(["n-per-user/units-per-client-device", "n-per-user/units-per-user"]);
+    assert_eq!(problem["accept"], both, "{problem}");
+    let other = json!({"revision": 2, "accept": ["n-per-user/units-per-user"]});
     activate(&gate, other).await.refused(409, "accept-missing");
     order(&gate, "ada").await.refused(409, "limit-per-user");
 
-    let accepted = json!({"revision": 2, "accept": [counter]});
+    let accepted = json!({"revision": 2, "accept": both});
     let activated = activate(&gate, accepted.clone()).await.expect(200).json();
     assert_eq!(activated["rollback"], false);
-    order(&gate, "ada").await.expect(202);
-    order(&gate, "ada").await.refused(409, "limit-per-user");
+    let on_device = async || {
+        let order = json!({"sku": "mug", "quantity": 1, "attributes": {"device": "d1"}});
+        gate.place_in("changing", "ada", &[], order).await
+    };
+    on_device().await.expect(202);
+    on_device().await.refused(409, "limit-per-device");
     // The same again is no change, and says so.
     let again = activate(&gate, accepted).await.expect(200).json();
     assert!(
@@ -132,19 +152,15 @@ async fn counts_are_not_lost_without_a_word() {
         "{again}"
     );
 
-    // Back to the first revision: its counter goes on from where it was.
-    let problem = activate(&gate, json!({"revision": 1}))
-        .await
-        .refused(409, "accept-missing");
-    let accept = &problem["accept"];
-    let back = activate(&gate, json!({"revision": 1, "accept": accept}))
-        .await
-        .expect(200)
-        .json();
+    // Back to the first revision: its counter is filled with what came in between, so nothing is to be accepted.
+    let back = activate(&gate, json!({"revision": 1})).await.expect(200).json();
     assert_eq!((&back["rollback"], &back["replaced"]), (&json!(true), &json!(2)));
     let (class, sentence) = about(&back, "counter");
     assert_eq!(class, "new");
-    assert!(sentence.contains("back from revision 1"), "{sentence}");
+    assert!(
+        sentence.contains("filled by the activation from all orders so far"),
+        "{sentence}"
+    );
     let meaning = back["meaning"].to_string();
     assert!(meaning.contains("Counters are as they are now"), "{meaning}");
     order(&gate, "ada").await.refused(409, "limit-per-user");
@@ -236,10 +252,18 @@ async fn a_module_whose_examples_lie_is_refused() {
 #[tokio::test]
 async fn two_activations_at_once_are_compared_one_after_the_other() {
     let gate = campaign().await;
-    revise(&gate, json!({"limit": 1, "count": "units"})).await;
-    revise(&gate, json!({"limit": 1, "per": "sku"})).await;
-    let accept = json!(["n-per-user/orders-per-user"]);
-    let [two, three] = [2, 3].map(|revision| json!({"revision": revision, "accept": accept}));
+    let by = async |claim: &str| {
+        let params = json!({"limits": [{"by": [claim], "limit": 1}]});
+        let rules = json!({"rules": [{"module": "per-subject", "name": "n-per-user", "params": params}]});
+        let path = format!("{CAMPAIGN}/revisions");
+        gate.control(&path, &rules).await.expect(201).json()
+    };
+    by("claim:two").await;
+    by("claim:three").await;
+    let [two, three] = [(2, "two"), (3, "three")].map(|(revision, claim)| {
+        let own = format!("n-per-user/units-per-claim-{claim}");
+        json!({"revision": revision, "accept": ["n-per-user/units-per-user", own]})
+    });
     let (two, three) = tokio::join!(activate(&gate, two), activate(&gate, three));
     let statuses = [two.status, three.status];
     assert!(

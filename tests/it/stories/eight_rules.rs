@@ -40,10 +40,10 @@ async fn open(gate: &Gate, zone: &str) -> Timestamp {
     let rules = json!([
         {"module": "order-cap", "params": {"max": 5}},
         {"module": "audience", "params": {"list": "members"}},
-        {"module": "n-per-user", "params": {"limit": 4, "count": "units"}},
-        {"module": "per-window", "params": {"limit": 2, "window": {"day": zone}}},
+        {"module": "n-per-user", "params": {"limit": 4}},
+        {"module": "per-window", "params": {"limit": 2, "count": "orders", "window": {"day": zone}}},
         {"module": "per-subject", "params": {"limits": [{"by": ["client:device"], "limit": 1, "missing": "allow"}]}},
-        {"module": "tiered", "params": {"tiers": {"gold": 5}, "others": 2, "count": "units"}},
+        {"module": "tiered", "params": {"tiers": {"gold": 5}, "others": 2}},
         {"module": "region-quota", "params": {
             "mode": "cap", "shares": {"eu": 10}, "others": 90, "release": {"before_closing": "1d"},
         }},

@@ -97,7 +97,7 @@ async fn a_dry_run_stores_nothing() {
 async fn several_rules_make_one_script_and_the_first_that_fails_is_named() {
     let gate = Gate::dev().await;
     let rules = json!([
-        {"module": "n-per-user", "params": {"limit": 2}},
+        {"module": "n-per-user", "params": {"limit": 2, "count": "orders"}},
         {"module": "n-per-user", "name": "units", "params": {"limit": 3, "count": "units"}},
     ]);
     gate.create("two-rules", 100, rules).await;

@@ -24,4 +24,5 @@ mod secrets;
 mod shadow;
 mod simulate;
 mod stopping;
+mod units;
 mod wrong_input;

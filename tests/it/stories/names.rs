@@ -72,17 +72,20 @@ async fn a_built_in_id_is_not_taken_over_without_a_word() {
 
     // Said out loud it may; but not under a version that is another's.
     let flag = "?replace_builtin=true";
-    let taken = upload_as(&gate, flag, forge("n-per-user", "1.0.0", 7, "At most 7.")).await;
+    let taken = upload_as(&gate, flag, forge("n-per-user", "2.0.0", 7, "At most 7.")).await;
     let digest = before["digest"].as_str().expect("a digest");
     assert!(detail(&taken.refused(409, "conflict")).contains(digest));
-    let bytes = forge("n-per-user", "1.1.0", 7, "At most 7.");
+    let bytes = forge("n-per-user", "2.1.0", 7, "At most 7.");
     let answer = upload_as(&gate, flag, bytes.clone()).await.expect(201).json();
     assert_eq!(answer["replaces_builtin"], true);
-    assert_eq!(show(&gate, "/modules/n-per-user").await["version"], "1.1.0");
+    assert_eq!(show(&gate, "/modules/n-per-user").await["version"], "2.1.0");
     let again = upload(&gate, bytes).await.expect(200).json();
     assert_eq!(again["replaces_builtin"], true, "and says so again");
-    let problem = delete(&gate, "n-per-user@1.0.0").await.refused(409, "conflict");
-    assert!(detail(&problem).contains("comes with the gateway"), "{problem}");
+    for version in ["1.0.0", "2.0.0"] {
+        let problem = delete(&gate, &format!("n-per-user@{version}")).await;
+        let problem = problem.refused(409, "conflict");
+        assert!(detail(&problem).contains("comes with the gateway"), "{problem}");
+    }
 }
 
 #[tokio::test]

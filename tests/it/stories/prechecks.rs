@@ -41,7 +41,7 @@ async fn a_precheck_rejects_fails_and_is_swapped_live() {
     gate.create(
         "checked",
         100,
-        json!([{"module": "up-to-two"}, {"module": "one-per-user"}]),
+        json!([{"module": "up-to-two"}, {"module": "one-per-user", "params": {"count": "orders"}}]),
     )
     .await;
 

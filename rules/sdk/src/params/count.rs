@@ -14,7 +14,7 @@ use crate::expr::{Int, PerOrder, int};
 #[schemars(inline)]
 #[serde(rename_all = "lowercase")]
 pub enum Count {
-    /// Every order is one.
+    /// Every order is one, however many units it has.
     #[default]
     Orders,
     /// An order is as many as its quantity.
@@ -22,6 +22,11 @@ pub enum Count {
 }
 
 impl Count {
+    /// For a limit that counts units where nothing is said: `#[serde(default = "Count::units")]`.
+    pub fn units() -> Self {
+        Self::Units
+    }
+
     /// What one order adds to a counter.
     pub fn cost(self) -> Int<PerOrder> {
         match self {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attribute::Subject;
-use crate::expr::{Int, PerOrder, int, select};
+use crate::expr::{Bool, Int, PerOrder, int, select};
 use crate::plan::{Constraint, Plan};
 use crate::rule::Reason;
 
@@ -27,8 +27,25 @@ pub enum Missing {
 impl Missing {
     /// Adds the constraint that rejects such an order, where it is to be.
     pub fn require(self, plan: &mut Plan, subject: &Subject, reason: &Reason) {
-        if let (Self::Reject, Some(given)) = (self, subject.is_given()) {
-            plan.require(given, reason, format!("Every order says its {}.", names(subject)));
+        self.require_of(plan, subject, reason, "", None);
+    }
+
+    /// The same for the orders that `when` holds for: ` of tee-s, tee-m`.
+    pub fn require_of(
+        self,
+        plan: &mut Plan,
+        subject: &Subject,
+        reason: &Reason,
+        of: &str,
+        when: Option<Bool<PerOrder>>,
+    ) {
+        let (Self::Reject, Some(given)) = (self, subject.is_given()) else {
+            return;
+        };
+        let sentence = format!("Every order{of} says its {}.", names(subject));
+        let constraint = plan.require(given, reason, sentence);
+        if let Some(when) = when {
+            constraint.when(when);
         }
     }
 
@@ -42,9 +59,17 @@ impl Missing {
 
     /// Makes a constraint apply only to orders that say who they are.
     pub fn only_given<'p>(self, constraint: &'p mut Constraint, subject: &Subject) -> &'p mut Constraint {
-        match (self, subject.is_given()) {
-            (Self::Allow, Some(given)) => constraint.when(given),
-            _ => constraint,
+        match self.applies(subject) {
+            Some(given) => constraint.when(given),
+            None => constraint,
+        }
+    }
+
+    /// Which orders a limit of the subject is for; `None` where for all.
+    pub fn applies(self, subject: &Subject) -> Option<Bool<PerOrder>> {
+        match self {
+            Self::Allow => subject.is_given(),
+            Self::Reject => None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod count;
 mod missing;
 mod moment;
 mod schema;
+mod skus;
 mod span;
 mod window;
 
@@ -13,5 +14,6 @@ pub use count::Count;
 pub use missing::Missing;
 pub use moment::{Moment, MomentParam};
 pub use schema::{ListId, check_value};
+pub use skus::{GROUPS_MAX, Scope, SkuGroups, SkuList};
 pub use span::Span;
 pub use window::WindowParam;

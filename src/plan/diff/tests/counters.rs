@@ -124,35 +124,34 @@ fn a_constraint_on_a_re_keyed_counter_is_changed() {
     assert_eq!(class, Class::Changed);
 }
 
+/// The rule of a plan under another id, counting another cost.
+fn renamed(mut plan: Plan, id: &str, cost: Expr) -> Plan {
+    plan.counters[0].id = id.into();
+    plan.nodes[0] = cost;
+    plan
+}
+
+fn quantity() -> Expr {
+    Expr::Attribute(Attribute::Quantity)
+}
+
+/// What is known of every order that landed fills the counter that takes the place of another of its rule.
 #[test]
-fn counters_come_and_go() {
-    let renamed = || {
-        let mut plan = per_user(2);
-        plan.counters[0].id = "n/units".into();
-        plan.constraints[0].reason = "units".into();
-        plan
-    };
-    let all: Vec<(Part, Class, String)> = changes(per_user(2), renamed())
+fn a_counter_of_a_rule_that_decides_is_filled() {
+    let units = || renamed(per_user(2), "n/units", quantity());
+    let all: Vec<(Part, Class, String)> = changes(per_user(2), units())
         .into_iter()
         .map(|change| (change.part, change.class, change.sentence))
         .collect();
     assert_eq!(
-        all,
+        all[1..],
         [
-            (
-                Part::Constraint,
-                Class::New,
-                "n/units: new: So many per user.".to_owned()
-            ),
-            (
-                Part::Constraint,
-                Class::Dropped,
-                "n/limit: dropped: So many per user.".to_owned()
-            ),
             (
                 Part::Counter,
                 Class::New,
-                "n/units: new; starts at zero: orders admitted so far are not in it.".to_owned()
+                "n/units: new; filled by the activation from all orders so far, so who has bought has used it. The \
+                 gate is closed for a moment for that: orders that come then are to be sent again."
+                    .to_owned()
             ),
             (
                 Part::Counter,
@@ -163,18 +162,89 @@ fn counters_come_and_go() {
             ),
         ]
     );
-    let [old, new] = [renamed(), per_user(2)].map(|plan| check(plan, context()).expect("valid"));
-    let earlier = stored(&new, 4);
-    let back = diff(&old, &new, &earlier, NOW);
+    let said = changes(per_user(2), units());
+    assert_eq!(needs_accept(&said).count(), 0);
+    assert_eq!(filled(&said), ["n/units"]);
+    let [old, new] = [units(), per_user(2)].map(|plan| check(plan, context()).expect("valid"));
+    let back = diff(&old, &new, &stored(&new, 4), NOW);
+    assert_eq!(filled(&back), ["n/orders"], "the orders in between are filled in");
+}
+
+/// What was sent or stood in a token is not known of every order: then nobody loses a count without a word.
+#[test]
+fn a_counter_that_cannot_be_filled_is_asked_for() {
+    let by_device = || {
+        renamed(
+            keyed(&[Attribute::Client("device".into())]),
+            "n/devices",
+            Expr::Int(1),
+        )
+    };
+    let by_tier = || {
+        let mut plan = renamed(per_user(2), "n/units", quantity());
+        // 1 for gold, 0 for everybody else.
+        let claim = plan.nodes.len() as u32;
+        plan.nodes.push(Expr::Attribute(Attribute::Claim("tier".into())));
+        plan.nodes.push(Expr::Lookup {
+            of: claim,
+            entries: vec![("gold".into(), 1)],
+            default: 0,
+        });
+        plan.counters[0].cost = claim + 1;
+        plan
+    };
+    for (new, id, attribute) in [
+        (by_device(), "n/devices", "device"),
+        (by_tier(), "n/units", "tier of the token"),
+    ] {
+        let said = changes(per_user(2), new);
+        assert!(filled(&said).is_empty());
+        let asked: Vec<&str> = needs_accept(&said).map(|(id, _)| id).collect();
+        assert_eq!(asked, [id, "n/orders"]);
+        let change = said
+            .iter()
+            .find(|change| change.class == Class::New && change.part == Part::Counter);
+        assert_eq!(
+            change.map(|change| change.sentence.clone()),
+            Some(format!(
+                "{id}: new; starts at zero: orders admitted so far are not in it, for the {attribute} of earlier orders \
+                 is not known for certain. Who has bought may buy again."
+            ))
+        );
+    }
+}
+
+/// Another rule's counters stand for nothing that was counted before.
+#[test]
+fn a_rule_that_is_new_starts_at_zero() {
+    let other = || {
+        let mut plan = renamed(per_user(2), "m/orders", Expr::Int(1));
+        plan.constraints[0].rule = "m".into();
+        plan
+    };
+    let said = changes(per_user(2), other());
+    let new = said.iter().find(|change| {
+        change
+            .counter
+            .as_ref()
+            .is_some_and(|counter| counter.id == "m/orders")
+    });
+    let new = new.expect("it is new");
+    assert_eq!(
+        new.sentence,
+        "m/orders: new; starts at zero: orders admitted so far are not in it. Who has bought may buy again."
+    );
+    let asked: Vec<&str> = needs_accept(&said).map(|(id, _)| id).collect();
+    assert_eq!(asked, ["n/orders"]);
+    let [old, new] = [other(), per_user(2)].map(|plan| check(plan, context()).expect("valid"));
+    let back = diff(&old, &new, &stored(&new, 4), NOW);
     let back = back
         .iter()
         .find(|change| change.part == Part::Counter)
         .expect("a counter");
     assert_eq!(
         back.sentence,
-        "n/orders: back from revision 4; goes on from the counts it had then, without the orders since."
+        "n/orders: back from revision 4; goes on from the counts it had then, without the orders since. Who has bought \
+         may buy again."
     );
-    let changes = diff(&old, &new, &earlier, NOW);
-    let ids: Vec<&str> = needs_accept(&changes).map(|(id, _)| id).collect();
-    assert_eq!(ids, ["n/units"]);
 }

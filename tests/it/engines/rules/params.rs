@@ -24,11 +24,12 @@ pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
 
 fn rule() -> impl Strategy<Value = (&'static str, Value)> {
     prop_oneof![
-        1 => of("one-per-user", select(vec![json!({}), json!({"per": "sku"})])),
-        1 => of("n-per-user", (1..5u32, count(), select(vec!["campaign", "sku"]))
-            .prop_map(|(limit, count, per)| json!({"limit": limit, "count": count, "per": per}))),
-        3 => of("per-window", (1..4u32, window(), count(), select(vec!["user", "user-and-sku"]))
-            .prop_map(|(limit, window, count, per)| json!({"limit": limit, "window": window, "count": count, "per": per}))),
+        1 => of("one-per-user", (count(), each_or_some("campaign", "sku"))
+            .prop_map(|(count, of)| with(json!({"count": count}), of))),
+        2 => of("n-per-user", (1..5u32, count(), each_or_some("campaign", "sku"))
+            .prop_map(|(limit, count, of)| with(json!({"limit": limit, "count": count}), of))),
+        3 => of("per-window", (1..4u32, window(), count(), each_or_some("user", "user-and-sku"))
+            .prop_map(|(limit, window, count, of)| with(json!({"limit": limit, "window": window, "count": count}), of))),
         3 => of("per-subject", per_subject()),
         2 => of("tiered", tiered()),
         1 => of("audience", (select(LISTS.to_vec()), select(vec!["allow", "deny"]), attribute())
@@ -46,6 +47,35 @@ fn of(
     params: impl Strategy<Value = Value> + 'static,
 ) -> impl Strategy<Value = (&'static str, Value)> {
     params.prop_map(move |params| (module, params)).boxed()
+}
+
+/// Which SKUs: all, some together, groups.
+fn some_skus() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!({}),
+        json!({}),
+        json!({"skus": ["a"]}),
+        json!({"skus": ["b", "a"]}),
+        json!({"groups": {"first": ["a"], "second": ["b"]}}),
+        json!({"groups": {"both": ["a", "b"]}}),
+    ])
+}
+
+/// The same, or each SKU for itself.
+fn each_or_some(together: &'static str, each: &'static str) -> impl Strategy<Value = Value> {
+    let of_each = select(vec![json!({"per": each}), json!({"per": each, "skus": ["b"]})]);
+    prop_oneof![
+        some_skus().prop_map(move |of| with(json!({"per": together}), of)),
+        of_each
+    ]
+}
+
+/// `params` with the members of `more`.
+fn with(mut params: Value, more: Value) -> Value {
+    if let (Some(params), Value::Object(more)) = (params.as_object_mut(), more) {
+        params.extend(more);
+    }
+    params
 }
 
 fn count() -> impl Strategy<Value = &'static str> {
@@ -100,34 +130,66 @@ fn window() -> impl Strategy<Value = Value> {
 }
 
 fn per_subject() -> impl Strategy<Value = Value> {
-    let limit = (subject(), 1..4u32, count(), prop::option::of(window()), missing()).prop_map(
-        |(by, limit, count, window, missing)| {
-            json!({"by": by, "limit": limit, "count": count, "window": window, "missing": missing})
-        },
-    );
-    prop::collection::vec(limit, 1..4).prop_map(|limits| {
+    let limit = (
+        subject(),
+        1..4u32,
+        count(),
+        prop::option::of(window()),
+        missing(),
+        some_skus(),
+    )
+        .prop_map(|(by, limit, count, window, missing, of)| {
+            with(
+                json!({"by": by, "limit": limit, "count": count, "window": window, "missing": missing}),
+                of,
+            )
+        });
+    prop::collection::vec(limit, 1..3).prop_map(|limits| {
         let mut known: Vec<String> = Vec::new();
         let distinct = limits.into_iter().filter(|limit| {
             let mut by: Vec<String> = serde_json::from_value(limit["by"].clone()).expect("a list of texts");
             by.sort();
-            let same = format!("{by:?} {} {}", limit["count"], limit["window"]);
-            let new = !known.contains(&same);
-            known.push(same);
+            let mut of: Vec<String> = match (&limit["skus"], &limit["groups"]) {
+                (Value::Array(skus), _) => vec![sorted(skus)],
+                (_, Value::Object(groups)) => groups
+                    .values()
+                    .filter_map(Value::as_array)
+                    .map(|of| sorted(of))
+                    .collect(),
+                _ => vec!["all".to_owned()],
+            };
+            for of in &mut of {
+                *of = format!("{by:?} {} {} {of}", limit["count"], limit["window"]);
+            }
+            let new = of.iter().all(|same| !known.contains(same));
+            if new {
+                known.extend(of);
+            }
             new
         });
         json!({"limits": distinct.collect::<Vec<_>>()})
     })
 }
 
+fn sorted(skus: &[Value]) -> String {
+    let mut skus: Vec<String> = skus.iter().map(Value::to_string).collect();
+    skus.sort();
+    skus.join(" ")
+}
+
 fn tiered() -> impl Strategy<Value = Value> {
     let limits = prop::collection::vec(0..4u32, TIERS.len());
-    (limits, 1..3u32, count(), prop::option::of(window())).prop_map(|(limits, others, count, window)| {
+    let params = (limits, 1..3u32, count(), prop::option::of(window()), some_skus());
+    params.prop_map(|(limits, others, count, window, of)| {
         let tiers: serde_json::Map<String, Value> = TIERS
             .iter()
             .zip(limits)
             .map(|(tier, limit)| ((*tier).to_owned(), json!(limit)))
             .collect();
-        json!({"tiers": tiers, "others": others, "count": count, "window": window})
+        with(
+            json!({"tiers": tiers, "others": others, "count": count, "window": window}),
+            of,
+        )
     })
 }
 
@@ -138,10 +200,17 @@ fn early_access() -> impl Strategy<Value = Value> {
         .boxed();
     let claimed = (lead(), subsequence(TIERS.to_vec(), 1..=TIERS.len()))
         .prop_map(|(lead, tiers)| json!({"lead": lead, "who": {"claim": {"values": tiers}}}));
-    prop_oneof![
-        listed.clone().prop_map(|group| json!({"groups": [group]})),
-        (listed, claimed).prop_map(|(one, other)| json!({"groups": [one, other]})),
-    ]
+    // Of the opening itself, of an earlier one, and of a later one.
+    let anchor = select(vec![
+        "2026-03-29T00:00:00+01:00",
+        "2026-03-28T22:00:00Z",
+        "2026-03-28T23:00:01Z",
+    ]);
+    let groups = prop_oneof![
+        listed.clone().prop_map(|group| json!([group])),
+        (listed, claimed).prop_map(|(one, other)| json!([one, other])),
+    ];
+    (anchor, groups).prop_map(|(anchor, groups)| json!({"opens_at": anchor, "groups": groups}))
 }
 
 /// Every share is one unit at least: there are ten of each SKU or more.

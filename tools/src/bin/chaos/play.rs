@@ -177,8 +177,8 @@ async fn start(fleet: &Fleet, setup: &Setup, start: Option<Start>) -> Result<()>
 
 async fn create(fleet: &Fleet, campaign: &str, stock: u64) -> Result<()> {
     let rules = json!([
-        {"module": "n-per-user", "params": {"limit": PER_USER}},
-        {"module": "per-subject", "params": {"limits": [{"by": ["client:device"], "limit": PER_DEVICE}]}},
+        {"module": "n-per-user", "params": {"limit": PER_USER, "count": "orders"}},
+        {"module": "per-subject", "params": {"limits": [{"by": ["client:device"], "limit": PER_DEVICE, "count": "orders"}]}},
     ]);
     let controls = fleet.controls();
     let control = controls.first().context("no gateway runs")?;

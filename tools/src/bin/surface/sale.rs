@@ -45,7 +45,8 @@ pub async fn play(gateway: &Member, database: &MySqlPool) -> Result<()> {
         ensure!(status == 201, "{status}: {answer}");
     }
     let path = format!("/admin/v1/campaigns/{CAMPAIGN}/revisions");
-    let body = json!({"rules": rules(), "shadow": [{"module": "one-per-user", "params": {}}]});
+    let body =
+        json!({"rules": rules(), "shadow": [{"module": "one-per-user", "params": {"count": "orders"}}]});
     let (status, answer) = control.send(Method::POST, &path, &body).await?;
     ensure!(status == 201, "{status}: {answer}");
     control.activate(CAMPAIGN, 2).await?;
@@ -62,9 +63,9 @@ fn none() -> Value {
 fn rules() -> Value {
     json!([
         {"module": "n-per-user", "params": {"limit": 3, "count": "units"}},
-        {"module": "per-window", "params": {"limit": 2, "window": {"day": "Europe/Berlin"}}},
-        {"module": "per-subject", "params": {"limits": [{"by": ["client:device"], "limit": 1}]}},
-        {"module": "tiered", "params": {"tiers": {"gold": 5}, "others": 2}},
+        {"module": "per-window", "params": {"limit": 2, "count": "orders", "window": {"day": "Europe/Berlin"}}},
+        {"module": "per-subject", "params": {"limits": [{"by": ["client:device"], "limit": 1, "count": "orders"}]}},
+        {"module": "tiered", "params": {"tiers": {"gold": 5}, "others": 2, "count": "orders"}},
         {"module": "cooldown", "params": {"pause": "1h"}},
         {"module": "region-quota", "params": {"mode": "cap", "shares": {"eu": 40, "us": 30}, "others": 30}},
         {"module": "audience", "params": {"list": LIST, "mode": "deny"}},

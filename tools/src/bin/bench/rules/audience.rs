@@ -48,7 +48,7 @@ pub async fn run(bench: &mut Bench) -> Result<()> {
     let before = memory::used_memory(&mut redis).await?;
     let begun = Instant::now();
     let path = format!("/admin/v1/campaigns/{CAMPAIGN}/activate");
-    let accept = json!({"revision": revision, "accept": ["one-per-user/orders-per-user"]});
+    let accept = json!({"revision": revision, "accept": ["one-per-user/units-per-user"]});
     let (status, answer) = control.send(Method::POST, &path, &accept).await?;
     ensure!(status == 200, "the activation answered {status}: {answer}");
     bench.table.figure(

@@ -46,7 +46,7 @@ pub fn each_rule() -> Vec<Rule> {
         ("order-cap", json!({"max": 12})),
         (
             "early-access",
-            json!({"groups": [{"lead": "30m", "who": {"claim": {"values": ["gold"]}}}]}),
+            json!({"opens_at": "2026-01-01T00:00:00Z", "groups": [{"lead": "30m", "who": {"claim": {"values": ["gold"]}}}]}),
         ),
     ]
 }
