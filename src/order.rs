@@ -1,5 +1,6 @@
 //! Orders: an attempt, what was decided about it, and the event that carries it to the database.
 
+pub mod array;
 mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -133,8 +134,8 @@ pub struct Attempt {
     pub quantity: u32,
     /// The `ip`, `claim` and `client` attributes the active plan reads, missing ones left out.
     /// Keyed by the text form of `plan::Attribute`; those that cannot be read by [`unreadable`], with why.
-    /// [`BODY`] is among them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// A value is a text, or an [`array`] of texts. [`BODY`] is among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "array::as_json")]
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -272,7 +273,7 @@ pub struct OrderEvent {
     pub placed_at: i64,
     pub fingerprint: String,
     pub charges: Vec<Charge>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "array::as_json")]
     pub attributes: BTreeMap<String, String>,
     /// `None` where whoever wrote it knew none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

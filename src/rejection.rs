@@ -18,6 +18,8 @@ pub enum Own {
     WindowFull,
     AttributeMissing,
     AttributeUnreadable,
+    /// A claim has none or several values, and a rule reads one.
+    ClaimNotSingle,
     /// The `Idempotency-Key` belongs to another order.
     KeyReused,
     /// A rule could not check the order before it was decided.
@@ -25,7 +27,7 @@ pub enum Own {
 }
 
 impl Own {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NotOpen,
         Self::Closed,
         Self::UnknownSku,
@@ -33,6 +35,7 @@ impl Own {
         Self::WindowFull,
         Self::AttributeMissing,
         Self::AttributeUnreadable,
+        Self::ClaimNotSingle,
         Self::KeyReused,
         Self::PrecheckFailed,
     ];
@@ -47,6 +50,7 @@ impl Own {
             Self::WindowFull => &problem::WINDOW_FULL,
             Self::AttributeMissing => &problem::ATTRIBUTE_MISSING,
             Self::AttributeUnreadable => &problem::ATTRIBUTE_UNREADABLE,
+            Self::ClaimNotSingle => &problem::CLAIM_NOT_SINGLE,
             Self::KeyReused => &problem::KEY_REUSED,
             Self::PrecheckFailed => &problem::PRECHECK_FAILED,
         }
@@ -107,6 +111,7 @@ mod tests {
             "window-full",
             "attribute-missing",
             "attribute-unreadable",
+            "claim-not-single",
             "key-reused",
             "precheck-failed",
         ];

@@ -42,8 +42,8 @@ impl Admission {
             if !attempt.sku.is_empty() && !known(&attempt.sku) {
                 return Ok(None);
             }
-            if let Some((name, why)) = active.decides_by.unreadable(&attempt.attributes) {
-                return Err(AdmissionError::Refused(Box::new(Refusal::unreadable(name, why))));
+            if let Some(unfit) = active.decides_by.unfit(&attempt.attributes) {
+                return Err(AdmissionError::Refused(Box::new(Refusal::unfit(&unfit))));
             }
             let step = match self.inspect(&lane, &active, attempt).await {
                 Ok(facts) => return Ok(Some(self.answer_quota(&lane, &active, &facts, attempt).await)),

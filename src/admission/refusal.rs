@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
 use crate::plan::decision::{Measured, Rejection, Wait};
+use crate::plan::unfit::{Unfit, Why};
 use crate::plan::{Attribute, CheckedPlan, Window};
 use crate::rejection::{Own, Reason};
 use crate::ruleset::Objection;
@@ -140,21 +141,33 @@ impl Refusal {
         Some(refusal)
     }
 
-    /// The attempt has an attribute that the active rules read and cannot read, by its text form, and why. Its value is
-    /// not repeated: it is of no form that could be shown.
-    pub(super) fn unreadable(attribute: &str, why: &str) -> Self {
+    /// The attempt has an attribute that the active rules read and cannot read. Its value is not repeated: it is of no form
+    /// that could be shown.
+    pub(super) fn unfit(unfit: &Unfit<'_>) -> Self {
+        let Unfit { attribute, why } = *unfit;
+        let what = match why {
+            Why::Unreadable(why) => format!("which {why}: it cannot be read"),
+            Why::NotSingle(0) => "which is an array of no element: it reads one value".to_owned(),
+            Why::NotSingle(elements) => {
+                format!("which is an array of {elements} elements: it reads one value")
+            }
+        };
+        let needed = match why {
+            Why::Unreadable(_) => "it is a text, a number, a truth value or an array of these",
+            Why::NotSingle(_) => "it is one value",
+        };
         let detail = match attribute.strip_prefix("claim:") {
             Some(claim) => format!(
-                "A rule of this sale reads the claim {} of the token, which {why}: it cannot be read, so nothing was \
-                 ordered. Ask whoever issued the token for one in which it is a text, a number or a truth value.",
+                "A rule of this sale reads the claim {} of the token, {what}, so nothing was ordered. Ask whoever issued \
+                 the token for one in which {needed}.",
                 echo(claim)
             ),
             None => format!(
-                "A rule of this sale reads the attribute {}, which {why}.",
+                "A rule of this sale reads the attribute {}, {what}.",
                 echo(attribute)
             ),
         };
-        Self::own(Own::AttributeUnreadable, detail, false)
+        Self::own(unfit.reason(), detail, false)
     }
 
     /// Names a rejection of the script, made at `now`.

@@ -14,7 +14,7 @@ use super::lane::{Job, LaneAnswer, Worker};
 use super::step::Step;
 use crate::attempts::Outcome;
 use crate::lua::{calls, fixed};
-use crate::order::{self, BODY};
+use crate::order::{BODY, UNREADABLE};
 use crate::ruleset::{Active, Asked, Verdict};
 
 /// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.
@@ -135,7 +135,7 @@ fn sort_attributes(active: &Active, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> 
     let mut refusals = Vec::new();
     let refused = jobs.extract_if(.., |job| {
         sort_attributes_of(active, job);
-        let refusal = unreadable(active, job);
+        let refusal = unfit(active, job);
         let refusal = refusal.or_else(|| Refusal::missing(&active.family.plan, &job.attempt, |_| true));
         let is_refused = refusal.is_some();
         refusals.extend(refusal);
@@ -146,7 +146,11 @@ fn sort_attributes(active: &Active, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> 
 }
 
 fn sort_attributes_of(active: &Active, job: &mut Job) {
-    let is_read = |name: &String| active.reads.contains(name);
+    // What cannot be read goes along: rules in shadow answer for it, and the sample says so.
+    let is_read = |name: &String| {
+        let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
+        active.reads.iter().any(|read| read == name)
+    };
     let mut all = std::mem::take(&mut job.attempt.attributes);
     let body = all.remove_entry(BODY);
     if job.unread.is_empty() && !all.keys().any(is_read) {
@@ -160,13 +164,15 @@ fn sort_attributes_of(active: &Active, job: &mut Job) {
 }
 
 /// An attempt whose buyer has something that the rules read and cannot read is none without it.
-fn unreadable(active: &Active, job: &mut Job) -> Option<Refusal> {
-    let (name, why) = active.decides_by.unreadable(&job.unread)?;
-    let (refusal, mark) = (Refusal::unreadable(name, why), order::unreadable(name));
+fn unfit(active: &Active, job: &mut Job) -> Option<Refusal> {
+    if let Some(unfit) = active.decides_by.unfit(&job.attempt.attributes) {
+        return Some(Refusal::unfit(&unfit));
+    }
+    let unfit = active.decides_by.unfit(&job.unread)?;
+    let (refusal, name) = (Refusal::unfit(&unfit), unfit.kept_as());
     // The sample says so as well: other rules may be tried on it.
-    job.unread
-        .remove_entry(&mark)
-        .map(|(mark, why)| job.attempt.attributes.insert(mark, why));
+    let kept = job.unread.remove_entry(&name);
+    job.attempt.attributes.extend(kept);
     Some(refusal)
 }
 

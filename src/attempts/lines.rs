@@ -4,13 +4,14 @@
 //! {"at":"2026-11-21T10:00:00.000Z","user":"ada","sku":"mug","quantity":1,"attributes":{"client:device":"d1"}}
 //! ```
 //!
-//! An attribute that no rule could read is written `"unreadable:claim:<name>":"<why>"`. `order`, `revision` and `outcome` may follow. Lines stand in the order of `at`.
+//! A claim of several texts is an array of them, one that no rule could read `"unreadable:claim:<name>":"<why>"`. `order`,
+//! `revision` and `outcome` may follow. Lines stand in the order of `at`.
 //! What is recorded is kept as such lines too; there `place` says where in its write an attempt stood.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Attributes, DecidedAttempt};
-use crate::order::{Attempt, OrderId, QUANTITY_MAX, UNREADABLE};
+use crate::order::{Attempt, OrderId, QUANTITY_MAX, UNREADABLE, array};
 use crate::wire::{Moment, check_text};
 
 /// Bytes of one line.
@@ -31,7 +32,7 @@ struct Line {
     user: String,
     sku: String,
     quantity: u32,
-    #[serde(default)]
+    #[serde(default, with = "array::as_json")]
     attributes: Attributes,
     #[serde(default)]
     order: Option<OrderId>,
@@ -50,7 +51,10 @@ struct Kept<'a> {
     user: &'a str,
     sku: &'a str,
     quantity: u32,
-    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    #[serde(
+        skip_serializing_if = "Attributes::is_empty",
+        serialize_with = "array::as_json::serialize"
+    )]
     attributes: &'a Attributes,
     order: OrderId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,10 +200,17 @@ fn check(line: &Line) -> Result<(), String> {
     if !(1..=QUANTITY_MAX).contains(&line.quantity) {
         return Err(format!("the quantity is not within 1 to {QUANTITY_MAX}"));
     }
-    let texts = [("user", &line.user), ("sku", &line.sku)];
-    let attributes = line.attributes.iter().map(|(name, value)| (name.as_str(), value));
-    for (what, text) in texts.into_iter().chain(attributes) {
-        check_text(text).map_err(|wrong| format!("the value of {what:?} {wrong}"))?;
+    let wrong_in = |what: &str, wrong: String| format!("the value of {what:?} {wrong}");
+    for (what, text) in [("user", &line.user), ("sku", &line.sku)] {
+        check_text(text).map_err(|wrong| wrong_in(what, wrong))?;
+    }
+    for (name, value) in &line.attributes {
+        let is_claim = name.starts_with("claim:");
+        let checked = match array::is_array(value) && !is_claim {
+            true => Err("is an array; only that of a claim can be".to_owned()),
+            false => array::check(value),
+        };
+        checked.map_err(|wrong| wrong_in(name, wrong))?;
     }
     let known = |name: &&String| {
         let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
@@ -250,6 +261,29 @@ mod tests {
     }
 
     #[test]
+    fn arrays_are_written_and_read_as_arrays() {
+        let line = |groups: &str| {
+            format!(
+                r#"{{"at":"2026-11-21T10:00:00.000Z","user":"ada","sku":"mug","quantity":1,"attributes":{{"claim:groups":{groups}}}}}"#
+            )
+        };
+        for (groups, value) in [
+            (r#"["staff","gold"]"#, "\u{1f}staff\u{1f}gold"),
+            ("[]", "\u{1f}"),
+            (r#""staff""#, "staff"),
+        ] {
+            let all = read(&line(groups), 9).expect(groups);
+            assert_eq!(all[0].attempt.attributes["claim:groups"], value);
+            let mut text = Vec::new();
+            write(&all[0], 0, &mut text);
+            let text = String::from_utf8(text).expect("UTF-8");
+            assert!(text.contains(&format!("{{\"claim:groups\":{groups}}}")), "{text}");
+        }
+        let one = read(&line(r#"["staff"]"#), 9).expect("an array of one");
+        assert_eq!(one[0].attempt.attributes["claim:groups"], "staff");
+    }
+
+    #[test]
     fn wrong_lines_are_named() {
         let line = |more: &str| format!(r#"{{"at":"2026-11-21T10:00:00Z","user":"ada","sku":"mug"{more}}}"#);
         for (bad, what) in [
@@ -270,6 +304,18 @@ mod tests {
             (
                 &line(r#","quantity":1,"attributes":{"client:d":"a\u0000"}"#),
                 "control character",
+            ),
+            (
+                &line(r#","quantity":1,"attributes":{"claim:g":["a\u0000","b"]}"#),
+                "has an element that contains the control character",
+            ),
+            (
+                &line(r#","quantity":1,"attributes":{"claim:g":[1]}"#),
+                "a text or an array of texts",
+            ),
+            (
+                &line(r#","quantity":1,"attributes":{"client:g":["a","b"]}"#),
+                "only that of a claim",
             ),
             (&line(r#","quantity":1,"order":"7""#), "32 lower-case hex digits"),
             (

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::order::array::is_array;
 use crate::order::{Attempt, LandedOrder, UNREADABLE};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::{Decision, Rejection};
@@ -72,6 +73,16 @@ impl Outcome {
         }
     }
 
+    /// Whether an attribute could not be read.
+    fn is_unfit(&self) -> bool {
+        let unfit = [Own::AttributeUnreadable, Own::ClaimNotSingle];
+        match self {
+            Self::Own(own) => unfit.contains(own),
+            Self::Named(name) => unfit.iter().any(|own| own.name() == name),
+            Self::Admitted | Self::Constraint(_) => false,
+        }
+    }
+
     /// `admitted`, the name of an own reason, or `<rule>/<reason>`.
     pub fn name<'a>(&'a self, plan: &CheckedPlan) -> Cow<'a, str> {
         match self {
@@ -105,9 +116,13 @@ impl Decided {
             attempts,
         } = self;
         attempts.into_iter().map(move |(mut attempt, outcome)| {
-            attempt.attributes.retain(|name, _| {
-                let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
-                compiled.reads.iter().any(|read| read == name)
+            let is_unfit = outcome.is_unfit();
+            attempt.attributes.retain(|name, value| {
+                let mark = name.strip_prefix(UNREADABLE);
+                let is_odd = mark.is_some() || is_array(value);
+                let name = mark.unwrap_or(name);
+                // What a precheck alone would have been handed is kept where it refused the order.
+                (is_odd && is_unfit) || compiled.reads.iter().any(|read| read == name)
             });
             DecidedAttempt {
                 at,

@@ -14,8 +14,9 @@ use crate::plan::CheckedPlan;
 use crate::plan::decision::Decision;
 use crate::plan::eval;
 use crate::plan::state::State;
+use crate::plan::unfit::may_be_unfit;
 use crate::rejection::Own;
-use crate::ruleset::{Asked, Precheck, Reads, Verdict, marks};
+use crate::ruleset::{Asked, Precheck, Verdict, reads_of};
 
 /// The stock of a world in which a share of all buyers buys: each SKU times the share, rounded up, so that nothing is sold
 /// out before it is sold.
@@ -72,13 +73,10 @@ impl World {
                 false => Outcome::Own(Own::KeyReused),
             };
         }
-        let marked = marks(&attempt.attributes).next().is_some();
-        if marked
-            && Reads::of(plan, &self.prechecks)
-                .unreadable(&attempt.attributes)
-                .is_some()
+        if may_be_unfit(&attempt.attributes)
+            && let Some(unfit) = reads_of(plan, &self.prechecks).unfit(&attempt.attributes)
         {
-            return Outcome::Own(Own::AttributeUnreadable);
+            return Outcome::Own(unfit.reason());
         }
         if is_incomplete(plan, attempt) {
             return Outcome::Own(Own::AttributeMissing);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DecidedAttempt;
 use super::share::GROUPS;
+use crate::order::unreadable;
 
 /// Examples kept of one kind of difference.
 pub const EXAMPLES_MAX: usize = 10;
@@ -160,7 +161,8 @@ impl Tally {
             }
         }
         for (name, count) in &mut self.carried {
-            *count += u64::from(recorded.attempt.attributes.contains_key(name));
+            let carried = &recorded.attempt.attributes;
+            *count += u64::from(carried.contains_key(name) || carried.contains_key(&unreadable(name)));
         }
     }
 

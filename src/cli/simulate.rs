@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::cli::client::Connection;
 use crate::control::simulate::{EstimateAnswer, ExampleAnswer, FlipAnswer, OutcomeAnswer, Simulation};
+use crate::order::array;
 
 /// Replays recorded attempts of a campaign under its active revision and under other rules.
 ///
@@ -249,7 +250,8 @@ fn line(example: &ExampleAnswer) -> String {
     } = example;
     let mut line = format!("{at}  {user}  {quantity} × {sku}");
     for (name, value) in attributes {
-        let _ = write!(line, "  {name}={value}");
+        let elements: Vec<&str> = array::elements(value).collect();
+        let _ = write!(line, "  {name}={}", elements.join(","));
     }
     line
 }

@@ -290,6 +290,12 @@ mod tests {
                 422,
                 "/problems/attribute-unreadable",
             ),
+            (
+                Own::ClaimNotSingle.into(),
+                None,
+                422,
+                "/problems/claim-not-single",
+            ),
             (Own::KeyReused.into(), None, 422, "/problems/key-reused"),
             (
                 Own::PrecheckFailed.into(),

@@ -16,6 +16,7 @@ mod jwks;
 mod keeper;
 mod keys;
 mod metrics;
+mod odd;
 mod source;
 
 use std::sync::Arc;
@@ -23,15 +24,15 @@ use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 
 use crate::plan::TOKEN_CLAIMS;
 use crate::wire::problem::{Kind, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_NOT_YET_VALID, UNAVAILABLE};
 use crate::wire::{Problem, Unfit, check_text, echo};
-use claims::Claims;
+use claims::{Claims, Form};
 use head::{BadHead, Head};
 use keeper::{Keeper, Times, Waited};
 use keys::{Found, Key, KeySet, Rules};
+use odd::{odd_claim, odd_form};
 use source::Source;
 
 pub use config::{ALGORITHMS, AuthConfigError, Config};
@@ -43,7 +44,8 @@ pub(super) use metrics::KeyFigures;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub user: String,
-    /// Claims as text under `claim:<name>`, and those that no rule can read under [`crate::order::unreadable`], with why.
+    /// Claims under `claim:<name>`, as texts or [`crate::order::array`]s of texts, and those that no rule can read under
+    /// [`crate::order::unreadable`], with why.
     pub claims: Vec<(String, String)>,
 }
 
@@ -261,21 +263,29 @@ fn decode(token: &str, key: &Key) -> Result<(Identity, u64), Option<Problem>> {
     let claims = match decoded {
         Ok(decoded) => decoded.claims,
         Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => return Err(None),
-        Err(error) => return Err(Some(problem(error.kind()))),
+        Err(error) => {
+            let odd = odd_claim(token, error.kind());
+            return Err(Some(odd.unwrap_or_else(|| problem(error.kind()))));
+        }
     };
     identity(&claims).map_err(Some)
 }
 
 fn identity(claims: &Claims) -> Result<(Identity, u64), Problem> {
-    let user = match claims.get("sub") {
+    let sub = match claims.get("sub") {
         _ if claims.is_doubled("sub") => {
             return Err(refused("the claim sub stands in the token more than once"));
         }
-        Some(Value::String(sub)) => sub.clone(),
-        _ => return Err(refused("the claim sub must be a text")),
+        None | Some(Form::Null) => return Err(problem(&ErrorKind::MissingRequiredClaim("sub".into()))),
+        Some(sub) => sub,
     };
+    let user = sub.text().ok_or_else(|| odd_form("sub", &sub))?;
+    let user = user.map_err(|why| refused(&format!("the user (sub) {why}")))?;
     check_user(&user)?;
-    let expires = claims.get("exp").and_then(Value::as_f64).unwrap_or(0.0) as u64;
+    let expires = match claims.get("exp") {
+        Some(Form::Number(digits)) => digits.parse().unwrap_or(0.0) as u64,
+        _ => 0,
+    };
     let claims = claims.attributes();
     Ok((Identity { user, claims }, expires))
 }

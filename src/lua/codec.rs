@@ -7,10 +7,11 @@ use super::record::decode_record;
 use super::reply::{CodecError, Reply};
 use super::{Args, Family, facts, record};
 use crate::campaign::bucket_of;
-use crate::order::Attempt;
+use crate::order::{Attempt, array};
 use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
 use crate::plan::slots::{Slot, compose_subject};
+use crate::plan::unfit::Why;
 use crate::plan::{Attribute, CheckedPlan, retry};
 
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
@@ -33,7 +34,10 @@ pub(super) const CODE_WINDOW_FULL: i64 = 6;
 pub(super) const CODE_CONSTRAINT: i64 = 10;
 /// Outcomes of the shadow alone; no reply has them.
 pub(super) const CODE_ATTRIBUTE_MISSING: i64 = 7;
+pub(super) const CODE_ATTRIBUTE_UNREADABLE: i64 = 8;
 pub(super) const CODE_FAULT: i64 = 9;
+/// Behind those of all constraints.
+pub(super) const CODE_CLAIM_NOT_SINGLE: i64 = 999;
 
 /// What `admit` answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +92,7 @@ pub fn admit_args<'a>(
     args.extend(asked.iter());
     for attempt in attempts {
         args.push_with(|bytes| record::write_tail(plan, attempt, bytes));
-        push_slots(plan, &family.slots, attempt, &mut args);
+        push_slots(family, &family.slots, attempt, &mut args);
     }
     args
 }
@@ -96,12 +100,13 @@ pub fn admit_args<'a>(
 /// ARGV of `inspect` for one buyer: an attempt as if ordering. Its SKU may be the empty text.
 pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Args {
     let mut args = Args::from([&fence.to_string(), &attempt.sku]);
-    push_slots(&family.plan, family.plan.slots(), attempt, &mut args);
+    push_slots(family, family.plan.slots(), attempt, &mut args);
     args
 }
 
-fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut Args) {
-    let buckets = plan.context().buckets;
+fn push_slots(family: &Family, slots: &[Slot], attempt: &Attempt, args: &mut Args) {
+    let context = family.plan.context();
+    let buckets = context.buckets;
     // A subject's bucket usually follows it: compose once.
     let mut last: Option<(&[Attribute], String)> = None;
     for slot in slots {
@@ -117,16 +122,32 @@ fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut 
                 _ => bucket_of(compose_subject(key, attempt).as_bytes(), buckets).to_string(),
             },
             Slot::MemberBucket { audience, of } => {
-                let sets = plan
-                    .context()
-                    .audiences
-                    .get(audience)
-                    .map_or(1, |list| list.buckets);
-                bucket_of(of.text_of(attempt).as_bytes(), sets).to_string()
+                let sets = context.audiences.get(audience).map_or(1, |list| list.buckets);
+                let value = of.text_of(attempt);
+                let mut buckets = array::elements(&value).map(|each| bucket_of(each.as_bytes(), sets));
+                match array::is_array(&value) {
+                    true => buckets.fold(String::new(), |all, bucket| {
+                        format!("{all}{}{bucket}", array::MARK)
+                    }),
+                    false => buckets.next().unwrap_or(0).to_string(),
+                }
             }
+            Slot::ShadowUnfit => shadow_unfit(family, attempt),
         };
         args.push(value);
     }
+}
+
+fn shadow_unfit(family: &Family, attempt: &Attempt) -> String {
+    let shadow = family.shadow.as_ref();
+    let unfit = shadow.and_then(|shadow| shadow.reads().unfit(&attempt.attributes));
+    unfit.map_or_else(String::new, |unfit| {
+        let code = match unfit.why {
+            Why::Unreadable(_) => CODE_ATTRIBUTE_UNREADABLE,
+            Why::NotSingle(_) => CODE_CLAIM_NOT_SINGLE,
+        };
+        code.to_string()
+    })
 }
 
 /// Reads the reply to a batch of these attempts.

@@ -15,7 +15,8 @@ pub const NO_ENTRY: &str = "0-0";
 /// Between the quantity and the length of the user's text, where attributes follow the user.
 const KEPT: char = '+';
 
-/// By the text form of [`crate::plan::Attribute`].
+/// By the text form of [`crate::plan::Attribute`]. An array is kept as the one text that it is in an attempt, so that a
+/// gateway of a release that knew none can read the record all the same.
 pub type Attributes = BTreeMap<String, String>;
 
 /// What is kept of an order.
@@ -242,7 +243,8 @@ mod tests {
             "a -0 3 1700000000123 2+13 shoe-42 ä {\"ip\":\"1\"}\
              {\"claim:tier\":\"gold \\\"}\",\"ip\":\"10.0.0.1\"}"
         );
-        for record in [full, record(&[])] {
+        let several = record(&[("claim:groups", "\u{1f}a\u{1f}b"), ("claim:roles", "\u{1f}")]);
+        for record in [full, several, record(&[])] {
             assert_eq!(Record::decode(record.encode().as_bytes()), Ok(record.clone()));
             let (read, entry) = decode_record(record.encode().as_bytes()).expect("a record");
             assert_eq!((read, entry), (placed.clone(), record.entry));

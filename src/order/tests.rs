@@ -157,3 +157,23 @@ fn a_body_is_what_was_sent_whatever_its_order_and_no_other() {
     assert!(may_be_same_body(Some(&first), Some(&first)) && may_be_same_body(None, Some(&first)));
     assert!(!may_be_same_body(Some(&first), Some("")));
 }
+
+#[test]
+fn arrays_are_arrays_in_what_is_sent_and_shown() {
+    let attributes = [
+        ("claim:groups", "\u{1f}staff\u{1f}gold"),
+        ("claim:roles", "\u{1f}"),
+        ("claim:tier", "gold"),
+    ];
+    let event = OrderEvent {
+        attributes: attributes
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..event()
+    };
+    let json: serde_json::Value = serde_json::from_slice(&event.encode()).expect("JSON");
+    let expected =
+        serde_json::json!({"claim:groups": ["staff", "gold"], "claim:roles": [], "claim:tier": "gold"});
+    assert_eq!(json["attributes"], expected);
+    assert_eq!(OrderEvent::decode(&event.encode()).expect("an event"), event);
+}

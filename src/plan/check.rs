@@ -18,6 +18,7 @@ use super::facts::Wanted;
 use super::nodes::check_nodes;
 use super::reach::reachable;
 use super::slots::slots;
+use super::unfit::{Reads, arrays};
 use super::{
     PLAN_ATTRIBUTES_MAX, PLAN_COMMANDS_MAX, PLAN_CONSTRAINTS_MAX, PLAN_COUNTERS_MAX, PLAN_EARLY_ACCESS_MAX,
     PLAN_NODES_MAX, PLAN_TEXTS_BYTES_MAX, Plan,
@@ -45,6 +46,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     }
     let reached = reachable(&plan);
     let attributes = check_attributes(&plan, &reached)?;
+    let reads = Reads::of(&plan, &reached, &attributes);
     let slots = slots(&plan, &reached);
     let wanted = Wanted::of(&plan);
     let ceilings = ceilings(&plan);
@@ -59,6 +61,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     }
     let digest = digest(&plan, &context);
     Ok(CheckedPlan {
+        arrays: arrays(&plan),
         plan,
         context,
         kinds: nodes.kinds,
@@ -68,6 +71,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
         ceilings,
         certain,
         attributes,
+        reads,
         cost,
         digest,
     })

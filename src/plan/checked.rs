@@ -10,6 +10,7 @@ use super::cost::{PlanCost, cost_with_shadow};
 use super::facts::{Needs, Wanted};
 use super::kind::Kind;
 use super::slots::Slot;
+use super::unfit::Reads;
 use super::{Attribute, Node, Plan};
 
 /// A plan that is safe to run: references point backwards, types fit, integers stay within
@@ -20,6 +21,8 @@ pub struct CheckedPlan {
     pub(super) context: CheckContext,
     /// One per node.
     pub(super) kinds: Vec<Kind>,
+    /// One per node: whether it is a text that may be an array.
+    pub(super) arrays: Vec<bool>,
     /// One per counter: the boundaries of a calendar window over the campaign.
     pub(super) periods: Vec<Option<Periods>>,
     pub(super) slots: Vec<Slot>,
@@ -27,6 +30,7 @@ pub struct CheckedPlan {
     pub(super) ceilings: Vec<Ceiling>,
     pub(super) certain: Certain,
     pub(super) attributes: Vec<Attribute>,
+    pub(super) reads: Reads,
     pub(super) cost: PlanCost,
     pub(super) digest: String,
 }
@@ -42,6 +46,12 @@ impl CheckedPlan {
 
     pub fn kind(&self, node: Node) -> Kind {
         self.kinds[node as usize]
+    }
+
+    /// Whether the node's text may be an [`array`](crate::order::array): it is a claim, or chosen from two texts of which
+    /// one may be.
+    pub fn may_be_array(&self, node: Node) -> bool {
+        self.arrays[node as usize]
     }
 
     /// Boundaries of a counter's calendar window; `None` for every other window.
@@ -103,6 +113,11 @@ impl CheckedPlan {
     /// Every attribute the plan reads or requires besides user, SKU and quantity, in order.
     pub fn attributes(&self) -> Vec<Attribute> {
         self.attributes.clone()
+    }
+
+    /// The same with how it reads them.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Counters whose ceilings follow from how many units there are: other ones after stock was added or taken.

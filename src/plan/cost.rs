@@ -34,7 +34,8 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
     let members = needed(plan, reached)
         .filter(|expr| matches!(expr, Expr::Member { .. }))
         .count();
-    // Reads: the buyer's bucket, stock, counters, members. What counts by user alone lies in that bucket, and counts as if it
+    // Reads: the buyer's bucket, stock, counters, members (an array is looked up element by element: at most
+    // `order::array::ELEMENTS_MAX` for one). What counts by user alone lies in that bucket, and counts as if it
     // did not: that is the bound for the shadow, too. Every counter counts as read and as charged: a counter
     // that is neither is a plan's mistake, not worth a rule. Writes of an admitted order: the buyer's bucket, stock,
     // counters, and where it is the first of its bucket in a window, the bucket's marks and expiry. A
@@ -84,6 +85,6 @@ fn slot_bytes(slot: &Slot) -> usize {
         Slot::Attribute(_) => VALUE_BYTES_MAX,
         // `<length>:<text>` for each attribute.
         Slot::Subject(key) => key.len() * (VALUE_BYTES_MAX + 4),
-        Slot::Bucket(_) | Slot::MemberBucket { .. } => NUMBER_BYTES,
+        Slot::Bucket(_) | Slot::MemberBucket { .. } | Slot::ShadowUnfit => NUMBER_BYTES,
     }
 }

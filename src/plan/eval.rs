@@ -69,7 +69,9 @@ pub fn decide_with_shadow(
     other.counters = std::mem::take(&mut state.shadow.counters);
     other.rolling = std::mem::take(&mut state.shadow.rolling);
     let required = &shadow.plan().required;
-    let shadowed = if required
+    let shadowed = if let Some(unfit) = shadow.reads().unfit(&attempt.attributes) {
+        unfit.reason().name().to_owned()
+    } else if required
         .iter()
         .any(|attribute| attribute.text_of(attempt).is_empty())
     {

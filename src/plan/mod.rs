@@ -35,6 +35,7 @@ pub mod samples;
 mod search;
 pub mod slots;
 pub mod state;
+pub mod unfit;
 pub mod window;
 
 use std::borrow::Cow;
@@ -161,6 +162,12 @@ impl Attribute {
                 .map_or("", String::as_str)
                 .into(),
         }
+    }
+
+    /// Whether its value may be an [`array`](crate::order::array), or of a form that no rule can read. What clients send is
+    /// text, or refused.
+    pub fn may_be_array(&self) -> bool {
+        matches!(self, Self::Claim(_))
     }
 
     /// What an attempt must bring along, so that this one is known.

@@ -10,6 +10,7 @@ use super::state::State;
 use super::window::{is_live, window_start};
 use super::{Attribute, CheckedPlan, Expr, Measure, Node, Window};
 use crate::order::Attempt;
+use crate::order::array::elements;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Value<'a> {
@@ -168,7 +169,8 @@ impl<'a> Run<'a> {
             Source::Nothing => false,
             Source::State(state) => {
                 let members = state.audiences.get(audience);
-                members.is_some_and(|members| members.contains(&*of.text_of(self.attempt)))
+                let value = of.text_of(self.attempt);
+                members.is_some_and(|members| elements(&value).any(|each| members.contains(each)))
             }
             Source::Facts(facts) => {
                 let mut members = facts.members.iter();
@@ -286,8 +288,12 @@ impl<'a> Run<'a> {
                 self.value(chosen)
             }
             Expr::OneOf(of, texts) => {
-                let of = self.text(*of);
-                Value::Bool(texts.iter().any(|text| *text == of))
+                let value = self.text(*of);
+                let has = |element: &str| texts.iter().any(|text| text == element);
+                Value::Bool(match self.plan.may_be_array(*of) {
+                    true => elements(&value).any(has),
+                    false => has(&value),
+                })
             }
             Expr::Lookup { of, entries, default } => {
                 let of = self.text(*of);

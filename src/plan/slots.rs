@@ -10,15 +10,18 @@ use crate::order::Attempt;
 /// A value the host computes per attempt and hands to the script.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
-    /// The text of an attribute an expression reads.
+    /// The value of an attribute an expression reads: its text, or the elements of an array, a mark before each.
     Attribute(Attribute),
     /// The composed subject of a counter key: [`compose_subject`]. A key of exactly one
     /// attribute has the same text as that attribute but still its own slot.
     Subject(Vec<Attribute>),
     /// The hash bucket of that subject.
     Bucket(Vec<Attribute>),
-    /// The bucket of an audience's sets a value would be in.
+    /// The bucket of an audience's sets a value would be in; of an array, that of each element in its place.
     MemberBucket { audience: String, of: Attribute },
+    /// Whether the rules in shadow can read what the attempt has: the empty text, or the code of why they cannot. Where the
+    /// rules that decide cannot, the gateway refuses the order, and no script is asked.
+    ShadowUnfit,
 }
 
 /// Slots in the order the script receives them: attributes, then subject and bucket of each

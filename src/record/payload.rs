@@ -6,13 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::order::{Attempt, OrderId};
+use crate::order::{Attempt, OrderId, array};
 use crate::seal::{ID_BYTES_MAX, KeyId, Keyring, Seal, Tag, Verification};
 
 /// What a seal is computed over begins with this: the keys are good for nothing else.
 const PURPOSE: &[u8] = b"rushgate order 1";
-/// Kind of an attribute's value that is its text. Others may come: lists, and texts that were folded into fewer bytes.
+/// Kind of an attribute's value that is its text. Others may come: texts that were folded into fewer bytes.
 const KIND_TEXT: u8 = 0;
+/// Kind of one that is an [`array`] of texts. A build that does not know it takes no such order for one without.
+const KIND_ARRAY: u8 = 1;
 /// Bytes that stand before the order's at most.
 const FRONT_BYTES_MAX: usize = 32 + ID_BYTES_MAX;
 
@@ -80,6 +82,8 @@ pub enum PayloadError {
     Kind { name: String, kind: u8 },
     #[error("attribute {0:?} is not UTF-8")]
     Text(String),
+    #[error("attribute {0:?} is an array and a text at once")]
+    Array(String),
     #[error("attribute {0:?} is given twice")]
     Twice(String),
     #[error("payload with {0} bytes behind its order")]
@@ -121,7 +125,7 @@ pub fn write_payload(
             .iter()
             .map(|(name, text)| Value {
                 name,
-                kind: KIND_TEXT,
+                kind: kind_of(text),
                 bytes: Bytes(text.as_bytes()),
             })
             .collect(),
@@ -138,6 +142,13 @@ pub fn write_payload(
     let mut room = [0; FRONT_BYTES_MAX];
     let front = postcard::to_slice(&Front { asked_at, seal }, &mut room).expect("a key's id is short");
     bytes.splice(begin..begin, front.iter().copied());
+}
+
+fn kind_of(value: &str) -> u8 {
+    match array::is_array(value) {
+        true => KIND_ARRAY,
+        false => KIND_TEXT,
+    }
 }
 
 /// What a seal is computed over.
@@ -217,12 +228,15 @@ impl<'a> Payload<'a> {
         };
         for Value { name, kind, bytes } in body.attributes {
             let name = name.to_owned();
-            if kind != KIND_TEXT {
+            if !matches!(kind, KIND_TEXT | KIND_ARRAY) {
                 return Err(PayloadError::Kind { name, kind });
             }
             let Ok(text) = std::str::from_utf8(bytes.0) else {
                 return Err(PayloadError::Text(name));
             };
+            if kind != kind_of(text) {
+                return Err(PayloadError::Array(name));
+            }
             if attempt.attributes.contains_key(&name) {
                 return Err(PayloadError::Twice(name));
             }

@@ -221,12 +221,18 @@ fn attributes_that_cannot_be_read_say_which() {
     let read = |bytes: &[u8]| Payload::read(bytes).expect("a front").attempt();
     let good = body(&[("client:device", 0, b"d")]);
     assert_eq!(read(&good).expect("an order").attributes["client:device"], "d");
-    let newer = read(&body(&[("a", 0, b"x"), ("claim:groups", 1, b"\x01\x02")]));
+    let newer = read(&body(&[("a", 0, b"x"), ("claim:groups", 2, b"\x01\x02")]));
     let kind = PayloadError::Kind {
         name: "claim:groups".into(),
-        kind: 1,
+        kind: 2,
     };
     assert_eq!(newer, Err(kind));
+    let array = read(&body(&[("claim:groups", 1, b"\x1fa\x1fb")])).expect("an order");
+    assert_eq!(array.attributes["claim:groups"], "\u{1f}a\u{1f}b");
+    for odd in [(1, &b"a"[..]), (0, b"\x1fa\x1fb")] {
+        let read = read(&body(&[("claim:groups", odd.0, odd.1)]));
+        assert_eq!(read, Err(PayloadError::Array("claim:groups".into())));
+    }
     assert_eq!(
         read(&body(&[("a", 0, b"\xff")])),
         Err(PayloadError::Text("a".into()))

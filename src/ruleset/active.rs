@@ -3,9 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Compiled, Precheck, Reads};
+use super::{Compiled, Precheck, reads_of};
 use crate::campaign::Activation;
 use crate::lua::fence::Fence;
+use crate::plan::unfit::Reads;
 
 /// A revision in force: compiled, with the epoch it is active under and its prechecks, ready to be asked. It is read like what
 /// was compiled, and hands that on to whoever admits nobody by it.
@@ -13,7 +14,7 @@ use crate::lua::fence::Fence;
 pub struct Active {
     pub compiled: Arc<Compiled>,
     pub activation: Activation,
-    /// What the rules that decide read: the plan, without its shadow, and the prechecks.
+    /// What the rules that decide read: the plan, without its shadow, and the prechecks. A shadow rule decides nothing.
     pub decides_by: Reads,
     /// Of the rules that have one, in the order of the revision's rules.
     pub prechecks: Vec<Arc<dyn Precheck>>,
@@ -28,7 +29,7 @@ impl Active {
     ) -> Self {
         let compiled = compiled.into();
         Self {
-            decides_by: Reads::of(&compiled.family.plan, &prechecks),
+            decides_by: reads_of(&compiled.family.plan, &prechecks),
             compiled,
             activation,
             prechecks,

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::order::Attempt;
-use crate::plan::Attribute;
+use crate::order::array::is_array;
+use crate::plan::unfit::Reads;
+use crate::plan::{Attribute, CheckedPlan};
 
 /// An attempt with every attribute the gateway has of it.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +26,11 @@ impl Asked<'_> {
         found.map_or("", String::as_str)
     }
 
-    /// Every attribute by its text form, with its value.
+    /// Every attribute by its text form, with its value, but for those whose value is no single one.
     pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         let both = self.attempt.attributes.iter().chain(self.unread);
-        both.map(|(name, value)| (name.as_str(), value.as_str()))
+        both.filter(|(_, value)| !is_array(value))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -57,4 +61,10 @@ pub trait Precheck: fmt::Debug + Send + Sync {
 
     /// Blocks for as long as the module runs, which is bounded: not for a serving thread.
     fn check(&self, asked: &Asked<'_>) -> Verdict;
+}
+
+/// What a plan and the prechecks of its revision read of an order.
+pub fn reads_of(plan: &CheckedPlan, prechecks: &[Arc<dyn Precheck>]) -> Reads {
+    let handed = prechecks.iter().flat_map(|precheck| precheck.reads());
+    plan.reads().clone().and_handed(handed)
 }

@@ -227,3 +227,26 @@ async fn nothing_is_kept_where_nothing_may_be() {
     assert!(sample.drain(PATIENCE).await);
     assert_eq!((sample.waiting(), row(&store).await), (0, SampleRow::default()));
 }
+
+#[test]
+fn what_a_precheck_could_not_be_handed_is_kept_with_the_refusal_for_it() {
+    let names = |outcome: Outcome| -> Vec<String> {
+        let mut decided = decided(0..1);
+        let (attempt, was) = &mut decided.attempts[0];
+        let more = [
+            ("claim:groups", "\u{1f}a\u{1f}b"),
+            ("unreadable:claim:home", "is an object"),
+        ];
+        let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        attempt.attributes.extend(more);
+        *was = outcome;
+        let kept = decided.into_attempts().next().expect("an attempt");
+        kept.attempt.attributes.into_keys().collect()
+    };
+    let unfit = ["claim:groups", "client:device", "unreadable:claim:home"];
+    for own in [Own::AttributeUnreadable, Own::ClaimNotSingle] {
+        assert_eq!(names(Outcome::Own(own)), unfit);
+        assert_eq!(names(Outcome::Named(own.name().to_owned())), unfit);
+    }
+    assert_eq!(names(Outcome::Own(Own::SoldOut)), ["client:device"]);
+}

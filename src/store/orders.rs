@@ -21,6 +21,7 @@ pub(super) const COLUMNS: &str = "o.order_id, CAST(o.user_id AS CHAR), o.sku_id,
 pub(super) struct Receipt<'a> {
     pub modules: &'a [String],
     pub charges: &'a [Charge],
+    /// An array as the one text that it is in an attempt, so that a release that knew none can read the row.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: &'a BTreeMap<String, String>,
 }

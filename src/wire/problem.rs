@@ -86,7 +86,9 @@ problems! {
     ATTRIBUTE_MISSING = "attribute-missing" 422 final "Attribute missing"
         "A rule of the campaign needs an attribute that the order does not carry. Nothing was ordered.";
     ATTRIBUTE_UNREADABLE = "attribute-unreadable" 422 final "Attribute cannot be read"
-        "A rule of the campaign reads a claim that the token has in a form that no rule can read: only texts of up to 256 bytes without control characters, numbers and truth values can be. Nothing was ordered.";
+        "A rule of the campaign reads a claim that the token has in a form that no rule can read: only texts of up to 256 bytes without control characters, numbers, truth values, and arrays of up to 32 of them can be. Nothing was ordered.";
+    CLAIM_NOT_SINGLE = "claim-not-single" 422 final "Claim is not one value"
+        "A rule of the campaign counts or decides by one value of a claim, and the token has an array of none or several. Nothing was ordered.";
     KEY_REUSED = "key-reused" 422 final "Idempotency-Key reused"
         "This buyer used the same Idempotency-Key for an order of another SKU, quantity or attributes. Nothing was ordered.";
     MODULE_REFUSED = "module-refused" 422 final "Rule module refused"
@@ -387,6 +389,7 @@ mod tests {
             ("invalid", 422, false),
             ("attribute-missing", 422, false),
             ("attribute-unreadable", 422, false),
+            ("claim-not-single", 422, false),
             ("key-reused", 422, false),
             ("module-refused", 422, false),
             ("not-open", 425, true),

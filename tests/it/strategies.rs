@@ -20,6 +20,13 @@ pub const OPENS_AT: i64 = 1_774_738_800_000;
 const DAY: i64 = 86_400_000;
 const USERS: [&str; 4] = ["ann", "bob", "it's \"q\" ]]\\ {x}", "ü 1"];
 const TIERS: [&str; 3] = ["gold", "silver", ""];
+/// Several tiers at once, and none.
+const ARRAYS: [&str; 4] = [
+    "\u{1f}gold\u{1f}it",
+    "\u{1f}tin\u{1f}silver\u{1f}b",
+    "\u{1f}\u{1f}a",
+    "\u{1f}",
+];
 const DEVICES: [&str; 3] = ["d1", "1:d", "d\n2"];
 /// What a claim may say instead of a number, and numbers.
 const SAID: [&str; 12] = [
@@ -380,7 +387,7 @@ impl Builder {
 fn attempt() -> impl Strategy<Value = Attempt> {
     let attributes = (
         prop::option::of(select(vec!["10.0.0.1", "10.0.0.2"])),
-        prop::option::of(select([&TIERS[..], &SAID].concat())),
+        prop::option::of(select([&TIERS[..], &ARRAYS[..], &SAID[..]].concat())),
         prop::option::of(select(DEVICES.to_vec())),
         prop::option::of(select(vec!["here", "2:there"])),
     );

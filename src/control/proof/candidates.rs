@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
-use crate::order::QUANTITY_MAX;
+use crate::order::{QUANTITY_MAX, array};
 use crate::plan::{Attribute, CheckedPlan, Expr, Node, Plan, Window};
 
 /// Values of one attribute in one episode, the missing one besides.
@@ -26,6 +26,8 @@ pub(super) struct Candidates {
     numbers: BTreeSet<i64>,
     /// Attributes an attempt carries besides user, SKU and quantity.
     attributes: BTreeSet<Attribute>,
+    /// Of these, those whose value may be an array.
+    arrays: BTreeSet<Attribute>,
     /// (list, attribute) of every membership asked for.
     memberships: BTreeSet<(String, Attribute)>,
     skus: Vec<(String, i64)>,
@@ -52,6 +54,11 @@ impl Candidates {
         for plan in plans {
             all.read(plan);
         }
+        let arrays = all.attributes.iter().filter(|attribute| {
+            let takes_array = |plan: &&CheckedPlan| plan.reads().takes_array(attribute);
+            attribute.may_be_array() && plans.iter().all(takes_array)
+        });
+        all.arrays = arrays.cloned().collect();
         for plan in plans {
             all.moments_of(plan);
         }
@@ -196,7 +203,7 @@ impl Candidates {
             let values = values.get(of).into_iter().flatten();
             let there = ids.filter(|_| *of == Attribute::Sku).chain(values);
             // A list has one member per line.
-            let there = there.filter(|value| !value.contains(['\n', '\r']));
+            let there = there.filter(|value| !value.contains(['\n', '\r', array::MARK]));
             list.extend(there.filter(|_| rng.bool()).cloned());
         }
         Cast {
@@ -219,6 +226,11 @@ impl Candidates {
                 _ => STRANGERS[rng.usize(..STRANGERS.len())].to_owned(),
             };
             drawn.insert(value);
+        }
+        // Where an array can be asked for: some of the texts, in one value.
+        if self.arrays.contains(attribute) {
+            let some: Vec<String> = drawn.iter().filter(|_| rng.bool()).cloned().collect();
+            drawn.insert(array::of(some));
         }
         drawn.into_iter().collect()
     }

@@ -6,6 +6,7 @@ use super::notes::Facts;
 use super::{AttemptSource, sentences};
 use crate::attempts::Attributes;
 use crate::attempts::tally::{Count, Estimate, Flip, Flips, Sides, Tally};
+use crate::order::array;
 use crate::wire::Moment;
 
 /// The answer of `POST /admin/v1/campaigns/{id}/simulate`. Times are RFC 3339.
@@ -103,7 +104,11 @@ pub struct ExampleAnswer {
     pub user: String,
     pub sku: String,
     pub quantity: u32,
-    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Attributes::is_empty",
+        with = "array::as_json"
+    )]
     pub attributes: Attributes,
 }
 

@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 
+use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -44,6 +45,19 @@ fn hs256(claims: &Value) -> String {
     sign(Algorithm::HS256, &EncodingKey::from_secret(SECRET), claims)
 }
 
+/// A token over this very payload.
+fn signed(payload: &str) -> String {
+    let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+    let message = format!(
+        "{}.{}",
+        text(br#"{"alg":"HS256","typ":"JWT"}"#),
+        text(payload.as_bytes())
+    );
+    let key = EncodingKey::from_secret(SECRET);
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).expect("signed");
+    format!("{message}.{signature}")
+}
+
 fn sign(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
     encode(&Header::new(algorithm), claims, key).expect("a token")
 }
@@ -53,7 +67,7 @@ fn a_good_token_names_user_and_claims() {
     let auth = with_secret(&[SECRET, b"\n"].concat(), Config::default()).expect("a key");
     let token = hs256(&json!({
         "sub": "ada ", "exp": hours_from_now(1), "iat": 1, "jti": "x", "aud": "somebody",
-        "tier": "gold", "age": 7, "staff": false, "roles": ["a"], "nick": null, "long": "x".repeat(300),
+        "tier": "gold", "age": 7, "staff": false, "roles": ["a"], "groups": ["a", "b"], "place": {}, "nick": null, "long": "x".repeat(300),
     }));
     let identity = auth.verify(&token).expect("valid");
     assert_eq!(identity.user, "ada ", "a trailing space is part of the name");
@@ -66,10 +80,12 @@ fn a_good_token_names_user_and_claims() {
     let expected = [
         ("claim:age", "7"),
         ("claim:aud", "somebody"),
+        ("claim:groups", "\u{1f}a\u{1f}b"),
+        ("claim:roles", "a"),
         ("claim:staff", "false"),
         ("claim:tier", "gold"),
         ("unreadable:claim:long", "is longer than 256 bytes"),
-        ("unreadable:claim:roles", "is an array"),
+        ("unreadable:claim:place", "is an object"),
     ];
     assert_eq!(claims, expected);
 }
@@ -106,7 +122,58 @@ fn other_tokens_are_refused_with_a_reason() {
         (without("sub"), "token-invalid", "lacks the claim sub"),
         (without("iss"), "token-invalid", "lacks the claim iss"),
         (without("aud"), "token-invalid", "lacks the claim aud"),
-        (but("sub", json!(7)), "token-invalid", "sub"),
+        (but("sub", json!(null)), "token-invalid", "lacks the claim sub"),
+        (but("exp", json!(null)), "token-invalid", "lacks the claim exp"),
+        (
+            but("sub", json!(["ada"])),
+            "token-invalid",
+            "the claim sub is an array; it must be a text or a number",
+        ),
+        (
+            but("sub", json!({"id": "ada"})),
+            "token-invalid",
+            "the claim sub is an object; it must be",
+        ),
+        (
+            but("sub", json!(true)),
+            "token-invalid",
+            "the claim sub is a truth value; it must be",
+        ),
+        (
+            but("exp", json!(exp.to_string())),
+            "token-invalid",
+            "the claim exp is a text; it must be a number of seconds since",
+        ),
+        (
+            but("exp", json!([exp])),
+            "token-invalid",
+            "the claim exp is an array; it must be",
+        ),
+        (
+            but("exp", json!(-1)),
+            "token-invalid",
+            "the claim exp is a number; it must be a number of seconds since 1970-01-01 UTC, 0 or more",
+        ),
+        (
+            but("iss", json!([7])),
+            "token-invalid",
+            "the claim iss is an array; it must be a text, or an array of texts",
+        ),
+        (
+            but("nbf", json!("soon")),
+            "token-invalid",
+            "the claim nbf is a text; it must be a number of seconds since",
+        ),
+        (
+            but("iss", json!(7)),
+            "token-invalid",
+            "the claim iss is a number; it must be a text, or an array of texts",
+        ),
+        (
+            but("aud", json!({"a": 1})),
+            "token-invalid",
+            "the claim aud is an object; it must be",
+        ),
         (but("sub", json!("")), "token-invalid", "empty"),
         (but("sub", json!("a\0")), "token-invalid", "control character"),
         (but("sub", json!("a".repeat(257))), "token-invalid", "257 bytes"),
@@ -139,6 +206,22 @@ fn other_tokens_are_refused_with_a_reason() {
         );
         assert!(shown.contains(text), "{text}: {shown}");
     }
+}
+
+#[test]
+fn a_user_that_is_a_number_is_its_digits() {
+    let auth = with_secret(SECRET, Config::default()).expect("a key");
+    let exp = hours_from_now(1);
+    for digits in ["7", "9007199254740993", "123456789012345678901234567890"] {
+        let token = signed(&format!(r#"{{"exp":{exp},"sub":{digits}}}"#));
+        assert_eq!(auth.verify(&token).expect("valid").user, digits);
+    }
+    let twice = signed(&format!(r#"{{"exp":{exp},"sub":1,"sub":2}}"#));
+    let problem = String::from_utf8(auth.verify(&twice).expect_err("two users").to_json()).expect("UTF-8");
+    assert!(
+        problem.contains("the claim sub stands in the token more than once"),
+        "{problem}"
+    );
 }
 
 #[test]

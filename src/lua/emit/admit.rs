@@ -119,6 +119,14 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if any(|plan| has(plan, |expr| matches!(expr, Expr::Member { .. }))) {
         lines.part(include_str!("../../../lua/parts/member.lua"));
     }
+    if any(|plan| {
+        has(
+            plan,
+            |expr| matches!(expr, Expr::Member { of, .. } if of.may_be_array()),
+        )
+    }) {
+        lines.part(include_str!("../../../lua/parts/any-member.lua"));
+    }
     if parts.iter().any(needs_marks) {
         lines.part(include_str!("../../../lua/parts/admit-mark.lua"));
     }
@@ -177,17 +185,23 @@ fn chooses_truth(plan: &CheckedPlan) -> bool {
     nodes.any(|(node, expr)| matches!(expr, Expr::Select(..)) && plan.kind(node) == Kind::Bool)
 }
 
-/// Functions that build the tables too large for a row of comparisons.
+/// Functions that build the tables too large for a row of comparisons, and those that may be asked for each element of an
+/// array.
 fn write_tables(lines: &mut Lines, parts: &[Part<'_>]) {
-    let mut first = true;
+    let (mut first, mut first_of_array) = (true, true);
     for part in parts {
         for (node, expr) in (0..).zip(&part.plan.plan().nodes) {
             let rows = table_rows(part.plan, expr);
-            if rows.len() <= CHAIN_MAX || !part.usage.is_needed(node) {
+            let of_array = matches!(expr, Expr::OneOf(of, _) if part.plan.may_be_array(*of));
+            let is_table = rows.len() > CHAIN_MAX || (of_array && !rows.is_empty());
+            if !is_table || !part.usage.is_needed(node) {
                 continue;
             }
             if std::mem::take(&mut first) {
                 lines.part(include_str!("../../../lua/parts/tables.lua"));
+            }
+            if of_array && std::mem::take(&mut first_of_array) {
+                lines.part(include_str!("../../../lua/parts/any.lua"));
             }
             write_table(lines, part.table(node), &rows);
         }

@@ -126,6 +126,12 @@ impl<'a> Writer<'a> {
         );
         self.lines
             .open("local function shadow(at, quantity, sku, remaining)");
+        if self.expressions.part.slots.contains(&Slot::ShadowUnfit) {
+            let code = self.expressions.slot(&Slot::ShadowUnfit);
+            self.lines.open(format!("if {code} ~= '' then"));
+            self.lines.line(format!("return tonumber({code})"));
+            self.lines.close("end");
+        }
         let plan = self.plan;
         for attribute in &plan.plan().required {
             let value = self.expressions.slot(&Slot::Attribute(attribute.clone()));

@@ -207,9 +207,14 @@ impl Expressions<'_> {
     }
 
     fn one_of(&self, node: Node, of: Node, texts: &[String]) -> Written {
+        let is_array = self.part.plan.may_be_array(of);
         let of = self.value(of).0;
         match texts {
             [] => ("false".into(), Binding::Atom),
+            _ if is_array => (
+                format!("any(entries({}), {of})", self.part.table(node)),
+                Binding::Atom,
+            ),
             _ if texts.len() > CHAIN_MAX => (
                 format!("entries({})[{of}] == true", self.part.table(node)),
                 Binding::Compare,
@@ -263,8 +268,18 @@ impl Expressions<'_> {
             audience: audience.to_owned(),
             of: of.clone(),
         };
-        let key = member_key(self.part.plan, audience, &self.slot(&slot));
-        (format!("member({key}, {})", self.text_of(of)), Binding::Atom)
+        let (bucket, value) = (self.slot(&slot), self.text_of(of));
+        let text = match of.may_be_array() {
+            true => {
+                let keys = member_keys(self.part.plan, audience);
+                format!("any_member({keys}, {bucket}, {value})")
+            }
+            false => {
+                let key = member_key(self.part.plan, audience, &bucket);
+                format!("member({key}, {value})")
+            }
+        };
+        (text, Binding::Atom)
     }
 
     /// An attribute's value: an integer for the quantity, text for all others.
@@ -318,10 +333,14 @@ impl Expressions<'_> {
 
 /// The key of a list's bucket.
 pub(super) fn member_key(plan: &CheckedPlan, audience: &str, bucket: &str) -> String {
+    format!("{} .. {bucket}", member_keys(plan, audience))
+}
+
+/// What the keys of a list's buckets begin with.
+pub(super) fn member_keys(plan: &CheckedPlan, audience: &str) -> String {
     let lists = &plan.context().audiences;
     let version = lists.get(audience).map_or(0, |list| list.version);
-    let family = literal(&keys::audience_family(audience, version));
-    format!("prefix .. {family} .. {bucket}")
+    format!("prefix .. {}", literal(&keys::audience_family(audience, version)))
 }
 
 /// Units every SKU started with.

@@ -1,7 +1,7 @@
 //! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
 use super::counts;
-use super::expr::member_key;
+use super::expr::{member_key, member_keys};
 use super::groups;
 use super::header::{self, Header, counter_name};
 use super::text::{Lines, literal};
@@ -34,6 +34,11 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
     }
     lines.part(include_str!("../../../lua/parts/inspect.lua"));
+    let mut members = plan.quota_needs().members.iter();
+    if members.any(|(_, of)| of.may_be_array()) {
+        lines.part(include_str!("../../../lua/parts/inspect-member.lua"));
+        lines.part(include_str!("../../../lua/parts/any-member.lua"));
+    }
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         if !counter.is_lasting() {
             lines.line("");
@@ -90,8 +95,16 @@ fn facts(plan: &CheckedPlan) -> Vec<String> {
             Attribute::Sku => "ARGV[2]".to_owned(),
             other => argument(plan, &Slot::Attribute(other.clone())),
         };
-        let key = member_key(plan, audience, &bucket);
-        facts.push(format!("count({key}, {member}, true) and '1' or '0'"));
+        facts.push(match of.may_be_array() {
+            true => {
+                let keys = member_keys(plan, audience);
+                format!("any_member({keys}, {bucket}, {member}) and '1' or '0'")
+            }
+            false => {
+                let key = member_key(plan, audience, &bucket);
+                format!("count({key}, {member}, true) and '1' or '0'")
+            }
+        });
     }
     facts
 }

@@ -236,6 +236,10 @@ pub(super) fn slots(plan: &CheckedPlan, shadow: Option<&CheckedPlan>) -> Vec<Slo
         // script has to look.
         let required = shadow.plan().required.iter();
         required.for_each(|attribute| add(&Slot::Attribute(attribute.clone())));
+        let claims = shadow.attributes();
+        if claims.iter().any(Attribute::may_be_array) {
+            add(&Slot::ShadowUnfit);
+        }
     }
     slots
 }

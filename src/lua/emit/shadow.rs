@@ -4,8 +4,8 @@ use super::counts;
 use super::part::Part;
 use super::text::{Lines, literal};
 use crate::lua::codec::{
-    CODE_ADMITTED, CODE_ATTRIBUTE_MISSING, CODE_CLOSED, CODE_CONSTRAINT, CODE_FAULT, CODE_NOT_OPEN,
-    CODE_SOLD_OUT, CODE_WINDOW_FULL,
+    CODE_ADMITTED, CODE_ATTRIBUTE_MISSING, CODE_ATTRIBUTE_UNREADABLE, CODE_CLAIM_NOT_SINGLE, CODE_CLOSED,
+    CODE_CONSTRAINT, CODE_FAULT, CODE_NOT_OPEN, CODE_SOLD_OUT, CODE_WINDOW_FULL,
 };
 use crate::lua::keys;
 use crate::plan::{CheckedPlan, outcome};
@@ -43,6 +43,8 @@ fn outcomes(lines: &mut Lines, name: &str, plan: &CheckedPlan) {
         (CODE_SOLD_OUT, Own::SoldOut.name()),
         (CODE_WINDOW_FULL, Own::WindowFull.name()),
         (CODE_ATTRIBUTE_MISSING, Own::AttributeMissing.name()),
+        (CODE_ATTRIBUTE_UNREADABLE, Own::AttributeUnreadable.name()),
+        (CODE_CLAIM_NOT_SINGLE, Own::ClaimNotSingle.name()),
         (CODE_FAULT, outcome::FAULT),
     ];
     let own = own.map(|(code, text)| (code, text.to_owned()));

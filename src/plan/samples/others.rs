@@ -14,6 +14,7 @@ pub(super) fn samples() -> Vec<Sample> {
         reserves(),
         allow_list(),
         deny_list(),
+        arrays(),
         early_access(),
         cap_and_packs(),
         last_units(),
@@ -200,6 +201,45 @@ fn deny_list() -> Sample {
             order(0, "ann", "shirt", 1, "client:device=d9", "on-a-list"),
             order(0, "ann", "shoe", 1, "client:device=d1", "on-a-list"),
         ])
+}
+
+/// Buyers who are of several groups and companies.
+fn arrays() -> Sample {
+    let mut draft = Draft::default();
+    let groups = draft.push(Expr::Attribute(claim("groups")));
+    let staff = draft.push(Expr::OneOf(groups, vec!["staff".into(), "press".into()]));
+    let many: Vec<String> = (0..9).map(|n| format!("team-{n}")).collect();
+    let team = draft.push(Expr::OneOf(groups, many));
+    let outside = draft.push(Expr::Not(staff));
+    draft.require(outside, "staff", "Not for staff and press.");
+    let barred = draft.push(Expr::Member {
+        audience: "barred".into(),
+        of: claim("company"),
+    });
+    let welcome = draft.push(Expr::Not(barred));
+    draft.require(welcome, "barred", "Not for these companies.");
+    let orders = draft.orders(&[Attribute::User], Window::Campaign);
+    let (two, one) = (draft.push(Expr::Int(2)), draft.push(Expr::Int(1)));
+    let limit = draft.push(Expr::Select(team, two, one));
+    draft.at_most(orders, limit, "One order per user, two of a team.");
+    let team = "claim:groups=\u{1f}a\u{1f}team-7 claim:company=\u{1f}acme\u{1f}good";
+    let press = "claim:groups=\u{1f}a\u{1f}press\u{1f}b";
+    let none = "claim:groups=\u{1f} claim:company=\u{1f}";
+    let barred = "claim:company=\u{1f}good\u{1f}evilcorp\u{1f}acme";
+    let story = Story::new("claims of several texts", draft).audience("barred", &["evilcorp", "badcorp"]);
+    story.steps(vec![
+        order(0, "ann", "shirt", 1, team, "admitted"),
+        order(0, "ann", "shirt", 1, team, "admitted"),
+        order(0, "ann", "shirt", 1, team, "limit"),
+        order(0, "bob", "shirt", 1, press, "staff"),
+        order(0, "bob", "shirt", 1, "claim:groups=staff", "staff"),
+        order(0, "bob", "shirt", 1, barred, "barred"),
+        order(0, "bob", "shirt", 1, "claim:company=badcorp", "barred"),
+        order(0, "bob", "shirt", 1, none, "admitted"),
+        order(0, "bob", "shirt", 1, "", "limit"),
+        release(1, 0),
+        order(1, "ann", "shirt", 1, team, "admitted"),
+    ])
 }
 
 fn early_access() -> Sample {

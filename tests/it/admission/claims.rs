@@ -57,10 +57,12 @@ fn with(key: &str, attributes: &[(&str, &str)]) -> Attempt {
 }
 
 async fn refused(stage: &Stage, attempt: Attempt) -> String {
+    refused_as("attribute-unreadable", stage, attempt).await
+}
+
+async fn refused_as(reason: &str, stage: &Stage, attempt: Attempt) -> String {
     match stage.admission.place(CAMPAIGN, attempt, true).await {
-        Ok(Placement::Rejected(refusal)) if refusal.reason.name() == "attribute-unreadable" => {
-            refusal.detail.into_owned()
-        }
+        Ok(Placement::Rejected(refusal)) if refusal.reason.name() == reason => refusal.detail.into_owned(),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -107,6 +109,44 @@ async fn a_claim_that_the_rules_read_and_cannot_read_refuses_the_order() {
 }
 
 #[tokio::test]
+async fn an_array_is_asked_element_by_element_and_counted_by_nothing() {
+    let stage = stage(Config::default()).await;
+    stage.activate_plan(without_evilcorp(), SECOND).await;
+    let company = |key, value: &str| with(key, &[("claim:company", value)]);
+    let place = async |attempt| stage.admission.place(CAMPAIGN, attempt, true).await;
+    let several = "\u{1f}goodcorp\u{1f}evilcorp";
+    assert_eq!(reason(place(company("1", several)).await), "blocked");
+    for (key, value) in [("2", "\u{1f}goodcorp\u{1f}acme"), ("3", "\u{1f}"), ("4", "acme")] {
+        assert_eq!(state(place(company(key, value)).await).0, OrderState::Accepted);
+    }
+    // Counted by it, an order has one.
+    let mut plan = without_evilcorp();
+    plan.counters[0].key = vec![Attribute::Claim("company".into())];
+    let third = Activation {
+        epoch: 3,
+        revision: 3,
+    };
+    stage.activate_plan(plan, third).await;
+    for (key, value, what) in [("5", several, "of 2 elements"), ("6", "\u{1f}", "of no element")] {
+        let detail = refused_as("claim-not-single", &stage, company(key, value)).await;
+        assert!(
+            detail.contains("the claim \"company\" of the token, which is an array") && detail.contains(what),
+            "{detail}"
+        );
+        let quota = stage.admission.quota(CAMPAIGN, &company(key, value)).await;
+        let Err(AdmissionError::Refused(refusal)) = quota else {
+            panic!("not refused: {quota:?}")
+        };
+        assert_eq!(refusal.reason.name(), "claim-not-single");
+    }
+    // Who was admitted with several gets that order, whatever the rules are now.
+    assert_eq!(
+        state(place(company("2", "\u{1f}goodcorp\u{1f}acme")).await),
+        (OrderState::Accepted, true)
+    );
+}
+
+#[tokio::test]
 async fn who_was_admitted_gets_that_order_whatever_the_token_is_now() {
     let stage = stage(Config::default()).await;
     assert_eq!(state(stage.place("ada", "1").await).0, OrderState::Accepted);
@@ -144,8 +184,12 @@ async fn a_precheck_is_not_asked_about_what_it_cannot_be_handed() {
         *stage.database.newest.lock().expect("no panic") = newer.clone();
         stage.database.ruleset.put(newer);
         let attempt = with(&epoch.to_string(), &[(&groups, "is an array")]);
+        let several = with(&format!("{epoch}+"), &[("claim:groups", "\u{1f}a\u{1f}b")]);
         match refuses {
-            true => drop(refused(&stage, attempt).await),
+            true => {
+                refused(&stage, attempt).await;
+                refused_as("claim-not-single", &stage, several).await;
+            }
             false => {
                 let placed = stage.admission.place(CAMPAIGN, attempt, true).await;
                 assert_eq!(state(placed).0, OrderState::Accepted);

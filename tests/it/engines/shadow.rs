@@ -127,6 +127,55 @@ fn a_shadow_opens_by_its_own_early_access_and_needs_its_own_attributes() {
     );
 }
 
+#[test]
+fn a_shadow_says_of_a_claim_that_it_cannot_read() {
+    let mut shadow = Plan::default();
+    let tier = push(&mut shadow, Expr::Attribute(Attribute::Claim("tier".into())));
+    let gold = push(&mut shadow, Expr::Text("gold".into()));
+    let is_gold = push(&mut shadow, Expr::Eq(tier, gold));
+    let groups = push(&mut shadow, Expr::Attribute(Attribute::Claim("groups".into())));
+    let staff = push(&mut shadow, Expr::OneOf(groups, vec!["staff".into()]));
+    let either = push(&mut shadow, Expr::Or(is_gold, staff));
+    require(&mut shadow, None, either);
+    shadow.required.push(Attribute::Claim("tier".into()));
+    let mut world = open(two_per_user(), shadow);
+    let order = |key, attributes: &[(&str, &str)]| {
+        let order = attempt("ann", key, "mug", 1);
+        attributes
+            .iter()
+            .fold(order, |order, (name, value)| with(order, name, value))
+    };
+    let several = "\u{1f}a\u{1f}staff";
+    let batch = [
+        order(1, &[("claim:tier", "tin"), ("claim:groups", several)]),
+        order(2, &[("claim:tier", "\u{1f}gold\u{1f}tin")]),
+        order(3, &[("claim:tier", "\u{1f}")]),
+        order(
+            4,
+            &[
+                ("claim:tier", "gold"),
+                ("unreadable:claim:groups", "is an object"),
+            ],
+        ),
+        order(5, &[("claim:groups", "staff")]),
+        order(6, &[("claim:tier", "tin"), ("claim:groups", "a")]),
+    ];
+    world.admit(OPENS_AT, &batch);
+    let name = world.family.plan.plan().constraints[0].name();
+    let shadowed = world.family.shadow.as_ref().expect("a shadow").plan().constraints[0].name();
+    assert_eq!(
+        figures(&mut world),
+        pairs(&[
+            ("admitted", "admitted", 1),
+            ("admitted", "claim-not-single", 1),
+            (&name, "attribute-missing", 1),
+            (&name, "attribute-unreadable", 1),
+            (&name, "claim-not-single", 1),
+            (&name, &shadowed, 1),
+        ])
+    );
+}
+
 /// Everything but what the shadow keeps.
 fn live(mut dump: Dump) -> Dump {
     dump.retain(|key, _| !key.contains("shadow/") && key != keys::FIGURES);
