@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::cli::client::Connection;
 use crate::control::simulate::{EstimateAnswer, ExampleAnswer, FlipAnswer, OutcomeAnswer, Simulation};
+use crate::order::shown_sku;
 
 /// Replays recorded attempts of a campaign under its active revision and under other rules.
 ///
@@ -247,7 +248,7 @@ fn line(example: &ExampleAnswer) -> String {
         quantity,
         attributes,
     } = example;
-    let mut line = format!("{at}  {user}  {quantity} × {sku}");
+    let mut line = format!("{at}  {user}  {quantity} × {}", shown_sku(sku));
     for (name, value) in attributes {
         let _ = write!(line, "  {name}={value}");
     }

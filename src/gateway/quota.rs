@@ -12,8 +12,7 @@ use super::body::check_attribute_name;
 use super::place::random;
 use super::{Gateway, Orders, now_ms};
 use crate::admission::{AdmissionError, Quota};
-use crate::campaign::check_id;
-use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId};
+use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId, check_sku};
 use crate::plan::Attribute;
 use crate::plan::quota::Allowance;
 use crate::wire::problem::{MALFORMED, UNAVAILABLE, UNKNOWN_SKU};
@@ -136,7 +135,7 @@ fn parse(query: &str) -> Result<Asked, Problem> {
                 asked.attributes.push((attribute.to_owned(), value));
             }
             None if name == "sku" && asked.sku.is_none() => {
-                check_id(&value).map_err(|why| wrong(why.to_string()))?;
+                check_sku(&value).map_err(|why| wrong(why.to_string()))?;
                 asked.sku = Some(value);
             }
             None if name == "sku" => return Err(wrong("was sent twice".into())),
@@ -178,6 +177,8 @@ mod tests {
                 attributes: vec![("device".into(), "d 1+".into())],
             }
         );
+        let asked = parse("sku=gid%3A%2F%2Fshop%2FRED/M+%C3%84%26").expect("valid");
+        assert_eq!(asked.sku.as_deref(), Some("gid://shop/RED/M Ä&"));
     }
 
     #[test]
@@ -188,6 +189,8 @@ mod tests {
             "sku=a&sku=a",
             "sku=%00",
             "sku=%ff",
+            "sku=%0A",
+            "sku=mug%20",
             "client.=x",
             "client.De=x",
             "client.device=%0A",

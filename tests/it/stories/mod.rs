@@ -20,5 +20,6 @@ mod role;
 mod secrets;
 mod shadow;
 mod simulate;
+mod skus;
 mod stopping;
 mod wrong_input;
