@@ -19,7 +19,7 @@ use super::refused;
 use super::rules::{Code, Module, Rules};
 use super::run::Budget;
 use super::schema::ParamsSchema;
-use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk, spoken};
+use super::{CallCost, Compiled, Context, Inspected, ModuleError, convert, descriptor, disk, spoken, thrown};
 use crate::metrics;
 use crate::ruleset::Precheck;
 
@@ -249,6 +249,7 @@ impl Inner {
                 Ok((compiled, cost))
             }
             Err(diagnostics) => {
+                thrown::check_refused(&diagnostics)?;
                 let diagnostics = convert::diagnostics(diagnostics)?;
                 spoken::check_diagnostics(&diagnostics)?;
                 Err(ModuleError::Params(diagnostics))

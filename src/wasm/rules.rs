@@ -15,7 +15,7 @@ use super::digest::digest;
 use super::kept::{Kept, Loading};
 use super::refused;
 use super::run::{Budget, Guest, Runner};
-use super::{CallCost, Inspected, ModuleError, artefact, convert, descriptor};
+use super::{CallCost, Inspected, ModuleError, artefact, convert, descriptor, thrown};
 
 /// By how much a memory's reservation is larger than what it needs, when it grows.
 const GROWTH_BYTES: u64 = 4 << 20;
@@ -103,6 +103,7 @@ impl Rules {
             instance.rushgate_policy_rule().call_describe(store)
         })?;
         phase(Phase::Check);
+        thrown::check_described(&answer)?;
         let descriptor = convert::descriptor(answer, module.precheck)?;
         descriptor::check(&descriptor)?;
         let digest = digest.to_owned();
