@@ -10,6 +10,7 @@ mod eight_rules;
 mod gate;
 mod keys;
 mod limits;
+mod load;
 mod modules;
 mod names;
 mod outages;
