@@ -463,13 +463,11 @@ function described(error) {
   return String(error);
 }
 
-/** `rule.js:12`: the innermost frame that is not one of this SDK, where the engine's stack has any.
+/** `rule.js:12`: the innermost frame that is not one of this SDK, where the engine's stack has one.
  *  @param {string} stack */
 function line(stack) {
   const frames = [...stack.matchAll(/([^\s()@]+\.m?js):(\d+)/g)].map(([, file, number]) => [file.replace(/^\/+/, ""), number]);
-  const own = frames.find(([file]) => !/(^|\/)sdk\/(rushgate|int64)\.js$/.test(file));
-  const found = own ?? frames[0];
-  return found && found.join(":");
+  return frames.find(([file]) => !/(^|\/)sdk\/(rushgate|int64)\.js$/.test(file))?.join(":");
 }
 
 /** A descriptor that says nothing but that there is none. */
