@@ -8,7 +8,7 @@ pub const STOCK_MAX: u64 = 1_000_000_000;
 pub const SKUS_MAX: usize = 1000;
 /// Rules of one revision.
 pub const RULES_MAX: usize = 8;
-/// Bytes of a campaign or SKU id.
+/// Bytes of a campaign's or a list's id.
 pub const ID_BYTES_MAX: usize = 64;
 /// Longest campaign: calendar windows are tables of their boundaries.
 pub const CAMPAIGN_DAYS_MAX: i64 = 800;
@@ -225,7 +225,7 @@ pub enum IdError {
     Character(char),
 }
 
-/// Checks a campaign or SKU id: it becomes part of Redis keys, paths and SQL keys, so it is kept
+/// Checks the id of a campaign or a list: it becomes part of Redis keys, paths and SQL keys, so it is kept
 /// to `[A-Za-z0-9][A-Za-z0-9._-]*`.
 pub fn check_id(id: &str) -> Result<(), IdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -6,6 +6,7 @@ mod check;
 pub(crate) mod fixture;
 mod landed;
 mod revoked;
+mod sku;
 pub mod usage;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use crate::wire::VALUE_BYTES_MAX;
 pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_event};
 pub use landed::LandedOrder;
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
+pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, shown_sku};
 
 /// Charges of one order at most: one for each counter of its plan.
 pub const CHARGES_MAX: usize = 64;

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::campaign::Campaign;
 use crate::lua::calls::ShardStatus;
 use crate::lua::fence::Fence;
+use crate::order::shown_sku;
 
 /// Whose state a shard holds, by the fence that is read there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl fmt::Display for LostPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Outbox => f.write_str("its outbox"),
-            Self::Stock(sku) => write!(f, "the stock of {sku}"),
+            Self::Stock(sku) => write!(f, "the stock of {}", shown_sku(sku)),
         }
     }
 }

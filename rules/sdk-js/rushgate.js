@@ -59,8 +59,8 @@ export class Expr {
   /** @param {string[]} texts */
   oneOf(texts) {
     expect(this, "oneOf", "text");
-    const list = texts.map(String);
-    return new Expr("boolean", this.live, [this], ([a]) => ({ tag: "one-of", val: [a, list] }));
+    const found = texts.map(String);
+    return new Expr("boolean", this.live, [this], ([a]) => ({ tag: "one-of", val: [a, found] }));
   }
 
   /** The number beside this text in a table; `otherwise` where there is none.
@@ -139,6 +139,21 @@ export function select(condition, then, otherwise) {
   return new Expr(kind, live, parts, (at) => ({ tag: "select", val: at }));
 }
 
+/** A text as the contract carries it; the engine's bindings would fail on anything else without saying where. */
+function string(value, call) {
+  if (typeof value === "string") return value;
+  throw new TypeError(`${call}: expected a string, found ${value === null ? "null" : typeof value}`);
+}
+
+/** A list of what only a call of this SDK makes; anything else would fail in the engine's bindings. */
+function list(values, call, is, what) {
+  if (!Array.isArray(values)) throw new TypeError(`${call}: expected a list, found ${typeof values}`);
+  values.forEach((value, index) => {
+    if (!is(value)) throw new TypeError(`${call}: entry ${index} is not ${what}`);
+  });
+  return values;
+}
+
 function kindOf(operand) {
   if (operand instanceof Expr) return operand.kind;
   return typeof operand === "number" || typeof operand === "bigint" ? "integer" : "text";
@@ -204,7 +219,8 @@ export const window = Object.freeze({
 
 /** Why an order can be rejected. @param {string} code lower-case words joined by hyphens @param {string} title
  *  @param {{retryable?: boolean}} [more] whether the same order may be admitted later without anybody's doing */
-export const reason = (code, title, { retryable = false } = {}) => Object.freeze({ code, title, retryable });
+export const reason = (code, title, { retryable = false } = {}) =>
+  Object.freeze({ code: string(code, "reason: code"), title: string(title, `reason ${code}: title`), retryable });
 
 class Counter {
   constructor(index) { this.index = index; }
@@ -245,12 +261,16 @@ export class Plan {
       throw new TypeError(`counter ${id}: its cost may read attributes of the order only, because it is computed again \
 when the order is released`);
     }
-    this.#counters.push({ id, key: key.map((attribute) => attribute.wit), window: over, cost: added });
+    list(key, `counter ${id}: key`, (part) => part instanceof Attribute, "an attribute, such as user()");
+    if (typeof over?.tag !== "string") throw new TypeError(`counter ${id}: expected a window, such as window.campaign`);
+    this.#counters.push({ id: string(id, "counter: id"), key: key.map((attribute) => attribute.wit), window: over, cost: added });
     return new Counter(this.#counters.length - 1);
   }
 
   /** Rejects an order with the reason unless the condition holds. `sentence` tells the merchant what it means. */
   require(condition, because, sentence) {
+    if (typeof because?.code !== "string") throw new TypeError("require: expected a reason, as reason(…) makes one");
+    string(sentence, "require: sentence");
     const constraint = new Constraint(expr(condition, "require", "boolean"), because.code, sentence);
     this.#constraints.push(constraint);
     return constraint;
@@ -259,6 +279,7 @@ when the order is released`);
   /** Lets buyers for whom the condition holds order so many milliseconds earlier. */
   earlyAccess(leadMs, condition, sentence) {
     const when = expr(condition, "earlyAccess", "boolean");
+    string(sentence, "earlyAccess: sentence");
     this.#earlyAccess.push({ leadMs: integer(leadMs, "earlyAccess"), when, sentence });
   }
 
@@ -296,24 +317,33 @@ class Order {
   #with(more) { return new Order({ ...this.fields, ...more }); }
 
   /** @param {number} units */
-  units(units) { return this.#with({ quantity: units }); }
+  units(units) {
+    if (!Number.isInteger(units) || units < 0 || units > 4_294_967_295) {
+      throw new TypeError(`units: expected a whole number, found ${units}`);
+    }
+    return this.#with({ quantity: units });
+  }
   /** @param {string} id */
-  of(id) { return this.#with({ sku: id }); }
+  of(id) { return this.#with({ sku: string(id, "of") }); }
   /** So many milliseconds after the opening. */
   after(ms) { return this.#with({ atMs: integer(ms, "after") }); }
   /** So many milliseconds before the opening. */
   before(ms) { return this.#with({ atMs: integer(-Number(ms), "before") }); }
   /** The value of an ip, claim or client attribute. @param {Attribute} attribute @param {string} value */
-  with(attribute, value) { return this.#with({ attributes: [...this.fields.attributes, [attribute.wit, value]] }); }
+  with(attribute, value) {
+    if (!(attribute instanceof Attribute)) throw new TypeError('with: expected an attribute, such as claim("tier")');
+    return this.#with({ attributes: [...this.fields.attributes, [attribute.wit, string(value, "with: value")]] });
+  }
 }
 
 /** @param {string} name */
-export const orderBy = (name) => new Order({ atMs: int64(0), user: name, sku: "ticket", quantity: 1, attributes: [] });
+export const orderBy = (name) =>
+  new Order({ atMs: int64(0), user: string(name, "orderBy"), sku: "ticket", quantity: 1, attributes: [] });
 
 class Example {
   constructor(name, params) {
-    this.name = name;
-    this.params = JSON.stringify(params);
+    this.name = string(name, "example: name");
+    this.params = string(JSON.stringify(params), `example ${name}: params`);
     this.audiences = [];
     this.attempts = [];
     this.context = {
@@ -327,7 +357,7 @@ class Example {
 
   /** Sells one more SKU. */
   sku(id, units) {
-    this.context.skus.push({ id, stock: integer(units, "sku") });
+    this.context.skus.push({ id: string(id, "sku: id"), stock: integer(units, "sku") });
     return this;
   }
 
@@ -339,18 +369,24 @@ class Example {
 
   /** Uploads a list. @param {string} id @param {string[]} members */
   audience(id, members) {
-    this.audiences.push([id, members]);
+    list(members, "audience: members", (member) => typeof member === "string", "a string");
+    this.audiences.push([string(id, "audience: id"), members]);
     return this;
   }
 
   /** The next order must be admitted. */
   admits(order) { return this.#attempt(order, { tag: "admitted" }); }
   /** The next order must be rejected with this reason. */
-  rejects(order, because) { return this.#attempt(order, { tag: "rejected", val: because.code }); }
+  rejects(order, because) {
+    return this.#attempt(order, { tag: "rejected", val: string(because?.code, "rejects: code of the reason") });
+  }
   /** The next order must be rejected by the gateway itself: "sold-out", "not-open", "closed". */
-  gatewayRejects(order, code) { return this.#attempt(order, { tag: "rejected", val: code }); }
+  gatewayRejects(order, code) {
+    return this.#attempt(order, { tag: "rejected", val: string(code, "gatewayRejects: code") });
+  }
 
   #attempt(order, expectation) {
+    if (!(order instanceof Order)) throw new TypeError(`example ${this.name}: expected an order, as orderBy(…) makes one`);
     this.attempts.push({ ...order.fields, expect: expectation });
     return this;
   }
@@ -373,7 +409,13 @@ class Invalid extends Error {
 /** One thing that is wrong with the parameters beyond their schema.
  *  @param {string} pointer RFC 6901 pointer into the parameters: "/limit"; empty for all of them
  *  @param {string} code @param {string} message @param {string} [hint] */
-export const problem = (pointer, code, message, hint) => ({ severity: "error", pointer, code, message, hint });
+export const problem = (pointer, code, message, hint) => ({
+  severity: "error",
+  pointer: string(pointer, "problem: pointer"),
+  code: string(code, "problem: code"),
+  message: string(message, "problem: message"),
+  hint: hint === undefined ? undefined : string(hint, "problem: hint"),
+});
 
 /** Throw it in `compile` to refuse parameters with everything that is wrong. */
 export const invalid = (...problems) => new Invalid(problems);
@@ -389,6 +431,51 @@ function plain({ campaign, opensAtMs, closesAtMs, skus, contract }) {
   };
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Exceptions: an engine that nobody listens to traps with them, and their text is lost.
+
+/** The name under which the gateway looks for an exception in an answer. */
+const UNCAUGHT = "uncaught-exception";
+const CAUSES_MAX = 4;
+const TEXT_MAX = 1500;
+
+/** What was thrown, in one text: name and message, then the line of the rule it came from, then its causes. */
+function thrown(error) {
+  try {
+    const parts = [];
+    for (let cause = error; parts.length < CAUSES_MAX; cause = cause.cause) {
+      parts.push(described(cause));
+      if (!(cause instanceof Error) || cause.cause === undefined) break;
+    }
+    return parts.join("; caused by ").slice(0, TEXT_MAX);
+  } catch {
+    return "something that cannot be written as text";
+  }
+}
+
+function described(error) {
+  if (error instanceof Error) {
+    const at = line(String(error.stack ?? ""));
+    return at === undefined ? String(error) : `${error} (${at})`;
+  }
+  if (typeof error === "string") return error;
+  if (typeof error === "object" && error !== null) return JSON.stringify(error);
+  return String(error);
+}
+
+/** `rule.js:12`: the innermost frame that is not one of this SDK, where the engine's stack has one.
+ *  @param {string} stack */
+function line(stack) {
+  const frames = [...stack.matchAll(/([^\s()@]+\.m?js):(\d+)/g)].map(([, file, number]) => [file.replace(/^\/+/, ""), number]);
+  return frames.find(([file]) => !/(^|\/)sdk\/(rushgate|int64)\.js$/.test(file))?.join(":");
+}
+
+/** A descriptor that says nothing but that there is none. */
+const undescribed = (text) => ({
+  id: "", version: "", title: "", summary: "", paramsSchema: "{}", reasons: [], attributes: [], examples: [],
+  annotations: [[UNCAUGHT, text]],
+});
+
 /** The exports of a rule module: `export const rule = defineRule({…})`.
  *  @param {object} definition
  *  @param {string} definition.id lower-case words joined by hyphens
@@ -402,29 +489,40 @@ function plain({ campaign, opensAtMs, closesAtMs, skus, contract }) {
  *         mean, or throws `invalid(…)`; `context` has campaign, opensAtMs, closesAtMs, skus */
 export function defineRule({ id, version, title, summary, reasons, attributes = [], params, examples, compile }) {
   const schema = { $schema: "https://json-schema.org/draft/2020-12/schema", ...params };
+  const describe = () => ({
+    id: string(id, "defineRule: id"),
+    version: string(version, "defineRule: version"),
+    title: string(title, "defineRule: title"),
+    summary: string(summary, "defineRule: summary"),
+    paramsSchema: JSON.stringify(schema),
+    reasons: list(reasons, "defineRule: reasons", (each) => typeof each?.code === "string", "made by reason(…)"),
+    attributes: list(
+      attributes, "defineRule: attributes", (each) => typeof each?.required === "boolean", "made by required(…) or optional(…)",
+    ),
+    examples: list(examples(), "examples", (each) => each instanceof Example, "made by example(…)")
+      .map(({ name, context, params, audiences, attempts }) => ({ name, context, params, audiences, attempts })),
+    annotations: [],
+  });
   return {
-    describe: () => ({
-      id,
-      version,
-      title,
-      summary,
-      paramsSchema: JSON.stringify(schema),
-      reasons,
-      attributes,
-      examples: examples().map(({ name, context, params, audiences, attempts }) => ({
-        name, context, params, audiences, attempts,
-      })),
-      annotations: [],
-    }),
-    compile: (context, given) => {
-      const plan = new Plan();
+    describe: () => {
       try {
-        compile(plan, JSON.parse(given), plain(context));
+        return describe();
       } catch (error) {
-        // The bindings turn a thrown payload into the contract's list of diagnostics; anything else is a trap.
-        throw error instanceof Invalid ? error.diagnostics : error;
+        return undescribed(thrown(error));
       }
-      return plan.finish();
+    },
+    compile: (context, given) => {
+      // The bindings turn a thrown payload into the contract's list of diagnostics; anything else is a trap.
+      try {
+        const plan = new Plan();
+        const answer = compile(plan, JSON.parse(given), plain(context));
+        if (typeof answer?.then === "function") {
+          throw new TypeError("compile: it is async, and the gateway waits for nothing: a module has nothing to wait for");
+        }
+        return plan.finish();
+      } catch (error) {
+        throw error instanceof Invalid ? error.diagnostics : [problem("", UNCAUGHT, thrown(error))];
+      }
     },
   };
 }

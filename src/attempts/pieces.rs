@@ -91,7 +91,7 @@ mod tests {
             attempt: Attempt {
                 order: OrderId::keyed("spring", &user, ""),
                 user,
-                sku: "mug".into(),
+                sku: ["mug", "T-SHIRT RED/M", "\u{c4}pfel \"1\""][number as usize % 3].into(),
                 quantity: 1 + number,
                 attributes: match number % 2 {
                     0 => Default::default(),

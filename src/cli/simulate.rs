@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::client::Connection;
 use crate::control::simulate::{EstimateAnswer, ExampleAnswer, FlipAnswer, OutcomeAnswer, Simulation};
-use crate::order::array;
+use crate::order::{array, shown_sku};
 
 /// Replays recorded attempts of a campaign under its active revision and under other rules.
 ///
@@ -248,7 +248,7 @@ fn line(example: &ExampleAnswer) -> String {
         quantity,
         attributes,
     } = example;
-    let mut line = format!("{at}  {user}  {quantity} × {sku}");
+    let mut line = format!("{at}  {user}  {quantity} × {}", shown_sku(sku));
     for (name, value) in attributes {
         let elements: Vec<&str> = array::elements(value).collect();
         let _ = write!(line, "  {name}={}", elements.join(","));

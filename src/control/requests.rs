@@ -8,6 +8,7 @@ use crate::campaign::{
     CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku,
     check_id, days_ms,
 };
+use crate::order::check_sku;
 use crate::wire::{check_shown, check_shown_json};
 
 /// Bytes of a campaign's title.
@@ -160,7 +161,7 @@ fn check_skus(skus: &[Sku], problems: &mut Vec<Problem>) {
     }
     let mut seen = HashSet::new();
     for (index, sku) in skus.iter().enumerate() {
-        if let Err(error) = check_id(&sku.id) {
+        if let Err(error) = check_sku(&sku.id) {
             problems.push(Problem::new(
                 format!("/skus/{index}/id"),
                 format!("the SKU id {error}"),
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!(campaign(json!({"skus": []})), ["/skus"]);
         assert_eq!(
             campaign(
-                json!({"skus": [{"id": "a", "stock": 0}, {"id": "a", "stock": 1}, {"id": "b b", "stock": 1}]})
+                json!({"skus": [{"id": "a", "stock": 0}, {"id": "a", "stock": 1}, {"id": "b ", "stock": 1}]})
             ),
             ["/skus/0/stock", "/skus/1/id", "/skus/2/id"]
         );

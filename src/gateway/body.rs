@@ -10,8 +10,7 @@ use hyper::body::Body;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
-use crate::campaign::check_id;
-use crate::order::{CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX, body_fingerprint};
+use crate::order::{CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX, body_fingerprint, check_sku};
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{INVALID, MALFORMED, TIMEOUT, TOO_LARGE};
@@ -78,7 +77,7 @@ struct Raw<'a> {
 pub fn parse(body: &[u8]) -> Result<OrderBody<'_>, Problem> {
     let raw: Raw<'_> = json::parse(body)?;
     let sku = raw.sku.0;
-    check_id(&sku)
+    check_sku(&sku)
         .map_err(|error| Problem::new(&INVALID, format!("SKU {} {error}", echo(&sku))).pointer("/sku"))?;
     let attributes = raw.attributes.0;
     if attributes.len() > CLIENT_ATTRIBUTES_MAX {
@@ -246,7 +245,10 @@ mod tests {
             (r#"{"sku":"","quantity":1}"#.into(), "/sku"),
             (r#"{"sku":"a\u0000","quantity":1}"#.into(), "/sku"),
             (r#"{"sku":"a\nb","quantity":1}"#.into(), "/sku"),
-            (r#"{"sku":"{a}","quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":" a","quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":"a ","quantity":1}"#.into(), "/sku"),
+            (r#"{"sku":"a\u202eb","quantity":1}"#.into(), "/sku"),
+            (format!(r#"{{"sku":"{}","quantity":1}}"#, "a".repeat(129)), "/sku"),
             (format!(r#"{{"sku":"{long}","quantity":1}}"#), "/sku"),
             (r#"{"sku":"a","quantity":1,"price":1}"#.into(), "/price"),
             (r#"{"sku":"a","sku":"b","quantity":1}"#.into(), "/sku"),

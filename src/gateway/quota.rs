@@ -14,8 +14,7 @@ use super::body::check_attribute_name;
 use super::place::random;
 use super::{Gateway, Orders, now_ms};
 use crate::admission::{AdmissionError, Quota, Refusal};
-use crate::campaign::check_id;
-use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId, QUANTITY_MAX};
+use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId, QUANTITY_MAX, check_sku};
 use crate::plan::Attribute;
 use crate::plan::quota::Allowance;
 use crate::wire::problem::{MALFORMED, UNAVAILABLE, UNKNOWN_SKU};
@@ -175,7 +174,7 @@ fn parse(query: &str) -> Result<Asked, Problem> {
                 asked.attributes.push((attribute.to_owned(), value));
             }
             (None, "sku") => {
-                check_id(&value).map_err(|why| wrong(why.to_string()))?;
+                check_sku(&value).map_err(|why| wrong(why.to_string()))?;
                 asked.sku = Some(value);
             }
             (None, "quantity") => asked.quantity = quantity(&value).map_err(wrong)?,
@@ -237,6 +236,8 @@ mod tests {
                 attributes: vec![("device".into(), "d 1+".into())],
             }
         );
+        let asked = parse("sku=gid%3A%2F%2Fshop%2FRED/M+%C3%84%26").expect("valid");
+        assert_eq!(asked.sku.as_deref(), Some("gid://shop/RED/M Ä&"));
     }
 
     #[test]
@@ -247,6 +248,8 @@ mod tests {
             "sku=a&sku=a",
             "sku=%00",
             "sku=%ff",
+            "sku=%0A",
+            "sku=mug%20",
             "client.=x",
             "client.De=x",
             "client.device=%0A",

@@ -17,7 +17,7 @@ use crate::bus::{BusError, Forward};
 use crate::campaign::check_id;
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
-use crate::order::OrderEvent;
+use crate::order::{OrderEvent, check_sku};
 use crate::record::DeadRecord;
 use crate::store::Landed;
 
@@ -70,7 +70,7 @@ pub(super) fn transfer(config: &Config, poisoned: Poisoned<'_>, now: i64) -> Tra
     let target = retry.map_or(&config.dead_letters, |retry| &retry.name);
     let copied = payload.len().min(COPY_BYTES_MAX);
     let order = poison.event.clone();
-    let is_named = |order: &OrderEvent| check_id(&order.campaign).and(check_id(&order.sku)).is_ok();
+    let is_named = |order: &OrderEvent| check_id(&order.campaign).is_ok() && check_sku(&order.sku).is_ok();
     Transfer {
         copy: Forward {
             topic: target.clone(),

@@ -14,6 +14,8 @@ pub const NO_ENTRY: &str = "0-0";
 
 /// Between the quantity and the length of the user's text, where attributes follow the user.
 const KEPT: char = '+';
+/// Between what stands of the quantity and the length of the SKU's text, where that has a space.
+const SPACED: char = '/';
 
 /// By the text form of [`crate::plan::Attribute`]. An array is kept as the one text that it is in an attempt, so that a
 /// gateway of a release that knew none can read the record all the same.
@@ -33,7 +35,9 @@ pub struct Record {
 impl Record {
     /// `<flag> <entry> <revision> <placed_at> <quantity> <sku> <user>`; flag `a` for admitted, `r` for released. The user is
     /// last: it may contain spaces. An entry of the millisecond of `placed_at` is its number behind that, `-0`. With
-    /// attributes, `+<bytes of the user>` follows the quantity, and their JSON, where there are any, the user.
+    /// attributes, `+<bytes of the user>` follows the quantity, and their JSON, where there are any, the user. A SKU that
+    /// contains spaces has its length there, too, `/<bytes of the SKU>`: builds that knew none take no such record for
+    /// that of another SKU and user.
     pub fn encode(&self) -> String {
         let Placed {
             placed_at,
@@ -61,10 +65,11 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let odd = || CodecError::new("record", format!("{:?}", bytes.escape_ascii().to_string()));
         let text = std::str::from_utf8(bytes).map_err(|_| odd())?;
-        let parts: Vec<&str> = text.splitn(7, ' ').collect();
-        let [flag, entry, revision, placed_at, quantity, sku, rest] = parts[..] else {
+        let parts: Vec<&str> = text.splitn(6, ' ').collect();
+        let [flag, entry, revision, placed_at, quantity, rest] = parts[..] else {
             return Err(odd());
         };
+        let (quantity, sku, rest) = sku_of(quantity, rest).ok_or_else(odd)?;
         let (quantity, user, attributes) = match quantity.split_once(KEPT) {
             None => (quantity, rest, None),
             Some((quantity, length)) => {
@@ -120,6 +125,16 @@ impl Record {
     }
 }
 
+/// The SKU at the start of `rest`, with what stands before its length and behind it.
+fn sku_of<'a>(quantity: &'a str, rest: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+    let Some((quantity, length)) = quantity.split_once(SPACED) else {
+        let (sku, rest) = rest.split_once(' ')?;
+        return Some((quantity, sku, rest));
+    };
+    let (sku, rest) = rest.split_at_checked(length.parse().ok()?)?;
+    Some((quantity, sku, rest.strip_prefix(' ')?))
+}
+
 /// Of these attributes, those that the plan reads, and [`BODY`]; `None` where it reads none and that is not there, so that
 /// records stay short.
 pub fn kept(plan: &CheckedPlan, attributes: &Attributes) -> Option<Attributes> {
@@ -167,20 +182,27 @@ impl fmt::Display for Tail<'_> {
             user,
             attributes,
         } = self;
-        let Some(attributes) = attributes else {
-            return write!(f, "{quantity} {sku} {user}");
-        };
-        let json = match attributes.is_empty() {
-            true => String::new(),
-            false => serde_json::to_string(attributes).expect("texts by text"),
-        };
-        let bytes = user.len();
-        write!(f, "{quantity}{KEPT}{bytes} {sku} {user}{json}")
+        write!(f, "{quantity}")?;
+        if attributes.is_some() {
+            write!(f, "{KEPT}{}", user.len())?;
+        }
+        if sku.contains(' ') {
+            write!(f, "{SPACED}{}", sku.len())?;
+        }
+        write!(f, " {sku} {user}")?;
+        match attributes {
+            Some(attributes) if !attributes.is_empty() => {
+                f.write_str(&serde_json::to_string(attributes).expect("texts by text"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The record of an order of which no attributes are kept.
@@ -271,6 +293,59 @@ mod tests {
     }
 
     #[test]
+    fn a_sku_with_spaces_leaves_the_user_where_it_is() {
+        let text = "a -0 3 1700000000123 2/7 RED/M x ada lovelace";
+        let read = Record::decode(text.as_bytes()).expect("a record");
+        assert_eq!(
+            (read.placed.sku.as_str(), read.placed.user.as_str()),
+            ("RED/M x", "ada lovelace")
+        );
+        assert_eq!(read.encode(), text);
+        let text = r#"r 0-0 3 7 2+8/7 RED/M x ada 1/2+{"ip":"::1"}"#;
+        let read = Record::decode(text.as_bytes()).expect("a record");
+        assert_eq!(
+            (read.placed.sku.as_str(), read.placed.user.as_str()),
+            ("RED/M x", "ada 1/2+")
+        );
+        assert_eq!(read.encode(), text);
+        // Without a space a record is what it always was.
+        for before in [
+            "a -0 3 7 2 gid://shopify/ProductVariant/1 ada",
+            "a -0 3 7 2+3 gid://shopify/ProductVariant/1 ada",
+        ] {
+            let read = Record::decode(before.as_bytes()).expect("a record");
+            assert_eq!(read.placed.sku, "gid://shopify/ProductVariant/1");
+            assert_eq!(read.encode(), before);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_printable_reads_back(
+            sku in "[ -~äÄ茶\u{301}\u{1f680}+/{}\"]{1,40}",
+            user in "\\PC{1,40}",
+            quantity in 1..=u32::MAX,
+            released: bool,
+            kept in proptest::option::of(proptest::collection::btree_map("[a-z:2]{1,8}", "\\PC{0,12}", 0..3)),
+        ) {
+            let record = Record {
+                placed: Placed {
+                    placed_at: 1_700_000_000_123,
+                    revision: 3,
+                    quantity,
+                    sku,
+                    user,
+                    released,
+                    body: kept.as_ref().and_then(|kept| kept.get(BODY)).cloned(),
+                },
+                entry: "1700000000123-7".into(),
+                attributes: kept,
+            };
+            prop_assert_eq!(Record::decode(record.encode().as_bytes()), Ok(record));
+        }
+    }
+
+    #[test]
     fn what_is_no_record_is_refused() {
         for text in [
             "",
@@ -284,6 +359,13 @@ mod tests {
             "a 1-0 1 1 1+1 s ä",
             "a 1-0 1 1 1+1 s u{",
             "a 1-0 1 1 1+1 s u{\"ip\":1}",
+            "a 1-0 1 1 1/ a b u",
+            "a 1-0 1 1 1/x a b u",
+            "a 1-0 1 1 1/2 a b u",
+            "a 1-0 1 1 1/9 a b u",
+            "a 1-0 1 1 1/1 ä u",
+            "a 1-0 1 1 1/3+1 a b u",
+            "a 1-0 1 1 /3 a b u",
         ] {
             assert!(decode_record(text.as_bytes()).is_err(), "{text:?}");
         }

@@ -1,7 +1,7 @@
 //! Whether a database of rushgate can hold an order at all: asked before anything is written, so that one order that does
 //! not fit holds up no others.
 
-use super::{CHARGES_MAX, COST_MAX, OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX};
+use super::{CHARGES_MAX, COST_MAX, OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX, check_sku};
 use crate::campaign::{RULES_MAX, check_id};
 
 /// First and last moment a `DATETIME` column holds: 1000-01-01 and 9999-12-30, in milliseconds.
@@ -26,7 +26,7 @@ pub fn check_event(event: &OrderEvent) -> Result<(), String> {
         false => Err(format!("{what} {value} is not within {low} to {high}")),
     };
     check_id(&event.campaign).map_err(|error| format!("campaign id {error}"))?;
-    check_id(&event.sku).map_err(|error| format!("SKU id {error}"))?;
+    check_sku(&event.sku).map_err(|error| format!("SKU id {error}"))?;
     if event.user.is_empty() {
         return Err("user is empty".to_owned());
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::error::PlanError;
 use super::{Audiences, NOW_MAX};
 use crate::campaign::{CAMPAIGN_DAYS_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
+use crate::order::check_sku;
 
 /// What a plan is checked against: the campaign as the revision sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
     let mut units: u64 = 0;
     for (index, sku) in context.skus.iter().enumerate() {
         let at = format!("context/skus/{index}/id");
-        check_id(&sku.id).map_err(|error| PlanError::new(&at, "name", format!("the id {error}")))?;
+        check_sku(&sku.id).map_err(|error| PlanError::new(&at, "name", format!("the id {error}")))?;
         if !ids.insert(&sku.id) {
             return Err(PlanError::new(
                 at,

@@ -3,8 +3,7 @@
 use super::reach::needed;
 use super::slots::Slot;
 use super::{ATTRIBUTE_NAME_BYTES_MAX, Expr, Plan};
-use crate::campaign::ID_BYTES_MAX;
-use crate::order::VALUE_BYTES_MAX;
+use crate::order::{SKU_BYTES_MAX, VALUE_BYTES_MAX};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,12 +48,12 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
     let writes = 2 + plan.counters.len() + 2 * windowed;
     let commands = reads + writes;
 
-    let attempt = VALUE_BYTES_MAX + ID_BYTES_MAX + NUMBER_BYTES;
+    let attempt = VALUE_BYTES_MAX + SKU_BYTES_MAX + NUMBER_BYTES;
     let record = attempt + FINGERPRINT_BYTES + 3;
     let payload = ORDER_BYTES
         + FINGERPRINT_BYTES
         + JSON_BYTES * (attempt + attributes * (ATTRIBUTE_NAME_BYTES_MAX + VALUE_BYTES_MAX));
-    let fixed = ORDER_BYTES + NUMBER_BYTES + ID_BYTES_MAX + record + payload + 5 * ARGUMENT_BYTES;
+    let fixed = ORDER_BYTES + NUMBER_BYTES + SKU_BYTES_MAX + record + payload + 5 * ARGUMENT_BYTES;
     // The fields of the buyer's counts.
     let buyers = plan.counters.iter().filter(|counter| counter.is_of_buyer());
     let counts = buyers.map(|counter| ARGUMENT_BYTES + counter.id.len() + 1 + VALUE_BYTES_MAX);

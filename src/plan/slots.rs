@@ -88,3 +88,41 @@ pub fn compose_subject(key: &[Attribute], attempt: &Attempt) -> String {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::order::OrderId;
+
+    fn subject(key: &[Attribute], user: &str, sku: &str) -> String {
+        let attempt = Attempt {
+            order: OrderId::keyed("spring", user, ""),
+            user: user.to_owned(),
+            sku: sku.to_owned(),
+            quantity: 1,
+            attributes: Default::default(),
+        };
+        compose_subject(key, &attempt)
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_buyers_and_skus_share_a_subject(
+            one in ("[ -~ä]{0,6}", "[0-9:/ ax]{1,6}"),
+            other in ("[ -~ä]{0,6}", "[0-9:/ ax]{1,6}"),
+        ) {
+            let both = [Attribute::User, Attribute::Sku];
+            let of = |(user, sku): &(String, String)| subject(&both, user, sku);
+            prop_assert_eq!(of(&one) == of(&other), one == other);
+            // Whatever moves from one text to the other shows.
+            let (user, sku) = &one;
+            let joined = user.clone() + sku;
+            for at in (0..=joined.len()).filter(|at| joined.is_char_boundary(*at) && *at != user.len()) {
+                prop_assert_ne!(subject(&both, &joined[..at], &joined[at..]), of(&one));
+            }
+            prop_assert_eq!(subject(&[Attribute::Sku], user, sku), sku.clone());
+        }
+    }
+}

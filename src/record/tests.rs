@@ -335,3 +335,24 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn whatever_is_printable_travels(
+        sku in "\\PC{1,40}",
+        user in "\\PC{1,40}",
+        quantity in 1..=u32::MAX,
+        attributes in proptest::collection::btree_map("[a-z:2]{1,8}", "\\PC{0,12}", 0..3),
+    ) {
+        let asked = Attempt { order: OrderId::keyed("spring", &user, "k"), user, sku, quantity, attributes };
+        let payload = encode_payload(&asked, 1, &header().scope(), None);
+        let read = Payload::read(&payload).and_then(|payload| payload.attempt());
+        prop_assert_eq!(read, Ok(asked.clone()));
+        let bytes = encoded(&[payload]);
+        let event = header().event(0, asked);
+        let mut found = orders(&bytes).expect("a record");
+        prop_assert_eq!(found.remove(0), Ok(event.clone()));
+        let mut alone = orders(&event.encode()).expect("an event");
+        prop_assert_eq!(alone.remove(0), Ok(event));
+    }
+}

@@ -7,6 +7,7 @@ use wasmtime::component::Component;
 
 use super::bounds::{ARTEFACT_BYTES_MAX, MODULE_BYTES_MAX};
 use super::header::{self, Kind};
+use super::imports;
 use super::refused;
 use super::sections::invalid;
 use super::shape::{self, Look};
@@ -26,9 +27,10 @@ pub(super) fn look(bytes: &[u8]) -> Result<Look, ModuleError> {
     }
     let kind = header::read(bytes)?;
     let look = shape::look(bytes)?;
-    check_imports(&look)?;
-    if kind == Kind::Component {
-        check_exports(&look.exports)?;
+    imports::check(kind, &look)?;
+    match kind {
+        Kind::Component => check_exports(&look.exports).map(drop)?,
+        Kind::Core => imports::check_world(&look)?,
     }
     Ok(look)
 }
@@ -70,23 +72,6 @@ fn too_much_code(bytes: usize) -> ModuleError {
         ARTEFACT_BYTES_MAX >> 20
     );
     refused("too-complex", message)
-}
-
-fn check_imports(look: &Look) -> Result<(), ModuleError> {
-    if look.imports.is_empty() {
-        return Ok(());
-    }
-    let mut imports = look.imports.join(", ");
-    if look.more_imports > 0 {
-        imports += &format!(" and {} more", look.more_imports);
-    }
-    Err(refused(
-        "imports",
-        format!(
-            "a rule module may not import anything, this one imports {imports}; build it without WASI (for \
-             example for wasm32-unknown-unknown) against the world rushgate:policy/rule-module"
-        ),
-    ))
 }
 
 pub(super) fn exports(engine: &Engine, component: &Component) -> Vec<String> {

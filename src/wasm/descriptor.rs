@@ -6,7 +6,7 @@ use super::bounds::{DESCRIPTOR_ENTRIES_MAX, EXAMPLE_ATTEMPTS_MAX, SUMMARY_BYTES_
 use super::schema::ParamsSchema;
 use super::{Descriptor, Example, ExampleAttempt, Expected, ModuleError, Reason};
 use crate::campaign::{ID_BYTES_MAX, SKUS_MAX, check_id};
-use crate::order::{QUANTITY_MAX, VALUE_BYTES_MAX};
+use crate::order::{QUANTITY_MAX, VALUE_BYTES_MAX, check_sku};
 use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
 use crate::rejection::is_reserved;
 use crate::wire::{check_shown, check_shown_json};
@@ -103,7 +103,7 @@ fn check_example(
         return Err(format!("the campaign must have 1 to {SKUS_MAX} SKUs"));
     }
     for sku in &context.skus {
-        check_id(&sku.id).map_err(|error| format!("the SKU's id {error}"))?;
+        check_sku(&sku.id).map_err(|error| format!("the SKU's id {error}"))?;
     }
     if let Some(problem) = schema.problems(&example.params).first() {
         return Err(format!("params{}: {}", problem.pointer, problem.message));
@@ -124,7 +124,7 @@ fn check_example(
 
 fn check_attempt(descriptor: &Descriptor, example: &Example, attempt: &ExampleAttempt) -> Result<(), String> {
     text("the user", &attempt.user, 1, VALUE_BYTES_MAX)?;
-    check_id(&attempt.sku).map_err(|error| format!("the SKU's id {error}"))?;
+    check_sku(&attempt.sku).map_err(|error| format!("the SKU's id {error}"))?;
     if !(1..=QUANTITY_MAX).contains(&attempt.quantity) {
         return Err(format!("the quantity must be 1 to {QUANTITY_MAX}"));
     }

@@ -20,7 +20,7 @@ use super::rules::{Code, Module, Rules};
 use super::run::Budget;
 use super::schema::ParamsSchema;
 use super::{
-    CallCost, Compiled, Context, Inspected, ModuleError, bindings2, convert, descriptor, disk, spoken,
+    CallCost, Compiled, Context, Inspected, ModuleError, bindings2, convert, descriptor, disk, spoken, thrown,
 };
 use crate::metrics;
 use crate::ruleset::Precheck;
@@ -256,6 +256,7 @@ impl Inner {
                 Ok((compiled, cost))
             }
             Err(diagnostics) => {
+                thrown::check_refused(&diagnostics)?;
                 let diagnostics = convert::diagnostics(diagnostics)?;
                 spoken::check_diagnostics(&diagnostics)?;
                 Err(ModuleError::Params(diagnostics))

@@ -21,6 +21,7 @@ mod effort;
 pub mod examples;
 mod header;
 mod host;
+mod imports;
 mod kept;
 mod load;
 mod metrics;
@@ -33,6 +34,7 @@ mod schema;
 mod sections;
 mod shape;
 mod spoken;
+mod thrown;
 mod violation;
 mod wrap;
 
@@ -161,9 +163,9 @@ pub enum ModuleError {
     /// more memory or time than a child has.
     #[error("{message}")]
     Refused { code: &'static str, message: String },
-    /// It trapped, ran out of fuel, time or memory, or answered too much. `function`: `describe`, `compile`,
+    /// It trapped, threw, ran out of fuel, time or memory, or answered too much. `function`: `describe`, `compile`,
     /// or `precheck` where instantiating it for that was too much.
-    /// `code`: `trap`, `fuel`, `time`, `memory`, `output`.
+    /// `code`: `trap`, `exception`, `fuel`, `time`, `memory`, `output`.
     #[error("{function}: {message}")]
     Misbehaved {
         function: &'static str,

@@ -15,7 +15,7 @@ use super::digest::digest;
 use super::kept::{Kept, Loading};
 use super::refused;
 use super::run::{Budget, Guest, Runner};
-use super::{CallCost, Inspected, ModuleError, artefact, bindings2, convert, descriptor};
+use super::{CallCost, Inspected, ModuleError, artefact, bindings2, convert, descriptor, thrown};
 
 /// By how much a memory's reservation is larger than what it needs, when it grows.
 const GROWTH_BYTES: u64 = 4 << 20;
@@ -111,6 +111,7 @@ impl Rules {
                 .0
                 .map_err(|error| contract::wrong_interface("rule2", &error))?;
         }
+        thrown::check_described(&answer)?;
         let descriptor = convert::descriptor(answer, module.optional.precheck)?;
         descriptor::check(&descriptor)?;
         let digest = digest.to_owned();

@@ -10,9 +10,12 @@ use super::bounds::{
 use super::parts::Parts;
 use super::refused;
 use super::sections::{each, invalid, too_many};
+use crate::wire::echo;
 
 /// Imports that are named in an error; the others are counted.
 const NAMED_MAX: usize = 8;
+/// Begins the name of the section in which a core module says which world it was built against; wit-bindgen writes it.
+pub(super) const WORLD_SECTION: &str = "component-type";
 
 /// What was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +24,14 @@ pub(super) struct Look {
     pub(super) imports: Vec<String>,
     /// Imports beyond those.
     pub(super) more_imports: usize,
-    /// Names the component exports; of a core module none are read.
+    /// Names the component exports; a core module has none of these.
     pub(super) exports: Vec<String>,
+    /// The first names that a core module exports, quoted.
+    pub(super) core_exports: Vec<String>,
+    /// Exports beyond those.
+    pub(super) more_exports: usize,
+    /// Whether a core module says which world it was built against.
+    pub(super) has_world: bool,
     /// Bytes of all function bodies, of every core module inside.
     pub(super) code_bytes: u64,
     functions: u64,
@@ -67,6 +76,18 @@ impl Look {
                 }
                 Ok(())
             }
+            Payload::ExportSection(section) => each(section, |export| {
+                let name = echo(export.name);
+                match self.core_exports.len() < NAMED_MAX {
+                    true => self.core_exports.push(name),
+                    false => self.more_exports += 1,
+                }
+                Ok(())
+            }),
+            Payload::CustomSection(section) => {
+                self.has_world |= section.name().starts_with(WORLD_SECTION);
+                Ok(())
+            }
             Payload::ComponentExportSection(section) => each(section, |export| {
                 self.exports.push(export.name.name.to_owned());
                 match self.exports.len() > EXPORTS_MAX {
@@ -80,7 +101,7 @@ impl Look {
 
     fn import(&mut self, name: String) {
         match self.imports.len() < NAMED_MAX {
-            true => self.imports.push(format!("{name:?}")),
+            true => self.imports.push(echo(&name)),
             false => self.more_imports += 1,
         }
     }

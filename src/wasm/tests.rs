@@ -164,7 +164,15 @@ async fn what_is_no_component_is_refused_by_name() {
         "not-wasm",
         "not valid",
     );
-    assert_refused(inspect(core(TRAP, TRAP)).await, "core-module", "wit-bindgen");
+    for said in [
+        "is a core module",
+        "imports nothing",
+        "exports \"",
+        "wit-bindgen",
+        "rushgate module new",
+    ] {
+        assert_refused(inspect(core(TRAP, TRAP)).await, "core-module", said);
+    }
     let mut truncated = component(TRAP, TRAP).to_vec();
     truncated.truncate(truncated.len() / 2);
     assert_refused(inspect(truncated).await, "not-wasm", "not valid");
@@ -205,6 +213,35 @@ async fn imports_are_refused_and_named() {
     );
     let bytes = text_component(r#"(component (import "log" (func (param "line" string))))"#);
     assert_refused(inspect(bytes).await, "imports", "\"log\"");
+}
+
+#[tokio::test]
+async fn a_core_module_is_told_what_it_is_what_it_imports_and_what_to_do() {
+    for (import, todo) in [
+        (
+            "\"wasi_snapshot_preview1\" \"fd_write\"",
+            "wasm32-unknown-unknown",
+        ),
+        ("\"env\" \"abort\"", "linked into the module"),
+        ("\"wbg\" \"__wbindgen_throw\"", "built with wasm-bindgen"),
+        ("\"gojs\" \"runtime.wasmExit\"", "built by Go"),
+        ("\"acme\" \"f\"", "which has no imports"),
+    ] {
+        let bytes = text_component(&format!(
+            "(module (import {import} (func)) (func (export \"run\")))"
+        ));
+        let name = import.replace("\" \"", "/");
+        for said in [
+            "a core module, not a component",
+            &name,
+            todo,
+            "rushgate module new",
+        ] {
+            assert_refused(inspect(bytes.clone()).await, "imports", said);
+        }
+        let wrapped = wrap_core_module(&bytes).expect_err("nothing fits its imports");
+        assert!(wrapped.to_string().contains(&name), "{wrapped}");
+    }
 }
 
 #[tokio::test]

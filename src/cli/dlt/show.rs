@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::line::rfc3339;
 use crate::letters::{of_replay, readable};
+use crate::order::shown_sku;
 use crate::store::{DeadLetter, LetterTotal};
 
 /// Characters of a key and of an error in the table.
@@ -123,7 +124,7 @@ pub(super) fn letter(letter: &DeadLetter, group: &str) -> String {
         field("replay to", &plain(topic, usize::MAX));
     }
     if let (Some(order), Some(campaign)) = (&letter.order, &letter.campaign) {
-        let sku = letter.sku.as_deref().unwrap_or("?");
+        let sku = letter.sku.as_deref().map_or("?".into(), shown_sku);
         let quantity = letter.quantity.unwrap_or(0);
         field(
             "order",

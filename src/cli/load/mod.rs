@@ -7,6 +7,7 @@ mod link;
 mod log;
 mod report;
 mod script;
+mod sign;
 mod target;
 mod tokens;
 mod trail;
@@ -159,10 +160,12 @@ pub struct Args {
     /// Different buyers [default: 10000, or one per token]
     #[arg(long)]
     users: Option<u64>,
-    /// What buyers show: a token per line, each that of another buyer. Without it, tokens of `dev:<user>`, which gateways take
-    /// with --insecure-dev-auth
+    /// What buyers show: a token per line, each that of another buyer. Without it and without --sign-key, tokens of
+    /// `dev:<user>`, which gateways take with --insecure-dev-auth
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
+    #[command(flatten)]
+    sign: sign::Args,
     /// Share of the attempts sent twice with the same key
     #[arg(long, default_value_t = 0.0)]
     twice: f64,
@@ -203,7 +206,8 @@ impl Args {
     /// The tokens, and how many buyers show them.
     fn buyers(&self) -> Result<(Tokens, u64), LoadError> {
         let Some(path) = &self.tokens else {
-            return Ok((Tokens::default(), self.users.unwrap_or(USERS)));
+            let signed = self.sign.tokens().map_err(LoadError::Config)?;
+            return Ok((signed.unwrap_or_default(), self.users.unwrap_or(USERS)));
         };
         let (tokens, count) = Tokens::read(path, &self.prefix).map_err(LoadError::Config)?;
         match self.users {

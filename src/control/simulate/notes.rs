@@ -3,6 +3,7 @@
 use super::{AttemptSource, OldSide};
 use crate::attempts::tally::Tally;
 use crate::campaign::Sku;
+use crate::order::shown_sku;
 use crate::plan::{Attribute, CheckedPlan};
 use crate::store::SampleRow;
 use crate::wasm::Diagnostic;
@@ -73,7 +74,9 @@ fn share(facts: &Facts<'_>, tally: &Tally) -> Vec<String> {
         .skus
         .iter()
         .filter(|sku| (1..FEW_UNITS).contains(&sku.stock));
-    let few: Vec<String> = few.map(|sku| format!("{} of {}", sku.stock, sku.id)).collect();
+    let few: Vec<String> = few
+        .map(|sku| format!("{} of {}", sku.stock, shown_sku(&sku.id)))
+        .collect();
     if !few.is_empty() {
         notes.push(format!(
             "The share of the stock is few units ({}): when they are sold out here is largely chance.",

@@ -533,7 +533,7 @@ fn the_campaign_is_sound() {
         (|c| c.schedule.closes_at += 800 * DAY, "schedule", "bound"),
         (|c| c.skus.clear(), "skus", "bound"),
         (|c| c.skus[0].stock = STOCK_MAX + 1, "skus", "bound"),
-        (|c| c.skus[0].id = "a b".into(), "skus/0/id", "name"),
+        (|c| c.skus[0].id = "a\n".into(), "skus/0/id", "name"),
         (|c| c.skus.push(c.skus[0].clone()), "skus/1/id", "name"),
         (|c| c.buckets = 0, "buckets", "bound"),
         (

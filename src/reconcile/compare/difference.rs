@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::lua::places::CountAt;
-use crate::order::{OrderEvent, OrderId};
+use crate::order::{OrderEvent, OrderId, shown_sku};
 use crate::plan::decision::Placed;
 
 /// What differs.
@@ -151,7 +151,7 @@ fn plain(text: &str) -> String {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sku { sku } => write!(f, "SKU {sku}"),
+            Self::Sku { sku } => write!(f, "SKU {}", shown_sku(sku)),
             Self::Entry { entry } => write!(f, "outbox entry {entry}"),
             Self::Order {
                 order,
@@ -161,8 +161,9 @@ impl fmt::Display for Place {
                 placed_at,
             } => write!(
                 f,
-                "order {order} of {} ({quantity} × {sku}, placed {})",
+                "order {order} of {} ({quantity} × {}, placed {})",
                 plain(user),
+                shown_sku(sku),
                 when(*placed_at)
             ),
             Self::Count {

@@ -50,6 +50,7 @@ const WORDS: &[&str] = &[
     "digest",
     "host",
     "trap",
+    "exception",
     "fuel",
     "time",
     "memory",

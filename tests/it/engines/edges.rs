@@ -5,7 +5,7 @@ use rushgate::lua::SCRIPT_BYTES_MAX;
 use rushgate::lua::emit::emit;
 use rushgate::lua::keys;
 use rushgate::order::{Attempt, QUANTITY_MAX};
-use rushgate::plan::decision::Decision::{Admitted, Rejected};
+use rushgate::plan::decision::Decision::{Admitted, Existing, Rejected};
 use rushgate::plan::{
     Attribute, Expr, INTEGER_MAX, PLAN_CONSTRAINTS_MAX, PLAN_COUNTERS_MAX, PLAN_NODES_MAX, Plan, Window,
     check,
@@ -119,6 +119,85 @@ fn odd_ids_are_different_ids() {
                 "{user:?} {value:?}"
             );
         }
+    }
+    world.assert_same_state();
+}
+
+#[test]
+fn skus_are_what_shops_write_and_no_two_share_anything() {
+    let long = "ü".repeat(64);
+    let skus = [
+        "mug",
+        "gid://shopify/ProductVariant/1",
+        "T-SHIRT RED/M",
+        "RED/M",
+        "RED/M x",
+        "x",
+        "Äpfel",
+        "A\u{308}pfel",
+        "Apfel",
+        "APFEL",
+        "it's \\ \"q\" ]] --",
+        "{spring.0}:stock",
+        "1:a",
+        "2+3/4 5",
+        "茶碗 2つ",
+        &long,
+    ];
+    let mut plan = limit(
+        &[Attribute::User, Attribute::Sku],
+        Window::Campaign,
+        Expr::Int(1),
+        1,
+    );
+    add_limit(
+        &mut plan,
+        "n/of-sku",
+        &[Attribute::Sku],
+        Window::Campaign,
+        Expr::Attribute(Attribute::Quantity),
+        6,
+    );
+    let sku = push(&mut plan, Expr::Attribute(Attribute::Sku));
+    let sold: Vec<String> = skus.iter().map(|sku| (*sku).to_owned()).collect();
+    let known = push(&mut plan, Expr::OneOf(sku, sold));
+    require(&mut plan, None, known);
+    let stock: Vec<(&str, u64)> = skus.iter().map(|sku| (*sku, 7)).collect();
+    let mut world = World::open(plan, context_now(&stock), Time::Real);
+    let mut placed = Vec::new();
+    for (number, sku) in (0..).zip(skus) {
+        // Behind a SKU that ends in ` x`, the last two would be the first two.
+        for (key, user) in (number * 10..).zip(["ann", "x ann", "M x ann"]) {
+            let order = attempt(user, key, sku, 2);
+            assert_eq!(
+                world.admit(0, std::slice::from_ref(&order)),
+                [Admitted],
+                "{sku:?} {user:?}"
+            );
+            let again = attempt(user, key + 5, sku, 1);
+            assert!(
+                matches!(world.admit(0, &[again])[0], Rejected(_)),
+                "{sku:?} {user:?}"
+            );
+            let Existing(found) = world.admit(0, std::slice::from_ref(&order)).remove(0) else {
+                panic!("a retry is the same order: {sku:?} {user:?}");
+            };
+            assert_eq!(
+                (found.sku.as_str(), found.user.as_str(), found.quantity),
+                (sku, user, 2)
+            );
+            world.inspect(&order);
+            placed.push((order, found.placed_at));
+        }
+        assert!(matches!(
+            world.admit(0, &[attempt("bob", number, sku, 2)])[0],
+            Rejected(_)
+        ));
+    }
+    world.assert_same_state();
+    for (order, placed_at) in &placed {
+        assert!(world.release(order, *placed_at), "{order:?}");
+        assert!(!world.release(order, *placed_at), "once");
     }
     world.assert_same_state();
 }

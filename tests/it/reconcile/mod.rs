@@ -8,6 +8,7 @@ mod missing;
 mod moment;
 mod revoked;
 mod sale;
+mod skus;
 mod surplus;
 
 use std::process::{Command, Output};

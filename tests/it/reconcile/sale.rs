@@ -208,13 +208,18 @@ impl Sale {
 
     /// Open under a plan of its own.
     pub async fn open_under(side: Side, stock: u64, plan: Plan) -> Self {
+        Self::open_selling(side, ["mug", "hat"], stock, plan).await
+    }
+
+    /// Open with so many units of each of these SKUs.
+    pub async fn open_selling(side: Side, skus: [&str; 2], stock: u64, plan: Plan) -> Self {
         let Side { db, engine, server } = side;
         let opened_at = now() - 1000;
         let sku = |id: &str| Sku { id: id.into(), stock };
         let campaign = Campaign {
             id: CAMPAIGN.into(),
             title: "Spring".into(),
-            skus: vec![sku("mug"), sku("hat")],
+            skus: skus.map(sku).to_vec(),
             uid: "u1".into(),
             buckets: BUCKETS,
             shards: 1,

@@ -32,6 +32,7 @@ testkit::on_both!(
     revisions_and_activations_are_numbered,
     orders_come_back_as_they_landed,
     users_that_differ_in_case_or_space_are_different,
+    skus_are_what_shops_write_and_every_byte_counts,
     a_batch_landed_again_changes_nothing,
     a_replayed_prefix_is_dropped,
     an_order_published_twice_counts_once,
@@ -322,6 +323,60 @@ async fn users_that_differ_in_case_or_space_are_different(db: Database) {
     assert_eq!(answer.expect("landed"), landed(3));
     assert_eq!(db.number("SELECT COUNT(DISTINCT user_id) FROM orders").await, 3);
     assert_eq!(db.number("SELECT COUNT(*) FROM `usage` WHERE used = 1").await, 3);
+}
+
+async fn skus_are_what_shops_write_and_every_byte_counts(db: Database) {
+    let long = "ü".repeat(64);
+    let skus = [
+        "gid://shopify/ProductVariant/1",
+        "T-SHIRT RED/M",
+        "T-Shirt red/m",
+        "RED/M x",
+        "Äpfel",
+        "A\u{308}pfel",
+        "Apfel",
+        "apfel",
+        "50% 'o\"r\\' _",
+        "\u{1f680} \u{8336}",
+        &long,
+    ];
+    let stock: Vec<(&str, u64)> = skus.iter().map(|sku| (*sku, 1)).collect();
+    let sold = campaign("spring", &stock);
+    db.store
+        .insert_campaign(&sold, &revision("spring"))
+        .await
+        .expect("a campaign");
+    let row = db.store.campaign("spring").await.expect("read").expect("there");
+    assert_eq!(row.campaign.skus, sold.skus);
+    let of = |user: &str, sku: &str| OrderEvent {
+        sku: sku.to_owned(),
+        fingerprint: rushgate::order::fingerprint(sku, 1),
+        ..order(user, sku)
+    };
+    let orders: Vec<OrderEvent> = skus.iter().map(|sku| of("ada", sku)).collect();
+    let answer = db.store.land(TOPIC, &[slice(0, 0, orders.clone())], NOW).await;
+    assert_eq!(answer.expect("landed"), landed(skus.len() as u64));
+    // Each has sold its one unit, and not one of another.
+    let more = skus.iter().map(|sku| of("bob", sku)).collect();
+    let answer = db
+        .store
+        .land(TOPIC, &[slice(0, skus.len() as i64, more)], NOW)
+        .await;
+    assert_eq!(answer.expect("landed").revoked, skus.len() as u64);
+    for row in db.store.stock("spring").await.expect("read") {
+        assert_eq!((row.sold, row.total), (1, 1), "{}", row.sku);
+    }
+    for order in &orders {
+        let row = db.store.order("spring", order.order).await.expect("read");
+        assert_eq!(row.expect("there").attempt.sku, order.sku);
+    }
+    // Read again, they are the same orders.
+    let again = db
+        .store
+        .land(TOPIC, &[slice(1, 0, orders)], NOW)
+        .await
+        .expect("landed");
+    assert_eq!(again.duplicates, skus.len() as u64);
 }
 
 async fn a_batch_landed_again_changes_nothing(db: Database) {

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use testkit::forge::{Body, Forge, described};
 
-use super::tool::{Said, command, module, repository, said};
+use super::tool::{
+    Engine, QUICKJS, SPIDERMONKEY, Said, command, javascript_folder, module, repository, said,
+};
 use crate::stories::gate::Gate;
 
 async fn refused(folder: &Path, arguments: &[&str], words: &[&str]) -> Said {
@@ -108,6 +110,103 @@ async fn prechecks_are_played_with_the_examples() {
         &["attempt 0: promised no, the plan gives precheck-failed"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn what_the_code_of_a_module_threw_is_said() {
+    let temp = tempfile::tempdir().expect("a folder can be made");
+    let here = temp.path();
+    let write = |forge: Forge| std::fs::write(here.join("m.wasm"), forge.component()).expect("written");
+    let text = "TypeError: no tiers (rule.js:60)\n\u{1b}[2J";
+    let shown = "it threw TypeError: no tiers (rule.js:60) \\u{1b}[2J";
+
+    write(Forge::describing(
+        json!({"id": "", "annotations": [["uncaught-exception", text]]}),
+    ));
+    for command in ["inspect", "test", "bench"] {
+        let words = ["m.wasm is no rule module", &format!("describe: {shown}")];
+        refused(here, &[command, "m.wasm"], &words).await;
+    }
+    let gate = Gate::dev().await;
+    let push = ["push", "m.wasm", "--admin-url", gate.admin.as_str()];
+    refused(here, &push, &["(422 exception)", &format!("describe: {shown}")]).await;
+
+    // While a merchant makes a revision it is the module's fault, and not that of the parameters.
+    let thrown = json!({"severity": "error", "code": "uncaught-exception", "message": text});
+    write(Forge {
+        compile: Body::Answer(json!({"err": [thrown]})),
+        ..Forge::default()
+    });
+    module(here, &push).await.ok();
+    let rules = json!({"rules": [{"module": "forged"}]});
+    let problem = gate
+        .control("/campaigns/demo/revisions", &rules)
+        .await
+        .refused(422, "invalid");
+    assert_eq!(problem["errors"][0]["pointer"], "/rules/0", "{problem}");
+    let detail = problem["errors"][0]["detail"].as_str().expect("a detail");
+    assert_eq!(detail, format!("module forged@1.0.0: compile: {shown}"));
+}
+
+/// What is put before a line of the template of a rule, and what `module test` says of it.
+const SLIPS: [(&str, &str, &str); 3] = [
+    (
+        "    const below = ",
+        "const none = () => { throw new Error(\"no tiers at all\", { cause: \"a slip\" }); }; none();",
+        "compile: it threw Error: no tiers at all (rule.js:47); caused by a slip",
+    ),
+    (
+        "    const below = ",
+        "claim(\"tier\").lookup({ a: 1.5 }, 1);",
+        "found 1.5 (rule.js:47)",
+    ),
+    (
+        "    const gold = ",
+        "undefined.gold;",
+        "is no rule module: describe: it threw TypeError: ",
+    ),
+];
+
+async fn hold(engine: Engine, slips: &[(&str, &str, &str)]) {
+    let folder = javascript_folder(engine).await;
+    let here = folder.path();
+    module(here, &["new", "slips", "--lang", "js", "--engine", engine.0])
+        .await
+        .ok();
+    let rule = here.join("slips/rule.js");
+    let good = std::fs::read_to_string(&rule).expect("the template is there");
+    for (before, slip, said) in slips {
+        assert!(good.contains(before), "{before}");
+        let wrong = good.replacen(before, &format!("    {slip}\n{before}"), 1);
+        std::fs::write(&rule, wrong).expect("written");
+        module(here, &["build", "slips"]).await.ok();
+        let tested = module(here, &["test", "slips"]).await;
+        assert_eq!(tested.code, Some(1), "{tested:?}");
+        let all = tested.out.clone() + &tested.err;
+        assert!(
+            all.contains(said) && !all.contains("unreachable"),
+            "{slip}: {all}"
+        );
+    }
+    // What runs while it is built, and what is no JavaScript, end the build.
+    for (slip, said) in [
+        ("throw new Error(\"at the top\");", "at the top"),
+        ("const const LIMIT = 1;", "rule.js:2"),
+    ] {
+        std::fs::write(&rule, format!("\n{slip}\n{good}")).expect("written");
+        refused(here, &["build", "slips"], &[said]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slips_of_a_rule_on_quickjs_are_said_with_their_line() {
+    hold(QUICKJS, &SLIPS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slips_of_a_rule_on_spidermonkey_are_said_with_their_line() {
+    // Machine code of this engine takes long: one is enough to see how it writes stacks.
+    hold(SPIDERMONKEY, &SLIPS[..1]).await;
 }
 
 #[tokio::test]

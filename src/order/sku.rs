@@ -1,0 +1,105 @@
+//! Ids of SKUs: what shops write, `T-SHIRT RED/M`, `gid://shopify/ProductVariant/1`, `Äpfel`.
+
+use crate::wire::{check_shown, echo};
+
+/// Bytes of a SKU's id.
+pub const SKU_BYTES_MAX: usize = 128;
+
+/// Why an id of a SKU is refused; the text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SkuError {
+    #[error("is empty")]
+    Empty,
+    #[error("is {0} bytes long; at most {SKU_BYTES_MAX} are allowed")]
+    TooLong(usize),
+    #[error(
+        "begins or ends with a space; leave it out: with and without it would be two SKUs that look the same"
+    )]
+    Edge,
+    #[error("{0}")]
+    Hidden(String),
+}
+
+/// Checks the id of a SKU: printable text, compared byte by byte and never folded. No space stands at its edge, because
+/// the database's columns of text do not see one at the end.
+pub fn check_sku(id: &str) -> Result<(), SkuError> {
+    if id.is_empty() {
+        return Err(SkuError::Empty);
+    }
+    if id.len() > SKU_BYTES_MAX {
+        return Err(SkuError::TooLong(id.len()));
+    }
+    // Line feeds are spaces, too, and are named as what they are.
+    check_shown(id, false).map_err(SkuError::Hidden)?;
+    match id.trim().len() == id.len() {
+        true => Ok(()),
+        false => Err(SkuError::Edge),
+    }
+}
+
+/// An id within a sentence that people read: as it is where it is one word, and quoted where a reader could not see where it
+/// ends.
+pub fn shown_sku(id: &str) -> std::borrow::Cow<'_, str> {
+    let is_word = !id.is_empty() && check_sku(id).is_ok() && !id.contains([' ', '"', ',']);
+    match is_word {
+        true => id.into(),
+        false => echo(id).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_what_shops_write() {
+        let long = "ü".repeat(SKU_BYTES_MAX / 2);
+        for good in [
+            "mug",
+            "gid://shopify/ProductVariant/1",
+            "T-SHIRT RED/M",
+            "RED/M x",
+            "Äpfel",
+            "{a}",
+            "a'b\"c\\d",
+            "-x",
+            "50% + 1 & 2? #3",
+            "茶碗 ２つ",
+            "👩\u{200d}🚀",
+            long.as_str(),
+        ] {
+            assert_eq!(check_sku(good), Ok(()), "{good}");
+        }
+        assert_eq!(check_sku(""), Err(SkuError::Empty));
+        assert_eq!(check_sku(&"a".repeat(129)), Err(SkuError::TooLong(129)));
+        for edge in [" a", "a ", " ", "a\u{a0}", "\u{3000}a"] {
+            assert_eq!(check_sku(edge), Err(SkuError::Edge), "{edge:?}");
+        }
+        for hidden in [
+            "a\0",
+            "a\nb",
+            "a\n",
+            "\ta",
+            "a\u{7f}",
+            "a\u{85}",
+            "a\u{202e}b",
+            "a\u{200b}",
+            "\u{feff}a",
+        ] {
+            let error = check_sku(hidden).expect_err("hidden");
+            assert!(matches!(error, SkuError::Hidden(_)), "{hidden:?}: {error}");
+            assert!(check_shown(&error.to_string(), false).is_ok(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_shows_where_an_id_ends() {
+        assert_eq!(shown_sku("mug"), "mug");
+        assert_eq!(
+            shown_sku("gid://shopify/ProductVariant/1"),
+            "gid://shopify/ProductVariant/1"
+        );
+        assert_eq!(shown_sku("RED/M x"), "\"RED/M x\"");
+        assert_eq!(shown_sku("a\nb"), "\"a\\nb\"");
+    }
+}
