@@ -133,7 +133,8 @@ fn single<'a>(plan: &'a Plan, reached: &[bool]) -> BTreeSet<&'a Attribute> {
     for (index, expr) in plan.nodes.iter().enumerate().rev() {
         match expr {
             _ if !reached[index] => {}
-            Expr::Lookup { of, .. } => is_single[*of as usize] = true,
+            Expr::Lookup { of, .. } | Expr::Number { of, .. } => is_single[*of as usize] = true,
+            Expr::StartsWith(of, _) | Expr::EndsWith(of, _) => is_single[*of as usize] = true,
             Expr::Eq(a, b) if !is_empty(*a) && !is_empty(*b) => {
                 (is_single[*a as usize], is_single[*b as usize]) = (true, true);
             }
