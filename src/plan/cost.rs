@@ -3,6 +3,7 @@
 use super::reach::needed;
 use super::slots::Slot;
 use super::{ATTRIBUTE_NAME_BYTES_MAX, Expr, Plan};
+use crate::order::array::ELEMENTS_MAX;
 use crate::order::{SKU_BYTES_MAX, VALUE_BYTES_MAX};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,16 @@ pub struct PlanCost {
     pub bytes: u32,
     /// Nodes of the merged plan.
     pub nodes: u32,
+    /// Commands more, where claims are arrays of as many elements as there may be: a list is asked for each.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub array_commands: u32,
+    /// Bytes more in that case.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub array_bytes: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Bounds of one attempt: see [`PlanCost`].
@@ -33,8 +44,7 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
     let members = needed(plan, reached)
         .filter(|expr| matches!(expr, Expr::Member { .. }))
         .count();
-    // Reads: the buyer's bucket, stock, counters, members (an array is looked up element by element: at most
-    // `order::array::ELEMENTS_MAX` for one). What counts by user alone lies in that bucket, and counts as if it
+    // Reads: the buyer's bucket, stock, counters, members. What counts by user alone lies in that bucket, and counts as if it
     // did not: that is the bound for the shadow, too. Every counter counts as read and as charged: a counter
     // that is neither is a plan's mistake, not worth a rule. Writes of an admitted order: the buyer's bucket, stock,
     // counters, and where it is the first of its bucket in a window, the bucket's marks and expiry. A
@@ -58,10 +68,32 @@ pub(super) fn cost(plan: &Plan, reached: &[bool], slots: &[Slot], attributes: us
     let buyers = plan.counters.iter().filter(|counter| counter.is_of_buyer());
     let counts = buyers.map(|counter| ARGUMENT_BYTES + counter.id.len() + 1 + VALUE_BYTES_MAX);
     let per_slot = slots.iter().map(|slot| ARGUMENT_BYTES + slot_bytes(slot));
+    let (array_commands, array_bytes) = of_arrays(plan, reached, slots);
     PlanCost {
         commands: u32::try_from(commands).unwrap_or(u32::MAX),
         bytes: u32::try_from(fixed + counts.chain(per_slot).sum::<usize>()).unwrap_or(u32::MAX),
         nodes: u32::try_from(plan.nodes.len()).unwrap_or(u32::MAX),
+        array_commands: u32::try_from(array_commands).unwrap_or(u32::MAX),
+        array_bytes: u32::try_from(array_bytes).unwrap_or(u32::MAX),
+    }
+}
+
+/// Commands and bytes that the elements of arrays behind the first add. They are not held against the bound on a plan's
+/// commands: plans of before would be refused that are within it for buyers who have one value.
+fn of_arrays(plan: &Plan, reached: &[bool], slots: &[Slot]) -> (usize, usize) {
+    let more = ELEMENTS_MAX - 1;
+    let asked = |expr: &&Expr| matches!(expr, Expr::Member { of, .. } if of.may_be_array());
+    let commands = more * needed(plan, reached).filter(asked).count();
+    (commands, slots.iter().map(array_slot_bytes).sum())
+}
+
+/// Bytes more of a slot whose claim is an array, in the record and in the payload too.
+fn array_slot_bytes(slot: &Slot) -> usize {
+    let more = ELEMENTS_MAX - 1;
+    match slot {
+        Slot::Attribute(of) if of.may_be_array() => more * (VALUE_BYTES_MAX + 1) * (1 + 2 * JSON_BYTES),
+        Slot::MemberBucket { of, .. } if of.may_be_array() => more * (NUMBER_BYTES + 1),
+        _ => 0,
     }
 }
 
@@ -72,10 +104,13 @@ pub(super) fn cost_with_shadow(live: PlanCost, other: PlanCost, shadow: &Plan, m
     let counters = shadow.counters.iter();
     let lasting = counters.filter(|counter| counter.is_lasting()).count();
     let bytes: usize = more.iter().map(|slot| ARGUMENT_BYTES + slot_bytes(slot)).sum();
+    let array_bytes: usize = more.iter().map(array_slot_bytes).sum();
     PlanCost {
         commands: live.commands + other.commands + u32::try_from(2 * lasting).unwrap_or(u32::MAX),
         bytes: live.bytes + u32::try_from(bytes).unwrap_or(u32::MAX),
         nodes: live.nodes + other.nodes,
+        array_commands: live.array_commands + other.array_commands,
+        array_bytes: live.array_bytes + u32::try_from(array_bytes).unwrap_or(u32::MAX),
     }
 }
 

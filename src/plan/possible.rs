@@ -11,6 +11,8 @@ use crate::order::Attempt;
 /// Why nobody can have been admitted with an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Impossible {
+    /// It has an attribute, by its text form, that the plan reads and cannot read.
+    Unfit(String),
     /// It lacks an attribute that every order must carry.
     Missing(Attribute),
     /// It was placed before the opening, and no early access lets this buyer in by then.
@@ -22,6 +24,9 @@ pub enum Impossible {
 /// Why nobody can have been admitted with this attempt at `now`, milliseconds since 1970-01-01 UTC. The opening is
 /// taken to be `slack_ms` earlier. Closing, SKU and stock are not looked at.
 pub fn impossible(plan: &CheckedPlan, attempt: &Attempt, now: i64, slack_ms: i64) -> Option<Impossible> {
+    if let Some(unfit) = plan.reads.unfit(&attempt.attributes) {
+        return Some(Impossible::Unfit(unfit.attribute.to_owned()));
+    }
     let required = &plan.plan.required;
     if let Some(missing) = required.iter().find(|of| of.text_of(attempt).is_empty()) {
         return Some(Impossible::Missing(missing.clone()));

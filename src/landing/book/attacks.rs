@@ -234,6 +234,31 @@ fn who_leaves_an_attribute_out_has_the_limit_of_nobody_in_particular() {
 }
 
 #[test]
+fn an_array_is_weighed_as_it_was_decided() {
+    let sample = named("claims of several texts");
+    let book = book(&sample);
+    let with = |name: &str, value: &str| {
+        let mut event = admitted(&sample).remove(0);
+        event.attributes.insert(name.to_owned(), value.to_owned());
+        recharge(&sample, &mut event);
+        event
+    };
+    // Who was on a list at the time is not asked again.
+    let mut event = with("claim:company", "\u{1f}good\u{1f}evilcorp");
+    let now = event.placed_at;
+    assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
+    let press = with("claim:groups", "\u{1f}team-7\u{1f}press");
+    refused(&book, &press, "sample/staff of revision");
+    // What needs one value cannot have been admitted with several.
+    let sample = named("tier to limit");
+    let book = super::tests::book(&sample);
+    let mut several = admitted(&sample).remove(0);
+    several.attributes = [("claim:tier".to_owned(), "\u{1f}gold\u{1f}tin".to_owned())].into();
+    recharge(&sample, &mut several);
+    refused(&book, &several, "reads one value of claim:tier");
+}
+
+#[test]
 fn an_order_without_what_its_plan_requires_is_implausible() {
     let mut sample = named("cooldown");
     sample.plan.required = vec![Attribute::Client("device".to_owned())];

@@ -224,6 +224,9 @@ fn with_attempt<T>(event: &mut OrderEvent, doing: impl FnOnce(&Attempt, &mut Ord
 
 fn refusal(plan: &CheckedPlan, number: u32, why: Impossible) -> String {
     match why {
+        Impossible::Unfit(attribute) => {
+            format!("revision {number} reads one value of {attribute}, of which it has none or several")
+        }
         Impossible::Missing(attribute) => {
             format!("it lacks {attribute}, which revision {number} requires")
         }

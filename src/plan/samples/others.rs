@@ -219,14 +219,22 @@ fn arrays() -> Sample {
     let welcome = draft.push(Expr::Not(barred));
     draft.require(welcome, "barred", "Not for these companies.");
     let orders = draft.orders(&[Attribute::User], Window::Campaign);
+    let partner = draft.push(Expr::Member {
+        audience: "partners".into(),
+        of: claim("company"),
+    });
     let (two, one) = (draft.push(Expr::Int(2)), draft.push(Expr::Int(1)));
-    let limit = draft.push(Expr::Select(team, two, one));
-    draft.at_most(orders, limit, "One order per user, two of a team.");
-    let team = "claim:groups=\u{1f}a\u{1f}team-7 claim:company=\u{1f}acme\u{1f}good";
+    let either = draft.push(Expr::Or(team, partner));
+    let limit = draft.push(Expr::Select(either, two, one));
+    draft.at_most(orders, limit, "One order per user, two of a team or a partner.");
+    let team = "claim:groups=\u{1f}a\u{1f}team-7 claim:company=\u{1f}b\u{1f}good";
     let press = "claim:groups=\u{1f}a\u{1f}press\u{1f}b";
     let none = "claim:groups=\u{1f} claim:company=\u{1f}";
     let barred = "claim:company=\u{1f}good\u{1f}evilcorp\u{1f}acme";
-    let story = Story::new("claims of several texts", draft).audience("barred", &["evilcorp", "badcorp"]);
+    let partner = "claim:company=\u{1f}x\u{1f}acme";
+    let story = Story::new("claims of several texts", draft)
+        .audience("barred", &["evilcorp", "badcorp"])
+        .audience("partners", &["acme", "umbrella"]);
     story.steps(vec![
         order(0, "ann", "shirt", 1, team, "admitted"),
         order(0, "ann", "shirt", 1, team, "admitted"),
@@ -237,6 +245,11 @@ fn arrays() -> Sample {
         order(0, "bob", "shirt", 1, "claim:company=badcorp", "barred"),
         order(0, "bob", "shirt", 1, none, "admitted"),
         order(0, "bob", "shirt", 1, "", "limit"),
+        order(0, "cid", "shirt", 1, partner, "admitted"),
+        order(0, "cid", "shirt", 1, partner, "admitted"),
+        order(0, "cid", "shirt", 1, partner, "limit"),
+        order(0, "dan", "shirt", 1, "claim:company=x", "admitted"),
+        order(0, "dan", "shirt", 1, "claim:company=x", "limit"),
         release(1, 0),
         order(1, "ann", "shirt", 1, team, "admitted"),
     ])

@@ -210,7 +210,7 @@ impl World {
     /// No call does more than the plan's bounds promise.
     fn assert_within_cost(&self, attempts: &[Attempt], commands: u64) {
         let (cost, count) = (self.family.cost, attempts.len() as u64);
-        let most = BATCH_COMMANDS + u64::from(cost.commands) * count;
+        let most = BATCH_COMMANDS + u64::from(cost.commands + cost.array_commands) * count;
         assert!(
             commands <= most,
             "{commands} commands for {count} attempts; {cost:?}"
@@ -227,7 +227,7 @@ impl World {
             .map(|arg| format!("${}\r\n\r\n", arg.len()).len() + arg.len())
             .sum();
         assert!(
-            bytes as u64 <= u64::from(cost.bytes) * count,
+            bytes as u64 <= u64::from(cost.bytes + cost.array_bytes) * count,
             "{bytes} bytes; {cost:?}"
         );
     }
