@@ -5,13 +5,14 @@ use super::asked::Asked;
 use super::fence::Fence;
 use super::record::decode_record;
 use super::reply::{CodecError, Reply};
-use super::{Args, Family, facts, record};
+use super::{Args, Family, facts, keys, record};
+use crate::audience::ListKind;
 use crate::campaign::bucket_of;
 use crate::order::Attempt;
 use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
 use crate::plan::slots::{Slot, compose_subject};
-use crate::plan::{Attribute, CheckedPlan, retry};
+use crate::plan::{Attribute, AudienceRef, CheckedPlan, retry};
 
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
 pub const BATCH_MAX: usize = 1000;
@@ -117,15 +118,27 @@ fn push_slots(plan: &CheckedPlan, slots: &[Slot], attempt: &Attempt, args: &mut 
                 _ => bucket_of(compose_subject(key, attempt).as_bytes(), buckets).to_string(),
             },
             Slot::MemberBucket { audience, of } => {
-                let sets = plan
-                    .context()
-                    .audiences
+                let lists = &plan.context().audiences;
+                let text = of.text_of(attempt);
+                lists
                     .get(audience)
-                    .map_or(1, |list| list.buckets);
-                bucket_of(of.text_of(attempt).as_bytes(), sets).to_string()
+                    .map_or_else(String::new, |list| places(list, &text))
             }
         };
         args.push(value);
+    }
+}
+
+/// Where a list would have a value: its bucket, or, of addresses, bucket and range of each range that it is in.
+fn places(list: &AudienceRef, text: &str) -> String {
+    let bucket = |member: &str| keys::audience_bucket(list, bucket_of(member.as_bytes(), list.buckets));
+    match &list.kind {
+        ListKind::Texts => bucket(text),
+        ListKind::Addresses(lengths) => {
+            let ranges = lengths.of_text(text).into_iter();
+            let places: Vec<String> = ranges.map(|range| bucket(&range) + " " + &range).collect();
+            places.join(" ")
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::reach::{needed, reachable_from};
+use crate::audience::ListKind;
 pub use enforced::enforced;
 
 use super::{
@@ -105,8 +106,12 @@ fn facts(checked: &CheckedPlan, roots: &[Node], measured: Option<u32>) -> String
             .audiences
             .get(*audience)
             .map_or(0, |list| list.version);
+        let kind = match checked.context().kind_of(audience) {
+            ListKind::Texts => "",
+            ListKind::Addresses(_) => ", of addresses and ranges",
+        };
         format!(
-            " Looks up the {} in the list {audience} (version {version}).",
+            " Looks up the {} in the list {audience} (version {version}{kind}).",
             noun(of)
         )
     });

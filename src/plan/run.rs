@@ -165,8 +165,10 @@ impl<'a> Run<'a> {
         match self.source {
             Source::Nothing => false,
             Source::State(state) => {
+                let text = of.text_of(self.attempt);
+                let kind = self.plan.context().kind_of(audience);
                 let members = state.audiences.get(audience);
-                members.is_some_and(|members| members.contains(&*of.text_of(self.attempt)))
+                members.is_some_and(|members| kind.members_for(&text).iter().any(|one| members.contains(one)))
             }
             Source::Facts(facts) => {
                 let mut members = facts.members.iter();

@@ -17,7 +17,8 @@ pub enum Slot {
     Subject(Vec<Attribute>),
     /// The hash bucket of that subject.
     Bucket(Vec<Attribute>),
-    /// The bucket of an audience's sets a value would be in.
+    /// The bucket of an audience that a value would be in: in which version, and which. Of a list of addresses, each with the range
+    /// that would be in it.
     MemberBucket { audience: String, of: Attribute },
 }
 

@@ -2,6 +2,7 @@
 
 use super::part::Part;
 use super::text::{integer, literal};
+use crate::audience::ListKind;
 use crate::lua::codec::ATTEMPT_FIELDS;
 use crate::lua::keys;
 use crate::plan::kind::Kind;
@@ -224,8 +225,12 @@ impl Expressions<'_> {
             audience: audience.to_owned(),
             of: of.clone(),
         };
-        let key = member_key(self.part.plan, audience, &self.slot(&slot));
-        (format!("member({key}, {})", self.text_of(of)), Binding::Atom)
+        let key = member_keys(audience);
+        let text = match self.part.plan.context().kind_of(audience) {
+            ListKind::Texts => format!("member({key} .. {}, {})", self.slot(&slot), self.text_of(of)),
+            ListKind::Addresses(_) => format!("within({key}, {})", self.slot(&slot)),
+        };
+        (text, Binding::Atom)
     }
 
     /// An attribute's value: an integer for the quantity, text for all others.
@@ -277,12 +282,9 @@ impl Expressions<'_> {
     }
 }
 
-/// The key of a list's bucket.
-pub(super) fn member_key(plan: &CheckedPlan, audience: &str, bucket: &str) -> String {
-    let lists = &plan.context().audiences;
-    let version = lists.get(audience).map_or(0, |list| list.version);
-    let family = literal(&keys::audience_family(audience, version));
-    format!("prefix .. {family} .. {bucket}")
+/// What the keys of a list's buckets begin with: the gateway says which bucket it is, of which version.
+pub(super) fn member_keys(audience: &str) -> String {
+    format!("prefix .. {}", literal(&keys::audience_versions(audience)))
 }
 
 /// Units every SKU started with.

@@ -1,10 +1,11 @@
 //! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
 use super::counts;
-use super::expr::member_key;
+use super::expr::member_keys;
 use super::groups;
 use super::header::{self, Header, counter_name};
 use super::text::{Lines, literal};
+use crate::audience::ListKind;
 use crate::lua::keys;
 use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Window};
@@ -34,6 +35,14 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
     }
     lines.part(include_str!("../../../lua/parts/inspect.lua"));
+    let asked = &plan.quota_needs().members;
+    if !asked.is_empty() {
+        lines.part(include_str!("../../../lua/parts/listed.lua"));
+    }
+    let is_of_addresses = |audience: &str| plan.context().kind_of(audience) != &ListKind::Texts;
+    if asked.iter().any(|(audience, _)| is_of_addresses(audience)) {
+        lines.part(include_str!("../../../lua/parts/within.lua"));
+    }
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         if !counter.is_lasting() {
             lines.line("");
@@ -90,8 +99,12 @@ fn facts(plan: &CheckedPlan) -> Vec<String> {
             Attribute::Sku => "ARGV[2]".to_owned(),
             other => argument(plan, &Slot::Attribute(other.clone())),
         };
-        let key = member_key(plan, audience, &bucket);
-        facts.push(format!("count({key}, {member}, true) and '1' or '0'"));
+        let keys = member_keys(audience);
+        let listed = match plan.context().kind_of(audience) {
+            ListKind::Texts => format!("member({keys} .. {bucket}, {member})"),
+            ListKind::Addresses(_) => format!("within({keys}, {bucket})"),
+        };
+        facts.push(format!("{listed} and '1' or '0'"));
     }
     facts
 }

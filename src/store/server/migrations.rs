@@ -47,6 +47,7 @@ const FILES: &[File] = &[
     migration!(16, "0016_attempt_pieces"),
     migration!(17, "0017_positions"),
     migration!(18, "0018_record_version"),
+    migration!(23, "0023_list_layers"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));
