@@ -1,11 +1,15 @@
 //! Audiences: uploaded lists of ids. What a line may be, how members are spread over buckets, and
 //! the form a bucket is kept in.
 
+mod address;
+mod scan;
 mod suspicion;
 mod table;
 
 use crate::order::VALUE_BYTES_MAX;
-use suspicion::Inspector;
+pub use address::{AddressError, AddressRange, ListKind, PREFIX_LENGTHS_MAX, PrefixLengths, is_range};
+pub use scan::Scan;
+use suspicion::{Inspector, suspicion_of};
 pub use suspicion::{Suspicion, Suspicious};
 pub use table::{Delimiter, Table, TableOptions, TableRead};
 
@@ -54,6 +58,23 @@ pub enum AudienceError {
     Empty,
     #[error("{0}")]
     Suspicious(Suspicious),
+    /// Of a member that is put on a list by itself.
+    #[error("{0}")]
+    Member(String),
+    #[error(
+        "the list is of addresses, and {count} of its members are none: {told}; ?kind=texts takes them as texts"
+    )]
+    NoAddresses { count: u64, told: String },
+    #[error(
+        "{range} is a range of addresses, and other members are none: {told}. Say what the members are: ?kind=addresses, or \
+         ?kind=texts, where the range matches nobody"
+    )]
+    Mixed { range: String, told: String },
+    #[error(
+        "the list has ranges of more than {PREFIX_LENGTHS_MAX} different lengths: write the shortest ones as several \
+         longer ones"
+    )]
+    TooManyLengths,
     /// The table as a whole: its columns, its first line.
     #[error("{0}")]
     Table(String),
@@ -186,6 +207,21 @@ fn id(line: &[u8], inspected: bool) -> Result<&str, LineError> {
     match id.chars().find(|c| c.is_control()) {
         Some(c) if !inspected => Err(LineError::Control(u32::from(c))),
         _ => Ok(id),
+    }
+}
+
+/// Whether a member may be put on a list by itself: what a line of it may be.
+pub fn check_member(member: &str, strict: bool) -> Result<(), AudienceError> {
+    let refused = |why: String| Err(AudienceError::Member(why));
+    if let Err(what) = id(member.as_bytes(), strict) {
+        return refused(what.to_string());
+    }
+    match suspicion_of(member).filter(|_| strict) {
+        Some(why @ Suspicion::Control(_)) => refused(why.to_string()),
+        Some(why) => refused(format!(
+            "this does not look like an id: {why}; ?strict=false takes it as it is"
+        )),
+        None => Ok(()),
     }
 }
 

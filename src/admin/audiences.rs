@@ -7,20 +7,20 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Admin;
 use super::answer::Refused;
-use super::campaigns::query;
 use super::guard::Actor;
-use crate::audience::{TableOptions, TableRead};
+use super::query::{parameters, query};
+use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Uploaded};
 use crate::store::AudienceRow;
 use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
 use crate::wire::{Moment, Problem, echo, is_media_type};
 
 #[derive(Serialize)]
-struct AudienceAnswer {
+pub(super) struct AudienceAnswer {
     id: String,
     version: u32,
     /// Different ids.
@@ -28,6 +28,8 @@ struct AudienceAnswer {
     buckets: u32,
     digest: String,
     uploaded_at: Moment,
+    /// What its members are: `texts` or `addresses`.
+    kind: &'static str,
 }
 
 impl From<AudienceRow> for AudienceAnswer {
@@ -39,6 +41,7 @@ impl From<AudienceRow> for AudienceAnswer {
             buckets: row.buckets,
             digest: row.digest,
             uploaded_at: Moment(row.uploaded_at),
+            kind: row.kind.name(),
         }
     }
 }
@@ -83,21 +86,33 @@ impl From<TableRead> for TableAnswer {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UploadQuery {
-    strict: Option<bool>,
-    /// These are of tables: see [`TableOptions`].
-    column: Option<String>,
-    delimiter: Option<String>,
-    header: Option<bool>,
+parameters! {
+    struct UploadQuery {
+        strict: Option<bool>,
+        /// What the members are: `texts` or `addresses`.
+        kind: Option<String>,
+        /// These are of tables: see [`TableOptions`].
+        column: Option<String>,
+        delimiter: Option<String>,
+        header: Option<bool>,
+    }
 }
 
 #[derive(Serialize)]
-struct Behind {
+pub(super) struct Behind {
     campaign: String,
     revision: u32,
     version: u32,
+}
+
+impl From<(String, u32, u32)> for Behind {
+    fn from((campaign, revision, version): (String, u32, u32)) -> Self {
+        Self {
+            campaign,
+            revision,
+            version,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -152,6 +167,16 @@ fn reading(headers: &HeaderMap, how: UploadQuery) -> Result<Reading, Refused> {
     check_charset(given)?;
     let strict = how.strict.unwrap_or(true);
     let malformed = |detail: String| Problem::new(&MALFORMED, detail);
+    let kind = how.kind.map(|name| {
+        let unknown = || {
+            malformed(format!(
+                "the kind {} is not known: use texts or addresses",
+                echo(&name)
+            ))
+        };
+        ListKind::named(&name).ok_or_else(unknown)
+    });
+    let kind = kind.transpose()?;
     if is_media_type(given, "text/csv") {
         let delimiter = how.delimiter.map(|text| text.parse()).transpose();
         let format = Format::Table(TableOptions {
@@ -159,7 +184,7 @@ fn reading(headers: &HeaderMap, how: UploadQuery) -> Result<Reading, Refused> {
             delimiter: delimiter.map_err(malformed)?,
             header: how.header,
         });
-        return Ok(Reading { strict, format });
+        return Ok(Reading { strict, format, kind });
     }
     if !is_media_type(given, "text/plain") {
         let detail = "this path takes text/plain, one id per line, or text/csv: send the header Content-Type: text/plain \
@@ -176,7 +201,7 @@ fn reading(headers: &HeaderMap, how: UploadQuery) -> Result<Reading, Refused> {
         return Err(malformed(detail).into());
     }
     let format = Format::Lines;
-    Ok(Reading { strict, format })
+    Ok(Reading { strict, format, kind })
 }
 
 /// Refuses what says that it is in another encoding than UTF-8.
@@ -221,15 +246,10 @@ fn answer(uploaded: Uploaded) -> UploadAnswer {
              is activated."
         ),
     };
-    let behind = behind.into_iter().map(|(campaign, revision, version)| Behind {
-        campaign,
-        revision,
-        version,
-    });
     UploadAnswer {
         audience: row.into(),
         note,
-        behind: behind.collect(),
+        behind: behind.into_iter().map(Behind::from).collect(),
         table: table.map(TableAnswer::from),
     }
 }
@@ -250,10 +270,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Refused> {
     }
 }
 
-/// The newest version of each list, the one uploaded last first.
+/// The newest version of each list, the one that changed last first.
 pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused> {
-    let mut rows = admin.rules.audiences().await?;
-    rows.dedup_by(|next, kept| next.id == kept.id);
+    let rows = admin.rules.audiences().await?;
     let audiences = rows.into_iter().map(AudienceAnswer::from).collect();
     Ok(Json(AudiencesAnswer { audiences }).into_response())
 }

@@ -6,11 +6,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Admin;
 use super::answer::{Refused, read_json};
 use super::guard::Actor;
+use super::query::{parameters, query};
 use crate::campaign::Sku;
 use crate::control::{CampaignFigures, NewCampaign, RevisionAnswer};
 use crate::store::CampaignRow;
@@ -21,12 +22,12 @@ use crate::wire::{Moment, Problem};
 const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 100;
 
-/// Whether a revision's answer holds its script, which is many times as long as all the rest.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ScriptQuery {
-    #[serde(default)]
-    pub(super) lua: bool,
+parameters! {
+    /// Whether a revision's answer holds its script, which is many times as long as all the rest.
+    struct ScriptQuery {
+        #[serde(default)]
+        pub(super) lua: bool,
+    }
 }
 
 impl ScriptQuery {
@@ -38,12 +39,12 @@ impl ScriptQuery {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PageQuery {
-    limit: Option<u32>,
-    /// Id of the last campaign of the page before.
-    before: Option<String>,
+parameters! {
+    struct PageQuery {
+        limit: Option<u32>,
+        /// Id of the last campaign of the page before.
+        before: Option<String>,
+    }
 }
 
 #[derive(Serialize)]
@@ -114,13 +115,6 @@ pub(super) fn limit(asked: Option<u32>, page: u32) -> Result<u32, Refused> {
             let detail = format!("limit is {limit}; use 1 to {PAGE_MAX}");
             Err(Problem::new(&MALFORMED, detail).into())
         }
-    }
-}
-
-pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
-    match query {
-        Ok(Query(query)) => Ok(query),
-        Err(rejection) => Err(Problem::new(&MALFORMED, rejection.body_text()).into()),
     }
 }
 

@@ -93,23 +93,29 @@ fn is_local(authority: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
+/// The query parameters of a route, by its method and pattern.
+pub(super) type Parameters = fn(&Method, &str) -> &'static [&'static str];
+
 /// Refuses a request of which two readers could see different ones, without a host, or with a query parameter that its
 /// path does not know.
-pub(super) async fn once(request: Request, next: Next) -> Response {
-    match is_one(&request) {
+pub(super) async fn once(State(known): State<Parameters>, request: Request, next: Next) -> Response {
+    match is_one(&request, known) {
         Ok(()) => next.run(request).await,
         Err(problem) => Refused::from(problem).into_response(),
     }
 }
 
-fn is_one(request: &Request) -> Result<(), Problem> {
+fn is_one(request: &Request, known: Parameters) -> Result<(), Problem> {
     let headers = request.headers();
     let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
     check_headers(values)?;
     let (authority, host) = hosts(request);
     wire::check_host(request.version() > Version::HTTP_10, authority, host)?;
     match request.extensions().get::<MatchedPath>() {
-        Some(path) => wire::check_query(request.uri().query(), parameters(request.method(), path.as_str())),
+        Some(path) => {
+            let known = known(request.method(), path.as_str());
+            wire::check_query(request.uri().query(), known)
+        }
         None => Ok(()),
     }
 }
@@ -121,24 +127,6 @@ fn hosts(request: &Request) -> (Option<&str>, Option<&[u8]>) {
         authority,
         request.headers().get(header::HOST).map(HeaderValue::as_bytes),
     )
-}
-
-/// The query parameters of a route; those with values of their own are read where the route is.
-fn parameters(method: &Method, path: &str) -> &'static [&'static str] {
-    let is_read = matches!(*method, Method::GET | Method::HEAD);
-    match path.strip_prefix("/admin/v1").unwrap_or(path) {
-        "/readyz" => &["verbose"],
-        "/modules" if method == Method::POST => &["replace_builtin"],
-        "/audiences/{id}" if method == Method::PUT => &["strict", "column", "delimiter", "header"],
-        "/audiences/{id}/members/{member}" => &["version"],
-        "/campaigns" if is_read => &["limit", "before"],
-        "/campaigns" if method == Method::POST => &["lua"],
-        "/campaigns/{id}/revisions" if is_read => &["limit", "before"],
-        "/campaigns/{id}/revisions" if method == Method::POST => &["dry_run", "lua"],
-        "/campaigns/{id}/revisions/{revision}" => &["lua"],
-        "/campaigns/{id}/revisions/{revision}/diff" => &["against"],
-        _ => &[],
-    }
 }
 
 /// Refuses what pages in a browser may send, on every path, where there is no token that such a page does not have.

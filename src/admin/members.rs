@@ -1,30 +1,31 @@
-//! Members of a list: one asked for, or all of a version downloaded.
+//! Members of a list: one asked for, put on it or taken off it, or all of a version downloaded.
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use csv::{Terminator, WriterBuilder};
 use futures_util::StreamExt;
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Admin;
 use super::answer::Refused;
-use super::audiences::number;
-use super::campaigns::query;
+use super::audiences::{AudienceAnswer, Behind, number};
+use super::guard::Actor;
+use super::query::{parameters, query};
 use crate::audience::unpack;
-use crate::control::ControlError;
+use crate::control::{Changed, ControlError, MemberChange, Repinned};
 use crate::wire::Problem;
 use crate::wire::problem::MALFORMED;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AskQuery {
-    version: Option<u32>,
+parameters! {
+    struct AskQuery {
+        version: Option<u32>,
+    }
 }
 
 #[derive(Serialize)]
@@ -33,6 +34,61 @@ struct AskAnswer {
     version: u32,
     member: String,
     listed: bool,
+    /// The member of the list that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+}
+
+parameters! {
+    struct PutQuery {
+        /// Whether what does not look like an id is refused.
+        strict: Option<bool>,
+        /// Campaigns that are to go by the change at once, joined by commas.
+        #[serde(default)]
+        activate: String,
+    }
+}
+
+parameters! {
+    struct RemoveQuery {
+        /// As in [`PutQuery`].
+        #[serde(default)]
+        activate: String,
+    }
+}
+
+#[derive(Serialize)]
+struct ChangeAnswer {
+    #[serde(flatten)]
+    audience: AudienceAnswer,
+    member: String,
+    listed: bool,
+    /// The member of the list that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// When the version takes effect, in a sentence.
+    note: String,
+    /// Active revisions that go on with another version.
+    behind: Vec<Behind>,
+    /// Of the campaigns in `activate`.
+    activated: Vec<Activated>,
+}
+
+#[derive(Serialize)]
+struct Activated {
+    campaign: String,
+    revision: u32,
+    epoch: u64,
+}
+
+impl From<Repinned> for Activated {
+    fn from(repinned: Repinned) -> Self {
+        Self {
+            campaign: repinned.campaign,
+            revision: repinned.revision,
+            epoch: repinned.epoch,
+        }
+    }
 }
 
 fn named(path: Result<Path<(String, String)>, PathRejection>) -> Result<(String, String), Refused> {
@@ -42,7 +98,7 @@ fn named(path: Result<Path<(String, String)>, PathRejection>) -> Result<(String,
     }
 }
 
-/// Whether the id is on the list, spelt exactly so: 200 either way.
+/// Whether the id is on the list, or an address in a range of it: 200 either way.
 pub(super) async fn ask(
     State(admin): State<Admin>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -56,8 +112,90 @@ pub(super) async fn ask(
         version: asked.version,
         member,
         listed: asked.listed,
+        by: asked.by,
     })
     .into_response())
+}
+
+/// 201 for a new version, 200 where the member is on the newest one already.
+pub(super) async fn put(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    how: Result<Query<PutQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let PutQuery { strict, activate } = query(how)?;
+    let (id, member) = named(path)?;
+    let wanted = MemberChange {
+        id,
+        member,
+        listed: true,
+        strict: strict.unwrap_or(true),
+        activate: campaigns(&activate),
+    };
+    change(&admin, actor, wanted).await
+}
+
+/// 200 either way: the answer says which version is without the member.
+pub(super) async fn remove(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    how: Result<Query<RemoveQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let RemoveQuery { activate } = query(how)?;
+    let (id, member) = named(path)?;
+    let wanted = MemberChange {
+        id,
+        member,
+        listed: false,
+        strict: false,
+        activate: campaigns(&activate),
+    };
+    change(&admin, actor, wanted).await
+}
+
+/// Campaigns that are named in a query.
+fn campaigns(joined: &str) -> Vec<String> {
+    let campaigns = joined.split(',').filter(|campaign| !campaign.is_empty());
+    campaigns.map(str::to_owned).collect()
+}
+
+async fn change(admin: &Admin, actor: &str, wanted: MemberChange) -> Result<Response, Refused> {
+    let (member, listed) = (wanted.member.clone(), wanted.listed);
+    let changed = admin.rules.change_member(actor, wanted).await?;
+    let status = match listed && changed.new {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Ok((status, Json(answer(changed, member, listed))).into_response())
+}
+
+fn answer(changed: Changed, member: String, listed: bool) -> ChangeAnswer {
+    let version = changed.row.version;
+    let mut note = match (changed.new, listed) {
+        (true, _) => format!("Revisions made from now on pin version {version}."),
+        (false, true) => format!("Version {version} has this member already: nothing was stored."),
+        (false, false) => format!("Version {version} does not have this member: nothing was stored."),
+    };
+    if !changed.behind.is_empty() {
+        note += " Campaigns under \"behind\" go on with the version that is named there: ?activate=<campaign> changes that.";
+    }
+    if let (false, Some(range)) = (listed, &changed.asked.by) {
+        note += &format!(" The list still has {range}, which covers this member.");
+    }
+    if changed.row.members == 0 {
+        note += " Nobody is on the list.";
+    }
+    ChangeAnswer {
+        audience: changed.row.into(),
+        member,
+        listed: changed.asked.listed,
+        by: changed.asked.by,
+        note,
+        behind: changed.behind.into_iter().map(Behind::from).collect(),
+        activated: changed.activated.into_iter().map(Activated::from).collect(),
+    }
 }
 
 /// All members, one per line, in no order; as CSV for whom asks for that.

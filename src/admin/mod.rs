@@ -7,6 +7,8 @@ mod config;
 mod guard;
 mod members;
 mod modules;
+mod parameters;
+mod query;
 mod readiness;
 mod revisions;
 mod serve;
@@ -29,8 +31,9 @@ use tokio::net::TcpListener;
 
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
-    Activated, Asked, AudienceUpload, CampaignFigures, Compared, Control, ControlError, MembersStream,
-    NewCampaign, NewRevision, RevisionAnswer, RevisionHead, RevisionView, Uploaded, UploadedModule,
+    Activated, Asked, AudienceUpload, CampaignFigures, Changed, Compared, Control, ControlError,
+    MemberChange, MembersStream, NewCampaign, NewRevision, RevisionAnswer, RevisionHead, RevisionView,
+    Uploaded, UploadedModule,
 };
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
@@ -39,6 +42,7 @@ use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
 pub use config::Config;
+pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
 
 /// A read that has no answer by then has none: a database or engine behind it may be silent. Changes are not cut off,
@@ -81,13 +85,14 @@ pub trait Rules: Send + Sync + 'static {
     fn modules(&self) -> Answered<'_, Vec<ModuleRow>>;
     fn module<'a>(&'a self, selector: &'a str) -> Answered<'a, ModuleRow>;
     fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded>;
-    /// Every version, the list uploaded last first, and of each list the newest version first.
+    /// The newest version of each list, the one that changed last first.
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
     fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>>;
     fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()>;
     /// Of the newest version where none is named.
     fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked>;
     fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream>;
+    fn change_member<'a>(&'a self, actor: &'a str, change: MemberChange) -> Answered<'a, Changed>;
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
     fn create_revision<'a>(
         &'a self,
@@ -170,6 +175,10 @@ impl Rules for Control {
 
     fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream> {
         self.members(id, version).boxed()
+    }
+
+    fn change_member<'a>(&'a self, actor: &'a str, change: MemberChange) -> Answered<'a, Changed> {
+        self.change_member(actor, change).boxed()
     }
 
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
@@ -282,7 +291,10 @@ impl Admin {
             .route("/audiences/{id}", get(audiences::show).put(audiences::upload))
             .route("/audiences/{id}/{version}", delete(audiences::delete))
             .route("/audiences/{id}/{version}/members", get(members::download))
-            .route("/audiences/{id}/members/{member}", get(members::ask))
+            .route(
+                "/audiences/{id}/members/{member}",
+                get(members::ask).put(members::put).delete(members::remove),
+            )
             .route("/campaigns", post(campaigns::create).get(campaigns::list))
             .route("/campaigns/{id}", get(campaigns::show))
             .route(

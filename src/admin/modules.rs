@@ -6,12 +6,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Admin;
 use super::answer::{JSON_BYTES_MAX, Refused, read};
-use super::campaigns::query;
 use super::guard::Actor;
+use super::query::{parameters, query};
 use crate::serving::FEW_BODY_BYTES;
 use crate::store::ModuleRow;
 use crate::wasm::MODULE_BYTES_MAX;
@@ -46,12 +46,12 @@ struct ModulesAnswer {
     modules: Vec<ModuleAnswer>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UploadQuery {
-    /// The module may have the id of a built-in one and stand for it.
-    #[serde(default)]
-    replace_builtin: bool,
+parameters! {
+    struct UploadQuery {
+        /// The module may have the id of a built-in one and stand for it.
+        #[serde(default)]
+        replace_builtin: bool,
+    }
 }
 
 #[derive(Serialize)]

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use super::answer::{Refused, read_json};
-use super::campaigns::{ScriptQuery, limit, query};
+use super::campaigns::{ScriptQuery, limit};
 use super::guard::Actor;
+use super::query::{parameters, query};
 use crate::control::{ActivatedAt, NewRevision, RevisionAnswer, RevisionHead};
 use crate::revision::PinnedRule;
 use crate::wire::problem::UNKNOWN;
@@ -20,28 +21,28 @@ use crate::wire::{Moment, Problem};
 /// Revisions of one page unless `limit` says otherwise.
 const PAGE: u32 = 20;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RevisionQuery {
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    lua: bool,
+parameters! {
+    struct RevisionQuery {
+        #[serde(default)]
+        dry_run: bool,
+        #[serde(default)]
+        lua: bool,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PageQuery {
-    limit: Option<u32>,
-    /// Number of the last revision of the page before.
-    before: Option<u32>,
+parameters! {
+    struct PageQuery {
+        limit: Option<u32>,
+        /// Number of the last revision of the page before.
+        before: Option<u32>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DiffQuery {
-    /// The active revision unless it is named.
-    against: Option<u32>,
+parameters! {
+    struct DiffQuery {
+        /// The active revision unless it is named.
+        against: Option<u32>,
+    }
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 
 use super::answer::Refused;
-use super::{Admin, Health, guard, health_routes, not_found, not_yet};
+use super::{Admin, Health, guard, health_routes, not_found, not_yet, query_parameters};
 use crate::serving::{Door, Plane, Timely};
 use crate::wire::Problem;
 use crate::wire::problem::OVERLOADED;
@@ -50,7 +50,10 @@ async fn run(door: Door, router: Router, has_token: bool, shutdown: impl Future<
     // The last layer is the first to see a request.
     let guarded = router
         .layer(axum::middleware::from_fn_with_state(has_token, guard::check_host))
-        .layer(axum::middleware::from_fn(guard::once));
+        .layer(axum::middleware::from_fn_with_state(
+            query_parameters as guard::Parameters,
+            guard::once,
+        ));
     let served = Served(TowerToHyperService::new(guarded));
     door.serve(Arc::new(served), shutdown).await;
 }

@@ -172,7 +172,7 @@ fn shown(text: &str) -> String {
 }
 
 /// What in an id gives away that it was not meant as it is, the most telling thing first.
-fn suspicion_of(id: &str) -> Option<Suspicion> {
+pub(super) fn suspicion_of(id: &str) -> Option<Suspicion> {
     let bare = trim(id);
     let (first, last) = (bare.chars().next(), bare.chars().next_back());
     let ends = |matches: fn(char) -> bool| first.is_some_and(matches) || last.is_some_and(matches);

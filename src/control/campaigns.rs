@@ -17,6 +17,7 @@ use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::keys::Shard;
 use crate::lua::{Args, fixed};
+use crate::plan::Audiences;
 use crate::revision::Revision;
 use crate::ruleset::Active;
 use crate::state::Condition;
@@ -89,7 +90,9 @@ impl Control {
             new.closes_at,
             new.retention_days.unwrap_or(self.retention_days),
         );
-        let draft = self.draft(&campaign, &new.rules, &new.shadow, schedule).await?;
+        let draft = self
+            .draft(&campaign, &new.rules, &new.shadow, schedule, Audiences::new())
+            .await?;
         let first = Revision {
             number: 1,
             ..draft.compiled.revision.clone()
@@ -135,6 +138,19 @@ impl Control {
         new: NewRevision,
         dry_run: bool,
     ) -> Result<RevisionAnswer, ControlError> {
+        self.create_revision_keeping(actor, campaign, new, Audiences::new(), dry_run)
+            .await
+    }
+
+    /// The same, with the lists in `kept` in these versions; all others in their newest.
+    pub(super) async fn create_revision_keeping(
+        &self,
+        actor: &str,
+        campaign: &str,
+        new: NewRevision,
+        kept: Audiences,
+        dry_run: bool,
+    ) -> Result<RevisionAnswer, ControlError> {
         let row = self.row(campaign).await?;
         let mut schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
         if let Some(days) = new.retention_days {
@@ -149,7 +165,7 @@ impl Control {
             return Err(ControlError::Invalid(problems));
         }
         let draft = self
-            .draft(&row.campaign, &new.rules, &new.shadow, schedule)
+            .draft(&row.campaign, &new.rules, &new.shadow, schedule, kept)
             .await?;
         let proof = self.prove(&draft.compiled).await?;
         let compared = Some(self.compare(&row, &draft.compiled).await?);

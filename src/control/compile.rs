@@ -14,7 +14,9 @@ use crate::campaign::{Campaign, Schedule};
 use crate::plan::cost::PlanCost;
 use crate::plan::diff::Change;
 use crate::plan::merge::{RulePlan, merge};
-use crate::plan::{Attribute, CheckContext, CheckedPlan, Plan, PlanError, TOKEN_CLAIMS, check, explain};
+use crate::plan::{
+    Attribute, Audiences, CheckContext, CheckedPlan, Plan, PlanError, TOKEN_CLAIMS, check, explain,
+};
 use crate::revision::{PinnedRule, Revision, Shadow};
 use crate::ruleset::Compiled;
 use crate::store::ModuleRow;
@@ -115,18 +117,22 @@ pub(super) fn answer(
 }
 
 impl Control {
-    /// Compiles the rules for a campaign, and those in shadow. Every problem of every rule is reported,
-    /// not the first.
+    /// Compiles the rules for a campaign, and those in shadow; lists are pinned in their newest version but those that are
+    /// `pinned` already. Every problem of every rule is reported, not the first.
     pub(super) async fn draft(
         &self,
         campaign: &Campaign,
         rules: &[RuleSpec],
         shadow: &[RuleSpec],
         schedule: Schedule,
+        pinned: Audiences,
     ) -> Result<Draft, ControlError> {
         let mut drafting = Drafting {
             campaign,
-            context: context(campaign, schedule),
+            context: CheckContext {
+                audiences: pinned,
+                ..context(campaign, schedule)
+            },
             problems: Vec::new(),
             warnings: Vec::new(),
         };

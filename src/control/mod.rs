@@ -37,7 +37,9 @@ use crate::store::{Store, StoreError};
 use crate::wasm::{Host, ModuleError};
 
 pub use activate::Activated;
-pub use audiences::{Asked, AudienceUpload, Format, MembersStream, Reading, Uploaded};
+pub use audiences::{
+    Asked, AudienceUpload, Changed, Format, MemberChange, MembersStream, Reading, Repinned, Uploaded,
+};
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::{Compared, RevisionAnswer};
 pub use loader::Loader;
@@ -80,6 +82,26 @@ pub enum ControlError {
     Unavailable(String),
     #[error("{0}")]
     Internal(String),
+}
+
+impl ControlError {
+    /// The same, where something was done before it came to that: `done` says what.
+    fn after(self, done: &str) -> Self {
+        let because = |what: String| format!("{done}: {what}");
+        match self {
+            Self::Unknown(what) => Self::Unknown(because(what)),
+            Self::Conflict(what) => Self::Conflict(because(what)),
+            Self::Unavailable(what) => Self::Unavailable(because(what)),
+            Self::Internal(what) => Self::Internal(because(what)),
+            Self::Invalid(mut problems) => {
+                if let Some(first) = problems.first_mut() {
+                    first.detail = because(std::mem::take(&mut first.detail));
+                }
+                Self::Invalid(problems)
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<StoreError> for ControlError {
@@ -144,6 +166,10 @@ pub struct Control {
     reopening: Mutex<HashMap<String, Instant>>,
     /// Held by the simulation that runs.
     simulating: tokio::sync::Semaphore,
+    /// Changes of lists' members that wait.
+    collector: audiences::Collector,
+    /// Held while a campaign is brought to another version of a list.
+    repinning: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -169,6 +195,8 @@ impl Control {
             proofs: proof::Proofs::default(),
             reopening: Mutex::default(),
             simulating: tokio::sync::Semaphore::new(1),
+            collector: audiences::Collector::default(),
+            repinning: tokio::sync::Mutex::default(),
         }
     }
 

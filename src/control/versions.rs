@@ -20,7 +20,11 @@ pub(super) fn changes(old: &Revision, new: &Revision) -> Vec<Change> {
             continue;
         };
         if before.version != list.version {
-            let sentence = format!("list {id}: version {} → {}", before.version, list.version);
+            let mut sentence = format!("list {id}: version {} → {}", before.version, list.version);
+            let (from, to) = (before.kind.name(), list.kind.name());
+            if from != to {
+                sentence += &format!(", {from} → {to}");
+            }
             changes.push(change("", Part::Audience, Class::Changed, sentence));
         }
     }
@@ -95,10 +99,7 @@ mod tests {
     }
 
     fn revision(rules: Vec<PinnedRule>, shadow: Vec<PinnedRule>, list: u32) -> Revision {
-        let pinned = AudienceRef {
-            version: list,
-            buckets: 1,
-        };
+        let pinned = AudienceRef::whole(list, 1);
         Revision {
             campaign: "spring".into(),
             number: 1,

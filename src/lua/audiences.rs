@@ -23,6 +23,8 @@ pub struct Target<'a> {
     pub token: &'a str,
     pub audience: &'a str,
     pub list: &'a AudienceRef,
+    /// The one bucket that is put, where it changed with the version and the others did not.
+    pub changed: Option<u32>,
     /// When the campaign's keys may go, milliseconds since 1970-01-01 UTC.
     pub expires_at: i64,
 }
@@ -58,13 +60,28 @@ impl Target<'_> {
         all
     }
 
+    /// Says that a version is complete whose buckets were put as those of other versions.
+    pub fn complete(&self) -> Args {
+        // None is left to put.
+        self.args_of(0, 0)
+    }
+
     fn args(&self, first: u32) -> Args {
-        let family = keys::audience_family(self.audience, self.list.version);
+        let buckets = self.changed.map_or(self.list.buckets, |_| 1);
+        self.args_of(buckets, first)
+    }
+
+    fn args_of(&self, buckets: u32, first: u32) -> Args {
+        let (audience, version) = (self.audience, self.list.version);
+        let family = match self.changed {
+            None => keys::audience_family(audience, version),
+            Some(bucket) => keys::audience_changed_family(audience, version, bucket),
+        };
         Args::from([
             text(self.uid),
             text(self.token),
             text(family),
-            text(self.list.buckets),
+            text(buckets),
             text(self.expires_at),
             text(first),
         ])
@@ -100,8 +117,8 @@ pub fn put_reply(reply: Reply) -> Result<Put, CodecError> {
     }
 }
 
-/// Arguments of the calls that put every list of a plan next to an open shard: for small lists that
-/// are at hand, as examples and tests have them. A list that is not given is empty.
+/// Arguments of the calls that put every list of a plan next to an open shard: for small lists that were uploaded whole
+/// and are at hand, as examples and tests have them. A list that is not given is empty.
 pub fn fill(context: &CheckContext, fence: &Fence, lists: &BTreeMap<String, BTreeSet<String>>) -> Vec<Args> {
     let calls = context.audiences.iter().flat_map(|(id, list)| {
         let mut buckets: Vec<Vec<Vec<u8>>> = vec![Vec::new(); list.buckets as usize];
@@ -114,6 +131,7 @@ pub fn fill(context: &CheckContext, fence: &Fence, lists: &BTreeMap<String, BTre
             token: "",
             audience: id,
             list,
+            changed: None,
             expires_at: context.schedule.expires_at(),
         };
         target.calls(0, buckets.into_iter())

@@ -5,14 +5,15 @@ use super::asked::Asked;
 use super::fence::Fence;
 use super::record::decode_record;
 use super::reply::{CodecError, Reply};
-use super::{Args, Family, facts, record};
+use super::{Args, Family, facts, keys, record};
+use crate::audience::ListKind;
 use crate::campaign::bucket_of;
 use crate::order::{Attempt, array};
 use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
 use crate::plan::slots::{Slot, compose_subject};
 use crate::plan::unfit::Why;
-use crate::plan::{Attribute, CheckedPlan, retry};
+use crate::plan::{Attribute, AudienceRef, CheckedPlan, retry};
 
 /// Attempts of one `admit` call: the outbox entry of the batch is written by one command.
 pub const BATCH_MAX: usize = 1000;
@@ -122,19 +123,30 @@ fn push_slots(family: &Family, slots: &[Slot], attempt: &Attempt, args: &mut Arg
                 _ => bucket_of(compose_subject(key, attempt).as_bytes(), buckets).to_string(),
             },
             Slot::MemberBucket { audience, of } => {
-                let sets = context.audiences.get(audience).map_or(1, |list| list.buckets);
-                let value = of.text_of(attempt);
-                let mut buckets = array::elements(&value).map(|each| bucket_of(each.as_bytes(), sets));
-                match array::is_array(&value) {
-                    true => buckets.fold(String::new(), |all, bucket| {
-                        format!("{all}{}{bucket}", array::MARK)
-                    }),
-                    false => buckets.next().unwrap_or(0).to_string(),
-                }
+                let text = of.text_of(attempt);
+                let list = context.audiences.get(audience);
+                list.map_or_else(String::new, |list| places(list, &text))
             }
             Slot::ShadowUnfit => shadow_unfit(family, attempt),
         };
         args.push(value);
+    }
+}
+
+/// Where a list would have a value: its bucket, of an array that of each element; or, of addresses, bucket and range of each
+/// range that it is in.
+fn places(list: &AudienceRef, text: &str) -> String {
+    let bucket = |member: &str| keys::audience_bucket(list, bucket_of(member.as_bytes(), list.buckets));
+    match &list.kind {
+        ListKind::Texts if array::is_array(text) => array::elements(text).fold(String::new(), |all, each| {
+            format!("{all}{}{}", array::MARK, bucket(each))
+        }),
+        ListKind::Texts => bucket(text),
+        ListKind::Addresses(lengths) => {
+            let ranges = array::elements(text).flat_map(|each| lengths.of_text(each));
+            let places: Vec<String> = ranges.map(|range| bucket(&range) + " " + &range).collect();
+            places.join(" ")
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one place that spells Redis keys. Everything of a campaign shard shares one hash tag.
 
-use crate::plan::CheckedPlan;
+use crate::plan::{AudienceRef, CheckedPlan, Home};
 
 /// One shard of one campaign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,7 +137,25 @@ pub fn is_of_shadow(id: &str) -> bool {
     shadow_of(id).is_some()
 }
 
-/// The buckets of one version of an uploaded list.
+/// The buckets of a version of a list that was uploaded whole.
 pub fn audience_family(id: &str, version: u32) -> String {
-    format!("{AUDIENCE}{id}:{version}:")
+    format!("{}{version}:", audience_versions(id))
+}
+
+/// The one bucket that changed with a version of a list: a family of its own.
+pub fn audience_changed_family(id: &str, version: u32, bucket: u32) -> String {
+    format!("{}{bucket}:", audience_family(id, version))
+}
+
+/// What the buckets of all versions of a list begin with.
+pub fn audience_versions(id: &str) -> String {
+    format!("{AUDIENCE}{id}:")
+}
+
+/// A bucket of a list, behind [`audience_versions`].
+pub fn audience_bucket(list: &AudienceRef, bucket: u32) -> String {
+    match list.home(bucket) {
+        Home::Whole(version) => format!("{version}:{bucket}"),
+        Home::Changed(version) => format!("{version}:{bucket}:0"),
+    }
 }

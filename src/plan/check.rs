@@ -51,7 +51,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     let wanted = Wanted::of(&plan);
     let ceilings = ceilings(&plan);
     let certain = Certain::of(&plan, &nodes);
-    let cost = cost(&plan, &reached, &slots, attributes.len());
+    let cost = cost(&plan, &context, &reached, &slots, attributes.len());
     if cost.commands > PLAN_COMMANDS_MAX {
         let message = format!(
             "one attempt could cause {} Redis commands; at most {PLAN_COMMANDS_MAX} are allowed",

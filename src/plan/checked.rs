@@ -101,7 +101,13 @@ impl CheckedPlan {
     /// The same for attempts that a shadow decides too; `slots` are those of both, its own first.
     pub fn cost_with_shadow(&self, shadow: Option<&CheckedPlan>, slots: &[Slot]) -> PlanCost {
         shadow.map_or(self.cost, |shadow| {
-            cost_with_shadow(self.cost, shadow.cost, &shadow.plan, &slots[self.slots.len()..])
+            cost_with_shadow(
+                self.cost,
+                shadow.cost,
+                &shadow.plan,
+                &shadow.context,
+                &slots[self.slots.len()..],
+            )
         })
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PlanError;
 use super::{Audiences, NOW_MAX};
+use crate::audience::ListKind;
 use crate::campaign::{CAMPAIGN_DAYS_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
 use crate::order::check_sku;
 
@@ -19,6 +20,15 @@ pub struct CheckContext {
     pub audiences: Audiences,
     /// Hash buckets of the campaign's keys.
     pub buckets: u32,
+}
+
+impl CheckContext {
+    /// What the members of a list are.
+    pub fn kind_of(&self, audience: &str) -> &ListKind {
+        self.audiences
+            .get(audience)
+            .map_or(&ListKind::Texts, |list| &list.kind)
+    }
 }
 
 pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
@@ -81,6 +91,12 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
         check_id(id).map_err(|error| PlanError::new(&at, "audience", format!("the id {error}")))?;
         if !(1..=65_536).contains(&audience.buckets) {
             let message = format!("{} buckets; 1 to 65536 are allowed", audience.buckets);
+            return Err(PlanError::new(at, "audience", message));
+        }
+        if let ListKind::Addresses(lengths) = &audience.kind
+            && (lengths.v4.last() > Some(&32) || lengths.v6.last() > Some(&128))
+        {
+            let message = "ranges longer than an address".to_owned();
             return Err(PlanError::new(at, "audience", message));
         }
     }

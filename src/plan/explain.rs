@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::ceiling::is_held;
 use super::reach::{needed, reachable_from};
+use crate::audience::ListKind;
 pub use enforced::enforced;
 
 use super::{
@@ -114,8 +115,12 @@ fn facts(checked: &CheckedPlan, roots: &[Node], measured: Option<u32>) -> String
             .audiences
             .get(*audience)
             .map_or(0, |list| list.version);
+        let kind = match checked.context().kind_of(audience) {
+            ListKind::Texts => "",
+            ListKind::Addresses(_) => ", of addresses and ranges",
+        };
         format!(
-            " Looks up the {} in the list {audience} (version {version}).",
+            " Looks up the {} in the list {audience} (version {version}{kind}).",
             noun(of)
         )
     });

@@ -20,6 +20,7 @@ pub mod explain;
 pub mod facts;
 mod integer;
 pub mod kind;
+mod lists;
 pub mod merge;
 mod names;
 mod nodes;
@@ -39,7 +40,6 @@ pub mod unfit;
 pub mod window;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv6Addr;
 
@@ -49,6 +49,7 @@ pub use check::check;
 pub use checked::CheckedPlan;
 pub use context::CheckContext;
 pub use error::PlanError;
+pub use lists::{AudienceRef, Audiences, Home, Layers};
 
 use crate::order::Attempt;
 
@@ -432,14 +433,3 @@ pub struct Plan {
     #[serde(default)]
     pub required: Vec<Attribute>,
 }
-
-/// An uploaded list as a revision pins it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AudienceRef {
-    pub version: u32,
-    /// Number of Redis sets the members are spread over.
-    pub buckets: u32,
-}
-
-/// The uploaded lists a plan may ask for, by id.
-pub type Audiences = BTreeMap<String, AudienceRef>;

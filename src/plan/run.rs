@@ -168,9 +168,14 @@ impl<'a> Run<'a> {
         match self.source {
             Source::Nothing => false,
             Source::State(state) => {
+                let text = of.text_of(self.attempt);
+                let kind = self.plan.context().kind_of(audience);
                 let members = state.audiences.get(audience);
-                let value = of.text_of(self.attempt);
-                members.is_some_and(|members| elements(&value).any(|each| members.contains(each)))
+                let is_there = |each: &str| {
+                    let kept = kind.members_for(each);
+                    members.is_some_and(|members| kept.iter().any(|one| members.contains(one)))
+                };
+                elements(&text).any(is_there)
             }
             Source::Facts(facts) => {
                 let mut members = facts.members.iter();

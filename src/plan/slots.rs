@@ -17,7 +17,8 @@ pub enum Slot {
     Subject(Vec<Attribute>),
     /// The hash bucket of that subject.
     Bucket(Vec<Attribute>),
-    /// The bucket of an audience's sets a value would be in; of an array, that of each element in its place.
+    /// The bucket of an audience that a value would be in: in which version, and which; of an array, that of each element in
+    /// its place. Of a list of addresses, each with the range that would be in it.
     MemberBucket { audience: String, of: Attribute },
     /// Whether the rules in shadow can read what the attempt has: the empty text, or the code of why they cannot. Where the
     /// rules that decide cannot, the gateway refuses the order, and no script is asked.

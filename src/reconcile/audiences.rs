@@ -8,6 +8,7 @@ use crate::engine::{self, EngineError};
 use crate::lua::audiences::{Put, Target, put_reply};
 use crate::lua::keys::Shard;
 use crate::lua::{Args, fixed};
+use crate::plan::{AudienceRef, Layers};
 use crate::revision::Revision;
 
 use super::{RebuildError, Reconcile};
@@ -60,45 +61,101 @@ impl Reconcile {
                 },
                 audience,
                 list,
+                changed: None,
                 expires_at: revision.schedule.expires_at(),
             };
-            // What a rebuild finds may have holes: it writes everything again.
-            let put = match permit {
-                WritePermit::Rebuild { .. } => Put::Incomplete,
-                WritePermit::Open => self.put(shard, permit, target.ask()).await?,
+            let put = self.ask(shard, &target, permit).await?;
+            let put = match (put, &list.layers) {
+                (Put::Incomplete, None) => self.put_audience(shard, &target, list.version, permit).await?,
+                (Put::Incomplete, Some(layers)) => self.put_layers(shard, &target, layers, permit).await?,
+                (put, _) => put,
             };
-            match put {
-                Put::Complete => {}
-                Put::Incomplete => self.put_audience(shard, &target, permit).await?,
-                Put::Fenced(there) => return refused(permit, there.is_some()),
+            if let Put::Fenced(there) = put {
+                return refused(permit, there.is_some());
             }
         }
         Ok(())
     }
 
-    async fn put_audience(
+    /// Whether a version is there, and stays as long as it has to.
+    async fn ask(
         &self,
         shard: &Shard,
         target: &Target<'_>,
         permit: WritePermit<'_>,
-    ) -> Result<(), RebuildError> {
+    ) -> Result<Put, RebuildError> {
+        match permit {
+            // What a rebuild finds may have holes: it writes everything again.
+            WritePermit::Rebuild { .. } => Ok(Put::Incomplete),
+            WritePermit::Open => self.put(shard, permit, target.ask()).await,
+        }
+    }
+
+    /// The version that was uploaded whole, unless it is there already; then each bucket that changed since; and that this is all.
+    async fn put_layers(
+        &self,
+        shard: &Shard,
+        target: &Target<'_>,
+        layers: &Layers,
+        permit: WritePermit<'_>,
+    ) -> Result<Put, RebuildError> {
+        let base = Target {
+            list: &target.list.base(),
+            ..*target
+        };
+        let mut put = self.ask(shard, &base, permit).await?;
+        if put == Put::Incomplete {
+            // The row of that version may be gone; its buckets are kept for this one.
+            put = self
+                .put_audience(shard, &base, target.list.version, permit)
+                .await?;
+        }
+        for (number, (bucket, version)) in layers.changed.iter().enumerate() {
+            if let Put::Fenced(_) = put {
+                return Ok(put);
+            }
+            if number % PAGE as usize == 0 {
+                self.still_ours(permit).await?;
+            }
+            let list = AudienceRef::whole(*version, target.list.buckets);
+            let one = Target {
+                list: &list,
+                changed: Some(*bucket),
+                ..*target
+            };
+            let members = self
+                .store
+                .audience_buckets(target.audience, target.list.version, *bucket, 1)
+                .await?;
+            put = self.put_page(shard, &one, permit, 0, &members).await?;
+        }
+        match put {
+            Put::Fenced(_) => Ok(put),
+            _ => self.put(shard, permit, target.complete()).await,
+        }
+    }
+
+    /// A version that was uploaded whole: `of` itself, or the one that `of` was made from.
+    async fn put_audience(
+        &self,
+        shard: &Shard,
+        target: &Target<'_>,
+        of: u32,
+        permit: WritePermit<'_>,
+    ) -> Result<Put, RebuildError> {
         let begun = tokio::time::Instant::now();
-        let mut first = 0;
-        let mut page = self.page(target, first).await?;
+        let (mut first, mut said) = (0, Put::Incomplete);
+        let mut page = self.page(target.audience, of, first).await?;
         while !page.is_empty() {
             let next = first + page.len() as u32;
             // The database reads the next page while the engine takes this one.
             let put = self.put_page(shard, target, permit, first, &page);
-            let (put, following) = futures_util::try_join!(put, self.page(target, next))?;
-            if let Put::Fenced(there) = put {
-                return refused(permit, there.is_some());
+            let (put, following) = futures_util::try_join!(put, self.page(target.audience, of, next))?;
+            if let Put::Fenced(_) = put {
+                return Ok(put);
             }
-            (first, page) = (next, following);
-            if let WritePermit::Rebuild { lease, .. } = permit
-                && !self.hold(lease).await?
-            {
-                return Err(RebuildError::Elsewhere);
-            }
+            (first, page, said) = (next, following, put);
+            self.still_ours(permit).await?;
         }
         tracing::info!(
             campaign = shard.campaign,
@@ -109,14 +166,19 @@ impl Reconcile {
             took_ms = begun.elapsed().as_millis() as u64,
             "list loaded"
         );
-        Ok(())
+        Ok(said)
+    }
+
+    async fn still_ours(&self, permit: WritePermit<'_>) -> Result<(), RebuildError> {
+        match permit {
+            WritePermit::Rebuild { lease, .. } if !self.hold(lease).await? => Err(RebuildError::Elsewhere),
+            _ => Ok(()),
+        }
     }
 
     /// Empty at the end of the list.
-    async fn page(&self, target: &Target<'_>, first: u32) -> Result<Vec<Vec<u8>>, RebuildError> {
-        let Target { audience, list, .. } = target;
-        let page = self.store.audience_buckets(audience, list.version, first, PAGE);
-        Ok(page.await?)
+    async fn page(&self, audience: &str, of: u32, first: u32) -> Result<Vec<Vec<u8>>, RebuildError> {
+        Ok(self.store.audience_base(audience, of, first, PAGE).await?)
     }
 
     /// What the engine said last, or first of all that it put nothing there.

@@ -26,6 +26,7 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::pool::PoolOptions;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
+use crate::audience::ListKind;
 use crate::campaign::{Activation, Campaign, Schedule};
 use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
@@ -114,6 +115,10 @@ pub struct AudienceRow {
     /// Lower-case hex SHA-256 over the members, whatever their order.
     pub digest: String,
     pub uploaded_at: i64,
+    /// The version that was uploaded whole, where this one was made from it by changing members.
+    pub base: Option<u32>,
+    /// What its members are.
+    pub kind: ListKind,
 }
 
 /// A list about to be stored.
@@ -125,7 +130,28 @@ pub struct NewAudience {
     pub members: u64,
     pub buckets: u32,
     pub digest: String,
+    /// What the digest is made of: opaque here.
+    pub partitions: Vec<u8>,
     pub uploaded_at: i64,
+    /// The version it was made from: nothing is stored where another one is the newest.
+    pub after: Option<u32>,
+    pub kind: ListKind,
+}
+
+/// A version of a list that differs from the newest one in some buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedAudience {
+    /// The newest version.
+    pub from: AudienceRow,
+    /// Random, as [`NewAudience::upload`].
+    pub upload: String,
+    pub members: u64,
+    pub digest: String,
+    pub partitions: Vec<u8>,
+    pub uploaded_at: i64,
+    /// The packed buckets that differ, each with its number.
+    pub buckets: Vec<(u32, Vec<u8>)>,
+    pub kind: ListKind,
 }
 
 /// A campaign with what is active.

@@ -22,15 +22,7 @@ pub struct Step {
 
 /// What the example's plan is checked against. Every audience is its version 1 in one bucket.
 pub fn check_context(example: &Example) -> CheckContext {
-    let pinned = |(id, _): &(String, Vec<String>)| {
-        (
-            id.clone(),
-            AudienceRef {
-                version: 1,
-                buckets: 1,
-            },
-        )
-    };
+    let pinned = |(id, _): &(String, Vec<String>)| (id.clone(), AudienceRef::whole(1, 1));
     CheckContext {
         campaign: example.context.campaign.clone(),
         schedule: Schedule {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use rushgate::audience::{ListKind, PrefixLengths};
 use rushgate::campaign::{Schedule, Sku};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::CheckContext;
@@ -50,7 +51,21 @@ pub fn audiences() -> BTreeMap<String, BTreeSet<String>> {
     BTreeMap::from([
         ("vip".to_owned(), members(&["ann", "gold", "d1"])),
         ("blocked".to_owned(), members(&["ü 1", "d\n2", "10.0.0.2"])),
+        (NETWORKS.to_owned(), members(&["10.0.0.2/31", "2001:db8::1"])),
     ])
+}
+
+/// The list that is of addresses.
+const NETWORKS: &str = "networks";
+
+fn kind_of(list: &str) -> ListKind {
+    match list {
+        NETWORKS => ListKind::Addresses(PrefixLengths {
+            v4: [8, 31].into(),
+            v6: [128].into(),
+        }),
+        _ => ListKind::Texts,
+    }
 }
 
 fn attributes() -> Vec<Attribute> {
@@ -160,9 +175,13 @@ fn constraint_seed() -> impl Strategy<Value = ConstraintSeed> {
 
 fn context() -> impl Strategy<Value = CheckContext> {
     (1..40u64, 0..15u64, 1..9u32, 1..4u32, 1..5 * DAY).prop_map(|(a, b, buckets, sets, lasts)| {
-        let list = AudienceRef {
-            version: 1,
-            buckets: sets,
+        let list = |id: String| {
+            let kind = kind_of(&id);
+            let list = AudienceRef {
+                kind,
+                ..AudienceRef::whole(1, sets)
+            };
+            (id, list)
         };
         CheckContext {
             campaign: "prop".into(),
@@ -181,7 +200,7 @@ fn context() -> impl Strategy<Value = CheckContext> {
                     stock: b,
                 },
             ],
-            audiences: audiences().into_keys().map(|id| (id, list.clone())).collect(),
+            audiences: audiences().into_keys().map(list).collect(),
             buckets,
         }
     })
@@ -275,7 +294,7 @@ impl Builder {
         let attributes = attributes();
         let attribute = || x.get(&attributes).clone();
         let word = || seed.texts.first().cloned().unwrap_or_default();
-        let list = || if seed.number % 2 == 0 { "vip" } else { "blocked" };
+        let list = || ["vip", "blocked", NETWORKS][seed.number.rem_euclid(3) as usize];
         let expr = match seed.op {
             0 => Expr::Int(seed.number),
             1 => Expr::Text(word()),
@@ -386,7 +405,13 @@ impl Builder {
 
 fn attempt() -> impl Strategy<Value = Attempt> {
     let attributes = (
-        prop::option::of(select(vec!["10.0.0.1", "10.0.0.2"])),
+        prop::option::of(select(vec![
+            "10.0.0.1",
+            "10.0.0.2",
+            "10.0.0.3",
+            "::ffff:10.0.0.3",
+            "2001:DB8:0:0::1",
+        ])),
         prop::option::of(select([&TIERS[..], &ARRAYS[..], &SAID[..]].concat())),
         prop::option::of(select(DEVICES.to_vec())),
         prop::option::of(select(vec!["here", "2:there"])),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use flate2::write::MultiGzDecoder;
 
 use super::spool::{Spool, Summary};
-use crate::audience::{AudienceError, Lines, Table, TableOptions, TableRead};
+use crate::audience::{AudienceError, Lines, ListKind, Table, TableOptions, TableRead};
 
 /// Why an upload is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +32,13 @@ pub struct Reading {
     /// Whether what does not look like an id is refused.
     pub strict: bool,
     pub format: Format,
+    /// What the members are; found out where it is not said.
+    pub kind: Option<ListKind>,
 }
 
 /// The body so far.
 pub(super) enum Intake {
-    Plain(Sink),
+    Plain(Box<Sink>),
     Gzip(Box<MultiGzDecoder<Sink>>),
 }
 
@@ -46,7 +48,7 @@ impl Intake {
         let sink = Sink::new(reading, bytes_max);
         match gzip {
             true => Self::Gzip(Box::new(MultiGzDecoder::new(sink))),
-            false => Self::Plain(sink),
+            false => Self::Plain(Box::new(sink)),
         }
     }
 
@@ -63,7 +65,7 @@ impl Intake {
     /// The end of the body.
     pub(super) fn end(self) -> Result<Taken, IntakeError> {
         let sink = match self {
-            Self::Plain(sink) => sink,
+            Self::Plain(sink) => *sink,
             Self::Gzip(mut decoder) => {
                 if let Err(error) = decoder.try_finish() {
                     return Err(gzip_error(decoder.get_mut(), error));
@@ -71,6 +73,7 @@ impl Intake {
                 let lines = Reading {
                     strict: true,
                     format: Format::Lines,
+                    kind: None,
                 };
                 std::mem::replace(decoder.get_mut(), Sink::new(lines, 0))
             }
@@ -87,6 +90,7 @@ fn gzip_error(sink: &mut Sink, error: io::Error) -> IntakeError {
 /// A list that was read to its end.
 pub(super) struct Taken {
     pub(super) summary: Summary,
+    pub(super) kind: ListKind,
     pub(super) spool: Spool,
     pub(super) table: Option<TableRead>,
 }
@@ -98,7 +102,7 @@ enum Reader {
 }
 
 impl Reader {
-    fn new(Reading { strict, format }: Reading) -> Self {
+    fn new(strict: bool, format: Format) -> Self {
         match format {
             Format::Lines => Self::Lines(Lines::new(strict)),
             Format::Table(options) => Self::Table(Box::new(Table::new(strict, options))),
@@ -123,6 +127,7 @@ impl Reader {
 /// Where the text of the list goes.
 pub(super) struct Sink {
     reader: Reader,
+    kind: Option<ListKind>,
     spool: Spool,
     /// Bytes that may still come.
     room: u64,
@@ -133,7 +138,8 @@ pub(super) struct Sink {
 impl Sink {
     fn new(reading: Reading, room: u64) -> Self {
         Self {
-            reader: Reader::new(reading),
+            reader: Reader::new(reading.strict, reading.format),
+            kind: reading.kind,
             spool: Spool::default(),
             room,
             refused: None,
@@ -155,7 +161,10 @@ impl Sink {
 
     fn end(self) -> Result<Taken, IntakeError> {
         let Self {
-            reader, mut spool, ..
+            reader,
+            kind,
+            mut spool,
+            ..
         } = self;
         let mut spooled = Ok(());
         let table = reader.end(&mut |id| {
@@ -164,9 +173,14 @@ impl Sink {
             }
         })?;
         spooled.map_err(IntakeError::Spool)?;
+        let kind = spool.kind(kind.as_ref()).map_err(IntakeError::Spool)??;
+        if let ListKind::Addresses(_) = kind {
+            spool = spool.of_addresses().map_err(IntakeError::Spool)?;
+        }
         let summary = spool.summary().map_err(IntakeError::Spool)??;
         Ok(Taken {
             summary,
+            kind,
             spool,
             table,
         })
@@ -198,6 +212,7 @@ mod tests {
     const LINES: Reading = Reading {
         strict: true,
         format: Format::Lines,
+        kind: None,
     };
 
     fn gzip(text: &[u8]) -> Vec<u8> {

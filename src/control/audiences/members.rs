@@ -3,10 +3,11 @@
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
-use super::{Control, ControlError};
-use crate::audience::unpack;
+use super::{Control, ControlError, invalid};
+use crate::audience::{AddressError, AddressRange, ListKind, unpack};
 use crate::campaign::bucket_of;
 use crate::store::AudienceRow;
+use crate::wire::echo;
 
 /// Buckets read at once: of a full list they are some 200 KiB.
 const BUCKETS_AT_ONCE: u32 = 128;
@@ -16,13 +17,16 @@ const BUCKETS_AT_ONCE: u32 = 128;
 pub struct Asked {
     pub version: u32,
     pub listed: bool,
+    /// The member that says so: the same text, or a range that an address is in.
+    pub by: Option<String>,
 }
 
 /// The members of a version: each followed by a line feed, some hundred kilobytes at a time.
 pub type MembersStream = BoxStream<'static, Result<Vec<u8>, ControlError>>;
 
 impl Control {
-    /// Whether a version has the member, spelt exactly so; of the newest one where none is named.
+    /// Whether a version has the member, spelt exactly so, or, of addresses, whether one of its ranges covers it; of the newest
+    /// version where none is named.
     pub async fn is_member(
         &self,
         id: &str,
@@ -30,13 +34,33 @@ impl Control {
         member: &str,
     ) -> Result<Asked, ControlError> {
         let row = self.version(id, version).await?;
-        let bucket = bucket_of(member.as_bytes(), row.buckets);
-        let packed = self.store.audience_buckets(id, row.version, bucket, 1).await?;
-        let listed = packed
-            .iter()
-            .any(|packed| unpack(packed).any(|known| known == member.as_bytes()));
+        let members = match &row.kind {
+            ListKind::Texts => vec![member.to_owned()],
+            ListKind::Addresses(lengths) => match AddressRange::parse(member) {
+                Ok(range) => lengths.covering(&range).collect(),
+                Err(why) => return Err(no_address(member, why)),
+            },
+        };
         let version = row.version;
-        Ok(Asked { version, listed })
+        for member in members {
+            let bucket = bucket_of(member.as_bytes(), row.buckets);
+            let packed = self.store.audience_buckets(id, version, bucket, 1).await?;
+            if packed
+                .iter()
+                .any(|packed| unpack(packed).any(|known| known == member.as_bytes()))
+            {
+                return Ok(Asked {
+                    version,
+                    listed: true,
+                    by: Some(member),
+                });
+            }
+        }
+        Ok(Asked {
+            version,
+            listed: false,
+            by: None,
+        })
     }
 
     /// Every member of a version, in no order.
@@ -67,4 +91,9 @@ impl Control {
             ControlError::Unknown(format!("the list {id:?} has no version {version}"))
         })
     }
+}
+
+/// What is no address cannot be a member of a list of them.
+pub(super) fn no_address(member: &str, why: AddressError) -> ControlError {
+    invalid(format!("the list is of addresses, and {}: {why}", echo(member)))
 }

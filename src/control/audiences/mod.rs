@@ -2,11 +2,15 @@
 //!
 //! ```text
 //!  body ─▶ intake: gunzip, lines or table ─▶ spool: partitions ─▶ different ids, digest ─▶ buckets ─▶ database
+//!  members one by one ─▶ collect: up to a second ─▶ change: the buckets that differ ─▶ database ─▶ repin: revision, activation
 //! ```
 
+mod change;
+mod collect;
 mod intake;
 mod members;
 mod pin;
+mod repin;
 mod spool;
 
 use bytes::Bytes;
@@ -16,13 +20,16 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::{Control, ControlError, Problem};
-use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError, TableRead};
+use crate::audience::{AUDIENCE_BYTES_MAX, AudienceError, ListKind, TableRead};
 use crate::campaign::check_id;
 use crate::store::{AudienceRow, NewAudience};
+pub(super) use collect::Collector;
+pub use collect::{Changed, MemberChange};
 pub use intake::{Format, Reading};
 use intake::{Intake, IntakeError, Taken};
 pub use members::{Asked, MembersStream};
-use spool::Spool;
+pub use repin::Repinned;
+use spool::{Spool, Summary};
 
 /// Pieces of a body between the connection and the thread that reads them.
 const PIECES_AHEAD: usize = 4;
@@ -66,24 +73,26 @@ impl Control {
             body,
         } = upload;
         check_id(&id).map_err(|error| invalid(format!("the list id {error}")))?;
+        let newest = self.store.audience(&id).await?.into_iter().next();
+        // A list of addresses stays one: as texts, its ranges would match nobody.
+        let stays = newest.map(|row| row.kind).filter(|kind| *kind != ListKind::Texts);
+        let reading = Reading {
+            kind: reading.kind.or(stays),
+            ..reading
+        };
         let Taken {
             summary,
+            kind,
             spool,
             table,
         } = collect(gzip, reading, body).await?;
-        if let Some(row) = self.store.audience(&id).await?.into_iter().next()
-            && row.digest == summary.digest
+        let new = self.new_audience(id, kind, summary, None);
+        if let Some(row) = self.store.audience(&new.id).await?.into_iter().next()
+            && row.digest == new.digest
+            && row.kind.name() == new.kind.name()
         {
             return Ok(self.uploaded(false, row, table));
         }
-        let new = NewAudience {
-            id,
-            upload: uuid::Uuid::now_v7().simple().to_string(),
-            members: summary.members,
-            buckets: summary.buckets,
-            digest: summary.digest,
-            uploaded_at: (self.clock)(),
-        };
         let (new, row) = self
             .store
             .insert_audience(&new, filled(spool, new.buckets))
@@ -96,7 +105,32 @@ impl Control {
         Ok(self.uploaded(new, row, table))
     }
 
+    /// A version that is stored whole; with `after`, only as the one after that.
+    fn new_audience(&self, id: String, kind: ListKind, summary: Summary, after: Option<u32>) -> NewAudience {
+        NewAudience {
+            id,
+            upload: new_upload(),
+            members: summary.members,
+            buckets: summary.buckets,
+            digest: summary.partitions.digest(),
+            partitions: summary.partitions.into_bytes(),
+            uploaded_at: (self.clock)(),
+            after,
+            kind,
+        }
+    }
+
     fn uploaded(&self, new: bool, row: AudienceRow, table: Option<TableRead>) -> Uploaded {
+        Uploaded {
+            new,
+            behind: self.behind(&row),
+            row,
+            table,
+        }
+    }
+
+    /// Campaigns whose active revision pins another version: campaign, revision, version.
+    fn behind(&self, row: &AudienceRow) -> Vec<(String, u32, u32)> {
         let mut behind: Vec<_> = self
             .ruleset
             .all()
@@ -108,15 +142,10 @@ impl Control {
             })
             .collect();
         behind.sort();
-        Uploaded {
-            new,
-            row,
-            behind,
-            table,
-        }
+        behind
     }
 
-    /// Every version, the list uploaded last first, and of each list the newest version first.
+    /// The newest version of each list, the one that changed last first.
     pub async fn audiences(&self) -> Result<Vec<AudienceRow>, ControlError> {
         Ok(self.store.audiences().await?)
     }
@@ -141,6 +170,11 @@ impl Control {
         self.audit(actor, "audience.delete", id, detail).await;
         Ok(())
     }
+}
+
+/// A random key for members to be kept under.
+fn new_upload() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
 }
 
 fn unknown(id: &str) -> ControlError {

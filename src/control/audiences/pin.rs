@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::super::requests::RuleSpec;
 use super::{Control, ControlError, Problem};
-use crate::plan::{AudienceRef, Audiences, Expr, Plan};
+use crate::plan::{AudienceRef, Audiences, Expr, Layers, Plan};
+use crate::store::AudienceRow;
 
 /// Known lists named in a hint at most.
 const HINTED_MAX: usize = 20;
@@ -36,17 +37,13 @@ impl Control {
         if asked.is_empty() {
             return Ok(Vec::new());
         }
-        let mut newest: BTreeMap<String, AudienceRef> = BTreeMap::new();
-        for row in self.store.audiences().await? {
-            newest.entry(row.id).or_insert(AudienceRef {
-                version: row.version,
-                buckets: row.buckets,
-            });
-        }
+        let newest = self.store.audiences().await?;
+        let newest: BTreeMap<String, AudienceRow> =
+            newest.into_iter().map(|row| (row.id.clone(), row)).collect();
         let mut unknown = Vec::new();
         for id in asked {
             match newest.get(id) {
-                Some(list) => drop(pinned.insert(id.clone(), list.clone())),
+                Some(row) => drop(pinned.insert(id.clone(), self.pin(row).await?)),
                 None => unknown.push(id),
             }
         }
@@ -56,9 +53,24 @@ impl Control {
             .map(|id| unknown_audience(at, rule, id, &newest))
             .collect())
     }
+
+    async fn pin(&self, row: &AudienceRow) -> Result<AudienceRef, ControlError> {
+        let layers = match row.base {
+            None => None,
+            Some(base) => Some(Layers {
+                base,
+                changed: self.store.audience_changed(&row.id, row.version).await?,
+            }),
+        };
+        Ok(AudienceRef {
+            layers,
+            kind: row.kind.clone(),
+            ..AudienceRef::whole(row.version, row.buckets)
+        })
+    }
 }
 
-fn unknown_audience(at: &str, rule: &RuleSpec, id: &str, known: &BTreeMap<String, AudienceRef>) -> Problem {
+fn unknown_audience(at: &str, rule: &RuleSpec, id: &str, known: &BTreeMap<String, AudienceRow>) -> Problem {
     let place = place_of(&rule.params, id).unwrap_or_default();
     let problem = Problem::new(
         format!("{at}/params{place}"),

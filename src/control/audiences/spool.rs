@@ -7,13 +7,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use sha2::{Digest, Sha256};
 
 use crate::audience::{
-    AUDIENCE_BUCKET_MEMBERS_MAX, AUDIENCE_MEMBERS_MAX, AudienceError, buckets_for, pack, unpack,
+    AUDIENCE_BUCKET_MEMBERS_MAX, AUDIENCE_MEMBERS_MAX, AddressRange, AudienceError, ListKind, Scan,
+    buckets_for, pack, unpack,
 };
 use crate::campaign::bucket_of;
 use crate::wasm;
 
 /// A list of five million ids of 50 bytes has a MiB in each.
-const PARTITIONS: u32 = 256;
+pub(super) const PARTITIONS: u32 = 256;
+/// Bytes of a SHA-256.
+const DIGEST_BYTES: usize = 32;
 /// Bytes of a partition kept in memory before they go to the file: 4 MiB for all of them.
 const BLOCK_BYTES: usize = 16 * 1024;
 
@@ -39,7 +42,32 @@ struct Partition {
 pub(super) struct Summary {
     pub(super) members: u64,
     pub(super) buckets: u32,
-    pub(super) digest: String,
+    pub(super) partitions: Digests,
+}
+
+/// SHA-256 of each partition's members, sorted: those that did not change need not be read to know the digest of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digests(Vec<u8>);
+
+impl Digests {
+    /// As they are stored; `None` where these are none.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() == PARTITIONS as usize * DIGEST_BYTES).then_some(Self(bytes))
+    }
+
+    pub(super) fn set<'a>(&mut self, partition: u32, sorted: impl Iterator<Item = &'a [u8]>) {
+        let place = partition as usize * DIGEST_BYTES;
+        self.0[place..place + DIGEST_BYTES].copy_from_slice(&Sha256::digest(pack(sorted)));
+    }
+
+    /// The digest of the whole list, which depends neither on the order of its members nor on how many buckets they fill.
+    pub(super) fn digest(&self) -> String {
+        wasm::digest(&self.0)
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
 }
 
 impl Default for Spool {
@@ -94,16 +122,41 @@ impl Spool {
         Ok(all)
     }
 
+    /// What the members are; `said` where somebody did.
+    pub(super) fn kind(&mut self, said: Option<&ListKind>) -> io::Result<Result<ListKind, AudienceError>> {
+        let mut scan = Scan::default();
+        if said != Some(&ListKind::Texts) {
+            for number in 0..PARTITIONS {
+                let raw = self.read(number)?;
+                unpack(&raw).for_each(|id| scan.see(&String::from_utf8_lossy(id)));
+            }
+        }
+        Ok(scan.kind(said))
+    }
+
+    /// The same addresses, in their one spelling.
+    pub(super) fn of_addresses(mut self) -> io::Result<Self> {
+        let mut spelt = Self::default();
+        for number in 0..PARTITIONS {
+            let raw = self.read(number)?;
+            for id in unpack(&raw) {
+                let range = AddressRange::parse(&String::from_utf8_lossy(id));
+                spelt.add(&range.map_err(io::Error::other)?.member())?;
+            }
+        }
+        Ok(spelt)
+    }
+
     /// Counts the different ids and digests them: the digest does not depend on their order, on
     /// repeated ones, or on how many buckets they fill.
     pub(super) fn summary(&mut self) -> io::Result<Result<Summary, AudienceError>> {
         let mut members = 0;
-        let mut digests = Vec::new();
+        let mut partitions = Digests(vec![0; PARTITIONS as usize * DIGEST_BYTES]);
         for number in 0..PARTITIONS {
             let raw = self.read(number)?;
             let sorted = distinct(&raw);
             members += sorted.len() as u64;
-            digests.extend_from_slice(&Sha256::digest(pack(sorted.into_iter())));
+            partitions.set(number, sorted.into_iter());
         }
         if members > AUDIENCE_MEMBERS_MAX {
             return Ok(Err(AudienceError::TooMany { members }));
@@ -111,7 +164,7 @@ impl Spool {
         Ok(Ok(Summary {
             members,
             buckets: buckets_for(members),
-            digest: wasm::digest(&digests),
+            partitions,
         }))
     }
 
@@ -243,11 +296,11 @@ mod tests {
         let forth = summary(&mut spool(ids(0, 3000)));
         let back = summary(&mut spool(ids(0, 3000).rev().chain(ids(5, 50))));
         assert_eq!(forth, back);
-        assert_ne!(forth.digest, summary(&mut spool(ids(0, 2999))).digest);
+        assert_ne!(forth.partitions, summary(&mut spool(ids(0, 2999))).partitions);
         let joined = summary(&mut spool(["ab".to_owned()].into_iter()));
         assert_ne!(
-            joined.digest,
-            summary(&mut spool(["a".to_owned(), "b".to_owned()].into_iter())).digest
+            joined.partitions,
+            summary(&mut spool(["a".to_owned(), "b".to_owned()].into_iter())).partitions
         );
     }
 }

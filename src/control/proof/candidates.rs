@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
+use crate::audience::ListKind;
 use crate::order::{QUANTITY_MAX, array};
 use crate::plan::{Attribute, CheckedPlan, Expr, Node, Plan, Window};
 
@@ -15,6 +16,17 @@ const SKUS: usize = 3;
 const KEPT_MAX: usize = 256;
 /// Values that belong to no table of the plan, some of them hard to quote.
 const STRANGERS: [&str; 6] = ["ada", "bob", "1:a", "it's \"q\" ]]\\ {x}", "ü 1", "line\nbreak"];
+
+/// Values of an attribute that is looked up in a list of addresses: some are in the same ranges, and one is written in two ways.
+const ADDRESSES: [&str; 7] = [
+    "203.0.113.7",
+    "203.0.113.8",
+    "203.1.0.1",
+    "::ffff:203.0.113.7",
+    "2001:db8::1",
+    "2001:DB8:0:0::1",
+    "2001:db8:1::1",
+];
 
 /// Everything a plan gives to draw from.
 #[derive(Debug, Default)]
@@ -30,6 +42,8 @@ pub(super) struct Candidates {
     arrays: BTreeSet<Attribute>,
     /// (list, attribute) of every membership asked for.
     memberships: BTreeSet<(String, Attribute)>,
+    /// What the members of these lists are.
+    kinds: BTreeMap<String, ListKind>,
     skus: Vec<(String, i64)>,
     /// Sorted.
     moments: Vec<i64>,
@@ -113,6 +127,8 @@ impl Candidates {
                 }
                 Expr::Member { audience, of } => {
                     self.memberships.insert((audience.clone(), of.clone()));
+                    let kind = plan.context().kind_of(audience).clone();
+                    self.kinds.insert(audience.clone(), kind);
                 }
                 _ => {}
             }
@@ -204,7 +220,9 @@ impl Candidates {
             let there = ids.filter(|_| *of == Attribute::Sku).chain(values);
             // A list has one member per line.
             let there = there.filter(|value| !value.contains(['\n', '\r', array::MARK]));
-            list.extend(there.filter(|_| rng.bool()).cloned());
+            let kind = self.kinds.get(audience).unwrap_or(&ListKind::Texts);
+            let there = there.flat_map(|value| kind.members_for(value));
+            list.extend(there.filter(|_| rng.bool()));
         }
         Cast {
             values,
@@ -220,6 +238,17 @@ impl Candidates {
             .filter(|text| !text.is_empty())
             .collect();
         let mut drawn: BTreeSet<String> = BTreeSet::new();
+        let by_address = |(audience, of): &(String, Attribute)| {
+            of == attribute
+                && self
+                    .kinds
+                    .get(audience)
+                    .is_some_and(|kind| *kind != ListKind::Texts)
+        };
+        if self.memberships.iter().any(by_address) {
+            let drawn_from = (0..VALUES).map(|_| ADDRESSES[rng.usize(..ADDRESSES.len())].to_owned());
+            drawn.extend(drawn_from);
+        }
         for _ in 0..VALUES {
             let value = match rng.choice(&asked) {
                 Some(text) if rng.u8(0..4) > 0 => (*text).clone(),

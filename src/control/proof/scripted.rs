@@ -18,7 +18,7 @@ use crate::lua::{Args, Family, Script, fixed};
 use crate::order::{Attempt, Charge};
 use crate::plan::decision::Decision;
 use crate::plan::state::{ShadowState, State};
-use crate::plan::{CheckedPlan, PlanError, Window, check};
+use crate::plan::{AudienceRef, CheckedPlan, PlanError, Window, check};
 
 /// Buckets of a proof's keys: more than one, so that the wrong one would be noticed, and few, because
 /// each is made before the first attempt. The script's text does not depend on their number.
@@ -34,7 +34,10 @@ pub fn compact(plan: &CheckedPlan) -> Result<CheckedPlan, PlanError> {
     let mut context = plan.context().clone();
     context.buckets = context.buckets.min(BUCKETS_MAX);
     for list in context.audiences.values_mut() {
-        list.buckets = list.buckets.min(BUCKETS_MAX);
+        *list = AudienceRef {
+            kind: list.kind.clone(),
+            ..AudienceRef::whole(list.version, list.buckets.min(BUCKETS_MAX))
+        };
     }
     check(plan.plan().clone(), context)
 }

@@ -26,7 +26,7 @@ use crate::attempts::DecidedAttempt;
 use crate::attempts::replay::{Replay, World, scaled};
 use crate::attempts::tally::Tally;
 use crate::campaign::{Campaign, Sku};
-use crate::plan::{CheckContext, CheckedPlan, check, explain};
+use crate::plan::{Audiences, CheckContext, CheckedPlan, check, explain};
 use crate::revision::Revision;
 use crate::store::SampleRow;
 
@@ -192,7 +192,9 @@ impl Control {
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
-        let draft = self.draft(&row.campaign, &new.rules, &[], schedule).await?;
+        let draft = self
+            .draft(&row.campaign, &new.rules, &[], schedule, Audiences::new())
+            .await?;
         let number = row.activation.revision;
         let Some(old) = self.store.revision(campaign, number).await? else {
             return Err(ControlError::Internal(format!(

@@ -10,6 +10,7 @@ use super::header::{self, Header};
 use super::part::Part;
 use super::shadow;
 use super::text::{Lines, integer, literal};
+use crate::audience::ListKind;
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
 use crate::plan::kind::Kind;
 use crate::plan::slots::Slot;
@@ -93,6 +94,24 @@ fn write_header(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     lines.line("");
 }
 
+/// Whether a plan looks something that may be an array up in a list of texts.
+fn asks_for_elements(plan: &CheckedPlan) -> bool {
+    let context = plan.context();
+    has(plan, |expr| match expr {
+        Expr::Member { audience, of } => of.may_be_array() && context.kind_of(audience) == &ListKind::Texts,
+        _ => false,
+    })
+}
+
+/// Whether a plan looks an attribute up in a list of addresses.
+fn asks_for_ranges(plan: &CheckedPlan) -> bool {
+    let context = plan.context();
+    plan.plan().nodes.iter().any(|expr| match expr {
+        Expr::Member { audience, .. } => context.kind_of(audience) != &ListKind::Texts,
+        _ => false,
+    })
+}
+
 /// Everything before the decisions: shared parts, large tables, the counters' windows.
 fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     lines.part(include_str!("../../../lua/parts/begin.lua"));
@@ -119,13 +138,11 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if any(|plan| has(plan, |expr| matches!(expr, Expr::Member { .. }))) {
         lines.part(include_str!("../../../lua/parts/member.lua"));
     }
-    if any(|plan| {
-        has(
-            plan,
-            |expr| matches!(expr, Expr::Member { of, .. } if of.may_be_array()),
-        )
-    }) {
+    if any(asks_for_elements) {
         lines.part(include_str!("../../../lua/parts/any-member.lua"));
+    }
+    if any(asks_for_ranges) {
+        lines.part(include_str!("../../../lua/parts/within.lua"));
     }
     if parts.iter().any(needs_marks) {
         lines.part(include_str!("../../../lua/parts/admit-mark.lua"));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::part::Part;
 use super::text::{integer, literal};
+use crate::audience::ListKind;
 use crate::lua::codec::ATTEMPT_FIELDS;
 use crate::lua::keys;
 use crate::plan::kind::Kind;
@@ -268,16 +269,13 @@ impl Expressions<'_> {
             audience: audience.to_owned(),
             of: of.clone(),
         };
-        let (bucket, value) = (self.slot(&slot), self.text_of(of));
-        let text = match of.may_be_array() {
-            true => {
-                let keys = member_keys(self.part.plan, audience);
-                format!("any_member({keys}, {bucket}, {value})")
+        let keys = member_keys(audience);
+        let text = match self.part.plan.context().kind_of(audience) {
+            ListKind::Texts if of.may_be_array() => {
+                format!("any_member({keys}, {}, {})", self.slot(&slot), self.text_of(of))
             }
-            false => {
-                let key = member_key(self.part.plan, audience, &bucket);
-                format!("member({key}, {value})")
-            }
+            ListKind::Texts => format!("member({keys} .. {}, {})", self.slot(&slot), self.text_of(of)),
+            ListKind::Addresses(_) => format!("within({keys}, {})", self.slot(&slot)),
         };
         (text, Binding::Atom)
     }
@@ -331,16 +329,9 @@ impl Expressions<'_> {
     }
 }
 
-/// The key of a list's bucket.
-pub(super) fn member_key(plan: &CheckedPlan, audience: &str, bucket: &str) -> String {
-    format!("{} .. {bucket}", member_keys(plan, audience))
-}
-
-/// What the keys of a list's buckets begin with.
-pub(super) fn member_keys(plan: &CheckedPlan, audience: &str) -> String {
-    let lists = &plan.context().audiences;
-    let version = lists.get(audience).map_or(0, |list| list.version);
-    format!("prefix .. {}", literal(&keys::audience_family(audience, version)))
+/// What the keys of a list's buckets begin with: the gateway says which bucket it is, of which version.
+pub(super) fn member_keys(audience: &str) -> String {
+    format!("prefix .. {}", literal(&keys::audience_versions(audience)))
 }
 
 /// Units every SKU started with.

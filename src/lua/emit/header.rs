@@ -49,7 +49,7 @@ fn slot_name(slot: &Slot) -> String {
         Slot::Attribute(attribute) => attribute.to_string(),
         Slot::Subject(key) => format!("subject ({})", key_name(key)),
         Slot::Bucket(key) => format!("bucket of the subject ({})", key_name(key)),
-        Slot::MemberBucket { audience, of } => format!("bucket of {of} in the list {audience}"),
+        Slot::MemberBucket { audience, of } => format!("version and bucket of {of} in the list {audience}"),
         Slot::ShadowUnfit => "'', or the code of what the shadow cannot read".into(),
     }
 }

@@ -1,10 +1,11 @@
 //! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
 use super::counts;
-use super::expr::{member_key, member_keys};
+use super::expr::member_keys;
 use super::groups;
 use super::header::{self, Header, counter_name};
 use super::text::{Lines, literal};
+use crate::audience::ListKind;
 use crate::lua::keys;
 use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Window};
@@ -34,10 +35,17 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
     }
     lines.part(include_str!("../../../lua/parts/inspect.lua"));
-    let mut members = plan.quota_needs().members.iter();
-    if members.any(|(_, of)| of.may_be_array()) {
-        lines.part(include_str!("../../../lua/parts/inspect-member.lua"));
+    let asked = &plan.quota_needs().members;
+    if !asked.is_empty() {
+        lines.part(include_str!("../../../lua/parts/listed.lua"));
+    }
+    let has_texts = |audience: &str| plan.context().kind_of(audience) == &ListKind::Texts;
+    let asks_for_elements = |(audience, of): &(String, Attribute)| of.may_be_array() && has_texts(audience);
+    if asked.iter().any(asks_for_elements) {
         lines.part(include_str!("../../../lua/parts/any-member.lua"));
+    }
+    if asked.iter().any(|(audience, _)| !has_texts(audience)) {
+        lines.part(include_str!("../../../lua/parts/within.lua"));
     }
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         if !counter.is_lasting() {
@@ -95,16 +103,13 @@ fn facts(plan: &CheckedPlan) -> Vec<String> {
             Attribute::Sku => "ARGV[2]".to_owned(),
             other => argument(plan, &Slot::Attribute(other.clone())),
         };
-        facts.push(match of.may_be_array() {
-            true => {
-                let keys = member_keys(plan, audience);
-                format!("any_member({keys}, {bucket}, {member}) and '1' or '0'")
-            }
-            false => {
-                let key = member_key(plan, audience, &bucket);
-                format!("count({key}, {member}, true) and '1' or '0'")
-            }
-        });
+        let keys = member_keys(audience);
+        let listed = match plan.context().kind_of(audience) {
+            ListKind::Texts if of.may_be_array() => format!("any_member({keys}, {bucket}, {member})"),
+            ListKind::Texts => format!("member({keys} .. {bucket}, {member})"),
+            ListKind::Addresses(_) => format!("within({keys}, {bucket})"),
+        };
+        facts.push(format!("{listed} and '1' or '0'"));
     }
     facts
 }

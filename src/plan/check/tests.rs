@@ -23,14 +23,7 @@ pub(super) fn context() -> CheckContext {
             id: "shirt".into(),
             stock: 100,
         }],
-        audiences: [(
-            "vip".to_owned(),
-            AudienceRef {
-                version: 3,
-                buckets: 2,
-            },
-        )]
-        .into(),
+        audiences: [("vip".to_owned(), AudienceRef::whole(3, 2))].into(),
         buckets: 4,
     }
 }
@@ -538,26 +531,14 @@ fn the_campaign_is_sound() {
         (|c| c.buckets = 0, "buckets", "bound"),
         (
             |c| {
-                c.audiences.insert(
-                    "a:b".into(),
-                    AudienceRef {
-                        version: 1,
-                        buckets: 1,
-                    },
-                );
+                c.audiences.insert("a:b".into(), AudienceRef::whole(1, 1));
             },
             "audiences/a:b",
             "audience",
         ),
         (
             |c| {
-                c.audiences.insert(
-                    "x".into(),
-                    AudienceRef {
-                        version: 1,
-                        buckets: 0,
-                    },
-                );
+                c.audiences.insert("x".into(), AudienceRef::whole(1, 0));
             },
             "audiences/x",
             "audience",

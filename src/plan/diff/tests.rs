@@ -15,10 +15,7 @@ const OPENS_AT: i64 = 1_772_625_600_000;
 const NOW: i64 = OPENS_AT + 90 * 60_000;
 
 fn context() -> CheckContext {
-    let list = AudienceRef {
-        version: 1,
-        buckets: 1,
-    };
+    let list = AudienceRef::whole(1, 1);
     CheckContext {
         campaign: "spring".into(),
         schedule: Schedule {

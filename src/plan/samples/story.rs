@@ -125,10 +125,7 @@ impl Story {
     pub(super) fn audience(mut self, audience: &str, members: &[&str]) -> Self {
         let members = members.iter().map(|member| (*member).to_owned()).collect();
         self.0.audiences.insert(audience.to_owned(), members);
-        let list = AudienceRef {
-            version: 1,
-            buckets: 2,
-        };
+        let list = AudienceRef::whole(1, 2);
         self.0.context.audiences.insert(audience.to_owned(), list);
         self
     }

@@ -15,6 +15,7 @@ pub const TABLES: &[&str] = &[
     "attempt_pieces",
     "attempts",
     "audience_buckets",
+    "audience_changes",
     "audiences",
     "audit",
     "buyer_samples",

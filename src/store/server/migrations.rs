@@ -48,6 +48,7 @@ const FILES: &[File] = &[
     migration!(17, "0017_positions"),
     migration!(18, "0018_record_version"),
     migration!(22, "0022_skus"),
+    migration!(23, "0023_list_layers"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

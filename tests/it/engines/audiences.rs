@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rushgate::audience::pack;
+use rushgate::audience::{AddressRange, ListKind, PrefixLengths, pack};
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
 use rushgate::lua::audiences::{Put, Target, put_reply};
@@ -37,10 +37,7 @@ fn members_only(of: Attribute) -> Plan {
 
 fn open(of: Attribute, members: &[&str]) -> World {
     let mut context = context(&[("mug", 100)]);
-    let list = AudienceRef {
-        version: 3,
-        buckets: BUCKETS,
-    };
+    let list = AudienceRef::whole(3, BUCKETS);
     context.audiences.insert("vip".into(), list);
     let members: BTreeSet<String> = members.iter().map(|member| (*member).to_owned()).collect();
     World::with_audiences(
@@ -101,6 +98,56 @@ fn any_text_attribute_can_be_looked_up_and_a_missing_one_is_no_member() {
     );
 }
 
+/// Whoever is in a range of the list is on it, however the address is written; in the interpreter as in every engine.
+#[test]
+fn addresses_match_by_the_ranges_they_are_in() {
+    let ranges = ["10.0.0.0/8", "203.0.113.7", "2001:db8::/32", "2001:db9::1"];
+    let mut lengths = PrefixLengths::default();
+    for range in ranges {
+        lengths.insert(&AddressRange::parse(range).expect(range));
+    }
+    let mut context = context(&[("mug", 100)]);
+    let list = AudienceRef {
+        kind: ListKind::Addresses(lengths),
+        ..AudienceRef::whole(3, BUCKETS)
+    };
+    context.audiences.insert("vip".into(), list);
+    let members = ranges.map(str::to_owned).into();
+    let mut world = World::with_audiences(
+        members_only(Attribute::Ip),
+        context,
+        Time::Frozen,
+        &BTreeMap::from([("vip".to_owned(), members)]),
+    );
+    let now = world.now;
+    let asked = [
+        ("10.200.3.4", true),
+        ("::ffff:10.0.0.1", true),
+        ("11.0.0.1", false),
+        ("203.0.113.7", true),
+        ("203.0.113.8", false),
+        ("2001:db8:ffff::1", true),
+        ("2001:DB8:0:0::1", true),
+        ("2001:db9::1", true),
+        ("2001:db9:0:0:0:0:0:1", true),
+        ("2001:db9::2", false),
+        ("10.0.0.0/8", false),
+        ("somewhere", false),
+        ("", false),
+    ];
+    let batch: Vec<_> = asked
+        .iter()
+        .zip(1..)
+        .map(|((ip, _), n)| with(attempt(&format!("buyer {n}"), n, "mug", 1), "ip", ip))
+        .collect();
+    let expected: Vec<Decision> = asked
+        .iter()
+        .map(|(_, listed)| if *listed { Admitted } else { not_a_member() })
+        .collect();
+    assert_eq!(world.admit(now, &batch), expected);
+    world.assert_same_state();
+}
+
 #[test]
 fn a_lost_bucket_closes_the_gate() {
     let mut world = open(Attribute::User, &["ann", "bob"]);
@@ -121,7 +168,7 @@ fn a_lost_bucket_closes_the_gate() {
 }
 
 fn list(buckets: u32) -> AudienceRef {
-    AudienceRef { version: 9, buckets }
+    AudienceRef::whole(9, buckets)
 }
 
 fn target<'a>(fence: &'a Fence, list: &'a AudienceRef, expires_at: i64) -> Target<'a> {
@@ -130,6 +177,7 @@ fn target<'a>(fence: &'a Fence, list: &'a AudienceRef, expires_at: i64) -> Targe
         token: "",
         audience: "many",
         list,
+        changed: None,
         expires_at,
     }
 }

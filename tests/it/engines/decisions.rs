@@ -221,13 +221,7 @@ fn early_access_lets_some_in() {
         sentence: "Members come first.".into(),
     });
     let mut context = context(&[("mug", 10)]);
-    context.audiences.insert(
-        "vip".into(),
-        AudienceRef {
-            version: 3,
-            buckets: 4,
-        },
-    );
+    context.audiences.insert("vip".into(), AudienceRef::whole(3, 4));
     let lists = [("vip".to_owned(), ["ann".to_owned()].into())].into();
     let mut world = World::with_audiences(plan, context, Time::Frozen, &lists);
     let both = [attempt("ann", 1, "mug", 1), attempt("bob", 1, "mug", 1)];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use rushgate::audience::{buckets_for, pack};
+use rushgate::audience::{ListKind, buckets_for, pack};
 use rushgate::bus::embedded;
 use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku, bucket_of};
 use rushgate::engine::Engine;
@@ -19,11 +19,11 @@ use rushgate::lua::keys::{LASTING_FAMILIES, Shard};
 use rushgate::lua::prolong::{Prolong, Prolonged, prolong_reply};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::decision::Decision;
-use rushgate::plan::{Attribute, AudienceRef, Expr, Plan};
+use rushgate::plan::{Attribute, AudienceRef, Expr, Layers, Plan};
 use rushgate::reconcile::{Config, Rebuilt, Reconcile};
 use rushgate::revision::Revision;
 use rushgate::ruleset::{Active, Compiled};
-use rushgate::store::{self, NewAudience, Store, StoreError};
+use rushgate::store::{self, ChangedAudience, NewAudience, Store, StoreError};
 use testkit::server::Server;
 
 use crate::engines::canon::carried;
@@ -55,7 +55,10 @@ async fn upload(store: &Store) -> AudienceRef {
         members: u64::from(MEMBERS),
         buckets,
         digest: "d".into(),
+        partitions: Vec::new(),
         uploaded_at: 0,
+        after: None,
+        kind: ListKind::Texts,
     };
     let of = |bucket: u32| {
         let members = ids.iter().map(|id| id.as_bytes());
@@ -66,10 +69,7 @@ async fn upload(store: &Store) -> AudienceRef {
         .insert_audience(&new, stream::iter(packed).boxed())
         .await
         .expect("stored");
-    AudienceRef {
-        version: row.version,
-        buckets,
-    }
+    AudienceRef::whole(row.version, buckets)
 }
 
 fn members_only() -> Plan {
@@ -299,6 +299,97 @@ async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
     assert!(error.to_string().contains("\"vip\", version 9"), "{error}");
 }
 
+/// Takes the first member off the list and puts the stranger on it: a version that shares all other buckets.
+async fn changed(sale: &Sale) -> AudienceRef {
+    let from = sale.store.audience("vip").await.expect("asked").remove(0);
+    let (gone, new) = (member(0), "stranger".to_owned());
+    let mut buckets = std::collections::BTreeMap::new();
+    for id in [&gone, &new] {
+        let bucket = bucket_of(id.as_bytes(), from.buckets);
+        let packed = sale.store.audience_buckets("vip", from.version, bucket, 1).await;
+        buckets.insert(bucket, packed.expect("read").concat());
+    }
+    let text = |bucket: &[u8]| String::from_utf8(bucket.to_vec()).expect("text");
+    let without = |packed: &[u8]| text(packed).replace(&format!("{gone}\n"), "").into_bytes();
+    for packed in buckets.values_mut() {
+        *packed = without(packed);
+    }
+    let home = buckets.get_mut(&bucket_of(new.as_bytes(), from.buckets));
+    home.expect("read").extend_from_slice(b"stranger\n");
+    let change = ChangedAudience {
+        upload: "changed".into(),
+        members: from.members,
+        digest: "d2".into(),
+        partitions: Vec::new(),
+        uploaded_at: 1,
+        buckets: buckets.into_iter().collect(),
+        kind: from.kind.clone(),
+        from,
+    };
+    let row = sale
+        .store
+        .change_audience(&change)
+        .await
+        .expect("stored")
+        .expect("the newest");
+    let layers = Layers {
+        base: row.base.expect("made from another one"),
+        changed: sale
+            .store
+            .audience_changed("vip", row.version)
+            .await
+            .expect("asked"),
+    };
+    AudienceRef {
+        layers: Some(layers),
+        ..AudienceRef::whole(row.version, row.buckets)
+    }
+}
+
+/// A version of changes next to the one it was made from: only what differs is put, everything where the first is gone.
+async fn story_of_changes(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
+    let mut sale = Sale::new(engine).await;
+    sale.reconcile.rebuild("spring", 0).await.expect("opened");
+    let (first, last) = (member(0), member(MEMBERS - 1));
+    let users = [first.as_str(), "stranger", last.as_str()];
+    let (before, after) = (Some(vec![true, false, true]), Some(vec![false, true, true]));
+    assert_eq!(sale.admit(&users).await, before);
+    let original = sale.revision.clone();
+    let list = changed(&sale).await;
+    sale.revision.audiences.insert("vip".to_owned(), list.clone());
+    let provide = async |sale: &Sale| {
+        let provided = sale.reconcile.provide(&sale.campaign, &sale.revision);
+        provided.await.expect("put there");
+    };
+    assert_eq!(sale.admit(&users).await, None, "its buckets are not there");
+    provide(&sale).await;
+    assert_eq!(sale.admit(&users).await, after);
+    // The version it was made from is as it was.
+    sale.revision = original.clone();
+    assert_eq!(sale.admit(&users).await, before);
+
+    // What a version shares is there once.
+    sale.revision.audiences.insert("vip".to_owned(), list.clone());
+    let shared = bucket_of(last.as_bytes(), list.buckets);
+    assert!(
+        !list
+            .layers
+            .as_ref()
+            .expect("layers")
+            .changed
+            .contains_key(&shared)
+    );
+    lose(Some(&format!("rg:{{spring.0}}:audience:vip:1:{shared}"))).await;
+    assert_eq!(sale.admit(&users).await, None, "a shared bucket is lost");
+    // A rebuild is of the active revision, which pins the first version; this one is put next to it again.
+    drained(&sale).await;
+    lose(None).await;
+    sale.reconcile.rebuild("spring", 0).await.expect("restored");
+    assert_eq!(sale.admit(&users).await, None, "the changes are not there");
+    provide(&sale).await;
+    assert_eq!(sale.admit(&users).await, after);
+}
+
 /// Settles what the admissions left in the outbox, as a relay does.
 async fn drained(sale: &Sale) {
     let (state, outbox) = (Shard::new("spring", 0).state(), &rushgate::lua::fixed::OUTBOX);
@@ -316,25 +407,18 @@ async fn drained(sale: &Sale) {
     sale.engine.run(settle, &state, args).await.expect("settle runs");
 }
 
-#[tokio::test]
-async fn lists_come_with_the_gate_and_come_back_in_process() {
-    let engine = Arc::new(Embedded::new());
-    let lost = engine.clone();
-    story(engine, async move |key: Option<&str>| {
-        let gone = lost.forget(|there| key.is_none_or(|key| there == key));
+/// Takes one key away, or all there are.
+fn forgetting(engine: Arc<Embedded>) -> impl AsyncFn(Option<&str>) {
+    async move |key: Option<&str>| {
+        let gone = engine.forget(|there| key.is_none_or(|key| there == key));
         assert!(gone == 1 || key.is_none());
-    })
-    .await;
+    }
 }
 
-#[tokio::test]
-async fn lists_come_with_the_gate_and_come_back_in_redis() {
-    let server = Server::start(&[]);
-    let engine = Redis::connect(redis::Config::new(server.url()))
-        .await
-        .expect("Redis is up");
+/// The same in Redis.
+fn deleting(server: &Server) -> impl AsyncFn(Option<&str>) {
     let client = ::redis::Client::open(server.url()).expect("a URL");
-    story(Arc::new(engine), async move |key: Option<&str>| {
+    async move |key: Option<&str>| {
         let mut raw = client.get_connection().expect("Redis is up");
         match key {
             Some(key) => {
@@ -343,6 +427,34 @@ async fn lists_come_with_the_gate_and_come_back_in_redis() {
             }
             None => ::redis::cmd("FLUSHALL").exec(&mut raw).expect("FLUSHALL"),
         }
-    })
-    .await;
+    }
+}
+
+async fn redis_of(server: &Server) -> Arc<dyn Engine> {
+    let engine = Redis::connect(redis::Config::new(server.url())).await;
+    Arc::new(engine.expect("Redis is up"))
+}
+
+#[tokio::test]
+async fn lists_come_with_the_gate_and_come_back_in_process() {
+    let engine = Arc::new(Embedded::new());
+    story(engine.clone(), forgetting(engine)).await;
+}
+
+#[tokio::test]
+async fn lists_come_with_the_gate_and_come_back_in_redis() {
+    let server = Server::start(&[]);
+    story(redis_of(&server).await, deleting(&server)).await;
+}
+
+#[tokio::test]
+async fn changes_of_a_list_share_what_did_not_change_in_process() {
+    let engine = Arc::new(Embedded::new());
+    story_of_changes(engine.clone(), forgetting(engine)).await;
+}
+
+#[tokio::test]
+async fn changes_of_a_list_share_what_did_not_change_in_redis() {
+    let server = Server::start(&[]);
+    story_of_changes(redis_of(&server).await, deleting(&server)).await;
 }

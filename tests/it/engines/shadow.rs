@@ -195,10 +195,7 @@ fn a_fault_of_the_shadow_stays_its_own() {
     );
     require(&mut shadow, None, vip);
     let mut context = context(&[("mug", 10)]);
-    let list = AudienceRef {
-        version: 1,
-        buckets: 1,
-    };
+    let list = AudienceRef::whole(1, 1);
     context.audiences.insert("vip".into(), list);
     let lists = Lists::from([("vip".to_owned(), ["ann".to_owned()].into())]);
     let mut world = World::with_shadow(two_per_user(), Some(shadow), context, Time::Frozen, &lists);

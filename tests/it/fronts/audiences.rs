@@ -2,8 +2,11 @@
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use rushgate::audience::{Delimiter, TableOptions, TableRead};
-use rushgate::control::{Asked, AudienceUpload, ControlError, Format, MembersStream, Reading, Uploaded};
+use rushgate::audience::{Delimiter, ListKind, TableOptions, TableRead};
+use rushgate::control::{
+    Asked, AudienceUpload, Changed, ControlError, Format, MemberChange, MembersStream, Reading, Repinned,
+    Uploaded,
+};
 use rushgate::store::AudienceRow;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +23,8 @@ pub fn row(id: &str, version: u32, digest: &str) -> AudienceRow {
         buckets: 1,
         digest: digest.into(),
         uploaded_at: PLACED_AT,
+        base: None,
+        kind: ListKind::Texts,
     }
 }
 
@@ -75,9 +80,40 @@ pub async fn is_member(id: &str, version: Option<u32>, member: &str) -> Result<A
         ("vip", version @ 1..=2) => Ok(Asked {
             version,
             listed: version == 2 && member == "ann/x",
+            by: (version == 2 && member == "ann/x").then(|| member.to_owned()),
         }),
         _ => Err(ControlError::Unknown("no such list".into())),
     }
+}
+
+/// Says in the digest what it was given.
+pub fn change_member(actor: &str, change: MemberChange) -> Result<Changed, ControlError> {
+    let MemberChange {
+        id,
+        member,
+        listed,
+        strict,
+        activate,
+    } = change;
+    if id != "vip" {
+        return Err(ControlError::Unknown("no such list".into()));
+    }
+    let activated = activate.into_iter().map(|campaign| Repinned {
+        campaign,
+        revision: 4,
+        epoch: 5,
+    });
+    Ok(Changed {
+        new: member != "same",
+        row: row(&id, 3, &format!("{actor} {member} {listed} {strict}")),
+        behind: vec![("spring".to_owned(), 3, 1)],
+        activated: activated.collect(),
+        asked: Asked {
+            version: 3,
+            listed,
+            by: listed.then_some(member),
+        },
+    })
 }
 
 pub async fn members(id: &str, version: u32) -> Result<MembersStream, ControlError> {
@@ -104,6 +140,7 @@ async fn a_list_is_put_plain_or_compressed() {
     let expected = json!({
         "id": "vip", "version": 2, "members": 2, "buckets": 1, "digest": "local false ann\nbob",
         "uploaded_at": "2026-11-21T10:00:00.000Z", "note": "Revisions made from now on pin version 2.", "behind": [],
+        "kind": "texts",
     });
     assert_eq!(new.json(), expected);
     let zipped = put(&running, "vip", &[TEXT, ("content-encoding", "GZIP")], b"zz").await;
@@ -228,6 +265,7 @@ async fn a_table_is_read_as_the_path_says() {
     .await;
     refused("vip?colum=x", csv, 400, "malformed", "colum").await;
     refused("vip?strict=1", csv, 400, "malformed", "strict").await;
+    refused("vip?kind=numbers", TEXT, 400, "malformed", "texts or addresses").await;
     refused("vip?column=1", TEXT, 400, "malformed", "text/csv").await;
     let utf16 = ("content-type", "text/csv; charset=utf-16");
     refused("vip", utf16, 415, "unsupported-media-type", "UTF-8").await;
@@ -239,7 +277,7 @@ async fn members_are_asked_for_and_downloaded() {
     let asked = running.get("/admin/v1/audiences/vip/members/ann%2Fx").await;
     assert_eq!(
         asked.json(),
-        json!({"id": "vip", "version": 2, "member": "ann/x", "listed": true})
+        json!({"id": "vip", "version": 2, "member": "ann/x", "listed": true, "by": "ann/x"})
     );
     let before = running
         .get("/admin/v1/audiences/vip/members/ann%2Fx?version=1")
@@ -272,4 +310,38 @@ async fn members_are_asked_for_and_downloaded() {
     );
     get("vip/x/members").await.problem(400, "malformed");
     get("vip/3/members").await.problem(404, "unknown");
+}
+
+#[tokio::test]
+async fn members_are_put_and_taken_off_one_by_one() {
+    let running = start(None);
+    let change = async |method: &str, path: &str| {
+        let path = format!("/admin/v1/audiences/{path}");
+        call(running.address, method, &path, &[], b"").await
+    };
+    let new = change("PUT", "vip/members/ann%2Fx?activate=spring,summer&strict=false").await;
+    let expected = json!({
+        "id": "vip", "version": 3, "members": 2, "buckets": 1, "digest": "local ann/x true false",
+        "uploaded_at": "2026-11-21T10:00:00.000Z", "kind": "texts", "member": "ann/x", "listed": true, "by": "ann/x",
+        "note": "Revisions made from now on pin version 3. Campaigns under \"behind\" go on with the version that is named \
+                 there: ?activate=<campaign> changes that.",
+        "behind": [{"campaign": "spring", "revision": 3, "version": 1}],
+        "activated": [
+            {"campaign": "spring", "revision": 4, "epoch": 5},
+            {"campaign": "summer", "revision": 4, "epoch": 5},
+        ],
+    });
+    assert_eq!((new.status, new.json()), (201, expected));
+    let same = change("PUT", "vip/members/same").await;
+    assert_eq!((same.status, same.json()["activated"].clone()), (200, json!([])));
+    let gone = change("DELETE", "vip/members/ann").await;
+    assert_eq!(
+        (gone.status, gone.json()["digest"].clone()),
+        (200, json!("local ann false false"))
+    );
+    change("PUT", "none/members/a").await.problem(404, "unknown");
+    change("PUT", "vip/members/%ff").await.problem(400, "malformed");
+    change("DELETE", "vip/members/a?strict=false")
+        .await
+        .problem(400, "malformed");
 }

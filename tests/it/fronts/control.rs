@@ -11,9 +11,9 @@ use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    Activated, ActivatedAt, Asked, AudienceUpload, CampaignFigures, Compared, ControlError, MembersStream,
-    NewCampaign, NewRevision, Problem, RevisionAnswer, RevisionHead, RevisionView, SkuFigures, Uploaded,
-    UploadedModule,
+    Activated, ActivatedAt, Asked, AudienceUpload, CampaignFigures, Changed, Compared, ControlError,
+    MemberChange, MembersStream, NewCampaign, NewRevision, Problem, RevisionAnswer, RevisionHead,
+    RevisionView, SkuFigures, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
@@ -184,7 +184,7 @@ impl Rules for Scripted {
     }
 
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>> {
-        answered(Ok([("vip", 2), ("vip", 1), ("staff", 1)]
+        answered(Ok([("vip", 2), ("staff", 1)]
             .map(|(id, version)| crate::fronts::audiences::row(id, version, "d"))
             .into()))
     }
@@ -200,6 +200,10 @@ impl Rules for Scripted {
 
     fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked> {
         crate::fronts::audiences::is_member(id, version, member).boxed()
+    }
+
+    fn change_member<'a>(&'a self, actor: &'a str, change: MemberChange) -> Answered<'a, Changed> {
+        answered(crate::fronts::audiences::change_member(actor, change))
     }
 
     fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream> {

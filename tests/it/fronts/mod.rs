@@ -10,6 +10,7 @@ pub mod issuer;
 mod keys;
 mod leaving;
 mod orders;
+mod reference;
 mod requests;
 mod simulate;
 mod stage;

@@ -31,14 +31,7 @@ fn context() -> CheckContext {
                 stock: 200,
             },
         ],
-        audiences: [(
-            "vip".to_owned(),
-            AudienceRef {
-                version: 3,
-                buckets: 4,
-            },
-        )]
-        .into(),
+        audiences: [("vip".to_owned(), AudienceRef::whole(3, 4))].into(),
         buckets: 4,
     }
 }

@@ -25,13 +25,7 @@ fn the_largest_parameters_make_a_plan() {
         })
         .collect();
     let list = long("list-", 0, 64);
-    context.audiences.insert(
-        list.clone(),
-        AudienceRef {
-            version: 1,
-            buckets: 1,
-        },
-    );
+    context.audiences.insert(list.clone(), AudienceRef::whole(1, 1));
     let values: Vec<String> = (0..100).map(|index| long("value-", index, 256)).collect();
     let table = |count: usize, each: u32| -> Value {
         values[..count]

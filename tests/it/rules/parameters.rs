@@ -19,14 +19,7 @@ pub fn context() -> CheckContext {
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
         skus: vec![sku("mug", 100), sku("riesling", 1000)],
-        audiences: [(
-            "vip".to_owned(),
-            AudienceRef {
-                version: 1,
-                buckets: 1,
-            },
-        )]
-        .into(),
+        audiences: [("vip".to_owned(), AudienceRef::whole(1, 1))].into(),
         buckets: 1,
     }
 }

@@ -2,8 +2,9 @@
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use rushgate::audience::{ListKind, PrefixLengths};
 use rushgate::plan::AudienceRef;
-use rushgate::store::{AudienceRow, NewAudience, StoreError};
+use rushgate::store::{AudienceRow, ChangedAudience, NewAudience, StoreError};
 use testkit::on_both;
 
 use testkit::database::{Database, NOW, campaign, revision};
@@ -14,6 +15,9 @@ on_both!(
     half_an_upload_leaves_nothing_behind,
     uploads_that_meet_get_a_number_each,
     a_version_is_removed_when_nothing_needs_it,
+    a_version_of_changes_shares_what_did_not_change,
+    shared_buckets_are_kept_as_long_as_a_version_has_them,
+    a_version_says_what_its_members_are,
 );
 
 fn list(id: &str, upload: &str, buckets: u32, uploaded_at: i64) -> NewAudience {
@@ -23,7 +27,10 @@ fn list(id: &str, upload: &str, buckets: u32, uploaded_at: i64) -> NewAudience {
         members: 7,
         buckets,
         digest: format!("digest of {upload}"),
+        partitions: upload.as_bytes().to_vec(),
         uploaded_at,
+        after: None,
+        kind: ListKind::Texts,
     }
 }
 
@@ -71,7 +78,7 @@ async fn versions_are_numbered_and_the_same_members_are_the_same_version(db: Dat
 
     let all = db.store.audiences().await.expect("listed");
     let all: Vec<_> = all.iter().map(|row| (row.id.as_str(), row.version)).collect();
-    assert_eq!(all, [("VIP", 1), ("vip", 3), ("vip", 2), ("vip", 1)]);
+    assert_eq!(all, [("VIP", 1), ("vip", 3)]);
     assert_eq!(numbers(&db, "vip").await, [3, 2, 1]);
     assert_eq!(numbers(&db, "Vip").await, [0; 0]);
 }
@@ -141,10 +148,7 @@ async fn a_version_is_removed_when_nothing_needs_it(db: Database) {
         put(&db, &list("vip", upload, 1, NOW), short(text)).await;
     }
     let mut first = revision("spring");
-    let pinned = AudienceRef {
-        version: 2,
-        buckets: 1,
-    };
+    let pinned = AudienceRef::whole(2, 1);
     first.audiences.insert("vip".to_owned(), pinned);
     let spring = campaign("spring", &[("shoe", 1)]);
     db.store.insert_campaign(&spring, &first).await.expect("stored");
@@ -162,4 +166,134 @@ async fn a_version_is_removed_when_nothing_needs_it(db: Database) {
     assert_eq!(numbers(&db, "vip").await, [3, 2]);
     // Its members are gone with it: their key is free.
     put(&db, &list("other", "a", 1, NOW), short("ann\n")).await;
+}
+
+/// A version after this one, of which these buckets are others.
+async fn change(db: &Database, from: &AudienceRow, packed: &[(u32, &str)]) -> Option<AudienceRow> {
+    let new = ChangedAudience {
+        from: from.clone(),
+        upload: format!("after {}", from.version),
+        members: from.members + 1,
+        digest: format!("digest after {}", from.version),
+        partitions: b"p".to_vec(),
+        uploaded_at: NOW + 1,
+        buckets: packed
+            .iter()
+            .map(|(bucket, text)| (*bucket, text.as_bytes().to_vec()))
+            .collect(),
+        kind: from.kind.clone(),
+    };
+    db.store.change_audience(&new).await.expect("asked")
+}
+
+async fn texts(db: &Database, version: u32) -> Vec<String> {
+    let buckets = db
+        .store
+        .audience_buckets("vip", version, 0, 9)
+        .await
+        .expect("read");
+    let text = |bucket| String::from_utf8(bucket).expect("text");
+    buckets.into_iter().map(text).collect()
+}
+
+async fn a_version_of_changes_shares_what_did_not_change(db: Database) {
+    let three = buckets(vec![
+        (0, b"a\n".to_vec()),
+        (1, b"b\n".to_vec()),
+        (2, b"c\n".to_vec()),
+    ]);
+    let (_, first) = put(&db, &list("vip", "u", 3, NOW), three).await;
+    assert_eq!(
+        db.store.audience_partitions("vip", 1).await,
+        Ok(Some(b"u".to_vec()))
+    );
+    let second = change(&db, &first, &[(1, "b\nbb\n")]).await.expect("the newest");
+    assert_eq!(
+        (second.version, second.base, second.members, second.buckets),
+        (2, Some(1), 8, 3)
+    );
+    let third = change(&db, &second, &[(1, ""), (2, "d\n")])
+        .await
+        .expect("the newest");
+    assert_eq!(third.base, Some(1));
+    // Somebody came first.
+    assert_eq!(change(&db, &second, &[(0, "")]).await, None);
+    for (version, expected) in [
+        (1, ["a\n", "b\n", "c\n"]),
+        (2, ["a\n", "b\nbb\n", "c\n"]),
+        (3, ["a\n", "", "d\n"]),
+    ] {
+        assert_eq!(texts(&db, version).await, expected, "{version}");
+        let base = db.store.audience_base("vip", version, 0, 9).await.expect("read");
+        assert_eq!(base.concat(), b"a\nb\nc\n", "{version}");
+    }
+    let one = db.store.audience_buckets("vip", 3, 2, 1).await.expect("read");
+    assert_eq!(one, [b"d\n"]);
+    let changed = |version| db.store.audience_changed("vip", version);
+    assert_eq!(changed(1).await, Ok([].into()));
+    assert_eq!(changed(2).await, Ok([(1, 2)].into()));
+    assert_eq!(changed(3).await, Ok([(1, 3), (2, 3)].into()));
+    // Only the newest version says what its digest is made of.
+    assert_eq!(db.store.audience_partitions("vip", 2).await, Ok(None));
+    assert_eq!(
+        db.store.audience_partitions("vip", 3).await,
+        Ok(Some(b"p".to_vec()))
+    );
+    // What is made of a version is refused after another one.
+    let late = NewAudience {
+        after: Some(2),
+        ..list("vip", "late", 1, NOW + 2)
+    };
+    assert_eq!(put(&db, &late, short("x\n")).await, (false, third));
+}
+
+async fn shared_buckets_are_kept_as_long_as_a_version_has_them(db: Database) {
+    let two = buckets(vec![(0, b"a\n".to_vec()), (1, b"b\n".to_vec())]);
+    let (_, first) = put(&db, &list("vip", "u", 2, NOW), two).await;
+    let second = change(&db, &first, &[(0, "aa\n")]).await.expect("the newest");
+    let third = change(&db, &second, &[(0, "aaa\n")]).await.expect("the newest");
+    let count = async |table: &str| db.number(&format!("SELECT COUNT(*) FROM {table}")).await;
+    let remove = |version| db.store.delete_audience("vip", version);
+    // The version that was uploaded whole goes, and the others keep its buckets.
+    assert!(remove(1).await.expect("removed"));
+    assert_eq!(texts(&db, 2).await, ["aa\n", "b\n"]);
+    assert!(remove(2).await.expect("removed"));
+    assert_eq!(texts(&db, 3).await, ["aaa\n", "b\n"]);
+    let fourth = change(&db, &third, &[(1, "")]).await.expect("the newest");
+    assert_eq!(texts(&db, 4).await, ["aaa\n", ""]);
+    assert_eq!(
+        (count("audience_buckets").await, count("audience_changes").await),
+        (2, 2)
+    );
+    put(&db, &list("vip", "v", 1, NOW + 3), short("x\n")).await;
+    for version in [third.version, fourth.version] {
+        assert!(remove(version).await.expect("removed"));
+    }
+    // Those of the new upload are left.
+    assert_eq!(
+        (count("audience_buckets").await, count("audience_changes").await),
+        (1, 0)
+    );
+}
+
+async fn a_version_says_what_its_members_are(db: Database) {
+    let kind = ListKind::Addresses(PrefixLengths {
+        v4: [8, 32].into(),
+        v6: [128].into(),
+    });
+    let texts = list("block", "t", 1, NOW);
+    put(&db, &texts, short("10.0.0.0/8\n")).await;
+    // The same bytes of another kind are another version.
+    let addresses = NewAudience {
+        upload: "a".to_owned(),
+        kind: kind.clone(),
+        ..texts
+    };
+    let (new, row) = put(&db, &addresses, short("10.0.0.0/8\n")).await;
+    assert_eq!((new, row.version, &row.kind), (true, 2, &kind));
+    let changed = change(&db, &row, &[(0, "")]).await.expect("the newest");
+    let stored = db.store.audience("block").await.expect("listed");
+    assert_eq!(stored[0], changed);
+    let kinds: Vec<&ListKind> = stored.iter().map(|row| &row.kind).collect();
+    assert_eq!(kinds, [&kind, &kind, &ListKind::Texts]);
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::{StreamExt, stream};
 use hyper::Method;
 use serde_json::{Value, json};
 use testkit::http::Reply;
@@ -283,4 +284,243 @@ async fn a_spreadsheet_is_uploaded_and_its_people_buy() {
     );
     let loose = put(&gate, "vip?strict=false", &[TEXT], lines.into_bytes()).await;
     assert_eq!(loose.expect(201).json()["members"], 3);
+}
+
+async fn change(gate: &Gate, method: Method, path: &str) -> Reply {
+    let url = format!("{}/admin/v1/audiences/{path}", gate.admin);
+    gate.http.send(method, &url, &[], Vec::new()).await
+}
+
+#[tokio::test]
+async fn one_buyer_is_put_on_a_list_while_the_sale_runs() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let gate = Gate::dev_in(data.path()).await;
+    // Large enough that most buckets do not change.
+    let many: String = (0..20_000).map(|n| format!("buyer-{n}\n")).collect();
+    put(&gate, "vip", &[TEXT], many.clone().into_bytes())
+        .await
+        .expect(201);
+    put(&gate, "bots", &[TEXT], b"eve\n".to_vec()).await.expect(201);
+    let rules = json!([
+        {"module": "audience", "params": {"list": "vip", "mode": "allow"}},
+        {"module": "audience", "name": "bots", "params": {"list": "bots", "mode": "deny"}},
+    ]);
+    gate.create("spring", 100, rules).await;
+    expect(&gate, &[("ada", REFUSED), ("buyer-7", ADMITTED)]).await;
+
+    let added = change(&gate, Method::PUT, "vip/members/ada?activate=spring").await;
+    let added = added.expect(201).json();
+    assert_eq!(
+        (&added["version"], &added["members"], &added["behind"]),
+        (&json!(2), &json!(20_001), &json!([]))
+    );
+    assert_eq!(added["activated"][0]["revision"], 2, "{added}");
+    expect(
+        &gate,
+        &[("ada", ADMITTED), ("bob", REFUSED), ("buyer-7", ADMITTED)],
+    )
+    .await;
+    // The same members, however they came, are the same version.
+    let same = put(&gate, "vip", &[TEXT], format!("{many}ada\n").into_bytes()).await;
+    let same = same.expect(200).json();
+    assert_eq!((&same["version"], &same["digest"]), (&json!(2), &added["digest"]));
+    let again = change(&gate, Method::PUT, "vip/members/ada?activate=spring").await;
+    let again = again.expect(200).json();
+    assert_eq!(
+        (&again["version"], &again["activated"]),
+        (&json!(2), &added["activated"])
+    );
+
+    // Without asking for it, the campaign goes on as it was; and another list stays in its version.
+    put(&gate, "bots", &[TEXT], b"ada\n".to_vec()).await.expect(201);
+    let removed = change(&gate, Method::DELETE, "vip/members/buyer-7")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        removed["behind"],
+        json!([{"campaign": "spring", "revision": 2, "version": 2}])
+    );
+    expect(&gate, &[("buyer-7", ADMITTED)]).await;
+    let removed = change(&gate, Method::DELETE, "vip/members/buyer-8?activate=spring").await;
+    assert_eq!(removed.expect(200).json()["activated"][0]["revision"], 3);
+    expect(
+        &gate,
+        &[
+            ("buyer-7", REFUSED),
+            ("buyer-8", REFUSED),
+            ("ada", ADMITTED),
+            ("eve", REFUSED),
+        ],
+    )
+    .await;
+    let asked = get(&gate, "/audiences/vip/members/buyer-7")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(asked["listed"], false);
+    assert_eq!(
+        get(&gate, "/audiences/vip/members/buyer-7?version=2")
+            .await
+            .json()["listed"],
+        true
+    );
+    // The engine of `dev` forgets everything; the version comes back, with what it shares.
+    assert_eq!(gate.terminate(), Some(0));
+    let gate = Gate::dev_in(data.path()).await;
+    expect(
+        &gate,
+        &[("buyer-7", REFUSED), ("ada", ADMITTED), ("buyer-9", ADMITTED)],
+    )
+    .await;
+    // Back to an earlier revision, with the list as it was.
+    gate.control("/campaigns/spring/activate", &json!({"revision": 1}))
+        .await
+        .expect(200);
+    expect(&gate, &[("ada", REFUSED), ("buyer-7", ADMITTED)]).await;
+
+    // What cannot be is refused before anything is stored.
+    for (path, status, code) in [
+        ("none/members/ada", 404, "unknown"),
+        ("vip/members/cid?activate=none", 404, "unknown"),
+        ("vip/members/cid?activate=demo", 409, "conflict"),
+        ("vip/members/%20cid", 422, "invalid"),
+        ("vip/members/%22cid%22", 422, "invalid"),
+        ("vip/members/cid%0Adan?strict=false", 422, "invalid"),
+        ("vip/members/cid?strict=maybe", 400, "malformed"),
+    ] {
+        change(&gate, Method::PUT, path).await.refused(status, code);
+    }
+    let shown = get(&gate, "/audiences/vip").await.json();
+    assert_eq!(shown["versions"][0]["version"], 4, "{shown}");
+}
+
+#[tokio::test]
+async fn changes_that_meet_become_one_version_and_a_list_grows() {
+    let gate = Gate::dev().await;
+    put(&gate, "vip", &[TEXT], b"ada\n".to_vec()).await.expect(201);
+    let add = async |n: u32| {
+        let path = format!("vip/members/buyer-{n}");
+        change(&gate, Method::PUT, &path).await.expect(201).json()
+    };
+    // The control plane has 256 connections.
+    let added: Vec<Value> = stream::iter((0..300).map(add))
+        .buffer_unordered(100)
+        .collect()
+        .await;
+    let versions: std::collections::BTreeSet<u64> =
+        added.iter().filter_map(|one| one["version"].as_u64()).collect();
+    assert!(versions.len() <= 30, "{versions:?}");
+    let shown = get(&gate, "/audiences/vip").await.json();
+    let newest = &shown["versions"][0];
+    assert_eq!(newest["members"], 301);
+    assert!(newest["buckets"].as_u64() > Some(1), "{newest}");
+    for n in 0..300 {
+        let asked = get(&gate, &format!("/audiences/vip/members/buyer-{n}"))
+            .await
+            .json();
+        assert_eq!(asked["listed"], true, "{n}");
+    }
+    let text: String = (0..300).map(|n| format!("buyer-{n}\n")).collect();
+    let same = put(&gate, "vip", &[TEXT], format!("ada\n{text}").into_bytes()).await;
+    assert_eq!(same.expect(200).json()["version"], newest["version"]);
+    // The last one goes, too.
+    put(&gate, "vip", &[TEXT], b"ada\n".to_vec()).await.expect(201);
+    let gone = change(&gate, Method::DELETE, "vip/members/ada")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(gone["members"], 0);
+    assert!(
+        gone["note"].as_str().is_some_and(|note| note.contains("Nobody")),
+        "{gone}"
+    );
+}
+
+/// Addresses however they are written, and ranges of them; `dev` sees buyers as they connect, from this machine.
+#[tokio::test]
+async fn a_list_of_addresses_matches_ranges_and_every_spelling() {
+    let gate = Gate::dev().await;
+    let block = async |text: &str, status: u16| {
+        let reply = put(&gate, "block", &[TEXT], text.as_bytes().to_vec()).await;
+        reply.expect(status).json()
+    };
+    let first = block("127.0.0.0/8\n2001:DB8:0:0::1\n::ffff:192.0.2.1\n192.0.2.1\n", 201).await;
+    assert_eq!(
+        (&first["kind"], &first["members"]),
+        (&json!("addresses"), &json!(3))
+    );
+    let same = block("192.0.2.1\n127.0.0.0/8\n2001:db8::1\n", 200).await;
+    assert_eq!(same["version"], 1);
+    let rules = json!([{"module": "audience", "params": {"list": "block", "mode": "deny", "by": "ip"}}]);
+    gate.create("spring", 100, rules).await;
+    expect(&gate, &[("ada", (409, "blocked"))]).await;
+    let explained = get(&gate, "/campaigns/spring/revisions/1").await.json();
+    assert!(
+        explained["explain"]
+            .to_string()
+            .contains("(version 1, of addresses and ranges)"),
+        "{explained}"
+    );
+
+    // Who is on it, and by which range.
+    for (asked, by) in [
+        ("127.9.9.9", Some("127.0.0.0/8")),
+        ("::ffff:127.0.0.1", Some("127.0.0.0/8")),
+        ("127.128.0.0%2F9", Some("127.0.0.0/8")),
+        ("2001:db8:0::1", Some("2001:db8::1")),
+        ("2001:db8::2", None),
+        ("128.0.0.1", None),
+    ] {
+        let answer = get(&gate, &format!("/audiences/block/members/{asked}"))
+            .await
+            .json();
+        assert_eq!(
+            (&answer["listed"], answer["by"].as_str()),
+            (&json!(by.is_some()), by),
+            "{asked}"
+        );
+    }
+    get(&gate, "/audiences/block/members/ada")
+        .await
+        .refused(422, "invalid");
+
+    // One by one.
+    let off = change(
+        &gate,
+        Method::DELETE,
+        "block/members/::ffff:127.0.0.0%2F104?activate=spring",
+    )
+    .await;
+    assert_eq!(off.expect(200).json()["members"], 2);
+    expect(&gate, &[("ada", ADMITTED)]).await;
+    let on = change(&gate, Method::PUT, "block/members/127.0.0.0%2F24?activate=spring").await;
+    assert_eq!(on.expect(201).json()["members"], 3);
+    expect(&gate, &[("bob", (409, "blocked"))]).await;
+    let still = change(&gate, Method::DELETE, "block/members/127.0.0.1")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&still["listed"], &still["by"]),
+        (&json!(true), &json!("127.0.0.0/24"))
+    );
+    for wrong in ["ada", "127.0.0.1%2F8", "127.0.0.1:80"] {
+        let refused = change(&gate, Method::PUT, &format!("block/members/{wrong}")).await;
+        refused.refused(422, "invalid");
+    }
+
+    // Nothing turns a list of addresses into one of texts by mistake.
+    let refused = async |text: &str, query: &str| {
+        let reply = put(&gate, &format!("block{query}"), &[TEXT], text.as_bytes().to_vec()).await;
+        reply.refused(422, "invalid");
+    };
+    refused("10.0.0.0/8\n10.0.0.300\n", "").await;
+    refused("10.0.0.0/8\nada\n", "?strict=false").await;
+    refused("10.1.2.3/8\n", "").await;
+    let texts = put(&gate, "block?kind=texts", &[TEXT], b"ada\n".to_vec()).await;
+    assert_eq!(texts.expect(201).json()["kind"], "texts");
+    refused("ada\n10.0.0.0/8\n", "").await;
+    let range = change(&gate, Method::PUT, "block/members/10.0.0.0%2F8").await;
+    range.refused(422, "invalid");
 }

@@ -58,10 +58,7 @@ fn context() -> impl Strategy<Value = CheckContext> {
         select(vec![20 * 60_000, 3 * 3_600_000, 5 * DAY]),
     )
         .prop_map(|(a, b, buckets, sets, lasts)| {
-            let list = AudienceRef {
-                version: 2,
-                buckets: sets,
-            };
+            let list = AudienceRef::whole(2, sets);
             let sku = |id: &str, stock| Sku { id: id.into(), stock };
             CheckContext {
                 campaign: "combined".into(),

@@ -24,10 +24,7 @@ use crate::{SKU, STOCK};
 
 const CAMPAIGN: &str = "bench-rules";
 /// Nobody is on it.
-const LIST: AudienceRef = AudienceRef {
-    version: 1,
-    buckets: 64,
-};
+const LIST: AudienceRef = AudienceRef::whole(1, 64);
 const HOUR_MS: i64 = 3_600_000;
 
 /// A rule of a revision: its module and its parameters.

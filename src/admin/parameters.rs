@@ -1,0 +1,25 @@
+//! Which query parameters each route takes.
+
+use axum::http::Method;
+
+use super::{audiences, campaigns, members, modules, revisions};
+
+/// The query parameters of a route, by its pattern.
+pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    match path.strip_prefix("/admin/v1").unwrap_or(path) {
+        "/readyz" => &["verbose"],
+        "/modules" if method == Method::POST => modules::UploadQuery::PARAMETERS,
+        "/audiences/{id}" if method == Method::PUT => audiences::UploadQuery::PARAMETERS,
+        "/audiences/{id}/members/{member}" if is_read => members::AskQuery::PARAMETERS,
+        "/audiences/{id}/members/{member}" if method == Method::PUT => members::PutQuery::PARAMETERS,
+        "/audiences/{id}/members/{member}" if method == Method::DELETE => members::RemoveQuery::PARAMETERS,
+        "/campaigns" if is_read => campaigns::PageQuery::PARAMETERS,
+        "/campaigns" if method == Method::POST => campaigns::ScriptQuery::PARAMETERS,
+        "/campaigns/{id}/revisions" if is_read => revisions::PageQuery::PARAMETERS,
+        "/campaigns/{id}/revisions" if method == Method::POST => revisions::RevisionQuery::PARAMETERS,
+        "/campaigns/{id}/revisions/{revision}" => campaigns::ScriptQuery::PARAMETERS,
+        "/campaigns/{id}/revisions/{revision}/diff" => revisions::DiffQuery::PARAMETERS,
+        _ => &[],
+    }
+}

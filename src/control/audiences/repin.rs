@@ -1,0 +1,116 @@
+//! A campaign that is to go by a list's newest version: a revision like the active one, but for that list, and its activation.
+
+use std::collections::BTreeMap;
+
+use super::super::requests::{NewRevision, RuleSpec};
+use super::{Control, ControlError};
+use crate::plan::Audiences;
+use crate::revision::{PinnedRule, Revision};
+use crate::store::AudienceRow;
+
+/// A campaign that goes by the version asked for, or a later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repinned {
+    pub campaign: String,
+    pub revision: u32,
+    pub epoch: u64,
+}
+
+impl Control {
+    /// Whether these campaigns can go by another version of the list: asked before anything is stored.
+    pub(super) async fn can_repin(&self, id: &str, campaigns: &[String]) -> Result<(), ControlError> {
+        for campaign in campaigns {
+            self.pinning(id, campaign).await?;
+        }
+        Ok(())
+    }
+
+    /// The active revision of a campaign, under its epoch, where it asks for the list.
+    async fn pinning(&self, id: &str, campaign: &str) -> Result<(Revision, u64), ControlError> {
+        let row = self.row(campaign).await?;
+        if row.schedule.is_archived((self.clock)()) {
+            return Err(ControlError::Conflict(format!(
+                "the campaign {campaign:?} is archived: it goes by no list"
+            )));
+        }
+        let active = self.stored_revision(campaign, row.activation.revision).await?;
+        let revision = active.revision.clone();
+        match revision.audiences.contains_key(id) {
+            true => Ok((revision, row.activation.epoch)),
+            false => Err(ControlError::Conflict(format!(
+                "revision {} of the campaign {campaign:?}, which is active, does not ask for the list {id:?}",
+                revision.number
+            ))),
+        }
+    }
+
+    /// Has a campaign go by this version, or a later one where there is one. Rules, schedule and other lists stay as they are.
+    pub(super) async fn repin(
+        &self,
+        actor: &str,
+        row: &AudienceRow,
+        campaign: &str,
+    ) -> Result<Repinned, ControlError> {
+        // Changes that one version holds make one revision.
+        let _turn = self.repinning.lock().await;
+        let repinned = self.repin_now(actor, row, campaign).await;
+        repinned.map_err(|error| {
+            let stored = format!(
+                "version {} of the list {:?} is stored, and the campaign {campaign:?} does not go by it yet",
+                row.version, row.id
+            );
+            error.after(&stored)
+        })
+    }
+
+    async fn repin_now(
+        &self,
+        actor: &str,
+        row: &AudienceRow,
+        campaign: &str,
+    ) -> Result<Repinned, ControlError> {
+        let (active, epoch) = self.pinning(&row.id, campaign).await?;
+        let pinned = |pinned: &Audiences| pinned.get(&row.id).map_or(0, |list| list.version);
+        if pinned(&active.audiences) >= row.version {
+            return Ok(Repinned {
+                campaign: campaign.to_owned(),
+                revision: active.number,
+                epoch,
+            });
+        }
+        let new = NewRevision {
+            rules: specs(&active.rules),
+            shadow: active
+                .shadow
+                .as_ref()
+                .map_or_else(Vec::new, |shadow| specs(&shadow.rules)),
+            opens_at: None,
+            closes_at: None,
+            retention_days: None,
+        };
+        let mut kept: BTreeMap<_, _> = active.audiences;
+        kept.remove(&row.id);
+        let answer = self
+            .create_revision_keeping(actor, campaign, new, kept, false)
+            .await?;
+        let revision = answer
+            .revision
+            .ok_or_else(|| ControlError::Internal("a stored revision has no number".to_owned()))?;
+        let activated = self.activate(actor, campaign, revision, &[]).await?;
+        Ok(Repinned {
+            campaign: campaign.to_owned(),
+            revision,
+            epoch: activated.epoch,
+        })
+    }
+}
+
+/// The rules again, under their names and with the modules they have.
+fn specs(rules: &[PinnedRule]) -> Vec<RuleSpec> {
+    let spec = |rule: &PinnedRule| RuleSpec {
+        module: rule.digest.clone(),
+        params: rule.params.clone(),
+        name: Some(rule.name.clone()),
+    };
+    rules.iter().map(spec).collect()
+}

@@ -1,0 +1,224 @@
+//! Uploaded lists by version. A version's row is written last, in the transaction that wrote its
+//! members: half an upload is none.
+
+mod layers;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
+
+use crate::audience::ListKind;
+use crate::store::dialect::{pieces, placeholders};
+use crate::store::error::is_duplicate;
+use crate::store::rows::{json, maybe_int, moment, narrow, text, to_json};
+use crate::store::time;
+use crate::store::{AudienceRow, NewAudience, Store, StoreError, StoreResult};
+
+/// Bytes of buckets gathered for one round of statements: far below the 16 MiB of one packet, so
+/// that no statement of it meets that limit.
+const ROUND_BYTES: usize = 1 << 20;
+/// Buckets of one round.
+const ROUND_BUCKETS: usize = 256;
+/// Tries of the next version number, when other uploads of the same list take it meanwhile.
+const NUMBER_TRIES: u32 = 8;
+
+const SELECT: &str = "SELECT audience_id, version, members, buckets, digest, CAST(uploaded_at AS CHAR), base, kind, prefixes FROM audiences";
+
+impl Store {
+    /// Stores a list as its next version, unless its newest version has the same members, or is another one than it has
+    /// to come after: `false`, and that version. `buckets` are the packed buckets in any order, each with its number; an
+    /// error in it is the answer, and nothing is stored.
+    pub async fn insert_audience<E: From<StoreError>>(
+        &self,
+        new: &NewAudience,
+        mut buckets: BoxStream<'_, Result<(u32, Vec<u8>), E>>,
+    ) -> Result<(bool, AudienceRow), E> {
+        let mut tx = self.begin().await?;
+        let (mut round, mut bytes) = (Vec::new(), 0);
+        while let Some(bucket) = buckets.next().await {
+            let bucket = bucket?;
+            bytes += bucket.1.len();
+            round.push(bucket);
+            if bytes >= ROUND_BYTES || round.len() == ROUND_BUCKETS {
+                write_buckets(&mut tx, &new.upload, &round).await?;
+                (round, bytes) = (Vec::new(), 0);
+            }
+        }
+        write_buckets(&mut tx, &new.upload, &round).await?;
+        Ok(self.number(tx, new).await?)
+    }
+
+    /// Gives the list its version, and commits.
+    async fn number(
+        &self,
+        mut tx: Transaction<'static, Any>,
+        new: &NewAudience,
+    ) -> StoreResult<(bool, AudienceRow)> {
+        // Without a lock: an upload that is refused a number keeps a shared one on its row, and two of those
+        // would wait for each other.
+        let newest = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC LIMIT 1");
+        for _ in 0..NUMBER_TRIES {
+            let there = sqlx::query(AssertSqlSafe(newest.as_str()))
+                .bind(new.id.as_str())
+                .fetch_optional(&mut *tx)
+                .await?;
+            let there = there.as_ref().map(audience_row).transpose()?;
+            if let Some(row) = &there
+                && ((row.digest == new.digest && row.kind.name() == new.kind.name())
+                    || new.after.is_some_and(|after| after != row.version))
+            {
+                tx.rollback().await?;
+                return Ok((false, row.clone()));
+            }
+            let row = AudienceRow {
+                id: new.id.clone(),
+                version: there.map_or(0, |row| row.version) + 1,
+                members: new.members,
+                buckets: new.buckets,
+                digest: new.digest.clone(),
+                uploaded_at: new.uploaded_at,
+                base: None,
+                kind: new.kind.clone(),
+            };
+            let parts = Parts {
+                upload: &new.upload,
+                base_upload: None,
+                partitions: &new.partitions,
+            };
+            if write_version(&mut tx, &row, &parts).await? {
+                tx.commit().await?;
+                self.forget_partitions(&row).await;
+                return Ok((true, row));
+            }
+        }
+        Err(StoreError::Transient(format!(
+            "the list {:?} is being uploaded by many at once",
+            new.id
+        )))
+    }
+
+    /// Forgets what the digest of the version before this one is made of: only the newest needs it. In no transaction, where
+    /// uploads that meet would wait for each other; what stays is a few kilobytes.
+    async fn forget_partitions(&self, newest: &AudienceRow) {
+        let forgotten =
+            sqlx::query("UPDATE audiences SET partitions = NULL WHERE audience_id = ? AND version = ?")
+                .bind(newest.id.as_str())
+                .bind(i64::from(newest.version) - 1)
+                .execute(&self.pool)
+                .await;
+        if let Err(error) = forgotten {
+            tracing::debug!(audience = newest.id, %error, "partitions of an earlier version stay");
+        }
+    }
+
+    /// The newest version of each list, the one that changed last first.
+    pub async fn audiences(&self) -> StoreResult<Vec<AudienceRow>> {
+        let sql = format!(
+            "{SELECT} WHERE version = (SELECT MAX(n.version) FROM audiences n WHERE n.audience_id = audiences.audience_id) \
+             ORDER BY uploaded_at DESC, audience_id"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+        rows.iter().map(audience_row).collect()
+    }
+
+    /// The versions of one list, newest first; none where there is no such list.
+    pub async fn audience(&self, id: &str) -> StoreResult<Vec<AudienceRow>> {
+        let sql = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC");
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(audience_row).collect()
+    }
+}
+
+async fn write_buckets(
+    tx: &mut Transaction<'_, Any>,
+    upload: &str,
+    buckets: &[(u32, Vec<u8>)],
+) -> StoreResult<()> {
+    for range in pieces(buckets.len()) {
+        let marks = placeholders(range.len(), 3);
+        let sql = format!("INSERT INTO audience_buckets (upload, bucket, members) VALUES {marks}");
+        let query =
+            buckets[range]
+                .iter()
+                .fold(sqlx::query(AssertSqlSafe(sql)), |query, (bucket, members)| {
+                    query
+                        .bind(upload)
+                        .bind(i64::from(*bucket))
+                        .bind(members.as_slice())
+                });
+        query.execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// What a version's row says besides what others read.
+struct Parts<'a> {
+    upload: &'a str,
+    base_upload: Option<&'a str>,
+    partitions: &'a [u8],
+}
+
+/// `false` when the number is taken.
+async fn write_version(
+    tx: &mut Transaction<'_, Any>,
+    row: &AudienceRow,
+    parts: &Parts<'_>,
+) -> StoreResult<bool> {
+    let inserted = sqlx::query(
+        "INSERT INTO audiences (audience_id, version, upload, members, buckets, digest, uploaded_at, base, base_upload, \
+         partitions, kind, prefixes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(row.id.as_str())
+    .bind(i64::from(row.version))
+    .bind(parts.upload)
+    .bind(row.members as i64)
+    .bind(i64::from(row.buckets))
+    .bind(row.digest.as_str())
+    .bind(time::to_text(row.uploaded_at)?)
+    .bind(row.base.map(i64::from))
+    .bind(parts.base_upload)
+    .bind(parts.partitions)
+    .bind(row.kind.name())
+    .bind(match &row.kind {
+        ListKind::Texts => None,
+        ListKind::Addresses(lengths) => Some(to_json(lengths)?),
+    })
+    .execute(&mut **tx)
+    .await;
+    match inserted {
+        Ok(_) => Ok(true),
+        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn audience_row(row: &AnyRow) -> StoreResult<AudienceRow> {
+    let name = text(row, 7)?;
+    let mut kind = ListKind::named(&name).ok_or_else(|| {
+        StoreError::Permanent(format!(
+            "a stored list is of {name:?}, which this build does not know"
+        ))
+    })?;
+    if let ListKind::Addresses(lengths) = &mut kind {
+        *lengths = json(row, 8)?;
+    }
+    Ok(AudienceRow {
+        id: text(row, 0)?,
+        version: narrow(row, 1)?,
+        members: narrow(row, 2)?,
+        buckets: narrow(row, 3)?,
+        digest: text(row, 4)?,
+        uploaded_at: moment(row, 5)?,
+        base: maybe_narrow(row, 6)?,
+        kind,
+    })
+}
+
+/// A number of a version, where there is one.
+fn maybe_narrow(row: &AnyRow, column: usize) -> StoreResult<Option<u32>> {
+    maybe_int(row, column)?.map(|_| narrow(row, column)).transpose()
+}
