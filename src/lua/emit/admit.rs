@@ -97,7 +97,7 @@ fn write_header(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
 /// Whether a plan looks something that may be an array up in a list of texts.
 fn asks_for_elements(plan: &CheckedPlan) -> bool {
     let context = plan.context();
-    has(plan, |expr| match expr {
+    plan.plan().nodes.iter().any(|expr| match expr {
         Expr::Member { audience, of } => of.may_be_array() && context.kind_of(audience) == &ListKind::Texts,
         _ => false,
     })
