@@ -1,5 +1,5 @@
-//! Addresses and ranges of them as members of a list: each has one spelling, and an address is in the ranges that its leading bits
-//! name.
+//! Addresses and ranges of them as members of a list: each has one spelling, and an address is in the ranges that its
+//! leading bits name.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-/// Lengths of ranges that one list may have, of each version of addresses: as often at most a list is asked for one order.
+/// Lengths of ranges that one list may have, of each version of addresses: as often at most a list is asked for one
+/// order.
 pub const PREFIX_LENGTHS_MAX: usize = 64;
 
 /// Bits before an address of version 4 that is written as one of version 6.
@@ -24,8 +25,8 @@ pub enum ListKind {
     Addresses(PrefixLengths),
 }
 
-/// The lengths of the ranges of a list, an address by itself being the longest. Of a list of which members were taken off, there may
-/// be some that no range has any more.
+/// The lengths of the ranges of a list, an address by itself being the longest. Of a list of which members were taken
+/// off, there may be some that no range has any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrefixLengths {

@@ -35,8 +35,8 @@ impl Scan {
         }
     }
 
-    /// What they are: as was said, or addresses where all of them are. Ranges among other texts would match nobody, so that is
-    /// to be said.
+    /// What they are: as was said, or addresses where all of them are. Ranges among other texts would match nobody,
+    /// so that is to be said.
     pub fn kind(self, said: Option<&ListKind>) -> Result<ListKind, AudienceError> {
         let are_addresses = self.count == 0 && self.members > 0;
         let kind = match said {

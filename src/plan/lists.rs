@@ -73,8 +73,8 @@ impl AudienceRef {
     }
 }
 
-/// As it is stored: with `buckets`, or with `spread`. A release that does not know the latter finds no `buckets`, and refuses the
-/// revision: it would look for members where they are not.
+/// As it is stored: with `buckets`, or with `spread`. A release that does not know the latter finds no `buckets`, and
+/// refuses the revision: it would look for members where they are not.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,

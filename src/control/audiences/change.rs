@@ -16,8 +16,8 @@ use crate::audience::{
 use crate::campaign::bucket_of;
 use crate::store::{AudienceRow, ChangedAudience};
 
-/// Buckets that may differ from the version that was uploaded whole: a revision names each of them. With more, the next version is
-/// stored whole.
+/// Buckets that may differ from the version that was uploaded whole: a revision names each of them. With more, the
+/// next version is stored whole.
 const CHANGED_MAX: usize = 1024;
 /// A list is spread anew when its buckets hold so many times what they should.
 const CROWD: u64 = 2;
@@ -54,7 +54,8 @@ struct Draft {
 }
 
 impl Control {
-    /// Makes all of the changes that can be made, in their order, as one version. Where nothing differs then, there is none.
+    /// Makes all of the changes that can be made, in their order, as one version. Where nothing differs then, there
+    /// is none.
     pub(super) async fn change_members(&self, id: &str, wanted: &[Wanted]) -> Result<Made, ControlError> {
         for _ in 0..TRIES {
             let newest = self.store.audience(id).await?.into_iter().next();

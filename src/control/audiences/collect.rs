@@ -93,8 +93,8 @@ impl Queue {
 }
 
 impl Control {
-    /// Puts a member on a list, or takes it off: a new version, unless the newest one is so already. The campaigns in `activate` go
-    /// by it when this answers.
+    /// Puts a member on a list, or takes it off: a new version, unless the newest one is so already. The campaigns in
+    /// `activate` go by it when this answers.
     pub async fn change_member(&self, actor: &str, change: MemberChange) -> Result<Changed, ControlError> {
         let MemberChange {
             id,

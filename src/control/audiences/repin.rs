@@ -1,4 +1,5 @@
-//! A campaign that is to go by a list's newest version: a revision like the active one, but for that list, and its activation.
+//! A campaign that is to go by a list's newest version: a revision like the active one, but for that list, and its
+//! activation.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +45,8 @@ impl Control {
         }
     }
 
-    /// Has a campaign go by this version, or a later one where there is one. Rules, schedule and other lists stay as they are.
+    /// Has a campaign go by this version, or a later one where there is one. Rules, schedule and other lists stay as
+    /// they are.
     pub(super) async fn repin(
         &self,
         actor: &str,
@@ -96,13 +98,26 @@ impl Control {
         let revision = answer
             .revision
             .ok_or_else(|| ControlError::Internal("a stored revision has no number".to_owned()))?;
-        let activated = self.activate(actor, campaign, revision, &[]).await?;
+        let activated = self.activate(actor, campaign, revision, &[]).await;
+        let activated = activated.map_err(|error| to_accept(error, revision))?;
         Ok(Repinned {
             campaign: campaign.to_owned(),
             revision,
             epoch: activated.epoch,
         })
     }
+}
+
+/// Rules that an earlier release compiled may count otherwise now: that is not accepted on the way.
+fn to_accept(error: ControlError, revision: u32) -> ControlError {
+    let ControlError::AcceptMissing(changes) = error else {
+        return error;
+    };
+    let sentences: Vec<&str> = changes.iter().map(|change| change.sentence.as_str()).collect();
+    ControlError::Conflict(format!(
+        "revision {revision} is made, and would re-key or drop counters: {} Activate it by itself, with \"accept\"",
+        sentences.join(" ")
+    ))
 }
 
 /// The rules again, under their names and with the modules they have.

@@ -1,5 +1,5 @@
-//! Versions of a list that share buckets: one that was uploaded whole, and those made from it by changing members, of which only
-//! the buckets that changed are written. A version's bucket is the one that changed last, up to it.
+//! Versions of a list that share buckets: one that was uploaded whole, and those made from it by changing members, of
+//! which only the buckets that changed are written. A version's bucket is the one that changed last, up to it.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,8 @@ impl Store {
         self.base_buckets(id, version, &place, from, limit).await
     }
 
-    /// The buckets that changed since the version that was uploaded whole, and with which version each of them did last.
+    /// The buckets that changed since the version that was uploaded whole, and with which version each of them did
+    /// last.
     pub async fn audience_changed(&self, id: &str, version: u32) -> StoreResult<BTreeMap<u32, u32>> {
         let place = self.place_of(id, version).await?;
         let rows = sqlx::query(
@@ -87,8 +88,8 @@ impl Store {
         Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
     }
 
-    /// Stores a version that differs from the newest one in some buckets; `None`, and nothing is stored, where that is not the
-    /// newest one any more.
+    /// Stores a version that differs from the newest one in some buckets; `None`, and nothing is stored, where that
+    /// is not the newest one any more.
     pub async fn change_audience(&self, new: &ChangedAudience) -> StoreResult<Option<AudienceRow>> {
         let from = &new.from;
         let place = self.place_of(&from.id, from.version).await?;
@@ -102,7 +103,8 @@ impl Store {
             kind: new.kind.clone(),
             ..from.clone()
         };
-        // A release that knows no layers looks for buckets under the version's own upload, and says that they are missing.
+        // A release that knows no layers looks for buckets under the version's own upload, and says that they are
+        // missing.
         let parts = Parts {
             upload: &new.upload,
             base_upload: Some(&place.upload),
