@@ -11,8 +11,9 @@ use super::{Admission, AdmissionError, Refusal};
 use crate::lua::codec::{self, InspectReply};
 use crate::order::Attempt;
 use crate::plan::Attribute;
+use crate::plan::decision::Rejection;
 use crate::plan::facts::Facts;
-use crate::plan::quota::{Allowance, quota};
+use crate::plan::quota::{Allowance, Thought};
 use crate::ruleset::Active;
 
 /// The constraints of the active revision as they stand for one buyer.
@@ -21,6 +22,9 @@ pub struct Quota {
     pub revision: u32,
     /// The engine's clock, milliseconds since 1970-01-01 UTC.
     pub as_of: i64,
+    /// How an order would be refused by what is known of it: what an order has to say besides is not asked, nor are
+    /// prechecks.
+    pub refused: Option<Refusal>,
     pub allowances: Vec<Allowance>,
 }
 
@@ -42,7 +46,7 @@ impl Admission {
                 return Err(AdmissionError::Refused(Box::new(Refusal::unreadable(name, why))));
             }
             let step = match self.inspect(&lane, &active, attempt).await {
-                Ok(facts) => return Ok(Some(answer(&active, &facts, attempt))),
+                Ok(facts) => return Ok(Some(self.answer_quota(&lane, &active, &facts, attempt).await)),
                 Err(step) => step,
             };
             match step {
@@ -54,6 +58,31 @@ impl Admission {
                 }
                 Step::Done | Step::Again => {}
             }
+        }
+    }
+
+    async fn answer_quota(&self, lane: &Lane, active: &Active, facts: &Facts, attempt: &Attempt) -> Quota {
+        let plan = &active.family.plan;
+        let given = |attribute: &Attribute| is_given(attribute, attempt);
+        let thought = Thought {
+            plan,
+            facts,
+            attempt,
+            given,
+        };
+        let refused = match (Refusal::missing(plan, attempt, given), thought.rejection()) {
+            (Some(missing), _) => Some(missing),
+            (None, Some(Rejection::SoldOut { remaining })) => {
+                Some(self.sold_out_of(lane, attempt, remaining).await)
+            }
+            (None, Some(rejection)) => Some(Refusal::named(plan, &rejection, facts.taken_at)),
+            (None, None) => None,
+        };
+        Quota {
+            revision: active.revision.number,
+            as_of: facts.taken_at,
+            refused,
+            allowances: thought.allowances(),
         }
     }
 
@@ -74,10 +103,10 @@ impl Admission {
     }
 }
 
-fn answer(active: &Active, facts: &Facts, attempt: &Attempt) -> Quota {
-    // A claim the token lacks counts as the empty text, as it does for an order. What the buyer's
-    // program would send is only known when it is sent.
-    let given = |attribute: &Attribute| match attribute {
+/// A claim the token lacks counts as the empty text, as it does for an order. What the buyer's program would send is only
+/// known when it is sent.
+fn is_given(attribute: &Attribute, attempt: &Attempt) -> bool {
+    match attribute {
         Attribute::Sku => !attempt.sku.is_empty(),
         Attribute::Client(_) => attempt.attributes.contains_key(&attribute.to_string()),
         Attribute::User
@@ -85,10 +114,5 @@ fn answer(active: &Active, facts: &Facts, attempt: &Attempt) -> Quota {
         | Attribute::Ip
         | Attribute::IpNetwork
         | Attribute::Claim(_) => true,
-    };
-    Quota {
-        revision: active.revision.number,
-        as_of: facts.taken_at,
-        allowances: quota(&active.family.plan, facts, attempt, given),
     }
 }

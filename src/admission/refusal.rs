@@ -116,13 +116,14 @@ impl Refusal {
         refusal
     }
 
-    /// The attempt lacks an attribute the active plan requires.
-    pub(super) fn missing(plan: &CheckedPlan, attempt: &Attempt) -> Option<Self> {
-        let attribute = plan
-            .plan()
-            .required
-            .iter()
-            .find(|a| a.text_of(attempt).is_empty())?;
+    /// The attempt lacks an attribute the active plan requires, of those whose values are known.
+    pub(super) fn missing(
+        plan: &CheckedPlan,
+        attempt: &Attempt,
+        is_known: impl Fn(&Attribute) -> bool,
+    ) -> Option<Self> {
+        let mut required = plan.plan().required.iter();
+        let attribute = required.find(|each| is_known(each) && each.text_of(attempt).is_empty())?;
         let (detail, pointer) = match attribute {
             Attribute::Client(name) => (
                 format!("This sale needs the attribute {name:?} in \"attributes\"."),
@@ -200,7 +201,10 @@ impl Refusal {
         let zone = constraint.measure.and_then(|measure| zone(plan, measure.counter));
         let mut numbers = Vec::new();
         numbers.extend(measure.map(|m| format!("{} of {} used", m.used, m.limit)));
-        numbers.extend(wait.until().map(|at| format!("next at {}", spoken(at, now, zone))));
+        numbers.extend(
+            wait.until()
+                .map(|at| format!("next at {}", spoken(at, now, zone))),
+        );
         let detail = match numbers.is_empty() {
             true => constraint.sentence.clone(),
             false => format!("{} ({})", constraint.sentence, numbers.join(", ")),

@@ -136,7 +136,7 @@ fn sort_attributes(active: &Active, jobs: &mut Vec<Job>) -> Vec<(Job, Refusal)> 
     let refused = jobs.extract_if(.., |job| {
         sort_attributes_of(active, job);
         let refusal = unreadable(active, job);
-        let refusal = refusal.or_else(|| Refusal::missing(&active.family.plan, &job.attempt));
+        let refusal = refusal.or_else(|| Refusal::missing(&active.family.plan, &job.attempt, |_| true));
         let is_refused = refusal.is_some();
         refusals.extend(refusal);
         is_refused

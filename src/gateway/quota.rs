@@ -1,5 +1,7 @@
-//! `GET /v1/campaigns/{campaign}/quota`: what this buyer has used and still has under each constraint.
+//! `GET /v1/campaigns/{campaign}/quota`: what this buyer has used and still has under each constraint, and whether an order
+//! would be refused.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use hyper::StatusCode;
@@ -11,9 +13,9 @@ use super::answer::{self, Answer};
 use super::body::check_attribute_name;
 use super::place::random;
 use super::{Gateway, Orders, now_ms};
-use crate::admission::{AdmissionError, Quota};
+use crate::admission::{AdmissionError, Quota, Refusal};
 use crate::campaign::check_id;
-use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId};
+use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId, QUANTITY_MAX};
 use crate::plan::Attribute;
 use crate::plan::quota::Allowance;
 use crate::wire::problem::{MALFORMED, UNAVAILABLE, UNKNOWN_SKU};
@@ -26,7 +28,22 @@ struct QuotaAnswer<'a> {
     as_of: Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
     sku: Option<&'a str>,
+    quantity: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<RefusedAnswer<'a>>,
     constraints: Vec<ConstraintAnswer<'a>>,
+}
+
+/// How an order would be answered: members of the problem document.
+#[derive(Serialize)]
+struct RefusedAnswer<'a> {
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    constraint: Option<&'a str>,
+    detail: &'a str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Moment>,
 }
 
 #[derive(Serialize)]
@@ -35,6 +52,8 @@ struct ConstraintAnswer<'a> {
     sentence: &'a str,
     enforced: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<i64>,
@@ -42,7 +61,7 @@ struct ConstraintAnswer<'a> {
     remaining: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resets_at: Option<Moment>,
-    /// Query parameters that would bring the numbers.
+    /// Query parameters that would bring the rest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing: Vec<String>,
 }
@@ -63,7 +82,7 @@ impl<O: Orders> Gateway<O> {
             order: OrderId::fresh(now_ms(), random()),
             user: identity.user.clone(),
             sku: sku.clone().unwrap_or_default(),
-            quantity: 1,
+            quantity: asked.quantity,
             attributes: self.attributes(&identity, peer, headers, asked.attributes),
         };
         let found = self.orders.quota(campaign, &attempt).await;
@@ -76,19 +95,31 @@ impl<O: Orders> Gateway<O> {
                 error => answer::admission_error(&error),
             })?
             .ok_or_else(|| Problem::new(&UNKNOWN_SKU, "the campaign does not sell this SKU"))?;
-        Ok(show(campaign, sku.as_deref(), &quota))
+        Ok(show(campaign, (sku.as_deref(), asked.quantity), &quota))
     }
 }
 
-fn show(campaign: &str, sku: Option<&str>, quota: &Quota) -> Answer {
+fn show(campaign: &str, (sku, quantity): (Option<&str>, u32), quota: &Quota) -> Answer {
     let shown = QuotaAnswer {
         campaign,
         revision: quota.revision,
         as_of: Moment(quota.as_of),
         sku,
+        quantity,
+        refused: quota.refused.as_ref().map(refused),
         constraints: quota.allowances.iter().map(constraint).collect(),
     };
     answer::json(StatusCode::OK, &shown)
+}
+
+fn refused(refusal: &Refusal) -> RefusedAnswer<'_> {
+    RefusedAnswer {
+        reason: refusal.reason.name(),
+        constraint: refusal.constraint.as_deref(),
+        detail: &refusal.detail,
+        retryable: refusal.retryable,
+        retry_at: refusal.retry.map(|retry| Moment(retry.at)),
+    }
 }
 
 fn constraint(allowance: &Allowance) -> ConstraintAnswer<'_> {
@@ -97,6 +128,7 @@ fn constraint(allowance: &Allowance) -> ConstraintAnswer<'_> {
         constraint: &allowance.constraint,
         sentence: &allowance.sentence,
         enforced: &allowance.enforced,
+        refused: allowance.refused,
         used: numbers.map(|numbers| numbers.used),
         limit: numbers.map(|numbers| numbers.limit),
         remaining: numbers.map(|numbers| numbers.remaining()),
@@ -113,34 +145,45 @@ fn parameter(attribute: &Attribute) -> String {
     }
 }
 
-/// What the query says: `sku=mug&client.device=d1`.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What the query says: `sku=mug&quantity=2&client.device=d1`.
+#[derive(Debug, PartialEq, Eq)]
 struct Asked {
     sku: Option<String>,
+    /// One, unless it is said.
+    quantity: u32,
     attributes: Vec<(String, String)>,
 }
 
 fn parse(query: &str) -> Result<Asked, Problem> {
-    let mut asked = Asked::default();
+    let mut asked = Asked {
+        sku: None,
+        quantity: 1,
+        attributes: Vec::new(),
+    };
+    let mut seen = BTreeSet::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(name)?, decoded(value)?);
         let wrong = |why: String| Problem::new(&MALFORMED, format!("query parameter {} {why}", echo(&name)));
-        match name.strip_prefix("client.") {
-            Some(attribute) => {
+        if !seen.insert(name.clone()) {
+            return Err(wrong("was sent twice".into()));
+        }
+        match (name.strip_prefix("client."), name.as_str()) {
+            (Some(attribute), _) => {
                 check_attribute_name(attribute).map_err(|why| Problem::new(&MALFORMED, why))?;
                 check_text(&value).map_err(wrong)?;
-                if asked.attributes.iter().any(|(there, _)| there == attribute) {
-                    return Err(wrong("was sent twice".into()));
-                }
                 asked.attributes.push((attribute.to_owned(), value));
             }
-            None if name == "sku" && asked.sku.is_none() => {
+            (None, "sku") => {
                 check_id(&value).map_err(|why| wrong(why.to_string()))?;
                 asked.sku = Some(value);
             }
-            None if name == "sku" => return Err(wrong("was sent twice".into())),
-            None => return Err(wrong("is not known; use sku and client.<attribute>".into())),
+            (None, "quantity") => asked.quantity = quantity(&value).map_err(wrong)?,
+            (None, _) => {
+                return Err(wrong(
+                    "is not known; use sku, quantity and client.<attribute>".into(),
+                ));
+            }
         }
     }
     if asked.attributes.len() > CLIENT_ATTRIBUTES_MAX {
@@ -151,6 +194,16 @@ fn parse(query: &str) -> Result<Asked, Problem> {
         return Err(Problem::new(&MALFORMED, detail));
     }
     Ok(asked)
+}
+
+fn quantity(text: &str) -> Result<u32, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let quantity = text
+        .parse()
+        .ok()
+        .filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
+    let wrong = || format!("is no whole number from 1 to {QUANTITY_MAX}");
+    quantity.filter(|_| digits).ok_or_else(wrong)
 }
 
 fn decoded(text: &str) -> Result<String, Problem> {
@@ -170,11 +223,17 @@ mod tests {
 
     #[test]
     fn queries_name_a_sku_and_attributes() {
-        assert_eq!(parse("").expect("nothing"), Asked::default());
+        let nothing = Asked {
+            sku: None,
+            quantity: 1,
+            attributes: Vec::new(),
+        };
+        assert_eq!(parse("").expect("nothing"), nothing);
         assert_eq!(
-            parse("client.device=d+1%2B&sku=mug&").expect("valid"),
+            parse("client.device=d+1%2B&sku=mug&quantity=3&").expect("valid"),
             Asked {
                 sku: Some("mug".into()),
+                quantity: 3,
                 attributes: vec![("device".into(), "d 1+".into())],
             }
         );
@@ -193,6 +252,11 @@ mod tests {
             "client.device=%0A",
             "client.device=a&client.device=a",
             "user=bob",
+            "quantity=0",
+            "quantity=%2B1",
+            "quantity=1.5",
+            "quantity=1000001",
+            "quantity=1&quantity=1",
             "device=d1",
             &many.join("&"),
         ] {

@@ -9,7 +9,7 @@ use super::run::{Run, Source};
 use super::slots::compose_subject;
 use super::state::State;
 use super::window::window_start;
-use super::{CheckedPlan, ROLLING_ORDERS_MAX, Window};
+use super::{CheckedPlan, Window};
 use crate::order::{Attempt, Charge};
 use crate::rejection::Own;
 
@@ -108,12 +108,10 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
             return Err(retry::by_constraint(plan, index, &facts, attempt));
         }
     }
-    for (index, counter) in (0..).zip(&plan.plan().counters) {
-        if run.int(counter.cost) > 0 {
-            if run.live(index).len() >= ROLLING_ORDERS_MAX {
-                let facts = run.facts(plan.retry_needs());
-                return Err(retry::window_full(plan, index, &facts, attempt));
-            }
+    for counter in 0..plan.plan().counters.len() as u32 {
+        if retry::is_full(plan, counter, &mut run) {
+            let facts = run.facts(plan.retry_needs());
+            return Err(retry::window_full(plan, counter, &facts, attempt));
         }
     }
     Ok(())

@@ -75,22 +75,24 @@ pub(super) struct Wanted {
     pub(super) timed: Vec<bool>,
     /// Per constraint: what its numbers need.
     pub(super) numbers: Vec<Needs>,
-    /// What it takes to say whether a retry can help, and when: everything an order is refused by besides its SKU.
+    /// What it takes to say whether a retry can help, and when: everything an order is refused by besides schedule and
+    /// stock.
     pub(super) retry: Needs,
-    /// What `inspect` answers: the same, every counter, and what decides about limits.
+    /// What `inspect` answers: the same, units left, and every counter.
     pub(super) quota: Needs,
 }
 
 impl Wanted {
     pub(super) fn of(plan: &Plan) -> Self {
-        let limits = plan.constraints.iter().filter_map(|each| each.measure);
-        let limits = limits.map(|measure| measure.limit);
         let all = 0..plan.counters.len() as u32;
         Self {
             timed: plan.constraints.iter().map(|each| is_timed(plan, each)).collect(),
             numbers: plan.constraints.iter().map(|each| numbers(plan, each)).collect(),
-            retry: Needs::of(plan, refusing(plan), decisive(plan)),
-            quota: Needs::of(plan, refusing(plan).chain(limits), all),
+            retry: Needs::of(plan, decisive_nodes(plan), decisive_counters(plan)),
+            quota: Needs {
+                remaining: true,
+                ..Needs::of(plan, decisive_nodes(plan), all)
+            },
         }
     }
 }
@@ -102,18 +104,23 @@ fn numbers(plan: &Plan, constraint: &Constraint) -> Needs {
     Needs::of(plan, limit.into_iter(), counter.into_iter())
 }
 
-/// The nodes that decide whether an order is refused: those of all constraints, and who comes early.
-fn refusing(plan: &Plan) -> impl Iterator<Item = Node> {
+/// The nodes that decide whether an order is refused, and what numbers are shown: those of all constraints, their limits, and
+/// who comes early.
+fn decisive_nodes(plan: &Plan) -> impl Iterator<Item = Node> {
     let early = plan.early_access.iter().map(|early| early.when);
     let conditions = plan.constraints.iter().flat_map(Constraint::condition);
-    conditions.chain(early)
+    let limits = plan.constraints.iter().filter_map(|each| each.measure);
+    let limits = limits.map(|measure| measure.limit);
+    conditions.chain(limits).chain(early)
 }
 
 /// Counters that are shown with a rejection, and rolling ones: one that is full rejects.
-fn decisive(plan: &Plan) -> impl Iterator<Item = u32> {
+fn decisive_counters(plan: &Plan) -> impl Iterator<Item = u32> {
     let measured = plan.constraints.iter().filter_map(|each| each.measure);
-    let rolling = (0..).zip(&plan.counters).filter(|(_, counter)| counter.is_rolling());
     let measured = measured.map(|measure| measure.counter);
+    let rolling = (0..)
+        .zip(&plan.counters)
+        .filter(|(_, counter)| matches!(counter.window, Window::Rolling { .. }));
     measured.chain(rolling.map(|(index, _)| index))
 }
 

@@ -328,11 +328,6 @@ impl Counter {
         matches!(self.window, Window::Campaign | Window::Rolling { .. })
     }
 
-    /// Whether each order leaves it by itself, a while after it was counted.
-    pub fn is_rolling(&self) -> bool {
-        matches!(self.window, Window::Rolling { .. })
-    }
-
     /// Whether its counts lie beside the records of the buyer's orders: they last, and their subject is exactly the
     /// user.
     pub fn is_of_buyer(&self) -> bool {

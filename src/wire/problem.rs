@@ -62,11 +62,14 @@ problems! {
     TIMEOUT = "request-timeout" 408 retry "Request too slow"
         "The body did not arrive in time.";
     SOLD_OUT = "sold-out" 409 final "Sold out"
-        "Fewer units are left than the order asks for. Nothing was ordered.";
+        "Fewer units are left than the order asks for. Nothing was ordered. While orders that have not reached the database may \
+         give units back, the document says retryable and the answer has Retry-After.";
     WINDOW_FULL = "window-full" 409 retry "Too many orders in the window"
-        "This buyer has as many orders in a rolling window as can be counted. Nothing was ordered.";
+        "This buyer has as many orders in a rolling window as can be counted. Nothing was ordered. Where something refuses the \
+         order until the sale closes, the document does not say retryable.";
     RULE_REJECTED = "rule-rejected" 409 final "Rejected by a rule of the campaign"
-        "A rule of the campaign does not allow this order; the members reason and constraint name it. Nothing was ordered.";
+        "A rule of the campaign does not allow this order; the members reason and constraint name the first that does not. Nothing \
+         was ordered. Where no rule refuses it for good, the document says retryable, and retry_at when all of them allow it.";
     CONFLICT = "conflict" 409 final "Conflict"
         "The id is taken, or somebody else changed the same thing.";
     ACCEPT_MISSING = "accept-missing" 409 final "Counters would be re-keyed or dropped"
@@ -89,7 +92,8 @@ problems! {
     MODULE_REFUSED = "module-refused" 422 final "Rule module refused"
         "The bytes are no rule module that can be used, or the module did not keep its promises; reason and detail say why.";
     NOT_OPEN = "not-open" 425 retry "Sale not open yet"
-        "The sale has not opened for this buyer. Nothing was ordered.";
+        "The sale has not opened for this buyer. Nothing was ordered. retry_at says when nothing refuses the order any more; where \
+         a rule refuses it for good, the document does not say retryable.";
     OVERLOADED = "overloaded" 429 retry "Too many orders are waiting"
         "Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
     INTERNAL = "internal" 500 final "Internal error"

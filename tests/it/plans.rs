@@ -12,11 +12,12 @@ use rushgate::control::proof::differential;
 use rushgate::order::Charge;
 use rushgate::plan::check::check;
 use rushgate::plan::decision::{Decision, Rejection, Wait};
-use rushgate::plan::eval::{charges, decide, holds};
+use rushgate::plan::eval::{charges, decide, holds, inspect};
 use rushgate::plan::possible::{Impossible, impossible};
+use rushgate::plan::quota::Thought;
 use rushgate::plan::samples::{Act, Expected, samples};
 use rushgate::plan::state::State;
-use rushgate::plan::{Expr, Plan, Window};
+use rushgate::plan::{Attribute, Expr, Plan, Window};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
@@ -153,6 +154,36 @@ proptest! {
                 let until = wait.until().unwrap_or(schedule.closes_at);
                 let earlier = moments(now, until).into_iter().find(fits);
                 prop_assert_eq!(earlier, None, "{:?} from {} to {}", rejection, now, until);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What the quota says of an order of which everything is known is what the order is answered.
+    #[test]
+    fn an_order_is_refused_as_its_quota_says(
+        (plan, context) in strategies::valid_plan(),
+        attempts in strategies::attempts(),
+    ) {
+        let opens_at = context.schedule.opens_at;
+        let stock = context.skus.iter().map(|sku| (sku.id.clone(), sku.stock as i64)).collect();
+        let plan = check(plan, context).expect("the strategy makes valid plans");
+        let mut state = State { stock, audiences: strategies::audiences(), ..State::default() };
+        for (at, attempt) in attempts {
+            let facts = inspect(&plan, &state, &attempt, opens_at + at);
+            let thought = Thought { plan: &plan, facts: &facts, attempt: &attempt, given: |_: &Attribute| true };
+            let refused = thought.allowances().iter().any(|each| each.refused == Some(true));
+            match decide(&plan, 1, &mut state, &attempt, opens_at + at) {
+                Decision::Existing(_) | Decision::Rejected(Rejection::UnknownSku) => {}
+                Decision::Admitted => prop_assert!(thought.rejection().is_none() && !refused),
+                Decision::Rejected(rejection) => {
+                    let by_constraint = matches!(rejection, Rejection::Constraint { .. });
+                    prop_assert!(refused || !by_constraint);
+                    prop_assert_eq!(thought.rejection(), Some(rejection));
+                }
             }
         }
     }

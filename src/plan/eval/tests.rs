@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::order::OrderId;
 use crate::plan::Attribute;
-use crate::plan::check;
 use crate::plan::decision::Wait;
 use crate::plan::facts::Count;
 use crate::plan::samples::samples;
+use crate::plan::{ROLLING_ORDERS_MAX, check};
 
 fn plan(name: &str) -> (CheckedPlan, State) {
     let sample = samples()

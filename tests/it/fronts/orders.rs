@@ -413,29 +413,39 @@ async fn the_quota_says_what_is_left_and_what_it_lacks() {
         (200, Some("no-store"))
     );
     let expected = serde_json::json!({
-        "campaign": "spring", "revision": 3, "as_of": "2026-11-21T10:00:00.000Z",
+        "campaign": "spring", "revision": 3, "as_of": "2026-11-21T10:00:00.000Z", "quantity": 1,
+        "refused": {
+            "reason": "limit-per-user", "constraint": "n-per-user/limit-per-user", "detail": "as the stage was told", "retryable": true,
+            "retry_at": "2026-11-21T10:00:00.001Z",
+        },
         "constraints": [
-            {"constraint": "n-per-user/limit-per-user", "sentence": "Each user may order 2 times.", "enforced": "at most 2", "used": 3,
-             "limit": 2, "remaining": 0, "resets_at": "2026-11-21T10:00:00.001Z"},
+            {"constraint": "n-per-user/limit-per-user", "sentence": "Each user may order 2 times.", "enforced": "at most 2", "refused": true,
+             "used": 3, "limit": 2, "remaining": 0, "resets_at": "2026-11-21T10:00:00.001Z"},
             {"constraint": "per-subject/limit-per-device", "sentence": "Each device may order once.", "enforced": "at most 1",
              "missing": ["client.device"]},
         ],
     });
     assert_eq!(reply.json(), expected);
-    let reply = get(format!("{QUOTA}?sku=mug&client.device=d%201"), &[ADA]).await;
-    assert_eq!(reply.json()["sku"], "mug");
-    assert_eq!(reply.json()["constraints"][1]["remaining"], 1);
     let (attempt, _) = running.stage.seen.lock().await.pop().expect("asked");
     assert_eq!((attempt.user.as_str(), attempt.quantity), ("ada", 1));
+    let reply = get(format!("{QUOTA}?sku=mug&quantity=3&client.device=d%201"), &[ADA]).await;
+    let shown = reply.json();
+    assert_eq!((&shown["sku"], &shown["quantity"]), (&"mug".into(), &3.into()));
+    assert_eq!(shown["constraints"][1]["remaining"], 1);
+    assert_eq!(shown["constraints"][1]["refused"], false);
+    let (attempt, _) = running.stage.seen.lock().await.pop().expect("asked");
+    assert_eq!((attempt.user.as_str(), attempt.quantity), ("ada", 3));
     assert_eq!(attempt.attributes["client:device"], "d 1");
 
     get(QUOTA.into(), &[]).await.problem(401, "token-missing");
     get(format!("{QUOTA}?sku=other"), &[ADA])
         .await
         .problem(404, "unknown-sku");
-    get(format!("{QUOTA}?device=d1"), &[ADA])
-        .await
-        .problem(400, "malformed");
+    for wrong in ["device=d1", "quantity=0", "quantity=two"] {
+        get(format!("{QUOTA}?{wrong}"), &[ADA])
+            .await
+            .problem(400, "malformed");
+    }
     get("/v1/campaigns/autumn/quota".into(), &[ADA])
         .await
         .problem(404, "unknown");

@@ -66,6 +66,24 @@ fn rejected(reason: impl Into<Reason>, constraint: Option<&str>) -> Result<Place
     }))
 }
 
+/// What an order that is only thought of would be answered.
+fn refused_thought() -> Option<Refusal> {
+    match rejected(
+        Reason::Rule("limit-per-user".into()),
+        Some("n-per-user/limit-per-user"),
+    ) {
+        Ok(Placement::Rejected(refusal)) => Some(Refusal {
+            retryable: true,
+            retry: Some(Retry {
+                at: PLACED_AT + 1,
+                now: PLACED_AT,
+            }),
+            ..refusal
+        }),
+        _ => None,
+    }
+}
+
 /// Of an order of one unit.
 fn fingerprint(order: OrderId, sku: &str) -> String {
     let attempt = Attempt {
@@ -222,11 +240,13 @@ impl Orders for Shared {
         let quota = Quota {
             revision: 3,
             as_of: PLACED_AT,
+            refused: refused_thought(),
             allowances: vec![
                 Allowance {
                     constraint: "n-per-user/limit-per-user".into(),
                     sentence: "Each user may order 2 times.".into(),
                     enforced: "at most 2".into(),
+                    refused: Some(true),
                     numbers: Some(Numbers {
                         used: 3,
                         limit: 2,
@@ -238,6 +258,7 @@ impl Orders for Shared {
                     constraint: "per-subject/limit-per-device".into(),
                     sentence: "Each device may order once.".into(),
                     enforced: "at most 1".into(),
+                    refused: known.then_some(false),
                     numbers: known.then_some(Numbers {
                         used: 0,
                         limit: 1,

@@ -14,6 +14,7 @@ mod modules;
 mod names;
 mod outages;
 mod prechecks;
+mod quota;
 mod reopened;
 mod restarts;
 mod retries;

@@ -65,7 +65,7 @@ fn rules() -> Value {
         {"module": "per-window", "params": {"limit": 2, "window": {"day": "Europe/Berlin"}}},
         {"module": "per-subject", "params": {"limits": [{"by": ["client:device"], "limit": 1}]}},
         {"module": "tiered", "params": {"tiers": {"gold": 5}, "others": 2}},
-        {"module": "cooldown", "params": {"pause": "30s"}},
+        {"module": "cooldown", "params": {"pause": "1h"}},
         {"module": "region-quota", "params": {"shares": {"eu": 40, "us": 30}, "others": 30}},
         {"module": "audience", "params": {"list": LIST, "mode": "deny"}},
         {"module": "order-cap", "params": {"max": 12}},
