@@ -247,7 +247,7 @@ fn counters() -> Vec<Case> {
         .expect("counters")
         .push(first.clone());
     let mut many = limit();
-    many["counters"] = vec![first; 33].into();
+    many["counters"] = vec![first; 65].into();
     vec![
         (
             "a counter that closes a Lua string",
@@ -281,7 +281,7 @@ fn counters() -> Vec<Case> {
             counter(json!({"id": "a".repeat(1024)})),
         ),
         ("a counter twice", "plan:name", twice),
-        ("33 counters", "output", many),
+        ("65 counters", "output", many),
         ("a window of nothing", "plan:window", tumbling(0, 0)),
         ("a window of a millisecond", "plan:window", tumbling(1, 0)),
         ("a window without an end", "plan:window", tumbling(u64::MAX, 0)),
