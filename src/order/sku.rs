@@ -37,8 +37,8 @@ pub fn check_sku(id: &str) -> Result<(), SkuError> {
     }
 }
 
-/// An id within a sentence that people read: as it is where it is one word, and quoted where a reader could not see where it
-/// ends.
+/// An id within a sentence that people read: as it is where it is one word, and quoted where a reader could not see
+/// where it ends.
 pub fn shown_sku(id: &str) -> std::borrow::Cow<'_, str> {
     let is_word = !id.is_empty() && check_sku(id).is_ok() && !id.contains([' ', '"', ',']);
     match is_word {

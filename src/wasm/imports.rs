@@ -11,8 +11,8 @@ const BUILD: &str = "`rushgate module new` makes a folder that builds one, in Ru
 const COMPILERS: &[(&[&str], &str)] = &[
     (
         &["wasi"],
-        "it was built for WASI, and a rule module has no operating system: build it for wasm32-unknown-unknown against the \
-         world rushgate:policy/rule-module, and leave out what reads clocks, files, the environment or random numbers",
+        "it was built for WASI, and a rule module has no operating system: build it for wasm32-unknown-unknown against \
+         the world rushgate:policy/rule-module, and leave out what reads clocks, files, the environment or random numbers",
     ),
     (
         &["__wbindgen", "wbg/", "./"],
@@ -66,9 +66,9 @@ pub(super) fn check_world(look: &Look) -> Result<(), ModuleError> {
         false => listed(&look.core_exports, look.more_exports),
     };
     let message = format!(
-        "this is a core module, not a component. It imports nothing, exports {exports}, and does not say which world it was \
-         built against (a section {WORLD_SECTION}, which wit-bindgen writes), so no component can be made of it: build it \
-         with wit-bindgen against wit/policy.wit, or upload a component. {BUILD}"
+        "this is a core module, not a component. It imports nothing, exports {exports}, and does not say which world it \
+         was built against (a section {WORLD_SECTION}, which wit-bindgen writes), so no component can be made of it: \
+         build it with wit-bindgen against wit/policy.wit, or upload a component. {BUILD}"
     );
     Err(refused("core-module", message))
 }

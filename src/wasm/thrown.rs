@@ -1,11 +1,12 @@
-//! What a module's own code threw, as its SDK hands it over: a call that ends with an exception has no other way to say why.
+//! What a module's own code threw, as its SDK hands it over: a call that ends with an exception has no other way to say
+//! why.
 
 use super::ModuleError;
 use super::bindings::wit;
 use crate::wire::is_hidden;
 
-/// Key of the annotation of a descriptor, and code of a diagnostic, whose text is an exception that nobody caught. Nothing
-/// else of such an answer means anything.
+/// Key of the annotation of a descriptor, and code of a diagnostic, whose text is an exception that nobody caught.
+/// Nothing else of such an answer means anything.
 const UNCAUGHT: &str = "uncaught-exception";
 /// Bytes of the text that are shown.
 const TEXT_BYTES_MAX: usize = 2000;

@@ -29,8 +29,8 @@ const USUAL: [Algorithm; 4] = [
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(id = "sign")]
 pub struct Args {
-    /// Signs a token for each buyer with this key, for tests only: a PEM private key (Ed25519, P-256, P-384 or RSA), or a shared
-    /// secret of at least 32 bytes
+    /// Signs a token for each buyer with this key, for tests only: a PEM private key (Ed25519, P-256, P-384 or RSA), or
+    /// a shared secret of at least 32 bytes
     #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
     sign_key: Option<PathBuf>,
     /// Algorithm of --sign-key [default: EdDSA, ES256, ES384 or RS256, whichever the key is for; HS256 for a secret]
@@ -115,10 +115,12 @@ fn read(path: &Path, wanted: Option<Algorithm>) -> Result<(EncodingKey, Algorith
         Some((key, *algorithm))
     });
     fitting.ok_or_else(|| {
-        let of = wanted.map_or("Ed25519, P-256, P-384 or RSA".to_owned(), |algorithm| format!("{algorithm:?}"));
+        let of = wanted.map_or("Ed25519, P-256, P-384 or RSA".to_owned(), |algorithm| {
+            format!("{algorithm:?}")
+        });
         format!(
-            "is no PEM private key of {of}. One that begins with EC PRIVATE KEY becomes one by `openssl pkcs8 -topk8 -nocrypt`; \
-             one with a passphrase, without it"
+            "is no PEM private key of {of}. One that begins with EC PRIVATE KEY becomes one by \
+             `openssl pkcs8 -topk8 -nocrypt`; one with a passphrase, without it"
         )
     })
 }
