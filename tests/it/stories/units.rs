@@ -187,3 +187,49 @@ async fn a_sale_that_is_moved_to_later_lets_nobody_in() {
     activate(&gate, json!({"revision": 3})).await.expect(200);
     place(&gate, "ada?tier=gold", "mug", 1).await.expect(202);
 }
+
+/// Buyers order all the while: whoever is let in under the new limit has it kept with everything bought before.
+#[tokio::test]
+async fn orders_that_come_while_a_counter_is_filled_are_in_it() {
+    const LIMIT: u64 = 5;
+    let gate = Gate::dev().await;
+    let rule = |module: &str| json!([{"module": module, "params": {"limit": LIMIT}}]);
+    open(&gate, rule("n-per-user@1.0.0")).await;
+    revise(&gate, rule("n-per-user")).await;
+    let buyer = async |name: String| {
+        // Units under the old limit and under the new one.
+        let mut units = [0, 0];
+        for _ in 0..40 {
+            let reply = place(&gate, &name, "mug", 2).await;
+            match reply.status {
+                202 => {
+                    let revision = reply.json()["revision"].as_u64().expect("a number");
+                    units[usize::from(revision == 2)] += 2;
+                }
+                409 | 503 => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                _ => panic!("{reply:?}"),
+            }
+        }
+        units
+    };
+    let buyers = futures_util::future::join_all((0..24).map(|n| buyer(format!("u{n}"))));
+    let activation = async {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        activate(&gate, json!({"revision": 2})).await.expect(200)
+    };
+    let (bought, _) = tokio::join!(buyers, activation);
+    let before: u64 = bought.iter().map(|[before, _]| before).sum();
+    assert!(before > 0, "nobody was fast enough: {bought:?}");
+    for [before, after] in bought {
+        assert!(
+            after == 0 || before + after <= LIMIT,
+            "{before} and {after} units"
+        );
+    }
+    for n in 0..24 {
+        place(&gate, &format!("u{n}"), "mug", 5)
+            .await
+            .refused(409, "limit-per-user");
+    }
+    place(&gate, "late", "mug", 5).await.expect(202);
+}
