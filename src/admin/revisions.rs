@@ -49,7 +49,7 @@ parameters! {
 #[serde(deny_unknown_fields)]
 struct ActivateBody {
     revision: u32,
-    /// Ids of counters that may be re-keyed or dropped.
+    /// Ids of counters that may be re-keyed or dropped, or start at zero.
     #[serde(default)]
     accept: Vec<String>,
 }

@@ -43,9 +43,10 @@ pub struct Activated {
 }
 
 impl Control {
-    /// Answers when no gateway can admit under an older revision any more: the fence in the engine
-    /// has moved, and the admission script compares it; nor, where the revision opens a sale that was over, say that it is. `accept` names the counters that may be re-keyed or
-    /// dropped; what is compared is what is replaced, also when others activate at the same time.
+    /// Answers when no gateway can admit under an older revision any more: the fence in the engine has moved, and the
+    /// admission script compares it; nor, where the revision opens a sale that was over, say that it is. `accept` names
+    /// the counters that may be re-keyed or dropped, or start anew; what is compared is what is replaced, also when others
+    /// activate at the same time.
     pub async fn activate(
         &self,
         actor: &str,
@@ -53,6 +54,22 @@ impl Control {
         revision: u32,
         accept: &[String],
     ) -> Result<Activated, ControlError> {
+        let activated = self
+            .activate_instead_of(None, actor, campaign, revision, accept)
+            .await?;
+        activated
+            .ok_or_else(|| ControlError::Internal("no revision was expected, and another met".to_owned()))
+    }
+
+    /// The same where `expected` is the revision in force, and `None`, with nothing changed, where it is not any more.
+    pub(super) async fn activate_instead_of(
+        &self,
+        expected: Option<u32>,
+        actor: &str,
+        campaign: &str,
+        revision: u32,
+        accept: &[String],
+    ) -> Result<Option<Activated>, ControlError> {
         let built = self.stored_revision(campaign, revision).await?;
         self.not_archived(&built)?;
         self.prove(&built).await?;
@@ -66,7 +83,9 @@ impl Control {
         provided.map_err(|why| {
             ControlError::Unavailable(format!("the lists of revision {revision} are not loaded: {why}"))
         })?;
-        let (activation, replaced, compared) = self.record(&built, accept).await?;
+        let Some((activation, replaced, compared)) = self.record(&built, expected, accept).await? else {
+            return Ok(None);
+        };
         let mut detail =
             serde_json::json!({"revision": revision, "epoch": activation.epoch, "accept": accept});
         let filled = filled(&compared.changes);
@@ -76,7 +95,7 @@ impl Control {
         self.audit(actor, "revision.activate", campaign, detail).await;
         let activation = self.put_in_force(campaign, activation.revision).await?;
         self.reopened(&built, replaced).await;
-        Ok(Activated {
+        Ok(Some(Activated {
             campaign: campaign.to_owned(),
             revision,
             epoch: activation.epoch,
@@ -84,7 +103,7 @@ impl Control {
             rollback: revision < compared.against,
             meaning: meaning(revision, activation.epoch, &compared),
             changes: compared.changes,
-        })
+        }))
     }
 
     /// A revision whose retention is over would take the keys of the campaign away, orders that are on their way
@@ -122,15 +141,22 @@ impl Control {
         Ok((row, compared))
     }
 
-    /// Compares and appends the activation, the epoch being the same before and after.
+    /// Compares and appends the activation, the epoch being the same before and after. `None` where another revision than
+    /// the one expected is in force.
     async fn record(
         &self,
         built: &Compiled,
+        expected: Option<u32>,
         accept: &[String],
-    ) -> Result<(Activation, Schedule, Compared), ControlError> {
+    ) -> Result<Option<(Activation, Schedule, Compared)>, ControlError> {
         let (campaign, revision) = (&built.campaign.id, built.revision.number);
         for _ in 0..COMPARE_TRIES {
             let (seen, compared) = self.accepted(built, accept).await?;
+            if expected.is_some_and(|expected| expected != seen.activation.revision) {
+                // A try before this one may have closed the gate.
+                self.open_again(campaign).await;
+                return Ok(None);
+            }
             self.fill(built, &compared, accept).await?;
             let (epoch, now) = (seen.activation.epoch, (self.clock)());
             let appended = self
@@ -138,7 +164,7 @@ impl Control {
                 .insert_activation_after(campaign, revision, epoch, now)
                 .await?;
             if let Some(activation) = appended {
-                return Ok((activation, seen.schedule, compared));
+                return Ok(Some((activation, seen.schedule, compared)));
             }
         }
         self.open_again(campaign).await;

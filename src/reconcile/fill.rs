@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use super::audiences::TRIES;
+use super::work::Work;
 use super::{RebuildError, Reconcile};
 use crate::lua::keys::Shard;
 use crate::lua::restore::Restore;
@@ -44,7 +45,7 @@ impl Reconcile {
         let _alone = turn.lock().await;
         // Where landing is far behind, that is waited for while orders are taken.
         self.wait_for_landing().await?;
-        self.charge_landed(revision, counters).await?;
+        self.charge_landed(revision, counters, None).await?;
         let lease = format!("rebuild:{campaign}");
         if !self.hold(&lease).await? {
             return Err(RebuildError::Elsewhere);
@@ -72,7 +73,7 @@ impl Reconcile {
         let (uid, expires_at) = (&revision.campaign.uid, revision.revision.schedule.expires_at());
         work.step(Restore::Begin { uid, expires_at }).await?;
         work.wait_for_the_database().await?;
-        self.charge_landed(revision, counters).await?;
+        self.charge_landed(revision, counters, Some(&work)).await?;
         // Another gateway that took over may have opened the gate; the epoch tells, too.
         match self.hold(lease).await? {
             true => Ok(()),
@@ -80,7 +81,13 @@ impl Reconcile {
         }
     }
 
-    async fn charge_landed(&self, revision: &Compiled, counters: &[String]) -> Result<(), RebuildError> {
+    /// Behind the closed gate, under the lease of `work`.
+    async fn charge_landed(
+        &self,
+        revision: &Compiled,
+        counters: &[String],
+        work: Option<&Work<'_>>,
+    ) -> Result<(), RebuildError> {
         let plan = &revision.family.plan;
         let counters: HashSet<&str> = counters.iter().map(String::as_str).collect();
         let missing = |order: &LandedOrder| missing(plan, &counters, order);
@@ -90,6 +97,9 @@ impl Reconcile {
             let page = store.orders_page(campaign, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.attempt.order);
+            if let Some(work) = work {
+                work.hold().await?;
+            }
             let holding = page.iter().filter(|order| !order.is_revoked());
             let lacking: Vec<OrderId> = holding
                 .filter(|order| !missing(order).is_empty())
@@ -112,7 +122,11 @@ impl Reconcile {
 fn missing(plan: &CheckedPlan, counters: &HashSet<&str>, order: &LandedOrder) -> Vec<Charge> {
     let has = |counter: &str| order.charges.iter().any(|charge| charge.counter == counter);
     let all = charges(plan, &order.attempt, order.placed_at).into_iter();
-    let missing = all.filter(|charge| counters.contains(charge.counter.as_str()) && !has(&charge.counter));
+    let missing = all.filter(|charge| {
+        // Calendars begin with the sale: an order of before their first period, of a sale that was moved since, is in none.
+        let is_within = charge.window <= order.placed_at;
+        counters.contains(charge.counter.as_str()) && !has(&charge.counter) && is_within
+    });
     missing
         .map(|charge| Charge {
             limit: None,

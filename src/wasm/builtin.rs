@@ -33,6 +33,9 @@ pub fn builtin() -> &'static [(&'static str, &'static [u8])] {
         "tiered@1.0.0",
         "early-access@1.0.0",
         "region-quota@1.0.0",
+        "audience@1.0.0",
+        "cooldown@1.0.0",
+        "order-cap@1.0.0",
     ]
 }
 

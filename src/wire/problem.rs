@@ -72,9 +72,9 @@ problems! {
          was ordered. Where no rule refuses it for good, the document says retryable, and retry_at when all of them allow it.";
     CONFLICT = "conflict" 409 final "Conflict"
         "The id is taken, or somebody else changed the same thing.";
-    ACCEPT_MISSING = "accept-missing" 409 final "Counters would be re-keyed or dropped"
-        "Activating the revision changes what counters count, or leaves them unread: the member changes says what becomes of their \
-         counts. Name their ids in accept to activate all the same.";
+    ACCEPT_MISSING = "accept-missing" 409 final "Counters would lose what they hold"
+        "Activating the revision changes what counters count, leaves them unread, or has a rule that decides already begin with one \
+         at zero: the member changes says what becomes of their counts. Name their ids in accept to activate all the same.";
     CLOSED = "closed" 410 final "Sale closed"
         "The sale is over. Nothing was ordered.";
     TOO_LARGE = "too-large" 413 final "Body too large"
@@ -354,6 +354,9 @@ fn page(kind: &Kind, more: &str) -> String {
 
 fn advice(kind: &Kind) -> &'static str {
     match kind.retryable {
+        _ if kind.help.contains(" retryable") => {
+            "The document says whether the same request may succeed later."
+        }
         true => "The same request may succeed later.",
         false => "The same request fails again until something else changes.",
     }

@@ -9,6 +9,9 @@ use crate::plan::Audiences;
 use crate::revision::{PinnedRule, Revision};
 use crate::store::AudienceRow;
 
+/// Revisions that are made of a campaign's active one while others activate their own.
+const REPIN_TRIES: u32 = 5;
+
 /// A campaign that goes by the version asked for, or a later one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repinned {
@@ -71,24 +74,43 @@ impl Control {
         row: &AudienceRow,
         campaign: &str,
     ) -> Result<Repinned, ControlError> {
+        for _ in 0..REPIN_TRIES {
+            if let Some(repinned) = self.repin_once(actor, row, campaign).await? {
+                return Ok(repinned);
+            }
+        }
+        Err(ControlError::Conflict(format!(
+            "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
+        )))
+    }
+
+    /// `None` where another revision than the one that was copied was in force by the time.
+    async fn repin_once(
+        &self,
+        actor: &str,
+        row: &AudienceRow,
+        campaign: &str,
+    ) -> Result<Option<Repinned>, ControlError> {
         let (active, epoch) = self.pinning(&row.id, campaign).await?;
         let pinned = |pinned: &Audiences| pinned.get(&row.id).map_or(0, |list| list.version);
         if pinned(&active.audiences) >= row.version {
-            return Ok(Repinned {
+            return Ok(Some(Repinned {
                 campaign: campaign.to_owned(),
                 revision: active.number,
                 epoch,
-            });
+            }));
         }
+        // Said, because what is left out is taken from the revision that is in force by then.
+        let (schedule, expected) = (active.schedule, active.number);
         let new = NewRevision {
             rules: specs(&active.rules),
             shadow: active
                 .shadow
                 .as_ref()
                 .map_or_else(Vec::new, |shadow| specs(&shadow.rules)),
-            opens_at: None,
-            closes_at: None,
-            retention_days: None,
+            opens_at: Some(moment(schedule.opens_at)?),
+            closes_at: Some(moment(schedule.closes_at)?),
+            retention_days: Some(schedule.retention_days()),
         };
         let mut kept: BTreeMap<_, _> = active.audiences;
         kept.remove(&row.id);
@@ -98,14 +120,21 @@ impl Control {
         let revision = answer
             .revision
             .ok_or_else(|| ControlError::Internal("a stored revision has no number".to_owned()))?;
-        let activated = self.activate(actor, campaign, revision, &[]).await;
-        let activated = activated.map_err(|error| to_accept(error, revision))?;
-        Ok(Repinned {
+        let activated = self
+            .activate_instead_of(Some(expected), actor, campaign, revision, &[])
+            .await
+            .map_err(|error| to_accept(error, revision))?;
+        Ok(activated.map(|activated| Repinned {
             campaign: campaign.to_owned(),
             revision,
             epoch: activated.epoch,
-        })
+        }))
     }
+}
+
+fn moment(at: i64) -> Result<jiff::Timestamp, ControlError> {
+    jiff::Timestamp::from_millisecond(at)
+        .map_err(|error| ControlError::Internal(format!("the schedule has no such moment: {error}")))
 }
 
 /// Rules that an earlier release compiled may count otherwise now: that is not accepted on the way.
@@ -115,7 +144,7 @@ fn to_accept(error: ControlError, revision: u32) -> ControlError {
     };
     let sentences: Vec<&str> = changes.iter().map(|change| change.sentence.as_str()).collect();
     ControlError::Conflict(format!(
-        "revision {revision} is made, and would re-key or drop counters: {} Activate it by itself, with \"accept\"",
+        "revision {revision} is made, and changes what counters hold: {} Activate it by itself, with \"accept\"",
         sentences.join(" ")
     ))
 }

@@ -91,19 +91,36 @@ pub(super) fn changes(
     }
     for counter in &old.plan().counters {
         if !new.plan().counters.iter().any(|new| new.id == counter.id) {
-            let sentence = format!(
-                "{}: dropped; its counts stay stored and nothing reads them: a later revision that brings it \
-                 back goes on from them without the orders in between.",
-                counter.id
-            );
-            let mut change = change(&counter.id, Class::Dropped, sentence, Counts::Unread);
-            if let Some(counter) = &mut change.counter {
-                counter.needs_accept = !is_replaced(&changes, &change.rule);
-            }
-            changes.push(change);
+            let dropped = dropped((old, new), counter, &changes);
+            changes.push(dropped);
         }
     }
     changes
+}
+
+/// A counter that only the revision in force has. Its counts are lost to the rule, unless a filled one takes its place; those
+/// that landed orders do not tell are lost in any case.
+fn dropped((old, new): (&CheckedPlan, &CheckedPlan), counter: &Counter, changes: &[Change]) -> Change {
+    let known = unknown_of_landed(old, counter).is_none();
+    let later = match known && decides(new, rule_of(&counter.id)) {
+        true => "a later revision of the rule that brings it back has it filled from all orders",
+        false => "a later revision that brings it back goes on from them without the orders in between",
+    };
+    let sentence = format!(
+        "{}: dropped; its counts stay stored and nothing reads them: {later}.",
+        counter.id
+    );
+    let mut change = change(&counter.id, Class::Dropped, sentence, Counts::Unread);
+    let is_replaced = known && is_replaced(changes, &change.rule);
+    if let Some(counter) = &mut change.counter {
+        counter.needs_accept = !is_replaced;
+    }
+    change
+}
+
+fn decides(plan: &CheckedPlan, rule: &str) -> bool {
+    let mut constraints = plan.plan().constraints.iter();
+    constraints.any(|constraint| constraint.rule == rule)
 }
 
 /// Whether counters that hold every order take the place of those that the rule no longer has.
@@ -140,11 +157,7 @@ fn fresh(
 ) -> Change {
     let id = &counter.id;
     let rule = rule_of(id);
-    let decides = old
-        .plan()
-        .constraints
-        .iter()
-        .any(|constraint| constraint.rule == rule);
+    let decides = decides(old, rule);
     let unknown = unknown_of_landed(new, counter);
     if decides && unknown.is_none() {
         let sentence = format!(

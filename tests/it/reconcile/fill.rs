@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rushgate::lua::keys::Shard;
 use rushgate::lua::{Args, calls, fixed};
-use rushgate::plan::{Attribute, Counter, Expr, Plan, Window};
+use rushgate::plan::{Attribute, CalendarUnit, Counter, Expr, Plan, Window};
 use rushgate::reconcile::Rebuilt;
 use rushgate::revision::Revision;
 use rushgate::ruleset::Compiled;
@@ -15,6 +15,7 @@ use crate::reconcile::{differences, on_both_sides};
 on_both_sides!(
     orders_from_before_a_counter_are_counted_once,
     what_passes_a_limit_keeps_its_count_and_no_more,
+    orders_of_before_a_moved_opening_are_of_no_day_behind_it,
 );
 
 /// Units of each user and SKU, and of each user in an hour: beside nothing that was there before.
@@ -47,6 +48,10 @@ async fn second(sale: &Sale) -> Compiled {
         plan: units(),
         ..sale.active.revision.clone()
     };
+    stored(sale, revision).await
+}
+
+async fn stored(sale: &Sale, revision: Revision) -> Compiled {
     let number = sale.db.store.insert_revision(&revision).await.expect("stored");
     let revision = Revision { number, ..revision };
     Compiled::build(sale.active.campaign.clone(), revision).expect("a valid plan")
@@ -158,4 +163,35 @@ async fn what_passes_a_limit_keeps_its_count_and_no_more(side: Side) {
     );
     assert_eq!(of("used", "3:bob3:mug").await, 3);
     assert_eq!(of("COUNT(allowed)", "3:bob3:mug").await, 0, "nobody has said");
+}
+
+/// A calendar's first day is that of the opening: who bought before a sale was moved has bought nothing on it.
+async fn orders_of_before_a_moved_opening_are_of_no_day_behind_it(side: Side) {
+    let sale = Sale::open(side, 1000).await;
+    assert!(sale.place("ada", "1", "mug").await);
+    sale.settled().await;
+    let mut revision = Revision {
+        number: 2,
+        plan: units(),
+        ..sale.active.revision.clone()
+    };
+    let days = |days: i64| days * 86_400_000;
+    revision.schedule.opens_at = now() + days(2);
+    revision.schedule.closes_at = now() + days(4);
+    revision.plan.counters.push(Counter {
+        id: "rule/daily-units".into(),
+        key: vec![Attribute::User],
+        window: Window::Calendar {
+            unit: CalendarUnit::Day,
+            zone: "UTC".into(),
+        },
+        cost: 0,
+    });
+    let revision = stored(&sale, revision).await;
+    let ids = [ids(), vec!["rule/daily-units".to_owned()]].concat();
+    sale.reconcile.fill(&revision, &ids).await.expect("filled");
+    assert_eq!(
+        (used(&sale, "units").await, used(&sale, "daily-units").await),
+        (1, 0)
+    );
 }

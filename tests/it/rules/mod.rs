@@ -149,6 +149,18 @@ async fn every_module_is_built_in_and_shows_every_reason_it_rejects_for() {
 fn versions_that_were_released_keep_their_bytes() {
     let released = [
         (
+            "audience@1.0.0",
+            "a5ba64358642daaf9db29dcd4fe424ba9d6781918ba2be2610ba2d99b379cd26",
+        ),
+        (
+            "cooldown@1.0.0",
+            "c0b3ee4accc83312ef261f31c9389857d1ae3153f3e944e2c7af5a489ccbefb7",
+        ),
+        (
+            "order-cap@1.0.0",
+            "c64dc398976ebd6fa0c650bb4dc3d549cf9e79ece899b8bc10aab06391e62dbb",
+        ),
+        (
             "early-access@1.0.0",
             "bcbdbea612779a82e7919eee7eccdf5c12017191159fe691daa151e24bfb3461",
         ),

@@ -105,7 +105,7 @@ async fn a_running_sale_that_moves_from_orders_to_units_keeps_its_counts() {
             "n-per-user/units-per-user: new; filled by the activation from all orders so far, so who has bought has \
              used it. The gate is closed for a moment for that: orders that come then are to be sent again.",
             "n-per-user/orders-per-user: dropped; its counts stay stored and nothing reads them: a later revision \
-             that brings it back goes on from them without the orders in between.",
+             of the rule that brings it back has it filled from all orders.",
         ]
     );
     activate(&gate, json!({"revision": 2})).await.expect(200);

@@ -214,7 +214,7 @@ impl SkuList {
             }
         };
         let letters: String = skus.join("-").chars().map(plain).take(SLUG_LETTERS).collect();
-        format!("{}-{}", letters.trim_matches('-'), digest(&skus.join(",")))
+        format!("{}-{}", letters.trim_matches('-'), digest(&skus.join("\n")))
     }
 
     fn words(&self) -> String {
@@ -277,6 +277,7 @@ mod tests {
         assert_ne!(slug(&["Tee-M"]), slug(&["tee-m"]));
         assert_eq!(slug(&["tee-s", "tee-m"]), slug(&["tee-m", "tee-s"]));
         assert_ne!(slug(&["a-b"]), slug(&["a", "b"]));
+        assert_ne!(slug(&["a,b"]), slug(&["a", "b"]));
         assert_ne!(slug(&["a", "b"]), slug(&["a", "b", "c"]));
         let skus = list(&["a", "b"]);
         assert_eq!(Scope::Group("x", &skus).slug("per-user"), slug(&["a", "b"]));

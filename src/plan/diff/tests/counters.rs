@@ -156,8 +156,8 @@ fn a_counter_of_a_rule_that_decides_is_filled() {
             (
                 Part::Counter,
                 Class::Dropped,
-                "n/orders: dropped; its counts stay stored and nothing reads them: a later revision that brings it \
-                 back goes on from them without the orders in between."
+                "n/orders: dropped; its counts stay stored and nothing reads them: a later revision of the rule that brings it \
+                 back has it filled from all orders."
                     .to_owned()
             ),
         ]
@@ -212,6 +212,30 @@ fn a_counter_that_cannot_be_filled_is_asked_for() {
             ))
         );
     }
+}
+
+/// What landed orders do not tell is lost, whatever takes its place.
+#[test]
+fn a_counter_that_cannot_be_filled_again_is_not_dropped_without_a_word() {
+    let by_device = renamed(
+        keyed(&[Attribute::Client("device".into())]),
+        "n/devices",
+        Expr::Int(1),
+    );
+    let said = changes(by_device, renamed(per_user(2), "n/units", quantity()));
+    assert_eq!(filled(&said), ["n/units"]);
+    let asked: Vec<&str> = needs_accept(&said).map(|(id, _)| id).collect();
+    assert_eq!(asked, ["n/devices"]);
+    let dropped = said
+        .iter()
+        .find(|change| change.class == Class::Dropped && change.part == Part::Counter);
+    assert_eq!(
+        dropped.map(|change| change.sentence.as_str()),
+        Some(
+            "n/devices: dropped; its counts stay stored and nothing reads them: a later revision that brings it back goes on \
+             from them without the orders in between."
+        )
+    );
 }
 
 /// Another rule's counters stand for nothing that was counted before.

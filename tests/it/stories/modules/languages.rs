@@ -108,5 +108,5 @@ async fn order_cap_is_the_same_rule_on_quickjs() {
         json!({"min": 2, "max": 8, "pack": 2, "skus": ["ticket"]}),
         json!({"max": 3, "skus": ["ticket", "no-such", "ticket"]}),
     ];
-    hold("order-cap", "order-cap", QUICKJS, &more).await;
+    hold("order-cap", "order-cap@1.0.0", QUICKJS, &more).await;
 }
