@@ -1,7 +1,7 @@
 //! What to do when the shard's fence is another one than the caller's.
 
 use super::Shared;
-use super::step::Step;
+use super::call_result::CallResult;
 use crate::lua::activate::activate_args;
 use crate::lua::fence::Fence;
 use crate::lua::fixed;
@@ -11,13 +11,13 @@ use crate::state::Whose;
 
 impl Shared {
     /// Fetches the newer revision, or puts this gateway's in place.
-    pub(super) async fn refence(&self, shard: &Shard, active: &Active, there: Option<Fence>) -> Step {
+    pub(super) async fn refence(&self, shard: &Shard, active: &Active, there: Option<Fence>) -> CallResult {
         let campaign = &shard.campaign;
         let there = match Whose::of(there.as_ref(), &active.campaign.uid) {
             Whose::Ours(there) => there,
-            Whose::Foreign => return Step::foreign(),
+            Whose::Foreign => return CallResult::foreign(),
             Whose::Nobodys => {
-                return Step::Lost {
+                return CallResult::Lost {
                     why: "the engine holds no state of this campaign; it is being rebuilt".into(),
                     epoch: active.activation.epoch,
                 };
@@ -31,19 +31,19 @@ impl Shared {
             return self.activate(shard, active).await;
         }
         match self.load(campaign, there.epoch).await {
-            Ok(Some(loaded)) if !behind(&loaded) => Step::Again,
-            Ok(_) => Step::Closed("the engine is ahead of the database".into()),
-            Err(why) => Step::Closed(format!("the active revision cannot be read: {why}")),
+            Ok(Some(loaded)) if !behind(&loaded) => CallResult::Again,
+            Ok(_) => CallResult::Closed("the engine is ahead of the database".into()),
+            Err(why) => CallResult::Closed(format!("the active revision cannot be read: {why}")),
         }
     }
 
     /// An activation reached the database but not this shard: finish it.
-    async fn activate(&self, shard: &Shard, active: &Active) -> Step {
+    async fn activate(&self, shard: &Shard, active: &Active) -> CallResult {
         let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
         match self.engine.run(&fixed::ACTIVATE, &shard.state(), args).await {
-            Ok(_) => Step::Again,
-            Err(error) if error.is_transient() => Step::Later(error),
-            Err(error) => Step::Failed(error.to_string()),
+            Ok(_) => CallResult::Again,
+            Err(error) if error.is_transient() => CallResult::Later(error),
+            Err(error) => CallResult::Failed(error.to_string()),
         }
     }
 }

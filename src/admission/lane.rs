@@ -8,9 +8,9 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::call_result::CallResult;
 use super::depth::Depth;
 use super::local::Local;
-use super::step::Step;
 use super::{AdmissionError, AnswerWhen, Refusal, Shared};
 use crate::attempts::Outcome;
 use crate::clock::now_ms;
@@ -125,14 +125,14 @@ impl Worker {
             }
             let step = self.decide_once(&mut jobs).await;
             match step {
-                Step::Done => return,
-                Step::Again => {}
-                Step::Later(error) => {
+                CallResult::Done => return,
+                CallResult::Again => {}
+                CallResult::Later(error) => {
                     tracing::debug!(campaign = %self.shard.campaign, %error, "admission waits for the engine");
                     tokio::time::sleep(RETRY_EVERY).await;
                 }
-                Step::Closed(_) | Step::Lost { .. } => {
-                    if let Step::Lost { epoch, .. } = &step {
+                CallResult::Closed(_) | CallResult::Lost { .. } => {
+                    if let CallResult::Lost { epoch, .. } = &step {
                         self.shared.rebuilder.clone().lost(&self.shard.campaign, *epoch);
                     }
                     self.shared.wake.notify_one();
@@ -140,7 +140,7 @@ impl Worker {
                     let error = AdmissionError::from(step);
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
-                Step::Failed(why) => {
+                CallResult::Failed(why) => {
                     if self.shared.tells(&why) {
                         tracing::error!(campaign = %self.shard.campaign, why, "admission failed");
                     }
@@ -165,16 +165,16 @@ impl Worker {
     }
 
     /// One script call for all jobs; leaves those unanswered that have to be asked again.
-    async fn decide_once(&self, jobs: &mut Vec<Job>) -> Step {
+    async fn decide_once(&self, jobs: &mut Vec<Job>) -> CallResult {
         let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
-            return Step::Closed("the campaign has ended".into());
+            return CallResult::Closed("the campaign has ended".into());
         };
         if let Err(step) = self.screen(&active, jobs).await {
             return step;
         }
         *jobs = self.drop_late(std::mem::take(jobs));
         if jobs.is_empty() {
-            return Step::Done;
+            return CallResult::Done;
         }
         let attempts = jobs.iter().map(|job| &job.attempt);
         let (now, keys) = (now_ms(), self.shared.config.load().keys.clone());
@@ -182,9 +182,9 @@ impl Worker {
         let mut rest = jobs.split_off(payloads.len());
         let step = self.ask_for(&active, jobs, payloads).await;
         match step {
-            Step::Done if !rest.is_empty() => {
+            CallResult::Done if !rest.is_empty() => {
                 *jobs = rest;
-                Step::Again
+                CallResult::Again
             }
             step => {
                 jobs.append(&mut rest);
@@ -194,7 +194,7 @@ impl Worker {
     }
 
     /// One script call for as many jobs as there are payloads.
-    async fn ask_for(&self, active: &Arc<Active>, jobs: &mut Vec<Job>, payloads: Payloads) -> Step {
+    async fn ask_for(&self, active: &Arc<Active>, jobs: &mut Vec<Job>, payloads: Payloads) -> CallResult {
         jobs.iter_mut().for_each(|job| job.asked = true);
         let fence = active.fence();
         failpoint::hit(Point::G1);
@@ -230,10 +230,10 @@ impl Worker {
                     self.hand_over(active, entry, admitted)
                 });
                 self.answer(active, std::mem::take(jobs), now, acknowledgement, decisions);
-                Step::Done
+                CallResult::Done
             }
             Ok(AdmitReply::Fenced(there)) => self.shared.refence(&self.shard, active, there).await,
-            Err(error) => Step::Failed(error.to_string()),
+            Err(error) => CallResult::Failed(error.to_string()),
         }
     }
 
@@ -250,7 +250,7 @@ impl Worker {
         let mut buyers = Vec::new();
         for (job, decision) in jobs.into_iter().zip(decisions) {
             if let Some(why) = self.lost(active, &job.attempt, &decision) {
-                job.end(Err(Step::Closed(why).into()));
+                job.end(Err(CallResult::Closed(why).into()));
                 continue;
             }
             let mut outcome = Outcome::of(&decision);

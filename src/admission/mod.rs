@@ -10,6 +10,7 @@
 //!
 //! A lane owns what it began: a caller that goes away loses its answer, never its order.
 
+mod call_result;
 mod delivery;
 mod depth;
 mod engine_clock;
@@ -23,7 +24,6 @@ mod quota;
 mod refusal;
 mod returns;
 mod screen;
-mod step;
 mod trips;
 mod verify;
 mod watch;
@@ -56,10 +56,10 @@ pub use refusal::{Refusal, Retry};
 pub use returns::Unsold;
 pub use watch::Watch;
 
+use call_result::CallResult;
 use delivery::Delivery;
 use engine_clock::EngineClock;
 use lane::{Job, Lane, LaneAnswer};
-use step::Step;
 use trips::Trips;
 
 /// How long somebody who wants to see a campaign waits for its stock to be read.
@@ -204,12 +204,12 @@ impl Shared {
         lane: &Lane,
         active: &Active,
         order: (OrderId, &str),
-    ) -> Result<Option<calls::Found>, Step> {
+    ) -> Result<Option<calls::Found>, CallResult> {
         let args = calls::lookup_args([order], active.campaign.buckets);
         let reply = self
             .ask(&lane.shard, &lane.local, active, &fixed::LOOKUP, args)
             .await?;
-        let found = calls::lookup_reply(reply).map_err(|error| Step::Failed(error.to_string()))?;
+        let found = calls::lookup_reply(reply).map_err(|error| CallResult::Failed(error.to_string()))?;
         match (found.orders.into_iter().next().flatten(), found.fence) {
             (None, None) => Err(self.refence(&lane.shard, active, None).await),
             (found, _) => Ok(found),
@@ -336,7 +336,10 @@ impl Admission {
             self.shared.wake.notify_one();
         }
         let epoch = self.shared.ruleset.epoch(campaign);
-        let refuse = || lane.local.refuse(&attempt.sku, epoch);
+        let refuse = || {
+            let own = lane.local.refuse(&attempt.sku, epoch);
+            own.filter(|own| *own != Own::SoldOut || self.sells(campaign, &lane.local))
+        };
         if let Some(own) = (!keyed).then(refuse).flatten() {
             lane.local.count(own.name());
             let refusal = match own {
@@ -398,6 +401,9 @@ impl Admission {
         // A lane may be there for a moment after its campaign was archived.
         let epoch = self.shared.ruleset.epoch(campaign)?;
         let own = local.refuse(sku, Some(epoch))?;
+        if own == Own::SoldOut && !self.sells(campaign, local) {
+            return None;
+        }
         let refusal = match own {
             Own::SoldOut if local.returns.recent(sku, quantity)? => Refusal::taken(0),
             Own::SoldOut => Refusal::sold_out(0),
@@ -413,6 +419,16 @@ impl Admission {
         Some(refusal)
     }
 
+    /// Whether the sale is open to everybody: before and after, another reason than empty shelves comes first, and the script
+    /// says which.
+    fn sells(&self, campaign: &str, local: &local::Local) -> bool {
+        let active = self.shared.ruleset.get(campaign);
+        active.is_none_or(|active| {
+            let (schedule, now) = (active.revision.schedule, local.now());
+            schedule.opens_at <= now && !schedule.is_over(now)
+        })
+    }
+
     /// So few units are left, as the engine said or is known to have said.
     async fn sold_out_of(&self, lane: &Lane, attempt: &Attempt, remaining: i64) -> Refusal {
         let asked = (attempt.sku.as_str(), attempt.quantity);
@@ -423,7 +439,7 @@ impl Admission {
         }
     }
 
-    /// Puts an attempt into its lane's queue; its decided comes through what is returned.
+    /// Puts an attempt into its lane's queue; its answer comes through what is returned.
     fn enqueue(
         &self,
         lane: &Lane,
@@ -466,7 +482,7 @@ impl Admission {
             let active = self.active(campaign).await?;
             match self.shared.lookup(&lane, &active, (order, user)).await {
                 Ok(found) => break found,
-                Err(Step::Again) if tries < FIND_TRIES => tries += 1,
+                Err(CallResult::Again) if tries < FIND_TRIES => tries += 1,
                 Err(step) => return Err(step.into()),
             }
         };

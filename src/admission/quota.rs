@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::call_result::CallResult;
 use super::lane::{Lane, RETRY_EVERY};
-use super::step::Step;
 use super::{Admission, AdmissionError, Refusal};
 use crate::lua::codec::{self, InspectReply};
 use crate::order::Attempt;
@@ -50,13 +50,15 @@ impl Admission {
                 Err(step) => step,
             };
             match step {
-                Step::Closed(_) | Step::Lost { .. } | Step::Failed(_) => return Err(step.into()),
-                Step::Later(_) if Instant::now() >= until => return Err(step.into()),
-                Step::Later(_) => tokio::time::sleep(RETRY_EVERY).await,
-                Step::Done | Step::Again if Instant::now() >= until => {
+                CallResult::Closed(_) | CallResult::Lost { .. } | CallResult::Failed(_) => {
+                    return Err(step.into());
+                }
+                CallResult::Later(_) if Instant::now() >= until => return Err(step.into()),
+                CallResult::Later(_) => tokio::time::sleep(RETRY_EVERY).await,
+                CallResult::Done | CallResult::Again if Instant::now() >= until => {
                     return Err(AdmissionError::Engine(format!("no answer within {within:?}")));
                 }
-                Step::Done | Step::Again => {}
+                CallResult::Done | CallResult::Again => {}
             }
         }
     }
@@ -86,7 +88,12 @@ impl Admission {
         }
     }
 
-    async fn inspect(&self, lane: &Lane, active: &Arc<Active>, attempt: &Attempt) -> Result<Facts, Step> {
+    async fn inspect(
+        &self,
+        lane: &Lane,
+        active: &Arc<Active>,
+        attempt: &Attempt,
+    ) -> Result<Facts, CallResult> {
         let args = codec::inspect_args(&active.family, &active.fence(), attempt);
         let script = &active.family.inspect;
         let begun = lane.local.elapsed();
@@ -98,7 +105,7 @@ impl Admission {
                 Ok(facts)
             }
             Ok(InspectReply::Fenced(there)) => Err(self.shared.refence(&lane.shard, active, there).await),
-            Err(error) => Err(Step::Failed(error.to_string())),
+            Err(error) => Err(CallResult::Failed(error.to_string())),
         }
     }
 }

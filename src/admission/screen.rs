@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Refusal;
+use super::call_result::CallResult;
 use super::lane::{Job, LaneAnswer, Worker};
-use super::step::Step;
 use crate::attempts::Outcome;
 use crate::lua::{calls, fixed};
 use crate::order::{BODY, UNREADABLE};
@@ -30,7 +30,7 @@ pub(super) fn runs() -> usize {
 impl Worker {
     /// Leaves in `jobs` those that the script is to be asked about. Where a refusal cannot be answered
     /// yet, all are left, with the step to take.
-    pub(super) async fn screen(&self, active: &Arc<Active>, jobs: &mut Vec<Job>) -> Result<(), Step> {
+    pub(super) async fn screen(&self, active: &Arc<Active>, jobs: &mut Vec<Job>) -> Result<(), CallResult> {
         let mut refused = sort_attributes(active, jobs);
         if !active.prechecks.is_empty() {
             refused.extend(self.precheck(active, jobs).await);
@@ -80,7 +80,11 @@ impl Worker {
     }
 
     /// Answers the refused, unless the revision is no longer the active one.
-    async fn refuse(&self, active: &Arc<Active>, refused: &mut Vec<(Job, Refusal)>) -> Result<(), Step> {
+    async fn refuse(
+        &self,
+        active: &Arc<Active>,
+        refused: &mut Vec<(Job, Refusal)>,
+    ) -> Result<(), CallResult> {
         let may_exist = |job: &Job| job.keyed || job.asked;
         let retries = refused.iter().filter(|(job, _)| may_exist(job));
         let args = calls::lookup_args(
@@ -91,7 +95,7 @@ impl Worker {
             .shared
             .ask(&self.shard, &self.local, active, &fixed::LOOKUP, args);
         let reply = asked.await?;
-        let found = calls::lookup_reply(reply).map_err(|error| Step::Failed(error.to_string()))?;
+        let found = calls::lookup_reply(reply).map_err(|error| CallResult::Failed(error.to_string()))?;
         if found.fence.as_ref() != Some(&active.fence()) {
             return Err(self.shared.refence(&self.shard, active, found.fence).await);
         }

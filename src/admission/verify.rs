@@ -2,8 +2,8 @@
 //! answers. What was found holds for one incarnation of the server, and every decision is asked of that one.
 
 use super::Shared;
+use super::call_result::CallResult;
 use super::local::Local;
-use super::step::Step;
 use crate::engine::EngineError;
 use crate::lua::calls;
 use crate::lua::keys::Shard;
@@ -13,21 +13,21 @@ use crate::ruleset::Active;
 use crate::state::Condition;
 
 /// Why nobody can be admitted by a state in this condition; `None` where the engine may decide.
-fn closes(condition: Condition, active: &Active) -> Option<Step> {
+fn closes(condition: Condition, active: &Active) -> Option<CallResult> {
     let why = match condition {
         Condition::Whole(_) => return None,
-        Condition::Foreign => return Some(Step::foreign()),
+        Condition::Foreign => return Some(CallResult::foreign()),
         Condition::Closed => "the engine holds no state of this campaign".to_owned(),
         Condition::Unverified => "the engine restarted, or another server took over".to_owned(),
         Condition::Lacks(what) => {
             let (campaign, epoch) = (&active.campaign.id, active.activation.epoch);
             tracing::warn!(campaign, %what, "the engine lost a part of the campaign's state");
             let why = format!("the engine lost {what}; the campaign is being rebuilt");
-            return Some(Step::Lost { why, epoch });
+            return Some(CallResult::Lost { why, epoch });
         }
     };
     let why = format!("{why}; the campaign is being rebuilt");
-    Some(Step::Lost { why, epoch: 0 })
+    Some(CallResult::Lost { why, epoch: 0 })
 }
 
 impl Shared {
@@ -39,7 +39,7 @@ impl Shared {
         active: &Active,
         script: &Script,
         args: Args,
-    ) -> Result<Reply, Step> {
+    ) -> Result<Reply, CallResult> {
         let incarnation = match local.verified() {
             Some(incarnation) => incarnation,
             None => self.verify(shard, local, active).await?,
@@ -51,14 +51,14 @@ impl Shared {
         reply.map_err(|error| {
             if let EngineError::Changed { .. } = error {
                 local.forget(&incarnation);
-                return Step::Again;
+                return CallResult::Again;
             }
             failed(error)
         })
     }
 
     /// Asks the engine who it is and what it holds; the incarnation that may decide.
-    async fn verify(&self, shard: &Shard, local: &Local, active: &Active) -> Result<String, Step> {
+    async fn verify(&self, shard: &Shard, local: &Local, active: &Active) -> Result<String, CallResult> {
         let incarnation = self.engine.incarnation().await.map_err(failed)?;
         let (args, asked) = (calls::watch_args(&Default::default()), local.elapsed());
         let reply = self
@@ -66,7 +66,7 @@ impl Shared {
             .run_on(&incarnation, &fixed::WATCH, &shard.state(), args)
             .await;
         let status = calls::watch_reply(reply.map_err(failed)?);
-        let status = status.map_err(|error| Step::Failed(error.to_string()))?;
+        let status = status.map_err(|error| CallResult::Failed(error.to_string()))?;
         local.seen_now(status.now, asked);
         let condition = Condition::of(&status, &active.campaign, &incarnation);
         match closes(condition, active) {
@@ -81,19 +81,19 @@ impl Shared {
     /// Why nobody can be admitted; has the state rebuilt where that can help.
     pub(super) fn judge(&self, active: &Active, condition: Condition) -> Option<String> {
         match closes(condition, active)? {
-            Step::Lost { why, epoch } => {
+            CallResult::Lost { why, epoch } => {
                 self.rebuilder.clone().lost(&active.campaign.id, epoch);
                 Some(why)
             }
-            Step::Closed(why) => Some(why),
+            CallResult::Closed(why) => Some(why),
             _ => None,
         }
     }
 }
 
-fn failed(error: EngineError) -> Step {
+fn failed(error: EngineError) -> CallResult {
     match error.is_transient() {
-        true => Step::Later(error),
-        false => Step::Failed(error.to_string()),
+        true => CallResult::Later(error),
+        false => CallResult::Failed(error.to_string()),
     }
 }

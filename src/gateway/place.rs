@@ -14,7 +14,7 @@ use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
 use super::client_ip::client_ip;
 use super::show::{no_lookup, not_before};
-use super::told::Step;
+use super::told::LastTold;
 use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Placement, Refusal};
 use crate::order::{Attempt, BODY, LandedOrder, OrderId};
@@ -122,7 +122,7 @@ impl<O: Orders> Gateway<O> {
                     true => self.told.of(order),
                     false => self.told.of_or_note(order, state),
                 };
-                let landed = match placed.released || told == Some(Step::Landed) {
+                let landed = match placed.released || told == Some(LastTold::Landed) {
                     true => self.landed(campaign, order).await?,
                     false => None,
                 };

@@ -5,7 +5,7 @@ use hyper::header::HeaderMap;
 use serde::Serialize;
 
 use super::answer::{self, Answer, OrderAnswer};
-use super::told::Step;
+use super::told::LastTold;
 use super::{Gateway, Orders};
 use crate::admission::AdmissionError;
 use crate::order::{LandedOrder, OrderId, OrderState};
@@ -99,12 +99,12 @@ impl<O: Orders> Gateway<O> {
 }
 
 /// The state to tell of an order that the engine knows and the database does not have: never an older one than was told.
-pub(super) fn not_before(state: OrderState, told: Option<Step>) -> Result<OrderState, Problem> {
+pub(super) fn not_before(state: OrderState, told: Option<LastTold>) -> Result<OrderState, Problem> {
     match told {
         None => Ok(state),
-        Some(Step::Accepted) => Ok(OrderState::Accepted),
+        Some(LastTold::Accepted) => Ok(OrderState::Accepted),
         // The database lost it, or another one answers: the order lands again.
-        Some(Step::Landed) => Err(no_lookup()),
+        Some(LastTold::Landed) => Err(no_lookup()),
     }
 }
 

@@ -14,7 +14,7 @@ const GENERATION: usize = 100_000;
 
 /// What was told last, as far as it can matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(super) enum LastTold {
     Accepted,
     /// Confirmed or revoked: the database has it.
     Landed,
@@ -25,27 +25,27 @@ pub(super) struct Told(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<OrderId, Step>,
-    old: HashMap<OrderId, Step>,
+    young: HashMap<OrderId, LastTold>,
+    old: HashMap<OrderId, LastTold>,
 }
 
 impl Told {
     /// The buyer is being told this.
     pub(super) fn note(&self, order: OrderId, state: OrderState) {
-        if let Some(step) = Step::of(state) {
+        if let Some(step) = LastTold::of(state) {
             self.locked().note(order, step);
         }
     }
 
     /// What the buyer was told before. Where that was nothing, the buyer is being told this.
-    pub(super) fn of_or_note(&self, order: OrderId, state: OrderState) -> Option<Step> {
-        match Step::of(state) {
+    pub(super) fn of_or_note(&self, order: OrderId, state: OrderState) -> Option<LastTold> {
+        match LastTold::of(state) {
             Some(step) => self.locked().of_or_note(order, step),
             None => self.of(order),
         }
     }
 
-    pub(super) fn of(&self, order: OrderId) -> Option<Step> {
+    pub(super) fn of(&self, order: OrderId) -> Option<LastTold> {
         self.locked().of(order)
     }
 
@@ -54,7 +54,7 @@ impl Told {
     }
 }
 
-impl Step {
+impl LastTold {
     /// `None` of a state that anything may follow.
     fn of(state: OrderState) -> Option<Self> {
         match state {
@@ -66,7 +66,7 @@ impl Step {
 }
 
 impl Generations {
-    fn of_or_note(&mut self, order: OrderId, step: Step) -> Option<Step> {
+    fn of_or_note(&mut self, order: OrderId, step: LastTold) -> Option<LastTold> {
         let before = self.of(order);
         if before.is_none() {
             self.make_room();
@@ -81,14 +81,14 @@ impl Generations {
         }
     }
 
-    fn note(&mut self, order: OrderId, step: Step) {
+    fn note(&mut self, order: OrderId, step: LastTold) {
         self.make_room();
         let before = self.old.get(&order).copied();
         let there = self.young.entry(order).or_insert(step);
         *there = before.unwrap_or(step).max(step).max(*there);
     }
 
-    fn of(&self, order: OrderId) -> Option<Step> {
+    fn of(&self, order: OrderId) -> Option<LastTold> {
         self.young.get(&order).or_else(|| self.old.get(&order)).copied()
     }
 }
@@ -109,7 +109,7 @@ mod tests {
         for state in [OrderState::Accepted, OrderState::Revoked, OrderState::Accepted] {
             told.note(order(0), state);
         }
-        assert_eq!(told.of(order(0)), Some(Step::Landed));
+        assert_eq!(told.of(order(0)), Some(LastTold::Landed));
     }
 
     #[test]
@@ -119,11 +119,11 @@ mod tests {
         assert_eq!(told.of_or_note(order(0), OrderState::Accepted), None);
         assert_eq!(
             told.of_or_note(order(0), OrderState::Revoked),
-            Some(Step::Accepted)
+            Some(LastTold::Accepted)
         );
         assert_eq!(
             told.of(order(0)),
-            Some(Step::Accepted),
+            Some(LastTold::Accepted),
             "the caller notes what comes of it"
         );
     }
@@ -136,12 +136,16 @@ mod tests {
             told.note(order(n), OrderState::Accepted);
         }
         told.note(order(0), OrderState::Accepted);
-        assert_eq!(told.of(order(0)), Some(Step::Landed), "of the generation before");
+        assert_eq!(
+            told.of(order(0)),
+            Some(LastTold::Landed),
+            "of the generation before"
+        );
         for n in 1..=2 * GENERATION {
             told.note(order(n), OrderState::Accepted);
         }
         assert_eq!(told.of(order(0)), None);
-        assert_eq!(told.of(order(2 * GENERATION)), Some(Step::Accepted));
+        assert_eq!(told.of(order(2 * GENERATION)), Some(LastTold::Accepted));
         let generations = told.0.lock().expect("no panic");
         let kept = generations.young.len() + generations.old.len();
         assert!(kept <= 2 * GENERATION, "{kept}");

@@ -60,7 +60,7 @@ impl<'a> Search<'a> {
             if holds(&mut run) {
                 return Wait::Until(now);
             }
-            let mut step = Step {
+            let mut step = Look {
                 search: self,
                 run: &mut run,
                 slopes: &mut slopes,
@@ -78,7 +78,7 @@ impl<'a> Search<'a> {
 }
 
 /// One look at every node: how it moves, and when something next turns over.
-struct Step<'s, 'a> {
+struct Look<'s, 'a> {
     search: &'s Search<'a>,
     run: &'s mut Run<'a>,
     /// By node: how much an integer grows in a millisecond from now on.
@@ -87,7 +87,7 @@ struct Step<'s, 'a> {
     next: Option<i64>,
 }
 
-impl Step<'_, '_> {
+impl Look<'_, '_> {
     fn look(&mut self) {
         let search = self.search;
         for node in &search.nodes {

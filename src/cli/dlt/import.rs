@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use anyhow::{Context, bail};
 
 use super::line::{self, Checked};
-use super::{Desk, Import, Work};
+use super::{Desk, Import, ReplayProgress};
 use crate::letters::Item;
 use crate::order::OrderEvent;
 use crate::record::LetterId;
@@ -58,7 +58,7 @@ pub(super) async fn run(desk: &mut Desk, args: &Import, out: &mut dyn Write) -> 
     }
     let replayer = desk.replayer(&args.pace, args.by.actor.as_ref(), "dlt.import");
     let items: Vec<Item> = read.items.into_values().map(|(_, item)| item).collect();
-    let mut work = Work::new(args.dry_run);
+    let mut work = ReplayProgress::new(args.dry_run);
     for batch in items.chunks(replayer.batch() as usize) {
         if desk.stopped() {
             return work.interrupted(out);

@@ -8,13 +8,13 @@ mod cancel;
 mod discard;
 mod import;
 mod line;
+mod progress;
 mod run;
 mod select;
 mod show;
 mod unpark;
 mod values;
 mod way;
-mod work;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -27,10 +27,10 @@ use crate::letters::{Item, Replayer, Route};
 use crate::store::{LetterFilter, Stage, Store};
 use anyhow::{Context, bail};
 pub use args::{Discard, Dlt, Export, Import, List, Pace, Replay, Selection, Show, Unpark, Way};
+use progress::ReplayProgress;
 pub use run::dlt;
 use select::{Letters, PAGE};
 use serde_json::json;
-use work::Work;
 
 /// Lines of a list where nobody says how many.
 const LIST_LINES: u64 = 50;
@@ -201,7 +201,7 @@ async fn replay(desk: &mut Desk, args: &Replay, out: &mut dyn Write) -> anyhow::
         tell_others(desk, &args.which, now).await?;
         letters.only_of(&replayer.targets);
     }
-    let mut work = Work::new(args.dry_run);
+    let mut work = ReplayProgress::new(args.dry_run);
     let mut at = args.way.delay.map(|delay| now + delay);
     while !desk.stopped() {
         let most = if at.is_some() { PAGE } else { replayer.batch() };

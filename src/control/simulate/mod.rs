@@ -87,7 +87,7 @@ pub struct NewSimulation {
 pub type Given<'a> = BoxStream<'a, Result<Vec<DecidedAttempt>, ControlError>>;
 
 /// An attempt with the plan the old side decides it by.
-type Step = (DecidedAttempt, Arc<CheckedPlan>);
+type ReplayedAttempt = (DecidedAttempt, Arc<CheckedPlan>);
 
 /// The two revisions that are compared. The new one is not stored.
 struct Compare {
@@ -219,7 +219,7 @@ impl Control {
         mut replay: Replay,
         mut feed: Feed<'_>,
     ) -> Result<Tally, ControlError> {
-        let (pages, mut read) = mpsc::channel::<Vec<Step>>(PAGES_WAITING);
+        let (pages, mut read) = mpsc::channel::<Vec<ReplayedAttempt>>(PAGES_WAITING);
         let played = tokio::task::spawn_blocking(move || {
             while let Some(page) = read.blocking_recv() {
                 for (recorded, old) in &page {

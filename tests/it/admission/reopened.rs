@@ -18,13 +18,17 @@ const LATER: Duration = ANSWER_MAX.saturating_add(Duration::from_millis(50));
 
 /// The same sale, closing so many milliseconds from now.
 fn closing(in_ms: i64, activation: Activation) -> Arc<Active> {
+    let closes_at = jiff::Timestamp::now().as_millisecond() + in_ms;
+    scheduled(activation, |schedule| Schedule {
+        closes_at,
+        ..schedule
+    })
+}
+
+fn scheduled(activation: Activation, when: impl Fn(Schedule) -> Schedule) -> Arc<Active> {
     let open = active(1, activation);
-    let now = jiff::Timestamp::now().as_millisecond();
     let revision = Revision {
-        schedule: Schedule {
-            closes_at: now + in_ms,
-            ..open.revision.schedule
-        },
+        schedule: when(open.revision.schedule),
         ..open.revision.clone()
     };
     let compiled = Compiled::build(open.campaign.clone(), revision).expect("a valid plan");
@@ -121,4 +125,24 @@ async fn sold_out_is_no_last_word_while_orders_are_on_their_way() {
     assert!(!may_come_back(&keyed(1).await));
     assert!(!may_come_back(&at_once(1).expect("known")));
     assert_eq!(reason(Ok(unkeyed(&stage, "late").await)), "sold-out");
+}
+
+#[tokio::test]
+async fn a_sale_that_is_not_open_is_not_called_sold_out() {
+    let stage = stage(Config::default()).await;
+    for n in 0..10 {
+        stage.place(&format!("u{n}"), "k").await.expect("admitted");
+    }
+    sold_out(unkeyed(&stage, "late").await);
+    assert!(stage.admission.refused(CAMPAIGN, "late", ("mug", 1)).is_some());
+
+    // Paused: its opening is moved.
+    let paused = scheduled(SECOND, |schedule| Schedule {
+        opens_at: jiff::Timestamp::now().as_millisecond() + 600_000,
+        ..schedule
+    });
+    stage.database.ruleset.put(paused.clone());
+    stage.move_fence(&paused).await;
+    assert_eq!(stage.admission.refused(CAMPAIGN, "late", ("mug", 1)), None);
+    assert_eq!(reason(Ok(unkeyed(&stage, "late").await)), "not-open");
 }

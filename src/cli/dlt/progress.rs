@@ -13,7 +13,7 @@ use crate::letters::{Item, Replayer, Report};
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// How far a replay is.
-pub(super) struct Work {
+pub(super) struct ReplayProgress {
     report: Report,
     /// Moments of the first and the last replay that was asked for.
     moments: Option<(i64, i64)>,
@@ -22,7 +22,7 @@ pub(super) struct Work {
     trial: bool,
 }
 
-impl Work {
+impl ReplayProgress {
     pub(super) fn new(trial: bool) -> Self {
         Self {
             report: Report::default(),

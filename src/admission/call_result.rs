@@ -9,7 +9,7 @@ use crate::engine::EngineError;
 const GATE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of one call.
-pub(super) enum Step {
+pub(super) enum CallResult {
     Done,
     /// Another revision is active, or this gateway's is newer and was put in place: ask again.
     Again,
@@ -26,23 +26,23 @@ pub(super) enum Step {
     Failed(String),
 }
 
-impl Step {
+impl CallResult {
     pub(super) fn foreign() -> Self {
         Self::Closed("the engine holds the state of another campaign of this name".into())
     }
 }
 
 /// For a caller that does not ask again.
-impl From<Step> for AdmissionError {
-    fn from(step: Step) -> Self {
+impl From<CallResult> for AdmissionError {
+    fn from(step: CallResult) -> Self {
         match step {
-            Step::Closed(why) | Step::Lost { why, .. } => Self::GateClosed {
+            CallResult::Closed(why) | CallResult::Lost { why, .. } => Self::GateClosed {
                 why,
                 retry_after: GATE_RETRY_AFTER,
             },
-            Step::Later(error) => Self::Engine(error.to_string()),
-            Step::Failed(why) => Self::Engine(why),
-            Step::Done | Step::Again => Self::Engine("the engine does not settle down".into()),
+            CallResult::Later(error) => Self::Engine(error.to_string()),
+            CallResult::Failed(why) => Self::Engine(why),
+            CallResult::Done | CallResult::Again => Self::Engine("the engine does not settle down".into()),
         }
     }
 }
