@@ -48,6 +48,8 @@ find_linker() {
 
 # build <option>...: cargo build, optimised, for WebAssembly.
 build() {
+    # Incremental builds cut the code elsewhere, and make other bytes of the same source.
+    export CARGO_INCREMENTAL=0
     if has_target; then
         cargo build --release --target "$TARGET" "$@"
         return
