@@ -152,8 +152,14 @@ async fn counts_are_not_lost_without_a_word() {
         "{again}"
     );
 
-    // Back to the first revision: its counter is filled with what came in between, so nothing is to be accepted.
-    let back = activate(&gate, json!({"revision": 1})).await.expect(200).json();
+    // Back to the first revision: its counter is filled with what came in between, and what devices ordered is lost.
+    let lost = json!(["n-per-user/units-per-client-device"]);
+    let refused = activate(&gate, json!({"revision": 1}))
+        .await
+        .refused(409, "accept-missing");
+    assert_eq!(refused["accept"], lost, "{refused}");
+    let accepted = json!({"revision": 1, "accept": lost});
+    let back = activate(&gate, accepted).await.expect(200).json();
     assert_eq!((&back["rollback"], &back["replaced"]), (&json!(true), &json!(2)));
     let (class, sentence) = about(&back, "counter");
     assert_eq!(class, "new");
