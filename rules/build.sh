@@ -7,16 +7,27 @@ INSTALL=yes
 # shellcheck source=guest.sh
 . ./guest.sh
 
-# Core module to component. The copy of what was wrapped last tells whether it must be done again.
+# Core module to component. Copies of what was wrapped last, and of what came of it, tell whether it must be done again. A
+# component that is there already is left alone: the program has it built in, and would be built again for it.
 wrap() {
     core=$(core_module "$1")
-    last="target/wrapped/$1.wasm"
-    if [ -f "dist/$1.wasm" ] && cmp -s "$core" "$last"; then
+    last="target/wrapped/$1"
+    if cmp -s "$core" "$last.core.wasm" && cmp -s "$last.wasm" "dist/$1.wasm"; then
         return
     fi
-    cargo run --quiet --locked --manifest-path ../Cargo.toml --bin rushgate -- module wrap "$core" --output "dist/$1.wasm"
+    make_program
     mkdir -p target/wrapped
-    cp "$core" "$last"
+    "$program" module wrap "$core" --output "$last.wasm"
+    cmp -s "$last.wasm" "dist/$1.wasm" || cp "$last.wasm" "dist/$1.wasm"
+    cp "$core" "$last.core.wasm"
+}
+
+# The program that wraps, made once: what it wraps changes nothing about how it does that.
+program=
+make_program() {
+    [ -z "$program" ] || return 0
+    cargo build --quiet --locked --manifest-path ../Cargo.toml --bin rushgate
+    program="${CARGO_TARGET_DIR:-../target}/debug/rushgate"
 }
 
 rules=
