@@ -156,6 +156,11 @@ impl Schedule {
         now >= self.closes_at
     }
 
+    /// Whether the sale is open to everybody.
+    pub fn is_open(self, now: i64) -> bool {
+        self.opens_at <= now && !self.is_over(now)
+    }
+
     /// The same, kept until `at` at least.
     pub fn kept_until(self, at: i64) -> Self {
         Self {

@@ -49,12 +49,6 @@ impl Ruleset {
         self.campaigns.load().contains_key(campaign)
     }
 
-    /// The epoch it is decided with under.
-    pub fn epoch(&self, campaign: &str) -> Option<u64> {
-        let campaigns = self.campaigns.load();
-        campaigns.get(campaign).map(|active| active.activation.epoch)
-    }
-
     pub fn all(&self) -> Vec<Arc<Active>> {
         self.campaigns.load().values().cloned().collect()
     }

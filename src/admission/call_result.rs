@@ -34,8 +34,8 @@ impl CallResult {
 
 /// For a caller that does not ask again.
 impl From<CallResult> for AdmissionError {
-    fn from(step: CallResult) -> Self {
-        match step {
+    fn from(result: CallResult) -> Self {
+        match result {
             CallResult::Closed(why) | CallResult::Lost { why, .. } => Self::GateClosed {
                 why,
                 retry_after: GATE_RETRY_AFTER,

@@ -51,9 +51,9 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn end(self, decided: Result<LaneAnswer, AdmissionError>) {
+    pub(super) fn end(self, answer: Result<LaneAnswer, AdmissionError>) {
         // A caller that went away does not read its answer; the order goes on.
-        let _ = self.answer.send(decided);
+        let _ = self.answer.send(answer);
     }
 }
 
@@ -61,9 +61,10 @@ pub(super) enum LaneAnswer {
     Admitted(Placed, OrderState),
     Existing(Placed),
     Rejected(Refusal),
-    /// Fewer units are left than this attempt asks for.
+    /// So few units of the SKU are left, and that many were asked for.
     SoldOut {
-        attempt: Attempt,
+        sku: String,
+        quantity: u32,
         remaining: i64,
     },
 }
@@ -123,8 +124,8 @@ impl Worker {
             if jobs.is_empty() {
                 return;
             }
-            let step = self.decide_once(&mut jobs).await;
-            match step {
+            let result = self.decide_once(&mut jobs).await;
+            match result {
                 CallResult::Done => return,
                 CallResult::Again => {}
                 CallResult::Later(error) => {
@@ -132,12 +133,12 @@ impl Worker {
                     tokio::time::sleep(RETRY_EVERY).await;
                 }
                 CallResult::Closed(_) | CallResult::Lost { .. } => {
-                    if let CallResult::Lost { epoch, .. } = &step {
+                    if let CallResult::Lost { epoch, .. } = &result {
                         self.shared.rebuilder.clone().lost(&self.shard.campaign, *epoch);
                     }
                     self.shared.wake.notify_one();
                     self.shared.rebuilder.hurry(&self.shard.campaign);
-                    let error = AdmissionError::from(step);
+                    let error = AdmissionError::from(result);
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
                 CallResult::Failed(why) => {
@@ -169,8 +170,8 @@ impl Worker {
         let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
             return CallResult::Closed("the campaign has ended".into());
         };
-        if let Err(step) = self.screen(&active, jobs).await {
-            return step;
+        if let Err(result) = self.screen(&active, jobs).await {
+            return result;
         }
         *jobs = self.drop_late(std::mem::take(jobs));
         if jobs.is_empty() {
@@ -180,15 +181,15 @@ impl Worker {
         let (now, keys) = (now_ms(), self.shared.config.load().keys.clone());
         let payloads = outbox::payloads(&active, self.shard.number, attempts, now, keys.as_deref());
         let mut rest = jobs.split_off(payloads.len());
-        let step = self.ask_for(&active, jobs, payloads).await;
-        match step {
+        let result = self.ask_for(&active, jobs, payloads).await;
+        match result {
             CallResult::Done if !rest.is_empty() => {
                 *jobs = rest;
                 CallResult::Again
             }
-            step => {
+            result => {
                 jobs.append(&mut rest);
-                step
+                result
             }
         }
     }
@@ -209,7 +210,7 @@ impl Worker {
         drop(seat);
         let reply = match reply {
             Ok(reply) => reply,
-            Err(step) => return step,
+            Err(result) => return result,
         };
         match codec::admit_reply(&active.family, jobs.iter().map(|job| &job.attempt), reply) {
             Ok(AdmitReply::Decided {
@@ -254,7 +255,6 @@ impl Worker {
                 continue;
             }
             let mut outcome = Outcome::of(&decision);
-            let mut left = None;
             let told = match decision {
                 Decision::Admitted => None,
                 Decision::Existing(placed) => {
@@ -264,8 +264,11 @@ impl Worker {
                 }
                 Decision::Rejected(Rejection::SoldOut { remaining }) => {
                     self.local.count(Own::SoldOut.name());
-                    left = Some(remaining);
-                    None
+                    Some(LaneAnswer::SoldOut {
+                        sku: job.attempt.sku.clone(),
+                        quantity: job.attempt.quantity,
+                        remaining,
+                    })
                 }
                 Decision::Rejected(rejection) => {
                     let refusal = Refusal::named(&active.family.plan, &rejection, now);
@@ -278,13 +281,10 @@ impl Worker {
             {
                 decided.push((attempt.clone(), outcome));
             }
-            // A caller that went away does not read its answer; the order goes on.
-            match (told, left) {
-                (Some(told), _) => drop(answer.send(Ok(told))),
-                (None, Some(remaining)) => {
-                    drop(answer.send(Ok(LaneAnswer::SoldOut { attempt, remaining })));
-                }
-                (None, None) => buyers.push((placed(active, attempt, now), answer)),
+            match told {
+                // A caller that went away does not read its answer; the order goes on.
+                Some(told) => drop(answer.send(Ok(told))),
+                None => buyers.push((placed(active, attempt, now), answer)),
             }
         }
         if let Some(acknowledgement) = acknowledgement {

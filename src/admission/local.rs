@@ -17,6 +17,7 @@ use crate::clock::now_ms;
 use crate::lua::calls::ShardStatus;
 use crate::needs::ANSWER_MAX;
 use crate::rejection::Own;
+use crate::ruleset::Active;
 
 /// Flags and counts of one campaign on this gateway.
 pub(super) struct Local {
@@ -119,16 +120,21 @@ impl Local {
     }
 
     /// A refusal that needs no script, of an attempt without an `Idempotency-Key`: one that has a key is always asked for,
-    /// because it may be the retry of an admitted order. `epoch` is the newest that this gateway has heard of: what an older
-    /// one called closed may have been opened since.
-    pub(super) fn refuse(&self, sku: &str, epoch: Option<u64>) -> Option<Own> {
+    /// because it may be the retry of an admitted order. `active` is the newest that this gateway has heard of: what an older
+    /// one called closed may have been opened since, and before the sale opens, or after it, another reason than empty
+    /// shelves comes first: the script says which.
+    pub(super) fn refuse(&self, sku: &str, active: Option<&Active>) -> Option<Own> {
         let recent = |known: &AtomicU64| self.is_recent(known.load(Ordering::Relaxed));
         let closed = self.closed.load(Ordering::Relaxed);
-        if closed != 0 && epoch.is_none_or(|epoch| epoch <= closed) && recent(&self.closed_at) {
+        if closed != 0
+            && active.is_none_or(|active| active.activation.epoch <= closed)
+            && recent(&self.closed_at)
+        {
             return Some(Own::Closed);
         }
         let is_sold_out = self.sold_out.get(sku).is_some_and(recent);
-        is_sold_out.then_some(Own::SoldOut)
+        let is_open = |active: &Active| active.revision.schedule.is_open(self.now());
+        (is_sold_out && active.is_none_or(is_open)).then_some(Own::SoldOut)
     }
 
     /// What was last known, however old.

@@ -335,43 +335,33 @@ impl Admission {
         if lane.local.note_order() {
             self.shared.wake.notify_one();
         }
-        let epoch = self.shared.ruleset.epoch(campaign);
-        let refuse = || {
-            let own = lane.local.refuse(&attempt.sku, epoch);
-            own.filter(|own| *own != Own::SoldOut || self.sells(campaign, &lane.local))
-        };
-        if let Some(own) = (!keyed).then(refuse).flatten() {
-            lane.local.count(own.name());
-            let refusal = match own {
-                Own::SoldOut => self.sold_out_of(&lane, &attempt, 0).await,
-                _ => Refusal::closed(),
-            };
-            if self.shared.keeps(campaign, &attempt.user)
-                && let Some(active) = self.shared.ruleset.get(campaign)
-            {
-                let outcome = attempts::Outcome::Named(own.name().to_owned());
-                self.shared
-                    .record(&active, lane.local.now(), vec![(attempt, outcome)]);
+        if !keyed {
+            let active = self.shared.ruleset.get(campaign);
+            if let Some(own) = lane.local.refuse(&attempt.sku, active.as_deref()) {
+                return Ok(self.refuse_known(&lane, active, attempt, own).await);
             }
-            return Ok(Placement::Rejected(refusal));
         }
         if let Some(intake) = &self.intake {
             intake.check(self.in_outbox())?;
         }
         let order = attempt.order;
-        let decided = self.enqueue(&lane, attempt, keyed)?;
+        let answer = self.enqueue(&lane, attempt, keyed)?;
         let lost = || AdmissionError::Engine("the admission lane ended".into());
-        let decided = match decided.await.map_err(|_| lost())? {
+        let answer = match answer.await.map_err(|_| lost())? {
             Err(AdmissionError::GateClosed { .. }) if self.is_over(campaign, &lane) => match keyed {
                 true => return Err(AdmissionError::Over { archived: false }),
                 false => return Ok(Placement::Rejected(Refusal::closed())),
             },
-            decided => decided?,
+            answer => answer?,
         };
-        match decided {
+        match answer {
             LaneAnswer::Rejected(refusal) => Ok(Placement::Rejected(refusal)),
-            LaneAnswer::SoldOut { attempt, remaining } => {
-                let refusal = self.sold_out_of(&lane, &attempt, remaining).await;
+            LaneAnswer::SoldOut {
+                sku,
+                quantity,
+                remaining,
+            } => {
+                let refusal = self.sold_out_of(&lane, (&sku, quantity), remaining).await;
                 Ok(Placement::Rejected(refusal))
             }
             LaneAnswer::Existing(placed) => {
@@ -399,11 +389,8 @@ impl Admission {
         let lanes = self.lanes.read().expect("no panic holds this lock");
         let local = &lanes.get(campaign)?.local;
         // A lane may be there for a moment after its campaign was archived.
-        let epoch = self.shared.ruleset.epoch(campaign)?;
-        let own = local.refuse(sku, Some(epoch))?;
-        if own == Own::SoldOut && !self.sells(campaign, local) {
-            return None;
-        }
+        let active = self.shared.ruleset.get(campaign)?;
+        let own = local.refuse(sku, Some(&active))?;
         let refusal = match own {
             Own::SoldOut if local.returns.recent(sku, quantity)? => Refusal::taken(0),
             Own::SoldOut => Refusal::sold_out(0),
@@ -419,19 +406,31 @@ impl Admission {
         Some(refusal)
     }
 
-    /// Whether the sale is open to everybody: before and after, another reason than empty shelves comes first, and the script
-    /// says which.
-    fn sells(&self, campaign: &str, local: &local::Local) -> bool {
-        let active = self.shared.ruleset.get(campaign);
-        active.is_none_or(|active| {
-            let (schedule, now) = (active.revision.schedule, local.now());
-            schedule.opens_at <= now && !schedule.is_over(now)
-        })
+    /// Refuses an attempt by what this gateway knows.
+    async fn refuse_known(
+        &self,
+        lane: &Lane,
+        active: Option<Arc<Active>>,
+        attempt: Attempt,
+        own: Own,
+    ) -> Placement {
+        lane.local.count(own.name());
+        let refusal = match own {
+            Own::SoldOut => self.sold_out_of(lane, (&attempt.sku, attempt.quantity), 0).await,
+            _ => Refusal::closed(),
+        };
+        if self.shared.keeps(&lane.shard.campaign, &attempt.user)
+            && let Some(active) = active
+        {
+            let outcome = attempts::Outcome::Named(own.name().to_owned());
+            self.shared
+                .record(&active, lane.local.now(), vec![(attempt, outcome)]);
+        }
+        Placement::Rejected(refusal)
     }
 
     /// So few units are left, as the engine said or is known to have said.
-    async fn sold_out_of(&self, lane: &Lane, attempt: &Attempt, remaining: i64) -> Refusal {
-        let asked = (attempt.sku.as_str(), attempt.quantity);
+    async fn sold_out_of(&self, lane: &Lane, asked: (&str, u32), remaining: i64) -> Refusal {
         let (returns, units) = (&lane.local.returns, self.units.as_deref());
         match returns.may_fit(&lane.shard.campaign, asked, units).await {
             true => Refusal::taken(remaining),
@@ -446,7 +445,7 @@ impl Admission {
         attempt: Attempt,
         keyed: bool,
     ) -> Result<oneshot::Receiver<Result<LaneAnswer, AdmissionError>>, AdmissionError> {
-        let (answer, decided) = oneshot::channel();
+        let (answer, told) = oneshot::channel();
         let job = Job {
             attempt,
             unread: Default::default(),
@@ -460,7 +459,7 @@ impl Admission {
             retry_after: Duration::from_secs(1),
         };
         lane.jobs.try_send(job).map_err(full)?;
-        Ok(decided)
+        Ok(told)
     }
 
     /// Whether the sale has closed, by the revision this gateway decides with and about the engine's clock.
@@ -483,7 +482,7 @@ impl Admission {
             match self.shared.lookup(&lane, &active, (order, user)).await {
                 Ok(found) => break found,
                 Err(CallResult::Again) if tries < FIND_TRIES => tries += 1,
-                Err(step) => return Err(step.into()),
+                Err(result) => return Err(result.into()),
             }
         };
         Ok(found.map(|order| match order.waiting {

@@ -45,15 +45,15 @@ impl Admission {
             if let Some(unfit) = active.decides_by.unfit(&attempt.attributes) {
                 return Err(AdmissionError::Refused(Box::new(Refusal::unfit(&unfit))));
             }
-            let step = match self.inspect(&lane, &active, attempt).await {
+            let result = match self.inspect(&lane, &active, attempt).await {
                 Ok(facts) => return Ok(Some(self.answer_quota(&lane, &active, &facts, attempt).await)),
-                Err(step) => step,
+                Err(result) => result,
             };
-            match step {
+            match result {
                 CallResult::Closed(_) | CallResult::Lost { .. } | CallResult::Failed(_) => {
-                    return Err(step.into());
+                    return Err(result.into());
                 }
-                CallResult::Later(_) if Instant::now() >= until => return Err(step.into()),
+                CallResult::Later(_) if Instant::now() >= until => return Err(result.into()),
                 CallResult::Later(_) => tokio::time::sleep(RETRY_EVERY).await,
                 CallResult::Done | CallResult::Again if Instant::now() >= until => {
                     return Err(AdmissionError::Engine(format!("no answer within {within:?}")));
@@ -74,9 +74,10 @@ impl Admission {
         };
         let refused = match (Refusal::missing(plan, attempt, given), thought.rejection()) {
             (Some(missing), _) => Some(missing),
-            (None, Some(Rejection::SoldOut { remaining })) => {
-                Some(self.sold_out_of(lane, attempt, remaining).await)
-            }
+            (None, Some(Rejection::SoldOut { remaining })) => Some(
+                self.sold_out_of(lane, (&attempt.sku, attempt.quantity), remaining)
+                    .await,
+            ),
             (None, Some(rejection)) => Some(Refusal::named(plan, &rejection, facts.taken_at)),
             (None, None) => None,
         };

@@ -29,7 +29,7 @@ pub(super) fn runs() -> usize {
 
 impl Worker {
     /// Leaves in `jobs` those that the script is to be asked about. Where a refusal cannot be answered
-    /// yet, all are left, with the step to take.
+    /// yet, all are left, with what became of the call.
     pub(super) async fn screen(&self, active: &Arc<Active>, jobs: &mut Vec<Job>) -> Result<(), CallResult> {
         let mut refused = sort_attributes(active, jobs);
         if !active.prechecks.is_empty() {
@@ -40,9 +40,9 @@ impl Worker {
         }
         match self.refuse(active, &mut refused).await {
             Ok(()) => Ok(()),
-            Err(step) => {
+            Err(result) => {
                 jobs.extend(refused.into_iter().map(|(job, _)| job));
-                Err(step)
+                Err(result)
             }
         }
     }

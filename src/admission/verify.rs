@@ -70,7 +70,7 @@ impl Shared {
         local.seen_now(status.now, asked);
         let condition = Condition::of(&status, &active.campaign, &incarnation);
         match closes(condition, active) {
-            Some(step) => Err(step),
+            Some(result) => Err(result),
             None => {
                 local.verify(incarnation.clone());
                 Ok(incarnation)

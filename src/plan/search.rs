@@ -60,15 +60,15 @@ impl<'a> Search<'a> {
             if holds(&mut run) {
                 return Wait::Until(now);
             }
-            let mut step = Look {
+            let mut look = Look {
                 search: self,
                 run: &mut run,
                 slopes: &mut slopes,
                 now,
                 next: moments.iter().copied().filter(|at| *at > now).min(),
             };
-            step.look();
-            match step.next.filter(|next| *next < closes_at) {
+            look.every_node();
+            match look.next.filter(|next| *next < closes_at) {
                 Some(next) => now = next,
                 None => return Wait::Forever,
             }
@@ -88,7 +88,7 @@ struct Look<'s, 'a> {
 }
 
 impl Look<'_, '_> {
-    fn look(&mut self) {
+    fn every_node(&mut self) {
         let search = self.search;
         for node in &search.nodes {
             self.run.evaluate(*node);

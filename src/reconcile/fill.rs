@@ -7,9 +7,12 @@
 
 use std::collections::HashSet;
 
+use backon::Retryable;
+
 use super::audiences::TRIES;
 use super::work::Work;
 use super::{RebuildError, Reconcile};
+use crate::engine;
 use crate::lua::keys::Shard;
 use crate::lua::restore::Restore;
 use crate::order::{Charge, LandedOrder, OrderId};
@@ -27,15 +30,7 @@ impl Reconcile {
     /// Closes the gate of the revision's campaign, and charges every order that landed on those of these counters that it was
     /// not charged on. Waits where another gateway rebuilds it.
     pub async fn fill(&self, revision: &Compiled, counters: &[String]) -> Result<(), RebuildError> {
-        let begun = tokio::time::Instant::now();
-        loop {
-            match self.fill_once(revision, counters).await {
-                Err(RebuildError::Elsewhere) if begun.elapsed() < self.config.patience => {
-                    tokio::time::sleep(self.config.poll).await;
-                }
-                answer => return answer,
-            }
-        }
+        self.while_elsewhere(|| self.fill_once(revision, counters)).await
     }
 
     async fn fill_once(&self, revision: &Compiled, counters: &[String]) -> Result<(), RebuildError> {
@@ -47,17 +42,8 @@ impl Reconcile {
         self.wait_for_landing().await?;
         self.charge_landed(revision, counters, None).await?;
         let lease = format!("rebuild:{campaign}");
-        if !self.hold(&lease).await? {
-            return Err(RebuildError::Elsewhere);
-        }
-        let filled = self
-            .fill_behind_the_gate(&shard, &lease, revision, counters)
-            .await;
-        let released = self.store.lease(&lease, &self.owner, (self.clock)(), 0).await;
-        if let Err(error) = released {
-            tracing::warn!(campaign, %error, "the right to rebuild it lasts until it runs out");
-        }
-        filled
+        let filled = self.fill_behind_the_gate(&shard, &lease, revision, counters);
+        self.under_lease(campaign, &lease, filled).await
     }
 
     /// With the lease.
@@ -106,13 +92,11 @@ impl Reconcile {
                 .map(|order| order.attempt.order)
                 .collect();
             for some in lacking.chunks(AT_ONCE) {
-                let mut tries = 1;
-                while let Err(error) = store.charge_landed(campaign, some, missing).await {
-                    if !matches!(error, StoreError::Transient(_)) || tries == TRIES {
-                        return Err(error.into());
-                    }
-                    tries += 1;
-                }
+                let charge = || store.charge_landed(campaign, some, missing);
+                charge
+                    .retry(engine::tries(TRIES))
+                    .when(|error| matches!(error, StoreError::Transient(_)))
+                    .await?;
             }
         }
     }

@@ -74,16 +74,27 @@ impl Reconcile {
         {
             return Ok(Rebuilt::Open);
         }
-        if !self.hold(&lease).await? {
+        let restored = self.rebuild_alone(&shard, &lease, lost, turn);
+        self.under_lease(campaign, &lease, restored).await
+    }
+
+    /// Does what no two gateways may do at once, and lets go of the lease afterwards: another gateway need not wait should
+    /// the state be lost again.
+    pub(super) async fn under_lease<T>(
+        &self,
+        campaign: &str,
+        lease: &str,
+        work: impl Future<Output = Result<T, RebuildError>>,
+    ) -> Result<T, RebuildError> {
+        if !self.hold(lease).await? {
             return Err(RebuildError::Elsewhere);
         }
-        let restored = self.rebuild_alone(&shard, &lease, lost, turn).await;
-        // Let go at once, so that another gateway need not wait should the state be lost again.
-        let released = self.store.lease(&lease, &self.owner, (self.clock)(), 0).await;
+        let done = work.await;
+        let released = self.store.lease(lease, &self.owner, (self.clock)(), 0).await;
         if let Err(error) = released {
             tracing::warn!(campaign, %error, "the right to rebuild it lasts until it runs out");
         }
-        restored
+        done
     }
 
     /// With the lease.
@@ -171,9 +182,17 @@ impl Reconcile {
 
     /// Like [`Self::rebuild`], and waits where another gateway is at it.
     pub async fn open(&self, campaign: &str) -> Result<Rebuilt, RebuildError> {
+        self.while_elsewhere(|| self.rebuild(campaign, 0)).await
+    }
+
+    /// Tries again, as long as the patience lasts, while another gateway is at it.
+    pub(super) async fn while_elsewhere<T, F: Future<Output = Result<T, RebuildError>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, RebuildError> {
         let begun = tokio::time::Instant::now();
         loop {
-            match self.rebuild(campaign, 0).await {
+            match attempt().await {
                 Err(RebuildError::Elsewhere) if begun.elapsed() < self.config.patience => {
                     tokio::time::sleep(self.config.poll).await;
                 }

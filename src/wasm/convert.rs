@@ -148,10 +148,7 @@ pub(super) fn plan(answer: wit::Plan) -> Result<Plan, ModuleError> {
         constraints,
         early_access,
     } = answer;
-    bounded("nodes", nodes.len(), PLAN_NODES_MAX)?;
-    let mut plan = parts(counters, constraints, early_access)?;
-    plan.nodes = nodes.into_iter().map(expr).collect();
-    Ok(plan)
+    plan_of(nodes, expr, (counters, constraints, early_access))
 }
 
 /// The same of what `rule2` answers.
@@ -162,23 +159,21 @@ pub(super) fn plan2(answer: bindings2::Plan) -> Result<Plan, ModuleError> {
         constraints,
         early_access,
     } = answer;
-    bounded("nodes", nodes.len(), PLAN_NODES_MAX)?;
-    let mut plan = parts(counters, constraints, early_access)?;
-    plan.nodes = nodes.into_iter().map(expr2).collect();
-    Ok(plan)
+    plan_of(nodes, expr2, (counters, constraints, early_access))
 }
 
-/// All of a plan but its nodes.
-fn parts(
-    counters: Vec<wit::Counter>,
-    constraints: Vec<wit::Constraint>,
-    early: Vec<wit::EarlyAccess>,
+/// Of whatever interface a plan's nodes are: the rest is the same.
+fn plan_of<Node>(
+    nodes: Vec<Node>,
+    expr: fn(Node) -> Expr,
+    (counters, constraints, early): (Vec<wit::Counter>, Vec<wit::Constraint>, Vec<wit::EarlyAccess>),
 ) -> Result<Plan, ModuleError> {
+    bounded("nodes", nodes.len(), PLAN_NODES_MAX)?;
     bounded("counters", counters.len(), PLAN_COUNTERS_MAX)?;
     bounded("constraints", constraints.len(), PLAN_CONSTRAINTS_MAX)?;
     bounded("early-access", early.len(), PLAN_CONSTRAINTS_MAX)?;
     Ok(Plan {
-        nodes: Vec::new(),
+        nodes: nodes.into_iter().map(expr).collect(),
         counters: counters.into_iter().map(counter).collect(),
         constraints: constraints.into_iter().map(constraint).collect(),
         early_access: early.into_iter().map(early_access).collect(),

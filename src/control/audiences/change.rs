@@ -58,7 +58,7 @@ impl Control {
     /// is none.
     pub(super) async fn change_members(&self, id: &str, wanted: &[Wanted]) -> Result<Made, ControlError> {
         for _ in 0..TRIES {
-            let newest = self.store.audience(id).await?.into_iter().next();
+            let newest = self.store.newest_audience(id).await?;
             let row = newest.ok_or_else(|| unknown(id))?;
             let mut draft = self.draft_version(row, wanted).await?;
             draft.apply(wanted);

@@ -106,7 +106,7 @@ impl Control {
         if listed {
             check_member(&member, strict).map_err(|why| invalid(why.to_string()))?;
         }
-        let newest = self.store.audience(&id).await?.into_iter().next();
+        let newest = self.store.newest_audience(&id).await?;
         let newest = newest.ok_or_else(|| unknown(&id))?;
         if listed && strict && newest.kind == ListKind::Texts && is_range(&member) {
             return Err(invalid(format!(
@@ -130,7 +130,7 @@ impl Control {
         for campaign in &activate {
             activated.push(self.repin(actor, &row, campaign).await?);
         }
-        let asked = self.is_member(&id, Some(row.version), &wanted.member).await?;
+        let asked = self.asked_of(&row, &wanted.member).await?;
         Ok(Changed {
             new,
             behind: self.behind(&row),

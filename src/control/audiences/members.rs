@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
-use super::{Control, ControlError, invalid};
+use super::{Control, ControlError, invalid, unknown};
 use crate::audience::{AddressError, AddressRange, ListKind, unpack};
 use crate::campaign::bucket_of;
 use crate::store::AudienceRow;
@@ -34,6 +34,11 @@ impl Control {
         member: &str,
     ) -> Result<Asked, ControlError> {
         let row = self.version(id, version).await?;
+        self.asked_of(&row, member).await
+    }
+
+    /// The same of a version that was read.
+    pub(super) async fn asked_of(&self, row: &AudienceRow, member: &str) -> Result<Asked, ControlError> {
         let members = match &row.kind {
             ListKind::Texts => vec![member.to_owned()],
             ListKind::Addresses(lengths) => match AddressRange::parse(member) {
@@ -44,7 +49,7 @@ impl Control {
         let version = row.version;
         for member in members {
             let bucket = bucket_of(member.as_bytes(), row.buckets);
-            let packed = self.store.audience_buckets(id, version, bucket, 1).await?;
+            let packed = self.store.audience_buckets(&row.id, version, bucket, 1).await?;
             if packed
                 .iter()
                 .any(|packed| unpack(packed).any(|known| known == member.as_bytes()))
@@ -81,15 +86,12 @@ impl Control {
     }
 
     async fn version(&self, id: &str, version: Option<u32>) -> Result<AudienceRow, ControlError> {
-        let mut rows = self.audience(id).await?.into_iter();
-        let found = match version {
-            None => rows.next(),
-            Some(version) => rows.find(|row| row.version == version),
+        let Some(version) = version else {
+            return self.store.newest_audience(id).await?.ok_or_else(|| unknown(id));
         };
-        found.ok_or_else(|| {
-            let version = version.unwrap_or_default();
-            ControlError::Unknown(format!("the list {id:?} has no version {version}"))
-        })
+        let mut rows = self.audience(id).await?.into_iter();
+        rows.find(|row| row.version == version)
+            .ok_or_else(|| ControlError::Unknown(format!("the list {id:?} has no version {version}")))
     }
 }
 

@@ -73,7 +73,7 @@ impl Control {
             body,
         } = upload;
         check_id(&id).map_err(|error| invalid(format!("the list id {error}")))?;
-        let newest = self.store.audience(&id).await?.into_iter().next();
+        let newest = self.store.newest_audience(&id).await?;
         // A list of addresses stays one: as texts, its ranges would match nobody.
         let stays = newest.map(|row| row.kind).filter(|kind| *kind != ListKind::Texts);
         let reading = Reading {
@@ -87,7 +87,7 @@ impl Control {
             table,
         } = collect(gzip, reading, body).await?;
         let new = self.new_audience(id, kind, summary, None);
-        if let Some(row) = self.store.audience(&new.id).await?.into_iter().next()
+        if let Some(row) = self.store.newest_audience(&new.id).await?
             && row.digest == new.digest
             && row.kind.name() == new.kind.name()
         {

@@ -7,10 +7,10 @@ use super::decide;
 use super::expr::{CHAIN_MAX, Expressions, stock_entries};
 use super::groups;
 use super::header::{self, Header};
+use super::membership::{self, Membership};
 use super::part::Part;
 use super::shadow;
 use super::text::{Lines, integer, literal};
-use crate::audience::ListKind;
 use crate::lua::codec::{ATTEMPT_FIELDS, BATCH_MAX};
 use crate::plan::kind::Kind;
 use crate::plan::slots::Slot;
@@ -94,21 +94,11 @@ fn write_header(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     lines.line("");
 }
 
-/// Whether a plan looks something that may be an array up in a list of texts.
-fn asks_for_elements(plan: &CheckedPlan) -> bool {
-    let context = plan.context();
-    plan.plan().nodes.iter().any(|expr| match expr {
-        Expr::Member { audience, of } => of.may_be_array() && context.kind_of(audience) == &ListKind::Texts,
-        _ => false,
-    })
-}
-
-/// Whether a plan looks an attribute up in a list of addresses.
-fn asks_for_ranges(plan: &CheckedPlan) -> bool {
-    let context = plan.context();
-    plan.plan().nodes.iter().any(|expr| match expr {
-        Expr::Member { audience, .. } => context.kind_of(audience) != &ListKind::Texts,
-        _ => false,
+/// What a plan asks uploaded lists.
+fn memberships(plan: &CheckedPlan) -> impl Iterator<Item = Membership> {
+    plan.plan().nodes.iter().filter_map(|expr| match expr {
+        Expr::Member { audience, of } => Some(Membership::of(plan, audience, of)),
+        _ => None,
     })
 }
 
@@ -135,15 +125,9 @@ fn write_prelude(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     if any(chooses_truth) {
         lines.part(include_str!("../../../lua/parts/pick.lua"));
     }
-    if any(|plan| has(plan, |expr| matches!(expr, Expr::Member { .. }))) {
-        lines.part(include_str!("../../../lua/parts/member.lua"));
-    }
-    if any(asks_for_elements) {
-        lines.part(include_str!("../../../lua/parts/any-member.lua"));
-    }
-    if any(asks_for_ranges) {
-        lines.part(include_str!("../../../lua/parts/within.lua"));
-    }
+    let asked: Vec<Membership> = parts.iter().flat_map(|part| memberships(part.plan)).collect();
+    let member = include_str!("../../../lua/parts/member.lua");
+    membership::write_parts(lines, member, &asked);
     if parts.iter().any(needs_marks) {
         lines.part(include_str!("../../../lua/parts/admit-mark.lua"));
     }

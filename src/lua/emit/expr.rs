@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::membership::Membership;
 use super::part::Part;
 use super::text::{integer, literal};
-use crate::audience::ListKind;
 use crate::lua::codec::ATTEMPT_FIELDS;
-use crate::lua::keys;
 use crate::plan::kind::Kind;
 use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Expr, INTEGER_MAX, Node};
@@ -269,15 +268,9 @@ impl Expressions<'_> {
             audience: audience.to_owned(),
             of: of.clone(),
         };
-        let keys = member_keys(audience);
-        let text = match self.part.plan.context().kind_of(audience) {
-            ListKind::Texts if of.may_be_array() => {
-                format!("any_member({keys}, {}, {})", self.slot(&slot), self.text_of(of))
-            }
-            ListKind::Texts => format!("member({keys} .. {}, {})", self.slot(&slot), self.text_of(of)),
-            ListKind::Addresses(_) => format!("within({keys}, {})", self.slot(&slot)),
-        };
-        (text, Binding::Atom)
+        let membership = Membership::of(self.part.plan, audience, of);
+        let call = membership.call(audience, &self.slot(&slot), &self.text_of(of));
+        (call, Binding::Atom)
     }
 
     /// An attribute's value: an integer for the quantity, text for all others.
@@ -327,11 +320,6 @@ impl Expressions<'_> {
         counters.dedup();
         (variables, counters)
     }
-}
-
-/// What the keys of a list's buckets begin with: the gateway says which bucket it is, of which version.
-pub(super) fn member_keys(audience: &str) -> String {
-    format!("prefix .. {}", literal(&keys::audience_versions(audience)))
 }
 
 /// Units every SKU started with.

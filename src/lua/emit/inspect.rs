@@ -1,11 +1,10 @@
 //! The `inspect` script: what one buyer has used of every counter, and what else decides about limits.
 
 use super::counts;
-use super::expr::member_keys;
 use super::groups;
 use super::header::{self, Header, counter_name};
+use super::membership::{self, Membership};
 use super::text::{Lines, literal};
-use crate::audience::ListKind;
 use crate::lua::keys;
 use crate::plan::slots::Slot;
 use crate::plan::{Attribute, CheckedPlan, Window};
@@ -35,18 +34,12 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
         lines.part(include_str!("../../../lua/parts/roll.lua"));
     }
     lines.part(include_str!("../../../lua/parts/inspect.lua"));
-    let asked = &plan.quota_needs().members;
-    if !asked.is_empty() {
-        lines.part(include_str!("../../../lua/parts/listed.lua"));
-    }
-    let has_texts = |audience: &str| plan.context().kind_of(audience) == &ListKind::Texts;
-    let asks_for_elements = |(audience, of): &(String, Attribute)| of.may_be_array() && has_texts(audience);
-    if asked.iter().any(asks_for_elements) {
-        lines.part(include_str!("../../../lua/parts/any-member.lua"));
-    }
-    if asked.iter().any(|(audience, _)| !has_texts(audience)) {
-        lines.part(include_str!("../../../lua/parts/within.lua"));
-    }
+    let asked = plan.quota_needs().members.iter();
+    let asked: Vec<Membership> = asked
+        .map(|(audience, of)| Membership::of(plan, audience, of))
+        .collect();
+    let member = include_str!("../../../lua/parts/listed.lua");
+    membership::write_parts(&mut lines, member, &asked);
     for (index, counter) in (0..).zip(&plan.plan().counters) {
         if !counter.is_lasting() {
             lines.line("");
@@ -103,12 +96,7 @@ fn facts(plan: &CheckedPlan) -> Vec<String> {
             Attribute::Sku => "ARGV[2]".to_owned(),
             other => argument(plan, &Slot::Attribute(other.clone())),
         };
-        let keys = member_keys(audience);
-        let listed = match plan.context().kind_of(audience) {
-            ListKind::Texts if of.may_be_array() => format!("any_member({keys}, {bucket}, {member})"),
-            ListKind::Texts => format!("member({keys} .. {bucket}, {member})"),
-            ListKind::Addresses(_) => format!("within({keys}, {bucket})"),
-        };
+        let listed = Membership::of(plan, audience, of).call(audience, &bucket, &member);
         facts.push(format!("{listed} and '1' or '0'"));
     }
     facts

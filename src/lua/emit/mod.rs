@@ -9,6 +9,7 @@ mod expr;
 mod groups;
 mod header;
 mod inspect;
+mod membership;
 mod part;
 mod shadow;
 mod text;

@@ -6,7 +6,7 @@ mod layers;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe, Executor, Transaction};
 
 use crate::audience::ListKind;
 use crate::store::dialect::{pieces, placeholders};
@@ -57,13 +57,8 @@ impl Store {
     ) -> StoreResult<(bool, AudienceRow)> {
         // Without a lock: an upload that is refused a number keeps a shared one on its row, and two of those
         // would wait for each other.
-        let newest = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC LIMIT 1");
         for _ in 0..NUMBER_TRIES {
-            let there = sqlx::query(AssertSqlSafe(newest.as_str()))
-                .bind(new.id.as_str())
-                .fetch_optional(&mut *tx)
-                .await?;
-            let there = there.as_ref().map(audience_row).transpose()?;
+            let there = newest(&mut *tx, &new.id).await?;
             if let Some(row) = &there
                 && ((row.digest == new.digest && row.kind.name() == new.kind.name())
                     || new.after.is_some_and(|after| after != row.version))
@@ -122,6 +117,11 @@ impl Store {
         rows.iter().map(audience_row).collect()
     }
 
+    /// The newest version of one list; none where there is no such list.
+    pub async fn newest_audience(&self, id: &str) -> StoreResult<Option<AudienceRow>> {
+        newest(&self.pool, id).await
+    }
+
     /// The versions of one list, newest first; none where there is no such list.
     pub async fn audience(&self, id: &str) -> StoreResult<Vec<AudienceRow>> {
         let sql = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC");
@@ -131,6 +131,15 @@ impl Store {
             .await?;
         rows.iter().map(audience_row).collect()
     }
+}
+
+async fn newest(executor: impl Executor<'_, Database = Any>, id: &str) -> StoreResult<Option<AudienceRow>> {
+    let sql = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC LIMIT 1");
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_optional(executor)
+        .await?;
+    row.as_ref().map(audience_row).transpose()
 }
 
 async fn write_buckets(
