@@ -11,7 +11,7 @@ use crate::store::{Store, StoreError, StoreResult};
 
 const TABLE: &str = "_sqlx_migrations";
 
-/// How often migrating a file is tried again when another process does so too.
+/// How often migrating a file is tried in a row when another process does so too, and nothing comes of it.
 const FILE_TRIES: u32 = 5;
 
 /// The schema of a database, as this build sees it.
@@ -48,15 +48,19 @@ impl Store {
     }
 
     async fn run_migrations(&self) -> StoreResult<()> {
-        let mut tries = 0;
+        let (mut tries, mut seen) = (0, 0);
         loop {
             tries += 1;
             match self.migrator().run(&self.pool).await {
                 Ok(()) => return Ok(()),
-                // Another process has made the same tables in between: what is left is looked at anew.
+                // Another process has applied the same migration in between, and may be first with each that is left.
                 Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
                     if self.dialect == Dialect::Sqlite && tries < FILE_TRIES => {}
                 Err(error) => return Err(self.migrate_error(error)),
+            }
+            let applied = self.applied().await?.migrations.len();
+            if applied > seen {
+                (tries, seen) = (0, applied);
             }
         }
     }

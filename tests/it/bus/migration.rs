@@ -1,6 +1,6 @@
 //! `rushgate migrate` while others migrate, produce and land; and deployments that share a Kafka.
 
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rushgate::order::OrderEvent;
 use testkit::database::{connect, sqlite_url};
@@ -110,8 +110,9 @@ impl Role {
         self.output.said(what, LIMIT)
     }
 
-    fn ends(mut self) -> ExitStatus {
-        self.child.wait().expect("ends")
+    fn ends_well(mut self) {
+        let ended = self.child.wait().expect("ends");
+        assert!(ended.success(), "{ended}: {:#?}", self.output.lines());
     }
 
     fn terminate(&self) {
@@ -163,13 +164,13 @@ async fn landers_wait_for_migrate_and_land_the_orders_of_their_prefix_alone() {
     gateway.says("waiting for `rushgate migrate`");
     // Asked to stop while it waits, it does.
     gateway.terminate();
-    assert!(gateway.ends().success());
+    gateway.ends_well();
 
     let migrating = deployments
         .each_ref()
         .map(|each| [each.start("migrate"), each.start("migrate")]);
     for role in migrating.into_iter().flatten() {
-        assert!(role.ends().success());
+        role.ends_well();
     }
     for (n, (deployment, lander)) in deployments.iter().zip(&landers).enumerate() {
         lander.says("everything is migrated");
@@ -187,7 +188,7 @@ async fn landers_wait_for_migrate_and_land_the_orders_of_their_prefix_alone() {
     }
     for lander in landers {
         lander.terminate();
-        assert!(lander.ends().success());
+        lander.ends_well();
     }
     // With another prefix nothing of it lands: what is left is told, once the tables and topics are there.
     let [one, other] = &deployments;
