@@ -97,5 +97,5 @@ impl Control {
 
 /// What is no address cannot be a member of a list of them.
 pub(super) fn no_address(member: &str, why: AddressError) -> ControlError {
-    invalid(format!("the list is of addresses, and {}: {why}", echo(member)))
+    invalid(format!("the list is of addresses, and {} {why}", echo(member)))
 }
