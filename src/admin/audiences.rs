@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Admin;
 use super::answer::Refused;
+use super::campaigns::limit;
 use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
@@ -18,6 +19,9 @@ use crate::control::{AudienceUpload, Format, Reading, Uploaded};
 use crate::store::AudienceRow;
 use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
 use crate::wire::{Moment, Problem, echo, is_media_type};
+
+/// Versions of one page unless `limit` says otherwise.
+const PAGE: u32 = 20;
 
 #[derive(Serialize)]
 pub(super) struct AudienceAnswer {
@@ -98,6 +102,14 @@ parameters! {
     }
 }
 
+parameters! {
+    struct PageQuery {
+        limit: Option<u32>,
+        /// Number of the last version of the page before.
+        before: Option<u32>,
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct Behind {
     campaign: String,
@@ -124,6 +136,9 @@ struct AudiencesAnswer {
 struct VersionsAnswer {
     id: String,
     versions: Vec<AudienceAnswer>,
+    /// Value of `before` for the next page; missing where this one is not full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u32>,
 }
 
 /// 201 for a new version, 200 where the newest has the same members.
@@ -277,11 +292,18 @@ pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused
     Ok(Json(AudiencesAnswer { audiences }).into_response())
 }
 
-/// Every version, newest first.
-pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refused> {
-    let rows = admin.rules.audience(&id).await?;
+/// Its versions, newest first.
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    page: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let page = query(page)?;
+    let limit = limit(page.limit, PAGE)?;
+    let rows = admin.rules.audience(&id, page.before, limit).await?;
+    let next = rows.get(limit as usize - 1).map(|row| row.version);
     let versions = rows.into_iter().map(AudienceAnswer::from).collect();
-    Ok(Json(VersionsAnswer { id, versions }).into_response())
+    Ok(Json(VersionsAnswer { id, versions, next }).into_response())
 }
 
 pub(super) async fn delete(

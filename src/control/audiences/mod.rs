@@ -33,6 +33,8 @@ use spool::{Spool, Summary};
 
 /// Pieces of a body between the connection and the thread that reads them.
 const PIECES_AHEAD: usize = 4;
+/// Versions of one page at most.
+const PAGE_MAX: u32 = 100;
 /// Buckets between the thread that fills them and the database: some of their kilobytes each.
 const BUCKETS_AHEAD: usize = 64;
 
@@ -150,13 +152,18 @@ impl Control {
         Ok(self.store.audiences().await?)
     }
 
-    /// The versions of one list, newest first: at least one.
-    pub async fn audience(&self, id: &str) -> Result<Vec<AudienceRow>, ControlError> {
-        let rows = self.store.audience(id).await?;
-        match rows.is_empty() {
-            true => Err(unknown(id)),
-            false => Ok(rows),
+    /// The versions of one list, newest first, those numbered below `before`.
+    pub async fn audience(
+        &self,
+        id: &str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<AudienceRow>, ControlError> {
+        let rows = self.store.audience(id, before, limit.clamp(1, PAGE_MAX)).await?;
+        if rows.is_empty() && self.store.newest_audience(id).await?.is_none() {
+            return Err(unknown(id));
         }
+        Ok(rows)
     }
 
     /// Removes a version that is not the newest and that no revision pins.

@@ -220,6 +220,20 @@ async fn lists_are_listed_shown_and_removed_by_version() {
         (&one["id"], &one["versions"][1]["version"]),
         (&json!("vip"), &json!(1))
     );
+    assert_eq!(one.get("next"), None, "{one}");
+    let page = async |query: &str| running.get(&format!("/admin/v1/audiences/vip?{query}")).await;
+    let first = page("limit=1").await.json();
+    assert_eq!(
+        (&first["versions"][0]["version"], &first["next"]),
+        (&json!(2), &json!(2))
+    );
+    let second = page("limit=1&before=2").await.json();
+    assert_eq!(second["versions"][0]["version"], 1, "{second}");
+    let end = page("before=1").await.json();
+    assert_eq!(end, json!({"id": "vip", "versions": []}));
+    for wrong in ["limit=0", "limit=101", "before=x", "after=1"] {
+        page(wrong).await.problem(400, "malformed");
+    }
     running
         .get("/admin/v1/audiences/none")
         .await
