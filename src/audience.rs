@@ -61,12 +61,13 @@ pub enum AudienceError {
     /// Of a member that is put on a list by itself.
     #[error("{0}")]
     Member(String),
+    #[error("the list is of addresses, and {told}; ?kind=texts takes all of its members as texts")]
+    NoAddresses { told: String },
+    /// All others are addresses, so that nothing else can be meant.
+    #[error("{told}")]
+    Ranges { told: String },
     #[error(
-        "the list is of addresses, and {count} of its members are none: {told}; ?kind=texts takes them as texts"
-    )]
-    NoAddresses { count: u64, told: String },
-    #[error(
-        "{range} is a range of addresses, and other members are none: {told}. Say what the members are: ?kind=addresses, or \
+        "{range} is a range of addresses, and {told}. Say what the members are: ?kind=addresses, or \
          ?kind=texts, where the range matches nobody"
     )]
     Mixed { range: String, told: String },

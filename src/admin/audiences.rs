@@ -11,13 +11,17 @@ use serde::Serialize;
 
 use super::Admin;
 use super::answer::Refused;
+use super::campaigns::limit;
 use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
-use crate::control::{AudienceUpload, Format, Reading, Uploaded};
+use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
 use crate::store::AudienceRow;
 use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
 use crate::wire::{Moment, Problem, echo, is_media_type};
+
+/// Versions of one page unless `limit` says otherwise.
+const PAGE: u32 = 20;
 
 #[derive(Serialize)]
 pub(super) struct AudienceAnswer {
@@ -54,6 +58,8 @@ struct UploadAnswer {
     note: String,
     /// Active revisions that go on with another version.
     behind: Vec<Behind>,
+    /// Of the campaigns in `activate`.
+    activated: Vec<Activated>,
     /// How a table was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     table: Option<TableAnswer>,
@@ -95,6 +101,17 @@ parameters! {
         column: Option<String>,
         delimiter: Option<String>,
         header: Option<bool>,
+        /// Campaigns that are to go by the version at once, joined by commas.
+        #[serde(default)]
+        activate: String,
+    }
+}
+
+parameters! {
+    struct PageQuery {
+        limit: Option<u32>,
+        /// Number of the last version of the page before.
+        before: Option<u32>,
     }
 }
 
@@ -116,6 +133,23 @@ impl From<(String, u32, u32)> for Behind {
 }
 
 #[derive(Serialize)]
+pub(super) struct Activated {
+    campaign: String,
+    revision: u32,
+    epoch: u64,
+}
+
+impl From<Repinned> for Activated {
+    fn from(repinned: Repinned) -> Self {
+        Self {
+            campaign: repinned.campaign,
+            revision: repinned.revision,
+            epoch: repinned.epoch,
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct AudiencesAnswer {
     audiences: Vec<AudienceAnswer>,
 }
@@ -124,6 +158,29 @@ struct AudiencesAnswer {
 struct VersionsAnswer {
     id: String,
     versions: Vec<AudienceAnswer>,
+    /// Value of `before` for the next page; missing where this one is not full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u32>,
+}
+
+/// Campaigns that are named in a query.
+pub(super) fn campaigns(joined: &str) -> Vec<String> {
+    let campaigns = joined.split(',').filter(|campaign| !campaign.is_empty());
+    campaigns.map(str::to_owned).collect()
+}
+
+/// What of the active revisions is to be said beside a version, each sentence behind a space.
+pub(super) fn effect(behind: &[(String, u32, u32)], pinned: bool) -> &'static str {
+    match (behind, pinned) {
+        (_, false) => {
+            " No active revision asks for this list: it lets nobody in or out until one with a rule that asks for it is \
+             activated."
+        }
+        ([], true) => "",
+        (_, true) => {
+            " Campaigns under \"behind\" go on with the version that is named there: ?activate=<campaign> changes that."
+        }
+    }
 }
 
 /// 201 for a new version, 200 where the newest has the same members.
@@ -135,7 +192,9 @@ pub(super) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let reading = reading(&headers, query(how)?)?;
+    let how = query(how)?;
+    let activate = campaigns(&how.activate);
+    let reading = reading(&headers, how)?;
     let gzip = is_gzip(&headers)?;
     let cut_off = |error: axum::Error| format!("the body was cut off or badly framed: {error}");
     let body = body
@@ -146,6 +205,7 @@ pub(super) async fn upload(
         id,
         gzip,
         reading,
+        activate,
         body,
     };
     let uploaded = admin.rules.upload_audience(actor, upload).await?;
@@ -235,21 +295,21 @@ fn answer(uploaded: Uploaded) -> UploadAnswer {
         new,
         row,
         behind,
+        pinned,
+        activated,
         table,
     } = uploaded;
     let version = row.version;
-    let note = match (new, behind.is_empty()) {
-        (false, _) => format!("Version {version} has these members already: nothing was stored."),
-        (true, true) => format!("Revisions made from now on pin version {version}."),
-        (true, false) => format!(
-            "Revisions made from now on pin version {version}; campaigns under \"behind\" change when such a revision \
-             is activated."
-        ),
+    let note = match new {
+        true => format!("Revisions made from now on pin version {version}."),
+        false => format!("Version {version} has these members already: nothing was stored."),
     };
+    let note = note + effect(&behind, pinned);
     UploadAnswer {
         audience: row.into(),
         note,
         behind: behind.into_iter().map(Behind::from).collect(),
+        activated: activated.into_iter().map(Activated::from).collect(),
         table: table.map(TableAnswer::from),
     }
 }
@@ -277,11 +337,18 @@ pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused
     Ok(Json(AudiencesAnswer { audiences }).into_response())
 }
 
-/// Every version, newest first.
-pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refused> {
-    let rows = admin.rules.audience(&id).await?;
+/// Its versions, newest first.
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    page: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let page = query(page)?;
+    let limit = limit(page.limit, PAGE)?;
+    let rows = admin.rules.audience(&id, page.before, limit).await?;
+    let next = rows.get(limit as usize - 1).map(|row| row.version);
     let versions = rows.into_iter().map(AudienceAnswer::from).collect();
-    Ok(Json(VersionsAnswer { id, versions }).into_response())
+    Ok(Json(VersionsAnswer { id, versions, next }).into_response())
 }
 
 pub(super) async fn delete(

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::Admin;
 use super::answer::Refused;
-use super::audiences::{AudienceAnswer, Behind, number};
+use super::audiences::{Activated, AudienceAnswer, Behind, campaigns, effect, number};
 use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::audience::unpack;
-use crate::control::{Changed, ControlError, MemberChange, Repinned};
+use crate::control::{Changed, ControlError, MemberChange};
 use crate::wire::Problem;
 use crate::wire::problem::MALFORMED;
 
@@ -72,23 +72,6 @@ struct ChangeAnswer {
     behind: Vec<Behind>,
     /// Of the campaigns in `activate`.
     activated: Vec<Activated>,
-}
-
-#[derive(Serialize)]
-struct Activated {
-    campaign: String,
-    revision: u32,
-    epoch: u64,
-}
-
-impl From<Repinned> for Activated {
-    fn from(repinned: Repinned) -> Self {
-        Self {
-            campaign: repinned.campaign,
-            revision: repinned.revision,
-            epoch: repinned.epoch,
-        }
-    }
 }
 
 fn named(path: Result<Path<(String, String)>, PathRejection>) -> Result<(String, String), Refused> {
@@ -155,12 +138,6 @@ pub(super) async fn remove(
     change(&admin, actor, wanted).await
 }
 
-/// Campaigns that are named in a query.
-fn campaigns(joined: &str) -> Vec<String> {
-    let campaigns = joined.split(',').filter(|campaign| !campaign.is_empty());
-    campaigns.map(str::to_owned).collect()
-}
-
 async fn change(admin: &Admin, actor: &str, wanted: MemberChange) -> Result<Response, Refused> {
     let (member, listed) = (wanted.member.clone(), wanted.listed);
     let changed = admin.rules.change_member(actor, wanted).await?;
@@ -178,9 +155,7 @@ fn answer(changed: Changed, member: String, listed: bool) -> ChangeAnswer {
         (false, true) => format!("Version {version} has this member already: nothing was stored."),
         (false, false) => format!("Version {version} does not have this member: nothing was stored."),
     };
-    if !changed.behind.is_empty() {
-        note += " Campaigns under \"behind\" go on with the version that is named there: ?activate=<campaign> changes that.";
-    }
+    note += effect(&changed.behind, changed.pinned);
     if let (false, Some(range)) = (listed, &changed.asked.by) {
         note += &format!(" The list still has {range}, which covers this member.");
     }

@@ -87,7 +87,8 @@ pub trait Rules: Send + Sync + 'static {
     fn upload_audience<'a>(&'a self, actor: &'a str, upload: AudienceUpload) -> Answered<'a, Uploaded>;
     /// The newest version of each list, the one that changed last first.
     fn audiences(&self) -> Answered<'_, Vec<AudienceRow>>;
-    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>>;
+    fn audience<'a>(&'a self, id: &'a str, before: Option<u32>, limit: u32)
+    -> Answered<'a, Vec<AudienceRow>>;
     fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()>;
     /// Of the newest version where none is named.
     fn is_member<'a>(&'a self, id: &'a str, version: Option<u32>, member: &'a str) -> Answered<'a, Asked>;
@@ -161,8 +162,13 @@ impl Rules for Control {
         self.audiences().boxed()
     }
 
-    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>> {
-        self.audience(id).boxed()
+    fn audience<'a>(
+        &'a self,
+        id: &'a str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answered<'a, Vec<AudienceRow>> {
+        self.audience(id, before, limit).boxed()
     }
 
     fn delete_audience<'a>(&'a self, actor: &'a str, id: &'a str, version: u32) -> Answered<'a, ()> {

@@ -11,6 +11,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/readyz" => &["verbose"],
         "/modules" if method == Method::POST => modules::UploadQuery::PARAMETERS,
         "/audiences/{id}" if method == Method::PUT => audiences::UploadQuery::PARAMETERS,
+        "/audiences/{id}" if is_read => audiences::PageQuery::PARAMETERS,
         "/audiences/{id}/members/{member}" if is_read => members::AskQuery::PARAMETERS,
         "/audiences/{id}/members/{member}" if method == Method::PUT => members::PutQuery::PARAMETERS,
         "/audiences/{id}/members/{member}" if method == Method::DELETE => members::RemoveQuery::PARAMETERS,

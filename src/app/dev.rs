@@ -62,6 +62,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     parts.control.install_builtin().await?;
     come_back(&parts, &adapters).await?;
     seed(&parts, &adapters).await?;
+    let earlier = parts.control.install_earlier();
 
     let url = |listener: &Listener| {
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
@@ -89,6 +90,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     };
     landing::register(&mut registry, vec![landed]);
     fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
+    drop(earlier);
     tokio::task::spawn_blocking(move || landing.stop()).await?;
     adapters.store.close().await;
     Ok(())

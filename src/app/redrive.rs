@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
-
 use super::adapters::sending;
 use super::sealing::Sealing;
 use crate::bus::kafka::KafkaProducer;
@@ -15,15 +13,6 @@ use crate::letters::redrive;
 use crate::letters::{Astray, Replayer, Route, Scheduled, StoredLetters};
 use crate::store::Store;
 
-/// Classes of errors landing knows.
-const CLASSES: [&str; 6] = [
-    "undecodable",
-    "unknown-version",
-    "invalid",
-    "refused",
-    "failing",
-    "locked",
-];
 /// Times a letter is replayed by itself before it is parked.
 const REPLAYS_MAX: u32 = 3;
 /// No faster than this, whatever the size of a batch.
@@ -61,7 +50,7 @@ pub(super) fn spawn(
     sealing: &Sealing,
     retries: impl Fn() -> u64 + Send + 'static,
 ) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
-    let classes = classes(&config.landing.redrive)?;
+    let classes = config.landing.redriven()?;
     if classes.is_empty() {
         return Ok(None);
     }
@@ -81,18 +70,6 @@ pub(super) fn spawn(
     ))))
 }
 
-fn classes(text: &str) -> anyhow::Result<Vec<String>> {
-    let named = text.split(',').map(str::trim).filter(|class| !class.is_empty());
-    let classes: Vec<String> = named.map(str::to_owned).collect();
-    if let Some(odd) = classes.iter().find(|class| !CLASSES.contains(&class.as_str())) {
-        bail!(
-            "landing.redrive: {odd:?} is no class of errors; classes are {}",
-            CLASSES.join(", ")
-        );
-    }
-    Ok(classes)
-}
-
 fn replayer(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result<Replayer> {
     let kafka = sending(config, sealing);
     Ok(Replayer {
@@ -109,20 +86,4 @@ fn replayer(config: &Config, store: &Store, sealing: &Sealing) -> anyhow::Result
         counts: true,
         clock: now_ms,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_are_named_and_checked() {
-        assert_eq!(classes("").expect("none"), Vec::<String>::new());
-        assert_eq!(classes(" failing, locked ").expect("two"), ["failing", "locked"]);
-        let error = classes("failed").expect_err("no class").to_string();
-        assert!(
-            error.contains("\"failed\"") && error.contains("unknown-version"),
-            "{error}"
-        );
-    }
 }

@@ -33,6 +33,7 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
         }
     };
     let (adapters, parts) = started?;
+    let earlier = parts.control.install_earlier();
     let (orders, admin) = listeners.addresses()?;
     tracing::info!(%orders, control = %admin, database = adapters.store.place(), "serving");
     let mut registry = telemetry::registry();
@@ -48,6 +49,7 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     );
     missing::spawn(parts.reconcile.clone(), parts.ruleset.clone(), &mut registry);
     fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
+    drop(earlier);
     adapters.close().await;
     tracing::info!("drained");
     Ok(())

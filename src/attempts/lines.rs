@@ -205,12 +205,7 @@ fn check(line: &Line) -> Result<(), String> {
         check_text(text).map_err(|wrong| wrong_in(what, wrong))?;
     }
     for (name, value) in &line.attributes {
-        let is_claim = name.starts_with("claim:");
-        let checked = match array::is_array(value) && !is_claim {
-            true => Err("is an array; only that of a claim can be".to_owned()),
-            false => array::check(value),
-        };
-        checked.map_err(|wrong| wrong_in(name, wrong))?;
+        array::check_of(name, value).map_err(|wrong| wrong_in(name, wrong))?;
     }
     let known = |name: &&String| {
         let name = name.strip_prefix(UNREADABLE).unwrap_or(name);
@@ -304,6 +299,18 @@ mod tests {
             (
                 &line(r#","quantity":1,"attributes":{"client:d":"a\u0000"}"#),
                 "control character",
+            ),
+            (
+                &line(r#","quantity":1,"attributes":{"claim:g":"\u001fa\u001fb"}"#),
+                "the value of \"claim:g\" contains the control character '\\u{1f}'",
+            ),
+            (
+                &line(r#","quantity":1,"attributes":{"client:g":"\u001f"}"#),
+                "contains the control character '\\u{1f}'",
+            ),
+            (
+                &line(r#","quantity":1,"attributes":{"claim:g":["a\u001fb","c"]}"#),
+                "contains the control character '\\u{1f}'",
             ),
             (
                 &line(r#","quantity":1,"attributes":{"claim:g":["a\u0000","b"]}"#),

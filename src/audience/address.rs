@@ -34,15 +34,15 @@ pub struct PrefixLengths {
     pub v6: BTreeSet<u8>,
 }
 
-/// Why a text is no member of a list of addresses.
+/// Why a text is no member of a list of addresses; goes on a sentence that begins with the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("it is no IP address and no range of them, such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32")]
+    #[error("is no IP address and no range of them, such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32")]
     NoAddress,
-    #[error("it is in the range {0} and does not begin it: write that, or the address alone")]
-    HostBits(IpNet),
+    #[error("is within the range {range} and does not begin it: write {range}, or {address} alone")]
+    HostBits { range: IpNet, address: IpAddr },
     #[error(
-        "ranges of IPv4 have at least {MAPPED_BITS} bits where they are written as IPv6: write it as IPv4"
+        "is a range of IPv4 that is written as IPv6 and has fewer than {MAPPED_BITS} bits: write it as IPv4"
     )]
     Mapped,
 }
@@ -64,7 +64,10 @@ impl AddressRange {
         };
         match range.trunc() {
             first if first == range => Ok(Self(range)),
-            first => Err(AddressError::HostBits(first)),
+            first => Err(AddressError::HostBits {
+                range: first,
+                address: range.addr(),
+            }),
         }
     }
 

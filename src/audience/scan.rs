@@ -1,5 +1,7 @@
 //! What the members of a list are, found in them where nobody has said it.
 
+use std::fmt;
+
 use super::AudienceError;
 use super::address::{AddressError, AddressRange, ListKind, PrefixLengths, is_range};
 use crate::wire::echo;
@@ -14,9 +16,39 @@ pub struct Scan {
     members: u64,
     /// A range, which as a text would match nobody.
     range: Option<String>,
-    /// Those that are no addresses: the first ones, and how many there are.
-    others: Vec<(String, AddressError)>,
+    /// Those that are meant as ranges and are none.
+    ranges: Told,
+    /// Those that are nothing of the kind.
+    others: Told,
+}
+
+/// The first members of which something is to be said, each with that, and how many there are.
+#[derive(Debug, Default)]
+struct Told {
+    first: Vec<(String, AddressError)>,
     count: u64,
+}
+
+impl Told {
+    fn add(&mut self, member: &str, why: AddressError) {
+        self.count += 1;
+        if self.first.len() < TOLD_MAX {
+            self.first.push((member.to_owned(), why));
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (member, why)) in self.first.iter().enumerate() {
+            let between = if index == 0 { "" } else { "; " };
+            write!(f, "{between}{} {why}", echo(member))?;
+        }
+        match self.count - self.first.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
 }
 
 impl Scan {
@@ -25,38 +57,26 @@ impl Scan {
         if self.range.is_none() && is_range(member) {
             self.range = Some(member.to_owned());
         }
-        let why = match AddressRange::parse(member) {
-            Ok(range) => return self.lengths.insert(&range),
-            Err(why) => why,
-        };
-        self.count += 1;
-        if self.others.len() < TOLD_MAX {
-            self.others.push((member.to_owned(), why));
+        match AddressRange::parse(member) {
+            Ok(range) => self.lengths.insert(&range),
+            Err(why @ AddressError::NoAddress) => self.others.add(member, why),
+            Err(why) => self.ranges.add(member, why),
         }
     }
 
     /// What they are: as was said, or addresses where all of them are. Ranges among other texts would match nobody,
     /// so that is to be said.
     pub fn kind(self, said: Option<&ListKind>) -> Result<ListKind, AudienceError> {
-        let are_addresses = self.count == 0 && self.members > 0;
         let kind = match said {
             Some(ListKind::Texts) => return Ok(ListKind::Texts),
-            Some(ListKind::Addresses(_)) if self.count > 0 => {
-                return Err(AudienceError::NoAddresses {
-                    count: self.count,
-                    told: self.told(),
-                });
+            None if self.members == 0 => return Ok(ListKind::Texts),
+            Some(ListKind::Addresses(_)) if self.others.count > 0 => return Err(self.no_addresses()),
+            None if self.others.count > 0 => return self.of_texts(),
+            _ if self.ranges.count > 0 => {
+                let told = self.ranges.to_string();
+                return Err(AudienceError::Ranges { told });
             }
-            Some(ListKind::Addresses(_)) => ListKind::Addresses(self.lengths),
-            None if are_addresses => ListKind::Addresses(self.lengths),
-            None => match &self.range {
-                None => return Ok(ListKind::Texts),
-                Some(range) => {
-                    let range = echo(range);
-                    let told = self.told();
-                    return Err(AudienceError::Mixed { range, told });
-                }
-            },
+            _ => ListKind::Addresses(self.lengths),
         };
         match &kind {
             ListKind::Addresses(lengths) if lengths.is_crowded() => Err(AudienceError::TooManyLengths),
@@ -64,10 +84,23 @@ impl Scan {
         }
     }
 
-    fn told(&self) -> String {
-        let tell = |(member, why): &(String, AddressError)| format!("{}: {why}", echo(member));
-        let told: Vec<String> = self.others.iter().map(tell).collect();
-        told.join("; ")
+    fn no_addresses(&self) -> AudienceError {
+        let mut told = self.others.to_string();
+        if self.ranges.count > 0 {
+            told += &format!("; {}", self.ranges);
+        }
+        AudienceError::NoAddresses { told }
+    }
+
+    /// Of members that are not all addresses, while nobody has said what they are.
+    fn of_texts(self) -> Result<ListKind, AudienceError> {
+        match &self.range {
+            None => Ok(ListKind::Texts),
+            Some(range) => Err(AudienceError::Mixed {
+                range: echo(range),
+                told: self.others.to_string(),
+            }),
+        }
     }
 }
 
@@ -101,14 +134,43 @@ mod tests {
         assert_eq!(kind(&["ada", "10.0.0.0/8"], Some(&ListKind::Texts)), texts);
 
         for (members, said, what) in [
-            (&["ada", "10.0.0.0/8"][..], None, "kind="),
-            (&["10.1.2.3/8"], None, "10.0.0.0/8"),
-            (&["1.2.3.4", "ada"], Some(&said), "\"ada\": it is no IP address"),
-            (&["1.2.3.4", "10.1.2.3/8"], Some(&said), "10.0.0.0/8"),
+            (
+                &["ada", "10.0.0.0/8"][..],
+                None,
+                "\"10.0.0.0/8\" is a range of addresses, and \"ada\" is no IP address and no range",
+            ),
+            (
+                &["ada", "10.1.2.3/8"],
+                None,
+                "\"10.1.2.3/8\" is a range of addresses, and \"ada\" is no IP address and no range",
+            ),
+            (
+                &["1.2.3.4", "ada"],
+                Some(&said),
+                "the list is of addresses, and \"ada\" is no IP address",
+            ),
+            (
+                &["ada", "10.1.2.3/8"],
+                Some(&said),
+                "; \"10.1.2.3/8\" is within the range",
+            ),
         ] {
             let error = kind(members, said).expect_err("refused");
             assert!(error.contains(what), "{error}");
         }
+        // One sentence, and nothing of what else could have been meant.
+        for said in [None, Some(&said)] {
+            for members in [&["10.1.2.3/8"][..], &["1.2.3.4", "10.1.2.3/8"]] {
+                assert_eq!(
+                    kind(members, said).expect_err("refused"),
+                    "\"10.1.2.3/8\" is within the range 10.0.0.0/8 and does not begin it: write 10.0.0.0/8, or 10.1.2.3 alone"
+                );
+            }
+        }
+        let ranges: Vec<String> = (1..=12).map(|n| format!("10.0.0.{n}/8")).collect();
+        let ranges: Vec<&str> = ranges.iter().map(String::as_str).collect();
+        let error = kind(&ranges, None).expect_err("refused");
+        assert!(error.ends_with("10.0.0.10 alone; and 2 more"), "{error}");
         let many: Vec<String> = (60..=128).map(|bits| format!("::/{bits}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(kind(&many, None).expect_err("too many").contains("64"));

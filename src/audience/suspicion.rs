@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::AudienceError;
-use crate::wire::{echo, is_hidden};
+use crate::wire::{echo, prints_nothing};
 
 /// Suspicious lines that are told one by one.
 const TOLD_MAX: usize = 10;
@@ -205,22 +205,10 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// Every space but the common one, and what has no width. The joiners too: emoji and some scripts need them, ids rarely.
+/// Every space but the common one, and what leaves nothing to be seen. The joiners too: emoji and some scripts need
+/// them, ids rarely.
 fn is_invisible(c: char) -> bool {
-    (c.is_whitespace() && !c.is_ascii())
-        || (is_hidden(c) && !c.is_control())
-        || matches!(
-            c,
-            // Joiners; fillers of Hangul; the empty pattern of Braille; selectors of variants.
-            '\u{200c}'
-                | '\u{200d}'
-                | '\u{115f}'
-                | '\u{1160}'
-                | '\u{3164}'
-                | '\u{ffa0}'
-                | '\u{2800}'
-                | '\u{fe00}'..='\u{fe0f}'
-        )
+    !c.is_ascii() && prints_nothing(c) && (c.is_whitespace() || !c.is_control())
 }
 
 /// What parts columns. Not the bar: ids of some identity providers contain it.

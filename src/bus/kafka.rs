@@ -20,6 +20,7 @@ mod topics;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,8 @@ const DEBUG: &str = "debug";
 /// How old the knowledge of a topic's partitions may get: clients notice within this that partitions were added.
 const METADATA_AGE_MS: &str = "10000";
 
+const BROKERS: &str = "kafka.brokers";
+const BROKERS_SHAPE: &str = "write host:port, several joined by commas: kafka-1:9092,kafka-2:9092";
 /// How long a question to the brokers may take.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -176,6 +179,24 @@ impl Config {
         Ok(())
     }
 
+    /// Whether the brokers are written so that a client can ask them.
+    pub fn check_brokers(&self) -> Result<(), Unfit> {
+        let named = self.brokers.split(',').map(str::trim);
+        let mut named = named.filter(|broker| !broker.is_empty()).peekable();
+        if named.peek().is_none() {
+            return Err(Unfit::new(BROKERS, format!("names no broker; {BROKERS_SHAPE}")));
+        }
+        let Some(odd) = named.find(|broker| !is_broker(broker)) else {
+            return Ok(());
+        };
+        // What stands before an @ may be a password.
+        let shown = odd.rsplit('@').next().unwrap_or_default();
+        Err(Unfit::new(
+            BROKERS,
+            format!("{shown:?} is no broker; {BROKERS_SHAPE}"),
+        ))
+    }
+
     /// Whether the options are such that may be set by hand.
     pub fn check_options(&self) -> Result<(), Unfit> {
         for (key, side, options) in [
@@ -296,9 +317,56 @@ fn is_fatal(error: &KafkaError) -> bool {
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
 
+/// `host`, `host:port` or `[address]:port`, also behind a protocol: `SSL://host:port`.
+fn is_broker(text: &str) -> bool {
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, port),
+        _ => (text, "9092"),
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_name = |host: &str| {
+        host.chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    };
+    let is_plain = address.map_or(is_name(host), |address| address.parse::<Ipv6Addr>().is_ok());
+    is_plain && !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brokers_are_hosts_with_ports() {
+        let check = |brokers: &str| Config::new(brokers).check_brokers();
+        for good in [
+            "127.0.0.1:9092",
+            "kafka-1:9092, kafka-2:9092,",
+            "kafka",
+            "[::1]:9092",
+            "[::1]",
+            "SSL://kafka:9093",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            " , ",
+            "kafka:",
+            "kafka:0",
+            "kafka:99999",
+            "kafka:port",
+            ":9092",
+            "kafka:9092;kafka-2:9092",
+            "a:s3cret@kafka:9092",
+            "kafka:9092/x",
+        ] {
+            let error = check(bad).expect_err(bad);
+            assert_eq!(error.key, "kafka.brokers");
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+    }
 
     #[test]
     fn a_mistyped_option_is_named_and_its_value_is_not_shown() {

@@ -170,6 +170,15 @@ impl Takes for OperatorWithRedis {
     const LEVEL: Option<&'static str> = Some(QUIET);
 }
 
+/// A command without a service of its own: of the configuration it needs what belongs to this machine, such as where
+/// compiled modules are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Local;
+
+impl Takes for Local {
+    const ROWS: &'static [Row] = &[CONFIG];
+}
+
 /// Statements over a whole campaign are slow, and no news.
 const QUIET: &str = "warn,sqlx::query=error";
 

@@ -158,6 +158,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     config.auth.check()?;
     config.gateway.check()?;
     config.admin.check()?;
+    config.redis.check()?;
+    config.database.check()?;
+    config.kafka.check_brokers()?;
     check_prefix(&config.kafka.prefix).map_err(|error| Unfit::new("kafka.prefix", error))?;
     config.landing.check()?;
     config.kafka.check_options()?;

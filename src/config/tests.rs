@@ -283,6 +283,31 @@ fn a_wrong_value_is_answered_with_its_source() {
             "landing.poison_share: 1.5 is not within 0 to 1",
         ),
         (
+            ("RUSHGATE_LANDING_REDRIVE", "failed"),
+            None,
+            "landing.redrive: \"failed\" is no class of errors; classes are undecodable,",
+        ),
+        (
+            ("RUSHGATE_REDIS_URL", "cache:6379"),
+            None,
+            "redis.url: the URL cannot be used: it does not begin with redis://",
+        ),
+        (
+            ("RUSHGATE_REDIS_CA_FILE", "/ca.pem"),
+            None,
+            "redis.url: redis.ca_file, redis.certificate_file and redis.key_file are for rediss://",
+        ),
+        (
+            ("RUSHGATE_DATABASE_URL", "postgres://me:s3cret@db/sales"),
+            None,
+            "database.url: \"postgres://db/sales\" begins with none of mysql://, mariadb://, sqlite:",
+        ),
+        (
+            ("RUSHGATE_KAFKA_BROKERS", "kafka:9092;kafka-2:9092"),
+            None,
+            "kafka.brokers: \"kafka:9092;kafka-2:9092\" is no broker; write host:port",
+        ),
+        (
             ("RUSHGATE_LANDING_BUSY_WAIT_MS", "60000"),
             None,
             "landing.busy_wait_ms: 60000 is more than 1000",

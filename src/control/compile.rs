@@ -222,7 +222,7 @@ impl Control {
         schedule: Schedule,
         at: &str,
     ) -> Result<Result<(PinnedRule, RulePlan, Vec<Diagnostic>), Vec<Problem>>, ControlError> {
-        let Some(row) = self.store.module(&rule.module).await? else {
+        let Some(row) = self.find_module(&rule.module).await? else {
             let problem = Problem::new(format!("{at}/module"), format!("no module {:?}", rule.module));
             return Ok(Err(vec![problem.hint(self.known_modules().await?)]));
         };

@@ -168,6 +168,8 @@ pub struct Control {
     simulating: tokio::sync::Semaphore,
     /// Changes of lists' members that wait.
     collector: audiences::Collector,
+    /// Held while earlier versions of built-in modules are stored.
+    installing: Arc<tokio::sync::Mutex<()>>,
     /// Held while a campaign is brought to another version of a list.
     repinning: tokio::sync::Mutex<()>,
 }
@@ -196,6 +198,7 @@ impl Control {
             reopening: Mutex::default(),
             simulating: tokio::sync::Semaphore::new(1),
             collector: audiences::Collector::default(),
+            installing: Arc::default(),
             repinning: tokio::sync::Mutex::default(),
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::{Control, ControlError};
 use crate::store::{ModuleOrigin, ModuleRow, is_digest, taken};
 use crate::wasm::{self, Descriptor, Inspected};
@@ -39,6 +41,10 @@ impl Control {
         }
         let inspected = self.host.inspect(bytes.clone()).await?;
         let origin = check_name(&inspected.descriptor, replace_builtin)?;
+        if origin == ModuleOrigin::Replacement {
+            // The built-in one has its name first.
+            self.installed().await;
+        }
         let row = self.row_of(&inspected)?;
         // What is going to be refused is refused before its examples are played.
         if let Some(there) = self.store.module_name(&row.id, &row.version).await?
@@ -93,13 +99,45 @@ impl Control {
         Ok(new)
     }
 
-    /// Stores the built-in modules that are not there yet. Their examples are played when a revision first
-    /// pins them: a gateway need not wait for all of them to start. A name that was given to other bytes to stand for a
-    /// built-in module, or by a gateway of another build, stays as it is.
+    /// Stores the newest version of each built-in module where it is not there yet. Their examples are played when a
+    /// revision first pins them: a gateway need not wait for all of them to start. A name that was given to other bytes to
+    /// stand for a built-in module, or by a gateway of another build, stays as it is.
     pub async fn install_builtin(&self) -> Result<(), ControlError> {
+        self.install(|name| !is_earlier(name)).await
+    }
+
+    /// Stores the earlier versions in the same way, beside what else goes on, until the answer is dropped. Whoever asks
+    /// for a module that is not there, or for all, waits for it. A revision that pins one has brought it along, so that
+    /// none that is there already needs this.
+    pub fn install_earlier(self: &Arc<Self>) -> JoinSet<()> {
+        let (control, mut installing) = (self.clone(), JoinSet::new());
+        // From now on, not from when the task first runs.
+        let turn = self.installing.clone().try_lock_owned();
+        installing.spawn(async move {
+            let _turn = turn;
+            if let Err(error) = control.install(is_earlier).await {
+                tracing::warn!(
+                    %error,
+                    "earlier versions of built-in modules are missing until the next start"
+                );
+            }
+        });
+        installing
+    }
+
+    /// Waits until the built-in modules are there.
+    async fn installed(&self) {
+        drop(self.installing.lock().await);
+    }
+
+    async fn install(&self, is_wanted: impl Fn(&str) -> bool) -> Result<(), ControlError> {
         let known = self.store.builtin_modules().await?;
-        let of = wasm::builtin().len();
-        for (number, (name, bytes)) in (1..).zip(wasm::builtin()) {
+        let wanted: Vec<_> = wasm::builtin()
+            .iter()
+            .filter(|(name, _)| is_wanted(name))
+            .collect();
+        let of = wanted.len();
+        for (number, (name, bytes)) in (1..).zip(wanted) {
             let digest = wasm::digest(bytes);
             if known.contains(&digest) {
                 continue;
@@ -135,13 +173,23 @@ impl Control {
 
     /// Newest upload first.
     pub async fn modules(&self) -> Result<Vec<ModuleRow>, ControlError> {
+        self.installed().await;
         Ok(self.store.modules().await?)
     }
 
     /// By `id` (its highest version), `id@version` or digest.
     pub async fn module(&self, selector: &str) -> Result<ModuleRow, ControlError> {
-        let found = self.store.module(selector).await?;
+        let found = self.find_module(selector).await?;
         found.ok_or_else(|| ControlError::Unknown(format!("no module {selector:?}")))
+    }
+
+    /// The same, where there may be none.
+    pub(super) async fn find_module(&self, selector: &str) -> Result<Option<ModuleRow>, ControlError> {
+        if let Some(row) = self.store.module(selector).await? {
+            return Ok(Some(row));
+        }
+        self.installed().await;
+        Ok(self.store.module(selector).await?)
     }
 
     /// Removes a module, named by `id@version` or digest, that no revision pins and that does not come with this
@@ -207,6 +255,12 @@ fn check_name(descriptor: &Descriptor, replace_builtin: bool) -> Result<ModuleOr
         ))),
     }
 }
+
+/// Whether a built-in module, by its file's name, is an earlier version of one.
+fn is_earlier(name: &str) -> bool {
+    name.contains('@')
+}
+
 /// Does the work, and says so where it is not done at once: machine code that is kept is there in no time.
 async fn told<T>(work: impl Future<Output = T>, tell: impl FnOnce()) -> T {
     let mut work = std::pin::pin!(work);

@@ -9,7 +9,7 @@ use crate::campaign::{
     check_id, days_ms,
 };
 use crate::order::check_sku;
-use crate::wire::{check_shown, check_shown_json};
+use crate::wire::{check_seen, check_shown, check_shown_json};
 
 /// Bytes of a campaign's title.
 const TITLE_BYTES_MAX: usize = 200;
@@ -105,7 +105,7 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
             format!("is longer than {TITLE_BYTES_MAX} bytes"),
         ));
     }
-    if let Err(why) = check_shown(&new.title, false) {
+    if let Err(why) = check_shown(&new.title, false).and_then(|()| check_seen(&new.title)) {
         problems.push(Problem::new("/title", why));
     }
     check_schedule(
@@ -258,6 +258,11 @@ mod tests {
         assert_eq!(campaign(json!({})), Vec::<String>::new());
         assert_eq!(campaign(json!({"id": "a{b}"})), ["/id"]);
         assert_eq!(campaign(json!({"title": "Spring \u{202e}elas"})), ["/title"]);
+        assert_eq!(campaign(json!({"title": "\u{200d}"})), ["/title"]);
+        assert_eq!(
+            campaign(json!({"skus": [{"id": "\u{200d}", "stock": 1}]})),
+            ["/skus/0/id"]
+        );
         assert_eq!(campaign(json!({"title": "Spring\nsale"})), ["/title"]);
         let hidden = json!([{"module": "m", "params": {"tiers": {"a/b": ["gold\u{200b}"]}}}]);
         assert_eq!(

@@ -32,7 +32,7 @@ use claims::{Claims, Form};
 use head::{BadHead, Head};
 use keeper::{Keeper, Times, Waited};
 use keys::{Found, Key, KeySet, Rules};
-use odd::{odd_claim, odd_form};
+use odd::{check_times, odd_claim, odd_form};
 use source::Source;
 
 pub use config::{ALGORITHMS, AuthConfigError, Config};
@@ -272,6 +272,7 @@ fn decode(token: &str, key: &Key) -> Result<(Identity, u64), Option<Problem>> {
 }
 
 fn identity(claims: &Claims) -> Result<(Identity, u64), Problem> {
+    check_times(claims)?;
     let sub = match claims.get("sub") {
         _ if claims.is_doubled("sub") => {
             return Err(refused("the claim sub stands in the token more than once"));

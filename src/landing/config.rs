@@ -9,6 +9,15 @@ use crate::bus::{ORDERS_TOPIC, PREFIX, RetryTopic, Topics, landing_group, orders
 use crate::seal::Keyring;
 use crate::wire::{Unfit, millis};
 
+/// Classes of errors that landing knows.
+const CLASSES: [&str; 6] = [
+    "undecodable",
+    "unknown-version",
+    "invalid",
+    "refused",
+    "failing",
+    "locked",
+];
 /// Longest [`Config::busy_wait`].
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -110,6 +119,7 @@ impl Config {
     pub fn check(&self) -> Result<(), Unfit> {
         Topics::new(ORDERS_TOPIC, &self.retry_delays)
             .map_err(|error| Unfit::new("landing.retry_delays", error))?;
+        self.redriven()?;
         if self.busy_wait > BUSY_WAIT_MAX {
             let (busy, most) = (self.busy_wait.as_millis(), BUSY_WAIT_MAX.as_millis());
             let message = format!("{busy} is more than {most}: orders would be late, and no cheaper");
@@ -123,6 +133,22 @@ impl Config {
                 format!("{share} is not within 0 to 1"),
             )),
         }
+    }
+
+    /// Classes of errors whose dead letters are replayed by themselves.
+    pub fn redriven(&self) -> Result<Vec<String>, Unfit> {
+        let named = self.redrive.split(',').map(str::trim);
+        let class = |class: &str| match CLASSES.contains(&class) {
+            true => Ok(class.to_owned()),
+            false => Err(Unfit::new(
+                "landing.redrive",
+                format!(
+                    "{class:?} is no class of errors; classes are {}",
+                    CLASSES.join(", ")
+                ),
+            )),
+        };
+        named.filter(|class| !class.is_empty()).map(class).collect()
     }
 
     /// The orders topic of a deployment with this prefix, with what belongs to it.
@@ -156,5 +182,31 @@ impl Config {
             });
         }
         levels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_named_and_checked() {
+        let redriven = |text: &str| {
+            let config = Config {
+                redrive: text.to_owned(),
+                ..Config::default()
+            };
+            assert_eq!(config.check().is_ok(), config.redriven().is_ok());
+            config.redriven()
+        };
+        assert_eq!(redriven("").expect("none"), Vec::<String>::new());
+        assert_eq!(redriven(" failing, locked ").expect("two"), ["failing", "locked"]);
+        let error = redriven("failed").expect_err("no class");
+        assert_eq!(error.key, "landing.redrive");
+        let error = error.to_string();
+        assert!(
+            error.contains("\"failed\"") && error.contains("unknown-version"),
+            "{error}"
+        );
     }
 }

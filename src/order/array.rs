@@ -75,12 +75,21 @@ pub fn check(value: &str) -> Result<(), String> {
         .try_for_each(|element| check_text(element).map_err(wrong))
 }
 
-/// Attributes as JSON whose arrays are arrays: for whoever may know no mark, and for files that people write.
+/// [`check`] of an attribute of this name: only a claim can be an array.
+pub fn check_of(name: &str, value: &str) -> Result<(), String> {
+    match is_array(value) && !name.starts_with("claim:") {
+        true => Err("is an array; only that of a claim can be".to_owned()),
+        false => check(value),
+    }
+}
+
+/// Attributes as JSON whose arrays are arrays: for whoever may know no mark, and for files that people write. A text with
+/// the mark in it is none of an attribute, and refused: it would be read as an array.
 pub mod as_json {
-    use serde::de::{Deserialize, Deserializer};
+    use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::{SerializeMap, Serializer};
 
-    use super::{BTreeMap, of, several};
+    use super::{BTreeMap, MARK, of, several};
 
     #[derive(serde::Deserialize)]
     #[serde(untagged, expecting = "a text or an array of texts")]
@@ -107,11 +116,28 @@ pub mod as_json {
         deserializer: D,
     ) -> Result<BTreeMap<String, String>, D::Error> {
         let all = BTreeMap::<String, Value>::deserialize(deserializer)?;
-        let value = |value| match value {
-            Value::Text(text) => text,
-            Value::Array(elements) => of(elements),
+        let value = |(name, value)| {
+            let value = match value {
+                Value::Text(text) => unmarked(text),
+                Value::Array(elements) => elements
+                    .into_iter()
+                    .map(unmarked)
+                    .collect::<Result<Vec<_>, _>>()
+                    .map(of),
+            };
+            match value {
+                Ok(value) => Ok((name, value)),
+                Err(wrong) => Err(D::Error::custom(format!("the value of {name:?} {wrong}"))),
+            }
         };
-        Ok(all.into_iter().map(|(name, each)| (name, value(each))).collect())
+        all.into_iter().map(value).collect()
+    }
+
+    fn unmarked(text: String) -> Result<String, String> {
+        match text.contains(MARK) {
+            true => Err(format!("contains the control character {MARK:?}")),
+            false => Ok(text),
+        }
     }
 }
 
@@ -184,6 +210,20 @@ mod tests {
                 text.replace(json, again.unwrap_or(json)),
                 "{json} reads back"
             );
+        }
+        for marked in [
+            r#""\u001fa""#,
+            r#""\u001f""#,
+            r#""a\u001fb""#,
+            r#"["\u001fa"]"#,
+            r#"["a","b\u001fc"]"#,
+        ] {
+            let text = format!(r#"{{"claim:groups":{marked}}}"#);
+            let wrong = serde_json::from_str::<Attributes>(&text)
+                .expect_err(marked)
+                .to_string();
+            let what = r#"the value of "claim:groups" contains the control character '\u{1f}'"#;
+            assert!(wrong.starts_with(what), "{wrong}");
         }
         let wrong = serde_json::from_str::<Attributes>(r#"{"claim:groups":[1]}"#).expect_err("a number");
         assert!(

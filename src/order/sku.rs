@@ -1,6 +1,6 @@
 //! Ids of SKUs: what shops write, `T-SHIRT RED/M`, `gid://shopify/ProductVariant/1`, `Äpfel`.
 
-use crate::wire::{check_shown, echo};
+use crate::wire::{check_seen, check_shown, echo, is_selector, prints_nothing};
 
 /// Bytes of a SKU's id.
 pub const SKU_BYTES_MAX: usize = 128;
@@ -16,12 +16,21 @@ pub enum SkuError {
         "begins or ends with a space; leave it out: with and without it would be two SKUs that look the same"
     )]
     Edge,
+    /// Its code point.
+    #[error(
+        "begins or ends with U+{0:04X}, which is not seen there; leave it out: with and without it would be two SKUs \
+         that look the same"
+    )]
+    EdgeUnseen(u32),
     #[error("{0}")]
     Hidden(String),
+    #[error("{0}; write something that is seen")]
+    Unseen(String),
 }
 
-/// Checks the id of a SKU: printable text, compared byte by byte and never folded. No space stands at its edge, because
-/// the database's columns of text do not see one at the end.
+/// Checks the id of a SKU: printable text of which something is seen, compared byte by byte and never folded. No space
+/// stands at its edge, because the database's columns of text do not see one at the end, and no joiner, which joins
+/// nothing there.
 pub fn check_sku(id: &str) -> Result<(), SkuError> {
     if id.is_empty() {
         return Err(SkuError::Empty);
@@ -31,9 +40,18 @@ pub fn check_sku(id: &str) -> Result<(), SkuError> {
     }
     // Line feeds are spaces, too, and are named as what they are.
     check_shown(id, false).map_err(SkuError::Hidden)?;
-    match id.trim().len() == id.len() {
-        true => Ok(()),
-        false => Err(SkuError::Edge),
+    if id.chars().all(char::is_whitespace) {
+        return Err(SkuError::Edge);
+    }
+    check_seen(id).map_err(SkuError::Unseen)?;
+    // A selector is of the character before it, so that it may be the last.
+    let first = id.chars().next().filter(|c| prints_nothing(*c));
+    let last = id.chars().next_back();
+    let last = last.filter(|c| prints_nothing(*c) && !is_selector(*c));
+    match first.or(last) {
+        None => Ok(()),
+        Some(c) if c.is_whitespace() => Err(SkuError::Edge),
+        Some(c) => Err(SkuError::EdgeUnseen(u32::from(c))),
     }
 }
 
@@ -66,6 +84,7 @@ mod tests {
             "50% + 1 & 2? #3",
             "茶碗 ２つ",
             "👩\u{200d}🚀",
+            "❤\u{fe0f}",
             long.as_str(),
         ] {
             assert_eq!(check_sku(good), Ok(()), "{good}");
@@ -89,6 +108,36 @@ mod tests {
             let error = check_sku(hidden).expect_err("hidden");
             assert!(matches!(error, SkuError::Hidden(_)), "{hidden:?}: {error}");
             assert!(check_shown(&error.to_string(), false).is_ok(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn of_an_id_something_is_seen() {
+        for (unseen, named) in [
+            ("\u{200d}", "U+200D"),
+            ("\u{200c}\u{200d}", "U+200C"),
+            ("\u{200d} \u{200d}", "U+200D"),
+            ("\u{3164}", "U+3164"),
+            ("\u{2800}", "U+2800"),
+            ("\u{fe0f}", "U+FE0F"),
+            ("\u{e0100}", "U+E0100"),
+        ] {
+            let error = check_sku(unseen).expect_err("unseen");
+            assert!(matches!(error, SkuError::Unseen(_)), "{unseen:?}: {error}");
+            assert!(error.to_string().contains(named), "{error}");
+        }
+        for hidden in ["\u{200b}", "\u{feff}", "\u{2060}", "\u{200e}", "\u{2066}\u{2069}"] {
+            let error = check_sku(hidden).expect_err("hidden");
+            let named = format!("U+{:04X}", hidden.chars().next().map_or(0, u32::from));
+            assert!(error.to_string().contains(&named), "{error}");
+        }
+        for (edge, c) in [
+            ("\u{200d}a", 0x200d),
+            ("a\u{200d}", 0x200d),
+            ("a\u{3164}", 0x3164),
+            ("\u{fe0f}a", 0xfe0f),
+        ] {
+            assert_eq!(check_sku(edge), Err(SkuError::EdgeUnseen(c)), "{edge:?}");
         }
     }
 

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::Unfit;
 use crate::wire::secret::shown_url;
+
+/// What a URL begins with.
+const SCHEMES: [&str; 3] = ["mysql://", "mariadb://", "sqlite:"];
 
 /// How to reach it: the keys of `[database]`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,22 @@ impl Config {
             url: url.into(),
             connections,
             ..Self::default()
+        }
+    }
+
+    /// Whether the URL is one of a database that orders can be kept in; what follows its beginning is looked at when it is
+    /// opened.
+    pub fn check(&self) -> Result<(), Unfit> {
+        match SCHEMES.iter().any(|scheme| self.url.starts_with(scheme)) {
+            true => Ok(()),
+            false => {
+                let wrong = format!(
+                    "{:?} begins with none of {}",
+                    shown_url(&self.url),
+                    SCHEMES.join(", ")
+                );
+                Err(Unfit::new("database.url", wrong))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::campaign::{ID_BYTES_MAX, SKUS_MAX, check_id};
 use crate::order::{QUANTITY_MAX, VALUE_BYTES_MAX, check_sku};
 use crate::plan::{ANY_NAME, Attribute, PLAN_TEXT_BYTES_MAX};
 use crate::rejection::is_reserved;
-use crate::wire::{check_shown, check_shown_json};
+use crate::wire::{check_seen, check_shown, check_shown_json};
 
 /// A descriptor that is wrong; `message` is a sentence about what.
 pub(super) fn refused(message: String) -> ModuleError {
@@ -212,7 +212,11 @@ fn text(what: &str, text: &str, least: usize, most: usize) -> Result<(), String>
             text.len()
         ));
     }
-    check_shown(text, true).map_err(|why| format!("{what} {why}"))
+    let seen = check_shown(text, true).and_then(|()| match least {
+        0 => Ok(()),
+        _ => check_seen(text),
+    });
+    seen.map_err(|why| format!("{what} {why}"))
 }
 
 fn entries(what: &str, count: usize) -> Result<(), String> {

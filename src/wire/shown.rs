@@ -16,7 +16,39 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// `Err` says which such character a text has; `lines`: it may have line breaks and tabs.
+/// Whether a character leaves nothing to be seen where it stands alone: spaces, what is hidden, and what only shapes or
+/// fills beside others. Unicode calls most of these ignorable by default.
+pub fn prints_nothing(c: char) -> bool {
+    c.is_whitespace()
+        || is_hidden(c)
+        || is_selector(c)
+        || matches!(c,
+            // Joiners, of graphemes and of letters.
+            '\u{34f}' | '\u{200c}' | '\u{200d}'
+            // Fillers of Hangul, inherent vowels of Khmer, the empty pattern of Braille.
+            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}'
+            // Unassigned ignorable ones, formats of shorthand and of music, the rest of the plane of tags.
+            | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0080}'..='\u{e0fff}')
+}
+
+/// Whether a character says in which of its forms the one before it is shown, as behind the heart of an emoji.
+pub fn is_selector(c: char) -> bool {
+    matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// `Err` says of which character a text is that is not empty and of which nothing is seen.
+pub fn check_seen(text: &str) -> Result<(), String> {
+    match text.chars().next() {
+        Some(first) if text.chars().all(prints_nothing) => Err(format!(
+            "prints nothing: it begins with U+{:04X}, and no other character of it is seen either",
+            u32::from(first)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// `Err` says which hidden character a text has; `lines`: it may have line breaks and tabs.
 pub fn check_shown(text: &str, lines: bool) -> Result<(), String> {
     let allowed = |c: char| lines && matches!(c, '\n' | '\t');
     match text.chars().find(|c| is_hidden(*c) && !allowed(*c)) {
@@ -86,6 +118,37 @@ mod tests {
         }
         assert_eq!(check_shown("a\n\tb", true), Ok(()));
         assert!(check_shown("a\rb", true).is_err());
+    }
+
+    #[test]
+    fn what_prints_nothing_is_told_from_what_does() {
+        for good in [
+            "",
+            "a",
+            " a ",
+            "👩\u{200d}🚀",
+            "❤\u{fe0f}",
+            "می\u{200c}شود",
+            "\u{1100}\u{1160}",
+        ] {
+            assert_eq!(check_seen(good), Ok(()), "{good:?}");
+        }
+        for (bad, named) in [
+            (" ", "U+0020"),
+            ("\u{200b}", "U+200B"),
+            ("\u{200d}\u{200c}", "U+200D"),
+            ("\u{feff}", "U+FEFF"),
+            ("\u{2060}", "U+2060"),
+            ("\u{200f}", "U+200F"),
+            ("\u{3164}", "U+3164"),
+            ("\u{2800}\u{2800}", "U+2800"),
+            ("\u{fe0f}", "U+FE0F"),
+            ("\u{34f}", "U+034F"),
+            ("\u{e0100}", "U+E0100"),
+        ] {
+            let why = check_seen(bad).expect_err(bad);
+            assert!(why.contains(named), "{why}");
+        }
     }
 
     #[test]

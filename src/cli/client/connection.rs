@@ -7,13 +7,15 @@ use hyper::http::uri::{PathAndQuery, Scheme};
 
 use super::tls::Trust;
 use super::{Client, ClientError, TOKEN_VARIABLE};
-use crate::config::admin_token;
+use crate::cli::settings::{Local, Settings, variable};
+use crate::config::{ConfigError, admin_token};
 use crate::wire::secret::shown_url;
 
-/// Where the control plane is. The token comes from the environment, or from a file that it names.
+/// Where the control plane is. The token comes from the environment, or from a file that this or the configuration names.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Connection {
-    /// The control plane; its token is read from RUSHGATE_ADMIN_TOKEN, or from the file that RUSHGATE_ADMIN_TOKEN_FILE names.
+    /// The control plane; its token is read from RUSHGATE_ADMIN_TOKEN, or from the file that RUSHGATE_ADMIN_TOKEN_FILE or
+    /// admin_token_file of the configuration names.
     #[arg(
         long,
         value_name = "URL",
@@ -41,18 +43,28 @@ pub struct Connection {
         requires = "client_certificate"
     )]
     pub client_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings<Local>,
 }
 
 impl Connection {
-    /// A client for this control plane, with the token of the environment.
+    /// A client for this control plane.
     pub fn client(&self) -> Result<Client, ClientError> {
         let identity = self.client_certificate.clone().zip(self.client_key.clone());
         let trust = Trust {
             ca: self.ca.clone(),
             identity,
         };
-        let token = admin_token(&|name| std::env::var(name).ok())?;
-        Client::new(&self.admin_url, token, &trust)
+        Client::new(&self.admin_url, self.token(&variable)?, &trust)
+    }
+
+    /// That of the environment; the configuration is read only where this names none, because it may name files that
+    /// are none of this user's.
+    fn token(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigError> {
+        match (admin_token(env)?, self.settings.file(env)) {
+            (None, Some(_)) => Ok(self.settings.resolve(env)?.admin_token),
+            (token, _) => Ok(token),
+        }
     }
 }
 
@@ -84,5 +96,53 @@ pub(super) fn asks_for_tls(url: &str) -> Result<bool, ClientError> {
         Some(scheme) if *scheme == Scheme::HTTPS => Ok(true),
         Some(scheme) if *scheme == Scheme::HTTP => Ok(false),
         Some(_) => wrong("has an unknown scheme"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        connection: Connection,
+    }
+
+    #[test]
+    fn the_token_stands_where_a_gateway_finds_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let secret = write("token", "of the configuration\n");
+        let file = write("rushgate.toml", &format!("admin_token_file = {secret:?}\n"));
+        let token = |args: &[&str], variables: &[(&str, &str)]| {
+            let args = ["rushgate"].iter().chain(args);
+            let connection = Command::try_parse_from(args).expect("valid").connection;
+            let env = |name: &str| {
+                let named = variables.iter().find(|(known, _)| *known == name);
+                named.map(|(_, value)| (*value).to_owned())
+            };
+            connection.token(&env).map_err(|error| error.to_string())
+        };
+        let of_file = Ok(Some("of the configuration".to_owned()));
+        assert_eq!(token(&[], &[]), Ok(None));
+        assert_eq!(token(&["--config", &file], &[]), of_file);
+        assert_eq!(token(&[], &[("RUSHGATE_CONFIG", &file)]), of_file);
+        let both = [
+            ("RUSHGATE_CONFIG", file.as_str()),
+            ("RUSHGATE_ADMIN_TOKEN", "of the environment"),
+        ];
+        assert_eq!(token(&[], &both), Ok(Some("of the environment".to_owned())));
+        let missing = token(&["--config", "/nowhere.toml"], &[]).expect_err("no such file");
+        assert!(
+            missing.starts_with("cannot read the configuration /nowhere.toml"),
+            "{missing}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::order::{OrderEvent, check_event};
+use crate::order::{OrderEvent, array, check_event};
 use crate::record::LetterId;
 use crate::store::DeadLetter;
 
@@ -131,7 +131,15 @@ pub(super) fn read(line: &str) -> Result<Checked, String> {
     };
     let event = OrderEvent::decode(&payload).map_err(|error| format!("payload: {error}"))?;
     check_event(&event).map_err(|error| format!("payload: {error}"))?;
+    check_attributes(&event).map_err(|error| format!("payload: {error}"))?;
     Ok(Checked { id, payload, event })
+}
+
+/// What a person wrote is an attribute as a gateway would have taken it: others count by it.
+fn check_attributes(event: &OrderEvent) -> Result<(), String> {
+    event.attributes.iter().try_for_each(|(name, value)| {
+        array::check_of(name, value).map_err(|wrong| format!("the value of {name:?} {wrong}"))
+    })
 }
 
 #[cfg(test)]
@@ -191,5 +199,21 @@ mod tests {
         refused(r#"{"id":"t/0/1","payload_base64":"?"}"#, "not base64");
         refused(r#"{"id":"t/0/1","payload":{"v":9}}"#, "version 9");
         refused(&write(&letter(b"{\"v\":1")), "not an order event");
+        let with = |attributes: &str| {
+            let mut event = serde_json::to_value(crate::order::fixture::event(1)).expect("JSON");
+            event["attributes"] = serde_json::from_str(attributes).expect("JSON");
+            let payload = serde_json::to_vec(&event).expect("JSON");
+            write(&letter(&payload))
+        };
+        read(&with(r#"{"claim:g":["a","b"],"client:d":"x","body:2":"00"}"#)).expect("as a gateway takes it");
+        refused(
+            &with(r#"{"claim:g":"\u001fa\u001fb"}"#),
+            "control character '\\u{1f}'",
+        );
+        refused(
+            &with(r#"{"claim:g":["a","b\n"]}"#),
+            "has an element that contains",
+        );
+        refused(&with(r#"{"client:d":["a","b"]}"#), "only that of a claim");
     }
 }

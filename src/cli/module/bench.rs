@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::subject::{Loaded, Subject};
-use super::{grouped, host, print, print_json};
+use super::{Local, Settings, grouped, host, print, print_json};
 use crate::lua::emit::emit;
 use crate::plan::cost::PlanCost;
 use crate::plan::merge::merge;
@@ -29,6 +29,8 @@ pub struct Args {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    settings: Settings<Local>,
 }
 
 #[derive(Serialize)]
@@ -67,7 +69,7 @@ struct Compiled {
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = args.subject.load()?;
     // What cannot be compiled within the limits of an upload is not compiled here.
-    loaded.inspect(&host()?).await?;
+    loaded.inspect(&host(&args.settings)?).await?;
     let report = measure(&loaded, args.runs).await?;
     match args.json {
         true => print_json(&report),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::subject::{Loaded, Subject};
-use super::{counted, grouped, host, print, print_json};
+use super::{Local, Settings, counted, grouped, host, print, print_json};
 use crate::plan::Attribute;
 use crate::wasm::{self, AttributeNeed, Descriptor};
 
@@ -20,6 +20,8 @@ pub struct Args {
     /// Print everything as JSON, with the schema and the examples
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    settings: Settings<Local>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +52,7 @@ struct Read {
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = args.subject.load()?;
-    let host = host()?;
+    let host = host(&args.settings)?;
     let inspected = loaded.inspect(&host).await?;
     let exports = host.exports(loaded.bytes.clone()).await?;
     let report = report(&loaded, exports, inspected.digest, inspected.descriptor);

@@ -19,7 +19,7 @@ use std::io::{ErrorKind, Write as _};
 
 use clap::Subcommand;
 
-use crate::config::{self, Source};
+use super::settings::{Local, Settings, variable};
 use crate::wasm::Host;
 
 /// What can be done with a rule module.
@@ -60,12 +60,8 @@ pub async fn run(command: Module) -> anyhow::Result<()> {
 
 /// A host that keeps compiled modules where a gateway of the same user keeps them: the first of both to see a
 /// module compiles it for the other.
-fn host() -> anyhow::Result<Host> {
-    let config = config::load(&Source {
-        file: None,
-        env: &|name| std::env::var(name).ok(),
-        flags: Vec::new(),
-    })?;
+fn host(settings: &Settings<Local>) -> anyhow::Result<Host> {
+    let config = settings.resolve(&variable)?;
     Ok(Host::with(&config.wasm(None, |name| std::env::var_os(name)))?)
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
             grouped(MODULE_BYTES_MAX as u64)
         );
     }
-    loaded.check_name().await?;
+    loaded.check_name(&args.connection.settings).await?;
     let client = args.connection.client()?;
     let body = Bytes::copy_from_slice(&loaded.bytes);
     let path = match args.replace_builtin {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::folder::Folder;
-use super::host;
+use super::{Local, Settings, host};
 use crate::wasm::{Host, Inspected};
 
 #[derive(Debug, clap::Args)]
@@ -79,9 +79,9 @@ impl Loaded {
     }
 
     /// Whether the module is the one its folder is named by, where a folder was named; asks the module only then.
-    pub(super) async fn check_name(&self) -> anyhow::Result<()> {
+    pub(super) async fn check_name(&self, settings: &Settings<Local>) -> anyhow::Result<()> {
         match self.folder {
-            Some(_) => self.inspect(&host()?).await.map(drop),
+            Some(_) => self.inspect(&host(settings)?).await.map(drop),
             None => Ok(()),
         }
     }

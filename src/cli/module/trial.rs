@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::subject::Subject;
-use super::{counted, host, print, print_json};
+use super::{Local, Settings, counted, host, print, print_json};
 use crate::control::proof::examples::{ModuleReport, play_module};
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,8 @@ pub struct Args {
     /// Print every attempt as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    settings: Settings<Local>,
 }
 
 #[derive(Serialize)]
@@ -30,7 +32,7 @@ struct TrialReport<'a> {
 
 pub(super) async fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = args.subject.load()?;
-    let host = host()?;
+    let host = host(&args.settings)?;
     let module = loaded.inspect(&host).await?;
     let report = play_module(&host, &module, loaded.bytes).await?;
     let problems = problems(&report);

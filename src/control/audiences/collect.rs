@@ -42,6 +42,8 @@ pub struct Changed {
     pub asked: Asked,
     /// Campaigns whose active revision goes on with another version: campaign, revision, version.
     pub behind: Vec<(String, u32, u32)>,
+    /// Whether any active revision asks for the list.
+    pub pinned: bool,
     pub activated: Vec<Repinned>,
 }
 
@@ -126,14 +128,12 @@ impl Control {
             let detail = serde_json::json!({"version": row.version, "member": wanted.member});
             self.audit(actor, action, &id, detail).await;
         }
-        let mut activated = Vec::with_capacity(activate.len());
-        for campaign in &activate {
-            activated.push(self.repin(actor, &row, campaign).await?);
-        }
+        let activated = self.repin_all(actor, &row, &activate).await?;
         let asked = self.asked_of(&row, &wanted.member).await?;
         Ok(Changed {
             new,
             behind: self.behind(&row),
+            pinned: self.is_pinned(&row.id),
             asked,
             row,
             activated,

@@ -89,13 +89,14 @@ impl Control {
         let Some(version) = version else {
             return self.store.newest_audience(id).await?.ok_or_else(|| unknown(id));
         };
-        let mut rows = self.audience(id).await?.into_iter();
-        rows.find(|row| row.version == version)
-            .ok_or_else(|| ControlError::Unknown(format!("the list {id:?} has no version {version}")))
+        let below = version.checked_add(1);
+        let rows = self.audience(id, below, 1).await?;
+        let row = rows.into_iter().find(|row| row.version == version);
+        row.ok_or_else(|| ControlError::Unknown(format!("the list {id:?} has no version {version}")))
     }
 }
 
 /// What is no address cannot be a member of a list of them.
 pub(super) fn no_address(member: &str, why: AddressError) -> ControlError {
-    invalid(format!("the list is of addresses, and {}: {why}", echo(member)))
+    invalid(format!("the list is of addresses, and {} {why}", echo(member)))
 }

@@ -33,6 +33,8 @@ use spool::{Spool, Summary};
 
 /// Pieces of a body between the connection and the thread that reads them.
 const PIECES_AHEAD: usize = 4;
+/// Versions of one page at most.
+const PAGE_MAX: u32 = 100;
 /// Buckets between the thread that fills them and the database: some of their kilobytes each.
 const BUCKETS_AHEAD: usize = 64;
 
@@ -42,6 +44,8 @@ pub struct AudienceUpload {
     /// Whether the body is compressed.
     pub gzip: bool,
     pub reading: Reading,
+    /// Campaigns that are to go by the list at once.
+    pub activate: Vec<String>,
     /// The body, piece by piece; an error where it was cut off.
     pub body: BoxStream<'static, Result<Bytes, String>>,
 }
@@ -54,25 +58,49 @@ pub struct Uploaded {
     pub row: AudienceRow,
     /// Campaigns whose active revision goes on with another version: campaign, revision, version.
     pub behind: Vec<(String, u32, u32)>,
+    /// Whether any active revision asks for the list.
+    pub pinned: bool,
+    pub activated: Vec<Repinned>,
     /// How a table was read.
     pub table: Option<TableRead>,
 }
 
 impl Control {
-    /// Stores a list as its next version. Nothing is stored of a body that is wrong or cut off. No
-    /// campaign changes: a revision pins the version that is newest when it is made.
+    /// Stores a list as its next version. Nothing is stored of a body that is wrong or cut off. The campaigns in `activate`
+    /// go by it when this answers; no other one changes: a revision pins the version that is newest when it is made.
     pub async fn upload_audience(
         &self,
         actor: &str,
         upload: AudienceUpload,
     ) -> Result<Uploaded, ControlError> {
+        let activate = upload.activate.clone();
+        check_id(&upload.id).map_err(|error| invalid(format!("the list id {error}")))?;
+        self.can_repin(&upload.id, &activate).await?;
+        let (new, row, table) = self.store_upload(actor, upload).await?;
+        let activated = self.repin_all(actor, &row, &activate).await?;
+        Ok(Uploaded {
+            new,
+            behind: self.behind(&row),
+            pinned: self.is_pinned(&row.id),
+            activated,
+            row,
+            table,
+        })
+    }
+
+    /// `false` where the newest version, which is the row then, has the same members.
+    async fn store_upload(
+        &self,
+        actor: &str,
+        upload: AudienceUpload,
+    ) -> Result<(bool, AudienceRow, Option<TableRead>), ControlError> {
         let AudienceUpload {
             id,
             gzip,
             reading,
             body,
+            ..
         } = upload;
-        check_id(&id).map_err(|error| invalid(format!("the list id {error}")))?;
         let newest = self.store.newest_audience(&id).await?;
         // A list of addresses stays one: as texts, its ranges would match nobody.
         let stays = newest.map(|row| row.kind).filter(|kind| *kind != ListKind::Texts);
@@ -91,7 +119,7 @@ impl Control {
             && row.digest == new.digest
             && row.kind.name() == new.kind.name()
         {
-            return Ok(self.uploaded(false, row, table));
+            return Ok((false, row, table));
         }
         let (new, row) = self
             .store
@@ -102,7 +130,7 @@ impl Control {
                 serde_json::json!({"version": row.version, "members": row.members, "digest": row.digest});
             self.audit(actor, "audience.upload", &row.id, detail).await;
         }
-        Ok(self.uploaded(new, row, table))
+        Ok((new, row, table))
     }
 
     /// A version that is stored whole; with `after`, only as the one after that.
@@ -117,15 +145,6 @@ impl Control {
             uploaded_at: (self.clock)(),
             after,
             kind,
-        }
-    }
-
-    fn uploaded(&self, new: bool, row: AudienceRow, table: Option<TableRead>) -> Uploaded {
-        Uploaded {
-            new,
-            behind: self.behind(&row),
-            row,
-            table,
         }
     }
 
@@ -145,18 +164,30 @@ impl Control {
         behind
     }
 
+    /// Whether any active revision asks for the list.
+    fn is_pinned(&self, id: &str) -> bool {
+        let all = self.ruleset.all();
+        all.iter()
+            .any(|active| active.revision.audiences.contains_key(id))
+    }
+
     /// The newest version of each list, the one that changed last first.
     pub async fn audiences(&self) -> Result<Vec<AudienceRow>, ControlError> {
         Ok(self.store.audiences().await?)
     }
 
-    /// The versions of one list, newest first: at least one.
-    pub async fn audience(&self, id: &str) -> Result<Vec<AudienceRow>, ControlError> {
-        let rows = self.store.audience(id).await?;
-        match rows.is_empty() {
-            true => Err(unknown(id)),
-            false => Ok(rows),
+    /// The versions of one list, newest first, those numbered below `before`.
+    pub async fn audience(
+        &self,
+        id: &str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<AudienceRow>, ControlError> {
+        let rows = self.store.audience(id, before, limit.clamp(1, PAGE_MAX)).await?;
+        if rows.is_empty() && self.store.newest_audience(id).await?.is_none() {
+            return Err(unknown(id));
         }
+        Ok(rows)
     }
 
     /// Removes a version that is not the newest and that no revision pins.

@@ -42,20 +42,31 @@ impl Control {
         match revision.audiences.contains_key(id) {
             true => Ok((revision, row.activation.epoch)),
             false => Err(ControlError::Conflict(format!(
-                "revision {} of the campaign {campaign:?}, which is active, does not ask for the list {id:?}",
+                "revision {} of the campaign {campaign:?}, which is active, does not ask for the list {id:?}, so it cannot go \
+                 by another version of it: leave the campaign out of ?activate=, or activate a revision with a rule that \
+                 asks for the list",
                 revision.number
             ))),
         }
     }
 
-    /// Has a campaign go by this version, or a later one where there is one. Rules, schedule and other lists stay as
-    /// they are.
-    pub(super) async fn repin(
+    /// Has each of these campaigns go by this version.
+    pub(super) async fn repin_all(
         &self,
         actor: &str,
         row: &AudienceRow,
-        campaign: &str,
-    ) -> Result<Repinned, ControlError> {
+        campaigns: &[String],
+    ) -> Result<Vec<Repinned>, ControlError> {
+        let mut repinned = Vec::with_capacity(campaigns.len());
+        for campaign in campaigns {
+            repinned.push(self.repin(actor, row, campaign).await?);
+        }
+        Ok(repinned)
+    }
+
+    /// Has a campaign go by this version, or a later one where there is one. Rules, schedule and other lists stay as
+    /// they are.
+    async fn repin(&self, actor: &str, row: &AudienceRow, campaign: &str) -> Result<Repinned, ControlError> {
         // Changes that one version holds make one revision.
         let _turn = self.repinning.lock().await;
         let repinned = self.repin_now(actor, row, campaign).await;

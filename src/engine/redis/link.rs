@@ -5,6 +5,7 @@ use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnect
 
 use super::config::{Config, Tls};
 use crate::pem;
+use crate::wire::Unfit;
 
 impl Tls {
     fn is_some(&self) -> bool {
@@ -29,6 +30,16 @@ impl Tls {
             client_tls,
             root_cert: root_cert.map_err(|error| format!("redis.ca_file: {error}"))?,
         })
+    }
+}
+
+impl Config {
+    /// Whether the URL and the files of its encryption fit together; no file is read.
+    pub fn check(&self) -> Result<(), Unfit> {
+        match target(self) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(Unfit::new("redis.url", why)),
+        }
     }
 }
 

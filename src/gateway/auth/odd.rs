@@ -7,6 +7,9 @@ use super::claims::{Claims, Form};
 use super::refused;
 use crate::wire::Problem;
 
+/// Claims that are moments (RFC 7519, 4.1.4 to 4.1.6).
+const TIMES: [&str; 3] = ["exp", "nbf", "iat"];
+
 /// What of a token whose signature is good was refused for its form: the claim is named, with what it is.
 pub(super) fn odd_claim(token: &str, error: &ErrorKind) -> Option<Problem> {
     let named = match error {
@@ -18,26 +21,47 @@ pub(super) fn odd_claim(token: &str, error: &ErrorKind) -> Option<Problem> {
     let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
     let claims: Claims = serde_json::from_slice(&payload).ok()?;
     let is_odd = |name: &str, form: &Form<'_>| match (name, form) {
+        (name, form) if TIMES.contains(&name) => !is_time(form),
         (_, Form::Null) => false,
         _ if named.is_some() => true,
-        ("exp" | "nbf", form) => !matches!(form, Form::Number(_)),
         ("sub", form) => !matches!(form, Form::Number(_) | Form::Text(_)),
         (_, form) => !matches!(form, Form::Text(_) | Form::Array(_)),
     };
-    let names = ["exp", "nbf", "sub", "iss", "aud"].into_iter();
+    let names = TIMES.into_iter().chain(["sub", "iss", "aud"]);
     let mut names = names.filter(|name| named.is_none_or(|named| named == *name));
     names.find_map(|name| match claims.get(name)? {
-        _ if claims.is_doubled(name) => Some(refused(&format!(
-            "the claim {name} stands in the token more than once"
-        ))),
+        _ if claims.is_doubled(name) => Some(doubled(name)),
         form if is_odd(name, &form) => Some(odd_form(name, &form)),
         _ => None,
     })
 }
 
+/// Whether each time of a token has the form that RFC 7519 says: a number, with a fraction or without. `null` is none, and
+/// no way to leave the claim out.
+pub(super) fn check_times(claims: &Claims) -> Result<(), Problem> {
+    TIMES.into_iter().try_for_each(|name| match claims.get(name) {
+        Some(_) if claims.is_doubled(name) => Err(doubled(name)),
+        Some(form) if !is_time(&form) => Err(odd_form(name, &form)),
+        _ => Ok(()),
+    })
+}
+
+/// Seconds since 1970-01-01 UTC, as many as are counted.
+fn is_time(form: &Form<'_>) -> bool {
+    let Form::Number(digits) = form else {
+        return false;
+    };
+    let seconds = digits.parse::<f64>();
+    seconds.is_ok_and(|seconds| (0.0..u64::MAX as f64).contains(&seconds))
+}
+
+fn doubled(name: &str) -> Problem {
+    refused(&format!("the claim {name} stands in the token more than once"))
+}
+
 pub(super) fn odd_form(name: &str, form: &Form<'_>) -> Problem {
     let needed = match name {
-        "exp" | "nbf" => "a number of seconds since 1970-01-01 UTC, 0 or more",
+        "exp" | "nbf" | "iat" => "a number of seconds since 1970-01-01 UTC, 0 or more",
         "sub" => "a text or a number",
         _ => "a text, or an array of texts",
     };

@@ -123,7 +123,11 @@ fn other_tokens_are_refused_with_a_reason() {
         (without("iss"), "token-invalid", "lacks the claim iss"),
         (without("aud"), "token-invalid", "lacks the claim aud"),
         (but("sub", json!(null)), "token-invalid", "lacks the claim sub"),
-        (but("exp", json!(null)), "token-invalid", "lacks the claim exp"),
+        (
+            but("exp", json!(null)),
+            "token-invalid",
+            "the claim exp is null; it must be a number of seconds since",
+        ),
         (
             but("sub", json!(["ada"])),
             "token-invalid",
@@ -273,6 +277,59 @@ fn public_keys_take_their_own_algorithm_only() {
         for token in bad {
             assert!(auth.verify(token).is_err());
         }
+    }
+}
+
+#[test]
+fn a_time_is_a_number_or_is_not_there() {
+    let auth = with_secret(SECRET, Config::default()).expect("a key");
+    let exp = hours_from_now(1);
+    let shown = |problem: Problem| String::from_utf8(problem.to_json()).expect("UTF-8");
+    let token = |name: &str, value: &str| {
+        let exp = if name == "exp" {
+            String::new()
+        } else {
+            format!(r#""exp":{exp},"#)
+        };
+        signed(&format!(r#"{{{exp}"sub":"ada","{name}":{value}}}"#))
+    };
+    for good in ["1", "0", "1.5", "1e3", "1700000000.999"] {
+        for name in ["nbf", "iat"] {
+            assert!(auth.verify(&token(name, good)).is_ok(), "{name} {good}");
+        }
+    }
+    for good in [format!("{exp}"), format!("{exp}.25"), format!("{exp}e0")] {
+        assert!(auth.verify(&token("exp", &good)).is_ok(), "exp {good}");
+    }
+    // Issued in the future is no reason to refuse a token, valid in the future is one.
+    let later = exp.to_string();
+    assert!(auth.verify(&token("iat", &later)).is_ok());
+    let early = shown(auth.verify(&token("nbf", &later)).expect_err("early"));
+    assert!(early.contains("token-not-yet-valid"), "{early}");
+    for name in ["exp", "nbf", "iat"] {
+        for (bad, noun) in [
+            ("null", "null"),
+            ("\"1700000000\"", "a text"),
+            ("true", "a truth value"),
+            ("[1]", "an array"),
+            ("{}", "an object"),
+            ("-1", "a number"),
+            ("-0.5", "a number"),
+            ("1e30", "a number"),
+            ("1e400", "a number"),
+        ] {
+            let detail = shown(auth.verify(&token(name, bad)).expect_err(bad));
+            let said = format!(
+                "the claim {name} is {noun}; it must be a number of seconds since 1970-01-01 UTC, 0 or more"
+            );
+            assert!(detail.contains(&said), "{name} {bad}: {detail}");
+        }
+        let twice = token(name, &format!("{exp},\"{name}\":{exp}"));
+        let detail = shown(auth.verify(&twice).expect_err("twice"));
+        assert!(
+            detail.contains(&format!("the claim {name} stands in the token more than once")),
+            "{detail}"
+        );
     }
 }
 

@@ -122,11 +122,13 @@ impl Store {
         newest(&self.pool, id).await
     }
 
-    /// The versions of one list, newest first; none where there is no such list.
-    pub async fn audience(&self, id: &str) -> StoreResult<Vec<AudienceRow>> {
-        let sql = format!("{SELECT} WHERE audience_id = ? ORDER BY version DESC");
+    /// At most so many versions of one list, newest first, those numbered below `before`; none where there is no such list.
+    pub async fn audience(&self, id: &str, before: Option<u32>, limit: u32) -> StoreResult<Vec<AudienceRow>> {
+        let sql = format!("{SELECT} WHERE audience_id = ? AND version < ? ORDER BY version DESC LIMIT ?");
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(id)
+            .bind(before.map_or(i64::MAX, i64::from))
+            .bind(i64::from(limit))
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(audience_row).collect()

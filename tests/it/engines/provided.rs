@@ -301,7 +301,8 @@ async fn story(engine: Arc<dyn Engine>, lose: impl AsyncFn(Option<&str>)) {
 
 /// Takes the first member off the list and puts the stranger on it: a version that shares all other buckets.
 async fn changed(sale: &Sale) -> AudienceRef {
-    let from = sale.store.audience("vip").await.expect("asked").remove(0);
+    let from = sale.store.newest_audience("vip").await.expect("asked");
+    let from = from.expect("a list");
     let (gone, new) = (member(0), "stranger".to_owned());
     let mut buckets = std::collections::BTreeMap::new();
     for id in [&gone, &new] {

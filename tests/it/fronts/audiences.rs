@@ -34,6 +34,7 @@ pub async fn upload(actor: &str, upload: AudienceUpload) -> Result<Uploaded, Con
         id,
         gzip,
         reading,
+        activate,
         mut body,
     } = upload;
     let mut text = Vec::new();
@@ -51,8 +52,18 @@ pub async fn upload(actor: &str, upload: AudienceUpload) -> Result<Uploaded, Con
             new: id != "same",
             row: row(&id, 2, &format!("{actor} {gzip} {text}")),
             behind,
+            pinned: id != "unasked",
+            activated: activate.into_iter().map(repinned).collect(),
             table: table(reading),
         }),
+    }
+}
+
+fn repinned(campaign: String) -> Repinned {
+    Repinned {
+        campaign,
+        revision: 4,
+        epoch: 5,
     }
 }
 
@@ -98,16 +109,12 @@ pub fn change_member(actor: &str, change: MemberChange) -> Result<Changed, Contr
     if id != "vip" {
         return Err(ControlError::Unknown("no such list".into()));
     }
-    let activated = activate.into_iter().map(|campaign| Repinned {
-        campaign,
-        revision: 4,
-        epoch: 5,
-    });
     Ok(Changed {
         new: member != "same",
         row: row(&id, 3, &format!("{actor} {member} {listed} {strict}")),
         behind: vec![("spring".to_owned(), 3, 1)],
-        activated: activated.collect(),
+        pinned: true,
+        activated: activate.into_iter().map(repinned).collect(),
         asked: Asked {
             version: 3,
             listed,
@@ -140,7 +147,7 @@ async fn a_list_is_put_plain_or_compressed() {
     let expected = json!({
         "id": "vip", "version": 2, "members": 2, "buckets": 1, "digest": "local false ann\nbob",
         "uploaded_at": "2026-11-21T10:00:00.000Z", "note": "Revisions made from now on pin version 2.", "behind": [],
-        "kind": "texts",
+        "activated": [], "kind": "texts",
     });
     assert_eq!(new.json(), expected);
     let zipped = put(&running, "vip", &[TEXT, ("content-encoding", "GZIP")], b"zz").await;
@@ -159,8 +166,27 @@ async fn a_list_is_put_plain_or_compressed() {
         json!([{"campaign": "spring", "revision": 3, "version": 1}])
     );
     assert!(
-        behind["note"].as_str().expect("text").contains("\"behind\""),
+        behind["note"]
+            .as_str()
+            .expect("text")
+            .contains("\"behind\" go on with the version that is named there: ?activate=<campaign>"),
         "{behind}"
+    );
+    let unasked = put(&running, "unasked", &[TEXT], b"ann").await.json();
+    assert!(
+        unasked["note"]
+            .as_str()
+            .expect("text")
+            .contains("No active revision asks for this list"),
+        "{unasked}"
+    );
+    let activated = put(&running, "vip?activate=spring,summer", &[TEXT], b"ann").await;
+    assert_eq!(
+        activated.json()["activated"],
+        json!([
+            {"campaign": "spring", "revision": 4, "epoch": 5},
+            {"campaign": "summer", "revision": 4, "epoch": 5},
+        ])
     );
 }
 
@@ -220,6 +246,20 @@ async fn lists_are_listed_shown_and_removed_by_version() {
         (&one["id"], &one["versions"][1]["version"]),
         (&json!("vip"), &json!(1))
     );
+    assert_eq!(one.get("next"), None, "{one}");
+    let page = async |query: &str| running.get(&format!("/admin/v1/audiences/vip?{query}")).await;
+    let first = page("limit=1").await.json();
+    assert_eq!(
+        (&first["versions"][0]["version"], &first["next"]),
+        (&json!(2), &json!(2))
+    );
+    let second = page("limit=1&before=2").await.json();
+    assert_eq!(second["versions"][0]["version"], 1, "{second}");
+    let end = page("before=1").await.json();
+    assert_eq!(end, json!({"id": "vip", "versions": []}));
+    for wrong in ["limit=0", "limit=101", "before=x", "after=1"] {
+        page(wrong).await.problem(400, "malformed");
+    }
     running
         .get("/admin/v1/audiences/none")
         .await

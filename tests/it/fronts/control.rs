@@ -189,11 +189,20 @@ impl Rules for Scripted {
             .into()))
     }
 
-    fn audience<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<AudienceRow>> {
+    fn audience<'a>(
+        &'a self,
+        id: &'a str,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answered<'a, Vec<AudienceRow>> {
+        let versions = [2, 1]
+            .into_iter()
+            .filter(move |version| before.is_none_or(|before| *version < before));
         answered(match id {
-            "vip" => Ok([2, 1]
+            "vip" => Ok(versions
+                .take(limit as usize)
                 .map(|version| crate::fronts::audiences::row(id, version, "d"))
-                .into()),
+                .collect()),
             _ => Err(ControlError::Unknown(format!("no list {id:?}"))),
         })
     }

@@ -50,7 +50,7 @@ async fn put(db: &Database, new: &NewAudience, packed: Buckets) -> (bool, Audien
 }
 
 async fn numbers(db: &Database, id: &str) -> Vec<u32> {
-    let rows = db.store.audience(id).await.expect("asked");
+    let rows = db.store.audience(id, None, 100).await.expect("asked");
     rows.into_iter().map(|row| row.version).collect()
 }
 
@@ -292,7 +292,7 @@ async fn a_version_says_what_its_members_are(db: Database) {
     let (new, row) = put(&db, &addresses, short("10.0.0.0/8\n")).await;
     assert_eq!((new, row.version, &row.kind), (true, 2, &kind));
     let changed = change(&db, &row, &[(0, "")]).await.expect("the newest");
-    let stored = db.store.audience("block").await.expect("listed");
+    let stored = db.store.audience("block", None, 100).await.expect("listed");
     assert_eq!(stored[0], changed);
     let kinds: Vec<&ListKind> = stored.iter().map(|row| &row.kind).collect();
     assert_eq!(kinds, [&kind, &kind, &ListKind::Texts]);

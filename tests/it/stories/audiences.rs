@@ -396,6 +396,84 @@ async fn one_buyer_is_put_on_a_list_while_the_sale_runs() {
 }
 
 #[tokio::test]
+async fn a_list_is_uploaded_for_campaigns_that_run() {
+    let gate = Gate::dev().await;
+    let note = |answer: &Value| answer["note"].as_str().expect("a note").to_owned();
+    // Nobody asks for it yet, which whoever changes it is told.
+    let first = put(&gate, "vip", &[TEXT], b"ada\n".to_vec()).await;
+    let unasked = "No active revision asks for this list";
+    assert!(note(&first.expect(201).json()).contains(unasked));
+    for (method, path) in [
+        (Method::PUT, "vip/members/bob"),
+        (Method::PUT, "vip/members/bob"),
+        (Method::DELETE, "vip/members/bob"),
+        (Method::DELETE, "vip/members/bob"),
+    ] {
+        let answer = change(&gate, method, path).await.json();
+        assert!(note(&answer).contains(unasked), "{answer}");
+    }
+    for reply in [
+        put(&gate, "vip?activate=demo", &[TEXT], b"cid\n".to_vec()).await,
+        change(&gate, Method::PUT, "vip/members/cid?activate=demo").await,
+        change(&gate, Method::DELETE, "vip/members/ada?activate=demo").await,
+    ] {
+        let problem = reply.refused(409, "conflict");
+        let detail = problem["detail"].as_str().expect("text");
+        assert!(
+            detail.contains("\"demo\"") && detail.contains("leave the campaign out of ?activate="),
+            "{problem}"
+        );
+    }
+    put(&gate, "vip?activate=none", &[TEXT], b"cid\n".to_vec())
+        .await
+        .refused(404, "unknown");
+    let stored = get(&gate, "/audiences/vip").await.json();
+    assert_eq!(stored["versions"].as_array().map(Vec::len), Some(3), "{stored}");
+
+    gate.create("spring", 100, members("allow")).await;
+    expect(&gate, &[("ada", ADMITTED), ("cid", REFUSED)]).await;
+    let next = put(&gate, "vip?activate=spring", &[TEXT], b"ada\ncid\n".to_vec()).await;
+    let next = next.expect(201).json();
+    assert_eq!(
+        (
+            &next["version"],
+            &next["behind"],
+            &next["activated"][0]["revision"]
+        ),
+        (&json!(4), &json!([]), &json!(2)),
+        "{next}"
+    );
+    assert!(!note(&next).contains(unasked), "{next}");
+    expect(&gate, &[("ada", ADMITTED), ("cid", ADMITTED)]).await;
+    // The same again is nothing new, and says where the campaign is.
+    let same = put(&gate, "vip?activate=spring", &[TEXT], b"cid\nada\n".to_vec()).await;
+    let same = same.expect(200).json();
+    assert_eq!(
+        (&same["version"], &same["activated"]),
+        (&json!(4), &next["activated"])
+    );
+    // Stored before, and brought to the campaign by a later upload of the same.
+    put(&gate, "vip", &[TEXT], b"dan\n".to_vec()).await.expect(201);
+    expect(&gate, &[("dan", REFUSED)]).await;
+    let late = put(&gate, "vip?activate=spring", &[TEXT], b"dan\n".to_vec()).await;
+    assert_eq!(late.expect(200).json()["activated"][0]["revision"], 3);
+    expect(&gate, &[("dan", ADMITTED), ("cid", REFUSED)]).await;
+
+    let page = get(&gate, "/audiences/vip?limit=2").await.json();
+    assert_eq!(
+        (&page["versions"][1]["version"], &page["next"]),
+        (&json!(4), &json!(4))
+    );
+    let page = get(&gate, "/audiences/vip?limit=4&before=4").await.json();
+    assert_eq!(page["versions"].as_array().map(Vec::len), Some(3), "{page}");
+    assert_eq!(page.get("next"), None, "{page}");
+    get(&gate, "/audiences/vip/1/members").await.expect(200);
+    get(&gate, "/audiences/vip/6/members")
+        .await
+        .refused(404, "unknown");
+}
+
+#[tokio::test]
 async fn changes_that_meet_become_one_version_and_a_list_grows() {
     let gate = Gate::dev().await;
     put(&gate, "vip", &[TEXT], b"ada\n".to_vec()).await.expect(201);

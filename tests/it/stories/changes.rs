@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stories::gate::Gate;
+use crate::stories::gate::{Gate, command};
 
 const CAMPAIGN: &str = "/campaigns/changing";
 
@@ -252,6 +252,33 @@ async fn a_module_whose_examples_lie_is_refused() {
         detail.contains("promised admitted, the plan gives limit-per-user"),
         "{problem}"
     );
+}
+
+/// A first start does not wait for them; whoever asks does.
+#[tokio::test]
+async fn earlier_versions_of_built_in_modules_are_there_for_whoever_asks() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let mut dev = command(&["dev"]);
+    dev.env("RUSHGATE_WASM_CACHE_DIR", cache.path());
+    let gate = Gate::spawn(dev).await;
+    let earlier = json!([{"module": "one-per-user@1.0.0"}]);
+    gate.create("spring", 10, earlier).await;
+    let get = async |path: &str| {
+        let url = format!("{}/admin/v1{path}", gate.admin);
+        gate.http.get(&url, &[]).await
+    };
+    let revision = get("/campaigns/spring/revisions/1").await.expect(200).json();
+    assert_eq!(revision["rules"][0]["version"], "1.0.0", "{revision}");
+    let one = get("/modules/order-cap@1.0.0").await.expect(200).json();
+    assert_eq!(one["version"], "1.0.0", "{one}");
+    let all = get("/modules").await.json();
+    let names = all["modules"].as_array().expect("modules").iter().map(|module| {
+        let text = |field: &str| module[field].as_str().expect("a text").to_owned();
+        (text("id"), text("version"))
+    });
+    let names: std::collections::BTreeSet<(String, String)> = names.collect();
+    assert_eq!(names.len(), rushgate::wasm::builtin().len(), "{names:?}");
+    get("/modules/none@1.0.0").await.refused(404, "unknown");
 }
 
 /// Both want to replace revision 1, and only one of them may drop what the other brought.

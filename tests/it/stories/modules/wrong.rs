@@ -65,6 +65,35 @@ async fn files_that_are_no_modules() {
 }
 
 #[tokio::test]
+async fn the_configuration_is_read_as_by_every_command() {
+    let temp = tempfile::tempdir().expect("a folder can be made");
+    let (here, kept) = (temp.path(), temp.path().join("kept"));
+    let (good, bad) = (here.join("good.toml"), here.join("bad.toml"));
+    std::fs::write(&good, format!("[wasm]\ncache_dir = {kept:?}\n")).expect("written");
+    std::fs::write(&bad, "[landing]\nredrive = \"failed\"\n").expect("written");
+    let rule = repository().join("rules/dist/order-cap.wasm");
+    let ask = async |what: &str, file: &Path, by_flag: bool| {
+        let mut rushgate = command("rushgate", here);
+        rushgate.args(["module", what]).arg(&rule);
+        match by_flag {
+            true => rushgate.arg("--config").arg(file),
+            false => rushgate.env("RUSHGATE_CONFIG", file),
+        };
+        rushgate.env_remove("RUSHGATE_WASM_CACHE_DIR");
+        said(rushgate).await
+    };
+    for by_flag in [true, false] {
+        ask("inspect", &good, by_flag).await.ok();
+        std::fs::remove_dir_all(&kept).expect("it was kept where the configuration says");
+        for what in ["inspect", "test", "bench"] {
+            ask(what, &bad, by_flag)
+                .await
+                .refused(&["landing.redrive: \"failed\" is no class of errors"]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn prechecks_are_played_with_the_examples() {
     let up_to_two =
         "(select (global.get $reject0) (global.get $pass) (i32.gt_u (local.get $quantity) (i32.const 2)))";
