@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::order::Attempt;
 use crate::order::array::is_array;
 use crate::plan::unfit::Reads;
-use crate::plan::{Attribute, CheckedPlan};
+use crate::plan::{Attribute, CheckedPlan, Folds};
 
 /// An attempt with every attribute the gateway has of it.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,43 @@ pub trait Precheck: fmt::Debug + Send + Sync {
 
     /// Blocks for as long as the module runs, which is bounded: not for a serving thread.
     fn check(&self, asked: &Asked<'_>) -> Verdict;
+}
+
+/// A precheck that is handed folded copies, as the plan of its revision reads them.
+#[derive(Debug)]
+pub struct Folding {
+    pub precheck: Arc<dyn Precheck>,
+    pub folds: Folds,
+}
+
+impl Precheck for Folding {
+    fn rule(&self) -> &str {
+        self.precheck.rule()
+    }
+
+    fn reads(&self) -> &[Attribute] {
+        self.precheck.reads()
+    }
+
+    fn check(&self, asked: &Asked<'_>) -> Verdict {
+        let folded = |attributes: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let each = attributes.iter();
+            each.map(|(name, value)| (name.clone(), self.folds.value(name, value).into_owned()))
+                .collect()
+        };
+        let user = self
+            .folds
+            .value(&Attribute::User.to_string(), &asked.attempt.user);
+        let attempt = Attempt {
+            user: user.into_owned(),
+            attributes: folded(&asked.attempt.attributes),
+            ..asked.attempt.clone()
+        };
+        self.precheck.check(&Asked {
+            attempt: &attempt,
+            unread: &folded(asked.unread),
+        })
+    }
 }
 
 /// What a plan and the prechecks of its revision read of an order.
