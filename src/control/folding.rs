@@ -42,10 +42,7 @@ pub(super) fn never_met_problems(at: &str, plan: &Plan, params: &serde_json::Val
         "no order meets {:?}: the revision folds {} before the rule reads it",
         found.text, found.attribute
     );
-    let hint = match found.instead {
-        Some(instead) => format!("write {instead:?}"),
-        None => format!("leave {} out of \"fold\", or fold it otherwise", found.attribute),
-    };
+    let hint = format!("write {:?}", found.instead);
     let mut places = places_of(params, &found.text, &format!("{at}/params"));
     if places.is_empty() {
         places.push(at.to_owned());

@@ -122,8 +122,13 @@ fn facts(checked: &CheckedPlan, roots: &[Node], measured: Option<u32>) -> String
             ListKind::Addresses(_) => ", of addresses and ranges",
         };
         format!(
-            " Looks up the {} in the list {} (version {version}{kind}).",
+            " Looks up the {}{} in the list {} (version {version}{kind}).",
             noun(of),
+            if matches!(of, Attribute::Folded { .. }) {
+                ","
+            } else {
+                ""
+            },
             list_noun(audience)
         )
     });
@@ -163,7 +168,7 @@ pub(super) fn noun(attribute: &Attribute) -> String {
         Attribute::IpNetwork => format!("IPv4 address or IPv6 /{NETWORK_BITS}"),
         Attribute::Claim(name) => format!("{name} of the token"),
         Attribute::Client(name) => name.clone(),
-        Attribute::Folded { of, .. } => format!("folded {}", noun(of)),
+        Attribute::Folded { of, fold } => format!("{}, folded ({fold})", noun(of)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use icu_normalizer::ComposingNormalizer;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, Expr, Plan};
+use super::{Attribute, Expr, Node, Plan};
 use crate::order::{VALUE_BYTES_MAX, array};
 
 /// Between a list and how its members are folded, where it is asked by a folded value: no list's id has one.
@@ -251,25 +251,51 @@ pub fn list_of(key: &str) -> (&str, Option<Fold>) {
 pub struct NeverMet {
     pub text: String,
     pub attribute: Attribute,
-    /// What the value can be, where that is known.
-    pub instead: Option<String>,
+    /// What values are instead.
+    pub instead: String,
+}
+
+/// Which part of a value a text is compared with.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Start,
+    End,
+}
+
+impl Part {
+    /// What values have there that are folded, where they had the text before.
+    fn folded(self, text: &str, fold: &Fold) -> String {
+        // Every step leaves a digit that stands beside it.
+        const BESIDE: char = '0';
+        match self {
+            Self::Whole => fold.text(text).into_owned(),
+            Self::Start => {
+                let folded = fold.text(&format!("{text}{BESIDE}")).into_owned();
+                folded.strip_suffix(BESIDE).unwrap_or(&folded).to_owned()
+            }
+            Self::End => {
+                let folded = fold.text(&format!("{BESIDE}{text}")).into_owned();
+                folded.strip_prefix(BESIDE).unwrap_or(&folded).to_owned()
+            }
+        }
+    }
 }
 
 /// The first text of a plan that [`Folds::apply`] made, that what it is compared with cannot be.
 pub fn never_met(plan: &Plan) -> Option<NeverMet> {
-    let equal = |text: &str, fold: &Fold| fold.text(text) == text;
-    let starts = |text: &str, fold: &Fold| fold.text(&format!("{text}0")).starts_with(text);
-    let ends = |text: &str, fold: &Fold| fold.text(&format!("0{text}")).ends_with(text);
     plan.nodes.iter().find_map(|expr| match expr {
-        Expr::OneOf(of, texts) => first_not(plan, *of, texts.iter(), equal),
-        Expr::Lookup { of, entries, .. } => first_not(plan, *of, entries.iter().map(|(text, _)| text), equal),
-        Expr::StartsWith(of, texts) => first_not(plan, *of, texts.iter(), starts),
-        Expr::EndsWith(of, texts) => first_not(plan, *of, texts.iter(), ends),
+        Expr::OneOf(of, texts) => first_not(plan, *of, texts.iter(), Part::Whole),
+        Expr::Lookup { of, entries, .. } => {
+            first_not(plan, *of, entries.iter().map(|(text, _)| text), Part::Whole)
+        }
+        Expr::StartsWith(of, texts) => first_not(plan, *of, texts.iter(), Part::Start),
+        Expr::EndsWith(of, texts) => first_not(plan, *of, texts.iter(), Part::End),
         Expr::Eq(a, b) => [(a, b), (b, a)].into_iter().find_map(|(of, with)| {
             let Some(Expr::Text(text)) = plan.nodes.get(*with as usize) else {
                 return None;
             };
-            first_not(plan, *of, std::iter::once(text), equal)
+            first_not(plan, *of, std::iter::once(text), Part::Whole)
         }),
         _ => None,
     })
@@ -278,19 +304,18 @@ pub fn never_met(plan: &Plan) -> Option<NeverMet> {
 /// The first of these texts that a folded attribute at this node does not meet.
 fn first_not<'a>(
     plan: &Plan,
-    of: super::Node,
+    of: Node,
     mut texts: impl Iterator<Item = &'a String>,
-    is_met: impl Fn(&str, &Fold) -> bool,
+    part: Part,
 ) -> Option<NeverMet> {
     let Some(Expr::Attribute(Attribute::Folded { of, fold })) = plan.nodes.get(of as usize) else {
         return None;
     };
-    let text = texts.find(|text| !is_met(text, fold))?;
-    let instead = Some(fold.text(text).into_owned()).filter(|folded| folded != text && is_met(folded, fold));
+    let text = texts.find(|text| part.folded(text, fold) != **text)?;
     Some(NeverMet {
         text: text.clone(),
         attribute: (**of).clone(),
-        instead,
+        instead: part.folded(text, fold),
     })
 }
 
