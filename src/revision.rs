@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::{Campaign, Schedule};
-use crate::plan::{Audiences, CheckContext, Plan};
+use crate::plan::fold::list_of;
+use crate::plan::{Audiences, CheckContext, Folds, Plan};
 
 /// One rule of a revision, its module pinned by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +30,21 @@ pub struct Revision {
     pub plan_digest: String,
     /// The uploaded lists the plans ask for, pinned by version.
     pub audiences: Audiences,
+    /// How rules read attributes; the plans read them so.
+    pub folds: Folds,
     pub shadow: Option<Shadow>,
     pub created_at: i64,
 }
 
 impl Revision {
+    /// The version of a list that its rules ask, folded or not; `None` where they do not.
+    pub fn list_version(&self, list: &str) -> Option<u32> {
+        let mut pinned = self.audiences.iter();
+        pinned
+            .find(|(key, _)| list_of(key).0 == list)
+            .map(|(_, pinned)| pinned.version)
+    }
+
     /// What its plans are checked in.
     pub fn context(&self, campaign: &Campaign) -> CheckContext {
         CheckContext {

@@ -15,7 +15,7 @@ use crate::campaign::{Activation, Schedule};
 
 pub use active::Active;
 pub use compiled::Compiled;
-pub use precheck::{Asked, Objection, Precheck, Verdict, reads_of};
+pub use precheck::{Asked, Folding, Objection, Precheck, Verdict, reads_of};
 
 /// Archived campaigns a gateway remembers; when there are more, it forgets all, and reads again what is asked for.
 const ARCHIVED_MAX: usize = 10_000;

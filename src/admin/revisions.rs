@@ -14,6 +14,7 @@ use super::campaigns::{ScriptQuery, limit};
 use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::control::{ActivatedAt, NewRevision, RevisionAnswer, RevisionHead};
+use crate::plan::Folds;
 use crate::revision::PinnedRule;
 use crate::wire::problem::UNKNOWN;
 use crate::wire::{Moment, Problem};
@@ -73,6 +74,8 @@ struct Head {
     closes_at: Moment,
     retention_days: u32,
     rules: Vec<PinnedRule>,
+    #[serde(skip_serializing_if = "Folds::is_empty")]
+    fold: Folds,
     plan_digest: String,
     changed: Vec<String>,
 }
@@ -97,6 +100,8 @@ struct Shown {
     closes_at: Moment,
     retention_days: u32,
     rules: Vec<PinnedRule>,
+    #[serde(skip_serializing_if = "Folds::is_empty")]
+    fold: Folds,
     /// Against the revision before it.
     changed: Vec<String>,
 }
@@ -123,6 +128,7 @@ impl From<RevisionHead> for Head {
             closes_at: Moment(head.schedule.closes_at),
             retention_days: head.schedule.retention_days(),
             rules: head.rules,
+            fold: head.folds,
             plan_digest: head.plan_digest,
             changed: head.changed,
         }
@@ -193,6 +199,7 @@ pub(super) async fn show(
         closes_at: head.closes_at,
         retention_days: head.retention_days,
         rules: head.rules,
+        fold: head.fold,
         changed: head.changed,
     })
     .into_response())

@@ -114,13 +114,14 @@ impl Admission {
 /// A claim the token lacks counts as the empty text, as it does for an order. What the buyer's program would send is only
 /// known when it is sent.
 fn is_given(attribute: &Attribute, attempt: &Attempt) -> bool {
-    match attribute {
+    match attribute.brought() {
         Attribute::Sku => !attempt.sku.is_empty(),
-        Attribute::Client(_) => attempt.attributes.contains_key(&attribute.to_string()),
+        known @ Attribute::Client(_) => attempt.attributes.contains_key(&known.to_string()),
         Attribute::User
         | Attribute::Quantity
         | Attribute::Ip
         | Attribute::IpNetwork
-        | Attribute::Claim(_) => true,
+        | Attribute::Claim(_)
+        | Attribute::Folded { .. } => true,
     }
 }

@@ -214,6 +214,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             id: DEMO_SKU.into(),
             stock: DEMO_STOCK,
         }],
+        fold: Default::default(),
         rules: vec![RuleSpec {
             module: "n-per-user".into(),
             params: json!({"limit": 1}),

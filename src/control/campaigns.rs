@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::compile::RevisionAnswer;
+use super::compile::{RevisionAnswer, RuleSpecs};
+use super::folding::check_folds;
 use super::requests::{
     NewCampaign, NewRevision, Problem, check_campaign, check_retention, check_rules, check_schedule,
     check_shadow, schedule,
@@ -17,7 +18,7 @@ use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::keys::Shard;
 use crate::lua::{Args, fixed};
-use crate::plan::Audiences;
+use crate::plan::{Audiences, Folds};
 use crate::revision::Revision;
 use crate::ruleset::Active;
 use crate::state::Condition;
@@ -90,9 +91,12 @@ impl Control {
             new.closes_at,
             new.retention_days.unwrap_or(self.retention_days),
         );
-        let draft = self
-            .draft(&campaign, &new.rules, &new.shadow, schedule, Audiences::new())
-            .await?;
+        let rules = RuleSpecs {
+            rules: &new.rules,
+            shadow: &new.shadow,
+            folds: &new.fold,
+        };
+        let draft = self.draft(&campaign, &rules, schedule, Audiences::new()).await?;
         let first = Revision {
             number: 1,
             ..draft.compiled.revision.clone()
@@ -160,13 +164,19 @@ impl Control {
         check_schedule(schedule, &mut problems);
         check_retention(new.retention_days, &mut problems);
         check_rules(&new.rules, &mut problems);
+        new.fold
+            .iter()
+            .for_each(|folds| check_folds(folds, &mut problems));
         check_shadow(&new.shadow, &mut problems);
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
-        let draft = self
-            .draft(&row.campaign, &new.rules, &new.shadow, schedule, kept)
-            .await?;
+        let rules = RuleSpecs {
+            rules: &new.rules,
+            shadow: &new.shadow,
+            folds: &self.folds_of(&row, new.fold.as_ref()).await?,
+        };
+        let draft = self.draft(&row.campaign, &rules, schedule, kept).await?;
         let proof = self.prove(&draft.compiled).await?;
         let compared = Some(self.compare(&row, &draft.compiled).await?);
         if dry_run {
@@ -177,6 +187,21 @@ impl Control {
         detail["revision"] = number.into();
         self.audit(actor, "revision.create", campaign, detail).await;
         draft.answer(Some(number), proof, compared)
+    }
+
+    /// How a revision folds that says `asked`: as the active one where it says nothing.
+    pub(super) async fn folds_of(
+        &self,
+        row: &CampaignRow,
+        asked: Option<&Folds>,
+    ) -> Result<Folds, ControlError> {
+        match asked {
+            Some(folds) => Ok(folds.clone()),
+            None => {
+                let active = self.stored_revision(&row.campaign.id, row.activation.revision);
+                Ok(active.await?.revision.folds.clone())
+            }
+        }
     }
 
     /// Newest first, those created before the campaign `before`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::folding::never_met_problems;
 use super::proof::Proof;
 use super::requests::Problem;
 use super::zones::wrong_zones;
@@ -15,7 +16,7 @@ use crate::plan::cost::PlanCost;
 use crate::plan::diff::Change;
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{
-    Attribute, Audiences, CheckContext, CheckedPlan, Plan, PlanError, TOKEN_CLAIMS, check, explain,
+    Attribute, Audiences, CheckContext, CheckedPlan, Folds, Plan, PlanError, TOKEN_CLAIMS, check, explain,
 };
 use crate::revision::{PinnedRule, Revision, Shadow};
 use crate::ruleset::Compiled;
@@ -62,9 +63,18 @@ pub(super) struct Draft {
     pub(super) warnings: Vec<Diagnostic>,
 }
 
+/// The rules that a request asks for.
+pub(super) struct RuleSpecs<'a> {
+    pub(super) rules: &'a [RuleSpec],
+    pub(super) shadow: &'a [RuleSpec],
+    /// How both read attributes.
+    pub(super) folds: &'a Folds,
+}
+
 /// A draft in the making.
 struct Drafting<'a> {
     campaign: &'a Campaign,
+    folds: &'a Folds,
     /// Lists are pinned here, rule by rule.
     context: CheckContext,
     problems: Vec<Problem>,
@@ -117,18 +127,18 @@ pub(super) fn answer(
 }
 
 impl Control {
-    /// Compiles the rules for a campaign, and those in shadow; lists are pinned in their newest version but those that are
+    /// Compiles rules for a campaign; lists are pinned in their newest version but those that are
     /// `pinned` already. Every problem of every rule is reported, not the first.
     pub(super) async fn draft(
         &self,
         campaign: &Campaign,
-        rules: &[RuleSpec],
-        shadow: &[RuleSpec],
+        asked: &RuleSpecs<'_>,
         schedule: Schedule,
         pinned: Audiences,
     ) -> Result<Draft, ControlError> {
         let mut drafting = Drafting {
             campaign,
+            folds: asked.folds,
             context: CheckContext {
                 audiences: pinned,
                 ..context(campaign, schedule)
@@ -136,8 +146,8 @@ impl Control {
             problems: Vec::new(),
             warnings: Vec::new(),
         };
-        let (pinned, plans) = self.compile_rules(RULES, rules, &mut drafting).await?;
-        let (shadow_pinned, shadow_plans) = self.compile_rules(SHADOW, shadow, &mut drafting).await?;
+        let (pinned, plans) = self.compile_rules(RULES, asked.rules, &mut drafting).await?;
+        let (shadow_pinned, shadow_plans) = self.compile_rules(SHADOW, asked.shadow, &mut drafting).await?;
         if !drafting.problems.is_empty() {
             return Err(ControlError::Invalid(drafting.problems));
         }
@@ -155,6 +165,7 @@ impl Control {
             plan: checked.plan().clone(),
             plan_digest: checked.digest().to_owned(),
             audiences: context.audiences,
+            folds: asked.folds.clone(),
             shadow: shadow.as_ref().map(|checked| Shadow {
                 rules: shadow_pinned,
                 plan: checked.plan().clone(),
@@ -187,7 +198,10 @@ impl Control {
                 .compile_rule(drafting.campaign, rule, schedule, &here)
                 .await?
             {
-                Ok((pin, plan, warned)) => {
+                Ok((pin, mut plan, warned)) => {
+                    plan.plan = drafting.folds.apply(plan.plan);
+                    let unmet = never_met_problems(&here, &plan.plan, &pin.params);
+                    drafting.problems.extend(unmet);
                     let missing = self
                         .pin_audiences(&here, rule, &plan.plan, &mut drafting.context.audiences)
                         .await?;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::revision::{PinnedRule, Revision};
-use crate::ruleset::Precheck;
+use crate::ruleset::{Folding, Precheck};
 use crate::store::Store;
 use crate::wasm::{Descriptor, Host, Inspected};
 
@@ -41,7 +41,14 @@ impl Prechecks {
                 )
             };
             if let Some(module) = self.module(rule).await.map_err(failed)? {
-                ready.push(self.ready(rule, &module).await.map_err(failed)?);
+                let precheck = self.ready(rule, &module).await.map_err(failed)?;
+                ready.push(match revision.folds.is_empty() {
+                    true => precheck,
+                    false => Arc::new(Folding {
+                        precheck,
+                        folds: revision.folds.clone(),
+                    }),
+                });
             }
         }
         Ok(ready)

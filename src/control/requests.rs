@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::folding::check_folds;
 use crate::campaign::{
     CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku,
     check_id, days_ms,
 };
 use crate::order::check_sku;
+use crate::plan::Folds;
 use crate::wire::{check_seen, check_shown, check_shown_json};
 
 /// Bytes of a campaign's title.
@@ -29,6 +31,9 @@ pub struct NewCampaign {
     pub retention_days: Option<u32>,
     pub skus: Vec<Sku>,
     pub rules: Vec<RuleSpec>,
+    /// How attributes are folded before rules see them.
+    #[serde(default, skip_serializing_if = "Folds::is_empty")]
+    pub fold: Folds,
     /// Rules that decide every attempt a second time, on counters of their own, and admit or reject
     /// nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -52,11 +57,14 @@ fn no_params() -> serde_json::Value {
     serde_json::json!({})
 }
 
-/// Body of `POST /admin/v1/campaigns/{id}/revisions`. Times left out stay as they are.
+/// Body of `POST /admin/v1/campaigns/{id}/revisions`. Times left out stay as they are, and so does how attributes are folded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewRevision {
     pub rules: Vec<RuleSpec>,
+    /// As in [`NewCampaign`]; left out, it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Folds>,
     /// As in [`NewCampaign`]; a revision without it has no shadow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow: Vec<RuleSpec>,
@@ -115,6 +123,7 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
     check_retention(new.retention_days, &mut problems);
     check_skus(&new.skus, &mut problems);
     check_rules(&new.rules, &mut problems);
+    check_folds(&new.fold, &mut problems);
     check_shadow(&new.shadow, &mut problems);
     problems
 }

@@ -7,6 +7,7 @@ use super::compile::{Compared, RevisionAnswer, answer};
 use super::proof::weigh;
 use super::{Control, ControlError, versions};
 use crate::campaign::Schedule;
+use crate::plan::Folds;
 use crate::plan::diff::{self, Class, Stored};
 use crate::revision::PinnedRule;
 use crate::ruleset::Compiled;
@@ -31,6 +32,7 @@ pub struct RevisionHead {
     pub activations: Vec<ActivatedAt>,
     pub schedule: Schedule,
     pub rules: Vec<PinnedRule>,
+    pub folds: Folds,
     pub plan_digest: String,
     /// What it changed against the revision before it, in sentences; empty for the first.
     pub changed: Vec<String>,
@@ -205,6 +207,7 @@ impl Control {
             activations: history.activations(number),
             schedule: revision.schedule,
             rules: revision.rules.clone(),
+            folds: revision.folds.clone(),
             plan_digest: revision.plan_digest.clone(),
             changed,
         })

@@ -1,6 +1,9 @@
 //! Versions compared: which modules and lists a revision pins, against those of another.
 
+use std::collections::BTreeSet;
+
 use crate::plan::diff::{Change, Class, Part};
+use crate::plan::fold::list_of;
 use crate::revision::{PinnedRule, Revision};
 
 /// Hex digits of a digest that are shown.
@@ -15,11 +18,14 @@ pub(super) fn changes(old: &Revision, new: &Revision) -> Vec<Change> {
         &shadow(old).unwrap_or_default(),
         &shadow(new).unwrap_or_default(),
     ));
-    for (id, list) in &new.audiences {
-        let Some(before) = old.audiences.get(id) else {
+    let mut named = BTreeSet::new();
+    for (key, list) in &new.audiences {
+        let Some(before) = old.audiences.get(key) else {
             continue;
         };
-        if before.version != list.version {
+        // Folded in several ways it is one list, in one version.
+        let id = list_of(key).0;
+        if named.insert(id) && before.version != list.version {
             let mut sentence = format!("list {id}: version {} → {}", before.version, list.version);
             let (from, to) = (before.kind.name(), list.kind.name());
             if from != to {
@@ -112,6 +118,7 @@ mod tests {
             plan: Plan::default(),
             plan_digest: String::new(),
             audiences: [("vip".to_owned(), pinned)].into(),
+            folds: Default::default(),
             shadow: (!shadow.is_empty()).then(|| Shadow {
                 rules: shadow,
                 plan: Plan::default(),

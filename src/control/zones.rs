@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::places::places_of;
 use super::requests::Problem;
 use crate::plan::calendar::{is_zone, zones_like};
 use crate::plan::{Plan, Window};
@@ -17,9 +18,7 @@ pub(super) fn wrong_zones(at: &str, plan: &Plan, params: &Value) -> Vec<Problem>
         if is_zone(zone) {
             continue;
         }
-        let mut pointers = Vec::new();
-        find(params, zone, &format!("{at}/params"), &mut pointers);
-        for pointer in pointers {
+        for pointer in places_of(params, zone, &format!("{at}/params")) {
             if problems.iter().all(|problem| problem.pointer != pointer) {
                 let problem =
                     Problem::new(&pointer, format!("{zone:?} is no time zone of the IANA database"));
@@ -40,38 +39,9 @@ fn hint(zone: &str) -> String {
     }
 }
 
-/// Pointers of every text in `value` that is `wanted`.
-fn find(value: &Value, wanted: &str, at: &str, found: &mut Vec<String>) {
-    match value {
-        Value::String(text) if text == wanted => found.push(at.to_owned()),
-        Value::Array(values) => {
-            for (index, value) in values.iter().enumerate() {
-                find(value, wanted, &format!("{at}/{index}"), found);
-            }
-        }
-        Value::Object(members) => {
-            for (name, value) in members {
-                let name = name.replace('~', "~0").replace('/', "~1");
-                find(value, wanted, &format!("{at}/{name}"), found);
-            }
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn a_text_is_found_wherever_it_stands() {
-        let params = json!({"a/b": ["x", {"c": "Berlin"}], "d": "Berlin", "e": "Berlin "});
-        let mut found = Vec::new();
-        find(&params, "Berlin", "/rules/0/params", &mut found);
-        assert_eq!(found, ["/rules/0/params/a~1b/1/c", "/rules/0/params/d"]);
-    }
 
     #[test]
     fn what_was_meant_is_offered() {

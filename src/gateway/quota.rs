@@ -138,7 +138,7 @@ fn constraint(allowance: &Allowance) -> ConstraintAnswer<'_> {
 
 /// The query parameter that gives an attribute.
 fn parameter(attribute: &Attribute) -> String {
-    match attribute {
+    match attribute.brought() {
         Attribute::Client(name) => format!("client.{name}"),
         other => other.to_string(),
     }

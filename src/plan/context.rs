@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::error::PlanError;
+use super::fold::list_of;
 use super::{Audiences, NOW_MAX};
 use crate::audience::ListKind;
 use crate::campaign::{CAMPAIGN_DAYS_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
@@ -88,7 +89,7 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
     }
     for (id, audience) in &context.audiences {
         let at = format!("context/audiences/{id}");
-        check_id(id).map_err(|error| PlanError::new(&at, "audience", format!("the id {error}")))?;
+        check_key(id, &audience.kind).map_err(|message| PlanError::new(&at, "audience", message))?;
         if !(1..=65_536).contains(&audience.buckets) {
             let message = format!("{} buckets; 1 to 65536 are allowed", audience.buckets);
             return Err(PlanError::new(at, "audience", message));
@@ -101,4 +102,15 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+/// The key of a list, among those that a revision pins.
+fn check_key(key: &str, kind: &ListKind) -> Result<(), String> {
+    let (list, fold) = list_of(key);
+    check_id(list).map_err(|error| format!("the id {error}"))?;
+    match fold {
+        None if list != key => Err("it is folded in a way that this build does not know".to_owned()),
+        Some(_) if *kind != ListKind::Texts => Err("addresses are not folded".to_owned()),
+        _ => Ok(()),
+    }
 }

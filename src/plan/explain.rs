@@ -7,16 +7,17 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::ceiling::is_held;
+use super::fold::list_of;
 use super::reach::{needed, reachable_from};
 use crate::audience::ListKind;
 pub use enforced::enforced;
 
 use super::{
-    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, NETWORK_BITS,
-    NOW_MAX, Node, Plan, Window,
+    Attribute, CalendarUnit, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, Fold, INTEGER_MAX,
+    NETWORK_BITS, NOW_MAX, Node, Plan, Window,
 };
 
-/// When the sale opens and closes, then one entry per early access and one per constraint, in order.
+/// When the sale opens and closes, how attributes are folded, then one entry per early access and one per constraint, in order.
 /// The module's own sentence comes first; what follows it is the host's: what the plan enforces, over whom and which
 /// window counts run, which lists are asked, and which attributes can be forged.
 pub fn explain(plan: &CheckedPlan) -> Vec<String> {
@@ -35,7 +36,11 @@ pub fn explain(plan: &CheckedPlan) -> Vec<String> {
         .constraints
         .iter()
         .map(|constraint| explain_constraint(plan, constraint));
-    std::iter::once(times).chain(early).chain(constraints).collect()
+    std::iter::once(times)
+        .chain(folded(plan))
+        .chain(early)
+        .chain(constraints)
+        .collect()
 }
 
 /// The same of rules in shadow, marked as such; the times are those of the rules that decide.
@@ -94,11 +99,8 @@ fn facts(checked: &CheckedPlan, roots: &[Node], measured: Option<u32>) -> String
             }
             _ => {}
         }
-        if let Expr::Attribute(Attribute::Client(name))
-        | Expr::Member {
-            of: Attribute::Client(name),
-            ..
-        } = expr
+        if let Expr::Attribute(of) | Expr::Member { of, .. } = expr
+            && let Attribute::Client(name) = of.brought()
         {
             clients.insert(name.as_str());
         }
@@ -120,8 +122,14 @@ fn facts(checked: &CheckedPlan, roots: &[Node], measured: Option<u32>) -> String
             ListKind::Addresses(_) => ", of addresses and ranges",
         };
         format!(
-            " Looks up the {} in the list {audience} (version {version}{kind}).",
-            noun(of)
+            " Looks up the {}{} in the list {} (version {version}{kind}).",
+            noun(of),
+            if matches!(of, Attribute::Folded { .. }) {
+                ","
+            } else {
+                ""
+            },
+            list_noun(audience)
         )
     });
     let forged = clients
@@ -134,7 +142,7 @@ fn forgeable(plan: &Plan, counter: u32) -> impl Iterator<Item = &str> {
     plan.counters[counter as usize]
         .key
         .iter()
-        .filter_map(|attribute| match attribute {
+        .filter_map(|attribute| match attribute.brought() {
             Attribute::Client(name) => Some(name.as_str()),
             _ => None,
         })
@@ -160,7 +168,40 @@ pub(super) fn noun(attribute: &Attribute) -> String {
         Attribute::IpNetwork => format!("IPv4 address or IPv6 /{NETWORK_BITS}"),
         Attribute::Claim(name) => format!("{name} of the token"),
         Attribute::Client(name) => name.clone(),
+        Attribute::Folded { of, fold } => format!("{}, folded ({fold})", noun(of)),
     }
+}
+
+/// A list by its key among those that the revision pins.
+pub(super) fn list_noun(audience: &str) -> String {
+    match list_of(audience) {
+        (list, Some(_)) => format!("{list}, folded likewise"),
+        (list, None) => list.to_owned(),
+    }
+}
+
+/// How each attribute reads that the plan reads folded.
+fn folded(plan: &CheckedPlan) -> impl Iterator<Item = String> {
+    let parts = plan.plan();
+    let read = parts.nodes.iter().filter_map(|expr| match expr {
+        Expr::Attribute(of) | Expr::Member { of, .. } => Some(of),
+        _ => None,
+    });
+    let keys = parts.counters.iter().flat_map(|counter| &counter.key);
+    let folded: BTreeSet<(&Attribute, &Fold)> = read
+        .chain(keys)
+        .filter_map(|attribute| match attribute {
+            Attribute::Folded { of, fold } => Some((&**of, fold)),
+            _ => None,
+        })
+        .collect();
+    folded.into_iter().map(|(of, fold)| {
+        format!(
+            "Rules read the {} folded ({fold}): {}. The order keeps what was sent.",
+            noun(of),
+            fold.sentence()
+        )
+    })
 }
 
 pub(super) fn window(window: &Window) -> String {

@@ -167,6 +167,7 @@ fn check_index(at: String, index: u32, count: usize, what: &str) -> Result<(), P
 }
 
 fn check_declared(at: String, attribute: &Attribute, rule: &RulePlan) -> Result<(), PlanError> {
+    let attribute = attribute.brought();
     if is_given(attribute)
         || rule
             .attributes

@@ -18,6 +18,7 @@ mod error;
 pub mod eval;
 pub mod explain;
 pub mod facts;
+pub mod fold;
 mod integer;
 pub mod kind;
 mod lists;
@@ -49,6 +50,7 @@ pub use check::check;
 pub use checked::CheckedPlan;
 pub use context::CheckContext;
 pub use error::PlanError;
+pub use fold::{Fold, Folds};
 pub use lists::{AudienceRef, Audiences, Home, Layers};
 
 use crate::order::Attempt;
@@ -133,6 +135,12 @@ pub enum Attribute {
     Claim(String),
     /// Sent by the client in `attributes`: forgeable.
     Client(String),
+    /// The user, a claim or a client attribute as rules read it that see it folded. No module names it: [`Folds::apply`]
+    /// puts it into plans, so that every gateway folds as the revision says.
+    Folded {
+        of: Box<Self>,
+        fold: Fold,
+    },
 }
 
 impl fmt::Display for Attribute {
@@ -145,6 +153,7 @@ impl fmt::Display for Attribute {
             Self::IpNetwork => write!(f, "ip/{NETWORK_BITS}"),
             Self::Claim(name) => write!(f, "claim:{name}"),
             Self::Client(name) => write!(f, "client:{name}"),
+            Self::Folded { of, fold } => write!(f, "{of} ({fold})"),
         }
     }
 }
@@ -157,6 +166,10 @@ impl Attribute {
             Self::Sku => attempt.sku.as_str().into(),
             Self::Quantity => attempt.quantity.to_string().into(),
             Self::IpNetwork => network(&Self::Ip.text_of(attempt)).into(),
+            Self::Folded { of, fold } => match of.text_of(attempt) {
+                Cow::Borrowed(text) => fold.value(text),
+                Cow::Owned(text) => fold.value(&text).into_owned().into(),
+            },
             other => attempt
                 .attributes
                 .get(&other.to_string())
@@ -168,14 +181,22 @@ impl Attribute {
     /// Whether its value may be an [`array`](crate::order::array), or of a form that no rule can read. What clients send is
     /// text, or refused.
     pub fn may_be_array(&self) -> bool {
-        matches!(self, Self::Claim(_))
+        matches!(self.brought(), Self::Claim(_))
     }
 
     /// What an attempt must bring along, so that this one is known.
-    fn brought(&self) -> &Self {
+    pub fn brought(&self) -> &Self {
         match self {
             Self::IpNetwork => &Self::Ip,
+            Self::Folded { of, .. } => of,
             other => other,
+        }
+    }
+
+    fn folded(self, fold: Fold) -> Self {
+        Self::Folded {
+            of: Box::new(self),
+            fold,
         }
     }
 

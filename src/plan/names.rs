@@ -16,7 +16,12 @@ pub(super) fn is_reason(text: &str) -> bool {
 
 /// Code and message where the name of a claim or client attribute is not allowed.
 pub(super) fn check_attribute(attribute: &Attribute) -> Result<(), Refusal> {
-    let (Attribute::Claim(name) | Attribute::Client(name)) = attribute else {
+    if let Attribute::Folded { of, .. } = attribute
+        && !matches!(**of, Attribute::User | Attribute::Claim(_) | Attribute::Client(_))
+    {
+        return Err(("attribute", format!("{of} cannot be folded")));
+    }
+    let (Attribute::Claim(name) | Attribute::Client(name)) = attribute.brought() else {
         return Ok(());
     };
     if name.is_empty() || name.len() > ATTRIBUTE_NAME_BYTES_MAX || name.chars().any(char::is_control) {

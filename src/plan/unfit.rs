@@ -59,7 +59,10 @@ impl Reads {
     pub(super) fn of(plan: &Plan, reached: &[bool], attributes: &[Attribute]) -> Self {
         Self {
             all: attributes.iter().map(ToString::to_string).collect(),
-            single: single(plan, reached).iter().map(ToString::to_string).collect(),
+            single: single(plan, reached)
+                .iter()
+                .map(|attribute| attribute.brought().to_string())
+                .collect(),
         }
     }
 
@@ -74,7 +77,7 @@ impl Reads {
 
     /// Whether an attribute may have several values: nothing reads it that needs one.
     pub fn takes_array(&self, attribute: &Attribute) -> bool {
-        !has(&self.single, &attribute.to_string())
+        !has(&self.single, &attribute.brought().to_string())
     }
 
     /// The first attribute of an attempt that is read, is there and cannot be read.

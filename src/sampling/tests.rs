@@ -46,6 +46,7 @@ fn compiled(id: &str) -> Arc<Compiled> {
         },
         plan_digest: "d".into(),
         audiences: Default::default(),
+        folds: Default::default(),
         shadow: None,
         created_at: NOW,
     };

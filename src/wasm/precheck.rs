@@ -288,5 +288,6 @@ fn to_wit(attribute: &Attribute) -> wit::Attribute {
         Attribute::Ip | Attribute::IpNetwork => wit::Attribute::Ip,
         Attribute::Claim(name) => wit::Attribute::Claim(name.clone()),
         Attribute::Client(name) => wit::Attribute::Client(name.clone()),
+        Attribute::Folded { of, .. } => to_wit(of),
     }
 }

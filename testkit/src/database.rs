@@ -284,6 +284,7 @@ pub fn revision(campaign: &str) -> Revision {
         },
         plan_digest: "ab".repeat(32),
         audiences: Default::default(),
+        folds: Default::default(),
         shadow: None,
         created_at: NOW,
     }

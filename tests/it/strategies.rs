@@ -19,7 +19,7 @@ use rushgate::plan::{
 /// Two hours before the clocks of Europe/Berlin skip an hour: 2026-03-28T23:00:00Z.
 pub const OPENS_AT: i64 = 1_774_738_800_000;
 const DAY: i64 = 86_400_000;
-const USERS: [&str; 4] = ["ann", "bob", "it's \"q\" ]]\\ {x}", "ü 1"];
+const USERS: [&str; 5] = ["ann", " ANN", "bob", "it's \"q\" ]]\\ {x}", "ü 1"];
 const TIERS: [&str; 3] = ["gold", "silver", ""];
 /// Several tiers at once, and none.
 const ARRAYS: [&str; 4] = [
@@ -76,7 +76,17 @@ fn attributes() -> Vec<Attribute> {
         Attribute::Claim("tier".into()),
         Attribute::Client("device".into()),
         Attribute::Client("the \"address\"".into()),
+        folded(Attribute::User, "trim+lowercase"),
+        folded(Attribute::Claim("tier".into()), "lowercase+nfc"),
+        folded(Attribute::Client("device".into()), "digits"),
     ]
+}
+
+fn folded(of: Attribute, fold: &str) -> Attribute {
+    Attribute::Folded {
+        of: Box::new(of),
+        fold: fold.parse().expect("steps"),
+    }
 }
 
 /// How one node comes about; what it becomes depends on the nodes before it.

@@ -78,11 +78,11 @@ fn report(loaded: &Loaded, exports: Vec<String>, digest: String, descriptor: Des
 }
 
 fn read(need: &AttributeNeed) -> Read {
-    let source = match need.attribute {
-        Attribute::User | Attribute::Claim(_) => "the verified token",
+    let source = match need.attribute.brought() {
         Attribute::Sku | Attribute::Quantity => "the order",
         Attribute::Ip | Attribute::IpNetwork => "the connection",
         Attribute::Client(_) => "the buyer's program",
+        Attribute::User | Attribute::Claim(_) | Attribute::Folded { .. } => "the verified token",
     };
     Read {
         attribute: need.attribute.to_string(),

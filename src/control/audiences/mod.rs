@@ -7,6 +7,7 @@
 
 mod change;
 mod collect;
+mod folded;
 mod intake;
 mod members;
 mod pin;
@@ -155,7 +156,7 @@ impl Control {
             .all()
             .iter()
             .filter_map(|active| {
-                let version = active.revision.audiences.get(&row.id)?.version;
+                let version = active.revision.list_version(&row.id)?;
                 (version != row.version)
                     .then(|| (active.campaign.id.clone(), active.revision.number, version))
             })

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
+use super::super::places::places_of;
 use super::super::requests::RuleSpec;
 use super::{Control, ControlError, Problem};
+use crate::audience::ListKind;
+use crate::plan::fold::list_of;
 use crate::plan::{AudienceRef, Audiences, Expr, Layers, Plan};
 use crate::store::AudienceRow;
 
@@ -16,8 +17,8 @@ const REPORTED_MAX: usize = 10;
 
 impl Control {
     /// Pins the newest version of every list the plan of a rule asks for, unless an earlier rule of the
-    /// revision has pinned it. `at` points at the rule in the request; what a merchant can mend is answered
-    /// as problems.
+    /// revision has pinned one; folded where the plan asks it so. `at` points at the rule in the request; what a merchant can
+    /// mend is answered as problems.
     pub(in super::super) async fn pin_audiences(
         &self,
         at: &str,
@@ -32,7 +33,7 @@ impl Control {
                 Expr::Member { audience, .. } => Some(audience),
                 _ => None,
             })
-            .filter(|id| !pinned.contains_key(*id))
+            .filter(|key| !pinned.contains_key(*key))
             .collect();
         if asked.is_empty() {
             return Ok(Vec::new());
@@ -40,18 +41,45 @@ impl Control {
         let newest = self.store.audiences().await?;
         let newest: BTreeMap<String, AudienceRow> =
             newest.into_iter().map(|row| (row.id.clone(), row)).collect();
-        let mut unknown = Vec::new();
-        for id in asked {
-            match newest.get(id) {
-                Some(row) => drop(pinned.insert(id.clone(), self.pin(row).await?)),
-                None => unknown.push(id),
-            }
+        let mut problems = Vec::new();
+        for key in asked {
+            let (list, fold) = list_of(key);
+            let Some(row) = newest.get(list) else {
+                problems.push(unknown_audience(at, rule, list, &newest));
+                continue;
+            };
+            let row = self.in_one_version(row, pinned).await?;
+            let row = match fold {
+                None => row,
+                Some(_) if row.kind != ListKind::Texts => {
+                    problems.push(folded_addresses(at, rule, list));
+                    continue;
+                }
+                Some(fold) => self.folded(&row, key, &fold).await?,
+            };
+            pinned.insert(key.clone(), self.pin(&row).await?);
         }
-        Ok(unknown
-            .into_iter()
-            .take(REPORTED_MAX)
-            .map(|id| unknown_audience(at, rule, id, &newest))
-            .collect())
+        problems.truncate(REPORTED_MAX);
+        Ok(problems)
+    }
+
+    /// The version of a list that a revision has pinned already, folded or not; the newest one where it has none.
+    async fn in_one_version(
+        &self,
+        newest: &AudienceRow,
+        pinned: &Audiences,
+    ) -> Result<AudienceRow, ControlError> {
+        let there = pinned.iter().find(|(key, _)| list_of(key).0 == newest.id);
+        let Some((_, there)) = there.filter(|(_, there)| there.version != newest.version) else {
+            return Ok(newest.clone());
+        };
+        let row = self.store.audience_version(&newest.id, there.version).await?;
+        row.ok_or_else(|| {
+            ControlError::Conflict(format!(
+                "version {} of the list {:?} is not stored any more",
+                there.version, newest.id
+            ))
+        })
     }
 
     async fn pin(&self, row: &AudienceRow) -> Result<AudienceRef, ControlError> {
@@ -70,47 +98,27 @@ impl Control {
     }
 }
 
-fn unknown_audience(at: &str, rule: &RuleSpec, id: &str, known: &BTreeMap<String, AudienceRow>) -> Problem {
-    let place = place_of(&rule.params, id).unwrap_or_default();
+fn folded_addresses(at: &str, rule: &RuleSpec, list: &str) -> Problem {
     let problem = Problem::new(
-        format!("{at}/params{place}"),
-        format!("no list {id:?} is uploaded"),
+        place_of(at, rule, list),
+        format!("the list {list:?} is of addresses, and is asked by a folded value"),
     );
+    problem.hint("leave that attribute out of \"fold\"")
+}
+
+/// Where the rule's parameters say this text first; the parameters where they do not.
+fn place_of(at: &str, rule: &RuleSpec, text: &str) -> String {
+    let params = format!("{at}/params");
+    let mut places = places_of(&rule.params, text, &params).into_iter();
+    places.next().unwrap_or(params)
+}
+
+fn unknown_audience(at: &str, rule: &RuleSpec, id: &str, known: &BTreeMap<String, AudienceRow>) -> Problem {
+    let problem = Problem::new(place_of(at, rule, id), format!("no list {id:?} is uploaded"));
     let names: Vec<&str> = known.keys().map(String::as_str).take(HINTED_MAX).collect();
     problem.hint(match names.as_slice() {
         [] => format!("upload it first: PUT /admin/v1/audiences/{id}, one id per line"),
         _ if known.len() > HINTED_MAX => format!("known lists: {}, …", names.join(", ")),
         _ => format!("known lists: {}", names.join(", ")),
     })
-}
-
-/// Where the parameters say this text, as a JSON pointer.
-fn place_of(params: &Value, text: &str) -> Option<String> {
-    let below = |key: String, value: &Value| place_of(value, text).map(|rest| format!("/{key}{rest}"));
-    match params {
-        Value::String(found) if found == text => Some(String::new()),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| below(index.to_string(), item)),
-        Value::Object(members) => members
-            .iter()
-            .find_map(|(name, value)| below(name.replace('~', "~0").replace('/', "~1"), value)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::place_of;
-
-    #[test]
-    fn a_list_is_found_where_the_parameters_name_it() {
-        let params = json!({"limit": 2, "deny": ["bots", {"a/b": "vip"}]});
-        assert_eq!(place_of(&params, "bots"), Some("/deny/0".to_owned()));
-        assert_eq!(place_of(&params, "vip"), Some("/deny/1/a~1b".to_owned()));
-        assert_eq!(place_of(&params, "gold"), None);
-    }
 }

@@ -1,11 +1,9 @@
 //! A campaign that is to go by a list's newest version: a revision like the active one, but for that list, and its
 //! activation.
 
-use std::collections::BTreeMap;
-
 use super::super::requests::{NewRevision, RuleSpec};
 use super::{Control, ControlError};
-use crate::plan::Audiences;
+use crate::plan::fold::list_of;
 use crate::revision::{PinnedRule, Revision};
 use crate::store::AudienceRow;
 
@@ -39,7 +37,7 @@ impl Control {
         }
         let active = self.stored_revision(campaign, row.activation.revision).await?;
         let revision = active.revision.clone();
-        match revision.audiences.contains_key(id) {
+        match revision.list_version(id).is_some() {
             true => Ok((revision, row.activation.epoch)),
             false => Err(ControlError::Conflict(format!(
                 "revision {} of the campaign {campaign:?}, which is active, does not ask for the list {id:?}, so it cannot go \
@@ -103,8 +101,7 @@ impl Control {
         campaign: &str,
     ) -> Result<Option<Repinned>, ControlError> {
         let (active, epoch) = self.pinning(&row.id, campaign).await?;
-        let pinned = |pinned: &Audiences| pinned.get(&row.id).map_or(0, |list| list.version);
-        if pinned(&active.audiences) >= row.version {
+        if active.list_version(&row.id) >= Some(row.version) {
             return Ok(Some(Repinned {
                 campaign: campaign.to_owned(),
                 revision: active.number,
@@ -115,6 +112,7 @@ impl Control {
         let (schedule, expected) = (active.schedule, active.number);
         let new = NewRevision {
             rules: specs(&active.rules),
+            fold: Some(active.folds.clone()),
             shadow: active
                 .shadow
                 .as_ref()
@@ -123,8 +121,8 @@ impl Control {
             closes_at: Some(moment(schedule.closes_at)?),
             retention_days: Some(schedule.retention_days()),
         };
-        let mut kept: BTreeMap<_, _> = active.audiences;
-        kept.remove(&row.id);
+        let mut kept = active.audiences;
+        kept.retain(|key, _| list_of(key).0 != row.id);
         let answer = self
             .create_revision_keeping(actor, campaign, new, kept, false)
             .await?;

@@ -151,11 +151,16 @@ impl Candidates {
 
     fn compared<'a>(&mut self, nodes: &[Expr], of: Node, texts: impl Iterator<Item = &'a String>) {
         let known = match &nodes[of as usize] {
-            Expr::Attribute(attribute) => self.texts.entry(attribute.clone()).or_default(),
+            Expr::Attribute(attribute) => self.texts.entry(attribute.brought().clone()).or_default(),
             _ => &mut self.shared,
         };
+        let is_folded = matches!(&nodes[of as usize], Expr::Attribute(Attribute::Folded { .. }));
+        let spelt = texts.flat_map(|text| {
+            let otherwise = is_folded.then(|| format!(" {}", text.to_uppercase()));
+            std::iter::once(text.clone()).chain(otherwise)
+        });
         let room = KEPT_MAX.saturating_sub(known.len());
-        known.extend(texts.take(room).cloned());
+        known.extend(spelt.take(room));
     }
 
     /// Opening, closing, early access, the ends of windows, and every moment a number of the plan could
@@ -216,12 +221,16 @@ impl Candidates {
         for (audience, of) in &self.memberships {
             let list = members.entry(audience.clone()).or_default();
             let ids = skus.iter().map(|(id, _)| id);
-            let values = values.get(of).into_iter().flatten();
+            let values = values.get(of.brought()).into_iter().flatten();
             let there = ids.filter(|_| *of == Attribute::Sku).chain(values);
             // A list has one member per line.
             let there = there.filter(|value| !value.contains(['\n', '\r', array::MARK]));
+            let there = there.map(|value| match of {
+                Attribute::Folded { fold, .. } => fold.text(value),
+                _ => value.into(),
+            });
             let kind = self.kinds.get(audience).unwrap_or(&ListKind::Texts);
-            let there = there.flat_map(|value| kind.members_for(value));
+            let there = there.flat_map(|value| kind.members_for(&value));
             list.extend(there.filter(|_| rng.bool()));
         }
         Cast {

@@ -20,13 +20,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::campaigns::schedule_of;
+use super::compile::RuleSpecs;
+use super::folding::check_folds;
 use super::requests::{Problem, check_rules, check_schedule};
 use super::{Control, ControlError, RuleSpec};
 use crate::attempts::DecidedAttempt;
 use crate::attempts::replay::{Replay, World, scaled};
 use crate::attempts::tally::Tally;
 use crate::campaign::{Campaign, Sku};
-use crate::plan::{Audiences, CheckContext, CheckedPlan, check, explain};
+use crate::plan::{Audiences, CheckContext, CheckedPlan, Folds, check, explain};
 use crate::revision::Revision;
 use crate::store::SampleRow;
 
@@ -67,11 +69,14 @@ pub enum OldSide {
     Recorded,
 }
 
-/// Body of `POST /admin/v1/campaigns/{id}/simulate`. Times left out are those of the active revision.
+/// Body of `POST /admin/v1/campaigns/{id}/simulate`. Times left out are those of the active revision, and so is how attributes
+/// are folded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewSimulation {
     pub rules: Vec<RuleSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Folds>,
     /// The sample where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<AttemptSource>,
@@ -189,11 +194,19 @@ impl Control {
         let mut problems: Vec<Problem> = Vec::new();
         check_schedule(schedule, &mut problems);
         check_rules(&new.rules, &mut problems);
+        new.fold
+            .iter()
+            .for_each(|folds| check_folds(folds, &mut problems));
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
+        let rules = RuleSpecs {
+            rules: &new.rules,
+            shadow: &[],
+            folds: &self.folds_of(&row, new.fold.as_ref()).await?,
+        };
         let draft = self
-            .draft(&row.campaign, &new.rules, &[], schedule, Audiences::new())
+            .draft(&row.campaign, &rules, schedule, Audiences::new())
             .await?;
         let number = row.activation.revision;
         let Some(old) = self.store.revision(campaign, number).await? else {

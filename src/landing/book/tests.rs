@@ -52,6 +52,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         plan: sample.plan.clone(),
         plan_digest: PLAN.to_owned(),
         audiences: context.audiences.clone(),
+        folds: Default::default(),
         shadow: None,
         created_at: 0,
     };

@@ -1,12 +1,15 @@
 //! The checker over any plan whatsoever: it answers, and does not panic.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::tests::context;
 use super::*;
 use crate::campaign::Schedule;
+use crate::plan::fold::Step;
 use crate::plan::{
-    Attribute, CalendarUnit, Constraint, Counter, EarlyAccess, Expr, INTEGER_MAX, Measure, Node, Window,
+    Attribute, CalendarUnit, Constraint, Counter, EarlyAccess, Expr, Fold, INTEGER_MAX, Measure, Node, Window,
 };
 
 fn wild_node() -> impl Strategy<Value = Node> {
@@ -22,14 +25,23 @@ fn wild_int() -> impl Strategy<Value = i64> {
 }
 
 fn wild_attribute() -> impl Strategy<Value = Attribute> {
-    prop_oneof![
+    let plain = prop_oneof![
         Just(Attribute::User),
         Just(Attribute::Sku),
         Just(Attribute::Quantity),
         Just(Attribute::Ip),
         ".{0,3}".prop_map(Attribute::Claim),
         ".{0,3}".prop_map(Attribute::Client),
-    ]
+    ];
+    (plain, prop::option::weighted(0.2, wild_fold())).prop_map(|(attribute, fold)| match fold {
+        Some(fold) => attribute.folded(fold),
+        None => attribute,
+    })
+}
+
+fn wild_fold() -> impl Strategy<Value = Fold> {
+    let steps = prop::sample::subsequence(Step::ALL.to_vec(), 1..=Step::ALL.len());
+    steps.prop_map(|steps| Fold::try_from(BTreeSet::from_iter(steps)).expect("at least one"))
 }
 
 fn wild_expr() -> impl Strategy<Value = Expr> {

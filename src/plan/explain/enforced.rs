@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{noun, number};
+use super::{list_noun, noun, number};
 use crate::plan::reach::{needed, reachable_from};
 use crate::plan::{Attribute, CheckedPlan, Constraint, Counter, EarlyAccess, Expr, Node};
 
@@ -200,7 +200,9 @@ impl<'a> Text<'a> {
                 self.push(&format!("({list}, every other: {}) by ", number(*default)));
                 self.node(*of, Binds::Tightest, below);
             }
-            Expr::Member { audience, of } => self.push(&format!("{} is in the list {audience}", noun(of))),
+            Expr::Member { audience, of } => {
+                self.push(&format!("{} is in the list {}", noun(of), list_noun(audience)));
+            }
             Expr::Number {
                 of,
                 low,

@@ -3,7 +3,7 @@
 
 use super::Sample;
 use super::story::{Draft, HOUR, MINUTE, SPRING, Story, again, claim, client, order, release};
-use crate::plan::{Attribute, Expr, Window};
+use crate::plan::{Attribute, Expr, Fold, Folds, Window};
 
 pub(super) fn samples() -> Vec<Sample> {
     vec![
@@ -15,6 +15,7 @@ pub(super) fn samples() -> Vec<Sample> {
         allow_list(),
         deny_list(),
         arrays(),
+        folded(),
         early_access(),
         cap_and_packs(),
         last_units(),
@@ -252,6 +253,108 @@ fn arrays() -> Sample {
         order(0, "dan", "shirt", 1, "claim:company=x", "limit"),
         release(1, 0),
         order(1, "ann", "shirt", 1, team, "admitted"),
+    ])
+}
+
+/// Buyers who write one thing in many ways.
+fn folded() -> Sample {
+    let fold =
+        |(name, steps): (&str, &str)| -> (String, Fold) { (name.to_owned(), steps.parse().expect("steps")) };
+    let folds: Folds = [
+        ("claim:email", "trim+lowercase+email+nfc"),
+        ("claim:tier", "trim+lowercase"),
+        ("client:phone", "digits"),
+    ]
+    .map(fold)
+    .into_iter()
+    .collect();
+    let mut draft = Draft::default();
+    let known = draft.push(Expr::Member {
+        audience: "blocked".into(),
+        of: claim("email"),
+    });
+    let welcome = draft.push(Expr::Not(known));
+    draft.require(welcome, "blocked", "Not for these addresses.");
+    let tier = draft.push(Expr::Attribute(claim("tier")));
+    let gold = draft.push(Expr::OneOf(tier, vec!["gold".into()]));
+    let (two, one) = (draft.push(Expr::Int(2)), draft.push(Expr::Int(1)));
+    let limit = draft.push(Expr::Select(gold, two, one));
+    let orders = draft.orders(&[claim("email"), client("phone")], Window::Campaign);
+    draft.at_most(orders, limit, "One order per address and number, two for gold.");
+    draft.fold(&folds);
+    let story = Story::new("folded attributes", draft).audience(
+        "blocked~trim+lowercase+email+nfc",
+        &["eve@x.org", "fr\u{e9}d@x.org"],
+    );
+    story.steps(vec![
+        order(0, "a", "shirt", 1, "claim:email=eve@x.org", "blocked"),
+        order(0, "a", "shirt", 1, "claim:email=EVE+1@X.org", "blocked"),
+        order(0, "a", "shirt", 1, "claim:email=Fre\u{301}d@x.org", "blocked"),
+        order(
+            0,
+            "a",
+            "shirt",
+            1,
+            "claim:email=\u{1f}ok@x.org\u{1f}Eve@x.org",
+            "blocked",
+        ),
+        order(
+            0,
+            "a",
+            "shirt",
+            1,
+            "claim:email=Ann@X.org client:phone=+49-170",
+            "admitted",
+        ),
+        order(
+            0,
+            "b",
+            "shirt",
+            1,
+            "claim:email=ann+z@x.org client:phone=49170",
+            "limit",
+        ),
+        order(
+            0,
+            "b",
+            "shirt",
+            1,
+            "claim:email=ann@x.org client:phone=0170",
+            "admitted",
+        ),
+        order(
+            0,
+            "c",
+            "shirt",
+            1,
+            "claim:email=ann@x.org client:phone=0-170 claim:tier=GOLD",
+            "admitted",
+        ),
+        order(
+            0,
+            "d",
+            "shirt",
+            1,
+            "claim:email=ANN@x.org client:phone=(0170) claim:tier=Gold",
+            "limit",
+        ),
+        release(1, 7),
+        order(
+            1,
+            "d",
+            "shirt",
+            1,
+            "claim:email=ann@x.org client:phone=0170 claim:tier=gold",
+            "admitted",
+        ),
+        order(
+            1,
+            "d",
+            "shirt",
+            1,
+            "claim:email=ann@x.org client:phone=4917-0",
+            "limit",
+        ),
     ])
 }
 

@@ -7,7 +7,7 @@ use crate::campaign::{Schedule, Sku};
 use crate::order::{Attempt, OrderId};
 use crate::plan::CheckContext;
 use crate::plan::{
-    Attribute, AudienceRef, Constraint, Counter, EarlyAccess, Expr, Measure, Node, Plan, Window,
+    Attribute, AudienceRef, Constraint, Counter, EarlyAccess, Expr, Folds, Measure, Node, Plan, Window,
 };
 
 pub(super) const SECOND: i64 = 1000;
@@ -31,6 +31,10 @@ pub(super) fn claim(name: &str) -> Attribute {
 pub(super) struct Draft(Plan);
 
 impl Draft {
+    pub(super) fn fold(&mut self, folds: &Folds) {
+        self.0 = folds.apply(std::mem::take(&mut self.0));
+    }
+
     pub(super) fn push(&mut self, expr: Expr) -> Node {
         self.0.nodes.push(expr);
         self.0.nodes.len() as Node - 1

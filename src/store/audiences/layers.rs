@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::{Parts, write_version};
+use crate::plan::fold::list_of;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::rows::{int, json, narrow, text};
 use crate::store::{AudienceRow, ChangedAudience, Store, StoreError, StoreResult};
@@ -201,6 +202,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         delete_unused(&mut tx, id, &text(&row, 0)?).await?;
+        delete_folded(&mut tx, id, version).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -228,6 +230,32 @@ async fn write_changes(
                 .bind(members.as_slice());
         }
         query.execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Removes what was made of a version by folding its members.
+async fn delete_folded(tx: &mut Transaction<'_, Any>, id: &str, version: u32) -> StoreResult<()> {
+    let rows =
+        sqlx::query("SELECT audience_id, upload FROM audiences WHERE audience_id LIKE ? AND version = ?")
+            .bind(format!("{id}~%"))
+            .bind(i64::from(version))
+            .fetch_all(&mut **tx)
+            .await?;
+    for row in &rows {
+        let (key, upload) = (text(row, 0)?, text(row, 1)?);
+        // To LIKE, an underline is any letter.
+        if list_of(&key).0 == id {
+            sqlx::query("DELETE FROM audiences WHERE audience_id = ? AND version = ?")
+                .bind(key.as_str())
+                .bind(i64::from(version))
+                .execute(&mut **tx)
+                .await?;
+            sqlx::query("DELETE FROM audience_buckets WHERE upload = ?")
+                .bind(upload.as_str())
+                .execute(&mut **tx)
+                .await?;
+        }
     }
     Ok(())
 }
@@ -293,14 +321,17 @@ fn unused(changes: &[(i64, i64)], versions: &[i64]) -> Vec<(i64, i64)> {
 /// revisions that name the list are read.
 async fn pinned_by(tx: &mut Transaction<'_, Any>, id: &str, version: u32) -> StoreResult<Option<String>> {
     let rows = sqlx::query(
-        "SELECT campaign_id, revision, audiences FROM revisions WHERE audiences LIKE ? ORDER BY campaign_id, revision",
+        "SELECT campaign_id, revision, audiences FROM revisions WHERE audiences LIKE ? OR audiences LIKE ? \
+         ORDER BY campaign_id, revision",
     )
     .bind(format!("%\"{id}\"%"))
+    .bind(format!("%\"{id}~%"))
     .fetch_all(&mut **tx)
     .await?;
     for row in &rows {
         let pinned: crate::plan::Audiences = json(row, 2)?;
-        if pinned.get(id).is_some_and(|list| list.version == version) {
+        let mut of_list = pinned.iter().filter(|(key, _)| list_of(key).0 == id);
+        if of_list.any(|(_, list)| list.version == version) {
             let (campaign, revision) = (text(row, 0)?, int(row, 1)?);
             return Ok(Some(format!("revision {revision} of campaign {campaign:?}")));
         }

@@ -32,8 +32,38 @@ impl Store {
     pub async fn insert_audience<E: From<StoreError>>(
         &self,
         new: &NewAudience,
-        mut buckets: BoxStream<'_, Result<(u32, Vec<u8>), E>>,
+        buckets: BoxStream<'_, Result<(u32, Vec<u8>), E>>,
     ) -> Result<(bool, AudienceRow), E> {
+        let tx = self.with_buckets(&new.upload, buckets).await?;
+        Ok(self.number(tx, new).await?)
+    }
+
+    /// Stores a version of a list with its members folded, under the number that it has unfolded, unless it is there already.
+    pub async fn insert_folded<E: From<StoreError>>(
+        &self,
+        new: &NewAudience,
+        version: u32,
+        buckets: BoxStream<'_, Result<(u32, Vec<u8>), E>>,
+    ) -> Result<(), E> {
+        let mut tx = self.with_buckets(&new.upload, buckets).await?;
+        let parts = Parts {
+            upload: &new.upload,
+            base_upload: None,
+            partitions: &[],
+        };
+        match write_version(&mut tx, &row_of(new, version), &parts).await? {
+            true => tx.commit().await.map_err(StoreError::from)?,
+            false => tx.rollback().await.map_err(StoreError::from)?,
+        }
+        Ok(())
+    }
+
+    /// A transaction that has written these buckets.
+    async fn with_buckets<E: From<StoreError>>(
+        &self,
+        upload: &str,
+        mut buckets: BoxStream<'_, Result<(u32, Vec<u8>), E>>,
+    ) -> Result<Transaction<'static, Any>, E> {
         let mut tx = self.begin().await?;
         let (mut round, mut bytes) = (Vec::new(), 0);
         while let Some(bucket) = buckets.next().await {
@@ -41,12 +71,12 @@ impl Store {
             bytes += bucket.1.len();
             round.push(bucket);
             if bytes >= ROUND_BYTES || round.len() == ROUND_BUCKETS {
-                write_buckets(&mut tx, &new.upload, &round).await?;
+                write_buckets(&mut tx, upload, &round).await?;
                 (round, bytes) = (Vec::new(), 0);
             }
         }
-        write_buckets(&mut tx, &new.upload, &round).await?;
-        Ok(self.number(tx, new).await?)
+        write_buckets(&mut tx, upload, &round).await?;
+        Ok(tx)
     }
 
     /// Gives the list its version, and commits.
@@ -66,16 +96,7 @@ impl Store {
                 tx.rollback().await?;
                 return Ok((false, row.clone()));
             }
-            let row = AudienceRow {
-                id: new.id.clone(),
-                version: there.map_or(0, |row| row.version) + 1,
-                members: new.members,
-                buckets: new.buckets,
-                digest: new.digest.clone(),
-                uploaded_at: new.uploaded_at,
-                base: None,
-                kind: new.kind.clone(),
-            };
+            let row = row_of(new, there.map_or(0, |row| row.version) + 1);
             let parts = Parts {
                 upload: &new.upload,
                 base_upload: None,
@@ -107,10 +128,10 @@ impl Store {
         }
     }
 
-    /// The newest version of each list, the one that changed last first.
+    /// The newest version of each list, the one that changed last first; none with its members folded.
     pub async fn audiences(&self) -> StoreResult<Vec<AudienceRow>> {
         let sql = format!(
-            "{SELECT} WHERE version = (SELECT MAX(n.version) FROM audiences n WHERE n.audience_id = audiences.audience_id) \
+            "{SELECT} WHERE audience_id NOT LIKE '%~%' AND version = (SELECT MAX(n.version) FROM audiences n WHERE n.audience_id = audiences.audience_id) \
              ORDER BY uploaded_at DESC, audience_id"
         );
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
@@ -120,6 +141,17 @@ impl Store {
     /// The newest version of one list; none where there is no such list.
     pub async fn newest_audience(&self, id: &str) -> StoreResult<Option<AudienceRow>> {
         newest(&self.pool, id).await
+    }
+
+    /// One version of one list, under the key that a revision pins it by.
+    pub async fn audience_version(&self, key: &str, version: u32) -> StoreResult<Option<AudienceRow>> {
+        let sql = format!("{SELECT} WHERE audience_id = ? AND version = ?");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(key)
+            .bind(i64::from(version))
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(audience_row).transpose()
     }
 
     /// At most so many versions of one list, newest first, those numbered below `before`; none where there is no such list.
@@ -132,6 +164,19 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(audience_row).collect()
+    }
+}
+
+fn row_of(new: &NewAudience, version: u32) -> AudienceRow {
+    AudienceRow {
+        id: new.id.clone(),
+        version,
+        members: new.members,
+        buckets: new.buckets,
+        digest: new.digest.clone(),
+        uploaded_at: new.uploaded_at,
+        base: None,
+        kind: new.kind.clone(),
     }
 }
 

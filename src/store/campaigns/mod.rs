@@ -158,7 +158,7 @@ impl Store {
     pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
         let row = sqlx::query(
             "SELECT campaign_id, revision, rules, CAST(opens_at AS CHAR), CAST(closes_at AS CHAR), plan, plan_digest, \
-             CAST(created_at AS CHAR), audiences, shadow, retention_days FROM revisions WHERE campaign_id = ? AND revision = ?",
+             CAST(created_at AS CHAR), audiences, shadow, retention_days, folds FROM revisions WHERE campaign_id = ? AND revision = ?",
         )
         .bind(campaign)
         .bind(i64::from(number))
@@ -257,7 +257,7 @@ async fn write_revision(
 ) -> StoreResult<()> {
     sqlx::query(
         "INSERT INTO revisions (campaign_id, revision, rules, opens_at, closes_at, plan, plan_digest, created_at, \
-         audiences, shadow, retention_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         audiences, shadow, retention_days, folds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(campaign)
     .bind(i64::from(number))
@@ -270,6 +270,10 @@ async fn write_revision(
     .bind(to_json(&revision.audiences)?)
     .bind(revision.shadow.as_ref().map(to_json).transpose()?)
     .bind(i64::from(revision.schedule.retention_days()))
+    .bind(match revision.folds.is_empty() {
+        true => None,
+        false => Some(to_json(&revision.folds)?),
+    })
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -368,6 +372,7 @@ fn revision_row(row: &AnyRow) -> StoreResult<Revision> {
         plan_digest: text(row, 6)?,
         created_at: moment(row, 7)?,
         audiences: maybe_json(row, 8)?.unwrap_or_default(),
+        folds: maybe_json(row, 11)?.unwrap_or_default(),
         shadow: maybe_json(row, 9)?,
     })
 }

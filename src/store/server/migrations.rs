@@ -49,6 +49,7 @@ const FILES: &[File] = &[
     migration!(18, "0018_record_version"),
     migration!(22, "0022_skus"),
     migration!(23, "0023_list_layers"),
+    migration!(24, "0024_folds"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

@@ -110,6 +110,7 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<Active> {
         plan,
         plan_digest: "d".into(),
         audiences: Default::default(),
+        folds: Default::default(),
         shadow: None,
         created_at: 0,
     };

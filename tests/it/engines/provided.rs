@@ -120,6 +120,7 @@ impl Sale {
             plan: members_only(),
             plan_digest: "p".into(),
             audiences: [("vip".to_owned(), list)].into(),
+            folds: Default::default(),
             shadow: None,
             created_at: now,
         };

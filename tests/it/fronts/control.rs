@@ -132,6 +132,7 @@ fn head(number: u32) -> RevisionHead {
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
         rules: Vec::new(),
+        folds: Default::default(),
         plan_digest: "p".repeat(64),
         changed: vec!["Everything.".into()],
     }

@@ -103,6 +103,7 @@ pub fn revision() -> Revision {
         plan: plan(),
         plan_digest: "d".into(),
         audiences: Default::default(),
+        folds: Default::default(),
         shadow: None,
         created_at: now(),
     }

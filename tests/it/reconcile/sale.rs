@@ -239,6 +239,7 @@ impl Sale {
             plan,
             plan_digest: "d".into(),
             audiences: BTreeMap::new(),
+            folds: Default::default(),
             shadow: None,
             created_at: opened_at,
         };

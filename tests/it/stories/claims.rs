@@ -12,7 +12,7 @@ use crate::stories::gate::Gate;
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 /// A gateway that takes tokens signed with [`SECRET`].
-async fn gate() -> Gate {
+pub(super) async fn gate() -> Gate {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).expect("written");
@@ -22,7 +22,7 @@ async fn gate() -> Gate {
     Gate::dev_with(&path).await
 }
 
-fn token(user: &str, claims: &Value) -> String {
+pub(super) fn token(user: &str, claims: &Value) -> String {
     let exp = jsonwebtoken::get_current_timestamp() + 3600;
     let mut all = json!({"sub": user, "exp": exp});
     let claims = claims.as_object().expect("an object").clone();
@@ -56,7 +56,7 @@ async fn place_raw(gate: &Gate, campaign: &str, user: &str, digits: &str) -> Rep
         .await
 }
 
-async fn list(gate: &Gate, id: &str, members: &str) {
+pub(super) async fn list(gate: &Gate, id: &str, members: &str) {
     let url = format!("{}/admin/v1/audiences/{id}", gate.admin);
     let plain = [("content-type", "text/plain")];
     gate.http

@@ -7,6 +7,7 @@ mod changes;
 mod claims;
 mod cut_over;
 mod eight_rules;
+mod folding;
 mod gate;
 mod keys;
 mod limits;

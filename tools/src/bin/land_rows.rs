@@ -330,6 +330,7 @@ async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Com
         plan: plan.context("a sample plan of this name")?.plan,
         plan_digest: "ab".repeat(32),
         audiences: BTreeMap::default(),
+        folds: Default::default(),
         shadow: None,
         created_at: now,
     };

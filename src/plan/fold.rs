@@ -1,0 +1,323 @@
+//! Folding: one spelling of what buyers write in many, before rules see it. What an order carries stays as it was sent.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use icu_normalizer::ComposingNormalizer;
+use serde::{Deserialize, Serialize};
+
+use super::{Attribute, Expr, Node, Plan};
+use crate::order::{VALUE_BYTES_MAX, array};
+
+/// Between a list and how its members are folded, where it is asked by a folded value: no list's id has one.
+const FOLDED: char = '~';
+/// What surrounds a text and is no white space, but prints as little.
+const INVISIBLE: [char; 3] = ['\u{200b}', '\u{2060}', '\u{feff}'];
+
+/// One way of folding a text. All of them leave a text as it is of which nothing would be left: what is there never
+/// becomes missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Without white space, and what prints nothing, at both ends.
+    Trim,
+    /// In lower case, as Unicode has it for no language in particular.
+    Lowercase,
+    /// An e-mail address with its domain in lower case and without `+tag`; any other text as it is.
+    Email,
+    /// In normalisation form C: the same letters in the same bytes.
+    Nfc,
+    /// The digits 0 to 9 alone, of a telephone number; a text that has other digits as it is.
+    Digits,
+}
+
+impl Step {
+    /// In the order in which they are applied.
+    pub const ALL: [Self; 5] = [Self::Trim, Self::Lowercase, Self::Email, Self::Nfc, Self::Digits];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trim => "trim",
+            Self::Lowercase => "lowercase",
+            Self::Nfc => "nfc",
+            Self::Email => "email",
+            Self::Digits => "digits",
+        }
+    }
+
+    /// What is left out of account, for a sentence.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Trim => "without spaces around it",
+            Self::Lowercase => "in lower case",
+            Self::Nfc => "with letters and their accents composed",
+            Self::Email => "as an e-mail address, without +tag and with its domain in lower case",
+            Self::Digits => "as its digits alone",
+        }
+    }
+
+    fn apply(self, text: &str) -> Cow<'_, str> {
+        let folded = match self {
+            Self::Trim => text.trim_matches(surrounds).into(),
+            Self::Lowercase => text.to_lowercase().into(),
+            Self::Nfc => ComposingNormalizer::new_nfc().normalize(text),
+            Self::Email => email(text),
+            Self::Digits => digits(text),
+        };
+        match folded.is_empty() {
+            true => text.into(),
+            false => folded,
+        }
+    }
+}
+
+impl FromStr for Step {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|step| step.name() == name).ok_or(())
+    }
+}
+
+fn surrounds(c: char) -> bool {
+    c.is_whitespace() || INVISIBLE.contains(&c)
+}
+
+/// A local part in quotes may have anything in it, and one that begins with `+` would have nothing left.
+fn email(text: &str) -> Cow<'_, str> {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return text.into();
+    };
+    if local.is_empty() || domain.is_empty() || local.starts_with('"') {
+        return text.into();
+    }
+    let mailbox = local.split_once('+').map_or(local, |(mailbox, _)| mailbox);
+    let mailbox = if mailbox.is_empty() { local } else { mailbox };
+    format!("{mailbox}@{}", domain.to_lowercase()).into()
+}
+
+/// Two numbers that differ in digits of another script would become one.
+fn digits(text: &str) -> Cow<'_, str> {
+    match text.chars().any(|c| c.is_numeric() && !c.is_ascii()) {
+        true => text.into(),
+        false => text.chars().filter(char::is_ascii_digit).collect(),
+    }
+}
+
+/// How an attribute is folded: one step or several, in the order of [`Step::ALL`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "BTreeSet<Step>")]
+pub struct Fold(BTreeSet<Step>);
+
+impl TryFrom<BTreeSet<Step>> for Fold {
+    type Error = &'static str;
+
+    fn try_from(steps: BTreeSet<Step>) -> Result<Self, &'static str> {
+        match steps.is_empty() {
+            true => Err("names no step"),
+            false => Ok(Self(steps)),
+        }
+    }
+}
+
+/// As it is displayed: the steps joined by `+`.
+impl FromStr for Fold {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let steps: Result<BTreeSet<Step>, ()> = text.split('+').map(str::parse).collect();
+        steps.map_err(|()| "names a step that there is not")?.try_into()
+    }
+}
+
+impl fmt::Display for Fold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|step| step.name()).collect();
+        f.write_str(&names.join("+"))
+    }
+}
+
+impl Fold {
+    /// A text folded; of an array each element.
+    pub fn value<'a>(&self, value: &'a str) -> Cow<'a, str> {
+        match array::several(value) {
+            None => self.text(value),
+            Some(elements) => array::of(elements.into_iter().map(|each| self.text(each).into_owned())).into(),
+        }
+    }
+
+    /// A text folded. Folding it once more changes nothing. One that would become longer than a value may be stays as it is.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let folded = self.0.iter().fold(Cow::Borrowed(text), |text, step| match text {
+            Cow::Borrowed(text) => step.apply(text),
+            Cow::Owned(text) => step.apply(&text).into_owned().into(),
+        });
+        match folded.len() > VALUE_BYTES_MAX {
+            true => text.into(),
+            false => folded,
+        }
+    }
+
+    /// How a text reads that was folded.
+    pub fn sentence(&self) -> String {
+        let parts: Vec<&str> = self.0.iter().map(|step| step.sentence()).collect();
+        parts.join(", ")
+    }
+}
+
+/// How a revision folds attributes, by their text form: `user`, `claim:email`, `client:phone`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Folds(BTreeMap<String, Fold>);
+
+impl FromIterator<(String, Fold)> for Folds {
+    fn from_iter<T: IntoIterator<Item = (String, Fold)>>(folds: T) -> Self {
+        Self(folds.into_iter().collect())
+    }
+}
+
+impl Folds {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Fold)> {
+        self.0.iter().map(|(name, fold)| (name.as_str(), fold))
+    }
+
+    pub fn of(&self, attribute: &Attribute) -> Option<&Fold> {
+        match attribute {
+            Attribute::User | Attribute::Claim(_) | Attribute::Client(_) => {
+                self.0.get(&attribute.to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// A value of an attempt by the text form of its attribute.
+    pub fn value<'a>(&self, attribute: &str, value: &'a str) -> Cow<'a, str> {
+        self.0
+            .get(attribute)
+            .map_or(Cow::Borrowed(value), |fold| fold.value(value))
+    }
+
+    /// A rule's plan that reads folded copies where it read attributes that are folded: in expressions, in the keys of
+    /// counters, and where lists are asked, which are then folded, too. What an order must carry it must carry as before.
+    pub fn apply(&self, plan: Plan) -> Plan {
+        let fold = |attribute: Attribute| match self.of(&attribute) {
+            Some(fold) => attribute.folded(fold.clone()),
+            None => attribute,
+        };
+        let nodes = plan.nodes.into_iter().map(|expr| match expr {
+            Expr::Attribute(attribute) => Expr::Attribute(fold(attribute)),
+            Expr::Member { audience, of } => Expr::Member {
+                audience: self
+                    .of(&of)
+                    .map_or(audience.clone(), |fold| folded_list(&audience, fold)),
+                of: fold(of),
+            },
+            other => other,
+        });
+        let counters = plan.counters.into_iter().map(|mut counter| {
+            counter.key = counter.key.into_iter().map(&fold).collect();
+            counter
+        });
+        Plan {
+            nodes: nodes.collect(),
+            counters: counters.collect(),
+            ..plan
+        }
+    }
+}
+
+/// The key of a list whose members are folded, among those that a revision pins.
+fn folded_list(audience: &str, fold: &Fold) -> String {
+    format!("{audience}{FOLDED}{fold}")
+}
+
+/// The list that a key among those that a revision pins is of, and how its members are folded; `None` where it says a step
+/// that this build does not know.
+pub fn list_of(key: &str) -> (&str, Option<Fold>) {
+    match key.split_once(FOLDED) {
+        None => (key, None),
+        Some((list, fold)) => (list, fold.parse().ok()),
+    }
+}
+
+/// A text that a rule compares with a value, and that the value never is, since it is folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeverMet {
+    pub text: String,
+    pub attribute: Attribute,
+    /// What values are instead.
+    pub instead: String,
+}
+
+/// Which part of a value a text is compared with.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Start,
+    End,
+}
+
+impl Part {
+    /// What values have there that are folded, where they had the text before.
+    fn folded(self, text: &str, fold: &Fold) -> String {
+        // Every step leaves a digit that stands beside it.
+        const BESIDE: char = '0';
+        match self {
+            Self::Whole => fold.text(text).into_owned(),
+            Self::Start => {
+                let folded = fold.text(&format!("{text}{BESIDE}")).into_owned();
+                folded.strip_suffix(BESIDE).unwrap_or(&folded).to_owned()
+            }
+            Self::End => {
+                let folded = fold.text(&format!("{BESIDE}{text}")).into_owned();
+                folded.strip_prefix(BESIDE).unwrap_or(&folded).to_owned()
+            }
+        }
+    }
+}
+
+/// The first text of a plan that [`Folds::apply`] made, that what it is compared with cannot be.
+pub fn never_met(plan: &Plan) -> Option<NeverMet> {
+    plan.nodes.iter().find_map(|expr| match expr {
+        Expr::OneOf(of, texts) => first_not(plan, *of, texts.iter(), Part::Whole),
+        Expr::Lookup { of, entries, .. } => {
+            first_not(plan, *of, entries.iter().map(|(text, _)| text), Part::Whole)
+        }
+        Expr::StartsWith(of, texts) => first_not(plan, *of, texts.iter(), Part::Start),
+        Expr::EndsWith(of, texts) => first_not(plan, *of, texts.iter(), Part::End),
+        Expr::Eq(a, b) => [(a, b), (b, a)].into_iter().find_map(|(of, with)| {
+            let Some(Expr::Text(text)) = plan.nodes.get(*with as usize) else {
+                return None;
+            };
+            first_not(plan, *of, std::iter::once(text), Part::Whole)
+        }),
+        _ => None,
+    })
+}
+
+/// The first of these texts that a folded attribute at this node does not meet.
+fn first_not<'a>(
+    plan: &Plan,
+    of: Node,
+    mut texts: impl Iterator<Item = &'a String>,
+    part: Part,
+) -> Option<NeverMet> {
+    let Some(Expr::Attribute(Attribute::Folded { of, fold })) = plan.nodes.get(of as usize) else {
+        return None;
+    };
+    let text = texts.find(|text| part.folded(text, fold) != **text)?;
+    Some(NeverMet {
+        text: text.clone(),
+        attribute: (**of).clone(),
+        instead: part.folded(text, fold),
+    })
+}
+
+#[cfg(test)]
+mod tests;
