@@ -86,13 +86,14 @@ impl Control {
     }
 
     async fn version(&self, id: &str, version: Option<u32>) -> Result<AudienceRow, ControlError> {
-        let Some(version) = version else {
-            return self.store.newest_audience(id).await?.ok_or_else(|| unknown(id));
+        let found = match version {
+            None => self.store.newest_audience(id).await?,
+            Some(version) => self.store.audience_version(id, version).await?,
         };
-        let below = version.checked_add(1);
-        let rows = self.audience(id, below, 1).await?;
-        let row = rows.into_iter().find(|row| row.version == version);
-        row.ok_or_else(|| ControlError::Unknown(format!("the list {id:?} has no version {version}")))
+        found.ok_or_else(|| match version {
+            None => unknown(id),
+            Some(version) => ControlError::Unknown(format!("the list {id:?} has no version {version}")),
+        })
     }
 }
 
