@@ -208,10 +208,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
         opens_at: at(now_ms() - DEMO_OPEN_SINCE_MS)?,
         closes_at: at(now_ms() + DEMO_OPEN_FOR_MS)?,
         retention_days: None,
-        skus: vec![Sku {
-            id: DEMO_SKU.into(),
-            stock: DEMO_STOCK,
-        }],
+        skus: vec![Sku::new(DEMO_SKU, DEMO_STOCK)],
         rules: vec![RuleSpec {
             module: "n-per-user".into(),
             params: json!({"limit": 1}),

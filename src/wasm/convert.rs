@@ -70,10 +70,7 @@ fn example(example: wit::Example) -> Result<Example, ModuleError> {
         skus,
         contract: _,
     } = example.context;
-    let skus = skus.into_iter().map(|sku| Sku {
-        id: sku.id,
-        stock: sku.stock,
-    });
+    let skus = skus.into_iter().map(|sku| Sku::new(sku.id, sku.stock));
     Ok(Example {
         context: Context {
             campaign,

@@ -79,6 +79,7 @@ fn read(need: &AttributeNeed) -> Read {
     let source = match need.attribute {
         Attribute::User | Attribute::Claim(_) => "the verified token",
         Attribute::Sku | Attribute::Quantity => "the order",
+        Attribute::SkuAttribute(_) => "the campaign",
         Attribute::Ip | Attribute::IpNetwork => "the connection",
         Attribute::Client(_) => "the buyer's program",
     };

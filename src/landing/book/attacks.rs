@@ -379,10 +379,7 @@ fn a_campaign_with_more_skus_is_read_anew_with_every_revision() {
         Weight::Plausible
     );
     let mut grown = row;
-    grown.campaign.skus.push(crate::campaign::Sku {
-        id: "sock".to_owned(),
-        stock: 7,
-    });
+    grown.campaign.skus.push(crate::campaign::Sku::new("sock", 7));
     book.put(&reading(grown), 1, Some(revision));
     assert!(matches!(
         book.weigh(&mut event, true, None, clock(now)),

@@ -29,6 +29,7 @@ fn wild_attribute() -> impl Strategy<Value = Attribute> {
         Just(Attribute::Ip),
         ".{0,3}".prop_map(Attribute::Claim),
         ".{0,3}".prop_map(Attribute::Client),
+        ".{0,3}".prop_map(Attribute::SkuAttribute),
     ]
 }
 

@@ -47,6 +47,7 @@ const FILES: &[File] = &[
     migration!(16, "0016_attempt_pieces"),
     migration!(17, "0017_positions"),
     migration!(18, "0018_record_version"),
+    migration!(21, "0021_sku_attributes"),
     migration!(22, "0022_skus"),
     migration!(23, "0023_list_layers"),
 ];
