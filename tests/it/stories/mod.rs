@@ -24,6 +24,7 @@ mod role;
 mod secrets;
 mod shadow;
 mod simulate;
+mod sku_attributes;
 mod skus;
 mod stopping;
 mod units;
