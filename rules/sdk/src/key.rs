@@ -1,6 +1,7 @@
 //! What counters count by, as the plan is written: in the words of `types2` where the feature `rule2` is on. Without it
-//! they are those of `types`, and nothing more is linked into a module.
+//! they are those of `types`, and nothing more is linked into a module: its bytes follow from what it says.
 
+#[cfg(feature = "rule2")]
 use alloc::vec::Vec;
 
 use crate::bindings::exports::rushgate::policy::types as wit;
@@ -24,11 +25,6 @@ pub(crate) fn part(attribute: wit::Attribute) -> Part {
 }
 
 /// As `rule` can say them; `None` where only `rule2` can.
-#[cfg(not(feature = "rule2"))]
-pub(crate) fn plain(counters: Vec<Keyed>) -> Option<Vec<wit::Counter>> {
-    Some(counters)
-}
-
 #[cfg(feature = "rule2")]
 pub(crate) fn plain(counters: Vec<Keyed>) -> Option<Vec<wit::Counter>> {
     let plain = |part| match part {

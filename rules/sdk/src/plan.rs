@@ -235,6 +235,9 @@ impl Finished {
         };
         Some(wit::Plan {
             nodes: self.nodes.into_iter().map(plain).collect::<Option<_>>()?,
+            #[cfg(not(feature = "rule2"))]
+            counters: self.counters,
+            #[cfg(feature = "rule2")]
             counters: key::plain(self.counters)?,
             constraints: self.constraints,
             early_access: self.early_access,
