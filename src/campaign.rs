@@ -1,11 +1,17 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Units of all SKUs of one campaign together.
 pub const STOCK_MAX: u64 = 1_000_000_000;
 pub const SKUS_MAX: usize = 1000;
+/// Attributes of one SKU.
+pub const SKU_ATTRIBUTES_MAX: usize = 16;
 /// Rules of one revision.
 pub const RULES_MAX: usize = 8;
 /// Bytes of a campaign's or a list's id.
@@ -31,6 +37,48 @@ pub struct Sku {
     pub id: String,
     /// Units for sale.
     pub stock: u64,
+    /// What it is, `colour` and `category`, by name: rules may ask for it. Fixed at creation.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "once_each"
+    )]
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Sku {
+    /// A SKU without attributes.
+    pub fn new(id: impl Into<String>, stock: u64) -> Self {
+        Self {
+            id: id.into(),
+            stock,
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
+/// Texts by name. A name that comes twice is refused: nobody could know which one counts.
+fn once_each<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Texts;
+    impl<'de> Visitor<'de> for Texts {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of strings")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut texts = BTreeMap::new();
+            while let Some((name, text)) = map.next_entry::<String, String>()? {
+                if texts.contains_key(&name) {
+                    return Err(de::Error::custom(format!("duplicate field `{name}`")));
+                }
+                texts.insert(name, text);
+            }
+            Ok(texts)
+        }
+    }
+    reader.deserialize_map(Texts)
 }
 
 /// How a campaign's orders leave its gateways: `docs/RECORDS.md`. It only rises.
@@ -368,12 +416,7 @@ mod tests {
 
     #[test]
     fn buckets_grow_with_the_stock() {
-        let skus = |stock| {
-            vec![Sku {
-                id: "a".into(),
-                stock,
-            }]
-        };
+        let skus = |stock| vec![Sku::new("a", stock)];
         assert_eq!(buckets_for(&skus(10)), 1);
         assert_eq!(buckets_for(&skus(50_000)), 32);
         assert_eq!(buckets_for(&skus(STOCK_MAX)), 65_536);

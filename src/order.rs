@@ -20,7 +20,7 @@ pub use crate::wire::VALUE_BYTES_MAX;
 pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_event};
 pub use landed::LandedOrder;
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
-pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, shown_sku};
+pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, check_sku_attribute, shown_sku};
 
 /// Charges of one order at most: one for each counter of its plan.
 pub const CHARGES_MAX: usize = 64;
@@ -28,6 +28,8 @@ pub const CHARGES_MAX: usize = 64;
 pub const COST_MAX: i64 = 1_000_000;
 /// Units of one order at most.
 pub const QUANTITY_MAX: u32 = 1_000_000;
+/// Bytes of the name of an attribute: of a claim, of what clients send, of a SKU.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
 /// Client attributes of one order.
 pub const CLIENT_ATTRIBUTES_MAX: usize = 16;
 

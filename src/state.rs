@@ -107,10 +107,7 @@ mod tests {
     const SKUS: [&str; 2] = ["mug", "shirt"];
 
     fn campaign() -> Campaign {
-        let sku = |id: &str| Sku {
-            id: id.to_owned(),
-            stock: 10,
-        };
+        let sku = |id: &str| Sku::new(id, 10);
         Campaign {
             id: "spring".to_owned(),
             title: String::new(),

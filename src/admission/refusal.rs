@@ -124,7 +124,7 @@ impl Refusal {
         is_known: impl Fn(&Attribute) -> bool,
     ) -> Option<Self> {
         let mut required = plan.plan().required.iter();
-        let attribute = required.find(|each| is_known(each) && each.text_of(attempt).is_empty())?;
+        let attribute = required.find(|each| is_known(each) && plan.text_of(each, attempt).is_empty())?;
         let (detail, pointer) = match attribute {
             Attribute::Client(name) => (
                 format!("This sale needs the attribute {name:?} in \"attributes\"."),

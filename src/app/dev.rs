@@ -210,10 +210,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
         opens_at: at(now_ms() - DEMO_OPEN_SINCE_MS)?,
         closes_at: at(now_ms() + DEMO_OPEN_FOR_MS)?,
         retention_days: None,
-        skus: vec![Sku {
-            id: DEMO_SKU.into(),
-            stock: DEMO_STOCK,
-        }],
+        skus: vec![Sku::new(DEMO_SKU, DEMO_STOCK)],
         fold: Default::default(),
         rules: vec![RuleSpec {
             module: "n-per-user".into(),

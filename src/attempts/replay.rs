@@ -24,8 +24,8 @@ pub fn scaled(skus: &[Sku], share: Share) -> Vec<Sku> {
     let part = |stock: u64| stock.div_ceil(1_u64.checked_shl(share.total()).unwrap_or(u64::MAX));
     skus.iter()
         .map(|sku| Sku {
-            id: sku.id.clone(),
             stock: part(sku.stock),
+            ..sku.clone()
         })
         .collect()
 }
@@ -78,7 +78,7 @@ impl World {
         {
             return Outcome::Own(unfit.reason());
         }
-        if is_incomplete(plan, attempt) {
+        if plan.missing(attempt).is_some() {
             return Outcome::Own(Own::AttributeMissing);
         }
         if let Some(objection) = self
@@ -110,13 +110,6 @@ fn object(precheck: &dyn Precheck, attempt: &Attempt) -> Option<Outcome> {
         Verdict::Failed => Own::PrecheckFailed.name().to_owned(),
     };
     Some(Outcome::Named(format!("{}/{reason}", precheck.rule())))
-}
-
-fn is_incomplete(plan: &CheckedPlan, attempt: &Attempt) -> bool {
-    let required = &plan.plan().required;
-    required
-        .iter()
-        .any(|attribute| attribute.text_of(attempt).is_empty())
 }
 
 /// Two worlds that meet the same attempts.
@@ -196,10 +189,7 @@ mod tests {
 
     #[test]
     fn a_share_of_the_stock_is_rounded_up() {
-        let sku = |stock| Sku {
-            id: "mug".into(),
-            stock,
-        };
+        let sku = |stock| Sku::new("mug", stock);
         let shares: Vec<u64> = [8, 9, 1]
             .iter()
             .map(|stock| {

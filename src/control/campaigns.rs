@@ -49,6 +49,8 @@ pub struct CampaignFigures {
 pub struct SkuFigures {
     pub id: String,
     pub stock: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     pub remaining: i64,
     pub admitted: i64,
     pub landed: i64,
@@ -239,6 +241,7 @@ impl Control {
                 SkuFigures {
                     id: sku.id.clone(),
                     stock: sku.stock,
+                    attributes: sku.attributes.clone(),
                     remaining,
                     admitted,
                     landed: sold,

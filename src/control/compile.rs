@@ -416,14 +416,12 @@ fn sharding(plan: &Plan) -> String {
     let Some((first, others)) = plan.counters.split_first() else {
         return "could be spread over shards by any attribute: no counter spans orders".into();
     };
-    let common = first
-        .key
-        .iter()
+    let of_buyers = first.key.iter().filter(|attribute| !attribute.is_of_sku());
+    let common = of_buyers
+        .into_iter()
         .find(|a| others.iter().all(|counter| counter.key.contains(a)));
     match common {
-        Some(Attribute::Sku) | None => {
-            "stays on one shard: its counters share no attribute of the buyer".to_owned()
-        }
+        None => "stays on one shard: its counters share no attribute of the buyer".to_owned(),
         Some(attribute) => format!("could be spread over shards by {attribute}"),
     }
 }

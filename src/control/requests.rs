@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::folding::check_folds;
 use crate::campaign::{
-    CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku,
-    check_id, days_ms,
+    CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKU_ATTRIBUTES_MAX, SKUS_MAX,
+    STOCK_MAX, Schedule, Sku, check_id, days_ms,
 };
-use crate::order::check_sku;
+use crate::order::{check_sku, check_sku_attribute};
 use crate::plan::Folds;
-use crate::wire::{check_seen, check_shown, check_shown_json};
+use crate::wire::{check_seen, check_shown, check_shown_json, json};
 
 /// Bytes of a campaign's title.
 const TITLE_BYTES_MAX: usize = 200;
@@ -187,6 +187,7 @@ fn check_skus(skus: &[Sku], problems: &mut Vec<Problem>) {
                 format!("is not within 1 to {STOCK_MAX}"),
             ));
         }
+        check_sku_attributes(&format!("/skus/{index}/attributes"), sku, problems);
     }
     let total = skus.iter().fold(0_u64, |sum, sku| sum.saturating_add(sku.stock));
     if total > STOCK_MAX && skus.iter().all(|sku| sku.stock <= STOCK_MAX) {
@@ -194,6 +195,20 @@ fn check_skus(skus: &[Sku], problems: &mut Vec<Problem>) {
             "/skus",
             format!("sell {total} units together; at most {STOCK_MAX} are allowed"),
         ));
+    }
+}
+
+fn check_sku_attributes(at: &str, sku: &Sku, problems: &mut Vec<Problem>) {
+    let count = sku.attributes.len();
+    if count > SKU_ATTRIBUTES_MAX {
+        let detail = format!("has {count} attributes; at most {SKU_ATTRIBUTES_MAX} are allowed");
+        problems.push(Problem::new(at, detail));
+        return;
+    }
+    for (name, value) in &sku.attributes {
+        if let Err(wrong) = check_sku_attribute(name, value) {
+            problems.push(Problem::new(format!("{at}/{}", json::escape(name)), wrong));
+        }
     }
 }
 
@@ -303,6 +318,20 @@ mod tests {
             ),
             ["/skus/0/stock", "/skus/1/id", "/skus/2/id"]
         );
+        let with =
+            |attributes| campaign(json!({"skus": [{"id": "a", "stock": 1, "attributes": attributes}]}));
+        assert_eq!(with(json!({"category": "mugs", "Größe / cm": "12 cm"})), [""; 0]);
+        assert_eq!(with(json!({"colour": ""})), ["/skus/0/attributes/colour"]);
+        assert_eq!(
+            with(json!({"a/b": "x\u{7}", "": "x"})),
+            ["/skus/0/attributes/", "/skus/0/attributes/a~1b"]
+        );
+        assert_eq!(
+            with(json!({"colour": "x".repeat(257)})),
+            ["/skus/0/attributes/colour"]
+        );
+        let many: serde_json::Map<_, _> = (0..17).map(|n| (format!("a{n}"), json!("x"))).collect();
+        assert_eq!(with(json!(many)), ["/skus/0/attributes"]);
         assert_eq!(campaign(json!({"rules": []})), ["/rules"]);
         assert_eq!(
             campaign(json!({"rules": [{"module": "m", "name": "A b"}]})),

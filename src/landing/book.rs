@@ -14,6 +14,7 @@ use super::Landing;
 use super::batch::{Batch, Claim, Weight};
 use super::state::Awaits;
 use super::wait::End;
+use crate::campaign::Sku;
 use crate::clock::now_ms;
 use crate::order::{OrderEvent, check_event};
 use crate::revision::Revision;
@@ -35,8 +36,8 @@ pub(super) struct Book {
 struct Known {
     uid: String,
     shards: u32,
-    /// Units by SKU.
-    skus: HashMap<String, u64>,
+    /// By id.
+    skus: HashMap<String, Sku>,
     /// Revisions that were ever in force.
     activated: BTreeSet<u32>,
     revisions: HashMap<u32, Facts>,
@@ -98,10 +99,10 @@ impl Book {
     fn renew(&mut self, reading: &Reading) -> &mut Known {
         let campaign = &reading.row.campaign;
         let shards = campaign.shards;
-        let skus = campaign.skus.iter().map(|sku| (sku.id.clone(), sku.stock));
-        let skus: HashMap<String, u64> = skus.collect();
+        let skus = campaign.skus.iter().map(|sku| (sku.id.clone(), sku.clone()));
+        let skus: HashMap<String, Sku> = skus.collect();
         let known = self.campaigns.entry(campaign.id.clone()).or_default();
-        // Plans are checked against the SKUs there are, and limits may follow from their units.
+        // Plans are checked against the SKUs there are, and limits may follow from their units and attributes.
         if (known.shards, &known.skus, &known.uid) != (shards, &skus, &campaign.uid) {
             *known = Known {
                 uid: campaign.uid.clone(),

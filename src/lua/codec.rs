@@ -11,7 +11,7 @@ use crate::campaign::bucket_of;
 use crate::order::{Attempt, array};
 use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
-use crate::plan::slots::{Slot, compose_subject};
+use crate::plan::slots::Slot;
 use crate::plan::unfit::Why;
 use crate::plan::{Attribute, AudienceRef, CheckedPlan, retry};
 
@@ -106,24 +106,26 @@ pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Args {
 }
 
 fn push_slots(family: &Family, slots: &[Slot], attempt: &Attempt, args: &mut Args) {
-    let context = family.plan.context();
+    // What a shadow's slots say of a SKU, the campaign's own plan says alike.
+    let plan = &family.plan;
+    let context = plan.context();
     let buckets = context.buckets;
     // A subject's bucket usually follows it: compose once.
     let mut last: Option<(&[Attribute], String)> = None;
     for slot in slots {
         let value = match slot {
-            Slot::Attribute(attribute) => attribute.text_of(attempt).into_owned(),
+            Slot::Attribute(attribute) => plan.text_of(attribute, attempt).into_owned(),
             Slot::Subject(key) => {
-                let composed = compose_subject(key, attempt);
+                let composed = plan.subject(key, attempt);
                 last = Some((key, composed.clone()));
                 composed
             }
             Slot::Bucket(key) => match &last {
                 Some((same, composed)) if same == key => bucket_of(composed.as_bytes(), buckets).to_string(),
-                _ => bucket_of(compose_subject(key, attempt).as_bytes(), buckets).to_string(),
+                _ => bucket_of(plan.subject(key, attempt).as_bytes(), buckets).to_string(),
             },
             Slot::MemberBucket { audience, of } => {
-                let text = of.text_of(attempt);
+                let text = plan.text_of(of, attempt);
                 let list = context.audiences.get(audience);
                 list.map_or_else(String::new, |list| places(list, &text))
             }
@@ -347,6 +349,8 @@ fn number(script: &'static str, part: Option<Reply>) -> Result<i64, CodecError> 
 mod tests {
     use super::*;
     use crate::order::OrderId;
+    use crate::plan::SkuTexts;
+    use crate::plan::slots;
 
     fn attempt(user: &str, device: &str) -> Attempt {
         Attempt {
@@ -392,6 +396,8 @@ mod tests {
     #[test]
     fn subjects_of_different_combinations_never_meet() {
         let key = [Attribute::User, Attribute::Client("device".into())];
+        let compose_subject =
+            |key: &[Attribute], attempt: &Attempt| slots::compose_subject(key, attempt, &SkuTexts::default());
         assert_eq!(compose_subject(&[], &attempt("ada", "d")), "");
         assert_eq!(compose_subject(&key[..1], &attempt("ada", "d")), "ada");
         assert_eq!(compose_subject(&key, &attempt("ä", "1:x")), "2:ä3:1:x");

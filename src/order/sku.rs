@@ -1,6 +1,7 @@
-//! Ids of SKUs: what shops write, `T-SHIRT RED/M`, `gid://shopify/ProductVariant/1`, `Äpfel`.
+//! Ids of SKUs: what shops write, `T-SHIRT RED/M`, `gid://shopify/ProductVariant/1`, `Äpfel`; and their attributes.
 
-use crate::wire::{check_seen, check_shown, echo, is_selector, prints_nothing};
+use super::ATTRIBUTE_NAME_BYTES_MAX;
+use crate::wire::{VALUE_BYTES_MAX, check_seen, check_shown, check_text, echo, is_selector, prints_nothing};
 
 /// Bytes of a SKU's id.
 pub const SKU_BYTES_MAX: usize = 128;
@@ -53,6 +54,25 @@ pub fn check_sku(id: &str) -> Result<(), SkuError> {
         Some(c) if c.is_whitespace() => Err(SkuError::Edge),
         Some(c) => Err(SkuError::EdgeUnseen(u32::from(c))),
     }
+}
+
+/// Checks an attribute of a SKU; `Err` says what is wrong with its name or its value. Both are shown to people, and a
+/// value is counted and compared byte by byte. One that is empty is refused: that is what a SKU without it has.
+pub fn check_sku_attribute(name: &str, value: &str) -> Result<(), String> {
+    let most = ATTRIBUTE_NAME_BYTES_MAX;
+    if !(1..=most).contains(&name.len()) {
+        let (name, bytes) = (echo(name), name.len());
+        return Err(format!("the name {name} has {bytes} bytes; use 1 to {most}"));
+    }
+    check_shown(name, false).map_err(|wrong| format!("the name {} {wrong}", echo(name)))?;
+    let of = |wrong| format!("the value of {} {wrong}", echo(name));
+    if value.is_empty() {
+        let wrong = format!("is empty; use 1 to {VALUE_BYTES_MAX} bytes, or leave the attribute out");
+        return Err(of(wrong));
+    }
+    check_text(value)
+        .and_then(|()| check_shown(value, false))
+        .map_err(of)
 }
 
 /// An id within a sentence that people read: as it is where it is one word, and quoted where a reader could not see

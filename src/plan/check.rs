@@ -21,7 +21,7 @@ use super::slots::slots;
 use super::unfit::{Reads, arrays};
 use super::{
     PLAN_ATTRIBUTES_MAX, PLAN_COMMANDS_MAX, PLAN_CONSTRAINTS_MAX, PLAN_COUNTERS_MAX, PLAN_EARLY_ACCESS_MAX,
-    PLAN_NODES_MAX, PLAN_TEXTS_BYTES_MAX, Plan,
+    PLAN_NODES_MAX, PLAN_TEXTS_BYTES_MAX, Plan, SkuTexts,
 };
 
 /// Checks everything; the first problem found is the answer.
@@ -46,6 +46,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     }
     let reached = reachable(&plan);
     let attributes = check_attributes(&plan, &reached)?;
+    let sku_texts = SkuTexts::of(&context.skus);
     let reads = Reads::of(&plan, &reached, &attributes);
     let slots = slots(&plan, &reached);
     let wanted = Wanted::of(&plan);
@@ -71,6 +72,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
         ceilings,
         certain,
         attributes,
+        sku_texts,
         reads,
         cost,
         digest,

@@ -1,5 +1,6 @@
 //! A plan that passed every check, with what the checks found out about it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::calendar::Periods;
@@ -9,9 +10,10 @@ use super::context::CheckContext;
 use super::cost::{PlanCost, cost_with_shadow};
 use super::facts::{Needs, Wanted};
 use super::kind::Kind;
-use super::slots::Slot;
+use super::slots::{Slot, compose_subject};
 use super::unfit::Reads;
-use super::{Attribute, Node, Plan};
+use super::{Attribute, Node, Plan, SkuTexts};
+use crate::order::Attempt;
 
 /// A plan that is safe to run: references point backwards, types fit, integers stay within
 /// ±(2^53−1), cost is within budget. Only [`check`](super::check()) makes one.
@@ -30,6 +32,7 @@ pub struct CheckedPlan {
     pub(super) ceilings: Vec<Ceiling>,
     pub(super) certain: Certain,
     pub(super) attributes: Vec<Attribute>,
+    pub(super) sku_texts: SkuTexts,
     pub(super) reads: Reads,
     pub(super) cost: PlanCost,
     pub(super) digest: String,
@@ -116,7 +119,23 @@ impl CheckedPlan {
         &self.digest
     }
 
-    /// Every attribute the plan reads or requires besides user, SKU and quantity, in order.
+    /// The text of an attribute in an attempt; the empty text where it has none.
+    pub fn text_of<'a>(&'a self, attribute: &Attribute, attempt: &'a Attempt) -> Cow<'a, str> {
+        attribute.text_of(attempt, &self.sku_texts)
+    }
+
+    /// Whom a counter of this key counts an attempt for: [`compose_subject`].
+    pub fn subject(&self, key: &[Attribute], attempt: &Attempt) -> String {
+        compose_subject(key, attempt, &self.sku_texts)
+    }
+
+    /// The first attribute that every order must carry and the attempt does not.
+    pub fn missing(&self, attempt: &Attempt) -> Option<&Attribute> {
+        let mut required = self.plan.required.iter();
+        required.find(|attribute| self.text_of(attribute, attempt).is_empty())
+    }
+
+    /// Every attribute the plan reads or requires besides user, quantity and what the SKU decides, in order.
     pub fn attributes(&self) -> Vec<Attribute> {
         self.attributes.clone()
     }

@@ -8,8 +8,8 @@ use super::error::PlanError;
 use super::fold::list_of;
 use super::{Audiences, NOW_MAX};
 use crate::audience::ListKind;
-use crate::campaign::{CAMPAIGN_DAYS_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
-use crate::order::check_sku;
+use crate::campaign::{CAMPAIGN_DAYS_MAX, SKU_ATTRIBUTES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
+use crate::order::{check_sku, check_sku_attribute};
 
 /// What a plan is checked against: the campaign as the revision sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,10 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
                 format!("the SKU {:?} is there twice", sku.id),
             ));
         }
+        check_attributes(sku).map_err(|message| {
+            let at = format!("context/skus/{index}/attributes");
+            PlanError::new(at, "attribute", message)
+        })?;
         units = units.saturating_add(sku.stock);
     }
     if units > STOCK_MAX {
@@ -113,4 +117,16 @@ fn check_key(key: &str, kind: &ListKind) -> Result<(), String> {
         Some(_) if *kind != ListKind::Texts => Err("addresses are not folded".to_owned()),
         _ => Ok(()),
     }
+}
+
+fn check_attributes(sku: &Sku) -> Result<(), String> {
+    let attributes = &sku.attributes;
+    if attributes.len() > SKU_ATTRIBUTES_MAX {
+        let count = attributes.len();
+        return Err(format!(
+            "{count} attributes; at most {SKU_ATTRIBUTES_MAX} are allowed"
+        ));
+    }
+    let mut each = attributes.iter();
+    each.try_for_each(|(name, value)| check_sku_attribute(name, value))
 }

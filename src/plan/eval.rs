@@ -6,7 +6,6 @@ use super::facts::Facts;
 use super::outcome;
 use super::retry;
 use super::run::{Run, Source};
-use super::slots::compose_subject;
 use super::state::State;
 use super::window::window_start;
 use super::{CheckedPlan, Window};
@@ -68,13 +67,9 @@ pub fn decide_with_shadow(
     };
     other.counters = std::mem::take(&mut state.shadow.counters);
     other.rolling = std::mem::take(&mut state.shadow.rolling);
-    let required = &shadow.plan().required;
     let shadowed = if let Some(unfit) = shadow.reads().unfit(&attempt.attributes) {
         unfit.reason().name().to_owned()
-    } else if required
-        .iter()
-        .any(|attribute| attribute.text_of(attempt).is_empty())
-    {
+    } else if shadow.missing(attempt).is_some() {
         Own::AttributeMissing.name().to_owned()
     } else {
         let judged = judge(shadow, &other, attempt, now);
@@ -171,7 +166,7 @@ pub fn charges(plan: &CheckedPlan, attempt: &Attempt, now: i64) -> Vec<Charge> {
             counter: counter.id.clone(),
             window,
             rolling_ms,
-            subject: compose_subject(&counter.key, attempt),
+            subject: plan.subject(&counter.key, attempt),
             cost,
             limit: run.ceiling(index).map(|before| before.saturating_add(cost)),
         });

@@ -54,7 +54,7 @@ pub fn merge(rules: Vec<RulePlan>) -> Result<Plan, PlanError> {
     }
     merged.required = required
         .into_iter()
-        .filter(|attribute| !is_given(attribute))
+        .filter(|attribute| !attribute.is_given())
         .collect();
     Ok(merged)
 }
@@ -65,11 +65,6 @@ fn counted(attribute: Attribute) -> Attribute {
         Attribute::Ip => Attribute::IpNetwork,
         other => other,
     }
-}
-
-/// What every order has.
-fn is_given(attribute: &Attribute) -> bool {
-    matches!(attribute, Attribute::User | Attribute::Sku | Attribute::Quantity)
 }
 
 /// After this, nothing in the rule's plan points outside of it, so that shifting cannot make it
@@ -168,7 +163,7 @@ fn check_index(at: String, index: u32, count: usize, what: &str) -> Result<(), P
 
 fn check_declared(at: String, attribute: &Attribute, rule: &RulePlan) -> Result<(), PlanError> {
     let attribute = attribute.brought();
-    if is_given(attribute)
+    if attribute.is_given()
         || rule
             .attributes
             .iter()

@@ -35,6 +35,7 @@ mod run;
 #[cfg(any(test, feature = "testing"))]
 pub mod samples;
 mod search;
+mod sku_texts;
 pub mod slots;
 pub mod state;
 pub mod unfit;
@@ -52,6 +53,7 @@ pub use context::CheckContext;
 pub use error::PlanError;
 pub use fold::{Fold, Folds};
 pub use lists::{AudienceRef, Audiences, Home, Layers};
+pub use sku_texts::SkuTexts;
 
 use crate::order::Attempt;
 
@@ -77,8 +79,6 @@ pub const PLAN_ATTRIBUTES_MAX: usize = 32;
 pub const PLAN_CALENDARS_MAX: usize = 8;
 /// Bytes of a rule name, of a counter id before merging, and of a reason code.
 pub const NAME_BYTES_MAX: usize = 64;
-/// Bytes of the name of a claim or client attribute.
-pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
 /// Claims about the token itself: no rule is handed one. The user is an attribute of its own.
 pub const TOKEN_CLAIMS: [&str; 5] = ["sub", "exp", "nbf", "iat", "jti"];
 /// Name of a declared claim or client attribute that stands for all of them.
@@ -95,7 +95,7 @@ pub const NOW_MAX: i64 = 1 << 43;
 pub const PLAN_COMMANDS_MAX: u32 = 160;
 /// Attributes in the key of one counter.
 pub const COUNTER_KEY_MAX: usize = 8;
-pub use crate::order::COST_MAX;
+pub use crate::order::{ATTRIBUTE_NAME_BYTES_MAX, COST_MAX};
 /// A counter never exceeds this: [`crate::campaign::STOCK_MAX`] orders of [`COST_MAX`].
 pub const COUNTER_MAX: i64 = 1_000_000_000_000_000;
 /// Orders kept for one subject of a rolling window; one more is rejected with `window-full`.
@@ -131,6 +131,8 @@ pub enum Attribute {
     /// [`merge::merge`] puts it into the keys of counters. Plans that were merged before it was there count addresses of
     /// version 6 one by one, and go on to, because every gateway counts as the plan says.
     IpNetwork,
+    /// What the campaign says of the order's SKU: see [`SkuTexts`]. No order brings it along.
+    SkuAttribute(String),
     /// A claim of the verified token.
     Claim(String),
     /// Sent by the client in `attributes`: forgeable.
@@ -149,6 +151,7 @@ impl fmt::Display for Attribute {
             Self::User => f.write_str("user"),
             Self::Sku => f.write_str("sku"),
             Self::Quantity => f.write_str("quantity"),
+            Self::SkuAttribute(name) => write!(f, "sku:{name}"),
             Self::Ip => f.write_str("ip"),
             Self::IpNetwork => write!(f, "ip/{NETWORK_BITS}"),
             Self::Claim(name) => write!(f, "claim:{name}"),
@@ -159,14 +162,15 @@ impl fmt::Display for Attribute {
 }
 
 impl Attribute {
-    /// Its text in an attempt; the empty text where the attempt has none.
-    pub fn text_of<'a>(&self, attempt: &'a Attempt) -> Cow<'a, str> {
+    /// Its text in an attempt at one of these SKUs; the empty text where the attempt has none.
+    pub fn text_of<'a>(&self, attempt: &'a Attempt, skus: &'a SkuTexts) -> Cow<'a, str> {
         match self {
             Self::User => attempt.user.as_str().into(),
             Self::Sku => attempt.sku.as_str().into(),
             Self::Quantity => attempt.quantity.to_string().into(),
-            Self::IpNetwork => network(&Self::Ip.text_of(attempt)).into(),
-            Self::Folded { of, fold } => match of.text_of(attempt) {
+            Self::SkuAttribute(name) => skus.text(&attempt.sku, name).into(),
+            Self::IpNetwork => network(&Self::Ip.text_of(attempt, skus)).into(),
+            Self::Folded { of, fold } => match of.text_of(attempt, skus) {
                 Cow::Borrowed(text) => fold.value(text),
                 Cow::Owned(text) => fold.value(&text).into_owned().into(),
             },
@@ -182,6 +186,19 @@ impl Attribute {
     /// text, or refused.
     pub fn may_be_array(&self) -> bool {
         matches!(self.brought(), Self::Claim(_))
+    }
+
+    /// Whether every order has it, or its SKU decides it: nobody has to bring it along.
+    pub(crate) fn is_given(&self) -> bool {
+        matches!(
+            self,
+            Self::User | Self::Sku | Self::Quantity | Self::SkuAttribute(_)
+        )
+    }
+
+    /// Whether the order's SKU alone decides it.
+    pub(crate) fn is_of_sku(&self) -> bool {
+        matches!(self, Self::Sku | Self::SkuAttribute(_))
     }
 
     /// What an attempt must bring along, so that this one is known.

@@ -1,4 +1,4 @@
-//! Which names a plan may carry: of rules, parts of a counter id, reasons, claims and client attributes.
+//! Which names a plan may carry: of rules, parts of a counter id, reasons, claims, client attributes and those of SKUs.
 
 use super::error::Refusal;
 use super::{ATTRIBUTE_NAME_BYTES_MAX, Attribute, NAME_BYTES_MAX};
@@ -14,14 +14,16 @@ pub(super) fn is_reason(text: &str) -> bool {
     is_name(text) && !text.ends_with('-') && !text.contains("--")
 }
 
-/// Code and message where the name of a claim or client attribute is not allowed.
+/// Code and message where the name of a claim, of a client attribute or of a SKU's is not allowed.
 pub(super) fn check_attribute(attribute: &Attribute) -> Result<(), Refusal> {
     if let Attribute::Folded { of, .. } = attribute
         && !matches!(**of, Attribute::User | Attribute::Claim(_) | Attribute::Client(_))
     {
         return Err(("attribute", format!("{of} cannot be folded")));
     }
-    let (Attribute::Claim(name) | Attribute::Client(name)) = attribute.brought() else {
+    let (Attribute::Claim(name) | Attribute::Client(name) | Attribute::SkuAttribute(name)) =
+        attribute.brought()
+    else {
         return Ok(());
     };
     if name.is_empty() || name.len() > ATTRIBUTE_NAME_BYTES_MAX || name.chars().any(char::is_control) {

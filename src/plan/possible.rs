@@ -27,8 +27,7 @@ pub fn impossible(plan: &CheckedPlan, attempt: &Attempt, now: i64, slack_ms: i64
     if let Some(unfit) = plan.reads.unfit(&attempt.attributes) {
         return Some(Impossible::Unfit(unfit.attribute.to_owned()));
     }
-    let required = &plan.plan.required;
-    if let Some(missing) = required.iter().find(|of| of.text_of(attempt).is_empty()) {
+    if let Some(missing) = plan.missing(attempt) {
         return Some(Impossible::Missing(missing.clone()));
     }
     let mut run = Run::new(plan, Source::Nothing, attempt, now);

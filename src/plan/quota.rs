@@ -183,5 +183,10 @@ fn reads(plan: &CheckedPlan, roots: impl Iterator<Item = Node>, counter: Option<
         .iter()
         .flat_map(|counter| &parts.counters[*counter as usize].key);
     read.extend(keys.cloned());
-    read
+    // Whoever names the SKU has given its attributes, too.
+    let asked = |attribute: Attribute| match attribute.is_of_sku() {
+        true => Attribute::Sku,
+        false => attribute,
+    };
+    read.into_iter().map(asked).collect()
 }

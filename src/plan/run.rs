@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::decision::Measured;
 use super::facts::{Count, Facts, Needs};
 use super::integer::integer;
-use super::slots::compose_subject;
 use super::state::State;
 use super::window::{is_live, window_start};
 use super::{Attribute, CheckedPlan, Expr, Measure, Node, Window};
@@ -118,7 +117,7 @@ impl<'a> Run<'a> {
         match self.source {
             Source::Nothing => 0,
             Source::State(state) => {
-                let subject = compose_subject(&counter.key, self.attempt);
+                let subject = self.plan.subject(&counter.key, self.attempt);
                 let key = (counter.id.clone(), window, subject);
                 state.counters.get(&key).copied().unwrap_or(0)
             }
@@ -140,7 +139,7 @@ impl<'a> Run<'a> {
         let entries = match self.source {
             Source::Nothing => None,
             Source::State(state) => {
-                let key = (counter.id.clone(), compose_subject(&counter.key, self.attempt));
+                let key = (counter.id.clone(), self.plan.subject(&counter.key, self.attempt));
                 state.rolling.get(&key)
             }
             Source::Facts(facts) => match facts.counters.get(&index) {
@@ -168,7 +167,7 @@ impl<'a> Run<'a> {
         match self.source {
             Source::Nothing => false,
             Source::State(state) => {
-                let text = of.text_of(self.attempt);
+                let text = self.plan.text_of(of, self.attempt);
                 let kind = self.plan.context().kind_of(audience);
                 let members = state.audiences.get(audience);
                 let is_there = |each: &str| {
@@ -255,7 +254,7 @@ impl<'a> Run<'a> {
             Expr::Int(value) => Value::Int(*value),
             Expr::Text(text) => Value::Text(Cow::Borrowed(text)),
             Expr::Attribute(Attribute::Quantity) => Value::Int(i64::from(self.attempt.quantity)),
-            Expr::Attribute(attribute) => Value::Text(attribute.text_of(self.attempt)),
+            Expr::Attribute(attribute) => Value::Text(self.plan.text_of(attribute, self.attempt)),
             Expr::Counter(index) => Value::Int(self.used(*index)),
             Expr::Remaining => Value::Int(self.remaining()),
             Expr::Stock => Value::Int(self.initial_stock()),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::reach::needed;
-use super::{Attribute, Counter, Expr, Plan};
+use super::{Attribute, Counter, Expr, Plan, SkuTexts};
 use crate::order::Attempt;
 
 /// A value the host computes per attempt and hands to the script.
@@ -62,29 +62,33 @@ pub(super) fn slots(plan: &Plan, reached: &[bool]) -> Vec<Slot> {
     slots
 }
 
-/// Attributes besides user, SKU and quantity that an attempt must bring along.
+/// Attributes that an attempt must bring along, because it alone has them.
 pub(super) fn attributes(plan: &Plan, reached: &[bool]) -> BTreeSet<Attribute> {
+    let brought = read(plan, reached).map(Attribute::brought);
+    brought
+        .filter(|attribute| !attribute.is_given())
+        .cloned()
+        .collect()
+}
+
+/// Every attribute of an order that the plan reads or requires.
+pub(super) fn read<'a>(plan: &'a Plan, reached: &'a [bool]) -> impl Iterator<Item = &'a Attribute> {
     let read = needed(plan, reached).filter_map(|expr| match expr {
         Expr::Attribute(attribute) | Expr::Member { of: attribute, .. } => Some(attribute),
         _ => None,
     });
     let keys = plan.counters.iter().flat_map(|counter| &counter.key);
-    read.chain(keys)
-        .chain(&plan.required)
-        .map(Attribute::brought)
-        .filter(|attribute| !matches!(attribute, Attribute::User | Attribute::Sku | Attribute::Quantity))
-        .cloned()
-        .collect()
+    read.chain(keys).chain(&plan.required)
 }
 
 /// The composed subject of a counter key. One attribute: its text. Several: each text preceded by
 /// its length in bytes and a colon, so that different combinations never meet. None: empty.
-pub fn compose_subject(key: &[Attribute], attempt: &Attempt) -> String {
+pub fn compose_subject(key: &[Attribute], attempt: &Attempt, skus: &SkuTexts) -> String {
     match key {
         [] => String::new(),
-        [one] => one.text_of(attempt).into_owned(),
+        [one] => one.text_of(attempt, skus).into_owned(),
         several => several.iter().fold(String::new(), |subject, attribute| {
-            let text = attribute.text_of(attempt);
+            let text = attribute.text_of(attempt, skus);
             subject + &text.len().to_string() + ":" + &text
         }),
     }
@@ -105,7 +109,7 @@ mod tests {
             quantity: 1,
             attributes: Default::default(),
         };
-        compose_subject(key, &attempt)
+        compose_subject(key, &attempt, &SkuTexts::default())
     }
 
     proptest! {

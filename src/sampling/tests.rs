@@ -19,10 +19,7 @@ fn compiled(id: &str) -> Arc<Compiled> {
     let campaign = Campaign {
         id: id.into(),
         title: "Spring".into(),
-        skus: vec![Sku {
-            id: "mug".into(),
-            stock: 10,
-        }],
+        skus: vec![Sku::new("mug", 10)],
         uid: "u1".into(),
         buckets: 1,
         shards: 1,

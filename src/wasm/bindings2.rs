@@ -31,13 +31,33 @@ pub(super) enum Expr {
     StartsWith((u32, Vec<String>)),
     #[component(name = "ends-with")]
     EndsWith((u32, Vec<String>)),
+    #[component(name = "sku-attribute")]
+    SkuAttribute(String),
+}
+
+#[derive(Clone, Debug, ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Attribute {
+    #[component(name = "plain")]
+    Plain(wit::Attribute),
+    #[component(name = "sku-attribute")]
+    SkuAttribute(String),
+}
+
+#[derive(Clone, Debug, ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Counter {
+    pub(super) id: String,
+    pub(super) key: Vec<Attribute>,
+    pub(super) window: wit::Window,
+    pub(super) cost: u32,
 }
 
 #[derive(Clone, Debug, ComponentType, Lift)]
 #[component(record)]
 pub(super) struct Plan {
     pub(super) nodes: Vec<Expr>,
-    pub(super) counters: Vec<wit::Counter>,
+    pub(super) counters: Vec<Counter>,
     pub(super) constraints: Vec<wit::Constraint>,
     #[component(name = "early-access")]
     pub(super) early_access: Vec<wit::EarlyAccess>,

@@ -70,10 +70,7 @@ fn example(example: wit::Example) -> Result<Example, ModuleError> {
         skus,
         contract: _,
     } = example.context;
-    let skus = skus.into_iter().map(|sku| Sku {
-        id: sku.id,
-        stock: sku.stock,
-    });
+    let skus = skus.into_iter().map(|sku| Sku::new(sku.id, sku.stock));
     Ok(Example {
         context: Context {
             campaign,
@@ -148,7 +145,7 @@ pub(super) fn plan(answer: wit::Plan) -> Result<Plan, ModuleError> {
         constraints,
         early_access,
     } = answer;
-    plan_of(nodes, expr, (counters, constraints, early_access))
+    plan_of((nodes, expr), (counters, counter), constraints, early_access)
 }
 
 /// The same of what `rule2` answers.
@@ -159,14 +156,15 @@ pub(super) fn plan2(answer: bindings2::Plan) -> Result<Plan, ModuleError> {
         constraints,
         early_access,
     } = answer;
-    plan_of(nodes, expr2, (counters, constraints, early_access))
+    plan_of((nodes, expr2), (counters, counter2), constraints, early_access)
 }
 
-/// Of whatever interface a plan's nodes are: the rest is the same.
-fn plan_of<Node>(
-    nodes: Vec<Node>,
-    expr: fn(Node) -> Expr,
-    (counters, constraints, early): (Vec<wit::Counter>, Vec<wit::Constraint>, Vec<wit::EarlyAccess>),
+/// Of whatever interface a plan's nodes and counters are: the rest is the same.
+fn plan_of<N, C>(
+    (nodes, expr): (Vec<N>, fn(N) -> Expr),
+    (counters, counter): (Vec<C>, fn(C) -> Counter),
+    constraints: Vec<wit::Constraint>,
+    early: Vec<wit::EarlyAccess>,
 ) -> Result<Plan, ModuleError> {
     bounded("nodes", nodes.len(), PLAN_NODES_MAX)?;
     bounded("counters", counters.len(), PLAN_COUNTERS_MAX)?;
@@ -242,32 +240,65 @@ fn expr2(expr: bindings2::Expr) -> Expr {
         },
         bindings2::Expr::StartsWith((of, texts)) => Expr::StartsWith(of, texts),
         bindings2::Expr::EndsWith((of, texts)) => Expr::EndsWith(of, texts),
+        bindings2::Expr::SkuAttribute(name) => Expr::Attribute(Attribute::SkuAttribute(name)),
+    }
+}
+
+fn attribute2(of: bindings2::Attribute) -> Attribute {
+    match of {
+        bindings2::Attribute::Plain(plain) => attribute(plain),
+        bindings2::Attribute::SkuAttribute(name) => Attribute::SkuAttribute(name),
     }
 }
 
 fn counter(counter: wit::Counter) -> Counter {
+    let wit::Counter {
+        id,
+        key,
+        window,
+        cost,
+    } = counter;
     Counter {
-        id: counter.id,
-        key: counter.key.into_iter().map(attribute).collect(),
-        window: match counter.window {
-            wit::Window::Campaign => Window::Campaign,
-            wit::Window::Tumbling(window) => Window::Tumbling {
-                length_ms: saturated(window.length_ms),
-                origin_ms: saturated(window.origin_ms),
-            },
-            wit::Window::Calendar(window) => Window::Calendar {
-                unit: match window.unit {
-                    wit::CalendarUnit::Day => CalendarUnit::Day,
-                    wit::CalendarUnit::Week => CalendarUnit::Week,
-                    wit::CalendarUnit::Month => CalendarUnit::Month,
-                },
-                zone: window.zone,
-            },
-            wit::Window::Rolling(length_ms) => Window::Rolling {
-                length_ms: saturated(length_ms),
-            },
+        id,
+        key: key.into_iter().map(attribute).collect(),
+        window: self::window(window),
+        cost,
+    }
+}
+
+fn counter2(counter: bindings2::Counter) -> Counter {
+    let bindings2::Counter {
+        id,
+        key,
+        window,
+        cost,
+    } = counter;
+    Counter {
+        id,
+        key: key.into_iter().map(attribute2).collect(),
+        window: self::window(window),
+        cost,
+    }
+}
+
+fn window(window: wit::Window) -> Window {
+    match window {
+        wit::Window::Campaign => Window::Campaign,
+        wit::Window::Tumbling(window) => Window::Tumbling {
+            length_ms: saturated(window.length_ms),
+            origin_ms: saturated(window.origin_ms),
         },
-        cost: counter.cost,
+        wit::Window::Calendar(window) => Window::Calendar {
+            unit: match window.unit {
+                wit::CalendarUnit::Day => CalendarUnit::Day,
+                wit::CalendarUnit::Week => CalendarUnit::Week,
+                wit::CalendarUnit::Month => CalendarUnit::Month,
+            },
+            zone: window.zone,
+        },
+        wit::Window::Rolling(length_ms) => Window::Rolling {
+            length_ms: saturated(length_ms),
+        },
     }
 }
 

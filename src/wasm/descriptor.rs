@@ -175,7 +175,7 @@ fn code(what: &str, code: &str) -> Result<(), String> {
 
 fn attribute(attribute: &Attribute) -> Result<(), String> {
     match attribute {
-        Attribute::Claim(name) | Attribute::Client(name) => text(
+        Attribute::Claim(name) | Attribute::Client(name) | Attribute::SkuAttribute(name) => text(
             "an attribute's name",
             name,
             1,
@@ -257,10 +257,7 @@ mod tests {
                     campaign: "example".into(),
                     opens_at: 0,
                     closes_at: 1,
-                    skus: vec![Sku {
-                        id: "ticket".into(),
-                        stock: 1,
-                    }],
+                    skus: vec![Sku::new("ticket", 1)],
                 },
                 params: json!({"limit": 1}),
                 audiences: Vec::new(),

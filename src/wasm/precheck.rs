@@ -276,18 +276,22 @@ fn values(declared: &Attribute, asked: &Asked<'_>) -> Vec<(wit::Attribute, Strin
     match declared {
         Attribute::Claim(name) if name == ANY_NAME => all("claim:", wit::Attribute::Claim),
         Attribute::Client(name) if name == ANY_NAME => all("client:", wit::Attribute::Client),
-        one => vec![(to_wit(one), asked.text(one).to_owned())],
+        one => {
+            let handed = to_wit(one).map(|name| (name, asked.text(one).to_owned()));
+            handed.into_iter().collect()
+        }
     }
 }
 
-fn to_wit(attribute: &Attribute) -> wit::Attribute {
-    match attribute {
+/// `None`: the contract has no word for it, so that no module can have declared it.
+fn to_wit(attribute: &Attribute) -> Option<wit::Attribute> {
+    Some(match attribute {
         Attribute::User => wit::Attribute::User,
         Attribute::Sku => wit::Attribute::Sku,
+        Attribute::SkuAttribute(_) | Attribute::Folded { .. } => return None,
         Attribute::Quantity => wit::Attribute::Quantity,
         Attribute::Ip | Attribute::IpNetwork => wit::Attribute::Ip,
         Attribute::Claim(name) => wit::Attribute::Claim(name.clone()),
         Attribute::Client(name) => wit::Attribute::Client(name.clone()),
-        Attribute::Folded { of, .. } => to_wit(of),
-    }
+    })
 }

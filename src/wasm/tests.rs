@@ -98,10 +98,7 @@ fn context() -> Context {
         campaign: "spring".into(),
         opens_at: 1_000,
         closes_at: 2_000,
-        skus: vec![crate::campaign::Sku {
-            id: "ticket".into(),
-            stock: 10,
-        }],
+        skus: vec![crate::campaign::Sku::new("ticket", 10)],
     }
 }
 

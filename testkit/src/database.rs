@@ -245,13 +245,7 @@ pub fn campaign(id: &str, skus: &[(&str, u64)]) -> Campaign {
     Campaign {
         id: id.to_owned(),
         title: "Spring — “½ price”".to_owned(),
-        skus: skus
-            .iter()
-            .map(|(id, stock)| Sku {
-                id: (*id).to_owned(),
-                stock: *stock,
-            })
-            .collect(),
+        skus: skus.iter().map(|(id, stock)| Sku::new(*id, *stock)).collect(),
         uid: "uid-1".to_owned(),
         buckets: 4,
         shards: 1,

@@ -72,6 +72,8 @@ fn attributes() -> Vec<Attribute> {
     vec![
         Attribute::User,
         Attribute::Sku,
+        Attribute::SkuAttribute("tier".into()),
+        Attribute::SkuAttribute("kind".into()),
         Attribute::Ip,
         Attribute::Claim("tier".into()),
         Attribute::Client("device".into()),
@@ -183,6 +185,14 @@ fn constraint_seed() -> impl Strategy<Value = ConstraintSeed> {
     )
 }
 
+fn sku(id: &str, stock: u64, attributes: &[(&str, &str)]) -> Sku {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Sku {
+        attributes: attributes.iter().map(owned).collect(),
+        ..Sku::new(id, stock)
+    }
+}
+
 fn context() -> impl Strategy<Value = CheckContext> {
     (1..40u64, 0..15u64, 1..9u32, 1..4u32, 1..5 * DAY).prop_map(|(a, b, buckets, sets, lasts)| {
         let list = |id: String| {
@@ -201,14 +211,8 @@ fn context() -> impl Strategy<Value = CheckContext> {
                 retention_ms: rushgate::campaign::RETENTION_MS,
             },
             skus: vec![
-                Sku {
-                    id: "a".into(),
-                    stock: a,
-                },
-                Sku {
-                    id: "b".into(),
-                    stock: b,
-                },
+                sku("a", a, &[("tier", "gold"), ("kind", "it's \"q\" ]]\\ {x}")]),
+                sku("b", b, &[("kind", "10.0.0.2")]),
             ],
             audiences: audiences().into_keys().map(list).collect(),
             buckets,

@@ -4,6 +4,10 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 
 use crate::bindings::exports::rushgate::policy::types as wit;
+#[cfg(feature = "rule2")]
+use crate::bindings::exports::rushgate::policy::types2;
+#[cfg(feature = "rule2")]
+use crate::expr::{Beyond, Written};
 use crate::expr::{Bool, Both, Expr, Int, Live, Meet, Operand, PerOrder, Text, Textual, TreeHandle};
 
 /// A text attribute of the order: can be read, and can be part of a counter's key.
@@ -84,5 +88,62 @@ impl Operand<Textual> for Attribute {
     type Scope = PerOrder;
     fn tree(self) -> TreeHandle {
         self.text().tree()
+    }
+}
+
+/// What the campaign says of an order's SKU: see [`sku_attribute`]. It can be read, and can be part of a counter's key.
+#[cfg(feature = "rule2")]
+#[derive(Clone, Debug)]
+pub struct SkuAttribute(String);
+
+/// What the campaign says of the order's SKU under this name: its colour, its category. The empty text where it says nothing.
+/// It needs not be declared, because no buyer can send it. Needs a gateway that asks `rule2`.
+#[cfg(feature = "rule2")]
+pub fn sku_attribute(name: &str) -> SkuAttribute {
+    SkuAttribute(name.to_owned())
+}
+
+#[cfg(feature = "rule2")]
+impl SkuAttribute {
+    pub fn text(&self) -> Text {
+        let name = self.0.clone();
+        Expr::written(alloc::vec::Vec::new(), move |_| {
+            Written::Beyond(Beyond::SkuAttribute(name.clone()))
+        })
+    }
+}
+
+#[cfg(feature = "rule2")]
+impl Operand<Textual> for &SkuAttribute {
+    type Scope = PerOrder;
+    fn tree(self) -> TreeHandle {
+        self.text().tree()
+    }
+}
+
+#[cfg(feature = "rule2")]
+impl Operand<Textual> for SkuAttribute {
+    type Scope = PerOrder;
+    fn tree(self) -> TreeHandle {
+        self.text().tree()
+    }
+}
+
+/// A part of a counter's key: an [`Attribute`], or one of the SKU.
+#[cfg(feature = "rule2")]
+#[derive(Clone, Debug)]
+pub struct Key(pub(crate) types2::Attribute);
+
+#[cfg(feature = "rule2")]
+impl From<Attribute> for Key {
+    fn from(attribute: Attribute) -> Self {
+        Self(types2::Attribute::Plain(attribute.0))
+    }
+}
+
+#[cfg(feature = "rule2")]
+impl From<SkuAttribute> for Key {
+    fn from(attribute: SkuAttribute) -> Self {
+        Self(types2::Attribute::SkuAttribute(attribute.0))
     }
 }

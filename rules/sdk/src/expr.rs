@@ -89,6 +89,8 @@ pub(crate) enum Beyond {
     },
     StartsWith(wit::Node, Vec<String>),
     EndsWith(wit::Node, Vec<String>),
+    #[cfg(feature = "rule2")]
+    SkuAttribute(String),
 }
 
 type Write = Box<dyn Fn(&[wit::Node]) -> Written>;
@@ -117,7 +119,10 @@ impl<Kind, Scope> Expr<Kind, Scope> {
         Self::written(operands, move |at| Written::Plain(write(at)))
     }
 
-    fn written(operands: Vec<Rc<Tree>>, write: impl Fn(&[wit::Node]) -> Written + 'static) -> Self {
+    pub(crate) fn written(
+        operands: Vec<Rc<Tree>>,
+        write: impl Fn(&[wit::Node]) -> Written + 'static,
+    ) -> Self {
         Self::of(Rc::new(Tree {
             operands,
             write: Box::new(write),

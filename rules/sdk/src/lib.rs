@@ -67,7 +67,8 @@
 //! # What needs `rule2`
 //!
 //! With the feature `rule2`, a text can be read as an integer (`Text::number`) and asked for what it begins and ends with
-//! (`Text::starts_with`, `Text::ends_with`), and [`export!`] exports `rule2` beside `rule`. A gateway from before it refuses
+//! (`Text::starts_with`, `Text::ends_with`); `sku_attribute` is what the campaign says of the order's SKU, and
+//! `Plan::counter_by` counts by it. Then [`export!`] exports `rule2` beside `rule`. A gateway from before it refuses
 //! parameters whose plan needs that, and says so.
 #![cfg_attr(target_family = "wasm", no_std)]
 
@@ -79,6 +80,7 @@ pub mod bindings;
 mod example;
 mod expr;
 mod id;
+mod key;
 pub mod params;
 mod plan;
 // What describes its export is linked into the module as soon as it is compiled: only where it is asked for.
@@ -92,6 +94,8 @@ mod runtime;
 mod words;
 
 pub use attribute::{Attribute, claim, client, ip, quantity, sku, user};
+#[cfg(feature = "rule2")]
+pub use attribute::{Key, SkuAttribute, sku_attribute};
 pub use bindings::exports::rushgate::policy::types::{Context, Sku};
 pub use example::{Example, Order};
 pub use expr::{

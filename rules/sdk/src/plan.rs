@@ -7,8 +7,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::attribute::Attribute;
+#[cfg(feature = "rule2")]
+use crate::attribute::Key;
 use crate::bindings::exports::rushgate::policy::types as wit;
 use crate::expr::{Arena, Boolean, Int, Integer, Operand, PerOrder, Tree, Written, used};
+use crate::key;
 use crate::rule::Reason;
 
 /// The stretch of time a counter counts over.
@@ -59,7 +62,7 @@ pub struct Plan {
 
 struct CounterPart {
     id: String,
-    key: Vec<wit::Attribute>,
+    key: Vec<key::Part>,
     window: Window,
     cost: Rc<Tree>,
 }
@@ -109,7 +112,28 @@ impl Plan {
     ) -> Counter {
         self.counters.push(CounterPart {
             id: id.into(),
-            key: key.into_iter().map(|attribute| attribute.0).collect(),
+            key: key.into_iter().map(|attribute| key::part(attribute.0)).collect(),
+            window,
+            cost: cost.tree().0,
+        });
+        Counter {
+            index: self.counters.len() as u32 - 1,
+        }
+    }
+
+    /// The same by a key in which attributes of the SKU may stand: `[user().into(), sku_attribute("category").into()]`.
+    /// Needs a gateway that asks `rule2`.
+    #[cfg(feature = "rule2")]
+    pub fn counter_by(
+        &mut self,
+        id: impl Into<String>,
+        key: impl IntoIterator<Item = Key>,
+        window: Window,
+        cost: impl Operand<Integer, Scope = PerOrder>,
+    ) -> Counter {
+        self.counters.push(CounterPart {
+            id: id.into(),
+            key: key.into_iter().map(|part| part.0).collect(),
             window,
             cost: cost.tree().0,
         });
@@ -155,7 +179,7 @@ impl Plan {
         let counters = self
             .counters
             .into_iter()
-            .map(|part| wit::Counter {
+            .map(|part| key::Keyed {
                 id: part.id,
                 key: part.key,
                 window: window(part.window),
@@ -197,7 +221,7 @@ impl Plan {
 /// A plan whose nodes have their indices.
 pub(crate) struct Finished {
     pub(crate) nodes: Vec<Written>,
-    pub(crate) counters: Vec<wit::Counter>,
+    pub(crate) counters: Vec<key::Keyed>,
     pub(crate) constraints: Vec<wit::Constraint>,
     pub(crate) early_access: Vec<wit::EarlyAccess>,
 }
@@ -211,7 +235,10 @@ impl Finished {
         };
         Some(wit::Plan {
             nodes: self.nodes.into_iter().map(plain).collect::<Option<_>>()?,
+            #[cfg(not(feature = "rule2"))]
             counters: self.counters,
+            #[cfg(feature = "rule2")]
+            counters: key::plain(self.counters)?,
             constraints: self.constraints,
             early_access: self.early_access,
         })

@@ -40,6 +40,7 @@ fn node(written: Written) -> types2::Expr {
         }),
         Written::Beyond(Beyond::StartsWith(of, texts)) => types2::Expr::StartsWith((of, texts)),
         Written::Beyond(Beyond::EndsWith(of, texts)) => types2::Expr::EndsWith((of, texts)),
+        Written::Beyond(Beyond::SkuAttribute(name)) => types2::Expr::SkuAttribute(name),
     }
 }
 
@@ -47,7 +48,7 @@ fn node(written: Written) -> types2::Expr {
 mod tests {
     use super::*;
     use crate::bindings::exports::rushgate::policy::rule::Guest as Plain;
-    use crate::{Diagnostic, Need, Plan, Reason, Window, claim, quantity, user};
+    use crate::{Diagnostic, Need, Plan, Reason, Window, claim, quantity, sku, sku_attribute, user};
 
     const LIMIT: Reason = Reason::new("limit", "Limit reached");
 
@@ -76,6 +77,47 @@ mod tests {
             plan.require((units.used() + quantity()).le(limit), &LIMIT, "So many.");
             Ok(plan)
         }
+    }
+
+    struct Of;
+
+    impl Rule for Of {
+        /// Whether it counts by what the SKU is.
+        type Params = bool;
+        const ID: &'static str = "of";
+        const VERSION: &'static str = "1.0.0";
+        const TITLE: &'static str = "Of";
+        const SUMMARY: &'static str = "";
+        const REASONS: &'static [Reason] = &[LIMIT];
+
+        fn compile(_: &Context, counts: bool) -> Result<Plan, Vec<Diagnostic>> {
+            let mut plan = Plan::new();
+            let key = match counts {
+                true => [user().into(), sku_attribute("category").into()],
+                false => [user().into(), sku().into()],
+            };
+            let units = plan.counter_by("units", key, Window::Campaign, quantity());
+            plan.require((units.used() + quantity()).le(2), &LIMIT, "Two.");
+            if counts {
+                plan.require(sku_attribute("colour").text().equals("red"), &LIMIT, "Red ones.");
+            }
+            Ok(plan)
+        }
+    }
+
+    #[test]
+    fn what_a_sku_is_stands_in_keys_and_expressions() {
+        let refused = <Exported<Of> as Plain>::compile(context(), "true".into());
+        assert_eq!(refused.expect_err("beyond")[0].code, "needs-rule2");
+        let plan = <Exported<Of> as Guest>::compile(context(), "true".into()).expect("a plan");
+        let of = |part: &types2::Attribute| matches!(part, types2::Attribute::SkuAttribute(name) if name == "category");
+        assert!(of(&plan.counters[0].key[1]) && !of(&plan.counters[0].key[0]));
+        let colour =
+            |node: &types2::Expr| matches!(node, types2::Expr::SkuAttribute(name) if name == "colour");
+        assert!(plan.nodes.iter().any(colour));
+        // By the SKU itself, `rule` can say it, too.
+        let plain = <Exported<Of> as Plain>::compile(context(), "false".into()).expect("plain");
+        assert!(matches!(plain.counters[0].key[1], wit::Attribute::Sku));
     }
 
     fn context() -> Context {

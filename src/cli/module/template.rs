@@ -38,6 +38,7 @@ const SDK_SOURCES: &[(&str, &str)] = &sdk![
     "example.rs",
     "expr.rs",
     "id.rs",
+    "key.rs",
     "lib.rs",
     "params/attribute.rs",
     "params/count.rs",

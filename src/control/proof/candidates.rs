@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fastrand::Rng;
 
 use crate::audience::ListKind;
+use crate::campaign::Sku;
 use crate::order::{QUANTITY_MAX, array};
 use crate::plan::{Attribute, CheckedPlan, Expr, Node, Plan, Window};
 
@@ -44,7 +45,7 @@ pub(super) struct Candidates {
     memberships: BTreeSet<(String, Attribute)>,
     /// What the members of these lists are.
     kinds: BTreeMap<String, ListKind>,
-    skus: Vec<(String, i64)>,
+    skus: Vec<Sku>,
     /// Sorted.
     moments: Vec<i64>,
     /// How many of them are before the closing.
@@ -136,9 +137,8 @@ impl Candidates {
         self.attributes.extend(plan.attributes());
         let skus = plan.context().skus.iter();
         for sku in skus {
-            let stock = i64::try_from(sku.stock).unwrap_or(i64::MAX);
-            if !self.skus.iter().any(|(id, _)| *id == sku.id) {
-                self.skus.push((sku.id.clone(), stock));
+            if !self.skus.iter().any(|known| known.id == sku.id) {
+                self.skus.push(sku.clone());
             }
         }
     }
@@ -220,9 +220,9 @@ impl Candidates {
         let skus = self.cast_skus(rng);
         for (audience, of) in &self.memberships {
             let list = members.entry(audience.clone()).or_default();
-            let ids = skus.iter().map(|(id, _)| id);
+            let of_skus = skus.iter().filter_map(|(id, _)| self.text_of_sku(of, id));
             let values = values.get(of.brought()).into_iter().flatten();
-            let there = ids.filter(|_| *of == Attribute::Sku).chain(values);
+            let there = of_skus.chain(values);
             // A list has one member per line.
             let there = there.filter(|value| !value.contains(['\n', '\r', array::MARK]));
             let there = there.map(|value| match of {
@@ -273,13 +273,20 @@ impl Candidates {
         drawn.into_iter().collect()
     }
 
-    /// SKUs the plan names come first; each with the units it starts with: few, so that it sells out, all,
+    /// SKUs that the plan names, or by an attribute, come first; each with the units it starts with: few, so that it sells out, all,
     /// or nearly all.
     fn cast_skus(&self, rng: &mut Rng) -> Vec<(String, i64)> {
-        let named = self.texts.get(&Attribute::Sku);
-        let mut pool: Vec<&(String, i64)> = self.skus.iter().collect();
+        let is_named = |id: &str| {
+            let mut named = self.texts.iter();
+            named.any(|(of, texts)| self.text_of_sku(of, id).is_some_and(|text| texts.contains(text)))
+        };
+        let mut pool: Vec<(&String, i64)> = self
+            .skus
+            .iter()
+            .map(|sku| (&sku.id, i64::try_from(sku.stock).unwrap_or(i64::MAX)))
+            .collect();
         rng.shuffle(&mut pool);
-        pool.sort_by_key(|(id, _)| !named.is_some_and(|named| named.contains(id)));
+        pool.sort_by_cached_key(|(id, _)| !is_named(id));
         let units = |stock: i64, rng: &mut Rng| match rng.u8(0..8) {
             0 => rng.i64(0..=stock.min(8)),
             1 | 2 => rng.i64(0..=stock.min(80)),
@@ -288,8 +295,18 @@ impl Candidates {
         };
         pool.into_iter()
             .take(SKUS)
-            .map(|(id, stock)| (id.clone(), units(*stock, rng)))
+            .map(|(id, stock)| (id.clone(), units(stock, rng)))
             .collect()
+    }
+
+    /// What the SKU of this id decides of an order: its id, or an attribute that it has.
+    fn text_of_sku(&self, of: &Attribute, id: &str) -> Option<&String> {
+        let sku = self.skus.iter().find(|sku| sku.id == id)?;
+        match of {
+            Attribute::Sku => Some(&sku.id),
+            Attribute::SkuAttribute(name) => sku.attributes.get(name),
+            _ => None,
+        }
     }
 
     /// A moment to begin an episode at: mostly while the sale is open.

@@ -10,7 +10,6 @@ use crate::lua::Family;
 use crate::order::{Attempt, OrderId, QUANTITY_MAX};
 use crate::plan::decision::Decision;
 use crate::plan::eval::{decide, decide_with_shadow, measures};
-use crate::plan::slots::compose_subject;
 use crate::plan::state::State;
 use crate::plan::window::window_start;
 use crate::plan::{Attribute, COST_MAX, COUNTER_MAX, CheckedPlan, ROLLING_ORDERS_MAX, Window};
@@ -192,7 +191,7 @@ impl Draw<'_> {
         now: i64,
     ) {
         let counter = &plan.plan().counters[index as usize];
-        let subject = compose_subject(&counter.key, attempt);
+        let subject = plan.subject(&counter.key, attempt);
         let used = limit.min(COUNTER_MAX) - self.rng.i64(0..SMALL);
         let Window::Rolling { length_ms } = counter.window else {
             let window = window_start(plan, index, now);

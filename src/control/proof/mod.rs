@@ -212,8 +212,12 @@ fn key(family: &Family) -> [u8; 32] {
         hash.update(shadow.digest());
     }
     for sku in &family.plan.context().skus {
-        hash.update((sku.id.len() as u64).to_be_bytes());
-        hash.update(&sku.id);
+        let attributes = sku.attributes.iter().flat_map(|(name, value)| [name, value]);
+        for text in std::iter::once(&sku.id).chain(attributes) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        hash.update((sku.attributes.len() as u64).to_be_bytes());
         hash.update(sku.stock.to_be_bytes());
     }
     hash.finalize().into()

@@ -233,6 +233,24 @@ fn who_leaves_an_attribute_out_has_the_limit_of_nobody_in_particular() {
     refused(&book, &banned, "may hold 0");
 }
 
+/// The campaign says what its SKUs are, whatever a record says.
+#[test]
+fn what_an_order_says_of_its_sku_does_not_count() {
+    let sample = named("attributes of the SKU");
+    let book = book(&sample);
+    let mut event = admitted(&sample).remove(0);
+    let now = event.placed_at;
+    assert_eq!(event.charges[0].subject, "3:ann4:mugs");
+    event
+        .attributes
+        .insert("sku:category".to_owned(), "shirts".to_owned());
+    recharge(&sample, &mut event);
+    assert_eq!(book.weigh(&mut event, false, None, clock(now)), Weight::Plausible);
+    assert_eq!(event.charges[0].subject, "3:ann4:mugs");
+    event.charges[0].subject = "3:ann6:shirts".to_owned();
+    refused(&book, &event, "another subject");
+}
+
 #[test]
 fn an_array_is_weighed_as_it_was_decided() {
     let sample = named("claims of several texts");
@@ -379,10 +397,7 @@ fn a_campaign_with_more_skus_is_read_anew_with_every_revision() {
         Weight::Plausible
     );
     let mut grown = row;
-    grown.campaign.skus.push(crate::campaign::Sku {
-        id: "sock".to_owned(),
-        stock: 7,
-    });
+    grown.campaign.skus.push(crate::campaign::Sku::new("sock", 7));
     book.put(&reading(grown), 1, Some(revision));
     assert!(matches!(
         book.weigh(&mut event, true, None, clock(now)),

@@ -1,5 +1,7 @@
 //! Checks of constraints, early access, names and attributes.
 
+use std::collections::BTreeSet;
+
 use crate::order::CLIENT_ATTRIBUTES_MAX;
 use crate::plan::error::PlanError;
 use crate::plan::kind::Kind;
@@ -117,11 +119,14 @@ pub(super) fn check_attributes(plan: &Plan, reached: &[bool]) -> Result<Vec<Attr
         .iter()
         .filter(|attribute| matches!(attribute, Attribute::Client(_)))
         .count();
-    if attributes.len() > PLAN_ATTRIBUTES_MAX || clients > CLIENT_ATTRIBUTES_MAX {
+    let of_skus: BTreeSet<&Attribute> = slots::read(plan, reached)
+        .filter(|attribute| matches!(attribute, Attribute::SkuAttribute(_)))
+        .collect();
+    let read = attributes.len() + of_skus.len();
+    if read > PLAN_ATTRIBUTES_MAX || clients > CLIENT_ATTRIBUTES_MAX {
         let message = format!(
-            "reads {} attributes, {clients} of them sent by the client; at most {PLAN_ATTRIBUTES_MAX} and \
-             {CLIENT_ATTRIBUTES_MAX} are allowed",
-            attributes.len()
+            "reads {read} attributes, {clients} of them sent by the client; at most {PLAN_ATTRIBUTES_MAX} and \
+             {CLIENT_ATTRIBUTES_MAX} are allowed"
         );
         return Err(PlanError::new("nodes", "attribute", message));
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::campaign::{STOCK_MAX, Schedule, Sku};
+use crate::order::{Attempt, OrderId};
 use crate::plan::kind::Kind;
 use crate::plan::slots::Slot;
 use crate::plan::{
@@ -19,10 +20,7 @@ pub(super) fn context() -> CheckContext {
             closes_at: 1_774_699_200_000 + 4 * DAY,
             retention_ms: crate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku {
-            id: "shirt".into(),
-            stock: 100,
-        }],
+        skus: vec![Sku::new("shirt", 100)],
         audiences: [("vip".to_owned(), AudienceRef::whole(3, 2))].into(),
         buckets: 4,
     }
@@ -551,16 +549,7 @@ fn the_campaign_is_sound() {
         assert_eq!((error.at, error.code), (format!("context/{part}"), code));
     }
     let mut many = context();
-    many.skus = vec![
-        Sku {
-            id: "a".into(),
-            stock: u64::MAX,
-        },
-        Sku {
-            id: "b".into(),
-            stock: u64::MAX,
-        },
-    ];
+    many.skus = vec![Sku::new("a", u64::MAX), Sku::new("b", u64::MAX)];
     assert_eq!(check(plan(), many).expect_err("refused").at, "context/skus");
 }
 
@@ -650,7 +639,7 @@ fn the_largest_chain_is_checked_and_run() {
     plan.constraints[0].require = PLAN_NODES_MAX as Node - 1;
     let checked = check(plan, context()).expect("passes");
     let attempt = crate::order::Attempt {
-        order: crate::order::OrderId::keyed("sale", "ann", "1"),
+        order: OrderId::keyed("sale", "ann", "1"),
         user: "ann".into(),
         sku: "shirt".into(),
         quantity: 1,
@@ -661,4 +650,89 @@ fn the_largest_chain_is_checked_and_run() {
     let now = checked.context().schedule.opens_at;
     let decision = crate::plan::eval::decide(&checked, 1, &mut state, &attempt, now);
     assert!(matches!(decision, crate::plan::decision::Decision::Rejected(_)));
+}
+
+fn with_sku(attributes: &[(&str, &str)]) -> CheckContext {
+    let mut context = context();
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    context.skus[0].attributes = attributes.iter().map(owned).collect();
+    context
+}
+
+#[test]
+fn attributes_of_a_sku_are_within_bounds() {
+    let refused = |attributes: &[(&str, &str)]| {
+        let error = check(plan(), with_sku(attributes)).expect_err("refused");
+        assert_eq!(error.at, "context/skus/0/attributes");
+        error.message
+    };
+    let long = "x".repeat(257);
+    for (name, value, why) in [
+        ("", "red", "has 0 bytes"),
+        (&long[..65], "red", "has 65 bytes"),
+        ("col\nour", "red", "control character"),
+        ("colour", "", "is empty"),
+        ("colour", &long, "at most 256"),
+        ("colour", "re\u{1f}d", "control character"),
+        ("colour", "re\u{200b}d", "not seen"),
+    ] {
+        let said = refused(&[(name, value)]);
+        assert!(said.contains(why), "{name:?} {value:?}: {said}");
+    }
+    let names: Vec<String> = (0..17).map(|n| format!("a{n}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    assert!(refused(&many).contains("at most 16"));
+    check(plan(), with_sku(&many[..16])).expect("sixteen are allowed");
+}
+
+#[test]
+fn a_sku_attribute_is_given_by_the_campaign_alone() {
+    let mut plan = plan();
+    let colour = Attribute::SkuAttribute("colour".into());
+    plan.counters[0].key = vec![Attribute::User, colour.clone()];
+    let checked = check(plan, with_sku(&[("colour", "red")])).expect("passes");
+    assert!(!checked.attributes().contains(&colour), "nobody brings it along");
+    assert!(
+        checked
+            .slots()
+            .contains(&Slot::Subject(vec![Attribute::User, colour.clone()]))
+    );
+    let mut attempt = Attempt {
+        order: crate::order::OrderId::keyed("c", "ann", "1"),
+        user: "ann".into(),
+        sku: "shirt".into(),
+        quantity: 1,
+        attributes: [
+            ("sku:colour", "blue"),
+            ("client:colour", "blue"),
+            ("claim:colour", "blue"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+    };
+    assert_eq!(checked.text_of(&colour, &attempt), "red");
+    assert_eq!(
+        checked.subject(&[Attribute::User, colour.clone()], &attempt),
+        "3:ann3:red"
+    );
+    attempt.sku = "another".into();
+    assert_eq!(checked.text_of(&colour, &attempt), "");
+}
+
+#[test]
+fn attributes_of_skus_count_among_those_a_plan_reads() {
+    let reading = |count: usize| {
+        let mut plan = plan();
+        let key = |index| vec![Attribute::SkuAttribute(format!("a{index}"))];
+        let counter = plan.counters[0].clone();
+        plan.counters.extend((0..count).map(|index| Counter {
+            id: format!("rule/{index}"),
+            key: key(index),
+            ..counter.clone()
+        }));
+        check(plan, context())
+    };
+    let error = reading(PLAN_ATTRIBUTES_MAX).expect_err("too many");
+    assert_eq!((error.at.as_str(), error.code), ("nodes", "attribute"));
+    assert!(reading(PLAN_ATTRIBUTES_MAX / 2).is_ok());
 }

@@ -191,8 +191,8 @@ fn fresh(
     change
 }
 
-/// What the key or the cost of a counter reads that is not known of every order that landed: user, SKU and quantity are, and
-/// other attributes only as far as the rules of their time read them.
+/// What the key or the cost of a counter reads that is not known of every order that landed: user, SKU, what that decides and
+/// quantity are, and other attributes only as far as the rules of their time read them.
 fn unknown_of_landed(plan: &CheckedPlan, counter: &Counter) -> Option<String> {
     let parts = plan.plan();
     let reached = reachable_from(parts, std::iter::once(counter.cost));
@@ -200,10 +200,8 @@ fn unknown_of_landed(plan: &CheckedPlan, counter: &Counter) -> Option<String> {
         Expr::Attribute(attribute) => Some(attribute),
         _ => None,
     });
-    let known =
-        |attribute: &Attribute| matches!(attribute, Attribute::User | Attribute::Sku | Attribute::Quantity);
     let mut read = counter.key.iter().chain(read);
-    read.find(|attribute| !known(attribute)).map(noun)
+    read.find(|attribute| !attribute.is_given()).map(noun)
 }
 
 fn re_keyed(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), pairs: &Pairs, now: i64) -> Change {

@@ -23,10 +23,7 @@ fn context() -> CheckContext {
             closes_at: OPENS_AT + 96 * HOUR,
             retention_ms: crate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku {
-            id: "mug".into(),
-            stock: 100,
-        }],
+        skus: vec![Sku::new("mug", 100)],
         audiences: [("vip".to_owned(), list)].into(),
         buckets: 1,
     }

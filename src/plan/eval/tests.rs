@@ -9,7 +9,8 @@ use crate::plan::Attribute;
 use crate::plan::decision::Wait;
 use crate::plan::facts::Count;
 use crate::plan::samples::samples;
-use crate::plan::{ROLLING_ORDERS_MAX, check};
+use crate::plan::slots::compose_subject;
+use crate::plan::{ROLLING_ORDERS_MAX, SkuTexts, check};
 
 fn plan(name: &str) -> (CheckedPlan, State) {
     let sample = samples()
@@ -209,18 +210,20 @@ fn subjects_of_several_attributes_never_meet() {
         Attribute::Client("street".into()),
         Attribute::Client("town".into()),
     ];
-    assert_eq!(compose_subject(&key, &with("ü", "b")), "2:ü1:b");
+    let subject_of =
+        |key: &[Attribute], attempt: &Attempt| compose_subject(key, attempt, &SkuTexts::default());
+    assert_eq!(subject_of(&key, &with("ü", "b")), "2:ü1:b");
     assert_ne!(
-        compose_subject(&key, &with("ab", "c")),
-        compose_subject(&key, &with("a", "bc"))
+        subject_of(&key, &with("ab", "c")),
+        subject_of(&key, &with("a", "bc"))
     );
     assert_ne!(
-        compose_subject(&key, &with("1:a", "")),
-        compose_subject(&key, &with("", "1:a"))
+        subject_of(&key, &with("1:a", "")),
+        subject_of(&key, &with("", "1:a"))
     );
-    assert_eq!(compose_subject(&key[..1], &with("1:a", "b")), "1:a");
-    assert_eq!(compose_subject(&key, &attempt(0, 1)), "0:0:");
-    assert_eq!(compose_subject(&[], &attempt(0, 1)), "");
+    assert_eq!(subject_of(&key[..1], &with("1:a", "b")), "1:a");
+    assert_eq!(subject_of(&key, &attempt(0, 1)), "0:0:");
+    assert_eq!(subject_of(&[], &attempt(0, 1)), "");
 }
 
 /// What a claim says is known from the order alone: the database can hold landed orders against it.

@@ -96,3 +96,13 @@ fn what_the_database_cannot_hold_is_said() {
     Small orders only once half is sold. Enforced: quantity ≤ (units of the SKU at the start ÷ 10 (rounded down) where units of the SKU at the start ÷ 2 (rounded down) < units left of the SKU, else 1). Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.
     "#);
 }
+
+#[test]
+fn what_the_campaign_says_of_a_sku_is_named_as_that() {
+    insta::assert_snapshot!(explained("attributes of the SKU"), @r#"
+    The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
+    2 mugs, 3 shirts, one of everything else. Enforced: at most ("mugs": 2, "shirts": 3, every other: 1) by category of the SKU. Counts units per user and category of the SKU, over the whole campaign.
+    Limited editions: one order each. Enforced: at most 1, where edition of the SKU = "limited". Counts orders per user and SKU, over the whole campaign.
+    No colour that has faded. Enforced: not (colour of the SKU is in the list faded). Looks up the colour of the SKU in the list faded (version 1).
+    "#);
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::order::{Attempt, OrderId};
-use crate::plan::{EarlyAccess, Measure, Window, slots};
+use crate::plan::{EarlyAccess, Measure, SkuTexts, Window, slots};
 
 /// One counter per user, one constraint over it, early access.
 fn rule(name: &str) -> RulePlan {
@@ -107,7 +107,7 @@ fn whoever_has_an_address_counts_once_in_its_network() {
             quantity: 1,
             attributes: [("ip".to_owned(), ip.to_owned())].into(),
         };
-        slots::compose_subject(key, &attempt)
+        slots::compose_subject(key, &attempt, &SkuTexts::default())
     };
     for (ip, counted) in [
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),

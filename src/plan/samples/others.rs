@@ -2,7 +2,7 @@
 //! the shape of one order, and the gateway's own reasons.
 
 use super::Sample;
-use super::story::{Draft, HOUR, MINUTE, SPRING, Story, again, claim, client, order, release};
+use super::story::{Draft, HOUR, MINUTE, SPRING, Story, again, claim, client, order, release, sku_attribute};
 use crate::plan::{Attribute, Expr, Fold, Folds, Window};
 
 pub(super) fn samples() -> Vec<Sample> {
@@ -21,6 +21,7 @@ pub(super) fn samples() -> Vec<Sample> {
         last_units(),
         said_by_a_claim(),
         beginnings_and_ends(),
+        attributes_of_skus(),
     ]
 }
 
@@ -535,4 +536,52 @@ fn beginnings_and_ends() -> Sample {
         ),
         order(0, "bob", "shirt", 1, "client:postcode=über claim:email=", "limit"),
     ])
+}
+
+/// Whatever an order says of a SKU does not count: the campaign says it.
+fn attributes_of_skus() -> Sample {
+    let mut draft = Draft::default();
+    let units = draft.units(&[Attribute::User, sku_attribute("category")], Window::Campaign);
+    let category = draft.push(Expr::Attribute(sku_attribute("category")));
+    let limit = draft.push(Expr::Lookup {
+        of: category,
+        entries: vec![("mugs".into(), 2), ("shirts".into(), 3)],
+        default: 1,
+    });
+    draft.at_most(units, limit, "2 mugs, 3 shirts, one of everything else.");
+    draft.last().reason = "category-limit".to_owned();
+    let orders = draft.orders(&[Attribute::User, Attribute::Sku], Window::Campaign);
+    let one = draft.push(Expr::Int(1));
+    draft.at_most(orders, one, "Limited editions: one order each.");
+    let edition = draft.push(Expr::Attribute(sku_attribute("edition")));
+    let limited = draft.push(Expr::Text("limited".into()));
+    let is_limited = draft.push(Expr::Eq(edition, limited));
+    draft.last().when = Some(is_limited);
+    let of = sku_attribute("colour");
+    let audience = "faded".to_owned();
+    let faded = draft.push(Expr::Member { audience, of });
+    let fresh = draft.push(Expr::Not(faded));
+    draft.require(fresh, "faded", "No colour that has faded.");
+    Story::new("attributes of the SKU", draft)
+        .sku("shirt", "category=shirts edition=limited colour=blue")
+        .sku("mug-red", "category=mugs colour=red")
+        .sku("mug-blue", "category=mugs colour=blue")
+        .sku("mug-grey", "category=mugs colour=grey")
+        .audience("faded", &["grey", "white"])
+        .steps(vec![
+            order(0, "ann", "mug-red", 1, "", "admitted"),
+            order(0, "ann", "mug-blue", 1, "", "admitted"),
+            order(0, "ann", "mug-red", 1, "", "category-limit"),
+            order(0, "ann", "mug-red", 1, "sku:category=shirts", "category-limit"),
+            order(0, "ann", "mug-grey", 1, "", "category-limit"),
+            order(0, "ann", "shirt", 1, "", "admitted"),
+            order(0, "ann", "shirt", 1, "", "limit"),
+            order(0, "ann", "shoe", 1, "", "admitted"),
+            order(0, "ann", "shoe", 1, "", "category-limit"),
+            order(0, "bob", "mug-grey", 1, "sku:colour=red", "faded"),
+            order(0, "bob", "mug-blue", 2, "sku:colour=grey", "admitted"),
+            release(1, 0),
+            order(1, "ann", "mug-blue", 1, "client:colour=grey", "admitted"),
+            order(1, "cid", "shirt", 4, "", "category-limit"),
+        ])
 }

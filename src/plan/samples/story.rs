@@ -26,6 +26,10 @@ pub(super) fn claim(name: &str) -> Attribute {
     Attribute::Claim(name.to_owned())
 }
 
+pub(super) fn sku_attribute(name: &str) -> Attribute {
+    Attribute::SkuAttribute(name.to_owned())
+}
+
 /// A plan in the making.
 #[derive(Default)]
 pub(super) struct Draft(Plan);
@@ -101,10 +105,7 @@ pub(super) struct Story(Sample);
 
 impl Story {
     pub(super) fn new(name: &'static str, draft: Draft) -> Self {
-        let sku = |id: &str, stock| Sku {
-            id: id.to_owned(),
-            stock,
-        };
+        let sku = |id: &str, stock| Sku::new(id, stock);
         let context = CheckContext {
             campaign: "sample".into(),
             schedule: four_days(SPRING),
@@ -123,6 +124,17 @@ impl Story {
 
     pub(super) fn opening(mut self, opens_at: i64) -> Self {
         self.0.context.schedule = four_days(opens_at);
+        self
+    }
+
+    /// Gives an SKU, one more where there is none of this id, these attributes: `colour=red category=shirts`.
+    pub(super) fn sku(mut self, id: &str, attributes: &str) -> Self {
+        let skus = &mut self.0.context.skus;
+        let at = skus.iter().position(|sku| sku.id == id).unwrap_or_else(|| {
+            skus.push(Sku::new(id, 50));
+            skus.len() - 1
+        });
+        skus[at].attributes = texts(attributes);
         self
     }
 
@@ -184,17 +196,12 @@ enum RowAct {
 
 /// An order; attributes as `client:device=d1 claim:tier=gold`; `expect` is `admitted` or a reason.
 pub(super) fn order(at_ms: i64, user: &str, sku: &str, quantity: u32, attributes: &str, expect: &str) -> Row {
-    let pairs = attributes
-        .split_whitespace()
-        .filter_map(|pair| pair.split_once('='));
     let attempt = Attempt {
         order: OrderId::keyed("sample", user, ""),
         user: user.to_owned(),
         sku: sku.to_owned(),
         quantity,
-        attributes: pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        attributes: texts(attributes),
     };
     let expect = match expect {
         "admitted" => Expected::Admitted,
@@ -202,6 +209,14 @@ pub(super) fn order(at_ms: i64, user: &str, sku: &str, quantity: u32, attributes
     };
     let act = RowAct::Order(attempt, expect);
     Row { at_ms, act }
+}
+
+/// `one=a two=b` as texts by name.
+fn texts(pairs: &str) -> BTreeMap<String, String> {
+    let pairs = pairs.split_whitespace().filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The order of an earlier step once more: it is found.

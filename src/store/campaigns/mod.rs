@@ -52,13 +52,16 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         for (position, sku) in campaign.skus.iter().enumerate() {
+            let attributes = Some(&sku.attributes).filter(|attributes| !attributes.is_empty());
+            let attributes = attributes.map(to_json).transpose()?;
             sqlx::query(
-                "INSERT INTO stock (campaign_id, sku_id, total, sold, position) VALUES (?, ?, ?, 0, ?)",
+                "INSERT INTO stock (campaign_id, sku_id, total, sold, position, attributes) VALUES (?, ?, ?, 0, ?, ?)",
             )
             .bind(campaign.id.as_str())
             .bind(sku.id.as_str())
             .bind(i64::try_from(sku.stock).unwrap_or(i64::MAX))
             .bind(position as i64)
+            .bind(attributes)
             .execute(&mut *tx)
             .await?;
         }
@@ -228,7 +231,8 @@ impl Store {
         for range in pieces(ids.len()) {
             let marks = placeholders(1, range.len());
             let sql = format!(
-                "SELECT campaign_id, sku_id, total FROM stock WHERE campaign_id IN {marks} ORDER BY campaign_id, position"
+                "SELECT campaign_id, sku_id, total, attributes FROM stock WHERE campaign_id IN {marks} \
+                 ORDER BY campaign_id, position"
             );
             let query = ids[range]
                 .iter()
@@ -239,6 +243,7 @@ impl Store {
                 let sku = Sku {
                     id: text(row, 1)?,
                     stock: narrow(row, 2)?,
+                    attributes: maybe_json(row, 3)?.unwrap_or_default(),
                 };
                 if let Some(at) = index.get(&text(row, 0)?) {
                     campaigns[*at].campaign.skus.push(sku);

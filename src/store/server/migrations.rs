@@ -50,6 +50,7 @@ const FILES: &[File] = &[
     migration!(22, "0022_skus"),
     migration!(23, "0023_list_layers"),
     migration!(24, "0024_folds"),
+    migration!(25, "0025_sku_attributes"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

@@ -112,10 +112,7 @@ fn context() -> Context {
         campaign: "fuzz".into(),
         opens_at: 1_000_000,
         closes_at: 2_000_000,
-        skus: vec![Sku {
-            id: "mug".into(),
-            stock: 10,
-        }],
+        skus: vec![Sku::new("mug", 10)],
     }
 }
 

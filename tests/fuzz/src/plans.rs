@@ -57,10 +57,7 @@ fn context(input: &mut Input<'_>) -> CheckContext {
             closes_at: OPENS_AT + 86_400_000 * (1 + input.below(60) as i64),
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku {
-            id: "mug".into(),
-            stock: 5,
-        }],
+        skus: vec![Sku::new("mug", 5)],
         audiences: Default::default(),
         buckets: 1 + input.below(4) as u32,
     }
@@ -93,12 +90,13 @@ fn plan(input: &mut Input<'_>) -> Plan {
 }
 
 fn attribute(input: &mut Input<'_>) -> Attribute {
-    match input.below(8) {
+    match input.below(9) {
         0 | 1 => Attribute::User,
         2 => Attribute::Sku,
         3 => Attribute::Quantity,
         4 => Attribute::Ip,
         5 => Attribute::Claim(input.text()),
+        6 => Attribute::SkuAttribute(input.text()),
         _ => Attribute::Client(input.text()),
     }
 }

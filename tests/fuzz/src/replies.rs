@@ -47,10 +47,7 @@ static FAMILY: LazyLock<Family> = LazyLock::new(|| {
             closes_at: 1_000_000,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku {
-            id: "mug".into(),
-            stock: 5,
-        }],
+        skus: vec![Sku::new("mug", 5)],
         audiences: Default::default(),
         buckets: 1,
     };

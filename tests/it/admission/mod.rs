@@ -82,10 +82,7 @@ fn active(limit: i64, activation: Activation) -> Arc<Active> {
 }
 
 fn active_with(plan: Plan, activation: Activation) -> Arc<Active> {
-    let skus = vec![Sku {
-        id: "mug".into(),
-        stock: 10,
-    }];
+    let skus = vec![Sku::new("mug", 10)];
     let campaign = Campaign {
         id: CAMPAIGN.into(),
         title: "Spring".into(),

@@ -19,13 +19,7 @@ pub fn context(skus: &[(&str, u64)]) -> CheckContext {
             closes_at: OPENS_AT + DAY,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: skus
-            .iter()
-            .map(|(id, stock)| Sku {
-                id: (*id).into(),
-                stock: *stock,
-            })
-            .collect(),
+        skus: skus.iter().map(|(id, stock)| Sku::new(*id, *stock)).collect(),
         audiences: BTreeMap::new(),
         buckets: 4,
     }

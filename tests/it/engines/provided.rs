@@ -97,10 +97,7 @@ impl Sale {
         let campaign = Campaign {
             id: "spring".into(),
             title: "Spring".into(),
-            skus: vec![Sku {
-                id: "mug".into(),
-                stock: 100,
-            }],
+            skus: vec![Sku::new("mug", 100)],
             uid: "uid".into(),
             buckets: 2,
             shards: 1,

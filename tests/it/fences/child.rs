@@ -32,10 +32,7 @@ fn context() -> Context {
         campaign: "spring".into(),
         opens_at: 1_000,
         closes_at: 2_000,
-        skus: vec![Sku {
-            id: "mug".into(),
-            stock: 10,
-        }],
+        skus: vec![Sku::new("mug", 10)],
     }
 }
 

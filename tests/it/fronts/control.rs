@@ -48,10 +48,7 @@ fn row(id: &str) -> CampaignRow {
         campaign: Campaign {
             id: id.into(),
             title: "Spring".into(),
-            skus: vec![Sku {
-                id: "mug".into(),
-                stock: 10,
-            }],
+            skus: vec![Sku::new("mug", 10)],
             uid: "u".into(),
             buckets: 1,
             shards: 1,
@@ -373,6 +370,7 @@ impl Rules for Scripted {
         let sku = SkuFigures {
             id: "mug".into(),
             stock: 10,
+            attributes: [].into(),
             remaining: 7,
             admitted: 3,
             landed: 2,

@@ -9,7 +9,7 @@ use rushgate::lua::emit::{emit, emit_with_shadow};
 use rushgate::plan::check;
 use rushgate::plan::samples::{Sample, samples};
 
-const SHOWN: [&str; 7] = [
+const SHOWN: [&str; 8] = [
     "orders per user",
     "per day across the clock change in spring",
     "rolling window",
@@ -17,6 +17,7 @@ const SHOWN: [&str; 7] = [
     "early access",
     "a limit and a cost that claims say",
     "what begins and what ends with a text",
+    "attributes of the SKU",
 ];
 
 fn sample(name: &str) -> Sample {

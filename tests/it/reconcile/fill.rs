@@ -31,6 +31,11 @@ fn units() -> Plan {
         nodes: vec![Expr::Attribute(Attribute::Quantity)],
         counters: vec![
             counter("units", &[Attribute::User, Attribute::Sku], Window::Campaign),
+            counter(
+                "units-of-kind",
+                &[Attribute::SkuAttribute("kind".into())],
+                Window::Campaign,
+            ),
             counter("rolling-units", &[Attribute::User], Window::Rolling { length_ms }),
         ],
         ..Plan::default()
@@ -123,6 +128,12 @@ async fn orders_from_before_a_counter_are_counted_once(side: Side) {
     assert_eq!(
         (on("rule/orders"), on("rule/units"), on("rule/rolling-units")),
         (1, 1, 1)
+    );
+    // The campaign says what was ordered.
+    let of_kind = "SELECT used FROM `usage` WHERE counter = 'rule/units-of-kind' AND subject = 'kind of mug'";
+    assert_eq!(
+        (used(&sale, "units-of-kind").await, sale.db.number(of_kind).await),
+        (60, 30)
     );
     let subjects = "SELECT COUNT(*) FROM `usage` WHERE counter = 'rule/units' AND used = 3";
     assert_eq!(sale.db.number(subjects).await, 20);

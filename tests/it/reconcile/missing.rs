@@ -191,10 +191,7 @@ async fn closed_campaign(sale: &Sale) {
     let campaign = Campaign {
         id: "summer".into(),
         title: "Summer".into(),
-        skus: vec![Sku {
-            id: "hat".into(),
-            stock: 5,
-        }],
+        skus: vec![Sku::new("hat", 5)],
         uid: "u2".into(),
         ..sale.active.campaign.clone()
     };

@@ -215,7 +215,10 @@ impl Sale {
     pub async fn open_selling(side: Side, skus: [&str; 2], stock: u64, plan: Plan) -> Self {
         let Side { db, engine, server } = side;
         let opened_at = now() - 1000;
-        let sku = |id: &str| Sku { id: id.into(), stock };
+        let sku = |id: &str| Sku {
+            attributes: [("kind".to_owned(), format!("kind of {id}"))].into(),
+            ..Sku::new(id, stock)
+        };
         let campaign = Campaign {
             id: CAMPAIGN.into(),
             title: "Spring".into(),

@@ -91,10 +91,7 @@ async fn what_rule2_answers_is_the_plan() {
             closes_at: context().closes_at,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![rushgate::campaign::Sku {
-            id: "mug".into(),
-            stock: 1,
-        }],
+        skus: vec![rushgate::campaign::Sku::new("mug", 1)],
         audiences: [].into(),
         buckets: 1,
     };
@@ -144,8 +141,8 @@ async fn another_rule2_is_refused_at_upload() {
     let host = Host::new().expect("this machine runs WebAssembly");
     let wit = include_str!("../../../wit/policy.wit");
     let other = wit.replace(
-        "    ends-with(tuple<node, list<string>>),\n  }",
-        "    ends-with(tuple<node, string>),\n  }",
+        "ends-with(tuple<node, list<string>>)",
+        "ends-with(tuple<node, string>)",
     );
     assert_ne!(wit, other);
     let core = forge().core();
@@ -158,4 +155,60 @@ async fn another_rule2_is_refused_at_upload() {
     let newer = forge().core();
     let newer = encode(newer, "rule-module2");
     assert!(host.inspect(newer.into()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_plan_reads_attributes_of_the_sku_and_counts_by_them() {
+    let plan = json!({
+        "nodes": [
+            {"plain": {"attribute": "quantity"}},
+            {"sku-attribute": "edition"},
+            {"plain": {"one-of": [1, ["limited", "signed"]]}},
+            {"plain": {"counter": 0}},
+            {"plain": {"add": [3, 0]}},
+            {"plain": {"int": 2}},
+            {"plain": {"le": [4, 5]}},
+        ],
+        "counters": [{
+            "id": "units", "key": [{"plain": "user"}, {"sku-attribute": "category"}], "window": "campaign", "cost": 0,
+        }],
+        "constraints": [{
+            "when": 2, "require": 6, "reason": "no", "sentence": "Two of each category.",
+            "measure": {"counter": 0, "limit": 5},
+        }],
+    });
+    let host = Host::new().expect("this machine runs WebAssembly");
+    let bytes: Arc<[u8]> = Forge::planning2(plan).component().into();
+    let inspected = host.inspect(bytes.clone()).await.expect("a module");
+    let compiled = host.compile(&inspected, bytes, &context(), &json!({})).await;
+    let plan = compiled.expect("a plan").plan;
+    let of = |name: &str| Attribute::SkuAttribute(name.into());
+    assert_eq!(plan.nodes[1], Expr::Attribute(of("edition")));
+    assert_eq!(plan.counters[0].key, [Attribute::User, of("category")]);
+    let stored = serde_json::to_value(&plan).expect("a plan is data");
+    assert_eq!(
+        stored["nodes"][1],
+        json!({"attribute": {"sku-attribute": "edition"}})
+    );
+    assert_eq!(
+        stored["counters"][0]["key"],
+        json!(["user", {"sku-attribute": "category"}])
+    );
+    // No descriptor declares it.
+    let merged = rushgate::plan::merge::merge(vec![rule_plan(&inspected.descriptor, plan)]);
+    assert_eq!(merged.expect("merged").required, []);
+}
+
+/// What merchants and operators read has nothing hidden in it, wherever it comes from.
+#[tokio::test]
+async fn a_name_of_an_attribute_that_is_not_seen_is_refused() {
+    let host = Host::new().expect("this machine runs WebAssembly");
+    let plan = json!({"nodes": [{"sku-attribute": "col\u{200b}our"}]});
+    let bytes: Arc<[u8]> = Forge::planning2(plan).component().into();
+    let inspected = host.inspect(bytes.clone()).await.expect("a module");
+    let refused = host.compile(&inspected, bytes, &context(), &json!({})).await;
+    assert!(
+        matches!(&refused, Err(ModuleError::Misbehaved { message, .. }) if message.contains("attribute")),
+        "{refused:?}"
+    );
 }

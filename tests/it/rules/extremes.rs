@@ -17,13 +17,7 @@ fn the_largest_parameters_make_a_plan() {
         format!("{prefix}{index:0>width$}", width = length - prefix.len())
     };
     let skus: Vec<String> = (0..100).map(|index| long("sku-", index, 64)).collect();
-    context.skus = skus
-        .iter()
-        .map(|id| Sku {
-            id: id.clone(),
-            stock: 1_000_000,
-        })
-        .collect();
+    context.skus = skus.iter().map(|id| Sku::new(id.clone(), 1_000_000)).collect();
     let list = long("list-", 0, 64);
     context.audiences.insert(list.clone(), AudienceRef::whole(1, 1));
     let values: Vec<String> = (0..100).map(|index| long("value-", index, 256)).collect();

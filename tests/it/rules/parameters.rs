@@ -10,7 +10,7 @@ const OPENS_AT: i64 = 1_772_323_200_000;
 const OPENING: &str = "2026-03-01T00:00:00Z";
 
 pub fn context() -> CheckContext {
-    let sku = |id: &str, stock| Sku { id: id.into(), stock };
+    let sku = |id: &str, stock| Sku::new(id, stock);
     CheckContext {
         campaign: "spring-sale".into(),
         schedule: Schedule {

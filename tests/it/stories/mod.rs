@@ -25,6 +25,7 @@ mod role;
 mod secrets;
 mod shadow;
 mod simulate;
+mod sku_attributes;
 mod skus;
 mod stopping;
 mod units;

@@ -105,7 +105,7 @@ async fn a_claim_says_the_limit() {
             {"number": {"of": 3, "low": 0, "high": 50, "missing": 1, "unreadable": 0}},
             {"plain": {"le": [2, 4]}},
         ],
-        "counters": [{"id": "units", "key": ["user"], "window": "campaign", "cost": 0}],
+        "counters": [{"id": "units", "key": [{"plain": "user"}], "window": "campaign", "cost": 0}],
         "constraints": [{
             "require": 5, "reason": "no", "sentence": "As many as the token says.",
             "measure": {"counter": 0, "limit": 4},

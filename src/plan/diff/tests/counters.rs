@@ -214,6 +214,36 @@ fn a_counter_that_cannot_be_filled_is_asked_for() {
     }
 }
 
+/// The SKU of an order that landed decides its attributes: the counter is filled.
+#[test]
+fn a_counter_by_an_attribute_of_the_sku_is_filled() {
+    let colour = || Attribute::SkuAttribute("colour".into());
+    let by_colour = renamed(keyed(&[Attribute::User, colour()]), "n/units", quantity());
+    let said = changes(per_user(2), by_colour);
+    assert_eq!(filled(&said), ["n/units"]);
+    let mut weighed = renamed(per_user(2), "n/points", quantity());
+    let of = weighed.nodes.len() as u32;
+    weighed.nodes.push(Expr::Attribute(colour()));
+    weighed.nodes.push(Expr::Lookup {
+        of,
+        entries: vec![("red".into(), 2)],
+        default: 1,
+    });
+    weighed.counters[0].cost = of + 1;
+    assert_eq!(filled(&changes(per_user(2), weighed)), ["n/points"]);
+    let other = keyed(&[Attribute::User, Attribute::SkuAttribute("size".into())]);
+    let re_keyed = changes(keyed(&[Attribute::User, colour()]), other);
+    let sentence = &re_keyed
+        .iter()
+        .find(|change| change.part == Part::Counter)
+        .expect("told")
+        .sentence;
+    assert!(
+        sentence.contains("per user and colour of the SKU → per user and size of the SKU"),
+        "{sentence}"
+    );
+}
+
 /// What landed orders do not tell is lost, whatever takes its place.
 #[test]
 fn a_counter_that_cannot_be_filled_again_is_not_dropped_without_a_word() {

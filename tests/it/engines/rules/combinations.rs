@@ -59,7 +59,7 @@ fn context() -> impl Strategy<Value = CheckContext> {
     )
         .prop_map(|(a, b, buckets, sets, lasts)| {
             let list = AudienceRef::whole(2, sets);
-            let sku = |id: &str, stock| Sku { id: id.into(), stock };
+            let sku = |id: &str, stock| Sku::new(id, stock);
             CheckContext {
                 campaign: "combined".into(),
                 schedule: Schedule {

@@ -37,10 +37,7 @@ fn context() -> CheckContext {
             closes_at: ms("2027-01-01T00:00:00Z"),
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku {
-            id: "mug".into(),
-            stock: 1000,
-        }],
+        skus: vec![Sku::new("mug", 1000)],
         audiences: Default::default(),
         buckets: 4,
     }

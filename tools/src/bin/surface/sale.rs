@@ -31,7 +31,7 @@ pub async fn play(gateway: &Member, database: &MySqlPool) -> Result<()> {
     let campaign = |id: &str, opens: i64, stock: u32, rules: Value| {
         json!({
             "id": id, "title": id, "opens_at": now + hours(opens), "closes_at": now + hours(24),
-            "skus": [{"id": "mug", "stock": stock}],
+            "skus": [{"id": "mug", "stock": stock, "attributes": {"category": "mugs"}}],
             "rules": rules,
         })
     };

@@ -47,10 +47,7 @@ impl Forge {
             modules.insert(name, (host.inspect(bytes.clone()).await?, bytes));
         }
         let now = jiff::Timestamp::now().as_millisecond();
-        let skus = vec![Sku {
-            id: SKU.into(),
-            stock: STOCK,
-        }];
+        let skus = vec![Sku::new(SKU, STOCK)];
         let context = CheckContext {
             campaign: CAMPAIGN.into(),
             schedule: Schedule {
