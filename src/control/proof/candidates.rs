@@ -273,8 +273,8 @@ impl Candidates {
         drawn.into_iter().collect()
     }
 
-    /// SKUs that the plan names, or by an attribute, come first; each with the units it starts with: few, so that it sells out, all,
-    /// or nearly all.
+    /// SKUs that the plan names, by id or by an attribute, come first; each with the units it starts with: few, so that it
+    /// sells out, all, or nearly all.
     fn cast_skus(&self, rng: &mut Rng) -> Vec<(String, i64)> {
         let is_named = |id: &str| {
             let mut named = self.texts.iter();
