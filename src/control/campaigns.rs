@@ -98,12 +98,13 @@ impl Control {
             shadow: &new.shadow,
             folds: &new.fold,
         };
-        let draft = self.draft(&campaign, &rules, schedule, Audiences::new()).await?;
+        let mut draft = self.draft(&campaign, &rules, schedule, Audiences::new()).await?;
         let first = Revision {
             number: 1,
             ..draft.compiled.revision.clone()
         };
         let proof = self.prove(&draft.compiled).await?;
+        self.store_copies(std::mem::take(&mut draft.copies)).await?;
         self.store.insert_campaign(&campaign, &first).await?;
         self.audit(actor, "campaign.create", &campaign.id, serde_json::json!(new))
             .await;
@@ -178,12 +179,13 @@ impl Control {
             shadow: &new.shadow,
             folds: &self.folds_of(&row, new.fold.as_ref()).await?,
         };
-        let draft = self.draft(&row.campaign, &rules, schedule, kept).await?;
+        let mut draft = self.draft(&row.campaign, &rules, schedule, kept).await?;
         let proof = self.prove(&draft.compiled).await?;
         let compared = Some(self.compare(&row, &draft.compiled).await?);
         if dry_run {
             return draft.answer(None, proof, compared);
         }
+        self.store_copies(std::mem::take(&mut draft.copies)).await?;
         let number = self.store.insert_revision(&draft.compiled.revision).await?;
         let mut detail = serde_json::json!(new);
         detail["revision"] = number.into();

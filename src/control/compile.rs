@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::folding::never_met_problems;
+use super::audiences::FoldedCopy;
+use super::folding::{never_met_problems, unread};
 use super::proof::Proof;
 use super::requests::Problem;
 use super::zones::wrong_zones;
@@ -61,6 +62,8 @@ pub struct RevisionAnswer {
 pub(super) struct Draft {
     pub(super) compiled: Compiled,
     pub(super) warnings: Vec<Diagnostic>,
+    /// Lists that it asks for with their members folded, to be stored first.
+    pub(super) copies: Vec<FoldedCopy>,
 }
 
 /// The rules that a request asks for.
@@ -71,6 +74,15 @@ pub(super) struct RuleSpecs<'a> {
     pub(super) folds: &'a Folds,
 }
 
+/// A rule whose module has answered its plan.
+struct CompiledRule {
+    pin: PinnedRule,
+    plan: RulePlan,
+    warned: Vec<Diagnostic>,
+    /// What its precheck declares that it reads; `None` where it has none.
+    handed: Option<Vec<Attribute>>,
+}
+
 /// A draft in the making.
 struct Drafting<'a> {
     campaign: &'a Campaign,
@@ -79,6 +91,7 @@ struct Drafting<'a> {
     context: CheckContext,
     problems: Vec<Problem>,
     warnings: Vec<Diagnostic>,
+    copies: Vec<FoldedCopy>,
 }
 
 impl Draft {
@@ -145,6 +158,7 @@ impl Control {
             },
             problems: Vec::new(),
             warnings: Vec::new(),
+            copies: Vec::new(),
         };
         let (pinned, plans) = self.compile_rules(RULES, asked.rules, &mut drafting).await?;
         let (shadow_pinned, shadow_plans) = self.compile_rules(SHADOW, asked.shadow, &mut drafting).await?;
@@ -157,6 +171,9 @@ impl Control {
             true => None,
             false => Some(Arc::new(check_together(SHADOW, shadow_plans, &context)?)),
         };
+        let plans = std::iter::once(&checked).chain(shadow.as_deref());
+        let unread = unread(asked.folds, plans.map(CheckedPlan::plan));
+        drafting.warnings.extend(unread);
         let revision = Revision {
             campaign: campaign.id.clone(),
             number: 0,
@@ -180,6 +197,7 @@ impl Control {
         Ok(Draft {
             compiled,
             warnings: drafting.warnings,
+            copies: drafting.copies,
         })
     }
 
@@ -198,33 +216,53 @@ impl Control {
                 .compile_rule(drafting.campaign, rule, schedule, &here)
                 .await?
             {
-                Ok((pin, mut plan, warned)) => {
-                    plan.plan = drafting.folds.apply(plan.plan);
-                    let unmet = never_met_problems(&here, &plan.plan, &pin.params);
-                    drafting.problems.extend(unmet);
-                    let missing = self
-                        .pin_audiences(&here, rule, &plan.plan, &mut drafting.context.audiences)
-                        .await?;
-                    if missing.is_empty() {
-                        let wrong = wrong_zones(&here, &plan.plan, &pin.params);
-                        let refused = match check_alone(&plan, &drafting.context) {
-                            Ok(checked) => unreadable_claim(&here, &checked),
-                            Err(_) if !wrong.is_empty() => None,
-                            Err(error) => Some(refused_plan(&here, &pin, &error)),
-                        };
-                        drafting.problems.extend(wrong);
-                        drafting.problems.extend(refused);
-                    }
-                    drafting.problems.extend(missing);
+                Ok(compiled) => {
+                    let (pin, plan) = self.take_rule(&here, rule, compiled, drafting).await?;
                     pinned.push(pin);
                     plans.push(plan);
-                    drafting.warnings.extend(warned);
                 }
                 Err(found) => drafting.problems.extend(found),
             }
         }
         drafting.problems.extend(double_names(at, &pinned));
         Ok((pinned, plans))
+    }
+
+    /// Folds what the rule at `at` reads, pins the lists it asks for, and checks it by itself.
+    async fn take_rule(
+        &self,
+        at: &str,
+        rule: &RuleSpec,
+        compiled: CompiledRule,
+        drafting: &mut Drafting<'_>,
+    ) -> Result<(PinnedRule, RulePlan), ControlError> {
+        let CompiledRule {
+            pin,
+            mut plan,
+            warned,
+            handed,
+        } = compiled;
+        plan.plan = drafting.folds.apply(plan.plan);
+        if let Some(declared) = handed {
+            drafting.folds.note_handed(&mut plan.plan, &declared);
+        }
+        let unmet = never_met_problems(at, &plan.plan, &pin.params);
+        let (pinned, copies) = (&mut drafting.context.audiences, &mut drafting.copies);
+        let missing = self.pin_audiences(at, rule, &plan.plan, pinned, copies).await?;
+        if missing.is_empty() {
+            let wrong = wrong_zones(at, &plan.plan, &pin.params);
+            let refused = match check_alone(&plan, &drafting.context) {
+                Ok(checked) => unreadable_claim(at, &checked),
+                Err(_) if !wrong.is_empty() => None,
+                Err(error) => Some(refused_plan(at, &pin, &error)),
+            };
+            drafting.problems.extend(wrong);
+            drafting.problems.extend(refused);
+        }
+        drafting.problems.extend(unmet);
+        drafting.problems.extend(missing);
+        drafting.warnings.extend(warned);
+        Ok((pin, plan))
     }
 
     /// One rule: its module found, its parameters compiled. The inner error lists what the merchant
@@ -235,7 +273,7 @@ impl Control {
         rule: &RuleSpec,
         schedule: Schedule,
         at: &str,
-    ) -> Result<Result<(PinnedRule, RulePlan, Vec<Diagnostic>), Vec<Problem>>, ControlError> {
+    ) -> Result<Result<CompiledRule, Vec<Problem>>, ControlError> {
         let Some(row) = self.find_module(&rule.module).await? else {
             let problem = Problem::new(format!("{at}/module"), format!("no module {:?}", rule.module));
             return Ok(Err(vec![problem.hint(self.known_modules().await?)]));
@@ -279,7 +317,14 @@ impl Control {
             .into_iter()
             .map(|d| under_params(at, d))
             .collect();
-        Ok(Ok((pin, plan, warned)))
+        let attributes = plan.attributes.iter().map(|(attribute, _)| attribute.clone());
+        let handed = inspected.descriptor.precheck.then(|| attributes.collect());
+        Ok(Ok(CompiledRule {
+            pin,
+            plan,
+            warned,
+            handed,
+        }))
     }
 
     pub(super) async fn module_bytes(&self, digest: &str) -> Result<Arc<[u8]>, ControlError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::folding;
 use crate::plan::diff::{Change, Class, Part};
 use crate::plan::fold::list_of;
 use crate::revision::{PinnedRule, Revision};
@@ -18,13 +19,15 @@ pub(super) fn changes(old: &Revision, new: &Revision) -> Vec<Change> {
         &shadow(old).unwrap_or_default(),
         &shadow(new).unwrap_or_default(),
     ));
+    changes.extend(folding::changes(&old.folds, &new.folds));
     let mut named = BTreeSet::new();
     for (key, list) in &new.audiences {
-        let Some(before) = old.audiences.get(key) else {
-            continue;
-        };
         // Folded in several ways it is one list, in one version.
         let id = list_of(key).0;
+        let mut earlier = old.audiences.iter();
+        let Some((_, before)) = earlier.find(|(key, _)| list_of(key).0 == id) else {
+            continue;
+        };
         if named.insert(id) && before.version != list.version {
             let mut sentence = format!("list {id}: version {} → {}", before.version, list.version);
             let (from, to) = (before.kind.name(), list.kind.name());

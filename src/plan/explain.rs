@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::ceiling::is_held;
-use super::fold::list_of;
+use super::fold::{list_of, read_by};
 use super::reach::{needed, reachable_from};
 use crate::audience::ListKind;
 pub use enforced::enforced;
@@ -183,14 +183,7 @@ pub(super) fn list_noun(audience: &str) -> String {
 
 /// How each attribute reads that the plan reads folded.
 fn folded(plan: &CheckedPlan) -> impl Iterator<Item = String> {
-    let parts = plan.plan();
-    let read = parts.nodes.iter().filter_map(|expr| match expr {
-        Expr::Attribute(of) | Expr::Member { of, .. } => Some(of),
-        _ => None,
-    });
-    let keys = parts.counters.iter().flat_map(|counter| &counter.key);
-    let folded: BTreeSet<(&Attribute, &Fold)> = read
-        .chain(keys)
+    let folded: BTreeSet<(&Attribute, &Fold)> = read_by(plan.plan())
         .filter_map(|attribute| match attribute {
             Attribute::Folded { of, fold } => Some((&**of, fold)),
             _ => None,

@@ -1,5 +1,7 @@
 //! Folding: one spelling of what buyers write in many, before rules see it. What an order carries stays as it was sent.
 
+mod never_met;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,8 +10,12 @@ use std::str::FromStr;
 use icu_normalizer::ComposingNormalizer;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, Expr, Node, Plan};
+pub use never_met::{NeverMet, never_met};
+
+use super::names::check_attribute;
+use super::{ANY_NAME, Attribute, Expr, Plan, TOKEN_CLAIMS};
 use crate::order::{VALUE_BYTES_MAX, array};
+use crate::wire::check_shown;
 
 /// Between a list and how its members are folded, where it is asked by a folded value: no list's id has one.
 const FOLDED: char = '~';
@@ -85,17 +91,19 @@ fn surrounds(c: char) -> bool {
     c.is_whitespace() || INVISIBLE.contains(&c)
 }
 
-/// A local part in quotes may have anything in it, and one that begins with `+` would have nothing left.
+/// In quotes a name may have anything in it, and of one that begins with `+` nothing would be left.
 fn email(text: &str) -> Cow<'_, str> {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return text.into();
     };
-    if local.is_empty() || domain.is_empty() || local.starts_with('"') {
+    if local.is_empty() || domain.is_empty() {
         return text.into();
     }
-    let mailbox = local.split_once('+').map_or(local, |(mailbox, _)| mailbox);
-    let mailbox = if mailbox.is_empty() { local } else { mailbox };
-    format!("{mailbox}@{}", domain.to_lowercase()).into()
+    let name = match local.split_once('+') {
+        Some((name, _)) if !name.is_empty() && !name.starts_with('"') => name,
+        _ => local,
+    };
+    format!("{name}@{}", domain.to_lowercase()).into()
 }
 
 /// Two numbers that differ in digits of another script would become one.
@@ -196,6 +204,18 @@ impl Folds {
         }
     }
 
+    /// Has the plan of a rule say how attributes are folded that its precheck is handed, which declares these. Its nodes do
+    /// not need what is added: the plan's digest covers it, and a release that folds nothing refuses the plan.
+    pub fn note_handed(&self, plan: &mut Plan, declared: &[Attribute]) {
+        let named = self.0.iter().filter_map(|(name, fold)| {
+            let attribute = foldable(name).ok()?;
+            let is_handed =
+                attribute.is_given() || declared.iter().any(|declared| declared.declares(&attribute));
+            is_handed.then(|| Expr::Attribute(attribute.folded(fold.clone())))
+        });
+        plan.nodes.extend(named);
+    }
+
     /// A value of an attempt by the text form of its attribute.
     pub fn value<'a>(&self, attribute: &str, value: &'a str) -> Cow<'a, str> {
         self.0
@@ -232,6 +252,36 @@ impl Folds {
     }
 }
 
+/// The attribute of this name, if it can be folded; `Err` says why not.
+pub fn foldable(name: &str) -> Result<Attribute, String> {
+    let attribute = match name.split_once(':') {
+        None if name == "user" => Attribute::User,
+        Some(("claim", claim)) if TOKEN_CLAIMS.contains(&claim) => {
+            return Err(
+                "it is about the token itself, and no rule is handed it; who orders is \"user\"".to_owned(),
+            );
+        }
+        Some(("claim" | "client", ANY_NAME)) => {
+            return Err("each attribute is folded by its own name".to_owned());
+        }
+        Some(("claim", claim)) => Attribute::Claim(claim.to_owned()),
+        Some(("client", client)) => Attribute::Client(client.to_owned()),
+        _ => return Err("what can be is \"user\", \"claim:<name>\" and \"client:<name>\"".to_owned()),
+    };
+    check_attribute(&attribute).map_err(|(_, message)| message)?;
+    check_shown(name, false)?;
+    Ok(attribute)
+}
+
+/// What rules read of an order in expressions and count by; of prechecks, what they are handed folded.
+pub fn read_by(plan: &Plan) -> impl Iterator<Item = &Attribute> {
+    let read = plan.nodes.iter().filter_map(|expr| match expr {
+        Expr::Attribute(of) | Expr::Member { of, .. } => Some(of),
+        _ => None,
+    });
+    read.chain(plan.counters.iter().flat_map(|counter| &counter.key))
+}
+
 /// The key of a list whose members are folded, among those that a revision pins.
 fn folded_list(audience: &str, fold: &Fold) -> String {
     format!("{audience}{FOLDED}{fold}")
@@ -244,79 +294,6 @@ pub fn list_of(key: &str) -> (&str, Option<Fold>) {
         None => (key, None),
         Some((list, fold)) => (list, fold.parse().ok()),
     }
-}
-
-/// A text that a rule compares with a value, and that the value never is, since it is folded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NeverMet {
-    pub text: String,
-    pub attribute: Attribute,
-    /// What values are instead.
-    pub instead: String,
-}
-
-/// Which part of a value a text is compared with.
-#[derive(Clone, Copy)]
-enum Part {
-    Whole,
-    Start,
-    End,
-}
-
-impl Part {
-    /// What values have there that are folded, where they had the text before.
-    fn folded(self, text: &str, fold: &Fold) -> String {
-        // Every step leaves a digit that stands beside it.
-        const BESIDE: char = '0';
-        match self {
-            Self::Whole => fold.text(text).into_owned(),
-            Self::Start => {
-                let folded = fold.text(&format!("{text}{BESIDE}")).into_owned();
-                folded.strip_suffix(BESIDE).unwrap_or(&folded).to_owned()
-            }
-            Self::End => {
-                let folded = fold.text(&format!("{BESIDE}{text}")).into_owned();
-                folded.strip_prefix(BESIDE).unwrap_or(&folded).to_owned()
-            }
-        }
-    }
-}
-
-/// The first text of a plan that [`Folds::apply`] made, that what it is compared with cannot be.
-pub fn never_met(plan: &Plan) -> Option<NeverMet> {
-    plan.nodes.iter().find_map(|expr| match expr {
-        Expr::OneOf(of, texts) => first_not(plan, *of, texts.iter(), Part::Whole),
-        Expr::Lookup { of, entries, .. } => {
-            first_not(plan, *of, entries.iter().map(|(text, _)| text), Part::Whole)
-        }
-        Expr::StartsWith(of, texts) => first_not(plan, *of, texts.iter(), Part::Start),
-        Expr::EndsWith(of, texts) => first_not(plan, *of, texts.iter(), Part::End),
-        Expr::Eq(a, b) => [(a, b), (b, a)].into_iter().find_map(|(of, with)| {
-            let Some(Expr::Text(text)) = plan.nodes.get(*with as usize) else {
-                return None;
-            };
-            first_not(plan, *of, std::iter::once(text), Part::Whole)
-        }),
-        _ => None,
-    })
-}
-
-/// The first of these texts that a folded attribute at this node does not meet.
-fn first_not<'a>(
-    plan: &Plan,
-    of: Node,
-    mut texts: impl Iterator<Item = &'a String>,
-    part: Part,
-) -> Option<NeverMet> {
-    let Some(Expr::Attribute(Attribute::Folded { of, fold })) = plan.nodes.get(of as usize) else {
-        return None;
-    };
-    let text = texts.find(|text| part.folded(text, fold) != **text)?;
-    Some(NeverMet {
-        text: text.clone(),
-        attribute: (**of).clone(),
-        instead: part.folded(text, fold),
-    })
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::StreamExt;
 use tokio::task::spawn_blocking;
 
 use super::intake::IntakeError;
 use super::members::no_address;
+use super::pages::pages;
 use super::spool::{Digests, PARTITIONS, Spool};
 use super::{Control, ControlError, ended, filled, new_upload, unknown};
 use crate::audience::{
@@ -23,8 +25,6 @@ const CHANGED_MAX: usize = 1024;
 const CROWD: u64 = 2;
 /// Tries, when others change the list meanwhile.
 const TRIES: u32 = 8;
-/// Buckets read at once.
-const PAGE: u32 = 256;
 
 /// A member, and whether it is to be on the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,11 +165,9 @@ impl Control {
     async fn store_whole(&self, draft: &Draft) -> Result<Option<AudienceRow>, ControlError> {
         let row = &draft.row;
         let mut spool = Spool::default();
-        for first in (0..row.buckets).step_by(PAGE as usize) {
-            let mut page = self
-                .store
-                .audience_buckets(&row.id, row.version, first, PAGE)
-                .await?;
+        let mut pages = pages(&self.store, row);
+        while let Some(page) = pages.next().await {
+            let (first, mut page) = page?;
             for (bucket, packed) in (first..).zip(&mut page) {
                 if let Some(members) = draft.after.get(&bucket) {
                     *packed = pack(members.iter().map(Vec::as_slice));

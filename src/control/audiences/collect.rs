@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as Turn, oneshot};
 use tokio::time::Instant;
 
 use super::change::Wanted;
-use super::{Asked, Control, ControlError, Repinned, invalid, unknown};
+use super::{Asked, Control, ControlError, Repinned, check_known, invalid, unknown};
 use crate::audience::{ListKind, check_member, is_range};
 use crate::store::AudienceRow;
 use crate::wire::echo;
@@ -108,6 +108,7 @@ impl Control {
         if listed {
             check_member(&member, strict).map_err(|why| invalid(why.to_string()))?;
         }
+        check_known(&id)?;
         let newest = self.store.newest_audience(&id).await?;
         let newest = newest.ok_or_else(|| unknown(&id))?;
         if listed && strict && newest.kind == ListKind::Texts && is_range(&member) {

@@ -1,54 +1,77 @@
-//! Lists with their members folded: made once per version and fold, when a revision first asks for them, and kept beside
-//! the version.
+//! Lists with their members folded: made once per version and fold, for the first revision that asks for them, and kept
+//! beside the version.
 
+use futures_util::StreamExt;
 use tokio::task::spawn_blocking;
 
 use super::intake::IntakeError;
+use super::pages::pages;
 use super::spool::Spool;
 use super::{Control, ControlError, ended, filled};
 use crate::audience::{ListKind, unpack};
-use crate::plan::Fold;
-use crate::store::AudienceRow;
+use crate::plan::{AudienceRef, Fold};
+use crate::store::{AudienceRow, NewAudience};
 
-/// Buckets read at once.
-const BUCKETS_AT_ONCE: u32 = 1024;
+/// A version of a list with its members folded, that is to be stored with the revision that asks for it.
+pub(in super::super) struct FoldedCopy {
+    /// The list as it was uploaded.
+    list: String,
+    version: u32,
+    new: NewAudience,
+    spool: Spool,
+}
 
 impl Control {
-    /// A version of a list with its members folded, under this key; it is made where it is not there yet.
+    /// How a revision pins a version of a list with its members folded, under this key; and the copy, where it is not there yet.
     pub(super) async fn folded(
         &self,
         row: &AudienceRow,
         key: &str,
         fold: &Fold,
-    ) -> Result<AudienceRow, ControlError> {
+    ) -> Result<(AudienceRef, Option<FoldedCopy>), ControlError> {
         if let Some(there) = self.store.audience_version(key, row.version).await? {
-            return Ok(there);
+            return Ok((AudienceRef::whole(there.version, there.buckets), None));
         }
-        let mut spool = self.fold_into_spool(row, fold).await?;
-        let summarised = spawn_blocking(move || spool.summary().map(|summary| (summary, spool)));
-        let (summary, spool) = ended(summarised.await)?.map_err(IntakeError::Spool)?;
-        let new = self.new_audience(key.to_owned(), ListKind::Texts, summary?, None);
-        let buckets = filled(spool, new.buckets);
-        self.store.insert_folded(&new, row.version, buckets).await?;
-        let stored = self.store.audience_version(key, row.version).await?;
-        stored.ok_or_else(|| ControlError::Internal(format!("the list {key:?} is not stored")))
-    }
-
-    async fn fold_into_spool(&self, row: &AudienceRow, fold: &Fold) -> Result<Spool, ControlError> {
         let mut spool = Spool::default();
-        for from in (0..row.buckets).step_by(BUCKETS_AT_ONCE as usize) {
-            let page = self
-                .store
-                .audience_buckets(&row.id, row.version, from, BUCKETS_AT_ONCE);
-            let (page, fold) = (page.await?, fold.clone());
-            let spooled = spawn_blocking(move || {
+        let mut pages = pages(&self.store, row);
+        while let Some(page) = pages.next().await {
+            let ((_, page), fold) = (page?, fold.clone());
+            let spooling = spawn_blocking(move || {
                 for member in page.iter().flat_map(|packed| unpack(packed)) {
                     spool.add(&fold.text(&String::from_utf8_lossy(member)))?;
                 }
                 Ok(spool)
             });
-            spool = ended(spooled.await)?.map_err(IntakeError::Spool)?;
+            spool = ended(spooling.await)?.map_err(IntakeError::Spool)?;
         }
-        Ok(spool)
+        let summing = spawn_blocking(move || spool.summary().map(|summary| (summary, spool)));
+        let (summary, spool) = ended(summing.await)?.map_err(IntakeError::Spool)?;
+        let new = self.new_audience(key.to_owned(), ListKind::Texts, summary?, None);
+        let copy = FoldedCopy {
+            list: row.id.clone(),
+            version: row.version,
+            new,
+            spool,
+        };
+        Ok((AudienceRef::whole(row.version, copy.new.buckets), Some(copy)))
+    }
+
+    /// Stores what a revision asks for, before it is stored itself.
+    pub(in super::super) async fn store_copies(&self, copies: Vec<FoldedCopy>) -> Result<(), ControlError> {
+        for copy in copies {
+            let FoldedCopy {
+                list,
+                version,
+                new,
+                spool,
+            } = copy;
+            let buckets = filled(spool, new.buckets);
+            if !self.store.insert_folded(&list, version, &new, buckets).await? {
+                return Err(ControlError::Conflict(format!(
+                    "version {version} of the list {list:?} was removed meanwhile: send the request again"
+                )));
+            }
+        }
+        Ok(())
     }
 }

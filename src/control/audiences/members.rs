@@ -1,16 +1,14 @@
 //! Who is on a list: one id asked for, or all of them handed out.
 
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 
-use super::{Control, ControlError, invalid, unknown};
+use super::pages::pages;
+use super::{Control, ControlError, check_known, invalid, unknown};
 use crate::audience::{AddressError, AddressRange, ListKind, unpack};
 use crate::campaign::bucket_of;
 use crate::store::AudienceRow;
 use crate::wire::echo;
-
-/// Buckets read at once: of a full list they are some 200 KiB.
-const BUCKETS_AT_ONCE: u32 = 128;
 
 /// Whether somebody is on a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,21 +69,12 @@ impl Control {
     /// Every member of a version, in no order.
     pub async fn members(&self, id: &str, version: u32) -> Result<MembersStream, ControlError> {
         let row = self.version(id, Some(version)).await?;
-        let store = self.store.clone();
-        let rounds = (0..row.buckets).step_by(BUCKETS_AT_ONCE as usize);
-        let read = move |from| {
-            let (store, id) = (store.clone(), row.id.clone());
-            async move {
-                let round = store
-                    .audience_buckets(&id, version, from, BUCKETS_AT_ONCE)
-                    .await?;
-                Ok(round.concat())
-            }
-        };
-        Ok(stream::iter(rounds).then(read).boxed())
+        let pages = pages(&self.store, &row).map(|page| Ok(page?.1.concat()));
+        Ok(pages.boxed())
     }
 
     async fn version(&self, id: &str, version: Option<u32>) -> Result<AudienceRow, ControlError> {
+        check_known(id)?;
         let found = match version {
             None => self.store.newest_audience(id).await?,
             Some(version) => self.store.audience_version(id, version).await?,

@@ -10,6 +10,7 @@ mod collect;
 mod folded;
 mod intake;
 mod members;
+pub(super) mod pages;
 mod pin;
 mod repin;
 mod spool;
@@ -26,6 +27,7 @@ use crate::campaign::check_id;
 use crate::store::{AudienceRow, NewAudience};
 pub(super) use collect::Collector;
 pub use collect::{Changed, MemberChange};
+pub(super) use folded::FoldedCopy;
 pub use intake::{Format, Reading};
 use intake::{Intake, IntakeError, Taken};
 pub use members::{Asked, MembersStream};
@@ -99,8 +101,8 @@ impl Control {
             id,
             gzip,
             reading,
+            activate,
             body,
-            ..
         } = upload;
         let newest = self.store.newest_audience(&id).await?;
         // A list of addresses stays one: as texts, its ranges would match nobody.
@@ -115,6 +117,7 @@ impl Control {
             spool,
             table,
         } = collect(gzip, reading, body).await?;
+        self.can_match(&id, &kind, &activate).await?;
         let new = self.new_audience(id, kind, summary, None);
         if let Some(row) = self.store.newest_audience(&new.id).await?
             && row.digest == new.digest
@@ -169,7 +172,7 @@ impl Control {
     fn is_pinned(&self, id: &str) -> bool {
         let all = self.ruleset.all();
         all.iter()
-            .any(|active| active.revision.audiences.contains_key(id))
+            .any(|active| active.revision.list_version(id).is_some())
     }
 
     /// The newest version of each list, the one that changed last first.
@@ -184,6 +187,7 @@ impl Control {
         before: Option<u32>,
         limit: u32,
     ) -> Result<Vec<AudienceRow>, ControlError> {
+        check_known(id)?;
         let rows = self.store.audience(id, before, limit.clamp(1, PAGE_MAX)).await?;
         if rows.is_empty() && self.store.newest_audience(id).await?.is_none() {
             return Err(unknown(id));
@@ -193,6 +197,7 @@ impl Control {
 
     /// Removes a version that is not the newest and that no revision pins.
     pub async fn delete_audience(&self, actor: &str, id: &str, version: u32) -> Result<(), ControlError> {
+        check_known(id)?;
         if !self.store.delete_audience(id, version).await? {
             return Err(ControlError::Unknown(format!(
                 "the list {id:?} has no version {version}"
@@ -207,6 +212,11 @@ impl Control {
 /// A random key for members to be kept under.
 fn new_upload() -> String {
     uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// What is kept beside a list, under a key of its own, is no list.
+fn check_known(id: &str) -> Result<(), ControlError> {
+    check_id(id).map_err(|_| unknown(id))
 }
 
 fn unknown(id: &str) -> ControlError {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::places::places_of;
 use super::super::requests::RuleSpec;
+use super::folded::FoldedCopy;
 use super::{Control, ControlError, Problem};
 use crate::audience::ListKind;
 use crate::plan::fold::list_of;
@@ -17,7 +18,7 @@ const REPORTED_MAX: usize = 10;
 
 impl Control {
     /// Pins the newest version of every list the plan of a rule asks for, unless an earlier rule of the
-    /// revision has pinned one; folded where the plan asks it so. `at` points at the rule in the request; what a merchant can
+    /// revision has pinned one; folded where the plan asks it so, and then with a copy in `copies` to be stored. `at` points at the rule in the request; what a merchant can
     /// mend is answered as problems.
     pub(in super::super) async fn pin_audiences(
         &self,
@@ -25,6 +26,7 @@ impl Control {
         rule: &RuleSpec,
         plan: &Plan,
         pinned: &mut Audiences,
+        copies: &mut Vec<FoldedCopy>,
     ) -> Result<Vec<Problem>, ControlError> {
         let asked: BTreeSet<&String> = plan
             .nodes
@@ -49,15 +51,19 @@ impl Control {
                 continue;
             };
             let row = self.in_one_version(row, pinned).await?;
-            let row = match fold {
-                None => row,
+            let pin = match fold {
+                None => self.pin(&row).await?,
                 Some(_) if row.kind != ListKind::Texts => {
                     problems.push(folded_addresses(at, rule, list));
                     continue;
                 }
-                Some(fold) => self.folded(&row, key, &fold).await?,
+                Some(fold) => {
+                    let (pin, copy) = self.folded(&row, key, &fold).await?;
+                    copies.extend(copy);
+                    pin
+                }
             };
-            pinned.insert(key.clone(), self.pin(&row).await?);
+            pinned.insert(key.clone(), pin);
         }
         problems.truncate(REPORTED_MAX);
         Ok(problems)

@@ -3,6 +3,7 @@
 
 use super::super::requests::{NewRevision, RuleSpec};
 use super::{Control, ControlError};
+use crate::audience::ListKind;
 use crate::plan::fold::list_of;
 use crate::revision::{PinnedRule, Revision};
 use crate::store::AudienceRow;
@@ -23,6 +24,27 @@ impl Control {
     pub(super) async fn can_repin(&self, id: &str, campaigns: &[String]) -> Result<(), ControlError> {
         for campaign in campaigns {
             self.pinning(id, campaign).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether these campaigns can go by a version whose members are such.
+    pub(super) async fn can_match(
+        &self,
+        id: &str,
+        kind: &ListKind,
+        campaigns: &[String],
+    ) -> Result<(), ControlError> {
+        for campaign in campaigns.iter().filter(|_| *kind != ListKind::Texts) {
+            let (revision, _) = self.pinning(id, campaign).await?;
+            let mut keys = revision.audiences.keys().map(|key| list_of(key));
+            if keys.any(|(list, fold)| list == id && fold.is_some()) {
+                return Err(ControlError::Conflict(format!(
+                    "revision {} of the campaign {campaign:?}, which is active, asks for the list {id:?} by a folded attribute, \
+                     and a list of addresses is not folded: send ?kind=texts, or leave the campaign out of ?activate=",
+                    revision.number
+                )));
+            }
         }
         Ok(())
     }

@@ -2,33 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::StreamExt;
+
 use super::{Control, ControlError};
 use crate::attempts::replay::AudienceMembers;
 use crate::audience::unpack;
+use crate::control::audiences::pages::pages;
 use crate::plan::CheckedPlan;
-
-/// Buckets of one read.
-const PAGE: u32 = 1024;
+use crate::plan::fold::list_of;
 
 impl Control {
-    /// The lists a plan asks for, in the versions its revision pinned.
+    /// The lists a plan asks for, in the versions its revision pinned, their members folded where it asks them so: of what is
+    /// not stored there are no folded copies.
     pub(super) async fn audience_members(&self, plan: &CheckedPlan) -> Result<AudienceMembers, ControlError> {
         let mut audiences = BTreeMap::new();
-        for (id, list) in &plan.context().audiences {
+        for (key, pinned) in &plan.context().audiences {
+            let (list, fold) = list_of(key);
+            let row = self.store.audience_version(list, pinned.version).await?;
+            let row = row.ok_or_else(|| {
+                ControlError::Conflict(format!(
+                    "version {} of the list {list:?} is not stored any more",
+                    pinned.version
+                ))
+            })?;
             let mut members = BTreeSet::new();
-            let mut next = 0;
-            while next < list.buckets {
-                let page = self.store.audience_buckets(id, list.version, next, PAGE).await?;
-                for packed in &page {
-                    let ids = unpack(packed).map(|id| String::from_utf8_lossy(id).into_owned());
-                    members.extend(ids);
-                }
-                next += page.len() as u32;
-                if page.is_empty() {
-                    break;
+            let mut pages = pages(&self.store, &row);
+            while let Some(page) = pages.next().await {
+                for packed in page?.1 {
+                    members.extend(unpack(&packed).map(|member| {
+                        let member = String::from_utf8_lossy(member);
+                        fold.as_ref()
+                            .map_or_else(|| member.to_string(), |fold| fold.text(&member).into_owned())
+                    }));
                 }
             }
-            audiences.insert(id.clone(), members);
+            audiences.insert(key.clone(), members);
         }
         Ok(audiences)
     }

@@ -201,7 +201,7 @@ fn unknown_of_landed(plan: &CheckedPlan, counter: &Counter) -> Option<String> {
         _ => None,
     });
     let mut read = counter.key.iter().chain(read);
-    read.find(|attribute| !attribute.is_given()).map(noun)
+    read.find(|attribute| !attribute.brought().is_given()).map(noun)
 }
 
 fn re_keyed(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), pairs: &Pairs, now: i64) -> Change {
@@ -218,7 +218,7 @@ fn re_keyed(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), pairs: &Pairs, n
     };
     if before.key != after.key {
         what.push(format!("{} → {}", whom(&before.key), whom(&after.key)));
-        note(key_effect(&before.key, &after.key));
+        note(key_effect(before, after));
     }
     if before.window != after.window {
         what.push(format!("{} → {}", window(&before.window), window(&after.window)));
@@ -247,9 +247,11 @@ fn re_keyed(old: (&CheckedPlan, u32), new: (&CheckedPlan, u32), pairs: &Pairs, n
     change(&after.id, Class::ReKeyed, sentence, counts)
 }
 
-/// Subjects are texts: of one attribute its value, of several each value behind its length.
-fn key_effect(before: &[Attribute], after: &[Attribute]) -> (Counts, String) {
-    let text = match (before, after) {
+/// Subjects are texts: of one attribute its value, of several each value behind its length. What lies beside the buyers' orders
+/// is not found among other counts.
+fn key_effect(before: &Counter, after: &Counter) -> (Counts, String) {
+    let text = match (before.key.as_slice(), after.key.as_slice()) {
+        _ if before.is_of_buyer() != after.is_of_buyer() => "starts at zero".to_owned(),
         ([one], [other]) => format!(
             "starts at zero, except that {} with the same text as {} goes on from that one's count",
             a(other),

@@ -187,12 +187,7 @@ impl<'a> Text<'a> {
                 self.push(")");
             }
             Expr::Select(when, then, other) => self.select(*when, *then, *other, below),
-            Expr::OneOf(of, texts) => {
-                self.node(*of, Binds::Compare, below);
-                let shown = texts.iter().take(ENTRIES_SHOWN).map(|text| format!("{text:?}"));
-                let list = listed(shown.collect(), texts.len());
-                self.push(&format!(" is one of {list}"));
-            }
+            Expr::OneOf(of, texts) => self.one_of(*of, texts, below),
             Expr::Lookup { of, entries, default } => {
                 let shown = entries.iter().take(ENTRIES_SHOWN);
                 let shown = shown.map(|(key, value)| format!("{key:?}: {}", number(*value)));
@@ -220,6 +215,13 @@ impl<'a> Text<'a> {
             Expr::StartsWith(of, texts) => self.affix(*of, "starts", texts, below),
             Expr::EndsWith(of, texts) => self.affix(*of, "ends", texts, below),
         }
+    }
+
+    fn one_of(&mut self, of: Node, texts: &[String], depth: usize) {
+        self.node(of, Binds::Compare, depth);
+        let shown = texts.iter().take(ENTRIES_SHOWN).map(|text| format!("{text:?}"));
+        let list = listed(shown.collect(), texts.len());
+        self.push(&format!(" is one of {list}"));
     }
 
     fn affix(&mut self, of: Node, verb: &str, texts: &[String], depth: usize) {

@@ -3,7 +3,7 @@
 
 use super::Sample;
 use super::story::{Draft, HOUR, MINUTE, SPRING, Story, again, claim, client, order, release, sku_attribute};
-use crate::plan::{Attribute, Expr, Fold, Folds, Window};
+use crate::plan::{Attribute, Expr, Window};
 
 pub(super) fn samples() -> Vec<Sample> {
     vec![
@@ -259,16 +259,12 @@ fn arrays() -> Sample {
 
 /// Buyers who write one thing in many ways.
 fn folded() -> Sample {
-    let fold =
-        |(name, steps): (&str, &str)| -> (String, Fold) { (name.to_owned(), steps.parse().expect("steps")) };
-    let folds: Folds = [
+    let fold = |(name, steps): (&str, &str)| (name.to_owned(), steps.parse().expect("steps"));
+    let folds: [(&str, &str); 3] = [
         ("claim:email", "trim+lowercase+email+nfc"),
         ("claim:tier", "trim+lowercase"),
         ("client:phone", "digits"),
-    ]
-    .map(fold)
-    .into_iter()
-    .collect();
+    ];
     let mut draft = Draft::default();
     let known = draft.push(Expr::Member {
         audience: "blocked".into(),
@@ -282,80 +278,24 @@ fn folded() -> Sample {
     let limit = draft.push(Expr::Select(gold, two, one));
     let orders = draft.orders(&[claim("email"), client("phone")], Window::Campaign);
     draft.at_most(orders, limit, "One order per address and number, two for gold.");
-    draft.fold(&folds);
-    let story = Story::new("folded attributes", draft).audience(
-        "blocked~trim+lowercase+email+nfc",
-        &["eve@x.org", "fr\u{e9}d@x.org"],
-    );
+    draft.fold(&folds.map(fold).into_iter().collect());
+    let list = "blocked~trim+lowercase+email+nfc";
+    let story = Story::new("folded attributes", draft).audience(list, &["eve@x.org", "fr\u{e9}d@x.org"]);
+    let at = |email, phone, tier| format!("claim:email={email} client:phone={phone} claim:tier={tier}");
+    let by = |at_ms, user, attributes: String, expect| order(at_ms, user, "shirt", 1, &attributes, expect);
     story.steps(vec![
-        order(0, "a", "shirt", 1, "claim:email=eve@x.org", "blocked"),
-        order(0, "a", "shirt", 1, "claim:email=EVE+1@X.org", "blocked"),
-        order(0, "a", "shirt", 1, "claim:email=Fre\u{301}d@x.org", "blocked"),
-        order(
-            0,
-            "a",
-            "shirt",
-            1,
-            "claim:email=\u{1f}ok@x.org\u{1f}Eve@x.org",
-            "blocked",
-        ),
-        order(
-            0,
-            "a",
-            "shirt",
-            1,
-            "claim:email=Ann@X.org client:phone=+49-170",
-            "admitted",
-        ),
-        order(
-            0,
-            "b",
-            "shirt",
-            1,
-            "claim:email=ann+z@x.org client:phone=49170",
-            "limit",
-        ),
-        order(
-            0,
-            "b",
-            "shirt",
-            1,
-            "claim:email=ann@x.org client:phone=0170",
-            "admitted",
-        ),
-        order(
-            0,
-            "c",
-            "shirt",
-            1,
-            "claim:email=ann@x.org client:phone=0-170 claim:tier=GOLD",
-            "admitted",
-        ),
-        order(
-            0,
-            "d",
-            "shirt",
-            1,
-            "claim:email=ANN@x.org client:phone=(0170) claim:tier=Gold",
-            "limit",
-        ),
+        by(0, "a", at("eve@x.org", "", ""), "blocked"),
+        by(0, "a", at("EVE+1@X.org", "", ""), "blocked"),
+        by(0, "a", at("Fre\u{301}d@x.org", "", ""), "blocked"),
+        by(0, "a", at("\u{1f}ok@x.org\u{1f}Eve@x.org", "", ""), "blocked"),
+        by(0, "a", at("Ann@X.org", "+49-170", ""), "admitted"),
+        by(0, "b", at("ann+z@x.org", "49170", ""), "limit"),
+        by(0, "b", at("ann@x.org", "0170", ""), "admitted"),
+        by(0, "c", at("ann@x.org", "0-170", "GOLD"), "admitted"),
+        by(0, "d", at("ANN@x.org", "(0170)", "Gold"), "limit"),
         release(1, 7),
-        order(
-            1,
-            "d",
-            "shirt",
-            1,
-            "claim:email=ann@x.org client:phone=0170 claim:tier=gold",
-            "admitted",
-        ),
-        order(
-            1,
-            "d",
-            "shirt",
-            1,
-            "claim:email=ann@x.org client:phone=4917-0",
-            "limit",
-        ),
+        by(1, "d", at("ann@x.org", "0170", "gold"), "admitted"),
+        by(1, "d", at("ann@x.org", "4917-0", ""), "limit"),
     ])
 }
 

@@ -38,14 +38,29 @@ impl Store {
         Ok(self.number(tx, new).await?)
     }
 
-    /// Stores a version of a list with its members folded, under the number that it has unfolded, unless it is there already.
+    /// Stores a version of a list with its members folded, under the number that it has unfolded, unless it is there already;
+    /// `false`, and nothing is stored, where the list has no such version.
     pub async fn insert_folded<E: From<StoreError>>(
         &self,
-        new: &NewAudience,
+        list: &str,
         version: u32,
+        new: &NewAudience,
         buckets: BoxStream<'_, Result<(u32, Vec<u8>), E>>,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         let mut tx = self.with_buckets(&new.upload, buckets).await?;
+        // Who removes the version meanwhile waits, and then removes this as well.
+        let lock = self.dialect.for_update();
+        let sql = format!("SELECT version FROM audiences WHERE audience_id = ? AND version = ?{lock}");
+        let there = sqlx::query(AssertSqlSafe(sql))
+            .bind(list)
+            .bind(i64::from(version))
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(StoreError::from)?;
+        if there.is_none() {
+            tx.rollback().await.map_err(StoreError::from)?;
+            return Ok(false);
+        }
         let parts = Parts {
             upload: &new.upload,
             base_upload: None,
@@ -55,7 +70,7 @@ impl Store {
             true => tx.commit().await.map_err(StoreError::from)?,
             false => tx.rollback().await.map_err(StoreError::from)?,
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A transaction that has written these buckets.

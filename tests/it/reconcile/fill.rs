@@ -36,6 +36,7 @@ fn units() -> Plan {
                 &[Attribute::SkuAttribute("kind".into())],
                 Window::Campaign,
             ),
+            counter("units-of-folded", &[folded], Window::Campaign),
             counter("rolling-units", &[Attribute::User], Window::Rolling { length_ms }),
         ],
         ..Plan::default()

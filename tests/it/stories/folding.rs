@@ -124,7 +124,15 @@ async fn what_folds_stays_until_it_is_changed_and_the_change_is_said() {
     place(&gate, "ada", "ADA@x.org", "1").await.expect(202);
 
     // Left out, it stays; the list in its newest version is folded as well.
-    list(&gate, "blocked", "Eve@X.org\nBOB@x.org\n").await;
+    let url = format!("{}/admin/v1/audiences/blocked", gate.admin);
+    let members = b"Eve@X.org\nBOB@x.org\n".to_vec();
+    let uploaded = gate
+        .http
+        .send(Method::PUT, &url, &[("content-type", "text/plain")], members);
+    let uploaded = uploaded.await.expect(201).json();
+    assert_eq!(uploaded["behind"].as_array().map(Vec::len), Some(1), "{uploaded}");
+    let note = uploaded["note"].as_str().unwrap_or_default();
+    assert!(!note.contains("No active revision"), "{uploaded}");
     let again = gate
         .control("/campaigns/spring/revisions", &json!({"rules": rules}))
         .await
@@ -183,6 +191,8 @@ async fn what_folds_stays_until_it_is_changed_and_the_change_is_said() {
     assert_eq!(refused.status, 409, "{}", refused.text());
     let counter = "per-subject/units-per-claim-email";
     let accepted = json!({"revision": 4, "accept": [counter]});
+    let changed = "rules read claim:email as it is; before, folded (lowercase)";
+    assert!(changes.contains(changed), "{changes}");
     gate.control("/campaigns/spring/activate", &accepted)
         .await
         .expect(200);
@@ -190,6 +200,24 @@ async fn what_folds_stays_until_it_is_changed_and_the_change_is_said() {
     place(&gate, "eve", "Eve@X.org", "1")
         .await
         .refused(409, "blocked");
+
+    // What is kept beside the list is no list.
+    for path in [
+        "blocked~lowercase",
+        "blocked~lowercase/1/members",
+        "blocked~lowercase/members/eve",
+    ] {
+        let url = format!("{}/admin/v1/audiences/{path}", gate.admin);
+        assert_eq!(gate.http.get(&url, &[]).await.status, 404, "{path}");
+    }
+    for (method, path) in [
+        (Method::DELETE, "blocked~lowercase/1"),
+        (Method::PUT, "blocked~lowercase/members/x"),
+    ] {
+        let url = format!("{}/admin/v1/audiences/{path}", gate.admin);
+        let reply = gate.http.send(method, &url, &[], Vec::new()).await;
+        assert_eq!(reply.status, 404, "{path}: {}", reply.text());
+    }
 
     // A version goes with what was folded of it, unless a revision pins that.
     let delete = async |version: u32| {
@@ -202,36 +230,78 @@ async fn what_folds_stays_until_it_is_changed_and_the_change_is_said() {
 }
 
 #[tokio::test]
+async fn what_no_rule_reads_is_told_and_a_dry_run_says_what_folding_changes() {
+    let gate = gate().await;
+    let rules = json!([{"module": "n-per-user", "params": {"limit": 1, "count": "orders"}}]);
+    let made = gate
+        .control("/campaigns", &campaign(&json!({}), rules.clone()))
+        .await;
+    made.expect(201);
+    let fold = json!({"user": ["lowercase"], "claim:emial": ["trim"]});
+    let new = json!({"rules": rules, "fold": fold});
+    let dry = gate
+        .control("/campaigns/spring/revisions?dry_run=true", &new)
+        .await;
+    let dry = dry.expect(200).json();
+    let diagnostics = dry["diagnostics"].as_array().expect("diagnostics");
+    assert_eq!(diagnostics.len(), 1, "{dry}");
+    assert_eq!(diagnostics[0]["pointer"], "/fold/claim:emial", "{dry}");
+    let changes = dry["changes"].to_string();
+    for part in [
+        "rules read user folded (lowercase); before, as it is",
+        "re-keyed, per user → per user, folded (lowercase); starts at zero.",
+    ] {
+        assert!(changes.contains(part), "{part}: {changes}");
+    }
+    assert_eq!(
+        read(&gate, "/campaigns/spring/revisions").await["revisions"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_folded_and_what_is_compared_in_vain_is_refused_where_it_stands() {
     let gate = gate().await;
     list(&gate, "blocked", "10.0.0.0/8\n").await;
     let tiers = json!([{"module": "tiered", "params": {"tiers": {"Gold": 5}, "others": 1, "claim": "tier"}}]);
     let by_ip = json!([denied("claim:address")]);
     let any = json!([{"module": "one-per-user"}]);
-    let cases: [(Value, &Value, &str, &str); 8] = [
+    let long = format!("claim:{}", "x".repeat(100_000));
+    let shown = format!("/fold/{}", &long[..80]);
+    let cases: [(Value, &Value, &str, &str); 11] = [
+        (
+            json!({"claim:sub": ["trim"]}),
+            &any,
+            "/fold/claim:sub",
+            "about the token itself",
+        ),
+        (
+            json!({"client:a\u{200b}": ["trim"]}),
+            &any,
+            "/fold/client:a\u{200b}",
+            "U+200B",
+        ),
+        (json!({long: ["trim"]}), &any, &shown, "1 to 64 bytes"),
         (
             json!({"sku": ["trim"]}),
             &any,
             "/fold/sku",
-            "no attribute that can be folded",
+            "cannot be folded: what can be is",
         ),
-        (
-            json!({"ip": ["trim"]}),
-            &any,
-            "/fold/ip",
-            "no attribute that can be folded",
-        ),
+        (json!({"ip": ["trim"]}), &any, "/fold/ip", "cannot be folded"),
         (
             json!({"claim:*": ["trim"]}),
             &any,
             "/fold/claim:*",
-            "no attribute that can be folded",
+            "cannot be folded",
         ),
         (
             json!({"claim:a/b": ["trim"], "x": ["trim"]}),
             &any,
             "/fold/x",
-            "no attribute that can be folded",
+            "cannot be folded",
         ),
         (
             json!({"user": ["upper"]}),
