@@ -27,6 +27,10 @@ fn units() -> Plan {
         cost: 0,
     };
     let length_ms = 3_600_000;
+    let folded = Attribute::Folded {
+        of: Box::new(Attribute::User),
+        fold: "lowercase".parse().expect("a step"),
+    };
     Plan {
         nodes: vec![Expr::Attribute(Attribute::Quantity)],
         counters: vec![
@@ -89,10 +93,18 @@ async fn used(sale: &Sale, counter: &str) -> i64 {
     sale.db.number(&sql).await
 }
 
+async fn subjects(sale: &Sale, counter: &str) -> i64 {
+    let sql = format!("SELECT COUNT(DISTINCT subject) FROM `usage` WHERE counter = 'rule/{counter}'");
+    sale.db.number(&sql).await
+}
+
 async fn orders_from_before_a_counter_are_counted_once(side: Side) {
     let sale = Arc::new(Sale::open(side, 1000).await);
     for n in 0..60 {
-        let (user, sku) = (format!("u{}", n % 20), ["mug", "hat"][n % 2]);
+        let (user, sku) = (
+            format!("{}{}", ["u", "U"][n % 2], n % 20 / 2),
+            ["mug", "hat"][n % 2],
+        );
         assert!(sale.place(&user, &n.to_string(), sku).await);
     }
     let seen = epoch(&sale).await;
@@ -104,6 +116,8 @@ async fn orders_from_before_a_counter_are_counted_once(side: Side) {
         (used(&sale, "units").await, used(&sale, "rolling-units").await),
         (60, 60)
     );
+    assert_eq!(subjects(&sale, "units-of-folded").await, 10, "u1 is U1");
+    assert_eq!(used(&sale, "units-of-folded").await, 60);
     // Again, as a gateway does that was told that it came too late: nobody is charged twice.
     sale.reconcile.fill(&revision, &ids()).await.expect("filled");
     assert_eq!(
@@ -122,7 +136,7 @@ async fn orders_from_before_a_counter_are_counted_once(side: Side) {
     let found = sale
         .db
         .store
-        .order(CAMPAIGN, attempt("u3", "3", "hat").order)
+        .order(CAMPAIGN, attempt("U1", "3", "hat").order)
         .await;
     let charges = found.expect("asked").expect("landed").charges;
     let on = |counter: &str| charges.iter().filter(|charge| charge.counter == counter).count();
