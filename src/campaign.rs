@@ -1,11 +1,11 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::wire::json::once_each;
 
 /// Units of all SKUs of one campaign together.
 pub const STOCK_MAX: u64 = 1_000_000_000;
@@ -55,30 +55,6 @@ impl Sku {
             attributes: BTreeMap::new(),
         }
     }
-}
-
-/// Texts by name. A name that comes twice is refused: nobody could know which one counts.
-fn once_each<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, String>, D::Error> {
-    struct Texts;
-    impl<'de> Visitor<'de> for Texts {
-        type Value = BTreeMap<String, String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of strings")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut texts = BTreeMap::new();
-            while let Some((name, text)) = map.next_entry::<String, String>()? {
-                if texts.contains_key(&name) {
-                    return Err(de::Error::custom(format!("duplicate field `{name}`")));
-                }
-                texts.insert(name, text);
-            }
-            Ok(texts)
-        }
-    }
-    reader.deserialize_map(Texts)
 }
 
 /// How a campaign's orders leave its gateways: `docs/RECORDS.md`. It only rises.

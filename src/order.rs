@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use crate::wire::VALUE_BYTES_MAX;
-pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_event};
+pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_client_attribute, check_event};
 pub use landed::LandedOrder;
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, check_sku_attribute, shown_sku};

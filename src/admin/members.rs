@@ -18,7 +18,8 @@ use super::audiences::{Activated, AudienceAnswer, Behind, campaigns, effect, num
 use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::audience::unpack;
-use crate::control::{Changed, ControlError, MemberChange};
+use crate::control::{AskedFolded, Changed, ControlError, MemberChange};
+use crate::plan::Fold;
 use crate::wire::Problem;
 use crate::wire::problem::MALFORMED;
 
@@ -37,6 +38,28 @@ struct AskAnswer {
     /// The member of the list that says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    folded: Vec<FoldedAnswer>,
+}
+
+/// What an active revision finds that asks for the list folded.
+#[derive(Serialize)]
+struct FoldedAnswer {
+    campaign: String,
+    version: u32,
+    fold: Fold,
+    listed: bool,
+}
+
+impl From<AskedFolded> for FoldedAnswer {
+    fn from(asked: AskedFolded) -> Self {
+        Self {
+            campaign: asked.campaign,
+            version: asked.version,
+            fold: asked.fold,
+            listed: asked.listed,
+        }
+    }
 }
 
 parameters! {
@@ -66,6 +89,8 @@ struct ChangeAnswer {
     /// The member of the list that says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    folded: Vec<FoldedAnswer>,
     /// When the version takes effect, in a sentence.
     note: String,
     /// Active revisions that go on with another version.
@@ -96,6 +121,7 @@ pub(super) async fn ask(
         member,
         listed: asked.listed,
         by: asked.by,
+        folded: asked.folded.into_iter().map(FoldedAnswer::from).collect(),
     })
     .into_response())
 }
@@ -159,6 +185,14 @@ fn answer(changed: Changed, member: String, listed: bool) -> ChangeAnswer {
     if let (false, Some(range)) = (listed, &changed.asked.by) {
         note += &format!(" The list still has {range}, which covers this member.");
     }
+    let spelt_otherwise = changed.asked.folded.iter();
+    let mut spelt_otherwise = spelt_otherwise.filter(|asked| asked.listed && asked.version == version);
+    if let (false, Some(asked)) = (listed, spelt_otherwise.next()) {
+        note += &format!(
+            " The list still has this member under another spelling, as the campaign {:?} reads it ({}): take that off as well.",
+            asked.campaign, asked.fold
+        );
+    }
     if changed.row.members == 0 {
         note += " Nobody is on the list.";
     }
@@ -167,6 +201,7 @@ fn answer(changed: Changed, member: String, listed: bool) -> ChangeAnswer {
         member,
         listed: changed.asked.listed,
         by: changed.asked.by,
+        folded: changed.asked.folded.into_iter().map(FoldedAnswer::from).collect(),
         note,
         behind: changed.behind.into_iter().map(Behind::from).collect(),
         activated: changed.activated.into_iter().map(Activated::from).collect(),

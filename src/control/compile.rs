@@ -8,16 +8,19 @@ use serde::Serialize;
 
 use super::audiences::FoldedCopy;
 use super::folding::{never_met_problems, unread};
+use super::places::places_of;
 use super::proof::Proof;
 use super::requests::Problem;
 use super::zones::wrong_zones;
 use super::{Control, ControlError, RuleSpec};
 use crate::campaign::{Campaign, Schedule};
+use crate::order::check_client_attribute;
 use crate::plan::cost::PlanCost;
 use crate::plan::diff::Change;
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{
-    Attribute, Audiences, CheckContext, CheckedPlan, Folds, Plan, PlanError, TOKEN_CLAIMS, check, explain,
+    ANY_NAME, Attribute, Audiences, CheckContext, CheckedPlan, Folds, Plan, PlanError, TOKEN_CLAIMS, check,
+    explain,
 };
 use crate::revision::{PinnedRule, Revision, Shadow};
 use crate::ruleset::Compiled;
@@ -252,7 +255,9 @@ impl Control {
         if missing.is_empty() {
             let wrong = wrong_zones(at, &plan.plan, &pin.params);
             let refused = match check_alone(&plan, &drafting.context) {
-                Ok(checked) => unreadable_claim(at, &checked),
+                Ok(checked) => {
+                    unreadable_claim(at, &checked).or_else(|| unsendable(at, &checked, &pin.params))
+                }
                 Err(_) if !wrong.is_empty() => None,
                 Err(error) => Some(refused_plan(at, &pin, &error)),
             };
@@ -416,6 +421,25 @@ fn unreadable_claim(at: &str, plan: &CheckedPlan) -> Option<Problem> {
             format!("the rule reads claim:{name}, which is about the token itself and is handed to no rule");
         Problem::new(at, detail).hint("who orders is the attribute \"user\"")
     })
+}
+
+/// A client attribute that no order can carry would be missing from every one.
+fn unsendable(at: &str, plan: &CheckedPlan, params: &serde_json::Value) -> Option<Problem> {
+    plan.attributes()
+        .into_iter()
+        .find_map(|attribute| match &attribute {
+            Attribute::Client(name) if name != ANY_NAME => {
+                let why = check_client_attribute(name).err()?;
+                let read = attribute.to_string();
+                let mut places = places_of(params, &read, &format!("{at}/params")).into_iter();
+                let place = places.next().unwrap_or_else(|| at.to_owned());
+                Some(Problem::new(
+                    place,
+                    format!("the rule reads {read}, which no order can carry: {why}"),
+                ))
+            }
+            _ => None,
+        })
 }
 
 fn under_params(at: &str, diagnostic: Diagnostic) -> Diagnostic {

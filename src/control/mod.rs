@@ -40,7 +40,8 @@ use crate::wasm::{Host, ModuleError};
 
 pub use activate::Activated;
 pub use audiences::{
-    Asked, AudienceUpload, Changed, Format, MemberChange, MembersStream, Reading, Repinned, Uploaded,
+    Asked, AskedFolded, AudienceUpload, Changed, Format, MemberChange, MembersStream, Reading, Repinned,
+    Uploaded,
 };
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::{Compared, RevisionAnswer};

@@ -10,7 +10,9 @@ use hyper::body::Body;
 use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
-use crate::order::{CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX, body_fingerprint, check_sku};
+use crate::order::{
+    CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX, body_fingerprint, check_client_attribute, check_sku,
+};
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{INVALID, MALFORMED, TIMEOUT, TOO_LARGE};
@@ -22,8 +24,6 @@ const BOUNDS: Bounds = Bounds {
     most: BODY_BYTES_MAX,
     discarded: 1024 * 1024,
 };
-/// Bytes of a client attribute's name.
-const NAME_BYTES_MAX: usize = 64;
 
 /// What a client asks for, checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub fn parse(body: &[u8]) -> Result<OrderBody<'_>, Problem> {
         return Err(Problem::new(&INVALID, detail).pointer("/attributes"));
     }
     for (name, value) in &attributes {
-        let wrong = check_attribute_name(name).and_then(|()| {
+        let wrong = check_client_attribute(name).and_then(|()| {
             check_text(value).map_err(|wrong| format!("the value of attribute {} {wrong}", echo(name)))
         });
         if let Err(detail) = wrong {
@@ -101,18 +101,6 @@ pub fn parse(body: &[u8]) -> Result<OrderBody<'_>, Problem> {
         quantity: raw.quantity.0,
         attributes,
     })
-}
-
-/// Checks the name of a client attribute; `Err` says what is wrong with it.
-pub(super) fn check_attribute_name(name: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(allowed) {
-        return Err(format!(
-            "attribute name {}: use 1 to {NAME_BYTES_MAX} of a-z, 0-9, '_' and '-'",
-            echo(name)
-        ));
-    }
-    Ok(())
 }
 
 /// A string, borrowed from the body where it has no escapes.

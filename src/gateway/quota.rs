@@ -10,11 +10,12 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::answer::{self, Answer};
-use super::body::check_attribute_name;
 use super::place::random;
 use super::{Gateway, Orders, now_ms};
 use crate::admission::{AdmissionError, Quota, Refusal};
-use crate::order::{Attempt, CLIENT_ATTRIBUTES_MAX, OrderId, QUANTITY_MAX, check_sku};
+use crate::order::{
+    Attempt, CLIENT_ATTRIBUTES_MAX, OrderId, QUANTITY_MAX, check_client_attribute, check_sku,
+};
 use crate::plan::Attribute;
 use crate::plan::quota::Allowance;
 use crate::wire::problem::{MALFORMED, UNAVAILABLE, UNKNOWN_SKU};
@@ -169,7 +170,7 @@ fn parse(query: &str) -> Result<Asked, Problem> {
         }
         match (name.strip_prefix("client."), name.as_str()) {
             (Some(attribute), _) => {
-                check_attribute_name(attribute).map_err(|why| Problem::new(&MALFORMED, why))?;
+                check_client_attribute(attribute).map_err(|why| Problem::new(&MALFORMED, why))?;
                 check_text(&value).map_err(wrong)?;
                 asked.attributes.push((attribute.to_owned(), value));
             }

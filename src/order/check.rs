@@ -1,8 +1,11 @@
 //! Whether a database of rushgate can hold an order at all: asked before anything is written, so that one order that does
 //! not fit holds up no others.
 
-use super::{CHARGES_MAX, COST_MAX, OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX, check_sku};
+use super::{
+    ATTRIBUTE_NAME_BYTES_MAX, CHARGES_MAX, COST_MAX, OrderEvent, QUANTITY_MAX, VALUE_BYTES_MAX, check_sku,
+};
 use crate::campaign::{RULES_MAX, check_id};
+use crate::wire::echo;
 
 /// First and last moment a `DATETIME` column holds: 1000-01-01 and 9999-12-30, in milliseconds.
 pub const TIME_MIN_MS: i64 = -30_610_224_000_000;
@@ -14,6 +17,18 @@ const DIGEST_BYTES_MAX: usize = 64;
 const FINGERPRINT_BYTES_MAX: usize = 32;
 /// Windows begin within this many milliseconds of 1970, so that sums of them do not overflow.
 const WINDOW_MAX_MS: i64 = 1 << 60;
+
+/// Whether a client may send an attribute of this name; `Err` says what one is like.
+pub fn check_client_attribute(name: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    match (1..=ATTRIBUTE_NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(allowed) {
+        true => Ok(()),
+        false => Err(format!(
+            "attribute name {}: use 1 to {ATTRIBUTE_NAME_BYTES_MAX} of a-z, 0-9, '_' and '-'",
+            echo(name)
+        )),
+    }
+}
 
 /// Whether the database can hold the order at all; what is wrong where it cannot.
 pub fn check_event(event: &OrderEvent) -> Result<(), String> {

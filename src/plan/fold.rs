@@ -13,14 +13,13 @@ use serde::{Deserialize, Serialize};
 pub use never_met::{NeverMet, never_met};
 
 use super::names::check_attribute;
-use super::{ANY_NAME, Attribute, Expr, Plan, TOKEN_CLAIMS};
-use crate::order::{VALUE_BYTES_MAX, array};
-use crate::wire::check_shown;
+use super::{ANY_NAME, Attribute, Expr, NAME_BYTES_MAX, Plan, TOKEN_CLAIMS};
+use crate::order::{VALUE_BYTES_MAX, array, check_client_attribute};
+use crate::wire::json::once_each;
+use crate::wire::{check_shown, prints_nothing};
 
 /// Between a list and how its members are folded, where it is asked by a folded value: no list's id has one.
 const FOLDED: char = '~';
-/// What surrounds a text and is no white space, but prints as little.
-const INVISIBLE: [char; 3] = ['\u{200b}', '\u{2060}', '\u{feff}'];
 
 /// One way of folding a text. All of them leave a text as it is of which nothing would be left: what is there never
 /// becomes missing.
@@ -66,7 +65,7 @@ impl Step {
 
     fn apply(self, text: &str) -> Cow<'_, str> {
         let folded = match self {
-            Self::Trim => text.trim_matches(surrounds).into(),
+            Self::Trim => text.trim_matches(prints_nothing).into(),
             Self::Lowercase => text.to_lowercase().into(),
             Self::Nfc => ComposingNormalizer::new_nfc().normalize(text),
             Self::Email => email(text),
@@ -85,10 +84,6 @@ impl FromStr for Step {
     fn from_str(name: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|step| step.name() == name).ok_or(())
     }
-}
-
-fn surrounds(c: char) -> bool {
-    c.is_whitespace() || INVISIBLE.contains(&c)
 }
 
 /// In quotes a name may have anything in it, and of one that begins with `+` nothing would be left.
@@ -178,7 +173,7 @@ impl Fold {
 /// How a revision folds attributes, by their text form: `user`, `claim:email`, `client:phone`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Folds(BTreeMap<String, Fold>);
+pub struct Folds(#[serde(deserialize_with = "once_each")] BTreeMap<String, Fold>);
 
 impl FromIterator<(String, Fold)> for Folds {
     fn from_iter<T: IntoIterator<Item = (String, Fold)>>(folds: T) -> Self {
@@ -224,7 +219,7 @@ impl Folds {
     }
 
     /// A rule's plan that reads folded copies where it read attributes that are folded: in expressions, in the keys of
-    /// counters, and where lists are asked, which are then folded, too. What an order must carry it must carry as before.
+    /// counters, which are then other counters, and where lists are asked, which are then folded, too. What an order must carry it must carry as before.
     pub fn apply(&self, plan: Plan) -> Plan {
         let fold = |attribute: Attribute| match self.of(&attribute) {
             Some(fold) => attribute.folded(fold.clone()),
@@ -242,6 +237,7 @@ impl Folds {
         });
         let counters = plan.counters.into_iter().map(|mut counter| {
             counter.key = counter.key.into_iter().map(&fold).collect();
+            counter.id = counter_id(counter.id, &counter.key);
             counter
         });
         Plan {
@@ -265,12 +261,42 @@ pub fn foldable(name: &str) -> Result<Attribute, String> {
             return Err("each attribute is folded by its own name".to_owned());
         }
         Some(("claim", claim)) => Attribute::Claim(claim.to_owned()),
-        Some(("client", client)) => Attribute::Client(client.to_owned()),
+        Some(("client", client)) => {
+            check_client_attribute(client)?;
+            Attribute::Client(client.to_owned())
+        }
         _ => return Err("what can be is \"user\", \"claim:<name>\" and \"client:<name>\"".to_owned()),
     };
     check_attribute(&attribute).map_err(|(_, message)| message)?;
     check_shown(name, false)?;
     Ok(attribute)
+}
+
+/// The id of a counter with this key. What counts by folded texts is another counter than what counts by those that were sent:
+/// neither goes on with what the other has counted, in the engine or in the database.
+fn counter_id(id: String, key: &[Attribute]) -> String {
+    let folds: Vec<&Fold> = key
+        .iter()
+        .filter_map(|attribute| match attribute {
+            Attribute::Folded { fold, .. } => Some(fold),
+            _ => None,
+        })
+        .collect();
+    if folds.is_empty() {
+        return id;
+    }
+    let named = format!("{id}-folded-{}", folds[0].to_string().replace('+', "-"));
+    if key.len() == 1 && named.len() <= NAME_BYTES_MAX {
+        return named;
+    }
+    // Of several attributes it matters which are folded how.
+    let key: Vec<String> = key.iter().map(ToString::to_string).collect();
+    let suffix = format!(
+        "-folded-{:08x}",
+        crc32fast::hash(format!("{id} {}", key.join(" ")).as_bytes())
+    );
+    let kept = id.get(..NAME_BYTES_MAX - suffix.len()).unwrap_or(&id);
+    format!("{kept}{suffix}")
 }
 
 /// What rules read of an order in expressions and count by; of prechecks, what they are handed folded.

@@ -1,7 +1,12 @@
 //! JSON bodies: what is no JSON is 400 with line and column, what is JSON of the wrong shape is 422
 //! with an RFC 6901 pointer to the place.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
@@ -57,6 +62,32 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         }
     }
     pointer
+}
+
+/// Reads values by name. A name that comes twice is refused: nobody could know which one counts.
+pub fn once_each<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    reader: D,
+) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Values<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut values = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry::<String, T>()? {
+                if values.contains_key(&name) {
+                    return Err(de::Error::custom(format!("duplicate field `{name}`")));
+                }
+                values.insert(name, value);
+            }
+            Ok(values)
+        }
+    }
+    reader.deserialize_map(Values(PhantomData))
 }
 
 /// One token of an RFC 6901 pointer.

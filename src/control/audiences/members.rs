@@ -7,6 +7,8 @@ use super::pages::pages;
 use super::{Control, ControlError, check_known, invalid, unknown};
 use crate::audience::{AddressError, AddressRange, ListKind, unpack};
 use crate::campaign::bucket_of;
+use crate::plan::Fold;
+use crate::plan::fold::list_of;
 use crate::store::AudienceRow;
 use crate::wire::echo;
 
@@ -17,6 +19,19 @@ pub struct Asked {
     pub listed: bool,
     /// The member that says so: the same text, or a range that an address is in.
     pub by: Option<String>,
+    /// What active revisions find that ask for the list folded.
+    pub folded: Vec<AskedFolded>,
+}
+
+/// Whether somebody is on a list as an active revision asks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedFolded {
+    pub campaign: String,
+    /// The one that its revision pins.
+    pub version: u32,
+    pub fold: Fold,
+    /// Under some spelling.
+    pub listed: bool,
 }
 
 /// The members of a version: each followed by a line feed, some hundred kilobytes at a time.
@@ -44,18 +59,15 @@ impl Control {
                 Err(why) => return Err(no_address(member, why)),
             },
         };
+        let folded = self.asked_folded(&row.id, member).await?;
         let version = row.version;
         for member in members {
-            let bucket = bucket_of(member.as_bytes(), row.buckets);
-            let packed = self.store.audience_buckets(&row.id, version, bucket, 1).await?;
-            if packed
-                .iter()
-                .any(|packed| unpack(packed).any(|known| known == member.as_bytes()))
-            {
+            if self.has(&row.id, (version, row.buckets), &member).await? {
                 return Ok(Asked {
                     version,
                     listed: true,
                     by: Some(member),
+                    folded,
                 });
             }
         }
@@ -63,7 +75,42 @@ impl Control {
             version,
             listed: false,
             by: None,
+            folded,
         })
+    }
+
+    async fn asked_folded(&self, id: &str, member: &str) -> Result<Vec<AskedFolded>, ControlError> {
+        let mut asked = Vec::new();
+        for active in self.ruleset.all() {
+            for (key, pinned) in &active.revision.audiences {
+                let (list, Some(fold)) = list_of(key) else {
+                    continue;
+                };
+                if list == id {
+                    let text = fold.text(member).into_owned();
+                    asked.push(AskedFolded {
+                        campaign: active.campaign.id.clone(),
+                        version: pinned.version,
+                        listed: self.has(key, (pinned.version, pinned.buckets), &text).await?,
+                        fold,
+                    });
+                }
+            }
+        }
+        asked.sort_by(|one, other| one.campaign.cmp(&other.campaign));
+        Ok(asked)
+    }
+
+    async fn has(
+        &self,
+        key: &str,
+        (version, buckets): (u32, u32),
+        member: &str,
+    ) -> Result<bool, ControlError> {
+        let bucket = bucket_of(member.as_bytes(), buckets);
+        let packed = self.store.audience_buckets(key, version, bucket, 1).await?;
+        let mut members = packed.iter().flat_map(|packed| unpack(packed));
+        Ok(members.any(|known| known == member.as_bytes()))
     }
 
     /// Every member of a version, in no order.

@@ -30,7 +30,7 @@ pub use collect::{Changed, MemberChange};
 pub(super) use folded::FoldedCopy;
 pub use intake::{Format, Reading};
 use intake::{Intake, IntakeError, Taken};
-pub use members::{Asked, MembersStream};
+pub use members::{Asked, AskedFolded, MembersStream};
 pub use repin::Repinned;
 use spool::{Spool, Summary};
 

@@ -69,8 +69,11 @@ fn first_not<'a>(
     part: Part,
 ) -> Option<NeverMet> {
     let values = values_of(plan, of)?;
-    // A value may also be that text and nothing else.
-    let is_met = |text: &str, fold: &Fold| part.folded(text, fold) == text || fold.text(text) == text;
+    // A text of which nothing is left by itself is met by values that are nothing else, and stay as they are.
+    let is_met = |text: &str, fold: &Fold| {
+        let folded = part.folded(text, fold);
+        folded == text || (folded.is_empty() && fold.text(text) == text)
+    };
     let text = texts.find(|text| !values.iter().any(|(_, fold)| is_met(text, fold)))?;
     let (attribute, fold) = values.first()?;
     Some(NeverMet {

@@ -26,7 +26,7 @@ fn each_step_does_what_the_table_of_the_documentation_says() {
         &[
             (" A@x ", "A@x"),
             ("\u{a0}ada\u{3000}", "ada"),
-            ("\u{feff}ada\u{200b}", "ada"),
+            ("\u{feff}ada\u{200b}\u{ad}\u{200d}\u{3164}", "ada"),
             ("ada  b", "ada  b"),
             ("   ", "   "),
         ],
@@ -87,6 +87,25 @@ fn a_text_is_not_folded_into_a_longer_one_than_a_value_may_be() {
     // U+0130 has three bytes in lower case, and two as it is.
     let long = "\u{130}".repeat(VALUE_BYTES_MAX / 2);
     assert_eq!(fold("lowercase").text(&long), long);
+}
+
+#[test]
+fn a_counter_of_folded_texts_is_another_one() {
+    let folded = |name: &str, steps: &str| claim(name).folded(fold(steps));
+    let id = |id: &str, key: &[Attribute]| counter_id(id.to_owned(), key);
+    assert_eq!(id("units", &[claim("a")]), "units");
+    assert_eq!(
+        id("units", &[folded("a", "email+trim")]),
+        "units-folded-trim-email"
+    );
+    let of = |one: Attribute, other: Attribute| id("units", &[one, other]);
+    let one = of(folded("a", "trim"), claim("b"));
+    let other = of(claim("a"), folded("b", "trim"));
+    assert!(one != other && one.starts_with("units-folded-"), "{one} {other}");
+    let long = "u".repeat(NAME_BYTES_MAX);
+    let longest = id(&long, &[folded("a", "trim")]);
+    assert_eq!(longest.len(), NAME_BYTES_MAX);
+    assert_ne!(longest, id(&long, &[folded("a", "nfc")]));
 }
 
 #[test]

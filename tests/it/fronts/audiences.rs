@@ -92,6 +92,7 @@ pub async fn is_member(id: &str, version: Option<u32>, member: &str) -> Result<A
             version,
             listed: version == 2 && member == "ann/x",
             by: (version == 2 && member == "ann/x").then(|| member.to_owned()),
+            folded: Vec::new(),
         }),
         _ => Err(ControlError::Unknown("no such list".into())),
     }
@@ -119,6 +120,7 @@ pub fn change_member(actor: &str, change: MemberChange) -> Result<Changed, Contr
             version: 3,
             listed,
             by: listed.then_some(member),
+            folded: Vec::new(),
         },
     })
 }

@@ -18,8 +18,7 @@ fn a_counter_that_stores_something_else_is_re_keyed() {
             keyed(&[User]),
             keyed(&[Ip]),
             Counts::Zero,
-            "per user → per IP address; starts at zero, except that an IP address with the same text as a user goes \
-             on from that one's count.",
+            "per user → per IP address; starts at zero.",
         ),
         (
             keyed(&[Ip]),
