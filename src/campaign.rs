@@ -1,11 +1,15 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
+mod skus;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use self::skus::Skus;
 
 /// Units of all SKUs of one campaign together.
 pub const STOCK_MAX: u64 = 1_000_000_000;
@@ -132,7 +136,7 @@ impl TryFrom<u8> for RecordVersion {
 pub struct Campaign {
     pub id: String,
     pub title: String,
-    pub skus: Vec<Sku>,
+    pub skus: Skus,
     /// Random, made at creation: tells this campaign's Redis state from another deployment's.
     pub uid: String,
     /// Hash buckets of this campaign's keys, fixed at creation: see [`buckets_for`].
@@ -401,7 +405,7 @@ mod tests {
         let mut campaign = Campaign {
             id: "spring".into(),
             title: "Spring".into(),
-            skus: Vec::new(),
+            skus: Skus::default(),
             uid: "u".into(),
             buckets: 1,
             shards: 2,
