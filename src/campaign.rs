@@ -1,10 +1,13 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
+mod skus;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::skus::Skus;
 use crate::wire::json::once_each;
 
 /// Units of all SKUs of one campaign together.
@@ -108,7 +111,7 @@ impl TryFrom<u8> for RecordVersion {
 pub struct Campaign {
     pub id: String,
     pub title: String,
-    pub skus: Vec<Sku>,
+    pub skus: Skus,
     /// Random, made at creation: tells this campaign's Redis state from another deployment's.
     pub uid: String,
     /// Hash buckets of this campaign's keys, fixed at creation: see [`buckets_for`].
@@ -377,7 +380,7 @@ mod tests {
         let mut campaign = Campaign {
             id: "spring".into(),
             title: "Spring".into(),
-            skus: Vec::new(),
+            skus: Skus::default(),
             uid: "u".into(),
             buckets: 1,
             shards: 2,

@@ -111,7 +111,7 @@ mod tests {
         Campaign {
             id: "spring".to_owned(),
             title: String::new(),
-            skus: SKUS.map(sku).to_vec(),
+            skus: SKUS.map(sku).into_iter().collect(),
             uid: "ours".to_owned(),
             shards: 1,
             partitions: None,

@@ -25,7 +25,7 @@ const EDITION: Reason = Reason::new(
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Units per user of each of these categories.
+    /// Units per user of each of these categories; "" are the SKUs of which the campaign says none.
     #[serde(default)]
     limits: BTreeMap<String, u32>,
     /// Units per user of every other category. SKUs of which the campaign says none are one together.
@@ -76,7 +76,10 @@ impl Rule for CategoryLimit {
         let named: Vec<String> = params
             .limits
             .iter()
-            .map(|(name, limit)| format!("{limit} of {name}"))
+            .map(|(name, limit)| match name.as_str() {
+                "" => format!("{limit} of SKUs without a category"),
+                _ => format!("{limit} of {name}"),
+            })
             .collect();
         let named: Vec<&str> = named.iter().map(String::as_str).collect();
         let sentence = match named.is_empty() {
@@ -87,8 +90,15 @@ impl Rule for CategoryLimit {
                 params.others
             ),
         };
-        let limits = params.limits.into_iter().map(|(name, limit)| (name, i64::from(limit)));
-        let limit = category().text().lookup(limits, i64::from(params.others));
+        let others = i64::from(params.others);
+        let limit = match params.limits.is_empty() {
+            true => int(others),
+            false => {
+                let limits = params.limits.into_iter();
+                let limits = limits.map(|(name, limit)| (name, i64::from(limit)));
+                category().text().lookup(limits, others)
+            }
+        };
         plan.require((units.used() + quantity()).le(&limit), &LIMIT, sentence)
             .measure(units, &limit);
         if !params.once.is_empty() {

@@ -74,7 +74,23 @@ struct Head {
 struct Listed {
     #[serde(flatten)]
     head: Head,
-    skus: Vec<Sku>,
+    skus: Vec<Stocked>,
+}
+
+/// A SKU in a list of campaigns: with all attributes a page could be as long as all of its campaigns' bodies.
+#[derive(Serialize)]
+struct Stocked {
+    id: String,
+    stock: u64,
+}
+
+impl Stocked {
+    fn of(sku: &Sku) -> Self {
+        Self {
+            id: sku.id.clone(),
+            stock: sku.stock,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -143,7 +159,7 @@ pub(super) async fn list(
     let next = rows.get(limit as usize - 1).map(|row| row.campaign.id.clone());
     let listed = |row: CampaignRow| Listed {
         head: head(&row, (admin.clock)(&row.campaign.id)),
-        skus: row.campaign.skus,
+        skus: row.campaign.skus.iter().map(Stocked::of).collect(),
     };
     let campaigns = rows.into_iter().map(listed).collect();
     Ok(Json(Page { campaigns, next }).into_response())

@@ -81,7 +81,7 @@ impl Control {
                 new.title.clone()
             },
             buckets: buckets_for(&new.skus),
-            skus: new.skus.clone(),
+            skus: new.skus.clone().into(),
             uid: uuid::Uuid::now_v7().simple().to_string(),
             shards: 1,
             partitions: self.partitions().await,

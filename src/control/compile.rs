@@ -294,7 +294,7 @@ impl Control {
             campaign: campaign.id.clone(),
             opens_at: schedule.opens_at,
             closes_at: schedule.closes_at,
-            skus: campaign.skus.clone(),
+            skus: campaign.skus.to_vec(),
         };
         let compiled = match self.host.compile(&inspected, bytes, &context, &rule.params).await {
             Ok(compiled) => compiled,

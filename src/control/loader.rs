@@ -279,7 +279,7 @@ impl Loader {
     }
 
     /// Once, as long as nothing of the campaign changes; `None` where the database does not have the revision.
-    async fn compile(&self, campaign: Campaign, number: u32) -> Result<Option<Arc<Compiled>>, String> {
+    async fn compile(&self, mut campaign: Campaign, number: u32) -> Result<Option<Arc<Compiled>>, String> {
         let known = self.known(&campaign.id, number);
         if let Some(known) = known.filter(|known| known.campaign == campaign) {
             return Ok(Some(known));
@@ -287,8 +287,21 @@ impl Loader {
         let Some(revision) = answered(self.store.revision(&campaign.id, number)).await? else {
             return Ok(None);
         };
+        self.share_skus(&mut campaign);
         let compiled = Compiled::build(campaign, revision).map_err(|error| error.to_string())?;
         Ok(Some(Arc::new(compiled)))
+    }
+
+    /// The campaign's list of SKUs is kept once for all of its revisions.
+    fn share_skus(&self, campaign: &mut Campaign) {
+        let active = self.ruleset.get(&campaign.id);
+        let active = active.iter().map(|active| &active.campaign);
+        let revisions = self.revisions.lock().expect("no panic holds this lock");
+        let compiled = revisions.values().map(|known| &known.campaign);
+        let mut known = compiled.chain(active);
+        if let Some(known) = known.find(|known| known.id == campaign.id && known.skus == campaign.skus) {
+            campaign.skus.share(&known.skus);
+        }
     }
 
     /// A campaign was just created here.

@@ -6,7 +6,7 @@
 
 mod facts;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 pub(super) use self::facts::CLOCKS_MS;
 use self::facts::Facts;
@@ -14,7 +14,7 @@ use super::Landing;
 use super::batch::{Batch, Claim, Weight};
 use super::state::Awaits;
 use super::wait::End;
-use crate::campaign::Sku;
+use crate::campaign::Skus;
 use crate::clock::now_ms;
 use crate::order::{OrderEvent, check_event};
 use crate::revision::Revision;
@@ -36,8 +36,9 @@ pub(super) struct Book {
 struct Known {
     uid: String,
     shards: u32,
-    /// By id.
-    skus: HashMap<String, Sku>,
+    /// All of its revisions have this list.
+    skus: Skus,
+    sku_ids: HashSet<String>,
     /// Revisions that were ever in force.
     activated: BTreeSet<u32>,
     revisions: HashMap<u32, Facts>,
@@ -50,7 +51,7 @@ impl Book {
         let unknown = |event: &&OrderEvent| {
             let known = self.campaigns.get(&event.campaign);
             !known.is_some_and(|known| {
-                known.skus.contains_key(&event.sku) && known.revisions.contains_key(&event.revision)
+                known.sku_ids.contains(&event.sku) && known.revisions.contains_key(&event.revision)
             })
         };
         orders
@@ -90,24 +91,24 @@ impl Book {
     }
 
     fn put(&mut self, reading: &Reading, number: u32, revision: Option<Revision>) {
-        let facts = revision.map(|revision| Facts::of(&reading.row, number, revision));
         let known = self.renew(reading);
+        let skus = &known.skus;
+        let facts = revision.map(|revision| Facts::of(&reading.row.campaign, skus, number, revision));
         known.revisions.extend(facts.map(|facts| (number, facts)));
     }
 
     /// Takes over what a campaign is by now.
     fn renew(&mut self, reading: &Reading) -> &mut Known {
         let campaign = &reading.row.campaign;
-        let shards = campaign.shards;
-        let skus = campaign.skus.iter().map(|sku| (sku.id.clone(), sku.clone()));
-        let skus: HashMap<String, Sku> = skus.collect();
         let known = self.campaigns.entry(campaign.id.clone()).or_default();
         // Plans are checked against the SKUs there are, and limits may follow from their units and attributes.
-        if (known.shards, &known.skus, &known.uid) != (shards, &skus, &campaign.uid) {
+        let is_same = (known.shards, &known.uid) == (campaign.shards, &campaign.uid);
+        if !(is_same && known.skus == campaign.skus) {
             *known = Known {
                 uid: campaign.uid.clone(),
-                shards,
-                skus,
+                shards: campaign.shards,
+                skus: campaign.skus.clone(),
+                sku_ids: campaign.skus.iter().map(|sku| sku.id.clone()).collect(),
                 ..Known::default()
             };
         }
@@ -144,7 +145,7 @@ impl Book {
                 return Weight::Implausible(why);
             }
         }
-        let checked = match known.skus.contains_key(&event.sku) {
+        let checked = match known.sku_ids.contains(&event.sku) {
             false => Err(format!("campaign {} has no SKU {}", event.campaign, event.sku)),
             true if event.shard >= known.shards => Err(format!(
                 "campaign {} has no shard {}",

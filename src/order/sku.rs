@@ -45,15 +45,35 @@ pub fn check_sku(id: &str) -> Result<(), SkuError> {
         return Err(SkuError::Edge);
     }
     check_seen(id).map_err(SkuError::Unseen)?;
-    // A selector is of the character before it, so that it may be the last.
-    let first = id.chars().next().filter(|c| prints_nothing(*c));
-    let last = id.chars().next_back();
-    let last = last.filter(|c| prints_nothing(*c) && !is_selector(*c));
-    match first.or(last) {
+    match unseen_edge(id) {
         None => Ok(()),
         Some(c) if c.is_whitespace() => Err(SkuError::Edge),
         Some(c) => Err(SkuError::EdgeUnseen(u32::from(c))),
     }
+}
+
+/// A character that is not seen where the text begins or ends.
+fn unseen_edge(text: &str) -> Option<char> {
+    let first = text.chars().next().filter(|c| prints_nothing(*c));
+    // A selector is of the character before it, so that it may be the last.
+    let last = text.chars().next_back();
+    first.or(last.filter(|c| prints_nothing(*c) && !is_selector(*c)))
+}
+
+/// Whether people see what a name or a value of an attribute is, from its first character to its last.
+fn check_seen_whole(text: &str) -> Result<(), String> {
+    check_shown(text, false)?;
+    let Some(c) = unseen_edge(text) else {
+        return Ok(());
+    };
+    check_seen(text).map_err(|wrong| format!("{wrong}; write something that is seen"))?;
+    let what = match c.is_whitespace() {
+        true => "a space".to_owned(),
+        false => format!("U+{:04X}, which is not seen there", u32::from(c)),
+    };
+    Err(format!(
+        "begins or ends with {what}; leave it out: with and without it would be two that look the same"
+    ))
 }
 
 /// Checks an attribute of a SKU; `Err` says what is wrong with its name or its value. Both are shown to people, and a
@@ -64,14 +84,14 @@ pub fn check_sku_attribute(name: &str, value: &str) -> Result<(), String> {
         let (name, bytes) = (echo(name), name.len());
         return Err(format!("the name {name} has {bytes} bytes; use 1 to {most}"));
     }
-    check_shown(name, false).map_err(|wrong| format!("the name {} {wrong}", echo(name)))?;
+    check_seen_whole(name).map_err(|wrong| format!("the name {} {wrong}", echo(name)))?;
     let of = |wrong| format!("the value of {} {wrong}", echo(name));
     if value.is_empty() {
         let wrong = format!("is empty; use 1 to {VALUE_BYTES_MAX} bytes, or leave the attribute out");
         return Err(of(wrong));
     }
     check_text(value)
-        .and_then(|()| check_shown(value, false))
+        .and_then(|()| check_seen_whole(value))
         .map_err(of)
 }
 
@@ -158,6 +178,38 @@ mod tests {
             ("\u{fe0f}a", 0xfe0f),
         ] {
             assert_eq!(check_sku(edge), Err(SkuError::EdgeUnseen(c)), "{edge:?}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_seen_from_edge_to_edge() {
+        for good in [
+            "mugs",
+            "50% off",
+            "T-Shirt RED/M",
+            "茶碗 ２つ",
+            "❤\u{fe0f}",
+            "می\u{200c}شود",
+        ] {
+            assert_eq!(check_sku_attribute(good, good), Ok(()), "{good:?}");
+        }
+        for (bad, wrong) in [
+            (" mugs", "begins or ends with a space"),
+            ("mugs ", "begins or ends with a space"),
+            ("mugs\u{a0}", "begins or ends with a space"),
+            ("mugs\u{200d}", "begins or ends with U+200D"),
+            ("\u{3164}mugs", "begins or ends with U+3164"),
+            ("\u{fe0f}mugs", "begins or ends with U+FE0F"),
+            (" ", "prints nothing"),
+            ("\u{2800}", "prints nothing"),
+            ("mu\u{200b}gs", "U+200B"),
+            ("mugs\n", "control character"),
+        ] {
+            let name = check_sku_attribute(bad, "mugs").expect_err(bad);
+            assert!(name.starts_with("the name ") && name.contains(wrong), "{name}");
+            let value = check_sku_attribute("category", bad).expect_err(bad);
+            assert!(value.starts_with("the value of \"category\" "), "{value}");
+            assert!(value.contains(wrong), "{value}");
         }
     }
 

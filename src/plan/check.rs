@@ -17,7 +17,7 @@ use super::error::PlanError;
 use super::facts::Wanted;
 use super::nodes::check_nodes;
 use super::reach::reachable;
-use super::slots::slots;
+use super::slots::{read, slots};
 use super::unfit::{Reads, arrays};
 use super::{
     PLAN_ATTRIBUTES_MAX, PLAN_COMMANDS_MAX, PLAN_CONSTRAINTS_MAX, PLAN_COUNTERS_MAX, PLAN_EARLY_ACCESS_MAX,
@@ -46,7 +46,7 @@ pub fn check(plan: Plan, context: CheckContext) -> Result<CheckedPlan, PlanError
     }
     let reached = reachable(&plan);
     let attributes = check_attributes(&plan, &reached)?;
-    let sku_texts = SkuTexts::of(&context.skus);
+    let sku_texts = SkuTexts::of(&context.skus, read(&plan, &reached));
     let reads = Reads::of(&plan, &reached, &attributes);
     let slots = slots(&plan, &reached);
     let wanted = Wanted::of(&plan);

@@ -8,7 +8,9 @@ use super::error::PlanError;
 use super::fold::list_of;
 use super::{Audiences, NOW_MAX};
 use crate::audience::ListKind;
-use crate::campaign::{CAMPAIGN_DAYS_MAX, SKU_ATTRIBUTES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id};
+use crate::campaign::{
+    CAMPAIGN_DAYS_MAX, SKU_ATTRIBUTES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, Skus, check_id,
+};
 use crate::order::{check_sku, check_sku_attribute};
 
 /// What a plan is checked against: the campaign as the revision sees it.
@@ -16,7 +18,7 @@ use crate::order::{check_sku, check_sku_attribute};
 pub struct CheckContext {
     pub campaign: String,
     pub schedule: Schedule,
-    pub skus: Vec<Sku>,
+    pub skus: Skus,
     /// Uploaded lists the plan may ask for.
     pub audiences: Audiences,
     /// Hash buckets of the campaign's keys.
@@ -60,31 +62,7 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
             format!("the id {error}"),
         ));
     }
-    if !(1..=SKUS_MAX).contains(&context.skus.len()) {
-        let count = context.skus.len();
-        return bound("skus", format!("{count} SKUs; 1 to {SKUS_MAX} are allowed"));
-    }
-    let mut ids = BTreeSet::new();
-    let mut units: u64 = 0;
-    for (index, sku) in context.skus.iter().enumerate() {
-        let at = format!("context/skus/{index}/id");
-        check_sku(&sku.id).map_err(|error| PlanError::new(&at, "name", format!("the id {error}")))?;
-        if !ids.insert(&sku.id) {
-            return Err(PlanError::new(
-                at,
-                "name",
-                format!("the SKU {:?} is there twice", sku.id),
-            ));
-        }
-        check_attributes(sku).map_err(|message| {
-            let at = format!("context/skus/{index}/attributes");
-            PlanError::new(at, "attribute", message)
-        })?;
-        units = units.saturating_add(sku.stock);
-    }
-    if units > STOCK_MAX {
-        return bound("skus", format!("{units} units; at most {STOCK_MAX} are allowed"));
-    }
+    check_skus(&context.skus)?;
     if !(1..=65_536).contains(&context.buckets) {
         return bound(
             "buckets",
@@ -104,6 +82,33 @@ pub(super) fn check_context(context: &CheckContext) -> Result<(), PlanError> {
             let message = "ranges longer than an address".to_owned();
             return Err(PlanError::new(at, "audience", message));
         }
+    }
+    Ok(())
+}
+
+fn check_skus(skus: &[Sku]) -> Result<(), PlanError> {
+    let bound = |message: String| Err(PlanError::new("context/skus", "bound", message));
+    if !(1..=SKUS_MAX).contains(&skus.len()) {
+        let count = skus.len();
+        return bound(format!("{count} SKUs; 1 to {SKUS_MAX} are allowed"));
+    }
+    let mut ids = BTreeSet::new();
+    let mut units: u64 = 0;
+    for (index, sku) in skus.iter().enumerate() {
+        let at = format!("context/skus/{index}/id");
+        check_sku(&sku.id).map_err(|error| PlanError::new(&at, "name", format!("the id {error}")))?;
+        if !ids.insert(&sku.id) {
+            let message = format!("the SKU {:?} is there twice", sku.id);
+            return Err(PlanError::new(at, "name", message));
+        }
+        check_attributes(sku).map_err(|message| {
+            let at = format!("context/skus/{index}/attributes");
+            PlanError::new(at, "attribute", message)
+        })?;
+        units = units.saturating_add(sku.stock);
+    }
+    if units > STOCK_MAX {
+        return bound(format!("{units} units; at most {STOCK_MAX} are allowed"));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ fn compiled(id: &str) -> Arc<Compiled> {
     let campaign = Campaign {
         id: id.into(),
         title: "Spring".into(),
-        skus: vec![Sku::new("mug", 10)],
+        skus: vec![Sku::new("mug", 10)].into(),
         uid: "u1".into(),
         buckets: 1,
         shards: 1,

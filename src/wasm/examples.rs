@@ -30,7 +30,7 @@ pub fn check_context(example: &Example) -> CheckContext {
             closes_at: example.context.closes_at,
             retention_ms: crate::campaign::RETENTION_MS,
         },
-        skus: example.context.skus.clone(),
+        skus: example.context.skus.clone().into(),
         audiences: example.audiences.iter().map(pinned).collect(),
         buckets: buckets_for(&example.context.skus),
     }

@@ -92,7 +92,7 @@ impl Modules {
             campaign: context.campaign.clone(),
             opens_at: context.schedule.opens_at,
             closes_at: context.schedule.closes_at,
-            skus: context.skus.clone(),
+            skus: context.skus.to_vec(),
         };
         let bytes = module.bytes.clone();
         let compiled = self

@@ -213,7 +213,8 @@ fn context() -> impl Strategy<Value = CheckContext> {
             skus: vec![
                 sku("a", a, &[("tier", "gold"), ("kind", "it's \"q\" ]]\\ {x}")]),
                 sku("b", b, &[("kind", "10.0.0.2")]),
-            ],
+            ]
+            .into(),
             audiences: audiences().into_keys().map(list).collect(),
             buckets,
         }

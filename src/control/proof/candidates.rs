@@ -1,7 +1,7 @@
 //! What random attempts at a plan are drawn from: the values its expressions ask for, the moments at
 //! which something changes, and buyers so few that limits bite.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use fastrand::Rng;
 
@@ -46,6 +46,8 @@ pub(super) struct Candidates {
     /// What the members of these lists are.
     kinds: BTreeMap<String, ListKind>,
     skus: Vec<Sku>,
+    /// For each of them, the texts that the plans name it by, and of which attribute.
+    named: Vec<Vec<(Attribute, String)>>,
     /// Sorted.
     moments: Vec<i64>,
     /// How many of them are before the closing.
@@ -74,6 +76,7 @@ impl Candidates {
             attribute.may_be_array() && plans.iter().all(takes_array)
         });
         all.arrays = arrays.cloned().collect();
+        all.named = all.names();
         for plan in plans {
             all.moments_of(plan);
         }
@@ -135,12 +138,11 @@ impl Candidates {
             }
         }
         self.attributes.extend(plan.attributes());
+        let known: HashSet<&str> = self.skus.iter().map(|sku| sku.id.as_str()).collect();
         let skus = plan.context().skus.iter();
-        for sku in skus {
-            if !self.skus.iter().any(|known| known.id == sku.id) {
-                self.skus.push(sku.clone());
-            }
-        }
+        let new = skus.filter(|sku| !known.contains(sku.id.as_str()));
+        let new: Vec<Sku> = new.cloned().collect();
+        self.skus.extend(new);
     }
 
     fn number(&mut self, number: i64) {
@@ -220,11 +222,11 @@ impl Candidates {
         let skus = self.cast_skus(rng);
         for (audience, of) in &self.memberships {
             let list = members.entry(audience.clone()).or_default();
-            let of_skus = skus.iter().filter_map(|(id, _)| self.text_of_sku(of, id));
+            let of_skus = skus.iter().filter_map(|(sku, _)| text_of_sku(of, sku));
             let values = values.get(of.brought()).into_iter().flatten();
-            let there = of_skus.chain(values);
+            let there = of_skus.chain(values.map(String::as_str));
             // A list has one member per line.
-            let there = there.filter(|value| !value.contains(['\n', '\r', array::MARK]));
+            let there = there.filter(|value| !value.is_empty() && !value.contains(['\n', '\r', array::MARK]));
             let there = there.map(|value| match of {
                 Attribute::Folded { fold, .. } => fold.text(value),
                 _ => value.into(),
@@ -235,7 +237,10 @@ impl Candidates {
         }
         Cast {
             values,
-            skus,
+            skus: skus
+                .into_iter()
+                .map(|(sku, stock)| (sku.id.clone(), stock))
+                .collect(),
             members,
         }
     }
@@ -273,40 +278,46 @@ impl Candidates {
         drawn.into_iter().collect()
     }
 
-    /// SKUs that the plan names, by id or by an attribute, come first; each with the units it starts with: few, so that it
-    /// sells out, all, or nearly all.
-    fn cast_skus(&self, rng: &mut Rng) -> Vec<(String, i64)> {
-        let is_named = |id: &str| {
-            let mut named = self.texts.iter();
-            named.any(|(of, texts)| self.text_of_sku(of, id).is_some_and(|text| texts.contains(text)))
-        };
-        let mut pool: Vec<(&String, i64)> = self
-            .skus
-            .iter()
-            .map(|sku| (&sku.id, i64::try_from(sku.stock).unwrap_or(i64::MAX)))
-            .collect();
+    /// Those of an episode, each with the units it starts with: few, so that it sells out, all, or nearly all. SKUs that the
+    /// plan names, by id or by an attribute, come first, but not before one that it does not name, where there is one.
+    fn cast_skus(&self, rng: &mut Rng) -> Vec<(&Sku, i64)> {
+        let mut pool: Vec<usize> = (0..self.skus.len()).collect();
         rng.shuffle(&mut pool);
-        pool.sort_by_cached_key(|(id, _)| !is_named(id));
+        let (mut named, unnamed): (Vec<usize>, Vec<usize>) =
+            pool.into_iter().partition(|at| !self.named[*at].is_empty());
+        // Mostly named by different texts; SKUs that have one in common are counted together by some rules.
+        if rng.u8(0..4) > 0 {
+            let mut met = HashSet::new();
+            let (new, again): (Vec<usize>, _) =
+                named.into_iter().partition(|at| met.insert(&self.named[*at]));
+            named = [new, again].concat();
+        }
+        named.truncate(SKUS - usize::from(!unnamed.is_empty()));
         let units = |stock: i64, rng: &mut Rng| match rng.u8(0..8) {
             0 => rng.i64(0..=stock.min(8)),
             1 | 2 => rng.i64(0..=stock.min(80)),
             3 => (stock - rng.i64(0..20)).max(0),
             _ => stock,
         };
-        pool.into_iter()
-            .take(SKUS)
-            .map(|(id, stock)| (id.clone(), units(stock, rng)))
-            .collect()
+        let played = named.into_iter().chain(unnamed).take(SKUS);
+        let played = played.map(|at| {
+            let sku = &self.skus[at];
+            (sku, units(i64::try_from(sku.stock).unwrap_or(i64::MAX), rng))
+        });
+        played.collect()
     }
 
-    /// What the SKU of this id decides of an order: its id, or an attribute that it has.
-    fn text_of_sku(&self, of: &Attribute, id: &str) -> Option<&String> {
-        let sku = self.skus.iter().find(|sku| sku.id == id)?;
-        match of {
-            Attribute::Sku => Some(&sku.id),
-            Attribute::SkuAttribute(name) => sku.attributes.get(name),
-            _ => None,
-        }
+    /// What the plans name each SKU by.
+    fn names(&self) -> Vec<Vec<(Attribute, String)>> {
+        let of_skus: Vec<_> = self.texts.iter().filter(|(of, _)| of.is_of_sku()).collect();
+        let names = |sku: &Sku| {
+            let named = of_skus.iter().filter_map(|(of, texts)| {
+                let text = text_of_sku(of, sku).filter(|text| texts.contains(*text))?;
+                Some(((*of).clone(), text.to_owned()))
+            });
+            named.collect()
+        };
+        self.skus.iter().map(names).collect()
     }
 
     /// A moment to begin an episode at: mostly while the sale is open.
@@ -365,5 +376,77 @@ impl Candidates {
         rng.choice(numbers)
             .and_then(|number| around(*number, rng))
             .unwrap_or_else(|| rng.u32(1..13))
+    }
+}
+
+/// What a SKU decides of its orders: its id, or the text of an attribute.
+fn text_of_sku<'a>(of: &Attribute, sku: &'a Sku) -> Option<&'a str> {
+    match of {
+        Attribute::Sku => Some(&sku.id),
+        Attribute::SkuAttribute(name) => Some(sku.attributes.get(name).map_or("", String::as_str)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::samples::samples;
+    use crate::plan::{Expr, check};
+
+    /// Candidates of a plan that names these categories, over SKUs of these ids and categories.
+    fn candidates(categories: &[&str], skus: impl Iterator<Item = (String, &'static str)>) -> Candidates {
+        let all = samples();
+        let sample = all.iter().find(|sample| sample.name == "orders per user");
+        let sample = sample.expect("is a sample");
+        let (mut plan, mut context) = (sample.plan.clone(), sample.context.clone());
+        let of = Expr::Attribute(Attribute::SkuAttribute("category".to_owned()));
+        let first = plan.nodes.len() as Node;
+        let named = categories.iter().map(|text| (*text).to_owned()).collect();
+        plan.nodes.extend([of, Expr::OneOf(first, named)]);
+        plan.constraints[0].when = Some(first + 1);
+        let sku = |(id, category): (String, &str)| {
+            let mut sku = Sku::new(id, 1000);
+            let said = ("category".to_owned(), category.to_owned());
+            sku.attributes.extend(Some(said).filter(|_| !category.is_empty()));
+            sku
+        };
+        context.skus = skus.map(sku).collect();
+        Candidates::of(&[&check(plan, context).expect("a plan")])
+    }
+
+    fn categories(candidates: &Candidates, seed: u64) -> Vec<&str> {
+        let of = Attribute::SkuAttribute("category".to_owned());
+        let cast = candidates.cast_skus(&mut Rng::with_seed(seed));
+        cast.iter().filter_map(|(sku, _)| text_of_sku(&of, sku)).collect()
+    }
+
+    #[test]
+    fn one_place_is_of_a_sku_that_the_plan_does_not_name() {
+        let skus = || (0..40).map(|n| (format!("sku-{n}"), ["mugs", "mugs", "prints", "caps"][n % 4]));
+        let all = candidates(&["mugs", "prints"], skus());
+        let played: Vec<Vec<&str>> = (0..200).map(|seed| categories(&all, seed)).collect();
+        for played in &played {
+            let named = played.iter().filter(|text| **text != "caps").count();
+            assert_eq!((played.len(), named), (SKUS, 2), "{played:?}");
+        }
+        let differing = played.iter().filter(|played| played[0] != played[1]).count();
+        assert!((150..200).contains(&differing), "{differing} of 200");
+
+        // The missing one is a category like any other.
+        let lacking = || (0..9).map(|n| (format!("sku-{n}"), ["", "mugs"][usize::from(n > 0)]));
+        let all = candidates(&[""], lacking());
+        assert!((0..50).all(|seed| categories(&all, seed).contains(&"")));
+    }
+
+    #[test]
+    fn every_place_is_taken() {
+        let all_named = candidates(&["mugs"], (0..9).map(|n| (format!("sku-{n}"), "mugs")));
+        let none_named = candidates(&["prints"], (0..9).map(|n| (format!("sku-{n}"), "mugs")));
+        let few = candidates(&["mugs"], (0..2).map(|n| (format!("sku-{n}"), "mugs")));
+        for seed in 0..50 {
+            let places = [&all_named, &none_named, &few].map(|all| categories(all, seed).len());
+            assert_eq!(places, [SKUS, SKUS, 2]);
+        }
     }
 }

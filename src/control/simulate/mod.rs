@@ -27,7 +27,7 @@ use super::{Control, ControlError, RuleSpec};
 use crate::attempts::DecidedAttempt;
 use crate::attempts::replay::{Replay, World, scaled};
 use crate::attempts::tally::Tally;
-use crate::campaign::{Campaign, Sku};
+use crate::campaign::{Campaign, Skus};
 use crate::plan::{Audiences, CheckContext, CheckedPlan, Folds, check, explain};
 use crate::revision::Revision;
 use crate::store::SampleRow;
@@ -103,9 +103,9 @@ struct Compare {
 }
 
 /// A revision's plan for a world that holds a share of the buyers.
-fn plan_of(revision: &Revision, campaign: &Campaign, skus: &[Sku]) -> Result<Arc<CheckedPlan>, ControlError> {
+fn plan_of(revision: &Revision, campaign: &Campaign, skus: &Skus) -> Result<Arc<CheckedPlan>, ControlError> {
     let context = CheckContext {
-        skus: skus.to_vec(),
+        skus: skus.clone(),
         ..revision.context(campaign)
     };
     Ok(Arc::new(check(revision.plan.clone(), context)?))
@@ -138,7 +138,7 @@ impl Control {
                 (AttemptSource::File, Some(given)) => Feed::Given(given),
                 (AttemptSource::File, None) => return Err(no_file()),
             };
-            let skus = scaled(&compare.campaign.skus, sample.share);
+            let skus = Skus::from(scaled(&compare.campaign.skus, sample.share));
             let (old, fresh) = (
                 plan_of(&compare.old, &compare.campaign, &skus)?,
                 plan_of(&compare.new, &compare.campaign, &skus)?,
@@ -176,7 +176,7 @@ impl Control {
         &self,
         revision: &Revision,
         plan: &CheckedPlan,
-        skus: &[Sku],
+        skus: &Skus,
     ) -> Result<World, ControlError> {
         let prechecks = self.loader.prechecks(revision).await;
         let prechecks = prechecks.map_err(ControlError::Unavailable)?;
@@ -227,7 +227,7 @@ impl Control {
     async fn replay(
         &self,
         compare: &Compare,
-        skus: &[Sku],
+        skus: &Skus,
         active: Arc<CheckedPlan>,
         mut replay: Replay,
         mut feed: Feed<'_>,
@@ -272,7 +272,7 @@ impl Control {
     async fn old_plan(
         &self,
         compare: &Compare,
-        skus: &[Sku],
+        skus: &Skus,
         plans: &mut HashMap<u32, Arc<CheckedPlan>>,
         active: &Arc<CheckedPlan>,
         number: u32,

@@ -388,13 +388,24 @@ fn a_campaign_with_more_skus_is_read_anew_with_every_revision() {
     let sample = named("smaller orders as stock runs out");
     let mut book = book(&sample);
     let (row, revision) = super::tests::stored(&sample);
-    book.put(&reading(row.clone()), 2, Some(revision.clone()));
+    // As it was read again from the database: another list that says the same.
+    let mut again = row.clone();
+    again.campaign.skus = row.campaign.skus.to_vec().into();
+    book.put(&reading(again), 2, Some(revision.clone()));
     let mut event = admitted(&sample).remove(0);
     event.revision = 2;
     let now = event.placed_at;
     assert_eq!(
         book.weigh(&mut event.clone(), true, None, clock(now)),
         Weight::Plausible
+    );
+    let known = &book.campaigns[&row.campaign.id];
+    let facts = known.revisions.values();
+    let lists = facts.filter_map(|facts| facts.skus()).collect::<Vec<_>>();
+    assert_eq!(lists.len(), 2);
+    assert!(
+        lists.iter().all(|skus| skus.is_shared_with(&known.skus)),
+        "kept once"
     );
     let mut grown = row;
     grown.campaign.skus.push(crate::campaign::Sku::new("sock", 7));

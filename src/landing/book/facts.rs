@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 use std::mem::take;
 
+use crate::campaign::{Campaign, Skus};
 use crate::order::{Attempt, Charge, NO_LIMIT, OrderEvent, fingerprint};
 use crate::plan::possible::{Impossible, impossible};
 use crate::plan::{self, CheckContext, CheckedPlan, eval};
 use crate::revision::Revision;
-use crate::store::CampaignRow;
 
 /// The script compares the moment it writes, so none is needed; it is for campaigns made by other hands.
 pub(super) const SLACK_MS: i64 = 1000;
@@ -36,14 +36,15 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn of(row: &CampaignRow, number: u32, revision: Revision) -> Self {
+    /// `skus`: those of the campaign.
+    pub(super) fn of(campaign: &Campaign, skus: &Skus, number: u32, revision: Revision) -> Self {
         let lead = revision.plan.early_access.iter().map(|early| early.lead_ms).max();
         let context = CheckContext {
-            campaign: row.campaign.id.clone(),
+            campaign: campaign.id.clone(),
             schedule: revision.schedule,
-            skus: row.campaign.skus.clone(),
+            skus: skus.clone(),
             audiences: revision.audiences,
-            buckets: row.campaign.buckets,
+            buckets: campaign.buckets,
         };
         let plan = plan::check(revision.plan, context).ok();
         Self {
@@ -62,6 +63,12 @@ impl Facts {
                 .unwrap_or_default(),
             plan,
         }
+    }
+
+    /// Of the plan, where there is one.
+    #[cfg(test)]
+    pub(super) fn skus(&self) -> Option<&Skus> {
+        self.plan.as_ref().map(|plan| &plan.context().skus)
     }
 
     /// What this build needs, to make the charges of an order that comes without them, and does not have.

@@ -20,7 +20,7 @@ pub(super) fn context() -> CheckContext {
             closes_at: 1_774_699_200_000 + 4 * DAY,
             retention_ms: crate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku::new("shirt", 100)],
+        skus: vec![Sku::new("shirt", 100)].into(),
         audiences: [("vip".to_owned(), AudienceRef::whole(3, 2))].into(),
         buckets: 4,
     }
@@ -525,7 +525,7 @@ fn the_campaign_is_sound() {
         (|c| c.skus.clear(), "skus", "bound"),
         (|c| c.skus[0].stock = STOCK_MAX + 1, "skus", "bound"),
         (|c| c.skus[0].id = "a\n".into(), "skus/0/id", "name"),
-        (|c| c.skus.push(c.skus[0].clone()), "skus/1/id", "name"),
+        (|c| c.skus.extend_from_within(..1), "skus/1/id", "name"),
         (|c| c.buckets = 0, "buckets", "bound"),
         (
             |c| {
@@ -549,7 +549,7 @@ fn the_campaign_is_sound() {
         assert_eq!((error.at, error.code), (format!("context/{part}"), code));
     }
     let mut many = context();
-    many.skus = vec![Sku::new("a", u64::MAX), Sku::new("b", u64::MAX)];
+    many.skus = vec![Sku::new("a", u64::MAX), Sku::new("b", u64::MAX)].into();
     assert_eq!(check(plan(), many).expect_err("refused").at, "context/skus");
 }
 

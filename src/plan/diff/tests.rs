@@ -23,7 +23,7 @@ fn context() -> CheckContext {
             closes_at: OPENS_AT + 96 * HOUR,
             retention_ms: crate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku::new("mug", 100)],
+        skus: vec![Sku::new("mug", 100)].into(),
         audiences: [("vip".to_owned(), list)].into(),
         buckets: 1,
     }

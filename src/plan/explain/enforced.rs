@@ -188,6 +188,7 @@ impl<'a> Text<'a> {
             }
             Expr::Select(when, then, other) => self.select(*when, *then, *other, below),
             Expr::OneOf(of, texts) => self.one_of(*of, texts, below),
+            Expr::Lookup { entries, default, .. } if entries.is_empty() => self.push(&number(*default)),
             Expr::Lookup { of, entries, default } => {
                 let shown = entries.iter().take(ENTRIES_SHOWN);
                 let shown = shown.map(|(key, value)| format!("{key:?}: {}", number(*value)));
@@ -363,6 +364,32 @@ mod tests {
         });
         assert_eq!(first(&idle), "counted + 1 ≤ 2");
         assert_eq!(counted(&idle, &idle.plan().counters[0]), "0 for each order");
+    }
+
+    #[test]
+    fn a_table_without_rows_is_its_default() {
+        let limit_of = |entries: Vec<(String, i64)>| {
+            changed("orders per user", |plan| {
+                let Expr::Le(sum, _) = plan.nodes[plan.constraints[0].require as usize] else {
+                    panic!("a limit is a comparison")
+                };
+                let of = plan.nodes.len() as Node;
+                let category = Attribute::SkuAttribute("category".to_owned());
+                let table = Expr::Lookup {
+                    of,
+                    entries,
+                    default: 2,
+                };
+                let require = Expr::Le(sum, of + 1);
+                plan.nodes.extend([Expr::Attribute(category), table, require]);
+                plan.constraints[0].require = of + 2;
+            })
+        };
+        assert_eq!(first(&limit_of(Vec::new())), "at most 2");
+        assert_eq!(
+            first(&limit_of(vec![("mugs".to_owned(), 4)])),
+            "at most (\"mugs\": 4, every other: 2) by category of the SKU"
+        );
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Story {
         let context = CheckContext {
             campaign: "sample".into(),
             schedule: four_days(SPRING),
-            skus: vec![sku("shirt", 100), sku("shoe", 20)],
+            skus: vec![sku("shirt", 100), sku("shoe", 20)].into(),
             audiences: BTreeMap::new(),
             buckets: 4,
         };

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::campaign::{
-    ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Schedule, Sku, days_ms,
+    ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Schedule, Sku, Skus, days_ms,
 };
 use crate::revision::Revision;
 use crate::store::dialect::{pieces, placeholders};
@@ -335,7 +335,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
         campaign: Campaign {
             id: text(row, 0)?,
             title: text(row, 1)?,
-            skus: Vec::new(),
+            skus: Skus::default(),
             uid: text(row, 2)?,
             buckets: narrow(row, 3)?,
             shards: narrow(row, 4)?,

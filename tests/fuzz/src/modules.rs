@@ -139,7 +139,7 @@ pub fn answer(data: &[u8]) {
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
         buckets: buckets_for(&context.skus),
-        skus: context.skus,
+        skus: context.skus.into(),
         audiences: Default::default(),
     };
     let rule = examples::rule_plan(&machine.echo.descriptor, compiled.plan);

@@ -57,7 +57,7 @@ fn context(input: &mut Input<'_>) -> CheckContext {
             closes_at: OPENS_AT + 86_400_000 * (1 + input.below(60) as i64),
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku::new("mug", 5)],
+        skus: vec![Sku::new("mug", 5)].into(),
         audiences: Default::default(),
         buckets: 1 + input.below(4) as u32,
     }

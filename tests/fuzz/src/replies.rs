@@ -47,7 +47,7 @@ static FAMILY: LazyLock<Family> = LazyLock::new(|| {
             closes_at: 1_000_000,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku::new("mug", 5)],
+        skus: vec![Sku::new("mug", 5)].into(),
         audiences: Default::default(),
         buckets: 1,
     };

@@ -87,7 +87,7 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<Active> {
         id: CAMPAIGN.into(),
         title: "Spring".into(),
         buckets: buckets_for(&skus),
-        skus,
+        skus: skus.into(),
         uid: "u1".into(),
         shards: 1,
         partitions: Some(PARTITIONS),

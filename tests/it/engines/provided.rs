@@ -97,7 +97,7 @@ impl Sale {
         let campaign = Campaign {
             id: "spring".into(),
             title: "Spring".into(),
-            skus: vec![Sku::new("mug", 100)],
+            skus: vec![Sku::new("mug", 100)].into(),
             uid: "uid".into(),
             buckets: 2,
             shards: 1,

@@ -60,7 +60,7 @@ async fn answer(host: &Host, bytes: Arc<[u8]>) -> (Option<At>, String) {
             closes_at: context.closes_at,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: context.skus.clone(),
+        skus: context.skus.clone().into(),
         audiences: Default::default(),
         buckets: buckets_for(&context.skus),
     };

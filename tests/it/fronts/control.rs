@@ -48,7 +48,7 @@ fn row(id: &str) -> CampaignRow {
         campaign: Campaign {
             id: id.into(),
             title: "Spring".into(),
-            skus: vec![Sku::new("mug", 10)],
+            skus: vec![Sku::new("mug", 10)].into(),
             uid: "u".into(),
             buckets: 1,
             shards: 1,

@@ -21,7 +21,7 @@ fn context() -> CheckContext {
             closes_at: opens_at + 2 * 86_400_000,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku::new("mug", 1000), Sku::new("shirt", 200)],
+        skus: vec![Sku::new("mug", 1000), Sku::new("shirt", 200)].into(),
         audiences: [("vip".to_owned(), AudienceRef::whole(3, 4))].into(),
         buckets: 4,
     }

@@ -77,7 +77,7 @@ pub fn campaign(stock: u64) -> Campaign {
     Campaign {
         id: CAMPAIGN.into(),
         title: "Spring".into(),
-        skus: vec![Sku::new("mug", stock)],
+        skus: vec![Sku::new("mug", stock)].into(),
         uid: "u1".into(),
         buckets: 4,
         shards: 1,

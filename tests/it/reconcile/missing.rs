@@ -191,7 +191,7 @@ async fn closed_campaign(sale: &Sale) {
     let campaign = Campaign {
         id: "summer".into(),
         title: "Summer".into(),
-        skus: vec![Sku::new("hat", 5)],
+        skus: vec![Sku::new("hat", 5)].into(),
         uid: "u2".into(),
         ..sale.active.campaign.clone()
     };

@@ -222,7 +222,7 @@ impl Sale {
         let campaign = Campaign {
             id: CAMPAIGN.into(),
             title: "Spring".into(),
-            skus: skus.map(sku).to_vec(),
+            skus: skus.map(sku).into_iter().collect(),
             uid: "u1".into(),
             buckets: BUCKETS,
             shards: 1,

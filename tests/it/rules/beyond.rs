@@ -91,7 +91,7 @@ async fn what_rule2_answers_is_the_plan() {
             closes_at: context().closes_at,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![rushgate::campaign::Sku::new("mug", 1)],
+        skus: vec![rushgate::campaign::Sku::new("mug", 1)].into(),
         audiences: [].into(),
         buckets: 1,
     };

@@ -18,7 +18,7 @@ pub fn context() -> CheckContext {
             closes_at: OPENS_AT + 10 * 86_400_000,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![sku("mug", 100), sku("riesling", 1000)],
+        skus: vec![sku("mug", 100), sku("riesling", 1000)].into(),
         audiences: [("vip".to_owned(), AudienceRef::whole(1, 1))].into(),
         buckets: 1,
     }

@@ -23,6 +23,7 @@ on_both!(
     an_order_among_the_dead_letters_is_found_by_its_id,
     a_gateway_serves_a_campaign_until_it_is_archived_and_again_when_it_is_extended,
     a_thousand_invented_names_cost_a_few_reads,
+    a_gateway_keeps_the_skus_of_a_campaign_once_for_all_of_its_revisions,
 );
 
 fn kept(id: &str, days: u32) -> Revision {
@@ -204,4 +205,31 @@ async fn a_thousand_invented_names_cost_a_few_reads(db: Database) {
     db.execute("ALTER TABLE campaigns RENAME TO elsewhere").await;
     assert!(served.loader.load("autumn", 0).await.is_err());
     assert_eq!(served.load("spring", 0).await, Some(1));
+}
+
+async fn a_gateway_keeps_the_skus_of_a_campaign_once_for_all_of_its_revisions(db: Database) {
+    sale(&db.store, 5).await;
+    for number in [2, 3] {
+        let stored = db.store.insert_revision(&revision("spring")).await;
+        assert_eq!(stored.expect("stored"), number);
+    }
+    let served = Served::over(&db.store);
+    let active = served.loader.load("spring", 0).await.expect("asked");
+    let active = active.expect("is served");
+    for number in [1, 2, 3] {
+        let compiled = served.loader.revision("spring", number).await.expect("asked");
+        let compiled = compiled.expect("is there");
+        for skus in [&compiled.campaign.skus, &compiled.family.plan.context().skus] {
+            assert!(skus.is_shared_with(&active.campaign.skus), "revision {number}");
+        }
+    }
+
+    // Other units are another list.
+    db.execute("UPDATE stock SET total = total + 1 WHERE campaign_id = 'spring'")
+        .await;
+    let stored = db.store.insert_revision(&revision("spring")).await;
+    assert_eq!(stored.expect("stored"), 4);
+    let compiled = served.loader.revision("spring", 4).await.expect("asked");
+    let compiled = compiled.expect("is there");
+    assert!(!compiled.campaign.skus.is_shared_with(&active.campaign.skus));
 }

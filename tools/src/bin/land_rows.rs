@@ -303,7 +303,7 @@ async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Com
         record_version: RecordVersion::V1,
         id: campaign.to_owned(),
         title: campaign.to_owned(),
-        skus: vec![Sku::new(SKU, 10_000_000)],
+        skus: vec![Sku::new(SKU, 10_000_000)].into(),
         uid: campaign.to_owned(),
         buckets: 4,
         shards: 1,

@@ -13,7 +13,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
         campaign: Campaign {
             id: id.into(),
             title: id.into(),
-            skus: Vec::new(),
+            skus: Default::default(),
             uid: uid.into(),
             buckets: 1,
             shards: 1,

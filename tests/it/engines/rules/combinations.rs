@@ -67,7 +67,7 @@ fn context() -> impl Strategy<Value = CheckContext> {
                     closes_at: OPENS_AT + lasts,
                     retention_ms: rushgate::campaign::RETENTION_MS,
                 },
-                skus: vec![sku("a", a), sku("b", b)],
+                skus: vec![sku("a", a), sku("b", b)].into(),
                 audiences: LISTS.iter().map(|id| ((*id).to_owned(), list.clone())).collect(),
                 buckets,
             }

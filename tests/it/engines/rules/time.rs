@@ -37,7 +37,7 @@ fn context() -> CheckContext {
             closes_at: ms("2027-01-01T00:00:00Z"),
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
-        skus: vec![Sku::new("mug", 1000)],
+        skus: vec![Sku::new("mug", 1000)].into(),
         audiences: Default::default(),
         buckets: 4,
     }

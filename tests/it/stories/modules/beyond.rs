@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::tool::{CACHE, module, repository};
 
 /// What a rule of `examples`, built with the feature `rule2` and tested, compiles these parameters to.
-async fn plan_of(name: &str, params: &Value) -> Plan {
+async fn plans_of(name: &str, params: &[Value]) -> Vec<Plan> {
     let folder = tempfile::tempdir().expect("a folder can be made");
     module(folder.path(), &["new", name]).await.ok();
     let rule = folder.path().join(name);
@@ -33,14 +33,19 @@ async fn plan_of(name: &str, params: &Value) -> Plan {
     let bytes: Arc<[u8]> = bytes.into();
     let inspected = host.inspect(bytes.clone()).await.expect("a module");
     let context = inspected.descriptor.examples[0].context.clone();
-    let compiled = host.compile(&inspected, bytes, &context, params).await;
-    compiled.expect("a plan").plan
+    let mut plans = Vec::new();
+    for params in params {
+        let compiled = host.compile(&inspected, bytes.clone(), &context, params).await;
+        plans.push(compiled.expect("a plan").plan);
+    }
+    plans
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_reads_claims_as_numbers_and_beginnings_of_texts() {
     let params = json!({"claim": "max_units", "at_most": 10, "missing": 1, "postcodes": ["10"]});
-    let nodes = plan_of("claim-limit", &params).await.nodes;
+    let plans = plans_of("claim-limit", &[params]).await;
+    let nodes = &plans[0].nodes;
     let is_number = |expr: &Expr| {
         let (low, high, missing, unreadable) = (0, 10, 1, 0);
         let Expr::Number { of, .. } = *expr else {
@@ -62,8 +67,13 @@ async fn a_rule_reads_claims_as_numbers_and_beginnings_of_texts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_reads_what_the_campaign_says_of_a_sku() {
-    let params = json!({"limits": {"mugs": 4}, "others": 2, "once": ["limited"]});
-    let plan = plan_of("category-limit", &params).await;
+    let plans = [
+        json!({"limits": {"mugs": 4}, "others": 2, "once": ["limited"]}),
+        json!({"others": 2}),
+        json!({"limits": {"": 1, "mugs": 4}, "others": 2}),
+    ];
+    let plans = plans_of("category-limit", &plans).await;
+    let plan = &plans[0];
     let of = |name: &str| Attribute::SkuAttribute(name.into());
     assert_eq!(plan.counters[0].key, [Attribute::User, of("category")]);
     assert_eq!(plan.counters[1].key, [Attribute::User, Attribute::Sku]);
@@ -74,4 +84,13 @@ async fn a_rule_reads_what_the_campaign_says_of_a_sku() {
             plan.nodes
         );
     }
+
+    // One limit of every category needs no table.
+    let is_table = |expr: &Expr| matches!(expr, Expr::Lookup { .. });
+    assert!(plan.nodes.iter().any(is_table), "{:?}", plan.nodes);
+    assert!(!plans[1].nodes.iter().any(is_table), "{:?}", plans[1].nodes);
+    assert_eq!(
+        plans[2].constraints[0].sentence,
+        "Each user may order 1 of SKUs without a category, 4 of mugs, and 2 units of each other category."
+    );
 }

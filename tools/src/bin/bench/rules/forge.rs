@@ -56,7 +56,7 @@ impl Forge {
                 retention_ms: rushgate::campaign::RETENTION_MS,
             },
             buckets: buckets_for(&skus),
-            skus,
+            skus: skus.into(),
             audiences: [(super::LIST.to_owned(), LIST)].into(),
         };
         Ok(Self {
@@ -71,7 +71,7 @@ impl Forge {
             campaign: CAMPAIGN.into(),
             opens_at: self.context.schedule.opens_at,
             closes_at: self.context.schedule.closes_at,
-            skus: self.context.skus.clone(),
+            skus: self.context.skus.to_vec(),
         };
         let mut plans = Vec::new();
         for (position, (module, params)) in rules.iter().enumerate() {
