@@ -13,6 +13,7 @@ use super::Admin;
 use super::answer::Refused;
 use super::campaigns::limit;
 use super::guard::Actor;
+use super::page::paged;
 use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
@@ -158,13 +159,16 @@ struct AudiencesAnswer {
 struct VersionsAnswer {
     id: String,
     versions: Vec<AudienceAnswer>,
-    /// Value of `before` for the next page; missing where this one is not full.
+    /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u32>,
 }
 
-/// Campaigns that are named in a query.
-pub(super) fn campaigns(joined: &str) -> Vec<String> {
+/// Campaigns that are named in a query; none where it has no such parameter.
+pub(super) fn campaigns(joined: Option<&str>) -> Result<Vec<String>, Problem> {
+    let Some(joined) = joined else {
+        return Ok(Vec::new());
+    };
     let campaigns = joined.split(',').filter(|campaign| !campaign.is_empty());
     campaigns.map(str::to_owned).collect()
 }
@@ -345,8 +349,8 @@ pub(super) async fn show(
 ) -> Result<Response, Refused> {
     let page = query(page)?;
     let limit = limit(page.limit, PAGE)?;
-    let rows = admin.rules.audience(&id, page.before, limit).await?;
-    let next = rows.get(limit as usize - 1).map(|row| row.version);
+    let rows = admin.rules.audience(&id, page.before, limit + 1).await?;
+    let (rows, next) = paged(rows, limit, |row| row.version);
     let versions = rows.into_iter().map(AudienceAnswer::from).collect();
     Ok(Json(VersionsAnswer { id, versions, next }).into_response())
 }

@@ -255,6 +255,8 @@ async fn lists_are_listed_shown_and_removed_by_version() {
     );
     let second = page("limit=1&before=2").await.json();
     assert_eq!(second["versions"][0]["version"], 1, "{second}");
+    assert_eq!(second.get("next"), None, "full, and the last one: {second}");
+    assert_eq!(page("limit=100").await.status, 200);
     let end = page("before=1").await.json();
     assert_eq!(end, json!({"id": "vip", "versions": []}));
     for wrong in ["limit=0", "limit=101", "before=x", "after=1"] {
