@@ -103,8 +103,7 @@ parameters! {
         delimiter: Option<String>,
         header: Option<bool>,
         /// Campaigns that are to go by the version at once, joined by commas.
-        #[serde(default)]
-        activate: String,
+        activate: Option<String>,
     }
 }
 
@@ -170,7 +169,15 @@ pub(super) fn campaigns(joined: Option<&str>) -> Result<Vec<String>, Problem> {
         return Ok(Vec::new());
     };
     let campaigns = joined.split(',').filter(|campaign| !campaign.is_empty());
-    campaigns.map(str::to_owned).collect()
+    let campaigns: Vec<String> = campaigns.map(str::to_owned).collect();
+    match campaigns.is_empty() {
+        // Somebody's variable may be empty, who expects the campaigns in it to go by the change.
+        true => {
+            let detail = "activate names no campaign: send ?activate=spring,summer, or leave it out";
+            Err(Problem::new(&MALFORMED, detail))
+        }
+        false => Ok(campaigns),
+    }
 }
 
 /// What of the active revisions is to be said beside a version, each sentence behind a space.
@@ -197,7 +204,7 @@ pub(super) async fn upload(
     body: Body,
 ) -> Result<Response, Refused> {
     let how = query(how)?;
-    let activate = campaigns(&how.activate);
+    let activate = campaigns(how.activate.as_deref())?;
     let reading = reading(&headers, how)?;
     let gzip = is_gzip(&headers)?;
     let cut_off = |error: axum::Error| format!("the body was cut off or badly framed: {error}");

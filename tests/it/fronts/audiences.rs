@@ -307,6 +307,14 @@ async fn a_table_is_read_as_the_path_says() {
     .await;
     refused("vip?colum=x", csv, 400, "malformed", "colum").await;
     refused("vip?strict=1", csv, 400, "malformed", "strict").await;
+    for nobody in ["vip?activate=", "vip?activate", "vip?activate=,"] {
+        refused(nobody, TEXT, 400, "malformed", "activate names no campaign").await;
+        for method in ["PUT", "DELETE"] {
+            let path = nobody.replace("vip", "/admin/v1/audiences/vip/members/ann");
+            let reply = call(running.address, method, &path, &[], b"").await;
+            reply.problem(400, "malformed");
+        }
+    }
     refused("vip?kind=numbers", TEXT, 400, "malformed", "texts or addresses").await;
     refused("vip?column=1", TEXT, 400, "malformed", "text/csv").await;
     let utf16 = ("content-type", "text/csv; charset=utf-16");
