@@ -414,5 +414,15 @@ fn a_gateway_that_could_not_check_tokens_does_not_start() {
         jwt_public_key_file: Some("/nowhere/key.pem".into()),
         ..Config::default()
     };
-    assert!(error(Auth::new(&missing)).contains("cannot read /nowhere/key.pem"));
+    assert!(error(Auth::new(&missing)).contains("auth.jwt_public_key_file: cannot read /nowhere/key.pem"));
+    let named = Config {
+        jwks_file: Some("nope".into()),
+        ..Config::default()
+    };
+    assert!(error(Auth::new(&named)).starts_with("auth.jwks_file: cannot read the file it names"));
+    let short = error(with_secret(b"short", Config::default()));
+    assert!(
+        short.starts_with("auth.jwt_hs256_secret_file: the secret in "),
+        "{short}"
+    );
 }
