@@ -3,13 +3,15 @@
 
 mod address;
 mod scan;
+mod slip;
 mod suspicion;
 mod table;
 
 use crate::order::VALUE_BYTES_MAX;
 pub use address::{AddressError, AddressRange, ListKind, PREFIX_LENGTHS_MAX, PrefixLengths, is_range};
 pub use scan::Scan;
-use suspicion::{Inspector, suspicion_of};
+pub use slip::Slip;
+use suspicion::{Inspector, suspicion_or_slip_of};
 pub use suspicion::{Suspicion, Suspicious};
 pub use table::{Delimiter, Table, TableOptions, TableRead};
 
@@ -123,11 +125,12 @@ pub struct Lines {
 }
 
 impl Lines {
-    pub fn new(strict: bool) -> Self {
+    /// `texts`: whether it was said that the ids are texts, whatever they look like.
+    pub fn new(strict: bool, texts: bool) -> Self {
         Self {
             open: Vec::new(),
             ended: 0,
-            inspector: Inspector::new(strict),
+            inspector: Inspector::new(strict, texts),
         }
     }
 
@@ -211,13 +214,13 @@ fn id(line: &[u8], inspected: bool) -> Result<&str, LineError> {
     }
 }
 
-/// Whether a member may be put on a list by itself: what a line of it may be.
+/// Whether a member may be put on a list of texts by itself: what a line of it may be.
 pub fn check_member(member: &str, strict: bool) -> Result<(), AudienceError> {
     let refused = |why: String| Err(AudienceError::Member(why));
     if let Err(what) = id(member.as_bytes(), strict) {
         return refused(what.to_string());
     }
-    match suspicion_of(member).filter(|_| strict) {
+    match suspicion_or_slip_of(member).filter(|_| strict) {
         Some(why @ Suspicion::Control(_)) => refused(why.to_string()),
         Some(why) => refused(format!(
             "this does not look like an id: {why}; ?strict=false takes it as it is"

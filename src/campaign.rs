@@ -255,6 +255,10 @@ pub enum IdError {
         "contains {0:?}; use letters a-z A-Z, digits, '.', '_' and '-', and start with a letter or digit"
     )]
     Character(char),
+    #[error(
+        "begins with {0:?}; use letters a-z A-Z, digits, '.', '_' and '-', and start with a letter or digit"
+    )]
+    Beginning(char),
 }
 
 /// Checks the id of a campaign or a list: it becomes part of Redis keys, paths and SQL keys, so it is kept
@@ -263,7 +267,7 @@ pub fn check_id(id: &str) -> Result<(), IdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match id.chars().next() {
         None => return Err(IdError::Empty),
-        Some(c) if !c.is_ascii_alphanumeric() => return Err(IdError::Character(c)),
+        Some(c) if allowed(c) && !c.is_ascii_alphanumeric() => return Err(IdError::Beginning(c)),
         Some(_) => {}
     }
     if id.len() > ID_BYTES_MAX {
@@ -283,7 +287,7 @@ mod tests {
     fn ids_keep_to_the_safe_alphabet() {
         assert_eq!(check_id("spring-sale_2026.v1"), Ok(()));
         assert_eq!(check_id(""), Err(IdError::Empty));
-        assert_eq!(check_id("-x"), Err(IdError::Character('-')));
+        assert_eq!(check_id("-x"), Err(IdError::Beginning('-')));
         for bad in ["a{b}", "a'b", "a\nb", "a\0b", "a b", "ü"] {
             assert!(matches!(check_id(bad), Err(IdError::Character(_))), "{bad:?}");
         }

@@ -13,6 +13,7 @@ use super::Admin;
 use super::answer::Refused;
 use super::campaigns::limit;
 use super::guard::Actor;
+use super::page::paged;
 use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
@@ -102,8 +103,7 @@ parameters! {
         delimiter: Option<String>,
         header: Option<bool>,
         /// Campaigns that are to go by the version at once, joined by commas.
-        #[serde(default)]
-        activate: String,
+        activate: Option<String>,
     }
 }
 
@@ -158,15 +158,26 @@ struct AudiencesAnswer {
 struct VersionsAnswer {
     id: String,
     versions: Vec<AudienceAnswer>,
-    /// Value of `before` for the next page; missing where this one is not full.
+    /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u32>,
 }
 
-/// Campaigns that are named in a query.
-pub(super) fn campaigns(joined: &str) -> Vec<String> {
+/// Campaigns that are named in a query; none where it has no such parameter.
+pub(super) fn campaigns(joined: Option<&str>) -> Result<Vec<String>, Problem> {
+    let Some(joined) = joined else {
+        return Ok(Vec::new());
+    };
     let campaigns = joined.split(',').filter(|campaign| !campaign.is_empty());
-    campaigns.map(str::to_owned).collect()
+    let campaigns: Vec<String> = campaigns.map(str::to_owned).collect();
+    match campaigns.is_empty() {
+        // Somebody's variable may be empty, who expects the campaigns in it to go by the change.
+        true => {
+            let detail = "activate names no campaign: send ?activate=spring,summer, or leave it out";
+            Err(Problem::new(&MALFORMED, detail))
+        }
+        false => Ok(campaigns),
+    }
 }
 
 /// What of the active revisions is to be said beside a version, each sentence behind a space.
@@ -193,7 +204,7 @@ pub(super) async fn upload(
     body: Body,
 ) -> Result<Response, Refused> {
     let how = query(how)?;
-    let activate = campaigns(&how.activate);
+    let activate = campaigns(how.activate.as_deref())?;
     let reading = reading(&headers, how)?;
     let gzip = is_gzip(&headers)?;
     let cut_off = |error: axum::Error| format!("the body was cut off or badly framed: {error}");
@@ -345,8 +356,8 @@ pub(super) async fn show(
 ) -> Result<Response, Refused> {
     let page = query(page)?;
     let limit = limit(page.limit, PAGE)?;
-    let rows = admin.rules.audience(&id, page.before, limit).await?;
-    let next = rows.get(limit as usize - 1).map(|row| row.version);
+    let rows = admin.rules.audience(&id, page.before, limit + 1).await?;
+    let (rows, next) = paged(rows, limit, |row| row.version);
     let versions = rows.into_iter().map(AudienceAnswer::from).collect();
     Ok(Json(VersionsAnswer { id, versions, next }).into_response())
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::{Refused, read_json};
 use super::guard::Actor;
+use super::page::paged;
 use super::query::{parameters, query};
 use crate::campaign::Sku;
 use crate::control::{CampaignFigures, NewCampaign, RevisionAnswer};
@@ -50,7 +51,7 @@ parameters! {
 #[derive(Serialize)]
 struct Page {
     campaigns: Vec<Listed>,
-    /// Value of `before` for the next page; missing where this one is not full.
+    /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -155,8 +156,8 @@ pub(super) async fn list(
 ) -> Result<Response, Refused> {
     let page = query(page)?;
     let limit = limit(page.limit, PAGE)?;
-    let rows = admin.rules.campaigns(page.before.as_deref(), limit).await?;
-    let next = rows.get(limit as usize - 1).map(|row| row.campaign.id.clone());
+    let rows = admin.rules.campaigns(page.before.as_deref(), limit + 1).await?;
+    let (rows, next) = paged(rows, limit, |row| row.campaign.id.clone());
     let listed = |row: CampaignRow| Listed {
         head: head(&row, (admin.clock)(&row.campaign.id)),
         skus: row.campaign.skus.iter().map(Stocked::of).collect(),

@@ -67,16 +67,14 @@ parameters! {
         /// Whether what does not look like an id is refused.
         strict: Option<bool>,
         /// Campaigns that are to go by the change at once, joined by commas.
-        #[serde(default)]
-        activate: String,
+        activate: Option<String>,
     }
 }
 
 parameters! {
     struct RemoveQuery {
         /// As in [`PutQuery`].
-        #[serde(default)]
-        activate: String,
+        activate: Option<String>,
     }
 }
 
@@ -140,7 +138,7 @@ pub(super) async fn put(
         member,
         listed: true,
         strict: strict.unwrap_or(true),
-        activate: campaigns(&activate),
+        activate: campaigns(activate.as_deref())?,
     };
     change(&admin, actor, wanted).await
 }
@@ -159,7 +157,7 @@ pub(super) async fn remove(
         member,
         listed: false,
         strict: false,
-        activate: campaigns(&activate),
+        activate: campaigns(activate.as_deref())?,
     };
     change(&admin, actor, wanted).await
 }

@@ -7,6 +7,7 @@ mod config;
 mod guard;
 mod members;
 mod modules;
+mod page;
 mod parameters;
 mod query;
 mod readiness;

@@ -12,6 +12,7 @@ use super::Admin;
 use super::answer::{Refused, read_json};
 use super::campaigns::{ScriptQuery, limit};
 use super::guard::Actor;
+use super::page::paged;
 use super::query::{parameters, query};
 use crate::control::{ActivatedAt, NewRevision, RevisionAnswer, RevisionHead};
 use crate::plan::Folds;
@@ -58,7 +59,7 @@ struct ActivateBody {
 #[derive(Serialize)]
 struct Page {
     revisions: Vec<Head>,
-    /// Value of `before` for the next page; missing where this one is not full.
+    /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u32>,
 }
@@ -174,8 +175,8 @@ pub(super) async fn list(
 ) -> Result<Response, Refused> {
     let page = query(page)?;
     let limit = limit(page.limit, PAGE)?;
-    let heads = admin.rules.revisions(&id, page.before, limit).await?;
-    let next = heads.get(limit as usize - 1).map(|head| head.revision);
+    let heads = admin.rules.revisions(&id, page.before, limit + 1).await?;
+    let (heads, next) = paged(heads, limit, |head| head.revision);
     let revisions = heads.into_iter().map(Head::from).collect();
     Ok(Json(Page { revisions, next }).into_response())
 }

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+use super::slip::{Slip, slip_of};
+
 /// Lengths of ranges that one list may have, of each version of addresses: as often at most a list is asked for one
 /// order.
 pub const PREFIX_LENGTHS_MAX: usize = 64;
@@ -39,6 +41,9 @@ pub struct PrefixLengths {
 pub enum AddressError {
     #[error("is no IP address and no range of them, such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32")]
     NoAddress,
+    /// Meant as one.
+    #[error("{0}")]
+    Slip(Slip),
     #[error("is within the range {range} and does not begin it: write {range}, or {address} alone")]
     HostBits { range: IpNet, address: IpAddr },
     #[error(
@@ -57,7 +62,8 @@ impl AddressRange {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self(IpNet::from(address.to_canonical())));
         }
-        let range: IpNet = text.parse().map_err(|_| AddressError::NoAddress)?;
+        let no_address = || slip_of(text).map_or(AddressError::NoAddress, AddressError::Slip);
+        let range = written_range(text).ok_or_else(no_address)?;
         let range = match range {
             IpNet::V6(v6) => unmapped(v6)?,
             v4 => v4,
@@ -88,7 +94,29 @@ impl AddressRange {
 pub fn is_range(text: &str) -> bool {
     match AddressRange::parse(text) {
         Ok(range) => !range.is_single(),
-        Err(why) => why != AddressError::NoAddress,
+        Err(why) => matches!(why, AddressError::HostBits { .. } | AddressError::Mapped),
+    }
+}
+
+/// How a text is written that is meant as an address or a range and is none.
+pub(super) fn slipped(text: &str) -> Option<Slip> {
+    // Most ids have none of these, and need not be read.
+    if !text.contains(['.', ':', '/']) {
+        return None;
+    }
+    match AddressRange::parse(text) {
+        Err(AddressError::Slip(slip)) => Some(slip),
+        _ => None,
+    }
+}
+
+/// A range as it is written; a number in it that begins with 0 might be octal.
+fn written_range(text: &str) -> Option<IpNet> {
+    let (address, bits) = text.split_once('/')?;
+    address.parse::<IpAddr>().ok()?;
+    match bits.len() > 1 && bits.starts_with('0') {
+        true => None,
+        false => text.parse().ok(),
     }
 }
 
@@ -223,6 +251,8 @@ mod tests {
             "1.2.3.4.5",
             "1.2.3.256",
             "01.2.3.4",
+            "010.0.0.0/8",
+            "10.0.0.0/08",
             "1.2.3.4/33",
             "1.2.3.4/",
             "1.2.3.4/-1",
@@ -239,7 +269,12 @@ mod tests {
             "16909060",
             "0x01020304",
         ] {
-            assert_eq!(member(text), Err(AddressError::NoAddress), "{text}");
+            let refused = member(text).expect_err(text);
+            assert!(
+                matches!(refused, AddressError::NoAddress | AddressError::Slip(_)),
+                "{text}: {refused}"
+            );
+            assert!(!is_range(text), "{text}");
         }
         for (text, first) in [("10.1.2.3/8", "10.0.0.0/8"), ("2001:db8::1/32", "2001:db8::/32")] {
             let error = member(text).expect_err(text).to_string();

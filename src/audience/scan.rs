@@ -59,7 +59,7 @@ impl Scan {
         }
         match AddressRange::parse(member) {
             Ok(range) => self.lengths.insert(&range),
-            Err(why @ AddressError::NoAddress) => self.others.add(member, why),
+            Err(why @ (AddressError::NoAddress | AddressError::Slip(_))) => self.others.add(member, why),
             Err(why) => self.ranges.add(member, why),
         }
     }

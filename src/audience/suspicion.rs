@@ -4,6 +4,8 @@
 use std::fmt;
 
 use super::AudienceError;
+use super::address::slipped;
+use super::slip::Slip;
 use crate::wire::{echo, prints_nothing};
 
 /// Suspicious lines that are told one by one.
@@ -36,6 +38,8 @@ pub enum Suspicion {
     Number,
     #[error("it is a formula, or the error of one")]
     Formula,
+    #[error("it {0}")]
+    Address(Slip),
     #[error("the row has {found} columns and the first one {expected}")]
     Columns { found: usize, expected: usize },
 }
@@ -58,8 +62,16 @@ impl fmt::Display for Suspicious {
             write!(f, "{} {told}", if index == 0 { ":" } else { ";" })?;
         }
         match self.count - self.first.len() as u64 {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
+            0 => {}
+            more => write!(f, "; and {more} more")?,
+        }
+        match self
+            .first
+            .iter()
+            .any(|(.., why)| matches!(why, Suspicion::Address(_)))
+        {
+            true => f.write_str(". ?kind=texts takes addresses as texts, compared byte for byte"),
+            false => Ok(()),
         }
     }
 }
@@ -76,6 +88,8 @@ impl Suspicious {
 #[derive(Debug)]
 pub(super) struct Inspector {
     strict: bool,
+    /// Whether somebody has said that the members are texts.
+    texts: bool,
     ids: u64,
     found: Suspicious,
     /// The first id and its line: what the others have in common may show that it is the name of a column.
@@ -91,9 +105,11 @@ struct Others {
 }
 
 impl Inspector {
-    pub(super) fn new(strict: bool) -> Self {
+    /// `texts`: somebody has said that the members are; then what looks like an address is an id like any other.
+    pub(super) fn new(strict: bool, texts: bool) -> Self {
         Self {
             strict,
+            texts,
             ids: 0,
             found: Suspicious::default(),
             first: None,
@@ -114,7 +130,10 @@ impl Inspector {
         if !self.strict {
             return true;
         }
-        let mut why = suspicion_of(id);
+        let mut why = match self.texts {
+            true => suspicion_of(id),
+            false => suspicion_or_slip_of(id),
+        };
         if self.first.is_none() {
             why = why.or_else(|| is_column_name(id).then_some(Suspicion::Header));
             self.first = Some((line, id.to_owned()));
@@ -198,6 +217,15 @@ pub(super) fn suspicion_of(id: &str) -> Option<Suspicion> {
         return Some(Suspicion::Spaces);
     }
     is_spreadsheet_number(id).then_some(Suspicion::Number)
+}
+
+/// The same where the id may be meant as an address.
+pub(super) fn suspicion_or_slip_of(id: &str) -> Option<Suspicion> {
+    match suspicion_of(id) {
+        // Brackets stand around addresses, too.
+        why @ (None | Some(Suspicion::Json)) => slipped(id).map(Suspicion::Address).or(why),
+        why => why,
+    }
 }
 
 /// A text without the spaces around it, whichever they are, and without marks that are not seen.

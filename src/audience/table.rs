@@ -137,7 +137,8 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(strict: bool, options: TableOptions) -> Self {
+    /// `texts` as of lines.
+    pub fn new(strict: bool, texts: bool, options: TableOptions) -> Self {
         let read = TableRead {
             column: 1,
             name: None,
@@ -148,7 +149,7 @@ impl Table {
         };
         Self {
             options,
-            inspector: Inspector::new(strict),
+            inspector: Inspector::new(strict, texts),
             head: Some(Vec::new()),
             read,
             state: State::Start,

@@ -8,7 +8,7 @@ use crate::campaign::bucket_of;
 fn read(pieces: &[&[u8]]) -> Result<Vec<String>, AudienceError> {
     let mut ids = Vec::new();
     let mut each = |id: &str| ids.push(id.to_owned());
-    let mut lines = Lines::new(false);
+    let mut lines = Lines::new(false, false);
     for piece in pieces {
         lines.push(piece, &mut each)?;
     }

@@ -47,6 +47,8 @@ const DEBUG: &str = "debug";
 const METADATA_AGE_MS: &str = "10000";
 
 const BROKERS: &str = "kafka.brokers";
+/// What may stand before a broker, and `://`.
+const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 const BROKERS_SHAPE: &str = "write host:port, several joined by commas: kafka-1:9092,kafka-2:9092";
 /// How long a question to the brokers may take.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -189,11 +191,9 @@ impl Config {
         let Some(odd) = named.find(|broker| !is_broker(broker)) else {
             return Ok(());
         };
-        // What stands before an @ may be a password.
-        let shown = odd.rsplit('@').next().unwrap_or_default();
         Err(Unfit::new(
             BROKERS,
-            format!("{shown:?} is no broker; {BROKERS_SHAPE}"),
+            format!("{}; {BROKERS_SHAPE}", why_no_broker(odd)),
         ))
     }
 
@@ -317,9 +317,32 @@ fn is_fatal(error: &KafkaError) -> bool {
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
 
+/// What is wrong with a broker. What stands before an @ may be a password, and is not shown.
+fn why_no_broker(text: &str) -> String {
+    if let Some((_, host)) = text.rsplit_once('@') {
+        return format!(
+            "a user and a password stand before {host:?}: they are sasl.username and sasl.password of kafka.options"
+        );
+    }
+    let (scheme, rest) = text.split_once("://").unwrap_or((PROTOCOLS[0], text));
+    if !PROTOCOLS.contains(&scheme.to_ascii_uppercase().as_str()) {
+        return format!("{text:?} begins with {scheme}://, which is no protocol of Kafka");
+    }
+    match rest.rsplit_once(':') {
+        Some(("", _)) => format!("{text:?} names no host"),
+        Some((_, port)) if !rest.ends_with(']') && !port.parse::<u16>().is_ok_and(|port| port > 0) => {
+            format!("the port of {text:?} is no number from 1 to 65535")
+        }
+        _ => format!("{text:?} is no broker"),
+    }
+}
+
 /// `host`, `host:port` or `[address]:port`, also behind a protocol: `SSL://host:port`.
 fn is_broker(text: &str) -> bool {
-    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let (scheme, text) = text.split_once("://").unwrap_or((PROTOCOLS[0], text));
+    if !PROTOCOLS.contains(&scheme.to_ascii_uppercase().as_str()) {
+        return false;
+    }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !text.ends_with(']') => (host, port),
         _ => (text, "9092"),
@@ -365,6 +388,25 @@ mod tests {
             let error = check(bad).expect_err(bad);
             assert_eq!(error.key, "kafka.brokers");
             assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+        for (bad, told) in [
+            (
+                "http://a:9092",
+                "begins with http://, which is no protocol of Kafka",
+            ),
+            (
+                "me:s3cret@h:9092",
+                "a user and a password stand before \"h:9092\"",
+            ),
+            ("SSL://me:s3cret@h:9092", "sasl.username and sasl.password"),
+            (
+                "kafka:99999",
+                "the port of \"kafka:99999\" is no number from 1 to 65535",
+            ),
+            (":9092", "\":9092\" names no host"),
+        ] {
+            let error = check(bad).expect_err(bad).to_string();
+            assert!(error.contains(told) && !error.contains("s3cret"), "{error}");
         }
     }
 

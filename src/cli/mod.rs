@@ -169,7 +169,11 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("cannot read the configuration /nowhere/rushgate.toml")
+                .starts_with("RUSHGATE_CONFIG: cannot read the configuration /nowhere/rushgate.toml")
         );
+        let empty = |name: &str| (name == "RUSHGATE_CONFIG").then(String::new);
+        let error = Settings::<Role>::default().resolve(&empty).err();
+        let told = error.expect("no file").to_string();
+        assert!(told.starts_with("RUSHGATE_CONFIG: is empty"), "{told}");
     }
 }

@@ -225,6 +225,22 @@ impl<C: Takes> Settings<C> {
         named.or_else(|| env(&env_name(CONFIG.flag.key)).map(PathBuf::from))
     }
 
+    /// What is wrong, with the variable that names the file where none was typed.
+    fn placed(&self, error: ConfigError) -> ConfigError {
+        let at = env_name(CONFIG.flag.key);
+        match error {
+            ConfigError::Unreadable { path, .. } if self.config.is_none() && path.as_os_str().is_empty() => {
+                let message = "is empty: name a file, or leave the variable out".to_owned();
+                ConfigError::Value { at, message }
+            }
+            ConfigError::Unreadable { .. } if self.config.is_none() => {
+                let message = error.to_string();
+                ConfigError::Value { at, message }
+            }
+            error => error,
+        }
+    }
+
     fn flags(&self) -> Vec<(Flag, String)> {
         let given = self.given.iter();
         given.map(|(flag, value)| (*flag, value.0.clone())).collect()
@@ -237,6 +253,7 @@ impl<C: Takes> Settings<C> {
             env,
             flags: self.flags(),
         })
+        .map_err(|error| self.placed(error))
     }
 
     /// Settles the configuration from file, environment and these flags.
@@ -245,7 +262,8 @@ impl<C: Takes> Settings<C> {
             file: self.file(env).as_deref(),
             env,
             flags: self.flags(),
-        })?;
+        })
+        .map_err(|error| self.placed(error))?;
         let typed = self.given.iter().any(|(flag, _)| *flag == LOG_LEVEL.flag);
         if let Some(level) = C::LEVEL
             && !typed

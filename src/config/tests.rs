@@ -303,6 +303,51 @@ fn a_wrong_value_is_answered_with_its_source() {
             "database.url: \"postgres://db/sales\" begins with none of mysql://, mariadb://, sqlite:",
         ),
         (
+            ("RUSHGATE_DATABASE_URL", "mysql://u:p@h:99999/db"),
+            None,
+            "database.url: it cannot be read: invalid port number",
+        ),
+        (
+            ("RUSHGATE_DATABASE_URL", "mysql://u:p@h:0/db"),
+            None,
+            "database.url: no server listens on port 0",
+        ),
+        (
+            ("RUSHGATE_DATABASE_URL", "mysql://u:p@h/db?foo=1"),
+            None,
+            "database.url: it has no parameter \"foo\"",
+        ),
+        (
+            ("RUSHGATE_DATABASE_URL", "MYSQL://u:p@h/db?ssl-mode=bogus"),
+            None,
+            "database.url: ssl-mode=bogus is none of",
+        ),
+        (
+            ("RUSHGATE_DATABASE_URL", "mysql://u:p@h:3306/"),
+            None,
+            "database.url: it names no database",
+        ),
+        (
+            ("RUSHGATE_REDIS_URL", "redis://h:99999"),
+            None,
+            "redis.url: the URL cannot be used: its port is no number from 1 to 65535",
+        ),
+        (
+            ("RUSHGATE_REDIS_URL", "redis://h:0"),
+            None,
+            "redis.url: the URL cannot be used: no server listens on port 0",
+        ),
+        (
+            ("RUSHGATE_REDIS_URL", "redis://h/-1"),
+            None,
+            "redis.url: the URL cannot be used: its database is a number below 0",
+        ),
+        (
+            ("RUSHGATE_REDIS_URL", "redis://h:1,redis://h:2"),
+            None,
+            "redis.url: the URL cannot be used: it names several servers",
+        ),
+        (
             ("RUSHGATE_KAFKA_BROKERS", "kafka:9092;kafka-2:9092"),
             None,
             "kafka.brokers: \"kafka:9092;kafka-2:9092\" is no broker; write host:port",

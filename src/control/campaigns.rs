@@ -24,8 +24,8 @@ use crate::ruleset::Active;
 use crate::state::Condition;
 use crate::store::CampaignRow;
 
-/// Campaigns of one page at most.
-const PAGE_MAX: u32 = 100;
+/// Campaigns of one page at most, and one that says whether more follow.
+const PAGE_MAX: u32 = 101;
 
 /// Live figures of a campaign.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -214,7 +214,12 @@ impl Control {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<CampaignRow>, ControlError> {
-        Ok(self.store.campaigns(before, limit.clamp(1, PAGE_MAX)).await?)
+        let rows = self.store.campaigns(before, limit.clamp(1, PAGE_MAX)).await?;
+        // The first campaign ever has none before it, and one that there is not has no place among them.
+        if let (Some(before), true) = (before, rows.is_empty()) {
+            self.row(before).await?;
+        }
+        Ok(rows)
     }
 
     pub async fn campaign(&self, id: &str) -> Result<(CampaignRow, CampaignFigures), ControlError> {

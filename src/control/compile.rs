@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::audiences::FoldedCopy;
+use super::by_address::texts_by_address;
 use super::folding::{never_met_problems, unread};
 use super::places::places_of;
 use super::proof::Proof;
@@ -51,7 +52,7 @@ pub struct RevisionAnswer {
     pub lua: Option<String>,
     pub plan_digest: String,
     pub cost: PlanCost,
-    /// Warnings of the modules; pointers into the request's body.
+    /// Warnings, mostly of the modules; pointers into the request's body.
     pub diagnostics: Vec<Diagnostic>,
     /// Whether the plan could be spread over shards, and by which attribute.
     pub sharding: String,
@@ -267,6 +268,9 @@ impl Control {
         drafting.problems.extend(unmet);
         drafting.problems.extend(missing);
         drafting.warnings.extend(warned);
+        let lists = &drafting.context.audiences;
+        let by_address = texts_by_address(at, &plan.plan, &pin.params, lists);
+        drafting.warnings.extend(by_address);
         Ok((pin, plan))
     }
 

@@ -7,6 +7,7 @@
 
 mod activate;
 mod audiences;
+mod by_address;
 mod campaigns;
 mod compile;
 mod directory;

@@ -13,8 +13,8 @@ use crate::revision::PinnedRule;
 use crate::ruleset::Compiled;
 use crate::store::{ActivationRow, AuditRow, CampaignRow};
 
-/// Revisions of one page at most.
-const PAGE_MAX: u32 = 100;
+/// Revisions of one page at most, and one that says whether more follow.
+const PAGE_MAX: u32 = 101;
 /// Activations and audit lines of a campaign that are looked at, newest first.
 const HISTORY_MAX: u32 = 1000;
 /// Revisions that were active before, looked at for counters that come back.

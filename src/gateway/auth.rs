@@ -277,7 +277,7 @@ fn identity(claims: &Claims) -> Result<(Identity, u64), Problem> {
         _ if claims.is_doubled("sub") => {
             return Err(refused("the claim sub stands in the token more than once"));
         }
-        None | Some(Form::Null) => return Err(problem(&ErrorKind::MissingRequiredClaim("sub".into()))),
+        None => return Err(problem(&ErrorKind::MissingRequiredClaim("sub".into()))),
         Some(sub) => sub,
     };
     let user = sub.text().ok_or_else(|| odd_form("sub", &sub))?;

@@ -46,11 +46,11 @@ impl Config {
         }
     }
 
-    /// Whether the URL is one of a database that orders can be kept in; what follows its beginning is looked at when it is
-    /// opened.
+    /// Whether the URL is one of a database that orders can be kept in; no file that it names is read.
     pub fn check(&self) -> Result<(), Unfit> {
-        match SCHEMES.iter().any(|scheme| self.url.starts_with(scheme)) {
-            true => Ok(()),
+        let url = self.url.to_ascii_lowercase();
+        match SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+            true => super::check_url(&self.url).map_err(|error| Unfit::new("database.url", error)),
             false => {
                 let wrong = format!(
                     "{:?} begins with none of {}",

@@ -50,6 +50,7 @@ pub use rebuild::revocations::Revocation;
 pub use rebuild::stranded::Stranded;
 pub use seals::senders::{Sender, SenderRow, WITHOUT_SEAL};
 pub use seals::{CutOver, KeyRow, contradiction};
+use server::encryption;
 pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
 
@@ -223,9 +224,7 @@ impl Store {
     pub async fn connect(config: &Config) -> StoreResult<Self> {
         sqlx::any::install_default_drivers();
         let (dialect, url) = parse_url(&config.url)?;
-        let options: AnyConnectOptions = url
-            .parse()
-            .map_err(|error: sqlx::Error| StoreError::Permanent(format!("database URL: {error}")))?;
+        let options = options(&url).map_err(encryption::wrong)?;
         let place: Arc<str> = describe(dialect, &options).into();
         let mut pool = PoolOptions::<Any>::new()
             .max_connections(config.connections.max(1))
@@ -258,7 +257,7 @@ impl Store {
         };
         let pool = pool.map_err(|error| {
             let cause = error.to_string();
-            let place = match server::encryption::hint(&cause) {
+            let place = match encryption::hint(&cause) {
                 Some(hint) => format!("{place} ({hint})"),
                 None => place.to_string(),
             };
@@ -318,30 +317,54 @@ impl Store {
     }
 }
 
+/// Whether a database can be asked for by this URL, or what is wrong with it; no file is read.
+fn check_url(url: &str) -> Result<(), String> {
+    let (dialect, url) = dialect_of(url)?;
+    let options = options(&url)?;
+    if dialect == Dialect::Sqlite {
+        return Ok(());
+    }
+    encryption::parameters(&url)?;
+    if options.database_url.port() == Some(0) {
+        return Err("no server listens on port 0".to_owned());
+    }
+    match options.database_url.path().trim_matches('/') {
+        "" => Err("it names no database: mysql://user:password@host:3306/name".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn options(url: &str) -> Result<AnyConnectOptions, String> {
+    sqlx::any::install_default_drivers();
+    url.parse().map_err(|error: sqlx::Error| match error {
+        sqlx::Error::Configuration(why) => format!("it cannot be read: {why}"),
+        error => format!("it cannot be read: {error}"),
+    })
+}
+
+/// The dialect a URL asks for, and the URL with its scheme in one spelling.
+fn dialect_of(url: &str) -> Result<(Dialect, String), String> {
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
+    match scheme.to_ascii_lowercase().as_str() {
+        "mysql" | "mariadb" if rest.starts_with("//") => Ok((Dialect::MySql, format!("mysql:{rest}"))),
+        "sqlite" => Ok((Dialect::Sqlite, format!("sqlite:{rest}"))),
+        _ => Err("it begins with none of mysql://, mariadb://, sqlite:".to_owned()),
+    }
+}
+
 /// The dialect a URL asks for, and the URL as sqlx is to see it.
 fn parse_url(url: &str) -> StoreResult<(Dialect, String)> {
-    if let Some(rest) = url
-        .strip_prefix("mariadb://")
-        .or_else(|| url.strip_prefix("mysql://"))
-    {
-        return Ok((
-            Dialect::MySql,
-            server::encryption::normalized(&format!("mysql://{rest}"))?,
-        ));
+    let (dialect, url) = dialect_of(url).map_err(encryption::wrong)?;
+    if dialect == Dialect::MySql {
+        return Ok((dialect, encryption::normalized(&url)?));
     }
-    if url.starts_with("sqlite:") {
-        let plain = is_memory(url) || url.contains("mode=");
-        let joint = if url.contains('?') { '&' } else { '?' };
-        let url = if plain {
-            url.to_owned()
-        } else {
-            format!("{url}{joint}mode=rwc")
-        };
-        return Ok((Dialect::Sqlite, url));
-    }
-    Err(StoreError::Permanent(
-        "the database URL starts with neither mysql:// nor sqlite:".to_owned(),
-    ))
+    let plain = is_memory(&url) || url.contains("mode=");
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let url = match plain {
+        true => url,
+        false => format!("{url}{joint}mode=rwc"),
+    };
+    Ok((dialect, url))
 }
 
 fn is_memory(url: &str) -> bool {
@@ -389,6 +412,8 @@ mod tests {
         );
         assert_eq!(parse_url("sqlite::memory:").expect("sqlite").1, "sqlite::memory:");
         assert!(parse_url("postgres://x").is_err());
+        let loud = parse_url("MariaDB://me@db/Sales").expect("mysql");
+        assert_eq!(loud, (Dialect::MySql, "mysql://me@db/Sales".to_owned()));
         let config = Config::new("mysql://me:s3cret@db:3307/sales", 1);
         assert!(!format!("{config:?}").contains("s3cret"));
     }

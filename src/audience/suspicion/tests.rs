@@ -6,7 +6,7 @@ use super::*;
 fn lines(text: &str, strict: bool) -> Result<Vec<String>, AudienceError> {
     let mut ids = Vec::new();
     let mut each = |id: &str| ids.push(id.to_owned());
-    let mut lines = Lines::new(strict);
+    let mut lines = Lines::new(strict, false);
     lines.push(text.as_bytes(), &mut each)?;
     lines.end(&mut each)?;
     Ok(ids)

@@ -18,7 +18,7 @@ fn read_pieces(
 ) -> Result<(Vec<String>, TableRead), AudienceError> {
     let mut ids = Vec::new();
     let mut each = |id: &str| ids.push(id.to_owned());
-    let mut table = Table::new(strict, options);
+    let mut table = Table::new(strict, false, options);
     for piece in pieces {
         table.push(piece, &mut each)?;
     }
@@ -178,14 +178,14 @@ fn what_would_swallow_lines_or_match_nobody_is_refused() {
 
 #[test]
 fn a_long_cell_and_a_long_first_line_keep_no_memory() {
-    let mut table = Table::new(true, options("id"));
+    let mut table = Table::new(true, false, options("id"));
     let mut each = |_: &str| {};
     table.push(b"id,n\nada,", &mut each).expect("read");
     for _ in 0..1000 {
         table.push(&[b'x'; 1024], &mut each).expect("read");
         assert!(table.cell.capacity() <= 2 * CELL_BYTES_MAX);
     }
-    let mut endless = Table::new(true, options("id"));
+    let mut endless = Table::new(true, false, options("id"));
     let error = (0..1000).find_map(|_| endless.push(&[b'x'; 1024], &mut each).err());
     assert!(error.expect("refused").to_string().contains("64 KiB"));
 }

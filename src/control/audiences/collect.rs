@@ -105,12 +105,13 @@ impl Control {
             strict,
             activate,
         } = change;
-        if listed {
-            check_member(&member, strict).map_err(|why| invalid(why.to_string()))?;
-        }
         check_known(&id)?;
         let newest = self.store.newest_audience(&id).await?;
         let newest = newest.ok_or_else(|| unknown(&id))?;
+        // What is no address is refused as a member of a list of them, however it is asked.
+        if listed && newest.kind == ListKind::Texts {
+            check_member(&member, strict).map_err(|why| invalid(why.to_string()))?;
+        }
         if listed && strict && newest.kind == ListKind::Texts && is_range(&member) {
             return Err(invalid(format!(
                 "{} is a range of addresses, and the list {id:?} is of texts, where it matches nobody: upload the list with \

@@ -102,10 +102,10 @@ enum Reader {
 }
 
 impl Reader {
-    fn new(strict: bool, format: Format) -> Self {
+    fn new(strict: bool, texts: bool, format: Format) -> Self {
         match format {
-            Format::Lines => Self::Lines(Lines::new(strict)),
-            Format::Table(options) => Self::Table(Box::new(Table::new(strict, options))),
+            Format::Lines => Self::Lines(Lines::new(strict, texts)),
+            Format::Table(options) => Self::Table(Box::new(Table::new(strict, texts, options))),
         }
     }
 
@@ -138,7 +138,11 @@ pub(super) struct Sink {
 impl Sink {
     fn new(reading: Reading, room: u64) -> Self {
         Self {
-            reader: Reader::new(reading.strict, reading.format),
+            reader: Reader::new(
+                reading.strict,
+                reading.kind == Some(ListKind::Texts),
+                reading.format,
+            ),
             kind: reading.kind,
             spool: Spool::default(),
             room,

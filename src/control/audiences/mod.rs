@@ -36,8 +36,8 @@ use spool::{Spool, Summary};
 
 /// Pieces of a body between the connection and the thread that reads them.
 const PIECES_AHEAD: usize = 4;
-/// Versions of one page at most.
-const PAGE_MAX: u32 = 100;
+/// Versions of one page at most, and one that says whether more follow.
+const PAGE_MAX: u32 = 101;
 /// Buckets between the thread that fills them and the database: some of their kilobytes each.
 const BUCKETS_AHEAD: usize = 64;
 

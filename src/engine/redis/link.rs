@@ -4,8 +4,21 @@
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 
 use super::config::{Config, Tls};
+use url::{ParseError, Url};
+
 use crate::pem;
 use crate::wire::Unfit;
+
+/// What a URL begins with.
+const SCHEMES: [&str; 7] = [
+    "redis",
+    "rediss",
+    "redis+unix",
+    "valkey",
+    "valkeys",
+    "valkey+unix",
+    "unix",
+];
 
 impl Tls {
     fn is_some(&self) -> bool {
@@ -46,8 +59,7 @@ impl Config {
 /// Where the URL leads to, checked: what the redis crate would pass over in silence is an error here.
 pub(super) fn target(config: &Config) -> Result<ConnectionInfo, String> {
     let cannot = |why: &str| format!("the URL cannot be used: {why}");
-    let url = redis::parse_redis_url(&config.url)
-        .ok_or_else(|| cannot("it does not begin with redis://, rediss:// (encrypted) or redis+unix://"))?;
+    let url = parsed(&config.url).map_err(|why| cannot(&why))?;
     let unix = url.scheme().ends_with("unix");
     let known: &[&str] = match unix {
         true => &["db", "user", "pass", "protocol"],
@@ -74,6 +86,12 @@ pub(super) fn target(config: &Config) -> Result<ConnectionInfo, String> {
             "it names a user and no password: redis://user:password@host",
         ));
     }
+    if settings.db() < 0 {
+        return Err(cannot("its database is a number below 0"));
+    }
+    if let ConnectionAddr::Tcp(_, 0) | ConnectionAddr::TcpTls { port: 0, .. } = info.addr() {
+        return Err(cannot("no server listens on port 0"));
+    }
     let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
     if config.tls().is_some() && !encrypted {
         return Err(
@@ -83,6 +101,20 @@ pub(super) fn target(config: &Config) -> Result<ConnectionInfo, String> {
     }
     // Naming the library takes a right of its own, and the names of clients mean nothing here.
     Ok(info.set_redis_settings(settings.set_skip_set_lib_name()))
+}
+
+/// The URL taken apart, or what is wrong with it.
+fn parsed(url: &str) -> Result<Url, String> {
+    let (scheme, rest) = url.trim().split_once(':').unwrap_or_default();
+    if !SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err("it does not begin with redis://, rediss:// (encrypted) or redis+unix://".to_owned());
+    }
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    Url::parse(url).map_err(|error| match error {
+        _ if host.contains(',') => "it names several servers; write one".to_owned(),
+        ParseError::InvalidPort => "its port is no number from 1 to 65535".to_owned(),
+        error => format!("it cannot be read: {error}"),
+    })
 }
 
 /// A client that makes one connection.

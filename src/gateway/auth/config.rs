@@ -108,18 +108,28 @@ pub enum AuthConfigError {
     Nothing,
     #[error("set {one} or {other}, not both")]
     Both { one: &'static str, other: &'static str },
-    #[error("cannot read {path}: {cause}")]
-    Unreadable { path: String, cause: std::io::Error },
-    #[error("the secret in {path} has {bytes} bytes; HS256 needs at least 32")]
+    #[error("{key}: cannot read {path}: {cause}")]
+    Unreadable {
+        key: &'static str,
+        path: String,
+        cause: std::io::Error,
+    },
+    #[error("auth.jwt_hs256_secret_file: the secret in {path} has {bytes} bytes; HS256 needs at least 32")]
     Short { path: String, bytes: usize },
-    #[error("{path} is no PEM public key of EdDSA (Ed25519), ES256, ES384 or RS256")]
+    #[error(
+        "auth.jwt_public_key_file: {path} is no PEM public key of EdDSA (Ed25519), ES256, ES384 or RS256"
+    )]
     NoKey { path: String },
     #[error("auth.jwt_public_key_file: {path} {why}")]
     UnfitKey { path: String, why: String },
     #[error("auth.jwks_file: {path} {why}")]
     NoSet { path: String, why: String },
-    #[error("the key in {path} is for {algorithm:?}, which auth.algorithms does not list")]
-    OtherAlgorithm { path: String, algorithm: Algorithm },
+    #[error("{key}: the key in {path} is for {algorithm:?}, which auth.algorithms does not list")]
+    OtherAlgorithm {
+        key: &'static str,
+        path: String,
+        algorithm: Algorithm,
+    },
     #[error("auth.jwks_url: {url} {why}")]
     Url { url: String, why: String },
     #[error("auth.jwks_ca_file: {path}: {why}")]

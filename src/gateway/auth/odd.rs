@@ -22,7 +22,8 @@ pub(super) fn odd_claim(token: &str, error: &ErrorKind) -> Option<Problem> {
     let claims: Claims = serde_json::from_slice(&payload).ok()?;
     let is_odd = |name: &str, form: &Form<'_>| match (name, form) {
         (name, form) if TIMES.contains(&name) => !is_time(form),
-        (_, Form::Null) => false,
+        // What is null is none, and said to be null where it is needed.
+        (_, Form::Null) => named.is_some(),
         _ if named.is_some() => true,
         ("sub", form) => !matches!(form, Form::Number(_) | Form::Text(_)),
         (_, form) => !matches!(form, Form::Text(_) | Form::Array(_)),
@@ -48,11 +49,20 @@ pub(super) fn check_times(claims: &Claims) -> Result<(), Problem> {
 
 /// Seconds since 1970-01-01 UTC, as many as are counted.
 fn is_time(form: &Form<'_>) -> bool {
-    let Form::Number(digits) = form else {
-        return false;
-    };
-    let seconds = digits.parse::<f64>();
-    seconds.is_ok_and(|seconds| (0.0..u64::MAX as f64).contains(&seconds))
+    matches!(form, Form::Number(digits) if why_no_time(digits).is_none())
+}
+
+/// What is wrong with a number of seconds.
+fn why_no_time(digits: &str) -> Option<&'static str> {
+    // As a float, the last ones below 2^64 are 2^64.
+    if digits.parse::<u64>().is_ok() {
+        return None;
+    }
+    match digits.parse::<f64>() {
+        Ok(seconds) if seconds < 0.0 => Some("below 0"),
+        Ok(seconds) if seconds < u64::MAX as f64 => None,
+        _ => Some("too large"),
+    }
 }
 
 fn doubled(name: &str) -> Problem {
@@ -61,12 +71,14 @@ fn doubled(name: &str) -> Problem {
 
 pub(super) fn odd_form(name: &str, form: &Form<'_>) -> Problem {
     let needed = match name {
-        "exp" | "nbf" | "iat" => "a number of seconds since 1970-01-01 UTC, 0 or more",
+        "exp" | "nbf" | "iat" => "a number of seconds since 1970-01-01 UTC, 0 or more and below 2^64",
         "sub" => "a text or a number",
         _ => "a text, or an array of texts",
     };
-    refused(&format!(
-        "the claim {name} is {}; it must be {needed}",
-        form.noun()
-    ))
+    let is = match form {
+        Form::Number(digits) if TIMES.contains(&name) => why_no_time(digits),
+        _ => None,
+    };
+    let is = is.unwrap_or(form.noun());
+    refused(&format!("the claim {name} is {is}; it must be {needed}"))
 }

@@ -29,6 +29,17 @@ pub(super) enum Holds {
     Set,
 }
 
+impl Holds {
+    /// The setting that names the file.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Secret => "auth.jwt_hs256_secret_file",
+            Self::PublicKey => "auth.jwt_public_key_file",
+            Self::Set => "auth.jwks_file",
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Source {
     File(Holds, PathBuf),
@@ -54,17 +65,14 @@ pub(super) struct Reading {
 impl Source {
     /// The one source that the configuration names, if it names any.
     pub(super) fn of(config: &Config) -> Result<Option<Self>, AuthConfigError> {
-        let file = |holds, path: &Option<PathBuf>| path.clone().map(|path| Self::File(holds, path));
+        let file = |holds: Holds, path: &Option<PathBuf>| {
+            let source = path.clone().map(|path| Self::File(holds, path));
+            (holds.setting(), source)
+        };
         let mut named = vec![
-            (
-                "auth.jwt_hs256_secret_file",
-                file(Holds::Secret, &config.jwt_hs256_secret_file),
-            ),
-            (
-                "auth.jwt_public_key_file",
-                file(Holds::PublicKey, &config.jwt_public_key_file),
-            ),
-            ("auth.jwks_file", file(Holds::Set, &config.jwks_file)),
+            file(Holds::Secret, &config.jwt_hs256_secret_file),
+            file(Holds::PublicKey, &config.jwt_public_key_file),
+            file(Holds::Set, &config.jwks_file),
         ];
         if let Some(url) = &config.jwks_url {
             let remote = Remote::new(url, config.jwks_ca_file.clone())?;
@@ -117,6 +125,7 @@ impl Source {
         };
         let bytes =
             pem::read_bounded(path, BYTES_MAX as u64).map_err(|cause| AuthConfigError::Unreadable {
+                key: holds.setting(),
                 path: shown_path(path),
                 cause,
             })?;
@@ -135,9 +144,7 @@ impl Source {
     /// A sentence when others can read a secret in its file.
     pub(super) fn exposed(&self) -> Option<String> {
         match self {
-            Self::File(Holds::Secret, path) => {
-                crate::wire::secret::exposed("auth.jwt_hs256_secret_file", path)
-            }
+            Self::File(holds @ Holds::Secret, path) => crate::wire::secret::exposed(holds.setting(), path),
             _ => None,
         }
     }
@@ -196,6 +203,7 @@ fn keys(holds: Holds, path: &Path, bytes: &[u8], rules: &Rules) -> Result<KeySet
     };
     let key =
         Key::new(None, decoding, &[algorithm], rules).ok_or_else(|| AuthConfigError::OtherAlgorithm {
+            key: holds.setting(),
             path: shown(),
             algorithm,
         })?;

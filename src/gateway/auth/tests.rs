@@ -122,7 +122,16 @@ fn other_tokens_are_refused_with_a_reason() {
         (without("sub"), "token-invalid", "lacks the claim sub"),
         (without("iss"), "token-invalid", "lacks the claim iss"),
         (without("aud"), "token-invalid", "lacks the claim aud"),
-        (but("sub", json!(null)), "token-invalid", "lacks the claim sub"),
+        (
+            but("sub", json!(null)),
+            "token-invalid",
+            "the claim sub is null; it must be a text or a number",
+        ),
+        (
+            but("iss", json!(null)),
+            "token-invalid",
+            "the claim iss is null; it must be a text, or an array of texts",
+        ),
         (
             but("exp", json!(null)),
             "token-invalid",
@@ -156,7 +165,7 @@ fn other_tokens_are_refused_with_a_reason() {
         (
             but("exp", json!(-1)),
             "token-invalid",
-            "the claim exp is a number; it must be a number of seconds since 1970-01-01 UTC, 0 or more",
+            "the claim exp is below 0; it must be a number of seconds since 1970-01-01 UTC, 0 or more",
         ),
         (
             but("iss", json!([7])),
@@ -298,7 +307,9 @@ fn a_time_is_a_number_or_is_not_there() {
             assert!(auth.verify(&token(name, good)).is_ok(), "{name} {good}");
         }
     }
-    for good in [format!("{exp}"), format!("{exp}.25"), format!("{exp}e0")] {
+    let most = u64::MAX.to_string();
+    assert!(auth.verify(&token("iat", &most)).is_ok(), "below 2^64");
+    for good in [format!("{exp}"), format!("{exp}.25"), format!("{exp}e0"), most] {
         assert!(auth.verify(&token("exp", &good)).is_ok(), "exp {good}");
     }
     // Issued in the future is no reason to refuse a token, valid in the future is one.
@@ -313,14 +324,16 @@ fn a_time_is_a_number_or_is_not_there() {
             ("true", "a truth value"),
             ("[1]", "an array"),
             ("{}", "an object"),
-            ("-1", "a number"),
-            ("-0.5", "a number"),
-            ("1e30", "a number"),
-            ("1e400", "a number"),
+            ("-1", "below 0"),
+            ("-0.5", "below 0"),
+            ("-1e400", "below 0"),
+            ("18446744073709551616", "too large"),
+            ("1e30", "too large"),
+            ("1e400", "too large"),
         ] {
             let detail = shown(auth.verify(&token(name, bad)).expect_err(bad));
             let said = format!(
-                "the claim {name} is {noun}; it must be a number of seconds since 1970-01-01 UTC, 0 or more"
+                "the claim {name} is {noun}; it must be a number of seconds since 1970-01-01 UTC, 0 or more and below 2^64"
             );
             assert!(detail.contains(&said), "{name} {bad}: {detail}");
         }
@@ -401,5 +414,15 @@ fn a_gateway_that_could_not_check_tokens_does_not_start() {
         jwt_public_key_file: Some("/nowhere/key.pem".into()),
         ..Config::default()
     };
-    assert!(error(Auth::new(&missing)).contains("cannot read /nowhere/key.pem"));
+    assert!(error(Auth::new(&missing)).contains("auth.jwt_public_key_file: cannot read /nowhere/key.pem"));
+    let named = Config {
+        jwks_file: Some("nope".into()),
+        ..Config::default()
+    };
+    assert!(error(Auth::new(&named)).starts_with("auth.jwks_file: cannot read the file it names"));
+    let short = error(with_secret(b"short", Config::default()));
+    assert!(
+        short.starts_with("auth.jwt_hs256_secret_file: the secret in "),
+        "{short}"
+    );
 }

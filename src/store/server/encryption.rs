@@ -1,6 +1,7 @@
 //! How a connection to MySQL or MariaDB is encrypted: parameters of the URL, checked before anybody connects, because sqlx
 //! passes over a parameter that it does not know and over files that a mode does not look at.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::pem;
@@ -30,30 +31,9 @@ const MODES: [&str; 5] = ["disabled", "preferred", "required", VERIFYING[0], VER
 /// The URL as sqlx is to see it. Files without a mode ask for `verify_identity`: whoever names an authority wants the server
 /// held against it.
 pub(in crate::store) fn normalized(url: &str) -> StoreResult<String> {
-    let mut found = std::collections::BTreeMap::new();
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split('#').next().unwrap_or_default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let known = PARAMETERS.iter().find(|names| names.contains(&name));
-        let Some(known) = known else {
-            return Err(wrong(format!(
-                "it has no parameter {name:?}. Those of encryption are {MODE} ({}), {CA}, {CERTIFICATE} and {KEY}",
-                MODES.join(", ")
-            )));
-        };
-        let value = percent_encoding::percent_decode_str(&value.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned();
-        if found.insert(known[0], value).is_some() {
-            return Err(wrong(format!("{} stands in it twice", known[0])));
-        }
-    }
-    let mode = found.get(MODE).map(|mode| mode.to_ascii_lowercase());
-    if let Some(mode) = mode.as_deref().filter(|mode| !MODES.contains(mode)) {
-        return Err(wrong(format!("{MODE}={mode} is none of {}", MODES.join(", "))));
-    }
-    check_files(&found, mode.as_deref())?;
+    let found = parameters(url).map_err(wrong)?;
+    check_files(&found)?;
+    let mode = mode_of(&found);
     if found.get(SOCKET).is_some_and(|path| !path.is_empty()) {
         return over_a_socket(url, mode.as_deref());
     }
@@ -62,6 +42,39 @@ pub(in crate::store) fn normalized(url: &str) -> StoreResult<String> {
         None if has_files => with_mode(url, VERIFYING[1]),
         _ => url.to_owned(),
     })
+}
+
+/// The parameters of a URL, which fit together, or what is wrong with one; no file is read.
+pub(in crate::store) fn parameters(url: &str) -> Result<BTreeMap<&'static str, String>, String> {
+    let mut found = BTreeMap::new();
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split('#').next().unwrap_or_default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let known = PARAMETERS.iter().find(|names| names.contains(&name));
+        let Some(known) = known else {
+            return Err(format!(
+                "it has no parameter {name:?}. Those of encryption are {MODE} ({}), {CA}, {CERTIFICATE} and {KEY}",
+                MODES.join(", ")
+            ));
+        };
+        let value = percent_encoding::percent_decode_str(&value.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned();
+        if found.insert(known[0], value).is_some() {
+            return Err(format!("{} stands in it twice", known[0]));
+        }
+    }
+    let mode = mode_of(&found);
+    if let Some(mode) = mode.as_deref().filter(|mode| !MODES.contains(mode)) {
+        return Err(format!("{MODE}={mode} is none of {}", MODES.join(", ")));
+    }
+    check_together(&found, mode.as_deref())?;
+    Ok(found)
+}
+
+fn mode_of(found: &BTreeMap<&str, String>) -> Option<String> {
+    found.get(MODE).map(|mode| mode.to_ascii_lowercase())
 }
 
 /// sqlx and MariaDB do not agree about encryption over a socket of this machine, where nobody listens in anyway.
@@ -87,27 +100,26 @@ fn with_mode(url: &str, mode: &str) -> String {
     format!("{before}?{}", pairs.join("&"))
 }
 
-fn check_files(found: &std::collections::BTreeMap<&str, String>, mode: Option<&str>) -> StoreResult<()> {
+fn check_together(found: &BTreeMap<&str, String>, mode: Option<&str>) -> Result<(), String> {
     let is_given = |name: &str| found.get(name).is_some_and(|value| !value.is_empty());
     if is_given(CERTIFICATE) != is_given(KEY) {
-        return Err(wrong(format!("{CERTIFICATE} and {KEY} go together")));
+        return Err(format!("{CERTIFICATE} and {KEY} go together"));
     }
     match mode {
-        Some(mode) if is_given(CA) && !VERIFYING.contains(&mode) => {
-            return Err(wrong(format!(
-                "{MODE}={mode} looks at no certificate, so {CA} would do nothing: {MODE}={}, or {} where the certificate \
-                 names another host",
-                VERIFYING[1], VERIFYING[0]
-            )));
-        }
-        Some(mode @ ("disabled" | "preferred")) if is_given(CERTIFICATE) => {
-            return Err(wrong(format!(
-                "{MODE}={mode} may connect without encryption, and then {CERTIFICATE} does nothing: {MODE}={}",
-                VERIFYING[1]
-            )));
-        }
-        _ => {}
+        Some(mode) if is_given(CA) && !VERIFYING.contains(&mode) => Err(format!(
+            "{MODE}={mode} looks at no certificate, so {CA} would do nothing: {MODE}={}, or {} where the certificate \
+             names another host",
+            VERIFYING[1], VERIFYING[0]
+        )),
+        Some(mode @ ("disabled" | "preferred")) if is_given(CERTIFICATE) => Err(format!(
+            "{MODE}={mode} may connect without encryption, and then {CERTIFICATE} does nothing: {MODE}={}",
+            VERIFYING[1]
+        )),
+        _ => Ok(()),
     }
+}
+
+fn check_files(found: &BTreeMap<&str, String>) -> StoreResult<()> {
     // What begins so is the certificate itself.
     let file = |name: &str| {
         let value = found.get(name).filter(|value| !value.trim().is_empty());
@@ -124,7 +136,7 @@ fn check_files(found: &std::collections::BTreeMap<&str, String>, mode: Option<&s
     Ok(())
 }
 
-fn wrong(what: String) -> StoreError {
+pub(in crate::store) fn wrong(what: String) -> StoreError {
     StoreError::Permanent(format!("the database URL cannot be used: {what}"))
 }
 

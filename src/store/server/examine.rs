@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::any::{AnyConnectOptions, AnyRow};
+use sqlx::any::AnyRow;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::store::dialect::Dialect;
-use crate::store::{Store, StoreError, StoreResult, parse_url};
+use crate::store::server::encryption::wrong;
+use crate::store::{Store, StoreResult, options, parse_url};
 
 /// All tables.
 pub const TABLES: &[&str] = &[
@@ -63,11 +64,8 @@ pub enum Place {
 
 /// Where a URL leads; `Permanent` where it cannot be read.
 pub fn place(url: &str) -> StoreResult<Place> {
-    sqlx::any::install_default_drivers();
     let (dialect, url) = parse_url(url)?;
-    let options: AnyConnectOptions = url
-        .parse()
-        .map_err(|error: sqlx::Error| StoreError::Permanent(format!("database URL: {error}")))?;
+    let options = options(&url).map_err(wrong)?;
     let url = &options.database_url;
     if dialect == Dialect::Sqlite {
         return Ok(Place::File(url.path().to_owned()));

@@ -257,6 +257,8 @@ async fn lists_are_listed_shown_and_removed_by_version() {
     );
     let second = page("limit=1&before=2").await.json();
     assert_eq!(second["versions"][0]["version"], 1, "{second}");
+    assert_eq!(second.get("next"), None, "full, and the last one: {second}");
+    assert_eq!(page("limit=100").await.status, 200);
     let end = page("before=1").await.json();
     assert_eq!(end, json!({"id": "vip", "versions": []}));
     for wrong in ["limit=0", "limit=101", "before=x", "after=1"] {
@@ -307,6 +309,14 @@ async fn a_table_is_read_as_the_path_says() {
     .await;
     refused("vip?colum=x", csv, 400, "malformed", "colum").await;
     refused("vip?strict=1", csv, 400, "malformed", "strict").await;
+    for nobody in ["vip?activate=", "vip?activate", "vip?activate=,"] {
+        refused(nobody, TEXT, 400, "malformed", "activate names no campaign").await;
+        for method in ["PUT", "DELETE"] {
+            let path = nobody.replace("vip", "/admin/v1/audiences/vip/members/ann");
+            let reply = call(running.address, method, &path, &[], b"").await;
+            reply.problem(400, "malformed");
+        }
+    }
     refused("vip?kind=numbers", TEXT, 400, "malformed", "texts or addresses").await;
     refused("vip?column=1", TEXT, 400, "malformed", "text/csv").await;
     let utf16 = ("content-type", "text/csv; charset=utf-16");

@@ -575,6 +575,8 @@ async fn campaigns_are_created_listed_and_shown() {
         (&"a".into(), None),
         "{page}"
     );
+    let page = running.get("/admin/v1/campaigns?limit=3").await.json();
+    assert_eq!(page.get("next"), None, "full, and the last one: {page}");
     for query in ["limit=0", "limit=101", "limit=x", "after=b"] {
         running
             .get(&format!("/admin/v1/campaigns?{query}"))
@@ -850,6 +852,12 @@ async fn revisions_are_listed_shown_and_compared() {
     assert_eq!(
         (&rest["revisions"][0]["revision"], rest.get("next")),
         (&json!(1), None)
+    );
+    let full = running.get("/admin/v1/campaigns/spring/revisions?limit=3");
+    let full = full.await.json();
+    assert_eq!(
+        (full["revisions"].as_array().map(Vec::len), full.get("next")),
+        (Some(3), None)
     );
     let shown = running.get("/admin/v1/campaigns/spring/revisions/2").await.json();
     assert_eq!(shown["proof"]["differential"]["attempts"], 2000, "{shown}");

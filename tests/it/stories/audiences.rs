@@ -598,7 +598,89 @@ async fn a_list_of_addresses_matches_ranges_and_every_spelling() {
     refused("10.1.2.3/8\n", "").await;
     let texts = put(&gate, "block?kind=texts", &[TEXT], b"ada\n".to_vec()).await;
     assert_eq!(texts.expect(201).json()["kind"], "texts");
+    // A rule that asks it by the address is taken, with a warning.
+    let rule =
+        json!({"rules": [{"module": "audience", "params": {"list": "block", "mode": "deny", "by": "ip"}}]});
+    let made = gate
+        .control("/campaigns/spring/revisions?dry_run=true", &rule)
+        .await;
+    let made = made.expect(200).json();
+    let warned = &made["diagnostics"][0];
+    assert_eq!(
+        (&warned["pointer"], &warned["code"]),
+        (&json!("/rules/0/params/list"), &json!("texts-by-address")),
+        "{made}"
+    );
     refused("ada\n10.0.0.0/8\n", "").await;
     let range = change(&gate, Method::PUT, "block/members/10.0.0.0%2F8").await;
     range.refused(422, "invalid");
+}
+
+/// One slip in a list of addresses would make it one of texts, which blocks nobody.
+#[tokio::test]
+async fn a_slip_in_an_address_is_refused_with_its_line() {
+    let gate = Gate::dev().await;
+    let upload = async |query: &str, text: &str| {
+        put(&gate, &format!("block{query}"), &[TEXT], text.as_bytes().to_vec()).await
+    };
+    for (text, told) in [
+        (
+            "10.0.0.0/255.0.0.0",
+            "line 1, \"10.0.0.0/255.0.0.0\": it is an address with a netmask",
+        ),
+        (
+            "10.1.2.3:80",
+            "line 1, \"10.1.2.3:80\": it is an address with a port: write the address alone",
+        ),
+        ("fe80::1%eth0", "it is an address with a zone"),
+        ("[2001:db8::1]:443", "it is an address in brackets"),
+        ("10.0.0.1-10.0.0.9", "two addresses with a dash"),
+        ("10.0.0/8", "too few numbers"),
+        (
+            "10.0.0.1\n10.0.0.0/33",
+            "line 2, \"10.0.0.0/33\": it has more bits",
+        ),
+        (
+            "10.0.0.256\n10.0.0.1",
+            "line 1, \"10.0.0.256\": it has a number above 255",
+        ),
+        ("010.0.0.0/8", "begins with 0"),
+        ("10.0.0.0/08", "begins with 0"),
+        ("192.168.001.010", "begins with 0"),
+    ] {
+        let refused = upload("", text).await.refused(422, "invalid").to_string();
+        let told = serde_json::to_string(told).expect("a text");
+        assert!(refused.contains(told.trim_matches('"')), "{text}: {refused}");
+        assert!(refused.contains("?kind=texts"), "{text}: {refused}");
+        upload("?kind=addresses", text).await.refused(422, "invalid");
+    }
+    let table = put(
+        &gate,
+        "block?column=1&header=false",
+        &[("content-type", "text/csv")],
+        b"10.0.0.1:80\n".to_vec(),
+    );
+    table.await.refused(422, "invalid");
+
+    // Whoever means texts says so.
+    let texts = upload("?kind=texts", "10.1.2.3:80\nada\n")
+        .await
+        .expect(201)
+        .json();
+    assert_eq!((&texts["kind"], &texts["members"]), (&json!("texts"), &json!(2)));
+    upload("?strict=false", "10.1.2.3:80\n").await.expect(201);
+    let slip = "block/members/10.0.0.0%2F33";
+    change(&gate, Method::PUT, slip).await.refused(422, "invalid");
+    change(&gate, Method::PUT, &format!("{slip}?strict=false"))
+        .await
+        .expect(201);
+
+    // What does not help is not offered.
+    upload("?kind=addresses", "10.0.0.0/8\n").await.expect(201);
+    let refused = change(&gate, Method::PUT, "block/members/%20x").await;
+    let refused = refused.refused(422, "invalid").to_string();
+    assert!(
+        refused.contains("no IP address") && !refused.contains("strict"),
+        "{refused}"
+    );
 }

@@ -97,3 +97,21 @@ async fn orders_that_cannot_be_are_refused_before_anything_is_counted() {
     let figures = gate.figures("demo").await;
     assert_eq!(figures["skus"][0]["remaining"], 100, "{figures}");
 }
+
+#[tokio::test]
+async fn campaigns_before_one_that_is_not_there_are_not_none() {
+    let gate = Gate::dev().await;
+    let page = async |query: &str| {
+        let url = format!("{}/admin/v1/campaigns{query}", gate.admin);
+        gate.http.get(&url, &[]).await
+    };
+    page("?before=nosuch").await.refused(404, "unknown");
+    // The only one there is: nothing comes before it, and its page is the last.
+    let none = page("?before=demo").await.expect(200).json();
+    assert_eq!(none, json!({"campaigns": []}));
+    let full = page("?limit=1").await.expect(200).json();
+    assert_eq!(
+        (&full["campaigns"][0]["id"], full.get("next")),
+        (&json!("demo"), None)
+    );
+}
