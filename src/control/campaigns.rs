@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::compile::{RevisionAnswer, RuleSpecs};
 use super::folding::check_folds;
+use super::problem::Problem;
 use super::requests::{
-    NewCampaign, NewRevision, Problem, check_campaign, check_retention, check_rules, check_schedule,
-    check_shadow, schedule,
+    NewCampaign, NewRevision, check_campaign, check_retention, check_rules, check_schedule, check_shadow,
+    schedule,
 };
 use super::shadow::ShadowFigures;
 use super::{Control, ControlError};

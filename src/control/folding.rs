@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::places::places_of;
-use super::requests::Problem;
+use super::problem::Problem;
 use crate::plan::diff::{Change, Class, Part};
 use crate::plan::fold::{foldable, never_met, read_by};
 use crate::plan::{Folds, Plan};

@@ -16,6 +16,7 @@ mod loader;
 mod modules;
 mod places;
 mod prechecks;
+mod problem;
 pub mod proof;
 mod requests;
 mod revisions;
@@ -48,7 +49,8 @@ pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::{Compared, RevisionAnswer};
 pub use loader::Loader;
 pub use modules::UploadedModule;
-pub use requests::{NewCampaign, NewRevision, Problem, RuleSpec};
+pub use problem::Problem;
+pub use requests::{NewCampaign, NewRevision, RuleSpec};
 pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
 pub use shadow::{Difference, ShadowFigures};
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::folding::check_folds;
+use super::problem::Problem;
 use crate::campaign::{
     CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKU_ATTRIBUTES_MAX, SKUS_MAX,
     STOCK_MAX, Schedule, Sku, check_id, days_ms,
@@ -75,30 +76,6 @@ pub struct NewRevision {
     /// As in [`NewCampaign`]; left out, it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
-}
-
-/// One thing wrong in a request, with a JSON pointer into its body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    pub pointer: String,
-    pub detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-impl Problem {
-    pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-            hint: None,
-        }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
 }
 
 /// Everything that is wrong with a new campaign, its rules' parameters aside.

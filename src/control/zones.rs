@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::places::places_of;
-use super::requests::Problem;
+use super::problem::Problem;
 use crate::plan::calendar::{is_zone, zones_like};
 use crate::plan::{Plan, Window};
 

@@ -106,13 +106,16 @@ pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Args {
 }
 
 fn push_slots(family: &Family, slots: &[Slot], attempt: &Attempt, args: &mut Args) {
-    // What a shadow's slots say of a SKU, the campaign's own plan says alike.
-    let plan = &family.plan;
-    let context = plan.context();
+    let context = family.plan.context();
     let buckets = context.buckets;
     // A subject's bucket usually follows it: compose once.
     let mut last: Option<(&[Attribute], String)> = None;
-    for slot in slots {
+    for (index, slot) in slots.iter().enumerate() {
+        // What only the shadow needs only its plan may know: a plan has no attributes of SKUs but those that it reads.
+        let plan = match &family.shadow {
+            Some(shadow) if index >= family.plan.slots().len() => shadow,
+            _ => &family.plan,
+        };
         let value = match slot {
             Slot::Attribute(attribute) => plan.text_of(attribute, attempt).into_owned(),
             Slot::Subject(key) => {

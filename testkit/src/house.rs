@@ -17,15 +17,8 @@ pub const RANKS: &[Rank] = &[
     Rank {
         name: "core",
         steps: &[
-            &[
-                "campaign",
-                "failpoint",
-                "metrics",
-                "pem",
-                "seal",
-                "seldom",
-                "wire",
-            ],
+            &["failpoint", "metrics", "pem", "seal", "seldom", "wire"],
+            &["campaign"],
             &["order", "rejection"],
             &["audience"],
             &["plan"],

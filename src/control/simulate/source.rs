@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use super::sampled::Sampled;
 use super::{ControlError, Given, SIMULATED_MAX};
 use crate::attempts::DecidedAttempt;
-use crate::control::requests::Problem;
+use crate::control::Problem;
 use crate::order::OrderId;
 use crate::store::{SampleRow, Store};
 

@@ -1,5 +1,6 @@
 //! The limits merchants ask for, each with its story, through all sides.
 
+use rushgate::plan::Plan;
 use rushgate::plan::samples::{Act, Expected, Sample, samples};
 
 use crate::engines::report;
@@ -46,6 +47,22 @@ fn every_sample_tells_the_same_story_on_all_sides() {
         &format!("samples over oracle, embedded and Redis: {steps} steps"),
     );
     assert!(count >= 10);
+}
+
+/// In shadow of no rules a plan counts what it would alone, whatever only it reads.
+#[test]
+fn every_sample_counts_alike_in_shadow() {
+    for sample in samples() {
+        let opens_at = sample.context.schedule.opens_at;
+        let (live, lists) = (Plan::default(), &sample.audiences);
+        let mut world = World::with_shadow(live, Some(sample.plan), sample.context, Time::Frozen, lists);
+        for step in &sample.steps {
+            if let Act::Attempt { attempt, .. } = &step.act {
+                world.admit(opens_at + step.at_ms, std::slice::from_ref(attempt));
+            }
+        }
+        world.assert_same_state();
+    }
 }
 
 /// The attempts of a story in one batch, at one moment: each sees the ones before it.
