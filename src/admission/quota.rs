@@ -115,7 +115,7 @@ impl Admission {
 /// known when it is sent.
 fn is_given(attribute: &Attribute, attempt: &Attempt) -> bool {
     match attribute.brought() {
-        Attribute::Sku | Attribute::SkuAttribute(_) => !attempt.sku.is_empty(),
+        Attribute::Sku | Attribute::OfSku(_) => !attempt.sku.is_empty(),
         known @ Attribute::Client(_) => attempt.attributes.contains_key(&known.to_string()),
         Attribute::User
         | Attribute::Quantity

@@ -163,7 +163,7 @@ pub(super) fn noun(attribute: &Attribute) -> String {
     match attribute {
         Attribute::User => "user".to_owned(),
         Attribute::Sku => "SKU".to_owned(),
-        Attribute::SkuAttribute(name) => format!("{name} of the SKU"),
+        Attribute::OfSku(name) => format!("{name} of the SKU"),
         Attribute::Quantity => "quantity".to_owned(),
         Attribute::Ip => "IP address".to_owned(),
         Attribute::IpNetwork => format!("IPv4 address or IPv6 /{NETWORK_BITS}"),

@@ -132,7 +132,8 @@ pub enum Attribute {
     /// version 6 one by one, and go on to, because every gateway counts as the plan says.
     IpNetwork,
     /// What the campaign says of the order's SKU: see [`SkuTexts`]. No order brings it along.
-    SkuAttribute(String),
+    #[serde(rename = "sku-attribute")]
+    OfSku(String),
     /// A claim of the verified token.
     Claim(String),
     /// Sent by the client in `attributes`: forgeable.
@@ -151,7 +152,7 @@ impl fmt::Display for Attribute {
             Self::User => f.write_str("user"),
             Self::Sku => f.write_str("sku"),
             Self::Quantity => f.write_str("quantity"),
-            Self::SkuAttribute(name) => write!(f, "sku:{name}"),
+            Self::OfSku(name) => write!(f, "sku:{name}"),
             Self::Ip => f.write_str("ip"),
             Self::IpNetwork => write!(f, "ip/{NETWORK_BITS}"),
             Self::Claim(name) => write!(f, "claim:{name}"),
@@ -168,7 +169,7 @@ impl Attribute {
             Self::User => attempt.user.as_str().into(),
             Self::Sku => attempt.sku.as_str().into(),
             Self::Quantity => attempt.quantity.to_string().into(),
-            Self::SkuAttribute(name) => skus.text(&attempt.sku, name).into(),
+            Self::OfSku(name) => skus.text(&attempt.sku, name).into(),
             Self::IpNetwork => network(&Self::Ip.text_of(attempt, skus)).into(),
             Self::Folded { of, fold } => match of.text_of(attempt, skus) {
                 Cow::Borrowed(text) => fold.value(text),
@@ -190,15 +191,12 @@ impl Attribute {
 
     /// Whether every order has it, or its SKU decides it: nobody has to bring it along.
     pub(crate) fn is_given(&self) -> bool {
-        matches!(
-            self,
-            Self::User | Self::Sku | Self::Quantity | Self::SkuAttribute(_)
-        )
+        matches!(self, Self::User | Self::Sku | Self::Quantity | Self::OfSku(_))
     }
 
     /// Whether the order's SKU alone decides it.
     pub(crate) fn is_of_sku(&self) -> bool {
-        matches!(self, Self::Sku | Self::SkuAttribute(_))
+        matches!(self, Self::Sku | Self::OfSku(_))
     }
 
     /// What an attempt must bring along, so that this one is known.

@@ -21,8 +21,7 @@ pub(super) fn check_attribute(attribute: &Attribute) -> Result<(), Refusal> {
     {
         return Err(("attribute", format!("{of} cannot be folded")));
     }
-    let (Attribute::Claim(name) | Attribute::Client(name) | Attribute::SkuAttribute(name)) =
-        attribute.brought()
+    let (Attribute::Claim(name) | Attribute::Client(name) | Attribute::OfSku(name)) = attribute.brought()
     else {
         return Ok(());
     };

@@ -14,7 +14,7 @@ pub struct SkuTexts(BTreeMap<String, HashMap<String, Arc<str>>>);
 impl SkuTexts {
     pub(super) fn of<'a>(skus: &[Sku], read: impl Iterator<Item = &'a Attribute>) -> Self {
         let names = read.filter_map(|attribute| match attribute.brought() {
-            Attribute::SkuAttribute(name) => Some(name),
+            Attribute::OfSku(name) => Some(name),
             _ => None,
         });
         let names: BTreeSet<&String> = names.collect();
@@ -64,7 +64,7 @@ mod tests {
         let skus = [sku("mug", "cups"), sku("glass", "cups"), Sku::new("gift", 1)];
         assert_eq!(SkuTexts::of(&skus, [Attribute::Sku].iter()), SkuTexts::default());
 
-        let read = [Attribute::User, Attribute::SkuAttribute("category".to_owned())];
+        let read = [Attribute::User, Attribute::OfSku("category".to_owned())];
         let texts = SkuTexts::of(&skus, read.iter());
         assert_eq!(texts.text("mug", "category"), "cups");
         assert_eq!(texts.text("gift", "category"), "");

@@ -240,14 +240,14 @@ fn expr2(expr: bindings2::Expr) -> Expr {
         },
         bindings2::Expr::StartsWith((of, texts)) => Expr::StartsWith(of, texts),
         bindings2::Expr::EndsWith((of, texts)) => Expr::EndsWith(of, texts),
-        bindings2::Expr::SkuAttribute(name) => Expr::Attribute(Attribute::SkuAttribute(name)),
+        bindings2::Expr::SkuAttribute(name) => Expr::Attribute(Attribute::OfSku(name)),
     }
 }
 
 fn attribute2(of: bindings2::Attribute) -> Attribute {
     match of {
         bindings2::Attribute::Plain(plain) => attribute(plain),
-        bindings2::Attribute::SkuAttribute(name) => Attribute::SkuAttribute(name),
+        bindings2::Attribute::SkuAttribute(name) => Attribute::OfSku(name),
     }
 }
 

@@ -175,7 +175,7 @@ fn code(what: &str, code: &str) -> Result<(), String> {
 
 fn attribute(attribute: &Attribute) -> Result<(), String> {
     match attribute {
-        Attribute::Claim(name) | Attribute::Client(name) | Attribute::SkuAttribute(name) => text(
+        Attribute::Claim(name) | Attribute::Client(name) | Attribute::OfSku(name) => text(
             "an attribute's name",
             name,
             1,

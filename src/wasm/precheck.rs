@@ -288,7 +288,7 @@ fn to_wit(attribute: &Attribute) -> Option<wit::Attribute> {
     Some(match attribute {
         Attribute::User => wit::Attribute::User,
         Attribute::Sku => wit::Attribute::Sku,
-        Attribute::SkuAttribute(_) | Attribute::Folded { .. } => return None,
+        Attribute::OfSku(_) | Attribute::Folded { .. } => return None,
         Attribute::Quantity => wit::Attribute::Quantity,
         Attribute::Ip | Attribute::IpNetwork => wit::Attribute::Ip,
         Attribute::Claim(name) => wit::Attribute::Claim(name.clone()),

@@ -25,7 +25,7 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), ModuleError> {
     });
     let keys = plan.counters.iter().flat_map(|counter| &counter.key);
     for attribute in read.chain(keys).chain(&plan.required) {
-        if let Attribute::Claim(name) | Attribute::Client(name) | Attribute::SkuAttribute(name) = attribute {
+        if let Attribute::Claim(name) | Attribute::Client(name) | Attribute::OfSku(name) = attribute {
             check_shown(name, false).map_err(|why| refused("the name of an attribute", &why))?;
         }
     }

@@ -72,8 +72,8 @@ fn attributes() -> Vec<Attribute> {
     vec![
         Attribute::User,
         Attribute::Sku,
-        Attribute::SkuAttribute("tier".into()),
-        Attribute::SkuAttribute("kind".into()),
+        Attribute::OfSku("tier".into()),
+        Attribute::OfSku("kind".into()),
         Attribute::Ip,
         Attribute::Claim("tier".into()),
         Attribute::Client("device".into()),

@@ -80,7 +80,7 @@ fn report(loaded: &Loaded, exports: Vec<String>, digest: String, descriptor: Des
 fn read(need: &AttributeNeed) -> Read {
     let source = match need.attribute.brought() {
         Attribute::Sku | Attribute::Quantity => "the order",
-        Attribute::SkuAttribute(_) => "the campaign",
+        Attribute::OfSku(_) => "the campaign",
         Attribute::Ip | Attribute::IpNetwork => "the connection",
         Attribute::Client(_) => "the buyer's program",
         Attribute::User | Attribute::Claim(_) | Attribute::Folded { .. } => "the verified token",

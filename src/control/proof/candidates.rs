@@ -383,7 +383,7 @@ impl Candidates {
 fn text_of_sku<'a>(of: &Attribute, sku: &'a Sku) -> Option<&'a str> {
     match of {
         Attribute::Sku => Some(&sku.id),
-        Attribute::SkuAttribute(name) => Some(sku.attributes.get(name).map_or("", String::as_str)),
+        Attribute::OfSku(name) => Some(sku.attributes.get(name).map_or("", String::as_str)),
         _ => None,
     }
 }
@@ -400,7 +400,7 @@ mod tests {
         let sample = all.iter().find(|sample| sample.name == "orders per user");
         let sample = sample.expect("is a sample");
         let (mut plan, mut context) = (sample.plan.clone(), sample.context.clone());
-        let of = Expr::Attribute(Attribute::SkuAttribute("category".to_owned()));
+        let of = Expr::Attribute(Attribute::OfSku("category".to_owned()));
         let first = plan.nodes.len() as Node;
         let named = categories.iter().map(|text| (*text).to_owned()).collect();
         plan.nodes.extend([of, Expr::OneOf(first, named)]);
@@ -416,7 +416,7 @@ mod tests {
     }
 
     fn categories(candidates: &Candidates, seed: u64) -> Vec<&str> {
-        let of = Attribute::SkuAttribute("category".to_owned());
+        let of = Attribute::OfSku("category".to_owned());
         let cast = candidates.cast_skus(&mut Rng::with_seed(seed));
         cast.iter().filter_map(|(sku, _)| text_of_sku(&of, sku)).collect()
     }

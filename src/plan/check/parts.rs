@@ -120,7 +120,7 @@ pub(super) fn check_attributes(plan: &Plan, reached: &[bool]) -> Result<Vec<Attr
         .filter(|attribute| matches!(attribute, Attribute::Client(_)))
         .count();
     let of_skus: BTreeSet<&Attribute> = slots::read(plan, reached)
-        .filter(|attribute| matches!(attribute, Attribute::SkuAttribute(_)))
+        .filter(|attribute| matches!(attribute, Attribute::OfSku(_)))
         .collect();
     let read = attributes.len() + of_skus.len();
     if read > PLAN_ATTRIBUTES_MAX || clients > CLIENT_ATTRIBUTES_MAX {

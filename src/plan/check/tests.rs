@@ -688,7 +688,7 @@ fn attributes_of_a_sku_are_within_bounds() {
 #[test]
 fn a_sku_attribute_is_given_by_the_campaign_alone() {
     let mut plan = plan();
-    let colour = Attribute::SkuAttribute("colour".into());
+    let colour = Attribute::OfSku("colour".into());
     plan.counters[0].key = vec![Attribute::User, colour.clone()];
     let checked = check(plan, with_sku(&[("colour", "red")])).expect("passes");
     assert!(!checked.attributes().contains(&colour), "nobody brings it along");
@@ -723,7 +723,7 @@ fn a_sku_attribute_is_given_by_the_campaign_alone() {
 fn attributes_of_skus_count_among_those_a_plan_reads() {
     let reading = |count: usize| {
         let mut plan = plan();
-        let key = |index| vec![Attribute::SkuAttribute(format!("a{index}"))];
+        let key = |index| vec![Attribute::OfSku(format!("a{index}"))];
         let counter = plan.counters[0].clone();
         plan.counters.extend((0..count).map(|index| Counter {
             id: format!("rule/{index}"),

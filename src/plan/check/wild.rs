@@ -32,7 +32,7 @@ fn wild_attribute() -> impl Strategy<Value = Attribute> {
         Just(Attribute::Ip),
         ".{0,3}".prop_map(Attribute::Claim),
         ".{0,3}".prop_map(Attribute::Client),
-        ".{0,3}".prop_map(Attribute::SkuAttribute),
+        ".{0,3}".prop_map(Attribute::OfSku),
     ];
     (plain, prop::option::weighted(0.2, wild_fold())).prop_map(|(attribute, fold)| match fold {
         Some(fold) => attribute.folded(fold),

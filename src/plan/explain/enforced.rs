@@ -374,7 +374,7 @@ mod tests {
                     panic!("a limit is a comparison")
                 };
                 let of = plan.nodes.len() as Node;
-                let category = Attribute::SkuAttribute("category".to_owned());
+                let category = Attribute::OfSku("category".to_owned());
                 let table = Expr::Lookup {
                     of,
                     entries,

@@ -27,7 +27,7 @@ pub(super) fn claim(name: &str) -> Attribute {
 }
 
 pub(super) fn sku_attribute(name: &str) -> Attribute {
-    Attribute::SkuAttribute(name.to_owned())
+    Attribute::OfSku(name.to_owned())
 }
 
 /// A plan in the making.

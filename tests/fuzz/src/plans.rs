@@ -96,7 +96,7 @@ fn attribute(input: &mut Input<'_>) -> Attribute {
         3 => Attribute::Quantity,
         4 => Attribute::Ip,
         5 => Attribute::Claim(input.text()),
-        6 => Attribute::SkuAttribute(input.text()),
+        6 => Attribute::OfSku(input.text()),
         _ => Attribute::Client(input.text()),
     }
 }

@@ -37,7 +37,7 @@ fn units() -> Plan {
             counter("units", &[Attribute::User, Attribute::Sku], Window::Campaign),
             counter(
                 "units-of-kind",
-                &[Attribute::SkuAttribute("kind".into())],
+                &[Attribute::OfSku("kind".into())],
                 Window::Campaign,
             ),
             counter("units-of-folded", &[folded], Window::Campaign),

@@ -182,7 +182,7 @@ async fn a_plan_reads_attributes_of_the_sku_and_counts_by_them() {
     let inspected = host.inspect(bytes.clone()).await.expect("a module");
     let compiled = host.compile(&inspected, bytes, &context(), &json!({})).await;
     let plan = compiled.expect("a plan").plan;
-    let of = |name: &str| Attribute::SkuAttribute(name.into());
+    let of = |name: &str| Attribute::OfSku(name.into());
     assert_eq!(plan.nodes[1], Expr::Attribute(of("edition")));
     assert_eq!(plan.counters[0].key, [Attribute::User, of("category")]);
     let stored = serde_json::to_value(&plan).expect("a plan is data");

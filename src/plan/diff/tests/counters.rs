@@ -216,7 +216,7 @@ fn a_counter_that_cannot_be_filled_is_asked_for() {
 /// The SKU of an order that landed decides its attributes: the counter is filled.
 #[test]
 fn a_counter_by_an_attribute_of_the_sku_is_filled() {
-    let colour = || Attribute::SkuAttribute("colour".into());
+    let colour = || Attribute::OfSku("colour".into());
     let by_colour = renamed(keyed(&[Attribute::User, colour()]), "n/units", quantity());
     let said = changes(per_user(2), by_colour);
     assert_eq!(filled(&said), ["n/units"]);
@@ -230,7 +230,7 @@ fn a_counter_by_an_attribute_of_the_sku_is_filled() {
     });
     weighed.counters[0].cost = of + 1;
     assert_eq!(filled(&changes(per_user(2), weighed)), ["n/points"]);
-    let other = keyed(&[Attribute::User, Attribute::SkuAttribute("size".into())]);
+    let other = keyed(&[Attribute::User, Attribute::OfSku("size".into())]);
     let re_keyed = changes(keyed(&[Attribute::User, colour()]), other);
     let sentence = &re_keyed
         .iter()

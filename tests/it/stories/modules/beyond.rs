@@ -74,7 +74,7 @@ async fn a_rule_reads_what_the_campaign_says_of_a_sku() {
     ];
     let plans = plans_of("category-limit", &plans).await;
     let plan = &plans[0];
-    let of = |name: &str| Attribute::SkuAttribute(name.into());
+    let of = |name: &str| Attribute::OfSku(name.into());
     assert_eq!(plan.counters[0].key, [Attribute::User, of("category")]);
     assert_eq!(plan.counters[1].key, [Attribute::User, Attribute::Sku]);
     for name in ["category", "edition"] {
