@@ -188,13 +188,9 @@ impl Config {
         if named.peek().is_none() {
             return Err(Unfit::new(BROKERS, format!("names no broker; {BROKERS_SHAPE}")));
         }
-        let Some(odd) = named.find(|broker| !is_broker(broker)) else {
-            return Ok(());
-        };
-        Err(Unfit::new(
-            BROKERS,
-            format!("{}; {BROKERS_SHAPE}", why_no_broker(odd)),
-        ))
+        named
+            .try_for_each(check_broker)
+            .map_err(|why| Unfit::new(BROKERS, format!("{why}; {BROKERS_SHAPE}")))
     }
 
     /// Whether the options are such that may be set by hand.
@@ -317,43 +313,40 @@ fn is_fatal(error: &KafkaError) -> bool {
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
 
-/// What is wrong with a broker. What stands before an @ may be a password, and is not shown.
-fn why_no_broker(text: &str) -> String {
+/// `host`, `host:port` or `[address]:port`, also behind a protocol: `SSL://host:port`. `Err` says what is wrong; what stands
+/// before an @ may be a password, and is not shown.
+fn check_broker(text: &str) -> Result<(), String> {
     if let Some((_, host)) = text.rsplit_once('@') {
-        return format!(
+        return Err(format!(
             "a user and a password stand before {host:?}: they are sasl.username and sasl.password of kafka.options"
-        );
+        ));
     }
-    let (scheme, rest) = text.split_once("://").unwrap_or((PROTOCOLS[0], text));
+    let (scheme, broker) = text.split_once("://").unwrap_or((PROTOCOLS[0], text));
     if !PROTOCOLS.contains(&scheme.to_ascii_uppercase().as_str()) {
-        return format!("{text:?} begins with {scheme}://, which is no protocol of Kafka");
+        return Err(format!(
+            "{text:?} begins with {scheme}://, which is no protocol of Kafka"
+        ));
     }
-    match rest.rsplit_once(':') {
-        Some(("", _)) => format!("{text:?} names no host"),
-        Some((_, port)) if !rest.ends_with(']') && !port.parse::<u16>().is_ok_and(|port| port > 0) => {
-            format!("the port of {text:?} is no number from 1 to 65535")
-        }
-        _ => format!("{text:?} is no broker"),
+    if broker.rsplit_once(':').is_some_and(|(host, _)| host.is_empty()) {
+        return Err(format!("{text:?} names no host"));
     }
-}
-
-/// `host`, `host:port` or `[address]:port`, also behind a protocol: `SSL://host:port`.
-fn is_broker(text: &str) -> bool {
-    let (scheme, text) = text.split_once("://").unwrap_or((PROTOCOLS[0], text));
-    if !PROTOCOLS.contains(&scheme.to_ascii_uppercase().as_str()) {
-        return false;
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !text.ends_with(']') => (host, port),
-        _ => (text, "9092"),
+    let (host, port) = match broker.rsplit_once(':') {
+        Some((host, port)) if !broker.ends_with(']') => (host, port),
+        _ => (broker, "9092"),
     };
+    if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(format!("the port of {text:?} is no number from 1 to 65535"));
+    }
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_name = |host: &str| {
         host.chars()
             .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
     };
     let is_plain = address.map_or(is_name(host), |address| address.parse::<Ipv6Addr>().is_ok());
-    is_plain && !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    match is_plain && !host.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{text:?} is no broker")),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::places::places_of;
+use super::places::place_of;
 use crate::audience::ListKind;
 use crate::plan::fold::list_of;
 use crate::plan::{Attribute, Audiences, Expr, Plan};
@@ -26,18 +26,15 @@ pub(super) fn texts_by_address(at: &str, plan: &Plan, params: &Value, pinned: &A
 }
 
 fn warning(at: &str, list: &str, params: &Value) -> Diagnostic {
-    let params_at = format!("{at}/params");
-    let places = places_of(params, list, &params_at);
+    let message = format!(
+        "the list {list:?} is of texts and is asked by the buyer's address: it matches addresses byte for byte, and \
+         ranges match nobody"
+    );
+    let place = place_of(params, list, format!("{at}/params"));
     Diagnostic {
-        pointer: places.into_iter().next().unwrap_or(params_at),
-        severity: "warning".to_owned(),
-        code: "texts-by-address".to_owned(),
-        message: format!(
-            "the list {list:?} is of texts and is asked by the buyer's address: it matches addresses byte for byte, and \
-             ranges match nobody"
-        ),
         hint: Some(format!(
             "upload it as addresses: PUT /admin/v1/audiences/{list}?kind=addresses"
         )),
+        ..Diagnostic::warning(place, "texts-by-address", message)
     }
 }

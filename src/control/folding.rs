@@ -41,12 +41,9 @@ pub(super) fn unread<'a>(folds: &Folds, plans: impl Iterator<Item = &'a Plan>) -
         .collect();
     let unread = folds.iter().filter(|(name, _)| !read.contains(*name));
     unread
-        .map(|(name, _)| Diagnostic {
-            pointer: format!("/fold/{}", escape(name)),
-            severity: "warning".to_owned(),
-            code: "unread".to_owned(),
-            message: format!("no rule reads {name}, so that folding it changes nothing"),
-            hint: None,
+        .map(|(name, _)| {
+            let message = format!("no rule reads {name}, so that folding it changes nothing");
+            Diagnostic::warning(format!("/fold/{}", escape(name)), "unread", message)
         })
         .collect()
 }
@@ -60,14 +57,8 @@ pub(super) fn changes(old: &Folds, new: &Folds) -> Vec<Change> {
     };
     let changed = names.into_iter().filter_map(|name| {
         let (from, to) = (said(old, name), said(new, name));
-        (from != to).then(|| Change {
-            rule: String::new(),
-            part: Part::Attribute,
-            class: Class::Changed,
-            sentence: format!("rules read {name} {to}; before, {from}"),
-            counter: None,
-            indices: None,
-        })
+        let sentence = || format!("rules read {name} {to}; before, {from}");
+        (from != to).then(|| Change::new("", Part::Attribute, Class::Changed, sentence()))
     });
     changed.collect()
 }

@@ -298,8 +298,7 @@ impl Loader {
         let active = active.iter().map(|active| &active.campaign);
         let revisions = self.revisions.lock().expect("no panic holds this lock");
         let compiled = revisions.values().map(|known| &known.campaign);
-        let mut known = compiled.chain(active);
-        if let Some(known) = known.find(|known| known.id == campaign.id && known.skus == campaign.skus) {
+        for known in compiled.chain(active).filter(|known| known.id == campaign.id) {
             campaign.skus.share(&known.skus);
         }
     }

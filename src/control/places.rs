@@ -11,6 +11,11 @@ pub(super) fn places_of(params: &Value, wanted: &str, at: &str) -> Vec<String> {
     found
 }
 
+/// The first of them; `at` where there is none.
+pub(super) fn place_of(params: &Value, wanted: &str, at: String) -> String {
+    places_of(params, wanted, &at).into_iter().next().unwrap_or(at)
+}
+
 fn find(value: &Value, wanted: &str, at: &str, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text == wanted => found.push(at.to_owned()),

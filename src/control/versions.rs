@@ -34,7 +34,7 @@ pub(super) fn changes(old: &Revision, new: &Revision) -> Vec<Change> {
             if from != to {
                 sentence += &format!(", {from} → {to}");
             }
-            changes.push(change("", Part::Audience, Class::Changed, sentence));
+            changes.push(Change::new("", Part::Audience, Class::Changed, sentence));
         }
     }
     changes
@@ -45,7 +45,7 @@ fn modules(prefix: &str, old: &[PinnedRule], new: &[PinnedRule]) -> Vec<Change> 
     let mut changes = Vec::new();
     let mut push = |rule: &PinnedRule, class, what: String| {
         let sentence = format!("{prefix}{}: {what}", rule.name);
-        changes.push(change(&rule.name, Part::Module, class, sentence));
+        changes.push(Change::new(&rule.name, Part::Module, class, sentence));
     };
     for rule in new {
         match named(old, &rule.name) {
@@ -77,17 +77,6 @@ fn name(rule: &PinnedRule) -> String {
 
 fn digits(rule: &PinnedRule) -> &str {
     rule.digest.get(..DIGITS_SHOWN).unwrap_or(&rule.digest)
-}
-
-fn change(rule: &str, part: Part, class: Class, sentence: String) -> Change {
-    Change {
-        rule: rule.to_owned(),
-        part,
-        class,
-        sentence,
-        counter: None,
-        indices: None,
-    }
 }
 
 #[cfg(test)]

@@ -84,7 +84,8 @@ pub struct Change {
 }
 
 impl Change {
-    fn new(rule: &str, part: Part, class: Class, sentence: String) -> Self {
+    /// One that is about no counter.
+    pub fn new(rule: &str, part: Part, class: Class, sentence: String) -> Self {
         Self {
             rule: rule.to_owned(),
             part,

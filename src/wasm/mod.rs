@@ -154,6 +154,18 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
+impl Diagnostic {
+    pub fn warning(pointer: String, code: &str, message: String) -> Self {
+        Self {
+            severity: "warning".to_owned(),
+            pointer,
+            code: code.to_owned(),
+            message,
+            hint: None,
+        }
+    }
+}
+
 /// Why a module was refused, or did not do what it promises.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {

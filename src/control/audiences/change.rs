@@ -4,13 +4,11 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
-use tokio::task::spawn_blocking;
 
-use super::intake::IntakeError;
 use super::members::no_address;
 use super::pages::pages;
 use super::spool::{Digests, PARTITIONS, Spool};
-use super::{Control, ControlError, ended, filled, new_upload, unknown};
+use super::{Control, ControlError, filled, new_upload, spooled, unknown};
 use crate::audience::{
     AUDIENCE_BUCKET_MEMBERS, AUDIENCE_BUCKET_MEMBERS_MAX, AUDIENCE_BUCKETS_MAX, AUDIENCE_MEMBERS_MAX,
     AddressRange, AudienceError, ListKind, pack, unpack,
@@ -173,19 +171,19 @@ impl Control {
                     *packed = pack(members.iter().map(Vec::as_slice));
                 }
             }
-            let spooling = spawn_blocking(move || {
+            let spooling = spooled(move || {
                 let members = page.iter().flat_map(|packed| unpack(packed));
                 let mut members = members.map(String::from_utf8_lossy);
                 members.try_for_each(|member| spool.add(&member)).map(|()| spool)
             });
-            spool = ended(spooling.await)?.map_err(IntakeError::Spool)?;
+            spool = spooling.await?;
         }
         let said = row.kind.clone();
-        let summing = spawn_blocking(move || {
+        let summing = spooled(move || {
             let kind = spool.kind(Some(&said))?;
             spool.summary().map(|summary| (kind, summary, spool))
         });
-        let (kind, summary, spool) = ended(summing.await)?.map_err(IntakeError::Spool)?;
+        let (kind, summary, spool) = summing.await?;
         let new = self.new_audience(row.id.clone(), kind?, summary?, Some(row.version));
         let (stored, row) = self
             .store

@@ -2,12 +2,10 @@
 //! beside the version.
 
 use futures_util::StreamExt;
-use tokio::task::spawn_blocking;
 
-use super::intake::IntakeError;
 use super::pages::pages;
 use super::spool::Spool;
-use super::{Control, ControlError, ended, filled};
+use super::{Control, ControlError, filled, spooled};
 use crate::audience::{ListKind, unpack};
 use crate::plan::{AudienceRef, Fold};
 use crate::store::{AudienceRow, NewAudience};
@@ -36,16 +34,16 @@ impl Control {
         let mut pages = pages(&self.store, row);
         while let Some(page) = pages.next().await {
             let ((_, page), fold) = (page?, fold.clone());
-            let spooling = spawn_blocking(move || {
+            let spooling = spooled(move || {
                 for member in page.iter().flat_map(|packed| unpack(packed)) {
                     spool.add(&fold.text(&String::from_utf8_lossy(member)))?;
                 }
                 Ok(spool)
             });
-            spool = ended(spooling.await)?.map_err(IntakeError::Spool)?;
+            spool = spooling.await?;
         }
-        let summing = spawn_blocking(move || spool.summary().map(|summary| (summary, spool)));
-        let (summary, spool) = ended(summing.await)?.map_err(IntakeError::Spool)?;
+        let summing = spooled(move || spool.summary().map(|summary| (summary, spool)));
+        let (summary, spool) = summing.await?;
         let new = self.new_audience(key.to_owned(), ListKind::Texts, summary?, None);
         let copy = FoldedCopy {
             list: row.id.clone(),

@@ -297,6 +297,13 @@ fn filled(mut spool: Spool, buckets: u32) -> BoxStream<'static, Result<(u32, Vec
     sent.chain(end).boxed()
 }
 
+/// Work on a spool, on a thread that may wait for the disk.
+async fn spooled<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, ControlError> {
+    Ok(ended(spawn_blocking(work).await)?.map_err(IntakeError::Spool)?)
+}
+
 fn ended<T>(outcome: Result<T, tokio::task::JoinError>) -> Result<T, ControlError> {
     outcome.map_err(|error| ControlError::Internal(format!("reading a list: {error}")))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::places::places_of;
+use super::super::places::place_of;
 use super::super::requests::RuleSpec;
 use super::folded::FoldedCopy;
 use super::{Control, ControlError, Problem};
@@ -79,11 +79,19 @@ impl Control {
         let Some((_, there)) = there.filter(|(_, there)| there.version != newest.version) else {
             return Ok(newest.clone());
         };
-        let row = self.store.audience_version(&newest.id, there.version).await?;
+        self.pinned_row(&newest.id, there.version).await
+    }
+
+    /// A version that a revision pins.
+    pub(in super::super) async fn pinned_row(
+        &self,
+        list: &str,
+        version: u32,
+    ) -> Result<AudienceRow, ControlError> {
+        let row = self.store.audience_version(list, version).await?;
         row.ok_or_else(|| {
             ControlError::Conflict(format!(
-                "version {} of the list {:?} is not stored any more",
-                there.version, newest.id
+                "version {version} of the list {list:?} is not stored any more"
             ))
         })
     }
@@ -106,21 +114,17 @@ impl Control {
 
 fn folded_addresses(at: &str, rule: &RuleSpec, list: &str) -> Problem {
     let problem = Problem::new(
-        place_of(at, rule, list),
+        place_of(&rule.params, list, format!("{at}/params")),
         format!("the list {list:?} is of addresses, and is asked by a folded value"),
     );
     problem.hint("leave that attribute out of \"fold\"")
 }
 
-/// Where the rule's parameters say this text first; the parameters where they do not.
-fn place_of(at: &str, rule: &RuleSpec, text: &str) -> String {
-    let params = format!("{at}/params");
-    let mut places = places_of(&rule.params, text, &params).into_iter();
-    places.next().unwrap_or(params)
-}
-
 fn unknown_audience(at: &str, rule: &RuleSpec, id: &str, known: &BTreeMap<String, AudienceRow>) -> Problem {
-    let problem = Problem::new(place_of(at, rule, id), format!("no list {id:?} is uploaded"));
+    let problem = Problem::new(
+        place_of(&rule.params, id, format!("{at}/params")),
+        format!("no list {id:?} is uploaded"),
+    );
     let names: Vec<&str> = known.keys().map(String::as_str).take(HINTED_MAX).collect();
     problem.hint(match names.as_slice() {
         [] => format!("upload it first: PUT /admin/v1/audiences/{id}, one id per line"),

@@ -18,13 +18,7 @@ impl Control {
         let mut audiences = BTreeMap::new();
         for (key, pinned) in &plan.context().audiences {
             let (list, fold) = list_of(key);
-            let row = self.store.audience_version(list, pinned.version).await?;
-            let row = row.ok_or_else(|| {
-                ControlError::Conflict(format!(
-                    "version {} of the list {list:?} is not stored any more",
-                    pinned.version
-                ))
-            })?;
+            let row = self.pinned_row(list, pinned.version).await?;
             let mut members = BTreeSet::new();
             let mut pages = pages(&self.store, &row);
             while let Some(page) = pages.next().await {
