@@ -93,7 +93,7 @@ pub fn admit_args<'a>(
     args.extend(asked.iter());
     for attempt in attempts {
         args.push_with(|bytes| record::write_tail(plan, attempt, bytes));
-        push_slots(family, &family.slots, attempt, &mut args);
+        push_slots(family, &family.slots, family.own_slots, attempt, &mut args);
     }
     args
 }
@@ -101,11 +101,13 @@ pub fn admit_args<'a>(
 /// ARGV of `inspect` for one buyer: an attempt as if ordering. Its SKU may be the empty text.
 pub fn inspect_args(family: &Family, fence: &Fence, attempt: &Attempt) -> Args {
     let mut args = Args::from([&fence.to_string(), &attempt.sku]);
-    push_slots(family, family.plan.slots(), attempt, &mut args);
+    let slots = family.plan.slots();
+    push_slots(family, slots, slots.len(), attempt, &mut args);
     args
 }
 
-fn push_slots(family: &Family, slots: &[Slot], attempt: &Attempt, args: &mut Args) {
+/// The first `own` are the plan's, the others the shadow's.
+fn push_slots(family: &Family, slots: &[Slot], own: usize, attempt: &Attempt, args: &mut Args) {
     let context = family.plan.context();
     let buckets = context.buckets;
     // A subject's bucket usually follows it: compose once.
@@ -113,7 +115,7 @@ fn push_slots(family: &Family, slots: &[Slot], attempt: &Attempt, args: &mut Arg
     for (index, slot) in slots.iter().enumerate() {
         // What only the shadow needs only its plan may know: a plan has no attributes of SKUs but those that it reads.
         let plan = match &family.shadow {
-            Some(shadow) if index >= family.plan.slots().len() => shadow,
+            Some(shadow) if index >= own => shadow,
             _ => &family.plan,
         };
         let value = match slot {

@@ -61,6 +61,8 @@ pub struct Family {
     /// The values `admit` receives per attempt, in order: those of the plan, then what the shadow needs
     /// besides.
     pub slots: Vec<Slot>,
+    /// How many of them, from the first, are the plan's: not all that [`CheckedPlan::slots`] names is read by `admit`.
+    pub own_slots: usize,
     /// Upper bounds of one attempt, the shadow's part included.
     pub cost: PlanCost,
     pub revision: u32,

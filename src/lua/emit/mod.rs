@@ -46,6 +46,7 @@ pub fn emit_with_shadow(
             ),
         });
     }
+    let own_slots = part::read(plan.slots(), &plan, shadow.as_deref()).len();
     let slots = part::read(&slots, &plan, shadow.as_deref());
     let admit = admit::script(&plan, shadow.as_deref(), &slots, revision);
     let admit = script("admit", admit)?;
@@ -54,6 +55,7 @@ pub fn emit_with_shadow(
         plan,
         shadow,
         slots,
+        own_slots,
         cost,
         revision,
         admit,

@@ -176,6 +176,30 @@ fn a_shadow_says_of_a_claim_that_it_cannot_read() {
     );
 }
 
+/// The rules count by buyer, whose two values no script reads; only the shadow knows what the SKU says.
+#[test]
+fn a_shadow_reads_attributes_of_skus_that_the_rules_do_not() {
+    let category = [Attribute::OfSku("category".into())];
+    let shadow = limit(&category, Window::Campaign, Expr::Int(1), 1);
+    let mut context = context(&[("mug", 10), ("hat", 10)]);
+    let mut skus = context.skus.to_vec();
+    for (sku, category) in skus.iter_mut().zip(["kitchen", "wear"]) {
+        sku.attributes.insert("category".into(), category.into());
+    }
+    context.skus = skus.into();
+    let mut world = World::with_shadow(two_per_user(), Some(shadow), context, Time::Frozen, &Lists::new());
+    let batch = [
+        attempt("ann", 1, "mug", 1),
+        attempt("bob", 1, "hat", 1),
+        attempt("bob", 2, "mug", 1),
+    ];
+    assert_eq!(world.admit(OPENS_AT, &batch), [Admitted, Admitted, Admitted]);
+    assert_eq!(
+        figures(&mut world),
+        pairs(&[("admitted", "admitted", 2), ("admitted", "n-per-user/orders", 1)])
+    );
+}
+
 /// Everything but what the shadow keeps.
 fn live(mut dump: Dump) -> Dump {
     dump.retain(|key, _| !key.contains("shadow/") && key != keys::FIGURES);
