@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::control::ControlError;
+use crate::control::{Answered, ControlError};
 use crate::plan::diff::{Change, needs_accept};
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{
-    ACCEPT_MISSING, CONFLICT, Fault, INTERNAL, INVALID, MALFORMED, MEDIA_TYPE, MODULE_REFUSED, PROOF_FAILED,
-    TOO_LARGE, UNAVAILABLE, UNKNOWN,
+    ACCEPT_MISSING, CONFLICT, Fault, INTERNAL, INVALID, KEY_REUSED, MALFORMED, MEDIA_TYPE, MODULE_REFUSED,
+    PROOF_FAILED, TOO_LARGE, UNAVAILABLE, UNKNOWN,
 };
 use crate::wire::{self, Problem, is_media_type, json};
 
@@ -44,6 +44,7 @@ fn problem(error: ControlError) -> Problem {
     match error {
         ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
         ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+        ControlError::KeyReused => Problem::new(&KEY_REUSED, error.to_string()),
         ControlError::AcceptMissing(changes) => accept_missing(&changes),
         ControlError::Proof(counterexample) => {
             tracing::error!(?counterexample, "interpreter and script part");
@@ -140,6 +141,24 @@ impl IntoResponse for Refused {
     }
 }
 
+/// The key under which a change is made once.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let values = headers.get_all("idempotency-key").iter();
+    let key = wire::idempotency_key(values.map(HeaderValue::as_bytes))?;
+    Ok(key.map(std::borrow::Cow::into_owned))
+}
+
+/// 200 with what a change answers; a replay says so, as that of an order does.
+pub(super) fn changed(answered: Answered) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let mut response = ([(header::CONTENT_TYPE, json)], answered.body).into_response();
+    if answered.is_replay {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert("idempotent-replayed", replayed);
+    }
+    response
+}
+
 /// Refuses a body that does not say it is of the named media type.
 pub(super) fn check_media_type(headers: &HeaderMap, media_type: &'static str) -> Result<(), Refused> {
     let given = headers
@@ -212,6 +231,7 @@ mod tests {
         for (error, status, reason) in [
             (ControlError::Unknown("no".into()), 404, "unknown"),
             (ControlError::Conflict("no".into()), 409, "conflict"),
+            (ControlError::KeyReused, 422, "key-reused"),
             (invalid(&["/id"]), 422, "invalid"),
             (ControlError::Suspicious(Default::default()), 422, "invalid"),
             (ControlError::Malformed("no".into()), 400, "malformed"),

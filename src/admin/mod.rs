@@ -32,9 +32,9 @@ use tokio::net::TcpListener;
 
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
-    Activated, Asked, AudienceUpload, CampaignFigures, Changed, Compared, Control, ControlError,
-    MemberChange, MembersStream, NewCampaign, NewRevision, RevisionAnswer, RevisionHead, RevisionView,
-    Uploaded, UploadedModule,
+    self, Asked, AudienceUpload, CampaignFigures, Changed, Compared, Control, ControlError, MemberChange,
+    MembersStream, NewCampaign, NewRevision, Operation, RevisionAnswer, RevisionHead, RevisionView, Uploaded,
+    UploadedModule,
 };
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
@@ -105,11 +105,10 @@ pub trait Rules: Send + Sync + 'static {
     ) -> Answered<'a, RevisionAnswer>;
     fn activate<'a>(
         &'a self,
-        actor: &'a str,
-        campaign: &'a str,
+        operation: Operation<'a>,
         revision: u32,
         accept: &'a [String],
-    ) -> Answered<'a, Activated>;
+    ) -> Answered<'a, control::Answered>;
     fn revisions<'a>(
         &'a self,
         campaign: &'a str,
@@ -204,12 +203,11 @@ impl Rules for Control {
 
     fn activate<'a>(
         &'a self,
-        actor: &'a str,
-        campaign: &'a str,
+        operation: Operation<'a>,
         revision: u32,
         accept: &'a [String],
-    ) -> Answered<'a, Activated> {
-        self.activate(actor, campaign, revision, accept).boxed()
+    ) -> Answered<'a, control::Answered> {
+        self.activate(operation, revision, accept).boxed()
     }
 
     fn revisions<'a>(

@@ -9,12 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::answer::{Refused, read_json};
+use super::answer::{Refused, changed, idempotency_key, read_json};
 use super::campaigns::{ScriptQuery, limit};
 use super::guard::Actor;
 use super::page::paged;
 use super::query::{parameters, query};
-use crate::control::{ActivatedAt, NewRevision, RevisionAnswer, RevisionHead};
+use crate::control::{ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
 use crate::wire::problem::UNKNOWN;
@@ -54,6 +54,9 @@ struct ActivateBody {
     /// Ids of counters that may be re-keyed or dropped, or start at zero.
     #[serde(default)]
     accept: Vec<String>,
+    /// What the merchant says about it, for the audit trail.
+    #[serde(default)]
+    note: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -226,7 +229,19 @@ pub(super) async fn activate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let ActivateBody { revision, accept } = read_json(&headers, body).await?;
-    let activated = admin.rules.activate(actor, &id, revision, &accept).await?;
-    Ok(Json(activated).into_response())
+    let key = idempotency_key(&headers)?;
+    let ActivateBody {
+        revision,
+        accept,
+        note,
+    } = read_json(&headers, body).await?;
+    let operation = Operation {
+        actor,
+        campaign: &id,
+        kind: ACTIVATE,
+        key: key.as_deref(),
+        note: note.as_deref(),
+    };
+    let answered = admin.rules.activate(operation, revision, &accept).await?;
+    Ok(changed(answered))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::compile::Compared;
+use super::operations::{ACTIVATE, Answered, Operation};
 use super::{Control, ControlError};
 use crate::campaign::{Activation, Schedule};
 use crate::lua::activate::{activate_args, activate_reply};
@@ -46,30 +47,33 @@ impl Control {
     /// Answers when no gateway can admit under an older revision any more: the fence in the engine has moved, and the
     /// admission script compares it; nor, where the revision opens a sale that was over, say that it is. `accept` names
     /// the counters that may be re-keyed or dropped, or start anew; what is compared is what is replaced, also when others
-    /// activate at the same time.
+    /// activate at the same time. What it answers is an [`Activated`].
     pub async fn activate(
         &self,
-        actor: &str,
-        campaign: &str,
+        operation: Operation<'_>,
         revision: u32,
         accept: &[String],
-    ) -> Result<Activated, ControlError> {
-        let activated = self
-            .activate_instead_of(None, actor, campaign, revision, accept)
-            .await?;
-        activated
-            .ok_or_else(|| ControlError::Internal("no revision was expected, and another met".to_owned()))
+    ) -> Result<Answered, ControlError> {
+        let asked = (revision, accept, operation.note);
+        self.once(operation, &asked, async |_| {
+            let activated = self
+                .activate_instead_of(None, operation, revision, accept)
+                .await?;
+            activated
+                .ok_or_else(|| ControlError::Internal("no revision was expected, and another met".to_owned()))
+        })
+        .await
     }
 
-    /// The same where `expected` is the revision in force, and `None`, with nothing changed, where it is not any more.
+    /// Activates where `expected` is the revision in force; `None`, with nothing changed, where it is not any more.
     pub(super) async fn activate_instead_of(
         &self,
         expected: Option<u32>,
-        actor: &str,
-        campaign: &str,
+        operation: Operation<'_>,
         revision: u32,
         accept: &[String],
     ) -> Result<Option<Activated>, ControlError> {
+        let campaign = operation.campaign;
         let built = self.stored_revision(campaign, revision).await?;
         self.not_archived(&built)?;
         self.prove(&built).await?;
@@ -92,7 +96,7 @@ impl Control {
         if !filled.is_empty() {
             detail["filled"] = filled.into();
         }
-        self.audit(actor, "revision.activate", campaign, detail).await;
+        self.audit_operation(operation.of_kind(ACTIVATE), detail).await;
         let activation = self.put_in_force(campaign, activation.revision).await?;
         self.reopened(&built, replaced).await;
         Ok(Some(Activated {

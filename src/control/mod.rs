@@ -14,11 +14,13 @@ mod directory;
 mod folding;
 mod loader;
 mod modules;
+mod operations;
 mod places;
 mod prechecks;
 mod problem;
 pub mod proof;
 mod requests;
+mod revise;
 mod revisions;
 mod shadow;
 pub mod simulate;
@@ -49,6 +51,7 @@ pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::{Compared, RevisionAnswer};
 pub use loader::Loader;
 pub use modules::UploadedModule;
+pub use operations::{ACTIVATE, Answered, Operation};
 pub use problem::Problem;
 pub use requests::{NewCampaign, NewRevision, RuleSpec};
 pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
@@ -62,6 +65,11 @@ pub enum ControlError {
     /// 409: the id is taken, or somebody activated something newer meanwhile.
     #[error("{0}")]
     Conflict(String),
+    /// 422: the `Idempotency-Key` is another request's.
+    #[error(
+        "this Idempotency-Key belongs to another request about the campaign; use a new key for a new request"
+    )]
+    KeyReused,
     /// 409: the activation re-keys or drops counters and does not name them.
     #[error("{} counter(s) must be accepted", .0.len())]
     AcceptMissing(Vec<Change>),
@@ -91,6 +99,11 @@ pub enum ControlError {
 }
 
 impl ControlError {
+    /// Whether it is open what was done: the same request may go on with it.
+    fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Internal(_))
+    }
+
     /// The same, where something was done before it came to that: `done` says what.
     fn after(self, done: &str) -> Self {
         let because = |what: String| format!("{done}: {what}");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::compile::{Compared, RevisionAnswer, answer};
+use super::operations::ACTIVATE;
 use super::proof::weigh;
 use super::{Control, ControlError, versions};
 use crate::campaign::Schedule;
@@ -232,7 +233,7 @@ impl History {
                 let by = self
                     .audit
                     .iter()
-                    .find(|line| line.action == "revision.activate" && line.detail["epoch"] == epoch);
+                    .find(|line| line.action == ACTIVATE && line.detail["epoch"] == epoch);
                 ActivatedAt {
                     epoch,
                     at: row.at,

@@ -11,6 +11,7 @@ mod error;
 mod landing;
 mod letters;
 mod modules;
+mod operations;
 mod orders;
 mod rebuild;
 mod rows;
@@ -45,6 +46,7 @@ pub use letters::{
 };
 pub use modules::is_digest;
 pub use modules::names::taken;
+pub use operations::{OperationKey, OperationRow};
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use rebuild::revocations::Revocation;
 pub use rebuild::stranded::Stranded;

@@ -1,6 +1,7 @@
 //! What both fronts speak: problem documents, times, JSON bodies and bearer tokens. Pure data, no
 //! socket and no HTTP library.
 
+mod idempotency;
 pub mod json;
 pub mod mib;
 pub mod millis;
@@ -10,6 +11,7 @@ pub mod secret;
 mod shown;
 mod unfit;
 
+pub use idempotency::idempotency_key;
 pub use problem::Problem;
 pub use request::{check_headers, check_host, check_query, check_same_host, check_uncompressed, not_found};
 pub use shown::{check_seen, check_shown, check_shown_json, is_hidden, is_selector, prints_nothing};

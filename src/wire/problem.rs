@@ -90,7 +90,8 @@ problems! {
     CLAIM_NOT_SINGLE = "claim-not-single" 422 final "Claim is not one value"
         "A rule of the campaign counts or decides by one value of a claim, and the token has an array of none or several. Nothing was ordered.";
     KEY_REUSED = "key-reused" 422 final "Idempotency-Key reused"
-        "This buyer used the same Idempotency-Key for an order of another SKU, quantity or attributes. Nothing was ordered.";
+        "The same Idempotency-Key was used for something else: by this buyer for an order of another SKU, quantity or attributes, \
+         or for another change of the campaign. Nothing was ordered or changed.";
     MODULE_REFUSED = "module-refused" 422 final "Rule module refused"
         "The bytes are no rule module that can be used, or the module did not keep its promises; reason and detail say why.";
     NOT_OPEN = "not-open" 425 retry "Sale not open yet"

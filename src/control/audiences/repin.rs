@@ -1,11 +1,12 @@
 //! A campaign that is to go by a list's newest version: a revision like the active one, but for that list, and its
 //! activation.
 
-use super::super::requests::{NewRevision, RuleSpec};
+use super::super::operations::{ACTIVATE, Operation};
+use super::super::revise::like;
 use super::{Control, ControlError};
 use crate::audience::ListKind;
 use crate::plan::fold::list_of;
-use crate::revision::{PinnedRule, Revision};
+use crate::revision::Revision;
 use crate::store::AudienceRow;
 
 /// Revisions that are made of a campaign's active one while others activate their own.
@@ -130,29 +131,24 @@ impl Control {
                 epoch,
             }));
         }
-        // Said, because what is left out is taken from the revision that is in force by then.
-        let (schedule, expected) = (active.schedule, active.number);
-        let new = NewRevision {
-            rules: specs(&active.rules),
-            fold: Some(active.folds.clone()),
-            shadow: active
-                .shadow
-                .as_ref()
-                .map_or_else(Vec::new, |shadow| specs(&shadow.rules)),
-            opens_at: Some(moment(schedule.opens_at)?),
-            closes_at: Some(moment(schedule.closes_at)?),
-            retention_days: Some(schedule.retention_days()),
-        };
-        let mut kept = active.audiences;
-        kept.retain(|key, _| list_of(key).0 != row.id);
+        let expected = active.number;
+        let mut like = like(active)?;
+        like.lists.retain(|key, _| list_of(key).0 != row.id);
         let answer = self
-            .create_revision_keeping(actor, campaign, new, kept, false)
+            .create_revision_keeping(actor, campaign, like.new, like.lists, false)
             .await?;
         let revision = answer
             .revision
             .ok_or_else(|| ControlError::Internal("a stored revision has no number".to_owned()))?;
+        let operation = Operation {
+            actor,
+            campaign,
+            kind: ACTIVATE,
+            key: None,
+            note: None,
+        };
         let activated = self
-            .activate_instead_of(Some(expected), actor, campaign, revision, &[])
+            .activate_instead_of(Some(expected), operation, revision, &[])
             .await
             .map_err(|error| to_accept(error, revision))?;
         Ok(activated.map(|activated| Repinned {
@@ -161,11 +157,6 @@ impl Control {
             epoch: activated.epoch,
         }))
     }
-}
-
-fn moment(at: i64) -> Result<jiff::Timestamp, ControlError> {
-    jiff::Timestamp::from_millisecond(at)
-        .map_err(|error| ControlError::Internal(format!("the schedule has no such moment: {error}")))
 }
 
 /// Rules that an earlier release compiled may count otherwise now: that is not accepted on the way.
@@ -178,14 +169,4 @@ fn to_accept(error: ControlError, revision: u32) -> ControlError {
         "revision {revision} is made, and changes what counters hold: {} Activate it by itself, with \"accept\"",
         sentences.join(" ")
     ))
-}
-
-/// The rules again, under their names and with the modules they have.
-fn specs(rules: &[PinnedRule]) -> Vec<RuleSpec> {
-    let spec = |rule: &PinnedRule| RuleSpec {
-        module: rule.digest.clone(),
-        params: rule.params.clone(),
-        name: Some(rule.name.clone()),
-    };
-    rules.iter().map(spec).collect()
 }

@@ -51,6 +51,7 @@ const FILES: &[File] = &[
     migration!(23, "0023_list_layers"),
     migration!(24, "0024_folds"),
     migration!(25, "0025_sku_attributes"),
+    migration!(26, "0026_operations"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

@@ -12,7 +12,7 @@ use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Pro
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
     Activated, ActivatedAt, Asked, AudienceUpload, CampaignFigures, Changed, Compared, ControlError,
-    MemberChange, MembersStream, NewCampaign, NewRevision, Problem, RevisionAnswer, RevisionHead,
+    MemberChange, MembersStream, NewCampaign, NewRevision, Operation, Problem, RevisionAnswer, RevisionHead,
     RevisionView, SkuFigures, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
@@ -258,11 +258,10 @@ impl Rules for Scripted {
 
     fn activate<'a>(
         &'a self,
-        _: &'a str,
-        campaign: &'a str,
+        operation: Operation<'a>,
         revision: u32,
         accept: &'a [String],
-    ) -> Answered<'a, Activated> {
+    ) -> Answered<'a, rushgate::control::Answered> {
         let proof = Counterexample {
             stock: [("mug".to_owned(), 1)].into(),
             used: Vec::new(),
@@ -273,13 +272,17 @@ impl Rules for Scripted {
         };
         answered(match revision {
             2 => Ok(Activated {
-                campaign: campaign.into(),
+                campaign: operation.campaign.into(),
                 revision,
                 epoch: 5,
                 replaced: 1,
                 rollback: false,
                 meaning: vec!["Revision 2 decides.".into()],
                 changes: Vec::new(),
+            })
+            .map(|activated| rushgate::control::Answered {
+                body: serde_json::to_string(&activated).expect("JSON"),
+                is_replay: operation.key == Some("again"),
             }),
             3 if accept.is_empty() => Err(ControlError::AcceptMissing(vec![dropped()])),
             4 => Err(ControlError::Proof(Box::new(proof))),

@@ -6,6 +6,7 @@ mod audiences;
 mod guards;
 mod letters;
 mod modules;
+mod operations;
 mod partitions;
 mod plain;
 mod record_version;

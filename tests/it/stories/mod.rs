@@ -14,6 +14,7 @@ mod limits;
 mod load;
 mod modules;
 mod names;
+mod operations;
 mod outages;
 mod prechecks;
 mod quota;

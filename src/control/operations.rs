@@ -1,0 +1,150 @@
+//! Changes that a merchant asks for, each made once: under an `Idempotency-Key` the same request gets the same answer again,
+//! and goes on with what an earlier one has left half done.
+
+use std::future::Future;
+
+use data_encoding::HEXLOWER;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::problem::Problem;
+use super::{Control, ControlError};
+use crate::store::{OperationKey, OperationRow};
+use crate::wire::{check_seen, check_shown};
+
+/// For how long one request has a change for itself; then the same request may go on with it. Two at once do no harm: every
+/// step is fenced, or is made once under the operation's id.
+const BUSY_MS: i64 = 30_000;
+/// Bytes of a note.
+const NOTE_BYTES_MAX: usize = 500;
+
+/// The kind of every activation, also of one that comes with another change: the history of revisions goes by it.
+pub const ACTIVATE: &str = "revision.activate";
+
+/// A change that is asked for, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    pub actor: &'a str,
+    pub campaign: &'a str,
+    /// As the audit trail names it: `campaign.pause`.
+    pub kind: &'static str,
+    /// The `Idempotency-Key`.
+    pub key: Option<&'a str>,
+    /// What the merchant says about it, for the audit trail.
+    pub note: Option<&'a str>,
+}
+
+impl Operation<'_> {
+    /// A part of it, as the audit trail names that.
+    pub(super) fn of_kind(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
+    }
+}
+
+/// What a change answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// JSON.
+    pub body: String,
+    /// It was answered before, and nothing was done now.
+    pub is_replay: bool,
+}
+
+impl Control {
+    /// Has `work` do the change, once per key; it is handed the operation's id, under which it may make steps of its own once.
+    /// `asked` is the whole request. A refusal is not kept: who mends the request may use the key again. After an error that
+    /// leaves open what was done, the same request goes on under the same id.
+    pub(super) async fn once<T, F>(
+        &self,
+        operation: Operation<'_>,
+        asked: &impl Serialize,
+        work: impl FnOnce(String) -> F,
+    ) -> Result<Answered, ControlError>
+    where
+        T: Serialize,
+        F: Future<Output = Result<T, ControlError>>,
+    {
+        check_note(operation.note)?;
+        let new = OperationRow {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            kind: operation.kind.to_owned(),
+            asked: fingerprint(asked)?,
+            answer: None,
+        };
+        let Some(key) = operation.key else {
+            return answered(&work(new.id).await?);
+        };
+        let under = OperationKey {
+            campaign: operation.campaign,
+            key,
+        };
+        // What is kept about a campaign goes with it.
+        self.row(operation.campaign).await?;
+        let there = self
+            .store
+            .begin_operation(under, new.clone(), (self.clock)())
+            .await?;
+        if (&there.kind, &there.asked) != (&new.kind, &new.asked) {
+            return Err(ControlError::KeyReused);
+        }
+        if let Some(body) = there.answer {
+            return Ok(Answered {
+                body,
+                is_replay: true,
+            });
+        }
+        let id = there.id;
+        if !self
+            .store
+            .take_operation(under, &id, (self.clock)(), BUSY_MS)
+            .await?
+        {
+            let detail = "the same request, with this Idempotency-Key, is being carried out: send it again in some seconds";
+            return Err(ControlError::Conflict(detail.to_owned()));
+        }
+        let done = work(id.clone()).await.and_then(|done| answered(&done));
+        let kept = match &done {
+            Ok(answer) => self.store.end_operation(under, &id, &answer.body).await,
+            Err(error) if error.leaves_open() => self.store.leave_operation(under, &id).await,
+            Err(_) => self.store.forget_operation(under, &id).await,
+        };
+        if let Err(error) = kept {
+            tracing::warn!(campaign = operation.campaign, kind = operation.kind, %error, "what became of it is not kept");
+        }
+        done
+    }
+
+    /// Leaves a line in the audit trail, with the merchant's note.
+    pub(super) async fn audit_operation(&self, operation: Operation<'_>, mut detail: serde_json::Value) {
+        if let Some(note) = operation.note {
+            detail["note"] = note.into();
+        }
+        self.audit(operation.actor, operation.kind, operation.campaign, detail)
+            .await;
+    }
+}
+
+fn answered(done: &impl Serialize) -> Result<Answered, ControlError> {
+    let body = serde_json::to_string(done).map_err(|error| ControlError::Internal(error.to_string()))?;
+    Ok(Answered {
+        body,
+        is_replay: false,
+    })
+}
+
+fn fingerprint(asked: &impl Serialize) -> Result<String, ControlError> {
+    let json = serde_json::to_vec(asked).map_err(|error| ControlError::Internal(error.to_string()))?;
+    Ok(HEXLOWER.encode(&Sha256::digest(json)))
+}
+
+fn check_note(note: Option<&str>) -> Result<(), ControlError> {
+    let Some(note) = note else { return Ok(()) };
+    let refused = match note.len() {
+        0..=NOTE_BYTES_MAX => check_shown(note, false).and_then(|()| check_seen(note)).err(),
+        _ => Some(format!("is longer than {NOTE_BYTES_MAX} bytes")),
+    };
+    match refused {
+        None => Ok(()),
+        Some(why) => Err(ControlError::Invalid(vec![Problem::new("/note", why)])),
+    }
+}
