@@ -211,7 +211,7 @@ impl Expressions<'_> {
         let of = self.value(of).0;
         match texts {
             [] => ("false".into(), Binding::Atom),
-            _ if is_array => (
+            _ if is_array && texts.len() > CHAIN_MAX => (
                 format!("any(entries({}), {of})", self.part.table(node)),
                 Binding::Atom,
             ),
@@ -220,10 +220,13 @@ impl Expressions<'_> {
                 Binding::Compare,
             ),
             _ => {
-                let tests: Vec<_> = texts
-                    .iter()
-                    .map(|text| format!("{of} == {}", literal(text)))
-                    .collect();
+                let is = |text: &String| format!("{of} == {}", literal(text));
+                let mut tests: Vec<_> = texts.iter().map(is).collect();
+                // Most claims are one text: only for an array is a function called.
+                tests.extend(is_array.then(|| {
+                    let table = self.part.table(node);
+                    format!("byte({of}) == 31 and any(entries({table}), {of})")
+                }));
                 let binding = if tests.len() == 1 {
                     Binding::Compare
                 } else {
