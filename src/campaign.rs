@@ -1,5 +1,6 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
+mod pause;
 mod skus;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::pause::{Pause, Paused};
 pub use self::skus::Skus;
 use crate::wire::json::once_each;
 
@@ -155,10 +157,11 @@ fn is_built_in(retention_ms: &i64) -> bool {
 }
 
 impl Schedule {
-    /// The state of the campaign as clients see it.
-    pub fn state(self, now: i64) -> &'static str {
+    /// The state of the campaign as clients see it; `paused` is what holds at `now`, and counts only where it would be open.
+    pub fn state(self, now: i64, paused: Option<Paused>) -> &'static str {
         match now {
             _ if now < self.opens_at => "scheduled",
+            _ if now < self.closes_at && paused.is_some() => "paused",
             _ if now < self.closes_at => "open",
             _ => "closed",
         }

@@ -13,6 +13,8 @@ pub enum Own {
     NotOpen,
     Closed,
     UnknownSku,
+    /// Somebody has paused the sale.
+    Paused,
     SoldOut,
     /// As many orders in a rolling window as can be counted.
     WindowFull,
@@ -27,10 +29,11 @@ pub enum Own {
 }
 
 impl Own {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NotOpen,
         Self::Closed,
         Self::UnknownSku,
+        Self::Paused,
         Self::SoldOut,
         Self::WindowFull,
         Self::AttributeMissing,
@@ -46,6 +49,7 @@ impl Own {
             Self::NotOpen => &problem::NOT_OPEN,
             Self::Closed => &problem::CLOSED,
             Self::UnknownSku => &problem::UNKNOWN_SKU,
+            Self::Paused => &problem::PAUSED,
             Self::SoldOut => &problem::SOLD_OUT,
             Self::WindowFull => &problem::WINDOW_FULL,
             Self::AttributeMissing => &problem::ATTRIBUTE_MISSING,
@@ -107,6 +111,7 @@ mod tests {
             "not-open",
             "closed",
             "unknown-sku",
+            "paused",
             "sold-out",
             "window-full",
             "attribute-missing",

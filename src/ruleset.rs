@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use crate::campaign::{Activation, Schedule};
+use crate::campaign::{Activation, Pause, Schedule};
 
 pub use active::Active;
 pub use compiled::Compiled;
@@ -37,6 +37,7 @@ pub struct Ruleset {
     campaigns: ArcSwap<HashMap<String, Arc<Active>>>,
     archived: RwLock<HashMap<String, Arc<Archived>>>,
     quiet: ArcSwap<HashSet<String>>,
+    pauses: ArcSwap<HashMap<String, Pause>>,
 }
 
 impl Ruleset {
@@ -101,6 +102,16 @@ impl Ruleset {
     /// Says which campaigns are quiet; all others are not.
     pub fn set_quiet(&self, campaigns: HashSet<String>) {
         self.quiet.store(Arc::new(campaigns));
+    }
+
+    /// The last pause or resume of a campaign that the database was heard to have.
+    pub fn pause(&self, campaign: &str) -> Pause {
+        self.pauses.load().get(campaign).copied().unwrap_or_default()
+    }
+
+    /// Says what the database has of all campaigns that were ever paused.
+    pub fn set_pauses(&self, pauses: HashMap<String, Pause>) {
+        self.pauses.store(Arc::new(pauses));
     }
 
     /// Forgets a campaign (ended and expired).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -207,6 +207,17 @@ pub(super) fn check_uncompressed(headers: &HeaderMap) -> Result<(), Refused> {
 pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refused> {
     let bytes = read(headers, "application/json", body, JSON_BYTES_MAX).await?;
     Ok(json::parse(&bytes)?)
+}
+
+/// The same where everything may be left out: so may the body.
+pub(super) async fn read_json_if_any<T: DeserializeOwned + Default>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Refused> {
+    match body.is_end_stream() {
+        true => Ok(T::default()),
+        false => read_json(headers, body).await,
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::guard::Actor;
 use super::page::paged;
 use super::query::{parameters, query};
 use crate::campaign::Sku;
-use crate::control::{CampaignFigures, NewCampaign, RevisionAnswer};
+use crate::control::{CampaignFigures, NewCampaign, PausedView, RevisionAnswer};
 use crate::store::CampaignRow;
 use crate::wire::problem::MALFORMED;
 use crate::wire::{Moment, Problem};
@@ -63,6 +63,9 @@ struct Head {
     title: String,
     revision: u32,
     state: &'static str,
+    /// Also before it opens, and after it closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<PausedView>,
     opens_at: Moment,
     closes_at: Moment,
     retention_days: u32,
@@ -113,8 +116,9 @@ fn head(row: &CampaignRow, now: i64) -> Head {
         revision: row.activation.revision,
         state: match row.schedule.is_archived(now) {
             true => "archived",
-            false => row.schedule.state(now),
+            false => row.schedule.state(now, row.pause.pause.at(now)),
         },
+        paused: PausedView::of(&row.pause, now),
         opens_at: Moment(row.schedule.opens_at),
         closes_at: Moment(row.schedule.closes_at),
         retention_days: row.schedule.retention_days(),

@@ -12,6 +12,7 @@ mod parameters;
 mod query;
 mod readiness;
 mod revisions;
+mod running;
 mod serve;
 mod simulate;
 
@@ -45,6 +46,7 @@ use answer::Refused;
 pub use config::Config;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
+pub use running::Running;
 
 /// A read that has no answer by then has none: a database or engine behind it may be silent. Changes are not cut off,
 /// because what became of them would be unknown.
@@ -75,7 +77,7 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: Send + Sync + 'static {
+pub trait Rules: Running {
     fn upload_module<'a>(
         &'a self,
         actor: &'a str,
@@ -301,7 +303,11 @@ impl Admin {
                 get(members::ask).put(members::put).delete(members::remove),
             )
             .route("/campaigns", post(campaigns::create).get(campaigns::list))
-            .route("/campaigns/{id}", get(campaigns::show))
+            .route("/campaigns/{id}", get(campaigns::show).patch(running::change))
+            .route("/campaigns/{id}/pause", post(running::pause))
+            .route("/campaigns/{id}/resume", post(running::resume))
+            .route("/campaigns/{id}/end", post(running::end))
+            .route("/campaigns/{id}/scheduled/{change}", delete(running::unschedule))
             .route(
                 "/campaigns/{id}/revisions",
                 post(revisions::create).get(revisions::list),

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use super::{audiences, campaigns, members, modules, revisions};
+use super::{audiences, campaigns, members, modules, revisions, running};
 
 /// The query parameters of a route, by its pattern.
 pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] {
@@ -17,6 +17,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/audiences/{id}/members/{member}" if method == Method::DELETE => members::RemoveQuery::PARAMETERS,
         "/campaigns" if is_read => campaigns::PageQuery::PARAMETERS,
         "/campaigns" if method == Method::POST => campaigns::ScriptQuery::PARAMETERS,
+        "/campaigns/{id}" if method == Method::PATCH => running::ChangeQuery::PARAMETERS,
         "/campaigns/{id}/revisions" if is_read => revisions::PageQuery::PARAMETERS,
         "/campaigns/{id}/revisions" if method == Method::POST => revisions::RevisionQuery::PARAMETERS,
         "/campaigns/{id}/revisions/{revision}" => campaigns::ScriptQuery::PARAMETERS,

@@ -3,7 +3,7 @@
 //! than a second: where the watch hardly looks, or does not get an answer, the script is asked.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::engine_clock::EngineClock;
 use super::pace::Pace;
 use super::returns::Returns;
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Pause, Paused};
 use crate::clock::now_ms;
 use crate::lua::calls::ShardStatus;
 use crate::needs::ANSWER_MAX;
 use crate::rejection::Own;
 use crate::ruleset::Active;
+
+/// A pause that somebody has to end.
+const UNTIL_RESUMED: i64 = i64::MAX;
 
 /// Flags and counts of one campaign on this gateway.
 pub(super) struct Local {
@@ -27,6 +30,8 @@ pub(super) struct Local {
     closed: AtomicU64,
     /// When that was last known.
     closed_at: AtomicU64,
+    /// Until when the sale was paused when it was last looked at: a moment, [`UNTIL_RESUMED`], or 0 where it went on.
+    paused_until: AtomicI64,
     /// Whether units that are taken may come back.
     pub(super) returns: Returns,
     pub(super) pace: Pace,
@@ -59,6 +64,7 @@ impl Local {
             sold_out,
             closed: AtomicU64::new(0),
             closed_at: AtomicU64::new(0),
+            paused_until: AtomicI64::new(0),
             returns: Returns::default(),
             pace: Pace::default(),
             showing: tokio::sync::Mutex::default(),
@@ -121,8 +127,8 @@ impl Local {
 
     /// A refusal that needs no script, of an attempt without an `Idempotency-Key`: one that has a key is always asked for,
     /// because it may be the retry of an admitted order. `active` is the newest that this gateway has heard of: what an older
-    /// one called closed may have been opened since, and before the sale opens, or after it, another reason than empty
-    /// shelves comes first: the script says which.
+    /// one called closed may have been opened since, and before the sale opens, after it, or while it is paused, another
+    /// reason than empty shelves comes first: the script says which.
     pub(super) fn refuse(&self, sku: &str, active: Option<&Active>) -> Option<Own> {
         let recent = |known: &AtomicU64| self.is_recent(known.load(Ordering::Relaxed));
         let closed = self.closed.load(Ordering::Relaxed);
@@ -134,7 +140,24 @@ impl Local {
         }
         let is_sold_out = self.sold_out.get(sku).is_some_and(recent);
         let is_open = |active: &Active| active.revision.schedule.is_open(self.now());
-        (is_sold_out && active.is_none_or(is_open)).then_some(Own::SoldOut)
+        (is_sold_out && active.is_none_or(is_open) && self.paused().is_none()).then_some(Own::SoldOut)
+    }
+
+    /// Whether the sale is paused, as far as it was looked at.
+    pub(super) fn paused(&self) -> Option<Paused> {
+        let resume_at = match self.paused_until.load(Ordering::Relaxed) {
+            0 => return None,
+            UNTIL_RESUMED => None,
+            at if at <= self.now() => return None,
+            at => Some(at),
+        };
+        Some(Paused { resume_at })
+    }
+
+    pub(super) fn seen_pause(&self, pause: Pause) {
+        let until = |paused: Paused| paused.resume_at.unwrap_or(UNTIL_RESUMED);
+        self.paused_until
+            .store(pause.paused.map_or(0, until), Ordering::Relaxed);
     }
 
     /// What was last known, however old.

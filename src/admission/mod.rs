@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::attempts::{self, Decided, Recorder};
+use crate::campaign::Paused;
 use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::lua::{calls, fixed};
@@ -491,7 +492,7 @@ impl Admission {
         }))
     }
 
-    /// Sees to it that [`Self::sold_out`] and [`Self::now`] are at most about a second old, where the engine answers: nobody may have
+    /// Sees to it that [`Self::sold_out`], [`Self::paused`] and [`Self::now`] are at most about a second old, where the engine answers: nobody may have
     /// looked at a campaign that nobody orders from. Reads, and never has anything rebuilt.
     pub async fn freshen(&self, campaign: &str) {
         let Ok(lane) = self.lane(campaign).await else {
@@ -523,6 +524,12 @@ impl Admission {
         lanes
             .get(campaign)
             .is_some_and(|lane| lane.local.is_sold_out(sku))
+    }
+
+    /// Whether the sale was paused when this gateway last knew; whether it would be open otherwise, the schedule says.
+    pub fn paused(&self, campaign: &str) -> Option<Paused> {
+        let lanes = self.lanes.read().expect("no panic holds this lock");
+        lanes.get(campaign)?.local.paused()
     }
 
     /// Attempts waiting for a decision, over all campaigns.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::campaign::Paused;
 use crate::order::Attempt;
 use crate::plan::calendar::spoken;
 use crate::plan::decision::{Measured, Rejection, Wait};
@@ -15,6 +16,11 @@ use crate::wire::echo;
 /// What a buyer is told to wait for units that may come back: orders are on their way to the database for about as long when many
 /// are, and everybody who was refused comes back after it.
 const UNITS_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What a buyer is told to wait where nobody knows when a paused sale goes on.
+const PAUSED_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Those who were refused by a pause come back spread over so long, not all in the second in which the sale goes on.
+const PAUSED_SPREAD: Duration = Duration::from_secs(5);
 
 /// When time alone would help, both by the engine's clock, milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,20 @@ impl Refusal {
 
     pub fn closed() -> Self {
         Self::own(Own::Closed, "The sale is over.", false)
+    }
+
+    /// Somebody has paused the sale, as of `now`.
+    fn paused(paused: Paused, now: i64) -> Self {
+        let detail = match paused.resume_at {
+            None => Cow::Borrowed("The sale is paused."),
+            Some(at) => Cow::Owned(format!("The sale is paused until {}.", spoken(at, now, None))),
+        };
+        let mut refusal = Self::own(Own::Paused, detail, true);
+        refusal.retry = paused.resume_at.map(|at| Retry { at, now });
+        let left = |at: i64| Duration::from_millis(at.saturating_sub(now).max(0) as u64);
+        let wait = paused.resume_at.map_or(PAUSED_RETRY_AFTER, left);
+        refusal.retry_after = Some(wait + PAUSED_SPREAD.mul_f64(fastrand::f64()));
+        refusal
     }
 
     /// Fewer units are left than the order asks for, and none is known to come back.
@@ -183,6 +203,7 @@ impl Refusal {
                 refusal.pointer = Some("/sku".to_owned());
                 refusal
             }
+            Rejection::Paused(paused) => Self::paused(*paused, now),
             Rejection::SoldOut { remaining } => Self::sold_out(*remaining),
             Rejection::WindowFull { counter, wait } => {
                 let id = &plan.plan().counters[*counter as usize].id;

@@ -16,8 +16,9 @@ use super::lane::Lane;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
+use crate::lua::pause::pause_args;
 use crate::lua::reply::Reply;
-use crate::state::Condition;
+use crate::state::{Condition, Whose};
 
 /// After so many looks the list of campaigns is read from the database, and the pulse is felt.
 const SLOWLY: u32 = 4;
@@ -118,7 +119,10 @@ impl Admission {
         let counts = lane.local.take_counts();
         match self.read(lane, &incarnation, &counts).await {
             Ok(reply) => match calls::watch_reply(reply) {
-                Ok(status) => return self.apply(lane, &incarnation, &status, asked),
+                Ok(status) => {
+                    self.apply(lane, &incarnation, &status, asked);
+                    return self.pause_late(lane, &status).await;
+                }
                 Err(error) => {
                     if self.shared.tells(&error.to_string()) {
                         tracing::error!(campaign = lane.shard.campaign, %error, "the state of a campaign cannot be read");
@@ -184,12 +188,40 @@ impl Admission {
         }
     }
 
+    /// A pause, or a resume, reached the database but not this shard: finish it. One that came after it there stays.
+    async fn pause_late(&self, lane: &Lane, status: &ShardStatus) {
+        let campaign = &lane.shard.campaign;
+        let known = self.shared.ruleset.pause(campaign);
+        let Some(active) = self.shared.ruleset.get(campaign) else {
+            return;
+        };
+        // Behind a closed gate there is nothing to do: whoever opens it brings the pause along.
+        let is_open = matches!(
+            Whose::of(status.fence.as_ref(), &active.campaign.uid),
+            Whose::Ours(_)
+        );
+        if known.number <= status.pause.number || !is_open {
+            return;
+        }
+        let args = pause_args(&active.campaign.uid, known);
+        match self
+            .shared
+            .engine
+            .run(&fixed::PAUSE, &lane.shard.state(), args)
+            .await
+        {
+            Ok(_) => lane.local.pace.suspect(),
+            Err(error) => tracing::debug!(campaign, %error, "a pause is not in force yet"),
+        }
+    }
+
     /// What a whole state says.
     fn learn(&self, lane: &Lane, status: &ShardStatus, asked: u64) {
         for (sku, remaining) in &status.stock {
             lane.local.set_stock(sku, *remaining, asked);
         }
         lane.local.seen_outbox(status);
+        lane.local.seen_pause(status.pause);
     }
 
     /// Reads the stock for somebody who wants to see it, unless it was read just now.

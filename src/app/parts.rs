@@ -14,7 +14,7 @@ use crate::attempts::Recorder;
 use crate::bus::Producer;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::control::{Control, Loader};
+use crate::control::{Control, Loader, Scheduler};
 use crate::flow::Flow;
 use crate::outbox::Entry;
 use crate::reconcile::{GivingBack, Reconcile};
@@ -38,6 +38,7 @@ pub(crate) struct Parts {
     /// These end with the process.
     pub(crate) _watch: Watch,
     pub(crate) _giving_back: GivingBack,
+    pub(crate) _scheduler: Scheduler,
 }
 
 /// What loads and mends campaigns.
@@ -176,6 +177,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let control = Arc::new(control.keeping(config.campaigns.retention_days));
     let watch = admission.watch();
     let giving_back = reconcile.keep_giving_back();
+    let scheduler = control.keep_schedule();
     Parts {
         ruleset,
         admission,
@@ -188,6 +190,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         flow,
         _watch: watch,
         _giving_back: giving_back,
+        _scheduler: scheduler,
     }
 }
 

@@ -57,11 +57,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `None` for a retry of an admitted order: it is the same order, not another attempt.
+    /// `None` for a retry of an admitted order, which is the same order, not another attempt; and for one that came while the
+    /// sale was paused: no rule was asked about it.
     pub fn of(decision: &Decision) -> Option<Self> {
         match decision {
             Decision::Admitted => Some(Self::Admitted),
-            Decision::Existing(_) => None,
+            Decision::Existing(_) | Decision::Rejected(Rejection::Paused(_)) => None,
             Decision::Rejected(rejection) => Some(Self::rejected(rejection)),
         }
     }
@@ -146,3 +147,17 @@ pub trait Recorder: Send + Sync + 'static {
 
 /// The attributes of an order as a text map.
 pub type Attributes = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::campaign::Paused;
+
+    #[test]
+    fn an_attempt_of_a_paused_sale_is_not_kept() {
+        let paused = Paused { resume_at: Some(5) };
+        let of = |rejection| Outcome::of(&Decision::Rejected(rejection));
+        assert_eq!(of(Rejection::Paused(paused)), None);
+        assert_eq!(of(Rejection::Closed), Some(Outcome::Own(Own::Closed)));
+    }
+}

@@ -338,7 +338,7 @@ impl Control {
     }
 }
 
-fn foreign() -> ControlError {
+pub(super) fn foreign() -> ControlError {
     let why = "the engine holds the state of another campaign of this name; is this the right Redis?";
     ControlError::Conflict(why.to_owned())
 }

@@ -13,7 +13,7 @@ use super::requests::{
     schedule,
 };
 use super::shadow::ShadowFigures;
-use super::{Control, ControlError};
+use super::{Control, ControlError, ScheduledView};
 use crate::campaign::{Campaign, Schedule, buckets_for, days_ms};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
@@ -44,6 +44,9 @@ pub struct CampaignFigures {
     /// How the active revision's rules in shadow compare; missing where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowFigures>,
+    /// Changes that wait for their moment, and those that were refused then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<ScheduledView>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -183,6 +186,10 @@ impl Control {
         let mut draft = self.draft(&row.campaign, &rules, schedule, kept).await?;
         let proof = self.prove(&draft.compiled).await?;
         let compared = Some(self.compare(&row, &draft.compiled).await?);
+        if let Some(at) = new.activate_at {
+            let changes = compared.as_ref().map_or(&[][..], |compared| compared.changes.as_slice());
+            self.may_be_activated_at(at.as_millisecond(), changes)?;
+        }
         if dry_run {
             return draft.answer(None, proof, compared);
         }
@@ -191,7 +198,12 @@ impl Control {
         let mut detail = serde_json::json!(new);
         detail["revision"] = number.into();
         self.audit(actor, "revision.create", campaign, detail).await;
-        draft.answer(Some(number), proof, compared)
+        let mut answer = draft.answer(Some(number), proof, compared)?;
+        if let Some(at) = new.activate_at {
+            let at = at.as_millisecond();
+            answer.scheduled = Some(self.activate_later(actor, campaign, number, at).await?);
+        }
+        Ok(answer)
     }
 
     /// How a revision folds that says `asked`: as the active one where it says nothing.
@@ -268,6 +280,7 @@ impl Control {
             rejected: status.rejected,
             orders_to_kafka,
             redis_whole: condition.is_whole(),
+            scheduled: self.to_come(&row).await?,
         };
         Ok((row, figures))
     }

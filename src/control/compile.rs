@@ -13,7 +13,7 @@ use super::places::places_of;
 use super::problem::Problem;
 use super::proof::Proof;
 use super::zones::wrong_zones;
-use super::{Control, ControlError, RuleSpec};
+use super::{Control, ControlError, RuleSpec, ScheduledView};
 use crate::campaign::{Campaign, Schedule};
 use crate::order::check_client_attribute;
 use crate::plan::cost::PlanCost;
@@ -57,6 +57,9 @@ pub struct RevisionAnswer {
     /// Whether the plan could be spread over shards, and by which attribute.
     pub sharding: String,
     pub proof: Proof,
+    /// When it is put in force by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<ScheduledView>,
     /// What it changes against the active revision; missing where there is none.
     #[serde(flatten)]
     pub compared: Option<Compared>,
@@ -139,6 +142,7 @@ pub(super) fn answer(
         diagnostics,
         sharding: sharding(plan.plan()),
         proof,
+        scheduled: None,
         compared,
     }
 }

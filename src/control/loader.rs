@@ -129,6 +129,9 @@ impl Loader {
         let rows = answered(self.store.live_campaigns((self.clock)())).await?;
         let live: HashSet<&str> = rows.iter().map(|row| row.campaign.id.as_str()).collect();
         self.directory.note(live.iter().copied());
+        let paused = rows.iter().filter(|row| row.pause.pause.number > 0);
+        let pauses = paused.map(|row| (row.campaign.id.clone(), row.pause.pause));
+        self.ruleset.set_pauses(pauses.collect());
         let all = self.ruleset.all().into_iter();
         let gone: Vec<_> = all
             .filter(|active| !live.contains(active.campaign.id.as_str()))

@@ -11,10 +11,12 @@ mod by_address;
 mod campaigns;
 mod compile;
 mod directory;
+mod end;
 mod folding;
 mod loader;
 mod modules;
 mod operations;
+mod pause;
 mod places;
 mod prechecks;
 mod problem;
@@ -22,8 +24,11 @@ pub mod proof;
 mod requests;
 mod revise;
 mod revisions;
+mod scheduled;
 mod shadow;
 pub mod simulate;
+mod times;
+mod to_come;
 mod versions;
 mod zones;
 
@@ -49,13 +54,18 @@ pub use audiences::{
 };
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use compile::{Compared, RevisionAnswer};
+pub use end::END;
 pub use loader::Loader;
 pub use modules::UploadedModule;
 pub use operations::{ACTIVATE, Answered, Operation};
+pub use pause::{PAUSE, PausedView, RESUME};
 pub use problem::Problem;
 pub use requests::{NewCampaign, NewRevision, RuleSpec};
 pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
+pub use scheduled::{Scheduler, UNSCHEDULE};
 pub use shadow::{Difference, ShadowFigures};
+pub use times::{CHANGE, CampaignChange};
+pub use to_come::ScheduledView;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {

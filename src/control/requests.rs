@@ -76,6 +76,9 @@ pub struct NewRevision {
     /// As in [`NewCampaign`]; left out, it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u32>,
+    /// When it is put in force by itself; left out, somebody has to activate it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activate_at: Option<jiff::Timestamp>,
 }
 
 /// Everything that is wrong with a new campaign, its rules' parameters aside.
@@ -84,15 +87,7 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
     if let Err(error) = check_id(&new.id) {
         problems.push(Problem::new("/id", format!("the campaign id {error}")));
     }
-    if new.title.len() > TITLE_BYTES_MAX {
-        problems.push(Problem::new(
-            "/title",
-            format!("is longer than {TITLE_BYTES_MAX} bytes"),
-        ));
-    }
-    if let Err(why) = check_shown(&new.title, false).and_then(|()| check_seen(&new.title)) {
-        problems.push(Problem::new("/title", why));
-    }
+    check_title(&new.title, &mut problems);
     check_schedule(
         schedule(new.opens_at, new.closes_at, RETENTION_DAYS),
         &mut problems,
@@ -103,6 +98,18 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
     check_folds(&new.fold, &mut problems);
     check_shadow(&new.shadow, &mut problems);
     problems
+}
+
+pub(super) fn check_title(title: &str, problems: &mut Vec<Problem>) {
+    if title.len() > TITLE_BYTES_MAX {
+        problems.push(Problem::new(
+            "/title",
+            format!("is longer than {TITLE_BYTES_MAX} bytes"),
+        ));
+    }
+    if let Err(why) = check_shown(title, false).and_then(|()| check_seen(title)) {
+        problems.push(Problem::new("/title", why));
+    }
 }
 
 pub(super) fn schedule(

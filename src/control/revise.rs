@@ -27,6 +27,7 @@ pub(super) fn like(revision: Revision) -> Result<Likeness, ControlError> {
             opens_at: Some(moment(schedule.opens_at)?),
             closes_at: Some(moment(schedule.closes_at)?),
             retention_days: Some(schedule.retention_days()),
+            activate_at: None,
         },
         lists: revision.audiences,
     })

@@ -271,6 +271,7 @@ mod tests {
             (Own::NotOpen.into(), None, 425, "/problems/not-open"),
             (Own::Closed.into(), None, 410, "/problems/closed"),
             (Own::UnknownSku.into(), None, 404, "/problems/unknown-sku"),
+            (Own::Paused.into(), None, 503, "/problems/paused"),
             (Own::WindowFull.into(), None, 409, "/problems/window-full"),
             (
                 Own::WindowFull.into(),

@@ -36,7 +36,7 @@ use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::{Admission, AdmissionError, Placement, Quota, Refusal};
-use crate::campaign::Schedule;
+use crate::campaign::{Paused, Schedule};
 use crate::clock::now_ms;
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
@@ -153,6 +153,8 @@ pub struct CampaignView {
     pub schedule: Schedule,
     /// The engine's clock, milliseconds since 1970-01-01 UTC.
     pub now: i64,
+    /// Whether somebody has paused it, as far as this gateway knows.
+    pub paused: Option<Paused>,
     /// (SKU, sold out as far as this gateway knows).
     pub skus: Vec<(String, bool)>,
 }
@@ -270,6 +272,7 @@ impl Orders for Stages {
                 return Ok(archived.map(|archived| CampaignView {
                     schedule: archived.schedule,
                     now: self.admission.now(campaign),
+                    paused: None,
                     skus: archived.skus.clone(),
                 }));
             }
@@ -280,6 +283,7 @@ impl Orders for Stages {
         Ok(Some(CampaignView {
             schedule: active.revision.schedule,
             now: self.admission.now(campaign),
+            paused: self.admission.paused(campaign),
             skus: skus
                 .map(|sku| (sku.id.clone(), self.admission.sold_out(campaign, &sku.id)))
                 .collect(),

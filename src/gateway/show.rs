@@ -19,6 +19,9 @@ struct CampaignAnswer<'a> {
     state: &'static str,
     opens_at: Moment,
     closes_at: Moment,
+    /// When a pause ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume_at: Option<Moment>,
     skus: Vec<SkuAnswer>,
 }
 
@@ -83,11 +86,13 @@ impl<O: Orders> Gateway<O> {
         let view = found
             .map_err(|error| answer::admission_error(&error))?
             .ok_or_else(|| answer::unknown_campaign(campaign))?;
+        let paused = view.paused.filter(|_| view.schedule.is_open(view.now));
         let shown = CampaignAnswer {
             campaign,
-            state: view.schedule.state(view.now),
+            state: view.schedule.state(view.now, paused),
             opens_at: Moment(view.schedule.opens_at),
             closes_at: Moment(view.schedule.closes_at),
+            resume_at: paused.and_then(|paused| paused.resume_at).map(Moment),
             skus: view
                 .skus
                 .into_iter()

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::args::text;
 use super::fence::Fence;
+use super::pause::parse_pause;
 use super::places::charge_args;
 use super::record::decode_record;
 use super::reply::{CodecError, Reader, Reply};
 use super::{Args, Script, keys};
-use crate::campaign::bucket_of;
+use crate::campaign::{Pause, bucket_of};
 use crate::order::{Charge, OrderId};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::Placed;
@@ -24,6 +25,8 @@ pub struct ShardStatus {
     pub settled: i64,
     /// The incarnation of the server for which the state was declared whole; empty where none was.
     pub run: String,
+    /// Whether the sale is paused.
+    pub pause: Pause,
     /// Entries in the outbox.
     pub outbox: i64,
     /// Whether there is an outbox, be it an empty one.
@@ -223,7 +226,7 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
         reader.bytes()?;
     }
     let (reopened, admitted, settled) = (reader.number()?, reader.number()?, reader.number()?);
-    let (run, outbox) = (reader.word()?, reader.word()?);
+    let (run, paused, outbox) = (reader.word()?, reader.word()?, reader.word()?);
     let odd = |what: String| CodecError {
         script: "watch",
         what,
@@ -240,6 +243,7 @@ pub fn watch_reply(reply: Reply) -> Result<ShardStatus, CodecError> {
         admitted,
         settled,
         run,
+        pause: parse_pause(&paused).ok_or_else(|| odd(format!("{paused:?} for a pause")))?,
         outbox: entries,
         has_outbox: !outbox.is_empty(),
         oldest: reader.number()?,

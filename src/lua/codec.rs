@@ -3,11 +3,12 @@
 
 use super::asked::Asked;
 use super::fence::Fence;
+use super::pause::parse_paused;
 use super::record::decode_record;
 use super::reply::{CodecError, Reply};
 use super::{Args, Family, facts, keys, record};
 use crate::audience::ListKind;
-use crate::campaign::bucket_of;
+use crate::campaign::{Paused, bucket_of};
 use crate::order::{Attempt, array};
 use crate::plan::decision::{Decision, Rejection};
 use crate::plan::facts::Facts;
@@ -37,7 +38,9 @@ pub(super) const CODE_CONSTRAINT: i64 = 10;
 pub(super) const CODE_ATTRIBUTE_MISSING: i64 = 7;
 pub(super) const CODE_ATTRIBUTE_UNREADABLE: i64 = 8;
 pub(super) const CODE_FAULT: i64 = 9;
-/// Behind those of all constraints.
+// Behind those of all constraints.
+pub(super) const CODE_PAUSED: i64 = 998;
+/// An outcome of the shadow alone.
 pub(super) const CODE_CLAIM_NOT_SINGLE: i64 = 999;
 
 /// What `admit` answered.
@@ -245,6 +248,7 @@ fn decision(
         }
         CODE_CLOSED => Rejection::Closed,
         CODE_UNKNOWN_SKU => Rejection::UnknownSku,
+        CODE_PAUSED => Rejection::Paused(paused("admit", &text("admit", detail)?)?),
         CODE_SOLD_OUT => Rejection::SoldOut {
             remaining: number("admit", detail)?,
         },
@@ -256,6 +260,10 @@ fn decision(
         }
     };
     Ok(Decision::Rejected(rejection))
+}
+
+fn paused(script: &'static str, word: &str) -> Result<Paused, CodecError> {
+    parse_paused(word).ok_or_else(|| CodecError::new(script, format!("paused until {word:?}")))
 }
 
 /// `<counter> <facts>`.
@@ -286,12 +294,15 @@ fn constraint(plan: &CheckedPlan, code: i64) -> Result<u32, CodecError> {
 pub fn inspect_reply(family: &Family, reply: Reply) -> Result<InspectReply, CodecError> {
     match open("inspect", reply)? {
         Opened::Fenced(fence) => Ok(InspectReply::Fenced(fence)),
-        Opened::Ok { now, rest } => {
+        Opened::Ok { now, mut rest } => {
+            let word = text("inspect", rest.next())?;
+            let paused = (!word.is_empty()).then(|| paused("inspect", &word)).transpose()?;
             let words = rest
                 .map(|part| text("inspect", Some(part)))
                 .collect::<Result<Vec<_>, _>>()?;
             let (plan, words) = (&family.plan, words.iter().map(String::as_str));
-            facts::read("inspect", plan, plan.quota_needs(), now, words).map(InspectReply::Counted)
+            let facts = facts::read("inspect", plan, plan.quota_needs(), now, words)?;
+            Ok(InspectReply::Counted(Facts { paused, ..facts }))
         }
     }
 }

@@ -29,6 +29,8 @@ fixed! {
     AUDIENCE = "audience" with "fence";
     /// Moves the fence to a newer epoch and revision.
     ACTIVATE = "activate" with "fence";
+    /// Stops admissions, or lets them go on.
+    PAUSE = "pause" with "fence";
     /// Keeps the text of the admission script in force for operators.
     SHOW = "show";
     /// Finds orders by id: record, and whether still in the outbox.

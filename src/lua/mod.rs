@@ -12,6 +12,7 @@ mod facts;
 pub mod fence;
 pub mod fixed;
 pub mod keys;
+pub mod pause;
 pub mod places;
 pub mod prolong;
 pub mod pulse;

@@ -6,8 +6,10 @@ use super::Args;
 use super::activate::{family_args, state_args};
 use super::args::text;
 use super::fence::Fence;
+use super::pause::pause_text;
 use super::places::charge_args;
 use super::reply::{CodecError, Reply};
+use crate::campaign::Pause;
 use crate::order::{Charge, OrderId};
 use crate::plan::{CheckedPlan, Window};
 
@@ -41,6 +43,8 @@ pub enum Restore<'a> {
         fence: &'a Fence,
         /// Incarnation of the server that holds what was restored.
         run: &'a str,
+        /// As the database has it.
+        pause: Pause,
         revision: u32,
         plan: &'a CheckedPlan,
         stock: &'a BTreeMap<String, i64>,
@@ -90,6 +94,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
         Restore::Finish {
             fence,
             run,
+            pause,
             revision,
             plan,
             stock,
@@ -97,6 +102,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
         } => {
             args.extend(state_args(fence, revision, plan.context().schedule).iter());
             args.push(run);
+            args.push(pause_text(pause));
             args.push_text(stock.len());
             args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
             args.extend(family_args(if made { 0 } else { plan.context().buckets }));

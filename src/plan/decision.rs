@@ -1,6 +1,7 @@
 //! What an attempt is answered: admitted, admitted before, or rejected, and why.
 
 use super::CheckedPlan;
+use crate::campaign::Paused;
 use crate::order::{Attempt, LandedOrder, fingerprint, may_be_same_body};
 use crate::rejection::Own;
 
@@ -38,6 +39,8 @@ pub enum Rejection {
     },
     Closed,
     UnknownSku,
+    /// The sale is open for this buyer, and somebody has paused it.
+    Paused(Paused),
     /// Fewer units are left than the order asks for.
     SoldOut {
         remaining: i64,
@@ -62,6 +65,7 @@ impl Rejection {
             Self::NotOpen { .. } => Ok(Own::NotOpen),
             Self::Closed => Ok(Own::Closed),
             Self::UnknownSku => Ok(Own::UnknownSku),
+            Self::Paused(_) => Ok(Own::Paused),
             Self::SoldOut { .. } => Ok(Own::SoldOut),
             Self::WindowFull { .. } => Ok(Own::WindowFull),
             Self::Constraint { index, .. } => Err(*index),

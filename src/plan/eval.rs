@@ -19,7 +19,7 @@ pub const VERSION: u32 = 1;
 /// Decides one attempt at `now` (milliseconds since 1970-01-01 UTC) and, when it is admitted,
 /// applies it to the state. A rejected attempt changes nothing.
 ///
-/// The questions come in the order of `lua/README.md`: admitted before? known SKU? closed? open?
+/// The questions come in the order of `lua/README.md`: admitted before? known SKU? closed? open? paused?
 /// enough stock? the constraints in order; rolling windows full?
 pub fn decide(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &Attempt, now: i64) -> Decision {
     let order = attempt.order.to_string();
@@ -61,7 +61,9 @@ pub fn decide_with_shadow(
     let mut other = state.clone();
     let decision = decide(plan, revision, state, attempt, now);
     let live = match &decision {
-        Decision::Existing(_) | Decision::Rejected(Rejection::UnknownSku) => return decision,
+        Decision::Existing(_) | Decision::Rejected(Rejection::UnknownSku | Rejection::Paused(_)) => {
+            return decision;
+        }
         Decision::Admitted => outcome::of(plan, Ok(())),
         Decision::Rejected(rejection) => outcome::of(plan, Err(rejection)),
     };
@@ -95,6 +97,9 @@ fn judge(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Resu
     }
     if !run.is_open() {
         return Err(retry::not_open(plan, &run.facts(plan.retry_needs()), attempt));
+    }
+    if let Some(paused) = state.pause.at(now) {
+        return Err(Rejection::Paused(paused));
     }
     if remaining < i64::from(attempt.quantity) {
         return Err(Rejection::SoldOut { remaining });
@@ -178,7 +183,10 @@ pub fn charges(plan: &CheckedPlan, attempt: &Attempt, now: i64) -> Vec<Charge> {
 /// decides about the limits.
 #[cfg(feature = "testing")]
 pub fn inspect(plan: &CheckedPlan, state: &State, attempt: &Attempt, now: i64) -> Facts {
-    Run::new(plan, Source::State(state), attempt, now).facts(plan.quota_needs())
+    Facts {
+        paused: state.pause.at(now),
+        ..Run::new(plan, Source::State(state), attempt, now).facts(plan.quota_needs())
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::reach::{needed, reachable_from};
 use super::{Attribute, Constraint, Counter, Expr, Node, Plan, Window};
+use crate::campaign::Paused;
 
 /// Which facts are wanted, in the order the scripts answer them: units left, counters, lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Facts {
     /// The moment they were true, milliseconds since 1970-01-01 UTC.
     pub taken_at: i64,
     pub remaining: i64,
+    /// Whether the sale is paused then; only of [`Wanted::quota`].
+    pub paused: Option<Paused>,
     pub counters: BTreeMap<u32, Count>,
     /// The lists of which the attempt is a member.
     pub members: BTreeSet<(String, Attribute)>,

@@ -107,6 +107,9 @@ impl<F: Fn(&Attribute) -> bool> Thought<'_, F> {
                 wait: retry::wait(plan, facts, attempt, &scope),
             });
         }
+        if let Some(paused) = facts.paused {
+            return Some(Rejection::Paused(paused));
+        }
         let remaining = facts.remaining;
         if (self.given)(&Attribute::Sku) && remaining < i64::from(attempt.quantity) {
             return Some(Rejection::SoldOut { remaining });

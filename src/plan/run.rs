@@ -102,6 +102,7 @@ impl<'a> Run<'a> {
         Facts {
             taken_at: self.now,
             remaining: if needs.remaining { self.remaining() } else { 0 },
+            paused: None,
             counters: needs.counters.iter().map(|each| (*each, count(each))).collect(),
             members: needs.members.iter().filter(is_member).cloned().collect(),
         }

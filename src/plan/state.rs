@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::decision::Placed;
 use super::window::is_live;
+use crate::campaign::Pause;
 use crate::order::{Attempt, Charge};
 
 /// Everything an engine keeps for one campaign shard, in its plainest form.
@@ -18,6 +19,8 @@ pub struct State {
     pub orders: BTreeMap<String, Placed>,
     /// Audience id → members.
     pub audiences: BTreeMap<String, BTreeSet<String>>,
+    /// Whether the sale is paused.
+    pub pause: Pause,
     /// What rules in shadow have counted.
     pub shadow: ShadowState,
 }

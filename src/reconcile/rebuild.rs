@@ -14,11 +14,12 @@ use super::Reconcile;
 use super::error::RebuildError;
 use super::line::Turn;
 use super::work::Work;
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Pause};
 use crate::engine::EngineError;
 use crate::lua::calls;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
+use crate::lua::pause::pause_args;
 use crate::lua::restore::Restore;
 use crate::revision::Revision;
 use crate::ruleset::Compiled;
@@ -223,6 +224,15 @@ impl Work<'_> {
         }
     }
 
+    /// A pause that came after `brought` was read found the gate closed: whoever made it tries again, unless it died.
+    async fn pause_again(&self, campaign: &Campaign, brought: Pause) -> Result<(), RebuildError> {
+        let pause = self.reconcile.row(&campaign.id).await?.pause.pause;
+        if pause.number > brought.number {
+            self.run(&fixed::PAUSE, pause_args(&campaign.uid, pause)).await?;
+        }
+        Ok(())
+    }
+
     /// `None` when an activation came in between: what was restored is not what it needs.
     async fn restore(&self, row: CampaignRow, turn: &mut Turn) -> Result<Option<Rebuilt>, RebuildError> {
         let campaign = row.campaign.clone();
@@ -262,15 +272,21 @@ impl Work<'_> {
             return Ok(None);
         };
         let fence = compiled.fence(activation.epoch);
+        // What was read at the beginning may be a while ago.
+        let pause = self.reconcile.row(&campaign.id).await?.pause.pause;
         self.step(Restore::Finish {
             fence: &fence,
             run: &self.incarnation,
+            pause,
             revision: revision.number,
             plan,
             stock: &stock,
             made: true,
         })
         .await?;
+        if let Err(error) = self.pause_again(&campaign, pause).await {
+            tracing::warn!(campaign = campaign.id, %error, "whether it was paused meanwhile, the next look at it says");
+        }
         self.run(&fixed::SHOW, calls::show_args(&fence, &compiled.family.admit))
             .await?;
         Ok(Some(Rebuilt::Restored {

@@ -15,6 +15,7 @@ mod operations;
 mod orders;
 mod rebuild;
 mod rows;
+mod scheduled;
 mod seals;
 mod server;
 mod time;
@@ -33,6 +34,7 @@ use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
+pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
 pub use config::Config;
@@ -50,6 +52,7 @@ pub use operations::{OperationKey, OperationRow};
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use rebuild::revocations::Revocation;
 pub use rebuild::stranded::Stranded;
+pub use scheduled::{ScheduledRow, ScheduledState};
 pub use seals::senders::{Sender, SenderRow, WITHOUT_SEAL};
 pub use seals::{CutOver, KeyRow, contradiction};
 use server::encryption;
@@ -164,6 +167,7 @@ pub struct CampaignRow {
     pub activation: Activation,
     /// Schedule of the active revision.
     pub schedule: Schedule,
+    pub pause: PauseRow,
 }
 
 /// Stock of one SKU as the database has it.

@@ -108,6 +108,8 @@ problems! {
         "The campaign's state is missing or being rebuilt, so nothing is decided. Retry with the same Idempotency-Key.";
     BACKLOG = "backlog" 503 retry "Too many orders are on their way"
         "Orders are taken again when the database has caught up. Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
+    PAUSED = "paused" 503 retry "Sale paused"
+        "Whoever runs the sale has paused it: orders are not taken for now, and those taken before go on. Nothing was ordered. Wait as long as Retry-After says, then send the request again; retry_at, where it is there, is when the pause ends by itself.";
     PRECHECK_FAILED = "precheck-failed" 503 retry "A rule could not check the order"
         "A rule of the campaign checks each order before it is decided, and failed to; an order that was not checked is not admitted. Nothing was ordered. Retry with the same Idempotency-Key.";
     DEADLINE = "deadline" 503 retry "No decision in time"
@@ -402,6 +404,7 @@ mod tests {
             ("proof-failed", 500, false),
             ("gate-closed", 503, true),
             ("backlog", 503, true),
+            ("paused", 503, true),
             ("precheck-failed", 503, true),
             ("deadline", 503, true),
             ("unavailable", 503, true),

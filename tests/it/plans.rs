@@ -321,6 +321,7 @@ fn answer(decision: &Decision) -> &'static str {
         Decision::Rejected(Rejection::NotOpen { .. }) => "not-open",
         Decision::Rejected(Rejection::Closed) => "closed",
         Decision::Rejected(Rejection::UnknownSku) => "unknown-sku",
+        Decision::Rejected(Rejection::Paused(_)) => "paused",
         Decision::Rejected(Rejection::SoldOut { .. }) => "sold-out",
         Decision::Rejected(Rejection::WindowFull { .. }) => "window-full",
         Decision::Rejected(Rejection::Constraint {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rushgate::audience::{ListKind, PrefixLengths};
-use rushgate::campaign::{Schedule, Sku};
+use rushgate::campaign::{Pause, Paused, Schedule, Sku};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::plan::CheckContext;
 use rushgate::plan::kind::Kind;
@@ -452,6 +452,17 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             }
         },
     )
+}
+
+/// Pauses and resumes, each before the batch of a number. They may arrive out of order: a number says which is the later.
+pub fn pauses() -> impl Strategy<Value = Vec<(usize, Pause)>> {
+    let resume_at = prop_oneof![Just(None), (1..4_000_000i64).prop_map(Some)];
+    let paused = prop_oneof![
+        Just(None),
+        resume_at.prop_map(|resume_at| Some(Paused { resume_at }))
+    ];
+    let pause = (1..6u64, paused).prop_map(|(number, paused)| Pause { number, paused });
+    prop::collection::vec((0..12usize, pause), 0..4)
 }
 
 /// Attempts with their moments (milliseconds after the opening, never going back): four buyers, few

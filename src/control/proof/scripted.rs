@@ -96,6 +96,7 @@ impl Scripted {
         let finish = Restore::Finish {
             fence: &self.fence,
             run: TOKEN,
+            pause: start.pause,
             revision: self.family.revision,
             plan: &self.family.plan,
             stock: &start.stock,

@@ -63,6 +63,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
             revision: 1,
         },
         schedule: context.schedule,
+        pause: Default::default(),
     };
     (row, revision)
 }

@@ -90,7 +90,7 @@ fn write_header(lines: &mut Lines, parts: &[Part<'_>], revision: u32) {
     header::slots(lines, parts[0].slots, ATTEMPT_FIELDS);
     lines.line(HEADER.reply);
     lines.line("-- Codes    0 admitted, 1 admitted before, 2 not open, 3 closed, 4 unknown SKU, 5 sold out,");
-    lines.line("--          6 rolling window full, 10 + k constraint k failed");
+    lines.line("--          6 rolling window full, 10 + k constraint k failed, 998 paused");
     lines.line("");
 }
 

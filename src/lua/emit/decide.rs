@@ -11,7 +11,7 @@ use super::part::Role;
 use super::text::{Lines, comment, integer};
 use crate::lua::codec::{
     CODE_ADMITTED, CODE_ATTRIBUTE_MISSING, CODE_CLOSED, CODE_CONSTRAINT, CODE_EXISTING, CODE_FAULT,
-    CODE_NOT_OPEN, CODE_SOLD_OUT, CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
+    CODE_NOT_OPEN, CODE_PAUSED, CODE_SOLD_OUT, CODE_UNKNOWN_SKU, CODE_WINDOW_FULL,
 };
 use crate::plan::facts::Needs;
 use crate::plan::slots::Slot;
@@ -146,6 +146,11 @@ impl<'a> Writer<'a> {
     /// The questions every plan asks.
     fn rules(&mut self) {
         self.open();
+        if !self.expressions.part.is_shadow() {
+            self.lines.line("");
+            self.lines.line("-- Paused?");
+            self.reject_if("paused", CODE_PAUSED, "paused");
+        }
         self.lines.line("");
         self.lines.line("-- Enough units left?");
         self.reject_if("remaining < quantity", CODE_SOLD_OUT, "remaining");

@@ -12,7 +12,7 @@ use crate::plan::{Attribute, CheckedPlan, Window};
 const HEADER: Header = Header {
     shebang: "#!lua flags=no-writes",
     purpose: "-- inspect: what one buyer has used of every counter, in its current window.",
-    reply: "-- Reply    {'fence', fence there or ''} | {'ok', now, the facts: see lua/README.md}",
+    reply: "-- Reply    {'fence', fence there or ''} | {'ok', now, paused or '', the facts: see lua/README.md}",
 };
 /// ARGV before the plan's slots: fence, SKU.
 const FIELDS: usize = 2;
@@ -50,7 +50,7 @@ pub(super) fn script(plan: &CheckedPlan, revision: u32) -> String {
         }
     }
     lines.line("");
-    lines.line("local reply = {'ok', whole(now)}");
+    lines.line("local reply = {'ok', whole(now), paused or ''}");
     for fact in facts(plan) {
         lines.line(format!("reply[#reply + 1] = {fact}"));
     }

@@ -1,5 +1,6 @@
 //! Campaigns with their revisions and activations.
 
+pub(in crate::store) mod pause;
 pub(in crate::store) mod record_version;
 pub(in crate::store) mod revisions;
 
@@ -20,7 +21,7 @@ use crate::store::{CampaignRow, Store, StoreError, StoreResult};
 
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
-     c.record_version \
+     c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision";
 
 impl Store {
@@ -139,6 +140,15 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(|row| Ok((int(row, 0)?, text(row, 1)?))).collect()
+    }
+
+    pub async fn set_title(&self, campaign: &str, title: &str) -> StoreResult<()> {
+        sqlx::query("UPDATE campaigns SET title = ? WHERE campaign_id = ?")
+            .bind(title)
+            .bind(campaign)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// Stores the revision under the next free number (its own `number` is ignored) and returns it. `Conflict` when a
@@ -352,6 +362,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
             closes_at: moment(row, 9)?,
             retention_ms: days_ms(narrow(row, 10)?),
         },
+        pause: pause::row(row, 13)?,
     })
 }
 

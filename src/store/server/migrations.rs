@@ -52,6 +52,7 @@ const FILES: &[File] = &[
     migration!(24, "0024_folds"),
     migration!(25, "0025_sku_attributes"),
     migration!(26, "0026_operations"),
+    migration!(27, "0027_pauses"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

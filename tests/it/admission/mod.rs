@@ -5,6 +5,7 @@ mod claims;
 mod clocks;
 mod front;
 mod pace;
+mod paused;
 mod prechecks;
 mod records;
 mod reopened;
@@ -423,6 +424,7 @@ async fn open_as(campaign: &str, engine: &dyn Engine, active: &Active) {
         Restore::Finish {
             fence: &fence,
             run: &run,
+            pause: Default::default(),
             revision: active.revision.number,
             plan,
             stock: &stock,

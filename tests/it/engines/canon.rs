@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use rushgate::campaign::bucket_of;
 use rushgate::engine::embedded::Held;
+use rushgate::lua::pause::parse_pause;
 use rushgate::lua::record::{Record, decode_record};
 
 use rushgate::lua::keys;
@@ -55,6 +56,9 @@ pub fn as_state(plan: &CheckedPlan, shadow: Option<&CheckedPlan>, dump: &Dump, n
                 |bucket: &str| assert_eq!(bucket, bucket_of(field.as_bytes(), buckets).to_string(), "{key}");
             let parts: Vec<&str> = key.split(':').collect();
             match parts.as_slice() {
+                [keys::STATE] if field == "paused" => {
+                    state.pause = parse_pause(&value).expect("a pause");
+                }
                 [keys::STOCK] => drop(state.stock.insert(field, number(&value))),
                 ["buyers", bucket] if !field.contains(' ') => {
                     let (placed, _) = decode_record(value.as_bytes()).expect("a record");

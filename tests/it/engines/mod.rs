@@ -6,6 +6,7 @@ mod canon;
 mod decisions;
 mod edges;
 mod failures;
+mod pauses;
 mod plans;
 mod provided;
 mod random;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
+use rushgate::campaign::{Pause, Paused};
 use rushgate::order::Attempt;
 use rushgate::plan::check;
 use rushgate::plan::decision::Decision;
@@ -27,10 +28,17 @@ pub fn batches(attempts: Vec<(i64, Attempt)>) -> Vec<(i64, Vec<Attempt>)> {
     batches
 }
 
-/// Runs the sequence, inspects every buyer, releases every third order, and runs the sequence again.
-pub fn play(world: &mut World, opens_at: i64, batches: &[(i64, Vec<Attempt>)]) {
+/// Runs the sequence, inspects every buyer, releases every third order, and runs the sequence again. Before some batches the
+/// sale is paused, until so long after the opening, or resumed.
+pub fn play(world: &mut World, opens_at: i64, batches: &[(i64, Vec<Attempt>)], pauses: &[(usize, Pause)]) {
     let mut taken = Vec::new();
-    for (at, batch) in batches {
+    for (number, (at, batch)) in batches.iter().enumerate() {
+        for (_, pause) in pauses.iter().filter(|(before, _)| *before == number) {
+            let paused = pause.paused.map(|paused| Paused {
+                resume_at: paused.resume_at.map(|after| opens_at + after),
+            });
+            world.pause(Pause { paused, ..*pause });
+        }
         let decisions = world.admit(opens_at + at, batch);
         let admitted = batch
             .iter()
@@ -62,10 +70,10 @@ fn random_plans_are_decided_alike_by_all_sides() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    proptest!(config, |((plan, context) in strategies::valid_plan(), attempts in strategies::attempts())| {
+    proptest!(config, |((plan, context) in strategies::valid_plan(), attempts in strategies::attempts(), pauses in strategies::pauses())| {
         let opens_at = context.schedule.opens_at;
         let mut world = World::with_audiences(plan, context, Time::Frozen, &strategies::audiences());
-        play(&mut world, opens_at, &batches(attempts));
+        play(&mut world, opens_at, &batches(attempts), &pauses);
         ATTEMPTS.fetch_add(world.decided, Ordering::Relaxed);
         ADMITTED.fetch_add(world.oracle.orders.len(), Ordering::Relaxed);
     });
@@ -95,7 +103,7 @@ fn random_plans_are_decided_alike_on_the_clock_of_redis() {
         context.schedule.closes_at += shift;
         prop_assume!(check(plan.clone(), context.clone()).is_ok());
         let mut world = World::with_audiences(plan, context, Time::Real, &strategies::audiences());
-        play(&mut world, 0, &batches(attempts));
+        play(&mut world, 0, &batches(attempts), &[]);
         ATTEMPTS.fetch_add(world.decided, Ordering::Relaxed);
     });
     let attempts = ATTEMPTS.load(Ordering::Relaxed);

@@ -642,6 +642,7 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
         let finish = || Restore::Finish {
             fence,
             run: "run",
+            pause: oracle.pause,
             revision: REVISION,
             plan,
             stock: &oracle.stock,

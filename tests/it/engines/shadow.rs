@@ -314,8 +314,9 @@ fn random_shadows_change_nothing() {
         strategies::valid_plan(),
         strategies::valid_plan(),
         strategies::attempts(),
+        strategies::pauses(),
     );
-    proptest!(config, |(((plan, context), (shadow, _), attempts) in strategy)| {
+    proptest!(config, |(((plan, context), (shadow, _), attempts, pauses) in strategy)| {
         prop_assume!(check(shadow.clone(), context.clone()).is_ok());
         let opens_at = context.schedule.opens_at;
         let lists = strategies::audiences();
@@ -328,7 +329,7 @@ fn random_shadows_change_nothing() {
         world.assert_same_state();
         let alone = rushgate::plan::state::State { shadow: Default::default(), ..world.oracle.clone() };
         prop_assert_eq!(alone, plain.oracle.clone());
-        play(&mut world, opens_at, &batches);
+        play(&mut world, opens_at, &batches, &pauses);
         ATTEMPTS.fetch_add(world.decided, Ordering::Relaxed);
         let differ = world.oracle.shadow.figures.iter().filter(|((live, other), _)| live != other);
         DIFFER.fetch_add(differ.map(|(_, n)| *n as usize).sum(), Ordering::Relaxed);

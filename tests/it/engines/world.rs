@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rushgate::campaign::RecordVersion;
+use rushgate::campaign::{Pause, RecordVersion};
 use rushgate::lua::Args;
 use rushgate::lua::audiences::{self, Put};
 use rushgate::lua::calls;
@@ -12,6 +12,7 @@ use rushgate::lua::codec::{self, AdmitReply, InspectReply};
 use rushgate::lua::emit::emit_with_shadow;
 use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::{self, Shard};
+use rushgate::lua::pause::{self, pause_args, pause_reply};
 use rushgate::lua::reply::Reply;
 use rushgate::lua::restore::{Restore, restore_args, restore_reply};
 use rushgate::lua::{Family, Script, fixed};
@@ -129,6 +130,7 @@ impl World {
             let finish = Restore::Finish {
                 fence: &fence,
                 run: "run",
+                pause: Pause::default(),
                 revision: REVISION,
                 plan: &plan,
                 stock: &stock,
@@ -261,6 +263,18 @@ impl World {
             assert_eq!(reply, Reply::Array(expected), "{}", side.name());
         }
         released
+    }
+
+    /// Pauses or resumes on all sides; what came later stays.
+    pub fn pause(&mut self, pause: Pause) {
+        if pause.number > self.oracle.pause.number {
+            self.oracle.pause = pause;
+        }
+        let (args, there) = (pause_args(&self.fence.uid, pause), self.oracle.pause);
+        for side in self.sides() {
+            let reply = side.run(&fixed::PAUSE, args.clone()).expect("pause runs");
+            assert_eq!(pause_reply(reply), Ok(pause::Put::There(there)), "{}", side.name());
+        }
     }
 
     /// What a buyer has used, by all sides.

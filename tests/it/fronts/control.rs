@@ -11,9 +11,9 @@ use rushgate::campaign::{Activation, Campaign, RecordVersion, Schedule, Sku};
 use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Proof};
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
-    Activated, ActivatedAt, Asked, AudienceUpload, CampaignFigures, Changed, Compared, ControlError,
-    MemberChange, MembersStream, NewCampaign, NewRevision, Operation, Problem, RevisionAnswer, RevisionHead,
-    RevisionView, SkuFigures, Uploaded, UploadedModule,
+    Activated, ActivatedAt, Asked, AudienceUpload, CampaignChange, CampaignFigures, Changed, Compared,
+    ControlError, MemberChange, MembersStream, NewCampaign, NewRevision, Operation, Problem, RevisionAnswer,
+    RevisionHead, RevisionView, SkuFigures, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
@@ -65,6 +65,7 @@ fn row(id: &str) -> CampaignRow {
             closes_at: 1,
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
+        pause: Default::default(),
     }
 }
 
@@ -77,6 +78,7 @@ fn revision(number: Option<u32>) -> RevisionAnswer {
         cost: PlanCost::default(),
         diagnostics: Vec::new(),
         sharding: "by user".into(),
+        scheduled: None,
         proof: Proof {
             examples: ExamplesPlayed::default(),
             differential: Arc::new(Differential {
@@ -132,6 +134,53 @@ fn head(number: u32) -> RevisionHead {
         folds: Default::default(),
         plan_digest: "p".repeat(64),
         changed: vec!["Everything.".into()],
+    }
+}
+
+impl admin::Running for Scripted {
+    fn pause<'a>(
+        &'a self,
+        _: Operation<'a>,
+        _: Option<jiff::Timestamp>,
+    ) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(done()))
+    }
+
+    fn pause_later<'a>(
+        &'a self,
+        _: Operation<'a>,
+        _: jiff::Timestamp,
+        _: Option<jiff::Timestamp>,
+    ) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(done()))
+    }
+
+    fn unschedule<'a>(&'a self, _: Operation<'a>, _: &'a str) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(done()))
+    }
+
+    fn resume<'a>(&'a self, _: Operation<'a>) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(done()))
+    }
+
+    fn end<'a>(&'a self, _: Operation<'a>) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(done()))
+    }
+
+    fn change_campaign<'a>(
+        &'a self,
+        _: Operation<'a>,
+        _: CampaignChange,
+        _: bool,
+    ) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(done()))
+    }
+}
+
+fn done() -> rushgate::control::Answered {
+    rushgate::control::Answered {
+        body: "{}".into(),
+        is_replay: false,
     }
 }
 
@@ -384,6 +433,7 @@ impl Rules for Scripted {
             rejected: [("sold-out".to_owned(), 5)].into(),
             orders_to_kafka: 1,
             units_to_database: 1,
+            scheduled: Vec::new(),
             redis_whole: true,
         };
         answered(Ok((row(id), figures)))

@@ -282,6 +282,7 @@ impl Orders for Shared {
                 retention_ms: rushgate::campaign::RETENTION_MS,
             },
             now: PLACED_AT,
+            paused: None,
             skus: vec![("mug".into(), false), ("gone".into(), true)],
         }))
     }

@@ -27,6 +27,8 @@ struct Glue {
 impl Glue {
     async fn put(&self) -> Option<Arc<Active>> {
         let row = self.store.campaign(CAMPAIGN).await.expect("asked")?;
+        let pause = (CAMPAIGN.to_owned(), row.pause.pause);
+        self.ruleset.set_pauses([pause].into());
         let revision = self.store.revision(CAMPAIGN, row.activation.revision).await;
         let revision = revision.expect("asked").expect("stored");
         let compiled = Compiled::build(row.campaign, revision).expect("a valid plan");

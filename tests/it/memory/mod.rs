@@ -8,6 +8,7 @@ mod gateway;
 mod hands;
 mod losses;
 mod many;
+mod pauses;
 mod restored;
 mod returns;
 mod sale;

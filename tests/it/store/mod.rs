@@ -8,6 +8,7 @@ mod letters;
 mod modules;
 mod operations;
 mod partitions;
+mod pauses;
 mod plain;
 mod record_version;
 mod revisions;

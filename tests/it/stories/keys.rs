@@ -96,9 +96,9 @@ impl Deployment {
 
 /// A gateway that serves, with the addresses of its two sides.
 pub struct Gateway {
-    role: Role,
-    orders: String,
-    admin: String,
+    pub role: Role,
+    pub orders: String,
+    pub admin: String,
 }
 
 impl Gateway {
@@ -107,7 +107,7 @@ impl Gateway {
         Self { role, orders, admin }
     }
 
-    async fn readyz(&self, status: u16, text: &str) -> String {
+    pub async fn readyz(&self, status: u16, text: &str) -> String {
         self.role
             .get_until(&format!("{}/readyz", self.admin), status, text)
             .await

@@ -30,6 +30,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
             closes_at: CLOSES,
             retention_ms: RETENTION_MS,
         },
+        pause: Default::default(),
     }
 }
 

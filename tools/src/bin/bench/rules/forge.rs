@@ -134,6 +134,7 @@ impl Gate {
             plan: &gate.family.plan,
             stock: &stock,
             run: &run,
+            pause: Default::default(),
             made: false,
         };
         for step in [

@@ -1,0 +1,310 @@
+//! Other times and another title for a campaign: a revision like the active one under another schedule, activated instead of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::campaigns::schedule_of;
+use super::operations::{Answered, Operation};
+use super::problem::Problem;
+use super::requests::{check_schedule, check_title};
+use super::revise::{Likeness, like};
+use super::{Activated, Control, ControlError, RevisionAnswer};
+use crate::campaign::Schedule;
+use crate::plan::diff::{Change, needs_accept};
+use crate::store::CampaignRow;
+use crate::wire::Moment;
+
+/// As the audit trail names it.
+pub const CHANGE: &str = "campaign.change";
+
+/// Revisions that are made of a campaign's active one while others activate their own.
+const TRIES: u32 = 5;
+
+/// What is to change of a campaign. What is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CampaignChange {
+    pub title: Option<String>,
+    pub opens_at: Option<jiff::Timestamp>,
+    pub closes_at: Option<jiff::Timestamp>,
+    /// Ids of counters that may be re-keyed or dropped: other times may cut windows anew.
+    pub accept: Vec<String>,
+    /// For the audit trail.
+    pub note: Option<String>,
+}
+
+/// What a change of a campaign answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CampaignChanged {
+    pub campaign: String,
+    /// What was done, or would be, in a sentence or two.
+    pub did: String,
+    pub title: String,
+    pub opens_at: Moment,
+    pub closes_at: Moment,
+    /// The revision of other times; missing where times stay, and of a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// Of a dry run: counters that have to be accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<String>,
+    /// What other times change against the revision in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+impl Control {
+    /// What it answers is a [`CampaignChanged`]. A dry run changes nothing, and is not remembered.
+    pub async fn change_campaign(
+        &self,
+        operation: Operation<'_>,
+        change: CampaignChange,
+        dry_run: bool,
+    ) -> Result<Answered, ControlError> {
+        check(&change)?;
+        if dry_run {
+            let unkept = Operation {
+                key: None,
+                ..operation
+            };
+            let asked = &change;
+            return self
+                .once(unkept, asked, async |_| {
+                    self.rehearse(operation.campaign, asked).await
+                })
+                .await;
+        }
+        let asked = &change;
+        self.once(operation, asked, async |_| self.change(operation, asked).await)
+            .await
+    }
+
+    async fn rehearse(
+        &self,
+        campaign: &str,
+        asked: &CampaignChange,
+    ) -> Result<CampaignChanged, ControlError> {
+        let (row, now) = self.running(campaign).await?;
+        let schedule = schedule_of(row.schedule, asked.opens_at, asked.closes_at);
+        let mut changed = CampaignChanged::of(&row, asked, schedule);
+        if schedule != row.schedule {
+            let active = self.stored_revision(campaign, row.activation.revision).await?;
+            let mut like = like(active.revision.clone())?;
+            set_times(&mut like, schedule)?;
+            let answer = self
+                .create_revision_keeping("", campaign, like.new, like.lists, true)
+                .await;
+            changed.compared(answer.map_err(|error| about_times(error, asked))?);
+        }
+        changed.did = told(&row, asked, schedule, now, true);
+        Ok(changed)
+    }
+
+    async fn change(
+        &self,
+        operation: Operation<'_>,
+        asked: &CampaignChange,
+    ) -> Result<CampaignChanged, ControlError> {
+        let (row, now) = self.running(operation.campaign).await?;
+        let schedule = schedule_of(row.schedule, asked.opens_at, asked.closes_at);
+        let mut changed = CampaignChanged::of(&row, asked, schedule);
+        changed.did = told(&row, asked, schedule, now, false);
+        if schedule != row.schedule {
+            // What is refused leaves no revision behind.
+            let rehearsed = self.rehearse(operation.campaign, asked).await?;
+            rehearsed.is_accepted(&asked.accept)?;
+            let change = |there| schedule_of(there, asked.opens_at, asked.closes_at);
+            let activated = self.revise(operation, &asked.accept, change).await;
+            let activated = activated.map_err(|error| about_times(error, asked))?;
+            changed.revision = Some(activated.revision);
+            changed.epoch = Some(activated.epoch);
+            changed.changes = activated.changes;
+        }
+        if changed.title != row.campaign.title {
+            self.store.set_title(operation.campaign, &changed.title).await?;
+        }
+        if schedule != row.schedule || changed.title != row.campaign.title {
+            let mut detail = serde_json::json!(asked);
+            detail["revision"] = changed.revision.into();
+            self.audit_operation(operation, detail).await;
+        }
+        Ok(changed)
+    }
+
+    /// Makes a revision like the active one under another schedule, and activates it instead of that one: both again where
+    /// another was activated meanwhile. `accept` is as for an activation.
+    pub(super) async fn revise(
+        &self,
+        operation: Operation<'_>,
+        accept: &[String],
+        schedule: impl Fn(Schedule) -> Schedule,
+    ) -> Result<Activated, ControlError> {
+        let (actor, campaign) = (operation.actor, operation.campaign);
+        for _ in 0..TRIES {
+            let row = self.row(campaign).await?;
+            let active = self.stored_revision(campaign, row.activation.revision).await?;
+            let mut like = like(active.revision.clone())?;
+            set_times(&mut like, schedule(active.revision.schedule))?;
+            let answer = self
+                .create_revision_keeping(actor, campaign, like.new, like.lists, false)
+                .await?;
+            let numbered = || ControlError::Internal("a stored revision has no number".to_owned());
+            let revision = answer.revision.ok_or_else(numbered)?;
+            let expected = Some(active.revision.number);
+            let activated = self.activate_instead_of(expected, operation, revision, accept);
+            if let Some(activated) = activated.await? {
+                return Ok(activated);
+            }
+        }
+        Err(ControlError::Conflict(format!(
+            "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
+        )))
+    }
+}
+
+impl CampaignChanged {
+    fn of(row: &CampaignRow, asked: &CampaignChange, schedule: Schedule) -> Self {
+        let title = asked.title.as_ref().unwrap_or(&row.campaign.title);
+        Self {
+            campaign: row.campaign.id.clone(),
+            did: String::new(),
+            title: title.clone(),
+            opens_at: Moment(schedule.opens_at),
+            closes_at: Moment(schedule.closes_at),
+            revision: None,
+            epoch: None,
+            accept: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// An error where counters would be re-keyed or dropped that are not accepted.
+    fn is_accepted(&self, accept: &[String]) -> Result<(), ControlError> {
+        let needed = needs_accept(&self.changes);
+        let missing = needed.filter(|(id, _)| !accept.iter().any(|accepted| accepted == id));
+        let missing: Vec<Change> = missing.map(|(_, change)| change.clone()).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(ControlError::AcceptMissing(missing)),
+        }
+    }
+
+    /// What a revision that is not stored would change.
+    fn compared(&mut self, answer: RevisionAnswer) {
+        self.changes = answer.compared.map_or_else(Vec::new, |compared| compared.changes);
+        let needed = needs_accept(&self.changes).map(|(id, _)| id.to_owned());
+        self.accept = needed.collect();
+    }
+}
+
+/// Whether it says what is to change, and a title that can be shown. Times that do not go together are refused where the others
+/// are known.
+fn check(change: &CampaignChange) -> Result<(), ControlError> {
+    let mut problems = Vec::new();
+    match change {
+        CampaignChange {
+            title: None,
+            opens_at: None,
+            closes_at: None,
+            ..
+        } => problems.push(
+            Problem::new("", "says nothing that is to change")
+                .hint("give \"title\", \"opens_at\" or \"closes_at\""),
+        ),
+        CampaignChange {
+            title: Some(title), ..
+        } if title.is_empty() => {
+            problems.push(Problem::new("/title", "is empty"));
+        }
+        CampaignChange {
+            title: Some(title), ..
+        } => check_title(title, &mut problems),
+        _ => {}
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(ControlError::Invalid(problems)),
+    }
+}
+
+/// What is wrong with rules that nobody sent is wrong with the times.
+fn about_times(error: ControlError, asked: &CampaignChange) -> ControlError {
+    let ControlError::Invalid(problems) = error else {
+        return error;
+    };
+    let place = if asked.closes_at.is_some() {
+        "/closes_at"
+    } else {
+        "/opens_at"
+    };
+    let of_rules = |pointer: &str| pointer.starts_with("/rules") || pointer.starts_with("/shadow");
+    let told = problems
+        .into_iter()
+        .map(|problem| match of_rules(&problem.pointer) {
+            false => problem,
+            true => Problem::new(
+                place,
+                format!(
+                    "is not taken by the rules of the active revision: {} {}",
+                    problem.pointer, problem.detail
+                ),
+            )
+            .hint("make a revision with these times and other parameters, and activate that"),
+        });
+    ControlError::Invalid(told.collect())
+}
+
+fn set_times(like: &mut Likeness, schedule: Schedule) -> Result<(), ControlError> {
+    let mut problems = Vec::new();
+    check_schedule(schedule, &mut problems);
+    if !problems.is_empty() {
+        return Err(ControlError::Invalid(problems));
+    }
+    let moment = |at, place: &str| {
+        jiff::Timestamp::from_millisecond(at)
+            .map_err(|_| ControlError::Invalid(vec![Problem::new(place, "is no moment of any calendar")]))
+    };
+    like.new.opens_at = Some(moment(schedule.opens_at, "/opens_at")?);
+    like.new.closes_at = Some(moment(schedule.closes_at, "/closes_at")?);
+    Ok(())
+}
+
+/// What the change comes to. `now` is the engine's clock.
+fn told(row: &CampaignRow, asked: &CampaignChange, schedule: Schedule, now: i64, dry_run: bool) -> String {
+    let mut parts = Vec::new();
+    let would = |is: &str, would: &str| if dry_run { would.to_owned() } else { is.to_owned() };
+    let (before, after) = (row.schedule, schedule);
+    if before.opens_at != after.opens_at {
+        let verb = would("opens", "would open");
+        parts.push(format!(
+            "It {verb} at {} instead of {}.",
+            Moment(after.opens_at),
+            Moment(before.opens_at)
+        ));
+    }
+    if before.closes_at != after.closes_at {
+        let verb = would("closes", "would close");
+        let instead = Moment(before.closes_at);
+        parts.push(format!(
+            "It {verb} at {} instead of {instead}.",
+            Moment(after.closes_at)
+        ));
+    }
+    let paused = row.pause.pause.at(now);
+    let state = after.state(now, paused);
+    if !parts.is_empty() && before.state(now, paused) != state {
+        let verb = would("is", "would be");
+        parts.push(format!("So it {verb} {state} from now on."));
+    }
+    if let Some(title) = asked.title.as_ref().filter(|title| **title != row.campaign.title) {
+        let verb = would("is", "would be");
+        parts.push(format!("Its title {verb} {title:?}."));
+    }
+    match (parts.is_empty(), dry_run) {
+        (true, false) => "It is so already: nothing was changed.".to_owned(),
+        (true, true) => "It is so already: nothing would change.".to_owned(),
+        (false, false) => parts.join(" "),
+        (false, true) => format!("{} Nothing was changed: this was a dry run.", parts.join(" ")),
+    }
+}
