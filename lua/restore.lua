@@ -19,6 +19,9 @@
 --                                    (`paused` is what the database says: see `pause`; '' where nobody ever paused)
 --                                    writes the stock, makes the buckets, and writes `state` last:
 --                                    the gate is open, for the server that `run` names
+--   remove  fence, expires_at        removes all keys that are the same for every plan, and leaves a state with this fence, of
+--                                    an epoch that was never activated: whoever comes with an older one finds out that the
+--                                    campaign is gone. It is nobody's: any uid may begin there
 -- Reply    {'ok'}
 --          {'lost'}   another token is rebuilding, or the state belongs to another campaign's uid
 --
@@ -32,6 +35,9 @@ local step, token = ARGV[1], ARGV[2]
 -- The marks of a bucket: see README.md.
 local MARK, BALLAST = '\255', '\255' .. string.rep('-', 64)
 
+-- What `run` says of a campaign that is gone: no server is called so.
+local REMOVED = 'removed'
+
 -- part: fence
 
 local steps = {}
@@ -40,7 +46,8 @@ function steps.begin()
   local fence = call('HGET', state, 'fence')
   -- One of an older layout says it, or none, and no version where it is 1. What it stands for is made anew.
   local older = fence and (string.match(fence, '^([^/]*)/?%d*:%d+$') or string.match(fence, '^([^/]*)/%d+%.2:%d+$'))
-  if fence and (older or read_fence(fence)) ~= ARGV[3] then
+  local removed = call('HGET', state, 'run') == REMOVED
+  if fence and not removed and (older or read_fence(fence)) ~= ARGV[3] then
     return {'lost'}
   end
   call('HSET', state, 'rebuilding', token, 'expires_at', ARGV[4])
@@ -134,6 +141,15 @@ function steps.finish()
   call('HSET', state, 'revision', revision, 'opens_at', opens_at, 'closes_at', closes_at,
     'expires_at', expires_at, 'run', ARGV[8], 'fence', fence)
   call('PEXPIREAT', state, expires_at)
+  return {'ok'}
+end
+
+function steps.remove()
+  for _, name in ipairs({'stock', 'outbox', 'figures', 'relay', 'state'}) do
+    call('UNLINK', prefix .. name)
+  end
+  call('HSET', state, 'fence', ARGV[3], 'run', REMOVED)
+  call('PEXPIREAT', state, ARGV[4])
   return {'ok'}
 end
 

@@ -136,6 +136,49 @@ impl Campaign {
     }
 }
 
+/// What there is of a campaign's orders, wherever they are: it is not removed while there is any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Admitted, as Redis counts since it last was made anew.
+    pub admitted: u64,
+    /// In the database, revoked ones included; no more are counted than [`Holdings::COUNTED`].
+    pub landed: u64,
+    /// Dead letters that may be orders, likewise.
+    pub letters: u64,
+}
+
+impl Holdings {
+    /// So many are counted: whoever reads it wants to know whether there is one.
+    pub const COUNTED: u64 = 1000;
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Holdings {
+    /// `3 admitted, 2 in the database, 1 dead letter`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let letters = match self.letters {
+            1 => "dead letter",
+            _ => "dead letters",
+        };
+        let all = [
+            (self.admitted, "admitted"),
+            (self.landed, "in the database"),
+            (self.letters, letters),
+        ];
+        let parts =
+            all.iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, what)| match *count > Self::COUNTED {
+                    true => format!("more than {} {what}", Self::COUNTED),
+                    false => format!("{count} {what}"),
+                });
+        f.write_str(&parts.collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// Opening and closing time, milliseconds since 1970-01-01 UTC; `opens_at < closes_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Holdings};
 use crate::revision::Revision;
 use crate::ruleset::{Active, Compiled};
 
@@ -57,6 +57,14 @@ pub trait Rebuilder: Send + Sync + 'static {
     }
 }
 
+/// What became of a campaign that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    Gone,
+    /// It has admitted somebody, and stays; its gate is closed.
+    Stays(Holdings),
+}
+
 /// What the engine has to hold before anybody can be admitted. Errors are sentences.
 pub trait Gate: Send + Sync + 'static {
     /// Opens the gate of a campaign whose state the engine does not hold.
@@ -77,4 +85,8 @@ pub trait Gate: Send + Sync + 'static {
         revision: &'a Compiled,
         counters: &'a [String],
     ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Closes the gate of a campaign for good, waits until the database knows every order there may be, and removes the campaign
+    /// from the database and the engine where there is none. After an error the gate may be closed.
+    fn remove<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Removal, String>>;
 }

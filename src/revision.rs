@@ -1,5 +1,7 @@
 //! Revisions: immutable configurations of a campaign, with the plan they compiled to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::{Campaign, Schedule};
@@ -43,6 +45,14 @@ impl Revision {
         pinned
             .find(|(key, _)| list_of(key).0 == list)
             .map(|(_, pinned)| pinned.version)
+    }
+
+    /// The lists that its rules ask, folded or not, each in the version that is pinned.
+    pub fn lists(&self) -> BTreeMap<String, u32> {
+        let pinned = self.audiences.iter();
+        pinned
+            .map(|(key, pinned)| (list_of(key).0.to_owned(), pinned.version))
+            .collect()
     }
 
     /// What its plans are checked in.

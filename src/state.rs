@@ -8,6 +8,9 @@ use crate::lua::calls::ShardStatus;
 use crate::lua::fence::Fence;
 use crate::order::shown_sku;
 
+/// What is left of a campaign that was removed says this instead of a server: `lua/restore.lua` writes it.
+const REMOVED: &str = "removed";
+
 /// Whose state a shard holds, by the fence that is read there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose<'a> {
@@ -59,6 +62,8 @@ impl Condition {
     pub fn of(status: &ShardStatus, campaign: &Campaign, incarnation: &str) -> Self {
         match Whose::of(status.fence.as_ref(), &campaign.uid) {
             Whose::Nobodys => Self::Closed,
+            // Another one of the name may begin there.
+            Whose::Foreign if status.run == REMOVED => Self::Closed,
             Whose::Foreign => Self::Foreign,
             Whose::Ours(_) if status.run != incarnation => Self::Unverified,
             Whose::Ours(fence) => match lacks(status, campaign) {
@@ -219,6 +224,21 @@ mod tests {
                 assert_eq!(condition.is_open_after(lost), expected, "{case:?}, lost {lost}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_removed_campaign_is_in_nobodys_way() {
+        assert!(include_str!("../lua/restore.lua").contains(&format!("REMOVED = '{REMOVED}'")));
+        let of = |uid: &str| {
+            let left = ShardStatus {
+                fence: Some(fence(uid)),
+                run: REMOVED.to_owned(),
+                ..ShardStatus::default()
+            };
+            Condition::of(&left, &campaign(), "this server")
+        };
+        assert_eq!(of("theirs"), Condition::Closed);
+        assert_eq!(of("ours"), Condition::Unverified, "who has not heard of it asks");
     }
 
     #[test]

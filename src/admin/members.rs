@@ -7,7 +7,6 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use csv::{Terminator, WriterBuilder};
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde::Serialize;
@@ -17,6 +16,7 @@ use super::answer::Refused;
 use super::audiences::{Activated, AudienceAnswer, Behind, campaigns, effect, number};
 use super::guard::Actor;
 use super::query::{parameters, query};
+use super::table::{CSV_TYPE, MARK, Table};
 use crate::audience::unpack;
 use crate::control::{AskedFolded, Changed, ControlError, MemberChange};
 use crate::plan::Fold;
@@ -215,7 +215,7 @@ pub(super) async fn download(
     let (id, version) = named(path)?;
     let members = admin.rules.members(&id, number(&version)?).await?;
     let csv = wants_csv(&headers);
-    let head = csv.then(|| Ok(Bytes::from_static("\u{feff}member\r\n".as_bytes())));
+    let head = csv.then(|| Ok(Bytes::from(format!("{MARK}member\r\n"))));
     let rows = members.map(move |packed| match csv {
         true => packed.and_then(|packed| as_csv(&packed)),
         false => packed.map(Bytes::from),
@@ -228,7 +228,7 @@ pub(super) async fn download(
     });
     let body = Body::from_stream(stream::iter(head).chain(rows));
     let media_type = match csv {
-        true => "text/csv; charset=utf-8; header=present",
+        true => CSV_TYPE,
         false => "text/plain; charset=utf-8",
     };
     let headers = [(header::CONTENT_TYPE, media_type), (header::VARY, "Accept")];
@@ -244,32 +244,11 @@ fn wants_csv(headers: &HeaderMap) -> bool {
         .any(|one| crate::wire::is_media_type(one, "text/csv"))
 }
 
-/// A row for each member. What a spreadsheet would take for a formula stands behind an apostrophe, which makes it text.
+/// A row for each member.
 fn as_csv(packed: &[u8]) -> Result<Bytes, ControlError> {
-    let mut writer = WriterBuilder::new()
-        .terminator(Terminator::CRLF)
-        .from_writer(Vec::with_capacity(packed.len() * 2));
-    let lost = |error: &dyn std::fmt::Display| ControlError::Internal(format!("writing CSV: {error}"));
+    let mut table = Table::sized(packed.len() * 2);
     for member in unpack(packed) {
-        let mut cell = Vec::with_capacity(member.len() + 1);
-        if matches!(member.first(), Some(b'=' | b'+' | b'-' | b'@')) {
-            cell.push(b'\'');
-        }
-        cell.extend_from_slice(member);
-        writer.write_record([cell]).map_err(|error| lost(&error))?;
+        table.line([member])?;
     }
-    let written = writer.into_inner().map_err(|error| lost(&error))?;
-    Ok(Bytes::from(written))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spreadsheet_reads_text_and_no_formula() {
-        let csv = as_csv(b"ann\n=1+1\n-5\n@x\n+49\nb;c,d\n\"q\"\n").expect("written");
-        let expected = "ann\r\n'=1+1\r\n'-5\r\n'@x\r\n'+49\r\n\"b;c,d\"\r\n\"\"\"q\"\"\"\r\n";
-        assert_eq!(csv, expected);
-    }
+    table.bytes()
 }

@@ -5,8 +5,10 @@ mod audiences;
 mod campaigns;
 mod config;
 mod guard;
+mod lifetime;
 mod members;
 mod modules;
+mod orders;
 mod page;
 mod parameters;
 mod query;
@@ -15,6 +17,7 @@ mod revisions;
 mod running;
 mod serve;
 mod simulate;
+mod table;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +47,8 @@ use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
 pub use config::Config;
+pub use lifetime::Lifetime;
+pub use orders::LandedOrders;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
 pub use running::Running;
@@ -77,7 +82,7 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: Running {
+pub trait Rules: LandedOrders + Lifetime + Running {
     fn upload_module<'a>(
         &'a self,
         actor: &'a str,
@@ -303,11 +308,17 @@ impl Admin {
                 get(members::ask).put(members::put).delete(members::remove),
             )
             .route("/campaigns", post(campaigns::create).get(campaigns::list))
-            .route("/campaigns/{id}", get(campaigns::show).patch(running::change))
+            .route(
+                "/campaigns/{id}",
+                get(campaigns::show)
+                    .patch(running::change)
+                    .delete(lifetime::delete),
+            )
             .route("/campaigns/{id}/pause", post(running::pause))
             .route("/campaigns/{id}/resume", post(running::resume))
             .route("/campaigns/{id}/end", post(running::end))
             .route("/campaigns/{id}/scheduled/{change}", delete(running::unschedule))
+            .route("/campaigns/{id}/clone", post(lifetime::clone))
             .route(
                 "/campaigns/{id}/revisions",
                 post(revisions::create).get(revisions::list),
@@ -316,6 +327,8 @@ impl Admin {
             .route("/campaigns/{id}/revisions/{revision}/diff", get(revisions::diff))
             .route("/campaigns/{id}/activate", post(revisions::activate))
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
+            .route("/campaigns/{id}/orders", get(orders::list))
+            .route("/campaigns/{id}/orders/{order}", get(orders::show))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn(in_time))
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));

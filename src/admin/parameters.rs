@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use super::{audiences, campaigns, members, modules, revisions, running};
+use super::{audiences, campaigns, lifetime, members, modules, orders, revisions, running};
 
 /// The query parameters of a route, by its pattern.
 pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] {
@@ -22,6 +22,9 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/campaigns/{id}/revisions" if method == Method::POST => revisions::RevisionQuery::PARAMETERS,
         "/campaigns/{id}/revisions/{revision}" => campaigns::ScriptQuery::PARAMETERS,
         "/campaigns/{id}/revisions/{revision}/diff" => revisions::DiffQuery::PARAMETERS,
+        "/campaigns/{id}" if method == Method::DELETE => lifetime::DeleteQuery::PARAMETERS,
+        "/campaigns/{id}/clone" => campaigns::ScriptQuery::PARAMETERS,
+        "/campaigns/{id}/orders" => orders::OrdersQuery::PARAMETERS,
         _ => &[],
     }
 }

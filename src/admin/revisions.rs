@@ -1,5 +1,7 @@
 //! Revisions of a campaign: made, looked at, compared and activated.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -80,6 +82,11 @@ struct Head {
     rules: Vec<PinnedRule>,
     #[serde(skip_serializing_if = "Folds::is_empty")]
     fold: Folds,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shadow: Vec<PinnedRule>,
+    /// Version of each list that the rules ask for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    lists: BTreeMap<String, u32>,
     plan_digest: String,
     changed: Vec<String>,
 }
@@ -106,6 +113,11 @@ struct Shown {
     rules: Vec<PinnedRule>,
     #[serde(skip_serializing_if = "Folds::is_empty")]
     fold: Folds,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shadow: Vec<PinnedRule>,
+    /// Version of each list that the rules ask for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    lists: BTreeMap<String, u32>,
     /// Against the revision before it.
     changed: Vec<String>,
 }
@@ -133,6 +145,8 @@ impl From<RevisionHead> for Head {
             retention_days: head.schedule.retention_days(),
             rules: head.rules,
             fold: head.folds,
+            shadow: head.shadow,
+            lists: head.lists,
             plan_digest: head.plan_digest,
             changed: head.changed,
         }
@@ -204,6 +218,8 @@ pub(super) async fn show(
         retention_days: head.retention_days,
         rules: head.rules,
         fold: head.fold,
+        shadow: head.shadow,
+        lists: head.lists,
         changed: head.changed,
     })
     .into_response())

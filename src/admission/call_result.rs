@@ -23,6 +23,8 @@ pub(super) enum CallResult {
         why: String,
         epoch: u64,
     },
+    /// The campaign of this id is gone.
+    Gone(String),
     Failed(String),
 }
 
@@ -42,6 +44,7 @@ impl From<CallResult> for AdmissionError {
             },
             CallResult::Later(error) => Self::Engine(error.to_string()),
             CallResult::Failed(why) => Self::Engine(why),
+            CallResult::Gone(campaign) => Self::UnknownCampaign(campaign),
             CallResult::Done | CallResult::Again => Self::Engine("the engine does not settle down".into()),
         }
     }

@@ -32,6 +32,7 @@ impl Shared {
         }
         match self.load(campaign, there.epoch).await {
             Ok(Some(loaded)) if !behind(&loaded) => CallResult::Again,
+            Ok(None) if self.ruleset.archived(campaign).is_none() => CallResult::Gone(campaign.clone()),
             Ok(_) => CallResult::Closed("the engine is ahead of the database".into()),
             Err(why) => CallResult::Closed(format!("the active revision cannot be read: {why}")),
         }

@@ -72,6 +72,8 @@ pub(super) enum LaneAnswer {
 /// The handle of a lane.
 pub(super) struct Lane {
     pub(super) shard: Shard,
+    /// The campaign's: another one of the same name, after this one was removed, has a lane of its own.
+    pub(super) uid: String,
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) local: Arc<Local>,
 }
@@ -89,7 +91,12 @@ impl Lane {
             depth: Arc::default(),
         };
         tokio::spawn(worker.run(queue));
-        Arc::new(Self { shard, jobs, local })
+        Arc::new(Self {
+            shard,
+            uid: active.campaign.uid.clone(),
+            jobs,
+            local,
+        })
     }
 }
 
@@ -141,6 +148,10 @@ impl Worker {
                     let error = AdmissionError::from(result);
                     return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
                 }
+                CallResult::Gone(campaign) => {
+                    let error = AdmissionError::UnknownCampaign(campaign);
+                    return jobs.into_iter().for_each(|job| job.end(Err(error.clone())));
+                }
                 CallResult::Failed(why) => {
                     if self.shared.tells(&why) {
                         tracing::error!(campaign = %self.shard.campaign, why, "admission failed");
@@ -168,7 +179,10 @@ impl Worker {
     /// One script call for all jobs; leaves those unanswered that have to be asked again.
     async fn decide_once(&self, jobs: &mut Vec<Job>) -> CallResult {
         let Some(active) = self.shared.ruleset.get(&self.shard.campaign) else {
-            return CallResult::Closed("the campaign has ended".into());
+            return match self.shared.ruleset.archived(&self.shard.campaign) {
+                Some(_) => CallResult::Closed("the campaign has ended".into()),
+                None => CallResult::Gone(self.shard.campaign.clone()),
+            };
         };
         if let Err(result) = self.screen(&active, jobs).await {
             return result;

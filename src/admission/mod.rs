@@ -591,14 +591,19 @@ impl Admission {
     async fn lane(&self, campaign: &str) -> Result<Arc<Lane>, AdmissionError> {
         // First: the lane of a campaign that was archived meanwhile decides nothing any more.
         let active = self.active(campaign).await?;
-        if let Some(lane) = self.lanes.read().expect("no panic holds this lock").get(campaign) {
+        let is_its_own = |lane: &&Arc<Lane>| lane.uid == active.campaign.uid;
+        let known = self.lanes.read().expect("no panic holds this lock");
+        if let Some(lane) = known.get(campaign).filter(is_its_own) {
             return Ok(lane.clone());
         }
+        drop(known);
         let mut lanes = self.lanes.write().expect("no panic holds this lock");
-        let lane = lanes
-            .entry(campaign.to_owned())
-            .or_insert_with(|| Lane::spawn(self.shared.clone(), &active));
-        Ok(lane.clone())
+        if let Some(lane) = lanes.get(campaign).filter(is_its_own) {
+            return Ok(lane.clone());
+        }
+        let lane = Lane::spawn(self.shared.clone(), &active);
+        lanes.insert(campaign.to_owned(), lane.clone());
+        Ok(lane)
     }
 
     /// Those of campaigns that are served. The others end: nobody looks at a campaign that was archived, and its gate

@@ -50,9 +50,10 @@ impl Admission {
                 Err(result) => result,
             };
             match result {
-                CallResult::Closed(_) | CallResult::Lost { .. } | CallResult::Failed(_) => {
-                    return Err(result.into());
-                }
+                CallResult::Closed(_)
+                | CallResult::Lost { .. }
+                | CallResult::Gone(_)
+                | CallResult::Failed(_) => return Err(result.into()),
                 CallResult::Later(_) if Instant::now() >= until => return Err(result.into()),
                 CallResult::Later(_) => tokio::time::sleep(RETRY_EVERY).await,
                 CallResult::Done | CallResult::Again if Instant::now() >= until => {

@@ -10,7 +10,7 @@ use crate::lua::keys::Shard;
 use crate::lua::reply::Reply;
 use crate::lua::{Args, Script, fixed};
 use crate::ruleset::Active;
-use crate::state::Condition;
+use crate::state::{Condition, Whose};
 
 /// Why nobody can be admitted by a state in this condition; `None` where the engine may decide.
 fn closes(condition: Condition, active: &Active) -> Option<CallResult> {
@@ -68,6 +68,12 @@ impl Shared {
         let status = calls::watch_reply(reply.map_err(failed)?);
         let status = status.map_err(|error| CallResult::Failed(error.to_string()))?;
         local.seen_now(status.now, asked);
+        // Of a newer activation this gateway has to hear first, and of a campaign that is gone.
+        if let Whose::Ours(there) = Whose::of(status.fence.as_ref(), &active.campaign.uid)
+            && there.epoch > active.activation.epoch
+        {
+            return Err(self.refence(shard, active, status.fence.clone()).await);
+        }
         let condition = Condition::of(&status, &active.campaign, &incarnation);
         match closes(condition, active) {
             Some(result) => Err(result),

@@ -18,6 +18,7 @@ use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
 use crate::lua::pause::pause_args;
 use crate::lua::reply::Reply;
+use crate::ruleset::Active;
 use crate::state::{Condition, Whose};
 
 /// After so many looks the list of campaigns is read from the database, and the pulse is felt.
@@ -167,6 +168,10 @@ impl Admission {
             }
             condition => {
                 lane.local.forget(incarnation);
+                if let Some(epoch) = newer(status, &active) {
+                    // Or the campaign is gone: then this finds out.
+                    self.load_soon(lane, epoch);
+                }
                 if was_verified {
                     // It may not be the only one.
                     self.shared.wake.notify_one();
@@ -246,6 +251,9 @@ impl Admission {
             let entries = u64::try_from(status.outbox).unwrap_or(0);
             lane.local.pace.note_look(asked, true, entries);
             self.learn(lane, &status, asked);
+        } else if let Some(epoch) = newer(&status, &active) {
+            // It may be gone: nobody is to be told of it then.
+            let _ = self.shared.load(&active.campaign.id, epoch).await;
         } else {
             // The watch finds out what that means.
             lane.local.pace.suspect();
@@ -264,6 +272,14 @@ impl Admission {
             }
             drop(loading);
         });
+    }
+}
+
+/// The epoch that the shard is at, where this gateway has not heard of it.
+fn newer(status: &ShardStatus, active: &Active) -> Option<u64> {
+    match Whose::of(status.fence.as_ref(), &active.campaign.uid) {
+        Whose::Ours(there) if there.epoch > active.activation.epoch => Some(there.epoch),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one subcommand per role.
 
+mod campaign;
 pub mod client;
 mod config;
 pub mod dlt;
@@ -8,6 +9,7 @@ mod flags;
 pub mod load;
 mod migrate;
 mod module;
+mod order;
 mod out;
 mod rebuild;
 mod reconcile;
@@ -52,6 +54,12 @@ pub enum Command {
     /// Shows the configuration: every value, and where it comes from.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Looks after campaigns: lists, creates, clones, watches them, and brings them to what a file says.
+    #[command(subcommand)]
+    Campaign(campaign::Campaign),
+    /// Shows the orders of a campaign, or writes all of them into a table.
+    #[command(subcommand)]
+    Order(order::Order),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(load::Args),
     /// Replays recorded attempts under other rules, and says what would change.

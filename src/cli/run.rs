@@ -10,7 +10,9 @@ use super::rebuild::rebuild;
 use super::reconcile::reconcile;
 use super::seal::seal;
 use super::settings::variable;
-use super::{Command, Dev, Doctor, Migrate, Rebuild, Settings, dlt, load, module, parse, simulate};
+use super::{
+    Command, Dev, Doctor, Migrate, Rebuild, Settings, campaign, dlt, load, module, order, parse, simulate,
+};
 use crate::app::{self, Sources};
 use crate::config::{Config, check_environment};
 use crate::{failpoint, telemetry, wasm};
@@ -65,6 +67,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             on_runtime(doctor(args, file, settings.resolve(&variable)))
         }
         Command::Config(command) => config(command),
+        Command::Campaign(command) => on_runtime(campaign::run(command)),
+        Command::Order(command) => on_runtime(order::run(command)),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),
         Command::Reconcile(args) => on_runtime(reconcile(args)),

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 
-use crate::cli::client::Connection;
+use crate::cli::client::{Connection, segment};
+use crate::cli::out::grouped;
 use crate::control::simulate::{EstimateAnswer, ExampleAnswer, FlipAnswer, OutcomeAnswer, Simulation};
 use crate::order::{array, shown_sku};
 
@@ -43,7 +44,7 @@ pub async fn main(args: Args) -> anyhow::Result<()> {
     if args.as_recorded {
         body["old"] = "recorded".into();
     }
-    let path = format!("/campaigns/{}/simulate", escaped(&args.campaign));
+    let path = format!("/campaigns/{}/simulate", segment(&args.campaign));
     let answer = match args.from.as_str() {
         from @ ("sample" | "orders") => {
             body["from"] = from.into();
@@ -70,11 +71,6 @@ pub async fn main(args: Args) -> anyhow::Result<()> {
     let simulation: Simulation = client.read(&path, &answer)?;
     print!("{}", shown(&simulation));
     Ok(())
-}
-
-/// A campaign id has no character that a path cannot have; what is no id shall be refused by the gateway.
-fn escaped(campaign: &str) -> String {
-    percent_encoding::utf8_percent_encode(campaign, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 fn rules(file: &Path) -> anyhow::Result<Value> {
@@ -256,19 +252,6 @@ fn line(example: &ExampleAnswer) -> String {
     line
 }
 
-/// 1234567 → 1,234,567
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,12 +360,5 @@ mod tests {
             changed(&simulation),
             "Every attempt would be answered as it is now; of all buyers, fewer than 21 would not.\n"
         );
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
     }
 }

@@ -253,7 +253,7 @@ impl Control {
     }
 
     /// Under whichever revision is in force. A gateway that finds the gate closed does the same.
-    async fn open_again(&self, campaign: &str) {
+    pub(super) async fn open_again(&self, campaign: &str) {
         if let Err(why) = self.gate.open(campaign).await {
             tracing::warn!(campaign, why, "its gate stays closed for now");
         }

@@ -60,12 +60,36 @@ pub struct SkuFigures {
     pub landed: i64,
 }
 
+/// How a campaign is made, besides what a merchant says of it.
+pub(super) struct Making {
+    /// Tells it from others of its name.
+    pub(super) uid: String,
+    /// Lists in these versions; all others are pinned in their newest.
+    pub(super) kept: Audiences,
+    /// What the audit trail says.
+    pub(super) told: serde_json::Value,
+}
+
 impl Control {
     /// Creates a campaign with revision 1, active; answers the same as a revision does.
     pub async fn create_campaign(
         &self,
         actor: &str,
         new: NewCampaign,
+    ) -> Result<RevisionAnswer, ControlError> {
+        let made = Making {
+            uid: uuid::Uuid::now_v7().simple().to_string(),
+            kept: Audiences::new(),
+            told: serde_json::json!(new),
+        };
+        self.make_campaign(actor, new, made).await
+    }
+
+    pub(super) async fn make_campaign(
+        &self,
+        actor: &str,
+        new: NewCampaign,
+        Making { uid, kept, told }: Making,
     ) -> Result<RevisionAnswer, ControlError> {
         let problems = check_campaign(&new);
         if !problems.is_empty() {
@@ -86,7 +110,7 @@ impl Control {
             },
             buckets: buckets_for(&new.skus),
             skus: new.skus.clone().into(),
-            uid: uuid::Uuid::now_v7().simple().to_string(),
+            uid,
             shards: 1,
             partitions: self.partitions().await,
             record_version: self.store.record_version().await?,
@@ -102,7 +126,7 @@ impl Control {
             shadow: &new.shadow,
             folds: &new.fold,
         };
-        let mut draft = self.draft(&campaign, &rules, schedule, Audiences::new()).await?;
+        let mut draft = self.draft(&campaign, &rules, schedule, kept).await?;
         let first = Revision {
             number: 1,
             ..draft.compiled.revision.clone()
@@ -110,23 +134,24 @@ impl Control {
         let proof = self.prove(&draft.compiled).await?;
         self.store_copies(std::mem::take(&mut draft.copies)).await?;
         self.store.insert_campaign(&campaign, &first).await?;
-        self.audit(actor, "campaign.create", &campaign.id, serde_json::json!(new))
-            .await;
+        self.audit(actor, "campaign.create", &campaign.id, told).await;
         self.loader.note(&campaign.id);
+        self.begin_campaign(&campaign.id, schedule).await?;
+        draft.answer(Some(1), proof, None)
+    }
+
+    /// Opens the gate of a campaign that is stored, and has this gateway serve it; one that is long over needs neither.
+    pub(super) async fn begin_campaign(&self, id: &str, schedule: Schedule) -> Result<(), ControlError> {
         if schedule.is_archived((self.clock)()) {
-            return draft.answer(Some(1), proof, None);
+            return Ok(());
         }
-        self.gate.open(&campaign.id).await.map_err(|why| {
+        self.gate.open(id).await.map_err(|why| {
             ControlError::Unavailable(format!(
-                "campaign {:?} is stored; its gate opens when the engine is back: {why}",
-                campaign.id
+                "campaign {id:?} is stored; its gate opens when the engine is back: {why}"
             ))
         })?;
-        self.loader
-            .load(&campaign.id, 1)
-            .await
-            .map_err(ControlError::Unavailable)?;
-        draft.answer(Some(1), proof, None)
+        let loaded = self.loader.load(id, 1).await;
+        loaded.map(drop).map_err(ControlError::Unavailable)
     }
 
     /// How many partitions a campaign that is made now is spread over. One is made without Kafka, too: a number that is wrong
@@ -187,7 +212,9 @@ impl Control {
         let proof = self.prove(&draft.compiled).await?;
         let compared = Some(self.compare(&row, &draft.compiled).await?);
         if let Some(at) = new.activate_at {
-            let changes = compared.as_ref().map_or(&[][..], |compared| compared.changes.as_slice());
+            let changes = compared
+                .as_ref()
+                .map_or(&[][..], |compared| compared.changes.as_slice());
             self.may_be_activated_at(at.as_millisecond(), changes)?;
         }
         if dry_run {

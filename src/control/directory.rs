@@ -76,6 +76,14 @@ impl Directory {
         }
     }
 
+    /// It was seen that there is no such campaign any more.
+    pub(super) fn forget(&self, campaign: &str) {
+        self.ids
+            .write()
+            .expect("no panic holds this lock")
+            .remove(campaign);
+    }
+
     fn has(&self, campaign: &str) -> bool {
         self.ids
             .read()

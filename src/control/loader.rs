@@ -90,6 +90,7 @@ impl Loader {
         };
         let asked = Instant::now();
         let Some(row) = answered(self.store.campaign(campaign)).await? else {
+            self.forget(campaign);
             return Ok(None);
         };
         self.take(row, asked).await?;
@@ -158,7 +159,7 @@ impl Loader {
 
     /// A campaign that is served was not among the live ones: it is archived, it is gone, or it was made or extended
     /// while they were read.
-    async fn look_again(&self, campaign: &str) -> Result<(), String> {
+    pub(super) async fn look_again(&self, campaign: &str) -> Result<(), String> {
         let _one = self.alone(campaign).await;
         self.read_again(campaign).await
     }
@@ -168,10 +169,23 @@ impl Loader {
         match answered(self.store.campaign(campaign)).await? {
             Some(row) => self.take(row, asked).await,
             None => {
-                self.ruleset.remove(campaign);
+                self.forget(campaign);
                 Ok(())
             }
         }
+    }
+
+    /// There is no such campaign any more; another one of its name starts anew.
+    fn forget(&self, campaign: &str) {
+        if self.ruleset.has(campaign) {
+            self.ruleset.remove(campaign);
+        }
+        self.directory.forget(campaign);
+        let mut revisions = self.revisions.lock().expect("no panic holds this lock");
+        revisions.retain(|(of, _), _| of != campaign);
+        drop(revisions);
+        let mut failures = self.failures.lock().expect("no panic holds this lock");
+        failures.remove(campaign);
     }
 
     /// Puts a campaign where it belongs: among those that are served, or those that are archived. It was `asked` for then.
@@ -236,8 +250,13 @@ impl Loader {
         let current = |active: &Active| {
             active.campaign.uid == row.campaign.uid && active.activation.epoch >= row.activation.epoch
         };
-        if there.is_some_and(|active| current(&active)) {
+        if there.as_deref().is_some_and(current) {
             return Ok(());
+        }
+        if there.is_some_and(|active| active.campaign.uid != row.campaign.uid) {
+            // What was compiled is of a campaign that was removed.
+            self.forget(&row.campaign.id);
+            self.directory.note([row.campaign.id.as_str()]);
         }
         let campaign = row.campaign.id.clone();
         let made = self.make(row).await;

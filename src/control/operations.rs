@@ -20,6 +20,8 @@ const NOTE_BYTES_MAX: usize = 500;
 
 /// The kind of every activation, also of one that comes with another change: the history of revisions goes by it.
 pub const ACTIVATE: &str = "revision.activate";
+pub const CLONE: &str = "campaign.clone";
+pub const DELETE: &str = "campaign.delete";
 
 /// A change that is asked for, and by whom.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +139,7 @@ fn fingerprint(asked: &impl Serialize) -> Result<String, ControlError> {
     Ok(HEXLOWER.encode(&Sha256::digest(json)))
 }
 
-fn check_note(note: Option<&str>) -> Result<(), ControlError> {
+pub(super) fn check_note(note: Option<&str>) -> Result<(), ControlError> {
     let Some(note) = note else { return Ok(()) };
     let refused = match note.len() {
         0..=NOTE_BYTES_MAX => check_shown(note, false).and_then(|()| check_seen(note)).err(),

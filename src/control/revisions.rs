@@ -1,6 +1,6 @@
 //! Revisions looked at: their history, one in full, and one against another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::compile::{Compared, RevisionAnswer, answer};
@@ -34,6 +34,10 @@ pub struct RevisionHead {
     pub schedule: Schedule,
     pub rules: Vec<PinnedRule>,
     pub folds: Folds,
+    /// Rules that decide a second time, and change no answer.
+    pub shadow: Vec<PinnedRule>,
+    /// Lists that its rules ask for, in the version that it pins.
+    pub lists: BTreeMap<String, u32>,
     pub plan_digest: String,
     /// What it changed against the revision before it, in sentences; empty for the first.
     pub changed: Vec<String>,
@@ -173,10 +177,15 @@ impl Control {
 
     async fn history(&self, campaign: &str) -> Result<History, ControlError> {
         let row = self.row(campaign).await?;
+        let mut audit = self.store.audited(campaign, HISTORY_MAX).await?;
+        // What stands before that is about another campaign of the name, which was removed.
+        if let Some(created) = audit.iter().position(|line| line.action == "campaign.create") {
+            audit.truncate(created + 1);
+        }
         Ok(History {
             active: row.activation.revision,
             activations: self.store.activations(campaign, HISTORY_MAX).await?,
-            audit: self.store.audited(campaign, HISTORY_MAX).await?,
+            audit,
         })
     }
 
@@ -209,6 +218,11 @@ impl Control {
             schedule: revision.schedule,
             rules: revision.rules.clone(),
             folds: revision.folds.clone(),
+            shadow: revision
+                .shadow
+                .as_ref()
+                .map_or_else(Vec::new, |shadow| shadow.rules.clone()),
+            lists: revision.lists(),
             plan_digest: revision.plan_digest.clone(),
             changed,
         })

@@ -279,6 +279,9 @@ impl Orders for Stages {
             Err(error) => return Err(error),
         };
         self.admission.freshen(campaign).await;
+        if !self.admission.knows(campaign).await {
+            return Ok(None);
+        }
         let skus = active.campaign.skus.iter();
         Ok(Some(CampaignView {
             schedule: active.revision.schedule,

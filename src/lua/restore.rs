@@ -51,6 +51,11 @@ pub enum Restore<'a> {
         /// Whether [`Restore::Make`] made the buckets of [`super::keys::LASTING_FAMILIES`].
         made: bool,
     },
+    /// The campaign is gone: nothing is left but this fence, for a while.
+    Remove {
+        fence: &'a Fence,
+        expires_at: i64,
+    },
 }
 
 pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
@@ -61,6 +66,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
         Restore::Charges { .. } => "charge",
         Restore::Make { .. } => "make",
         Restore::Finish { .. } => "finish",
+        Restore::Remove { .. } => "remove",
     };
     let mut args = Args::from([text(name), text(token)]);
     match step {
@@ -107,6 +113,7 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
             args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
             args.extend(family_args(if made { 0 } else { plan.context().buckets }));
         }
+        Restore::Remove { fence, expires_at } => args.extend([text(fence), text(expires_at)]),
     }
     args
 }

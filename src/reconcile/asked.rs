@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::Reconcile;
 use crate::campaign::Campaign;
-use crate::needs::{Gate, Rebuilder};
+use crate::needs::{Gate, Rebuilder, Removal};
 use crate::revision::Revision;
 use crate::ruleset::Compiled;
 
@@ -58,6 +58,13 @@ impl Gate for Reconcile {
         let filled = Self::fill(self, revision, counters);
         filled
             .map(|filled| filled.map_err(|error| error.to_string()))
+            .boxed()
+    }
+
+    fn remove<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Removal, String>> {
+        let removed = Self::remove(self, campaign);
+        removed
+            .map(|removed| removed.map_err(|error| error.to_string()))
             .boxed()
     }
 }

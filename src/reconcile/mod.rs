@@ -10,6 +10,7 @@ mod line;
 pub mod missing;
 mod prolong;
 mod rebuild;
+mod remove;
 mod restore;
 mod revoked;
 mod wait;
@@ -195,6 +196,9 @@ impl Reconcile {
                 Ok(rebuilt) => tracing::info!(campaign, ?rebuilt, "rebuilt"),
                 Err(RebuildError::Elsewhere) => tracing::debug!(campaign, "another gateway rebuilds it"),
                 Err(RebuildError::Archived) => tracing::debug!(campaign, "archived; nothing is rebuilt"),
+                Err(RebuildError::UnknownCampaign(_)) => {
+                    tracing::debug!(campaign, "it is gone; nothing is rebuilt")
+                }
                 Err(error) => {
                     tracing::warn!(campaign, %error, "not rebuilt; the gate stays closed");
                     tokio::time::sleep(FAILED_PAUSE).await;

@@ -162,7 +162,7 @@ impl Reconcile {
     }
 
     /// The active revision, with a schedule by which what is restored stays for a while.
-    async fn kept_revision(&self, row: &CampaignRow) -> Result<Revision, RebuildError> {
+    pub(super) async fn kept_revision(&self, row: &CampaignRow) -> Result<Revision, RebuildError> {
         let mut revision = self.revision(&row.campaign, row.activation.revision).await?;
         let now = (self.clock)();
         if row.schedule.is_archived(now) {

@@ -162,7 +162,7 @@ impl Work<'_> {
         self.drop_keys(&names, false).await
     }
 
-    async fn drop_keys(&self, names: &[String], gently: bool) -> Result<(), RebuildError> {
+    pub(super) async fn drop_keys(&self, names: &[String], gently: bool) -> Result<(), RebuildError> {
         let pages = names.chunks(KEYS);
         let drops = pages.map(|page| Restore::Drop { keys: page.to_vec() });
         match gently {

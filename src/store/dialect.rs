@@ -36,6 +36,15 @@ impl Dialect {
         }
     }
 
+    /// Behind the table of a SELECT that reads a page: the index that has its order, so that no more rows are looked at than
+    /// the page and what its filter leaves out.
+    pub(super) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::MySql => format!(" FORCE INDEX ({index})"),
+            Self::Sqlite => format!(" INDEXED BY {index}"),
+        }
+    }
+
     /// Ends a SELECT whose rows nobody changes until the transaction ends.
     pub(super) fn for_share(self) -> &'static str {
         match self {

@@ -163,7 +163,7 @@ pub(super) fn order_id(text: &str) -> StoreResult<OrderId> {
         .map_err(|error| StoreError::Permanent(format!("stored order id {text:?}: {error}")))
 }
 
-fn state(text: &str) -> StoreResult<OrderState> {
+pub(super) fn state(text: &str) -> StoreResult<OrderState> {
     [
         OrderState::Pending,
         OrderState::Accepted,

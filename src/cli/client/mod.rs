@@ -1,6 +1,8 @@
 //! A client of the control plane, for the command line: JSON and uploads over HTTP, problem documents readable.
 
+mod change;
 mod connection;
+mod download;
 pub mod tls;
 
 use std::fmt;
@@ -52,6 +54,8 @@ pub enum ClientError {
         "{TOKEN_VARIABLE} holds a character that no HTTP header may carry; it must be the token alone, in ASCII"
     )]
     Token,
+    #[error("--key is no Idempotency-Key: it is 1 to 255 visible ASCII characters")]
+    Key,
     #[error(transparent)]
     TokenFile(#[from] ConfigError),
     #[error(
@@ -69,6 +73,13 @@ pub enum ClientError {
         method: Method,
         path: String,
         document: Box<Document>,
+    },
+    /// The control plane has no such path, or not with this method.
+    #[error("the control plane at {url} is of a release that cannot do this: it has no {method} {path}")]
+    Older {
+        url: String,
+        method: Method,
+        path: String,
     },
     /// Something answers there that is no rushgate.
     #[error("{url} does not answer like rushgate's control plane: {what}")]
@@ -96,6 +107,13 @@ pub struct Document {
     pub pointer: Option<String>,
     #[serde(default)]
     pub errors: Vec<Fault>,
+}
+
+impl Document {
+    /// Whether it is this problem.
+    pub fn is(&self, status: StatusCode, reason: &str) -> bool {
+        self.status == status.as_u16() && self.reason == reason
+    }
 }
 
 /// One of several things wrong in a body.
@@ -191,17 +209,43 @@ impl Client {
         if answer.status.is_success() {
             return Ok(answer);
         }
+        Err(self.refused(method, path, &answer))
+    }
+
+    fn refused(&self, method: Method, path: &str, answer: &Answer) -> ClientError {
         match serde_json::from_slice(&answer.body) {
-            Ok(document) => Err(ClientError::Refused {
+            Ok(document) => ClientError::Refused {
                 method,
                 path: format!("{API}{path}"),
                 document: Box::new(document),
-            }),
+            },
             Err(_) => {
                 let what = format!("{method} got {}: {}", answer.status, shown(&answer.body));
-                Err(self.strange(path, what))
+                self.strange(path, what)
             }
         }
+    }
+
+    /// The JSON that a path answers.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.send(Method::GET, path, None, Bytes::new()).await?;
+        self.read(path, &answer)
+    }
+
+    /// Sends JSON; the JSON that is answered.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| {
+            let what = format!("the request cannot be written: {error}");
+            self.strange(path, what)
+        })?;
+        let answer = self
+            .send(Method::POST, path, Some("application/json"), body.into())
+            .await?;
+        self.read(path, &answer)
     }
 
     /// The answer's JSON.
@@ -220,23 +264,17 @@ impl Client {
         body: Bytes,
     ) -> Result<Answer, ClientError> {
         let url = format!("{}{API}{path}", self.base);
-        let mut request = Request::builder().method(method).uri(&url);
-        if let Some(value) = &self.authorization {
-            request = request.header(header::AUTHORIZATION, value);
-        }
-        if let Some(content_type) = content_type {
-            request = request.header(header::CONTENT_TYPE, content_type);
-        }
-        let request = request.body(Full::new(body)).map_err(|error| ClientError::Url {
-            url: url.clone(),
-            why: format!("makes no request: {error}"),
-        })?;
+        let request = self.request(method, &url, content_type, body)?;
+        self.answer(&url, request).await
+    }
+
+    async fn answer(&self, url: &str, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
         let exchange = async {
             let response = self.http.request(request).await.map_err(|e| self.unsent(e))?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| ClientError::Broken {
-                url: url.clone(),
+                url: url.to_owned(),
                 cause: innermost(error.as_ref()),
             })?;
             Ok(Answer {
@@ -245,12 +283,32 @@ impl Client {
             })
         };
         let slow = |_| ClientError::Slow {
-            url: url.clone(),
+            url: url.to_owned(),
             time: ANSWER_TIME_MAX,
         };
         tokio::time::timeout(ANSWER_TIME_MAX, exchange)
             .await
             .map_err(slow)?
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        url: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, ClientError> {
+        let mut request = Request::builder().method(method).uri(url);
+        if let Some(value) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        request.body(Full::new(body)).map_err(|error| ClientError::Url {
+            url: url.to_owned(),
+            why: format!("makes no request: {error}"),
+        })
     }
 
     fn unsent(&self, error: HttpError) -> ClientError {
@@ -269,6 +327,11 @@ impl Client {
         let url = format!("{}{API}{path}", self.base);
         ClientError::Strange { url, what }
     }
+}
+
+/// What a person named, as a part of a path. What is no id there, the control plane refuses.
+pub fn segment(name: &str) -> String {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// The beginning of a body, in one line.

@@ -63,6 +63,27 @@ async fn problems_read_as_sentences() {
 }
 
 #[tokio::test]
+async fn a_change_goes_under_its_key_and_an_older_control_plane_is_called_so() {
+    let body = r#"{"type":"/problems/method-not-allowed","title":"Method not allowed","status":405,"detail":"no","reason":"method-not-allowed"}"#;
+    let answer = format!("HTTP/1.1 405 x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let (url, asked) = once(Box::leak(answer.into_boxed_str())).await;
+    let client = Client::new(&url, None, &Trust::default()).expect("a client");
+    let body = serde_json::json!({"title": "Spring"});
+    let error = client
+        .change(Method::PATCH, "/campaigns/spring", &body, Some("k-1"))
+        .await;
+    let error = error.expect_err("older").to_string();
+    assert!(
+        error.contains("PATCH /admin/v1/campaigns/spring") && error.contains("release"),
+        "{error}"
+    );
+    let asked = asked.await.expect("asked").to_ascii_lowercase();
+    assert!(asked.contains("idempotency-key: k-1"), "{asked}");
+    let wrong = client.change(Method::PATCH, "/x", &body, Some("a\nb")).await;
+    assert!(matches!(wrong, Err(ClientError::Key)));
+}
+
+#[tokio::test]
 async fn what_is_no_control_plane_is_called_so() {
     let (url, _) = once("HTTP/1.1 404 Not Found\r\ncontent-length: 12\r\n\r\n<h1>hi</h1>\n").await;
     let client = Client::new(&url, None, &Trust::default()).expect("a client");

@@ -15,10 +15,9 @@ mod template;
 mod trial;
 mod wrap;
 
-use std::io::{ErrorKind, Write as _};
-
 use clap::Subcommand;
 
+use super::out::{counted, grouped, print, print_json};
 use super::settings::{Local, Settings, variable};
 use crate::wasm::Host;
 
@@ -63,50 +62,4 @@ pub async fn run(command: Module) -> anyhow::Result<()> {
 fn host(settings: &Settings<Local>) -> anyhow::Result<Host> {
     let config = settings.resolve(&variable)?;
     Ok(Host::with(&config.wasm(None, |name| std::env::var_os(name)))?)
-}
-
-/// Prints to standard output. A reader that has seen enough (`| head`) is no error.
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print(&serde_json::to_string_pretty(value)?)
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `2 orders`, `1 order`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1000), "1,000");
-        assert_eq!(grouped(12_202_216), "12,202,216");
-        assert_eq!(counted(1, "example"), "1 example");
-        assert_eq!(counted(0, "example"), "0 examples");
-    }
 }

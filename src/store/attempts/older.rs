@@ -67,15 +67,15 @@ impl Store {
         Ok((rows.iter().map(recorded).collect::<StoreResult<_>>()?, last))
     }
 
-    /// Deletes the samples of campaigns whose retention has ended at `now`, and of the others what they keep no more; of
+    /// Deletes the samples of campaigns that are gone or whose retention has ended at `now`, and of the others what they keep no more; of
     /// how many campaigns it was all.
     pub async fn forget_attempts(&self, now: i64) -> StoreResult<u64> {
         let kept_until = self.dialect.kept_until();
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT s.campaign_id, s.halvings, CASE WHEN {kept_until} <= ? THEN 1 ELSE 0 END FROM \
+            "SELECT s.campaign_id, s.halvings, CASE WHEN c.campaign_id IS NULL OR {kept_until} <= ? THEN 1 ELSE 0 END FROM \
              (SELECT campaign_id, 0 AS halvings FROM samples UNION SELECT campaign_id, halvings FROM buyer_samples) s \
-             JOIN campaigns c ON c.campaign_id = s.campaign_id \
-             JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision"
+             LEFT JOIN campaigns c ON c.campaign_id = s.campaign_id \
+             LEFT JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision"
         )))
         .bind(time::to_text(now)?)
         .fetch_all(&self.pool)
@@ -86,20 +86,23 @@ impl Store {
             if int(row, 2)? == 0 {
                 self.delete_pieces(&campaign, halvings).await?;
             } else if forgotten.insert(campaign.clone()) {
-                self.delete_rows(&campaign).await?;
-                self.delete_pieces(&campaign, BANDS as u32).await?;
-                for sql in [
-                    "DELETE FROM samples WHERE campaign_id = ?",
-                    "DELETE FROM buyer_samples WHERE campaign_id = ?",
-                ] {
-                    sqlx::query(sql)
-                        .bind(campaign.as_str())
-                        .execute(&self.pool)
-                        .await?;
-                }
+                self.forget_attempts_of(&campaign).await?;
             }
         }
         Ok(forgotten.len() as u64)
+    }
+
+    /// Deletes the sample of a campaign.
+    pub(in crate::store) async fn forget_attempts_of(&self, campaign: &str) -> StoreResult<()> {
+        self.delete_rows(campaign).await?;
+        self.delete_pieces(campaign, BANDS as u32).await?;
+        for sql in [
+            "DELETE FROM samples WHERE campaign_id = ?",
+            "DELETE FROM buyer_samples WHERE campaign_id = ?",
+        ] {
+            sqlx::query(sql).bind(campaign).execute(&self.pool).await?;
+        }
+        Ok(())
     }
 
     async fn delete_rows(&self, campaign: &str) -> StoreResult<()> {

@@ -2,6 +2,7 @@
 
 pub(in crate::store) mod pause;
 pub(in crate::store) mod record_version;
+mod removal;
 pub(in crate::store) mod revisions;
 
 use std::collections::BTreeMap;
@@ -217,16 +218,23 @@ impl Store {
         tx: &mut Transaction<'_, Any>,
         campaign: &str,
     ) -> StoreResult<u64> {
+        let epoch = self.locked_epoch(tx, campaign).await?;
+        epoch.ok_or_else(|| StoreError::Conflict(format!("there is no campaign {campaign:?}")))
+    }
+
+    /// The same; `None` where there is no such campaign.
+    pub(in crate::store) async fn locked_epoch(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        campaign: &str,
+    ) -> StoreResult<Option<u64>> {
         let lock = self.dialect.for_update();
         let sql = format!("SELECT epoch FROM campaigns WHERE campaign_id = ?{lock}");
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(campaign)
             .fetch_optional(&mut **tx)
             .await?;
-        match row {
-            Some(row) => narrow(&row, 0),
-            None => Err(StoreError::Conflict(format!("there is no campaign {campaign:?}"))),
-        }
+        row.as_ref().map(|row| narrow(row, 0)).transpose()
     }
 
     /// Adds the SKUs, which are the campaign's stock rows in the merchant's order.

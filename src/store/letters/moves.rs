@@ -3,9 +3,10 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::query::{Bound, ORIGIN, Query, bind_all, bind_origin};
+use super::query::{ORIGIN, bind_origin};
 use super::{Count, DeadLetter, LetterMove, Stage};
 use crate::order::OrderEvent;
+use crate::store::conditions::{Bound, Query, bind_all};
 use crate::store::rows::to_json;
 use crate::store::{Store, StoreResult, time};
 

@@ -1,50 +1,12 @@
 //! Finds dead letters.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 
 use super::{DeadLetter, KeyMatch, LetterFilter, LetterId, LetterOrder, LetterTotal, ReplayMatch, Stage};
+use crate::store::conditions::{Bound, Query, Where, bind_all};
 use crate::store::rows::{int, maybe_moment, maybe_text, moment, narrow, text};
 use crate::store::{Store, StoreError, StoreResult, time};
-
-/// A value bound to a statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
-    Text(String),
-    Bytes(Vec<u8>),
-    Int(i64),
-}
-
-/// Conditions with their values, in order.
-#[derive(Default)]
-struct Where {
-    conditions: Vec<String>,
-    values: Vec<Bound>,
-}
-
-impl Where {
-    fn and(&mut self, condition: impl Into<String>, values: impl IntoIterator<Item = Bound>) {
-        self.conditions.push(condition.into());
-        self.values.extend(values);
-    }
-
-    fn one_of<'a>(&mut self, column: &str, values: impl ExactSizeIterator<Item = &'a str>) {
-        if values.len() > 0 {
-            let marks = vec!["?"; values.len()].join(",");
-            self.and(
-                format!("{column} IN ({marks})"),
-                values.map(|value| Bound::Text(value.to_owned())),
-            );
-        }
-    }
-
-    fn sql(&self) -> String {
-        match self.conditions.is_empty() {
-            true => String::new(),
-            false => format!(" WHERE {}", self.conditions.join(" AND ")),
-        }
-    }
-}
 
 /// The moment a letter came to its stage.
 const SINCE: &str = "COALESCE(changed_at, landed_at)";
@@ -116,16 +78,6 @@ const SELECT: &str = "SELECT topic, `partition`, `offset`, position, record_key,
      order_id, campaign_id, sku_id, quantity, CAST(landed_at AS CHAR), CAST(recorded_at AS CHAR), \
      CAST(changed_at AS CHAR), CAST(replay_at AS CHAR), replay_to FROM dead_letters";
 pub(super) const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ? AND position = ?";
-
-pub(super) type Query<'q> = sqlx::query::Query<'q, Any, <Any as sqlx::Database>::Arguments>;
-
-pub(super) fn bind_all<'q>(query: Query<'q>, values: Vec<Bound>) -> Query<'q> {
-    values.into_iter().fold(query, |query, value| match value {
-        Bound::Text(text) => query.bind(text),
-        Bound::Bytes(bytes) => query.bind(bytes),
-        Bound::Int(number) => query.bind(number),
-    })
-}
 
 pub(super) fn bind_origin<'q>(query: Query<'q>, origin: &'q LetterId) -> Query<'q> {
     query

@@ -40,7 +40,12 @@ async fn sold_out_is_not_said_of_a_paused_sale() {
         (OrderState::Accepted, true),
         "a retry finds its order"
     );
-    stage.pause(Pause { number: 2, paused: None }).await;
+    stage
+        .pause(Pause {
+            number: 2,
+            paused: None,
+        })
+        .await;
     stage.admission.look().await;
     assert_eq!(stage.admission.paused(CAMPAIGN), None);
     assert_eq!(reason(unkeyed().await), "sold-out");

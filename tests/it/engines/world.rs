@@ -273,7 +273,12 @@ impl World {
         let (args, there) = (pause_args(&self.fence.uid, pause), self.oracle.pause);
         for side in self.sides() {
             let reply = side.run(&fixed::PAUSE, args.clone()).expect("pause runs");
-            assert_eq!(pause_reply(reply), Ok(pause::Put::There(there)), "{}", side.name());
+            assert_eq!(
+                pause_reply(reply),
+                Ok(pause::Put::There(there)),
+                "{}",
+                side.name()
+            );
         }
     }
 

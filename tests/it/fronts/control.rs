@@ -31,7 +31,7 @@ fn answered<'a, T: Send + 'a>(result: Result<T, ControlError>) -> Answered<'a, T
 }
 
 #[derive(Default)]
-struct Scripted;
+pub struct Scripted;
 
 fn module(id: &str) -> ModuleRow {
     ModuleRow {
@@ -132,6 +132,8 @@ fn head(number: u32) -> RevisionHead {
         },
         rules: Vec::new(),
         folds: Default::default(),
+        shadow: Vec::new(),
+        lists: Default::default(),
         plan_digest: "p".repeat(64),
         changed: vec!["Everything.".into()],
     }

@@ -9,6 +9,7 @@ mod headers;
 pub mod issuer;
 mod keys;
 mod leaving;
+mod listed;
 mod orders;
 mod reference;
 mod requests;

@@ -55,6 +55,13 @@ const CONTROL: &[(&str, &str)] = &[
     ("GET", "/admin/v1/campaigns/spring/revisions/1/diff"),
     ("POST", "/admin/v1/campaigns/spring/activate"),
     ("POST", "/admin/v1/campaigns/spring/simulate"),
+    ("DELETE", "/admin/v1/campaigns/spring"),
+    ("POST", "/admin/v1/campaigns/spring/clone"),
+    ("GET", "/admin/v1/campaigns/spring/orders"),
+    (
+        "GET",
+        "/admin/v1/campaigns/spring/orders/00000000000000000000000000000001",
+    ),
 ];
 
 /// Every route of a plane, asked by somebody who may.

@@ -7,6 +7,7 @@ mod guards;
 mod letters;
 mod modules;
 mod operations;
+mod order_list;
 mod partitions;
 mod pauses;
 mod plain;

@@ -11,7 +11,7 @@ use rushgate::campaign::Campaign;
 use rushgate::control::simulate::{AttemptSource, EstimateAnswer, NewSimulation, OldSide, Simulation};
 use rushgate::control::{Control, ControlError, Loader, NewCampaign, NewRevision};
 use rushgate::engine::embedded::Embedded;
-use rushgate::needs::Gate;
+use rushgate::needs::{Gate, Removal};
 use rushgate::order::{Attempt, OrderId};
 use rushgate::revision::Revision;
 use rushgate::ruleset::{Compiled, Ruleset};
@@ -54,6 +54,10 @@ impl Gate for Open {
     fn fill<'a>(&'a self, _: &'a Compiled, _: &'a [String]) -> BoxFuture<'a, Result<(), String>> {
         async { Ok(()) }.boxed()
     }
+
+    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Removal, String>> {
+        async { Ok(Removal::Gone) }.boxed()
+    }
 }
 
 fn limit(limit: u32) -> Value {
@@ -61,7 +65,7 @@ fn limit(limit: u32) -> Value {
 }
 
 /// A campaign with a limit of three orders per user and SKU.
-async fn control(db: &Database, stock: u64) -> Control {
+pub async fn control(db: &Database, stock: u64) -> Control {
     let clock = Arc::new(|| NOW);
     let ruleset = Arc::new(Ruleset::default());
     let host = Host::new().expect("a host");

@@ -84,7 +84,9 @@ impl Sale {
         let mut connection = client.get_connection().expect("Redis is up");
         let mut words = command.split(' ');
         let mut command = redis::cmd(words.next().expect("a command"));
-        words.for_each(|word| drop(command.arg(word)));
+        for word in words {
+            command.arg(word);
+        }
         let answer: redis::Value = command.query(&mut connection).expect("a plain command");
         redis::from_redis_value(answer).unwrap_or(0)
     }

@@ -4,5 +4,5 @@ mod beyond;
 mod languages;
 mod readme;
 mod story;
-mod tool;
+pub mod tool;
 mod wrong;

@@ -22,6 +22,7 @@ const ENDINGS: &[&[&str]] = &[
     &["rebuild"],
     &["dlt", "list"],
     &["module", "inspect", "/nowhere/rule.wasm"],
+    &["campaign", "apply", "--file", "/nowhere/sale.yaml"],
     &["simulate", "--campaign", "none", "--rules", "/nowhere/rules.json"],
 ];
 

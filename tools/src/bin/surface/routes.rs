@@ -49,6 +49,9 @@ const ADMIN: &[&str] = &[
     "/admin/v1/campaigns/surface/end",
     "/admin/v1/campaigns/surface/scheduled/1",
     "/admin/v1/campaigns/surface/simulate",
+    "/admin/v1/campaigns/surface/clone",
+    "/admin/v1/campaigns/surface/orders",
+    "/admin/v1/campaigns/surface/orders/00000000000000000000000000000000",
     "/",
     "/admin/v1/nothing",
 ];

@@ -1,0 +1,371 @@
+//! Orders of a campaign: listed in pages, all of them as CSV or lines of JSON, and one in full.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use futures_util::{FutureExt, StreamExt};
+use serde::Serialize;
+
+use super::answer::Refused;
+use super::campaigns::limit;
+use super::page::paged;
+use super::query::{parameters, query};
+use super::table::{CSV_TYPE, MARK, Table};
+use super::{Admin, Answered};
+use crate::control::{Control, ControlError, OrdersStream};
+use crate::order::{BODY, Charge, LandedOrder, OrderId, OrderState, array};
+use crate::store::{LISTED_STATES, OrderFilter, OrderRow};
+use crate::wire::problem::{MALFORMED, UNKNOWN};
+use crate::wire::{Moment, Problem, echo, is_media_type};
+
+/// Orders of one page unless `limit` says otherwise.
+const PAGE: u32 = 50;
+/// JSON lines.
+const LINES_TYPE: &str = "application/x-ndjson";
+/// Bytes of a line of a table, about.
+const LINE_BYTES: usize = 192;
+const COLUMNS: [&str; 9] = [
+    "order",
+    "state",
+    "user",
+    "sku",
+    "quantity",
+    "revision",
+    "placed_at",
+    "confirmed_at",
+    "revoked_reason",
+];
+
+/// What the control plane asks of [`Control`] about orders that landed.
+pub trait LandedOrders: Send + Sync {
+    /// The one placed last first, those that come behind `before`.
+    fn orders<'a>(
+        &'a self,
+        campaign: &'a str,
+        filter: &'a OrderFilter,
+        before: Option<OrderId>,
+        limit: u32,
+    ) -> Answered<'a, Vec<OrderRow>>;
+    /// All of them, read as they are taken.
+    fn all_orders<'a>(&'a self, campaign: &'a str, filter: OrderFilter) -> Answered<'a, OrdersStream>;
+    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, LandedOrder>;
+}
+
+impl LandedOrders for Control {
+    fn orders<'a>(
+        &'a self,
+        campaign: &'a str,
+        filter: &'a OrderFilter,
+        before: Option<OrderId>,
+        limit: u32,
+    ) -> Answered<'a, Vec<OrderRow>> {
+        self.orders(campaign, filter, before, limit).boxed()
+    }
+
+    fn all_orders<'a>(&'a self, campaign: &'a str, filter: OrderFilter) -> Answered<'a, OrdersStream> {
+        self.all_orders(campaign, filter).boxed()
+    }
+
+    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, LandedOrder> {
+        self.order(campaign, order).boxed()
+    }
+}
+
+parameters! {
+    struct OrdersQuery {
+        /// `confirmed` or `revoked`.
+        state: Option<String>,
+        user: Option<String>,
+        sku: Option<String>,
+        /// Times in RFC 3339: placed at `from` or later, and before `to`.
+        from: Option<String>,
+        to: Option<String>,
+        limit: Option<u32>,
+        /// Id of the last order of the page before.
+        before: Option<String>,
+        /// `json`, `csv` or `jsonl`; without it, what the header `Accept` asks for.
+        format: Option<String>,
+    }
+}
+
+/// How orders are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Page,
+    Csv,
+    Lines,
+}
+
+#[derive(Serialize)]
+struct Page {
+    orders: Vec<Line>,
+    /// Value of `before` for the next page; missing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<OrderId>,
+}
+
+/// An order in a list.
+#[derive(Serialize)]
+struct Line {
+    order: OrderId,
+    state: OrderState,
+    user: String,
+    sku: String,
+    quantity: u32,
+    revision: u32,
+    placed_at: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_reason: Option<String>,
+}
+
+/// An order in full.
+#[derive(Serialize)]
+struct Shown {
+    campaign: String,
+    #[serde(flatten)]
+    line: Line,
+    /// What its gateway kept because a rule reads it.
+    attributes: BTreeMap<String, Value>,
+    /// What it was charged, whether it holds that or was revoked.
+    charges: Vec<Charge>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Value {
+    Text(String),
+    Texts(Vec<String>),
+}
+
+impl From<OrderRow> for Line {
+    fn from(row: OrderRow) -> Self {
+        Self {
+            order: row.order,
+            state: row.state,
+            user: row.user,
+            sku: row.sku,
+            quantity: row.quantity,
+            revision: row.revision,
+            placed_at: Moment(row.placed_at),
+            confirmed_at: row.confirmed_at.map(Moment),
+            revoked_reason: row.revoked_reason,
+        }
+    }
+}
+
+impl Shown {
+    fn of(campaign: String, order: LandedOrder) -> Self {
+        let attempt = order.attempt;
+        let kept = attempt.attributes.into_iter().filter(|(name, _)| name != BODY);
+        let value = |text: String| match array::several(&text) {
+            None => Value::Text(text),
+            Some(several) => Value::Texts(several.into_iter().map(str::to_owned).collect()),
+        };
+        Self {
+            campaign,
+            line: Line {
+                order: attempt.order,
+                state: order.state,
+                user: attempt.user,
+                sku: attempt.sku,
+                quantity: attempt.quantity,
+                revision: order.revision,
+                placed_at: Moment(order.placed_at),
+                confirmed_at: order.confirmed_at.map(Moment),
+                revoked_reason: order.revoked_reason,
+            },
+            attributes: kept.map(|(name, text)| (name, value(text))).collect(),
+            charges: order.charges,
+        }
+    }
+}
+
+/// A page of orders, the one placed last first; or all of them, as a table or as lines.
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    asked: Result<Query<OrdersQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let asked = query(asked)?;
+    let (filter, format) = (filter(&asked)?, format(&asked, &headers)?);
+    if format == Format::Page {
+        return page(&admin, &id, &filter, &asked).await;
+    }
+    if asked.limit.is_some() || asked.before.is_some() {
+        let detail = "limit and before are for pages of JSON; a table and lines hold every order that the filter lets through";
+        return Err(Problem::new(&MALFORMED, detail).into());
+    }
+    let orders = admin.rules.all_orders(&id, filter).await?;
+    Ok(download(&id, format, orders))
+}
+
+async fn page(
+    admin: &Admin,
+    id: &str,
+    filter: &OrderFilter,
+    asked: &OrdersQuery,
+) -> Result<Response, Refused> {
+    let limit = limit(asked.limit, PAGE)?;
+    let before = asked.before.as_deref().map(parsed).transpose()?;
+    let rows = admin.rules.orders(id, filter, before, limit + 1).await?;
+    let (rows, next) = paged(rows, limit, |row| row.order);
+    let orders = rows.into_iter().map(Line::from).collect();
+    Ok(([(header::VARY, "Accept")], Json(Page { orders, next })).into_response())
+}
+
+/// One order in full.
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Path((id, order)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let order = parsed(&order)?;
+    let found = admin.rules.order(&id, order).await?;
+    Ok(Json(Shown::of(id, found)).into_response())
+}
+
+fn parsed(order: &str) -> Result<OrderId, Refused> {
+    let unknown = |error| Problem::new(&UNKNOWN, format!("no order {}: {error}", echo(order)));
+    Ok(order.parse().map_err(unknown)?)
+}
+
+fn malformed(detail: String) -> Refused {
+    Problem::new(&MALFORMED, detail).into()
+}
+
+fn filter(asked: &OrdersQuery) -> Result<OrderFilter, Refused> {
+    let state = match asked.state.as_deref() {
+        None => None,
+        Some(named) => {
+            let found = LISTED_STATES.into_iter().find(|state| state.as_str() == named);
+            let states = LISTED_STATES.map(OrderState::as_str).join(" or ");
+            let wrong = || malformed(format!("state is {}; use {states}", echo(named)));
+            Some(found.ok_or_else(wrong)?)
+        }
+    };
+    let moment = |name: &str, text: &Option<String>| -> Result<Option<i64>, Refused> {
+        let Some(text) = text else { return Ok(None) };
+        let parsed = text.parse::<jiff::Timestamp>().map_err(|_| {
+            malformed(format!(
+                "{name} is {}, which is no time: write 2026-11-27T10:00:00Z; the + of an offset is %2B in a query",
+                echo(text)
+            ))
+        })?;
+        Ok(Some(parsed.as_millisecond()))
+    };
+    let (from, to) = (moment("from", &asked.from)?, moment("to", &asked.to)?);
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        return Err(malformed(
+            "from is not before to: orders are placed at from or later, and before to".to_owned(),
+        ));
+    }
+    Ok(OrderFilter {
+        state,
+        user: asked.user.clone(),
+        sku: asked.sku.clone(),
+        from,
+        to,
+    })
+}
+
+fn format(asked: &OrdersQuery, headers: &HeaderMap) -> Result<Format, Refused> {
+    match asked.format.as_deref() {
+        Some("json") => return Ok(Format::Page),
+        Some("csv") => return Ok(Format::Csv),
+        Some("jsonl") => return Ok(Format::Lines),
+        Some(other) => {
+            return Err(malformed(format!(
+                "format is {}; use json, csv or jsonl",
+                echo(other)
+            )));
+        }
+        None => {}
+    }
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let mut accepted = accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let named = accepted.find_map(|one| match one {
+        one if is_media_type(one, "application/json") => Some(Format::Page),
+        one if is_media_type(one, "text/csv") => Some(Format::Csv),
+        one if is_media_type(one, LINES_TYPE) || is_media_type(one, "application/jsonl") => {
+            Some(Format::Lines)
+        }
+        _ => None,
+    });
+    Ok(named.unwrap_or(Format::Page))
+}
+
+/// Every order, page by page as the client takes them. It ends where the client goes: nobody asks for the next page then.
+fn download(id: &str, format: Format, orders: OrdersStream) -> Response {
+    let head = match format {
+        Format::Csv => Some(Ok(Bytes::from(format!("{MARK}{}\r\n", COLUMNS.join(","))))),
+        _ => None,
+    };
+    let pages = orders.map(move |page| match format {
+        Format::Csv => page.and_then(as_csv),
+        _ => page.and_then(as_lines),
+    });
+    // An error in the midst of the download cuts it off, which a client of HTTP sees.
+    let pages = pages.inspect(|outcome| {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "the download of orders is cut off");
+        }
+    });
+    let body = Body::from_stream(stream::iter(head).chain(pages));
+    let (media_type, ending) = match format {
+        Format::Csv => (CSV_TYPE, "csv"),
+        _ => (LINES_TYPE, "jsonl"),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{id}-orders.{ending}\""),
+        ),
+        (header::VARY, "Accept".to_owned()),
+    ];
+    (headers, body).into_response()
+}
+
+fn as_csv(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
+    let mut table = Table::sized(page.len() * LINE_BYTES);
+    for row in page {
+        let (quantity, revision) = (row.quantity.to_string(), row.revision.to_string());
+        let moment = |moment: Option<i64>| moment.map_or(String::new(), |at| Moment(at).to_string());
+        let (order, placed_at) = (row.order.to_string(), moment(Some(row.placed_at)));
+        let (confirmed_at, reason) = (moment(row.confirmed_at), row.revoked_reason.unwrap_or_default());
+        let cells = [
+            order.as_str(),
+            row.state.as_str(),
+            &row.user,
+            &row.sku,
+            &quantity,
+            &revision,
+            &placed_at,
+            &confirmed_at,
+            &reason,
+        ];
+        table.line(cells.map(str::as_bytes))?;
+    }
+    table.bytes()
+}
+
+fn as_lines(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
+    let mut lines = Vec::with_capacity(page.len() * LINE_BYTES);
+    for row in page {
+        let written = serde_json::to_writer(&mut lines, &Line::from(row));
+        written.map_err(|error| ControlError::Internal(format!("writing JSON: {error}")))?;
+        lines.push(b'\n');
+    }
+    Ok(Bytes::from(lines))
+}
