@@ -13,7 +13,8 @@
 --                                    admitted: with the campaign or at the end of its window, whichever is later
 --   make    expires_at, family (key up to the bucket, after the prefix), first bucket, last bucket
 --                                    makes these buckets and gives them their expiry
---   finish  fence, revision, opens_at, closes_at, expires_at, run, paused, k, (sku, units left) × k,
+--   finish  fence, revision, opens_at, closes_at, expires_at, run, paused, number of the last change of the stock that the
+--           units include, units that it took off, k, (sku, units left) × k,
 --           then per family of buckets: its key up to the bucket (after the prefix), number of buckets to make
 --                                    (0 where `make` made them)
 --                                    (`paused` is what the database says: see `pause`; '' where nobody ever paused)
@@ -116,8 +117,8 @@ end
 function steps.finish()
   local fence, revision, opens_at, closes_at, expires_at = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local stock, outbox = prefix .. 'stock', prefix .. 'outbox'
-  local families_from = 11 + 2 * tonumber(ARGV[10])
-  for i = 11, families_from - 1, 2 do
+  local families_from = 13 + 2 * tonumber(ARGV[12])
+  for i = 13, families_from - 1, 2 do
     call('HSET', stock, ARGV[i], ARGV[i + 1])
   end
   call('PEXPIREAT', stock, expires_at)
@@ -139,7 +140,7 @@ function steps.finish()
     call('HSET', state, 'paused', ARGV[9])
   end
   call('HSET', state, 'revision', revision, 'opens_at', opens_at, 'closes_at', closes_at,
-    'expires_at', expires_at, 'run', ARGV[8], 'fence', fence)
+    'expires_at', expires_at, 'run', ARGV[8], 'stock_change', ARGV[10], 'stock_taken', ARGV[11], 'fence', fence)
   call('PEXPIREAT', state, expires_at)
   return {'ok'}
 end

@@ -1,6 +1,7 @@
 //! Campaigns, revisions and the names in them; pure data with the checks every edge shares.
 
 mod pause;
+mod restock;
 mod skus;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use self::pause::{Pause, Paused};
+pub use self::restock::Restock;
 pub use self::skus::Skus;
 use crate::wire::json::once_each;
 
@@ -116,7 +118,7 @@ pub struct Campaign {
     pub skus: Skus,
     /// Random, made at creation: tells this campaign's Redis state from another deployment's.
     pub uid: String,
-    /// Hash buckets of this campaign's keys, fixed at creation: see [`buckets_for`].
+    /// Hash buckets of this campaign's keys, fixed at creation, whatever is added later: see [`buckets_for`].
     pub buckets: u32,
     /// Redis shards, fixed at creation.
     pub shards: u32,

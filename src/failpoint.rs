@@ -16,7 +16,7 @@ pub const VARIABLE: &str = "RUSHGATE_FAILPOINT";
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The places. `G`: a gateway with its own orders, `R`: relaying what another left behind, `C`: landing,
-        /// `D`: replaying dead letters.
+        /// `D`: replaying dead letters, `S`: a change of the stock.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point { $($(#[$doc])* $name,)* }
 
@@ -65,6 +65,18 @@ points! {
     D1,
     /// It was replayed; that is not recorded.
     D2,
+    /// The shard is ready for units that come; the database has none of them.
+    S1,
+    /// A removal is in the database; no unit was taken.
+    S2,
+    /// The shard gave units up; their total is as it was.
+    S3,
+    /// Total, revision and activation are committed; the fence has not moved.
+    S4,
+    /// It has moved, and units that were added are on sale; the change counts as half done.
+    S5,
+    /// It is done; nobody was told.
+    S6,
 }
 
 impl fmt::Display for Point {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::campaign::{Campaign, Schedule};
+use crate::campaign::{Campaign, STOCK_MAX, Schedule, Sku, Skus};
 use crate::plan::fold::list_of;
-use crate::plan::{Audiences, CheckContext, Folds, Plan};
+use crate::plan::{Audiences, CheckContext, Expr, Folds, Plan};
 
 /// One rule of a revision, its module pinned by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub struct Revision {
     /// How rules read attributes; the plans read them so.
     pub folds: Folds,
     pub shadow: Option<Shadow>,
+    /// Units of each SKU that it was compiled for; `None` where they are those that the campaign has.
+    pub stock: Option<BTreeMap<String, u64>>,
     pub created_at: i64,
 }
 
@@ -55,12 +57,43 @@ impl Revision {
             .collect()
     }
 
+    /// Whether one of its plans asks how many units a SKU has in all: shares of the stock are made so.
+    pub fn follows_stock(&self) -> bool {
+        let shadow = self.shadow.iter().map(|shadow| &shadow.plan);
+        let mut nodes = std::iter::once(&self.plan)
+            .chain(shadow)
+            .flat_map(|plan| &plan.nodes);
+        nodes.any(|node| matches!(node, Expr::Stock))
+    }
+
+    /// The campaign's SKUs, with the units that it was compiled for, as far as they matter to it: what it admits, and what it
+    /// may admit, is the same whatever is added or taken later. A SKU that came later has the units it has.
+    pub fn skus(&self, campaign: &Skus) -> Skus {
+        let Some(stock) = self.stock.as_ref().filter(|_| self.follows_stock()) else {
+            return campaign.clone();
+        };
+        let units = |sku: &Sku| stock.get(&sku.id).copied().unwrap_or(sku.stock);
+        let all = campaign
+            .iter()
+            .fold(0_u64, |all, sku| all.saturating_add(units(sku)));
+        let is_same = campaign.iter().all(|sku| units(sku) == sku.stock);
+        // More than a campaign may have, when a SKU got what was taken off another: then today's are as good.
+        if is_same || all > STOCK_MAX {
+            return campaign.clone();
+        }
+        let as_it_was = |sku: &Sku| Sku {
+            stock: units(sku),
+            ..sku.clone()
+        };
+        campaign.iter().map(as_it_was).collect()
+    }
+
     /// What its plans are checked in.
     pub fn context(&self, campaign: &Campaign) -> CheckContext {
         CheckContext {
             campaign: campaign.id.clone(),
             schedule: self.schedule,
-            skus: campaign.skus.clone(),
+            skus: self.skus(&campaign.skus),
             audiences: self.audiences.clone(),
             buckets: campaign.buckets,
         }

@@ -17,6 +17,7 @@ mod revisions;
 mod running;
 mod serve;
 mod simulate;
+mod stock;
 mod table;
 
 use std::net::SocketAddr;
@@ -37,8 +38,8 @@ use tokio::net::TcpListener;
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
     self, Asked, AudienceUpload, CampaignFigures, Changed, Compared, Control, ControlError, MemberChange,
-    MembersStream, NewCampaign, NewRevision, Operation, RevisionAnswer, RevisionHead, RevisionView, Uploaded,
-    UploadedModule,
+    MembersStream, NewCampaign, NewRevision, NewSku, Operation, RevisionAnswer, RevisionHead, RevisionView,
+    StockBody, Uploaded, UploadedModule,
 };
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
@@ -115,6 +116,20 @@ pub trait Rules: LandedOrders + Lifetime + Running {
         operation: Operation<'a>,
         revision: u32,
         accept: &'a [String],
+    ) -> Answered<'a, control::Answered>;
+    /// `sku` is the one that the path names.
+    fn change_stock<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        sku: Option<&'a str>,
+        body: &'a StockBody,
+        dry_run: bool,
+    ) -> Answered<'a, control::Answered>;
+    fn add_sku<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        new: &'a NewSku,
+        dry_run: bool,
     ) -> Answered<'a, control::Answered>;
     fn revisions<'a>(
         &'a self,
@@ -215,6 +230,25 @@ impl Rules for Control {
         accept: &'a [String],
     ) -> Answered<'a, control::Answered> {
         self.activate(operation, revision, accept).boxed()
+    }
+
+    fn change_stock<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        sku: Option<&'a str>,
+        body: &'a StockBody,
+        dry_run: bool,
+    ) -> Answered<'a, control::Answered> {
+        self.change_stock(operation, sku, body, dry_run).boxed()
+    }
+
+    fn add_sku<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        new: &'a NewSku,
+        dry_run: bool,
+    ) -> Answered<'a, control::Answered> {
+        self.add_sku(operation, new, dry_run).boxed()
     }
 
     fn revisions<'a>(
@@ -329,6 +363,9 @@ impl Admin {
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .route("/campaigns/{id}/orders", get(orders::list))
             .route("/campaigns/{id}/orders/{order}", get(orders::show))
+            .route("/campaigns/{id}/skus", post(stock::create))
+            .route("/campaigns/{id}/skus/{sku}/stock", post(stock::change))
+            .route("/campaigns/{id}/stock", post(stock::change_named))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn(in_time))
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));

@@ -40,7 +40,12 @@ impl Shared {
 
     /// An activation reached the database but not this shard: finish it.
     async fn activate(&self, shard: &Shard, active: &Active) -> CallResult {
-        let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let args = activate_args(
+            &active.fence(),
+            active.revision.number,
+            &active.family.plan,
+            active.restock.as_ref(),
+        );
         match self.engine.run(&fixed::ACTIVATE, &shard.state(), args).await {
             Ok(_) => CallResult::Again,
             Err(error) if error.is_transient() => CallResult::Later(error),

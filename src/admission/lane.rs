@@ -362,9 +362,12 @@ impl Worker {
 
     /// What the next ones are answered without asking; it was asked at `begun`.
     fn learn(&self, active: &Active, jobs: &[Job], decisions: &[Decision], begun: u64) {
+        // One that comes is in the shard before it is on sale.
+        let is_sold =
+            |sku: &str| self.local.knows(sku) || active.campaign.skus.iter().any(|each| each.id == sku);
         for (job, decision) in jobs.iter().zip(decisions) {
             match decision {
-                Decision::Rejected(Rejection::SoldOut { remaining }) => {
+                Decision::Rejected(Rejection::SoldOut { remaining }) if is_sold(&job.attempt.sku) => {
                     self.local.set_stock(&job.attempt.sku, *remaining, begun);
                 }
                 Decision::Rejected(Rejection::Closed) => {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::engine_clock::EngineClock;
@@ -24,8 +25,8 @@ const UNTIL_RESUMED: i64 = i64::MAX;
 
 /// Flags and counts of one campaign on this gateway.
 pub(super) struct Local {
-    /// When each SKU was last known to have no unit left, by [`Local::elapsed`]; 0 where it has some.
-    sold_out: HashMap<String, AtomicU64>,
+    /// When each SKU was last known to have no unit left, by [`Local::elapsed`]; 0 where it has some. SKUs may come later.
+    sold_out: ArcSwap<HashMap<String, Arc<AtomicU64>>>,
     /// Epoch under which the script answered `closed`; 0 for none.
     closed: AtomicU64,
     /// When that was last known.
@@ -58,10 +59,10 @@ impl Local {
         let sold_out = campaign
             .skus
             .iter()
-            .map(|sku| (sku.id.clone(), AtomicU64::new(0)))
+            .map(|sku| (sku.id.clone(), Arc::default()))
             .collect();
         Self {
-            sold_out,
+            sold_out: ArcSwap::from_pointee(sold_out),
             closed: AtomicU64::new(0),
             closed_at: AtomicU64::new(0),
             paused_until: AtomicI64::new(0),
@@ -138,7 +139,7 @@ impl Local {
         {
             return Some(Own::Closed);
         }
-        let is_sold_out = self.sold_out.get(sku).is_some_and(recent);
+        let is_sold_out = self.sold_out.load().get(sku).is_some_and(|known| recent(known));
         let is_open = |active: &Active| active.revision.schedule.is_open(self.now());
         (is_sold_out && active.is_none_or(is_open) && self.paused().is_none()).then_some(Own::SoldOut)
     }
@@ -163,15 +164,34 @@ impl Local {
     /// What was last known, however old.
     pub(super) fn is_sold_out(&self, sku: &str) -> bool {
         self.sold_out
+            .load()
             .get(sku)
             .is_some_and(|known| known.load(Ordering::Relaxed) != 0)
     }
 
     /// `asked` is when the question was sent, by [`Self::elapsed`]: the answer is not older.
     pub(super) fn set_stock(&self, sku: &str, remaining: i64, asked: u64) {
-        if let Some(known) = self.sold_out.get(sku) {
-            known.store(if remaining <= 0 { asked } else { 0 }, Ordering::Relaxed);
-        }
+        let known = match self.sold_out.load().get(sku) {
+            Some(known) => known.clone(),
+            None => self.learn_sku(sku),
+        };
+        known.store(if remaining <= 0 { asked } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// Whether the SKU was ever told of here.
+    pub(super) fn knows(&self, sku: &str) -> bool {
+        self.sold_out.load().contains_key(sku)
+    }
+
+    /// The engine has told of a SKU that this did not begin with.
+    fn learn_sku(&self, sku: &str) -> Arc<AtomicU64> {
+        let new: Arc<AtomicU64> = Arc::default();
+        self.sold_out.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.entry(sku.to_owned()).or_insert_with(|| new.clone());
+            known
+        });
+        self.sold_out.load().get(sku).cloned().unwrap_or(new)
     }
 
     pub(super) fn set_closed(&self, epoch: u64, asked: u64) {

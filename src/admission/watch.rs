@@ -186,7 +186,7 @@ impl Admission {
                 return;
             }
         };
-        self.learn(lane, status, asked);
+        self.learn(lane, &active, status, asked);
         lane.local.seen_epoch(epoch, asked);
         if epoch > active.activation.epoch {
             self.load_soon(lane, epoch);
@@ -220,10 +220,12 @@ impl Admission {
         }
     }
 
-    /// What a whole state says.
-    fn learn(&self, lane: &Lane, status: &ShardStatus, asked: u64) {
-        for (sku, remaining) in &status.stock {
-            lane.local.set_stock(sku, *remaining, asked);
+    /// What a whole state says. A SKU that this gateway has not heard of yet begins with no units, and is not sold out.
+    fn learn(&self, lane: &Lane, active: &Active, status: &ShardStatus, asked: u64) {
+        for sku in &active.campaign.skus {
+            if let Some(remaining) = status.stock.get(&sku.id) {
+                lane.local.set_stock(&sku.id, *remaining, asked);
+            }
         }
         lane.local.seen_outbox(status);
         lane.local.seen_pause(status.pause);
@@ -250,7 +252,7 @@ impl Admission {
         if Condition::of(&status, &active.campaign, &incarnation).is_whole() {
             let entries = u64::try_from(status.outbox).unwrap_or(0);
             lane.local.pace.note_look(asked, true, entries);
-            self.learn(lane, &status, asked);
+            self.learn(lane, &active, &status, asked);
         } else if let Some(epoch) = newer(&status, &active) {
             // It may be gone: nobody is to be told of it then.
             let _ = self.shared.load(&active.campaign.id, epoch).await;

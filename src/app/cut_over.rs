@@ -115,6 +115,7 @@ async fn over(
 /// Puts a campaign's fence in place in each of its shards; `false` where a gate is closed.
 async fn move_fences(store: &Store, engine: &dyn Engine, row: CampaignRow) -> anyhow::Result<bool> {
     let (campaign, Activation { epoch, revision }) = (row.campaign.id.clone(), row.activation);
+    let restock = row.restock.clone();
     let stored = store.revision(&campaign, revision).await?;
     let stored = stored.with_context(|| format!("campaign {campaign:?} has no revision {revision}"))?;
     let compiled = Compiled::build(row.campaign, stored)?;
@@ -122,7 +123,7 @@ async fn move_fences(store: &Store, engine: &dyn Engine, row: CampaignRow) -> an
     let mut is_open = true;
     for number in 0..compiled.campaign.shards {
         let shard = Shard::new(&campaign, number);
-        let args = activate_args(&fence, revision, &compiled.family.plan);
+        let args = activate_args(&fence, revision, &compiled.family.plan, restock.as_ref());
         let reply = engine.run(&fixed::ACTIVATE, &shard.state(), args).await?;
         let Some(there) = activate_reply(reply)? else {
             continue;

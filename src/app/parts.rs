@@ -14,7 +14,7 @@ use crate::attempts::Recorder;
 use crate::bus::Producer;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::control::{Control, Loader, Scheduler};
+use crate::control::{Control, Finishing, Loader, Scheduler};
 use crate::flow::Flow;
 use crate::outbox::Entry;
 use crate::reconcile::{GivingBack, Reconcile};
@@ -39,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) _watch: Watch,
     pub(crate) _giving_back: GivingBack,
     pub(crate) _scheduler: Scheduler,
+    pub(crate) _finishing: Finishing,
 }
 
 /// What loads and mends campaigns.
@@ -178,6 +179,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let watch = admission.watch();
     let giving_back = reconcile.keep_giving_back();
     let scheduler = control.keep_schedule();
+    let finishing = control.keep_finishing();
     Parts {
         ruleset,
         admission,
@@ -191,6 +193,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         _watch: watch,
         _giving_back: giving_back,
         _scheduler: scheduler,
+        _finishing: finishing,
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::compile::Compared;
 use super::operations::{ACTIVATE, Answered, Operation};
+use super::stock::older_stock;
 use super::{Control, ControlError};
 use crate::campaign::{Activation, Schedule};
 use crate::lua::activate::{activate_args, activate_reply};
@@ -105,7 +106,7 @@ impl Control {
             epoch: activation.epoch,
             replaced: compared.against,
             rollback: revision < compared.against,
-            meaning: meaning(revision, activation.epoch, &compared),
+            meaning: meaning(&built, activation.epoch, &compared),
             changes: compared.changes,
         }))
     }
@@ -206,7 +207,7 @@ impl Control {
 
     /// Has the orders so far counted by the counters that are to hold them. The gate is closed then, and stays so until
     /// the activation is recorded and in force; `seen` of its caller tells whether it was opened in between.
-    async fn fill(
+    pub(super) async fn fill(
         &self,
         built: &Compiled,
         compared: &Compared,
@@ -280,7 +281,7 @@ impl Control {
     }
 
     /// `false` when a rebuild came in between, and the newest activation may be another one.
-    async fn move_fences(&self, active: &Active) -> Result<bool, ControlError> {
+    pub(super) async fn move_fences(&self, active: &Active) -> Result<bool, ControlError> {
         let campaign = &active.campaign.id;
         for number in 0..active.campaign.shards {
             let shard = Shard::new(campaign, number);
@@ -315,7 +316,12 @@ impl Control {
         active: &Active,
         shard: &Shard,
     ) -> Result<Option<Option<Fence>>, ControlError> {
-        let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let args = activate_args(
+            &active.fence(),
+            active.revision.number,
+            &active.family.plan,
+            active.restock.as_ref(),
+        );
         let mut last = String::new();
         for _ in 0..ACTIVATE_TRIES {
             let reply = self
@@ -350,8 +356,8 @@ fn superseded(epoch: u64) -> ControlError {
 }
 
 /// What the merchant reads: which revision decides, and what becomes of the counts.
-fn meaning(revision: u32, epoch: u64, compared: &Compared) -> Vec<String> {
-    let against = compared.against;
+fn meaning(built: &Compiled, epoch: u64, compared: &Compared) -> Vec<String> {
+    let (revision, against) = (built.revision.number, compared.against);
     if revision == against {
         return vec![format!(
             "Revision {revision} goes on deciding, from epoch {epoch} on. Counters are as they were."
@@ -367,6 +373,7 @@ fn meaning(revision: u32, epoch: u64, compared: &Compared) -> Vec<String> {
                 .to_owned(),
         );
     }
+    sentences.extend(older_stock(&built.revision, &built.campaign));
     let filled = filled(&compared.changes);
     if !filled.is_empty() {
         sentences.push(format!("Filled with the orders so far: {}.", filled.join(", ")));

@@ -25,6 +25,8 @@ use crate::ruleset::Active;
 use crate::state::Condition;
 use crate::store::CampaignRow;
 
+/// How often a campaign is read again because an activation came in between.
+const ROW_TRIES: u32 = 3;
 /// Campaigns of one page at most, and one that says whether more follow.
 const PAGE_MAX: u32 = 101;
 
@@ -263,13 +265,9 @@ impl Control {
     }
 
     pub async fn campaign(&self, id: &str) -> Result<(CampaignRow, CampaignFigures), ControlError> {
-        let row = self.row(id).await?;
+        let (row, status, condition) = self.row_and_status(id).await?;
         let landed = self.store.stock(id).await?;
-        // The engine has nothing to say of an archived campaign, and is not asked.
-        let (status, condition) = match row.schedule.is_archived((self.clock)()) {
-            true => (ShardStatus::default(), Condition::Closed),
-            false => self.status(&row.campaign).await?,
-        };
+        let half_way = self.half_way(&row, &status).await?;
         let skus: Vec<SkuFigures> = row
             .campaign
             .skus
@@ -284,7 +282,9 @@ impl Control {
                     .get(&sku.id)
                     .copied()
                     .unwrap_or(sku.stock as i64 - sold);
-                let admitted = sku.stock as i64 - remaining;
+                // Of a change that is under way, the one side may have it and the other not.
+                let moving = half_way.iter().find(|(moving, _)| *moving == sku.id);
+                let admitted = sku.stock as i64 - remaining - moving.map_or(0, |(_, units)| *units);
                 SkuFigures {
                     id: sku.id.clone(),
                     stock: sku.stock,
@@ -310,6 +310,27 @@ impl Control {
             scheduled: self.to_come(&row).await?,
         };
         Ok((row, figures))
+    }
+
+    /// A campaign with what the engine says of it: its units are those of one moment, but for a change that is under way.
+    async fn row_and_status(&self, id: &str) -> Result<(CampaignRow, ShardStatus, Condition), ControlError> {
+        let mut tries = 1;
+        loop {
+            let row = self.row(id).await?;
+            // The engine has nothing to say of an archived campaign, and is not asked.
+            if row.schedule.is_archived((self.clock)()) {
+                return Ok((row, ShardStatus::default(), Condition::Closed));
+            }
+            let (status, condition) = self.status(&row.campaign).await?;
+            let is_ahead = status
+                .fence
+                .as_ref()
+                .is_some_and(|fence| fence.epoch > row.activation.epoch);
+            if !is_ahead || tries == ROW_TRIES {
+                return Ok((row, status, condition));
+            }
+            tries += 1;
+        }
     }
 
     /// What the engine says of a campaign's state, and what that is worth.

@@ -195,6 +195,7 @@ impl Control {
                 rules: shadow_pinned,
                 plan: checked.plan().clone(),
             }),
+            stock: None,
             created_at: (self.clock)(),
         };
         let compiled = Compiled::emit(campaign.clone(), revision, Arc::new(checked), shadow);

@@ -225,17 +225,28 @@ impl Loader {
         if let Some(known) = self.known(campaign, number) {
             return Ok(Some(known));
         }
-        let Some(row) = answered(self.store.campaign(campaign)).await? else {
-            return Ok(None);
-        };
-        let Some(compiled) = self.compile(row.campaign, number).await? else {
+        match answered(self.store.campaign(campaign)).await? {
+            Some(row) => self.revision_of(row.campaign, number).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The same of a campaign as it was just read: a revision that was compiled for other SKUs than it has by now is compiled
+    /// again.
+    pub(super) async fn revision_of(
+        &self,
+        campaign: Campaign,
+        number: u32,
+    ) -> Result<Option<Arc<Compiled>>, String> {
+        let id = campaign.id.clone();
+        let Some(compiled) = self.compile(campaign, number).await? else {
             return Ok(None);
         };
         let mut revisions = self.revisions.lock().expect("no panic holds this lock");
         if revisions.len() >= REVISIONS_MAX {
             revisions.clear();
         }
-        revisions.insert((campaign.to_owned(), number), compiled.clone());
+        revisions.insert((id, number), compiled.clone());
         Ok(Some(compiled))
     }
 
@@ -266,21 +277,32 @@ impl Loader {
             Err(why) => drop(failures.insert(campaign, (Instant::now(), why.clone()))),
         }
         drop(failures);
-        self.ruleset.put(Arc::new(made?));
+        let made = Arc::new(made?);
+        self.forget_others(&made.campaign);
+        self.ruleset.put(made);
         Ok(())
+    }
+
+    /// Revisions that were compiled for other SKUs of the campaign than there are now.
+    fn forget_others(&self, campaign: &Campaign) {
+        let mut revisions = self.revisions.lock().expect("no panic holds this lock");
+        revisions.retain(|(id, _), known| *id != campaign.id || known.campaign == *campaign);
     }
 
     /// With the prechecks of its rules ready to run.
     async fn make(&self, row: CampaignRow) -> Result<Active, String> {
         let CampaignRow {
-            campaign, activation, ..
+            campaign,
+            activation,
+            restock,
+            ..
         } = row;
         let (id, number) = (campaign.id.clone(), activation.revision);
         let compiled = self.compile(campaign, number).await?;
         let compiled = compiled.ok_or_else(|| format!("revision {number} of {id} is not in the database"))?;
         let prechecks = self.prechecks.of(&compiled.revision).await;
         let prechecks = prechecks.map_err(|why| format!("campaign {id}: {why}"))?;
-        Ok(Active::new(compiled, activation, prechecks))
+        Ok(Active::new(compiled, activation, prechecks).restocked(restock))
     }
 
     fn failed_lately(&self, campaign: &str) -> Result<(), String> {

@@ -30,6 +30,7 @@ mod revisions;
 mod scheduled;
 mod shadow;
 pub mod simulate;
+mod stock;
 mod times;
 mod to_come;
 mod versions;
@@ -69,6 +70,7 @@ pub use requests::{NewCampaign, NewRevision, RuleSpec};
 pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
 pub use scheduled::{Scheduler, UNSCHEDULE};
 pub use shadow::{Difference, ShadowFigures};
+pub use stock::{Finishing, NewSku, SKU_CREATE, STOCK_CHANGE, StockBody, StockChanged};
 pub use times::{CHANGE, CampaignChange};
 pub use to_come::ScheduledView;
 
@@ -206,6 +208,7 @@ pub struct Control {
     installing: Arc<tokio::sync::Mutex<()>>,
     /// Held while a campaign is brought to another version of a list.
     repinning: tokio::sync::Mutex<()>,
+    under_way: stock::UnderWay,
 }
 
 impl Control {
@@ -234,6 +237,7 @@ impl Control {
             collector: audiences::Collector::default(),
             installing: Arc::default(),
             repinning: tokio::sync::Mutex::default(),
+            under_way: stock::UnderWay::default(),
         }
     }
 

@@ -126,7 +126,7 @@ impl Control {
     }
 }
 
-fn answered(done: &impl Serialize) -> Result<Answered, ControlError> {
+pub(super) fn answered(done: &impl Serialize) -> Result<Answered, ControlError> {
     let body = serde_json::to_string(done).map_err(|error| ControlError::Internal(error.to_string()))?;
     Ok(Answered {
         body,

@@ -182,7 +182,7 @@ fn check_skus(skus: &[Sku], problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_sku_attributes(at: &str, sku: &Sku, problems: &mut Vec<Problem>) {
+pub(super) fn check_sku_attributes(at: &str, sku: &Sku, problems: &mut Vec<Problem>) {
     let count = sku.attributes.len();
     if count > SKU_ATTRIBUTES_MAX {
         let detail = format!("has {count} attributes; at most {SKU_ATTRIBUTES_MAX} are allowed");

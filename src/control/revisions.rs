@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::compile::{Compared, RevisionAnswer, answer};
 use super::operations::ACTIVATE;
 use super::proof::weigh;
+use super::stock::{SKU_CREATE, STOCK_CHANGE};
 use super::{Control, ControlError, versions};
 use crate::campaign::Schedule;
 use crate::plan::Folds;
@@ -72,8 +73,8 @@ impl Control {
         campaign: &str,
         number: u32,
     ) -> Result<Arc<Compiled>, ControlError> {
-        self.row(campaign).await?;
-        let found = self.loader.revision(campaign, number).await;
+        let row = self.row(campaign).await?;
+        let found = self.loader.revision_of(row.campaign, number).await;
         found
             .map_err(ControlError::Unavailable)?
             .ok_or_else(|| ControlError::Unknown(format!("campaign {campaign:?} has no revision {number}")))
@@ -233,7 +234,7 @@ impl History {
     fn created_by(&self, number: u32) -> Option<String> {
         let created = self.audit.iter().find(|line| match line.action.as_str() {
             "campaign.create" => number == 1,
-            "revision.create" => line.detail["revision"] == number,
+            "revision.create" | STOCK_CHANGE | SKU_CREATE => line.detail["revision"] == number,
             _ => false,
         });
         created.map(|line| line.actor.clone())

@@ -115,6 +115,7 @@ mod tests {
                 rules: shadow,
                 plan: Plan::default(),
             }),
+            stock: None,
             created_at: 0,
         }
     }

@@ -5,7 +5,7 @@ use super::args::text;
 use super::fence::Fence;
 use super::keys::LASTING_FAMILIES;
 use super::reply::{CodecError, Reply};
-use crate::campaign::Schedule;
+use crate::campaign::{Restock, Schedule};
 use crate::plan::CheckedPlan;
 
 pub(super) fn family_args(buckets: u32) -> impl Iterator<Item = Vec<u8>> {
@@ -25,8 +25,19 @@ pub(super) fn state_args(fence: &Fence, revision: u32, schedule: Schedule) -> Ar
     ])
 }
 
-pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan) -> Args {
+/// `restock`: the units that were added last, where that was the last change of the campaign's stock. A shard that has them
+/// already does nothing about them.
+pub fn activate_args(fence: &Fence, revision: u32, plan: &CheckedPlan, restock: Option<&Restock>) -> Args {
     let mut args = state_args(fence, revision, plan.context().schedule);
+    match restock {
+        None => args.extend([""; 4]),
+        Some(Restock {
+            number,
+            epoch,
+            sku,
+            units,
+        }) => args.extend([text(number), text(epoch), text(sku), text(units)]),
+    }
     args.extend(family_args(plan.context().buckets));
     args
 }

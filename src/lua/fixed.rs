@@ -27,10 +27,12 @@ fixed! {
     RESTORE = "restore" with "fence";
     /// Puts buckets of an uploaded list next to a shard.
     AUDIENCE = "audience" with "fence";
-    /// Moves the fence to a newer epoch and revision.
+    /// Moves the fence to a newer epoch and revision, and adds the units that came with it.
     ACTIVATE = "activate" with "fence";
     /// Stops admissions, or lets them go on.
     PAUSE = "pause" with "fence";
+    /// Readies a shard for a change of its stock, or takes units off it, once per change.
+    RESTOCK = "restock";
     /// Keeps the text of the admission script in force for operators.
     SHOW = "show";
     /// Finds orders by id: record, and whether still in the outbox.

@@ -19,6 +19,7 @@ pub mod pulse;
 pub mod record;
 pub mod repair;
 pub mod reply;
+pub mod restock;
 pub mod restore;
 
 pub use args::Args;

@@ -16,9 +16,22 @@ pub struct CountAt {
 impl CountAt {
     /// How often something was given back: read with counts, it says whether they only grew in between.
     pub fn reopened() -> Self {
+        Self::of_state("reopened")
+    }
+
+    /// Number of the last change of the stock that the shard has, and how many units it took off.
+    pub fn stock_change() -> Self {
+        Self::of_state("stock_change")
+    }
+
+    pub fn stock_taken() -> Self {
+        Self::of_state("stock_taken")
+    }
+
+    fn of_state(field: &str) -> Self {
         Self {
             key: keys::STATE.to_owned(),
-            field: "reopened".to_owned(),
+            field: field.to_owned(),
         }
     }
 

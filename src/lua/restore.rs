@@ -48,6 +48,8 @@ pub enum Restore<'a> {
         revision: u32,
         plan: &'a CheckedPlan,
         stock: &'a BTreeMap<String, i64>,
+        /// Number of the last change of the stock that `stock` includes, and how many units it took off; 0 where there is none.
+        change: (u64, u64),
         /// Whether [`Restore::Make`] made the buckets of [`super::keys::LASTING_FAMILIES`].
         made: bool,
     },
@@ -104,11 +106,13 @@ pub fn restore_args(token: &str, step: Restore<'_>) -> Args {
             revision,
             plan,
             stock,
+            change: (number, taken),
             made,
         } => {
             args.extend(state_args(fence, revision, plan.context().schedule).iter());
             args.push(run);
             args.push(pause_text(pause));
+            args.extend([text(number), text(taken)]);
             args.push_text(stock.len());
             args.extend(stock.iter().flat_map(|(sku, left)| [text(sku), text(left)]));
             args.extend(family_args(if made { 0 } else { plan.context().buckets }));

@@ -3,6 +3,7 @@
 mod asked;
 mod audiences;
 mod behind;
+mod change;
 pub mod compare;
 mod error;
 mod fill;

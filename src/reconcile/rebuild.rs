@@ -236,7 +236,6 @@ impl Work<'_> {
     /// `None` when an activation came in between: what was restored is not what it needs.
     async fn restore(&self, row: CampaignRow, turn: &mut Turn) -> Result<Option<Rebuilt>, RebuildError> {
         let campaign = row.campaign.clone();
-        let number = row.activation.revision;
         let revision = self.reconcile.kept_revision(&row).await?;
         let expires_at = revision.schedule.expires_at();
         let uid = &campaign.uid;
@@ -261,14 +260,13 @@ impl Work<'_> {
         self.make_buckets(plan, fresh).await?;
         let stock = self.reconcile.store.stock(&campaign.id).await?.into_iter();
         let left = |sku: &str, total| tally.left(sku, total);
-        let stock: BTreeMap<_, _> = stock
+        let mut stock: BTreeMap<_, _> = stock
             .map(|row| (row.sku.clone(), left(&row.sku, row.total)))
             .collect();
-        // The epoch rises even when nothing was restored: whoever still holds the old fence is stale.
-        let (epoch, now) = (row.activation.epoch, (self.reconcile.clock)());
-        let store = &self.reconcile.store;
-        let raised = store.insert_activation_after(&campaign.id, number, epoch, now);
-        let Some(activation) = raised.await? else {
+        let change = self.weigh_change(&campaign.id, &mut stock).await?;
+        // The epoch rises even when nothing was restored: whoever still holds the old fence is stale. So does it with every
+        // change of the stock: what was read is what there is.
+        let Some(activation) = self.raise_epoch(&campaign.id, row.activation, &change).await? else {
             return Ok(None);
         };
         let fence = compiled.fence(activation.epoch);
@@ -281,6 +279,7 @@ impl Work<'_> {
             revision: revision.number,
             plan,
             stock: &stock,
+            change: (change.number, change.taken),
             made: true,
         })
         .await?;

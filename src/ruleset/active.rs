@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Compiled, Precheck, reads_of};
-use crate::campaign::Activation;
+use crate::campaign::{Activation, Restock};
 use crate::lua::fence::Fence;
 use crate::plan::unfit::Reads;
 
@@ -14,6 +14,8 @@ use crate::plan::unfit::Reads;
 pub struct Active {
     pub compiled: Arc<Compiled>,
     pub activation: Activation,
+    /// The units that were added last, where that was the last change of the campaign's stock: a shard gets them with the fence.
+    pub restock: Option<Restock>,
     /// What the rules that decide read: the plan, without its shadow, and the prechecks. A shadow rule decides nothing.
     pub decides_by: Reads,
     /// Of the rules that have one, in the order of the revision's rules.
@@ -32,8 +34,14 @@ impl Active {
             decides_by: reads_of(&compiled.family.plan, &prechecks),
             compiled,
             activation,
+            restock: None,
             prechecks,
         }
+    }
+
+    /// The same, with the units that were added last.
+    pub fn restocked(self, restock: Option<Restock>) -> Self {
+        Self { restock, ..self }
     }
 
     /// The fence that has to be in place for this gateway to admit anybody.

@@ -45,6 +45,7 @@ fn compiled(id: &str) -> Arc<Compiled> {
         audiences: Default::default(),
         folds: Default::default(),
         shadow: None,
+        stock: None,
         created_at: NOW,
     };
     Arc::new(Compiled::build(campaign, revision).expect("a plan"))

@@ -20,6 +20,7 @@ mod rows;
 mod scheduled;
 mod seals;
 mod server;
+mod stock_changes;
 mod time;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::audience::ListKind;
-use crate::campaign::{Activation, Campaign, Schedule};
+use crate::campaign::{Activation, Campaign, Restock, Schedule};
 use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
@@ -61,6 +62,8 @@ pub use seals::{CutOver, KeyRow, contradiction};
 use server::encryption;
 pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
+pub use stock_changes::commit::{Commit, Committed};
+pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -171,6 +174,10 @@ pub struct CampaignRow {
     /// Schedule of the active revision.
     pub schedule: Schedule,
     pub pause: PauseRow,
+    /// The units that were added last, where that was the last change of the campaign's stock.
+    pub restock: Option<Restock>,
+    /// Number of the last change of the campaign's stock that was begun; 0 where there was none.
+    pub stock_change: u64,
 }
 
 /// Stock of one SKU as the database has it.

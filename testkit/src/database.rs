@@ -280,6 +280,7 @@ pub fn revision(campaign: &str) -> Revision {
         audiences: Default::default(),
         folds: Default::default(),
         shadow: None,
+        stock: None,
         created_at: NOW,
     }
 }

@@ -100,6 +100,7 @@ impl Scripted {
             revision: self.family.revision,
             plan: &self.family.plan,
             stock: &start.stock,
+            change: (0, 0),
             made: false,
         };
         for step in [begin, charges, finish] {

@@ -38,11 +38,12 @@ pub(super) struct Facts {
 impl Facts {
     /// `skus`: those of the campaign.
     pub(super) fn of(campaign: &Campaign, skus: &Skus, number: u32, revision: Revision) -> Self {
+        let skus = revision.skus(skus);
         let lead = revision.plan.early_access.iter().map(|early| early.lead_ms).max();
         let context = CheckContext {
             campaign: campaign.id.clone(),
             schedule: revision.schedule,
-            skus: skus.clone(),
+            skus,
             audiences: revision.audiences,
             buckets: campaign.buckets,
         };

@@ -54,6 +54,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         audiences: context.audiences.clone(),
         folds: Default::default(),
         shadow: None,
+        stock: None,
         created_at: 0,
     };
     let row = CampaignRow {
@@ -64,6 +65,8 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         },
         schedule: context.schedule,
         pause: Default::default(),
+        restock: None,
+        stock_change: 0,
     };
     (row, revision)
 }

@@ -83,7 +83,14 @@ impl<'a> Compare<'a> {
                 }
             }
         };
-        let shapes = (shapes(old, name("old", old)), shapes(new, name("new", new)));
+        let (was, is) = match stock(old, new).0 {
+            Same => ("stock", "stock"),
+            _ => ("old stock", "new stock"),
+        };
+        let shapes = (
+            shapes(old, name("old", old), was),
+            shapes(new, name("new", new), is),
+        );
         Self {
             old,
             new,
@@ -177,6 +184,13 @@ impl<'a> Compare<'a> {
             (Expr::Number { of: a, .. }, Expr::Number { of: c, .. }) if self.is_same(*a, *c) => {
                 self.numbers(one, other)
             }
+            (Expr::Stock, Expr::Stock) => {
+                let (relation, differences) = stock(self.old, self.new);
+                for Difference { entry, old, new } in differences {
+                    self.differ(entry, old, new);
+                }
+                relation
+            }
             _ => Unknown,
         }
     }
@@ -266,4 +280,23 @@ impl<'a> Compare<'a> {
             self.differences.push(difference);
         }
     }
+}
+
+/// Units of the SKUs that both plans are for: a merchant adds some, or takes some back.
+fn stock(old: &CheckedPlan, new: &CheckedPlan) -> (Relation, Vec<Difference>) {
+    let after = new.context().skus.iter().map(|sku| (&sku.id, sku.stock));
+    let after: HashMap<&String, u64> = after.collect();
+    let (mut relation, mut differences) = (Same, Vec::new());
+    for sku in &old.context().skus {
+        let Some(stock) = after.get(&sku.id).filter(|stock| **stock != sku.stock) else {
+            continue;
+        };
+        relation = relation.and(Relation::of(&sku.stock, stock));
+        differences.push(Difference {
+            entry: Some(sku.id.clone()),
+            old: sku.stock.to_string(),
+            new: stock.to_string(),
+        });
+    }
+    (relation, differences)
 }

@@ -26,7 +26,7 @@ pub struct Stored {
 /// The counters of a revision's plan.
 pub fn stored(plan: &CheckedPlan, revision: u32) -> Vec<Stored> {
     // A cost reads no counter, so their names do not matter.
-    let shapes = shapes(plan, |index| index.to_string());
+    let shapes = shapes(plan, |index| index.to_string(), "stock");
     let counters = plan.plan().counters.iter();
     counters
         .map(|counter| Stored {

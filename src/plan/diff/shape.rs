@@ -7,12 +7,12 @@ use crate::plan::{CheckedPlan, Expr};
 
 pub(super) type Shape = [u8; 32];
 
-/// One per node, operands included. `counter` names counters: the same name, the same count.
-pub(super) fn shapes(plan: &CheckedPlan, counter: impl Fn(u32) -> String) -> Vec<Shape> {
+/// One per node, operands included. `counter` names counters: the same name, the same count; `stock` the units of SKUs.
+pub(super) fn shapes(plan: &CheckedPlan, counter: impl Fn(u32) -> String, stock: &str) -> Vec<Shape> {
     let mut shapes: Vec<Shape> = Vec::with_capacity(plan.plan().nodes.len());
     for expr in &plan.plan().nodes {
         let mut hash = Sha256::new();
-        hash.update(label(plan, expr, &counter));
+        hash.update(label(plan, expr, &counter, stock));
         for operand in expr.operands() {
             hash.update(shapes[operand as usize]);
         }
@@ -22,11 +22,12 @@ pub(super) fn shapes(plan: &CheckedPlan, counter: impl Fn(u32) -> String) -> Vec
 }
 
 /// Everything of a node but its operands. Opening and closing are the constants they stand for.
-fn label(plan: &CheckedPlan, expr: &Expr, counter: &impl Fn(u32) -> String) -> String {
+fn label(plan: &CheckedPlan, expr: &Expr, counter: &impl Fn(u32) -> String, stock: &str) -> String {
     let schedule = plan.context().schedule;
     match expr {
         Expr::OpensAt => format!("{:?}", Expr::Int(schedule.opens_at)),
         Expr::ClosesAt => format!("{:?}", Expr::Int(schedule.closes_at)),
+        Expr::Stock => stock.to_owned(),
         Expr::Counter(index) => format!("counter {}", counter(*index)),
         Expr::Div(_, divisor) => format!("div {divisor}"),
         Expr::Mod(_, divisor) => format!("mod {divisor}"),

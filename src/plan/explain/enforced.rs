@@ -165,7 +165,7 @@ impl<'a> Text<'a> {
             Expr::Attribute(attribute) => self.push(&noun(attribute)),
             Expr::Counter(index) => self.counter(*index),
             Expr::Remaining => self.push("units left of the SKU"),
-            Expr::Stock => self.push("units of the SKU at the start"),
+            Expr::Stock => self.push("units of the SKU in all"),
             Expr::Now => self.push("the time of the order"),
             Expr::OpensAt => self.push("the opening"),
             Expr::ClosesAt => self.push("the closing"),

@@ -93,7 +93,7 @@ fn what_the_database_cannot_hold_is_said() {
     "#);
     insta::assert_snapshot!(explained("smaller orders as stock runs out"), @r#"
     The sale opens at 2026-03-28T12:00:00.000Z and closes at 2026-04-01T12:00:00.000Z.
-    Small orders only once half is sold. Enforced: quantity ≤ (units of the SKU at the start ÷ 10 (rounded down) where units of the SKU at the start ÷ 2 (rounded down) < units left of the SKU, else 1). Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.
+    Small orders only once half is sold. Enforced: quantity ≤ (units of the SKU in all ÷ 10 (rounded down) where units of the SKU in all ÷ 2 (rounded down) < units left of the SKU, else 1). Redis alone enforces it: what is admitted against it because Redis lost writes is not revoked.
     "#);
 }
 

@@ -198,6 +198,13 @@ impl<'a> Desk<'a> {
         Ok(compiled)
     }
 
+    /// Whether what the database says of units and what the shard has are of the same changes of the stock: none is under way, and
+    /// none was made since this began.
+    pub(super) async fn is_stock_settled(&self) -> Result<bool, CompareError> {
+        let store = &self.reconcile.store;
+        Ok(store.is_stock_settled(self.campaign(), self.fence.epoch).await?)
+    }
+
     /// Waits until everything the bus holds now has landed or become a dead letter.
     pub(super) async fn landed(&self) -> Result<(), CompareError> {
         self.reconcile

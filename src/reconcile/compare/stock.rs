@@ -28,7 +28,7 @@ pub(super) struct Sums {
     pub(super) skus: u64,
     pub(super) differences: Vec<Difference>,
     /// Whether they say how many units are held. They do not where orders kept falling into the very millisecond the
-    /// shard was read at, or units kept coming back meanwhile.
+    /// shard was read at, where units kept coming back meanwhile, or a merchant adds some or takes some off.
     pub(super) are_clear: bool,
 }
 
@@ -78,7 +78,8 @@ impl Desk<'_> {
             // it does where an order gave back what it held after the shard was read and before the database was.
             let are_clear = differences.is_empty()
                 || !is_ambiguous(&moment, &sums)
-                    && self.read_counts(&[]).await?.reopened == moment.ledger.reopened;
+                    && self.read_counts(&[]).await?.reopened == moment.ledger.reopened
+                    && self.is_stock_settled().await?;
             if are_clear || tries == AMBIGUOUS_MAX {
                 return Ok(Sums {
                     skus: skus.len() as u64,

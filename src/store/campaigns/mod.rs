@@ -4,26 +4,29 @@ pub(in crate::store) mod pause;
 pub(in crate::store) mod record_version;
 mod removal;
 pub(in crate::store) mod revisions;
-
-use std::collections::BTreeMap;
+pub(in crate::store) mod skus;
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::campaign::{
-    ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Schedule, Sku, Skus, days_ms,
+    ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Restock, Schedule, Skus,
+    days_ms,
 };
 use crate::revision::Revision;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
-use crate::store::rows::{int, json, maybe_int, maybe_json, moment, narrow, text, to_json};
+use crate::store::rows::{int, json, maybe_int, maybe_json, maybe_text, moment, narrow, text, to_json};
 use crate::store::time;
 use crate::store::{CampaignRow, Store, StoreError, StoreResult};
 
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
-     c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note \
-     FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision";
+     c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note, \
+     x.number, x.sku_id, x.units, x.epoch, c.stock_change \
+     FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision \
+     LEFT JOIN stock_changes x ON x.campaign_id = c.campaign_id AND x.number = c.stock_change \
+     AND x.epoch IS NOT NULL AND x.kind <> 'remove'";
 
 impl Store {
     /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
@@ -54,18 +57,7 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         for (position, sku) in campaign.skus.iter().enumerate() {
-            let attributes = Some(&sku.attributes).filter(|attributes| !attributes.is_empty());
-            let attributes = attributes.map(to_json).transpose()?;
-            sqlx::query(
-                "INSERT INTO stock (campaign_id, sku_id, total, sold, position, attributes) VALUES (?, ?, ?, 0, ?, ?)",
-            )
-            .bind(campaign.id.as_str())
-            .bind(sku.id.as_str())
-            .bind(i64::try_from(sku.stock).unwrap_or(i64::MAX))
-            .bind(position as i64)
-            .bind(attributes)
-            .execute(&mut *tx)
-            .await?;
+            skus::insert(&mut tx, &campaign.id, sku, position as i64).await?;
         }
         write_revision(&mut tx, first, &campaign.id, 1).await?;
         let activation = Activation {
@@ -158,13 +150,7 @@ impl Store {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, revision).await?;
         self.lock_epoch(&mut tx, &revision.campaign).await?;
-        let last: i64 = sqlx::query_scalar("SELECT MAX(revision) FROM revisions WHERE campaign_id = ?")
-            .bind(revision.campaign.as_str())
-            .fetch_one(&mut *tx)
-            .await?;
-        let number = u32::try_from(last + 1)
-            .map_err(|_| StoreError::Refused("the campaign has too many revisions".to_owned()))?;
-        write_revision(&mut tx, revision, &revision.campaign, number).await?;
+        let number = append_revision(&mut tx, revision).await?;
         tx.commit().await?;
         Ok(number)
     }
@@ -172,7 +158,7 @@ impl Store {
     pub async fn revision(&self, campaign: &str, number: u32) -> StoreResult<Option<Revision>> {
         let row = sqlx::query(
             "SELECT campaign_id, revision, rules, CAST(opens_at AS CHAR), CAST(closes_at AS CHAR), plan, plan_digest, \
-             CAST(created_at AS CHAR), audiences, shadow, retention_days, folds FROM revisions WHERE campaign_id = ? AND revision = ?",
+             CAST(created_at AS CHAR), audiences, shadow, retention_days, folds, stock FROM revisions WHERE campaign_id = ? AND revision = ?",
         )
         .bind(campaign)
         .bind(i64::from(number))
@@ -236,40 +222,21 @@ impl Store {
             .await?;
         row.as_ref().map(|row| narrow(row, 0)).transpose()
     }
+}
 
-    /// Adds the SKUs, which are the campaign's stock rows in the merchant's order.
-    async fn with_skus(&self, rows: &[AnyRow]) -> StoreResult<Vec<CampaignRow>> {
-        let mut campaigns: Vec<CampaignRow> = rows.iter().map(campaign_row).collect::<StoreResult<_>>()?;
-        let index: BTreeMap<String, usize> = campaigns
-            .iter()
-            .enumerate()
-            .map(|(index, row)| (row.campaign.id.clone(), index))
-            .collect();
-        let ids: Vec<&String> = index.keys().collect();
-        for range in pieces(ids.len()) {
-            let marks = placeholders(1, range.len());
-            let sql = format!(
-                "SELECT campaign_id, sku_id, total, attributes FROM stock WHERE campaign_id IN {marks} \
-                 ORDER BY campaign_id, position"
-            );
-            let query = ids[range]
-                .iter()
-                .fold(sqlx::query(AssertSqlSafe(sql)), |query, id| {
-                    query.bind(id.as_str())
-                });
-            for row in &query.fetch_all(&self.pool).await? {
-                let sku = Sku {
-                    id: text(row, 1)?,
-                    stock: narrow(row, 2)?,
-                    attributes: maybe_json(row, 3)?.unwrap_or_default(),
-                };
-                if let Some(at) = index.get(&text(row, 0)?) {
-                    campaigns[*at].campaign.skus.push(sku);
-                }
-            }
-        }
-        Ok(campaigns)
-    }
+/// Writes a revision under the next free number, the campaign being locked.
+pub(in crate::store) async fn append_revision(
+    tx: &mut Transaction<'_, Any>,
+    revision: &Revision,
+) -> StoreResult<u32> {
+    let last: i64 = sqlx::query_scalar("SELECT MAX(revision) FROM revisions WHERE campaign_id = ?")
+        .bind(revision.campaign.as_str())
+        .fetch_one(&mut **tx)
+        .await?;
+    let number = u32::try_from(last + 1)
+        .map_err(|_| StoreError::Refused("the campaign has too many revisions".to_owned()))?;
+    write_revision(tx, revision, &revision.campaign, number).await?;
+    Ok(number)
 }
 
 async fn write_revision(
@@ -321,15 +288,26 @@ pub(in crate::store) async fn append_activation(
         return Err(StoreError::Conflict(what));
     }
     let activation = Activation { epoch, revision };
-    write_activation(&mut tx, campaign, activation, now).await?;
-    sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
-        .bind(epoch as i64)
-        .bind(i64::from(revision))
-        .bind(campaign)
-        .execute(&mut *tx)
-        .await?;
+    put_in_force(&mut tx, campaign, activation, now).await?;
     tx.commit().await?;
     Ok(activation)
+}
+
+/// Writes an activation, the campaign being locked and its revision there.
+pub(in crate::store) async fn put_in_force(
+    tx: &mut Transaction<'_, Any>,
+    campaign: &str,
+    activation: Activation,
+    now: i64,
+) -> StoreResult<()> {
+    write_activation(tx, campaign, activation, now).await?;
+    sqlx::query("UPDATE campaigns SET epoch = ?, revision = ? WHERE campaign_id = ?")
+        .bind(activation.epoch as i64)
+        .bind(i64::from(activation.revision))
+        .bind(campaign)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 async fn write_activation(
@@ -371,7 +349,22 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
             retention_ms: days_ms(narrow(row, 10)?),
         },
         pause: pause::row(row, 13)?,
+        restock: restock(row, 17)?,
+        stock_change: narrow(row, 21)?,
     })
+}
+
+/// Of four columns that are null where there is none.
+fn restock(row: &AnyRow, at: usize) -> StoreResult<Option<Restock>> {
+    let Some(sku) = maybe_text(row, at + 1)? else {
+        return Ok(None);
+    };
+    Ok(Some(Restock {
+        number: narrow(row, at)?,
+        sku,
+        units: narrow(row, at + 2)?,
+        epoch: narrow(row, at + 3)?,
+    }))
 }
 
 fn record_version(row: &AnyRow, at: usize) -> StoreResult<RecordVersion> {
@@ -398,5 +391,6 @@ fn revision_row(row: &AnyRow) -> StoreResult<Revision> {
         audiences: maybe_json(row, 8)?.unwrap_or_default(),
         folds: maybe_json(row, 11)?.unwrap_or_default(),
         shadow: maybe_json(row, 9)?,
+        stock: maybe_json(row, 12)?,
     })
 }

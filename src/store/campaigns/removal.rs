@@ -16,11 +16,12 @@ const MAYBE_ORDERS: [Stage; 6] = [
     Stage::Landed,
 ];
 /// Tables whose rows of the campaign go with it; the audit trail keeps what people did.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "stock",
     "`usage`",
     "operations",
     "scheduled_changes",
+    "stock_changes",
     "activations",
     "revisions",
     "campaigns",

@@ -40,6 +40,7 @@ pub const TABLES: &[&str] = &[
     "seal_keys",
     "seal_senders",
     "stock",
+    "stock_changes",
     "usage",
 ];
 

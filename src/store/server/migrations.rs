@@ -53,6 +53,7 @@ const FILES: &[File] = &[
     migration!(25, "0025_sku_attributes"),
     migration!(26, "0026_operations"),
     migration!(27, "0027_pauses"),
+    migration!(28, "0028_stock_changes"),
     migration!(29, "0029_orders_listed"),
 ];
 

@@ -110,6 +110,7 @@ fn active_with(plan: Plan, activation: Activation) -> Arc<Active> {
         audiences: Default::default(),
         folds: Default::default(),
         shadow: None,
+        stock: None,
         created_at: 0,
     };
     let compiled = Compiled::build(campaign, revision).expect("a valid plan");
@@ -428,6 +429,7 @@ async fn open_as(campaign: &str, engine: &dyn Engine, active: &Active) {
             revision: active.revision.number,
             plan,
             stock: &stock,
+            change: (0, 0),
             made: false,
         },
     ];
@@ -465,7 +467,7 @@ impl Stage {
 
     /// To this one's in the engine, whatever the database says.
     async fn move_fence(&self, active: &Active) {
-        let args = activate_args(&active.fence(), active.revision.number, &active.family.plan);
+        let args = activate_args(&active.fence(), active.revision.number, &active.family.plan, None);
         let key = Shard::new(CAMPAIGN, 0).state();
         let reply = self.engine.inner.run(&fixed::ACTIVATE, &key, args);
         assert_eq!(activate_reply(reply.await.expect("runs")), Ok(None));

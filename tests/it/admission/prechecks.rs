@@ -81,7 +81,7 @@ impl Stage {
     /// Another gateway activates a revision with these prechecks: this one has yet to find out.
     async fn activate_checked(&self, limit: i64, epoch: u64, prechecks: Vec<Arc<dyn Precheck>>) {
         let newer = revision(limit, epoch, prechecks);
-        let args = activate_args(&newer.fence(), newer.revision.number, &newer.family.plan);
+        let args = activate_args(&newer.fence(), newer.revision.number, &newer.family.plan, None);
         let key = Shard::new(CAMPAIGN, 0).state();
         let reply = self.engine.inner.run(&fixed::ACTIVATE, &key, args).await;
         assert_eq!(activate_reply(reply.expect("runs")), Ok(None));

@@ -11,6 +11,7 @@ mod plans;
 mod provided;
 mod random;
 mod report;
+mod restock;
 mod retries;
 mod rules;
 mod samples;

@@ -146,7 +146,7 @@ fn an_activation_leaves_a_pause_alone() {
     };
     let plan = world.family.plan.clone();
     for side in world.sides() {
-        let args = with(&activate_args(&next, REVISION, &plan), 4, EXPIRES_AT);
+        let args = with(&activate_args(&next, REVISION, &plan, None), 4, EXPIRES_AT);
         side.run(&fixed::ACTIVATE, args).expect("activate runs");
         assert_eq!(status(side).pause, on(3, None), "{}", side.name());
     }

@@ -119,6 +119,7 @@ impl Sale {
             audiences: [("vip".to_owned(), list)].into(),
             folds: Default::default(),
             shadow: None,
+            stock: None,
             created_at: now,
         };
         store.insert_campaign(&campaign, &revision).await.expect("stored");

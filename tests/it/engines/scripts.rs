@@ -157,7 +157,7 @@ fn the_fence_says_how_orders_travel_and_its_version_only_rises() {
             ..next.clone()
         };
         let activate = |side: &mut dyn Side, fence: &Fence| {
-            let args = activate_args(fence, REVISION, &family.plan);
+            let args = activate_args(fence, REVISION, &family.plan, None);
             activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
         };
         assert_eq!(activate(side, &older), Some(Some(fence.clone())));
@@ -332,7 +332,7 @@ fn an_older_fence_decides_nothing() {
             ..fence.clone()
         };
         let activate = |side: &mut dyn Side, fence: &Fence| {
-            let args = with(&activate_args(fence, 8, &family.plan), 4, EXPIRES_AT);
+            let args = with(&activate_args(fence, 8, &family.plan, None), 4, EXPIRES_AT);
             activate_reply(side.run(&fixed::ACTIVATE, args).expect("activate runs")).expect("a reply")
         };
         assert_eq!(activate(side, &newer), None);
@@ -453,7 +453,7 @@ fn activation_makes_no_buckets_at_once_and_moves_what_is_few() {
             ..fence.clone()
         };
         let expiry = EXPIRES_AT + 5;
-        let args = with(&activate_args(&newer, 2, &next.family.plan), 4, expiry);
+        let args = with(&activate_args(&newer, 2, &next.family.plan, None), 4, expiry);
         side.run(&fixed::ACTIVATE, args).expect("activate runs");
         let dump = side.dump();
         assert!(dump.contains_key("counts:3"));
@@ -646,6 +646,7 @@ fn a_rebuild_brings_back_orders_charges_and_stock() {
             revision: REVISION,
             plan,
             stock: &oracle.stock,
+            change: (0, 0),
             made: false,
         };
         assert!(!step("slow", finish()));
@@ -755,7 +756,7 @@ fn a_state_of_an_older_layout_is_none() {
                 let again = admit(side, family, fence, std::slice::from_ref(&order));
                 assert_eq!(again, AdmitReply::Fenced(None));
             }
-            let args = activate_args(&newer, 2, &family.plan);
+            let args = activate_args(&newer, 2, &family.plan, None);
             let activated = side.run(&fixed::ACTIVATE, args).expect("activate runs");
             assert_eq!(activate_reply(activated), Ok(Some(None)));
             let longer = Prolong {

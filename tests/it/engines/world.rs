@@ -134,6 +134,7 @@ impl World {
                 revision: REVISION,
                 plan: &plan,
                 stock: &stock,
+                change: (0, 0),
                 made: false,
             };
             let finish = with(&restore_args("token", finish), 6, EXPIRES_AT);

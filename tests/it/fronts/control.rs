@@ -12,8 +12,8 @@ use rushgate::control::proof::{Counterexample, Differential, ExamplesPlayed, Pro
 use rushgate::control::simulate::{self, Given, NewSimulation, SideAnswer, Simulation};
 use rushgate::control::{
     Activated, ActivatedAt, Asked, AudienceUpload, CampaignChange, CampaignFigures, Changed, Compared,
-    ControlError, MemberChange, MembersStream, NewCampaign, NewRevision, Operation, Problem, RevisionAnswer,
-    RevisionHead, RevisionView, SkuFigures, Uploaded, UploadedModule,
+    ControlError, MemberChange, MembersStream, NewCampaign, NewRevision, NewSku, Operation, Problem,
+    RevisionAnswer, RevisionHead, RevisionView, SkuFigures, StockBody, Uploaded, UploadedModule,
 };
 use rushgate::plan::cost::PlanCost;
 use rushgate::plan::diff::{Change, Class, CounterChange, Counts, Part};
@@ -66,6 +66,8 @@ fn row(id: &str) -> CampaignRow {
             retention_ms: rushgate::campaign::RETENTION_MS,
         },
         pause: Default::default(),
+        restock: None,
+        stock_change: 0,
     }
 }
 
@@ -339,6 +341,33 @@ impl Rules for Scripted {
             4 => Err(ControlError::Proof(Box::new(proof))),
             _ => Err(ControlError::Unknown(format!("no revision {revision}"))),
         })
+    }
+
+    fn change_stock<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        sku: Option<&'a str>,
+        _: &'a StockBody,
+        dry_run: bool,
+    ) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(rushgate::control::Answered {
+            body: serde_json::json!({"campaign": operation.campaign, "sku": sku, "dry_run": dry_run})
+                .to_string(),
+            is_replay: operation.key == Some("again"),
+        }))
+    }
+
+    fn add_sku<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        new: &'a NewSku,
+        dry_run: bool,
+    ) -> Answered<'a, rushgate::control::Answered> {
+        answered(Ok(rushgate::control::Answered {
+            body: serde_json::json!({"campaign": operation.campaign, "sku": new.id, "dry_run": dry_run})
+                .to_string(),
+            is_replay: operation.key == Some("again"),
+        }))
     }
 
     fn revisions<'a>(

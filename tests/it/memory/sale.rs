@@ -102,6 +102,7 @@ pub fn revision() -> Revision {
         audiences: Default::default(),
         folds: Default::default(),
         shadow: None,
+        stock: None,
         created_at: now(),
     }
 }

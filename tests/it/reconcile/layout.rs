@@ -53,7 +53,7 @@ async fn upgraded(side: Side, fence: &str) {
         epoch: sale.active.activation.epoch + 1,
         ..sale.active.fence()
     };
-    let args = activate_args(&next, 1, &sale.active.family.plan);
+    let args = activate_args(&next, 1, &sale.active.family.plan, None);
     let activated = activate_reply(sale.run(&fixed::ACTIVATE, args).await);
     assert_eq!(activated, Ok(Some(None)));
 

@@ -6,6 +6,7 @@ mod layout;
 mod lossy;
 mod missing;
 mod moment;
+mod restock;
 mod revoked;
 mod sale;
 mod skus;

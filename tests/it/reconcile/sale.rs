@@ -244,6 +244,7 @@ impl Sale {
             audiences: BTreeMap::new(),
             folds: Default::default(),
             shadow: None,
+            stock: None,
             created_at: opened_at,
         };
         db.store

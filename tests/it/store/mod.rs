@@ -16,6 +16,7 @@ mod revisions;
 mod seals;
 mod server;
 mod simulate;
+mod stock_changes;
 
 use std::collections::BTreeMap;
 

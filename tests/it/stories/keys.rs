@@ -50,7 +50,10 @@ impl Deployment {
             named.collect::<Vec<_>>().join(",")
         );
         let path = self.folder.path().join(format!("with-{}.toml", keys.join("-")));
-        std::fs::write(&path, text).expect("written");
+        // A process may be reading it.
+        if !path.exists() {
+            std::fs::write(&path, text).expect("written");
+        }
         path
     }
 
@@ -70,12 +73,17 @@ impl Deployment {
     }
 
     pub fn role(&self, role: &str, keys: &[&str]) -> Role {
+        self.role_with(role, keys, &[])
+    }
+
+    /// The same with more environment.
+    pub fn role_with(&self, role: &str, keys: &[&str], env: &[(&str, &str)]) -> Role {
         let mut args = vec![role.to_owned()];
         args.extend(self.flags(keys));
         if role == "serve" {
             args.extend(["--redis-url".to_owned(), self.redis_url.clone()]);
         }
-        Role::start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        Role::start_with(&args.iter().map(String::as_str).collect::<Vec<_>>(), env)
     }
 
     /// A command of an operator who has these keys.

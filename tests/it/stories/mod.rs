@@ -33,6 +33,8 @@ mod shadow;
 mod simulate;
 mod sku_attributes;
 mod skus;
+mod stock;
+mod stock_deployed;
 mod stopping;
 mod units;
 mod wrong_input;

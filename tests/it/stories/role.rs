@@ -17,7 +17,13 @@ pub struct Role {
 
 impl Role {
     pub fn start(args: &[&str]) -> Self {
+        Self::start_with(args, &[])
+    }
+
+    /// The same with more environment.
+    pub fn start_with(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = gate::command(args)
+            .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -329,6 +329,7 @@ async fn sale(store: &Store, campaign: &str, plan: &str, now: i64) -> Result<Com
         audiences: BTreeMap::default(),
         folds: Default::default(),
         shadow: None,
+        stock: None,
         created_at: now,
     };
     let module = ModuleRow {

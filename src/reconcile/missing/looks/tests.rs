@@ -31,6 +31,8 @@ fn row(id: &str, uid: &str) -> CampaignRow {
             retention_ms: RETENTION_MS,
         },
         pause: Default::default(),
+        restock: None,
+        stock_change: 0,
     }
 }
 

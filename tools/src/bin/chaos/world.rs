@@ -184,7 +184,7 @@ impl Findings {
 
     /// What must be 0, and is not.
     pub fn wrong(&self) -> Vec<String> {
-        const NONE: [&str; 9] = [
+        const NONE: [&str; 10] = [
             "lost",
             "doubled",
             "oversold",
@@ -194,6 +194,7 @@ impl Findings {
             "altered",
             "contradicted",
             "revoked_wrongly",
+            "half_changed",
         ];
         let wrong = NONE.iter().filter(|name| self.number(name) != 0);
         wrong

@@ -37,6 +37,8 @@ pub struct Books {
     pub rows: Vec<Row>,
     /// SKU → (total, sold).
     pub stock: BTreeMap<String, (i64, i64)>,
+    /// In order: SKU, its total afterwards (none while that is as it was), whether it is half done.
+    pub changes: Vec<(String, Option<i64>, bool)>,
     pub usage: BTreeMap<Counted, i64>,
     /// Orders among the dead letters, or on their way back from there: id → (stage, units).
     pub dead: BTreeMap<String, (String, i64)>,
@@ -47,6 +49,7 @@ pub async fn read(url: &str, campaign: &str) -> Result<Books> {
     let books = Books {
         rows: orders(&database, campaign).await?,
         stock: stock(&database, campaign).await?,
+        changes: changes(&database, campaign).await?,
         usage: usage(&database, campaign).await?,
         dead: dead(&database, campaign).await?,
     };
@@ -88,6 +91,17 @@ async fn stock(database: &MySqlPool, campaign: &str) -> Result<BTreeMap<String, 
     Ok(rows
         .into_iter()
         .map(|(sku, total, sold)| (sku, (total, sold)))
+        .collect())
+}
+
+async fn changes(database: &MySqlPool, campaign: &str) -> Result<Vec<(String, Option<i64>, bool)>> {
+    let sql =
+        "SELECT sku_id, total, done_at IS NULL FROM stock_changes WHERE campaign_id = ? ORDER BY number";
+    let rows: Vec<(String, Option<i64>, i64)> =
+        sqlx::query_as(sql).bind(campaign).fetch_all(database).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(sku, total, open)| (sku, total, open == 1))
         .collect())
 }
 

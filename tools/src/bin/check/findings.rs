@@ -29,6 +29,8 @@ pub struct Findings {
     pub contradicted: u64,
     /// Told accepted and then revoked although Redis lost nothing.
     pub revoked_wrongly: u64,
+    /// Changes of the stock that are half done, and SKUs whose total is not what their last change made it.
+    pub half_changed: u64,
 
     pub attempts: u64,
     pub ok: u64,
@@ -69,7 +71,7 @@ impl Findings {
     }
 
     /// The figures that must be 0.
-    pub fn wrong(&self) -> [(&'static str, u64); 9] {
+    pub fn wrong(&self) -> [(&'static str, u64); 10] {
         [
             ("lost", self.lost),
             ("doubled", self.doubled),
@@ -80,6 +82,7 @@ impl Findings {
             ("altered", self.altered),
             ("contradicted", self.contradicted),
             ("revoked wrongly", self.revoked_wrongly),
+            ("half changed", self.half_changed),
         ]
     }
 

@@ -27,6 +27,7 @@ pub fn judge(rules: &Rules, told: &Told, logs: &Logs, books: &Books) -> Findings
     clients(&mut found, rules, told, books, &rows);
     every_row(&mut found, told, books);
     counted(&mut found, books);
+    changed(&mut found, books);
     limits(&mut found, rules, books);
     topic(&mut found, told, logs, books, &rows);
     if let Some(remaining) = rules.remaining {
@@ -156,6 +157,27 @@ fn counted(found: &mut Findings, books: &Books) {
         let used = books.usage.get(key).copied().unwrap_or(0);
         let expected = charges.get(key).copied().unwrap_or(0);
         differ(found, &format!("usage of {key:?}"), used, expected);
+    }
+}
+
+/// Changes of the stock, against the totals: each once, and none half done.
+fn changed(found: &mut Findings, books: &Books) {
+    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+    for (sku, total, open) in &books.changes {
+        if *open {
+            found.half_changed += 1;
+            found.case(format!("a change of the stock of {sku} is half done"));
+        }
+        last.extend(total.map(|total| (sku.as_str(), total)));
+    }
+    for (sku, total) in last {
+        let there = books.stock.get(sku).map(|(total, _)| *total);
+        if there != Some(total) {
+            found.half_changed += 1;
+            found.case(format!(
+                "the total of {sku} is {there:?}, and its last change made it {total}"
+            ));
+        }
     }
 }
 

@@ -52,6 +52,9 @@ const ADMIN: &[&str] = &[
     "/admin/v1/campaigns/surface/clone",
     "/admin/v1/campaigns/surface/orders",
     "/admin/v1/campaigns/surface/orders/00000000000000000000000000000000",
+    "/admin/v1/campaigns/surface/skus",
+    "/admin/v1/campaigns/surface/skus/mug/stock",
+    "/admin/v1/campaigns/surface/stock",
     "/",
     "/admin/v1/nothing",
 ];

@@ -133,6 +133,7 @@ impl Gate {
             revision: 1,
             plan: &gate.family.plan,
             stock: &stock,
+            change: (0, 0),
             run: &run,
             pause: Default::default(),
             made: false,

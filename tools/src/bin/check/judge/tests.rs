@@ -148,6 +148,19 @@ fn copies_in_kafka_are_absorbed_and_counted_twice_they_are_doubled() {
 }
 
 #[test]
+fn a_change_of_the_stock_is_done_and_in_the_total() {
+    let mut run = Run::new(2);
+    run.books.stock.insert("mug".to_owned(), (105, 2));
+    let changed = |total, open| ("mug".to_owned(), total, open);
+    run.books.changes = vec![changed(Some(110), false), changed(Some(105), false)];
+    assert!(run.judge().is_right(), "{}", run.judge());
+    run.books.changes.push(changed(None, true));
+    assert_eq!(run.wrong(), ["half changed"]);
+    run.books.changes = vec![changed(Some(110), false)];
+    assert_eq!(run.wrong(), ["half changed"]);
+}
+
+#[test]
 fn limits_are_counted_from_rows_alone() {
     let mut run = Run::new(3);
     assert!(run.judge().is_right());
