@@ -55,7 +55,7 @@ impl Sale {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_outlives_the_loss_of_all_memory() {
-    let sale = Sale::open(100).await;
+    let sale = Sale::open(10_000).await;
     sale.sell(0..10).await;
     sale.note(&on(1)).await;
     sale.is_paused_soon(0, "early", true).await;

@@ -8,6 +8,7 @@ mod claims;
 mod cut_over;
 mod eight_rules;
 mod folding;
+mod friday;
 mod gate;
 mod keys;
 mod limits;
