@@ -9,6 +9,7 @@ use super::run::{Run, Source};
 use super::state::State;
 use super::window::window_start;
 use super::{CheckedPlan, Window};
+use crate::campaign::Pause;
 use crate::order::{Attempt, Charge};
 use crate::rejection::Own;
 
@@ -69,6 +70,8 @@ pub fn decide_with_shadow(
     };
     other.counters = std::mem::take(&mut state.shadow.counters);
     other.rolling = std::mem::take(&mut state.shadow.rolling);
+    // A pause is no rule: it is asked of the rules that decide alone.
+    other.pause = Pause::default();
     let shadowed = if let Some(unfit) = shadow.reads().unfit(&attempt.attributes) {
         unfit.reason().name().to_owned()
     } else if shadow.missing(attempt).is_some() {

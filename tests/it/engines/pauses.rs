@@ -199,3 +199,23 @@ fn a_shadow_is_not_asked_about_a_paused_attempt() {
     }
     world.assert_same_state();
 }
+
+/// A pause is no rule: what a shadow would make of an attempt that the rules refuse before it is asked is as ever.
+#[test]
+fn a_shadow_does_not_ask_whether_the_sale_is_paused() {
+    let mut shadow = Plan::default();
+    let low = push(&mut shadow, Expr::Int(0));
+    let always = push(&mut shadow, Expr::Le(low, low));
+    shadow.early_access.push(EarlyAccess {
+        lead_ms: 60_000,
+        when: always,
+        sentence: "Everybody a minute before.".into(),
+    });
+    let context = context(&[("mug", 10)]);
+    let mut world = World::with_shadow(one_per_user(), Some(shadow), context, Time::Frozen, &Lists::new());
+    world.pause(on(1, None));
+    world.admit(OPENS_AT - 1, &[attempt("ann", 1, "mug", 1)]);
+    let pair = ("not-open".to_owned(), "admitted".to_owned());
+    assert_eq!(world.oracle.shadow.figures, [(pair, 1)].into());
+    world.assert_same_state();
+}
