@@ -32,8 +32,8 @@ fn here(commands: &str, gate: &Gate) -> String {
         .replace("http://127.0.0.1:8081", &gate.admin)
         .replace("http://127.0.0.1:8080", &gate.orders)
         .replace("2026-11-27T00:00:00Z", &hours(-1))
-        .replace("2026-11-28T00:00:00Z", &hours(23))
-        .replace("2026-11-29T00:00:00Z", &hours(47))
+        .replace("2028-11-24T00:00:00Z", &hours(23))
+        .replace("2028-11-25T00:00:00Z", &hours(47))
 }
 
 /// What the commands print; each has to end well.
