@@ -61,13 +61,7 @@ pub(super) async fn clone(
     let key = idempotency_key(&headers)?;
     let new: NewClone = read_json(&headers, body).await?;
     let (location, note) = (format!("/admin/v1/campaigns/{}", new.id), new.note.clone());
-    let operation = Operation {
-        actor,
-        campaign: &source,
-        kind: CLONE,
-        key: key.as_deref(),
-        note: note.as_deref(),
-    };
+    let operation = Operation::by(actor, &source, CLONE).asked(key.as_deref(), note.as_deref());
     let answered = admin.rules.clone_campaign(operation, new, lua).await?;
     let location = [(header::LOCATION, location)];
     Ok((StatusCode::CREATED, location, changed(answered)).into_response())
@@ -81,13 +75,7 @@ pub(super) async fn delete(
     asked: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<StatusCode, Refused> {
     let DeleteQuery { note } = query(asked)?;
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: DELETE,
-        key: None,
-        note: note.as_deref(),
-    };
+    let operation = Operation::by(actor, &id, DELETE).asked(None, note.as_deref());
     admin.rules.delete_campaign(operation).await?;
     Ok(StatusCode::NO_CONTENT)
 }

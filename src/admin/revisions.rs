@@ -251,13 +251,7 @@ pub(super) async fn activate(
         accept,
         note,
     } = read_json(&headers, body).await?;
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: ACTIVATE,
-        key: key.as_deref(),
-        note: note.as_deref(),
-    };
+    let operation = Operation::by(actor, &id, ACTIVATE).asked(key.as_deref(), note.as_deref());
     let answered = admin.rules.activate(operation, revision, &accept).await?;
     Ok(changed(answered))
 }

@@ -103,6 +103,13 @@ struct NoteBody {
     note: Option<String>,
 }
 
+/// What a change is asked for with that takes nothing else.
+async fn key_and_note(headers: &HeaderMap, body: Body) -> Result<(Option<String>, Option<String>), Refused> {
+    let key = idempotency_key(headers)?;
+    let NoteBody { note } = read_json_if_any(headers, body).await?;
+    Ok((key, note))
+}
+
 /// Answers when no gateway admits any more.
 pub(super) async fn pause(
     State(admin): State<Admin>,
@@ -117,13 +124,7 @@ pub(super) async fn pause(
         resume_at,
         note,
     } = read_json_if_any(&headers, body).await?;
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: PAUSE,
-        key: key.as_deref(),
-        note: note.as_deref(),
-    };
+    let operation = Operation::by(actor, &id, PAUSE).asked(key.as_deref(), note.as_deref());
     let answered = match pause_at {
         None => admin.rules.pause(operation, resume_at).await?,
         Some(pause_at) => admin.rules.pause_later(operation, pause_at, resume_at).await?,
@@ -139,15 +140,8 @@ pub(super) async fn resume(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let key = idempotency_key(&headers)?;
-    let NoteBody { note } = read_json_if_any(&headers, body).await?;
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: RESUME,
-        key: key.as_deref(),
-        note: note.as_deref(),
-    };
+    let (key, note) = key_and_note(&headers, body).await?;
+    let operation = Operation::by(actor, &id, RESUME).asked(key.as_deref(), note.as_deref());
     Ok(changed(admin.rules.resume(operation).await?))
 }
 
@@ -159,15 +153,8 @@ pub(super) async fn end(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let key = idempotency_key(&headers)?;
-    let NoteBody { note } = read_json_if_any(&headers, body).await?;
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: END,
-        key: key.as_deref(),
-        note: note.as_deref(),
-    };
+    let (key, note) = key_and_note(&headers, body).await?;
+    let operation = Operation::by(actor, &id, END).asked(key.as_deref(), note.as_deref());
     Ok(changed(admin.rules.end(operation).await?))
 }
 
@@ -184,13 +171,7 @@ pub(super) async fn change(
     let key = idempotency_key(&headers)?;
     let change: CampaignChange = read_json(&headers, body).await?;
     let note = change.note.clone();
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: CHANGE,
-        key: key.as_deref(),
-        note: note.as_deref(),
-    };
+    let operation = Operation::by(actor, &id, CHANGE).asked(key.as_deref(), note.as_deref());
     let changed_so = admin.rules.change_campaign(operation, change, dry_run).await?;
     Ok(changed(changed_so))
 }
@@ -203,12 +184,6 @@ pub(super) async fn unschedule(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let key = idempotency_key(&headers)?;
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: UNSCHEDULE,
-        key: key.as_deref(),
-        note: None,
-    };
+    let operation = Operation::by(actor, &id, UNSCHEDULE).asked(key.as_deref(), None);
     Ok(changed(admin.rules.unschedule(operation, &change).await?))
 }

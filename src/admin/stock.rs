@@ -55,13 +55,7 @@ async fn change_of(
     let StockQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let body: StockBody = read_json(&headers, body).await?;
-    let operation = Operation {
-        actor,
-        campaign,
-        kind: STOCK_CHANGE,
-        key: key.as_deref(),
-        note: body.note.as_deref(),
-    };
+    let operation = Operation::by(actor, campaign, STOCK_CHANGE).asked(key.as_deref(), body.note.as_deref());
     let answered = admin.rules.change_stock(operation, sku, &body, dry_run).await?;
     Ok(changed(answered))
 }
@@ -78,13 +72,7 @@ pub(super) async fn create(
     let StockQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let new: NewSku = read_json(&headers, body).await?;
-    let operation = Operation {
-        actor,
-        campaign: &id,
-        kind: SKU_CREATE,
-        key: key.as_deref(),
-        note: new.note.as_deref(),
-    };
+    let operation = Operation::by(actor, &id, SKU_CREATE).asked(key.as_deref(), new.note.as_deref());
     let mut answer = changed(admin.rules.add_sku(operation, &new, dry_run).await?);
     if !dry_run {
         *answer.status_mut() = StatusCode::CREATED;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::compile::Compared;
+use super::compile::{Compared, check_accepted};
 use super::operations::{ACTIVATE, Answered, Operation};
 use super::stock::older_stock;
 use super::{Control, ControlError};
@@ -16,7 +16,7 @@ use crate::lua::fence::Fence;
 use crate::lua::fixed;
 use crate::lua::keys::Shard;
 use crate::needs::ANSWER_MAX;
-use crate::plan::diff::{Change, Class, Part, filled, needs_accept};
+use crate::plan::diff::{Change, Class, Part, filled};
 use crate::ruleset::{Active, Compiled};
 use crate::state::Whose;
 use crate::store::CampaignRow;
@@ -136,13 +136,7 @@ impl Control {
     ) -> Result<(CampaignRow, Compared), ControlError> {
         let row = self.row(&built.campaign.id).await?;
         let compared = self.compare(&row, built).await?;
-        let missing: Vec<Change> = needs_accept(&compared.changes)
-            .filter(|(id, _)| !accept.iter().any(|accepted| accepted == id))
-            .map(|(_, change)| change.clone())
-            .collect();
-        if !missing.is_empty() {
-            return Err(ControlError::AcceptMissing(missing));
-        }
+        check_accepted(&compared.changes, accept)?;
         Ok((row, compared))
     }
 
@@ -173,9 +167,7 @@ impl Control {
             }
         }
         self.open_again(campaign).await;
-        Err(ControlError::Conflict(format!(
-            "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
-        )))
+        Err(others_activate(campaign))
     }
 
     /// The fences have moved. Where that opened a sale that was over, other gateways may go on saying so for
@@ -347,6 +339,13 @@ impl Control {
 pub(super) fn foreign() -> ControlError {
     let why = "the engine holds the state of another campaign of this name; is this the right Redis?";
     ControlError::Conflict(why.to_owned())
+}
+
+/// Somebody else's revision was in force, again and again, by the time that one was made of the active one.
+pub(super) fn others_activate(campaign: &str) -> ControlError {
+    ControlError::Conflict(format!(
+        "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
+    ))
 }
 
 fn superseded(epoch: u64) -> ControlError {

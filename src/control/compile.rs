@@ -17,7 +17,7 @@ use super::{Control, ControlError, RuleSpec, ScheduledView};
 use crate::campaign::{Campaign, Schedule};
 use crate::order::check_client_attribute;
 use crate::plan::cost::PlanCost;
-use crate::plan::diff::Change;
+use crate::plan::diff::{Change, needs_accept};
 use crate::plan::merge::{RulePlan, merge};
 use crate::plan::{
     ANY_NAME, Attribute, Audiences, CheckContext, CheckedPlan, Folds, Plan, PlanError, TOKEN_CLAIMS, check,
@@ -34,6 +34,18 @@ use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
 pub struct Compared {
     pub against: u32,
     pub changes: Vec<Change>,
+}
+
+/// Refuses what re-keys or drops counters, or begins with them anew, where `accept` does not name them.
+pub(super) fn check_accepted(changes: &[Change], accept: &[String]) -> Result<(), ControlError> {
+    let missing: Vec<Change> = needs_accept(changes)
+        .filter(|(id, _)| !accept.iter().any(|accepted| accepted == id))
+        .map(|(_, change)| change.clone())
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(ControlError::AcceptMissing(missing)),
+    }
 }
 
 /// Where rules stand in a request.
@@ -63,6 +75,14 @@ pub struct RevisionAnswer {
     /// What it changes against the active revision; missing where there is none.
     #[serde(flatten)]
     pub compared: Option<Compared>,
+}
+
+impl RevisionAnswer {
+    /// The number of one that was stored.
+    pub(super) fn stored(&self) -> Result<u32, ControlError> {
+        let unnumbered = || ControlError::Internal("a stored revision has no number".to_owned());
+        self.revision.ok_or_else(unnumbered)
+    }
 }
 
 /// A revision that may be stored, compiled under no number yet, with the warnings its modules gave.

@@ -36,7 +36,23 @@ pub struct Operation<'a> {
     pub note: Option<&'a str>,
 }
 
-impl Operation<'_> {
+impl<'a> Operation<'a> {
+    /// One without a key or a note.
+    pub fn by(actor: &'a str, campaign: &'a str, kind: &'static str) -> Self {
+        Self {
+            actor,
+            campaign,
+            kind,
+            key: None,
+            note: None,
+        }
+    }
+
+    /// The same as it is asked for: under this key, with this note.
+    pub fn asked(self, key: Option<&'a str>, note: Option<&'a str>) -> Self {
+        Self { key, note, ..self }
+    }
+
     /// A part of it, as the audit trail names that.
     pub(super) fn of_kind(self, kind: &'static str) -> Self {
         Self { kind, ..self }

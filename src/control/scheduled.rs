@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::compile::check_accepted;
 use super::end::reasons;
 use super::operations::{ACTIVATE, Answered, Operation};
 use super::pause::{PAUSE, check_resume_at, lasts};
@@ -13,7 +14,6 @@ use super::problem::Problem;
 use super::to_come::{Change, ScheduledView, view};
 use super::{Control, ControlError};
 use crate::plan;
-use crate::plan::diff::needs_accept;
 use crate::seldom::Seldom;
 use crate::store::{CampaignRow, ScheduledRow, ScheduledState};
 use crate::wire::Moment;
@@ -120,11 +120,7 @@ impl Control {
         changes: &[plan::diff::Change],
     ) -> Result<(), ControlError> {
         check_at("/activate_at", at, (self.clock)())?;
-        let missing: Vec<_> = needs_accept(changes).map(|(_, change)| change.clone()).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(ControlError::AcceptMissing(missing)),
-        }
+        check_accepted(changes, &[])
     }
 
     /// Puts a stored revision in force later.
@@ -135,13 +131,7 @@ impl Control {
         revision: u32,
         at: i64,
     ) -> Result<ScheduledView, ControlError> {
-        let operation = Operation {
-            actor,
-            campaign,
-            kind: ACTIVATE_LATER,
-            key: None,
-            note: None,
-        };
+        let operation = Operation::by(actor, campaign, ACTIVATE_LATER);
         let id = uuid::Uuid::now_v7().simple().to_string();
         let planned = self.plan(operation, id, Change::Activate { revision }, at, String::new());
         let scheduled = planned.await?.scheduled;
@@ -298,13 +288,8 @@ impl Control {
             Change::Pause { .. } => PAUSE,
             Change::Activate { .. } => ACTIVATE,
         };
-        let operation = Operation {
-            actor: &row.actor,
-            campaign: &row.campaign,
-            kind,
-            key: Some(&key),
-            note: row.note.as_deref(),
-        };
+        let operation = Operation::by(&row.actor, &row.campaign, kind);
+        let operation = operation.asked(Some(&key), row.note.as_deref());
         match change {
             Change::Pause { resume_at } => {
                 let resume_at = resume_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::activate::others_activate;
 use super::campaigns::schedule_of;
+use super::compile::check_accepted;
 use super::operations::{Answered, Operation};
 use super::problem::Problem;
 use super::requests::{check_schedule, check_title};
@@ -113,7 +115,7 @@ impl Control {
         if schedule != row.schedule {
             // What is refused leaves no revision behind.
             let rehearsed = self.rehearse(operation.campaign, asked).await?;
-            rehearsed.is_accepted(&asked.accept)?;
+            check_accepted(&rehearsed.changes, &asked.accept)?;
             let change = |there| schedule_of(there, asked.opens_at, asked.closes_at);
             let activated = self.revise(operation, &asked.accept, change).await;
             let activated = activated.map_err(|error| about_times(error, asked))?;
@@ -149,17 +151,14 @@ impl Control {
             let answer = self
                 .create_revision_keeping(actor, campaign, like.new, like.lists, false)
                 .await?;
-            let numbered = || ControlError::Internal("a stored revision has no number".to_owned());
-            let revision = answer.revision.ok_or_else(numbered)?;
+            let revision = answer.stored()?;
             let expected = Some(active.revision.number);
             let activated = self.activate_instead_of(expected, operation, revision, accept);
             if let Some(activated) = activated.await? {
                 return Ok(activated);
             }
         }
-        Err(ControlError::Conflict(format!(
-            "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
-        )))
+        Err(others_activate(campaign))
     }
 }
 
@@ -176,17 +175,6 @@ impl CampaignChanged {
             epoch: None,
             accept: Vec::new(),
             changes: Vec::new(),
-        }
-    }
-
-    /// An error where counters would be re-keyed or dropped that are not accepted.
-    fn is_accepted(&self, accept: &[String]) -> Result<(), ControlError> {
-        let needed = needs_accept(&self.changes);
-        let missing = needed.filter(|(id, _)| !accept.iter().any(|accepted| accepted == id));
-        let missing: Vec<Change> = missing.map(|(_, change)| change.clone()).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(ControlError::AcceptMissing(missing)),
         }
     }
 

@@ -1,9 +1,14 @@
 //! Changes of campaigns that were asked for under an `Idempotency-Key`, and what was answered.
 
+use sqlx::AssertSqlSafe;
+
 use crate::store::error::is_duplicate;
 use crate::store::rows::{maybe_text, text};
 use crate::store::time;
 use crate::store::{Store, StoreResult};
+
+/// The one that a statement is about: campaign, key and id.
+const THIS: &str = "campaign_id = ? AND idempotency_key = ? AND operation_id = ?";
 
 /// A change that is asked for under a key.
 #[derive(Clone, Copy, Debug)]
@@ -83,58 +88,54 @@ impl Store {
         now: i64,
         for_ms: i64,
     ) -> StoreResult<bool> {
-        let taken = sqlx::query(
-            "UPDATE operations SET busy_until_ms = ? WHERE campaign_id = ? AND idempotency_key = ? AND operation_id = ? \
-             AND answer IS NULL AND busy_until_ms <= ?",
-        )
-        .bind(now.saturating_add(for_ms))
-        .bind(under.campaign)
-        .bind(under.key)
-        .bind(id)
-        .bind(now)
-        .execute(&self.pool)
-        .await?;
+        let sql = format!(
+            "UPDATE operations SET busy_until_ms = ? WHERE {THIS} AND answer IS NULL AND busy_until_ms <= ?"
+        );
+        let taken = sqlx::query(AssertSqlSafe(sql))
+            .bind(now.saturating_add(for_ms))
+            .bind(under.campaign)
+            .bind(under.key)
+            .bind(id)
+            .bind(now)
+            .execute(&self.pool)
+            .await?;
         Ok(taken.rows_affected() > 0)
     }
 
     /// Nobody is at it any more, and it is not done: the same request may go on with it.
     pub async fn leave_operation(&self, under: OperationKey<'_>, id: &str) -> StoreResult<()> {
-        sqlx::query(
-            "UPDATE operations SET busy_until_ms = 0 WHERE campaign_id = ? AND idempotency_key = ? AND operation_id = ?",
-        )
-        .bind(under.campaign)
-        .bind(under.key)
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        let sql = format!("UPDATE operations SET busy_until_ms = 0 WHERE {THIS}");
+        self.write_operation(sql, None, under, id).await
     }
 
     /// It is done, and this is what was answered.
     pub async fn end_operation(&self, under: OperationKey<'_>, id: &str, answer: &str) -> StoreResult<()> {
-        sqlx::query(
-            "UPDATE operations SET answer = ? WHERE campaign_id = ? AND idempotency_key = ? AND operation_id = ?",
-        )
-        .bind(answer)
-        .bind(under.campaign)
-        .bind(under.key)
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        let sql = format!("UPDATE operations SET answer = ? WHERE {THIS}");
+        self.write_operation(sql, Some(answer), under, id).await
     }
 
     /// It was refused, and nothing was done: the key is as if it had never been used.
     pub async fn forget_operation(&self, under: OperationKey<'_>, id: &str) -> StoreResult<()> {
-        sqlx::query(
-            "DELETE FROM operations WHERE campaign_id = ? AND idempotency_key = ? AND operation_id = ? \
-             AND answer IS NULL",
-        )
-        .bind(under.campaign)
-        .bind(under.key)
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
+        let sql = format!("DELETE FROM operations WHERE {THIS} AND answer IS NULL");
+        self.write_operation(sql, None, under, id).await
+    }
+
+    /// `sql` binds `answer` first, where there is one, and then [`THIS`].
+    async fn write_operation(
+        &self,
+        sql: String,
+        answer: Option<&str>,
+        under: OperationKey<'_>,
+        id: &str,
+    ) -> StoreResult<()> {
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = answer.into_iter().fold(query, |query, answer| query.bind(answer));
+        query
+            .bind(under.campaign)
+            .bind(under.key)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 }

@@ -151,13 +151,8 @@ pub(super) fn did(answer: &Value) -> String {
 pub(super) async fn pause(args: &Pause) -> anyhow::Result<()> {
     let (resume_at, pause_at) = (json!(args.resume_at), json!(args.pause_at));
     let body = body([("resume_at", resume_at), ("pause_at", pause_at)]);
-    change(
-        &args.how,
-        Method::POST,
-        &format!("{}/pause", path(&args.campaign)),
-        body,
-    )
-    .await
+    let path = format!("{}/pause", path(&args.campaign));
+    change(&args.how, Method::POST, &path, body).await
 }
 
 pub(super) async fn resume(args: &Resume) -> anyhow::Result<()> {

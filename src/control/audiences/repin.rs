@@ -1,6 +1,7 @@
 //! A campaign that is to go by a list's newest version: a revision like the active one, but for that list, and its
 //! activation.
 
+use super::super::activate::others_activate;
 use super::super::operations::{ACTIVATE, Operation};
 use super::super::revise::like;
 use super::{Control, ControlError};
@@ -111,9 +112,7 @@ impl Control {
                 return Ok(repinned);
             }
         }
-        Err(ControlError::Conflict(format!(
-            "others activate revisions of campaign {campaign:?} at the same time: look at it and try again"
-        )))
+        Err(others_activate(campaign))
     }
 
     /// `None` where another revision than the one that was copied was in force by the time.
@@ -137,16 +136,8 @@ impl Control {
         let answer = self
             .create_revision_keeping(actor, campaign, like.new, like.lists, false)
             .await?;
-        let revision = answer
-            .revision
-            .ok_or_else(|| ControlError::Internal("a stored revision has no number".to_owned()))?;
-        let operation = Operation {
-            actor,
-            campaign,
-            kind: ACTIVATE,
-            key: None,
-            note: None,
-        };
+        let revision = answer.stored()?;
+        let operation = Operation::by(actor, campaign, ACTIVATE);
         let activated = self
             .activate_instead_of(Some(expected), operation, revision, &[])
             .await

@@ -1,14 +1,13 @@
 //! The active revision once more, compiled for another stock.
 
 use super::super::audiences::FoldedCopy;
-use super::super::compile::{Compared, Draft, RuleSpecs};
+use super::super::compile::{Compared, Draft, RuleSpecs, check_accepted};
 use super::super::operations::ACTIVATE;
 use super::super::problem::Problem;
 use super::super::revise::like;
 use super::{Control, ControlError, StockChanged, follow};
 use crate::campaign::{Campaign, Sku};
 use crate::order::shown_sku;
-use crate::plan::diff::{Change, needs_accept};
 use crate::revision::Revision;
 use crate::ruleset::Compiled;
 use crate::store::{AuditLine, CampaignRow};
@@ -47,17 +46,9 @@ impl Prepared {
 
     /// Refuses what loses counts that nobody has named.
     pub(super) fn check(&self, accept: &[String]) -> Result<(), ControlError> {
-        let changes = self
-            .compared
-            .iter()
-            .flat_map(|compared| needs_accept(&compared.changes));
-        let missing: Vec<Change> = changes
-            .filter(|(id, _)| !accept.iter().any(|accepted| accepted == id))
-            .map(|(_, change)| change.clone())
-            .collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(ControlError::AcceptMissing(missing)),
+        match &self.compared {
+            Some(compared) => check_accepted(&compared.changes, accept),
+            None => Ok(()),
         }
     }
 
