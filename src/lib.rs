@@ -54,6 +54,7 @@ cfg_if::cfg_if! {
         pub mod flow;
         pub mod landing;
         pub mod letters;
+        pub mod lifecycle;
         pub mod reconcile;
         pub mod relay;
         pub mod sampling;
@@ -99,6 +100,7 @@ cfg_if::cfg_if! {
         mod flow;
         mod landing;
         mod letters;
+        mod lifecycle;
         mod reconcile;
         mod relay;
         mod sampling;

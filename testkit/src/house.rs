@@ -39,6 +39,7 @@ pub const RANKS: &[Rank] = &[
             "flow",
             "landing",
             "letters",
+            "lifecycle",
             "reconcile",
             "relay",
             "sampling",

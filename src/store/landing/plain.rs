@@ -126,7 +126,7 @@ async fn write(lane: &mut Lane<'_>, dialect: Dialect, asked: Asked<'_>) -> Store
         return Ok(None);
     }
     let orders = &work.orders;
-    if !insert::insert_all(lane, orders, &Value::moment(now)?).await? {
+    if !insert::insert_all(lane, dialect, orders, Value::moment(now)?).await? {
         return Ok(None);
     }
     failpoint::hit(Point::C2);
