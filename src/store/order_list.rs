@@ -43,6 +43,8 @@ pub struct OrderRow {
     pub placed_at: i64,
     pub confirmed_at: Option<i64>,
     pub revoked_reason: Option<String>,
+    /// Until when it can be paid; `None` where it does not wait for that.
+    pub pay_by: Option<i64>,
 }
 
 impl OrderRow {
@@ -55,7 +57,7 @@ impl OrderRow {
 }
 
 const SELECT: &str = "SELECT order_id, state, CAST(user_id AS CHAR), sku_id, quantity, revision, CAST(placed_at AS CHAR), \
-     CAST(confirmed_at AS CHAR), revoked_reason FROM orders";
+     CAST(confirmed_at AS CHAR), revoked_reason, CAST(pay_by AS CHAR) FROM orders";
 
 impl Store {
     /// Orders of a campaign that landed, the one placed last first, those behind `before`, at most `limit`.
@@ -136,5 +138,6 @@ fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
         placed_at: moment(row, 6)?,
         confirmed_at: maybe_moment(row, 7)?,
         revoked_reason: maybe_text(row, 8)?,
+        pay_by: maybe_moment(row, 9)?,
     })
 }
