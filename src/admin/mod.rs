@@ -9,6 +9,7 @@ mod life;
 mod lifetime;
 mod members;
 mod modules;
+mod order_jobs;
 mod orders;
 mod page;
 mod parameters;
@@ -51,6 +52,7 @@ use answer::Refused;
 pub use config::Config;
 pub use life::OrderLife;
 pub use lifetime::Lifetime;
+pub use order_jobs::OrderJobs;
 pub use orders::LandedOrders;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
@@ -85,7 +87,7 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: LandedOrders + Lifetime + OrderLife + Running {
+pub trait Rules: LandedOrders + Lifetime + OrderJobs + OrderLife + Running {
     fn upload_module<'a>(
         &'a self,
         actor: &'a str,
@@ -367,6 +369,12 @@ impl Admin {
             .route("/campaigns/{id}/activate", post(revisions::activate))
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .route("/campaigns/{id}/orders", get(orders::list))
+            .route("/campaigns/{id}/orders/cancel", post(order_jobs::cancel))
+            .route("/campaigns/{id}/orders/refund", post(order_jobs::refund))
+            .route(
+                "/campaigns/{id}/orders/jobs/{job}",
+                get(order_jobs::show).delete(order_jobs::stop),
+            )
             .route("/campaigns/{id}/orders/{order}", get(orders::show))
             .route("/campaigns/{id}/orders/{order}/pay", post(life::pay))
             .route("/campaigns/{id}/orders/{order}/cancel", post(life::cancel))

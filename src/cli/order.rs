@@ -1,6 +1,7 @@
 //! `rushgate order`: orders that landed, over the control plane.
 
 mod acts;
+mod bulk;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -23,9 +24,10 @@ pub enum Order {
     Show(Show),
     /// Says that an order is paid.
     Pay(acts::Pay),
-    /// Cancels an order that is not paid; what it holds comes back.
+    /// Cancels an order that is not paid, or all that --user and its like let through; what they hold comes back.
     Cancel(acts::GiveBack),
-    /// Says that the buyer of a paid order got the money back; what it holds comes back.
+    /// Says that the buyer of a paid order got the money back, or of all that --user and its like let through; what they hold
+    /// comes back.
     Refund(acts::GiveBack),
 }
 

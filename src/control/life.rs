@@ -237,7 +237,7 @@ impl Control {
     }
 }
 
-fn check(act: OrderAct, body: &OrderActBody) -> Result<(), ControlError> {
+pub(super) fn check(act: OrderAct, body: &OrderActBody) -> Result<(), ControlError> {
     let mut problems = Vec::new();
     if let Some(Err(wrong)) = body.reason.as_deref().map(check_reason) {
         problems.push(Problem::new("/reason", wrong).hint("what is to be read by people goes into \"note\""));

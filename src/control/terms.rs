@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::problem::Problem;
-use super::times::CampaignChange;
 use super::{Control, ControlError};
 use crate::order::{HOLD_MINUTES_MAX, Hold, OrderTerms, REASONS_MAX, Release, check_reason};
 use crate::wire::json;
@@ -64,16 +63,6 @@ pub(super) fn check_terms(terms: &OrderTerms, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The terms with what is to change of them.
-pub(super) fn changed_terms(before: &OrderTerms, asked: &CampaignChange) -> OrderTerms {
-    let releases = asked.releases.clone().map(Option::unwrap_or_default);
-    OrderTerms {
-        hold: asked.hold.unwrap_or(before.hold),
-        cancel_by_buyer: asked.cancel_by_buyer.unwrap_or(before.cancel_by_buyer),
-        releases: releases.unwrap_or_else(|| before.releases.clone()),
-    }
-}
-
 /// What other terms come to, in sentences.
 pub(super) fn told_terms(before: &OrderTerms, after: &OrderTerms, dry_run: bool) -> Vec<String> {
     let mut sentences = Vec::new();
@@ -111,45 +100,4 @@ pub(super) fn told_terms(before: &OrderTerms, after: &OrderTerms, dry_run: bool)
         ));
     }
     sentences
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(json: serde_json::Value) -> CampaignChange {
-        serde_json::from_value(json).expect("well-formed")
-    }
-
-    #[test]
-    fn null_takes_away_and_what_is_left_out_stays() {
-        let before = OrderTerms {
-            hold: change(serde_json::json!({"hold": {"minutes": 15}}))
-                .hold
-                .flatten(),
-            cancel_by_buyer: true,
-            releases: [("fraud".to_owned(), Release::Stock)].into(),
-        };
-        assert!(before.hold.is_some());
-        let after = |json| changed_terms(&before, &change(json));
-        assert_eq!(after(serde_json::json!({"title": "Spring"})), before);
-        let none = after(serde_json::json!({"hold": null, "cancel_by_buyer": false, "releases": null}));
-        assert_eq!(none, OrderTerms::default());
-        let told = told_terms(&before, &none, false).concat();
-        assert_eq!(
-            told,
-            "None of the orders that land from now on expires.Buyers cannot cancel any more.\
-             Of an order that ends comes back: everything otherwise."
-        );
-        assert_eq!(told_terms(&before, &before, true), [""; 0]);
-        let told = told_terms(&none, &before, true);
-        assert_eq!(
-            told[0],
-            "Orders that land from now on would have to be paid within 15 min, or expire."
-        );
-        assert_eq!(
-            told[2],
-            "Of an order that ends would come back: stock for fraud, everything otherwise."
-        );
-    }
 }

@@ -12,7 +12,7 @@ use super::operations::{Answered, Operation};
 use super::problem::Problem;
 use super::requests::{check_schedule, check_title};
 use super::revise::{Likeness, like};
-use super::terms::{TermsView, changed_terms, check_terms, given, told_terms};
+use super::terms::{TermsView, check_terms, given, told_terms};
 use super::{Activated, Control, ControlError, RevisionAnswer};
 use crate::campaign::Schedule;
 use crate::order::{Hold, OrderTerms, Release};
@@ -48,6 +48,16 @@ pub struct CampaignChange {
 }
 
 impl CampaignChange {
+    /// The terms with what is to change of them.
+    fn terms(&self, before: &OrderTerms) -> OrderTerms {
+        let releases = self.releases.clone().map(Option::unwrap_or_default);
+        OrderTerms {
+            hold: self.hold.unwrap_or(before.hold),
+            cancel_by_buyer: self.cancel_by_buyer.unwrap_or(before.cancel_by_buyer),
+            releases: releases.unwrap_or_else(|| before.releases.clone()),
+        }
+    }
+
     fn is_of_terms(&self) -> bool {
         self.hold.is_some() || self.cancel_by_buyer.is_some() || self.releases.is_some()
     }
@@ -180,7 +190,7 @@ impl Control {
         asked: &CampaignChange,
     ) -> Result<(OrderTerms, OrderTerms), ControlError> {
         let before = self.terms(campaign).await?;
-        let after = changed_terms(&before, asked);
+        let after = asked.terms(&before);
         Ok((before, after))
     }
 
@@ -258,7 +268,7 @@ fn check(change: &CampaignChange) -> Result<(), ControlError> {
         Some(title) => check_title(title, &mut problems),
         None => {}
     }
-    check_terms(&changed_terms(&OrderTerms::default(), change), &mut problems);
+    check_terms(&change.terms(&OrderTerms::default()), &mut problems);
     match problems.is_empty() {
         true => Ok(()),
         false => Err(ControlError::Invalid(problems)),
@@ -350,5 +360,46 @@ fn told(
         (true, true) => "It is so already: nothing would change.".to_owned(),
         (false, false) => parts.join(" "),
         (false, true) => format!("{} Nothing was changed: this was a dry run.", parts.join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(json: serde_json::Value) -> CampaignChange {
+        serde_json::from_value(json).expect("well-formed")
+    }
+
+    #[test]
+    fn null_takes_away_and_what_is_left_out_stays() {
+        let before = OrderTerms {
+            hold: change(serde_json::json!({"hold": {"minutes": 15}}))
+                .hold
+                .flatten(),
+            cancel_by_buyer: true,
+            releases: [("fraud".to_owned(), Release::Stock)].into(),
+        };
+        assert!(before.hold.is_some());
+        let after = |json| change(json).terms(&before);
+        assert_eq!(after(serde_json::json!({"title": "Spring"})), before);
+        let none = after(serde_json::json!({"hold": null, "cancel_by_buyer": false, "releases": null}));
+        assert_eq!(none, OrderTerms::default());
+        let told = told_terms(&before, &none, false).concat();
+        assert_eq!(
+            told,
+            "None of the orders that land from now on expires.Buyers cannot cancel any more.\
+             Of an order that ends comes back: everything otherwise."
+        );
+        assert_eq!(told_terms(&before, &before, true), [""; 0]);
+        let told = told_terms(&none, &before, true);
+        assert_eq!(
+            told[0],
+            "Orders that land from now on would have to be paid within 15 min, or expire."
+        );
+        assert_eq!(
+            told[2],
+            "Of an order that ends would come back: stock for fraud, everything otherwise."
+        );
     }
 }

@@ -680,6 +680,7 @@ async fn campaigns_are_created_listed_and_shown() {
         "created_at": "2026-11-21T10:00:00.000Z", "partitions": [2],
         "skus": [{"id": "mug", "stock": 10, "remaining": 7, "admitted": 3, "landed": 2}],
         "rejected": {"sold-out": 5}, "orders_to_kafka": 1, "units_to_database": 1, "redis_whole": true,
+        "cancel_by_buyer": false,
     });
     assert_eq!(running.get("/admin/v1/campaigns/spring").await.json(), expected);
 }

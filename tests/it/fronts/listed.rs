@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use rushgate::admin::{LandedOrders, Lifetime, OrderLife};
+use rushgate::admin::{LandedOrders, Lifetime, OrderJobs, OrderLife};
 use rushgate::control::{
-    self, CLONE, ControlError, NewClone, Operation, OrderAct, OrderActBody, OrderChanged, OrderInFull,
-    OrdersStream,
+    self, BulkBody, CLONE, ControlError, JobView, NewClone, Operation, OrderAct, OrderActBody, OrderChanged,
+    OrderInFull, OrdersStream,
 };
 use rushgate::order::{Attempt, BODY, Charge, Holds, LandedOrder, OrderId, OrderState};
 use rushgate::store::{ChangeRow, OrderFilter, OrderRow};
@@ -179,6 +179,29 @@ impl OrderLife for Scripted {
         let key = operation.key.map(drop).ok_or(ControlError::KeyMissing);
         let full = self.order(operation.campaign, order);
         async move { key.and(full.await).map(changed) }.boxed()
+    }
+}
+
+impl OrderJobs for Scripted {
+    fn change_in_bulk<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        act: OrderAct,
+        _: &'a BulkBody,
+        dry_run: bool,
+    ) -> Answered<'a, control::Answered> {
+        answered(Ok(control::Answered {
+            body: json!({"act": act.word(), "dry_run": dry_run}).to_string(),
+            is_replay: operation.key == Some("again"),
+        }))
+    }
+
+    fn order_job<'a>(&'a self, _: &'a str, id: &'a str) -> Answered<'a, JobView> {
+        answered(Err(ControlError::Unknown(format!("no job {id:?}"))))
+    }
+
+    fn stop_order_job<'a>(&'a self, _: Operation<'a>, id: &'a str) -> Answered<'a, JobView> {
+        answered(Err(ControlError::Unknown(format!("no job {id:?}"))))
     }
 }
 

@@ -23,7 +23,7 @@ async fn sell(gate: &Gate, stock: u64, more: Value) {
 
 /// An order that has landed: its id.
 async fn bought(gate: &Gate, user: &str) -> String {
-    let placed = gate.place_in("spring", user, &[], mug()).await.expect(202);
+    let placed = until_on_sale(gate, user).await;
     let landed = gate
         .order_in_state(user, placed.header("location"), "confirmed")
         .await;
@@ -60,11 +60,16 @@ fn did(answer: &Value) -> &str {
     answer["did"].as_str().expect("a sentence")
 }
 
-/// Buys until it is on sale: what came back may be called sold out for a second.
-async fn until_on_sale(gate: &Gate, user: &str) {
+/// Buys as soon as it is on sale: what came back may be called sold out for a second.
+async fn until_on_sale(gate: &Gate, user: &str) -> Reply {
     let begun = std::time::Instant::now();
-    while gate.place_in("spring", user, &[], mug()).await.status != 202 {
+    loop {
+        let placed = gate.place_in("spring", user, &[], mug()).await;
+        if placed.status == 202 {
+            return placed;
+        }
         assert!(begun.elapsed() < PATIENCE, "it stays sold out");
+        placed.refused(409, "sold-out");
         tokio::time::sleep(POLL).await;
     }
 }
@@ -489,4 +494,120 @@ async fn a_payment_system_does_its_part_and_nothing_else() {
     ask("operators", Method::GET, "/campaigns", &none)
         .await
         .expect(200);
+}
+
+async fn bulk(gate: &Gate, query: &str, key: Option<&str>, body: &Value) -> Reply {
+    let headers: Vec<(&str, &str)> = key.iter().map(|key| ("idempotency-key", *key)).collect();
+    let url = format!("{}/admin/v1/campaigns/spring/orders/cancel{query}", gate.admin);
+    gate.http.post(&url, &headers, body).await
+}
+
+async fn job(gate: &Gate, id: &Value, ended: &str) -> Value {
+    let id = id.as_str().expect("an id");
+    let url = format!("{}/admin/v1/campaigns/spring/orders/jobs/{id}", gate.admin);
+    let begun = std::time::Instant::now();
+    loop {
+        let job = gate.http.get(&url, &[]).await.expect(200).json();
+        if job["state"] == ended {
+            return job;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not {ended}: {job}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[tokio::test]
+async fn orders_of_a_filter_are_tried_cancelled_and_stopped() {
+    let gate = Gate::dev().await;
+    sell(&gate, 8, json!({"releases": {"fraud": "stock"}})).await;
+    for (body, pointer) in [
+        (json!({"filter": {}}), "/filter"),
+        (json!({}), "/filter"),
+        (json!({"filter": {"state": "shipped"}}), "/filter/state"),
+        (json!({"filter": {"nope": "x"}}), "/filter/nope"),
+        (
+            json!({"filter": {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}}),
+            "/filter/to",
+        ),
+        (json!({"filter": {"user": "eve"}, "rate": 0}), "/rate"),
+        (json!({"filter": {"user": "eve"}, "rate": 2001}), "/rate"),
+        (json!({"filter": {"user": "eve"}, "reason": "A b"}), "/reason"),
+    ] {
+        let problem = bulk(&gate, "", Some("k"), &body).await.refused(422, "invalid");
+        assert_eq!(problem["pointer"], pointer, "{body}: {problem}");
+    }
+    let eves = json!({"filter": {"user": "eve"}, "reason": "fraud", "note": "a ring"});
+    bulk(&gate, "", None, &eves).await.refused(400, "idempotency-key");
+    let paid = bought(&gate, "eve").await;
+    act(&gate, &paid, "pay", Some("p"), &json!({})).await.expect(200);
+    bought(&gate, "eve").await;
+    bought(&gate, "ann").await;
+    let tried = bulk(&gate, "?dry_run=true", None, &eves).await.expect(200).json();
+    assert_eq!(
+        did(&tried),
+        "1 of 2 orders would be cancelled. Nothing was changed: this was a dry run."
+    );
+    assert_eq!((&tried["orders"], &tried["units"]), (&json!(2), &json!(2)));
+    assert_eq!(tried["by_state"]["paid"], json!({"orders": 1, "units": 1}));
+    assert_eq!(tried["by_sku"]["mug"], json!({"orders": 2, "units": 2}));
+    assert_eq!(tried["first"].as_array().map(Vec::len), Some(2));
+    let mut expecting = eves.clone();
+    expecting["expect"] = json!(3);
+    let other = bulk(&gate, "", Some("k"), &expecting)
+        .await
+        .refused(409, "conflict");
+    assert!(
+        other["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("lets 2 orders")),
+        "{other}"
+    );
+    expecting["expect"] = json!(2);
+    let begun = bulk(&gate, "", Some("k"), &expecting).await.expect(202).json();
+    assert_eq!(
+        (&begun["state"], &begun["matched"]),
+        (&json!("running"), &json!(2))
+    );
+    let again = bulk(&gate, "", Some("k"), &expecting).await.expect(202);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.json()["job"], begun["job"]);
+    bulk(&gate, "", Some("k"), &eves).await.refused(422, "key-reused");
+    let done = job(&gate, &begun["job"], "done").await;
+    assert_eq!(did(&done), "1 of 2 orders are cancelled.");
+    assert_eq!((&done["skipped"], &done["failed"]), (&json!(1), &json!(0)));
+    assert_eq!(used(&gate, "eve").await, 2, "a fraud keeps what it used");
+
+    // One order a second, stopped after the first.
+    for user in ["bob", "cid", "dan", "flo"] {
+        bought(&gate, user).await;
+    }
+    let all = json!({"filter": {"state": "confirmed"}, "rate": 1});
+    let begun = bulk(&gate, "", Some("k-2"), &all).await.expect(202).json();
+    assert_eq!(begun["matched"], 5);
+    let id = begun["job"].as_str().expect("an id");
+    let url = format!("{}/admin/v1/campaigns/spring/orders/jobs/{id}", gate.admin);
+    let stopped = gate
+        .http
+        .send(Method::DELETE, &url, &[], Vec::new())
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(stopped["state"], "stopped", "{stopped}");
+    let changed = stopped["changed"].as_u64().expect("a number");
+    assert!(changed < 5, "{stopped}");
+    let again = gate
+        .http
+        .send(Method::DELETE, &url, &[], Vec::new())
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(again["ended_at"], stopped["ended_at"]);
+    for unknown in ["nonsense", &"0".repeat(32)] {
+        let url = format!("{}/admin/v1/campaigns/spring/orders/jobs/{unknown}", gate.admin);
+        gate.http.get(&url, &[]).await.refused(404, "unknown");
+        gate.http
+            .send(Method::DELETE, &url, &[], Vec::new())
+            .await
+            .refused(404, "unknown");
+    }
 }

@@ -275,3 +275,63 @@ async fn what_is_not_paid_in_time_expires_and_a_new_order_takes_its_place() {
     sale.act(0, &new, "pay", "p-2").await.expect(200);
     sale.sums_are(1, 1, 1).await;
 }
+
+/// The gateway that works the job off dies in the midst of it: the other one goes on, and no order is changed twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_job_goes_on_where_the_gateway_that_worked_it_off_has_died() {
+    const ORDERS: i64 = 60;
+    let mut sale = Sale::open(100, json!({})).await;
+    sale.land();
+    for number in 0..ORDERS {
+        let buyer = format!("u{number}");
+        sale.buy(number as usize % 2, &buyer).await.expect(202);
+    }
+    sale.sums_are(ORDERS, ORDERS, 100 - ORDERS).await;
+    let url = format!(
+        "{}/admin/v1/campaigns/spring/orders/cancel",
+        sale.gateways[0].admin
+    );
+    let body = json!({"filter": {"state": "confirmed"}, "rate": 10, "expect": ORDERS});
+    // The first one takes the job, because the other cannot.
+    sale.gateways[1].role.signal("STOP");
+    let begun = sale
+        .http
+        .post(&url, &[("idempotency-key", "k")], &body)
+        .await
+        .expect(202)
+        .json();
+    let id = begun["job"].as_str().expect("an id");
+    let db = &sale.deployment.db;
+    let waited = Instant::now();
+    while db
+        .number("SELECT CAST(SUM(changed) AS SIGNED) FROM order_jobs")
+        .await
+        == 0
+    {
+        assert!(waited.elapsed() < PATIENCE, "nobody works it off");
+        tokio::time::sleep(POLL).await;
+    }
+    sale.gateways[0].role.signal("KILL");
+    sale.gateways[1].role.signal("CONT");
+    let url = format!(
+        "{}/admin/v1/campaigns/spring/orders/jobs/{id}",
+        sale.gateways[1].admin
+    );
+    let done = loop {
+        let job = sale.http.get(&url, &[]).await.expect(200).json();
+        if job["state"] == "done" {
+            break job;
+        }
+        assert!(waited.elapsed() < PATIENCE, "{job}");
+        tokio::time::sleep(POLL).await;
+    };
+    assert_eq!(
+        (&done["changed"], &done["skipped"]),
+        (&json!(ORDERS), &json!(0)),
+        "{done}"
+    );
+    assert_eq!(db.number("SELECT COUNT(*) FROM order_changes").await, ORDERS);
+    assert_eq!(db.number("SELECT COUNT(*) FROM releases").await, ORDERS);
+    sale.gateways.swap(0, 1);
+    sale.sums_are(0, 0, 100).await;
+}
