@@ -224,6 +224,9 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             name: None,
         }],
         shadow: Vec::new(),
+        hold: None,
+        cancel_by_buyer: false,
+        releases: Default::default(),
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())

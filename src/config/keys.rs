@@ -45,6 +45,7 @@ pub const KEYS: &[Key] = &[
     key("drain_delay_ms").reread(),
     key("drain_ms").reread(),
     key("admin_token_file"),
+    key("payment_token_file"),
     key("redis.url"),
     key("redis.url_file"),
     key("redis.password"),

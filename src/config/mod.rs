@@ -75,6 +75,12 @@ pub struct Config {
     /// a file that is shared, or on a command line that others can list.
     #[serde(skip)]
     pub admin_token: Option<String>,
+    /// File with the bearer token of a payment system.
+    pub payment_token_file: Option<PathBuf>,
+    /// Bearer token of a payment system, which may do no more than look at orders, and have them paid, refunded and cancelled.
+    /// Only from its file or `RUSHGATE_PAYMENT_TOKEN`, as the other.
+    #[serde(skip)]
+    pub payment_token: Option<String>,
     /// What is to be logged about the files of secrets.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -112,6 +118,8 @@ impl Default for Config {
             log: telemetry::Config::default(),
             admin_token_file: None,
             admin_token: None,
+            payment_token_file: None,
+            payment_token: None,
             warnings: Vec::new(),
             secret_files: Vec::new(),
             keyring: None,

@@ -40,6 +40,12 @@ pub(super) struct OrderAnswer<'a> {
     pub(super) confirmed_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) revoked_reason: Option<&'a str>,
+    /// Until when it can be paid; missing where it does not wait for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pay_by: Option<Moment>,
+    /// The order that was not paid in time, in whose place it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) replaces: Option<OrderId>,
 }
 
 impl<'a> OrderAnswer<'a> {
@@ -55,6 +61,8 @@ impl<'a> OrderAnswer<'a> {
             placed_at: Moment(placed.placed_at),
             confirmed_at: None,
             revoked_reason: None,
+            pay_by: None,
+            replaces: None,
         }
     }
 
@@ -70,6 +78,8 @@ impl<'a> OrderAnswer<'a> {
             placed_at: Moment(row.placed_at),
             confirmed_at: row.confirmed_at.map(Moment),
             revoked_reason: row.revoked_reason.as_deref(),
+            pay_by: row.pay_by.map(Moment),
+            replaces: row.replaces,
         }
     }
 }

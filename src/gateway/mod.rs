@@ -7,6 +7,7 @@
 mod answer;
 pub mod auth;
 mod body;
+mod cancel;
 mod client_ip;
 mod lookups;
 mod metrics;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::admission::{Admission, AdmissionError, Placement, Quota, Refusal};
 use crate::campaign::{Paused, Schedule};
 use crate::clock::now_ms;
+use crate::needs::Gate;
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::serving::{Networks, tls};
@@ -52,6 +54,7 @@ use metrics::Metrics;
 use told::Told;
 
 pub use answer::Answer;
+pub use cancel::Cancelled;
 pub use client_ip::AddressHeader;
 
 /// How the data plane treats connections.
@@ -196,6 +199,16 @@ pub trait Orders: Send + Sync + 'static {
         order: OrderId,
     ) -> impl Future<Output = StoreResult<Option<LandedOrder>>> + Send;
 
+    /// Cancels an order of this buyer. Who can change nothing knows of none.
+    fn cancel(
+        &self,
+        _campaign: &str,
+        _user: &str,
+        _order: OrderId,
+    ) -> impl Future<Output = StoreResult<Cancelled>> + Send {
+        std::future::ready(Ok(Cancelled::NotThere))
+    }
+
     /// See [`Admission::quota`].
     fn quota(
         &self,
@@ -214,13 +227,16 @@ pub trait Orders: Send + Sync + 'static {
 pub struct Stages {
     admission: Arc<Admission>,
     lookups: Lookups,
+    /// Who gives back in the engine what a cancelled order held.
+    gate: Arc<dyn Gate>,
 }
 
 impl Stages {
-    pub fn new(admission: Arc<Admission>, store: Store) -> Self {
+    pub fn new(admission: Arc<Admission>, store: Store, gate: Arc<dyn Gate>) -> Self {
         Self {
             admission,
             lookups: Lookups::new(store),
+            gate,
         }
     }
 }
@@ -257,6 +273,18 @@ impl Orders for Stages {
 
     async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         self.lookups.stranded(campaign, order).await
+    }
+
+    async fn cancel(&self, campaign: &str, user: &str, order: OrderId) -> StoreResult<Cancelled> {
+        if !self.admission.knows(campaign).await {
+            return Ok(Cancelled::NotThere);
+        }
+        let (cancelled, now) = self.lookups.cancel(campaign, user, order).await?;
+        if now {
+            self.gate.give_back_soon();
+            self.lookups.given_back(campaign, order).await;
+        }
+        Ok(cancelled)
     }
 
     async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
@@ -391,6 +419,9 @@ impl<O: Orders> Gateway<O> {
                 routes::Route::Place { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
                 routes::Route::Order { campaign, order } => {
                     self.show_order(&campaign, &order, &parts.headers).await
+                }
+                routes::Route::Cancel { campaign, order } => {
+                    self.cancel(&campaign, &order, &parts.headers, body).await
                 }
                 routes::Route::Campaign { campaign } => self.show_campaign(&campaign).await,
                 routes::Route::Problems => Ok(answer::page(problem::list())),

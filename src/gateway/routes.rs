@@ -19,6 +19,10 @@ pub(super) enum Route<'a> {
         campaign: Cow<'a, str>,
         order: Cow<'a, str>,
     },
+    Cancel {
+        campaign: Cow<'a, str>,
+        order: Cow<'a, str>,
+    },
     Campaign {
         campaign: Cow<'a, str>,
     },
@@ -37,6 +41,7 @@ impl Route<'_> {
         match self {
             Self::Place { .. } => "place",
             Self::Order { .. } => "order",
+            Self::Cancel { .. } => "cancel",
             Self::Campaign { .. } => "campaign",
             Self::Quota { .. } => "quota",
             Self::Problems => "problems",
@@ -47,14 +52,14 @@ impl Route<'_> {
     /// Value of the header `Allow`.
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Place { .. } => "POST",
+            Self::Place { .. } | Self::Cancel { .. } => "POST",
             _ => "GET, HEAD",
         }
     }
 
     pub(super) fn allows(&self, method: &Method) -> bool {
         match self {
-            Self::Place { .. } => method == Method::POST,
+            Self::Place { .. } | Self::Cancel { .. } => method == Method::POST,
             _ => method == Method::GET || method == Method::HEAD,
         }
     }
@@ -70,6 +75,13 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
         let mut segments = rest.split('/');
         let campaign = segments.next().unwrap_or_default();
         match (segments.next(), segments.next(), segments.next()) {
+            (Some("orders"), Some(order), Some("cancel"))
+                if segments.next().is_none() && !order.is_empty() =>
+            {
+                let campaign = campaign_id(campaign)?;
+                let order = percent_decode_str(order).decode_utf8_lossy();
+                return Ok(Route::Cancel { campaign, order });
+            }
             (None, ..) => {
                 let campaign = campaign_id(campaign)?;
                 return Ok(Route::Campaign { campaign });
@@ -134,6 +146,13 @@ mod tests {
             })
         );
         assert_eq!(
+            find("/v1/campaigns/spring/orders/0a/cancel").ok(),
+            Some(Route::Cancel {
+                campaign: campaign(),
+                order: "0a".into()
+            })
+        );
+        assert_eq!(
             find("/v1/campaigns/spring/quota").ok(),
             Some(Route::Quota { campaign: campaign() })
         );
@@ -156,6 +175,9 @@ mod tests {
             "/v1/campaigns/spring/orders/",
             "/v1/campaigns/spring/orders/1/events",
             "/v1/campaigns/spring/orders/1/2/3",
+            "/v1/campaigns/spring/orders//cancel",
+            "/v1/campaigns/spring/orders/1/cancel/",
+            "/v1/campaigns/spring/orders/1/cancel/2",
             "//v1/campaigns/spring",
             "/problems/nope",
         ] {

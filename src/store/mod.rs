@@ -14,6 +14,7 @@ mod landing;
 mod letters;
 mod modules;
 mod operations;
+mod order_jobs;
 mod order_list;
 mod orders;
 mod rebuild;
@@ -55,6 +56,7 @@ pub use letters::{
 pub use modules::is_digest;
 pub use modules::names::taken;
 pub use operations::{OperationKey, OperationRow};
+pub use order_jobs::{JobCounts, OrderCount, OrderJob};
 pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use rebuild::stranded::Stranded;

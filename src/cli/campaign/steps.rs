@@ -24,6 +24,8 @@ pub(super) enum Step {
     Stock(String, u64, u64),
     /// Another title, other times.
     Set { title: Option<String>, times: bool },
+    /// Other terms for its orders.
+    Terms,
     /// A revision that says all that the file does, put in force.
     Revision,
 }
@@ -37,6 +39,9 @@ pub(super) fn steps(sale: &Sale, difference: &Difference) -> Vec<Step> {
     if difference.title.is_some() || times {
         let title = difference.title.as_ref().map(|_| sale.title.clone());
         steps.push(Step::Set { title, times });
+    }
+    if difference.terms {
+        steps.push(Step::Terms);
     }
     if difference.rules {
         steps.push(Step::Revision);
@@ -71,6 +76,10 @@ impl Step {
                 }
                 (Method::PATCH, format!("{campaign}{query}"), body)
             }
+            Self::Terms => {
+                let body = json!({"hold": sale.hold, "cancel_by_buyer": sale.cancel_by_buyer, "releases": sale.releases});
+                (Method::PATCH, format!("{campaign}{query}"), body)
+            }
             Self::Revision => return revise(client, sale, accept, dry_run).await,
         };
         if !accept.is_empty() {
@@ -99,6 +108,7 @@ impl Step {
                 Some(title) => format!("the title is not {title:?}"),
                 None => "it opens and closes at other times".to_owned(),
             },
+            Self::Terms => "its orders are held, cancelled or given back otherwise".to_owned(),
             Self::Revision => "it has other rules".to_owned(),
         }
     }

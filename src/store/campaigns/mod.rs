@@ -14,6 +14,7 @@ use crate::campaign::{
     ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Restock, Schedule, Skus,
     days_ms,
 };
+use crate::order::OrderTerms;
 use crate::revision::Revision;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
@@ -33,6 +34,17 @@ impl Store {
     /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
     /// `Conflict` when the id is taken, or a module was deleted meanwhile.
     pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
+        self.insert_campaign_under(campaign, first, &OrderTerms::default())
+            .await
+    }
+
+    /// The same under these terms for its orders.
+    pub async fn insert_campaign_under(
+        &self,
+        campaign: &Campaign,
+        first: &Revision,
+        terms: &OrderTerms,
+    ) -> StoreResult<()> {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
         let inserted = sqlx::query(
@@ -66,6 +78,9 @@ impl Store {
             revision: 1,
         };
         write_activation(&mut tx, &campaign.id, activation, campaign.created_at).await?;
+        if *terms != OrderTerms::default() {
+            terms::write(&mut tx, &campaign.id, terms).await?;
+        }
         Ok(tx.commit().await?)
     }
 

@@ -16,7 +16,7 @@ mod record_version;
 mod revisions;
 mod seals;
 mod server;
-mod simulate;
+pub mod simulate;
 mod stock_changes;
 
 use std::collections::BTreeMap;

@@ -11,6 +11,8 @@ mod folding;
 mod friday;
 mod gate;
 mod keys;
+mod life;
+mod life_deployed;
 mod limits;
 mod load;
 mod merchant;
