@@ -9,7 +9,6 @@ mod lifetime;
 mod members;
 mod modules;
 mod orders;
-mod page;
 mod parameters;
 mod query;
 mod readiness;

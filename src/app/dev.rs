@@ -224,6 +224,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             name: None,
         }],
         shadow: Vec::new(),
+        origins: None,
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())

@@ -83,6 +83,9 @@ impl Control {
             rules: same.rules,
             fold: same.fold.unwrap_or_default(),
             shadow: same.shadow,
+            origins: row
+                .origins
+                .map(|origins| origins.iter().map(str::to_owned).collect()),
         };
         let mut told = json!(clone);
         told["clone_of"] = json!({"campaign": source, "revision": active.revision.number});

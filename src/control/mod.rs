@@ -18,6 +18,7 @@ mod loader;
 mod modules;
 mod operations;
 mod orders;
+mod origins;
 mod pause;
 mod places;
 mod prechecks;

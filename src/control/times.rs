@@ -1,17 +1,21 @@
 //! Other times and another title for a campaign: a revision like the active one under another schedule, activated instead of it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::activate::others_activate;
 use super::campaigns::schedule_of;
 use super::compile::check_accepted;
 use super::operations::{Answered, Operation};
+use super::origins;
 use super::problem::Problem;
 use super::requests::{check_schedule, check_title};
 use super::revise::{Likeness, like};
 use super::{Activated, Control, ControlError, RevisionAnswer};
-use crate::campaign::Schedule;
+use crate::campaign::{Origins, Schedule};
 use crate::plan::diff::{Change, needs_accept};
+use crate::ruleset::About;
 use crate::store::CampaignRow;
 use crate::wire::Moment;
 
@@ -28,6 +32,9 @@ pub struct CampaignChange {
     pub title: Option<String>,
     pub opens_at: Option<jiff::Timestamp>,
     pub closes_at: Option<jiff::Timestamp>,
+    /// Whose pages may read what is said of it; `null`: those that the configuration names.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "origins::asked")]
+    pub origins: origins::Asked,
     /// Ids of counters that may be re-keyed or dropped: other times may cut windows anew.
     pub accept: Vec<String>,
     /// For the audit trail.
@@ -43,6 +50,9 @@ pub struct CampaignChanged {
     pub title: String,
     pub opens_at: Moment,
     pub closes_at: Moment,
+    /// Missing where they are those that the configuration names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Arc<Origins>>,
     /// The revision of other times; missing where times stay, and of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
@@ -123,10 +133,16 @@ impl Control {
             changed.epoch = Some(activated.epoch);
             changed.changes = activated.changes;
         }
-        if changed.title != row.campaign.title {
-            self.store.set_title(operation.campaign, &changed.title).await?;
+        let told_before = (&row.campaign.title, &row.origins);
+        let is_told = told_before == (&changed.title, &changed.origins);
+        if !is_told {
+            let about = About {
+                title: changed.title.clone(),
+                origins: changed.origins.clone(),
+            };
+            self.tell(&row, about).await?;
         }
-        if schedule != row.schedule || changed.title != row.campaign.title {
+        if schedule != row.schedule || !is_told {
             let mut detail = serde_json::json!(asked);
             detail["revision"] = changed.revision.into();
             self.audit_operation(operation, detail).await;
@@ -171,6 +187,7 @@ impl CampaignChanged {
             title: title.clone(),
             opens_at: Moment(schedule.opens_at),
             closes_at: Moment(schedule.closes_at),
+            origins: origins::after(&asked.origins, row),
             revision: None,
             epoch: None,
             accept: Vec::new(),
@@ -186,7 +203,7 @@ impl CampaignChanged {
     }
 }
 
-/// Whether it says what is to change, and a title that can be shown. Times that do not go together are refused where the others
+/// Whether it says what is to change, a title that can be shown, and origins that there are. Times that do not go together are refused where the others
 /// are known.
 fn check(change: &CampaignChange) -> Result<(), ControlError> {
     let mut problems = Vec::new();
@@ -195,10 +212,11 @@ fn check(change: &CampaignChange) -> Result<(), ControlError> {
             title: None,
             opens_at: None,
             closes_at: None,
+            origins: None,
             ..
         } => problems.push(
             Problem::new("", "says nothing that is to change")
-                .hint("give \"title\", \"opens_at\" or \"closes_at\""),
+                .hint("give \"title\", \"opens_at\", \"closes_at\" or \"origins\""),
         ),
         CampaignChange {
             title: Some(title), ..
@@ -210,6 +228,7 @@ fn check(change: &CampaignChange) -> Result<(), ControlError> {
         } => check_title(title, &mut problems),
         _ => {}
     }
+    origins::check(&change.origins, &mut problems);
     match problems.is_empty() {
         true => Ok(()),
         false => Err(ControlError::Invalid(problems)),
@@ -288,6 +307,10 @@ fn told(row: &CampaignRow, asked: &CampaignChange, schedule: Schedule, now: i64,
     if let Some(title) = asked.title.as_ref().filter(|title| **title != row.campaign.title) {
         let verb = would("is", "would be");
         parts.push(format!("Its title {verb} {title:?}."));
+    }
+    let origins = origins::after(&asked.origins, row);
+    if origins != row.origins {
+        parts.push(origins::told(origins.as_deref(), dry_run));
     }
     match (parts.is_empty(), dry_run) {
         (true, false) => "It is so already: nothing was changed.".to_owned(),

@@ -12,7 +12,9 @@ use crate::wire::{Problem, echo, not_found};
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    Place {
+    Campaigns,
+    MyOrders,
+    Orders {
         campaign: Cow<'a, str>,
     },
     Order {
@@ -33,9 +35,11 @@ pub(super) enum Route<'a> {
 
 impl Route<'_> {
     /// Label of the metrics.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self, method: &Method) -> &'static str {
         match self {
-            Self::Place { .. } => "place",
+            Self::Campaigns => "campaigns",
+            Self::Orders { .. } if method == Method::POST => "place",
+            Self::Orders { .. } | Self::MyOrders => "orders",
             Self::Order { .. } => "order",
             Self::Campaign { .. } => "campaign",
             Self::Quota { .. } => "quota",
@@ -47,16 +51,14 @@ impl Route<'_> {
     /// Value of the header `Allow`.
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Place { .. } => "POST",
+            Self::Orders { .. } => "GET, HEAD, POST",
             _ => "GET, HEAD",
         }
     }
 
     pub(super) fn allows(&self, method: &Method) -> bool {
-        match self {
-            Self::Place { .. } => method == Method::POST,
-            _ => method == Method::GET || method == Method::HEAD,
-        }
+        let reads = method == Method::GET || method == Method::HEAD;
+        reads || (matches!(self, Self::Orders { .. }) && method == Method::POST)
     }
 }
 
@@ -76,7 +78,7 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             }
             (Some("orders"), None, _) => {
                 let campaign = campaign_id(campaign)?;
-                return Ok(Route::Place { campaign });
+                return Ok(Route::Orders { campaign });
             }
             (Some("quota"), None, _) => {
                 let campaign = campaign_id(campaign)?;
@@ -89,6 +91,10 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             }
             _ => {}
         }
+    } else if path == "/v1/campaigns" {
+        return Ok(Route::Campaigns);
+    } else if path == "/v1/orders" {
+        return Ok(Route::MyOrders);
     } else if path == problem::LIST_PATH {
         return Ok(Route::Problems);
     } else if let Some(text) = path.strip_prefix(problem::PATH).and_then(problem::explain) {
@@ -97,7 +103,7 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
     Err(not_found(path))
 }
 
-fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
+pub(super) fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
     let id = percent_decode_str(segment).decode_utf8_lossy();
     match check_id(&id) {
         Ok(()) => Ok(id),
@@ -118,7 +124,7 @@ mod tests {
         for path in ["/v1/campaigns/spring/orders", "/v1/campaigns/sp%72ing/orders"] {
             assert_eq!(
                 find(path).ok(),
-                Some(Route::Place { campaign: campaign() }),
+                Some(Route::Orders { campaign: campaign() }),
                 "{path}"
             );
         }
@@ -137,8 +143,13 @@ mod tests {
             find("/v1/campaigns/spring/quota").ok(),
             Some(Route::Quota { campaign: campaign() })
         );
+        assert_eq!(find("/v1/campaigns").ok(), Some(Route::Campaigns));
+        assert_eq!(find("/v1/orders").ok(), Some(Route::MyOrders));
         assert_eq!(find("/problems").ok(), Some(Route::Problems));
-        assert_eq!(find("/problems/sold-out").map(|r| r.name()).ok(), Some("problem"));
+        assert_eq!(
+            find("/problems/sold-out").map(|r| r.name(&Method::GET)).ok(),
+            Some("problem")
+        );
     }
 
     #[test]
@@ -146,7 +157,8 @@ mod tests {
         for path in [
             "/",
             "/v1",
-            "/v1/campaigns",
+            "/v1/order",
+            "/v1/orders/1",
             "/v2/campaigns/spring",
             "/v1/campaigns/",
             "/v1/campaigns/spring/",

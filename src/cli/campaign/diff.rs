@@ -18,6 +18,8 @@ pub(super) struct Difference {
     pub(super) times: bool,
     /// What it is to be called.
     pub(super) title: Option<String>,
+    /// Whose pages may read what gateways say of it.
+    pub(super) origins: bool,
     /// SKUs with other stock: which, how many units there are, and how many there are to be.
     pub(super) stock: Vec<(String, u64, u64)>,
     /// SKUs that are not sold yet.
@@ -43,6 +45,7 @@ impl Difference {
             title: Some(&sale.title)
                 .filter(|title| !title.is_empty() && **title != shown.title)
                 .cloned(),
+            origins: sale.origins.is_some() && sale.origins != shown.origins,
             ..Self::default()
         };
         difference.skus(sale, shown);
@@ -155,12 +158,14 @@ mod tests {
         let other = difference(|sale| {
             sale.closes_at = "2026-12-04T10:00:00Z".parse().expect("a time");
             sale.title = "Winter".into();
+            sale.origins = Some(Default::default());
             sale.skus[0].stock = 1000;
             sale.skus.push(Sku::new("cap", 1));
         });
         let expected = Difference {
             times: true,
             title: Some("Winter".into()),
+            origins: true,
             stock: vec![("mug".into(), 500, 1000)],
             added: vec![Sku::new("cap", 1)],
             ..Difference::default()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api::{RevisionShown, Shown, SkuShown};
-use crate::campaign::Sku;
+use crate::campaign::{Origins, Sku};
 use crate::control::RuleSpec;
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
@@ -32,6 +32,9 @@ pub(super) struct Sale {
     pub(super) fold: Folds,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) shadow: Vec<RuleSpec>,
+    /// Whose pages in browsers may read what gateways say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origins: Option<Origins>,
     /// Lists that have to be there, because rules ask for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) lists: Vec<String>,
@@ -84,6 +87,7 @@ impl Sale {
             rules: specs(&revision.rules),
             fold: revision.fold.clone(),
             shadow: specs(&revision.shadow),
+            origins: shown.origins.clone(),
             lists: revision.lists.keys().cloned().collect(),
         }
     }
@@ -152,6 +156,7 @@ rules:
   - module: audience
     params: {list: vip}
 fold: {user: [lowercase]}
+origins: [\"https://shop.example\"]
 lists: [vip]
 ";
 
@@ -178,6 +183,7 @@ lists: [vip]
             ("2026-12-01T10:00:00Z", "tomorrow", ":3:", "year"),
             ("  - module: audience", "  - modul: audience", ":13:", "modul"),
             ("title: Spring sale", "id: summer", ":2:", "id"),
+            ("shop.example", "shop.example/", ":", "has a path"),
             ("skus:", "skus: [", ":", ""),
         ] {
             let error = wrong(from, to);
