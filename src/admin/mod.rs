@@ -11,7 +11,6 @@ mod members;
 mod modules;
 mod order_jobs;
 mod orders;
-mod page;
 mod parameters;
 mod query;
 mod readiness;

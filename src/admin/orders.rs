@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::answer::Refused;
 use super::campaigns::limit;
-use super::page::paged;
 use super::query::{parameters, query};
 use super::table::{CSV_TYPE, MARK, Table};
 use super::{Admin, Answered};
@@ -23,7 +22,7 @@ use crate::control::{Control, ControlError, OrderInFull, OrdersStream};
 use crate::order::{BODY, Charge, LandedOrder, OWN_ACTOR, OrderId, OrderState, REPLACES, array};
 use crate::store::{ChangeRow, OrderFilter, OrderRow};
 use crate::wire::problem::{MALFORMED, UNKNOWN};
-use crate::wire::{Moment, Problem, echo, is_media_type};
+use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 
 /// Orders of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;

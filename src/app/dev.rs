@@ -227,6 +227,7 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
         hold: None,
         cancel_by_buyer: false,
         releases: Default::default(),
+        origins: None,
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())

@@ -43,7 +43,7 @@ pub(super) async fn run(
         parts.reconcile.clone(),
     );
     let config = in_force.load_full();
-    let gateway = Arc::new(Gateway::new(config.gateway.clone(), auth, stages, &mut registry));
+    let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
     let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
     let Listeners {
         orders,
@@ -95,7 +95,7 @@ pub(super) async fn run(
 fn put_in_force(config: &Config, gateway: &Gateway<Stages>, parts: &Parts) -> anyhow::Result<()> {
     // The files of the keys may have changed under their old names.
     let auth = gateway.auth().renew(&config.auth)?;
-    gateway.put_in_force(&config.gateway, auth);
+    gateway.put_in_force(&config.gateway(), auth);
     parts.admission.put_in_force(&config.admission());
     parts
         .flow

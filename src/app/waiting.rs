@@ -14,7 +14,7 @@ use crate::admin::{Check, Health, Readiness};
 use crate::admission::{AdmissionError, Placement, Quota};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
-use crate::gateway::{CampaignView, Gateway, Orders};
+use crate::gateway::{BuyerOrders, BuyerPage, CampaignView, Gateway, ListedCampaign, Orders};
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::store::{StoreError, StoreResult};
@@ -67,7 +67,7 @@ impl Room {
     fn open(config: &Config, auth: &Arc<Auth>, listeners: &Listeners, why: Why) -> anyhow::Result<Self> {
         let Listeners { orders, admin } = listeners.twins()?;
         let mut registry = telemetry::registry();
-        let gateway = Gateway::new(config.gateway.clone(), auth.clone(), Starting, &mut registry);
+        let gateway = Gateway::new(config.gateway(), auth.clone(), Starting, &mut registry);
         let check = Check {
             name: "start",
             ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),
@@ -126,5 +126,13 @@ impl Orders for Starting {
 
     async fn campaign(&self, _: &str) -> Result<Option<CampaignView>, AdmissionError> {
         starting()
+    }
+
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError> {
+        starting()
+    }
+
+    async fn buyer_orders(&self, _: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
+        Err(StoreError::Transient("the gateway waits for the database".into()))
     }
 }

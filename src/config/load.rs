@@ -158,6 +158,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     config.auth.check()?;
     config.gateway.check()?;
+    config.cors.check()?;
     config.admin.check()?;
     config.redis.check()?;
     config.database.check()?;

@@ -33,7 +33,7 @@ pub use secrets::admin_token;
 use crate::bus::kafka;
 use crate::campaign::RETENTION_DAYS;
 use crate::engine::redis;
-use crate::gateway::auth;
+use crate::gateway::{auth, cors};
 use crate::seal::Keyring;
 use crate::wire::millis;
 use crate::{admin, admission, flow, gateway, landing, reconcile, relay, sampling, store, telemetry, wasm};
@@ -58,6 +58,7 @@ pub struct Config {
     pub database: store::Config,
     pub auth: auth::Config,
     pub gateway: gateway::Config,
+    pub cors: cors::Config,
     pub admin: admin::Config,
     pub campaigns: Campaigns,
     pub admission: admission::Config,
@@ -105,6 +106,7 @@ impl Default for Config {
             database: store::Config::default(),
             auth: auth::Config::default(),
             gateway: gateway::Config::default(),
+            cors: cors::Config::default(),
             admin: admin::Config::default(),
             campaigns: Campaigns::default(),
             admission: admission::Config::default(),

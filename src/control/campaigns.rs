@@ -9,8 +9,8 @@ use super::compile::{RevisionAnswer, RuleSpecs};
 use super::folding::check_folds;
 use super::problem::Problem;
 use super::requests::{
-    NewCampaign, NewRevision, check_campaign, check_retention, check_rules, check_schedule, check_shadow,
-    schedule,
+    NewCampaign, NewRevision, check_campaign, check_origins, check_retention, check_rules, check_schedule,
+    check_shadow, schedule,
 };
 use super::shadow::ShadowFigures;
 use super::terms::TermsView;
@@ -98,6 +98,7 @@ impl Control {
         Making { uid, kept, told }: Making,
     ) -> Result<RevisionAnswer, ControlError> {
         let problems = check_campaign(&new);
+        let origins = check_origins(new.origins.as_deref(), &mut Vec::new());
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
@@ -140,7 +141,7 @@ impl Control {
         let proof = self.prove(&draft.compiled).await?;
         self.store_copies(std::mem::take(&mut draft.copies)).await?;
         self.store
-            .insert_campaign_under(&campaign, &first, &new.terms())
+            .insert_campaign_with(&campaign, &first, origins.as_ref(), &new.terms())
             .await?;
         self.audit(actor, "campaign.create", &campaign.id, told).await;
         self.loader.note(&campaign.id);

@@ -87,6 +87,9 @@ impl Control {
             hold: terms.hold,
             cancel_by_buyer: terms.cancel_by_buyer,
             releases: terms.releases,
+            origins: row
+                .origins
+                .map(|origins| origins.iter().map(str::to_owned).collect()),
         };
         let mut told = json!(clone);
         told["clone_of"] = json!({"campaign": source, "revision": active.revision.number});

@@ -20,6 +20,7 @@ mod modules;
 mod operations;
 mod order_jobs;
 mod orders;
+mod origins;
 mod pause;
 mod places;
 mod prechecks;

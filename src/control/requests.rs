@@ -8,8 +8,8 @@ use super::folding::check_folds;
 use super::problem::Problem;
 use super::terms::check_terms;
 use crate::campaign::{
-    CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKU_ATTRIBUTES_MAX, SKUS_MAX,
-    STOCK_MAX, Schedule, Sku, check_id, days_ms,
+    CAMPAIGN_DAYS_MAX, OriginError, Origins, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX,
+    SKU_ATTRIBUTES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id, days_ms,
 };
 use crate::order::{Hold, OrderTerms, Release, check_sku, check_sku_attribute};
 use crate::plan::Folds;
@@ -49,6 +49,10 @@ pub struct NewCampaign {
     /// What comes back of an order that ends, by reason; everything does where nothing is said.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub releases: BTreeMap<String, Release>,
+    /// Whose pages may read what gateways say of it: `https://shop.example`, or `*` alone. The configuration says it where this
+    /// does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,7 +123,20 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
     check_folds(&new.fold, &mut problems);
     check_shadow(&new.shadow, &mut problems);
     check_terms(&new.terms(), &mut problems);
+    check_origins(new.origins.as_deref(), &mut problems);
     problems
+}
+
+/// The list, where it is one.
+pub(super) fn check_origins(origins: Option<&[String]>, problems: &mut Vec<Problem>) -> Option<Origins> {
+    match Origins::new(origins?.to_vec()) {
+        Ok(origins) => Some(origins),
+        Err(OriginError { at, what }) => {
+            let at = at.map_or(String::new(), |at| format!("/{at}"));
+            problems.push(Problem::new(format!("/origins{at}"), what));
+            None
+        }
+    }
 }
 
 pub(super) fn check_title(title: &str, problems: &mut Vec<Problem>) {
@@ -316,6 +333,14 @@ mod tests {
         }
         for days in [0, 367, u32::MAX] {
             assert_eq!(campaign(json!({"retention_days": days})), ["/retention_days"]);
+        }
+        assert_eq!(
+            campaign(json!({"origins": ["https://a.example", "https://b.example/"]})),
+            ["/origins/1"]
+        );
+        assert_eq!(campaign(json!({"origins": vec!["*"; 51]})), ["/origins"]);
+        for origins in [json!(["*"]), json!([]), json!(null)] {
+            assert_eq!(campaign(json!({"origins": origins})), [""; 0]);
         }
         assert_eq!(campaign(json!({"skus": []})), ["/skus"]);
         assert_eq!(

@@ -3,20 +3,24 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::activate::others_activate;
 use super::campaigns::schedule_of;
 use super::compile::check_accepted;
 use super::operations::{Answered, Operation};
+use super::origins;
 use super::problem::Problem;
 use super::requests::{check_schedule, check_title};
 use super::revise::{Likeness, like};
 use super::terms::{TermsView, check_terms, given, told_terms};
 use super::{Activated, Control, ControlError, RevisionAnswer};
-use crate::campaign::Schedule;
+use crate::campaign::{Origins, Schedule};
 use crate::order::{Hold, OrderTerms, Release};
 use crate::plan::diff::{Change, needs_accept};
+use crate::ruleset::About;
 use crate::store::CampaignRow;
 use crate::wire::Moment;
 
@@ -33,6 +37,9 @@ pub struct CampaignChange {
     pub title: Option<String>,
     pub opens_at: Option<jiff::Timestamp>,
     pub closes_at: Option<jiff::Timestamp>,
+    /// Whose pages may read what is said of it; `null`: those that the configuration names.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "origins::asked")]
+    pub origins: origins::Asked,
     /// Ids of counters that may be re-keyed or dropped: other times may cut windows anew.
     pub accept: Vec<String>,
     /// `null`: none of the orders that land from now on expires.
@@ -72,6 +79,9 @@ pub struct CampaignChanged {
     pub title: String,
     pub opens_at: Moment,
     pub closes_at: Moment,
+    /// Missing where they are those that the configuration names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Arc<Origins>>,
     /// The revision of other times; missing where times stay, and of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
@@ -169,13 +179,19 @@ impl Control {
             changed.epoch = Some(activated.epoch);
             changed.changes = activated.changes;
         }
-        if changed.title != row.campaign.title {
-            self.store.set_title(operation.campaign, &changed.title).await?;
+        let told_before = (&row.campaign.title, &row.origins);
+        let is_told = told_before == (&changed.title, &changed.origins);
+        if !is_told {
+            let about = About {
+                title: changed.title.clone(),
+                origins: changed.origins.clone(),
+            };
+            self.tell(&row, about).await?;
         }
         if terms != before {
             self.store.set_order_terms(operation.campaign, &terms).await?;
         }
-        if schedule != row.schedule || changed.title != row.campaign.title || terms != before {
+        if schedule != row.schedule || !is_told || terms != before {
             let mut detail = serde_json::json!(asked);
             detail["revision"] = changed.revision.into();
             self.audit_operation(operation, detail).await;
@@ -231,6 +247,7 @@ impl CampaignChanged {
             title: title.clone(),
             opens_at: Moment(schedule.opens_at),
             closes_at: Moment(schedule.closes_at),
+            origins: origins::after(&asked.origins, row),
             revision: None,
             epoch: None,
             accept: Vec::new(),
@@ -247,7 +264,7 @@ impl CampaignChanged {
     }
 }
 
-/// Whether it says what is to change, and a title that can be shown. Times that do not go together are refused where the others
+/// Whether it says what is to change, a title that can be shown, and origins that there are. Times that do not go together are refused where the others
 /// are known.
 fn check(change: &CampaignChange) -> Result<(), ControlError> {
     let mut problems = Vec::new();
@@ -255,12 +272,13 @@ fn check(change: &CampaignChange) -> Result<(), ControlError> {
         title: None,
         opens_at: None,
         closes_at: None,
+        origins: None,
         ..
     } = change
         && !change.is_of_terms()
     {
         problems.push(Problem::new("", "says nothing that is to change").hint(
-            "give \"title\", \"opens_at\", \"closes_at\", \"hold\", \"cancel_by_buyer\" or \"releases\"",
+            "give \"title\", \"opens_at\", \"closes_at\", \"origins\", \"hold\", \"cancel_by_buyer\" or \"releases\"",
         ));
     }
     match change.title.as_deref() {
@@ -269,6 +287,7 @@ fn check(change: &CampaignChange) -> Result<(), ControlError> {
         None => {}
     }
     check_terms(&change.terms(&OrderTerms::default()), &mut problems);
+    origins::check(&change.origins, &mut problems);
     match problems.is_empty() {
         true => Ok(()),
         false => Err(ControlError::Invalid(problems)),
@@ -355,6 +374,10 @@ fn told(
         parts.push(format!("Its title {verb} {title:?}."));
     }
     parts.extend(terms);
+    let origins = origins::after(&asked.origins, row);
+    if origins != row.origins {
+        parts.push(origins::told(origins.as_deref(), dry_run));
+    }
     match (parts.is_empty(), dry_run) {
         (true, false) => "It is so already: nothing was changed.".to_owned(),
         (true, true) => "It is so already: nothing would change.".to_owned(),

@@ -8,9 +8,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::cancel::Cancelled;
 use crate::order::{BUYER, LandedOrder, OrderId, OrderState};
 use crate::store::{OrderChange, Outcome, Store, StoreError, StoreResult};
+use super::my_orders::{BuyerOrders, BuyerPage};
+use crate::order::{LandedOrder, OrderId};
+use crate::store::{Store, StoreError, StoreResult};
 
 /// Lookups at the same time: each reads one row by its key.
 const AT_ONCE: usize = 4;
+/// Lists at the same time: each reads a page by an index. They do not hold up the lookups.
+const LISTS_AT_ONCE: usize = 2;
 /// How long a lookup waits for its turn.
 const TURN_LIMIT: Duration = Duration::from_secs(1);
 /// How long an answer waits until the engine has back what an order held.
@@ -21,6 +26,7 @@ pub(super) struct Lookups {
     turns: Semaphore,
     /// Of those that change something: one may have to wait for a row.
     changes: Semaphore,
+    lists: Semaphore,
 }
 
 impl Lookups {
@@ -29,6 +35,7 @@ impl Lookups {
             store,
             turns: Semaphore::new(AT_ONCE),
             changes: Semaphore::new(AT_ONCE),
+            lists: Semaphore::new(LISTS_AT_ONCE),
         }
     }
 
@@ -100,6 +107,22 @@ impl Lookups {
         if let Err(error) = given_back {
             tracing::debug!(%error, "whether a cancelled order has given back is not known");
         }
+    }
+
+    /// A page of a buyer's orders, the campaign being known.
+    pub(super) async fn buyer_orders(&self, page: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
+        let _turn = turn(&self.lists).await?;
+        let place = match page.before {
+            None => None,
+            Some((campaign, order)) => match self.store.buyer_place(page.user, campaign, order).await? {
+                None => return Ok(BuyerOrders::NoPlace),
+                place => place,
+            },
+        };
+        let rows = self
+            .store
+            .buyer_orders(page.user, page.campaign, place.as_ref(), page.limit);
+        Ok(BuyerOrders::Page(rows.await?))
     }
 }
 

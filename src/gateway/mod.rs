@@ -9,10 +9,14 @@ pub mod auth;
 mod body;
 mod cancel;
 mod client_ip;
+pub mod cors;
 mod lookups;
 mod metrics;
+mod my_orders;
+mod on_sale;
 mod over;
 mod place;
+mod query;
 mod quota;
 mod routes;
 mod server;
@@ -32,12 +36,12 @@ use hyper::body::Body;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{Request, Version};
+use hyper::{Method, Request, Version};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::{Admission, AdmissionError, Placement, Quota, Refusal};
-use crate::campaign::{Paused, Schedule};
+use crate::campaign::{Origins, Paused, Schedule};
 use crate::clock::now_ms;
 use crate::needs::Gate;
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
@@ -51,11 +55,14 @@ use auth::{Auth, KeyFigures};
 use client_ip::Doubts;
 use lookups::Lookups;
 use metrics::Metrics;
+use on_sale::{OnSale, SKUS_LISTED};
 use told::Told;
 
 pub use answer::Answer;
 pub use cancel::Cancelled;
 pub use client_ip::AddressHeader;
+pub use my_orders::{BuyerOrders, BuyerPage};
+pub use on_sale::ListedCampaign;
 
 /// How the data plane treats connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +102,9 @@ pub struct Config {
     /// Certificate and key of the listener; without them it speaks plain HTTP.
     pub tls_cert_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
+    /// Whose pages may read answers.
+    #[serde(skip)]
+    pub cors: cors::Config,
 }
 
 impl Default for Config {
@@ -114,6 +124,7 @@ impl Default for Config {
             database_wait: Duration::from_secs(1),
             tls_cert_file: None,
             tls_key_file: None,
+            cors: cors::Config::default(),
         }
     }
 }
@@ -221,6 +232,22 @@ pub trait Orders: Send + Sync + 'static {
         &self,
         campaign: &str,
     ) -> impl Future<Output = Result<Option<CampaignView>, AdmissionError>> + Send;
+
+    /// Every campaign that is not archived, in no order, by what this gateway knows: it returns at once.
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError>;
+
+    /// Orders of a buyer that landed, the one placed last first.
+    fn buyer_orders(&self, page: &BuyerPage<'_>) -> impl Future<Output = StoreResult<BuyerOrders>> + Send;
+
+    /// Whose pages may read what is said of a campaign, as far as it is known; `None`: those that the configuration names.
+    fn origins(&self, _campaign: &str) -> Option<Arc<Origins>> {
+        None
+    }
+
+    /// Sees to it that a campaign is known, where there is one of this id.
+    fn meet(&self, _campaign: &str) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// The stages as they run.
@@ -320,6 +347,36 @@ impl Orders for Stages {
                 .collect(),
         }))
     }
+
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError> {
+        let shown = self.admission.on_show(SKUS_LISTED).into_iter();
+        let listed = shown.map(|shown| ListedCampaign {
+            id: shown.active.campaign.id.clone(),
+            title: shown.title,
+            schedule: shown.active.revision.schedule,
+            now: shown.now,
+            paused: shown.paused,
+            skus: shown.skus,
+        });
+        Ok(listed.collect())
+    }
+
+    async fn buyer_orders(&self, page: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
+        if let Some(campaign) = page.campaign
+            && !self.admission.knows(campaign).await
+        {
+            return Ok(BuyerOrders::NoCampaign);
+        }
+        self.lookups.buyer_orders(page).await
+    }
+
+    fn origins(&self, campaign: &str) -> Option<Arc<Origins>> {
+        self.admission.origins(campaign)
+    }
+
+    async fn meet(&self, campaign: &str) {
+        self.admission.knows(campaign).await;
+    }
 }
 
 /// The data plane.
@@ -330,6 +387,7 @@ pub struct Gateway<O> {
     metrics: Metrics,
     told: Told,
     doubts: Doubts,
+    on_sale: OnSale,
     /// The listener is about to close.
     leaving: AtomicBool,
 }
@@ -345,6 +403,7 @@ impl<O: Orders> Gateway<O> {
             metrics: Metrics::new(registry),
             told: Told::default(),
             doubts: Doubts::default(),
+            on_sale: OnSale::default(),
             leaving: AtomicBool::new(false),
         }
     }
@@ -358,6 +417,7 @@ impl<O: Orders> Gateway<O> {
             trusted_proxies: config.trusted_proxies,
             client_ip_header: config.client_ip_header.clone(),
             database_wait: config.database_wait,
+            cors: config.cors.clone(),
             ..Config::clone(&there)
         }));
         self.auth.store(auth.into());
@@ -380,9 +440,14 @@ impl<O: Orders> Gateway<O> {
 
     /// [`Orders::landed`] in bounded time: a database may be silent.
     async fn landed_in_time(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
+        self.in_time(self.orders.landed(campaign, order)).await
+    }
+
+    /// What the database is asked for, in bounded time.
+    async fn in_time<T>(&self, asked: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
         let within = self.config.load().database_wait;
-        let landed = tokio::time::timeout(within, self.orders.landed(campaign, order)).await;
-        landed.unwrap_or_else(|_| {
+        let answered = tokio::time::timeout(within, asked).await;
+        answered.unwrap_or_else(|_| {
             Err(StoreError::Transient(format!(
                 "no answer within {} ms",
                 within.as_millis()
@@ -400,14 +465,18 @@ impl<O: Orders> Gateway<O> {
         let begun = Instant::now();
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let route = match check_request(&parts).and_then(|()| routes::find(path)) {
+        let checked = check_request(&parts);
+        if checked.is_ok() && cors::is_preflight(&parts) {
+            return self.preflight(&parts, begun).await;
+        }
+        let route = match checked.and_then(|()| routes::find(path)) {
             Ok(route) => route,
             Err(problem) => {
                 self.metrics.request("none", problem.status(), begun);
                 return answer::problem(&problem);
             }
         };
-        let name = route.name();
+        let name = route.name(&parts.method);
         let answered = if route.allows(&parts.method) {
             match route {
                 // Its parameters are read one by one.
@@ -415,8 +484,14 @@ impl<O: Orders> Gateway<O> {
                     let query = parts.uri.query().unwrap_or_default();
                     self.show_quota(&campaign, query, peer, &parts.headers).await
                 }
+                routes::Route::Orders { campaign } if parts.method != Method::POST => {
+                    let query = parts.uri.query();
+                    self.list_orders(Some(&campaign), query, &parts.headers).await
+                }
+                routes::Route::MyOrders => self.list_orders(None, parts.uri.query(), &parts.headers).await,
+                routes::Route::Campaigns => self.list_campaigns(parts.uri.query()),
                 _ if let Err(problem) = wire::check_query(parts.uri.query(), &[]) => Err(problem),
-                routes::Route::Place { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
+                routes::Route::Orders { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
                 routes::Route::Order { campaign, order } => {
                     self.show_order(&campaign, &order, &parts.headers).await
                 }

@@ -12,7 +12,9 @@ use crate::wire::{Problem, echo, not_found};
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    Place {
+    Campaigns,
+    MyOrders,
+    Orders {
         campaign: Cow<'a, str>,
     },
     Order {
@@ -37,9 +39,11 @@ pub(super) enum Route<'a> {
 
 impl Route<'_> {
     /// Label of the metrics.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self, method: &Method) -> &'static str {
         match self {
-            Self::Place { .. } => "place",
+            Self::Campaigns => "campaigns",
+            Self::Orders { .. } if method == Method::POST => "place",
+            Self::Orders { .. } | Self::MyOrders => "orders",
             Self::Order { .. } => "order",
             Self::Cancel { .. } => "cancel",
             Self::Campaign { .. } => "campaign",
@@ -52,15 +56,18 @@ impl Route<'_> {
     /// Value of the header `Allow`.
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Place { .. } | Self::Cancel { .. } => "POST",
+            Self::Orders { .. } => "GET, HEAD, POST",
+            Self::Cancel { .. } => "POST",
             _ => "GET, HEAD",
         }
     }
 
     pub(super) fn allows(&self, method: &Method) -> bool {
+        let reads = method == Method::GET || method == Method::HEAD;
         match self {
-            Self::Place { .. } | Self::Cancel { .. } => method == Method::POST,
-            _ => method == Method::GET || method == Method::HEAD,
+            Self::Orders { .. } => reads || method == Method::POST,
+            Self::Cancel { .. } => method == Method::POST,
+            _ => reads,
         }
     }
 }
@@ -88,7 +95,7 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             }
             (Some("orders"), None, _) => {
                 let campaign = campaign_id(campaign)?;
-                return Ok(Route::Place { campaign });
+                return Ok(Route::Orders { campaign });
             }
             (Some("quota"), None, _) => {
                 let campaign = campaign_id(campaign)?;
@@ -101,6 +108,10 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             }
             _ => {}
         }
+    } else if path == "/v1/campaigns" {
+        return Ok(Route::Campaigns);
+    } else if path == "/v1/orders" {
+        return Ok(Route::MyOrders);
     } else if path == problem::LIST_PATH {
         return Ok(Route::Problems);
     } else if let Some(text) = path.strip_prefix(problem::PATH).and_then(problem::explain) {
@@ -109,7 +120,7 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
     Err(not_found(path))
 }
 
-fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
+pub(super) fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
     let id = percent_decode_str(segment).decode_utf8_lossy();
     match check_id(&id) {
         Ok(()) => Ok(id),
@@ -130,7 +141,7 @@ mod tests {
         for path in ["/v1/campaigns/spring/orders", "/v1/campaigns/sp%72ing/orders"] {
             assert_eq!(
                 find(path).ok(),
-                Some(Route::Place { campaign: campaign() }),
+                Some(Route::Orders { campaign: campaign() }),
                 "{path}"
             );
         }
@@ -156,8 +167,13 @@ mod tests {
             find("/v1/campaigns/spring/quota").ok(),
             Some(Route::Quota { campaign: campaign() })
         );
+        assert_eq!(find("/v1/campaigns").ok(), Some(Route::Campaigns));
+        assert_eq!(find("/v1/orders").ok(), Some(Route::MyOrders));
         assert_eq!(find("/problems").ok(), Some(Route::Problems));
-        assert_eq!(find("/problems/sold-out").map(|r| r.name()).ok(), Some("problem"));
+        assert_eq!(
+            find("/problems/sold-out").map(|r| r.name(&Method::GET)).ok(),
+            Some("problem")
+        );
     }
 
     #[test]
@@ -165,7 +181,8 @@ mod tests {
         for path in [
             "/",
             "/v1",
-            "/v1/campaigns",
+            "/v1/order",
+            "/v1/orders/1",
             "/v2/campaigns/spring",
             "/v1/campaigns/",
             "/v1/campaigns/spring/",

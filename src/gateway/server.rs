@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use tokio::net::TcpListener;
 
 use super::{Answer, Config, Gateway, Orders, answer, body};
-use crate::serving::{self, Door, Limits, Plane};
+use crate::serving::{self, Door, Limits, Page, Plane};
 use crate::wire::Problem;
 use crate::wire::problem::OVERLOADED;
 
@@ -61,6 +62,10 @@ impl<O: Orders> Plane for Gateway<O> {
     fn overloaded(&self) -> Answer {
         let detail = "requests in flight hold all the memory there is for them; nothing was begun";
         answer::problem(&Problem::new(&OVERLOADED, detail))
+    }
+
+    fn mark(&self, page: &Page, headers: &mut HeaderMap) {
+        self.mark_for(page, headers);
     }
 
     fn is_leaving(&self) -> bool {

@@ -26,9 +26,9 @@ struct CampaignAnswer<'a> {
 }
 
 #[derive(Serialize)]
-struct SkuAnswer {
-    id: String,
-    sold_out: bool,
+pub(super) struct SkuAnswer {
+    pub(super) id: String,
+    pub(super) sold_out: bool,
 }
 
 impl<O: Orders> Gateway<O> {

@@ -12,10 +12,10 @@ use hyper::http::request::Parts;
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode, Version};
 
-use super::Plane;
 use super::budget::Charge;
 use super::conn::Conn;
 use super::limits::{FIELD_BYTES, REFUSALS_MAX, REQUEST_BYTES};
+use super::{Page, Plane};
 
 /// A request is reset, as there is no room to say more.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,7 @@ pub(super) fn service<P: Plane>(
         let (head, body) = request.into_parts();
         let is_h1 = head.version <= Version::HTTP_11;
         conn.vain.asked();
+        let page = Page::of(&head);
         let admitted = admit(&*plane, &conn, &head, &body);
         // What is refused holds nothing from here on.
         let asked = admitted.map(|ticket| match ticket.charge {
@@ -60,6 +61,9 @@ pub(super) fn service<P: Plane>(
                 ticket.conn.in_vain();
             } else if is_in_vain(answer.status()) {
                 ticket.conn.in_vain();
+            }
+            if let Some(page) = page {
+                plane.mark(&page, answer.headers_mut());
             }
             if is_h1 && (plane.is_leaving() || ticket.conn.is_last()) {
                 let close = HeaderValue::from_static("close");

@@ -4,6 +4,7 @@
 mod attempts;
 mod audiences;
 mod audit;
+mod buyer_orders;
 mod campaigns;
 mod changes;
 mod conditions;
@@ -34,11 +35,12 @@ use sqlx::pool::PoolOptions;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::audience::ListKind;
-use crate::campaign::{Activation, Campaign, Restock, Schedule};
+use crate::campaign::{Activation, Campaign, Origins, Restock, Schedule};
 use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
+pub use buyer_orders::{BuyerOrder, BuyerPlace};
 pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
@@ -182,6 +184,8 @@ pub struct CampaignRow {
     pub restock: Option<Restock>,
     /// Number of the last change of the campaign's stock that was begun; 0 where there was none.
     pub stock_change: u64,
+    /// Whose pages may read what gateways say of it; `None`: those that the configuration names.
+    pub origins: Option<Arc<Origins>>,
 }
 
 /// Stock of one SKU as the database has it.

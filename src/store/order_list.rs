@@ -57,8 +57,9 @@ impl OrderRow {
     }
 }
 
-const SELECT: &str = "SELECT order_id, state, CAST(user_id AS CHAR), sku_id, quantity, revision, CAST(placed_at AS CHAR), \
-     CAST(confirmed_at AS CHAR), revoked_reason, CAST(pay_by AS CHAR) FROM orders";
+/// What [`order_row`] reads.
+pub(super) const COLUMNS: &str = "order_id, state, CAST(user_id AS CHAR), sku_id, quantity, revision, \
+     CAST(placed_at AS CHAR), CAST(confirmed_at AS CHAR), revoked_reason, CAST(pay_by AS CHAR)";
 
 impl Store {
     /// Orders of a campaign that landed, the one placed last first, those behind `before`, at most `limit`.
@@ -72,7 +73,7 @@ impl Store {
         let index = self.listing_index(filter);
         let found = conditions(campaign, filter, before)?;
         let sql = format!(
-            "{SELECT}{index}{} ORDER BY placed_at DESC, order_id DESC LIMIT ?",
+            "SELECT {COLUMNS} FROM orders{index}{} ORDER BY placed_at DESC, order_id DESC LIMIT ?",
             found.sql()
         );
         let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values).bind(i64::from(limit));
@@ -137,7 +138,7 @@ pub(super) fn conditions(
     Ok(found)
 }
 
-fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
+pub(super) fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
     Ok(OrderRow {
         order: order_id(&text(row, 0)?)?,
         state: state(&text(row, 1)?)?,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hyper::StatusCode;
 use serde::Deserialize;
 
+use crate::campaign::Origins;
 use crate::cli::client::{Client, ClientError, segment};
 use crate::order::{Hold, Release};
 use crate::plan::Folds;
@@ -20,6 +21,8 @@ pub(super) struct Shown {
     pub(super) opens_at: jiff::Timestamp,
     pub(super) closes_at: jiff::Timestamp,
     pub(super) retention_days: u32,
+    #[serde(default)]
+    pub(super) origins: Option<Origins>,
     pub(super) skus: Vec<SkuShown>,
     pub(super) rejected: BTreeMap<String, u64>,
     pub(super) orders_to_kafka: u64,

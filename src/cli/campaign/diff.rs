@@ -20,6 +20,8 @@ pub(super) struct Difference {
     pub(super) title: Option<String>,
     /// How long orders are held, who may cancel them, what comes back.
     pub(super) terms: bool,
+    /// Whose pages may read what gateways say of it.
+    pub(super) origins: bool,
     /// SKUs with other stock: which, how many units there are, and how many there are to be.
     pub(super) stock: Vec<(String, u64, u64)>,
     /// SKUs that are not sold yet.
@@ -47,6 +49,7 @@ impl Difference {
                 .cloned(),
             terms: (sale.hold, sale.cancel_by_buyer, &sale.releases)
                 != (shown.hold, shown.cancel_by_buyer, &shown.releases),
+            origins: sale.origins.is_some() && sale.origins != shown.origins,
             ..Self::default()
         };
         difference.skus(sale, shown);
@@ -172,12 +175,14 @@ mod tests {
         let other = difference(|sale| {
             sale.closes_at = "2026-12-04T10:00:00Z".parse().expect("a time");
             sale.title = "Winter".into();
+            sale.origins = Some(Default::default());
             sale.skus[0].stock = 1000;
             sale.skus.push(Sku::new("cap", 1));
         });
         let expected = Difference {
             times: true,
             title: Some("Winter".into()),
+            origins: true,
             stock: vec![("mug".into(), 500, 1000)],
             added: vec![Sku::new("cap", 1)],
             ..Difference::default()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api::{RevisionShown, Shown, SkuShown};
-use crate::campaign::Sku;
+use crate::campaign::{Origins, Sku};
 use crate::control::RuleSpec;
 use crate::order::{Hold, Release};
 use crate::plan::Folds;
@@ -40,6 +40,9 @@ pub(super) struct Sale {
     pub(super) cancel_by_buyer: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) releases: BTreeMap<String, Release>,
+    /// Whose pages in browsers may read what gateways say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origins: Option<Origins>,
     /// Lists that have to be there, because rules ask for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) lists: Vec<String>,
@@ -95,6 +98,7 @@ impl Sale {
             hold: shown.hold,
             cancel_by_buyer: shown.cancel_by_buyer,
             releases: shown.releases.clone(),
+            origins: shown.origins.clone(),
             lists: revision.lists.keys().cloned().collect(),
         }
     }
@@ -166,6 +170,7 @@ fold: {user: [lowercase]}
 hold: {minutes: 15, on_expiry: release}
 cancel_by_buyer: true
 releases: {fraud: stock}
+origins: [\"https://shop.example\"]
 lists: [vip]
 ";
 
@@ -193,6 +198,7 @@ lists: [vip]
             ("  - module: audience", "  - modul: audience", ":13:", "modul"),
             ("title: Spring sale", "id: summer", ":2:", "id"),
             ("on_expiry: release", "on_expiry: keep", ":15:", "keep"),
+            ("shop.example", "shop.example/", ":", "has a path"),
             ("skus:", "skus: [", ":", ""),
         ] {
             let error = wrong(from, to);

@@ -22,10 +22,12 @@ pub(super) enum Step {
     Add(Sku),
     /// A SKU, how many units it has in all, and how many it is to have.
     Stock(String, u64, u64),
-    /// Another title, other times.
-    Set { title: Option<String>, times: bool },
-    /// Other terms for its orders.
-    Terms,
+    /// Another title, other times, pages of other origins.
+    Set {
+        title: Option<String>,
+        times: bool,
+        origins: bool,
+    },
     /// A revision that says all that the file does, put in force.
     Revision,
 }
@@ -36,9 +38,14 @@ pub(super) fn steps(sale: &Sale, difference: &Difference) -> Vec<Step> {
     let stock = difference.stock.iter().cloned();
     steps.extend(stock.map(|(sku, from, to)| Step::Stock(sku, from, to)));
     let times = difference.times && !difference.rules;
-    if difference.title.is_some() || times {
+    let origins = difference.origins;
+    if difference.title.is_some() || times || origins {
         let title = difference.title.as_ref().map(|_| sale.title.clone());
-        steps.push(Step::Set { title, times });
+        steps.push(Step::Set {
+            title,
+            times,
+            origins,
+        });
     }
     if difference.terms {
         steps.push(Step::Terms);
@@ -65,7 +72,11 @@ impl Step {
                 let body = json!({"sku": sku, "set": to, "expect": from});
                 (Method::POST, format!("{campaign}/stock{query}"), body)
             }
-            Self::Set { title, times } => {
+            Self::Set {
+                title,
+                times,
+                origins,
+            } => {
                 let mut body = json!({});
                 if let Some(title) = title {
                     body["title"] = title.as_str().into();
@@ -73,6 +84,9 @@ impl Step {
                 if *times {
                     body["opens_at"] = json!(sale.opens_at);
                     body["closes_at"] = json!(sale.closes_at);
+                }
+                if *origins {
+                    body["origins"] = json!(sale.origins);
                 }
                 (Method::PATCH, format!("{campaign}{query}"), body)
             }
@@ -94,9 +108,14 @@ impl Step {
             Self::Set {
                 title: None,
                 times: true,
+                origins: false,
             } => Some(Self::Revision),
             _ => None,
         }
+    }
+
+    fn is_of_origins(&self) -> bool {
+        matches!(self, Self::Set { origins: true, .. })
     }
 
     /// What is otherwise.
@@ -106,6 +125,9 @@ impl Step {
             Self::Stock(sku, from, to) => format!("{} has {from} units and not {to}", shown_sku(sku)),
             Self::Set { title, .. } => match title {
                 Some(title) => format!("the title is not {title:?}"),
+                None if self.is_of_origins() => {
+                    "pages of other origins may read what is said of it".to_owned()
+                }
                 None => "it opens and closes at other times".to_owned(),
             },
             Self::Terms => "its orders are held, cancelled or given back otherwise".to_owned(),

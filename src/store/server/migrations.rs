@@ -56,6 +56,7 @@ const FILES: &[File] = &[
     migration!(28, "0028_stock_changes"),
     migration!(29, "0029_orders_listed"),
     migration!(30, "0030_order_life"),
+    migration!(31, "0031_origins"),
     migration!(33, "0033_order_jobs"),
 ];
 

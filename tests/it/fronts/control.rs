@@ -68,6 +68,7 @@ fn row(id: &str) -> CampaignRow {
         pause: Default::default(),
         restock: None,
         stock_change: 0,
+        origins: None,
     }
 }
 

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use rushgate::admission::{AdmissionError, Placement, Quota, Refusal, Retry};
-use rushgate::campaign::Schedule;
-use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
+use rushgate::campaign::{Origins, Schedule};
+use rushgate::gateway::{
+    BuyerOrders, BuyerPage, CampaignView, Config, Gateway, ListedCampaign, Orders, auth,
+};
 use rushgate::order::{Attempt, BODY, Holds, LandedOrder, OrderId, OrderState, body_fingerprint};
 use rushgate::plan::Attribute;
 use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
 use rushgate::rejection::{Own, Reason};
 use rushgate::serving::{self, Tls};
-use rushgate::store::{StoreError, StoreResult};
+use rushgate::store::{BuyerOrder, OrderRow, StoreError, StoreResult};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -99,6 +101,33 @@ fn fingerprint(order: OrderId, sku: &str) -> String {
 /// Ids of orders that [`Stage`] knows.
 pub fn known(name: &str) -> OrderId {
     OrderId::keyed("known", "", name)
+}
+
+/// Id of the order of ada that is so many before her last one. The engine knows the last one as well.
+pub fn listed_id(number: usize) -> OrderId {
+    match number {
+        0 => known("confirmed"),
+        number => known(&format!("listed-{number}")),
+    }
+}
+
+/// The order of ada that is so many before her last one; every other of all her orders is of another sale.
+fn listed(number: usize, campaign: Option<&str>) -> BuyerOrder {
+    let campaign = campaign.unwrap_or(["spring", "summer"][number % 2]);
+    BuyerOrder {
+        campaign: campaign.to_owned(),
+        row: OrderRow {
+            order: listed_id(number),
+            state: OrderState::Confirmed,
+            user: "ada".into(),
+            sku: "mug".into(),
+            quantity: 1,
+            revision: 3,
+            placed_at: PLACED_AT - number as i64,
+            confirmed_at: Some(PLACED_AT + 7),
+            revoked_reason: None,
+        },
+    }
 }
 
 /// The gateway's handle on a stage that the test holds too.
@@ -283,6 +312,55 @@ impl Orders for Shared {
         Ok((attempt.sku != "other").then_some(quota))
     }
 
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError> {
+        let listed = |number: i64| ListedCampaign {
+            id: format!("sale-{number}"),
+            title: format!("Sale {number}"),
+            schedule: Schedule {
+                opens_at: PLACED_AT + 1000 * (number - 2),
+                closes_at: PLACED_AT + 100_000 + number,
+                retention_ms: rushgate::campaign::RETENTION_MS,
+            },
+            now: PLACED_AT,
+            paused: None,
+            skus: Some(vec![("mug".into(), number == 1)]),
+        };
+        Ok((0..4).map(listed).collect())
+    }
+
+    async fn buyer_orders(&self, page: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
+        if self.0.silent.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        if page.campaign.is_some_and(|campaign| campaign != "spring") {
+            return Ok(BuyerOrders::NoCampaign);
+        }
+        let all: Vec<BuyerOrder> = match page.user {
+            "ada" => (0..3).map(|number| listed(number, page.campaign)).collect(),
+            _ => Vec::new(),
+        };
+        let from = match page.before {
+            None => 0,
+            Some((_, order)) => match all.iter().position(|listed| listed.row.order == order) {
+                None => return Ok(BuyerOrders::NoPlace),
+                Some(at) => at + 1,
+            },
+        };
+        let rows = all.into_iter().skip(from).take(page.limit as usize);
+        Ok(BuyerOrders::Page(rows.collect()))
+    }
+
+    fn origins(&self, campaign: &str) -> Option<Arc<Origins>> {
+        let list: &[&str] = match campaign {
+            "own" => &["https://own.example"],
+            "closed" => &[],
+            "everybody" => &["*"],
+            _ => return None,
+        };
+        let list = list.iter().map(|origin| (*origin).to_owned()).collect();
+        Some(Arc::new(Origins::new(list).expect("origins")))
+    }
+
     async fn campaign(&self, campaign: &str) -> Result<Option<CampaignView>, AdmissionError> {
         Ok((campaign == "spring").then(|| CampaignView {
             schedule: Schedule {
@@ -295,6 +373,15 @@ impl Orders for Shared {
             skus: vec![("mug".into(), false), ("gone".into(), true)],
         }))
     }
+}
+
+/// Takes `dev:<user>` from anybody.
+pub fn dev_auth() -> auth::Auth {
+    let config = auth::Config {
+        insecure_dev_auth: true,
+        ..auth::Config::default()
+    };
+    auth::Auth::new(&config).expect("development tokens")
 }
 
 /// A running gateway; stops when asked or dropped.
@@ -326,12 +413,7 @@ impl Running {
     }
 
     fn guarded(config: Config, tls: Option<Tls>) -> Self {
-        let auth = auth::Auth::new(&auth::Config {
-            insecure_dev_auth: true,
-            ..auth::Config::default()
-        })
-        .expect("development tokens");
-        Self::under(config, auth, tls)
+        Self::under(config, dev_auth(), tls)
     }
 
     /// That checks tokens so. Its buyers come from one address, and with a connection for each request.

@@ -3,6 +3,7 @@
 mod archive;
 mod attempts;
 mod audiences;
+mod buyer_orders;
 mod guards;
 mod letters;
 mod life;

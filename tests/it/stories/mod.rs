@@ -3,10 +3,12 @@
 mod addresses;
 mod archived;
 mod audiences;
+mod browser;
 mod changes;
 mod claims;
 mod cut_over;
 mod eight_rules;
+mod examples;
 mod folding;
 mod friday;
 mod gate;

@@ -13,6 +13,8 @@ use crate::Page;
 use crate::sale::{CAMPAIGN, EARLY};
 
 const DATA: &[&str] = &[
+    "/v1/campaigns",
+    "/v1/orders",
     "/v1/campaigns/surface",
     "/v1/campaigns/surface/orders",
     "/v1/campaigns/surface/orders/00000000000000000000000000000000",
@@ -20,7 +22,6 @@ const DATA: &[&str] = &[
     "/problems",
     "/problems/sold-out",
     "/",
-    "/v1/campaigns",
     "/metrics",
     "/livez",
     "/readyz",
