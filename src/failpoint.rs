@@ -16,7 +16,7 @@ pub const VARIABLE: &str = "RUSHGATE_FAILPOINT";
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The places. `G`: a gateway with its own orders, `R`: relaying what another left behind, `C`: landing,
-        /// `D`: replaying dead letters, `S`: a change of the stock.
+        /// `D`: replaying dead letters, `S`: a change of the stock, `E`: telling changes of orders.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point { $($(#[$doc])* $name,)* }
 
@@ -77,6 +77,10 @@ points! {
     S5,
     /// It is done; nobody was told.
     S6,
+    /// A change of an order is committed; its event was not published.
+    E1,
+    /// It is acknowledged; that is not written down.
+    E2,
 }
 
 impl fmt::Display for Point {

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::campaign::{Campaign, Holdings};
+use crate::order::OrderEvent;
 use crate::revision::Revision;
 use crate::ruleset::{Active, Compiled};
 
@@ -89,4 +90,30 @@ pub trait Gate: Send + Sync + 'static {
     /// Closes the gate of a campaign for good, waits until the database knows every order there may be, and removes the campaign
     /// from the database and the engine where there is none. After an error the gate may be closed.
     fn remove<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Removal, String>>;
+}
+
+/// Records of one partition whose orders have landed or were moved: from the first up to, not including, `next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub partition: i32,
+    pub from: i64,
+    pub next: i64,
+}
+
+/// Orders that one transaction of landing took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenOrders {
+    /// The moment at which all of them were confirmed, in milliseconds since 1970-01-01 UTC; `None`: some were there before or
+    /// are revoked, the database says which.
+    pub confirmed_at: Option<i64>,
+    pub orders: Vec<OrderEvent>,
+}
+
+/// Who tells everybody else what becomes of orders.
+pub trait Teller: Send + Sync + 'static {
+    /// All orders of these spans that landed are among these, committed. Returns at once, whatever Kafka does.
+    fn landed(&self, topic: &str, spans: Vec<Span>, taken: Vec<TakenOrders>);
+
+    /// Of a partition: what was told, in ascending stretches of offsets, each from the first up to, not including, the second.
+    fn told(&self, topic: &str, partition: i32) -> Vec<(i64, i64)>;
 }

@@ -7,6 +7,7 @@ pub(crate) mod fixture;
 mod landed;
 mod revoked;
 mod sku;
+mod told;
 pub mod usage;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_client_attribute, check_event};
 pub use landed::LandedOrder;
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, check_sku_attribute, shown_sku};
+pub use told::ToldChange;
 
 /// Charges of one order at most: one for each counter of its plan.
 pub const CHARGES_MAX: usize = 64;

@@ -22,6 +22,7 @@ mod seals;
 mod server;
 mod stock_changes;
 mod time;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
 pub use stock_changes::commit::{Commit, Committed};
 pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
+pub use told::Untold;
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

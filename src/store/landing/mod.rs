@@ -6,6 +6,7 @@ pub(super) mod guards;
 pub(super) mod halve;
 pub(super) mod insert;
 pub(super) mod lane;
+pub(super) mod offsets;
 pub(super) mod plain;
 pub(super) mod resolve;
 pub(super) mod stock;

@@ -8,6 +8,7 @@ mod partitions;
 mod pauses;
 mod records;
 mod seals;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
