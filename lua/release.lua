@@ -1,12 +1,11 @@
 #!lua
--- release: undoes one order's charges and stock, exactly once, in the windows they were made in.
+-- release: undoes orders' charges and stock, each exactly once, in the windows they were made in.
 --
 -- KEYS[1]  state key of the shard; the other keys are derived from its prefix
--- ARGV     fence, order id, bucket of the user, sku, quantity (0 where no stock comes back),
---          then per charge: kind (`counter` or `rolling`), key after the prefix, field, cost, moment
+-- ARGV     fence, then per order: order id, bucket of the user, sku, quantity (0 where no stock comes back), number of
+--          charges, then per charge: kind (`counter` or `rolling`), key after the prefix, field, cost, moment
 -- Reply    {'fence', fence there or ''}   the caller's fence is not the shard's: nothing was done
---          {'ok', 1}                      released
---          {'ok', 0}                      released before, or never admitted
+--          {'ok', then per order: 1 released, 0 released before, or never admitted}
 --
 -- The record's flag decides, so a second call finds `r` and does nothing. A charge whose key has
 -- expired meanwhile is left alone: undoing it would make a negative count.
@@ -20,21 +19,19 @@ if fence ~= ARGV[1] then
   return {'fence', fence or ''}
 end
 
-local order, sku, quantity = ARGV[2], ARGV[4], tonumber(ARGV[5])
-local home = prefix .. 'buyers:' .. ARGV[3]
-local record = call('HGET', home, order)
-if not record or string.sub(record, 1, 2) ~= 'a ' then
-  return {'ok', 0}
-end
-
 -- Everything that could make a write fail is looked at before the first one.
-if not quantity or (#ARGV - 5) % 5 ~= 0 then
-  return redis.error_reply('ERR release: malformed arguments')
-end
-for i = 6, #ARGV, 5 do
-  if (ARGV[i] ~= 'counter' and ARGV[i] ~= 'rolling') or not tonumber(ARGV[i + 3]) then
-    return redis.error_reply('ERR release: malformed charge')
+local at = 2
+while at <= #ARGV do
+  local quantity, charges = tonumber(ARGV[at + 3] or ''), tonumber(ARGV[at + 4] or '')
+  if not quantity or not charges or at + 4 + 5 * charges > #ARGV then
+    return redis.error_reply('ERR release: malformed arguments')
   end
+  for i = at + 5, at + 5 * charges, 5 do
+    if (ARGV[i] ~= 'counter' and ARGV[i] ~= 'rolling') or not tonumber(ARGV[i + 3]) then
+      return redis.error_reply('ERR release: malformed charge')
+    end
+  end
+  at = at + 5 + 5 * charges
 end
 
 -- The entries without the first one that is exactly `entry`.
@@ -68,11 +65,8 @@ local function lowered(entries, moment, cost)
   return table.concat(kept, ',')
 end
 
-call('HSET', home, order, 'r' .. string.sub(record, 2))
-if quantity > 0 and call('HGET', prefix .. 'stock', sku) then
-  call('HINCRBY', prefix .. 'stock', sku, string.format('%.0f', quantity))
-end
-for i = 6, #ARGV, 5 do
+-- Takes back the charge whose arguments begin at `i`.
+local function take_back(i)
   local key, subject, cost = prefix .. ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local there = call('HGET', key, subject)
   if there and ARGV[i] == 'rolling' then
@@ -85,5 +79,28 @@ for i = 6, #ARGV, 5 do
     call('HINCRBY', key, subject, string.format('%.0f', -math.min(cost, tonumber(there) or 0)))
   end
 end
-call('HINCRBY', state, 'reopened', 1)
-return {'ok', 1}
+
+local reply, any = {'ok'}, false
+at = 2
+while at <= #ARGV do
+  local order, sku, quantity, charges = ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local home = prefix .. 'buyers:' .. ARGV[at + 1]
+  local record = call('HGET', home, order)
+  local holds = record and string.sub(record, 1, 2) == 'a '
+  if holds then
+    call('HSET', home, order, 'r' .. string.sub(record, 2))
+    if quantity > 0 and call('HGET', prefix .. 'stock', sku) then
+      call('HINCRBY', prefix .. 'stock', sku, string.format('%.0f', quantity))
+    end
+    for i = at + 5, at + 5 * charges, 5 do
+      take_back(i)
+    end
+    any = true
+  end
+  reply[#reply + 1] = holds and 1 or 0
+  at = at + 5 + 5 * charges
+end
+if any then
+  call('HINCRBY', state, 'reopened', 1)
+end
+return reply

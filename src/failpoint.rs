@@ -16,7 +16,8 @@ pub const VARIABLE: &str = "RUSHGATE_FAILPOINT";
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The places. `G`: a gateway with its own orders, `R`: relaying what another left behind, `C`: landing,
-        /// `D`: replaying dead letters, `S`: a change of the stock, `E`: telling changes of orders.
+        /// `D`: replaying dead letters, `S`: a change of the stock, `L`: a change of
+        /// landed orders, `E`: telling changes of orders.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point { $($(#[$doc])* $name,)* }
 
@@ -77,6 +78,12 @@ points! {
     S5,
     /// It is done; nobody was told.
     S6,
+    /// The new state of orders is written; nothing is committed.
+    L1,
+    /// It is committed; the engine has back nothing of what they held.
+    L2,
+    /// The engine has it back; that is not recorded.
+    L3,
     /// A change of an order is committed; its event was not published.
     E1,
     /// It is acknowledged; that is not written down.

@@ -55,6 +55,7 @@ cfg_if::cfg_if! {
         pub mod flow;
         pub mod landing;
         pub mod letters;
+        pub mod lifecycle;
         pub mod reconcile;
         pub mod relay;
         pub mod sampling;
@@ -101,6 +102,7 @@ cfg_if::cfg_if! {
         mod flow;
         mod landing;
         mod letters;
+        mod lifecycle;
         mod reconcile;
         mod relay;
         mod sampling;

@@ -1,5 +1,6 @@
 //! What stages need of each other. They do not know each other: one asks through these traits, and another answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,10 +104,17 @@ pub struct Span {
 /// Orders that one transaction of landing took.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TakenOrders {
-    /// The moment at which all of them were confirmed, in milliseconds since 1970-01-01 UTC; `None`: some were there before or
-    /// are revoked, the database says which.
-    pub confirmed_at: Option<i64>,
+    /// All of them were confirmed; `None`: some may have been there before, or are revoked, and the database says which.
+    pub confirmed: Option<Confirmed>,
     pub orders: Vec<OrderEvent>,
+}
+
+/// When orders were confirmed. Moments in milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    pub at: i64,
+    /// Until when they are to be paid, by campaign, of those that have a hold.
+    pub pay_by: BTreeMap<String, i64>,
 }
 
 /// Who tells everybody else what becomes of orders.

@@ -5,8 +5,10 @@ mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod landed;
+mod life;
 mod revoked;
 mod sku;
+mod terms;
 mod told;
 pub mod usage;
 
@@ -20,8 +22,10 @@ use sha2::{Digest, Sha256};
 pub use crate::wire::VALUE_BYTES_MAX;
 pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_client_attribute, check_event};
 pub use landed::LandedOrder;
+pub use life::{Holds, OrderState, Release};
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, check_sku_attribute, shown_sku};
+pub use terms::{HOLD_MINUTES_MAX, Hold, OnExpiry, OrderTerms, REASONS_MAX, check_reason};
 pub use told::ToldChange;
 
 /// Charges of one order at most: one for each counter of its plan.
@@ -229,31 +233,6 @@ pub struct Charge {
 
 fn is_zero(n: &i64) -> bool {
     *n == 0
-}
-
-/// Where an order stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OrderState {
-    /// Redis admitted it; it is in the outbox.
-    Pending,
-    /// Kafka acknowledged it.
-    Accepted,
-    /// It is in the database.
-    Confirmed,
-    /// Admitted, but refused by the database's own guard.
-    Revoked,
-}
-
-impl OrderState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Accepted => "accepted",
-            Self::Confirmed => "confirmed",
-            Self::Revoked => "revoked",
-        }
-    }
 }
 
 /// Version of [`OrderEvent`]'s JSON form.

@@ -21,7 +21,7 @@ use super::table::{CSV_TYPE, MARK, Table};
 use super::{Admin, Answered};
 use crate::control::{Control, ControlError, OrdersStream};
 use crate::order::{BODY, Charge, LandedOrder, OrderId, OrderState, array};
-use crate::store::{LISTED_STATES, OrderFilter, OrderRow};
+use crate::store::{OrderFilter, OrderRow};
 use crate::wire::problem::{MALFORMED, UNKNOWN};
 use crate::wire::{Moment, Problem, echo, is_media_type};
 
@@ -246,8 +246,10 @@ fn filter(asked: &OrdersQuery) -> Result<OrderFilter, Refused> {
     let state = match asked.state.as_deref() {
         None => None,
         Some(named) => {
-            let found = LISTED_STATES.into_iter().find(|state| state.as_str() == named);
-            let states = LISTED_STATES.map(OrderState::as_str).join(" or ");
+            let found = OrderState::LANDED
+                .into_iter()
+                .find(|state| state.as_str() == named);
+            let states = OrderState::LANDED.map(OrderState::as_str).join(" or ");
             let wrong = || malformed(format!("state is {}; use {states}", echo(named)));
             Some(found.ok_or_else(wrong)?)
         }

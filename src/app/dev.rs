@@ -15,7 +15,7 @@ use super::parts::{Parts, wire};
 use super::private;
 use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
-use super::{cut_over, fronts};
+use super::{cut_over, fronts, land};
 use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
 use crate::campaign::Sku;
 use crate::clock::now_ms;
@@ -25,6 +25,8 @@ use crate::engine::embedded::Embedded;
 use crate::events::{self, Events};
 use crate::gateway::auth::Auth;
 use crate::landing::{self, Landing, LandingHandle};
+use crate::lifecycle;
+use crate::metrics;
 use crate::plan::explain;
 use crate::seal::{Key, Keyring};
 use crate::store::{self, Store};
@@ -86,6 +88,9 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     )
     .await?;
     let mut registry = telemetry::registry();
+    let lifecycle = lifecycle::Metrics::default();
+    metrics::register(&mut registry, &lifecycle);
+    let expiry = tokio::spawn(land::expiry(&adapters.store, &lifecycle).run());
     let landed = landing::Watched {
         topic: ORDERS_TOPIC.to_owned(),
         metrics: landing.metrics(),
@@ -95,6 +100,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     events::register(&mut registry, &events.metrics);
     fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
     drop(earlier);
+    expiry.abort();
     tokio::task::spawn_blocking(move || landing.stop()).await?;
     events.stop(END_LIMIT).await;
     adapters.store.close().await;

@@ -23,11 +23,13 @@ use super::{leftovers, migration};
 use crate::admin::{Check, Health, Readiness};
 use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::events::{self as telling, Events};
 use crate::flow::Flow;
 use crate::landing::{self, Watched};
 use crate::letters;
+use crate::lifecycle::{self, Expiry};
 use crate::metrics;
 use crate::serving::Tls;
 use crate::store::Store;
@@ -97,6 +99,7 @@ struct Lander {
     events: Option<Events>,
     flow: Arc<Flow>,
     letters: letters::Metrics,
+    lifecycle: lifecycle::Metrics,
     /// Replays, and what looks for standstills.
     tasks: Vec<JoinHandle<()>>,
 }
@@ -112,6 +115,8 @@ impl Lander {
         let retries = move || counted.iter().map(|metrics| metrics.retries.get()).sum();
         let redrive = redrive::spawn(config, &store, &sealing, retries)?;
         let (scheduled, letters) = redrive::spawn_scheduled(config, &store, &sealing)?;
+        let lifecycle = lifecycle::Metrics::default();
+        let expiry = tokio::spawn(expiry(&store, &lifecycle).run());
         let flow = Flow::spawn(levels::flow(config, &levels), producer, store.clone());
         let landed = levels.iter().map(Level::landed).collect();
         let watch = standstill::watch(flow.clone(), kafka.clone(), landed);
@@ -123,7 +128,8 @@ impl Lander {
             events: Some(events),
             flow,
             letters,
-            tasks: redrive.into_iter().chain([scheduled, watch]).collect(),
+            lifecycle,
+            tasks: redrive.into_iter().chain([scheduled, watch, expiry]).collect(),
         })
     }
 
@@ -135,6 +141,7 @@ impl Lander {
         letters::metrics::register(&self.store, registry);
         self.sealing.register(registry);
         metrics::register(registry, &self.letters);
+        metrics::register(registry, &self.lifecycle);
         self.flow.register_lag(registry);
     }
 
@@ -176,6 +183,16 @@ impl Lander {
     async fn leave(&self) {
         self.sealing.leave().await;
         close(&self.store).await;
+    }
+}
+
+/// What has orders expire, counted there.
+pub(super) fn expiry(store: &Store, metrics: &lifecycle::Metrics) -> Expiry {
+    Expiry {
+        store: store.clone(),
+        owner: uuid::Uuid::now_v7().simple().to_string(),
+        clock: now_ms,
+        metrics: metrics.clone(),
     }
 }
 

@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 
 use super::publish::Publisher;
 use super::spans::Spans;
-use crate::needs::{Span, TakenOrders, Teller};
-use crate::order::{OrderId, ToldChange};
+use crate::needs::{Confirmed, Span, TakenOrders, Teller};
+use crate::order::{OrderEvent, OrderId, ToldChange};
 use crate::seldom::Seldom;
 use crate::store::{Store, StoreResult};
 
@@ -157,9 +157,13 @@ impl Portion {
 /// What became of orders: of those that are all new, nobody needs to ask.
 async fn changes(store: &Store, taken: Vec<TakenOrders>) -> StoreResult<Vec<ToldChange>> {
     let mut changes = Vec::with_capacity(taken.iter().map(|taken| taken.orders.len()).sum());
-    for TakenOrders { confirmed_at, orders } in taken {
-        if let Some(at) = confirmed_at {
-            let confirmed = orders.into_iter().map(|order| ToldChange::confirmed(order, at));
+    for TakenOrders { confirmed, orders } in taken {
+        if let Some(Confirmed { at, pay_by }) = confirmed {
+            let pay_by = |order: &OrderEvent| pay_by.get(&order.campaign).copied();
+            let confirmed = orders.into_iter().map(|order| ToldChange {
+                pay_by: pay_by(&order),
+                ..ToldChange::confirmed(order, at)
+            });
             changes.extend(confirmed);
             continue;
         }

@@ -1,10 +1,11 @@
 //! Telling everybody else: every change of an order becomes an event of the topic `order-events`, after its commit, at least
 //! once, and never not at all. README.md says how; docs/EVENTS.md what those who read the topic may rely on.
 //!
-//! Landing hands on what it has landed (`live.rs`); what is not known to be told is told again, by one lander for all
-//! (`again.rs`).
+//! Landing hands on what it has landed (`live.rs`); what is not known to be told is told again (`again.rs`), and later changes are
+//! told as they come (`changes.rs`), both by one lander for all.
 
 mod again;
+mod changes;
 mod config;
 mod lease;
 mod live;
@@ -24,6 +25,7 @@ use crate::needs::Teller;
 use crate::seldom::Seldom;
 use crate::store::{Store, Untold};
 use again::Again;
+use changes::Changes;
 pub use config::Config;
 use lease::Lease;
 use live::{Live, Stretches};
@@ -74,8 +76,16 @@ impl Events {
             .then(|| Live::new(store.clone(), publisher.clone(), Handle::current()));
         let owner = uuid::Uuid::now_v7().simple().to_string();
         let lease = Arc::new(Lease::new(store.clone(), owner));
+        let changes = Changes {
+            store: store.clone(),
+            publisher: publisher.clone(),
+            tells: config.enabled,
+        };
         let again = Again::new(store, publisher, log, landed);
-        let mut tasks = vec![tokio::spawn(look(again, lease, config.enabled))];
+        let mut tasks = vec![
+            tokio::spawn(look(again, lease.clone(), config.enabled)),
+            tokio::spawn(tell_changes(changes, lease)),
+        ];
         tasks.extend(live.clone().map(|live| tokio::spawn(note(live))));
         Self { metrics, live, tasks }
     }
@@ -139,6 +149,35 @@ async fn look(mut again: Again, lease: Arc<Lease>, tells: bool) {
                 }
             }
         }
+    }
+}
+
+/// Tells later changes, again and again.
+async fn tell_changes(changes: Changes, lease: Arc<Lease>) {
+    let mut troubles = Seldom::default();
+    loop {
+        let told = async {
+            if lease.is_held().await? {
+                return changes.tell().await;
+            }
+            changes.rest();
+            Ok(false)
+        };
+        let pause = match told.await {
+            Ok(more) => {
+                troubles.over();
+                if more { Duration::ZERO } else { changes::LOOK_EVERY }
+            }
+            Err(error) => {
+                changes.publisher.metrics.failures.inc();
+                let error = format!("{error:#}");
+                if troubles.met(&error, std::time::Instant::now()).is_some() {
+                    tracing::warn!(error, "later changes of orders are not told for now");
+                }
+                LOOK_EVERY
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -16,7 +16,7 @@ const GENERATION: usize = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LastTold {
     Accepted,
-    /// Confirmed or revoked: the database has it.
+    /// The database has it: confirmed, revoked, or what became of it since.
     Landed,
 }
 
@@ -60,7 +60,7 @@ impl LastTold {
         match state {
             OrderState::Pending => None,
             OrderState::Accepted => Some(Self::Accepted),
-            OrderState::Confirmed | OrderState::Revoked => Some(Self::Landed),
+            state => state.is_landed().then_some(Self::Landed),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Landing;
 use super::batch::Batch;
 use super::wait::{Backoff, End};
 use crate::clock::now_ms;
-use crate::needs::TakenOrders;
+use crate::needs::{Confirmed, TakenOrders};
 use crate::store::{Landed, Resolved, StoreError, StoreResult};
 
 /// What earlier attempts at one transaction have left open.
@@ -33,12 +33,14 @@ impl Landing {
             self.note_told(batch);
             let at = now_ms();
             match self.attempt(batch, at, &mut attempts)? {
-                Ok(landed) => {
+                Ok(mut landed) => {
                     let orders = batch.take_in(&landed);
                     // Each is new, and none is revoked; what an earlier attempt had written counts as confirmed too.
                     let all = landed.confirmed == orders.len() as u64;
-                    let confirmed_at = (all && attempts.resolved == Resolved::default()).then_some(at);
-                    return Ok((landed, TakenOrders { confirmed_at, orders }));
+                    let known = all && attempts.resolved == Resolved::default();
+                    let pay_by = landed.pay_by.take().filter(|_| known);
+                    let confirmed = pay_by.map(|pay_by| Confirmed { at, pay_by });
+                    return Ok((landed, TakenOrders { confirmed, orders }));
                 }
                 Err(error) => {
                     let locked = matches!(error, StoreError::Locked(_));

@@ -112,36 +112,47 @@ pub fn show_args(fence: &Fence, admit: &Script) -> Args {
     Args::from([text(fence), text(&admit.text)])
 }
 
-/// `quantity`: 0 where no stock comes back. `plan`: the active one.
-pub fn release_args(
-    fence: &Fence,
-    (order, user): (OrderId, &str),
-    sku: &str,
-    quantity: u32,
-    charges: &[Charge],
-    plan: &CheckedPlan,
-) -> Args {
-    let bucket = bucket_of(user.as_bytes(), plan.context().buckets);
-    let mut args = Args::from([text(fence), text(order), text(bucket), text(sku), text(quantity)]);
-    args.extend(
-        charges
-            .iter()
-            .flat_map(|charge| charge_args(charge, Some(user), plan))
-            .flatten(),
-    );
+/// What comes back of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned<'a> {
+    pub order: OrderId,
+    pub user: &'a str,
+    pub sku: &'a str,
+    /// Units; 0 where no stock comes back.
+    pub units: u32,
+    pub charges: Vec<Charge>,
+}
+
+/// `plan`: the active one.
+pub fn release_args(fence: &Fence, orders: &[Returned<'_>], plan: &CheckedPlan) -> Args {
+    let mut args = Args::from([text(fence)]);
+    for each in orders {
+        let bucket = bucket_of(each.user.as_bytes(), plan.context().buckets);
+        let charges = each.charges.iter();
+        let places: Vec<_> = charges
+            .flat_map(|charge| charge_args(charge, Some(each.user), plan))
+            .collect();
+        let (sku, units) = (text(each.sku), text(each.units));
+        args.extend([text(each.order), text(bucket), sku, units, text(places.len())]);
+        args.extend(places.into_iter().flatten());
+    }
     args
 }
 
-/// Whether the order holds nothing any more; `false` when the caller's fence is not the shard's.
-pub fn release_reply(reply: Reply) -> Result<bool, CodecError> {
-    match reply {
-        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"ok".to_vec())) => Ok(true),
-        Reply::Array(parts) if parts.first() == Some(&Reply::Bulk(b"fence".to_vec())) => Ok(false),
-        other => Err(CodecError {
-            script: "release",
-            what: format!("{other:?}"),
-        }),
+/// Per order, whether this call released it: otherwise it held nothing any more. `None` when the caller's fence is not the
+/// shard's.
+pub fn release_reply(reply: Reply) -> Result<Option<Vec<bool>>, CodecError> {
+    let mut reader = Reader::new("release", reply)?;
+    match reader.word()?.as_str() {
+        "ok" => {}
+        "fence" => return Ok(None),
+        other => return Err(CodecError::new("release", format!("{other:?}"))),
     }
+    let mut released = Vec::new();
+    while !reader.is_empty() {
+        released.push(reader.number::<i64>()? == 1);
+    }
+    Ok(Some(released))
 }
 
 pub fn settle_args(entries: &[(String, usize)]) -> Args {

@@ -1,6 +1,6 @@
 //! An order as the database knows it.
 
-use super::{Attempt, Charge, OrderEvent, OrderState};
+use super::{Attempt, Charge, Holds, OrderEvent, OrderId, OrderState};
 
 /// An order that landed, with where it stands; also one that is on its way there, among the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,12 +11,17 @@ pub struct LandedOrder {
     /// Redis' clock at the decision, milliseconds since 1970-01-01 UTC.
     pub placed_at: i64,
     pub fingerprint: String,
-    /// What it was charged, whether it holds that or was revoked.
+    /// What it was charged, whether it holds that or has given it back.
     pub charges: Vec<Charge>,
     pub state: OrderState,
+    pub holds: Holds,
     /// Milliseconds since 1970-01-01 UTC.
     pub confirmed_at: Option<i64>,
     pub revoked_reason: Option<String>,
+    /// Until when it waits for its payment, by the database's clock; `None` where it does not wait.
+    pub pay_by: Option<i64>,
+    /// The order that was not paid in time, in whose place this one came.
+    pub replaces: Option<OrderId>,
 }
 
 impl LandedOrder {
@@ -35,13 +40,16 @@ impl LandedOrder {
             fingerprint: event.fingerprint,
             charges: event.charges,
             state: OrderState::Accepted,
+            holds: Holds::All,
             confirmed_at: None,
             revoked_reason: None,
+            pay_by: None,
+            replaces: None,
         }
     }
 
-    /// It holds nothing for good.
-    pub fn is_revoked(&self) -> bool {
-        self.state == OrderState::Revoked
+    /// Whether it has given something back: it never gives back again.
+    pub fn is_released(&self) -> bool {
+        self.holds != Holds::All
     }
 }

@@ -30,4 +30,15 @@ impl<'a> Revoked<'a> {
             counters: Vec::new(),
         }
     }
+
+    /// Whether its units are there to come back. An order is refused only after the engine lost something, and what is full in
+    /// the database then stands for what the engine forgot: the unit of an oversold order never existed.
+    pub fn gives_back_units(&self) -> bool {
+        Self::gives_back_units_of(self.reason)
+    }
+
+    /// The same of an order that was revoked for this reason.
+    pub fn gives_back_units_of(reason: &str) -> bool {
+        [OVER_LIMIT, LOST, DISCARDED].contains(&reason)
+    }
 }

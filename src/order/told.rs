@@ -50,7 +50,7 @@ impl ToldChange {
             quantity: order.quantity,
             revision: order.revision,
             state: OrderState::Confirmed,
-            number: 1,
+            number: OrderState::Confirmed.number(),
             at,
             reason: None,
             actor: None,

@@ -37,14 +37,15 @@ impl Used {
 }
 
 fn charges<'a>(order: &'a OrderEvent) -> impl Iterator<Item = (Subject<'a>, &'a Charge)> {
-    order.charges.iter().map(|charge| {
-        let subject = (
-            order.campaign.as_str(),
-            charge.counter.as_str(),
-            charge.subject.as_str(),
-        );
-        (subject, charge)
-    })
+    let campaign = order.campaign.as_str();
+    order
+        .charges
+        .iter()
+        .map(move |charge| (subject(campaign, charge), charge))
+}
+
+fn subject<'a>(campaign: &'a str, charge: &'a Charge) -> Subject<'a> {
+    (campaign, charge.counter.as_str(), charge.subject.as_str())
 }
 
 /// What the orders use together.
@@ -52,6 +53,15 @@ pub fn sums<'a>(orders: &[&'a OrderEvent]) -> Usage<'a> {
     let mut sums = Usage::new();
     for (subject, charge) in orders.iter().flat_map(|order| charges(order)) {
         add(&mut sums, subject, charge);
+    }
+    sums
+}
+
+/// What charges use together, each with its campaign.
+pub fn sums_of<'a>(charges: impl Iterator<Item = (&'a str, &'a Charge)>) -> Usage<'a> {
+    let mut sums = Usage::new();
+    for (campaign, charge) in charges {
+        add(&mut sums, subject(campaign, charge), charge);
     }
     sums
 }

@@ -110,7 +110,7 @@ impl Placed {
             quantity: order.attempt.quantity,
             sku: order.attempt.sku.clone(),
             user: order.attempt.user.clone(),
-            released: order.is_revoked(),
+            released: order.is_released(),
             body: order.attempt.body().map(str::to_owned),
         }
     }

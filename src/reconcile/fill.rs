@@ -86,7 +86,7 @@ impl Reconcile {
             if let Some(work) = work {
                 work.hold().await?;
             }
-            let holding = page.iter().filter(|order| !order.is_revoked());
+            let holding = page.iter().filter(|order| order.holds.allowance());
             let lacking: Vec<OrderId> = holding
                 .filter(|order| !missing(order).is_empty())
                 .map(|order| order.attempt.order)

@@ -11,9 +11,9 @@ mod line;
 pub mod missing;
 mod prolong;
 mod rebuild;
+mod released;
 mod remove;
 mod restore;
-mod revoked;
 mod wait;
 mod work;
 
@@ -32,7 +32,7 @@ use crate::wire::millis;
 pub use compare::{CompareError, Comparison, Difference, Kind, Place, RepairOutcome};
 pub use error::RebuildError;
 pub use rebuild::Rebuilt;
-pub use revoked::GivingBack;
+pub use released::GivingBack;
 
 /// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
 const FAILED_PAUSE: Duration = Duration::from_millis(500);
@@ -108,6 +108,8 @@ pub struct Reconcile {
     attempts: AtomicU64,
     line: Arc<line::Line>,
     rounds: wait::Rounds,
+    /// Somebody has released an order.
+    released: tokio::sync::Notify,
     /// Until when this gateway need not ask again whether it leads, and the answer.
     leading: Mutex<Option<(Instant, bool)>>,
 }
@@ -134,6 +136,7 @@ impl Reconcile {
             attempts: AtomicU64::default(),
             line: Arc::default(),
             rounds: wait::Rounds::default(),
+            released: tokio::sync::Notify::new(),
             leading: Mutex::default(),
         }
     }

@@ -72,7 +72,7 @@ impl Work<'_> {
         while let Some(last) = page.last() {
             let following = self.page(Some(last.attempt.order));
             page.retain(|order| !tally.seen.contains(&order.attempt.order));
-            tally.landed += page.iter().filter(|order| !order.is_revoked()).count() as u64;
+            tally.landed += page.iter().filter(|order| !order.is_released()).count() as u64;
             let (following, ()) = futures_util::try_join!(following, self.write(plan, &page, &mut tally))?;
             page = following;
             self.hold().await?;
@@ -108,7 +108,7 @@ impl Work<'_> {
         }
     }
 
-    /// Records of all orders, and what those hold that are not revoked.
+    /// Records of all orders, and what they hold.
     async fn write<'o>(
         &self,
         plan: &CheckedPlan,
@@ -116,8 +116,7 @@ impl Work<'_> {
         tally: &mut Tally,
     ) -> Result<(), RebuildError> {
         let buckets = plan.context().buckets;
-        let holding = || orders.iter().filter(|order| !order.is_revoked());
-        for LandedOrder { attempt, .. } in holding() {
+        for LandedOrder { attempt, .. } in orders.iter().filter(|order| order.holds.stock()) {
             *tally.units.entry(attempt.sku.clone()).or_default() += i64::from(attempt.quantity);
         }
         let each = |order: &'o LandedOrder| {
@@ -126,7 +125,8 @@ impl Work<'_> {
                 .iter()
                 .map(|charge| (Some(order.attempt.user.as_str()), charge))
         };
-        let mut charges: Vec<(Option<&str>, &Charge)> = holding().flat_map(each).collect();
+        let holding = orders.iter().filter(|order| order.holds.allowance());
+        let mut charges: Vec<(Option<&str>, &Charge)> = holding.flat_map(each).collect();
         // Those of one key together: a call then touches few keys.
         charges.sort_by_cached_key(|(_, charge)| {
             let bucket = bucket_of(charge.subject.as_bytes(), buckets);
@@ -202,12 +202,12 @@ fn only_body(attributes: &Attributes) -> Attributes {
 
 fn record(plan: &CheckedPlan, order: &LandedOrder) -> (u32, OrderId, String) {
     // What the database has is all there was, under whichever revision the order was admitted.
-    let attributes = match order.is_revoked() {
+    let attributes = match order.is_released() {
         // A retry is compared with it all the same; its attributes decide nothing any more.
         true => only_body(&order.attempt.attributes),
         false => order.attempt.attributes.clone(),
     };
-    let needed = !attributes.is_empty() || (!plan.attributes().is_empty() && !order.is_revoked());
+    let needed = !attributes.is_empty() || (!plan.attributes().is_empty() && !order.is_released());
     let record = Record {
         placed: Placed::of(order),
         // It is in no outbox any more.

@@ -107,6 +107,32 @@ impl Dialect {
         }
     }
 
+    /// The database's clock, as its columns hold a moment.
+    pub(super) fn now(self) -> &'static str {
+        match self {
+            Self::MySql => "NOW(3)",
+            Self::Sqlite => "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+        }
+    }
+
+    /// The same in milliseconds since 1970-01-01 UTC.
+    pub(super) fn now_ms(self) -> &'static str {
+        match self {
+            Self::MySql => "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)",
+            Self::Sqlite => {
+                "CAST(strftime('%s', 'now') AS INTEGER) * 1000 + CAST(substr(strftime('%f', 'now'), 4, 3) AS INTEGER)"
+            }
+        }
+    }
+
+    /// A number, or 0 where it is negative.
+    pub(super) fn not_below_zero(self, number: &str) -> String {
+        match self {
+            Self::MySql => format!("GREATEST({number}, 0)"),
+            Self::Sqlite => format!("MAX({number}, 0)"),
+        }
+    }
+
     /// When the state of a campaign goes, as text: `r` is its active revision.
     pub(super) fn kept_until(self) -> &'static str {
         match self {

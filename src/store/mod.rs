@@ -5,6 +5,7 @@ mod attempts;
 mod audiences;
 mod audit;
 mod campaigns;
+mod changes;
 mod conditions;
 mod config;
 mod dialect;
@@ -41,6 +42,8 @@ pub use attempts::pieces::PieceAt;
 pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
+pub use changes::releases::Released;
+pub use changes::{CHANGES_AT_ONCE, ChangeRow, ChangedOrder, OrderChange, Outcome};
 pub use config::Config;
 use dialect::Dialect;
 pub use error::StoreError;
@@ -53,9 +56,8 @@ pub use letters::{
 pub use modules::is_digest;
 pub use modules::names::taken;
 pub use operations::{OperationKey, OperationRow};
-pub use order_list::{LISTED_STATES, OrderFilter, OrderPlace, OrderRow};
+pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
-pub use rebuild::revocations::Revocation;
 pub use rebuild::stranded::Stranded;
 pub use scheduled::{ScheduledRow, ScheduledState};
 pub use seals::senders::{Sender, SenderRow, WITHOUT_SEAL};
@@ -221,6 +223,9 @@ pub struct Landed {
     /// Orders that fail for themselves; only [`Store::land_apart`] has any. Their partitions' offsets moved up to
     /// the first of them, the other orders landed.
     pub failed: Vec<Failed>,
+    /// Of a batch that was like most: until when its orders are to be paid, by campaign, of those that have a hold;
+    /// milliseconds since 1970-01-01 UTC. `None`: nobody says, the orders do.
+    pub pay_by: Option<BTreeMap<String, i64>>,
 }
 
 /// How long a caller waits for a free or new connection.

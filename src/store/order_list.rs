@@ -11,9 +11,6 @@ use crate::store::orders::{order_id, state};
 use crate::store::rows::{maybe_moment, maybe_text, moment, narrow, text};
 use crate::store::{Store, StoreResult, time};
 
-/// States that an order in the database may have.
-pub const LISTED_STATES: [OrderState; 2] = [OrderState::Confirmed, OrderState::Revoked];
-
 /// What is asked for of a campaign's orders; what is `None` is not asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderFilter {

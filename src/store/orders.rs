@@ -7,14 +7,18 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::order::{Attempt, Charge, LandedOrder, OrderId, OrderState};
+use crate::order::{Attempt, Charge, Holds, LandedOrder, OrderId, OrderState};
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::rows::{int, json, maybe_moment, maybe_text, moment, narrow, text};
 use crate::store::{StockRow, Store, StoreError, StoreResult};
 
 /// Columns of an order's row, as [`landed_order`] reads them from `orders o`.
 pub(super) const COLUMNS: &str = "o.order_id, CAST(o.user_id AS CHAR), o.sku_id, o.quantity, o.revision, o.state, \
-     CAST(o.placed_at AS CHAR), CAST(o.confirmed_at AS CHAR), o.revoked_reason, o.fingerprint, o.receipt";
+     CAST(o.placed_at AS CHAR), CAST(o.confirmed_at AS CHAR), o.revoked_reason, o.fingerprint, o.receipt, \
+     o.holds, CAST(o.pay_by AS CHAR), o.replaces";
+
+/// How many these are.
+pub(super) const COLUMNS_COUNT: usize = 14;
 
 /// What `orders.receipt` holds besides the columns of its own.
 #[derive(Serialize)]
@@ -154,6 +158,9 @@ pub(super) fn landed_order(row: &AnyRow) -> StoreResult<LandedOrder> {
         confirmed_at: maybe_moment(row, 7)?,
         revoked_reason: maybe_text(row, 8)?,
         fingerprint: text(row, 9)?,
+        holds: holds(&text(row, 11)?)?,
+        pay_by: maybe_moment(row, 12)?,
+        replaces: maybe_text(row, 13)?.as_deref().map(order_id).transpose()?,
         charges,
     })
 }
@@ -164,13 +171,14 @@ pub(super) fn order_id(text: &str) -> StoreResult<OrderId> {
 }
 
 pub(super) fn state(text: &str) -> StoreResult<OrderState> {
-    [
-        OrderState::Pending,
-        OrderState::Accepted,
-        OrderState::Confirmed,
-        OrderState::Revoked,
-    ]
-    .into_iter()
-    .find(|state| state.as_str() == text)
-    .ok_or_else(|| StoreError::Permanent(format!("stored order state {text:?} is unknown to this build")))
+    OrderState::of(text)
+        .ok_or_else(|| StoreError::Permanent(format!("stored order state {text:?} is unknown to this build")))
+}
+
+fn holds(text: &str) -> StoreResult<Holds> {
+    Holds::of(text).ok_or_else(|| {
+        StoreError::Permanent(format!(
+            "an order is stored that holds {text:?}, which this build does not know"
+        ))
+    })
 }

@@ -54,6 +54,22 @@ impl Control {
         self.exchange(request, bytes).await
     }
 
+    /// The same under an `Idempotency-Key`.
+    pub async fn send_keyed(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> Result<(u16, Value)> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("content-type", "application/json")
+            .header("idempotency-key", key);
+        self.exchange(request, body.to_string().into()).await
+    }
+
     /// Puts a gzipped text.
     pub async fn put_zipped(&self, path: &str, body: Bytes) -> Result<(u16, Value)> {
         let request = Request::put(format!("{}{path}", self.base))

@@ -40,6 +40,7 @@ pub const RANKS: &[Rank] = &[
             "flow",
             "landing",
             "letters",
+            "lifecycle",
             "reconcile",
             "relay",
             "sampling",

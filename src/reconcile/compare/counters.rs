@@ -60,7 +60,7 @@ struct Known {
     held: Vec<HeldOrder>,
     /// Of dead letters, and of orders in the outbox that are not in the database.
     coming: Vec<Charge>,
-    /// What revoked orders are going to give back.
+    /// What released orders are going to give back.
     going: Vec<Charge>,
     /// Counts of orders that came into the database while it was read.
     moving: HashSet<Candidate>,
@@ -301,7 +301,7 @@ impl Desk<'_> {
         let known_before = store.orders_known(campaign, &ids).await?;
         let mut weighed = held.clone();
         self.weigh(&mut weighed).await?;
-        let (going, coming): (Vec<_>, Vec<_>) = weighed.into_iter().partition(|order| order.revoked);
+        let (going, coming): (Vec<_>, Vec<_>) = weighed.into_iter().partition(|order| order.released);
         let charges = |orders: Vec<HeldOrder>| orders.into_iter().flat_map(|order| order.charges).collect();
         let (mut usage, mut allowed) = (HashMap::new(), HashMap::new());
         for (counter, live) in lives.iter().enumerate() {

@@ -21,7 +21,7 @@ use crate::plan::CheckedPlan;
 
 /// Orders sent at a time.
 const BATCH: usize = 500;
-/// What one round of giving back takes in: see `reconcile::revoked`.
+/// What one round of giving back takes in: see `reconcile::released`.
 const GIVEN_BACK_AT_ONCE: usize = 500;
 
 const SENT_AGAIN: &str = "reconcile.send-again";

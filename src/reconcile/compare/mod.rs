@@ -11,7 +11,7 @@ mod gap;
 mod lost;
 mod mend;
 mod orders;
-mod revoked;
+mod released;
 mod shard;
 mod stock;
 mod values;
@@ -70,7 +70,7 @@ pub enum CompareError {
     Restless(String),
     #[error("another process repairs {0:?}; compare later")]
     Busy(String),
-    #[error("what revoked orders of it hold cannot be given back, which a repair begins with: {0}")]
+    #[error("what released orders of it hold cannot be given back, which a repair begins with: {0}")]
     GivingBack(RebuildError),
     #[error("waited {waited:?} for {what}; nothing can be said until then")]
     Patience { what: String, waited: Duration },
@@ -212,7 +212,7 @@ impl Reconcile {
     }
 
     /// Revoked orders give back first, so that few counts are on their way; those that hold something all the same,
-    /// because another process is at it or they were revoked just now, are counted as what they hold.
+    /// because another process is at it or they were released just now, are counted as what they hold.
     async fn mend_under(
         &self,
         campaign: &str,

@@ -1,4 +1,4 @@
-//! Orders: each record in the engine has to be in the database or on its way there, and each confirmed row has to
+//! Orders: each record in the engine has to be in the database or on its way there, and each row that holds something has to
 //! have a record.
 //!
 //! The ids of the landed orders are held in memory, 16 bytes each and two bits; the engine's records are read a few
@@ -10,7 +10,7 @@ use super::shard::Desk;
 use super::{CompareError, Difference, Kind, Mend, Part, Place};
 use crate::lua::keys;
 use crate::lua::record::{NO_ENTRY, Record, kept};
-use crate::order::{OrderId, OrderState};
+use crate::order::{Holds, OrderId};
 use crate::plan::decision::Placed;
 
 /// Ids read from the database at a time.
@@ -26,7 +26,7 @@ const VERIFY_AT_ONCE: usize = 5000;
 struct Landed {
     /// Ascending.
     ids: Vec<OrderId>,
-    confirmed: Bits,
+    holding: Bits,
     seen: Bits,
 }
 
@@ -48,9 +48,9 @@ impl Bits {
 }
 
 impl Landed {
-    fn push(&mut self, order: OrderId, confirmed: bool) {
-        if confirmed {
-            self.confirmed.set(self.ids.len());
+    fn push(&mut self, order: OrderId, holds: bool) {
+        if holds {
+            self.holding.set(self.ids.len());
         }
         self.ids.push(order);
     }
@@ -66,10 +66,10 @@ impl Landed {
         }
     }
 
-    /// Confirmed, and the engine did not know them.
+    /// They hold something, and the engine did not know them.
     fn unseen(&self) -> impl Iterator<Item = OrderId> {
         let ids = self.ids.iter().enumerate();
-        ids.filter(|(at, _)| self.confirmed.get(*at) && !self.seen.get(*at))
+        ids.filter(|(at, _)| self.holding.get(*at) && !self.seen.get(*at))
             .map(|(_, order)| *order)
     }
 }
@@ -133,8 +133,8 @@ impl Desk<'_> {
                 return Ok(landed);
             };
             after = Some(*last);
-            for (order, confirmed) in page {
-                landed.push(order, confirmed);
+            for (order, holds) in page {
+                landed.push(order, holds);
             }
         }
     }
@@ -180,7 +180,7 @@ impl Desk<'_> {
         let missing = of_users.iter().zip(found).filter(|(_, found)| found.is_none());
         for ((order, _), _) in missing {
             let row = store.order(self.campaign(), *order).await?;
-            let Some(row) = row.filter(|row| row.state == OrderState::Confirmed) else {
+            let Some(row) = row.filter(|row| row.holds != Holds::None) else {
                 continue;
             };
             let record = Record {
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn confirmed_orders_that_were_not_seen_stand_out() {
+    fn orders_that_hold_something_and_were_not_seen_stand_out() {
         let id = |n: u8| OrderId::fresh(i64::from(n), [n; 10]);
         let mut landed = Landed::default();
         for n in 0..200 {

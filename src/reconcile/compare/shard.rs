@@ -60,8 +60,8 @@ pub(super) struct Moment {
     pub(super) ledger: Ledger,
     /// As landing is going to get them.
     pub(super) outbox: Vec<OrderEvent>,
-    /// Orders that were in the outbox too, and are the database's to tell of: see [`Desk::leave_out_revoked`].
-    pub(super) revoked: HashSet<OrderId>,
+    /// Orders that were in the outbox too, and are the database's to tell of: see [`Desk::leave_out_released`].
+    pub(super) released: HashSet<OrderId>,
     /// Entries that nobody can relay, with the number of their orders: none of these is on its way.
     pub(super) stuck: BTreeMap<String, usize>,
 }
@@ -148,7 +148,7 @@ impl<'a> Desk<'a> {
                 return Ok(Moment {
                     ledger,
                     outbox,
-                    revoked: HashSet::new(),
+                    released: HashSet::new(),
                     stuck,
                 });
             }

@@ -16,7 +16,8 @@ const AMBIGUOUS_MAX: u32 = 20;
 struct Sku {
     total: i64,
     sold: i64,
-    confirmed: i64,
+    /// Units that orders hold, as the database says.
+    claimed: i64,
     /// Units the engine has left; `None` where it does not know the SKU.
     left: Option<i64>,
     /// Units of orders admitted before the moment.
@@ -61,14 +62,14 @@ impl Desk<'_> {
         loop {
             let mut moment = self.moment().await?;
             self.landed().await?;
-            self.leave_out_revoked(&mut moment).await?;
+            self.leave_out_released(&mut moment).await?;
             let except = moment.outbox_ids();
             let store = &self.reconcile.store;
             let mut sums = store
                 .campaign_sums(self.campaign(), moment.ledger.now, &except)
                 .await?;
             self.weigh(&mut sums.held).await?;
-            let skus = add_up(&moment.ledger, &moment.outbox, &moment.revoked, &sums, lost);
+            let skus = add_up(&moment.ledger, &moment.outbox, &moment.released, &sums, lost);
             let differences = skus
                 .iter()
                 .flat_map(|(id, sku)| judge(id, sku, &moment.ledger.reopened));
@@ -95,7 +96,7 @@ impl Desk<'_> {
 /// it was admitted after the shard was read, if not acknowledged within the same millisecond.
 fn is_ambiguous(moment: &Moment, sums: &CampaignSums) -> bool {
     let is_of_it =
-        |held: &HeldOrder| held.placed_at == moment.ledger.now && !moment.revoked.contains(&held.order);
+        |held: &HeldOrder| held.placed_at == moment.ledger.now && !moment.released.contains(&held.order);
     sums.at_the_moment > 0 || sums.held.iter().any(is_of_it)
 }
 
@@ -116,11 +117,11 @@ pub(super) fn judge_quiet(ledger: &Ledger, sums: &CampaignSums) -> Vec<Differenc
     judged.collect()
 }
 
-/// `outbox` and `revoked` are those of a [`Moment`].
+/// `outbox` and `released` are those of a [`Moment`].
 fn add_up(
     ledger: &Ledger,
     outbox: &[OrderEvent],
-    revoked: &HashSet<OrderId>,
+    released: &HashSet<OrderId>,
     sums: &CampaignSums,
     lost: &[&Difference],
 ) -> BTreeMap<String, Sku> {
@@ -131,7 +132,7 @@ fn add_up(
             Sku {
                 total: sku.total,
                 sold: sku.sold,
-                confirmed: sku.confirmed,
+                claimed: sku.held,
                 left: ledger.stock.get(id).copied(),
                 held: sku.before,
             },
@@ -148,7 +149,7 @@ fn add_up(
     }
     for order in &sums.held {
         // One that was in the outbox was admitted before, were it in the very millisecond.
-        if order.placed_at < ledger.now || revoked.contains(&order.order) {
+        if order.placed_at < ledger.now || released.contains(&order.order) {
             hold(&order.sku, order.quantity);
         }
     }
@@ -170,18 +171,18 @@ fn add_up(
 fn judge(id: &str, sku: &Sku, reopened: &str) -> Vec<Difference> {
     let place = || Place::Sku { sku: id.to_owned() };
     let mut found = Vec::new();
-    if sku.confirmed > sku.total {
+    if sku.claimed > sku.total {
         found.push(Difference::new(
             Kind::Oversold,
             place(),
-            sku.confirmed,
+            sku.claimed,
             sku.total,
             Mend::Never,
         ));
     }
-    if sku.sold != sku.confirmed {
-        let mut wrong = Difference::new(Kind::SoldMismatch, place(), sku.sold, sku.confirmed, Mend::Sold);
-        if sku.confirmed > sku.total {
+    if sku.sold != sku.claimed {
+        let mut wrong = Difference::new(Kind::SoldMismatch, place(), sku.sold, sku.claimed, Mend::Sold);
+        if sku.claimed > sku.total {
             wrong.refuse("the SKU is oversold");
         }
         found.push(wrong);
@@ -225,7 +226,7 @@ mod tests {
         let fine = Sku {
             total: 10,
             sold: 3,
-            confirmed: 3,
+            claimed: 3,
             left: Some(6),
             held: 4,
         };
@@ -251,7 +252,7 @@ mod tests {
             quantity: 1,
             placed_at,
             charges: Vec::new(),
-            revoked: true,
+            released: true,
         }
     }
 
@@ -269,18 +270,18 @@ mod tests {
         let mut moment = Moment {
             ledger,
             outbox: Vec::new(),
-            revoked: HashSet::new(),
+            released: HashSet::new(),
             stuck: BTreeMap::new(),
         };
         let mut sums = CampaignSums::default();
         sums.skus.insert("mug".to_owned(), SkuSums::default());
         sums.held = vec![held("ada", 6), held("bob", 7), held("eve", 8)];
         let units = |moment: &Moment, sums: &CampaignSums| {
-            let skus = add_up(&moment.ledger, &moment.outbox, &moment.revoked, sums, &[]);
+            let skus = add_up(&moment.ledger, &moment.outbox, &moment.released, sums, &[]);
             skus["mug"].held
         };
         assert_eq!((units(&moment, &sums), is_ambiguous(&moment, &sums)), (1, true));
-        moment.revoked.insert(sums.held[1].order);
+        moment.released.insert(sums.held[1].order);
         assert_eq!((units(&moment, &sums), is_ambiguous(&moment, &sums)), (2, false));
         sums.at_the_moment = 1;
         assert!(is_ambiguous(&moment, &sums));
@@ -291,7 +292,7 @@ mod tests {
         let sku = Sku {
             total: 2,
             sold: 2,
-            confirmed: 3,
+            claimed: 3,
             left: Some(0),
             held: 3,
         };

@@ -5,6 +5,7 @@ pub(in crate::store) mod record_version;
 mod removal;
 pub(in crate::store) mod revisions;
 pub(in crate::store) mod skus;
+mod terms;
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};

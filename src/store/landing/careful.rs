@@ -128,7 +128,7 @@ async fn transaction(
         )
     } else {
         let each = (mode == Mode::Rows).then_some(&mut apart);
-        let fresh = insert_orders(&mut tx, &work.orders, &now, each).await?;
+        let fresh = insert_orders(&mut tx, dialect, &work.orders, &now, each).await?;
         compare_whole(&mut tx, &mut work, &mut apart).await?;
         if let (Mode::Whole, Some((_, error))) = (mode, apart.first()) {
             return Err(error.clone());

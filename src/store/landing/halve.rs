@@ -85,7 +85,7 @@ async fn write_group(
     group: &[&OrderEvent],
     now: &str,
 ) -> StoreResult<Written> {
-    let fresh = insert_orders(tx, group, now, None).await?;
+    let fresh = insert_orders(tx, dialect, group, now, None).await?;
     let revoked = account(tx, dialect, &fresh, now).await?;
     let fresh = fresh.len() as u64;
     Ok(Written { fresh, revoked })

@@ -8,8 +8,9 @@ use sqlx::AssertSqlSafe;
 use crate::failpoint::{self, Point};
 use crate::order::{OrderEvent, OrderState};
 use crate::record::fence::ToWrite;
-use crate::store::dialect::{large_pieces, pieces, placeholders};
+use crate::store::dialect::{Dialect, large_pieces, pieces, placeholders};
 use crate::store::error::is_duplicate;
+use crate::store::landing::holds;
 use crate::store::landing::lane::{Lane, Tx, Value};
 use crate::store::orders::Receipt;
 use crate::store::rows::{int, text, to_json};
@@ -18,7 +19,7 @@ use crate::store::{StoreError, StoreResult};
 /// How often a batch is tried again around rows that another transaction has just inserted.
 const DUPLICATE_ROUNDS_MAX: usize = 3;
 /// Values of an order's row that are bound; its state is always the same.
-const ORDER_BINDS: usize = 12;
+const ORDER_BINDS: usize = 13;
 /// Bytes of one statement at most: half of what `rushgate doctor` asks `max_allowed_packet` to be. A server that takes
 /// less refuses it, and then smaller ones are tried.
 const STATEMENT_BYTES_MAX: usize = 2 << 20;
@@ -33,15 +34,20 @@ pub(in crate::store) type Apart<'a> = (&'a OrderEvent, StoreError);
 /// of a piece are pieces too, so their statements are prepared already.
 pub(in crate::store) async fn insert_orders<'a>(
     tx: &mut Tx<'_>,
+    dialect: Dialect,
     orders: &[&'a OrderEvent],
     now: &str,
     mut failed: Option<&mut Vec<Apart<'a>>>,
 ) -> StoreResult<Vec<&'a OrderEvent>> {
+    let moments = Moments {
+        confirmed_at: Value::Text(now),
+        pay_by: holds::pay_by(&mut Lane::Any(tx), dialect, orders).await?,
+    };
     let mut fresh = Vec::with_capacity(orders.len());
     for range in pieces(orders.len()) {
         let mut open = vec![&orders[range]];
         while let Some(part) = open.pop() {
-            match (insert_new(tx, part, now).await, &mut failed) {
+            match (insert_new(tx, part, &moments).await, &mut failed) {
                 (Ok((new, others)), failed) => {
                     fresh.extend(new);
                     match failed {
@@ -70,17 +76,14 @@ pub(in crate::store) async fn insert_orders<'a>(
 async fn insert_new<'a>(
     tx: &mut Tx<'_>,
     orders: &[&'a OrderEvent],
-    now: &str,
+    moments: &Moments<'_>,
 ) -> StoreResult<(Vec<&'a OrderEvent>, Vec<Apart<'a>>)> {
     let mut new = orders.to_vec();
     let mut others = Vec::new();
     let mut rounds = 0;
     // A plain INSERT, because duplicates are rare. One that meets a duplicate writes nothing;
     // then the rows that exist are looked up and left out.
-    let confirmed_at = Value::Text(now);
-    while !new.is_empty()
-        && !insert_rows(&mut Lane::Any(tx), &rows(&new)?, &confirmed_at, rounds == 0).await?
-    {
+    while !new.is_empty() && !insert_rows(&mut Lane::Any(tx), &rows(&new)?, moments, rounds == 0).await? {
         rounds += 1;
         if rounds > DUPLICATE_ROUNDS_MAX {
             let what = "an order collides with another one in a unique key that is not rushgate's";
@@ -175,6 +178,19 @@ pub(in crate::store) fn ids_by_campaign<'a>(orders: &[&'a OrderEvent]) -> BTreeM
     by_campaign
 }
 
+/// Moments of the rows of one landing.
+struct Moments<'v> {
+    confirmed_at: Value<'v>,
+    /// By campaign; those without a hold are not in it.
+    pay_by: BTreeMap<String, i64>,
+}
+
+impl Moments<'_> {
+    fn pay_by_of(&self, order: &OrderEvent) -> Value<'static> {
+        Value::MaybeMoment(self.pay_by.get(&order.campaign).copied())
+    }
+}
+
 /// An order, and the text of its receipt.
 type WithReceipt<'a> = (&'a OrderEvent, String);
 
@@ -190,35 +206,38 @@ fn rows<'a>(orders: &[&'a OrderEvent]) -> StoreResult<Vec<WithReceipt<'a>>> {
     orders.iter().map(row).collect()
 }
 
-/// Inserts all of the orders with as few statements as may be; `false` when one of them is there already: then the
-/// transaction is to be rolled back.
+/// Inserts all of the orders with as few statements as may be; says until when they are to be paid, by campaign. `None` when one
+/// of them is there already: then the transaction is to be rolled back.
 pub(in crate::store) async fn insert_all(
     lane: &mut Lane<'_>,
+    dialect: Dialect,
     orders: &[&OrderEvent],
-    confirmed_at: &Value<'_>,
-) -> StoreResult<bool> {
+    confirmed_at: Value<'_>,
+) -> StoreResult<Option<BTreeMap<String, i64>>> {
+    let pay_by = holds::pay_by(lane, dialect, orders).await?;
+    let moments = Moments { confirmed_at, pay_by };
     let rows = rows(orders)?;
     let bytes = |(order, receipt): &WithReceipt<'_>| ROW_BYTES + order.user.len() + receipt.len();
     let largest = rows.iter().map(bytes).max().unwrap_or(1);
     for range in large_pieces(rows.len(), STATEMENT_BYTES_MAX / largest) {
-        if !insert_rows(lane, &rows[range], confirmed_at, true).await? {
-            return Ok(false);
+        if !insert_rows(lane, &rows[range], &moments, true).await? {
+            return Ok(None);
         }
     }
-    Ok(true)
+    Ok(Some(moments.pay_by))
 }
 
 /// One INSERT; `false` when one of the rows exists already, and then none was inserted.
 async fn insert_rows(
     lane: &mut Lane<'_>,
     rows: &[WithReceipt<'_>],
-    confirmed_at: &Value<'_>,
+    moments: &Moments<'_>,
     keep: bool,
 ) -> StoreResult<bool> {
-    let marks = format!("(?,?,?,?,?,?,'{}',?,?,?,?,?,?)", OrderState::Confirmed.as_str());
+    let marks = format!("(?,?,?,?,?,?,'{}',?,?,?,?,?,?,?)", OrderState::Confirmed.as_str());
     let sql = format!(
         "INSERT INTO orders (order_id, campaign_id, sku_id, user_id, quantity, revision, state, placed_at, \
-         confirmed_at, shard, plan_digest, fingerprint, receipt) VALUES {}",
+         confirmed_at, pay_by, shard, plan_digest, fingerprint, receipt) VALUES {}",
         vec![marks.as_str(); rows.len()].join(",")
     );
     let ids: Vec<String> = rows.iter().map(|(order, _)| order.order.to_string()).collect();
@@ -232,7 +251,8 @@ async fn insert_rows(
             Value::Int(i64::from(order.quantity)),
             Value::Int(i64::from(order.revision)),
             Value::moment(order.placed_at)?,
-            confirmed_at.clone(),
+            moments.confirmed_at.clone(),
+            moments.pay_by_of(order),
             Value::Int(i64::from(order.shard)),
             Value::Text(&order.plan),
             Value::Text(&order.fingerprint),

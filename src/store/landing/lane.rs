@@ -29,6 +29,8 @@ pub(in crate::store) enum Value<'v> {
     Text(&'v str),
     /// Milliseconds since 1970-01-01 UTC, known to be a time the database can hold.
     Moment(i64),
+    /// The same, or nothing.
+    MaybeMoment(Option<i64>),
 }
 
 impl Value<'_> {
@@ -107,16 +109,20 @@ impl Lane<'_> {
 }
 
 fn of_mysql(values: &[Value<'_>]) -> Result<<MySql as Database>::Arguments, Error> {
-    bound::<MySql>(values, |arguments, ms| arguments.add(time::to_native(ms)?))
+    bound::<MySql>(values, |arguments, ms| {
+        arguments.add(ms.map(time::to_native).transpose()?)
+    })
 }
 
 fn of_any(values: &[Value<'_>]) -> Result<<Any as Database>::Arguments, Error> {
-    bound::<Any>(values, |arguments, ms| arguments.add(time::to_text(ms)?))
+    bound::<Any>(values, |arguments, ms| {
+        arguments.add(ms.map(time::to_text).transpose()?)
+    })
 }
 
 fn bound<'v, D: Database>(
     values: &[Value<'v>],
-    moment: impl Fn(&mut D::Arguments, i64) -> Result<(), BoxDynError>,
+    moment: impl Fn(&mut D::Arguments, Option<i64>) -> Result<(), BoxDynError>,
 ) -> Result<D::Arguments, Error>
 where
     i64: Encode<'v, D> + Type<D>,
@@ -134,7 +140,8 @@ where
             Value::Int(value) => arguments.add(*value),
             Value::MaybeInt(value) => arguments.add(*value),
             Value::Text(value) => arguments.add(*value),
-            Value::Moment(ms) => moment(&mut arguments, *ms),
+            Value::Moment(ms) => moment(&mut arguments, Some(*ms)),
+            Value::MaybeMoment(ms) => moment(&mut arguments, *ms),
         };
         added.map_err(Error::Encode)?;
     }

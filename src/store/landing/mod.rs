@@ -4,6 +4,7 @@ pub(super) mod careful;
 pub(super) mod gaps;
 pub(super) mod guards;
 pub(super) mod halve;
+mod holds;
 pub(super) mod insert;
 pub(super) mod lane;
 pub(super) mod offsets;

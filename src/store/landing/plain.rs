@@ -127,9 +127,10 @@ async fn write(lane: &mut Lane<'_>, dialect: Dialect, asked: Asked<'_>) -> Store
         return Ok(None);
     }
     let orders = &work.orders;
-    if !insert::insert_all(lane, orders, &Value::moment(now)?).await? {
+    let inserted = insert::insert_all(lane, dialect, orders, Value::moment(now)?).await?;
+    let Some(pay_by) = inserted else {
         return Ok(None);
-    }
+    };
     failpoint::hit(Point::C2);
     let fits =
         usage::charge_all(lane, dialect, orders).await? && stock::sell_all(lane, dialect, orders).await?;
@@ -140,6 +141,7 @@ async fn write(lane: &mut Lane<'_>, dialect: Dialect, asked: Asked<'_>) -> Store
     let confirmed = work.orders.len() as u64;
     Ok(Some(Landed {
         confirmed,
+        pay_by: Some(pay_by),
         ..landed_so_far(work)
     }))
 }

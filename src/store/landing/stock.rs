@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::order::{OrderEvent, OrderState, Revoked, UNKNOWN_SKU, usage};
+use crate::order::{Holds, OrderEvent, OrderState, Revoked, UNKNOWN_SKU, usage};
 use crate::store::StoreResult;
+use crate::store::changes::releases;
 use crate::store::dialect::{Dialect, pieces, placeholders};
 use crate::store::landing::lane::{Lane, Value};
-use crate::store::rows::{int, to_json};
+use crate::store::rows::int;
 
 /// SKUs whose units one statement sells.
 const SKUS_MAX: usize = 16;
@@ -127,41 +128,22 @@ pub(in crate::store) async fn revoke(
         let group = groups.entry((order.campaign.as_str(), *reason)).or_default();
         group.push(order.order.to_string());
     }
-    note(tx, revoked, now).await?;
+    releases::note_revoked(tx, revoked, now).await?;
     for ((campaign, reason), ids) in groups {
         for range in pieces(ids.len()) {
             let marks = placeholders(1, range.len());
             let sql = format!(
-                "UPDATE orders SET state = ?, confirmed_at = NULL, revoked_reason = ? \
+                "UPDATE orders SET state = ?, holds = ?, pay_by = NULL, confirmed_at = NULL, revoked_reason = ? \
                  WHERE campaign_id = ? AND order_id IN {marks}"
             );
             let query = sqlx::query(AssertSqlSafe(sql))
                 .bind(OrderState::Revoked.as_str())
+                .bind(Holds::None.as_str())
                 .bind(reason)
                 .bind(campaign);
             let query = ids[range].iter().fold(query, |query, id| query.bind(id.as_str()));
             query.execute(&mut **tx).await?;
         }
-    }
-    Ok(())
-}
-
-async fn note(tx: &mut Transaction<'_, Any>, revoked: &[Revoked<'_>], now: &str) -> StoreResult<()> {
-    for range in pieces(revoked.len()) {
-        let marks = placeholders(range.len(), 5);
-        let sql = format!(
-            "INSERT INTO revocations (campaign_id, order_id, reason, counters, revoked_at) VALUES {marks}"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for each in &revoked[range] {
-            query = query
-                .bind(each.order.campaign.as_str())
-                .bind(each.order.order.to_string())
-                .bind(each.reason)
-                .bind(to_json(&each.counters)?)
-                .bind(now);
-        }
-        query.execute(&mut **tx).await?;
     }
     Ok(())
 }

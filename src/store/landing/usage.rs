@@ -9,7 +9,7 @@
 use std::ops;
 
 use crate::order::usage::{self, Range, Usage, Used, judge, sums};
-use crate::order::{OrderEvent, Revoked};
+use crate::order::{Charge, OrderEvent, Revoked};
 use crate::store::dialect::{Dialect, large_pieces, pieces, placeholders};
 use crate::store::error::is_check_violation;
 use crate::store::landing::lane::{Lane, Tx, Value};
@@ -70,9 +70,21 @@ pub(in crate::store) async fn refund(
     dialect: Dialect,
     orders: &[&OrderEvent],
 ) -> StoreResult<()> {
-    let mut sums = sums(orders);
+    take_off(tx, dialect, sums(orders)).await
+}
+
+async fn take_off(tx: &mut Tx<'_>, dialect: Dialect, mut sums: Usage<'_>) -> StoreResult<()> {
     sums.values_mut().for_each(|row| row.used = -row.used);
     upsert(&mut Lane::Any(tx), dialect, &sums, pieces).await.map(drop)
+}
+
+/// Takes charges, each with its campaign, off again.
+pub(in crate::store) async fn give_back<'a>(
+    tx: &mut Tx<'_>,
+    dialect: Dialect,
+    charges: impl Iterator<Item = (&'a str, &'a Charge)>,
+) -> StoreResult<()> {
+    take_off(tx, dialect, usage::sums_of(charges)).await
 }
 
 /// Adds charges of orders that landed before their counter was there. No limit of it let them in: what is allowed rises as

@@ -6,6 +6,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::moves::{note, set_stage};
 use super::{Count, DeadLetter, LetterMove, Stage};
 use crate::order::{DISCARDED, OrderEvent, OrderState, Revoked, check_event};
+use crate::store::changes::row;
+use crate::store::dialect::Dialect;
 use crate::store::landing::insert::insert_orders;
 use crate::store::landing::stock;
 use crate::store::{Store, StoreError, StoreResult, time};
@@ -49,7 +51,7 @@ impl Store {
             None => Discarded::NoOrder,
             Some(event) => {
                 match is_known(&mut tx, &event).await? && !is_claimed(&mut tx, letter, &event).await? {
-                    true => give_up(&mut tx, &event, &at).await?,
+                    true => give_up(&mut tx, self.dialect, &event, (&at, actor)).await?,
                     false => Discarded::NoOrder,
                 }
             }
@@ -144,11 +146,12 @@ async fn is_claimed(
 
 async fn give_up(
     tx: &mut sqlx::Transaction<'_, sqlx::Any>,
+    dialect: Dialect,
     event: &OrderEvent,
-    at: &str,
+    (at, actor): (&str, &str),
 ) -> StoreResult<Discarded> {
     let mut failed = Vec::new();
-    let fresh = insert_orders(tx, &[event], at, Some(&mut failed)).await?;
+    let fresh = insert_orders(tx, dialect, &[event], at, Some(&mut failed)).await?;
     if let Some((_, error)) = failed.pop() {
         return Ok(match error {
             StoreError::Contradiction(_) => Discarded::NoOrder,
@@ -157,12 +160,13 @@ async fn give_up(
     }
     if !fresh.is_empty() {
         stock::revoke(tx, &[Revoked::new(event, DISCARDED)], at).await?;
+        row::revoked(tx, event, (actor, DISCARDED), at).await?;
         return Ok(Discarded::GivenUp);
     }
-    let row = sqlx::query("SELECT 1 FROM orders WHERE campaign_id = ? AND order_id = ? AND state = ?")
+    let row = sqlx::query("SELECT 1 FROM orders WHERE campaign_id = ? AND order_id = ? AND state <> ?")
         .bind(event.campaign.as_str())
         .bind(event.order.to_string())
-        .bind(OrderState::Confirmed.as_str())
+        .bind(OrderState::Revoked.as_str())
         .fetch_optional(&mut **tx)
         .await?;
     Ok(match row {

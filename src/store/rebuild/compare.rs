@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::order::{Charge, OrderEvent, OrderId, OrderState};
+use crate::order::{Charge, Holds, OrderEvent, OrderId};
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::orders::{ReadReceipt, order_id};
 use crate::store::rows::{int, maybe_int, moment, text};
 use crate::store::{Stage, Store, StoreError, StoreResult, time};
 
-/// An admitted order that is no confirmed row, and holds what it was charged all the same: a dead letter that may
-/// land yet, or a revoked order whose holds are still to be given back.
+/// An admitted order that holds in the engine what no row of the database says it holds: a dead letter that may land yet, or a
+/// released order that has not given back there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldOrder {
     pub order: OrderId,
@@ -22,7 +22,7 @@ pub struct HeldOrder {
     pub placed_at: i64,
     pub charges: Vec<Charge>,
     /// It gives back soon what it holds, if the engine does not have that back already.
-    pub revoked: bool,
+    pub released: bool,
 }
 
 /// One SKU in the database.
@@ -31,8 +31,8 @@ pub struct SkuSums {
     pub total: i64,
     /// As `stock` says.
     pub sold: i64,
-    /// As the confirmed orders say.
-    pub confirmed: i64,
+    /// As the orders say that hold units.
+    pub held: i64,
     /// Of these, orders placed before the moment asked for, without those left out.
     pub before: i64,
 }
@@ -73,8 +73,9 @@ fn letters_sql() -> String {
     )
 }
 
-const REVOKED: &str = "SELECT 'revoked', o.sku_id, o.order_id, o.quantity, 0, 0, CAST(o.placed_at AS CHAR), '', o.receipt \
-     FROM revocations r JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id \
+const RELEASED: &str = "SELECT 'released', o.sku_id, o.order_id, CASE WHEN r.stock = 1 THEN o.quantity ELSE 0 END, 0, 0, \
+     CAST(o.placed_at AS CHAR), '', o.receipt \
+     FROM releases r JOIN orders o ON o.campaign_id = r.campaign_id AND o.order_id = r.order_id \
      WHERE r.campaign_id = ? AND r.given_back_at IS NULL";
 
 impl Store {
@@ -91,11 +92,11 @@ impl Store {
             n => format!(" AND order_id NOT IN {}", placeholders(1, n)),
         };
         let sql = format!(
-            "{} UNION ALL {REVOKED} \
-             UNION ALL SELECT 'confirmed', sku_id, '', CAST(SUM(quantity) AS SIGNED), \
+            "{} UNION ALL {RELEASED} \
+             UNION ALL SELECT 'held', sku_id, '', CAST(SUM(quantity) AS SIGNED), \
              CAST(SUM(CASE WHEN placed_at < ?{others} THEN quantity ELSE 0 END) AS SIGNED), \
              CAST(SUM(CASE WHEN placed_at = ?{others} THEN 1 ELSE 0 END) AS SIGNED), {NO_TEXTS} \
-             FROM orders WHERE campaign_id = ? AND state = 'confirmed' GROUP BY sku_id UNION ALL {STOCK}",
+             FROM orders WHERE campaign_id = ? AND holds IN ('all', 'stock') GROUP BY sku_id UNION ALL {STOCK}",
             letters_sql()
         );
         let moment = time::to_text(moment)?;
@@ -118,12 +119,12 @@ impl Store {
         Ok(sums)
     }
 
-    /// Like [`Self::campaign_sums`] for the moment of the call, without reading the confirmed orders: `stock.sold`
-    /// stands for `confirmed` and `before`. Costs a row per SKU, per dead letter and per revoked order.
+    /// Like [`Self::campaign_sums`] for the moment of the call, without reading the orders: `stock.sold`
+    /// stands for `held` and `before`. Costs a row per SKU, per dead letter and per order that gives back.
     pub async fn sold_sums(&self, campaign: &str) -> StoreResult<CampaignSums> {
-        let sql = format!("{} UNION ALL {REVOKED} UNION ALL {STOCK}", letters_sql());
+        let sql = format!("{} UNION ALL {RELEASED} UNION ALL {STOCK}", letters_sql());
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for _ in ["letters", "revoked", "stock"] {
+        for _ in ["letters", "released", "stock"] {
             query = query.bind(campaign);
         }
         let mut sums = CampaignSums::default();
@@ -132,16 +133,16 @@ impl Store {
             add(&mut sums, &mut seen, &HashSet::new(), row)?;
         }
         for sku in sums.skus.values_mut() {
-            (sku.confirmed, sku.before) = (sku.sold, sku.sold);
+            (sku.held, sku.before) = (sku.sold, sku.sold);
         }
         // The database answers them in any order, and two answers are to be comparable.
         sums.held.sort_by_key(|held| held.order);
         Ok(sums)
     }
 
-    /// Orders that hold something and are no confirmed rows.
+    /// Orders that hold something in the engine and nothing of it in the database.
     pub async fn held_orders(&self, campaign: &str) -> StoreResult<Vec<HeldOrder>> {
-        let sql = format!("{} UNION ALL {REVOKED}", letters_sql());
+        let sql = format!("{} UNION ALL {RELEASED}", letters_sql());
         let query = sqlx::query(AssertSqlSafe(sql)).bind(campaign).bind(campaign);
         let mut seen = HashSet::new();
         let mut orders = Vec::new();
@@ -154,18 +155,18 @@ impl Store {
         Ok(orders)
     }
 
-    /// Ids of a campaign's landed orders after `after`, and whether each is confirmed, at most `limit`.
+    /// Ids of a campaign's landed orders after `after`, and whether each holds something, at most `limit`.
     pub async fn order_ids_page(
         &self,
         campaign: &str,
         after: Option<OrderId>,
         limit: u32,
     ) -> StoreResult<Vec<(OrderId, bool)>> {
-        let sql = "SELECT order_id, state FROM orders WHERE campaign_id = ? AND order_id > ? ORDER BY order_id LIMIT ?";
+        let sql = "SELECT order_id, holds FROM orders WHERE campaign_id = ? AND order_id > ? ORDER BY order_id LIMIT ?";
         let rows = self.page(sql.to_owned(), campaign, after, limit).await?;
         let id = |row: &AnyRow| {
-            let confirmed = text(row, 1)? == OrderState::Confirmed.as_str();
-            Ok((order_id(&text(row, 0)?)?, confirmed))
+            let holds = text(row, 1)? != Holds::None.as_str();
+            Ok((order_id(&text(row, 0)?)?, holds))
         };
         rows.iter().map(id).collect()
     }
@@ -249,9 +250,9 @@ impl Store {
         Ok(found)
     }
 
-    /// Sets `stock.sold` to what the confirmed orders say, if both are still as they were compared; says whether.
+    /// Sets `stock.sold` to what the orders say that hold units, if both are still as they were compared; says whether.
     /// Landing waits for the row meanwhile, so no order comes between.
-    pub async fn mend_sold(&self, campaign: &str, sku: &str, sold: i64, confirmed: i64) -> StoreResult<bool> {
+    pub async fn mend_sold(&self, campaign: &str, sku: &str, sold: i64, held: i64) -> StoreResult<bool> {
         let mut tx = self.begin().await?;
         let lock = self.dialect.for_update();
         let sql = format!("SELECT sold FROM stock WHERE campaign_id = ? AND sku_id = ?{lock}");
@@ -263,18 +264,18 @@ impl Store {
         let there = row.as_ref().map(|row| int(row, 0)).transpose()?;
         let row = sqlx::query(
             "SELECT CAST(COALESCE(SUM(quantity), 0) AS SIGNED) FROM orders \
-             WHERE campaign_id = ? AND sku_id = ? AND state = 'confirmed'",
+             WHERE campaign_id = ? AND sku_id = ? AND holds IN ('all', 'stock')",
         )
         .bind(campaign)
         .bind(sku)
         .fetch_one(&mut *tx)
         .await?;
-        if there != Some(sold) || int(&row, 0)? != confirmed {
+        if there != Some(sold) || int(&row, 0)? != held {
             tx.rollback().await?;
             return Ok(false);
         }
         sqlx::query("UPDATE stock SET sold = ? WHERE campaign_id = ? AND sku_id = ?")
-            .bind(confirmed)
+            .bind(held)
             .bind(campaign)
             .bind(sku)
             .execute(&mut *tx)
@@ -296,9 +297,9 @@ fn add(
             let sku = sums.skus.entry(text(row, 1)?).or_default();
             (sku.total, sku.sold) = (int(row, 3)?, int(row, 4)?);
         }
-        "confirmed" => {
+        "held" => {
             let sku = sums.skus.entry(text(row, 1)?).or_default();
-            (sku.confirmed, sku.before) = (int(row, 3)?, int(row, 4)?);
+            (sku.held, sku.before) = (int(row, 3)?, int(row, 4)?);
             sums.at_the_moment += int(row, 5)?;
         }
         kind => {
@@ -319,7 +320,7 @@ fn held(row: &AnyRow, kind: &str) -> StoreResult<HeldOrder> {
         quantity: int(row, 3)?,
         placed_at: moment(row, 6)?,
         charges: Vec::new(),
-        revoked: kind == "revoked",
+        released: kind == "released",
     };
     if kind == "letter" {
         let payload: Vec<u8> = row.try_get(7)?;

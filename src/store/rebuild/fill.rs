@@ -4,7 +4,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use crate::order::{Charge, LandedOrder, OrderEvent, OrderId, OrderState};
+use crate::order::{Charge, LandedOrder, OrderEvent, OrderId};
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::landing::usage;
 use crate::store::orders::{COLUMNS, landed_order};
@@ -21,7 +21,7 @@ struct Charged {
 }
 
 impl Store {
-    /// Adds charges to those of these orders that are confirmed, in one transaction: `missing` says which an order lacks.
+    /// Adds charges to those of these orders that hold theirs, in one transaction: `missing` says which an order lacks.
     pub async fn charge_landed(
         &self,
         campaign: &str,
@@ -31,10 +31,10 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut charged = Vec::new();
         for range in pieces(orders.len()) {
-            // Who revokes one of them meanwhile waits, and then finds what it is to take back.
+            // Who releases one of them meanwhile waits, and then finds what it is to take back.
             let sql = format!(
-                "SELECT {COLUMNS} FROM orders o WHERE o.campaign_id = ? AND o.state = '{}' AND o.order_id IN {}{}",
-                OrderState::Confirmed.as_str(),
+                "SELECT {COLUMNS} FROM orders o WHERE o.campaign_id = ? AND o.holds IN ('all', 'allowance') \
+                 AND o.order_id IN {}{}",
                 placeholders(1, range.len()),
                 self.dialect.for_update()
             );

@@ -1,6 +1,7 @@
 //! Orders that were lost on their way and are not to land any more.
 
 use crate::order::{LOST, OrderEvent, Revoked};
+use crate::store::changes::row;
 use crate::store::landing::insert::insert_orders;
 use crate::store::landing::stock;
 use crate::store::rows::to_json;
@@ -20,11 +21,15 @@ impl Store {
     ) -> StoreResult<bool> {
         let at = time::to_text(now)?;
         let mut tx = self.begin().await?;
-        if insert_orders(&mut tx, &[event], &at, None).await?.is_empty() {
+        if insert_orders(&mut tx, self.dialect, &[event], &at, None)
+            .await?
+            .is_empty()
+        {
             tx.rollback().await?;
             return Ok(false);
         }
         stock::revoke(&mut tx, &[Revoked::new(event, LOST)], &at).await?;
+        row::revoked(&mut tx, event, (actor, LOST), &at).await?;
         sqlx::query("INSERT INTO audit (at, actor, action, target, detail) VALUES (?, ?, ?, ?, ?)")
             .bind(at.as_str())
             .bind(actor)

@@ -3,5 +3,4 @@
 pub(super) mod compare;
 pub(super) mod fill;
 pub(super) mod lost;
-pub(super) mod revocations;
 pub(super) mod stranded;

@@ -13,7 +13,8 @@ use crate::store::error::is_check_violation;
 use crate::store::{Store, StoreError, StoreResult};
 
 /// Tables that a transaction has to cover.
-const TABLES: &str = "'orders', 'stock', 'usage', 'landing_offsets', 'dead_letters', 'revocations', 'log_gaps', 'leases', \
+const TABLES: &str = "'orders', 'stock', 'usage', 'landing_offsets', 'dead_letters', 'order_changes', 'releases', \
+                      'revocations', 'log_gaps', 'leases', \
                       'campaigns', 'revisions', 'activations', 'audit', 'modules', 'module_chunks'";
 /// A row of `usage` that no limit allows; nobody can make a campaign without a name.
 const FORBIDDEN: &str = "INSERT INTO `usage` (campaign_id, counter, window_start, subject, used, allowed) \

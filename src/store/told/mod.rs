@@ -1,6 +1,7 @@
 //! What is to be told of orders: how far each partition was, and the changes themselves as the database has them.
 
-pub(in crate::store) mod orders;
+mod changes;
+mod orders;
 
 use sqlx::AssertSqlSafe;
 

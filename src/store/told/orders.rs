@@ -12,9 +12,11 @@ use crate::store::{Store, StoreResult, time};
 
 /// As [`first_change`] reads it. A revoked order keeps the moment beside what it gives back.
 const SELECT: &str = "SELECT o.order_id, o.campaign_id, CAST(o.user_id AS CHAR), o.sku_id, o.quantity, o.revision, o.state, \
-     CAST(o.placed_at AS CHAR), CAST(o.confirmed_at AS CHAR), o.revoked_reason, CAST(r.revoked_at AS CHAR) \
-     FROM orders o";
-const REVOKED: &str = " LEFT JOIN revocations r ON r.campaign_id = o.campaign_id AND r.order_id = o.order_id";
+     CAST(o.placed_at AS CHAR), CAST(o.confirmed_at AS CHAR), o.revoked_reason, CAST(o.pay_by AS CHAR), \
+     o.replaces, CAST(COALESCE(r.released_at, b.revoked_at) AS CHAR) FROM orders o";
+/// A lander of the release before writes the second of them.
+const REVOKED: &str = " LEFT JOIN releases r ON o.state = 'revoked' AND r.campaign_id = o.campaign_id AND r.order_id = o.order_id \
+     LEFT JOIN revocations b ON o.state = 'revoked' AND b.campaign_id = o.campaign_id AND b.order_id = o.order_id";
 
 impl Store {
     /// The first change of each of these orders that has landed, in no order.
@@ -98,7 +100,7 @@ fn first_change(row: &AnyRow) -> StoreResult<ToldChange> {
         _ => (OrderState::Confirmed, None),
     };
     let at = match state {
-        OrderState::Revoked => maybe_moment(row, 10)?,
+        OrderState::Revoked => maybe_moment(row, 12)?,
         _ => maybe_moment(row, 8)?,
     };
     Ok(ToldChange {
@@ -109,12 +111,13 @@ fn first_change(row: &AnyRow) -> StoreResult<ToldChange> {
         quantity: narrow(row, 4)?,
         revision: narrow(row, 5)?,
         state,
-        number: 1,
+        number: state.number(),
         at: at.unwrap_or(placed_at),
         reason,
         actor: None,
         placed_at,
-        pay_by: None,
-        replaces: None,
+        // Gone once it is paid, or is not to be paid any more.
+        pay_by: maybe_moment(row, 10)?,
+        replaces: maybe_text(row, 11)?.as_deref().map(order_id).transpose()?,
     })
 }

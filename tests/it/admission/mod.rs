@@ -952,14 +952,14 @@ async fn sold_out_is_answered_locally_until_a_release_reopens_it() {
         version: RecordVersion::V2,
         epoch: 1,
     };
-    let args = calls::release_args(
-        &fence,
-        (event.order, &event.user),
-        "mug",
-        1,
-        &event.charges,
-        &active(1, ACTIVATION).family.plan,
-    );
+    let returned = calls::Returned {
+        order: event.order,
+        user: &event.user,
+        sku: "mug",
+        units: 1,
+        charges: event.charges.clone(),
+    };
+    let args = calls::release_args(&fence, &[returned], &active(1, ACTIVATION).family.plan);
     let key = Shard::new(CAMPAIGN, 0).state();
     stage
         .engine

@@ -16,8 +16,9 @@ use rushgate::lua::Args;
 use rushgate::lua::fence::Fence;
 use rushgate::lua::reply::Reply;
 
+use rushgate::lua::calls::{self, Returned};
 use rushgate::lua::keys::{self, Shard};
-use rushgate::lua::{Script, calls, fixed};
+use rushgate::lua::{Script, fixed};
 use rushgate::needs::{Rebuilder, Rules};
 use rushgate::order::OrderId;
 use rushgate::relay::{self, Relay};
@@ -375,7 +376,14 @@ async fn give_one_back(engine: &Counting, user: &str) {
         epoch: 1,
     };
     let order = OrderId::keyed(&name(0), user, "k");
-    let args = calls::release_args(&fence, (order, user), "mug", 1, &[], &campaign(0).family.plan);
+    let returned = Returned {
+        order,
+        user,
+        sku: "mug",
+        units: 1,
+        charges: Vec::new(),
+    };
+    let args = calls::release_args(&fence, &[returned], &campaign(0).family.plan);
     let state = Shard::new(&name(0), 0).state();
     engine.run(&fixed::RELEASE, &state, args).await.expect("runs");
 }

@@ -56,7 +56,7 @@ fn revoked() -> Option<(OrderState, Option<String>)> {
     Some((OrderState::Revoked, Some(DISCARDED.to_owned())))
 }
 
-const REVOCATIONS: &str = "SELECT COUNT(*) FROM revocations WHERE given_back_at IS NULL";
+const REVOCATIONS: &str = "SELECT COUNT(*) FROM releases WHERE given_back_at IS NULL";
 const ORDERS: &str = "SELECT COUNT(*) FROM orders";
 const SOLD: &str = "SELECT sold FROM stock WHERE sku_id = 'shoe'";
 
@@ -68,7 +68,7 @@ async fn a_discarded_order_is_revoked_and_no_copy_of_it_lands(db: Database) {
     assert!(done.starts_with("1 discarded.\n1 orders given up: "), "{done}");
     assert_eq!(state(&db, &event).await, revoked());
     assert_eq!(db.number(REVOCATIONS).await, 1);
-    let revocations = db.store.revoked("spring", 9).await.expect("read");
+    let revocations = db.store.waiting_releases("spring", 9).await.expect("read");
     assert_eq!(
         (
             revocations[0].reason.as_str(),

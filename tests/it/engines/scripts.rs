@@ -6,7 +6,7 @@ use rushgate::campaign::{RecordVersion, bucket_of};
 use rushgate::engine::embedded::Held;
 use rushgate::lua::Args;
 use rushgate::lua::activate::{activate_args, activate_reply};
-use rushgate::lua::calls::{self, Found, Packed};
+use rushgate::lua::calls::{self, Found, Packed, Returned};
 use rushgate::lua::codec::{self, AdmitReply};
 use rushgate::lua::fence::Fence;
 use rushgate::lua::keys::lasting_keys;
@@ -350,7 +350,7 @@ fn an_older_fence_decides_nothing() {
             admit(side, family, fence, &[attempt("bob", 1, "mug", 1)]),
             AdmitReply::Fenced(Some(newer.clone()))
         );
-        let release = calls::release_args(fence, (order.order, &order.user), "mug", 2, &[], &family.plan);
+        let release = calls::release_args(fence, &[two_mugs(&order)], &family.plan);
         let reply = side.run(&fixed::RELEASE, release).expect("release runs");
         let fenced = [b"fence".to_vec(), newer.to_string().into_bytes()].map(Reply::Bulk);
         assert_eq!(reply, Reply::Array(fenced.to_vec()));
@@ -729,7 +729,7 @@ fn bad_arguments_change_nothing() {
     let (mut world, order) = one_order();
     on_each(&mut world, |side, family, fence| {
         let before = side.dump();
-        let mut release = calls::release_args(fence, (order.order, &order.user), "mug", 2, &[], &family.plan);
+        let mut release = calls::release_args(fence, &[two_mugs(&order)], &family.plan);
         release.push("counter");
         side.run(&fixed::RELEASE, release).expect_err("half a charge");
         let unknown = Args::from(["explode", "t"]);
@@ -799,4 +799,14 @@ fn a_state_of_a_later_layout_is_another_campaigns() {
             }
         ));
     });
+}
+
+fn two_mugs(order: &Attempt) -> Returned<'_> {
+    Returned {
+        order: order.order,
+        user: &order.user,
+        sku: "mug",
+        units: 2,
+        charges: Vec::new(),
+    }
 }

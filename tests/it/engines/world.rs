@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rushgate::campaign::{Pause, RecordVersion};
 use rushgate::lua::Args;
 use rushgate::lua::audiences::{self, Put};
-use rushgate::lua::calls;
+use rushgate::lua::calls::{self, Returned};
 use rushgate::lua::codec::{self, AdmitReply, InspectReply};
 use rushgate::lua::emit::emit_with_shadow;
 use rushgate::lua::fence::Fence;
@@ -256,9 +256,14 @@ impl World {
         let released = self.oracle.release(&attempt.order.to_string(), &charges);
         let fence = self.fence.clone();
         for side in self.sides() {
-            let (sku, quantity) = (&attempt.sku, attempt.quantity);
-            let order = (attempt.order, attempt.user.as_str());
-            let args = calls::release_args(&fence, order, sku, quantity, &charges, &plan);
+            let returned = Returned {
+                order: attempt.order,
+                user: &attempt.user,
+                sku: &attempt.sku,
+                units: attempt.quantity,
+                charges: charges.clone(),
+            };
+            let args = calls::release_args(&fence, &[returned], &plan);
             let reply = side.run(&fixed::RELEASE, args).expect("release runs");
             let expected = vec![Reply::Bulk(b"ok".to_vec()), Reply::Int(i64::from(released))];
             assert_eq!(reply, Reply::Array(expected), "{}", side.name());

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use rushgate::admin::{LandedOrders, Lifetime};
 use rushgate::control::{self, CLONE, ControlError, NewClone, Operation, OrdersStream};
-use rushgate::order::{Attempt, BODY, Charge, LandedOrder, OrderId, OrderState};
+use rushgate::order::{Attempt, BODY, Charge, Holds, LandedOrder, OrderId, OrderState};
 use rushgate::store::{OrderFilter, OrderRow};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -131,8 +131,11 @@ impl LandedOrders for Scripted {
                     limit: Some(2),
                 }],
                 state: OrderState::Accepted,
+                holds: Holds::All,
                 confirmed_at: None,
                 revoked_reason: None,
+                pay_by: None,
+                replaces: None,
             }),
             other => Err(ControlError::Unknown(format!("no campaign {other:?}"))),
         })

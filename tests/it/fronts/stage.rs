@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use rushgate::admission::{AdmissionError, Placement, Quota, Refusal, Retry};
 use rushgate::campaign::Schedule;
 use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
-use rushgate::order::{Attempt, BODY, LandedOrder, OrderId, OrderState, body_fingerprint};
+use rushgate::order::{Attempt, BODY, Holds, LandedOrder, OrderId, OrderState, body_fingerprint};
 use rushgate::plan::Attribute;
 use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
@@ -186,6 +186,12 @@ impl Orders for Shared {
             placed_at: PLACED_AT,
             confirmed_at,
             revoked_reason: revoked_reason.map(Into::into),
+            holds: match state {
+                OrderState::Revoked => Holds::None,
+                _ => Holds::All,
+            },
+            pay_by: None,
+            replaces: None,
             fingerprint: "0".repeat(16),
             charges: Vec::new(),
         };
@@ -223,9 +229,12 @@ impl Orders for Shared {
             },
             revision: 3,
             state: OrderState::Accepted,
+            holds: Holds::All,
             placed_at: PLACED_AT,
             confirmed_at: None,
             revoked_reason: None,
+            pay_by: None,
+            replaces: None,
             fingerprint: fingerprint(order, "over"),
             charges: Vec::new(),
         }))

@@ -6,6 +6,7 @@ mod by_hand;
 mod expiry;
 mod gateway;
 mod hands;
+mod life;
 mod losses;
 mod many;
 mod pauses;

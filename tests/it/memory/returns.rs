@@ -1,6 +1,6 @@
 //! Revoked orders give back what they held, once, and not what the engine had forgotten.
 
-use rushgate::order::OrderState;
+use rushgate::order::{OrderState, Revoked};
 use rushgate::reconcile::Rebuilt;
 use testkit::database::Database;
 use testkit::on_both;
@@ -13,19 +13,20 @@ impl Past {
     async fn revoke(&self, user: &str, reason: &str, counters: &str) {
         let order = event(user, "k").order;
         let revoke = format!(
-            "UPDATE orders SET state = '{}', confirmed_at = NULL, revoked_reason = '{reason}' WHERE order_id = '{order}'",
+            "UPDATE orders SET state = '{}', holds = 'none', confirmed_at = NULL, revoked_reason = '{reason}' WHERE order_id = '{order}'",
             OrderState::Revoked.as_str()
         );
         self.database.execute(&revoke).await;
+        let stock = i32::from(Revoked::gives_back_units_of(reason));
         let note = format!(
-            "INSERT INTO revocations (campaign_id, order_id, reason, counters, revoked_at) \
-             VALUES ('{CAMPAIGN}', '{order}', '{reason}', '{counters}', '2026-11-20 12:00:00.000')"
+            "INSERT INTO releases (campaign_id, order_id, reason, stock, allowance, counters, released_at) \
+             VALUES ('{CAMPAIGN}', '{order}', '{reason}', {stock}, 1, '{counters}', '2026-11-20 12:00:00.000')"
         );
         self.database.execute(&note).await;
     }
 
     async fn waiting(&self) -> i64 {
-        let sql = "SELECT COUNT(*) FROM revocations WHERE given_back_at IS NULL";
+        let sql = "SELECT COUNT(*) FROM releases WHERE given_back_at IS NULL";
         self.database.number(sql).await
     }
 }
@@ -48,7 +49,7 @@ async fn each_reason_gives_back_what_it_leaves_over(db: Database) {
 
     // Once: also where the mark was lost after Redis had it back.
     past.database
-        .execute("UPDATE revocations SET given_back_at = NULL")
+        .execute("UPDATE releases SET given_back_at = NULL")
         .await;
     assert_eq!(rebuilder.give_back().await.expect("looked at"), 4);
     assert_eq!(past.left().await, 96);

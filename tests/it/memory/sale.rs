@@ -320,7 +320,7 @@ pub fn used(server: &Server) -> BTreeMap<String, i64> {
 pub async fn landed(store: &Store) -> BTreeMap<String, i64> {
     let mut landed = BTreeMap::new();
     let orders = store.orders_page(CAMPAIGN, None, 10_000).await.expect("asked");
-    for order in orders.into_iter().filter(|order| !order.is_revoked()) {
+    for order in orders.into_iter().filter(|order| !order.is_released()) {
         *landed.entry(order.attempt.user).or_default() += 1;
     }
     landed

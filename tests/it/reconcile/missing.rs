@@ -549,7 +549,7 @@ async fn nothing_is_missing_while_orders_come_and_are_given_back(side: Side) {
     assert_eq!(orders, 20 * ORDERS);
     sale.settled().await;
     while sale.reconcile.give_back().await.expect("given back") > 0 {}
-    assert!(sale.db.number("SELECT COUNT(*) FROM revocations").await > 0);
+    assert!(sale.db.number("SELECT COUNT(*) FROM releases").await > 0);
     round(&sale, &mut looks, start + 25 * 61 * SECOND).await;
     assert_eq!(missing(&looks), None, "nothing is on its way back");
     // One that is lost among them is found all the same.

@@ -68,7 +68,7 @@ async fn refused(sale: &Sale) -> (OrderId, i64) {
     sale.db.execute(&sql).await;
     assert!(sale.place("ada", "1", "mug").await, "admitted");
     sale.settled().await;
-    assert_eq!(sale.db.number("SELECT COUNT(*) FROM revocations").await, 1);
+    assert_eq!(sale.db.number("SELECT COUNT(*) FROM releases").await, 1);
     // What the engine goes on counting of it stands for what was full.
     let sql = "UPDATE `usage` SET used = 1 WHERE subject = 'ada' AND counter = 'rule/orders'";
     sale.db.execute(sql).await;

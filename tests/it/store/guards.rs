@@ -66,7 +66,7 @@ async fn an_order_beyond_its_limit_is_revoked_and_consumes_nothing(db: Database)
     assert_eq!(row.revoked_reason.as_deref(), Some("over-limit"));
     assert_eq!((row.state.as_str(), row.confirmed_at), ("revoked", None));
     assert_eq!((db.number(SOLD).await, db.number(USED).await), (2, 4));
-    let named = "SELECT COUNT(*) FROM revocations WHERE reason = 'over-limit' AND counters = '[\"a/orders\"]' \
+    let named = "SELECT COUNT(*) FROM releases WHERE reason = 'over-limit' AND counters = '[\"a/orders\"]' \
                  AND given_back_at IS NULL";
     assert_eq!(db.number(named).await, 1);
     // The same in a later batch, and again when it is delivered again.
@@ -135,7 +135,7 @@ async fn entries_of_a_rolling_window_are_added_up(db: Database) {
     );
     assert_eq!(outcome(&land(&db.store, vec![at("6", 70)]).await), (1, 0));
     assert_eq!(db.number(USED).await, 5);
-    let named = "SELECT COUNT(*) FROM revocations WHERE counters = '[\"cooldown/orders\"]'";
+    let named = "SELECT COUNT(*) FROM releases WHERE counters = '[\"cooldown/orders\"]'";
     assert_eq!(db.number(named).await, 2);
 }
 
@@ -147,7 +147,7 @@ async fn an_order_beyond_stock_gives_its_charges_back(db: Database) {
         (1, 1)
     );
     assert_eq!((db.number(SOLD).await, db.number(USED).await), (1, 1));
-    let reason = "SELECT COUNT(*) FROM revocations WHERE reason = 'oversold' AND counters = '[]'";
+    let reason = "SELECT COUNT(*) FROM releases WHERE reason = 'oversold' AND counters = '[]'";
     assert_eq!(db.number(reason).await, 1);
 }
 

@@ -5,6 +5,7 @@ mod attempts;
 mod audiences;
 mod guards;
 mod letters;
+mod life;
 mod modules;
 mod operations;
 mod order_list;

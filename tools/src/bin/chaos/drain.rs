@@ -46,6 +46,25 @@ impl Drain {
         Ok(begun.elapsed())
     }
 
+    /// Waits until no order is left that is to expire, and Redis has back what was released.
+    pub async fn released(&self, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        let sql = "SELECT (SELECT COUNT(*) FROM releases WHERE campaign_id = ? AND given_back_at IS NULL) \
+                   + (SELECT COUNT(*) FROM orders WHERE campaign_id = ? AND pay_by <= NOW(3))";
+        loop {
+            let (waiting,): (i64,) = sqlx::query_as(sql)
+                .bind(&self.campaign)
+                .bind(&self.campaign)
+                .fetch_one(&self.database)
+                .await?;
+            match waiting {
+                0 => return Ok(()),
+                _ if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
+                _ => bail!("{waiting} orders have not given back after {limit:?}"),
+            }
+        }
+    }
+
     /// Waits until the outbox is empty and landing has reached the end of every topic.
     pub async fn all(&mut self, limit: Duration) -> Result<Duration> {
         let begun = Instant::now();

@@ -13,6 +13,7 @@ mod refusal;
 mod refused;
 mod report;
 mod scenario;
+mod shop;
 mod stack;
 mod strike;
 mod topics;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 use testkit::deployment::Setup;
+use testkit::services;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -16,12 +17,14 @@ use crate::refusal;
 use crate::refused;
 use crate::report::Row;
 use crate::scenario::{Fault, Refusal, Scenario};
+use crate::shop::Shop;
 use crate::strike::Scene;
 use crate::world::World;
 
 /// The fault strikes within this part of the load.
 const MOMENT: std::ops::Range<f64> = 0.15..0.4;
 const DRAIN_WITHIN: Duration = Duration::from_secs(150);
+const SHOP_LOG: &str = "shop.jsonl";
 const ARMED: &str = "RUSHGATE_FAILPOINT";
 
 /// What a run is made of.
@@ -98,20 +101,45 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
         seed,
         log: setup.logs.join("clients.jsonl"),
     };
+    let shop = match scenario.shop {
+        true => Some(Shop::open(
+            fleet.controls(),
+            services::database(&world.stack.urls).await?,
+            (&campaign, clients::lasts(attempts, order.rate)),
+            &setup.logs.join(SHOP_LOG),
+        )?),
+        false => None,
+    };
     let mut drain = Drain::open(&world.stack.urls, &world.topics, &campaign).await?;
-    let struck = under_load(world, &order, &setup, &fleet, &buyers, &mut drain, &mut random).await;
+    let struck = under_load(
+        world,
+        &order,
+        &setup,
+        &fleet,
+        (&buyers, shop.as_ref()),
+        &mut drain,
+        &mut random,
+    )
+    .await;
     // A scenario that broke off half-way leaves nothing broken behind.
     world.stack.heal_network();
     world.stack.mend().await?;
     let struck = struck?;
     fleet.ready().await?;
     drain.all(DRAIN_WITHIN).await?;
+    drain.released(DRAIN_WITHIN).await?;
     let remaining = drain::remaining(&fleet.controls(), &campaign, DRAIN_WITHIN).await?;
     let died = fleet.died();
     fleet.stop().await?;
 
     let findings = world
-        .check(&arguments(scenario, &campaign, &buyers, &since, remaining))
+        .check(&arguments(
+            scenario,
+            &campaign,
+            &buyers,
+            (&since, &setup.logs),
+            remaining,
+        ))
         .await?;
     Ok(Row {
         scenario: scenario.name.to_owned(),
@@ -203,12 +231,13 @@ async fn under_load(
     order: &Order<'_>,
     setup: &Setup,
     fleet: &Fleet,
-    buyers: &Clients,
+    (buyers, shop): (&Clients, Option<&Shop<'_>>),
     drain: &mut Drain,
     random: &mut fastrand::Rng,
 ) -> Result<Struck> {
     let load = clients::lasts(order.attempts, order.rate);
     let (ended, load_ended) = watch::channel(false);
+    let shop_ended = load_ended.clone();
     let scene = Scene {
         stack: &world.stack,
         topics: &world.topics,
@@ -246,8 +275,15 @@ async fn under_load(
         println!("    recovered after another {:.1} s", recovery.as_secs_f64());
         Ok(Struck { at, healed, recovery })
     };
-    let (played, struck) = tokio::join!(playing, faults);
+    let selling = async {
+        match shop {
+            Some(shop) => shop.run(shop_ended).await,
+            None => Ok(()),
+        }
+    };
+    let (played, struck, sold) = tokio::join!(playing, faults, selling);
     played?;
+    sold?;
     struck
 }
 
@@ -255,7 +291,7 @@ fn arguments(
     scenario: &Scenario,
     campaign: &str,
     buyers: &Clients,
-    since: &std::path::Path,
+    (since, logs): (&std::path::Path, &std::path::Path),
     remaining: i64,
 ) -> Env {
     let text = |value: &str| value.to_owned();
@@ -268,6 +304,9 @@ fn arguments(
         // One word: it may be below 0.
         (format!("--remaining={remaining}"), String::new()),
     ];
+    if scenario.shop {
+        arguments.push((text("--shop"), logs.join(SHOP_LOG).display().to_string()));
+    }
     if scenario.redis_lost {
         arguments.push((text("--redis-lost"), String::new()));
     }

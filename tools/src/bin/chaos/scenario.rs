@@ -110,6 +110,8 @@ pub struct Scenario {
     pub redis_lost: bool,
     /// Everything goes through the proxies.
     pub proxied: bool,
+    /// A shop has orders paid, cancelled and refunded meanwhile, and holds end.
+    pub shop: bool,
     /// Among the short runs of `./x test`.
     pub quick: bool,
 }
@@ -123,6 +125,7 @@ const NOTHING: Scenario = Scenario {
     counts_refused: false,
     redis_lost: false,
     proxied: false,
+    shop: false,
     quick: false,
 };
 
@@ -163,6 +166,14 @@ const fn cold(name: &'static str, start: Option<Start>, faults: &'static [Fault]
         by_key: true,
         counts_refused: true,
         ..fault(name, faults)
+    }
+}
+
+/// With a shop that has orders go on after they landed.
+const fn with_shop(scenario: Scenario) -> Scenario {
+    Scenario {
+        shop: true,
+        ..scenario
     }
 }
 
@@ -283,6 +294,19 @@ pub const ALL: &[Scenario] = &[
             Kill(What::Gateway),
         ],
     ),
+    // The first to die is the one that changes orders for people, then the one that has them expire.
+    with_shop(fault("life", &[])),
+    with_shop(armed("L1", &[(Gateway, 0, "L1", 60)])),
+    with_shop(armed("L1-expiry", &[(Lander, 1, "L1", 2), (Lander, 2, "L1", 2)])),
+    with_shop(armed("L2", &[(Gateway, 0, "L2", 60)])),
+    with_shop(armed("L2-expiry", &[(Lander, 1, "L2", 2), (Lander, 2, "L2", 2)])),
+    quick(with_shop(armed("L3", &[(Gateway, 0, "L3", 20)]))),
+    with_shop(fault("life-kill-gateway", &[Kill(What::Gateway)])),
+    with_shop(fault("life-kill-lander", &[Kill(What::Lander)])),
+    with_shop(fault("life-kill-database", &[Kill(What::Database)])),
+    with_shop(fault("life-brokers-down", &[BrokersDown(3, Some(8.0))])),
+    with_shop(lossy("life-flushall", &[lost(Memory::FlushAll)])),
+    with_shop(lossy("life-kill-redis", &[Kill(What::Redis)])),
     quick(cold("cold-start", Some(Start::JustMade), &[Armed])),
     cold("cold-topics", Some(Start::JustMade), &[Fault::Stutter(6.0)]),
     cold(

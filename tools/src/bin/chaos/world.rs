@@ -44,6 +44,8 @@ const OF_RUNS: &[&str] = &[
     "orders",
     "usage",
     "dead_letters",
+    "order_changes",
+    "releases",
     "revocations",
     "attempts",
     "samples",

@@ -14,9 +14,30 @@ pub struct Row {
     pub device: Option<String>,
     pub sku: String,
     pub quantity: i64,
+    /// As it is written.
+    pub state: String,
+    /// It was let in, whatever became of it later.
     pub confirmed: bool,
+    pub holds_stock: bool,
+    pub holds_allowance: bool,
     pub revoked_reason: Option<String>,
     pub charges: Vec<Charge>,
+}
+
+/// A row of `order_changes`.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    pub number: i64,
+    pub from: String,
+    pub to: String,
+    pub key: Option<String>,
+}
+
+/// A row of `releases`.
+#[derive(Clone, Debug, Default)]
+pub struct Release {
+    /// Redis does not have it yet.
+    pub waiting: bool,
 }
 
 /// A charge of a receipt.
@@ -40,6 +61,9 @@ pub struct Books {
     /// In order: SKU, its total afterwards (none while that is as it was), whether it is half done.
     pub changes: Vec<(String, Option<i64>, bool)>,
     pub usage: BTreeMap<Counted, i64>,
+    /// By order, in order.
+    pub steps: BTreeMap<String, Vec<Step>>,
+    pub releases: BTreeMap<String, Release>,
     /// Orders among the dead letters, or on their way back from there: id → (stage, units).
     pub dead: BTreeMap<String, (String, i64)>,
 }
@@ -51,6 +75,8 @@ pub async fn read(url: &str, campaign: &str) -> Result<Books> {
         stock: stock(&database, campaign).await?,
         changes: changes(&database, campaign).await?,
         usage: usage(&database, campaign).await?,
+        steps: steps(&database, campaign).await?,
+        releases: releases(&database, campaign).await?,
         dead: dead(&database, campaign).await?,
     };
     database.close().await;
@@ -64,12 +90,12 @@ async fn orders(database: &MySqlPool, campaign: &str) -> Result<Vec<Row>> {
         #[serde(default)]
         attributes: BTreeMap<String, String>,
     }
-    let sql = "SELECT order_id, user_id, sku_id, quantity, state, revoked_reason, receipt FROM orders \
+    let sql = "SELECT order_id, user_id, sku_id, quantity, state, revoked_reason, receipt, holds FROM orders \
                WHERE campaign_id = ?";
     let rows = sqlx::query(sql).bind(campaign).fetch_all(database).await?;
     rows.iter()
         .map(|row| {
-            let state: String = row.try_get(4)?;
+            let (state, holds): (String, String) = (row.try_get(4)?, row.try_get(7)?);
             let mut receipt: Receipt = serde_json::from_str(&row.try_get::<String, _>(6)?)?;
             Ok(Row {
                 order: row.try_get(0)?,
@@ -77,7 +103,10 @@ async fn orders(database: &MySqlPool, campaign: &str) -> Result<Vec<Row>> {
                 device: receipt.attributes.remove("client:device"),
                 sku: row.try_get(2)?,
                 quantity: row.try_get(3)?,
-                confirmed: state == "confirmed",
+                confirmed: state != "revoked",
+                state,
+                holds_stock: holds == "all" || holds == "stock",
+                holds_allowance: holds == "all" || holds == "allowance",
                 revoked_reason: row.try_get(5)?,
                 charges: receipt.charges,
             })
@@ -103,6 +132,39 @@ async fn changes(database: &MySqlPool, campaign: &str) -> Result<Vec<(String, Op
         .into_iter()
         .map(|(sku, total, open)| (sku, total, open == 1))
         .collect())
+}
+
+async fn steps(database: &MySqlPool, campaign: &str) -> Result<BTreeMap<String, Vec<Step>>> {
+    let sql = "SELECT order_id, number, from_state, to_state, idempotency_key FROM order_changes \
+               WHERE campaign_id = ? ORDER BY order_id, number";
+    let rows: Vec<(String, i64, String, String, Option<Vec<u8>>)> =
+        sqlx::query_as(sql).bind(campaign).fetch_all(database).await?;
+    let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
+    for (order, number, from, to, key) in rows {
+        let key = key.map(String::from_utf8).transpose()?;
+        let step = Step {
+            number,
+            from,
+            to,
+            key,
+        };
+        steps.entry(order).or_default().push(step);
+    }
+    Ok(steps)
+}
+
+async fn releases(database: &MySqlPool, campaign: &str) -> Result<BTreeMap<String, Release>> {
+    let sql = "SELECT order_id, given_back_at IS NULL FROM releases WHERE campaign_id = ?";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql).bind(campaign).fetch_all(database).await?;
+    let release = |(order, waiting)| {
+        (
+            order,
+            Release {
+                waiting: waiting == 1,
+            },
+        )
+    };
+    Ok(rows.into_iter().map(release).collect())
 }
 
 async fn usage(database: &MySqlPool, campaign: &str) -> Result<BTreeMap<Counted, i64>> {

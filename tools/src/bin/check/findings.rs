@@ -31,6 +31,11 @@ pub struct Findings {
     pub revoked_wrongly: u64,
     /// Changes of the stock that are half done, and SKUs whose total is not what their last change made it.
     pub half_changed: u64,
+    /// What was released and is not on sale again, once: orders whose rows do not say the same of it, or units that Redis has too few or
+    /// too many of (unless it lost writes).
+    pub unreleased: u64,
+    /// Orders whose state does not follow from their changes, and answers of the control plane that no row bears out.
+    pub misstated: u64,
 
     pub attempts: u64,
     pub ok: u64,
@@ -38,7 +43,12 @@ pub struct Findings {
     pub unknown: u64,
     /// Unknown attempts that became an order.
     pub unknown_landed: u64,
+    /// What a shop asked of the control plane, and how often it was refused.
+    pub acts: u64,
+    pub acts_refused: u64,
     pub rows: u64,
+    /// Rows by state.
+    pub states: BTreeMap<String, u64>,
     pub confirmed: u64,
     /// Revoked orders by reason.
     pub revoked: BTreeMap<String, u64>,
@@ -71,7 +81,7 @@ impl Findings {
     }
 
     /// The figures that must be 0.
-    pub fn wrong(&self) -> [(&'static str, u64); 10] {
+    pub fn wrong(&self) -> [(&'static str, u64); 12] {
         [
             ("lost", self.lost),
             ("doubled", self.doubled),
@@ -83,6 +93,8 @@ impl Findings {
             ("contradicted", self.contradicted),
             ("revoked wrongly", self.revoked_wrongly),
             ("half changed", self.half_changed),
+            ("unreleased", self.unreleased),
+            ("misstated", self.misstated),
         ]
     }
 
@@ -103,9 +115,9 @@ impl fmt::Display for Findings {
         )?;
         writeln!(
             f,
-            "{} rows: {} confirmed, revoked {:?}; dead letters {:?}; {} duplicates absorbed, {} inverted, leaked {:?}",
+            "{} rows: {:?}, revoked {:?}; dead letters {:?}; {} duplicates absorbed, {} inverted, leaked {:?}",
             self.rows,
-            self.confirmed,
+            self.states,
             self.revoked,
             self.dead,
             self.duplicates_absorbed,

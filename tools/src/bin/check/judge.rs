@@ -13,6 +13,8 @@ pub struct Rules {
     pub per_user: Option<u64>,
     pub per_device: Option<u64>,
     pub redis_lost: bool,
+    /// Orders went on after they landed.
+    pub lived: bool,
     pub remaining: Option<i64>,
 }
 
@@ -36,7 +38,7 @@ pub fn judge(rules: &Rules, told: &Told, logs: &Logs, books: &Books) -> Findings
         let sold: i64 = books
             .rows
             .iter()
-            .filter(|row| row.confirmed)
+            .filter(|row| row.holds_stock)
             .map(|row| row.quantity)
             .sum();
         let dead = books
@@ -47,7 +49,12 @@ pub fn judge(rules: &Rules, told: &Told, logs: &Logs, books: &Books) -> Findings
             .filter(|(_, (stage, _))| held(stage))
             .map(|(_, (_, units))| units)
             .sum();
-        found.leaked = Some(total - sold - remaining - dead);
+        let leaked = total - sold - remaining - dead;
+        found.leaked = Some(leaked);
+        if rules.lived && !rules.redis_lost && leaked != 0 {
+            found.unreleased += leaked.unsigned_abs();
+            found.case(format!("{leaked} units are neither held nor on sale"));
+        }
     }
     found
 }
@@ -134,13 +141,15 @@ fn every_row(found: &mut Findings, told: &Told, books: &Books) {
     }
 }
 
-/// Stock and usage, against the confirmed rows: each unit and each charge once.
+/// Stock and usage, against the rows that hold them: each unit and each charge once.
 fn counted(found: &mut Findings, books: &Books) {
     let mut units: BTreeMap<&str, i64> = BTreeMap::new();
     let mut charges: BTreeMap<Counted, i64> = BTreeMap::new();
-    for row in books.rows.iter().filter(|row| row.confirmed) {
-        *units.entry(row.sku.as_str()).or_default() += row.quantity;
-        for charge in &row.charges {
+    for row in &books.rows {
+        if row.holds_stock {
+            *units.entry(row.sku.as_str()).or_default() += row.quantity;
+        }
+        for charge in row.charges.iter().filter(|_| row.holds_allowance) {
             let key = (charge.counter.clone(), charge.window, charge.subject.clone());
             *charges.entry(key).or_default() += charge.cost;
         }
@@ -185,15 +194,15 @@ fn differ(found: &mut Findings, what: &str, counted: i64, rows: i64) {
     if counted != rows {
         found.doubled += (counted - rows).max(0) as u64;
         found.uncounted += (rows - counted).max(0) as u64;
-        found.case(format!("{what} is {counted}, confirmed rows make {rows}"));
+        found.case(format!("{what} is {counted}, rows that hold it make {rows}"));
     }
 }
 
-/// Orders per buyer and per device.
+/// Orders per buyer and per device: those that count towards a limit.
 fn limits(found: &mut Findings, rules: &Rules, books: &Books) {
     let mut users: BTreeMap<&str, u64> = BTreeMap::new();
     let mut devices: BTreeMap<&str, u64> = BTreeMap::new();
-    for row in books.rows.iter().filter(|row| row.confirmed) {
+    for row in books.rows.iter().filter(|row| row.holds_allowance) {
         *users.entry(row.user.as_str()).or_default() += 1;
         if let Some(device) = &row.device {
             *devices.entry(device.as_str()).or_default() += 1;
@@ -204,7 +213,7 @@ fn limits(found: &mut Findings, rules: &Rules, books: &Books) {
             let over = limit.map_or(0, |limit| count.saturating_sub(limit));
             if over > 0 {
                 found.over_limit += over;
-                found.case(format!("{who} has {count} confirmed orders"));
+                found.case(format!("{who} has {count} orders"));
             }
         }
     }

@@ -6,6 +6,7 @@ mod database;
 mod findings;
 mod judge;
 mod kafka;
+mod life;
 mod told;
 
 use std::path::PathBuf;
@@ -44,6 +45,9 @@ struct Flags {
     /// Units the gateway says are left: gives the figure `leaked`
     #[arg(long)]
     remaining: Option<i64>,
+    /// What a shop did with orders that had landed: they may have gone on
+    #[arg(long)]
+    shop: Option<PathBuf>,
     /// Print one JSON document instead of text
     #[arg(long)]
     json: bool,
@@ -83,7 +87,11 @@ async fn check(flags: &Flags) -> Result<Findings> {
         per_user: flags.per_user,
         per_device: flags.per_device,
         redis_lost: flags.redis_lost,
+        lived: flags.shop.is_some(),
         remaining: flags.remaining,
     };
-    Ok(judge::judge(&rules, &told, &logged, &books))
+    let acts = flags.shop.as_deref().map(life::read).transpose()?;
+    let mut found = judge::judge(&rules, &told, &logged, &books);
+    life::judge(&mut found, &acts.unwrap_or_default(), &books);
+    Ok(found)
 }

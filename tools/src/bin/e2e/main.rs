@@ -6,6 +6,7 @@ mod buyers;
 mod figures;
 mod issuer;
 mod ledger;
+mod life;
 mod simulate;
 mod switch;
 
@@ -48,6 +49,9 @@ pub struct Flags {
     /// Instead of the sale: a tightened limit found by simulation, by a shadow and by SQL
     #[arg(long, conflicts_with_all = ["kill", "switch"])]
     simulate: bool,
+    /// Instead of the sale: orders are paid, cancelled and expire, and what comes back is sold again
+    #[arg(long, conflicts_with_all = ["kill", "switch", "simulate", "signed"])]
+    life: bool,
     /// Buyers show signed tokens, whose keys are replaced in mid-run; over encrypted connections they always do
     #[arg(long)]
     signed: bool,
@@ -151,6 +155,8 @@ async fn run(flags: &Flags, seed: u64) -> Result<Checks> {
     );
     let (deployment, mut verdict) = if flags.switch {
         switch::run(&setup, deployment, flags, seed).await?
+    } else if flags.life {
+        life::run(&setup, deployment, flags, seed).await?
     } else if flags.simulate {
         simulate::run(&setup, deployment, flags, seed).await?
     } else {

@@ -3,8 +3,9 @@
 use rushgate::cli::load::{Logged, LoggedAnswer, SenderOutcome};
 
 use super::*;
-use crate::database::{Charge, Row};
+use crate::database::{Charge, Release, Row, Step};
 use crate::kafka::Copy;
+use crate::life;
 use crate::told;
 
 const CAMPAIGN: &str = "spring";
@@ -95,7 +96,10 @@ impl Run {
             device: Some("d".to_owned()),
             sku: "mug".to_owned(),
             quantity: 1,
+            state: "confirmed".to_owned(),
             confirmed: true,
+            holds_stock: true,
+            holds_allowance: true,
             revoked_reason: None,
             charges: vec![charge],
         });
@@ -212,6 +216,8 @@ fn unknown_attempts_may_or_may_not_have_become_orders() {
 fn only_a_redis_that_lost_writes_excuses_revoked_orders() {
     let mut run = Run::new(1);
     run.books.rows[0].confirmed = false;
+    run.books.rows[0].state = "revoked".to_owned();
+    (run.books.rows[0].holds_stock, run.books.rows[0].holds_allowance) = (false, false);
     run.books.rows[0].revoked_reason = Some("oversold".to_owned());
     run.books.usage.clear();
     run.books.stock.insert("mug".to_owned(), (0, 0));
@@ -284,4 +290,97 @@ fn whoever_was_told_of_none_has_lost_none() {
         line("late", "k", &[(0, "timeout"), (503, "")], SenderOutcome::Unknown),
     );
     assert!(run.judge().is_right());
+}
+
+/// A run with one order that was paid, one that was cancelled, one that expired, and one that is as it landed.
+fn lived() -> Run {
+    let mut run = Run::new(4);
+    run.rules.per_device = None;
+    (run.rules.lived, run.rules.remaining) = (true, Some(98));
+    for (row, to) in [(0, "paid"), (1, "cancelled"), (2, "expired")] {
+        let row = &mut run.books.rows[row];
+        row.state = to.to_owned();
+        let step = Step {
+            number: 2,
+            from: "confirmed".to_owned(),
+            to: to.to_owned(),
+            key: Some(format!("{to}-{}", row.order)),
+        };
+        run.books.steps.insert(row.order.clone(), vec![step]);
+        if to != "paid" {
+            (row.holds_stock, row.holds_allowance) = (false, false);
+            run.books.releases.insert(row.order.clone(), Release::default());
+            run.books.usage.retain(|(.., subject), _| *subject != row.user);
+        }
+    }
+    run.books.stock.insert("mug".to_owned(), (100, 2));
+    run
+}
+
+impl Run {
+    fn wrong_of_lives(&self, acts: &[life::Act]) -> Vec<&'static str> {
+        let mut found = self.judge();
+        life::judge(&mut found, acts, &self.books);
+        let wrong = found.wrong().into_iter().filter(|(_, count)| *count > 0);
+        wrong.map(|(name, _)| name).collect()
+    }
+}
+
+#[test]
+fn what_was_released_is_on_sale_again_once() {
+    assert_eq!(lived().wrong_of_lives(&[]), [""; 0]);
+    let mut run = lived();
+    run.rules.remaining = Some(99);
+    assert_eq!(run.wrong_of_lives(&[]), ["unreleased"], "Redis has one too many");
+    run.rules.redis_lost = true;
+    assert_eq!(run.wrong_of_lives(&[]), [""; 0]);
+    let mut run = lived();
+    let cancelled = run.books.rows[1].order.clone();
+    run.books
+        .releases
+        .insert(cancelled.clone(), Release { waiting: true });
+    assert_eq!(
+        run.wrong_of_lives(&[]),
+        ["unreleased"],
+        "Redis has not got it back"
+    );
+    run.books.releases.remove(&cancelled);
+    assert_eq!(run.wrong_of_lives(&[]), ["unreleased"], "nobody says that it did");
+    let mut run = lived();
+    let paid = run.books.rows[0].order.clone();
+    run.books.releases.insert(paid, Release::default());
+    assert_eq!(run.wrong_of_lives(&[]), ["unreleased"], "it is paid");
+    let mut run = lived();
+    run.books.stock.insert("mug".to_owned(), (100, 3));
+    assert_eq!(run.wrong_of_lives(&[]), ["doubled"], "sold says otherwise");
+}
+
+#[test]
+fn each_change_follows_from_the_one_before_and_answers_are_borne_out() {
+    let mut run = lived();
+    run.books.rows[1].state = "paid".to_owned();
+    assert!(run.wrong_of_lives(&[]).contains(&"misstated"));
+    let mut run = lived();
+    let expired = run.books.rows[2].order.clone();
+    run.books.steps.get_mut(&expired).expect("a step")[0].number = 3;
+    assert_eq!(run.wrong_of_lives(&[]), ["misstated"]);
+    let run = lived();
+    let act = |row: usize, act: &str, key: &str, status| life::Act {
+        order: run.books.rows[row].order.clone(),
+        act: act.to_owned(),
+        key: key.to_owned(),
+        status,
+    };
+    let key = format!("paid-{}", run.books.rows[0].order);
+    let yes = act(0, "pay", &key, 200);
+    assert_eq!(run.wrong_of_lives(std::slice::from_ref(&yes)), [""; 0]);
+    assert_eq!(run.wrong_of_lives(&[act(0, "pay", "other", 200)]), ["misstated"]);
+    assert_eq!(
+        run.wrong_of_lives(&[yes.clone(), act(0, "cancel", "no", 409)]),
+        [""; 0]
+    );
+    assert_eq!(
+        run.wrong_of_lives(&[yes, act(0, "cancel", &key, 200)]),
+        ["misstated"]
+    );
 }

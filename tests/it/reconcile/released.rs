@@ -1,10 +1,11 @@
 //! Revoked orders under comparison and repair: before, between and after the two acts of their give-back.
 
-use rushgate::lua::{calls, fixed};
-use rushgate::order::{DISCARDED, LandedOrder, OrderEvent, OrderId, OrderState};
+use rushgate::lua::calls::{self, Returned};
+use rushgate::lua::fixed;
+use rushgate::order::{DISCARDED, LandedOrder, OrderEvent, OrderId, OrderState, Revoked};
 use rushgate::reconcile::{Comparison, Kind};
 use rushgate::record::LandingSlice;
-use rushgate::store::{Discarded, LetterFilter, Revocation, Stage};
+use rushgate::store::{Discarded, LetterFilter, Released, Stage};
 
 use crate::reconcile::sale::{CAMPAIGN, Sale, Side};
 
@@ -36,9 +37,10 @@ impl Sale {
             .expect("asked")
             .expect("landed");
         let full = serde_json::to_string(full).expect("JSON");
+        let stock = i32::from(Revoked::gives_back_units_of(reason));
         let mut statements = vec![
             format!(
-                "UPDATE orders SET state = 'revoked', confirmed_at = NULL, revoked_reason = '{reason}' \
+                "UPDATE orders SET state = 'revoked', holds = 'none', confirmed_at = NULL, revoked_reason = '{reason}' \
                  WHERE order_id = '{order}'"
             ),
             format!(
@@ -46,8 +48,8 @@ impl Sale {
                 row.attempt.sku
             ),
             format!(
-                "INSERT INTO revocations (campaign_id, order_id, reason, counters, revoked_at) VALUES \
-                 ('{CAMPAIGN}', '{order}', '{reason}', '{full}', '2026-11-20 12:00:00.123')"
+                "INSERT INTO releases (campaign_id, order_id, reason, stock, allowance, counters, released_at) VALUES \
+                 ('{CAMPAIGN}', '{order}', '{reason}', {stock}, 1, '{full}', '2026-11-20 12:00:00.123')"
             ),
         ];
         statements.extend(row.charges.iter().map(|charge| {
@@ -62,24 +64,24 @@ impl Sale {
         order
     }
 
-    async fn revocation(&self, order: OrderId) -> Revocation {
-        let found = self
-            .db
-            .store
-            .revocations_of(CAMPAIGN, &[order])
-            .await
-            .expect("read");
+    async fn release_of(&self, order: OrderId) -> Released {
+        let found = self.db.store.releases_of(CAMPAIGN, &[order]).await.expect("read");
         found.into_iter().next().expect("revoked")
     }
 
     /// The first half of a give-back, of everything the order was charged.
     async fn release(&self, order: OrderId) {
-        let revocation = self.revocation(order).await;
+        let release = self.release_of(order).await;
         let (fence, plan) = (self.active.fence(), &self.active.family.plan);
-        let LandedOrder { attempt, charges, .. } = &revocation.order;
-        let (sku, quantity) = (&attempt.sku, attempt.quantity);
-        let order = (order, attempt.user.as_str());
-        let args = calls::release_args(&fence, order, sku, quantity, charges, plan);
+        let LandedOrder { attempt, charges, .. } = &release.order;
+        let returned = Returned {
+            order,
+            user: &attempt.user,
+            sku: &attempt.sku,
+            units: attempt.quantity,
+            charges: charges.clone(),
+        };
+        let args = calls::release_args(&fence, &[returned], plan);
         self.run(&fixed::RELEASE, args).await;
     }
 
@@ -129,7 +131,7 @@ async fn each_reason_holds_what_it_gives_back_at_every_step(side: Side) {
         if reason != "over-limit" {
             sale.redis("HINCRBY", "stock", &["mug", "1"]).await;
         }
-        let charges = sale.revocation(order).await.order.charges;
+        let charges = sale.release_of(order).await.order.charges;
         let forgotten = charges
             .iter()
             .filter(|charge| full.contains(&charge.counter.as_str()));
@@ -145,12 +147,10 @@ async fn each_reason_holds_what_it_gives_back_at_every_step(side: Side) {
         assert!(!repaired.repaired, "nothing differs: {repaired:?}");
         sale.finish_give_back().await;
         sale.same(&format!("{user} has given back")).await;
-        sale.db
-            .execute("UPDATE revocations SET given_back_at = NULL")
-            .await;
+        sale.db.execute("UPDATE releases SET given_back_at = NULL").await;
         sale.same(&format!("the mark of {user} is not written yet")).await;
         sale.db
-            .execute("UPDATE revocations SET given_back_at = '2026-11-20 12:00:01.000'")
+            .execute("UPDATE releases SET given_back_at = '2026-11-20 12:00:01.000'")
             .await;
     }
 }
@@ -244,7 +244,7 @@ async fn a_repair_gives_back_first(side: Side) {
         (comparison.left, sale.counted("ada").await),
         (vec![], "1".to_owned())
     );
-    let waiting = "SELECT COUNT(*) FROM revocations WHERE given_back_at IS NULL";
+    let waiting = "SELECT COUNT(*) FROM releases WHERE given_back_at IS NULL";
     assert_eq!(sale.db.number(waiting).await, 0);
     // Nobody has to wait for the right to give back.
     let lease = format!("give-back:{CAMPAIGN}");
@@ -338,7 +338,7 @@ async fn two_entries_of_one_moment_are_given_back_one_by_one(side: Side) {
     let order = sale.revoke("ada", "2", "over-limit", &[]).await;
     // Both of one moment, and the engine knows of neither: the repair writes one entry.
     let moment = sale.opened_at + 1;
-    let charges = sale.revocation(order).await.order.charges;
+    let charges = sale.release_of(order).await.order.charges;
     let rolling = charges
         .iter()
         .find(|charge| charge.counter == "rule/rolling")
@@ -463,7 +463,7 @@ async fn an_order_gives_back_nothing_that_another_holds_under_its_id(side: Side)
     assert_eq!(sale.reconcile.give_back().await.expect("given back"), 1);
     assert_eq!(
         sale.db
-            .number("SELECT COUNT(*) FROM revocations WHERE given_back_at IS NULL")
+            .number("SELECT COUNT(*) FROM releases WHERE given_back_at IS NULL")
             .await,
         0
     );
