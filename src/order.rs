@@ -9,6 +9,7 @@ mod life;
 mod revoked;
 mod sku;
 mod terms;
+mod told;
 pub mod usage;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, check_sku_attribute, shown_sku
 pub use terms::{
     BUYER, EXPIRED, HOLD_MINUTES_MAX, Hold, OWN_ACTOR, OnExpiry, OrderTerms, REASONS_MAX, check_reason,
 };
+pub use told::ToldChange;
 
 /// Charges of one order at most: one for each counter of its plan.
 pub const CHARGES_MAX: usize = 64;

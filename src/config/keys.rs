@@ -125,6 +125,7 @@ pub const KEYS: &[Key] = &[
     key("landing.poison_window").at_least_one(),
     key("landing.instance"),
     key("landing.redrive"),
+    key("events.enabled"),
     key("flow.policy").reread(),
     key("flow.backlog_max").at_least_one().reread(),
     key("flow.every_ms").at_least_one(),

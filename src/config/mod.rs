@@ -36,7 +36,9 @@ use crate::engine::redis;
 use crate::gateway::{auth, cors};
 use crate::seal::Keyring;
 use crate::wire::millis;
-use crate::{admin, admission, flow, gateway, landing, reconcile, relay, sampling, store, telemetry, wasm};
+use crate::{
+    admin, admission, events, flow, gateway, landing, reconcile, relay, sampling, store, telemetry, wasm,
+};
 
 /// Everything a role needs.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +67,7 @@ pub struct Config {
     pub relay: relay::Config,
     pub reconcile: reconcile::Config,
     pub landing: landing::Config,
+    pub events: events::Config,
     pub flow: flow::Config,
     pub ready: Ready,
     pub sample: sampling::Config,
@@ -113,6 +116,7 @@ impl Default for Config {
             relay: relay::Config::default(),
             reconcile: reconcile::Config::default(),
             landing: landing::Config::default(),
+            events: events::Config::default(),
             flow: flow::Config::default(),
             ready: Ready::default(),
             sample: sampling::Config::default(),

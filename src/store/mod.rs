@@ -25,6 +25,7 @@ mod seals;
 mod server;
 mod stock_changes;
 mod time;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
 pub use stock_changes::commit::{Commit, Committed};
 pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
+pub use told::Untold;
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -227,6 +229,9 @@ pub struct Landed {
     /// Orders that fail for themselves; only [`Store::land_apart`] has any. Their partitions' offsets moved up to
     /// the first of them, the other orders landed.
     pub failed: Vec<Failed>,
+    /// Of a batch that was like most: until when its orders are to be paid, by campaign, of those that have a hold;
+    /// milliseconds since 1970-01-01 UTC. `None`: nobody says, the orders do.
+    pub pay_by: Option<BTreeMap<String, i64>>,
 }
 
 /// How long a caller waits for a free or new connection.

@@ -206,14 +206,14 @@ fn rows<'a>(orders: &[&'a OrderEvent]) -> StoreResult<Vec<WithReceipt<'a>>> {
     orders.iter().map(row).collect()
 }
 
-/// Inserts all of the orders with as few statements as may be; `false` when one of them is there already: then the
-/// transaction is to be rolled back.
+/// Inserts all of the orders with as few statements as may be; says until when they are to be paid, by campaign. `None` when one
+/// of them is there already: then the transaction is to be rolled back.
 pub(in crate::store) async fn insert_all(
     lane: &mut Lane<'_>,
     dialect: Dialect,
     orders: &[&OrderEvent],
     confirmed_at: Value<'_>,
-) -> StoreResult<bool> {
+) -> StoreResult<Option<BTreeMap<String, i64>>> {
     let pay_by = holds::pay_by(lane, dialect, orders).await?;
     let moments = Moments { confirmed_at, pay_by };
     let rows = rows(orders)?;
@@ -221,10 +221,10 @@ pub(in crate::store) async fn insert_all(
     let largest = rows.iter().map(bytes).max().unwrap_or(1);
     for range in large_pieces(rows.len(), STATEMENT_BYTES_MAX / largest) {
         if !insert_rows(lane, &rows[range], &moments, true).await? {
-            return Ok(false);
+            return Ok(None);
         }
     }
-    Ok(true)
+    Ok(Some(moments.pay_by))
 }
 
 /// One INSERT; `false` when one of the rows exists already, and then none was inserted.
