@@ -21,6 +21,7 @@ mod rows;
 mod scheduled;
 mod seals;
 mod server;
+mod standing;
 mod stock_changes;
 mod time;
 
@@ -64,6 +65,7 @@ pub use seals::{CutOver, KeyRow, contradiction};
 use server::encryption;
 pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
+pub use standing::Standing;
 pub use stock_changes::commit::{Commit, Committed};
 pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
 

@@ -55,6 +55,7 @@ const FILES: &[File] = &[
     migration!(27, "0027_pauses"),
     migration!(28, "0028_stock_changes"),
     migration!(29, "0029_orders_listed"),
+    migration!(30, "0030_order_life"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

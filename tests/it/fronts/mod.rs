@@ -10,6 +10,7 @@ pub mod issuer;
 mod keys;
 mod leaving;
 mod listed;
+mod live;
 mod orders;
 mod reference;
 mod requests;

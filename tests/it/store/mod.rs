@@ -17,6 +17,7 @@ mod revisions;
 mod seals;
 mod server;
 mod simulate;
+mod standing;
 mod stock_changes;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ mod friday;
 mod gate;
 mod keys;
 mod limits;
+mod live;
 mod load;
 mod merchant;
 mod modules;
