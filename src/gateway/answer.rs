@@ -2,11 +2,11 @@
 //! the one table of problems.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::content::Content;
 use crate::admission::{AdmissionError, Refusal, Retry};
 use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
@@ -14,8 +14,7 @@ use crate::rejection::{Own, Reason};
 use crate::wire::problem::{self, Problem};
 use crate::wire::{Moment, echo};
 
-/// One kind of body only, so that nothing is boxed on the way out.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Content>;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -156,7 +155,7 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Answer {
 }
 
 fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    let mut answer = Response::new(Content::from(Bytes::from(body)));
     *answer.status_mut() = status;
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::CONTENT_TYPE, content_type);

@@ -13,6 +13,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, He
 use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
 use super::client_ip::client_ip;
+use super::live::Wait;
 use super::show::{no_lookup, not_before};
 use super::told::LastTold;
 use super::{Gateway, Orders, body, now_ms};
@@ -84,7 +85,13 @@ impl<O: Orders> Gateway<O> {
                 };
                 self.answer_over(campaign, &again, archived).await
             }
-            decided => self.answer(campaign, order, decided).await,
+            decided => {
+                let answer = self.answer(campaign, order, decided).await?;
+                match Wait::of(headers) {
+                    Some(wait) => Ok(self.hold(campaign, order, wait, answer).await),
+                    None => Ok(answer),
+                }
+            }
         }
     }
 

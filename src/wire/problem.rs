@@ -107,6 +107,9 @@ problems! {
          a rule refuses it for good, the document does not say retryable.";
     OVERLOADED = "overloaded" 429 retry "Too many orders are waiting"
         "Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
+    TOO_MANY_STREAMS = "too-many-streams" 429 retry "Too many streams are open"
+        "This buyer, this address or the gateway has as many streams of events open as it may have. Close one, or ask with GET how \
+         the order stands, and open the stream when Retry-After is over.";
     INTERNAL = "internal" 500 final "Internal error"
         "A defect of the service. If it was an order, ask again with the same Idempotency-Key before giving up.";
     PROOF_FAILED = "proof-failed" 500 final "The proof of the revision failed"

@@ -18,6 +18,7 @@ mod revisions;
 mod seals;
 mod server;
 pub mod simulate;
+mod standing;
 mod stock_changes;
 
 use std::collections::BTreeMap;

@@ -16,6 +16,7 @@ mod keys;
 mod life;
 mod life_deployed;
 mod limits;
+mod live;
 mod load;
 mod merchant;
 mod modules;
