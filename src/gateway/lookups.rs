@@ -6,11 +6,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::cancel::Cancelled;
+use super::my_orders::{BuyerOrders, BuyerPage};
 use crate::order::{BUYER, LandedOrder, OrderId, OrderState};
 use crate::store::{OrderChange, Outcome, Store, StoreError, StoreResult};
-use super::my_orders::{BuyerOrders, BuyerPage};
-use crate::order::{LandedOrder, OrderId};
-use crate::store::{Store, StoreError, StoreResult};
 
 /// Lookups at the same time: each reads one row by its key.
 const AT_ONCE: usize = 4;

@@ -64,10 +64,10 @@ use told::Told;
 pub use answer::Answer;
 pub use cancel::Cancelled;
 pub use client_ip::AddressHeader;
-pub use my_orders::{BuyerOrders, BuyerPage};
-pub use on_sale::ListedCampaign;
 pub use content::Content;
 pub use live::{Changes, Landed, Standing};
+pub use my_orders::{BuyerOrders, BuyerPage};
+pub use on_sale::ListedCampaign;
 
 /// Connections to the database for those who wait for changes: one looks, others begin.
 const WATCH_CONNECTIONS: u32 = 2;

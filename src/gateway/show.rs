@@ -144,7 +144,7 @@ pub(super) fn unknown() -> Problem {
     Problem::new(&UNKNOWN, "you have no order of this id in this campaign")
 }
 
-fn show_row(campaign: &str, row: &LandedOrder) -> Answer {
+pub(super) fn show_row(campaign: &str, row: &LandedOrder) -> Answer {
     answer::json(StatusCode::OK, &OrderAnswer::landed(campaign, row))
 }
 

@@ -46,6 +46,8 @@ pub struct OrderRow {
     pub revoked_reason: Option<String>,
     /// Until when it can be paid; `None` where it does not wait for that.
     pub pay_by: Option<i64>,
+    /// The order that was not paid in time, in whose place this one came.
+    pub replaces: Option<OrderId>,
 }
 
 impl OrderRow {
@@ -59,7 +61,7 @@ impl OrderRow {
 
 /// What [`order_row`] reads.
 pub(super) const COLUMNS: &str = "order_id, state, CAST(user_id AS CHAR), sku_id, quantity, revision, \
-     CAST(placed_at AS CHAR), CAST(confirmed_at AS CHAR), revoked_reason, CAST(pay_by AS CHAR)";
+     CAST(placed_at AS CHAR), CAST(confirmed_at AS CHAR), revoked_reason, CAST(pay_by AS CHAR), replaces";
 
 impl Store {
     /// Orders of a campaign that landed, the one placed last first, those behind `before`, at most `limit`.
@@ -150,5 +152,6 @@ pub(super) fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
         confirmed_at: maybe_moment(row, 7)?,
         revoked_reason: maybe_text(row, 8)?,
         pay_by: maybe_moment(row, 9)?,
+        replaces: maybe_text(row, 10)?.as_deref().map(order_id).transpose()?,
     })
 }

@@ -28,6 +28,8 @@ pub(super) enum Step {
         times: bool,
         origins: bool,
     },
+    /// Other terms for its orders.
+    Terms,
     /// A revision that says all that the file does, put in force.
     Revision,
 }

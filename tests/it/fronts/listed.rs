@@ -37,6 +37,7 @@ fn row(number: usize, user: &str, state: OrderState) -> OrderRow {
         confirmed_at: (state == OrderState::Confirmed).then_some(PLACED_AT + 7),
         revoked_reason: (state == OrderState::Revoked).then(|| "oversold".to_owned()),
         pay_by: (user == "bob").then_some(PLACED_AT + 900_000),
+        replaces: None,
     }
 }
 

@@ -10,7 +10,8 @@ use prometheus_client::registry::Registry;
 use rushgate::admission::{AdmissionError, Placement, Quota, Refusal, Retry};
 use rushgate::campaign::{Origins, Schedule};
 use rushgate::gateway::{
-    BuyerOrders, BuyerPage, CampaignView, Changes, Config, Gateway, Landed, ListedCampaign, Orders, Standing, auth,
+    BuyerOrders, BuyerPage, CampaignView, Changes, Config, Gateway, Landed, ListedCampaign, Orders, Standing,
+    auth,
 };
 use rushgate::order::{Attempt, BODY, Holds, LandedOrder, OrderId, OrderState, body_fingerprint};
 use rushgate::plan::Attribute;
@@ -133,6 +134,7 @@ fn listed(number: usize, campaign: Option<&str>) -> BuyerOrder {
             confirmed_at: Some(PLACED_AT + 7),
             revoked_reason: None,
             pay_by: None,
+            replaces: None,
         },
     }
 }
