@@ -55,9 +55,11 @@ testkit::on_both!(
     the_audit_trail_grows,
 );
 
+/// What a batch that is like most comes to.
 fn landed(confirmed: u64) -> Landed {
     Landed {
         confirmed,
+        pay_by: Some(BTreeMap::new()),
         ..Landed::default()
     }
 }
