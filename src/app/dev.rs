@@ -98,7 +98,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     };
     landing::register(&mut registry, vec![landed]);
     events::register(&mut registry, &events.metrics);
-    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
+    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload, |_, _| None).await?;
     drop(earlier);
     expiry.abort();
     tokio::task::spawn_blocking(move || landing.stop()).await?;

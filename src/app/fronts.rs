@@ -17,7 +17,8 @@ use super::shutdown::Shutdown;
 use crate::admin::{Admin, Health};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
-use crate::gateway::{Gateway, Stages};
+use crate::bus::kafka::Tail;
+use crate::gateway::{Changes, Gateway, Stages};
 use crate::serving::Tls;
 
 /// Serves until asked to stop. Then, in order: not ready, and serving as before until balancers had time to notice; no new
@@ -30,6 +31,7 @@ pub(super) async fn run(
     listeners: Listeners,
     shutdown: Shutdown,
     reload: Reload,
+    follow: impl FnOnce(&Config, Changes) -> Option<Tail>,
 ) -> anyhow::Result<()> {
     let in_force = reload.in_force();
     parts.admission.register(&mut registry);
@@ -44,6 +46,7 @@ pub(super) async fn run(
     );
     let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
+    let tail = follow(&config, gateway.changes());
     let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
     let Listeners {
         orders,
@@ -83,6 +86,7 @@ pub(super) async fn run(
     }
     readiness.drain();
     gateway.leave();
+    drop(tail);
     tokio::time::sleep(shutdown.delay(in_force.load().drain_delay)).await;
     drop(close);
     drain(in_force.load().drain, serving, adapters, parts).await;

@@ -64,6 +64,7 @@ impl<O: Orders> Gateway<O> {
         match tokio::time::timeout(WITHIN, cancelling).await {
             Ok(Ok(Cancelled::Order(row))) => {
                 self.told.note(order, row.state);
+                self.changes().changed(campaign, &identity.user, order, row.state);
                 Ok(show_row(campaign, &row))
             }
             Ok(Ok(Cancelled::Forbidden(row))) => {

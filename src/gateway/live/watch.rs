@@ -234,6 +234,11 @@ impl Changes {
         }
     }
 
+    /// Whether anybody waits for a change.
+    pub fn are_watched(&self) -> bool {
+        !self.0.book().campaigns.is_empty()
+    }
+
     /// Whether all changes are told here from now on, so that looking at the database is only a second way.
     pub fn are_complete(&self, are: bool) {
         self.0.is_told.store(are, Ordering::Relaxed);
