@@ -1,31 +1,29 @@
-//! A service that hears of orders: reads the orders topic in a consumer group of its own, and prints a line for each.
+//! A service that mails buyers: reads the changes of orders in a consumer group of its own, and prints the line it would mail.
 //!
-//! `cargo run --example notifier -- BROKERS [TOPIC] [GROUP]`, beside `rushgate serve`. What stands in the topic was admitted;
-//! whether it landed, and was not revoked, the database says.
+//! `cargo run --example notifier -- BROKERS [TOPIC] [GROUP]`, beside `rushgate land`. The form of events is docs/EVENTS.md. An event
+//! may come twice, and `paid` before `confirmed`: the highest number of each order is remembered, and nobody is mailed
+//! what is older than what they know.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{ClientConfig, Message};
-use rushgate::order::{OrderEvent, OrderId};
-use rushgate::record;
+use serde::Deserialize;
 
 const POLL: Duration = Duration::from_millis(500);
-/// Orders that are remembered: a record comes twice now and then, a mail should not.
-const REMEMBERED: usize = 100_000;
 
-/// The orders of one record; those that cannot be read are left out and said.
-fn orders(bytes: &[u8]) -> Result<Vec<OrderEvent>> {
-    let mut orders = Vec::new();
-    for (position, order) in record::orders(bytes)?.into_iter().enumerate() {
-        match order {
-            Ok(order) => orders.push(order),
-            Err(error) => eprintln!("order {position} of a record cannot be read: {error}"),
-        }
-    }
-    Ok(orders)
+/// What is read of an event; it has more, and may get more.
+#[derive(Deserialize)]
+struct Change {
+    order: String,
+    campaign: String,
+    user: String,
+    sku: String,
+    quantity: u32,
+    state: String,
+    number: u32,
 }
 
 fn main() -> Result<()> {
@@ -34,7 +32,7 @@ fn main() -> Result<()> {
         [brokers, rest @ ..] if rest.len() < 3 => (brokers, rest),
         _ => bail!("usage: notifier BROKERS [TOPIC] [GROUP]"),
     };
-    let topic = rest.first().map_or("rushgate.orders", String::as_str);
+    let topic = rest.first().map_or("rushgate.order-events", String::as_str);
     let group = rest.get(1).map_or("notifier", String::as_str);
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -43,27 +41,35 @@ fn main() -> Result<()> {
         .set("auto.offset.reset", "earliest")
         .create()?;
     consumer.subscribe(&[topic])?;
-    let mut told: BTreeSet<OrderId> = BTreeSet::new();
+    // In memory for the example; a service keeps it in its database, in the transaction that queues the mail.
+    let mut told: HashMap<(String, String), u32> = HashMap::new();
     loop {
         let Some(message) = consumer.poll(POLL) else {
             continue;
         };
         let message = message.context("Kafka")?;
-        match orders(message.payload().unwrap_or_default()) {
-            Ok(orders) => {
-                for order in orders.iter().filter(|order| told.insert(order.order)) {
-                    println!(
-                        "{} ordered {} of {} in {}: {}",
-                        order.user, order.quantity, order.sku, order.campaign, order.order
-                    );
+        match serde_json::from_slice::<Change>(message.payload().unwrap_or_default()) {
+            Ok(change) => {
+                let known = told
+                    .entry((change.campaign.clone(), change.order.clone()))
+                    .or_default();
+                if change.number > *known {
+                    *known = change.number;
+                    let Change {
+                        order,
+                        campaign,
+                        user,
+                        sku,
+                        quantity,
+                        state,
+                        ..
+                    } = change;
+                    println!("to {user}: order {order} of {quantity} {sku} in {campaign} is {state}");
                 }
             }
-            Err(error) => eprintln!("a record cannot be read: {error}"),
+            Err(error) => eprintln!("an event cannot be read: {error}"),
         }
-        while told.len() > REMEMBERED {
-            told.pop_first();
-        }
-        // After the work: whoever dies in between tells it once more, and never not at all.
+        // After the work: whoever dies in between hears of it once more, and never not at all.
         consumer.commit_message(&message, CommitMode::Async)?;
     }
 }

@@ -17,7 +17,7 @@ macro_rules! points {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The places. `G`: a gateway with its own orders, `R`: relaying what another left behind, `C`: landing,
         /// `D`: replaying dead letters, `S`: a change of the stock, `L`: a change of
-        /// landed orders.
+        /// landed orders, `E`: telling changes of orders.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point { $($(#[$doc])* $name,)* }
 
@@ -84,6 +84,10 @@ points! {
     L2,
     /// The engine has it back; that is not recorded.
     L3,
+    /// A change of an order is committed; its event was not published.
+    E1,
+    /// It is acknowledged; that is not written down.
+    E2,
 }
 
 impl fmt::Display for Point {

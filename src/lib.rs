@@ -51,6 +51,7 @@ cfg_if::cfg_if! {
         // Rank 2: stages. They meet only in data and never import each other.
         pub mod admission;
         pub mod control;
+        pub mod events;
         pub mod flow;
         pub mod landing;
         pub mod letters;
@@ -97,6 +98,7 @@ cfg_if::cfg_if! {
         mod wasm;
         mod admission;
         mod control;
+        mod events;
         mod flow;
         mod landing;
         mod letters;

@@ -1,5 +1,6 @@
 //! What stages need of each other. They do not know each other: one asks through these traits, and another answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::campaign::{Campaign, Holdings};
+use crate::order::OrderEvent;
 use crate::revision::Revision;
 use crate::ruleset::{Active, Compiled};
 
@@ -89,4 +91,40 @@ pub trait Gate: Send + Sync + 'static {
     /// Closes the gate of a campaign for good, waits until the database knows every order there may be, and removes the campaign
     /// from the database and the engine where there is none. After an error the gate may be closed.
     fn remove<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Removal, String>>;
+
+    /// Orders gave something back in the database just now: the engine is to have it back, too. Returns at once.
+    fn give_back_soon(&self) {}
+}
+
+/// Records of one partition whose orders have landed or were moved: from the first up to, not including, `next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub partition: i32,
+    pub from: i64,
+    pub next: i64,
+}
+
+/// Orders that one transaction of landing took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenOrders {
+    /// All of them were confirmed; `None`: some may have been there before, or are revoked, and the database says which.
+    pub confirmed: Option<Confirmed>,
+    pub orders: Vec<OrderEvent>,
+}
+
+/// When orders were confirmed. Moments in milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    pub at: i64,
+    /// Until when they are to be paid, by campaign, of those that have a hold.
+    pub pay_by: BTreeMap<String, i64>,
+}
+
+/// Who tells everybody else what becomes of orders.
+pub trait Teller: Send + Sync + 'static {
+    /// All orders of these spans that landed are among these, committed. Returns at once, whatever Kafka does.
+    fn landed(&self, topic: &str, spans: Vec<Span>, taken: Vec<TakenOrders>);
+
+    /// Of a partition: what was told, in ascending stretches of offsets, each from the first up to, not including, the second.
+    fn told(&self, topic: &str, partition: i32) -> Vec<(i64, i64)>;
 }

@@ -22,6 +22,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::control::{NewCampaign, RuleSpec};
 use crate::engine::embedded::Embedded;
+use crate::events::{self, Events};
 use crate::gateway::auth::Auth;
 use crate::landing::{self, Landing, LandingHandle};
 use crate::lifecycle;
@@ -34,6 +35,8 @@ use crate::wasm::Host;
 
 /// The one partition of the embedded bus.
 const PARTITION: i32 = 0;
+/// How long an end waits until what has landed is told.
+const END_LIMIT: Duration = Duration::from_secs(3);
 const BATCH_WAIT: Duration = Duration::from_millis(1);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// The demo campaign has been open for a day and stays open for a year.
@@ -58,7 +61,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     let _alone = data.as_deref().map(lock).transpose()?;
     data.as_deref().map(private::tighten).transpose()?;
     let store = open(data.as_deref()).await?;
-    let (adapters, landing) = start(&config, store).await?;
+    let (adapters, landing, events) = start(&config, store).await?;
     let host = Host::with(&config.wasm(data.as_deref(), |name| std::env::var_os(name)))?;
     let parts = wire(&config, &adapters, host);
     parts.control.install_builtin().await?;
@@ -94,10 +97,12 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
         consumers: vec![landing.state()],
     };
     landing::register(&mut registry, vec![landed]);
+    events::register(&mut registry, &events.metrics);
     fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
     drop(earlier);
     expiry.abort();
     tokio::task::spawn_blocking(move || landing.stop()).await?;
+    events.stop(END_LIMIT).await;
     adapters.store.close().await;
     Ok(())
 }
@@ -138,7 +143,7 @@ async fn open(data: Option<&Path>) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, LandingHandle)> {
+async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, LandingHandle, Events)> {
     let next = store
         .offsets(ORDERS_TOPIC)
         .await?
@@ -155,17 +160,25 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         },
         ..config.landing()
     };
+    let needs = events::Needs {
+        store: store.clone(),
+        producer: Arc::new(producer.clone()),
+        log: None,
+        topics: config.topics()?,
+    };
+    let events = Events::spawn(&config.events, needs);
     let producer = Arc::new(match &config.keyring {
         Some(keys) => producer.sealed(keys.clone()),
         None => producer,
     });
-    let landing = Landing::spawn(
+    let landing = Landing::spawn_telling(
         settings,
         Box::new(consumer),
         producer.clone(),
         store.clone(),
         Handle::current(),
         landing::Metrics::default(),
+        events.teller(),
     )?;
     let adapters = Adapters {
         store,
@@ -173,7 +186,7 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         producer,
         sealing: None,
     };
-    Ok((adapters, landing))
+    Ok((adapters, landing, events))
 }
 
 fn keyring() -> anyhow::Result<Keyring> {
@@ -224,6 +237,9 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             name: None,
         }],
         shadow: Vec::new(),
+        hold: None,
+        cancel_by_buyer: false,
+        releases: Default::default(),
         origins: None,
     };
     parts.control.create_campaign("rushgate dev", demo).await?;

@@ -37,7 +37,11 @@ pub(super) async fn run(
     parts.flow.register(&mut registry);
     parts.host.register(&mut registry);
     parts.sample.register(&mut registry);
-    let stages = Stages::new(parts.admission.clone(), adapters.store.clone());
+    let stages = Stages::new(
+        parts.admission.clone(),
+        adapters.store.clone(),
+        parts.reconcile.clone(),
+    );
     let config = in_force.load_full();
     let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
     let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
@@ -60,6 +64,7 @@ pub(super) async fn run(
         },
         health,
         token: config.admin_token.clone(),
+        payment_token: config.payment_token.clone(),
     };
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.

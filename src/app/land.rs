@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::adapters::{close, sending, store_check};
+use super::events;
 use super::levels::{self, Level};
 use super::listeners::{self, Listener, admin_fits};
 use super::redrive;
@@ -24,6 +25,7 @@ use crate::bus::Producer;
 use crate::bus::kafka::KafkaProducer;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::events::{self as telling, Events};
 use crate::flow::Flow;
 use crate::landing::{self, Watched};
 use crate::letters;
@@ -32,6 +34,9 @@ use crate::metrics;
 use crate::serving::Tls;
 use crate::store::Store;
 use crate::telemetry;
+
+/// How long an end waits until what has landed is told: whatever is not, another lander tells.
+const END_LIMIT: Duration = Duration::from_secs(3);
 
 /// Runs until asked to stop, or until one of the landing threads cannot go on.
 pub async fn land(config: Config, sources: Sources) -> anyhow::Result<()> {
@@ -90,6 +95,8 @@ struct Lander {
     sealing: Sealing,
     kafka: Arc<KafkaProducer>,
     levels: Vec<Level>,
+    /// Hears of what lands, until it is stopped.
+    events: Option<Events>,
     flow: Arc<Flow>,
     letters: letters::Metrics,
     lifecycle: lifecycle::Metrics,
@@ -102,7 +109,8 @@ impl Lander {
         let sealing = Sealing::join(config, &store, "land").await?;
         let kafka = Arc::new(KafkaProducer::new(sending(config, &sealing)).context("kafka")?);
         let producer: Arc<dyn Producer> = kafka.clone();
-        let levels = levels::start(config, &store, &producer)?;
+        let events = events::spawn(config, &store)?;
+        let levels = levels::start(config, &store, &producer, events.teller().as_ref())?;
         let counted: Vec<landing::Metrics> = levels.iter().map(|level| level.metrics.clone()).collect();
         let retries = move || counted.iter().map(|metrics| metrics.retries.get()).sum();
         let redrive = redrive::spawn(config, &store, &sealing, retries)?;
@@ -117,6 +125,7 @@ impl Lander {
             sealing,
             kafka,
             levels,
+            events: Some(events),
             flow,
             letters,
             lifecycle,
@@ -126,6 +135,9 @@ impl Lander {
 
     fn register(&self, registry: &mut Registry) {
         landing::register(registry, self.levels.iter().map(Level::watched).collect());
+        if let Some(events) = &self.events {
+            telling::register(registry, &events.metrics);
+        }
         letters::metrics::register(&self.store, registry);
         self.sealing.register(registry);
         metrics::register(registry, &self.letters);
@@ -163,6 +175,9 @@ impl Lander {
     async fn stop(&mut self, limit: Duration) {
         self.tasks.iter().for_each(JoinHandle::abort);
         levels::stop(std::mem::take(&mut self.levels), limit).await;
+        if let Some(events) = self.events.take() {
+            events.stop(END_LIMIT.min(limit)).await;
+        }
     }
 
     async fn leave(&self) {

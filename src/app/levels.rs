@@ -11,6 +11,7 @@ use crate::bus::{self, Producer, StartOffsets};
 use crate::config::Config;
 use crate::flow;
 use crate::landing::{self, Landing, LandingHandle, Metrics, Watched};
+use crate::needs::Teller;
 use crate::store::Store;
 
 /// How often the landing threads are looked after.
@@ -43,11 +44,12 @@ impl Level {
     }
 }
 
-/// Starts a thread per consumer: several of the orders, one of every retry topic.
+/// Starts a thread per consumer: several of the orders, one of every retry topic. `teller` hears of what lands.
 pub(super) fn start(
     config: &Config,
     store: &Store,
     producer: &Arc<dyn Producer>,
+    teller: Option<&Arc<dyn Teller>>,
 ) -> anyhow::Result<Vec<Level>> {
     let topics = config.topics()?;
     let levels = landing::Config::levels(&topics, &config.landing());
@@ -62,13 +64,14 @@ pub(super) fn start(
         let consumer = Box::new(KafkaConsumer::new(kafka, start_offsets(store, &level.topic))?);
         let (store, runtime) = (store.clone(), Handle::current());
         let (level, producer) = (level.clone(), producer.clone());
-        anyhow::Ok(Landing::spawn(
+        anyhow::Ok(Landing::spawn_telling(
             level,
             consumer,
             producer,
             store,
             runtime,
             metrics.clone(),
+            teller.cloned(),
         )?)
     };
     let started = levels.iter().map(|level| {

@@ -6,6 +6,7 @@ pub(crate) mod beginning;
 pub(crate) mod cut_over;
 mod dev;
 pub(crate) mod ending;
+mod events;
 mod fronts;
 mod land;
 mod leftovers;

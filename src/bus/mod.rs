@@ -15,7 +15,8 @@ use futures_util::future::BoxFuture;
 pub use crate::record::Gap;
 pub use halt::Halt;
 pub use topics::{
-    DelaysError, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group, orders_topic,
+    DelaysError, ORDER_EVENTS_TOPIC, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group,
+    orders_topic,
 };
 
 pub const ORDERS_TOPIC: &str = "rushgate.orders";
@@ -130,6 +131,27 @@ pub struct Slice {
     pub from: i64,
     pub next: i64,
     pub records: Vec<Record>,
+}
+
+/// What a log still holds of a stretch of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Everything from its beginning up to, not including, `next`.
+    Records { records: Vec<Record>, next: i64 },
+    /// The log begins behind its beginning, or ends before its end.
+    Gone,
+}
+
+/// Reads what has landed once more, as nobody's member.
+pub trait Log: Send + Sync + 'static {
+    /// Reads from the first offset on, up to, not including, the second one, and so many records at most.
+    fn read<'a>(
+        &'a self,
+        topic: &'a str,
+        partition: i32,
+        stretch: (i64, i64),
+        max: usize,
+    ) -> BoxFuture<'a, Result<Held, BusError>>;
 }
 
 /// How thoroughly a partition that stands still is begun anew.

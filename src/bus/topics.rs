@@ -31,6 +31,9 @@ pub fn check_prefix(prefix: &str) -> Result<(), PrefixError> {
     }
 }
 
+/// Where everybody else hears what becomes of orders.
+pub const ORDER_EVENTS_TOPIC: &str = "rushgate.order-events";
+
 /// The orders topic of a deployment.
 pub fn orders_topic(prefix: &str) -> String {
     format!("{prefix}.orders")
@@ -56,6 +59,8 @@ pub struct Topics {
     /// In the order in which a record that keeps failing passes them.
     pub retries: Vec<RetryTopic>,
     pub dead_letters: String,
+    /// Every change of an order, for everybody else: no order passes through it.
+    pub order_events: String,
 }
 
 /// The text does not name delays.
@@ -83,17 +88,32 @@ impl Topics {
             orders: orders.to_owned(),
             retries,
             dead_letters: format!("{orders}.dlt"),
+            order_events: order_events(orders),
         })
     }
 
-    /// Every name: orders, retry topics, dead letters.
+    /// Every name: orders, retry topics, dead letters, order events.
     pub fn names(&self) -> Vec<&str> {
-        let retries = self.retries.iter().map(|retry| retry.name.as_str());
-        std::iter::once(self.orders.as_str())
-            .chain(retries)
-            .chain([self.dead_letters.as_str()])
-            .collect()
+        let last = [self.dead_letters.as_str(), self.order_events.as_str()];
+        self.landed().into_iter().chain(last).collect()
     }
+
+    /// Names of those that are landed: orders, retry topics.
+    pub fn landed(&self) -> Vec<&str> {
+        let retries = self.retries.iter().map(|retry| retry.name.as_str());
+        std::iter::once(self.orders.as_str()).chain(retries).collect()
+    }
+
+    /// Whether records keep their partition when they are moved there, so that it needs as many as the orders.
+    pub fn keeps_partitions(&self, name: &str) -> bool {
+        name != self.order_events
+    }
+}
+
+/// The topic of order events that belongs to an orders topic.
+fn order_events(orders: &str) -> String {
+    let prefix = orders.strip_suffix(".orders").unwrap_or(orders);
+    format!("{prefix}.order-events")
 }
 
 /// `200ms`, `5s`, `5m` or `1h`; above 0.
@@ -125,7 +145,8 @@ mod tests {
                 "rushgate.orders.retry.200ms",
                 "rushgate.orders.retry.5s",
                 "rushgate.orders.retry.5m",
-                "rushgate.orders.dlt"
+                "rushgate.orders.dlt",
+                "rushgate.order-events"
             ]
         );
         let delays: Vec<u128> = topics
@@ -135,7 +156,8 @@ mod tests {
             .collect();
         assert_eq!(delays, [200, 5000, 300_000]);
         let none = Topics::new("o", "").expect("none");
-        assert_eq!(none.names(), ["o", "o.dlt"]);
+        assert_eq!(none.names(), ["o", "o.dlt", "o.order-events"]);
+        assert_eq!((topics.landed().len(), none.landed()), (4, vec!["o"]));
     }
 
     #[test]
@@ -160,7 +182,12 @@ mod tests {
         let topics = Topics::new(&orders_topic("shop"), "5s").expect("delays");
         assert_eq!(
             topics.names(),
-            ["shop.orders", "shop.orders.retry.5s", "shop.orders.dlt"]
+            [
+                "shop.orders",
+                "shop.orders.retry.5s",
+                "shop.orders.dlt",
+                "shop.order-events"
+            ]
         );
     }
 

@@ -112,6 +112,7 @@ fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
         put(&mut table, key, value);
         let mut set = Config::deserialize(table).map_err(|error| secrets::discreet(key, error.message()))?;
         set.admin_token = config.admin_token.clone();
+        set.payment_token = config.payment_token.clone();
         Ok(set)
     };
     // Where neither fits, the message about the text is the one that names what was written.

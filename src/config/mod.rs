@@ -36,7 +36,9 @@ use crate::engine::redis;
 use crate::gateway::{auth, cors};
 use crate::seal::Keyring;
 use crate::wire::millis;
-use crate::{admin, admission, flow, gateway, landing, reconcile, relay, sampling, store, telemetry, wasm};
+use crate::{
+    admin, admission, events, flow, gateway, landing, reconcile, relay, sampling, store, telemetry, wasm,
+};
 
 /// Everything a role needs.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +67,7 @@ pub struct Config {
     pub relay: relay::Config,
     pub reconcile: reconcile::Config,
     pub landing: landing::Config,
+    pub events: events::Config,
     pub flow: flow::Config,
     pub ready: Ready,
     pub sample: sampling::Config,
@@ -76,6 +79,12 @@ pub struct Config {
     /// a file that is shared, or on a command line that others can list.
     #[serde(skip)]
     pub admin_token: Option<String>,
+    /// File with the bearer token of a payment system.
+    pub payment_token_file: Option<PathBuf>,
+    /// Bearer token of a payment system, which may do no more than look at orders, and have them paid, refunded and cancelled.
+    /// Only from its file or `RUSHGATE_PAYMENT_TOKEN`, as the other.
+    #[serde(skip)]
+    pub payment_token: Option<String>,
     /// What is to be logged about the files of secrets.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -107,6 +116,7 @@ impl Default for Config {
             relay: relay::Config::default(),
             reconcile: reconcile::Config::default(),
             landing: landing::Config::default(),
+            events: events::Config::default(),
             flow: flow::Config::default(),
             ready: Ready::default(),
             sample: sampling::Config::default(),
@@ -114,6 +124,8 @@ impl Default for Config {
             log: telemetry::Config::default(),
             admin_token_file: None,
             admin_token: None,
+            payment_token_file: None,
+            payment_token: None,
             warnings: Vec::new(),
             secret_files: Vec::new(),
             keyring: None,

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
@@ -15,7 +14,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Answer, Gateway, Orders, routes};
+use super::{Answer, Content, Gateway, Orders, routes};
 use crate::campaign::Origins;
 use crate::serving::Page;
 use crate::wire::Unfit;
@@ -144,7 +143,7 @@ impl<O: Orders> Gateway<O> {
         if let Some(campaign) = campaign_of(path) {
             self.orders.meet(&campaign).await;
         }
-        let mut answer = Response::new(Full::new(Bytes::new()));
+        let mut answer = Response::new(Content::from(Bytes::new()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
         let origin = head.headers.get(ORIGIN);
         if origin.is_some_and(|origin| self.readable(path, origin).is_by_it()) {

@@ -7,8 +7,11 @@
 mod answer;
 pub mod auth;
 mod body;
+mod cancel;
 mod client_ip;
+mod content;
 pub mod cors;
+mod live;
 mod lookups;
 mod metrics;
 mod my_orders;
@@ -42,6 +45,7 @@ use serde::{Deserialize, Serialize};
 use crate::admission::{Admission, AdmissionError, Placement, Quota, Refusal};
 use crate::campaign::{Origins, Paused, Schedule};
 use crate::clock::now_ms;
+use crate::needs::Gate;
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::serving::{Networks, tls};
@@ -51,15 +55,24 @@ use crate::wire::{Problem, Unfit, mib, millis, problem};
 
 use auth::{Auth, KeyFigures};
 use client_ip::Doubts;
+use live::Live;
 use lookups::Lookups;
 use metrics::Metrics;
 use on_sale::{OnSale, SKUS_LISTED};
 use told::Told;
 
 pub use answer::Answer;
+pub use cancel::Cancelled;
 pub use client_ip::AddressHeader;
+pub use content::Content;
+pub use live::{Changes, Landed, Standing};
 pub use my_orders::{BuyerOrders, BuyerPage};
 pub use on_sale::ListedCampaign;
+
+/// Connections to the database for those who wait for changes: one looks, others begin.
+const WATCH_CONNECTIONS: u32 = 2;
+/// Of a buyer, so many orders are told of over one stream: the newest.
+const NEWEST: u32 = 100;
 
 /// How the data plane treats connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +109,15 @@ pub struct Config {
     /// How long a lookup waits for the database.
     #[serde(rename = "database_wait_ms", with = "millis")]
     pub database_wait: Duration,
+    /// Streams of events at most.
+    pub streams: usize,
+    /// Of them, those of one buyer at most.
+    pub buyer_streams: usize,
+    /// And those of one address or IPv6 /64; 0: an eighth. Proxies have no such share.
+    pub peer_streams: usize,
+    /// A stream on which nothing is told sends a comment so often.
+    #[serde(rename = "heartbeat_ms", with = "millis")]
+    pub heartbeat: Duration,
     /// Certificate and key of the listener; without them it speaks plain HTTP.
     pub tls_cert_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
@@ -119,6 +141,10 @@ impl Default for Config {
             trusted_proxies: 0,
             client_ip_header: AddressHeader::default(),
             database_wait: Duration::from_secs(1),
+            streams: 10_000,
+            buyer_streams: 8,
+            peer_streams: 0,
+            heartbeat: Duration::from_secs(15),
             tls_cert_file: None,
             tls_key_file: None,
             cors: cors::Config::default(),
@@ -171,7 +197,7 @@ pub struct CampaignView {
 }
 
 /// What the data plane asks of the stages behind it.
-pub trait Orders: Send + Sync + 'static {
+pub trait Orders: Landed {
     /// See [`Admission::place`]. The returned future may be dropped at any time.
     fn place(
         &self,
@@ -207,6 +233,16 @@ pub trait Orders: Send + Sync + 'static {
         order: OrderId,
     ) -> impl Future<Output = StoreResult<Option<LandedOrder>>> + Send;
 
+    /// Cancels an order of this buyer. Who can change nothing knows of none.
+    fn cancel(
+        &self,
+        _campaign: &str,
+        _user: &str,
+        _order: OrderId,
+    ) -> impl Future<Output = StoreResult<Cancelled>> + Send {
+        std::future::ready(Ok(Cancelled::NotThere))
+    }
+
     /// See [`Admission::quota`].
     fn quota(
         &self,
@@ -241,13 +277,19 @@ pub trait Orders: Send + Sync + 'static {
 pub struct Stages {
     admission: Arc<Admission>,
     lookups: Lookups,
+    /// Who gives back in the engine what a cancelled order held.
+    gate: Arc<dyn Gate>,
+    /// Over connections of its own: what is looked at again and again keeps no lookup waiting.
+    watched: Store,
 }
 
 impl Stages {
-    pub fn new(admission: Arc<Admission>, store: Store) -> Self {
+    pub fn new(admission: Arc<Admission>, store: Store, gate: Arc<dyn Gate>) -> Self {
         Self {
             admission,
+            watched: store.apart(WATCH_CONNECTIONS),
             lookups: Lookups::new(store),
+            gate,
         }
     }
 }
@@ -284,6 +326,18 @@ impl Orders for Stages {
 
     async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         self.lookups.stranded(campaign, order).await
+    }
+
+    async fn cancel(&self, campaign: &str, user: &str, order: OrderId) -> StoreResult<Cancelled> {
+        if !self.admission.knows(campaign).await {
+            return Ok(Cancelled::NotThere);
+        }
+        let (cancelled, now) = self.lookups.cancel(campaign, user, order).await?;
+        if now {
+            self.gate.give_back_soon();
+            self.lookups.given_back(campaign, order).await;
+        }
+        Ok(cancelled)
     }
 
     async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
@@ -351,13 +405,35 @@ impl Orders for Stages {
     }
 }
 
+impl Landed for Stages {
+    async fn standing(&self, campaign: &str, orders: &[OrderId]) -> StoreResult<Vec<Standing>> {
+        self.watched.standing(campaign, orders).await
+    }
+
+    async fn newest(&self, campaign: &str, users: &[String]) -> StoreResult<Vec<Standing>> {
+        self.watched.newest_of_buyers(campaign, users, NEWEST).await
+    }
+
+    async fn rows(&self, campaign: &str, orders: &[OrderId]) -> StoreResult<Vec<(LandedOrder, Option<i64>)>> {
+        let rows = self.watched.orders_of(campaign, orders).await?;
+        let changed = self.watched.changed_at(campaign, orders).await?;
+        let at = |row: &LandedOrder| changed.get(&row.attempt.order).copied().or(row.confirmed_at);
+        Ok(rows
+            .into_iter()
+            .map(|row| (at(&row), row))
+            .map(|(at, row)| (row, at))
+            .collect())
+    }
+}
+
 /// The data plane.
 pub struct Gateway<O> {
     config: ArcSwap<Config>,
     auth: Arc<ArcSwap<Auth>>,
-    orders: O,
+    orders: Arc<O>,
     metrics: Metrics,
-    told: Told,
+    told: Arc<Told>,
+    live: Live,
     doubts: Doubts,
     on_sale: OnSale,
     /// The listener is about to close.
@@ -371,9 +447,10 @@ impl<O: Orders> Gateway<O> {
         Self {
             config: ArcSwap::from_pointee(config),
             auth,
-            orders,
+            orders: Arc::new(orders),
             metrics: Metrics::new(registry),
-            told: Told::default(),
+            told: Arc::default(),
+            live: Live::new(registry),
             doubts: Doubts::default(),
             on_sale: OnSale::default(),
             leaving: AtomicBool::new(false),
@@ -390,6 +467,10 @@ impl<O: Orders> Gateway<O> {
             client_ip_header: config.client_ip_header.clone(),
             database_wait: config.database_wait,
             cors: config.cors.clone(),
+            streams: config.streams,
+            buyer_streams: config.buyer_streams,
+            peer_streams: config.peer_streams,
+            heartbeat: config.heartbeat,
             ..Config::clone(&there)
         }));
         self.auth.store(auth.into());
@@ -398,6 +479,11 @@ impl<O: Orders> Gateway<O> {
     /// What checks tokens now.
     pub fn auth(&self) -> Arc<Auth> {
         self.auth.load_full()
+    }
+
+    /// Where whoever learns of a change of an order tells it, so that streams need not find out.
+    pub fn changes(&self) -> Changes {
+        self.live.changes()
     }
 
     /// From now on every answer over HTTP/1.1 closes its connection, so that clients make their next one elsewhere before
@@ -448,7 +534,7 @@ impl<O: Orders> Gateway<O> {
                 return answer::problem(&problem);
             }
         };
-        let name = route.name(&parts.method);
+        let mut name = route.name(&parts.method);
         let answered = if route.allows(&parts.method) {
             match route {
                 // Its parameters are read one by one.
@@ -467,6 +553,15 @@ impl<O: Orders> Gateway<O> {
                 routes::Route::Order { campaign, order } => {
                     self.show_order(&campaign, &order, &parts.headers).await
                 }
+                routes::Route::Cancel { campaign, order } => {
+                    self.cancel(&campaign, &order, &parts.headers, body).await
+                }
+                routes::Route::OrderEvents { campaign, order } => {
+                    self.stream_order((&campaign, &order), peer, &parts.headers).await
+                }
+                routes::Route::MyEvents { campaign } => {
+                    self.stream_mine(&campaign, peer, &parts.headers).await
+                }
                 routes::Route::Campaign { campaign } => self.show_campaign(&campaign).await,
                 routes::Route::Problems => Ok(answer::page(problem::list())),
                 routes::Route::Problem { text } => Ok(answer::text(text)),
@@ -475,6 +570,10 @@ impl<O: Orders> Gateway<O> {
             Ok(answer::method_not_allowed(route.allow()))
         };
         let answer = answered.unwrap_or_else(|problem| answer::problem(&problem));
+        if answer.headers().contains_key(live::PREFERENCE_APPLIED) {
+            // Its time is what the buyer wished.
+            name = "place-wait";
+        }
         self.metrics.request(name, answer.status().as_u16(), begun);
         answer
     }

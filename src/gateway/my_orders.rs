@@ -95,6 +95,8 @@ fn shown(listed: &BuyerOrder) -> OrderAnswer<'_> {
         placed_at: Moment(row.placed_at),
         confirmed_at: row.confirmed_at.map(Moment),
         revoked_reason: row.revoked_reason.as_deref(),
+        pay_by: row.pay_by.map(Moment),
+        replaces: row.replaces,
     }
 }
 

@@ -21,6 +21,18 @@ pub(super) enum Route<'a> {
         campaign: Cow<'a, str>,
         order: Cow<'a, str>,
     },
+    Cancel {
+        campaign: Cow<'a, str>,
+        order: Cow<'a, str>,
+    },
+    OrderEvents {
+        campaign: Cow<'a, str>,
+        order: Cow<'a, str>,
+    },
+    /// Of all orders of who asks.
+    MyEvents {
+        campaign: Cow<'a, str>,
+    },
     Campaign {
         campaign: Cow<'a, str>,
     },
@@ -41,6 +53,9 @@ impl Route<'_> {
             Self::Orders { .. } if method == Method::POST => "place",
             Self::Orders { .. } | Self::MyOrders => "orders",
             Self::Order { .. } => "order",
+            Self::Cancel { .. } => "cancel",
+            Self::OrderEvents { .. } => "order-events",
+            Self::MyEvents { .. } => "my-events",
             Self::Campaign { .. } => "campaign",
             Self::Quota { .. } => "quota",
             Self::Problems => "problems",
@@ -52,13 +67,21 @@ impl Route<'_> {
     pub(super) fn allow(&self) -> &'static str {
         match self {
             Self::Orders { .. } => "GET, HEAD, POST",
+            Self::Cancel { .. } => "POST",
+            // The head alone of a stream tells nothing, and would have to be found out.
+            Self::OrderEvents { .. } | Self::MyEvents { .. } => "GET",
             _ => "GET, HEAD",
         }
     }
 
     pub(super) fn allows(&self, method: &Method) -> bool {
         let reads = method == Method::GET || method == Method::HEAD;
-        reads || (matches!(self, Self::Orders { .. }) && method == Method::POST)
+        match self {
+            Self::Orders { .. } => reads || method == Method::POST,
+            Self::Cancel { .. } => method == Method::POST,
+            Self::OrderEvents { .. } | Self::MyEvents { .. } => method == Method::GET,
+            _ => reads,
+        }
     }
 }
 
@@ -72,6 +95,13 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
         let mut segments = rest.split('/');
         let campaign = segments.next().unwrap_or_default();
         match (segments.next(), segments.next(), segments.next()) {
+            (Some("orders"), Some(order), Some("cancel"))
+                if segments.next().is_none() && !order.is_empty() =>
+            {
+                let campaign = campaign_id(campaign)?;
+                let order = percent_decode_str(order).decode_utf8_lossy();
+                return Ok(Route::Cancel { campaign, order });
+            }
             (None, ..) => {
                 let campaign = campaign_id(campaign)?;
                 return Ok(Route::Campaign { campaign });
@@ -83,6 +113,17 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             (Some("quota"), None, _) => {
                 let campaign = campaign_id(campaign)?;
                 return Ok(Route::Quota { campaign });
+            }
+            (Some("orders"), Some("events"), None) => {
+                let campaign = campaign_id(campaign)?;
+                return Ok(Route::MyEvents { campaign });
+            }
+            (Some("orders"), Some(order), Some("events"))
+                if !order.is_empty() && segments.next().is_none() =>
+            {
+                let campaign = campaign_id(campaign)?;
+                let order = percent_decode_str(order).decode_utf8_lossy();
+                return Ok(Route::OrderEvents { campaign, order });
             }
             (Some("orders"), Some(order), None) if !order.is_empty() => {
                 let campaign = campaign_id(campaign)?;
@@ -140,11 +181,29 @@ mod tests {
             })
         );
         assert_eq!(
+            find("/v1/campaigns/spring/orders/0a/cancel").ok(),
+            Some(Route::Cancel {
+                campaign: campaign(),
+                order: "0a".into()
+            })
+        );
+        assert_eq!(
             find("/v1/campaigns/spring/quota").ok(),
             Some(Route::Quota { campaign: campaign() })
         );
         assert_eq!(find("/v1/campaigns").ok(), Some(Route::Campaigns));
         assert_eq!(find("/v1/orders").ok(), Some(Route::MyOrders));
+        assert_eq!(
+            find("/v1/campaigns/spring/orders/0a/events").ok(),
+            Some(Route::OrderEvents {
+                campaign: campaign(),
+                order: "0a".into()
+            })
+        );
+        assert_eq!(
+            find("/v1/campaigns/spring/orders/events").ok(),
+            Some(Route::MyEvents { campaign: campaign() })
+        );
         assert_eq!(find("/problems").ok(), Some(Route::Problems));
         assert_eq!(
             find("/problems/sold-out").map(|r| r.name(&Method::GET)).ok(),
@@ -166,8 +225,12 @@ mod tests {
             "/problems/sold-out/",
             "/v1/campaigns/spring/quota/",
             "/v1/campaigns/spring/orders/",
-            "/v1/campaigns/spring/orders/1/events",
+            "/v1/campaigns/spring/orders/1/events/1",
+            "/v1/campaigns/spring/orders//events",
             "/v1/campaigns/spring/orders/1/2/3",
+            "/v1/campaigns/spring/orders//cancel",
+            "/v1/campaigns/spring/orders/1/cancel/",
+            "/v1/campaigns/spring/orders/1/cancel/2",
             "//v1/campaigns/spring",
             "/problems/nope",
         ] {

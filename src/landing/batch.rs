@@ -228,9 +228,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Takes in what a transaction did: orders have landed or are poison now, and offsets have moved.
-    pub fn take_in(&mut self, landed: &Landed) {
+    /// Takes in what a transaction did: orders have landed or are poison now, and offsets have moved. Gives out those that
+    /// landed.
+    pub fn take_in(&mut self, landed: &Landed) -> Vec<OrderEvent> {
         self.forget(&landed.fenced.keys().copied().collect());
+        let mut taken = Vec::new();
         for (slice, part) in self.slices.iter_mut().zip(&mut self.parts) {
             let orders = std::mem::take(&mut slice.orders);
             let failed = |failed: &&Failed| failed.partition == slice.partition;
@@ -241,14 +243,16 @@ impl<'a> Batch<'a> {
                 .map(|failed| (failed.at, &failed.error))
                 .collect();
             for (at, event) in orders {
-                if let Some(error) = failed.get(&at) {
-                    let poison = Poison {
-                        class: Class::of(error),
-                        error: error.to_string(),
-                        event: Some(event),
-                    };
-                    part.poison.insert(at, poison);
-                }
+                let Some(error) = failed.get(&at) else {
+                    taken.push(event);
+                    continue;
+                };
+                let poison = Poison {
+                    class: Class::of(error),
+                    error: error.to_string(),
+                    event: Some(event),
+                };
+                part.poison.insert(at, poison);
             }
             slice.returned.clear();
             slice.dead.clear();
@@ -256,6 +260,7 @@ impl<'a> Batch<'a> {
             slice.stop = part.stop();
             slice.from = slice.stop.unwrap_or(slice.next);
         }
+        taken
     }
 
     /// Takes out those of the orders that fail and carry no seal which turn out to be forged: the next transaction

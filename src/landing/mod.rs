@@ -13,6 +13,7 @@ mod metrics;
 mod nudge;
 mod seals;
 mod state;
+mod tell;
 mod transfer;
 mod wait;
 mod write;
@@ -30,6 +31,7 @@ use crate::bus::origin;
 use crate::bus::{BusError, Consumer, Producer, Record, Slice};
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
+use crate::needs::Teller;
 use crate::seldom::Seldom;
 use crate::store::{Landed, Store};
 use batch::{Batch, Sorted};
@@ -40,6 +42,7 @@ pub use metrics::{Metrics, Watched, register};
 use nudge::Nudge;
 pub use nudge::Nudger;
 pub use state::{Awaits, State};
+use tell::Tale;
 use wait::{Backoff, End};
 
 /// First and longest pause of a guard that has tripped.
@@ -53,6 +56,8 @@ pub struct Landing {
     config: Config,
     consumer: Box<dyn Consumer>,
     producer: Arc<dyn Producer>,
+    /// None where nobody else hears of orders.
+    teller: Option<Arc<dyn Teller>>,
     store: Store,
     runtime: Handle,
     metrics: Metrics,
@@ -104,6 +109,19 @@ impl Landing {
         runtime: Handle,
         metrics: Metrics,
     ) -> std::io::Result<LandingHandle> {
+        Self::spawn_telling(config, consumer, producer, store, runtime, metrics, None)
+    }
+
+    /// The same; `teller` hears of all that lands.
+    pub fn spawn_telling(
+        config: Config,
+        consumer: Box<dyn Consumer>,
+        producer: Arc<dyn Producer>,
+        store: Store,
+        runtime: Handle,
+        metrics: Metrics,
+        teller: Option<Arc<dyn Teller>>,
+    ) -> std::io::Result<LandingHandle> {
         let (stop, stopped) = mpsc::channel();
         let state = Arc::<State>::default();
         let nudge = Arc::new(Nudge::default());
@@ -114,6 +132,7 @@ impl Landing {
             config,
             consumer,
             producer,
+            teller,
             store,
             runtime,
             metrics: metrics.clone(),
@@ -214,13 +233,14 @@ impl Landing {
     fn land_portion(&mut self, portion: Vec<Sorted<'_>>) -> Result<BTreeSet<i32>, End> {
         let ends: BTreeMap<i32, i64> = portion.iter().map(|part| (part.partition, part.next)).collect();
         let mut batch = Batch::decode(portion);
+        let mut tale = Tale::new(&batch);
         self.weigh(&mut batch)?;
         let mut sum = Landed::default();
         let mut pause = Backoff::new(GUARD_PAUSE_MIN, GUARD_PAUSE_MAX);
         loop {
             if batch.has_work() {
-                let landed = self.write(&mut batch)?;
-                batch.take_in(&landed);
+                let (landed, taken) = self.write(&mut batch)?;
+                tale.add(taken);
                 batch::add(&mut sum, &landed);
             }
             let (records, failing) = batch.size();
@@ -236,13 +256,15 @@ impl Landing {
             }
             self.pass();
             if failing > 0 {
-                let landed = self.move_away(&mut batch)?;
+                let (landed, taken) = self.move_away(&mut batch)?;
+                tale.add(taken);
                 batch::add(&mut sum, &landed);
             }
             if let Some(guard) = &mut self.guard {
                 guard.record(records, failing);
             }
             self.finish(&batch, &sum);
+            self.hand_on(tale, &batch);
             let reached: BTreeMap<i32, i64> = batch.ends().into_iter().collect();
             let short = ends
                 .into_iter()

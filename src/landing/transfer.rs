@@ -17,6 +17,7 @@ use crate::bus::{BusError, Forward};
 use crate::campaign::check_id;
 use crate::clock::now_ms;
 use crate::failpoint::{self, Point};
+use crate::needs::TakenOrders;
 use crate::order::{OrderEvent, check_sku};
 use crate::record::DeadRecord;
 use crate::store::Landed;
@@ -124,7 +125,7 @@ fn may_hold(class: Class, sealed: bool) -> bool {
 
 impl Landing {
     /// Moves everything of the batch that fails, and the offsets past it.
-    pub(super) fn move_away(&mut self, batch: &mut Batch<'_>) -> Result<Landed, End> {
+    pub(super) fn move_away(&mut self, batch: &mut Batch<'_>) -> Result<(Landed, TakenOrders), End> {
         let mut moved: BTreeMap<(Class, String), u64> = BTreeMap::new();
         let (mut copies, mut dead) = (Vec::new(), BTreeMap::<i32, Vec<DeadRecord>>::new());
         let at = now_ms();
@@ -157,12 +158,11 @@ impl Landing {
         self.send(&copies)?;
         failpoint::hit(Point::C4);
         batch.bury(dead);
-        let landed = self.write(batch)?;
+        let (landed, taken) = self.write(batch)?;
         if landed.fenced.is_empty() {
             self.metrics.moved.add(moved);
         }
-        batch.take_in(&landed);
-        Ok(landed)
+        Ok((landed, taken))
     }
 
     /// A topic with fewer partitions than the orders gets a record where its key belongs.

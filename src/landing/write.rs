@@ -6,6 +6,7 @@ use super::Landing;
 use super::batch::Batch;
 use super::wait::{Backoff, End};
 use crate::clock::now_ms;
+use crate::needs::{Confirmed, TakenOrders};
 use crate::store::{Landed, Resolved, StoreError, StoreResult};
 
 /// What earlier attempts at one transaction have left open.
@@ -20,18 +21,27 @@ struct Attempts {
 }
 
 impl Landing {
-    /// One transaction for what the batch has to write. Failures that pass are waited out, because nothing may be
-    /// skipped; orders that fail for themselves are in the answer.
-    pub(super) fn write(&mut self, batch: &mut Batch<'_>) -> Result<Landed, End> {
+    /// One transaction for what the batch has to write, which it takes in. Failures that pass are waited out, because nothing
+    /// may be skipped; orders that fail for themselves are in the answer.
+    pub(super) fn write(&mut self, batch: &mut Batch<'_>) -> Result<(Landed, TakenOrders), End> {
         let mut backoff = Backoff::default();
         let mut attempts = Attempts::default();
         self.state.begin(batch.oldest(), now_ms());
         loop {
             // Waiting, the consumer may have lost some of them.
             batch.forget(&self.consumer.lost());
+            self.note_told(batch);
             let at = now_ms();
             match self.attempt(batch, at, &mut attempts)? {
-                Ok(landed) => return Ok(landed),
+                Ok(mut landed) => {
+                    let orders = batch.take_in(&landed);
+                    // Each is new, and none is revoked; what an earlier attempt had written counts as confirmed too.
+                    let all = landed.confirmed == orders.len() as u64;
+                    let known = all && attempts.resolved == Resolved::default();
+                    let pay_by = landed.pay_by.take().filter(|_| known);
+                    let confirmed = pay_by.map(|pay_by| Confirmed { at, pay_by });
+                    return Ok((landed, TakenOrders { confirmed, orders }));
+                }
                 Err(error) => {
                     let locked = matches!(error, StoreError::Locked(_));
                     attempts.locked = if locked { attempts.locked + 1 } else { 0 };

@@ -20,6 +20,8 @@ pub struct LandingSlice {
     pub dead: Vec<DeadRecord>,
     /// Records that none of ours wrote: passed over, and kept as far as the store allows.
     pub forged: Vec<DeadRecord>,
+    /// Ascending stretches of the partition's offsets whose orders were told, each up to, not including, its second number.
+    pub told: Vec<(i64, i64)>,
 }
 
 /// A record, or an order of one, that was moved to another topic because it does not land, kept with what is wrong.

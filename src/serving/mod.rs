@@ -39,7 +39,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 pub use accept::Door;
 pub use figures::Figures;
-pub use limits::{Bound, FEW_BODY_BYTES, Limits, pace};
+pub use limits::{Bound, FEW_BODY_BYTES, Limits, pace, share};
 pub use patience::{Timely, TooSlow};
 pub use peer::{Networks, PeerKey};
 pub use tls::Tls;
@@ -95,6 +95,15 @@ pub trait Plane: Send + Sync + 'static {
     fn is_leaving(&self) -> bool {
         false
     }
+
+    /// Whether an answer goes on for as long as there is something to tell. The plane counts such answers itself: they take
+    /// neither the room of requests nor their memory.
+    fn lasts(&self, _body: &Self::Body) -> bool {
+        false
+    }
+
+    /// The listener closes: what lasts is to end.
+    fn closes(&self) {}
 }
 
 /// Listens on an address that `what`, a flag, names.

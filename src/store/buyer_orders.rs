@@ -10,7 +10,7 @@ use crate::store::rows::{moment, text};
 use crate::store::{Store, StoreResult, time};
 
 /// Columns of [`COLUMNS`].
-const COLUMN_COUNT: usize = 9;
+const COLUMN_COUNT: usize = 11;
 
 /// Where an order stands among those of its buyer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,6 +15,7 @@ mod landing;
 mod letters;
 mod modules;
 mod operations;
+mod order_jobs;
 mod order_list;
 mod orders;
 mod rebuild;
@@ -22,8 +23,10 @@ mod rows;
 mod scheduled;
 mod seals;
 mod server;
+mod standing;
 mod stock_changes;
 mod time;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,6 +60,7 @@ pub use letters::{
 pub use modules::is_digest;
 pub use modules::names::taken;
 pub use operations::{OperationKey, OperationRow};
+pub use order_jobs::{JobCounts, OrderCount, OrderJob};
 pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use rebuild::stranded::Stranded;
@@ -66,8 +70,10 @@ pub use seals::{CutOver, KeyRow, contradiction};
 use server::encryption;
 pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
+pub use standing::Standing;
 pub use stock_changes::commit::{Commit, Committed};
 pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
+pub use told::Untold;
 
 pub type StoreResult<T> = Result<T, StoreError>;
 
@@ -225,6 +231,9 @@ pub struct Landed {
     /// Orders that fail for themselves; only [`Store::land_apart`] has any. Their partitions' offsets moved up to
     /// the first of them, the other orders landed.
     pub failed: Vec<Failed>,
+    /// Of a batch that was like most: until when its orders are to be paid, by campaign, of those that have a hold;
+    /// milliseconds since 1970-01-01 UTC. `None`: nobody says, the orders do.
+    pub pay_by: Option<BTreeMap<String, i64>>,
 }
 
 /// How long a caller waits for a free or new connection.

@@ -36,6 +36,7 @@ pub const RANKS: &[Rank] = &[
         steps: &[&[
             "admission",
             "control",
+            "events",
             "flow",
             "landing",
             "letters",

@@ -41,7 +41,7 @@ impl Patience {
 }
 
 /// A header without a value is as good as an empty one.
-fn headers(message: &BorrowedMessage<'_>) -> Headers {
+pub(super) fn headers(message: &BorrowedMessage<'_>) -> Headers {
     let each = message.headers().into_iter().flat_map(|headers| headers.iter());
     each.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
         .collect()

@@ -47,9 +47,9 @@ pub struct TopicReport {
 /// Partitions of topics: how many there are, and how many of them have a leader.
 type Counts = BTreeMap<String, (usize, usize)>;
 
-/// Makes the orders topic, the retry topics and the dead letters with so many partitions and replicas; a write needs
-/// all replicas but one. Topics that have fewer partitions get more: all of them have as many as the orders, so that a
-/// record that is moved keeps its partition. Nothing is taken away. Returns when every partition has a leader, with the
+/// Makes the orders topic, the retry topics, the dead letters and the order events with so many partitions and replicas; a
+/// write needs all replicas but one. Topics that have fewer partitions get more: all of them have as many as the orders, so that a
+/// record that is moved keeps its partition. The order events keep those that they have. Nothing is taken away. Returns when every partition has a leader, with the
 /// reports in the order of [`Topics::names`].
 pub async fn migrate_topics(
     config: &Config,
@@ -84,7 +84,8 @@ async fn migrate(
     // The orders last: where one of them may have to go is there before it.
     for report in reports.iter_mut().rev() {
         let has = before.get(&report.topic).map_or(wanted, |(all, _)| *all);
-        if !report.created && has < wanted {
+        // A buyer's events stay in one partition: nobody moves them there.
+        if !report.created && has < wanted && topics.keeps_partitions(&report.topic) {
             grow(config, admin, &report.topic, wanted).await?;
             report.grown_from = Some(has);
         }
@@ -183,7 +184,8 @@ async fn until_led(
         let counts = counts(config, admin, topics).await?;
         let of = |name: &str| counts.get(name).copied().unwrap_or_default();
         let names = topics.names();
-        let late = names.iter().find(|name| of(name).1 < wanted.max(of(name).0));
+        let least = |name: &str| if topics.keeps_partitions(name) { wanted } else { 1 };
+        let late = names.iter().find(|name| of(name).1 < least(name).max(of(name).0));
         let Some(late) = late else {
             return Ok(counts);
         };
@@ -264,6 +266,9 @@ fn options() -> AdminOptions {
 pub fn wanted_retention(topics: &Topics, name: &str) -> Option<i64> {
     if name == topics.dead_letters {
         return Some(DEAD_LETTER_RETENTION_MS);
+    }
+    if name == topics.order_events {
+        return Some(WEEK_MS);
     }
     let retry = topics.retries.iter().find(|retry| retry.name == name)?;
     let delay = i64::try_from(retry.delay.as_millis()).unwrap_or(i64::MAX);

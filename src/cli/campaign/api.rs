@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::campaign::Origins;
 use crate::cli::client::{Client, ClientError, segment};
+use crate::order::{Hold, Release};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
 
@@ -27,6 +28,12 @@ pub(super) struct Shown {
     pub(super) orders_to_kafka: u64,
     pub(super) units_to_database: u64,
     pub(super) redis_whole: bool,
+    #[serde(default)]
+    pub(super) hold: Option<Hold>,
+    #[serde(default)]
+    pub(super) cancel_by_buyer: bool,
+    #[serde(default)]
+    pub(super) releases: BTreeMap<String, Release>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -18,6 +18,8 @@ pub(super) struct Difference {
     pub(super) times: bool,
     /// What it is to be called.
     pub(super) title: Option<String>,
+    /// How long orders are held, who may cancel them, what comes back.
+    pub(super) terms: bool,
     /// Whose pages may read what gateways say of it.
     pub(super) origins: bool,
     /// SKUs with other stock: which, how many units there are, and how many there are to be.
@@ -45,6 +47,8 @@ impl Difference {
             title: Some(&sale.title)
                 .filter(|title| !title.is_empty() && **title != shown.title)
                 .cloned(),
+            terms: (sale.hold, sale.cancel_by_buyer, &sale.releases)
+                != (shown.hold, shown.cancel_by_buyer, &shown.releases),
             origins: sale.origins.is_some() && sale.origins != shown.origins,
             ..Self::default()
         };
@@ -105,6 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::order::Release;
 
     fn there() -> (Shown, RevisionShown) {
         let shown = json!({
@@ -151,6 +156,18 @@ mod tests {
         for change in rules {
             let expected = Difference {
                 rules: true,
+                ..Difference::default()
+            };
+            assert_eq!(difference(change), expected);
+        }
+        let terms: [Change; 3] = [
+            |sale| sale.hold = serde_json::from_value(json!({"minutes": 15})).expect("a hold"),
+            |sale| sale.cancel_by_buyer = true,
+            |sale| drop(sale.releases.insert("fraud".into(), Release::Stock)),
+        ];
+        for change in terms {
+            let expected = Difference {
+                terms: true,
                 ..Difference::default()
             };
             assert_eq!(difference(change), expected);

@@ -28,6 +28,8 @@ pub(super) enum Step {
         times: bool,
         origins: bool,
     },
+    /// Other terms for its orders.
+    Terms,
     /// A revision that says all that the file does, put in force.
     Revision,
 }
@@ -46,6 +48,9 @@ pub(super) fn steps(sale: &Sale, difference: &Difference) -> Vec<Step> {
             times,
             origins,
         });
+    }
+    if difference.terms {
+        steps.push(Step::Terms);
     }
     if difference.rules {
         steps.push(Step::Revision);
@@ -87,6 +92,10 @@ impl Step {
                 }
                 (Method::PATCH, format!("{campaign}{query}"), body)
             }
+            Self::Terms => {
+                let body = json!({"hold": sale.hold, "cancel_by_buyer": sale.cancel_by_buyer, "releases": sale.releases});
+                (Method::PATCH, format!("{campaign}{query}"), body)
+            }
             Self::Revision => return revise(client, sale, accept, dry_run).await,
         };
         if !accept.is_empty() {
@@ -123,6 +132,7 @@ impl Step {
                 }
                 None => "it opens and closes at other times".to_owned(),
             },
+            Self::Terms => "its orders are held, cancelled or given back otherwise".to_owned(),
             Self::Revision => "it has other rules".to_owned(),
         }
     }

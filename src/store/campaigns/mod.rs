@@ -17,6 +17,7 @@ use crate::campaign::{
     ARCHIVE_LEAD_MS, Activation, Campaign, Origins, RecordVersion, RecordVersionError, Restock, Schedule,
     Skus, days_ms,
 };
+use crate::order::OrderTerms;
 use crate::revision::Revision;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
@@ -33,9 +34,10 @@ const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards,
      AND x.epoch IS NOT NULL AND x.kind <> 'remove'";
 
 impl Store {
-    /// [`Self::insert_campaign_with`] without origins of its own.
+    /// [`Self::insert_campaign_with`] without origins of its own, and without terms for its orders.
     pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
-        self.insert_campaign_with(campaign, first, None).await
+        self.insert_campaign_with(campaign, first, None, &OrderTerms::default())
+            .await
     }
 
     /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
@@ -45,6 +47,7 @@ impl Store {
         campaign: &Campaign,
         first: &Revision,
         origins: Option<&Origins>,
+        terms: &OrderTerms,
     ) -> StoreResult<()> {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
@@ -80,6 +83,9 @@ impl Store {
             revision: 1,
         };
         write_activation(&mut tx, &campaign.id, activation, campaign.created_at).await?;
+        if *terms != OrderTerms::default() {
+            terms::write(&mut tx, &campaign.id, terms).await?;
+        }
         Ok(tx.commit().await?)
     }
 

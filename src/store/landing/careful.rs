@@ -18,7 +18,8 @@ use crate::store::dialect::{Dialect, pieces, placeholders};
 use crate::store::landing::guards::{Written, account};
 use crate::store::landing::halve;
 use crate::store::landing::insert::{Apart, compare_whole, ids_by_campaign, insert_orders};
-use crate::store::landing::lane::{self, Lane, Tx, Value, narrow};
+use crate::store::landing::lane::{Lane, Tx};
+use crate::store::landing::offsets::{Offsets, after, expected, lock_offsets, write_offsets};
 use crate::store::letters::{moved, places};
 use crate::store::rows::int;
 use crate::store::{Failed, Landed, Store, StoreError, StoreResult, time};
@@ -111,7 +112,7 @@ async fn transaction(
     let now = time::to_text(now)?;
     let mut tx = connection.begin_with(dialect.begin()).await?;
     let stored = lock_offsets(&mut Lane::Any(&mut tx), dialect, topic, slices).await?;
-    let mut work = fence::compare(slices, &stored);
+    let mut work = fence::compare(slices, &expected(&stored));
     recover(&mut tx, dialect, topic, &mut work).await?;
     if work.advance.is_empty() {
         tx.rollback().await?;
@@ -122,7 +123,7 @@ async fn transaction(
         let written = halve::write(&mut tx, dialect, &work.orders, &now, locks, &mut apart).await?;
         compare_whole(&mut tx, &mut work, &mut apart).await?;
         (
-            advance(&mut tx, dialect, topic, slices, &mut work, apart, &now).await?,
+            advance(&mut tx, dialect, topic, (slices, &stored), &mut work, apart, &now).await?,
             written,
         )
     } else {
@@ -132,7 +133,7 @@ async fn transaction(
         if let (Mode::Whole, Some((_, error))) = (mode, apart.first()) {
             return Err(error.clone());
         }
-        let failed = advance(&mut tx, dialect, topic, slices, &mut work, apart, &now).await?;
+        let failed = advance(&mut tx, dialect, topic, (slices, &stored), &mut work, apart, &now).await?;
         let revoked = account(&mut tx, dialect, &fresh, &now).await?;
         let fresh = fresh.len() as u64;
         (failed, Written { fresh, revoked })
@@ -185,7 +186,7 @@ async fn advance(
     tx: &mut Tx<'_>,
     dialect: Dialect,
     topic: &str,
-    slices: &[LandingSlice],
+    (slices, stored): (&[LandingSlice], &BTreeMap<i32, Offsets>),
     work: &mut ToWrite<'_>,
     apart: Vec<Apart<'_>>,
     now: &str,
@@ -205,7 +206,7 @@ async fn advance(
     let returned = work.returned.iter();
     let returned = returned.filter(|returned| !failing.contains(&returned.order.identity()));
     moved::landed(tx, dialect, returned, now).await?;
-    write_offsets(&mut Lane::Any(tx), dialect, topic, &work.advance).await?;
+    write_offsets(&mut Lane::Any(tx), dialect, topic, &after(stored, slices, work)).await?;
     Ok(found)
 }
 
@@ -217,88 +218,6 @@ pub(in crate::store) fn landed_so_far(work: ToWrite<'_>) -> Landed {
         fenced: work.fenced,
         ..Landed::default()
     }
-}
-
-/// Locks the offset rows of the slices' partitions, after adding those that are missing.
-pub(in crate::store) async fn lock_offsets(
-    lane: &mut Lane<'_>,
-    dialect: Dialect,
-    topic: &str,
-    slices: &[LandingSlice],
-) -> StoreResult<BTreeMap<i32, i64>> {
-    let mut first = BTreeMap::new();
-    for slice in slices {
-        let from = first.entry(slice.partition).or_insert(slice.from);
-        *from = slice.from.min(*from);
-    }
-    let stored = select_offsets(lane, dialect, topic, &first).await?;
-    if stored.len() == first.len() {
-        return Ok(stored);
-    }
-    let missing: BTreeMap<i32, i64> = first
-        .iter()
-        .filter(|(partition, _)| !stored.contains_key(partition))
-        .map(|(partition, from)| (*partition, *from))
-        .collect();
-    upsert_offsets(lane, dialect, topic, &missing, ["next_offset", "reached"]).await?;
-    select_offsets(lane, dialect, topic, &first).await
-}
-
-async fn select_offsets(
-    lane: &mut Lane<'_>,
-    dialect: Dialect,
-    topic: &str,
-    partitions: &BTreeMap<i32, i64>,
-) -> StoreResult<BTreeMap<i32, i64>> {
-    let (marks, lock) = (placeholders(1, partitions.len()), dialect.for_update());
-    let sql = format!(
-        "SELECT `partition`, next_offset FROM landing_offsets WHERE topic = ? AND `partition` IN {marks} \
-         ORDER BY `partition`{lock}"
-    );
-    let partitions = partitions
-        .keys()
-        .map(|partition| Value::Int(i64::from(*partition)));
-    let values: Vec<Value<'_>> = [Value::Text(topic)].into_iter().chain(partitions).collect();
-    let offset = |row: &lane::Row<'_>| Ok((narrow(row, 0)?, row.int(1)?));
-    Ok(lane.fetch(sql, &values, offset).await?.into_iter().collect())
-}
-
-pub(in crate::store) async fn write_offsets(
-    lane: &mut Lane<'_>,
-    dialect: Dialect,
-    topic: &str,
-    next: &BTreeMap<i32, i64>,
-) -> StoreResult<()> {
-    let further = "CASE WHEN {new} > reached THEN {new} ELSE reached END";
-    upsert_offsets(lane, dialect, topic, next, ["{new}", further]).await
-}
-
-/// Inserts offsets; a row that exists gets these values for `next_offset` and `reached`.
-async fn upsert_offsets(
-    lane: &mut Lane<'_>,
-    dialect: Dialect,
-    topic: &str,
-    offsets: &BTreeMap<i32, i64>,
-    [next_offset, reached]: [&str; 2],
-) -> StoreResult<()> {
-    let marks = placeholders(offsets.len(), 4);
-    let changes = [("next_offset", next_offset), ("reached", reached)];
-    let clause = dialect.on_conflict_all("topic, `partition`", &changes);
-    let sql = format!(
-        "INSERT INTO landing_offsets (topic, `partition`, next_offset, reached) VALUES {marks}{clause}"
-    );
-    let values = offsets.iter().flat_map(|(partition, next)| {
-        let partition = Value::Int(i64::from(*partition));
-        [
-            Value::Text(topic),
-            partition,
-            Value::Int(*next),
-            Value::Int(*next),
-        ]
-    });
-    let values: Vec<Value<'_>> = values.collect();
-    lane.execute(sql, &values, true).await?;
-    Ok(())
 }
 
 /// A record's partition, offset and order.

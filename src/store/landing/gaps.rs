@@ -16,7 +16,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let lock = self.dialect.for_update();
         let sql = format!(
-            "SELECT next_offset, reached FROM landing_offsets WHERE topic = ? AND `partition` = ?{lock}"
+            "SELECT next_offset, reached, told FROM landing_offsets WHERE topic = ? AND `partition` = ?{lock}"
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(topic)
@@ -30,12 +30,13 @@ impl Store {
         }
         let reached = row.as_ref().map(|row| int(row, 1)).transpose()?.unwrap_or(0);
         let missing = gap.missing(reached);
+        let told = row.as_ref().map(|row| int(row, 2)).transpose()?.unwrap_or(0);
         let write = match stored {
             Some(_) => {
-                "UPDATE landing_offsets SET next_offset = ?, reached = ? WHERE topic = ? AND `partition` = ?"
+                "UPDATE landing_offsets SET next_offset = ?, reached = ?, told = ? WHERE topic = ? AND `partition` = ?"
             }
             None => {
-                "INSERT INTO landing_offsets (next_offset, reached, topic, `partition`) VALUES (?, ?, ?, ?)"
+                "INSERT INTO landing_offsets (next_offset, reached, told, topic, `partition`) VALUES (?, ?, ?, ?, ?)"
             }
         };
         sqlx::query(write)
@@ -45,6 +46,12 @@ impl Store {
                 gap.next()
             } else {
                 reached.max(gap.next())
+            })
+            // What did not land is not to be told.
+            .bind(if told >= gap.expected {
+                gap.next()
+            } else {
+                told.min(gap.next())
             })
             .bind(topic)
             .bind(partition)

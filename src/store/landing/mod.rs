@@ -7,6 +7,7 @@ pub(super) mod halve;
 mod holds;
 pub(super) mod insert;
 pub(super) mod lane;
+pub(super) mod offsets;
 pub(super) mod plain;
 pub(super) mod resolve;
 pub(super) mod stock;

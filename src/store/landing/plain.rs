@@ -13,8 +13,9 @@ use sqlx::{Connection, Database, MySqlPool, Pool, SqlSafeStr};
 use crate::failpoint::{self, Point};
 use crate::record::{LandingSlice, fence};
 use crate::store::dialect::Dialect;
-use crate::store::landing::careful::{LAND_LIMIT, landed_so_far, lock_offsets, write_offsets};
+use crate::store::landing::careful::{LAND_LIMIT, landed_so_far};
 use crate::store::landing::lane::{Lane, Value};
+use crate::store::landing::offsets::{after, expected, lock_offsets, write_offsets};
 use crate::store::landing::{insert, stock, usage};
 use crate::store::{ACQUIRE_LIMIT, Landed, Store, StoreError, StoreResult};
 
@@ -121,24 +122,26 @@ fn is_plain(slice: &LandingSlice) -> bool {
 async fn write(lane: &mut Lane<'_>, dialect: Dialect, asked: Asked<'_>) -> StoreResult<Option<Landed>> {
     let Asked { topic, slices, now } = asked;
     let stored = lock_offsets(lane, dialect, topic, slices).await?;
-    let work = fence::compare(slices, &stored);
+    let work = fence::compare(slices, &expected(&stored));
     if !work.replayed.is_empty() || !work.contradicted.is_empty() || work.advance.is_empty() {
         return Ok(None);
     }
     let orders = &work.orders;
-    if !insert::insert_all(lane, dialect, orders, Value::moment(now)?).await? {
+    let inserted = insert::insert_all(lane, dialect, orders, Value::moment(now)?).await?;
+    let Some(pay_by) = inserted else {
         return Ok(None);
-    }
+    };
     failpoint::hit(Point::C2);
     let fits =
         usage::charge_all(lane, dialect, orders).await? && stock::sell_all(lane, dialect, orders).await?;
     if !fits {
         return Ok(None);
     }
-    write_offsets(lane, dialect, topic, &work.advance).await?;
+    write_offsets(lane, dialect, topic, &after(&stored, slices, &work)).await?;
     let confirmed = work.orders.len() as u64;
     Ok(Some(Landed {
         confirmed,
+        pay_by: Some(pay_by),
         ..landed_so_far(work)
     }))
 }

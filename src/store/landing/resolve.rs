@@ -7,8 +7,9 @@ use sqlx::{AssertSqlSafe, Connection};
 use crate::order::OrderState;
 use crate::record::LandingSlice;
 use crate::store::dialect::{pieces, placeholders};
-use crate::store::landing::careful::{LAND_LIMIT, lock_offsets};
+use crate::store::landing::careful::LAND_LIMIT;
 use crate::store::landing::lane::Lane;
+use crate::store::landing::offsets::lock_offsets;
 use crate::store::rows::int;
 use crate::store::{Store, StoreError, StoreResult, time};
 
@@ -40,7 +41,7 @@ impl Store {
         let moved = |slice: &LandingSlice| {
             stored
                 .get(&slice.partition)
-                .is_some_and(|next| *next > slice.from)
+                .is_some_and(|stored| stored.next > slice.from)
         };
         let mut resolved = Resolved::default();
         for (campaign, ids) in by_campaign(slices) {

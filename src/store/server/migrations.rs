@@ -57,6 +57,8 @@ const FILES: &[File] = &[
     migration!(29, "0029_orders_listed"),
     migration!(30, "0030_order_life"),
     migration!(31, "0031_origins"),
+    migration!(32, "0032_told"),
+    migration!(33, "0033_order_jobs"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

@@ -29,7 +29,7 @@ fn send(producer: &KafkaProducer, range: std::ops::Range<i64>) {
 }
 
 /// Removes a partition's records before an offset, as retention and `kafka-delete-records` do.
-async fn remove_before(config: &Config, partition: i32, offset: i64) {
+pub(super) async fn remove_before(config: &Config, partition: i32, offset: i64) {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", &config.brokers)
         .create()

@@ -10,7 +10,7 @@ use testkit::output::Output;
 
 use super::*;
 
-fn batch(orders: impl IntoIterator<Item = rushgate::order::OrderEvent>) -> Vec<Outbound> {
+pub(super) fn batch(orders: impl IntoIterator<Item = rushgate::order::OrderEvent>) -> Vec<Outbound> {
     let orders = orders.into_iter().map(|order| Outbound {
         partition: None,
         key: order.key(),
@@ -95,11 +95,11 @@ async fn a_failing_order_waits_in_its_retry_topic_and_lands_from_there() {
     assert_eq!(db.number(&row).await, 1, "the row is kept by origin");
 }
 
-const PROCESS: &str = "RUSHGATE_TEST_LANDER";
+pub(super) const PROCESS: &str = "RUSHGATE_TEST_LANDER";
 const SESSION: &str = "session.timeout.ms";
 
 /// A lander in a process of its own: this test binary again, running the test below.
-struct Lander(Child);
+pub(super) struct Lander(Child);
 
 impl Lander {
     fn start(config: &Config, database: &str) -> Self {
@@ -108,13 +108,19 @@ impl Lander {
 
     /// With a fail-point armed.
     fn start_with(config: &Config, database: &str, failpoint: &str) -> Self {
+        Self::run(
+            "bus::landers::a_lander_in_a_process_of_its_own",
+            config,
+            database,
+            failpoint,
+        )
+    }
+
+    /// As the test of this name.
+    pub(super) fn run(name: &str, config: &Config, database: &str, failpoint: &str) -> Self {
         let told = [&config.topic, &config.group, database, &config.client_id];
         let child = Command::new(std::env::current_exe().expect("known"))
-            .args([
-                "--exact",
-                "bus::landers::a_lander_in_a_process_of_its_own",
-                "--nocapture",
-            ])
+            .args(["--exact", name, "--nocapture"])
             .env(PROCESS, told.join("|"))
             .env(failpoint::VARIABLE, failpoint)
             .stdin(Stdio::piped())
@@ -132,7 +138,7 @@ impl Lander {
     }
 
     /// Waits until it has died.
-    fn dies(&mut self) {
+    pub(super) fn dies(&mut self) {
         // Waiting would close its standard input, and it would end.
         let stdin = self.0.stdin.take();
         assert!(!self.0.wait().expect("waited for").success());
@@ -162,7 +168,7 @@ impl Drop for Lander {
 }
 
 /// Short, so that a frozen lander is given up soon.
-fn impatient(config: &mut Config) {
+pub(super) fn impatient(config: &mut Config) {
     for (name, value) in [(SESSION, "6000"), ("heartbeat.interval.ms", "1000")] {
         config.consumer.insert(name.to_owned(), value.to_owned());
     }

@@ -12,6 +12,7 @@ mod keys;
 mod leaving;
 mod listed;
 mod lists;
+mod live;
 mod orders;
 mod reference;
 mod requests;

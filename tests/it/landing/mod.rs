@@ -10,6 +10,7 @@ mod outages;
 mod poison;
 mod records;
 mod redrive;
+mod told;
 mod unsealed;
 
 use std::collections::BTreeSet;

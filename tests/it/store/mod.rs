@@ -17,7 +17,8 @@ mod record_version;
 mod revisions;
 mod seals;
 mod server;
-mod simulate;
+pub mod simulate;
+mod standing;
 mod stock_changes;
 
 use std::collections::BTreeMap;

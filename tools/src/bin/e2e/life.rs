@@ -110,7 +110,7 @@ impl Life<'_> {
             seed: self.seed,
             ..LoadConfig::default()
         };
-        load::run(self.deployment.load(self.flags, None, config)).await
+        Ok(load::run(self.deployment.load(self.flags, None, config)).await?)
     }
 
     /// Orders, with their buyers, that one of the three things is to happen to.

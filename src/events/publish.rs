@@ -1,0 +1,113 @@
+//! Publishing changes: records in the form of CloudEvents 1.0, binary mode, acknowledged by all replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::metrics::Metrics;
+use crate::bus::{BusError, Forward, Producer};
+use crate::failpoint::{self, Point};
+use crate::order::ToldChange;
+use crate::wire::Moment;
+
+/// Changes of one part: so many are left to the producer where Kafka takes none, and are sent again.
+const PART: usize = 1000;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whoever sends changes to the topic.
+#[derive(Clone)]
+pub(super) struct Publisher {
+    pub producer: Arc<dyn Producer>,
+    pub topic: String,
+    pub metrics: Metrics,
+}
+
+impl Publisher {
+    /// Sends them; `Ok` once Kafka has acknowledged each. After an error some may have been sent, and all are to be sent again.
+    pub(super) async fn tell(&self, changes: Vec<ToldChange>) -> Result<(), BusError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let count = changes.len() as u64;
+        let records = changes.iter().map(|change| record(&self.topic, change)).collect();
+        failpoint::hit(Point::E1);
+        let (answer, answered) = oneshot::channel();
+        // Nobody listens any more where telling was stopped.
+        self.producer
+            .forward(records, Box::new(move |result| drop(answer.send(result))));
+        let dropped = |_| Err(BusError::Unacknowledged("the producer dropped them".to_owned()));
+        answered.await.unwrap_or_else(dropped)?;
+        failpoint::hit(Point::E2);
+        self.metrics.told.inc_by(count);
+        Ok(())
+    }
+}
+
+impl Publisher {
+    /// The same, a part at a time, and for so long that whoever waits for it can say in between how late it is.
+    pub(super) async fn tell_in_parts(&self, changes: &[ToldChange]) -> Result<(), BusError> {
+        for part in changes.chunks(PART) {
+            let told = tokio::time::timeout(PATIENCE, self.tell(part.to_vec())).await;
+            told.unwrap_or_else(|_| {
+                let what = format!("{} took nothing within {PATIENCE:?}", self.topic);
+                Err(BusError::Unacknowledged(what))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The record of a change. What CloudEvents calls the source is the campaign, so that an id is one within it.
+fn record(topic: &str, change: &ToldChange) -> Forward {
+    let header = |name: &str, value: String| (name.to_owned(), value.into_bytes());
+    Forward {
+        topic: topic.to_owned(),
+        partition: None,
+        key: change.key().into_bytes(),
+        payload: change.encode(),
+        headers: vec![
+            header("ce_specversion", "1.0".to_owned()),
+            header("ce_id", change.id()),
+            header("ce_type", change.kind()),
+            header("ce_source", format!("/rushgate/campaigns/{}", change.campaign)),
+            header("ce_subject", change.order.to_string()),
+            header("ce_time", Moment(change.at).to_string()),
+            header("content-type", "application/json".to_owned()),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::fixture::event;
+
+    #[test]
+    fn a_record_carries_what_cloud_events_asks_for() {
+        let change = ToldChange::confirmed(event(1), 1_795_176_000_123);
+        let sent = record("shop.order-events", &change);
+        assert_eq!(
+            (sent.topic.as_str(), sent.partition, sent.key.as_slice()),
+            ("shop.order-events", None, &b"spring/u1"[..])
+        );
+        let text = |name: &str| {
+            let mut headers = sent.headers.iter();
+            let found = headers.find(|(each, _)| each == name).expect(name);
+            String::from_utf8(found.1.clone()).expect("text")
+        };
+        let order = change.order.to_string();
+        for (name, value) in [
+            ("ce_specversion", "1.0"),
+            ("ce_id", &format!("{order}.1")),
+            ("ce_type", "rushgate.order.confirmed"),
+            ("ce_source", "/rushgate/campaigns/spring"),
+            ("ce_subject", &order),
+            ("ce_time", "2026-11-20T12:00:00.123Z"),
+            ("content-type", "application/json"),
+        ] {
+            assert_eq!(text(name), value);
+        }
+        assert_eq!(ToldChange::decode(&sent.payload).expect("read"), change);
+    }
+}
