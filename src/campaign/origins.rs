@@ -71,7 +71,10 @@ impl Origins {
 
 /// As files and the environment write it: a list, or one text with commas.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "is neither a list of origins nor a text of them with commas"
+)]
 enum Given {
     Text(String),
     List(Vec<String>),
