@@ -8,12 +8,19 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::live::Stream;
+/// What goes on for as long as there is something to tell.
+pub trait Going: Send {
+    /// The next bytes; `None` at the end.
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 
-/// The body of an answer. Only a stream is boxed: orders are answered without.
+    /// Whether nothing comes any more.
+    fn has_ended(&self) -> bool;
+}
+
+/// The body of an answer. Only what goes on is boxed: orders are answered without.
 pub enum Content {
     Whole(Full<Bytes>),
-    Live(Box<Stream>),
+    Live(Box<dyn Going>),
 }
 
 impl From<Bytes> for Content {

@@ -83,8 +83,8 @@ impl Event {
         to.reserve(self.json.len() + AROUND);
         let number = self.number;
         let _ = match several {
-            true => write!(to, "id: {}.{number}\n", self.order),
-            false => write!(to, "id: {number}\n"),
+            true => writeln!(to, "id: {}.{number}", self.order),
+            false => writeln!(to, "id: {number}"),
         };
         to.extend_from_slice(b"event: state\ndata: ");
         to.extend_from_slice(&self.json);

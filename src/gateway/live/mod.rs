@@ -28,7 +28,6 @@ use places::Places;
 use watch::{Of, Subscription, Watch};
 
 pub use source::{Landed, Standing};
-pub use stream::Stream;
 pub(super) use wait::{PREFERENCE_APPLIED, Wait};
 pub use watch::Changes;
 

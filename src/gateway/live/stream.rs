@@ -14,6 +14,7 @@ use super::inbox::Taken;
 use super::places::Place;
 use super::watch::Subscription;
 use crate::clock::now_ms;
+use crate::gateway::content::Going;
 
 /// A comment, which clients skip: it keeps proxies from closing what is silent, and finds out who has gone.
 const HEARTBEAT: &[u8] = b":\n\n";
@@ -72,8 +73,8 @@ impl Terms {
     }
 }
 
-/// See [`super`].
-pub struct Stream {
+/// An open stream.
+pub(super) struct Stream {
     terms: Terms,
     /// To be told first.
     first: Vec<u8>,
@@ -99,12 +100,36 @@ impl Stream {
         stream
     }
 
-    pub(in crate::gateway) fn has_ended(&self) -> bool {
+    /// Hands bytes over; the next heartbeat is counted from here.
+    fn ready(&mut self, bytes: impl Into<Bytes>) -> Poll<Option<Bytes>> {
+        let next = Instant::now() + self.terms.heartbeat;
+        self.alarm.as_mut().reset(next.min(self.terms.until.0));
+        Poll::Ready(Some(bytes.into()))
+    }
+
+    fn say(&mut self, end: End) -> Poll<Option<Bytes>> {
+        self.end = Some(end);
+        self.ready(end.word())
+    }
+
+    fn write(&mut self, event: &Event, to: &mut Vec<u8>) {
+        event.write(self.terms.several, to);
+        self.terms.figures.told(event.at.map(|at| now_ms() - at));
+        match event.next {
+            _ if self.terms.several => {}
+            Next::Nothing => self.end = Some(End::Final),
+            Next::Until(until) => self.terms.end_by(until, End::Over),
+            Next::Change => {}
+        }
+    }
+}
+
+impl Going for Stream {
+    fn has_ended(&self) -> bool {
         self.end.is_some() && self.first.is_empty()
     }
 
-    /// The next bytes, or its end.
-    pub(in crate::gateway) fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);
             return self.ready(first);
@@ -127,29 +152,6 @@ impl Stream {
         match self.terms.until {
             (until, why) if Instant::now() >= until => self.say(why),
             _ => self.ready(HEARTBEAT),
-        }
-    }
-
-    /// Hands bytes over; the next heartbeat is counted from here.
-    fn ready(&mut self, bytes: impl Into<Bytes>) -> Poll<Option<Bytes>> {
-        let next = Instant::now() + self.terms.heartbeat;
-        self.alarm.as_mut().reset(next.min(self.terms.until.0));
-        Poll::Ready(Some(bytes.into()))
-    }
-
-    fn say(&mut self, end: End) -> Poll<Option<Bytes>> {
-        self.end = Some(end);
-        self.ready(end.word())
-    }
-
-    fn write(&mut self, event: &Event, to: &mut Vec<u8>) {
-        event.write(self.terms.several, to);
-        self.terms.figures.told(event.at.map(|at| now_ms() - at));
-        match event.next {
-            _ if self.terms.several => {}
-            Next::Nothing => self.end = Some(End::Final),
-            Next::Until(until) => self.terms.end_by(until, End::Over),
-            Next::Change => {}
         }
     }
 }

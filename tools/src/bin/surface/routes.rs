@@ -18,6 +18,8 @@ const DATA: &[&str] = &[
     "/v1/campaigns/surface",
     "/v1/campaigns/surface/orders",
     "/v1/campaigns/surface/orders/00000000000000000000000000000000",
+    "/v1/campaigns/surface/orders/00000000000000000000000000000000/events",
+    "/v1/campaigns/surface/orders/events",
     "/v1/campaigns/surface/quota",
     "/problems",
     "/problems/sold-out",
