@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use super::{audiences, campaigns, lifetime, members, modules, orders, revisions, running, stock};
+use super::{audiences, campaigns, lifetime, members, modules, orders, revisions, running, stock, webhooks};
 
 /// The query parameters of a route, by its pattern.
 pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] {
@@ -28,6 +28,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/campaigns/{id}/skus" | "/campaigns/{id}/skus/{sku}/stock" | "/campaigns/{id}/stock" => {
             stock::StockQuery::PARAMETERS
         }
+        "/webhooks/{id}/deliveries" => webhooks::DeliveriesQuery::PARAMETERS,
         _ => &[],
     }
 }

@@ -14,6 +14,7 @@ use super::parts::Parts;
 use super::ready::readiness;
 use super::reload::Reload;
 use super::shutdown::Shutdown;
+use super::webhooks;
 use crate::admin::{Admin, Health};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
@@ -54,6 +55,7 @@ pub(super) async fn run(
     };
     let admin = Admin {
         rules: parts.control.clone(),
+        webhooks: Arc::new(webhooks::desk(&config, &adapters.store)),
         clock: {
             let admission = parts.admission.clone();
             Arc::new(move |campaign| admission.now(campaign))

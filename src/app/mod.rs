@@ -27,6 +27,7 @@ mod serve;
 pub(crate) mod shutdown;
 mod standstill;
 mod waiting;
+mod webhooks;
 
 pub use dev::dev;
 pub use land::land;

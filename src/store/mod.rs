@@ -24,6 +24,7 @@ mod server;
 mod stock_changes;
 mod time;
 mod told;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,6 +69,10 @@ pub use server::schema::Schema;
 pub use stock_changes::commit::{Commit, Committed};
 pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
 pub use told::Untold;
+pub use webhooks::deliveries::{DeliveryOf, DueDelivery, NewDelivery};
+pub use webhooks::log::{DeliveryPlace, DeliveryRange, DeliveryRow, DeliveryState};
+pub use webhooks::outcome::Attempted;
+pub use webhooks::{Disabled, WebhookRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

@@ -21,3 +21,4 @@ mod rules;
 mod store;
 mod stories;
 mod strategies;
+mod webhooks;

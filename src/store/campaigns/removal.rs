@@ -16,7 +16,7 @@ const MAYBE_ORDERS: [Stage; 6] = [
     Stage::Landed,
 ];
 /// Tables whose rows of the campaign go with it; the audit trail keeps what people did.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 10] = [
     "stock",
     "`usage`",
     "operations",
@@ -24,6 +24,8 @@ const TABLES: [&str; 8] = [
     "stock_changes",
     "activations",
     "revisions",
+    "webhook_deliveries",
+    "webhooks",
     "campaigns",
 ];
 

@@ -57,6 +57,7 @@ const FILES: &[File] = &[
     migration!(29, "0029_orders_listed"),
     migration!(30, "0030_order_life"),
     migration!(32, "0032_told"),
+    migration!(35, "0035_webhooks"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));
