@@ -17,10 +17,10 @@ use crate::store::{OrderPlace, Store, Untold};
 
 /// Whoever tells as it lands writes down every second how far it is.
 const STALE: Duration = Duration::from_secs(3);
-/// Records of one read.
-const RECORDS: usize = 2000;
+/// Records of one read: each may have a thousand orders.
+const RECORDS: usize = 500;
 /// Reads of one partition, before the others have their turn.
-const READS: usize = 20;
+const READS: usize = 50;
 /// Orders of one page.
 const PAGE: u32 = 1000;
 
@@ -126,7 +126,7 @@ impl Again {
 
     async fn publish(&self, changes: Vec<ToldChange>) -> anyhow::Result<()> {
         let count = changes.len() as u64;
-        self.publisher.tell(changes).await?;
+        self.publisher.tell_in_parts(&changes).await?;
         self.publisher.metrics.again.inc_by(count);
         Ok(())
     }

@@ -31,7 +31,7 @@ impl Changes {
         }
         let more = changes.len() == BATCH as usize;
         if self.tells {
-            self.publisher.tell(changes.clone()).await?;
+            self.publisher.tell_in_parts(&changes).await?;
         }
         self.store.changes_were_told(&changes, now_ms()).await?;
         Ok(more)

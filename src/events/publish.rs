@@ -1,6 +1,7 @@
 //! Publishing changes: records in the form of CloudEvents 1.0, binary mode, acknowledged by all replicas.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -10,6 +11,10 @@ use crate::failpoint::{self, Point};
 use crate::needs::Hooks;
 use crate::order::ToldChange;
 use crate::wire::Moment;
+
+/// Changes of one part: so many are left to the producer where Kafka takes none, and are sent again.
+const PART: usize = 1000;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whoever sends changes to the topic.
 #[derive(Clone)]
@@ -51,6 +56,20 @@ impl Publisher {
         }
         failpoint::hit(Point::E2);
         self.metrics.told.inc_by(count);
+        Ok(())
+    }
+}
+
+impl Publisher {
+    /// The same, a part at a time, and for so long that whoever waits for it can say in between how late it is.
+    pub(super) async fn tell_in_parts(&self, changes: &[ToldChange]) -> Result<(), BusError> {
+        for part in changes.chunks(PART) {
+            let told = tokio::time::timeout(PATIENCE, self.tell(part.to_vec())).await;
+            told.unwrap_or_else(|_| {
+                let what = format!("{} took nothing within {PATIENCE:?}", self.topic);
+                Err(BusError::Unacknowledged(what))
+            })?;
+        }
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use database::{NOW, order, sale, until};
-use rushgate::bus::kafka::{Config, KafkaConsumer, KafkaProducer, migrate_topics};
+use rushgate::bus::kafka::{Config, KafkaConsumer, KafkaProducer, TopicReport, migrate_topics};
 use rushgate::bus::{BusError, Consumer, Outbound, Producer, Slice, StartOffsets, Topics};
 use rushgate::landing::{self, Landing, LandingHandle, Metrics};
 use rushgate::store::Store;
@@ -131,21 +131,27 @@ async fn topics_are_made_once_and_get_the_partitions_they_lack() {
         .await
         .expect("one to do");
     let created: Vec<bool> = again.iter().map(|report| report.created).collect();
-    assert_eq!(created, [false, false, true, false], "{again:?}");
-    assert!(
-        again.iter().all(|report| report.partitions == PARTITIONS + 1),
+    assert_eq!(created, [false, false, true, false, false], "{again:?}");
+    let partitions =
+        |reports: &[TopicReport]| -> Vec<usize> { reports.iter().map(|report| report.partitions).collect() };
+    const MORE: usize = PARTITIONS + 1;
+    // A buyer's events stay where they are.
+    assert_eq!(
+        partitions(&again),
+        [MORE, MORE, MORE, MORE, PARTITIONS],
         "{again:?}"
     );
     let grown: Vec<Option<usize>> = again.iter().map(|report| report.grown_from).collect();
     assert_eq!(
         grown,
-        [Some(PARTITIONS), Some(PARTITIONS), None, Some(PARTITIONS)]
+        [Some(PARTITIONS), Some(PARTITIONS), None, Some(PARTITIONS), None]
     );
     // Fewer are wanted: none go, and a new topic has as many as the orders.
     let longest = Topics::new(&config.topic, "700ms,90s,3h").expect("delays");
     let fewer = migrate_topics(&config, &longest, 2, 1).await.expect("one to do");
-    assert!(
-        fewer.iter().all(|report| report.partitions == PARTITIONS + 1),
+    assert_eq!(
+        partitions(&fewer),
+        [MORE, MORE, MORE, MORE, MORE, PARTITIONS],
         "{fewer:?}"
     );
     assert_eq!((fewer[3].created, fewer[0].grown_from), (true, None));

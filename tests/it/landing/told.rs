@@ -8,7 +8,8 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use rushgate::bus::{Acknowledge, Forward, ORDER_EVENTS_TOPIC, Topics};
 use rushgate::events::{self, Events, Needs};
-use rushgate::order::{OrderState, ToldChange};
+use rushgate::order::{OrderId, OrderState, Release, ToldChange};
+use rushgate::store::OrderChange;
 use sqlx::{Executor as _, Row as _};
 
 use super::*;
@@ -19,6 +20,8 @@ testkit::on_both!(
     landing_goes_on_while_nobody_takes_events,
     where_nothing_is_told_what_lands_counts_as_told,
     an_offset_set_back_is_landed_and_told_again,
+    later_changes_are_told_each_with_its_number,
+    later_changes_that_nobody_told_are_told_by_whoever_comes,
 );
 
 /// Passes on to the bus what it is given, once it may.
@@ -122,11 +125,30 @@ impl Stage {
         }
     }
 
+    /// The newest state of each order, by its number.
     fn states(&self) -> BTreeMap<String, String> {
-        let heard = self.heard.iter();
-        heard
-            .map(|change| (change.order.to_string(), change.state.as_str().to_owned()))
+        let mut newest: BTreeMap<OrderId, &ToldChange> = BTreeMap::new();
+        for change in &self.heard {
+            let known = newest.entry(change.order).or_insert(change);
+            if change.number > known.number {
+                *known = change;
+            }
+        }
+        let state = |change: &ToldChange| change.state.as_str().to_owned();
+        let states = newest.into_iter();
+        states
+            .map(|(order, change)| (order.to_string(), state(change)))
             .collect()
+    }
+
+    /// Whether the changes of every order are numbered from 1 without a gap.
+    fn has_no_gap(&self) -> bool {
+        let mut numbers: BTreeMap<OrderId, BTreeSet<u32>> = BTreeMap::new();
+        for change in &self.heard {
+            numbers.entry(change.order).or_default().insert(change.number);
+        }
+        let whole = |numbers: &BTreeSet<u32>| numbers.last() == Some(&(numbers.len() as u32));
+        numbers.values().all(whole)
     }
 }
 
@@ -137,14 +159,22 @@ async fn states(db: &Database) -> BTreeMap<String, String> {
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-async fn until_told(db: &Database) {
+async fn until_number(db: &Database, sql: &str, number: i64) {
     let begun = Instant::now();
     let mut often = tokio::time::interval(Duration::from_millis(20));
-    let behind = "SELECT COUNT(*) FROM landing_offsets WHERE told <> next_offset";
-    while db.number(behind).await > 0 {
-        assert!(begun.elapsed() < LIMIT, "what was told is never written down");
+    while db.number(sql).await != number {
+        assert!(begun.elapsed() < LIMIT, "never {number}: {sql}");
         often.tick().await;
     }
+}
+
+async fn until_told(db: &Database) {
+    until_number(
+        db,
+        "SELECT COUNT(*) FROM landing_offsets WHERE told <> next_offset",
+        0,
+    )
+    .await;
 }
 
 fn some(users: std::ops::Range<u32>) -> Vec<Outbound> {
@@ -247,11 +277,12 @@ async fn where_nothing_is_told_what_lands_counts_as_told(db: Database) {
     assert_eq!(stage.events.metrics.told.get(), 0);
     assert_eq!(records(&mut stage.ears), []);
     stop(landing).await;
+    change(&db, 0..3, to(OrderState::Paid, "paid")).await;
+    until_number(&db, UNTOLD, 0).await;
+    assert_eq!(stage.events.metrics.told.get(), 0);
+    drop(stage);
     // Switched on, it goes on from there.
-    let (mut stage, orders) = Stage::new(&db.store, true, true);
-    let mut landing = stage.land(&db.store, orders);
-    landing.ask_to_stop();
-    stop(landing).await;
+    let (mut stage, _orders) = Stage::new(&db.store, true, true);
     let orders = (50..60).map(|n| order(&format!("u{n}"), "1"));
     let slice = slice(0, 50, orders.collect());
     db.store.land(TOPIC, &[slice], NOW).await.expect("landed");
@@ -280,4 +311,92 @@ async fn an_offset_set_back_is_landed_and_told_again(db: Database) {
     let (mut stage, _orders) = Stage::new(&db.store, true, true);
     stage.until_equal(&db).await;
     until_told(&db).await;
+}
+
+fn to(state: OrderState, reason: &str) -> OrderChange<'_> {
+    OrderChange {
+        to: state,
+        actor: "eve",
+        reason,
+        note: None,
+        key: None,
+        release: Release::All,
+    }
+}
+
+async fn change(db: &Database, users: std::ops::Range<u32>, change: OrderChange<'_>) {
+    let ids: Vec<OrderId> = users.map(|n| order(&format!("u{n}"), "1").order).collect();
+    for some in ids.chunks(500) {
+        let changed = db.store.change_orders("spring", some, change).await;
+        assert_eq!(changed.expect("asked").len(), some.len());
+    }
+}
+
+const UNTOLD: &str = "SELECT COUNT(*) FROM order_changes WHERE told_at IS NULL";
+
+async fn later_changes_are_told_each_with_its_number(db: Database) {
+    sale(&db.store, 100).await;
+    let (mut stage, orders) = Stage::new(&db.store, true, true);
+    let landing = stage.land(&db.store, orders);
+    assert_eq!(wait(&publish(&stage.bus, some(0..20))), Ok(()));
+    change(&db, 0..8, to(OrderState::Paid, "paid")).await;
+    change(&db, 0..2, to(OrderState::Refunded, "broken")).await;
+    change(&db, 8..12, to(OrderState::Cancelled, "fraud")).await;
+    // Given up: it never comes through landing.
+    let lost = order("lost", "1");
+    let detail = serde_json::json!({});
+    let given_up = db.store.give_up(&lost, NOW, "eve", "reconcile", &detail);
+    assert_eq!(given_up.await, Ok(true));
+    until_number(&db, UNTOLD, 0).await;
+    until_told(&db).await;
+    stage.until_equal(&db).await;
+    assert!(stage.has_no_gap());
+    let of = |user: &str| {
+        let heard = stage.heard.iter().filter(|change| change.user == user);
+        let mut heard: Vec<(u32, &str, Option<&str>)> = heard
+            .map(|change| (change.number, change.state.as_str(), change.reason.as_deref()))
+            .collect();
+        heard.sort_unstable();
+        heard
+    };
+    let refunded = [
+        (1, "confirmed", None),
+        (2, "paid", Some("paid")),
+        (3, "refunded", Some("broken")),
+    ];
+    assert_eq!(of("u1"), refunded);
+    assert_eq!(
+        of("u9"),
+        [(1, "confirmed", None), (2, "cancelled", Some("fraud"))]
+    );
+    assert_eq!(of("lost"), [(1, "revoked", Some("lost"))]);
+    let cancelled = stage
+        .heard
+        .iter()
+        .find(|change| change.state == OrderState::Cancelled);
+    assert_eq!(cancelled.expect("told").actor.as_deref(), Some("eve"));
+    stop(landing).await;
+}
+
+/// More than are told at once; what was confirmed before anybody told is told as well, and as confirmed.
+async fn later_changes_that_nobody_told_are_told_by_whoever_comes(db: Database) {
+    sale(&db.store, 10_000).await;
+    let (bus, landing) = start(&db.store);
+    assert_eq!(wait(&publish(&bus, some(0..1500))), Ok(()));
+    stop(landing).await;
+    change(&db, 0..1500, to(OrderState::Paid, "paid")).await;
+    assert_eq!(db.number(UNTOLD).await, 1500);
+    let (mut stage, _orders) = Stage::new(&db.store, true, true);
+    stage.until_equal(&db).await;
+    until_told(&db).await;
+    database::until("both changes of each are told", || {
+        stage.events.metrics.told.get() == 3000
+    })
+    .await;
+    for record in records(&mut stage.ears) {
+        let change = ToldChange::decode(&record.payload).expect("a change");
+        stage.heard.push(change);
+    }
+    assert!(stage.has_no_gap());
+    until_number(&db, UNTOLD, 0).await;
 }
