@@ -12,6 +12,7 @@ mod fronts;
 mod golden;
 mod landing;
 mod legs;
+mod lifecycle;
 mod memory;
 mod paths;
 mod plans;
