@@ -59,6 +59,7 @@ cfg_if::cfg_if! {
         pub mod reconcile;
         pub mod relay;
         pub mod sampling;
+        pub mod webhooks;
 
         // Rank 3: fronts.
         pub mod admin;
@@ -106,6 +107,7 @@ cfg_if::cfg_if! {
         mod reconcile;
         mod relay;
         mod sampling;
+        mod webhooks;
         mod admin;
         mod gateway;
         mod app;

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::campaign::{Campaign, Holdings};
-use crate::order::OrderEvent;
+use crate::order::{OrderEvent, ToldChange};
 use crate::revision::Revision;
 use crate::ruleset::{Active, Compiled};
 
@@ -127,4 +127,10 @@ pub trait Teller: Send + Sync + 'static {
 
     /// Of a partition: what was told, in ascending stretches of offsets, each from the first up to, not including, the second.
     fn told(&self, topic: &str, partition: i32) -> Vec<(i64, i64)>;
+}
+
+/// Who keeps changes of orders for the endpoints that are to be told.
+pub trait Hooks: Send + Sync + 'static {
+    /// Keeps what each endpoint is to be told of these changes, once, however often they come. Errors are sentences.
+    fn queue<'a>(&'a self, changes: &'a [ToldChange]) -> BoxFuture<'a, Result<(), String>>;
 }

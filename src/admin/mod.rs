@@ -20,6 +20,7 @@ mod serve;
 mod simulate;
 mod stock;
 mod table;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub use orders::LandedOrders;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
 pub use running::Running;
+pub use webhooks::Webhooks;
 
 /// A read that has no answer by then has none: a database or engine behind it may be silent. Changes are not cut off,
 /// because what became of them would be unknown.
@@ -323,6 +325,7 @@ where
 #[derive(Clone)]
 pub struct Admin {
     pub rules: Arc<dyn Rules>,
+    pub webhooks: Arc<dyn Webhooks>,
     /// The engine's clock, as a campaign's last answer said it.
     pub clock: Arc<dyn Fn(&str) -> i64 + Send + Sync>,
     pub health: Health,
@@ -381,6 +384,17 @@ impl Admin {
             .route("/campaigns/{id}/skus", post(stock::create))
             .route("/campaigns/{id}/skus/{sku}/stock", post(stock::change))
             .route("/campaigns/{id}/stock", post(stock::change_named))
+            .route("/webhooks", post(webhooks::create).get(webhooks::list))
+            .route(
+                "/webhooks/{id}",
+                get(webhooks::show)
+                    .patch(webhooks::change)
+                    .delete(webhooks::remove),
+            )
+            .route("/webhooks/{id}/secret", post(webhooks::rotate))
+            .route("/webhooks/{id}/deliveries", get(webhooks::deliveries))
+            .route("/webhooks/{id}/replay", post(webhooks::replay))
+            .route("/webhooks/{id}/test", post(webhooks::test))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn(in_time))
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));

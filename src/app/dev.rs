@@ -15,6 +15,7 @@ use super::parts::{Parts, wire};
 use super::private;
 use super::reload::{Reload, Sources};
 use super::shutdown::Shutdown;
+use super::webhooks::Webhooks;
 use super::{cut_over, fronts, land};
 use crate::bus::{ORDERS_TOPIC, PREFIX, embedded};
 use crate::campaign::Sku;
@@ -27,6 +28,7 @@ use crate::gateway::auth::Auth;
 use crate::landing::{self, Landing, LandingHandle};
 use crate::lifecycle;
 use crate::metrics;
+use crate::needs::Hooks;
 use crate::plan::explain;
 use crate::seal::{Key, Keyring};
 use crate::store::{self, Store};
@@ -61,7 +63,8 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     let _alone = data.as_deref().map(lock).transpose()?;
     data.as_deref().map(private::tighten).transpose()?;
     let store = open(data.as_deref()).await?;
-    let (adapters, landing, events) = start(&config, store).await?;
+    let webhooks = Webhooks::spawn(&config, &store);
+    let (adapters, landing, events) = start(&config, store, webhooks.hooks()).await?;
     let host = Host::with(&config.wasm(data.as_deref(), |name| std::env::var_os(name)))?;
     let parts = wire(&config, &adapters, host);
     parts.control.install_builtin().await?;
@@ -98,11 +101,23 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     };
     landing::register(&mut registry, vec![landed]);
     events::register(&mut registry, &events.metrics);
-    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload, |_, _| None).await?;
+    webhooks.register(&mut registry);
+    fronts::run(
+        auth,
+        &adapters,
+        &parts,
+        registry,
+        listeners,
+        shutdown,
+        reload,
+        |_, _| None,
+    )
+    .await?;
     drop(earlier);
     expiry.abort();
     tokio::task::spawn_blocking(move || landing.stop()).await?;
     events.stop(END_LIMIT).await;
+    webhooks.stop().await;
     adapters.store.close().await;
     Ok(())
 }
@@ -143,7 +158,11 @@ async fn open(data: Option<&Path>) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, LandingHandle, Events)> {
+async fn start(
+    config: &Config,
+    store: Store,
+    hooks: Arc<dyn Hooks>,
+) -> anyhow::Result<(Adapters, LandingHandle, Events)> {
     let next = store
         .offsets(ORDERS_TOPIC)
         .await?
@@ -165,6 +184,7 @@ async fn start(config: &Config, store: Store) -> anyhow::Result<(Adapters, Landi
         producer: Arc::new(producer.clone()),
         log: None,
         topics: config.topics()?,
+        hooks: Some(hooks),
     };
     let events = Events::spawn(&config.events, needs);
     let producer = Arc::new(match &config.keyring {

@@ -7,13 +7,14 @@ use anyhow::Context;
 use crate::bus::kafka::{self, KafkaLog, KafkaProducer};
 use crate::config::Config;
 use crate::events::{Events, Needs};
+use crate::needs::Hooks;
 use crate::store::Store;
 
 /// How long events wait for more: who reads them is not in the way of anybody's order.
 const LINGER_MS: u32 = 5;
 
-/// Starts telling.
-pub(super) fn spawn(config: &Config, store: &Store) -> anyhow::Result<Events> {
+/// Starts telling, `hooks` as well.
+pub(super) fn spawn(config: &Config, store: &Store, hooks: Arc<dyn Hooks>) -> anyhow::Result<Events> {
     let topics = config.topics()?;
     let orders = config.kafka();
     let kafka = kafka::Config {
@@ -28,6 +29,7 @@ pub(super) fn spawn(config: &Config, store: &Store) -> anyhow::Result<Events> {
         producer: Arc::new(KafkaProducer::new(kafka).context("kafka")?),
         log: Some(Arc::new(KafkaLog::new(orders))),
         topics,
+        hooks: Some(hooks),
     };
     Ok(Events::spawn(&config.events, needs))
 }

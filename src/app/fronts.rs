@@ -14,10 +14,11 @@ use super::parts::Parts;
 use super::ready::readiness;
 use super::reload::Reload;
 use super::shutdown::Shutdown;
+use super::webhooks;
 use crate::admin::{Admin, Health};
+use crate::bus::kafka::Tail;
 use crate::config::Config;
 use crate::gateway::auth::Auth;
-use crate::bus::kafka::Tail;
 use crate::gateway::{Changes, Gateway, Stages};
 use crate::serving::Tls;
 
@@ -61,6 +62,7 @@ pub(super) async fn run(
     };
     let admin = Admin {
         rules: parts.control.clone(),
+        webhooks: Arc::new(webhooks::desk(&config, &adapters.store)),
         clock: {
             let admission = parts.admission.clone();
             Arc::new(move |campaign| admission.now(campaign))

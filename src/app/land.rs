@@ -19,6 +19,7 @@ use super::reload::{Reload, Sources};
 use super::sealing::Sealing;
 use super::shutdown::Shutdown;
 use super::standstill;
+use super::webhooks::Webhooks;
 use super::{leftovers, migration};
 use crate::admin::{Check, Health, Readiness};
 use crate::bus::Producer;
@@ -97,6 +98,8 @@ struct Lander {
     levels: Vec<Level>,
     /// Hears of what lands, until it is stopped.
     events: Option<Events>,
+    /// Until it is stopped, too.
+    webhooks: Option<Webhooks>,
     flow: Arc<Flow>,
     letters: letters::Metrics,
     lifecycle: lifecycle::Metrics,
@@ -109,7 +112,8 @@ impl Lander {
         let sealing = Sealing::join(config, &store, "land").await?;
         let kafka = Arc::new(KafkaProducer::new(sending(config, &sealing)).context("kafka")?);
         let producer: Arc<dyn Producer> = kafka.clone();
-        let events = events::spawn(config, &store)?;
+        let webhooks = Webhooks::spawn(config, &store);
+        let events = events::spawn(config, &store, webhooks.hooks())?;
         let levels = levels::start(config, &store, &producer, events.teller().as_ref())?;
         let counted: Vec<landing::Metrics> = levels.iter().map(|level| level.metrics.clone()).collect();
         let retries = move || counted.iter().map(|metrics| metrics.retries.get()).sum();
@@ -126,6 +130,7 @@ impl Lander {
             kafka,
             levels,
             events: Some(events),
+            webhooks: Some(webhooks),
             flow,
             letters,
             lifecycle,
@@ -137,6 +142,9 @@ impl Lander {
         landing::register(registry, self.levels.iter().map(Level::watched).collect());
         if let Some(events) = &self.events {
             telling::register(registry, &events.metrics);
+        }
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.register(registry);
         }
         letters::metrics::register(&self.store, registry);
         self.sealing.register(registry);
@@ -177,6 +185,9 @@ impl Lander {
         levels::stop(std::mem::take(&mut self.levels), limit).await;
         if let Some(events) = self.events.take() {
             events.stop(END_LIMIT.min(limit)).await;
+        }
+        if let Some(webhooks) = self.webhooks.take() {
+            webhooks.stop().await;
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) mod shutdown;
 mod standstill;
 mod tail;
 mod waiting;
+mod webhooks;
 
 pub use dev::dev;
 pub use land::land;

@@ -49,7 +49,17 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
         &mut registry,
     );
     missing::spawn(parts.reconcile.clone(), parts.ruleset.clone(), &mut registry);
-    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload, tail::follow).await?;
+    fronts::run(
+        auth,
+        &adapters,
+        &parts,
+        registry,
+        listeners,
+        shutdown,
+        reload,
+        tail::follow,
+    )
+    .await?;
     drop(earlier);
     adapters.close().await;
     tracing::info!("drained");

@@ -17,6 +17,7 @@ mod run;
 mod seal;
 mod settings;
 mod simulate;
+mod webhook;
 
 use std::path::PathBuf;
 
@@ -60,6 +61,9 @@ pub enum Command {
     /// Shows the orders of a campaign, or writes all of them into a table; has them paid, cancelled and refunded.
     #[command(subcommand)]
     Order(order::Order),
+    /// Looks after webhooks: endpoints that hear what becomes of orders.
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     /// Plays the buyers of a sale against gateways, and reports every answer.
     Load(load::Args),
     /// Replays recorded attempts under other rules, and says what would change.

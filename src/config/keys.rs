@@ -130,6 +130,7 @@ pub const KEYS: &[Key] = &[
     key("landing.instance"),
     key("landing.redrive"),
     key("events.enabled"),
+    key("webhooks.private"),
     key("flow.policy").reread(),
     key("flow.backlog_max").at_least_one().reread(),
     key("flow.every_ms").at_least_one(),

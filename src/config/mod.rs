@@ -38,6 +38,7 @@ use crate::seal::Keyring;
 use crate::wire::millis;
 use crate::{
     admin, admission, events, flow, gateway, landing, reconcile, relay, sampling, store, telemetry, wasm,
+    webhooks,
 };
 
 /// Everything a role needs.
@@ -68,6 +69,7 @@ pub struct Config {
     pub reconcile: reconcile::Config,
     pub landing: landing::Config,
     pub events: events::Config,
+    pub webhooks: webhooks::Config,
     pub flow: flow::Config,
     pub ready: Ready,
     pub sample: sampling::Config,
@@ -117,6 +119,7 @@ impl Default for Config {
             reconcile: reconcile::Config::default(),
             landing: landing::Config::default(),
             events: events::Config::default(),
+            webhooks: webhooks::Config::default(),
             flow: flow::Config::default(),
             ready: Ready::default(),
             sample: sampling::Config::default(),

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bus::{Log, Producer, Topics};
-use crate::needs::Teller;
+use crate::needs::{Hooks, Teller};
 use crate::seldom::Seldom;
 use crate::store::{Store, Untold};
 use again::Again;
@@ -45,6 +45,8 @@ pub struct Needs {
     /// None where no log keeps what has landed.
     pub log: Option<Arc<dyn Log>>,
     pub topics: Topics,
+    /// Who keeps changes for webhooks; None where there are none.
+    pub hooks: Option<Arc<dyn Hooks>>,
 }
 
 /// Telling, until it is stopped or dropped.
@@ -63,11 +65,13 @@ impl Events {
             producer,
             log,
             topics,
+            hooks,
         } = needs;
         let metrics = Metrics::default();
         let publisher = Publisher {
             producer,
             topic: topics.order_events.clone(),
+            hooks,
             metrics: metrics.clone(),
         };
         let landed = topics.landed().into_iter().map(str::to_owned).collect();

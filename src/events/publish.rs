@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::metrics::Metrics;
 use crate::bus::{BusError, Forward, Producer};
 use crate::failpoint::{self, Point};
+use crate::needs::Hooks;
 use crate::order::ToldChange;
 use crate::wire::Moment;
 
@@ -20,12 +21,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Publisher {
     pub producer: Arc<dyn Producer>,
     pub topic: String,
+    /// None where there are no webhooks.
+    pub hooks: Option<Arc<dyn Hooks>>,
     pub metrics: Metrics,
 }
 
+/// Why changes do not count as told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TellError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error("not kept for webhooks: {0}")]
+    Hooks(String),
+}
+
 impl Publisher {
-    /// Sends them; `Ok` once Kafka has acknowledged each. After an error some may have been sent, and all are to be sent again.
-    pub(super) async fn tell(&self, changes: Vec<ToldChange>) -> Result<(), BusError> {
+    /// Sends them; `Ok` once Kafka has acknowledged each, and each is kept for the webhooks that are to hear of it. After an error
+    /// some may have been sent, and all are to be sent again.
+    pub(super) async fn tell(&self, changes: Vec<ToldChange>) -> Result<(), TellError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -38,6 +51,9 @@ impl Publisher {
             .forward(records, Box::new(move |result| drop(answer.send(result))));
         let dropped = |_| Err(BusError::Unacknowledged("the producer dropped them".to_owned()));
         answered.await.unwrap_or_else(dropped)?;
+        if let Some(hooks) = &self.hooks {
+            hooks.queue(&changes).await.map_err(TellError::Hooks)?;
+        }
         failpoint::hit(Point::E2);
         self.metrics.told.inc_by(count);
         Ok(())

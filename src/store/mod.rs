@@ -27,6 +27,7 @@ mod standing;
 mod stock_changes;
 mod time;
 mod told;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +75,10 @@ pub use standing::Standing;
 pub use stock_changes::commit::{Commit, Committed};
 pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
 pub use told::Untold;
+pub use webhooks::deliveries::{DeliveryOf, DueDelivery, NewDelivery};
+pub use webhooks::log::{DeliveryPlace, DeliveryRange, DeliveryRow, DeliveryState};
+pub use webhooks::outcome::Attempted;
+pub use webhooks::{Disabled, WebhookRow};
 
 pub type StoreResult<T> = Result<T, StoreError>;
 

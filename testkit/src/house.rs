@@ -44,6 +44,7 @@ pub const RANKS: &[Rank] = &[
             "reconcile",
             "relay",
             "sampling",
+            "webhooks",
         ]],
     },
     Rank {

@@ -22,3 +22,4 @@ mod rules;
 mod store;
 mod stories;
 mod strategies;
+mod webhooks;

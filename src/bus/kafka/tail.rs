@@ -77,12 +77,7 @@ impl Drop for Tail {
 }
 
 /// Until nobody wants to know any more, or something goes wrong.
-fn follow(
-    config: &Config,
-    topic: &str,
-    follower: &impl Follower,
-    ends: &AtomicBool,
-) -> Result<(), BusError> {
+fn follow(config: &Config, topic: &str, follower: &impl Follower, ends: &AtomicBool) -> Result<(), BusError> {
     let own = [
         // The landers' own, which this process may read as; nothing joins it.
         ("group.id", config.group.as_str()),
@@ -115,11 +110,7 @@ fn follow(
 
 /// Every partition, from the record on that comes next. The offsets are asked for here and now: from this moment on nothing is
 /// passed over.
-fn at_the_end(
-    config: &Config,
-    consumer: &BaseConsumer,
-    topic: &str,
-) -> Result<TopicPartitionList, BusError> {
+fn at_the_end(config: &Config, consumer: &BaseConsumer, topic: &str) -> Result<TopicPartitionList, BusError> {
     let unreachable = |error: KafkaError| config.unreachable(&error);
     let metadata = consumer
         .fetch_metadata(Some(topic), ASK_LIMIT)

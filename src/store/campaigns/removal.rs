@@ -16,7 +16,7 @@ const MAYBE_ORDERS: [Stage; 6] = [
     Stage::Landed,
 ];
 /// Tables whose rows of the campaign go with it; the audit trail keeps what people did.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 11] = [
     "stock",
     "`usage`",
     "operations",
@@ -25,6 +25,8 @@ const TABLES: [&str; 9] = [
     "stock_changes",
     "activations",
     "revisions",
+    "webhook_deliveries",
+    "webhooks",
     "campaigns",
 ];
 

@@ -45,6 +45,8 @@ pub const TABLES: &[&str] = &[
     "stock",
     "stock_changes",
     "usage",
+    "webhook_deliveries",
+    "webhooks",
 ];
 
 const VARIABLES: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'version_comment', 'read_only', \

@@ -59,6 +59,7 @@ const FILES: &[File] = &[
     migration!(31, "0031_origins"),
     migration!(32, "0032_told"),
     migration!(33, "0033_order_jobs"),
+    migration!(35, "0035_webhooks"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

@@ -22,6 +22,7 @@ fn telling(config: &Config, store: &Store) -> Events {
         ..config.clone()
     };
     let needs = Needs {
+        hooks: None,
         store: store.clone(),
         producer: Arc::new(KafkaProducer::new(kafka).expect("made")),
         log: Some(Arc::new(KafkaLog::new(config.clone()))),

@@ -22,6 +22,7 @@ use rushgate::store::{AudienceRow, CampaignRow, ModuleRow};
 use serde_json::{Value, json};
 
 use crate::fronts::stage::PLACED_AT;
+use crate::fronts::webhooks::NoWebhooks;
 use crate::fronts::wire::{Reply, call, request, send};
 
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
@@ -491,6 +492,7 @@ pub const PAYMENT_TOKEN: &str = "payments-t0ken";
 pub fn plane(token: Option<&str>) -> Admin {
     Admin {
         rules: Arc::new(Scripted),
+        webhooks: Arc::new(NoWebhooks),
         clock: Arc::new(|_| jiff::Timestamp::now().as_millisecond()),
         health: Health {
             readiness: Arc::new(Readiness::new(Vec::new())),

@@ -21,4 +21,5 @@ mod stage;
 mod tls;
 mod told;
 mod vain;
+mod webhooks;
 mod wire;

@@ -43,4 +43,5 @@ mod stock;
 mod stock_deployed;
 mod stopping;
 mod units;
+mod webhooks;
 mod wrong_input;

@@ -53,6 +53,8 @@ const OF_RUNS: &[&str] = &[
     "attempt_pieces",
     "buyer_samples",
     "audit",
+    "webhook_deliveries",
+    "webhooks",
     "leases",
 ];
 

@@ -1,0 +1,338 @@
+//! Webhooks: endpoints made, changed and removed, their log, and what is sent again.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+
+use super::Admin;
+use super::answer::{Refused, read_json, read_json_if_any};
+use super::campaigns::limit;
+use super::guard::Actor;
+use super::page::paged;
+use super::query::{parameters, query};
+use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
+use crate::webhooks::{
+    Created, Desk, NewWebhook, Replay, Replayed, Rotated, Rotation, Tried, WebhookChange, WebhookError,
+    WebhookView,
+};
+use crate::wire::problem::{CONFLICT, INTERNAL, INVALID, MALFORMED, UNAVAILABLE, UNKNOWN};
+use crate::wire::{Moment, Problem, echo};
+
+/// Deliveries of one page unless `limit` says otherwise.
+const PAGE: u32 = 50;
+
+type Done<'a, T> = BoxFuture<'a, Result<T, WebhookError>>;
+
+/// What the control plane asks of [`Desk`].
+pub trait Webhooks: Send + Sync + 'static {
+    fn create<'a>(&'a self, actor: &'a str, new: NewWebhook) -> Done<'a, Created>;
+    fn list(&self) -> Done<'_, Vec<WebhookView>>;
+    fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView>;
+    fn change<'a>(&'a self, actor: &'a str, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView>;
+    fn rotate<'a>(&'a self, actor: &'a str, id: &'a str, rotation: Rotation) -> Done<'a, Rotated>;
+    fn remove<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, ()>;
+    fn deliveries<'a>(
+        &'a self,
+        id: &'a str,
+        state: Option<DeliveryState>,
+        before: Option<&'a DeliveryPlace>,
+        limit: u32,
+    ) -> Done<'a, Vec<DeliveryRow>>;
+    fn replay<'a>(&'a self, actor: &'a str, id: &'a str, asked: Replay) -> Done<'a, Replayed>;
+    fn test<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, Tried>;
+}
+
+impl Webhooks for Desk {
+    fn create<'a>(&'a self, actor: &'a str, new: NewWebhook) -> Done<'a, Created> {
+        self.create(actor, new).boxed()
+    }
+
+    fn list(&self) -> Done<'_, Vec<WebhookView>> {
+        self.list().boxed()
+    }
+
+    fn show<'a>(&'a self, id: &'a str) -> Done<'a, WebhookView> {
+        self.show(id).boxed()
+    }
+
+    fn change<'a>(&'a self, actor: &'a str, id: &'a str, change: WebhookChange) -> Done<'a, WebhookView> {
+        self.change(actor, id, change).boxed()
+    }
+
+    fn rotate<'a>(&'a self, actor: &'a str, id: &'a str, rotation: Rotation) -> Done<'a, Rotated> {
+        self.rotate(actor, id, rotation).boxed()
+    }
+
+    fn remove<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, ()> {
+        self.remove(actor, id).boxed()
+    }
+
+    fn deliveries<'a>(
+        &'a self,
+        id: &'a str,
+        state: Option<DeliveryState>,
+        before: Option<&'a DeliveryPlace>,
+        limit: u32,
+    ) -> Done<'a, Vec<DeliveryRow>> {
+        self.deliveries(id, state, before, limit).boxed()
+    }
+
+    fn replay<'a>(&'a self, actor: &'a str, id: &'a str, asked: Replay) -> Done<'a, Replayed> {
+        self.replay(actor, id, asked).boxed()
+    }
+
+    fn test<'a>(&'a self, actor: &'a str, id: &'a str) -> Done<'a, Tried> {
+        self.test(actor, id).boxed()
+    }
+}
+
+impl From<WebhookError> for Refused {
+    fn from(error: WebhookError) -> Self {
+        let problem = match error {
+            WebhookError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
+            WebhookError::Conflict(detail) => Problem::new(&CONFLICT, detail),
+            WebhookError::Invalid(faults) => {
+                let detail = match faults.as_slice() {
+                    [only] => format!("{} {}", only.pointer, only.detail),
+                    all => format!("{} things are wrong, see errors", all.len()),
+                };
+                Problem::new(&INVALID, detail).errors(faults)
+            }
+            WebhookError::Unavailable(detail) => {
+                tracing::warn!(detail, "webhooks cannot be looked after");
+                Problem::new(&UNAVAILABLE, detail)
+            }
+            WebhookError::Internal(detail) => {
+                tracing::error!(detail, "the control plane failed");
+                let detail = "the request could not be carried out; the log of the gateway says why";
+                Problem::new(&INTERNAL, detail)
+            }
+        };
+        problem.into()
+    }
+}
+
+#[derive(Serialize)]
+struct List {
+    webhooks: Vec<WebhookView>,
+}
+
+/// 201 with the endpoint and its secret.
+pub(super) async fn create(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let new: NewWebhook = read_json(&headers, body).await?;
+    let created = admin.webhooks.create(actor, new).await?;
+    let location = [(
+        header::LOCATION,
+        format!("/admin/v1/webhooks/{}", created.webhook.id),
+    )];
+    Ok((StatusCode::CREATED, location, Json(created)).into_response())
+}
+
+/// All of them, the oldest first.
+pub(super) async fn list(State(admin): State<Admin>) -> Result<Response, Refused> {
+    let webhooks = admin.webhooks.list().await?;
+    Ok(Json(List { webhooks }).into_response())
+}
+
+pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Response, Refused> {
+    Ok(Json(admin.webhooks.show(&id).await?).into_response())
+}
+
+/// 200 with the endpoint as it is now.
+pub(super) async fn change(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let change: WebhookChange = read_json(&headers, body).await?;
+    Ok(Json(admin.webhooks.change(actor, &id, change).await?).into_response())
+}
+
+/// 200 with another secret.
+pub(super) async fn rotate(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let rotation: Rotation = read_json_if_any(&headers, body).await?;
+    Ok(Json(admin.webhooks.rotate(actor, &id, rotation).await?).into_response())
+}
+
+pub(super) async fn remove(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
+    admin.webhooks.remove(actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// 200 with how many are sent again.
+pub(super) async fn replay(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let asked: Replay = read_json_if_any(&headers, body).await?;
+    Ok(Json(admin.webhooks.replay(actor, &id, asked).await?).into_response())
+}
+
+/// 200 with what came of it, whatever that is.
+pub(super) async fn test(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    Ok(Json(admin.webhooks.test(actor, &id).await?).into_response())
+}
+
+parameters! {
+    struct DeliveriesQuery {
+        state: Option<String>,
+        limit: Option<u32>,
+        /// `next` of the page before.
+        before: Option<String>,
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    deliveries: Vec<Line>,
+    /// Value of `before` for the next page; missing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    /// `webhook-id` of the message.
+    id: String,
+    event: String,
+    /// Missing: of an event that is of no order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    campaign: Option<String>,
+    order: String,
+    number: i64,
+    state: &'static str,
+    attempts: u32,
+    created_at: Moment,
+    /// Of one that waits: not before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered_at: Option<Moment>,
+    /// What came of the last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+}
+
+impl From<DeliveryRow> for Line {
+    fn from(row: DeliveryRow) -> Self {
+        let waits = row.state == DeliveryState::Waiting;
+        Self {
+            id: row.of.id(),
+            event: row.event,
+            campaign: Some(row.of.campaign).filter(|campaign| !campaign.is_empty()),
+            order: row.of.order,
+            number: row.of.number,
+            state: row.state.as_str(),
+            attempts: row.attempts,
+            created_at: Moment(row.created_at),
+            next_at: waits.then_some(Moment(row.next_at)),
+            delivered_at: row.delivered_at.map(Moment),
+            status: row.last.status,
+            error: row.last.error,
+            answer: row.last.answer,
+        }
+    }
+}
+
+/// A page of the log, the one written down last first.
+pub(super) async fn deliveries(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    asked: Result<Query<DeliveriesQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let asked = query(asked)?;
+    let limit = limit(asked.limit, PAGE)?;
+    let state = asked.state.as_deref().map(state).transpose()?;
+    let before = asked.before.as_deref().map(place).transpose()?;
+    let rows = admin
+        .webhooks
+        .deliveries(&id, state, before.as_ref(), limit + 1)
+        .await?;
+    let (rows, next) = paged(rows, limit, |row| named(&row.place()));
+    let deliveries = rows.into_iter().map(Line::from).collect();
+    Ok(Json(Page { deliveries, next }).into_response())
+}
+
+fn state(name: &str) -> Result<DeliveryState, Refused> {
+    DeliveryState::named(name).ok_or_else(|| {
+        let names = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
+        let detail = format!("state is {}; use {names}", echo(name));
+        Problem::new(&MALFORMED, detail).into()
+    })
+}
+
+/// A place in the log, as a page names it.
+fn named(place: &DeliveryPlace) -> String {
+    format!("{}.{}.{}", place.created_at, place.order, place.number)
+}
+
+fn place(text: &str) -> Result<DeliveryPlace, Refused> {
+    let read = || {
+        let (created_at, rest) = text.split_once('.')?;
+        let (order, number) = rest.split_once('.')?;
+        Some(DeliveryPlace {
+            created_at: created_at.parse().ok()?,
+            order: order.to_owned(),
+            number: number.parse().ok()?,
+        })
+    };
+    read().ok_or_else(|| {
+        let detail = format!(
+            "before is {}; use the value of next of the page before",
+            echo(text)
+        );
+        Problem::new(&MALFORMED, detail).into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_names_where_the_next_one_begins() {
+        let there = DeliveryPlace {
+            created_at: 1_795_176_000_123,
+            order: "0a".into(),
+            number: 2,
+        };
+        assert_eq!(place(&named(&there)).expect("read back"), there);
+        for wrong in ["", "1", "1.a", "x.a.1", "1.a.b"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
+}

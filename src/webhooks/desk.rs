@@ -1,0 +1,324 @@
+//! Endpoints made, changed and removed, as the control plane is asked. Every change leaves a line in the audit trail; secrets
+//! stand in none, and URLs without what may be one.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+
+use super::error::{WebhookError, fault};
+use super::message::{self, TEST, events};
+use super::post::Poster;
+use super::sign::new_secret;
+use super::target::Target;
+use super::view::{Created, Rotated, Tried, WebhookView};
+use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Store, WebhookRow};
+use crate::wire::problem::Fault;
+use crate::wire::{Moment, check_seen, check_shown, echo};
+
+/// Endpoints of a deployment.
+const WEBHOOKS_MAX: usize = 100;
+/// Bytes of a note.
+const NOTE_BYTES_MAX: usize = 500;
+/// For how long an old secret may go on signing, in hours.
+const KEEP_HOURS_MAX: u32 = 7 * 24;
+const HOUR_MS: i64 = 3_600_000;
+
+/// An endpoint that somebody asks for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhook {
+    pub url: String,
+    #[serde(default)]
+    pub events: Vec<String>,
+    #[serde(default)]
+    pub campaign: Option<String>,
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// What is to change of an endpoint; what is left out stays.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookChange {
+    pub url: Option<String>,
+    pub events: Option<Vec<String>>,
+    /// `null` takes it away.
+    #[serde(deserialize_with = "given")]
+    pub note: Option<Option<String>>,
+    pub disabled: Option<bool>,
+}
+
+/// How a secret is replaced.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rotation {
+    /// For how long the old one signs as well.
+    pub keep_hours: u32,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { keep_hours: 24 }
+    }
+}
+
+/// A member that is there, also as `null`.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(from).map(Some)
+}
+
+/// What the control plane asks about endpoints.
+pub struct Desk {
+    pub(super) store: Store,
+    poster: Poster,
+    pub(super) clock: fn() -> i64,
+    /// Whether changes are told at all.
+    told: bool,
+}
+
+impl Desk {
+    /// `told`: changes of orders are published (`events.enabled`).
+    pub fn new(store: Store, poster: Poster, clock: fn() -> i64, told: bool) -> Self {
+        Self {
+            store,
+            poster,
+            clock,
+            told,
+        }
+    }
+
+    pub async fn create(&self, actor: &str, new: NewWebhook) -> Result<Created, WebhookError> {
+        if !self.told {
+            let detail = "events.enabled is false: changes of orders are not told, and an endpoint would hear nothing. Switch it \
+                          on, on all landers and gateways";
+            return Err(WebhookError::Conflict(detail.to_owned()));
+        }
+        let mut faults = Vec::new();
+        let target = self.target(&new.url, &mut faults).await;
+        check_events(&new.events, &mut faults);
+        check_note(new.note.as_deref(), &mut faults);
+        if let Some(campaign) = &new.campaign
+            && self.store.campaign(campaign).await?.is_none()
+        {
+            let detail = format!("there is no campaign {}", echo(campaign));
+            faults.push(fault("/campaign", detail, None));
+        }
+        let Some(target) = target.filter(|_| faults.is_empty()) else {
+            return Err(WebhookError::Invalid(faults));
+        };
+        if self.store.webhooks().await?.len() >= WEBHOOKS_MAX {
+            let detail = format!("there are {WEBHOOKS_MAX} webhooks, as many as there may be; remove one");
+            return Err(WebhookError::Conflict(detail));
+        }
+        let now = (self.clock)();
+        let row = WebhookRow {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            campaign: new.campaign,
+            url: target.uri.to_string(),
+            events: new.events,
+            secret: new_secret().map_err(WebhookError::Internal)?,
+            previous: None,
+            note: new.note,
+            created_at: now,
+            disabled: None,
+            failing_since: None,
+        };
+        self.store.insert_webhook(&row).await?;
+        let detail =
+            json!({"url": target.shown(), "campaign": row.campaign, "events": row.events, "note": row.note});
+        self.audit(actor, "webhook.create", &row.id, detail).await;
+        let secret = row.secret.0.clone();
+        Ok(Created {
+            webhook: WebhookView::of(row, now),
+            secret,
+        })
+    }
+
+    /// The oldest first.
+    pub async fn list(&self) -> Result<Vec<WebhookView>, WebhookError> {
+        let now = (self.clock)();
+        let rows = self.store.webhooks().await?;
+        Ok(rows.into_iter().map(|row| WebhookView::of(row, now)).collect())
+    }
+
+    pub async fn show(&self, id: &str) -> Result<WebhookView, WebhookError> {
+        let row = self.row(id).await?;
+        let waiting = self.store.waiting_deliveries(id).await?;
+        Ok(WebhookView {
+            waiting: Some(waiting),
+            ..WebhookView::of(row, (self.clock)())
+        })
+    }
+
+    pub async fn change(
+        &self,
+        actor: &str,
+        id: &str,
+        change: WebhookChange,
+    ) -> Result<WebhookView, WebhookError> {
+        let mut row = self.row(id).await?;
+        let mut faults = Vec::new();
+        if let Some(url) = &change.url
+            && let Some(target) = self.target(url, &mut faults).await
+        {
+            row.url = target.uri.to_string();
+        }
+        if let Some(events) = change.events {
+            check_events(&events, &mut faults);
+            row.events = events;
+        }
+        if let Some(note) = change.note {
+            check_note(note.as_deref(), &mut faults);
+            row.note = note;
+        }
+        if !faults.is_empty() {
+            return Err(WebhookError::Invalid(faults));
+        }
+        if !self.store.change_webhook(&row).await? {
+            return Err(unknown(id));
+        }
+        match change.disabled {
+            None => {}
+            Some(true) => {
+                let disabled = Disabled {
+                    at: (self.clock)(),
+                    why: None,
+                };
+                self.store.disable_webhook(id, &disabled).await?;
+            }
+            Some(false) => {
+                if self.store.enable_webhook(id).await? {
+                    // What waits for its next attempt need not: somebody has mended something.
+                    self.send_now(id).await?;
+                }
+            }
+        }
+        let shown = Target::parse(&row.url).map_or_else(|_| String::new(), |target| target.shown());
+        let detail =
+            json!({"url": shown, "events": row.events, "note": row.note, "disabled": change.disabled});
+        self.audit(actor, "webhook.change", id, detail).await;
+        self.show(id).await
+    }
+
+    /// Another secret, which signs from now on.
+    pub async fn rotate(&self, actor: &str, id: &str, rotation: Rotation) -> Result<Rotated, WebhookError> {
+        self.row(id).await?;
+        let hours = rotation.keep_hours;
+        if hours > KEEP_HOURS_MAX {
+            let detail = format!("is {hours}; the old secret may sign for at most {KEEP_HOURS_MAX} hours");
+            return Err(WebhookError::Invalid(vec![fault("/keep_hours", detail, None)]));
+        }
+        let until = (self.clock)() + i64::from(hours) * HOUR_MS;
+        let secret = new_secret().map_err(WebhookError::Internal)?;
+        if !self.store.rotate_webhook(id, &secret, until).await? {
+            return Err(unknown(id));
+        }
+        let detail = json!({"keep_hours": hours});
+        self.audit(actor, "webhook.rotate", id, detail).await;
+        Ok(Rotated {
+            id: id.to_owned(),
+            secret: secret.0,
+            previous_secret_until: Moment(until),
+        })
+    }
+
+    pub async fn remove(&self, actor: &str, id: &str) -> Result<(), WebhookError> {
+        let row = self.row(id).await?;
+        if !self.store.remove_webhook(id).await? {
+            return Err(unknown(id));
+        }
+        let shown = Target::parse(&row.url).map_or_else(|_| String::new(), |target| target.shown());
+        self.audit(
+            actor,
+            "webhook.remove",
+            id,
+            json!({"url": shown, "note": row.note}),
+        )
+        .await;
+        Ok(())
+    }
+
+    /// A page of the log, the one written down last first.
+    pub async fn deliveries(
+        &self,
+        id: &str,
+        state: Option<DeliveryState>,
+        before: Option<&DeliveryPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRow>, WebhookError> {
+        self.row(id).await?;
+        Ok(self.store.deliveries(id, state, before, limit).await?)
+    }
+
+    /// Sends a message of no meaning now, also to an endpoint that is disabled, and says what came of it.
+    pub async fn test(&self, actor: &str, id: &str) -> Result<Tried, WebhookError> {
+        let row = self.row(id).await?;
+        let now = (self.clock)();
+        let message = format!("test.{}", uuid::Uuid::now_v7().simple());
+        let body = message::body(TEST, now, &json!({"webhook": id}));
+        let posted = self.poster.post(&row, &message, &body, now).await;
+        self.audit(
+            actor,
+            "webhook.test",
+            id,
+            json!({"status": posted.attempted.status}),
+        )
+        .await;
+        Ok(Tried {
+            delivered: posted.is_delivered(),
+            message,
+            status: posted.attempted.status,
+            error: posted.attempted.error,
+            answer: posted.attempted.answer,
+            took_ms: u64::try_from(posted.took.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    pub(super) async fn row(&self, id: &str) -> Result<WebhookRow, WebhookError> {
+        self.store.webhook(id).await?.ok_or_else(|| unknown(id))
+    }
+
+    async fn target(&self, url: &str, faults: &mut Vec<Fault>) -> Option<Target> {
+        match self.poster.check(url).await {
+            Ok(target) => Some(target),
+            Err(why) => {
+                faults.push(fault("/url", why, None));
+                None
+            }
+        }
+    }
+
+    /// What was done is done, whatever becomes of its line.
+    pub(super) async fn audit(&self, actor: &str, action: &str, id: &str, detail: serde_json::Value) {
+        let noted = self.store.audit((self.clock)(), actor, action, id, &detail).await;
+        if let Err(error) = noted {
+            tracing::warn!(actor, action, webhook = id, %error, "the audit trail lacks a line");
+        }
+    }
+}
+
+fn unknown(id: &str) -> WebhookError {
+    WebhookError::Unknown(format!("there is no webhook {}", echo(id)))
+}
+
+fn check_events(asked: &[String], faults: &mut Vec<Fault>) {
+    let known = events();
+    for (at, event) in asked.iter().enumerate() {
+        let pointer = format!("/events/{at}");
+        if !known.contains(event) {
+            let detail = format!("there is no event {}", echo(event));
+            let hint = format!("use {}; an empty list asks for all of them", known.join(", "));
+            faults.push(fault(pointer, detail, Some(hint)));
+        } else if asked[..at].contains(event) {
+            faults.push(fault(pointer, format!("{event} stands there twice"), None));
+        }
+    }
+}
+
+fn check_note(note: Option<&str>, faults: &mut Vec<Fault>) {
+    let Some(note) = note else { return };
+    let refused = match note.len() {
+        0..=NOTE_BYTES_MAX => check_shown(note, false).and_then(|()| check_seen(note)).err(),
+        _ => Some(format!("is longer than {NOTE_BYTES_MAX} bytes")),
+    };
+    faults.extend(refused.map(|why| fault("/note", why, None)));
+}

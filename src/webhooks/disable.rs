@@ -1,0 +1,53 @@
+//! An endpoint is disabled because of what it did: the others hear of it, and the audit trail has it.
+
+use serde_json::json;
+
+use super::message::{self, DISABLED};
+use super::metrics::Metrics;
+use super::target::Target;
+use crate::store::{DeliveryOf, Disabled, NewDelivery, Store, StoreResult, WebhookRow};
+
+/// Who does it.
+const ACTOR: &str = "rushgate";
+
+/// Disables an endpoint; what is due waits.
+pub(super) async fn disable(
+    store: &Store,
+    hook: &WebhookRow,
+    disabled: Disabled,
+    metrics: &Metrics,
+) -> StoreResult<()> {
+    // First, so that it is not lost where this process dies now; then it may be told twice.
+    let others = store.webhooks().await?;
+    let others = others.iter().filter(|other| {
+        other.id != hook.id && other.disabled.is_none() && other.asks_for(DISABLED, hook.campaign.as_deref())
+    });
+    let body = message::disabled_body(hook, &disabled);
+    let told = others.map(|other| NewDelivery {
+        webhook: other.id.clone(),
+        of: DeliveryOf {
+            campaign: String::new(),
+            order: hook.id.clone(),
+            number: disabled.at,
+        },
+        event: DISABLED.to_owned(),
+        body: body.clone(),
+    });
+    store.queue_deliveries(told.collect(), disabled.at).await?;
+    if !store.disable_webhook(&hook.id, &disabled).await? {
+        return Ok(());
+    }
+    metrics.disabled.inc();
+    let why = disabled.why.as_deref().unwrap_or_default();
+    let target = Target::parse(&hook.url).map_or_else(|_| String::new(), |target| target.shown());
+    tracing::warn!(
+        webhook = hook.id,
+        target,
+        why,
+        "a webhook is disabled; enable it when its endpoint answers again"
+    );
+    let detail = json!({"url": target, "why": why, "note": hook.note});
+    store
+        .audit(disabled.at, ACTOR, "webhook.disable", &hook.id, &detail)
+        .await
+}
