@@ -163,7 +163,7 @@ mod tests {
         let terms: [Change; 3] = [
             |sale| sale.hold = serde_json::from_value(json!({"minutes": 15})).expect("a hold"),
             |sale| sale.cancel_by_buyer = true,
-            |sale| drop(sale.releases.insert("fraud".into(), Release::Stock)),
+            |sale| sale.releases = [("fraud".to_owned(), Release::Stock)].into(),
         ];
         for change in terms {
             let expected = Difference {
