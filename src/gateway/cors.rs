@@ -26,7 +26,7 @@ const ALLOW_HEADERS: HeaderValue =
 const ALLOW_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 /// Headers of answers that a page may read besides those that every page may.
 const EXPOSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "location, retry-after, idempotent-replayed, allow, accept-encoding, www-authenticate",
+    "location, retry-after, idempotent-replayed, preference-applied, allow, accept-encoding, www-authenticate",
 );
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const TRUE: HeaderValue = HeaderValue::from_static("true");

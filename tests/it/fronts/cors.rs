@@ -94,7 +94,12 @@ async fn every_answer_can_be_read_by_pages_that_may_and_by_no_other() {
             assert_eq!(reply.header("vary"), Some("Origin"), "{reply:?}");
             assert_eq!(reply.header("access-control-allow-credentials"), None);
             let exposed = reply.header("access-control-expose-headers").unwrap_or_default();
-            for header in ["location", "retry-after", "idempotent-replayed"] {
+            for header in [
+                "location",
+                "retry-after",
+                "idempotent-replayed",
+                "preference-applied",
+            ] {
                 assert!(exposed.contains(header), "{reply:?}");
             }
         }
