@@ -487,9 +487,8 @@ async fn a_gap_is_fenced_and_the_rest_lands(db: Database) {
     assert_eq!(
         answer,
         Landed {
-            confirmed: 1,
             fenced: BTreeMap::from([(0, 1)]),
-            ..Landed::default()
+            ..landed(1)
         }
     );
     assert_eq!(
