@@ -416,6 +416,7 @@ mod tests {
             ("module-refused", 422, false),
             ("not-open", 425, true),
             ("overloaded", 429, true),
+            ("too-many-streams", 429, true),
             ("internal", 500, false),
             ("proof-failed", 500, false),
             ("gate-closed", 503, true),
