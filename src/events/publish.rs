@@ -62,12 +62,12 @@ impl Publisher {
 
 impl Publisher {
     /// The same, a part at a time, and for so long that whoever waits for it can say in between how late it is.
-    pub(super) async fn tell_in_parts(&self, changes: &[ToldChange]) -> Result<(), BusError> {
+    pub(super) async fn tell_in_parts(&self, changes: &[ToldChange]) -> Result<(), TellError> {
         for part in changes.chunks(PART) {
             let told = tokio::time::timeout(PATIENCE, self.tell(part.to_vec())).await;
             told.unwrap_or_else(|_| {
                 let what = format!("{} took nothing within {PATIENCE:?}", self.topic);
-                Err(BusError::Unacknowledged(what))
+                Err(BusError::Unacknowledged(what).into())
             })?;
         }
         Ok(())
