@@ -176,21 +176,16 @@ impl Desk {
         if !self.store.change_webhook(&row).await? {
             return Err(unknown(id));
         }
-        match change.disabled {
-            None => {}
-            Some(true) => {
-                let disabled = Disabled {
-                    at: (self.clock)(),
-                    why: None,
-                };
-                self.store.disable_webhook(id, &disabled).await?;
-            }
-            Some(false) => {
-                if self.store.enable_webhook(id).await? {
-                    // What waits for its next attempt need not: somebody has mended something.
-                    self.send_now(id).await?;
-                }
-            }
+        if change.disabled == Some(true) {
+            let disabled = Disabled {
+                at: (self.clock)(),
+                why: None,
+            };
+            self.store.disable_webhook(id, &disabled).await?;
+        }
+        if change.disabled == Some(false) && self.store.enable_webhook(id).await? {
+            // What waits for its next attempt need not: somebody has mended something.
+            self.send_now(id).await?;
         }
         let shown = Target::parse(&row.url).map_or_else(|_| String::new(), |target| target.shown());
         let detail =

@@ -81,6 +81,7 @@ impl Stage {
             producer: gate.clone(),
             log: None,
             topics: Topics::new(TOPIC, "").expect("no delays"),
+            hooks: None,
         };
         let events = Events::spawn(&events::Config { enabled }, needs);
         let stage = Self {

@@ -19,7 +19,7 @@ pub struct House {
     pub db: Database,
     pub desk: Desk,
     pub metrics: Metrics,
-    intake: Intake,
+    pub intake: Arc<Intake>,
     poster: Poster,
 }
 
@@ -34,7 +34,7 @@ impl House {
         let metrics = Metrics::default();
         Self {
             desk: Desk::new(db.store.clone(), poster.clone(), now_ms, true),
-            intake: Intake::new(db.store.clone(), now_ms, metrics.clone()),
+            intake: Arc::new(Intake::new(db.store.clone(), now_ms, metrics.clone())),
             metrics,
             poster,
             db,

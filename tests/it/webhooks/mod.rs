@@ -9,3 +9,4 @@ mod orders;
 mod private;
 mod signed;
 mod taken_over;
+mod told;
