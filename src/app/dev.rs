@@ -108,8 +108,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
         &parts,
         registry,
         listeners,
-        shutdown,
-        reload,
+        (shutdown, reload),
         |_, _| None,
     )
     .await?;

@@ -30,8 +30,7 @@ pub(super) async fn run(
     parts: &Parts,
     mut registry: Registry,
     listeners: Listeners,
-    shutdown: Shutdown,
-    reload: Reload,
+    (shutdown, reload): (Shutdown, Reload),
     follow: impl FnOnce(&Config, Changes) -> Option<Tail>,
 ) -> anyhow::Result<()> {
     let in_force = reload.in_force();

@@ -55,8 +55,7 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
         &parts,
         registry,
         listeners,
-        shutdown,
-        reload,
+        (shutdown, reload),
         tail::follow,
     )
     .await?;

@@ -14,9 +14,10 @@ use futures_util::future::BoxFuture;
 
 pub use crate::record::Gap;
 pub use halt::Halt;
+#[cfg(feature = "testing")]
+pub use topics::ORDER_EVENTS_TOPIC;
 pub use topics::{
-    DelaysError, ORDER_EVENTS_TOPIC, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group,
-    orders_topic,
+    DelaysError, PREFIX, PrefixError, RetryTopic, Topics, check_prefix, landing_group, orders_topic,
 };
 
 pub const ORDERS_TOPIC: &str = "rushgate.orders";

@@ -32,6 +32,7 @@ pub fn check_prefix(prefix: &str) -> Result<(), PrefixError> {
 }
 
 /// Where everybody else hears what becomes of orders.
+#[cfg(feature = "testing")]
 pub const ORDER_EVENTS_TOPIC: &str = "rushgate.order-events";
 
 /// The orders topic of a deployment.

@@ -101,6 +101,7 @@ pub struct LandingHandle {
 impl Landing {
     /// Starts the thread. Store calls run on `runtime`, which must outlive the handle; `producer` takes what
     /// does not land; `metrics` are its topic's.
+    #[cfg(feature = "testing")]
     pub fn spawn(
         config: Config,
         consumer: Box<dyn Consumer>,

@@ -46,14 +46,14 @@ impl Tail {
         let run = move || {
             while !follows.load(Ordering::Relaxed) {
                 if !follower.is_wanted() {
-                    thread::sleep(IDLE);
+                    thread::park_timeout(IDLE);
                     continue;
                 }
                 let followed = follow(&config, &topic, &follower, &follows);
                 follower.is_complete(false);
                 if let Err(error) = followed {
                     tracing::debug!(topic, %error, "what changes is found out by asking the database");
-                    thread::sleep(TROUBLE_PAUSE);
+                    thread::park_timeout(TROUBLE_PAUSE);
                 }
             }
         };
@@ -68,9 +68,9 @@ impl Tail {
 impl Drop for Tail {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        if thread.join().is_err() {
             tracing::debug!("whoever followed a topic has panicked");
         }
     }

@@ -33,6 +33,9 @@ pub struct Step {
     pub key: Option<String>,
 }
 
+/// The same as it is read, behind its order.
+type StepRow = (String, i64, String, String, Option<Vec<u8>>);
+
 /// A row of `releases`.
 #[derive(Clone, Debug, Default)]
 pub struct Release {
@@ -137,8 +140,7 @@ async fn changes(database: &MySqlPool, campaign: &str) -> Result<Vec<(String, Op
 async fn steps(database: &MySqlPool, campaign: &str) -> Result<BTreeMap<String, Vec<Step>>> {
     let sql = "SELECT order_id, number, from_state, to_state, idempotency_key FROM order_changes \
                WHERE campaign_id = ? ORDER BY order_id, number";
-    let rows: Vec<(String, i64, String, String, Option<Vec<u8>>)> =
-        sqlx::query_as(sql).bind(campaign).fetch_all(database).await?;
+    let rows: Vec<StepRow> = sqlx::query_as(sql).bind(campaign).fetch_all(database).await?;
     let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
     for (order, number, from, to, key) in rows {
         let key = key.map(String::from_utf8).transpose()?;
