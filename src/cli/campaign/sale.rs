@@ -197,7 +197,7 @@ lists: [vip]
             ("2026-12-01T10:00:00Z", "tomorrow", ":3:", "year"),
             ("  - module: audience", "  - modul: audience", ":13:", "modul"),
             ("title: Spring sale", "id: summer", ":2:", "id"),
-            ("on_expiry: release", "on_expiry: keep", ":15:", "keep"),
+            ("on_expiry: release", "on_expiry: keep", ":16:", "keep"),
             ("shop.example", "shop.example/", ":", "has a path"),
             ("skus:", "skus: [", ":", ""),
         ] {
