@@ -138,6 +138,22 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_documentation_are_read_and_written_alike() {
+        let page = include_str!("../../docs/EVENTS.md");
+        let mut examples = 0;
+        for (at, _) in page.match_indices("    {\"order\":") {
+            let example = &page[at..][..page[at..].find("\"}").expect("its end") + 2];
+            let change = ToldChange::decode(example.as_bytes()).expect(example);
+            let written: serde_json::Value = serde_json::from_slice(&change.encode()).expect("JSON");
+            let read: serde_json::Value = serde_json::from_str(example).expect("JSON");
+            assert_eq!(written, read);
+            assert_eq!(change.number, change.state.number());
+            examples += 1;
+        }
+        assert_eq!(examples, 2);
+    }
+
+    #[test]
     fn whoever_reads_passes_over_what_is_new() {
         let change = ToldChange::confirmed(event(1), 5);
         let mut told: serde_json::Value = serde_json::from_slice(&change.encode()).expect("JSON");
