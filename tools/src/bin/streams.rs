@@ -36,6 +36,8 @@ struct Flags {
 
 /// Requests at a time.
 const AT_ONCE: usize = 64;
+/// Before an order that was not decided is sent again.
+const AGAIN: Duration = Duration::from_millis(200);
 /// Everything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
 const CAMPAIGN: &str = "streams";
@@ -213,16 +215,7 @@ impl World {
             let at = begun + Duration::from_secs(1) * number as u32 / flags.rate;
             async move {
                 tokio::time::sleep_until(at).await;
-                let bearer = format!("Bearer dev:{user}");
-                let headers = [("authorization", bearer.as_str())];
-                let reply = http
-                    .post(url, &headers, &json!({"sku": "mug", "quantity": 1}))
-                    .await;
-                if reply.status != 202 {
-                    bail!("an order was answered {}: {}", reply.status, reply.text());
-                }
-                let order = reply.json()["order"].as_str().map(str::to_owned);
-                order.context("an answer without an order")
+                placed(&http, url, &user).await
             }
         });
         orders.buffered(AT_ONCE).try_collect().await
@@ -253,6 +246,26 @@ impl World {
             at(1.0)
         );
         Ok(())
+    }
+}
+
+/// Places the order of a buyer, again where there was no decision; its id.
+async fn placed(http: &Http, url: &str, user: &str) -> Result<String> {
+    let bearer = format!("Bearer dev:{user}");
+    let headers = [("authorization", bearer.as_str()), ("idempotency-key", "1")];
+    let begun = Instant::now();
+    loop {
+        let reply = http
+            .post(url, &headers, &json!({"sku": "mug", "quantity": 1}))
+            .await;
+        match reply.status {
+            202 => {
+                let order = reply.json()["order"].as_str().map(str::to_owned);
+                return order.context("an answer without an order");
+            }
+            429 | 503 if begun.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+            status => bail!("an order was answered {status}: {}", reply.text()),
+        }
     }
 }
 
