@@ -91,6 +91,9 @@ pub trait Gate: Send + Sync + 'static {
     /// Closes the gate of a campaign for good, waits until the database knows every order there may be, and removes the campaign
     /// from the database and the engine where there is none. After an error the gate may be closed.
     fn remove<'a>(&'a self, campaign: &'a str) -> BoxFuture<'a, Result<Removal, String>>;
+
+    /// Orders gave something back in the database just now: the engine is to have it back, too. Returns at once.
+    fn give_back_soon(&self) {}
 }
 
 /// Records of one partition whose orders have landed or were moved: from the first up to, not including, `next`.

@@ -25,7 +25,9 @@ pub use landed::LandedOrder;
 pub use life::{Holds, OrderState, Release};
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};
 pub use sku::{SKU_BYTES_MAX, SkuError, check_sku, check_sku_attribute, shown_sku};
-pub use terms::{HOLD_MINUTES_MAX, Hold, OnExpiry, OrderTerms, REASONS_MAX, check_reason};
+pub use terms::{
+    BUYER, EXPIRED, HOLD_MINUTES_MAX, Hold, OWN_ACTOR, OnExpiry, OrderTerms, REASONS_MAX, check_reason,
+};
 pub use told::ToldChange;
 
 /// Charges of one order at most: one for each counter of its plan.
@@ -47,6 +49,15 @@ pub const UNREADABLE: &str = "unreadable:";
 /// attribute has this text form. The number is the version of what the fingerprint is over, so that another version's says
 /// nothing. What version 1 was over every order has: SKU and quantity.
 pub const BODY: &str = "body:2";
+
+/// The name under which an attempt keeps the id of the order that was not paid in time, in whose place it comes; no attribute
+/// has this text form either. The number is the version of what it says.
+pub const REPLACES: &str = "replaces:1";
+
+/// What the attributes of an order say of the one that it replaces.
+pub fn replaced_by(attributes: &BTreeMap<String, String>) -> Option<OrderId> {
+    attributes.get(REPLACES).and_then(|id| id.parse().ok())
+}
 
 /// The name under which an attempt says that an attribute, given by its text form, cannot be read.
 pub fn unreadable(attribute: &str) -> String {
@@ -144,7 +155,7 @@ pub struct Attempt {
     pub quantity: u32,
     /// The `ip`, `claim` and `client` attributes the active plan reads, missing ones left out.
     /// Keyed by the text form of `plan::Attribute`; those that cannot be read by [`unreadable`], with why.
-    /// A value is a text, or an [`array`] of texts. [`BODY`] is among them.
+    /// A value is a text, or an [`array`] of texts. [`BODY`] and [`REPLACES`] are among them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "array::as_json")]
     pub attributes: BTreeMap<String, String>,
 }

@@ -1,6 +1,7 @@
 //! What a gateway decides with right now: one immutable snapshot per campaign, swapped by a pointer
 //! store. Building a snapshot may fail; the old one then keeps serving.
 
+mod about;
 mod active;
 mod compiled;
 mod precheck;
@@ -11,8 +12,9 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use crate::campaign::{Activation, Pause, Schedule};
+use crate::campaign::{Activation, Origins, Pause, Schedule};
 
+pub use about::{About, Abouts};
 pub use active::Active;
 pub use compiled::Compiled;
 pub use precheck::{Asked, Folding, Objection, Precheck, Verdict, reads_of};
@@ -27,6 +29,8 @@ pub struct Archived {
     pub activation: Activation,
     /// (SKU, whether every unit was sold).
     pub skus: Vec<(String, bool)>,
+    /// Whose pages may read what is said of it; `None`: those that the configuration names.
+    pub origins: Option<Arc<Origins>>,
     /// When this was asked for: it was so then.
     pub asked: Instant,
 }
@@ -38,6 +42,8 @@ pub struct Ruleset {
     archived: RwLock<HashMap<String, Arc<Archived>>>,
     quiet: ArcSwap<HashSet<String>>,
     pauses: ArcSwap<HashMap<String, Pause>>,
+    /// What is told of the campaigns that are served.
+    pub abouts: Abouts,
 }
 
 impl Ruleset {
@@ -112,6 +118,14 @@ impl Ruleset {
     /// Says what the database has of all campaigns that were ever paused.
     pub fn set_pauses(&self, pauses: HashMap<String, Pause>) {
         self.pauses.store(Arc::new(pauses));
+    }
+
+    /// Whose pages may read what is said of a campaign, as far as it is known; `None`: those that the configuration names.
+    pub fn origins(&self, campaign: &str) -> Option<Arc<Origins>> {
+        match self.abouts.of(campaign) {
+            Some(about) => about.origins.clone(),
+            None => self.archived(campaign)?.origins.clone(),
+        }
     }
 
     /// Forgets a campaign (ended and expired).

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::control::{Answered, ControlError};
+use crate::order::OrderState;
 use crate::plan::diff::{Change, needs_accept};
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
 use crate::wire::problem::{
-    ACCEPT_MISSING, CONFLICT, Fault, INTERNAL, INVALID, KEY_REUSED, MALFORMED, MEDIA_TYPE, MODULE_REFUSED,
-    PROOF_FAILED, TOO_LARGE, UNAVAILABLE, UNKNOWN,
+    ACCEPT_MISSING, CONFLICT, Fault, IDEMPOTENCY_KEY, INTERNAL, INVALID, KEY_REUSED, MALFORMED, MEDIA_TYPE,
+    MODULE_REFUSED, NOT_LANDED_YET, ORDER_EXPIRED, ORDER_STATE, PROOF_FAILED, TOO_LARGE, UNAVAILABLE,
+    UNKNOWN,
 };
 use crate::wire::{self, Problem, is_media_type, json};
 
@@ -45,6 +47,14 @@ fn problem(error: ControlError) -> Problem {
         ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
         ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
         ControlError::KeyReused => Problem::new(&KEY_REUSED, error.to_string()),
+        ControlError::KeyMissing => Problem::new(&IDEMPOTENCY_KEY, error.to_string()),
+        ControlError::OrderState { state, detail } => {
+            Problem::new(&ORDER_STATE, detail).member("state", &state)
+        }
+        ControlError::OrderExpired(detail) => {
+            Problem::new(&ORDER_EXPIRED, detail).member("state", &OrderState::Expired)
+        }
+        ControlError::NotLanded(detail) => Problem::new(&NOT_LANDED_YET, detail),
         ControlError::AcceptMissing(changes) => accept_missing(&changes),
         ControlError::Proof(counterexample) => {
             tracing::error!(?counterexample, "interpreter and script part");
@@ -243,6 +253,17 @@ mod tests {
             (ControlError::Unknown("no".into()), 404, "unknown"),
             (ControlError::Conflict("no".into()), 409, "conflict"),
             (ControlError::KeyReused, 422, "key-reused"),
+            (ControlError::KeyMissing, 400, "idempotency-key"),
+            (
+                ControlError::OrderState {
+                    state: OrderState::Paid,
+                    detail: "no".into(),
+                },
+                409,
+                "order-state",
+            ),
+            (ControlError::OrderExpired("no".into()), 409, "order-expired"),
+            (ControlError::NotLanded("no".into()), 409, "not-landed-yet"),
             (invalid(&["/id"]), 422, "invalid"),
             (ControlError::Suspicious(Default::default()), 422, "invalid"),
             (ControlError::Malformed("no".into()), 400, "malformed"),

@@ -13,13 +13,12 @@ use super::Admin;
 use super::answer::Refused;
 use super::campaigns::limit;
 use super::guard::Actor;
-use super::page::paged;
 use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
 use crate::store::AudienceRow;
 use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
-use crate::wire::{Moment, Problem, echo, is_media_type};
+use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 
 /// Versions of one page unless `limit` says otherwise.
 const PAGE: u32 = 20;

@@ -1,5 +1,7 @@
 //! Campaigns: created, listed, and their figures.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -11,13 +13,12 @@ use serde::Serialize;
 use super::Admin;
 use super::answer::{Refused, read_json};
 use super::guard::Actor;
-use super::page::paged;
 use super::query::{parameters, query};
-use crate::campaign::Sku;
+use crate::campaign::{Origins, Sku};
 use crate::control::{CampaignFigures, NewCampaign, PausedView, RevisionAnswer};
 use crate::store::CampaignRow;
 use crate::wire::problem::MALFORMED;
-use crate::wire::{Moment, Problem};
+use crate::wire::{Moment, Problem, paged};
 
 /// Campaigns of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;
@@ -68,6 +69,9 @@ struct Head {
     paused: Option<PausedView>,
     opens_at: Moment,
     closes_at: Moment,
+    /// Missing where they are those that the configuration names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origins: Option<Arc<Origins>>,
     retention_days: u32,
     /// From here on the state is `archived`.
     archived_at: Moment,
@@ -121,6 +125,7 @@ fn head(row: &CampaignRow, now: i64) -> Head {
         paused: PausedView::of(&row.pause, now),
         opens_at: Moment(row.schedule.opens_at),
         closes_at: Moment(row.schedule.closes_at),
+        origins: row.origins.clone(),
         retention_days: row.schedule.retention_days(),
         archived_at: Moment(row.schedule.archived_at()),
         created_at: Moment(row.campaign.created_at),

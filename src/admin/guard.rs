@@ -1,4 +1,4 @@
-//! Who may use the API: the holder of the token, or, without one, programs of this machine.
+//! Who may use the API: the holder of the token, or, without one, programs of this machine; and a payment system its part.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::answer::Refused;
+use crate::control::PAYMENTS;
 use crate::wire::problem::{FORBIDDEN, TOKEN_INVALID, TOKEN_MISSING};
 use crate::wire::{self, Problem, bearer, check_headers};
 
@@ -20,12 +21,23 @@ pub(super) struct Actor(pub(super) &'static str);
 pub(super) struct Guard {
     /// SHA-256 of the token: both sides of the comparison have one length.
     token: Option<[u8; 32]>,
+    payment_token: Option<[u8; 32]>,
 }
 
+/// What a payment system may ask for: method and path.
+const OF_PAYMENTS: [(Method, &str); 4] = [
+    (Method::GET, "/admin/v1/campaigns/{id}/orders/{order}"),
+    (Method::POST, "/admin/v1/campaigns/{id}/orders/{order}/pay"),
+    (Method::POST, "/admin/v1/campaigns/{id}/orders/{order}/cancel"),
+    (Method::POST, "/admin/v1/campaigns/{id}/orders/{order}/refund"),
+];
+
 impl Guard {
-    pub(super) fn new(token: Option<&str>) -> Self {
+    pub(super) fn new(token: Option<&str>, payment_token: Option<&str>) -> Self {
+        let digest = |token: &str| Sha256::digest(token.as_bytes()).into();
         Self {
-            token: token.map(|token| Sha256::digest(token.as_bytes()).into()),
+            token: token.map(digest),
+            payment_token: payment_token.map(digest),
         }
     }
 
@@ -45,13 +57,33 @@ impl Guard {
                 )
             })?;
         let given: [u8; 32] = Sha256::digest(given.as_bytes()).into();
-        match bool::from(given.ct_eq(token)) {
-            true => Ok(Actor("admin")),
-            false => Err(Problem::new(
+        if bool::from(given.ct_eq(token)) {
+            return Ok(Actor("admin"));
+        }
+        match &self.payment_token {
+            Some(token) if bool::from(given.ct_eq(token)) => Ok(Actor(PAYMENTS)),
+            _ => Err(Problem::new(
                 &TOKEN_INVALID,
                 "this is not the token of the control plane",
             )),
         }
+    }
+}
+
+/// Whether whoever asks may ask for this. The path is that of the route.
+fn may_ask(actor: Actor, method: &Method, path: Option<&str>) -> Result<(), Problem> {
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let is_of_payments = |(known, pattern): &(Method, &str)| known == method && Some(*pattern) == path;
+    match actor.0 != PAYMENTS || OF_PAYMENTS.iter().any(is_of_payments) {
+        true => Ok(()),
+        false => Err(Problem::new(
+            &FORBIDDEN,
+            "with this token, of a payment system, an order can be looked at, paid, refunded and cancelled, and nothing else",
+        )),
     }
 }
 
@@ -143,7 +175,11 @@ pub(super) async fn check_host(State(has_token): State<bool>, request: Request, 
 }
 
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    match guard.actor(request.headers()) {
+    let allowed = guard.actor(request.headers()).and_then(|actor| {
+        let path = request.extensions().get::<MatchedPath>();
+        may_ask(actor, request.method(), path.map(MatchedPath::as_str)).map(|()| actor)
+    });
+    match allowed {
         Ok(actor) => {
             request.extensions_mut().insert(actor);
             next.run(request).await

@@ -5,11 +5,12 @@ mod audiences;
 mod campaigns;
 mod config;
 mod guard;
+mod life;
 mod lifetime;
 mod members;
 mod modules;
+mod order_jobs;
 mod orders;
-mod page;
 mod parameters;
 mod query;
 mod readiness;
@@ -49,7 +50,9 @@ use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
 pub use config::Config;
+pub use life::OrderLife;
 pub use lifetime::Lifetime;
+pub use order_jobs::OrderJobs;
 pub use orders::LandedOrders;
 pub use parameters::query_parameters;
 pub use readiness::{Check, Helper, Readiness};
@@ -85,7 +88,7 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: LandedOrders + Lifetime + Running {
+pub trait Rules: LandedOrders + Lifetime + OrderJobs + OrderLife + Running {
     fn upload_module<'a>(
         &'a self,
         actor: &'a str,
@@ -328,11 +331,14 @@ pub struct Admin {
     pub health: Health,
     /// The bearer token that is asked for; `None` on a loopback address.
     pub token: Option<String>,
+    /// That of a payment system, which may do no more than its part of the life of orders.
+    pub payment_token: Option<String>,
 }
 
 impl Admin {
     fn router(self) -> Router {
-        let guard = Arc::new(guard::Guard::new(self.token.as_deref()));
+        let (token, payment_token) = (self.token.as_deref(), self.payment_token.as_deref());
+        let guard = Arc::new(guard::Guard::new(token, payment_token));
         let admin = Router::new()
             .route("/modules", post(modules::upload).get(modules::list))
             .route("/modules/{selector}", get(modules::show).delete(modules::delete))
@@ -365,7 +371,16 @@ impl Admin {
             .route("/campaigns/{id}/activate", post(revisions::activate))
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .route("/campaigns/{id}/orders", get(orders::list))
+            .route("/campaigns/{id}/orders/cancel", post(order_jobs::cancel))
+            .route("/campaigns/{id}/orders/refund", post(order_jobs::refund))
+            .route(
+                "/campaigns/{id}/orders/jobs/{job}",
+                get(order_jobs::show).delete(order_jobs::stop),
+            )
             .route("/campaigns/{id}/orders/{order}", get(orders::show))
+            .route("/campaigns/{id}/orders/{order}/pay", post(life::pay))
+            .route("/campaigns/{id}/orders/{order}/cancel", post(life::cancel))
+            .route("/campaigns/{id}/orders/{order}/refund", post(life::refund))
             .route("/campaigns/{id}/skus", post(stock::create))
             .route("/campaigns/{id}/skus/{sku}/stock", post(stock::change))
             .route("/campaigns/{id}/stock", post(stock::change_named))

@@ -15,15 +15,14 @@ use serde::Serialize;
 
 use super::answer::Refused;
 use super::campaigns::limit;
-use super::page::paged;
 use super::query::{parameters, query};
 use super::table::{CSV_TYPE, MARK, Table};
 use super::{Admin, Answered};
-use crate::control::{Control, ControlError, OrdersStream};
-use crate::order::{BODY, Charge, LandedOrder, OrderId, OrderState, array};
-use crate::store::{OrderFilter, OrderRow};
+use crate::control::{Control, ControlError, OrderInFull, OrdersStream};
+use crate::order::{BODY, Charge, LandedOrder, OWN_ACTOR, OrderId, OrderState, REPLACES, array};
+use crate::store::{ChangeRow, OrderFilter, OrderRow};
 use crate::wire::problem::{MALFORMED, UNKNOWN};
-use crate::wire::{Moment, Problem, echo, is_media_type};
+use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 
 /// Orders of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;
@@ -31,7 +30,7 @@ const PAGE: u32 = 50;
 const LINES_TYPE: &str = "application/x-ndjson";
 /// Bytes of a line of a table, about.
 const LINE_BYTES: usize = 192;
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "order",
     "state",
     "user",
@@ -41,6 +40,7 @@ const COLUMNS: [&str; 9] = [
     "placed_at",
     "confirmed_at",
     "revoked_reason",
+    "pay_by",
 ];
 
 /// What the control plane asks of [`Control`] about orders that landed.
@@ -55,7 +55,7 @@ pub trait LandedOrders: Send + Sync {
     ) -> Answered<'a, Vec<OrderRow>>;
     /// All of them, read as they are taken.
     fn all_orders<'a>(&'a self, campaign: &'a str, filter: OrderFilter) -> Answered<'a, OrdersStream>;
-    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, LandedOrder>;
+    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, OrderInFull>;
 }
 
 impl LandedOrders for Control {
@@ -73,14 +73,14 @@ impl LandedOrders for Control {
         self.all_orders(campaign, filter).boxed()
     }
 
-    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, LandedOrder> {
+    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, OrderInFull> {
         self.order(campaign, order).boxed()
     }
 }
 
 parameters! {
     struct OrdersQuery {
-        /// `confirmed` or `revoked`.
+        /// One that a landed order may have.
         state: Option<String>,
         user: Option<String>,
         sku: Option<String>,
@@ -125,18 +125,90 @@ struct Line {
     confirmed_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_reason: Option<String>,
+    /// Until when it can be paid; missing where it does not wait for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pay_by: Option<Moment>,
 }
 
 /// An order in full.
 #[derive(Serialize)]
-struct Shown {
+pub(super) struct Shown {
     campaign: String,
     #[serde(flatten)]
     line: Line,
     /// What its gateway kept because a rule reads it.
     attributes: BTreeMap<String, Value>,
-    /// What it was charged, whether it holds that or was revoked.
+    /// What it was charged, whether it holds that or has given it back.
     charges: Vec<Charge>,
+    /// What it holds of that: `all`, `stock`, `allowance` or `none`.
+    holds: &'static str,
+    /// The order that was not paid in time, in whose place it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<OrderId>,
+    /// What became of it since it landed; empty where it has not.
+    changes: Vec<ChangeView>,
+}
+
+/// One change of an order.
+#[derive(Serialize)]
+pub(super) struct ChangeView {
+    /// Among the changes of its order, from 1.
+    number: u32,
+    /// Missing of the first: it had not landed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<OrderState>,
+    to: OrderState,
+    /// Missing where nobody wrote it down: of an order that was revoked as it landed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Moment>,
+    actor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+impl From<ChangeRow> for ChangeView {
+    fn from(row: ChangeRow) -> Self {
+        Self {
+            number: row.number,
+            from: row.from,
+            to: row.to,
+            at: Some(Moment(row.at)),
+            actor: row.actor,
+            reason: Some(row.reason),
+            note: row.note,
+        }
+    }
+}
+
+impl ChangeView {
+    /// That it landed, which has no row of its own.
+    fn first(order: &LandedOrder) -> Option<Self> {
+        let revoked = order.state == OrderState::Revoked;
+        order.state.is_landed().then(|| Self {
+            number: 1,
+            from: None,
+            to: if revoked {
+                OrderState::Revoked
+            } else {
+                OrderState::Confirmed
+            },
+            at: order.confirmed_at.map(Moment),
+            actor: OWN_ACTOR.to_owned(),
+            reason: order.revoked_reason.clone(),
+            note: None,
+        })
+    }
+
+    fn all(order: &LandedOrder, rows: Vec<ChangeRow>) -> Vec<Self> {
+        let has_first = rows.first().is_some_and(|row| row.number == 1);
+        let first = Self::first(order).filter(|_| !has_first);
+        first
+            .into_iter()
+            .chain(rows.into_iter().map(Self::from))
+            .collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -158,14 +230,19 @@ impl From<OrderRow> for Line {
             placed_at: Moment(row.placed_at),
             confirmed_at: row.confirmed_at.map(Moment),
             revoked_reason: row.revoked_reason,
+            pay_by: row.pay_by.map(Moment),
         }
     }
 }
 
 impl Shown {
-    fn of(campaign: String, order: LandedOrder) -> Self {
+    pub(super) fn of(campaign: String, OrderInFull { order, changes }: OrderInFull) -> Self {
+        let changes = ChangeView::all(&order, changes);
         let attempt = order.attempt;
-        let kept = attempt.attributes.into_iter().filter(|(name, _)| name != BODY);
+        let kept = attempt
+            .attributes
+            .into_iter()
+            .filter(|(name, _)| ![BODY, REPLACES].contains(&name.as_str()));
         let value = |text: String| match array::several(&text) {
             None => Value::Text(text),
             Some(several) => Value::Texts(several.into_iter().map(str::to_owned).collect()),
@@ -182,9 +259,13 @@ impl Shown {
                 placed_at: Moment(order.placed_at),
                 confirmed_at: order.confirmed_at.map(Moment),
                 revoked_reason: order.revoked_reason,
+                pay_by: order.pay_by.map(Moment),
             },
             attributes: kept.map(|(name, text)| (name, value(text))).collect(),
             charges: order.charges,
+            holds: order.holds.as_str(),
+            replaces: order.replaces,
+            changes,
         }
     }
 }
@@ -233,7 +314,7 @@ pub(super) async fn show(
     Ok(Json(Shown::of(id, found)).into_response())
 }
 
-fn parsed(order: &str) -> Result<OrderId, Refused> {
+pub(super) fn parsed(order: &str) -> Result<OrderId, Refused> {
     let unknown = |error| Problem::new(&UNKNOWN, format!("no order {}: {error}", echo(order)));
     Ok(order.parse().map_err(unknown)?)
 }
@@ -242,14 +323,17 @@ fn malformed(detail: String) -> Refused {
     Problem::new(&MALFORMED, detail).into()
 }
 
+/// A state that a landed order may have, by its name.
+pub(super) fn landed_state(named: &str) -> Option<OrderState> {
+    OrderState::of(named).filter(|state| state.is_landed())
+}
+
 fn filter(asked: &OrdersQuery) -> Result<OrderFilter, Refused> {
     let state = match asked.state.as_deref() {
         None => None,
         Some(named) => {
-            let found = OrderState::LANDED
-                .into_iter()
-                .find(|state| state.as_str() == named);
-            let states = OrderState::LANDED.map(OrderState::as_str).join(" or ");
+            let found = landed_state(named);
+            let states = OrderState::LANDED.map(OrderState::as_str).join(", ");
             let wrong = || malformed(format!("state is {}; use {states}", echo(named)));
             Some(found.ok_or_else(wrong)?)
         }
@@ -345,7 +429,8 @@ fn as_csv(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
         let (quantity, revision) = (row.quantity.to_string(), row.revision.to_string());
         let moment = |moment: Option<i64>| moment.map_or(String::new(), |at| Moment(at).to_string());
         let (order, placed_at) = (row.order.to_string(), moment(Some(row.placed_at)));
-        let (confirmed_at, reason) = (moment(row.confirmed_at), row.revoked_reason.unwrap_or_default());
+        let (confirmed_at, pay_by) = (moment(row.confirmed_at), moment(row.pay_by));
+        let reason = row.revoked_reason.unwrap_or_default();
         let cells = [
             order.as_str(),
             row.state.as_str(),
@@ -356,6 +441,7 @@ fn as_csv(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
             &placed_at,
             &confirmed_at,
             &reason,
+            &pay_by,
         ];
         table.line(cells.map(str::as_bytes))?;
     }

@@ -2,7 +2,9 @@
 
 use axum::http::Method;
 
-use super::{audiences, campaigns, lifetime, members, modules, orders, revisions, running, stock, webhooks};
+use super::{
+    audiences, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running, stock, webhooks,
+};
 
 /// The query parameters of a route, by its pattern.
 pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] {
@@ -25,6 +27,9 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/campaigns/{id}" if method == Method::DELETE => lifetime::DeleteQuery::PARAMETERS,
         "/campaigns/{id}/clone" => campaigns::ScriptQuery::PARAMETERS,
         "/campaigns/{id}/orders" => orders::OrdersQuery::PARAMETERS,
+        "/campaigns/{id}/orders/cancel" | "/campaigns/{id}/orders/refund" => {
+            order_jobs::BulkQuery::PARAMETERS
+        }
         "/campaigns/{id}/skus" | "/campaigns/{id}/skus/{sku}/stock" | "/campaigns/{id}/stock" => {
             stock::StockQuery::PARAMETERS
         }

@@ -14,13 +14,12 @@ use super::Admin;
 use super::answer::{Refused, changed, idempotency_key, read_json};
 use super::campaigns::{ScriptQuery, limit};
 use super::guard::Actor;
-use super::page::paged;
 use super::query::{parameters, query};
 use crate::control::{ACTIVATE, ActivatedAt, NewRevision, Operation, RevisionAnswer, RevisionHead};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
 use crate::wire::problem::UNKNOWN;
-use crate::wire::{Moment, Problem};
+use crate::wire::{Moment, Problem, paged};
 
 /// Revisions of one page unless `limit` says otherwise.
 const PAGE: u32 = 20;

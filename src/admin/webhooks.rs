@@ -14,7 +14,6 @@ use super::Admin;
 use super::answer::{Refused, read_json, read_json_if_any};
 use super::campaigns::limit;
 use super::guard::Actor;
-use super::page::paged;
 use super::query::{parameters, query};
 use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState};
 use crate::webhooks::{
@@ -22,7 +21,7 @@ use crate::webhooks::{
     WebhookView,
 };
 use crate::wire::problem::{CONFLICT, INTERNAL, INVALID, MALFORMED, UNAVAILABLE, UNKNOWN};
-use crate::wire::{Moment, Problem, echo};
+use crate::wire::{Moment, Problem, echo, paged};
 
 /// Deliveries of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;

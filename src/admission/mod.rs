@@ -18,6 +18,7 @@ mod fence;
 mod lane;
 mod local;
 mod metrics;
+mod on_show;
 mod pace;
 mod pulse;
 mod quota;
@@ -52,6 +53,7 @@ use crate::seal::Keyring;
 use crate::seldom::Seldom;
 use crate::wire::millis;
 
+pub use on_show::OnShow;
 pub use quota::Quota;
 pub use refusal::{Refusal, Retry};
 pub use returns::Unsold;

@@ -14,7 +14,7 @@ use super::call_result::CallResult;
 use super::lane::{Job, LaneAnswer, Worker};
 use crate::attempts::Outcome;
 use crate::lua::{calls, fixed};
-use crate::order::{BODY, UNREADABLE};
+use crate::order::{BODY, REPLACES, UNREADABLE};
 use crate::ruleset::{Active, Asked, Verdict};
 
 /// Attempts of one run: with rules that use up all of a precheck's time, tens of milliseconds.
@@ -156,7 +156,7 @@ fn sort_attributes_of(active: &Active, job: &mut Job) {
         active.reads.iter().any(|read| read == name)
     };
     let mut all = std::mem::take(&mut job.attempt.attributes);
-    let body = all.remove_entry(BODY);
+    let beside = [BODY, REPLACES].map(|name| all.remove_entry(name));
     if job.unread.is_empty() && !all.keys().any(is_read) {
         // As it is where no rule reads any.
         job.unread = all;
@@ -164,7 +164,7 @@ fn sort_attributes_of(active: &Active, job: &mut Job) {
         all.append(&mut job.unread);
         (job.attempt.attributes, job.unread) = all.into_iter().partition(|(name, _)| is_read(name));
     }
-    job.attempt.attributes.extend(body);
+    job.attempt.attributes.extend(beside.into_iter().flatten());
 }
 
 /// An attempt whose buyer has something that the rules read and cannot read is none without it.

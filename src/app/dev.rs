@@ -102,7 +102,17 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
     landing::register(&mut registry, vec![landed]);
     events::register(&mut registry, &events.metrics);
     webhooks.register(&mut registry);
-    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
+    fronts::run(
+        auth,
+        &adapters,
+        &parts,
+        registry,
+        listeners,
+        shutdown,
+        reload,
+        |_, _| None,
+    )
+    .await?;
     drop(earlier);
     expiry.abort();
     tokio::task::spawn_blocking(move || landing.stop()).await?;
@@ -247,6 +257,10 @@ async fn seed(parts: &Parts, adapters: &Adapters) -> anyhow::Result<()> {
             name: None,
         }],
         shadow: Vec::new(),
+        hold: None,
+        cancel_by_buyer: false,
+        releases: Default::default(),
+        origins: None,
     };
     parts.control.create_campaign("rushgate dev", demo).await?;
     Ok(())

@@ -16,9 +16,10 @@ use super::reload::Reload;
 use super::shutdown::Shutdown;
 use super::webhooks;
 use crate::admin::{Admin, Health};
+use crate::bus::kafka::Tail;
 use crate::config::Config;
 use crate::gateway::auth::Auth;
-use crate::gateway::{Gateway, Stages};
+use crate::gateway::{Changes, Gateway, Stages};
 use crate::serving::Tls;
 
 /// Serves until asked to stop. Then, in order: not ready, and serving as before until balancers had time to notice; no new
@@ -31,6 +32,7 @@ pub(super) async fn run(
     listeners: Listeners,
     shutdown: Shutdown,
     reload: Reload,
+    follow: impl FnOnce(&Config, Changes) -> Option<Tail>,
 ) -> anyhow::Result<()> {
     let in_force = reload.in_force();
     parts.admission.register(&mut registry);
@@ -38,9 +40,14 @@ pub(super) async fn run(
     parts.flow.register(&mut registry);
     parts.host.register(&mut registry);
     parts.sample.register(&mut registry);
-    let stages = Stages::new(parts.admission.clone(), adapters.store.clone());
+    let stages = Stages::new(
+        parts.admission.clone(),
+        adapters.store.clone(),
+        parts.reconcile.clone(),
+    );
     let config = in_force.load_full();
-    let gateway = Arc::new(Gateway::new(config.gateway.clone(), auth, stages, &mut registry));
+    let gateway = Arc::new(Gateway::new(config.gateway(), auth, stages, &mut registry));
+    let tail = follow(&config, gateway.changes());
     let readiness = Arc::new(readiness(adapters, parts, &in_force, &gateway));
     let Listeners {
         orders,
@@ -62,6 +69,7 @@ pub(super) async fn run(
         },
         health,
         token: config.admin_token.clone(),
+        payment_token: config.payment_token.clone(),
     };
 
     // The control plane serves through the drain: `/readyz` has to be able to say so.
@@ -80,6 +88,7 @@ pub(super) async fn run(
     }
     readiness.drain();
     gateway.leave();
+    drop(tail);
     tokio::time::sleep(shutdown.delay(in_force.load().drain_delay)).await;
     drop(close);
     drain(in_force.load().drain, serving, adapters, parts).await;
@@ -92,7 +101,7 @@ pub(super) async fn run(
 fn put_in_force(config: &Config, gateway: &Gateway<Stages>, parts: &Parts) -> anyhow::Result<()> {
     // The files of the keys may have changed under their old names.
     let auth = gateway.auth().renew(&config.auth)?;
-    gateway.put_in_force(&config.gateway, auth);
+    gateway.put_in_force(&config.gateway(), auth);
     parts.admission.put_in_force(&config.admission());
     parts
         .flow

@@ -26,6 +26,7 @@ pub(crate) mod seals;
 mod serve;
 pub(crate) mod shutdown;
 mod standstill;
+mod tail;
 mod waiting;
 mod webhooks;
 

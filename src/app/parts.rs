@@ -14,7 +14,7 @@ use crate::attempts::Recorder;
 use crate::bus::Producer;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::control::{Control, Finishing, Loader, Scheduler};
+use crate::control::{Bulk, Control, Finishing, Loader, Scheduler};
 use crate::flow::Flow;
 use crate::outbox::Entry;
 use crate::reconcile::{GivingBack, Reconcile};
@@ -40,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) _giving_back: GivingBack,
     pub(crate) _scheduler: Scheduler,
     pub(crate) _finishing: Finishing,
+    pub(crate) _bulk: Bulk,
 }
 
 /// What loads and mends campaigns.
@@ -180,6 +181,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     let giving_back = reconcile.keep_giving_back();
     let scheduler = control.keep_schedule();
     let finishing = control.keep_finishing();
+    let bulk = control.keep_bulk();
     Parts {
         ruleset,
         admission,
@@ -194,6 +196,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         _giving_back: giving_back,
         _scheduler: scheduler,
         _finishing: finishing,
+        _bulk: bulk,
     }
 }
 

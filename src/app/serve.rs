@@ -10,6 +10,7 @@ use super::parts::{Parts, wire};
 use super::reload::{Reload, Sources};
 use super::schedule;
 use super::shutdown::Shutdown;
+use super::tail;
 use super::waiting;
 use crate::config::Config;
 use crate::gateway::auth::Auth;
@@ -48,7 +49,17 @@ pub async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
         &mut registry,
     );
     missing::spawn(parts.reconcile.clone(), parts.ruleset.clone(), &mut registry);
-    fronts::run(auth, &adapters, &parts, registry, listeners, shutdown, reload).await?;
+    fronts::run(
+        auth,
+        &adapters,
+        &parts,
+        registry,
+        listeners,
+        shutdown,
+        reload,
+        tail::follow,
+    )
+    .await?;
     drop(earlier);
     adapters.close().await;
     tracing::info!("drained");

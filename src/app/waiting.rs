@@ -14,7 +14,9 @@ use crate::admin::{Check, Health, Readiness};
 use crate::admission::{AdmissionError, Placement, Quota};
 use crate::config::Config;
 use crate::gateway::auth::Auth;
-use crate::gateway::{CampaignView, Gateway, Orders};
+use crate::gateway::{
+    BuyerOrders, BuyerPage, CampaignView, Gateway, Landed, ListedCampaign, Orders, Standing,
+};
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::store::{StoreError, StoreResult};
@@ -67,7 +69,7 @@ impl Room {
     fn open(config: &Config, auth: &Arc<Auth>, listeners: &Listeners, why: Why) -> anyhow::Result<Self> {
         let Listeners { orders, admin } = listeners.twins()?;
         let mut registry = telemetry::registry();
-        let gateway = Gateway::new(config.gateway.clone(), auth.clone(), Starting, &mut registry);
+        let gateway = Gateway::new(config.gateway(), auth.clone(), Starting, &mut registry);
         let check = Check {
             name: "start",
             ask: Box::new(move || std::future::ready(Err(format!("waits: {}", why.read()))).boxed()),
@@ -98,6 +100,24 @@ fn starting<T>() -> Result<T, AdmissionError> {
     ))
 }
 
+fn no_database<T>() -> StoreResult<T> {
+    Err(StoreError::Transient("the gateway waits for the database".into()))
+}
+
+impl Landed for Starting {
+    async fn standing(&self, _: &str, _: &[OrderId]) -> StoreResult<Vec<Standing>> {
+        no_database()
+    }
+
+    async fn newest(&self, _: &str, _: &[String]) -> StoreResult<Vec<Standing>> {
+        no_database()
+    }
+
+    async fn rows(&self, _: &str, _: &[OrderId]) -> StoreResult<Vec<(LandedOrder, Option<i64>)>> {
+        no_database()
+    }
+}
+
 impl Orders for Starting {
     async fn place(&self, _: &str, _: Attempt, _: bool) -> Result<Placement, AdmissionError> {
         starting()
@@ -113,11 +133,11 @@ impl Orders for Starting {
     }
 
     async fn landed(&self, _: &str, _: OrderId) -> StoreResult<Option<LandedOrder>> {
-        Err(StoreError::Transient("the gateway waits for the database".into()))
+        no_database()
     }
 
     async fn stranded(&self, _: &str, _: OrderId) -> StoreResult<Option<LandedOrder>> {
-        Err(StoreError::Transient("the gateway waits for the database".into()))
+        no_database()
     }
 
     async fn quota(&self, _: &str, _: &Attempt) -> Result<Option<Quota>, AdmissionError> {
@@ -126,5 +146,13 @@ impl Orders for Starting {
 
     async fn campaign(&self, _: &str) -> Result<Option<CampaignView>, AdmissionError> {
         starting()
+    }
+
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError> {
+        starting()
+    }
+
+    async fn buyer_orders(&self, _: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
+        Err(StoreError::Transient("the gateway waits for the database".into()))
     }
 }

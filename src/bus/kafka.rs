@@ -17,6 +17,7 @@ mod rebalance;
 mod refusals;
 mod start;
 mod table;
+mod tail;
 mod topics;
 mod turns;
 
@@ -41,6 +42,7 @@ pub use examine::{ClusterFacts, Examination, Right, TopicFacts, Unreached};
 pub use log::KafkaLog;
 pub use options::{OptionError, Side, check_connection, check_options};
 pub use producer::KafkaProducer;
+pub use tail::{Follower, Tail};
 pub use topics::{TopicReport, WEEK_MS, migrate_topics, wanted_retention};
 
 /// librdkafka logs what this option asks for, at a level of its own.

@@ -58,7 +58,7 @@ pub enum Command {
     /// Looks after campaigns: lists, creates, clones, watches them, and brings them to what a file says.
     #[command(subcommand)]
     Campaign(campaign::Campaign),
-    /// Shows the orders of a campaign, or writes all of them into a table.
+    /// Shows the orders of a campaign, or writes all of them into a table; has them paid, cancelled and refunded.
     #[command(subcommand)]
     Order(order::Order),
     /// Looks after webhooks: endpoints that hear what becomes of orders.

@@ -1,5 +1,8 @@
 //! `rushgate order`: orders that landed, over the control plane.
 
+mod acts;
+mod bulk;
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,8 +20,15 @@ use crate::order::shown_sku;
 pub enum Order {
     /// Lists orders of a campaign, the one placed last first; with --csv or --jsonl all of them.
     List(List),
-    /// Shows one order in full.
+    /// Shows one order in full, with what became of it.
     Show(Show),
+    /// Says that an order is paid.
+    Pay(acts::Pay),
+    /// Cancels an order that is not paid, or all that --user and its like let through; what they hold comes back.
+    Cancel(acts::GiveBack),
+    /// Says that the buyer of a paid order got the money back, or of all that --user and its like let through; what they hold
+    /// comes back.
+    Refund(acts::GiveBack),
 }
 
 #[derive(Debug, clap::Args)]
@@ -26,7 +36,7 @@ pub struct List {
     /// The campaign.
     #[arg(value_name = "CAMPAIGN")]
     campaign: String,
-    /// confirmed or revoked.
+    /// confirmed, paid, cancelled, expired, refunded or revoked.
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Of this buyer alone.
@@ -83,6 +93,9 @@ pub async fn run(command: Order) -> anyhow::Result<()> {
     match command {
         Order::List(args) => list(&args).await,
         Order::Show(args) => show(&args).await,
+        Order::Pay(args) => acts::pay(&args).await,
+        Order::Cancel(args) => acts::cancel(&args).await,
+        Order::Refund(args) => acts::refund(&args).await,
     }
 }
 
@@ -218,6 +231,9 @@ fn in_full(order: &Value) -> String {
         "revision",
         "placed_at",
         "confirmed_at",
+        "pay_by",
+        "holds",
+        "replaces",
     ] {
         match &order[name] {
             Value::Null => {}
@@ -231,6 +247,15 @@ fn in_full(order: &Value) -> String {
     for charge in order["charges"].as_array().into_iter().flatten() {
         let (counter, cost) = (charge["counter"].as_str().unwrap_or(""), &charge["cost"]);
         lines += &format!("charged         {counter}: {cost}\n");
+    }
+    for change in order["changes"].as_array().into_iter().flatten() {
+        let text = |name: &str| change[name].as_str().unwrap_or("");
+        let reason = match text("reason") {
+            "" => String::new(),
+            reason => format!(" ({reason})"),
+        };
+        let (to, at, actor) = (text("to"), text("at"), text("actor"));
+        lines += &format!("{to:14}  {at} by {actor}{reason}\n");
     }
     lines
 }

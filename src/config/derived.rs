@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use crate::bus::{DelaysError, Topics, kafka, orders_topic};
-use crate::{admission, flow, landing, relay, wasm};
+use crate::{admission, flow, gateway, landing, relay, wasm};
 
 impl Config {
     /// The topics, groups and clients of this deployment; what is sent is sealed.
@@ -13,6 +13,13 @@ impl Config {
         kafka::Config {
             seal: self.keyring.clone(),
             ..self.kafka.clone().with_prefix(&self.kafka.prefix)
+        }
+    }
+
+    pub fn gateway(&self) -> gateway::Config {
+        gateway::Config {
+            cors: self.cors.clone(),
+            ..self.gateway.clone()
         }
     }
 

@@ -7,13 +7,14 @@ use strsim::levenshtein;
 
 use super::error::ConfigError;
 use super::keys::{KEYS, Key};
-use super::secrets::TOKEN_VARIABLE;
+use super::secrets::{PAYMENT_TOKEN_VARIABLE, TOKEN_VARIABLE};
 
 const PREFIX: &str = "RUSHGATE_";
 /// Variables that are read and are no keys; the last arms a failpoint.
 const OTHERS: &[&str] = &[
     "RUSHGATE_CONFIG",
     TOKEN_VARIABLE,
+    PAYMENT_TOKEN_VARIABLE,
     "RUSHGATE_ADMIN_URL",
     "RUSHGATE_ADMIN_CA_FILE",
     "RUSHGATE_ADMIN_CLIENT_CERTIFICATE_FILE",

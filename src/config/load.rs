@@ -112,6 +112,7 @@ fn set(config: &Config, key: &str, text: &str) -> Result<Config, String> {
         put(&mut table, key, value);
         let mut set = Config::deserialize(table).map_err(|error| secrets::discreet(key, error.message()))?;
         set.admin_token = config.admin_token.clone();
+        set.payment_token = config.payment_token.clone();
         Ok(set)
     };
     // Where neither fits, the message about the text is the one that names what was written.
@@ -157,6 +158,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     config.auth.check()?;
     config.gateway.check()?;
+    config.cors.check()?;
     config.admin.check()?;
     config.redis.check()?;
     config.database.check()?;

@@ -33,7 +33,7 @@ pub use secrets::admin_token;
 use crate::bus::kafka;
 use crate::campaign::RETENTION_DAYS;
 use crate::engine::redis;
-use crate::gateway::auth;
+use crate::gateway::{auth, cors};
 use crate::seal::Keyring;
 use crate::wire::millis;
 use crate::{
@@ -61,6 +61,7 @@ pub struct Config {
     pub database: store::Config,
     pub auth: auth::Config,
     pub gateway: gateway::Config,
+    pub cors: cors::Config,
     pub admin: admin::Config,
     pub campaigns: Campaigns,
     pub admission: admission::Config,
@@ -80,6 +81,12 @@ pub struct Config {
     /// a file that is shared, or on a command line that others can list.
     #[serde(skip)]
     pub admin_token: Option<String>,
+    /// File with the bearer token of a payment system.
+    pub payment_token_file: Option<PathBuf>,
+    /// Bearer token of a payment system, which may do no more than look at orders, and have them paid, refunded and cancelled.
+    /// Only from its file or `RUSHGATE_PAYMENT_TOKEN`, as the other.
+    #[serde(skip)]
+    pub payment_token: Option<String>,
     /// What is to be logged about the files of secrets.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -104,6 +111,7 @@ impl Default for Config {
             database: store::Config::default(),
             auth: auth::Config::default(),
             gateway: gateway::Config::default(),
+            cors: cors::Config::default(),
             admin: admin::Config::default(),
             campaigns: Campaigns::default(),
             admission: admission::Config::default(),
@@ -119,6 +127,8 @@ impl Default for Config {
             log: telemetry::Config::default(),
             admin_token_file: None,
             admin_token: None,
+            payment_token_file: None,
+            payment_token: None,
             warnings: Vec::new(),
             secret_files: Vec::new(),
             keyring: None,

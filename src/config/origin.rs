@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::keys::{KEYS, Key};
 use super::load::{self, Source};
 use super::reread::get;
-use super::secrets::TOKEN_VARIABLE;
+use super::secrets::{PAYMENT_TOKEN_VARIABLE, TOKEN_VARIABLE};
 use crate::wire::secret::{is_secret_name, shown_path, shown_url};
 
 /// Who said what a key is.
@@ -60,7 +60,7 @@ pub enum Shown {
     Value(Value),
 }
 
-/// A key of the configuration that is in force, and the control plane's token, which is none.
+/// A key of the configuration that is in force, and the control plane's tokens, which are none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
     pub key: &'static str,
@@ -89,13 +89,30 @@ pub fn settings(source: &Source<'_>) -> Result<Vec<Setting>, ConfigError> {
             origin: said.origin(key),
         })
         .collect();
-    if config.admin_token.is_some() {
+    let tokens = [
+        (
+            "admin_token",
+            "admin_token_file",
+            TOKEN_VARIABLE,
+            &config.admin_token,
+        ),
+        (
+            "payment_token",
+            "payment_token_file",
+            PAYMENT_TOKEN_VARIABLE,
+            &config.payment_token,
+        ),
+    ];
+    for (key, file, variable, token) in tokens {
+        if token.is_none() {
+            continue;
+        }
         settings.push(Setting {
-            key: "admin_token",
+            key,
             value: Shown::Hidden,
-            origin: match (source.env)(TOKEN_VARIABLE).filter(|token| !token.is_empty()) {
-                Some(_) => SettingOrigin::Variable(TOKEN_VARIABLE.to_owned()),
-                None => said.origin("admin_token_file"),
+            origin: match (source.env)(variable).filter(|token| !token.is_empty()) {
+                Some(_) => SettingOrigin::Variable(variable.to_owned()),
+                None => said.origin(file),
             },
         });
     }

@@ -50,6 +50,7 @@ impl Config {
         // Both configurations were valid, and so is one that has each key from either.
         let mut config = Self::deserialize(table).unwrap_or_else(|_| self.clone());
         config.admin_token.clone_from(&self.admin_token);
+        config.payment_token.clone_from(&self.payment_token);
         config.warnings.clone_from(&read.warnings);
         Reread {
             config,
@@ -129,13 +130,14 @@ mod tests {
     fn the_same_configuration_changes_nothing() {
         let config = Config {
             admin_token: Some("secret".into()),
+            payment_token: Some("another".into()),
             ..Config::default()
         };
         let same = config.take_over(&Config::default());
         assert!(same.applied.is_empty() && same.restart.is_empty());
         assert!(
             same.config == config,
-            "the token comes from the environment alone"
+            "the tokens come from the environment alone"
         );
     }
 }

@@ -14,6 +14,7 @@ use crate::bus::kafka;
 use crate::wire::secret::{exposed, is_secret_name, shown_path};
 
 pub(super) const TOKEN_VARIABLE: &str = "RUSHGATE_ADMIN_TOKEN";
+pub(super) const PAYMENT_TOKEN_VARIABLE: &str = "RUSHGATE_PAYMENT_TOKEN";
 /// Bytes of the file of a secret.
 const BYTES_MAX: u64 = 64 * 1024;
 /// librdkafka's option.
@@ -63,9 +64,11 @@ pub(super) fn resolve(
         warnings: &mut config.warnings,
         read: &mut config.secret_files,
     };
-    let token = env(TOKEN_VARIABLE).filter(|token| !token.is_empty());
-    let at = token.as_ref().map(|_| TOKEN_VARIABLE.to_owned());
+    let (at, token) = of_environment(TOKEN_VARIABLE, env);
     config.admin_token = files.one("admin_token_file", &config.admin_token_file, at, token)?;
+    let (at, token) = of_environment(PAYMENT_TOKEN_VARIABLE, env);
+    config.payment_token = files.one("payment_token_file", &config.payment_token_file, at, token)?;
+    check_payment_token(config.admin_token.as_deref(), config.payment_token.as_deref())?;
 
     let (redis, database) = (&mut config.redis, &mut config.database);
     for (section, url, url_file, password, password_file) in [
@@ -102,6 +105,30 @@ pub(super) fn resolve(
     }
 
     resolve_kafka(&mut config.kafka, &mut files)
+}
+
+/// A secret that no key of the file holds, and where it was found.
+fn of_environment(variable: &str, env: &dyn Fn(&str) -> Option<String>) -> (Option<String>, Option<String>) {
+    let secret = filled(env(variable));
+    (secret.as_ref().map(|_| variable.to_owned()), secret)
+}
+
+/// A payment system may do less than whoever has the control plane's token: so there has to be that one, and another.
+fn check_payment_token(admin: Option<&str>, payment: Option<&str>) -> Result<(), ConfigError> {
+    let message = match (admin, payment) {
+        (_, None) => return Ok(()),
+        (None, Some(_)) => {
+            "without RUSHGATE_ADMIN_TOKEN every program of this machine may do everything: set that, too"
+        }
+        (Some(admin), Some(payment)) if admin == payment => {
+            "is the token of the control plane, with which everything is allowed: make another one"
+        }
+        _ => return Ok(()),
+    };
+    Err(ConfigError::Value {
+        at: PAYMENT_TOKEN_VARIABLE.to_owned(),
+        message: message.to_owned(),
+    })
 }
 
 fn resolve_kafka(kafka: &mut kafka::Config, files: &mut Files<'_>) -> Result<(), ConfigError> {
@@ -148,8 +175,7 @@ pub fn admin_token(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<String
         warnings: &mut Vec::new(),
         read: &mut Vec::new(),
     };
-    let token = env(TOKEN_VARIABLE).filter(|token| !token.is_empty());
-    let at = token.as_ref().map(|_| TOKEN_VARIABLE.to_owned());
+    let (at, token) = of_environment(TOKEN_VARIABLE, env);
     files.one(key, &path.map(PathBuf::from), at, token)
 }
 

@@ -9,10 +9,11 @@ use super::compile::{RevisionAnswer, RuleSpecs};
 use super::folding::check_folds;
 use super::problem::Problem;
 use super::requests::{
-    NewCampaign, NewRevision, check_campaign, check_retention, check_rules, check_schedule, check_shadow,
-    schedule,
+    NewCampaign, NewRevision, check_campaign, check_origins, check_retention, check_rules, check_schedule,
+    check_shadow, schedule,
 };
 use super::shadow::ShadowFigures;
+use super::terms::TermsView;
 use super::{Control, ControlError, ScheduledView};
 use crate::campaign::{Campaign, Schedule, buckets_for, days_ms};
 use crate::engine::EngineError;
@@ -49,6 +50,9 @@ pub struct CampaignFigures {
     /// Changes that wait for their moment, and those that were refused then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<ScheduledView>,
+    /// The terms of its orders.
+    #[serde(flatten)]
+    pub terms: TermsView,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -94,6 +98,7 @@ impl Control {
         Making { uid, kept, told }: Making,
     ) -> Result<RevisionAnswer, ControlError> {
         let problems = check_campaign(&new);
+        let origins = check_origins(new.origins.as_deref(), &mut Vec::new());
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
         }
@@ -135,7 +140,9 @@ impl Control {
         };
         let proof = self.prove(&draft.compiled).await?;
         self.store_copies(std::mem::take(&mut draft.copies)).await?;
-        self.store.insert_campaign(&campaign, &first).await?;
+        self.store
+            .insert_campaign_with(&campaign, &first, origins.as_ref(), &new.terms())
+            .await?;
         self.audit(actor, "campaign.create", &campaign.id, told).await;
         self.loader.note(&campaign.id);
         self.begin_campaign(&campaign.id, schedule).await?;
@@ -308,6 +315,7 @@ impl Control {
             orders_to_kafka,
             redis_whole: condition.is_whole(),
             scheduled: self.to_come(&row).await?,
+            terms: self.terms(id).await?.into(),
         };
         Ok((row, figures))
     }

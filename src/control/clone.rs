@@ -28,8 +28,8 @@ pub struct NewClone {
 
 impl Control {
     /// Creates a campaign with what another one has by now: SKUs with their stock and attributes, and of its active revision
-    /// the rules by digest, their shadow, how attributes are folded, and the lists in the versions that it pins. Answers what
-    /// a new campaign does, with the script where `lua` is.
+    /// the rules by digest, their shadow, how attributes are folded, and the lists in the versions that it pins; and the terms
+    /// of its orders. Answers what a new campaign does, with the script where `lua` is.
     pub async fn clone_campaign(
         &self,
         operation: Operation<'_>,
@@ -72,6 +72,7 @@ impl Control {
         let row = self.row(source).await?;
         let active = self.stored_revision(source, row.activation.revision).await?;
         let Likeness { new: same, lists } = like(active.revision.clone())?;
+        let terms = self.terms(source).await?;
         let own_title = Some(row.campaign.title).filter(|title| *title != row.campaign.id);
         let clone = NewCampaign {
             id: new.id,
@@ -83,6 +84,12 @@ impl Control {
             rules: same.rules,
             fold: same.fold.unwrap_or_default(),
             shadow: same.shadow,
+            hold: terms.hold,
+            cancel_by_buyer: terms.cancel_by_buyer,
+            releases: terms.releases,
+            origins: row
+                .origins
+                .map(|origins| origins.iter().map(str::to_owned).collect()),
         };
         let mut told = json!(clone);
         told["clone_of"] = json!({"campaign": source, "revision": active.revision.number});

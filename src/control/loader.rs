@@ -16,7 +16,7 @@ use super::prechecks::Prechecks;
 use crate::campaign::Campaign;
 use crate::needs::{ANSWER_MAX, Rules};
 use crate::revision::Revision;
-use crate::ruleset::{Active, Archived, Compiled, Precheck, Ruleset};
+use crate::ruleset::{About, Active, Archived, Compiled, Precheck, Ruleset};
 use crate::store::{CampaignRow, Store, StoreResult};
 use crate::wasm::Host;
 
@@ -127,12 +127,15 @@ impl Loader {
 
     /// Loads every live campaign that is new or has a newer activation, and forgets the others.
     pub async fn sync(&self) -> Result<(), String> {
+        let before = self.ruleset.abouts.before();
         let rows = answered(self.store.live_campaigns((self.clock)())).await?;
         let live: HashSet<&str> = rows.iter().map(|row| row.campaign.id.as_str()).collect();
         self.directory.note(live.iter().copied());
         let paused = rows.iter().filter(|row| row.pause.pause.number > 0);
         let pauses = paused.map(|row| (row.campaign.id.clone(), row.pause.pause));
         self.ruleset.set_pauses(pauses.collect());
+        let abouts = rows.iter().map(|row| (row.campaign.id.clone(), about(row)));
+        self.ruleset.abouts.set_all(before, abouts);
         let all = self.ruleset.all().into_iter();
         let gone: Vec<_> = all
             .filter(|active| !live.contains(active.campaign.id.as_str()))
@@ -180,6 +183,7 @@ impl Loader {
         if self.ruleset.has(campaign) {
             self.ruleset.remove(campaign);
         }
+        self.ruleset.abouts.forget(campaign);
         self.directory.forget(campaign);
         let mut revisions = self.revisions.lock().expect("no panic holds this lock");
         revisions.retain(|(of, _), _| of != campaign);
@@ -198,6 +202,7 @@ impl Loader {
             schedule: row.schedule,
             activation: row.activation,
             skus: stock.map(|row| (row.sku, row.sold >= row.total)).collect(),
+            origins: row.origins,
             asked,
         };
         tracing::debug!(campaign = row.campaign.id, "archived");
@@ -270,6 +275,10 @@ impl Loader {
             self.directory.note([row.campaign.id.as_str()]);
         }
         let campaign = row.campaign.id.clone();
+        // Of one that is known, a sync tells: this row may be older than what somebody has changed here.
+        if self.ruleset.abouts.of(&campaign).is_none() {
+            self.ruleset.abouts.set(&campaign, about(&row));
+        }
         let made = self.make(row).await;
         let mut failures = self.failures.lock().expect("no panic holds this lock");
         match &made {
@@ -376,6 +385,14 @@ impl Rules for Loader {
         number: u32,
     ) -> BoxFuture<'a, Result<Option<Arc<Compiled>>, String>> {
         Self::revision(self, campaign, number).boxed()
+    }
+}
+
+/// What is told of a campaign as its row has it.
+pub(super) fn about(row: &CampaignRow) -> About {
+    About {
+        title: row.campaign.title.clone(),
+        origins: row.origins.clone(),
     }
 }
 

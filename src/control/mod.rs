@@ -14,10 +14,13 @@ mod compile;
 mod directory;
 mod end;
 mod folding;
+mod life;
 mod loader;
 mod modules;
 mod operations;
+mod order_jobs;
 mod orders;
+mod origins;
 mod pause;
 mod places;
 mod prechecks;
@@ -31,6 +34,7 @@ mod scheduled;
 mod shadow;
 pub mod simulate;
 mod stock;
+mod terms;
 mod times;
 mod to_come;
 mod versions;
@@ -45,6 +49,7 @@ use crate::bus::Producer;
 use crate::campaign::RETENTION_DAYS;
 use crate::engine::Engine;
 use crate::needs::Gate;
+use crate::order::OrderState;
 use crate::plan::PlanError;
 use crate::plan::diff::Change;
 use crate::ruleset::Ruleset;
@@ -60,9 +65,11 @@ pub use campaigns::{CampaignFigures, SkuFigures};
 pub use clone::NewClone;
 pub use compile::{Compared, RevisionAnswer};
 pub use end::END;
+pub use life::{OrderAct, OrderActBody, OrderChanged, OrderInFull};
 pub use loader::Loader;
 pub use modules::UploadedModule;
-pub use operations::{ACTIVATE, Answered, CLONE, DELETE, Operation};
+pub use operations::{ACTIVATE, Answered, CLONE, DELETE, Operation, PAYMENTS};
+pub use order_jobs::{BULK_STOP, Bulk, BulkBody, BulkFilter, JobView};
 pub use orders::OrdersStream;
 pub use pause::{PAUSE, PausedView, RESUME};
 pub use problem::Problem;
@@ -71,6 +78,7 @@ pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
 pub use scheduled::{Scheduler, UNSCHEDULE};
 pub use shadow::{Difference, ShadowFigures};
 pub use stock::{Finishing, NewSku, SKU_CREATE, STOCK_CHANGE, StockBody, StockChanged};
+pub use terms::TermsView;
 pub use times::{CHANGE, CampaignChange};
 pub use to_come::ScheduledView;
 
@@ -87,6 +95,18 @@ pub enum ControlError {
         "this Idempotency-Key belongs to another request about the campaign; use a new key for a new request"
     )]
     KeyReused,
+    /// 400: the change is to be made once, and nothing says which request is the same.
+    #[error("this change needs the header Idempotency-Key: the same request with the same key is made once")]
+    KeyMissing,
+    /// 409: the state that an order is in allows no such change.
+    #[error("{detail}")]
+    OrderState { state: OrderState, detail: String },
+    /// 409: the time in which an order could be paid is over.
+    #[error("{0}")]
+    OrderExpired(String),
+    /// 409: an order was admitted and is on its way to the database.
+    #[error("{0}")]
+    NotLanded(String),
     /// 409: the activation re-keys or drops counters and does not name them.
     #[error("{} counter(s) must be accepted", .0.len())]
     AcceptMissing(Vec<Change>),

@@ -23,6 +23,9 @@ pub const ACTIVATE: &str = "revision.activate";
 pub const CLONE: &str = "campaign.clone";
 pub const DELETE: &str = "campaign.delete";
 
+/// Who acts where a payment system does.
+pub const PAYMENTS: &str = "payments";
+
 /// A change that is asked for, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation<'a> {

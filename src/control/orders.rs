@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
-use super::{Control, ControlError};
+use super::{Control, ControlError, OrderInFull};
 use crate::order::{LandedOrder, OrderId};
 use crate::store::{OrderFilter, OrderRow};
 
@@ -59,13 +59,17 @@ impl Control {
     }
 
     /// One order in full. One that was admitted and has not landed is here only where it waits among the dead letters.
-    pub async fn order(&self, campaign: &str, order: OrderId) -> Result<LandedOrder, ControlError> {
-        if let Some(landed) = self.store.order(campaign, order).await? {
-            return Ok(landed);
+    pub async fn order(&self, campaign: &str, order: OrderId) -> Result<OrderInFull, ControlError> {
+        if let Some(order) = self.store.order(campaign, order).await? {
+            let changes = self.store.changes_of(campaign, order.attempt.order).await?;
+            return Ok(OrderInFull { order, changes });
         }
         self.row(campaign).await?;
         let stranded = self.store.stranded_order(campaign, order).await?;
-        let stranded = stranded.map(LandedOrder::accepted);
+        let stranded = stranded.map(|event| OrderInFull {
+            order: LandedOrder::accepted(event),
+            changes: Vec::new(),
+        });
         stranded.ok_or_else(|| unknown(campaign, order))
     }
 }

@@ -1,16 +1,17 @@
 //! Bodies of the control plane's requests, and the checks that need nothing but the body.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::folding::check_folds;
 use super::problem::Problem;
+use super::terms::check_terms;
 use crate::campaign::{
-    CAMPAIGN_DAYS_MAX, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX, SKU_ATTRIBUTES_MAX, SKUS_MAX,
-    STOCK_MAX, Schedule, Sku, check_id, days_ms,
+    CAMPAIGN_DAYS_MAX, OriginError, Origins, RETENTION_DAYS, RETENTION_DAYS_MAX, RULES_MAX,
+    SKU_ATTRIBUTES_MAX, SKUS_MAX, STOCK_MAX, Schedule, Sku, check_id, days_ms,
 };
-use crate::order::{check_sku, check_sku_attribute};
+use crate::order::{Hold, OrderTerms, Release, check_sku, check_sku_attribute};
 use crate::plan::Folds;
 use crate::wire::{check_seen, check_shown, check_shown_json, json};
 
@@ -39,6 +40,19 @@ pub struct NewCampaign {
     /// nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow: Vec<RuleSpec>,
+    /// The time in which an order is to be paid; left out, none expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Whether buyers may cancel what is not paid.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_by_buyer: bool,
+    /// What comes back of an order that ends, by reason; everything does where nothing is said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub releases: BTreeMap<String, Release>,
+    /// Whose pages may read what gateways say of it: `https://shop.example`, or `*` alone. The configuration says it where this
+    /// does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +95,17 @@ pub struct NewRevision {
     pub activate_at: Option<jiff::Timestamp>,
 }
 
+impl NewCampaign {
+    /// The terms of its orders.
+    pub(super) fn terms(&self) -> OrderTerms {
+        OrderTerms {
+            hold: self.hold,
+            cancel_by_buyer: self.cancel_by_buyer,
+            releases: self.releases.clone(),
+        }
+    }
+}
+
 /// Everything that is wrong with a new campaign, its rules' parameters aside.
 pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -97,7 +122,21 @@ pub(super) fn check_campaign(new: &NewCampaign) -> Vec<Problem> {
     check_rules(&new.rules, &mut problems);
     check_folds(&new.fold, &mut problems);
     check_shadow(&new.shadow, &mut problems);
+    check_terms(&new.terms(), &mut problems);
+    check_origins(new.origins.as_deref(), &mut problems);
     problems
+}
+
+/// The list, where it is one.
+pub(super) fn check_origins(origins: Option<&[String]>, problems: &mut Vec<Problem>) -> Option<Origins> {
+    match Origins::new(origins?.to_vec()) {
+        Ok(origins) => Some(origins),
+        Err(OriginError { at, what }) => {
+            let at = at.map_or(String::new(), |at| format!("/{at}"));
+            problems.push(Problem::new(format!("/origins{at}"), what));
+            None
+        }
+    }
 }
 
 pub(super) fn check_title(title: &str, problems: &mut Vec<Problem>) {
@@ -295,6 +334,14 @@ mod tests {
         for days in [0, 367, u32::MAX] {
             assert_eq!(campaign(json!({"retention_days": days})), ["/retention_days"]);
         }
+        assert_eq!(
+            campaign(json!({"origins": ["https://a.example", "https://b.example/"]})),
+            ["/origins/1"]
+        );
+        assert_eq!(campaign(json!({"origins": vec!["*"; 51]})), ["/origins"]);
+        for origins in [json!(["*"]), json!([]), json!(null)] {
+            assert_eq!(campaign(json!({"origins": origins})), [""; 0]);
+        }
         assert_eq!(campaign(json!({"skus": []})), ["/skus"]);
         assert_eq!(
             campaign(
@@ -317,6 +364,16 @@ mod tests {
         let many: serde_json::Map<_, _> = (0..17).map(|n| (format!("a{n}"), json!("x"))).collect();
         assert_eq!(with(json!(many)), ["/skus/0/attributes"]);
         assert_eq!(campaign(json!({"rules": []})), ["/rules"]);
+        for minutes in [0, 43_201] {
+            assert_eq!(campaign(json!({"hold": {"minutes": minutes}})), ["/hold/minutes"]);
+        }
+        assert_eq!(campaign(json!({"hold": {"minutes": 43_200}})), [""; 0]);
+        assert_eq!(
+            campaign(json!({"releases": {"fraud": "stock", "No/show": "none"}})),
+            ["/releases/No~1show"]
+        );
+        let reasons: serde_json::Map<_, _> = (0..33).map(|n| (format!("r{n}"), json!("none"))).collect();
+        assert_eq!(campaign(json!({"releases": reasons})), ["/releases"]);
         assert_eq!(
             campaign(json!({"rules": [{"module": "m", "name": "A b"}]})),
             ["/rules/0/name"]

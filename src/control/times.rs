@@ -1,4 +1,9 @@
-//! Other times and another title for a campaign: a revision like the active one under another schedule, activated instead of it.
+//! Other times, another title and other terms for a campaign: other times are a revision like the active one under another
+//! schedule, activated instead of it.
+
+use std::collections::BTreeMap;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +11,16 @@ use super::activate::others_activate;
 use super::campaigns::schedule_of;
 use super::compile::check_accepted;
 use super::operations::{Answered, Operation};
+use super::origins;
 use super::problem::Problem;
 use super::requests::{check_schedule, check_title};
 use super::revise::{Likeness, like};
+use super::terms::{TermsView, check_terms, given, told_terms};
 use super::{Activated, Control, ControlError, RevisionAnswer};
-use crate::campaign::Schedule;
+use crate::campaign::{Origins, Schedule};
+use crate::order::{Hold, OrderTerms, Release};
 use crate::plan::diff::{Change, needs_accept};
+use crate::ruleset::About;
 use crate::store::CampaignRow;
 use crate::wire::Moment;
 
@@ -28,10 +37,37 @@ pub struct CampaignChange {
     pub title: Option<String>,
     pub opens_at: Option<jiff::Timestamp>,
     pub closes_at: Option<jiff::Timestamp>,
+    /// Whose pages may read what is said of it; `null`: those that the configuration names.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "origins::asked")]
+    pub origins: origins::Asked,
     /// Ids of counters that may be re-keyed or dropped: other times may cut windows anew.
     pub accept: Vec<String>,
+    /// `null`: none of the orders that land from now on expires.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Option<Hold>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_by_buyer: Option<bool>,
+    /// `null`: everything comes back, whatever the reason.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub releases: Option<Option<BTreeMap<String, Release>>>,
     /// For the audit trail.
     pub note: Option<String>,
+}
+
+impl CampaignChange {
+    /// The terms with what is to change of them.
+    fn terms(&self, before: &OrderTerms) -> OrderTerms {
+        let releases = self.releases.clone().map(Option::unwrap_or_default);
+        OrderTerms {
+            hold: self.hold.unwrap_or(before.hold),
+            cancel_by_buyer: self.cancel_by_buyer.unwrap_or(before.cancel_by_buyer),
+            releases: releases.unwrap_or_else(|| before.releases.clone()),
+        }
+    }
+
+    fn is_of_terms(&self) -> bool {
+        self.hold.is_some() || self.cancel_by_buyer.is_some() || self.releases.is_some()
+    }
 }
 
 /// What a change of a campaign answers.
@@ -43,6 +79,9 @@ pub struct CampaignChanged {
     pub title: String,
     pub opens_at: Moment,
     pub closes_at: Moment,
+    /// Missing where they are those that the configuration names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origins: Option<Arc<Origins>>,
     /// The revision of other times; missing where times stay, and of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
@@ -54,6 +93,9 @@ pub struct CampaignChanged {
     /// What other times change against the revision in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// Of its orders.
+    #[serde(flatten)]
+    pub terms: TermsView,
 }
 
 impl Control {
@@ -89,7 +131,8 @@ impl Control {
     ) -> Result<CampaignChanged, ControlError> {
         let (row, now) = self.running(campaign).await?;
         let schedule = schedule_of(row.schedule, asked.opens_at, asked.closes_at);
-        let mut changed = CampaignChanged::of(&row, asked, schedule);
+        let (before, terms) = self.terms_changed(campaign, asked).await?;
+        let mut changed = CampaignChanged::of(&row, asked, schedule, &terms);
         if schedule != row.schedule {
             let active = self.stored_revision(campaign, row.activation.revision).await?;
             let mut like = like(active.revision.clone())?;
@@ -99,7 +142,13 @@ impl Control {
                 .await;
             changed.compared(answer.map_err(|error| about_times(error, asked))?);
         }
-        changed.did = told(&row, asked, schedule, now, true);
+        changed.did = told(
+            &row,
+            asked,
+            (schedule, told_terms(&before, &terms, true)),
+            now,
+            true,
+        );
         Ok(changed)
     }
 
@@ -110,8 +159,15 @@ impl Control {
     ) -> Result<CampaignChanged, ControlError> {
         let (row, now) = self.running(operation.campaign).await?;
         let schedule = schedule_of(row.schedule, asked.opens_at, asked.closes_at);
-        let mut changed = CampaignChanged::of(&row, asked, schedule);
-        changed.did = told(&row, asked, schedule, now, false);
+        let (before, terms) = self.terms_changed(operation.campaign, asked).await?;
+        let mut changed = CampaignChanged::of(&row, asked, schedule, &terms);
+        changed.did = told(
+            &row,
+            asked,
+            (schedule, told_terms(&before, &terms, false)),
+            now,
+            false,
+        );
         if schedule != row.schedule {
             // What is refused leaves no revision behind.
             let rehearsed = self.rehearse(operation.campaign, asked).await?;
@@ -123,15 +179,35 @@ impl Control {
             changed.epoch = Some(activated.epoch);
             changed.changes = activated.changes;
         }
-        if changed.title != row.campaign.title {
-            self.store.set_title(operation.campaign, &changed.title).await?;
+        let told_before = (&row.campaign.title, &row.origins);
+        let is_told = told_before == (&changed.title, &changed.origins);
+        if !is_told {
+            let about = About {
+                title: changed.title.clone(),
+                origins: changed.origins.clone(),
+            };
+            self.tell(&row, about).await?;
         }
-        if schedule != row.schedule || changed.title != row.campaign.title {
+        if terms != before {
+            self.store.set_order_terms(operation.campaign, &terms).await?;
+        }
+        if schedule != row.schedule || !is_told || terms != before {
             let mut detail = serde_json::json!(asked);
             detail["revision"] = changed.revision.into();
             self.audit_operation(operation, detail).await;
         }
         Ok(changed)
+    }
+
+    /// The terms of its orders, and what they are to be.
+    async fn terms_changed(
+        &self,
+        campaign: &str,
+        asked: &CampaignChange,
+    ) -> Result<(OrderTerms, OrderTerms), ControlError> {
+        let before = self.terms(campaign).await?;
+        let after = asked.terms(&before);
+        Ok((before, after))
     }
 
     /// Makes a revision like the active one under another schedule, and activates it instead of that one: both again where
@@ -163,7 +239,7 @@ impl Control {
 }
 
 impl CampaignChanged {
-    fn of(row: &CampaignRow, asked: &CampaignChange, schedule: Schedule) -> Self {
+    fn of(row: &CampaignRow, asked: &CampaignChange, schedule: Schedule, terms: &OrderTerms) -> Self {
         let title = asked.title.as_ref().unwrap_or(&row.campaign.title);
         Self {
             campaign: row.campaign.id.clone(),
@@ -171,10 +247,12 @@ impl CampaignChanged {
             title: title.clone(),
             opens_at: Moment(schedule.opens_at),
             closes_at: Moment(schedule.closes_at),
+            origins: origins::after(&asked.origins, row),
             revision: None,
             epoch: None,
             accept: Vec::new(),
             changes: Vec::new(),
+            terms: terms.clone().into(),
         }
     }
 
@@ -186,30 +264,30 @@ impl CampaignChanged {
     }
 }
 
-/// Whether it says what is to change, and a title that can be shown. Times that do not go together are refused where the others
+/// Whether it says what is to change, a title that can be shown, and origins that there are. Times that do not go together are refused where the others
 /// are known.
 fn check(change: &CampaignChange) -> Result<(), ControlError> {
     let mut problems = Vec::new();
-    match change {
-        CampaignChange {
-            title: None,
-            opens_at: None,
-            closes_at: None,
-            ..
-        } => problems.push(
-            Problem::new("", "says nothing that is to change")
-                .hint("give \"title\", \"opens_at\" or \"closes_at\""),
-        ),
-        CampaignChange {
-            title: Some(title), ..
-        } if title.is_empty() => {
-            problems.push(Problem::new("/title", "is empty"));
-        }
-        CampaignChange {
-            title: Some(title), ..
-        } => check_title(title, &mut problems),
-        _ => {}
+    if let CampaignChange {
+        title: None,
+        opens_at: None,
+        closes_at: None,
+        origins: None,
+        ..
+    } = change
+        && !change.is_of_terms()
+    {
+        problems.push(Problem::new("", "says nothing that is to change").hint(
+            "give \"title\", \"opens_at\", \"closes_at\", \"origins\", \"hold\", \"cancel_by_buyer\" or \"releases\"",
+        ));
     }
+    match change.title.as_deref() {
+        Some("") => problems.push(Problem::new("/title", "is empty")),
+        Some(title) => check_title(title, &mut problems),
+        None => {}
+    }
+    check_terms(&change.terms(&OrderTerms::default()), &mut problems);
+    origins::check(&change.origins, &mut problems);
     match problems.is_empty() {
         true => Ok(()),
         false => Err(ControlError::Invalid(problems)),
@@ -259,7 +337,13 @@ fn set_times(like: &mut Likeness, schedule: Schedule) -> Result<(), ControlError
 }
 
 /// What the change comes to. `now` is the engine's clock.
-fn told(row: &CampaignRow, asked: &CampaignChange, schedule: Schedule, now: i64, dry_run: bool) -> String {
+fn told(
+    row: &CampaignRow,
+    asked: &CampaignChange,
+    (schedule, terms): (Schedule, Vec<String>),
+    now: i64,
+    dry_run: bool,
+) -> String {
     let mut parts = Vec::new();
     let would = |is: &str, would: &str| if dry_run { would.to_owned() } else { is.to_owned() };
     let (before, after) = (row.schedule, schedule);
@@ -289,10 +373,56 @@ fn told(row: &CampaignRow, asked: &CampaignChange, schedule: Schedule, now: i64,
         let verb = would("is", "would be");
         parts.push(format!("Its title {verb} {title:?}."));
     }
+    parts.extend(terms);
+    let origins = origins::after(&asked.origins, row);
+    if origins != row.origins {
+        parts.push(origins::told(origins.as_deref(), dry_run));
+    }
     match (parts.is_empty(), dry_run) {
         (true, false) => "It is so already: nothing was changed.".to_owned(),
         (true, true) => "It is so already: nothing would change.".to_owned(),
         (false, false) => parts.join(" "),
         (false, true) => format!("{} Nothing was changed: this was a dry run.", parts.join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(json: serde_json::Value) -> CampaignChange {
+        serde_json::from_value(json).expect("well-formed")
+    }
+
+    #[test]
+    fn null_takes_away_and_what_is_left_out_stays() {
+        let before = OrderTerms {
+            hold: change(serde_json::json!({"hold": {"minutes": 15}}))
+                .hold
+                .flatten(),
+            cancel_by_buyer: true,
+            releases: [("fraud".to_owned(), Release::Stock)].into(),
+        };
+        assert!(before.hold.is_some());
+        let after = |json| change(json).terms(&before);
+        assert_eq!(after(serde_json::json!({"title": "Spring"})), before);
+        let none = after(serde_json::json!({"hold": null, "cancel_by_buyer": false, "releases": null}));
+        assert_eq!(none, OrderTerms::default());
+        let told = told_terms(&before, &none, false).concat();
+        assert_eq!(
+            told,
+            "None of the orders that land from now on expires.Buyers cannot cancel any more.\
+             Of an order that ends comes back: everything otherwise."
+        );
+        assert_eq!(told_terms(&before, &before, true), [""; 0]);
+        let told = told_terms(&none, &before, true);
+        assert_eq!(
+            told[0],
+            "Orders that land from now on would have to be paid within 15 min, or expire."
+        );
+        assert_eq!(
+            told[2],
+            "Of an order that ends would come back: stock for fraud, everything otherwise."
+        );
     }
 }

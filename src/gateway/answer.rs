@@ -2,11 +2,11 @@
 //! the one table of problems.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::content::Content;
 use crate::admission::{AdmissionError, Refusal, Retry};
 use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
@@ -14,8 +14,7 @@ use crate::rejection::{Own, Reason};
 use crate::wire::problem::{self, Problem};
 use crate::wire::{Moment, echo};
 
-/// One kind of body only, so that nothing is boxed on the way out.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Content>;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -40,6 +39,12 @@ pub(super) struct OrderAnswer<'a> {
     pub(super) confirmed_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) revoked_reason: Option<&'a str>,
+    /// Until when it can be paid; missing where it does not wait for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pay_by: Option<Moment>,
+    /// The order that was not paid in time, in whose place it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) replaces: Option<OrderId>,
 }
 
 impl<'a> OrderAnswer<'a> {
@@ -55,6 +60,8 @@ impl<'a> OrderAnswer<'a> {
             placed_at: Moment(placed.placed_at),
             confirmed_at: None,
             revoked_reason: None,
+            pay_by: None,
+            replaces: None,
         }
     }
 
@@ -70,6 +77,8 @@ impl<'a> OrderAnswer<'a> {
             placed_at: Moment(row.placed_at),
             confirmed_at: row.confirmed_at.map(Moment),
             revoked_reason: row.revoked_reason.as_deref(),
+            pay_by: row.pay_by.map(Moment),
+            replaces: row.replaces,
         }
     }
 }
@@ -146,7 +155,7 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Answer {
 }
 
 fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    let mut answer = Response::new(Content::from(Bytes::from(body)));
     *answer.status_mut() = status;
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::CONTENT_TYPE, content_type);

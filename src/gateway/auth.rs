@@ -47,6 +47,8 @@ pub struct Identity {
     /// Claims under `claim:<name>`, as texts or [`crate::order::array`]s of texts, and those that no rule can read under
     /// [`crate::order::unreadable`], with why.
     pub claims: Vec<(String, String)>,
+    /// Its `exp`, seconds since 1970-01-01 UTC; `None` of a development token.
+    pub expires: Option<u64>,
 }
 
 /// Checks tokens.
@@ -288,7 +290,12 @@ fn identity(claims: &Claims) -> Result<(Identity, u64), Problem> {
         _ => 0,
     };
     let claims = claims.attributes();
-    Ok((Identity { user, claims }, expires))
+    let identity = Identity {
+        user,
+        claims,
+        expires: Some(expires),
+    };
+    Ok((identity, expires))
 }
 
 fn check_user(user: &str) -> Result<(), Problem> {
@@ -366,7 +373,11 @@ fn dev_identity(text: &str) -> Result<Identity, Problem> {
         }
         claims.push((name, value));
     }
-    Ok(Identity { user, claims })
+    Ok(Identity {
+        user,
+        claims,
+        expires: None,
+    })
 }
 
 #[cfg(test)]

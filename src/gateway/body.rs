@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde::de::{self, MapAccess, Visitor};
 
 use crate::order::{
-    CLIENT_ATTRIBUTES_MAX, QUANTITY_MAX, body_fingerprint, check_client_attribute, check_sku,
+    CLIENT_ATTRIBUTES_MAX, OrderId, QUANTITY_MAX, REPLACES, body_fingerprint, check_client_attribute,
+    check_sku,
 };
 use crate::serving;
 use crate::serving::body::{Bounds, Unread};
@@ -32,17 +33,21 @@ pub struct OrderBody<'a> {
     pub quantity: u32,
     /// By name.
     pub attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    /// An order that was not paid in time.
+    pub replaces: Option<OrderId>,
 }
 
 impl OrderBody<'_> {
     /// See [`body_fingerprint`].
     pub fn fingerprint(&self) -> String {
         let attributes = self.attributes.iter();
-        body_fingerprint(
-            &self.sku,
-            self.quantity,
-            attributes.map(|(name, value)| (&**name, &**value)),
-        )
+        let attributes = attributes.map(|(name, value)| (&**name, &**value));
+        let mut room = [0; 32];
+        let replaced = self
+            .replaces
+            .as_ref()
+            .map(|order| (REPLACES, order.encode(&mut room)));
+        body_fingerprint(&self.sku, self.quantity, attributes.chain(replaced))
     }
 }
 
@@ -71,6 +76,8 @@ struct Raw<'a> {
     quantity: Quantity,
     #[serde(default, borrow)]
     attributes: Attributes<'a>,
+    #[serde(default, borrow)]
+    replaces: Option<Text<'a>>,
 }
 
 /// Checks the body of `POST …/orders`.
@@ -96,10 +103,18 @@ pub fn parse(body: &[u8]) -> Result<OrderBody<'_>, Problem> {
             return Err(Problem::new(&INVALID, detail).pointer(pointer));
         }
     }
+    let replaces = raw.replaces.map(|id| replaced(&id.0)).transpose()?;
     Ok(OrderBody {
+        replaces,
         sku,
         quantity: raw.quantity.0,
         attributes,
+    })
+}
+
+fn replaced(id: &str) -> Result<OrderId, Problem> {
+    id.parse().map_err(|error| {
+        Problem::new(&INVALID, format!("replaces is {}: {error}", echo(id))).pointer("/replaces")
     })
 }
 
@@ -204,8 +219,22 @@ mod tests {
                 sku: "phone-1".into(),
                 quantity: 2,
                 attributes: [("b_2".into(), "ü".into()), ("device".into(), "d 1".into())].into(),
+                replaces: None,
             }
         );
+    }
+
+    #[test]
+    fn what_an_order_replaces_is_a_part_of_its_body() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let body = |more: &str| format!(r#"{{"sku":"a","quantity":1{more}}}"#);
+        let (without, with) = (body(""), body(&format!(r#","replaces":"{id}""#)));
+        let (without, with) = (
+            parse(without.as_bytes()).expect("valid"),
+            parse(with.as_bytes()).expect("valid"),
+        );
+        assert_eq!(with.replaces.map(|order| order.to_string()).as_deref(), Some(id));
+        assert_ne!(with.fingerprint(), without.fingerprint());
     }
 
     #[test]
@@ -256,6 +285,11 @@ mod tests {
             (with(r#"{"De/vice":"a"}"#), "/attributes/De~1vice"),
             (with(r#"{"":"a"}"#), "/attributes/"),
             (with(r#"{"a":"1","a":"2"}"#), "/attributes"),
+            (
+                r#"{"sku":"a","quantity":1,"replaces":"cart-1"}"#.into(),
+                "/replaces",
+            ),
+            (r#"{"sku":"a","quantity":1,"replaces":7}"#.into(), "/replaces"),
         ] {
             let problem = parse(body.as_bytes()).expect_err(&body);
             let shown = String::from_utf8(problem.to_json()).expect("UTF-8");

@@ -7,11 +7,18 @@
 mod answer;
 pub mod auth;
 mod body;
+mod cancel;
 mod client_ip;
+mod content;
+pub mod cors;
+mod live;
 mod lookups;
 mod metrics;
+mod my_orders;
+mod on_sale;
 mod over;
 mod place;
+mod query;
 mod quota;
 mod routes;
 mod server;
@@ -31,13 +38,14 @@ use hyper::body::Body;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{Request, Version};
+use hyper::{Method, Request, Version};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
 use crate::admission::{Admission, AdmissionError, Placement, Quota, Refusal};
-use crate::campaign::{Paused, Schedule};
+use crate::campaign::{Origins, Paused, Schedule};
 use crate::clock::now_ms;
+use crate::needs::Gate;
 use crate::order::{Attempt, LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::serving::{Networks, tls};
@@ -47,12 +55,24 @@ use crate::wire::{Problem, Unfit, mib, millis, problem};
 
 use auth::{Auth, KeyFigures};
 use client_ip::Doubts;
+use live::Live;
 use lookups::Lookups;
 use metrics::Metrics;
+use on_sale::{OnSale, SKUS_LISTED};
 use told::Told;
 
 pub use answer::Answer;
+pub use cancel::Cancelled;
 pub use client_ip::AddressHeader;
+pub use content::Content;
+pub use live::{Changes, Landed, Standing};
+pub use my_orders::{BuyerOrders, BuyerPage};
+pub use on_sale::ListedCampaign;
+
+/// Connections to the database for those who wait for changes: one looks, others begin.
+const WATCH_CONNECTIONS: u32 = 2;
+/// Of a buyer, so many orders are told of over one stream: the newest.
+const NEWEST: u32 = 100;
 
 /// How the data plane treats connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,9 +109,21 @@ pub struct Config {
     /// How long a lookup waits for the database.
     #[serde(rename = "database_wait_ms", with = "millis")]
     pub database_wait: Duration,
+    /// Streams of events at most.
+    pub streams: usize,
+    /// Of them, those of one buyer at most.
+    pub buyer_streams: usize,
+    /// And those of one address or IPv6 /64; 0: an eighth. Proxies have no such share.
+    pub peer_streams: usize,
+    /// A stream on which nothing is told sends a comment so often.
+    #[serde(rename = "heartbeat_ms", with = "millis")]
+    pub heartbeat: Duration,
     /// Certificate and key of the listener; without them it speaks plain HTTP.
     pub tls_cert_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
+    /// Whose pages may read answers.
+    #[serde(skip)]
+    pub cors: cors::Config,
 }
 
 impl Default for Config {
@@ -109,8 +141,13 @@ impl Default for Config {
             trusted_proxies: 0,
             client_ip_header: AddressHeader::default(),
             database_wait: Duration::from_secs(1),
+            streams: 10_000,
+            buyer_streams: 8,
+            peer_streams: 0,
+            heartbeat: Duration::from_secs(15),
             tls_cert_file: None,
             tls_key_file: None,
+            cors: cors::Config::default(),
         }
     }
 }
@@ -160,7 +197,7 @@ pub struct CampaignView {
 }
 
 /// What the data plane asks of the stages behind it.
-pub trait Orders: Send + Sync + 'static {
+pub trait Orders: Landed {
     /// See [`Admission::place`]. The returned future may be dropped at any time.
     fn place(
         &self,
@@ -196,6 +233,16 @@ pub trait Orders: Send + Sync + 'static {
         order: OrderId,
     ) -> impl Future<Output = StoreResult<Option<LandedOrder>>> + Send;
 
+    /// Cancels an order of this buyer. Who can change nothing knows of none.
+    fn cancel(
+        &self,
+        _campaign: &str,
+        _user: &str,
+        _order: OrderId,
+    ) -> impl Future<Output = StoreResult<Cancelled>> + Send {
+        std::future::ready(Ok(Cancelled::NotThere))
+    }
+
     /// See [`Admission::quota`].
     fn quota(
         &self,
@@ -208,19 +255,41 @@ pub trait Orders: Send + Sync + 'static {
         &self,
         campaign: &str,
     ) -> impl Future<Output = Result<Option<CampaignView>, AdmissionError>> + Send;
+
+    /// Every campaign that is not archived, in no order, by what this gateway knows: it returns at once.
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError>;
+
+    /// Orders of a buyer that landed, the one placed last first.
+    fn buyer_orders(&self, page: &BuyerPage<'_>) -> impl Future<Output = StoreResult<BuyerOrders>> + Send;
+
+    /// Whose pages may read what is said of a campaign, as far as it is known; `None`: those that the configuration names.
+    fn origins(&self, _campaign: &str) -> Option<Arc<Origins>> {
+        None
+    }
+
+    /// Sees to it that a campaign is known, where there is one of this id.
+    fn meet(&self, _campaign: &str) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// The stages as they run.
 pub struct Stages {
     admission: Arc<Admission>,
     lookups: Lookups,
+    /// Who gives back in the engine what a cancelled order held.
+    gate: Arc<dyn Gate>,
+    /// Over connections of its own: what is looked at again and again keeps no lookup waiting.
+    watched: Store,
 }
 
 impl Stages {
-    pub fn new(admission: Arc<Admission>, store: Store) -> Self {
+    pub fn new(admission: Arc<Admission>, store: Store, gate: Arc<dyn Gate>) -> Self {
         Self {
             admission,
+            watched: store.apart(WATCH_CONNECTIONS),
             lookups: Lookups::new(store),
+            gate,
         }
     }
 }
@@ -259,6 +328,18 @@ impl Orders for Stages {
         self.lookups.stranded(campaign, order).await
     }
 
+    async fn cancel(&self, campaign: &str, user: &str, order: OrderId) -> StoreResult<Cancelled> {
+        if !self.admission.knows(campaign).await {
+            return Ok(Cancelled::NotThere);
+        }
+        let (cancelled, now) = self.lookups.cancel(campaign, user, order).await?;
+        if now {
+            self.gate.give_back_soon();
+            self.lookups.given_back(campaign, order).await;
+        }
+        Ok(cancelled)
+    }
+
     async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {
         self.admission.quota(campaign, attempt).await
     }
@@ -292,16 +373,69 @@ impl Orders for Stages {
                 .collect(),
         }))
     }
+
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError> {
+        let shown = self.admission.on_show(SKUS_LISTED).into_iter();
+        let listed = shown.map(|shown| ListedCampaign {
+            id: shown.active.campaign.id.clone(),
+            title: shown.title,
+            schedule: shown.active.revision.schedule,
+            now: shown.now,
+            paused: shown.paused,
+            skus: shown.skus,
+        });
+        Ok(listed.collect())
+    }
+
+    async fn buyer_orders(&self, page: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
+        if let Some(campaign) = page.campaign
+            && !self.admission.knows(campaign).await
+        {
+            return Ok(BuyerOrders::NoCampaign);
+        }
+        self.lookups.buyer_orders(page).await
+    }
+
+    fn origins(&self, campaign: &str) -> Option<Arc<Origins>> {
+        self.admission.origins(campaign)
+    }
+
+    async fn meet(&self, campaign: &str) {
+        self.admission.knows(campaign).await;
+    }
+}
+
+impl Landed for Stages {
+    async fn standing(&self, campaign: &str, orders: &[OrderId]) -> StoreResult<Vec<Standing>> {
+        self.watched.standing(campaign, orders).await
+    }
+
+    async fn newest(&self, campaign: &str, users: &[String]) -> StoreResult<Vec<Standing>> {
+        self.watched.newest_of_buyers(campaign, users, NEWEST).await
+    }
+
+    async fn rows(&self, campaign: &str, orders: &[OrderId]) -> StoreResult<Vec<(LandedOrder, Option<i64>)>> {
+        let rows = self.watched.orders_of(campaign, orders).await?;
+        let changed = self.watched.changed_at(campaign, orders).await?;
+        let at = |row: &LandedOrder| changed.get(&row.attempt.order).copied().or(row.confirmed_at);
+        Ok(rows
+            .into_iter()
+            .map(|row| (at(&row), row))
+            .map(|(at, row)| (row, at))
+            .collect())
+    }
 }
 
 /// The data plane.
 pub struct Gateway<O> {
     config: ArcSwap<Config>,
     auth: Arc<ArcSwap<Auth>>,
-    orders: O,
+    orders: Arc<O>,
     metrics: Metrics,
-    told: Told,
+    told: Arc<Told>,
+    live: Live,
     doubts: Doubts,
+    on_sale: OnSale,
     /// The listener is about to close.
     leaving: AtomicBool,
 }
@@ -313,10 +447,12 @@ impl<O: Orders> Gateway<O> {
         Self {
             config: ArcSwap::from_pointee(config),
             auth,
-            orders,
+            orders: Arc::new(orders),
             metrics: Metrics::new(registry),
-            told: Told::default(),
+            told: Arc::default(),
+            live: Live::new(registry),
             doubts: Doubts::default(),
+            on_sale: OnSale::default(),
             leaving: AtomicBool::new(false),
         }
     }
@@ -330,6 +466,11 @@ impl<O: Orders> Gateway<O> {
             trusted_proxies: config.trusted_proxies,
             client_ip_header: config.client_ip_header.clone(),
             database_wait: config.database_wait,
+            cors: config.cors.clone(),
+            streams: config.streams,
+            buyer_streams: config.buyer_streams,
+            peer_streams: config.peer_streams,
+            heartbeat: config.heartbeat,
             ..Config::clone(&there)
         }));
         self.auth.store(auth.into());
@@ -338,6 +479,11 @@ impl<O: Orders> Gateway<O> {
     /// What checks tokens now.
     pub fn auth(&self) -> Arc<Auth> {
         self.auth.load_full()
+    }
+
+    /// Where whoever learns of a change of an order tells it, so that streams need not find out.
+    pub fn changes(&self) -> Changes {
+        self.live.changes()
     }
 
     /// From now on every answer over HTTP/1.1 closes its connection, so that clients make their next one elsewhere before
@@ -352,9 +498,14 @@ impl<O: Orders> Gateway<O> {
 
     /// [`Orders::landed`] in bounded time: a database may be silent.
     async fn landed_in_time(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
+        self.in_time(self.orders.landed(campaign, order)).await
+    }
+
+    /// What the database is asked for, in bounded time.
+    async fn in_time<T>(&self, asked: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
         let within = self.config.load().database_wait;
-        let landed = tokio::time::timeout(within, self.orders.landed(campaign, order)).await;
-        landed.unwrap_or_else(|_| {
+        let answered = tokio::time::timeout(within, asked).await;
+        answered.unwrap_or_else(|_| {
             Err(StoreError::Transient(format!(
                 "no answer within {} ms",
                 within.as_millis()
@@ -372,14 +523,18 @@ impl<O: Orders> Gateway<O> {
         let begun = Instant::now();
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let route = match check_request(&parts).and_then(|()| routes::find(path)) {
+        let checked = check_request(&parts);
+        if checked.is_ok() && cors::is_preflight(&parts) {
+            return self.preflight(&parts, begun).await;
+        }
+        let route = match checked.and_then(|()| routes::find(path)) {
             Ok(route) => route,
             Err(problem) => {
                 self.metrics.request("none", problem.status(), begun);
                 return answer::problem(&problem);
             }
         };
-        let name = route.name();
+        let mut name = route.name(&parts.method);
         let answered = if route.allows(&parts.method) {
             match route {
                 // Its parameters are read one by one.
@@ -387,10 +542,25 @@ impl<O: Orders> Gateway<O> {
                     let query = parts.uri.query().unwrap_or_default();
                     self.show_quota(&campaign, query, peer, &parts.headers).await
                 }
+                routes::Route::Orders { campaign } if parts.method != Method::POST => {
+                    let query = parts.uri.query();
+                    self.list_orders(Some(&campaign), query, &parts.headers).await
+                }
+                routes::Route::MyOrders => self.list_orders(None, parts.uri.query(), &parts.headers).await,
+                routes::Route::Campaigns => self.list_campaigns(parts.uri.query()),
                 _ if let Err(problem) = wire::check_query(parts.uri.query(), &[]) => Err(problem),
-                routes::Route::Place { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
+                routes::Route::Orders { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
                 routes::Route::Order { campaign, order } => {
                     self.show_order(&campaign, &order, &parts.headers).await
+                }
+                routes::Route::Cancel { campaign, order } => {
+                    self.cancel(&campaign, &order, &parts.headers, body).await
+                }
+                routes::Route::OrderEvents { campaign, order } => {
+                    self.stream_order((&campaign, &order), peer, &parts.headers).await
+                }
+                routes::Route::MyEvents { campaign } => {
+                    self.stream_mine(&campaign, peer, &parts.headers).await
                 }
                 routes::Route::Campaign { campaign } => self.show_campaign(&campaign).await,
                 routes::Route::Problems => Ok(answer::page(problem::list())),
@@ -400,6 +570,10 @@ impl<O: Orders> Gateway<O> {
             Ok(answer::method_not_allowed(route.allow()))
         };
         let answer = answered.unwrap_or_else(|problem| answer::problem(&problem));
+        if answer.headers().contains_key(live::PREFERENCE_APPLIED) {
+            // Its time is what the buyer wished.
+            name = "place-wait";
+        }
         self.metrics.request(name, answer.status().as_u16(), begun);
         answer
     }

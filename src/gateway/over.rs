@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::{self, Answer, OrderAnswer};
-use super::show::{no_lookup, show_row, unknown};
+use super::show::{no_lookup, unknown};
 use super::{Gateway, Orders};
 use crate::admission::{AdmissionError, Refusal};
 use crate::order::{Attempt, LandedOrder, OrderId, may_be_same_body};
@@ -49,19 +49,19 @@ impl<O: Orders> Gateway<O> {
     }
 
     /// An order of an archived campaign that has not landed.
-    pub(super) async fn show_stranded(
+    pub(super) async fn stranded(
         &self,
         campaign: &str,
         order: OrderId,
         user: &str,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<LandedOrder, Problem> {
         match self
             .orders
             .stranded(campaign, order)
             .await
             .map_err(not_looked_up)?
         {
-            Some(row) if row.attempt.user == user => Ok(show_row(campaign, &row)),
+            Some(row) if row.attempt.user == user => Ok(row),
             _ => Err(unknown()),
         }
     }

@@ -13,13 +13,14 @@ use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, He
 use super::answer::{self, Answer, OrderAnswer};
 use super::auth::Identity;
 use super::client_ip::client_ip;
+use super::live::Wait;
 use super::show::{no_lookup, not_before};
 use super::told::LastTold;
 use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Placement, Refusal};
-use crate::order::{Attempt, BODY, LandedOrder, OrderId};
-use crate::wire::problem::{MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
-use crate::wire::{Problem, bearer, check_uncompressed, idempotency_key, is_media_type};
+use crate::order::{Attempt, BODY, LandedOrder, OrderId, OrderState, REPLACES};
+use crate::wire::problem::{INVALID, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
+use crate::wire::{Moment, Problem, bearer, check_uncompressed, idempotency_key, is_media_type};
 
 /// Of the text of an address of version 6, about.
 const ADDRESS_BYTES_MAX: usize = 40;
@@ -51,14 +52,20 @@ impl<O: Orders> Gateway<O> {
         {
             return Err(self.rejected(&refusal));
         }
+        if let Some(replaced) = asked.replaces {
+            self.check_replaced(campaign, &identity.user, replaced).await?;
+        }
         let order = match &key {
             Some(key) => OrderId::keyed(campaign, &identity.user, key),
             None => OrderId::fresh(now_ms(), random()),
         };
         // What a retry is known by.
         let body = key.is_some().then(|| (BODY.to_owned(), asked.fingerprint()));
+        let replaces = asked
+            .replaces
+            .map(|order| (REPLACES.to_owned(), order.to_string()));
         let mut attributes = self.attributes(&identity, peer, headers, asked.attributes);
-        attributes.extend(body);
+        attributes.extend(body.into_iter().chain(replaces));
         let attempt = Attempt {
             order,
             user: identity.user.clone(),
@@ -78,8 +85,28 @@ impl<O: Orders> Gateway<O> {
                 };
                 self.answer_over(campaign, &again, archived).await
             }
-            decided => self.answer(campaign, order, decided).await,
+            decided => {
+                let answer = self.answer(campaign, order, decided).await?;
+                match Wait::of(headers) {
+                    Some(wait) => Ok(self.hold(campaign, order, wait, answer).await),
+                    None => Ok(answer),
+                }
+            }
         }
+    }
+
+    /// Whether the order that another one is to replace is this buyer's, and was not paid in time.
+    async fn check_replaced(&self, campaign: &str, user: &str, replaced: OrderId) -> Result<(), Problem> {
+        let row = self.landed(campaign, replaced).await?;
+        let detail = match row.filter(|row| row.attempt.user == user) {
+            Some(row) if row.state == OrderState::Expired => return Ok(()),
+            Some(row) => format!(
+                "the order that it names is {}, and not expired",
+                row.state.as_str()
+            ),
+            None => "it names no order that you have in this campaign".to_owned(),
+        };
+        Err(Problem::new(&INVALID, detail).pointer("/replaces"))
     }
 
     /// What rules may read of a request, by [`crate::plan::Attribute`]'s text form.
@@ -134,6 +161,8 @@ impl<O: Orders> Gateway<O> {
                 }
                 let shown = OrderAnswer {
                     revoked_reason: landed.as_ref().and_then(|row| row.revoked_reason.as_deref()),
+                    pay_by: landed.as_ref().and_then(|row| row.pay_by).map(Moment),
+                    replaces: landed.as_ref().and_then(|row| row.replaces),
                     ..OrderAnswer::placed(campaign, order, &placed, state)
                 };
                 Ok(answer::accepted(&shown, replayed))

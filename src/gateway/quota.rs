@@ -6,11 +6,11 @@ use std::net::IpAddr;
 
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::answer::{self, Answer};
 use super::place::random;
+use super::query::decoded;
 use super::{Gateway, Orders, now_ms};
 use crate::admission::{AdmissionError, Quota, Refusal};
 use crate::order::{
@@ -204,17 +204,6 @@ fn quantity(text: &str) -> Result<u32, String> {
         .filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
     let wrong = || format!("is no whole number from 1 to {QUANTITY_MAX}");
     quantity.filter(|_| digits).ok_or_else(wrong)
-}
-
-fn decoded(text: &str) -> Result<String, Problem> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded.map(|text| text.into_owned()).map_err(|_| {
-        Problem::new(
-            &MALFORMED,
-            format!("the query has {}, which is not UTF-8", echo(text)),
-        )
-    })
 }
 
 #[cfg(test)]

@@ -12,12 +12,26 @@ use crate::wire::{Problem, echo, not_found};
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    Place {
+    Campaigns,
+    MyOrders,
+    Orders {
         campaign: Cow<'a, str>,
     },
     Order {
         campaign: Cow<'a, str>,
         order: Cow<'a, str>,
+    },
+    Cancel {
+        campaign: Cow<'a, str>,
+        order: Cow<'a, str>,
+    },
+    OrderEvents {
+        campaign: Cow<'a, str>,
+        order: Cow<'a, str>,
+    },
+    /// Of all orders of who asks.
+    MyEvents {
+        campaign: Cow<'a, str>,
     },
     Campaign {
         campaign: Cow<'a, str>,
@@ -33,10 +47,15 @@ pub(super) enum Route<'a> {
 
 impl Route<'_> {
     /// Label of the metrics.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self, method: &Method) -> &'static str {
         match self {
-            Self::Place { .. } => "place",
+            Self::Campaigns => "campaigns",
+            Self::Orders { .. } if method == Method::POST => "place",
+            Self::Orders { .. } | Self::MyOrders => "orders",
             Self::Order { .. } => "order",
+            Self::Cancel { .. } => "cancel",
+            Self::OrderEvents { .. } => "order-events",
+            Self::MyEvents { .. } => "my-events",
             Self::Campaign { .. } => "campaign",
             Self::Quota { .. } => "quota",
             Self::Problems => "problems",
@@ -47,15 +66,21 @@ impl Route<'_> {
     /// Value of the header `Allow`.
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Place { .. } => "POST",
+            Self::Orders { .. } => "GET, HEAD, POST",
+            Self::Cancel { .. } => "POST",
+            // The head alone of a stream tells nothing, and would have to be found out.
+            Self::OrderEvents { .. } | Self::MyEvents { .. } => "GET",
             _ => "GET, HEAD",
         }
     }
 
     pub(super) fn allows(&self, method: &Method) -> bool {
+        let reads = method == Method::GET || method == Method::HEAD;
         match self {
-            Self::Place { .. } => method == Method::POST,
-            _ => method == Method::GET || method == Method::HEAD,
+            Self::Orders { .. } => reads || method == Method::POST,
+            Self::Cancel { .. } => method == Method::POST,
+            Self::OrderEvents { .. } | Self::MyEvents { .. } => method == Method::GET,
+            _ => reads,
         }
     }
 }
@@ -70,17 +95,35 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
         let mut segments = rest.split('/');
         let campaign = segments.next().unwrap_or_default();
         match (segments.next(), segments.next(), segments.next()) {
+            (Some("orders"), Some(order), Some("cancel"))
+                if segments.next().is_none() && !order.is_empty() =>
+            {
+                let campaign = campaign_id(campaign)?;
+                let order = percent_decode_str(order).decode_utf8_lossy();
+                return Ok(Route::Cancel { campaign, order });
+            }
             (None, ..) => {
                 let campaign = campaign_id(campaign)?;
                 return Ok(Route::Campaign { campaign });
             }
             (Some("orders"), None, _) => {
                 let campaign = campaign_id(campaign)?;
-                return Ok(Route::Place { campaign });
+                return Ok(Route::Orders { campaign });
             }
             (Some("quota"), None, _) => {
                 let campaign = campaign_id(campaign)?;
                 return Ok(Route::Quota { campaign });
+            }
+            (Some("orders"), Some("events"), None) => {
+                let campaign = campaign_id(campaign)?;
+                return Ok(Route::MyEvents { campaign });
+            }
+            (Some("orders"), Some(order), Some("events"))
+                if !order.is_empty() && segments.next().is_none() =>
+            {
+                let campaign = campaign_id(campaign)?;
+                let order = percent_decode_str(order).decode_utf8_lossy();
+                return Ok(Route::OrderEvents { campaign, order });
             }
             (Some("orders"), Some(order), None) if !order.is_empty() => {
                 let campaign = campaign_id(campaign)?;
@@ -89,6 +132,10 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
             }
             _ => {}
         }
+    } else if path == "/v1/campaigns" {
+        return Ok(Route::Campaigns);
+    } else if path == "/v1/orders" {
+        return Ok(Route::MyOrders);
     } else if path == problem::LIST_PATH {
         return Ok(Route::Problems);
     } else if let Some(text) = path.strip_prefix(problem::PATH).and_then(problem::explain) {
@@ -97,7 +144,7 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
     Err(not_found(path))
 }
 
-fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
+pub(super) fn campaign_id(segment: &str) -> Result<Cow<'_, str>, Problem> {
     let id = percent_decode_str(segment).decode_utf8_lossy();
     match check_id(&id) {
         Ok(()) => Ok(id),
@@ -118,7 +165,7 @@ mod tests {
         for path in ["/v1/campaigns/spring/orders", "/v1/campaigns/sp%72ing/orders"] {
             assert_eq!(
                 find(path).ok(),
-                Some(Route::Place { campaign: campaign() }),
+                Some(Route::Orders { campaign: campaign() }),
                 "{path}"
             );
         }
@@ -134,11 +181,34 @@ mod tests {
             })
         );
         assert_eq!(
+            find("/v1/campaigns/spring/orders/0a/cancel").ok(),
+            Some(Route::Cancel {
+                campaign: campaign(),
+                order: "0a".into()
+            })
+        );
+        assert_eq!(
             find("/v1/campaigns/spring/quota").ok(),
             Some(Route::Quota { campaign: campaign() })
         );
+        assert_eq!(find("/v1/campaigns").ok(), Some(Route::Campaigns));
+        assert_eq!(find("/v1/orders").ok(), Some(Route::MyOrders));
+        assert_eq!(
+            find("/v1/campaigns/spring/orders/0a/events").ok(),
+            Some(Route::OrderEvents {
+                campaign: campaign(),
+                order: "0a".into()
+            })
+        );
+        assert_eq!(
+            find("/v1/campaigns/spring/orders/events").ok(),
+            Some(Route::MyEvents { campaign: campaign() })
+        );
         assert_eq!(find("/problems").ok(), Some(Route::Problems));
-        assert_eq!(find("/problems/sold-out").map(|r| r.name()).ok(), Some("problem"));
+        assert_eq!(
+            find("/problems/sold-out").map(|r| r.name(&Method::GET)).ok(),
+            Some("problem")
+        );
     }
 
     #[test]
@@ -146,7 +216,8 @@ mod tests {
         for path in [
             "/",
             "/v1",
-            "/v1/campaigns",
+            "/v1/order",
+            "/v1/orders/1",
             "/v2/campaigns/spring",
             "/v1/campaigns/",
             "/v1/campaigns/spring/",
@@ -154,8 +225,12 @@ mod tests {
             "/problems/sold-out/",
             "/v1/campaigns/spring/quota/",
             "/v1/campaigns/spring/orders/",
-            "/v1/campaigns/spring/orders/1/events",
+            "/v1/campaigns/spring/orders/1/events/1",
+            "/v1/campaigns/spring/orders//events",
             "/v1/campaigns/spring/orders/1/2/3",
+            "/v1/campaigns/spring/orders//cancel",
+            "/v1/campaigns/spring/orders/1/cancel/",
+            "/v1/campaigns/spring/orders/1/cancel/2",
             "//v1/campaigns/spring",
             "/problems/nope",
         ] {

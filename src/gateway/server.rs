@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use tokio::net::TcpListener;
 
+use super::content::Content;
 use super::{Answer, Config, Gateway, Orders, answer, body};
-use crate::serving::{self, Door, Limits, Plane};
+use crate::serving::{self, Door, Limits, Page, Plane};
 use crate::wire::Problem;
 use crate::wire::problem::OVERLOADED;
 
@@ -48,7 +48,7 @@ impl<O: Orders> Gateway<O> {
 }
 
 impl<O: Orders> Plane for Gateway<O> {
-    type Body = Full<Bytes>;
+    type Body = Content;
 
     async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Answer {
         self.handle(peer, request).await
@@ -63,7 +63,19 @@ impl<O: Orders> Plane for Gateway<O> {
         answer::problem(&Problem::new(&OVERLOADED, detail))
     }
 
+    fn mark(&self, page: &Page, headers: &mut HeaderMap) {
+        self.mark_for(page, headers);
+    }
+
     fn is_leaving(&self) -> bool {
         Self::is_leaving(self)
+    }
+
+    fn lasts(&self, body: &Content) -> bool {
+        body.is_live()
+    }
+
+    fn closes(&self) {
+        self.live.close();
     }
 }

@@ -5,6 +5,7 @@ use hyper::header::HeaderMap;
 use serde::Serialize;
 
 use super::answer::{self, Answer, OrderAnswer};
+use super::auth::Identity;
 use super::told::LastTold;
 use super::{Gateway, Orders};
 use crate::admission::AdmissionError;
@@ -12,6 +13,14 @@ use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::wire::problem::{UNAVAILABLE, UNKNOWN};
 use crate::wire::{Moment, Problem};
+
+/// An order as it is known.
+pub(super) enum Shown {
+    /// By the database.
+    Landed(LandedOrder),
+    /// By the engine.
+    Placed(Placed, OrderState),
+}
 
 #[derive(Serialize)]
 struct CampaignAnswer<'a> {
@@ -26,9 +35,9 @@ struct CampaignAnswer<'a> {
 }
 
 #[derive(Serialize)]
-struct SkuAnswer {
-    id: String,
-    sold_out: bool,
+pub(super) struct SkuAnswer {
+    pub(super) id: String,
+    pub(super) sold_out: bool,
 }
 
 impl<O: Orders> Gateway<O> {
@@ -42,16 +51,29 @@ impl<O: Orders> Gateway<O> {
     ) -> Result<Answer, Problem> {
         let identity = self.authenticate(headers).await?;
         let order: OrderId = order.parse().map_err(|_| unknown())?;
-        let landed = self.landed_in_time(campaign, order).await;
-        if let Ok(Some(row)) = &landed {
-            return match row.attempt.user == identity.user {
-                true => {
-                    self.told.note(order, row.state);
-                    Ok(show_row(campaign, row))
-                }
-                false => Err(unknown()),
-            };
+        match self.looked_up(campaign, order, &identity).await? {
+            Shown::Landed(row) => Ok(show_row(campaign, &row)),
+            Shown::Placed(placed, state) => Ok(show_placed(campaign, order, &placed, state)),
         }
+    }
+
+    /// How an order stands, for its owner.
+    pub(super) async fn looked_up(
+        &self,
+        campaign: &str,
+        order: OrderId,
+        identity: &Identity,
+    ) -> Result<Shown, Problem> {
+        let landed = self.landed_in_time(campaign, order).await;
+        let landed = match landed {
+            Ok(Some(row)) if row.attempt.user != identity.user => return Err(unknown()),
+            Ok(Some(row)) => {
+                self.told.note(order, row.state);
+                return Ok(Shown::Landed(row));
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
         let found = self.orders.find(campaign, &identity.user, order).await;
         let told = self.told.of(order);
         match (found, landed) {
@@ -59,17 +81,18 @@ impl<O: Orders> Gateway<O> {
             (Ok(Some((placed, state))), Ok(_)) => {
                 let state = not_before(state, told)?;
                 self.told.note(order, state);
-                Ok(show_placed(campaign, order, &placed, state))
+                Ok(Shown::Placed(placed, state))
             }
             // What still waits in the outbox was told to nobody as more than that; of anything else the database may
             // know more, and have said so.
             (Ok(Some((placed, OrderState::Pending))), Err(error)) if told.is_none() => {
                 tracing::debug!(%error, "a lookup goes without the database");
-                Ok(show_placed(campaign, order, &placed, OrderState::Pending))
+                Ok(Shown::Placed(placed, OrderState::Pending))
             }
             (Ok(None), Ok(_)) => Err(unknown()),
             (Err(AdmissionError::Over { .. }), Ok(_)) => {
-                self.show_stranded(campaign, order, &identity.user).await
+                let row = self.stranded(campaign, order, &identity.user).await?;
+                Ok(Shown::Landed(row))
             }
             (Err(AdmissionError::UnknownCampaign(id)), Ok(_)) => Err(answer::unknown_campaign(&id)),
             (Err(error), Ok(_)) => Err(answer::admission_error(&error)),

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::Metrics;
-use crate::order::OrderState;
+use crate::order::{EXPIRED, OWN_ACTOR, OrderState};
 use crate::seldom::Seldom;
 use crate::store::{CHANGES_AT_ONCE, OrderChange, Outcome, Store, StoreResult};
 
@@ -15,9 +15,6 @@ const LEASE_MS: i64 = 15_000;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest rest between two batches.
 const REST_MAX: Duration = Duration::from_millis(50);
-/// Who changes the orders, and why.
-pub(super) const ACTOR: &str = "rushgate";
-pub(super) const REASON: &str = "expired";
 
 /// Has orders expire that were not paid in time.
 pub struct Expiry {
@@ -65,11 +62,11 @@ impl Expiry {
             let terms = self.store.order_terms(&campaign).await?.unwrap_or_default();
             let change = OrderChange {
                 to: OrderState::Expired,
-                actor: ACTOR,
-                reason: REASON,
+                actor: OWN_ACTOR,
+                reason: EXPIRED,
                 note: None,
                 key: None,
-                release: terms.release(OrderState::Expired, REASON),
+                release: terms.release(OrderState::Expired, EXPIRED),
             };
             let changed = self.store.change_orders(&campaign, &orders, change).await?;
             let made = changed

@@ -1,6 +1,7 @@
 //! Arguments and replies of the hand-written scripts. `lua/README.md` is the ABI.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::args::text;
 use super::fence::Fence;
@@ -160,6 +161,11 @@ pub fn settle_args(entries: &[(String, usize)]) -> Args {
         .iter()
         .flat_map(|(id, orders)| [text(id), text(orders)])
         .collect()
+}
+
+/// One order whose user is not known, in each of these buckets.
+pub fn lookup_in_args(order: OrderId, buckets: Range<u32>) -> Args {
+    buckets.flat_map(|bucket| [text(bucket), text(order)]).collect()
 }
 
 /// Orders with their users.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write;
 
 use super::reply::CodecError;
-use crate::order::{Attempt, BODY, OrderId};
+use crate::order::{Attempt, BODY, OrderId, REPLACES};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::Placed;
 
@@ -27,8 +27,8 @@ pub struct Record {
     pub placed: Placed,
     /// Id of the outbox entry it was written with: [`NO_ENTRY`] where there was none.
     pub entry: String,
-    /// What its plan reads of the attempt besides user, SKU and quantity, and [`BODY`]. `None` where there is neither,
-    /// and in records that were written before attributes were kept.
+    /// What its plan reads of the attempt besides user, SKU and quantity, [`BODY`] and [`REPLACES`]. `None` where there is none
+    /// of them, and in records that were written before attributes were kept.
     pub attributes: Option<Attributes>,
 }
 
@@ -135,17 +135,18 @@ fn sku_of<'a>(quantity: &'a str, rest: &'a str) -> Option<(&'a str, &'a str, &'a
     Some((quantity, sku, rest.strip_prefix(' ')?))
 }
 
-/// Of these attributes, those that the plan reads, and [`BODY`]; `None` where it reads none and that is not there, so that
-/// records stay short.
+/// Of these attributes, those that the plan reads, [`BODY`] and [`REPLACES`]; `None` where it reads none and those are not there,
+/// so that records stay short.
 pub fn kept(plan: &CheckedPlan, attributes: &Attributes) -> Option<Attributes> {
-    let (reads, body) = (plan.attributes(), attributes.get_key_value(BODY));
-    if reads.is_empty() && body.is_none() {
+    let reads = plan.attributes();
+    let beside = [BODY, REPLACES].map(|name| attributes.get_key_value(name));
+    if reads.is_empty() && beside == [None; 2] {
         return None;
     }
     let names = reads.iter().map(ToString::to_string);
     let found = names
         .filter_map(|name| attributes.get_key_value(&name))
-        .chain(body);
+        .chain(beside.into_iter().flatten());
     Some(found.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 

@@ -1,6 +1,6 @@
 //! An order as the database knows it.
 
-use super::{Attempt, Charge, Holds, OrderEvent, OrderId, OrderState};
+use super::{Attempt, Charge, Holds, OrderEvent, OrderId, OrderState, replaced_by};
 
 /// An order that landed, with where it stands; also one that is on its way there, among the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ impl LandedOrder {
     /// One that has not landed and may yet: its buyer was told that it is accepted.
     pub fn accepted(event: OrderEvent) -> Self {
         Self {
+            replaces: replaced_by(&event.attributes),
             attempt: Attempt {
                 order: event.order,
                 user: event.user,
@@ -44,7 +45,6 @@ impl LandedOrder {
             confirmed_at: None,
             revoked_reason: None,
             pay_by: None,
-            replaces: None,
         }
     }
 

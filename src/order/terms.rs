@@ -13,6 +13,12 @@ pub const REASONS_MAX: usize = 32;
 /// Bytes of a reason.
 pub const REASON_BYTES_MAX: usize = 64;
 
+/// Who changes orders where time alone does, and why it does.
+pub const OWN_ACTOR: &str = "rushgate";
+pub const EXPIRED: &str = "expired";
+/// Who cancels an order where its buyer does, and why.
+pub const BUYER: &str = "buyer";
+
 /// The time in which an order is to be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

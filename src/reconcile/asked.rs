@@ -67,4 +67,8 @@ impl Gate for Reconcile {
             .map(|removed| removed.map_err(|error| error.to_string()))
             .boxed()
     }
+
+    fn give_back_soon(&self) {
+        Self::give_back_soon(self);
+    }
 }

@@ -84,6 +84,7 @@ impl Door {
         }
         hall.close(self.hands_on);
         close.send_replace(true);
+        plane.closes();
         while let Some((stream, from)) = hall.waiting.pop_front() {
             let never = std::pin::pin!(std::future::pending());
             if let Some(Some(conn)) = hall.enter(from, never).await {

@@ -12,10 +12,10 @@ use hyper::http::request::Parts;
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode, Version};
 
-use super::Plane;
 use super::budget::Charge;
 use super::conn::Conn;
 use super::limits::{FIELD_BYTES, REFUSALS_MAX, REQUEST_BYTES};
+use super::{Page, Plane};
 
 /// A request is reset, as there is no room to say more.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,7 @@ pub(super) fn service<P: Plane>(
         let (head, body) = request.into_parts();
         let is_h1 = head.version <= Version::HTTP_11;
         conn.vain.asked();
+        let page = Page::of(&head);
         let admitted = admit(&*plane, &conn, &head, &body);
         // What is refused holds nothing from here on.
         let asked = admitted.map(|ticket| match ticket.charge {
@@ -55,11 +56,15 @@ pub(super) fn service<P: Plane>(
                 Some(request) => plane.answer(address, request).await,
                 None => plane.overloaded(),
             };
-            if let Err(TooMuch) = ticket.hand_over(&answer) {
+            let lasts = plane.lasts(answer.body());
+            if let Err(TooMuch) = ticket.hand_over(&answer, lasts) {
                 answer = plane.overloaded();
                 ticket.conn.in_vain();
             } else if is_in_vain(answer.status()) {
                 ticket.conn.in_vain();
+            }
+            if let Some(page) = page {
+                plane.mark(&page, answer.headers_mut());
             }
             if is_h1 && (plane.is_leaving() || ticket.conn.is_last()) {
                 let close = HeaderValue::from_static("close");
@@ -88,7 +93,7 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
     };
     let bytes = REQUEST_BYTES + stored(&head.headers) + head.uri.path().len() + held;
     let fits =
-        |bound: super::Bound| conn.in_flight() < bound.requests && conn.bytes.used() + bytes <= bound.bytes;
+        |bound: super::Bound| conn.passing() < bound.requests && conn.bytes.used() + bytes <= bound.bytes;
     let mut is_known = conn.known.load(Ordering::Relaxed);
     if !is_known {
         let looks = head.headers.contains_key(AUTHORIZATION) && conn.looks();
@@ -120,6 +125,7 @@ fn admit<P: Plane>(plane: &P, conn: &Arc<Conn>, head: &Parts, body: &Incoming) -
         is_refusal: charge.is_none(),
         charge,
         answer: None,
+        lasts: false,
     })
 }
 
@@ -138,6 +144,8 @@ struct Ticket {
     is_refusal: bool,
     /// The number of the answer, from when there is one.
     answer: Option<u64>,
+    /// The answer goes on for as long as there is something to tell.
+    lasts: bool,
 }
 
 /// The answer holds more than there is room for.
@@ -145,12 +153,17 @@ struct TooMuch;
 
 impl Ticket {
     /// The request itself holds nothing any more, and its answer does until the peer has taken it.
-    fn hand_over<B: Body>(&mut self, answer: &Response<B>) -> Result<(), TooMuch> {
+    fn hand_over<B: Body>(&mut self, answer: &Response<B>, lasts: bool) -> Result<(), TooMuch> {
         self.answer = Some(self.conn.answer());
         if self.is_refusal {
             return Ok(());
         }
         self.charge = None;
+        if lasts {
+            self.lasts = true;
+            self.conn.lasting.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
         let limits = &self.conn.shared.limits;
         let length = usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX);
         // A single answer is given, however long it is.
@@ -171,6 +184,9 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(number) = self.answer {
             self.conn.answer_ended(number);
+        }
+        if self.lasts {
+            self.conn.lasting.fetch_sub(1, Ordering::Relaxed);
         }
         if self.is_refusal {
             self.conn.refusals.fetch_sub(1, Ordering::Relaxed);

@@ -76,6 +76,8 @@ pub(super) struct Conn {
     arriving: AtomicBool,
     /// Answers in flight that say that there is no room.
     pub refusals: AtomicUsize,
+    /// Answers in flight that go on for as long as there is something to tell.
+    pub lasting: AtomicUsize,
     pub turn: Turn,
     /// Bytes since the last request, and what is charged for them.
     unasked: AtomicUsize,
@@ -122,6 +124,7 @@ impl Conn {
             is_h2: AtomicBool::new(false),
             arriving: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
+            lasting: AtomicUsize::new(0),
             turn,
             unasked: AtomicUsize::new(0),
             unasked_charge: Mutex::default(),
@@ -138,6 +141,12 @@ impl Conn {
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Requests in flight that take the room of requests.
+    pub(super) fn passing(&self) -> usize {
+        self.in_flight()
+            .saturating_sub(self.lasting.load(Ordering::Relaxed))
     }
 
     /// A request came.

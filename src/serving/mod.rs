@@ -32,13 +32,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
+use hyper::header::{HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Uri};
 use tokio::net::{TcpListener, TcpSocket};
 
 pub use accept::Door;
 pub use figures::Figures;
-pub use limits::{Bound, FEW_BODY_BYTES, Limits, pace};
+pub use limits::{Bound, FEW_BODY_BYTES, Limits, pace, share};
 pub use patience::{Timely, TooSlow};
 pub use peer::{Networks, PeerKey};
 pub use tls::Tls;
@@ -47,6 +48,22 @@ use crate::wire::BindError;
 
 /// Connections the kernel keeps for us while we are busy; it caps this by `net.core.somaxconn`.
 const BACKLOG: u32 = 8192;
+
+/// What a page in a browser asked for, and the origin that it is of.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub origin: HeaderValue,
+    pub uri: Uri,
+}
+
+impl Page {
+    /// `None` of a request that no page made, or one of the same origin, which says so only of some.
+    fn of(head: &Parts) -> Option<Box<Self>> {
+        let origin = head.headers.get(ORIGIN)?.clone();
+        let uri = head.uri.clone();
+        Some(Box::new(Self { origin, uri }))
+    }
+}
 
 /// What answers the requests of a listener.
 pub trait Plane: Send + Sync + 'static {
@@ -71,10 +88,22 @@ pub trait Plane: Send + Sync + 'static {
     /// The answer where a request would hold more memory than there is for it; it says to come again.
     fn overloaded(&self) -> Response<Self::Body>;
 
+    /// Adds to the answer of a page's request what its browser has to know, whatever the answer is.
+    fn mark(&self, _page: &Page, _headers: &mut HeaderMap) {}
+
     /// Whether answers over HTTP/1.1 close their connections, because the listener is about to close.
     fn is_leaving(&self) -> bool {
         false
     }
+
+    /// Whether an answer goes on for as long as there is something to tell. The plane counts such answers itself: they take
+    /// neither the room of requests nor their memory.
+    fn lasts(&self, _body: &Self::Body) -> bool {
+        false
+    }
+
+    /// The listener closes: what lasts is to end.
+    fn closes(&self) {}
 }
 
 /// Listens on an address that `what`, a flag, names.

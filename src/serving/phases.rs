@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -60,8 +61,14 @@ pub(super) async fn run<P: Plane>(
     let service = service(plane, conn.clone());
     let limits = &conn.shared.limits;
     match is_h2 {
-        true => drive(&conn, h2(limits).serve_connection(wire, service), closing).await,
-        false => drive(&conn, h1(limits).serve_connection(wire, service), closing).await,
+        true => {
+            let connection = Box::pin(h2(limits).serve_connection(wire, service));
+            drive(&conn, connection, closing).await
+        }
+        false => {
+            let connection = Box::pin(h1(limits).serve_connection(wire, service));
+            drive(&conn, connection, closing).await
+        }
     }
 }
 
@@ -162,13 +169,13 @@ fn h2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Lets a connection do its work until it ends, is told to, or is judged to.
-async fn drive<C>(conn: &Conn, connection: C, mut closing: watch::Receiver<bool>)
+/// Lets a connection do its work until it ends, is told to, or is judged to. Boxed, a connection takes no more than its own protocol
+/// needs: one with an open stream is there for long.
+async fn drive<C>(conn: &Conn, mut connection: Pin<Box<C>>, mut closing: watch::Receiver<bool>)
 where
     C: GracefulConnection,
     C::Error: std::fmt::Display,
 {
-    let mut connection = std::pin::pin!(connection);
     let mut is_leaving = false;
     loop {
         let wait = match conn.judge() {
@@ -217,7 +224,7 @@ where
     }
 }
 
-fn leave<C: GracefulConnection>(conn: &Conn, connection: std::pin::Pin<&mut C>, is_leaving: &mut bool) {
+fn leave<C: GracefulConnection>(conn: &Conn, connection: Pin<&mut C>, is_leaving: &mut bool) {
     if !*is_leaving {
         *is_leaving = true;
         if !conn.is_leaving() {

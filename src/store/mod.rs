@@ -4,6 +4,7 @@
 mod attempts;
 mod audiences;
 mod audit;
+mod buyer_orders;
 mod campaigns;
 mod changes;
 mod conditions;
@@ -14,6 +15,7 @@ mod landing;
 mod letters;
 mod modules;
 mod operations;
+mod order_jobs;
 mod order_list;
 mod orders;
 mod rebuild;
@@ -21,6 +23,7 @@ mod rows;
 mod scheduled;
 mod seals;
 mod server;
+mod standing;
 mod stock_changes;
 mod time;
 mod told;
@@ -35,11 +38,12 @@ use sqlx::pool::PoolOptions;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, MySqlPool, Transaction};
 
 use crate::audience::ListKind;
-use crate::campaign::{Activation, Campaign, Restock, Schedule};
+use crate::campaign::{Activation, Campaign, Origins, Restock, Schedule};
 use crate::record::At;
 pub use attempts::held::{SampleRow, Spooled};
 pub use attempts::older::AttemptsAt;
 pub use attempts::pieces::PieceAt;
+pub use buyer_orders::{BuyerOrder, BuyerPlace};
 pub use campaigns::pause::PauseRow;
 pub use campaigns::record_version::OlderSender;
 pub use campaigns::revisions::{ActivationRow, AuditRow};
@@ -57,6 +61,7 @@ pub use letters::{
 pub use modules::is_digest;
 pub use modules::names::taken;
 pub use operations::{OperationKey, OperationRow};
+pub use order_jobs::{JobCounts, OrderCount, OrderJob};
 pub use order_list::{OrderFilter, OrderPlace, OrderRow};
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use rebuild::stranded::Stranded;
@@ -66,6 +71,7 @@ pub use seals::{CutOver, KeyRow, contradiction};
 use server::encryption;
 pub use server::examine::{Place, ServerFacts, TABLES, place};
 pub use server::schema::Schema;
+pub use standing::Standing;
 pub use stock_changes::commit::{Commit, Committed};
 pub use stock_changes::{AuditLine, NewStockChange, StockChange, StockChangeKind};
 pub use told::Untold;
@@ -187,6 +193,8 @@ pub struct CampaignRow {
     pub restock: Option<Restock>,
     /// Number of the last change of the campaign's stock that was begun; 0 where there was none.
     pub stock_change: u64,
+    /// Whose pages may read what gateways say of it; `None`: those that the configuration names.
+    pub origins: Option<Arc<Origins>>,
 }
 
 /// Stock of one SKU as the database has it.

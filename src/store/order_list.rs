@@ -2,6 +2,7 @@
 //! that the page before names, so it costs the same however far down it is, and no order is shown twice or left out because
 //! others land meanwhile.
 
+use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
@@ -12,7 +13,7 @@ use crate::store::rows::{maybe_moment, maybe_text, moment, narrow, text};
 use crate::store::{Store, StoreResult, time};
 
 /// What is asked for of a campaign's orders; what is `None` is not asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderFilter {
     pub state: Option<OrderState>,
     pub user: Option<String>,
@@ -43,6 +44,10 @@ pub struct OrderRow {
     pub placed_at: i64,
     pub confirmed_at: Option<i64>,
     pub revoked_reason: Option<String>,
+    /// Until when it can be paid; `None` where it does not wait for that.
+    pub pay_by: Option<i64>,
+    /// The order that was not paid in time, in whose place this one came.
+    pub replaces: Option<OrderId>,
 }
 
 impl OrderRow {
@@ -54,8 +59,9 @@ impl OrderRow {
     }
 }
 
-const SELECT: &str = "SELECT order_id, state, CAST(user_id AS CHAR), sku_id, quantity, revision, CAST(placed_at AS CHAR), \
-     CAST(confirmed_at AS CHAR), revoked_reason FROM orders";
+/// What [`order_row`] reads.
+pub(super) const COLUMNS: &str = "order_id, state, CAST(user_id AS CHAR), sku_id, quantity, revision, \
+     CAST(placed_at AS CHAR), CAST(confirmed_at AS CHAR), revoked_reason, CAST(pay_by AS CHAR), replaces";
 
 impl Store {
     /// Orders of a campaign that landed, the one placed last first, those behind `before`, at most `limit`.
@@ -66,17 +72,22 @@ impl Store {
         before: Option<OrderPlace>,
         limit: u32,
     ) -> StoreResult<Vec<OrderRow>> {
-        let index = self.dialect.by_index(match filter.user {
-            Some(_) => "orders_buyer",
-            None => "orders_placed",
-        });
+        let index = self.listing_index(filter);
         let found = conditions(campaign, filter, before)?;
         let sql = format!(
-            "{SELECT}{index}{} ORDER BY placed_at DESC, order_id DESC LIMIT ?",
+            "SELECT {COLUMNS} FROM orders{index}{} ORDER BY placed_at DESC, order_id DESC LIMIT ?",
             found.sql()
         );
         let query = bind_all(sqlx::query(AssertSqlSafe(sql)), found.values).bind(i64::from(limit));
         query.fetch_all(&self.pool).await?.iter().map(order_row).collect()
+    }
+
+    /// The index that orders which this lets through are read by.
+    pub(super) fn listing_index(&self, filter: &OrderFilter) -> String {
+        self.dialect.by_index(match filter.user {
+            Some(_) => "orders_buyer",
+            None => "orders_placed",
+        })
     }
 
     /// Where a landed order stands; `None` where there is none of this id.
@@ -93,7 +104,11 @@ impl Store {
     }
 }
 
-fn conditions(campaign: &str, filter: &OrderFilter, before: Option<OrderPlace>) -> StoreResult<Where> {
+pub(super) fn conditions(
+    campaign: &str,
+    filter: &OrderFilter,
+    before: Option<OrderPlace>,
+) -> StoreResult<Where> {
     // What lies outside of what a database can hold is asked for as its bound.
     let moment = |ms: i64| time::to_text(ms.clamp(TIME_MIN_MS, TIME_MAX_MS)).map(Bound::Text);
     let text = |text: &str| Bound::Text(text.to_owned());
@@ -125,7 +140,7 @@ fn conditions(campaign: &str, filter: &OrderFilter, before: Option<OrderPlace>) 
     Ok(found)
 }
 
-fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
+pub(super) fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
     Ok(OrderRow {
         order: order_id(&text(row, 0)?)?,
         state: state(&text(row, 1)?)?,
@@ -136,5 +151,7 @@ fn order_row(row: &AnyRow) -> StoreResult<OrderRow> {
         placed_at: moment(row, 6)?,
         confirmed_at: maybe_moment(row, 7)?,
         revoked_reason: maybe_text(row, 8)?,
+        pay_by: maybe_moment(row, 9)?,
+        replaces: maybe_text(row, 10)?.as_deref().map(order_id).transpose()?,
     })
 }

@@ -5,6 +5,7 @@ mod idempotency;
 pub mod json;
 pub mod mib;
 pub mod millis;
+mod page;
 pub mod problem;
 mod request;
 pub mod secret;
@@ -12,6 +13,7 @@ mod shown;
 mod unfit;
 
 pub use idempotency::idempotency_key;
+pub use page::paged;
 pub use problem::Problem;
 pub use request::{check_headers, check_host, check_query, check_same_host, check_uncompressed, not_found};
 pub use shown::{check_seen, check_shown, check_shown_json, is_hidden, is_selector, prints_nothing};

@@ -51,6 +51,8 @@ problems! {
         "The bearer token says that it may be used only later (claim nbf).";
     FORBIDDEN = "forbidden" 403 final "Not allowed"
         "The request is understood and refused.";
+    CANCEL_NOT_ALLOWED = "cancel-not-allowed" 403 final "Buyers cannot cancel"
+        "Whoever runs the sale does not let buyers cancel their orders by themselves. Nothing was changed.";
     NOT_FOUND = "not-found" 404 final "No such path"
         "Nothing is served under this path.";
     UNKNOWN_SKU = "unknown-sku" 404 final "Unknown SKU"
@@ -72,6 +74,12 @@ problems! {
          was ordered. Where no rule refuses it for good, the document says retryable, and retry_at when all of them allow it.";
     CONFLICT = "conflict" 409 final "Conflict"
         "The id is taken, or somebody else changed the same thing.";
+    NOT_LANDED_YET = "not-landed-yet" 409 retry "Order on its way"
+        "The order was admitted and has not reached the database, where it can be changed. Nothing was changed. Wait as long as Retry-After says, then send the request again.";
+    ORDER_STATE = "order-state" 409 final "Order in another state"
+        "The member state says how the order stands, and from there it cannot be changed so. Nothing was changed.";
+    ORDER_EXPIRED = "order-expired" 409 final "Order expired"
+        "The order was not paid in time and has given back what it held. Nothing was paid: give the money back, or place a new order that names this one in replaces.";
     ACCEPT_MISSING = "accept-missing" 409 final "Counters would lose what they hold"
         "Activating the revision changes what counters count, leaves them unread, or has a rule that decides already begin with one \
          at zero: the member changes says what becomes of their counts. Name their ids in accept to activate all the same.";
@@ -99,6 +107,9 @@ problems! {
          a rule refuses it for good, the document does not say retryable.";
     OVERLOADED = "overloaded" 429 retry "Too many orders are waiting"
         "Nothing was begun. Wait as long as Retry-After says, then send the request again with the same Idempotency-Key.";
+    TOO_MANY_STREAMS = "too-many-streams" 429 retry "Too many streams are open"
+        "This buyer, this address or the gateway has as many streams of events open as it may have. Close one, or ask with GET how \
+         the order stands, and open the stream when Retry-After is over.";
     INTERNAL = "internal" 500 final "Internal error"
         "A defect of the service. If it was an order, ask again with the same Idempotency-Key before giving up.";
     PROOF_FAILED = "proof-failed" 500 final "The proof of the revision failed"
@@ -173,7 +184,7 @@ pub struct Fault {
 }
 
 impl Problem {
-    /// A 429 or 503 says when to come back: a second, unless [`Self::retry_after`] knows better.
+    /// A 429 or 503, and what is on its way, says when to come back: a second, unless [`Self::retry_after`] knows better.
     pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Document {
             uri: Cow::Borrowed(kind.uri),
@@ -189,7 +200,8 @@ impl Problem {
             retry_at: None,
             errors: Vec::new(),
             more: serde_json::Map::new(),
-            retry_after: matches!(kind.status, 429 | 503).then_some(Duration::from_secs(1)),
+            retry_after: (matches!(kind.status, 429 | 503) || kind.slug == "not-landed-yet")
+                .then_some(Duration::from_secs(1)),
             accept_encoding: None,
         }))
     }
@@ -379,6 +391,7 @@ mod tests {
             ("token-expired", 401, false),
             ("token-not-yet-valid", 401, true),
             ("forbidden", 403, false),
+            ("cancel-not-allowed", 403, false),
             ("not-found", 404, false),
             ("unknown-sku", 404, false),
             ("unknown", 404, false),
@@ -388,6 +401,9 @@ mod tests {
             ("window-full", 409, true),
             ("rule-rejected", 409, false),
             ("conflict", 409, false),
+            ("not-landed-yet", 409, true),
+            ("order-state", 409, false),
+            ("order-expired", 409, false),
             ("accept-missing", 409, false),
             ("closed", 410, false),
             ("too-large", 413, false),
@@ -400,6 +416,7 @@ mod tests {
             ("module-refused", 422, false),
             ("not-open", 425, true),
             ("overloaded", 429, true),
+            ("too-many-streams", 429, true),
             ("internal", 500, false),
             ("proof-failed", 500, false),
             ("gate-closed", 503, true),

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod control;
 pub mod database;
 pub mod deployment;
+pub mod events;
 pub mod forge;
 pub mod frames;
 pub mod house;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use hyper::StatusCode;
 use serde::Deserialize;
 
+use crate::campaign::Origins;
 use crate::cli::client::{Client, ClientError, segment};
+use crate::order::{Hold, Release};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
 
@@ -19,11 +21,19 @@ pub(super) struct Shown {
     pub(super) opens_at: jiff::Timestamp,
     pub(super) closes_at: jiff::Timestamp,
     pub(super) retention_days: u32,
+    #[serde(default)]
+    pub(super) origins: Option<Origins>,
     pub(super) skus: Vec<SkuShown>,
     pub(super) rejected: BTreeMap<String, u64>,
     pub(super) orders_to_kafka: u64,
     pub(super) units_to_database: u64,
     pub(super) redis_whole: bool,
+    #[serde(default)]
+    pub(super) hold: Option<Hold>,
+    #[serde(default)]
+    pub(super) cancel_by_buyer: bool,
+    #[serde(default)]
+    pub(super) releases: BTreeMap<String, Release>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -18,6 +18,10 @@ pub(super) struct Difference {
     pub(super) times: bool,
     /// What it is to be called.
     pub(super) title: Option<String>,
+    /// How long orders are held, who may cancel them, what comes back.
+    pub(super) terms: bool,
+    /// Whose pages may read what gateways say of it.
+    pub(super) origins: bool,
     /// SKUs with other stock: which, how many units there are, and how many there are to be.
     pub(super) stock: Vec<(String, u64, u64)>,
     /// SKUs that are not sold yet.
@@ -43,6 +47,9 @@ impl Difference {
             title: Some(&sale.title)
                 .filter(|title| !title.is_empty() && **title != shown.title)
                 .cloned(),
+            terms: (sale.hold, sale.cancel_by_buyer, &sale.releases)
+                != (shown.hold, shown.cancel_by_buyer, &shown.releases),
+            origins: sale.origins.is_some() && sale.origins != shown.origins,
             ..Self::default()
         };
         difference.skus(sale, shown);
@@ -102,6 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::order::Release;
 
     fn there() -> (Shown, RevisionShown) {
         let shown = json!({
@@ -152,15 +160,29 @@ mod tests {
             };
             assert_eq!(difference(change), expected);
         }
+        let terms: [Change; 3] = [
+            |sale| sale.hold = serde_json::from_value(json!({"minutes": 15})).expect("a hold"),
+            |sale| sale.cancel_by_buyer = true,
+            |sale| sale.releases = [("fraud".to_owned(), Release::Stock)].into(),
+        ];
+        for change in terms {
+            let expected = Difference {
+                terms: true,
+                ..Difference::default()
+            };
+            assert_eq!(difference(change), expected);
+        }
         let other = difference(|sale| {
             sale.closes_at = "2026-12-04T10:00:00Z".parse().expect("a time");
             sale.title = "Winter".into();
+            sale.origins = Some(Default::default());
             sale.skus[0].stock = 1000;
             sale.skus.push(Sku::new("cap", 1));
         });
         let expected = Difference {
             times: true,
             title: Some("Winter".into()),
+            origins: true,
             stock: vec![("mug".into(), 500, 1000)],
             added: vec![Sku::new("cap", 1)],
             ..Difference::default()

@@ -73,6 +73,10 @@ pub struct Set {
     /// When it closes.
     #[arg(long, value_name = "TIME")]
     closes_at: Option<jiff::Timestamp>,
+    /// Whose pages in browsers may read what gateways say of it: https://shop.example,https://m.shop.example; "*" every page, ""
+    /// none, "configured" as the configuration says.
+    #[arg(long, value_name = "LIST")]
+    origins: Option<String>,
     /// A counter that may be re-keyed or dropped, or start at zero; may be given more than once.
     #[arg(long, value_name = "COUNTER")]
     accept: Vec<String>,
@@ -169,12 +173,15 @@ pub(super) async fn end(args: &End) -> anyhow::Result<()> {
 }
 
 pub(super) async fn set(args: &Set) -> anyhow::Result<()> {
-    let body = body([
+    let mut body = body([
         ("title", json!(args.title)),
         ("opens_at", json!(args.opens_at)),
         ("closes_at", json!(args.closes_at)),
         ("accept", json!(args.accept)),
     ]);
+    if let Some(origins) = &args.origins {
+        body["origins"] = self::origins(origins);
+    }
     let path = format!("{}{}", path(&args.campaign), tried(args.dry_run));
     change(&args.how, Method::PATCH, &path, body).await
 }
@@ -192,6 +199,15 @@ pub(super) async fn stock(args: &Stock) -> anyhow::Result<()> {
     change(&args.how, Method::POST, &path, body).await
 }
 
+/// As the API takes them; what is wrong with one, it says.
+fn origins(text: &str) -> Value {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    match text {
+        "configured" => Value::Null,
+        _ => names.collect(),
+    }
+}
+
 fn tried(dry_run: bool) -> &'static str {
     if dry_run { "?dry_run=true" } else { "" }
 }
@@ -204,6 +220,14 @@ mod tests {
     fn what_is_not_given_is_not_sent_and_what_was_done_is_said() {
         let given = body([("a", json!(None::<u64>)), ("b", json!(1)), ("accept", json!([]))]);
         assert_eq!(given, json!({"b": 1}));
+        assert_eq!(
+            origins("https://a.example, https://b.example"),
+            json!(["https://a.example", "https://b.example"])
+        );
+        assert_eq!(
+            (origins("*"), origins(""), origins("configured")),
+            (json!(["*"]), json!([]), Value::Null)
+        );
         assert_eq!(did(&json!({"did": ["One.", "Two."]})), "One.\nTwo.");
         assert_eq!(did(&json!({"did": "One."})), "One.");
     }

@@ -1,5 +1,6 @@
 //! The file of a sale: a campaign as people keep it beside their code, in YAML; JSON is YAML as well.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -7,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api::{RevisionShown, Shown, SkuShown};
-use crate::campaign::Sku;
+use crate::campaign::{Origins, Sku};
 use crate::control::RuleSpec;
+use crate::order::{Hold, Release};
 use crate::plan::Folds;
 use crate::revision::PinnedRule;
 
@@ -32,6 +34,15 @@ pub(super) struct Sale {
     pub(super) fold: Folds,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) shadow: Vec<RuleSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hold: Option<Hold>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) cancel_by_buyer: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) releases: BTreeMap<String, Release>,
+    /// Whose pages in browsers may read what gateways say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origins: Option<Origins>,
     /// Lists that have to be there, because rules ask for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) lists: Vec<String>,
@@ -84,6 +95,10 @@ impl Sale {
             rules: specs(&revision.rules),
             fold: revision.fold.clone(),
             shadow: specs(&revision.shadow),
+            hold: shown.hold,
+            cancel_by_buyer: shown.cancel_by_buyer,
+            releases: shown.releases.clone(),
+            origins: shown.origins.clone(),
             lists: revision.lists.keys().cloned().collect(),
         }
     }
@@ -152,6 +167,10 @@ rules:
   - module: audience
     params: {list: vip}
 fold: {user: [lowercase]}
+hold: {minutes: 15, on_expiry: release}
+cancel_by_buyer: true
+releases: {fraud: stock}
+origins: [\"https://shop.example\"]
 lists: [vip]
 ";
 
@@ -178,6 +197,8 @@ lists: [vip]
             ("2026-12-01T10:00:00Z", "tomorrow", ":3:", "year"),
             ("  - module: audience", "  - modul: audience", ":13:", "modul"),
             ("title: Spring sale", "id: summer", ":2:", "id"),
+            ("on_expiry: release", "on_expiry: keep", ":15:", "keep"),
+            ("shop.example", "shop.example/", ":", "has a path"),
             ("skus:", "skus: [", ":", ""),
         ] {
             let error = wrong(from, to);

@@ -22,8 +22,14 @@ pub(super) enum Step {
     Add(Sku),
     /// A SKU, how many units it has in all, and how many it is to have.
     Stock(String, u64, u64),
-    /// Another title, other times.
-    Set { title: Option<String>, times: bool },
+    /// Another title, other times, pages of other origins.
+    Set {
+        title: Option<String>,
+        times: bool,
+        origins: bool,
+    },
+    /// Other terms for its orders.
+    Terms,
     /// A revision that says all that the file does, put in force.
     Revision,
 }
@@ -34,9 +40,17 @@ pub(super) fn steps(sale: &Sale, difference: &Difference) -> Vec<Step> {
     let stock = difference.stock.iter().cloned();
     steps.extend(stock.map(|(sku, from, to)| Step::Stock(sku, from, to)));
     let times = difference.times && !difference.rules;
-    if difference.title.is_some() || times {
+    let origins = difference.origins;
+    if difference.title.is_some() || times || origins {
         let title = difference.title.as_ref().map(|_| sale.title.clone());
-        steps.push(Step::Set { title, times });
+        steps.push(Step::Set {
+            title,
+            times,
+            origins,
+        });
+    }
+    if difference.terms {
+        steps.push(Step::Terms);
     }
     if difference.rules {
         steps.push(Step::Revision);
@@ -60,7 +74,11 @@ impl Step {
                 let body = json!({"sku": sku, "set": to, "expect": from});
                 (Method::POST, format!("{campaign}/stock{query}"), body)
             }
-            Self::Set { title, times } => {
+            Self::Set {
+                title,
+                times,
+                origins,
+            } => {
                 let mut body = json!({});
                 if let Some(title) = title {
                     body["title"] = title.as_str().into();
@@ -69,6 +87,13 @@ impl Step {
                     body["opens_at"] = json!(sale.opens_at);
                     body["closes_at"] = json!(sale.closes_at);
                 }
+                if *origins {
+                    body["origins"] = json!(sale.origins);
+                }
+                (Method::PATCH, format!("{campaign}{query}"), body)
+            }
+            Self::Terms => {
+                let body = json!({"hold": sale.hold, "cancel_by_buyer": sale.cancel_by_buyer, "releases": sale.releases});
                 (Method::PATCH, format!("{campaign}{query}"), body)
             }
             Self::Revision => return revise(client, sale, accept, dry_run).await,
@@ -85,9 +110,14 @@ impl Step {
             Self::Set {
                 title: None,
                 times: true,
+                origins: false,
             } => Some(Self::Revision),
             _ => None,
         }
+    }
+
+    fn is_of_origins(&self) -> bool {
+        matches!(self, Self::Set { origins: true, .. })
     }
 
     /// What is otherwise.
@@ -97,8 +127,12 @@ impl Step {
             Self::Stock(sku, from, to) => format!("{} has {from} units and not {to}", shown_sku(sku)),
             Self::Set { title, .. } => match title {
                 Some(title) => format!("the title is not {title:?}"),
+                None if self.is_of_origins() => {
+                    "pages of other origins may read what is said of it".to_owned()
+                }
                 None => "it opens and closes at other times".to_owned(),
             },
+            Self::Terms => "its orders are held, cancelled or given back otherwise".to_owned(),
             Self::Revision => "it has other rules".to_owned(),
         }
     }

@@ -226,3 +226,24 @@ fn commands_of_an_operator_find_the_token_in_its_file_too() {
         "RUSHGATE_ADMIN_TOKEN and RUSHGATE_ADMIN_TOKEN_FILE are both given; leave one of them out"
     );
 }
+
+#[test]
+fn a_payment_system_has_a_token_of_its_own() {
+    let with = |pairs: &[(&str, &str)]| resolved("", pairs).map_err(|error| error.to_string());
+    let admin = ("RUSHGATE_ADMIN_TOKEN", "a");
+    let config = with(&[admin, ("RUSHGATE_PAYMENT_TOKEN", "p")]).expect("two tokens");
+    assert_eq!(config.payment_token.as_deref(), Some("p"));
+    assert_eq!(with(&[admin]).expect("one token").payment_token, None);
+    for (pairs, words) in [
+        (&[("RUSHGATE_PAYMENT_TOKEN", "p")][..], "set that, too"),
+        (&[admin, ("RUSHGATE_PAYMENT_TOKEN", "a")], "make another one"),
+        (
+            &[admin, ("RUSHGATE_PAYMENT_TOKEN_FILE", "/no/such/file")],
+            "RUSHGATE_PAYMENT_TOKEN_FILE: cannot read",
+        ),
+    ] {
+        let error = with(pairs).err().expect(words);
+        assert!(error.contains(words), "{error}");
+        assert!(error.starts_with("RUSHGATE_PAYMENT_TOKEN"), "{error}");
+    }
+}

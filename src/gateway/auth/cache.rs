@@ -69,6 +69,7 @@ mod tests {
         Arc::new(Identity {
             user: user.into(),
             claims: Vec::new(),
+            expires: None,
         })
     }
 

@@ -67,6 +67,7 @@ pub(super) fn stored(sample: &Sample) -> (CampaignRow, Revision) {
         pause: Default::default(),
         restock: None,
         stock_change: 0,
+        origins: None,
     };
     (row, revision)
 }

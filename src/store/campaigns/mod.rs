@@ -1,5 +1,6 @@
 //! Campaigns with their revisions and activations.
 
+mod origins;
 pub(in crate::store) mod pause;
 pub(in crate::store) mod record_version;
 mod removal;
@@ -7,13 +8,16 @@ pub(in crate::store) mod revisions;
 pub(in crate::store) mod skus;
 mod terms;
 
+use std::sync::Arc;
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::campaign::{
-    ARCHIVE_LEAD_MS, Activation, Campaign, RecordVersion, RecordVersionError, Restock, Schedule, Skus,
-    days_ms,
+    ARCHIVE_LEAD_MS, Activation, Campaign, Origins, RecordVersion, RecordVersionError, Restock, Schedule,
+    Skus, days_ms,
 };
+use crate::order::OrderTerms;
 use crate::revision::Revision;
 use crate::store::dialect::{pieces, placeholders};
 use crate::store::error::is_duplicate;
@@ -24,20 +28,32 @@ use crate::store::{CampaignRow, Store, StoreError, StoreResult};
 const SELECT: &str = "SELECT c.campaign_id, c.title, c.uid, c.buckets, c.shards, CAST(c.created_at AS CHAR), c.epoch, \
      c.revision, CAST(r.opens_at AS CHAR), CAST(r.closes_at AS CHAR), r.retention_days, c.partitions, \
      c.record_version, c.pauses, CAST(c.paused_at AS CHAR), CAST(c.resume_at AS CHAR), c.pause_note, \
-     x.number, x.sku_id, x.units, x.epoch, c.stock_change \
+     x.number, x.sku_id, x.units, x.epoch, c.stock_change, c.origins \
      FROM campaigns c JOIN revisions r ON r.campaign_id = c.campaign_id AND r.revision = c.revision \
      LEFT JOIN stock_changes x ON x.campaign_id = c.campaign_id AND x.number = c.stock_change \
      AND x.epoch IS NOT NULL AND x.kind <> 'remove'";
 
 impl Store {
+    /// [`Self::insert_campaign_with`] without origins of its own, and without terms for its orders.
+    pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
+        self.insert_campaign_with(campaign, first, None, &OrderTerms::default())
+            .await
+    }
+
     /// Campaign, stock rows, revision 1 and its activation with epoch 1, in one transaction.
     /// `Conflict` when the id is taken, or a module was deleted meanwhile.
-    pub async fn insert_campaign(&self, campaign: &Campaign, first: &Revision) -> StoreResult<()> {
+    pub async fn insert_campaign_with(
+        &self,
+        campaign: &Campaign,
+        first: &Revision,
+        origins: Option<&Origins>,
+        terms: &OrderTerms,
+    ) -> StoreResult<()> {
         let mut tx = self.begin().await?;
         self.hold_modules(&mut tx, first).await?;
         let inserted = sqlx::query(
             "INSERT INTO campaigns (campaign_id, title, uid, buckets, shards, partitions, record_version, revision, epoch, \
-             created_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?)",
+             created_at, origins) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1, ?, ?)",
         )
         .bind(campaign.id.as_str())
         .bind(campaign.title.as_str())
@@ -47,6 +63,7 @@ impl Store {
         .bind(campaign.partitions.map(i64::from))
         .bind(i64::from(campaign.record_version.number()))
         .bind(time::to_text(campaign.created_at)?)
+        .bind(origins.map(to_json).transpose()?)
         .execute(&mut *tx)
         .await;
         match inserted {
@@ -66,6 +83,9 @@ impl Store {
             revision: 1,
         };
         write_activation(&mut tx, &campaign.id, activation, campaign.created_at).await?;
+        if *terms != OrderTerms::default() {
+            terms::write(&mut tx, &campaign.id, terms).await?;
+        }
         Ok(tx.commit().await?)
     }
 
@@ -352,6 +372,7 @@ fn campaign_row(row: &AnyRow) -> StoreResult<CampaignRow> {
         pause: pause::row(row, 13)?,
         restock: restock(row, 17)?,
         stock_change: narrow(row, 21)?,
+        origins: maybe_json(row, 22)?.map(Arc::new),
     })
 }
 

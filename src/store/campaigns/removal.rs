@@ -16,10 +16,11 @@ const MAYBE_ORDERS: [Stage; 6] = [
     Stage::Landed,
 ];
 /// Tables whose rows of the campaign go with it; the audit trail keeps what people did.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "stock",
     "`usage`",
     "operations",
+    "order_jobs",
     "scheduled_changes",
     "stock_changes",
     "activations",

@@ -1,6 +1,7 @@
 //! The terms of a campaign's orders.
 
 use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
 
 use crate::order::{Hold, OnExpiry, OrderTerms};
 use crate::store::rows::{int, maybe_int, maybe_json, to_json};
@@ -20,21 +21,31 @@ impl Store {
 
     /// Holds are for orders that land from now on: until when one can be paid was said when it landed.
     pub async fn set_order_terms(&self, campaign: &str, terms: &OrderTerms) -> StoreResult<()> {
-        let releases = match terms.releases.is_empty() {
-            true => None,
-            false => Some(to_json(&terms.releases)?),
-        };
-        sqlx::query(
-            "UPDATE campaigns SET hold_minutes = ?, buyer_cancels = ?, releases = ? WHERE campaign_id = ?",
-        )
-        .bind(terms.hold.map(|hold| i64::from(hold.minutes)))
-        .bind(i64::from(terms.cancel_by_buyer))
-        .bind(releases)
-        .bind(campaign)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        let mut tx = self.begin().await?;
+        write(&mut tx, campaign, terms).await?;
+        Ok(tx.commit().await?)
     }
+}
+
+pub(super) async fn write(
+    tx: &mut Transaction<'_, Any>,
+    campaign: &str,
+    terms: &OrderTerms,
+) -> StoreResult<()> {
+    let releases = match terms.releases.is_empty() {
+        true => None,
+        false => Some(to_json(&terms.releases)?),
+    };
+    sqlx::query(
+        "UPDATE campaigns SET hold_minutes = ?, buyer_cancels = ?, releases = ? WHERE campaign_id = ?",
+    )
+    .bind(terms.hold.map(|hold| i64::from(hold.minutes)))
+    .bind(i64::from(terms.cancel_by_buyer))
+    .bind(releases)
+    .bind(campaign)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 fn terms(row: &AnyRow) -> StoreResult<OrderTerms> {

@@ -1,5 +1,7 @@
 //! What orders gave back in the database and the engine is to get back: a row per order, until the engine has it.
 
+use std::time::Duration;
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
@@ -51,6 +53,9 @@ struct NewRelease<'a> {
 }
 
 const COLUMNS_WRITTEN: usize = 7;
+/// Between two looks whether the engine has something back.
+const LOOK_FIRST: Duration = Duration::from_millis(5);
+const LOOK_MAX: Duration = Duration::from_millis(40);
 /// Rows that a lander of the release before wrote, of one transaction.
 const ADOPTED_AT_ONCE: i64 = 100;
 
@@ -173,6 +178,30 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Waits until the engine has back what a released order held; `false` where it has not within this time.
+    pub async fn is_given_back(&self, campaign: &str, order: OrderId, within: Duration) -> StoreResult<bool> {
+        let looks = async {
+            let mut rest = LOOK_FIRST;
+            while self.is_release_waiting(campaign, order).await? {
+                tokio::time::sleep(rest).await;
+                rest = (rest * 2).min(LOOK_MAX);
+            }
+            Ok(true)
+        };
+        tokio::time::timeout(within, looks).await.unwrap_or(Ok(false))
+    }
+
+    async fn is_release_waiting(&self, campaign: &str, order: OrderId) -> StoreResult<bool> {
+        let waiting = sqlx::query(
+            "SELECT 1 FROM releases WHERE campaign_id = ? AND order_id = ? AND given_back_at IS NULL",
+        )
+        .bind(campaign)
+        .bind(order.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(waiting.is_some())
     }
 
     /// The engine has back what these orders held, or holds nothing of them any more.

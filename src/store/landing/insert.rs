@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::AssertSqlSafe;
 
 use crate::failpoint::{self, Point};
-use crate::order::{OrderEvent, OrderState};
+use crate::order::{OrderEvent, OrderState, REPLACES, replaced_by};
 use crate::record::fence::ToWrite;
 use crate::store::dialect::{Dialect, large_pieces, pieces, placeholders};
 use crate::store::error::is_duplicate;
@@ -19,7 +19,7 @@ use crate::store::{StoreError, StoreResult};
 /// How often a batch is tried again around rows that another transaction has just inserted.
 const DUPLICATE_ROUNDS_MAX: usize = 3;
 /// Values of an order's row that are bound; its state is always the same.
-const ORDER_BINDS: usize = 13;
+const ORDER_BINDS: usize = 14;
 /// Bytes of one statement at most: half of what `rushgate doctor` asks `max_allowed_packet` to be. A server that takes
 /// less refuses it, and then smaller ones are tried.
 const STATEMENT_BYTES_MAX: usize = 2 << 20;
@@ -234,15 +234,20 @@ async fn insert_rows(
     moments: &Moments<'_>,
     keep: bool,
 ) -> StoreResult<bool> {
-    let marks = format!("(?,?,?,?,?,?,'{}',?,?,?,?,?,?,?)", OrderState::Confirmed.as_str());
+    let marks = format!(
+        "(?,?,?,?,?,?,'{}',?,?,?,?,?,?,?,?)",
+        OrderState::Confirmed.as_str()
+    );
     let sql = format!(
         "INSERT INTO orders (order_id, campaign_id, sku_id, user_id, quantity, revision, state, placed_at, \
-         confirmed_at, pay_by, shard, plan_digest, fingerprint, receipt) VALUES {}",
+         confirmed_at, pay_by, replaces, shard, plan_digest, fingerprint, receipt) VALUES {}",
         vec![marks.as_str(); rows.len()].join(",")
     );
     let ids: Vec<String> = rows.iter().map(|(order, _)| order.order.to_string()).collect();
     let mut values = Vec::with_capacity(ORDER_BINDS * rows.len());
     for ((order, receipt), id) in rows.iter().zip(&ids) {
+        let replaced = replaced_by(&order.attributes).and_then(|_| order.attributes.get(REPLACES));
+        let replaced = replaced.map(String::as_str);
         values.extend([
             Value::Text(id),
             Value::Text(&order.campaign),
@@ -253,6 +258,7 @@ async fn insert_rows(
             Value::moment(order.placed_at)?,
             moments.confirmed_at.clone(),
             moments.pay_by_of(order),
+            Value::MaybeText(replaced),
             Value::Int(i64::from(order.shard)),
             Value::Text(&order.plan),
             Value::Text(&order.fingerprint),

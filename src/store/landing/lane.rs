@@ -27,6 +27,7 @@ pub(in crate::store) enum Value<'v> {
     Int(i64),
     MaybeInt(Option<i64>),
     Text(&'v str),
+    MaybeText(Option<&'v str>),
     /// Milliseconds since 1970-01-01 UTC, known to be a time the database can hold.
     Moment(i64),
     /// The same, or nothing.
@@ -128,10 +129,11 @@ where
     i64: Encode<'v, D> + Type<D>,
     Option<i64>: Encode<'v, D> + Type<D>,
     &'v str: Encode<'v, D> + Type<D>,
+    Option<&'v str>: Encode<'v, D> + Type<D>,
 {
     let mut arguments = D::Arguments::default();
     let size = |value: &Value<'_>| match value {
-        Value::Text(text) => text.len() + 9,
+        Value::Text(text) | Value::MaybeText(Some(text)) => text.len() + 9,
         _ => 12,
     };
     arguments.reserve(values.len(), values.iter().map(size).sum());
@@ -140,6 +142,7 @@ where
             Value::Int(value) => arguments.add(*value),
             Value::MaybeInt(value) => arguments.add(*value),
             Value::Text(value) => arguments.add(*value),
+            Value::MaybeText(value) => arguments.add(*value),
             Value::Moment(ms) => moment(&mut arguments, Some(*ms)),
             Value::MaybeMoment(ms) => moment(&mut arguments, *ms),
         };

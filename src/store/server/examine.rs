@@ -30,6 +30,7 @@ pub const TABLES: &[&str] = &[
     "modules",
     "operations",
     "order_changes",
+    "order_jobs",
     "orders",
     "record_versions",
     "releases",

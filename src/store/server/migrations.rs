@@ -56,7 +56,9 @@ const FILES: &[File] = &[
     migration!(28, "0028_stock_changes"),
     migration!(29, "0029_orders_listed"),
     migration!(30, "0030_order_life"),
+    migration!(31, "0031_origins"),
     migration!(32, "0032_told"),
+    migration!(33, "0033_order_jobs"),
     migration!(35, "0035_webhooks"),
 ];
 

@@ -1,6 +1,7 @@
 //! A gateway's front over a stage, asked without a socket.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use testkit::database::{self, Database as Db};
 
 use super::{CAMPAIGN, Stage};
+use crate::store::simulate::Open;
 
 pub struct Front {
     gateway: Gateway<Stages>,
@@ -35,7 +37,7 @@ impl Front {
         let gateway = Gateway::new(
             gateway::Config::default(),
             auth.expect("development tokens"),
-            Stages::new(stage.admission.clone(), db.store.clone()),
+            Stages::new(stage.admission.clone(), db.store.clone(), Arc::new(Open)),
             &mut prometheus_client::registry::Registry::default(),
         );
         Self { gateway, _db: db }

@@ -69,6 +69,7 @@ fn row(id: &str) -> CampaignRow {
         pause: Default::default(),
         restock: None,
         stock_change: 0,
+        origins: None,
     }
 }
 
@@ -467,6 +468,7 @@ impl Rules for Scripted {
             units_to_database: 1,
             scheduled: Vec::new(),
             redis_whole: true,
+            terms: Default::default(),
         };
         answered(Ok((row(id), figures)))
     }
@@ -483,6 +485,9 @@ pub fn start(token: Option<&str>) -> Running {
     with(token, Limits::for_few(admin::Config::default().connections))
 }
 
+/// What a payment system shows where there are tokens.
+pub const PAYMENT_TOKEN: &str = "payments-t0ken";
+
 /// A control plane to be served.
 pub fn plane(token: Option<&str>) -> Admin {
     Admin {
@@ -495,6 +500,7 @@ pub fn plane(token: Option<&str>) -> Admin {
             has_token: token.is_some(),
         },
         token: token.map(Into::into),
+        payment_token: token.map(|_| PAYMENT_TOKEN.to_owned()),
     }
 }
 
@@ -677,6 +683,7 @@ async fn campaigns_are_created_listed_and_shown() {
         "created_at": "2026-11-21T10:00:00.000Z", "partitions": [2],
         "skus": [{"id": "mug", "stock": 10, "remaining": 7, "admitted": 3, "landed": 2}],
         "rejected": {"sold-out": 5}, "orders_to_kafka": 1, "units_to_database": 1, "redis_whole": true,
+        "cancel_by_buyer": false,
     });
     assert_eq!(running.get("/admin/v1/campaigns/spring").await.json(), expected);
 }

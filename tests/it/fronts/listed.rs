@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use rushgate::admin::{LandedOrders, Lifetime};
-use rushgate::control::{self, CLONE, ControlError, NewClone, Operation, OrdersStream};
+use rushgate::admin::{LandedOrders, Lifetime, OrderJobs, OrderLife};
+use rushgate::control::{
+    self, BulkBody, CLONE, ControlError, JobView, NewClone, Operation, OrderAct, OrderActBody, OrderChanged,
+    OrderInFull, OrdersStream,
+};
 use rushgate::order::{Attempt, BODY, Charge, Holds, LandedOrder, OrderId, OrderState};
-use rushgate::store::{OrderFilter, OrderRow};
+use rushgate::store::{ChangeRow, OrderFilter, OrderRow};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -33,6 +36,8 @@ fn row(number: usize, user: &str, state: OrderState) -> OrderRow {
         placed_at: PLACED_AT,
         confirmed_at: (state == OrderState::Confirmed).then_some(PLACED_AT + 7),
         revoked_reason: (state == OrderState::Revoked).then(|| "oversold".to_owned()),
+        pay_by: (user == "bob").then_some(PLACED_AT + 900_000),
+        replaces: None,
     }
 }
 
@@ -104,41 +109,100 @@ impl LandedOrders for Scripted {
         })
     }
 
-    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, LandedOrder> {
+    fn order<'a>(&'a self, campaign: &'a str, order: OrderId) -> Answered<'a, OrderInFull> {
         let attributes = [
             ("claim:group", "\u{1f}a\u{1f}b"),
             ("client:device", "d1"),
             (BODY, "0123"),
         ];
         answered(match campaign {
-            "spring" => Ok(LandedOrder {
-                attempt: Attempt {
-                    order,
-                    user: "bob".into(),
-                    sku: "mug".into(),
-                    quantity: 1,
-                    attributes: attributes.map(|(name, text)| (name.into(), text.into())).into(),
+            "spring" => Ok(OrderInFull {
+                order: LandedOrder {
+                    attempt: Attempt {
+                        order,
+                        user: "bob".into(),
+                        sku: "mug".into(),
+                        quantity: 1,
+                        attributes: attributes.map(|(name, text)| (name.into(), text.into())).into(),
+                    },
+                    revision: 1,
+                    placed_at: PLACED_AT,
+                    fingerprint: "f".into(),
+                    charges: vec![Charge {
+                        counter: "n-per-user/orders".into(),
+                        window: 0,
+                        rolling_ms: 0,
+                        subject: "bob".into(),
+                        cost: 1,
+                        limit: Some(2),
+                    }],
+                    state: OrderState::Refunded,
+                    holds: Holds::Allowance,
+                    confirmed_at: Some(PLACED_AT + 7),
+                    revoked_reason: None,
+                    pay_by: None,
+                    replaces: Some(order),
                 },
-                revision: 1,
-                placed_at: PLACED_AT,
-                fingerprint: "f".into(),
-                charges: vec![Charge {
-                    counter: "n-per-user/orders".into(),
-                    window: 0,
-                    rolling_ms: 0,
-                    subject: "bob".into(),
-                    cost: 1,
-                    limit: Some(2),
-                }],
-                state: OrderState::Accepted,
-                holds: Holds::All,
-                confirmed_at: None,
-                revoked_reason: None,
-                pay_by: None,
-                replaces: None,
+                changes: vec![change(OrderState::Confirmed, OrderState::Paid)],
             }),
             other => Err(ControlError::Unknown(format!("no campaign {other:?}"))),
         })
+    }
+}
+
+fn change(from: OrderState, to: OrderState) -> ChangeRow {
+    ChangeRow {
+        number: to.number(),
+        from: Some(from),
+        to,
+        at: PLACED_AT + 9,
+        actor: "payments".into(),
+        reason: "pay".into(),
+        note: Some("card".into()),
+        key: Some("k".into()),
+    }
+}
+
+impl OrderLife for Scripted {
+    fn act_on_order<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        order: OrderId,
+        act: OrderAct,
+        _: &'a OrderActBody,
+    ) -> Answered<'a, OrderChanged> {
+        let changed = move |full| OrderChanged {
+            full,
+            did: format!("{:?} by {}.", act, operation.actor),
+            change: change(OrderState::Confirmed, act.state()),
+            is_replay: operation.key == Some("again"),
+        };
+        let key = operation.key.map(drop).ok_or(ControlError::KeyMissing);
+        let full = self.order(operation.campaign, order);
+        async move { key.and(full.await).map(changed) }.boxed()
+    }
+}
+
+impl OrderJobs for Scripted {
+    fn change_in_bulk<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        act: OrderAct,
+        _: &'a BulkBody,
+        dry_run: bool,
+    ) -> Answered<'a, control::Answered> {
+        answered(Ok(control::Answered {
+            body: json!({"act": act.word(), "dry_run": dry_run}).to_string(),
+            is_replay: operation.key == Some("again"),
+        }))
+    }
+
+    fn order_job<'a>(&'a self, _: &'a str, id: &'a str) -> Answered<'a, JobView> {
+        answered(Err(ControlError::Unknown(format!("no job {id:?}"))))
+    }
+
+    fn stop_order_job<'a>(&'a self, _: Operation<'a>, id: &'a str) -> Answered<'a, JobView> {
+        answered(Err(ControlError::Unknown(format!("no job {id:?}"))))
     }
 }
 
@@ -175,8 +239,12 @@ const ORDERS: &str = "/admin/v1/campaigns/spring/orders";
 async fn a_list_of_orders_that_cannot_be_is_refused_with_what_can() {
     let running = start(None);
     for (query, words) in [
-        ("state=paid", "use confirmed or revoked"),
-        ("state=Confirmed", "use confirmed or revoked"),
+        (
+            "state=shipped",
+            "use confirmed, paid, cancelled, expired, refunded, revoked",
+        ),
+        ("state=Confirmed", "use confirmed, paid"),
+        ("state=accepted", "use confirmed, paid"),
         ("from=yesterday", "from is \"yesterday\""),
         ("to=2026-11-21T10:00:00+01:00", "%2B"),
         (
@@ -237,8 +305,13 @@ async fn orders_are_listed_in_pages_and_shown_in_full() {
 
     let shown = running.get(&format!("{ORDERS}/{}", "7".repeat(32))).await.json();
     let expected = json!({
-        "campaign": "spring", "order": "7".repeat(32), "state": "accepted", "user": "bob", "sku": "mug", "quantity": 1,
-        "revision": 1, "placed_at": "2026-11-21T10:00:00.000Z",
+        "campaign": "spring", "order": "7".repeat(32), "state": "refunded", "user": "bob", "sku": "mug", "quantity": 1,
+        "revision": 1, "placed_at": "2026-11-21T10:00:00.000Z", "confirmed_at": "2026-11-21T10:00:00.007Z",
+        "holds": "allowance", "replaces": "7".repeat(32), "changes": [
+            {"number": 1, "to": "confirmed", "at": "2026-11-21T10:00:00.007Z", "actor": "rushgate"},
+            {"number": 2, "from": "confirmed", "to": "paid", "at": "2026-11-21T10:00:00.009Z", "actor": "payments",
+                "reason": "pay", "note": "card"},
+        ],
         "attributes": {"claim:group": ["a", "b"], "client:device": "d1"},
         "charges": [{"counter": "n-per-user/orders", "window": 0, "subject": "bob", "cost": 1, "limit": 2}],
     });
@@ -276,17 +349,18 @@ async fn all_orders_are_a_table_for_spreadsheets_or_lines_of_json() {
     let lines: Vec<String> = body(&table).split("\r\n").map(str::to_owned).collect();
     assert_eq!(
         lines[0],
-        "\u{feff}order,state,user,sku,quantity,revision,placed_at,confirmed_at,revoked_reason"
+        "\u{feff}order,state,user,sku,quantity,revision,placed_at,confirmed_at,revoked_reason,pay_by"
     );
     assert_eq!(
         lines[1].split_once(',').expect("cells").1,
         "confirmed,\"'=HYPERLINK(\"\"http://evil\"\")\",\"mug \"\"big\"\", blue\",2,3,2026-11-21T10:00:00.000Z,\
-         2026-11-21T10:00:00.007Z,"
+         2026-11-21T10:00:00.007Z,,"
     );
     assert!(
         lines[2]
-            .ends_with("revoked,Ada Löw,\"mug \"\"big\"\", blue\",2,3,2026-11-21T10:00:00.000Z,,oversold")
+            .ends_with("revoked,Ada Löw,\"mug \"\"big\"\", blue\",2,3,2026-11-21T10:00:00.000Z,,oversold,")
     );
+    assert!(lines[3].ends_with(",,2026-11-21T10:15:00.000Z"), "{}", lines[3]);
     assert_eq!((lines.len(), lines[4].as_str()), (5, ""));
 
     let accept = [("accept", "application/x-ndjson")];

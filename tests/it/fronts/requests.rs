@@ -17,6 +17,9 @@ const ORDER: &[u8] = br#"{"sku":"mug","quantity":1}"#;
 /// Method and path of every route of the data plane.
 const DATA: &[(&str, &str)] = &[
     ("GET", "/v1/campaigns/spring"),
+    ("GET", "/v1/campaigns"),
+    ("GET", "/v1/orders"),
+    ("GET", ORDERS),
     ("POST", ORDERS),
     (
         "GET",

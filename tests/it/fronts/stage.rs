@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use rushgate::admission::{AdmissionError, Placement, Quota, Refusal, Retry};
-use rushgate::campaign::Schedule;
-use rushgate::gateway::{CampaignView, Config, Gateway, Orders, auth};
+use rushgate::campaign::{Origins, Schedule};
+use rushgate::gateway::{
+    BuyerOrders, BuyerPage, CampaignView, Changes, Config, Gateway, Landed, ListedCampaign, Orders, Standing,
+    auth,
+};
 use rushgate::order::{Attempt, BODY, Holds, LandedOrder, OrderId, OrderState, body_fingerprint};
 use rushgate::plan::Attribute;
 use rushgate::plan::decision::Placed;
 use rushgate::plan::quota::{Allowance, Numbers};
 use rushgate::rejection::{Own, Reason};
 use rushgate::serving::{self, Tls};
-use rushgate::store::{StoreError, StoreResult};
+use rushgate::store::{BuyerOrder, OrderRow, StoreError, StoreResult};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -34,6 +37,12 @@ pub struct Stage {
     pub go_on: Notify,
     /// The database takes questions and answers none.
     pub silent: AtomicBool,
+    /// Orders that a test has landed, besides those that are known by name.
+    rows: std::sync::Mutex<BTreeMap<OrderId, LandedOrder>>,
+    /// Its confirmed orders wait for their payments.
+    pub has_hold: AtomicBool,
+    /// Questions about how many orders stand.
+    pub looks: AtomicUsize,
 }
 
 fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
@@ -101,6 +110,119 @@ pub fn known(name: &str) -> OrderId {
     OrderId::keyed("known", "", name)
 }
 
+/// Id of the order of ada that is so many before her last one. The engine knows the last one as well.
+pub fn listed_id(number: usize) -> OrderId {
+    match number {
+        0 => known("confirmed"),
+        number => known(&format!("listed-{number}")),
+    }
+}
+
+/// The order of ada that is so many before her last one; every other of all her orders is of another sale.
+fn listed(number: usize, campaign: Option<&str>) -> BuyerOrder {
+    let campaign = campaign.unwrap_or(["spring", "summer"][number % 2]);
+    BuyerOrder {
+        campaign: campaign.to_owned(),
+        row: OrderRow {
+            order: listed_id(number),
+            state: OrderState::Confirmed,
+            user: "ada".into(),
+            sku: "mug".into(),
+            quantity: 1,
+            revision: 3,
+            placed_at: PLACED_AT - number as i64,
+            confirmed_at: Some(PLACED_AT + 7),
+            revoked_reason: None,
+            pay_by: None,
+            replaces: None,
+        },
+    }
+}
+
+impl Stage {
+    /// Lands an order of a mug, or changes it.
+    pub fn land(&self, user: &str, order: OrderId, state: OrderState) {
+        let row = LandedOrder {
+            state,
+            confirmed_at: (state != OrderState::Revoked).then_some(PLACED_AT + 7),
+            revoked_reason: (state == OrderState::Revoked).then(|| "sold-out".to_owned()),
+            pay_by: (state == OrderState::Confirmed && self.has_hold.load(Ordering::SeqCst))
+                .then_some(PLACED_AT + 900_000),
+            ..landed_of(user, order)
+        };
+        self.rows().insert(order, row);
+    }
+
+    fn rows(&self) -> std::sync::MutexGuard<'_, BTreeMap<OrderId, LandedOrder>> {
+        self.rows.lock().expect("no panic")
+    }
+
+    /// What the database would answer, were it not silent.
+    async fn ask<T>(&self, read: impl FnOnce(&BTreeMap<OrderId, LandedOrder>) -> T) -> StoreResult<T> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        if self.silent.load(Ordering::SeqCst) {
+            return Err(StoreError::Transient("mysql.internal".into()));
+        }
+        Ok(read(&self.rows()))
+    }
+}
+
+fn landed_of(user: &str, order: OrderId) -> LandedOrder {
+    LandedOrder {
+        attempt: Attempt {
+            order,
+            user: user.into(),
+            sku: "mug".into(),
+            quantity: 1,
+            attributes: BTreeMap::new(),
+        },
+        revision: 3,
+        state: OrderState::Confirmed,
+        placed_at: PLACED_AT,
+        confirmed_at: None,
+        revoked_reason: None,
+        holds: Holds::All,
+        pay_by: None,
+        replaces: None,
+        fingerprint: "0".repeat(16),
+        charges: Vec::new(),
+    }
+}
+
+fn standing_of(row: &LandedOrder) -> Standing {
+    Standing {
+        user: Some(row.attempt.user.clone()),
+        order: row.attempt.order,
+        state: row.state,
+    }
+}
+
+impl Landed for Shared {
+    async fn standing(&self, _: &str, orders: &[OrderId]) -> StoreResult<Vec<Standing>> {
+        let of = |rows: &BTreeMap<OrderId, LandedOrder>| {
+            let found = orders.iter().filter_map(|order| rows.get(order));
+            found.map(standing_of).collect()
+        };
+        self.0.ask(of).await
+    }
+
+    async fn newest(&self, _: &str, users: &[String]) -> StoreResult<Vec<Standing>> {
+        let of = |rows: &BTreeMap<OrderId, LandedOrder>| {
+            let found = rows.values().filter(|row| users.contains(&row.attempt.user));
+            found.map(standing_of).collect()
+        };
+        self.0.ask(of).await
+    }
+
+    async fn rows(&self, _: &str, orders: &[OrderId]) -> StoreResult<Vec<(LandedOrder, Option<i64>)>> {
+        let of = |rows: &BTreeMap<OrderId, LandedOrder>| {
+            let found = orders.iter().filter_map(|order| rows.get(order));
+            found.map(|row| (row.clone(), row.confirmed_at)).collect()
+        };
+        self.0.ask(of).await
+    }
+}
+
 /// The gateway's handle on a stage that the test holds too.
 struct Shared(Arc<Stage>);
 
@@ -165,7 +287,9 @@ impl Orders for Shared {
             _ if [known("confirmed"), OrderId::keyed("spring", "ada", "settling")].contains(&order) => {
                 Ok(Some((placed("ada", "mug", 1), OrderState::Pending)))
             }
-            _ if order == known("pending") => Ok(Some((placed("ada", "mug", 1), OrderState::Pending))),
+            _ if order == known("pending") || order == OrderId::keyed("spring", "ada", "waits") => {
+                Ok(Some((placed("ada", "mug", 1), OrderState::Pending)))
+            }
             _ if order == known("engine-down") => Err(AdmissionError::Engine("redis-7.internal".into())),
             _ if order == known("database-down") => Ok(Some((placed("ada", "mug", 1), OrderState::Accepted))),
             _ => Ok(None),
@@ -197,6 +321,9 @@ impl Orders for Shared {
         };
         if self.0.silent.load(Ordering::SeqCst) {
             return std::future::pending().await;
+        }
+        if let Some(row) = self.0.rows().get(&order) {
+            return Ok(Some(row.clone()));
         }
         match order {
             _ if [known("confirmed"), OrderId::keyed("spring", "ada", "landed")].contains(&order) => {
@@ -283,6 +410,55 @@ impl Orders for Shared {
         Ok((attempt.sku != "other").then_some(quota))
     }
 
+    fn campaigns(&self) -> Result<Vec<ListedCampaign>, AdmissionError> {
+        let listed = |number: i64| ListedCampaign {
+            id: format!("sale-{number}"),
+            title: format!("Sale {number}"),
+            schedule: Schedule {
+                opens_at: PLACED_AT + 1000 * (number - 2),
+                closes_at: PLACED_AT + 100_000 + number,
+                retention_ms: rushgate::campaign::RETENTION_MS,
+            },
+            now: PLACED_AT,
+            paused: None,
+            skus: Some(vec![("mug".into(), number == 1)]),
+        };
+        Ok((0..4).map(listed).collect())
+    }
+
+    async fn buyer_orders(&self, page: &BuyerPage<'_>) -> StoreResult<BuyerOrders> {
+        if self.0.silent.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        if page.campaign.is_some_and(|campaign| campaign != "spring") {
+            return Ok(BuyerOrders::NoCampaign);
+        }
+        let all: Vec<BuyerOrder> = match page.user {
+            "ada" => (0..3).map(|number| listed(number, page.campaign)).collect(),
+            _ => Vec::new(),
+        };
+        let from = match page.before {
+            None => 0,
+            Some((_, order)) => match all.iter().position(|listed| listed.row.order == order) {
+                None => return Ok(BuyerOrders::NoPlace),
+                Some(at) => at + 1,
+            },
+        };
+        let rows = all.into_iter().skip(from).take(page.limit as usize);
+        Ok(BuyerOrders::Page(rows.collect()))
+    }
+
+    fn origins(&self, campaign: &str) -> Option<Arc<Origins>> {
+        let list: &[&str] = match campaign {
+            "own" => &["https://own.example"],
+            "closed" => &[],
+            "everybody" => &["*"],
+            _ => return None,
+        };
+        let list = list.iter().map(|origin| (*origin).to_owned()).collect();
+        Some(Arc::new(Origins::new(list).expect("origins")))
+    }
+
     async fn campaign(&self, campaign: &str) -> Result<Option<CampaignView>, AdmissionError> {
         Ok((campaign == "spring").then(|| CampaignView {
             schedule: Schedule {
@@ -295,6 +471,15 @@ impl Orders for Shared {
             skus: vec![("mug".into(), false), ("gone".into(), true)],
         }))
     }
+}
+
+/// Takes `dev:<user>` from anybody.
+pub fn dev_auth() -> auth::Auth {
+    let config = auth::Config {
+        insecure_dev_auth: true,
+        ..auth::Config::default()
+    };
+    auth::Auth::new(&config).expect("development tokens")
 }
 
 /// A running gateway; stops when asked or dropped.
@@ -326,12 +511,12 @@ impl Running {
     }
 
     fn guarded(config: Config, tls: Option<Tls>) -> Self {
-        let auth = auth::Auth::new(&auth::Config {
-            insecure_dev_auth: true,
-            ..auth::Config::default()
-        })
-        .expect("development tokens");
-        Self::under(config, auth, tls)
+        Self::under(config, dev_auth(), tls)
+    }
+
+    /// That checks tokens so, and is configured so.
+    pub fn checking_with(config: Config, auth: auth::Auth) -> Self {
+        Self::under(config, auth, None)
     }
 
     /// That checks tokens so. Its buyers come from one address, and with a connection for each request.
@@ -362,6 +547,10 @@ impl Running {
             stop: Some(stop),
             served,
         }
+    }
+
+    pub fn changes(&self) -> Changes {
+        self.gateway.changes()
     }
 
     pub fn auth(&self) -> Arc<auth::Auth> {

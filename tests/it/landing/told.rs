@@ -284,8 +284,12 @@ async fn where_nothing_is_told_what_lands_counts_as_told(db: Database) {
     drop(stage);
     // Switched on, it goes on from there.
     let (mut stage, _orders) = Stage::new(&db.store, true, true);
-    let orders = (50..60).map(|n| order(&format!("u{n}"), "1"));
-    let slice = slice(0, 50, orders.collect());
+    // Placed after the others: by that moment they are found.
+    let late = |n: u32| OrderEvent {
+        placed_at: NOW,
+        ..order(&format!("u{n}"), "1")
+    };
+    let slice = slice(0, 50, (50..60).map(late).collect());
     db.store.land(TOPIC, &[slice], NOW).await.expect("landed");
     let metrics = stage.events.metrics.clone();
     database::until("they are told", || metrics.told.get() == 10).await;

@@ -3,6 +3,7 @@
 mod archive;
 mod attempts;
 mod audiences;
+mod buyer_orders;
 mod guards;
 mod letters;
 mod life;
@@ -16,7 +17,8 @@ mod record_version;
 mod revisions;
 mod seals;
 mod server;
-mod simulate;
+pub mod simulate;
+mod standing;
 mod stock_changes;
 
 use std::collections::BTreeMap;
@@ -53,9 +55,11 @@ testkit::on_both!(
     the_audit_trail_grows,
 );
 
+/// What a batch that is like most comes to.
 fn landed(confirmed: u64) -> Landed {
     Landed {
         confirmed,
+        pay_by: Some(BTreeMap::new()),
         ..Landed::default()
     }
 }
@@ -483,9 +487,8 @@ async fn a_gap_is_fenced_and_the_rest_lands(db: Database) {
     assert_eq!(
         answer,
         Landed {
-            confirmed: 1,
             fenced: BTreeMap::from([(0, 1)]),
-            ..Landed::default()
+            ..landed(1)
         }
     );
     assert_eq!(

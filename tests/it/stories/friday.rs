@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use crate::stories::gate::{Gate, PATIENCE, POLL};
 
@@ -58,6 +59,19 @@ async fn said_by(script: &str, folder: &Path, gate: &Gate) -> String {
     said
 }
 
+/// The figures once so many mugs and caps have landed.
+async fn landed(gate: &Gate, units: [u64; 2]) -> Value {
+    let begun = Instant::now();
+    loop {
+        let figures = gate.figures("friday").await;
+        if [0, 1].map(|sku| figures["skus"][sku]["landed"].as_u64()) == units.map(Some) {
+            return figures;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it does not land: {figures}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 #[tokio::test]
 async fn the_friday_of_the_readme_goes_as_it_says() {
     let gate = Gate::dev().await;
@@ -68,35 +82,36 @@ async fn the_friday_of_the_readme_goes_as_it_says() {
             .iter()
             .any(|begin| line.starts_with(begin))
     });
-    assert_eq!(counted.count(), 12, "{commands}");
+    assert_eq!(counted.count(), 14, "{commands}");
     let script = here(&commands, &gate);
-    let (sale, accounts) = script.split_at(script.find("rushgate order list").expect("the accounts"));
-    let said = said_by(sale, folder.path(), &gate).await;
+    let (sale, accounts) = script.split_at(
+        script
+            .find("rushgate order list friday --csv")
+            .expect("the accounts"),
+    );
+    let (begin, end) = sale.split_at(sale.find("rushgate order cancel").expect("a cancel"));
+    let mut said = said_by(begin, folder.path(), &gate).await;
+    landed(&gate, [2, 1]).await;
+    said += &said_by(end, folder.path(), &gate).await;
     for sentence in [
         "\"state\":\"accepted\"",
         "limit-per-user: looser, 2 → 3",
         "500 units of mug were added: the stock is 1000 units in all.",
         "Paused: no gateway takes an order any more",
         "Resumed: every gateway takes orders again.",
+        "Cancelled: its 1 unit of cap is on sale again; what it used of the limits stays used.",
         "Ended at ",
     ] {
         assert!(said.contains(sentence), "{sentence}: {said}");
     }
 
-    let begun = Instant::now();
-    let figures = loop {
-        let figures = gate.figures("friday").await;
-        if figures["skus"][0]["landed"] == 2 {
-            break figures;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it does not land: {figures}");
-        tokio::time::sleep(POLL).await;
-    };
+    let figures = landed(&gate, [2, 0]).await;
     assert_eq!(figures["state"], "closed", "{figures}");
     assert_eq!(figures["skus"][0]["stock"], 1000, "{figures}");
     said_by(accounts, folder.path(), &gate).await;
     let table = fs::read_to_string(folder.path().join("orders.csv")).expect("a table");
     let rows: Vec<&str> = table.trim_start_matches('\u{feff}').lines().collect();
-    assert_eq!(rows.len(), 2, "{table}");
-    assert!(rows[1].contains(",confirmed,ada,mug,2,1,"), "{table}");
+    assert_eq!(rows.len(), 3, "{table}");
+    assert!(rows[1].contains(",cancelled,eve,cap,1,1,"), "{table}");
+    assert!(rows[2].contains(",confirmed,ada,mug,2,1,"), "{table}");
 }

@@ -110,9 +110,9 @@ async fn orders_of_a_sale_are_found_by_their_merchant() {
     run(&["order", "list", "sprin"])
         .await
         .refused(&["no campaign \"sprin\""]);
-    run(&["order", "list", "spring", "--state", "paid"])
+    run(&["order", "list", "spring", "--state", "shipped"])
         .await
-        .refused(&["use confirmed or revoked"]);
+        .refused(&["use confirmed, paid, cancelled"]);
     let listed = run(&["order", "list", "spring", "--user", "ada"]).await.ok();
     assert_eq!(listed.lines().count(), 3, "{listed}");
     let listed: Value =

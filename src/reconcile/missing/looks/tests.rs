@@ -33,6 +33,7 @@ fn row(id: &str, uid: &str) -> CampaignRow {
         pause: Default::default(),
         restock: None,
         stock_change: 0,
+        origins: None,
     }
 }
 

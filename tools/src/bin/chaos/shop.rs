@@ -127,10 +127,10 @@ impl<'a> Shop<'a> {
         let (begun, mut tries) = (Instant::now(), first);
         let key = format!("{act}-{order}");
         let path = format!("/admin/v1/campaigns/{}/orders/{order}/{act}", self.campaign);
-        let (mut status, mut answer) = (0, Value::Null);
+        let (mut status, mut answer, nothing) = (0, Value::Null, json!({}));
         while begun.elapsed() < PATIENCE {
             let control = &self.controls[tries % self.controls.len()];
-            let asked = control.send_keyed(Method::POST, &path, &json!({}), &key);
+            let asked = control.send_keyed(Method::POST, &path, &nothing, &key);
             if let Ok(Ok((said, body))) = tokio::time::timeout(ASK, asked).await {
                 (status, answer) = (said, body);
                 if is_final(status, &answer) {

@@ -45,6 +45,7 @@ const OF_RUNS: &[&str] = &[
     "usage",
     "dead_letters",
     "order_changes",
+    "order_jobs",
     "releases",
     "revocations",
     "attempts",

@@ -28,6 +28,7 @@ const HOLD_MINUTES: u32 = 15;
 const AT_ONCE: usize = 64;
 const WITHIN: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(50);
+const RETRY_FOR: Duration = Duration::from_secs(30);
 /// Orders per second while others expire, and before, to compare with.
 const RATE: f64 = 1_000.0;
 /// Part of what is sold again that is sold before anything expires.
@@ -110,7 +111,7 @@ impl Life<'_> {
             seed: self.seed,
             ..LoadConfig::default()
         };
-        load::run(self.deployment.load(self.flags, None, config)).await
+        Ok(load::run(self.deployment.load(self.flags, None, config)).await?)
     }
 
     /// Orders, with their buyers, that one of the three things is to happen to.
@@ -147,21 +148,26 @@ impl Life<'_> {
             } else {
                 format!("http://{target}")
             };
-            let request = Request::post(format!(
-                "{base}/v1/campaigns/{}/orders/{order}/cancel",
-                self.campaign
-            ))
-            .header("authorization", format!("Bearer dev:{user}"))
-            .body(Empty::new())?;
-            let response = self.http.request(request).await?;
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await?.to_bytes();
-            match status {
-                200 => Ok(()),
-                _ => bail!(
-                    "cancelling {order} is refused: {status} {}",
-                    String::from_utf8_lossy(&body)
-                ),
+            let begun = Instant::now();
+            loop {
+                let request = Request::post(format!(
+                    "{base}/v1/campaigns/{}/orders/{order}/cancel",
+                    self.campaign
+                ))
+                .header("authorization", format!("Bearer dev:{user}"))
+                .body(Empty::new())?;
+                let response = self.http.request(request).await?;
+                let status = response.status().as_u16();
+                let body = response.into_body().collect().await?.to_bytes();
+                match status {
+                    200 => return Ok(()),
+                    // What a buyer's client does: the same request says what became of it.
+                    503 if begun.elapsed() < RETRY_FOR => tokio::time::sleep(POLL).await,
+                    _ => bail!(
+                        "cancelling {order} is refused: {status} {}",
+                        String::from_utf8_lossy(&body)
+                    ),
+                }
             }
         });
         acts.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;

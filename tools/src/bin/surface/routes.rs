@@ -13,14 +13,17 @@ use crate::Page;
 use crate::sale::{CAMPAIGN, EARLY};
 
 const DATA: &[&str] = &[
+    "/v1/campaigns",
+    "/v1/orders",
     "/v1/campaigns/surface",
     "/v1/campaigns/surface/orders",
     "/v1/campaigns/surface/orders/00000000000000000000000000000000",
+    "/v1/campaigns/surface/orders/00000000000000000000000000000000/events",
+    "/v1/campaigns/surface/orders/events",
     "/v1/campaigns/surface/quota",
     "/problems",
     "/problems/sold-out",
     "/",
-    "/v1/campaigns",
     "/metrics",
     "/livez",
     "/readyz",

@@ -1,7 +1,7 @@
 //! Lists in pages: one row more than a page has is asked for, so that a page that is exactly full is known to be the last one.
 
 /// The rows of a page of `limit`, and what names the last of them where more follow.
-pub(super) fn paged<T, N>(mut rows: Vec<T>, limit: u32, name: impl Fn(&T) -> N) -> (Vec<T>, Option<N>) {
+pub fn paged<T, N>(mut rows: Vec<T>, limit: u32, name: impl Fn(&T) -> N) -> (Vec<T>, Option<N>) {
     let limit = limit as usize;
     let more = rows.len() > limit;
     rows.truncate(limit);

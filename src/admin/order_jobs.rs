@@ -1,0 +1,116 @@
+//! Orders cancelled and refunded in bulk.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+
+use super::answer::{Refused, changed, idempotency_key, read_json};
+use super::guard::Actor;
+use super::query::{parameters, query};
+use super::{Admin, Answered};
+use crate::control::{self, BULK_STOP, BulkBody, Control, JobView, Operation, OrderAct};
+
+/// What the control plane asks of [`Control`] about orders in bulk.
+pub trait OrderJobs: Send + Sync {
+    fn change_in_bulk<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        act: OrderAct,
+        body: &'a BulkBody,
+        dry_run: bool,
+    ) -> Answered<'a, control::Answered>;
+    fn order_job<'a>(&'a self, campaign: &'a str, id: &'a str) -> Answered<'a, JobView>;
+    fn stop_order_job<'a>(&'a self, operation: Operation<'a>, id: &'a str) -> Answered<'a, JobView>;
+}
+
+impl OrderJobs for Control {
+    fn change_in_bulk<'a>(
+        &'a self,
+        operation: Operation<'a>,
+        act: OrderAct,
+        body: &'a BulkBody,
+        dry_run: bool,
+    ) -> Answered<'a, control::Answered> {
+        self.change_in_bulk(operation, act, body, dry_run).boxed()
+    }
+
+    fn order_job<'a>(&'a self, campaign: &'a str, id: &'a str) -> Answered<'a, JobView> {
+        self.order_job(campaign, id).boxed()
+    }
+
+    fn stop_order_job<'a>(&'a self, operation: Operation<'a>, id: &'a str) -> Answered<'a, JobView> {
+        self.stop_order_job(operation, id).boxed()
+    }
+}
+
+parameters! {
+    struct BulkQuery {
+        #[serde(default)]
+        dry_run: bool,
+    }
+}
+
+type Asked = Result<Query<BulkQuery>, QueryRejection>;
+
+pub(super) async fn cancel(
+    state: State<Admin>,
+    actor: Extension<Actor>,
+    place: Path<String>,
+    asked: Asked,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    begin(OrderAct::Cancel, state, actor, place, asked, (headers, body)).await
+}
+
+pub(super) async fn refund(
+    state: State<Admin>,
+    actor: Extension<Actor>,
+    place: Path<String>,
+    asked: Asked,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    begin(OrderAct::Refund, state, actor, place, asked, (headers, body)).await
+}
+
+/// 202 with the job, or 200 for a dry run.
+async fn begin(
+    act: OrderAct,
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path(id): Path<String>,
+    asked: Asked,
+    (headers, body): (HeaderMap, Body),
+) -> Result<Response, Refused> {
+    let BulkQuery { dry_run } = query(asked)?;
+    let key = idempotency_key(&headers)?;
+    let body: BulkBody = read_json(&headers, body).await?;
+    let operation = Operation::by(actor, &id, act.kind()).asked(key.as_deref(), body.note.as_deref());
+    let mut answer = changed(admin.rules.change_in_bulk(operation, act, &body, dry_run).await?);
+    if !dry_run {
+        *answer.status_mut() = StatusCode::ACCEPTED;
+    }
+    Ok(answer)
+}
+
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Path((id, job)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    Ok(Json(admin.rules.order_job(&id, &job).await?).into_response())
+}
+
+/// Also where it had ended.
+pub(super) async fn stop(
+    State(admin): State<Admin>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Path((id, job)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let operation = Operation::by(actor, &id, BULK_STOP);
+    Ok(Json(admin.rules.stop_order_job(operation, &job).await?).into_response())
+}
