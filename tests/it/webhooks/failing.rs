@@ -74,7 +74,8 @@ async fn what_fails_for_a_day_is_given_up_and_sent_again_when_somebody_asks(db: 
     let id = &hook.webhook.id;
     house.tell(&[confirmed("ada")]).await;
     let _sending = house.sending();
-    house.until("SELECT attempts FROM webhook_deliveries", 1).await;
+    let failing = "SELECT COUNT(*) FROM webhooks WHERE failing_since IS NOT NULL";
+    house.until(failing, 1).await;
     assert_eq!(house.desk.show(id).await.expect("shown").state, "failing");
     let log = house.desk.deliveries(id, None, None, 10).await.expect("a log");
     let answer = log[0].last.answer.clone().expect("an answer");
