@@ -14,6 +14,8 @@ const SILENCE_MS = 45_000;
 /** A stream that did not come about, because nobody answered; after so many of them, the gateway is asked for the order. */
 const BROKEN = Object.freeze([]);
 const BROKEN_MAX = 3;
+/** Nothing happens to the order any more. */
+const NOTHING = Object.freeze([]);
 
 /** The gateway's answer is no: `reason` says why, `retryable` whether asking again later can help. */
 export class Refused extends Error {
@@ -114,12 +116,11 @@ export class Rushgate {
     let [last, pause, broken] = [undefined, FIRST_PAUSE_MS, 0];
     let told;
     for (;;) {
-      let came = false;
       const stream =
         broken < BROKEN_MAX ? await this.#stream(path(campaign, "orders", order, "events"), last, signal) : undefined;
       broken = stream === BROKEN ? broken + 1 : 0;
       for await (const { id, data } of stream ?? this.#polled(campaign, order, signal)) {
-        [came, pause] = [true, FIRST_PAUSE_MS];
+        pause = FIRST_PAUSE_MS;
         last = id ?? last;
         const now = JSON.stringify(data);
         if (now !== told) yield data;
@@ -127,9 +128,9 @@ export class Rushgate {
         if (isFinal(data)) return;
       }
       signal?.throwIfAborted();
-      // The gateway ends streams by itself: when it is replaced, when the token runs out, and when an order has come to rest.
-      const resting = told && isResting(JSON.parse(told));
-      if (!came && resting && stream && stream !== BROKEN) return;
+      // The gateway ends streams by itself: when it is replaced, when the token runs out, and when nothing follows, which it says
+      // when it is asked for what comes after the last event.
+      if (stream === NOTHING || (!stream && told && isResting(JSON.parse(told)))) return;
       await sleep(pause * (0.5 + Math.random()), signal);
       pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
     }
@@ -143,6 +144,10 @@ export class Rushgate {
     const stop = () => ended.abort(signal?.reason);
     signal?.addEventListener("abort", stop, { once: true });
     let silence;
+    const stopped = () => {
+      clearTimeout(silence);
+      signal?.removeEventListener("abort", stop);
+    };
     const alive = () => {
       clearTimeout(silence);
       silence = setTimeout(() => ended.abort(), SILENCE_MS);
@@ -151,16 +156,20 @@ export class Rushgate {
       alive();
       const response = await this.#send("GET", where, { headers, signal: ended.signal });
       const type = response.headers.get("content-type") ?? "";
+      if (response.status === 204) {
+        stopped();
+        return NOTHING;
+      }
       if (!response.ok && ![404, 405, 406, 429].includes(response.status) && !PASSING.has(response.status)) {
         throw await refused(response);
       }
-      if (!response.ok || !type.startsWith("text/event-stream") || !response.body) return undefined;
-      return read(response.body, alive, () => {
-        clearTimeout(silence);
-        signal?.removeEventListener("abort", stop);
-      });
+      if (!response.ok || !type.startsWith("text/event-stream") || !response.body) {
+        stopped();
+        return undefined;
+      }
+      return read(response.body, alive, stopped);
     } catch (error) {
-      clearTimeout(silence);
+      stopped();
       signal?.throwIfAborted();
       if (error instanceof Refused) throw error;
       return BROKEN;
@@ -239,9 +248,9 @@ function isFinal(order) {
   return FINAL.has(order.state);
 }
 
-/** It may go on as it is for good: confirmed without a time to pay, or paid. */
+/** Where there is no stream that says so: it need not be paid, and stays as it is. */
 function isResting(order) {
-  return order.state === "paid" || (order.state === "confirmed" && order.pay_by === undefined);
+  return order.state === "confirmed" && order.pay_by === undefined;
 }
 
 function path(campaign, ...parts) {

@@ -97,6 +97,14 @@ test("an order is followed over streams that break, to its end", async () => {
   assert.ok(streams.slice(1).some(({ headers }) => headers["last-event-id"] === "1"));
 });
 
+test("a stream that has nothing to add ends it", async () => {
+  const { client, asked } = await gateway([stream(event(1, "confirmed")), [204, undefined]]);
+  const states = [];
+  for await (const order of client.follow("spring", "0a")) states.push(order.state);
+  assert.deepEqual(states, ["confirmed"]);
+  assert.equal(asked[1].headers["last-event-id"], "1");
+});
+
 test("where there is no stream, it asks", async () => {
   const { client, asked } = await gateway([[404, {}], [200, ORDER], [200, { ...ORDER, state: "revoked" }]]);
   const states = [];

@@ -154,3 +154,53 @@ async fn each_client_says_what_was_refused_and_how_it_is_used() {
         );
     }
 }
+
+/// Places an order and follows it to its end, lists the orders of its buyer and the sales that are on.
+const LIVE: &str = r#"
+import { Rushgate } from "./clients/js/index.js";
+const [url, token] = process.argv.slice(-2);
+const gate = new Rushgate({ url, token: async () => token });
+const placed = await gate.place("spring", { sku: "mug", quantity: 1 });
+const states = [];
+for await (const order of gate.follow("spring", placed.order)) states.push(order.state);
+const mine = [];
+for await (const { order } of gate.orders({ campaign: "spring" })) mine.push(order);
+const on = [];
+for await (const { campaign } of gate.campaigns()) on.push(campaign);
+const refused = await gate.place("spring", { sku: "mug", quantity: 1 }).catch((error) => error);
+console.log("told: " + JSON.stringify({ order: placed.order, last: states.at(-1), mine, on, reason: refused.reason }));
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_for_browsers_follows_an_order_to_its_end() {
+    let gate = Gate::dev().await;
+    gate.create(
+        "spring",
+        10,
+        json!([{"module": "n-per-user", "params": {"limit": 1}}]),
+    )
+    .await;
+    let args = ["--input-type=module", "--eval", LIVE, &gate.orders, "dev:ada"];
+    let output = run("node", &args).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let told = told(&output, "told: ");
+    assert_eq!(told["last"], "confirmed", "{told}");
+    assert_eq!(told["mine"], json!([told["order"]]), "{told}");
+    let on = told["on"].as_array().expect("sales");
+    assert!(on.contains(&json!("spring")), "{told}");
+    assert_eq!(told["reason"], "limit-per-user", "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_for_browsers_passes_its_own_tests() {
+    let output = run("node", &["--test", "clients/js/test/"]).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
