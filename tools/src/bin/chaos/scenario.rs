@@ -300,7 +300,7 @@ pub const ALL: &[Scenario] = &[
     with_shop(armed("L1-expiry", &[(Lander, 1, "L1", 2), (Lander, 2, "L1", 2)])),
     with_shop(armed("L2", &[(Gateway, 0, "L2", 60)])),
     with_shop(armed("L2-expiry", &[(Lander, 1, "L2", 2), (Lander, 2, "L2", 2)])),
-    quick(with_shop(armed("L3", &[(Gateway, 0, "L3", 20)]))),
+    quick(with_shop(armed("L3", &[(Gateway, 0, "L3", 6)]))),
     with_shop(fault("life-kill-gateway", &[Kill(What::Gateway)])),
     with_shop(fault("life-kill-lander", &[Kill(What::Lander)])),
     with_shop(fault("life-kill-database", &[Kill(What::Database)])),
