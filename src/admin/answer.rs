@@ -158,11 +158,19 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
     Ok(key.map(std::borrow::Cow::into_owned))
 }
 
-/// 200 with what a change answers; a replay says so, as that of an order does.
+/// 200 with what a change answers.
 pub(super) fn changed(answered: Answered) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let mut response = ([(header::CONTENT_TYPE, json)], answered.body).into_response();
-    if answered.is_replay {
+    once(
+        ([(header::CONTENT_TYPE, json)], answered.body),
+        answered.is_replay,
+    )
+}
+
+/// What is done once per key: a replay says so.
+pub(super) fn once(answer: impl IntoResponse, is_replay: bool) -> Response {
+    let mut response = answer.into_response();
+    if is_replay {
         let replayed = HeaderValue::from_static("true");
         response.headers_mut().insert("idempotent-replayed", replayed);
     }

@@ -1,14 +1,15 @@
 //! Orders paid, cancelled and refunded by merchants and by payment systems.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::{IntoResponse, Response};
-use axum::{Json, http};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::{MethodRouter, post};
 use futures_util::FutureExt;
 use serde::Serialize;
 
-use super::answer::{Refused, idempotency_key, read_json_if_any};
+use super::answer::{Refused, idempotency_key, once, read_json_if_any};
 use super::guard::Actor;
 use super::orders::{ChangeView, Shown, parsed};
 use super::{Admin, Answered};
@@ -46,36 +47,9 @@ struct Answer {
     order: Shown,
 }
 
-type Place = Path<(String, String)>;
-
-pub(super) async fn pay(
-    state: State<Admin>,
-    actor: Extension<Actor>,
-    place: Place,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
-    act(OrderAct::Pay, state, actor, place, headers, body).await
-}
-
-pub(super) async fn cancel(
-    state: State<Admin>,
-    actor: Extension<Actor>,
-    place: Place,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
-    act(OrderAct::Cancel, state, actor, place, headers, body).await
-}
-
-pub(super) async fn refund(
-    state: State<Admin>,
-    actor: Extension<Actor>,
-    place: Place,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
-    act(OrderAct::Refund, state, actor, place, headers, body).await
+/// `POST` of one act.
+pub(super) fn of(asked: OrderAct) -> MethodRouter<Admin> {
+    post(move |state, actor, place, headers, body| act(asked, state, actor, place, headers, body))
 }
 
 /// 200 with the order as it is then; a replay says so.
@@ -83,7 +57,7 @@ async fn act(
     act: OrderAct,
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
-    Path((campaign, order)): Place,
+    Path((campaign, order)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
@@ -98,12 +72,5 @@ async fn act(
         change: changed.change.into(),
         order: Shown::of(campaign.clone(), changed.full),
     };
-    let mut response = Json(answer).into_response();
-    if is_replay {
-        let name = http::HeaderName::from_static("idempotent-replayed");
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    Ok(once(Json(answer), is_replay))
 }

@@ -40,8 +40,8 @@ use tokio::net::TcpListener;
 use crate::control::simulate::{Given, NewSimulation, Simulation};
 use crate::control::{
     self, Asked, AudienceUpload, CampaignFigures, Changed, Compared, Control, ControlError, MemberChange,
-    MembersStream, NewCampaign, NewRevision, NewSku, Operation, RevisionAnswer, RevisionHead, RevisionView,
-    StockBody, Uploaded, UploadedModule,
+    MembersStream, NewCampaign, NewRevision, NewSku, Operation, OrderAct, RevisionAnswer, RevisionHead,
+    RevisionView, StockBody, Uploaded, UploadedModule,
 };
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
@@ -371,16 +371,22 @@ impl Admin {
             .route("/campaigns/{id}/activate", post(revisions::activate))
             .route("/campaigns/{id}/simulate", post(simulate::simulate))
             .route("/campaigns/{id}/orders", get(orders::list))
-            .route("/campaigns/{id}/orders/cancel", post(order_jobs::cancel))
-            .route("/campaigns/{id}/orders/refund", post(order_jobs::refund))
+            .route("/campaigns/{id}/orders/cancel", order_jobs::of(OrderAct::Cancel))
+            .route("/campaigns/{id}/orders/refund", order_jobs::of(OrderAct::Refund))
             .route(
                 "/campaigns/{id}/orders/jobs/{job}",
                 get(order_jobs::show).delete(order_jobs::stop),
             )
             .route("/campaigns/{id}/orders/{order}", get(orders::show))
-            .route("/campaigns/{id}/orders/{order}/pay", post(life::pay))
-            .route("/campaigns/{id}/orders/{order}/cancel", post(life::cancel))
-            .route("/campaigns/{id}/orders/{order}/refund", post(life::refund))
+            .route("/campaigns/{id}/orders/{order}/pay", life::of(OrderAct::Pay))
+            .route(
+                "/campaigns/{id}/orders/{order}/cancel",
+                life::of(OrderAct::Cancel),
+            )
+            .route(
+                "/campaigns/{id}/orders/{order}/refund",
+                life::of(OrderAct::Refund),
+            )
             .route("/campaigns/{id}/skus", post(stock::create))
             .route("/campaigns/{id}/skus/{sku}/stock", post(stock::change))
             .route("/campaigns/{id}/stock", post(stock::change_named))

@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
 use futures_util::FutureExt;
 
 use super::answer::{Refused, changed, idempotency_key, read_json};
@@ -56,26 +57,11 @@ parameters! {
 
 type Asked = Result<Query<BulkQuery>, QueryRejection>;
 
-pub(super) async fn cancel(
-    state: State<Admin>,
-    actor: Extension<Actor>,
-    place: Path<String>,
-    asked: Asked,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
-    begin(OrderAct::Cancel, state, actor, place, asked, (headers, body)).await
-}
-
-pub(super) async fn refund(
-    state: State<Admin>,
-    actor: Extension<Actor>,
-    place: Path<String>,
-    asked: Asked,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refused> {
-    begin(OrderAct::Refund, state, actor, place, asked, (headers, body)).await
+/// `POST` of one act.
+pub(super) fn of(act: OrderAct) -> MethodRouter<Admin> {
+    post(move |state, actor, place, asked, headers, body| {
+        begin(act, state, actor, place, asked, (headers, body))
+    })
 }
 
 /// 202 with the job, or 200 for a dry run.

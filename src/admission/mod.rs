@@ -57,7 +57,6 @@ pub use on_show::OnShow;
 pub use quota::Quota;
 pub use refusal::{Refusal, Retry};
 pub use returns::Unsold;
-pub use watch::Watch;
 
 use call_result::CallResult;
 use delivery::Delivery;

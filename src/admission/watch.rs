@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Admission;
 use super::lane::Lane;
+use crate::clock;
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::fixed;
@@ -28,20 +30,11 @@ const PULSE_GAP: Duration = Duration::from_millis(100);
 /// Looks on their way at the same time: orders, which share the connection, wait for no more than these.
 const LOOKS_AT_ONCE: usize = 32;
 
-/// Runs until dropped.
-pub struct Watch(tokio::task::JoinHandle<()>);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Admission {
-    /// Starts the watch of this gateway.
-    pub fn watch(self: &Arc<Self>) -> Watch {
+    /// Starts the watch of this gateway, which runs until it is dropped.
+    pub fn watch(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let admission = self.clone();
-        Watch(tokio::spawn(async move {
+        AbortOnDropHandle::new(tokio::spawn(async move {
             let every = admission.shared.config.load().watch_every;
             // First of all: a memory that is lost from here on has another mark.
             admission.pulse().await;
@@ -287,8 +280,7 @@ fn newer(status: &ShardStatus, active: &Active) -> Option<u64> {
 
 /// Works once in a while, and when told to.
 async fn repeat<F: Future<Output = ()>>(every: Duration, now: &Notify, mut work: impl FnMut() -> F) {
-    let mut tick = tokio::time::interval(every);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tick = clock::every(every);
     loop {
         tokio::select! {
             _ = tick.tick() => {}

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::time::MissedTickBehavior;
 
-use crate::clock::now_ms;
+use crate::clock::{self, now_ms};
 use crate::reconcile::Reconcile;
 use crate::reconcile::missing::Looks;
 use crate::ruleset::Ruleset;
@@ -19,8 +18,7 @@ pub(super) fn spawn(reconcile: Arc<Reconcile>, ruleset: Arc<Ruleset>, registry: 
     let mut looks = Looks::default();
     looks.register(registry);
     tokio::spawn(async move {
-        let mut tick = tokio::time::interval(EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = clock::every(EVERY);
         // An outage is told when it begins, and again when its cause changes.
         let mut last = String::new();
         loop {

@@ -7,17 +7,18 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::adapters::Adapters;
-use crate::admission::{Admission, AdmissionError, Intake, Unsold, Watch};
+use crate::admission::{Admission, AdmissionError, Intake, Unsold};
 use crate::attempts::Recorder;
 use crate::bus::Producer;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::control::{Bulk, Control, Finishing, Loader, Scheduler};
+use crate::control::{Control, Loader};
 use crate::flow::Flow;
 use crate::outbox::Entry;
-use crate::reconcile::{GivingBack, Reconcile};
+use crate::reconcile::Reconcile;
 use crate::relay::Relay;
 use crate::ruleset::{Active, Ruleset};
 use crate::sampling::Sample;
@@ -36,11 +37,7 @@ pub(crate) struct Parts {
     pub(crate) sample: Arc<Sample>,
     pub(crate) flow: Arc<Flow>,
     /// These end with the process.
-    pub(crate) _watch: Watch,
-    pub(crate) _giving_back: GivingBack,
-    pub(crate) _scheduler: Scheduler,
-    pub(crate) _finishing: Finishing,
-    pub(crate) _bulk: Bulk,
+    pub(crate) _tasks: [AbortOnDropHandle<()>; 5],
 }
 
 /// What loads and mends campaigns.
@@ -177,11 +174,13 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
     );
     let control = control.carried_by(producer.clone(), config.kafka.partitions);
     let control = Arc::new(control.keeping(config.campaigns.retention_days));
-    let watch = admission.watch();
-    let giving_back = reconcile.keep_giving_back();
-    let scheduler = control.keep_schedule();
-    let finishing = control.keep_finishing();
-    let bulk = control.keep_bulk();
+    let tasks = [
+        admission.watch(),
+        reconcile.keep_giving_back(),
+        control.keep_schedule(),
+        control.keep_finishing(),
+        control.keep_bulk(),
+    ];
     Parts {
         ruleset,
         admission,
@@ -192,11 +191,7 @@ pub(crate) fn wire(config: &Config, adapters: &Adapters, host: Host) -> Parts {
         host,
         sample,
         flow,
-        _watch: watch,
-        _giving_back: giving_back,
-        _scheduler: scheduler,
-        _finishing: finishing,
-        _bulk: bulk,
+        _tasks: tasks,
     }
 }
 

@@ -10,9 +10,7 @@ use super::problem::Problem;
 use super::{Control, ControlError};
 use crate::lua::keys::Shard;
 use crate::lua::{calls, fixed};
-use crate::order::{
-    EXPIRED, Holds, LandedOrder, OWN_ACTOR, OrderId, OrderState, OrderTerms, Release, check_reason, shown_sku,
-};
+use crate::order::{Holds, LandedOrder, OrderId, OrderState, OrderTerms, Release, check_reason, shown_sku};
 use crate::store::{CampaignRow, ChangeRow, OrderChange, Outcome};
 use crate::wire::Moment;
 
@@ -182,14 +180,7 @@ impl Control {
 
     /// Has an order expire whose payment came too late, before whoever does so by itself comes to it.
     async fn expire(&self, campaign: &str, order: OrderId, terms: &OrderTerms) -> Result<(), ControlError> {
-        let change = OrderChange {
-            to: OrderState::Expired,
-            actor: OWN_ACTOR,
-            reason: EXPIRED,
-            note: None,
-            key: None,
-            release: terms.release(OrderState::Expired, EXPIRED),
-        };
+        let change = OrderChange::expiry(terms);
         self.store.change_order(campaign, order, change).await?;
         self.gate.give_back_soon();
         Ok(())

@@ -10,13 +10,11 @@ use sha2::{Digest, Sha256};
 use super::problem::Problem;
 use super::{Control, ControlError};
 use crate::store::{OperationKey, OperationRow};
-use crate::wire::{check_seen, check_shown};
+use crate::wire;
 
 /// For how long one request has a change for itself; then the same request may go on with it. Two at once do no harm: every
 /// step is fenced, or is made once under the operation's id.
 const BUSY_MS: i64 = 30_000;
-/// Bytes of a note.
-const NOTE_BYTES_MAX: usize = 500;
 
 /// The kind of every activation, also of one that comes with another change: the history of revisions goes by it.
 pub const ACTIVATE: &str = "revision.activate";
@@ -159,13 +157,6 @@ fn fingerprint(asked: &impl Serialize) -> Result<String, ControlError> {
 }
 
 pub(super) fn check_note(note: Option<&str>) -> Result<(), ControlError> {
-    let Some(note) = note else { return Ok(()) };
-    let refused = match note.len() {
-        0..=NOTE_BYTES_MAX => check_shown(note, false).and_then(|()| check_seen(note)).err(),
-        _ => Some(format!("is longer than {NOTE_BYTES_MAX} bytes")),
-    };
-    match refused {
-        None => Ok(()),
-        Some(why) => Err(ControlError::Invalid(vec![Problem::new("/note", why)])),
-    }
+    let checked = note.map_or(Ok(()), wire::check_note);
+    checked.map_err(|why| ControlError::Invalid(vec![Problem::new("/note", why)]))
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::life::{OrderAct, OrderActBody, check};
 use super::operations::{Answered, Operation, answered};
 use super::problem::Problem;
 use super::{Control, ControlError};
+use crate::clock;
 use crate::order::{OrderId, OrderState, Release, TIME_MAX_MS, TIME_MIN_MS};
 use crate::seldom::Seldom;
 use crate::store::{
@@ -156,15 +158,6 @@ impl From<OrderJob> for JobView {
     }
 }
 
-/// Runs until dropped.
-pub struct Bulk(tokio::task::JoinHandle<()>);
-
-impl Drop for Bulk {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Control {
     /// Begins a job, or with `dry_run` says which orders it would come to. What it answers is a [`JobView`], or of a dry run the
     /// orders by SKU and state.
@@ -292,13 +285,12 @@ impl Control {
         self.order_job(campaign, id).await
     }
 
-    /// Works jobs off, as long as no other gateway does.
-    pub fn keep_bulk(self: &Arc<Self>) -> Bulk {
+    /// Works jobs off, as long as no other gateway does and the handle is kept.
+    pub fn keep_bulk(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let control = self.clone();
         let owner = uuid::Uuid::now_v7().simple().to_string();
-        Bulk(tokio::spawn(async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut tick = clock::every(EVERY);
             let mut trouble = Seldom::default();
             loop {
                 tick.tick().await;

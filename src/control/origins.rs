@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
-
 use super::problem::Problem;
 use super::requests::check_origins;
 use super::{Control, ControlError};
@@ -13,11 +11,6 @@ use crate::store::CampaignRow;
 
 /// What a change asks for: left out they stay, `null` are those that the configuration names.
 pub(super) type Asked = Option<Option<Vec<String>>>;
-
-/// Reads a member that is there, be it `null`.
-pub(super) fn asked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Asked, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
 
 pub(super) fn check(asked: &Asked, problems: &mut Vec<Problem>) {
     let list = asked.as_ref().and_then(|list| list.as_deref());

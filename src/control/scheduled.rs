@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::compile::check_accepted;
 use super::end::reasons;
@@ -13,6 +14,7 @@ use super::pause::{PAUSE, check_resume_at, lasts};
 use super::problem::Problem;
 use super::to_come::{Change, ScheduledView, view};
 use super::{Control, ControlError};
+use crate::clock;
 use crate::plan;
 use crate::seldom::Seldom;
 use crate::store::{CampaignRow, ScheduledRow, ScheduledState};
@@ -47,23 +49,13 @@ pub struct Planned {
     pub scheduled: Option<ScheduledView>,
 }
 
-/// Runs until dropped.
-pub struct Scheduler(tokio::task::JoinHandle<()>);
-
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Control {
-    /// Makes changes when they are due, as long as no other gateway does.
-    pub fn keep_schedule(self: &Arc<Self>) -> Scheduler {
+    /// Makes changes when they are due, as long as no other gateway does and the handle is kept.
+    pub fn keep_schedule(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let control = self.clone();
         let owner = uuid::Uuid::now_v7().simple().to_string();
-        Scheduler(tokio::spawn(async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut tick = clock::every(EVERY);
             let mut trouble = Seldom::default();
             loop {
                 tick.tick().await;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 
 use super::problem::Problem;
 use super::{Control, ControlError};
@@ -37,11 +37,6 @@ impl Control {
         let terms = self.store.order_terms(campaign).await?;
         terms.ok_or_else(|| ControlError::Unknown(format!("no campaign {campaign:?}")))
     }
-}
-
-/// A member that may be `null`, which is something else than one that is left out.
-pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(d).map(Some)
 }
 
 pub(super) fn check_terms(terms: &OrderTerms, problems: &mut Vec<Problem>) {

@@ -15,14 +15,14 @@ use super::origins;
 use super::problem::Problem;
 use super::requests::{check_schedule, check_title};
 use super::revise::{Likeness, like};
-use super::terms::{TermsView, check_terms, given, told_terms};
+use super::terms::{TermsView, check_terms, told_terms};
 use super::{Activated, Control, ControlError, RevisionAnswer};
 use crate::campaign::{Origins, Schedule};
 use crate::order::{Hold, OrderTerms, Release};
 use crate::plan::diff::{Change, needs_accept};
 use crate::ruleset::About;
 use crate::store::CampaignRow;
-use crate::wire::Moment;
+use crate::wire::{Moment, json};
 
 /// As the audit trail names it.
 pub const CHANGE: &str = "campaign.change";
@@ -38,17 +38,17 @@ pub struct CampaignChange {
     pub opens_at: Option<jiff::Timestamp>,
     pub closes_at: Option<jiff::Timestamp>,
     /// Whose pages may read what is said of it; `null`: those that the configuration names.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "origins::asked")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::given")]
     pub origins: origins::Asked,
     /// Ids of counters that may be re-keyed or dropped: other times may cut windows anew.
     pub accept: Vec<String>,
     /// `null`: none of the orders that land from now on expires.
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "json::given", skip_serializing_if = "Option::is_none")]
     pub hold: Option<Option<Hold>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_by_buyer: Option<bool>,
     /// `null`: everything comes back, whatever the reason.
-    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "json::given", skip_serializing_if = "Option::is_none")]
     pub releases: Option<Option<BTreeMap<String, Release>>>,
     /// For the audit trail.
     pub note: Option<String>,

@@ -44,6 +44,7 @@ impl Again {
         log: Option<Arc<dyn Log>>,
         topics: Vec<String>,
     ) -> Self {
+        publisher.metrics.behind.see(nothing(&topics), 0);
         Self {
             store,
             publisher,
@@ -60,7 +61,7 @@ impl Again {
         let now = Instant::now();
         let mut seen = BTreeMap::new();
         let (mut stale, mut longest) = (Vec::new(), Duration::ZERO);
-        let mut records: BTreeMap<String, u64> = BTreeMap::new();
+        let mut records = nothing(&self.topics);
         for row in untold {
             let key = (row.topic.clone(), row.partition);
             let known = self.seen.get(&key).filter(|(told, _)| *told == row.told);
@@ -166,4 +167,9 @@ fn orders(records: Vec<crate::bus::Record>) -> BTreeMap<String, Vec<OrderId>> {
         }
     }
     by_campaign
+}
+
+/// Every topic is on the page, also one of which everything is told.
+fn nothing(topics: &[String]) -> BTreeMap<String, u64> {
+    topics.iter().map(|topic| (topic.clone(), 0)).collect()
 }

@@ -31,7 +31,7 @@ pub struct Behind(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Records by topic; a topic that was behind once goes on being told, as 0.
+    /// Records by topic, of every topic.
     records: BTreeMap<String, u64>,
     standstill_seconds: u64,
     /// Age of the oldest later change that is not told.
@@ -46,8 +46,7 @@ impl Behind {
     /// Records that landed and are not told, by topic, and for how long a partition has been told nothing of that waits.
     pub(super) fn see(&self, records: BTreeMap<String, u64>, standstill_seconds: u64) {
         let mut seen = self.lock();
-        seen.records.values_mut().for_each(|records| *records = 0);
-        seen.records.extend(records);
+        seen.records = records;
         seen.standstill_seconds = standstill_seconds;
     }
 

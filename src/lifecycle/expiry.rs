@@ -5,9 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::Metrics;
-use crate::order::{EXPIRED, OWN_ACTOR, OrderState};
 use crate::seldom::Seldom;
-use crate::store::{CHANGES_AT_ONCE, OrderChange, Outcome, Store, StoreResult};
+use crate::store::{CHANGES_AT_ONCE, OrderChange, Store, StoreResult};
 
 const LEASE: &str = "expiry";
 const LEASE_MS: i64 = 15_000;
@@ -60,18 +59,9 @@ impl Expiry {
         let mut expired = 0;
         for (campaign, orders) in self.store.overdue(CHANGES_AT_ONCE).await? {
             let terms = self.store.order_terms(&campaign).await?.unwrap_or_default();
-            let change = OrderChange {
-                to: OrderState::Expired,
-                actor: OWN_ACTOR,
-                reason: EXPIRED,
-                note: None,
-                key: None,
-                release: terms.release(OrderState::Expired, EXPIRED),
-            };
+            let change = OrderChange::expiry(&terms);
             let changed = self.store.change_orders(&campaign, &orders, change).await?;
-            let made = changed
-                .iter()
-                .filter(|each| matches!(each.outcome, Outcome::Made(_)));
+            let made = changed.iter().filter(|each| each.outcome.is_made());
             expired += made.count() as u64;
         }
         self.metrics.expired.inc_by(expired);

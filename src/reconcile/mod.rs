@@ -32,7 +32,6 @@ use crate::wire::millis;
 pub use compare::{CompareError, Comparison, Difference, Kind, Place, RepairOutcome};
 pub use error::RebuildError;
 pub use rebuild::Rebuilt;
-pub use released::GivingBack;
 
 /// After a rebuild that failed, before the next is begun: what was missing may take a while to come back.
 const FAILED_PAUSE: Duration = Duration::from_millis(500);

@@ -10,8 +10,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::work::{REST_MAX, Work};
 use super::{RebuildError, Reconcile};
+use crate::clock;
 use crate::failpoint::{self, Point};
 use crate::lua::calls::{self, Returned};
 use crate::lua::fence::Fence;
@@ -34,22 +37,12 @@ const LOOKUPS: usize = 100;
 const ORDERS_OF_A_CALL: usize = 32;
 const CHARGES_OF_A_CALL: usize = 128;
 
-/// Runs until dropped.
-pub struct GivingBack(tokio::task::JoinHandle<()>);
-
-impl Drop for GivingBack {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Reconcile {
-    /// Looks again and again for released orders that still hold something in the engine.
-    pub fn keep_giving_back(self: &Arc<Self>) -> GivingBack {
+    /// Looks again and again for released orders that still hold something in the engine, until the handle is dropped.
+    pub fn keep_giving_back(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let reconcile = self.clone();
-        GivingBack(tokio::spawn(async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut tick = clock::every(EVERY);
             let mut trouble = Seldom::default();
             loop {
                 tokio::select! {

@@ -74,6 +74,12 @@ async fn sample(most: u64) -> (Arc<Sample>, Store) {
     let config = crate::store::Config::new("sqlite::memory:", 1);
     let store = Store::connect(&config).await.expect("connects");
     store.migrate().await.expect("migrates");
+    // Samples of campaigns that are not there are forgotten.
+    for id in ["spring", "autumn"] {
+        let known = compiled(id);
+        let inserted = store.insert_campaign(&known.campaign, &known.revision).await;
+        inserted.expect("inserted");
+    }
     let config = Config {
         attempts_max: most,
         attempts_per_second: u64::MAX,

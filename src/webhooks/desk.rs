@@ -1,7 +1,7 @@
 //! Endpoints made, changed and removed, as the control plane is asked. Every change leaves a line in the audit trail; secrets
 //! stand in none, and URLs without what may be one.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::error::{WebhookError, fault};
@@ -12,12 +12,10 @@ use super::target::Target;
 use super::view::{Created, Rotated, Tried, WebhookView};
 use crate::store::{DeliveryPlace, DeliveryRow, DeliveryState, Disabled, Store, WebhookRow};
 use crate::wire::problem::Fault;
-use crate::wire::{Moment, check_seen, check_shown, echo};
+use crate::wire::{self, Moment, echo};
 
 /// Endpoints of a deployment.
 const WEBHOOKS_MAX: usize = 100;
-/// Bytes of a note.
-const NOTE_BYTES_MAX: usize = 500;
 /// For how long an old secret may go on signing, in hours.
 const KEEP_HOURS_MAX: u32 = 7 * 24;
 const HOUR_MS: i64 = 3_600_000;
@@ -42,7 +40,7 @@ pub struct WebhookChange {
     pub url: Option<String>,
     pub events: Option<Vec<String>>,
     /// `null` takes it away.
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "wire::json::given")]
     pub note: Option<Option<String>>,
     pub disabled: Option<bool>,
 }
@@ -59,11 +57,6 @@ impl Default for Rotation {
     fn default() -> Self {
         Self { keep_hours: 24 }
     }
-}
-
-/// A member that is there, also as `null`.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(Some)
 }
 
 /// What the control plane asks about endpoints.
@@ -310,10 +303,6 @@ fn check_events(asked: &[String], faults: &mut Vec<Fault>) {
 }
 
 fn check_note(note: Option<&str>, faults: &mut Vec<Fault>) {
-    let Some(note) = note else { return };
-    let refused = match note.len() {
-        0..=NOTE_BYTES_MAX => check_shown(note, false).and_then(|()| check_seen(note)).err(),
-        _ => Some(format!("is longer than {NOTE_BYTES_MAX} bytes")),
-    };
+    let refused = note.and_then(|note| wire::check_note(note).err());
     faults.extend(refused.map(|why| fault("/note", why, None)));
 }

@@ -64,6 +64,11 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
+/// Reads a member that may be `null`, which is something else than one that is left out.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(reader).map(Some)
+}
+
 /// Reads values by name. A name that comes twice is refused: nobody could know which one counts.
 pub fn once_each<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     reader: D,

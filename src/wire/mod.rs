@@ -16,7 +16,9 @@ pub use idempotency::idempotency_key;
 pub use page::paged;
 pub use problem::Problem;
 pub use request::{check_headers, check_host, check_query, check_same_host, check_uncompressed, not_found};
-pub use shown::{check_seen, check_shown, check_shown_json, is_hidden, is_selector, prints_nothing};
+pub use shown::{
+    check_note, check_seen, check_shown, check_shown_json, is_hidden, is_selector, prints_nothing,
+};
 pub use unfit::Unfit;
 
 /// A moment as clients see it: RFC 3339 in UTC with milliseconds, `2026-11-21T10:00:00.000Z`.

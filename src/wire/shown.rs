@@ -61,6 +61,17 @@ pub fn check_shown(text: &str, lines: bool) -> Result<(), String> {
     }
 }
 
+/// Bytes of a note.
+const NOTE_BYTES_MAX: usize = 500;
+
+/// `Err` says what a note cannot have, which somebody leaves with a change for those who read of it later.
+pub fn check_note(note: &str) -> Result<(), String> {
+    match note.len() {
+        0..=NOTE_BYTES_MAX => check_shown(note, false).and_then(|()| check_seen(note)),
+        _ => Err(format!("is longer than {NOTE_BYTES_MAX} bytes")),
+    }
+}
+
 /// The first text in a JSON value that [`check_shown`] refuses, names of members included: its RFC 6901 pointer, and why.
 pub fn check_shown_json(value: &serde_json::Value) -> Result<(), (String, String)> {
     use serde_json::Value;

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::{Control, ControlError, half_done};
+use crate::clock;
 use crate::failpoint::{self, Point};
 use crate::seldom::Seldom;
 use crate::store::{StockChange, StockChangeKind};
@@ -12,22 +15,13 @@ use crate::store::{StockChange, StockChangeKind};
 /// Between two looks at the database. A change that was there at the last look, too, was left by whoever began it.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Runs until dropped.
-pub struct Finishing(tokio::task::JoinHandle<()>);
-
-impl Drop for Finishing {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Control {
     /// Looks every second for changes of the stock that nobody ends: the gateway that began them may be gone.
-    pub fn keep_finishing(self: &Arc<Self>) -> Finishing {
+    /// Until the handle is dropped.
+    pub fn keep_finishing(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let control = self.clone();
-        Finishing(tokio::spawn(async move {
-            let mut tick = tokio::time::interval(EVERY);
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut tick = clock::every(EVERY);
             let (mut seen, mut trouble) = (HashSet::new(), Seldom::default());
             loop {
                 tick.tick().await;

@@ -34,7 +34,6 @@ pub(super) use prepare::older_stock;
 
 pub use answer::StockChanged;
 pub use asked::{NewSku, StockBody};
-pub use finish::Finishing;
 
 /// Kinds of these operations, as the audit trail names them.
 pub const STOCK_CHANGE: &str = "stock.change";

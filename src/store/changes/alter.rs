@@ -6,7 +6,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::row::{self, ChangeRow};
 use super::{ChangedOrder, OrderChange, Outcome};
-use crate::order::{LandedOrder, OrderId, OrderState};
+use crate::order::{Holds, LandedOrder, OrderId, OrderState};
 use crate::store::dialect::{Dialect, pieces, placeholders};
 use crate::store::landing::usage;
 use crate::store::orders::{COLUMNS, COLUMNS_COUNT, landed_order};
@@ -71,12 +71,11 @@ fn judge(order: &LandedOrder, earlier: Option<&ChangeRow>, change: OrderChange<'
     Outcome::Made(ChangeRow::of(order.state, change, now))
 }
 
-/// The order after the change.
-pub(super) fn applied(order: &mut LandedOrder, change: OrderChange<'_>) {
-    order.state = change.to;
-    order.pay_by = None;
-    if change.to.releases() {
-        order.holds = order.holds.after(change.release);
+/// What an order holds after the change.
+pub(super) fn held(order: &LandedOrder, change: OrderChange<'_>) -> Holds {
+    match change.to.releases() {
+        true => order.holds.after(change.release),
+        false => order.holds,
     }
 }
 
@@ -85,14 +84,12 @@ pub(super) async fn states(
     tx: &mut Transaction<'_, Any>,
     dialect: Dialect,
     campaign: &str,
-    before: &[LandedOrder],
+    before: &[&LandedOrder],
     change: OrderChange<'_>,
 ) -> StoreResult<()> {
     let mut groups: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
     for order in before {
-        let mut after = order.clone();
-        applied(&mut after, change);
-        let group = (order.state.as_str(), after.holds.as_str());
+        let group = (order.state.as_str(), held(order, change).as_str());
         groups
             .entry(group)
             .or_default()

@@ -12,7 +12,7 @@ pub(super) mod row;
 use sqlx::{Any, Transaction};
 
 use crate::failpoint::{self, Point};
-use crate::order::{LandedOrder, OrderId, OrderState, Release};
+use crate::order::{EXPIRED, LandedOrder, OWN_ACTOR, OrderId, OrderState, OrderTerms, Release};
 use crate::store::{Store, StoreError, StoreResult};
 pub use row::ChangeRow;
 
@@ -30,6 +30,20 @@ pub struct OrderChange<'a> {
     pub key: Option<&'a str>,
     /// What comes back, where the new state lets go of anything.
     pub release: Release,
+}
+
+impl OrderChange<'static> {
+    /// An order of these terms expires.
+    pub fn expiry(terms: &OrderTerms) -> Self {
+        Self {
+            to: OrderState::Expired,
+            actor: OWN_ACTOR,
+            reason: EXPIRED,
+            note: None,
+            key: None,
+            release: terms.release(OrderState::Expired, EXPIRED),
+        }
+    }
 }
 
 /// What became of one order.
@@ -53,6 +67,13 @@ pub enum Outcome {
     TooLate,
 }
 
+impl Outcome {
+    /// Now, and not under the same key earlier.
+    pub fn is_made(&self) -> bool {
+        matches!(self, Self::Made(_))
+    }
+}
+
 impl Store {
     /// Changes those of these orders of a campaign that landed and may change so, in one transaction, and says what became of
     /// each: in order of id, without those that have not landed. At most [`CHANGES_AT_ONCE`].
@@ -64,25 +85,23 @@ impl Store {
     ) -> StoreResult<Vec<ChangedOrder>> {
         let mut tx = self.begin().await?;
         let (mut asked, now) = self.lock_orders(&mut tx, campaign, orders, change).await?;
-        let mut made: Vec<&mut ChangedOrder> = asked
-            .iter_mut()
-            .filter(|each| matches!(each.outcome, Outcome::Made(_)))
-            .collect();
-        if made.is_empty() {
+        let made = asked.iter().filter(|each| each.outcome.is_made());
+        let before: Vec<&LandedOrder> = made.map(|each| &each.order).collect();
+        if before.is_empty() {
             tx.rollback().await?;
             return Ok(asked);
         }
-        let before: Vec<LandedOrder> = made.iter().map(|each| each.order.clone()).collect();
         alter::states(&mut tx, self.dialect, campaign, &before, change).await?;
-        row::insert(&mut tx, campaign, &made, now).await?;
+        row::insert(&mut tx, campaign, &asked, now).await?;
         failpoint::hit(Point::L1);
         if change.to.releases() {
             self.release(&mut tx, campaign, &before, change, now).await?;
         }
         tx.commit().await.map_err(StoreError::of_commit)?;
         failpoint::hit(Point::L2);
-        for each in &mut made {
-            alter::applied(&mut each.order, change);
+        for each in asked.iter_mut().filter(|each| each.outcome.is_made()) {
+            let order = &mut each.order;
+            (order.holds, order.state, order.pay_by) = (alter::held(order, change), change.to, None);
         }
         Ok(asked)
     }
@@ -106,14 +125,13 @@ impl Store {
         &self,
         tx: &mut Transaction<'_, Any>,
         campaign: &str,
-        before: &[LandedOrder],
+        before: &[&LandedOrder],
         change: OrderChange<'_>,
         now: i64,
     ) -> StoreResult<()> {
         let release = change.release;
-        let holding = before
-            .iter()
-            .filter(|order| order.holds.after(release) != order.holds);
+        let all = before.iter().copied();
+        let holding = all.filter(|order| order.holds.after(release) != order.holds);
         let holding: Vec<&LandedOrder> = holding.collect();
         releases::note(tx, campaign, &holding, change, now).await?;
         let of = |wanted: fn(&LandedOrder) -> bool| {

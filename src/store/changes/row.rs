@@ -48,14 +48,14 @@ impl ChangeRow {
     }
 }
 
-/// Writes the changes that are made.
+/// Writes those of these changes that are made.
 pub(super) async fn insert(
     tx: &mut Transaction<'_, Any>,
     campaign: &str,
-    made: &[&mut ChangedOrder],
+    asked: &[ChangedOrder],
     now: i64,
 ) -> StoreResult<()> {
-    let rows = made.iter().filter_map(|each| match &each.outcome {
+    let rows = asked.iter().filter_map(|each| match &each.outcome {
         Outcome::Made(row) => Some((each.order.attempt.order, row)),
         _ => None,
     });

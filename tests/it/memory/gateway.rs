@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rushgate::admission::{self, Admission, Watch};
+use rushgate::admission::{self, Admission};
 use rushgate::bus::Producer;
 use rushgate::engine::Engine;
 use rushgate::needs::{Rebuilder, Rules};
@@ -14,6 +14,7 @@ use rushgate::relay::{self, Relay};
 use rushgate::ruleset::{Active, Compiled, Ruleset};
 use rushgate::store::Store;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::memory::sale::{CAMPAIGN, rebuilder};
 
@@ -71,7 +72,7 @@ impl Rebuilder for Glue {
 pub struct Gateway {
     pub admission: Arc<Admission>,
     pub relay: Arc<Relay>,
-    _watch: Watch,
+    _watch: AbortOnDropHandle<()>,
 }
 
 impl Gateway {
