@@ -77,6 +77,15 @@ pub struct Set {
     /// none, "configured" as the configuration says.
     #[arg(long, value_name = "LIST")]
     origins: Option<String>,
+    /// Orders that land from now on expire when they are not paid within so many minutes; "none": they do not.
+    #[arg(long, value_name = "MINUTES", value_parser = hold)]
+    hold: Option<Hold>,
+    /// Whether buyers may cancel what they have not paid.
+    #[arg(long, value_name = "true|false")]
+    cancel_by_buyer: Option<bool>,
+    /// What comes back, by reason or state: fraud=stock,refunded=none; of whatever is not named all, and with "" so of everything.
+    #[arg(long, value_name = "LIST", value_parser = releases)]
+    releases: Option<Releases>,
     /// A counter that may be re-keyed or dropped, or start at zero; may be given more than once.
     #[arg(long, value_name = "COUNTER")]
     accept: Vec<String>,
@@ -86,6 +95,14 @@ pub struct Set {
     #[command(flatten)]
     how: How,
 }
+
+/// Minutes; None: no hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hold(Option<u32>);
+
+/// As the API takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Releases(Value);
 
 #[derive(Debug, clap::Args)]
 #[group(id = "change", required = true, multiple = false, args = ["add", "remove", "set"])]
@@ -177,10 +194,17 @@ pub(super) async fn set(args: &Set) -> anyhow::Result<()> {
         ("title", json!(args.title)),
         ("opens_at", json!(args.opens_at)),
         ("closes_at", json!(args.closes_at)),
+        ("cancel_by_buyer", json!(args.cancel_by_buyer)),
         ("accept", json!(args.accept)),
     ]);
     if let Some(origins) = &args.origins {
         body["origins"] = self::origins(origins);
+    }
+    if let Some(Hold(minutes)) = args.hold {
+        body["hold"] = minutes.map_or(Value::Null, |minutes| json!({"minutes": minutes}));
+    }
+    if let Some(Releases(releases)) = &args.releases {
+        body["releases"] = releases.clone();
     }
     let path = format!("{}{}", path(&args.campaign), tried(args.dry_run));
     change(&args.how, Method::PATCH, &path, body).await
@@ -208,6 +232,29 @@ fn origins(text: &str) -> Value {
     }
 }
 
+fn hold(text: &str) -> Result<Hold, String> {
+    match text {
+        "none" => Ok(Hold(None)),
+        minutes => match minutes.parse() {
+            Ok(minutes) => Ok(Hold(Some(minutes))),
+            Err(_) => Err("it is a whole number of minutes, or none".to_owned()),
+        },
+    }
+}
+
+/// Which reasons and which words there are, the API says.
+fn releases(text: &str) -> Result<Releases, String> {
+    if text.is_empty() {
+        return Ok(Releases(Value::Null));
+    }
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((why, what)) if !why.trim().is_empty() => Ok((why.trim().to_owned(), what.trim().into())),
+        _ => Err(format!("\"{pair}\" is not of the form fraud=stock")),
+    };
+    let pairs = text.split(',').map(pair).collect::<Result<_, _>>()?;
+    Ok(Releases(Value::Object(pairs)))
+}
+
 fn tried(dry_run: bool) -> &'static str {
     if dry_run { "?dry_run=true" } else { "" }
 }
@@ -228,6 +275,14 @@ mod tests {
             (origins("*"), origins(""), origins("configured")),
             (json!(["*"]), json!([]), Value::Null)
         );
+        assert_eq!((hold("15"), hold("none")), (Ok(Hold(Some(15))), Ok(Hold(None))));
+        assert!(hold("15m").is_err());
+        assert_eq!(
+            releases("fraud=stock, refunded=none"),
+            Ok(Releases(json!({"fraud": "stock", "refunded": "none"})))
+        );
+        assert_eq!(releases(""), Ok(Releases(Value::Null)));
+        assert!(releases("fraud").is_err());
         assert_eq!(did(&json!({"did": ["One.", "Two."]})), "One.\nTwo.");
         assert_eq!(did(&json!({"did": "One."})), "One.");
     }

@@ -441,6 +441,43 @@ async fn a_sale_in_a_file_is_created_compared_and_changed() {
 }
 
 #[tokio::test]
+async fn terms_of_orders_are_set_by_a_command() {
+    let gate = Gate::dev().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let set = async |terms: &[&str]| {
+        let arguments = [&["campaign", "set", "demo"], terms].concat();
+        rushgate(&gate, folder.path(), &arguments).await
+    };
+    let terms = async || {
+        let shown = get(&gate, "/campaigns/demo").await.json();
+        ["hold", "cancel_by_buyer", "releases"].map(|name| shown[name].clone())
+    };
+    let before = terms().await;
+    let releases = "fraud=stock, refunded=none";
+    let given = ["--hold", "15", "--cancel-by-buyer", "true", "--releases", releases];
+    set(&given).await.ok();
+    let hold = json!({"minutes": 15, "on_expiry": "release"});
+    let releases = json!({"fraud": "stock", "refunded": "none"});
+    assert_eq!(terms().await, [hold, json!(true), releases.clone()]);
+    // What is not named stays.
+    set(&["--hold", "none"]).await.ok();
+    assert_eq!(terms().await, [Value::Null, json!(true), releases]);
+    set(&["--cancel-by-buyer", "false", "--releases", ""]).await.ok();
+    assert_eq!(terms().await, before);
+    set(&["--hold", "0"]).await.refused(&["/hold/minutes"]);
+    set(&["--releases", "fraud=half"]).await.refused(&["/releases/fraud"]);
+    for (name, value, told) in [
+        ("--hold", "15m", "whole number of minutes"),
+        ("--releases", "fraud", "of the form fraud=stock"),
+    ] {
+        let said = set(&[name, value]).await;
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(said.err.contains(told), "{}", said.err);
+    }
+    assert_eq!(terms().await, before);
+}
+
+#[tokio::test]
 async fn what_is_exported_applies_as_it_is() {
     let gate = Gate::dev().await;
     let folder = tempfile::tempdir().expect("a folder");
