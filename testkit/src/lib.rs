@@ -14,3 +14,4 @@ pub mod output;
 pub mod process;
 pub mod server;
 pub mod services;
+pub mod topics;

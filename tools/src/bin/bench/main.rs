@@ -62,6 +62,8 @@ enum Part {
     Rules,
     /// What comes after admission: landing, a stalled Kafka, rebuild, reconcile, bytes
     Pipeline,
+    /// What landing pays for each index of orders and for telling of them
+    Landing,
     /// What many campaigns cost, and large ones: idle, after a loss, made beside others
     Campaigns,
     /// Beside another system on the same services: `./x bench --peer DIR`
@@ -109,6 +111,7 @@ async fn main() -> Result<()> {
         Part::Orders => orders(&mut bench).await?,
         Part::Rules => rules::run(&mut bench).await?,
         Part::Pipeline => pipeline::run(&mut bench).await?,
+        Part::Landing => pipeline::added(&mut bench).await?,
         Part::Peer => peer::run(&mut bench, flags.repetitions).await?,
         Part::Campaigns => campaigns::run(&mut bench).await?,
     }

@@ -8,10 +8,11 @@ use serde_json::Value;
 use sqlx::MySqlPool;
 use testkit::control::Control;
 use testkit::services::{self, Urls};
+use testkit::topics::Offsets;
 use tokio::time::Instant;
 
 use crate::clients::SKU;
-use crate::topics::{Offsets, Topics};
+use crate::topics::Topics;
 
 const POLL: Duration = Duration::from_millis(100);
 const DEAD_LETTERS: &str = ".dlt";
@@ -61,6 +62,21 @@ impl Drain {
                 0 => return Ok(()),
                 _ if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
                 _ => bail!("{waiting} orders have not given back after {limit:?}"),
+            }
+        }
+    }
+
+    /// Waits until every change of an order is told.
+    pub async fn told(&self, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        let sql = "SELECT (SELECT COUNT(*) FROM order_changes WHERE told_at IS NULL) \
+                   + (SELECT CAST(COALESCE(SUM(next_offset - told), 0) AS SIGNED) FROM landing_offsets WHERE told < next_offset)";
+        loop {
+            let (untold,): (i64,) = sqlx::query_as(sql).fetch_one(&self.database).await?;
+            match untold {
+                0 => return Ok(()),
+                _ if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
+                _ => bail!("{untold} records and changes are not told after {limit:?}"),
             }
         }
     }

@@ -128,6 +128,7 @@ pub async fn play(world: &World, order: Order<'_>) -> Result<Row> {
     fleet.ready().await?;
     drain.all(DRAIN_WITHIN).await?;
     drain.released(DRAIN_WITHIN).await?;
+    drain.told(DRAIN_WITHIN).await?;
     let remaining = drain::remaining(&fleet.controls(), &campaign, DRAIN_WITHIN).await?;
     let died = fleet.died();
     fleet.stop().await?;

@@ -301,6 +301,8 @@ pub const ALL: &[Scenario] = &[
     with_shop(armed("L2", &[(Gateway, 0, "L2", 60)])),
     with_shop(armed("L2-expiry", &[(Lander, 1, "L2", 2), (Lander, 2, "L2", 2)])),
     quick(with_shop(armed("L3", &[(Gateway, 0, "L3", 6)]))),
+    with_shop(armed("E1", &[(Lander, 1, "E1", 20), (Lander, 2, "E1", 20)])),
+    with_shop(armed("E2", &[(Lander, 1, "E2", 20), (Lander, 2, "E2", 20)])),
     with_shop(fault("life-kill-gateway", &[Kill(What::Gateway)])),
     with_shop(fault("life-kill-lander", &[Kill(What::Lander)])),
     with_shop(fault("life-kill-database", &[Kill(What::Database)])),

@@ -1,12 +1,12 @@
 //! Kafka asked directly: where topics end, whether replicas are in sync, and records that can never land.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use testkit::topics::Offsets;
 use tokio::time::Instant;
 
 use crate::leaders::Placed;
@@ -17,9 +17,6 @@ const GROUPS: &str = "rushgate-landing";
 const ASK: Duration = Duration::from_secs(10);
 const WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(200);
-
-/// Topic → partition → offset.
-pub type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
 
 /// Asks the brokers.
 #[derive(Clone)]

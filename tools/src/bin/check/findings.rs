@@ -36,6 +36,10 @@ pub struct Findings {
     pub unreleased: u64,
     /// Orders whose state does not follow from their changes, and answers of the control plane that no row bears out.
     pub misstated: u64,
+    /// Changes of orders that the topic `order-events` has no event of.
+    pub untold: u64,
+    /// Events that say something else than the rows, or than another event of the same change.
+    pub mistold: u64,
 
     pub attempts: u64,
     pub ok: u64,
@@ -59,6 +63,9 @@ pub struct Findings {
     pub dead: BTreeMap<String, u64>,
     /// Copies in the orders topic beyond the first of each order: each would have been a doubled order.
     pub duplicates_absorbed: u64,
+    /// Changes of orders that were told, and copies beyond the first event of each.
+    pub told: u64,
+    pub told_again: u64,
     /// Orders in the orders topic.
     pub in_kafka: u64,
     pub unreadable: u64,
@@ -81,7 +88,7 @@ impl Findings {
     }
 
     /// The figures that must be 0.
-    pub fn wrong(&self) -> [(&'static str, u64); 12] {
+    pub fn wrong(&self) -> [(&'static str, u64); 14] {
         [
             ("lost", self.lost),
             ("doubled", self.doubled),
@@ -95,6 +102,8 @@ impl Findings {
             ("half changed", self.half_changed),
             ("unreleased", self.unreleased),
             ("misstated", self.misstated),
+            ("untold", self.untold),
+            ("mistold", self.mistold),
         ]
     }
 
@@ -115,14 +124,17 @@ impl fmt::Display for Findings {
         )?;
         writeln!(
             f,
-            "{} rows: {:?}, revoked {:?}; dead letters {:?}; {} duplicates absorbed, {} inverted, leaked {:?}",
+            "{} rows: {:?}, revoked {:?}; dead letters {:?}; {} duplicates absorbed, {} inverted, leaked {:?}; \
+             {} changes told, {} of them again",
             self.rows,
             self.states,
             self.revoked,
             self.dead,
             self.duplicates_absorbed,
             self.inverted,
-            self.leaked
+            self.leaked,
+            self.told,
+            self.told_again
         )?;
         for (name, count) in self.wrong() {
             let verdict = if count == 0 { "ok   " } else { "WRONG" };

@@ -1,22 +1,14 @@
 //! What is in Kafka: every record of the campaign in every topic of the pipeline.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use anyhow::Result;
+use rdkafka::Message;
+use rdkafka::message::BorrowedMessage;
 use rushgate::bus::origin;
 use rushgate::order::{OrderEvent, Ordinal};
 use rushgate::record;
-
-/// Topic → partition → offset.
-pub type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
+use testkit::topics::{self, Offsets};
 
 const ORDERS: &str = "rushgate.orders";
-const ASK: Duration = Duration::from_secs(20);
-/// A log that gives nothing for so long will not give its rest.
-const SILENT_MAX: Duration = Duration::from_secs(30);
 
 /// One order of a record of the orders topic.
 #[derive(Clone, Debug)]
@@ -47,74 +39,16 @@ pub struct Logs {
 
 /// Reads every topic whose name begins like the orders topic, up to where it ends now.
 pub fn read(brokers: &str, campaign: &str, since: &Offsets) -> Result<Logs> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "rushgate-check")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("fetch.queue.backoff.ms", "10")
-        .create()?;
-    let mut left = assign(&consumer, since)?;
-    let prefix = format!("{campaign}/");
     let mut logs = Logs::default();
-    let mut heard = Instant::now();
-    while !left.is_empty() {
-        let Some(message) = consumer.poll(Duration::from_millis(200)) else {
-            left.retain(|(topic, partition), end| !is_through(&consumer, topic, *partition, *end));
-            if heard.elapsed() > SILENT_MAX {
-                bail!("Kafka gives no records of {left:?}");
-            }
-            continue;
-        };
-        // A broker that just came back makes the client try again by itself.
-        let Ok(message) = message else { continue };
-        heard = Instant::now();
-        let place = (message.topic().to_owned(), message.partition());
-        if left.get(&place).is_some_and(|end| message.offset() + 1 >= *end) {
-            left.remove(&place);
-        }
-        if message
-            .key()
-            .is_some_and(|key| key.starts_with(prefix.as_bytes()))
-        {
-            note(&mut logs, &message);
-        }
-    }
+    let is_ours = |topic: &str| topic.starts_with(ORDERS);
+    topics::each(brokers, campaign, (&is_ours, since), |message| {
+        note(&mut logs, message);
+        Ok(())
+    })?;
     Ok(logs)
 }
 
-/// Where reading ends, for every partition that holds anything to read.
-fn assign(consumer: &BaseConsumer, since: &Offsets) -> Result<BTreeMap<(String, i32), i64>> {
-    let metadata = consumer.fetch_metadata(None, ASK)?;
-    let mut list = TopicPartitionList::new();
-    let mut left = BTreeMap::new();
-    for topic in metadata.topics() {
-        let name = topic.name();
-        if !name.starts_with(ORDERS) {
-            continue;
-        }
-        for partition in topic.partitions() {
-            let (low, high) = consumer.fetch_watermarks(name, partition.id(), ASK)?;
-            let from = since.get(name).and_then(|offsets| offsets.get(&partition.id()));
-            let from = from.map_or(low, |from| low.max(*from));
-            if from < high {
-                list.add_partition_offset(name, partition.id(), Offset::Offset(from))?;
-                left.insert((name.to_owned(), partition.id()), high);
-            }
-        }
-    }
-    consumer.assign(&list).context("assign")?;
-    Ok(left)
-}
-
-/// The last offsets of a partition may hold no record that is handed out.
-fn is_through(consumer: &BaseConsumer, topic: &str, partition: i32, end: i64) -> bool {
-    let position = consumer.position().ok();
-    let found = position.and_then(|list| list.find_partition(topic, partition)?.offset().to_raw());
-    found.is_some_and(|offset| offset >= end)
-}
-
-fn note(logs: &mut Logs, message: &rdkafka::message::BorrowedMessage<'_>) {
+fn note(logs: &mut Logs, message: &BorrowedMessage<'_>) {
     let topic = message.topic();
     if topic.ends_with(".dlt") {
         logs.dead += 1;
@@ -139,7 +73,7 @@ fn note(logs: &mut Logs, message: &rdkafka::message::BorrowedMessage<'_>) {
 }
 
 /// Whether it says where it was first.
-fn is_moved(message: &rdkafka::message::BorrowedMessage<'_>) -> bool {
+fn is_moved(message: &BorrowedMessage<'_>) -> bool {
     use rdkafka::message::Headers as _;
     rdkafka::message::Message::headers(message)
         .is_some_and(|headers| headers.iter().any(|header| header.key == origin::TOPIC))

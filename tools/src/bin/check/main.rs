@@ -3,6 +3,7 @@
 //! lost, doubled, oversold, over a limit, or sold to somebody who was told no.
 
 mod database;
+mod events;
 mod findings;
 mod judge;
 mod kafka;
@@ -74,14 +75,18 @@ async fn main() -> ExitCode {
 async fn check(flags: &Flags) -> Result<Findings> {
     let told = told::read(&flags.log, &flags.campaign)?;
     let since = match &flags.since {
-        None => kafka::Offsets::new(),
+        None => testkit::topics::Offsets::new(),
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             serde_json::from_str(&text).with_context(|| path.display().to_string())?
         }
     };
     let (brokers, campaign) = (flags.kafka_brokers.clone(), flags.campaign.clone());
-    let logged = tokio::task::spawn_blocking(move || kafka::read(&brokers, &campaign, &since)).await??;
+    let (logged, events) = tokio::task::spawn_blocking(move || {
+        let logged = kafka::read(&brokers, &campaign, &since)?;
+        anyhow::Ok((logged, events::read(&brokers, &campaign)?))
+    })
+    .await??;
     let books = database::read(&flags.database_url, &flags.campaign).await?;
     let rules = Rules {
         per_user: flags.per_user,
@@ -93,5 +98,6 @@ async fn check(flags: &Flags) -> Result<Findings> {
     let acts = flags.shop.as_deref().map(life::read).transpose()?;
     let mut found = judge::judge(&rules, &told, &logged, &books);
     life::judge(&mut found, &acts.unwrap_or_default(), &books);
+    events::judge(&mut found, &events, &books);
     Ok(found)
 }

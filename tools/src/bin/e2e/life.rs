@@ -1,5 +1,5 @@
 //! The life of orders: a third is paid, a third cancelled by its buyers, a third is left and expires in the same second, while half
-//! of what comes back is sold again; then every sum is held against the database.
+//! of what comes back is sold again; then every sum, and what everybody else heard, is held against the database.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use testkit::services;
 use tokio::time::Instant;
 
 use crate::ledger::{Books, Checks};
-use crate::{Deployment, Flags};
+use crate::{Deployment, Flags, heard};
 
 const SKU: &str = "mug";
 const HOLD_MINUTES: u32 = 15;
@@ -68,6 +68,7 @@ pub async fn run(
         flags,
         seed,
     };
+    let receiver = heard::Receiver::open(&life.controls[0], &campaign).await?;
     let mut books = Books::open(&setup.urls, &campaign).await?;
     let mut verdict = Checks::default();
     let first = life.sell("first", flags.attempts, None).await?;
@@ -80,6 +81,7 @@ pub async fn run(
     life.given_back().await?;
     println!();
     check(&mut books, flags, again, &mut verdict).await?;
+    heard::check(&setup.urls, &campaign, &receiver, &mut verdict).await?;
     Ok((deployment, verdict))
 }
 

@@ -4,6 +4,7 @@
 mod burst;
 mod buyers;
 mod figures;
+mod heard;
 mod issuer;
 mod ledger;
 mod life;
@@ -143,6 +144,10 @@ async fn main() -> ExitCode {
 
 async fn run(flags: &Flags, seed: u64) -> Result<Checks> {
     let mut setup = Setup::new(&flags.rushgate, "e2e")?;
+    if flags.life {
+        let (name, value) = heard::PRIVATE;
+        setup.env.push((name.to_owned(), value.to_owned()));
+    }
     let buyers = Buyers::new(&mut setup, flags.signed).await?;
     let deployment = Deployment::start(&setup, buyers).await?;
     println!(

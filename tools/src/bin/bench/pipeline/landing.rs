@@ -46,10 +46,21 @@ async fn measure(
     landers: usize,
     poison: Option<u64>,
 ) -> Result<f64> {
+    rate(bench, database, feed, (orders, poison), (landers, &[])).await
+}
+
+/// The same, with more in the environment of the landers.
+pub async fn rate(
+    bench: &Bench,
+    database: &MySqlPool,
+    feed: &mut Feed,
+    (orders, poison): (u64, Option<u64>),
+    (landers, env): (usize, &[(String, String)]),
+) -> Result<f64> {
     let before = feed.records;
     feed.publish(orders, poison).await?;
     let members = (1..=landers)
-        .map(|number| bench.setup.land_soon(number))
+        .map(|number| bench.setup.land_soon_with(number, env))
         .collect::<Result<Vec<_>>>()?;
     let (mut first, begun) = (None, Instant::now());
     let rate = loop {

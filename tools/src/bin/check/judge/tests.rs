@@ -4,6 +4,7 @@ use rushgate::cli::load::{Logged, LoggedAnswer, SenderOutcome};
 
 use super::*;
 use crate::database::{Charge, Release, Row, Step};
+use crate::events::{self, Event};
 use crate::kafka::Copy;
 use crate::life;
 use crate::told;
@@ -382,5 +383,66 @@ fn each_change_follows_from_the_one_before_and_answers_are_borne_out() {
     assert_eq!(
         run.wrong_of_lives(&[yes, act(0, "cancel", &key, 200)]),
         ["misstated"]
+    );
+}
+
+impl Run {
+    /// One event of every change.
+    fn events(&self) -> Vec<Event> {
+        let event = |row: &Row, number, state: &str| Event {
+            order: row.order.clone(),
+            number,
+            state: state.to_owned(),
+            user: row.user.clone(),
+            sku: row.sku.clone(),
+            quantity: row.quantity,
+        };
+        let of_row = |row: &Row| {
+            let later = self.books.steps.get(&row.order).into_iter().flatten();
+            let later = later.map(|step| event(row, step.number, &step.to));
+            std::iter::once(event(row, 1, "confirmed"))
+                .chain(later)
+                .collect::<Vec<_>>()
+        };
+        self.books.rows.iter().flat_map(of_row).collect()
+    }
+
+    fn wrong_of_events(&self, events: &[Event]) -> Vec<(&'static str, u64)> {
+        let mut found = Findings::default();
+        events::judge(&mut found, events, &self.books);
+        let wrong = found.wrong().into_iter();
+        wrong.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+#[test]
+fn every_change_is_told_and_nothing_else() {
+    let run = lived();
+    let events = run.events();
+    assert_eq!(run.wrong_of_events(&events), []);
+    let twice: Vec<Event> = events.iter().chain(&events[..2]).cloned().collect();
+    assert_eq!(run.wrong_of_events(&twice), [], "copies are allowed");
+    for missing in 0..events.len() {
+        let mut fewer = events.clone();
+        fewer.remove(missing);
+        assert_eq!(run.wrong_of_events(&fewer), [("untold", 1)]);
+    }
+    let change: [fn(&mut Event); 5] = [
+        |event| event.state = "refunded".to_owned(),
+        |event| event.user = "eve".to_owned(),
+        |event| event.sku = "plate".to_owned(),
+        |event| event.quantity += 1,
+        |event| event.number = 7,
+    ];
+    for change in change {
+        let mut one = events[0].clone();
+        change(&mut one);
+        let with = |more: Event| events.iter().cloned().chain([more]).collect::<Vec<_>>();
+        assert_eq!(run.wrong_of_events(&with(one)), [("mistold", 1)]);
+    }
+    assert_eq!(
+        run.wrong_of_events(&[]),
+        [("untold", events.len() as u64)],
+        "of nobody who tells nothing"
     );
 }
