@@ -28,7 +28,8 @@ impl Sale {
     async fn open(name: &str) -> Self {
         let page = Gate::dev().await;
         let (redis, db) = (Server::start(&[]), database::mariadb().await);
-        let mut setup = Setup::new(Path::new(env!("CARGO_BIN_EXE_rushgate")), name).expect("a target folder");
+        let mut setup = Setup::new(Path::new(env!("CARGO_BIN_EXE_rushgate")), name)
+            .expect("services: run this through `./x test`");
         setup.urls = Urls {
             redis: redis.url(),
             database: db.url.clone(),
