@@ -10,11 +10,11 @@ use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-
 use testkit::output::Output;
 
 /// Patience with a page.
 const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// Ends itself and all that it started, the browser too, once the other end of its input is closed: also when the test process dies.
 const GUARD: &str = "\"$@\" & read word; kill -9 0";
@@ -132,7 +132,7 @@ impl Browser {
                 self.fail(&format!("{text:?} in {css}, which says {shown:?}"))
                     .await
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
