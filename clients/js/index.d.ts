@@ -46,6 +46,9 @@ export interface Asked {
   signal?: AbortSignal;
 }
 
+/** How an order is heard of: over a stream, by asking, or not at all. */
+export type Line = "live" | "asked" | "cut";
+
 export class Refused extends Error {
   readonly status: number;
   /** Stable name of the reason: `sold-out`, `paused`, … */
@@ -64,9 +67,16 @@ export class Rushgate {
   place(campaign: string, order: NewOrder, asked?: Asked & { key?: string; waitSeconds?: number }): Promise<Order>;
   order(campaign: string, order: string, asked?: Asked): Promise<Order>;
   cancel(campaign: string, order: string, asked?: Asked & { key?: string }): Promise<Order>;
-  follow(campaign: string, order: string, asked?: Asked): AsyncGenerator<Order, void, undefined>;
+  follow(
+    campaign: string,
+    order: string,
+    asked?: Asked & { onLine?: (line: Line) => void },
+  ): AsyncGenerator<Order, void, undefined>;
   orders(asked?: Asked & { campaign?: string; limit?: number }): AsyncGenerator<Order, void, undefined>;
   campaigns(asked?: Asked & { limit?: number }): AsyncGenerator<Record<string, unknown>, void, undefined>;
   campaign(campaign: string, asked?: Asked): Promise<Record<string, unknown>>;
-  quota(campaign: string, asked?: Asked): Promise<Record<string, unknown>>;
+  quota(
+    campaign: string,
+    asked?: Asked & { sku?: string; quantity?: number; attributes?: Record<string, string> },
+  ): Promise<Record<string, unknown>>;
 }

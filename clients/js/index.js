@@ -9,9 +9,11 @@ const PASSING = new Set([429, 500, 502, 503, 504]);
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 const POLL_MS = 1_000;
+/** So often the gateway is asked for an order, before a stream is tried again. */
+const POLLS = 10;
 /** A stream in which nothing arrives for so long, not even a comment, is dead. */
 const SILENCE_MS = 45_000;
-/** A stream that did not come about, because nobody answered; after so many of them, the gateway is asked for the order. */
+/** A stream that did not come about, because nobody answered; after so many of them, the gateway is asked for the order, too. */
 const BROKEN = Object.freeze([]);
 const BROKEN_MAX = 3;
 /** Nothing happens to the order any more. */
@@ -103,24 +105,36 @@ export class Rushgate {
     return (await this.#ask("GET", path(campaign), { signal })).body;
   }
 
-  /** What this buyer may still buy. */
-  async quota(campaign, { signal } = {}) {
-    return (await this.#ask("GET", path(campaign, "quota"), { signal })).body;
+  /** What this buyer may still buy; with an order in mind, whether it would be refused. */
+  async quota(campaign, { sku, quantity, attributes = {}, signal } = {}) {
+    const query = new URLSearchParams();
+    if (sku !== undefined) query.set("sku", sku);
+    if (quantity !== undefined) query.set("quantity", String(quantity));
+    Object.entries(attributes).forEach(([name, value]) => query.set(`client.${name}`, value));
+    return (await this.#ask("GET", withQuery(path(campaign, "quota"), query), { signal })).body;
   }
 
   /**
    * Yields an order now and each time it has changed, until nothing can happen to it any more. Where no stream comes about, the
-   * gateway is asked again and again.
+   * gateway is asked again and again; where nobody answers, it goes on until `signal` says that nobody waits.
+   *
+   * `onLine` is told how it hears: "live" for all that arrives over a stream, heartbeats too, "asked" for each answer without one,
+   * and "cut" when there is neither.
    */
-  async *follow(campaign, order, { signal } = {}) {
+  async *follow(campaign, order, { signal, onLine = () => {} } = {}) {
     let [last, pause, broken] = [undefined, FIRST_PAUSE_MS, 0];
     let told;
     for (;;) {
-      const stream =
-        broken < BROKEN_MAX ? await this.#stream(path(campaign, "orders", order, "events"), last, signal) : undefined;
+      const stream = await this.#stream(path(campaign, "orders", order, "events"), last, signal, onLine);
       broken = stream === BROKEN ? broken + 1 : 0;
-      for await (const { id, data } of stream ?? this.#polled(campaign, order, signal)) {
+      if (broken) onLine("cut");
+      // Nobody answers, or nobody answers streams alone: the more of them broke, the longer until the next one.
+      const polls = stream === undefined ? POLLS : Math.min(Math.floor(2 ** (broken - BROKEN_MAX)), POLLS);
+      const source = polls ? this.#polled(campaign, order, polls, signal, onLine) : stream;
+      let heard = false;
+      for await (const { id, data } of source) {
         pause = FIRST_PAUSE_MS;
+        heard = true;
         last = id ?? last;
         const now = JSON.stringify(data);
         if (now !== told) yield data;
@@ -130,14 +144,15 @@ export class Rushgate {
       signal?.throwIfAborted();
       // The gateway ends streams by itself: when it is replaced, when the token runs out, and when nothing follows, which it says
       // when it is asked for what comes after the last event.
-      if (stream === NOTHING || (!stream && told && isResting(JSON.parse(told)))) return;
+      if (stream === NOTHING || (source !== stream && heard && isResting(JSON.parse(told)))) return;
+      if (source === stream) onLine("cut");
       await sleep(pause * (0.5 + Math.random()), signal);
       pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
     }
   }
 
   /** Events of a path; nothing where there is no stream there, and `BROKEN` where nobody answered. */
-  async #stream(where, last, signal) {
+  async #stream(where, last, signal, onLine) {
     const headers = { accept: "text/event-stream" };
     if (last !== undefined) headers["last-event-id"] = last;
     const ended = new AbortController();
@@ -167,7 +182,12 @@ export class Rushgate {
         stopped();
         return undefined;
       }
-      return read(response.body, alive, stopped);
+      onLine("live");
+      const heard = () => {
+        alive();
+        onLine("live");
+      };
+      return read(response.body, heard, stopped);
     } catch (error) {
       stopped();
       signal?.throwIfAborted();
@@ -176,10 +196,18 @@ export class Rushgate {
     }
   }
 
-  /** The same by asking, for a while: then a stream is tried again. */
-  async *#polled(campaign, order, signal) {
-    for (let n = 0; n < 10; n += 1) {
-      yield { data: await this.order(campaign, order, { signal }) };
+  /** The same by asking, so often: then a stream is tried again. */
+  async *#polled(campaign, order, polls, signal, onLine) {
+    for (let n = 0; n < polls; n += 1) {
+      try {
+        const data = await this.order(campaign, order, { signal });
+        onLine("asked");
+        yield { data };
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (error instanceof Refused && !PASSING.has(error.status)) throw error;
+        onLine("cut");
+      }
       await sleep(POLL_MS * (0.75 + Math.random() / 2), signal);
     }
   }
@@ -190,7 +218,7 @@ export class Rushgate {
       const query = new URLSearchParams();
       if (limit) query.set("limit", String(limit));
       if (next) query.set("before", next);
-      const { body } = await this.#ask("GET", query.size ? `${where}?${query}` : where, { signal });
+      const { body } = await this.#ask("GET", withQuery(where, query), { signal });
       yield* body[name];
       next = body.next;
     } while (next);
@@ -255,6 +283,10 @@ function isResting(order) {
 
 function path(campaign, ...parts) {
   return ["/v1/campaigns", campaign, ...parts].map((part, n) => (n ? encodeURIComponent(part) : part)).join("/");
+}
+
+function withQuery(where, query) {
+  return query.size ? `${where}?${query}` : where;
 }
 
 async function refused(response) {

@@ -50,6 +50,10 @@ impl fmt::Display for Banner<'_> {
             f,
             "  orders     {orders}   anybody may be anybody: \"Bearer dev:<user>\""
         )?;
+        writeln!(
+            f,
+            "  shop       {orders}/shop   a page to order from in a browser, and to see orders live"
+        )?;
         writeln!(f, "  control    {admin}   metrics at /metrics, health at /readyz")?;
         writeln!(
             f,
@@ -129,6 +133,7 @@ mod tests {
         let text = banner.to_string();
         for part in [
             "http://127.0.0.1:8080/v1/campaigns/demo/orders",
+            "http://127.0.0.1:8080/shop ",
             "Each user may order at most 1 unit",
             "https://127.0.0.1:8081/admin/v1/campaigns/demo/revisions",
             "in memory",

@@ -124,6 +124,7 @@ pub async fn dev(config: Config, data: Option<PathBuf>, sources: Sources) -> any
 /// What is different for the only gateway there is.
 fn alone(mut config: Config) -> Config {
     config.auth.insecure_dev_auth = true;
+    config.gateway.shop = true;
     // The embedded bus has one deployment.
     config.kafka.prefix = PREFIX.to_owned();
     config.reconcile.grace = Duration::ZERO;

@@ -22,6 +22,7 @@ mod query;
 mod quota;
 mod routes;
 mod server;
+mod shop;
 mod show;
 mod told;
 
@@ -124,6 +125,9 @@ pub struct Config {
     /// Whose pages may read answers.
     #[serde(skip)]
     pub cors: cors::Config,
+    /// Whether there is a page to order from at `/shop`.
+    #[serde(skip)]
+    pub shop: bool,
 }
 
 impl Default for Config {
@@ -148,6 +152,7 @@ impl Default for Config {
             tls_cert_file: None,
             tls_key_file: None,
             cors: cors::Config::default(),
+            shop: false,
         }
     }
 }
@@ -513,6 +518,13 @@ impl<O: Orders> Gateway<O> {
         })
     }
 
+    fn route<'a>(&self, path: &'a str) -> Result<routes::Route<'a>, Problem> {
+        match shop::find(path) {
+            Some(file) if self.config.load().shop => Ok(routes::Route::Shop(file)),
+            _ => routes::find(path),
+        }
+    }
+
     /// Answers one request that came from `peer`. Dropping the future is safe: an order that was
     /// begun goes on in admission.
     pub async fn handle<B>(&self, peer: IpAddr, request: Request<B>) -> Answer
@@ -527,7 +539,7 @@ impl<O: Orders> Gateway<O> {
         if checked.is_ok() && cors::is_preflight(&parts) {
             return self.preflight(&parts, begun).await;
         }
-        let route = match checked.and_then(|()| routes::find(path)) {
+        let route = match checked.and_then(|()| self.route(path)) {
             Ok(route) => route,
             Err(problem) => {
                 self.metrics.request("none", problem.status(), begun);
@@ -548,6 +560,7 @@ impl<O: Orders> Gateway<O> {
                 }
                 routes::Route::MyOrders => self.list_orders(None, parts.uri.query(), &parts.headers).await,
                 routes::Route::Campaigns => self.list_campaigns(parts.uri.query()),
+                routes::Route::Shop(file) => shop::show(file, parts.uri.query()),
                 _ if let Err(problem) = wire::check_query(parts.uri.query(), &[]) => Err(problem),
                 routes::Route::Orders { campaign } => self.place(&campaign, peer, &parts.headers, body).await,
                 routes::Route::Order { campaign, order } => {

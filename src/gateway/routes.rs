@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+use super::shop::File;
 use crate::campaign::check_id;
 use crate::wire::problem::{self, UNKNOWN};
 use crate::wire::{Problem, echo, not_found};
@@ -43,6 +44,8 @@ pub(super) enum Route<'a> {
     Problem {
         text: String,
     },
+    /// Found by nobody but `rushgate dev`.
+    Shop(&'static File),
 }
 
 impl Route<'_> {
@@ -60,6 +63,7 @@ impl Route<'_> {
             Self::Quota { .. } => "quota",
             Self::Problems => "problems",
             Self::Problem { .. } => "problem",
+            Self::Shop(_) => "shop",
         }
     }
 

@@ -2,6 +2,7 @@
 //! what holds the house together.
 
 mod admission;
+mod browser;
 mod bus;
 mod dlt;
 mod doctor;

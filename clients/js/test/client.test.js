@@ -116,6 +116,26 @@ test("where there is no stream, it asks", async () => {
   );
 });
 
+test("how an order is heard of is told, and one that nobody answers for is waited for", async () => {
+  const { client, asked } = await gateway(
+    [stream(event(1, "confirmed", { pay_by: "later" })), ...Array(4).fill("break"), stream(event(2, "cancelled"))],
+    { retryForMs: 0 },
+  );
+  const heard = [];
+  const onLine = (line) => line === heard.at(-1) || heard.push(line);
+  for await (const order of client.follow("spring", "0a", { onLine })) heard.push(order.state);
+  assert.deepEqual(heard, ["live", "confirmed", "cut", "live", "cancelled"]);
+  const [first, ...others] = asked.filter(({ url }) => url.endsWith("/events"));
+  assert.equal(first.headers["last-event-id"], undefined);
+  assert.ok(others.length === 4 && others.every(({ headers }) => headers["last-event-id"] === "1"));
+});
+
+test("a quota is asked for with an order in mind", async () => {
+  const { client, asked } = await gateway([[200, { constraints: [] }]]);
+  await client.quota("spring", { sku: "TEE RED/M", quantity: 2, attributes: { device: "d1" } });
+  assert.equal(asked[0].url, "/v1/campaigns/spring/quota?sku=TEE+RED%2FM&quantity=2&client.device=d1");
+});
+
 test("pages follow each other", async () => {
   const { client, asked } = await gateway([
     [200, { orders: [{ order: "b" }], next: "b" }],

@@ -16,6 +16,7 @@ mod live;
 mod orders;
 mod reference;
 mod requests;
+mod shop;
 mod simulate;
 mod stage;
 mod tls;

@@ -11,7 +11,7 @@ mod eight_rules;
 mod examples;
 mod folding;
 mod friday;
-mod gate;
+pub mod gate;
 mod keys;
 mod life;
 mod life_deployed;

@@ -24,6 +24,8 @@ const DATA: &[&str] = &[
     "/v1/campaigns/surface/quota",
     "/problems",
     "/problems/sold-out",
+    // Of `rushgate dev` alone.
+    "/shop",
     "/",
     "/metrics",
     "/livez",

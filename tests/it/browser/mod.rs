@@ -1,0 +1,5 @@
+//! Pages in real Chromium. Needs chromium and chromium-driver, which `./x test` installs.
+
+mod chromium;
+
+mod shop;
