@@ -62,7 +62,7 @@ pub(super) async fn export(
     Extension(Actor(actor)): Extension<Actor>,
     Path(user): Path<String>,
 ) -> Result<Response, Refused> {
-    let lines = admin.rules.export_buyer(&actor, &user).await?;
+    let lines = admin.rules.export_buyer(actor, &user).await?;
     let pages = lines.map(|lines| lines.and_then(as_lines));
     // An error in the midst of the download cuts it off, which a client of HTTP sees; the last line is missing as well.
     let pages = pages.inspect(|outcome| {
@@ -72,7 +72,10 @@ pub(super) async fn export(
     });
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"buyer-data.jsonl\""),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"buyer-data.jsonl\"",
+        ),
         (header::CACHE_CONTROL, "no-store"),
     ];
     Ok((headers, Body::from_stream(pages)).into_response())
@@ -99,7 +102,7 @@ pub(super) async fn erase(
     let EraseQuery { dry_run } = query(asked)?;
     let key = idempotency_key(&headers)?;
     let body: EraseBody = read_json_if_any(&headers, body).await?;
-    let operation = Operation::by(&actor, "", ERASE).asked(key.as_deref(), body.note.as_deref());
+    let operation = Operation::by(actor, "", ERASE).asked(key.as_deref(), body.note.as_deref());
     let answered = admin.rules.erase_buyer(operation, &user, &body, dry_run).await?;
     let mut answer = changed(answered);
     if !dry_run {

@@ -166,7 +166,10 @@ mod tests {
     #[test]
     fn a_buyer_is_taken_out_and_the_others_stay_as_they_are() {
         let pieces = cut("spring", (0..40).map(|n| recorded(n / 2, i64::from(n))));
-        let piece = pieces.iter().find(|piece| piece.attempts >= 4).expect("a piece of two buyers");
+        let piece = pieces
+            .iter()
+            .find(|piece| piece.attempts >= 4)
+            .expect("a piece of two buyers");
         let inside = unpack(&piece.payload).expect("readable");
         let (_, first) = &inside[0];
         let of_first = |one: &DecidedAttempt| one.attempt.user == first.attempt.user;

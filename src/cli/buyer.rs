@@ -146,7 +146,13 @@ mod tests {
             "lists": [{"list": "deny", "version": 3}]});
         let told = told(&answer);
         assert_eq!(told.lines().count(), 3, "{told}");
-        assert!(told.contains("1 orders, 0 letters: kept (due 2026-12-01T00:00:00.000Z)"), "{told}");
-        assert!(told.ends_with("stays on it; --lists takes the buyer off"), "{told}");
+        assert!(
+            told.contains("1 orders, 0 letters: kept (due 2026-12-01T00:00:00.000Z)"),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("stays on it; --lists takes the buyer off"),
+            "{told}"
+        );
     }
 }

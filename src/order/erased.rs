@@ -28,7 +28,13 @@ mod tests {
         let name = pseudonym([0, 1, 2, 3, 0xab, 0xcd, 0xef, 0xff]);
         assert_eq!(name, "erased-00010203abcdefff");
         assert!(is_pseudonym(&name));
-        for user in ["", "erased-", "ada", "erased-00010203abcdeff", "erased-00010203ABCDEFFF"] {
+        for user in [
+            "",
+            "erased-",
+            "ada",
+            "erased-00010203abcdeff",
+            "erased-00010203ABCDEFFF",
+        ] {
             assert!(!is_pseudonym(user), "{user}");
         }
     }

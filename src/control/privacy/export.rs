@@ -59,15 +59,18 @@ impl Control {
             counts: BTreeMap::new(),
         };
         self.audit(actor, EXPORT, "buyer", json!({})).await;
-        let lines = stream::try_unfold((export, Some(Next::Orders(None))), |(mut export, next)| async move {
-            let Some(next) = next else { return Ok(None) };
-            let (mut lines, next) = export.read(next).await?;
-            export.count(&lines);
-            if next.is_none() {
-                lines.push(export.end());
-            }
-            Ok(Some((lines, (export, next))))
-        });
+        let lines = stream::try_unfold(
+            (export, Some(Next::Orders(None))),
+            |(mut export, next)| async move {
+                let Some(next) = next else { return Ok(None) };
+                let (mut lines, next) = export.read(next).await?;
+                export.count(&lines);
+                if next.is_none() {
+                    lines.push(export.end());
+                }
+                Ok(Some((lines, (export, next))))
+            },
+        );
         Ok(lines.boxed())
     }
 }
@@ -84,7 +87,10 @@ impl Export {
         }
     }
 
-    async fn orders(&mut self, before: Option<BuyerPlace>) -> Result<(Vec<Value>, Option<Next>), ControlError> {
+    async fn orders(
+        &mut self,
+        before: Option<BuyerPlace>,
+    ) -> Result<(Vec<Value>, Option<Next>), ControlError> {
         let rows = self
             .store
             .buyer_orders(&self.user, None, before.as_ref(), ORDERS_AT_ONCE)
@@ -119,26 +125,34 @@ impl Export {
         for order in &orders {
             lines.push(order_line(campaign, order));
             for change in self.store.changes_of(campaign, order.attempt.order).await? {
-                lines.push(json!({"kind": "order_change", "campaign": campaign, "order": order.attempt.order,
+                lines.push(
+                    json!({"kind": "order_change", "campaign": campaign, "order": order.attempt.order,
                     "number": change.number, "from": change.from, "to": change.to, "at": Moment(change.at),
                     "actor": change.actor, "reason": change.reason, "note": change.note,
-                    "idempotency_key": change.key}));
+                    "idempotency_key": change.key}),
+                );
             }
         }
         for release in self.store.releases_of(campaign, ids).await? {
-            lines.push(json!({"kind": "release", "campaign": campaign, "order": release.id(),
-                "reason": release.reason, "stock": release.stock, "allowance": release.allowance}));
+            lines.push(
+                json!({"kind": "release", "campaign": campaign, "order": release.id(),
+                "reason": release.reason, "stock": release.stock, "allowance": release.allowance}),
+            );
         }
         let texts: Vec<String> = ids.iter().map(OrderId::to_string).collect();
         for sent in self.store.deliveries_about(campaign, &texts).await? {
             let body: Value = serde_json::from_str(&sent.body).unwrap_or(Value::String(sent.body));
-            lines.push(json!({"kind": "delivery", "campaign": campaign, "order": sent.order, "number": sent.number,
-                "webhook": sent.webhook, "event": sent.event, "state": sent.state, "body": body}));
+            lines.push(
+                json!({"kind": "delivery", "campaign": campaign, "order": sent.order, "number": sent.number,
+                "webhook": sent.webhook, "event": sent.event, "state": sent.state, "body": body}),
+            );
         }
         for row in self.store.buyer_usage(campaign, &self.user, &orders).await? {
             if self.is_new((campaign, &row.counter, &row.subject, row.window)) {
-                lines.push(json!({"kind": "usage", "campaign": campaign, "counter": row.counter,
-                    "subject": row.subject, "window": row.window, "used": row.used}));
+                lines.push(
+                    json!({"kind": "usage", "campaign": campaign, "counter": row.counter,
+                    "subject": row.subject, "window": row.window, "used": row.used}),
+                );
             }
         }
         Ok(())
@@ -155,7 +169,11 @@ impl Export {
         let lines = found.iter().map(letter_line).collect();
         let next = match next {
             Some(next) => Next::Letters(Some(next)),
-            None => Next::Attempts(self.store.sampled_campaigns().await?, Some(AttemptsPlace::default()), 0),
+            None => Next::Attempts(
+                self.store.sampled_campaigns().await?,
+                Some(AttemptsPlace::default()),
+                0,
+            ),
         };
         Ok((lines, Some(next)))
     }
@@ -169,7 +187,8 @@ impl Export {
         let Some(campaign) = left.last().cloned() else {
             return Ok((Vec::new(), Some(Next::Jobs)));
         };
-        let line = |found: Vec<DecidedAttempt>| found.iter().map(|one| attempt_line(&campaign, one)).collect();
+        let line =
+            |found: Vec<DecidedAttempt>| found.iter().map(|one| attempt_line(&campaign, one)).collect();
         if let Some(place) = place {
             let (found, next) = self.store.buyer_attempts(&campaign, &self.user, place).await?;
             return Ok((line(found), Some(Next::Attempts(left, next, 0))));
@@ -205,8 +224,10 @@ impl Export {
     async fn rest(&mut self) -> Result<(Vec<Value>, Option<Next>), ControlError> {
         let mut lines = std::mem::take(&mut self.lists);
         if let Some(row) = self.store.erasure(&self.user).await? {
-            lines.push(json!({"kind": "erasure", "erasure": row.id, "asked_at": Moment(row.asked_at),
-                "done_at": row.done_at.map(Moment), "actor": row.actor, "note": row.note}));
+            lines.push(
+                json!({"kind": "erasure", "erasure": row.id, "asked_at": Moment(row.asked_at),
+                "done_at": row.done_at.map(Moment), "actor": row.actor, "note": row.note}),
+            );
         }
         Ok((lines, None))
     }
@@ -254,5 +275,7 @@ fn attributes(kept: &BTreeMap<String, String>) -> Value {
         None => json!(text),
         Some(several) => json!(several.into_iter().collect::<Vec<_>>()),
     };
-    kept.iter().map(|(name, text)| (name.clone(), value(text))).collect()
+    kept.iter()
+        .map(|(name, text)| (name.clone(), value(text)))
+        .collect()
 }

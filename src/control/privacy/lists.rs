@@ -15,7 +15,10 @@ impl Control {
                 continue;
             }
             let bucket = bucket_of(user.as_bytes(), row.buckets);
-            let packed = self.store.audience_buckets(&row.id, row.version, bucket, 1).await?;
+            let packed = self
+                .store
+                .audience_buckets(&row.id, row.version, bucket, 1)
+                .await?;
             let mut members = packed.iter().flat_map(|packed| unpack(packed));
             if members.any(|member| member == user.as_bytes()) {
                 found.push(row);

@@ -99,7 +99,10 @@ impl Control {
     ) -> Result<ErasureView, ControlError> {
         let (campaigns, lists) = match row.done_at {
             Some(_) => (Vec::new(), Vec::new()),
-            None => (self.named_in(user, row.asked_at).await?, self.listed_in(user).await?),
+            None => (
+                self.named_in(user, row.asked_at).await?,
+                self.listed_in(user).await?,
+            ),
         };
         Ok(ErasureView {
             state: if row.done_at.is_some() { "done" } else { "open" },
@@ -125,7 +128,12 @@ impl Control {
         for each in self.store.buyer_campaigns(user, until).await? {
             found.insert(each.campaign.clone(), each);
         }
-        for campaign in letters.keys().filter(|campaign| !found.contains_key(*campaign)).cloned().collect::<Vec<_>>() {
+        for campaign in letters
+            .keys()
+            .filter(|campaign| !found.contains_key(*campaign))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             let due_at = self.store.erased_from(&campaign).await?;
             found.insert(
                 campaign.clone(),
@@ -186,7 +194,10 @@ fn campaign_view(each: BuyerCampaign, letters: u64, open: u64, now: i64) -> Camp
     if open > 0 {
         waits.push((Waits::Letter, open));
     }
-    let rest: Vec<String> = waits.iter().map(|(what, count)| waiting_for(*what, *count)).collect();
+    let rest: Vec<String> = waits
+        .iter()
+        .map(|(what, count)| waiting_for(*what, *count))
+        .collect();
     let rest = rest.join("; ");
     let (state, what) = match (each.due_at > now, waits.is_empty()) {
         (true, true) => (

@@ -75,9 +75,9 @@ impl Control {
             after.clone_from(&last.id);
             for erasure in &open {
                 open_ones.insert(erasure.id.clone());
-                let known = looked.get(&erasure.id).filter(|known| {
-                    (known.settled_at, known.lists) == (erasure.settled_at, erasure.lists)
-                });
+                let known = looked
+                    .get(&erasure.id)
+                    .filter(|known| (known.settled_at, known.lists) == (erasure.settled_at, erasure.lists));
                 let now = (self.clock)();
                 if known.is_some_and(|known| now < known.next) {
                     continue;
@@ -122,7 +122,10 @@ impl Control {
         }
         if !swept {
             for campaign in self.store.sampled_campaigns().await? {
-                let attempts = self.store.erase_attempts(&campaign, user, erasure.asked_at).await?;
+                let attempts = self
+                    .store
+                    .erase_attempts(&campaign, user, erasure.asked_at)
+                    .await?;
                 self.erased(erasure, "attempts", attempts).await?;
             }
         }
@@ -137,8 +140,17 @@ impl Control {
             self.end_erasing(erasure, user, now).await?;
         }
         let is_due = left.iter().any(|each| each.due_at <= now) || !letters.is_empty();
-        let soonest = left.iter().map(|each| each.due_at).filter(|due_at| *due_at > now).min();
-        let next = now + if is_due || left.is_empty() { WAITS_MS } else { KEPT_MS };
+        let soonest = left
+            .iter()
+            .map(|each| each.due_at)
+            .filter(|due_at| *due_at > now)
+            .min();
+        let next = now
+            + if is_due || left.is_empty() {
+                WAITS_MS
+            } else {
+                KEPT_MS
+            };
         let settles = Some(erasure.settled_at).filter(|settled_at| *settled_at > now);
         Ok(next.min(soonest.unwrap_or(next)).min(settles.unwrap_or(next)))
     }
@@ -215,6 +227,9 @@ impl Control {
     }
 
     async fn erased(&self, erasure: &ErasureRow, kind: &'static str, more: u64) -> Result<(), ControlError> {
-        Ok(self.store.note_erased(&erasure.id, &Counts::from([(kind, more)])).await?)
+        Ok(self
+            .store
+            .note_erased(&erasure.id, &Counts::from([(kind, more)]))
+            .await?)
     }
 }

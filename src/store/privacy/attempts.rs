@@ -74,7 +74,11 @@ impl Store {
             found.extend(one);
         }
         let is_full = rows.len() == ROWS_AT_ONCE as usize;
-        let last = rows.last().filter(|_| is_full).map(|row| int(row, 0)).transpose()?;
+        let last = rows
+            .last()
+            .filter(|_| is_full)
+            .map(|row| int(row, 0))
+            .transpose()?;
         Ok((found, last))
     }
 
@@ -90,8 +94,12 @@ impl Store {
                 if let Some(left) = left {
                     erased += left.gone;
                     let band = lot(campaign, user).band;
-                    self.replace_piece((campaign, band, arrival), &left.payload, (left.attempts, left.gone))
-                        .await?;
+                    self.replace_piece(
+                        (campaign, band, arrival),
+                        &left.payload,
+                        (left.attempts, left.gone),
+                    )
+                    .await?;
                 }
             }
         }
@@ -189,5 +197,7 @@ fn next(pieces: &[(i64, Vec<u8>)]) -> Option<AttemptsPlace> {
 }
 
 fn broken(campaign: &str, why: &str) -> StoreError {
-    StoreError::Permanent(format!("recorded attempts of campaign {campaign} cannot be read: {why}"))
+    StoreError::Permanent(format!(
+        "recorded attempts of campaign {campaign} cannot be read: {why}"
+    ))
 }

@@ -146,18 +146,22 @@ async fn read(
              ORDER BY campaign_id, counter, subject, window_start{lock}",
             vec![one; places.len()].join(" OR ")
         );
-        let query = places
-            .iter()
-            .fold(sqlx::query(AssertSqlSafe(sql)), |query, (counter, subject, window)| {
+        let query = places.iter().fold(
+            sqlx::query(AssertSqlSafe(sql)),
+            |query, (counter, subject, window)| {
                 query
                     .bind(campaign)
                     .bind(counter.as_str())
                     .bind(subject.as_str())
                     .bind(*window)
-            });
+            },
+        );
         for row in &query.fetch_all(&mut *connection).await? {
             let (used, allowed) = (int(row, 3)?, maybe_int(row, 4)?);
-            there.insert((text(row, 0)?, text(row, 1)?, int(row, 2)?), There { used, allowed });
+            there.insert(
+                (text(row, 0)?, text(row, 1)?, int(row, 2)?),
+                There { used, allowed },
+            );
         }
     }
     Ok(there)

@@ -22,7 +22,11 @@ pub struct BuyerDelivery {
 
 impl Store {
     /// What endpoints have about these orders of a campaign.
-    pub async fn deliveries_about(&self, campaign: &str, orders: &[String]) -> StoreResult<Vec<BuyerDelivery>> {
+    pub async fn deliveries_about(
+        &self,
+        campaign: &str,
+        orders: &[String],
+    ) -> StoreResult<Vec<BuyerDelivery>> {
         let mut connection = self.pool.acquire().await?;
         let mut found = Vec::new();
         for webhook in self.delivered_to(&mut connection).await? {
@@ -32,8 +36,12 @@ impl Store {
                      AND campaign_id = ? AND order_id IN {} ORDER BY order_id, number",
                     placeholders(1, range.len())
                 );
-                let query = sqlx::query(AssertSqlSafe(sql)).bind(webhook.as_str()).bind(campaign);
-                let query = orders[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+                let query = sqlx::query(AssertSqlSafe(sql))
+                    .bind(webhook.as_str())
+                    .bind(campaign);
+                let query = orders[range]
+                    .iter()
+                    .fold(query, |query, id| query.bind(id.as_str()));
                 for row in &query.fetch_all(&mut *connection).await? {
                     found.push(BuyerDelivery {
                         webhook: webhook.clone(),
@@ -65,8 +73,12 @@ impl Store {
                      AND order_id IN {}",
                     placeholders(1, range.len())
                 );
-                let query = sqlx::query(AssertSqlSafe(sql)).bind(webhook.as_str()).bind(campaign);
-                let query = orders[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+                let query = sqlx::query(AssertSqlSafe(sql))
+                    .bind(webhook.as_str())
+                    .bind(campaign);
+                let query = orders[range]
+                    .iter()
+                    .fold(query, |query, id| query.bind(id.as_str()));
                 for row in &query.fetch_all(&mut **tx).await? {
                     let body = masked_body(&text(row, 2)?, mask)?;
                     sqlx::query(

@@ -30,7 +30,10 @@ impl Store {
             .dead_letters(&LetterFilter::default(), after, LOOKED_AT_ONCE)
             .await?;
         let is_full = letters.len() == LOOKED_AT_ONCE as usize;
-        let next = letters.last().filter(|_| is_full).map(|letter| letter.origin.clone());
+        let next = letters
+            .last()
+            .filter(|_| is_full)
+            .map(|letter| letter.origin.clone());
         let of_buyer = |letter: DeadLetter| {
             let order = OrderEvent::decode(&letter.payload).ok()?;
             (order.user == user).then_some(BuyerLetter { letter, order })

@@ -95,7 +95,11 @@ impl Mask<'_> {
 
     /// The order without anything of a person: subjects as the counters' keys have them stand with the pseudonym.
     pub(super) fn event(&self, mut event: OrderEvent) -> OrderEvent {
-        for charge in event.charges.iter_mut().filter(|charge| !charge.subject.is_empty()) {
+        for charge in event
+            .charges
+            .iter_mut()
+            .filter(|charge| !charge.subject.is_empty())
+        {
             charge.subject = self.subject(&charge.counter, &charge.subject);
         }
         event.attributes.retain(|name, _| name == REPLACES);
@@ -158,7 +162,10 @@ mod tests {
             of: Box::new(Attribute::User),
             fold: "lowercase".parse::<Fold>().expect("a fold"),
         };
-        let (claim, device) = (Attribute::Claim("region".into()), Attribute::Client("device".into()));
+        let (claim, device) = (
+            Attribute::Claim("region".into()),
+            Attribute::Client("device".into()),
+        );
         for (key, expected) in [
             (vec![], Names::Nobody),
             (vec![Attribute::Sku], Names::Nobody),
@@ -168,7 +175,11 @@ mod tests {
             (vec![Attribute::Sku, claim.clone()], Names::Maybe),
             (vec![claim, Attribute::Ip], Names::Buyer),
         ] {
-            assert_eq!(Names::of(Some(&counter(key.clone())), "x", "ada"), expected, "{key:?}");
+            assert_eq!(
+                Names::of(Some(&counter(key.clone())), "x", "ada"),
+                expected,
+                "{key:?}"
+            );
         }
         for (subject, expected) in [("", Names::Nobody), ("ada", Names::Buyer), ("eu", Names::Maybe)] {
             assert_eq!(Names::of(None, subject, "ada"), expected, "{subject}");
@@ -179,7 +190,10 @@ mod tests {
     fn subjects_stay_apart_and_stay_the_same() {
         assert_eq!(MASK.subject("c", "ada"), MASK.pseudonym);
         let device = MASK.subject("c", "d-1");
-        assert!(device.starts_with("erased-0123456789abcdef.") && device.len() == 40, "{device}");
+        assert!(
+            device.starts_with("erased-0123456789abcdef.") && device.len() == 40,
+            "{device}"
+        );
         assert_eq!(device, MASK.subject("c", "d-1"));
         assert_ne!(device, MASK.subject("c", "d-2"));
         assert_ne!(device, Mask { secret: b"t", ..MASK }.subject("c", "d-1"));
@@ -187,7 +201,8 @@ mod tests {
 
     #[test]
     fn json_names_a_buyer_only_where_it_says_user_or_member() {
-        let mut value = json!({"filter": {"user": "ada", "sku": "ada"}, "all": [{"member": "ada"}, {"user": "bob"}]});
+        let mut value =
+            json!({"filter": {"user": "ada", "sku": "ada"}, "all": [{"member": "ada"}, {"user": "bob"}]});
         assert!(names(&value, "ada") && !names(&value, "eve"));
         assert!(MASK.json(&mut value));
         let name = MASK.pseudonym;

@@ -48,16 +48,33 @@ impl Store {
         let counters = self.counters_of(campaign).await?;
         let mut tx = self.begin().await?;
         let is_due = self.due_at(&mut tx, campaign).await? <= now;
-        if !is_due || !self.waits(&mut tx, campaign, mask.user, erasure.asked_at).await?.is_empty() {
+        if !is_due
+            || !self
+                .waits(&mut tx, campaign, mask.user, erasure.asked_at)
+                .await?
+                .is_empty()
+        {
             tx.rollback().await?;
             return Ok(ErasedOrders::default());
         }
-        let found = self.own_orders(&mut tx, campaign, mask.user, erasure.asked_at).await?;
+        let found = self
+            .own_orders(&mut tx, campaign, mask.user, erasure.asked_at)
+            .await?;
         let (orders, receipts): (Vec<LandedOrder>, Vec<serde_json::Value>) = found.into_iter().unzip();
-        let ids: Vec<String> = orders.iter().map(|order| order.attempt.order.to_string()).collect();
+        let ids: Vec<String> = orders
+            .iter()
+            .map(|order| order.attempt.order.to_string())
+            .collect();
         let kept = charges::rename(&mut tx, self.dialect, campaign, &orders, &counters, mask).await?;
         for (id, receipt) in ids.iter().zip(receipts) {
-            write(&mut tx, campaign, id, &to_json(&without(receipt, &kept, mask))?, mask).await?;
+            write(
+                &mut tx,
+                campaign,
+                id,
+                &to_json(&without(receipt, &kept, mask))?,
+                mask,
+            )
+            .await?;
         }
         let erased = ErasedOrders {
             orders: ids.len() as u64,
@@ -82,7 +99,11 @@ impl Store {
         let mut counters = BTreeMap::new();
         for row in &rows {
             let plan: Counters = json(row, 0)?;
-            counters.extend(plan.counters.into_iter().map(|counter| (counter.id.clone(), counter)));
+            counters.extend(
+                plan.counters
+                    .into_iter()
+                    .map(|counter| (counter.id.clone(), counter)),
+            );
         }
         Ok(counters)
     }
@@ -141,7 +162,9 @@ fn without(mut receipt: serde_json::Value, kept: &Kept, mask: Mask<'_>) -> serde
     if let Some(receipt) = receipt.as_object_mut() {
         receipt.remove("attributes");
     }
-    let charges = receipt.get_mut("charges").and_then(serde_json::Value::as_array_mut);
+    let charges = receipt
+        .get_mut("charges")
+        .and_then(serde_json::Value::as_array_mut);
     for charge in charges.into_iter().flatten() {
         let said = |name: &str| charge[name].as_str().unwrap_or_default().to_owned();
         let place = (said("counter"), said("subject"));
@@ -189,7 +212,9 @@ async fn changes(
             .bind(mask.pseudonym)
             .bind(mask.user)
             .bind(campaign);
-        let query = orders[range].iter().fold(query, |query, id| query.bind(id.as_str()));
+        let query = orders[range]
+            .iter()
+            .fold(query, |query, id| query.bind(id.as_str()));
         changed += query.execute(&mut **tx).await?.rows_affected();
     }
     Ok(changed)

@@ -104,8 +104,14 @@ impl Store {
         let untold = self.untold_since(connection).await?;
         let asked = [
             (Waits::Payment, format!("WHERE {OWN} AND o.pay_by IS NOT NULL")),
-            (Waits::Event, format!("{} AND t.told_at IS NULL", joined("order_changes"))),
-            (Waits::Release, format!("{} AND t.given_back_at IS NULL", joined("releases"))),
+            (
+                Waits::Event,
+                format!("{} AND t.told_at IS NULL", joined("order_changes")),
+            ),
+            (
+                Waits::Release,
+                format!("{} AND t.given_back_at IS NULL", joined("releases")),
+            ),
         ];
         let mut waits = Vec::new();
         for (what, condition) in asked {
@@ -130,7 +136,10 @@ impl Store {
             waits[1].1 += count(first(row.as_ref())?);
         }
         let jobs = "SELECT COUNT(*) FROM order_jobs WHERE campaign_id = ? AND ended_at IS NULL";
-        let row = sqlx::query(jobs).bind(campaign).fetch_optional(&mut *connection).await?;
+        let row = sqlx::query(jobs)
+            .bind(campaign)
+            .fetch_optional(&mut *connection)
+            .await?;
         waits.push((Waits::Job, count(first(row.as_ref())?)));
         let mut sending = 0;
         for webhook in self.delivered_to(connection).await? {
@@ -157,7 +166,9 @@ impl Store {
         let row = sqlx::query("SELECT MIN(told_since) FROM landing_offsets WHERE told < next_offset")
             .fetch_optional(connection)
             .await?;
-        Ok(row.and_then(|row| row.try_get::<Option<i64>, _>(0).ok()).flatten())
+        Ok(row
+            .and_then(|row| row.try_get::<Option<i64>, _>(0).ok())
+            .flatten())
     }
 
     /// Endpoints that have deliveries, also those that are gone; from one to the next, whatever they have.

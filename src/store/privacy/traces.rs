@@ -29,7 +29,11 @@ pub struct NamingJob {
 
 impl Store {
     /// Lines of the audit trail that name a buyer, among the next ones behind `after`, and where to go on; `None` at the end.
-    pub async fn audit_of_buyer(&self, user: &str, after: i64) -> StoreResult<(Vec<NamingLine>, Option<i64>)> {
+    pub async fn audit_of_buyer(
+        &self,
+        user: &str,
+        after: i64,
+    ) -> StoreResult<(Vec<NamingLine>, Option<i64>)> {
         let rows = sqlx::query(
             "SELECT seq, CAST(at AS CHAR), actor, action, target, detail FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
         )
@@ -38,7 +42,11 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let is_full = rows.len() == LINES_AT_ONCE as usize;
-        let next = rows.last().filter(|_| is_full).map(|row| int(row, 0)).transpose()?;
+        let next = rows
+            .last()
+            .filter(|_| is_full)
+            .map(|row| int(row, 0))
+            .transpose()?;
         let mut found = Vec::new();
         for row in &rows {
             let line = line(row)?;

@@ -21,7 +21,9 @@ async fn erase(gateway: &Gateway, user: &str) -> Option<Value> {
     let user = user.to_owned();
     let call = tokio::spawn(async move {
         let headers = [("idempotency-key", user.as_str())];
-        Http::new().post(&url, &headers, &json!({"note": "by mail"})).await
+        Http::new()
+            .post(&url, &headers, &json!({"note": "by mail"}))
+            .await
     });
     call.await.ok().map(|reply| reply.json())
 }
@@ -48,7 +50,8 @@ async fn gateways_that_die_while_they_erase_leave_nothing_half_done() {
         tokio::time::sleep(POLL).await;
     }
     // The sale was over long ago.
-    db.execute("UPDATE revisions SET closes_at = '2026-01-02 00:00:00.000'").await;
+    db.execute("UPDATE revisions SET closes_at = '2026-01-02 00:00:00.000'")
+        .await;
     first.role.signal("TERM");
     assert_eq!(first.role.exit().0, Some(0));
     for point in POINTS {
@@ -56,7 +59,8 @@ async fn gateways_that_die_while_they_erase_leave_nothing_half_done() {
         let armed = [("RUSHGATE_FAILPOINT", point)];
         let dying = Gateway::up(deployment.role_with("serve", KEYS, &armed));
         erase(&dying, &user).await;
-        db.execute("UPDATE erasures SET settled_at = asked_at WHERE done_at IS NULL").await;
+        db.execute("UPDATE erasures SET settled_at = asked_at WHERE done_at IS NULL")
+            .await;
         let (code, said) = dying.role.exit();
         assert_ne!(code, Some(0), "{point}: {said:?}");
         db.execute("DELETE FROM leases WHERE name = 'erasures'").await;
@@ -66,7 +70,8 @@ async fn gateways_that_die_while_they_erase_leave_nothing_half_done() {
         // The same request again is the same erasure.
         let answer = erase(&next, &user).await.expect("it answers");
         assert!(answer["erasure"].is_string(), "{point}: {answer}");
-        db.execute("UPDATE erasures SET settled_at = asked_at WHERE done_at IS NULL").await;
+        db.execute("UPDATE erasures SET settled_at = asked_at WHERE done_at IS NULL")
+            .await;
         let begun = Instant::now();
         while db.number(open).await > 0 {
             assert!(begun.elapsed() < PATIENCE, "{point}: it is never done");
@@ -78,8 +83,15 @@ async fn gateways_that_die_while_they_erase_leave_nothing_half_done() {
         assert_eq!(next.role.exit().0, Some(0), "{point}");
     }
     assert_eq!(db.number("SELECT COUNT(*) FROM erasures").await, 4);
-    assert_eq!(db.number("SELECT COUNT(DISTINCT user_id) FROM orders WHERE user_id LIKE 'erased-%'").await, 4);
-    assert_eq!(db.number("SELECT CAST(SUM(used) AS SIGNED) FROM `usage`").await, 4);
+    assert_eq!(
+        db.number("SELECT COUNT(DISTINCT user_id) FROM orders WHERE user_id LIKE 'erased-%'")
+            .await,
+        4
+    );
+    assert_eq!(
+        db.number("SELECT CAST(SUM(used) AS SIGNED) FROM `usage`").await,
+        4
+    );
     assert_eq!(db.number("SELECT CAST(SUM(sold) AS SIGNED) FROM stock").await, 4);
     let (code, said) = deployment.run(&["reconcile", "--redis-url", &deployment.redis_url], KEYS);
     assert_eq!(code, Some(0), "{said}");
