@@ -17,7 +17,7 @@ macro_rules! points {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The places. `G`: a gateway with its own orders, `R`: relaying what another left behind, `C`: landing,
         /// `D`: replaying dead letters, `S`: a change of the stock, `L`: a change of
-        /// landed orders, `E`: telling changes of orders.
+        /// landed orders, `E`: telling changes of orders, `P`: erasing a buyer.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point { $($(#[$doc])* $name,)* }
 
@@ -88,6 +88,14 @@ points! {
     E1,
     /// It is acknowledged; that is not written down.
     E2,
+    /// It is written down that a buyer is to be erased; nobody was told, and nothing is erased.
+    P1,
+    /// Orders of the buyer have the pseudonym; nothing is committed.
+    P2,
+    /// That is committed; the rest is as it was.
+    P3,
+    /// Everything is erased; the request still names the buyer.
+    P4,
 }
 
 impl fmt::Display for Point {

@@ -2,6 +2,7 @@
 
 pub mod array;
 mod check;
+mod erased;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod landed;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub use crate::wire::VALUE_BYTES_MAX;
 pub use check::{TIME_MAX_MS, TIME_MIN_MS, check_client_attribute, check_event};
+pub use erased::{is_pseudonym, pseudonym};
 pub use landed::LandedOrder;
 pub use life::{Holds, OrderState, Release};
 pub use revoked::{DISCARDED, LOST, OVER_LIMIT, OVERSOLD, Revoked, UNKNOWN_SKU};

@@ -46,7 +46,9 @@ fn problem(error: ControlError) -> Problem {
     match error {
         ControlError::Unknown(detail) => Problem::new(&UNKNOWN, detail),
         ControlError::Conflict(detail) => Problem::new(&CONFLICT, detail),
-        ControlError::KeyReused => Problem::new(&KEY_REUSED, error.to_string()),
+        ControlError::KeyReused | ControlError::BuyerKeyReused => {
+            Problem::new(&KEY_REUSED, error.to_string())
+        }
         ControlError::KeyMissing => Problem::new(&IDEMPOTENCY_KEY, error.to_string()),
         ControlError::OrderState { state, detail } => {
             Problem::new(&ORDER_STATE, detail).member("state", &state)

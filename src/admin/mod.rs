@@ -2,6 +2,7 @@
 
 mod answer;
 mod audiences;
+mod buyers;
 mod campaigns;
 mod config;
 mod guard;
@@ -49,6 +50,7 @@ use crate::wire::problem::{self, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, exp
 use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
+pub use buyers::Buyers;
 pub use config::Config;
 pub use life::OrderLife;
 pub use lifetime::Lifetime;
@@ -88,7 +90,7 @@ pub fn bind(listen: SocketAddr, token: Option<&str>) -> Result<TcpListener, Star
 type Answered<'a, T> = BoxFuture<'a, Result<T, ControlError>>;
 
 /// What the control plane asks of [`Control`].
-pub trait Rules: LandedOrders + Lifetime + OrderJobs + OrderLife + Running {
+pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Running {
     fn upload_module<'a>(
         &'a self,
         actor: &'a str,
@@ -390,6 +392,9 @@ impl Admin {
             .route("/campaigns/{id}/skus", post(stock::create))
             .route("/campaigns/{id}/skus/{sku}/stock", post(stock::change))
             .route("/campaigns/{id}/stock", post(stock::change_named))
+            .route("/buyers/{user}/data", get(buyers::export))
+            .route("/buyers/{user}/erase", post(buyers::erase))
+            .route("/buyers/{user}/erasure", get(buyers::erasure))
             .route("/webhooks", post(webhooks::create).get(webhooks::list))
             .route(
                 "/webhooks/{id}",

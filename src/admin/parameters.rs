@@ -3,7 +3,8 @@
 use axum::http::Method;
 
 use super::{
-    audiences, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running, stock, webhooks,
+    audiences, buyers, campaigns, lifetime, members, modules, order_jobs, orders, revisions, running, stock,
+    webhooks,
 };
 
 /// The query parameters of a route, by its pattern.
@@ -33,6 +34,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/campaigns/{id}/skus" | "/campaigns/{id}/skus/{sku}/stock" | "/campaigns/{id}/stock" => {
             stock::StockQuery::PARAMETERS
         }
+        "/buyers/{user}/erase" => buyers::EraseQuery::PARAMETERS,
         "/webhooks/{id}/deliveries" => webhooks::DeliveriesQuery::PARAMETERS,
         _ => &[],
     }

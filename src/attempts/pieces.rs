@@ -79,6 +79,37 @@ pub fn unpack(payload: &[u8]) -> Result<Vec<(u64, DecidedAttempt)>, String> {
     lines.map(lines::read).collect()
 }
 
+/// What is left of a piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Gzip.
+    pub payload: Vec<u8>,
+    pub attempts: u64,
+    /// Attempts that it has no more.
+    pub gone: u64,
+}
+
+/// The piece without what a buyer attempted at a moment and before; `None` where it has nothing of that. Places stay.
+pub fn without(payload: &[u8], user: &str, until: i64) -> Result<Option<Rest>, String> {
+    let mut attempts = unpack(payload)?;
+    let before = attempts.len();
+    attempts.retain(|(_, one)| one.attempt.user != user || one.at > until);
+    if attempts.len() == before {
+        return Ok(None);
+    }
+    let (mut text, mut line) = (GzEncoder::new(Vec::new(), Compression::fast()), Vec::new());
+    for (place, one) in &attempts {
+        line.clear();
+        lines::write(one, *place, &mut line);
+        text.write_all(&line).expect("memory takes it");
+    }
+    Ok(Some(Rest {
+        payload: text.finish().expect("memory takes it"),
+        attempts: attempts.len() as u64,
+        gone: (before - attempts.len()) as u64,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +161,26 @@ mod tests {
         expected.sort_by_key(|one| one.at);
         assert_eq!(back.into_iter().map(|(_, one)| one).collect::<Vec<_>>(), expected);
         assert_eq!(cut("spring", std::iter::empty()), []);
+    }
+
+    #[test]
+    fn a_buyer_is_taken_out_and_the_others_stay_as_they_are() {
+        let pieces = cut("spring", (0..40).map(|n| recorded(n / 2, i64::from(n))));
+        let piece = pieces
+            .iter()
+            .find(|piece| piece.attempts >= 4)
+            .expect("a piece of two buyers");
+        let inside = unpack(&piece.payload).expect("readable");
+        let (_, first) = &inside[0];
+        let of_first = |one: &DecidedAttempt| one.attempt.user == first.attempt.user;
+        let rest = without(&piece.payload, &first.attempt.user, i64::MAX);
+        let rest = rest.expect("readable").expect("it had some");
+        let left: Vec<_> = inside.iter().filter(|(_, one)| !of_first(one)).cloned().collect();
+        assert_eq!(unpack(&rest.payload).expect("readable"), left);
+        assert_eq!((rest.attempts, rest.gone), (left.len() as u64, 2));
+        let rest = without(&piece.payload, &first.attempt.user, first.at).expect("readable");
+        assert_eq!(rest.expect("one of them").gone, 1, "the later one stays");
+        assert_eq!(without(&piece.payload, "nobody", i64::MAX), Ok(None));
     }
 
     #[test]

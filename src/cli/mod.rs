@@ -1,5 +1,6 @@
 //! The command line: one subcommand per role.
 
+mod buyer;
 mod campaign;
 pub mod client;
 mod config;
@@ -61,6 +62,9 @@ pub enum Command {
     /// Shows the orders of a campaign, or writes all of them into a table; has them paid, cancelled and refunded.
     #[command(subcommand)]
     Order(order::Order),
+    /// Exports and erases one buyer's data.
+    #[command(subcommand)]
+    Buyer(buyer::Buyer),
     /// Looks after webhooks: endpoints that hear what becomes of orders.
     #[command(subcommand)]
     Webhook(webhook::Webhook),

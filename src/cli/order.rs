@@ -143,7 +143,7 @@ fn unwritten(file: &Path) -> String {
 }
 
 /// Writes all of them as they come. What is there of a file that broke off is removed: it would look like all of them.
-async fn download(client: &Client, path: &str, file: Option<&Path>) -> anyhow::Result<()> {
+pub(super) async fn download(client: &Client, path: &str, file: Option<&Path>) -> anyhow::Result<()> {
     let Some(file) = file else {
         let mut out = io::stdout().lock();
         return quiet_pipe(client.download(path, &mut out).await.map(drop));

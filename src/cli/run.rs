@@ -11,8 +11,8 @@ use super::reconcile::reconcile;
 use super::seal::seal;
 use super::settings::variable;
 use super::{
-    Command, Dev, Doctor, Migrate, Rebuild, Settings, campaign, dlt, load, module, order, parse, simulate,
-    webhook,
+    Command, Dev, Doctor, Migrate, Rebuild, Settings, buyer, campaign, dlt, load, module, order, parse,
+    simulate, webhook,
 };
 use crate::app::{self, Sources};
 use crate::config::{Config, check_environment};
@@ -70,6 +70,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Config(command) => config(command),
         Command::Campaign(command) => on_runtime(campaign::run(command)),
         Command::Order(command) => on_runtime(order::run(command)),
+        Command::Buyer(command) => on_runtime(buyer::run(command)),
         Command::Webhook(command) => on_runtime(webhook::run(command)),
         Command::Load(args) => on_runtime(play(args)),
         Command::Simulate(args) => on_runtime(simulate::main(args)),

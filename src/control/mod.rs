@@ -24,6 +24,7 @@ mod origins;
 mod pause;
 mod places;
 mod prechecks;
+mod privacy;
 mod problem;
 pub mod proof;
 mod removal;
@@ -72,6 +73,7 @@ pub use operations::{ACTIVATE, Answered, CLONE, DELETE, Operation, PAYMENTS};
 pub use order_jobs::{BULK_STOP, BulkBody, BulkFilter, JobView};
 pub use orders::OrdersStream;
 pub use pause::{PAUSE, PausedView, RESUME};
+pub use privacy::{BuyerLines, CampaignErasure, ERASE, EXPORT, EraseBody, ErasureView, ListedIn};
 pub use problem::Problem;
 pub use requests::{NewCampaign, NewRevision, RuleSpec};
 pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
@@ -95,6 +97,11 @@ pub enum ControlError {
         "this Idempotency-Key belongs to another request about the campaign; use a new key for a new request"
     )]
     KeyReused,
+    /// 422: the same, of a request to erase a buyer.
+    #[error(
+        "this Idempotency-Key belongs to another request to erase a buyer, or to one that says something else; use a new key"
+    )]
+    BuyerKeyReused,
     /// 400: the change is to be made once, and nothing says which request is the same.
     #[error("this change needs the header Idempotency-Key: the same request with the same key is made once")]
     KeyMissing,

@@ -18,6 +18,7 @@ mod operations;
 mod order_jobs;
 mod order_list;
 mod orders;
+mod privacy;
 mod rebuild;
 mod rows;
 mod scheduled;
@@ -63,6 +64,15 @@ pub use modules::names::taken;
 pub use operations::{OperationKey, OperationRow};
 pub use order_jobs::{JobCounts, OrderCount, OrderJob};
 pub use order_list::{OrderFilter, OrderPlace, OrderRow};
+pub use privacy::attempts::AttemptsPlace;
+pub use privacy::charges::BuyerUsage;
+pub use privacy::deliveries::BuyerDelivery;
+pub use privacy::erasures::{BegunErasure, ErasureRow, FORGOTTEN_MS, NewErasure, SETTLES_MS};
+use privacy::late::Late;
+pub use privacy::letters::BuyerLetter;
+pub use privacy::orders::ErasedOrders;
+pub use privacy::standing::{BuyerCampaign, ERASED_AFTER_MS, Waits};
+pub use privacy::traces::{NamingJob, NamingLine};
 pub use rebuild::compare::{CampaignSums, HeldOrder, SkuSums, UsageRow};
 pub use rebuild::stranded::Stranded;
 pub use scheduled::{ScheduledRow, ScheduledState};
@@ -253,6 +263,8 @@ pub struct Store {
     dialect: Dialect,
     /// For messages: never the URL, which holds a password.
     place: Arc<str>,
+    /// What landing knows of erased buyers.
+    late: Arc<Late>,
 }
 
 impl Store {
@@ -308,6 +320,7 @@ impl Store {
             own,
             dialect,
             place,
+            late: Arc::default(),
         })
     }
 

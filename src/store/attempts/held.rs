@@ -187,6 +187,14 @@ impl Held {
         HALVINGS_MAX + 1
     }
 
+    /// Attempts of a band are gone: they count as of a buyer who is not kept.
+    pub(in crate::store) fn forget(&mut self, band: u32, attempts: u64) {
+        let kept = &mut self.bands[band.min(HALVINGS_MAX) as usize];
+        let gone = attempts.min(*kept);
+        *kept -= gone;
+        self.skipped += gone;
+    }
+
     fn attempts(&self) -> u64 {
         self.bands[self.halvings as usize..].iter().sum()
     }

@@ -46,6 +46,7 @@ impl Store {
     /// After any error the same call may be made again, also when the commit's answer was lost:
     /// what was written then counts as duplicates.
     pub async fn land(&self, topic: &str, slices: &[LandingSlice], now: i64) -> StoreResult<Landed> {
+        self.note_late(slices, now).await?;
         if let Some(landed) = self.land_plainly(topic, slices, now).await? {
             return Ok(landed);
         }
@@ -61,6 +62,7 @@ impl Store {
         now: i64,
         locks: bool,
     ) -> StoreResult<Landed> {
+        self.note_late(slices, now).await?;
         if !locks {
             if let Some(landed) = self.land_plainly(topic, slices, now).await? {
                 return Ok(landed);

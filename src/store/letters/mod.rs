@@ -13,7 +13,7 @@ use crate::record::LetterId;
 
 mod discard;
 mod moves;
-mod query;
+pub(in crate::store) mod query;
 
 pub use discard::Discarded;
 

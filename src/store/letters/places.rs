@@ -10,7 +10,7 @@ use std::iter;
 use sha2::{Digest, Sha256};
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
-use crate::order::OrderEvent;
+use crate::order::{OrderEvent, is_pseudonym};
 use crate::record::{DeadRecord, LetterId, first_order};
 use crate::store::StoreResult;
 use crate::store::dialect::Dialect;
@@ -92,6 +92,12 @@ impl Kept {
         let orders = self.order.as_ref().zip(record.order.as_ref());
         let moments = self.recorded_at.zip(record.recorded_at);
         let at_another_moment = moments.is_some_and(|(kept, new)| kept != new);
+        if let Some((kept, new)) = orders
+            && is_pseudonym(&kept.user)
+        {
+            // Its buyer was erased: the row no longer says who that was.
+            return kept.identity() == new.identity();
+        }
         if self.payload == record.payload {
             // An order is one however often it is recorded; the same nonsense may be written twice.
             return orders.is_some() || !at_another_moment;

@@ -77,9 +77,9 @@ fn prefix_range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
 const SELECT: &str = "SELECT topic, `partition`, `offset`, position, record_key, payload, error, stage, class, attempts, replays, \
      order_id, campaign_id, sku_id, quantity, CAST(landed_at AS CHAR), CAST(recorded_at AS CHAR), \
      CAST(changed_at AS CHAR), CAST(replay_at AS CHAR), replay_to FROM dead_letters";
-pub(super) const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ? AND position = ?";
+pub(in crate::store) const ORIGIN: &str = "topic = ? AND `partition` = ? AND `offset` = ? AND position = ?";
 
-pub(super) fn bind_origin<'q>(query: Query<'q>, origin: &'q LetterId) -> Query<'q> {
+pub(in crate::store) fn bind_origin<'q>(query: Query<'q>, origin: &'q LetterId) -> Query<'q> {
     query
         .bind(origin.topic.as_str())
         .bind(i64::from(origin.partition))

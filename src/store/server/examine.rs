@@ -22,6 +22,8 @@ pub const TABLES: &[&str] = &[
     "buyer_samples",
     "campaigns",
     "dead_letters",
+    "erasure_keys",
+    "erasures",
     "landing_offsets",
     "leases",
     "log_gaps",

@@ -60,6 +60,7 @@ const FILES: &[File] = &[
     migration!(32, "0032_told"),
     migration!(33, "0033_order_jobs"),
     migration!(35, "0035_webhooks"),
+    migration!(36, "0036_erasures"),
 ];
 
 static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(|file| file.mysql));

@@ -1,6 +1,7 @@
 //! Both fronts on real sockets, over stages that are scripted.
 
 mod audiences;
+mod buyers;
 mod clients;
 mod connections;
 mod control;

@@ -13,6 +13,7 @@ mod order_list;
 mod partitions;
 mod pauses;
 mod plain;
+mod privacy;
 mod record_version;
 mod revisions;
 mod seals;

@@ -4,6 +4,8 @@ mod addresses;
 mod archived;
 mod audiences;
 mod browser;
+mod buyers;
+mod buyers_deployed;
 mod changes;
 mod claims;
 mod cut_over;

@@ -1,0 +1,47 @@
+//! Lists that a buyer is on. They are the merchant's rules: a buyer is taken off them only where the merchant says so.
+
+use super::audiences::MemberChange;
+use super::{Control, ControlError};
+use crate::audience::{ListKind, unpack};
+use crate::campaign::bucket_of;
+use crate::store::{AudienceRow, ErasureRow};
+
+impl Control {
+    /// The newest versions of lists of texts that have exactly this id.
+    pub(super) async fn lists_of(&self, user: &str) -> Result<Vec<AudienceRow>, ControlError> {
+        let mut found = Vec::new();
+        for row in self.store.audiences().await? {
+            if row.kind != ListKind::Texts {
+                continue;
+            }
+            let bucket = bucket_of(user.as_bytes(), row.buckets);
+            let packed = self
+                .store
+                .audience_buckets(&row.id, row.version, bucket, 1)
+                .await?;
+            let mut members = packed.iter().flat_map(|packed| unpack(packed));
+            if members.any(|member| member == user.as_bytes()) {
+                found.push(row);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes an erased buyer off lists, and writes down that it is done: how many lists.
+    pub(super) async fn take_off_lists(&self, erasure: &ErasureRow, user: &str) -> Result<u64, ControlError> {
+        let mut changed = 0;
+        for row in self.lists_of(user).await? {
+            let change = MemberChange {
+                id: row.id,
+                member: user.to_owned(),
+                listed: false,
+                strict: false,
+                activate: Vec::new(),
+            };
+            self.change_member(&erasure.actor, change).await?;
+            changed += 1;
+        }
+        self.store.note_off_lists(&erasure.id, (self.clock)()).await?;
+        Ok(changed)
+    }
+}

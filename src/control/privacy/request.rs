@@ -1,0 +1,70 @@
+//! Asking for a buyer to be erased, and what stands of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::operations::{Answered, Operation, check_note};
+use super::view::ErasureView;
+use super::{Control, ControlError, ERASE, answered, check_user};
+use crate::failpoint::{self, Point};
+use crate::store::{BegunErasure, NewErasure};
+use crate::wire::echo;
+
+/// Body of `POST …/erase`; all of it may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EraseBody {
+    /// Why, for the audit trail.
+    pub note: Option<String>,
+    /// Whether the buyer is taken off lists as well.
+    pub lists: bool,
+}
+
+impl Control {
+    /// Writes down that a buyer is to be erased, or with `dry_run` says what that would be. What it answers is an
+    /// [`ErasureView`]. Who asks while an earlier request is open gets that one.
+    pub async fn erase_buyer(
+        &self,
+        operation: Operation<'_>,
+        user: &str,
+        body: &EraseBody,
+        dry_run: bool,
+    ) -> Result<Answered, ControlError> {
+        check_user(user)?;
+        check_note(operation.note)?;
+        if dry_run {
+            return answered(&self.erasure_tried(user, body.lists).await?);
+        }
+        let new = NewErasure {
+            user,
+            key: operation.key.ok_or(ControlError::KeyMissing)?,
+            lists: body.lists,
+            actor: operation.actor,
+            note: operation.note,
+        };
+        let (row, is_replay) = match self.store.begin_erasure(new, (self.clock)()).await? {
+            BegunErasure::OtherRequest => return Err(ControlError::BuyerKeyReused),
+            BegunErasure::There(row) => (row, true),
+            BegunErasure::New(row) => (row, false),
+        };
+        if !is_replay {
+            failpoint::hit(Point::P1);
+            let detail = serde_json::json!({"lists": body.lists, "note": operation.note});
+            self.audit(operation.actor, ERASE, &row.id, detail).await;
+        }
+        let answer = answered(&self.erasure_view(user, row).await?)?;
+        Ok(Answered { is_replay, ..answer })
+    }
+
+    /// What stands of the newest request to erase a buyer.
+    pub async fn erasure(&self, user: &str) -> Result<ErasureView, ControlError> {
+        check_user(user)?;
+        let unknown = || {
+            ControlError::Unknown(format!(
+                "nobody has asked to erase the buyer {}, or it was done more than a year ago",
+                echo(user)
+            ))
+        };
+        let row = self.store.erasure(user).await?.ok_or_else(unknown)?;
+        self.erasure_view(user, row).await
+    }
+}

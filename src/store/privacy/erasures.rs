@@ -1,0 +1,307 @@
+//! Requests to erase a buyer: rows of `erasures`.
+
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
+use super::mask::{Mask, keyed};
+use crate::order::pseudonym;
+use crate::store::error::is_duplicate;
+use crate::store::rows::{int, json, maybe_moment, maybe_text, moment, text, to_json};
+use crate::store::{Store, StoreError, StoreResult, time};
+
+/// What was on its way when the request came has been written by then: gateways write attempts for a minute at most, and landers
+/// read once a minute which buyers were erased.
+pub const SETTLES_MS: i64 = 120_000;
+/// A request that is done is forgotten after so long: a year.
+pub const FORGOTTEN_MS: i64 = 365 * 86_400_000;
+/// The one row of `erasure_keys`.
+const KEY_ID: i64 = 1;
+
+/// A buyer is to be erased.
+#[derive(Clone, Copy, Debug)]
+pub struct NewErasure<'a> {
+    pub user: &'a str,
+    /// The `Idempotency-Key`.
+    pub key: &'a str,
+    /// Off lists as well.
+    pub lists: bool,
+    pub actor: &'a str,
+    pub note: Option<&'a str>,
+}
+
+/// A request as it stands. Moments in milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasureRow {
+    pub id: String,
+    /// `None`: it is done.
+    pub user: Option<String>,
+    pub lists: bool,
+    pub lists_at: Option<i64>,
+    pub actor: String,
+    pub note: Option<String>,
+    /// Orders and attempts of this moment and before are erased.
+    pub asked_at: i64,
+    /// It is not done before.
+    pub settled_at: i64,
+    pub done_at: Option<i64>,
+    /// How many of each kind were erased.
+    pub erased: BTreeMap<String, u64>,
+    pub(super) pseudonym: Option<String>,
+    pub(super) secret: Vec<u8>,
+}
+
+impl ErasureRow {
+    pub(super) fn mask(&self) -> StoreResult<Mask<'_>> {
+        let done = || StoreError::Permanent(format!("erasure {} is done", self.id));
+        Ok(Mask {
+            user: self.user.as_deref().ok_or_else(done)?,
+            pseudonym: self.pseudonym.as_deref().ok_or_else(done)?,
+            secret: &self.secret,
+        })
+    }
+}
+
+/// What there is of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BegunErasure {
+    New(ErasureRow),
+    /// The same was asked before, or under another key while it is open.
+    There(ErasureRow),
+    /// The key is another request's.
+    OtherRequest,
+}
+
+const COLUMNS: &str = "erasure_id, CAST(user_id AS CHAR), lists, CAST(lists_at AS CHAR), actor, note, CAST(asked_at AS CHAR), \
+     CAST(settled_at AS CHAR), CAST(done_at AS CHAR), erased, pseudonym, secret, asked, user_hash";
+
+impl Store {
+    /// Writes a request down, unless it is there.
+    pub async fn begin_erasure(&self, new: NewErasure<'_>, now: i64) -> StoreResult<BegunErasure> {
+        let secret = self.erasure_key().await?;
+        let hash = keyed(&secret, &[b"user", new.user.as_bytes()]);
+        let key_hash = keyed(&secret, &[b"key", new.key.as_bytes()]);
+        let asked = fingerprint(&new);
+        let id = HEXLOWER.encode(&random()[..16]);
+        let inserted = sqlx::query(
+            "INSERT INTO erasures (erasure_id, user_id, user_hash, key_hash, asked, pseudonym, secret, lists, actor, note, \
+             asked_at, settled_at, erased) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}')",
+        )
+        .bind(id.as_str())
+        .bind(new.user)
+        .bind(hash.as_str())
+        .bind(key_hash.as_str())
+        .bind(asked.as_str())
+        .bind(new_pseudonym())
+        .bind(HEXLOWER.encode(&random()))
+        .bind(i64::from(new.lists))
+        .bind(new.actor)
+        .bind(new.note)
+        .bind(time::to_text(now)?)
+        .bind(time::to_text(now.saturating_add(SETTLES_MS))?)
+        .execute(&self.pool)
+        .await;
+        match inserted {
+            Ok(_) => {
+                let row = self.erasure_where("erasure_id = ?", &id).await?;
+                let (row, _, _) = row.ok_or_else(gone)?;
+                Ok(BegunErasure::New(row))
+            }
+            Err(error) if is_duplicate(&error) => self.begun(new, (&key_hash, &asked, &hash)).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is there under the key, or of the buyer.
+    async fn begun(
+        &self,
+        new: NewErasure<'_>,
+        (key_hash, asked, hash): (&str, &str, &str),
+    ) -> StoreResult<BegunErasure> {
+        if let Some((row, was_asked, of)) = self.erasure_where("key_hash = ?", key_hash).await? {
+            return Ok(match was_asked == asked && of == hash {
+                true => BegunErasure::There(row),
+                false => BegunErasure::OtherRequest,
+            });
+        }
+        let sql = "UPDATE erasures SET lists = 1, lists_at = NULL WHERE user_id = ? AND lists = 0";
+        if new.lists {
+            sqlx::query(sql).bind(new.user).execute(&self.pool).await?;
+        }
+        let open = self.erasure_where("user_id = ?", new.user).await?;
+        // It was done between the two statements: asked once more, there is none in the way.
+        let (row, _, _) = open.ok_or_else(gone)?;
+        Ok(BegunErasure::There(row))
+    }
+
+    /// The newest request to erase a buyer, whether it is done or not.
+    pub async fn erasure(&self, user: &str) -> StoreResult<Option<ErasureRow>> {
+        if let Some((open, _, _)) = self.erasure_where("user_id = ?", user).await? {
+            return Ok(Some(open));
+        }
+        let secret = self.erasure_key().await?;
+        let hash = keyed(&secret, &[b"user", user.as_bytes()]);
+        let done = self
+            .erasure_where("user_hash = ? ORDER BY asked_at DESC LIMIT 1", &hash)
+            .await?;
+        Ok(done.map(|(row, _, _)| row))
+    }
+
+    async fn erasure_where(
+        &self,
+        condition: &str,
+        value: &str,
+    ) -> StoreResult<Option<(ErasureRow, String, String)>> {
+        let sql = format!("SELECT {COLUMNS} FROM erasures WHERE {condition}");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(value)
+            .fetch_optional(&self.pool)
+            .await?;
+        let whole = |row: &AnyRow| Ok((erasure(row)?, text(row, 12)?, text(row, 13)?));
+        row.as_ref().map(whole).transpose()
+    }
+
+    /// Requests that are not done, those that were asked first before others, at most `limit`, from behind `after`.
+    pub async fn open_erasures(&self, after: &str, limit: u32) -> StoreResult<Vec<ErasureRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM erasures WHERE user_id IS NOT NULL AND erasure_id > ? ORDER BY erasure_id LIMIT ?"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(erasure).collect()
+    }
+
+    /// Adds what was erased. One process at a time works requests off.
+    pub async fn note_erased(&self, id: &str, more: &BTreeMap<&'static str, u64>) -> StoreResult<()> {
+        if more.values().all(|more| *more == 0) {
+            return Ok(());
+        }
+        let Some((row, _, _)) = self.erasure_where("erasure_id = ?", id).await? else {
+            return Ok(());
+        };
+        let mut erased = row.erased;
+        for (kind, more) in more.iter().filter(|(_, more)| **more > 0) {
+            *erased.entry((*kind).to_owned()).or_default() += more;
+        }
+        sqlx::query("UPDATE erasures SET erased = ? WHERE erasure_id = ?")
+            .bind(to_json(&erased)?)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The buyer is on no list any more.
+    pub async fn note_off_lists(&self, id: &str, now: i64) -> StoreResult<()> {
+        sqlx::query("UPDATE erasures SET lists_at = ? WHERE erasure_id = ? AND user_id IS NOT NULL")
+            .bind(time::to_text(now)?)
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Nothing is left: the request forgets whom it was about. Not where an order of the buyer is just about to land.
+    pub async fn end_erasure(&self, id: &str, now: i64) -> StoreResult<()> {
+        let now = time::to_text(now)?;
+        sqlx::query(
+            "UPDATE erasures SET user_id = NULL, pseudonym = NULL, secret = NULL, done_at = ? \
+             WHERE erasure_id = ? AND settled_at <= ? AND (lists = 0 OR lists_at IS NOT NULL)",
+        )
+        .bind(now.as_str())
+        .bind(id)
+        .bind(now.as_str())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets requests that were done before this moment.
+    pub async fn forget_erasures(&self, before: i64) -> StoreResult<()> {
+        sqlx::query("DELETE FROM erasures WHERE user_id IS NULL AND done_at < ?")
+            .bind(time::to_text(before)?)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The key that buyers are hashed under, made where there is none.
+    pub(super) async fn erasure_key(&self) -> StoreResult<Vec<u8>> {
+        loop {
+            let row = sqlx::query("SELECT secret FROM erasure_keys WHERE key_id = ?")
+                .bind(KEY_ID)
+                .fetch_optional(&self.pool)
+                .await?;
+            if let Some(row) = row {
+                return unhex(&text(&row, 0)?);
+            }
+            let made = sqlx::query("INSERT INTO erasure_keys (key_id, secret) VALUES (?, ?)")
+                .bind(KEY_ID)
+                .bind(HEXLOWER.encode(&random()))
+                .execute(&self.pool)
+                .await;
+            match made {
+                Ok(_) => {}
+                Err(error) if is_duplicate(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Transient("the request was done or removed at this very moment".to_owned())
+}
+
+fn fingerprint(new: &NewErasure<'_>) -> String {
+    let note = new.note.unwrap_or_default();
+    let text = format!("{}\0{}\0{note}", new.lists, new.note.is_some());
+    HEXLOWER.encode(&Sha256::digest(text))
+}
+
+/// 32 bytes that nobody can guess: ids of version 7 have 74 random bits each.
+fn random() -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for _ in 0..4 {
+        hash.update(uuid::Uuid::now_v7().as_bytes());
+    }
+    hash.finalize().into()
+}
+
+pub(super) fn new_pseudonym() -> String {
+    let [a, b, c, d, e, f, g, h, ..] = random();
+    pseudonym([a, b, c, d, e, f, g, h])
+}
+
+pub(super) fn new_secret() -> String {
+    HEXLOWER.encode(&random())
+}
+
+fn unhex(text: &str) -> StoreResult<Vec<u8>> {
+    HEXLOWER
+        .decode(text.as_bytes())
+        .map_err(|error| StoreError::Permanent(format!("a stored key of erasures: {error}")))
+}
+
+fn erasure(row: &AnyRow) -> StoreResult<ErasureRow> {
+    Ok(ErasureRow {
+        id: text(row, 0)?,
+        user: maybe_text(row, 1)?,
+        lists: int(row, 2)? != 0,
+        lists_at: maybe_moment(row, 3)?,
+        actor: text(row, 4)?,
+        note: maybe_text(row, 5)?,
+        asked_at: moment(row, 6)?,
+        settled_at: moment(row, 7)?,
+        done_at: maybe_moment(row, 8)?,
+        erased: json(row, 9)?,
+        pseudonym: maybe_text(row, 10)?,
+        secret: maybe_text(row, 11)?.map_or(Ok(Vec::new()), |text| unhex(&text))?,
+    })
+}
