@@ -454,7 +454,14 @@ async fn terms_of_orders_are_set_by_a_command() {
     };
     let before = terms().await;
     let releases = "fraud=stock, refunded=none";
-    let given = ["--hold", "15", "--cancel-by-buyer", "true", "--releases", releases];
+    let given = [
+        "--hold",
+        "15",
+        "--cancel-by-buyer",
+        "true",
+        "--releases",
+        releases,
+    ];
     set(&given).await.ok();
     let hold = json!({"minutes": 15, "on_expiry": "release"});
     let releases = json!({"fraud": "stock", "refunded": "none"});
@@ -465,7 +472,9 @@ async fn terms_of_orders_are_set_by_a_command() {
     set(&["--cancel-by-buyer", "false", "--releases", ""]).await.ok();
     assert_eq!(terms().await, before);
     set(&["--hold", "0"]).await.refused(&["/hold/minutes"]);
-    set(&["--releases", "fraud=half"]).await.refused(&["/releases/fraud"]);
+    set(&["--releases", "fraud=half"])
+        .await
+        .refused(&["/releases/fraud"]);
     for (name, value, told) in [
         ("--hold", "15m", "whole number of minutes"),
         ("--releases", "fraud", "of the form fraud=stock"),

@@ -107,6 +107,16 @@ impl Findings {
         ]
     }
 
+    /// Every figure and case, and once more as `wrong` those figures that must be 0 and are not: nobody else has to know which
+    /// these are.
+    pub fn document(&self) -> serde_json::Value {
+        let wrong = self.wrong().into_iter().filter(|(_, count)| *count > 0);
+        let wrong: BTreeMap<&str, u64> = wrong.collect();
+        let mut document = serde_json::json!(self);
+        document["wrong"] = serde_json::json!(wrong);
+        document
+    }
+
     /// Names a case, as long as there are few.
     pub fn case(&mut self, text: String) {
         if self.cases.len() < NAMED_MAX {

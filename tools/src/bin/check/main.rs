@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
     match check(&flags).await {
         Ok(findings) => {
             match flags.json {
-                true => println!("{}", serde_json::json!(findings)),
+                true => println!("{}", findings.document()),
                 false => print!("{findings}"),
             }
             ExitCode::from(u8::from(!findings.is_right()))

@@ -440,6 +440,9 @@ fn every_change_is_told_and_nothing_else() {
         let with = |more: Event| events.iter().cloned().chain([more]).collect::<Vec<_>>();
         assert_eq!(run.wrong_of_events(&with(one)), [("mistold", 1)]);
     }
+    let mut found = Findings::default();
+    events::judge(&mut found, &events[1..], &run.books);
+    assert_eq!(found.document()["wrong"], serde_json::json!({"untold": 1}));
     assert_eq!(
         run.wrong_of_events(&[]),
         [("untold", events.len() as u64)],
