@@ -35,6 +35,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use percent_encoding::percent_decode_str;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
@@ -46,7 +47,7 @@ use crate::control::{
 };
 use crate::serving;
 use crate::store::{AudienceRow, CampaignRow, ModuleRow};
-use crate::wire::problem::{self, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
+use crate::wire::problem::{self, MALFORMED, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, explain};
 use crate::wire::{self, BindError, Problem, echo};
 
 use answer::Refused;
@@ -408,6 +409,7 @@ impl Admin {
             .route("/webhooks/{id}/test", post(webhooks::test))
             .method_not_allowed_fallback(method_not_allowed)
             .layer(axum::middleware::from_fn(in_time))
+            .layer(axum::middleware::from_fn(readable))
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
         health_routes()
             .nest("/admin/v1", admin)
@@ -420,6 +422,14 @@ impl Admin {
 impl FromRef<Admin> for Health {
     fn from_ref(admin: &Admin) -> Self {
         admin.health.clone()
+    }
+}
+
+/// Refuses a path whose percent-encoding makes no UTF-8.
+async fn readable(request: Request, next: Next) -> Result<Response, Refused> {
+    match percent_decode_str(request.uri().path()).decode_utf8() {
+        Ok(_) => Ok(next.run(request).await),
+        Err(_) => Err(Problem::new(&MALFORMED, "the path is no UTF-8 once its %-signs are decoded").into()),
     }
 }
 

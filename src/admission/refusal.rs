@@ -107,7 +107,7 @@ impl Refusal {
     pub fn key_reused() -> Self {
         Self::own(
             Own::KeyReused,
-            "This Idempotency-Key belongs to an order of another body: SKU, quantity or attributes differ; use a new key \
+            "This Idempotency-Key belongs to an order of another body: SKU, quantity, attributes or what it replaces differ; use a new key \
              for a new order.",
             false,
         )

@@ -158,6 +158,16 @@ impl From<OrderJob> for JobView {
     }
 }
 
+/// Whether the filter lets so many orders through as the request says, where it says how many.
+fn check_expected(body: &BulkBody, matched: u64) -> Result<(), ControlError> {
+    match body.expect {
+        Some(expected) if expected != matched => Err(ControlError::Conflict(format!(
+            "the filter lets {matched} orders through: look at them with ?dry_run=true, and expect that many"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Control {
     /// Begins a job, or with `dry_run` says which orders it would come to. What it answers is a [`JobView`], or of a dry run the
     /// orders by SKU and state.
@@ -171,7 +181,9 @@ impl Control {
         let filter = check_bulk(act, body)?;
         self.row(operation.campaign).await?;
         if dry_run {
-            return answered(&self.try_bulk(operation.campaign, act, &filter).await?);
+            let tried = self.try_bulk(operation.campaign, act, &filter).await?;
+            check_expected(body, tried.matched.orders)?;
+            return answered(&tried);
         }
         if operation.key.is_none() {
             return Err(ControlError::KeyMissing);
@@ -234,11 +246,7 @@ impl Control {
         }
         let found = self.store.count_orders(campaign, &filter).await?;
         let matched = found.iter().map(|found| found.orders).sum();
-        if body.expect.is_some_and(|expected| expected != matched) {
-            return Err(ControlError::Conflict(format!(
-                "the filter lets {matched} orders through: look at them with ?dry_run=true, and expect that many"
-            )));
-        }
+        check_expected(body, matched)?;
         let reason = body.reason.as_deref().unwrap_or(act.word());
         let terms = self.terms(campaign).await?;
         let job = OrderJob {

@@ -29,6 +29,10 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
         Category::Data => invalid::<T>(body, &error),
         _ if body.is_empty() => Problem::new(&MALFORMED, "the body is empty; JSON is expected"),
         Category::Eof => Problem::new(&MALFORMED, format!("the body is cut off: {error}")),
+        // Where one of some words is expected, serde_json takes another type for no JSON.
+        Category::Syntax if serde_json::from_slice::<serde_json::Value>(body).is_ok() => {
+            invalid::<T>(body, &error)
+        }
         Category::Syntax | Category::Io => Problem::new(&MALFORMED, format!("the body is no JSON: {error}")),
     })
 }
@@ -37,6 +41,10 @@ fn invalid<'a, T: Deserialize<'a>>(body: &'a [u8], first: &serde_json::Error) ->
     let mut reader = serde_json::Deserializer::from_slice(body);
     let (mut at, detail) = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Ok(_) => (String::new(), first.to_string()),
+        Err(error) if error.inner().is_syntax() => (
+            pointer(error.path()),
+            "a text is expected, one of the words that there are".to_owned(),
+        ),
         Err(error) => (pointer(error.path()), error.inner().to_string()),
     };
     // serde names a missing or a doubled field only in its text; a pointer to the member helps more
@@ -113,6 +121,14 @@ mod tests {
         rules: Vec<Rule>,
         #[serde(default)]
         map: std::collections::BTreeMap<String, u8>,
+        #[serde(default)]
+        words: std::collections::BTreeMap<String, Word>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        Yes,
     }
 
     #[derive(Debug, Deserialize)]
@@ -132,6 +148,26 @@ mod tests {
             ("{\"id\":\"\u{0}\"}", 400, None, "control character"),
             (r#"{"id":"\ud800"}"#, 400, None, "line 1"),
             (r#"{}"#, 422, Some("/id"), "missing field"),
+            (
+                r#"{"words":{"a":null},"id":"a"}"#,
+                422,
+                Some("/words/a"),
+                "a text is expected",
+            ),
+            (
+                r#"{"words":{"a":5},"id":"a"}"#,
+                422,
+                Some("/words/a"),
+                "a text is expected",
+            ),
+            (r#"{"words":{"a":{}},"id":"a"}"#, 422, Some("/words/a"), "text"),
+            (
+                r#"{"words":{"a":"no"},"id":"a"}"#,
+                422,
+                Some("/words/a"),
+                "unknown variant",
+            ),
+            (r#"{"words":{"a":nul},"id":"a"}"#, 400, None, "no JSON"),
             (r#" ["a"]"#, 422, Some(""), "not an array"),
             (r#"7"#, 422, Some(""), "invalid type"),
             (r#"{"id":7}"#, 422, Some("/id"), "expected a string"),

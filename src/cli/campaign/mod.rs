@@ -43,7 +43,7 @@ pub enum Campaign {
     Resume(running::Resume),
     /// Ends a sale now, for good.
     End(running::End),
-    /// Gives a campaign other times, or another title.
+    /// Gives a campaign another title, other times, pages of other origins, or other terms for its orders.
     Set(running::Set),
     /// Changes how many units of a SKU there are.
     Stock(running::Stock),

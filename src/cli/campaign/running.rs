@@ -78,7 +78,7 @@ pub struct Set {
     #[arg(long, value_name = "LIST")]
     origins: Option<String>,
     /// Orders that land from now on expire when they are not paid within so many minutes; "none": they do not.
-    #[arg(long, value_name = "MINUTES", value_parser = hold)]
+    #[arg(long, value_name = "MINUTES", value_parser = hold, allow_negative_numbers = true)]
     hold: Option<Hold>,
     /// Whether buyers may cancel what they have not paid.
     #[arg(long, value_name = "true|false")]

@@ -41,14 +41,15 @@ impl Control {
             actor: operation.actor,
             note: operation.note,
         };
-        let (row, is_replay) = match self.store.begin_erasure(new, (self.clock)()).await? {
+        let (row, is_replay, is_open) = match self.store.begin_erasure(new, (self.clock)()).await? {
             BegunErasure::OtherRequest => return Err(ControlError::BuyerKeyReused),
-            BegunErasure::There(row) => (row, true),
-            BegunErasure::New(row) => (row, false),
+            BegunErasure::There(row) => (row, true, true),
+            BegunErasure::Open(row) => (row, false, true),
+            BegunErasure::New(row) => (row, false, false),
         };
         if !is_replay {
             failpoint::hit(Point::P1);
-            let detail = serde_json::json!({"lists": body.lists, "note": operation.note});
+            let detail = serde_json::json!({"lists": body.lists, "note": operation.note, "open": is_open});
             self.audit(operation.actor, ERASE, &row.id, detail).await;
         }
         let answer = answered(&self.erasure_view(user, row).await?)?;

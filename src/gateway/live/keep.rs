@@ -29,7 +29,7 @@ pub(super) async fn keep<O: Orders>(watch: Arc<Watch>, orders: Arc<O>, told: Arc
     while let Some(period) = watch.period() {
         let is_due = tokio::select! {
             () = tokio::time::sleep_until(looked + period) => true,
-            () = watch.hurry.notified() => false,
+            () = watch.hurry.notified() => watch.takes_behind(),
         };
         if is_due {
             looked = Instant::now();

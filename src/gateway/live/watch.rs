@@ -31,6 +31,8 @@ pub(super) struct Watch {
     pub(super) hurry: Notify,
     /// Changes are told as they come.
     is_told: AtomicBool,
+    /// What changed before they were told is found by one look at all.
+    is_behind: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +144,11 @@ impl Watch {
         })
     }
 
+    /// Whether all is to be looked at before its time, once.
+    pub(super) fn takes_behind(&self) -> bool {
+        self.is_behind.swap(false, Ordering::Relaxed)
+    }
+
     /// What is to be looked at: `all` that is watched, or what is said to have changed.
     pub(super) fn looks(&self, all: bool) -> Vec<Look> {
         let mut book = self.book();
@@ -166,6 +173,9 @@ impl Watch {
 
     /// These could not be read: they are read again.
     pub(super) fn put_back(&self, look: &Look) {
+        let all = !(look.orders.is_empty() && look.buyers.is_empty());
+        self.is_behind.fetch_or(all, Ordering::Relaxed);
+        self.hurry.notify_one();
         if let Some(watched) = self.book().campaigns.get_mut(look.campaign.as_str()) {
             watched.changed.extend(&look.changed);
         }
@@ -239,9 +249,11 @@ impl Changes {
         !self.0.book().campaigns.is_empty()
     }
 
-    /// Whether all changes are told here from now on, so that looking at the database is only a second way.
+    /// Whether all changes are told here from now on, so that looking at the database is only a second way. What changed
+    /// before is looked up once more: between the moment somebody began to wait and this one nobody told of it.
     pub fn are_complete(&self, are: bool) {
         self.0.is_told.store(are, Ordering::Relaxed);
+        self.0.is_behind.fetch_or(are, Ordering::Relaxed);
         self.0.hurry.notify_one();
     }
 }

@@ -69,8 +69,10 @@ impl ErasureRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BegunErasure {
     New(ErasureRow),
-    /// The same was asked before, or under another key while it is open.
+    /// The same was asked before.
     There(ErasureRow),
+    /// Another request of this buyer is open, and covers what it covered.
+    Open(ErasureRow),
     /// The key is another request's.
     OtherRequest,
 }
@@ -134,7 +136,7 @@ impl Store {
         let open = self.erasure_where("user_id = ?", new.user).await?;
         // It was done between the two statements: asked once more, there is none in the way.
         let (row, _, _) = open.ok_or_else(gone)?;
-        Ok(BegunErasure::There(row))
+        Ok(BegunErasure::Open(row))
     }
 
     /// The newest request to erase a buyer, whether it is done or not.

@@ -126,6 +126,15 @@ async fn an_erasure_is_asked_for_under_a_key_and_tried_without() {
             .is_some_and(|detail| detail.contains("ada")),
         "{none}"
     );
+    for place in [
+        "buyers/%ff/data",
+        "campaigns/%FF",
+        "webhooks/%ff",
+        "audiences/%ff",
+    ] {
+        let reply = running.get(&format!("/admin/v1/{place}")).await;
+        reply.problem(400, "malformed");
+    }
     let method = call(running.address, "DELETE", "/admin/v1/buyers/ada/data", &[], b"").await;
     method.problem(405, "method-not-allowed");
 }

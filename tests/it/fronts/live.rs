@@ -246,6 +246,25 @@ async fn a_change_that_is_said_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn what_changed_before_changes_were_told_is_told_when_they_begin_to_be() {
+    let running = paying();
+    let order = keyed("waits");
+    let changes = running.changes();
+    // All is looked at once now, and then in five seconds again.
+    changes.are_complete(true);
+    let mut events = open(&running, &path(order), &[ADA]).await;
+    assert_eq!(state(&mut events).await, is(0, "pending"));
+    running.stage.land("ada", order, OrderState::Confirmed);
+    let begun = tokio::time::Instant::now();
+    changes.are_complete(true);
+    assert_eq!(state(&mut events).await, is(1, "confirmed"));
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "before all is looked at"
+    );
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_its_token() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let secret = folder.path().join("secret");

@@ -367,7 +367,7 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
         .begin_erasure(asked(ADA, "k-2"), NOW + 1)
         .await
         .expect("asked");
-    assert_eq!(other, BegunErasure::There(first.clone()), "one is open");
+    assert_eq!(other, BegunErasure::Open(first.clone()), "one is open");
     for wrong in [
         asked("bob", ADA),
         NewErasure {
@@ -382,7 +382,7 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
         lists: true,
         ..asked(ADA, "k-3")
     };
-    let BegunErasure::There(row) = db.store.begin_erasure(lists, NOW).await.expect("asked") else {
+    let BegunErasure::Open(row) = db.store.begin_erasure(lists, NOW).await.expect("asked") else {
         panic!("one is open");
     };
     assert!(row.lists && row.lists_at.is_none(), "it is off lists as well");
@@ -429,7 +429,7 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
     for each in at_once.collect::<Vec<_>>() {
         match each.await.expect("it ran").expect("asked") {
             BegunErasure::New(row) => (new, _) = (new + 1, ids.insert(row.id)),
-            BegunErasure::There(row) => drop(ids.insert(row.id)),
+            BegunErasure::There(row) | BegunErasure::Open(row) => drop(ids.insert(row.id)),
             BegunErasure::OtherRequest => panic!("none is"),
         }
     }

@@ -562,7 +562,11 @@ async fn orders_of_a_filter_are_tried_cancelled_and_stopped() {
             .is_some_and(|detail| detail.contains("lets 2 orders")),
         "{other}"
     );
+    bulk(&gate, "?dry_run=true", None, &expecting)
+        .await
+        .refused(409, "conflict");
     expecting["expect"] = json!(2);
+    bulk(&gate, "?dry_run=true", None, &expecting).await.expect(200);
     let begun = bulk(&gate, "", Some("k"), &expecting).await.expect(202).json();
     assert_eq!(
         (&begun["state"], &begun["matched"]),

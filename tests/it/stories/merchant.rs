@@ -477,6 +477,7 @@ async fn terms_of_orders_are_set_by_a_command() {
         .refused(&["/releases/fraud"]);
     for (name, value, told) in [
         ("--hold", "15m", "whole number of minutes"),
+        ("--hold", "-1", "whole number of minutes"),
         ("--releases", "fraud", "of the form fraud=stock"),
     ] {
         let said = set(&[name, value]).await;
