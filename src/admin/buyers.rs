@@ -6,15 +6,17 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use serde_json::Value;
 
 use super::answer::{Refused, changed, idempotency_key, read_json_if_any};
 use super::guard::Actor;
 use super::query::{parameters, query};
+use super::table::{LINES_TYPE, cut_off, json_lines};
 use super::{Admin, Answered};
-use crate::control::{self, BuyerLines, Control, ControlError, ERASE, EraseBody, ErasureView, Operation};
+use crate::control::{self, BuyerLines, Control, ERASE, EraseBody, ErasureView, Operation};
+
+/// Bytes of a line, about.
+const LINE_BYTES: usize = 256;
 
 /// What the control plane asks of [`Control`] about one buyer's data.
 pub trait Buyers: Send + Sync {
@@ -63,31 +65,17 @@ pub(super) async fn export(
     Path(user): Path<String>,
 ) -> Result<Response, Refused> {
     let lines = admin.rules.export_buyer(actor, &user).await?;
-    let pages = lines.map(|lines| lines.and_then(as_lines));
-    // An error in the midst of the download cuts it off, which a client of HTTP sees; the last line is missing as well.
-    let pages = pages.inspect(|outcome| {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the download of a buyer's data is cut off");
-        }
-    });
+    // Without its last line, it is not all.
+    let pages = lines.map(|lines| json_lines(lines?.into_iter(), LINE_BYTES));
     let headers = [
-        (header::CONTENT_TYPE, "application/x-ndjson"),
+        (header::CONTENT_TYPE, LINES_TYPE),
         (
             header::CONTENT_DISPOSITION,
             "attachment; filename=\"buyer-data.jsonl\"",
         ),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    Ok((headers, Body::from_stream(pages)).into_response())
-}
-
-fn as_lines(values: Vec<Value>) -> Result<Bytes, ControlError> {
-    let mut text = Vec::new();
-    for value in &values {
-        serde_json::to_writer(&mut text, value).map_err(|error| ControlError::Internal(error.to_string()))?;
-        text.push(b'\n');
-    }
-    Ok(text.into())
+    Ok((headers, Body::from_stream(cut_off(pages, "a buyer's data"))).into_response())
 }
 
 /// 202 with the erasure, or 200 for a dry run.

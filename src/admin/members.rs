@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,12 +16,10 @@ use super::answer::Refused;
 use super::audiences::{Activated, AudienceAnswer, Behind, campaigns, effect, number};
 use super::guard::Actor;
 use super::query::{parameters, query};
-use super::table::{CSV_TYPE, MARK, Table};
+use super::table::{CSV_TYPE, MARK, Table, cut_off};
 use crate::audience::unpack;
 use crate::control::{AskedFolded, Changed, ControlError, MemberChange};
 use crate::plan::Fold;
-use crate::wire::Problem;
-use crate::wire::problem::MALFORMED;
 
 parameters! {
     struct AskQuery {
@@ -97,20 +95,12 @@ struct ChangeAnswer {
     activated: Vec<Activated>,
 }
 
-fn named(path: Result<Path<(String, String)>, PathRejection>) -> Result<(String, String), Refused> {
-    match path {
-        Ok(Path(named)) => Ok(named),
-        Err(rejection) => Err(Problem::new(&MALFORMED, rejection.body_text()).into()),
-    }
-}
-
 /// Whether the id is on the list, or an address in a range of it: 200 either way.
 pub(super) async fn ask(
     State(admin): State<Admin>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Path((id, member)): Path<(String, String)>,
     asked: Result<Query<AskQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
-    let (id, member) = named(path)?;
     let AskQuery { version } = query(asked)?;
     let asked = admin.rules.is_member(&id, version, &member).await?;
     Ok(Json(AskAnswer {
@@ -128,11 +118,10 @@ pub(super) async fn ask(
 pub(super) async fn put(
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Path((id, member)): Path<(String, String)>,
     how: Result<Query<PutQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let PutQuery { strict, activate } = query(how)?;
-    let (id, member) = named(path)?;
     let wanted = MemberChange {
         id,
         member,
@@ -147,11 +136,10 @@ pub(super) async fn put(
 pub(super) async fn remove(
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Path((id, member)): Path<(String, String)>,
     how: Result<Query<RemoveQuery>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let RemoveQuery { activate } = query(how)?;
-    let (id, member) = named(path)?;
     let wanted = MemberChange {
         id,
         member,
@@ -209,10 +197,9 @@ fn answer(changed: Changed, member: String, listed: bool) -> ChangeAnswer {
 /// All members, one per line, in no order; as CSV for whom asks for that.
 pub(super) async fn download(
     State(admin): State<Admin>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    Path((id, version)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let (id, version) = named(path)?;
     let members = admin.rules.members(&id, number(&version)?).await?;
     let csv = wants_csv(&headers);
     let head = csv.then(|| Ok(Bytes::from(format!("{MARK}member\r\n"))));
@@ -220,13 +207,7 @@ pub(super) async fn download(
         true => packed.and_then(|packed| as_csv(&packed)),
         false => packed.map(Bytes::from),
     });
-    // An error in the midst of the download cuts it off, which a client of HTTP sees.
-    let rows = rows.inspect(|outcome| {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the download of a list is cut off");
-        }
-    });
-    let body = Body::from_stream(stream::iter(head).chain(rows));
+    let body = Body::from_stream(stream::iter(head).chain(cut_off(rows, "a list")));
     let media_type = match csv {
         true => CSV_TYPE,
         false => "text/plain; charset=utf-8",

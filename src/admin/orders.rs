@@ -12,11 +12,12 @@ use bytes::Bytes;
 use futures_util::stream;
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::answer::Refused;
 use super::campaigns::limit;
 use super::query::{parameters, query};
-use super::table::{CSV_TYPE, MARK, Table};
+use super::table::{CSV_TYPE, LINES_TYPE, MARK, Table, cut_off, json_lines};
 use super::{Admin, Answered};
 use crate::control::{Control, ControlError, OrderInFull, OrdersStream};
 use crate::order::{BODY, Charge, LandedOrder, OWN_ACTOR, OrderId, OrderState, REPLACES, array};
@@ -26,8 +27,6 @@ use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 
 /// Orders of one page unless `limit` says otherwise.
 const PAGE: u32 = 50;
-/// JSON lines.
-const LINES_TYPE: &str = "application/x-ndjson";
 /// Bytes of a line of a table, about.
 const LINE_BYTES: usize = 192;
 const COLUMNS: [&str; 10] = [
@@ -211,13 +210,6 @@ impl ChangeView {
     }
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Value {
-    Text(String),
-    Texts(Vec<String>),
-}
-
 impl From<OrderRow> for Line {
     fn from(row: OrderRow) -> Self {
         Self {
@@ -243,10 +235,6 @@ impl Shown {
             .attributes
             .into_iter()
             .filter(|(name, _)| ![BODY, REPLACES].contains(&name.as_str()));
-        let value = |text: String| match array::several(&text) {
-            None => Value::Text(text),
-            Some(several) => Value::Texts(several.into_iter().map(str::to_owned).collect()),
-        };
         Self {
             campaign,
             line: Line {
@@ -261,7 +249,7 @@ impl Shown {
                 revoked_reason: order.revoked_reason,
                 pay_by: order.pay_by.map(Moment),
             },
-            attributes: kept.map(|(name, text)| (name, value(text))).collect(),
+            attributes: kept.map(|(name, text)| (name, array::to_json(&text))).collect(),
             charges: order.charges,
             holds: order.holds.as_str(),
             replaces: order.replaces,
@@ -401,13 +389,7 @@ fn download(id: &str, format: Format, orders: OrdersStream) -> Response {
         Format::Csv => page.and_then(as_csv),
         _ => page.and_then(as_lines),
     });
-    // An error in the midst of the download cuts it off, which a client of HTTP sees.
-    let pages = pages.inspect(|outcome| {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the download of orders is cut off");
-        }
-    });
-    let body = Body::from_stream(stream::iter(head).chain(pages));
+    let body = Body::from_stream(stream::iter(head).chain(cut_off(pages, "orders")));
     let (media_type, ending) = match format {
         Format::Csv => (CSV_TYPE, "csv"),
         _ => (LINES_TYPE, "jsonl"),
@@ -449,11 +431,5 @@ fn as_csv(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
 }
 
 fn as_lines(page: Vec<OrderRow>) -> Result<Bytes, ControlError> {
-    let mut lines = Vec::with_capacity(page.len() * LINE_BYTES);
-    for row in page {
-        let written = serde_json::to_writer(&mut lines, &Line::from(row));
-        written.map_err(|error| ControlError::Internal(format!("writing JSON: {error}")))?;
-        lines.push(b'\n');
-    }
-    Ok(Bytes::from(lines))
+    json_lines(page.into_iter().map(Line::from), LINE_BYTES)
 }

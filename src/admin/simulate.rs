@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 
 use super::Admin;
 use super::answer::{JSON_BYTES_MAX, Refused, check_uncompressed, read_json};
+use super::table::LINES_TYPE;
 use crate::attempts::DecidedAttempt;
 use crate::attempts::lines::Lines;
 use crate::control::simulate::{AttemptSource, NewSimulation};
@@ -16,8 +17,6 @@ use crate::control::{self, ControlError};
 use crate::wire::problem::{INVALID, MALFORMED, MEDIA_TYPE, TOO_LARGE};
 use crate::wire::{Problem, is_media_type, json};
 
-/// Attempts as lines, behind a first line with the rules.
-const LINES: &str = "application/x-ndjson";
 /// Of a body that was refused half-way, so much is read and dropped, so that its sender can be told.
 const DISCARDED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -36,9 +35,9 @@ pub(super) async fn simulate(
         let new: NewSimulation = read_json(&headers, body).await?;
         return Ok(Json(admin.rules.simulate(&id, new, None).await?).into_response());
     }
-    if !is_media_type(media_type, LINES) {
+    if !is_media_type(media_type, LINES_TYPE) {
         let detail = format!(
-            "this path takes application/json, or {LINES} with the attempts on lines behind a first one with the rules"
+            "this path takes application/json, or {LINES_TYPE} with the attempts on lines behind a first one with the rules"
         );
         return Err(Problem::new(&MEDIA_TYPE, detail).into());
     }

@@ -1,14 +1,45 @@
-//! Tables for spreadsheet programs: CSV as RFC 4180 has it, which no program takes for formulas.
+//! What is downloaded: tables for spreadsheet programs, which are CSV as RFC 4180 has it, and which no program takes for formulas;
+//! and lines of JSON.
 
 use bytes::Bytes;
 use csv::{Terminator, Writer, WriterBuilder};
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
 
 use crate::control::ControlError;
 
 /// The media type of a table with a first line that names its columns.
 pub(super) const CSV_TYPE: &str = "text/csv; charset=utf-8; header=present";
+/// The media type of JSON lines.
+pub(super) const LINES_TYPE: &str = "application/x-ndjson";
 /// Stands before the first line: without it a common program reads UTF-8 as the code page of its machine.
 pub(super) const MARK: &str = "\u{feff}";
+
+/// Says in the log that a download ends with an error, which cuts it off: a client of HTTP sees that.
+pub(super) fn cut_off<T>(
+    pages: impl Stream<Item = Result<T, ControlError>>,
+    of: &'static str,
+) -> impl Stream<Item = Result<T, ControlError>> {
+    pages.inspect(move |outcome| {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "the download of {of} is cut off");
+        }
+    })
+}
+
+/// A line of JSON for each of these; about so many bytes each.
+pub(super) fn json_lines<T: Serialize>(
+    each: impl ExactSizeIterator<Item = T>,
+    bytes: usize,
+) -> Result<Bytes, ControlError> {
+    let mut lines = Vec::with_capacity(each.len() * bytes);
+    for one in each {
+        let written = serde_json::to_writer(&mut lines, &one);
+        written.map_err(|error| ControlError::Internal(format!("writing JSON: {error}")))?;
+        lines.push(b'\n');
+    }
+    Ok(Bytes::from(lines))
+}
 
 /// Lines in the making.
 pub(super) struct Table(Writer<Vec<u8>>);

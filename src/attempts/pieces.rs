@@ -50,9 +50,7 @@ pub fn cut(campaign: &str, attempts: impl Iterator<Item = DecidedAttempt>) -> Ve
             attempts: 0,
             lines: GzEncoder::new(Vec::new(), Compression::fast()),
         });
-        line.clear();
-        lines::write(recorded, place as u64, &mut line);
-        piece.lines.write_all(&line).expect("memory takes it");
+        add(&mut piece.lines, place as u64, recorded, &mut line);
         piece.last_at = recorded.at;
         piece.attempts += 1;
     }
@@ -66,6 +64,13 @@ pub fn cut(campaign: &str, attempts: impl Iterator<Item = DecidedAttempt>) -> Ve
             payload: open.lines.finish().expect("memory takes it"),
         })
         .collect()
+}
+
+/// Adds an attempt; `line` is for what it takes meanwhile.
+fn add(lines: &mut GzEncoder<Vec<u8>>, place: u64, recorded: &DecidedAttempt, line: &mut Vec<u8>) {
+    line.clear();
+    lines::write(recorded, place, line);
+    lines.write_all(line).expect("memory takes it");
 }
 
 /// The attempts of a piece, in their order, each with its place in the write; what is wrong with it, in words.
@@ -99,9 +104,7 @@ pub fn without(payload: &[u8], user: &str, until: i64) -> Result<Option<Rest>, S
     }
     let (mut text, mut line) = (GzEncoder::new(Vec::new(), Compression::fast()), Vec::new());
     for (place, one) in &attempts {
-        line.clear();
-        lines::write(one, *place, &mut line);
-        text.write_all(&line).expect("memory takes it");
+        add(&mut text, *place, one, &mut line);
     }
     Ok(Some(Rest {
         payload: text.finish().expect("memory takes it"),

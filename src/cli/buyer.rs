@@ -6,7 +6,7 @@ use clap::Subcommand;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{Connection, segment};
+use super::client::{Connection, key_or_own, segment};
 use super::order::download;
 use super::out::{print, print_json};
 
@@ -92,10 +92,7 @@ async fn erase(args: &Erase) -> anyhow::Result<()> {
     }
     let query = if args.dry_run { "?dry_run=true" } else { "" };
     let path = format!("/buyers/{}/erase{query}", segment(&args.user));
-    let key = match &args.key {
-        Some(key) => key.clone(),
-        None => uuid::Uuid::now_v7().simple().to_string(),
-    };
+    let key = key_or_own(args.key.as_deref());
     let client = args.connection.client()?;
     let answer = client.change(Method::POST, &path, &body, Some(&key)).await?;
     say(&answer, args.json)

@@ -51,6 +51,14 @@ pub fn elements(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// As those who sent it wrote it: an array of texts, or a text.
+pub fn to_json(value: &str) -> serde_json::Value {
+    match several(value) {
+        Some(several) => several.into(),
+        None => value.into(),
+    }
+}
+
 /// The elements of an array of none or several; `None` of a text.
 pub fn several(value: &str) -> Option<Vec<&str>> {
     is_array(value).then(|| match value.len() == MARK.len_utf8() {

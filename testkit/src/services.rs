@@ -62,6 +62,13 @@ pub async fn database(urls: &Urls) -> Result<MySqlPool> {
     Ok(MySqlPool::connect(&urls.database).await?)
 }
 
+/// Records that have landed, and changes of orders, that are not known to be told.
+pub async fn untold(database: &MySqlPool) -> Result<i64> {
+    let sql = "SELECT (SELECT COUNT(*) FROM order_changes WHERE told_at IS NULL) \
+               + (SELECT CAST(COALESCE(SUM(next_offset - told), 0) AS SIGNED) FROM landing_offsets WHERE told < next_offset)";
+    Ok(sqlx::query_scalar(sql).fetch_one(database).await?)
+}
+
 /// Process id of the Redis server, for its CPU time.
 pub async fn redis_pid(redis: &mut MultiplexedConnection) -> Result<u32> {
     let info: String = redis::cmd("INFO").arg("server").query_async(redis).await?;

@@ -6,6 +6,11 @@ use serde_json::Value;
 
 use super::{API, Client, ClientError, Document};
 
+/// The `Idempotency-Key` that was given, or one of its own.
+pub fn key_or_own(given: Option<&str>) -> String {
+    given.map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
 impl Client {
     /// Sends JSON that changes something; the JSON that is answered. Under a `key` the same change is made once, however often it
     /// is sent. [`ClientError::Older`] where the control plane has no such path.

@@ -22,6 +22,7 @@ use crate::config::ConfigError;
 use crate::wire::innermost;
 use tls::{Trust, TrustError};
 
+pub use change::key_or_own;
 pub use connection::Connection;
 
 /// One request with its answer: compiling a module of 32 MiB and proving a revision fit well.

@@ -4,7 +4,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::bulk::{Bulk, Several};
-use crate::cli::client::{Connection, segment};
+use crate::cli::client::{Connection, key_or_own, segment};
 use crate::cli::out::{print, print_json};
 
 /// How orders are changed.
@@ -78,7 +78,7 @@ async fn give_back(args: &GiveBack, name: &str) -> anyhow::Result<()> {
                 campaign,
                 act: name,
                 body: how.body(releases),
-                key: how.key(),
+                key: key_or_own(how.key.as_deref()),
                 json: how.json,
             };
             bulk.change(&args.several).await
@@ -99,12 +99,6 @@ impl How {
             .filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
         Value::Object(given.collect())
     }
-
-    /// The key that was given, or one of its own.
-    fn key(&self) -> String {
-        let own = || uuid::Uuid::now_v7().simple().to_string();
-        self.key.clone().unwrap_or_else(own)
-    }
 }
 
 /// Sends the change, and says what it did.
@@ -117,7 +111,12 @@ async fn act(
     let path = format!("/campaigns/{}/orders/{}/{act}", segment(campaign), segment(order));
     let client = how.connection.client()?;
     let answer = client
-        .change(Method::POST, &path, &how.body(releases), Some(&how.key()))
+        .change(
+            Method::POST,
+            &path,
+            &how.body(releases),
+            Some(&key_or_own(how.key.as_deref())),
+        )
         .await?;
     match how.json {
         true => print_json(&answer),

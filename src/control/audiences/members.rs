@@ -101,7 +101,8 @@ impl Control {
         Ok(asked)
     }
 
-    async fn has(
+    /// Whether a list has exactly this member.
+    pub(in crate::control) async fn has(
         &self,
         key: &str,
         (version, buckets): (u32, u32),

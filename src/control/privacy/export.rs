@@ -269,13 +269,8 @@ fn attempt_line(campaign: &str, one: &DecidedAttempt) -> Value {
         "attributes": attributes(&attempt.attributes)})
 }
 
-/// Texts, and arrays of texts as such.
 fn attributes(kept: &BTreeMap<String, String>) -> Value {
-    let value = |text: &String| match array::several(text) {
-        None => json!(text),
-        Some(several) => json!(several.into_iter().collect::<Vec<_>>()),
-    };
     kept.iter()
-        .map(|(name, text)| (name.clone(), value(text)))
+        .map(|(name, text)| (name.clone(), array::to_json(text)))
         .collect()
 }

@@ -2,8 +2,7 @@
 
 use super::audiences::MemberChange;
 use super::{Control, ControlError};
-use crate::audience::{ListKind, unpack};
-use crate::campaign::bucket_of;
+use crate::audience::ListKind;
 use crate::store::{AudienceRow, ErasureRow};
 
 impl Control {
@@ -14,13 +13,7 @@ impl Control {
             if row.kind != ListKind::Texts {
                 continue;
             }
-            let bucket = bucket_of(user.as_bytes(), row.buckets);
-            let packed = self
-                .store
-                .audience_buckets(&row.id, row.version, bucket, 1)
-                .await?;
-            let mut members = packed.iter().flat_map(|packed| unpack(packed));
-            if members.any(|member| member == user.as_bytes()) {
+            if self.has(&row.id, (row.version, row.buckets), user).await? {
                 found.push(row);
             }
         }

@@ -17,6 +17,8 @@ use crate::store::{BuyerLetter, ErasureRow, FORGOTTEN_MS};
 
 /// Between looks for requests.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between looks for requests that were done so long ago that they are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// Between looks at one request that waits for something which may be over at any moment: a look reads all dead letters.
 const WAITS_MS: i64 = 60_000;
 /// Between looks at one that waits for a campaign: that may be shortened.
@@ -48,11 +50,14 @@ impl Control {
         let control = self.clone();
         let owner = uuid::Uuid::now_v7().simple().to_string();
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut tick = clock::every(LOOK_EVERY);
+            let (mut tick, mut forget) = (clock::every(LOOK_EVERY), clock::every(FORGET_EVERY));
             let (mut trouble, mut looked) = (Seldom::default(), HashMap::new());
             loop {
-                tick.tick().await;
-                if let Err(error) = control.work_erasures(&owner, &mut looked).await
+                let turn = tokio::select! {
+                    _ = tick.tick() => control.work_erasures(&owner, &mut looked).await,
+                    _ = forget.tick() => control.forget_erasures().await,
+                };
+                if let Err(error) = turn
                     && trouble.met(&error.to_string(), Instant::now()).is_some()
                 {
                     tracing::warn!(%error, "buyers who are to be erased are not for now");
@@ -104,9 +109,12 @@ impl Control {
             }
         }
         looked.retain(|id, _| open_ones.contains(id));
-        let before = (self.clock)().saturating_sub(FORGOTTEN_MS);
-        self.store.forget_erasures(before).await?;
         first_error
+    }
+
+    async fn forget_erasures(&self) -> Result<(), ControlError> {
+        let before = (self.clock)().saturating_sub(FORGOTTEN_MS);
+        Ok(self.store.forget_erasures(before).await?)
     }
 
     /// Does of a request what can be done now, and ends it where nothing is left; says when to look again. `swept`: nothing is

@@ -22,6 +22,9 @@ pub struct AttemptsAt {
     pub seq: i64,
 }
 
+/// What [`recorded`] reads, behind the arrival.
+pub(in crate::store) const COLUMNS: &str = "seq, CAST(decided_at AS CHAR), order_id, CAST(user_id AS CHAR), sku_id, quantity, attributes, revision, outcome";
+
 impl Store {
     /// The newest arrival so far; 0 where there is none.
     pub async fn attempts_end(&self) -> StoreResult<i64> {
@@ -44,11 +47,10 @@ impl Store {
             seq: 0,
         });
         let moment = time::to_text(after.at)?;
-        let rows = sqlx::query(
-            "SELECT seq, CAST(decided_at AS CHAR), order_id, CAST(user_id AS CHAR), sku_id, quantity, attributes, \
-             revision, outcome FROM attempts WHERE campaign_id = ? AND decided_at >= ? \
-             AND (decided_at > ? OR seq > ?) AND seq <= ? ORDER BY decided_at, seq LIMIT ?",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM attempts WHERE campaign_id = ? AND decided_at >= ? \
+             AND (decided_at > ? OR seq > ?) AND seq <= ? ORDER BY decided_at, seq LIMIT ?"
+        )))
         .bind(campaign)
         .bind(moment.as_str())
         .bind(moment.as_str())
@@ -119,7 +121,7 @@ impl Store {
     }
 }
 
-fn recorded(row: &AnyRow) -> StoreResult<DecidedAttempt> {
+pub(in crate::store) fn recorded(row: &AnyRow) -> StoreResult<DecidedAttempt> {
     let revision: u32 = narrow(row, 7)?;
     Ok(DecidedAttempt {
         at: moment(row, 1)?,

@@ -7,8 +7,9 @@ use crate::attempts::pieces::{unpack, without};
 use crate::attempts::share::{lot, user_hash};
 use crate::order::TIME_MIN_MS;
 use crate::store::attempts::held::Spooled;
+use crate::store::attempts::older::{COLUMNS, recorded};
 use crate::store::rows::{int, text};
-use crate::store::{AttemptsAt, Store, StoreError, StoreResult, time};
+use crate::store::{Store, StoreError, StoreResult, time};
 
 /// Pieces that are unpacked together: some megabytes.
 const PIECES_AT_ONCE: i64 = 4;
@@ -55,10 +56,10 @@ impl Store {
         user: &str,
         after: i64,
     ) -> StoreResult<(Vec<DecidedAttempt>, Option<i64>)> {
-        let rows = sqlx::query(
-            "SELECT seq, CAST(decided_at AS CHAR) FROM attempts WHERE campaign_id = ? AND user_hash = ? AND user_id = ? \
-             AND seq > ? ORDER BY seq LIMIT ?",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM attempts WHERE campaign_id = ? AND user_hash = ? AND user_id = ? \
+             AND seq > ? ORDER BY seq LIMIT ?"
+        )))
         .bind(campaign)
         .bind(i64::from(user_hash(user)))
         .bind(user)
@@ -66,13 +67,7 @@ impl Store {
         .bind(i64::from(ROWS_AT_ONCE))
         .fetch_all(&self.pool)
         .await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let (seq, at) = (int(row, 0)?, time::from_text(&text(row, 1)?)?);
-            let before = AttemptsAt { at, seq: seq - 1 };
-            let (one, _) = self.attempts_page(campaign, Some(before), seq, 1).await?;
-            found.extend(one);
-        }
+        let found = rows.iter().map(recorded).collect::<StoreResult<_>>()?;
         let is_full = rows.len() == ROWS_AT_ONCE as usize;
         let last = rows
             .last()

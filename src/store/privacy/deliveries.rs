@@ -1,7 +1,7 @@
 //! What endpoints were sent of an erased buyer's orders: the rows stay, since an event that is told again must find its own, and
 //! name nobody.
 
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction};
 
 use super::mask::Mask;
 use crate::store::dialect::{pieces, placeholders};
@@ -28,8 +28,17 @@ impl Store {
         orders: &[String],
     ) -> StoreResult<Vec<BuyerDelivery>> {
         let mut connection = self.pool.acquire().await?;
+        self.deliveries_in(&mut connection, campaign, orders).await
+    }
+
+    async fn deliveries_in(
+        &self,
+        connection: &mut AnyConnection,
+        campaign: &str,
+        orders: &[String],
+    ) -> StoreResult<Vec<BuyerDelivery>> {
         let mut found = Vec::new();
-        for webhook in self.delivered_to(&mut connection).await? {
+        for webhook in self.delivered_to(connection).await? {
             for range in pieces(orders.len()) {
                 let sql = format!(
                     "SELECT order_id, number, event, state, body FROM webhook_deliveries WHERE webhook_id = ? \
@@ -65,38 +74,21 @@ impl Store {
         orders: &[String],
         mask: Mask<'_>,
     ) -> StoreResult<u64> {
-        let mut masked = 0;
-        for webhook in self.delivered_to(tx).await? {
-            for range in pieces(orders.len()) {
-                let sql = format!(
-                    "SELECT order_id, number, body FROM webhook_deliveries WHERE webhook_id = ? AND campaign_id = ? \
-                     AND order_id IN {}",
-                    placeholders(1, range.len())
-                );
-                let query = sqlx::query(AssertSqlSafe(sql))
-                    .bind(webhook.as_str())
-                    .bind(campaign);
-                let query = orders[range]
-                    .iter()
-                    .fold(query, |query, id| query.bind(id.as_str()));
-                for row in &query.fetch_all(&mut **tx).await? {
-                    let body = masked_body(&text(row, 2)?, mask)?;
-                    sqlx::query(
-                        "UPDATE webhook_deliveries SET body = ?, last_answer = NULL WHERE webhook_id = ? \
-                         AND order_id = ? AND campaign_id = ? AND number = ?",
-                    )
-                    .bind(body)
-                    .bind(webhook.as_str())
-                    .bind(text(row, 0)?)
-                    .bind(campaign)
-                    .bind(int(row, 1)?)
-                    .execute(&mut **tx)
-                    .await?;
-                    masked += 1;
-                }
-            }
+        let sent = self.deliveries_in(tx, campaign, orders).await?;
+        for one in &sent {
+            sqlx::query(
+                "UPDATE webhook_deliveries SET body = ?, last_answer = NULL WHERE webhook_id = ? \
+                 AND order_id = ? AND campaign_id = ? AND number = ?",
+            )
+            .bind(masked_body(&one.body, mask)?)
+            .bind(one.webhook.as_str())
+            .bind(one.order.as_str())
+            .bind(campaign)
+            .bind(one.number)
+            .execute(&mut **tx)
+            .await?;
         }
-        Ok(masked)
+        Ok(sent.len() as u64)
     }
 }
 

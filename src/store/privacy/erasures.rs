@@ -98,7 +98,7 @@ impl Store {
         .bind(key_hash.as_str())
         .bind(asked.as_str())
         .bind(new_pseudonym())
-        .bind(HEXLOWER.encode(&random()))
+        .bind(new_secret())
         .bind(i64::from(new.lists))
         .bind(new.actor)
         .bind(new.note)
@@ -245,7 +245,7 @@ impl Store {
             }
             let made = sqlx::query("INSERT INTO erasure_keys (key_id, secret) VALUES (?, ?)")
                 .bind(KEY_ID)
-                .bind(HEXLOWER.encode(&random()))
+                .bind(new_secret())
                 .execute(&self.pool)
                 .await;
             match made {

@@ -15,14 +15,6 @@ pub(super) mod orders;
 pub(super) mod standing;
 pub(super) mod traces;
 
-use crate::store::StoreResult;
-use crate::store::rows::int;
-
-/// A value of the first column of the first row, where there is one.
-fn first(row: Option<&sqlx::any::AnyRow>) -> StoreResult<i64> {
-    row.map_or(Ok(0), |row| int(row, 0))
-}
-
 /// A count of rows.
 fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)

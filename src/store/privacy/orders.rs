@@ -47,13 +47,7 @@ impl Store {
         let mask = erasure.mask()?;
         let counters = self.counters_of(campaign).await?;
         let mut tx = self.begin().await?;
-        let is_due = self.due_at(&mut tx, campaign).await? <= now;
-        if !is_due
-            || !self
-                .waits(&mut tx, campaign, mask.user, erasure.asked_at)
-                .await?
-                .is_empty()
-        {
+        if !self.may_erase(&mut tx, erasure, campaign, now).await? {
             tx.rollback().await?;
             return Ok(ErasedOrders::default());
         }
@@ -85,6 +79,21 @@ impl Store {
         tx.commit().await.map_err(StoreError::of_commit)?;
         failpoint::hit(Point::P3);
         Ok(erased)
+    }
+
+    /// Whether nothing needs the buyer's orders of a campaign any more.
+    async fn may_erase(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        erasure: &ErasureRow,
+        campaign: &str,
+        now: i64,
+    ) -> StoreResult<bool> {
+        if self.due_at(tx, campaign).await? > now {
+            return Ok(false);
+        }
+        let (user, until) = (erasure.mask()?.user, erasure.asked_at);
+        Ok(self.waits(tx, campaign, user, until).await?.is_empty())
     }
 
     /// The counters that any revision of a campaign has, the active one's before others of the same id.

@@ -1,10 +1,12 @@
 //! In which campaigns a buyer has orders, until when these need the buyer, and what they wait for then.
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use std::collections::BTreeMap;
 
-use super::{count, first};
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::count;
 use crate::order::TIME_MIN_MS;
-use crate::store::rows::{int, maybe_text, moment, text};
+use crate::store::rows::{int, maybe_int, maybe_text, moment, text};
 use crate::store::{Store, StoreResult, time};
 
 /// Between the end of a campaign's retention, when its keys in the engine go, and the first erasure: far more than clocks differ.
@@ -95,80 +97,51 @@ impl Store {
         user: &str,
         until: i64,
     ) -> StoreResult<Vec<(Waits, u64)>> {
-        const OWN: &str = "o.campaign_id = ? AND o.user_id = ? AND o.placed_at <= ?";
         let index = self.dialect.by_index("orders_buyer");
-        let joined = |table: &str| {
-            format!("JOIN {table} t ON t.campaign_id = o.campaign_id AND t.order_id = o.order_id WHERE {OWN}")
+        let own = |join: &str, condition: &str| {
+            format!(
+                "SELECT COUNT(*) FROM orders o{index}{join} \
+                 WHERE o.campaign_id = ? AND o.user_id = ? AND o.placed_at <= ? AND {condition}"
+            )
         };
-        let until = time::to_text(until)?;
-        let untold = self.untold_since(connection).await?;
-        let asked = [
-            (Waits::Payment, format!("WHERE {OWN} AND o.pay_by IS NOT NULL")),
-            (
-                Waits::Event,
-                format!("{} AND t.told_at IS NULL", joined("order_changes")),
-            ),
-            (
-                Waits::Release,
-                format!("{} AND t.given_back_at IS NULL", joined("releases")),
-            ),
+        let join = |table: &str| {
+            format!(" JOIN {table} t ON t.campaign_id = o.campaign_id AND t.order_id = o.order_id")
+        };
+        let event = own(&join("order_changes"), "t.told_at IS NULL");
+        let release = own(&join("releases"), "t.given_back_at IS NULL");
+        let mut asked = vec![
+            (Waits::Payment, own("", "o.pay_by IS NOT NULL"), None),
+            (Waits::Event, event, None),
+            (Waits::Release, release, None),
         ];
-        let mut waits = Vec::new();
-        for (what, condition) in asked {
-            let sql = format!("SELECT COUNT(*) FROM orders o{index} {condition}");
-            let row = sqlx::query(AssertSqlSafe(sql))
-                .bind(campaign)
-                .bind(user)
-                .bind(until.as_str())
-                .fetch_optional(&mut *connection)
-                .await?;
-            waits.push((what, count(first(row.as_ref())?)));
+        if let Some(since) = self.untold_since(connection).await? {
+            let since = time::to_text(since)?;
+            asked.push((Waits::Event, own("", "o.placed_at >= ?"), Some(since)));
         }
-        if let Some(since) = untold {
-            let sql = format!("SELECT COUNT(*) FROM orders o{index} WHERE {OWN} AND o.placed_at >= ?");
-            let row = sqlx::query(AssertSqlSafe(sql))
-                .bind(campaign)
-                .bind(user)
-                .bind(until.as_str())
-                .bind(time::to_text(since)?)
-                .fetch_optional(&mut *connection)
-                .await?;
-            waits[1].1 += count(first(row.as_ref())?);
-        }
+        let until = time::to_text(until)?;
+        let mut waits: BTreeMap<Waits, u64> = BTreeMap::new();
+        let of = (campaign, user, until.as_str());
+        count_waits(connection, of, asked, &mut waits).await?;
         let jobs = "SELECT COUNT(*) FROM order_jobs WHERE campaign_id = ? AND ended_at IS NULL";
-        let row = sqlx::query(jobs)
-            .bind(campaign)
-            .fetch_optional(&mut *connection)
-            .await?;
-        waits.push((Waits::Job, count(first(row.as_ref())?)));
-        let mut sending = 0;
-        for webhook in self.delivered_to(connection).await? {
-            let sql = format!(
-                "SELECT COUNT(*) FROM orders o{index} JOIN webhook_deliveries t ON t.webhook_id = ? \
-                 AND t.order_id = o.order_id AND t.campaign_id = o.campaign_id AND t.state = 'waiting' WHERE {OWN}"
-            );
-            let row = sqlx::query(AssertSqlSafe(sql))
-                .bind(webhook)
-                .bind(campaign)
-                .bind(user)
-                .bind(until.as_str())
-                .fetch_optional(&mut *connection)
-                .await?;
-            sending += count(first(row.as_ref())?);
-        }
-        waits.push((Waits::Delivery, sending));
-        waits.retain(|(_, waiting)| *waiting > 0);
-        Ok(waits)
+        let jobs = sqlx::query_scalar(jobs).bind(campaign);
+        waits.insert(Waits::Job, count(jobs.fetch_one(&mut *connection).await?));
+        // After the events: a delivery is written down before its event counts as told.
+        let waiting = own(
+            &join("webhook_deliveries"),
+            "t.state = 'waiting' AND t.webhook_id = ?",
+        );
+        let webhooks = self.delivered_to(connection).await?.into_iter();
+        let sending = webhooks.map(|webhook| (Waits::Delivery, waiting.clone(), Some(webhook)));
+        count_waits(connection, of, sending, &mut waits).await?;
+        Ok(waits.into_iter().filter(|(_, waiting)| *waiting > 0).collect())
     }
 
     /// Orders placed at this moment or later may not have been told; `None`: all are.
     async fn untold_since(&self, connection: &mut AnyConnection) -> StoreResult<Option<i64>> {
         let row = sqlx::query("SELECT MIN(told_since) FROM landing_offsets WHERE told < next_offset")
-            .fetch_optional(connection)
+            .fetch_one(connection)
             .await?;
-        Ok(row
-            .and_then(|row| row.try_get::<Option<i64>, _>(0).ok())
-            .flatten())
+        maybe_int(&row, 0)
     }
 
     /// Endpoints that have deliveries, also those that are gone; from one to the next, whatever they have.
@@ -185,4 +158,22 @@ impl Store {
             }
         }
     }
+}
+
+/// Counts orders by statements for a campaign, a buyer, a moment and, where there is one, a value more.
+async fn count_waits(
+    connection: &mut AnyConnection,
+    (campaign, user, until): (&str, &str, &str),
+    asked: impl IntoIterator<Item = (Waits, String, Option<String>)>,
+    waits: &mut BTreeMap<Waits, u64>,
+) -> StoreResult<()> {
+    for (what, sql, more) in asked {
+        let query = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(user)
+            .bind(until);
+        let query = more.into_iter().fold(query, |query, more| query.bind(more));
+        *waits.entry(what).or_default() += count(query.fetch_one(&mut *connection).await?);
+    }
+    Ok(())
 }

@@ -8,8 +8,8 @@ use rushgate::order::{Charge, Holds, OrderEvent, OrderState, Release, is_pseudon
 use rushgate::plan::{Attribute, Counter, Window};
 use rushgate::record::DeadRecord;
 use rushgate::store::{
-    BegunErasure, ERASED_AFTER_MS, ErasureRow, NewDelivery, NewErasure, OrderChange, SETTLES_MS, Store,
-    TABLES, Waits,
+    BegunErasure, DeliveryOf, ERASED_AFTER_MS, ErasureRow, NewDelivery, NewErasure, OrderChange, SETTLES_MS,
+    Store, TABLES, Waits,
 };
 use testkit::database::{self, Database, NOW, TOPIC, charge, order, revision, sale, slice};
 use testkit::on_both;
@@ -69,6 +69,21 @@ async fn land(store: &Store, orders: Vec<OrderEvent>) {
     let next = store.offsets(TOPIC).await.expect("read").get(&0).copied();
     let slices = [slice(0, next.unwrap_or(0), orders)];
     store.land(TOPIC, &slices, NOW).await.expect("landed");
+}
+
+/// Has an endpoint be sent that an order is confirmed.
+async fn queue(store: &Store, order: &OrderEvent, body: String) {
+    let sent = NewDelivery {
+        webhook: "hook".to_owned(),
+        of: DeliveryOf {
+            campaign: "spring".to_owned(),
+            order: order.order.to_string(),
+            number: 1,
+        },
+        event: "order.confirmed".to_owned(),
+        body,
+    };
+    store.queue_deliveries(vec![sent], NOW).await.expect("queued");
 }
 
 /// As if everybody had heard of everything.
@@ -201,17 +216,12 @@ async fn an_erased_buyer_is_named_nowhere_and_sums_stay(db: Database) {
         .change_order("spring", first.order, change)
         .await
         .expect("paid");
-    let sent = NewDelivery {
-        webhook: "hook".to_owned(),
-        of: rushgate::store::DeliveryOf {
-            campaign: "spring".to_owned(),
-            order: first.order.to_string(),
-            number: 1,
-        },
-        event: "order.confirmed".to_owned(),
-        body: format!(r#"{{"type":"order.confirmed","data":{{"user":"{ADA}","sku":"shoe"}}}}"#),
-    };
-    db.store.queue_deliveries(vec![sent], NOW).await.expect("queued");
+    queue(
+        &db.store,
+        &first,
+        format!(r#"{{"type":"order.confirmed","data":{{"user":"{ADA}","sku":"shoe"}}}}"#),
+    )
+    .await;
     db.execute("UPDATE webhook_deliveries SET state = 'delivered'")
         .await;
     let detail = serde_json::json!({"filter": {"user": ADA}, "matched": 1});
@@ -332,17 +342,7 @@ async fn what_is_under_way_is_waited_for(db: Database) {
     db.execute("UPDATE landing_offsets SET told = next_offset").await;
     assert_eq!(waits().await, [(Waits::Event, 1), (Waits::Release, 1)]);
     all_told(&db).await;
-    let sent = NewDelivery {
-        webhook: "hook".to_owned(),
-        of: rushgate::store::DeliveryOf {
-            campaign: "spring".to_owned(),
-            order: order.order.to_string(),
-            number: 1,
-        },
-        event: "order.confirmed".to_owned(),
-        body: "{}".to_owned(),
-    };
-    db.store.queue_deliveries(vec![sent], NOW).await.expect("queued");
+    queue(&db.store, &order, "{}".to_owned()).await;
     db.execute("UPDATE orders SET pay_by = '2030-01-01 00:00:00.000'")
         .await;
     assert_eq!(waits().await, [(Waits::Payment, 1), (Waits::Delivery, 1)]);

@@ -49,36 +49,19 @@ impl Drain {
 
     /// Waits until no order is left that is to expire, and Redis has back what was released.
     pub async fn released(&self, limit: Duration) -> Result<()> {
-        let begun = Instant::now();
         let sql = "SELECT (SELECT COUNT(*) FROM releases WHERE campaign_id = ? AND given_back_at IS NULL) \
                    + (SELECT COUNT(*) FROM orders WHERE campaign_id = ? AND pay_by <= NOW(3))";
-        loop {
-            let (waiting,): (i64,) = sqlx::query_as(sql)
-                .bind(&self.campaign)
-                .bind(&self.campaign)
-                .fetch_one(&self.database)
-                .await?;
-            match waiting {
-                0 => return Ok(()),
-                _ if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
-                _ => bail!("{waiting} orders have not given back after {limit:?}"),
-            }
-        }
+        let waiting = async || {
+            let query = sqlx::query_scalar(sql).bind(&self.campaign).bind(&self.campaign);
+            anyhow::Ok(query.fetch_one(&self.database).await?)
+        };
+        until_none(waiting, "orders have not given back", limit).await
     }
 
     /// Waits until every change of an order is told.
     pub async fn told(&self, limit: Duration) -> Result<()> {
-        let begun = Instant::now();
-        let sql = "SELECT (SELECT COUNT(*) FROM order_changes WHERE told_at IS NULL) \
-                   + (SELECT CAST(COALESCE(SUM(next_offset - told), 0) AS SIGNED) FROM landing_offsets WHERE told < next_offset)";
-        loop {
-            let (untold,): (i64,) = sqlx::query_as(sql).fetch_one(&self.database).await?;
-            match untold {
-                0 => return Ok(()),
-                _ if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
-                _ => bail!("{untold} records and changes are not told after {limit:?}"),
-            }
-        }
+        let untold = async || services::untold(&self.database).await;
+        until_none(untold, "records and changes are not told", limit).await
     }
 
     /// Waits until the outbox is empty and landing has reached the end of every topic.
@@ -162,6 +145,17 @@ impl Drain {
             }
         }
         Ok(behind)
+    }
+}
+
+async fn until_none(count: impl AsyncFn() -> Result<i64>, what: &str, limit: Duration) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match count().await? {
+            0 => return Ok(()),
+            _ if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
+            left => bail!("{left} {what} after {limit:?}"),
+        }
     }
 }
 

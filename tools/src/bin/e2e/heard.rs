@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use rdkafka::Message;
+use rushgate::bus::ORDER_EVENTS_TOPIC;
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::MySqlPool;
@@ -28,7 +29,6 @@ use crate::ledger::Checks;
 /// A change of an order (order and number), and the state it made.
 type Changes = BTreeMap<(String, i64), String>;
 
-const ORDER_EVENTS: &str = "rushgate.order-events";
 /// Lets landers reach a receiver on this machine.
 pub const PRIVATE: (&str, &str) = ("RUSHGATE_WEBHOOKS_PRIVATE", "127.0.0.0/8");
 const WITHIN: Duration = Duration::from_secs(1800);
@@ -202,11 +202,9 @@ pub async fn check(urls: &Urls, campaign: &str, receiver: &Receiver, verdict: &m
 
 /// Waits until the database knows that every change is told.
 async fn told(database: &MySqlPool) -> Result<()> {
-    let sql = "SELECT (SELECT COUNT(*) FROM order_changes WHERE told_at IS NULL) \
-               + (SELECT CAST(COALESCE(SUM(next_offset - told), 0) AS SIGNED) FROM landing_offsets WHERE told < next_offset)";
     let begun = Instant::now();
     loop {
-        match sqlx::query_scalar::<_, i64>(sql).fetch_one(database).await? {
+        match services::untold(database).await? {
             0 => return Ok(()),
             untold if begun.elapsed() > WITHIN => bail!("{untold} records and changes are not told"),
             _ => tokio::time::sleep(POLL).await,
@@ -227,7 +225,7 @@ async fn changes(database: &MySqlPool, campaign: &str) -> Result<Changes> {
 
 fn read(brokers: &str, campaign: &str) -> Result<Heard> {
     let mut heard = Heard::default();
-    let is_ours = |topic: &str| topic == ORDER_EVENTS;
+    let is_ours = |topic: &str| topic == ORDER_EVENTS_TOPIC;
     topics::each(brokers, campaign, (&is_ours, &Offsets::new()), |message| {
         heard.hear(serde_json::from_slice(message.payload().unwrap_or_default())?);
         Ok(())

@@ -19,7 +19,7 @@ pub async fn run(bench: &mut Bench, feed: &mut Feed) -> Result<()> {
     let database = services::database(&bench.setup.urls).await?;
     let share = bench.orders / 4;
     let commits = landing::commits(&database).await?;
-    let one = measure(bench, &database, feed, share, 1, None).await?;
+    let one = rate(bench, &database, feed, (share, None), (1, &[])).await?;
     let transactions = (landing::commits(&database).await? - commits).max(1);
     let batch = (share as i64 / transactions).max(1) as usize;
     let bare = landing::bare_insert(&database, batch).await?;
@@ -27,29 +27,17 @@ pub async fn run(bench: &mut Bench, feed: &mut Feed) -> Result<()> {
     bench
         .table
         .ratio(what("1 lander"), one, "per s", bare, Some("≥ 0.70"));
-    let three = measure(bench, &database, feed, share, 3, None).await?;
+    let three = rate(bench, &database, feed, (share, None), (3, &[])).await?;
     bench
         .table
         .ratio(what("3 landers"), three, "per s", bare, Some("≥ 0.70"));
-    let poisoned = measure(bench, &database, feed, share, 1, Some(POISON_EVERY)).await?;
+    let poisoned = rate(bench, &database, feed, (share, Some(POISON_EVERY)), (1, &[])).await?;
     let what = format!("landed rows, 1 in {POISON_EVERY} records poison, beside none");
     bench.table.ratio(what, poisoned, "per s", one, None);
     Ok(())
 }
 
-/// Rows per second from the first transaction seen to the last.
-async fn measure(
-    bench: &Bench,
-    database: &MySqlPool,
-    feed: &mut Feed,
-    orders: u64,
-    landers: usize,
-    poison: Option<u64>,
-) -> Result<f64> {
-    rate(bench, database, feed, (orders, poison), (landers, &[])).await
-}
-
-/// The same, with more in the environment of the landers.
+/// Rows per second from the first transaction seen to the last, with `env` in the environment of the landers.
 pub async fn rate(
     bench: &Bench,
     database: &MySqlPool,
