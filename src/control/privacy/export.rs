@@ -11,7 +11,9 @@ use super::{Control, ControlError, EXPORT, check_user};
 use crate::attempts::DecidedAttempt;
 use crate::order::{LandedOrder, OrderId, array};
 use crate::record::LetterId;
-use crate::store::{AttemptsPlace, BuyerLetter, BuyerPlace, NamingJob, NamingLine, Stage, Store};
+use crate::store::{
+    AttemptsPlace, AudienceRow, BuyerLetter, BuyerPlace, NamingJob, NamingLine, Stage, Store,
+};
 use crate::wire::Moment;
 
 /// Orders that are read together, each with all that hangs on it.
@@ -28,6 +30,8 @@ enum Next {
     Attempts(Vec<String>, Option<AttemptsPlace>, i64),
     Jobs,
     Audit(i64),
+    /// Lists that are left.
+    Lists(std::vec::IntoIter<String>),
     /// The erasure that is asked for, and the last line.
     Rest,
 }
@@ -36,8 +40,6 @@ enum Next {
 struct Export {
     store: Store,
     user: String,
-    /// Lists the buyer is on, read before all else.
-    lists: Vec<Value>,
     /// Rows of `usage` that were handed out: orders share them.
     seen: HashSet<u64>,
     counts: BTreeMap<String, u64>,
@@ -47,14 +49,9 @@ impl Control {
     /// Hands out all there is of a buyer. Who asks is written down, not whose data it is.
     pub async fn export_buyer(&self, actor: &str, user: &str) -> Result<BuyerLines, ControlError> {
         check_user(user)?;
-        let lists = self.lists_of(user).await?.into_iter().map(|row| {
-            json!({"kind": "audience", "list": row.id, "version": row.version, "member": user,
-                "uploaded_at": Moment(row.uploaded_at)})
-        });
         let export = Export {
             store: self.store.clone(),
             user: user.to_owned(),
-            lists: lists.collect(),
             seen: HashSet::new(),
             counts: BTreeMap::new(),
         };
@@ -83,6 +80,7 @@ impl Export {
             Next::Attempts(left, place, row) => self.attempts(left, place, row).await,
             Next::Jobs => self.jobs().await,
             Next::Audit(after) => self.audit(after).await,
+            Next::Lists(left) => self.lists(left).await,
             Next::Rest => self.rest().await,
         }
     }
@@ -217,12 +215,31 @@ impl Export {
             json!({"kind": "audit", "at": Moment(each.line.at), "actor": each.line.actor, "action": each.line.action,
                 "target": each.target, "detail": each.line.detail})
         };
-        let next = next.map_or(Next::Rest, Next::Audit);
+        let next = match next {
+            Some(next) => Next::Audit(next),
+            None => Next::Lists(self.store.list_ids().await?.into_iter()),
+        };
         Ok((found.into_iter().map(line).collect(), Some(next)))
     }
 
+    /// Every stored version of the next list that has the buyer: revisions pin earlier ones.
+    async fn lists(
+        &mut self,
+        mut left: std::vec::IntoIter<String>,
+    ) -> Result<(Vec<Value>, Option<Next>), ControlError> {
+        let Some(list) = left.next() else {
+            return Ok((Vec::new(), Some(Next::Rest)));
+        };
+        let found = self.store.versions_with(&list, &self.user).await?;
+        let line = |(row, is_newest): (AudienceRow, bool)| {
+            json!({"kind": "audience", "list": row.id, "version": row.version, "newest": is_newest,
+                "member": self.user, "uploaded_at": Moment(row.uploaded_at)})
+        };
+        Ok((found.into_iter().map(line).collect(), Some(Next::Lists(left))))
+    }
+
     async fn rest(&mut self) -> Result<(Vec<Value>, Option<Next>), ControlError> {
-        let mut lines = std::mem::take(&mut self.lists);
+        let mut lines = Vec::new();
         if let Some(row) = self.store.erasure(&self.user).await? {
             lines.push(
                 json!({"kind": "erasure", "erasure": row.id, "asked_at": Moment(row.asked_at),

@@ -34,7 +34,7 @@ impl Control {
             self.change_member(&erasure.actor, change).await?;
             changed += 1;
         }
-        self.store.note_off_lists(&erasure.id, (self.clock)()).await?;
+        self.store.note_off_lists(erasure, (self.clock)()).await?;
         Ok(changed)
     }
 }

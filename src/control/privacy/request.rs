@@ -7,7 +7,10 @@ use super::view::ErasureView;
 use super::{Control, ControlError, ERASE, answered, check_user};
 use crate::failpoint::{self, Point};
 use crate::store::{BegunErasure, NewErasure};
-use crate::wire::echo;
+use crate::wire::{Moment, echo};
+
+/// What the answer begins with where an erasure was asked for before and is open.
+const MOVED_ON: &str = "An erasure of this buyer is open already; it covers all up to now.";
 
 /// Body of `POST …/erase`; all of it may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +24,7 @@ pub struct EraseBody {
 
 impl Control {
     /// Writes down that a buyer is to be erased, or with `dry_run` says what that would be. What it answers is an
-    /// [`ErasureView`]. Who asks while an earlier request is open gets that one.
+    /// [`ErasureView`]. Who asks while an earlier request is open gets that one, which covers all up to now from then on.
     pub async fn erase_buyer(
         &self,
         operation: Operation<'_>,
@@ -49,10 +52,15 @@ impl Control {
         };
         if !is_replay {
             failpoint::hit(Point::P1);
-            let detail = serde_json::json!({"lists": body.lists, "note": operation.note, "open": is_open});
+            let detail = serde_json::json!({"lists": body.lists, "note": operation.note, "open": is_open,
+                "until": Moment(row.asked_at)});
             self.audit(operation.actor, ERASE, &row.id, detail).await;
         }
-        let answer = answered(&self.erasure_view(user, row).await?)?;
+        let mut view = self.erasure_view(user, row).await?;
+        if is_open && !is_replay {
+            view.did = format!("{MOVED_ON} {}", view.did);
+        }
+        let answer = answered(&view)?;
         Ok(Answered { is_replay, ..answer })
     }
 

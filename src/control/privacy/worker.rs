@@ -228,7 +228,7 @@ impl Control {
         // A job that goes on needs its filter.
         if self.store.jobs_of_buyer(user).await?.is_empty() {
             failpoint::hit(Point::P4);
-            self.store.end_erasure(&erasure.id, now).await?;
+            self.store.end_erasure(erasure, now).await?;
             tracing::info!(erasure = erasure.id, "a buyer is erased");
         }
         Ok(())

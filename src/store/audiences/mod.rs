@@ -1,6 +1,7 @@
 //! Uploaded lists by version. A version's row is written last, in the transaction that wrote its
 //! members: half an upload is none.
 
+mod holding;
 mod layers;
 
 use futures_util::StreamExt;

@@ -43,7 +43,7 @@ pub struct ErasureRow {
     pub lists_at: Option<i64>,
     pub actor: String,
     pub note: Option<String>,
-    /// Orders and attempts of this moment and before are erased.
+    /// Orders and attempts of this moment and before are erased: when it was asked for last.
     pub asked_at: i64,
     /// It is not done before.
     pub settled_at: i64,
@@ -71,7 +71,7 @@ pub enum BegunErasure {
     New(ErasureRow),
     /// The same was asked before.
     There(ErasureRow),
-    /// Another request of this buyer is open, and covers what it covered.
+    /// Another request of this buyer is open, and covers all up to now.
     Open(ErasureRow),
     /// The key is another request's.
     OtherRequest,
@@ -112,7 +112,7 @@ impl Store {
                 let (row, _, _) = row.ok_or_else(gone)?;
                 Ok(BegunErasure::New(row))
             }
-            Err(error) if is_duplicate(&error) => self.begun(new, (&key_hash, &asked, &hash)).await,
+            Err(error) if is_duplicate(&error) => self.begun(new, (&key_hash, &asked, &hash), now).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -122,6 +122,7 @@ impl Store {
         &self,
         new: NewErasure<'_>,
         (key_hash, asked, hash): (&str, &str, &str),
+        now: i64,
     ) -> StoreResult<BegunErasure> {
         if let Some((row, was_asked, of)) = self.erasure_where("key_hash = ?", key_hash).await? {
             return Ok(match was_asked == asked && of == hash {
@@ -129,14 +130,38 @@ impl Store {
                 false => BegunErasure::OtherRequest,
             });
         }
-        let sql = "UPDATE erasures SET lists = 1, lists_at = NULL WHERE user_id = ? AND lists = 0";
-        if new.lists {
-            sqlx::query(sql).bind(new.user).execute(&self.pool).await?;
-        }
+        self.move_on(&new, now).await?;
         let open = self.erasure_where("user_id = ?", new.user).await?;
         // It was done between the two statements: asked once more, there is none in the way.
         let (row, _, _) = open.ok_or_else(gone)?;
         Ok(BegunErasure::Open(row))
+    }
+
+    /// Has the open request of a buyer cover all up to now, lists as well where it is asked for. Whoever is working it off ends
+    /// nothing: it looks again.
+    async fn move_on(&self, new: &NewErasure<'_>, now: i64) -> StoreResult<()> {
+        let lists = if new.lists {
+            ", lists = 1, lists_at = NULL"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "UPDATE erasures SET asked_at = CASE WHEN asked_at < ? THEN ? ELSE asked_at END, \
+             settled_at = CASE WHEN settled_at < ? THEN ? ELSE settled_at END{lists} WHERE user_id = ?"
+        );
+        let (asked_at, settled_at) = (
+            time::to_text(now)?,
+            time::to_text(now.saturating_add(SETTLES_MS))?,
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(asked_at.as_str())
+            .bind(asked_at.as_str())
+            .bind(settled_at.as_str())
+            .bind(settled_at.as_str())
+            .bind(new.user)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// The newest request to erase a buyer, whether it is done or not.
@@ -199,26 +224,31 @@ impl Store {
         Ok(())
     }
 
-    /// The buyer is on no list any more.
-    pub async fn note_off_lists(&self, id: &str, now: i64) -> StoreResult<()> {
-        sqlx::query("UPDATE erasures SET lists_at = ? WHERE erasure_id = ? AND user_id IS NOT NULL")
-            .bind(time::to_text(now)?)
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
+    /// The buyer is on no list any more. Not where it was asked for again since the request was read.
+    pub async fn note_off_lists(&self, erasure: &ErasureRow, now: i64) -> StoreResult<()> {
+        sqlx::query(
+            "UPDATE erasures SET lists_at = ? WHERE erasure_id = ? AND user_id IS NOT NULL AND asked_at = ?",
+        )
+        .bind(time::to_text(now)?)
+        .bind(erasure.id.as_str())
+        .bind(time::to_text(erasure.asked_at)?)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
-    /// Nothing is left: the request forgets whom it was about. Not where an order of the buyer is just about to land.
-    pub async fn end_erasure(&self, id: &str, now: i64) -> StoreResult<()> {
+    /// Nothing is left: the request forgets whom it was about. Not where an order of the buyer is just about to land, or it was asked
+    /// for again since the request was read.
+    pub async fn end_erasure(&self, erasure: &ErasureRow, now: i64) -> StoreResult<()> {
         let now = time::to_text(now)?;
         sqlx::query(
             "UPDATE erasures SET user_id = NULL, pseudonym = NULL, secret = NULL, done_at = ? \
-             WHERE erasure_id = ? AND settled_at <= ? AND (lists = 0 OR lists_at IS NOT NULL)",
+             WHERE erasure_id = ? AND settled_at <= ? AND asked_at = ? AND (lists = 0 OR lists_at IS NOT NULL)",
         )
         .bind(now.as_str())
-        .bind(id)
+        .bind(erasure.id.as_str())
         .bind(now.as_str())
+        .bind(time::to_text(erasure.asked_at)?)
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -19,6 +19,7 @@ on_both!(
     a_campaign_that_needs_its_buyers_keeps_them,
     what_is_under_way_is_waited_for,
     whoever_asks_twice_gets_one_erasure,
+    what_was_ordered_between_two_requests_is_erased_with_the_first,
     a_record_that_comes_again_is_a_duplicate_and_brings_nothing_back,
     an_order_that_lands_late_opens_its_erasure_again,
     letters_that_are_worked_off_name_nobody_and_are_found_again,
@@ -235,12 +236,9 @@ async fn an_erased_buyer_is_named_nowhere_and_sums_stay(db: Database) {
     let row = begin(&db.store, ADA).await;
     assert_eq!(erase_all(&db, &row).await, 2);
     assert_eq!(db.store.erase_traces(&row).await.expect("erased"), (1, 0));
-    db.store.end_erasure(&row.id, NOW).await.expect("asked");
+    db.store.end_erasure(&row, NOW).await.expect("asked");
     assert_eq!(named(&db, ADA).await, ["erasures.user_id"], "it is not settled");
-    db.store
-        .end_erasure(&row.id, NOW + SETTLES_MS)
-        .await
-        .expect("ended");
+    db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("ended");
 
     assert_eq!(named(&db, ADA).await, Vec::<String>::new());
     assert_eq!(sums(&db).await, before);
@@ -367,7 +365,33 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
         .begin_erasure(asked(ADA, "k-2"), NOW + 1)
         .await
         .expect("asked");
-    assert_eq!(other, BegunErasure::Open(first.clone()), "one is open");
+    // One is open: it covers all up to now from then on.
+    let BegunErasure::Open(moved) = other else {
+        panic!("one is open")
+    };
+    let mut expected = first.clone();
+    (expected.asked_at, expected.settled_at) = (NOW + 1, NOW + 1 + SETTLES_MS);
+    assert_eq!(moved, expected);
+    let again = db
+        .store
+        .begin_erasure(asked(ADA, ADA), NOW + 2)
+        .await
+        .expect("asked");
+    assert_eq!(
+        again,
+        BegunErasure::There(expected.clone()),
+        "the first request again"
+    );
+    let back = db
+        .store
+        .begin_erasure(asked(ADA, "k-2"), NOW - 9)
+        .await
+        .expect("asked");
+    assert_eq!(
+        back,
+        BegunErasure::Open(expected),
+        "a clock that is behind takes nothing back"
+    );
     for wrong in [
         asked("bob", ADA),
         NewErasure {
@@ -386,20 +410,14 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
         panic!("one is open");
     };
     assert!(row.lists && row.lists_at.is_none(), "it is off lists as well");
-    db.store
-        .end_erasure(&row.id, NOW + SETTLES_MS)
-        .await
-        .expect("asked");
+    db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("asked");
     assert_eq!(
         db.store.open_erasures("", 9).await.expect("read").len(),
         1,
         "not without the lists"
     );
-    db.store.note_off_lists(&row.id, NOW).await.expect("noted");
-    db.store
-        .end_erasure(&row.id, NOW + SETTLES_MS)
-        .await
-        .expect("ended");
+    db.store.note_off_lists(&row, NOW).await.expect("noted");
+    db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("ended");
     assert_eq!(db.store.open_erasures("", 9).await.expect("read"), []);
     // The same request is answered still; another key is another erasure.
     let again = db
@@ -435,7 +453,7 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
     }
     assert_eq!((new, ids.len()), (1, 1));
     db.store
-        .forget_erasures(NOW + SETTLES_MS + 1)
+        .forget_erasures(NOW + SETTLES_MS + 2)
         .await
         .expect("forgotten");
     assert_eq!(
@@ -445,15 +463,61 @@ async fn whoever_asks_twice_gets_one_erasure(db: Database) {
     );
 }
 
+async fn what_was_ordered_between_two_requests_is_erased_with_the_first(db: Database) {
+    counted_sale(&db.store).await;
+    let mut between = from(ADA, "2", "phone-d1", "eu");
+    between.placed_at = NOW + 10;
+    land(&db.store, vec![from(ADA, "1", "phone-d1", "eu"), between]).await;
+    all_told(&db).await;
+    let read = begin(&db.store, ADA).await;
+    assert_eq!(erase_all(&db, &read).await, 1, "the other one is of after it");
+    // A worker has the request in its hands while it is asked for again.
+    let again = db
+        .store
+        .begin_erasure(asked(ADA, "k-2"), NOW + 20)
+        .await
+        .expect("asked");
+    let BegunErasure::Open(moved) = again else {
+        panic!("one is open")
+    };
+    db.store
+        .end_erasure(&read, NOW + 20 + SETTLES_MS)
+        .await
+        .expect("asked");
+    let open = db.store.open_erasures("", 9).await.expect("read");
+    assert_eq!(open, [moved.clone()], "what was read before ends nothing");
+    assert_eq!(erase_all(&db, &moved).await, 1);
+    db.store
+        .end_erasure(&moved, NOW + 19 + SETTLES_MS)
+        .await
+        .expect("asked");
+    assert_eq!(
+        db.store.open_erasures("", 9).await.expect("read").len(),
+        1,
+        "it is not settled"
+    );
+    db.store
+        .end_erasure(&moved, NOW + 20 + SETTLES_MS)
+        .await
+        .expect("ended");
+    assert_eq!(named(&db, ADA).await, Vec::<String>::new());
+    let names = db.number("SELECT COUNT(DISTINCT user_id) FROM orders").await;
+    assert_eq!(names, 1, "one erasure is one pseudonym");
+    usage_is_what_orders_hold(&db).await;
+    // Landing goes by the later moment: one of between that comes late opens it again.
+    db.store.read_erasures_again();
+    let mut late = from(ADA, "3", "phone-d1", "eu");
+    late.placed_at = NOW + 15;
+    land(&db.store, vec![late]).await;
+    assert_eq!(db.store.open_erasures("", 9).await.expect("read").len(), 1);
+}
+
 /// Erases the buyer as far as that goes, and ends the request.
 async fn erased(db: &Database, user: &str) -> ErasureRow {
     all_told(db).await;
     let row = begin(&db.store, user).await;
     erase_all(db, &row).await;
-    db.store
-        .end_erasure(&row.id, NOW + SETTLES_MS)
-        .await
-        .expect("ended");
+    db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("ended");
     row
 }
 
@@ -524,10 +588,7 @@ async fn an_order_that_lands_late_opens_its_erasure_again(db: Database) {
     );
     all_told(&db).await;
     assert_eq!(erase_all(&db, &open[0]).await, 1);
-    db.store
-        .end_erasure(&row.id, NOW + SETTLES_MS)
-        .await
-        .expect("ended");
+    db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("ended");
     assert_eq!(named(&db, ADA).await, Vec::<String>::new());
     usage_is_what_orders_hold(&db).await;
     // While one is about to land, a request does not end.
@@ -542,17 +603,14 @@ async fn an_order_that_lands_late_opens_its_erasure_again(db: Database) {
         .land(TOPIC, &later_still, NOW + 60_000)
         .await
         .expect("landed");
-    db.store
-        .end_erasure(&row.id, NOW + SETTLES_MS)
-        .await
-        .expect("asked");
+    db.store.end_erasure(&row, NOW + SETTLES_MS).await.expect("asked");
     assert_eq!(db.store.open_erasures("", 9).await.expect("read").len(), 1);
     // Who buys again is a buyer like others.
     let open = db.store.open_erasures("", 9).await.expect("read");
     all_told(&db).await;
     erase_all(&db, &open[0]).await;
     db.store
-        .end_erasure(&row.id, NOW + 60_000 + SETTLES_MS)
+        .end_erasure(&row, NOW + 60_000 + SETTLES_MS)
         .await
         .expect("ended");
     land(&db.store, vec![later]).await;
