@@ -42,6 +42,15 @@ impl ScriptQuery {
 }
 
 parameters! {
+    struct CreateQuery {
+        #[serde(default)]
+        dry_run: bool,
+        #[serde(default)]
+        lua: bool,
+    }
+}
+
+parameters! {
     struct PageQuery {
         limit: Option<u32>,
         /// Id of the last campaign of the page before.
@@ -144,18 +153,24 @@ pub(super) fn limit(asked: Option<u32>, page: u32) -> Result<u32, Refused> {
     }
 }
 
+/// 201 with the campaign's first revision, or 200 for a dry run.
 pub(super) async fn create(
     State(admin): State<Admin>,
     Extension(Actor(actor)): Extension<Actor>,
-    asked: Result<Query<ScriptQuery>, QueryRejection>,
+    asked: Result<Query<CreateQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let asked = query(asked)?;
+    let CreateQuery { dry_run, lua } = query(asked)?;
     let new: NewCampaign = read_json(&headers, body).await?;
     let location = [(header::LOCATION, format!("/admin/v1/campaigns/{}", new.id))];
+    let script = ScriptQuery { lua };
+    if dry_run {
+        let tried = admin.rules.try_campaign(new).await?;
+        return Ok(Json(script.cut(tried)).into_response());
+    }
     let answer = admin.rules.create_campaign(actor, new).await?;
-    Ok((StatusCode::CREATED, location, Json(asked.cut(answer))).into_response())
+    Ok((StatusCode::CREATED, location, Json(script.cut(answer))).into_response())
 }
 
 /// Newest first.

@@ -112,6 +112,7 @@ pub trait Rules: Buyers + LandedOrders + Lifetime + OrderJobs + OrderLife + Runn
     fn members<'a>(&'a self, id: &'a str, version: u32) -> Answered<'a, MembersStream>;
     fn change_member<'a>(&'a self, actor: &'a str, change: MemberChange) -> Answered<'a, Changed>;
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer>;
+    fn try_campaign(&self, new: NewCampaign) -> Answered<'_, RevisionAnswer>;
     fn create_revision<'a>(
         &'a self,
         actor: &'a str,
@@ -219,6 +220,10 @@ impl Rules for Control {
 
     fn create_campaign<'a>(&'a self, actor: &'a str, new: NewCampaign) -> Answered<'a, RevisionAnswer> {
         self.create_campaign(actor, new).boxed()
+    }
+
+    fn try_campaign(&self, new: NewCampaign) -> Answered<'_, RevisionAnswer> {
+        self.try_campaign(new).boxed()
     }
 
     fn create_revision<'a>(

@@ -19,7 +19,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/audiences/{id}/members/{member}" if method == Method::PUT => members::PutQuery::PARAMETERS,
         "/audiences/{id}/members/{member}" if method == Method::DELETE => members::RemoveQuery::PARAMETERS,
         "/campaigns" if is_read => campaigns::PageQuery::PARAMETERS,
-        "/campaigns" if method == Method::POST => campaigns::ScriptQuery::PARAMETERS,
+        "/campaigns" if method == Method::POST => campaigns::CreateQuery::PARAMETERS,
         "/campaigns/{id}" if method == Method::PATCH => running::ChangeQuery::PARAMETERS,
         "/campaigns/{id}/revisions" if is_read => revisions::PageQuery::PARAMETERS,
         "/campaigns/{id}/revisions" if method == Method::POST => revisions::RevisionQuery::PARAMETERS,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::compile::{RevisionAnswer, RuleSpecs};
+use super::compile::{Draft, RevisionAnswer, RuleSpecs};
 use super::folding::check_folds;
 use super::problem::Problem;
+use super::proof::Proof;
 use super::requests::{
     NewCampaign, NewRevision, check_campaign, check_origins, check_retention, check_rules, check_schedule,
     check_shadow, schedule,
@@ -15,7 +16,7 @@ use super::requests::{
 use super::shadow::ShadowFigures;
 use super::terms::TermsView;
 use super::{Control, ControlError, ScheduledView};
-use crate::campaign::{Campaign, Schedule, buckets_for, days_ms};
+use crate::campaign::{Campaign, Origins, Schedule, buckets_for, days_ms};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::keys::Shard;
@@ -76,7 +77,23 @@ pub(super) struct Making {
     pub(super) told: serde_json::Value,
 }
 
+/// A campaign that can be stored.
+struct Drafted {
+    campaign: Campaign,
+    origins: Option<Origins>,
+    schedule: Schedule,
+    draft: Draft,
+    proof: Proof,
+}
+
 impl Control {
+    /// Says what a new campaign would be, and refuses whatever creating it would; stores nothing.
+    pub async fn try_campaign(&self, new: NewCampaign) -> Result<RevisionAnswer, ControlError> {
+        let uid = uuid::Uuid::now_v7().simple().to_string();
+        let tried = self.draft_campaign(&new, uid, Audiences::new()).await?;
+        tried.draft.answer(None, tried.proof, None)
+    }
+
     /// Creates a campaign with revision 1, active; answers the same as a revision does.
     pub async fn create_campaign(
         &self,
@@ -97,7 +114,35 @@ impl Control {
         new: NewCampaign,
         Making { uid, kept, told }: Making,
     ) -> Result<RevisionAnswer, ControlError> {
-        let problems = check_campaign(&new);
+        let Drafted {
+            campaign,
+            origins,
+            schedule,
+            mut draft,
+            proof,
+        } = self.draft_campaign(&new, uid, kept).await?;
+        let first = Revision {
+            number: 1,
+            ..draft.compiled.revision.clone()
+        };
+        self.store_copies(std::mem::take(&mut draft.copies)).await?;
+        self.store
+            .insert_campaign_with(&campaign, &first, origins.as_ref(), &new.terms())
+            .await?;
+        self.audit(actor, "campaign.create", &campaign.id, told).await;
+        self.loader.note(&campaign.id);
+        self.begin_campaign(&campaign.id, schedule).await?;
+        draft.answer(Some(1), proof, None)
+    }
+
+    /// A campaign with all that is asked of one before it is stored.
+    async fn draft_campaign(
+        &self,
+        new: &NewCampaign,
+        uid: String,
+        kept: Audiences,
+    ) -> Result<Drafted, ControlError> {
+        let problems = check_campaign(new);
         let origins = check_origins(new.origins.as_deref(), &mut Vec::new());
         if !problems.is_empty() {
             return Err(ControlError::Invalid(problems));
@@ -133,20 +178,15 @@ impl Control {
             shadow: &new.shadow,
             folds: &new.fold,
         };
-        let mut draft = self.draft(&campaign, &rules, schedule, kept).await?;
-        let first = Revision {
-            number: 1,
-            ..draft.compiled.revision.clone()
-        };
+        let draft = self.draft(&campaign, &rules, schedule, kept).await?;
         let proof = self.prove(&draft.compiled).await?;
-        self.store_copies(std::mem::take(&mut draft.copies)).await?;
-        self.store
-            .insert_campaign_with(&campaign, &first, origins.as_ref(), &new.terms())
-            .await?;
-        self.audit(actor, "campaign.create", &campaign.id, told).await;
-        self.loader.note(&campaign.id);
-        self.begin_campaign(&campaign.id, schedule).await?;
-        draft.answer(Some(1), proof, None)
+        Ok(Drafted {
+            campaign,
+            origins,
+            schedule,
+            draft,
+            proof,
+        })
     }
 
     /// Opens the gate of a campaign that is stored, and has this gateway serve it; one that is long over needs neither.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
+use hyper::Method;
 use serde_json::Value;
 
 use super::api::{self, Made, RevisionShown, Shown};
@@ -62,21 +63,40 @@ async fn lists_are_there(client: &Client, sale: &Sale) -> anyhow::Result<()> {
     }
 }
 
+/// A campaign that is not there. All that creating it would be refused for is found before anybody is asked.
 async fn create(args: &Apply, client: &Client, sale: &Sale) -> anyhow::Result<()> {
     let units: u64 = sale.skus.iter().map(|sku| sku.stock).sum();
-    let rules: Vec<&str> = sale.rules.iter().map(|rule| rule.module.as_str()).collect();
-    print(&format!(
-        "campaign {} is new: it opens at {:.3} and closes at {:.3}, with {} units of {}, under {}",
+    let new = format!(
+        "campaign {} is new: it opens at {:.3} and closes at {:.3}, with {} units of {}",
         sale.id,
         sale.opens_at,
         sale.closes_at,
         grouped(units),
         counted(sale.skus.len(), "SKU"),
-        rules.join(", ")
-    ))?;
+    );
+    let body = sale.body()?;
+    let path = "/campaigns?dry_run=true";
+    match client.change(Method::POST, path, &body, None).await {
+        Ok(answer) => print(&would_be(&new, &serde_json::from_value(answer)?))?,
+        Err(ClientError::Older { .. }) => {
+            print(&format!(
+                "{new}\nwarning: this control plane is of a release that cannot try a new campaign: its rules are not looked at"
+            ))?;
+        }
+        Err(error) => return Err(error.into()),
+    }
     agreed(args)?;
-    let answer: Made = client.post("/campaigns", &sale.body()?).await?;
+    let answer: Made = client.post("/campaigns", &body).await?;
     print(&made(&sale.id, answer))
+}
+
+/// A new campaign in sentences: those of its rules, and what its modules warn of.
+fn would_be(new: &str, tried: &Made) -> String {
+    let rules = tried.explain.iter().map(|rule| format!("\n  {rule}"));
+    let warnings = tried.warnings().map(|warning| format!("\nwarning: {warning}"));
+    rules
+        .chain(warnings)
+        .fold(format!("{new}, under"), |text, line| text + &line)
 }
 
 /// Whether it may be done: an [`Exit`] for a dry run, and where somebody says no.

@@ -31,8 +31,9 @@ pub enum Campaign {
     Export(list::Export),
     /// Brings a campaign to what a file says.
     ///
-    /// A campaign that is not there is created. Otherwise the differences are shown in sentences, and changed when somebody says
-    /// yes; where there are none, nothing is done. A module that the file names by its id alone may be any version of it.
+    /// A campaign that is not there is created, after the control plane has tried it. Otherwise the differences are shown in
+    /// sentences, and changed when somebody says yes; where there are none, nothing is done. A module that the file names by its
+    /// id alone may be any version of it.
     ///
     /// Ends with 0 where the campaign is as the file says, now or already; with 2 where something would change and --dry-run forbids
     /// it; with 1 where something is wrong, or nobody said yes.

@@ -288,6 +288,15 @@ impl Rules for Scripted {
         })
     }
 
+    fn try_campaign(&self, new: NewCampaign) -> Answered<'_, RevisionAnswer> {
+        answered(match new.id.as_str() {
+            "taken" => Err(ControlError::Conflict(
+                "there is a campaign \"taken\" already".into(),
+            )),
+            _ => Ok(revision(None)),
+        })
+    }
+
     fn create_revision<'a>(
         &'a self,
         _: &'a str,

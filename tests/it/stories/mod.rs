@@ -44,6 +44,7 @@ mod skus;
 mod stock;
 mod stock_deployed;
 mod stopping;
+mod tried;
 mod units;
 mod webhooks;
 mod wrong_input;
