@@ -381,6 +381,7 @@ impl Admin {
             .route("/campaigns/{id}/orders", get(orders::list))
             .route("/campaigns/{id}/orders/cancel", order_jobs::of(OrderAct::Cancel))
             .route("/campaigns/{id}/orders/refund", order_jobs::of(OrderAct::Refund))
+            .route("/campaigns/{id}/orders/jobs", get(order_jobs::list))
             .route(
                 "/campaigns/{id}/orders/jobs/{job}",
                 get(order_jobs::show).delete(order_jobs::stop),

@@ -1,4 +1,4 @@
-//! Orders cancelled and refunded in bulk.
+//! Orders cancelled and refunded in bulk: jobs begun, listed, looked at and stopped.
 
 use axum::Json;
 use axum::body::Body;
@@ -8,12 +8,18 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use futures_util::FutureExt;
+use serde::Serialize;
 
 use super::answer::{Refused, changed, idempotency_key, read_json};
+use super::campaigns::limit;
 use super::guard::Actor;
 use super::query::{parameters, query};
 use super::{Admin, Answered};
 use crate::control::{self, BULK_STOP, BulkBody, Control, JobView, Operation, OrderAct};
+use crate::wire::paged;
+
+/// Jobs of one page unless `limit` says otherwise.
+const PAGE: u32 = 50;
 
 /// What the control plane asks of [`Control`] about orders in bulk.
 pub trait OrderJobs: Send + Sync {
@@ -24,6 +30,12 @@ pub trait OrderJobs: Send + Sync {
         body: &'a BulkBody,
         dry_run: bool,
     ) -> Answered<'a, control::Answered>;
+    fn order_jobs<'a>(
+        &'a self,
+        campaign: &'a str,
+        before: Option<&'a str>,
+        limit: u32,
+    ) -> Answered<'a, Vec<JobView>>;
     fn order_job<'a>(&'a self, campaign: &'a str, id: &'a str) -> Answered<'a, JobView>;
     fn stop_order_job<'a>(&'a self, operation: Operation<'a>, id: &'a str) -> Answered<'a, JobView>;
 }
@@ -37,6 +49,15 @@ impl OrderJobs for Control {
         dry_run: bool,
     ) -> Answered<'a, control::Answered> {
         self.change_in_bulk(operation, act, body, dry_run).boxed()
+    }
+
+    fn order_jobs<'a>(
+        &'a self,
+        campaign: &'a str,
+        before: Option<&'a str>,
+        limit: u32,
+    ) -> Answered<'a, Vec<JobView>> {
+        self.order_jobs(campaign, before, limit).boxed()
     }
 
     fn order_job<'a>(&'a self, campaign: &'a str, id: &'a str) -> Answered<'a, JobView> {
@@ -53,6 +74,22 @@ parameters! {
         #[serde(default)]
         dry_run: bool,
     }
+}
+
+parameters! {
+    struct JobsQuery {
+        limit: Option<u32>,
+        /// Id of the last job of the page before.
+        before: Option<String>,
+    }
+}
+
+#[derive(Serialize)]
+struct Jobs {
+    jobs: Vec<JobView>,
+    /// Value of `before` for the next page; missing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 type Asked = Result<Query<BulkQuery>, QueryRejection>;
@@ -82,6 +119,22 @@ async fn begin(
         *answer.status_mut() = StatusCode::ACCEPTED;
     }
     Ok(answer)
+}
+
+/// The one begun last first.
+pub(super) async fn list(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    asked: Result<Query<JobsQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let asked = query(asked)?;
+    let limit = limit(asked.limit, PAGE)?;
+    let jobs = admin
+        .rules
+        .order_jobs(&id, asked.before.as_deref(), limit + 1)
+        .await?;
+    let (jobs, next) = paged(jobs, limit, |job| job.job.clone());
+    Ok(Json(Jobs { jobs, next }).into_response())
 }
 
 pub(super) async fn show(

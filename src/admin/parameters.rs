@@ -31,6 +31,7 @@ pub fn query_parameters(method: &Method, path: &str) -> &'static [&'static str] 
         "/campaigns/{id}/orders/cancel" | "/campaigns/{id}/orders/refund" => {
             order_jobs::BulkQuery::PARAMETERS
         }
+        "/campaigns/{id}/orders/jobs" => order_jobs::JobsQuery::PARAMETERS,
         "/campaigns/{id}/skus" | "/campaigns/{id}/skus/{sku}/stock" | "/campaigns/{id}/stock" => {
             stock::StockQuery::PARAMETERS
         }

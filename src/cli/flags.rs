@@ -4,6 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::Cli;
+use super::order::check_named;
 
 /// Flags of [`super::Settings`] that a command has no use for, and why. A flag that does nothing would hide that somebody took the
 /// wrong command.
@@ -54,6 +55,7 @@ pub fn parse_from(
     let mut command = command();
     let mut matches = command.try_get_matches_from_mut(args).map_err(discreet)?;
     refuse_unused(&mut command, &matches)?;
+    check_named(&mut command, &matches)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(discreet)
 }
 

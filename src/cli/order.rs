@@ -2,6 +2,7 @@
 
 mod acts;
 mod bulk;
+mod jobs;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::Value;
+
+pub(super) use acts::check_named;
 
 use super::client::{Client, Connection, segment};
 use super::out::{print, print_json, quiet_pipe};
@@ -25,10 +28,19 @@ pub enum Order {
     /// Says that an order is paid.
     Pay(acts::Pay),
     /// Cancels an order that is not paid, or all that --user and its like let through; what they hold comes back.
+    ///
+    /// More than one order is a job of the gateways: it is asked about first, goes on when this command ends, and is looked at
+    /// with `rushgate order job`. Ends with 1 where something is wrong, or nobody said yes; with 130 after Ctrl-C.
     Cancel(acts::GiveBack),
     /// Says that the buyer of a paid order got the money back, or of all that --user and its like let through; what they hold
     /// comes back.
+    ///
+    /// More than one order is a job of the gateways: it is asked about first, goes on when this command ends, and is looked at
+    /// with `rushgate order job`. Ends with 1 where something is wrong, or nobody said yes; with 130 after Ctrl-C.
     Refund(acts::GiveBack),
+    /// Looks after jobs, which cancel or refund more than one order.
+    #[command(subcommand)]
+    Job(jobs::Job),
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,6 +108,7 @@ pub async fn run(command: Order) -> anyhow::Result<()> {
         Order::Pay(args) => acts::pay(&args).await,
         Order::Cancel(args) => acts::cancel(&args).await,
         Order::Refund(args) => acts::refund(&args).await,
+        Order::Job(command) => jobs::run(command).await,
     }
 }
 

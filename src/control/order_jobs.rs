@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::job_views::JobView;
 use super::life::{OrderAct, OrderActBody, check};
 use super::operations::{Answered, Operation, answered};
 use super::problem::Problem;
@@ -18,11 +19,9 @@ use crate::store::{
     CHANGES_AT_ONCE, ChangedOrder, JobCounts, OrderChange, OrderFilter, OrderJob, OrderRow, Outcome,
     StoreError, StoreResult,
 };
-use crate::wire::Moment;
 
 /// As the audit trail names it.
 const BULK: &str = "order.bulk";
-pub const BULK_STOP: &str = "order.bulk-stop";
 /// Orders a second, unless something else is said.
 const RATE: u32 = 100;
 const RATE_MAX: u32 = 2000;
@@ -81,81 +80,12 @@ struct BulkTried {
     did: String,
     #[serde(flatten)]
     matched: Counted,
+    /// Those of them that are in a state that allows it.
+    would_change: u64,
     by_sku: BTreeMap<String, Counted>,
     by_state: BTreeMap<&'static str, Counted>,
     /// Ids of the first that it would come to.
     first: Vec<OrderId>,
-}
-
-/// A job as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct JobView {
-    pub campaign: String,
-    pub job: String,
-    /// What was done, or is being done, in a sentence.
-    pub did: String,
-    /// `running`, `done` or `stopped`.
-    pub state: &'static str,
-    /// What becomes of the orders.
-    pub to: OrderState,
-    /// Orders, when it was asked for.
-    pub matched: u64,
-    pub changed: u64,
-    /// In a state that does not allow it.
-    pub skipped: u64,
-    pub failed: u64,
-    pub rate: u32,
-    pub actor: String,
-    pub reason: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-    pub releases: Release,
-    pub begun_at: Moment,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Moment>,
-}
-
-impl From<OrderJob> for JobView {
-    fn from(job: OrderJob) -> Self {
-        let JobCounts {
-            changed,
-            skipped,
-            failed,
-        } = job.done;
-        let to = job.to.as_str();
-        let (state, did) = match (job.ended_at, job.stopped) {
-            (None, _) => (
-                "running",
-                format!("{changed} of {} orders are {to} so far.", job.matched),
-            ),
-            (Some(_), false) => ("done", format!("{changed} of {} orders are {to}.", job.matched)),
-            (Some(_), true) => (
-                "stopped",
-                format!(
-                    "{changed} of {} orders are {to}; then it was stopped.",
-                    job.matched
-                ),
-            ),
-        };
-        Self {
-            campaign: job.campaign,
-            job: job.id,
-            did,
-            state,
-            to: job.to,
-            matched: job.matched,
-            changed,
-            skipped,
-            failed,
-            rate: job.rate,
-            actor: job.actor,
-            reason: job.reason,
-            note: job.note,
-            releases: job.release,
-            begun_at: Moment(job.begun_at),
-            ended_at: job.ended_at.map(Moment),
-        }
-    }
 }
 
 /// Whether the filter lets so many orders through as the request says, where it says how many.
@@ -226,6 +156,7 @@ impl Control {
                 act.state().as_str()
             ),
             matched,
+            would_change: changed,
             by_sku,
             by_state,
             first: first.iter().map(|row| row.order).collect(),
@@ -272,25 +203,6 @@ impl Control {
         let detail = serde_json::json!({"job": job.id, "act": act.word(), "filter": body.filter, "reason": reason, "matched": matched});
         self.audit_operation(operation.of_kind(BULK), detail).await;
         Ok(job.into())
-    }
-
-    pub async fn order_job(&self, campaign: &str, id: &str) -> Result<JobView, ControlError> {
-        let job = self.store.order_job(campaign, id).await?;
-        job.map(JobView::from).ok_or_else(|| unknown_job(campaign, id))
-    }
-
-    /// Stops a job; what it changed stays changed. One that has ended stays as it is.
-    pub async fn stop_order_job(&self, operation: Operation<'_>, id: &str) -> Result<JobView, ControlError> {
-        let campaign = operation.campaign;
-        if self
-            .store
-            .end_order_job(campaign, id, (self.clock)(), true)
-            .await?
-        {
-            self.audit_operation(operation, serde_json::json!({"job": id}))
-                .await;
-        }
-        self.order_job(campaign, id).await
     }
 
     /// Works jobs off, as long as no other gateway does and the handle is kept.
@@ -402,11 +314,6 @@ fn counts(changed: &[ChangedOrder]) -> JobCounts {
         skipped: (changed.len() - made) as u64,
         failed: 0,
     }
-}
-
-fn unknown_job(campaign: &str, id: &str) -> ControlError {
-    let id = crate::wire::echo(id);
-    ControlError::Unknown(format!("campaign {campaign:?} has no job {id}"))
 }
 
 /// The filter, where nothing is wrong with what is asked for.

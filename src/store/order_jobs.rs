@@ -118,6 +118,31 @@ impl Store {
         row.as_ref().map(job).transpose()
     }
 
+    /// Jobs over a campaign's orders, the one begun last first, at most `limit`, behind `before`.
+    pub async fn order_jobs(
+        &self,
+        campaign: &str,
+        before: Option<&OrderJob>,
+        limit: u32,
+    ) -> StoreResult<Vec<OrderJob>> {
+        let behind = match before {
+            Some(_) => " AND (begun_at < ? OR (begun_at = ? AND job_id < ?))",
+            None => "",
+        };
+        let sql =
+            format!("{SELECT} WHERE campaign_id = ?{behind} ORDER BY begun_at DESC, job_id DESC LIMIT ?");
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(campaign);
+        if let Some(before) = before {
+            let begun_at = time::to_text(before.begun_at)?;
+            query = query
+                .bind(begun_at.clone())
+                .bind(begun_at)
+                .bind(before.id.as_str());
+        }
+        let rows = query.bind(i64::from(limit)).fetch_all(&self.pool).await?;
+        rows.iter().map(job).collect()
+    }
+
     /// Jobs that have not ended, the one begun first, first; at most `limit`.
     pub async fn open_order_jobs(&self, limit: u32) -> StoreResult<Vec<OrderJob>> {
         let sql = format!("{SELECT} WHERE ended_at IS NULL ORDER BY begun_at, job_id LIMIT ?");

@@ -1,5 +1,7 @@
 //! Orders paid, cancelled and refunded by command.
 
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command};
 use hyper::Method;
 use serde_json::Value;
 
@@ -45,15 +47,43 @@ pub struct GiveBack {
     #[arg(value_name = "CAMPAIGN")]
     campaign: String,
     /// The order's id: 32 hex digits; without, all of the campaign that --user and its like let through.
-    #[arg(value_name = "ORDER", required_unless_present = "several")]
+    #[arg(value_name = "ORDER")]
     order: Option<String>,
     #[command(flatten)]
     several: Several,
+    /// Do not ask, also where it is more than one order.
+    #[arg(long)]
+    yes: bool,
     /// What comes back: stock+allowance, stock or none; without, what the campaign says of the reason.
     #[arg(long, value_name = "WHAT")]
     releases: Option<String>,
     #[command(flatten)]
     how: How,
+}
+
+/// Refuses a cancel and a refund that names no orders at all.
+pub(in crate::cli) fn check_named(command: &mut Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some(("order", order)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let Some((act @ ("cancel" | "refund"), given)) = order.subcommand() else {
+        return Ok(());
+    };
+    let names = ["order", "state", "user", "sku", "from", "to"];
+    if given.get_flag("all") || names.iter().any(|name| given.contains_id(name)) {
+        return Ok(());
+    }
+    let text = format!(
+        "rushgate order {act} has to be told which orders: give ORDER, the id of one; or --state, --user, --sku, --from or --to, for \
+         all that these let through; or --all, for every order of the campaign that can be changed so"
+    );
+    command.build();
+    let of_act = command
+        .find_subcommand_mut("order")
+        .and_then(|order| order.find_subcommand_mut(act));
+    Err(of_act
+        .unwrap_or(&mut Command::new("rushgate"))
+        .error(ErrorKind::MissingRequiredArgument, text))
 }
 
 pub(super) async fn pay(args: &Pay) -> anyhow::Result<()> {
@@ -79,6 +109,8 @@ async fn give_back(args: &GiveBack, name: &str) -> anyhow::Result<()> {
                 act: name,
                 body: how.body(releases),
                 key: key_or_own(how.key.as_deref()),
+                has_own_key: how.key.is_none(),
+                yes: args.yes,
                 json: how.json,
             };
             bulk.change(&args.several).await

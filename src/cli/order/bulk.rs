@@ -1,4 +1,4 @@
-//! Orders cancelled and refunded in bulk by command: the job is begun, and watched until it ends.
+//! Orders cancelled and refunded in bulk by command: somebody is asked, the job is begun, and watched until it ends.
 
 use std::time::Duration;
 
@@ -6,11 +6,15 @@ use anyhow::bail;
 use hyper::Method;
 use serde_json::Value;
 
-use crate::cli::client::{Client, segment};
-use crate::cli::out::{counted, print, print_json};
+use super::jobs::path;
+use crate::cli::client::{Client, ClientError, segment};
+use crate::cli::out::{Exit, confirm, counted, print, print_json};
+use crate::order::OrderState;
 
 /// Between two looks at a job.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After Ctrl-C, as shells have it.
+const INTERRUPTED: Exit = Exit(130);
 
 /// Which orders, where no single one is named.
 #[derive(Debug, clap::Args)]
@@ -31,14 +35,17 @@ pub struct Several {
     /// All that were placed before this time.
     #[arg(long, value_name = "TIME")]
     to: Option<jiff::Timestamp>,
+    /// Every order of the campaign that can be changed so: of cancel those that are not paid, of refund those that are.
+    #[arg(long, conflicts_with_all = ["state", "user", "sku", "from", "to"])]
+    all: bool,
     /// So many a second: 1 to 2000.
-    #[arg(long, value_name = "N", requires = "several")]
+    #[arg(long, value_name = "N")]
     rate: Option<u32>,
     /// Only where it is so many orders.
-    #[arg(long, value_name = "N", requires = "several")]
+    #[arg(long, value_name = "N")]
     expect: Option<u64>,
     /// Say which orders it would be, and change nothing.
-    #[arg(long, requires = "several")]
+    #[arg(long)]
     dry_run: bool,
 }
 
@@ -51,13 +58,22 @@ pub(super) struct Bulk<'a> {
     /// What is said of the change.
     pub(super) body: Value,
     pub(super) key: String,
+    /// The key is this run's alone.
+    pub(super) has_own_key: bool,
+    /// Nobody is asked.
+    pub(super) yes: bool,
     pub(super) json: bool,
 }
 
 impl Several {
-    fn filter(&self) -> Value {
+    fn filter(&self, act: &str) -> Value {
+        let state = match (self.all, act) {
+            (false, _) => self.state.clone(),
+            (true, "refund") => Some(OrderState::Paid.as_str().to_owned()),
+            (true, _) => Some(OrderState::Confirmed.as_str().to_owned()),
+        };
         let texts = [
-            ("state", self.state.clone()),
+            ("state", state),
             ("user", self.user.clone()),
             ("sku", self.sku.clone()),
             ("from", self.from.map(|at| at.to_string())),
@@ -73,28 +89,25 @@ impl Several {
 impl Bulk<'_> {
     /// Begins the job and watches it until it ends; or says what it would be.
     pub(super) async fn change(mut self, several: &Several) -> anyhow::Result<()> {
-        self.body["filter"] = several.filter();
+        self.body["filter"] = several.filter(self.act);
         if let Some(rate) = several.rate {
             self.body["rate"] = rate.into();
         }
         if let Some(expect) = several.expect {
             self.body["expect"] = expect.into();
         }
-        let (campaign, act) = (segment(self.campaign), self.act);
-        let query = if several.dry_run { "?dry_run=true" } else { "" };
-        let path = format!("/campaigns/{campaign}/orders/{act}{query}");
-        let change = self
-            .client
-            .change(Method::POST, &path, &self.body, Some(&self.key));
-        let answer = change.await?;
         if several.dry_run {
+            let answer = self.send("?dry_run=true").await?;
             return match self.json {
                 true => print_json(&answer),
                 false => print(&tried(&answer)),
             };
         }
-        let job = answer["job"].as_str().unwrap_or_default();
-        let answer = self.until_ended(job).await?;
+        if !self.yes {
+            self.agreed().await?;
+        }
+        let begun = self.send("").await?;
+        let answer = self.watched(begun["job"].as_str().unwrap_or_default()).await?;
         match self.json {
             true => print_json(&answer)?,
             false => print(&ended(&answer))?,
@@ -108,12 +121,57 @@ impl Bulk<'_> {
         }
     }
 
-    async fn until_ended(&self, job: &str) -> anyhow::Result<Value> {
-        let path = format!(
-            "/campaigns/{}/orders/jobs/{}",
-            segment(self.campaign),
-            segment(job)
-        );
+    async fn send(&self, query: &str) -> Result<Value, ClientError> {
+        let path = format!("/campaigns/{}/orders/{}{query}", segment(self.campaign), self.act);
+        self.client
+            .change(Method::POST, &path, &self.body, Some(&self.key))
+            .await
+    }
+
+    /// Whether it may be done: where it is more than one order, what it would be is shown, and somebody asked.
+    async fn agreed(&mut self) -> anyhow::Result<()> {
+        let found = self.send("?dry_run=true").await?;
+        let all = found["orders"].as_u64().unwrap_or_default();
+        let changed = found["would_change"].as_u64().unwrap_or(all);
+        if changed < 2 {
+            return Ok(());
+        }
+        // Standard output is the job's.
+        eprintln!("{}", tried(&found));
+        let act = if self.act == "refund" { "Refund" } else { "Cancel" };
+        let orders = counted(changed as usize, "order");
+        confirm(&format!("{act} {orders} of campaign {}?", self.campaign))?;
+        // What was agreed to is what was shown. Under a key that comes again, orders are not as they were the first time.
+        if self.has_own_key && self.body.get("expect").is_none() {
+            self.body["expect"] = all.into();
+        }
+        Ok(())
+    }
+
+    /// The job as it ended. Where that is not waited for, or cannot be seen, it goes on.
+    async fn watched(&self, job: &str) -> anyhow::Result<Value> {
+        let ended = tokio::select! {
+            ended = self.until_ended(job) => Some(ended),
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                None
+            }
+        };
+        match ended {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => {
+                eprintln!("{}", goes_on(self.campaign, job));
+                Err(error.into())
+            }
+            None => {
+                eprintln!("{}", goes_on(self.campaign, job));
+                Err(INTERRUPTED.into())
+            }
+        }
+    }
+
+    async fn until_ended(&self, job: &str) -> Result<Value, ClientError> {
+        let path = path(self.campaign, job);
         loop {
             let answer: Value = self.client.get(&path).await?;
             if answer["state"] != "running" {
@@ -123,6 +181,13 @@ impl Bulk<'_> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn goes_on(campaign: &str, job: &str) -> String {
+    format!(
+        "job {job} goes on without this command.\n  look at it: rushgate order job show {campaign} {job}\n  stop it:    \
+         rushgate order job stop {campaign} {job}"
+    )
 }
 
 fn did(answer: &Value) -> &str {

@@ -14,6 +14,7 @@ mod examples;
 mod folding;
 mod friday;
 pub mod gate;
+mod jobs;
 mod keys;
 mod life;
 mod life_deployed;
