@@ -485,7 +485,11 @@ async fn what_was_ordered_between_two_requests_is_erased_with_the_first(db: Data
         .await
         .expect("asked");
     let open = db.store.open_erasures("", 9).await.expect("read");
-    assert_eq!(open, [moved.clone()], "what was read before ends nothing");
+    assert_eq!(
+        open,
+        std::slice::from_ref(&moved),
+        "what was read before ends nothing"
+    );
     assert_eq!(erase_all(&db, &moved).await, 1);
     db.store
         .end_erasure(&moved, NOW + 19 + SETTLES_MS)
