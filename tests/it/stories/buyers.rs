@@ -261,3 +261,67 @@ async fn a_buyer_is_handed_out_and_erased_while_a_sale_runs_and_when_it_is_over(
         1
     );
 }
+
+/// Figures of the one SKU of `spring`: units left for sale, and units that landed.
+async fn units(gate: &Gate) -> (i64, i64) {
+    let figures = gate.figures("spring").await;
+    let of = |name: &str| figures["skus"][0][name].as_i64().expect("a number");
+    (of("remaining"), of("landed"))
+}
+
+#[tokio::test]
+async fn a_key_of_before_the_erasure_is_not_for_a_sale_that_was_opened_again() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let gate = Gate::dev_in(data.path()).await;
+    let limit = json!([{"module": "n-per-user", "params": {"limit": 2}}]);
+    gate.create("spring", 100, limit.clone()).await;
+    let first = bought(&gate, ADA, "k-1").await.json();
+    bought(&gate, "bob", "k-1").await;
+    let db = db(data.path()).await;
+    db.execute(
+        "UPDATE revisions SET opens_at = '2026-01-01 00:00:00.000', closes_at = '2026-01-02 00:00:00.000'",
+    )
+    .await;
+    erase(&gate, ADA, "mail-17", &json!({})).await.expect(202);
+    db.execute("UPDATE erasures SET settled_at = asked_at").await;
+    erasure_when(&gate, ADA, |stands| stands["state"] == "done").await;
+    let mug = || json!({"sku": "mug", "quantity": 1});
+    let key = [("idempotency-key", "k-1")];
+    // Until the gateway knows that it is over, it answers the order.
+    let begun = Instant::now();
+    loop {
+        let over = gate.place_in("spring", ADA, &key, mug()).await;
+        if over.status != 202 {
+            over.refused(422, "key-reused");
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "orders are answered");
+        tokio::time::sleep(POLL).await;
+    }
+
+    let longer =
+        json!({"rules": limit, "opens_at": "2026-01-01T00:00:00Z", "closes_at": "2027-12-31T00:00:00Z"});
+    gate.control("/campaigns/spring/revisions", &longer)
+        .await
+        .expect(201);
+    gate.control("/campaigns/spring/activate", &json!({"revision": 2}))
+        .await
+        .expect(200);
+    assert_eq!(units(&gate).await, (98, 2));
+    let placed = gate.place_in("spring", ADA, &key, mug()).await.expect(202);
+    assert_eq!(
+        placed.json()["order"],
+        first["order"],
+        "the id follows from user and key"
+    );
+    // The same order to landing, which has its row: bob's next one lands behind it.
+    let other = bought(&gate, "bob", "k-2").await;
+    assert_ne!(other.json()["order"], first["order"]);
+    assert_eq!(db.number("SELECT COUNT(*) FROM orders").await, 3);
+    assert_eq!(db.number("SELECT COUNT(*) FROM dead_letters").await, 0);
+    assert_eq!(db.number("SELECT CAST(SUM(sold) AS SIGNED) FROM stock").await, 3);
+    assert_eq!(units(&gate).await, (96, 3), "one unit is short");
+    // A key of its own is an order of its own.
+    bought(&gate, ADA, "k-3").await;
+    assert_eq!(units(&gate).await, (95, 4));
+}
