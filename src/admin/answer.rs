@@ -226,7 +226,7 @@ pub(super) fn check_uncompressed(headers: &HeaderMap) -> Result<(), Refused> {
 
 pub(super) async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refused> {
     let bytes = read(headers, "application/json", body, JSON_BYTES_MAX).await?;
-    Ok(json::parse(&bytes)?)
+    Ok(json::parse_owned(&bytes)?)
 }
 
 /// The same where everything may be left out: so may the body.

@@ -52,7 +52,7 @@ pub(super) async fn simulate(
 
 async fn simulate_lines(admin: &Admin, id: &str, frames: &mut BodyDataStream) -> Result<Response, Refused> {
     let (head, rest) = first_line(frames).await?;
-    let mut new: NewSimulation = json::parse(&head)?;
+    let mut new: NewSimulation = json::parse_owned(&head)?;
     match new.from {
         None | Some(AttemptSource::File) => new.from = Some(AttemptSource::File),
         Some(_) => {

@@ -18,7 +18,7 @@ use crate::failpoint::{self, Point};
 use crate::lua::calls::{Packed, RawEntry};
 use crate::lua::codec::{self, AdmitReply};
 use crate::lua::keys::Shard;
-use crate::order::{Attempt, BODY, OrderState};
+use crate::order::{Attempt, BODY, OrderState, replaced_by};
 use crate::outbox::{self, Orders};
 use crate::plan::decision::{Decision, Placed, Rejection};
 use crate::plan::eval;
@@ -426,6 +426,7 @@ fn placed(active: &Active, mut attempt: Attempt, now: i64) -> Placed {
         placed_at: now,
         revision: active.revision.number,
         body: attempt.attributes.remove(BODY),
+        replaces: replaced_by(&attempt.attributes),
         quantity: attempt.quantity,
         sku: attempt.sku,
         user: attempt.user,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attributes, DecidedAttempt};
 use crate::order::{Attempt, OrderId, QUANTITY_MAX, UNREADABLE, array};
+use crate::wire::json::plainly;
 use crate::wire::{Moment, check_text};
 
 /// Bytes of one line.
@@ -166,7 +167,7 @@ impl Lines {
         if !line.trim_ascii_start().starts_with(b"{") {
             return Err(wrong("an object is expected".into()));
         }
-        let line: Line = serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
+        let line: Line = serde_json::from_slice(&line).map_err(|error| wrong(plainly(&error)))?;
         check(&line).map_err(wrong)?;
         let at = line.at.as_millisecond();
         if at < self.last {
@@ -282,12 +283,12 @@ mod tests {
     fn wrong_lines_are_named() {
         let line = |more: &str| format!(r#"{{"at":"2026-11-21T10:00:00Z","user":"ada","sku":"mug"{more}}}"#);
         for (bad, what) in [
-            ("{", "EOF"),
-            ("{}", "missing field"),
+            ("{", "cut off"),
+            ("{}", "is missing"),
             ("[]", "an object is expected"),
-            (&line(""), "missing field `quantity`"),
+            (&line(""), "the member quantity is missing"),
             (&line(r#","quantity":0"#), "not within 1 to"),
-            (&line(r#","quantity":1,"sold":2"#), "unknown field `sold`"),
+            (&line(r#","quantity":1,"sold":2"#), "no member \"sold\""),
             (
                 &line(r#","quantity":1,"attributes":{"device":"d"}"#),
                 "has no source",

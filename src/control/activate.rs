@@ -226,7 +226,7 @@ impl Control {
     }
 
     /// An order among the dead letters is in no row to count it by, and lands later as it was admitted.
-    async fn none_stranded(
+    pub(super) async fn none_stranded(
         &self,
         built: &Compiled,
         counters: &[String],

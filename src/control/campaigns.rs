@@ -6,17 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::compile::{Draft, RevisionAnswer, RuleSpecs};
-use super::folding::check_folds;
-use super::problem::Problem;
 use super::proof::Proof;
-use super::requests::{
-    NewCampaign, NewRevision, check_campaign, check_origins, check_retention, check_rules, check_schedule,
-    check_shadow, schedule,
-};
+use super::requests::{NewCampaign, NewRevision, check_campaign, check_origins, schedule};
 use super::shadow::ShadowFigures;
 use super::terms::TermsView;
 use super::{Control, ControlError, ScheduledView};
-use crate::campaign::{Campaign, Origins, Schedule, buckets_for, days_ms};
+use crate::campaign::{Campaign, Origins, Schedule, buckets_for};
 use crate::engine::EngineError;
 use crate::lua::calls::{self, ShardStatus};
 use crate::lua::keys::Shard;
@@ -225,61 +220,6 @@ impl Control {
     ) -> Result<RevisionAnswer, ControlError> {
         self.create_revision_keeping(actor, campaign, new, Audiences::new(), dry_run)
             .await
-    }
-
-    /// The same, with the lists in `kept` in these versions; all others in their newest.
-    pub(super) async fn create_revision_keeping(
-        &self,
-        actor: &str,
-        campaign: &str,
-        new: NewRevision,
-        kept: Audiences,
-        dry_run: bool,
-    ) -> Result<RevisionAnswer, ControlError> {
-        let row = self.row(campaign).await?;
-        let mut schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
-        if let Some(days) = new.retention_days {
-            schedule.retention_ms = days_ms(days);
-        }
-        let mut problems: Vec<Problem> = Vec::new();
-        check_schedule(schedule, &mut problems);
-        check_retention(new.retention_days, &mut problems);
-        check_rules(&new.rules, &mut problems);
-        new.fold
-            .iter()
-            .for_each(|folds| check_folds(folds, &mut problems));
-        check_shadow(&new.shadow, &mut problems);
-        if !problems.is_empty() {
-            return Err(ControlError::Invalid(problems));
-        }
-        let rules = RuleSpecs {
-            rules: &new.rules,
-            shadow: &new.shadow,
-            folds: &self.folds_of(&row, new.fold.as_ref()).await?,
-        };
-        let mut draft = self.draft(&row.campaign, &rules, schedule, kept).await?;
-        let proof = self.prove(&draft.compiled).await?;
-        let compared = Some(self.compare(&row, &draft.compiled).await?);
-        if let Some(at) = new.activate_at {
-            let changes = compared
-                .as_ref()
-                .map_or(&[][..], |compared| compared.changes.as_slice());
-            self.may_be_activated_at(at.as_millisecond(), changes)?;
-        }
-        if dry_run {
-            return draft.answer(None, proof, compared);
-        }
-        self.store_copies(std::mem::take(&mut draft.copies)).await?;
-        let number = self.store.insert_revision(&draft.compiled.revision).await?;
-        let mut detail = serde_json::json!(new);
-        detail["revision"] = number.into();
-        self.audit(actor, "revision.create", campaign, detail).await;
-        let mut answer = draft.answer(Some(number), proof, compared)?;
-        if let Some(at) = new.activate_at {
-            let at = at.as_millisecond();
-            answer.scheduled = Some(self.activate_later(actor, campaign, number, at).await?);
-        }
-        Ok(answer)
     }
 
     /// How a revision folds that says `asked`: as the active one where it says nothing.

@@ -309,8 +309,9 @@ impl Control {
         at: &str,
     ) -> Result<Result<CompiledRule, Vec<Problem>>, ControlError> {
         let Some(row) = self.find_module(&rule.module).await? else {
-            let problem = Problem::new(format!("{at}/module"), format!("no module {:?}", rule.module));
-            return Ok(Err(vec![problem.hint(self.known_modules().await?)]));
+            let missing = self.no_module(&rule.module).await?;
+            let problem = Problem::new(format!("{at}/module"), missing.detail);
+            return Ok(Err(vec![problem.hint(missing.hint)]));
         };
         let bytes = self.module_bytes(&row.digest).await?;
         let inspected = inspected(&row)?;
@@ -372,20 +373,6 @@ impl Control {
         let row = self.store.module(digest).await?;
         let gone = || ControlError::Internal(format!("the module {digest} is gone"));
         inspected(&row.ok_or_else(gone)?)
-    }
-
-    async fn known_modules(&self) -> Result<String, ControlError> {
-        let ids: std::collections::BTreeSet<String> = self
-            .store
-            .modules()
-            .await?
-            .into_iter()
-            .map(|row| row.id)
-            .collect();
-        Ok(format!(
-            "known modules: {}",
-            ids.into_iter().collect::<Vec<_>>().join(", ")
-        ))
     }
 }
 

@@ -179,8 +179,10 @@ impl Control {
 
     /// By `id` (its highest version), `id@version` or digest.
     pub async fn module(&self, selector: &str) -> Result<ModuleRow, ControlError> {
-        let found = self.find_module(selector).await?;
-        found.ok_or_else(|| ControlError::Unknown(format!("no module {selector:?}")))
+        match self.find_module(selector).await? {
+            Some(row) => Ok(row),
+            None => Err(ControlError::Unknown(self.no_module(selector).await?.told())),
+        }
     }
 
     /// The same, where there may be none.

@@ -47,7 +47,11 @@ pub struct NewCampaign {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_by_buyer: bool,
     /// What comes back of an order that ends, by reason; everything does where nothing is said.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::once_each",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub releases: BTreeMap<String, Release>,
     /// Whose pages may read what gateways say of it: `https://shop.example`, or `*` alone. The configuration says it where this
     /// does not.
@@ -372,6 +376,18 @@ mod tests {
             campaign(json!({"releases": {"fraud": "stock", "No/show": "none"}})),
             ["/releases/No~1show"]
         );
+        let of_states = json!({"cancelled": "stock", "expired": "none", "paid": "stock", "refunded": "none", "revoked": "none"});
+        assert_eq!(
+            campaign(json!({"releases": of_states})),
+            ["/releases/paid", "/releases/revoked"]
+        );
+        let long = "r".repeat(65);
+        for odd in ["", "-", "a b", long.as_str()] {
+            assert_eq!(
+                campaign(json!({"releases": {odd: "none"}})),
+                [format!("/releases/{odd}")]
+            );
+        }
         let reasons: serde_json::Map<_, _> = (0..33).map(|n| (format!("r{n}"), json!("none"))).collect();
         assert_eq!(campaign(json!({"releases": reasons})), ["/releases"]);
         assert_eq!(

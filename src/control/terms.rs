@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::{Control, ControlError};
-use crate::order::{HOLD_MINUTES_MAX, Hold, OrderTerms, REASONS_MAX, Release, check_reason};
+use crate::order::{HOLD_MINUTES_MAX, Hold, OrderState, OrderTerms, REASONS_MAX, Release, check_reason};
 use crate::wire::json;
 
 /// The terms as they are shown.
@@ -52,10 +52,22 @@ pub(super) fn check_terms(terms: &OrderTerms, problems: &mut Vec<Problem>) {
         return;
     }
     for reason in terms.releases.keys() {
-        if let Err(wrong) = check_reason(reason) {
-            problems.push(Problem::new(format!("/releases/{}", json::escape(reason)), wrong));
+        let there = |what: String| Problem::new(format!("/releases/{}", json::escape(reason)), what);
+        match check_reason(reason) {
+            Err(wrong) => problems.push(there(wrong)),
+            Ok(()) if is_idle(reason) => problems.push(
+                there("is a state of which these terms are never asked".to_owned())
+                    .hint("name cancelled, expired or refunded, or the reason that such an order ends for"),
+            ),
+            Ok(()) => {}
         }
     }
+}
+
+/// Whether the name is that of a state of which the terms are never asked: nothing comes back there, or everything always does.
+fn is_idle(name: &str) -> bool {
+    let asked = [OrderState::Cancelled, OrderState::Expired, OrderState::Refunded];
+    OrderState::of(name).is_some_and(|state| !asked.contains(&state))
 }
 
 /// What other terms come to, in sentences.

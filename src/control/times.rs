@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::activate::others_activate;
 use super::campaigns::schedule_of;
-use super::compile::check_accepted;
 use super::operations::{Answered, Operation};
 use super::origins;
 use super::problem::Problem;
@@ -48,7 +47,10 @@ pub struct CampaignChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_by_buyer: Option<bool>,
     /// `null`: everything comes back, whatever the reason.
-    #[serde(deserialize_with = "json::given", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "json::given_once_each",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub releases: Option<Option<BTreeMap<String, Release>>>,
     /// For the audit trail.
     pub note: Option<String>,
@@ -136,7 +138,7 @@ impl Control {
         if schedule != row.schedule {
             let active = self.stored_revision(campaign, row.activation.revision).await?;
             let mut like = like(active.revision.clone())?;
-            set_times(&mut like, schedule)?;
+            self.set_times(&mut like, schedule)?;
             let answer = self
                 .create_revision_keeping("", campaign, like.new, like.lists, true)
                 .await;
@@ -169,9 +171,6 @@ impl Control {
             false,
         );
         if schedule != row.schedule {
-            // What is refused leaves no revision behind.
-            let rehearsed = self.rehearse(operation.campaign, asked).await?;
-            check_accepted(&rehearsed.changes, &asked.accept)?;
             let change = |there| schedule_of(there, asked.opens_at, asked.closes_at);
             let activated = self.revise(operation, &asked.accept, change).await;
             let activated = activated.map_err(|error| about_times(error, asked))?;
@@ -223,11 +222,14 @@ impl Control {
             let row = self.row(campaign).await?;
             let active = self.stored_revision(campaign, row.activation.revision).await?;
             let mut like = like(active.revision.clone())?;
-            set_times(&mut like, schedule(active.revision.schedule))?;
-            let answer = self
-                .create_revision_keeping(actor, campaign, like.new, like.lists, false)
-                .await?;
-            let revision = answer.stored()?;
+            self.set_times(&mut like, schedule(active.revision.schedule))?;
+            // What is refused leaves no revision behind.
+            let mut considered = self.consider(campaign, &like.new, like.lists).await?;
+            self.may_activate(&mut considered, accept).await?;
+            let revision = self
+                .keep(actor, campaign, &like.new, considered)
+                .await?
+                .stored()?;
             let expected = Some(active.revision.number);
             let activated = self.activate_instead_of(expected, operation, revision, accept);
             if let Some(activated) = activated.await? {
@@ -235,6 +237,30 @@ impl Control {
             }
         }
         Err(others_activate(campaign))
+    }
+
+    /// A sale that was over for so long already would be archived at once, orders that are on their way among the rest.
+    fn set_times(&self, like: &mut Likeness, schedule: Schedule) -> Result<(), ControlError> {
+        let mut problems = Vec::new();
+        check_schedule(schedule, &mut problems);
+        if problems.is_empty() && schedule.is_archived((self.clock)()) {
+            let detail = format!(
+                "a sale that closed at {} and is kept for {} days would be archived at once",
+                Moment(schedule.closes_at),
+                schedule.retention_days()
+            );
+            problems.push(Problem::new("/closes_at", detail).hint("give a later one"));
+        }
+        if !problems.is_empty() {
+            return Err(ControlError::Invalid(problems));
+        }
+        let moment = |at, place: &str| {
+            jiff::Timestamp::from_millisecond(at)
+                .map_err(|_| ControlError::Invalid(vec![Problem::new(place, "is no moment of any calendar")]))
+        };
+        like.new.opens_at = Some(moment(schedule.opens_at, "/opens_at")?);
+        like.new.closes_at = Some(moment(schedule.closes_at, "/closes_at")?);
+        Ok(())
     }
 }
 
@@ -319,21 +345,6 @@ fn about_times(error: ControlError, asked: &CampaignChange) -> ControlError {
             .hint("make a revision with these times and other parameters, and activate that"),
         });
     ControlError::Invalid(told.collect())
-}
-
-fn set_times(like: &mut Likeness, schedule: Schedule) -> Result<(), ControlError> {
-    let mut problems = Vec::new();
-    check_schedule(schedule, &mut problems);
-    if !problems.is_empty() {
-        return Err(ControlError::Invalid(problems));
-    }
-    let moment = |at, place: &str| {
-        jiff::Timestamp::from_millisecond(at)
-            .map_err(|_| ControlError::Invalid(vec![Problem::new(place, "is no moment of any calendar")]))
-    };
-    like.new.opens_at = Some(moment(schedule.opens_at, "/opens_at")?);
-    like.new.closes_at = Some(moment(schedule.closes_at, "/closes_at")?);
-    Ok(())
 }
 
 /// What the change comes to. `now` is the engine's clock.

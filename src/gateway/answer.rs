@@ -61,7 +61,7 @@ impl<'a> OrderAnswer<'a> {
             confirmed_at: None,
             revoked_reason: None,
             pay_by: None,
-            replaces: None,
+            replaces: placed.replaces,
         }
     }
 

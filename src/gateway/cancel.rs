@@ -9,6 +9,7 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
 use super::answer::{self, Answer};
+use super::lookups::CANCEL_TURN_LIMIT;
 use super::show::{no_lookup, show_row, unknown};
 use super::{Gateway, Orders, body};
 use crate::admission::AdmissionError;
@@ -17,8 +18,10 @@ use crate::store::StoreError;
 use crate::wire::problem::{CANCEL_NOT_ALLOWED, NOT_LANDED_YET, ORDER_STATE, UNAVAILABLE};
 use crate::wire::{Problem, check_uncompressed, idempotency_key, json};
 
-/// A change that is not made by then is asked for again.
+/// A change that is not made so long after its turn is asked for again.
 const WITHIN: Duration = Duration::from_secs(5);
+/// When one that had no turn may be sent again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What became of an order that its buyer cancels.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +34,8 @@ pub enum Cancelled {
     NotAllowed,
     /// It has not landed, or is somebody else's.
     NotThere,
+    /// Too many are cancelled at the same time: it had no turn, and nothing was begun.
+    NotTried,
 }
 
 /// There is nothing to say.
@@ -61,7 +66,7 @@ impl<O: Orders> Gateway<O> {
         }
         let order: OrderId = order.parse().map_err(|_| unknown())?;
         let cancelling = self.orders.cancel(campaign, &identity.user, order);
-        match tokio::time::timeout(WITHIN, cancelling).await {
+        match tokio::time::timeout(CANCEL_TURN_LIMIT + WITHIN, cancelling).await {
             Ok(Ok(Cancelled::Order(row))) => {
                 self.told.note(order, row.state);
                 self.changes().changed(campaign, &identity.user, order, row.state);
@@ -78,9 +83,10 @@ impl<O: Orders> Gateway<O> {
                 "orders of this sale are not cancelled by their buyers: ask whoever runs it",
             )),
             Ok(Ok(Cancelled::NotThere)) => Err(self.not_there(campaign, &identity.user, order).await),
+            Ok(Ok(Cancelled::NotTried)) => Err(not_tried()),
             Ok(Err(error)) => Err(not_cancelled(&error)),
             Err(_) => Err(not_cancelled(&StoreError::Transient(format!(
-                "no answer within {} s",
+                "no answer within {} s of its turn",
                 WITHIN.as_secs()
             )))),
         }
@@ -108,6 +114,12 @@ impl<O: Orders> Gateway<O> {
             Err(error) => answer::admission_error(&error),
         }
     }
+}
+
+fn not_tried() -> Problem {
+    let detail = "too many orders are being cancelled at the same time, and this one had no turn: nothing was tried, and the order \
+                  stands as it did. Send it again when Retry-After is over";
+    Problem::new(&UNAVAILABLE, detail).retry_after(RETRY_AFTER)
 }
 
 fn not_cancelled(error: &StoreError) -> Problem {

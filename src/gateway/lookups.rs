@@ -16,6 +16,11 @@ const AT_ONCE: usize = 4;
 const LISTS_AT_ONCE: usize = 2;
 /// How long a lookup waits for its turn.
 const TURN_LIMIT: Duration = Duration::from_secs(1);
+/// Cancels that wait for their turn at most: each keeps a request of some kilobytes. When a sale is called off, all of its
+/// buyers cancel at once, and none of them is to try again and again.
+const CANCELS_WAITING: usize = 2_048;
+/// How long a cancel waits for its turn.
+pub(super) const CANCEL_TURN_LIMIT: Duration = Duration::from_secs(10);
 /// How long an answer waits until the engine has back what an order held.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(1);
 
@@ -24,6 +29,8 @@ pub(super) struct Lookups {
     turns: Semaphore,
     /// Of those that change something: one may have to wait for a row.
     changes: Semaphore,
+    /// Of those that change something or wait for that.
+    cancels: Semaphore,
     lists: Semaphore,
 }
 
@@ -33,6 +40,7 @@ impl Lookups {
             store,
             turns: Semaphore::new(AT_ONCE),
             changes: Semaphore::new(AT_ONCE),
+            cancels: Semaphore::new(AT_ONCE + CANCELS_WAITING),
             lists: Semaphore::new(LISTS_AT_ONCE),
         }
     }
@@ -50,14 +58,32 @@ impl Lookups {
         Ok(stranded.map(LandedOrder::accepted))
     }
 
-    /// Cancels an order for its buyer; `true` where that was done now and not before.
+    /// See [`Store::replacement`].
+    pub(super) async fn replacement(
+        &self,
+        campaign: &str,
+        user: &str,
+        replaced: OrderId,
+    ) -> StoreResult<Option<OrderId>> {
+        let _turn = turn(&self.turns).await?;
+        self.store.replacement(campaign, user, replaced).await
+    }
+
+    /// Cancels an order for its buyer; `true` where that was done now and not before. Those that come at once wait for each other,
+    /// in the order in which they came.
     pub(super) async fn cancel(
         &self,
         campaign: &str,
         user: &str,
         order: OrderId,
     ) -> StoreResult<(Cancelled, bool)> {
-        let _turn = turn(&self.changes).await?;
+        let Ok(_place) = self.cancels.try_acquire() else {
+            return Ok((Cancelled::NotTried, false));
+        };
+        let waited = tokio::time::timeout(CANCEL_TURN_LIMIT, self.changes.acquire()).await;
+        let Ok(Ok(_turn)) = waited else {
+            return Ok((Cancelled::NotTried, false));
+        };
         let Some(there) = self.store.order(campaign, order).await? else {
             return Ok((Cancelled::NotThere, false));
         };

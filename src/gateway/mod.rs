@@ -20,6 +20,7 @@ mod over;
 mod place;
 mod query;
 mod quota;
+mod replacing;
 mod routes;
 mod server;
 mod shop;
@@ -60,6 +61,7 @@ use live::Live;
 use lookups::Lookups;
 use metrics::Metrics;
 use on_sale::{OnSale, SKUS_LISTED};
+use replacing::Replacing;
 use told::Told;
 
 pub use answer::Answer;
@@ -238,6 +240,16 @@ pub trait Orders: Landed {
         order: OrderId,
     ) -> impl Future<Output = StoreResult<Option<LandedOrder>>> + Send;
 
+    /// See [`Store::replacement`]. Who keeps no such thing knows of none.
+    fn replacement(
+        &self,
+        _campaign: &str,
+        _user: &str,
+        _replaced: OrderId,
+    ) -> impl Future<Output = StoreResult<Option<OrderId>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Cancels an order of this buyer. Who can change nothing knows of none.
     fn cancel(
         &self,
@@ -331,6 +343,15 @@ impl Orders for Stages {
 
     async fn stranded(&self, campaign: &str, order: OrderId) -> StoreResult<Option<LandedOrder>> {
         self.lookups.stranded(campaign, order).await
+    }
+
+    async fn replacement(
+        &self,
+        campaign: &str,
+        user: &str,
+        replaced: OrderId,
+    ) -> StoreResult<Option<OrderId>> {
+        self.lookups.replacement(campaign, user, replaced).await
     }
 
     async fn cancel(&self, campaign: &str, user: &str, order: OrderId) -> StoreResult<Cancelled> {
@@ -438,6 +459,7 @@ pub struct Gateway<O> {
     orders: Arc<O>,
     metrics: Metrics,
     told: Arc<Told>,
+    replacing: Arc<Replacing>,
     live: Live,
     doubts: Doubts,
     on_sale: OnSale,
@@ -455,6 +477,7 @@ impl<O: Orders> Gateway<O> {
             orders: Arc::new(orders),
             metrics: Metrics::new(registry),
             told: Arc::default(),
+            replacing: Arc::default(),
             live: Live::new(registry),
             doubts: Doubts::default(),
             on_sale: OnSale::default(),

@@ -18,9 +18,10 @@ use super::show::{no_lookup, not_before};
 use super::told::LastTold;
 use super::{Gateway, Orders, body, now_ms};
 use crate::admission::{AdmissionError, Placement, Refusal};
-use crate::order::{Attempt, BODY, LandedOrder, OrderId, OrderState, REPLACES};
-use crate::wire::problem::{INVALID, MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
-use crate::wire::{Moment, Problem, bearer, check_uncompressed, idempotency_key, is_media_type};
+use crate::order::{Attempt, BODY, LandedOrder, OrderId, REPLACES};
+use crate::store::StoreError;
+use crate::wire::problem::{MALFORMED, MEDIA_TYPE, TOKEN_MISSING};
+use crate::wire::{Problem, bearer, check_uncompressed, idempotency_key, is_media_type};
 
 /// Of the text of an address of version 6, about.
 const ADDRESS_BYTES_MAX: usize = 40;
@@ -52,12 +53,16 @@ impl<O: Orders> Gateway<O> {
         {
             return Err(self.rejected(&refusal));
         }
-        if let Some(replaced) = asked.replaces {
-            self.check_replaced(campaign, &identity.user, replaced).await?;
-        }
         let order = match &key {
             Some(key) => OrderId::keyed(campaign, &identity.user, key),
             None => OrderId::fresh(now_ms(), random()),
+        };
+        let claim = match asked.replaces {
+            Some(replaced) => {
+                self.claim_replaced(campaign, &identity.user, (replaced, order))
+                    .await?
+            }
+            None => None,
         };
         // What a retry is known by.
         let body = key.is_some().then(|| (BODY.to_owned(), asked.fingerprint()));
@@ -73,7 +78,11 @@ impl<O: Orders> Gateway<O> {
             quantity: asked.quantity,
             attributes,
         };
-        match self.orders.place(campaign, attempt, key.is_some()).await {
+        let decided = self.orders.place(campaign, attempt, key.is_some()).await;
+        if let Some(claim) = claim {
+            claim.settle(&decided);
+        }
+        match decided {
             Err(AdmissionError::Over { archived }) if key.is_some() => {
                 let asked = body::parse(&bytes)?;
                 let again = Attempt {
@@ -93,20 +102,6 @@ impl<O: Orders> Gateway<O> {
                 }
             }
         }
-    }
-
-    /// Whether the order that another one is to replace is this buyer's, and was not paid in time.
-    async fn check_replaced(&self, campaign: &str, user: &str, replaced: OrderId) -> Result<(), Problem> {
-        let row = self.landed(campaign, replaced).await?;
-        let detail = match row.filter(|row| row.attempt.user == user) {
-            Some(row) if row.state == OrderState::Expired => return Ok(()),
-            Some(row) => format!(
-                "the order that it names is {}, and not expired",
-                row.state.as_str()
-            ),
-            None => "it names no order that you have in this campaign".to_owned(),
-        };
-        Err(Problem::new(&INVALID, detail).pointer("/replaces"))
     }
 
     /// What rules may read of a request, by [`crate::plan::Attribute`]'s text form.
@@ -159,11 +154,9 @@ impl<O: Orders> Gateway<O> {
                 if told.is_some() || placed.released {
                     self.told.note(order, state);
                 }
-                let shown = OrderAnswer {
-                    revoked_reason: landed.as_ref().and_then(|row| row.revoked_reason.as_deref()),
-                    pay_by: landed.as_ref().and_then(|row| row.pay_by).map(Moment),
-                    replaces: landed.as_ref().and_then(|row| row.replaces),
-                    ..OrderAnswer::placed(campaign, order, &placed, state)
+                let shown = match &landed {
+                    Some(row) => OrderAnswer::landed(campaign, row),
+                    None => OrderAnswer::placed(campaign, order, &placed, state),
                 };
                 Ok(answer::accepted(&shown, replayed))
             }
@@ -183,11 +176,13 @@ impl<O: Orders> Gateway<O> {
     }
 
     /// An order that gave back what it held, or that its buyer knows to have landed: the database says how it stands.
-    async fn landed(&self, campaign: &str, order: OrderId) -> Result<Option<LandedOrder>, Problem> {
-        self.landed_in_time(campaign, order).await.map_err(|error| {
-            tracing::warn!(%error, "a landed order could not be looked up");
-            no_lookup()
-        })
+    pub(super) async fn landed(
+        &self,
+        campaign: &str,
+        order: OrderId,
+    ) -> Result<Option<LandedOrder>, Problem> {
+        let landed = self.landed_in_time(campaign, order).await;
+        landed.map_err(|error| no_lookup_of(&error))
     }
 
     pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Problem> {
@@ -198,6 +193,11 @@ impl<O: Orders> Gateway<O> {
     pub(super) fn is_authentic(&self, headers: &HeaderMap) -> bool {
         token(headers).is_ok_and(|token| self.auth.load().verify(token).is_ok())
     }
+}
+
+pub(super) fn no_lookup_of(error: &StoreError) -> Problem {
+    tracing::warn!(%error, "a landed order could not be looked up");
+    no_lookup()
 }
 
 fn token(headers: &HeaderMap) -> Result<&str, Problem> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write;
 
 use super::reply::CodecError;
-use crate::order::{Attempt, BODY, OrderId, REPLACES};
+use crate::order::{Attempt, BODY, OrderId, REPLACES, replaced_by};
 use crate::plan::CheckedPlan;
 use crate::plan::decision::Placed;
 
@@ -87,6 +87,7 @@ impl Record {
             .and_then(|attributes: &Attributes| attributes.get(BODY));
         let placed = Placed {
             body: body.cloned(),
+            replaces: attributes.as_ref().and_then(replaced_by),
             placed_at: placed_at.parse().map_err(|_| odd())?,
             revision: revision.parse().map_err(|_| odd())?,
             quantity: quantity.parse().map_err(|_| odd())?,
@@ -226,6 +227,7 @@ mod tests {
             user: "ada \"lovelace\"\n{x}  ".into(),
             released: true,
             body: None,
+            replaces: None,
         };
         let text = encode_record(&placed, "1700000000123-0");
         assert!(text.starts_with("r -0 3 1700000000123 2 shoe-42 ada"), "{text}");
@@ -248,6 +250,7 @@ mod tests {
             user: "ä {\"ip\":\"1\"}".into(),
             released: false,
             body: None,
+            replaces: None,
         };
         let record = |attributes: &[(&str, &str)]| Record {
             placed: placed.clone(),
@@ -338,6 +341,7 @@ mod tests {
                     user,
                     released,
                     body: kept.as_ref().and_then(|kept| kept.get(BODY)).cloned(),
+                    replaces: None,
                 },
                 entry: "1700000000123-7".into(),
                 attributes: kept,

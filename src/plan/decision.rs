@@ -2,7 +2,7 @@
 
 use super::CheckedPlan;
 use crate::campaign::Paused;
-use crate::order::{Attempt, LandedOrder, fingerprint, may_be_same_body};
+use crate::order::{Attempt, LandedOrder, OrderId, fingerprint, may_be_same_body};
 use crate::rejection::Own;
 
 /// How long everything that refuses an attempt goes on to, nothing but time changing.
@@ -99,6 +99,8 @@ pub struct Placed {
     pub released: bool,
     /// See [`Attempt::body`].
     pub body: Option<String>,
+    /// The order that was not paid in time, in whose place it came.
+    pub replaces: Option<OrderId>,
 }
 
 impl Placed {
@@ -112,6 +114,7 @@ impl Placed {
             user: order.attempt.user.clone(),
             released: order.is_released(),
             body: order.attempt.body().map(str::to_owned),
+            replaces: order.replaces,
         }
     }
 

@@ -10,7 +10,7 @@ use super::state::State;
 use super::window::window_start;
 use super::{CheckedPlan, Window};
 use crate::campaign::Pause;
-use crate::order::{Attempt, Charge};
+use crate::order::{Attempt, Charge, replaced_by};
 use crate::rejection::Own;
 
 /// Version of what [`charges`] makes of a plan, an attempt and a moment. Records name it: landing makes the charges again,
@@ -45,6 +45,7 @@ pub fn place(plan: &CheckedPlan, revision: u32, state: &mut State, attempt: &Att
         user: attempt.user.clone(),
         released: false,
         body: attempt.body().map(str::to_owned),
+        replaces: replaced_by(&attempt.attributes),
     };
     state.orders.insert(attempt.order.to_string(), placed);
 }

@@ -3,9 +3,10 @@
 
 use sqlx::AssertSqlSafe;
 
-use crate::order::OrderId;
+use crate::order::{OrderId, OrderState};
 use crate::store::conditions::{Bound, Where, bind_all};
 use crate::store::order_list::{COLUMNS, OrderRow, order_row};
+use crate::store::orders::order_id;
 use crate::store::rows::{moment, text};
 use crate::store::{Store, StoreResult, time};
 
@@ -75,6 +76,28 @@ impl Store {
             campaign: campaign.to_owned(),
             order,
         }))
+    }
+
+    /// The landed order of this buyer that came in the place of `replaced`, and was not revoked; the first, where there are several.
+    pub async fn replacement(
+        &self,
+        campaign: &str,
+        user: &str,
+        replaced: OrderId,
+    ) -> StoreResult<Option<OrderId>> {
+        let index = self.dialect.by_index("orders_buyer");
+        let sql = format!(
+            "SELECT order_id FROM orders{index} WHERE user_id = ? AND campaign_id = ? AND replaces = ? AND state <> ? \
+             ORDER BY placed_at, order_id LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(user)
+            .bind(campaign)
+            .bind(replaced.to_string())
+            .bind(OrderState::Revoked.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| order_id(&text(&row, 0)?)).transpose()
     }
 }
 

@@ -34,7 +34,7 @@ pub struct NewWebhook {
 }
 
 /// What is to change of an endpoint; what is left out stays.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebhookChange {
     pub url: Option<String>,
@@ -150,6 +150,10 @@ impl Desk {
     ) -> Result<WebhookView, WebhookError> {
         let mut row = self.row(id).await?;
         let mut faults = Vec::new();
+        if change == WebhookChange::default() {
+            let hint = "give \"url\", \"events\", \"note\" or \"disabled\"";
+            faults.push(fault("", "says nothing that is to change", Some(hint.to_owned())));
+        }
         if let Some(url) = &change.url
             && let Some(target) = self.target(url, &mut faults).await
         {

@@ -6,15 +6,41 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
 use super::Problem;
+use super::plain::{self, plain};
 use super::problem::{INVALID, MALFORMED};
 
 /// Reads a body. The pointer is found by reading a second time, so good bodies pay nothing for it.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    read(body, |_| None)
+}
+
+/// The same of a body that is not kept: where one of some words is expected and something else stands there, the words are named.
+pub fn parse_owned<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    read(body, |changed| {
+        T::deserialize(changed).err().map(|error| error.to_string())
+    })
+}
+
+/// In plain words, what is wrong with a text that was to be JSON of some shape.
+pub fn plainly(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Data => plain(&error.to_string()),
+        Category::Eof => format!("the JSON is cut off: {error}"),
+        Category::Syntax | Category::Io => format!("it is no JSON: {error}"),
+    }
+}
+
+/// `again` reads a changed body, and says what is wrong with that.
+fn read<'a, T: Deserialize<'a>>(
+    body: &'a [u8],
+    again: impl FnOnce(Value) -> Option<String>,
+) -> Result<T, Problem> {
     // Editors put a byte order mark before UTF-8; it says nothing (RFC 8259 lets readers ignore it).
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
@@ -26,38 +52,60 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
         return Err(Problem::new(&INVALID, "an object is expected, not an array").pointer(""));
     }
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        Category::Data => invalid::<T>(body, &error),
+        Category::Data => invalid::<T>(body, &error, again),
         _ if body.is_empty() => Problem::new(&MALFORMED, "the body is empty; JSON is expected"),
         Category::Eof => Problem::new(&MALFORMED, format!("the body is cut off: {error}")),
         // Where one of some words is expected, serde_json takes another type for no JSON.
-        Category::Syntax if serde_json::from_slice::<serde_json::Value>(body).is_ok() => {
-            invalid::<T>(body, &error)
+        Category::Syntax if serde_json::from_slice::<Value>(body).is_ok() => {
+            invalid::<T>(body, &error, again)
         }
         Category::Syntax | Category::Io => Problem::new(&MALFORMED, format!("the body is no JSON: {error}")),
     })
 }
 
-fn invalid<'a, T: Deserialize<'a>>(body: &'a [u8], first: &serde_json::Error) -> Problem {
+fn invalid<'a, T: Deserialize<'a>>(
+    body: &'a [u8],
+    first: &serde_json::Error,
+    again: impl FnOnce(Value) -> Option<String>,
+) -> Problem {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let (mut at, detail) = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-        Ok(_) => (String::new(), first.to_string()),
-        Err(error) if error.inner().is_syntax() => (
-            pointer(error.path()),
-            "a text is expected, one of the words that there are".to_owned(),
-        ),
-        Err(error) => (pointer(error.path()), error.inner().to_string()),
+    let (mut at, error, is_word) = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Ok(_) => (String::new(), first.to_string(), false),
+        Err(error) => {
+            let is_word = error.inner().is_syntax();
+            (pointer(error.path()), error.inner().to_string(), is_word)
+        }
     };
-    // serde names a missing or a doubled field only in its text; a pointer to the member helps more
-    // than one to the object around it.
-    let named = ["missing field `", "duplicate field `"]
-        .iter()
-        .find_map(|prefix| detail.strip_prefix(prefix))
-        .and_then(|rest| rest.split_once('`'));
-    if let Some((field, _)) = named {
-        at.push('/');
-        at.push_str(&escape(field));
+    let whole = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if is_word {
+        return Problem::new(&INVALID, no_word(whole(), &at, again)).pointer(at);
     }
+    // serde names a missing or a doubled member only in its text; a pointer to the member helps more
+    // than one to the object around it.
+    if let Some(member) = plain::member(&error) {
+        at.push('/');
+        at.push_str(&escape(member));
+    }
+    let detail = match whole().pointer(&at) {
+        Some(there) if is_no_moment(there, &error) => plain::moment(there),
+        _ => plain(&error),
+    };
     Problem::new(&INVALID, detail).pointer(at)
+}
+
+/// Something else stands where one of some words is expected. Which these are is said of another word there.
+fn no_word(mut whole: Value, at: &str, again: impl FnOnce(Value) -> Option<String>) -> String {
+    let Some(place) = whole.pointer_mut(at) else {
+        return plain::word(None, &Value::Null);
+    };
+    let there = std::mem::replace(place, Value::String(String::new()));
+    plain::word(again(whole).as_deref(), &there)
+}
+
+/// Whether the error is that of a text which was to be a moment.
+fn is_no_moment(there: &Value, error: &str) -> bool {
+    let read = there.as_str().map(str::parse::<jiff::Timestamp>);
+    matches!(read, Some(Err(wrong)) if error.starts_with(&wrong.to_string()))
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
@@ -81,26 +129,43 @@ pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Resul
 pub fn once_each<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     reader: D,
 ) -> Result<BTreeMap<String, T>, D::Error> {
-    struct Values<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
-        type Value = BTreeMap<String, T>;
+    OnceEach::deserialize(reader).map(|values| values.0)
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
+/// Both: values by name, or `null`, or nothing.
+pub fn given_once_each<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    reader: D,
+) -> Result<Option<Option<BTreeMap<String, T>>>, D::Error> {
+    let values: Option<OnceEach<T>> = Option::deserialize(reader)?;
+    Ok(Some(values.map(|values| values.0)))
+}
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut values = BTreeMap::new();
-            while let Some((name, value)) = map.next_entry::<String, T>()? {
-                if values.contains_key(&name) {
-                    return Err(de::Error::custom(format!("duplicate field `{name}`")));
-                }
-                values.insert(name, value);
+/// See [`once_each`].
+struct OnceEach<T>(BTreeMap<String, T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OnceEach<T> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Values<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
+            type Value = BTreeMap<String, T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
             }
-            Ok(values)
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut values = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, T>()? {
+                    if values.contains_key(&name) {
+                        return Err(de::Error::custom(format!("duplicate field `{name}`")));
+                    }
+                    values.insert(name, value);
+                }
+                Ok(values)
+            }
         }
+        reader.deserialize_map(Values(PhantomData)).map(Self)
     }
-    reader.deserialize_map(Values(PhantomData))
 }
 
 /// One token of an RFC 6901 pointer.
@@ -123,6 +188,8 @@ mod tests {
         map: std::collections::BTreeMap<String, u8>,
         #[serde(default)]
         words: std::collections::BTreeMap<String, Word>,
+        #[serde(default)]
+        at: Option<jiff::Timestamp>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -147,47 +214,74 @@ mod tests {
             (r#"{"id":"a"} x"#, 400, None, "trailing characters"),
             ("{\"id\":\"\u{0}\"}", 400, None, "control character"),
             (r#"{"id":"\ud800"}"#, 400, None, "line 1"),
-            (r#"{}"#, 422, Some("/id"), "missing field"),
+            (r#"{}"#, 422, Some("/id"), "is missing"),
             (
                 r#"{"words":{"a":null},"id":"a"}"#,
                 422,
                 Some("/words/a"),
-                "a text is expected",
+                "one of the words yes is expected, not ",
             ),
             (
                 r#"{"words":{"a":5},"id":"a"}"#,
                 422,
                 Some("/words/a"),
-                "a text is expected",
+                "one of the words yes is expected, not ",
             ),
-            (r#"{"words":{"a":{}},"id":"a"}"#, 422, Some("/words/a"), "text"),
+            (
+                r#"{"words":{"a":{}},"id":"a"}"#,
+                422,
+                Some("/words/a"),
+                "not an object",
+            ),
             (
                 r#"{"words":{"a":"no"},"id":"a"}"#,
                 422,
                 Some("/words/a"),
-                "unknown variant",
+                "none of the words that may stand here: yes",
             ),
+            (
+                r#"{"at":"tomorrow","id":"a"}"#,
+                422,
+                Some("/at"),
+                "a moment like \"2026-11-21T10:00:00Z\" (RFC 3339) is expected, not the text \"tomorrow\"",
+            ),
+            (r#"{"at":7,"id":"a"}"#, 422, Some("/at"), "a moment like"),
             (r#"{"words":{"a":nul},"id":"a"}"#, 400, None, "no JSON"),
             (r#" ["a"]"#, 422, Some(""), "not an array"),
-            (r#"7"#, 422, Some(""), "invalid type"),
-            (r#"{"id":7}"#, 422, Some("/id"), "expected a string"),
-            (r#"{"id":"a","x":1}"#, 422, Some("/x"), "unknown field `x`"),
-            (r#"{"id":"a","id":"b"}"#, 422, Some("/id"), "duplicate"),
+            (r#"7"#, 422, Some(""), "an object is expected, not the number 7"),
+            (
+                r#"{"id":7}"#,
+                422,
+                Some("/id"),
+                "a text is expected, not the number 7",
+            ),
+            (
+                r#"{"id":"a","x":1}"#,
+                422,
+                Some("/x"),
+                "no member \"x\"; there are id, rules, map, words, at",
+            ),
+            (r#"{"id":"a","id":"b"}"#, 422, Some("/id"), "twice"),
             (
                 r#"{"id":"a","rules":[{"limit":1},{"limit":-1}]}"#,
                 422,
                 Some("/rules/1/limit"),
-                "u32",
+                "a whole number from 0 to 4294967295 is expected, not the number -1",
             ),
             (
                 r#"{"id":"a","rules":[{}]}"#,
                 422,
                 Some("/rules/0/limit"),
-                "missing field",
+                "is missing",
             ),
-            (r#"{"id":"a","map":{"a/b~":"x"}}"#, 422, Some("/map/a~1b~0"), "u8"),
+            (
+                r#"{"id":"a","map":{"a/b~":"x"}}"#,
+                422,
+                Some("/map/a~1b~0"),
+                "a whole number from 0 to 255",
+            ),
         ] {
-            let problem = parse::<Body>(body.as_bytes()).expect_err(body);
+            let problem = parse_owned::<Body>(body.as_bytes()).expect_err(body);
             let json: serde_json::Value = serde_json::from_slice(&problem.to_json()).expect("JSON");
             assert_eq!(problem.status(), status, "{body}: {json}");
             assert_eq!(json["pointer"].as_str(), pointer, "{body}: {json}");

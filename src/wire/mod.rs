@@ -6,6 +6,7 @@ pub mod json;
 pub mod mib;
 pub mod millis;
 mod page;
+mod plain;
 pub mod problem;
 mod request;
 pub mod secret;

@@ -1,7 +1,7 @@
 //! The running sale: paused, resumed, ended, moved, and its stock changed.
 
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::api::path;
 use crate::cli::client::Connection;
@@ -248,10 +248,15 @@ fn releases(text: &str) -> Result<Releases, String> {
         return Ok(Releases(Value::Null));
     }
     let pair = |pair: &str| match pair.split_once('=') {
-        Some((why, what)) if !why.trim().is_empty() => Ok((why.trim().to_owned(), what.trim().into())),
+        Some((why, what)) if !why.trim().is_empty() => Ok((why.trim().to_owned(), Value::from(what.trim()))),
         _ => Err(format!("\"{pair}\" is not of the form fraud=stock")),
     };
-    let pairs = text.split(',').map(pair).collect::<Result<_, _>>()?;
+    let mut pairs = Map::new();
+    for (why, what) in text.split(',').map(pair).collect::<Result<Vec<_>, _>>()? {
+        if pairs.insert(why.clone(), what).is_some() {
+            return Err(format!("\"{why}\" stands there twice: which one counts?"));
+        }
+    }
     Ok(Releases(Value::Object(pairs)))
 }
 
@@ -282,7 +287,9 @@ mod tests {
             Ok(Releases(json!({"fraud": "stock", "refunded": "none"})))
         );
         assert_eq!(releases(""), Ok(Releases(Value::Null)));
-        assert!(releases("fraud").is_err());
+        for wrong in ["fraud", "fraud=stock,fraud=none"] {
+            assert!(releases(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(did(&json!({"did": ["One.", "Two."]})), "One.\nTwo.");
         assert_eq!(did(&json!({"did": "One."})), "One.");
     }

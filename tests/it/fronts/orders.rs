@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use rushgate::order::OrderId;
+
 use crate::fronts::stage::{PLACED_AT, Running, known};
 use crate::fronts::wire::{Reply, call};
 
@@ -452,4 +454,70 @@ async fn the_quota_says_what_is_left_and_what_it_lacks() {
     let posted = call(running.address, "POST", QUOTA, &[ADA], b"").await;
     posted.problem(405, "method-not-allowed");
     assert_eq!(posted.header("allow"), Some("GET, HEAD"));
+}
+
+#[tokio::test]
+async fn an_order_is_replaced_by_one_order() {
+    let running = Running::start();
+    let expired = known("expired").to_string();
+    let placed = async |key: &str, sku: &str| {
+        let body = format!(r#"{{"sku":"{sku}","quantity":1,"replaces":"{expired}"}}"#);
+        place(&running, &[("idempotency-key", key)], &body).await
+    };
+    // What was refused has not come in its place; nor has what nobody has when it is looked for.
+    assert_eq!(placed("first", "gone").await.status, 409);
+    assert_eq!(placed("second", "busy").await.status, 429);
+    assert_eq!(placed("third", "never").await.status, 503);
+    assert_eq!(placed("waits", "mug").await.status, 202);
+    let waits = OrderId::keyed("spring", "ada", "waits").to_string();
+    for key in ["fourth", "fifth"] {
+        let refused = placed(key, "mug").await;
+        let shown = refused.json();
+        assert_eq!(
+            (refused.status, shown["reason"].as_str()),
+            (409, Some("already-replaced"))
+        );
+        assert_eq!(
+            (&shown["replaced_by"], &shown["pointer"]),
+            (&waits.as_str().into(), &"/replaces".into())
+        );
+        assert!(
+            shown["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(&waits)),
+            "{shown}"
+        );
+    }
+    let begun = running.stage.begun.load(Ordering::SeqCst);
+    assert_eq!(placed("waits", "again").await.status, 202, "a retry");
+    assert_eq!(running.stage.begun.load(Ordering::SeqCst), begun + 1);
+    // An order that the database knows beside it is answered like any retry.
+    assert_eq!(placed("landed", "again").await.status, 202);
+    for replaced in ["confirmed", "unheard-of"] {
+        let body = format!(r#"{{"sku":"mug","quantity":1,"replaces":"{}"}}"#, known(replaced));
+        let refused = place(&running, &[], &body).await;
+        assert_eq!(
+            (refused.status, &refused.json()["pointer"]),
+            (422, &"/replaces".into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_that_had_no_turn_says_that_nothing_was_tried() {
+    let running = Running::start();
+    let path = format!("{ORDERS}/{}/cancel", known("crowded"));
+    let reply = call(running.address, "POST", &path, &[ADA], b"").await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")));
+    let shown = reply.json();
+    assert_eq!(
+        (&shown["reason"], &shown["retryable"]),
+        (&"unavailable".into(), &true.into())
+    );
+    assert!(
+        shown["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("nothing was tried")),
+        "{shown}"
+    );
 }

@@ -10,8 +10,8 @@ use prometheus_client::registry::Registry;
 use rushgate::admission::{AdmissionError, Placement, Quota, Refusal, Retry};
 use rushgate::campaign::{Origins, Schedule};
 use rushgate::gateway::{
-    BuyerOrders, BuyerPage, CampaignView, Changes, Config, Gateway, Landed, ListedCampaign, Orders, Standing,
-    auth,
+    BuyerOrders, BuyerPage, CampaignView, Cancelled, Changes, Config, Gateway, Landed, ListedCampaign,
+    Orders, Standing, auth,
 };
 use rushgate::order::{Attempt, BODY, Holds, LandedOrder, OrderId, OrderState, body_fingerprint};
 use rushgate::plan::Attribute;
@@ -54,6 +54,7 @@ fn placed(user: &str, sku: &str, quantity: u32) -> Placed {
         user: user.into(),
         released: false,
         body: None,
+        replaces: None,
     }
 }
 
@@ -332,6 +333,7 @@ impl Orders for Shared {
             _ if [known("revoked"), OrderId::keyed("spring", "ada", "revoked")].contains(&order) => {
                 Ok(Some(row(OrderState::Revoked, None, Some("sold-out"))))
             }
+            _ if order == known("expired") => Ok(Some(row(OrderState::Expired, Some(PLACED_AT + 7), None))),
             _ if order == OrderId::keyed("spring", "ada", "database-down") => {
                 Err(StoreError::Transient("mysql.internal".into()))
             }
@@ -365,6 +367,13 @@ impl Orders for Shared {
             fingerprint: fingerprint(order, "over"),
             charges: Vec::new(),
         }))
+    }
+
+    async fn cancel(&self, _: &str, _: &str, order: OrderId) -> StoreResult<Cancelled> {
+        Ok(match order == known("crowded") {
+            true => Cancelled::NotTried,
+            false => Cancelled::NotThere,
+        })
     }
 
     async fn quota(&self, campaign: &str, attempt: &Attempt) -> Result<Option<Quota>, AdmissionError> {

@@ -1,5 +1,6 @@
 //! A merchant sees what a change would do before it counts, and goes back.
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::stories::gate::{Gate, command};
@@ -310,4 +311,77 @@ async fn two_activations_at_once_are_compared_one_after_the_other() {
         ["accept-missing", "conflict"].contains(&problem["reason"].as_str().unwrap_or_default()),
         "{problem}"
     );
+}
+
+#[tokio::test]
+async fn times_that_are_refused_leave_no_revision_behind() {
+    let gate = campaign().await;
+    let patch = async |body: Value| {
+        let url = format!("{}/admin/v1{CAMPAIGN}", gate.admin);
+        let headers = [("content-type", "application/json")];
+        let body = body.to_string().into_bytes();
+        gate.http.send(Method::PATCH, &url, &headers, body).await
+    };
+    let revisions = async || {
+        let url = format!("{}/admin/v1{CAMPAIGN}/revisions", gate.admin);
+        let listed = gate.http.get(&url, &[]).await.expect(200).json();
+        let listed = listed["revisions"].as_array().expect("a list").len();
+        (listed, gate.figures("changing").await["revision"].clone())
+    };
+    let before = revisions().await;
+    // It closed so long ago that it would be archived at once; it closes before it opens; both with a title that fits.
+    for (body, pointer) in [
+        (
+            json!({"opens_at": "2020-01-01T00:00:00Z", "closes_at": "2020-02-01T00:00:00Z", "title": "Gone"}),
+            "/closes_at",
+        ),
+        (
+            json!({"closes_at": "2025-12-31T00:00:00Z", "title": "Gone"}),
+            "/closes_at",
+        ),
+    ] {
+        let refused = patch(body.clone()).await.refused(422, "invalid");
+        assert_eq!(refused["pointer"], pointer, "{refused}");
+        assert_eq!(revisions().await, before, "{body}");
+    }
+    assert_eq!(gate.figures("changing").await["title"], "changing");
+    let later = patch(json!({"closes_at": "2028-01-31T00:00:00Z"}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(later["revision"], 2, "{later}");
+    assert_eq!(revisions().await, (before.0 + 1, json!(2)));
+}
+
+#[tokio::test]
+async fn a_module_that_there_is_not_is_answered_with_those_that_there_are() {
+    let gate = Gate::dev().await;
+    for (module, words) in [
+        (
+            "n-per-user@9.9.9",
+            "module \"n-per-user\" has no version \"9.9.9\"",
+        ),
+        ("n-per-usr", "no module \"n-per-usr\""),
+    ] {
+        let rules = json!({"rules": [{"module": module, "params": {"limit": 2}}]});
+        let problem = gate
+            .control("/campaigns/demo/revisions", &rules)
+            .await
+            .refused(422, "invalid");
+        assert_eq!(
+            (&problem["pointer"], &problem["detail"]),
+            (&json!("/rules/0/module"), &json!(words))
+        );
+        let hint = problem["errors"][0]["hint"].as_str().expect("a hint");
+        let named = if module.contains('@') {
+            "it has 1."
+        } else {
+            "n-per-user"
+        };
+        assert!(hint.contains(named), "{problem}");
+        let url = format!("{}/admin/v1/modules/{module}", gate.admin);
+        let unknown = gate.http.get(&url, &[]).await.refused(404, "unknown");
+        let detail = unknown["detail"].as_str().expect("a detail");
+        assert!(detail.starts_with(words) && detail.contains(named), "{detail}");
+    }
 }

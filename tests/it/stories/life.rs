@@ -334,6 +334,37 @@ async fn buyers_cancel_where_the_sale_lets_them_and_the_last_unit_sells_again() 
     );
 }
 
+/// A retry says of the order all that is said of it elsewhere.
+#[tokio::test]
+async fn a_retry_has_the_members_that_the_order_has() {
+    let gate = Gate::dev().await;
+    sell(
+        &gate,
+        10,
+        json!({"hold": {"minutes": 15}, "cancel_by_buyer": true}),
+    )
+    .await;
+    let keyed = [("idempotency-key", "cart-1")];
+    let placed = gate.place_in("spring", "ann", &keyed, mug()).await.expect(202);
+    let location = placed.header("location").to_owned();
+    let order = gate.order_in_state("ann", &location, "confirmed").await;
+    assert!(
+        order["confirmed_at"].is_string() && order["pay_by"].is_string(),
+        "{order}"
+    );
+    let retry = async || {
+        gate.place_in("spring", "ann", &keyed, mug())
+            .await
+            .expect(202)
+            .json()
+    };
+    assert_eq!(retry().await, order);
+    let id = order["order"].as_str().expect("an id");
+    let cancelled = cancel(&gate, "ann", id).await.expect(200).json();
+    assert_eq!(cancelled["confirmed_at"], order["confirmed_at"]);
+    assert_eq!(retry().await, cancelled);
+}
+
 #[tokio::test]
 async fn a_fraud_gives_the_unit_back_and_keeps_the_allowance_used() {
     let gate = Gate::dev().await;

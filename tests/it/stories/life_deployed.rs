@@ -245,9 +245,28 @@ async fn what_is_not_paid_in_time_expires_and_a_new_order_takes_its_place() {
         .await
         .expect(202)
         .json();
+    assert_eq!(placed["replaces"], ann, "{placed}");
     let new = placed["order"].as_str().expect("an id").to_owned();
+    let second = sale.place(0, "ann", "cart-4", order(&ann)).await;
+    let second = second.refused(409, "already-replaced");
+    assert_eq!(
+        (&second["replaced_by"], &second["pointer"]),
+        (&json!(new), &json!("/replaces"))
+    );
     let shown = sale.until(1, "ann", &new, "confirmed").await;
     assert_eq!(shown["replaces"], ann);
+    // Another gateway knows it from the database; a retry is the same order everywhere.
+    for gateway in [0, 1] {
+        let second = sale.place(gateway, "ann", "cart-4", order(&ann)).await;
+        assert_eq!(second.refused(409, "already-replaced")["replaced_by"], json!(new));
+        let again = sale
+            .place(gateway, "ann", "cart-2", order(&ann))
+            .await
+            .expect(202);
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        let again = again.json();
+        assert_eq!((&again["order"], &again["replaces"]), (&json!(new), &json!(ann)));
+    }
     // It is a part of what was asked for.
     let other = json!({"sku": "mug", "quantity": 1});
     sale.place(0, "ann", "cart-2", other)

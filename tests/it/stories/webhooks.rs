@@ -65,6 +65,14 @@ async fn an_order_is_told_to_an_endpoint_that_verifies_it() {
         (&json!(seen.id()), &json!(204), &json!(1))
     );
 
+    for nothing in [json!({}), json!({"url": null, "disabled": null})] {
+        let refused = ask(&gate, Method::PATCH, &format!("/{id}"), &nothing).await;
+        let refused = refused.refused(422, "invalid");
+        assert_eq!(
+            (&refused["pointer"], &refused["errors"][0]["detail"]),
+            (&json!(""), &json!("says nothing that is to change"))
+        );
+    }
     let change = json!({"events": [], "note": null, "disabled": true});
     let changed = ask(&gate, Method::PATCH, &format!("/{id}"), &change)
         .await

@@ -1,0 +1,138 @@
+//! A revision that is asked for, from its body to its row: everything that can refuse it comes before it is stored, so that what is
+//! refused leaves nothing behind.
+
+use super::campaigns::schedule_of;
+use super::compile::{Compared, Draft, RuleSpecs, check_accepted};
+use super::folding::check_folds;
+use super::problem::Problem;
+use super::proof::Proof;
+use super::requests::{check_retention, check_rules, check_schedule, check_shadow};
+use super::{Control, ControlError, NewRevision, RevisionAnswer};
+use crate::campaign::days_ms;
+use crate::plan::Audiences;
+use crate::plan::diff::filled;
+
+/// A revision that is compiled, proven and compared with the active one, and not stored.
+pub(super) struct Considered {
+    draft: Draft,
+    proof: Proof,
+    compared: Compared,
+}
+
+impl Considered {
+    /// What it would be.
+    fn answer(self) -> Result<RevisionAnswer, ControlError> {
+        self.draft.answer(None, self.proof, Some(self.compared))
+    }
+}
+
+impl Control {
+    /// Stores a revision, or with `dry_run` only says what it would be. Its lists are in the versions of `kept`, all others in their
+    /// newest.
+    pub(super) async fn create_revision_keeping(
+        &self,
+        actor: &str,
+        campaign: &str,
+        new: NewRevision,
+        kept: Audiences,
+        dry_run: bool,
+    ) -> Result<RevisionAnswer, ControlError> {
+        let considered = self.consider(campaign, &new, kept).await?;
+        if let Some(at) = new.activate_at {
+            self.may_be_activated_at(at.as_millisecond(), &considered.compared.changes)?;
+        }
+        if dry_run {
+            return considered.answer();
+        }
+        let mut answer = self.keep(actor, campaign, &new, considered).await?;
+        if let Some(at) = new.activate_at {
+            let (number, at) = (answer.stored()?, at.as_millisecond());
+            answer.scheduled = Some(self.activate_later(actor, campaign, number, at).await?);
+        }
+        Ok(answer)
+    }
+
+    /// Compiles, proves and compares it.
+    pub(super) async fn consider(
+        &self,
+        campaign: &str,
+        new: &NewRevision,
+        kept: Audiences,
+    ) -> Result<Considered, ControlError> {
+        let row = self.row(campaign).await?;
+        let mut schedule = schedule_of(row.schedule, new.opens_at, new.closes_at);
+        if let Some(days) = new.retention_days {
+            schedule.retention_ms = days_ms(days);
+        }
+        let mut problems: Vec<Problem> = Vec::new();
+        check_schedule(schedule, &mut problems);
+        check_retention(new.retention_days, &mut problems);
+        check_rules(&new.rules, &mut problems);
+        new.fold
+            .iter()
+            .for_each(|folds| check_folds(folds, &mut problems));
+        check_shadow(&new.shadow, &mut problems);
+        if !problems.is_empty() {
+            return Err(ControlError::Invalid(problems));
+        }
+        let rules = RuleSpecs {
+            rules: &new.rules,
+            shadow: &new.shadow,
+            folds: &self.folds_of(&row, new.fold.as_ref()).await?,
+        };
+        let draft = self.draft(&row.campaign, &rules, schedule, kept).await?;
+        let proof = self.prove(&draft.compiled).await?;
+        let compared = self.compare(&row, &draft.compiled).await?;
+        Ok(Considered {
+            draft,
+            proof,
+            compared,
+        })
+    }
+
+    /// Asks of a revision that is not stored yet what its activation will ask, but for what others do meanwhile: one that is refused
+    /// leaves nothing behind. Its lists are loaded, too.
+    pub(super) async fn may_activate(
+        &self,
+        considered: &mut Considered,
+        accept: &[String],
+    ) -> Result<(), ControlError> {
+        let changes = &considered.compared.changes;
+        check_accepted(changes, accept)?;
+        let built = &considered.draft.compiled;
+        let servable = self.loader.can_serve(&built.revision).await;
+        servable.map_err(ControlError::Unavailable)?;
+        let filled = filled(changes);
+        if !filled.is_empty() {
+            self.none_stranded(built, &filled, accept).await?;
+        }
+        let copies = std::mem::take(&mut considered.draft.copies);
+        self.store_copies(copies).await?;
+        let provided = self.gate.provide(&built.campaign, &built.revision).await;
+        provided.map_err(|why| {
+            ControlError::Unavailable(format!("the lists of the revision are not loaded: {why}"))
+        })
+    }
+
+    /// Stores it under the next number.
+    pub(super) async fn keep(
+        &self,
+        actor: &str,
+        campaign: &str,
+        new: &NewRevision,
+        mut considered: Considered,
+    ) -> Result<RevisionAnswer, ControlError> {
+        let Considered { draft, .. } = &mut considered;
+        self.store_copies(std::mem::take(&mut draft.copies)).await?;
+        let number = self.store.insert_revision(&draft.compiled.revision).await?;
+        let mut detail = serde_json::json!(new);
+        detail["revision"] = number.into();
+        self.audit(actor, "revision.create", campaign, detail).await;
+        let Considered {
+            draft,
+            proof,
+            compared,
+        } = considered;
+        draft.answer(Some(number), proof, Some(compared))
+    }
+}
