@@ -9,7 +9,6 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
 use super::answer::{self, Answer};
-use super::lookups::CANCEL_TURN_LIMIT;
 use super::show::{no_lookup, show_row, unknown};
 use super::{Gateway, Orders, body};
 use crate::admission::AdmissionError;
@@ -20,6 +19,8 @@ use crate::wire::{Problem, check_uncompressed, idempotency_key, json};
 
 /// A change that is not made so long after its turn is asked for again.
 const WITHIN: Duration = Duration::from_secs(5);
+/// How long a cancel waits for its turn.
+pub(super) const CANCEL_TURN_LIMIT: Duration = Duration::from_secs(10);
 /// When one that had no turn may be sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 

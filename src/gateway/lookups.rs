@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::cancel::Cancelled;
+use super::cancel::{CANCEL_TURN_LIMIT, Cancelled};
 use super::my_orders::{BuyerOrders, BuyerPage};
 use crate::order::{BUYER, LandedOrder, OrderId, OrderState};
 use crate::store::{OrderChange, Outcome, Store, StoreError, StoreResult};
@@ -19,8 +19,6 @@ const TURN_LIMIT: Duration = Duration::from_secs(1);
 /// Cancels that wait for their turn at most: each keeps a request of some kilobytes. When a sale is called off, all of its
 /// buyers cancel at once, and none of them is to try again and again.
 const CANCELS_WAITING: usize = 2_048;
-/// How long a cancel waits for its turn.
-pub(super) const CANCEL_TURN_LIMIT: Duration = Duration::from_secs(10);
 /// How long an answer waits until the engine has back what an order held.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(1);
 

@@ -406,6 +406,7 @@ mod tests {
             ("not-landed-yet", 409, true),
             ("order-state", 409, false),
             ("order-expired", 409, false),
+            ("already-replaced", 409, false),
             ("accept-missing", 409, false),
             ("closed", 410, false),
             ("too-large", 413, false),

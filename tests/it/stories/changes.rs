@@ -374,7 +374,7 @@ async fn a_module_that_there_is_not_is_answered_with_those_that_there_are() {
         );
         let hint = problem["errors"][0]["hint"].as_str().expect("a hint");
         let named = if module.contains('@') {
-            "it has 1."
+            "1.0.0"
         } else {
             "n-per-user"
         };
