@@ -50,6 +50,7 @@ impl OrderJobs for Control {
 
 parameters! {
     struct BulkQuery {
+        /// Changes nothing, and says what it would be.
         #[serde(default)]
         dry_run: bool,
     }
