@@ -79,8 +79,14 @@ export interface Orders {
 
 /** Boxed, so that a `Result` that is nearly always good stays small. */
 export interface Problem {
+  /** Of `accept-missing`: ids of counters. */
+  accept?: string[];
+  /** Of `accept-missing`: what would change. */
+  changes?: (Record<string, unknown>)[];
   /** `<rule>/<reason>` of what failed. */
   constraint?: string;
+  /** Of `proof-failed`: what interpreter and script part over. */
+  counterexample?: Record<string, unknown>;
   /** What went wrong this time, in a sentence. */
   detail: string;
   /** Everything that is wrong, where it is more than one thing. */
@@ -94,7 +100,11 @@ export interface Problem {
   retry_at?: Moment;
   /** Whether the same request may succeed later without anybody changing anything. */
   retryable: boolean;
+  /** Of `order-state`: how the order stands. */
+  state?: string;
   status: number;
+  /** Of `invalid`, of a list: how many lines are wrong. */
+  suspicious?: number;
   title: string;
   /** A path on the plane that answered, which explains it. */
   type: string;

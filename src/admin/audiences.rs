@@ -17,7 +17,7 @@ use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
 use crate::store::AudienceRow;
-use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
+use crate::wire::problem::{MALFORMED, MEDIA_TYPE, UNKNOWN};
 use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 
 /// Versions of one page unless `limit` says otherwise.
@@ -110,6 +110,7 @@ parameters! {
         /// Of a table, whether the first line names the columns.
         header: Option<bool>,
         /// Campaigns that are to go by the version at once, joined by commas.
+        #[param(pattern = "[^,]")]
         activate: Option<String>,
     }
 }
@@ -385,8 +386,13 @@ pub(super) async fn delete(
 
 /// A version as a path names it.
 pub(super) fn number(version: &str) -> Result<u32, Problem> {
-    version.parse().map_err(|_| {
-        let detail = format!("the version {} is not a number", echo(version));
-        Problem::new(&MALFORMED, detail)
+    let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    version.parse().map_err(|_| match is_number {
+        // No list has as many.
+        true => Problem::new(&UNKNOWN, format!("there is no version {}", echo(version))),
+        false => Problem::new(
+            &MALFORMED,
+            format!("the version {} is not a number", echo(version)),
+        ),
     })
 }

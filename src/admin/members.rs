@@ -69,6 +69,7 @@ parameters! {
         /// Whether what does not look like an id is refused.
         strict: Option<bool>,
         /// Campaigns that are to go by the change at once, joined by commas.
+        #[param(pattern = "[^,]")]
         activate: Option<String>,
     }
 }
@@ -76,6 +77,7 @@ parameters! {
 parameters! {
     struct RemoveQuery {
         /// Campaigns that are to go by the change at once, joined by commas.
+        #[param(pattern = "[^,]")]
         activate: Option<String>,
     }
 }

@@ -212,6 +212,7 @@ parameters! {
         #[param(minimum = 1, maximum = 100, default = 50)]
         limit: Option<u32>,
         /// `next` of the page before.
+        #[param(pattern = r"^[0-9]{1,18}\.[^.]*\.[0-9]{1,18}$")]
         before: Option<String>,
     }
 }

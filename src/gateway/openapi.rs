@@ -188,10 +188,10 @@ fn lookups() -> Vec<Operation> {
 }
 
 fn streams() -> Vec<Operation> {
-    let stream = |path, id, summary| {
+    let stream = |path, id, summary, last: &str| {
         Operation::get(path, id, summary)
             .says("Server-sent events, each `event: state` with the order as `data`, until nothing follows. The body is no JSON.")
-            .header("Last-Event-ID", "`id` of the event that was read last: nothing up to it is told again.", &json!({"type": "string"}))
+            .header("Last-Event-ID", "`id` of the event that was read last: nothing up to it is told again.", &json!({"type": "string", "pattern": last}))
             .answers_with(200, "text/event-stream", "The stream.", json!({"type": "string"}))
             .of_something()
             .refuses(&[&TOO_MANY_STREAMS, &GATE_CLOSED, &DEADLINE])
@@ -201,11 +201,13 @@ fn streams() -> Vec<Operation> {
             "/v1/campaigns/{campaign}/orders/events",
             "streamMyOrders",
             "Changes of all orders of whoever asks",
+            r"^[0-9a-f]{32}\.[0-9]{1,9}$",
         ),
         stream(
             "/v1/campaigns/{campaign}/orders/{order}/events",
             "streamOrder",
             "Changes of one order, for its owner",
+            "^[0-9]{1,9}$",
         )
         .answers_nothing(
             204,

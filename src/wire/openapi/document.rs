@@ -34,7 +34,7 @@ impl Plane {
         for (name, schema) in problems::schemas() {
             schemas.put(name, schema);
         }
-        let (mut paths, mut asked) = (Map::new(), Vec::new());
+        let (mut paths, mut asked, mut shared) = (Map::new(), Vec::new(), Map::new());
         for (group, operations) in self.operations {
             for mut operation in operations {
                 schemas.extend(std::mem::take(&mut operation.schemas));
@@ -42,7 +42,7 @@ impl Plane {
                 let (method, path) = (operation.method.to_lowercase(), operation.path);
                 let guarded = self.guarded.iter().filter(|_| !operation.is_open);
                 let common: Vec<_> = self.common.iter().chain(guarded).copied().collect();
-                let described = described(operation, group, &common, self.path_parameters);
+                let described = described(operation, group, &common, self.path_parameters, &mut shared);
                 let item = paths.entry(path).or_insert_with(|| json!({}));
                 assert!(item.get(&method).is_none(), "{method} {path} is described twice");
                 item[method] = described;
@@ -66,6 +66,7 @@ impl Plane {
             "paths": paths,
             "components": {
                 "schemas": schemas.finish(&asked),
+                "responses": shared,
                 "examples": problems::examples(),
                 "parameters": parameters(),
                 "headers": headers(),
@@ -82,16 +83,25 @@ fn described(
     group: &str,
     common: &[&'static Kind],
     path_parameters: PathParameters,
+    shared: &mut Map<String, Value>,
 ) -> Value {
     let mut parameters = path_parameters_of(operation.path, path_parameters);
     parameters.extend(operation.parameters.iter().cloned());
     let mut responses = Map::new();
     for (status, answer) in problems::answers(&operation.all_problems(common)) {
-        responses.insert(status.to_string(), answer);
-    }
-    for status in &operation.texts {
-        let answer = &mut responses[&status.to_string()];
-        answer["content"]["text/plain"] = json!({"schema": {"type": "string"}});
+        let mut answer = answer;
+        if operation.texts.contains(&status) {
+            answer["content"]["text/plain"] = json!({"schema": {"type": "string"}});
+            responses.insert(status.to_string(), answer);
+            continue;
+        }
+        // Many operations have the same problems: each set of them is said once.
+        let name = problems::name(&answer);
+        responses.insert(
+            status.to_string(),
+            json!({"$ref": format!("#/components/responses/{name}")}),
+        );
+        shared.insert(name, answer);
     }
     for answer in &operation.answers {
         let status = answer.status.to_string();

@@ -124,7 +124,7 @@ impl Operation {
     /// Parameters of its query whose names fit a pattern: as OpenAPI has it, the members of an object that is exploded.
     pub fn parameters_like(mut self, name: &str, pattern: &str, most: usize, description: &str) -> Self {
         let schema = json!({"type": "object", "maxProperties": most, "propertyNames": {"pattern": pattern},
-            "additionalProperties": {"type": "string", "maxLength": 256}});
+            "additionalProperties": {"type": "string", "maxLength": 256, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}});
         let mut parameter = named(name, "query", false, description, &schema);
         parameter["style"] = "form".into();
         parameter["explode"] = true.into();

@@ -110,6 +110,7 @@ fn operation_of(html: &mut String, document: &Value, (path, method): (&str, &str
     }
     html.push_str("<table>\n<tr><th>status</th><th>answer</th></tr>\n");
     for (status, answer) in members(&operation["responses"]) {
+        let answer = followed(document, answer);
         let bodies: Vec<String> = members(&answer["content"])
             .filter(|(media_type, _)| *media_type != "application/problem+json")
             .map(|(media_type, content)| {

@@ -13,8 +13,34 @@ const RULE_TYPE: &str = "^/problems/rule/[a-z0-9-]{1,64}$";
 /// The schema of the document, and of what is in it.
 pub(super) fn schemas() -> Vec<(String, Value)> {
     let named = |name: &str, schema| (name.to_owned(), value_of(&schema));
+    let (name, mut problem) = named("Problem", <Document as utoipa::PartialSchema>::schema());
+    // Members of one kind of problem alone.
+    for (member, schema) in [
+        (
+            "state",
+            json!({"type": "string", "description": "Of `order-state`: how the order stands."}),
+        ),
+        (
+            "accept",
+            json!({"type": "array", "items": {"type": "string"}, "description": "Of `accept-missing`: ids of counters."}),
+        ),
+        (
+            "changes",
+            json!({"type": "array", "items": {"type": "object"}, "description": "Of `accept-missing`: what would change."}),
+        ),
+        (
+            "counterexample",
+            json!({"type": "object", "description": "Of `proof-failed`: what interpreter and script part over."}),
+        ),
+        (
+            "suspicious",
+            json!({"type": "integer", "description": "Of `invalid`, of a list: how many lines are wrong."}),
+        ),
+    ] {
+        problem["properties"][member] = schema;
+    }
     vec![
-        named("Problem", <Document as utoipa::PartialSchema>::schema()),
+        (name, problem),
         named(&Fault::name(), <Fault as utoipa::PartialSchema>::schema()),
     ]
 }
@@ -85,6 +111,17 @@ fn answer(status: u16, kinds: &[&'static Kind]) -> Value {
         answer["headers"] = headers;
     }
     answer
+}
+
+/// The name of an answer of problems: their slugs.
+pub(super) fn name(answer: &Value) -> String {
+    let examples = answer["content"]["application/problem+json"]["examples"].as_object();
+    let slugs: Vec<&str> = examples
+        .into_iter()
+        .flatten()
+        .map(|(slug, _)| slug.as_str())
+        .collect();
+    slugs.join(".")
 }
 
 /// What an answer of this status says in headers.

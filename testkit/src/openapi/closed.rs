@@ -12,6 +12,7 @@ impl Contract {
     pub fn of(mut document: Value) -> Self {
         let known = document.clone();
         close(&mut document["paths"], &known, false);
+        close(&mut document["components"]["responses"], &known, false);
         // A schema under a name is closed where it is used.
         if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
             schemas
@@ -46,7 +47,7 @@ impl Contract {
         let answer = self
             .operation(method, path)
             .and_then(|operation| operation["responses"].get(status.to_string()));
-        let answer = answer.ok_or_else(said)?;
+        let answer = followed(&self.0, answer.ok_or_else(said)?);
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         if answer["content"].is_null() && media_type.is_empty() {
             return Ok(None);

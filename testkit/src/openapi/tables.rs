@@ -80,6 +80,7 @@ fn problems(documents: &Documents) -> String {
         for (_, _, operation) in operations(document) {
             let answers = operation["responses"].as_object().into_iter().flatten();
             let examples = answers.filter_map(|(_, answer)| {
+                let answer = followed(document, answer);
                 answer["content"]["application/problem+json"]["examples"].as_object()
             });
             for (slug, _) in examples.flatten() {

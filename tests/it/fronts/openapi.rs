@@ -199,7 +199,8 @@ fn every_problem_is_named_by_an_operation_and_has_an_example() {
     for document in [&orders, &admin] {
         for (_, _, operation) in operations(document) {
             for (_, answer) in operation["responses"].as_object().into_iter().flatten() {
-                let examples = answer["content"]["application/problem+json"]["examples"].as_object();
+                let examples =
+                    followed(document, answer)["content"]["application/problem+json"]["examples"].as_object();
                 named.extend(examples.into_iter().flatten().map(|(slug, _)| slug.clone()));
             }
         }
