@@ -106,6 +106,7 @@ parameters! {
         /// Of a table, the column of the ids: its name, or its number from 1. See [`TableOptions`].
         column: Option<String>,
         /// Of a table, what separates columns.
+        #[param(pattern = r"^(comma|semicolon|tab|[,;\t])$")]
         delimiter: Option<String>,
         /// Of a table, whether the first line names the columns.
         header: Option<bool>,

@@ -101,7 +101,7 @@ fn campaigns() -> Vec<Operation> {
         Operation::get("/v1/campaigns/{campaign}/quota", "showQuota", "What this buyer has used and still has")
             .says("It thinks of an order of `quantity` units of `sku`, with the attributes that stand in the query as \
                 `client.<name>`. Nothing is reserved.")
-            .parameter("sku", "The SKU of the order.", &json!({"type": "string", "minLength": 1, "maxLength": 128}))
+            .parameter("sku", "The SKU of the order.", &json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}))
             .parameter("quantity", "Its units.", &json!({"type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 1}))
             .parameters_like("attributes", CLIENT_ATTRIBUTE, 16, "What the order would say as `attributes`, each as a parameter of its own: \
                 `client.device=d1`.")

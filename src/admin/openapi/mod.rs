@@ -117,7 +117,7 @@ fn path_parameters(path: &str, name: &str) -> (&'static str, Value) {
         ),
         "user" => (
             "Id of the buyer: `sub` of their tokens.",
-            json!({"type": "string", "minLength": 1, "maxLength": 256}),
+            json!({"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}),
         ),
         "member" => (
             "The member.",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
-use super::schemas::{Schemas, value_of};
+use super::schemas::{Schemas, never_null, value_of};
 use crate::wire::problem::{
     IDEMPOTENCY_KEY, INVALID, KEY_REUSED, Kind, MALFORMED, MEDIA_TYPE, TOO_LARGE, UNKNOWN,
 };
@@ -104,7 +104,15 @@ impl Operation {
     /// The parameters of its query, from the struct that reads them.
     pub fn query<T: IntoParams>(mut self) -> Self {
         let read = T::into_params(|| Some(ParameterIn::Query));
-        self.parameters.extend(read.iter().map(value_of));
+        self.parameters.extend(read.iter().map(|parameter| {
+            let mut parameter = value_of(parameter);
+            let schema = &mut parameter["schema"];
+            never_null(schema);
+            if schema["format"] == "uint32" && schema["maximum"].is_null() {
+                schema["maximum"] = u32::MAX.into();
+            }
+            parameter
+        }));
         self
     }
 

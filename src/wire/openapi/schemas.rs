@@ -12,7 +12,10 @@ pub(super) struct Schemas(BTreeMap<String, Value>);
 
 /// The JSON of a part of a description.
 pub(super) fn value_of(part: &impl Serialize) -> Value {
-    serde_json::to_value(part).expect("a description is plain data with text keys")
+    let text = serde_json::to_string(part).expect("a description is plain data with text keys");
+    // utoipa spells the formats of unsigned integers in a way of its own.
+    let text = text.replace("\"format\":\"u-int", "\"format\":\"uint");
+    serde_json::from_str(&text).expect("it was JSON before")
 }
 
 impl Schemas {
@@ -94,9 +97,8 @@ fn without_null(schema: &mut Value) {
     for (keyword, nested) in members.iter_mut() {
         match (keyword.as_str(), nested) {
             ("allOf" | "oneOf" | "anyOf", Value::Array(all)) => all.iter_mut().for_each(|one| {
-                // What is flattened and not there brings nothing.
                 if keyword == "allOf" {
-                    never_null(one);
+                    perhaps_nothing(one);
                 }
                 without_null(one);
             }),
@@ -106,7 +108,20 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-fn never_null(property: &mut Value) {
+/// What is flattened and not there brings nothing.
+fn perhaps_nothing(part: &mut Value) {
+    let is_null = |one: &Value| one["type"] == "null";
+    if let Some(choices) = part["oneOf"].as_array()
+        && choices.iter().any(is_null)
+    {
+        let there = choices.iter().filter(|one| !is_null(one)).cloned();
+        let all: Vec<Value> = there.chain([json!({"type": "object"})]).collect();
+        *part = json!({"anyOf": all});
+    }
+}
+
+/// What is missing where it is not said, and never `null`.
+pub(super) fn never_null(property: &mut Value) {
     let Value::Object(members) = property else { return };
     if let Some(Value::Array(types)) = members.get_mut("type") {
         types.retain(|one| one != "null");
