@@ -42,12 +42,12 @@ fn fits(pattern: &str, path: &str) -> bool {
     pattern.len() == path.len() && pattern.iter().zip(&path).all(same)
 }
 
-/// Asked for by the environment variable `RUSHGATE_HOLD_CONTRACT`.
+/// Asked for by the environment variable `HOLD_CONTRACT`.
 ///
 /// # Panics
 /// Where an answer has a status, a media type or a member that its contract does not describe.
 pub fn hold(method: &str, path: &str, status: u16, content_type: &str, body: &[u8]) {
-    if std::env::var_os("RUSHGATE_HOLD_CONTRACT").is_none() {
+    if std::env::var_os("HOLD_CONTRACT").is_none() {
         return;
     }
     if status == METHOD_NOT_ALLOWED || !matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
