@@ -142,6 +142,8 @@ check "Services for the tests" scripts/stack.sh up --brokers 1
 check "Tests" tests "$@"
 check "Broken builds" broken_builds
 check "Surface" ./x surface --dev --check
+check "Contract: breaking changes" ./x openapi --breaking
+check "Contract: tried" ./x openapi --fuzz
 check "Faults under load" faults
 
 if [ ${#FAILED[@]} -gt 0 ]; then

@@ -40,11 +40,14 @@ pub const RETENTION_MS: i64 = RETENTION_DAYS as i64 * DAY_MS;
 pub const ARCHIVE_LEAD_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sku {
+    /// Up to 128 bytes.
+    #[schema(min_length = 1, max_length = 128)]
     pub id: String,
     /// Units for sale.
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub stock: u64,
     /// What it is, `colour` and `category`, by name: rules may ask for it. Fixed at creation.
     #[serde(

@@ -105,6 +105,17 @@ impl OrderId {
     }
 }
 
+impl utoipa::PartialSchema for OrderId {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        let digits = text.pattern(Some("^[0-9a-f]{32}$"));
+        digits.description(Some("Id of an order.")).into()
+    }
+}
+
+impl utoipa::ToSchema for OrderId {}
+
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.encode(&mut [0; 32]))
@@ -224,7 +235,7 @@ fn short(hash: Sha256) -> String {
 pub const NO_LIMIT: i64 = i64::MAX;
 
 /// What an admitted order consumed of one counter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Charge {
     /// Counter id of the merged plan: `<rule>/<id>`.
     pub counter: String,

@@ -9,7 +9,7 @@ use crate::plan::fold::list_of;
 use crate::plan::{Audiences, CheckContext, Expr, Folds, Plan};
 
 /// One rule of a revision, its module pinned by digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PinnedRule {
     /// Namespace of its counters; the module's id unless the merchant gave a name.
     pub name: String,

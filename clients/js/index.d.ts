@@ -1,38 +1,11 @@
 // Types of the client; index.js says what each does.
 
-export type OrderState =
-  | "pending"
-  | "accepted"
-  | "confirmed"
-  | "paid"
-  | "cancelled"
-  | "expired"
-  | "refunded"
-  | "revoked";
+import type { Campaign, ListedCampaign, NewOrder as OrderBody, Order, OrderState, Problem, Quota } from "./types.d.ts";
 
-export interface Order {
-  order: string;
-  state: OrderState;
-  campaign: string;
-  sku: string;
-  quantity: number;
-  revision: number;
-  /** RFC 3339, UTC, milliseconds; so are all moments. */
-  placed_at: string;
-  confirmed_at?: string;
-  /** Until then it is to be paid; missing where it waits for no payment. */
-  pay_by?: string;
-  revoked_reason?: string;
-  replaces?: string;
-}
+export type { Campaign, ListedCampaign, Order, OrderState, Problem, Quota };
 
-export interface NewOrder {
-  sku: string;
-  quantity?: number;
-  attributes?: Record<string, string | string[]>;
-  /** An order of this buyer that expired, in whose place this one comes. */
-  replaces?: string;
-}
+/** What is ordered; one unit where no quantity is said. */
+export type NewOrder = Omit<OrderBody, "quantity"> & { quantity?: number };
 
 export interface Options {
   url: string;
@@ -57,7 +30,7 @@ export class Refused extends Error {
   /** Milliseconds. */
   readonly retryAfter?: number;
   /** The problem document (RFC 9457). */
-  readonly document: Record<string, unknown>;
+  readonly document: Partial<Problem>;
 }
 
 export class Unanswered extends Error {}
@@ -73,10 +46,10 @@ export class Rushgate {
     asked?: Asked & { onLine?: (line: Line) => void },
   ): AsyncGenerator<Order, void, undefined>;
   orders(asked?: Asked & { campaign?: string; limit?: number }): AsyncGenerator<Order, void, undefined>;
-  campaigns(asked?: Asked & { limit?: number }): AsyncGenerator<Record<string, unknown>, void, undefined>;
-  campaign(campaign: string, asked?: Asked): Promise<Record<string, unknown>>;
+  campaigns(asked?: Asked & { limit?: number }): AsyncGenerator<ListedCampaign, void, undefined>;
+  campaign(campaign: string, asked?: Asked): Promise<Campaign>;
   quota(
     campaign: string,
     asked?: Asked & { sku?: string; quantity?: number; attributes?: Record<string, string> },
-  ): Promise<Record<string, unknown>>;
+  ): Promise<Quota>;
 }

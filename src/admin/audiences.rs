@@ -17,13 +17,14 @@ use super::query::{parameters, query};
 use crate::audience::{ListKind, TableOptions, TableRead};
 use crate::control::{AudienceUpload, Format, Reading, Repinned, Uploaded};
 use crate::store::AudienceRow;
-use crate::wire::problem::{MALFORMED, MEDIA_TYPE};
+use crate::wire::problem::{MALFORMED, MEDIA_TYPE, UNKNOWN};
 use crate::wire::{Moment, Problem, echo, is_media_type, paged};
 
 /// Versions of one page unless `limit` says otherwise.
 const PAGE: u32 = 20;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = List)]
 pub(super) struct AudienceAnswer {
     id: String,
     version: u32,
@@ -50,8 +51,9 @@ impl From<AudienceRow> for AudienceAnswer {
     }
 }
 
-#[derive(Serialize)]
-struct UploadAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = UploadedList)]
+pub(super) struct UploadAnswer {
     #[serde(flatten)]
     audience: AudienceAnswer,
     /// When the version takes effect, in a sentence.
@@ -65,11 +67,13 @@ struct UploadAnswer {
     table: Option<TableAnswer>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = TableRead)]
 struct TableAnswer {
     /// The number of the column, from 1.
     column: usize,
     /// Its name, unless the first line is a row like the others.
+    #[schema(required)]
     name: Option<String>,
     delimiter: String,
     rows: u64,
@@ -94,27 +98,35 @@ impl From<TableRead> for TableAnswer {
 
 parameters! {
     struct UploadQuery {
+        /// `false` takes lines that do not look like ids, or that are meant as addresses and are none.
         strict: Option<bool>,
         /// What the members are: `texts` or `addresses`.
+        #[param(pattern = "^(texts|addresses)$")]
         kind: Option<String>,
-        /// These are of tables: see [`TableOptions`].
+        /// Of a table, the column of the ids: its name, or its number from 1. See [`TableOptions`].
         column: Option<String>,
+        /// Of a table, what separates columns.
+        #[param(pattern = r"^(comma|semicolon|tab|[,;\t])$")]
         delimiter: Option<String>,
+        /// Of a table, whether the first line names the columns.
         header: Option<bool>,
         /// Campaigns that are to go by the version at once, joined by commas.
+        #[param(pattern = "[^,]")]
         activate: Option<String>,
     }
 }
 
 parameters! {
     struct PageQuery {
+        /// Entries of the page at most.
+        #[param(minimum = 1, maximum = 100, default = 20)]
         limit: Option<u32>,
         /// Number of the last version of the page before.
         before: Option<u32>,
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Behind {
     campaign: String,
     revision: u32,
@@ -131,7 +143,8 @@ impl From<(String, u32, u32)> for Behind {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ActivatedList)]
 pub(super) struct Activated {
     campaign: String,
     revision: u32,
@@ -148,13 +161,15 @@ impl From<Repinned> for Activated {
     }
 }
 
-#[derive(Serialize)]
-struct AudiencesAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Lists)]
+pub(super) struct AudiencesAnswer {
     audiences: Vec<AudienceAnswer>,
 }
 
-#[derive(Serialize)]
-struct VersionsAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ListVersions)]
+pub(super) struct VersionsAnswer {
     id: String,
     versions: Vec<AudienceAnswer>,
     /// Value of `before` for the next page; missing on the last one.
@@ -372,8 +387,13 @@ pub(super) async fn delete(
 
 /// A version as a path names it.
 pub(super) fn number(version: &str) -> Result<u32, Problem> {
-    version.parse().map_err(|_| {
-        let detail = format!("the version {} is not a number", echo(version));
-        Problem::new(&MALFORMED, detail)
+    let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    version.parse().map_err(|_| match is_number {
+        // No list has as many.
+        true => Problem::new(&UNKNOWN, format!("there is no version {}", echo(version))),
+        false => Problem::new(
+            &MALFORMED,
+            format!("the version {} is not a number", echo(version)),
+        ),
     })
 }

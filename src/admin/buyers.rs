@@ -53,6 +53,7 @@ impl Buyers for Control {
 
 parameters! {
     struct EraseQuery {
+        /// Changes nothing, and says what it would be.
         #[serde(default)]
         dry_run: bool,
     }

@@ -27,6 +27,7 @@ const PAGE_MAX: u32 = 100;
 parameters! {
     /// Whether a revision's answer holds its script, which is many times as long as all the rest.
     struct ScriptQuery {
+        /// The answer holds the script.
         #[serde(default)]
         pub(super) lua: bool,
     }
@@ -43,8 +44,10 @@ impl ScriptQuery {
 
 parameters! {
     struct CreateQuery {
+        /// Creates nothing, and is refused whatever creating it would be refused for.
         #[serde(default)]
         dry_run: bool,
+        /// The answer holds the script.
         #[serde(default)]
         lua: bool,
     }
@@ -52,14 +55,17 @@ parameters! {
 
 parameters! {
     struct PageQuery {
+        /// Entries of the page at most.
+        #[param(minimum = 1, maximum = 100, default = 50)]
         limit: Option<u32>,
         /// Id of the last campaign of the page before.
         before: Option<String>,
     }
 }
 
-#[derive(Serialize)]
-struct Page {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Campaigns)]
+pub(super) struct Page {
     campaigns: Vec<Listed>,
     /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +73,8 @@ struct Page {
 }
 
 /// What both the list and the single view show.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CampaignHead)]
 struct Head {
     id: String,
     title: String,
@@ -87,7 +94,8 @@ struct Head {
     created_at: Moment,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ListedCampaign)]
 struct Listed {
     #[serde(flatten)]
     head: Head,
@@ -95,7 +103,8 @@ struct Listed {
 }
 
 /// A SKU in a list of campaigns: with all attributes a page could be as long as all of its campaigns' bodies.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ListedSku)]
 struct Stocked {
     id: String,
     stock: u64,
@@ -110,8 +119,9 @@ impl Stocked {
     }
 }
 
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Campaign)]
+pub(super) struct Shown {
     #[serde(flatten)]
     head: Head,
     /// The partition of each shard's orders; missing where they go by key.

@@ -39,8 +39,9 @@ impl OrderLife for Control {
     }
 }
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = OrderChanged)]
+pub(super) struct Answer {
     did: String,
     change: ChangeView,
     #[serde(flatten)]

@@ -23,12 +23,15 @@ use crate::plan::Fold;
 
 parameters! {
     struct AskQuery {
+        /// The newest where it is left out.
+        #[param(minimum = 1)]
         version: Option<u32>,
     }
 }
 
-#[derive(Serialize)]
-struct AskAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Member)]
+pub(super) struct AskAnswer {
     id: String,
     version: u32,
     member: String,
@@ -41,7 +44,8 @@ struct AskAnswer {
 }
 
 /// What an active revision finds that asks for the list folded.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = FoldedMember)]
 struct FoldedAnswer {
     campaign: String,
     version: u32,
@@ -65,19 +69,22 @@ parameters! {
         /// Whether what does not look like an id is refused.
         strict: Option<bool>,
         /// Campaigns that are to go by the change at once, joined by commas.
+        #[param(pattern = "[^,]")]
         activate: Option<String>,
     }
 }
 
 parameters! {
     struct RemoveQuery {
-        /// As in [`PutQuery`].
+        /// Campaigns that are to go by the change at once, joined by commas.
+        #[param(pattern = "[^,]")]
         activate: Option<String>,
     }
 }
 
-#[derive(Serialize)]
-struct ChangeAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = MemberChanged)]
+pub(super) struct ChangeAnswer {
     #[serde(flatten)]
     audience: AudienceAnswer,
     member: String,

@@ -10,6 +10,7 @@ mod life;
 mod lifetime;
 mod members;
 mod modules;
+mod openapi;
 mod order_jobs;
 mod orders;
 mod parameters;
@@ -55,6 +56,7 @@ pub use buyers::Buyers;
 pub use config::Config;
 pub use life::OrderLife;
 pub use lifetime::Lifetime;
+pub use openapi::openapi;
 pub use order_jobs::OrderJobs;
 pub use orders::LandedOrders;
 pub use parameters::query_parameters;
@@ -418,6 +420,8 @@ impl Admin {
             .layer(axum::middleware::from_fn(readable))
             .layer(axum::middleware::from_fn_with_state(guard, guard::check));
         health_routes()
+            .route(wire::openapi::PATH, get(openapi::document))
+            .route(wire::openapi::PAGE_PATH, get(openapi::page))
             .nest("/admin/v1", admin)
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)

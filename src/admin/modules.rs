@@ -14,18 +14,20 @@ use super::guard::Actor;
 use super::query::{parameters, query};
 use crate::serving::FEW_BODY_BYTES;
 use crate::store::ModuleRow;
-use crate::wasm::MODULE_BYTES_MAX;
+use crate::wasm::{Descriptor, MODULE_BYTES_MAX};
 use crate::wire::Moment;
 
 // No body that is held as a whole is longer than what is charged for it.
 const _: () = assert!(MODULE_BYTES_MAX <= FEW_BODY_BYTES && JSON_BYTES_MAX <= FEW_BODY_BYTES);
 
-#[derive(Serialize)]
-struct ModuleAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Module)]
+pub(super) struct ModuleAnswer {
     digest: String,
     id: String,
     version: String,
     uploaded_at: Moment,
+    #[schema(value_type = Descriptor)]
     descriptor: serde_json::Value,
 }
 
@@ -41,8 +43,9 @@ impl From<ModuleRow> for ModuleAnswer {
     }
 }
 
-#[derive(Serialize)]
-struct ModulesAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Modules)]
+pub(super) struct ModulesAnswer {
     modules: Vec<ModuleAnswer>,
 }
 
@@ -54,8 +57,9 @@ parameters! {
     }
 }
 
-#[derive(Serialize)]
-struct UploadAnswer {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = UploadedModule)]
+pub(super) struct UploadAnswer {
     #[serde(flatten)]
     module: ModuleAnswer,
     /// It stands for the built-in module whose id it has.

@@ -71,6 +71,7 @@ impl OrderJobs for Control {
 
 parameters! {
     struct BulkQuery {
+        /// Changes nothing, and says what it would be.
         #[serde(default)]
         dry_run: bool,
     }
@@ -78,14 +79,17 @@ parameters! {
 
 parameters! {
     struct JobsQuery {
+        /// Entries of the page at most.
+        #[param(minimum = 1, maximum = 100, default = 50)]
         limit: Option<u32>,
         /// Id of the last job of the page before.
         before: Option<String>,
     }
 }
 
-#[derive(Serialize)]
-struct Jobs {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = OrderJobs)]
+pub(super) struct Jobs {
     jobs: Vec<JobView>,
     /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -80,16 +80,26 @@ impl LandedOrders for Control {
 parameters! {
     struct OrdersQuery {
         /// One that a landed order may have.
+        #[param(pattern = "^(confirmed|paid|cancelled|expired|refunded|revoked)$")]
         state: Option<String>,
+        /// Of this buyer alone.
         user: Option<String>,
+        /// Of this SKU alone.
         sku: Option<String>,
-        /// Times in RFC 3339: placed at `from` or later, and before `to`.
+        /// Placed at this time or later; RFC 3339.
+        #[param(format = DateTime)]
         from: Option<String>,
+        /// Placed before this time; RFC 3339.
+        #[param(format = DateTime)]
         to: Option<String>,
+        /// Entries of the page at most.
+        #[param(minimum = 1, maximum = 100, default = 50)]
         limit: Option<u32>,
         /// Id of the last order of the page before.
+        #[param(pattern = "^[0-9a-f]{32}$")]
         before: Option<String>,
         /// `json`, `csv` or `jsonl`; without it, what the header `Accept` asks for.
+        #[param(pattern = "^(json|csv|jsonl)$")]
         format: Option<String>,
     }
 }
@@ -102,8 +112,9 @@ enum Format {
     Lines,
 }
 
-#[derive(Serialize)]
-struct Page {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Orders)]
+pub(super) struct Page {
     orders: Vec<Line>,
     /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +122,8 @@ struct Page {
 }
 
 /// An order in a list.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ListedOrder)]
 struct Line {
     order: OrderId,
     state: OrderState,
@@ -130,7 +142,8 @@ struct Line {
 }
 
 /// An order in full.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = OrderInFull)]
 pub(super) struct Shown {
     campaign: String,
     #[serde(flatten)]
@@ -149,7 +162,8 @@ pub(super) struct Shown {
 }
 
 /// One change of an order.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = OrderChange)]
 pub(super) struct ChangeView {
     /// Among the changes of its order, from 1.
     number: u32,

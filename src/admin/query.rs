@@ -14,7 +14,7 @@ macro_rules! parameters {
         struct $name:ident { $($(#[$of:meta])* $visible:vis $field:ident: $type:ty,)* }
     ) => {
         $(#[$about])*
-        #[derive(serde::Deserialize)]
+        #[derive(serde::Deserialize, utoipa::IntoParams)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $name { $($(#[$of])* $visible $field: $type,)* }
 

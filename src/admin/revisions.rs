@@ -26,8 +26,10 @@ const PAGE: u32 = 20;
 
 parameters! {
     struct RevisionQuery {
+        /// Changes nothing, and says what it would be.
         #[serde(default)]
         dry_run: bool,
+        /// The answer holds the script.
         #[serde(default)]
         lua: bool,
     }
@@ -35,6 +37,8 @@ parameters! {
 
 parameters! {
     struct PageQuery {
+        /// Entries of the page at most.
+        #[param(minimum = 1, maximum = 100, default = 20)]
         limit: Option<u32>,
         /// Number of the last revision of the page before.
         before: Option<u32>,
@@ -44,35 +48,41 @@ parameters! {
 parameters! {
     struct DiffQuery {
         /// The active revision unless it is named.
+        #[param(minimum = 1)]
         against: Option<u32>,
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = Activate)]
 #[serde(deny_unknown_fields)]
-struct ActivateBody {
+pub(super) struct ActivateBody {
     revision: u32,
     /// Ids of counters that may be re-keyed or dropped, or start at zero.
     #[serde(default)]
     accept: Vec<String>,
     /// What the merchant says about it, for the audit trail.
     #[serde(default)]
+    #[schema(max_length = 500)]
     note: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Page {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Revisions)]
+pub(super) struct Page {
     revisions: Vec<Head>,
     /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ListedRevision)]
 struct Head {
     revision: u32,
     active: bool,
     created_at: Moment,
+    #[schema(required)]
     created_by: Option<String>,
     activations: Vec<Activation>,
     opens_at: Moment,
@@ -90,20 +100,23 @@ struct Head {
     changed: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Activation {
     epoch: u64,
     at: Moment,
+    #[schema(required)]
     by: Option<String>,
 }
 
 /// The answer a revision was created with, and its history.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RevisionInFull)]
+pub(super) struct Shown {
     #[serde(flatten)]
     answer: RevisionAnswer,
     active: bool,
     created_at: Moment,
+    #[schema(required)]
     created_by: Option<String>,
     activations: Vec<Activation>,
     opens_at: Moment,

@@ -81,25 +81,30 @@ impl Running for Control {
 
 parameters! {
     struct ChangeQuery {
+        /// Changes nothing, and says what it would be.
         #[serde(default)]
         dry_run: bool,
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = Pause)]
 #[serde(deny_unknown_fields, default)]
-struct PauseBody {
+pub(super) struct PauseBody {
     /// When it begins; now where it is left out.
     pause_at: Option<jiff::Timestamp>,
     resume_at: Option<jiff::Timestamp>,
     /// For the audit trail, and shown with the pause.
+    #[schema(max_length = 500)]
     note: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = Note)]
 #[serde(deny_unknown_fields, default)]
-struct NoteBody {
+pub(super) struct NoteBody {
     /// For the audit trail.
+    #[schema(max_length = 500)]
     note: Option<String>,
 }
 

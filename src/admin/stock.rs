@@ -14,6 +14,7 @@ use crate::control::{NewSku, Operation, SKU_CREATE, STOCK_CHANGE, StockBody};
 
 parameters! {
     struct StockQuery {
+        /// Changes nothing, and says what it would be.
         #[serde(default)]
         dry_run: bool,
     }

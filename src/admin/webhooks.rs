@@ -117,8 +117,9 @@ impl From<WebhookError> for Refused {
     }
 }
 
-#[derive(Serialize)]
-struct List {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Webhooks)]
+pub(super) struct List {
     webhooks: Vec<WebhookView>,
 }
 
@@ -204,22 +205,29 @@ pub(super) async fn test(
 
 parameters! {
     struct DeliveriesQuery {
+        /// In this state alone.
+        #[param(pattern = "^(waiting|delivered|failed)$")]
         state: Option<String>,
+        /// Entries of the page at most.
+        #[param(minimum = 1, maximum = 100, default = 50)]
         limit: Option<u32>,
         /// `next` of the page before.
+        #[param(pattern = r"^[0-9]{1,18}\.[^.]*\.[0-9]{1,18}$")]
         before: Option<String>,
     }
 }
 
-#[derive(Serialize)]
-struct Page {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Deliveries)]
+pub(super) struct Page {
     deliveries: Vec<Line>,
     /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Delivery)]
 struct Line {
     /// `webhook-id` of the message.
     id: String,

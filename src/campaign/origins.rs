@@ -14,7 +14,7 @@ pub const ORIGIN_BYTES_MAX: usize = 300;
 const ANY: &str = "*";
 
 /// A list of origins as browsers write them, or every one there is. An empty list is of nobody.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "Given", into = "Vec<String>")]
 pub struct Origins(Vec<String>);
 

@@ -10,6 +10,7 @@ mod flags;
 pub mod load;
 mod migrate;
 mod module;
+mod openapi;
 mod order;
 mod out;
 mod rebuild;
@@ -83,6 +84,8 @@ pub enum Command {
     /// Makes, builds, tries and uploads rule modules.
     #[command(subcommand)]
     Module(module::Module),
+    /// Prints what a plane is asked and answers: OpenAPI 3.1 in JSON, as it is served at /openapi.json.
+    Openapi(openapi::Args),
     /// Looks at one module within limits. A gateway starts this by itself for every upload.
     #[command(name = crate::wasm::child::COMMAND, hide = true)]
     Child {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::config::config;
 use super::doctor::doctor;
 use super::migrate::migrate;
+use super::openapi::openapi;
 use super::out::Exit;
 use super::rebuild::rebuild;
 use super::reconcile::reconcile;
@@ -68,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             on_runtime(doctor(args, file, settings.resolve(&variable)))
         }
         Command::Config(command) => config(command),
+        Command::Openapi(args) => openapi(&args),
         Command::Campaign(command) => on_runtime(campaign::run(command)),
         Command::Order(command) => on_runtime(order::run(command)),
         Command::Buyer(command) => on_runtime(buyer::run(command)),

@@ -30,7 +30,7 @@ const LOOK_TRIES: u32 = 5;
 const COMPARE_TRIES: u32 = 5;
 
 /// What an activation answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Activated {
     pub campaign: String,
     pub revision: u32,

@@ -28,7 +28,7 @@ const ROW_TRIES: u32 = 3;
 const PAGE_MAX: u32 = 101;
 
 /// Live figures of a campaign.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CampaignFigures {
     pub skus: Vec<SkuFigures>,
     /// Rejections by reason, over all gateways.
@@ -51,7 +51,7 @@ pub struct CampaignFigures {
     pub terms: TermsView,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SkuFigures {
     pub id: String,
     pub stock: u64,

@@ -12,17 +12,24 @@ use super::{Control, ControlError};
 use crate::wire::echo;
 
 /// Body of `POST /admin/v1/campaigns/{id}/clone`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewClone {
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+    )]
     pub id: String,
     /// That of the other one where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200)]
     pub title: Option<String>,
     pub opens_at: jiff::Timestamp,
     pub closes_at: jiff::Timestamp,
     /// Why, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
     pub note: Option<String>,
 }
 

@@ -30,7 +30,7 @@ use crate::wasm::examples::rule_plan;
 use crate::wasm::{Context, Descriptor, Diagnostic, Inspected, ModuleError};
 
 /// What a revision changes against another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Compared {
     pub against: u32,
     pub changes: Vec<Change>,
@@ -53,7 +53,8 @@ const RULES: &str = "/rules";
 const SHADOW: &str = "/shadow";
 
 /// What a revision answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = Revision)]
 pub struct RevisionAnswer {
     /// `None` for a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,7 +15,7 @@ use crate::wire::Moment;
 pub const END: &str = "campaign.end";
 
 /// What an end answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Ended {
     pub campaign: String,
     pub state: &'static str,

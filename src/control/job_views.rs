@@ -13,7 +13,8 @@ use crate::wire::Moment;
 pub const BULK_STOP: &str = "order.bulk-stop";
 
 /// A job as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = OrderJob)]
 pub struct JobView {
     pub campaign: String,
     pub job: String,

@@ -57,14 +57,17 @@ impl OrderAct {
 }
 
 /// What is said of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = OrderAct)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrderActBody {
     /// A word that is counted; the act's own where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
     pub reason: Option<String>,
     /// For whoever reads the order's changes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
     pub note: Option<String>,
     /// What comes back; what the terms of the campaign say where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -68,24 +68,24 @@ pub use audiences::{
 pub use campaigns::{CampaignFigures, SkuFigures};
 pub use clone::NewClone;
 pub use compile::{Compared, RevisionAnswer};
-pub use end::END;
+pub use end::{END, Ended};
 pub use job_views::{BULK_STOP, JobView};
 pub use life::{OrderAct, OrderActBody, OrderChanged, OrderInFull};
 pub use loader::Loader;
 pub use modules::UploadedModule;
 pub use operations::{ACTIVATE, Answered, CLONE, DELETE, Operation, PAYMENTS};
-pub use order_jobs::{BulkBody, BulkFilter};
+pub use order_jobs::{BulkBody, BulkFilter, BulkTried};
 pub use orders::OrdersStream;
-pub use pause::{PAUSE, PausedView, RESUME};
+pub use pause::{PAUSE, PauseAnswer, PausedView, RESUME};
 pub use privacy::{BuyerLines, CampaignErasure, ERASE, EXPORT, EraseBody, ErasureView, ListedIn};
 pub use problem::Problem;
 pub use requests::{NewCampaign, NewRevision, RuleSpec};
 pub use revisions::{ActivatedAt, RevisionHead, RevisionView};
-pub use scheduled::UNSCHEDULE;
+pub use scheduled::{Planned, UNSCHEDULE};
 pub use shadow::{Difference, ShadowFigures};
 pub use stock::{NewSku, SKU_CREATE, STOCK_CHANGE, StockBody, StockChanged};
 pub use terms::TermsView;
-pub use times::{CHANGE, CampaignChange};
+pub use times::{CHANGE, CampaignChange, CampaignChanged};
 pub use to_come::ScheduledView;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

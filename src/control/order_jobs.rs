@@ -36,9 +36,11 @@ const JOBS_MAX: u32 = 20;
 const NAMED: usize = 10;
 
 /// Which orders. What is left out is not asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BulkFilter {
+    /// One that a landed order may have.
+    #[schema(value_type = Option<OrderState>)]
     pub state: Option<String>,
     pub user: Option<String>,
     pub sku: Option<String>,
@@ -48,18 +50,22 @@ pub struct BulkFilter {
 }
 
 /// Body of `POST …/orders/cancel` and `…/orders/refund`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Bulk)]
 #[serde(deny_unknown_fields)]
 pub struct BulkBody {
     pub filter: BulkFilter,
     #[serde(default)]
+    #[schema(max_length = 64, pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
     pub reason: Option<String>,
     #[serde(default)]
+    #[schema(max_length = 500)]
     pub note: Option<String>,
     #[serde(default)]
     pub releases: Option<Release>,
     /// Orders a second: 1 to [`RATE_MAX`].
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 2000)]
     pub rate: Option<u32>,
     /// Only where the filter lets through so many orders.
     #[serde(default)]
@@ -67,15 +73,15 @@ pub struct BulkBody {
 }
 
 /// Orders, and how many units they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counted {
     pub orders: u64,
     pub units: u64,
 }
 
 /// What a dry run answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct BulkTried {
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct BulkTried {
     campaign: String,
     did: String,
     #[serde(flatten)]

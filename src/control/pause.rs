@@ -24,7 +24,8 @@ const TRIES: u32 = 5;
 const PUT_TRIES: u32 = 5;
 
 /// Since when and until when a sale is paused, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Paused)]
 pub struct PausedView {
     pub since: Moment,
     /// Missing where somebody has to resume it.
@@ -47,7 +48,8 @@ impl PausedView {
 }
 
 /// What a pause or a resume answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PauseChanged)]
 pub struct PauseAnswer {
     pub campaign: String,
     pub state: &'static str,

@@ -20,18 +20,28 @@ const TITLE_BYTES_MAX: usize = 200;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Body of `POST /admin/v1/campaigns`. Times are RFC 3339.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCampaign {
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+    )]
     pub id: String,
+    /// Up to 200 bytes.
     #[serde(default)]
+    #[schema(max_length = 200)]
     pub title: String,
     pub opens_at: jiff::Timestamp,
     pub closes_at: jiff::Timestamp,
     /// For how many days it is kept after it closed, 1 to 366; the configuration says it where this does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 366)]
     pub retention_days: Option<u32>,
+    #[schema(min_items = 1, max_items = 1000)]
     pub skus: Vec<Sku>,
+    #[schema(min_items = 1, max_items = 8)]
     pub rules: Vec<RuleSpec>,
     /// How attributes are folded before rules see them.
     #[serde(default, skip_serializing_if = "Folds::is_empty")]
@@ -39,6 +49,7 @@ pub struct NewCampaign {
     /// Rules that decide every attempt a second time, on counters of their own, and admit or reject
     /// nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 8)]
     pub shadow: Vec<RuleSpec>,
     /// The time in which an order is to be paid; left out, none expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,10 +67,12 @@ pub struct NewCampaign {
     /// Whose pages may read what gateways say of it: `https://shop.example`, or `*` alone. The configuration says it where this
     /// does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 50)]
     pub origins: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NewRule)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSpec {
     /// `id` (its highest version), `id@version` or digest.
@@ -69,6 +82,7 @@ pub struct RuleSpec {
     /// Namespace of the rule's counters; the module's id by default. Needed where one module
     /// stands in a revision twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
     pub name: Option<String>,
 }
 
@@ -77,15 +91,17 @@ fn no_params() -> serde_json::Value {
 }
 
 /// Body of `POST /admin/v1/campaigns/{id}/revisions`. Times left out stay as they are, and so does how attributes are folded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRevision {
+    #[schema(min_items = 1, max_items = 8)]
     pub rules: Vec<RuleSpec>,
     /// As in [`NewCampaign`]; left out, it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fold: Option<Folds>,
     /// As in [`NewCampaign`]; a revision without it has no shadow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 8)]
     pub shadow: Vec<RuleSpec>,
     #[serde(default)]
     pub opens_at: Option<jiff::Timestamp>,
@@ -93,6 +109,7 @@ pub struct NewRevision {
     pub closes_at: Option<jiff::Timestamp>,
     /// As in [`NewCampaign`]; left out, it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 366)]
     pub retention_days: Option<u32>,
     /// When it is put in force by itself; left out, somebody has to activate it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,7 +40,8 @@ const LOOK_MAX: u32 = 100;
 const WAITING_MAX: u32 = 50;
 
 /// What a schedule answers, or a cancellation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PauseScheduled)]
 pub struct Planned {
     pub campaign: String,
     /// What was done, in a sentence or two.

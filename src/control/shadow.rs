@@ -12,7 +12,7 @@ use crate::store::CampaignRow;
 /// The shadow of the active revision against its rules, over all gateways and since the revision was
 /// first activated. Attempts that a gateway refuses without asking the script (a SKU known to be sold
 /// out, a missing attribute) are in neither number.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ShadowFigures {
     pub rules: Vec<PinnedRule>,
     /// Attempts with the same outcome.
@@ -23,7 +23,8 @@ pub struct ShadowFigures {
 
 /// Attempts with one outcome by the rules and another by the shadow: `admitted`, `<rule>/<reason>`, or a
 /// reason of the gateway; `fault` where the shadow could not be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ShadowDifference)]
 pub struct Difference {
     pub live: String,
     pub shadow: String,

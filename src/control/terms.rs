@@ -11,7 +11,8 @@ use crate::order::{HOLD_MINUTES_MAX, Hold, OrderState, OrderTerms, REASONS_MAX, 
 use crate::wire::json;
 
 /// The terms as they are shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = OrderTerms)]
 pub struct TermsView {
     /// Missing where no order expires.
     #[serde(skip_serializing_if = "Option::is_none")]

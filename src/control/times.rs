@@ -30,19 +30,23 @@ pub const CHANGE: &str = "campaign.change";
 const TRIES: u32 = 5;
 
 /// What is to change of a campaign. What is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CampaignChange {
+    /// Up to 200 bytes.
+    #[schema(max_length = 200)]
     pub title: Option<String>,
     pub opens_at: Option<jiff::Timestamp>,
     pub closes_at: Option<jiff::Timestamp>,
     /// Whose pages may read what is said of it; `null`: those that the configuration names.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::given")]
+    #[schema(value_type = Option<Vec<String>>)]
     pub origins: origins::Asked,
     /// Ids of counters that may be re-keyed or dropped: other times may cut windows anew.
     pub accept: Vec<String>,
     /// `null`: none of the orders that land from now on expires.
     #[serde(deserialize_with = "json::given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Hold>)]
     pub hold: Option<Option<Hold>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_by_buyer: Option<bool>,
@@ -51,8 +55,10 @@ pub struct CampaignChange {
         deserialize_with = "json::given_once_each",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schema(value_type = Option<BTreeMap<String, Release>>)]
     pub releases: Option<Option<BTreeMap<String, Release>>>,
     /// For the audit trail.
+    #[schema(max_length = 500)]
     pub note: Option<String>,
 }
 
@@ -73,7 +79,7 @@ impl CampaignChange {
 }
 
 /// What a change of a campaign answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CampaignChanged {
     pub campaign: String,
     /// What was done, or would be, in a sentence or two.

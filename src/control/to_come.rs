@@ -14,7 +14,8 @@ pub(super) enum Change {
 }
 
 /// A change that waits, or was refused when its moment came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Scheduled)]
 pub struct ScheduledView {
     pub id: String,
     /// `pause` or `activate`.

@@ -11,6 +11,7 @@ use crate::admission::{AdmissionError, Refusal, Retry};
 use crate::order::{LandedOrder, OrderId, OrderState};
 use crate::plan::decision::Placed;
 use crate::rejection::{Own, Reason};
+use crate::wire::openapi;
 use crate::wire::problem::{self, Problem};
 use crate::wire::{Moment, echo};
 
@@ -19,6 +20,7 @@ pub type Answer = Response<Content>;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -26,7 +28,8 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const HEADERS: usize = 6;
 
 /// An order as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Order)]
 pub(super) struct OrderAnswer<'a> {
     pub(super) order: OrderId,
     pub(super) state: OrderState,
@@ -111,6 +114,20 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
 /// JSON that is the same for everybody.
 pub(super) fn page(json: Vec<u8>) -> Answer {
     new(StatusCode::OK, JSON, json)
+}
+
+/// The contract as a page for people.
+pub(super) fn contract_page(page: &openapi::Page) -> Answer {
+    let mut answer = new(StatusCode::OK, HTML, page.html.clone().into_bytes());
+    let headers = answer.headers_mut();
+    if let Ok(policy) = HeaderValue::try_from(page.policy.as_str()) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
 }
 
 pub(super) fn text(text: String) -> Answer {

@@ -68,15 +68,24 @@ where
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = NewOrder)]
 #[serde(deny_unknown_fields)]
-struct Raw<'a> {
+pub(super) struct Raw<'a> {
+    /// Up to 128 bytes.
     #[serde(borrow)]
+    #[schema(value_type = String, min_length = 1, max_length = 128)]
     sku: Text<'a>,
+    /// Units.
+    #[schema(value_type = u32, minimum = 1, maximum = 1_000_000)]
     quantity: Quantity,
+    /// What rules read as `client:<name>`, up to 16, each a text of up to 256 bytes.
     #[serde(default, borrow)]
+    #[schema(value_type = BTreeMap<String, String>)]
     attributes: Attributes<'a>,
+    /// An order of this buyer and campaign that was not paid in time.
     #[serde(default, borrow)]
+    #[schema(value_type = Option<OrderId>)]
     replaces: Option<Text<'a>>,
 }
 

@@ -16,6 +16,7 @@ mod lookups;
 mod metrics;
 mod my_orders;
 mod on_sale;
+mod openapi;
 mod over;
 mod place;
 mod query;
@@ -71,6 +72,7 @@ pub use content::Content;
 pub use live::{Changes, Landed, Standing};
 pub use my_orders::{BuyerOrders, BuyerPage};
 pub use on_sale::ListedCampaign;
+pub use openapi::openapi;
 
 /// Connections to the database for those who wait for changes: one looks, others begin.
 const WATCH_CONNECTIONS: u32 = 2;
@@ -599,6 +601,8 @@ impl<O: Orders> Gateway<O> {
                     self.stream_mine(&campaign, peer, &parts.headers).await
                 }
                 routes::Route::Campaign { campaign } => self.show_campaign(&campaign).await,
+                routes::Route::Contract => Ok(answer::page(openapi::served().json.clone().into())),
+                routes::Route::ContractPage => Ok(answer::contract_page(&openapi::served().page)),
                 routes::Route::Problems => Ok(answer::page(problem::list())),
                 routes::Route::Problem { text } => Ok(answer::text(text)),
             }

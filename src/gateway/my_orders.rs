@@ -34,8 +34,9 @@ pub enum BuyerOrders {
     NoPlace,
 }
 
-#[derive(Serialize)]
-struct ListAnswer<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Orders)]
+pub(super) struct ListAnswer<'a> {
     orders: Vec<OrderAnswer<'a>>,
     /// Value of `before` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]

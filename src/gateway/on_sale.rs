@@ -35,8 +35,9 @@ pub struct ListedCampaign {
     pub skus: Option<Vec<(String, bool)>>,
 }
 
-#[derive(Serialize)]
-struct ListedAnswer<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ListedCampaign)]
+pub(super) struct ListedAnswer<'a> {
     campaign: &'a str,
     title: &'a str,
     state: &'static str,
@@ -49,8 +50,10 @@ struct ListedAnswer<'a> {
     skus: Option<Vec<SkuAnswer>>,
 }
 
-#[derive(Serialize)]
-struct PageAnswer<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Campaigns)]
+pub(super) struct PageAnswer<'a> {
+    #[schema(value_type = Vec<ListedAnswer<'a>>)]
     campaigns: Vec<&'a RawValue>,
     /// Value of `after` for the next page; missing on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,8 +21,9 @@ use crate::plan::quota::Allowance;
 use crate::wire::problem::{MALFORMED, UNAVAILABLE, UNKNOWN_SKU};
 use crate::wire::{Moment, Problem, check_text, echo};
 
-#[derive(Serialize)]
-struct QuotaAnswer<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Quota)]
+pub(super) struct QuotaAnswer<'a> {
     campaign: &'a str,
     revision: u32,
     as_of: Moment,
@@ -35,8 +36,9 @@ struct QuotaAnswer<'a> {
 }
 
 /// How an order would be answered: members of the problem document.
-#[derive(Serialize)]
-struct RefusedAnswer<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = QuotaRefused)]
+pub(super) struct RefusedAnswer<'a> {
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     constraint: Option<&'a str>,
@@ -46,8 +48,9 @@ struct RefusedAnswer<'a> {
     retry_at: Option<Moment>,
 }
 
-#[derive(Serialize)]
-struct ConstraintAnswer<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = QuotaConstraint)]
+pub(super) struct ConstraintAnswer<'a> {
     constraint: &'a str,
     sentence: &'a str,
     enforced: &'a str,

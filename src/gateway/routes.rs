@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::shop::File;
 use crate::campaign::check_id;
 use crate::wire::problem::{self, UNKNOWN};
-use crate::wire::{Problem, echo, not_found};
+use crate::wire::{Problem, echo, not_found, openapi};
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub(super) enum Route<'a> {
     Quota {
         campaign: Cow<'a, str>,
     },
+    /// What this plane is asked and answers, as JSON.
+    Contract,
+    /// The same for people.
+    ContractPage,
     Problems,
     Problem {
         text: String,
@@ -61,6 +65,7 @@ impl Route<'_> {
             Self::MyEvents { .. } => "my-events",
             Self::Campaign { .. } => "campaign",
             Self::Quota { .. } => "quota",
+            Self::Contract | Self::ContractPage => "contract",
             Self::Problems => "problems",
             Self::Problem { .. } => "problem",
             Self::Shop(_) => "shop",
@@ -140,6 +145,10 @@ pub(super) fn find(path: &str) -> Result<Route<'_>, Problem> {
         return Ok(Route::Campaigns);
     } else if path == "/v1/orders" {
         return Ok(Route::MyOrders);
+    } else if path == openapi::PATH {
+        return Ok(Route::Contract);
+    } else if path == openapi::PAGE_PATH {
+        return Ok(Route::ContractPage);
     } else if path == problem::LIST_PATH {
         return Ok(Route::Problems);
     } else if let Some(text) = path.strip_prefix(problem::PATH).and_then(problem::explain) {
@@ -208,6 +217,8 @@ mod tests {
             find("/v1/campaigns/spring/orders/events").ok(),
             Some(Route::MyEvents { campaign: campaign() })
         );
+        assert_eq!(find("/openapi.json").ok(), Some(Route::Contract));
+        assert_eq!(find("/docs").ok(), Some(Route::ContractPage));
         assert_eq!(find("/problems").ok(), Some(Route::Problems));
         assert_eq!(
             find("/problems/sold-out").map(|r| r.name(&Method::GET)).ok(),

@@ -22,8 +22,9 @@ pub(super) enum Shown {
     Placed(Placed, OrderState),
 }
 
-#[derive(Serialize)]
-struct CampaignAnswer<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Campaign)]
+pub(super) struct CampaignAnswer<'a> {
     campaign: &'a str,
     state: &'static str,
     opens_at: Moment,
@@ -34,7 +35,8 @@ struct CampaignAnswer<'a> {
     skus: Vec<SkuAnswer>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SkuOnSale)]
 pub(super) struct SkuAnswer {
     pub(super) id: String,
     pub(super) sold_out: bool,

@@ -20,17 +20,18 @@ pub const EXPIRED: &str = "expired";
 pub const BUYER: &str = "buyer";
 
 /// The time in which an order is to be paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     /// From the moment it is confirmed; 1 to [`HOLD_MINUTES_MAX`].
+    #[schema(minimum = 1, maximum = 43_200)]
     pub minutes: u32,
     #[serde(default)]
     pub on_expiry: OnExpiry,
 }
 
 /// What becomes of an order that is not paid in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnExpiry {
     /// It expires, and gives back what [`OrderTerms::release`] says.

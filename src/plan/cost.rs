@@ -25,7 +25,7 @@ const FINGERPRINT_BYTES: usize = 16;
 const JSON_BYTES: usize = 6;
 
 /// Upper bounds of what one attempt costs Redis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlanCost {
     /// Commands for one admitted order, the share of the batch's own commands not counted.
     pub commands: u32,

@@ -13,7 +13,8 @@ use super::explain::rfc3339;
 pub use counters::{Stored, stored};
 
 /// What a change does to the orders it is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ChangeClass)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// Refuses orders that were admitted, admits none that were refused.
@@ -30,7 +31,8 @@ pub enum Class {
 }
 
 /// Which part of a revision a change is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ChangePart)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// Which module a rule pins.
@@ -45,7 +47,7 @@ pub enum Part {
 }
 
 /// What becomes of what a counter has counted so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counts {
     /// They go on as they are.
@@ -60,7 +62,7 @@ pub enum Counts {
 }
 
 /// What a change does to a counter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CounterChange {
     pub id: String,
     pub counts: Counts,
@@ -69,7 +71,7 @@ pub struct CounterChange {
 }
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Change {
     /// Name of the rule; empty for the schedule and for early access.
     pub rule: String,

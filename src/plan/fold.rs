@@ -23,7 +23,10 @@ const FOLDED: char = '~';
 
 /// One way of folding a text. All of them leave a text as it is of which nothing would be left: what is there never
 /// becomes missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[schema(as = FoldStep)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Without white space, and what prints nothing, at both ends.
@@ -110,7 +113,7 @@ fn digits(text: &str) -> Cow<'_, str> {
 }
 
 /// How an attribute is folded: one step or several, in the order of [`Step::ALL`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "BTreeSet<Step>")]
 pub struct Fold(BTreeSet<Step>);
 
@@ -171,7 +174,7 @@ impl Fold {
 }
 
 /// How a revision folds attributes, by their text form: `user`, `claim:email`, `client:phone`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct Folds(#[serde(deserialize_with = "once_each")] BTreeMap<String, Fold>);
 

@@ -61,15 +61,19 @@ pub use wrap::wrap_core_module;
 /// Version of `wit/` this host speaks.
 pub const CONTRACT: &str = "1.0.0";
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ModuleReason)]
 pub struct Reason {
     pub code: String,
     pub title: String,
     pub retryable: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = ModuleAttribute)]
 pub struct AttributeNeed {
+    /// `user`, `sku`, `quantity`, `ip`, or what is named: `{"claim": "tier"}`.
+    #[schema(value_type = serde_json::Value)]
     pub attribute: Attribute,
     pub required: bool,
 }
@@ -103,7 +107,7 @@ pub struct Example {
     pub attempts: Vec<ExampleAttempt>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Descriptor {
     pub id: String,
     pub version: String,
@@ -112,7 +116,11 @@ pub struct Descriptor {
     pub params_schema: serde_json::Value,
     pub reasons: Vec<Reason>,
     pub attributes: Vec<AttributeNeed>,
+    /// Golden examples: parameters, attempts, and what is promised of them.
+    #[schema(value_type = Vec<serde_json::Value>)]
     pub examples: Vec<Example>,
+    /// Pairs of key and value.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub annotations: Vec<(String, String)>,
     /// Whether the module exports the optional `precheck` interface.
     pub precheck: bool,
@@ -142,7 +150,7 @@ pub struct Context {
     pub skus: Vec<crate::campaign::Sku>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Diagnostic {
     /// `error` or `warning`.
     pub severity: String,

@@ -21,7 +21,7 @@ const KEEP_HOURS_MAX: u32 = 7 * 24;
 const HOUR_MS: i64 = 3_600_000;
 
 /// An endpoint that somebody asks for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
     pub url: String,
@@ -34,22 +34,25 @@ pub struct NewWebhook {
 }
 
 /// What is to change of an endpoint; what is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebhookChange {
     pub url: Option<String>,
     pub events: Option<Vec<String>>,
     /// `null` takes it away.
     #[serde(deserialize_with = "wire::json::given")]
+    #[schema(value_type = Option<String>, max_length = 500)]
     pub note: Option<Option<String>>,
     pub disabled: Option<bool>,
 }
 
 /// How a secret is replaced.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = SecretRotation)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotation {
     /// For how long the old one signs as well.
+    #[schema(maximum = 168)]
     pub keep_hours: u32,
 }
 

@@ -15,7 +15,8 @@ const AT_MOST: u64 = 100_000;
 
 /// Which deliveries are sent again: those of `order`, or those in `state` that were written down at `from` or later and before
 /// `to`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = WebhookReplay)]
 #[serde(deny_unknown_fields, default)]
 pub struct Replay {
     pub order: Option<String>,
@@ -26,7 +27,8 @@ pub struct Replay {
 }
 
 /// What is sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = WebhookReplayed)]
 pub struct Replayed {
     pub replayed: u64,
     /// There are more than one request takes: the same one, with this as `from`, goes on.

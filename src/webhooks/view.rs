@@ -6,7 +6,8 @@ use crate::store::WebhookRow;
 use crate::wire::Moment;
 
 /// An endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Webhook)]
 pub struct WebhookView {
     pub id: String,
     /// `enabled`, `failing` or `disabled`.
@@ -61,7 +62,8 @@ impl WebhookView {
 }
 
 /// A new endpoint, with its secret: nobody is shown it again.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = CreatedWebhook)]
 pub struct Created {
     #[serde(flatten)]
     pub webhook: WebhookView,
@@ -69,7 +71,8 @@ pub struct Created {
 }
 
 /// Another secret of an endpoint.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RotatedSecret)]
 pub struct Rotated {
     pub id: String,
     pub secret: String,
@@ -78,7 +81,8 @@ pub struct Rotated {
 }
 
 /// What came of a message that was sent to try an endpoint out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = WebhookTried)]
 pub struct Tried {
     pub delivered: bool,
     /// `webhook-id` of the message.

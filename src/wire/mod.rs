@@ -5,6 +5,7 @@ mod idempotency;
 pub mod json;
 pub mod mib;
 pub mod millis;
+pub mod openapi;
 mod page;
 mod plain;
 pub mod problem;
@@ -42,6 +43,18 @@ impl serde::Serialize for Moment {
         s.collect_str(self)
     }
 }
+
+impl utoipa::PartialSchema for Moment {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, SchemaType, Type};
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        let moment = text.format(Some(SchemaFormat::Custom("date-time".to_owned())));
+        let described = moment.description(Some("RFC 3339 in UTC with milliseconds."));
+        described.examples(["2026-11-21T10:00:00.000Z"]).into()
+    }
+}
+
+impl utoipa::ToSchema for Moment {}
 
 /// The token of an `Authorization` header's value; the scheme's case does not matter (RFC 9110).
 pub fn bearer(value: &str) -> Option<&str> {

@@ -143,40 +143,52 @@ const RULE_PATH: &str = "/problems/rule/";
 pub struct Problem(Box<Document>);
 
 /// Boxed, so that a `Result` that is nearly always good stays small.
-#[derive(Clone, Debug, Serialize)]
-struct Document {
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document {
+    /// A path on the plane that answered, which explains it.
     #[serde(rename = "type")]
     uri: Cow<'static, str>,
     title: &'static str,
     status: u16,
+    /// What went wrong this time, in a sentence.
     detail: Cow<'static, str>,
+    /// What programs switch on; of a rule's module its own.
     reason: Cow<'static, str>,
+    /// `<rule>/<reason>` of what failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     constraint: Option<String>,
+    /// Whether the same request may succeed later without anybody changing anything.
     retryable: bool,
+    /// RFC 6901 pointer into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<i64>,
+    /// When time alone would help.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<Moment>,
+    /// Everything that is wrong, where it is more than one thing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
     /// Members of one kind of problem alone.
     #[serde(flatten)]
+    #[schema(ignore)]
     more: serde_json::Map<String, serde_json::Value>,
     /// Becomes the header `Retry-After`.
     #[serde(skip)]
+    #[schema(ignore)]
     retry_after: Option<Duration>,
     /// Becomes the header `Accept-Encoding`.
     #[serde(skip)]
+    #[schema(ignore)]
     accept_encoding: Option<&'static str>,
 }
 
 /// One of several things wrong in a body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Fault {
     /// RFC 6901 pointer into the body.
     pub pointer: String,
@@ -311,9 +323,17 @@ impl Problem {
     }
 }
 
+/// What `GET /problems` answers.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problems)]
+pub(super) struct List {
+    problems: Vec<Listed>,
+}
+
 /// One row of the table as `GET /problems` lists it.
-#[derive(Debug, Serialize)]
-struct Listed {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ProblemKind)]
+pub(super) struct Listed {
     #[serde(rename = "type")]
     uri: Cow<'static, str>,
     title: &'static str,
@@ -343,8 +363,8 @@ pub fn list() -> Vec<u8> {
         .map(|kind| Listed::of(kind, kind.uri))
         .chain([of_rules])
         .collect();
-    let page = serde_json::json!({ "problems": problems });
-    page.to_string().into_bytes()
+    let page = List { problems };
+    serde_json::to_vec(&page).expect("the list is plain data with text keys")
 }
 
 /// The text a `type` resolves to; `slug` is what stands after [`PATH`].

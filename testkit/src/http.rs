@@ -10,6 +10,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use crate::openapi;
+
 /// What a request got.
 #[derive(Debug)]
 pub struct Reply {
@@ -70,7 +72,7 @@ impl Http {
     }
 
     pub async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
-        let mut request = Request::builder().method(method).uri(url);
+        let mut request = Request::builder().method(method.clone()).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -84,11 +86,23 @@ impl Http {
             .unwrap_or_else(|error| panic!("{url}: {error:?}"));
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
-        Reply {
+        let reply = Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,
-        }
+        };
+        let path = url
+            .split_once("://")
+            .map_or(url, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+        let path = path.split('?').next().unwrap_or_default();
+        openapi::hold(
+            method.as_str(),
+            path,
+            reply.status,
+            reply.header("content-type"),
+            &reply.body,
+        );
+        reply
     }
 
     pub async fn get(&self, url: &str, headers: &[(&str, &str)]) -> Reply {

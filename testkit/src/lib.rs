@@ -10,6 +10,7 @@ pub mod frames;
 pub mod house;
 pub mod http;
 pub mod modules;
+pub mod openapi;
 pub mod output;
 pub mod process;
 pub mod server;

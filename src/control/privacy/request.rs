@@ -13,10 +13,12 @@ use crate::wire::{Moment, echo};
 const MOVED_ON: &str = "An erasure of this buyer is open already; it covers all up to now.";
 
 /// Body of `POST …/erase`; all of it may be left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NewErasure)]
 #[serde(deny_unknown_fields, default)]
 pub struct EraseBody {
     /// Why, for the audit trail.
+    #[schema(max_length = 500)]
     pub note: Option<String>,
     /// Whether the buyer is taken off lists as well.
     pub lists: bool,

@@ -17,7 +17,7 @@ const ELSEWHERE: [&str; 3] = [
 ];
 
 /// A buyer in one campaign.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct CampaignErasure {
     pub campaign: String,
     /// Orders that name the buyer.
@@ -32,14 +32,15 @@ pub struct CampaignErasure {
 }
 
 /// A list that a buyer is on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ListedIn {
     pub list: String,
     pub version: u32,
 }
 
 /// An erasure, or what one would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Erasure)]
 pub struct ErasureView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<String>,

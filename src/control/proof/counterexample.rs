@@ -14,7 +14,7 @@ use crate::wire::Moment;
 const TRIES_MAX: usize = 400;
 
 /// What one has to do to see interpreter and script part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counterexample {
     /// SKU → units before the first attempt.
     pub stock: BTreeMap<String, i64>,
@@ -33,7 +33,8 @@ pub struct Counterexample {
 }
 
 /// One attempt of a counterexample.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = CounterexampleAttempt)]
 pub struct Shown {
     pub call: usize,
     pub at: String,

@@ -25,7 +25,7 @@ pub const ATTEMPTS: usize = 2000;
 pub const TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What came of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Differential {
     pub attempts: usize,
     /// From the plan's digest, so that the run can be repeated.

@@ -41,14 +41,14 @@ const PROOFS_MAX: usize = 2;
 const REMEMBERED_MAX: usize = 1000;
 
 /// What a revision was proven by, before it could be stored or activated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Proof {
     pub examples: ExamplesPlayed,
     pub differential: Arc<Differential>,
 }
 
 /// The golden examples of a revision's modules, all as promised.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ExamplesPlayed {
     pub modules: Vec<Arc<ModulePlayed>>,
     /// Examples of all modules.
@@ -56,7 +56,7 @@ pub struct ExamplesPlayed {
 }
 
 /// The golden examples of one module, all as promised.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ModulePlayed {
     pub module: String,
     pub version: String,

@@ -10,7 +10,7 @@ use crate::order::array;
 use crate::wire::Moment;
 
 /// The answer of `POST /admin/v1/campaigns/{id}/simulate`. Times are RFC 3339.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Simulation {
     pub campaign: String,
     pub from: AttemptSource,
@@ -38,7 +38,8 @@ pub struct Simulation {
 }
 
 /// What the sample holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Sample)]
 pub struct SampleAnswer {
     /// Of all buyers, 0 to 1. Stock is scaled by it.
     pub share: f64,
@@ -50,21 +51,23 @@ pub struct SampleAnswer {
 }
 
 /// What all buyers would have, estimated from a share of them: in 95 of 100 cases less than `margin` off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Estimate)]
 pub struct EstimateAnswer {
     pub count: u64,
     pub margin: u64,
 }
 
 /// An outcome's counts, estimated for all buyers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AllBuyers {
     pub recorded: EstimateAnswer,
     pub old: EstimateAnswer,
     pub new: EstimateAnswer,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SimulationSide)]
 pub struct SideAnswer {
     /// `None` for rules that are no revision.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +77,8 @@ pub struct SideAnswer {
 }
 
 /// How often one outcome was answered on each side.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Outcome)]
 pub struct OutcomeAnswer {
     /// `admitted`, a reason of the gateway's own, or `<rule>/<reason>`.
     pub outcome: String,
@@ -86,7 +90,8 @@ pub struct OutcomeAnswer {
     pub all: Option<AllBuyers>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Flip)]
 pub struct FlipAnswer {
     pub from: String,
     pub to: String,
@@ -98,7 +103,8 @@ pub struct FlipAnswer {
     pub examples: Vec<ExampleAnswer>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = FlipExample)]
 pub struct ExampleAnswer {
     pub at: String,
     pub user: String,
@@ -109,10 +115,12 @@ pub struct ExampleAnswer {
         skip_serializing_if = "Attributes::is_empty",
         with = "array::as_json"
     )]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub attributes: Attributes,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Recorded)]
 pub struct Compared {
     /// Attempts whose recorded outcome is known.
     pub attempts: u64,

@@ -47,7 +47,7 @@ const PAGES_WAITING: usize = 4;
 const ROUNDS_MAX: u32 = 3;
 
 /// What is replayed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttemptSource {
     /// The recorded sample.
@@ -60,7 +60,7 @@ pub enum AttemptSource {
 }
 
 /// What decides on the old side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OldSide {
     /// The active revision, every attempt.
@@ -72,7 +72,7 @@ pub enum OldSide {
 
 /// Body of `POST /admin/v1/campaigns/{id}/simulate`. Times left out are those of the active revision, and so is how attributes
 /// are folded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSimulation {
     pub rules: Vec<RuleSpec>,

@@ -9,7 +9,7 @@ use crate::store::{StockChange, StockChangeKind};
 use crate::wasm::Diagnostic;
 
 /// What became of a change of the stock.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct StockChanged {
     pub campaign: String,
     pub sku: String,

@@ -13,37 +13,47 @@ use crate::store::CampaignRow;
 use crate::wire::json::once_each;
 
 /// Body of `POST /admin/v1/campaigns/{id}/skus/{sku}/stock`, with exactly one of `add`, `remove` and `set`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = StockChange)]
 #[serde(deny_unknown_fields)]
 pub struct StockBody {
     /// The SKU, where the path names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 128)]
     pub sku: Option<String>,
     /// Units more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub add: Option<i64>,
     /// Units fewer, as far as they are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub remove: Option<i64>,
     /// Units in all, sold ones included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub set: Option<i64>,
     /// Units in all that the merchant saw: nothing is done where there are others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
     pub expect: Option<i64>,
     /// Ids of counters that may be re-keyed or dropped, or start at zero.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accept: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
     pub note: Option<String>,
 }
 
 /// Body of `POST /admin/v1/campaigns/{id}/skus`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSku {
+    /// Up to 128 bytes.
+    #[schema(min_length = 1, max_length = 128)]
     pub id: String,
     /// Units for sale.
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
     pub stock: i64,
     #[serde(
         default,

@@ -14,6 +14,7 @@ mod leaving;
 mod listed;
 mod lists;
 mod live;
+mod openapi;
 mod orders;
 mod reference;
 mod requests;

@@ -24,6 +24,8 @@ const DATA: &[&str] = &[
     "/v1/campaigns/surface/quota",
     "/problems",
     "/problems/sold-out",
+    "/openapi.json",
+    "/docs",
     // Of `rushgate dev` alone.
     "/shop",
     "/",
@@ -37,6 +39,8 @@ const ADMIN: &[&str] = &[
     "/metrics",
     "/problems",
     "/problems/sold-out",
+    "/openapi.json",
+    "/docs",
     "/admin/v1/modules",
     "/admin/v1/modules/one-per-user",
     "/admin/v1/audiences",

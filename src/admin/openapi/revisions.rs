@@ -1,0 +1,48 @@
+//! Revisions and simulations, described.
+
+use super::super::campaigns::ScriptQuery;
+use super::super::revisions::{ActivateBody, DiffQuery, Page, PageQuery, RevisionQuery, Shown};
+use super::super::table::LINES_TYPE;
+use crate::control::simulate::{NewSimulation, Simulation};
+use crate::control::{Activated, Compared, NewRevision, RevisionAnswer};
+use crate::wire::openapi::Operation;
+use crate::wire::problem::{ACCEPT_MISSING, CONFLICT, PROOF_FAILED};
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post("/admin/v1/campaigns/{id}/revisions", "createRevision", "Makes a revision")
+            .says("Nothing changes for orders until it is activated, which `activate_at` has done by itself.")
+            .query::<RevisionQuery>()
+            .body::<NewRevision>()
+            .answers::<RevisionAnswer>(201, "The revision is stored.")
+            .answers::<RevisionAnswer>(200, "Of a dry run: nothing is stored.")
+            .of_something()
+            .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED]),
+        Operation::get("/admin/v1/campaigns/{id}/revisions", "listRevisions", "Revisions, newest first")
+            .query::<PageQuery>()
+            .answers::<Page>(200, "A page of revisions.")
+            .of_something(),
+        Operation::get("/admin/v1/campaigns/{id}/revisions/{revision}", "showRevision", "One revision, with its history")
+            .query::<ScriptQuery>()
+            .answers::<Shown>(200, "What it answered when it was made, and what became of it.")
+            .of_something(),
+        Operation::get("/admin/v1/campaigns/{id}/revisions/{revision}/diff", "compareRevisions", "What a revision changes against another")
+            .query::<DiffQuery>()
+            .answers::<Compared>(200, "The changes.")
+            .of_something(),
+        Operation::post("/admin/v1/campaigns/{id}/activate", "activateRevision", "Puts a revision in force, an earlier one as well")
+            .keyed()
+            .body::<ActivateBody>()
+            .answers::<Activated>(200, "No gateway can admit under an older revision any more.")
+            .replays()
+            .of_something()
+            .refuses(&[&CONFLICT, &ACCEPT_MISSING, &PROOF_FAILED]),
+        Operation::post("/admin/v1/campaigns/{id}/simulate", "simulate", "Replays recorded attempts under other rules")
+            .says("Nothing is stored. As JSON lines, the first line is the same body and the attempts come on those behind it.")
+            .body::<NewSimulation>()
+            .or_lines(LINES_TYPE)
+            .answers::<Simulation>(200, "What the new rules would have answered otherwise.")
+            .of_something()
+            .refuses(&[&CONFLICT]),
+    ]
+}
